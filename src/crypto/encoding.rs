@@ -1,0 +1,46 @@
+//! base64url without padding, strictly: one byte string has one text form, so a token has no second spelling.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+/// Bytes as base64url without padding.
+#[must_use]
+pub fn base64url(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The bytes behind a base64url text of exactly `N` bytes; `None` for another length, a foreign character,
+/// padding or spare bits that are not zero.
+#[must_use]
+pub fn from_base64url<const N: usize>(text: &str) -> Option<[u8; N]> {
+    // base64 may ask for up to two bytes more than it writes.
+    let mut out = [0_u8; 66];
+    let room = out.get_mut(..N + 2)?;
+    let written = URL_SAFE_NO_PAD.decode_slice(text, room).ok()?;
+    if written == N { out[..N].try_into().ok() } else { None }
+}
+
+/// Bytes as padded standard base64, as the platforms write session keys and open data.
+#[must_use]
+pub fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// The bytes behind padded standard base64.
+#[must_use]
+pub fn from_base64(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_value_has_one_spelling() {
+        assert_eq!(from_base64url::<2>("AAA"), Some([0, 0]));
+        for other in ["AAB", "AAA=", "AAA ", "AA", "AAAA", "A+A", "A/A", ""] {
+            assert_eq!(from_base64url::<2>(other), None, "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The keys of the gateway and what they do: seal what the store holds, mark tokens as ours, name users.
+
+use std::fmt;
+
+use aes_gcm_siv::aead::{Aead, KeyInit, Payload};
+use aes_gcm_siv::{Aes256GcmSiv, Nonce};
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroize;
+
+use super::{encoding, hash, random};
+use crate::secret::Secret;
+
+/// Bytes that sealing adds to a plaintext: key id, nonce, tag.
+pub const SEAL_OVERHEAD: usize = KEY_ID_LEN + NONCE_LEN + 16;
+const KEY_ID_LEN: usize = 2;
+const NONCE_LEN: usize = 12;
+
+/// Why a sealed value did not open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Sealed with a key that is not configured (any more).
+    #[error("sealed with a key that is not configured")]
+    UnknownKey,
+    /// Cut, changed, or moved from where it was sealed.
+    #[error("does not open: changed, cut, or moved from its place")]
+    Broken,
+}
+
+/// Why a text is not a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Not 32 bytes in base64url or hexadecimal.
+    #[error("not a key: a key is 32 random bytes, 43 characters as `hufu keygen` prints them (or 64 hexadecimal digits); this one has {0} characters")]
+    Form(usize),
+    /// All its bytes are the same: nobody drew it.
+    #[error("not a random key: all its bytes are the same; make one with `hufu keygen`")]
+    NotRandom,
+    /// Two configured keys have the same id, so what they sealed could not be told apart.
+    #[error("two keys have the same id (most likely the same key twice); remove one")]
+    SameId,
+    /// No key at all.
+    #[error("no key: make one with `hufu keygen`")]
+    None,
+}
+
+/// Reads a 32-byte key as people write it: base64url as `hufu keygen` prints it, or hexadecimal.
+pub fn parse_key(text: &str) -> Result<Secret<[u8; 32]>, KeyError> {
+    let text = text.trim();
+    let mut bytes: [u8; 32] = match encoding::from_base64url(text.trim_end_matches('=')) {
+        Some(bytes) => bytes,
+        None => hex::decode(text).ok().and_then(|v| v.try_into().ok()).ok_or(KeyError::Form(text.chars().count()))?,
+    };
+    if bytes.iter().all(|b| *b == bytes[0]) {
+        bytes.zeroize();
+        return Err(KeyError::NotRandom);
+    }
+    Ok(Secret::new(bytes))
+}
+
+/// A fresh key in the form that [`parse_key`] reads.
+#[must_use]
+pub fn generate_key() -> String {
+    encoding::base64url(&random::bytes::<32>())
+}
+
+/// One sealing key with the subkeys derived from it.
+struct SealingKey {
+    id: [u8; KEY_ID_LEN],
+    cipher: Aes256GcmSiv,
+    check: Secret<[u8; 32]>,
+}
+
+impl SealingKey {
+    fn new(key: &Secret<[u8; 32]>) -> Self {
+        let derive = Hkdf::<Sha256>::new(Some(b"hufu v1"), key.expose());
+        let mut record = expand(&derive, b"record");
+        let cipher = Aes256GcmSiv::new(&record.into());
+        record.zeroize();
+        Self { id: first(&expand(&derive, b"key id")), cipher, check: Secret::new(expand(&derive, b"token check")) }
+    }
+}
+
+fn expand(derive: &Hkdf<Sha256>, label: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    derive.expand(label, &mut out).expect("32 bytes are within what HKDF-SHA256 can give");
+    out
+}
+
+fn first<const N: usize>(hash: &[u8; 32]) -> [u8; N] {
+    hash::truncated(hash)
+}
+
+/// The sealing keys: the first seals, all open. That is rotation.
+pub struct Keyring {
+    keys: Vec<SealingKey>,
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keyring of {}", self.keys.len())
+    }
+}
+
+impl Keyring {
+    /// A ring of these keys, the sealing one first.
+    pub fn new(keys: &[Secret<[u8; 32]>]) -> Result<Self, KeyError> {
+        let keys: Vec<_> = keys.iter().map(SealingKey::new).collect();
+        if keys.is_empty() {
+            return Err(KeyError::None);
+        }
+        let twins = keys.iter().enumerate().any(|(i, a)| keys[..i].iter().any(|b| a.id == b.id));
+        if twins { Err(KeyError::SameId) } else { Ok(Self { keys }) }
+    }
+
+    /// A ring with one fresh key, for stores that do not outlive the process.
+    #[must_use]
+    pub fn ephemeral() -> Self {
+        Self { keys: vec![SealingKey::new(&Secret::new(random::bytes()))] }
+    }
+
+    /// Seals `plaintext` for the place named by `associated`: key id ‖ nonce ‖ ciphertext ‖ tag.
+    #[must_use]
+    pub fn seal(&self, associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
+        let key = &self.keys[0];
+        let nonce = random::bytes::<NONCE_LEN>();
+        let sealed = key
+            .cipher
+            .encrypt(&Nonce::from(nonce), Payload { msg: plaintext, aad: associated })
+            .expect("a record is far below the 2^36 bytes that AES-GCM-SIV seals");
+        [&key.id[..], &nonce, &sealed].concat()
+    }
+
+    /// Opens what [`Keyring::seal`] made for the same place, with whichever configured key sealed it.
+    pub fn open(&self, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let (id, rest) = sealed.split_first_chunk::<KEY_ID_LEN>().ok_or(OpenError::Broken)?;
+        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(OpenError::Broken)?;
+        let key = self.keys.iter().find(|k| k.id == *id).ok_or(OpenError::UnknownKey)?;
+        key.cipher.decrypt(&Nonce::from(*nonce), Payload { msg: ciphertext, aad: associated }).map_err(|_| OpenError::Broken)
+    }
+
+    /// The check bytes of a fresh token.
+    #[must_use]
+    pub fn check_bytes(&self, token: &[u8]) -> [u8; 4] {
+        check(&self.keys[0], token)
+    }
+
+    /// Whether any configured key made these check bytes. All keys are tried, so the time tells nothing.
+    #[must_use]
+    pub fn checks(&self, token: &[u8], bytes: &[u8; 4]) -> bool {
+        self.keys.iter().fold(false, |found, key| hash::constant_time_eq(&check(key, token), bytes) | found)
+    }
+}
+
+fn check(key: &SealingKey, token: &[u8]) -> [u8; 4] {
+    first(&hash::keyed(key.check.expose(), &[token]))
+}
+
+/// The naming key: names users and their cluster slots in the store. It never rotates, or a user's
+/// sessions could not be found any more.
+pub struct NamingKey(Secret<[u8; 32]>);
+
+impl fmt::Debug for NamingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NamingKey")
+    }
+}
+
+impl NamingKey {
+    /// The configured key.
+    #[must_use]
+    pub const fn new(key: Secret<[u8; 32]>) -> Self {
+        Self(key)
+    }
+
+    /// A fresh key, for stores that do not outlive the process.
+    #[must_use]
+    pub fn ephemeral() -> Self {
+        Self(Secret::new(random::bytes()))
+    }
+
+    /// The name of `parts` for one purpose: without the key nobody can tell whose name it is.
+    #[must_use]
+    pub fn name<const N: usize>(&self, purpose: &str, parts: &[&[u8]]) -> [u8; N] {
+        let mut all = Vec::with_capacity(parts.len() + 1);
+        all.push(purpose.as_bytes());
+        all.extend_from_slice(parts);
+        first(&hash::keyed(self.0.expose(), &all))
+    }
+}
+
+/// A one-purpose box under a key that both sides can derive from what they already share, such as a login code.
+pub struct DerivedBox(Keyring);
+
+impl DerivedBox {
+    /// The box for `shared` (which must be hard to guess) and one purpose; `naming` binds it to this installation.
+    #[must_use]
+    pub fn new(naming: &NamingKey, purpose: &str, shared: &[&[u8]]) -> Self {
+        let key = Secret::new(naming.name::<32>(purpose, shared));
+        Self(Keyring { keys: vec![SealingKey::new(&key)] })
+    }
+
+    /// Seals under the derived key.
+    #[must_use]
+    pub fn seal(&self, plaintext: &[u8]) -> Vec<u8> {
+        self.0.seal(b"", plaintext)
+    }
+
+    /// Opens what the same box sealed.
+    pub fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
+        self.0.open(b"", sealed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> Secret<[u8; 32]> {
+        let mut bytes = [byte; 32];
+        bytes[0] = 255;
+        Secret::new(bytes)
+    }
+
+    #[test]
+    fn opens_only_in_its_place_and_unchanged() {
+        let ring = Keyring::new(&[key(1)]).unwrap();
+        let sealed = ring.seal(b"here", b"tiger");
+        assert_eq!(sealed.len(), 5 + SEAL_OVERHEAD);
+        assert_eq!(ring.open(b"here", &sealed).unwrap(), b"tiger");
+        assert_eq!(ring.open(b"there", &sealed), Err(OpenError::Broken));
+        for i in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[i] ^= 1;
+            assert!(ring.open(b"here", &changed).is_err(), "byte {i}");
+            assert!(ring.open(b"here", &sealed[..i]).is_err(), "cut at {i}");
+        }
+    }
+
+    #[test]
+    fn rotation_opens_old_values_and_a_dropped_key_is_told_apart() {
+        let old = Keyring::new(&[key(1)]).unwrap();
+        let both = Keyring::new(&[key(2), key(1)]).unwrap();
+        let new = Keyring::new(&[key(2)]).unwrap();
+        let sealed = old.seal(b"", b"tiger");
+        assert_eq!(both.open(b"", &sealed).unwrap(), b"tiger");
+        assert_eq!(new.open(b"", &sealed), Err(OpenError::UnknownKey));
+        assert!(both.checks(b"token", &old.check_bytes(b"token")));
+        assert!(!new.checks(b"token", &old.check_bytes(b"token")));
+        assert_eq!(Keyring::new(&[key(1), key(1)]).unwrap_err(), KeyError::SameId);
+        assert_eq!(Keyring::new(&[]).unwrap_err(), KeyError::None);
+    }
+
+    #[test]
+    fn keys_are_read_as_keygen_prints_them_and_as_hex() {
+        let text = generate_key();
+        assert_eq!(text.len(), 43);
+        let key = parse_key(&text).unwrap();
+        assert_eq!(parse_key(&hex::encode(key.expose())).unwrap(), key);
+        assert_eq!(parse_key("secret").unwrap_err(), KeyError::Form(6));
+        assert_eq!(parse_key(&"0".repeat(64)).unwrap_err(), KeyError::NotRandom);
+    }
+}

@@ -1,0 +1,54 @@
+//! The apps that may sign in here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::identity::provider::IdentityProvider;
+
+/// One app of the configuration.
+#[derive(Clone)]
+pub struct App {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// The platform's id of it, such as `wx0123456789abcdef`.
+    pub appid: Arc<str>,
+    /// Who exchanges its codes.
+    pub provider: Arc<dyn IdentityProvider>,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "App({}, {})", self.name, self.appid)
+    }
+}
+
+/// All apps. With a single one nobody needs to name it.
+#[derive(Debug, Clone, Default)]
+pub struct Apps(BTreeMap<Arc<str>, App>);
+
+impl Apps {
+    /// The apps by name.
+    #[must_use]
+    pub fn new(apps: impl IntoIterator<Item = App>) -> Self {
+        Self(apps.into_iter().map(|app| (app.name.clone(), app)).collect())
+    }
+
+    /// The app with this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&App> {
+        self.0.get(name)
+    }
+
+    /// The only app, if there is just one.
+    #[must_use]
+    pub fn only(&self) -> Option<&App> {
+        let mut all = self.0.values();
+        all.next().filter(|_| all.next().is_none())
+    }
+
+    /// All apps, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &App> {
+        self.0.values()
+    }
+}

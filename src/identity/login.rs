@@ -1,0 +1,356 @@
+//! The walk of a login: check the code, reserve it, exchange it, make a session, answer; and the same answer
+//! again for whoever comes with the same code a moment later.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backoff;
+use crate::clock::UnixMillis;
+use crate::crypto::keyring::DerivedBox;
+use crate::identity::app::{App, Apps};
+use crate::identity::provider::ExchangeError;
+use crate::metrics::{AppOutcome, Metrics};
+use crate::session::service::{IssuedSession, SignIn};
+use crate::session::store::{LoginKey, Lookup, Settlement};
+use crate::session::{Reservation, SessionId, SessionService, StoreError, UserKey};
+
+/// Longest code that goes out to a platform, in bytes. WeChat's have 32.
+pub const CODE_MAX: usize = 512;
+/// What the store may take beside the exchange, within a reservation.
+const STORE_SHARE: Duration = Duration::from_secs(2);
+/// How long a follower waits between two looks, at first and at most.
+const FOLLOW: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
+
+/// What is known of the client that logs in.
+#[derive(Debug, Clone, Default)]
+pub struct Client {
+    /// Its address.
+    pub address: Option<IpAddr>,
+    /// A name of its device, from the User-Agent.
+    pub device: String,
+    /// The appid in its Referer (`https://servicewechat.com/{appid}/…`): a hint, never a proof.
+    pub referer_appid: Option<String>,
+}
+
+/// A login that worked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LoginAnswer {
+    /// The token, for the client alone.
+    pub token: String,
+    /// The session's public name.
+    pub session_id: String,
+    /// Until the session ends unused.
+    pub expires_in: Duration,
+    /// Until it ends in any case.
+    pub absolute_expires_in: Duration,
+}
+
+/// Why a login did not work, named for what the client can do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LoginError {
+    /// Several apps are configured and the request names none.
+    #[error("several apps are configured and none was named")]
+    AppRequired,
+    /// The request names an app that is not configured.
+    #[error("no such app")]
+    AppUnknown,
+    /// The code cannot be a code: too long, empty, or with characters that no platform uses.
+    #[error("not a login code: {0}")]
+    CodeMalformed(&'static str),
+    /// The platform refused the code.
+    #[error("the platform refused the code ({platform_code})")]
+    CodeInvalid {
+        /// The platform's number.
+        platform_code: i64,
+    },
+    /// The code was used before.
+    #[error("the code was used before")]
+    CodeUsed {
+        /// The platform's number.
+        platform_code: i64,
+    },
+    /// The platform refused the code, and the Referer names another app: the code came from there.
+    #[error("the code came from another app ({platform_code})")]
+    AppMismatch {
+        /// The platform's number.
+        platform_code: i64,
+    },
+    /// The platform has blocked the user.
+    #[error("the platform has blocked the user")]
+    UserBlocked {
+        /// The platform's number.
+        platform_code: i64,
+    },
+    /// The platform limits calls.
+    #[error("the platform limits calls")]
+    Throttled {
+        /// The platform's number.
+        platform_code: i64,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The platform is down, slow or busy.
+    #[error("the platform is unavailable")]
+    PlatformUnavailable {
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The platform answered nonsense.
+    #[error("the platform answered nonsense")]
+    PlatformError,
+    /// The operator has to mend the app's settings.
+    #[error("the app is misconfigured")]
+    Misconfigured,
+    /// The store is down.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl LoginError {
+    /// The word for the metric, the same as the error code of the answer.
+    #[must_use]
+    pub const fn outcome(&self) -> &'static str {
+        match self {
+            Self::AppRequired => "app_required",
+            Self::AppUnknown => "app_unknown",
+            Self::CodeMalformed(_) | Self::CodeInvalid { .. } => "code_invalid",
+            Self::CodeUsed { .. } => "code_used",
+            Self::AppMismatch { .. } => "app_mismatch",
+            Self::UserBlocked { .. } => "user_blocked",
+            Self::Throttled { .. } => "rate_limited",
+            Self::PlatformUnavailable { .. } => "platform_unavailable",
+            Self::PlatformError => "platform_error",
+            Self::Misconfigured => "misconfigured",
+            Self::Store(_) => "store_unavailable",
+        }
+    }
+}
+
+/// What the store keeps of a settled login, sealed under the code.
+#[derive(Serialize, Deserialize)]
+enum Outcome {
+    Issued(LoginAnswer),
+    BadCode(i64),
+    Used(i64),
+    Blocked(i64),
+}
+
+/// The login of all apps.
+#[derive(Debug)]
+pub struct LoginFlow {
+    apps: Arc<Apps>,
+    sessions: Arc<SessionService>,
+    replay_window: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl LoginFlow {
+    /// The flow over these apps and this session service.
+    #[must_use]
+    pub const fn new(apps: Arc<Apps>, sessions: Arc<SessionService>, replay_window: Duration, metrics: Arc<Metrics>) -> Self {
+        Self { apps, sessions, replay_window, metrics }
+    }
+
+    /// Exchanges a code for a session.
+    pub async fn login(&self, app: Option<&str>, code: &str, client: Client) -> Result<LoginAnswer, LoginError> {
+        let app = self.app(app)?;
+        let result = self.login_to(app, code, client).await;
+        let outcome = result.as_ref().map_or_else(LoginError::outcome, |(_, outcome)| outcome);
+        self.metrics.logins.get_or_create(&AppOutcome { app: app.name.to_string(), outcome }).inc();
+        result.map(|(answer, _)| answer)
+    }
+
+    fn app(&self, name: Option<&str>) -> Result<&App, LoginError> {
+        match name {
+            Some(name) => self.apps.get(name).ok_or(LoginError::AppUnknown),
+            None => self.apps.only().ok_or(LoginError::AppRequired),
+        }
+    }
+
+    async fn login_to(&self, app: &App, code: &str, client: Client) -> Result<(LoginAnswer, &'static str), LoginError> {
+        check_code(code)?;
+        let login = CodeOf::new(self.sessions.naming(), app, code);
+        match self.reserve(app, &login).await? {
+            Reserved::Leader { now, ticket } => {
+                let result = self.lead(app, code, &login, now, ticket, &client).await;
+                result.map(|answer| (answer, "ok")).map_err(|error| told_apart(error, app, &client))
+            }
+            Reserved::Settled { outcome } => {
+                let result = self.replayed(outcome).await;
+                result.map(|answer| (answer, "replayed")).map_err(|error| told_apart(error, app, &client))
+            }
+        }
+    }
+
+    /// Reserves the code, waiting while somebody else exchanges it. A leader that dies leaves a reservation that
+    /// lapses, and the next one to look becomes the leader, so the wait is bounded by the lease.
+    async fn reserve(&self, app: &App, login: &CodeOf) -> Result<Reserved, LoginError> {
+        let lease = app.provider.total_timeout() + STORE_SHARE;
+        let mut first_seen: Option<UnixMillis> = None;
+        for attempt in 1.. {
+            let now = match self.sessions.store().reserve(&login.key, lease).await? {
+                Reservation::Leader { now, ticket } => return Ok(Reserved::Leader { now, ticket }),
+                Reservation::Settled { now, answer } => match login.open(&answer) {
+                    Some(outcome) => return Ok(Reserved::Settled { outcome }),
+                    // Sealed by a release that writes another form: wait until it lapses.
+                    None => now,
+                },
+                Reservation::Pending { now } => now,
+            };
+            if now.since(*first_seen.get_or_insert(now)) > lease {
+                break;
+            }
+            tokio::time::sleep(backoff::jittered(FOLLOW.0, FOLLOW.1, attempt)).await;
+        }
+        Err(LoginError::PlatformUnavailable { retry_after: Duration::from_secs(1) })
+    }
+
+    async fn lead(&self, app: &App, code: &str, login: &CodeOf, now: UnixMillis, ticket: [u8; 16], client: &Client) -> Result<LoginAnswer, LoginError> {
+        let identity = match app.provider.exchange(code).await {
+            Ok(identity) => identity,
+            Err(error) => return Err(self.refused(app, login, ticket, error).await),
+        };
+        let sign_in = SignIn {
+            user: UserKey { provider: app.provider.kind(), app: app.name.clone(), subject: identity.subject },
+            unionid: identity.unionid,
+            session_key: identity.session_key,
+            claims: identity.claims,
+            client_address: client.address,
+            device: client.device.clone(),
+            reserved_at: now,
+        };
+        let settle = |issued: &IssuedSession| {
+            let answer = login.seal(&Outcome::Issued(answer_of(issued)));
+            Some(Settlement { login: login.key, ticket, answer, keep: self.replay_window })
+        };
+        Ok(answer_of(&self.sessions.issue(sign_in, settle).await?))
+    }
+
+    /// Settles a code that brought no identity: a verdict of the platform is kept for the others who wait for it, anything
+    /// else frees the code for another try.
+    async fn refused(&self, app: &App, login: &CodeOf, ticket: [u8; 16], error: ExchangeError) -> LoginError {
+        let (outcome, told) = match error {
+            ExchangeError::BadCode { platform_code } => (Some(Outcome::BadCode(platform_code)), LoginError::CodeInvalid { platform_code }),
+            ExchangeError::CodeUsed { platform_code } => (Some(Outcome::Used(platform_code)), LoginError::CodeUsed { platform_code }),
+            ExchangeError::UserBlocked { platform_code } => (Some(Outcome::Blocked(platform_code)), LoginError::UserBlocked { platform_code }),
+            ExchangeError::Throttled { platform_code, retry_after } => (None, LoginError::Throttled { platform_code, retry_after }),
+            ExchangeError::Unavailable { reason, retry_after } => {
+                log::warn!(app = &*app.name; "login: {reason}");
+                (None, LoginError::PlatformUnavailable { retry_after })
+            }
+            ExchangeError::Nonsense { reason } => {
+                log::error!(app = &*app.name; "login: the platform's answer cannot be used: {reason}");
+                (None, LoginError::PlatformError)
+            }
+            ExchangeError::Misconfigured { reason, platform_code } => {
+                log::error!(app = &*app.name, platform_code = platform_code; "login: {reason}");
+                (None, LoginError::Misconfigured)
+            }
+        };
+        let answer = outcome.map(|outcome| login.seal(&outcome));
+        let answer = answer.as_deref().map(|sealed| (sealed, self.replay_window));
+        if let Err(error) = self.sessions.store().settle(&login.key, &ticket, answer).await {
+            // The verdict stands; the reservation lapses by itself.
+            log::warn!(app = &*app.name; "login: the verdict could not be kept for those who wait: {error}");
+        }
+        told
+    }
+
+    /// The answer that was given a moment ago, if its session still lives.
+    async fn replayed(&self, outcome: Outcome) -> Result<LoginAnswer, LoginError> {
+        /// WeChat's number for a used code.
+        const USED: i64 = 40163;
+        match outcome {
+            Outcome::BadCode(platform_code) => Err(LoginError::CodeInvalid { platform_code }),
+            Outcome::Used(platform_code) => Err(LoginError::CodeUsed { platform_code }),
+            Outcome::Blocked(platform_code) => Err(LoginError::UserBlocked { platform_code }),
+            Outcome::Issued(answer) => {
+                let id = SessionId::parse(&answer.session_id).ok_or(LoginError::CodeUsed { platform_code: USED })?;
+                match self.sessions.store().load(&id).await? {
+                    Lookup::Found(found) => {
+                        Ok(LoginAnswer { expires_in: found.expires_in, absolute_expires_in: found.session.absolute_deadline.since(found.now), ..answer })
+                    }
+                    Lookup::Gone | Lookup::Unreadable(_) => Err(LoginError::CodeUsed { platform_code: USED }),
+                }
+            }
+        }
+    }
+}
+
+enum Reserved {
+    Leader { now: UnixMillis, ticket: [u8; 16] },
+    Settled { outcome: Outcome },
+}
+
+/// A code's name in the store and the box that only the code opens.
+struct CodeOf {
+    key: LoginKey,
+    sealed: DerivedBox,
+}
+
+impl CodeOf {
+    fn new(naming: &crate::crypto::keyring::NamingKey, app: &App, code: &str) -> Self {
+        let parts: [&[u8]; 2] = [app.name.as_bytes(), code.as_bytes()];
+        Self { key: naming.name("login code", &parts), sealed: DerivedBox::new(naming, "login answer", &parts) }
+    }
+
+    fn seal(&self, outcome: &Outcome) -> Vec<u8> {
+        self.sealed.seal(&serde_json::to_vec(outcome).expect("an outcome has only strings and numbers"))
+    }
+
+    fn open(&self, answer: &[u8]) -> Option<Outcome> {
+        serde_json::from_slice(&self.sealed.open(answer).ok()?).ok()
+    }
+}
+
+fn answer_of(issued: &IssuedSession) -> LoginAnswer {
+    LoginAnswer {
+        token: issued.token.expose(),
+        session_id: issued.id.to_string(),
+        expires_in: issued.expires_in,
+        absolute_expires_in: issued.absolute_expires_in,
+    }
+}
+
+/// Refuses what cannot be a code before anything goes out. Platforms use letters, digits and URL-safe marks.
+fn check_code(code: &str) -> Result<(), LoginError> {
+    if code.is_empty() {
+        return Err(LoginError::CodeMalformed("it is empty; send the code that wx.login gave"));
+    }
+    if code.len() > CODE_MAX {
+        return Err(LoginError::CodeMalformed("it is longer than any platform's codes"));
+    }
+    if code.contains("mock one") {
+        return Err(LoginError::CodeMalformed("it is the mock code that the developer tools give to a test app id; open the project with a real app id"));
+    }
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.~+/=|:".contains(&b);
+    if code.bytes().all(allowed) { Ok(()) } else { Err(LoginError::CodeMalformed("it has characters that no platform puts into a code")) }
+}
+
+/// A refused code whose Referer names another app came from there: say so, since the platform does not.
+fn told_apart(error: LoginError, app: &App, client: &Client) -> LoginError {
+    match (&error, &client.referer_appid) {
+        (LoginError::CodeInvalid { platform_code }, Some(other)) if **other != *app.appid => {
+            log::warn!(app = &*app.name; "login: the code came from {other:?}, this app is {}", app.appid);
+            LoginError::AppMismatch { platform_code: *platform_code }
+        }
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_with_foreign_characters_stay_here() {
+        assert!(check_code("0a3RkM000abc-_XYZ").is_ok());
+        let long = "a".repeat(CODE_MAX + 1);
+        for wrong in ["", "a&b", "a\"b", "a\r\nb", "a\0b", "a b", "a#b", "ü", "the code is a mock one", &long] {
+            assert!(matches!(check_code(wrong), Err(LoginError::CodeMalformed(_))), "{wrong:?}");
+        }
+    }
+}

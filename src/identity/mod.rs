@@ -1,0 +1,9 @@
+//! Who somebody is: what a platform vouches for, and the walk of a login from code to token.
+
+pub mod app;
+pub mod login;
+pub mod provider;
+
+pub use app::{App, Apps};
+pub use login::{Client, LoginAnswer, LoginError, LoginFlow};
+pub use provider::{ExchangeError, Identity, IdentityProvider};

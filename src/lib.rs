@@ -1,0 +1,25 @@
+//! Hufu, a session gateway for mini programs.
+//!
+//! It exchanges login codes for an identity, keeps the session in Redis under a random opaque token, and passes
+//! authenticated requests on to existing backends. ARCHITECTURE.md is the map.
+//!
+//! The modules stand on floors and name only what is below them; `tests/it/floors.rs` holds the tree to it.
+//! In reading order:
+//!
+//! - floor 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`]
+//! - floor 1, rules: [`session`], [`identity`], [`route`], [`upstream`], [`assertion`]
+//! - floor 2, machinery: [`store`], [`provider`], [`telemetry`]
+//! - floor 3, faces: [`http`], [`proxy`], [`admin`], [`sandbox`]
+//! - floor 4, assembly: [`config`], [`app`], [`lifecycle`], [`cli`]
+
+pub mod backoff;
+pub mod clock;
+pub mod crypto;
+pub mod identity;
+pub mod metrics;
+
+pub mod provider;
+pub mod sandbox;
+pub mod secret;
+pub mod session;
+pub mod store;

@@ -1,0 +1,210 @@
+//! What is counted. One struct with a field for each metric, registered under the names of docs/metrics.md;
+//! the page that Prometheus reads is made from it by `telemetry`.
+
+use std::fmt;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+/// Upper bounds in seconds: from a cached lookup to the longest that `wx.request` waits.
+const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
+
+/// One label whose values are few.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Outcome {
+    /// What came of it, a word of docs/metrics.md.
+    pub outcome: &'static str,
+}
+
+/// A route and a status.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RouteStatus {
+    /// The route's path as configured, or the endpoint's name for the gateway's own.
+    pub route: String,
+    /// The HTTP status that the client saw; 499: the client left before there was one.
+    pub status: u16,
+}
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RouteLabel {
+    /// As in [`RouteStatus`].
+    pub route: String,
+}
+
+/// An app and what came of a login.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AppOutcome {
+    /// The app's name in the configuration.
+    pub app: String,
+    /// `ok`, `replayed`, or an error code of docs/errors.md.
+    pub outcome: &'static str,
+}
+
+/// An app and one of its platform's APIs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AppApi {
+    /// The app's name in the configuration.
+    pub app: String,
+    /// The API's last path segment, such as `jscode2session`.
+    pub api: &'static str,
+}
+
+/// A store operation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Operation {
+    /// `load`, `create`, `renew`, `remove`, `reserve`, `settle` or `now`.
+    pub operation: &'static str,
+}
+
+/// An upstream and what came of a request to it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct UpstreamOutcome {
+    /// The upstream's name in the configuration.
+    pub upstream: String,
+    /// `answered`, `unreachable`, `timeout`, `broken` or `client_left`.
+    pub outcome: &'static str,
+}
+
+/// Every metric of a gateway process. Cheap to share: workers add to atomics.
+pub struct Metrics {
+    registry: Registry,
+    /// Answers by route and status.
+    pub requests: Family<RouteStatus, Counter>,
+    /// Time from the request head to the last byte of the answer.
+    pub request_seconds: Family<RouteLabel, Histogram>,
+    /// Requests being answered now.
+    pub requests_in_flight: Gauge,
+    /// Logins by outcome.
+    pub logins: Family<AppOutcome, Counter>,
+    /// Session lookups by outcome.
+    pub session_lookups: Family<Outcome, Counter>,
+    /// Store calls.
+    pub store_seconds: Family<Operation, Histogram>,
+    /// Store calls that failed.
+    pub store_errors: Family<Operation, Counter>,
+    /// Calls to the platforms.
+    pub platform_seconds: Family<AppApi, Histogram>,
+    /// Requests to upstreams by outcome.
+    pub upstream_requests: Family<UpstreamOutcome, Counter>,
+    /// Upstream connections opened, by upstream (`outcome` is `opened`).
+    pub upstream_connections: Family<UpstreamOutcome, Counter>,
+    /// Access lines lost because the output did not keep up.
+    pub access_lines_dropped: Counter,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn seconds() -> Histogram {
+    Histogram::new(SECONDS)
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut made = Self {
+            registry: Registry::with_prefix("hufu"),
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(seconds),
+            requests_in_flight: Gauge::default(),
+            logins: Family::default(),
+            session_lookups: Family::default(),
+            store_seconds: Family::new_with_constructor(seconds),
+            store_errors: Family::default(),
+            platform_seconds: Family::new_with_constructor(seconds),
+            upstream_requests: Family::default(),
+            upstream_connections: Family::default(),
+            access_lines_dropped: Counter::default(),
+        };
+        let r = &mut made.registry;
+        r.register("build", "The version of this gateway", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        r.register("requests", "Answers by route and status", made.requests.clone());
+        r.register("request_duration_seconds", "From the request head to the last byte of the answer", made.request_seconds.clone());
+        r.register("requests_in_flight", "Requests being answered now", made.requests_in_flight.clone());
+        r.register("logins", "Logins by app and outcome", made.logins.clone());
+        r.register("session_lookups", "Session lookups by outcome", made.session_lookups.clone());
+        r.register("store_duration_seconds", "Store calls by operation", made.store_seconds.clone());
+        r.register("store_errors", "Store calls that failed, by operation", made.store_errors.clone());
+        r.register("platform_duration_seconds", "Calls to the platforms by app and API", made.platform_seconds.clone());
+        r.register("upstream_requests", "Requests to upstreams by outcome", made.upstream_requests.clone());
+        r.register("upstream_connections", "Connections opened to upstreams", made.upstream_connections.clone());
+        r.register("access_lines_dropped", "Access lines lost because the output did not keep up", made.access_lines_dropped.clone());
+        made
+    }
+
+    /// The page in the OpenMetrics text format that Prometheus reads.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut page = String::with_capacity(16 * 1024);
+        text::encode(&mut page, &self.registry)?;
+        Ok(page)
+    }
+
+    /// The counters of one route, found once and then used without a lookup.
+    #[must_use]
+    pub fn route(&self, route: &str) -> RouteMetrics {
+        RouteMetrics {
+            route: route.to_owned(),
+            requests: self.requests.clone(),
+            by_status: std::iter::repeat_with(OnceLock::new).take(500).collect(),
+            seconds: self.request_seconds.get_or_create_owned(&RouteLabel { route: route.to_owned() }),
+        }
+    }
+}
+
+/// The counters of one route; a request adds to them without hashing a label.
+pub struct RouteMetrics {
+    route: String,
+    requests: Family<RouteStatus, Counter>,
+    by_status: Vec<OnceLock<Counter>>,
+    seconds: Histogram,
+}
+
+impl fmt::Debug for RouteMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RouteMetrics({})", self.route)
+    }
+}
+
+impl RouteMetrics {
+    /// Counts one answer.
+    pub fn answered(&self, status: u16, took: Duration) {
+        let count = || self.requests.get_or_create_owned(&RouteStatus { route: self.route.clone(), status });
+        match self.by_status.get(usize::from(status).wrapping_sub(100)) {
+            Some(cell) => cell.get_or_init(count).inc(),
+            None => count().inc(),
+        };
+        self.seconds.observe(took.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_holds_what_was_counted() {
+        let metrics = Metrics::new();
+        metrics.route("/api").answered(200, Duration::from_millis(3));
+        let page = metrics.encode().unwrap();
+        assert!(page.contains(r#"hufu_requests_total{route="/api",status="200"} 1"#), "{page}");
+        assert!(page.contains(r#"hufu_request_duration_seconds_bucket{le="0.005",route="/api"} 1"#), "{page}");
+    }
+}

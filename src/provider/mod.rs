@@ -1,0 +1,1 @@
+//! The platforms that vouch for users.

@@ -1,0 +1,16 @@
+//! Sessions: what is known of a signed-in user, the token that names it, how long it lives, and the store
+//! that keeps it (a trait; the implementations are in `store`).
+
+pub mod lifetime;
+pub mod model;
+pub mod service;
+pub mod store;
+pub mod token;
+pub mod user;
+
+pub use lifetime::Lifetime;
+pub use model::{LoadedSession, Session, SessionKey};
+pub use service::{IssuedSession, LiveSession, SessionService};
+pub use store::{Lookup, NewSession, Reservation, SessionStore, StoreError, Written};
+pub use token::{SessionId, SessionToken, TokenError};
+pub use user::{ProviderKind, UserKey};

@@ -1,0 +1,53 @@
+//! What is known of a signed-in user.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::UnixMillis;
+use crate::secret::Secret;
+use crate::session::user::UserKey;
+
+/// A session as the store keeps it. All times are by the store's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Whose session it is.
+    pub user: UserKey,
+    /// The platform's name for the user across the apps of one owner, where it gives one.
+    pub unionid: Option<Arc<str>>,
+    /// When the login's code was reserved.
+    pub created: UnixMillis,
+    /// When the session ends, used or not.
+    pub absolute_deadline: UnixMillis,
+    /// Where the login came from, for the user's own list of devices.
+    pub client_address: Option<IpAddr>,
+    /// A short name of the device at login, for the same list; at most [`Session::DEVICE_MAX`] bytes.
+    pub device: String,
+    /// Further facts that the provider vouches for, in the order in which it gave them.
+    pub claims: Vec<(String, String)>,
+}
+
+impl Session {
+    /// Longest device name that is kept, in bytes: a record stays near 150 bytes.
+    pub const DEVICE_MAX: usize = 24;
+}
+
+/// A session as it was found.
+#[derive(Debug, Clone)]
+pub struct LoadedSession {
+    /// The session.
+    pub session: Session,
+    /// How long it lives if nobody uses it.
+    pub expires_in: Duration,
+    /// The store's time at the lookup.
+    pub now: UnixMillis,
+}
+
+/// One generation of a user's session_key, with the time by which generations are ordered.
+#[derive(Debug, Clone)]
+pub struct SessionKey {
+    /// The key as the platform wrote it.
+    pub key: Secret<String>,
+    /// When the login that brought it reserved its code.
+    pub reserved_at: UnixMillis,
+}

@@ -1,0 +1,193 @@
+//! What the gateway does with sessions: issue, resolve, end.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::UnixMillis;
+use crate::crypto::keyring::{Keyring, NamingKey};
+use crate::metrics::{Metrics, Outcome};
+use crate::secret::Secret;
+use crate::session::lifetime::Lifetime;
+use crate::session::model::{LoadedSession, Session, SessionKey};
+use crate::session::store::{Lookup, NewSession, SessionStore, Settlement, StoreError, Written};
+use crate::session::token::{self, SessionId, SessionToken};
+use crate::session::user::UserKey;
+
+/// A session that was just found alive.
+#[derive(Debug, Clone)]
+pub struct LiveSession {
+    /// Its public name.
+    pub id: SessionId,
+    /// Its content.
+    pub session: Session,
+    /// How long it lives if nobody uses it again.
+    pub expires_in: Duration,
+    /// How long it lives at most.
+    pub absolute_expires_in: Duration,
+}
+
+/// A session that was just made, with the token that opens it.
+#[derive(Debug)]
+pub struct IssuedSession {
+    /// For the client, and for nobody else.
+    pub token: SessionToken,
+    /// Its public name.
+    pub id: SessionId,
+    /// How long it lives if nobody uses it.
+    pub expires_in: Duration,
+    /// How long it lives at most.
+    pub absolute_expires_in: Duration,
+}
+
+/// Who signs in, as the login flow found out.
+#[derive(Debug)]
+pub struct SignIn {
+    /// The user.
+    pub user: UserKey,
+    /// The user across apps, where known.
+    pub unionid: Option<Arc<str>>,
+    /// The platform's session_key, where it has one.
+    pub session_key: Option<Secret<String>>,
+    /// Further facts.
+    pub claims: Vec<(String, String)>,
+    /// The client's address.
+    pub client_address: Option<IpAddr>,
+    /// The client's device, any length.
+    pub device: String,
+    /// The store's time when the code was reserved.
+    pub reserved_at: UnixMillis,
+}
+
+/// The rules of sessions over a store.
+pub struct SessionService {
+    store: Arc<dyn SessionStore>,
+    keys: Arc<Keyring>,
+    naming: Arc<NamingKey>,
+    lifetime: Lifetime,
+    max_per_user: u32,
+    metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for SessionService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionService").field("lifetime", &self.lifetime).finish_non_exhaustive()
+    }
+}
+
+impl SessionService {
+    /// The service over a store.
+    #[must_use]
+    pub fn new(store: Arc<dyn SessionStore>, keys: Arc<Keyring>, naming: Arc<NamingKey>, lifetime: Lifetime, max_per_user: u32, metrics: Arc<Metrics>) -> Self {
+        Self { store, keys, naming, lifetime, max_per_user, metrics }
+    }
+
+    /// The store below, for the login flow's reservations.
+    #[must_use]
+    pub fn store(&self) -> &dyn SessionStore {
+        &*self.store
+    }
+
+    /// The naming key, for the login flow's names.
+    #[must_use]
+    pub fn naming(&self) -> &NamingKey {
+        &self.naming
+    }
+
+    /// Reads a token; `Err` without a word to the store when nobody issued it.
+    pub fn read_token(&self, text: &str) -> Result<SessionToken, token::TokenError> {
+        let token = SessionToken::parse(&self.keys, text);
+        if token.is_err() {
+            self.count("invalid_token");
+        }
+        token
+    }
+
+    /// Makes a session for a user who has just proved who they are. `settle` seals the answer for replays: it
+    /// is given the issued session and returns what is stored beside it.
+    pub async fn issue(&self, sign_in: SignIn, settle: impl FnOnce(&IssuedSession) -> Option<Settlement>) -> Result<IssuedSession, StoreError> {
+        let token = SessionToken::issue(&self.keys, token::tag_of(&self.naming, &sign_in.user));
+        let session = Session {
+            user: sign_in.user,
+            unionid: sign_in.unionid,
+            created: sign_in.reserved_at,
+            absolute_deadline: sign_in.reserved_at.plus(self.lifetime.absolute),
+            client_address: sign_in.client_address,
+            device: shortened(sign_in.device, Session::DEVICE_MAX),
+            claims: sign_in.claims,
+        };
+        let mut issued =
+            IssuedSession { id: token.id(), token, expires_in: self.lifetime.idle.min(self.lifetime.absolute), absolute_expires_in: self.lifetime.absolute };
+        let session_key = sign_in.session_key.map(|key| SessionKey { key, reserved_at: sign_in.reserved_at });
+        let settlement = settle(&issued);
+        let new = NewSession {
+            id: issued.id,
+            session: &session,
+            idle: self.lifetime.idle,
+            max_per_user: self.max_per_user,
+            session_key: session_key.as_ref(),
+            settlement,
+        };
+        issued.expires_in = self.store.create(new).await?.expires_in;
+        Ok(issued)
+    }
+
+    /// The living session of a token, renewed when that is due; `None`: unknown, expired or revoked.
+    pub async fn resolve(&self, token: &SessionToken) -> Result<Option<LiveSession>, StoreError> {
+        let id = token.id();
+        let loaded = match self.store.load(&id).await {
+            Ok(Lookup::Found(loaded)) => loaded,
+            Ok(Lookup::Gone) => {
+                self.count("gone");
+                return Ok(None);
+            }
+            Ok(Lookup::Unreadable(why)) => {
+                self.count("unreadable");
+                log::warn!(session = id.to_string().as_str(); "a session record cannot be read: {why}");
+                return Ok(None);
+            }
+            Err(error) => {
+                self.count("store_unavailable");
+                return Err(error);
+            }
+        };
+        let live = self.renewed(id, loaded).await;
+        self.count(if live.is_some() { "found" } else { "gone" });
+        Ok(live)
+    }
+
+    async fn renewed(&self, id: SessionId, loaded: LoadedSession) -> Option<LiveSession> {
+        let LoadedSession { session, mut expires_in, now } = loaded;
+        if self.lifetime.renewal_due(now, expires_in, session.absolute_deadline) {
+            match self.store.renew(&id, &session.user, self.lifetime.idle, session.absolute_deadline).await {
+                Ok(Written::Done) => expires_in = self.lifetime.expiry(now, session.absolute_deadline).since(now),
+                // Revoked between the read and the write: the write is the newer truth.
+                Ok(Written::Gone | Written::Stale) => return None,
+                // It was alive a moment ago and lives on unrenewed; the next request tries again.
+                Err(error) => log::warn!("a session could not be renewed: {error}"),
+            }
+        }
+        let absolute_expires_in = session.absolute_deadline.since(now);
+        Some(LiveSession { id, session, expires_in, absolute_expires_in })
+    }
+
+    /// Ends the session of a token. Ending one that has ended is fine.
+    pub async fn end(&self, token: &SessionToken) -> Result<(), StoreError> {
+        let id = token.id();
+        match self.store.load(&id).await? {
+            Lookup::Found(loaded) => match self.store.remove(&id, &loaded.session.user).await? {
+                Written::Done | Written::Gone | Written::Stale => Ok(()),
+            },
+            Lookup::Gone | Lookup::Unreadable(_) => Ok(()),
+        }
+    }
+
+    fn count(&self, outcome: &'static str) {
+        self.metrics.session_lookups.get_or_create(&Outcome { outcome }).inc();
+    }
+}
+
+fn shortened(mut text: String, max: usize) -> String {
+    text.truncate(text.floor_char_boundary(max));
+    text
+}

@@ -1,0 +1,141 @@
+//! The seam between the rules of sessions and where they are kept.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::clock::UnixMillis;
+use crate::session::model::{LoadedSession, Session, SessionKey};
+use crate::session::token::SessionId;
+use crate::session::user::UserKey;
+
+/// The store could not answer: nothing is known about the session. Never to be mistaken for "there is none".
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the session store cannot be reached: {reason}")]
+pub struct StoreError {
+    /// For the log; never for a client.
+    pub reason: String,
+}
+
+impl StoreError {
+    /// An error with its reason for the log.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
+/// What came of a write.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is stored.
+    Done,
+    /// The session has ended in between; nothing was written and nothing came back to life.
+    Gone,
+    /// Somebody else was first; nothing was written.
+    Stale,
+}
+
+/// What came of a lookup.
+#[derive(Debug, Clone)]
+pub enum Lookup {
+    /// A living session.
+    Found(LoadedSession),
+    /// There is none: unknown, expired or revoked.
+    Gone,
+    /// There is a record, but it does not open: another key, changed, or from a release that writes another form.
+    Unreadable(&'static str),
+}
+
+/// A login code's name in the store.
+pub type LoginKey = [u8; 16];
+
+/// What came of reserving a login code. All carry the store's time.
+#[derive(Debug, Clone)]
+pub enum Reservation {
+    /// This caller exchanges the code; `ticket` settles it.
+    Leader {
+        /// The time that becomes the session's creation.
+        now: UnixMillis,
+        /// Proves the reservation when settling.
+        ticket: [u8; 16],
+    },
+    /// Somebody else is exchanging the same code right now.
+    Pending {
+        /// The store's time.
+        now: UnixMillis,
+    },
+    /// The code was exchanged a moment ago; the sealed answer.
+    Settled {
+        /// The store's time.
+        now: UnixMillis,
+        /// What [`SessionStore::settle`] or [`SessionStore::create`] was given.
+        answer: Vec<u8>,
+    },
+}
+
+/// The answer of a login, kept for a moment for a client that lost it.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// The code's name.
+    pub login: LoginKey,
+    /// From [`Reservation::Leader`].
+    pub ticket: [u8; 16],
+    /// The sealed answer.
+    pub answer: Vec<u8>,
+    /// How long it is kept.
+    pub keep: Duration,
+}
+
+/// A session to be made.
+#[derive(Debug)]
+pub struct NewSession<'a> {
+    /// Its name.
+    pub id: SessionId,
+    /// Its content.
+    pub session: &'a Session,
+    /// The idle timeout.
+    pub idle: Duration,
+    /// How many sessions the user may have; the oldest go. 0: no cap.
+    pub max_per_user: u32,
+    /// The session_key that the login brought, where the platform has one.
+    pub session_key: Option<&'a SessionKey>,
+    /// Stored together with the session; without the one there is not the other.
+    pub settlement: Option<Settlement>,
+}
+
+/// A session that was made.
+#[derive(Debug, Clone)]
+pub struct CreatedSession {
+    /// How long it lives if nobody uses it.
+    pub expires_in: Duration,
+    /// Sessions of the same user that had to go.
+    pub evicted: Vec<SessionId>,
+}
+
+/// Keeps sessions. Every check-and-write is atomic; expiry is by the store's own clock; a write never brings back
+/// a session that has ended; every call answers within its configured timeout.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// The store's time; also the cheapest proof that it answers.
+    async fn now(&self) -> Result<UnixMillis, StoreError>;
+
+    /// Reserves a login code for `lease`.
+    async fn reserve(&self, login: &LoginKey, lease: Duration) -> Result<Reservation, StoreError>;
+
+    /// Ends a reservation: with an answer that others find for a while, or without, so that the code may be tried again.
+    /// `Stale`: the reservation had lapsed and somebody else holds it.
+    async fn settle(&self, login: &LoginKey, ticket: &[u8; 16], answer: Option<(&[u8], Duration)>) -> Result<Written, StoreError>;
+
+    /// Makes a session, keeps the session_key's generation and evicts what is over the cap, as one.
+    async fn create(&self, new: NewSession<'_>) -> Result<CreatedSession, StoreError>;
+
+    /// Looks a session up. Does not renew it.
+    async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError>;
+
+    /// Moves the session's expiry to now + `idle`, at most `absolute_deadline`.
+    async fn renew(&self, id: &SessionId, user: &UserKey, idle: Duration, absolute_deadline: UnixMillis) -> Result<Written, StoreError>;
+
+    /// Ends a session. `Gone`: it had ended before.
+    async fn remove(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError>;
+}

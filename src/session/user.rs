@@ -1,0 +1,63 @@
+//! Who a session belongs to.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A platform and the kind of client that signs in there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProviderKind {
+    /// WeChat mini programs and mini games: `jscode2session`.
+    WechatMiniProgram,
+}
+
+impl ProviderKind {
+    /// Every kind, in the order of the documentation.
+    pub const ALL: [Self; 1] = [Self::WechatMiniProgram];
+
+    /// The name in the configuration and in `X-Hufu-Provider`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WechatMiniProgram => "wechat-mini-program",
+        }
+    }
+
+    /// The number in stored records. Numbers are never used again for another kind.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::WechatMiniProgram => 1,
+        }
+    }
+
+    /// The kind with this stored number.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+}
+
+impl fmt::Display for ProviderKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A user: the subject that a platform vouches for, within one app. The same openid under another app is another user.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UserKey {
+    /// The platform.
+    pub provider: ProviderKind,
+    /// The app's name in the configuration.
+    pub app: Arc<str>,
+    /// The platform's name for the user, such as an openid.
+    pub subject: Arc<str>,
+}
+
+impl UserKey {
+    /// The parts that name the user, for keyed hashes.
+    #[must_use]
+    pub fn parts(&self) -> [&[u8]; 3] {
+        [self.provider.as_str().as_bytes(), self.app.as_bytes(), self.subject.as_bytes()]
+    }
+}

@@ -1,0 +1,1 @@
+//! Where sessions are kept: in this process or in Redis, sealed alike.

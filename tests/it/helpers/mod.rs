@@ -1,0 +1,1 @@
+//! What the tests share: servers that they start themselves, clients, conditions to wait for.
