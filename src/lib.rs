@@ -18,8 +18,11 @@ pub mod crypto;
 pub mod identity;
 pub mod metrics;
 
+pub mod assertion;
 pub mod provider;
+pub mod route;
 pub mod sandbox;
 pub mod secret;
 pub mod session;
 pub mod store;
+pub mod upstream;

@@ -1,0 +1,165 @@
+//! The identity headers, and the names that only the gateway may set.
+
+use crate::session::LiveSession;
+use std::fmt::Write as _;
+
+/// The configurable names. A backend written for WeChat Cloud Hosting reads the defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderNames {
+    /// The user, such as the openid.
+    pub subject: String,
+    /// The app's id on the platform.
+    pub appid: String,
+    /// The user across the owner's apps.
+    pub unionid: String,
+    /// Who vouches: always `hufu`. Its presence tells a backend that the call came through the gateway.
+    pub source: String,
+}
+
+impl Default for HeaderNames {
+    fn default() -> Self {
+        Self { subject: "X-WX-OPENID".into(), appid: "X-WX-APPID".into(), unionid: "X-WX-UNIONID".into(), source: "X-WX-SOURCE".into() }
+    }
+}
+
+/// The value of the source header.
+pub const SOURCE: &str = "hufu";
+
+/// The identity headers of one request: every name that the gateway owns, with its value, empty when unknown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityHeaders(Vec<(String, String)>);
+
+impl IdentityHeaders {
+    /// The headers of a session; `None`: of an anonymous request, all empty.
+    #[must_use]
+    pub fn new(names: &HeaderNames, identity: Option<(&LiveSession, &str)>) -> Self {
+        let user = identity.map(|(live, _)| &live.session.user);
+        let known = |value: Option<&str>| value.map(header_safe).unwrap_or_default();
+        Self(vec![
+            (names.subject.clone(), known(user.map(|u| &*u.subject))),
+            (names.appid.clone(), known(identity.map(|(_, appid)| appid))),
+            (names.unionid.clone(), known(identity.and_then(|(live, _)| live.session.unionid.as_deref()))),
+            (names.source.clone(), known(identity.map(|_| SOURCE))),
+            ("X-Hufu-App".to_owned(), known(user.map(|u| &*u.app))),
+            ("X-Hufu-Provider".to_owned(), known(user.map(|u| u.provider.as_str()))),
+            ("X-Hufu-Subject".to_owned(), known(user.map(|u| &*u.subject))),
+            ("X-Hufu-Session".to_owned(), identity.map(|(live, _)| live.id.to_string()).unwrap_or_default()),
+        ])
+    }
+
+    /// All of them, also the empty ones: a forward-auth proxy's copy list then overwrites whatever the client sent.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The lines for an upstream's request head: only what is known.
+    #[must_use]
+    pub fn lines(&self) -> String {
+        let mut lines = String::with_capacity(384);
+        for (name, value) in self.all().filter(|(_, value)| !value.is_empty()) {
+            let _ = write!(lines, "{name}: {value}\r\n");
+        }
+        lines
+    }
+}
+
+/// The value as it can stand in a header: visible ASCII as it is, everything else percent-encoded, so that no value can end a line.
+fn header_safe(value: &str) -> String {
+    const NOT_VISIBLE: percent_encoding::AsciiSet = percent_encoding::CONTROLS.add(b' ').add(b'%');
+    if value.bytes().all(|b| b.is_ascii_graphic()) { value.to_owned() } else { percent_encoding::utf8_percent_encode(value, &NOT_VISIBLE).to_string() }
+}
+
+/// Header names that only the gateway may set, in every spelling that a backend could fold onto them.
+#[derive(Debug, Clone)]
+pub struct ReservedNames {
+    folded: Vec<Vec<u8>>,
+    first: [bool; 256],
+}
+
+impl ReservedNames {
+    /// `x-wx-*`, `x-hufu-*` and the configured names.
+    #[must_use]
+    pub fn new(names: &HeaderNames) -> Self {
+        let folded: Vec<Vec<u8>> = [&names.subject, &names.appid, &names.unionid, &names.source].iter().map(|n| n.bytes().map(fold).collect()).collect();
+        let mut first = [false; 256];
+        for byte in folded.iter().filter_map(|n| n.first().copied()).chain([b'x']) {
+            first[usize::from(byte)] = true;
+            first[usize::from(byte.to_ascii_uppercase())] = true;
+        }
+        Self { folded, first }
+    }
+
+    /// Whether a name, in whatever spelling, is one of them: CGI and WSGI backends read every character that is neither letter nor
+    /// digit as the same one, and case does not count.
+    #[must_use]
+    pub fn contains(&self, name: &[u8]) -> bool {
+        let Some(first) = name.first() else { return false };
+        if !self.first[usize::from(*first)] {
+            return false;
+        }
+        has_prefix(name, b"x-wx-") || has_prefix(name, b"x-hufu-") || self.folded.iter().any(|own| own.len() == name.len() && has_prefix(name, own))
+    }
+}
+
+const fn fold(b: u8) -> u8 {
+    if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' }
+}
+
+fn has_prefix(name: &[u8], folded: &[u8]) -> bool {
+    name.len() >= folded.len() && name.iter().zip(folded).all(|(a, b)| fold(*a) == *b)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_spelling_is_reserved() {
+        let names = HeaderNames { subject: "Remote.User".into(), ..HeaderNames::default() };
+        let reserved = ReservedNames::new(&names);
+        for name in [
+            "X-WX-OPENID",
+            "x-wx-openid",
+            "X_WX_OPENID",
+            "X.WX.OPENID",
+            "X-WX_ANYTHING",
+            "x~wx!y",
+            "X-Hufu-Assertion",
+            "x_hufu_x",
+            "remote-user",
+            "REMOTE_USER",
+            "Remote.User",
+        ] {
+            assert!(reserved.contains(name.as_bytes()), "{name}");
+        }
+        for name in ["", "X-WX", "X-WXA", "Authorization", "Remote-Users", "X-Request-Id", "XX-WX-OPENID"] {
+            assert!(!reserved.contains(name.as_bytes()), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_folded_name_is_reserved_exactly_when_its_fold_is(name in "[xXwW_.\\-a-cH]{0,12}") {
+            let reserved = ReservedNames::new(&HeaderNames::default());
+            let folded: Vec<u8> = name.bytes().map(fold).collect();
+            prop_assert_eq!(reserved.contains(name.as_bytes()), folded.starts_with(b"x-wx-") || folded.starts_with(b"x-hufu-"));
+        }
+    }
+
+    #[test]
+    fn no_value_ends_a_line() {
+        assert_eq!(header_safe("oGZUI0egBJY1zhBYw2KhdUfwVJJE"), "oGZUI0egBJY1zhBYw2KhdUfwVJJE");
+        assert_eq!(header_safe("a\r\nX: y"), "a%0D%0AX:%20y");
+        assert_eq!(header_safe("虎\u{7f}"), "%E8%99%8E%7F");
+    }
+
+    #[test]
+    fn anonymous_requests_have_every_name_and_no_value() {
+        let headers = IdentityHeaders::new(&HeaderNames::default(), None);
+        assert_eq!(headers.all().count(), 8);
+        assert!(headers.all().all(|(_, value)| value.is_empty()));
+        assert_eq!(headers.lines(), "");
+    }
+}

@@ -1,0 +1,218 @@
+//! The canonical form of a request path, or the reason why there is none.
+//!
+//! What two servers could read in two ways is refused, never guessed: dot segments, encoded slashes and
+//! backslashes, NUL and control characters, escapes of escapes, invalid UTF-8. What has one meaning is brought
+//! into one form: escapes of unreserved characters are decoded, the others written in upper case, repeated
+//! slashes merged (as nginx merges them for matching, and clients that join a base URL and a path produce them).
+
+use std::borrow::Cow;
+
+/// Why a path is refused. The text goes to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// Not a path at all (`*`, an authority).
+    #[error("the request target does not start with a slash")]
+    NotAPath,
+    /// `.` or `..`, written in any way.
+    #[error("the path has a dot segment; send the path that is meant")]
+    DotSegment,
+    /// `%2f`, `%5c` or a backslash.
+    #[error("the path has an encoded slash or a backslash, which servers read in different ways")]
+    Slash,
+    /// A control character, raw or encoded.
+    #[error("the path has a control character")]
+    Control,
+    /// `%` without two hexadecimal digits.
+    #[error("the path has a percent sign without two hexadecimal digits")]
+    Escape,
+    /// An escape that decodes to another escape of a character with a meaning in paths.
+    #[error("the path has an escaped escape, which servers that decode twice read in another way")]
+    DoubleEscape,
+    /// Its bytes are not UTF-8.
+    #[error("the path is not UTF-8")]
+    Utf8,
+    /// Another reading of the path (without `;` parameters, or ignoring case) belongs to another route.
+    #[error("the path can be read as belonging to another route")]
+    Ambiguous,
+}
+
+/// The canonical form of a raw path (without the query).
+pub fn canonical(raw: &str) -> Result<Cow<'_, str>, PathError> {
+    let bytes = raw.as_bytes();
+    if bytes.first() != Some(&b'/') {
+        return Err(PathError::NotAPath);
+    }
+    if bytes.iter().all(|b| is_plain(*b)) && !has_empty_or_dotted_segment(bytes) {
+        return Ok(Cow::Borrowed(raw));
+    }
+    let rewritten = rewrite(bytes)?;
+    refuse_dot_segments(&rewritten)?;
+    if percent_encoding::percent_decode_str(&rewritten).decode_utf8().is_err() {
+        return Err(PathError::Utf8);
+    }
+    Ok(Cow::Owned(rewritten))
+}
+
+/// Characters that need no second look: RFC 3986 `pchar` and the slash, without `%` and `;`.
+const fn is_plain(b: u8) -> bool {
+    is_unreserved(b) || matches!(b, b'/' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@')
+}
+
+const fn is_unreserved(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~')
+}
+
+fn has_empty_or_dotted_segment(path: &[u8]) -> bool {
+    path.windows(2).any(|pair| pair == b"//" || pair == b"/.")
+}
+
+fn rewrite(path: &[u8]) -> Result<String, PathError> {
+    let mut out = String::with_capacity(path.len() + 16);
+    let mut rest = path;
+    while let Some((&b, after)) = rest.split_first() {
+        rest = after;
+        match b {
+            b'%' => {
+                let (value, after) = escape(rest)?;
+                rest = after;
+                push_escaped(&mut out, value, rest)?;
+            }
+            b'/' => {
+                if !out.ends_with('/') {
+                    out.push('/');
+                }
+            }
+            b'\\' => return Err(PathError::Slash),
+            0..=0x1f | 0x7f => return Err(PathError::Control),
+            0x80.. | b' ' | b'"' | b'<' | b'>' | b'`' | b'{' | b'}' | b'|' | b'^' | b'[' | b']' | b'#' | b'?' => push_hex(&mut out, b),
+            _ => out.push(char::from(b)),
+        }
+    }
+    Ok(out)
+}
+
+/// The byte that an escape stands for, and what follows it.
+fn escape(after_percent: &[u8]) -> Result<(u8, &[u8]), PathError> {
+    let (digits, rest) = after_percent.split_first_chunk::<2>().ok_or(PathError::Escape)?;
+    let digit = |b: u8| char::from(b).to_digit(16).ok_or(PathError::Escape);
+    let value = digit(digits[0])? * 16 + digit(digits[1])?;
+    Ok((u8::try_from(value).map_err(|_| PathError::Escape)?, rest))
+}
+
+fn push_escaped(out: &mut String, value: u8, rest: &[u8]) -> Result<(), PathError> {
+    match value {
+        b'/' | b'\\' => Err(PathError::Slash),
+        0..=0x1f | 0x7f => Err(PathError::Control),
+        b'%' if starts_with_loaded_escape(rest) => Err(PathError::DoubleEscape),
+        _ if is_unreserved(value) => {
+            out.push(char::from(value));
+            Ok(())
+        }
+        _ => {
+            push_hex(out, value);
+            Ok(())
+        }
+    }
+}
+
+/// After `%25`: digits that would become an escape of `.`, `/`, `\`, `%`, `;` or a control character.
+fn starts_with_loaded_escape(rest: &[u8]) -> bool {
+    rest.first_chunk::<2>().is_some_and(|pair| match escape(pair) {
+        Ok((value, _)) => matches!(value, b'.' | b'/' | b'\\' | b'%' | b';' | 0..=0x1f | 0x7f),
+        Err(_) => false,
+    })
+}
+
+fn push_hex(out: &mut String, b: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.push('%');
+    out.push(char::from(DIGITS[usize::from(b >> 4)]));
+    out.push(char::from(DIGITS[usize::from(b & 15)]));
+}
+
+/// `.` and `..`, also with `;` parameters behind them (`..;x` is `..` to servlet containers).
+fn refuse_dot_segments(path: &str) -> Result<(), PathError> {
+    let dotted = |segment: &str| {
+        let name = segment.split(';').next().unwrap_or(segment);
+        let name = name.split("%3B").next().unwrap_or(name);
+        name == "." || name == ".."
+    };
+    if path.split('/').any(dotted) { Err(PathError::DotSegment) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn one_form_for_one_meaning() {
+        for (raw, form) in [
+            ("/", "/"),
+            ("/api/x", "/api/x"),
+            ("/ap%69/x", "/api/x"),
+            ("//api/x", "/api/x"),
+            ("/api//x/", "/api/x/"),
+            ("/a%c3%a9", "/a%C3%A9"),
+            ("/aé", "/a%C3%A9"),
+            ("/100%25", "/100%25"),
+            ("/a%20b%2B", "/a%20b%2B"),
+            ("/public%23/api", "/public%23/api"),
+            ("/a;v=1/b", "/a;v=1/b"),
+            ("/.well-known/x", "/.well-known/x"),
+            ("/a..b/...", "/a..b/..."),
+            ("/a%3fb", "/a%3Fb"),
+        ] {
+            assert_eq!(canonical(raw).as_deref(), Ok(form), "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_servers_read_in_two_ways_is_refused() {
+        for (raw, why) in [
+            ("", PathError::NotAPath),
+            ("*", PathError::NotAPath),
+            ("api", PathError::NotAPath),
+            ("/public/../api", PathError::DotSegment),
+            ("/./api", PathError::DotSegment),
+            ("/public/..", PathError::DotSegment),
+            ("/public/%2e%2e/api", PathError::DotSegment),
+            ("/public/.%2E/api", PathError::DotSegment),
+            ("/public/..;/api", PathError::DotSegment),
+            ("/public/..%3b/api", PathError::DotSegment),
+            ("/public/%2e;x=1/api", PathError::DotSegment),
+            ("/public/..%2fapi", PathError::Slash),
+            ("/public%2f..%2fapi", PathError::Slash),
+            ("/public/..%5capi", PathError::Slash),
+            ("/public\\..\\api", PathError::Slash),
+            ("/api%00.css", PathError::Control),
+            ("/api/x%0d%0aX:%20y", PathError::Control),
+            ("/api\u{7f}", PathError::Control),
+            ("/public/%252e%252e/api", PathError::DoubleEscape),
+            ("/public/..%252fapi", PathError::DoubleEscape),
+            ("/api%2", PathError::Escape),
+            ("/api%zz", PathError::Escape),
+            ("/%c0%ae%c0%ae/api", PathError::Utf8),
+            ("/%ff", PathError::Utf8),
+        ] {
+            assert_eq!(canonical(raw).unwrap_err(), why, "{raw}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_is_a_fixed_point_without_dot_segments(raw in "/[a-z./%;25eEfF\\\\é0-9A-C]{0,24}") {
+            if let Ok(form) = canonical(&raw) {
+                let again = canonical(&form).expect("what is canonical stays accepted");
+                prop_assert_eq!(&again, &form);
+                prop_assert!(form.starts_with('/'));
+                prop_assert!(!form.contains("//"));
+                let decoded = percent_encoding::percent_decode_str(&form).decode_utf8().unwrap().into_owned();
+                for segment in decoded.split(['/', '\\']) {
+                    prop_assert!(segment != "." && segment != "..");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Giving up on an endpoint for a while.
