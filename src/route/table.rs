@@ -164,7 +164,8 @@ mod tests {
             let refs: Vec<&str> = paths.iter().map(String::as_str).collect();
             if let Ok(path) = crate::route::canonical(&path) {
                 let trimmed = if path.len() > 1 { path.trim_end_matches('/') } else { &path };
-                prop_assert_eq!(found(&table(&refs), &path).unwrap(), naive(&paths, trimmed));
+                let table = table(&refs);
+                prop_assert_eq!(found(&table, &path).unwrap(), naive(&paths, trimmed));
             }
         }
     }
