@@ -19,10 +19,13 @@ pub mod identity;
 pub mod metrics;
 
 pub mod assertion;
+pub mod http;
 pub mod provider;
+pub mod proxy;
 pub mod route;
 pub mod sandbox;
 pub mod secret;
 pub mod session;
 pub mod store;
+pub mod telemetry;
 pub mod upstream;
