@@ -18,6 +18,7 @@ pub mod crypto;
 pub mod identity;
 pub mod metrics;
 
+pub mod admin;
 pub mod assertion;
 pub mod http;
 pub mod provider;

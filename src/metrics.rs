@@ -73,6 +73,13 @@ pub struct UpstreamOutcome {
     pub outcome: &'static str,
 }
 
+/// An upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct UpstreamLabel {
+    /// As in [`UpstreamOutcome`].
+    pub upstream: String,
+}
+
 /// Every metric of a gateway process. Cheap to share: workers add to atomics.
 pub struct Metrics {
     registry: Registry,
@@ -94,8 +101,8 @@ pub struct Metrics {
     pub platform_seconds: Family<AppApi, Histogram>,
     /// Requests to upstreams by outcome.
     pub upstream_requests: Family<UpstreamOutcome, Counter>,
-    /// Upstream connections opened, by upstream (`outcome` is `opened`).
-    pub upstream_connections: Family<UpstreamOutcome, Counter>,
+    /// Connections opened to upstreams.
+    pub upstream_connections: Family<UpstreamLabel, Counter>,
     /// Access lines lost because the output did not keep up.
     pub access_lines_dropped: Counter,
 }
@@ -155,6 +162,16 @@ impl Metrics {
         let mut page = String::with_capacity(16 * 1024);
         text::encode(&mut page, &self.registry)?;
         Ok(page)
+    }
+
+    /// Counts a request to an upstream.
+    pub fn upstream_request(&self, upstream: &str, outcome: &'static str) {
+        self.upstream_requests.get_or_create(&UpstreamOutcome { upstream: upstream.to_owned(), outcome }).inc();
+    }
+
+    /// Counts a connection opened to an upstream.
+    pub fn upstream_connection(&self, upstream: &str) {
+        self.upstream_connections.get_or_create(&UpstreamLabel { upstream: upstream.to_owned() }).inc();
     }
 
     /// The counters of one route, found once and then used without a lookup.

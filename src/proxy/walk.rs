@@ -13,7 +13,6 @@ use crate::http::completion::{CLIENT_LEFT, Completion, CountedRoute, Reported, R
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::{Cors, Drain, Inbound, TrustedProxies};
 use crate::identity::Apps;
-use crate::metrics::{Metrics, UpstreamOutcome};
 use crate::proxy::answer::{self, AnswerBody, AnswerRules};
 use crate::proxy::inbound;
 use crate::proxy::outgoing::{HeadRules, OutgoingHead};
@@ -38,6 +37,8 @@ pub struct Proxy {
     pub apps: Arc<Apps>,
     /// The identity headers' names.
     pub names: HeaderNames,
+    /// What the gateway's own endpoints live under; nothing below it goes to an upstream, in whatever spelling.
+    pub prefix: String,
     /// What the outgoing head leaves out.
     pub head_rules: HeadRules,
     /// What the answer leaves out.
@@ -101,6 +102,9 @@ impl Proxy {
     }
 
     fn route(&self, path: &str, completion: &mut Completion) -> Result<&Route, GatewayError> {
+        if path.strip_prefix(&self.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            return Err(GatewayError::new(ErrorCode::EndpointNotFound, "The gateway has no endpoint of this name."));
+        }
         let index = self.routes.find(path).map_err(inbound::ambiguous_path)?;
         let index = index.ok_or_else(|| GatewayError::new(ErrorCode::RouteNotFound, "No route of the gateway matches this path."))?;
         completion.routed(self.counted[index].clone());
@@ -130,7 +134,7 @@ impl Proxy {
         let asked = monotonic_now();
         let request = UpstreamRequest { upstream, method, head, payload: payload.into_inner(), framing, body_limit: self.body_limit };
         let metrics = &self.reports.metrics;
-        let result = self.client.send(request, || count(&metrics.upstream_connections, &upstream.name, "opened")).await;
+        let result = self.client.send(request, || metrics.upstream_connection(&upstream.name)).await;
         completion.upstream_took = Some(monotonic_now().duration_since(asked));
         let (outcome, result) = match result {
             Ok(response) => ("answered", Ok(response)),
@@ -142,7 +146,7 @@ impl Proxy {
                 (outcome, Err(told))
             }
         };
-        count_outcome(metrics, &upstream.name, outcome);
+        metrics.upstream_request(&upstream.name, outcome);
         result
     }
 
@@ -177,14 +181,4 @@ fn told(error: &UpstreamError) -> (&'static str, GatewayError) {
         UpstreamError::ClientLeft => ("client_left", GatewayError::new(ErrorCode::BodyBroken, "The request's body ended before its announced end.").closing()),
         UpstreamError::BodyTooLarge => ("client_left", inbound::too_large().closing()),
     }
-}
-
-type UpstreamCounters = prometheus_client::metrics::family::Family<UpstreamOutcome, prometheus_client::metrics::counter::Counter>;
-
-fn count(counters: &UpstreamCounters, upstream: &str, outcome: &'static str) {
-    counters.get_or_create(&UpstreamOutcome { upstream: upstream.to_owned(), outcome }).inc();
-}
-
-fn count_outcome(metrics: &Metrics, upstream: &str, outcome: &'static str) {
-    count(&metrics.upstream_requests, upstream, outcome);
 }
