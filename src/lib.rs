@@ -23,3 +23,4 @@ pub mod sandbox;
 pub mod secret;
 pub mod session;
 pub mod store;
+pub mod upstream;

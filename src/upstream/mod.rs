@@ -1,0 +1,3 @@
+//! What stands behind the gateway, as rules without I/O.
+
+pub mod breaker;
