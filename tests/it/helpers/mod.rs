@@ -1,1 +1,6 @@
 //! What the tests share: servers that they start themselves, clients, conditions to wait for.
+
+pub(crate) mod logs;
+pub(crate) mod raw;
+pub(crate) mod servers;
+pub(crate) mod wait;

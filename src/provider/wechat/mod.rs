@@ -1,0 +1,5 @@
+//! WeChat's platforms.
+
+pub mod errcode;
+pub mod mini_program;
+pub mod reply;

@@ -1,0 +1,1 @@
+//! The simulator answers as WeChat does, and its document tells the truth.
