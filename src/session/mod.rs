@@ -1,6 +1,7 @@
 //! Sessions: what is known of a signed-in user, the token that names it, how long it lives, and the store
 //! that keeps it (a trait; the implementations are in `store`).
 
+pub mod carrier;
 pub mod lifetime;
 pub mod model;
 pub mod service;
@@ -8,6 +9,7 @@ pub mod store;
 pub mod token;
 pub mod user;
 
+pub use carrier::{CarrierError, TokenCarrier};
 pub use lifetime::Lifetime;
 pub use model::{LoadedSession, Session, SessionKey};
 pub use service::{IssuedSession, LiveSession, SessionService};
