@@ -14,6 +14,7 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod config;
 pub mod crypto;
 pub mod identity;
 pub mod metrics;

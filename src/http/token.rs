@@ -74,7 +74,7 @@ mod tests {
     }
 
     fn all() -> Vec<TokenCarrier> {
-        ["bearer", "header:X-WX-Skey", "cookie:sid", "query:3rd_session"].iter().map(|c| TokenCarrier::parse(c).unwrap()).collect()
+        ["bearer", "header:X-WX-Skey", "cookie:sid", "query:3rd_session"].iter().map(|c| c.parse().unwrap()).collect()
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl HeadRules {
     }
 
     fn carries_header(&self, name: &str) -> bool {
-        self.carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Header(own) if own == name))
+        self.carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Header(own) if own.eq_ignore_ascii_case(name)))
     }
 
     /// The query without a token: neither under a configured name nor, sent to the wrong place by mistake, under any other.

@@ -1,11 +1,14 @@
-//! Where in a request the token may stand.
+//! Where a client carries its token.
 
-/// A place for the token.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use std::fmt;
+use std::str::FromStr;
+
+/// One place of a request where a token may stand.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TokenCarrier {
-    /// `Authorization: Bearer …`.
+    /// `Authorization: Bearer TOKEN`.
     Bearer,
-    /// A header of this name (lower case).
+    /// A header of this name, whose whole value is the token.
     Header(String),
     /// A cookie of this name.
     Cookie(String),
@@ -13,32 +16,103 @@ pub enum TokenCarrier {
     Query(String),
 }
 
-/// Why a text names no carrier. The text goes to the operator.
+/// Why a text is no carrier. The text goes to the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CarrierError {
-    /// Not one of the forms.
-    #[error("not a token carrier; write \"bearer\", \"header:NAME\", \"cookie:NAME\" or \"query:NAME\"")]
-    Form,
-    /// A name with characters that cannot stand there.
-    #[error("the name may have only letters, digits, \"-\" and \"_\"")]
+    /// None of the kinds.
+    #[error("is no carrier; write \"bearer\", \"header:NAME\", \"cookie:NAME\" or \"query:NAME\"")]
+    Kind,
+    /// A kind that a later version has.
+    #[error("is not in this version; \"header:NAME\" works for WebSockets too, wx.connectSocket can set headers")]
+    Later,
+    /// Characters that the name of a header or a cookie cannot have, or no name.
+    #[error("needs a name of letters, digits, \"-\", \"_\" and \".\" after the colon")]
     Name,
+    /// A header with a meaning of its own.
+    #[error("is a header that has a meaning of its own; choose another (for \"Authorization: Bearer\" write \"bearer\")")]
+    Taken,
 }
 
-impl TokenCarrier {
-    /// Reads a carrier as the configuration writes it.
-    pub fn parse(text: &str) -> Result<Self, CarrierError> {
-        if text == "bearer" {
-            return Ok(Self::Bearer);
-        }
-        let (kind, name) = text.split_once(':').ok_or(CarrierError::Form)?;
-        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
-            return Err(CarrierError::Name);
-        }
+/// Headers that proxies and servers act on: a token in one of them would be changed or dropped on its way.
+const TAKEN: [&str; 16] = [
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "referer",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+impl FromStr for TokenCarrier {
+    type Err = CarrierError;
+
+    fn from_str(text: &str) -> Result<Self, CarrierError> {
+        let (kind, name) = text.split_once(':').unwrap_or((text, ""));
+        let named = |make: fn(String) -> Self| if is_name(name) { Ok(make(name.to_owned())) } else { Err(CarrierError::Name) };
         match kind {
-            "header" => Ok(Self::Header(name.to_ascii_lowercase())),
-            "cookie" => Ok(Self::Cookie(name.to_owned())),
-            "query" => Ok(Self::Query(name.to_owned())),
-            _ => Err(CarrierError::Form),
+            "bearer" if kind == text => Ok(Self::Bearer),
+            "protocol" if kind == text => Err(CarrierError::Later),
+            "header" if TAKEN.iter().any(|taken| taken.eq_ignore_ascii_case(name)) => Err(CarrierError::Taken),
+            "header" => named(Self::Header),
+            "cookie" => named(Self::Cookie),
+            "query" => named(Self::Query),
+            _ => Err(CarrierError::Kind),
+        }
+    }
+}
+
+impl fmt::Display for TokenCarrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bearer => f.write_str("bearer"),
+            Self::Header(name) => write!(f, "header:{name}"),
+            Self::Cookie(name) => write!(f, "cookie:{name}"),
+            Self::Query(name) => write!(f, "query:{name}"),
+        }
+    }
+}
+
+/// The characters that need no quoting in a header name, a cookie name and a query alike.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_carrier_is_read_as_it_is_written() {
+        for text in ["bearer", "header:X-WX-Skey", "cookie:hufu", "query:3rd_session"] {
+            assert_eq!(text.parse::<TokenCarrier>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_cannot_carry_a_token_is_refused() {
+        for (text, why) in [
+            ("", CarrierError::Kind),
+            ("Bearer", CarrierError::Kind),
+            ("bearer:", CarrierError::Kind),
+            ("protocol", CarrierError::Later),
+            ("header:", CarrierError::Name),
+            ("header", CarrierError::Name),
+            ("cookie:a b", CarrierError::Name),
+            ("query:a=b", CarrierError::Name),
+            ("header:authorization", CarrierError::Taken),
+            ("header:Transfer-Encoding", CarrierError::Taken),
+        ] {
+            assert_eq!(text.parse::<TokenCarrier>().unwrap_err(), why, "{text:?}");
         }
     }
 }

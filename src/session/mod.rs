@@ -9,6 +9,7 @@ pub mod store;
 pub mod token;
 pub mod user;
 
+pub use carrier::{CarrierError, TokenCarrier};
 pub use lifetime::Lifetime;
 pub use model::{LoadedSession, Session, SessionKey};
 pub use service::{IssuedSession, LiveSession, SessionService};

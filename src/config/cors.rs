@@ -1,0 +1,75 @@
+//! `[cors]`: web pages that may call the gateway.
+
+use super::problem::Wrong;
+use super::reader::Section;
+
+/// Which web pages may call the gateway from a browser.
+#[derive(Debug, Clone)]
+pub struct CorsSettings {
+    /// Origins as browsers send them, such as `https://h5.example.com`; compare byte for byte.
+    pub origins: Vec<String>,
+}
+
+pub(super) fn read(section: &mut Section<'_>) -> CorsSettings {
+    CorsSettings { origins: section.list("origins", origin) }
+}
+
+fn origin(text: &str) -> Result<String, Wrong> {
+    let form = "write \"https://HOST\" or \"https://HOST:PORT\", as browsers send it";
+    if text == "*" || text == "null" {
+        return Err(Wrong::new("would let every web page of the world act for whoever visits it", "name the pages that are yours: \"https://HOST\""));
+    }
+    let (scheme, authority) = text.split_once("://").ok_or_else(|| Wrong::new("is not an origin", form))?;
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !authority.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    if host.contains('*') {
+        return Err(Wrong::new("has a *: each page is named on its own", form));
+    }
+    if authority.contains(['/', '?', '#', '@']) {
+        return Err(Wrong::new("has more than a scheme, a host and a port", form));
+    }
+    let host_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
+    let port_ok = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|n| n != 0) && !port.starts_with('0'));
+    match scheme {
+        _ if host.is_empty() || !host.chars().all(host_char) || !port_ok => Err(Wrong::new("is not an origin", format!("{form}; lower case"))),
+        "https" if port == Some("443") => Err(Wrong::new("names the port that browsers leave out", format!("write \"https://{host}\""))),
+        "https" => Ok(text.to_owned()),
+        "http" if matches!(host, "localhost" | "127.0.0.1" | "[::1]") => Ok(text.to_owned()),
+        "http" => Err(Wrong::new("is not https://, so anybody on the way could act for its users", form)),
+        _ => Err(Wrong::new("is not an origin of a web page", form)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_what_a_browser_sends() {
+        for good in ["https://h5.example.com", "https://h5.example.com:8443", "http://localhost:5173", "http://[::1]:3000", "https://[2001:db8::1]"] {
+            assert_eq!(origin(good).unwrap(), good);
+        }
+        for bad in [
+            "",
+            "*",
+            "null",
+            "https://",
+            "https://a/",
+            "https://a/b",
+            "https://*.example.com",
+            "https://A.example.com",
+            "https://a:443",
+            "https://a:0",
+            "https://a:x",
+            "http://a.example.com",
+            "http://localhost.example.com",
+            "file://a",
+            "a.example.com",
+            "https://u@a",
+        ] {
+            assert!(origin(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The settings in force, as TOML with secrets hidden: what `hufu check --print` shows. The reader notes here
+//! every key that it takes, so that none can be forgotten.
+
+use std::fmt;
+
+/// Every key that was read, with the value in force, in the order of reading.
+#[derive(Debug, Default)]
+pub struct Effective {
+    tables: Vec<Table>,
+}
+
+#[derive(Debug)]
+struct Table {
+    header: String,
+    path: String,
+    keys: Vec<(&'static str, Option<toml::Value>)>,
+}
+
+impl Effective {
+    /// What stands for a secret.
+    pub(super) const HIDDEN: &str = "[hidden]";
+
+    /// Opens a table, such as `[server]`, whose keys have `path` before their name.
+    pub(super) fn open(&mut self, header: String, path: String) -> usize {
+        self.tables.push(Table { header, path, keys: Vec::new() });
+        self.tables.len() - 1
+    }
+
+    /// Notes a key of a table; `None`: not set, and without a default.
+    pub(super) fn note(&mut self, table: usize, key: &'static str, value: Option<toml::Value>) {
+        if let Some(table) = self.tables.get_mut(table) {
+            table.keys.push((key, value));
+        }
+    }
+
+    /// The dotted path of every key, with `*` for the names that the operator chose.
+    pub fn paths(&self) -> impl Iterator<Item = String> {
+        self.tables.iter().flat_map(|table| table.keys.iter().map(|(key, _)| format!("{}{key}", table.path)))
+    }
+}
+
+impl fmt::Display for Effective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, table) in self.tables.iter().filter(|table| !table.keys.is_empty()).enumerate() {
+            let space = if index == 0 { "" } else { "\n" };
+            writeln!(f, "{space}{}", table.header)?;
+            for (key, value) in &table.keys {
+                match value {
+                    Some(value) => writeln!(f, "{key} = {value}")?,
+                    None => writeln!(f, "# {key} is not set")?,
+                }
+            }
+        }
+        Ok(())
+    }
+}

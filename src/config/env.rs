@@ -1,0 +1,184 @@
+//! `${NAME}`: from the environment, or from a `.env` beside the configuration.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use super::problem::Problem;
+use crate::secret::Secret;
+
+/// The variables that a configuration may use.
+#[derive(Debug, Default)]
+pub struct Variables {
+    dotenv: HashMap<String, Secret<String>>,
+    process: bool,
+}
+
+/// Why a text with variables has no value. None of these hold the text: it may be a secret.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum VariableError {
+    #[error("the variable {0} is not set")]
+    Missing(String),
+    #[error("the variable {0} is not UTF-8")]
+    NotUtf8(String),
+    #[error("a ${{ is not followed by a name and a }}")]
+    Malformed,
+    #[error("a dollar sign stands alone")]
+    Lone,
+}
+
+impl VariableError {
+    pub(super) fn hint(&self) -> String {
+        match self {
+            Self::Missing(name) => format!("set {name} in the environment, or write {name}=… into the file .env beside the configuration"),
+            Self::NotUtf8(name) => format!("set {name} to text"),
+            Self::Malformed | Self::Lone => "write ${NAME} for a variable (letters, digits and _), $$ for a dollar sign".to_owned(),
+        }
+    }
+}
+
+impl Variables {
+    /// The environment of this process and, where it is silent, the `.env` in `directory`, with what is odd about that file.
+    #[must_use]
+    pub fn load(directory: &Path) -> (Self, Vec<Problem>, Vec<Problem>) {
+        let path = directory.join(".env");
+        let mut file = DotEnv { name: path.display().to_string(), ..DotEnv::default() };
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                file.read(text.trim_start_matches('\u{feff}'));
+                if super::checks::readable_by_all(&path) {
+                    file.warn("every user of this machine can read it", &format!("chmod 600 {}", path.display()));
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => file.problem(None, &format!("cannot be read: {error}"), "make it readable, or remove it"),
+        }
+        (Self { dotenv: file.values, process: true }, file.problems, file.warnings)
+    }
+
+    /// These variables and no others.
+    #[must_use]
+    pub fn only<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let dotenv = pairs.into_iter().map(|(name, value)| (name.to_owned(), Secret::new(value.to_owned()))).collect();
+        Self { dotenv, process: false }
+    }
+
+    /// `text` with every `${NAME}` replaced by its value and every `$$` by a dollar sign.
+    pub(super) fn substitute(&self, text: &str) -> Result<String, VariableError> {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('$') {
+            out.push_str(before);
+            rest = if let Some(after) = after.strip_prefix('$') {
+                out.push('$');
+                after
+            } else {
+                let (name, after) = after.strip_prefix('{').ok_or(VariableError::Lone)?.split_once('}').ok_or(VariableError::Malformed)?;
+                out.push_str(&self.value(name)?);
+                after
+            };
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    fn value(&self, name: &str) -> Result<String, VariableError> {
+        if !is_name(name) {
+            return Err(VariableError::Malformed);
+        }
+        let of_process = if self.process { std::env::var(name) } else { Err(std::env::VarError::NotPresent) };
+        match of_process {
+            Ok(value) => Ok(value),
+            Err(std::env::VarError::NotUnicode(_)) => Err(VariableError::NotUtf8(name.to_owned())),
+            Err(std::env::VarError::NotPresent) => {
+                self.dotenv.get(name).map(|value| value.expose().clone()).ok_or_else(|| VariableError::Missing(name.to_owned()))
+            }
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
+}
+
+/// A `.env` file being read.
+#[derive(Default)]
+struct DotEnv {
+    name: String,
+    values: HashMap<String, Secret<String>>,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+impl DotEnv {
+    fn read(&mut self, text: &str) {
+        for entry in dotenvy::from_read_iter(text.as_bytes()) {
+            match entry {
+                Ok((name, value)) if self.values.contains_key(&name) => {
+                    let value = Secret::new(value);
+                    if self.values.get(&name) != Some(&value) {
+                        self.warn(&format!("{name} is there twice; the first counts"), "remove one of them");
+                    }
+                }
+                Ok((name, value)) => {
+                    self.values.insert(name, Secret::new(value));
+                }
+                // The error itself holds the line, and with it perhaps a secret.
+                Err(dotenvy::Error::LineParse(line, _)) => {
+                    let number = text.find(line.trim_end()).map(|at| text[..at].matches('\n').count() + 1);
+                    self.problem(number, "is not a line of the form NAME=value", "put values with spaces, quotes or # into single quotes");
+                }
+                Err(error) => self.problem(None, &format!("cannot be read: {error}"), ""),
+            }
+        }
+    }
+
+    fn problem(&mut self, line: Option<usize>, what: &str, hint: &str) {
+        self.problems.push(Problem { file: self.name.clone(), line, path: String::new(), what: what.to_owned(), hint: hint.to_owned() });
+    }
+
+    fn warn(&mut self, what: &str, hint: &str) {
+        self.warnings.push(Problem { file: self.name.clone(), line: None, path: String::new(), what: what.to_owned(), hint: hint.to_owned() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_put_in_and_dollars_kept() {
+        let variables = Variables::only([("KEY", "k$x"), ("_A1", "")]);
+        for (text, value) in [("plain", "plain"), ("${KEY}", "k$x"), ("a${KEY}b${_A1}c", "ak$xbc"), ("$$", "$"), ("$${KEY}", "${KEY}"), ("$$${KEY}", "$k$x")] {
+            assert_eq!(variables.substitute(text).as_deref(), Ok(value), "{text}");
+        }
+        for (text, why) in [
+            ("${NONE}", VariableError::Missing("NONE".to_owned())),
+            ("$KEY", VariableError::Lone),
+            ("end$", VariableError::Lone),
+            ("${KEY", VariableError::Malformed),
+            ("${}", VariableError::Malformed),
+            ("${KEY:-x}", VariableError::Malformed),
+            ("${1A}", VariableError::Malformed),
+        ] {
+            assert_eq!(variables.substitute(text), Err(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_broken_line_is_named_by_its_number_only() {
+        let mut file = DotEnv { name: ".env".to_owned(), ..DotEnv::default() };
+        file.read("# a comment\nA=1\nB='tiger\n");
+        assert_eq!(file.problems.len(), 1);
+        let text = file.problems[0].to_string();
+        assert!(text.starts_with(".env:3: ") && !text.contains("tiger"), "{text}");
+        assert_eq!(file.values["A"].expose(), "1");
+    }
+
+    #[test]
+    fn the_first_of_two_counts_and_a_warning_says_so() {
+        let mut file = DotEnv::default();
+        file.read("A=1\nA=1\nA=2\n");
+        assert_eq!((file.values["A"].expose().as_str(), file.warnings.len()), ("1", 1));
+    }
+}

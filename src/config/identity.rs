@@ -1,0 +1,84 @@
+//! `[identity]`: what a backend's identity headers are called.
+
+use super::problem::Wrong;
+use super::reader::Section;
+use crate::assertion::HeaderNames;
+
+/// Headers with a meaning in HTTP itself: an identity in one of them would break requests, or be dropped on the way.
+const TAKEN: [&str; 19] = [
+    "accept",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "origin",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+/// Names that the gateway gives a value of its own.
+const OWN: [&str; 9] = [
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-hufu-app",
+    "x-hufu-provider",
+    "x-hufu-session",
+    "x-hufu-subject",
+    "x-request-id",
+    "traceparent",
+];
+
+pub(super) fn read(section: &mut Section<'_>) -> HeaderNames {
+    section.section("headers", |section| {
+        let names = HeaderNames {
+            subject: section.value("subject", name),
+            appid: section.value("appid", name),
+            unionid: section.value("unionid", name),
+            source: section.value("source", name),
+        };
+        let all = [("subject", &names.subject), ("appid", &names.appid), ("unionid", &names.unionid), ("source", &names.source)];
+        for (index, (key, name)) in all.iter().enumerate() {
+            let twin = all[..index].iter().find(|(_, other)| folded(other) == folded(name));
+            if let Some((twin, _)) = twin {
+                let key = if section.has(key) { key } else { twin };
+                section.problem(key, &format!("\"{name}\" is the name of two identity headers"), "give each a name of its own; case, \"-\" and \"_\" do not count");
+            }
+        }
+        names
+    })
+}
+
+fn name(text: &str) -> Result<String, Wrong> {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    let form = "write letters, digits and \"-\", as in \"X-WX-OPENID\"";
+    if text.is_empty() || text.len() > 64 || !text.bytes().all(token) {
+        return Err(Wrong::new("is not a header name", form));
+    }
+    if !text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic()) {
+        return Err(Wrong::new("does not begin with a letter", form));
+    }
+    let folded = folded(text);
+    if TAKEN.contains(&&*folded) || folded.starts_with("sec-") {
+        return Err(Wrong::new("is a header that has a meaning of its own in HTTP", "choose another, such as \"X-WX-OPENID\" or \"X-User-Id\""));
+    }
+    if OWN.contains(&&*folded) {
+        return Err(Wrong::new("is a header that the gateway sets itself", "choose another, such as \"X-WX-OPENID\" or \"X-User-Id\""));
+    }
+    Ok(text.to_owned())
+}
+
+/// As backends that read CGI variables see it.
+fn folded(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
+}

@@ -1,0 +1,39 @@
+//! Keys that the documentation of later versions names. A file that has one gets told so rather than "unknown".
+
+/// Keys, and whole tables, of later versions.
+const KEYS: [&str; 17] = [
+    "server.tls",
+    "admin.token",
+    "admin.token_file",
+    "store.wait_replicas",
+    "store.sentinel_username",
+    "store.sentinel_password",
+    "store.sentinel_password_file",
+    "store.pool_size",
+    "session.near_cache",
+    "session.rotate_grace",
+    "open_data",
+    "login.rate_limit",
+    "upstreams.*.balance",
+    "upstreams.*.health",
+    "routes.*.failure",
+    "failure",
+    "compat",
+];
+
+/// Whether a key, written with `*` for the operator's names, comes with a later version.
+pub(super) fn is_later(path: &str) -> bool {
+    KEYS.contains(&path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_is_both_of_this_version_and_of_a_later_one() {
+        let now = super::super::manual::paths();
+        assert!(now.len() > 30);
+        assert!(KEYS.iter().all(|later| !now.iter().any(|path| path == later || path.starts_with(&format!("{later}.")))));
+    }
+}

@@ -1,0 +1,46 @@
+//! `hufu.toml`, the manual: every key with its default and a comment, built in as the source of the defaults.
+
+use toml::de::DeTable;
+
+/// The manual as it stands at the root of the repository.
+pub const TEXT: &str = include_str!("../../hufu.toml");
+
+/// The defaults. A key that has none stands behind a `#` there, so it is not among them.
+pub(super) fn defaults() -> DeTable<'static> {
+    DeTable::parse(TEXT).expect("hufu.toml is built in, and tests read it").into_inner()
+}
+
+/// The manual with its examples switched on: every key that there is.
+#[must_use]
+pub fn complete() -> String {
+    let lines = TEXT.lines().map(|line| match line.strip_prefix('#') {
+        Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase()) => key,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The dotted path of every key in the manual, with `*` for the names that the operator chooses.
+#[must_use]
+pub fn paths() -> Vec<String> {
+    let text = complete();
+    let mut paths = Vec::new();
+    if let Ok(table) = text.parse::<toml::Table>() {
+        walk(&table, "", &mut paths);
+    }
+    paths
+}
+
+fn walk(table: &toml::Table, path: &str, paths: &mut Vec<String>) {
+    for (key, value) in table {
+        let named_by_operator = path == "apps." || path == "upstreams.";
+        let key = if named_by_operator { "*" } else { key };
+        match value {
+            toml::Value::Table(inner) => walk(inner, &format!("{path}{key}."), paths),
+            toml::Value::Array(rows) if rows.iter().any(toml::Value::is_table) => {
+                rows.iter().filter_map(toml::Value::as_table).for_each(|row| walk(row, &format!("{path}{key}.*."), paths));
+            }
+            _ => paths.push(format!("{path}{key}")),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The configuration: one TOML file and the environment, read into plain typed settings.
+//!
+//! [`reader`] walks the file and collects everything that is wrong with it; one file per section says which keys
+//! there are and what they mean. The defaults stand in `hufu.toml`, the manual, which is built in ([`manual`]).
+
+mod admin;
+mod apps;
+mod checks;
+mod cors;
+mod effective;
+mod env;
+mod identity;
+mod later;
+mod log;
+mod login;
+pub mod manual;
+mod problem;
+mod reader;
+mod routes;
+mod secrets;
+mod server;
+mod session;
+mod settings;
+mod store;
+mod syntax;
+mod upstreams;
+mod values;
+
+pub use admin::AdminSettings;
+pub use apps::AppSettings;
+pub use cors::CorsSettings;
+pub use effective::Effective;
+pub use env::Variables;
+pub use self::log::{LogFormat, LogSettings};
+pub use login::LoginSettings;
+pub use problem::{ConfigError, Problem};
+pub use secrets::SecretSettings;
+pub use server::ServerSettings;
+pub use session::SessionSettings;
+pub use settings::Settings;
+pub use store::{RedisSettings, RedisTls, StoreBackend, StoreSettings};

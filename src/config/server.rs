@@ -1,0 +1,98 @@
+//! `[server]`: the public listener.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::problem::Wrong;
+use super::reader::Section;
+use super::values::{duration, size};
+use crate::route;
+
+/// The public listener and its limits.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What the gateway's own endpoints live under, such as `/auth`: canonical, without a slash at the end.
+    pub prefix: String,
+    /// Worker threads; 0: one per core.
+    pub workers: usize,
+    /// Whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Largest request body, in bytes.
+    pub body_limit: u64,
+    /// How long a client's connection may rest; zero: it is closed after each answer.
+    pub keep_alive: Duration,
+    /// How long a request's head may take.
+    pub request_head_timeout: Duration,
+    /// How long connections are still accepted after SIGTERM.
+    pub drain_grace: Duration,
+    /// How long requests under way may take after that.
+    pub drain_deadline: Duration,
+}
+
+pub(super) fn read(section: &mut Section<'_>) -> ServerSettings {
+    let any = || duration(Duration::ZERO);
+    let settings = ServerSettings {
+        listen: section.value("listen", listen),
+        prefix: section.value("prefix", prefix),
+        workers: section.number("workers", 1024),
+        trusted_proxies: section.list("trusted_proxies", network),
+        body_limit: section.value("body_limit", size),
+        keep_alive: section.value("keep_alive", any()),
+        request_head_timeout: section.value("request_head_timeout", duration(Duration::from_millis(100))),
+        drain_grace: section.value("drain_grace", any()),
+        drain_deadline: section.value("drain_deadline", any()),
+    };
+    if settings.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+        let hint = "name the networks of your own proxies; anybody can send X-Forwarded-For";
+        section.warn("trusted_proxies", "a network of prefix length 0 trusts everybody", hint);
+    }
+    settings
+}
+
+/// An address and a port to listen on.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
+    let wrong = || Wrong::new("is not an address with a port", "write it as in \"0.0.0.0:8080\" (all interfaces), \"127.0.0.1:8080\" or \"[::]:8080\"");
+    text.parse().map_err(|_| wrong())
+}
+
+fn prefix(text: &str) -> Result<String, Wrong> {
+    let path = route_path(text)?;
+    if path == "/" { Err(Wrong::new("would take every path for the gateway itself", "write it as in \"/auth\"")) } else { Ok(path) }
+}
+
+fn network(text: &str) -> Result<IpNet, Wrong> {
+    let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    network.map(|network| network.trunc()).ok_or_else(|| Wrong::new("is not a network", "write it as in \"10.0.0.0/8\", \"fd00::/8\" or \"10.1.2.3\""))
+}
+
+/// A path as the route table wants it: canonical, without a slash at the end.
+pub(super) fn route_path(text: &str) -> Result<String, Wrong> {
+    if !text.starts_with('/') {
+        return Err(Wrong::new("does not start with a slash", write(&format!("/{text}"))));
+    }
+    if let Some((path, _)) = text.split_once(['?', '#']) {
+        return Err(Wrong::new("has a query or a fragment, which take no part in the choice of a route", write(path)));
+    }
+    if let Some((path, _)) = text.split_once('*') {
+        return Err(Wrong::new("has a *; a route matches everything below its path anyway", write(path)));
+    }
+    if let Some((path, _)) = text.split_once(';') {
+        return Err(Wrong::new("has a \";\", which begins parameters that some backends ignore", write(path)));
+    }
+    let canonical = route::canonical(text).map_err(|error| Wrong::new(format!("is no path of a route: {error}"), "write the path as clients send it"))?;
+    match text {
+        "/" => Ok(text.to_owned()),
+        _ if canonical != text => Err(Wrong::new("is not in its canonical form", write(&canonical))),
+        _ if text.ends_with('/') => Err(Wrong::new("ends with a slash; whole segments are matched anyway", write(text))),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+fn write(path: &str) -> String {
+    let path = path.trim_end_matches('/');
+    format!("write {:?}", if path.is_empty() { "/" } else { path })
+}

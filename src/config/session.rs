@@ -1,0 +1,49 @@
+//! `[session]`: how long sessions live and where their tokens stand.
+
+use std::time::Duration;
+
+use super::problem::Wrong;
+use super::reader::Section;
+use super::values::duration;
+use crate::session::{CarrierError, Lifetime, TokenCarrier};
+
+/// The rules of sessions.
+#[derive(Debug, Clone)]
+pub struct SessionSettings {
+    /// The two timeouts.
+    pub lifetime: Lifetime,
+    /// Sessions that one user may have at once; 0: no cap.
+    pub max_per_user: u32,
+    /// Where a token may stand; at least one place.
+    pub carriers: Vec<TokenCarrier>,
+}
+
+pub(super) fn read(section: &mut Section<'_>) -> SessionSettings {
+    let second = Duration::from_secs(1);
+    let lifetime = Lifetime { idle: section.value("idle_timeout", duration(second)), absolute: section.value("absolute_timeout", duration(second)) };
+    if lifetime.idle > lifetime.absolute {
+        let (idle, absolute) = (humantime::format_duration(lifetime.idle), humantime::format_duration(lifetime.absolute));
+        let key = if section.has("idle_timeout") { "idle_timeout" } else { "absolute_timeout" };
+        section.problem(key, &format!("the idle timeout ({idle}) is longer than the absolute one ({absolute})"), "make absolute_timeout the longer one");
+    }
+    SessionSettings { lifetime, max_per_user: section.number("max_per_user", 10_000), carriers: carriers(section) }
+}
+
+fn carriers(section: &mut Section<'_>) -> Vec<TokenCarrier> {
+    let hint = |error: &CarrierError| match error {
+        CarrierError::Later => "remove it",
+        CarrierError::Kind | CarrierError::Name | CarrierError::Taken => "",
+    };
+    let carriers = section.list("carriers", |text| text.parse::<TokenCarrier>().map_err(|error| Wrong::new(error.to_string(), hint(&error))));
+    let twice = (1..carriers.len()).find(|index| carriers[..*index].contains(&carriers[*index]));
+    if let Some(carrier) = twice.and_then(|index| carriers.get(index)) {
+        section.problem("carriers", &format!("\"{carrier}\" is there twice"), "remove one of them");
+    }
+    if carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Query(_))) {
+        section.warn("carriers", "tokens in URLs end up in the logs of every proxy on the way", "use \"bearer\" wherever the client can set headers");
+    }
+    if carriers.is_empty() && section.is_empty_list("carriers") {
+        section.problem("carriers", "is empty, so no token could be sent", "write [\"bearer\"]");
+    }
+    carriers
+}

@@ -1,0 +1,107 @@
+//! All settings together, and how they come out of a file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::effective::Effective;
+use super::env::Variables;
+use super::problem::{ConfigError, Problem};
+use super::reader::{Findings, Reader, Section};
+use super::{
+    AdminSettings, AppSettings, CorsSettings, LogSettings, LoginSettings, SecretSettings, ServerSettings, SessionSettings, StoreBackend, StoreSettings,
+};
+use super::{admin, apps, checks, cors, identity, login, routes, secrets, server, session, store, syntax, upstreams};
+use crate::assertion::HeaderNames;
+use crate::route::RouteTable;
+use crate::upstream::Upstream;
+
+/// A configuration that was read and is valid as a whole.
+#[derive(Debug)]
+pub struct Settings {
+    /// The public listener.
+    pub server: ServerSettings,
+    /// The operators' listener.
+    pub admin: AdminSettings,
+    /// Where sessions live.
+    pub store: StoreSettings,
+    /// The keys.
+    pub secrets: SecretSettings,
+    /// How long sessions live, and where tokens stand.
+    pub session: SessionSettings,
+    /// How codes become sessions.
+    pub login: LoginSettings,
+    /// Whose users may sign in; at least one.
+    pub apps: Vec<AppSettings>,
+    /// The backends.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// Which path leads to which of them.
+    pub routes: RouteTable,
+    /// What the identity headers are called.
+    pub identity: HeaderNames,
+    /// Which web pages may call.
+    pub cors: CorsSettings,
+    /// What is logged.
+    pub log: LogSettings,
+    /// The same as TOML, with secrets hidden.
+    pub effective: Effective,
+}
+
+impl Settings {
+    /// Reads a file, with the environment and the `.env` beside it. With the settings come warnings: what is odd, but no reason
+    /// not to start.
+    pub fn load(path: &Path) -> Result<(Self, Vec<Problem>), ConfigError> {
+        let file = path.display().to_string();
+        let text = checks::read_text(path).map_err(|reason| {
+            let hint = if reason == "does not exist" { "write one with `hufu init`, or name another with --config" } else { "name a file with --config" };
+            ConfigError { problems: vec![Problem { file: file.clone(), line: None, path: String::new(), what: reason, hint: hint.to_owned() }] }
+        })?;
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let (variables, mut problems, mut warnings) = Variables::load(directory);
+        let result = Self::parse(&file, &text, directory, &variables);
+        match result {
+            Ok((settings, more)) if problems.is_empty() => {
+                warnings.extend(more);
+                Ok((settings, warnings))
+            }
+            Ok(_) => Err(ConfigError { problems }),
+            Err(error) => {
+                problems.extend(error.problems);
+                Err(ConfigError { problems })
+            }
+        }
+    }
+
+    /// Reads a text, which messages call `file`; paths in it start at `directory`.
+    pub fn parse(file: &str, text: &str, directory: &Path, variables: &Variables) -> Result<(Self, Vec<Problem>), ConfigError> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let table = syntax::parse(file, text).map_err(|problem| ConfigError { problems: vec![problem] })?;
+        let reader = Reader::new(file, text, directory, variables);
+        let mut settings = reader.root(&table, read);
+        let Findings { problems, warnings, effective } = reader.finish();
+        if problems.is_empty() {
+            settings.effective = effective;
+            Ok((settings, warnings))
+        } else {
+            Err(ConfigError { problems })
+        }
+    }
+}
+
+/// Every section in the order of the manual.
+fn read(root: &mut Section<'_>) -> Settings {
+    let server = root.section("server", server::read);
+    let admin = root.section("admin", |section| admin::read(section, server.listen));
+    let store = root.section("store", store::read);
+    let durable = !matches!(store.backend, StoreBackend::Memory);
+    let secrets = root.section("secrets", |section| secrets::read(section, durable));
+    let session = root.section("session", session::read);
+    let login = root.section("login", login::read);
+    let apps = apps::read(root);
+    let upstreams = upstreams::read(root);
+    let routes = routes::read(root, &server.prefix, &upstreams);
+    let upstreams = upstreams.into_iter().filter_map(|(_, upstream)| upstream).collect();
+    let identity = root.section("identity", identity::read);
+    let cors = root.section("cors", cors::read);
+    let log = root.section("log", super::log::read);
+    Settings { server, admin, store, secrets, session, login, apps, upstreams, routes, identity, cors, log, effective: Effective::default() }
+}

@@ -1,0 +1,62 @@
+//! TOML that is no TOML: the line and a caret, as the parser found it, without showing what may be a secret.
+
+use toml::de::DeTable;
+
+use super::manual;
+use super::problem::Problem;
+
+/// The table of a text, or what is wrong with its syntax.
+pub(super) fn parse<'a>(file: &str, text: &'a str) -> Result<DeTable<'a>, Problem> {
+    DeTable::parse(text).map(toml::Spanned::into_inner).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start).min(text.len());
+        let line = text.get(..start).unwrap_or_default().matches('\n').count();
+        let shown = text.lines().nth(line).map(|content| {
+            let column = text.get(..start).and_then(|before| before.rsplit('\n').next()).unwrap_or_default().chars().count();
+            let gutter = (line + 1).to_string();
+            let space = " ".repeat(gutter.len());
+            format!("{gutter} | {}\n    {space} | {}^", discreet(content), " ".repeat(column))
+        });
+        let what = format!("not TOML: {}", error.message());
+        Problem { file: file.to_owned(), line: Some(line + 1), path: String::new(), what, hint: shown.unwrap_or_default() }
+    })
+}
+
+/// The line as it can be shown: whole when its only key is one that holds no secret; else with `*` for every letter and digit of
+/// what may be a value.
+fn discreet(line: &str) -> String {
+    const MAY_BE_SECRET: [&str; 5] = ["secret", "password", "keys", "naming_key", "url"];
+    let is_table = line.trim_start().starts_with('[') && !line.contains(['"', '\'', '=']);
+    let (key, value) = line.split_once('=').unwrap_or(("", line));
+    let name = key.trim().rsplit('.').next().unwrap_or_default().trim();
+    let known = manual::paths().iter().any(|path| path.split('.').any(|part| part == name)) && !key.contains(['"', '\'']);
+    let harmless = known && !MAY_BE_SECRET.contains(&name) && !value.contains('=');
+    let hide = |text: &str| text.chars().map(|c| if c.is_alphanumeric() || c == '_' { '*' } else { c }).collect::<String>();
+    match (is_table || harmless, known) {
+        (true, _) => line.to_owned(),
+        (false, true) => format!("{key}={}", hide(value)),
+        (false, false) => hide(line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_shows_its_key_and_no_secret() {
+        for (line, shown) in [
+            ("listen = \"0.0.0.0:80", "listen = \"0.0.0.0:80"),
+            ("[apps.shop", "[apps.shop"),
+            ("secret = \"tiger", "secret = \"*****"),
+            ("apps.shop.secret = tiger", "apps.shop.secret = *****"),
+            ("secret = 't-1_g'er", "secret = '*-***'**"),
+            ("  \"tiger=\",", "  \"*****=\","),
+            ("tiger", "*****"),
+            ("appid = \"wx\" secret = \"tiger", "appid = \"**\" ****** = \"*****"),
+            ("shop = { secret = \"tiger }", "**** = { ****** = \"***** }"),
+            ("headers = { subject = \"X }", "headers = { ******* = \"* }"),
+        ] {
+            assert_eq!(discreet(line), shown);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The kinds of values that keys have, read from a [`Section`].
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::checks;
+use super::effective::Effective;
+use super::problem::Wrong;
+use super::reader::{Given, Section, kind};
+use crate::secret::Secret;
+
+/// Longer than anything here could mean; and a deadline that far ahead can still be computed.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// A text of the file: as it is written (which may be shown), and with its variables put in (which may be a secret).
+struct Text {
+    written: String,
+    value: String,
+}
+
+impl<'a> Section<'a> {
+    /// A text with a default.
+    pub(super) fn value<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Wrong>) -> T {
+        if let Some(value) = self.parsed(key, &parse) {
+            return value;
+        }
+        let default = match self.default_of(key) {
+            Some(DeValue::String(text)) => text.to_string(),
+            _ => String::new(),
+        };
+        self.note(key, Some(default.as_str().into()));
+        parse(&default).expect("the defaults in hufu.toml are right: tests read them all")
+    }
+
+    /// A text without a default.
+    pub(super) fn optional<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+        let value = self.parsed(key, &parse);
+        if value.is_none() {
+            self.note(key, None);
+        }
+        value
+    }
+
+    /// A text that must be there.
+    pub(super) fn required<T>(&mut self, key: &'static str, hint: &str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+        if !self.has(key) {
+            self.problem(key, "missing", hint);
+        }
+        self.optional(key, parse)
+    }
+
+    /// A whole number with a default, up to `max`.
+    pub(super) fn number<T: TryFrom<u64>>(&mut self, key: &'static str, max: u64) -> T {
+        let given = self.take(key);
+        let written = given.as_ref().and_then(|given| integer(given.value));
+        if let Some(given) = given.as_ref().filter(|_| written.is_none_or(|n| n > max)) {
+            let hint = format!("write a whole number from 0 to {max}, without quotes");
+            self.fault(Some(given.line), &given.path, "is not a number that it can be", &hint);
+        }
+        let number = written.or_else(|| self.default_of(key).and_then(integer)).unwrap_or_default().min(max);
+        self.note(key, i64::try_from(number).ok().map(toml::Value::Integer));
+        T::try_from(number).ok().expect("max fits into the type: tests read every default")
+    }
+
+    /// A list of texts with a default, which may be empty. A single text is a list of one.
+    pub(super) fn list<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Vec<T> {
+        let Some(given) = self.take(key) else { return self.default_list(key, parse) };
+        let elements = match given.value {
+            DeValue::String(_) => vec![given.clone()],
+            _ => self.elements(&given).unwrap_or_else(|| {
+                self.fault(Some(given.line), &given.path, &format!("is a list of texts, not {}", kind(given.value)), "write [\"…\", \"…\"]");
+                Vec::new()
+            }),
+        };
+        let texts: Vec<_> = elements.iter().filter_map(|element| Some((element, self.text(element)?))).collect();
+        self.note(key, Some(texts.iter().map(|(_, text)| text.value.clone()).collect::<Vec<_>>().into()));
+        texts.iter().filter_map(|(element, text)| self.parse(element, text, &parse)).collect()
+    }
+
+    /// A secret: from the key itself, or from the file that its twin names. `hint` says where to get it.
+    pub(super) fn secret(&mut self, key: &'static str, file_key: &'static str, hint: &str) -> Option<Secret<String>> {
+        let (given, in_file) = (self.take(key), self.take(file_key));
+        self.note(key, given.as_ref().map(|_| Effective::HIDDEN.into()));
+        if given.is_none() && in_file.is_none() {
+            self.note(file_key, None);
+            return None;
+        }
+        self.refuse_twins(key, file_key);
+        let secret = match given {
+            Some(given) => {
+                self.note(file_key, None);
+                Secret::new(self.text(&given)?.value)
+            }
+            None => self.file_of(in_file, file_key)?,
+        };
+        if secret.expose().is_empty() {
+            self.problem(if self.has(key) { key } else { file_key }, "is empty", hint);
+            return None;
+        }
+        Some(secret)
+    }
+
+    /// Secrets with their places: the list in the key itself, or the lines of the file that its twin names.
+    pub(super) fn secrets(&mut self, key: &'static str, file_key: &'static str) -> Vec<(Option<usize>, String, Secret<String>)> {
+        let (given, in_file) = (self.take(key), self.take(file_key));
+        self.refuse_twins(key, file_key);
+        let mut all = Vec::new();
+        if let Some(given) = given {
+            let elements = self.elements(&given).unwrap_or_else(|| vec![given]);
+            all.extend(elements.iter().filter_map(|element| Some((Some(element.line), element.path.clone(), Secret::new(self.text(element)?.value)))));
+            self.note(key, Some(vec![Effective::HIDDEN; all.len()].into()));
+            self.note(file_key, None);
+        } else {
+            self.note(key, None);
+            let line = in_file.as_ref().map(|given| given.line);
+            let path = in_file.as_ref().map(|given| given.path.clone()).unwrap_or_default();
+            let text = self.file_of(in_file, file_key);
+            let lines = text.iter().flat_map(|text| text.expose().lines()).enumerate().filter(|(_, key)| !key.trim().is_empty());
+            all.extend(lines.map(|(index, key)| (line, format!("{path}, line {}", index + 1), Secret::new(key.trim().to_owned()))));
+        }
+        all
+    }
+
+    /// A text that may be a secret in whole or in part (a URL with a password): nothing of it is ever shown.
+    pub(super) fn discreet(&mut self, key: &'static str) -> String {
+        let given = self.take(key);
+        match given.map(|given| self.text(&given)) {
+            Some(text) => text.map(|text| text.value).unwrap_or_default(),
+            None => self.default_of(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// A path of the file, from the folder of the configuration.
+    pub(super) fn path(&mut self, key: &'static str) -> Option<PathBuf> {
+        let directory = self.reader.directory.to_owned();
+        let path = self.optional(key, |text| Ok(directory.join(text)))?;
+        match std::fs::File::open(&path) {
+            Ok(_) => Some(path),
+            Err(error) => {
+                self.problem(key, &format!("{} cannot be read: {error}", path.display()), "name a file that the gateway's user can read");
+                None
+            }
+        }
+    }
+
+    fn refuse_twins(&self, key: &str, file_key: &str) {
+        if self.has(key) && self.has(file_key) {
+            self.problem(file_key, &format!("is set, and {key} too"), "keep one of the two");
+        }
+    }
+
+    /// The content of a secret's file, without the line end that editors add.
+    fn file_of(&self, in_file: Option<Given<'a>>, file_key: &'static str) -> Option<Secret<String>> {
+        let written = in_file.and_then(|given| self.text(&given));
+        self.note(file_key, written.as_ref().map(|text| text.value.as_str().into()));
+        let path = self.reader.directory.join(written?.value);
+        match checks::read_text(&path) {
+            Ok(text) => {
+                let text = Secret::new(text);
+                if checks::readable_by_all(&path) {
+                    self.warn(file_key, &format!("every user of this machine can read {}", path.display()), &format!("chmod 600 {}", path.display()));
+                }
+                Some(Secret::new(text.expose().trim_end_matches(['\r', '\n']).to_owned()))
+            }
+            Err(reason) => {
+                self.problem(file_key, &format!("{} {reason}", path.display()), "name a file that the gateway's user can read");
+                None
+            }
+        }
+    }
+
+    fn default_list<T>(&self, key: &'static str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Vec<T> {
+        let texts: Vec<String> = match self.default_of(key) {
+            Some(DeValue::String(text)) => vec![text.to_string()],
+            Some(DeValue::Array(items)) => items.iter().filter_map(|item| item.get_ref().as_str().map(str::to_owned)).collect(),
+            _ => Vec::new(),
+        };
+        self.note(key, self.default_of(key).map(|_| texts.clone().into()));
+        texts.iter().filter_map(|text| parse(text).ok()).collect()
+    }
+
+    fn default_of(&self, key: &str) -> Option<&'a DeValue<'a>> {
+        Some(self.defaults?.get(key)?.get_ref())
+    }
+
+    fn parsed<T>(&mut self, key: &'static str, parse: &impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+        let given = self.take(key)?;
+        let text = self.text(&given)?;
+        let value = self.parse(&given, &text, parse)?;
+        self.note(key, Some(text.value.into()));
+        Some(value)
+    }
+
+    fn parse<T>(&self, given: &Given<'a>, text: &Text, parse: &impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+        let wrong = match parse(&text.value) {
+            Ok(value) => return Some(value),
+            Err(wrong) => wrong,
+        };
+        // What a variable stands for is not shown: somebody may have put a secret under the wrong key.
+        let short: String = text.written.chars().take(80).collect();
+        self.fault(Some(given.line), &given.path, &format!("{short:?} {}", wrong.what), &wrong.hint);
+        None
+    }
+
+    /// The text of a value with its variables put in.
+    fn text(&self, given: &Given<'a>) -> Option<Text> {
+        let DeValue::String(written) = given.value else {
+            self.fault(Some(given.line), &given.path, &format!("is text, not {}", kind(given.value)), "write it in quotes, as in \"…\"");
+            return None;
+        };
+        match self.reader.variables.substitute(written) {
+            Ok(value) => Some(Text { written: written.to_string(), value }),
+            Err(error) => {
+                self.fault(Some(given.line), &given.path, &error.to_string(), &error.hint());
+                None
+            }
+        }
+    }
+}
+
+/// A duration; `min` is the shortest that makes sense.
+pub(super) fn duration(min: Duration) -> impl Fn(&str) -> Result<Duration, Wrong> {
+    move |text| {
+        let hint = "write a number with a unit, as in \"500ms\", \"15m\" or \"24h\"";
+        let span = humantime::parse_duration(text).map_err(|_| Wrong::new("is not a duration", hint))?;
+        match span {
+            _ if span < min && min.is_zero() => Err(Wrong::new("is too short", hint)),
+            _ if span < min => Err(Wrong::new("is too short", format!("the shortest is {}", humantime::format_duration(min)))),
+            _ if span > LONGEST => Err(Wrong::new("is longer than ten years", hint)),
+            _ => Ok(span),
+        }
+    }
+}
+
+/// A size in bytes, above zero.
+pub(super) fn size(text: &str) -> Result<u64, Wrong> {
+    let size = text.parse::<bytesize::ByteSize>().map_err(|_| Wrong::new("is not a size", "write a number with a unit, as in \"64KiB\" or \"16MiB\""))?;
+    if size.0 == 0 { Err(Wrong::new("is no size that anything fits into", "write more than \"0B\"")) } else { Ok(size.0) }
+}
+
+/// One of a few words.
+pub(super) fn choice<T: Copy, const N: usize>(words: [(&'static str, T); N]) -> impl Fn(&str) -> Result<T, Wrong> {
+    move |text| {
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        found.ok_or_else(|| Wrong::new("is none of the words that it can be", one_of(words.iter().map(|(word, _)| *word))))
+    }
+}
+
+/// `write "a", "b" or "c"`.
+pub(super) fn one_of<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let words: Vec<_> = words.map(|word| format!("{word:?}")).collect();
+    match words.split_last() {
+        Some((last, [])) => format!("write {last}"),
+        Some((last, rest)) => format!("write {} or {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}
+
+fn integer(value: &DeValue<'_>) -> Option<u64> {
+    if let DeValue::Integer(number) = value { u64::from_str_radix(number.as_str(), number.radix()).ok() } else { None }
+}
