@@ -1,3 +1,6 @@
 //! One binary for all tests that need more than one module: a module per capability.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod helpers;
+mod store_contract;
+mod store_redis;
