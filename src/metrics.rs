@@ -60,7 +60,7 @@ pub struct AppApi {
 /// A store operation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Operation {
-    /// `load`, `create`, `renew`, `remove`, `reserve`, `settle` or `now`.
+    /// `load`, `create`, `renew`, `remove`, `session_keys`, `reserve`, `settle` or `now`.
     pub operation: &'static str,
 }
 

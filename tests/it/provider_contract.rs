@@ -178,7 +178,7 @@ async fn silence_ends_with_the_timeout_and_the_connection() {
     let outcome = exchange(&provider(MiniProgramSettings { timeout, ..settings(&[&raw.url]) })).await;
     assert_eq!(verdict(&outcome), "unavailable");
     assert!(began.elapsed() >= timeout && began.elapsed() < Duration::from_secs(3));
-    wait::until("the connection is closed", || raw.left.load(Ordering::SeqCst)).await;
+    wait::until("the connection is closed", async || (raw.left.load(Ordering::SeqCst)).then_some(())).await;
     assert_eq!(raw.requests(), 1, "the code may be consumed, so it is not sent again");
 }
 
@@ -199,7 +199,7 @@ async fn a_flood_is_not_read() {
         let raw = Raw::start([Act::Flood(head)]);
         let outcome = exchange(&provider(settings(&[&raw.url]))).await;
         assert!(matches!(&outcome, Err(ExchangeError::Nonsense { reason }) if reason.contains("longer than 65536")), "{outcome:?}");
-        wait::until("the connection is closed", || raw.left.load(Ordering::SeqCst)).await;
+        wait::until("the connection is closed", async || (raw.left.load(Ordering::SeqCst)).then_some(())).await;
         // 64 KiB read, and what the two ends of the connection held in their buffers.
         assert!(raw.flooded.load(Ordering::SeqCst) < 2 << 20, "{}", raw.flooded.load(Ordering::SeqCst));
         met += 1;
@@ -242,12 +242,12 @@ async fn one_exchange_too_many_is_refused_at_once() {
         let provider = provider.clone();
         async move { provider.exchange(CODE).await }
     });
-    wait::until("the first is under way", || raw.requests() == 1).await;
+    wait::until("the first is under way", async || (raw.requests() == 1).then_some(())).await;
     let Err(ExchangeError::Unavailable { reason, retry_after }) = exchange(&provider).await else { panic!() };
     assert_eq!(reason, "1 exchanges are under way already");
     assert!(retry_after >= Duration::from_secs(1) && retry_after <= Duration::from_secs(2));
     first.abort();
-    wait::until("the cancelled one has freed its place and its connection", || raw.left.load(Ordering::SeqCst)).await;
+    wait::until("the cancelled one has freed its place and its connection", async || (raw.left.load(Ordering::SeqCst)).then_some(())).await;
 }
 
 #[tokio::test]

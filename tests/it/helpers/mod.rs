@@ -3,4 +3,6 @@
 pub(crate) mod logs;
 pub(crate) mod raw;
 pub(crate) mod servers;
+pub(crate) mod redis_server;
+pub(crate) mod store;
 pub(crate) mod wait;
