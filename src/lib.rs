@@ -13,6 +13,7 @@
 //! - floor 4, assembly: [`config`], [`app`], [`lifecycle`], [`cli`]
 
 pub mod backoff;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;

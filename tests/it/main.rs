@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod echo;
+mod config;
 mod helpers;
 mod floors;
 mod provider_contract;

@@ -1,0 +1,41 @@
+//! `hufu check`: reads and validates a configuration, and does nothing else.
+
+use clap::Args;
+
+use super::ConfigArg;
+use crate::config::{Settings, StoreBackend};
+
+/// Validate a configuration: every problem at once, each with its line, its key and a hint
+///
+/// Connects to nothing and starts nothing. Warnings are odd but no reason not to start; with problems the exit code is 2.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Print the settings in force as TOML: every key with its value, secrets hidden
+    #[arg(long)]
+    print: bool,
+}
+
+pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<()> {
+    let (settings, warnings) = Settings::load(&args.config.path)?;
+    super::warn(&warnings);
+    if args.print {
+        super::print(&settings.effective.to_string())?;
+    }
+    super::say(&format!("{}: ok: {}", args.config.path.display(), summary(&settings)));
+    Ok(())
+}
+
+fn summary(settings: &Settings) -> String {
+    let count = |count: usize, word: &str| {
+        let (count, s) = super::counted(count);
+        format!("{count} {word}{s}")
+    };
+    let store = match &settings.store.backend {
+        StoreBackend::Memory => "sessions in memory".to_owned(),
+        StoreBackend::Redis(redis) => format!("sessions in Redis at {}", redis.address),
+    };
+    let (apps, upstreams) = (count(settings.apps.len(), "app"), count(settings.upstreams.len(), "upstream"));
+    format!("{apps}, {upstreams}, {}, {store}", count(settings.routes.routes().len(), "route"))
+}

@@ -1,0 +1,48 @@
+//! `hufu keygen`: fresh keys.
+
+use clap::Args;
+use sha2::{Digest as _, Sha256};
+
+use crate::crypto::keyring;
+
+/// Print a fresh key
+///
+/// Without options: one sealing key, for `secrets.keys`. To rotate, put it before the old ones.
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArgs {
+    /// As lines for a .env file: HUFU_KEY and HUFU_NAMING_KEY, as in `hufu keygen --env >> .env`
+    #[arg(long)]
+    env: bool,
+    /// Instead of keys: a Redis password, and the line for Redis that makes a user `hufu` with it
+    #[arg(long)]
+    redis: bool,
+}
+
+/// What the gateway's Redis user may do: data under its own prefix, scripts, tracking; nothing that is dangerous for others.
+const ACL: &str = "~hufu:* &hufu:* -@all +@read +@write +@scripting +@connection +@transaction +@pubsub -@dangerous +time +wait +info +cluster|slots";
+
+pub(crate) fn run(args: &KeygenArgs) -> anyhow::Result<()> {
+    let key = keyring::generate_key();
+    let text = match (args.env, args.redis) {
+        (false, false) => format!("{key}\n"),
+        (true, false) => env_lines(&key, &keyring::generate_key()),
+        (false, true) => format!("{key}\n{}\n", acl_line(&key)),
+        (true, true) => format!("HUFU_REDIS_PASSWORD={key}\n# {}\n", acl_line(&key)),
+    };
+    super::print(&text)?;
+    if args.redis {
+        super::say("The line that begins with `user` goes into Redis's ACL file (or, behind `ACL SETUSER` without `user`, to redis-cli).");
+        super::say("In hufu.toml: store.username = \"hufu\", store.password = \"${HUFU_REDIS_PASSWORD}\".");
+    }
+    Ok(())
+}
+
+/// The keys as lines of a `.env`.
+pub(super) fn env_lines(key: &str, naming_key: &str) -> String {
+    format!("HUFU_KEY={key}\nHUFU_NAMING_KEY={naming_key}\n")
+}
+
+/// The ACL line, with the password as the hash that Redis keeps anyway.
+fn acl_line(password: &str) -> String {
+    format!("user hufu on #{} {ACL}", hex::encode(Sha256::digest(password)))
+}

@@ -1,0 +1,137 @@
+//! The configuration: files that are right, files that are wrong and every word that is said about them, and the manual.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hufu::config::{ConfigError, LogFormat, Problem, Settings, StoreBackend, Variables, manual};
+
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+const NAMING_KEY: &str = "HxwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEAHR4";
+
+fn variables() -> Variables {
+    Variables::only([("HUFU_KEY", KEY), ("HUFU_NAMING_KEY", NAMING_KEY), ("WX_SECRET", "tiger"), ("HUFU_REDIS_PASSWORD", "tiger"), ("EMPTY", "")])
+}
+
+fn folder(kind: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/configs").join(kind)
+}
+
+fn parse(path: &Path) -> Result<(Settings, Vec<Problem>), ConfigError> {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    Settings::parse(name, &fs::read_to_string(path).unwrap(), path.parent().unwrap(), &variables())
+}
+
+fn files(kind: &str) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(folder(kind)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ext| ext == "toml"));
+    files.sort();
+    files
+}
+
+/// Compares with the file beside it; `HUFU_BLESS=1` writes that file instead, for a person to read and commit.
+fn hold(path: &Path, text: &str) {
+    let folder = path.parent().unwrap().display().to_string();
+    let text = format!("{}\n", text.replace(&format!("{folder}/"), ""));
+    assert!(!text.contains("tiger\"") && !text.contains("tiger@") && !text.contains(KEY), "{path:?} shows a secret:\n{text}");
+    let expected = path.with_extension("expected");
+    if std::env::var_os("HUFU_BLESS").is_some() {
+        fs::write(&expected, &text).unwrap();
+    }
+    assert_eq!(text, fs::read_to_string(&expected).unwrap_or_default(), "{}", path.display());
+}
+
+#[test]
+fn every_problem_of_a_broken_file_is_named_at_once() {
+    let files = files("invalid");
+    assert!(files.len() >= 15);
+    for path in files {
+        let error = parse(&path).map(|_| ()).expect_err(&path.display().to_string());
+        hold(&path, &error.to_string());
+    }
+}
+
+#[test]
+fn good_files_load_and_say_what_is_odd() {
+    let files = files("valid");
+    assert!(files.len() >= 4);
+    for path in files {
+        let (settings, warnings) = parse(&path).unwrap_or_else(|error| panic!("{}:\n{error}", path.display()));
+        let warnings: Vec<_> = warnings.iter().filter(|warning| !warning.what.starts_with("every user")).map(ToString::to_string).collect();
+        hold(&path, &format!("{}\n\n{}", warnings.join("\n"), settings.effective).trim().to_owned());
+        assert!(settings.effective.to_string().parse::<toml::Table>().is_ok());
+        assert!(!format!("{settings:?}").contains("tiger"), "Debug shows a secret");
+    }
+}
+
+#[test]
+fn values_arrive_in_their_types() {
+    let (settings, _) = parse(&folder("valid").join("full.toml")).unwrap();
+    assert_eq!(settings.server.listen.to_string(), "[::]:8443");
+    assert_eq!(settings.server.trusted_proxies[2].to_string(), "192.0.2.7/32");
+    assert_eq!((settings.server.workers, settings.server.body_limit), (4, 1 << 30));
+    assert_eq!(settings.server.request_head_timeout, Duration::from_millis(1500));
+    assert_eq!((settings.session.lifetime.idle, settings.session.max_per_user), (Duration::from_secs(900), 0));
+    let StoreBackend::Redis(redis) = &settings.store.backend else { panic!("not Redis") };
+    assert_eq!((redis.address.port, redis.database, redis.username.as_deref()), (6380, 2, Some("hufu")));
+    assert_eq!(redis.password.as_ref().unwrap().expose(), "tiger-password");
+    assert!(redis.tls.as_ref().unwrap().ca.is_some());
+    assert!(!settings.secrets.ephemeral);
+    // The apps are in the order of their names.
+    assert_eq!(settings.apps[1].base_urls, ["https://api.weixin.qq.com", "https://api2.weixin.qq.com"]);
+    assert_eq!(settings.apps[0].secret.expose(), "tiger-password");
+    assert_eq!(&*settings.routes.routes()[1].upstream.name, "orders");
+    assert_eq!(settings.identity.subject, "X-User-Id");
+    assert_eq!(settings.identity.appid, "X-WX-APPID");
+    assert_eq!((settings.log.format, settings.log.level), (LogFormat::Json, log::LevelFilter::Debug));
+}
+
+#[test]
+fn every_default_is_the_one_of_the_manual() {
+    let (settings, warnings) = parse(&folder("valid").join("least.toml")).unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(settings.identity, hufu::assertion::HeaderNames::default());
+    assert_eq!(settings.upstreams[0].timeout, hufu::upstream::Upstream::DEFAULT_TIMEOUT);
+    assert_eq!(settings.upstreams[0].connect_timeout, hufu::upstream::Upstream::DEFAULT_CONNECT_TIMEOUT);
+    // What the loader took from nowhere else it took from the manual: the printed settings and the manual agree.
+    let manual: toml::Table = manual::TEXT.parse().unwrap();
+    let printed: toml::Table = settings.effective.to_string().parse().unwrap();
+    for section in ["server", "admin", "session", "login", "identity", "cors", "log"] {
+        assert_eq!(manual[section], printed[section], "[{section}]");
+    }
+    for (manual, printed) in
+        [(&manual["apps"]["shop"], &printed["apps"]["shop"]), (&manual["upstreams"]["orders"], &printed["upstreams"]["api"]), (&manual["store"], &printed["store"])]
+    {
+        for (key, value) in manual.as_table().unwrap().iter().filter(|(_, value)| !value.is_table()) {
+            assert_eq!(printed.get(key), Some(value), "{key}");
+        }
+    }
+}
+
+#[test]
+fn the_manual_has_every_key_and_no_other() {
+    let manual: BTreeSet<String> = manual::paths().into_iter().collect();
+    assert!(manual.len() > 40);
+    let (settings, _) = parse(&folder("valid").join("full.toml")).unwrap();
+    let code: BTreeSet<String> = settings.effective.paths().collect();
+    assert_eq!(manual, code);
+    // And the manual is a good configuration once its examples are switched on, without the twins and the files.
+    let complete = manual::complete();
+    let lines = complete.lines().filter(|line| !line.contains("_file = ") && !["ca = ", "cert = ", "key = "].iter().any(|key| line.starts_with(key)));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let (_, warnings) = Settings::parse("hufu.toml", &text, Path::new("."), &variables()).unwrap();
+    assert_eq!(warnings, []);
+    // As it stands it is no configuration: its examples have no appid.
+    assert!(Settings::parse("hufu.toml", manual::TEXT, Path::new("."), &variables()).is_err());
+    assert!(!manual::TEXT.contains(KEY));
+}
+
+#[test]
+fn the_page_for_operators_has_every_key_of_the_manual() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")).unwrap();
+    let cells = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    let page: BTreeSet<String> = cells.map(|(key, _)| key.replace("NAME", "*").replace("routes[]", "routes.*")).collect();
+    let manual: BTreeSet<String> = manual::paths().into_iter().collect();
+    assert_eq!(page, manual);
+}
