@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use async_trait::async_trait;
 use crate::admin::{self, Part, PartState, Readiness};
 use crate::assertion::{HeaderNames, ReservedNames};
 use crate::clock::SystemClock;
-use crate::config::{AppSettings, Settings};
+use crate::config::{self, AppSettings, LogFormat, RedisSettings, RedisTls, Settings, StoreBackend};
 use crate::http::authenticate::Authenticator;
 use crate::http::completion::{CountedRoute, Reports};
 use crate::http::own::{self, OwnEndpoints};
@@ -24,14 +25,16 @@ use crate::http::{Cors, Drain, TrustedProxies};
 use crate::identity::{self, Apps, IdentityProvider, LoginFlow};
 use crate::lifecycle::Patience;
 use crate::metrics::Metrics;
-use crate::provider::{MiniProgram, MiniProgramSettings, PlatformClient};
+use crate::provider::call::PlatformClient;
+use crate::provider::wechat::mini_program::{MiniProgram, MiniProgramSettings};
 use crate::proxy::answer::AnswerRules;
 use crate::proxy::outgoing::HeadRules;
 use crate::proxy::upstream_client::UpstreamClient;
 use crate::proxy::{Proxy, proxy};
+use crate::secret::Secret;
 use crate::session::carrier::TokenCarrier;
 use crate::session::{ProviderKind, SessionService};
-use crate::store::{StoreHandle, StoreProbe};
+use crate::store::{KeyPrefix, RedisAddress, StoreHandle, StoreProbe, StoreSettings, StoreTls, StoreUrl};
 use crate::telemetry::access::AccessLogGuard;
 use crate::telemetry::{AccessLog, LineFormat, log_setup};
 
@@ -56,6 +59,8 @@ pub struct Gateway {
     pub patience: Patience,
     /// The store, for whoever shows what it holds.
     pub store: StoreHandle,
+    /// What the store is called in messages, without a password.
+    pub store_name: String,
     /// Writes the last access lines when dropped.
     pub access: AccessLogGuard,
 }
@@ -82,24 +87,34 @@ pub fn build(settings: Settings) -> Result<Gateway> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let metrics = Arc::new(Metrics::new());
     let terminal = std::io::stdout().is_terminal();
-    let format = if settings.log.format.is_json(terminal) { LineFormat::Json } else { LineFormat::Text };
+    let format = if is_json(&settings, terminal) { LineFormat::Json } else { LineFormat::Text };
     let (access_log, access) = AccessLog::start(format, std::io::stdout(), metrics.access_lines_dropped.clone()).context("cannot start the access log")?;
     let shared = Shared::new(settings, metrics, access_log)?;
     let (public_server, listen) = shared.public_server()?;
     let (admin_server, admin) = shared.admin_server()?;
     let patience = Patience { grace: shared.settings.server.drain_grace, deadline: shared.settings.server.drain_deadline };
-    Ok(Gateway { listen, admin, public_server, admin_server, drain: shared.drain, patience, store: shared.store, access })
+    let store_name = store_settings(&shared.settings.store)?.url.to_string();
+    Ok(Gateway { listen, admin, store_name, public_server, admin_server, drain: shared.drain, patience, store: shared.store, access })
 }
 
 /// Starts the log as the settings say.
 pub fn start_log(settings: &Settings) {
-    log_setup::init(settings.log.level, settings.log.format.is_json(std::io::stderr().is_terminal()));
+    log_setup::init(settings.log.level, is_json(settings, std::io::stderr().is_terminal()));
+}
+
+fn is_json(settings: &Settings, terminal: bool) -> bool {
+    match settings.log.format {
+        LogFormat::Auto => !terminal,
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+    }
 }
 
 impl Shared {
     fn new(settings: Settings, metrics: Arc<Metrics>, access: AccessLog) -> Result<Self> {
         let keys = settings.secrets.keys.clone();
-        let store = crate::store::open(&settings.store, keys, settings.secrets.naming_key.clone(), metrics.clone()).context("the store cannot be used")?;
+        let store = crate::store::open(&store_settings(&settings.store)?, keys, settings.secrets.naming_key.clone(), metrics.clone())
+            .context("the store cannot be used")?;
         let apps = Arc::new(apps(&settings.apps, &metrics)?);
         let counted = settings.routes.routes().iter().map(|route| Arc::new(CountedRoute::new(&metrics, &route.path))).collect();
         Ok(Self {
@@ -212,6 +227,27 @@ impl Worker {
     }
 }
 
+/// The store's own settings out of the configuration's.
+fn store_settings(from: &config::StoreSettings) -> Result<StoreSettings> {
+    let (url, tls) = match &from.backend {
+        StoreBackend::Memory => (StoreUrl::Memory, StoreTls::default()),
+        StoreBackend::Redis(redis) => {
+            let RedisSettings { address, database, username, password, tls } = redis.clone();
+            let url = RedisAddress { host: address.host, port: address.port, tls: tls.is_some(), db: database, username, password };
+            (StoreUrl::Redis(url), tls.map_or_else(|| Ok(StoreTls::default()), |tls| certificates(&tls))?)
+        }
+    };
+    let key_prefix = KeyPrefix::new(&from.key_prefix).context("store.key_prefix")?;
+    Ok(StoreSettings { url, key_prefix, connect_timeout: from.connect_timeout, timeout: from.timeout, tls })
+}
+
+fn certificates(tls: &RedisTls) -> Result<StoreTls> {
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("store.tls: cannot read {}", path.display()));
+    let ca = tls.ca.as_deref().map(read).transpose()?;
+    let (cert, key) = tls.client.as_ref().map(|(cert, key)| Ok::<_, anyhow::Error>((read(cert)?, Secret::new(read(key)?)))).transpose()?.unzip();
+    Ok(StoreTls { ca, cert, key })
+}
+
 fn answer_rules(names: &HeaderNames, carriers: &[TokenCarrier]) -> AnswerRules {
     let token_cookies = carriers.iter().filter_map(|carrier| if let TokenCarrier::Cookie(name) = carrier { Some(name.clone()) } else { None }).collect();
     AnswerRules { reserved: ReservedNames::new(names), token_cookies }
@@ -219,7 +255,8 @@ fn answer_rules(names: &HeaderNames, carriers: &[TokenCarrier]) -> AnswerRules {
 
 fn apps(settings: &[AppSettings], metrics: &Arc<Metrics>) -> Result<Apps> {
     let client = PlatformClient::new().context("cannot set up the client for the platforms")?;
-    let apps: Result<Vec<_>> = settings.iter().map(|app| Ok(identity::App { name: app.name.clone(), appid: app.appid.clone(), provider: provider(app, &client, metrics)? })).collect();
+    let apps: Result<Vec<_>> =
+        settings.iter().map(|app| Ok(identity::App { name: app.name.clone(), appid: app.appid.clone(), provider: provider(app, &client, metrics)? })).collect();
     Ok(Apps::new(apps?))
 }
 

@@ -12,17 +12,18 @@
 //! - floor 3, faces: [`http`], [`proxy`], [`admin`], [`sandbox`]
 //! - floor 4, assembly: [`config`], [`app`], [`lifecycle`], [`cli`]
 
+pub mod admin;
+pub mod app;
+pub mod assertion;
 pub mod backoff;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;
-pub mod identity;
-pub mod metrics;
-
-pub mod admin;
-pub mod assertion;
 pub mod http;
+pub mod identity;
+pub mod lifecycle;
+pub mod metrics;
 pub mod provider;
 pub mod proxy;
 pub mod route;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -47,6 +48,14 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     let _ = tokio::join!(public_task, admin_task);
     drop(access);
     Ok(())
+}
+
+/// Stops a server of the sandbox when the process is told to end.
+pub async fn stop_on_signal(server: ServerHandle) {
+    if let Ok(mut signals) = Signals::new() {
+        signals.next().await;
+        server.stop(false).await;
+    }
 }
 
 /// The signals that end the process.

@@ -52,7 +52,11 @@ pub(super) fn read(section: &mut Section<'_>) -> HeaderNames {
             let twin = all[..index].iter().find(|(_, other)| folded(other) == folded(name));
             if let Some((twin, _)) = twin {
                 let key = if section.has(key) { key } else { twin };
-                section.problem(key, &format!("\"{name}\" is the name of two identity headers"), "give each a name of its own; case, \"-\" and \"_\" do not count");
+                section.problem(
+                    key,
+                    &format!("\"{name}\" is the name of two identity headers"),
+                    "give each a name of its own; case, \"-\" and \"_\" do not count",
+                );
             }
         }
         names

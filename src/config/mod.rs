@@ -26,12 +26,12 @@ mod syntax;
 mod upstreams;
 mod values;
 
+pub use self::log::{LogFormat, LogSettings};
 pub use admin::AdminSettings;
 pub use apps::AppSettings;
 pub use cors::CorsSettings;
 pub use effective::Effective;
 pub use env::Variables;
-pub use self::log::{LogFormat, LogSettings};
 pub use login::LoginSettings;
 pub use problem::{ConfigError, Problem};
 pub use secrets::SecretSettings;

@@ -153,13 +153,7 @@ fn read_tls(section: &mut Section<'_>) -> Option<RedisTls> {
 }
 
 /// Joins what stands apart from the URL to it.
-fn with_login(
-    section: &Section<'_>,
-    backend: StoreBackend,
-    username: Option<String>,
-    password: Option<Secret<String>>,
-    tls: Option<RedisTls>,
-) -> StoreBackend {
+fn with_login(section: &Section<'_>, backend: StoreBackend, username: Option<String>, password: Option<Secret<String>>, tls: Option<RedisTls>) -> StoreBackend {
     let StoreBackend::Redis(mut redis) = backend else {
         if username.is_some() || password.is_some() || tls.is_some() {
             section.warn("url", "the store is memory:, so username, password and tls have no effect", "");

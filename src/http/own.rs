@@ -9,7 +9,7 @@ use actix_web::error::JsonPayloadError;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
+use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
 
 use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
 use crate::http::error::{ErrorCode, GatewayError};
@@ -117,17 +117,19 @@ async fn reported(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -
     let inbound = Inbound::of(req.request(), &shared.trusted);
     let mut completion = Completion::new(shared.reports.clone(), inbound.clone(), req.method().as_str(), req.path(), shared.route(req.path()));
     req.extensions_mut().insert(inbound);
-    let request = req.request().clone();
-    let response = match shared.cors.preflight(&request) {
+    // The request must not be cloned before it is routed: actix-web writes what it matched into it.
+    let preflight = shared.cors.preflight(req.request());
+    let response = match preflight {
         Some(response) => req.into_response(response),
         None => next.call(req).await?.map_into_boxed_body(),
     };
-    Ok(finished(response, &shared, &request, &mut completion).map_body(|_, body| Reported::new(body, completion)))
+    Ok(finished(response, &shared, &mut completion).map_body(|_, body| Reported::new(body, completion)))
 }
 
-fn finished(response: ServiceResponse<BoxBody>, shared: &OwnEndpoints, request: &HttpRequest, completion: &mut Completion) -> ServiceResponse<BoxBody> {
+fn finished(response: ServiceResponse<BoxBody>, shared: &OwnEndpoints, completion: &mut Completion) -> ServiceResponse<BoxBody> {
     let mut response = with_error_body(response, completion);
     completion.status = response.status().as_u16();
+    let request = response.request().clone();
     if let Some(seen) = request.extensions().get::<SeenSession>() {
         completion.session = Some(seen.0);
         completion.app = Some(seen.1.clone());

@@ -5,29 +5,6 @@ use std::io::Write as _;
 use env_logger::fmt::Formatter;
 use log::kv::{self, Key, Value, VisitSource};
 
-/// How the gateway's own lines look; the access lines follow the same choice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Text for a terminal, JSON for everything else.
-    Auto,
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    Text,
-}
-
-impl LogFormat {
-    /// Whether an output gets JSON.
-    #[must_use]
-    pub const fn is_json(self, terminal: bool) -> bool {
-        match self {
-            Self::Auto => !terminal,
-            Self::Json => true,
-            Self::Text => false,
-        }
-    }
-}
-
 /// Starts the log. `RUST_LOG` wins over `level`; the server's own lines on broken connections are left out, since each is an
 /// access line already. Starting twice is fine: the first stays.
 pub fn init(level: log::LevelFilter, json: bool) {

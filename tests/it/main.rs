@@ -1,10 +1,10 @@
 //! One binary for all tests that need more than one module: a module per capability.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod echo;
 mod config;
-mod helpers;
+mod echo;
 mod floors;
+mod helpers;
 mod provider_contract;
 mod sandbox;
 mod store_contract;

@@ -2,7 +2,7 @@
 
 pub(crate) mod logs;
 pub(crate) mod raw;
-pub(crate) mod servers;
 pub(crate) mod redis_server;
+pub(crate) mod servers;
 pub(crate) mod store;
 pub(crate) mod wait;
