@@ -264,20 +264,59 @@ async fn unknown_paths_list_the_known_ones() {
     assert_eq!(told["endpoints"].as_array().unwrap().len(), ENDPOINTS.len());
 }
 
-/// Headings, examples and routes are one list; each example's path is a route that answers.
+#[tokio::test]
+async fn wrong_methods_are_told() {
+    let sandbox = sandbox(SandboxSettings::default());
+    assert_eq!(http().get(sandbox.server.at("/sandbox/code")).send().await.unwrap().status(), 405);
+}
+
+/// The page's headings and the routes are one list, and each example does what the page says.
 #[tokio::test]
 async fn the_document_and_the_routes_agree() {
     let doc = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/sandbox.md")).unwrap();
-    let headings: Vec<&str> = doc.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).collect();
+    let sections: Vec<(&str, &str)> = doc.split("\n### `").skip(1).map(|section| section.split_once('`').unwrap()).collect();
+    let headings: Vec<&str> = sections.iter().map(|(heading, _)| *heading).collect();
     let routes: Vec<String> = ENDPOINTS.iter().map(|endpoint| format!("{} {}", endpoint.method, endpoint.path)).collect();
     assert_eq!(headings, routes);
     let sandbox = sandbox(SandboxSettings::default());
-    for (heading, endpoint) in headings.iter().zip(ENDPOINTS) {
-        let section = doc.split_once(&format!("### `{heading}`")).unwrap().1.split("\n## ").next().unwrap().split("\n### ").next().unwrap();
-        let example = section.split("```sh\ncurl ").nth(1).unwrap_or_else(|| panic!("{heading} has no example"));
-        assert!(example.contains(endpoint.path), "{heading}");
-        assert!(section.contains("```json\n") || section.contains("204"), "{heading} shows no answer");
-        let method = endpoint.method.parse().unwrap();
-        assert_ne!(http().request(method, sandbox.server.at(endpoint.path)).send().await.unwrap().status(), 404, "{heading}");
+    for (heading, section) in sections {
+        let (method, path) = heading.split_once(' ').unwrap();
+        let (url, body) = example(section, &variables(&sandbox).await);
+        assert!(url.starts_with(&sandbox.server.at(path)), "{url}");
+        let response = http().request(method.parse().unwrap(), url).body(body).send().await.unwrap();
+        let (status, answer) = (response.status(), response.text().await.unwrap());
+        match section.split_once("```json\n") {
+            Some((_, shown)) => assert_eq!(keys(&answer), keys(shown.lines().next().unwrap()), "{heading}: {answer}"),
+            None => assert_eq!(status, 204, "{heading}"),
+        }
     }
+}
+
+/// What the examples call `$NAME`.
+async fn variables(sandbox: &Sandbox) -> [(&'static str, String); 6] {
+    let key = sandbox.platform.session_key(APP, "alice");
+    [
+        ("$BASE", sandbox.server.url.clone()),
+        ("$CODE", sandbox.platform.login_code(APP, "alice")),
+        ("$PHONE_CODE", sandbox.platform.phone_code(APP, "alice")),
+        ("$OPENID", hufu::sandbox::openid(APP, "alice")),
+        ("$TOKEN", sandbox.access_token().await),
+        ("$SIGNATURE", hash::to_hex(&hash::hmac_sha256(key.expose().as_bytes(), b""))),
+    ]
+}
+
+/// URL and body of `curl "URL"` or `curl "URL" -d 'BODY'`, as a shell would read it.
+fn example(section: &str, variables: &[(&str, String)]) -> (String, String) {
+    let line = section.split_once("```sh\ncurl \"").expect("each endpoint has an example").1.lines().next().unwrap();
+    let line = variables.iter().fold(line.to_owned(), |line, (name, value)| line.replace(name, value));
+    let (url, rest) = line.split_once('"').unwrap();
+    let body = rest.strip_prefix(" -d ").unwrap_or("''");
+    let body = if body.starts_with('"') { body.replace("\\\"", "\"") } else { body.to_owned() };
+    (url.to_owned(), body[1..body.len() - 1].to_owned())
+}
+
+fn keys(json: &str) -> Vec<String> {
+    let mut keys: Vec<String> = serde_json::from_str::<serde_json::Map<String, Value>>(json).unwrap().into_iter().map(|(key, _)| key).collect();
+    keys.sort();
+    keys
 }
