@@ -39,7 +39,18 @@ const fn reorders(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_comes_stays_one_line_without_the_secret(before in ".*", after in "\\PC*") {
+            let shown = printable(&format!("{before}s3cret{after}"), &["s3cret"]);
+            prop_assert!(!shown.contains("s3cret") && !shown.chars().any(|c| c.is_control() || is_break(c) || reorders(c)));
+            prop_assert!(shown.chars().count() <= LONGEST + 1);
+        }
+    }
 
     #[test]
     fn a_log_line_stays_one_line_and_keeps_secrets() {

@@ -193,6 +193,8 @@ fn split_piece(buf: &mut BytesMut, left: u64) -> (Bytes, u64) {
 /// Takes a size line, the end of a chunk or a trailer line off the front; `None`: it is not complete yet.
 fn next_frame(left: Left, buf: &mut BytesMut) -> Result<Option<Left>, BadAnswer> {
     match left {
+        // httparse reads a line without a digit as zero, which would end the body there.
+        Left::ChunkSize if !buf[0].is_ascii_hexdigit() => Err(BadAnswer::Chunk),
         Left::ChunkSize => match httparse::parse_chunk_size(buf) {
             Ok(httparse::Status::Complete((len, size))) if len <= MAX_LINE => {
                 let _ = buf.split_to(len);
@@ -248,7 +250,7 @@ mod tests {
                     if rest > 0 {
                         break;
                     }
-                } else if left == Left::Nothing {
+                } else if left == Left::Nothing || buf.is_empty() {
                     break;
                 } else {
                     match next_frame(left, &mut buf)? {

@@ -65,11 +65,11 @@ pub fn configure(platform: Arc<Platform>) -> impl FnOnce(&mut web::ServiceConfig
             .service(web::resource("/wxa/checksession").wrap(from_fn(troubled)).to(session_key::check))
             .service(web::resource("/wxa/resetusersessionkey").wrap(from_fn(troubled)).to(session_key::reset))
             .service(web::resource("/wxa/business/getuserphonenumber").wrap(from_fn(troubled)).to(phone::number))
-            .service(web::resource("/sandbox/code").post(control::code))
-            .service(web::resource("/sandbox/open-data").post(control::open_data))
-            .service(web::resource("/sandbox/rotate").post(control::rotate))
-            .service(web::resource("/sandbox/faults").post(control::faults))
-            .service(web::resource("/sandbox/calls").get(control::calls))
+            .service(web::resource("/sandbox/code").post(control::code).default_service(web::to(wrong_method)))
+            .service(web::resource("/sandbox/open-data").post(control::open_data).default_service(web::to(wrong_method)))
+            .service(web::resource("/sandbox/rotate").post(control::rotate).default_service(web::to(wrong_method)))
+            .service(web::resource("/sandbox/faults").post(control::faults).default_service(web::to(wrong_method)))
+            .service(web::resource("/sandbox/calls").get(control::calls).default_service(web::to(wrong_method)))
             .default_service(web::to(unknown));
     }
 }
@@ -107,6 +107,13 @@ fn cut() -> HttpResponse {
 }
 
 async fn unknown() -> HttpResponse {
-    let endpoints: Vec<String> = ENDPOINTS.iter().map(|endpoint| format!("{} {}", endpoint.method, endpoint.path)).collect();
-    HttpResponse::NotFound().json(json!({ "error": "the sandbox has no such endpoint, or not with this method", "endpoints": endpoints }))
+    HttpResponse::NotFound().json(json!({ "error": "the sandbox has no such endpoint", "endpoints": listed() }))
+}
+
+async fn wrong_method() -> HttpResponse {
+    HttpResponse::MethodNotAllowed().json(json!({ "error": "not with this method", "endpoints": listed() }))
+}
+
+fn listed() -> Vec<String> {
+    ENDPOINTS.iter().map(|endpoint| format!("{} {}", endpoint.method, endpoint.path)).collect()
 }

@@ -100,9 +100,11 @@ fn every_default_is_the_one_of_the_manual() {
     for section in ["server", "admin", "session", "login", "identity", "cors", "log"] {
         assert_eq!(manual[section], printed[section], "[{section}]");
     }
-    for (manual, printed) in
-        [(&manual["apps"]["shop"], &printed["apps"]["shop"]), (&manual["upstreams"]["orders"], &printed["upstreams"]["api"]), (&manual["store"], &printed["store"])]
-    {
+    for (manual, printed) in [
+        (&manual["apps"]["shop"], &printed["apps"]["shop"]),
+        (&manual["upstreams"]["orders"], &printed["upstreams"]["api"]),
+        (&manual["store"], &printed["store"]),
+    ] {
         for (key, value) in manual.as_table().unwrap().iter().filter(|(_, value)| !value.is_table()) {
             assert_eq!(printed.get(key), Some(value), "{key}");
         }

@@ -11,12 +11,12 @@ use tokio::sync::Semaphore;
 
 use super::errcode::{self, Meaning};
 use super::reply::{self, Reply};
+pub use super::settings::{MiniProgramSettings, SettingsError};
 use crate::backoff;
 use crate::clock::{Clock, monotonic_now};
 use crate::identity::{ExchangeError, Identity, IdentityProvider};
 use crate::metrics::{AppApi, Metrics};
-use crate::provider::call::{BadBaseUrl, BaseUrl, CallError, PlatformClient};
-use crate::secret::Secret;
+use crate::provider::call::{BaseUrl, CallError, PlatformClient};
 use crate::session::ProviderKind;
 use crate::upstream::breaker::{Admission, Breaker, BreakerSettings, Change, Ticket};
 
@@ -32,66 +32,6 @@ const BETWEEN_TRIES: (Duration, Duration) = (Duration::from_millis(100), Duratio
 const COME_BACK: Duration = Duration::from_secs(2);
 /// WeChat counts calls by the minute.
 const MINUTE_MS: u64 = 60_000;
-
-/// One mini program's settings.
-#[derive(Debug, Clone)]
-pub struct MiniProgramSettings {
-    /// The app's name in the configuration, for messages and metrics.
-    pub app: Arc<str>,
-    /// WeChat's id of the app.
-    pub appid: Arc<str>,
-    /// WeChat's secret of the app.
-    pub secret: Secret<String>,
-    /// Where the API lives, at least one; the next is tried when one cannot be connected to.
-    pub base_urls: Vec<String>,
-    /// The longest that one exchange takes, retries included.
-    pub timeout: Duration,
-    /// How many exchanges may be under way at once. One more is refused at once.
-    pub max_concurrent: usize,
-}
-
-impl MiniProgramSettings {
-    /// WeChat's own address.
-    pub const BASE_URL: &'static str = "https://api.weixin.qq.com";
-    /// Five seconds: half of the patience of a user who looks at a launching mini program.
-    pub const TIMEOUT: Duration = Duration::from_secs(5);
-    /// Sixty-four: at WeChat's usual 50–100 ms, more than 600 logins a second.
-    pub const MAX_CONCURRENT: usize = 64;
-
-    /// The settings of an app that leaves everything else at its default.
-    #[must_use]
-    pub fn new(app: impl Into<Arc<str>>, appid: impl Into<Arc<str>>, secret: Secret<String>) -> Self {
-        Self {
-            app: app.into(),
-            appid: appid.into(),
-            secret,
-            base_urls: vec![Self::BASE_URL.to_owned()],
-            timeout: Self::TIMEOUT,
-            max_concurrent: Self::MAX_CONCURRENT,
-        }
-    }
-}
-
-/// Settings that cannot work. The key is that of the configuration, within the app's table.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsError {
-    /// No base URL, or a bad one.
-    #[error("apps.{app}.base_url: {why}")]
-    BaseUrl {
-        /// Which app.
-        app: Arc<str>,
-        /// What is wrong.
-        why: BadBaseUrl,
-    },
-    /// An empty appid or secret, or a limit of zero.
-    #[error("apps.{app}.{key}: it must not be empty or zero")]
-    Empty {
-        /// Which app.
-        app: Arc<str>,
-        /// Which key.
-        key: &'static str,
-    },
-}
 
 /// The provider `wechat-mini-program` of one app.
 pub struct MiniProgram {
@@ -120,17 +60,19 @@ enum Try {
     Busy(String),
     /// Nothing was sent.
     NotSent(String),
-    /// Sent without an answer: the code may be consumed, so there is no other try.
+    /// Sent, and the connection ended without an answer: the code may be consumed, so there is no other try.
+    Cut(String),
+    /// Sent, and nothing came, or HTTP 5xx; again the code may be consumed.
     Down(String),
 }
 
 impl MiniProgram {
     /// The provider. The clock tells when WeChat's minute ends; the metrics take the time of each call.
     pub fn new(settings: MiniProgramSettings, client: PlatformClient, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self, SettingsError> {
-        let bases = checked(&settings)?;
+        let bases = settings.checked_bases()?;
         let breaker = BreakerSettings { trial_lease: settings.timeout, ..BreakerSettings::default() };
         Ok(Self {
-            permits: Semaphore::new(settings.max_concurrent),
+            permits: Semaphore::new(settings.max_concurrent.min(Semaphore::MAX_PERMITS)),
             breaker: Mutex::new(Breaker::new(breaker)),
             preferred: AtomicUsize::new(0),
             settings,
@@ -161,21 +103,23 @@ impl MiniProgram {
         let mut refused = Vec::new();
         for offset in 0..self.bases.len() {
             let at = (first + offset) % self.bases.len();
-            match self.call(&self.bases[at], code, deadline).await {
-                Err(CallError::NotSent { host, cause }) => refused.push(format!("{host}: {cause}")),
-                Err(CallError::TooLarge { host }) => {
-                    return Try::Answered(Err(ExchangeError::Nonsense { reason: CallError::TooLarge { host }.to_string() }));
-                }
-                Err(silent_or_broken) => {
-                    // The code is lost with this call; the next login asks elsewhere.
-                    self.preferred.store((at + 1) % self.bases.len(), Ordering::Relaxed);
-                    return Try::Down(silent_or_broken.to_string());
-                }
-                Ok(reply) => {
-                    self.preferred.store(at, Ordering::Relaxed);
-                    return self.judged(reply);
-                }
+            if offset > 0 && monotonic_now() >= deadline {
+                break;
             }
+            let tried = match self.call(&self.bases[at], code, deadline).await {
+                Ok(reply) => self.judged(reply),
+                Err(CallError::NotSent { host, cause }) => {
+                    refused.push(format!("{host}: {cause}"));
+                    continue;
+                }
+                Err(error @ CallError::TooLarge { .. }) => Try::Answered(Err(ExchangeError::Nonsense { reason: error.to_string() })),
+                Err(error @ CallError::Broken { .. }) => Try::Cut(error.to_string()),
+                Err(error @ CallError::Silent { .. }) => Try::Down(error.to_string()),
+            };
+            // After silence this code is lost, but the next login asks elsewhere.
+            let next = if matches!(tried, Try::Down(_)) { (at + 1) % self.bases.len() } else { at };
+            self.preferred.store(next, Ordering::Relaxed);
+            return tried;
         }
         Try::NotSent(format!("no connection to {}", refused.join("; ")))
     }
@@ -221,13 +165,17 @@ impl MiniProgram {
         }
     }
 
-    /// Tells the breaker. Only silence counts against the platform: nothing that a client can cause by what it sends
-    /// may shut the others out.
+    /// Tells the breaker. What a client can cause by the code that it sends must not shut the others out, so no answer
+    /// counts against the platform, and neither does a cut connection, which is how firewalls answer what they dislike:
+    /// it costs no waiting either. Only a trial has to do better.
     fn record(&self, ticket: Ticket, tried: &Try) {
+        let mut breaker = self.breaker();
         let change = match tried {
-            Try::Answered(_) | Try::Busy(_) => self.breaker().succeeded(ticket),
-            Try::NotSent(_) | Try::Down(_) => self.breaker().failed(ticket, monotonic_now()),
+            Try::Answered(_) | Try::Busy(_) => breaker.succeeded(ticket),
+            Try::Cut(_) if breaker.is_closed() => None,
+            Try::NotSent(_) | Try::Cut(_) | Try::Down(_) => breaker.failed(ticket, monotonic_now()),
         };
+        drop(breaker);
         let app = &*self.settings.app;
         match change {
             Some(Change::Opened { open_for }) => log::error!(app; "{API}: WeChat does not answer; logins are refused for {} ms", open_for.as_millis()),
@@ -260,7 +208,7 @@ impl IdentityProvider for MiniProgram {
         self.record(ticket, &tried);
         match tried {
             Try::Answered(result) => result,
-            Try::Busy(reason) | Try::NotSent(reason) | Try::Down(reason) => Err(unavailable(reason)),
+            Try::Busy(reason) | Try::NotSent(reason) | Try::Cut(reason) | Try::Down(reason) => Err(unavailable(reason)),
         }
     }
 }
@@ -271,44 +219,4 @@ fn unavailable(reason: String) -> ExchangeError {
 
 fn come_back() -> Duration {
     backoff::jittered(COME_BACK, COME_BACK, 1)
-}
-
-fn checked(settings: &MiniProgramSettings) -> Result<Vec<BaseUrl>, SettingsError> {
-    let app = || settings.app.clone();
-    let empties = [
-        ("appid", settings.appid.is_empty()),
-        ("secret", settings.secret.expose().is_empty()),
-        ("base_url", settings.base_urls.is_empty()),
-        ("timeout", settings.timeout.is_zero()),
-        ("max_concurrent", settings.max_concurrent == 0),
-    ];
-    if let Some((key, _)) = empties.into_iter().find(|(_, empty)| *empty) {
-        return Err(SettingsError::Empty { app: app(), key });
-    }
-    settings.base_urls.iter().map(|base| BaseUrl::parse(base).map_err(|why| SettingsError::BaseUrl { app: app(), why })).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings() -> MiniProgramSettings {
-        MiniProgramSettings::new("shop", "wx1", Secret::new("s3cret".to_owned()))
-    }
-
-    #[test]
-    fn settings_that_cannot_work_name_their_key() {
-        assert!(checked(&settings()).is_ok());
-        let told = |settings: MiniProgramSettings| checked(&settings).unwrap_err().to_string();
-        assert_eq!(told(MiniProgramSettings { base_urls: vec![], ..settings() }), "apps.shop.base_url: it must not be empty or zero");
-        assert!(
-            told(MiniProgramSettings { base_urls: vec!["gopher://x".to_owned()], ..settings() }).starts_with("apps.shop.base_url: it must begin with https://")
-        );
-        assert!(told(MiniProgramSettings { secret: Secret::new(String::new()), ..settings() }).starts_with("apps.shop.secret"));
-    }
-
-    #[test]
-    fn debug_shows_no_secret() {
-        assert!(!format!("{:?}", settings()).contains("s3cret"));
-    }
 }

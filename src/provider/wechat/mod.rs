@@ -3,3 +3,4 @@
 pub mod errcode;
 pub mod mini_program;
 pub mod reply;
+pub mod settings;

@@ -118,7 +118,24 @@ fn shape(body: &[u8], error: &serde_json::Error) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Nothing panics, and what becomes an identity can become a header.
+        #[test]
+        fn whatever_comes_is_judged(status in 200_u16..600, noise: Vec<u8>, openid in ".{0,140}", key in ".{0,140}", cut in 0_usize..400) {
+            let mut body = serde_json::json!({ "openid": openid, "session_key": key, "unionid": openid }).to_string().into_bytes();
+            body.truncate(cut);
+            for body in [noise, body] {
+                if let Reply::Identity(identity) = read(&Answer { status, body }, &[]) {
+                    prop_assert!(status == 200 && is_plain(&identity.subject) && !identity.subject.is_empty());
+                    prop_assert!(identity.session_key.is_some_and(|key| (1..=VALUE_MAX).contains(&key.expose().len())));
+                }
+            }
+        }
+    }
 
     fn read_200(body: &str) -> Reply {
         read(&Answer { status: 200, body: body.as_bytes().to_vec() }, &["s3cret"])
