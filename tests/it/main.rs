@@ -4,7 +4,9 @@
 mod config;
 mod echo;
 mod floors;
+mod forged;
 mod helpers;
+mod login;
 mod provider_contract;
 mod sandbox;
 mod store_contract;
