@@ -1,6 +1,6 @@
 //! The configuration: one TOML file and the environment, read into plain typed settings.
 //!
-//! [`reader`] walks the file and collects everything that is wrong with it; one file per section says which keys
+//! `reader` walks the file and collects everything that is wrong with it; one file per section says which keys
 //! there are and what they mean. The defaults stand in `hufu.toml`, the manual, which is built in ([`manual`]).
 
 mod admin;
@@ -26,12 +26,12 @@ mod syntax;
 mod upstreams;
 mod values;
 
+pub use self::log::{LogFormat, LogSettings};
 pub use admin::AdminSettings;
 pub use apps::AppSettings;
 pub use cors::CorsSettings;
 pub use effective::Effective;
 pub use env::Variables;
-pub use self::log::{LogFormat, LogSettings};
 pub use login::LoginSettings;
 pub use problem::{ConfigError, Problem};
 pub use secrets::SecretSettings;
