@@ -12,19 +12,24 @@
 //! - floor 3, faces: [`http`], [`proxy`], [`admin`], [`sandbox`]
 //! - floor 4, assembly: [`config`], [`app`], [`lifecycle`], [`cli`]
 
+pub mod admin;
+pub mod app;
+pub mod assertion;
 pub mod backoff;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod http;
 pub mod identity;
+pub mod lifecycle;
 pub mod metrics;
-
-pub mod assertion;
 pub mod provider;
+pub mod proxy;
 pub mod route;
 pub mod sandbox;
 pub mod secret;
 pub mod session;
 pub mod store;
+pub mod telemetry;
 pub mod upstream;

@@ -60,7 +60,7 @@ pub struct AppApi {
 /// A store operation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Operation {
-    /// `load`, `create`, `renew`, `remove`, `reserve`, `settle` or `now`.
+    /// `load`, `create`, `renew`, `remove`, `session_keys`, `reserve`, `settle` or `now`.
     pub operation: &'static str,
 }
 
@@ -71,6 +71,13 @@ pub struct UpstreamOutcome {
     pub upstream: String,
     /// `answered`, `unreachable`, `timeout`, `broken` or `client_left`.
     pub outcome: &'static str,
+}
+
+/// An upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct UpstreamLabel {
+    /// As in [`UpstreamOutcome`].
+    pub upstream: String,
 }
 
 /// Every metric of a gateway process. Cheap to share: workers add to atomics.
@@ -94,8 +101,8 @@ pub struct Metrics {
     pub platform_seconds: Family<AppApi, Histogram>,
     /// Requests to upstreams by outcome.
     pub upstream_requests: Family<UpstreamOutcome, Counter>,
-    /// Upstream connections opened, by upstream (`outcome` is `opened`).
-    pub upstream_connections: Family<UpstreamOutcome, Counter>,
+    /// Connections opened to upstreams.
+    pub upstream_connections: Family<UpstreamLabel, Counter>,
     /// Access lines lost because the output did not keep up.
     pub access_lines_dropped: Counter,
 }
@@ -155,6 +162,16 @@ impl Metrics {
         let mut page = String::with_capacity(16 * 1024);
         text::encode(&mut page, &self.registry)?;
         Ok(page)
+    }
+
+    /// Counts a request to an upstream.
+    pub fn upstream_request(&self, upstream: &str, outcome: &'static str) {
+        self.upstream_requests.get_or_create(&UpstreamOutcome { upstream: upstream.to_owned(), outcome }).inc();
+    }
+
+    /// Counts a connection opened to an upstream.
+    pub fn upstream_connection(&self, upstream: &str) {
+        self.upstream_connections.get_or_create(&UpstreamLabel { upstream: upstream.to_owned() }).inc();
     }
 
     /// The counters of one route, found once and then used without a lookup.

@@ -21,6 +21,31 @@ pub fn keyed(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
+/// HMAC-SHA256 as the platforms and the standards write it: a key of any length over one message.
+#[must_use]
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+/// SHA-256 over pieces that arrive one after the other, in constant memory.
+#[derive(Debug, Clone, Default)]
+pub struct RunningSha256(Sha256);
+
+impl RunningSha256 {
+    /// Takes the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The hash of all pieces.
+    #[must_use]
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
 /// Whether two byte strings are equal, in a time that depends on their lengths alone.
 #[must_use]
 pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
@@ -55,5 +80,17 @@ mod tests {
     #[test]
     fn sha256_is_the_published_one() {
         assert_eq!(to_hex(&sha256(b"abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        let mut running = RunningSha256::default();
+        running.update(b"a");
+        running.update(b"bc");
+        assert_eq!(running.finish(), sha256(b"abc"));
+    }
+
+    /// The vectors of WeChat's page on request signatures.
+    #[test]
+    fn hmac_is_the_documented_one() {
+        let key = b"o0q0otL8aEzpcZL/FT9WsQ==";
+        assert_eq!(to_hex(&hmac_sha256(key, br#"{"foo":"bar"}"#)), "654571f79995b2ce1e149e53c0a33dc39c0a74090db514261454e8dbe432aa0b");
+        assert_eq!(to_hex(&hmac_sha256(key, b"")), "46e043c5525c2d817c44be603d30837a808a1d930d038f6fdc3e62a201fed128");
     }
 }

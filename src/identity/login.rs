@@ -42,6 +42,8 @@ pub struct LoginAnswer {
     pub token: String,
     /// The session's public name.
     pub session_id: String,
+    /// The app's name.
+    pub app: String,
     /// Until the session ends unused.
     pub expires_in: Duration,
     /// Until it ends in any case.
@@ -223,10 +225,10 @@ impl LoginFlow {
             reserved_at: now,
         };
         let settle = |issued: &IssuedSession| {
-            let answer = login.seal(&Outcome::Issued(answer_of(issued)));
+            let answer = login.seal(&Outcome::Issued(answer_of(issued, app)));
             Some(Settlement { login: login.key, ticket, answer, keep: self.replay_window })
         };
-        Ok(answer_of(&self.sessions.issue(sign_in, settle).await?))
+        Ok(answer_of(&self.sessions.issue(sign_in, settle).await?, app))
     }
 
     /// Settles a code that brought no identity: a verdict of the platform is kept for the others who wait for it, anything
@@ -306,8 +308,9 @@ impl CodeOf {
     }
 }
 
-fn answer_of(issued: &IssuedSession) -> LoginAnswer {
+fn answer_of(issued: &IssuedSession, app: &App) -> LoginAnswer {
     LoginAnswer {
+        app: app.name.to_string(),
         token: issued.token.expose(),
         session_id: issued.id.to_string(),
         expires_in: issued.expires_in,

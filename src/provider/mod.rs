@@ -1,1 +1,5 @@
 //! The platforms that vouch for users.
+
+pub mod call;
+pub mod untrusted;
+pub mod wechat;

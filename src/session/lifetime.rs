@@ -62,7 +62,8 @@ mod tests {
                 now = now.plus(secs(step));
                 if now >= expiry {
                     let idle_for = now.since(last_use);
-                    prop_assert!(expiry == deadline || idle_for >= life.idle.mul_f64(0.9));
+                    // Close to the absolute deadline less than a tenth can be gained, and is not written for.
+                    prop_assert!(deadline.since(expiry) <= life.idle / 10 || idle_for >= life.idle.mul_f64(0.9));
                     break;
                 }
                 last_use = now;

@@ -1,1 +1,26 @@
-//! Where sessions are kept: in this process or in Redis, sealed alike.
+//! Where sessions are kept: in this process or in Redis, sealed alike, under the same keys.
+//!
+//! - [`settings`]: what the configuration says, and the store's URL
+//! - [`handle`]: opens the store; each worker takes its own [`SessionStore`](crate::session::SessionStore) from it
+//! - `keys`, `record`, `sealed`, `generation`: the stored form, which both stores share
+//! - [`memory`]: for the demo, for tests, and for a single process that may forget
+//! - [`redis`]: for everything else; its scripts are the only writers
+//! - [`probe`]: whether the store answers, for readiness
+
+pub mod handle;
+pub mod memory;
+pub mod probe;
+pub mod redis;
+pub mod settings;
+
+mod generation;
+mod keys;
+mod meter;
+mod record;
+mod sealed;
+
+pub use handle::{StoreHandle, open};
+pub use memory::{MemorySessionStore, StoredEntry};
+pub use probe::StoreProbe;
+pub use redis::RedisSessionStore;
+pub use settings::{BadStoreSettings, KeyPrefix, RedisAddress, StoreSettings, StoreTls, StoreUrl};

@@ -1,1 +1,8 @@
 //! What the tests share: servers that they start themselves, clients, conditions to wait for.
+
+pub(crate) mod logs;
+pub(crate) mod raw;
+pub(crate) mod redis_server;
+pub(crate) mod servers;
+pub(crate) mod store;
+pub(crate) mod wait;

@@ -1,0 +1,290 @@
+//! The one place that picks implementations and wires them.
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::http::KeepAlive;
+use actix_web::{App, HttpServer, web};
+use anyhow::{Context as _, Result};
+use async_trait::async_trait;
+
+use crate::admin::{self, Part, PartState, Readiness};
+use crate::assertion::{HeaderNames, ReservedNames};
+use crate::clock::SystemClock;
+use crate::config::{self, AppSettings, LogFormat, RedisSettings, RedisTls, Settings, StoreBackend};
+use crate::http::authenticate::Authenticator;
+use crate::http::completion::{CountedRoute, Reports};
+use crate::http::own::{self, OwnEndpoints};
+use crate::http::verify::VerifyRules;
+use crate::http::{Cors, Drain, TrustedProxies};
+use crate::identity::{self, Apps, IdentityProvider, LoginFlow};
+use crate::lifecycle::Patience;
+use crate::metrics::Metrics;
+use crate::provider::call::PlatformClient;
+use crate::provider::wechat::mini_program::{MiniProgram, MiniProgramSettings};
+use crate::proxy::answer::AnswerRules;
+use crate::proxy::outgoing::HeadRules;
+use crate::proxy::upstream_client::UpstreamClient;
+use crate::proxy::{Proxy, proxy};
+use crate::secret::Secret;
+use crate::session::carrier::TokenCarrier;
+use crate::session::{ProviderKind, SessionService};
+use crate::store::{KeyPrefix, RedisAddress, StoreHandle, StoreProbe, StoreSettings, StoreTls, StoreUrl};
+use crate::telemetry::access::AccessLogGuard;
+use crate::telemetry::{AccessLog, LineFormat, log_setup};
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// How long an early refusal waits for a client that is still sending, so that it sees the answer and not a reset connection.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A gateway that is listening. Its servers run once [`crate::lifecycle::run`] polls them.
+pub struct Gateway {
+    /// Where it answers clients.
+    pub listen: SocketAddr,
+    /// Where it answers operators.
+    pub admin: SocketAddr,
+    /// The clients' server.
+    pub public_server: Server,
+    /// The operators' server.
+    pub admin_server: Server,
+    /// Starts draining.
+    pub drain: Drain,
+    /// How long the end may take.
+    pub patience: Patience,
+    /// The store, for whoever shows what it holds.
+    pub store: StoreHandle,
+    /// What the store is called in messages, without a password.
+    pub store_name: String,
+    /// Writes the last access lines when dropped.
+    pub access: AccessLogGuard,
+}
+
+/// What all workers share.
+#[derive(Clone)]
+struct Shared {
+    settings: Arc<Settings>,
+    apps: Arc<Apps>,
+    store: StoreHandle,
+    metrics: Arc<Metrics>,
+    reports: Arc<Reports>,
+    trusted: Arc<TrustedProxies>,
+    cors: Arc<Cors>,
+    drain: Drain,
+    carriers: Arc<[TokenCarrier]>,
+    counted: Vec<Arc<CountedRoute>>,
+    unrouted: Arc<CountedRoute>,
+}
+
+/// Opens the listeners and wires everything behind them.
+pub fn build(settings: Settings) -> Result<Gateway> {
+    // Both clients with TLS share one provider; a second gateway in the same process finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let metrics = Arc::new(Metrics::new());
+    let terminal = std::io::stdout().is_terminal();
+    let format = if is_json(&settings, terminal) { LineFormat::Json } else { LineFormat::Text };
+    let (access_log, access) = AccessLog::start(format, std::io::stdout(), metrics.access_lines_dropped.clone()).context("cannot start the access log")?;
+    let shared = Shared::new(settings, metrics, access_log)?;
+    let (public_server, listen) = shared.public_server()?;
+    let (admin_server, admin) = shared.admin_server()?;
+    let patience = Patience { grace: shared.settings.server.drain_grace, deadline: shared.settings.server.drain_deadline };
+    let store_name = store_settings(&shared.settings.store)?.url.to_string();
+    Ok(Gateway { listen, admin, store_name, public_server, admin_server, drain: shared.drain, patience, store: shared.store, access })
+}
+
+/// Starts the log as the settings say.
+pub fn start_log(settings: &Settings) {
+    log_setup::init(settings.log.level, is_json(settings, std::io::stderr().is_terminal()));
+}
+
+fn is_json(settings: &Settings, terminal: bool) -> bool {
+    match settings.log.format {
+        LogFormat::Auto => !terminal,
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+    }
+}
+
+impl Shared {
+    fn new(settings: Settings, metrics: Arc<Metrics>, access: AccessLog) -> Result<Self> {
+        let keys = settings.secrets.keys.clone();
+        let store = crate::store::open(&store_settings(&settings.store)?, keys, settings.secrets.naming_key.clone(), metrics.clone())
+            .context("the store cannot be used")?;
+        let apps = Arc::new(apps(&settings.apps, &metrics)?);
+        let counted = settings.routes.routes().iter().map(|route| Arc::new(CountedRoute::new(&metrics, &route.path))).collect();
+        Ok(Self {
+            apps,
+            store,
+            reports: Arc::new(Reports { metrics: metrics.clone(), access, clock: Arc::new(SystemClock) }),
+            trusted: Arc::new(TrustedProxies::new(settings.server.trusted_proxies.clone())),
+            cors: Arc::new(Cors::new(settings.cors.origins.clone())),
+            drain: Drain::default(),
+            carriers: settings.session.carriers.clone().into(),
+            counted,
+            unrouted: Arc::new(CountedRoute::new(&metrics, "none")),
+            metrics,
+            settings: Arc::new(settings),
+        })
+    }
+
+    fn public_server(&self) -> Result<(Server, SocketAddr)> {
+        let server = &self.settings.server;
+        let workers = if server.workers == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { server.workers };
+        let keep_alive = if server.keep_alive.is_zero() { KeepAlive::Disabled } else { KeepAlive::Timeout(server.keep_alive) };
+        let shared = self.clone();
+        // The closure runs once in every worker: what it makes belongs to that worker alone.
+        let http = HttpServer::new(move || {
+            let worker = Worker::new(&shared);
+            App::new().configure(|cfg| worker.configure(cfg, &shared.settings.server.prefix))
+        })
+        .workers(workers)
+        .backlog(BACKLOG)
+        .keep_alive(keep_alive)
+        .client_request_timeout(server.request_head_timeout)
+        .client_disconnect_timeout(LINGER)
+        .h1_allow_half_closed(false)
+        .shutdown_timeout(server.drain_deadline.as_secs())
+        .disable_signals();
+        let http = http.bind(server.listen).with_context(|| taken(server.listen, "server.listen"))?;
+        let listen = *http.addrs().first().context("the listener has no address")?;
+        Ok((http.run(), listen))
+    }
+
+    fn admin_server(&self) -> Result<(Server, SocketAddr)> {
+        let address = self.settings.admin.listen;
+        let metrics = web::Data::from(self.metrics.clone());
+        let part: Arc<dyn Part> = Arc::new(StorePart(self.store.probe()));
+        let readiness = web::Data::new(Readiness { drain: self.drain.clone(), parts: vec![part] });
+        let http = HttpServer::new(move || App::new().app_data(metrics.clone()).app_data(readiness.clone()).configure(admin::configure));
+        let http = http.workers(1).disable_signals().bind(address).with_context(|| taken(address, "admin.listen"))?;
+        let listen = *http.addrs().first().context("the admin listener has no address")?;
+        Ok((http.run(), listen))
+    }
+}
+
+/// What a busy port means to the person who started the gateway.
+fn taken(address: SocketAddr, key: &str) -> String {
+    format!("cannot listen on {address}; if another program has the port, stop it or choose another port with {key}")
+}
+
+/// What one worker has for itself.
+struct Worker {
+    own: OwnEndpoints,
+    login: LoginFlow,
+    auth: Authenticator,
+    verify: VerifyRules,
+    proxy: Proxy,
+}
+
+impl Worker {
+    fn new(shared: &Shared) -> Self {
+        let settings = &shared.settings;
+        let (keys, naming) = (settings.secrets.keys.clone(), settings.secrets.naming_key.clone());
+        let session = &settings.session;
+        let sessions = SessionService::new(shared.store.for_worker(), keys, naming, session.lifetime, session.max_per_user, shared.metrics.clone());
+        let sessions = Arc::new(sessions);
+        let auth = Authenticator::new(sessions.clone(), shared.carriers.clone());
+        let routes = Arc::new(settings.routes.clone());
+        let names = settings.identity.clone();
+        Self {
+            own: OwnEndpoints::new(shared.reports.clone(), shared.trusted.clone(), shared.cors.clone(), shared.drain.clone(), &shared.metrics),
+            login: LoginFlow::new(shared.apps.clone(), sessions, settings.login.replay_window, shared.metrics.clone()),
+            verify: VerifyRules { routes: routes.clone(), apps: shared.apps.clone(), names: names.clone() },
+            proxy: Proxy {
+                routes,
+                counted: shared.counted.clone(),
+                unrouted: shared.unrouted.clone(),
+                auth: auth.clone(),
+                apps: shared.apps.clone(),
+                prefix: settings.server.prefix.clone(),
+                head_rules: HeadRules { reserved: ReservedNames::new(&names), carriers: shared.carriers.clone() },
+                answer_rules: answer_rules(&names, &shared.carriers),
+                names,
+                trusted: shared.trusted.clone(),
+                cors: shared.cors.clone(),
+                body_limit: settings.server.body_limit,
+                client: Rc::new(UpstreamClient::default()),
+                reports: shared.reports.clone(),
+                drain: shared.drain.clone(),
+            },
+            auth,
+        }
+    }
+
+    fn configure(self, cfg: &mut web::ServiceConfig, prefix: &str) {
+        cfg.app_data(web::Data::new(self.own))
+            .app_data(web::Data::new(self.login))
+            .app_data(web::Data::new(self.auth))
+            .app_data(web::Data::new(self.verify))
+            .app_data(web::Data::new(self.proxy))
+            .configure(|cfg| own::configure(cfg, prefix))
+            .default_service(web::to(proxy));
+    }
+}
+
+/// The store's own settings out of the configuration's.
+fn store_settings(from: &config::StoreSettings) -> Result<StoreSettings> {
+    let (url, tls) = match &from.backend {
+        StoreBackend::Memory => (StoreUrl::Memory, StoreTls::default()),
+        StoreBackend::Redis(redis) => {
+            let RedisSettings { address, database, username, password, tls } = redis.clone();
+            let url = RedisAddress { host: address.host, port: address.port, tls: tls.is_some(), db: database, username, password };
+            (StoreUrl::Redis(url), tls.map_or_else(|| Ok(StoreTls::default()), |tls| certificates(&tls))?)
+        }
+    };
+    let key_prefix = KeyPrefix::new(&from.key_prefix).context("store.key_prefix")?;
+    Ok(StoreSettings { url, key_prefix, connect_timeout: from.connect_timeout, timeout: from.timeout, tls })
+}
+
+fn certificates(tls: &RedisTls) -> Result<StoreTls> {
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("store.tls: cannot read {}", path.display()));
+    let ca = tls.ca.as_deref().map(read).transpose()?;
+    let (cert, key) = tls.client.as_ref().map(|(cert, key)| Ok::<_, anyhow::Error>((read(cert)?, Secret::new(read(key)?)))).transpose()?.unzip();
+    Ok(StoreTls { ca, cert, key })
+}
+
+fn answer_rules(names: &HeaderNames, carriers: &[TokenCarrier]) -> AnswerRules {
+    let token_cookies = carriers.iter().filter_map(|carrier| if let TokenCarrier::Cookie(name) = carrier { Some(name.clone()) } else { None }).collect();
+    AnswerRules { reserved: ReservedNames::new(names), token_cookies }
+}
+
+fn apps(settings: &[AppSettings], metrics: &Arc<Metrics>) -> Result<Apps> {
+    let client = PlatformClient::new().context("cannot set up the client for the platforms")?;
+    let apps: Result<Vec<_>> =
+        settings.iter().map(|app| Ok(identity::App { name: app.name.clone(), appid: app.appid.clone(), provider: provider(app, &client, metrics)? })).collect();
+    Ok(Apps::new(apps?))
+}
+
+fn provider(app: &AppSettings, client: &PlatformClient, metrics: &Arc<Metrics>) -> Result<Arc<dyn IdentityProvider>> {
+    match app.provider {
+        ProviderKind::WechatMiniProgram => {
+            let mut settings = MiniProgramSettings::new(app.name.clone(), app.appid.clone(), app.secret.clone());
+            settings.base_urls.clone_from(&app.base_urls);
+            (settings.timeout, settings.max_concurrent) = (app.timeout, app.max_concurrent);
+            let provider = MiniProgram::new(settings, client.clone(), Arc::new(SystemClock), metrics.clone());
+            Ok(Arc::new(provider.with_context(|| format!("apps.{}", app.name))?))
+        }
+    }
+}
+
+/// The store as a part of readiness.
+struct StorePart(StoreProbe);
+
+#[async_trait]
+impl Part for StorePart {
+    fn name(&self) -> &'static str {
+        "store"
+    }
+
+    async fn check(&self) -> PartState {
+        match self.0.check().await {
+            Ok(_) => PartState::Up,
+            Err(error) => PartState::Down { reason: error.reason },
+        }
+    }
+}

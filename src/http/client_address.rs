@@ -1,0 +1,121 @@
+//! Where a request comes from: the socket's peer, or what a trusted proxy says of it.
+
+use std::net::IpAddr;
+
+use actix_web::http::header::{HeaderMap, HeaderName};
+use ipnet::IpNet;
+
+/// More hops than any real chain has; what lies further left is not looked at.
+const MAX_HOPS: usize = 32;
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The networks whose `Forwarded` and `X-Forwarded-*` are believed.
+#[derive(Debug, Clone, Default)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    /// These networks; none by default.
+    #[must_use]
+    pub const fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks)
+    }
+
+    /// Whether this address is a trusted proxy. `::ffff:10.0.0.1` is `10.0.0.1`.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        !self.0.is_empty() && self.0.iter().any(|net| net.contains(&address.to_canonical()))
+    }
+
+    /// The client: from the right, the first hop that is not a trusted proxy. From a peer that is not trusted, the headers count for
+    /// nothing. A hop that is not an address ends the search at the last one that was.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.to_canonical();
+        if !self.contains(peer) {
+            return client;
+        }
+        for hop in hops(headers).take(MAX_HOPS) {
+            let Some(address) = hop else { break };
+            client = address.to_canonical();
+            if !self.contains(client) {
+                break;
+            }
+        }
+        client
+    }
+}
+
+/// The hops from the right: those of `X-Forwarded-For`, or where there is none those of `Forwarded` (RFC 7239).
+fn hops(headers: &HeaderMap) -> Box<dyn Iterator<Item = Option<IpAddr>> + '_> {
+    if headers.contains_key(X_FORWARDED_FOR) {
+        Box::new(from_the_right(headers, X_FORWARDED_FOR).map(|item| address(item?)))
+    } else {
+        let forwarded = actix_web::http::header::FORWARDED;
+        Box::new(from_the_right(headers, forwarded).map(|item| item?.split(';').find_map(forwarded_for).and_then(address)))
+    }
+}
+
+/// The list items of a header, of its last line first; `None` for a line that is not text.
+fn from_the_right(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = Option<&str>> {
+    let lines: Vec<_> = headers.get_all(name).collect();
+    lines.into_iter().rev().flat_map(|line| line.to_str().unwrap_or("\0").rsplit(',').map(|item| Some(item.trim()).filter(|i| *i != "\0")))
+}
+
+fn forwarded_for(pair: &str) -> Option<&str> {
+    let (name, value) = pair.split_once('=')?;
+    name.trim().eq_ignore_ascii_case("for").then(|| value.trim().trim_matches('"'))
+}
+
+/// `1.2.3.4`, `1.2.3.4:567`, `::1`, `[::1]`, `[::1]:567`.
+fn address(text: &str) -> Option<IpAddr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    if let Ok(address) = text.parse::<std::net::SocketAddr>() {
+        return Some(address.ip());
+    }
+    text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{FORWARDED, HeaderValue};
+
+    use super::*;
+
+    fn client(peer: &str, lines: &[(HeaderName, &str)]) -> String {
+        let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(name.clone(), HeaderValue::from_str(value).unwrap());
+        }
+        trusted.client(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn headers_of_strangers_count_for_nothing() {
+        assert_eq!(client("8.8.8.8", &[(X_FORWARDED_FOR, "1.1.1.1"), (FORWARDED, "for=2.2.2.2")]), "8.8.8.8");
+        assert_eq!(client("::ffff:8.8.8.8", &[]), "8.8.8.8");
+    }
+
+    #[test]
+    fn the_rightmost_untrusted_hop_is_the_client() {
+        let xff = X_FORWARDED_FOR;
+        assert_eq!(client("10.0.0.1", &[(xff.clone(), "6.6.6.6, 1.1.1.1, 10.0.0.2")]), "1.1.1.1");
+        assert_eq!(client("10.0.0.1", &[(xff.clone(), "6.6.6.6"), (xff.clone(), "1.1.1.1")]), "1.1.1.1");
+        assert_eq!(client("::ffff:10.0.0.1", &[(xff.clone(), "::ffff:1.1.1.1")]), "1.1.1.1");
+        assert_eq!(client("10.0.0.1", &[(xff.clone(), "1.1.1.1:443")]), "1.1.1.1");
+        assert_eq!(client("fd00::1", &[(xff.clone(), "[2001:db8::1]:443")]), "2001:db8::1");
+        assert_eq!(client("10.0.0.1", &[(xff.clone(), "6.6.6.6, evil, 10.0.0.2")]), "10.0.0.2");
+        assert_eq!(client("10.0.0.1", &[(xff.clone(), "")]), "10.0.0.1");
+        assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+        let long = vec!["10.0.0.2"; 500].join(",");
+        assert_eq!(client("10.0.0.1", &[(xff, &format!("6.6.6.6,{long}"))]), "10.0.0.2");
+    }
+
+    #[test]
+    fn forwarded_is_read_where_there_is_no_x_forwarded_for() {
+        assert_eq!(client("10.0.0.1", &[(FORWARDED, "for=6.6.6.6;proto=http, For=\"[2001:db8::1]:47\"")]), "2001:db8::1");
+        assert_eq!(client("10.0.0.1", &[(FORWARDED, "for=_hidden")]), "10.0.0.1");
+    }
+}

@@ -1,0 +1,149 @@
+//! What is counted and logged once a request is over, however it ends: answered, refused, or left by its client.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::web::Bytes;
+
+use crate::clock::{Clock, monotonic_now};
+use crate::http::error::ErrorCode;
+use crate::http::extract::Inbound;
+use crate::metrics::{Metrics, RouteMetrics};
+use crate::session::SessionId;
+use crate::telemetry::{AccessLine, AccessLog};
+
+/// The status of a request whose client left before there was an answer (nginx's number for it).
+pub const CLIENT_LEFT: u16 = 499;
+
+/// Where completions are reported.
+pub struct Reports {
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// The access lines.
+    pub access: AccessLog,
+    /// The time of day in them.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Reports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reports")
+    }
+}
+
+/// The route that a completion is counted under: its name and its counters, found once at start.
+#[derive(Debug)]
+pub struct CountedRoute {
+    /// The route's path, or the name of the gateway's own endpoint.
+    pub name: Arc<str>,
+    /// Its counters.
+    pub metrics: RouteMetrics,
+}
+
+impl CountedRoute {
+    /// A route with its counters.
+    #[must_use]
+    pub fn new(metrics: &Metrics, name: &str) -> Self {
+        Self { name: name.into(), metrics: metrics.route(name) }
+    }
+}
+
+/// A request under way. It reports itself when dropped, so nothing that happens to a request goes unreported.
+#[derive(Debug)]
+pub struct Completion {
+    reports: Arc<Reports>,
+    /// The facts of the request's head.
+    pub inbound: Inbound,
+    method: String,
+    path: String,
+    route: Arc<CountedRoute>,
+    /// The status that the client gets.
+    pub status: u16,
+    /// The gateway's own error.
+    pub error: Option<ErrorCode>,
+    /// How long the upstream took to answer.
+    pub upstream_took: Option<Duration>,
+    /// The session, once it is known.
+    pub session: Option<SessionId>,
+    /// The app, once it is known.
+    pub app: Option<Arc<str>>,
+    bytes: u64,
+}
+
+impl Completion {
+    /// Starts the account of a request.
+    #[must_use]
+    pub fn new(reports: Arc<Reports>, inbound: Inbound, method: &str, path: &str, route: Arc<CountedRoute>) -> Self {
+        reports.metrics.requests_in_flight.inc();
+        let (method, path) = (method.to_owned(), path.to_owned());
+        Self { reports, inbound, method, path, route, status: CLIENT_LEFT, error: None, upstream_took: None, session: None, app: None, bytes: 0 }
+    }
+
+    /// Once the route is known.
+    pub fn routed(&mut self, route: Arc<CountedRoute>) {
+        self.route = route;
+    }
+
+    /// Counts body bytes on their way to the client.
+    pub const fn sent(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+}
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        let took = monotonic_now().duration_since(self.inbound.started);
+        self.reports.metrics.requests_in_flight.dec();
+        self.route.metrics.answered(self.status, took);
+        let session = self.session.map(|id| id.to_string());
+        self.reports.access.record(&AccessLine {
+            time: crate::clock::UnixMillis(self.reports.clock.unix_now().0.saturating_sub(crate::clock::millis(took))),
+            request_id: &self.inbound.id,
+            trace_id: self.inbound.trace_id(),
+            method: &self.method,
+            path: &self.path,
+            route: &self.route.name,
+            status: self.status,
+            error: self.error.map(ErrorCode::word),
+            bytes: self.bytes,
+            took,
+            upstream_took: self.upstream_took,
+            session: session.as_deref(),
+            app: self.app.as_deref(),
+            client: self.inbound.client,
+        });
+    }
+}
+
+/// A body that reports its request when its last byte has gone, or when the client has.
+#[derive(Debug)]
+pub struct Reported<B> {
+    body: B,
+    completion: Completion,
+}
+
+impl<B> Reported<B> {
+    /// The body with the request's account.
+    pub const fn new(body: B, completion: Completion) -> Self {
+        Self { body, completion }
+    }
+}
+
+impl<B: MessageBody + Unpin> MessageBody for Reported<B> {
+    type Error = B::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let next = Pin::new(&mut self.body).poll_next(cx);
+        if let Poll::Ready(Some(Ok(bytes))) = &next {
+            self.completion.sent(bytes.len());
+        }
+        next
+    }
+}

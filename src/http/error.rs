@@ -1,0 +1,338 @@
+//! Every error that the gateway itself answers with: one stable word, one status, one shape (RFC 9457).
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use serde::Serialize;
+
+use crate::identity::LoginError;
+use crate::session::StoreError;
+
+/// The header that tells the gateway's own errors from an upstream's.
+pub const X_HUFU_ERROR: &str = "x-hufu-error";
+
+/// The stable words of docs/errors.md.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// No token on a protected route.
+    LoginRequired,
+    /// Two tokens that differ, or one sent in two places.
+    TokenAmbiguous,
+    /// A token that cannot be one, or that nobody here issued.
+    TokenInvalid,
+    /// Unknown, expired or revoked.
+    SessionExpired,
+    /// The platform refused the code, or it cannot be one.
+    CodeInvalid,
+    /// The code was used before.
+    CodeUsed,
+    /// Several apps and none named.
+    AppRequired,
+    /// An app that is not configured.
+    AppUnknown,
+    /// The code came from another app.
+    AppMismatch,
+    /// Blocked by the platform.
+    UserBlocked,
+    /// Too many calls.
+    RateLimited,
+    /// The platform is down, slow or busy.
+    PlatformUnavailable,
+    /// The platform answered nonsense.
+    PlatformError,
+    /// The operator has to mend something.
+    Misconfigured,
+    /// The store cannot be reached: nothing is known about the session.
+    StoreUnavailable,
+    /// No such route.
+    RouteNotFound,
+    /// No such endpoint under the gateway's prefix.
+    EndpointNotFound,
+    /// The endpoint does not take this method.
+    MethodNotAllowed,
+    /// A body that is not what the endpoint takes.
+    RequestInvalid,
+    /// A body in another form than JSON.
+    UnsupportedMediaType,
+    /// A path that servers could read in two ways.
+    PathInvalid,
+    /// A request target over the limit.
+    UriTooLong,
+    /// An upgrade that is not a WebSocket handshake.
+    UpgradeInvalid,
+    /// WebSockets are not in this version.
+    UpgradeUnsupported,
+    /// A body over the limit.
+    BodyTooLarge,
+    /// A body that ended before its announced end, or was not framed as announced.
+    BodyBroken,
+    /// `/auth/verify` asked by somebody who is not a trusted proxy.
+    UntrustedPeer,
+    /// The upstream refuses connections.
+    UpstreamUnreachable,
+    /// The upstream was silent for too long.
+    UpstreamTimeout,
+    /// The upstream answered something that is not HTTP, or broke off before its head was complete.
+    UpstreamError,
+    /// A fault of the gateway.
+    Internal,
+}
+
+impl ErrorCode {
+    /// Every code, in the order of docs/errors.md.
+    pub const ALL: [Self; 31] = [
+        Self::LoginRequired,
+        Self::TokenAmbiguous,
+        Self::TokenInvalid,
+        Self::SessionExpired,
+        Self::CodeInvalid,
+        Self::CodeUsed,
+        Self::AppRequired,
+        Self::AppUnknown,
+        Self::AppMismatch,
+        Self::UserBlocked,
+        Self::RateLimited,
+        Self::PlatformUnavailable,
+        Self::PlatformError,
+        Self::Misconfigured,
+        Self::StoreUnavailable,
+        Self::RouteNotFound,
+        Self::EndpointNotFound,
+        Self::MethodNotAllowed,
+        Self::RequestInvalid,
+        Self::UnsupportedMediaType,
+        Self::PathInvalid,
+        Self::UriTooLong,
+        Self::UpgradeInvalid,
+        Self::UpgradeUnsupported,
+        Self::BodyTooLarge,
+        Self::BodyBroken,
+        Self::UntrustedPeer,
+        Self::UpstreamUnreachable,
+        Self::UpstreamTimeout,
+        Self::UpstreamError,
+        Self::Internal,
+    ];
+
+    /// The stable word, the HTTP status and the title. One `match` without `_`: a new code does not compile until someone has decided.
+    #[must_use]
+    pub const fn describe(self) -> (&'static str, u16, &'static str) {
+        match self {
+            Self::LoginRequired => ("login_required", 401, "Log in first"),
+            Self::TokenAmbiguous => ("token_ambiguous", 400, "More than one token"),
+            Self::TokenInvalid => ("token_invalid", 401, "Not a token of this gateway"),
+            Self::SessionExpired => ("session_expired", 401, "The session has ended"),
+            Self::CodeInvalid => ("code_invalid", 400, "The login code is not valid"),
+            Self::CodeUsed => ("code_used", 400, "The login code was used before"),
+            Self::AppRequired => ("app_required", 400, "Name the app"),
+            Self::AppUnknown => ("app_unknown", 400, "No such app"),
+            Self::AppMismatch => ("app_mismatch", 400, "The login code is of another app"),
+            Self::UserBlocked => ("user_blocked", 403, "The platform has blocked this user"),
+            Self::RateLimited => ("rate_limited", 429, "Too many requests"),
+            Self::PlatformUnavailable => ("platform_unavailable", 503, "The platform does not answer"),
+            Self::PlatformError => ("platform_error", 502, "The platform's answer cannot be used"),
+            Self::Misconfigured => ("misconfigured", 500, "The gateway's settings are wrong"),
+            Self::StoreUnavailable => ("store_unavailable", 503, "Sessions cannot be looked up now"),
+            Self::RouteNotFound => ("route_not_found", 404, "No such route"),
+            Self::EndpointNotFound => ("endpoint_not_found", 404, "No such endpoint"),
+            Self::MethodNotAllowed => ("method_not_allowed", 405, "Not with this method"),
+            Self::RequestInvalid => ("request_invalid", 400, "The request cannot be read"),
+            Self::UnsupportedMediaType => ("unsupported_media_type", 415, "Send JSON"),
+            Self::PathInvalid => ("path_invalid", 400, "The path is ambiguous"),
+            Self::UriTooLong => ("uri_too_long", 414, "The request target is too long"),
+            Self::UpgradeInvalid => ("upgrade_invalid", 400, "Not a WebSocket handshake"),
+            Self::UpgradeUnsupported => ("upgrade_unsupported", 501, "No WebSockets in this version"),
+            Self::BodyTooLarge => ("body_too_large", 413, "The body is too large"),
+            Self::BodyBroken => ("body_broken", 400, "The body broke off"),
+            Self::UntrustedPeer => ("untrusted_peer", 403, "Only trusted proxies may ask"),
+            Self::UpstreamUnreachable => ("upstream_unreachable", 502, "The backend cannot be reached"),
+            Self::UpstreamTimeout => ("upstream_timeout", 504, "The backend was silent for too long"),
+            Self::UpstreamError => ("upstream_error", 502, "The backend's answer cannot be used"),
+            Self::Internal => ("internal", 500, "A fault of the gateway"),
+        }
+    }
+
+    /// The stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        self.describe().0
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.describe().1).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+/// An error on its way to a client.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{}: {detail}", code.word())]
+pub struct GatewayError {
+    /// The word.
+    pub code: ErrorCode,
+    /// A sentence for whoever wrote the client. Says nothing of the inside.
+    pub detail: Cow<'static, str>,
+    /// When to come back.
+    pub retry_after: Option<Duration>,
+    /// The platform's own number.
+    pub platform_code: Option<i64>,
+    /// Whether the connection cannot be used any more.
+    pub close: bool,
+}
+
+impl GatewayError {
+    /// An error with its sentence.
+    #[must_use]
+    pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), retry_after: None, platform_code: None, close: false }
+    }
+
+    /// The same, and the connection ends with it.
+    #[must_use]
+    pub const fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    const fn retry_after(mut self, span: Duration) -> Self {
+        self.retry_after = Some(span);
+        self
+    }
+
+    const fn platform(mut self, platform_code: i64) -> Self {
+        self.platform_code = Some(platform_code);
+        self
+    }
+
+    /// The answer.
+    #[must_use]
+    pub fn response(&self, request_id: &str) -> HttpResponse {
+        let body = serde_json::to_vec(&Problem::new(self, request_id)).unwrap_or_default();
+        let mut response = HttpResponseBuilder::new(self.code.status()).body(body);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(actix_web::http::header::HeaderName::from_static(X_HUFU_ERROR), HeaderValue::from_static(self.code.word()));
+        if let Some(challenge) = challenge(self.code) {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if let Some(seconds) = self.retry_after.map(whole_seconds) {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.close {
+            response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
+        }
+        response
+    }
+}
+
+/// RFC 6750 section 3: `error` stands only where a token came.
+const fn challenge(code: ErrorCode) -> Option<&'static str> {
+    match code {
+        ErrorCode::LoginRequired => Some(r#"Bearer realm="hufu""#),
+        ErrorCode::TokenInvalid | ErrorCode::SessionExpired => Some(r#"Bearer realm="hufu", error="invalid_token""#),
+        _ => None,
+    }
+}
+
+fn whole_seconds(span: Duration) -> u64 {
+    span.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX)
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform_code: Option<i64>,
+}
+
+impl<'a> Problem<'a> {
+    fn new(error: &'a GatewayError, request_id: &'a str) -> Self {
+        let (code, status, title) = error.code.describe();
+        Self {
+            r#type: format!("urn:hufu:error:{code}"),
+            title,
+            status,
+            code,
+            detail: &error.detail,
+            request_id,
+            retry_after: error.retry_after.map(whole_seconds),
+            platform_code: error.platform_code,
+        }
+    }
+}
+
+impl From<StoreError> for GatewayError {
+    fn from(error: StoreError) -> Self {
+        log::error!("{error}");
+        Self::new(ErrorCode::StoreUnavailable, "Sessions cannot be looked up right now. Keep the token and try again; do not log in again.")
+            .retry_after(Duration::from_secs(1))
+    }
+}
+
+impl From<LoginError> for GatewayError {
+    fn from(error: LoginError) -> Self {
+        use ErrorCode as E;
+        match error {
+            LoginError::AppRequired => {
+                Self::new(E::AppRequired, "This gateway serves several apps; send {\"code\", \"app\"} with the app's name in the gateway's configuration.")
+            }
+            LoginError::AppUnknown => Self::new(E::AppUnknown, "No app of this name is configured."),
+            LoginError::CodeMalformed(why) => Self::new(E::CodeInvalid, format!("This is not a login code: {why}.")),
+            LoginError::CodeInvalid { platform_code } => {
+                Self::new(E::CodeInvalid, "The platform refused the code: it is wrong, older than five minutes, or of another app. Call wx.login again.")
+                    .platform(platform_code)
+            }
+            LoginError::CodeUsed { platform_code } => Self::new(E::CodeUsed, "A code is good once. Call wx.login for a fresh one.").platform(platform_code),
+            LoginError::AppMismatch { platform_code } => {
+                Self::new(E::AppMismatch, "The code was made by another app than the one that it was sent for.").platform(platform_code)
+            }
+            LoginError::UserBlocked { platform_code } => Self::new(E::UserBlocked, "The platform has blocked this user.").platform(platform_code),
+            LoginError::Throttled { platform_code, retry_after } => {
+                Self::new(E::RateLimited, "The platform limits how often this user may log in.").platform(platform_code).retry_after(retry_after)
+            }
+            LoginError::PlatformUnavailable { retry_after } => {
+                Self::new(E::PlatformUnavailable, "The platform does not answer. Try again with the same code.").retry_after(retry_after)
+            }
+            LoginError::PlatformError => Self::new(E::PlatformError, "The platform gave an answer that cannot be used."),
+            LoginError::Misconfigured => Self::new(E::Misconfigured, "Logging in is not possible until the operator has corrected the gateway's settings."),
+            LoginError::Store(error) => Self::from(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn words_are_unique_snake_case_and_statuses_are_errors() {
+        let mut words = HashSet::new();
+        for code in ErrorCode::ALL {
+            let (word, status, title) = code.describe();
+            assert!(words.insert(word), "{word}");
+            assert!(word.chars().all(|c| c.is_ascii_lowercase() || c == '_') && !title.is_empty());
+            assert!((400..600).contains(&status));
+        }
+    }
+
+    #[test]
+    fn a_fraction_of_a_second_is_a_second() {
+        assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
+        assert_eq!(whole_seconds(Duration::ZERO), 1);
+        assert_eq!(whole_seconds(Duration::from_millis(1001)), 2);
+    }
+}

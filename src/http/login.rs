@@ -1,0 +1,99 @@
+//! `POST /auth/login`: a code in, a token out.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{CACHE_CONTROL, REFERER, USER_AGENT};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+
+use crate::http::error::GatewayError;
+use crate::http::extract::{Inbound, single};
+use crate::http::own::SeenSession;
+use crate::identity::{Client, LoginAnswer, LoginFlow};
+use crate::session::SessionId;
+
+/// What the client sends. Further fields are ignored.
+#[derive(Deserialize)]
+pub struct LoginRequest {
+    code: String,
+    app: Option<String>,
+}
+
+/// What it gets; times in whole seconds.
+#[derive(Serialize)]
+struct LoginResponse<'a> {
+    token: &'a str,
+    token_type: &'static str,
+    expires_in: u64,
+    absolute_expires_in: u64,
+    session_id: &'a str,
+}
+
+/// Exchanges the code. An `Authorization` that comes with it is ignored: interceptors attach the dead token.
+pub async fn login(req: HttpRequest, body: web::Json<LoginRequest>, flow: web::Data<LoginFlow>) -> Result<HttpResponse, GatewayError> {
+    let answer = flow.login(body.app.as_deref(), &body.code, client(&req)).await?;
+    remember(&req, &answer);
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(LoginResponse {
+        token: &answer.token,
+        token_type: "Bearer",
+        expires_in: answer.expires_in.as_secs(),
+        absolute_expires_in: answer.absolute_expires_in.as_secs(),
+        session_id: &answer.session_id,
+    }))
+}
+
+/// For the access line.
+fn remember(req: &HttpRequest, answer: &LoginAnswer) {
+    if let Some(id) = SessionId::parse(&answer.session_id) {
+        req.extensions_mut().insert(SeenSession(id, Arc::from(answer.app.as_str())));
+    }
+}
+
+fn client(req: &HttpRequest) -> Client {
+    Client {
+        address: req.extensions().get::<Inbound>().map(|inbound| inbound.client),
+        device: single(req.headers(), &USER_AGENT).map(device_name).unwrap_or_default(),
+        referer_appid: single(req.headers(), &REFERER).and_then(referer_appid).map(str::to_owned),
+    }
+}
+
+/// `wx.request` sends `https://servicewechat.com/{appid}/{version}/page-frame.html` and lets nobody change it.
+fn referer_appid(referer: &str) -> Option<&str> {
+    let (appid, _) = referer.strip_prefix("https://servicewechat.com/")?.split_once('/')?;
+    (!appid.is_empty() && appid.len() <= 32 && appid.bytes().all(|b| b.is_ascii_alphanumeric())).then_some(appid)
+}
+
+/// What a user would call the device: the model of an Android phone, else the first word in the parentheses, else the product.
+fn device_name(user_agent: &str) -> String {
+    let Some((product, rest)) = user_agent.split_once('(') else { return user_agent.split(['/', ' ']).next().unwrap_or_default().to_owned() };
+    let parts: Vec<&str> = rest.split(')').next().unwrap_or_default().split(';').map(str::trim).collect();
+    let model = parts.iter().position(|part| part.starts_with("Android")).and_then(|at| parts.get(at + 1));
+    let name = model.or_else(|| parts.first()).map_or(product, |part| part.split(" Build/").next().unwrap_or(part));
+    name.chars().filter(|c| !c.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_have_the_names_that_users_know() {
+        for (user_agent, name) in [
+            ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 MicroMessenger/8.0.40", "iPhone"),
+            ("Mozilla/5.0 (Linux; Android 13; M2102K1C Build/TKQ1.220829.002; wv) MicroMessenger/8.0.40", "M2102K1C"),
+            ("Mozilla/5.0 (Windows NT 10.0; Win64; x64)", "Windows NT 10.0"),
+            ("curl/8.5.0", "curl"),
+            ("", ""),
+        ] {
+            assert_eq!(device_name(user_agent), name);
+        }
+    }
+
+    #[test]
+    fn the_referer_names_the_app() {
+        assert_eq!(referer_appid("https://servicewechat.com/wx0123456789abcdef/0/page-frame.html"), Some("wx0123456789abcdef"));
+        for other in ["https://servicewechat.com/", "https://evil.test/wx0/0/", "https://servicewechat.com/a%0ab/0/x", "https://servicewechat.com//0/x"] {
+            assert_eq!(referer_appid(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The gateway's own endpoints, one file each, and what every answer shares: error codes, the facts of a
+//! request head, CORS, and the completion that counts and logs it.
+
+pub mod authenticate;
+pub mod client_address;
+pub mod completion;
+pub mod cors;
+pub mod drain;
+pub mod error;
+pub mod extract;
+pub mod healthz;
+pub mod login;
+pub mod logout;
+pub mod own;
+pub mod session;
+pub mod token;
+pub mod verify;
+
+pub use client_address::TrustedProxies;
+pub use completion::Completion;
+pub use cors::Cors;
+pub use drain::Drain;
+pub use error::{ErrorCode, GatewayError};
+pub use extract::Inbound;

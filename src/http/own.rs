@@ -1,0 +1,173 @@
+//! The gateway's own endpoints as one scope, and what they share: the account of the request, CORS, the error shape.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::JsonPayloadError;
+use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
+
+use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
+use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::extract::{Inbound, X_REQUEST_ID};
+use crate::http::verify::VerifyRefusal;
+use crate::http::{Cors, Drain, TrustedProxies, healthz, login, logout, session, verify};
+use crate::metrics::Metrics;
+
+/// Longest JSON body of the gateway's own endpoints; a login needs a few hundred bytes.
+const JSON_LIMIT: usize = 16 * 1024;
+
+/// The endpoints under the prefix, with the methods that they take.
+pub const ENDPOINTS: [(&str, &str); 5] = [("login", "POST"), ("logout", "POST"), ("session", "GET, HEAD"), ("verify", "any"), ("healthz", "GET, HEAD")];
+
+/// What all own endpoints share.
+#[derive(Debug, Clone)]
+pub struct OwnEndpoints {
+    /// Where requests are counted and logged.
+    pub reports: Arc<Reports>,
+    /// Whose forwarding headers are believed.
+    pub trusted: Arc<TrustedProxies>,
+    /// Cross-origin rules.
+    pub cors: Arc<Cors>,
+    /// Whether connections are to end.
+    pub drain: Drain,
+    routes: Arc<HashMap<&'static str, Arc<CountedRoute>>>,
+    unknown: Arc<CountedRoute>,
+}
+
+impl OwnEndpoints {
+    /// The shared part.
+    #[must_use]
+    pub fn new(reports: Arc<Reports>, trusted: Arc<TrustedProxies>, cors: Arc<Cors>, drain: Drain, metrics: &Metrics) -> Self {
+        let route = |name: &str| Arc::new(CountedRoute::new(metrics, name));
+        let routes = ENDPOINTS.iter().map(|(name, _)| (*name, route(name))).collect();
+        Self { reports, trusted, cors, drain, routes: Arc::new(routes), unknown: route("unknown_endpoint") }
+    }
+
+    fn route(&self, path: &str) -> Arc<CountedRoute> {
+        let last = path.rsplit('/').next().unwrap_or_default();
+        self.routes.get(last).unwrap_or(&self.unknown).clone()
+    }
+}
+
+/// Registers the endpoints under `prefix`.
+pub fn configure(cfg: &mut web::ServiceConfig, prefix: &str) {
+    let json = web::JsonConfig::default().limit(JSON_LIMIT).error_handler(|error, _| json_error(&error).into());
+    cfg.service(
+        web::scope(prefix)
+            .wrap(from_fn(reported))
+            .app_data(json)
+            .service(web::resource("/login").route(web::post().to(login::login)).default_service(web::to(|| not_allowed("POST"))))
+            .service(web::resource("/logout").route(web::post().to(logout::logout)).default_service(web::to(|| not_allowed("POST"))))
+            .service(
+                web::resource("/session").get(session::session).route(web::head().to(session::session)).default_service(web::to(|| not_allowed("GET, HEAD"))),
+            )
+            .service(web::resource("/verify").to(verify::verify))
+            .service(
+                web::resource("/healthz").get(healthz::healthz).route(web::head().to(healthz::healthz)).default_service(web::to(|| not_allowed("GET, HEAD"))),
+            )
+            .default_service(web::to(no_endpoint)),
+    );
+}
+
+async fn no_endpoint() -> Result<HttpResponse, GatewayError> {
+    Err(GatewayError::new(ErrorCode::EndpointNotFound, "The gateway has no endpoint of this name."))
+}
+
+async fn not_allowed(methods: &'static str) -> Result<HttpResponse, NotAllowed> {
+    Err(NotAllowed(methods))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("not with this method")]
+struct NotAllowed(&'static str);
+
+impl ResponseError for NotAllowed {
+    fn status_code(&self) -> StatusCode {
+        ErrorCode::MethodNotAllowed.status()
+    }
+}
+
+impl ResponseError for GatewayError {
+    fn status_code(&self) -> StatusCode {
+        self.code.status()
+    }
+}
+
+fn json_error(error: &JsonPayloadError) -> GatewayError {
+    match error {
+        JsonPayloadError::ContentType => {
+            GatewayError::new(ErrorCode::UnsupportedMediaType, "Send a JSON body with \"Content-Type: application/json\", such as {\"code\":\"…\"}.")
+        }
+        JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
+            GatewayError::new(ErrorCode::BodyTooLarge, format!("The body of this endpoint has at most {JSON_LIMIT} bytes."))
+        }
+        JsonPayloadError::Deserialize(error) => GatewayError::new(ErrorCode::RequestInvalid, format!("The body is not what this endpoint takes: {error}.")),
+        _ => GatewayError::new(ErrorCode::BodyBroken, "The body broke off."),
+    }
+}
+
+/// The account of every request to an own endpoint: opened before the handler, closed with the last byte of its answer.
+async fn reported(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<Reported<BoxBody>>, Error> {
+    let shared = req.app_data::<web::Data<OwnEndpoints>>().cloned().ok_or_else(|| GatewayError::new(ErrorCode::Internal, "The gateway is not set up."))?;
+    let inbound = Inbound::of(req.request(), &shared.trusted);
+    let mut completion = Completion::new(shared.reports.clone(), inbound.clone(), req.method().as_str(), req.path(), shared.route(req.path()));
+    req.extensions_mut().insert(inbound);
+    // The request must not be cloned before it is routed: actix-web writes what it matched into it.
+    let preflight = shared.cors.preflight(req.request());
+    let response = match preflight {
+        Some(response) => req.into_response(response),
+        None => next.call(req).await?.map_into_boxed_body(),
+    };
+    Ok(finished(response, &shared, &mut completion).map_body(|_, body| Reported::new(body, completion)))
+}
+
+fn finished(response: ServiceResponse<BoxBody>, shared: &OwnEndpoints, completion: &mut Completion) -> ServiceResponse<BoxBody> {
+    let mut response = with_error_body(response, completion);
+    completion.status = response.status().as_u16();
+    let request = response.request().clone();
+    if let Some(seen) = request.extensions().get::<SeenSession>() {
+        completion.session = Some(seen.0);
+        completion.app = Some(seen.1.clone());
+    }
+    if shared.drain.is_on() {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&completion.inbound.id) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    shared.cors.decorate(request.headers(), headers);
+    response
+}
+
+/// Writes the body of an error, now that the request's id is known.
+fn with_error_body(response: ServiceResponse<BoxBody>, completion: &mut Completion) -> ServiceResponse<BoxBody> {
+    let Some(error) = response.response().error() else { return response };
+    let out = if let Some(error) = error.as_error::<GatewayError>() {
+        completion.error = Some(error.code);
+        error.response(&completion.inbound.id)
+    } else if let Some(VerifyRefusal(error, status)) = error.as_error() {
+        completion.error = Some(error.code);
+        let mut out = error.response(&completion.inbound.id);
+        *out.status_mut() = *status;
+        out
+    } else if let Some(NotAllowed(methods)) = error.as_error() {
+        completion.error = Some(ErrorCode::MethodNotAllowed);
+        let mut out = GatewayError::new(ErrorCode::MethodNotAllowed, format!("This endpoint takes {methods}.")).response(&completion.inbound.id);
+        out.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+        out
+    } else {
+        completion.error = Some(ErrorCode::RequestInvalid);
+        GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.").response(&completion.inbound.id)
+    };
+    ServiceResponse::new(response.into_parts().0, out)
+}
+
+/// The session that a handler has found, for the access line.
+#[derive(Debug, Clone)]
+pub struct SeenSession(pub crate::session::SessionId, pub Arc<str>);

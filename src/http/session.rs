@@ -1,0 +1,35 @@
+//! `GET /auth/session`: what the gateway knows of the caller's own session.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use serde::Serialize;
+
+use crate::http::authenticate::Authenticator;
+use crate::http::error::GatewayError;
+use crate::http::own::SeenSession;
+
+#[derive(Serialize)]
+struct SessionResponse<'a> {
+    session_id: String,
+    app: &'a str,
+    provider: &'static str,
+    created_at: String,
+    expires_in: u64,
+    absolute_expires_in: u64,
+}
+
+/// 200 with the session; never the openid or the session_key, which the client has no business with.
+pub async fn session(req: HttpRequest, auth: web::Data<Authenticator>) -> Result<HttpResponse, GatewayError> {
+    let live = auth.session(req.headers(), req.uri().query()).await?;
+    req.extensions_mut().insert(SeenSession(live.id, live.session.user.app.clone()));
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(SessionResponse {
+        session_id: live.id.to_string(),
+        app: &live.session.user.app,
+        provider: live.session.user.provider.as_str(),
+        created_at: humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(live.session.created.0)).to_string(),
+        expires_in: live.expires_in.as_secs(),
+        absolute_expires_in: live.absolute_expires_in.as_secs(),
+    }))
+}

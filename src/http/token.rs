@@ -1,0 +1,110 @@
+//! Finding the token in a request.
+
+use actix_web::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
+
+use crate::http::error::{ErrorCode, GatewayError};
+use crate::session::carrier::TokenCarrier;
+
+/// The token's text as the client sent it, from whichever configured carrier has one. Two that differ, or a second `Authorization`, are
+/// refused (RFC 6750 section 2), since nobody can say which of them was meant.
+pub fn find(carriers: &[TokenCarrier], headers: &HeaderMap, query: Option<&str>) -> Result<Option<String>, GatewayError> {
+    let mut found: Option<String> = None;
+    for carrier in carriers {
+        for candidate in candidates(carrier, headers, query)? {
+            match &found {
+                Some(other) if *other != candidate => return Err(ambiguous("The request carries two tokens that differ; send one.")),
+                _ => found = Some(candidate),
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn candidates(carrier: &TokenCarrier, headers: &HeaderMap, query: Option<&str>) -> Result<Vec<String>, GatewayError> {
+    Ok(match carrier {
+        TokenCarrier::Bearer => bearer(headers)?.into_iter().collect(),
+        TokenCarrier::Header(name) => match HeaderName::from_bytes(name.as_bytes()) {
+            Ok(name) => headers.get_all(name).map(text).collect(),
+            Err(_) => Vec::new(),
+        },
+        TokenCarrier::Cookie(name) => cookies(headers).filter(|(n, _)| n == name).map(|(_, v)| v.to_owned()).collect(),
+        TokenCarrier::Query(name) => {
+            query.into_iter().flat_map(|q| q.split('&')).filter_map(|pair| pair.split_once('=')).filter(|(n, _)| n == name).map(|(_, v)| v.to_owned()).collect()
+        }
+    })
+}
+
+fn bearer(headers: &HeaderMap) -> Result<Option<String>, GatewayError> {
+    let mut lines = headers.get_all(AUTHORIZATION);
+    let Some(line) = lines.next() else { return Ok(None) };
+    if lines.next().is_some() {
+        return Err(ambiguous("The request has two Authorization headers; send one."));
+    }
+    let line = text(line);
+    let Some((scheme, token)) = line.split_once(' ') else { return Ok(line.eq_ignore_ascii_case("bearer").then(String::new)) };
+    Ok(scheme.eq_ignore_ascii_case("bearer").then(|| token.to_owned()))
+}
+
+/// The pairs of all `Cookie` lines.
+pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    headers.get_all(COOKIE).filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='))
+}
+
+/// A value that is not text cannot be a token; as an invalid one it is refused rather than overlooked.
+fn text(value: &HeaderValue) -> String {
+    value.to_str().unwrap_or("\u{fffd}").to_owned()
+}
+
+fn ambiguous(detail: &'static str) -> GatewayError {
+    GatewayError::new(ErrorCode::TokenAmbiguous, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        lines.iter().map(|(n, v)| (HeaderName::from_bytes(n.as_bytes()).unwrap(), HeaderValue::from_str(v).unwrap())).fold(
+            HeaderMap::new(),
+            |mut map, (n, v)| {
+                map.append(n, v);
+                map
+            },
+        )
+    }
+
+    fn all() -> Vec<TokenCarrier> {
+        ["bearer", "header:X-WX-Skey", "cookie:sid", "query:3rd_session"].iter().map(|c| c.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn each_carrier_is_read_and_the_scheme_has_no_case() {
+        for (lines, query) in [
+            (vec![("authorization", "Bearer T")], None),
+            (vec![("authorization", "bEARER T")], None),
+            (vec![("x-wx-skey", "T")], None),
+            (vec![("cookie", "a=b; sid=T")], None),
+            (vec![], Some("a=b&3rd_session=T")),
+            (vec![("authorization", "Bearer T"), ("cookie", "sid=T")], Some("3rd_session=T")),
+        ] {
+            assert_eq!(find(&all(), &headers(&lines), query).unwrap().as_deref(), Some("T"), "{lines:?}");
+        }
+        assert_eq!(find(&all(), &headers(&[("authorization", "Basic abc")]), None).unwrap(), None);
+        assert_eq!(find(&[TokenCarrier::Bearer], &headers(&[("cookie", "sid=T")]), Some("3rd_session=T")).unwrap(), None);
+    }
+
+    #[test]
+    fn two_tokens_are_ambiguous_and_odd_ones_are_not_overlooked() {
+        for (lines, query) in [
+            (vec![("authorization", "Bearer T"), ("authorization", "Bearer T")], None),
+            (vec![("authorization", "Bearer T"), ("authorization", "Basic x")], None),
+            (vec![("authorization", "Bearer T"), ("cookie", "sid=U")], None),
+            (vec![("cookie", "sid=T; sid=U")], None),
+            (vec![], Some("3rd_session=T&3rd_session=U")),
+        ] {
+            assert_eq!(find(&all(), &headers(&lines), query).unwrap_err().code, ErrorCode::TokenAmbiguous, "{lines:?}");
+        }
+        assert_eq!(find(&all(), &headers(&[("authorization", "Bearer")]), None).unwrap().as_deref(), Some(""));
+        assert_eq!(find(&all(), &headers(&[("authorization", "Bearer  T")]), None).unwrap().as_deref(), Some(" T"));
+    }
+}

@@ -1,0 +1,111 @@
+//! `/auth/verify`: the answer for proxies that ask before they forward (nginx `auth_request`, Traefik ForwardAuth, Envoy
+//! ext_authz, Caddy `forward_auth`).
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+
+use crate::assertion::{HeaderNames, IdentityHeaders};
+use crate::http::authenticate::{Authenticator, Caller};
+use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::extract::Inbound;
+use crate::http::own::SeenSession;
+use crate::identity::Apps;
+use crate::route::{AuthMode, RouteTable, canonical};
+
+/// Where proxies write what the client asked for.
+const ORIGINAL_URI: [HeaderName; 2] = [HeaderName::from_static("x-forwarded-uri"), HeaderName::from_static("x-original-uri")];
+const ORIGINAL_METHOD: [HeaderName; 2] = [HeaderName::from_static("x-forwarded-method"), HeaderName::from_static("x-original-method")];
+
+/// What verify needs beside the session.
+#[derive(Debug)]
+pub struct VerifyRules {
+    /// The routes whose rules an original URI selects.
+    pub routes: Arc<RouteTable>,
+    /// The apps, for their ids.
+    pub apps: Arc<Apps>,
+    /// The identity headers' names.
+    pub names: HeaderNames,
+}
+
+/// 200 with every identity header, or 401, 403, 503, and nothing else: other answers mean other things to the proxies that ask.
+pub async fn verify(req: HttpRequest, auth: web::Data<Authenticator>, rules: web::Data<VerifyRules>) -> HttpResponse {
+    let inbound = req.extensions().get::<Inbound>().cloned();
+    let trusted = inbound.as_ref().is_some_and(|inbound| inbound.trusted_peer);
+    let outcome = if trusted { decide(&req, &auth, &rules).await } else { Err(untrusted()) };
+    match outcome {
+        Ok(caller) => allowed(&req, &caller, &rules),
+        Err(error) => refused(error),
+    }
+}
+
+async fn decide(req: &HttpRequest, auth: &Authenticator, rules: &VerifyRules) -> Result<Caller, GatewayError> {
+    let mode = mode(req.headers(), &rules.routes)?;
+    auth.admit(mode, req.headers(), req.uri().query()).await
+}
+
+/// The rule of the route that the original URI belongs to; `required` where there is none.
+fn mode(headers: &HeaderMap, routes: &RouteTable) -> Result<AuthMode, GatewayError> {
+    at_most_one(headers, &ORIGINAL_METHOD)?;
+    let Some(uri) = at_most_one(headers, &ORIGINAL_URI)? else { return Ok(AuthMode::Required) };
+    let path = uri.split(['?', '#']).next().unwrap_or_default();
+    let refuse = |error| GatewayError::new(ErrorCode::PathInvalid, format!("{error}"));
+    let path = canonical(path).map_err(refuse)?;
+    let route = routes.find(&path).map_err(refuse)?;
+    Ok(route.map_or(AuthMode::Required, |index| routes.routes()[index].auth))
+}
+
+/// The one value of these headers. Two, even the same one under both names, mean that something in between lets a client's through.
+fn at_most_one<'a>(headers: &'a HeaderMap, names: &[HeaderName]) -> Result<Option<&'a str>, GatewayError> {
+    let invalid = || GatewayError::new(ErrorCode::RequestInvalid, "The original URI or method came twice or is not text; the proxy in front must set it once.");
+    let mut values = names.iter().flat_map(|name| headers.get_all(name));
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| invalid()),
+        (Some(_), Some(_)) => Err(invalid()),
+    }
+}
+
+fn untrusted() -> GatewayError {
+    GatewayError::new(ErrorCode::UntrustedPeer, "Only trusted proxies may ask here. If this is one, add its address to server.trusted_proxies.")
+}
+
+fn allowed(req: &HttpRequest, caller: &Caller, rules: &VerifyRules) -> HttpResponse {
+    let identity = match caller {
+        Caller::Session(live) => {
+            req.extensions_mut().insert(SeenSession(live.id, live.session.user.app.clone()));
+            let appid = rules.apps.get(&live.session.user.app).map_or("", |app| &*app.appid);
+            IdentityHeaders::new(&rules.names, Some((live, appid)))
+        }
+        Caller::Anonymous { .. } => IdentityHeaders::new(&rules.names, None),
+    };
+    let mut response = HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).finish();
+    for (name, value) in identity.all() {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// An error whose status the asking proxies would not take for a no becomes a 401; its word stays.
+fn refused(error: GatewayError) -> HttpResponse {
+    let status = match error.code.status() {
+        keep @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE) => keep,
+        _ => StatusCode::UNAUTHORIZED,
+    };
+    HttpResponse::from_error(VerifyRefusal(error, status))
+}
+
+/// An error with another status than its own.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct VerifyRefusal(pub GatewayError, pub StatusCode);
+
+impl actix_web::ResponseError for VerifyRefusal {
+    fn status_code(&self) -> StatusCode {
+        self.1
+    }
+}

@@ -1,0 +1,79 @@
+//! From start to end: signals, draining, and whoever owns a task.
+
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use anyhow::{Context as _, Result};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::app::Gateway;
+
+/// How long the end may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// After the signal connections are still accepted for this long: balancers are slow to notice.
+    pub grace: Duration,
+    /// Then requests under way have this long.
+    pub deadline: Duration,
+}
+
+/// Runs a gateway until it is told to end. SIGTERM and SIGINT drain it; a second one ends it at once.
+pub async fn run(gateway: Gateway) -> Result<()> {
+    let mut signals = Signals::new()?;
+    let Gateway { public_server, admin_server, drain, patience, access, .. } = gateway;
+    let (public, admin) = (public_server.handle(), admin_server.handle());
+    let mut public_task = actix_web::rt::spawn(public_server);
+    let admin_task = actix_web::rt::spawn(admin_server);
+    tokio::select! {
+        name = signals.next() => {
+            log::info!("{name}: draining; not ready any more, connections are accepted for another {}", humantime::format_duration(patience.grace));
+            drain.start();
+        }
+        // The server ends by itself only when a listener breaks.
+        ended = &mut public_task => return ended.context("the server's task panicked")?.context("the server ended"),
+    }
+    let drained = async {
+        tokio::time::sleep(patience.grace).await;
+        log::info!("accepting no more connections; requests under way have {}", humantime::format_duration(patience.deadline));
+        public.stop(true).await;
+    };
+    tokio::select! {
+        () = drained => log::info!("drained"),
+        name = signals.next() => {
+            drop(access);
+            anyhow::bail!("{name} again: ended at once, requests under way were cut");
+        }
+    }
+    admin.stop(false).await;
+    let _ = tokio::join!(public_task, admin_task);
+    drop(access);
+    Ok(())
+}
+
+/// Stops a server of the sandbox when the process is told to end.
+pub async fn stop_on_signal(server: ServerHandle) {
+    if let Ok(mut signals) = Signals::new() {
+        signals.next().await;
+        server.stop(false).await;
+    }
+}
+
+/// The signals that end the process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

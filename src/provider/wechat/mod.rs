@@ -1,0 +1,6 @@
+//! WeChat's platforms.
+
+pub mod errcode;
+pub mod mini_program;
+pub mod reply;
+pub mod settings;

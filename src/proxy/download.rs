@@ -1,0 +1,282 @@
+//! An answer's body on its way to the client, with constant memory. It also carries on with the request's body: an upstream may answer
+//! before it has read everything, and what it then still reads must be whole.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::web::{Bytes, BytesMut};
+
+use crate::proxy::response_head::{BadAnswer, Framing, ResponseHead};
+use crate::proxy::upload::{Upload, UploadError};
+use crate::proxy::upstream_client::{Connection, UpstreamClient};
+use crate::upstream::Endpoint;
+
+/// Longest size line of a chunk, with its extensions, and longest trailer section, in bytes.
+const MAX_LINE: usize = 8 * 1024;
+
+/// Why a body broke off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BrokenBody {
+    /// The upstream's answer is no good.
+    #[error("the upstream's body cannot be used: {0}")]
+    Answer(#[from] BadAnswer),
+    /// The upstream fell silent.
+    #[error("the upstream fell silent within its body")]
+    Silence,
+    /// The client broke off its own body.
+    #[error("the client broke off its body")]
+    Client,
+}
+
+/// A body that is still coming.
+pub struct Download {
+    client: Rc<UpstreamClient>,
+    endpoint: Endpoint,
+    /// Gone once the connection was given back, or after an error.
+    connection: Option<Connection>,
+    upload: Upload,
+    takes_body: bool,
+    left: Left,
+    size: BodySize,
+    reusable: bool,
+    timeout: Duration,
+}
+
+/// What is still to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    Bytes(u64),
+    ChunkSize,
+    ChunkBytes(u64),
+    ChunkEnd,
+    Trailers,
+    UntilClose,
+}
+
+impl Download {
+    /// The body behind a head.
+    #[must_use]
+    pub fn new(
+        client: Rc<UpstreamClient>,
+        endpoint: Endpoint,
+        connection: Connection,
+        upload: Upload,
+        takes_body: bool,
+        head: &ResponseHead,
+        timeout: Duration,
+    ) -> Self {
+        let (left, size) = match head.framing {
+            Framing::Empty => (Left::Nothing, head.content_length.map_or(BodySize::None, BodySize::Sized)),
+            Framing::Sized(length) => (Left::Bytes(length), BodySize::Sized(length)),
+            Framing::Chunked => (Left::ChunkSize, BodySize::Stream),
+            Framing::UntilClose => (Left::UntilClose, BodySize::Stream),
+        };
+        Self { client, endpoint, connection: Some(connection), upload, takes_body, left, size, reusable: head.keep_alive, timeout }
+    }
+
+    /// Carries an exchange without an answer body to its end: the server never polls a body of size zero, so the rest of the request's
+    /// body would stay where it is.
+    pub async fn finish_if_empty(&mut self) -> Result<(), BrokenBody> {
+        if self.left == Left::Nothing { std::future::poll_fn(|cx| self.poll(cx)).await.transpose().map(|_| ()) } else { Ok(()) }
+    }
+
+    fn release(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && self.reusable
+            && self.takes_body
+            && self.upload.is_done()
+            && connection.buf.is_empty()
+        {
+            self.client.give_back(&self.endpoint, connection);
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenBody>>> {
+        let Some(mut connection) = self.connection.take() else { return Poll::Ready(None) };
+        let next = self.poll_with(cx, &mut connection);
+        // After an error the connection is dropped, which the upstream sees as a broken exchange.
+        if !matches!(next, Poll::Ready(Some(Err(_)))) {
+            self.connection = Some(connection);
+        }
+        if matches!(next, Poll::Ready(None)) {
+            self.release();
+        }
+        next
+    }
+
+    fn poll_with(&mut self, cx: &mut Context<'_>, connection: &mut Connection) -> Poll<Option<Result<Bytes, BrokenBody>>> {
+        if let Err(error) = self.carry_on_upload(cx, connection) {
+            return Poll::Ready(Some(Err(error)));
+        }
+        loop {
+            match self.decode(&mut connection.buf) {
+                Ok(Some(bytes)) => return Poll::Ready(Some(Ok(bytes))),
+                Ok(None) => {}
+                Err(why) => return Poll::Ready(Some(Err(why.into()))),
+            }
+            if self.left == Left::Nothing && (self.upload.is_done() || !self.takes_body || !self.reusable) {
+                return Poll::Ready(None);
+            }
+            match connection.poll_read(cx) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(self.cut()),
+                Poll::Ready(Ok(_)) => connection.patience().renew(self.timeout),
+                Poll::Pending if connection.patience().poll(cx).is_ready() => return Poll::Ready(Some(Err(BrokenBody::Silence))),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn carry_on_upload(&mut self, cx: &mut Context<'_>, connection: &mut Connection) -> Result<(), BrokenBody> {
+        if self.takes_body && !self.upload.is_done() {
+            match self.upload.poll(cx, &mut connection.io) {
+                Poll::Ready(Err(UploadError::Client | UploadError::TooLarge)) => return Err(BrokenBody::Client),
+                Poll::Ready(Err(UploadError::Upstream(_))) => self.takes_body = false,
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
+            if self.upload.take_progress() {
+                connection.patience().renew(self.timeout);
+            }
+        }
+        Ok(())
+    }
+
+    /// The upstream has closed.
+    fn cut(&mut self) -> Option<Result<Bytes, BrokenBody>> {
+        self.reusable = false;
+        match self.left {
+            Left::Nothing | Left::UntilClose => None,
+            _ => Some(Err(BrokenBody::Answer(BadAnswer::Cut))),
+        }
+    }
+
+    /// The next piece of the body out of what was read; `None`: more must be read, or nothing is left.
+    fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Bytes>, BadAnswer> {
+        loop {
+            if self.left == Left::Nothing {
+                // Bytes behind the end, while the request's body is still going out.
+                return if buf.is_empty() { Ok(None) } else { Err(BadAnswer::Trailing) };
+            }
+            if buf.is_empty() {
+                return Ok(None);
+            }
+            match self.left {
+                Left::UntilClose => return Ok(Some(buf.split().freeze())),
+                Left::Bytes(left) => {
+                    let (piece, left) = split_piece(buf, left);
+                    self.left = if left == 0 { Left::Nothing } else { Left::Bytes(left) };
+                    self.reusable &= left > 0 || buf.is_empty();
+                    return Ok(Some(piece));
+                }
+                Left::ChunkBytes(left) => {
+                    let (piece, left) = split_piece(buf, left);
+                    self.left = if left == 0 { Left::ChunkEnd } else { Left::ChunkBytes(left) };
+                    return Ok(Some(piece));
+                }
+                Left::Nothing | Left::ChunkSize | Left::ChunkEnd | Left::Trailers => match next_frame(self.left, buf)? {
+                    Some(left) => self.left = left,
+                    None => return Ok(None),
+                },
+            }
+        }
+    }
+}
+
+fn split_piece(buf: &mut BytesMut, left: u64) -> (Bytes, u64) {
+    let take = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
+    (buf.split_to(take).freeze(), left - take as u64)
+}
+
+/// Takes a size line, the end of a chunk or a trailer line off the front; `None`: it is not complete yet.
+fn next_frame(left: Left, buf: &mut BytesMut) -> Result<Option<Left>, BadAnswer> {
+    match left {
+        // httparse reads a line without a digit as zero, which would end the body there.
+        Left::ChunkSize if !buf[0].is_ascii_hexdigit() => Err(BadAnswer::Chunk),
+        Left::ChunkSize => match httparse::parse_chunk_size(buf) {
+            Ok(httparse::Status::Complete((len, size))) if len <= MAX_LINE => {
+                let _ = buf.split_to(len);
+                Ok(Some(if size == 0 { Left::Trailers } else { Left::ChunkBytes(size) }))
+            }
+            Ok(httparse::Status::Partial) if buf.len() < MAX_LINE => Ok(None),
+            Ok(_) | Err(_) => Err(BadAnswer::Chunk),
+        },
+        Left::ChunkEnd if buf.len() < 2 => Ok(None),
+        Left::ChunkEnd if buf.starts_with(b"\r\n") => {
+            let _ = buf.split_to(2);
+            Ok(Some(Left::ChunkSize))
+        }
+        // Trailers are dropped: nothing in them may be taken for a header.
+        Left::Trailers => match buf.windows(2).position(|pair| pair == b"\r\n") {
+            Some(end) => {
+                let _ = buf.split_to(end + 2);
+                Ok(Some(if end == 0 { Left::Nothing } else { Left::Trailers }))
+            }
+            None if buf.len() < MAX_LINE => Ok(None),
+            None => Err(BadAnswer::Chunk),
+        },
+        _ => Err(BadAnswer::Chunk),
+    }
+}
+
+impl MessageBody for Download {
+    type Error = BrokenBody;
+
+    fn size(&self) -> BodySize {
+        self.size
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        self.poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Decodes a chunked body that arrives in pieces of one size.
+    fn dechunk(wire: &str, piece: usize) -> Result<(Vec<u8>, bool), BadAnswer> {
+        let (mut left, mut out, mut buf) = (Left::ChunkSize, Vec::new(), BytesMut::new());
+        for part in wire.as_bytes().chunks(piece) {
+            buf.extend_from_slice(part);
+            loop {
+                if let Left::ChunkBytes(n) = left {
+                    let (bytes, rest) = split_piece(&mut buf, n);
+                    out.extend_from_slice(&bytes);
+                    left = if rest == 0 { Left::ChunkEnd } else { Left::ChunkBytes(rest) };
+                    if rest > 0 {
+                        break;
+                    }
+                } else if left == Left::Nothing || buf.is_empty() {
+                    break;
+                } else {
+                    match next_frame(left, &mut buf)? {
+                        Some(next) => left = next,
+                        None => break,
+                    }
+                }
+            }
+        }
+        Ok((out, left == Left::Nothing))
+    }
+
+    #[test]
+    fn chunks_are_joined_however_they_arrive() {
+        for piece in 1..12 {
+            let (body, complete) = dechunk("3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\nX-Trailer: y\r\n\r\n", piece).unwrap();
+            assert_eq!((body.as_slice(), complete), (&b"abc0123456789"[..], true), "{piece}");
+        }
+        assert_eq!(dechunk("3\r\nabc\r\n", 3).unwrap(), (b"abc".to_vec(), false));
+    }
+
+    #[test]
+    fn malformed_chunks_are_refused() {
+        let long = format!("3;{}\r\nabc\r\n", "x".repeat(MAX_LINE));
+        for wire in ["z\r\n", "3\r\nabcd\r\n", "3\r\nabc\n0\r\n", "ffffffffffffffffff\r\n", "-1\r\n", "\r\n", &long] {
+            assert_eq!(dechunk(wire, 1), Err(BadAnswer::Chunk), "{wire}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What is refused before a route is looked for, and how the request's body is framed.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING, UPGRADE};
+use actix_web::http::{Method, Version};
+
+use crate::http::error::{ErrorCode, GatewayError};
+use crate::proxy::upload::BodyFraming;
+use crate::route::PathError;
+
+/// Refuses what a session gateway never passes on.
+pub fn refuse_odd_requests(req: &HttpRequest, max_target: usize) -> Result<(), GatewayError> {
+    if matches!(*req.method(), Method::CONNECT | Method::TRACE) {
+        return Err(GatewayError::new(ErrorCode::MethodNotAllowed, "CONNECT and TRACE are not passed on.").closing());
+    }
+    refuse_upgrades(req)?;
+    let target = req.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target > max_target {
+        return Err(GatewayError::new(ErrorCode::UriTooLong, format!("The request target has at most {max_target} bytes.")));
+    }
+    refuse_other_hosts(req)
+}
+
+/// actix-http takes everything behind a head with `Upgrade: websocket` for its body, whatever `Content-Length` says. Unless it is a proper
+/// handshake, the two sides would disagree about where the request ends.
+fn refuse_upgrades(req: &HttpRequest) -> Result<(), GatewayError> {
+    let headers = req.headers();
+    let has = |name, word: &str| headers.get_all(name).any(|value| value.to_str().is_ok_and(|v| v.split(',').any(|o| o.trim().eq_ignore_ascii_case(word))));
+    if !has(UPGRADE, "websocket") {
+        return Ok(());
+    }
+    let framed = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+    if *req.method() != Method::GET || req.version() != Version::HTTP_11 || framed || !has(CONNECTION, "upgrade") {
+        let detail = "A WebSocket handshake is a GET in HTTP/1.1 with \"Connection: Upgrade\" and without a body.";
+        return Err(GatewayError::new(ErrorCode::UpgradeInvalid, detail).closing());
+    }
+    Err(GatewayError::new(ErrorCode::UpgradeUnsupported, "This version of the gateway does not pass WebSockets on.").closing())
+}
+
+/// `GET http://other/…` is fine only where it names the same host as the `Host` header: two names are two readings.
+fn refuse_other_hosts(req: &HttpRequest) -> Result<(), GatewayError> {
+    let host = req.headers().get(HOST).map(|value| value.as_bytes());
+    match req.uri().authority() {
+        Some(authority) if host != Some(authority.as_str().as_bytes()) => {
+            Err(GatewayError::new(ErrorCode::PathInvalid, "The request target and the Host header name two hosts.").closing())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How the body comes. The server has refused everything that has two readings.
+pub fn body_framing(headers: &HeaderMap, limit: u64) -> Result<BodyFraming, GatewayError> {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return Ok(BodyFraming::Chunked);
+    }
+    let Some(length) = headers.get(CONTENT_LENGTH) else { return Ok(BodyFraming::None) };
+    let length = length.to_str().ok().and_then(|digits| digits.trim().parse().ok());
+    let length = length.ok_or_else(|| GatewayError::new(ErrorCode::RequestInvalid, "The Content-Length is not a number.").closing())?;
+    if length > limit { Err(too_large().closing()) } else { Ok(BodyFraming::Sized(length)) }
+}
+
+/// The body is over the limit.
+#[must_use]
+pub fn too_large() -> GatewayError {
+    GatewayError::new(ErrorCode::BodyTooLarge, "The request's body is longer than this route takes.")
+}
+
+/// The path has two readings.
+#[must_use]
+pub fn ambiguous_path(error: PathError) -> GatewayError {
+    GatewayError::new(ErrorCode::PathInvalid, format!("Refused: {error}."))
+}

@@ -1,0 +1,224 @@
+//! Writing the request head that goes on to the upstream. The inbound head is never changed: what must not go on is left out while
+//! the outgoing head is written.
+
+use actix_web::http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
+use actix_web::web::BytesMut;
+
+use crate::assertion::ReservedNames;
+use crate::http::Inbound;
+use crate::proxy::upload::BodyFraming;
+use crate::session::carrier::TokenCarrier;
+
+/// Every token starts with this.
+const TOKEN_START: &str = "hufu_";
+
+/// What the gateway always leaves out or writes itself, whatever the routes say.
+#[derive(Debug, Clone)]
+pub struct HeadRules {
+    /// Names that only the gateway may set.
+    pub reserved: ReservedNames,
+    /// Where tokens stand.
+    pub carriers: std::sync::Arc<[TokenCarrier]>,
+}
+
+/// The parts of an outgoing head.
+#[derive(Debug)]
+pub struct OutgoingHead<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The canonical path.
+    pub path: &'a str,
+    /// The query, with the token still in it.
+    pub query: Option<&'a str>,
+    /// The client's headers.
+    pub headers: &'a HeaderMap,
+    /// The facts of the request.
+    pub inbound: &'a Inbound,
+    /// The identity lines; empty for an anonymous request.
+    pub identity: &'a str,
+    /// The body's framing.
+    pub framing: BodyFraming,
+}
+
+impl HeadRules {
+    /// Writes the head.
+    #[must_use]
+    pub fn write(&self, parts: &OutgoingHead<'_>) -> BytesMut {
+        let mut out = BytesMut::with_capacity(1024);
+        self.request_line(&mut out, parts);
+        let connection: Vec<&[u8]> = connection_options(parts.headers);
+        for (name, value) in parts.headers {
+            if self.goes_on(name, &connection, parts.inbound.trusted_peer) {
+                self.pass(&mut out, name, value);
+            }
+        }
+        forwarding(&mut out, parts);
+        match parts.framing {
+            BodyFraming::None => {}
+            BodyFraming::Sized(length) => line(&mut out, b"content-length", length.to_string().as_bytes()),
+            BodyFraming::Chunked => line(&mut out, b"transfer-encoding", b"chunked"),
+        }
+        line(&mut out, b"x-request-id", parts.inbound.id.as_bytes());
+        line(&mut out, b"traceparent", parts.inbound.traceparent.as_bytes());
+        // Last and unconditional: a `Connection: x-wx-openid` of the client's has no say in it.
+        out.extend_from_slice(parts.identity.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        out
+    }
+
+    fn request_line(&self, out: &mut BytesMut, parts: &OutgoingHead<'_>) {
+        out.extend_from_slice(parts.method.as_bytes());
+        out.extend_from_slice(b" ");
+        out.extend_from_slice(parts.path.as_bytes());
+        if let Some(query) = parts.query {
+            out.extend_from_slice(b"?");
+            out.extend_from_slice(self.without_token(query).as_bytes());
+        }
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+    }
+
+    fn goes_on(&self, name: &HeaderName, connection: &[&[u8]], trusted_peer: bool) -> bool {
+        let text = name.as_str();
+        if is_hop_by_hop(text) || is_rewritten(text) || self.reserved.contains(text.as_bytes()) {
+            return false;
+        }
+        // `Host` is not the client's to remove.
+        if connection.iter().any(|option| option.eq_ignore_ascii_case(text.as_bytes())) && *name != HOST {
+            return false;
+        }
+        trusted_peer || !is_forwarding(text)
+    }
+
+    /// Writes a header without the token that may stand in it.
+    fn pass(&self, out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
+        let text = name.as_str();
+        match text {
+            "authorization" if is_our_bearer(value) => {}
+            "cookie" => {
+                let rest = self.without_token_cookie(value);
+                if !rest.is_empty() {
+                    line(out, b"cookie", &rest);
+                }
+            }
+            "referer" | "x-forwarded-uri" | "x-original-uri" | "x-original-url" | "x-rewrite-url" => match value.to_str() {
+                Ok(uri) => line(out, text.as_bytes(), self.uri_without_token(uri).as_bytes()),
+                Err(_) => line(out, text.as_bytes(), value.as_bytes()),
+            },
+            _ if self.carries_header(text) => {}
+            _ => line(out, text.as_bytes(), value.as_bytes()),
+        }
+    }
+
+    fn carries_header(&self, name: &str) -> bool {
+        self.carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Header(own) if own.eq_ignore_ascii_case(name)))
+    }
+
+    /// The query without a token: neither under a configured name nor, sent to the wrong place by mistake, under any other.
+    fn without_token(&self, query: &str) -> String {
+        let is_own = |name: &str| self.carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Query(own) if own == name));
+        query.split('&').filter(|pair| !is_token(pair, is_own)).collect::<Vec<_>>().join("&")
+    }
+
+    fn uri_without_token(&self, uri: &str) -> String {
+        match uri.split_once('?') {
+            Some((path, query)) => match self.without_token(query) {
+                rest if rest.is_empty() => path.to_owned(),
+                rest => format!("{path}?{rest}"),
+            },
+            None => uri.to_owned(),
+        }
+    }
+
+    fn without_token_cookie(&self, value: &HeaderValue) -> Vec<u8> {
+        let Ok(text) = value.to_str() else { return value.as_bytes().to_vec() };
+        let is_own = |name: &str| self.carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Cookie(own) if own == name));
+        let rest: Vec<&str> = text.split(';').map(str::trim).filter(|pair| !is_token(pair, is_own)).collect();
+        rest.join("; ").into_bytes()
+    }
+}
+
+/// Whether a `name=value` pair carries a token: under a name that is configured for it, or by its looks.
+fn is_token(pair: &str, is_own: impl Fn(&str) -> bool) -> bool {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    value.starts_with(TOKEN_START) || is_own(name)
+}
+
+fn line(out: &mut BytesMut, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What the client's `Connection` headers name.
+fn connection_options(headers: &HeaderMap) -> Vec<&[u8]> {
+    headers.get_all(CONNECTION).flat_map(|value| value.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii).filter(|option| !option.is_empty()).collect()
+}
+
+/// RFC 9110 section 7.6.1, and what older proxies use.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+    )
+}
+
+/// What the gateway writes anew. `expect` was answered here.
+fn is_rewritten(name: &str) -> bool {
+    matches!(name, "content-length" | "expect" | "x-request-id" | "traceparent")
+        || folds_to(name, "x-forwarded-for")
+        || folds_to(name, "x-forwarded-proto")
+        || folds_to(name, "x-forwarded-host")
+        || folds_to(name, "x-real-ip")
+}
+
+/// What only a trusted proxy may say of a request, in every spelling: `X-Original-URL` and `X-Rewrite-URL` choose the path in some frameworks.
+fn is_forwarding(name: &str) -> bool {
+    let folded_start = |start: &str| name.len() >= start.len() && folds_to(&name[..start.len()], start);
+    name.as_bytes().first().is_some_and(|b| matches!(b, b'x' | b'f' | b'c' | b't'))
+        && (folded_start("x-forwarded")
+            || folds_to(name, "forwarded")
+            || folded_start("x-original-")
+            || folds_to(name, "x-rewrite-url")
+            || folds_to(name, "x-client-ip")
+            || folds_to(name, "x-cluster-client-ip")
+            || folds_to(name, "cf-connecting-ip")
+            || folds_to(name, "true-client-ip")
+            || folds_to(name, "client-ip"))
+}
+
+/// Equal when every character that is neither letter nor digit counts as `-`. Names arrive in lower case.
+fn folds_to(name: &str, folded: &str) -> bool {
+    name.len() == folded.len() && name.bytes().zip(folded.bytes()).all(|(a, b)| a == b || (b == b'-' && !a.is_ascii_alphanumeric()))
+}
+
+/// A backend's own `Authorization` on a route without sessions is none of the gateway's business.
+fn is_our_bearer(value: &HeaderValue) -> bool {
+    let (scheme, token) = value.as_bytes().split_at_checked(7).unwrap_or_default();
+    scheme.eq_ignore_ascii_case(b"bearer ") && token.trim_ascii_start().starts_with(TOKEN_START.as_bytes())
+}
+
+/// Where the request came from, as the upstream is told.
+fn forwarding(out: &mut BytesMut, parts: &OutgoingHead<'_>) {
+    let inbound = parts.inbound;
+    let from_proxy = |name: &'static str| if inbound.trusted_peer { parts.headers.get(name).map(HeaderValue::as_bytes) } else { None };
+    let peer = inbound.peer.to_canonical().to_string();
+    match from_proxy("x-forwarded-for") {
+        Some(chain) => line(out, b"x-forwarded-for", &[chain, b", ", peer.as_bytes()].concat()),
+        None => line(out, b"x-forwarded-for", peer.as_bytes()),
+    }
+    line(out, b"x-real-ip", inbound.client.to_string().as_bytes());
+    line(out, b"x-forwarded-proto", from_proxy("x-forwarded-proto").unwrap_or(b"http"));
+    if let Some(host) = from_proxy("x-forwarded-host").or_else(|| parts.headers.get(HOST).map(HeaderValue::as_bytes)) {
+        line(out, b"x-forwarded-host", host);
+    }
+}

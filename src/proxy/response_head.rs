@@ -1,0 +1,231 @@
+//! Reading an upstream's answer, strictly: what could be read in two ways is an error, since the next answer on the same
+//! connection would be somebody else's.
+
+use actix_web::http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::{Bytes, BytesMut};
+
+/// Longest head of an answer, in bytes.
+pub const MAX_HEAD: usize = 64 * 1024;
+const MAX_HEADERS: usize = 128;
+
+/// How the end of an answer's body is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// There is no body.
+    Empty,
+    /// After this many bytes.
+    Sized(u64),
+    /// In chunks.
+    Chunked,
+    /// When the upstream closes.
+    UntilClose,
+}
+
+/// The head of an answer.
+#[derive(Debug)]
+pub struct ResponseHead {
+    /// Its status, never an interim one.
+    pub status: StatusCode,
+    /// Its headers as they came, those of the framing and of the connection included.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body's end.
+    pub framing: Framing,
+    /// The announced length, also where no body follows (HEAD, 304).
+    pub content_length: Option<u64>,
+    /// Whether the connection can carry another request.
+    pub keep_alive: bool,
+}
+
+/// Why an answer is no answer. For the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadAnswer {
+    /// Not an HTTP/1 head.
+    #[error("it is not HTTP/1.1")]
+    NotHttp,
+    /// A head over [`MAX_HEAD`] bytes or with too many headers.
+    #[error("its head is too long")]
+    HeadTooLong,
+    /// A status out of range, or a switch of protocols that nobody asked for.
+    #[error("its status makes no sense")]
+    Status,
+    /// Several or malformed lengths, or a length beside a transfer encoding.
+    #[error("its length is ambiguous")]
+    Length,
+    /// A transfer encoding that is not plainly `chunked`.
+    #[error("its transfer encoding is not \"chunked\"")]
+    TransferEncoding,
+    /// Too many interim answers.
+    #[error("it sent too many interim answers")]
+    Interim,
+    /// Bytes behind its end.
+    #[error("bytes follow its end")]
+    Trailing,
+    /// A malformed chunk.
+    #[error("a chunk of its body is malformed")]
+    Chunk,
+    /// The connection ended within the answer.
+    #[error("it broke off")]
+    Cut,
+}
+
+/// Takes a head off the front of `buf`; `None`: more bytes are needed. Interim answers are taken off and counted in `interim`.
+pub fn take(buf: &mut BytesMut, method: &Method, interim: &mut u8) -> Result<Option<ResponseHead>, BadAnswer> {
+    /// RFC 9110 knows no reason for more than one of each.
+    const MAX_INTERIM: u8 = 8;
+    loop {
+        let Some((head_len, status, version)) = parse_front(buf)? else { return Ok(None) };
+        if (100..200).contains(&status) {
+            *interim += 1;
+            if status == 101 {
+                return Err(BadAnswer::Status);
+            }
+            if *interim > MAX_INTERIM {
+                return Err(BadAnswer::Interim);
+            }
+            let _ = buf.split_to(head_len);
+            continue;
+        }
+        let headers = headers_of(&buf.split_to(head_len).freeze())?;
+        return ResponseHead::new(method, status, version, headers).map(Some);
+    }
+}
+
+/// The length, status and minor version of the head at the front.
+fn parse_front(buf: &[u8]) -> Result<Option<(usize, u16, u8)>, BadAnswer> {
+    let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut lines);
+    match response.parse(buf) {
+        Ok(httparse::Status::Complete(len)) if len <= MAX_HEAD => Ok(Some((len, response.code.unwrap_or(0), response.version.unwrap_or(0)))),
+        Ok(httparse::Status::Partial) if buf.len() < MAX_HEAD => Ok(None),
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => Err(BadAnswer::HeadTooLong),
+        Err(_) => Err(BadAnswer::NotHttp),
+    }
+}
+
+/// The headers of a complete head; values share its bytes.
+fn headers_of(head: &Bytes) -> Result<Vec<(HeaderName, HeaderValue)>, BadAnswer> {
+    let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut lines);
+    response.parse(head).map_err(|_| BadAnswer::NotHttp)?;
+    let mut headers = Vec::with_capacity(response.headers.len());
+    for line in response.headers.iter() {
+        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| BadAnswer::NotHttp)?;
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(line.value)).map_err(|_| BadAnswer::NotHttp)?;
+        headers.push((name, value));
+    }
+    Ok(headers)
+}
+
+impl ResponseHead {
+    fn new(method: &Method, status: u16, version: u8, headers: Vec<(HeaderName, HeaderValue)>) -> Result<Self, BadAnswer> {
+        if !(200..600).contains(&status) {
+            return Err(BadAnswer::Status);
+        }
+        let status = StatusCode::from_u16(status).map_err(|_| BadAnswer::Status)?;
+        let content_length = content_length(&headers)?;
+        let chunked = is_chunked(&headers, version)?;
+        if chunked && content_length.is_some() {
+            return Err(BadAnswer::Length);
+        }
+        let bodiless = *method == Method::HEAD || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        let framing = match (bodiless, chunked, content_length) {
+            (true, ..) | (false, false, Some(0)) => Framing::Empty,
+            (false, true, _) => Framing::Chunked,
+            (false, false, Some(length)) => Framing::Sized(length),
+            (false, false, None) => Framing::UntilClose,
+        };
+        let keep_alive = version == 1 && framing != Framing::UntilClose && !says_close(&headers);
+        Ok(Self { status, headers, framing, content_length, keep_alive })
+    }
+}
+
+fn values<'a>(headers: &'a [(HeaderName, HeaderValue)], name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    headers.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_bytes())
+}
+
+/// One line of plain digits, or none.
+fn content_length(headers: &[(HeaderName, HeaderValue)]) -> Result<Option<u64>, BadAnswer> {
+    let mut lines = values(headers, &CONTENT_LENGTH);
+    let Some(line) = lines.next() else { return Ok(None) };
+    if lines.next().is_some() || line.is_empty() || !line.iter().all(u8::is_ascii_digit) {
+        return Err(BadAnswer::Length);
+    }
+    std::str::from_utf8(line).ok().and_then(|digits| digits.parse().ok()).map(Some).ok_or(BadAnswer::Length)
+}
+
+fn is_chunked(headers: &[(HeaderName, HeaderValue)], version: u8) -> Result<bool, BadAnswer> {
+    let mut lines = values(headers, &TRANSFER_ENCODING);
+    match (lines.next(), lines.next()) {
+        (None, _) => Ok(false),
+        (Some(line), None) if version == 1 && line.eq_ignore_ascii_case(b"chunked") => Ok(true),
+        _ => Err(BadAnswer::TransferEncoding),
+    }
+}
+
+fn says_close(headers: &[(HeaderName, HeaderValue)]) -> bool {
+    values(headers, &CONNECTION).any(|line| line.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, method: &Method) -> Result<Option<ResponseHead>, BadAnswer> {
+        take(&mut BytesMut::from(text), method, &mut 0)
+    }
+
+    #[test]
+    fn framing_follows_rfc_9112() {
+        for (head, method, framing, keep_alive) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Method::GET, Framing::Sized(5), true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Method::HEAD, Framing::Empty, true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n", Method::GET, Framing::Chunked, true),
+            ("HTTP/1.1 200 OK\r\n\r\n", Method::GET, Framing::UntilClose, false),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", Method::GET, Framing::Sized(5), false),
+            ("HTTP/1.1 204 No Content\r\n\r\n", Method::GET, Framing::Empty, true),
+            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", Method::GET, Framing::Empty, true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: x, Close\r\n\r\n", Method::GET, Framing::Sized(5), false),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+                Method::GET,
+                Framing::Empty,
+                true,
+            ),
+        ] {
+            let head = read(head, &method).unwrap().unwrap();
+            assert_eq!((head.framing, head.keep_alive), (framing, keep_alive));
+        }
+        assert!(read("HTTP/1.1 200 OK\r\nContent-", &Method::GET).unwrap().is_none());
+    }
+
+    #[test]
+    fn ambiguous_answers_are_refused() {
+        let flood = "HTTP/1.1 102 Processing\r\n\r\n".repeat(9);
+        let long = format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(MAX_HEAD));
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(200));
+        for (head, why) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", BadAnswer::Length),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n", BadAnswer::Length),
+            ("HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n", BadAnswer::Length),
+            ("HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n", BadAnswer::Length),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", BadAnswer::Length),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", BadAnswer::Length),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", BadAnswer::TransferEncoding),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", BadAnswer::TransferEncoding),
+            ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", BadAnswer::TransferEncoding),
+            ("HTTP/1.1 101 Switching Protocols\r\n\r\n", BadAnswer::Status),
+            ("HTTP/1.1 600 Odd\r\n\r\n", BadAnswer::Status),
+            ("HTTP/1.1 99 Odd\r\n\r\n", BadAnswer::NotHttp),
+            ("SSH-2.0-OpenSSH_9\r\n", BadAnswer::NotHttp),
+            ("HTTP/2 200 OK\r\n\r\n", BadAnswer::NotHttp),
+            ("HTTP/1.1 200 OK\r\nX : y\r\n\r\n", BadAnswer::NotHttp),
+            ("HTTP/1.1 200 OK\r\nX: y\r\n z\r\n\r\n", BadAnswer::NotHttp),
+            (&flood, BadAnswer::Interim),
+            (&long, BadAnswer::HeadTooLong),
+            (&many, BadAnswer::HeadTooLong),
+        ] {
+            assert_eq!(read(head, &Method::GET).unwrap_err(), why, "{head}");
+        }
+    }
+}

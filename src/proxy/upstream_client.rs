@@ -1,0 +1,360 @@
+//! The HTTP/1.1 client towards upstreams: a pool of connections per worker, one request at a time on each.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, Instant};
+
+use actix_web::dev::Payload;
+use actix_web::http::Method;
+use actix_web::web::BytesMut;
+use tokio::io::AsyncRead;
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+use crate::clock::monotonic_now;
+use crate::proxy::download::{BrokenBody, Download};
+use crate::proxy::response_head::{self, BadAnswer, Framing, ResponseHead};
+use crate::proxy::upload::{BodyFraming, Upload, UploadError};
+use crate::upstream::{Endpoint, Upstream};
+
+/// Idle connections that are kept per endpoint and worker.
+const MAX_IDLE: usize = 64;
+/// How long one is kept: below the 75 s after which nginx, and far below the minutes after which load balancers, close theirs. What an
+/// upstream closes earlier is noticed when the connection is taken out.
+const MAX_IDLE_AGE: Duration = Duration::from_secs(50);
+/// A request that must not be sent twice only takes a connection that was in use this recently, so that it hardly ever meets one
+/// that the upstream is just closing.
+const FRESH_ENOUGH: Duration = Duration::from_secs(1);
+/// What is read at once.
+const READ_SIZE: usize = 16 * 1024;
+
+/// Why an upstream did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No connection.
+    #[error("cannot connect to {endpoint}: {reason}")]
+    Unreachable {
+        /// Where to.
+        endpoint: Endpoint,
+        /// For the log.
+        reason: String,
+    },
+    /// Silent for longer than the upstream's timeout.
+    #[error("{endpoint} was silent for {}", humantime::format_duration(*.silence))]
+    Timeout {
+        /// Who.
+        endpoint: Endpoint,
+        /// For how long.
+        silence: Duration,
+    },
+    /// It answered something that is no answer.
+    #[error("{endpoint} gave no usable answer: {why}")]
+    Broken {
+        /// Who.
+        endpoint: Endpoint,
+        /// What was wrong with it.
+        why: BadAnswer,
+    },
+    /// The client broke off its body.
+    #[error("the client broke off its body")]
+    ClientLeft,
+    /// The client's body is over the limit.
+    #[error("the client's body is over the limit")]
+    BodyTooLarge,
+}
+
+/// A request to an upstream.
+pub struct UpstreamRequest<'a> {
+    /// To whom.
+    pub upstream: &'a Upstream,
+    /// The method, which decides whether an answer has a body and whether the request may be sent twice.
+    pub method: &'a Method,
+    /// The serialised head.
+    pub head: BytesMut,
+    /// The body.
+    pub payload: Payload,
+    /// Its framing, as the head announces it.
+    pub framing: BodyFraming,
+    /// Longest body.
+    pub body_limit: u64,
+}
+
+/// An answer: its head, and its body still to come.
+pub struct UpstreamResponse {
+    /// The head.
+    pub head: ResponseHead,
+    /// The body; it also carries on with the request's body.
+    pub body: Download,
+}
+
+/// A connection to an upstream.
+pub struct Connection {
+    /// The socket.
+    pub io: TcpStream,
+    /// What was read and not yet used.
+    pub buf: BytesMut,
+    patience: Patience,
+}
+
+/// The pool of one worker.
+#[derive(Default)]
+pub struct UpstreamClient {
+    idle: RefCell<HashMap<Endpoint, Vec<Idle>>>,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+impl UpstreamClient {
+    /// Sends a request and waits for the head of the answer. A kept connection that turns out to be dead costs the client nothing: the
+    /// request goes out again on a fresh one where that is safe.
+    pub async fn send(self: &Rc<Self>, request: UpstreamRequest<'_>, on_connect: impl Fn()) -> Result<UpstreamResponse, UpstreamError> {
+        let UpstreamRequest { upstream, method, head, payload, framing, body_limit } = request;
+        let endpoint = &upstream.endpoints[0];
+        let mut payload = Some(payload);
+        if let Some(connection) = self.take_idle(endpoint, may_repeat(method)) {
+            let upload = Upload::new(head.clone(), payload.take().unwrap_or(Payload::None), framing, body_limit);
+            match self.exchange(connection, upstream, method, upload).await {
+                Err(Failed { error, retry: None }) => return Err(error),
+                Err(Failed { retry: Some(unsent), .. }) => payload = Some(unsent),
+                Ok(response) => return Ok(response),
+            }
+        }
+        let connection = connect(endpoint, upstream).await?;
+        on_connect();
+        let upload = Upload::new(head, payload.take().unwrap_or(Payload::None), framing, body_limit);
+        self.exchange(connection, upstream, method, upload).await.map_err(|failed| failed.error)
+    }
+
+    /// Gives a connection back after a complete exchange.
+    pub fn give_back(&self, endpoint: &Endpoint, connection: Connection) {
+        let mut idle = self.idle.borrow_mut();
+        if !idle.contains_key(endpoint) {
+            idle.insert(endpoint.clone(), Vec::new());
+        }
+        if let Some(kept) = idle.get_mut(endpoint) {
+            if kept.len() >= MAX_IDLE {
+                kept.remove(0);
+            }
+            kept.push(Idle { connection, since: monotonic_now() });
+        }
+    }
+
+    /// The connection that was used last and is still alive.
+    fn take_idle(&self, endpoint: &Endpoint, may_repeat: bool) -> Option<Connection> {
+        let now = monotonic_now();
+        let mut idle = self.idle.borrow_mut();
+        let kept = idle.get_mut(endpoint)?;
+        while let Some(Idle { connection, since }) = kept.pop() {
+            let age = now.duration_since(since);
+            if age > MAX_IDLE_AGE {
+                kept.clear();
+                return None;
+            }
+            if connection.is_quiet() && (may_repeat || age <= FRESH_ENOUGH) {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    async fn exchange(
+        self: &Rc<Self>,
+        mut connection: Connection,
+        upstream: &Upstream,
+        method: &Method,
+        mut upload: Upload,
+    ) -> Result<UpstreamResponse, Failed> {
+        let endpoint = &upstream.endpoints[0];
+        connection.patience.renew(upstream.timeout);
+        let mut interim = 0;
+        let mut takes_body = true;
+        let head = poll_fn(|cx| poll_head(cx, &mut connection, &mut upload, &mut takes_body, method, &mut interim, upstream.timeout)).await;
+        let error = match head {
+            Ok(head) if is_overlong(&head, &connection.buf) => Failure::Answer(BadAnswer::Trailing),
+            Ok(head) => {
+                let mut body = Download::new(self.clone(), endpoint.clone(), connection, upload, takes_body, &head, upstream.timeout);
+                return match body.finish_if_empty().await {
+                    Err(BrokenBody::Client) => Err(Failed::after_answer(UpstreamError::ClientLeft)),
+                    Ok(()) | Err(BrokenBody::Answer(_) | BrokenBody::Silence) => Ok(UpstreamResponse { head, body }),
+                };
+            }
+            Err(failure) => failure,
+        };
+        let silent_end = interim == 0 && connection.buf.is_empty() && matches!(error, Failure::Answer(BadAnswer::Cut));
+        let repeatable = silent_end && upload.is_untouched() && (may_repeat(method) || upload.wrote_nothing());
+        Err(Failed { error: error.told(endpoint, upstream), retry: repeatable.then(|| upload.into_payload()) })
+    }
+}
+
+/// An exchange that failed; with the request's untouched body where another attempt can do no harm.
+struct Failed {
+    error: UpstreamError,
+    retry: Option<Payload>,
+}
+
+impl Failed {
+    const fn after_answer(error: UpstreamError) -> Self {
+        Self { error, retry: None }
+    }
+}
+
+enum Failure {
+    Answer(BadAnswer),
+    Silence,
+    Client,
+    TooLarge,
+}
+
+impl Failure {
+    fn told(self, endpoint: &Endpoint, upstream: &Upstream) -> UpstreamError {
+        let endpoint = endpoint.clone();
+        match self {
+            Self::Answer(why) => UpstreamError::Broken { endpoint, why },
+            Self::Silence => UpstreamError::Timeout { endpoint, silence: upstream.timeout },
+            Self::Client => UpstreamError::ClientLeft,
+            Self::TooLarge => UpstreamError::BodyTooLarge,
+        }
+    }
+}
+
+/// RFC 9110 section 9.2.2, without the methods that write: a second DELETE may answer 404 to a client whose first one worked.
+fn may_repeat(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Bytes behind an answer whose end is known already: somebody else's answer, or an attempt at one.
+fn is_overlong(head: &ResponseHead, buf: &BytesMut) -> bool {
+    match head.framing {
+        Framing::Empty => !buf.is_empty(),
+        Framing::Sized(length) => buf.len() as u64 > length,
+        Framing::Chunked | Framing::UntilClose => false,
+    }
+}
+
+async fn connect(endpoint: &Endpoint, upstream: &Upstream) -> Result<Connection, UpstreamError> {
+    let unreachable = |reason: String| UpstreamError::Unreachable { endpoint: endpoint.clone(), reason };
+    let connecting = TcpStream::connect((endpoint.host.as_str(), endpoint.port));
+    let io = tokio::time::timeout(upstream.connect_timeout, connecting)
+        .await
+        .map_err(|_| unreachable(format!("no answer within {}", humantime::format_duration(upstream.connect_timeout))))?
+        .map_err(|error| unreachable(error.to_string()))?;
+    io.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
+    Ok(Connection { io, buf: BytesMut::with_capacity(READ_SIZE), patience: Patience::new(upstream.timeout) })
+}
+
+/// Sends the request and reads until the answer's head is complete. A failed upload does not end the wait: an upstream that refuses a body
+/// has most likely said why.
+fn poll_head(
+    cx: &mut Context<'_>,
+    connection: &mut Connection,
+    upload: &mut Upload,
+    takes_body: &mut bool,
+    method: &Method,
+    interim: &mut u8,
+    timeout: Duration,
+) -> Poll<Result<ResponseHead, Failure>> {
+    if *takes_body {
+        match upload.poll(cx, &mut connection.io) {
+            Poll::Ready(Err(UploadError::Client)) => return Poll::Ready(Err(Failure::Client)),
+            Poll::Ready(Err(UploadError::TooLarge)) => return Poll::Ready(Err(Failure::TooLarge)),
+            Poll::Ready(Err(UploadError::Upstream(_))) => *takes_body = false,
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+        if upload.take_progress() {
+            connection.patience.renew(timeout);
+        }
+    }
+    loop {
+        match response_head::take(&mut connection.buf, method, interim) {
+            Ok(Some(head)) => return Poll::Ready(Ok(head)),
+            Ok(None) => {}
+            Err(why) => return Poll::Ready(Err(Failure::Answer(why))),
+        }
+        match connection.poll_read(cx) {
+            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Failure::Answer(BadAnswer::Cut))),
+            Poll::Ready(Ok(_)) => connection.patience.renew(timeout),
+            Poll::Pending => {
+                ready!(connection.patience.poll(cx));
+                return Poll::Ready(Err(Failure::Silence));
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Reads more into the buffer.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        if self.buf.capacity() - self.buf.len() < READ_SIZE / 4 {
+            self.buf.reserve(READ_SIZE);
+        }
+        poll_read_buf(Pin::new(&mut self.io), cx, &mut self.buf)
+    }
+
+    /// Whether nothing has come in since the last exchange: neither an end nor bytes that nobody asked for.
+    fn is_quiet(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        match self.io.poll_read_ready(&mut cx) {
+            Poll::Pending => true,
+            Poll::Ready(Err(_)) => false,
+            Poll::Ready(Ok(())) => matches!(self.io.try_read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock),
+        }
+    }
+
+    /// The silence that is still allowed.
+    pub const fn patience(&mut self) -> &mut Patience {
+        &mut self.patience
+    }
+}
+
+/// tokio-util's function of this name without the crate: reads into the spare room of a buffer, which must have some.
+fn poll_read_buf(io: Pin<&mut TcpStream>, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<std::io::Result<usize>> {
+    let filled = buf.len();
+    let room = buf.capacity();
+    // Zeroing what is read over costs less than a system call and keeps the crate free of unsafe code.
+    buf.resize(room, 0);
+    let mut target = tokio::io::ReadBuf::new(&mut buf[filled..]);
+    let result = io.poll_read(cx, &mut target);
+    let read = target.filled().len();
+    buf.truncate(filled + read);
+    match result {
+        Poll::Ready(Ok(())) => Poll::Ready(Ok(read)),
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// Runs out when an upstream is silent for too long. One timer per connection, moved only when it fires: a busy
+/// connection costs no timer operation per request.
+pub struct Patience {
+    timer: Pin<Box<Sleep>>,
+    deadline: Instant,
+}
+
+impl Patience {
+    fn new(timeout: Duration) -> Self {
+        Self { timer: Box::pin(tokio::time::sleep(timeout)), deadline: monotonic_now() + timeout }
+    }
+
+    /// Something happened.
+    pub fn renew(&mut self, timeout: Duration) {
+        self.deadline = monotonic_now() + timeout;
+    }
+
+    /// Ready when the deadline has passed.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            if monotonic_now() >= self.deadline {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(self.deadline.into());
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The walk of a request: every filter is a call with a name.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::http::{ConnectionType, Method, Version};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::assertion::{HeaderNames, IdentityHeaders};
+use crate::clock::monotonic_now;
+use crate::http::authenticate::{Authenticator, Caller};
+use crate::http::completion::{CLIENT_LEFT, Completion, CountedRoute, Reported, Reports};
+use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::{Cors, Drain, Inbound, TrustedProxies};
+use crate::identity::Apps;
+use crate::proxy::answer::{self, AnswerBody, AnswerRules};
+use crate::proxy::inbound;
+use crate::proxy::outgoing::{HeadRules, OutgoingHead};
+use crate::proxy::upload::BodyFraming;
+use crate::proxy::upstream_client::{UpstreamClient, UpstreamError, UpstreamRequest, UpstreamResponse};
+use crate::route::{Route, RouteTable, canonical};
+
+/// Longest request target, in bytes; nginx's default for a whole request line is 8 KiB.
+const MAX_TARGET: usize = 8 * 1024;
+
+/// What one worker needs to pass requests on.
+pub struct Proxy {
+    /// The routes.
+    pub routes: Arc<RouteTable>,
+    /// The routes' counters, in the same order.
+    pub counted: Vec<Arc<CountedRoute>>,
+    /// The counters of requests without a route.
+    pub unrouted: Arc<CountedRoute>,
+    /// Who is who.
+    pub auth: Authenticator,
+    /// The apps, for their ids.
+    pub apps: Arc<Apps>,
+    /// The identity headers' names.
+    pub names: HeaderNames,
+    /// What the gateway's own endpoints live under; nothing below it goes to an upstream, in whatever spelling.
+    pub prefix: String,
+    /// What the outgoing head leaves out.
+    pub head_rules: HeadRules,
+    /// What the answer leaves out.
+    pub answer_rules: AnswerRules,
+    /// Whose forwarding headers are believed.
+    pub trusted: Arc<TrustedProxies>,
+    /// Cross-origin rules.
+    pub cors: Arc<Cors>,
+    /// Longest request body, in bytes.
+    pub body_limit: u64,
+    /// This worker's connections to upstreams.
+    pub client: Rc<UpstreamClient>,
+    /// Where requests are counted and logged.
+    pub reports: Arc<Reports>,
+    /// Whether connections are to end.
+    pub drain: Drain,
+}
+
+/// Answers any request outside the gateway's own endpoints.
+pub async fn proxy(req: HttpRequest, payload: web::Payload, proxy: web::Data<Proxy>) -> HttpResponse<Reported<AnswerBody>> {
+    let facts = Inbound::of(&req, &proxy.trusted);
+    let mut completion = Completion::new(proxy.reports.clone(), facts, req.method().as_str(), req.path(), proxy.unrouted.clone());
+    let mut response = match proxy.walk(&req, payload, &mut completion).await {
+        Ok(response) => response,
+        Err(error) => {
+            completion.error = Some(error.code);
+            error.response(&completion.inbound.id).map_body(|_, body| AnswerBody::Own(body))
+        }
+    };
+    proxy.finish(&req, &mut response, &mut completion);
+    response.map_body(|_, body| Reported::new(body, completion))
+}
+
+impl Proxy {
+    /// From the client's request to the upstream's answer.
+    async fn walk(&self, req: &HttpRequest, payload: web::Payload, completion: &mut Completion) -> Result<HttpResponse<AnswerBody>, GatewayError> {
+        if let Some(response) = self.cors.preflight(req) {
+            return Ok(response.map_body(|_, body| AnswerBody::Own(body)));
+        }
+        inbound::refuse_odd_requests(req, MAX_TARGET)?;
+        let path = canonical(req.path()).map_err(inbound::ambiguous_path)?;
+        let route = self.route(&path, completion)?;
+        let caller = self.auth.admit(route.auth, req.headers(), req.uri().query()).await?;
+        let framing = inbound::body_framing(req.headers(), self.body_limit)?;
+        let identity = self.identity(&caller, completion);
+        let head = self.head_rules.write(&OutgoingHead {
+            method: req.method().as_str(),
+            path: &path,
+            query: req.uri().query(),
+            headers: req.headers(),
+            inbound: &completion.inbound,
+            identity: &identity,
+            framing,
+        });
+        let answer = self.forward(req.method(), route, head, payload, framing, completion).await?;
+        let mut response = answer::to_client(answer, &self.answer_rules);
+        if let Caller::Anonymous { dead_token: Some(code) } = caller {
+            answer::say_token_is_dead(&mut response, code);
+        }
+        Ok(response)
+    }
+
+    fn route(&self, path: &str, completion: &mut Completion) -> Result<&Route, GatewayError> {
+        if path.strip_prefix(&self.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            return Err(GatewayError::new(ErrorCode::EndpointNotFound, "The gateway has no endpoint of this name."));
+        }
+        let index = self.routes.find(path).map_err(inbound::ambiguous_path)?;
+        let index = index.ok_or_else(|| GatewayError::new(ErrorCode::RouteNotFound, "No route of the gateway matches this path."))?;
+        completion.routed(self.counted[index].clone());
+        Ok(&self.routes.routes()[index])
+    }
+
+    /// The identity lines for the upstream, and the session for the access line.
+    fn identity(&self, caller: &Caller, completion: &mut Completion) -> String {
+        let Caller::Session(live) = caller else { return String::new() };
+        let user = &live.session.user;
+        completion.session = Some(live.id);
+        completion.app = Some(user.app.clone());
+        let appid = self.apps.get(&user.app).map_or("", |app| &*app.appid);
+        IdentityHeaders::new(&self.names, Some((live, appid))).lines()
+    }
+
+    async fn forward(
+        &self,
+        method: &Method,
+        route: &Route,
+        head: web::BytesMut,
+        payload: web::Payload,
+        framing: BodyFraming,
+        completion: &mut Completion,
+    ) -> Result<UpstreamResponse, GatewayError> {
+        let upstream = &*route.upstream;
+        let asked = monotonic_now();
+        let request = UpstreamRequest { upstream, method, head, payload: payload.into_inner(), framing, body_limit: self.body_limit };
+        let metrics = &self.reports.metrics;
+        let result = self.client.send(request, || metrics.upstream_connection(&upstream.name)).await;
+        completion.upstream_took = Some(monotonic_now().duration_since(asked));
+        let (outcome, result) = match result {
+            Ok(response) => ("answered", Ok(response)),
+            Err(error) => {
+                let (outcome, told) = told(&error);
+                if !matches!(error, UpstreamError::ClientLeft | UpstreamError::BodyTooLarge) {
+                    log::warn!(upstream = &*upstream.name, request_id = completion.inbound.id.as_str(); "{error}");
+                }
+                (outcome, Err(told))
+            }
+        };
+        metrics.upstream_request(&upstream.name, outcome);
+        result
+    }
+
+    /// What every answer gets, whoever made it.
+    fn finish(&self, req: &HttpRequest, response: &mut HttpResponse<AnswerBody>, completion: &mut Completion) {
+        completion.status = match completion.error {
+            Some(ErrorCode::BodyBroken) => CLIENT_LEFT,
+            _ => response.status().as_u16(),
+        };
+        answer::add_request_id(response.headers_mut(), &completion.inbound.id);
+        self.cors.decorate(req.headers(), response.headers_mut());
+        if req.version() == Version::HTTP_10 {
+            response.head_mut().no_chunking(true);
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        if self.drain.is_on() {
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
+    }
+}
+
+/// The word for the metric and the error for the client.
+fn told(error: &UpstreamError) -> (&'static str, GatewayError) {
+    match error {
+        UpstreamError::Unreachable { .. } => {
+            ("unreachable", GatewayError::new(ErrorCode::UpstreamUnreachable, "The backend of this route does not accept connections."))
+        }
+        UpstreamError::Timeout { .. } => ("timeout", GatewayError::new(ErrorCode::UpstreamTimeout, "The backend of this route did not answer in time.")),
+        UpstreamError::Broken { .. } => {
+            ("broken", GatewayError::new(ErrorCode::UpstreamError, "The backend of this route gave an answer that cannot be used."))
+        }
+        UpstreamError::ClientLeft => ("client_left", GatewayError::new(ErrorCode::BodyBroken, "The request's body ended before its announced end.").closing()),
+        UpstreamError::BodyTooLarge => ("client_left", inbound::too_large().closing()),
+    }
+}

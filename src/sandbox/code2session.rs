@@ -1,0 +1,27 @@
+//! `GET /sns/jscode2session`.
+
+use actix_web::http::Method;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::platform::{Platform, Session};
+use super::wire::{self, Refusal};
+
+pub(super) async fn mini_program(request: HttpRequest, platform: web::Data<Platform>) -> HttpResponse {
+    wire::answer(&platform, &exchange(&request, &platform))
+}
+
+fn exchange(request: &HttpRequest, platform: &Platform) -> Result<Session, Refusal> {
+    // The platform reads the query of a GET alone: to it, a POST has no appid.
+    if request.method() != Method::GET {
+        return Err(wire::NO_APPID);
+    }
+    let query = wire::query(request);
+    let appid = wire::required(&query, "appid", wire::NO_APPID)?;
+    let secret = wire::required(&query, "secret", wire::NO_SECRET)?;
+    let code = wire::required(&query, "js_code", wire::NO_CODE)?;
+    platform.check_app(appid, secret)?;
+    match query.get("grant_type").map(String::as_str) {
+        Some("authorization_code") => platform.exchange(appid, code),
+        _ => Err(wire::BAD_GRANT_TYPE),
+    }
+}

@@ -1,0 +1,164 @@
+//! The control side: what a phone or a person does at WeChat's end, and what is to go wrong. Whoever gets a request
+//! wrong is told what is wrong with it and shown one that works.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError, web};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::codes::Purpose;
+use super::faults::Fault;
+use super::platform::Platform;
+use super::settings::AcceptedApps;
+use super::{routes, users};
+
+/// The longest delay that can be ordered: ten minutes, beyond any client's patience.
+const DELAY_MAX_MS: u64 = 600_000;
+
+/// A control request that cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+#[error("{wrong}")]
+pub(super) struct BadRequest {
+    wrong: String,
+    example: Value,
+}
+
+impl ResponseError for BadRequest {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::BAD_REQUEST
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::BadRequest().json(json!({ "error": self.wrong, "example": self.example }))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CodeRequest {
+    app: String,
+    user: String,
+    #[serde(default, rename = "for")]
+    purpose: Purpose,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpenDataRequest {
+    app: String,
+    user: String,
+    data: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RotateRequest {
+    app: String,
+    user: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FaultRequest {
+    api: String,
+    times: u32,
+    status: Option<u16>,
+    body: Option<Value>,
+    #[serde(default)]
+    delay_ms: u64,
+    #[serde(default)]
+    reset: bool,
+}
+
+pub(super) async fn code(body: web::Bytes, platform: web::Data<Platform>) -> Result<HttpResponse, BadRequest> {
+    let example = json!({ "app": "wx0123456789abcdef", "user": "alice" });
+    let asked: CodeRequest = parsed(&body, &example)?;
+    check_user(&platform, &asked.app, &asked.user, &example)?;
+    let code = platform.code(&asked.app, &asked.user, asked.purpose);
+    let openid = users::openid(&asked.app, &asked.user);
+    Ok(HttpResponse::Ok().json(json!({ "code": code, "openid": openid, "expires_in": platform.settings().code_ttl.as_secs() })))
+}
+
+pub(super) async fn open_data(body: web::Bytes, platform: web::Data<Platform>) -> Result<HttpResponse, BadRequest> {
+    let example = json!({ "app": "wx0123456789abcdef", "user": "alice", "data": { "nickName": "Alice" } });
+    let asked: OpenDataRequest = parsed(&body, &example)?;
+    check_user(&platform, &asked.app, &asked.user, &example)?;
+    Ok(HttpResponse::Ok().json(platform.open_data(&asked.app, &asked.user, asked.data)))
+}
+
+pub(super) async fn rotate(body: web::Bytes, platform: web::Data<Platform>) -> Result<HttpResponse, BadRequest> {
+    let example = json!({ "app": "wx0123456789abcdef", "user": "alice" });
+    let asked: RotateRequest = parsed(&body, &example)?;
+    check_user(&platform, &asked.app, &asked.user, &example)?;
+    platform.rotate(&asked.app, &asked.user);
+    let session_key = platform.session_key(&asked.app, &asked.user);
+    Ok(HttpResponse::Ok().json(json!({ "openid": users::openid(&asked.app, &asked.user), "session_key": session_key.expose() })))
+}
+
+pub(super) async fn faults(body: web::Bytes, platform: web::Data<Platform>) -> Result<HttpResponse, BadRequest> {
+    let example = json!({ "api": "jscode2session", "times": 2, "body": { "errcode": -1, "errmsg": "system error" } });
+    let asked: FaultRequest = parsed(&body, &example)?;
+    let (api, fault) = fault_of(asked).map_err(|wrong| BadRequest { wrong, example })?;
+    platform.order(api, fault);
+    Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) async fn calls(platform: web::Data<Platform>) -> HttpResponse {
+    HttpResponse::Ok().json(routes::apis().map(|api| (api, platform.calls(api))).collect::<BTreeMap<_, _>>())
+}
+
+fn parsed<T: DeserializeOwned>(body: &[u8], example: &Value) -> Result<T, BadRequest> {
+    serde_json::from_slice(body).map_err(|error| {
+        let wrong = if body.is_empty() { "the body is empty; it must be a JSON object".to_owned() } else { format!("the body: {error}") };
+        BadRequest { wrong, example: example.clone() }
+    })
+}
+
+fn check_user(platform: &Platform, app: &str, user: &str, example: &Value) -> Result<(), BadRequest> {
+    let wrong = if user.is_empty() {
+        "user is empty; any name will do".to_owned()
+    } else if platform.knows(app) {
+        return Ok(());
+    } else if let AcceptedApps::Only(apps) = &platform.settings().apps {
+        let known: Vec<&str> = apps.iter().map(|app| &*app.appid).collect();
+        format!("app {app:?} is unknown here; app is an appid, one of {known:?}")
+    } else {
+        "app is empty; it is an appid, any will do".to_owned()
+    };
+    Err(BadRequest { wrong, example: example.clone() })
+}
+
+fn fault_of(asked: FaultRequest) -> Result<(&'static str, Fault), String> {
+    let Some(api) = routes::apis().find(|api| *api == asked.api) else {
+        return Err(format!("api {:?} is none of {:?}", asked.api, routes::apis().collect::<Vec<_>>()));
+    };
+    if asked.times == 0 {
+        return Err("times must be at least 1".to_owned());
+    }
+    if asked.delay_ms > DELAY_MAX_MS {
+        return Err(format!("delay_ms must be at most {DELAY_MAX_MS}"));
+    }
+    if asked.reset && (asked.status.is_some() || asked.body.is_some()) {
+        return Err("reset cuts the connection, so there can be no status and no body".to_owned());
+    }
+    let status = asked.status.unwrap_or(200);
+    let status = StatusCode::from_u16(status).ok().filter(|_| (200..=599).contains(&status)).ok_or("status must be 200 to 599")?;
+    if asked.status.is_none() && asked.body.is_none() && asked.delay_ms == 0 && !asked.reset {
+        return Err("nothing goes wrong: give at least one of status, body, delay_ms and reset".to_owned());
+    }
+    let answer = (asked.status.is_some() || asked.body.is_some()).then(|| (status, text_of(asked.body)));
+    Ok((api, Fault { times: asked.times, answer, delay: Duration::from_millis(asked.delay_ms), reset: asked.reset }))
+}
+
+/// A text goes out as it is, so that HTML and broken JSON can be ordered; anything else as JSON.
+fn text_of(body: Option<Value>) -> String {
+    match body {
+        None => String::new(),
+        Some(Value::String(text)) => text,
+        Some(value) => value.to_string(),
+    }
+}

@@ -1,0 +1,233 @@
+//! The simulated platform: users, codes, keys, tokens and troubles, shared by all its handlers.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::access_tokens::{AccessTokens, Granted};
+use super::codes::{CodeRefusal, Codes, Purpose};
+use super::faults::{Fault, Faults};
+use super::settings::{AcceptedApps, SandboxSettings};
+use super::users::{self, Users};
+use super::wire::{self, Refusal};
+use crate::clock::{Clock, UnixMillis};
+use crate::crypto::{hash, open_data, random};
+use crate::secret::Secret;
+
+/// The platform. Share it by `Arc`; everything that a handler can do, a test in the same process can do directly.
+pub struct Platform {
+    settings: SandboxSettings,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+/// What `jscode2session` tells, in WeChat's words.
+#[derive(Debug, Serialize)]
+pub(super) struct Session {
+    session_key: String,
+    openid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unionid: Option<String>,
+}
+
+/// What the phone's `wx.getUserProfile` and its kind hand to the page.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SealedOpenData {
+    /// The data with its watermark, under the user's session_key; base64.
+    pub encrypted_data: String,
+    /// base64.
+    pub iv: String,
+    /// The data without the watermark, as JSON.
+    pub raw_data: String,
+    /// `sha1(rawData ‖ session_key)`, hexadecimal.
+    pub signature: String,
+}
+
+#[derive(Default)]
+struct State {
+    users: Users,
+    codes: Codes,
+    tokens: AccessTokens,
+    faults: Faults,
+}
+
+impl fmt::Debug for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Platform").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Platform {
+    /// A platform without users, whose codes and tokens age by this clock.
+    #[must_use]
+    pub fn new(settings: SandboxSettings, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { settings, clock, state: Mutex::default() })
+    }
+
+    /// What `wx.login` does on the phone: a fresh login code, and a new session_key if the old one is old enough.
+    #[must_use]
+    pub fn login_code(&self, app: &str, user: &str) -> String {
+        self.code(app, user, Purpose::Login)
+    }
+
+    /// What the phone number button does: a code for `getuserphonenumber`.
+    #[must_use]
+    pub fn phone_code(&self, app: &str, user: &str) -> String {
+        self.code(app, user, Purpose::Phone)
+    }
+
+    /// A new session_key for the user; what was sealed before no longer opens.
+    pub fn rotate(&self, app: &str, user: &str) {
+        let now = self.now();
+        self.state().users.named(app, user, now).rotate(now);
+    }
+
+    /// The user's present session_key.
+    #[must_use]
+    pub fn session_key(&self, app: &str, user: &str) -> Secret<String> {
+        Secret::new(self.state().users.named(app, user, self.now()).session_key.clone())
+    }
+
+    /// Seals data as the phone would. A `watermark` in the data stays as it is; else it gets the right one.
+    #[must_use]
+    pub fn open_data(&self, app: &str, user: &str, data: Map<String, Value>) -> SealedOpenData {
+        let (key, now) = (self.session_key(app, user), self.now());
+        let mut raw = data.clone();
+        raw.remove("watermark");
+        let raw_data = Value::Object(raw).to_string();
+        let mut sealed = data;
+        sealed.entry("watermark").or_insert_with(|| json!({ "timestamp": now.0 / 1000, "appid": app }));
+        let sealed = open_data::encrypt(key.expose(), random::bytes(), Value::Object(sealed).to_string().as_bytes());
+        let (encrypted_data, iv) = sealed.expect("the simulator's own keys have 16 bytes");
+        let signature = open_data::signature(&raw_data, key.expose());
+        SealedOpenData { encrypted_data, iv, raw_data, signature }
+    }
+
+    /// How often an API (its last path segment) was called.
+    #[must_use]
+    pub fn calls(&self, api: &str) -> u64 {
+        self.state().faults.calls(api)
+    }
+
+    /// The time of day on this platform.
+    pub(super) fn now(&self) -> UnixMillis {
+        self.clock.unix_now()
+    }
+
+    pub(super) const fn settings(&self) -> &SandboxSettings {
+        &self.settings
+    }
+
+    pub(super) fn code(&self, app: &str, user: &str, purpose: Purpose) -> String {
+        let (now, mut state) = (self.now(), self.state());
+        let made = state.users.named(app, user, now);
+        if purpose == Purpose::Login {
+            made.logged_in(now, self.settings.rotate_after);
+        }
+        state.codes.issue(app, user, purpose, now)
+    }
+
+    /// Whether the app may be named in control requests.
+    pub(super) fn knows(&self, app: &str) -> bool {
+        match &self.settings.apps {
+            AcceptedApps::Any => !app.is_empty(),
+            AcceptedApps::Only(apps) => apps.iter().any(|known| known.appid == app),
+        }
+    }
+
+    /// Checks an app's credentials.
+    pub(super) fn check_app(&self, app: &str, secret: &str) -> Result<(), Refusal> {
+        if !self.knows(app) {
+            return Err(wire::BAD_APPID);
+        }
+        let AcceptedApps::Only(apps) = &self.settings.apps else { return Ok(()) };
+        let good = apps.iter().any(|known| known.appid == app && hash::constant_time_eq(known.secret.expose().as_bytes(), secret.as_bytes()));
+        if good { Ok(()) } else { Err(wire::BAD_SECRET) }
+    }
+
+    /// Exchanges a login code.
+    pub(super) fn exchange(&self, app: &str, code: &str) -> Result<Session, Refusal> {
+        let (now, mut state) = (self.now(), self.state());
+        let (user, adopted) = self.owner(&state, app, code, Purpose::Login, now)?;
+        if user.starts_with(users::BLOCKED) {
+            return Err(wire::USER_BLOCKED);
+        }
+        let known = state.users.named(app, &user, now);
+        if !known.may_exchange(now, self.settings.logins_per_minute) {
+            return Err(wire::TOO_OFTEN);
+        }
+        if adopted {
+            known.logged_in(now, self.settings.rotate_after);
+        }
+        let session_key = known.session_key.clone();
+        state.spend(app, code, Purpose::Login, adopted, now);
+        Ok(Session { session_key, openid: users::openid(app, &user), unionid: users::unionid(&user) })
+    }
+
+    /// The phone number behind a phone code; with an openid, only if the code is that user's.
+    pub(super) fn phone(&self, app: &str, code: &str, openid: Option<&str>) -> Result<String, Refusal> {
+        let (now, mut state) = (self.now(), self.state());
+        let (mut user, adopted) = self.owner(&state, app, code, Purpose::Phone, now)?;
+        if let Some(openid) = openid {
+            match state.users.with_openid(app, openid) {
+                Some(named) if adopted => user.clone_from(&named.name),
+                _ if users::openid(app, &user) == openid => {}
+                _ => return Err(wire::BAD_CODE),
+            }
+        }
+        state.spend(app, code, Purpose::Phone, adopted, now);
+        Ok(users::phone_number(&user))
+    }
+
+    /// Whose code it is, and whether it was not issued here.
+    fn owner(&self, state: &State, app: &str, code: &str, purpose: Purpose, now: UnixMillis) -> Result<(String, bool), Refusal> {
+        match state.codes.owner(app, code, purpose, now, self.settings.code_ttl) {
+            Ok(user) => Ok((user, false)),
+            Err(CodeRefusal::Unknown) if self.settings.accept_unknown_codes => Ok((code.to_owned(), true)),
+            Err(CodeRefusal::Unknown | CodeRefusal::Invalid) => Err(wire::BAD_CODE),
+            Err(CodeRefusal::Used) => Err(wire::CODE_USED),
+        }
+    }
+
+    /// The session_key of an openid, after the caller has proved that it knows it.
+    pub(super) fn check_signature(&self, app: &str, openid: &str, signature: &str) -> Result<String, Refusal> {
+        let mut state = self.state();
+        let user = state.users.with_openid(app, openid).ok_or(wire::BAD_OPENID)?;
+        let expected = hash::to_hex(&hash::hmac_sha256(user.session_key.as_bytes(), b""));
+        if hash::constant_time_eq(expected.as_bytes(), signature.as_bytes()) { Ok(user.name.clone()) } else { Err(wire::BAD_SIGNATURE) }
+    }
+
+    pub(super) fn plain_token(&self, app: &str) -> Granted {
+        self.state().tokens.plain(app, self.now())
+    }
+
+    pub(super) fn stable_token(&self, app: &str, force: bool) -> Result<Granted, Refusal> {
+        self.state().tokens.stable(app, force, self.now()).ok_or(wire::TOO_OFTEN)
+    }
+
+    /// The app that an access_token belongs to.
+    pub(super) fn app_of_token(&self, token: &str) -> Result<String, Refusal> {
+        self.state().tokens.app_of(token, self.now()).ok_or(wire::BAD_TOKEN)
+    }
+
+    pub(super) fn order(&self, api: &'static str, fault: Fault) {
+        self.state().faults.order(api, fault);
+    }
+
+    pub(super) fn called(&self, api: &'static str) -> Option<Fault> {
+        self.state().faults.called(api)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn spend(&mut self, app: &str, code: &str, purpose: Purpose, adopted: bool, now: UnixMillis) {
+        if adopted { self.codes.adopt(app, code, purpose, now) } else { self.codes.spend(code) }
+    }
+}

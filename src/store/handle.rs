@@ -1,0 +1,99 @@
+//! Opens the store that the configuration names.
+
+use std::sync::Arc;
+
+use crate::clock::SystemClock;
+use crate::crypto::keyring::{Keyring, NamingKey};
+use crate::metrics::Metrics;
+use crate::session::SessionStore;
+use crate::store::keys::Keys;
+use crate::store::memory::MemorySessionStore;
+use crate::store::meter::Meter;
+use crate::store::probe::StoreProbe;
+use crate::store::redis::{RedisSessionStore, Scripts, Server};
+use crate::store::sealed::Sealer;
+use crate::store::settings::{BadStoreSettings, StoreSettings, StoreUrl};
+
+/// The store, as the process has it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct StoreHandle(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Memory(Arc<MemorySessionStore>),
+    Redis(Arc<RedisParts>),
+}
+
+/// What the stores of all workers have in common.
+#[derive(Debug)]
+struct RedisParts {
+    server: Server,
+    scripts: Arc<Scripts>,
+    keys: Keys,
+    sealer: Sealer,
+    naming: Arc<NamingKey>,
+    meter: Meter,
+    probe: StoreProbe,
+}
+
+/// Opens the store. Nobody is asked yet: a Redis that is down when the gateway starts is found when it comes.
+///
+/// For `rediss://` the process needs its rustls provider installed before the first call.
+pub fn open(settings: &StoreSettings, keys: Arc<Keyring>, naming: Arc<NamingKey>, metrics: Arc<Metrics>) -> Result<StoreHandle, BadStoreSettings> {
+    let prefix = settings.key_prefix.clone();
+    let kind = match &settings.url {
+        StoreUrl::Memory => Kind::Memory(Arc::new(MemorySessionStore::new(Arc::new(SystemClock), prefix, keys, naming, metrics))),
+        StoreUrl::Redis(address) => {
+            let server = Server::new(address, settings)?;
+            let probe = StoreProbe::redis(&server)?;
+            let (scripts, sealer) = (Arc::new(Scripts::new()), Sealer::new(keys, naming.clone()));
+            Kind::Redis(Arc::new(RedisParts { server, scripts, keys: Keys::new(prefix, naming.clone()), sealer, naming, meter: Meter::new(metrics), probe }))
+        }
+    };
+    Ok(StoreHandle(kind))
+}
+
+impl StoreHandle {
+    /// The store of one worker. Memory is shared; to Redis each worker has a connection of its own, made on first use
+    /// in the runtime that uses it.
+    #[must_use]
+    pub fn for_worker(&self) -> Arc<dyn SessionStore> {
+        match &self.0 {
+            Kind::Memory(store) => store.clone(),
+            Kind::Redis(parts) => Arc::new(parts.worker()),
+        }
+    }
+
+    /// Asks whether the store is well.
+    #[must_use]
+    pub fn probe(&self) -> StoreProbe {
+        match &self.0 {
+            Kind::Memory(_) => StoreProbe::memory(),
+            Kind::Redis(parts) => parts.probe.clone(),
+        }
+    }
+
+    /// The store in this process, when that is where it is: the demo shows what it holds.
+    #[must_use]
+    pub fn memory(&self) -> Option<&MemorySessionStore> {
+        match &self.0 {
+            Kind::Memory(store) => Some(store),
+            Kind::Redis(_) => None,
+        }
+    }
+
+    /// One worker's store in Redis, when that is where it is, by its own type.
+    #[must_use]
+    pub fn redis(&self) -> Option<RedisSessionStore> {
+        match &self.0 {
+            Kind::Memory(_) => None,
+            Kind::Redis(parts) => Some(parts.worker()),
+        }
+    }
+}
+
+impl RedisParts {
+    fn worker(&self) -> RedisSessionStore {
+        RedisSessionStore::new(self.server.clone(), self.scripts.clone(), self.keys.clone(), self.sealer.clone(), self.naming.clone(), self.meter.clone())
+    }
+}

@@ -1,0 +1,70 @@
+//! The names of the keys. The braces are Redis Cluster's hash tag: all that belongs to one user lies in one slot.
+//! The kind stands before the tag, so that ACLs and tracking can name a kind by its beginning.
+
+use std::sync::Arc;
+
+use crate::crypto::encoding::base64url;
+use crate::crypto::keyring::NamingKey;
+use crate::session::store::LoginKey;
+use crate::session::token::Tag;
+use crate::session::{SessionId, UserKey};
+use crate::store::settings::KeyPrefix;
+
+/// Makes the names.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    prefix: KeyPrefix,
+    naming: Arc<NamingKey>,
+}
+
+impl Keys {
+    pub(super) const fn new(prefix: KeyPrefix, naming: Arc<NamingKey>) -> Self {
+        Self { prefix, naming }
+    }
+
+    /// The session's record.
+    pub(super) fn session(&self, id: &SessionId) -> String {
+        self.session_of(id.tag, &id.hash)
+    }
+
+    /// The record of the user's session that the index calls `hash`.
+    pub(super) fn session_of(&self, tag: Tag, hash: &[u8; 16]) -> String {
+        self.in_slot('s', tag, hash)
+    }
+
+    /// The user's index of sessions. The tag is the session's, so that both keys are in one slot whatever made the tag.
+    pub(super) fn user(&self, tag: Tag, user: &UserKey) -> String {
+        self.in_slot('u', tag, &self.naming.name("user", &user.parts()))
+    }
+
+    /// The login code's reservation.
+    pub(super) fn login(&self, login: &LoginKey) -> String {
+        format!("{}:c:{}", self.prefix.as_str(), base64url(login))
+    }
+
+    fn in_slot(&self, kind: char, tag: Tag, name: &[u8; 16]) -> String {
+        format!("{}:{kind}:{{{}}}:{}", self.prefix.as_str(), base64url(&tag), base64url(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+    use crate::session::ProviderKind;
+
+    #[test]
+    fn keys_have_the_documented_form() {
+        let mut key = [7; 32];
+        key[0] = 1;
+        let keys = Keys::new(KeyPrefix::default(), Arc::new(NamingKey::new(Secret::new(key))));
+        let id = SessionId { tag: [0xff, 0xfe], hash: [0; 16] };
+        assert_eq!(keys.session(&id), "hufu:s:{__4}:AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(keys.login(&[0; 16]), "hufu:c:AAAAAAAAAAAAAAAAAAAAAA");
+        let user = |subject: &str| UserKey { provider: ProviderKind::WechatMiniProgram, app: "shop".into(), subject: subject.into() };
+        let name = keys.user([0xff, 0xfe], &user("o1"));
+        assert!(name.starts_with("hufu:u:{__4}:") && name.len() == 13 + 22, "{name}");
+        assert_ne!(name, keys.user([0xff, 0xfe], &user("o2")));
+        assert_eq!(name, keys.user([0xff, 0xfe], &user("o1")));
+    }
+}

@@ -1,0 +1,214 @@
+//! The bytes of a session record, before they are sealed. Version 1:
+//!
+//! ```text
+//! provider  1 byte, ProviderKind::code
+//! has       1 byte, bits: 1 unionid, 2 IPv4 address, 4 IPv6 address
+//! created   varint, milliseconds since the epoch
+//! lives     varint, milliseconds from there to the absolute deadline
+//! app, subject, unionid if any     varint length and UTF-8
+//! address   4 or 16 bytes if any
+//! device    varint length and UTF-8
+//! claims    to the end: name and value, each varint length and UTF-8
+//! ```
+//!
+//! A varint is LEB128. The version stands outside the seal (`sealed`). A number once given keeps its meaning.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{UnixMillis, millis};
+use crate::session::{ProviderKind, Session, UserKey};
+
+const UNIONID: u8 = 1;
+const IPV4: u8 = 2;
+const IPV6: u8 = 4;
+
+/// Not a record of this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotARecord;
+
+/// The record of a session. A deadline before the creation is stored as one at the creation.
+pub(super) fn encode(session: &Session) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128);
+    out.push(session.user.provider.code());
+    out.push(presence(session));
+    put_varint(&mut out, session.created.0);
+    put_varint(&mut out, millis(session.absolute_deadline.since(session.created)));
+    put_text(&mut out, &session.user.app);
+    put_text(&mut out, &session.user.subject);
+    if let Some(unionid) = &session.unionid {
+        put_text(&mut out, unionid);
+    }
+    match session.client_address {
+        Some(IpAddr::V4(address)) => out.extend_from_slice(&address.octets()),
+        Some(IpAddr::V6(address)) => out.extend_from_slice(&address.octets()),
+        None => {}
+    }
+    put_text(&mut out, &session.device);
+    for (name, value) in &session.claims {
+        put_text(&mut out, name);
+        put_text(&mut out, value);
+    }
+    out
+}
+
+/// The session of a record.
+pub(super) fn decode(record: &[u8]) -> Result<Session, NotARecord> {
+    let mut rest = Reader(record);
+    let provider = ProviderKind::from_code(rest.byte()?).ok_or(NotARecord)?;
+    let has = rest.byte()?;
+    let created = UnixMillis(rest.varint()?);
+    let absolute_deadline = created.plus(Duration::from_millis(rest.varint()?));
+    let user = UserKey { provider, app: rest.text()?.into(), subject: rest.text()?.into() };
+    let unionid = if has & UNIONID == 0 { None } else { Some(Arc::from(rest.text()?)) };
+    let client_address = rest.address(has & !UNIONID)?;
+    let device = rest.text()?.to_owned();
+    let claims = rest.claims()?;
+    Ok(Session { user, unionid, created, absolute_deadline, client_address, device, claims })
+}
+
+fn presence(session: &Session) -> u8 {
+    let address = match session.client_address {
+        Some(IpAddr::V4(_)) => IPV4,
+        Some(IpAddr::V6(_)) => IPV6,
+        None => 0,
+    };
+    address | if session.unionid.is_some() { UNIONID } else { 0 }
+}
+
+fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_varint(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// What has not been read yet.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8], NotARecord> {
+        let (taken, rest) = self.0.split_at_checked(len).ok_or(NotARecord)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, NotARecord> {
+        Ok(self.take(1)?[0])
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], NotARecord> {
+        self.take(N)?.try_into().map_err(|_| NotARecord)
+    }
+
+    /// One number has one spelling here too: no bits beyond the 64th, no empty last byte.
+    fn varint(&mut self) -> Result<u64, NotARecord> {
+        let mut number = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits || (byte == 0 && shift > 0) {
+                return Err(NotARecord);
+            }
+            number |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(NotARecord)
+    }
+
+    fn text(&mut self) -> Result<&'a str, NotARecord> {
+        let len = usize::try_from(self.varint()?).map_err(|_| NotARecord)?;
+        std::str::from_utf8(self.take(len)?).map_err(|_| NotARecord)
+    }
+
+    fn address(&mut self, has: u8) -> Result<Option<IpAddr>, NotARecord> {
+        match has {
+            0 => Ok(None),
+            IPV4 => Ok(Some(self.array::<4>()?.into())),
+            IPV6 => Ok(Some(self.array::<16>()?.into())),
+            _ => Err(NotARecord),
+        }
+    }
+
+    fn claims(&mut self) -> Result<Vec<(String, String)>, NotARecord> {
+        let mut claims = Vec::new();
+        while !self.0.is_empty() {
+            claims.push((self.text()?.to_owned(), self.text()?.to_owned()));
+        }
+        Ok(claims)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sessions() -> impl Strategy<Value = Session> {
+        let address = prop::option::of(any::<IpAddr>());
+        let claims = prop::collection::vec((".{0,9}", ".{0,200}"), 0..4);
+        (".{0,20}", ".{0,40}", prop::option::of(".{0,40}"), any::<u32>(), 0..u64::from(u32::MAX), address, ".{0,24}", claims).prop_map(
+            |(app, subject, unionid, created, lives, client_address, device, claims)| Session {
+                user: UserKey { provider: ProviderKind::WechatMiniProgram, app: app.into(), subject: subject.into() },
+                unionid: unionid.map(Arc::from),
+                created: UnixMillis(u64::from(created) << 10),
+                absolute_deadline: UnixMillis((u64::from(created) << 10) + lives),
+                client_address,
+                device,
+                claims,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(session in sessions()) {
+            prop_assert_eq!(decode(&encode(&session)), Ok(session));
+        }
+
+        #[test]
+        fn a_cut_record_is_no_record_or_has_fewer_claims(session in sessions(), cut in any::<prop::sample::Index>()) {
+            let record = encode(&session);
+            let cut = cut.index(record.len());
+            match decode(&record[..cut]) {
+                Err(NotARecord) => {}
+                Ok(read) => prop_assert!(read.claims.len() < session.claims.len()),
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_do_no_harm_and_have_one_spelling(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
+            if let Ok(session) = decode(&bytes)
+                && session.absolute_deadline < UnixMillis(u64::MAX)
+            {
+                prop_assert_eq!(encode(&session), bytes);
+            }
+        }
+
+        #[test]
+        fn varints_round_trip(number in any::<u64>()) {
+            let mut out = Vec::new();
+            put_varint(&mut out, number);
+            prop_assert_eq!(Reader(&out).varint(), Ok(number));
+        }
+    }
+
+    #[test]
+    fn numbers_have_one_spelling() {
+        let overlong: [&[u8]; 4] = [&[0x80, 0], &[0xff; 10], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], &[0x80]];
+        for bytes in overlong {
+            assert_eq!(Reader(bytes).varint(), Err(NotARecord), "{bytes:?}");
+        }
+        assert_eq!(Reader(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]).varint(), Ok(u64::MAX));
+    }
+}

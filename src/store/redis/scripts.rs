@@ -1,0 +1,27 @@
+//! The Lua scripts, with their hashes; Redis keeps them and is sent the text only when it has forgotten it.
+
+use redis::Script;
+
+/// All scripts. Each has one cluster slot and gets every key that it touches.
+#[derive(Debug)]
+pub(in crate::store) struct Scripts {
+    pub(super) create: Script,
+    pub(super) renew: Script,
+    pub(super) remove: Script,
+    pub(super) reserve: Script,
+    pub(super) settle: Script,
+    pub(super) withdraw: Script,
+}
+
+impl Scripts {
+    pub(in crate::store) fn new() -> Self {
+        Self {
+            create: Script::new(concat!(include_str!("scripts/index.lua"), include_str!("scripts/create.lua"))),
+            renew: Script::new(concat!(include_str!("scripts/index.lua"), include_str!("scripts/renew.lua"))),
+            remove: Script::new(concat!(include_str!("scripts/index.lua"), include_str!("scripts/remove.lua"))),
+            reserve: Script::new(include_str!("scripts/reserve.lua")),
+            settle: Script::new(include_str!("scripts/settle.lua")),
+            withdraw: Script::new(include_str!("scripts/withdraw.lua")),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+-- Makes a session: its record, its place in the user's index, the session_key it brought; and keeps to the cap.
+--
+-- KEYS: the user's hash, the record, then the records of those sessions that may be evicted
+-- ARGV: the session's name, the sealed record, created, absolute deadline, idle timeout, cap (0: none), the session_key
+--       generation (empty: none), then the names of the sessions whose records are in KEYS, in the same order
+-- Answers { 1, milliseconds to live, names of evicted sessions }: made;
+--         { 0, 0, names of the user's sessions }: nothing written, the cap demands an eviction: come again with these;
+--         { -1, 0, {} }: nothing written, the session would be over before it began.
+--
+-- Redis Cluster lets a script touch only keys that it was given, so the first call cannot evict: it answers who is
+-- there. A caller whom others overtake is told again.
+local user, record = KEYS[1], KEYS[2]
+local id, sealed, created = ARGV[1], ARGV[2], ARGV[3]
+local deadline, idle, cap, fresh_key = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+
+local now = store_time()
+local expiry = math.min(now + idle, deadline)
+if expiry <= now then
+  return { -1, 0, {} }
+end
+
+local known = {}
+for i = 8, #ARGV do
+  known[ARGV[i]] = KEYS[i - 5]
+end
+
+-- Sessions that count against the cap. The name itself is there when an answer was lost on the way and the call is
+-- repeated; a record that somebody deleted by hand must not push out a session that lives.
+local others, gone = {}, {}
+for _, session in ipairs((read_index(user, now))) do
+  local key = known[session.id]
+  if key and redis.call('EXISTS', key) == 0 then
+    gone[#gone + 1] = session.id
+  elseif session.id ~= id then
+    others[#others + 1] = session
+  end
+end
+
+local evicted = {}
+if cap > 0 and #others >= cap then
+  table.sort(others, function(a, b)
+    if a.created ~= b.created then return a.created < b.created end
+    return a.place < b.place
+  end)
+  for i = 1, #others + 1 - cap do
+    evicted[i] = others[i].id
+    if not known[evicted[i]] then
+      local members = {}
+      for j, session in ipairs(others) do members[j] = session.id end
+      return { 0, 0, members }
+    end
+  end
+end
+
+-- The record first: a full Redis refuses the first write of a script if it needs memory, and then nothing has been
+-- evicted for a session that does not come to be.
+redis.call('SET', record, sealed, 'PXAT', digits(expiry))
+redis.call('HSET', user, id, digits(expiry) .. ':' .. created)
+for _, other in ipairs(evicted) do
+  redis.call('DEL', known[other])
+  redis.call('HDEL', user, other)
+end
+for _, other in ipairs(gone) do
+  redis.call('HDEL', user, other)
+end
+
+-- A generation begins with its version (1 byte), the time of its reservation (6, big-endian) and a fingerprint (8).
+-- Times are compared as numbers: Lua compares strings as the server's locale does.
+local function reserved_at(generation)
+  local time = 0
+  for i = 2, 7 do time = time * 256 + string.byte(generation, i) end
+  return time
+end
+
+-- Newest reservation first, the same key once, two in all: five parallel logins that bring one key do not push out the
+-- key before it.
+local function keep_generation(fresh)
+  local kept = { fresh }
+  for _, old in ipairs(redis.call('HMGET', user, 'k0', 'k1')) do
+    if old and #old >= 15 then
+      if string.sub(old, 8, 15) ~= string.sub(fresh, 8, 15) then
+        kept[#kept + 1] = old
+      elseif reserved_at(old) >= reserved_at(fresh) then
+        return
+      end
+    end
+  end
+  -- Two kept ones are in order already; the fresh one sinks to its place.
+  local i = 1
+  while kept[i + 1] and reserved_at(kept[i + 1]) > reserved_at(kept[i]) do
+    kept[i], kept[i + 1] = kept[i + 1], kept[i]
+    i = i + 1
+  end
+  redis.call('HSET', user, 'k0', kept[1])
+  if kept[2] then redis.call('HSET', user, 'k1', kept[2]) end
+end
+
+if fresh_key ~= '' then
+  keep_generation(fresh_key)
+end
+sweep_index(user, now)
+return { 1, expiry - now, evicted }

@@ -1,0 +1,24 @@
+-- Moves a session's expiry to now + idle timeout, at most to the absolute deadline.
+--
+-- KEYS: the user's hash, the record
+-- ARGV: the session's name, absolute deadline, idle timeout
+-- Answers 1: moved; 0: there is no such session, and it has not come back by this.
+local user, record, id = KEYS[1], KEYS[2], ARGV[1]
+
+local now = store_time()
+local expiry = math.min(now + tonumber(ARGV[3]), tonumber(ARGV[2]))
+local alive = expiry > now and redis.call('EXISTS', record) == 1
+if alive then
+  -- Before the HSET: a full Redis refuses a script whose first write needs memory, and a session that is in use must not
+  -- end because of that.
+  redis.call('PEXPIREAT', record, digits(expiry))
+  -- A session that is missing in the index (lost with a failover) is entered again: without it "sign out everywhere"
+  -- would not find it.
+  local created = string.match(redis.call('HGET', user, id) or '', ':(%d+)$') or digits(now)
+  redis.call('HSET', user, id, digits(expiry) .. ':' .. created)
+else
+  redis.call('DEL', record)
+  redis.call('HDEL', user, id)
+end
+sweep_index(user, now)
+return alive and 1 or 0

@@ -1,0 +1,201 @@
+//! The session store of one worker.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::{Pipeline, cmd};
+
+use super::connection::{Connector, Request};
+use super::scripts::Scripts;
+use super::server::Server;
+use crate::clock::{UnixMillis, millis};
+use crate::crypto::keyring::NamingKey;
+use crate::session::store::{CreatedSession, LoginKey, Settlement};
+use crate::session::token::tag_of;
+use crate::session::{LoadedSession, Lookup, NewSession, Reservation, SessionId, SessionKey, SessionStore, StoreError, UserKey, Written};
+use crate::store::generation;
+use crate::store::keys::Keys;
+use crate::store::meter::Meter;
+use crate::store::sealed::Sealer;
+
+/// How often a login that has to evict may find that others changed the user's sessions meanwhile. One of them gets
+/// through each time.
+const EVICTION_ROUNDS: u32 = 256;
+
+/// Sessions in Redis, over one connection that belongs to the worker that first uses it.
+pub struct RedisSessionStore {
+    pub(super) connector: Connector,
+    pub(super) scripts: Arc<Scripts>,
+    pub(super) keys: Keys,
+    sealer: Sealer,
+    naming: Arc<NamingKey>,
+    meter: Meter,
+}
+
+impl fmt::Debug for RedisSessionStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisSessionStore").field("connector", &self.connector).finish_non_exhaustive()
+    }
+}
+
+impl RedisSessionStore {
+    pub(in crate::store) fn new(server: Server, scripts: Arc<Scripts>, keys: Keys, sealer: Sealer, naming: Arc<NamingKey>, meter: Meter) -> Self {
+        Self { connector: Connector::new(server), scripts, keys, sealer, naming, meter }
+    }
+
+    /// The user's session_key generations, newest first; those that do not open are left out, with a warning.
+    pub async fn session_keys(&self, user: &UserKey) -> Result<Vec<SessionKey>, StoreError> {
+        self.meter.watch("session_keys", self.kept_session_keys(user)).await
+    }
+
+    async fn kept_session_keys(&self, user: &UserKey) -> Result<Vec<SessionKey>, StoreError> {
+        let key = self.keys.user(tag_of(&self.naming, user), user);
+        let mut command = cmd("HMGET");
+        command.arg(&key).arg(&generation::FIELDS);
+        let stored: Vec<Option<Vec<u8>>> = self.connector.call(&Request::Command(&command)).await?;
+        Ok(self.sealer.open_generations(&key, &stored.into_iter().flatten().collect::<Vec<_>>()))
+    }
+
+    async fn read_time(&self) -> Result<UnixMillis, StoreError> {
+        self.connector.call(&Request::Command(&cmd("TIME"))).await.map(store_time)
+    }
+
+    async fn read_session(&self, id: &SessionId) -> Result<Lookup, StoreError> {
+        let key = self.keys.session(id);
+        let mut commands = Pipeline::with_capacity(3);
+        commands.cmd("GET").arg(&key).cmd("PTTL").arg(&key).cmd("TIME");
+        let (stored, lives, time): (Option<Vec<u8>>, i64, (u64, u64)) = self.connector.call(&Request::Commands(&commands)).await?;
+        let now = store_time(time);
+        // The key may expire between GET and PTTL (-2). One without an expiry (-1) is none of ours: somebody restored it.
+        let (Some(stored), Ok(lives)) = (stored, u64::try_from(lives)) else {
+            return Ok(if lives == -1 { Lookup::Unreadable("it has no expiry: the gateway writes none such") } else { Lookup::Gone });
+        };
+        Ok(match self.sealer.open_session(&key, &stored) {
+            Ok(session) => alive(session, Duration::from_millis(lives), now),
+            Err(why) => Lookup::Unreadable(why.0),
+        })
+    }
+
+    async fn renew_session(&self, id: &SessionId, user: &UserKey, idle: Duration, absolute_deadline: UnixMillis) -> Result<Written, StoreError> {
+        let mut script = self.scripts.renew.key(self.keys.user(id.tag, user));
+        script.key(self.keys.session(id)).arg(&id.hash).arg(absolute_deadline.0).arg(millis(idle));
+        self.connector.call(&Request::Script(&script)).await.map(done_or_gone)
+    }
+
+    async fn remove_session(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError> {
+        let mut script = self.scripts.remove.key(self.keys.user(id.tag, user));
+        script.key(self.keys.session(id)).arg(&id.hash);
+        self.connector.call(&Request::Script(&script)).await.map(done_or_gone)
+    }
+
+    /// Writes session and answer at the same time: they may lie in different slots, so no script has them both. Should
+    /// the session have to evict others, its answer may be there a round trip earlier: who asks just then is told that
+    /// the code was used.
+    async fn create_with_answer(&self, new: &NewSession<'_>) -> Result<CreatedSession, StoreError> {
+        let Some(settlement) = &new.settlement else { return self.create_session(new).await };
+        match tokio::join!(self.create_session(new), self.write_answer(settlement)) {
+            // Stale is fine: the session stands, and whoever took the reservation over answers for themselves.
+            (Ok(created), Ok(_)) => Ok(created),
+            (Ok(_), Err(error)) => {
+                self.take_back(new).await;
+                Err(error)
+            }
+            (Err(error), Ok(Written::Done)) => {
+                self.withdraw_answer(settlement).await;
+                Err(error)
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    async fn write_answer(&self, settlement: &Settlement) -> Result<Written, StoreError> {
+        self.settle_code(&settlement.login, &settlement.ticket, Some((&settlement.answer, settlement.keep))).await
+    }
+
+    /// Nobody was given the session's token; without this it would only count against the cap until it expires.
+    async fn take_back(&self, new: &NewSession<'_>) {
+        if let Err(error) = self.remove_session(&new.id, &new.session.user).await {
+            log::warn!(session = new.id.to_string().as_str(); "a session whose login failed could not be removed: {error}");
+        }
+    }
+
+    async fn create_session(&self, new: &NewSession<'_>) -> Result<CreatedSession, StoreError> {
+        let key = self.keys.session(&new.id);
+        let sealed = self.sealer.seal_session(&key, new.session);
+        let user_key = self.keys.user(new.id.tag, &new.session.user);
+        let session_key = new.session_key.map(|session_key| self.sealer.seal_generation(&user_key, &new.session.user, session_key));
+        let mut members: Vec<[u8; 16]> = Vec::new();
+        for _ in 0..EVICTION_ROUNDS {
+            let mut script = self.scripts.create.key(&user_key);
+            script.key(&key).arg(&new.id.hash).arg(&sealed).arg(new.session.created.0);
+            script.arg(new.session.absolute_deadline.0).arg(millis(new.idle)).arg(new.max_per_user).arg(session_key.as_deref().unwrap_or_default());
+            for member in &members {
+                script.key(self.keys.session_of(new.id.tag, member)).arg(member);
+            }
+            let (state, lives, names): (i8, u64, Vec<Vec<u8>>) = self.connector.call(&Request::Script(&script)).await?;
+            let names = names.into_iter().filter_map(|name| name.try_into().ok());
+            match state {
+                0 => members = names.collect(),
+                1 => {
+                    let evicted = names.map(|hash| SessionId { tag: new.id.tag, hash }).collect();
+                    return Ok(CreatedSession { expires_in: Duration::from_millis(lives), evicted });
+                }
+                _ => return Err(StoreError::new("the session would be over before it began: the store's clock has jumped")),
+            }
+        }
+        Err(StoreError::new("too many logins of one user at the same time"))
+    }
+}
+
+#[async_trait]
+impl SessionStore for RedisSessionStore {
+    async fn now(&self) -> Result<UnixMillis, StoreError> {
+        self.meter.watch("now", self.read_time()).await
+    }
+
+    async fn reserve(&self, login: &LoginKey, lease: Duration) -> Result<Reservation, StoreError> {
+        self.meter.watch("reserve", self.reserve_code(login, lease)).await
+    }
+
+    async fn settle(&self, login: &LoginKey, ticket: &[u8; 16], answer: Option<(&[u8], Duration)>) -> Result<Written, StoreError> {
+        self.meter.watch("settle", self.settle_code(login, ticket, answer)).await
+    }
+
+    async fn create(&self, new: NewSession<'_>) -> Result<CreatedSession, StoreError> {
+        // Several calls in a row (evictions, undoing) share the time of one.
+        let bounded = async {
+            let outcome = tokio::time::timeout(self.connector.patience(), self.create_with_answer(&new)).await;
+            outcome.unwrap_or_else(|_| Err(StoreError::new("the session could not be made in time")))
+        };
+        self.meter.watch("create", bounded).await
+    }
+
+    async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError> {
+        self.meter.watch("load", self.read_session(id)).await
+    }
+
+    async fn renew(&self, id: &SessionId, user: &UserKey, idle: Duration, absolute_deadline: UnixMillis) -> Result<Written, StoreError> {
+        self.meter.watch("renew", self.renew_session(id, user, idle, absolute_deadline)).await
+    }
+
+    async fn remove(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError> {
+        self.meter.watch("remove", self.remove_session(id, user)).await
+    }
+}
+
+/// What `TIME` answers, in milliseconds.
+pub(super) const fn store_time((seconds, micros): (u64, u64)) -> UnixMillis {
+    UnixMillis(seconds.saturating_mul(1000).saturating_add(micros / 1000))
+}
+
+const fn done_or_gone(done: bool) -> Written {
+    if done { Written::Done } else { Written::Gone }
+}
+
+/// A record that opened. Its own deadline counts too, should somebody have restored it with a longer expiry.
+fn alive(session: crate::session::Session, lives: Duration, now: UnixMillis) -> Lookup {
+    let expires_in = lives.min(session.absolute_deadline.since(now));
+    if expires_in.is_zero() { Lookup::Gone } else { Lookup::Found(LoadedSession { session, expires_in, now }) }
+}

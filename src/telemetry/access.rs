@@ -1,0 +1,265 @@
+//! One line per request. Lines are collected in memory and written by a thread of their own, so that a request
+//! costs no system call and a slow output slows no request: when the output does not keep up, lines are dropped and
+//! counted.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::net::IpAddr;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+
+use crate::clock::UnixMillis;
+
+/// How long a line waits for others.
+const BATCH: Duration = Duration::from_millis(100);
+/// Lines that wait, in bytes; more are dropped.
+const MAX_WAITING: usize = 8 << 20;
+
+/// The form of access lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineFormat {
+    /// One JSON object.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// What an access line says.
+#[derive(Debug)]
+pub struct AccessLine<'a> {
+    /// When the request's head had been read.
+    pub time: UnixMillis,
+    /// The request's id.
+    pub request_id: &'a str,
+    /// The W3C trace id.
+    pub trace_id: &'a str,
+    /// The method.
+    pub method: &'a str,
+    /// The path without the query: tokens may stand in queries.
+    pub path: &'a str,
+    /// The route's path, or the name of the gateway's own endpoint.
+    pub route: &'a str,
+    /// The status that the client got; 499 when it left before.
+    pub status: u16,
+    /// The error code, where the gateway itself answered with one.
+    pub error: Option<&'a str>,
+    /// Body bytes that went to the client.
+    pub bytes: u64,
+    /// From the head to the last byte of the answer.
+    pub took: Duration,
+    /// From the request to the upstream until its answer's head.
+    pub upstream_took: Option<Duration>,
+    /// The session's public id.
+    pub session: Option<&'a str>,
+    /// The app.
+    pub app: Option<&'a str>,
+    /// The client's address.
+    pub client: IpAddr,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    lines: Mutex<String>,
+    dropped: Counter,
+}
+
+/// Takes access lines from all workers.
+#[derive(Debug, Clone)]
+pub struct AccessLog {
+    waiting: Arc<Waiting>,
+    format: LineFormat,
+}
+
+/// Writes what waits when dropped, and ends the writing thread.
+#[derive(Debug)]
+pub struct AccessLogGuard {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl AccessLog {
+    /// A log that writes to `out`. Keep the guard until no more requests come.
+    pub fn start(format: LineFormat, out: impl Write + Send + 'static, dropped: Counter) -> std::io::Result<(Self, AccessLogGuard)> {
+        let waiting = Arc::new(Waiting { lines: Mutex::default(), dropped });
+        let (stop, stopped) = mpsc::channel();
+        let source = waiting.clone();
+        let thread = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || write_batches(&source, out, &stopped))?;
+        Ok((Self { waiting, format }, AccessLogGuard { stop: Some(stop), thread: Some(thread) }))
+    }
+
+    /// Takes a line.
+    pub fn record(&self, line: &AccessLine<'_>) {
+        let mut lines = self.waiting.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() > MAX_WAITING {
+            drop(lines);
+            self.waiting.dropped.inc();
+            return;
+        }
+        match self.format {
+            LineFormat::Json => json(&mut lines, line),
+            LineFormat::Text => text(&mut lines, line),
+        }
+    }
+}
+
+impl Drop for AccessLogGuard {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write_batches(waiting: &Waiting, mut out: impl Write, stopped: &mpsc::Receiver<()>) {
+    let mut batch = String::new();
+    loop {
+        let last = stopped.recv_timeout(BATCH) != Err(RecvTimeoutError::Timeout);
+        batch.clear();
+        std::mem::swap(&mut batch, &mut waiting.lines.lock().unwrap_or_else(PoisonError::into_inner));
+        if !batch.is_empty() && out.write_all(batch.as_bytes()).and_then(|()| out.flush()).is_err() {
+            waiting.dropped.inc_by(batch.lines().count() as u64);
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+fn millis(span: Duration) -> f64 {
+    (span.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn rfc3339(time: UnixMillis) -> humantime::Rfc3339Timestamp {
+    humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + Duration::from_millis(time.0))
+}
+
+fn json(out: &mut String, line: &AccessLine<'_>) {
+    let _ = write!(out, "{{\"time\":\"{}\"", rfc3339(line.time));
+    for (name, value) in [
+        ("request_id", Some(line.request_id)),
+        ("trace_id", Some(line.trace_id)),
+        ("method", Some(line.method)),
+        ("path", Some(line.path)),
+        ("route", Some(line.route)),
+        ("error", line.error),
+        ("session", line.session),
+        ("app", line.app),
+    ] {
+        if let Some(value) = value {
+            let _ = write!(out, ",\"{name}\":");
+            quoted(out, value);
+        }
+    }
+    let _ = write!(out, ",\"status\":{},\"bytes\":{},\"ms\":{}", line.status, line.bytes, millis(line.took));
+    if let Some(took) = line.upstream_took {
+        let _ = write!(out, ",\"upstream_ms\":{}", millis(took));
+    }
+    let _ = writeln!(out, ",\"client\":\"{}\"}}", line.client);
+}
+
+/// A JSON string. Almost all values need no escape.
+fn quoted(out: &mut String, value: &str) {
+    if value.bytes().all(|b| b >= b' ' && b != b'"' && b != b'\\' && b != 0x7f) {
+        out.push('"');
+        out.push_str(value);
+        out.push('"');
+    } else {
+        out.push_str(&serde_json::Value::from(value).to_string().replace('\u{7f}', "\\u007f"));
+    }
+}
+
+fn text(out: &mut String, line: &AccessLine<'_>) {
+    let _ = write!(out, "{} {} {} {} {}ms", rfc3339(line.time), line.status, line.method, line.path.escape_debug(), millis(line.took));
+    if let Some(took) = line.upstream_took {
+        let _ = write!(out, " upstream={}ms", millis(took));
+    }
+    let _ = write!(out, " bytes={} client={} route={}", line.bytes, line.client, line.route);
+    for (name, value) in [("error", line.error), ("app", line.app), ("session", line.session), ("request_id", Some(line.request_id))] {
+        if let Some(value) = value {
+            let _ = write!(out, " {name}={}", value.escape_debug());
+        }
+    }
+    out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn line(path: &str) -> AccessLine<'_> {
+        AccessLine {
+            time: UnixMillis(1_700_000_000_123),
+            request_id: "r1",
+            trace_id: "t1",
+            method: "GET",
+            path,
+            route: "/api",
+            status: 200,
+            error: None,
+            bytes: 12,
+            took: Duration::from_micros(1500),
+            upstream_took: Some(Duration::from_micros(1000)),
+            session: None,
+            app: None,
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        }
+    }
+
+    fn written(format: LineFormat, path: &str) -> String {
+        let out = Shared::default();
+        let (log, guard) = AccessLog::start(format, out.clone(), Counter::default()).unwrap();
+        log.record(&line(path));
+        drop(guard);
+        let bytes = out.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn json_lines_are_json_whatever_the_path() {
+        for path in ["/api/x", "/a\"b", "/a\nb", "/a\\b", "/a\u{7f}b", "/虎"] {
+            let text = written(LineFormat::Json, path);
+            assert_eq!(text.lines().count(), 1, "{text}");
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(value["path"], path);
+            assert_eq!(value["time"], "2023-11-14T22:13:20.123Z");
+            assert_eq!((&value["status"], &value["ms"], &value["upstream_ms"]), (&200.into(), &1.5.into(), &1.into_f64()));
+        }
+    }
+
+    trait IntoF64 {
+        fn into_f64(self) -> serde_json::Value;
+    }
+
+    impl IntoF64 for i32 {
+        fn into_f64(self) -> serde_json::Value {
+            serde_json::Value::from(self)
+        }
+    }
+
+    #[test]
+    fn text_lines_stay_lines() {
+        let text = written(LineFormat::Text, "/a\nb");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains(r"200 GET /a\nb 1.5ms"), "{text}");
+    }
+}

@@ -1,0 +1,6 @@
+//! What the gateway says of itself: its own log, and one access line per request.
+
+pub mod access;
+pub mod log_setup;
+
+pub use access::{AccessLine, AccessLog, LineFormat};

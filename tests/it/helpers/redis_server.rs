@@ -1,0 +1,169 @@
+//! A real redis-server of the test's own: free port, own folder, gone with the test.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use super::wait::until_blocking;
+
+/// A running redis-server; killed when dropped, also by a panic.
+pub(crate) struct RedisServer {
+    child: Child,
+    folder: TempDir,
+    port: u16,
+    args: Vec<String>,
+    tls: bool,
+}
+
+impl RedisServer {
+    /// A server that keeps nothing on disk, with further arguments such as `["--maxmemory", "3mb"]`.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        Self::launch(tempfile::tempdir().unwrap(), None, args, false)
+    }
+
+    /// A server with a configuration file of this content.
+    pub(crate) fn start_with_file(content: &str, args: &[&str]) -> Self {
+        Self::launch(tempfile::tempdir().unwrap(), Some(content), args, false)
+    }
+
+    /// A server that speaks TLS only, with a certificate for 127.0.0.1 from an authority of its own: [`Self::ca`].
+    pub(crate) fn start_tls() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        make_certificates(folder.path());
+        let args = ["--tls-cert-file", "server.pem", "--tls-key-file", "server.key", "--tls-ca-cert-file", "ca.pem", "--tls-auth-clients", "no"];
+        Self::launch(folder, None, &args, true)
+    }
+
+    fn launch(folder: TempDir, file: Option<&str>, extra: &[&str], tls: bool) -> Self {
+        let mut args: Vec<String> = Vec::new();
+        if let Some(content) = file {
+            std::fs::write(folder.path().join("redis.conf"), content).unwrap();
+            args.push(folder.path().join("redis.conf").display().to_string());
+        } else {
+            args.extend(["--save", "", "--appendonly", "no"].map(str::to_owned));
+        }
+        args.extend(extra.iter().map(|&arg| arg.to_owned()));
+        // Between choosing a free port and the server's taking it another test may take it: choose again.
+        until_blocking("redis-server on a free port", || {
+            let port = free_port();
+            let child = spawn(folder.path(), port, &args, tls);
+            let mut server = Self { child, folder: tempfile::tempdir().unwrap(), port, args: args.clone(), tls };
+            server.answers().then_some(server)
+        })
+        .in_folder(folder)
+    }
+
+    fn in_folder(mut self, folder: TempDir) -> Self {
+        self.folder = folder;
+        self
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The URL of its database 0, with `user:password@` where given.
+    pub(crate) fn url(&self, login: &str) -> String {
+        format!("{}://{login}127.0.0.1:{}/0", if self.tls { "rediss" } else { "redis" }, self.port)
+    }
+
+    /// The certificate of its authority, in PEM.
+    pub(crate) fn ca(&self) -> Vec<u8> {
+        std::fs::read(self.path("ca.pem")).unwrap()
+    }
+
+    /// A file in its folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again on the same port, with the same arguments and these.
+    pub(crate) fn start_again(&mut self, more: &[&str]) {
+        self.args.extend(more.iter().map(|&arg| arg.to_owned()));
+        self.child = spawn(self.folder.path(), self.port, &self.args, self.tls);
+        assert!(self.answers(), "redis-server did not start again");
+    }
+
+    /// Freezes it: connections stay open, nothing is answered.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits until it answers, whatever it answers; `false` if it ends before.
+    fn answers(&mut self) -> bool {
+        let (port, tls) = (self.port, self.tls);
+        until_blocking("redis-server to answer", || match self.child.try_wait().unwrap() {
+            Some(_) => Some(false),
+            None => speaks(port, tls).then_some(true),
+        })
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // SIGKILL also ends a stopped process. It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(folder: &Path, port: u16, args: &[String], tls: bool) -> Child {
+    let port = port.to_string();
+    let ports = if tls { ["--port", "0", "--tls-port", &port] } else { ["--port", &port, "--tls-port", "0"] };
+    let mut command = Command::new("redis-server");
+    command.args(args.iter().take_while(|arg| !arg.starts_with("--"))).args(ports).args(["--bind", "127.0.0.1", "--dir"]).arg(folder);
+    command.args(args.iter().skip_while(|arg| !arg.starts_with("--")));
+    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("redis-server is needed for these tests: apt-get install redis-server, or brew install redis")
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Whether somebody who speaks Redis answers there: `+PONG`, `-NOAUTH` and `-LOADING` are all fine. Behind TLS an accepted
+/// connection has to do.
+fn speaks(port: u16, tls: bool) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    if tls {
+        return true;
+    }
+    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let mut first = [0];
+    stream.write_all(b"PING\r\n").is_ok() && stream.read_exact(&mut first).is_ok() && (first == *b"+" || first == *b"-")
+}
+
+fn make_certificates(folder: &Path) {
+    openssl(folder, "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem");
+    openssl(folder, "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=redis -keyout server.key -out server.csr");
+    std::fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
+    openssl(folder, "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem");
+}
+
+fn openssl(folder: &Path, args: &str) {
+    let output = Command::new("openssl").args(args.split(' ')).current_dir(folder).output();
+    let output = output.expect("openssl is needed for this test: apt-get install openssl");
+    assert!(output.status.success(), "openssl {args}: {}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,213 @@
+//! Stores for the contract suite and for fault tests, and what they hold seen from outside.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hufu::clock::{ManualClock, UnixMillis};
+use hufu::crypto::keyring::{Keyring, NamingKey};
+use hufu::metrics::Metrics;
+use hufu::secret::Secret;
+use hufu::session::token::tag_of;
+use hufu::session::{NewSession, ProviderKind, Session, SessionId, SessionKey, SessionStore, SessionToken, StoreError, UserKey};
+use hufu::store::{self, KeyPrefix, MemorySessionStore, RedisSessionStore, StoreHandle, StoreSettings, StoreUrl};
+
+use super::redis_server::RedisServer;
+use super::wait::until;
+
+/// A store under test, with the keys that it was opened with.
+pub(crate) struct Harness {
+    pub(crate) place: Place,
+    pub(crate) keys: Arc<Keyring>,
+    pub(crate) naming: Arc<NamingKey>,
+    pub(crate) prefix: String,
+}
+
+/// Which store it is, and how a test looks into it and lets its time pass.
+pub(crate) enum Place {
+    Memory(MemorySessionStore, ManualClock),
+    /// With the URL of a user who may see everything.
+    Redis(RedisSessionStore, String),
+}
+
+/// A key as somebody sees it who has stolen the store's disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) content: Vec<u8>,
+    pub(crate) expires_in: Option<Duration>,
+}
+
+impl Harness {
+    pub(crate) fn memory(prefix: &str) -> Self {
+        let (keys, naming) = fresh_keys();
+        let clock = ManualClock::at(UnixMillis(1_764_000_000_000));
+        let store = MemorySessionStore::new(Arc::new(clock.clone()), KeyPrefix::new(prefix).unwrap(), keys.clone(), naming.clone(), Arc::new(Metrics::new()));
+        Self { place: Place::Memory(store, clock), keys, naming, prefix: prefix.to_owned() }
+    }
+
+    /// A store in Redis that logs in with `url`, and is looked into with `inspector`.
+    pub(crate) fn redis(url: &str, inspector: &str, prefix: &str) -> Self {
+        let mut settings = settings(url);
+        settings.key_prefix = KeyPrefix::new(prefix).unwrap();
+        Self::with_settings(&settings, inspector)
+    }
+
+    pub(crate) fn with_settings(settings: &StoreSettings, inspector: &str) -> Self {
+        let (keys, naming) = fresh_keys();
+        let handle = store::open(settings, keys.clone(), naming.clone(), Arc::new(Metrics::new())).unwrap();
+        let place = Place::Redis(handle.redis().unwrap(), inspector.to_owned());
+        Self { place, keys, naming, prefix: settings.key_prefix.as_str().to_owned() }
+    }
+
+    /// A store on a server without users.
+    pub(crate) fn on(server: &RedisServer) -> Self {
+        Self::redis(&server.url(""), &server.url(""), "hufu")
+    }
+
+    pub(crate) fn store(&self) -> &dyn SessionStore {
+        match &self.place {
+            Place::Memory(store, _) => store,
+            Place::Redis(store, _) => store,
+        }
+    }
+
+    pub(crate) async fn session_keys(&self, user: &UserKey) -> Vec<String> {
+        let kept = match &self.place {
+            Place::Memory(store, _) => store.session_keys(user).await,
+            Place::Redis(store, _) => store.session_keys(user).await,
+        };
+        kept.unwrap().into_iter().map(|generation| generation.key.expose().clone()).collect()
+    }
+
+    /// Lets the store's time pass.
+    pub(crate) async fn pass(&self, span: Duration) {
+        match &self.place {
+            Place::Memory(_, clock) => clock.advance(span),
+            Place::Redis(store, _) => {
+                let then = store.now().await.unwrap().plus(span);
+                until("the store's clock", async || (store.now().await.unwrap() >= then).then_some(())).await;
+            }
+        }
+    }
+
+    /// Everything under this harness's prefix.
+    pub(crate) async fn look(&self) -> BTreeMap<String, Seen> {
+        match &self.place {
+            Place::Memory(store, _) => {
+                let seen = store.dump().into_iter().map(|entry| (entry.key, Seen { content: entry.content.into_bytes(), expires_in: Some(entry.expires_in) }));
+                seen.collect()
+            }
+            Place::Redis(_, inspector) => look_into(inspector, &self.prefix).await,
+        }
+    }
+
+    /// The only key of one kind (`s`, `u`, `c`).
+    pub(crate) async fn only(&self, kind: &str) -> Option<(String, Seen)> {
+        let beginning = format!("{}:{kind}:", self.prefix);
+        let mut found: Vec<_> = self.look().await.into_iter().filter(|(key, _)| key.starts_with(&beginning)).collect();
+        assert!(found.len() <= 1, "{found:?}");
+        found.pop()
+    }
+
+    pub(crate) async fn alive(&self, id: &SessionId) -> bool {
+        match self.store().load(id).await.unwrap() {
+            hufu::session::Lookup::Found(_) => true,
+            hufu::session::Lookup::Gone => false,
+            hufu::session::Lookup::Unreadable(why) => panic!("unreadable: {why}"),
+        }
+    }
+
+    pub(crate) fn fresh_id(&self, user: &UserKey) -> SessionId {
+        SessionToken::issue(&self.keys, tag_of(&self.naming, user)).id()
+    }
+
+    /// A session of this user that begins at the store's present.
+    pub(crate) async fn session(&self, user: &UserKey, absolute: Duration) -> Session {
+        let created = self.store().now().await.unwrap();
+        Session {
+            user: user.clone(),
+            unionid: Some("o6_bmasdasdsad6_2sgVt7hMZOPfL".into()),
+            created,
+            absolute_deadline: created.plus(absolute),
+            client_address: Some([203, 0, 113, 7].into()),
+            device: "iPhone 15 Pro".to_owned(),
+            claims: vec![("scope".to_owned(), "snsapi_base".to_owned())],
+        }
+    }
+
+    /// Makes a session that lives for these times.
+    pub(crate) async fn sign_in(&self, user: &UserKey, idle: Duration, absolute: Duration) -> SessionId {
+        let session = self.session(user, absolute).await;
+        let id = self.fresh_id(user);
+        self.store().create(new_session(id, &session, idle)).await.unwrap();
+        id
+    }
+}
+
+/// A plain session: no cap, no session_key, no answer.
+pub(crate) fn new_session(id: SessionId, session: &Session, idle: Duration) -> NewSession<'_> {
+    NewSession { id, session, idle, max_per_user: 0, session_key: None, settlement: None }
+}
+
+pub(crate) fn session_key(text: &str, reserved_at: UnixMillis) -> SessionKey {
+    SessionKey { key: Secret::new(text.to_owned()), reserved_at }
+}
+
+pub(crate) fn user(subject: &str) -> UserKey {
+    UserKey { provider: ProviderKind::WechatMiniProgram, app: "shop".into(), subject: subject.into() }
+}
+
+pub(crate) fn settings(url: &str) -> StoreSettings {
+    // Whoever comes first installs it; the process needs one for `rediss://`.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    StoreSettings::new(StoreUrl::parse(url).unwrap())
+}
+
+/// A store over these settings, with keys of its own.
+pub(crate) fn open(settings: &StoreSettings) -> StoreHandle {
+    let (keys, naming) = fresh_keys();
+    store::open(settings, keys, naming, Arc::new(Metrics::new())).unwrap()
+}
+
+pub(crate) fn fresh_keys() -> (Arc<Keyring>, Arc<NamingKey>) {
+    (Arc::new(Keyring::ephemeral()), Arc::new(NamingKey::ephemeral()))
+}
+
+/// An answer that must be there within two seconds, and how long it took.
+pub(crate) async fn answer_within_two_seconds<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(Duration::from_secs(2), call).await.expect("an answer within two seconds")
+}
+
+/// A connection for looking into a Redis.
+pub(crate) async fn inspect(url: &str) -> redis::aio::MultiplexedConnection {
+    redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
+}
+
+async fn look_into(url: &str, prefix: &str) -> BTreeMap<String, Seen> {
+    let mut redis = inspect(url).await;
+    let mut seen = BTreeMap::new();
+    let mut cursor = 0_u64;
+    loop {
+        let (next, keys): (u64, Vec<String>) =
+            redis::cmd("SCAN").arg(cursor).arg("MATCH").arg(format!("{prefix}:*")).arg("COUNT").arg(1000).query_async(&mut redis).await.unwrap();
+        for key in keys {
+            seen.extend(look_at(&mut redis, &key).await.map(|found| (key, found)));
+        }
+        cursor = next;
+        if cursor == 0 {
+            return seen;
+        }
+    }
+}
+
+/// `None` when it has expired since it was listed.
+async fn look_at(redis: &mut redis::aio::MultiplexedConnection, key: &str) -> Option<Seen> {
+    let (kind, lives): (String, i64) = redis::pipe().cmd("TYPE").arg(key).cmd("PTTL").arg(key).query_async(redis).await.unwrap();
+    let read = match kind.as_str() {
+        "string" => redis::cmd("GET").arg(key).query_async(redis).await.map(|bytes: Vec<u8>| vec![bytes]),
+        "hash" => redis::cmd("HGETALL").arg(key).query_async(redis).await,
+        _ => return None,
+    };
+    let expires_in = u64::try_from(lives).ok().map(Duration::from_millis);
+    Some(Seen { content: read.ok()?.concat(), expires_in })
+}

@@ -1,0 +1,404 @@
+//! What every session store does: one suite, run over all of them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::{LocalBoxFuture, join_all};
+use hufu::clock::UnixMillis;
+use hufu::session::store::Settlement;
+use hufu::session::{Lookup, NewSession, Reservation, SessionId, Written};
+
+use crate::helpers::redis_server::RedisServer;
+use crate::helpers::store::{Harness, new_session, session_key, user};
+use crate::helpers::wait::until;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const SHORT: Duration = Duration::from_millis(250);
+
+type Case = for<'a> fn(&'a Harness) -> LocalBoxFuture<'a, ()>;
+
+/// The suite, by name. Each case has a prefix of keys, and keys, of its own.
+macro_rules! suite {
+    ($($case:ident),* $(,)?) => { pub(crate) const SUITE: &[(&str, Case)] = &[$((stringify!($case), |harness| Box::pin($case(harness)))),*]; };
+}
+
+suite![
+    round_trip,
+    nothing_known_is_gone,
+    an_unused_session_ends,
+    a_used_session_ends_too,
+    renewal_moves_the_expiry_and_not_past_the_deadline,
+    what_was_removed_stays_removed,
+    two_removals_and_a_renewal_at_once_leave_nothing,
+    a_record_in_another_place_does_not_open,
+    the_oldest_session_makes_room,
+    a_lower_cap_takes_effect_at_the_next_login,
+    expired_sessions_neither_count_nor_evict,
+    fifty_logins_at_once_keep_to_the_cap,
+    the_newest_two_session_keys_stay,
+    session_keys_go_with_the_last_session,
+    one_exchanges_a_code_and_the_others_get_its_answer,
+    a_freed_code_can_be_reserved_again,
+    a_lapsed_reservation_goes_to_the_next,
+    an_answer_is_kept_for_its_time,
+    session_and_answer_come_together,
+    a_session_stands_when_its_reservation_has_lapsed,
+    a_session_that_would_be_over_is_not_made,
+    every_key_has_an_expiry,
+    a_dump_names_nobody_and_signs_nobody_in,
+];
+
+/// Runs the suite; all cases at the same time.
+pub(crate) async fn run(harness: impl Fn(&str) -> Harness) {
+    let harnesses: Vec<_> = (0..SUITE.len()).map(|i| harness(&format!("hufu:case{i}"))).collect();
+    join_all(SUITE.iter().zip(&harnesses).map(|((name, case), harness)| async move {
+        case(harness).await;
+        assert!(harness.look().await.values().all(|seen| seen.expires_in.is_some()), "{name}: a key without an expiry");
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn memory_keeps_the_contract() {
+    run(Harness::memory).await;
+}
+
+#[tokio::test]
+async fn redis_keeps_the_contract() {
+    let server = RedisServer::start(&[]);
+    run(|prefix| Harness::redis(&server.url(""), &server.url(""), prefix)).await;
+}
+
+async fn round_trip(h: &Harness) {
+    let session = h.session(&user("o1"), 3 * HOUR).await;
+    let id = h.fresh_id(&session.user);
+    let created = h.store().create(new_session(id, &session, HOUR)).await.unwrap();
+    assert!(created.expires_in <= HOUR && created.expires_in > HOUR - Duration::from_secs(5), "{created:?}");
+    assert_eq!(created.evicted, []);
+    let Lookup::Found(found) = h.store().load(&id).await.unwrap() else { panic!("it was just made") };
+    assert_eq!(found.session, session);
+    assert!(found.expires_in <= created.expires_in && found.expires_in > HOUR - Duration::from_secs(5), "{found:?}");
+    assert!(found.now >= session.created && found.now.since(session.created) < Duration::from_secs(5), "{found:?}");
+}
+
+async fn nothing_known_is_gone(h: &Harness) {
+    let id = h.fresh_id(&user("o1"));
+    assert!(!h.alive(&id).await);
+    assert_eq!(h.store().renew(&id, &user("o1"), HOUR, UnixMillis(u64::MAX >> 20)).await.unwrap(), Written::Gone);
+    assert_eq!(h.store().remove(&id, &user("o1")).await.unwrap(), Written::Gone);
+    assert!(h.look().await.is_empty());
+}
+
+async fn an_unused_session_ends(h: &Harness) {
+    let id = h.sign_in(&user("o1"), SHORT, HOUR).await;
+    assert!(h.alive(&id).await);
+    h.pass(SHORT).await;
+    assert!(!h.alive(&id).await);
+    until("its keys to go", async || h.look().await.is_empty().then_some(())).await;
+}
+
+async fn a_used_session_ends_too(h: &Harness) {
+    let absolute = 2 * SHORT;
+    let session = h.session(&user("o1"), absolute).await;
+    let id = h.fresh_id(&session.user);
+    h.store().create(new_session(id, &session, SHORT)).await.unwrap();
+    let mut renewals = 0;
+    while h.alive(&id).await {
+        h.pass(SHORT / 5).await;
+        if h.store().renew(&id, &session.user, SHORT, session.absolute_deadline).await.unwrap() == Written::Done {
+            renewals += 1;
+        }
+    }
+    let now = h.store().now().await.unwrap();
+    assert!(now >= session.absolute_deadline, "it ended {:?} early", session.absolute_deadline.since(now));
+    assert!(renewals > 3, "{renewals}");
+    assert_eq!(h.store().renew(&id, &session.user, HOUR, session.absolute_deadline).await.unwrap(), Written::Gone);
+}
+
+async fn renewal_moves_the_expiry_and_not_past_the_deadline(h: &Harness) {
+    let session = h.session(&user("o1"), 2 * HOUR).await;
+    let id = h.fresh_id(&session.user);
+    h.store().create(new_session(id, &session, SHORT)).await.unwrap();
+    assert_eq!(h.store().renew(&id, &session.user, HOUR, session.absolute_deadline).await.unwrap(), Written::Done);
+    h.pass(SHORT).await;
+    assert!(h.alive(&id).await);
+    assert_eq!(h.store().renew(&id, &session.user, 10 * HOUR, session.absolute_deadline).await.unwrap(), Written::Done);
+    let Lookup::Found(found) = h.store().load(&id).await.unwrap() else { panic!("it was just renewed") };
+    assert!(found.now.plus(found.expires_in) <= session.absolute_deadline && found.expires_in > HOUR, "{found:?}");
+    let (_, index) = h.only("u").await.unwrap();
+    assert!(index.expires_in.unwrap() > HOUR, "the index lives as long as its session");
+}
+
+async fn what_was_removed_stays_removed(h: &Harness) {
+    let session = h.session(&user("o1"), HOUR).await;
+    let (first, second) = (h.sign_in(&session.user, HOUR, HOUR).await, h.sign_in(&session.user, HOUR, HOUR).await);
+    assert_eq!(h.store().remove(&first, &session.user).await.unwrap(), Written::Done);
+    assert_eq!(h.store().remove(&first, &session.user).await.unwrap(), Written::Gone);
+    assert_eq!(h.store().renew(&first, &session.user, HOUR, session.absolute_deadline).await.unwrap(), Written::Gone);
+    assert!(!h.alive(&first).await);
+    assert!(h.alive(&second).await);
+    assert_eq!(h.store().remove(&second, &session.user).await.unwrap(), Written::Done);
+    assert!(h.look().await.is_empty());
+}
+
+async fn two_removals_and_a_renewal_at_once_leave_nothing(h: &Harness) {
+    let session = h.session(&user("o1"), HOUR).await;
+    for _ in 0..20 {
+        let id = h.sign_in(&session.user, HOUR, HOUR).await;
+        let (store, user) = (h.store(), &session.user);
+        let renew = || store.renew(&id, user, HOUR, session.absolute_deadline);
+        let (_, one, _, two, last) = tokio::join!(renew(), store.remove(&id, user), renew(), store.remove(&id, user), renew());
+        assert_eq!(BTreeSet::from([one.unwrap() == Written::Done, two.unwrap() == Written::Done]), BTreeSet::from([false, true]));
+        let _ = last.unwrap();
+        assert!(h.look().await.is_empty());
+    }
+}
+
+/// The memory store has no outside that could move anything.
+async fn a_record_in_another_place_does_not_open(h: &Harness) {
+    let crate::helpers::store::Place::Redis(_, inspector) = &h.place else { return };
+    let (one, other) = (h.sign_in(&user("o1"), HOUR, HOUR).await, h.sign_in(&user("o2"), HOUR, HOUR).await);
+    let mut redis = crate::helpers::store::inspect(inspector).await;
+    let keys: Vec<String> = h.look().await.into_keys().filter(|key| key.contains(":s:")).collect();
+    assert_eq!(keys.len(), 2);
+    let values: Vec<Vec<u8>> = redis::cmd("MGET").arg(&keys).query_async(&mut redis).await.unwrap();
+    let swapped = [(&keys[0], &values[1]), (&keys[1], &values[0])];
+    for (key, value) in swapped {
+        redis::cmd("SET").arg(key).arg(value).arg("KEEPTTL").exec_async(&mut redis).await.unwrap();
+    }
+    for id in [one, other] {
+        assert!(matches!(h.store().load(&id).await.unwrap(), Lookup::Unreadable(_)));
+    }
+    redis::cmd("MSET").arg(&[(&keys[0], &values[0]), (&keys[1], &values[1])]).exec_async(&mut redis).await.unwrap();
+    assert!(matches!(h.store().load(&one).await.unwrap(), Lookup::Unreadable("it has no expiry: the gateway writes none such")));
+    redis::cmd("DEL").arg(&keys).exec_async(&mut redis).await.unwrap();
+}
+
+async fn capped(h: &Harness, subject: &str, cap: u32) -> (SessionId, Vec<SessionId>) {
+    let session = h.session(&user(subject), HOUR).await;
+    let id = h.fresh_id(&session.user);
+    let created = h.store().create(NewSession { max_per_user: cap, ..new_session(id, &session, HOUR) }).await.unwrap();
+    // The order of sessions that begin in the same millisecond is nobody's business.
+    h.pass(Duration::from_millis(2)).await;
+    (id, created.evicted)
+}
+
+async fn the_oldest_session_makes_room(h: &Harness) {
+    let (stranger, _) = capped(h, "other", 3).await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let (id, evicted) = capped(h, "o1", 3).await;
+        assert_eq!(evicted, []);
+        ids.push(id);
+    }
+    for _ in 0..4 {
+        let (id, evicted) = capped(h, "o1", 3).await;
+        assert_eq!(evicted, [ids[0]]);
+        assert!(!h.alive(&ids.remove(0)).await);
+        ids.push(id);
+        for id in &ids {
+            assert!(h.alive(id).await);
+        }
+    }
+    assert!(h.alive(&stranger).await);
+}
+
+async fn a_lower_cap_takes_effect_at_the_next_login(h: &Harness) {
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(capped(h, "o1", 0).await.0);
+    }
+    let (id, evicted) = capped(h, "o1", 2).await;
+    assert_eq!(evicted, ids[..4]);
+    assert!(h.alive(&ids[4]).await && h.alive(&id).await);
+}
+
+async fn expired_sessions_neither_count_nor_evict(h: &Harness) {
+    let (keeper, _) = capped(h, "o1", 3).await;
+    for _ in 0..2 {
+        h.sign_in(&user("o1"), SHORT, HOUR).await;
+    }
+    h.pass(SHORT).await;
+    for _ in 0..2 {
+        assert_eq!(capped(h, "o1", 3).await.1, []);
+    }
+    assert!(h.alive(&keeper).await);
+}
+
+async fn fifty_logins_at_once_keep_to_the_cap(h: &Harness) {
+    let session = h.session(&user("o1"), HOUR).await;
+    let ids: Vec<_> = (0..50).map(|_| h.fresh_id(&session.user)).collect();
+    let login = |id: &SessionId| h.store().create(NewSession { max_per_user: 10, ..new_session(*id, &session, HOUR) });
+    let created: Vec<_> = join_all(ids.iter().map(login)).await.into_iter().map(Result::unwrap).collect();
+    let evicted: BTreeSet<_> = created.iter().flat_map(|created| created.evicted.clone()).collect();
+    assert_eq!(evicted.len(), 40, "each is evicted once");
+    for id in &ids {
+        assert_eq!(h.alive(id).await, !evicted.contains(id));
+    }
+    assert_eq!(h.look().await.len(), 11, "ten records and an index");
+}
+
+async fn the_newest_two_session_keys_stay(h: &Harness) {
+    let session = h.session(&user("o1"), HOUR).await;
+    // In the order in which they arrive: when they were reserved, the key, and what is kept then.
+    let logins: [(u64, &str, &[&str]); 7] = [
+        (10, "AAAAAAAAAAAAAAAAAAAAAA==", &["AAAAAAAAAAAAAAAAAAAAAA=="]),
+        (30, "HyVFkGl5F5OQWJZZaNzBBg==", &["HyVFkGl5F5OQWJZZaNzBBg==", "AAAAAAAAAAAAAAAAAAAAAA=="]),
+        (31, "HyVFkGl5F5OQWJZZaNzBBg==", &["HyVFkGl5F5OQWJZZaNzBBg==", "AAAAAAAAAAAAAAAAAAAAAA=="]),
+        (5, "late and of another form", &["HyVFkGl5F5OQWJZZaNzBBg==", "AAAAAAAAAAAAAAAAAAAAAA=="]),
+        (20, "another form", &["HyVFkGl5F5OQWJZZaNzBBg==", "another form"]),
+        (40, "another form", &["another form", "HyVFkGl5F5OQWJZZaNzBBg=="]),
+        (35, "another form", &["another form", "HyVFkGl5F5OQWJZZaNzBBg=="]),
+    ];
+    for (time, key, kept) in logins {
+        let generation = session_key(key, UnixMillis(session.created.0 + time));
+        let new = new_session(h.fresh_id(&session.user), &session, HOUR);
+        h.store().create(NewSession { session_key: Some(&generation), ..new }).await.unwrap();
+        assert_eq!(h.session_keys(&session.user).await, kept, "after {time}");
+    }
+    assert!(h.session_keys(&user("other")).await.is_empty());
+}
+
+async fn session_keys_go_with_the_last_session(h: &Harness) {
+    let session = h.session(&user("o1"), HOUR).await;
+    let generation = session_key("AAAAAAAAAAAAAAAAAAAAAA==", session.created);
+    let id = h.fresh_id(&session.user);
+    h.store().create(NewSession { session_key: Some(&generation), ..new_session(id, &session, HOUR) }).await.unwrap();
+    let other = h.sign_in(&session.user, HOUR, HOUR).await;
+    assert_eq!(h.store().remove(&id, &session.user).await.unwrap(), Written::Done);
+    assert_eq!(h.session_keys(&session.user).await.len(), 1);
+    assert_eq!(h.store().remove(&other, &session.user).await.unwrap(), Written::Done);
+    assert!(h.session_keys(&session.user).await.is_empty() && h.look().await.is_empty());
+}
+
+async fn reserved(h: &Harness, login: [u8; 16], lease: Duration) -> [u8; 16] {
+    match h.store().reserve(&login, lease).await.unwrap() {
+        Reservation::Leader { ticket, .. } => ticket,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn one_exchanges_a_code_and_the_others_get_its_answer(h: &Harness) {
+    let all = join_all((0..20).map(|_| h.store().reserve(&[1; 16], HOUR))).await;
+    let mut tickets = Vec::new();
+    for reservation in all {
+        match reservation.unwrap() {
+            Reservation::Leader { now, ticket } => tickets.push((now, ticket)),
+            Reservation::Pending { now } => assert!(now.0 > 0),
+            Reservation::Settled { .. } => panic!("nobody has settled it"),
+        }
+    }
+    let [(_, ticket)] = tickets[..] else { panic!("{} leaders", tickets.len()) };
+    assert_eq!(h.store().settle(&[1; 16], &[0; 16], Some((b"forged", HOUR))).await.unwrap(), Written::Stale);
+    assert_eq!(h.store().settle(&[1; 16], &ticket, Some((b"answer\0\xff", HOUR))).await.unwrap(), Written::Done);
+    for _ in 0..2 {
+        let Reservation::Settled { answer, .. } = h.store().reserve(&[1; 16], HOUR).await.unwrap() else { panic!("it is settled") };
+        assert_eq!(answer, b"answer\0\xff");
+    }
+    assert!(h.only("c").await.unwrap().1.expires_in.unwrap() <= HOUR);
+}
+
+async fn a_freed_code_can_be_reserved_again(h: &Harness) {
+    let ticket = reserved(h, [1; 16], HOUR).await;
+    assert_eq!(h.store().settle(&[1; 16], &ticket, None).await.unwrap(), Written::Done);
+    assert!(h.look().await.is_empty());
+    assert_eq!(h.store().settle(&[1; 16], &ticket, Some((b"late", HOUR))).await.unwrap(), Written::Stale);
+    let second = reserved(h, [1; 16], HOUR).await;
+    assert_ne!(ticket, second);
+    // A replay window of nothing keeps nothing.
+    assert_eq!(h.store().settle(&[1; 16], &second, Some((b"answer", Duration::ZERO))).await.unwrap(), Written::Done);
+    assert!(h.look().await.is_empty());
+}
+
+async fn a_lapsed_reservation_goes_to_the_next(h: &Harness) {
+    let first = reserved(h, [1; 16], SHORT).await;
+    h.pass(SHORT + Duration::from_millis(5)).await;
+    let second = reserved(h, [1; 16], HOUR).await;
+    assert_eq!(h.store().settle(&[1; 16], &first, Some((b"late", HOUR))).await.unwrap(), Written::Stale);
+    assert_eq!(h.store().settle(&[1; 16], &first, None).await.unwrap(), Written::Stale);
+    assert_eq!(h.store().settle(&[1; 16], &second, Some((b"answer", HOUR))).await.unwrap(), Written::Done);
+}
+
+async fn an_answer_is_kept_for_its_time(h: &Harness) {
+    let ticket = reserved(h, [1; 16], HOUR).await;
+    assert_eq!(h.store().settle(&[1; 16], &ticket, Some((b"answer", SHORT))).await.unwrap(), Written::Done);
+    assert!(matches!(h.store().reserve(&[1; 16], HOUR).await.unwrap(), Reservation::Settled { .. }));
+    h.pass(SHORT + Duration::from_millis(5)).await;
+    reserved(h, [1; 16], HOUR).await;
+}
+
+async fn session_and_answer_come_together(h: &Harness) {
+    let ticket = reserved(h, [1; 16], HOUR).await;
+    let session = h.session(&user("o1"), HOUR).await;
+    let id = h.fresh_id(&session.user);
+    let settlement = Some(Settlement { login: [1; 16], ticket, answer: b"answer".to_vec(), keep: HOUR });
+    h.store().create(NewSession { settlement, ..new_session(id, &session, HOUR) }).await.unwrap();
+    assert!(h.alive(&id).await);
+    let Reservation::Settled { answer, .. } = h.store().reserve(&[1; 16], HOUR).await.unwrap() else { panic!("it is settled") };
+    assert_eq!(answer, b"answer");
+}
+
+async fn a_session_stands_when_its_reservation_has_lapsed(h: &Harness) {
+    let session = h.session(&user("o1"), HOUR).await;
+    let id = h.fresh_id(&session.user);
+    let settlement = Some(Settlement { login: [1; 16], ticket: [7; 16], answer: b"answer".to_vec(), keep: HOUR });
+    h.store().create(NewSession { settlement, ..new_session(id, &session, HOUR) }).await.unwrap();
+    assert!(h.alive(&id).await);
+    assert!(h.only("c").await.is_none());
+}
+
+async fn a_session_that_would_be_over_is_not_made(h: &Harness) {
+    let ticket = reserved(h, [1; 16], HOUR).await;
+    let session = h.session(&user("o1"), Duration::ZERO).await;
+    let settlement = Some(Settlement { login: [1; 16], ticket, answer: b"answer".to_vec(), keep: HOUR });
+    let id = h.fresh_id(&session.user);
+    h.store().create(NewSession { settlement, ..new_session(id, &session, HOUR) }).await.unwrap_err();
+    assert!(!h.alive(&id).await);
+    let left = h.store().reserve(&[1; 16], HOUR).await.unwrap();
+    assert!(!matches!(left, Reservation::Settled { .. }), "an answer without its session: {left:?}");
+}
+
+async fn every_key_has_an_expiry(h: &Harness) {
+    let session = h.session(&user("o1"), HOUR).await;
+    let generation = session_key("AAAAAAAAAAAAAAAAAAAAAA==", session.created);
+    for i in 0..4 {
+        let ticket = reserved(h, [i; 16], HOUR).await;
+        let settlement = Some(Settlement { login: [i; 16], ticket, answer: b"answer".to_vec(), keep: HOUR });
+        let new = new_session(h.fresh_id(&session.user), &session, HOUR);
+        h.store().create(NewSession { settlement, session_key: Some(&generation), max_per_user: 2, ..new }).await.unwrap();
+    }
+    reserved(h, [9; 16], HOUR).await;
+    let seen = h.look().await;
+    assert_eq!(seen.len(), 2 + 1 + 5, "records, index, reservations: {:?}", seen.keys());
+    for (key, seen) in seen {
+        assert!(seen.expires_in.is_some_and(|span| span <= HOUR && !span.is_zero()), "{key}: {seen:?}");
+    }
+}
+
+async fn a_dump_names_nobody_and_signs_nobody_in(h: &Harness) {
+    let session = h.session(&user("oGZUI0egBJY1zhBYw2KhdUfwVJJE"), HOUR).await;
+    let token = hufu::session::SessionToken::issue(&h.keys, hufu::session::token::tag_of(&h.naming, &session.user));
+    let key = "HyVFkGl5F5OQWJZZaNzBBg==";
+    let generation = session_key(key, session.created);
+    h.store().create(NewSession { session_key: Some(&generation), ..new_session(token.id(), &session, HOUR) }).await.unwrap();
+    let raw_key = hufu::crypto::encoding::from_base64(key).unwrap();
+    let token = token.expose();
+    let secrets: [&[u8]; 8] = [
+        token.as_bytes(),
+        &token.as_bytes()[9..40],
+        session.user.subject.as_bytes(),
+        session.unionid.as_deref().unwrap().as_bytes(),
+        key.as_bytes(),
+        &raw_key,
+        b"iPhone",
+        b"snsapi",
+    ];
+    let seen = h.look().await;
+    assert_eq!(seen.len(), 2);
+    for (key, seen) in &seen {
+        for secret in secrets {
+            let shows = |bytes: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
+            assert!(!shows(key.as_bytes()) && !shows(&seen.content), "{key} shows {}", secret.escape_ascii());
+        }
+    }
+}
