@@ -64,11 +64,6 @@ impl RedisServer {
         self
     }
 
-    /// Where it listens.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
     /// The URL of its database 0, with `user:password@` where given.
     pub(crate) fn url(&self, login: &str) -> String {
         format!("{}://{login}127.0.0.1:{}/0", if self.tls { "rediss" } else { "redis" }, self.port)

@@ -27,7 +27,7 @@ pub(crate) struct Harness {
 pub(crate) enum Place {
     Memory(MemorySessionStore, ManualClock),
     /// With the URL of a user who may see everything.
-    Redis(RedisSessionStore, String),
+    Redis(Box<RedisSessionStore>, String),
 }
 
 /// A key as somebody sees it who has stolen the store's disk.
@@ -55,7 +55,7 @@ impl Harness {
     pub(crate) fn with_settings(settings: &StoreSettings, inspector: &str) -> Self {
         let (keys, naming) = fresh_keys();
         let handle = store::open(settings, keys.clone(), naming.clone(), Arc::new(Metrics::new())).unwrap();
-        let place = Place::Redis(handle.redis().unwrap(), inspector.to_owned());
+        let place = Place::Redis(Box::new(handle.redis().unwrap()), inspector.to_owned());
         Self { place, keys, naming, prefix: settings.key_prefix.as_str().to_owned() }
     }
 
@@ -67,7 +67,7 @@ impl Harness {
     pub(crate) fn store(&self) -> &dyn SessionStore {
         match &self.place {
             Place::Memory(store, _) => store,
-            Place::Redis(store, _) => store,
+            Place::Redis(store, _) => &**store,
         }
     }
 
