@@ -6,6 +6,7 @@ mod echo;
 mod floors;
 mod helpers;
 mod provider_contract;
+mod redis_conf;
 mod sandbox;
 mod store_contract;
 mod store_redis;

@@ -52,6 +52,14 @@ impl Harness {
         Self::with_settings(&settings, inspector)
     }
 
+    /// The same, with patience for a machine that runs all tests at once.
+    pub(crate) fn patient_redis(url: &str, inspector: &str, prefix: &str) -> Self {
+        let mut settings = settings(url);
+        settings.key_prefix = KeyPrefix::new(prefix).unwrap();
+        settings.timeout = Duration::from_secs(10);
+        Self::with_settings(&settings, inspector)
+    }
+
     pub(crate) fn with_settings(settings: &StoreSettings, inspector: &str) -> Self {
         let (keys, naming) = fresh_keys();
         let handle = store::open(settings, keys.clone(), naming.clone(), Arc::new(Metrics::new())).unwrap();
@@ -69,6 +77,11 @@ impl Harness {
             Place::Memory(store, _) => store,
             Place::Redis(store, _) => &**store,
         }
+    }
+
+    /// Waits until the store answers again.
+    pub(crate) async fn recovers(&self) {
+        until("the store to recover", async || self.store().now().await.ok()).await;
     }
 
     pub(crate) async fn session_keys(&self, user: &UserKey) -> Vec<String> {
