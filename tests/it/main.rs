@@ -10,6 +10,7 @@ mod forged;
 mod helpers;
 mod login;
 mod provider_contract;
+mod redis_conf;
 mod sandbox;
 mod store_contract;
 mod store_redis;
