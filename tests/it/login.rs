@@ -188,8 +188,8 @@ async fn what_the_platform_says_has_its_word() {
 
 #[tokio::test]
 async fn the_app_is_named_where_there_are_several() {
-    let second = format!("[apps.game]\nappid = \"wxfedcba9876543210\"\nsecret = \"other\"\nbase_url = \"http://127.0.0.1:9\"\n");
-    let gateway = Gateway::start(&second);
+    let second = "[apps.game]\nappid = \"wxfedcba9876543210\"\nsecret = \"other\"\nbase_url = \"http://127.0.0.1:9\"\n";
+    let gateway = Gateway::start(second);
     let code = || gateway.wechat.platform.login_code(APPID, "erin");
     assert_eq!(problem(gateway.login_with(json!({ "code": code() })).await).await.1["code"], "app_required");
     assert_eq!(problem(gateway.login_with(json!({ "code": code(), "app": "nope" })).await).await.1["code"], "app_unknown");
