@@ -188,7 +188,7 @@ impl Worker {
         let settings = &shared.settings;
         let (keys, naming) = (settings.secrets.keys.clone(), settings.secrets.naming_key.clone());
         let session = &settings.session;
-        let sessions = SessionService::new(shared.store.for_worker(), keys, naming, session.lifetime, session.max_per_user, shared.metrics.clone());
+        let sessions = SessionService::new(shared.store.for_worker(), keys, naming, session.rules, shared.metrics.clone());
         let sessions = Arc::new(sessions);
         let auth = Authenticator::new(sessions.clone(), shared.carriers.clone());
         let routes = Arc::new(settings.routes.clone());

@@ -60,7 +60,7 @@ pub struct AppApi {
 /// A store operation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Operation {
-    /// `load`, `create`, `renew`, `remove`, `session_keys`, `reserve`, `settle` or `now`.
+    /// `load`, `create`, `renew`, `rotate`, `remove`, `remove_all`, `list`, `count`, `session_keys`, `reserve`, `settle` or `now`.
     pub operation: &'static str,
 }
 
@@ -93,6 +93,8 @@ pub struct Metrics {
     pub logins: Family<AppOutcome, Counter>,
     /// Session lookups by outcome.
     pub session_lookups: Family<Outcome, Counter>,
+    /// Rotations of tokens by outcome.
+    pub session_rotations: Family<Outcome, Counter>,
     /// Store calls.
     pub store_seconds: Family<Operation, Histogram>,
     /// Store calls that failed.
@@ -134,6 +136,7 @@ impl Metrics {
             requests_in_flight: Gauge::default(),
             logins: Family::default(),
             session_lookups: Family::default(),
+            session_rotations: Family::default(),
             store_seconds: Family::new_with_constructor(seconds),
             store_errors: Family::default(),
             platform_seconds: Family::new_with_constructor(seconds),
@@ -148,6 +151,7 @@ impl Metrics {
         r.register("requests_in_flight", "Requests being answered now", made.requests_in_flight.clone());
         r.register("logins", "Logins by app and outcome", made.logins.clone());
         r.register("session_lookups", "Session lookups by outcome", made.session_lookups.clone());
+        r.register("session_rotations", "Rotations of tokens by outcome", made.session_rotations.clone());
         r.register("store_duration_seconds", "Store calls by operation", made.store_seconds.clone());
         r.register("store_errors", "Store calls that failed, by operation", made.store_errors.clone());
         r.register("platform_duration_seconds", "Calls to the platforms by app and API", made.platform_seconds.clone());

@@ -15,6 +15,7 @@ mod outage;
 mod provider_contract;
 mod redis_conf;
 mod sandbox;
+mod session_model;
 mod store_contract;
 mod store_redis;
 mod verify;
