@@ -12,7 +12,9 @@ pub mod healthz;
 pub mod login;
 pub mod logout;
 pub mod own;
+pub mod rotate;
 pub mod session;
+pub mod sessions;
 pub mod token;
 pub mod verify;
 

@@ -9,20 +9,32 @@ use actix_web::error::JsonPayloadError;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 
 use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::{Inbound, X_REQUEST_ID};
 use crate::http::verify::VerifyRefusal;
-use crate::http::{Cors, Drain, TrustedProxies, healthz, login, logout, session, verify};
+use crate::http::{Cors, Drain, TrustedProxies, healthz, login, logout, rotate, session, sessions, verify};
 use crate::metrics::Metrics;
+use crate::session::SessionId;
 
 /// Longest JSON body of the gateway's own endpoints; a login needs a few hundred bytes.
 const JSON_LIMIT: usize = 16 * 1024;
 
 /// The endpoints under the prefix, with the methods that they take.
-pub const ENDPOINTS: [(&str, &str); 5] = [("login", "POST"), ("logout", "POST"), ("session", "GET, HEAD"), ("verify", "any"), ("healthz", "GET, HEAD")];
+pub const ENDPOINTS: [(&str, &str); 9] = [
+    ("login", "POST"),
+    ("logout", "POST"),
+    ("logout/all", "POST"),
+    ("rotate", "POST"),
+    ("session", "GET, HEAD"),
+    ("sessions", "GET, HEAD"),
+    (ONE_SESSION, "DELETE"),
+    ("verify", "any"),
+    ("healthz", "GET, HEAD"),
+];
+const ONE_SESSION: &str = "sessions/{session_id}";
 
 /// What all own endpoints share.
 #[derive(Debug, Clone)]
@@ -49,8 +61,13 @@ impl OwnEndpoints {
     }
 
     fn route(&self, path: &str) -> Arc<CountedRoute> {
-        let last = path.rsplit('/').next().unwrap_or_default();
-        self.routes.get(last).unwrap_or(&self.unknown).clone()
+        let (before, last) = path.rsplit_once('/').unwrap_or(("", path));
+        let known = match before.rsplit_once('/') {
+            Some((_, "logout")) if last == "all" => self.routes.get("logout/all"),
+            Some((_, "sessions")) if !self.routes.contains_key(last) => self.routes.get(ONE_SESSION),
+            _ => self.routes.get(last),
+        };
+        known.unwrap_or(&self.unknown).clone()
     }
 }
 
@@ -63,6 +80,15 @@ pub fn configure(cfg: &mut web::ServiceConfig, prefix: &str) {
             .app_data(json)
             .service(web::resource("/login").route(web::post().to(login::login)).default_service(web::to(|| not_allowed("POST"))))
             .service(web::resource("/logout").route(web::post().to(logout::logout)).default_service(web::to(|| not_allowed("POST"))))
+            .service(web::resource("/logout/all").route(web::post().to(logout::logout_all)).default_service(web::to(|| not_allowed("POST"))))
+            .service(web::resource("/rotate").route(web::post().to(rotate::rotate)).default_service(web::to(|| not_allowed("POST"))))
+            .service(
+                web::resource("/sessions")
+                    .get(sessions::sessions)
+                    .route(web::head().to(sessions::sessions))
+                    .default_service(web::to(|| not_allowed("GET, HEAD"))),
+            )
+            .service(web::resource("/sessions/{session_id}").route(web::delete().to(sessions::sign_out)).default_service(web::to(|| not_allowed("DELETE"))))
             .service(
                 web::resource("/session").get(session::session).route(web::head().to(session::session)).default_service(web::to(|| not_allowed("GET, HEAD"))),
             )
@@ -170,4 +196,9 @@ fn with_error_body(response: ServiceResponse<BoxBody>, completion: &mut Completi
 
 /// The session that a handler has found, for the access line.
 #[derive(Debug, Clone)]
-pub struct SeenSession(pub crate::session::SessionId, pub Arc<str>);
+struct SeenSession(SessionId, Arc<str>);
+
+/// Notes the session and its app for the access line.
+pub fn saw(req: &HttpRequest, id: SessionId, app: &Arc<str>) {
+    req.extensions_mut().insert(SeenSession(id, app.clone()));
+}

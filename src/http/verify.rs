@@ -11,7 +11,7 @@ use crate::assertion::{HeaderNames, IdentityHeaders};
 use crate::http::authenticate::{Authenticator, Caller};
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
-use crate::http::own::SeenSession;
+use crate::http::own::saw;
 use crate::identity::Apps;
 use crate::route::{AuthMode, RouteTable, canonical};
 
@@ -75,7 +75,7 @@ fn untrusted() -> GatewayError {
 fn allowed(req: &HttpRequest, caller: &Caller, rules: &VerifyRules) -> HttpResponse {
     let identity = match caller {
         Caller::Session(live) => {
-            req.extensions_mut().insert(SeenSession(live.id, live.session.user.app.clone()));
+            saw(req, live.id, &live.session.user.app);
             let appid = rules.apps.get(&live.session.user.app).map_or("", |app| &*app.appid);
             IdentityHeaders::new(&rules.names, Some((live, appid)))
         }

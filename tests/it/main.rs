@@ -4,6 +4,7 @@
 mod bodies;
 mod commands;
 mod config;
+mod devices;
 mod echo;
 mod floors;
 mod forged;
