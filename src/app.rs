@@ -194,7 +194,14 @@ impl Worker {
         let routes = Arc::new(settings.routes.clone());
         let names = settings.identity.clone();
         Self {
-            own: OwnEndpoints::new(shared.reports.clone(), shared.trusted.clone(), shared.cors.clone(), shared.drain.clone(), &shared.metrics),
+            own: OwnEndpoints::new(
+                shared.reports.clone(),
+                shared.trusted.clone(),
+                shared.cors.clone(),
+                shared.drain.clone(),
+                &shared.metrics,
+                &settings.server.prefix,
+            ),
             login: LoginFlow::new(shared.apps.clone(), sessions, settings.login.replay_window, shared.metrics.clone()),
             verify: VerifyRules { routes: routes.clone(), apps: shared.apps.clone(), names: names.clone() },
             proxy: Proxy {

@@ -20,6 +20,7 @@ pub struct Patience {
 /// Runs a gateway until it is told to end. SIGTERM and SIGINT drain it; a second one ends it at once.
 pub async fn run(gateway: Gateway) -> Result<()> {
     let mut signals = Signals::new()?;
+    let hangups = actix_web::rt::spawn(ignore_hangups(signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?));
     let Gateway { public_server, admin_server, drain, patience, access, .. } = gateway;
     let (public, admin) = (public_server.handle(), admin_server.handle());
     let mut public_task = actix_web::rt::spawn(public_server);
@@ -46,8 +47,16 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     }
     admin.stop(false).await;
     let _ = tokio::join!(public_task, admin_task);
+    hangups.abort();
     drop(access);
     Ok(())
+}
+
+/// SIGHUP would end the process without draining.
+async fn ignore_hangups(mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        log::warn!("SIGHUP: this version does not reload its configuration; restart the gateway to apply changes");
+    }
 }
 
 /// Stops a server of the sandbox when the process is told to end.

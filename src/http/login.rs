@@ -46,7 +46,7 @@ pub async fn login(req: HttpRequest, body: web::Json<LoginRequest>, flow: web::D
 /// For the access line.
 fn remember(req: &HttpRequest, answer: &LoginAnswer) {
     if let Some(id) = SessionId::parse(&answer.session_id) {
-        req.extensions_mut().insert(SeenSession(id, Arc::from(answer.app.as_str())));
+        req.extensions_mut().insert(SeenSession { session: id, app: Some(Arc::from(answer.app.as_str())) });
     }
 }
 

@@ -91,6 +91,7 @@ impl Proxy {
             method: req.method().as_str(),
             path: &path,
             query: req.uri().query(),
+            upstream: &route.upstream.authority,
             headers: req.headers(),
             inbound: &completion.inbound,
             identity: &identity,

@@ -4,6 +4,7 @@
 mod bodies;
 mod commands;
 mod config;
+mod docs;
 mod echo;
 mod floors;
 mod forged;
