@@ -1,8 +1,26 @@
 //! `hufu demo`: everything in one process.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 
+use actix_web::{App, HttpResponse, HttpServer, web};
+use anyhow::{Context as _, Result};
 use clap::Args;
+
+use super::say;
+use super::serve::listener;
+use crate::app::{self, Gateway};
+use crate::clock::SystemClock;
+use crate::config::{Settings, Variables};
+use crate::lifecycle;
+use crate::sandbox::{self, Platform, SandboxSettings, echo};
+use crate::store::StoreHandle;
+
+/// The page that plays a phone.
+const PAGE: &str = include_str!("demo/page.html");
+/// The page needs nothing from anywhere else.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'";
 
 /// Try it: gateway, WeChat's stand-in, an echo backend and a store in memory, all in this process
 ///
@@ -15,6 +33,123 @@ pub(crate) struct DemoArgs {
     pub(crate) listen: SocketAddr,
 }
 
-pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
-    anyhow::bail!("demo (on {}) arrives with the next merge", args.listen)
+pub(crate) fn run(args: &DemoArgs) -> Result<()> {
+    // A port that is taken is found before anything else starts.
+    drop(listener(args.listen, "--listen")?);
+    actix_web::rt::System::new().block_on(async {
+        let (sandbox, echo, page) = (free_port()?, free_port()?, free_port()?);
+        let text = configuration(args.listen, sandbox.local_addr()?, echo.local_addr()?, page.local_addr()?);
+        let (settings, _) = Settings::parse("demo", &text, Path::new("."), &Variables::default())?;
+        app::start_log(&settings);
+        let gateway = app::build(settings)?;
+        let platform = Platform::new(SandboxSettings { accept_unknown_codes: true, ..SandboxSettings::default() }, Arc::new(SystemClock));
+        let helpers = [sandbox::serve(sandbox, platform)?, echo::serve(echo)?, page_server(page, gateway.store.clone())?];
+        let handles: Vec<_> = helpers.iter().map(actix_web::dev::Server::handle).collect();
+        let tasks: Vec<_> = helpers.into_iter().map(actix_web::rt::spawn).collect();
+        say(&welcome(&gateway));
+        let result = lifecycle::run(gateway).await;
+        for handle in handles {
+            handle.stop(false).await;
+        }
+        for task in tasks {
+            task.await.context("a helper of the demo panicked")??;
+        }
+        result
+    })
+}
+
+fn free_port() -> Result<std::net::TcpListener> {
+    std::net::TcpListener::bind("127.0.0.1:0").context("no free port on 127.0.0.1")
+}
+
+/// The demo is an ordinary gateway with an ordinary configuration.
+fn configuration(listen: SocketAddr, sandbox: SocketAddr, echo: SocketAddr, page: SocketAddr) -> String {
+    format!(
+        r#"
+server.listen = "{listen}"
+server.workers = 2
+server.drain_grace = "0s"
+admin.listen = "127.0.0.1:0"
+store.url = "memory:"
+log.level = "warn"
+[apps.demo]
+appid = "wx00000000000demo0"
+secret = "demo"
+base_url = "http://{sandbox}"
+[upstreams.backend]
+endpoints = ["http://{echo}"]
+[upstreams.wechat]
+endpoints = ["http://{sandbox}"]
+[upstreams.page]
+endpoints = ["http://{page}"]
+[[routes]]
+path = "/api"
+upstream = "backend"
+[[routes]]
+path = "/public"
+upstream = "backend"
+auth = "none"
+[[routes]]
+path = "/sandbox"
+upstream = "wechat"
+auth = "none"
+[[routes]]
+path = "/"
+upstream = "page"
+auth = "none"
+"#
+    )
+}
+
+fn welcome(gateway: &Gateway) -> String {
+    let (at, admin) = (gateway.listen, gateway.admin);
+    format!(
+        r#"hufu demo: gateway, WeChat's stand-in, an echo backend and a store in memory, all in this process.
+
+Open http://{at}/ and press the buttons, or paste these into a shell, one after the other:
+
+  T=$(curl -s http://{at}/auth/login -H 'Content-Type: application/json' -d "{{\"code\":\"alice-$RANDOM\"}}"); echo "$T"; T=${{T#*'"token":"'}}; T=${{T%%'"'*}}
+  curl -s http://{at}/api/hello -H "Authorization: Bearer $T"; echo
+  curl -si http://{at}/auth/logout -X POST -H "Authorization: Bearer $T"
+
+The first logs in, the second calls the backend (look for x-wx-openid in what it saw), the third logs out; the second
+then answers 401. Any code is good once, for a user of its name, so wx.login codes of the WeChat devtools work too.
+Metrics: http://{admin}/metrics   Ctrl-C ends the demo.
+"#
+    )
+}
+
+fn page_server(listener: std::net::TcpListener, store: StoreHandle) -> Result<actix_web::dev::Server> {
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::new(store.clone()))
+            .route("/", web::get().to(page))
+            .route("/demo/store", web::get().to(stored))
+            .default_service(web::to(nothing_here))
+    });
+    Ok(server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run())
+}
+
+async fn page() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header(("Content-Security-Policy", PAGE_POLICY))
+        .insert_header(("Cache-Control", "no-store"))
+        .body(PAGE)
+}
+
+async fn nothing_here() -> HttpResponse {
+    HttpResponse::NotFound().body("The demo has /, /api, /public and /auth.\n")
+}
+
+/// What Redis would hold: the very keys and sealed values that the gateway would write there.
+async fn stored(store: web::Data<StoreHandle>) -> HttpResponse {
+    let entries: Vec<_> = store
+        .memory()
+        .map(|memory| memory.dump())
+        .unwrap_or_default()
+        .into_iter()
+        .map(|e| serde_json::json!({"key": e.key, "value": e.content, "expires_in_ms": crate::clock::millis(e.expires_in)}))
+        .collect();
+    HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(entries)
 }

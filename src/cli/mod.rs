@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod echo;
 mod init;
 mod keygen;
 mod sandbox;
@@ -44,6 +45,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Keygen(keygen::KeygenArgs),
     Sandbox(sandbox::SandboxArgs),
+    Echo(echo::EchoArgs),
 }
 
 /// The file that several commands read.
@@ -76,6 +78,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Keygen(args) => keygen::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
+        Command::Echo(args) => echo::run(&args),
     };
     result.map_or_else(|error| told(&error), |()| ExitCode::SUCCESS)
 }

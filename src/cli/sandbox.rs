@@ -1,8 +1,15 @@
 //! `hufu sandbox`: the platforms' simulator alone.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use anyhow::Result;
 use clap::Args;
+
+use super::say;
+use super::serve::listener;
+use crate::clock::SystemClock;
+use crate::sandbox::{self, Platform, SandboxSettings};
 
 /// Run WeChat's stand-in alone, for your own tests: it answers as api.weixin.qq.com does
 ///
@@ -14,6 +21,21 @@ pub(crate) struct SandboxArgs {
     pub(crate) listen: SocketAddr,
 }
 
-pub(crate) fn run(args: &SandboxArgs) -> anyhow::Result<()> {
-    anyhow::bail!("sandbox (on {}) arrives with the next merge", args.listen)
+pub(crate) fn run(args: &SandboxArgs) -> Result<()> {
+    let listener = listener(args.listen, "--listen")?;
+    let address = listener.local_addr()?;
+    actix_web::rt::System::new().block_on(async {
+        let server = sandbox::serve(listener, Platform::new(SandboxSettings::default(), Arc::new(SystemClock)))?;
+        say(&format!(
+            "hufu sandbox: WeChat's stand-in on http://{address}\n\
+             In hufu.toml, under the app:  base_url = \"http://{address}\"\n\
+             A login code for the user alice:\n\
+             curl -s http://{address}/sandbox/code -H 'Content-Type: application/json' -d '{{\"app\":\"wx0123456789abcdef\",\"user\":\"alice\"}}'\n\
+             All endpoints: docs/sandbox.md. Ctrl-C ends it."
+        ));
+        let handle = server.handle();
+        let ending = crate::lifecycle::stop_on_signal(handle);
+        let (served, ()) = tokio::join!(server, ending);
+        Ok(served?)
+    })
 }

@@ -1,0 +1,30 @@
+//! `hufu echo`: the echo upstream alone, for a first try.
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::say;
+use super::serve::listener;
+use crate::sandbox::echo;
+
+/// Run a backend that answers with what it got, to try the gateway before your own backend is there
+#[derive(Debug, Args)]
+pub(crate) struct EchoArgs {
+    /// Where it listens, such as 127.0.0.1:9000
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: SocketAddr,
+}
+
+pub(crate) fn run(args: &EchoArgs) -> Result<()> {
+    let listener = listener(args.listen, "--listen")?;
+    let address = listener.local_addr()?;
+    actix_web::rt::System::new().block_on(async {
+        let server = echo::serve(listener)?;
+        say(&format!("hufu echo: a backend that answers with what it got, on http://{address}. Ctrl-C ends it."));
+        let ending = crate::lifecycle::stop_on_signal(server.handle());
+        let (served, ()) = tokio::join!(server, ending);
+        Ok(served?)
+    })
+}
