@@ -101,6 +101,12 @@ impl ReservedNames {
     }
 }
 
+/// Whether two header names are one to a backend that folds them.
+#[must_use]
+pub fn is_same_name(one: &str, other: &str) -> bool {
+    one.bytes().map(fold).eq(other.bytes().map(fold))
+}
+
 const fn fold(b: u8) -> u8 {
     if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' }
 }

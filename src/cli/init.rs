@@ -29,7 +29,8 @@ pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
     check(args)?;
     let existing: Vec<_> = [CONFIG, ENV].into_iter().filter(|name| Path::new(name).symlink_metadata().is_ok()).collect();
     if !existing.is_empty() {
-        anyhow::bail!("{} exists already; nothing was written", existing.join(" and "));
+        let verb = if existing.len() == 1 { "exists" } else { "exist" };
+        anyhow::bail!("{} {verb} already; nothing was written", existing.join(" and "));
     }
     let keys = keygen::env_lines(&keyring::generate_key(), &keyring::generate_key());
     write_new(ENV, &format!("{keys}# The AppSecret of {}, from mp.weixin.qq.com: 开发管理 → 开发设置 (Development Settings)\nWX_SECRET=\n", args.appid))?;

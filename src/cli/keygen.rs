@@ -1,9 +1,8 @@
 //! `hufu keygen`: fresh keys.
 
 use clap::Args;
-use sha2::{Digest as _, Sha256};
 
-use crate::crypto::keyring;
+use crate::crypto::{hash, keyring};
 
 /// Print a fresh key
 ///
@@ -44,5 +43,5 @@ pub(super) fn env_lines(key: &str, naming_key: &str) -> String {
 
 /// The ACL line, with the password as the hash that Redis keeps anyway.
 fn acl_line(password: &str) -> String {
-    format!("user hufu on #{} {ACL}", hex::encode(Sha256::digest(password)))
+    format!("user hufu on #{} {ACL}", hash::to_hex(&hash::sha256(password.as_bytes())))
 }

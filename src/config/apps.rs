@@ -28,6 +28,7 @@ pub struct AppSettings {
     pub max_concurrent: usize,
 }
 
+const APPID_HINT: &str = "copy the AppID from mp.weixin.qq.com: 开发管理 → 开发设置 (Development → Development Settings)";
 const SECRET_HINT: &str = "copy the AppSecret from mp.weixin.qq.com: 开发管理 → 开发设置 (Development → Development Settings)";
 
 /// Every app; `None` for one that is not all there, which the reader has noted.
@@ -47,12 +48,12 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<AppSettings> {
 
 fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
     let provider = section.value("provider", provider);
-    let appid = section.required("appid", "copy the AppID from mp.weixin.qq.com: 开发管理 → 开发设置 (Development → Development Settings)", appid);
+    let appid = section.required("appid", APPID_HINT, appid);
     if appid.as_deref().is_some_and(|appid| provider == ProviderKind::WechatMiniProgram && !appid.starts_with("wx")) {
-        section.warn("appid", "does not begin with wx, as WeChat's do", SECRET_HINT);
+        section.warn("appid", "does not begin with wx, as WeChat's do", APPID_HINT);
     }
     if !section.has("secret") && !section.has("secret_file") {
-        section.problem("secret", "missing", &format!("write secret = \"${{WX_SECRET}}\" and {SECRET_HINT}"));
+        section.problem("secret", "missing", &format!("write secret = \"${{WX_SECRET}}\"; {SECRET_HINT}"));
     }
     let secret = section.secret("secret", "secret_file", SECRET_HINT);
     let base_urls = section.list("base_url", base_url);

@@ -2,42 +2,8 @@
 
 use super::problem::Wrong;
 use super::reader::Section;
-use crate::assertion::HeaderNames;
-
-/// Headers with a meaning in HTTP itself: an identity in one of them would break requests, or be dropped on the way.
-const TAKEN: [&str; 19] = [
-    "accept",
-    "authorization",
-    "connection",
-    "content-length",
-    "content-type",
-    "cookie",
-    "date",
-    "expect",
-    "forwarded",
-    "host",
-    "keep-alive",
-    "origin",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
-/// Names that the gateway gives a value of its own.
-const OWN: [&str; 9] = [
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-hufu-app",
-    "x-hufu-provider",
-    "x-hufu-session",
-    "x-hufu-subject",
-    "x-request-id",
-    "traceparent",
-];
+use crate::assertion::{HeaderNames, headers};
+use crate::session::carrier;
 
 pub(super) fn read(section: &mut Section<'_>) -> HeaderNames {
     section.section("headers", |section| {
@@ -49,7 +15,7 @@ pub(super) fn read(section: &mut Section<'_>) -> HeaderNames {
         };
         let all = [("subject", &names.subject), ("appid", &names.appid), ("unionid", &names.unionid), ("source", &names.source)];
         for (index, (key, name)) in all.iter().enumerate() {
-            let twin = all[..index].iter().find(|(_, other)| folded(other) == folded(name));
+            let twin = all[..index].iter().find(|(_, other)| headers::is_same_name(other, name));
             if let Some((twin, _)) = twin {
                 let key = if section.has(key) { key } else { twin };
                 section.problem(
@@ -72,17 +38,12 @@ fn name(text: &str) -> Result<String, Wrong> {
     if !text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic()) {
         return Err(Wrong::new("does not begin with a letter", form));
     }
-    let folded = folded(text);
-    if TAKEN.contains(&&*folded) || folded.starts_with("sec-") {
+    if carrier::is_of_http(text) {
         return Err(Wrong::new("is a header that has a meaning of its own in HTTP", "choose another, such as \"X-WX-OPENID\" or \"X-User-Id\""));
     }
-    if OWN.contains(&&*folded) {
+    let own = ["x-hufu-app", "x-hufu-provider", "x-hufu-session", "x-hufu-subject", "x-hufu-assertion", "x-hufu-error", "x-request-id", "traceparent"];
+    if own.iter().any(|own| headers::is_same_name(own, text)) {
         return Err(Wrong::new("is a header that the gateway sets itself", "choose another, such as \"X-WX-OPENID\" or \"X-User-Id\""));
     }
     Ok(text.to_owned())
-}
-
-/// As backends that read CGI variables see it.
-fn folded(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }

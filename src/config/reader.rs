@@ -15,8 +15,8 @@ use super::{later, manual};
 pub(super) struct Reader<'a> {
     /// The file, as the operator named it.
     pub(super) file: &'a str,
-    /// Its text, for line numbers.
-    pub(super) text: &'a str,
+    /// Where its lines end.
+    line_ends: Vec<usize>,
     /// Where paths in it start.
     pub(super) directory: &'a Path,
     /// What `${NAME}` may be.
@@ -34,7 +34,8 @@ pub(super) struct Findings {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(file: &'a str, text: &'a str, directory: &'a Path, variables: &'a Variables) -> Self {
-        Self { file, text, directory, variables, findings: RefCell::default() }
+        let line_ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at).collect();
+        Self { file, line_ends, directory, variables, findings: RefCell::default() }
     }
 
     /// Reads the whole file with `read`.
@@ -53,7 +54,7 @@ impl<'a> Reader<'a> {
     }
 
     fn line(&self, offset: usize) -> usize {
-        self.text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
+        self.line_ends.partition_point(|end| *end < offset) + 1
     }
 
     fn problem_of(&self, line: Option<usize>, path: &str, what: &str, hint: &str) -> Problem {
@@ -164,7 +165,7 @@ impl<'a> Section<'a> {
         let defaults = self.defaults.and_then(|d| d.get(key)).and_then(|v| v.get_ref().get(0)).and_then(|v| as_table(v.get_ref()));
         let Some(given) = self.take(key) else { return Vec::new() };
         let Some(rows) = self.elements(&given) else {
-            self.fault(Some(given.line), &given.path, "is not a list of tables", &format!("write [[{key}]], with two brackets"));
+            self.fault(Some(given.line), &given.path, "must be a list of tables", &format!("write [[{key}]], with two brackets"));
             return Vec::new();
         };
         let mut all = Vec::with_capacity(rows.len());
@@ -180,7 +181,12 @@ impl<'a> Section<'a> {
     fn table(&self, given: &Given<'a>) -> Option<&'a DeTable<'a>> {
         let table = as_table(given.value);
         if table.is_none() {
-            self.fault(Some(given.line), &given.path, &format!("is a table, not {}", kind(given.value)), "write its keys in a table of their own");
+            self.fault(
+                Some(given.line),
+                &given.path,
+                &format!("must be a table, not {}", kind(given.value)),
+                "write its keys below a line with its name in brackets",
+            );
         }
         table
     }
@@ -234,10 +240,13 @@ impl<'a> Section<'a> {
         let likeness = |known: &str| strsim::jaro_winkler(&key.to_ascii_lowercase(), known);
         let alike = self.known.iter().map(|known| (likeness(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
         if let Some((_, known)) = alike.filter(|(score, _)| *score > 0.83) {
-            return format!("did you mean \"{known}\"?");
+            return format!("did you mean {known}?");
         }
-        let elsewhere = manual::paths().into_iter().find(|path| path.rsplit('.').next() == Some(key));
-        elsewhere.map_or_else(|| format!("known here: {}", self.known.join(", ")), |path| format!("did you mean \"{path}\"?"))
+        let elsewhere: Vec<_> = manual::paths().into_iter().filter(|path| path.rsplit('.').next() == Some(key)).collect();
+        match elsewhere.is_empty() {
+            true => format!("known here: {}", self.known.join(", ")),
+            false => format!("did you mean {}?", elsewhere.join(" or ")),
+        }
     }
 }
 

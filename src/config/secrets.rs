@@ -65,7 +65,7 @@ fn sealing_keys(section: &mut Section<'_>) -> Vec<Secret<[u8; 32]>> {
     for (line, path, text) in texts {
         match parse_key(text.expose()) {
             Ok(key) => keys.push(key),
-            Err(error) => section.fault(line, &path, &error.to_string(), "keep keys that sealed what the store still holds: all of them open, the first seals"),
+            Err(error) => section.fault(line, &path, &error.to_string(), ""),
         }
     }
     keys

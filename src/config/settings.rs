@@ -7,9 +7,7 @@ use super::effective::Effective;
 use super::env::Variables;
 use super::problem::{ConfigError, Problem};
 use super::reader::{Findings, Reader, Section};
-use super::{
-    AdminSettings, AppSettings, CorsSettings, LogSettings, LoginSettings, SecretSettings, ServerSettings, SessionSettings, StoreBackend, StoreSettings,
-};
+use super::{AdminSettings, AppSettings, CorsSettings, LogSettings, LoginSettings, SecretSettings, ServerSettings, SessionSettings, StoreSettings};
 use super::{admin, apps, checks, cors, identity, login, routes, secrets, server, session, store, syntax, upstreams};
 use crate::assertion::HeaderNames;
 use crate::route::RouteTable;
@@ -55,7 +53,7 @@ impl Settings {
             let hint = if reason == "does not exist" { "write one with `hufu init`, or name another with --config" } else { "name a file with --config" };
             ConfigError { problems: vec![Problem { file: file.clone(), line: None, path: String::new(), what: reason, hint: hint.to_owned() }] }
         })?;
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let directory = path.parent().unwrap_or(Path::new(""));
         let (variables, mut problems, mut warnings) = Variables::load(directory);
         let result = Self::parse(&file, &text, directory, &variables);
         match result {
@@ -91,8 +89,7 @@ impl Settings {
 fn read(root: &mut Section<'_>) -> Settings {
     let server = root.section("server", server::read);
     let admin = root.section("admin", |section| admin::read(section, server.listen));
-    let store = root.section("store", store::read);
-    let durable = !matches!(store.backend, StoreBackend::Memory);
+    let (store, durable) = root.section("store", store::read);
     let secrets = root.section("secrets", |section| secrets::read(section, durable));
     let session = root.section("session", session::read);
     let login = root.section("login", login::read);

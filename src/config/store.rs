@@ -55,10 +55,12 @@ pub struct RedisTls {
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
-pub(super) fn read(section: &mut Section<'_>) -> StoreSettings {
+/// The store, and whether what it holds outlives this process (which can be known of many a broken URL too).
+pub(super) fn read(section: &mut Section<'_>) -> (StoreSettings, bool) {
     let url = section.discreet("url");
-    let backend = read_url(section, &url);
-    section.note("url", Some(shown(&url, &backend).into()));
+    let durable = !url.as_ref().is_some_and(|url| url.starts_with("memory"));
+    let backend = url.as_ref().and_then(|url| read_url(section, url));
+    section.note("url", url.map(|url| shown(&url, backend.as_ref()).into()));
     let key_prefix = section.value("key_prefix", key_prefix);
     let username = section.optional("username", |text| Ok(text.to_owned()));
     let password = section.secret("password", "password_file", "remove it if the store has no password");
@@ -66,7 +68,7 @@ pub(super) fn read(section: &mut Section<'_>) -> StoreSettings {
     let (connect_timeout, timeout) = (section.value("connect_timeout", &patience), section.value("timeout", &patience));
     let tls = section.section("tls", read_tls);
     let backend = backend.map_or(StoreBackend::Memory, |backend| with_login(section, backend, username, password, tls));
-    StoreSettings { backend, key_prefix, connect_timeout, timeout }
+    (StoreSettings { backend, key_prefix, connect_timeout, timeout }, durable)
 }
 
 fn read_url(section: &Section<'_>, url: &str) -> Option<StoreBackend> {
@@ -122,7 +124,7 @@ fn parse_login(login: &str) -> Result<Login, Wrong> {
 }
 
 /// The URL as `--print` shows it: rebuilt from what was understood, without the login.
-fn shown(url: &str, backend: &Option<StoreBackend>) -> String {
+fn shown(url: &str, backend: Option<&StoreBackend>) -> String {
     match backend {
         Some(StoreBackend::Memory) => "memory:".to_owned(),
         Some(StoreBackend::Redis(redis)) => {

@@ -16,7 +16,7 @@ pub(super) fn parse<'a>(file: &str, text: &'a str) -> Result<DeTable<'a>, Proble
             let space = " ".repeat(gutter.len());
             format!("{gutter} | {}\n    {space} | {}^", discreet(content), " ".repeat(column))
         });
-        let what = format!("not TOML: {}", error.message());
+        let what = format!("not TOML: {}", error.message().trim_end_matches(", expected nothing"));
         Problem { file: file.to_owned(), line: Some(line + 1), path: String::new(), what, hint: shown.unwrap_or_default() }
     })
 }

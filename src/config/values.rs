@@ -56,8 +56,7 @@ impl<'a> Section<'a> {
         let given = self.take(key);
         let written = given.as_ref().and_then(|given| integer(given.value));
         if let Some(given) = given.as_ref().filter(|_| written.is_none_or(|n| n > max)) {
-            let hint = format!("write a whole number from 0 to {max}, without quotes");
-            self.fault(Some(given.line), &given.path, "is not a number that it can be", &hint);
+            self.fault(Some(given.line), &given.path, &format!("must be a whole number from 0 to {max}, without quotes"), "");
         }
         let number = written.or_else(|| self.default_of(key).and_then(integer)).unwrap_or_default().min(max);
         self.note(key, i64::try_from(number).ok().map(toml::Value::Integer));
@@ -70,7 +69,7 @@ impl<'a> Section<'a> {
         let elements = match given.value {
             DeValue::String(_) => vec![given.clone()],
             _ => self.elements(&given).unwrap_or_else(|| {
-                self.fault(Some(given.line), &given.path, &format!("is a list of texts, not {}", kind(given.value)), "write [\"…\", \"…\"]");
+                self.fault(Some(given.line), &given.path, &format!("must be a list of texts, not {}", kind(given.value)), "write [\"…\", \"…\"]");
                 Vec::new()
             }),
         };
@@ -88,15 +87,17 @@ impl<'a> Section<'a> {
             return None;
         }
         self.refuse_twins(key, file_key);
-        let secret = match given {
+        let (written, secret) = match given {
             Some(given) => {
                 self.note(file_key, None);
-                Secret::new(self.text(&given)?.value)
+                let text = self.text(&given)?;
+                (format!("{:?} ", text.written), Secret::new(text.value))
             }
-            None => self.file_of(in_file, file_key)?,
+            None => (String::new(), self.file_of(in_file, file_key)?),
         };
         if secret.expose().is_empty() {
-            self.problem(if self.has(key) { key } else { file_key }, "is empty", hint);
+            // What is written is a variable's name at most.
+            self.problem(if self.has(key) { key } else { file_key }, &format!("{written}is empty"), hint);
             return None;
         }
         Some(secret)
@@ -123,12 +124,12 @@ impl<'a> Section<'a> {
         all
     }
 
-    /// A text that may be a secret in whole or in part (a URL with a password): nothing of it is ever shown.
-    pub(super) fn discreet(&mut self, key: &'static str) -> String {
-        let given = self.take(key);
-        match given.map(|given| self.text(&given)) {
-            Some(text) => text.map(|text| text.value).unwrap_or_default(),
-            None => self.default_of(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned(),
+    /// A text with a default that may be a secret in part (a URL with a password): nothing of it is ever shown. `None`: there is one,
+    /// and it cannot be read.
+    pub(super) fn discreet(&mut self, key: &'static str) -> Option<String> {
+        match self.take(key) {
+            Some(given) => self.text(&given).map(|text| text.value),
+            None => self.default_of(key).and_then(|value| value.as_str()).map(str::to_owned),
         }
     }
 
@@ -199,7 +200,8 @@ impl<'a> Section<'a> {
             Err(wrong) => wrong,
         };
         // What a variable stands for is not shown: somebody may have put a secret under the wrong key.
-        let short: String = text.written.chars().take(80).collect();
+        // Nor is the login of a URL.
+        let short: String = if text.written.contains('@') { "…@…".to_owned() } else { text.written.chars().take(80).collect() };
         self.fault(Some(given.line), &given.path, &format!("{short:?} {}", wrong.what), &wrong.hint);
         None
     }
@@ -207,7 +209,8 @@ impl<'a> Section<'a> {
     /// The text of a value with its variables put in.
     fn text(&self, given: &Given<'a>) -> Option<Text> {
         let DeValue::String(written) = given.value else {
-            self.fault(Some(given.line), &given.path, &format!("is text, not {}", kind(given.value)), "write it in quotes, as in \"…\"");
+            let hint = "write it in quotes; durations and sizes have a unit, as in \"15m\" and \"16MiB\"";
+            self.fault(Some(given.line), &given.path, &format!("must be text, not {}", kind(given.value)), hint);
             return None;
         };
         match self.reader.variables.substitute(written) {
@@ -236,7 +239,9 @@ pub(super) fn duration(min: Duration) -> impl Fn(&str) -> Result<Duration, Wrong
 
 /// A size in bytes, above zero.
 pub(super) fn size(text: &str) -> Result<u64, Wrong> {
-    let size = text.parse::<bytesize::ByteSize>().map_err(|_| Wrong::new("is not a size", "write a number with a unit, as in \"64KiB\" or \"16MiB\""))?;
+    let wrong = || Wrong::new("is not a size", "write a number with a unit, as in \"64KiB\" or \"16MiB\"");
+    let has_unit = text.ends_with(|c: char| c.is_ascii_alphabetic());
+    let size = text.parse::<bytesize::ByteSize>().ok().filter(|_| has_unit).ok_or_else(wrong)?;
     if size.0 == 0 { Err(Wrong::new("is no size that anything fits into", "write more than \"0B\"")) } else { Ok(size.0) }
 }
 

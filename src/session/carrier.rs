@@ -33,24 +33,27 @@ pub enum CarrierError {
     Taken,
 }
 
-/// Headers that proxies and servers act on: a token in one of them would be changed or dropped on its way.
-const TAKEN: [&str; 16] = [
+/// Headers that clients, proxies and servers act on: a value of our own in one of them would break requests, or be changed or
+/// dropped on its way.
+const OF_HTTP: [&str; 18] = [
+    "accept",
     "authorization",
     "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
     "cookie",
+    "date",
     "expect",
+    "forwarded",
     "host",
     "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
+    "origin",
     "referer",
+    "set-cookie",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "user-agent",
+    "via",
 ];
 
 impl FromStr for TokenCarrier {
@@ -62,7 +65,7 @@ impl FromStr for TokenCarrier {
         match kind {
             "bearer" if kind == text => Ok(Self::Bearer),
             "protocol" if kind == text => Err(CarrierError::Later),
-            "header" if TAKEN.iter().any(|taken| taken.eq_ignore_ascii_case(name)) => Err(CarrierError::Taken),
+            "header" if is_of_http(name) => Err(CarrierError::Taken),
             "header" => named(Self::Header),
             "cookie" => named(Self::Cookie),
             "query" => named(Self::Query),
@@ -80,6 +83,13 @@ impl fmt::Display for TokenCarrier {
             Self::Query(name) => write!(f, "query:{name}"),
         }
     }
+}
+
+/// Whether a header has a meaning in HTTP itself, however its name is spelt.
+#[must_use]
+pub fn is_of_http(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace(['_', '.'], "-");
+    OF_HTTP.contains(&&*name) || ["content-", "proxy-", "sec-", "x-forwarded-"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The characters that need no quoting in a header name, a cookie name and a query alike.

@@ -1,6 +1,8 @@
 //! The configuration: files that are right, files that are wrong and every word that is said about them, and the manual.
 
-use std::collections::BTreeSet;
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may fail")]
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -59,10 +61,27 @@ fn good_files_load_and_say_what_is_odd() {
     for path in files {
         let (settings, warnings) = parse(&path).unwrap_or_else(|error| panic!("{}:\n{error}", path.display()));
         let warnings: Vec<_> = warnings.iter().filter(|warning| !warning.what.starts_with("every user")).map(ToString::to_string).collect();
-        hold(&path, &format!("{}\n\n{}", warnings.join("\n"), settings.effective).trim().to_owned());
+        hold(&path, format!("{}\n\n{}", warnings.join("\n"), settings.effective).trim());
         assert!(settings.effective.to_string().parse::<toml::Table>().is_ok());
         assert!(!format!("{settings:?}").contains("tiger"), "Debug shows a secret");
     }
+}
+
+#[test]
+fn no_text_makes_the_reader_panic() {
+    let text = manual::complete();
+    let mut read = 0;
+    for (at, c) in text.char_indices().step_by(7) {
+        let cut = &text[..at];
+        let changed = format!("{cut}{}{}", ["\"", "[", "=", "\n", "$", "{"][at % 6], &text[at + c.len_utf8()..]);
+        for text in [cut, &changed] {
+            if let Err(error) = Settings::parse("f", text, Path::new("nowhere"), &variables()) {
+                assert!(!error.problems.is_empty() && !error.to_string().contains("tiger"));
+            }
+            read += 1;
+        }
+    }
+    assert!(read > 1000);
 }
 
 #[test]
@@ -130,10 +149,22 @@ fn the_manual_has_every_key_and_no_other() {
 }
 
 #[test]
-fn the_page_for_operators_has_every_key_of_the_manual() {
+fn the_page_for_operators_has_every_key_and_default_of_the_manual() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")).unwrap();
-    let cells = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
-    let page: BTreeSet<String> = cells.map(|(key, _)| key.replace("NAME", "*").replace("routes[]", "routes.*")).collect();
-    let manual: BTreeSet<String> = manual::paths().into_iter().collect();
-    assert_eq!(page, manual);
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let rows: BTreeMap<String, &str> = rows
+        .filter(|(key, _)| key.contains('.') && !key.contains(['"', ' ']))
+        .map(|(key, rest)| (key.replace("NAME", "*").replace("routes[]", "routes.*"), rest.split('|').next().unwrap().trim()))
+        .collect();
+    assert_eq!(rows.keys().cloned().collect::<BTreeSet<_>>(), manual::paths().into_iter().collect());
+    let manual: toml::Table = manual::TEXT.parse().unwrap();
+    for (key, default) in rows {
+        let value = key
+            .replace("apps.*", "apps.shop")
+            .replace("upstreams.*", "upstreams.orders")
+            .split('.')
+            .try_fold(toml::Value::Table(manual.clone()), |table, part| if part == "*" { table.get(0).cloned() } else { table.get(part).cloned() });
+        let in_manual = value.map_or_else(String::new, |value| format!("`{value}`"));
+        assert_eq!(default, in_manual, "{key}");
+    }
 }

@@ -1,8 +1,11 @@
 //! What the tests share: servers that they start themselves, clients, conditions to wait for.
 
+pub(crate) mod gateway;
 pub(crate) mod logs;
 pub(crate) mod raw;
+pub(crate) mod recorder;
 pub(crate) mod redis_server;
 pub(crate) mod servers;
 pub(crate) mod store;
 pub(crate) mod wait;
+pub(crate) mod wire;

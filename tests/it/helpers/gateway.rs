@@ -1,0 +1,179 @@
+//! The real binary under test, on ports of its own, with everything that it writes kept.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use hufu::sandbox::SandboxSettings;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::servers::{Sandbox, http, sandbox};
+use super::wait::until_blocking;
+
+/// The appid of the one app.
+pub(crate) const APPID: &str = "wx0123456789abcdef";
+/// Its secret, which must never be seen anywhere.
+pub(crate) const APP_SECRET: &str = "app-secret-that-nobody-may-see";
+
+/// A running gateway with its own WeChat; killed when dropped.
+pub(crate) struct Gateway {
+    child: Child,
+    folder: TempDir,
+    pub(crate) listen: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) wechat: Sandbox,
+}
+
+/// What a test wants to be different.
+pub(crate) struct Setup {
+    /// The store's URL.
+    pub(crate) store: String,
+    /// Further lines of configuration, top-level keys (dotted) and tables.
+    pub(crate) config: String,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { store: "memory:".to_owned(), config: String::new() }
+    }
+}
+
+/// A route of the configuration, with an upstream of its own.
+pub(crate) fn route(path: &str, upstream_url: &str, auth: &str) -> String {
+    let name = format!("u{}", path.bytes().map(|b| format!("{b:02x}")).collect::<String>());
+    format!(
+        "\n[upstreams.{name}]\nendpoints = [\"{upstream_url}\"]\ntimeout = \"5s\"\n[[routes]]\npath = \"{path}\"\nupstream = \"{name}\"\nauth = \"{auth}\"\n"
+    )
+}
+
+impl Gateway {
+    /// A gateway with a memory store and these routes.
+    pub(crate) fn start(routes: &str) -> Self {
+        Self::with(&Setup { config: routes.to_owned(), ..Setup::default() })
+    }
+
+    /// A gateway as the setup says.
+    pub(crate) fn with(setup: &Setup) -> Self {
+        let wechat = sandbox(SandboxSettings { accept_unknown_codes: true, logins_per_minute: 10_000, ..SandboxSettings::default() });
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("hufu.toml");
+        std::fs::write(&config, configuration(setup, &wechat.server.url)).unwrap();
+        let file = |name: &str| Stdio::from(File::create(folder.path().join(name)).unwrap());
+        let child = Command::new(env!("CARGO_BIN_EXE_hufu"))
+            .args(["serve", "--config"])
+            .arg(&config)
+            .env("RUST_BACKTRACE", "0")
+            .stdin(Stdio::null())
+            .stdout(file("stdout"))
+            .stderr(file("stderr"))
+            .spawn()
+            .unwrap();
+        let mut gateway = Self { child, folder, listen: "0.0.0.0:0".parse().unwrap(), admin: "0.0.0.0:0".parse().unwrap(), wechat };
+        (gateway.listen, gateway.admin) = gateway.addresses();
+        gateway
+    }
+
+    fn addresses(&mut self) -> (SocketAddr, SocketAddr) {
+        until_blocking("the gateway to listen", || {
+            assert!(self.child.try_wait().unwrap().is_none(), "the gateway ended: {}", self.stderr());
+            let log = self.stderr();
+            let line = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|line| line["listen"].is_string())?;
+            Some((line["listen"].as_str()?.parse().ok()?, line["admin"].as_str()?.parse().ok()?))
+        })
+    }
+
+    /// A URL on the public listener.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("http://{}{path}", self.listen)
+    }
+
+    /// A URL on the admin listener.
+    pub(crate) fn admin_at(&self, path: &str) -> String {
+        format!("http://{}{path}", self.admin)
+    }
+
+    /// What it has logged.
+    pub(crate) fn stderr(&self) -> String {
+        self.read("stderr")
+    }
+
+    /// Its access lines.
+    pub(crate) fn stdout(&self) -> String {
+        self.read("stdout")
+    }
+
+    fn read(&self, name: &str) -> String {
+        let path: PathBuf = self.folder.path().join(name);
+        String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+    }
+
+    /// The first access line that a test looks for, once it is written.
+    pub(crate) fn access_line(&self, what: &str, matches: impl Fn(&Value) -> bool) -> Value {
+        until_blocking(what, || self.stdout().lines().filter_map(|line| serde_json::from_str(line).ok()).find(|line| matches(line)))
+    }
+
+    /// Logs a user in.
+    pub(crate) async fn login(&self, user: &str) -> Value {
+        let code = self.wechat.platform.login_code(APPID, user);
+        let answer = self.login_with(json!({ "code": code })).await;
+        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+        answer.json().await.unwrap()
+    }
+
+    /// A token for a user.
+    pub(crate) async fn token(&self, user: &str) -> String {
+        self.login(user).await["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends a login body.
+    pub(crate) async fn login_with(&self, body: Value) -> reqwest::Response {
+        http().post(self.at("/auth/login")).json(&body).send().await.unwrap()
+    }
+
+    /// Memory that the process has in use, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+    }
+
+    /// Sends the process a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+    }
+
+    /// Waits for the process to end.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        until_blocking("the gateway to end", || self.child.try_wait().unwrap())
+    }
+
+    /// Whether the process still runs.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn configuration(setup: &Setup, wechat: &str) -> String {
+    let keys = if setup.store == "memory:" {
+        String::new()
+    } else {
+        let key = hufu::crypto::keyring::generate_key;
+        format!("secrets.keys = [\"{}\"]\nsecrets.naming_key = \"{}\"\n", key(), key())
+    };
+    format!(
+        "store.url = \"{}\"\n{keys}server.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\nserver.workers = 2\nlog.format = \"json\"\n\
+         apps.shop.appid = \"{APPID}\"\napps.shop.secret = \"{APP_SECRET}\"\napps.shop.base_url = \"{wechat}\"\n{}",
+        setup.store, setup.config
+    )
+}
