@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::provider::call::PlatformClient;
 use crate::provider::wechat::mini_program::{MiniProgram, MiniProgramSettings};
 use crate::proxy::answer::AnswerRules;
+use crate::proxy::inbound::Ended;
 use crate::proxy::outgoing::HeadRules;
 use crate::proxy::upstream_client::UpstreamClient;
 use crate::proxy::{Proxy, proxy};
@@ -142,6 +143,7 @@ impl Shared {
             let worker = Worker::new(&shared);
             App::new().configure(|cfg| worker.configure(cfg, &shared.settings.server.prefix))
         })
+        .on_connect(Ended::on_connect)
         .workers(workers)
         .backlog(BACKLOG)
         .keep_alive(keep_alive)

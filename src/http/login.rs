@@ -14,6 +14,7 @@ use crate::session::SessionId;
 
 /// What the client sends. Further fields are ignored.
 #[derive(Deserialize)]
+#[serde(expecting = "an object such as {\"code\": \"…\"}")]
 pub struct LoginRequest {
     code: String,
     app: Option<String>,

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, BytesMut};
 
 use crate::proxy::response_head::{BadAnswer, Framing, ResponseHead};
@@ -70,6 +71,8 @@ impl Download {
         timeout: Duration,
     ) -> Self {
         let (left, size) = match head.framing {
+            // The server takes a length at its word and waits for the bytes, except after HEAD; a 304 has its length as a header.
+            Framing::Empty if head.status == StatusCode::NOT_MODIFIED => (Left::Nothing, BodySize::None),
             Framing::Empty => (Left::Nothing, head.content_length.map_or(BodySize::None, BodySize::Sized)),
             Framing::Sized(length) => (Left::Bytes(length), BodySize::Sized(length)),
             Framing::Chunked => (Left::ChunkSize, BodySize::Stream),

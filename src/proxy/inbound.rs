@@ -1,6 +1,10 @@
 //! What is refused before a route is looked for, and how the request's body is framed.
 
+use std::any::Any;
+use std::cell::Cell;
+
 use actix_web::HttpRequest;
+use actix_web::dev::Extensions;
 use actix_web::http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING, UPGRADE};
 use actix_web::http::{Method, Version};
 
@@ -8,8 +12,30 @@ use crate::http::error::{ErrorCode, GatewayError};
 use crate::proxy::upload::BodyFraming;
 use crate::route::PathError;
 
+/// Whether a connection has been told that it ends. The server goes on answering what was already sent on it; nothing of that
+/// may count any more.
+#[derive(Debug, Default)]
+pub struct Ended(Cell<bool>);
+
+impl Ended {
+    /// Puts the mark on a new connection.
+    pub fn on_connect(_io: &dyn Any, data: &mut Extensions) {
+        data.insert(Self::default());
+    }
+
+    /// Ends the connection of a request.
+    pub fn mark(req: &HttpRequest) {
+        if let Some(Self(ended)) = req.conn_data() {
+            ended.set(true);
+        }
+    }
+}
+
 /// Refuses what a session gateway never passes on.
 pub fn refuse_odd_requests(req: &HttpRequest, max_target: usize) -> Result<(), GatewayError> {
+    if req.conn_data::<Ended>().is_some_and(|ended| ended.0.get()) {
+        return Err(GatewayError::new(ErrorCode::RequestInvalid, "The connection had ended with an earlier answer.").closing());
+    }
     if matches!(*req.method(), Method::CONNECT | Method::TRACE) {
         return Err(GatewayError::new(ErrorCode::MethodNotAllowed, "CONNECT and TRACE are not passed on.").closing());
     }

@@ -65,6 +65,9 @@ pub async fn proxy(req: HttpRequest, payload: web::Payload, proxy: web::Data<Pro
         Ok(response) => response,
         Err(error) => {
             completion.error = Some(error.code);
+            if error.close {
+                inbound::Ended::mark(&req);
+            }
             error.response(&completion.inbound.id).map_body(|_, body| AnswerBody::Own(body))
         }
     };

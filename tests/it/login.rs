@@ -95,10 +95,10 @@ async fn bad_login_bodies_are_told_what_is_wrong_with_them() {
         ("application/json", "", 400, "request_invalid", "EOF"),
         ("application/json", "{\"code\":", 400, "request_invalid", "EOF"),
         ("application/json", "{\"code\":5}", 400, "request_invalid", "string"),
-        ("application/json", "[]", 400, "request_invalid", "code"),
+        ("application/json", "[]", 400, "request_invalid", "such as {\"code\""),
         ("application/json", "{\"cod\":\"x\"}", 400, "request_invalid", "missing field `code`"),
         ("application/json", "{\"code\":null}", 400, "request_invalid", "string"),
-        ("application/json", "\"x\"", 400, "request_invalid", "LoginRequest"),
+        ("application/json", "\"x\"", 400, "request_invalid", "such as {\"code\""),
         ("text/plain", "{\"code\":\"x\"}", 415, "unsupported_media_type", "application/json"),
         ("application/x-www-form-urlencoded", "code=x", 415, "unsupported_media_type", "application/json"),
     ] {
@@ -167,11 +167,11 @@ async fn what_the_platform_says_has_its_word() {
         (200, r#"{"errcode":"40163","errmsg":"code been used"}"#, 1, 400, "code_used", Some(40163)),
         (200, r#"{"errcode":40226,"errmsg":"code blocked"}"#, 1, 403, "user_blocked", Some(40226)),
         (200, r#"{"errcode":45011,"errmsg":"api minute-quota reach limit"}"#, 1, 429, "rate_limited", Some(45011)),
-        (200, r#"{"errcode":-1,"errmsg":"system error"}"#, 20, 503, "platform_unavailable", None),
         (200, r#"{"errcode":40125,"errmsg":"invalid appsecret"}"#, 1, 500, "misconfigured", None),
         (200, r#"{"openid":"o123"}"#, 1, 502, "platform_error", None),
         (200, "null", 1, 502, "platform_error", None),
         (200, "<html>", 1, 502, "platform_error", None),
+        (200, r#"{"errcode":-1,"errmsg":"system error"}"#, 20, 503, "platform_unavailable", None),
     ]
     .into_iter()
     .enumerate()
@@ -182,15 +182,14 @@ async fn what_the_platform_says_has_its_word() {
         let (got, problem) = problem(answer).await;
         assert_eq!((got, problem["code"].as_str(), problem["platform_code"].as_i64()), (expected, Some(code), platform_code), "{body}");
         assert_eq!(retry.is_some(), matches!(got, 429 | 503), "{body}");
-        fault(200, "", 0).await;
     }
     assert!(gateway.stderr().contains("apps.shop.secret"), "the operator is told what to fix: {}", gateway.stderr());
 }
 
 #[tokio::test]
 async fn the_app_is_named_where_there_are_several() {
-    let second = format!("[apps.game]\nappid = \"wxfedcba9876543210\"\nsecret = \"other\"\nbase_url = \"http://127.0.0.1:9\"\n");
-    let gateway = Gateway::start(&second);
+    let second = "[apps.game]\nappid = \"wxfedcba9876543210\"\nsecret = \"other\"\nbase_url = \"http://127.0.0.1:9\"\n";
+    let gateway = Gateway::start(second);
     let code = || gateway.wechat.platform.login_code(APPID, "erin");
     assert_eq!(problem(gateway.login_with(json!({ "code": code() })).await).await.1["code"], "app_required");
     assert_eq!(problem(gateway.login_with(json!({ "code": code(), "app": "nope" })).await).await.1["code"], "app_unknown");
@@ -216,7 +215,7 @@ async fn a_refused_code_with_the_referer_of_another_app_says_so() {
 #[tokio::test]
 async fn idle_sessions_end_and_used_ones_go_on_to_the_absolute_end() {
     let echo = echo_upstream();
-    let config = format!("session.idle_timeout = \"600ms\"\nsession.absolute_timeout = \"2s\"\n{}", route("/api", &echo.url, "required"));
+    let config = format!("session.idle_timeout = \"1s\"\nsession.absolute_timeout = \"3s\"\n{}", route("/api", &echo.url, "required"));
     let gateway = Gateway::with(&Setup { config, ..Setup::default() });
     let (idle, busy) = (gateway.token("frank").await, gateway.token("grace").await);
     let status = async |token: &str| http().get(gateway.at("/api")).bearer_auth(token).send().await.unwrap().status().as_u16();
@@ -225,12 +224,12 @@ async fn idle_sessions_end_and_used_ones_go_on_to_the_absolute_end() {
     let died_after = crate::helpers::wait::until("the absolute end", async || {
         tokio::time::sleep(Duration::from_millis(30)).await;
         let alive = status(&busy).await == 200;
-        alive_past_idle |= alive && started.elapsed() > Duration::from_millis(900);
+        alive_past_idle |= alive && started.elapsed() > Duration::from_millis(1500);
         (!alive).then(|| started.elapsed())
     })
     .await;
     assert!(alive_past_idle, "use did not renew the session");
-    assert!(died_after > Duration::from_millis(1700), "ended early: {died_after:?}");
+    assert!(died_after > Duration::from_millis(2700), "ended early: {died_after:?}");
     assert_eq!(status(&idle).await, 401);
 }
 
@@ -243,7 +242,7 @@ async fn own_endpoints_take_their_methods_and_no_other() {
         ("POST", "/auth/session", 405, "method_not_allowed"),
         ("GET", "/auth/nothing", 404, "endpoint_not_found"),
         ("GET", "/auth", 404, "endpoint_not_found"),
-        ("GET", "/%61uth/login", 404, "endpoint_not_found"),
+        ("GET", "/%61uth/login", 405, "method_not_allowed"),
         ("GET", "//auth/healthz", 404, "endpoint_not_found"),
         ("GET", "/elsewhere", 404, "route_not_found"),
     ] {

@@ -1,6 +1,7 @@
 //! One binary for all tests that need more than one module: a module per capability.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod bodies;
 mod commands;
 mod config;
 mod demo;
@@ -8,8 +9,13 @@ mod echo;
 mod floors;
 mod forged;
 mod helpers;
+mod leaks;
+mod lifecycle;
 mod login;
+mod outage;
 mod provider_contract;
+mod redis_conf;
 mod sandbox;
 mod store_contract;
 mod store_redis;
+mod verify;

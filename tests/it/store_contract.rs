@@ -9,11 +9,11 @@ use hufu::session::store::Settlement;
 use hufu::session::{Lookup, NewSession, Reservation, SessionId, Written};
 
 use crate::helpers::redis_server::RedisServer;
-use crate::helpers::store::{Harness, new_session, session_key, user};
+use crate::helpers::store::{Harness, Place, inspect, new_session, session_key, user};
 use crate::helpers::wait::until;
 
 const HOUR: Duration = Duration::from_secs(3600);
-const SHORT: Duration = Duration::from_millis(250);
+const SHORT: Duration = Duration::from_millis(500);
 
 type Case = for<'a> fn(&'a Harness) -> LocalBoxFuture<'a, ()>;
 
@@ -34,6 +34,9 @@ suite![
     the_oldest_session_makes_room,
     a_lower_cap_takes_effect_at_the_next_login,
     expired_sessions_neither_count_nor_evict,
+    every_write_sweeps_the_index,
+    a_record_deleted_by_hand_evicts_nobody,
+    a_record_restored_with_a_longer_life_still_ends,
     fifty_logins_at_once_keep_to_the_cap,
     the_newest_two_session_keys_stay,
     session_keys_go_with_the_last_session,
@@ -66,7 +69,7 @@ async fn memory_keeps_the_contract() {
 #[tokio::test]
 async fn redis_keeps_the_contract() {
     let server = RedisServer::start(&[]);
-    run(|prefix| Harness::redis(&server.url(""), &server.url(""), prefix)).await;
+    run(|prefix| Harness::patient_redis(&server.url(""), &server.url(""), prefix)).await;
 }
 
 async fn round_trip(h: &Harness) {
@@ -156,9 +159,9 @@ async fn two_removals_and_a_renewal_at_once_leave_nothing(h: &Harness) {
 
 /// The memory store has no outside that could move anything.
 async fn a_record_in_another_place_does_not_open(h: &Harness) {
-    let crate::helpers::store::Place::Redis(_, inspector) = &h.place else { return };
+    let Place::Redis(_, inspector) = &h.place else { return };
     let (one, other) = (h.sign_in(&user("o1"), HOUR, HOUR).await, h.sign_in(&user("o2"), HOUR, HOUR).await);
-    let mut redis = crate::helpers::store::inspect(inspector).await;
+    let mut redis = inspect(inspector).await;
     let keys: Vec<String> = h.look().await.into_keys().filter(|key| key.contains(":s:")).collect();
     assert_eq!(keys.len(), 2);
     let values: Vec<Vec<u8>> = redis::cmd("MGET").arg(&keys).query_async(&mut redis).await.unwrap();
@@ -223,6 +226,55 @@ async fn expired_sessions_neither_count_nor_evict(h: &Harness) {
         assert_eq!(capped(h, "o1", 3).await.1, []);
     }
     assert!(h.alive(&keeper).await);
+}
+
+async fn every_write_sweeps_the_index(h: &Harness) {
+    let session = h.session(&user("o1"), HOUR).await;
+    let keeper = h.sign_in(&session.user, HOUR, HOUR).await;
+    let short = async || h.sign_in(&session.user, SHORT / 2, HOUR).await;
+    for write in 0..3 {
+        let dead = short().await;
+        assert!(in_index(h, &dead).await);
+        h.pass(SHORT / 2).await;
+        match write {
+            0 => assert_eq!(h.store().renew(&keeper, &session.user, HOUR, session.absolute_deadline).await.unwrap(), Written::Done),
+            1 => assert_eq!(h.store().remove(&dead, &session.user).await.unwrap(), Written::Gone),
+            _ => drop(h.sign_in(&session.user, HOUR, HOUR).await),
+        }
+        assert!(!in_index(h, &dead).await, "after write {write}");
+        assert!(in_index(h, &keeper).await);
+    }
+}
+
+async fn in_index(h: &Harness, id: &SessionId) -> bool {
+    let (_, index) = h.only("u").await.unwrap();
+    let shows = |name: &[u8]| index.content.windows(name.len()).any(|window| window == name);
+    shows(&id.hash) || shows(hufu::crypto::encoding::base64url(&id.hash).as_bytes())
+}
+
+/// The memory store has no outside that could delete anything.
+async fn a_record_deleted_by_hand_evicts_nobody(h: &Harness) {
+    let Place::Redis(_, inspector) = &h.place else { return };
+    let mut redis = inspect(inspector).await;
+    let (deleted, _) = capped(h, "o1", 2).await;
+    let (key, _) = h.only("s").await.unwrap();
+    let (living, _) = capped(h, "o1", 2).await;
+    redis::cmd("DEL").arg(&key).exec_async(&mut redis).await.unwrap();
+    assert_eq!(capped(h, "o1", 2).await.1, []);
+    assert!(h.alive(&living).await && !in_index(h, &deleted).await);
+}
+
+/// The memory store has no outside that could restore anything.
+async fn a_record_restored_with_a_longer_life_still_ends(h: &Harness) {
+    let Place::Redis(_, inspector) = &h.place else { return };
+    let mut redis = inspect(inspector).await;
+    let id = h.sign_in(&user("o1"), HOUR, SHORT).await;
+    let (key, _) = h.only("s").await.unwrap();
+    redis::cmd("PEXPIRE").arg(&key).arg(3_600_000).exec_async(&mut redis).await.unwrap();
+    let Lookup::Found(found) = h.store().load(&id).await.unwrap() else { panic!("its deadline is not here yet") };
+    assert!(found.expires_in <= SHORT, "{found:?}");
+    h.pass(SHORT).await;
+    assert!(!h.alive(&id).await);
 }
 
 async fn fifty_logins_at_once_keep_to_the_cap(h: &Harness) {

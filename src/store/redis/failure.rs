@@ -1,21 +1,22 @@
 //! What an operator should read when a call fails, and whether the connection survives it.
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError, ServerError};
 
 /// Longest server message that goes to the log.
 const DETAIL_MAX: usize = 160;
 
 /// Why a call failed, for the log: the server's own words and what to look at; never an argument of the call.
 pub(in crate::store) fn reason(server: &str, error: &RedisError) -> String {
-    let code = error.code().unwrap_or_default();
-    let said = match (code, error.detail()) {
-        ("", _) if error.is_timeout() => "no answer in time".to_owned(),
-        ("", _) => without_arguments(&error.to_string()),
-        (code, detail) => format!("{code} {}", without_arguments(detail.unwrap_or_default())),
+    let said = said_by_server(error);
+    let code = said.as_ref().map_or("", |said| if is_long_before_login(said) { "NOAUTH" } else { said.code() });
+    let words = match &said {
+        Some(said) => format!("{code} {}", without_arguments(said.details().unwrap_or_default())),
+        None if error.is_timeout() => "no answer in time".to_owned(),
+        None => without_arguments(&error.to_string()),
     };
     match hint(code, error.kind()) {
-        "" => format!("redis {server}: {said}"),
-        hint => format!("redis {server}: {said} ({hint})"),
+        "" => format!("redis {server}: {words}"),
+        hint => format!("redis {server}: {words} ({hint})"),
     }
 }
 
@@ -23,12 +24,20 @@ pub(in crate::store) fn reason(server: &str, error: &RedisError) -> String {
 /// says that this is the wrong server or the wrong user: a demoted master goes on answering PING, and only a new
 /// connection finds its successor.
 pub(super) fn spoils_connection(error: &RedisError) -> bool {
-    match error.kind() {
-        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown) => true,
-        ErrorKind::Server(_) => false,
-        ErrorKind::Extension => matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "UNKILLABLE")),
-        _ => true,
+    match said_by_server(error) {
+        Some(said) => matches!(said.code(), "READONLY" | "MASTERDOWN" | "NOAUTH" | "WRONGPASS") || is_long_before_login(&said),
+        None => true,
     }
+}
+
+/// Before the login Redis cuts off whoever sends more than ten arguments, and says so in words of its own.
+fn is_long_before_login(said: &ServerError) -> bool {
+    said.details().is_some_and(|words| words.starts_with("Protocol error: unauthenticated"))
+}
+
+/// The server's error, of several commands sent together the first; `None`: the trouble is on the way to it.
+fn said_by_server(error: &RedisError) -> Option<ServerError> {
+    error.clone().into_server_errors()?.first().map(|(_, said)| said.clone())
 }
 
 /// Redis repeats the arguments of a command that it does not know; a renamed AUTH would put the password into the log.
@@ -77,7 +86,7 @@ mod tests {
         for survives in ["OOM x", "LOADING x", "NOPERM x", "ERR x", "WRONGTYPE x", "MISCONF x", "BUSY x", "NOSCRIPT x"] {
             assert!(!spoils_connection(&server_says(survives)), "{survives}");
         }
-        for spoilt in ["READONLY x", "NOAUTH x", "WRONGPASS x", "MASTERDOWN x"] {
+        for spoilt in ["READONLY x", "NOAUTH x", "WRONGPASS x", "MASTERDOWN x", "ERR Protocol error: unauthenticated multibulk length"] {
             assert!(spoils_connection(&server_says(spoilt)), "{spoilt}");
         }
         assert!(spoils_connection(&std::io::Error::from(std::io::ErrorKind::TimedOut).into()));

@@ -2,6 +2,7 @@
 
 pub(crate) mod gateway;
 pub(crate) mod logs;
+pub(crate) mod nginx;
 pub(crate) mod raw;
 pub(crate) mod recorder;
 pub(crate) mod redis_server;

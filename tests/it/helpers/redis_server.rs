@@ -64,11 +64,6 @@ impl RedisServer {
         self
     }
 
-    /// Where it listens.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
     /// The URL of its database 0, with `user:password@` where given.
     pub(crate) fn url(&self, login: &str) -> String {
         format!("{}://{login}127.0.0.1:{}/0", if self.tls { "rediss" } else { "redis" }, self.port)
@@ -143,16 +138,16 @@ fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// Whether somebody who speaks Redis answers there: `+PONG`, `-NOAUTH` and `-LOADING` are all fine. Behind TLS an accepted
-/// connection has to do.
+/// Whether a Redis that has read its data answers there: `+PONG`, or `-NOAUTH`, behind which it may still be reading.
+/// Behind TLS an accepted connection has to do.
 fn speaks(port: u16, tls: bool) -> bool {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
     if tls {
         return true;
     }
     stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-    let mut first = [0];
-    stream.write_all(b"PING\r\n").is_ok() && stream.read_exact(&mut first).is_ok() && (first == *b"+" || first == *b"-")
+    let mut answer = [0; 3];
+    stream.write_all(b"PING\r\n").is_ok() && stream.read_exact(&mut answer).is_ok() && matches!(&answer, b"+PO" | b"-NO")
 }
 
 fn make_certificates(folder: &Path) {

@@ -27,7 +27,7 @@ pub(crate) struct Harness {
 pub(crate) enum Place {
     Memory(MemorySessionStore, ManualClock),
     /// With the URL of a user who may see everything.
-    Redis(RedisSessionStore, String),
+    Redis(Box<RedisSessionStore>, String),
 }
 
 /// A key as somebody sees it who has stolen the store's disk.
@@ -52,10 +52,18 @@ impl Harness {
         Self::with_settings(&settings, inspector)
     }
 
+    /// The same, with patience for a machine that runs all tests at once.
+    pub(crate) fn patient_redis(url: &str, inspector: &str, prefix: &str) -> Self {
+        let mut settings = settings(url);
+        settings.key_prefix = KeyPrefix::new(prefix).unwrap();
+        settings.timeout = Duration::from_secs(10);
+        Self::with_settings(&settings, inspector)
+    }
+
     pub(crate) fn with_settings(settings: &StoreSettings, inspector: &str) -> Self {
         let (keys, naming) = fresh_keys();
         let handle = store::open(settings, keys.clone(), naming.clone(), Arc::new(Metrics::new())).unwrap();
-        let place = Place::Redis(handle.redis().unwrap(), inspector.to_owned());
+        let place = Place::Redis(Box::new(handle.redis().unwrap()), inspector.to_owned());
         Self { place, keys, naming, prefix: settings.key_prefix.as_str().to_owned() }
     }
 
@@ -67,8 +75,13 @@ impl Harness {
     pub(crate) fn store(&self) -> &dyn SessionStore {
         match &self.place {
             Place::Memory(store, _) => store,
-            Place::Redis(store, _) => store,
+            Place::Redis(store, _) => &**store,
         }
+    }
+
+    /// Waits until the store answers again.
+    pub(crate) async fn recovers(&self) {
+        until("the store to recover", async || self.store().now().await.ok()).await;
     }
 
     pub(crate) async fn session_keys(&self, user: &UserKey) -> Vec<String> {
@@ -84,7 +97,8 @@ impl Harness {
         match &self.place {
             Place::Memory(_, clock) => clock.advance(span),
             Place::Redis(store, _) => {
-                let then = store.now().await.unwrap().plus(span);
+                // Redis takes a key for expired one millisecond after its time.
+                let then = store.now().await.unwrap().plus(span + Duration::from_millis(2));
                 until("the store's clock", async || (store.now().await.unwrap() >= then).then_some(())).await;
             }
         }

@@ -1,0 +1,276 @@
+//! Bodies: whole ones arrive whole, broken ones broken, large ones in constant memory.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::helpers::gateway::{Gateway, Setup, route};
+use crate::helpers::recorder::{Recorder, Reply, ok};
+use crate::helpers::servers::{echo_upstream, http};
+use crate::helpers::wait::until;
+use crate::helpers::wire;
+
+const MIB: u64 = 1 << 20;
+
+#[tokio::test]
+async fn a_client_that_leaves_half_way_is_a_broken_body_upstream() {
+    let upstream = Recorder::start(Reply::Never).await;
+    let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+    for (n, (head, half)) in [
+        ("Content-Length: 100000", "x".repeat(40_000)),
+        ("Content-Length: 10", "12345".to_owned()),
+        ("Transfer-Encoding: chunked", format!("9c40\r\n{}\r\n", "y".repeat(40_000))),
+        ("Transfer-Encoding: chunked", "5\r\n123".to_owned()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+        client.write_all(format!("POST /{n} HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n{half}").as_bytes()).await.unwrap();
+        until("the upstream to have what was sent", async || {
+            upstream.connections().iter().any(|c| c.head().contains(&format!("/{n} ")) && !c.body().is_empty()).then_some(())
+        })
+        .await;
+        drop(client);
+        let record = until("the upstream's connection to be closed", async || {
+            upstream.connections().into_iter().find(|c| c.head().contains(&format!("/{n} ")) && c.closed)
+        })
+        .await;
+        let body = String::from_utf8(record.body().to_vec()).unwrap();
+        assert!(!body.ends_with("0\r\n\r\n"), "a broken chunked body must not be ended");
+        if let Some(length) = record.values("content-length").first() {
+            assert!(body.len() < length.parse::<usize>().unwrap(), "{} of {length}", body.len());
+        }
+        gateway.access_line("the client's leaving", |line| line["path"] == format!("/{n}") && line["status"] == 499);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_the_upstream_works_cancels_the_request() {
+    let upstream = Recorder::start(Reply::Never).await;
+    let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+    let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+    client.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    until("the request upstream", async || (!upstream.connections().is_empty()).then_some(())).await;
+    drop(client);
+    until("the cancelled request", async || upstream.connections()[0].closed.then_some(())).await;
+    gateway.access_line("the client's leaving", |line| line["path"] == "/slow" && line["status"] == 499);
+}
+
+#[tokio::test]
+async fn an_early_answer_does_not_cut_the_upload_short() {
+    for framing in ["sized", "chunked"] {
+        let upstream = Recorder::start(Reply::AtHead(ok())).await;
+        let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+        let pieces = 80_u64;
+        let stream = futures_util::stream::iter(0..pieces).then(|n| async move {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Ok::<_, std::io::Error>(vec![b'a' + u8::try_from(n % 26).unwrap(); 100_000])
+        });
+        let mut request = http().post(gateway.at("/upload")).body(reqwest::Body::wrap_stream(stream));
+        if framing == "sized" {
+            request = request.header("content-length", pieces * 100_000);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "ok"));
+        let wanted = usize::try_from(pieces * 100_000).unwrap();
+        until("the whole body upstream", async || {
+            let body = upstream.connections()[0].body().to_vec();
+            let letters = body.iter().filter(|b| b.is_ascii_lowercase()).count();
+            (letters >= wanted && (framing == "sized" || body.ends_with(b"0\r\n\r\n"))).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn bodies_arrive_as_they_were_sent() {
+    let echo = echo_upstream();
+    let gateway = Gateway::start(&route("/", &echo.url, "none"));
+    let body: Vec<u8> = (0..3 * MIB).map(|n| u8::try_from((n * 31) % 251).unwrap()).collect();
+    let digest = hufu::crypto::hash::to_hex(&hufu::crypto::hash::sha256(&body));
+    for chunked in [false, true] {
+        let request = http().put(gateway.at("/sink"));
+        let request = if chunked {
+            let pieces: Vec<_> = body.chunks(7777).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
+            request.body(reqwest::Body::wrap_stream(futures_util::stream::iter(pieces)))
+        } else {
+            request.body(body.clone())
+        };
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        assert_eq!((&answer["bytes"], &answer["sha256"]), (&(3 * MIB).into(), &digest.clone().into()), "chunked: {chunked}");
+    }
+    let empty: Value = http().post(gateway.at("/sink")).body("").send().await.unwrap().json().await.unwrap();
+    assert_eq!(empty["bytes"], 0);
+}
+
+#[tokio::test]
+async fn bodies_over_the_limit_are_refused_and_never_whole_upstream() {
+    let upstream = Recorder::start(Reply::Never).await;
+    let gateway = Gateway::with(&Setup { config: format!("server.body_limit = \"1000B\"\n{}", route("/", &upstream.url, "none")), ..Setup::default() });
+    let sized = wire::send(gateway.listen, format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n{}", "x".repeat(1001)).as_bytes()).await;
+    assert_eq!((sized.status, sized.code(), sized.header("connection")), (413, Some("body_too_large"), Some("close")));
+    assert!(upstream.connections().is_empty());
+    let chunked = wire::send(
+        gateway.listen,
+        format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n\r\n", "x".repeat(1001)).as_bytes(),
+    )
+    .await;
+    assert_eq!((chunked.status, chunked.code()), (413, Some("body_too_large")));
+    until("the upstream's connection to be closed", async || upstream.connections().iter().all(|c| c.closed).then_some(())).await;
+    assert!(upstream.connections().iter().all(|c| !c.body().ends_with(b"0\r\n\r\n")));
+}
+
+#[tokio::test]
+async fn answers_that_are_none_are_502_and_their_connections_are_not_used_again() {
+    let flood = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(50);
+    for (answer, status, code) in [
+        ("", 502, "upstream_error"),
+        ("HTTP/1.1 200 OK\r\nContent-Le", 502, "upstream_error"),
+        ("SSH-2.0-OpenSSH_9.2\r\n", 502, "upstream_error"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 502, "upstream_error"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok", 502, "upstream_error"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok", 502, "upstream_error"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 502, "upstream_error"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n", 502, "upstream_error"),
+        ("HTTP/1.1 204 No Content\r\n\r\nbody", 502, "upstream_error"),
+        ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", 502, "upstream_error"),
+        ("HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n", 502, "upstream_error"),
+        (&flood, 502, "upstream_error"),
+    ] {
+        let upstream = Recorder::start(Reply::AtHeadThenClose(answer.as_bytes().to_vec())).await;
+        let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+        for _ in 0..2 {
+            let got = wire::send(gateway.listen, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+            assert_eq!((got.status, got.code()), (status, Some(code)), "{answer:?}: {}", got.text);
+        }
+        assert_eq!(upstream.connections().len(), 2, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_broken_upstream_body_is_a_broken_client_body() {
+    for (answer, complete) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", false),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", false),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalfX\r\n0\r\n\r\n", false),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n\r\n0\r\n\r\n", false),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;a=b\r\nhalf\r\n0\r\nX: y\r\n\r\n", true),
+        ("HTTP/1.1 200 OK\r\n\r\nuntil the end", true),
+    ] {
+        let upstream = Recorder::start(Reply::AtHeadThenClose(answer.as_bytes().to_vec())).await;
+        let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+        // What breaks off at once may take the head with it.
+        let got = http().get(gateway.at("/")).send().await;
+        let whole = match got {
+            Ok(got) => got.status() == 200 && got.text().await.is_ok(),
+            Err(_) => false,
+        };
+        assert_eq!(whole, complete, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn bodiless_answers_keep_their_headers_and_their_connections() {
+    for (method, answer, expected) in [
+        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n", "content-length: 1234"),
+        ("GET", "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 1234\r\n\r\n", "content-length: 1234"),
+        ("GET", "HTTP/1.1 204 No Content\r\nX-Kept: yes\r\n\r\n", "x-kept: yes"),
+        ("GET", "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-1/9\r\nContent-Length: 2\r\n\r\nok", "content-range: bytes 0-1/9"),
+    ] {
+        let upstream = Recorder::start(Reply::AtHead(answer.as_bytes().to_vec())).await;
+        let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+        let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+        for _ in 0..3 {
+            client.write_all(format!("{method} / HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1\r\n\r\n").as_bytes()).await.unwrap();
+            let got = wire::read(&mut client).await;
+            assert!(got.text.to_lowercase().contains(expected), "{method} {answer}: {}", got.text);
+            assert!(!got.closed && got.body().len() <= 2, "{}", got.text);
+        }
+        assert_eq!(upstream.connections().len(), 1, "{method} {answer}");
+        assert_eq!(upstream.connections()[0].values("range"), ["bytes=0-1"]);
+    }
+}
+
+#[tokio::test]
+async fn a_stale_kept_connection_costs_no_client_an_error() {
+    // Answers once, then closes without a word.
+    let upstream = Recorder::start(Reply::AtHeadThenClose(ok())).await;
+    let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+    let client = http();
+    for _ in 0..50 {
+        assert_eq!(client.get(gateway.at("/")).send().await.unwrap().status(), 200);
+        assert_eq!(client.post(gateway.at("/")).body("x").send().await.unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn silence_and_refusal_have_their_words() {
+    let silent = Recorder::start(Reply::Never).await;
+    let (refusing, _socket) = crate::helpers::raw::refusing();
+    let config = format!("{}{}", route("/silent", &silent.url, "none").replace("\"5s\"", "\"1s\""), route("/refusing", &refusing, "none"));
+    let gateway = Gateway::start(&config);
+    for (path, status, code) in [("/silent", 504, "upstream_timeout"), ("/refusing", 502, "upstream_unreachable")] {
+        let got = wire::send(gateway.listen, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await;
+        assert_eq!((got.status, got.code()), (status, Some(code)), "{}", got.text);
+        assert!(!got.body().contains("127.0.0.1"), "nothing of the inside: {}", got.body());
+    }
+}
+
+#[tokio::test]
+async fn event_streams_pass_without_waiting_for_their_end() {
+    let upstream = Recorder::start(Reply::AtHead(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n".to_vec(),
+    ))
+    .await;
+    let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+    let mut answer = http().get(gateway.at("/events")).send().await.unwrap();
+    assert_eq!(answer.chunk().await.unwrap().unwrap().as_ref(), b"data: 1\n\n");
+}
+
+#[tokio::test]
+async fn pipelined_requests_get_their_own_answers() {
+    let echo = echo_upstream();
+    let gateway = Gateway::start(&route("/", &echo.url, "none"));
+    let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+    let requests = "POST /one HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcGET /two HTTP/1.1\r\nHost: x\r\n\r\nGET /three HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    client.write_all(requests.as_bytes()).await.unwrap();
+    let mut all = String::new();
+    client.read_to_string(&mut all).await.unwrap();
+    let order: Vec<_> = ["/one", "/two", "/three"].map(|path| all.find(&format!("\"path\":\"{path}\""))).into_iter().collect();
+    assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{all}");
+}
+
+#[tokio::test]
+async fn large_bodies_take_constant_memory_in_both_directions() {
+    const SIZE: u64 = 300 * MIB;
+    let echo = echo_upstream();
+    let gateway = Gateway::with(&Setup { config: format!("server.body_limit = \"1GiB\"\n{}", route("/", &echo.url, "none")), ..Setup::default() });
+    let client = http();
+    client.get(gateway.at("/warm")).send().await.unwrap();
+    let before = gateway.resident_kib();
+    let most = std::cell::Cell::new(before);
+    let watch = async {
+        loop {
+            most.set(most.get().max(gateway.resident_kib()));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let work = async {
+        let piece = bytes::Bytes::from(vec![b'x'; usize::try_from(MIB).unwrap()]);
+        let pieces = futures_util::stream::iter((0..SIZE / MIB).map(move |_| Ok::<_, std::io::Error>(piece.clone())));
+        let answer: Value = client.post(gateway.at("/sink")).body(reqwest::Body::wrap_stream(pieces)).send().await.unwrap().json().await.unwrap();
+        assert_eq!(answer["bytes"], SIZE);
+        let mut answer = client.get(gateway.at(&format!("/bytes/{SIZE}"))).send().await.unwrap();
+        let mut got = 0;
+        while let Some(chunk) = answer.chunk().await.unwrap() {
+            got += chunk.len() as u64;
+        }
+        assert_eq!(got, SIZE);
+    };
+    tokio::select! { () = work => {}, () = watch => {} }
+    assert!(before > 0 && most.get() < before + 64 * 1024, "{before} KiB before, at most {} KiB since", most.get());
+}

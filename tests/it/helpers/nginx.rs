@@ -1,0 +1,60 @@
+//! A real nginx of the test's own.
+
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::wait::until_blocking;
+
+/// A running nginx; killed when dropped.
+pub(crate) struct Nginx {
+    child: Child,
+    _folder: TempDir,
+    port: u16,
+}
+
+impl Nginx {
+    /// An nginx with these locations.
+    pub(crate) fn start(locations: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().display();
+        // Between choosing a free port and nginx's taking it another test may take it: choose again.
+        let (child, port) = until_blocking("nginx on a free port", || {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let config = format!(
+                "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\nevents {{}}\nhttp {{ access_log off; client_body_temp_path {at}/b; proxy_temp_path {at}/p; \
+                 fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\nserver {{ listen 127.0.0.1:{port};\n{locations}\n}} }}\n"
+            );
+            std::fs::write(folder.path().join("nginx.conf"), config).unwrap();
+            let spawned = Command::new("nginx")
+                .arg("-p")
+                .arg(folder.path())
+                .arg("-e")
+                .arg(folder.path().join("error.log"))
+                .arg("-c")
+                .arg(folder.path().join("nginx.conf"))
+                .stderr(Stdio::null())
+                .spawn();
+            let mut child = spawned.expect("nginx is needed: run make test, which installs it, or apt-get install nginx");
+            let up = until_blocking("nginx to listen or to end", || match child.try_wait().unwrap() {
+                Some(_) => Some(false),
+                None => TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(true),
+            });
+            up.then_some((child, port))
+        });
+        Self { child, _folder: folder, port }
+    }
+
+    /// A URL on it.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

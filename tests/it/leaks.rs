@@ -1,0 +1,88 @@
+//! Nothing secret in anything that the gateway emits, and nothing in clear in what it stores.
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use crate::helpers::gateway::{APP_SECRET, APPID, Gateway, Setup, route};
+use crate::helpers::redis_server::RedisServer;
+use crate::helpers::servers::{echo_upstream, http};
+use crate::helpers::wire;
+
+/// The bytes in all forms in which they could stand somewhere.
+fn forms(secret: &str) -> Vec<Vec<u8>> {
+    let bytes = secret.as_bytes();
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let mut forms = vec![bytes.to_vec(), hex.into_bytes(), base64::engine::general_purpose::STANDARD_NO_PAD.encode(bytes).into_bytes()];
+    forms.extend(base64::engine::general_purpose::STANDARD.decode(secret));
+    forms
+}
+
+fn assert_absent(secrets: &[(&str, String)], place: &str, bytes: &[u8]) {
+    for (name, secret) in secrets {
+        assert!(secret.len() >= 16, "{name} is too short to look for");
+        for form in forms(secret) {
+            if let Some(at) = bytes.windows(form.len()).position(|window| window == form) {
+                panic!("{place} holds the {name}: {}", String::from_utf8_lossy(&bytes[at.saturating_sub(300)..at + 20]));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
+    let redis = RedisServer::start(&[]);
+    let echo = echo_upstream();
+    let gateway = Gateway::with(&Setup { store: redis.url(""), config: format!("log.level = \"trace\"\n{}", route("/api", &echo.url, "required")) });
+    let code = gateway.wechat.platform.login_code(APPID, "alice");
+    let login: Value = gateway.login_with(json!({ "code": code })).await.json().await.unwrap();
+    let token = login["token"].as_str().unwrap().to_owned();
+    let session_key = gateway.wechat.platform.session_key(APPID, "alice").expose().clone();
+    let openid = hufu::sandbox::openid(APPID, "alice");
+    let mut secrets = vec![("session_key", session_key), ("app secret", APP_SECRET.to_owned()), ("token", token.clone()), ("code", code.clone())];
+
+    // Every kind of request, good and bad, and everything that comes back.
+    let mut emitted = String::new();
+    for (path, line) in [
+        ("/api/x", format!("Authorization: Bearer {token}")),
+        ("/auth/session", format!("Authorization: Bearer {token}")),
+        ("/auth/verify", format!("Authorization: Bearer {token}")),
+        ("/nowhere", format!("Authorization: Bearer {token}")),
+        (&format!("/api/x?token={token}"), format!("Authorization: Bearer {token}")),
+        ("/api/../x", format!("Authorization: Bearer {token}")),
+        ("/api/x", format!("Authorization: Bearer {token}, {token}")),
+    ] {
+        emitted += &wire::send(gateway.listen, format!("GET {path} HTTP/1.1\r\nHost: x\r\n{line}\r\nConnection: close\r\n\r\n").as_bytes()).await.text;
+    }
+    for errcode in [40029, 40125, 40013, -1, 12345] {
+        let body = format!(r#"{{"errcode":{errcode},"errmsg":"secret={APP_SECRET} code={code}-{errcode}"}}"#);
+        http().post(gateway.wechat.server.at("/sandbox/faults")).json(&json!({ "api": "jscode2session", "times": 1, "body": body })).send().await.unwrap();
+        emitted += &gateway.login_with(json!({ "code": format!("{code}-{errcode}") })).await.text().await.unwrap();
+    }
+    emitted += &http().get(gateway.admin_at("/metrics")).send().await.unwrap().text().await.unwrap();
+    emitted += &http().get(gateway.admin_at("/readyz")).send().await.unwrap().text().await.unwrap();
+    gateway.access_line("the last request", |line| line["path"] == "/api/../x" || line["status"] == 400);
+    assert!(emitted.len() > 3000 && gateway.stdout().lines().count() > 8, "there is something to look at");
+    assert_absent(&secrets, "an answer", emitted.as_bytes());
+    assert_absent(&secrets, "the access log", gateway.stdout().as_bytes());
+    assert_absent(&secrets, "the log", gateway.stderr().as_bytes());
+
+    secrets.push(("openid", openid));
+    secrets.push(("unionid", hufu::sandbox::unionid("alice").unwrap()));
+    let mut connection = redis::Client::open(redis.url("")).unwrap().get_connection().unwrap();
+    let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query(&mut connection).unwrap();
+    assert!(keys.len() >= 2, "a session and its user");
+    let mut dump = Vec::new();
+    for key in &keys {
+        dump.extend_from_slice(key);
+        let ttl: i64 = redis::cmd("PTTL").arg(key).query(&mut connection).unwrap();
+        assert!(ttl > 0, "{} has no expiry", String::from_utf8_lossy(key));
+        let kind: String = redis::cmd("TYPE").arg(key).query(&mut connection).unwrap();
+        let values: Vec<Vec<u8>> = match kind.as_str() {
+            "string" => vec![redis::cmd("GET").arg(key).query(&mut connection).unwrap()],
+            "hash" => redis::cmd("HGETALL").arg(key).query(&mut connection).unwrap(),
+            other => panic!("an unexpected type {other}"),
+        };
+        dump.extend(values.concat());
+    }
+    assert_absent(&secrets, "Redis", &dump);
+}

@@ -1,0 +1,60 @@
+//! The end of the process: announced, drained, and at once when asked twice.
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::helpers::gateway::{Gateway, Setup, route};
+use crate::helpers::recorder::{Recorder, Reply};
+use crate::helpers::servers::{echo_upstream, http};
+use crate::helpers::wait::until;
+use crate::helpers::wire;
+
+#[tokio::test]
+async fn sigterm_announces_drains_and_ends_with_success() {
+    let echo = echo_upstream();
+    let config = format!("server.drain_grace = \"1s\"\nserver.drain_deadline = \"5s\"\n{}", route("/", &echo.url, "none"));
+    let mut gateway = Gateway::with(&Setup { config, ..Setup::default() });
+    let mut kept = TcpStream::connect(gateway.listen).await.unwrap();
+    kept.write_all(b"GET /before HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert_eq!(wire::read(&mut kept).await.header("connection"), None);
+    let mut slow = TcpStream::connect(gateway.listen).await.unwrap();
+    slow.write_all(b"GET /slow/1500 HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    until("the slow request to be under way", async || {
+        let page = http().get(gateway.admin_at("/metrics")).send().await.unwrap().text().await.unwrap();
+        page.contains("hufu_requests_in_flight 1").then_some(())
+    })
+    .await;
+
+    gateway.signal(Signal::SIGTERM);
+    until("not being ready", async || {
+        let answer = http().get(gateway.admin_at("/readyz")).send().await.ok()?;
+        let status = answer.status();
+        let body: Value = answer.json().await.ok()?;
+        (status == 503 && body["status"] == "draining").then_some(())
+    })
+    .await;
+    kept.write_all(b"GET /during HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let during = wire::read(&mut kept).await;
+    assert_eq!((during.status, during.header("connection"), during.closed), (200, Some("close"), true), "{}", during.text);
+    let fresh = wire::send(gateway.listen, b"GET /fresh HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!((fresh.status, fresh.header("connection")), (200, Some("close")), "still accepting within the grace");
+    assert_eq!(wire::read(&mut slow).await.status, 200, "a request under way is finished");
+    assert_eq!(gateway.ended().code(), Some(0), "{}", gateway.stderr());
+    assert_eq!(gateway.stdout().lines().count(), 4, "no access line is lost: {}", gateway.stdout());
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let upstream = Recorder::start(Reply::Never).await;
+    let mut gateway = Gateway::with(&Setup { config: route("/", &upstream.url, "none"), ..Setup::default() });
+    let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    until("the request upstream", async || (!upstream.connections().is_empty()).then_some(())).await;
+    gateway.signal(Signal::SIGTERM);
+    until("draining", async || gateway.stderr().contains("draining").then_some(())).await;
+    gateway.signal(Signal::SIGTERM);
+    assert_eq!(gateway.ended().code(), Some(1));
+    assert!(gateway.stderr().contains("ended at once"), "{}", gateway.stderr());
+}

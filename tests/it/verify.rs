@@ -1,0 +1,120 @@
+//! `/auth/verify`: asked by hand, and by a real nginx.
+
+use serde_json::Value;
+
+use crate::helpers::gateway::{APPID, Gateway, Setup, route};
+use crate::helpers::nginx::Nginx;
+use crate::helpers::servers::{echo_upstream, http};
+use crate::helpers::wire::{self, Answer};
+
+const OWNED: [&str; 8] = ["x-wx-openid", "x-wx-appid", "x-wx-unionid", "x-wx-source", "x-hufu-app", "x-hufu-provider", "x-hufu-subject", "x-hufu-session"];
+
+fn trusting(routes: &str) -> Gateway {
+    Gateway::with(&Setup { config: format!("server.trusted_proxies = [\"127.0.0.1\"]\n{routes}"), ..Setup::default() })
+}
+
+async fn ask(gateway: &Gateway, method: &str, lines: &str) -> Answer {
+    wire::send(gateway.listen, format!("{method} /auth/verify HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n").as_bytes()).await
+}
+
+#[tokio::test]
+async fn the_answer_is_200_with_every_header_or_a_no_that_proxies_understand() {
+    let echo = echo_upstream();
+    let gateway = trusting(&(route("/api", &echo.url, "required") + &route("/public", &echo.url, "none") + &route("/maybe", &echo.url, "optional")));
+    let token = gateway.token("alice").await;
+    for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PROPFIND"] {
+        let answer = ask(&gateway, method, &format!("Authorization: Bearer {token}\r\nX-WX-OPENID: evil\r\n")).await;
+        assert_eq!((answer.status, answer.header("content-length"), answer.body()), (200, Some("0"), ""), "{method}: {}", answer.text);
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.header("x-wx-openid"), Some(hufu::sandbox::openid(APPID, "alice").as_str()));
+        assert!(answer.header("transfer-encoding").is_none());
+        for name in OWNED {
+            assert_eq!(answer.text.to_lowercase().matches(&format!("\r\n{name}:")).count(), 1, "{name}");
+        }
+    }
+    for (lines, status, code) in [
+        (String::new(), 401, "login_required"),
+        ("Authorization: Bearer rubbish\r\n".to_owned(), 401, "token_invalid"),
+        (format!("Authorization: Bearer {token}\r\nAuthorization: Bearer {token}\r\n"), 401, "token_ambiguous"),
+        (format!("Authorization: Bearer {token}\r\nX-Forwarded-Uri: /public\r\nX-Forwarded-Uri: /public\r\n"), 401, "request_invalid"),
+        (format!("Authorization: Bearer {token}\r\nX-Forwarded-Uri: /public\r\nX-Original-URI: /public\r\n"), 401, "request_invalid"),
+        ("X-Forwarded-Uri: /public/../api\r\n".to_owned(), 401, "path_invalid"),
+        ("X-Forwarded-Uri: /api/x?y=/public\r\n".to_owned(), 401, "login_required"),
+        ("X-Original-URI: /nowhere\r\n".to_owned(), 401, "login_required"),
+        ("User-Agent: GoogleHC/1.0\r\n".to_owned(), 401, "login_required"),
+        ("X-Forwarded-Method: OPTIONS\r\nX-Forwarded-Uri: /api\r\n".to_owned(), 401, "login_required"),
+    ] {
+        let answer = ask(&gateway, "GET", &lines).await;
+        assert_eq!((answer.status, answer.code()), (status, Some(code)), "{lines}: {}", answer.text);
+    }
+    for lines in ["X-Forwarded-Uri: /public/x?y\r\n", "X-Original-URI: /maybe\r\n", "X-Original-URI: /maybe\r\nAuthorization: Bearer rubbish\r\n"] {
+        let answer = ask(&gateway, "GET", lines).await;
+        assert_eq!(answer.status, 200, "{lines}");
+        for name in OWNED {
+            assert_eq!(answer.header(name), Some(""), "{lines} {name}: an empty value overwrites what the client sent");
+        }
+    }
+    // What Caddy sends on for a WebSocket handshake.
+    let handshake = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let answer = wire::send(
+        gateway.listen,
+        format!("GET /auth/verify HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{handshake}Authorization: Bearer {token}\r\n\r\n").as_bytes(),
+    )
+    .await;
+    assert_eq!(answer.status, 200);
+    let answer = wire::send(gateway.listen, format!("GET /auth/verify HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{handshake}\r\n").as_bytes()).await;
+    assert_eq!(answer.status, 401);
+    let answer = wire::send(gateway.listen, format!("POST /auth/verify HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nExpect: 100-continue\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc").as_bytes()).await;
+    assert!(answer.text.contains("HTTP/1.1 200 OK"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn strangers_are_not_answered() {
+    let gateway = Gateway::start("");
+    let token = gateway.token("alice").await;
+    let answer = ask(&gateway, "GET", &format!("Authorization: Bearer {token}\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Uri: /public\r\n")).await;
+    assert_eq!((answer.status, answer.code()), (403, Some("untrusted_peer")));
+    assert!(answer.body().contains("server.trusted_proxies") && answer.header("x-wx-openid").is_none());
+}
+
+#[tokio::test]
+async fn a_real_nginx_asks_and_forged_headers_do_not_get_through() {
+    let echo = echo_upstream();
+    let gateway = trusting("");
+    let token = gateway.token("alice").await;
+    let nginx = Nginx::start(&format!(
+        r"
+        location = /_hufu {{
+            internal;
+            proxy_pass {gateway}/auth/verify;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length '';
+            proxy_set_header X-Original-URI $request_uri;
+            proxy_set_header X-Original-Method $request_method;
+        }}
+        location / {{
+            auth_request /_hufu;
+            auth_request_set $openid $upstream_http_x_wx_openid;
+            proxy_set_header X-WX-OPENID $openid;
+            proxy_set_header Authorization '';
+            proxy_pass {echo};
+        }}",
+        gateway = gateway.at(""),
+        echo = echo.url
+    ));
+    let answer: Value = http()
+        .get(nginx.at("/api/x"))
+        .bearer_auth(&token)
+        .header("X-WX-OPENID", "evil")
+        .header("X_WX_OPENID", "evil")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let text = answer.to_string();
+    assert!(text.contains(&hufu::sandbox::openid(APPID, "alice")) && !text.contains("evil") && !text.contains("hufu_"), "{text}");
+    assert_eq!(http().get(nginx.at("/api/x")).send().await.unwrap().status(), 401);
+    assert_eq!(http().get(nginx.at("/api/x")).bearer_auth("rubbish").send().await.unwrap().status(), 401);
+}
