@@ -4,6 +4,7 @@
 mod bodies;
 mod commands;
 mod config;
+mod demo;
 mod docs;
 mod echo;
 mod floors;
