@@ -33,7 +33,8 @@ impl From<StoredEntry> for Stored {
 impl Value {
     /// The store writes a hash as `field → value`, a line each, and escapes all else to ASCII: the arrow tells them apart.
     fn of(content: &str) -> Self {
-        let fields: Option<BTreeMap<_, _>> = content.lines().map(|line| line.split_once(" → ").map(|(field, value)| (field.to_owned(), readable(value)))).collect();
+        let fields: Option<BTreeMap<_, _>> =
+            content.lines().map(|line| line.split_once(" → ").map(|(field, value)| (field.to_owned(), readable(value)))).collect();
         match fields {
             Some(fields) if !fields.is_empty() => Self::Hash(fields),
             _ => Self::String(readable(content)),
