@@ -1,13 +1,15 @@
 //! `hufu demo` as a stranger meets it: the printed lines pasted into a shell, and the page in a browser.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use hufu::clock::monotonic_now;
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -41,7 +43,8 @@ struct Demo {
 
 impl Demo {
     fn start() -> Self {
-        let mut child = hufu(&["demo", "--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut command = hufu(&["demo", "--listen", "127.0.0.1:0"]);
+        let mut child = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut welcome = String::new();
         while !welcome.contains("Ctrl-C") {
@@ -61,6 +64,11 @@ impl Demo {
     fn lines(&self) -> [&str; 3] {
         let lines: Vec<_> = self.welcome.lines().filter(|line| line.contains("curl -s")).collect();
         lines.try_into().unwrap()
+    }
+
+    /// All processes that the demo may have started, and itself.
+    fn group(&self) -> Pid {
+        Pid::from_raw(-i32::try_from(self.child.id()).unwrap())
     }
 
     fn ended(&mut self, signal: Signal) -> ExitStatus {
@@ -92,18 +100,17 @@ fn pasted(text: &str) -> String {
 fn the_printed_lines_work_by_copy_and_paste() {
     let demo = Demo::start();
     let [login, call, logout] = demo.lines();
-    // The call twice more: what its answer looks like as a status, and after the logout.
-    let status = format!("{} -o /dev/null -w '%{{http_code}} %header{{x-hufu-error}}'", call.trim_end_matches("; echo"));
-    let out = pasted(&[login, call, &format!("{status}; echo"), logout, &format!("echo; {status}")].join("\n"));
+    let status = format!("{} -o /dev/null -w '%{{http_code}}\\n'", call.trim_end_matches("; echo"));
+    let out = pasted(&[login, call, &status, logout, call, &status].join("\n"));
     let lines: Vec<&str> = out.lines().map(str::trim_end).collect();
     let logged_in: Value = serde_json::from_str(lines[0]).unwrap();
     assert!(logged_in["token"].as_str().unwrap().starts_with("hufu_"), "{out}");
     let echoed: Value = serde_json::from_str(lines[1]).unwrap();
     let headers = echoed["headers"].as_array().unwrap();
     assert!(headers.iter().any(|header| header[0] == "x-wx-openid" && header[1].as_str().unwrap().starts_with('o')), "{out}");
-    assert_eq!(lines[2].split(' ').next(), Some("200"), "{out}");
-    assert_eq!(lines[3], "HTTP/1.1 204 No Content", "{out}");
-    assert!(lines.last().unwrap().starts_with("401 "), "{out}");
+    assert_eq!((lines[2], lines[3]), ("200", "HTTP/1.1 204 No Content"), "{out}");
+    let refused: Value = serde_json::from_str(lines[lines.len() - 2]).unwrap();
+    assert_eq!((&refused["code"], lines.last()), (&"session_expired".into(), Some(&"401")), "{out}");
 }
 
 #[tokio::test]
@@ -161,9 +168,15 @@ async fn it_ends_at_once_although_a_browser_keeps_its_connections() {
         let mut demo = Demo::start();
         let browser = http();
         assert_eq!(browser.get(demo.at("/")).send().await.unwrap().text().await.unwrap().lines().next(), Some("<!doctype html>"));
+        // Browsers open connections before they need them, and a request may be on its way.
+        let address = demo.at("").trim_start_matches("http://").to_owned();
+        let _silent = TcpStream::connect(&address).unwrap();
+        let mut half = TcpStream::connect(&address).unwrap();
+        half.write_all(b"POST /api/hello HTTP/1.1\r\nHost: demo\r\nContent-Length: 9\r\n\r\nhalf").unwrap();
         let started = monotonic_now();
         let status = demo.ended(signal);
         assert!(status.success() && started.elapsed() < END, "{signal}: {status} after {:?}", started.elapsed());
+        assert_eq!(kill(demo.group(), None), Err(Errno::ESRCH), "a process was left behind");
     }
 }
 
