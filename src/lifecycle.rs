@@ -1,21 +1,10 @@
 //! From start to end: signals, draining, and whoever owns a task.
 
-use std::time::Duration;
-
 use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::Gateway;
-
-/// How long the end may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// After the signal connections are still accepted for this long: balancers are slow to notice.
-    pub grace: Duration,
-    /// Then requests under way have this long.
-    pub deadline: Duration,
-}
 
 /// Runs a gateway until it is told to end. SIGTERM and SIGINT drain it; a second one ends it at once.
 pub async fn run(gateway: Gateway) -> Result<()> {

@@ -119,6 +119,15 @@ impl Drop for Completion {
     }
 }
 
+/// The session that a handler has found, for the access line.
+#[derive(Debug, Clone)]
+pub struct SeenSession {
+    /// Its public name.
+    pub session: SessionId,
+    /// The app, where it is known without asking the store.
+    pub app: Option<Arc<str>>,
+}
+
 /// A body that reports its request when its last byte has gone, or when the client has.
 #[derive(Debug)]
 pub struct Reported<B> {

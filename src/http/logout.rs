@@ -3,8 +3,8 @@
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 
 use crate::http::authenticate::Authenticator;
+use crate::http::completion::SeenSession;
 use crate::http::error::GatewayError;
-use crate::http::own::SeenSession;
 
 /// 204, also when the session had ended before. 503 when the store is down: it did not happen.
 pub async fn logout(req: HttpRequest, auth: web::Data<Authenticator>) -> Result<HttpResponse, GatewayError> {

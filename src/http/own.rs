@@ -11,13 +11,11 @@ use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
 
-use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::completion::{Completion, CountedRoute, Reported, Reports, SeenSession};
+use crate::http::error::{ErrorCode, GatewayError, VerifyRefusal};
 use crate::http::extract::{Inbound, X_REQUEST_ID};
-use crate::http::verify::VerifyRefusal;
 use crate::http::{Cors, Drain, TrustedProxies, healthz, login, logout, session, verify};
 use crate::metrics::Metrics;
-use crate::session::SessionId;
 
 /// Longest JSON body of the gateway's own endpoints; a login needs a few hundred bytes.
 const JSON_LIMIT: usize = 16 * 1024;
@@ -167,13 +165,4 @@ fn with_error_body(response: ServiceResponse<BoxBody>, completion: &mut Completi
         GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.").response(&completion.inbound.id)
     };
     ServiceResponse::new(response.into_parts().0, out)
-}
-
-/// The session that a handler has found, for the access line.
-#[derive(Debug, Clone)]
-pub struct SeenSession {
-    /// Its public name.
-    pub session: SessionId,
-    /// The app, where it is known without asking the store.
-    pub app: Option<Arc<str>>,
 }

@@ -7,8 +7,8 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use crate::http::authenticate::Authenticator;
+use crate::http::completion::SeenSession;
 use crate::http::error::GatewayError;
-use crate::http::own::SeenSession;
 
 #[derive(Serialize)]
 struct SessionResponse<'a> {

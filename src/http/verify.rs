@@ -9,9 +9,10 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 
 use crate::assertion::{HeaderNames, IdentityHeaders};
 use crate::http::authenticate::{Authenticator, Caller};
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::completion::SeenSession;
+use crate::http::error::{ErrorCode, GatewayError, VerifyRefusal};
 use crate::http::extract::Inbound;
-use crate::http::own::SeenSession;
+
 use crate::identity::Apps;
 use crate::route::{AuthMode, RouteTable, canonical};
 
@@ -111,15 +112,4 @@ fn refused(error: GatewayError) -> HttpResponse {
         _ => StatusCode::UNAUTHORIZED,
     };
     HttpResponse::from_error(VerifyRefusal(error, status))
-}
-
-/// An error with another status than its own.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct VerifyRefusal(pub GatewayError, pub StatusCode);
-
-impl actix_web::ResponseError for VerifyRefusal {
-    fn status_code(&self) -> StatusCode {
-        self.1
-    }
 }
