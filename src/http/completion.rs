@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
+use actix_web::{HttpMessage as _, HttpRequest};
 
 use crate::clock::{Clock, monotonic_now};
 use crate::http::error::ErrorCode;
 use crate::http::extract::Inbound;
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::session::SessionId;
+use crate::session::token::redacted;
 use crate::telemetry::{AccessLine, AccessLog};
 
 /// The status of a request whose client left before there was an answer (nginx's number for it).
@@ -78,7 +80,7 @@ impl Completion {
     #[must_use]
     pub fn new(reports: Arc<Reports>, inbound: Inbound, method: &str, path: &str, route: Arc<CountedRoute>) -> Self {
         reports.metrics.requests_in_flight.inc();
-        let (method, path) = (method.to_owned(), path.to_owned());
+        let (method, path) = (method.to_owned(), redacted(path).into_owned());
         Self { reports, inbound, method, path, route, status: CLIENT_LEFT, error: None, upstream_took: None, session: None, app: None, bytes: 0 }
     }
 
@@ -116,6 +118,20 @@ impl Drop for Completion {
             client: self.inbound.client,
         });
     }
+}
+
+/// The session that a handler has found, for the access line.
+#[derive(Debug, Clone)]
+pub struct SeenSession {
+    /// Its public name.
+    pub session: SessionId,
+    /// The app, where it is known without asking the store.
+    pub app: Option<Arc<str>>,
+}
+
+/// Notes the session and its app for the access line.
+pub fn saw(req: &HttpRequest, session: SessionId, app: &Arc<str>) {
+    req.extensions_mut().insert(SeenSession { session, app: Some(app.clone()) });
 }
 
 /// A body that reports its request when its last byte has gone, or when the client has.

@@ -7,9 +7,9 @@ use actix_web::http::header::{CACHE_CONTROL, REFERER, USER_AGENT};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
+use crate::http::completion::saw;
 use crate::http::error::GatewayError;
 use crate::http::extract::{Inbound, single};
-use crate::http::own::saw;
 use crate::identity::{Client, LoginAnswer, LoginFlow};
 use crate::session::SessionId;
 

@@ -1,16 +1,17 @@
 //! `POST /auth/logout` and `POST /auth/logout/all`: the end of the session of the token that comes with it, and of all of its user's.
 
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use crate::http::authenticate::Authenticator;
+use crate::http::completion::{SeenSession, saw};
 use crate::http::error::GatewayError;
-use crate::http::own::saw;
 
 /// 204, also when the session had ended before. 503 when the store is down: it did not happen.
 pub async fn logout(req: HttpRequest, auth: web::Data<Authenticator>) -> Result<HttpResponse, GatewayError> {
     let token = auth.token(req.headers(), req.uri().query())?;
+    req.extensions_mut().insert(SeenSession { session: token.id(), app: None });
     auth.sessions().end(&token).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -9,15 +9,13 @@ use actix_web::error::JsonPayloadError;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
+use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
 
-use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::completion::{Completion, CountedRoute, Reported, Reports, SeenSession};
+use crate::http::error::{ErrorCode, GatewayError, VerifyRefusal};
 use crate::http::extract::{Inbound, X_REQUEST_ID};
-use crate::http::verify::VerifyRefusal;
 use crate::http::{Cors, Drain, TrustedProxies, healthz, login, logout, rotate, session, sessions, verify};
 use crate::metrics::Metrics;
-use crate::session::SessionId;
 
 /// Longest JSON body of the gateway's own endpoints; a login needs a few hundred bytes.
 const JSON_LIMIT: usize = 16 * 1024;
@@ -47,6 +45,7 @@ pub struct OwnEndpoints {
     pub cors: Arc<Cors>,
     /// Whether connections are to end.
     pub drain: Drain,
+    prefix: String,
     routes: Arc<HashMap<&'static str, Arc<CountedRoute>>>,
     unknown: Arc<CountedRoute>,
 }
@@ -54,20 +53,21 @@ pub struct OwnEndpoints {
 impl OwnEndpoints {
     /// The shared part.
     #[must_use]
-    pub fn new(reports: Arc<Reports>, trusted: Arc<TrustedProxies>, cors: Arc<Cors>, drain: Drain, metrics: &Metrics) -> Self {
+    pub fn new(reports: Arc<Reports>, trusted: Arc<TrustedProxies>, cors: Arc<Cors>, drain: Drain, metrics: &Metrics, prefix: &str) -> Self {
         let route = |name: &str| Arc::new(CountedRoute::new(metrics, name));
         let routes = ENDPOINTS.iter().map(|(name, _)| (*name, route(name))).collect();
-        Self { reports, trusted, cors, drain, routes: Arc::new(routes), unknown: route("unknown_endpoint") }
+        Self { reports, trusted, cors, drain, prefix: prefix.to_owned(), routes: Arc::new(routes), unknown: route("unknown_endpoint") }
     }
 
     fn route(&self, path: &str) -> Arc<CountedRoute> {
-        let (before, last) = path.rsplit_once('/').unwrap_or(("", path));
-        let known = match before.rsplit_once('/') {
-            Some((_, "logout")) if last == "all" => self.routes.get("logout/all"),
-            Some((_, "sessions")) if !self.routes.contains_key(last) => self.routes.get(ONE_SESSION),
-            _ => self.routes.get(last),
+        let below = path.strip_prefix(self.prefix.as_str()).unwrap_or_default().trim_start_matches('/');
+        let name = match below.split_once('/') {
+            Some(("logout", "all")) => "logout/all",
+            Some(("sessions", _)) => ONE_SESSION,
+            Some((first, _)) => first,
+            None => below,
         };
-        known.unwrap_or(&self.unknown).clone()
+        self.routes.get(name).unwrap_or(&self.unknown).clone()
     }
 }
 
@@ -92,7 +92,7 @@ pub fn configure(cfg: &mut web::ServiceConfig, prefix: &str) {
             .service(
                 web::resource("/session").get(session::session).route(web::head().to(session::session)).default_service(web::to(|| not_allowed("GET, HEAD"))),
             )
-            .service(web::resource("/verify").to(verify::verify))
+            .service(web::resource(["/verify", "/verify/{original:.*}"]).to(verify::verify))
             .service(
                 web::resource("/healthz").get(healthz::healthz).route(web::head().to(healthz::healthz)).default_service(web::to(|| not_allowed("GET, HEAD"))),
             )
@@ -157,8 +157,8 @@ fn finished(response: ServiceResponse<BoxBody>, shared: &OwnEndpoints, completio
     completion.status = response.status().as_u16();
     let request = response.request().clone();
     if let Some(seen) = request.extensions().get::<SeenSession>() {
-        completion.session = Some(seen.0);
-        completion.app = Some(seen.1.clone());
+        completion.session = Some(seen.session);
+        completion.app.clone_from(&seen.app);
     }
     if shared.drain.is_on() {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
@@ -179,9 +179,7 @@ fn with_error_body(response: ServiceResponse<BoxBody>, completion: &mut Completi
         error.response(&completion.inbound.id)
     } else if let Some(VerifyRefusal(error, status)) = error.as_error() {
         completion.error = Some(error.code);
-        let mut out = error.response(&completion.inbound.id);
-        *out.status_mut() = *status;
-        out
+        error.response_with(*status, &completion.inbound.id)
     } else if let Some(NotAllowed(methods)) = error.as_error() {
         completion.error = Some(ErrorCode::MethodNotAllowed);
         let mut out = GatewayError::new(ErrorCode::MethodNotAllowed, format!("This endpoint takes {methods}.")).response(&completion.inbound.id);
@@ -192,13 +190,4 @@ fn with_error_body(response: ServiceResponse<BoxBody>, completion: &mut Completi
         GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.").response(&completion.inbound.id)
     };
     ServiceResponse::new(response.into_parts().0, out)
-}
-
-/// The session that a handler has found, for the access line.
-#[derive(Debug, Clone)]
-struct SeenSession(SessionId, Arc<str>);
-
-/// Notes the session and its app for the access line.
-pub fn saw(req: &HttpRequest, id: SessionId, app: &Arc<str>) {
-    req.extensions_mut().insert(SeenSession(id, app.clone()));
 }

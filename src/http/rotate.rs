@@ -3,9 +3,9 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::http::authenticate::Authenticator;
+use crate::http::completion::saw;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::login::TokenResponse;
-use crate::http::own::saw;
 
 /// 200 as a login. The old token opens the session for `session.rotate_grace` longer, and asked again with it meanwhile this
 /// gives the same answer: the one before may have been lost on its way.

@@ -4,7 +4,9 @@
 mod bodies;
 mod commands;
 mod config;
+mod demo;
 mod devices;
+mod docs;
 mod echo;
 mod floors;
 mod forged;
