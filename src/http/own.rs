@@ -6,14 +6,14 @@ use std::sync::Arc;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::JsonPayloadError;
-use actix_web::http::header::{ALLOW, HeaderValue};
-use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::http::ConnectionType;
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
+use actix_web::{Error, HttpMessage, HttpResponse, web};
 
-use crate::http::completion::{Completion, CountedRoute, Reported, Reports, SeenSession};
-use crate::http::error::{ErrorCode, GatewayError, VerifyRefusal};
-use crate::http::extract::{Inbound, X_REQUEST_ID};
+use crate::http::answer::{self, not_allowed};
+use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
+use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::extract::Inbound;
 use crate::http::{Cors, Drain, TrustedProxies, healthz, login, logout, rotate, session, sessions, verify};
 use crate::metrics::Metrics;
 
@@ -104,26 +104,6 @@ async fn no_endpoint() -> Result<HttpResponse, GatewayError> {
     Err(GatewayError::new(ErrorCode::EndpointNotFound, "The gateway has no endpoint of this name."))
 }
 
-async fn not_allowed(methods: &'static str) -> Result<HttpResponse, NotAllowed> {
-    Err(NotAllowed(methods))
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("not with this method")]
-struct NotAllowed(&'static str);
-
-impl ResponseError for NotAllowed {
-    fn status_code(&self) -> StatusCode {
-        ErrorCode::MethodNotAllowed.status()
-    }
-}
-
-impl ResponseError for GatewayError {
-    fn status_code(&self) -> StatusCode {
-        self.code.status()
-    }
-}
-
 fn json_error(error: &JsonPayloadError) -> GatewayError {
     match error {
         JsonPayloadError::ContentType => {
@@ -153,41 +133,11 @@ async fn reported(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -
 }
 
 fn finished(response: ServiceResponse<BoxBody>, shared: &OwnEndpoints, completion: &mut Completion) -> ServiceResponse<BoxBody> {
-    let mut response = with_error_body(response, completion);
-    completion.status = response.status().as_u16();
-    let request = response.request().clone();
-    if let Some(seen) = request.extensions().get::<SeenSession>() {
-        completion.session = Some(seen.session);
-        completion.app.clone_from(&seen.app);
-    }
+    let mut response = answer::finished(response, completion);
     if shared.drain.is_on() {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
-    let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&completion.inbound.id) {
-        headers.insert(X_REQUEST_ID, id);
-    }
-    shared.cors.decorate(request.headers(), headers);
+    let request = response.request().clone();
+    shared.cors.decorate(request.headers(), response.headers_mut());
     response
-}
-
-/// Writes the body of an error, now that the request's id is known.
-fn with_error_body(response: ServiceResponse<BoxBody>, completion: &mut Completion) -> ServiceResponse<BoxBody> {
-    let Some(error) = response.response().error() else { return response };
-    let out = if let Some(error) = error.as_error::<GatewayError>() {
-        completion.error = Some(error.code);
-        error.response(&completion.inbound.id)
-    } else if let Some(VerifyRefusal(error, status)) = error.as_error() {
-        completion.error = Some(error.code);
-        error.response_with(*status, &completion.inbound.id)
-    } else if let Some(NotAllowed(methods)) = error.as_error() {
-        completion.error = Some(ErrorCode::MethodNotAllowed);
-        let mut out = GatewayError::new(ErrorCode::MethodNotAllowed, format!("This endpoint takes {methods}.")).response(&completion.inbound.id);
-        out.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
-        out
-    } else {
-        completion.error = Some(ErrorCode::RequestInvalid);
-        GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.").response(&completion.inbound.id)
-    };
-    ServiceResponse::new(response.into_parts().0, out)
 }

@@ -1,4 +1,4 @@
-//! A fresh token for a session that goes on: when a token may have been seen, and from time to time.
+//! A fresh token for a session that goes on, so that one that was written down somewhere does not work for long.
 //!
 //! The old token opens the session for a moment longer, since requests that carry it are still on their way, and whoever rotates
 //! it again meanwhile gets the same new token: a client that lost the answer, or two parts of it that rotated at once. The store

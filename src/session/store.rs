@@ -174,7 +174,8 @@ pub trait SessionStore: Send + Sync {
     /// Makes a session, keeps the session_key's generation and evicts what is over the cap, as one.
     async fn create(&self, new: NewSession<'_>) -> Result<CreatedSession, StoreError>;
 
-    /// Looks a session up. Does not renew it. A token that was rotated away finds what its session is now.
+    /// Looks a session up. Does not renew it. A token that was rotated away finds what its session is now; what was found in this
+    /// way hangs on two keys, so whoever keeps copies must not keep this one.
     async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError>;
 
     /// Moves the session's expiry to now + `idle`, at most `absolute_deadline`. `Stale`: it has moved to another token, and lives

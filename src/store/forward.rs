@@ -56,21 +56,21 @@ impl Forward {
 pub(super) struct Trail {
     /// Where it has come to.
     pub(super) id: SessionId,
-    rotated: Option<Forward>,
+    answer: Option<Vec<u8>>,
     until: Option<UnixMillis>,
     hops: usize,
 }
 
 impl Trail {
     pub(super) const fn new(id: SessionId) -> Self {
-        Self { id, rotated: None, until: None, hops: 0 }
+        Self { id, answer: None, until: None, hops: 0 }
     }
 
     /// Goes where a forward points; `false`: it has become too long.
-    pub(super) fn follow(&mut self, forward: Forward) -> bool {
+    pub(super) fn follow(&mut self, forward: &Forward) -> bool {
         self.id.hash = forward.to;
         self.until = Some(self.until.map_or(forward.until, |until| until.min(forward.until)));
-        self.rotated.get_or_insert(forward);
+        self.answer.get_or_insert_with(|| forward.answer.clone());
         self.hops += 1;
         self.hops <= HOPS
     }
@@ -83,8 +83,7 @@ impl Trail {
         if expires_in.is_zero() {
             return Lookup::Gone;
         }
-        let rotated = self.rotated.map(|forward| forward.answer);
-        Lookup::Found(LoadedSession { id: self.id, session, expires_in, rotated, now })
+        Lookup::Found(LoadedSession { id: self.id, session, expires_in, rotated: self.answer, now })
     }
 }
 
@@ -104,9 +103,9 @@ mod tests {
         let mut trail = Trail::new(SessionId { tag: [0, 0], hash: [0; 16] });
         let forward = |n: u8| Forward { to: [n; 16], until: UnixMillis(9), answer: vec![n] };
         for n in 1..=8 {
-            assert!(trail.follow(forward(n)));
+            assert!(trail.follow(&forward(n)));
         }
-        assert_eq!((trail.id.hash, trail.rotated.as_ref().map(|first| first.answer[0])), ([8; 16], Some(1)));
-        assert!(!trail.follow(forward(9)));
+        assert_eq!((trail.id.hash, trail.answer.as_ref().map(|first| first[0])), ([8; 16], Some(1)));
+        assert!(!trail.follow(&forward(9)));
     }
 }

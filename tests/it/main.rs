@@ -1,6 +1,7 @@
 //! One binary for all tests that need more than one module: a module per capability.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod admin_api;
 mod bodies;
 mod commands;
 mod config;

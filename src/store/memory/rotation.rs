@@ -58,7 +58,7 @@ impl MemorySessionStore {
             let key = self.keys.session(&trail.id);
             let stored = held.bytes(&key).map(|stored| self.sealer.open_stored(&key, stored));
             let Some(Ok(Stored::Forward(forward))) = stored else { return Some(names) };
-            if !trail.follow(forward) {
+            if !trail.follow(&forward) {
                 return None;
             }
             names.push(trail.id);

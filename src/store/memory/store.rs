@@ -118,11 +118,8 @@ impl MemorySessionStore {
             let Some(Entry { expiry, value: Value::Bytes(stored) }) = held.entries.get(&key) else { return Lookup::Gone };
             match self.sealer.open_stored(&key, stored) {
                 Ok(Stored::Session(session)) => return trail.arrive(session, expiry.since(now), now),
-                Ok(Stored::Forward(forward)) => {
-                    if !trail.follow(forward) {
-                        return Lookup::Gone;
-                    }
-                }
+                Ok(Stored::Forward(forward)) if trail.follow(&forward) => {}
+                Ok(Stored::Forward(_)) => return Lookup::Gone,
                 Err(why) => return Lookup::Unreadable(why.0),
             }
         }

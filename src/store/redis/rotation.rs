@@ -43,7 +43,7 @@ impl RedisSessionStore {
             }
             // One that does not open leads nobody anywhere.
             let Ok(Stored::Forward(forward)) = self.sealer.open_stored(&self.keys.session(&trail.id), &stored) else { return Ok(Written::Gone) };
-            if !trail.follow(forward) {
+            if !trail.follow(&forward) {
                 return Err(too_often());
             }
             names.push(trail.id);

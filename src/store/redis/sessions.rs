@@ -1,6 +1,7 @@
 //! The session store of one worker.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,27 +68,39 @@ impl RedisSessionStore {
 
     /// The session behind a name, where it went if its token was rotated away.
     pub(super) async fn read_session(&self, id: &SessionId) -> Result<Lookup, StoreError> {
-        let mut trail = Trail::new(*id);
+        match self.read_one(Trail::new(*id)).await? {
+            ControlFlow::Break(lookup) => Ok(lookup),
+            // Every request takes the way above, and pays for no timer; only what follows is several calls in a row.
+            ControlFlow::Continue(trail) => self.in_time(self.read_on(trail)).await,
+        }
+    }
+
+    async fn read_on(&self, mut trail: Trail) -> Result<Lookup, StoreError> {
         loop {
-            let key = self.keys.session(&trail.id);
-            let mut commands = Pipeline::with_capacity(3);
-            commands.cmd("GET").arg(&key).cmd("PTTL").arg(&key).cmd("TIME");
-            let (stored, lives, time): (Option<Vec<u8>>, i64, (u64, u64)) = self.connector.call(&Request::Commands(&commands)).await?;
-            let now = store_time(time);
-            // The key may expire between GET and PTTL (-2). One without an expiry (-1) is none of ours: somebody restored it.
-            let (Some(stored), Ok(lives)) = (stored, u64::try_from(lives)) else {
-                return Ok(if lives == -1 { Lookup::Unreadable("it has no expiry: the gateway writes none such") } else { Lookup::Gone });
-            };
-            match self.sealer.open_stored(&key, &stored) {
-                Ok(Stored::Session(session)) => return Ok(trail.arrive(session, Duration::from_millis(lives), now)),
-                Ok(Stored::Forward(forward)) => {
-                    if !trail.follow(forward) {
-                        return Ok(Lookup::Gone);
-                    }
-                }
-                Err(why) => return Ok(Lookup::Unreadable(why.0)),
+            match self.read_one(trail).await? {
+                ControlFlow::Break(lookup) => return Ok(lookup),
+                ControlFlow::Continue(further) => trail = further,
             }
         }
+    }
+
+    /// Looks where the trail has come to: the trail goes on, or this is what is there.
+    async fn read_one(&self, mut trail: Trail) -> Result<ControlFlow<Lookup, Trail>, StoreError> {
+        let key = self.keys.session(&trail.id);
+        let mut commands = Pipeline::with_capacity(3);
+        commands.cmd("GET").arg(&key).cmd("PTTL").arg(&key).cmd("TIME");
+        let (stored, lives, time): (Option<Vec<u8>>, i64, (u64, u64)) = self.connector.call(&Request::Commands(&commands)).await?;
+        let now = store_time(time);
+        // The key may expire between GET and PTTL (-2). One without an expiry (-1) is none of ours: somebody restored it.
+        let (Some(stored), Ok(lives)) = (stored, u64::try_from(lives)) else {
+            return Ok(ControlFlow::Break(if lives == -1 { Lookup::Unreadable("it has no expiry: the gateway writes none such") } else { Lookup::Gone }));
+        };
+        Ok(match self.sealer.open_stored(&key, &stored) {
+            Ok(Stored::Session(session)) => ControlFlow::Break(trail.arrive(session, Duration::from_millis(lives), now)),
+            Ok(Stored::Forward(forward)) if trail.follow(&forward) => ControlFlow::Continue(trail),
+            Ok(Stored::Forward(_)) => ControlFlow::Break(Lookup::Gone),
+            Err(why) => ControlFlow::Break(Lookup::Unreadable(why.0)),
+        })
     }
 
     async fn renew_session(&self, id: &SessionId, user: &UserKey, idle: Duration, absolute_deadline: UnixMillis) -> Result<Written, StoreError> {
@@ -185,7 +198,7 @@ impl SessionStore for RedisSessionStore {
     }
 
     async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError> {
-        self.meter.watch("load", self.in_time(self.read_session(id))).await
+        self.meter.watch("load", self.read_session(id)).await
     }
 
     async fn renew(&self, id: &SessionId, user: &UserKey, idle: Duration, absolute_deadline: UnixMillis) -> Result<Written, StoreError> {
