@@ -64,6 +64,13 @@ pub struct Operation {
     pub operation: &'static str,
 }
 
+/// A server of the store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StoreNode {
+    /// Its host and port.
+    pub node: String,
+}
+
 /// An upstream and what came of a request to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct UpstreamOutcome {
@@ -97,6 +104,12 @@ pub struct Metrics {
     pub store_seconds: Family<Operation, Histogram>,
     /// Store calls that failed.
     pub store_errors: Family<Operation, Counter>,
+    /// Connections opened to servers of the store.
+    pub store_connections: Family<StoreNode, Counter>,
+    /// Searches for the store's masters, by outcome.
+    pub store_refreshes: Family<Outcome, Counter>,
+    /// Revocations that waited for replicas, by outcome.
+    pub store_replica_waits: Family<Outcome, Counter>,
     /// Calls to the platforms.
     pub platform_seconds: Family<AppApi, Histogram>,
     /// Requests to upstreams by outcome.
@@ -136,6 +149,9 @@ impl Metrics {
             session_lookups: Family::default(),
             store_seconds: Family::new_with_constructor(seconds),
             store_errors: Family::default(),
+            store_connections: Family::default(),
+            store_refreshes: Family::default(),
+            store_replica_waits: Family::default(),
             platform_seconds: Family::new_with_constructor(seconds),
             upstream_requests: Family::default(),
             upstream_connections: Family::default(),
@@ -150,6 +166,9 @@ impl Metrics {
         r.register("session_lookups", "Session lookups by outcome", made.session_lookups.clone());
         r.register("store_duration_seconds", "Store calls by operation", made.store_seconds.clone());
         r.register("store_errors", "Store calls that failed, by operation", made.store_errors.clone());
+        r.register("store_connections", "Connections opened to servers of the store", made.store_connections.clone());
+        r.register("store_refreshes", "Searches for the store's masters, by outcome", made.store_refreshes.clone());
+        r.register("store_replica_waits", "Revocations that waited for replicas, by outcome", made.store_replica_waits.clone());
         r.register("platform_duration_seconds", "Calls to the platforms by app and API", made.platform_seconds.clone());
         r.register("upstream_requests", "Requests to upstreams by outcome", made.upstream_requests.clone());
         r.register("upstream_connections", "Connections opened to upstreams", made.upstream_connections.clone());
@@ -162,6 +181,11 @@ impl Metrics {
         let mut page = String::with_capacity(16 * 1024);
         text::encode(&mut page, &self.registry)?;
         Ok(page)
+    }
+
+    /// Counts a connection opened to a server of the store.
+    pub fn store_connection(&self, node: &str) {
+        self.store_connections.get_or_create(&StoreNode { node: node.to_owned() }).inc();
     }
 
     /// Counts a request to an upstream.
