@@ -3,7 +3,6 @@
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +22,6 @@ use crate::http::own::{self, OwnEndpoints};
 use crate::http::verify::VerifyRules;
 use crate::http::{Cors, Drain, TrustedProxies};
 use crate::identity::{self, Apps, IdentityProvider, LoginFlow};
-use crate::lifecycle::Patience;
 use crate::metrics::Metrics;
 use crate::provider::call::PlatformClient;
 use crate::provider::wechat::mini_program::{MiniProgram, MiniProgramSettings};
@@ -44,7 +42,7 @@ const BACKLOG: u32 = 1024;
 /// How long an early refusal waits for a client that is still sending, so that it sees the answer and not a reset connection.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// A gateway that is listening. Its servers run once [`crate::lifecycle::run`] polls them.
+/// A gateway that is listening. Its servers run once `lifecycle` polls them.
 pub struct Gateway {
     /// Where it answers clients.
     pub listen: SocketAddr,
@@ -64,6 +62,15 @@ pub struct Gateway {
     pub store_name: String,
     /// Writes the last access lines when dropped.
     pub access: AccessLogGuard,
+}
+
+/// How long the end may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// After the signal connections are still accepted for this long: balancers are slow to notice.
+    pub grace: Duration,
+    /// Then requests under way have this long.
+    pub deadline: Duration,
 }
 
 /// What all workers share.
@@ -194,7 +201,14 @@ impl Worker {
         let routes = Arc::new(settings.routes.clone());
         let names = settings.identity.clone();
         Self {
-            own: OwnEndpoints::new(shared.reports.clone(), shared.trusted.clone(), shared.cors.clone(), shared.drain.clone(), &shared.metrics),
+            own: OwnEndpoints::new(
+                shared.reports.clone(),
+                shared.trusted.clone(),
+                shared.cors.clone(),
+                shared.drain.clone(),
+                &shared.metrics,
+                &settings.server.prefix,
+            ),
             login: LoginFlow::new(shared.apps.clone(), sessions, settings.login.replay_window, shared.metrics.clone()),
             verify: VerifyRules { routes: routes.clone(), apps: shared.apps.clone(), names: names.clone() },
             proxy: Proxy {
@@ -210,7 +224,7 @@ impl Worker {
                 trusted: shared.trusted.clone(),
                 cors: shared.cors.clone(),
                 body_limit: settings.server.body_limit,
-                client: Rc::new(UpstreamClient::default()),
+                client: UpstreamClient::default(),
                 reports: shared.reports.clone(),
                 drain: shared.drain.clone(),
             },

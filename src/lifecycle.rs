@@ -1,25 +1,15 @@
 //! From start to end: signals, draining, and whoever owns a task.
 
-use std::time::Duration;
-
 use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::Gateway;
 
-/// How long the end may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// After the signal connections are still accepted for this long: balancers are slow to notice.
-    pub grace: Duration,
-    /// Then requests under way have this long.
-    pub deadline: Duration,
-}
-
 /// Runs a gateway until it is told to end. SIGTERM and SIGINT drain it; a second one ends it at once.
 pub async fn run(gateway: Gateway) -> Result<()> {
     let mut signals = Signals::new()?;
+    let hangups = actix_web::rt::spawn(ignore_hangups(signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?));
     let Gateway { public_server, admin_server, drain, patience, access, .. } = gateway;
     let (public, admin) = (public_server.handle(), admin_server.handle());
     let mut public_task = actix_web::rt::spawn(public_server);
@@ -46,8 +36,16 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     }
     admin.stop(false).await;
     let _ = tokio::join!(public_task, admin_task);
+    hangups.abort();
     drop(access);
     Ok(())
+}
+
+/// SIGHUP would end the process without draining.
+async fn ignore_hangups(mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        log::warn!("SIGHUP: this version does not reload its configuration; restart the gateway to apply changes");
+    }
 }
 
 /// Stops a server of the sandbox when the process is told to end.

@@ -90,6 +90,7 @@ pub struct UpstreamLabel {
 /// Every metric of a gateway process. Cheap to share: workers add to atomics.
 pub struct Metrics {
     registry: Registry,
+    names: Vec<&'static str>,
     /// Answers by route and status.
     pub requests: Family<RouteStatus, Counter>,
     /// Time from the request head to the last byte of the answer.
@@ -142,6 +143,7 @@ impl Metrics {
     pub fn new() -> Self {
         let mut made = Self {
             registry: Registry::with_prefix("hufu"),
+            names: Vec::new(),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(seconds),
             requests_in_flight: Gauge::default(),
@@ -157,23 +159,38 @@ impl Metrics {
             upstream_connections: Family::default(),
             access_lines_dropped: Counter::default(),
         };
-        let r = &mut made.registry;
-        r.register("build", "The version of this gateway", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        r.register("requests", "Answers by route and status", made.requests.clone());
-        r.register("request_duration_seconds", "From the request head to the last byte of the answer", made.request_seconds.clone());
-        r.register("requests_in_flight", "Requests being answered now", made.requests_in_flight.clone());
-        r.register("logins", "Logins by app and outcome", made.logins.clone());
-        r.register("session_lookups", "Session lookups by outcome", made.session_lookups.clone());
-        r.register("store_duration_seconds", "Store calls by operation", made.store_seconds.clone());
-        r.register("store_errors", "Store calls that failed, by operation", made.store_errors.clone());
-        r.register("store_connections", "Connections opened to servers of the store", made.store_connections.clone());
-        r.register("store_refreshes", "Searches for the store's masters, by outcome", made.store_refreshes.clone());
-        r.register("store_replica_waits", "Revocations that waited for replicas, by outcome", made.store_replica_waits.clone());
-        r.register("platform_duration_seconds", "Calls to the platforms by app and API", made.platform_seconds.clone());
-        r.register("upstream_requests", "Requests to upstreams by outcome", made.upstream_requests.clone());
-        r.register("upstream_connections", "Connections opened to upstreams", made.upstream_connections.clone());
-        r.register("access_lines_dropped", "Access lines lost because the output did not keep up", made.access_lines_dropped.clone());
+        made.register_all();
         made
+    }
+
+    fn register_all(&mut self) {
+        self.register("build_info", "The version of this gateway", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        self.register("requests_total", "Answers by route and status", self.requests.clone());
+        self.register("request_duration_seconds", "From the request head to the last byte of the answer", self.request_seconds.clone());
+        self.register("requests_in_flight", "Requests being answered now", self.requests_in_flight.clone());
+        self.register("logins_total", "Logins by app and outcome", self.logins.clone());
+        self.register("session_lookups_total", "Session lookups by outcome", self.session_lookups.clone());
+        self.register("store_duration_seconds", "Store calls by operation", self.store_seconds.clone());
+        self.register("store_errors_total", "Store calls that failed, by operation", self.store_errors.clone());
+        self.register("store_connections_total", "Connections opened to servers of the store", self.store_connections.clone());
+        self.register("store_refreshes_total", "Searches for the store's masters, by outcome", self.store_refreshes.clone());
+        self.register("store_replica_waits_total", "Revocations that waited for replicas, by outcome", self.store_replica_waits.clone());
+        self.register("platform_duration_seconds", "Calls to the platforms by app and API", self.platform_seconds.clone());
+        self.register("upstream_requests_total", "Requests to upstreams by outcome", self.upstream_requests.clone());
+        self.register("upstream_connections_total", "Connections opened to upstreams", self.upstream_connections.clone());
+        self.register("access_lines_dropped_total", "Access lines lost because the output did not keep up", self.access_lines_dropped.clone());
+    }
+
+    /// Under the name that Prometheus shows; the text format adds its suffixes itself.
+    fn register(&mut self, name: &'static str, help: &str, metric: impl prometheus_client::registry::Metric) {
+        self.names.push(name);
+        self.registry.register(name.trim_end_matches("_total").trim_end_matches("_info"), help, metric);
+    }
+
+    /// The names of all metrics as Prometheus shows them.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.names.iter().map(|name| format!("hufu_{name}")).collect()
     }
 
     /// The page in the OpenMetrics text format that Prometheus reads.

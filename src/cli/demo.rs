@@ -1,5 +1,7 @@
 //! `hufu demo`: everything in one process.
 
+mod stored;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,14 +15,15 @@ use super::serve::listener;
 use crate::app::{self, Gateway};
 use crate::clock::SystemClock;
 use crate::config::{Settings, Variables};
+use crate::crypto::{encoding, hash};
 use crate::lifecycle;
 use crate::sandbox::{self, Platform, SandboxSettings, echo};
 use crate::store::StoreHandle;
 
 /// The page that plays a phone.
 const PAGE: &str = include_str!("demo/page.html");
-/// The page needs nothing from anywhere else.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'";
+/// The app that the page logs in to.
+const APPID: &str = "wx00000000000demo0";
 
 /// Try it: gateway, WeChat's stand-in, an echo backend and a store in memory, all in this process
 ///
@@ -69,11 +72,12 @@ fn configuration(listen: SocketAddr, sandbox: SocketAddr, echo: SocketAddr, page
 server.listen = "{listen}"
 server.workers = 2
 server.drain_grace = "0s"
+server.drain_deadline = "1s"
 admin.listen = "127.0.0.1:0"
 store.url = "memory:"
 log.level = "warn"
 [apps.demo]
-appid = "wx00000000000demo0"
+appid = "{APPID}"
 secret = "demo"
 base_url = "http://{sandbox}"
 [upstreams.backend]
@@ -133,9 +137,26 @@ fn page_server(listener: std::net::TcpListener, store: StoreHandle) -> Result<ac
 async fn page() -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
-        .insert_header(("Content-Security-Policy", PAGE_POLICY))
+        .insert_header(("Content-Security-Policy", page_policy()))
+        .insert_header(("X-Content-Type-Options", "nosniff"))
+        .insert_header(("Referrer-Policy", "no-referrer"))
         .insert_header(("Cache-Control", "no-store"))
         .body(PAGE)
+}
+
+/// The page's own style and script by their hashes, the gateway that it came from, and nothing else.
+fn page_policy() -> String {
+    format!(
+        "default-src 'none'; style-src {}; script-src {}; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        source("style"),
+        source("script")
+    )
+}
+
+/// The page's one element of this name as a Content-Security-Policy names it.
+fn source(element: &str) -> String {
+    let inside = PAGE.split_once(&format!("<{element}>")).and_then(|(_, rest)| rest.split_once(&format!("</{element}>")));
+    inside.map_or_else(|| "'none'".to_owned(), |(text, _)| format!("'sha256-{}'", encoding::base64(&hash::sha256(text.as_bytes()))))
 }
 
 async fn nothing_here() -> HttpResponse {
@@ -144,12 +165,6 @@ async fn nothing_here() -> HttpResponse {
 
 /// What Redis would hold: the very keys and sealed values that the gateway would write there.
 async fn stored(store: web::Data<StoreHandle>) -> HttpResponse {
-    let entries: Vec<_> = store
-        .memory()
-        .map(|memory| memory.dump())
-        .unwrap_or_default()
-        .into_iter()
-        .map(|e| serde_json::json!({"key": e.key, "value": e.content, "expires_in_ms": crate::clock::millis(e.expires_in)}))
-        .collect();
+    let entries: Vec<stored::Stored> = store.memory().map(|memory| memory.dump()).unwrap_or_default().into_iter().map(Into::into).collect();
     HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(entries)
 }

@@ -17,8 +17,10 @@ pub(crate) struct KeygenArgs {
     redis: bool,
 }
 
-/// What the gateway's Redis user may do: data under its own prefix, scripts, tracking; nothing that is dangerous for others.
-const ACL: &str = "~hufu:* &hufu:* -@all +@read +@write +@scripting +@connection +@transaction +@pubsub -@dangerous +time +wait +info +cluster|slots";
+/// Says what the gateway's Redis user may do; tests run the gateway as that user.
+const REDIS_CONF: &str = include_str!("../../redis.conf");
+/// How the user's line begins there: no password yet.
+const REDIS_USER: &str = "user hufu on resetpass ";
 
 pub(crate) fn run(args: &KeygenArgs) -> anyhow::Result<()> {
     let key = keyring::generate_key();
@@ -43,5 +45,6 @@ pub(super) fn env_lines(key: &str, naming_key: &str) -> String {
 
 /// The ACL line, with the password as the hash that Redis keeps anyway.
 fn acl_line(password: &str) -> String {
-    format!("user hufu on #{} {ACL}", hash::to_hex(&hash::sha256(password.as_bytes())))
+    let rights = REDIS_CONF.lines().find_map(|line| line.strip_prefix(REDIS_USER)).unwrap_or_default();
+    format!("user hufu on #{} {rights}", hash::to_hex(&hash::sha256(password.as_bytes())))
 }

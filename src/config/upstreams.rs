@@ -32,5 +32,6 @@ fn read_upstream(name: Arc<str>, section: &mut Section<'_>) -> Option<Upstream> 
     }
     let patience = duration(Duration::from_millis(1));
     let (connect_timeout, timeout) = (section.value("connect_timeout", &patience), section.value("timeout", &patience));
-    (!endpoints.is_empty()).then_some(Upstream { name, endpoints, connect_timeout, timeout })
+    let authority = endpoints.first()?.to_string();
+    Some(Upstream { name, authority, endpoints, connect_timeout, timeout })
 }

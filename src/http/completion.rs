@@ -13,6 +13,7 @@ use crate::http::error::ErrorCode;
 use crate::http::extract::Inbound;
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::session::SessionId;
+use crate::session::token::redacted;
 use crate::telemetry::{AccessLine, AccessLog};
 
 /// The status of a request whose client left before there was an answer (nginx's number for it).
@@ -78,7 +79,7 @@ impl Completion {
     #[must_use]
     pub fn new(reports: Arc<Reports>, inbound: Inbound, method: &str, path: &str, route: Arc<CountedRoute>) -> Self {
         reports.metrics.requests_in_flight.inc();
-        let (method, path) = (method.to_owned(), path.to_owned());
+        let (method, path) = (method.to_owned(), redacted(path).into_owned());
         Self { reports, inbound, method, path, route, status: CLIENT_LEFT, error: None, upstream_took: None, session: None, app: None, bytes: 0 }
     }
 
@@ -116,6 +117,15 @@ impl Drop for Completion {
             client: self.inbound.client,
         });
     }
+}
+
+/// The session that a handler has found, for the access line.
+#[derive(Debug, Clone)]
+pub struct SeenSession {
+    /// Its public name.
+    pub session: SessionId,
+    /// The app, where it is known without asking the store.
+    pub app: Option<Arc<str>>,
 }
 
 /// A body that reports its request when its last byte has gone, or when the client has.

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::identity::LoginError;
 use crate::session::StoreError;
+use crate::telemetry::Throttle;
 
 /// The header that tells the gateway's own errors from an upstream's.
 pub const X_HUFU_ERROR: &str = "x-hufu-error";
@@ -211,13 +212,19 @@ impl GatewayError {
     /// The answer.
     #[must_use]
     pub fn response(&self, request_id: &str) -> HttpResponse {
-        let body = serde_json::to_vec(&Problem::new(self, request_id)).unwrap_or_default();
-        let mut response = HttpResponseBuilder::new(self.code.status()).body(body);
+        self.response_with(self.code.status(), request_id)
+    }
+
+    /// The answer under another status, for askers who know only some.
+    #[must_use]
+    pub fn response_with(&self, status: StatusCode, request_id: &str) -> HttpResponse {
+        let body = serde_json::to_vec(&Problem::new(self, status, request_id)).unwrap_or_default();
+        let mut response = HttpResponseBuilder::new(status).body(body);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(actix_web::http::header::HeaderName::from_static(X_HUFU_ERROR), HeaderValue::from_static(self.code.word()));
-        if let Some(challenge) = challenge(self.code) {
+        if let Some(challenge) = challenge(self.code, status) {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Some(seconds) = self.retry_after.map(whole_seconds) {
@@ -231,11 +238,11 @@ impl GatewayError {
 }
 
 /// RFC 6750 section 3: `error` stands only where a token came.
-const fn challenge(code: ErrorCode) -> Option<&'static str> {
+fn challenge(code: ErrorCode, status: StatusCode) -> Option<&'static str> {
     match code {
-        ErrorCode::LoginRequired => Some(r#"Bearer realm="hufu""#),
+        _ if status != StatusCode::UNAUTHORIZED => None,
         ErrorCode::TokenInvalid | ErrorCode::SessionExpired => Some(r#"Bearer realm="hufu", error="invalid_token""#),
-        _ => None,
+        _ => Some(r#"Bearer realm="hufu""#),
     }
 }
 
@@ -258,12 +265,12 @@ struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
-    fn new(error: &'a GatewayError, request_id: &'a str) -> Self {
-        let (code, status, title) = error.code.describe();
+    fn new(error: &'a GatewayError, status: StatusCode, request_id: &'a str) -> Self {
+        let (code, _, title) = error.code.describe();
         Self {
             r#type: format!("urn:hufu:error:{code}"),
             title,
-            status,
+            status: status.as_u16(),
             code,
             detail: &error.detail,
             request_id,
@@ -273,9 +280,24 @@ impl<'a> Problem<'a> {
     }
 }
 
+/// An error with another status than its own.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct VerifyRefusal(pub GatewayError, pub StatusCode);
+
+impl actix_web::ResponseError for VerifyRefusal {
+    fn status_code(&self) -> StatusCode {
+        self.1
+    }
+}
+
 impl From<StoreError> for GatewayError {
     fn from(error: StoreError) -> Self {
-        log::error!("{error}");
+        /// While the store is down every request meets this; the access lines name each of them.
+        static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
+        if let Some(silent) = TOLD.admit() {
+            log::error!("{error} ({silent} more like it since the last line)");
+        }
         Self::new(ErrorCode::StoreUnavailable, "Sessions cannot be looked up right now. Keep the token and try again; do not log in again.")
             .retry_after(Duration::from_secs(1))
     }

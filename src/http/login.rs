@@ -6,9 +6,9 @@ use actix_web::http::header::{CACHE_CONTROL, REFERER, USER_AGENT};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
+use crate::http::completion::SeenSession;
 use crate::http::error::GatewayError;
 use crate::http::extract::{Inbound, single};
-use crate::http::own::SeenSession;
 use crate::identity::{Client, LoginAnswer, LoginFlow};
 use crate::session::SessionId;
 
@@ -46,7 +46,7 @@ pub async fn login(req: HttpRequest, body: web::Json<LoginRequest>, flow: web::D
 /// For the access line.
 fn remember(req: &HttpRequest, answer: &LoginAnswer) {
     if let Some(id) = SessionId::parse(&answer.session_id) {
-        req.extensions_mut().insert(SeenSession(id, Arc::from(answer.app.as_str())));
+        req.extensions_mut().insert(SeenSession { session: id, app: Some(Arc::from(answer.app.as_str())) });
     }
 }
 

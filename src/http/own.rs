@@ -11,10 +11,9 @@ use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
 
-use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::completion::{Completion, CountedRoute, Reported, Reports, SeenSession};
+use crate::http::error::{ErrorCode, GatewayError, VerifyRefusal};
 use crate::http::extract::{Inbound, X_REQUEST_ID};
-use crate::http::verify::VerifyRefusal;
 use crate::http::{Cors, Drain, TrustedProxies, healthz, login, logout, session, verify};
 use crate::metrics::Metrics;
 
@@ -35,6 +34,7 @@ pub struct OwnEndpoints {
     pub cors: Arc<Cors>,
     /// Whether connections are to end.
     pub drain: Drain,
+    prefix: String,
     routes: Arc<HashMap<&'static str, Arc<CountedRoute>>>,
     unknown: Arc<CountedRoute>,
 }
@@ -42,15 +42,16 @@ pub struct OwnEndpoints {
 impl OwnEndpoints {
     /// The shared part.
     #[must_use]
-    pub fn new(reports: Arc<Reports>, trusted: Arc<TrustedProxies>, cors: Arc<Cors>, drain: Drain, metrics: &Metrics) -> Self {
+    pub fn new(reports: Arc<Reports>, trusted: Arc<TrustedProxies>, cors: Arc<Cors>, drain: Drain, metrics: &Metrics, prefix: &str) -> Self {
         let route = |name: &str| Arc::new(CountedRoute::new(metrics, name));
         let routes = ENDPOINTS.iter().map(|(name, _)| (*name, route(name))).collect();
-        Self { reports, trusted, cors, drain, routes: Arc::new(routes), unknown: route("unknown_endpoint") }
+        Self { reports, trusted, cors, drain, prefix: prefix.to_owned(), routes: Arc::new(routes), unknown: route("unknown_endpoint") }
     }
 
     fn route(&self, path: &str) -> Arc<CountedRoute> {
-        let last = path.rsplit('/').next().unwrap_or_default();
-        self.routes.get(last).unwrap_or(&self.unknown).clone()
+        let below = path.strip_prefix(self.prefix.as_str()).unwrap_or_default().trim_start_matches('/');
+        let name = below.split('/').next().unwrap_or_default();
+        self.routes.get(name).unwrap_or(&self.unknown).clone()
     }
 }
 
@@ -66,7 +67,7 @@ pub fn configure(cfg: &mut web::ServiceConfig, prefix: &str) {
             .service(
                 web::resource("/session").get(session::session).route(web::head().to(session::session)).default_service(web::to(|| not_allowed("GET, HEAD"))),
             )
-            .service(web::resource("/verify").to(verify::verify))
+            .service(web::resource(["/verify", "/verify/{original:.*}"]).to(verify::verify))
             .service(
                 web::resource("/healthz").get(healthz::healthz).route(web::head().to(healthz::healthz)).default_service(web::to(|| not_allowed("GET, HEAD"))),
             )
@@ -131,8 +132,8 @@ fn finished(response: ServiceResponse<BoxBody>, shared: &OwnEndpoints, completio
     completion.status = response.status().as_u16();
     let request = response.request().clone();
     if let Some(seen) = request.extensions().get::<SeenSession>() {
-        completion.session = Some(seen.0);
-        completion.app = Some(seen.1.clone());
+        completion.session = Some(seen.session);
+        completion.app.clone_from(&seen.app);
     }
     if shared.drain.is_on() {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
@@ -153,9 +154,7 @@ fn with_error_body(response: ServiceResponse<BoxBody>, completion: &mut Completi
         error.response(&completion.inbound.id)
     } else if let Some(VerifyRefusal(error, status)) = error.as_error() {
         completion.error = Some(error.code);
-        let mut out = error.response(&completion.inbound.id);
-        *out.status_mut() = *status;
-        out
+        error.response_with(*status, &completion.inbound.id)
     } else if let Some(NotAllowed(methods)) = error.as_error() {
         completion.error = Some(ErrorCode::MethodNotAllowed);
         let mut out = GatewayError::new(ErrorCode::MethodNotAllowed, format!("This endpoint takes {methods}.")).response(&completion.inbound.id);
@@ -167,7 +166,3 @@ fn with_error_body(response: ServiceResponse<BoxBody>, completion: &mut Completi
     };
     ServiceResponse::new(response.into_parts().0, out)
 }
-
-/// The session that a handler has found, for the access line.
-#[derive(Debug, Clone)]
-pub struct SeenSession(pub crate::session::SessionId, pub Arc<str>);

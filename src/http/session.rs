@@ -7,8 +7,8 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use crate::http::authenticate::Authenticator;
+use crate::http::completion::SeenSession;
 use crate::http::error::GatewayError;
-use crate::http::own::SeenSession;
 
 #[derive(Serialize)]
 struct SessionResponse<'a> {
@@ -23,7 +23,7 @@ struct SessionResponse<'a> {
 /// 200 with the session; never the openid or the session_key, which the client has no business with.
 pub async fn session(req: HttpRequest, auth: web::Data<Authenticator>) -> Result<HttpResponse, GatewayError> {
     let live = auth.session(req.headers(), req.uri().query()).await?;
-    req.extensions_mut().insert(SeenSession(live.id, live.session.user.app.clone()));
+    req.extensions_mut().insert(SeenSession { session: live.id, app: Some(live.session.user.app.clone()) });
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(SessionResponse {
         session_id: live.id.to_string(),
         app: &live.session.user.app,

@@ -9,9 +9,10 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 
 use crate::assertion::{HeaderNames, IdentityHeaders};
 use crate::http::authenticate::{Authenticator, Caller};
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::completion::SeenSession;
+use crate::http::error::{ErrorCode, GatewayError, VerifyRefusal};
 use crate::http::extract::Inbound;
-use crate::http::own::SeenSession;
+
 use crate::identity::Apps;
 use crate::route::{AuthMode, RouteTable, canonical};
 
@@ -42,14 +43,19 @@ pub async fn verify(req: HttpRequest, auth: web::Data<Authenticator>, rules: web
 }
 
 async fn decide(req: &HttpRequest, auth: &Authenticator, rules: &VerifyRules) -> Result<Caller, GatewayError> {
-    let mode = mode(req.headers(), &rules.routes)?;
+    let appended = req.match_info().get("original").map(|_| appended_path(req.path()));
+    let mode = mode(req.headers(), appended, &rules.routes)?;
     auth.admit(mode, req.headers(), req.uri().query()).await
 }
 
 /// The rule of the route that the original URI belongs to; `required` where there is none.
-fn mode(headers: &HeaderMap, routes: &RouteTable) -> Result<AuthMode, GatewayError> {
+fn mode(headers: &HeaderMap, appended: Option<&str>, routes: &RouteTable) -> Result<AuthMode, GatewayError> {
     at_most_one(headers, &ORIGINAL_METHOD)?;
-    let Some(uri) = at_most_one(headers, &ORIGINAL_URI)? else { return Ok(AuthMode::Required) };
+    let uri = match (at_most_one(headers, &ORIGINAL_URI)?, appended) {
+        (Some(_), Some(_)) => return Err(twice()),
+        (one, other) => one.or(other),
+    };
+    let Some(uri) = uri else { return Ok(AuthMode::Required) };
     let path = uri.split(['?', '#']).next().unwrap_or_default();
     let refuse = |error| GatewayError::new(ErrorCode::PathInvalid, format!("{error}"));
     let path = canonical(path).map_err(refuse)?;
@@ -59,13 +65,22 @@ fn mode(headers: &HeaderMap, routes: &RouteTable) -> Result<AuthMode, GatewayErr
 
 /// The one value of these headers. Two, even the same one under both names, mean that something in between lets a client's through.
 fn at_most_one<'a>(headers: &'a HeaderMap, names: &[HeaderName]) -> Result<Option<&'a str>, GatewayError> {
-    let invalid = || GatewayError::new(ErrorCode::RequestInvalid, "The original URI or method came twice or is not text; the proxy in front must set it once.");
     let mut values = names.iter().flat_map(|name| headers.get_all(name));
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => value.to_str().map(Some).map_err(|_| invalid()),
-        (Some(_), Some(_)) => Err(invalid()),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| twice()),
+        (Some(_), Some(_)) => Err(twice()),
     }
+}
+
+fn twice() -> GatewayError {
+    GatewayError::new(ErrorCode::RequestInvalid, "The original URI or method came twice or is not text; the proxy in front must set it once.")
+}
+
+/// Envoy appends what the client asked for to the path of the asking.
+fn appended_path(path: &str) -> &str {
+    const ENDPOINT: &str = "/verify";
+    path.find(ENDPOINT).map_or("", |at| &path[at + ENDPOINT.len()..])
 }
 
 fn untrusted() -> GatewayError {
@@ -75,7 +90,7 @@ fn untrusted() -> GatewayError {
 fn allowed(req: &HttpRequest, caller: &Caller, rules: &VerifyRules) -> HttpResponse {
     let identity = match caller {
         Caller::Session(live) => {
-            req.extensions_mut().insert(SeenSession(live.id, live.session.user.app.clone()));
+            req.extensions_mut().insert(SeenSession { session: live.id, app: Some(live.session.user.app.clone()) });
             let appid = rules.apps.get(&live.session.user.app).map_or("", |app| &*app.appid);
             IdentityHeaders::new(&rules.names, Some((live, appid)))
         }
@@ -97,15 +112,4 @@ fn refused(error: GatewayError) -> HttpResponse {
         _ => StatusCode::UNAUTHORIZED,
     };
     HttpResponse::from_error(VerifyRefusal(error, status))
-}
-
-/// An error with another status than its own.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct VerifyRefusal(pub GatewayError, pub StatusCode);
-
-impl actix_web::ResponseError for VerifyRefusal {
-    fn status_code(&self) -> StatusCode {
-        self.1
-    }
 }

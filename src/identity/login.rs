@@ -158,11 +158,15 @@ impl LoginFlow {
 
     /// Exchanges a code for a session.
     pub async fn login(&self, app: Option<&str>, code: &str, client: Client) -> Result<LoginAnswer, LoginError> {
-        let app = self.app(app)?;
+        let app = self.app(app).inspect_err(|error| self.count("none", error.outcome()))?;
         let result = self.login_to(app, code, client).await;
         let outcome = result.as_ref().map_or_else(LoginError::outcome, |(_, outcome)| outcome);
-        self.metrics.logins.get_or_create(&AppOutcome { app: app.name.to_string(), outcome }).inc();
+        self.count(&app.name, outcome);
         result.map(|(answer, _)| answer)
+    }
+
+    fn count(&self, app: &str, outcome: &'static str) {
+        self.metrics.logins.get_or_create(&AppOutcome { app: app.to_owned(), outcome }).inc();
     }
 
     fn app(&self, name: Option<&str>) -> Result<&App, LoginError> {

@@ -10,9 +10,11 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, BytesMut};
 
+use crate::proxy::connection::Connection;
+use crate::proxy::pool::Pool;
 use crate::proxy::response_head::{BadAnswer, Framing, ResponseHead};
 use crate::proxy::upload::{Upload, UploadError};
-use crate::proxy::upstream_client::{Connection, UpstreamClient};
+
 use crate::upstream::Endpoint;
 
 /// Longest size line of a chunk, with its extensions, and longest trailer section, in bytes.
@@ -34,7 +36,7 @@ pub enum BrokenBody {
 
 /// A body that is still coming.
 pub struct Download {
-    client: Rc<UpstreamClient>,
+    pool: Rc<Pool>,
     endpoint: Endpoint,
     /// Gone once the connection was given back, or after an error.
     connection: Option<Connection>,
@@ -61,15 +63,7 @@ enum Left {
 impl Download {
     /// The body behind a head.
     #[must_use]
-    pub fn new(
-        client: Rc<UpstreamClient>,
-        endpoint: Endpoint,
-        connection: Connection,
-        upload: Upload,
-        takes_body: bool,
-        head: &ResponseHead,
-        timeout: Duration,
-    ) -> Self {
+    pub fn new(pool: Rc<Pool>, endpoint: Endpoint, connection: Connection, upload: Upload, takes_body: bool, head: &ResponseHead, timeout: Duration) -> Self {
         let (left, size) = match head.framing {
             // The server takes a length at its word and waits for the bytes, except after HEAD; a 304 has its length as a header.
             Framing::Empty if head.status == StatusCode::NOT_MODIFIED => (Left::Nothing, BodySize::None),
@@ -78,7 +72,7 @@ impl Download {
             Framing::Chunked => (Left::ChunkSize, BodySize::Stream),
             Framing::UntilClose => (Left::UntilClose, BodySize::Stream),
         };
-        Self { client, endpoint, connection: Some(connection), upload, takes_body, left, size, reusable: head.keep_alive, timeout }
+        Self { pool, endpoint, connection: Some(connection), upload, takes_body, left, size, reusable: head.keep_alive, timeout }
     }
 
     /// Carries an exchange without an answer body to its end: the server never polls a body of size zero, so the rest of the request's
@@ -94,7 +88,7 @@ impl Download {
             && self.upload.is_done()
             && connection.buf.is_empty()
         {
-            self.client.give_back(&self.endpoint, connection);
+            self.pool.give_back(&self.endpoint, connection);
         }
     }
 

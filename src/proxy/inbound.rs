@@ -1,6 +1,7 @@
 //! What is refused before a route is looked for, and how the request's body is framed.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::cell::Cell;
 
 use actix_web::HttpRequest;
@@ -11,6 +12,7 @@ use actix_web::http::{Method, Version};
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::proxy::upload::BodyFraming;
 use crate::route::PathError;
+use crate::session::token::redacted;
 
 /// Whether a connection has been told that it ends. The server goes on answering what was already sent on it; nothing of that
 /// may count any more.
@@ -40,6 +42,10 @@ pub fn refuse_odd_requests(req: &HttpRequest, max_target: usize) -> Result<(), G
         return Err(GatewayError::new(ErrorCode::MethodNotAllowed, "CONNECT and TRACE are not passed on.").closing());
     }
     refuse_upgrades(req)?;
+    if matches!(redacted(req.path()), Cow::Owned(_)) {
+        let detail = "The path carries a session token, which would be logged on its way; send it as \"Authorization: Bearer …\".";
+        return Err(GatewayError::new(ErrorCode::PathInvalid, detail));
+    }
     let target = req.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target > max_target {
         return Err(GatewayError::new(ErrorCode::UriTooLong, format!("The request target has at most {max_target} bytes.")));

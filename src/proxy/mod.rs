@@ -1,12 +1,14 @@
 //! The request path: from a client's request to an upstream and back.
 //!
 //! `walk` tells the story, `outgoing` writes what goes on, `upstream_client` speaks HTTP/1.1 with the upstream,
-//! `response_head` reads its answers strictly, `upload` and `download` carry the bodies.
+//! `connection` and `pool` keep its sockets, `response_head` reads its answers strictly, `upload` and `download` carry the bodies.
 
 pub mod answer;
+pub mod connection;
 pub mod download;
 pub mod inbound;
 pub mod outgoing;
+pub mod pool;
 pub mod response_head;
 pub mod upload;
 pub mod upstream_client;

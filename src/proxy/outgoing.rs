@@ -30,6 +30,8 @@ pub struct OutgoingHead<'a> {
     pub path: &'a str,
     /// The query, with the token still in it.
     pub query: Option<&'a str>,
+    /// The upstream's address.
+    pub upstream: &'a str,
     /// The client's headers.
     pub headers: &'a HeaderMap,
     /// The facts of the request.
@@ -51,6 +53,10 @@ impl HeadRules {
             if self.goes_on(name, &connection, parts.inbound.trusted_peer) {
                 self.pass(&mut out, name, value);
             }
+        }
+        if !parts.headers.contains_key(HOST) {
+            // HTTP/1.0 clients may leave it out; HTTP/1.1 upstreams want one.
+            line(&mut out, b"host", parts.upstream.as_bytes());
         }
         forwarding(&mut out, parts);
         match parts.framing {

@@ -1,36 +1,21 @@
-//! The HTTP/1.1 client towards upstreams: a pool of connections per worker, one request at a time on each.
+//! The HTTP/1.1 client towards upstreams: one request at a time on each connection, another attempt where that can do no harm.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::web::BytesMut;
-use tokio::io::AsyncRead;
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 
-use crate::clock::monotonic_now;
+use crate::proxy::connection::Connection;
 use crate::proxy::download::{BrokenBody, Download};
+use crate::proxy::pool::Pool;
 use crate::proxy::response_head::{self, BadAnswer, Framing, ResponseHead};
 use crate::proxy::upload::{BodyFraming, Upload, UploadError};
 use crate::upstream::{Endpoint, Upstream};
-
-/// Idle connections that are kept per endpoint and worker.
-const MAX_IDLE: usize = 64;
-/// How long one is kept: below the 75 s after which nginx, and far below the minutes after which load balancers, close theirs. What an
-/// upstream closes earlier is noticed when the connection is taken out.
-const MAX_IDLE_AGE: Duration = Duration::from_secs(50);
-/// A request that must not be sent twice only takes a connection that was in use this recently, so that it hardly ever meets one
-/// that the upstream is just closing.
-const FRESH_ENOUGH: Duration = Duration::from_secs(1);
-/// What is read at once.
-const READ_SIZE: usize = 16 * 1024;
 
 /// Why an upstream did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -91,34 +76,20 @@ pub struct UpstreamResponse {
     pub body: Download,
 }
 
-/// A connection to an upstream.
-pub struct Connection {
-    /// The socket.
-    pub io: TcpStream,
-    /// What was read and not yet used.
-    pub buf: BytesMut,
-    patience: Patience,
-}
-
-/// The pool of one worker.
+/// The client of one worker.
 #[derive(Default)]
 pub struct UpstreamClient {
-    idle: RefCell<HashMap<Endpoint, Vec<Idle>>>,
-}
-
-struct Idle {
-    connection: Connection,
-    since: Instant,
+    pool: Rc<Pool>,
 }
 
 impl UpstreamClient {
     /// Sends a request and waits for the head of the answer. A kept connection that turns out to be dead costs the client nothing: the
     /// request goes out again on a fresh one where that is safe.
-    pub async fn send(self: &Rc<Self>, request: UpstreamRequest<'_>, on_connect: impl Fn()) -> Result<UpstreamResponse, UpstreamError> {
+    pub async fn send(&self, request: UpstreamRequest<'_>, on_connect: impl Fn()) -> Result<UpstreamResponse, UpstreamError> {
         let UpstreamRequest { upstream, method, head, payload, framing, body_limit } = request;
         let endpoint = &upstream.endpoints[0];
         let mut payload = Some(payload);
-        if let Some(connection) = self.take_idle(endpoint, may_repeat(method)) {
+        if let Some(connection) = self.pool.take(endpoint, may_repeat(method)) {
             let upload = Upload::new(head.clone(), payload.take().unwrap_or(Payload::None), framing, body_limit);
             match self.exchange(connection, upstream, method, upload).await {
                 Err(Failed { error, retry: None }) => return Err(error),
@@ -132,54 +103,16 @@ impl UpstreamClient {
         self.exchange(connection, upstream, method, upload).await.map_err(|failed| failed.error)
     }
 
-    /// Gives a connection back after a complete exchange.
-    pub fn give_back(&self, endpoint: &Endpoint, connection: Connection) {
-        let mut idle = self.idle.borrow_mut();
-        if !idle.contains_key(endpoint) {
-            idle.insert(endpoint.clone(), Vec::new());
-        }
-        if let Some(kept) = idle.get_mut(endpoint) {
-            if kept.len() >= MAX_IDLE {
-                kept.remove(0);
-            }
-            kept.push(Idle { connection, since: monotonic_now() });
-        }
-    }
-
-    /// The connection that was used last and is still alive.
-    fn take_idle(&self, endpoint: &Endpoint, may_repeat: bool) -> Option<Connection> {
-        let now = monotonic_now();
-        let mut idle = self.idle.borrow_mut();
-        let kept = idle.get_mut(endpoint)?;
-        while let Some(Idle { connection, since }) = kept.pop() {
-            let age = now.duration_since(since);
-            if age > MAX_IDLE_AGE {
-                kept.clear();
-                return None;
-            }
-            if connection.is_quiet() && (may_repeat || age <= FRESH_ENOUGH) {
-                return Some(connection);
-            }
-        }
-        None
-    }
-
-    async fn exchange(
-        self: &Rc<Self>,
-        mut connection: Connection,
-        upstream: &Upstream,
-        method: &Method,
-        mut upload: Upload,
-    ) -> Result<UpstreamResponse, Failed> {
+    async fn exchange(&self, mut connection: Connection, upstream: &Upstream, method: &Method, mut upload: Upload) -> Result<UpstreamResponse, Failed> {
         let endpoint = &upstream.endpoints[0];
-        connection.patience.renew(upstream.timeout);
+        connection.patience().renew(upstream.timeout);
         let mut interim = 0;
         let mut takes_body = true;
         let head = poll_fn(|cx| poll_head(cx, &mut connection, &mut upload, &mut takes_body, method, &mut interim, upstream.timeout)).await;
         let error = match head {
             Ok(head) if is_overlong(&head, &connection.buf) => Failure::Answer(BadAnswer::Trailing),
             Ok(head) => {
-                let mut body = Download::new(self.clone(), endpoint.clone(), connection, upload, takes_body, &head, upstream.timeout);
+                let mut body = Download::new(self.pool.clone(), endpoint.clone(), connection, upload, takes_body, &head, upstream.timeout);
                 return match body.finish_if_empty().await {
                     Err(BrokenBody::Client) => Err(Failed::after_answer(UpstreamError::ClientLeft)),
                     Ok(()) | Err(BrokenBody::Answer(_) | BrokenBody::Silence) => Ok(UpstreamResponse { head, body }),
@@ -246,7 +179,7 @@ async fn connect(endpoint: &Endpoint, upstream: &Upstream) -> Result<Connection,
         .map_err(|_| unreachable(format!("no answer within {}", humantime::format_duration(upstream.connect_timeout))))?
         .map_err(|error| unreachable(error.to_string()))?;
     io.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
-    Ok(Connection { io, buf: BytesMut::with_capacity(READ_SIZE), patience: Patience::new(upstream.timeout) })
+    Ok(Connection::new(io, upstream.timeout))
 }
 
 /// Sends the request and reads until the answer's head is complete. A failed upload does not end the wait: an upstream that refuses a body
@@ -268,7 +201,7 @@ fn poll_head(
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
         if upload.take_progress() {
-            connection.patience.renew(timeout);
+            connection.patience().renew(timeout);
         }
     }
     loop {
@@ -279,82 +212,11 @@ fn poll_head(
         }
         match connection.poll_read(cx) {
             Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Failure::Answer(BadAnswer::Cut))),
-            Poll::Ready(Ok(_)) => connection.patience.renew(timeout),
+            Poll::Ready(Ok(_)) => connection.patience().renew(timeout),
             Poll::Pending => {
-                ready!(connection.patience.poll(cx));
+                ready!(connection.patience().poll(cx));
                 return Poll::Ready(Err(Failure::Silence));
             }
-        }
-    }
-}
-
-impl Connection {
-    /// Reads more into the buffer.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
-        if self.buf.capacity() - self.buf.len() < READ_SIZE / 4 {
-            self.buf.reserve(READ_SIZE);
-        }
-        poll_read_buf(Pin::new(&mut self.io), cx, &mut self.buf)
-    }
-
-    /// Whether nothing has come in since the last exchange: neither an end nor bytes that nobody asked for.
-    fn is_quiet(&self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        match self.io.poll_read_ready(&mut cx) {
-            Poll::Pending => true,
-            Poll::Ready(Err(_)) => false,
-            Poll::Ready(Ok(())) => matches!(self.io.try_read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock),
-        }
-    }
-
-    /// The silence that is still allowed.
-    pub const fn patience(&mut self) -> &mut Patience {
-        &mut self.patience
-    }
-}
-
-/// tokio-util's function of this name without the crate: reads into the spare room of a buffer, which must have some.
-fn poll_read_buf(io: Pin<&mut TcpStream>, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<std::io::Result<usize>> {
-    let filled = buf.len();
-    let room = buf.capacity();
-    // Zeroing what is read over costs less than a system call and keeps the crate free of unsafe code.
-    buf.resize(room, 0);
-    let mut target = tokio::io::ReadBuf::new(&mut buf[filled..]);
-    let result = io.poll_read(cx, &mut target);
-    let read = target.filled().len();
-    buf.truncate(filled + read);
-    match result {
-        Poll::Ready(Ok(())) => Poll::Ready(Ok(read)),
-        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-        Poll::Pending => Poll::Pending,
-    }
-}
-
-/// Runs out when an upstream is silent for too long. One timer per connection, moved only when it fires: a busy
-/// connection costs no timer operation per request.
-pub struct Patience {
-    timer: Pin<Box<Sleep>>,
-    deadline: Instant,
-}
-
-impl Patience {
-    fn new(timeout: Duration) -> Self {
-        Self { timer: Box::pin(tokio::time::sleep(timeout)), deadline: monotonic_now() + timeout }
-    }
-
-    /// Something happened.
-    pub fn renew(&mut self, timeout: Duration) {
-        self.deadline = monotonic_now() + timeout;
-    }
-
-    /// Ready when the deadline has passed.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            ready!(self.timer.as_mut().poll(cx));
-            if monotonic_now() >= self.deadline {
-                return Poll::Ready(());
-            }
-            self.timer.as_mut().reset(self.deadline.into());
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The walk of a request: every filter is a call with a name.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::http::{ConnectionType, Method, Version};
@@ -50,7 +49,7 @@ pub struct Proxy {
     /// Longest request body, in bytes.
     pub body_limit: u64,
     /// This worker's connections to upstreams.
-    pub client: Rc<UpstreamClient>,
+    pub client: UpstreamClient,
     /// Where requests are counted and logged.
     pub reports: Arc<Reports>,
     /// Whether connections are to end.
@@ -91,6 +90,7 @@ impl Proxy {
             method: req.method().as_str(),
             path: &path,
             query: req.uri().query(),
+            upstream: &route.upstream.authority,
             headers: req.headers(),
             inbound: &completion.inbound,
             identity: &identity,

@@ -4,6 +4,7 @@
 //! the user and decides the Redis Cluster slot; the check bytes turn away tokens that nobody issued without
 //! asking the store.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::crypto::encoding::{base64url, from_base64url};
@@ -75,6 +76,15 @@ impl SessionToken {
     }
 }
 
+/// The text with every token in it made unreadable: for places where a client has put one by mistake, such as a path.
+#[must_use]
+pub fn redacted(text: &str) -> Cow<'_, str> {
+    let is_body = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let tokens: Vec<&str> =
+        text.match_indices(PREFIX).map(|(at, _)| &text[at..]).filter_map(|rest| rest.get(..TOKEN_LEN)).filter(|t| t.chars().all(is_body)).collect();
+    tokens.into_iter().fold(Cow::Borrowed(text), |text, token| Cow::Owned(text.replace(token, "hufu_[hidden]")))
+}
+
 impl fmt::Debug for SessionToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SessionToken({})", self.id())
@@ -140,6 +150,16 @@ mod tests {
         }
         for wrong in ["", "hufu_", &text[1..], &text[..55], &format!("{text}A"), &format!("{text}="), &format!(" {text}"), &text.to_uppercase()] {
             assert_eq!(SessionToken::parse(&keys, wrong).unwrap_err(), TokenError::Malformed, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_in_another_text_is_made_unreadable() {
+        let token = SessionToken::issue(&Keyring::ephemeral(), [1, 2]).expose();
+        assert_eq!(redacted(&format!("/api/{token}/x")), "/api/hufu_[hidden]/x");
+        assert_eq!(redacted(&format!("{token}{token}")), "hufu_[hidden]hufu_[hidden]");
+        for other in ["/api/x", "/hufu_docs/intro", "hufu_", "/é/hufu_é"] {
+            assert!(matches!(redacted(other), Cow::Borrowed(_)), "{other}");
         }
     }
 

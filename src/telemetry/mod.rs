@@ -2,5 +2,7 @@
 
 pub mod access;
 pub mod log_setup;
+pub mod throttle;
 
 pub use access::{AccessLine, AccessLog, LineFormat};
+pub use throttle::Throttle;

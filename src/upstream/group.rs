@@ -72,6 +72,8 @@ impl Endpoint {
 pub struct Upstream {
     /// Its name in the configuration.
     pub name: Arc<str>,
+    /// What stands in `Host` where the client sent none: the first address.
+    pub authority: String,
     /// Its addresses; at least one.
     pub endpoints: Vec<Endpoint>,
     /// How long a connection may take to open.
@@ -91,6 +93,7 @@ impl Upstream {
     pub(crate) fn for_tests(name: &str) -> Self {
         Self {
             name: name.into(),
+            authority: "127.0.0.1:9".to_owned(),
             endpoints: vec![Endpoint { host: "127.0.0.1".to_owned(), port: 9 }],
             connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
             timeout: Self::DEFAULT_TIMEOUT,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Floor, module.
-const FLOORS: [(u8, &str); 23] = [
+pub(crate) const FLOORS: [(u8, &str); 23] = [
     (4, "main"),
     (4, "lib"),
     (4, "cli"),
@@ -42,7 +42,7 @@ const NEIGHBOURS: [(&str, &str); 7] = [
 ];
 
 /// Crates that live in certain modules, and nowhere else.
-const HOMES: [(&str, &[&str]); 16] = [
+pub(crate) const HOMES: [(&str, &[&str]); 16] = [
     ("clap", &["cli", "main"]),
     ("toml", &["config", "cli"]),
     ("anyhow", &["cli", "app", "lifecycle", "config", "main"]),

@@ -4,6 +4,8 @@
 mod bodies;
 mod commands;
 mod config;
+mod demo;
+mod docs;
 mod echo;
 mod floors;
 mod forged;

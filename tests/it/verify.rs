@@ -54,6 +54,16 @@ async fn the_answer_is_200_with_every_header_or_a_no_that_proxies_understand() {
             assert_eq!(answer.header(name), Some(""), "{lines} {name}: an empty value overwrites what the client sent");
         }
     }
+    // What Envoy makes of the path.
+    for (path, status) in
+        [("/auth/verify/public/x", 200), ("/auth/verify/api/x", 401), ("/auth/verify/public/../api", 401), ("/auth/verify/public/%2e%2e/api", 401)]
+    {
+        let answer = wire::send(gateway.listen, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.text);
+    }
+    let answer = wire::send(gateway.listen, b"GET /auth/verify/public HTTP/1.1\r\nHost: x\r\nX-Forwarded-Uri: /public\r\nConnection: close\r\n\r\n").await;
+    assert_eq!((answer.status, answer.code()), (401, Some("request_invalid")));
+    assert!(answer.body().contains("\"status\":401") && answer.header("www-authenticate").is_some(), "{}", answer.text);
     // What Caddy sends on for a WebSocket handshake.
     let handshake = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let answer = wire::send(

@@ -82,7 +82,7 @@ impl Recorder {
 }
 
 async fn record_one(mut stream: TcpStream, record: Arc<Mutex<Recorded>>, reply: Reply) {
-    let (mut buf, mut answered_to) = ([0; 64 * 1024], 0);
+    let (mut buf, mut answered_to, mut head_at) = (vec![0; 64 * 1024], 0, None);
     loop {
         let n = match stream.read(&mut buf).await {
             Ok(0) | Err(_) => {
@@ -91,16 +91,22 @@ async fn record_one(mut stream: TcpStream, record: Arc<Mutex<Recorded>>, reply: 
             }
             Ok(n) => n,
         };
-        record.lock().unwrap().bytes.extend_from_slice(&buf[..n]);
-        let bytes = record.lock().unwrap().bytes.clone();
-        let Some(head) = bytes[answered_to..].windows(4).position(|four| four == b"\r\n\r\n") else { continue };
-        let body = bytes.len() - answered_to - head - 4;
+        let (total, head) = {
+            let mut record = record.lock().unwrap();
+            record.bytes.extend_from_slice(&buf[..n]);
+            // A head that has been found does not move, and bodies are long.
+            let head = head_at.or_else(|| record.bytes[answered_to..].windows(4).position(|four| four == b"\r\n\r\n"));
+            (record.bytes.len(), head)
+        };
+        head_at = head;
+        let Some(head) = head else { continue };
+        let body = total - answered_to - head - 4;
         let answer = match &reply {
             Reply::AtHead(answer) | Reply::AtHeadThenClose(answer) if answered_to == 0 || body == 0 => answer,
             Reply::AfterBody(wanted, answer) if body >= *wanted => answer,
             _ => continue,
         };
-        answered_to = bytes.len();
+        (answered_to, head_at) = (total, None);
         let _ = stream.write_all(answer).await;
         if matches!(reply, Reply::AtHeadThenClose(_)) {
             return;

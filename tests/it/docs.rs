@@ -1,0 +1,93 @@
+//! The pages against the code: what an operator reads is what the gateway does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hufu::http::ErrorCode;
+use hufu::metrics::Metrics;
+
+use crate::floors::{FLOORS, HOMES};
+
+fn page(name: &str) -> String {
+    std::fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap_or_else(|_| panic!("{name} is missing"))
+}
+
+/// The cells of the rows of all tables of a page.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let rows = text.lines().filter(|line| line.starts_with('|') && !line.starts_with("|--") && !line.starts_with("| --"));
+    rows.map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
+}
+
+/// The words in backticks of a cell.
+fn quoted(cell: &str) -> Vec<String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_error_code_is_on_its_page_with_its_status_and_no_other() {
+    let table = rows(&page("docs/errors.md"));
+    let documented: BTreeMap<String, String> =
+        table.iter().filter(|row| row.len() >= 4).filter_map(|row| Some((quoted(&row[0]).first()?.clone(), row[1].clone()))).collect();
+    let code: BTreeMap<String, String> = ErrorCode::ALL.iter().map(|code| (code.word().to_owned(), code.describe().1.to_string())).collect();
+    assert!(code.len() > 20);
+    assert_eq!(documented, code);
+}
+
+#[test]
+fn every_metric_is_on_its_page_and_no_other() {
+    let described: BTreeSet<String> = Metrics::new().names().into_iter().collect();
+    assert!(described.len() > 8, "{described:?}");
+    let text = page("docs/metrics.md");
+    for name in &described {
+        assert!(text.contains(&format!("`{name}`")), "docs/metrics.md lacks {name}");
+    }
+    for word in text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| word.starts_with("hufu_")) {
+        let base = word.strip_suffix("_bucket").or_else(|| word.strip_suffix("_count")).or_else(|| word.strip_suffix("_sum")).unwrap_or(word);
+        assert!(described.contains(base) || described.contains(word), "docs/metrics.md has {word}, which the code has not");
+    }
+}
+
+#[test]
+fn the_floors_of_the_page_are_those_of_the_test() {
+    let table = rows(&page("ARCHITECTURE.md"));
+    let mut documented = BTreeSet::new();
+    for row in table.iter().filter(|row| row.len() == 4) {
+        if let Some(floor) = row[0].chars().next().and_then(|c| c.to_digit(10)) {
+            documented.extend(row[1].split(", ").map(|module| (u8::try_from(floor).unwrap(), module.to_owned())));
+        }
+    }
+    let code: BTreeSet<_> = FLOORS.iter().map(|(floor, module)| (*floor, (*module).to_owned())).collect();
+    assert_eq!(documented, code);
+    let text = page("ARCHITECTURE.md");
+    for (name, _) in HOMES {
+        assert!(text.contains(name), "ARCHITECTURE.md lacks the crate {name}");
+    }
+}
+
+#[test]
+fn the_endpoints_of_the_code_are_on_their_page() {
+    let text = page("docs/http-api.md");
+    for (name, _) in hufu::http::own::ENDPOINTS {
+        assert!(text.contains(&format!("/auth/{name}")), "{name}");
+    }
+    for path in hufu::admin::ENDPOINTS {
+        assert!(text.contains(path), "{path}");
+    }
+}
+
+#[test]
+fn both_readmes_show_the_same_commands_and_configuration() {
+    let blocks = |name: &str| -> Vec<String> {
+        let text = page(name);
+        text.split("```")
+            .skip(1)
+            .step_by(2)
+            .filter(|block| block.starts_with("toml") || block.starts_with("sh"))
+            .map(|block| {
+                block.lines().map(|line| line.split(" #").next().unwrap().split("  #").next().unwrap().trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+            })
+            .collect()
+    };
+    let (english, chinese) = (blocks("README.md"), blocks("README.zh-CN.md"));
+    assert!(english.iter().any(|block| block.contains("cargo run --release -- demo")) && english.iter().any(|block| block.contains("make test")));
+    assert_eq!(english, chinese);
+}
