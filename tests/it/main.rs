@@ -18,5 +18,7 @@ mod provider_contract;
 mod redis_conf;
 mod sandbox;
 mod store_contract;
+mod store_faults;
 mod store_redis;
+mod topologies;
 mod verify;

@@ -26,8 +26,8 @@ pub(crate) struct Harness {
 /// Which store it is, and how a test looks into it and lets its time pass.
 pub(crate) enum Place {
     Memory(MemorySessionStore, ManualClock),
-    /// With the URL of a user who may see everything.
-    Redis(Box<RedisSessionStore>, String),
+    /// With a user who may see everything.
+    Redis(Box<RedisSessionStore>, Inspector),
 }
 
 /// A key as somebody sees it who has stolen the store's disk.
@@ -61,9 +61,13 @@ impl Harness {
     }
 
     pub(crate) fn with_settings(settings: &StoreSettings, inspector: &str) -> Self {
+        Self::looked_into(settings, Inspector(vec![inspector.to_owned()]))
+    }
+
+    pub(crate) fn looked_into(settings: &StoreSettings, inspector: Inspector) -> Self {
         let (keys, naming) = fresh_keys();
         let handle = store::open(settings, keys.clone(), naming.clone(), Arc::new(Metrics::new())).unwrap();
-        let place = Place::Redis(Box::new(handle.redis().unwrap()), inspector.to_owned());
+        let place = Place::Redis(Box::new(handle.redis().unwrap()), inspector);
         Self { place, keys, naming, prefix: settings.key_prefix.as_str().to_owned() }
     }
 
@@ -111,7 +115,7 @@ impl Harness {
                 let seen = store.dump().into_iter().map(|entry| (entry.key, Seen { content: entry.content.into_bytes(), expires_in: Some(entry.expires_in) }));
                 seen.collect()
             }
-            Place::Redis(_, inspector) => look_into(inspector, &self.prefix).await,
+            Place::Redis(_, inspector) => inspector.look(&self.prefix).await,
         }
     }
 
@@ -195,6 +199,31 @@ pub(crate) async fn answer_within_two_seconds<T>(call: impl Future<Output = Resu
 /// A connection for looking into a Redis.
 pub(crate) async fn inspect(url: &str) -> redis::aio::MultiplexedConnection {
     redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
+}
+
+/// Servers that hold a store, seen from outside.
+pub(crate) struct Inspector(pub(crate) Vec<String>);
+
+impl Inspector {
+    /// Runs a command on the server that has its key.
+    pub(crate) async fn run<T: redis::FromRedisValue>(&self, words: &[&[u8]]) -> T {
+        for url in &self.0 {
+            let answer = redis::cmd(std::str::from_utf8(words[0]).unwrap()).arg(&words[1..]).query_async(&mut inspect(url).await).await;
+            match answer {
+                Err(error) if error.code() == Some("MOVED") => {}
+                answer => return answer.unwrap(),
+            }
+        }
+        panic!("no server has the key")
+    }
+
+    async fn look(&self, prefix: &str) -> BTreeMap<String, Seen> {
+        let mut seen = BTreeMap::new();
+        for url in &self.0 {
+            seen.extend(look_into(url, prefix).await);
+        }
+        seen
+    }
 }
 
 async fn look_into(url: &str, prefix: &str) -> BTreeMap<String, Seen> {
