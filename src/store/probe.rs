@@ -1,4 +1,4 @@
-//! Whether the store answers: for readiness, off the request path, over pooled connections.
+//! Whether the store answers: for readiness, off the request path, over connections of its own.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use redis::{Value, cmd};
 use crate::clock::monotonic_now;
 use crate::session::StoreError;
 use crate::store::pools::Pools;
-use crate::store::redis::{Place, Server, Servers, SlotMap, ask_master};
+use crate::store::redis::{Place, Server, Servers, SlotMap, master_of};
 use crate::store::url::NodeAddress;
 
 /// The longest that a probe takes.
@@ -24,9 +24,7 @@ pub struct StoreProbe(Option<Arc<Target>>);
 #[derive(Debug)]
 struct Target {
     place: Place,
-    /// To the servers with data, and to the sentinels: their logins differ, so that the same address would not do.
     data: Pools,
-    sentinels: Pools,
     /// The masters of a cluster, as last heard.
     masters: Mutex<Vec<NodeAddress>>,
 }
@@ -37,7 +35,7 @@ impl StoreProbe {
     }
 
     pub(super) fn redis(place: &Place) -> Self {
-        Self(Some(Arc::new(Target { place: place.clone(), data: Pools::default(), sentinels: Pools::default(), masters: Mutex::default() })))
+        Self(Some(Arc::new(Target { place: place.clone(), data: Pools::default(), masters: Mutex::default() })))
     }
 
     /// How long the store took to say that it is there and takes writes; at most a second. A store in this process
@@ -57,7 +55,7 @@ impl Target {
         match &self.place {
             Place::One(server) => self.ask_server(server, "the URL must name the master").await,
             Place::Sentinel { master, sentinels, data } => {
-                let address = self.master(master, sentinels).await?;
+                let address = Self::master(master, sentinels).await?;
                 self.data.keep(std::slice::from_ref(&address));
                 self.ask_server(&data.at(&address), "the failover is under way").await
             }
@@ -86,15 +84,11 @@ impl Target {
         }
     }
 
-    /// The first answer of a sentinel, in their order.
-    async fn master(&self, name: &str, sentinels: &[Server]) -> Result<NodeAddress, StoreError> {
+    /// The first answer of a sentinel, in their order. They are not pooled: a pool sends UNWATCH, which sentinels do not know.
+    async fn master(name: &str, sentinels: &[Server]) -> Result<NodeAddress, StoreError> {
         let mut silent = Vec::new();
         for sentinel in sentinels {
-            let asked = async {
-                let mut connection = self.sentinels.connection(sentinel).await?;
-                ask_master(&mut connection, sentinel, name).await
-            };
-            match tokio::time::timeout(SHARE, asked).await {
+            match tokio::time::timeout(SHARE, master_of(sentinel, name)).await {
                 Ok(Ok(address)) => return Ok(address),
                 Ok(Err(error)) => silent.push(error),
                 Err(_) => silent.push(sentinel.trouble("no answer in time")),

@@ -27,6 +27,7 @@ const USERS: usize = 24;
 
 fn sentinel_settings(group: &SentinelGroup) -> StoreSettings {
     let mut settings = settings(&group.url());
+    settings.sentinel_login.username = Some("watcher".to_owned());
     settings.sentinel_login.password = Some(Secret::new(SENTINEL_PASSWORD.to_owned()));
     settings
 }

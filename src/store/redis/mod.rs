@@ -25,6 +25,6 @@ mod topology;
 pub use sessions::RedisSessionStore;
 
 pub(super) use scripts::Scripts;
-pub(super) use sentinel::ask_master;
+pub(super) use sentinel::master_of;
 pub(super) use server::{Place, Server, Servers};
 pub(super) use slots::SlotMap;

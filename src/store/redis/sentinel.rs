@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Value, cmd, from_redis_value};
 
 use super::connection::Connector;
@@ -176,14 +177,14 @@ impl Sentinels {
 }
 
 /// Asks one sentinel.
-pub(super) async fn master_of(sentinel: &Server, name: &str) -> Result<NodeAddress, StoreError> {
+pub(in crate::store) async fn master_of(sentinel: &Server, name: &str) -> Result<NodeAddress, StoreError> {
     let connection = redis::Client::open(sentinel.connection_info()).map_err(|error| sentinel.error(&error))?;
     let mut connection = connection.get_multiplexed_async_connection_with_config(&sentinel.limits()).await.map_err(|error| sentinel.error(&error))?;
     ask_master(&mut connection, sentinel, name).await
 }
 
 /// Asks over a connection to a sentinel.
-pub(in crate::store) async fn ask_master(connection: &mut impl redis::aio::ConnectionLike, sentinel: &Server, name: &str) -> Result<NodeAddress, StoreError> {
+pub(super) async fn ask_master(connection: &mut MultiplexedConnection, sentinel: &Server, name: &str) -> Result<NodeAddress, StoreError> {
     let mut command = cmd("SENTINEL");
     command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
     let address: Option<(String, u16)> = command.query_async(connection).await.map_err(|error| sentinel.error(&error))?;

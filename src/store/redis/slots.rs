@@ -44,12 +44,12 @@ impl SlotMap {
         let mut map = Self { masters: Vec::new(), owners: vec![0; usize::from(SLOTS)] };
         for range in ranges {
             let mut parts = range.into_iter();
-            let (first, last): (u16, u16) = (read(parts.next()?)?, read(parts.next()?)?);
+            let (first, last) = (number(parts.next()?)?, number(parts.next()?)?);
             let mut master: Vec<Value> = read(parts.next()?)?;
             if first > last || last >= SLOTS || master.len() < 2 {
                 return None;
             }
-            let port: u16 = read(master.swap_remove(1))?;
+            let port = number(master.swap_remove(1))?;
             let host: Option<String> = read(master.swap_remove(0))?;
             let host = host.filter(|host| !host.is_empty() && host != "?").unwrap_or_else(|| asked.host.clone());
             let owner = map.number(&NodeAddress { host, port });
@@ -90,6 +90,11 @@ impl SlotMap {
         // There are fewer masters than slots.
         u16::try_from(place + 1).unwrap_or_default()
     }
+}
+
+/// The redis crate cuts a number off that is too large for its type.
+fn number(value: Value) -> Option<u16> {
+    u16::try_from(read::<i64>(value)?).ok()
 }
 
 fn read<T: FromRedisValue>(value: Value) -> Option<T> {

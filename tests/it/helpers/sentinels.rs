@@ -27,7 +27,8 @@ impl SentinelGroup {
         let replica = RedisServer::start(&[&acl[..], &["--replicaof", "127.0.0.1", &port, "--repl-diskless-sync-delay", "0"]].concat());
         let watch = format!(
             "requirepass {SENTINEL_PASSWORD}\nsentinel sentinel-pass {SENTINEL_PASSWORD}\nsentinel monitor {NAME} 127.0.0.1 {port} 2\n\
-             sentinel down-after-milliseconds {NAME} 500\nsentinel failover-timeout {NAME} 2000\n"
+             sentinel down-after-milliseconds {NAME} 500\nsentinel failover-timeout {NAME} 2000\n\
+             user watcher on >{SENTINEL_PASSWORD} &+switch-master -@all +auth +hello +subscribe +sentinel|get-master-addr-by-name\n"
         );
         let sentinels = (0..3).map(|_| RedisServer::start_sentinel(&watch)).collect();
         let group = Self { servers: vec![master, replica], sentinels };
