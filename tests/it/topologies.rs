@@ -127,6 +127,7 @@ fn session_of(subject: &str, now: UnixMillis) -> Session {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_cluster_loses_a_master_moves_slots_and_grows_and_signs_nobody_out() {
     let mut cluster = RedisCluster::start();
+    a_worker_without_requests_asks_who_is_master(&cluster).await;
     let echo = echo_upstream();
     let gateway = Gateway::with(&Setup { store: cluster.url(), config: route("/api", &echo.url, "required") });
     let load = Load::start(&gateway, USERS).await;
@@ -141,23 +142,55 @@ async fn a_cluster_loses_a_master_moves_slots_and_grows_and_signs_nobody_out() {
     gateway.login("somebody new").await;
 }
 
+/// As above, of a cluster: there is nothing to listen to, so after a silence another node is asked.
+async fn a_worker_without_requests_asks_who_is_master(cluster: &RedisCluster) {
+    let (keys, naming) = fresh_keys();
+    let handle = store::open(&settings(&cluster.url()), keys.clone(), naming.clone(), Arc::new(Metrics::new())).unwrap();
+    let (busy, idle) = (handle.for_worker(), handle.for_worker());
+    let session = session_of("alice", busy.now().await.unwrap());
+    let (slot, id) = loop {
+        let id = SessionToken::issue(&keys, hufu::crypto::random::bytes()).id();
+        let slot = slot_of(cluster, &id.tag);
+        if cluster.owner(slot, 1) == Some(0) {
+            break (slot, id);
+        }
+    };
+    assert!(matches!(idle.load(&id).await.unwrap(), Lookup::Gone));
+    cluster.nodes[0].freeze();
+    until("another master", async || (cluster.owner(slot, 1) != Some(0)).then_some(())).await;
+    let made = until("a session on it", async || busy.create(new_session(id, &session, HOUR)).await.ok()).await;
+    assert!(made.evicted.is_empty());
+    cluster.nodes[0].thaw();
+    let found = idle.load(&id).await.unwrap();
+    assert!(matches!(found, Lookup::Found(_)), "{found:?}");
+    follows(&cluster.nodes[0]);
+    cluster.is_well();
+}
+
+fn slot_of(cluster: &RedisCluster, tag: &[u8]) -> u16 {
+    cluster.ask(1, &["CLUSTER", "KEYSLOT", &hufu::crypto::encoding::base64url(tag)]).unwrap()
+}
+
 async fn a_master_dies(cluster: &mut RedisCluster, gateway: &Gateway, load: &Load) {
-    for master in 0..3 {
-        replicated(&cluster.nodes[master]);
+    let masters = cluster.masters_of(1);
+    assert_eq!(masters.len(), 3);
+    for master in &masters {
+        replicated(&cluster.nodes[*master]);
     }
+    let master = *masters.iter().find(|master| **master != 1).unwrap();
     let killed = monotonic_now();
-    cluster.nodes[0].kill();
+    cluster.nodes[master].kill();
     load.turned_away().await;
     let (state, reason) = store_state(gateway).await;
-    assert!(state == "down" && reason.contains(&format!("127.0.0.1:{}", cluster.nodes[0].port())), "{state} {reason}");
+    assert!(state == "down" && reason.contains(&format!("127.0.0.1:{}", cluster.nodes[master].port())), "{state} {reason}");
     load.served().await;
     let took = killed.elapsed();
     let during = load.tally();
     println!("cluster, kill -9 of one master of three under {USERS} users: served again after {took:?}; {during}");
     assert!(during.unavailable > 0 && during.ok > 0 && during.outage < Duration::from_secs(10), "{during}");
     until("readiness", async || (store_state(gateway).await.0 == "up").then_some(())).await;
-    cluster.nodes[0].start_again(&[]);
-    follows(&cluster.nodes[0]);
+    cluster.nodes[master].start_again(&[]);
+    follows(&cluster.nodes[master]);
     cluster.is_well();
     load.served().await;
     let after = load.tally();
@@ -170,7 +203,7 @@ async fn slots_move(cluster: &RedisCluster, load: &Load) {
     assert!(slots.len() > 4);
     for slot in slots.iter().take(4) {
         let from = cluster.owner(*slot, 1).unwrap();
-        let to = (1..4).find(|node| *node != from && cluster.owner_of_any(*node)).unwrap();
+        let to = cluster.masters_of(1).into_iter().find(|node| *node != from).unwrap();
         cluster.begin_move(*slot, from, to);
         load.served().await;
         for key in cluster.keys(*slot, from).iter().filter(|key| key.contains(":s:")) {
@@ -190,8 +223,7 @@ fn slots_of(cluster: &RedisCluster, load: &Load) -> BTreeSet<u16> {
     let ids = load.tokens().into_iter().map(|token| token[5..].to_owned());
     let slots = ids.map(|token| {
         let bytes: [u8; 38] = hufu::crypto::encoding::from_base64url(&token).unwrap();
-        let tag = hufu::crypto::encoding::base64url(&bytes[..2]);
-        cluster.ask(1, &["CLUSTER", "KEYSLOT", &tag]).unwrap()
+        slot_of(cluster, &bytes[..2])
     });
     slots.collect()
 }
@@ -220,9 +252,9 @@ async fn a_node_joins(cluster: &mut RedisCluster, gateway: &Gateway, load: &Load
 async fn a_script_waits_for_its_slot(cluster: &RedisCluster) {
     let h = Harness::looked_into(&settings(&cluster.url()), Inspector(Vec::new()));
     let id = h.sign_in(&user("mover"), HOUR, HOUR).await;
-    let slot: u16 = cluster.ask(1, &["CLUSTER", "KEYSLOT", &hufu::crypto::encoding::base64url(&id.tag)]).unwrap();
+    let slot = slot_of(cluster, &id.tag);
     let from = cluster.owner(slot, 1).unwrap();
-    let to = (1..4).find(|node| *node != from && cluster.owner_of_any(*node)).unwrap();
+    let to = cluster.masters_of(1).into_iter().find(|node| *node != from).unwrap();
     cluster.begin_move(slot, from, to);
     for key in cluster.keys(slot, from).iter().filter(|key| key.contains(":s:")) {
         cluster.move_key(key, from, to);

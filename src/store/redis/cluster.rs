@@ -63,8 +63,9 @@ impl Cluster {
         let mut trouble = StoreError::new("redis cluster: no answer in time");
         let mut tried = None;
         if let Some(node) = self.known_owner(slot.unwrap_or(0)) {
-            match node.send(request, false).await {
-                Ok(value) => return Ok(value),
+            match self.first(request, slot, &node).await {
+                Ok(Some(value)) => return Ok(value),
+                Ok(None) => {}
                 Err(failure) => tried = Some((node, failure)),
             }
         }
@@ -74,6 +75,19 @@ impl Cluster {
             Ok(outcome) => outcome,
             Err(_) => Err(trouble),
         }
+    }
+
+    /// Asks the node that the map names; `None`: it answered, but has the slot no more. A master that was frozen and
+    /// replaced believes for a moment after its thaw that nothing has happened, and does not know the sessions made
+    /// since. Only a connection that nobody has used meanwhile can still lead there: after a silence others are asked too.
+    async fn first(&self, request: &Request<'_>, slot: Option<u16>, node: &Connector) -> Result<Option<Value>, Failure> {
+        let Some(slot) = slot.filter(|_| node.silence() > self.patience.answer) else { return node.send(request, false).await.map(Some) };
+        let others = tokio::time::timeout(self.patience.answer / 2, self.refresh(Some(node.address())));
+        // Should nobody else answer, this node's word counts.
+        let (answer, _) = tokio::join!(node.send(request, false), others);
+        let value = answer?;
+        let is_owner = self.known_owner(slot).is_some_and(|owner| owner.address() == node.address());
+        Ok(is_owner.then_some(value))
     }
 
     /// Goes where it is sent, until there is an answer or an error that no other node would better.
@@ -110,18 +124,18 @@ impl Cluster {
                 let target = redirected(&target, node.address())?;
                 self.moved(slot, &target);
                 // The rest of the map has probably changed too. Whether that succeeds or not, this node is known.
-                let _ = self.refresh().await;
+                let _ = self.refresh(None).await;
                 self.moved(slot, &target);
                 Some((self.node(&target), false))
             }
             Next::Ask(target) => Some((self.node(&redirected(&target, node.address())?), true)),
             Next::Later => {
                 pause(hop).await;
-                let _ = self.refresh().await;
+                let _ = self.refresh(None).await;
                 Some((self.owner(slot).await.ok()?, false))
             }
             Next::Elsewhere => {
-                let _ = self.refresh().await;
+                let _ = self.refresh(None).await;
                 let owner = self.owner(slot).await.ok()?;
                 // Still the same: its replica has not taken over yet, and waiting for that is the client's business.
                 (owner.address() != node.address()).then_some((owner, false))
@@ -136,7 +150,7 @@ impl Cluster {
         if let Some(node) = self.known_owner(slot) {
             return Ok(node);
         }
-        self.refresh().await?;
+        self.refresh(None).await?;
         self.known_owner(slot).ok_or_else(|| StoreError::new(format!("redis cluster: no node has slot {slot}")))
     }
 
@@ -165,15 +179,15 @@ impl Cluster {
         }
     }
 
-    /// Asks for the map, unless somebody has just done so.
-    async fn refresh(&self) -> Result<(), StoreError> {
+    /// Asks for the map, unless somebody has just done so; all but one node, where that one's word is in doubt.
+    async fn refresh(&self, but: Option<&NodeAddress>) -> Result<(), StoreError> {
         let _alone = self.refreshing.lock().await;
         if let Some((at, outcome)) = &self.known().asked
             && at.elapsed() < REFRESH_AFTER
         {
             return outcome.clone();
         }
-        let answer = self.ask_around().await;
+        let answer = self.ask_around(but).await;
         let label = Outcome { outcome: if answer.is_ok() { "ok" } else { "failed" } };
         self.metrics.store_refreshes.get_or_create(&label).inc();
         let mut known = self.known();
@@ -185,9 +199,9 @@ impl Cluster {
         outcome
     }
 
-    async fn ask_around(&self) -> Result<SlotMap, StoreError> {
-        let mut last = StoreError::new("redis cluster: no node is known");
-        for group in self.candidates().chunks(ASKED_AT_ONCE) {
+    async fn ask_around(&self, but: Option<&NodeAddress>) -> Result<SlotMap, StoreError> {
+        let mut last = StoreError::new("redis cluster: no other node is known");
+        for group in self.candidates(but).chunks(ASKED_AT_ONCE) {
             match select_ok(group.iter().map(|node| Box::pin(self.ask(node)))).await {
                 Ok((map, _)) => return Ok(map),
                 Err(error) => last = error,
@@ -197,7 +211,7 @@ impl Cluster {
     }
 
     /// Whom to ask: first those who are connected, the masters before the seeds, in no order that would repeat a failure.
-    fn candidates(&self) -> Vec<Arc<Connector>> {
+    fn candidates(&self, but: Option<&NodeAddress>) -> Vec<Arc<Connector>> {
         let mut known = self.known();
         let mut addresses: Vec<NodeAddress> = known.map.as_ref().map(|map| map.masters().to_vec()).unwrap_or_default();
         for seed in &self.seeds {
@@ -205,7 +219,7 @@ impl Cluster {
                 addresses.push(seed.clone());
             }
         }
-        let mut nodes: Vec<_> = addresses.iter().map(|address| self.connector(&mut known, address)).collect();
+        let mut nodes: Vec<_> = addresses.iter().filter(|address| Some(*address) != but).map(|address| self.connector(&mut known, address)).collect();
         nodes.sort_by_cached_key(|node| (!node.is_connected(), u16::from_be_bytes(random::bytes())));
         nodes
     }

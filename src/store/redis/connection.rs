@@ -34,6 +34,7 @@ struct State {
     live: Option<Live>,
     made: u64,
     failed: Option<(Instant, StoreError)>,
+    answered: Option<Instant>,
 }
 
 /// A connection, and its number: only the one that failed is thrown away, not the one made since.
@@ -66,6 +67,11 @@ impl Connector {
         self.server.trouble(what)
     }
 
+    /// How long it has said nothing.
+    pub(super) fn silence(&self) -> Duration {
+        self.state().answered.map_or(Duration::MAX, |at| at.elapsed())
+    }
+
     /// Whether it is connected, as far as is known.
     pub(super) fn is_connected(&self) -> bool {
         self.state().live.is_some()
@@ -88,8 +94,10 @@ impl Connector {
 
     async fn attempt(&self, mut live: Live, request: &Request<'_>, asking: bool) -> RedisResult<Value> {
         let result = request.send(&mut live.connection, asking).await;
-        if result.as_ref().is_err_and(spoils_connection) {
-            self.discard(live.number);
+        match &result {
+            Ok(_) => self.state().answered = Some(monotonic_now()),
+            Err(error) if spoils_connection(error) => self.discard(live.number),
+            Err(_) => {}
         }
         result
     }

@@ -1,5 +1,6 @@
 //! A Redis cluster of the test's own.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -70,10 +71,10 @@ impl RedisCluster {
         self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect::<Vec<_>>().join(",")
     }
 
-    /// Whether a node is a master with slots.
-    pub(crate) fn owner_of_any(&self, node: usize) -> bool {
-        let port = self.nodes[node].port();
-        self.slots(node).iter().any(|(_, owner)| *owner == port)
+    /// The nodes that have slots, as another node sees it.
+    pub(crate) fn masters_of(&self, asked: usize) -> BTreeSet<usize> {
+        let place = |port: &u16| self.nodes.iter().position(|node| node.port() == *port);
+        self.slots(asked).iter().filter_map(|(_, port)| place(port)).collect()
     }
 
     /// The URLs of the masters as they were at the start, for looking into them.
