@@ -13,6 +13,7 @@ use crate::assertion::ReservedNames;
 use crate::http::error::{ErrorCode, X_HUFU_ERROR};
 use crate::http::extract::X_REQUEST_ID;
 use crate::proxy::download::Download;
+use crate::proxy::hop_by_hop;
 use crate::proxy::response_head::ResponseHead;
 use crate::proxy::upstream_client::UpstreamResponse;
 
@@ -43,10 +44,12 @@ pub fn to_client(answer: UpstreamResponse, rules: &AnswerRules) -> HttpResponse<
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     let ResponseHead { headers: lines, .. } = head;
-    let options = connection_options(&lines);
-    for (name, value) in lines {
-        if !is_hop_by_hop(name.as_str()) && !options.iter().any(|option| option == name.as_str()) && rules.lets_through(&name, &value) {
-            headers.append(name, value);
+    let options = hop_by_hop::options(lines.iter().filter(|(name, _)| *name == CONNECTION).map(|(_, value)| value));
+    for (name, value) in &lines {
+        // The length is written by the server from the body's own.
+        let of_the_connection = hop_by_hop::contains(name.as_str()) || hop_by_hop::named(&options, name.as_str()) || *name == CONTENT_LENGTH;
+        if !of_the_connection && rules.lets_through(name, value) {
+            headers.append(name.clone(), value.clone());
         }
     }
     response
@@ -73,28 +76,6 @@ impl AnswerRules {
         let cookie = || value.as_bytes().split(|b| *b == b'=').next().unwrap_or_default().trim_ascii();
         *name != SET_COOKIE || !self.token_cookies.iter().any(|own| own.as_bytes() == cookie())
     }
-}
-
-fn connection_options(lines: &[(HeaderName, HeaderValue)]) -> Vec<String> {
-    let values = lines.iter().filter(|(name, _)| *name == CONNECTION).filter_map(|(_, value)| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(|option| option.trim().to_ascii_lowercase()).collect()
-}
-
-/// Belongs to the connection to the upstream. The length is written by the server from the body's own.
-fn is_hop_by_hop(name: &str) -> bool {
-    matches!(
-        name,
-        "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "proxy-authenticate"
-            | "transfer-encoding"
-            | "content-length"
-            | "trailer"
-            | "upgrade"
-            | "te"
-            | "http2-settings"
-    )
 }
 
 impl MessageBody for AnswerBody {

@@ -5,7 +5,6 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use actix_web::web::BytesMut;
-use tokio::io::AsyncRead;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
@@ -35,7 +34,7 @@ impl Connection {
         if self.buf.capacity() - self.buf.len() < READ_SIZE / 4 {
             self.buf.reserve(READ_SIZE);
         }
-        poll_read_buf(Pin::new(&mut self.io), cx, &mut self.buf)
+        tokio_util::io::poll_read_buf(Pin::new(&mut self.io), cx, &mut self.buf)
     }
 
     /// Whether nothing has come in since the last exchange: neither an end nor bytes that nobody asked for.
@@ -52,23 +51,6 @@ impl Connection {
     /// The silence that is still allowed.
     pub const fn patience(&mut self) -> &mut Patience {
         &mut self.patience
-    }
-}
-
-/// tokio-util's function of this name without the crate: reads into the spare room of a buffer, which must have some.
-fn poll_read_buf(io: Pin<&mut TcpStream>, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<std::io::Result<usize>> {
-    let filled = buf.len();
-    let room = buf.capacity();
-    // Zeroing what is read over costs less than a system call and keeps the crate free of unsafe code.
-    buf.resize(room, 0);
-    let mut target = tokio::io::ReadBuf::new(&mut buf[filled..]);
-    let result = io.poll_read(cx, &mut target);
-    let read = target.filled().len();
-    buf.truncate(filled + read);
-    match result {
-        Poll::Ready(Ok(())) => Poll::Ready(Ok(read)),
-        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-        Poll::Pending => Poll::Pending,
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod connection;
 pub mod download;
+pub mod hop_by_hop;
 pub mod inbound;
 pub mod outgoing;
 pub mod pool;

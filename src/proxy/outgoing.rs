@@ -6,6 +6,7 @@ use actix_web::web::BytesMut;
 
 use crate::assertion::ReservedNames;
 use crate::http::Inbound;
+use crate::proxy::hop_by_hop;
 use crate::proxy::upload::BodyFraming;
 use crate::session::carrier::TokenCarrier;
 
@@ -48,7 +49,7 @@ impl HeadRules {
     pub fn write(&self, parts: &OutgoingHead<'_>) -> BytesMut {
         let mut out = BytesMut::with_capacity(1024);
         self.request_line(&mut out, parts);
-        let connection: Vec<&[u8]> = connection_options(parts.headers);
+        let connection = hop_by_hop::options(parts.headers.get_all(CONNECTION));
         for (name, value) in parts.headers {
             if self.goes_on(name, &connection, parts.inbound.trusted_peer) {
                 self.pass(&mut out, name, value);
@@ -85,11 +86,11 @@ impl HeadRules {
 
     fn goes_on(&self, name: &HeaderName, connection: &[&[u8]], trusted_peer: bool) -> bool {
         let text = name.as_str();
-        if is_hop_by_hop(text) || is_rewritten(text) || self.reserved.contains(text.as_bytes()) {
+        if hop_by_hop::contains(text) || is_rewritten(text) || self.reserved.contains(text.as_bytes()) {
             return false;
         }
         // `Host` is not the client's to remove.
-        if connection.iter().any(|option| option.eq_ignore_ascii_case(text.as_bytes())) && *name != HOST {
+        if hop_by_hop::named(connection, text) && *name != HOST {
             return false;
         }
         trusted_peer || !is_forwarding(text)
@@ -154,28 +155,6 @@ fn line(out: &mut BytesMut, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
-}
-
-/// What the client's `Connection` headers name.
-fn connection_options(headers: &HeaderMap) -> Vec<&[u8]> {
-    headers.get_all(CONNECTION).flat_map(|value| value.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii).filter(|option| !option.is_empty()).collect()
-}
-
-/// RFC 9110 section 7.6.1, and what older proxies use.
-fn is_hop_by_hop(name: &str) -> bool {
-    matches!(
-        name,
-        "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "http2-settings"
-    )
 }
 
 /// What the gateway writes anew. `expect` was answered here.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bodies;
+mod cluster_failover;
 mod commands;
 mod config;
 mod demo;
@@ -17,6 +18,7 @@ mod outage;
 mod provider_contract;
 mod redis_conf;
 mod sandbox;
+mod sentinel_failover;
 mod store_contract;
 mod store_faults;
 mod store_redis;

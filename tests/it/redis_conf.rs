@@ -119,7 +119,7 @@ async fn the_shipped_configuration_keeps_sessions_over_a_crash() {
     server.kill();
     assert!(server.path("appendonlydir").is_dir());
     server.start_again(&[]);
-    // It tells the time before it has read its data.
-    let found = until("the data to be read", async || h.store().load(&id).await.ok()).await;
+    // TIME is answered while the data is still being loaded, GET is not.
+    let found = until("the data to be loaded", async || h.store().load(&id).await.ok()).await;
     assert!(matches!(found, Lookup::Found(_)), "{found:?}");
 }

@@ -11,9 +11,8 @@ use redis::{Value, cmd};
 use super::connection::Connector;
 use super::failure::{Failure, Next};
 use super::request::Request;
-use super::server::Servers;
+use super::server::{Patience, Servers};
 use super::slots::{SLOTS, SlotMap, redirected, slot_of};
-use super::topology::Patience;
 use crate::backoff;
 use crate::clock::monotonic_now;
 use crate::crypto::random;
@@ -52,8 +51,14 @@ struct Known {
 
 impl Cluster {
     pub(super) fn new(seeds: &[NodeAddress], data: &Servers, metrics: &Arc<Metrics>) -> Self {
-        let patience = Patience { connect: data.connect_timeout, answer: data.timeout };
-        Self { seeds: seeds.to_vec(), data: data.clone(), patience, metrics: metrics.clone(), known: Mutex::default(), refreshing: tokio::sync::Mutex::new(()) }
+        Self {
+            seeds: seeds.to_vec(),
+            data: data.clone(),
+            patience: data.patience,
+            metrics: metrics.clone(),
+            known: Mutex::default(),
+            refreshing: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// Sends a request to the node that has its key; one without a key to a node that is always the same while it lives.

@@ -107,7 +107,7 @@ impl Connector {
             return Ok((live, false));
         }
         // Waiting for another's attempt counts too: a caller never waits longer than for an attempt of its own.
-        match tokio::time::timeout(self.server.connect_timeout, self.connect()).await {
+        match tokio::time::timeout(self.server.patience.connect, self.connect()).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.failed(self.server.trouble("no connection in time"))),
         }

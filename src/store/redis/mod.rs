@@ -3,7 +3,7 @@
 //! - `server`: which Redis servers, with which credentials and limits
 //! - `request`, `scripts`: what is sent, and the key that decides where to
 //! - `topology`: sends each request to the server that has its key: always the same one, the `sentinel`s' master
-//!   (`sentinel_watch` hears of its successor), or a node of the `cluster` (`slots`: the map)
+//!   (`sentinel_ask`; `sentinel_watch` hears of its successor), or a node of the `cluster` (`slots`: the map)
 //! - `connection`: the one connection of a worker to a node: made on first use, thrown away when it fails
 //! - `failure`: what an operator should read when a call fails, and where the request goes next
 //! - `sessions`: the store; `logins`: its reservations of login codes; `revocation`: removals that wait for replicas
@@ -16,6 +16,7 @@ mod request;
 mod revocation;
 mod scripts;
 mod sentinel;
+mod sentinel_ask;
 mod sentinel_watch;
 mod server;
 mod sessions;
@@ -25,6 +26,6 @@ mod topology;
 pub use sessions::RedisSessionStore;
 
 pub(super) use scripts::Scripts;
-pub(super) use sentinel::master_of;
+pub(super) use sentinel_ask::master_of;
 pub(super) use server::{Place, Server, Servers};
 pub(super) use slots::SlotMap;

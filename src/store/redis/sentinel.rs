@@ -4,15 +4,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Value, cmd, from_redis_value};
 
 use super::connection::Connector;
 use super::failure::{Failure, Next};
 use super::request::Request;
+use super::sentinel_ask::master_of;
 use super::sentinel_watch::{self, Listener};
-use super::server::{Server, Servers};
-use super::topology::Patience;
+use super::server::{Patience, Server, Servers};
 use crate::clock::monotonic_now;
 use crate::metrics::{Metrics, Outcome};
 use crate::session::StoreError;
@@ -35,10 +34,10 @@ pub(super) struct Sentinels {
     searching: tokio::sync::Mutex<()>,
 }
 
-/// What is known of the master. The listener forgets it when the sentinels announce another.
+/// What is known of the master. It is forgotten when the sentinels announce another.
 #[derive(Debug, Default)]
-pub(super) struct Known {
-    pub(super) master: Option<Arc<Connector>>,
+struct Known {
+    master: Option<Arc<Connector>>,
     failed: Option<(Instant, StoreError)>,
     /// The sentinel that knew the master last.
     wise: usize,
@@ -50,7 +49,7 @@ impl Sentinels {
             master: master.into(),
             sentinels: sentinels.into(),
             data: data.clone(),
-            patience: Patience { connect: data.connect_timeout, answer: data.timeout },
+            patience: data.patience,
             metrics: metrics.clone(),
             known: Arc::default(),
             listener: Mutex::default(),
@@ -168,7 +167,10 @@ impl Sentinels {
     /// Sees to it that somebody listens for announcements.
     fn listen(&self) {
         let mut listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
-        listener.keep(|| sentinel_watch::listen(self.sentinels.clone(), self.master.clone(), self.known.clone()));
+        listener.keep(|| {
+            let known = self.known.clone();
+            sentinel_watch::listen(self.sentinels.clone(), self.master.clone(), move |announced| forget(&known, announced))
+        });
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -176,18 +178,13 @@ impl Sentinels {
     }
 }
 
-/// Asks one sentinel.
-pub(in crate::store) async fn master_of(sentinel: &Server, name: &str) -> Result<NodeAddress, StoreError> {
-    let connection = redis::Client::open(sentinel.connection_info()).map_err(|error| sentinel.error(&error))?;
-    let mut connection = connection.get_multiplexed_async_connection_with_config(&sentinel.limits()).await.map_err(|error| sentinel.error(&error))?;
-    ask_master(&mut connection, sentinel, name).await
-}
-
-/// Asks over a connection to a sentinel.
-pub(super) async fn ask_master(connection: &mut MultiplexedConnection, sentinel: &Server, name: &str) -> Result<NodeAddress, StoreError> {
-    let mut command = cmd("SENTINEL");
-    command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
-    let address: Option<(String, u16)> = command.query_async(connection).await.map_err(|error| sentinel.error(&error))?;
-    let (host, port) = address.ok_or_else(|| sentinel.trouble(&format!("the sentinel knows no master {name:?}")))?;
-    Ok(NodeAddress { host, port })
+/// Forgets the master, unless it is the one that the sentinels name; `None`: they name another.
+fn forget(known: &Mutex<Known>, named: Option<&NodeAddress>) {
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(master) = &known.master
+        && named != Some(master.address())
+    {
+        log::info!("redis {}: the sentinels name another master", master.address());
+        known.master = None;
+    }
 }

@@ -1,7 +1,7 @@
 //! Listens to one sentinel for `+switch-master`. Without it a worker without requests would keep its connection to a master
 //! that was frozen, and when that thaws as yesterday's master, read from it once.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
@@ -9,10 +9,11 @@ use redis::{Client, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use super::sentinel::{Known, ask_master};
+use super::sentinel_ask::ask_master;
 use super::server::Server;
 use crate::clock::monotonic_now;
 use crate::session::StoreError;
+use crate::store::url::NodeAddress;
 
 /// How long to wait before listening again after no sentinel could be listened to.
 const LISTEN_AFTER: Duration = Duration::from_secs(1);
@@ -41,15 +42,16 @@ impl Drop for Listener {
     }
 }
 
-/// Listens to the first sentinel that can be listened to, and forgets the master when it is replaced.
-pub(super) async fn listen(sentinels: Arc<[Server]>, name: Arc<str>, known: Arc<Mutex<Known>>) {
+/// Listens to the first sentinel that can be listened to. `news` is told who the master is, and, with `None`, that it is
+/// no more.
+pub(super) async fn listen(sentinels: Arc<[Server]>, name: Arc<str>, news: impl Fn(Option<&NodeAddress>)) {
     for sentinel in &*sentinels {
         let (sender, announcements) = unbounded_channel();
         match subscribed(sentinel, sender).await {
             // Calls go on without: they find a new master when the old one fails.
             Err(error) => log::debug!("{}", sentinel.error(&error)),
             Ok(connection) => {
-                if let Err(error) = follow(connection, announcements, sentinel, &name, &known).await {
+                if let Err(error) = follow(connection, announcements, sentinel, &name, &news).await {
                     log::debug!("{error}");
                 }
                 return;
@@ -70,29 +72,18 @@ async fn follow(
     mut announcements: UnboundedReceiver<PushInfo>,
     sentinel: &Server,
     name: &str,
-    known: &Mutex<Known>,
+    news: impl Fn(Option<&NodeAddress>),
 ) -> Result<(), StoreError> {
     // What was announced while nobody listened.
-    let now = ask_master(&mut connection, sentinel, name).await?;
-    forget_unless(known, |known| known.to_string() == now.to_string());
+    news(Some(&ask_master(&mut connection, sentinel, name).await?));
     while let Some(PushInfo { kind, data }) = announcements.recv().await {
         match kind {
             PushKind::Disconnection => return Ok(()),
-            PushKind::Message if announces(&data, name) => forget_unless(known, |_| false),
+            PushKind::Message if announces(&data, name) => news(None),
             _ => {}
         }
     }
     Ok(())
-}
-
-fn forget_unless(known: &Mutex<Known>, same: impl Fn(&crate::store::url::NodeAddress) -> bool) {
-    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(master) = &known.master
-        && !same(master.address())
-    {
-        log::info!("redis {}: the sentinels announce another master", master.address());
-        known.master = None;
-    }
 }
 
 /// The message is "name old-host old-port new-host new-port".

@@ -60,6 +60,22 @@ impl Place {
     }
 }
 
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct Patience {
+    /// Opening a connection.
+    pub(super) connect: Duration,
+    /// One answer.
+    pub(super) answer: Duration,
+}
+
+impl Patience {
+    /// A call, with all redirections, searches and repetitions.
+    pub(super) fn call(&self) -> Duration {
+        self.connect + self.answer + self.answer / 2
+    }
+}
+
 /// The configuration keys of a login, for the hint when it is refused.
 type LoginKeys = &'static str;
 
@@ -72,8 +88,7 @@ pub(in crate::store) struct Servers {
     /// A connection's parameters but for the address.
     info: ConnectionInfo,
     login_keys: LoginKeys,
-    pub(in crate::store) connect_timeout: Duration,
-    pub(in crate::store) timeout: Duration,
+    pub(super) patience: Patience,
 }
 
 impl Servers {
@@ -85,7 +100,7 @@ impl Servers {
         let info = at.into_connection_info()?.set_redis_settings(login(who, db)).set_tcp_settings(tcp);
         let client = if tls { Client::build_with_tls(info, certificates(&settings.tls)?)? } else { Client::open(info)? };
         let info = client.get_connection_info().clone();
-        Ok(Self { info, login_keys, connect_timeout: settings.connect_timeout, timeout: settings.timeout })
+        Ok(Self { info, login_keys, patience: Patience { connect: settings.connect_timeout, answer: settings.timeout } })
     }
 
     /// The server at this address.
@@ -95,13 +110,7 @@ impl Servers {
             ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() },
             _ => ConnectionAddr::Tcp(host, port),
         };
-        Server {
-            info: self.info.clone().set_addr(place),
-            address: address.clone(),
-            login_keys: self.login_keys,
-            connect_timeout: self.connect_timeout,
-            timeout: self.timeout,
-        }
+        Server { info: self.info.clone().set_addr(place), address: address.clone(), login_keys: self.login_keys, patience: self.patience }
     }
 }
 
@@ -112,14 +121,14 @@ pub(in crate::store) struct Server {
     /// Host and port.
     pub(in crate::store) address: NodeAddress,
     login_keys: LoginKeys,
-    pub(in crate::store) connect_timeout: Duration,
-    pub(in crate::store) timeout: Duration,
+    pub(super) patience: Patience,
 }
 
 impl Server {
     /// Limits for a connection: everything that waits on the server is bounded.
     pub(in crate::store) fn limits(&self) -> AsyncConnectionConfig {
-        AsyncConnectionConfig::new().set_connection_timeout(Some(self.connect_timeout)).set_response_timeout(Some(self.timeout)).set_pipeline_buffer_size(QUEUE)
+        let Patience { connect, answer } = self.patience;
+        AsyncConnectionConfig::new().set_connection_timeout(Some(connect)).set_response_timeout(Some(answer)).set_pipeline_buffer_size(QUEUE)
     }
 
     /// The connection's parameters, certificates included.

@@ -11,7 +11,7 @@ use super::connection::Connector;
 use super::failure::Failure;
 use super::request::Request;
 use super::sentinel::Sentinels;
-use super::server::Place;
+use super::server::{Patience, Place};
 use crate::metrics::Metrics;
 use crate::session::StoreError;
 
@@ -30,28 +30,12 @@ pub(super) struct One {
     patience: Patience,
 }
 
-/// How long things may take.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
-    /// Opening a connection.
-    pub(super) connect: Duration,
-    /// One answer.
-    pub(super) answer: Duration,
-}
-
-impl Patience {
-    /// A call, with all redirections, searches and repetitions.
-    pub(super) fn call(&self) -> Duration {
-        self.connect + self.answer + self.answer / 2
-    }
-}
-
 impl Topology {
     /// Connects to nobody yet.
     pub(super) fn new(place: &Place, metrics: &Arc<Metrics>) -> Self {
         match place {
             Place::One(server) => {
-                let patience = Patience { connect: server.connect_timeout, answer: server.timeout };
+                let patience = server.patience;
                 Self::One(Box::new(One { node: Connector::new(server.clone(), metrics.clone()), patience }))
             }
             Place::Sentinel { master, sentinels, data } => Self::Sentinel(Box::new(Sentinels::new(master, sentinels, data, metrics))),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use redis::Value;
 
 use super::redis_server::{Certificates, FREE, RedisServer};
-use super::sentinels::{info, shipped_user};
+use super::sentinels::{follows, shipped_user};
 use super::wait::until_blocking;
 
 const SLOTS: usize = 16_384;
@@ -29,7 +29,7 @@ impl RedisCluster {
             until_blocking("the replica to know its master", || cluster.ask::<()>(replica, &["CLUSTER", "REPLICATE", &id]).ok());
         }
         for replica in 3..6 {
-            until_blocking("the replica to follow", || info(&cluster.nodes[replica], "replication").contains("master_link_status:up").then_some(()));
+            follows(&cluster.nodes[replica]);
         }
         cluster.is_well();
         cluster.masters = 3;

@@ -1,8 +1,11 @@
 //! A master, its replica and three sentinels of the test's own.
 
+use hufu::secret::Secret;
+use hufu::store::StoreSettings;
 use redis::FromRedisValue;
 
 use super::redis_server::RedisServer;
+use super::store::settings;
 use super::wait::until_blocking;
 
 /// The password of the sentinels; the servers with data have another.
@@ -32,7 +35,7 @@ impl SentinelGroup {
         );
         let sentinels = (0..3).map(|_| RedisServer::start_sentinel(&watch)).collect();
         let group = Self { servers: vec![master, replica], sentinels };
-        until_blocking("the replica to follow", || info(&group.servers[1], "replication").contains("master_link_status:up").then_some(()));
+        follows(&group.servers[1]);
         for sentinel in 0..3 {
             until_blocking("the sentinels to know each other and the replica", || {
                 let known: Vec<(String, String)> = group.ask_sentinel(sentinel, &["SENTINEL", "MASTER", NAME])?;
@@ -47,6 +50,14 @@ impl SentinelGroup {
     pub(crate) fn url(&self) -> String {
         let sentinels: Vec<_> = self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port())).collect();
         format!("redis+sentinel://hufu:tiger@{}/{NAME}/0", sentinels.join(","))
+    }
+
+    /// The store's settings, with the login at the sentinels.
+    pub(crate) fn settings(&self) -> StoreSettings {
+        let mut settings = settings(&self.url());
+        settings.sentinel_login.username = Some("watcher".to_owned());
+        settings.sentinel_login.password = Some(Secret::new(SENTINEL_PASSWORD.to_owned()));
+        settings
     }
 
     /// Which of the two servers the last sentinel calls the master.
@@ -80,8 +91,13 @@ pub(crate) fn shipped_user() -> Vec<String> {
 }
 
 /// A section of INFO.
-pub(crate) fn info(server: &RedisServer, section: &str) -> String {
+fn info(server: &RedisServer, section: &str) -> String {
     server.ask(&["INFO", section]).unwrap()
+}
+
+/// Waits until a server follows a master.
+pub(crate) fn follows(server: &RedisServer) {
+    until_blocking("the replica to follow", || info(server, "replication").contains("master_link_status:up").then_some(()));
 }
 
 /// Waits until a replica has everything that its master has written so far.

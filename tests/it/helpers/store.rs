@@ -162,6 +162,12 @@ impl Harness {
     }
 }
 
+/// A session of this user that begins now, for an hour.
+pub(crate) fn session_of(subject: &str, now: UnixMillis) -> Session {
+    let absolute_deadline = now.plus(Duration::from_secs(3600));
+    Session { user: user(subject), unionid: None, created: now, absolute_deadline, client_address: None, device: String::new(), claims: Vec::new() }
+}
+
 /// A plain session: no cap, no session_key, no answer.
 pub(crate) fn new_session(id: SessionId, session: &Session, idle: Duration) -> NewSession<'_> {
     NewSession { id, session, idle, max_per_user: 0, session_key: None, settlement: None }

@@ -1,0 +1,32 @@
+//! What belongs to one connection and never goes on to the next (RFC 9110 section 7.6.1).
+
+use actix_web::http::header::HeaderValue;
+
+/// Whether a header (lower case) always belongs to the connection; with what older proxies use.
+#[must_use]
+pub fn contains(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+    )
+}
+
+/// What the `Connection` headers of a message name.
+pub fn options<'a>(connection: impl Iterator<Item = &'a HeaderValue>) -> Vec<&'a [u8]> {
+    connection.flat_map(|value| value.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii).filter(|option| !option.is_empty()).collect()
+}
+
+/// Whether a header is among them.
+#[must_use]
+pub fn named(options: &[&[u8]], name: &str) -> bool {
+    options.iter().any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+}
