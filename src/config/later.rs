@@ -1,12 +1,8 @@
 //! Keys that the documentation of later versions names. A file that has one gets told so rather than "unknown".
 
 /// Keys, and whole tables, of later versions.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 10] = [
     "server.tls",
-    "store.wait_replicas",
-    "store.sentinel_username",
-    "store.sentinel_password",
-    "store.sentinel_password_file",
     "store.pool_size",
     "session.near_cache",
     "open_data",

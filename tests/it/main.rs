@@ -3,6 +3,7 @@
 
 mod admin_api;
 mod bodies;
+mod cluster_failover;
 mod commands;
 mod config;
 mod demo;
@@ -19,7 +20,10 @@ mod outage;
 mod provider_contract;
 mod redis_conf;
 mod sandbox;
+mod sentinel_failover;
 mod session_model;
 mod store_contract;
+mod store_faults;
 mod store_redis;
+mod topologies;
 mod verify;

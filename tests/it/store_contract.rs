@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use futures_util::future::{LocalBoxFuture, join_all};
 use hufu::clock::UnixMillis;
+use hufu::secret::Secret;
 use hufu::session::store::Settlement;
 use hufu::session::{Lookup, NewSession, Reservation, SessionId, Written};
+use hufu::store::{KeyPrefix, StoreSettings};
 
 mod devices;
 mod rotation;
 
+use crate::helpers::cluster::RedisCluster;
 use crate::helpers::redis_server::RedisServer;
-use crate::helpers::store::{Harness, Place, inspect, new_session, session_key, user};
+use crate::helpers::sentinels::{SENTINEL_PASSWORD, SentinelGroup};
+use crate::helpers::store::{Harness, Inspector, Place, new_session, session_key, settings, user};
 use crate::helpers::wait::until;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -91,6 +95,33 @@ async fn memory_keeps_the_contract() {
 async fn redis_keeps_the_contract() {
     let server = RedisServer::start(&[]);
     run(|prefix| Harness::patient_redis(&server.url(""), &server.url(""), prefix)).await;
+}
+
+/// With the rights of the shipped redis.conf and no others.
+#[tokio::test]
+async fn a_master_that_sentinels_name_keeps_the_contract() {
+    let group = SentinelGroup::start();
+    let mut settings = patient(&group.url());
+    settings.sentinel_login.password = Some(Secret::new(SENTINEL_PASSWORD.to_owned()));
+    settings.wait_replicas = 1;
+    run(|prefix| with_prefix(&settings, prefix, vec![group.servers[0].url("")])).await;
+}
+
+/// With the rights of the shipped redis.conf and no others.
+#[tokio::test]
+async fn a_cluster_keeps_the_contract() {
+    let cluster = RedisCluster::start();
+    let settings = patient(&cluster.url());
+    run(|prefix| with_prefix(&settings, prefix, cluster.inspectors())).await;
+}
+
+/// With patience for a machine that runs all tests at once.
+fn patient(url: &str) -> StoreSettings {
+    StoreSettings { timeout: Duration::from_secs(10), ..settings(url) }
+}
+
+fn with_prefix(settings: &StoreSettings, prefix: &str, inspector: Vec<String>) -> Harness {
+    Harness::looked_into(&StoreSettings { key_prefix: KeyPrefix::new(prefix).unwrap(), ..settings.clone() }, Inspector(inspector))
 }
 
 async fn round_trip(h: &Harness) {
@@ -182,20 +213,23 @@ async fn two_removals_and_a_renewal_at_once_leave_nothing(h: &Harness) {
 async fn a_record_in_another_place_does_not_open(h: &Harness) {
     let Place::Redis(_, inspector) = &h.place else { return };
     let (one, other) = (h.sign_in(&user("o1"), HOUR, HOUR).await, h.sign_in(&user("o2"), HOUR, HOUR).await);
-    let mut redis = inspect(inspector).await;
     let keys: Vec<String> = h.look().await.into_keys().filter(|key| key.contains(":s:")).collect();
-    assert_eq!(keys.len(), 2);
-    let values: Vec<Vec<u8>> = redis::cmd("MGET").arg(&keys).query_async(&mut redis).await.unwrap();
-    let swapped = [(&keys[0], &values[1]), (&keys[1], &values[0])];
-    for (key, value) in swapped {
-        redis::cmd("SET").arg(key).arg(value).arg("KEEPTTL").exec_async(&mut redis).await.unwrap();
+    let [first, second] = &keys[..] else { panic!("{keys:?}") };
+    let get = async |key: &str| inspector.run::<Vec<u8>>(&[b"GET", key.as_bytes()]).await;
+    let (in_first, in_second) = (get(first).await, get(second).await);
+    for (key, value) in [(first, &in_second), (second, &in_first)] {
+        inspector.run::<()>(&[b"SET", key.as_bytes(), value, b"KEEPTTL"]).await;
     }
     for id in [one, other] {
         assert!(matches!(h.store().load(&id).await.unwrap(), Lookup::Unreadable(_)));
     }
-    redis::cmd("MSET").arg(&[(&keys[0], &values[0]), (&keys[1], &values[1])]).exec_async(&mut redis).await.unwrap();
+    for (key, value) in [(first, &in_first), (second, &in_second)] {
+        inspector.run::<()>(&[b"SET", key.as_bytes(), value]).await;
+    }
     assert!(matches!(h.store().load(&one).await.unwrap(), Lookup::Unreadable("it has no expiry: the gateway writes none such")));
-    redis::cmd("DEL").arg(&keys).exec_async(&mut redis).await.unwrap();
+    for key in &keys {
+        inspector.run::<()>(&[b"DEL", key.as_bytes()]).await;
+    }
 }
 
 pub(super) async fn capped(h: &Harness, subject: &str, cap: u32) -> (SessionId, Vec<SessionId>) {
@@ -276,11 +310,10 @@ async fn in_index(h: &Harness, id: &SessionId) -> bool {
 /// The memory store has no outside that could delete anything.
 async fn a_record_deleted_by_hand_evicts_nobody(h: &Harness) {
     let Place::Redis(_, inspector) = &h.place else { return };
-    let mut redis = inspect(inspector).await;
     let (deleted, _) = capped(h, "o1", 2).await;
     let (key, _) = h.only("s").await.unwrap();
     let (living, _) = capped(h, "o1", 2).await;
-    redis::cmd("DEL").arg(&key).exec_async(&mut redis).await.unwrap();
+    inspector.run::<()>(&[b"DEL", key.as_bytes()]).await;
     assert_eq!(capped(h, "o1", 2).await.1, []);
     assert!(h.alive(&living).await && !in_index(h, &deleted).await);
 }
@@ -288,10 +321,9 @@ async fn a_record_deleted_by_hand_evicts_nobody(h: &Harness) {
 /// The memory store has no outside that could restore anything.
 async fn a_record_restored_with_a_longer_life_still_ends(h: &Harness) {
     let Place::Redis(_, inspector) = &h.place else { return };
-    let mut redis = inspect(inspector).await;
     let id = h.sign_in(&user("o1"), HOUR, SHORT).await;
     let (key, _) = h.only("s").await.unwrap();
-    redis::cmd("PEXPIRE").arg(&key).arg(3_600_000).exec_async(&mut redis).await.unwrap();
+    inspector.run::<()>(&[b"PEXPIRE", key.as_bytes(), b"3600000"]).await;
     let Lookup::Found(found) = h.store().load(&id).await.unwrap() else { panic!("its deadline is not here yet") };
     assert!(found.expires_in <= SHORT, "{found:?}");
     h.pass(SHORT).await;

@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 use redis::cmd;
 
-use super::connection::Request;
+use super::request::Request;
 use super::sessions::{ROUNDS, RedisSessionStore};
 use crate::session::token::tag_of;
 use crate::session::{LoadedSession, Lookup, SessionCount, SessionId, StoreError, UserKey};
@@ -52,7 +52,7 @@ impl RedisSessionStore {
             for name in &names {
                 script.key(self.keys.session_of(tag, name)).arg(name);
             }
-            let (done, ended, others): (bool, u64, Vec<Vec<u8>>) = self.connector.call(&Request::Script(&script)).await?;
+            let (done, ended, others): (bool, u64, Vec<Vec<u8>>) = self.revocations.run(&self.connector, &script).await?;
             if done {
                 return Ok(ended);
             }
@@ -64,7 +64,8 @@ impl RedisSessionStore {
     /// From the number of keys, which Redis knows without looking. A user who is signed in has one of their own, and one for each
     /// session; answers of logins and rotations live for seconds and are among them.
     pub(super) async fn count_keys(&self) -> Result<SessionCount, StoreError> {
-        let keys: u64 = self.connector.call(&Request::Command(&cmd("DBSIZE"))).await?;
+        let sizes: Vec<u64> = self.connector.call_all(&Request::Command(&cmd("DBSIZE"))).await?;
+        let keys: u64 = sizes.iter().sum();
         Ok(SessionCount { at_least: keys.div_ceil(2), at_most: keys.saturating_sub(1) })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::connection::Request;
+use super::request::Request;
 use super::sessions::RedisSessionStore;
 use crate::clock::millis;
 use crate::session::{Rotated, Rotation, SessionId, StoreError, UserKey, Written};
@@ -35,7 +35,7 @@ impl RedisSessionStore {
             for name in &names {
                 script.key(self.keys.session(name)).arg(&name.hash);
             }
-            let (state, stored): (u8, Vec<u8>) = self.connector.call(&Request::Script(&script)).await?;
+            let (state, stored): (u8, Vec<u8>) = self.revocations.run(&self.connector, &script).await?;
             match state {
                 0 => return Ok(Written::Gone),
                 1 => return Ok(Written::Done),

@@ -143,6 +143,19 @@ impl Gateway {
         http().post(self.at("/auth/login")).json(&body).send().await.unwrap()
     }
 
+    /// How readiness says that the store is, and why.
+    pub(crate) async fn store_state(&self) -> (String, String) {
+        let ready: Value = http().get(self.admin_at("/readyz")).send().await.unwrap().json().await.unwrap();
+        let store = &ready["parts"]["store"];
+        (store["state"].as_str().unwrap().to_owned(), store["reason"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The value of a counter on the metrics page.
+    pub(crate) async fn counted(&self, series: &str) -> u64 {
+        let page = http().get(self.admin_at("/metrics")).send().await.unwrap().text().await.unwrap();
+        page.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok()).unwrap_or(0)
+    }
+
     /// Memory that the process has in use, in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();

@@ -1,11 +1,15 @@
 //! What the tests share: servers that they start themselves, clients, conditions to wait for.
 
+pub(crate) mod cluster;
 pub(crate) mod gateway;
+pub(crate) mod link;
+pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod nginx;
 pub(crate) mod raw;
 pub(crate) mod recorder;
 pub(crate) mod redis_server;
+pub(crate) mod sentinels;
 pub(crate) mod servers;
 pub(crate) mod store;
 pub(crate) mod wait;

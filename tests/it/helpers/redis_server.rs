@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -12,35 +13,50 @@ use tempfile::TempDir;
 
 use super::wait::until_blocking;
 
+/// An argument that stands for a free port.
+pub(crate) const FREE: &str = "{a free port}";
+
 /// A running redis-server; killed when dropped, also by a panic.
 pub(crate) struct RedisServer {
     child: Child,
     folder: TempDir,
     port: u16,
     args: Vec<String>,
-    tls: bool,
+    tls: Option<Arc<Certificates>>,
 }
 
 impl RedisServer {
     /// A server that keeps nothing on disk, with further arguments such as `["--maxmemory", "3mb"]`.
     pub(crate) fn start(args: &[&str]) -> Self {
-        Self::launch(tempfile::tempdir().unwrap(), None, args, false)
+        Self::launch(tempfile::tempdir().unwrap(), None, args, None)
     }
 
     /// A server with a configuration file of this content.
     pub(crate) fn start_with_file(content: &str, args: &[&str]) -> Self {
-        Self::launch(tempfile::tempdir().unwrap(), Some(content), args, false)
+        Self::launch(tempfile::tempdir().unwrap(), Some(content), args, None)
     }
 
     /// A server that speaks TLS only, with a certificate for 127.0.0.1 from an authority of its own: [`Self::ca`].
     pub(crate) fn start_tls() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        make_certificates(folder.path());
-        let args = ["--tls-cert-file", "server.pem", "--tls-key-file", "server.key", "--tls-ca-cert-file", "ca.pem", "--tls-auth-clients", "no"];
-        Self::launch(folder, None, &args, true)
+        Self::start_with_certificates(&Arc::new(Certificates::new()), &["--tls-auth-clients", "no"])
     }
 
-    fn launch(folder: TempDir, file: Option<&str>, extra: &[&str], tls: bool) -> Self {
+    /// A server that speaks TLS only, with these certificates; it asks clients for theirs.
+    pub(crate) fn start_with_certificates(certificates: &Arc<Certificates>, args: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["ca.pem", "server.pem", "server.key"] {
+            std::fs::copy(certificates.path(name), folder.path().join(name)).unwrap();
+        }
+        let own = ["--tls-cert-file", "server.pem", "--tls-key-file", "server.key", "--tls-ca-cert-file", "ca.pem"];
+        Self::launch(folder, None, &[&own, args].concat(), Some(certificates))
+    }
+
+    /// A sentinel with this configuration.
+    pub(crate) fn start_sentinel(content: &str) -> Self {
+        Self::launch(tempfile::tempdir().unwrap(), Some(content), &["--sentinel"], None)
+    }
+
+    fn launch(folder: TempDir, file: Option<&str>, extra: &[&str], tls: Option<&Arc<Certificates>>) -> Self {
         let mut args: Vec<String> = Vec::new();
         if let Some(content) = file {
             std::fs::write(folder.path().join("redis.conf"), content).unwrap();
@@ -52,8 +68,10 @@ impl RedisServer {
         // Between choosing a free port and the server's taking it another test may take it: choose again.
         until_blocking("redis-server on a free port", || {
             let port = free_port();
-            let child = spawn(folder.path(), port, &args, tls);
-            let mut server = Self { child, folder: tempfile::tempdir().unwrap(), port, args: args.clone(), tls };
+            // A cluster's nodes have a second port.
+            let args: Vec<_> = args.iter().map(|arg| if arg == FREE { free_port().to_string() } else { arg.clone() }).collect();
+            let child = spawn(folder.path(), port, &args, tls.is_some());
+            let mut server = Self { child, folder: tempfile::tempdir().unwrap(), port, args, tls: tls.cloned() };
             server.answers().then_some(server)
         })
         .in_folder(folder)
@@ -64,9 +82,34 @@ impl RedisServer {
         self
     }
 
+    /// Where it listens.
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What stands behind one of its arguments.
+    pub(crate) fn argument(&self, name: &str) -> &str {
+        let at = self.args.iter().position(|arg| arg == name).unwrap();
+        &self.args[at + 1]
+    }
+
     /// The URL of its database 0, with `user:password@` where given.
     pub(crate) fn url(&self, login: &str) -> String {
-        format!("{}://{login}127.0.0.1:{}/0", if self.tls { "rediss" } else { "redis" }, self.port)
+        format!("{}://{login}127.0.0.1:{}/0", if self.tls.is_some() { "rediss" } else { "redis" }, self.port)
+    }
+
+    /// A connection for looking after it, as this user.
+    pub(crate) fn connect(&self, login: &str) -> redis::Connection {
+        let client = match &self.tls {
+            None => redis::Client::open(self.url(login)),
+            Some(certificates) => redis::Client::build_with_tls(self.url(login), certificates.of_client()),
+        };
+        client.unwrap().get_connection_with_timeout(Duration::from_secs(5)).unwrap()
+    }
+
+    /// Sends it one command, as the default user.
+    pub(crate) fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
+        redis::cmd(words[0]).arg(&words[1..]).query(&mut self.connect(""))
     }
 
     /// The certificate of its authority, in PEM.
@@ -88,7 +131,7 @@ impl RedisServer {
     /// Starts it again on the same port, with the same arguments and these.
     pub(crate) fn start_again(&mut self, more: &[&str]) {
         self.args.extend(more.iter().map(|&arg| arg.to_owned()));
-        self.child = spawn(self.folder.path(), self.port, &self.args, self.tls);
+        self.child = spawn(self.folder.path(), self.port, &self.args, self.tls.is_some());
         assert!(self.answers(), "redis-server did not start again");
     }
 
@@ -108,7 +151,7 @@ impl RedisServer {
 
     /// Waits until it answers, whatever it answers; `false` if it ends before.
     fn answers(&mut self) -> bool {
-        let (port, tls) = (self.port, self.tls);
+        let (port, tls) = (self.port, self.tls.is_some());
         until_blocking("redis-server to answer", || match self.child.try_wait().unwrap() {
             Some(_) => Some(false),
             None => speaks(port, tls).then_some(true),
@@ -150,11 +193,37 @@ fn speaks(port: u16, tls: bool) -> bool {
     stream.write_all(b"PING\r\n").is_ok() && stream.read_exact(&mut answer).is_ok() && matches!(&answer, b"+PO" | b"-NO")
 }
 
-fn make_certificates(folder: &Path) {
-    openssl(folder, "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem");
-    openssl(folder, "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=redis -keyout server.key -out server.csr");
-    std::fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
-    openssl(folder, "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem");
+/// An authority, and what it has signed: a server's certificate for 127.0.0.1, and a client's.
+pub(crate) struct Certificates(TempDir);
+
+impl Certificates {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        openssl(at, "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem");
+        std::fs::write(at.join("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
+        for who in ["server", "client"] {
+            openssl(at, &format!("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={who} -keyout {who}.key -out {who}.csr"));
+            openssl(at, &format!("x509 -req -in {who}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out {who}.pem"));
+        }
+        Self(folder)
+    }
+
+    /// `ca.pem`, `server.pem`, `server.key`, `client.pem` or `client.key`.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// What a client shows and trusts.
+    fn of_client(&self) -> redis::TlsCertificates {
+        let client_tls = Some(redis::ClientTlsConfig { client_cert: self.read("client.pem"), client_key: self.read("client.key") });
+        redis::TlsCertificates { client_tls, root_cert: Some(self.read("ca.pem")) }
+    }
+
+    /// The same file's content.
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap()
+    }
 }
 
 fn openssl(folder: &Path, args: &str) {

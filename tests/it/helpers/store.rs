@@ -27,8 +27,8 @@ pub(crate) struct Harness {
 /// Which store it is, and how a test looks into it and lets its time pass.
 pub(crate) enum Place {
     Memory(Arc<MemorySessionStore>, ManualClock),
-    /// With the URL of a user who may see everything.
-    Redis(Arc<RedisSessionStore>, String),
+    /// With a user who may see everything.
+    Redis(Arc<RedisSessionStore>, Inspector),
 }
 
 /// A key as somebody sees it who has stolen the store's disk.
@@ -64,9 +64,13 @@ impl Harness {
     }
 
     pub(crate) fn with_settings(settings: &StoreSettings, inspector: &str) -> Self {
+        Self::looked_into(settings, Inspector(vec![inspector.to_owned()]))
+    }
+
+    pub(crate) fn looked_into(settings: &StoreSettings, inspector: Inspector) -> Self {
         let (keys, naming) = fresh_keys();
         let handle = store::open(settings, keys.clone(), naming.clone(), Arc::new(Metrics::new())).unwrap();
-        let place = Place::Redis(Arc::new(handle.redis().unwrap()), inspector.to_owned());
+        let place = Place::Redis(Arc::new(handle.redis().unwrap()), inspector);
         Self { place, keys, naming, prefix: settings.key_prefix.as_str().to_owned() }
     }
 
@@ -140,7 +144,7 @@ impl Harness {
                 });
                 seen.collect()
             }
-            Place::Redis(_, inspector) => look_into(inspector, &self.prefix).await,
+            Place::Redis(_, inspector) => inspector.look(&self.prefix).await,
         }
     }
 
@@ -187,6 +191,12 @@ impl Harness {
     }
 }
 
+/// A session of this user that begins now, for an hour.
+pub(crate) fn session_of(subject: &str, now: UnixMillis) -> Session {
+    let absolute_deadline = now.plus(Duration::from_secs(3600));
+    Session { user: user(subject), unionid: None, created: now, absolute_deadline, client_address: None, device: String::new(), claims: Vec::new() }
+}
+
 /// A plain session: no cap, no session_key, no answer.
 pub(crate) fn new_session(id: SessionId, session: &Session, idle: Duration) -> NewSession<'_> {
     NewSession { id, session, idle, max_per_user: 0, session_key: None, settlement: None }
@@ -224,6 +234,31 @@ pub(crate) async fn answer_within_two_seconds<T>(call: impl Future<Output = Resu
 /// A connection for looking into a Redis.
 pub(crate) async fn inspect(url: &str) -> redis::aio::MultiplexedConnection {
     redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
+}
+
+/// Servers that hold a store, seen from outside.
+pub(crate) struct Inspector(pub(crate) Vec<String>);
+
+impl Inspector {
+    /// Runs a command on the server that has its key.
+    pub(crate) async fn run<T: redis::FromRedisValue>(&self, words: &[&[u8]]) -> T {
+        for url in &self.0 {
+            let answer = redis::cmd(std::str::from_utf8(words[0]).unwrap()).arg(&words[1..]).query_async(&mut inspect(url).await).await;
+            match answer {
+                Err(error) if error.code() == Some("MOVED") => {}
+                answer => return answer.unwrap(),
+            }
+        }
+        panic!("no server has the key")
+    }
+
+    async fn look(&self, prefix: &str) -> BTreeMap<String, Seen> {
+        let mut seen = BTreeMap::new();
+        for url in &self.0 {
+            seen.extend(look_into(url, prefix).await);
+        }
+        seen
+    }
 }
 
 async fn look_into(url: &str, prefix: &str) -> BTreeMap<String, Seen> {

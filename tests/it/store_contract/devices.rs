@@ -7,7 +7,7 @@ use hufu::session::token::tag_of;
 use hufu::session::{SessionCount, SessionId, UserKey};
 
 use super::{HOUR, SHORT};
-use crate::helpers::store::{Harness, Place, inspect, new_session, user};
+use crate::helpers::store::{Harness, Place, new_session, user};
 
 async fn listed(h: &Harness, user: &UserKey) -> BTreeSet<SessionId> {
     let list = h.store().list(user).await.unwrap();
@@ -53,7 +53,7 @@ pub(super) async fn a_stranger_in_the_index_does_not_show(h: &Harness) {
     let mine = h.sign_in(&one, HOUR, HOUR).await;
     let (index, _) = h.only("u").await.unwrap();
     let theirs = h.sign_in(&other, HOUR, HOUR).await;
-    redis::cmd("HSET").arg(index).arg(&theirs.hash).arg("9000000000000:1").exec_async(&mut inspect(inspector).await).await.unwrap();
+    inspector.run::<()>(&[b"HSET", index.as_bytes(), &theirs.hash, b"9000000000000:1"]).await;
     assert_eq!(listed(h, &one).await, BTreeSet::from([mine]));
 }
 

@@ -1,0 +1,196 @@
+//! A cluster under a gateway that is in use: a master dies, slots move, a node joins. Nobody who was signed in is told
+//! otherwise, and nothing has to be restarted.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hufu::clock::monotonic_now;
+use hufu::metrics::Metrics;
+use hufu::session::{Lookup, SessionToken, Written};
+use hufu::store;
+
+use crate::helpers::cluster::RedisCluster;
+use crate::helpers::gateway::{Gateway, Setup, route};
+use crate::helpers::load::Load;
+use crate::helpers::redis_server::RedisServer;
+use crate::helpers::sentinels::{follows, replicated};
+use crate::helpers::servers::echo_upstream;
+use crate::helpers::store::{Harness, Inspector, answer_within_two_seconds, fresh_keys, new_session, open, session_of, settings, user};
+use crate::helpers::wait::until;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const USERS: usize = 24;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_cluster_loses_a_master_moves_slots_and_grows_and_signs_nobody_out() {
+    let mut cluster = RedisCluster::start();
+    a_worker_without_requests_asks_who_is_master(&cluster).await;
+    let echo = echo_upstream();
+    let gateway = Gateway::with(&Setup { store: cluster.url(), config: route("/api", &echo.url, "required") });
+    let load = Load::start(&gateway, USERS).await;
+    load.served().await;
+    assert_eq!(load.tally().unavailable, 0);
+    assert_eq!(gateway.store_state().await.0, "up");
+
+    a_master_dies(&mut cluster, &gateway, &load).await;
+    slots_move(&cluster, &load).await;
+    a_node_joins(&mut cluster, &gateway, &load).await;
+    a_script_waits_for_its_slot(&cluster).await;
+    gateway.login("somebody new").await;
+}
+
+/// A frozen master is replaced; when it thaws it believes for a moment that it is still the master. A worker that had no
+/// request meanwhile has an open connection to it, and would not find the sessions made since. There is nothing to listen
+/// to, so after a silence another node is asked.
+async fn a_worker_without_requests_asks_who_is_master(cluster: &RedisCluster) {
+    let (keys, naming) = fresh_keys();
+    let handle = store::open(&settings(&cluster.url()), keys.clone(), naming.clone(), Arc::new(Metrics::new())).unwrap();
+    let (busy, idle) = (handle.for_worker(), handle.for_worker());
+    let session = session_of("alice", busy.now().await.unwrap());
+    let (slot, id) = loop {
+        let id = SessionToken::issue(&keys, hufu::crypto::random::bytes()).id();
+        let slot = slot_of(cluster, &id.tag);
+        if cluster.owner(slot, 1) == Some(0) {
+            break (slot, id);
+        }
+    };
+    assert!(matches!(idle.load(&id).await.unwrap(), Lookup::Gone));
+    cluster.nodes[0].freeze();
+    until("another master", async || (cluster.owner(slot, 1) != Some(0)).then_some(())).await;
+    let made = until("a session on it", async || busy.create(new_session(id, &session, HOUR)).await.ok()).await;
+    assert!(made.evicted.is_empty());
+    cluster.nodes[0].thaw();
+    let found = idle.load(&id).await.unwrap();
+    assert!(matches!(found, Lookup::Found(_)), "{found:?}");
+    follows(&cluster.nodes[0]);
+    cluster.is_well();
+}
+
+fn slot_of(cluster: &RedisCluster, tag: &[u8]) -> u16 {
+    cluster.ask(1, &["CLUSTER", "KEYSLOT", &hufu::crypto::encoding::base64url(tag)]).unwrap()
+}
+
+async fn a_master_dies(cluster: &mut RedisCluster, gateway: &Gateway, load: &Load) {
+    let masters = cluster.masters_of(1);
+    assert_eq!(masters.len(), 3);
+    for master in &masters {
+        replicated(&cluster.nodes[*master]);
+    }
+    let master = *masters.iter().find(|master| **master != 1).unwrap();
+    let killed = monotonic_now();
+    cluster.nodes[master].kill();
+    load.turned_away().await;
+    let (state, reason) = gateway.store_state().await;
+    assert!(state == "down" && reason.contains(&format!("127.0.0.1:{}", cluster.nodes[master].port())), "{state} {reason}");
+    load.served().await;
+    let took = killed.elapsed();
+    let during = load.tally();
+    println!("cluster, kill -9 of one master of three under {USERS} users: served again after {took:?}; {during}");
+    assert!(during.unavailable > 0 && during.ok > 0 && during.outage < Duration::from_secs(10), "{during}");
+    until("readiness", async || (gateway.store_state().await.0 == "up").then_some(())).await;
+    cluster.nodes[master].start_again(&[]);
+    follows(&cluster.nodes[master]);
+    cluster.is_well();
+    load.served().await;
+    let after = load.tally();
+    assert_eq!(after.unavailable, 0, "{after}");
+}
+
+/// The slots of some users' sessions go to another node, key by key: ASK, then MOVED.
+async fn slots_move(cluster: &RedisCluster, load: &Load) {
+    let slots = slots_of(cluster, load);
+    assert!(slots.len() > 4);
+    for slot in slots.iter().take(4) {
+        let from = cluster.owner(*slot, 1).unwrap();
+        let to = cluster.masters_of(1).into_iter().find(|node| *node != from).unwrap();
+        cluster.begin_move(*slot, from, to);
+        load.served().await;
+        for key in cluster.keys(*slot, from).iter().filter(|key| key.contains(":s:")) {
+            cluster.move_key(key, from, to);
+        }
+        load.served().await;
+        cluster.end_move(*slot, from, to);
+        load.served().await;
+    }
+    let moved = load.tally();
+    println!("cluster, four slots moved key by key: {moved}");
+    assert_eq!(moved.unavailable, 0, "reading needs no more than to ask the right node: {moved}");
+}
+
+/// The slots of all sessions.
+fn slots_of(cluster: &RedisCluster, load: &Load) -> BTreeSet<u16> {
+    let ids = load.tokens().into_iter().map(|token| token[5..].to_owned());
+    let slots = ids.map(|token| {
+        let bytes: [u8; 38] = hufu::crypto::encoding::from_base64url(&token).unwrap();
+        slot_of(cluster, &bytes[..2])
+    });
+    slots.collect()
+}
+
+/// A node that nobody has named to the gateway takes slots over.
+async fn a_node_joins(cluster: &mut RedisCluster, gateway: &Gateway, load: &Load) {
+    cluster.nodes.push(RedisCluster::node());
+    let newcomer = cluster.nodes.len() - 1;
+    cluster.meet(newcomer);
+    cluster.is_well();
+    for slot in slots_of(cluster, load).iter().take(6) {
+        let from = cluster.owner(*slot, 1).unwrap();
+        cluster.begin_move(*slot, from, newcomer);
+        cluster.end_move(*slot, from, newcomer);
+    }
+    load.served().await;
+    let grown = load.tally();
+    println!("cluster, a node added and six slots moved there: {grown}");
+    assert_eq!(grown.unavailable, 0, "{grown}");
+    let series = format!("hufu_store_connections_total{{node=\"127.0.0.1:{}\"}}", cluster.nodes[newcomer].port());
+    assert!(gateway.counted(&series).await > 0, "{series}");
+}
+
+/// While one of a script's keys has moved and the other has not, no node can run it: the call waits, and when the move
+/// takes too long it is an error, never "there is no such session".
+async fn a_script_waits_for_its_slot(cluster: &RedisCluster) {
+    let h = Harness::looked_into(&settings(&cluster.url()), Inspector(Vec::new()));
+    let id = h.sign_in(&user("mover"), HOUR, HOUR).await;
+    let slot = slot_of(cluster, &id.tag);
+    let from = cluster.owner(slot, 1).unwrap();
+    let to = cluster.masters_of(1).into_iter().find(|node| *node != from).unwrap();
+    cluster.begin_move(slot, from, to);
+    for key in cluster.keys(slot, from).iter().filter(|key| key.contains(":s:")) {
+        cluster.move_key(key, from, to);
+    }
+    assert!(h.alive(&id).await);
+    let error = answer_within_two_seconds(h.store().remove(&id, &user("mover"))).await.unwrap_err();
+    assert!(error.reason.contains("TRYAGAIN"), "{error}");
+    let mover = user("mover");
+    let (removed, ()) = tokio::join!(h.store().remove(&id, &mover), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        cluster.end_move(slot, from, to);
+    });
+    assert_eq!(removed.unwrap(), Written::Done);
+    assert!(!h.alive(&id).await);
+}
+
+#[tokio::test]
+async fn a_cluster_that_freezes_gives_errors_in_time_and_recovers() {
+    let cluster = RedisCluster::start_small();
+    let h = Harness::looked_into(&settings(&cluster.url()), Inspector(Vec::new()));
+    let id = h.sign_in(&user("o1"), HOUR, HOUR).await;
+    cluster.nodes.iter().for_each(RedisServer::freeze);
+    for _ in 0..3 {
+        answer_within_two_seconds(h.store().load(&id)).await.unwrap_err();
+        answer_within_two_seconds(h.store().now()).await.unwrap_err();
+        answer_within_two_seconds(h.store().remove(&id, &user("o1"))).await.unwrap_err();
+    }
+    cluster.nodes.iter().for_each(RedisServer::thaw);
+    until("the session", async || h.store().load(&id).await.ok().filter(|found| matches!(found, Lookup::Found(_)))).await;
+    // A cluster without all its slots says so, in the words of an operator.
+    let plain = open(&settings(&cluster.nodes[0].url("hufu:tiger@"))).for_worker();
+    let error = until("a key of another node", async || {
+        let mut key = [0; 16];
+        key[0] = hufu::crypto::random::bytes::<1>()[0];
+        plain.reserve(&key, HOUR).await.err()
+    })
+    .await;
+    assert!(error.reason.contains("redis+cluster://"), "{error}");
+}

@@ -1,0 +1,135 @@
+//! A link to a Redis server that can be made to misbehave: it delays answers, cuts them in the middle, or puts an error in
+//! the place of each.
+
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What the link does with the answers to everything but logins.
+#[derive(Clone)]
+pub(crate) enum Fault {
+    /// Passes them on.
+    None,
+    /// Passes each piece on after this time, whatever it holds.
+    Delay(Duration),
+    /// Passes half of the next on, and closes the connection; so with every connection.
+    Cut,
+    /// Answers with this error. The server has carried the command out.
+    Say(&'static str),
+}
+
+/// A listening link; it accepts no more when it is dropped.
+pub(crate) struct Link {
+    port: u16,
+    fault: Arc<Mutex<Fault>>,
+}
+
+impl Link {
+    /// A link to a port of this machine.
+    pub(crate) fn to(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let own = listener.local_addr().unwrap().port();
+        let fault = Arc::new(Mutex::new(Fault::None));
+        let watched = Arc::downgrade(&fault);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Some(fault) = watched.upgrade() else { return };
+                if let Ok(server) = TcpStream::connect(("127.0.0.1", port)) {
+                    carry(client, server, &fault);
+                }
+            }
+        });
+        Self { port: own, fault }
+    }
+
+    /// The store's URL through the link.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// From now on.
+    pub(crate) fn set(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = fault;
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.fault = Arc::new(Mutex::new(Fault::None));
+        // Wakes the thread, which finds that nobody is there any more.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+}
+
+type Commands = Arc<Mutex<VecDeque<String>>>;
+
+/// Two threads, which end with the connection.
+fn carry(client: TcpStream, server: TcpStream, fault: &Arc<Mutex<Fault>>) {
+    let commands = Commands::default();
+    let (from, to, asked) = (client.try_clone().unwrap(), server.try_clone().unwrap(), commands.clone());
+    std::thread::spawn(move || requests(from, to, &asked));
+    let fault = Arc::downgrade(fault);
+    std::thread::spawn(move || {
+        let now = || fault.upgrade().map_or(Fault::None, |fault| fault.lock().unwrap().clone());
+        answers(&server, &client, &commands, now);
+        let _ = (server.shutdown(Shutdown::Both), client.shutdown(Shutdown::Both));
+    });
+}
+
+fn requests(mut from: TcpStream, mut to: TcpStream, commands: &Commands) {
+    let (mut held, mut piece) = (Vec::new(), [0; 16 * 1024]);
+    while let Ok(len @ 1..) = from.read(&mut piece) {
+        held.extend_from_slice(&piece[..len]);
+        while let Some(end) = complete(&held) {
+            let request: Vec<u8> = held.drain(..end).collect();
+            let name = String::from_utf8_lossy(&request).split("\r\n").nth(2).unwrap_or_default().to_owned();
+            commands.lock().unwrap().push_back(name);
+            if to.write_all(&request).is_err() {
+                return;
+            }
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+fn answers(mut from: &TcpStream, mut to: &TcpStream, commands: &Commands, fault: impl Fn() -> Fault) {
+    let (mut held, mut piece) = (Vec::new(), [0; 16 * 1024]);
+    while let Ok(len @ 1..) = from.read(&mut piece) {
+        held.extend_from_slice(&piece[..len]);
+        if let Fault::Delay(span) = fault() {
+            std::thread::sleep(span);
+        }
+        while let Some(end) = complete(&held) {
+            let mut answer: Vec<u8> = held.drain(..end).collect();
+            let name = commands.lock().unwrap().pop_front().unwrap_or_default();
+            let login = matches!(name.as_str(), "HELLO" | "AUTH" | "SELECT" | "CLIENT");
+            match fault() {
+                Fault::Cut if !login => {
+                    let _ = to.write_all(&answer[..answer.len() / 2]);
+                    return;
+                }
+                Fault::Say(error) if !login => answer = format!("-{error}\r\n").into_bytes(),
+                _ => {}
+            }
+            if to.write_all(&answer).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// The length of the first value in the bytes, if it is there as a whole.
+fn complete(bytes: &[u8]) -> Option<usize> {
+    let line_end = bytes.windows(2).position(|pair| pair == b"\r\n")? + 2;
+    let number = || std::str::from_utf8(&bytes[1..line_end - 2]).unwrap().parse::<i64>().unwrap();
+    match bytes[0] {
+        b'$' if number() >= 0 => {
+            let end = line_end + usize::try_from(number()).unwrap() + 2;
+            (bytes.len() >= end).then_some(end)
+        }
+        b'*' => (0..number()).try_fold(line_end, |at, _| Some(at + complete(&bytes[at..])?)),
+        _ => Some(line_end),
+    }
+}

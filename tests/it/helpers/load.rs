@@ -1,0 +1,148 @@
+//! A steady load of signed-in users, and what they are answered.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use hufu::clock::monotonic_now;
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+use super::gateway::{APPID, Gateway};
+use super::servers::http;
+use super::wait::until;
+
+/// Between two requests of one user.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Longest answer, whatever the store does.
+const BOUND: Duration = Duration::from_secs(2);
+
+/// Users who call `/api` one request after the other.
+pub(crate) struct Load {
+    users: Vec<Arc<User>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+struct User {
+    name: String,
+    token: String,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    ok: u32,
+    unavailable: Vec<Instant>,
+    wrong: Vec<String>,
+    longest: Duration,
+}
+
+/// What all users together have seen since the last look.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    pub(crate) ok: u32,
+    pub(crate) unavailable: usize,
+    /// From the first 503 to the last.
+    pub(crate) outage: Duration,
+    /// The longest answer.
+    pub(crate) slowest: Duration,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ok, unavailable, outage, slowest } = self;
+        write!(f, "{ok} times 200, {unavailable} times 503 within {} ms, the slowest answer after {} ms", outage.as_millis(), slowest.as_millis())
+    }
+}
+
+impl Load {
+    /// Signs users in and lets them begin.
+    pub(crate) async fn start(gateway: &Gateway, users: usize) -> Self {
+        let mut all = Vec::new();
+        for number in 0..users {
+            let name = format!("user{number}");
+            let token = gateway.token(&name).await;
+            all.push(Arc::new(User { name, token, seen: Mutex::default() }));
+        }
+        let (client, url) = (http(), gateway.at("/api"));
+        let tasks = all.iter().map(|user| tokio::spawn(run(user.clone(), client.clone(), url.clone()))).collect();
+        Self { users: all, tasks }
+    }
+
+    /// The tokens, in the order in which the users signed in.
+    pub(crate) fn tokens(&self) -> Vec<&str> {
+        self.users.iter().map(|user| user.token.as_str()).collect()
+    }
+
+    /// Waits until every user has been served, after this call, several times, and nobody was turned away for a while.
+    pub(crate) async fn served(&self) {
+        let rests = Duration::from_millis(300);
+        let mut before: BTreeMap<&str, u32> = BTreeMap::new();
+        for user in &self.users {
+            before.insert(&user.name, user.seen.lock().unwrap().ok);
+        }
+        until("everybody to be served again", async || {
+            let well = self.users.iter().all(|user| {
+                let seen = user.seen.lock().unwrap();
+                seen.ok >= before[user.name.as_str()] + 5 && seen.unavailable.last().is_none_or(|last| last.elapsed() > rests)
+            });
+            well.then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until somebody has been turned away.
+    pub(crate) async fn turned_away(&self) {
+        until("a 503", async || self.users.iter().any(|user| !user.seen.lock().unwrap().unavailable.is_empty()).then_some(())).await;
+    }
+
+    /// What was answered since the last look: nothing but the user's own identity and 503, each in time.
+    pub(crate) fn tally(&self) -> Tally {
+        let (mut ok, mut refusals, mut longest) = (0, Vec::new(), Duration::ZERO);
+        for user in &self.users {
+            let seen = std::mem::take(&mut *user.seen.lock().unwrap());
+            assert!(seen.wrong.is_empty(), "{}: {:?}", user.name, seen.wrong);
+            ok += seen.ok;
+            refusals.extend(seen.unavailable);
+            longest = longest.max(seen.longest);
+        }
+        assert!(longest < BOUND, "an answer took {longest:?}, after {ok} in time");
+        refusals.sort();
+        let outage = refusals.first().zip(refusals.last()).map_or(Duration::ZERO, |(first, last)| *last - *first);
+        Tally { ok, unavailable: refusals.len(), outage, slowest: longest }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn run(user: Arc<User>, client: reqwest::Client, url: String) {
+    let own = hufu::sandbox::openid(APPID, &user.name);
+    loop {
+        let started = monotonic_now();
+        let answer = client.get(&url).bearer_auth(&user.token).send().await.unwrap();
+        let (status, word) = (answer.status().as_u16(), answer.headers().get("x-hufu-error").map(|word| word.to_str().unwrap().to_owned()));
+        let body = answer.text().await.unwrap();
+        {
+            let mut seen = user.seen.lock().unwrap();
+            seen.longest = seen.longest.max(started.elapsed());
+            match (status, word.as_deref()) {
+                (200, None) if subject(&body).as_deref() == Some(own.as_str()) => seen.ok += 1,
+                (503, Some("store_unavailable")) => seen.unavailable.push(monotonic_now()),
+                _ => seen.wrong.push(format!("{status} {word:?} {body}")),
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Whom the backend was told of.
+fn subject(body: &str) -> Option<String> {
+    let body: Value = serde_json::from_str(body).ok()?;
+    let headers: Vec<(String, String)> = serde_json::from_value(body["headers"].clone()).ok()?;
+    headers.into_iter().find(|(name, _)| name == "x-wx-openid").map(|(_, value)| value)
+}

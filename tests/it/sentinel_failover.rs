@@ -1,0 +1,85 @@
+//! A failover of Sentinel under a gateway that is in use: nobody who was signed in is told otherwise, and nothing has to be
+//! restarted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hufu::clock::monotonic_now;
+use hufu::metrics::Metrics;
+use hufu::session::token::tag_of;
+use hufu::session::{Lookup, SessionToken};
+use hufu::store;
+
+use crate::helpers::gateway::{Gateway, Setup, route};
+use crate::helpers::load::Load;
+use crate::helpers::sentinels::{SENTINEL_PASSWORD, SentinelGroup, follows, replicated};
+use crate::helpers::servers::echo_upstream;
+use crate::helpers::store::{answer_within_two_seconds, fresh_keys, new_session, session_of};
+use crate::helpers::wait::until;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const USERS: usize = 24;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_failover_of_sentinels_signs_nobody_out() {
+    let mut group = SentinelGroup::start();
+    a_worker_without_requests_hears_of_a_new_master(&group).await;
+    let (master, replica) = (1, 0);
+    follows(&group.servers[replica]);
+
+    let echo = echo_upstream();
+    let config = format!("store.sentinel_password = \"{SENTINEL_PASSWORD}\"\n{}", route("/api", &echo.url, "required"));
+    let gateway = Gateway::with(&Setup { store: group.url(), config });
+    let load = Load::start(&gateway, USERS).await;
+    load.served().await;
+    let before = load.tally();
+    assert_eq!(before.unavailable, 0);
+    // Any sentinel may die: the others are asked.
+    group.kill_sentinel(0);
+    replicated(&group.servers[master]);
+    let killed = monotonic_now();
+    group.servers[master].kill();
+    load.turned_away().await;
+    let (state, reason) = gateway.store_state().await;
+    assert!(state == "down" && reason.contains(&format!("127.0.0.1:{}", group.servers[master].port())), "{state} {reason}");
+    load.served().await;
+    let took = killed.elapsed();
+    let during = load.tally();
+    println!("sentinel, kill -9 of the master under {USERS} users: served again after {took:?}; {during}");
+    assert!(during.unavailable > 0 && during.ok > 0 && during.outage < Duration::from_secs(10), "{during}");
+    assert_eq!(gateway.store_state().await.0, "up");
+
+    // What comes back as the old master is one no more, and nobody notices.
+    group.servers[master].start_again(&[]);
+    follows(&group.servers[master]);
+    load.served().await;
+    let after = load.tally();
+    assert_eq!(after.unavailable, 0, "{after}");
+    assert!(gateway.counted("hufu_store_refreshes_total{outcome=\"ok\"}").await > 0);
+    gateway.login("somebody new").await;
+}
+
+/// A frozen master is replaced; when it thaws it believes for a moment that it is still the master. A worker that had no
+/// request meanwhile has an open connection to it, and would not find the sessions made since.
+async fn a_worker_without_requests_hears_of_a_new_master(group: &SentinelGroup) {
+    let (keys, naming) = fresh_keys();
+    let handle = store::open(&group.settings(), keys.clone(), naming.clone(), Arc::new(Metrics::new())).unwrap();
+    let (busy, idle) = (handle.for_worker(), handle.for_worker());
+    busy.now().await.unwrap();
+    idle.now().await.unwrap();
+    until("both workers to listen", async || (group.listeners() == 2).then_some(())).await;
+    group.servers[0].freeze();
+    until("another master", async || {
+        let _ = answer_within_two_seconds(busy.now()).await;
+        (group.master() == Some(1)).then_some(())
+    })
+    .await;
+    let now = until("the new master", async || busy.now().await.ok()).await;
+    let session = session_of("alice", now);
+    let id = SessionToken::issue(&keys, tag_of(&naming, &session.user)).id();
+    busy.create(new_session(id, &session, HOUR)).await.unwrap();
+    group.servers[0].thaw();
+    let found = idle.load(&id).await.unwrap();
+    assert!(matches!(found, Lookup::Found(_)), "{found:?}");
+    handle.probe().check().await.unwrap();
+}

@@ -1,0 +1,68 @@
+//! A store that is slow, cut off in the middle of an answer, read-only, full, or still reading its data: a bounded 503, and
+//! nobody ever gets what was meant for somebody else on the same connection.
+
+use std::time::Duration;
+
+use crate::helpers::gateway::{Gateway, Setup, route};
+use crate::helpers::link::{Fault, Link};
+use crate::helpers::load::{Load, Tally};
+use crate::helpers::redis_server::RedisServer;
+use crate::helpers::servers::{echo_upstream, http};
+use crate::helpers::wait::until;
+
+const USERS: usize = 40;
+
+/// Lets a fault last until it has been felt, and waits until it is overcome.
+async fn through(link: &Link, load: &Load, fault: Fault, felt: impl AsyncFn(&Load)) -> Tally {
+    load.tally();
+    link.set(fault);
+    felt(load).await;
+    link.set(Fault::None);
+    load.served().await;
+    load.tally()
+}
+
+#[tokio::test]
+async fn whatever_the_store_answers_everybody_gets_their_own_or_a_503_in_time() {
+    let redis = RedisServer::start(&[]);
+    let link = Link::to(redis.port());
+    let echo = echo_upstream();
+    let gateway = Gateway::with(&Setup { store: link.url(), config: route("/api", &echo.url, "required") });
+    let load = Load::start(&gateway, USERS).await;
+    load.served().await;
+
+    // Late is not down.
+    let slow = through(&link, &load, Fault::Delay(Duration::from_millis(200)), async |load| load.served().await).await;
+    assert!(slow.ok > 0, "{slow}");
+    for fault in [
+        Fault::Delay(Duration::from_millis(700)),
+        Fault::Cut,
+        Fault::Say("LOADING Redis is loading the dataset in memory"),
+        Fault::Say("READONLY You can't write against a read only replica."),
+        Fault::Say("OOM command not allowed when used memory > 'maxmemory'."),
+        Fault::Say("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."),
+    ] {
+        let felt = through(&link, &load, fault, async |load| load.turned_away().await).await;
+        assert!(felt.unavailable > 0 && felt.ok > 0, "{felt}");
+    }
+}
+
+/// An answer that was 200 ms late is still an answer.
+#[tokio::test]
+async fn a_store_that_takes_200_ms_costs_time_and_nothing_else() {
+    let redis = RedisServer::start(&[]);
+    let link = Link::to(redis.port());
+    let echo = echo_upstream();
+    let gateway = Gateway::with(&Setup { store: link.url(), config: route("/api", &echo.url, "required") });
+    let token = gateway.token("alice").await;
+    link.set(Fault::Delay(Duration::from_millis(200)));
+    for _ in 0..3 {
+        assert_eq!(http().get(gateway.at("/api")).bearer_auth(&token).send().await.unwrap().status(), 200);
+    }
+    // A logout that was answered "out of memory" did not happen, as far as the client can know.
+    link.set(Fault::Say("OOM command not allowed when used memory > 'maxmemory'."));
+    assert_eq!(http().post(gateway.at("/auth/logout")).bearer_auth(&token).send().await.unwrap().status(), 503);
+    link.set(Fault::None);
+    until("the logout", async || (http().post(gateway.at("/auth/logout")).bearer_auth(&token).send().await.unwrap().status() == 204).then_some(())).await;
+    assert_eq!(http().get(gateway.at("/api")).bearer_auth(&token).send().await.unwrap().status(), 401);
+}
