@@ -16,6 +16,7 @@ pub mod settings;
 mod generation;
 mod keys;
 mod meter;
+pub mod near_cache;
 mod record;
 mod sealed;
 
