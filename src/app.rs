@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use crate::admin::{self, Part, PartState, Readiness};
 use crate::assertion::{HeaderNames, ReservedNames};
 use crate::clock::SystemClock;
-use crate::config::{self, AppSettings, LogFormat, RedisSettings, RedisTls, Settings, StoreBackend};
+use crate::config::{self, AppSettings, LogFormat, Settings, StoreTlsFiles};
 use crate::http::authenticate::Authenticator;
 use crate::http::completion::{CountedRoute, Reports};
 use crate::http::own::{self, OwnEndpoints};
@@ -33,7 +33,7 @@ use crate::proxy::{Proxy, proxy};
 use crate::secret::Secret;
 use crate::session::carrier::TokenCarrier;
 use crate::session::{ProviderKind, SessionService};
-use crate::store::{KeyPrefix, RedisAddress, StoreHandle, StoreProbe, StoreSettings, StoreTls, StoreUrl};
+use crate::store::{KeyPrefix, StoreHandle, StoreProbe, StoreSettings, StoreTls};
 use crate::telemetry::access::AccessLogGuard;
 use crate::telemetry::{AccessLog, LineFormat, log_setup};
 
@@ -245,19 +245,18 @@ impl Worker {
 
 /// The store's own settings out of the configuration's.
 fn store_settings(from: &config::StoreSettings) -> Result<StoreSettings> {
-    let (url, tls) = match &from.backend {
-        StoreBackend::Memory => (StoreUrl::Memory, StoreTls::default()),
-        StoreBackend::Redis(redis) => {
-            let RedisSettings { address, database, username, password, tls } = redis.clone();
-            let url = RedisAddress { host: address.host, port: address.port, tls: tls.is_some(), db: database, username, password };
-            (StoreUrl::Redis(url), tls.map_or_else(|| Ok(StoreTls::default()), |tls| certificates(&tls))?)
-        }
-    };
-    let key_prefix = KeyPrefix::new(&from.key_prefix).context("store.key_prefix")?;
-    Ok(StoreSettings { url, key_prefix, connect_timeout: from.connect_timeout, timeout: from.timeout, tls })
+    Ok(StoreSettings {
+        url: from.url.clone(),
+        sentinel_login: from.sentinel_login.clone(),
+        wait_replicas: from.wait_replicas,
+        key_prefix: KeyPrefix::new(&from.key_prefix).context("store.key_prefix")?,
+        connect_timeout: from.connect_timeout,
+        timeout: from.timeout,
+        tls: certificates(&from.tls)?,
+    })
 }
 
-fn certificates(tls: &RedisTls) -> Result<StoreTls> {
+fn certificates(tls: &StoreTlsFiles) -> Result<StoreTls> {
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("store.tls: cannot read {}", path.display()));
     let ca = tls.ca.as_deref().map(read).transpose()?;
     let (cert, key) = tls.client.as_ref().map(|(cert, key)| Ok::<_, anyhow::Error>((read(cert)?, Secret::new(read(key)?)))).transpose()?.unzip();

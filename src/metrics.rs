@@ -64,6 +64,13 @@ pub struct Operation {
     pub operation: &'static str,
 }
 
+/// A server of the store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StoreNode {
+    /// Its host and port.
+    pub node: String,
+}
+
 /// An upstream and what came of a request to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct UpstreamOutcome {
@@ -98,6 +105,12 @@ pub struct Metrics {
     pub store_seconds: Family<Operation, Histogram>,
     /// Store calls that failed.
     pub store_errors: Family<Operation, Counter>,
+    /// Connections opened to servers of the store.
+    pub store_connections: Family<StoreNode, Counter>,
+    /// Searches for the store's masters, by outcome.
+    pub store_refreshes: Family<Outcome, Counter>,
+    /// Revocations that waited for replicas, by outcome.
+    pub store_replica_waits: Family<Outcome, Counter>,
     /// Calls to the platforms.
     pub platform_seconds: Family<AppApi, Histogram>,
     /// Requests to upstreams by outcome.
@@ -138,6 +151,9 @@ impl Metrics {
             session_lookups: Family::default(),
             store_seconds: Family::new_with_constructor(seconds),
             store_errors: Family::default(),
+            store_connections: Family::default(),
+            store_refreshes: Family::default(),
+            store_replica_waits: Family::default(),
             platform_seconds: Family::new_with_constructor(seconds),
             upstream_requests: Family::default(),
             upstream_connections: Family::default(),
@@ -156,6 +172,9 @@ impl Metrics {
         self.register("session_lookups_total", "Session lookups by outcome", self.session_lookups.clone());
         self.register("store_duration_seconds", "Store calls by operation", self.store_seconds.clone());
         self.register("store_errors_total", "Store calls that failed, by operation", self.store_errors.clone());
+        self.register("store_connections_total", "Connections opened to servers of the store", self.store_connections.clone());
+        self.register("store_refreshes_total", "Searches for the store's masters, by outcome", self.store_refreshes.clone());
+        self.register("store_replica_waits_total", "Revocations that waited for replicas, by outcome", self.store_replica_waits.clone());
         self.register("platform_duration_seconds", "Calls to the platforms by app and API", self.platform_seconds.clone());
         self.register("upstream_requests_total", "Requests to upstreams by outcome", self.upstream_requests.clone());
         self.register("upstream_connections_total", "Connections opened to upstreams", self.upstream_connections.clone());
@@ -179,6 +198,11 @@ impl Metrics {
         let mut page = String::with_capacity(16 * 1024);
         text::encode(&mut page, &self.registry)?;
         Ok(page)
+    }
+
+    /// Counts a connection opened to a server of the store.
+    pub fn store_connection(&self, node: &str) {
+        self.store_connections.get_or_create(&StoreNode { node: node.to_owned() }).inc();
     }
 
     /// Counts a request to an upstream.

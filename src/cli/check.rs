@@ -3,7 +3,8 @@
 use clap::Args;
 
 use super::ConfigArg;
-use crate::config::{Settings, StoreBackend};
+use crate::config::Settings;
+use crate::store::{RedisServers, StoreUrl};
 
 /// Validate a configuration: every problem at once, each with its line, its key and a hint
 ///
@@ -32,9 +33,13 @@ fn summary(settings: &Settings) -> String {
         let (count, s) = super::counted(count);
         format!("{count} {word}{s}")
     };
-    let store = match &settings.store.backend {
-        StoreBackend::Memory => "sessions in memory".to_owned(),
-        StoreBackend::Redis(redis) => format!("sessions in Redis at {}", redis.address),
+    let store = match &settings.store.url {
+        StoreUrl::Memory => "sessions in memory".to_owned(),
+        StoreUrl::Redis(redis) => match &redis.servers {
+            RedisServers::One { at, .. } => format!("sessions in Redis at {at}"),
+            RedisServers::Sentinel { sentinels, master, .. } => format!("sessions in Redis, master {master} of {}", count(sentinels.len(), "sentinel")),
+            RedisServers::Cluster { nodes } => format!("sessions in a Redis cluster, found over {}", count(nodes.len(), "node")),
+        },
     };
     let (apps, upstreams) = (count(settings.apps.len(), "app"), count(settings.upstreams.len(), "upstream"));
     format!("{apps}, {upstreams}, {}, {store}", count(settings.routes.routes().len(), "route"))

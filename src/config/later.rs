@@ -1,14 +1,10 @@
 //! Keys that the documentation of later versions names. A file that has one gets told so rather than "unknown".
 
 /// Keys, and whole tables, of later versions.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 13] = [
     "server.tls",
     "admin.token",
     "admin.token_file",
-    "store.wait_replicas",
-    "store.sentinel_username",
-    "store.sentinel_password",
-    "store.sentinel_password_file",
     "store.pool_size",
     "session.near_cache",
     "session.rotate_grace",

@@ -38,4 +38,4 @@ pub use secrets::SecretSettings;
 pub use server::ServerSettings;
 pub use session::SessionSettings;
 pub use settings::Settings;
-pub use store::{RedisSettings, RedisTls, StoreBackend, StoreSettings};
+pub use store::{StoreSettings, StoreTlsFiles};

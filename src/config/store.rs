@@ -6,14 +6,22 @@ use std::time::Duration;
 use super::problem::Wrong;
 use super::reader::Section;
 use super::values::duration;
-use crate::secret::Secret;
-use crate::upstream::Endpoint;
+use crate::store::{RedisLogin, RedisServers, RedisUrl, StoreUrl};
+
+/// More replicas than anybody has.
+const REPLICAS_MAX: u64 = 100;
 
 /// Where sessions live, and the patience with it.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// The store.
-    pub backend: StoreBackend,
+    /// The store, with the login that stands apart from its URL.
+    pub url: StoreUrl,
+    /// The login at the sentinels.
+    pub sentinel_login: RedisLogin,
+    /// The files of TLS, for `rediss`.
+    pub tls: StoreTlsFiles,
+    /// How many replicas must have a revocation before it is answered.
+    pub wait_replicas: u32,
     /// What every key begins with, without the colon behind it.
     pub key_prefix: String,
     /// How long a connection may take to open.
@@ -22,33 +30,9 @@ pub struct StoreSettings {
     pub timeout: Duration,
 }
 
-/// A kind of store.
-#[derive(Debug, Clone)]
-pub enum StoreBackend {
-    /// In this process, and gone with it.
-    Memory,
-    /// One Redis server.
-    Redis(RedisSettings),
-}
-
-/// How to reach a Redis server.
-#[derive(Debug, Clone)]
-pub struct RedisSettings {
-    /// Its address.
-    pub address: Endpoint,
-    /// The number of its database.
-    pub database: u32,
-    /// The ACL user; `None`: the default one.
-    pub username: Option<String>,
-    /// The password.
-    pub password: Option<Secret<String>>,
-    /// TLS, for `rediss://`.
-    pub tls: Option<RedisTls>,
-}
-
 /// The files of a TLS connection, which could be opened when the configuration was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RedisTls {
+pub struct StoreTlsFiles {
     /// The authority that signed the server's certificate; `None`: those of the operating system.
     pub ca: Option<PathBuf>,
     /// The gateway's own certificate and its key.
@@ -57,23 +41,25 @@ pub struct RedisTls {
 
 /// The store, and whether what it holds outlives this process (which can be known of many a broken URL too).
 pub(super) fn read(section: &mut Section<'_>) -> (StoreSettings, bool) {
-    let url = section.discreet("url");
-    let durable = !url.as_ref().is_some_and(|url| url.starts_with("memory"));
-    let backend = url.as_ref().and_then(|url| read_url(section, url));
-    section.note("url", url.map(|url| shown(&url, backend.as_ref()).into()));
+    let text = section.discreet("url");
+    let durable = !text.as_ref().is_some_and(|url| url.starts_with("memory"));
+    let url = text.as_ref().and_then(|text| read_url(section, text));
+    section.note("url", text.map(|text| shown(&text, url.as_ref()).into()));
     let key_prefix = section.value("key_prefix", key_prefix);
-    let username = section.optional("username", |text| Ok(text.to_owned()));
-    let password = section.secret("password", "password_file", "remove it if the store has no password");
+    let login = read_login(section, "username", "password", "password_file");
+    let sentinel_login = read_login(section, "sentinel_username", "sentinel_password", "sentinel_password_file");
+    let wait_replicas = section.number("wait_replicas", REPLICAS_MAX);
     let patience = duration(Duration::from_millis(1));
     let (connect_timeout, timeout) = (section.value("connect_timeout", &patience), section.value("timeout", &patience));
     let tls = section.section("tls", read_tls);
-    let backend = backend.map_or(StoreBackend::Memory, |backend| with_login(section, backend, username, password, tls));
-    (StoreSettings { backend, key_prefix, connect_timeout, timeout }, durable)
+    let apart = Apart { login, sentinel_login: &sentinel_login, wait_replicas, tls: tls.as_ref() };
+    let url = url.map_or(StoreUrl::Memory, |url| joined(section, url, apart));
+    (StoreSettings { url, sentinel_login, tls: tls.unwrap_or_default(), wait_replicas, key_prefix, connect_timeout, timeout }, durable)
 }
 
-fn read_url(section: &Section<'_>, url: &str) -> Option<StoreBackend> {
-    match parse_url(url) {
-        Ok(backend) => Some(backend),
+fn read_url(section: &Section<'_>, text: &str) -> Option<StoreUrl> {
+    match StoreUrl::parse(text) {
+        Ok(url) => Some(url),
         Err(wrong) => {
             section.problem("url", &wrong.what, &wrong.hint);
             None
@@ -81,69 +67,26 @@ fn read_url(section: &Section<'_>, url: &str) -> Option<StoreBackend> {
     }
 }
 
-/// Reads a store's URL. What is wrong is said without a word of the URL: it may hold a password.
-fn parse_url(url: &str) -> Result<StoreBackend, Wrong> {
-    let form = "write \"redis://HOST:6379/0\", \"rediss://HOST:6379/0\" (TLS) or \"memory:\"";
-    let (scheme, rest) = url.split_once(':').ok_or_else(|| Wrong::new("is not a store", form))?;
-    match scheme {
-        "memory" if rest.is_empty() => return Ok(StoreBackend::Memory),
-        "memory" => return Err(Wrong::new("has something behind memory:", "write \"memory:\"")),
-        "redis" | "rediss" => {}
-        "redis+sentinel" | "redis+cluster" => return Err(Wrong::new(format!("{scheme}:// is not in this version"), form)),
-        _ => return Err(Wrong::new("is not a store", form)),
-    }
-    let rest = rest.strip_prefix("//").ok_or_else(|| Wrong::new("has no // behind its scheme", form))?;
-    if rest.contains(['?', '#']) {
-        return Err(Wrong::new("has options behind a ? or #", "what a connection needs has keys of its own in [store]; escape a # of a password as %23"));
-    }
-    // The last @: passwords with an unescaped one are common, and hosts never have one.
-    let (login, place) = rest.rsplit_once('@').map_or((None, rest), |(login, place)| (Some(login), place));
-    let (address, database) = place.split_once('/').unwrap_or((place, ""));
-    let database = if database.is_empty() { Ok(0) } else { database.parse() };
-    let database = database.map_err(|_| Wrong::new("has something other than a number as its database", form))?;
-    let has_port = address.rsplit(']').next().is_some_and(|tail| tail.contains(':'));
-    let address = if has_port { address.to_owned() } else { format!("{address}:6379") };
-    let address = Endpoint::parse(&format!("http://{address}")).map_err(|_| Wrong::new("has no host and port that could be read", form))?;
-    let (username, password) = login.map_or(Ok((None, None)), parse_login)?;
-    let tls = (scheme == "rediss").then(RedisTls::default);
-    Ok(StoreBackend::Redis(RedisSettings { address, database, username, password, tls }))
-}
-
-/// `USER:PASSWORD`, either of which may be missing.
-type Login = (Option<String>, Option<Secret<String>>);
-
-fn parse_login(login: &str) -> Result<Login, Wrong> {
-    let decoded = |text: &str| {
-        let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
-        decoded.map(std::borrow::Cow::into_owned).map_err(|_| Wrong::new("has a login that is not UTF-8", "write it into store.username and store.password"))
-    };
-    let (user, password) = login.split_once(':').map_or((login, None), |(user, password)| (user, Some(password)));
-    let user = Some(decoded(user)?).filter(|user| !user.is_empty());
-    let password = password.map(decoded).transpose()?.filter(|password| !password.is_empty());
-    Ok((user, password.map(Secret::new)))
+fn read_login(section: &mut Section<'_>, username: &'static str, password: &'static str, password_file: &'static str) -> RedisLogin {
+    let name = section.optional(username, |text| Ok(text.to_owned()));
+    let secret = section.secret(password, password_file, "remove it if there is no password");
+    RedisLogin { username: name, password: secret }
 }
 
 /// The URL as `--print` shows it: rebuilt from what was understood, without the login.
-fn shown(url: &str, backend: Option<&StoreBackend>) -> String {
-    match backend {
-        Some(StoreBackend::Memory) => "memory:".to_owned(),
-        Some(StoreBackend::Redis(redis)) => {
-            let scheme = if redis.tls.is_some() { "rediss" } else { "redis" };
-            let login = if url.contains('@') { "[hidden]@" } else { "" };
-            format!("{scheme}://{login}{}/{}", redis.address, redis.database)
-        }
-        None => String::new(),
-    }
+fn shown(text: &str, url: Option<&StoreUrl>) -> String {
+    let Some(url) = url else { return String::new() };
+    let shown = url.to_string();
+    if text.contains('@') { shown.replacen("://", "://[hidden]@", 1) } else { shown }
 }
 
 fn key_prefix(text: &str) -> Result<String, Wrong> {
     let form = "write a short word of letters, digits, \"-\", \"_\", \".\" and \":\", as in \"hufu\"";
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
-    let good = !text.is_empty() && text.len() <= 64 && text.bytes().all(allowed) && !text.ends_with(':');
+    let good = crate::store::KeyPrefix::new(text).is_ok() && !text.ends_with(':');
     if good { Ok(text.to_owned()) } else { Err(Wrong::new("cannot begin the store's keys", form)) }
 }
 
-fn read_tls(section: &mut Section<'_>) -> Option<RedisTls> {
+fn read_tls(section: &mut Section<'_>) -> Option<StoreTlsFiles> {
     let (ca, cert, key) = (section.path("ca"), section.path("cert"), section.path("key"));
     for (one, other) in [("cert", "key"), ("key", "cert")] {
         if section.has(one) && !section.has(other) {
@@ -151,76 +94,61 @@ fn read_tls(section: &mut Section<'_>) -> Option<RedisTls> {
         }
     }
     let given = ["ca", "cert", "key"].iter().any(|key| section.has(key));
-    given.then(|| RedisTls { ca, client: cert.zip(key) })
+    given.then(|| StoreTlsFiles { ca, client: cert.zip(key) })
+}
+
+/// What stands apart from the URL and says more about the same store.
+struct Apart<'a> {
+    login: RedisLogin,
+    sentinel_login: &'a RedisLogin,
+    wait_replicas: u32,
+    tls: Option<&'a StoreTlsFiles>,
 }
 
 /// Joins what stands apart from the URL to it.
-fn with_login(section: &Section<'_>, backend: StoreBackend, username: Option<String>, password: Option<Secret<String>>, tls: Option<RedisTls>) -> StoreBackend {
-    let StoreBackend::Redis(mut redis) = backend else {
-        if username.is_some() || password.is_some() || tls.is_some() {
-            section.warn("url", "the store is memory:, so username, password and tls have no effect", "");
+fn joined(section: &Section<'_>, url: StoreUrl, apart: Apart<'_>) -> StoreUrl {
+    let nobody = RedisLogin::default();
+    let StoreUrl::Redis(mut redis) = url else {
+        if apart.login != nobody || *apart.sentinel_login != nobody || apart.wait_replicas > 0 || apart.tls.is_some() {
+            section.warn("url", "the store is memory:, so logins, wait_replicas and tls have no effect", "");
         }
-        return StoreBackend::Memory;
+        return StoreUrl::Memory;
     };
-    for (key, twice) in [("username", redis.username.is_some() && username.is_some()), ("password", redis.password.is_some() && password.is_some())] {
+    let twice = (redis.login.username.is_some() && apart.login.username.is_some(), redis.login.password.is_some() && apart.login.password.is_some());
+    for (key, twice) in [("username", twice.0), ("password", twice.1)] {
         if twice {
             section.problem(key, &format!("is set, and the URL has a {key} too"), "keep one of the two");
         }
     }
-    if tls.is_some() && redis.tls.is_none() {
-        section.problem("tls", "is set, and the URL says redis://, which is not encrypted", "write rediss:// in store.url");
+    if apart.tls.is_some() && !redis.tls {
+        let (plain, encrypted) = schemes(&redis);
+        section.problem("tls", &format!("is set, and the URL says {plain}://, which is not encrypted"), &format!("write {encrypted}:// in store.url"));
     }
-    redis.username = redis.username.or(username);
-    redis.password = redis.password.or(password);
-    redis.tls = redis.tls.map(|none| tls.unwrap_or(none));
-    if redis.username.is_some() && redis.password.is_none() && !section.has("password") && !section.has("password_file") {
-        section.problem("password", "missing: there is a username", "write password = \"${HUFU_REDIS_PASSWORD}\"");
+    redis.login.username = redis.login.username.or(apart.login.username);
+    redis.login.password = redis.login.password.or(apart.login.password);
+    needs_password(section, &redis.login, "password", "password_file", "HUFU_REDIS_PASSWORD");
+    if matches!(redis.servers, RedisServers::Sentinel { .. }) {
+        needs_password(section, apart.sentinel_login, "sentinel_password", "sentinel_password_file", "HUFU_SENTINEL_PASSWORD");
+    } else {
+        for key in ["sentinel_username", "sentinel_password", "sentinel_password_file"] {
+            if section.has(key) {
+                section.problem(key, "is set, and the URL names no sentinels", "write \"redis+sentinel://HOST:26379,HOST:26379/MASTER/0\" in store.url");
+            }
+        }
     }
-    StoreBackend::Redis(redis)
+    StoreUrl::Redis(redis)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn redis(url: &str) -> RedisSettings {
-        match parse_url(url).unwrap() {
-            StoreBackend::Redis(redis) => redis,
-            StoreBackend::Memory => panic!("{url} is no Redis"),
-        }
+fn schemes(redis: &RedisUrl) -> (&'static str, &'static str) {
+    match redis.servers {
+        RedisServers::One { .. } => ("redis", "rediss"),
+        RedisServers::Sentinel { .. } => ("redis+sentinel", "rediss+sentinel"),
+        RedisServers::Cluster { .. } => ("redis+cluster", "rediss+cluster"),
     }
+}
 
-    #[test]
-    fn urls_are_read_as_redis_cli_reads_them() {
-        let plain = redis("redis://127.0.0.1");
-        assert_eq!((plain.address.to_string().as_str(), plain.database, plain.tls), ("127.0.0.1:6379", 0, None));
-        assert_eq!(redis("redis://[::1]/3").address.to_string(), "[::1]:6379");
-        let full = redis("rediss://us%40er:p%3Aa@s:s@redis.internal:6380/2");
-        assert_eq!((full.username.as_deref(), full.database), (Some("us@er"), 2));
-        assert_eq!(full.password, Some(Secret::new("p:a@s:s".to_owned())));
-        assert_eq!((full.address.port, full.tls), (6380, Some(RedisTls::default())));
-        assert_eq!(redis("redis://:tiger@h").username, None);
-        assert!(matches!(parse_url("memory:"), Ok(StoreBackend::Memory)));
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_url_is_said_without_its_password() {
-        for url in [
-            "",
-            "tiger",
-            "redis:tiger@h",
-            "redis://u:tiger@",
-            "redis://u:tiger@h:x",
-            "redis://u:tiger@h/x",
-            "redis://u:tiger@h/0?protocol=resp3",
-            "redis+sentinel://u:tiger@h:1/m/0",
-            "redis+cluster://u:tiger@h:1",
-            "https://tiger@h",
-            "memory:tiger",
-            "redis://u:%ff@h/tiger",
-        ] {
-            let Err(wrong) = parse_url(url) else { panic!("{url} was read") };
-            assert!(!wrong.what.contains("tiger") && !wrong.hint.contains("tiger"), "{url}: {}", wrong.what);
-        }
+fn needs_password(section: &Section<'_>, login: &RedisLogin, key: &str, file_key: &str, variable: &str) {
+    if login.username.is_some() && login.password.is_none() && !section.has(key) && !section.has(file_key) {
+        section.problem(key, "missing: there is a username", &format!("write {key} = \"${{{variable}}}\""));
     }
 }

@@ -10,9 +10,10 @@ use crate::store::keys::Keys;
 use crate::store::memory::MemorySessionStore;
 use crate::store::meter::Meter;
 use crate::store::probe::StoreProbe;
-use crate::store::redis::{RedisSessionStore, Scripts, Server};
+use crate::store::redis::{Place, RedisSessionStore, Scripts};
 use crate::store::sealed::Sealer;
-use crate::store::settings::{BadStoreSettings, StoreSettings, StoreUrl};
+use crate::store::settings::{BadStoreSettings, StoreSettings};
+use crate::store::url::StoreUrl;
 
 /// The store, as the process has it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -27,7 +28,8 @@ enum Kind {
 /// What the stores of all workers have in common.
 #[derive(Debug)]
 struct RedisParts {
-    server: Server,
+    place: Place,
+    wait_replicas: u32,
     scripts: Arc<Scripts>,
     keys: Keys,
     sealer: Sealer,
@@ -38,23 +40,30 @@ struct RedisParts {
 
 /// Opens the store. Nobody is asked yet: a Redis that is down when the gateway starts is found when it comes.
 ///
-/// For `rediss://` the process needs its rustls provider installed before the first call.
+/// For `rediss` the process needs its rustls provider installed before the first call.
 pub fn open(settings: &StoreSettings, keys: Arc<Keyring>, naming: Arc<NamingKey>, metrics: Arc<Metrics>) -> Result<StoreHandle, BadStoreSettings> {
     let prefix = settings.key_prefix.clone();
     let kind = match &settings.url {
         StoreUrl::Memory => Kind::Memory(Arc::new(MemorySessionStore::new(Arc::new(SystemClock), prefix, keys, naming, metrics))),
-        StoreUrl::Redis(address) => {
-            let server = Server::new(address, settings)?;
-            let probe = StoreProbe::redis(&server)?;
-            let (scripts, sealer) = (Arc::new(Scripts::new()), Sealer::new(keys, naming.clone()));
-            Kind::Redis(Arc::new(RedisParts { server, scripts, keys: Keys::new(prefix, naming.clone()), sealer, naming, meter: Meter::new(metrics), probe }))
+        StoreUrl::Redis(url) => {
+            let place = Place::new(url, settings)?;
+            Kind::Redis(Arc::new(RedisParts {
+                probe: StoreProbe::redis(&place),
+                place,
+                wait_replicas: settings.wait_replicas,
+                scripts: Arc::new(Scripts::new()),
+                keys: Keys::new(prefix, naming.clone()),
+                sealer: Sealer::new(keys, naming.clone()),
+                naming,
+                meter: Meter::new(metrics),
+            }))
         }
     };
     Ok(StoreHandle(kind))
 }
 
 impl StoreHandle {
-    /// The store of one worker. Memory is shared; to Redis each worker has a connection of its own, made on first use
+    /// The store of one worker. Memory is shared; to Redis each worker has connections of its own, made on first use
     /// in the runtime that uses it.
     #[must_use]
     pub fn for_worker(&self) -> Arc<dyn SessionStore> {
@@ -94,6 +103,7 @@ impl StoreHandle {
 
 impl RedisParts {
     fn worker(&self) -> RedisSessionStore {
-        RedisSessionStore::new(self.server.clone(), self.scripts.clone(), self.keys.clone(), self.sealer.clone(), self.naming.clone(), self.meter.clone())
+        let (scripts, keys, sealer) = (self.scripts.clone(), self.keys.clone(), self.sealer.clone());
+        RedisSessionStore::new(&self.place, self.wait_replicas, scripts, keys, sealer, self.naming.clone(), self.meter.clone())
     }
 }

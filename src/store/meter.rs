@@ -15,6 +15,11 @@ impl Meter {
         Self(metrics)
     }
 
+    /// Everything else that is counted.
+    pub(super) const fn metrics(&self) -> &Arc<Metrics> {
+        &self.0
+    }
+
     /// Runs a call and counts it under its name in the metrics.
     pub(super) async fn watch<T>(&self, operation: &'static str, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let label = Operation { operation };

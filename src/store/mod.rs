@@ -1,22 +1,24 @@
 //! Where sessions are kept: in this process or in Redis, sealed alike, under the same keys.
 //!
-//! - [`settings`]: what the configuration says, and the store's URL
+//! - [`settings`]: what the configuration says; [`url`]: the store's URL
 //! - [`handle`]: opens the store; each worker takes its own [`SessionStore`](crate::session::SessionStore) from it
 //! - `keys`, `record`, `sealed`, `generation`: the stored form, which both stores share
 //! - [`memory`]: for the demo, for tests, and for a single process that may forget
 //! - [`redis`]: for everything else; its scripts are the only writers
-//! - [`probe`]: whether the store answers, for readiness
+//! - [`probe`]: whether the store answers, for readiness; `pools`: its connections
 
 pub mod handle;
 pub mod memory;
 pub mod probe;
 pub mod redis;
 pub mod settings;
+pub mod url;
 
 mod generation;
 mod keys;
 mod meter;
 pub mod near_cache;
+mod pools;
 mod record;
 mod sealed;
 
@@ -24,4 +26,5 @@ pub use handle::{StoreHandle, open};
 pub use memory::{MemorySessionStore, StoredEntry};
 pub use probe::StoreProbe;
 pub use redis::RedisSessionStore;
-pub use settings::{BadStoreSettings, KeyPrefix, RedisAddress, StoreSettings, StoreTls, StoreUrl};
+pub use settings::{BadStoreSettings, KeyPrefix, StoreSettings, StoreTls};
+pub use url::{BadStoreUrl, NodeAddress, RedisLogin, RedisServers, RedisUrl, StoreUrl};

@@ -1,68 +1,151 @@
-//! Whether the store answers: for readiness, off the request path. Its connections are a small pool of their own.
+//! Whether the store answers: for readiness, off the request path, over pooled connections.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use deadpool_redis::{Manager, Pool, PoolError, Runtime};
-use redis::cmd;
+use futures_util::future::join_all;
+use redis::{Value, cmd};
 
 use crate::clock::monotonic_now;
 use crate::session::StoreError;
-use crate::store::redis::{Server, reason};
-use crate::store::settings::BadStoreSettings;
+use crate::store::pools::Pools;
+use crate::store::redis::{Place, Server, Servers, SlotMap, ask_master};
+use crate::store::url::NodeAddress;
 
 /// The longest that a probe takes.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Probes of several listeners at once share these.
-const CONNECTIONS: usize = 2;
+/// What of it one server that is asked the way may take, so that there is time for the next.
+const SHARE: Duration = Duration::from_millis(300);
 
 /// Asks the store whether it is well. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct StoreProbe(Target);
+pub struct StoreProbe(Option<Arc<Target>>);
 
-#[derive(Debug, Clone)]
-enum Target {
-    Memory,
-    Redis { pool: Pool, server: String },
+#[derive(Debug)]
+struct Target {
+    place: Place,
+    /// To the servers with data, and to the sentinels: their logins differ, so that the same address would not do.
+    data: Pools,
+    sentinels: Pools,
+    /// The masters of a cluster, as last heard.
+    masters: Mutex<Vec<NodeAddress>>,
 }
 
 impl StoreProbe {
     pub(super) const fn memory() -> Self {
-        Self(Target::Memory)
+        Self(None)
     }
 
-    pub(super) fn redis(server: &Server) -> Result<Self, BadStoreSettings> {
-        let manager = Manager::new_with_config(server.connection_info(), server.limits()).map_err(|error| BadStoreSettings::new(format!("store: {error}")))?;
-        let limit = Some(PATIENCE);
-        let pool = Pool::builder(manager).max_size(CONNECTIONS).runtime(Runtime::Tokio1).wait_timeout(limit).create_timeout(limit).recycle_timeout(limit);
-        let pool = pool.build().map_err(|error| BadStoreSettings::new(format!("store: {error}")))?;
-        Ok(Self(Target::Redis { pool, server: server.name.clone() }))
+    pub(super) fn redis(place: &Place) -> Self {
+        Self(Some(Arc::new(Target { place: place.clone(), data: Pools::default(), sentinels: Pools::default(), masters: Mutex::default() })))
     }
 
     /// How long the store took to say that it is there and takes writes; at most a second. A store in this process
-    /// always is.
+    /// always is. The error names every server that is not well.
     pub async fn check(&self) -> Result<Duration, StoreError> {
-        let Target::Redis { pool, server } = &self.0 else { return Ok(Duration::ZERO) };
+        let Some(target) = &self.0 else { return Ok(Duration::ZERO) };
         let started = monotonic_now();
-        match tokio::time::timeout(PATIENCE, ask(pool, server)).await {
+        match tokio::time::timeout(PATIENCE, target.ask()).await {
             Ok(outcome) => outcome.map(|()| started.elapsed()),
-            Err(_) => Err(StoreError::new(format!("redis {server}: no answer in time"))),
+            Err(_) => Err(target.silent()),
         }
     }
 }
 
-async fn ask(pool: &Pool, server: &str) -> Result<(), StoreError> {
-    let failed = |error: &redis::RedisError| StoreError::new(reason(server, error));
-    let mut connection = match pool.get().await {
-        Ok(connection) => connection,
-        Err(PoolError::Backend(error)) => return Err(failed(&error)),
-        Err(error) => return Err(StoreError::new(format!("redis {server}: {error}"))),
-    };
-    cmd("PING").exec_async(&mut connection).await.map_err(|error| failed(&error))?;
-    // A replica answers PING like a master. Where INFO is not allowed, PING has to do.
-    match cmd("INFO").arg("replication").query_async::<String>(&mut connection).await {
-        Ok(replication) if replication.lines().any(|line| line == "role:slave") => {
-            Err(StoreError::new(format!("redis {server}: it is a replica and takes no writes; the URL must name the master")))
+impl Target {
+    async fn ask(&self) -> Result<(), StoreError> {
+        match &self.place {
+            Place::One(server) => self.ask_server(server, "the URL must name the master").await,
+            Place::Sentinel { master, sentinels, data } => {
+                let address = self.master(master, sentinels).await?;
+                self.data.keep(std::slice::from_ref(&address));
+                self.ask_server(&data.at(&address), "the failover is under way").await
+            }
+            Place::Cluster { seeds, data } => self.ask_cluster(seeds, data).await,
         }
-        _ => Ok(()),
     }
+
+    fn silent(&self) -> StoreError {
+        match &self.place {
+            Place::One(server) => server.trouble("no answer in time"),
+            Place::Sentinel { master, .. } => StoreError::new(format!("redis sentinel: the master {master:?} does not answer in time")),
+            Place::Cluster { .. } => StoreError::new("redis cluster: no answer in time"),
+        }
+    }
+
+    /// A server answers and takes writes.
+    async fn ask_server(&self, server: &Server, if_replica: &str) -> Result<(), StoreError> {
+        let mut connection = self.data.connection(server).await?;
+        cmd("PING").exec_async(&mut connection).await.map_err(|error| server.error(&error))?;
+        // A replica answers PING like a master. Where INFO is not allowed, PING has to do.
+        match cmd("INFO").arg("replication").query_async::<String>(&mut connection).await {
+            Ok(replication) if replication.lines().any(|line| line == "role:slave") => {
+                Err(server.trouble(&format!("it is a replica and takes no writes; {if_replica}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The first answer of a sentinel, in their order.
+    async fn master(&self, name: &str, sentinels: &[Server]) -> Result<NodeAddress, StoreError> {
+        let mut silent = Vec::new();
+        for sentinel in sentinels {
+            let asked = async {
+                let mut connection = self.sentinels.connection(sentinel).await?;
+                ask_master(&mut connection, sentinel, name).await
+            };
+            match tokio::time::timeout(SHARE, asked).await {
+                Ok(Ok(address)) => return Ok(address),
+                Ok(Err(error)) => silent.push(error),
+                Err(_) => silent.push(sentinel.trouble("no answer in time")),
+            }
+        }
+        Err(joined(silent))
+    }
+
+    /// Every slot has a master, and every master answers.
+    async fn ask_cluster(&self, seeds: &[NodeAddress], data: &Servers) -> Result<(), StoreError> {
+        let map = self.map(seeds, data).await?;
+        self.data.keep(&[map.masters(), seeds].concat());
+        let asked = map.masters().iter().map(|address| async {
+            let server = data.at(address);
+            let outcome = tokio::time::timeout(2 * SHARE, self.ask_server(&server, "the failover is under way")).await;
+            outcome.unwrap_or_else(|_| Err(server.trouble("no answer in time"))).err()
+        });
+        let mut wrong: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
+        if map.uncovered() > 0 {
+            wrong.push(StoreError::new(format!("redis cluster: {} slots have no master", map.uncovered())));
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(joined(wrong)) }
+    }
+
+    /// The map as a node tells it. All are asked, those of the last map too: the first nodes of a cluster may be long gone.
+    async fn map(&self, seeds: &[NodeAddress], data: &Servers) -> Result<SlotMap, StoreError> {
+        let mut addresses = seeds.to_vec();
+        addresses.extend(self.masters().iter().filter(|master| !seeds.contains(master)).cloned());
+        let asked = addresses.iter().map(|address| async {
+            let server = data.at(address);
+            let answer = async {
+                let mut connection = self.data.connection(&server).await?;
+                let answer: Value = cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await.map_err(|error| server.error(&error))?;
+                SlotMap::read(answer, address).ok_or_else(|| server.trouble("it belongs to no cluster, or to one without slots"))
+            };
+            tokio::time::timeout(SHARE, answer).await.unwrap_or_else(|_| Err(server.trouble("no answer in time")))
+        });
+        let (mut maps, mut silent) = (Vec::new(), Vec::new());
+        for outcome in join_all(asked).await {
+            outcome.map_or_else(|error| silent.push(error), |map| maps.push(map));
+        }
+        let map = maps.into_iter().next().ok_or_else(|| joined(silent))?;
+        *self.masters() = map.masters().to_vec();
+        Ok(map)
+    }
+
+    fn masters(&self) -> MutexGuard<'_, Vec<NodeAddress>> {
+        self.masters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn joined(errors: Vec<StoreError>) -> StoreError {
+    StoreError::new(errors.into_iter().map(|error| error.reason).collect::<Vec<_>>().join("; "))
 }

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hufu::config::{ConfigError, LogFormat, Problem, Settings, StoreBackend, Variables, manual};
+use hufu::config::{ConfigError, LogFormat, Problem, Settings, Variables, manual};
+use hufu::store::{RedisServers, StoreUrl};
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 const NAMING_KEY: &str = "HxwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEAHR4";
@@ -92,10 +93,11 @@ fn values_arrive_in_their_types() {
     assert_eq!((settings.server.workers, settings.server.body_limit), (4, 1 << 30));
     assert_eq!(settings.server.request_head_timeout, Duration::from_millis(1500));
     assert_eq!((settings.session.lifetime.idle, settings.session.max_per_user), (Duration::from_secs(900), 0));
-    let StoreBackend::Redis(redis) = &settings.store.backend else { panic!("not Redis") };
-    assert_eq!((redis.address.port, redis.database, redis.username.as_deref()), (6380, 2, Some("hufu")));
-    assert_eq!(redis.password.as_ref().unwrap().expose(), "tiger-password");
-    assert!(redis.tls.as_ref().unwrap().ca.is_some());
+    let StoreUrl::Redis(redis) = &settings.store.url else { panic!("not Redis") };
+    let RedisServers::One { at, db } = &redis.servers else { panic!("{redis}") };
+    assert_eq!((at.port, *db, redis.login.username.as_deref()), (6380, 2, Some("hufu")));
+    assert_eq!(redis.login.password.as_ref().unwrap().expose(), "tiger-password");
+    assert!(redis.tls && settings.store.tls.ca.is_some());
     assert!(!settings.secrets.ephemeral);
     // The apps are in the order of their names.
     assert_eq!(settings.apps[1].base_urls, ["https://api.weixin.qq.com", "https://api2.weixin.qq.com"]);
@@ -104,6 +106,18 @@ fn values_arrive_in_their_types() {
     assert_eq!(settings.identity.subject, "X-User-Id");
     assert_eq!(settings.identity.appid, "X-WX-APPID");
     assert_eq!((settings.log.format, settings.log.level), (LogFormat::Json, log::LevelFilter::Debug));
+}
+
+#[test]
+fn sentinels_and_clusters_arrive_in_their_types() {
+    let (settings, _) = parse(&folder("valid").join("sentinel.toml")).unwrap();
+    let StoreUrl::Redis(redis) = &settings.store.url else { panic!("not Redis") };
+    assert!(matches!(&redis.servers, RedisServers::Sentinel { sentinels, master, db: 3 } if sentinels.len() == 3 && master == "sessions"));
+    assert_eq!(settings.store.sentinel_login.username.as_deref(), Some("watcher"));
+    assert_eq!(settings.store.sentinel_login.password.as_ref().unwrap().expose(), "tiger-password");
+    assert_eq!(settings.store.wait_replicas, 1);
+    let (settings, _) = parse(&folder("valid").join("cluster.toml")).unwrap();
+    assert_eq!(settings.store.url.to_string(), "redis+cluster://10.0.0.1:6379,10.0.0.2:7001");
 }
 
 #[test]
@@ -137,9 +151,10 @@ fn the_manual_has_every_key_and_no_other() {
     let (settings, _) = parse(&folder("valid").join("full.toml")).unwrap();
     let code: BTreeSet<String> = settings.effective.paths().collect();
     assert_eq!(manual, code);
-    // And the manual is a good configuration once its examples are switched on, without the twins and the files.
+    // And the manual is a good configuration once its examples are switched on, without the twins, the files and the sentinels.
     let complete = manual::complete();
-    let lines = complete.lines().filter(|line| !line.contains("_file = ") && !["ca = ", "cert = ", "key = "].iter().any(|key| line.starts_with(key)));
+    let lines =
+        complete.lines().filter(|line| !line.contains("_file = ") && !["ca = ", "cert = ", "key = ", "sentinel_"].iter().any(|key| line.starts_with(key)));
     let text = lines.collect::<Vec<_>>().join("\n");
     let (_, warnings) = Settings::parse("hufu.toml", &text, Path::new("."), &variables()).unwrap();
     assert_eq!(warnings, []);

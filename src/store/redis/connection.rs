@@ -1,41 +1,29 @@
-//! The one connection of a worker: multiplexed, made on first use in the worker's own runtime (one made elsewhere costs
-//! wake-ups across threads), thrown away when it fails. Everything that waits is bounded.
+//! The one connection of a worker to a node: multiplexed, made on first use in the worker's own runtime (one made
+//! elsewhere costs wake-ups across threads), thrown away when it fails. Everything that waits is bounded. Nowhere else are
+//! connections made for sessions.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, ScriptInvocation, Value, from_redis_value};
+use redis::{Client, RedisResult, Value};
 
-use super::failure::{reason, spoils_connection};
+use super::failure::{Failure, spoils_connection};
+use super::request::Request;
 use super::server::Server;
 use crate::clock::monotonic_now;
+use crate::metrics::Metrics;
 use crate::session::StoreError;
+use crate::store::url::NodeAddress;
 
 /// After a failed attempt to connect, calls fail at once for this long instead of waiting in a row for the next one.
 const RETRY_AFTER: Duration = Duration::from_millis(150);
-
-/// What is sent in one piece.
-pub(super) enum Request<'a> {
-    Command(&'a Cmd),
-    Commands(&'a Pipeline),
-    Script(&'a ScriptInvocation<'a>),
-}
-
-impl Request<'_> {
-    async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
-        match self {
-            Self::Command(command) => command.query_async(connection).await,
-            Self::Commands(commands) => commands.query_async(connection).await,
-            Self::Script(script) => script.invoke_async(connection).await,
-        }
-    }
-}
 
 /// Connects when needed, and again when that went wrong.
 #[derive(Debug)]
 pub(super) struct Connector {
     server: Server,
+    metrics: Arc<Metrics>,
     state: Mutex<State>,
     /// Held by the one call that connects; the others wait for its outcome.
     connecting: tokio::sync::Mutex<()>,
@@ -56,38 +44,50 @@ struct Live {
 }
 
 impl Connector {
-    pub(super) fn new(server: Server) -> Self {
-        Self { server, state: Mutex::default(), connecting: tokio::sync::Mutex::new(()) }
+    pub(super) fn new(server: Server, metrics: Arc<Metrics>) -> Self {
+        Self { server, metrics, state: Mutex::default(), connecting: tokio::sync::Mutex::new(()) }
     }
 
-    /// The longest that a call takes: connecting, and a repetition over a fresh connection.
-    pub(super) fn patience(&self) -> Duration {
-        self.server.connect_timeout + 2 * self.server.timeout
+    /// The node.
+    pub(super) const fn address(&self) -> &NodeAddress {
+        &self.server.address
     }
 
-    /// An error in the words of this server.
-    pub(super) fn error(&self, error: &RedisError) -> StoreError {
-        StoreError::new(reason(&self.server.name, error))
+    /// A failure of a request to this node, for the log.
+    pub(super) fn error(&self, failure: &Failure) -> StoreError {
+        match failure {
+            Failure::NoConnection(error) => error.clone(),
+            Failure::Request(error) => self.server.error(error),
+        }
+    }
+
+    /// An error in this node's name.
+    pub(super) fn trouble(&self, what: &str) -> StoreError {
+        self.server.trouble(what)
+    }
+
+    /// Whether it is connected, as far as is known.
+    pub(super) fn is_connected(&self) -> bool {
+        self.state().live.is_some()
     }
 
     /// Sends a request and reads its answer. A connection that turns out to be closed (the server was started anew, a
     /// firewall forgot it) is replaced once, so that a restart of Redis costs no user an error. The first sending may
     /// have been carried out: every request of the store may be repeated.
-    pub(super) async fn call<T: FromRedisValue>(&self, request: &Request<'_>) -> Result<T, StoreError> {
-        let (live, fresh) = self.live_or_connect().await?;
-        let mut result = self.attempt(live, request).await;
-        if let Err(error) = &result
-            && error.is_connection_dropped()
-            && !fresh
-        {
-            result = self.attempt(self.live_or_connect().await?.0, request).await;
+    pub(super) async fn send(&self, request: &Request<'_>, asking: bool) -> Result<Value, Failure> {
+        let (live, fresh) = self.live_or_connect().await.map_err(Failure::NoConnection)?;
+        let result = self.attempt(live, request, asking).await;
+        match result {
+            Err(error) if error.is_connection_dropped() && !fresh => {
+                let (live, _) = self.live_or_connect().await.map_err(Failure::NoConnection)?;
+                self.attempt(live, request, asking).await.map_err(Failure::Request)
+            }
+            result => result.map_err(Failure::Request),
         }
-        let answer = result.and_then(|value| Ok(from_redis_value(value)?));
-        answer.map_err(|error| self.error(&error))
     }
 
-    async fn attempt(&self, mut live: Live, request: &Request<'_>) -> RedisResult<Value> {
-        let result = request.send(&mut live.connection).await;
+    async fn attempt(&self, mut live: Live, request: &Request<'_>, asking: bool) -> RedisResult<Value> {
+        let result = request.send(&mut live.connection, asking).await;
         if result.as_ref().is_err_and(spoils_connection) {
             self.discard(live.number);
         }
@@ -101,7 +101,7 @@ impl Connector {
         // Waiting for another's attempt counts too: a caller never waits longer than for an attempt of its own.
         match tokio::time::timeout(self.server.connect_timeout, self.connect()).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(self.failed(StoreError::new(format!("redis {}: no connection in time", self.server.name)))),
+            Err(_) => Err(self.failed(self.server.trouble("no connection in time"))),
         }
     }
 
@@ -111,9 +111,10 @@ impl Connector {
             return Ok((live, false));
         }
         self.failed_just_now()?;
-        match self.server.client.get_multiplexed_async_connection_with_config(&self.server.limits()).await {
+        let made = async { Client::open(self.server.connection_info())?.get_multiplexed_async_connection_with_config(&self.server.limits()).await };
+        match made.await {
             Ok(connection) => Ok((self.made(connection), true)),
-            Err(error) => Err(self.failed(self.error(&error))),
+            Err(error) => Err(self.failed(self.server.error(&error))),
         }
     }
 
@@ -129,12 +130,13 @@ impl Connector {
     }
 
     fn made(&self, connection: MultiplexedConnection) -> Live {
+        self.metrics.store_connection(&self.server.address.to_string());
         let mut state = self.state();
         state.made += 1;
         let live = Live { number: state.made, connection };
         state.live = Some(live.clone());
         if state.failed.take().is_some() {
-            log::info!("redis {}: connected again", self.server.name);
+            log::info!("redis {}: connected again", self.server.address);
         }
         live
     }

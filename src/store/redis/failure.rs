@@ -2,11 +2,13 @@
 
 use redis::{ErrorKind, RedisError, ServerError};
 
+use crate::session::StoreError;
+
 /// Longest server message that goes to the log.
 const DETAIL_MAX: usize = 160;
 
 /// Why a call failed, for the log: the server's own words and what to look at; never an argument of the call.
-pub(in crate::store) fn reason(server: &str, error: &RedisError) -> String {
+pub(super) fn reason(server: &str, login_keys: &str, error: &RedisError) -> String {
     let said = said_by_server(error);
     let code = said.as_ref().map_or("", |said| if is_long_before_login(said) { "NOAUTH" } else { said.code() });
     let words = match &said {
@@ -14,9 +16,54 @@ pub(in crate::store) fn reason(server: &str, error: &RedisError) -> String {
         None if error.is_timeout() => "no answer in time".to_owned(),
         None => without_arguments(&error.to_string()),
     };
-    match hint(code, error.kind()) {
+    let refused = matches!(code, "NOAUTH" | "WRONGPASS") || error.kind() == ErrorKind::AuthenticationFailed;
+    match hint(code) {
+        _ if refused => format!("redis {server}: {words} (check {login_keys})"),
         "" => format!("redis {server}: {words}"),
         hint => format!("redis {server}: {words} ({hint})"),
+    }
+}
+
+/// Why a request to one node came to nothing.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// There was no connection to be had, so nothing was sent.
+    NoConnection(StoreError),
+    /// It was sent, or was about to be.
+    Request(RedisError),
+}
+
+/// What a failure means for where the request goes next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The slot has gone to this node for good.
+    Moved(String),
+    /// The slot is on its way there, and this key has arrived.
+    Ask(String),
+    /// The cluster is busy with itself: the same again in a moment.
+    Later,
+    /// This server is gone, silent, or no master any more: another one may have taken its place.
+    Elsewhere,
+    /// Another server would say the same.
+    Nowhere,
+}
+
+impl Failure {
+    pub(super) fn next(&self) -> Next {
+        let Self::Request(error) = self else { return Next::Elsewhere };
+        let Some(said) = said_by_server(error) else { return Next::Elsewhere };
+        // "3999 127.0.0.1:6381"
+        let target = || said.details().and_then(|details| details.split_once(' ')).map(|(_, target)| target.to_owned());
+        let lost_half_way = || said.details().is_some_and(|words| words.starts_with("Script attempted to access a non local key"));
+        match (said.code(), target()) {
+            ("MOVED", Some(target)) => Next::Moved(target),
+            ("ASK", Some(target)) => Next::Ask(target),
+            ("TRYAGAIN" | "CLUSTERDOWN", _) => Next::Later,
+            // A script that deletes a key of a slot on the move and looks at it again. It may be repeated, as all are.
+            ("ERR", _) if lost_half_way() => Next::Later,
+            _ if spoils_connection(error) => Next::Elsewhere,
+            _ => Next::Nowhere,
+        }
     }
 }
 
@@ -47,15 +94,15 @@ fn without_arguments(message: &str) -> String {
     message[..message.floor_char_boundary(DETAIL_MAX)].to_owned()
 }
 
-fn hint(code: &str, kind: ErrorKind) -> &'static str {
+fn hint(code: &str) -> &'static str {
     match code {
         "OOM" => "it is full and evicts nothing, as it should: give it more maxmemory",
         "READONLY" => "it is a replica; the URL must name the master",
+        "CLUSTERDOWN" => "some of its slots have no master; CLUSTER INFO says more",
+        "CROSSSLOT" | "MOVED" => "it is a node of a cluster; write redis+cluster:// in store.url",
         "LOADING" => "it is reading its data after a start; it will answer by itself",
         "MISCONF" => "it cannot write to its disk",
-        "NOAUTH" | "WRONGPASS" => "check store.username and store.password",
         "NOPERM" => "the ACL user lacks a permission; redis.conf lists what the gateway needs",
-        _ if kind == ErrorKind::AuthenticationFailed => "check store.username and store.password",
         _ => "",
     }
 }
@@ -66,19 +113,39 @@ mod tests {
 
     use super::*;
 
+    const LOGIN: &str = "store.username and store.password";
+
     fn server_says(line: &str) -> RedisError {
         parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap().extract_error().unwrap_err()
     }
 
     #[test]
     fn the_log_says_what_to_look_at_and_never_an_argument() {
-        let oom = reason("r:1", &server_says("OOM command not allowed when used memory > 'maxmemory'."));
+        let oom = reason("r:1", LOGIN, &server_says("OOM command not allowed when used memory > 'maxmemory'."));
         assert!(oom.starts_with("redis r:1: OOM command not allowed") && oom.contains("maxmemory)"), "{oom}");
-        let unknown = reason("r:1", &server_says("ERR unknown command 'AUTH', with args beginning with: 'hufu' 'tiger'"));
+        let unknown = reason("r:1", LOGIN, &server_says("ERR unknown command 'AUTH', with args beginning with: 'hufu' 'tiger'"));
         assert_eq!(unknown, "redis r:1: ERR unknown command 'AUTH'");
-        let refused = reason("r:1", &std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into());
+        let refused = reason("r:1", LOGIN, &std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into());
         assert_eq!(refused, "redis r:1: connection refused");
-        assert_eq!(reason("r:1", &std::io::Error::from(std::io::ErrorKind::TimedOut).into()), "redis r:1: no answer in time");
+        assert_eq!(reason("r:1", LOGIN, &std::io::Error::from(std::io::ErrorKind::TimedOut).into()), "redis r:1: no answer in time");
+    }
+
+    #[test]
+    fn a_failure_says_where_to_go_next() {
+        let next = |line: &str| Failure::Request(server_says(line)).next();
+        assert_eq!(next("MOVED 3999 127.0.0.1:6381"), Next::Moved("127.0.0.1:6381".to_owned()));
+        assert_eq!(next("ASK 3999 ::1:6381"), Next::Ask("::1:6381".to_owned()));
+        assert_eq!(next("MOVED"), Next::Nowhere);
+        for later in ["TRYAGAIN x", "CLUSTERDOWN x", "ERR Script attempted to access a non local key in a cluster node script: x"] {
+            assert_eq!(next(later), Next::Later, "{later}");
+        }
+        for elsewhere in ["READONLY x", "MASTERDOWN x"] {
+            assert_eq!(next(elsewhere), Next::Elsewhere, "{elsewhere}");
+        }
+        for nowhere in ["OOM x", "LOADING x", "ERR x", "WRONGTYPE x"] {
+            assert_eq!(next(nowhere), Next::Nowhere, "{nowhere}");
+        }
+        assert_eq!(Failure::Request(std::io::Error::from(std::io::ErrorKind::TimedOut).into()).next(), Next::Elsewhere);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::connection::Request;
+use super::request::Request;
 use super::sessions::{RedisSessionStore, store_time};
 use crate::clock::millis;
 use crate::crypto::random;

@@ -1,20 +1,30 @@
 //! Sessions in Redis. Every check-and-write is one script on one cluster slot, and its answer is read.
 //!
-//! - `server`: which Redis, with which credentials and limits
-//! - `connection`: the one connection of a worker: made on first use, thrown away when it fails
-//! - `failure`: what an operator should read when a call fails, and whether the connection survives it
-//! - `scripts`: the Lua scripts
-//! - `sessions`: the store; `logins`: its reservations of login codes
+//! - `server`: which Redis servers, with which credentials and limits
+//! - `request`, `scripts`: what is sent, and the key that decides where to
+//! - `topology`: sends each request to the server that has its key: always the same one, the `sentinel`s' master
+//!   (`sentinel_watch` hears of its successor), or a node of the `cluster` (`slots`: the map)
+//! - `connection`: the one connection of a worker to a node: made on first use, thrown away when it fails
+//! - `failure`: what an operator should read when a call fails, and where the request goes next
+//! - `sessions`: the store; `logins`: its reservations of login codes; `revocation`: removals that wait for replicas
 
+mod cluster;
 mod connection;
 mod failure;
 mod logins;
+mod request;
+mod revocation;
 mod scripts;
+mod sentinel;
+mod sentinel_watch;
 mod server;
 mod sessions;
+mod slots;
+mod topology;
 
 pub use sessions::RedisSessionStore;
 
-pub(super) use failure::reason;
 pub(super) use scripts::Scripts;
-pub(super) use server::Server;
+pub(super) use sentinel::ask_master;
+pub(super) use server::{Place, Server, Servers};
+pub(super) use slots::SlotMap;

@@ -1,31 +1,122 @@
-//! Which Redis, with which credentials and limits.
+//! Which Redis servers, with which credentials and limits.
 
 use std::time::Duration;
 
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, TlsCertificates};
+use redis::{
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError,
+    TlsCertificates,
+};
 
-use crate::store::settings::{BadStoreSettings, RedisAddress, StoreSettings, StoreTls};
+use super::failure::reason;
+use crate::session::StoreError;
+use crate::store::settings::{BadStoreSettings, StoreSettings, StoreTls};
+use crate::store::url::{NodeAddress, RedisLogin, RedisServers, RedisUrl};
 
 /// Commands that may wait for the connection's driver before callers wait for room.
 const QUEUE: usize = 512;
 
-/// A Redis server to connect to. Making one asks nobody.
+/// Where the data is, and how the servers that hold it are found.
+#[derive(Debug, Clone)]
+pub(in crate::store) enum Place {
+    /// Always on the same server.
+    One(Server),
+    /// On whichever server the sentinels call the master.
+    Sentinel {
+        /// The name that they know it by.
+        master: String,
+        /// Whom to ask.
+        sentinels: Vec<Server>,
+        /// How to connect to what they answer.
+        data: Servers,
+    },
+    /// Spread over a cluster.
+    Cluster {
+        /// Whom to ask first.
+        seeds: Vec<NodeAddress>,
+        /// How to connect to any node.
+        data: Servers,
+    },
+}
+
+impl Place {
+    /// Where these settings say. Nobody is asked.
+    pub(in crate::store) fn new(url: &RedisUrl, settings: &StoreSettings) -> Result<Self, BadStoreSettings> {
+        let with = |login: &RedisLogin, db: u32, names: LoginKeys| {
+            Servers::new(login, db, names, url.tls, settings).map_err(|error| BadStoreSettings::new(format!("store: {error}")))
+        };
+        Ok(match &url.servers {
+            RedisServers::One { at, db } => Self::One(with(&url.login, *db, STORE_LOGIN)?.at(at)),
+            RedisServers::Sentinel { sentinels, master, db } => {
+                let asked = with(&settings.sentinel_login, 0, SENTINEL_LOGIN)?;
+                Self::Sentinel {
+                    master: master.clone(),
+                    sentinels: sentinels.iter().map(|at| asked.at(at)).collect(),
+                    data: with(&url.login, *db, STORE_LOGIN)?,
+                }
+            }
+            RedisServers::Cluster { nodes } => Self::Cluster { seeds: nodes.clone(), data: with(&url.login, 0, STORE_LOGIN)? },
+        })
+    }
+}
+
+/// The configuration keys of a login, for the hint when it is refused.
+type LoginKeys = &'static str;
+
+const STORE_LOGIN: LoginKeys = "store.username and store.password";
+const SENTINEL_LOGIN: LoginKeys = "store.sentinel_username and store.sentinel_password";
+
+/// Servers with the same login, certificates and limits, wherever they are.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct Servers {
+    /// A connection's parameters but for the address.
+    info: ConnectionInfo,
+    login_keys: LoginKeys,
+    pub(in crate::store) connect_timeout: Duration,
+    pub(in crate::store) timeout: Duration,
+}
+
+impl Servers {
+    fn new(who: &RedisLogin, db: u32, login_keys: LoginKeys, tls: bool, settings: &StoreSettings) -> Result<Self, RedisError> {
+        let (host, port) = ("127.0.0.1".to_owned(), 1);
+        let at = if tls { ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None } } else { ConnectionAddr::Tcp(host, port) };
+        // Small commands must not wait for the acknowledgement of the one before.
+        let tcp = TcpSettings::default().set_nodelay(true);
+        let info = at.into_connection_info()?.set_redis_settings(login(who, db)).set_tcp_settings(tcp);
+        let client = if tls { Client::build_with_tls(info, certificates(&settings.tls)?)? } else { Client::open(info)? };
+        let info = client.get_connection_info().clone();
+        Ok(Self { info, login_keys, connect_timeout: settings.connect_timeout, timeout: settings.timeout })
+    }
+
+    /// The server at this address.
+    pub(in crate::store) fn at(&self, address: &NodeAddress) -> Server {
+        let (host, port) = (address.host.clone(), address.port);
+        let place = match self.info.addr() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() },
+            _ => ConnectionAddr::Tcp(host, port),
+        };
+        Server {
+            info: self.info.clone().set_addr(place),
+            address: address.clone(),
+            login_keys: self.login_keys,
+            connect_timeout: self.connect_timeout,
+            timeout: self.timeout,
+        }
+    }
+}
+
+/// A Redis server to connect to.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Server {
-    pub(in crate::store) client: Client,
-    /// Host and port, for messages.
-    pub(in crate::store) name: String,
+    info: ConnectionInfo,
+    /// Host and port.
+    pub(in crate::store) address: NodeAddress,
+    login_keys: LoginKeys,
     pub(in crate::store) connect_timeout: Duration,
     pub(in crate::store) timeout: Duration,
 }
 
 impl Server {
-    pub(in crate::store) fn new(address: &RedisAddress, settings: &StoreSettings) -> Result<Self, BadStoreSettings> {
-        let client = client(address, &settings.tls).map_err(|error| BadStoreSettings::new(format!("store: {error}")))?;
-        Ok(Self { client, name: address.authority(), connect_timeout: settings.connect_timeout, timeout: settings.timeout })
-    }
-
     /// Limits for a connection: everything that waits on the server is bounded.
     pub(in crate::store) fn limits(&self) -> AsyncConnectionConfig {
         AsyncConnectionConfig::new().set_connection_timeout(Some(self.connect_timeout)).set_response_timeout(Some(self.timeout)).set_pipeline_buffer_size(QUEUE)
@@ -33,32 +124,39 @@ impl Server {
 
     /// The connection's parameters, certificates included.
     pub(in crate::store) fn connection_info(&self) -> ConnectionInfo {
-        self.client.get_connection_info().clone()
+        self.info.clone()
+    }
+
+    /// The same for a connection to which the server pushes.
+    pub(super) fn pushing_connection_info(&self) -> ConnectionInfo {
+        let settings = self.info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        self.info.clone().set_redis_settings(settings)
+    }
+
+    /// An error in the words of an operator, with this server's name.
+    pub(in crate::store) fn error(&self, error: &RedisError) -> StoreError {
+        StoreError::new(reason(&self.address.to_string(), self.login_keys, error))
+    }
+
+    /// The same for something that Redis did not say.
+    pub(in crate::store) fn trouble(&self, what: &str) -> StoreError {
+        StoreError::new(format!("redis {}: {what}", self.address))
     }
 }
 
-fn client(address: &RedisAddress, tls: &StoreTls) -> Result<Client, redis::RedisError> {
-    let (host, port) = (address.host.clone(), address.port);
-    let at = if address.tls { ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None } } else { ConnectionAddr::Tcp(host, port) };
-    // Small commands must not wait for the acknowledgement of the one before.
-    let tcp = TcpSettings::default().set_nodelay(true);
-    let info = at.into_connection_info()?.set_redis_settings(login(address)).set_tcp_settings(tcp);
-    if address.tls { Client::build_with_tls(info, certificates(tls)?) } else { Client::open(info) }
-}
-
-fn login(address: &RedisAddress) -> RedisConnectionInfo {
+fn login(who: &RedisLogin, db: u32) -> RedisConnectionInfo {
     // CLIENT SETINFO came with Redis 7.2; an older one could not name it in an ACL.
-    let mut info = RedisConnectionInfo::default().set_db(address.db.into()).set_skip_set_lib_name();
-    if let Some(username) = &address.username {
+    let mut info = RedisConnectionInfo::default().set_db(db.into()).set_skip_set_lib_name();
+    if let Some(username) = &who.username {
         info = info.set_username(username);
     }
-    if let Some(password) = &address.password {
+    if let Some(password) = &who.password {
         info = info.set_password(password.expose());
     }
     info
 }
 
-fn certificates(tls: &StoreTls) -> Result<TlsCertificates, redis::RedisError> {
+fn certificates(tls: &StoreTls) -> Result<TlsCertificates, RedisError> {
     let client_tls = match (&tls.cert, &tls.key) {
         (Some(cert), Some(key)) => Some(ClientTlsConfig { client_cert: cert.clone(), client_key: key.expose().clone() }),
         (None, None) => None,

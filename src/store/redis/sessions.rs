@@ -7,9 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::{Pipeline, cmd};
 
-use super::connection::{Connector, Request};
+use super::request::Request;
+use super::revocation::Revocations;
 use super::scripts::Scripts;
-use super::server::Server;
+use super::server::Place;
+use super::topology::Topology;
 use crate::clock::{UnixMillis, millis};
 use crate::crypto::keyring::NamingKey;
 use crate::session::store::{CreatedSession, LoginKey, Settlement};
@@ -24,9 +26,10 @@ use crate::store::sealed::Sealer;
 /// through each time.
 const EVICTION_ROUNDS: u32 = 256;
 
-/// Sessions in Redis, over one connection that belongs to the worker that first uses it.
+/// Sessions in Redis, over connections that belong to the worker that first uses them.
 pub struct RedisSessionStore {
-    pub(super) connector: Connector,
+    pub(super) connector: Topology,
+    revocations: Revocations,
     pub(super) scripts: Arc<Scripts>,
     pub(super) keys: Keys,
     sealer: Sealer,
@@ -41,8 +44,17 @@ impl fmt::Debug for RedisSessionStore {
 }
 
 impl RedisSessionStore {
-    pub(in crate::store) fn new(server: Server, scripts: Arc<Scripts>, keys: Keys, sealer: Sealer, naming: Arc<NamingKey>, meter: Meter) -> Self {
-        Self { connector: Connector::new(server), scripts, keys, sealer, naming, meter }
+    pub(in crate::store) fn new(
+        place: &Place,
+        wait_replicas: u32,
+        scripts: Arc<Scripts>,
+        keys: Keys,
+        sealer: Sealer,
+        naming: Arc<NamingKey>,
+        meter: Meter,
+    ) -> Self {
+        let (connector, revocations) = (Topology::new(place, meter.metrics()), Revocations::new(place, wait_replicas, meter.metrics()));
+        Self { connector, revocations, scripts, keys, sealer, naming, meter }
     }
 
     /// The user's session_key generations, newest first; those that do not open are left out, with a warning.
@@ -87,7 +99,7 @@ impl RedisSessionStore {
     async fn remove_session(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError> {
         let mut script = self.scripts.remove.key(self.keys.user(id.tag, user));
         script.key(self.keys.session(id)).arg(&id.hash);
-        self.connector.call(&Request::Script(&script)).await.map(done_or_gone)
+        self.revocations.run(&self.connector, &script).await.map(done_or_gone)
     }
 
     /// Writes session and answer at the same time: they may lie in different slots, so no script has them both. Should

@@ -1,0 +1,231 @@
+//! Redis Cluster: a map of the slots, a connection per master, and what to do when the map is wrong. The redis crate's own
+//! cluster connection reconnects behind one's back, which a cache of what a connection has read could not live with.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::select_ok;
+use redis::{Value, cmd};
+
+use super::connection::Connector;
+use super::failure::{Failure, Next};
+use super::request::Request;
+use super::server::Servers;
+use super::slots::{SLOTS, SlotMap, redirected, slot_of};
+use super::topology::Patience;
+use crate::backoff;
+use crate::clock::monotonic_now;
+use crate::crypto::random;
+use crate::metrics::{Metrics, Outcome};
+use crate::session::StoreError;
+use crate::store::url::NodeAddress;
+
+/// A map is not asked for again so soon: hundreds of calls may find at once that it is wrong.
+const REFRESH_AFTER: Duration = Duration::from_millis(100);
+/// Nodes that are asked for the map at the same time; the first to answer counts.
+const ASKED_AT_ONCE: usize = 3;
+/// Between repetitions: the first wait and the longest.
+const WAITS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(160));
+/// After so many redirections in a row the nodes do not agree yet, and haste does not help.
+const HASTY_HOPS: u32 = 2;
+
+/// The nodes of a cluster, as one worker knows them.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    seeds: Vec<NodeAddress>,
+    data: Servers,
+    pub(super) patience: Patience,
+    metrics: Arc<Metrics>,
+    known: Mutex<Known>,
+    /// Held by the one call that asks for the map; the others use its outcome.
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    map: Option<Arc<SlotMap>>,
+    nodes: HashMap<NodeAddress, Arc<Connector>>,
+    /// When the map was asked for, and what came of it.
+    asked: Option<(Instant, Result<(), StoreError>)>,
+}
+
+impl Cluster {
+    pub(super) fn new(seeds: &[NodeAddress], data: &Servers, metrics: &Arc<Metrics>) -> Self {
+        let patience = Patience { connect: data.connect_timeout, answer: data.timeout };
+        Self { seeds: seeds.to_vec(), data: data.clone(), patience, metrics: metrics.clone(), known: Mutex::default(), refreshing: tokio::sync::Mutex::new(()) }
+    }
+
+    /// Sends a request to the node that has its key; one without a key to a node that is always the same while it lives.
+    pub(super) async fn call(&self, request: &Request<'_>) -> Result<Value, StoreError> {
+        let slot = request.key().map(|key| slot_of(&key));
+        let started = monotonic_now();
+        let mut trouble = StoreError::new("redis cluster: no answer in time");
+        let mut tried = None;
+        if let Some(node) = self.known_owner(slot.unwrap_or(0)) {
+            match node.send(request, false).await {
+                Ok(value) => return Ok(value),
+                Err(failure) => tried = Some((node, failure)),
+            }
+        }
+        // Only a call that goes wrong pays for a timer.
+        let rest = self.patience.call().saturating_sub(started.elapsed());
+        match tokio::time::timeout(rest, self.persist(request, slot, tried, &mut trouble)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(trouble),
+        }
+    }
+
+    /// Goes where it is sent, until there is an answer or an error that no other node would better.
+    async fn persist(
+        &self,
+        request: &Request<'_>,
+        slot: Option<u16>,
+        mut tried: Option<(Arc<Connector>, Failure)>,
+        trouble: &mut StoreError,
+    ) -> Result<Value, StoreError> {
+        for hop in 0_u32.. {
+            let (node, asking) = match tried.take() {
+                None => (self.owner(slot).await?, false),
+                Some((node, failure)) => {
+                    *trouble = node.error(&failure);
+                    if hop > HASTY_HOPS {
+                        pause(hop).await;
+                    }
+                    self.after(&node, &failure, slot, hop).await.ok_or_else(|| trouble.clone())?
+                }
+            };
+            match node.send(request, asking).await {
+                Ok(value) => return Ok(value),
+                Err(failure) => tried = Some((node, failure)),
+            }
+        }
+        Err(trouble.clone())
+    }
+
+    /// Where the request goes after this failure, and whether it is to ask there; `None`: nowhere.
+    async fn after(&self, node: &Connector, failure: &Failure, slot: Option<u16>, hop: u32) -> Option<(Arc<Connector>, bool)> {
+        match failure.next() {
+            Next::Moved(target) => {
+                let target = redirected(&target, node.address())?;
+                self.moved(slot, &target);
+                // The rest of the map has probably changed too. Whether that succeeds or not, this node is known.
+                let _ = self.refresh().await;
+                self.moved(slot, &target);
+                Some((self.node(&target), false))
+            }
+            Next::Ask(target) => Some((self.node(&redirected(&target, node.address())?), true)),
+            Next::Later => {
+                pause(hop).await;
+                let _ = self.refresh().await;
+                Some((self.owner(slot).await.ok()?, false))
+            }
+            Next::Elsewhere => {
+                let _ = self.refresh().await;
+                let owner = self.owner(slot).await.ok()?;
+                // Still the same: its replica has not taken over yet, and waiting for that is the client's business.
+                (owner.address() != node.address()).then_some((owner, false))
+            }
+            Next::Nowhere => None,
+        }
+    }
+
+    async fn owner(&self, slot: Option<u16>) -> Result<Arc<Connector>, StoreError> {
+        // Who has no key may go to any node; not always to the one that has just failed.
+        let slot = slot.unwrap_or_else(|| u16::from_be_bytes(random::bytes()) % SLOTS);
+        if let Some(node) = self.known_owner(slot) {
+            return Ok(node);
+        }
+        self.refresh().await?;
+        self.known_owner(slot).ok_or_else(|| StoreError::new(format!("redis cluster: no node has slot {slot}")))
+    }
+
+    fn known_owner(&self, slot: u16) -> Option<Arc<Connector>> {
+        let mut known = self.known();
+        let address = known.map.as_ref()?.owner(slot)?.clone();
+        Some(self.connector(&mut known, &address))
+    }
+
+    fn node(&self, address: &NodeAddress) -> Arc<Connector> {
+        self.connector(&mut self.known(), address)
+    }
+
+    fn connector(&self, known: &mut Known, address: &NodeAddress) -> Arc<Connector> {
+        if let Some(node) = known.nodes.get(address) {
+            return node.clone();
+        }
+        let node = Arc::new(Connector::new(self.data.at(address), self.metrics.clone()));
+        known.nodes.insert(address.clone(), node.clone());
+        node
+    }
+
+    fn moved(&self, slot: Option<u16>, to: &NodeAddress) {
+        if let (Some(map), Some(slot)) = (&mut self.known().map, slot) {
+            Arc::make_mut(map).moved(slot, to);
+        }
+    }
+
+    /// Asks for the map, unless somebody has just done so.
+    async fn refresh(&self) -> Result<(), StoreError> {
+        let _alone = self.refreshing.lock().await;
+        if let Some((at, outcome)) = &self.known().asked
+            && at.elapsed() < REFRESH_AFTER
+        {
+            return outcome.clone();
+        }
+        let answer = self.ask_around().await;
+        let label = Outcome { outcome: if answer.is_ok() { "ok" } else { "failed" } };
+        self.metrics.store_refreshes.get_or_create(&label).inc();
+        let mut known = self.known();
+        let outcome = answer.map(|map| {
+            known.nodes.retain(|address, _| map.masters().contains(address));
+            known.map = Some(Arc::new(map));
+        });
+        known.asked = Some((monotonic_now(), outcome.clone()));
+        outcome
+    }
+
+    async fn ask_around(&self) -> Result<SlotMap, StoreError> {
+        let mut last = StoreError::new("redis cluster: no node is known");
+        for group in self.candidates().chunks(ASKED_AT_ONCE) {
+            match select_ok(group.iter().map(|node| Box::pin(self.ask(node)))).await {
+                Ok((map, _)) => return Ok(map),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Whom to ask: first those who are connected, the masters before the seeds, in no order that would repeat a failure.
+    fn candidates(&self) -> Vec<Arc<Connector>> {
+        let mut known = self.known();
+        let mut addresses: Vec<NodeAddress> = known.map.as_ref().map(|map| map.masters().to_vec()).unwrap_or_default();
+        for seed in &self.seeds {
+            if !addresses.contains(seed) {
+                addresses.push(seed.clone());
+            }
+        }
+        let mut nodes: Vec<_> = addresses.iter().map(|address| self.connector(&mut known, address)).collect();
+        nodes.sort_by_cached_key(|node| (!node.is_connected(), u16::from_be_bytes(random::bytes())));
+        nodes
+    }
+
+    async fn ask(&self, node: &Connector) -> Result<SlotMap, StoreError> {
+        let mut command = cmd("CLUSTER");
+        command.arg("SLOTS");
+        let request = Request::Command(&command);
+        match tokio::time::timeout(self.patience.answer, node.send(&request, false)).await {
+            Ok(Ok(answer)) => SlotMap::read(answer, node.address()).ok_or_else(|| node.trouble("it belongs to no cluster, or to one without slots")),
+            Ok(Err(failure)) => Err(node.error(&failure)),
+            Err(_) => Err(node.trouble("no answer in time")),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn pause(hop: u32) {
+    tokio::time::sleep(backoff::jittered(WAITS.0, WAITS.1, hop + 1)).await;
+}

@@ -1,0 +1,112 @@
+//! What is sent to Redis in one piece, and which key decides where it goes.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Arg, Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value, cmd};
+
+use super::scripts::Invocation;
+use crate::clock::millis;
+
+/// A request. All its keys are in one cluster slot.
+pub(super) enum Request<'a> {
+    Command(&'a Cmd),
+    Commands(&'a Pipeline),
+    Script(&'a Invocation<'a>),
+    /// A script, and then its writes on so many replicas, or not within the time. Answers `[the script's answer, replicas]`, and nil
+    /// for their number where the server did not tell.
+    Replicated {
+        script: &'a Invocation<'a>,
+        replicas: u32,
+        within: Duration,
+    },
+}
+
+impl Request<'_> {
+    /// The key that decides which node of a cluster is asked; `None`: any.
+    pub(super) fn key(&self) -> Option<Cow<'_, [u8]>> {
+        match self {
+            Self::Command(command) => first_key(command),
+            Self::Commands(commands) => commands.cmd_iter().find_map(first_key),
+            Self::Script(script) | Self::Replicated { script, .. } => script.first_key().map(Cow::Borrowed),
+        }
+    }
+
+    /// Sends it. `asking`: to a node that is just taking the slot over, and answers for it only when told that we know.
+    pub(super) async fn send(&self, connection: &mut MultiplexedConnection, asking: bool) -> RedisResult<Value> {
+        match self {
+            Self::Command(command) => send_one(connection, command, asking).await,
+            Self::Commands(commands) if asking => send_asking(connection, commands.cmd_iter()).await,
+            Self::Commands(commands) => commands.query_async(connection).await,
+            Self::Script(script) => run(connection, script, asking).await,
+            Self::Replicated { script, replicas, within } => {
+                let answer = run(connection, script, asking).await?;
+                // WAIT counts what this connection has written. The script has run, whatever comes of the waiting.
+                let reached = cmd("WAIT").arg(*replicas).arg(millis(*within).max(1)).query_async(connection).await;
+                Ok(Value::Array(vec![answer, reached.unwrap_or(Value::Nil)]))
+            }
+        }
+    }
+}
+
+/// What stands behind the command's name, for all that the store sends but scripts.
+fn first_key(command: &Cmd) -> Option<Cow<'_, [u8]>> {
+    match command.args_iter().nth(1) {
+        Some(Arg::Simple(key)) => Some(Cow::Borrowed(key)),
+        _ => None,
+    }
+}
+
+async fn send_one(connection: &mut MultiplexedConnection, command: &Cmd, asking: bool) -> RedisResult<Value> {
+    if asking {
+        let answers: Value = send_asking(connection, std::iter::once(command)).await?;
+        let Value::Array(mut answers) = answers else { return Ok(answers) };
+        return Ok(answers.pop().unwrap_or(Value::Nil));
+    }
+    command.query_async(connection).await
+}
+
+/// Each command with an ASKING before it, in one piece: ASKING is good for one command, and nobody else's may come between.
+async fn send_asking<'a>(connection: &mut MultiplexedConnection, commands: impl Iterator<Item = &'a Cmd>) -> RedisResult<Value> {
+    let mut all = Pipeline::new();
+    for command in commands {
+        all.cmd("ASKING").ignore().add_command(command.clone());
+    }
+    all.query_async(connection).await
+}
+
+/// Runs a script by its hash; a server that does not have it is sent the text.
+async fn run(connection: &mut MultiplexedConnection, script: &Invocation<'_>, asking: bool) -> RedisResult<Value> {
+    let by_hash = script.by_hash();
+    let result = send_one(connection, &by_hash, asking).await;
+    if !result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
+        return result;
+    }
+    script.load(connection).await?;
+    send_one(connection, &by_hash, asking).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::redis::scripts::Scripts;
+
+    #[test]
+    fn the_key_of_a_request_is_found() {
+        let get = {
+            let mut command = cmd("GET");
+            command.arg("k");
+            command
+        };
+        assert_eq!(Request::Command(&get).key().as_deref(), Some(&b"k"[..]));
+        assert_eq!(Request::Command(&cmd("TIME")).key(), None);
+        let mut commands = Pipeline::new();
+        commands.cmd("TIME").cmd("PTTL").arg("k");
+        assert_eq!(Request::Commands(&commands).key().as_deref(), Some(&b"k"[..]));
+        let scripts = Scripts::new();
+        let mut script = scripts.remove.key("u");
+        script.key("s").arg("a");
+        assert_eq!(Request::Script(&script).key().as_deref(), Some(&b"u"[..]));
+    }
+}

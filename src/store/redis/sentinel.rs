@@ -1,0 +1,192 @@
+//! A master with replicas, watched by Redis Sentinel: the sentinels know who the master is, the server itself confirms it,
+//! and a subscription tells at once when another one takes over.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use redis::{FromRedisValue, Value, cmd, from_redis_value};
+
+use super::connection::Connector;
+use super::failure::{Failure, Next};
+use super::request::Request;
+use super::sentinel_watch::{self, Listener};
+use super::server::{Server, Servers};
+use super::topology::Patience;
+use crate::clock::monotonic_now;
+use crate::metrics::{Metrics, Outcome};
+use crate::session::StoreError;
+use crate::store::url::NodeAddress;
+
+/// After a search in vain, calls fail at once for this long instead of all searching in a row.
+const SEARCH_AFTER: Duration = Duration::from_millis(150);
+
+/// The master, as one worker knows it.
+#[derive(Debug)]
+pub(super) struct Sentinels {
+    master: Arc<str>,
+    sentinels: Arc<[Server]>,
+    data: Servers,
+    pub(super) patience: Patience,
+    metrics: Arc<Metrics>,
+    known: Arc<Mutex<Known>>,
+    listener: Mutex<Listener>,
+    /// Held by the one call that searches; the others use its outcome.
+    searching: tokio::sync::Mutex<()>,
+}
+
+/// What is known of the master. The listener forgets it when the sentinels announce another.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) master: Option<Arc<Connector>>,
+    failed: Option<(Instant, StoreError)>,
+    /// The sentinel that knew the master last.
+    wise: usize,
+}
+
+impl Sentinels {
+    pub(super) fn new(master: &str, sentinels: &[Server], data: &Servers, metrics: &Arc<Metrics>) -> Self {
+        Self {
+            master: master.into(),
+            sentinels: sentinels.into(),
+            data: data.clone(),
+            patience: Patience { connect: data.connect_timeout, answer: data.timeout },
+            metrics: metrics.clone(),
+            known: Arc::default(),
+            listener: Mutex::default(),
+            searching: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Sends a request to the master.
+    pub(super) async fn call(&self, request: &Request<'_>) -> Result<Value, StoreError> {
+        self.listen();
+        let started = monotonic_now();
+        let mut trouble = StoreError::new(format!("redis sentinel: no master {:?} in time", self.master));
+        let master = self.known().master.clone();
+        if let Some(master) = &master {
+            match master.send(request, false).await {
+                Ok(value) => return Ok(value),
+                Err(failure) => {
+                    trouble = master.error(&failure);
+                    if !self.leave(master, &failure) {
+                        return Err(trouble);
+                    }
+                }
+            }
+        }
+        // Only a call that goes wrong pays for a timer.
+        let rest = self.patience.call().saturating_sub(started.elapsed());
+        tokio::time::timeout(rest, self.elsewhere(request)).await.unwrap_or(Err(trouble))
+    }
+
+    /// Looks for the master and sends the request there.
+    async fn elsewhere(&self, request: &Request<'_>) -> Result<Value, StoreError> {
+        let master = self.search().await?;
+        master.send(request, false).await.map_err(|failure| {
+            self.leave(&master, &failure);
+            master.error(&failure)
+        })
+    }
+
+    /// Forgets a master that fails as one that was replaced does. Whether it was such a failure.
+    fn leave(&self, master: &Arc<Connector>, failure: &Failure) -> bool {
+        if failure.next() != Next::Elsewhere {
+            return false;
+        }
+        let mut known = self.known();
+        if known.master.as_ref().is_some_and(|known| Arc::ptr_eq(known, master)) {
+            known.master = None;
+        }
+        true
+    }
+
+    /// Asks for the master, unless somebody has just done so.
+    async fn search(&self) -> Result<Arc<Connector>, StoreError> {
+        let _alone = self.searching.lock().await;
+        {
+            let known = self.known();
+            if let Some(master) = &known.master {
+                return Ok(master.clone());
+            }
+            if let Some((at, error)) = &known.failed
+                && at.elapsed() < SEARCH_AFTER
+            {
+                return Err(error.clone());
+            }
+        }
+        let found = self.ask_in_turn().await;
+        let label = Outcome { outcome: if found.is_ok() { "ok" } else { "failed" } };
+        self.metrics.store_refreshes.get_or_create(&label).inc();
+        let mut known = self.known();
+        match found {
+            Ok((wise, master)) => {
+                if known.failed.take().is_some() {
+                    log::info!("redis {}: it is the master {:?} now", master.address(), self.master);
+                }
+                *known = Known { master: Some(master.clone()), failed: None, wise };
+                Ok(master)
+            }
+            Err(error) => {
+                known.failed = Some((monotonic_now(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    async fn ask_in_turn(&self) -> Result<(usize, Arc<Connector>), StoreError> {
+        let (first, count) = (self.known().wise, self.sentinels.len());
+        let mut last = StoreError::new("redis sentinel: none is configured");
+        for index in (0..count).map(|step| (first + step) % count) {
+            // Whoever is cut off by the time of its call leaves the next one to begin behind it.
+            self.known().wise = (index + 1) % count;
+            let sentinel = &self.sentinels[index];
+            let found = tokio::time::timeout(self.patience.answer, master_of(sentinel, &self.master)).await;
+            let found = found.unwrap_or_else(|_| Err(sentinel.trouble("no answer in time")));
+            match found {
+                Ok(address) => match self.confirmed(&address).await {
+                    Ok(master) => return Ok((index, master)),
+                    Err(error) => last = error,
+                },
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// A connection to the server, if it says itself that it is a master: a sentinel may not have heard yet.
+    async fn confirmed(&self, address: &NodeAddress) -> Result<Arc<Connector>, StoreError> {
+        let node = Connector::new(self.data.at(address), self.metrics.clone());
+        let role = node.send(&Request::Command(&cmd("ROLE")), false).await.map_err(|failure| node.error(&failure))?;
+        let role = Vec::<Value>::from_redis_value(role).ok().and_then(|parts| from_redis_value::<String>(parts.into_iter().next()?).ok());
+        match role.as_deref() {
+            Some("master") => Ok(Arc::new(node)),
+            _ => Err(node.trouble("the sentinels call it the master, but it is a replica: the failover is under way")),
+        }
+    }
+
+    /// Sees to it that somebody listens for announcements.
+    fn listen(&self) {
+        let mut listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
+        listener.keep(|| sentinel_watch::listen(self.sentinels.clone(), self.master.clone(), self.known.clone()));
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks one sentinel.
+pub(super) async fn master_of(sentinel: &Server, name: &str) -> Result<NodeAddress, StoreError> {
+    let connection = redis::Client::open(sentinel.connection_info()).map_err(|error| sentinel.error(&error))?;
+    let mut connection = connection.get_multiplexed_async_connection_with_config(&sentinel.limits()).await.map_err(|error| sentinel.error(&error))?;
+    ask_master(&mut connection, sentinel, name).await
+}
+
+/// Asks over a connection to a sentinel.
+pub(in crate::store) async fn ask_master(connection: &mut impl redis::aio::ConnectionLike, sentinel: &Server, name: &str) -> Result<NodeAddress, StoreError> {
+    let mut command = cmd("SENTINEL");
+    command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
+    let address: Option<(String, u16)> = command.query_async(connection).await.map_err(|error| sentinel.error(&error))?;
+    let (host, port) = address.ok_or_else(|| sentinel.trouble(&format!("the sentinel knows no master {name:?}")))?;
+    Ok(NodeAddress { host, port })
+}

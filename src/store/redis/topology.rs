@@ -1,0 +1,97 @@
+//! Sends each request to the server that has its key, whatever the topology. Every call answers within a bound, and what
+//! failed is found again by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{FromRedisValue, RedisError, Value, from_redis_value};
+
+use super::cluster::Cluster;
+use super::connection::Connector;
+use super::failure::Failure;
+use super::request::Request;
+use super::sentinel::Sentinels;
+use super::server::Place;
+use crate::metrics::Metrics;
+use crate::session::StoreError;
+
+/// The connections of one worker.
+#[derive(Debug)]
+pub(super) enum Topology {
+    One(Box<One>),
+    Sentinel(Box<Sentinels>),
+    Cluster(Box<Cluster>),
+}
+
+/// A server that is always the same.
+#[derive(Debug)]
+pub(super) struct One {
+    node: Connector,
+    patience: Patience,
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Opening a connection.
+    pub(super) connect: Duration,
+    /// One answer.
+    pub(super) answer: Duration,
+}
+
+impl Patience {
+    /// A call, with all redirections, searches and repetitions.
+    pub(super) fn call(&self) -> Duration {
+        self.connect + self.answer + self.answer / 2
+    }
+}
+
+impl Topology {
+    /// Connects to nobody yet.
+    pub(super) fn new(place: &Place, metrics: &Arc<Metrics>) -> Self {
+        match place {
+            Place::One(server) => {
+                let patience = Patience { connect: server.connect_timeout, answer: server.timeout };
+                Self::One(Box::new(One { node: Connector::new(server.clone(), metrics.clone()), patience }))
+            }
+            Place::Sentinel { master, sentinels, data } => Self::Sentinel(Box::new(Sentinels::new(master, sentinels, data, metrics))),
+            Place::Cluster { seeds, data } => Self::Cluster(Box::new(Cluster::new(seeds, data, metrics))),
+        }
+    }
+
+    /// How long an answer may take.
+    pub(super) fn answer_timeout(&self) -> Duration {
+        self.waits().answer
+    }
+
+    /// The longest that several calls in a row may take that belong to one operation.
+    pub(super) fn patience(&self) -> Duration {
+        let Patience { connect, answer } = self.waits();
+        connect + 2 * answer
+    }
+
+    fn waits(&self) -> Patience {
+        match self {
+            Self::One(one) => one.patience,
+            Self::Sentinel(sentinels) => sentinels.patience,
+            Self::Cluster(cluster) => cluster.patience,
+        }
+    }
+
+    /// Sends a request to whoever has its key, and reads the answer.
+    pub(super) async fn call<T: FromRedisValue>(&self, request: &Request<'_>) -> Result<T, StoreError> {
+        let value = match self {
+            Self::One(one) => one.node.send(request, false).await.map_err(|failure| one.node.error(&failure)),
+            Self::Sentinel(sentinels) => sentinels.call(request).await,
+            Self::Cluster(cluster) => cluster.call(request).await,
+        };
+        self.read(value?)
+    }
+
+    fn read<T: FromRedisValue>(&self, value: Value) -> Result<T, StoreError> {
+        from_redis_value(value).map_err(|error| match self {
+            Self::One(one) => one.node.error(&Failure::Request(RedisError::from(error))),
+            Self::Sentinel(_) | Self::Cluster(_) => StoreError::new(format!("redis: {}", RedisError::from(error))),
+        })
+    }
+}
