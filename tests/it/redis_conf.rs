@@ -8,6 +8,7 @@ use hufu::session::Lookup;
 
 use crate::helpers::redis_server::RedisServer;
 use crate::helpers::store::{Harness, inspect, open, settings, user};
+use crate::helpers::wait::until;
 use crate::store_contract;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -118,7 +119,7 @@ async fn the_shipped_configuration_keeps_sessions_over_a_crash() {
     server.kill();
     assert!(server.path("appendonlydir").is_dir());
     server.start_again(&[]);
-    h.recovers().await;
-    let found = h.store().load(&id).await.unwrap();
+    // TIME is answered while the data is still being loaded, GET is not.
+    let found = until("the data to be loaded", async || h.store().load(&id).await.ok()).await;
     assert!(matches!(found, Lookup::Found(_)), "{found:?}");
 }
