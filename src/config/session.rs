@@ -6,6 +6,7 @@ use super::problem::Wrong;
 use super::reader::Section;
 use super::values::duration;
 use crate::session::{CarrierError, Lifetime, TokenCarrier};
+use crate::store::near_cache::NearCacheSettings;
 
 /// The rules of sessions.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub struct SessionSettings {
     pub max_per_user: u32,
     /// Where a token may stand; at least one place.
     pub carriers: Vec<TokenCarrier>,
+    /// Sessions kept in the process; `None`: none.
+    pub near_cache: Option<NearCacheSettings>,
 }
 
 pub(super) fn read(section: &mut Section<'_>) -> SessionSettings {
@@ -26,7 +29,27 @@ pub(super) fn read(section: &mut Section<'_>) -> SessionSettings {
         let key = if section.has("idle_timeout") { "idle_timeout" } else { "absolute_timeout" };
         section.problem(key, &format!("the idle timeout ({idle}) is longer than the absolute one ({absolute})"), "make absolute_timeout the longer one");
     }
-    SessionSettings { lifetime, max_per_user: section.number("max_per_user", 10_000), carriers: carriers(section) }
+    SessionSettings {
+        lifetime,
+        max_per_user: section.number("max_per_user", 10_000),
+        carriers: carriers(section),
+        near_cache: section.section("near_cache", near_cache),
+    }
+}
+
+fn near_cache(section: &mut Section<'_>) -> Option<NearCacheSettings> {
+    let settings = NearCacheSettings {
+        capacity: section.number("capacity", 10_000_000),
+        max_stale: section.value("max_stale", duration(Duration::from_millis(200))),
+        outage_grace: section.value("outage_grace", duration(Duration::ZERO)),
+    };
+    let push = section.value("push", |text| match text {
+        "auto" => Ok(true),
+        "off" => Ok(false),
+        "tracking" | "pubsub" => Err(Wrong::new(format!("\"{text}\" is not in this version"), "write \"auto\", which tracks where the server can, or \"off\"")),
+        _ => Err(Wrong::new("is neither \"auto\" nor \"off\"", "")),
+    });
+    (push && settings.capacity > 0).then_some(settings)
 }
 
 fn carriers(section: &mut Section<'_>) -> Vec<TokenCarrier> {

@@ -14,6 +14,7 @@ use super::request::Request;
 use super::server::Servers;
 use super::slots::{SLOTS, SlotMap, redirected, slot_of};
 use super::topology::Patience;
+use super::tracking::Tracker;
 use crate::backoff;
 use crate::clock::monotonic_now;
 use crate::crypto::random;
@@ -37,6 +38,8 @@ pub(super) struct Cluster {
     data: Servers,
     pub(super) patience: Patience,
     metrics: Arc<Metrics>,
+    /// Feeds the near cache, where there is one.
+    tracker: Option<Arc<Tracker>>,
     known: Mutex<Known>,
     /// Held by the one call that asks for the map; the others use its outcome.
     refreshing: tokio::sync::Mutex<()>,
@@ -51,9 +54,17 @@ struct Known {
 }
 
 impl Cluster {
-    pub(super) fn new(seeds: &[NodeAddress], data: &Servers, metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn new(seeds: &[NodeAddress], data: &Servers, metrics: &Arc<Metrics>, tracker: Option<Arc<Tracker>>) -> Self {
         let patience = Patience { connect: data.connect_timeout, answer: data.timeout };
-        Self { seeds: seeds.to_vec(), data: data.clone(), patience, metrics: metrics.clone(), known: Mutex::default(), refreshing: tokio::sync::Mutex::new(()) }
+        Self {
+            seeds: seeds.to_vec(),
+            data: data.clone(),
+            patience,
+            metrics: metrics.clone(),
+            tracker,
+            known: Mutex::default(),
+            refreshing: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// Sends a request to the node that has its key; one without a key to a node that is always the same while it lives.
@@ -154,7 +165,7 @@ impl Cluster {
         if let Some(node) = known.nodes.get(address) {
             return node.clone();
         }
-        let node = Arc::new(Connector::new(self.data.at(address), self.metrics.clone()));
+        let node = Arc::new(Connector::new(self.data.at(address), self.metrics.clone(), self.tracker.clone()));
         known.nodes.insert(address.clone(), node.clone());
         node
     }

@@ -21,6 +21,7 @@ mod server;
 mod sessions;
 mod slots;
 mod topology;
+mod tracking;
 
 pub use sessions::RedisSessionStore;
 

@@ -12,6 +12,7 @@ use super::revocation::Revocations;
 use super::scripts::Scripts;
 use super::server::Place;
 use super::topology::Topology;
+use super::tracking::{Answer, Reading, Tracker};
 use crate::clock::{UnixMillis, millis};
 use crate::crypto::keyring::NamingKey;
 use crate::session::store::{CreatedSession, LoginKey, Settlement};
@@ -20,6 +21,7 @@ use crate::session::{LoadedSession, Lookup, NewSession, Reservation, SessionId, 
 use crate::store::generation;
 use crate::store::keys::Keys;
 use crate::store::meter::Meter;
+use crate::store::near_cache::NearCacheSettings;
 use crate::store::sealed::Sealer;
 
 /// How often a login that has to evict may find that others changed the user's sessions meanwhile. One of them gets
@@ -35,6 +37,7 @@ pub struct RedisSessionStore {
     sealer: Sealer,
     naming: Arc<NamingKey>,
     meter: Meter,
+    tracker: Option<Arc<Tracker>>,
 }
 
 impl fmt::Debug for RedisSessionStore {
@@ -52,9 +55,11 @@ impl RedisSessionStore {
         sealer: Sealer,
         naming: Arc<NamingKey>,
         meter: Meter,
+        near_cache: Option<NearCacheSettings>,
     ) -> Self {
-        let (connector, revocations) = (Topology::new(place, meter.metrics()), Revocations::new(place, wait_replicas, meter.metrics()));
-        Self { connector, revocations, scripts, keys, sealer, naming, meter }
+        let tracker = near_cache.map(|settings| Tracker::new(settings, keys.clone(), meter.metrics().clone()));
+        let (connector, revocations) = (Topology::new(place, meter.metrics(), tracker.as_ref()), Revocations::new(place, wait_replicas, meter.metrics()));
+        Self { connector, revocations, scripts, keys, sealer, naming, meter, tracker }
     }
 
     /// The user's session_key generations, newest first; those that do not open are left out, with a warning.
@@ -74,11 +79,37 @@ impl RedisSessionStore {
         self.connector.call(&Request::Command(&cmd("TIME"))).await.map(store_time)
     }
 
-    async fn read_session(&self, id: &SessionId) -> Result<Lookup, StoreError> {
+    /// The session from the near cache, where there is one, or from Redis.
+    async fn find_session(&self, id: &SessionId) -> Result<Lookup, StoreError> {
+        let Some(tracker) = &self.tracker else { return self.meter.watch("load", self.read_session(id, None)).await };
+        let last_known = match tracker.look(id) {
+            Answer::Known(lookup) => return Ok(*lookup),
+            Answer::Ask(last_known) => last_known,
+        };
+        let reading = tracker.reading(*id);
+        let outcome = self.meter.watch("load", self.read_session(id, Some(&reading))).await;
+        reading.finish(outcome.as_ref().ok());
+        match (outcome, last_known) {
+            (Err(error), Some(last_known)) => {
+                log::debug!("a session is served unconfirmed: {error}");
+                tracker.served_unconfirmed();
+                Ok(Lookup::Found(*last_known))
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    fn forget(&self, id: &SessionId) {
+        if let Some(tracker) = &self.tracker {
+            tracker.forget(id);
+        }
+    }
+
+    async fn read_session(&self, id: &SessionId, reading: Option<&Reading<'_>>) -> Result<Lookup, StoreError> {
         let key = self.keys.session(id);
         let mut commands = Pipeline::with_capacity(3);
         commands.cmd("GET").arg(&key).cmd("PTTL").arg(&key).cmd("TIME");
-        let (stored, lives, time): (Option<Vec<u8>>, i64, (u64, u64)) = self.connector.call(&Request::Commands(&commands)).await?;
+        let (stored, lives, time): (Option<Vec<u8>>, i64, (u64, u64)) = self.connector.call(&read(&commands, reading)).await?;
         let now = store_time(time);
         // The key may expire between GET and PTTL (-2). One without an expiry (-1) is none of ours: somebody restored it.
         let (Some(stored), Ok(lives)) = (stored, u64::try_from(lives)) else {
@@ -185,16 +216,24 @@ impl SessionStore for RedisSessionStore {
     }
 
     async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError> {
-        self.meter.watch("load", self.read_session(id)).await
+        self.find_session(id).await
     }
 
     async fn renew(&self, id: &SessionId, user: &UserKey, idle: Duration, absolute_deadline: UnixMillis) -> Result<Written, StoreError> {
-        self.meter.watch("renew", self.renew_session(id, user, idle, absolute_deadline)).await
+        let outcome = self.meter.watch("renew", self.renew_session(id, user, idle, absolute_deadline)).await;
+        self.forget(id);
+        outcome
     }
 
     async fn remove(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError> {
-        self.meter.watch("remove", self.remove_session(id, user)).await
+        let outcome = self.meter.watch("remove", self.remove_session(id, user)).await;
+        self.forget(id);
+        outcome
     }
+}
+
+fn read<'a>(commands: &'a Pipeline, reading: Option<&'a Reading<'a>>) -> Request<'a> {
+    reading.map_or(Request::Commands(commands), |reading| Request::Read { commands, reading })
 }
 
 /// What `TIME` answers, in milliseconds.
