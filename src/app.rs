@@ -36,7 +36,7 @@ use crate::session::{ProviderKind, SessionService};
 use crate::store::near_cache::NearCacheSettings;
 use crate::store::{KeyPrefix, StoreHandle, StoreProbe, StoreSettings, StoreTls};
 use crate::telemetry::access::AccessLogGuard;
-use crate::telemetry::{AccessLog, LineFormat, log_setup};
+use crate::telemetry::{AccessLog, LineFormat, Throttle, log_setup};
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -108,7 +108,18 @@ pub fn build(settings: Settings) -> Result<Gateway> {
 
 /// Starts the log as the settings say.
 pub fn start_log(settings: &Settings) {
+    std::panic::set_hook(Box::new(told_panic));
     log_setup::init(settings.log.level, is_json(settings, std::io::stderr().is_terminal()));
+}
+
+/// A panic ends one request or connection, never the process. It is told in the log's own form, and once in a while: a client can cause
+/// the one in the server's parser (a header name over 65 535 bytes) as often as it likes.
+fn told_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
+    if let Some(silent) = TOLD.admit() {
+        let at = panic.location().map(ToString::to_string).unwrap_or_default();
+        log::error!("panic at {at}: the connection in question was dropped, the gateway goes on ({silent} more since the last line)");
+    }
 }
 
 fn is_json(settings: &Settings, terminal: bool) -> bool {

@@ -6,7 +6,7 @@ use crate::crypto::{hash, keyring};
 
 /// Print a fresh key
 ///
-/// Without options: one sealing key, for `secrets.keys`. To rotate, put it before the old ones.
+/// Without options: one sealing key, for `secrets.keys`. To rotate: docs/operations.md has the steps.
 #[derive(Debug, Args)]
 pub(crate) struct KeygenArgs {
     /// As lines for a .env file: HUFU_KEY and HUFU_NAMING_KEY, as in `hufu keygen --env >> .env`

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::problem::Wrong;
 use super::reader::Section;
 use super::values::{duration, one_of};
+use crate::provider::call::BaseUrl;
 use crate::secret::Secret;
 use crate::session::ProviderKind;
 
@@ -87,6 +88,7 @@ fn base_url(text: &str) -> Result<String, Wrong> {
     if rest.is_empty() || rest.starts_with(['/', ':']) || rest.contains(['?', '#', '@', '\\']) || !rest.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Wrong::new("is not a base URL", form));
     }
+    BaseUrl::parse(text).map_err(|_| Wrong::new("is not a base URL", form))?;
     Ok(text.trim_end_matches('/').to_owned())
 }
 

@@ -156,17 +156,20 @@ impl<'a> Section<'a> {
     fn file_of(&self, in_file: Option<Given<'a>>, file_key: &'static str) -> Option<Secret<String>> {
         let written = in_file.and_then(|given| self.text(&given));
         self.note(file_key, written.as_ref().map(|text| text.value.as_str().into()));
-        let path = self.reader.directory.join(written?.value);
+        let Text { value, written } = written?;
+        let path = self.reader.directory.join(&value);
+        // Where a variable stands for the path, its value may be the secret itself, by a slip of the pen.
+        let shown = if value == written { path.display().to_string() } else { format!("{written:?}") };
         match checks::read_text(&path) {
             Ok(text) => {
                 let text = Secret::new(text);
                 if checks::readable_by_all(&path) {
-                    self.warn(file_key, &format!("every user of this machine can read {}", path.display()), &format!("chmod 600 {}", path.display()));
+                    self.warn(file_key, &format!("every user of this machine can read {shown}"), &format!("chmod 600 {shown}"));
                 }
                 Some(Secret::new(text.expose().trim_end_matches(['\r', '\n']).to_owned()))
             }
             Err(reason) => {
-                self.problem(file_key, &format!("{} {reason}", path.display()), "name a file that the gateway's user can read");
+                self.problem(file_key, &format!("{shown} {reason}"), "name a file that the gateway's user can read");
                 None
             }
         }

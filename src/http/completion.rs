@@ -1,5 +1,6 @@
 //! What is counted and logged once a request is over, however it ends: answered, refused, or left by its client.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,6 +17,8 @@ use crate::session::SessionId;
 use crate::session::token::redacted;
 use crate::telemetry::{AccessLine, AccessLog};
 
+/// Longest method in an access line, in characters.
+const METHOD_MAX: usize = 20;
 /// The status of a request whose client left before there was an answer (nginx's number for it).
 pub const CLIENT_LEFT: u16 = 499;
 
@@ -79,7 +82,7 @@ impl Completion {
     #[must_use]
     pub fn new(reports: Arc<Reports>, inbound: Inbound, method: &str, path: &str, route: Arc<CountedRoute>) -> Self {
         reports.metrics.requests_in_flight.inc();
-        let (method, path) = (method.to_owned(), redacted(path).into_owned());
+        let (method, path) = (method.chars().take(METHOD_MAX).collect(), loggable(path));
         Self { reports, inbound, method, path, route, status: CLIENT_LEFT, error: None, upstream_took: None, session: None, app: None, bytes: 0 }
     }
 
@@ -128,6 +131,15 @@ pub struct SeenSession {
     pub app: Option<Arc<str>>,
 }
 
+/// The path without a token in it, also where the client has escaped some of its letters.
+fn loggable(path: &str) -> String {
+    let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+    match redacted(&decoded) {
+        Cow::Owned(masked) => masked,
+        Cow::Borrowed(_) => path.to_owned(),
+    }
+}
+
 /// A body that reports its request when its last byte has gone, or when the client has.
 #[derive(Debug)]
 pub struct Reported<B> {
@@ -151,8 +163,11 @@ impl<B: MessageBody + Unpin> MessageBody for Reported<B> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let next = Pin::new(&mut self.body).poll_next(cx);
-        if let Poll::Ready(Some(Ok(bytes))) = &next {
-            self.completion.sent(bytes.len());
+        match &next {
+            Poll::Ready(Some(Ok(bytes))) => self.completion.sent(bytes.len()),
+            // The status has gone out; the line at least says that the body broke off.
+            Poll::Ready(Some(Err(_))) => self.completion.error = Some(ErrorCode::UpstreamError),
+            Poll::Ready(None) | Poll::Pending => {}
         }
         next
     }

@@ -56,6 +56,10 @@ fn mode(headers: &HeaderMap, appended: Option<&str>, routes: &RouteTable) -> Res
         (one, other) => one.or(other),
     };
     let Some(uri) = uri else { return Ok(AuthMode::Required) };
+    // Two values that something in between has joined.
+    if uri.contains(char::is_whitespace) {
+        return Err(twice());
+    }
     let path = uri.split(['?', '#']).next().unwrap_or_default();
     let refuse = |error| GatewayError::new(ErrorCode::PathInvalid, format!("{error}"));
     let path = canonical(path).map_err(refuse)?;

@@ -2,6 +2,8 @@
 
 /// Longest text that goes on, in characters. WeChat's messages have about a hundred.
 const LONGEST: usize = 200;
+/// Shortest word that could be a secret. A trace id's parts have 8 and 12 characters.
+const SECRET_MIN: usize = 20;
 /// Longest trace id that is believed.
 const TRACE_MAX: usize = 64;
 
@@ -13,10 +15,27 @@ pub fn printable(text: &str, hidden: &[&str]) -> String {
     for value in hidden.iter().filter(|value| !value.is_empty()) {
         text = text.replace(value, "[hidden]");
     }
+    text = without_long_words(&text);
     if text.chars().count() > LONGEST {
         text = text.chars().take(LONGEST).chain(['…']).collect();
     }
     text
+}
+
+/// The text without anything that could be a key, a token or an openid that the platform repeats: those have 24 characters and more.
+fn without_long_words(text: &str) -> String {
+    let of_secrets = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '_');
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let word = &rest[..rest.find(|c| !of_secrets(c)).unwrap_or(rest.len())];
+        let gap = &rest[word.len()..];
+        let gap = &gap[..gap.find(of_secrets).unwrap_or(gap.len())];
+        out.push_str(if word.len() >= SECRET_MIN { "[hidden]" } else { word });
+        out.push_str(gap);
+        rest = &rest[word.len() + gap.len()..];
+    }
+    out
 }
 
 /// The id under which the platform's own support finds a call: `rid: …`, or `req_id: …` in older messages.

@@ -119,7 +119,10 @@ impl Download {
                 return Poll::Ready(None);
             }
             match connection.poll_read(cx) {
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(self.cut()),
+                Poll::Ready(Ok(0)) => return Poll::Ready(self.cut()),
+                // A reset is no end, not even of a body that ends with its connection.
+                Poll::Ready(Err(_)) if self.left == Left::Nothing => return Poll::Ready(self.cut()),
+                Poll::Ready(Err(_)) => return Poll::Ready(Some(Err(BrokenBody::Answer(BadAnswer::Cut)))),
                 Poll::Ready(Ok(_)) => connection.patience().renew(self.timeout),
                 Poll::Pending if connection.patience().poll(cx).is_ready() => return Poll::Ready(Some(Err(BrokenBody::Silence))),
                 Poll::Pending => return Poll::Pending,

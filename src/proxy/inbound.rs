@@ -14,6 +14,9 @@ use crate::proxy::upload::BodyFraming;
 use crate::route::PathError;
 use crate::session::token::redacted;
 
+/// Longest method, in bytes; the longest registered one has 17.
+const MAX_METHOD: usize = 20;
+
 /// Whether a connection has been told that it ends. The server goes on answering what was already sent on it; nothing of that
 /// may count any more.
 #[derive(Debug, Default)]
@@ -38,19 +41,23 @@ pub fn refuse_odd_requests(req: &HttpRequest, max_target: usize) -> Result<(), G
     if req.conn_data::<Ended>().is_some_and(|ended| ended.0.get()) {
         return Err(GatewayError::new(ErrorCode::RequestInvalid, "The connection had ended with an earlier answer.").closing());
     }
-    if matches!(*req.method(), Method::CONNECT | Method::TRACE) {
-        return Err(GatewayError::new(ErrorCode::MethodNotAllowed, "CONNECT and TRACE are not passed on.").closing());
+    if matches!(*req.method(), Method::CONNECT | Method::TRACE) || req.method().as_str().len() > MAX_METHOD {
+        return Err(GatewayError::new(ErrorCode::MethodNotAllowed, "CONNECT, TRACE and methods that nobody knows are not passed on.").closing());
     }
     refuse_upgrades(req)?;
-    if matches!(redacted(req.path()), Cow::Owned(_)) {
-        let detail = "The path carries a session token, which would be logged on its way; send it as \"Authorization: Bearer …\".";
-        return Err(GatewayError::new(ErrorCode::PathInvalid, detail));
-    }
     let target = req.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target > max_target {
         return Err(GatewayError::new(ErrorCode::UriTooLong, format!("The request target has at most {max_target} bytes.")));
     }
-    refuse_other_hosts(req)
+    refuse_odd_hosts(req)
+}
+
+/// A token in the path would be in every log on its way, and in the backend's hands.
+pub fn refuse_token_in(path: &str) -> Result<(), GatewayError> {
+    match redacted(path) {
+        Cow::Borrowed(_) => Ok(()),
+        Cow::Owned(_) => Err(GatewayError::new(ErrorCode::PathInvalid, "The path carries a session token; send it as \"Authorization: Bearer …\".")),
+    }
 }
 
 /// actix-http takes everything behind a head with `Upgrade: websocket` for its body, whatever `Content-Length` says. Unless it is a proper
@@ -69,15 +76,34 @@ fn refuse_upgrades(req: &HttpRequest) -> Result<(), GatewayError> {
     Err(GatewayError::new(ErrorCode::UpgradeUnsupported, "This version of the gateway does not pass WebSockets on.").closing())
 }
 
-/// `GET http://other/…` is fine only where it names the same host as the `Host` header: two names are two readings.
-fn refuse_other_hosts(req: &HttpRequest) -> Result<(), GatewayError> {
+/// `GET http://other/…` is fine only where it names the same host as the `Host` header: two names are two readings. And a host is a name
+/// or an address with a port, nothing that a backend could take for more when it builds links from it.
+fn refuse_odd_hosts(req: &HttpRequest) -> Result<(), GatewayError> {
     let host = req.headers().get(HOST).map(|value| value.as_bytes());
+    if host.is_some_and(|host| !is_host(host)) {
+        return Err(GatewayError::new(ErrorCode::RequestInvalid, "The Host header is not a host name or address.").closing());
+    }
     match req.uri().authority() {
         Some(authority) if host != Some(authority.as_str().as_bytes()) => {
             Err(GatewayError::new(ErrorCode::PathInvalid, "The request target and the Host header name two hosts.").closing())
         }
         _ => Ok(()),
     }
+}
+
+fn is_host(host: &[u8]) -> bool {
+    let (name, port) = match host.strip_prefix(b"[") {
+        Some(rest) => match rest.iter().position(|b| *b == b']') {
+            Some(end) => (&rest[..end], &rest[end + 1..]),
+            None => return false,
+        },
+        None => host.iter().position(|b| *b == b':').map_or((host, &host[host.len()..]), |at| host.split_at(at)),
+    };
+    let of_address = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
+    let of_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    let good_name = if host.starts_with(b"[") { name.iter().all(of_address) } else { name.iter().all(of_name) };
+    let port = port.strip_prefix(b":").map_or(port.is_empty(), |digits| std::str::from_utf8(digits).is_ok_and(|d| d.is_empty() || d.parse::<u16>().is_ok()));
+    !name.is_empty() && good_name && port
 }
 
 /// How the body comes. The server has refused everything that has two readings.

@@ -1,6 +1,8 @@
 //! Writing the request head that goes on to the upstream. The inbound head is never changed: what must not go on is left out while
 //! the outgoing head is written.
 
+use std::borrow::Cow;
+
 use actix_web::http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::BytesMut;
 
@@ -9,6 +11,7 @@ use crate::http::Inbound;
 use crate::proxy::hop_by_hop;
 use crate::proxy::upload::BodyFraming;
 use crate::session::carrier::TokenCarrier;
+use crate::session::token::redacted;
 
 /// Every token starts with this.
 const TOKEN_START: &str = "hufu_";
@@ -77,9 +80,14 @@ impl HeadRules {
         out.extend_from_slice(parts.method.as_bytes());
         out.extend_from_slice(b" ");
         out.extend_from_slice(parts.path.as_bytes());
-        if let Some(query) = parts.query {
-            out.extend_from_slice(b"?");
-            out.extend_from_slice(self.without_token(query).as_bytes());
+        match parts.query.map(|query| self.without_token(query)) {
+            // What held only the token is gone; what was empty stays so.
+            Some(rest) if rest.is_empty() && parts.query.is_some_and(|query| !query.is_empty()) => {}
+            Some(rest) => {
+                out.extend_from_slice(b"?");
+                out.extend_from_slice(rest.as_bytes());
+            }
+            None => {}
         }
         out.extend_from_slice(b" HTTP/1.1\r\n");
     }
@@ -100,7 +108,7 @@ impl HeadRules {
     fn pass(&self, out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
         let text = name.as_str();
         match text {
-            "authorization" if is_our_bearer(value) => {}
+            "authorization" if holds_token(value) => {}
             "cookie" => {
                 let rest = self.without_token_cookie(value);
                 if !rest.is_empty() {
@@ -147,7 +155,7 @@ impl HeadRules {
 /// Whether a `name=value` pair carries a token: under a name that is configured for it, or by its looks.
 fn is_token(pair: &str, is_own: impl Fn(&str) -> bool) -> bool {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    value.starts_with(TOKEN_START) || is_own(name)
+    value.starts_with(TOKEN_START) || matches!(redacted(pair), Cow::Owned(_)) || is_own(name)
 }
 
 fn line(out: &mut BytesMut, name: &[u8], value: &[u8]) {
@@ -159,7 +167,9 @@ fn line(out: &mut BytesMut, name: &[u8], value: &[u8]) {
 
 /// What the gateway writes anew. `expect` was answered here.
 fn is_rewritten(name: &str) -> bool {
-    matches!(name, "content-length" | "expect" | "x-request-id" | "traceparent")
+    // `Proxy` becomes HTTP_PROXY to CGI backends (httpoxy).
+    matches!(name, "content-length" | "expect" | "traceparent" | "proxy")
+        || folds_to(name, "x-request-id")
         || folds_to(name, "x-forwarded-for")
         || folds_to(name, "x-forwarded-proto")
         || folds_to(name, "x-forwarded-host")
@@ -186,10 +196,10 @@ fn folds_to(name: &str, folded: &str) -> bool {
     name.len() == folded.len() && name.bytes().zip(folded.bytes()).all(|(a, b)| a == b || (b == b'-' && !a.is_ascii_alphanumeric()))
 }
 
-/// A backend's own `Authorization` on a route without sessions is none of the gateway's business.
-fn is_our_bearer(value: &HeaderValue) -> bool {
-    let (scheme, token) = value.as_bytes().split_at_checked(7).unwrap_or_default();
-    scheme.eq_ignore_ascii_case(b"bearer ") && token.trim_ascii_start().starts_with(TOKEN_START.as_bytes())
+/// A backend's own `Authorization` on a route without sessions is none of the gateway's business; one with a token of ours is, in
+/// whatever form.
+fn holds_token(value: &HeaderValue) -> bool {
+    String::from_utf8_lossy(value.as_bytes()).contains(TOKEN_START)
 }
 
 /// Where the request came from, as the upstream is told.

@@ -82,6 +82,7 @@ impl Proxy {
         }
         inbound::refuse_odd_requests(req, MAX_TARGET)?;
         let path = canonical(req.path()).map_err(inbound::ambiguous_path)?;
+        inbound::refuse_token_in(&path)?;
         let route = self.route(&path, completion)?;
         let caller = self.auth.admit(route.auth, req.headers(), req.uri().query()).await?;
         let framing = inbound::body_framing(req.headers(), self.body_limit)?;

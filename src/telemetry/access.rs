@@ -16,6 +16,8 @@ use crate::clock::UnixMillis;
 
 /// How long a line waits for others.
 const BATCH: Duration = Duration::from_millis(100);
+/// How long the last batch may take when the process ends.
+const LAST_WRITE: Duration = Duration::from_secs(1);
 /// Lines that wait, in bytes; more are dropped.
 const MAX_WAITING: usize = 8 << 20;
 
@@ -78,6 +80,7 @@ pub struct AccessLog {
 #[derive(Debug)]
 pub struct AccessLogGuard {
     stop: Option<mpsc::Sender<()>>,
+    ended: mpsc::Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -86,9 +89,13 @@ impl AccessLog {
     pub fn start(format: LineFormat, out: impl Write + Send + 'static, dropped: Counter) -> std::io::Result<(Self, AccessLogGuard)> {
         let waiting = Arc::new(Waiting { lines: Mutex::default(), dropped });
         let (stop, stopped) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
         let source = waiting.clone();
-        let thread = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || write_batches(&source, out, &stopped))?;
-        Ok((Self { waiting, format }, AccessLogGuard { stop: Some(stop), thread: Some(thread) }))
+        let thread = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || {
+            write_batches(&source, out, &stopped);
+            drop(end);
+        })?;
+        Ok((Self { waiting, format }, AccessLogGuard { stop: Some(stop), ended, thread: Some(thread) }))
     }
 
     /// Takes a line.
@@ -109,7 +116,9 @@ impl AccessLog {
 impl Drop for AccessLogGuard {
     fn drop(&mut self) {
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
+        // An output that takes nothing must not keep the process alive: its last lines are lost.
+        let ended = self.ended.recv_timeout(LAST_WRITE);
+        if let (Some(thread), Ok(()) | Err(RecvTimeoutError::Disconnected)) = (self.thread.take(), ended) {
             let _ = thread.join();
         }
     }

@@ -162,8 +162,11 @@ async fn a_broken_upstream_body_is_a_broken_client_body() {
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n\r\n0\r\n\r\n", false),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;a=b\r\nhalf\r\n0\r\nX: y\r\n\r\n", true),
         ("HTTP/1.1 200 OK\r\n\r\nuntil the end", true),
+        ("HTTP/1.1 200 OK\r\n\r\nuntil the reset", false),
     ] {
-        let upstream = Recorder::start(Reply::AtHeadThenClose(answer.as_bytes().to_vec())).await;
+        let reply =
+            if answer.ends_with("reset") { Reply::AtHeadThenReset(answer.as_bytes().to_vec()) } else { Reply::AtHeadThenClose(answer.as_bytes().to_vec()) };
+        let upstream = Recorder::start(reply).await;
         let gateway = Gateway::start(&route("/", &upstream.url, "none"));
         // What breaks off at once may take the head with it.
         let got = http().get(gateway.at("/")).send().await;

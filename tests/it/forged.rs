@@ -172,6 +172,12 @@ async fn no_spelling_of_a_path_reaches_another_route() {
         "/public%5c..%5capi",
         "/%c0%ae%c0%ae/api",
         "/api;x=1/y",
+        "/;/api/x",
+        "/;a=b/api",
+        "/%3b/api",
+        "/api.",
+        "/api%20",
+        "/%2561pi/x",
         "/api%3bx/y",
         "/Api",
         "/api%",
@@ -203,6 +209,56 @@ async fn no_spelling_of_a_path_reaches_another_route() {
     assert_eq!((elsewhere.status, elsewhere.closed), (400, true));
     let same = wire::send(gateway.listen, b"GET http://shop.test/api HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n").await;
     assert_eq!(same.status, 401);
+}
+
+#[tokio::test]
+async fn a_protected_path_with_capitals_has_no_other_spelling_either() {
+    let (open, secret) = (Recorder::start(Reply::AtHead(ok())).await, Recorder::start(Reply::AtHead(ok())).await);
+    let gateway = Gateway::start(&(route("/", &open.url, "none") + &route("/skills/Kids", &secret.url, "required")));
+    for path in ["/skills/kids", "/skills/KIDS/x", "/SKILLS/Kids", "/skills/%E2%84%AAids"] {
+        assert_eq!(get(&gateway, path, "").await.status, 400, "{path}");
+    }
+    assert_eq!(get(&gateway, "/skills/Kids/x", "").await.status, 401);
+    assert_eq!(get(&gateway, "/skills", "").await.status, 200);
+    assert!(secret.connections().is_empty());
+}
+
+#[tokio::test]
+async fn hosts_are_names_or_addresses_and_nothing_that_links_could_be_built_from() {
+    let echo = echo_upstream();
+    let gateway = Gateway::start(&route("/", &echo.url, "none"));
+    let ask =
+        async |host: &str| wire::send(gateway.listen, format!("GET /public HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).await.status;
+    for host in ["", "a,b", "a b", "u:p@gw", "gw/x", "gw?x", "gw#x", "../", "gw:99999", "gw:x", "[", "[::1", "[::1]x", "\"><script>"] {
+        assert_eq!(ask(host).await, 400, "{host:?}");
+    }
+    for host in ["gw", "GW.example.com:443", "127.0.0.1:8080", "[::1]:8080", "[2001:db8::1]", "shop_a.test"] {
+        assert_eq!(ask(host).await, 200, "{host:?}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_in_odd_places_neither_go_on_nor_into_the_log() {
+    let upstream = Recorder::start(Reply::AtHead(ok())).await;
+    let gateway = Gateway::start(&format!("server.trusted_proxies = [\"127.0.0.1\"]\n{}", route("/public", &upstream.url, "none")));
+    let t = gateway.token("alice").await;
+    let escaped = format!("%68ufu%5f{}", &t[5..]);
+    assert_eq!(get(&gateway, &format!("/public/{escaped}"), "").await.code(), Some("path_invalid"));
+    for lines in [
+        format!("Authorization: Token {t}\r\n"),
+        format!("Authorization: {t}\r\n"),
+        format!("Authorization: Bearer \"{t}\"\r\n"),
+        format!("X-Request-Id: {t}\r\n"),
+        "Proxy: http://evil.test\r\nX_Request_Id: evil\r\n".to_owned(),
+    ] {
+        assert_eq!(get(&gateway, &format!("/public?a=1;tk={t}"), &lines).await.status, 200, "{lines}");
+    }
+    let odd = wire::send(gateway.listen, format!("{t} /public HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await;
+    assert_eq!(odd.status, 405);
+    gateway.access_line("the last one", |line| line["status"] == 405);
+    let seen: String = upstream.connections().iter().map(|c| String::from_utf8_lossy(&c.bytes).into_owned()).collect();
+    assert!(!seen.contains(&t[5..]) && !seen.contains("evil"), "{seen}");
+    assert!(!gateway.stdout().contains(&t[5..]), "{}", gateway.stdout());
 }
 
 /// Hostile cases 82 to 94, as far as they can be refused behind the server's own parser.

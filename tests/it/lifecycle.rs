@@ -46,6 +46,19 @@ async fn sigterm_announces_drains_and_ends_with_success() {
 }
 
 #[tokio::test]
+async fn an_access_log_that_nobody_reads_does_not_keep_the_process_alive() {
+    let echo = echo_upstream();
+    let mut gateway = Gateway::with_blocked_stdout(&format!("server.drain_grace = \"0s\"\n{}", route("/", &echo.url, "none")));
+    let client = http();
+    let long = "x".repeat(4000);
+    for _ in 0..40 {
+        assert_eq!(client.get(gateway.at(&format!("/{long}"))).send().await.unwrap().status(), 200);
+    }
+    gateway.signal(Signal::SIGTERM);
+    assert_eq!(gateway.ended().code(), Some(0), "{}", gateway.stderr());
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_at_once() {
     let upstream = Recorder::start(Reply::Never).await;
     let mut gateway = Gateway::with(&Setup { config: route("/", &upstream.url, "none"), ..Setup::default() });

@@ -56,8 +56,17 @@ impl Gateway {
         Self::with(&Setup { config: routes.to_owned(), ..Setup::default() })
     }
 
+    /// A gateway whose access lines go into a pipe that nobody reads.
+    pub(crate) fn with_blocked_stdout(config: &str) -> Self {
+        Self::launch(&Setup { config: config.to_owned(), ..Setup::default() }, Some(Stdio::piped()))
+    }
+
     /// A gateway as the setup says.
     pub(crate) fn with(setup: &Setup) -> Self {
+        Self::launch(setup, None)
+    }
+
+    fn launch(setup: &Setup, stdout: Option<Stdio>) -> Self {
         let wechat = sandbox(SandboxSettings { accept_unknown_codes: true, logins_per_minute: 10_000, ..SandboxSettings::default() });
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("hufu.toml");
@@ -68,7 +77,7 @@ impl Gateway {
             .arg(&config)
             .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
-            .stdout(file("stdout"))
+            .stdout(stdout.unwrap_or_else(|| file("stdout")))
             .stderr(file("stderr"))
             .spawn()
             .unwrap();

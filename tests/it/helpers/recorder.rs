@@ -12,6 +12,8 @@ pub(crate) enum Reply {
     AtHead(Vec<u8>),
     /// The same, and then closes.
     AtHeadThenClose(Vec<u8>),
+    /// The same, and then resets the connection.
+    AtHeadThenReset(Vec<u8>),
     /// Once this many bytes of body are there.
     AfterBody(usize, Vec<u8>),
     /// Never.
@@ -102,12 +104,18 @@ async fn record_one(mut stream: TcpStream, record: Arc<Mutex<Recorded>>, reply: 
         let Some(head) = head else { continue };
         let body = total - answered_to - head - 4;
         let answer = match &reply {
-            Reply::AtHead(answer) | Reply::AtHeadThenClose(answer) if answered_to == 0 || body == 0 => answer,
+            Reply::AtHead(answer) | Reply::AtHeadThenClose(answer) | Reply::AtHeadThenReset(answer) if answered_to == 0 || body == 0 => answer,
             Reply::AfterBody(wanted, answer) if body >= *wanted => answer,
             _ => continue,
         };
         (answered_to, head_at) = (total, None);
         let _ = stream.write_all(answer).await;
+        if matches!(reply, Reply::AtHeadThenReset(_)) {
+            // The answer is to be read before the reset comes.
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            stream.set_zero_linger().unwrap();
+            return;
+        }
         if matches!(reply, Reply::AtHeadThenClose(_)) {
             return;
         }
