@@ -197,7 +197,7 @@ async fn an_outage_is_ridden_out_for_the_grace_and_never_mistaken_for_a_logout()
 
 #[tokio::test]
 async fn a_server_that_may_not_push_is_asked_every_time() {
-    let redis = RedisServer::start(&["--user", "default on nopass ~* &* +@all -client|tracking"]);
+    let redis = RedisServer::start_with_file("save \"\"\nuser default on nopass ~* &* +@all -client|tracking\n", &[]);
     let two = Two::on(&redis, CACHE);
     let id = two.session().await;
     let mut inspector = connection(&redis);
