@@ -33,6 +33,7 @@ use crate::proxy::{Proxy, proxy};
 use crate::secret::Secret;
 use crate::session::carrier::TokenCarrier;
 use crate::session::{ProviderKind, SessionService};
+use crate::store::near_cache::NearCacheSettings;
 use crate::store::{KeyPrefix, StoreHandle, StoreProbe, StoreSettings, StoreTls};
 use crate::telemetry::access::AccessLogGuard;
 use crate::telemetry::{AccessLog, LineFormat, Throttle, log_setup};
@@ -101,7 +102,7 @@ pub fn build(settings: Settings) -> Result<Gateway> {
     let (public_server, listen) = shared.public_server()?;
     let (admin_server, admin) = shared.admin_server()?;
     let patience = Patience { grace: shared.settings.server.drain_grace, deadline: shared.settings.server.drain_deadline };
-    let store_name = store_settings(&shared.settings.store)?.url.to_string();
+    let store_name = store_settings(&shared.settings.store, None)?.url.to_string();
     Ok(Gateway { listen, admin, store_name, public_server, admin_server, drain: shared.drain, patience, store: shared.store, access })
 }
 
@@ -132,8 +133,9 @@ fn is_json(settings: &Settings, terminal: bool) -> bool {
 impl Shared {
     fn new(settings: Settings, metrics: Arc<Metrics>, access: AccessLog) -> Result<Self> {
         let keys = settings.secrets.keys.clone();
-        let store = crate::store::open(&store_settings(&settings.store)?, keys, settings.secrets.naming_key.clone(), metrics.clone())
-            .context("the store cannot be used")?;
+        let store =
+            crate::store::open(&store_settings(&settings.store, settings.session.near_cache)?, keys, settings.secrets.naming_key.clone(), metrics.clone())
+                .context("the store cannot be used")?;
         let apps = Arc::new(apps(&settings.apps, &metrics)?);
         let counted = settings.routes.routes().iter().map(|route| Arc::new(CountedRoute::new(&metrics, &route.path))).collect();
         Ok(Self {
@@ -263,11 +265,12 @@ impl Worker {
 }
 
 /// The store's own settings out of the configuration's.
-fn store_settings(from: &config::StoreSettings) -> Result<StoreSettings> {
+fn store_settings(from: &config::StoreSettings, near_cache: Option<NearCacheSettings>) -> Result<StoreSettings> {
     Ok(StoreSettings {
         url: from.url.clone(),
         sentinel_login: from.sentinel_login.clone(),
         wait_replicas: from.wait_replicas,
+        near_cache,
         key_prefix: KeyPrefix::new(&from.key_prefix).context("store.key_prefix")?,
         connect_timeout: from.connect_timeout,
         timeout: from.timeout,

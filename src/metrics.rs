@@ -113,6 +113,8 @@ pub struct Metrics {
     pub store_refreshes: Family<Outcome, Counter>,
     /// Revocations that waited for replicas, by outcome.
     pub store_replica_waits: Family<Outcome, Counter>,
+    /// Lookups in the near cache, by outcome.
+    pub near_cache: Family<Outcome, Counter>,
     /// Calls to the platforms.
     pub platform_seconds: Family<AppApi, Histogram>,
     /// Requests to upstreams by outcome.
@@ -157,6 +159,7 @@ impl Metrics {
             store_connections: Family::default(),
             store_refreshes: Family::default(),
             store_replica_waits: Family::default(),
+            near_cache: Family::default(),
             platform_seconds: Family::new_with_constructor(seconds),
             upstream_requests: Family::default(),
             upstream_connections: Family::default(),
@@ -179,6 +182,7 @@ impl Metrics {
         self.register("store_connections_total", "Connections opened to servers of the store", self.store_connections.clone());
         self.register("store_refreshes_total", "Searches for the store's masters, by outcome", self.store_refreshes.clone());
         self.register("store_replica_waits_total", "Revocations that waited for replicas, by outcome", self.store_replica_waits.clone());
+        self.register("near_cache_total", "Lookups in the near cache, by outcome", self.near_cache.clone());
         self.register("platform_duration_seconds", "Calls to the platforms by app and API", self.platform_seconds.clone());
         self.register("upstream_requests_total", "Requests to upstreams by outcome", self.upstream_requests.clone());
         self.register("upstream_connections_total", "Connections opened to upstreams", self.upstream_connections.clone());
@@ -207,6 +211,11 @@ impl Metrics {
     /// Counts a connection opened to a server of the store.
     pub fn store_connection(&self, node: &str) {
         self.store_connections.get_or_create(&StoreNode { node: node.to_owned() }).inc();
+    }
+
+    /// Counts a lookup in the near cache.
+    pub fn near_cache(&self, outcome: &'static str) {
+        self.near_cache.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// Counts a request to an upstream.

@@ -6,6 +6,7 @@ use super::problem::Wrong;
 use super::reader::Section;
 use super::values::duration;
 use crate::session::{CarrierError, Lifetime, SessionRules, TokenCarrier};
+use crate::store::near_cache::NearCacheSettings;
 
 /// The rules of sessions.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub struct SessionSettings {
     pub rules: SessionRules,
     /// Where a token may stand; at least one place.
     pub carriers: Vec<TokenCarrier>,
+    /// Sessions kept in the process; `None`: none.
+    pub near_cache: Option<NearCacheSettings>,
 }
 
 /// A token that was rotated away because somebody may have seen it must die soon.
@@ -34,7 +37,26 @@ pub(super) fn read(section: &mut Section<'_>) -> SessionSettings {
     };
     let max_per_user = section.number("max_per_user", 10_000);
     let carriers = carriers(section);
-    SessionSettings { rules: SessionRules { lifetime, max_per_user, rotate_grace: section.value("rotate_grace", grace) }, carriers }
+    SessionSettings {
+        rules: SessionRules { lifetime, max_per_user, rotate_grace: section.value("rotate_grace", grace) },
+        carriers,
+        near_cache: section.section("near_cache", near_cache),
+    }
+}
+
+fn near_cache(section: &mut Section<'_>) -> Option<NearCacheSettings> {
+    let settings = NearCacheSettings {
+        capacity: section.number("capacity", 10_000_000),
+        max_stale: section.value("max_stale", duration(Duration::from_millis(200))),
+        outage_grace: section.value("outage_grace", duration(Duration::ZERO)),
+    };
+    let push = section.value("push", |text| match text {
+        "auto" => Ok(true),
+        "off" => Ok(false),
+        "tracking" | "pubsub" => Err(Wrong::new(format!("\"{text}\" is not in this version"), "write \"auto\", which tracks where the server can, or \"off\"")),
+        _ => Err(Wrong::new("is neither \"auto\" nor \"off\"", "")),
+    });
+    (push && settings.capacity > 0).then_some(settings)
 }
 
 fn carriers(section: &mut Section<'_>) -> Vec<TokenCarrier> {

@@ -9,6 +9,7 @@ use crate::session::SessionStore;
 use crate::store::keys::Keys;
 use crate::store::memory::MemorySessionStore;
 use crate::store::meter::Meter;
+use crate::store::near_cache::NearCacheSettings;
 use crate::store::probe::StoreProbe;
 use crate::store::redis::{Place, RedisSessionStore, Scripts};
 use crate::store::sealed::Sealer;
@@ -30,6 +31,7 @@ enum Kind {
 struct RedisParts {
     place: Place,
     wait_replicas: u32,
+    near_cache: Option<NearCacheSettings>,
     scripts: Arc<Scripts>,
     keys: Keys,
     sealer: Sealer,
@@ -51,6 +53,7 @@ pub fn open(settings: &StoreSettings, keys: Arc<Keyring>, naming: Arc<NamingKey>
                 probe: StoreProbe::redis(&place),
                 place,
                 wait_replicas: settings.wait_replicas,
+                near_cache: settings.near_cache,
                 scripts: Arc::new(Scripts::new()),
                 keys: Keys::new(prefix, naming.clone()),
                 sealer: Sealer::new(keys, naming.clone()),
@@ -104,6 +107,6 @@ impl StoreHandle {
 impl RedisParts {
     fn worker(&self) -> RedisSessionStore {
         let (scripts, keys, sealer) = (self.scripts.clone(), self.keys.clone(), self.sealer.clone());
-        RedisSessionStore::new(&self.place, self.wait_replicas, scripts, keys, sealer, self.naming.clone(), self.meter.clone())
+        RedisSessionStore::new(&self.place, self.wait_replicas, scripts, keys, sealer, self.naming.clone(), self.meter.clone(), self.near_cache)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::crypto::encoding::base64url;
+use crate::crypto::encoding::{base64url, from_base64url};
 use crate::crypto::keyring::NamingKey;
 use crate::session::store::LoginKey;
 use crate::session::token::Tag;
@@ -37,6 +37,13 @@ impl Keys {
         self.in_slot('u', tag, &self.naming.name("user", &user.parts()))
     }
 
+    /// The session whose record a key is.
+    pub(super) fn session_in(&self, key: &str) -> Option<SessionId> {
+        let rest = key.strip_prefix(self.prefix.as_str())?.strip_prefix(":s:{")?;
+        let (tag, hash) = rest.split_once("}:")?;
+        Some(SessionId { tag: from_base64url(tag)?, hash: from_base64url(hash)? })
+    }
+
     /// The login code's reservation.
     pub(super) fn login(&self, login: &LoginKey) -> String {
         format!("{}:c:{}", self.prefix.as_str(), base64url(login))
@@ -60,6 +67,12 @@ mod tests {
         let keys = Keys::new(KeyPrefix::default(), Arc::new(NamingKey::new(Secret::new(key))));
         let id = SessionId { tag: [0xff, 0xfe], hash: [0; 16] };
         assert_eq!(keys.session(&id), "hufu:s:{__4}:AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(keys.session_in("hufu:s:{__4}:AAAAAAAAAAAAAAAAAAAAAA"), Some(id));
+        assert!(
+            ["hufu:u:{__4}:AAAAAAAAAAAAAAAAAAAAAA", "other:s:{__4}:AAAAAAAAAAAAAAAAAAAAAA", "hufu:s:{__4}:AAA", ""]
+                .iter()
+                .all(|key| keys.session_in(key).is_none())
+        );
         assert_eq!(keys.login(&[0; 16]), "hufu:c:AAAAAAAAAAAAAAAAAAAAAA");
         let user = |subject: &str| UserKey { provider: ProviderKind::WechatMiniProgram, app: "shop".into(), subject: subject.into() };
         let name = keys.user([0xff, 0xfe], &user("o1"));

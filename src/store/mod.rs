@@ -18,6 +18,7 @@ mod forward;
 mod generation;
 mod keys;
 mod meter;
+pub mod near_cache;
 mod pools;
 mod record;
 mod sealed;

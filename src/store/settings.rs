@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::secret::Secret;
+use crate::store::near_cache::NearCacheSettings;
 use crate::store::url::{RedisLogin, StoreUrl};
 
 /// Why the store's settings cannot be used, in the words of an operator; never with a password in it.
@@ -31,6 +32,8 @@ pub struct StoreSettings {
     pub wait_replicas: u32,
     /// What every key begins with (`store.key_prefix`).
     pub key_prefix: KeyPrefix,
+    /// Sessions that are kept in the process and dropped when Redis says so (`session.near_cache`); `None`: every lookup asks Redis.
+    pub near_cache: Option<NearCacheSettings>,
     /// How long a connection may take, TLS and login included (`store.connect_timeout`).
     pub connect_timeout: Duration,
     /// How long an answer may take (`store.timeout`).
@@ -49,6 +52,7 @@ impl StoreSettings {
             sentinel_login: RedisLogin::default(),
             wait_replicas: 0,
             key_prefix: KeyPrefix::default(),
+            near_cache: None,
             connect_timeout: Duration::from_secs(1),
             timeout: Duration::from_millis(500),
             tls: StoreTls::default(),

@@ -16,6 +16,7 @@ mod helpers;
 mod leaks;
 mod lifecycle;
 mod login;
+mod near_cache;
 mod outage;
 mod provider_contract;
 mod redis_conf;

@@ -13,6 +13,7 @@ use super::failure::{Failure, Next};
 use super::request::Request;
 use super::server::{Patience, Servers};
 use super::slots::{SLOTS, SlotMap, redirected, slot_of};
+use super::tracking::Tracker;
 use crate::backoff;
 use crate::clock::monotonic_now;
 use crate::crypto::random;
@@ -36,6 +37,8 @@ pub(super) struct Cluster {
     data: Servers,
     pub(super) patience: Patience,
     metrics: Arc<Metrics>,
+    /// Feeds the near cache, where there is one.
+    tracker: Option<Arc<Tracker>>,
     known: Mutex<Known>,
     /// Held by the one call that asks for the map; the others use its outcome.
     refreshing: tokio::sync::Mutex<()>,
@@ -50,12 +53,13 @@ struct Known {
 }
 
 impl Cluster {
-    pub(super) fn new(seeds: &[NodeAddress], data: &Servers, metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn new(seeds: &[NodeAddress], data: &Servers, metrics: &Arc<Metrics>, tracker: Option<Arc<Tracker>>) -> Self {
         Self {
             seeds: seeds.to_vec(),
             data: data.clone(),
             patience: data.patience,
             metrics: metrics.clone(),
+            tracker,
             known: Mutex::default(),
             refreshing: tokio::sync::Mutex::new(()),
         }
@@ -188,7 +192,7 @@ impl Cluster {
         if let Some(node) = known.nodes.get(address) {
             return node.clone();
         }
-        let node = Arc::new(Connector::new(self.data.at(address), self.metrics.clone()));
+        let node = Arc::new(Connector::new(self.data.at(address), self.metrics.clone(), self.tracker.clone()));
         known.nodes.insert(address.clone(), node.clone());
         node
     }

@@ -11,6 +11,7 @@ use redis::{Client, RedisResult, Value};
 use super::failure::{Failure, spoils_connection};
 use super::request::Request;
 use super::server::Server;
+use super::tracking::{Tracked, Tracker};
 use crate::clock::monotonic_now;
 use crate::metrics::Metrics;
 use crate::session::StoreError;
@@ -24,6 +25,8 @@ const RETRY_AFTER: Duration = Duration::from_millis(150);
 pub(super) struct Connector {
     server: Server,
     metrics: Arc<Metrics>,
+    /// Feeds the near cache, where there is one.
+    tracker: Option<Arc<Tracker>>,
     state: Mutex<State>,
     /// Held by the one call that connects; the others wait for its outcome.
     connecting: tokio::sync::Mutex<()>,
@@ -42,11 +45,13 @@ struct State {
 struct Live {
     number: u64,
     connection: MultiplexedConnection,
+    /// `None`: what it answers is not kept.
+    tracked: Option<Arc<Tracked>>,
 }
 
 impl Connector {
-    pub(super) fn new(server: Server, metrics: Arc<Metrics>) -> Self {
-        Self { server, metrics, state: Mutex::default(), connecting: tokio::sync::Mutex::new(()) }
+    pub(super) fn new(server: Server, metrics: Arc<Metrics>, tracker: Option<Arc<Tracker>>) -> Self {
+        Self { server, metrics, tracker, state: Mutex::default(), connecting: tokio::sync::Mutex::new(()) }
     }
 
     /// The node.
@@ -93,6 +98,10 @@ impl Connector {
     }
 
     async fn attempt(&self, mut live: Live, request: &Request<'_>, asking: bool) -> RedisResult<Value> {
+        if let Some(reading) = request.reading() {
+            // A node that is just taking the slot over answers for it only once.
+            reading.begin(live.tracked.as_deref().filter(|_| !asking));
+        }
         let result = request.send(&mut live.connection, asking).await;
         match &result {
             Ok(_) => self.state().answered = Some(monotonic_now()),
@@ -119,10 +128,16 @@ impl Connector {
             return Ok((live, false));
         }
         self.failed_just_now()?;
-        let made = async { Client::open(self.server.connection_info())?.get_multiplexed_async_connection_with_config(&self.server.limits()).await };
-        match made.await {
-            Ok(connection) => Ok((self.made(connection), true)),
+        match self.open().await {
+            Ok((connection, tracked)) => Ok((self.made(connection, tracked), true)),
             Err(error) => Err(self.failed(self.server.error(&error))),
+        }
+    }
+
+    async fn open(&self) -> RedisResult<(MultiplexedConnection, Option<Tracked>)> {
+        match &self.tracker {
+            Some(tracker) => tracker.connect(&self.server).await,
+            None => Ok((Client::open(self.server.connection_info())?.get_multiplexed_async_connection_with_config(&self.server.limits()).await?, None)),
         }
     }
 
@@ -137,11 +152,11 @@ impl Connector {
         }
     }
 
-    fn made(&self, connection: MultiplexedConnection) -> Live {
+    fn made(&self, connection: MultiplexedConnection, tracked: Option<Tracked>) -> Live {
         self.metrics.store_connection(&self.server.address.to_string());
         let mut state = self.state();
         state.made += 1;
-        let live = Live { number: state.made, connection };
+        let live = Live { number: state.made, connection, tracked: tracked.map(Arc::new) };
         state.live = Some(live.clone());
         if state.failed.take().is_some() {
             log::info!("redis {}: connected again", self.server.address);

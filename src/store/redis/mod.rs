@@ -6,6 +6,7 @@
 //!   (`sentinel_ask`; `sentinel_watch` hears of its successor), or a node of the `cluster` (`slots`: the map)
 //! - `connection`: the one connection of a worker to a node: made on first use, thrown away when it fails
 //! - `failure`: what an operator should read when a call fails, and where the request goes next
+//! - `tracking`: connections on which Redis tells what has changed, for the near cache; `lookup`: where both are asked
 //! - `sessions`: the store; `logins`: its reservations of login codes; `rotation`: how a session changes its token, and how it
 //!   ends; `devices`: all sessions of a user; `revocation`: removals that wait for replicas
 
@@ -14,6 +15,7 @@ mod connection;
 mod devices;
 mod failure;
 mod logins;
+mod lookup;
 mod request;
 mod revocation;
 mod rotation;
@@ -25,6 +27,7 @@ mod server;
 mod sessions;
 mod slots;
 mod topology;
+mod tracking;
 
 pub use sessions::RedisSessionStore;
 

@@ -7,12 +7,18 @@ use redis::aio::MultiplexedConnection;
 use redis::{Arg, Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value, cmd};
 
 use super::scripts::Invocation;
+use super::tracking::Reading;
 use crate::clock::millis;
 
 /// A request. All its keys are in one cluster slot.
 pub(super) enum Request<'a> {
     Command(&'a Cmd),
     Commands(&'a Pipeline),
+    /// The same, for a session whose answer may be kept in the near cache.
+    Read {
+        commands: &'a Pipeline,
+        reading: &'a Reading<'a>,
+    },
     Script(&'a Invocation<'a>),
     /// A script, and then its writes on so many replicas, or not within the time. Answers `[the script's answer, replicas]`, and nil
     /// for their number where the server did not tell.
@@ -28,8 +34,16 @@ impl Request<'_> {
     pub(super) fn key(&self) -> Option<Cow<'_, [u8]>> {
         match self {
             Self::Command(command) => first_key(command),
-            Self::Commands(commands) => commands.cmd_iter().find_map(first_key),
+            Self::Commands(commands) | Self::Read { commands, .. } => commands.cmd_iter().find_map(first_key),
             Self::Script(script) | Self::Replicated { script, .. } => script.first_key().map(Cow::Borrowed),
+        }
+    }
+
+    /// The read that it is, if its answer may be kept.
+    pub(super) const fn reading(&self) -> Option<&Reading<'_>> {
+        match self {
+            Self::Read { reading, .. } => Some(reading),
+            _ => None,
         }
     }
 
@@ -37,8 +51,8 @@ impl Request<'_> {
     pub(super) async fn send(&self, connection: &mut MultiplexedConnection, asking: bool) -> RedisResult<Value> {
         match self {
             Self::Command(command) => send_one(connection, command, asking).await,
-            Self::Commands(commands) if asking => send_asking(connection, commands.cmd_iter()).await,
-            Self::Commands(commands) => commands.query_async(connection).await,
+            Self::Commands(commands) | Self::Read { commands, .. } if asking => send_asking(connection, commands.cmd_iter()).await,
+            Self::Commands(commands) | Self::Read { commands, .. } => commands.query_async(connection).await,
             Self::Script(script) => run(connection, script, asking).await,
             Self::Replicated { script, replicas, within } => {
                 let answer = run(connection, script, asking).await?;

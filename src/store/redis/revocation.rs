@@ -28,7 +28,7 @@ struct Waiting {
 impl Revocations {
     pub(super) fn new(place: &Place, replicas: u32, metrics: &Arc<Metrics>) -> Self {
         Self((replicas > 0).then(|| {
-            let connections = Topology::new(place, metrics);
+            let connections = Topology::new(place, metrics, None);
             // Redis gives up before the connection does, so that it says how many replicas there were.
             let within = connections.answer_timeout().mul_f64(0.8);
             Waiting { connections, replicas, within, metrics: metrics.clone() }

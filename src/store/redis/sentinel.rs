@@ -12,6 +12,7 @@ use super::request::Request;
 use super::sentinel_ask::master_of;
 use super::sentinel_watch::{self, Listener};
 use super::server::{Patience, Server, Servers};
+use super::tracking::Tracker;
 use crate::clock::monotonic_now;
 use crate::metrics::{Metrics, Outcome};
 use crate::session::StoreError;
@@ -28,6 +29,8 @@ pub(super) struct Sentinels {
     data: Servers,
     pub(super) patience: Patience,
     metrics: Arc<Metrics>,
+    /// Feeds the near cache, where there is one.
+    tracker: Option<Arc<Tracker>>,
     known: Arc<Mutex<Known>>,
     listener: Mutex<Listener>,
     /// Held by the one call that searches; the others use its outcome.
@@ -44,13 +47,14 @@ struct Known {
 }
 
 impl Sentinels {
-    pub(super) fn new(master: &str, sentinels: &[Server], data: &Servers, metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn new(master: &str, sentinels: &[Server], data: &Servers, metrics: &Arc<Metrics>, tracker: Option<Arc<Tracker>>) -> Self {
         Self {
             master: master.into(),
             sentinels: sentinels.into(),
             data: data.clone(),
             patience: data.patience,
             metrics: metrics.clone(),
+            tracker,
             known: Arc::default(),
             listener: Mutex::default(),
             searching: tokio::sync::Mutex::new(()),
@@ -155,7 +159,7 @@ impl Sentinels {
 
     /// A connection to the server, if it says itself that it is a master: a sentinel may not have heard yet.
     async fn confirmed(&self, address: &NodeAddress) -> Result<Arc<Connector>, StoreError> {
-        let node = Connector::new(self.data.at(address), self.metrics.clone());
+        let node = Connector::new(self.data.at(address), self.metrics.clone(), self.tracker.clone());
         let role = node.send(&Request::Command(&cmd("ROLE")), false).await.map_err(|failure| node.error(&failure))?;
         let role = Vec::<Value>::from_redis_value(role).ok().and_then(|parts| from_redis_value::<String>(parts.into_iter().next()?).ok());
         match role.as_deref() {

@@ -1,18 +1,18 @@
 //! The session store of one worker.
 
 use std::fmt;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Pipeline, cmd};
+use redis::cmd;
 
 use super::request::Request;
 use super::revocation::Revocations;
 use super::scripts::Scripts;
 use super::server::Place;
 use super::topology::Topology;
+use super::tracking::Tracker;
 use crate::clock::{UnixMillis, millis};
 use crate::crypto::keyring::NamingKey;
 use crate::session::store::{CreatedSession, LoginKey, Settlement};
@@ -20,11 +20,11 @@ use crate::session::token::tag_of;
 use crate::session::{
     LoadedSession, Lookup, NewSession, Reservation, Rotated, Rotation, SessionCount, SessionId, SessionKey, SessionStore, StoreError, UserKey, Written,
 };
-use crate::store::forward::Trail;
 use crate::store::generation;
 use crate::store::keys::Keys;
 use crate::store::meter::Meter;
-use crate::store::sealed::{Sealer, Stored};
+use crate::store::near_cache::NearCacheSettings;
+use crate::store::sealed::Sealer;
 
 /// How often a call that has to know the user's sessions may find that others changed them meanwhile. One of those who change
 /// them gets through each time.
@@ -38,7 +38,8 @@ pub struct RedisSessionStore {
     pub(super) keys: Keys,
     pub(super) sealer: Sealer,
     pub(super) naming: Arc<NamingKey>,
-    meter: Meter,
+    pub(super) meter: Meter,
+    pub(super) tracker: Option<Arc<Tracker>>,
 }
 
 impl fmt::Debug for RedisSessionStore {
@@ -56,9 +57,11 @@ impl RedisSessionStore {
         sealer: Sealer,
         naming: Arc<NamingKey>,
         meter: Meter,
+        near_cache: Option<NearCacheSettings>,
     ) -> Self {
-        let (connector, revocations) = (Topology::new(place, meter.metrics()), Revocations::new(place, wait_replicas, meter.metrics()));
-        Self { connector, revocations, scripts, keys, sealer, naming, meter }
+        let tracker = near_cache.map(|settings| Tracker::new(settings, keys.clone(), meter.metrics().clone()));
+        let (connector, revocations) = (Topology::new(place, meter.metrics(), tracker.as_ref()), Revocations::new(place, wait_replicas, meter.metrics()));
+        Self { connector, revocations, scripts, keys, sealer, naming, meter, tracker }
     }
 
     /// The user's session_key generations, newest first; those that do not open are left out, with a warning.
@@ -76,43 +79,6 @@ impl RedisSessionStore {
 
     async fn read_time(&self) -> Result<UnixMillis, StoreError> {
         self.connector.call(&Request::Command(&cmd("TIME"))).await.map(store_time)
-    }
-
-    /// The session behind a name, where it went if its token was rotated away.
-    pub(super) async fn read_session(&self, id: &SessionId) -> Result<Lookup, StoreError> {
-        match self.read_one(Trail::new(*id)).await? {
-            ControlFlow::Break(lookup) => Ok(lookup),
-            // Every request takes the way above, and pays for no timer; only what follows is several calls in a row.
-            ControlFlow::Continue(trail) => self.in_time(self.read_on(trail)).await,
-        }
-    }
-
-    async fn read_on(&self, mut trail: Trail) -> Result<Lookup, StoreError> {
-        loop {
-            match self.read_one(trail).await? {
-                ControlFlow::Break(lookup) => return Ok(lookup),
-                ControlFlow::Continue(further) => trail = further,
-            }
-        }
-    }
-
-    /// Looks where the trail has come to: the trail goes on, or this is what is there.
-    async fn read_one(&self, mut trail: Trail) -> Result<ControlFlow<Lookup, Trail>, StoreError> {
-        let key = self.keys.session(&trail.id);
-        let mut commands = Pipeline::with_capacity(3);
-        commands.cmd("GET").arg(&key).cmd("PTTL").arg(&key).cmd("TIME");
-        let (stored, lives, time): (Option<Vec<u8>>, i64, (u64, u64)) = self.connector.call(&Request::Commands(&commands)).await?;
-        let now = store_time(time);
-        // The key may expire between GET and PTTL (-2). One without an expiry (-1) is none of ours: somebody restored it.
-        let (Some(stored), Ok(lives)) = (stored, u64::try_from(lives)) else {
-            return Ok(ControlFlow::Break(if lives == -1 { Lookup::Unreadable("it has no expiry: the gateway writes none such") } else { Lookup::Gone }));
-        };
-        Ok(match self.sealer.open_stored(&key, &stored) {
-            Ok(Stored::Session(session)) => ControlFlow::Break(trail.arrive(session, Duration::from_millis(lives), now)),
-            Ok(Stored::Forward(forward)) if trail.follow(&forward) => ControlFlow::Continue(trail),
-            Ok(Stored::Forward(_)) => ControlFlow::Break(Lookup::Gone),
-            Err(why) => ControlFlow::Break(Lookup::Unreadable(why.0)),
-        })
     }
 
     async fn renew_session(&self, id: &SessionId, user: &UserKey, idle: Duration, absolute_deadline: UnixMillis) -> Result<Written, StoreError> {
@@ -157,7 +123,7 @@ impl RedisSessionStore {
     }
 
     /// Several calls in a row share the time of one.
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    pub(super) async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let outcome = tokio::time::timeout(self.connector.patience(), work).await;
         outcome.unwrap_or_else(|_| Err(StoreError::new("several calls in a row took too long together")))
     }
@@ -210,19 +176,25 @@ impl SessionStore for RedisSessionStore {
     }
 
     async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError> {
-        self.meter.watch("load", self.read_session(id)).await
+        self.find_session(id).await
     }
 
     async fn renew(&self, id: &SessionId, user: &UserKey, idle: Duration, absolute_deadline: UnixMillis) -> Result<Written, StoreError> {
-        self.meter.watch("renew", self.renew_session(id, user, idle, absolute_deadline)).await
+        let outcome = self.meter.watch("renew", self.renew_session(id, user, idle, absolute_deadline)).await;
+        self.forget(id);
+        outcome
     }
 
     async fn remove(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError> {
-        self.meter.watch("remove", self.in_time(self.remove_session(id, user))).await
+        let outcome = self.meter.watch("remove", self.in_time(self.remove_session(id, user))).await;
+        self.forget(id);
+        outcome
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Rotated, StoreError> {
-        self.meter.watch("rotate", self.rotate_session(&rotation)).await
+        let outcome = self.meter.watch("rotate", self.rotate_session(&rotation)).await;
+        self.forget(&rotation.from);
+        outcome
     }
 
     async fn list(&self, user: &UserKey) -> Result<Vec<LoadedSession>, StoreError> {

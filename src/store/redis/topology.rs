@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::request::Request;
 use super::sentinel::Sentinels;
 use super::server::{Patience, Place};
+use super::tracking::Tracker;
 use crate::metrics::Metrics;
 use crate::session::StoreError;
 
@@ -32,14 +33,15 @@ pub(super) struct One {
 
 impl Topology {
     /// Connects to nobody yet.
-    pub(super) fn new(place: &Place, metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn new(place: &Place, metrics: &Arc<Metrics>, tracker: Option<&Arc<Tracker>>) -> Self {
+        let tracker = tracker.cloned();
         match place {
             Place::One(server) => {
                 let patience = server.patience;
-                Self::One(Box::new(One { node: Connector::new(server.clone(), metrics.clone()), patience }))
+                Self::One(Box::new(One { node: Connector::new(server.clone(), metrics.clone(), tracker), patience }))
             }
-            Place::Sentinel { master, sentinels, data } => Self::Sentinel(Box::new(Sentinels::new(master, sentinels, data, metrics))),
-            Place::Cluster { seeds, data } => Self::Cluster(Box::new(Cluster::new(seeds, data, metrics))),
+            Place::Sentinel { master, sentinels, data } => Self::Sentinel(Box::new(Sentinels::new(master, sentinels, data, metrics, tracker))),
+            Place::Cluster { seeds, data } => Self::Cluster(Box::new(Cluster::new(seeds, data, metrics, tracker))),
         }
     }
 

@@ -164,6 +164,17 @@ impl Harness {
         }
     }
 
+    /// The key of a session's record.
+    pub(crate) fn key_of(&self, id: &SessionId) -> String {
+        let (tag, hash) = (id.to_string()[..3].to_owned(), id.to_string()[3..].to_owned());
+        format!("{}:s:{{{tag}}}:{hash}", self.prefix)
+    }
+
+    /// The name of a session that was never made.
+    pub(crate) fn unknown(&self) -> SessionId {
+        self.fresh_id(&user("nobody"))
+    }
+
     pub(crate) fn fresh_id(&self, user: &UserKey) -> SessionId {
         SessionToken::issue(&self.keys, tag_of(&self.naming, user)).id()
     }

@@ -1,0 +1,87 @@
+//! Looking a session up: in the near cache, else in Redis; and where it went if its token was rotated away.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use redis::Pipeline;
+
+use super::request::Request;
+use super::sessions::{RedisSessionStore, store_time};
+use super::tracking::{Answer, Reading};
+use crate::session::{Lookup, SessionId, StoreError};
+use crate::store::forward::Trail;
+use crate::store::sealed::Stored;
+
+impl RedisSessionStore {
+    /// The session from the near cache, where there is one, or from Redis.
+    pub(super) async fn find_session(&self, id: &SessionId) -> Result<Lookup, StoreError> {
+        let Some(tracker) = &self.tracker else { return self.meter.watch("load", self.read_tracked(id, None)).await };
+        let last_known = match tracker.look(id) {
+            Answer::Known(lookup) => return Ok(*lookup),
+            Answer::Ask(last_known) => last_known,
+        };
+        let reading = tracker.reading(*id);
+        let outcome = self.meter.watch("load", self.read_tracked(id, Some(&reading))).await;
+        // What hangs on two keys, one that a token was rotated away from and its successor's, is not kept.
+        reading.finish(outcome.as_ref().ok().filter(|lookup| !matches!(lookup, Lookup::Found(found) if found.rotated.is_some())));
+        match (outcome, last_known) {
+            (Err(error), Some(last_known)) => {
+                log::debug!("a session is served unconfirmed: {error}");
+                tracker.served_unconfirmed();
+                Ok(Lookup::Found(*last_known))
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    pub(super) fn forget(&self, id: &SessionId) {
+        if let Some(tracker) = &self.tracker {
+            tracker.forget(id);
+        }
+    }
+
+    /// The session behind a name, where it went if its token was rotated away.
+    pub(super) async fn read_session(&self, id: &SessionId) -> Result<Lookup, StoreError> {
+        self.read_tracked(id, None).await
+    }
+
+    async fn read_tracked(&self, id: &SessionId, reading: Option<&Reading<'_>>) -> Result<Lookup, StoreError> {
+        match self.read_one(Trail::new(*id), reading).await? {
+            ControlFlow::Break(lookup) => Ok(lookup),
+            // Every request takes the way above, and pays for no timer; only what follows is several calls in a row.
+            ControlFlow::Continue(trail) => self.in_time(self.read_on(trail)).await,
+        }
+    }
+
+    async fn read_on(&self, mut trail: Trail) -> Result<Lookup, StoreError> {
+        loop {
+            match self.read_one(trail, None).await? {
+                ControlFlow::Break(lookup) => return Ok(lookup),
+                ControlFlow::Continue(further) => trail = further,
+            }
+        }
+    }
+
+    /// Looks where the trail has come to: the trail goes on, or this is what is there.
+    async fn read_one(&self, mut trail: Trail, reading: Option<&Reading<'_>>) -> Result<ControlFlow<Lookup, Trail>, StoreError> {
+        let key = self.keys.session(&trail.id);
+        let mut commands = Pipeline::with_capacity(3);
+        commands.cmd("GET").arg(&key).cmd("PTTL").arg(&key).cmd("TIME");
+        let (stored, lives, time): (Option<Vec<u8>>, i64, (u64, u64)) = self.connector.call(&read(&commands, reading)).await?;
+        let now = store_time(time);
+        // The key may expire between GET and PTTL (-2). One without an expiry (-1) is none of ours: somebody restored it.
+        let (Some(stored), Ok(lives)) = (stored, u64::try_from(lives)) else {
+            return Ok(ControlFlow::Break(if lives == -1 { Lookup::Unreadable("it has no expiry: the gateway writes none such") } else { Lookup::Gone }));
+        };
+        Ok(match self.sealer.open_stored(&key, &stored) {
+            Ok(Stored::Session(session)) => ControlFlow::Break(trail.arrive(session, Duration::from_millis(lives), now)),
+            Ok(Stored::Forward(forward)) if trail.follow(&forward) => ControlFlow::Continue(trail),
+            Ok(Stored::Forward(_)) => ControlFlow::Break(Lookup::Gone),
+            Err(why) => ControlFlow::Break(Lookup::Unreadable(why.0)),
+        })
+    }
+}
+
+fn read<'a>(commands: &'a Pipeline, reading: Option<&'a Reading<'a>>) -> Request<'a> {
+    reading.map_or(Request::Commands(commands), |reading| Request::Read { commands, reading })
+}
