@@ -12,7 +12,7 @@ use actix_web::{App, HttpServer, web};
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 
-use crate::admin::{self, Part, PartState, Readiness};
+use crate::admin::{self, AdminApi, Part, PartState, Readiness};
 use crate::assertion::{HeaderNames, ReservedNames};
 use crate::clock::SystemClock;
 use crate::config::{self, AppSettings, LogFormat, Settings, StoreTlsFiles};
@@ -151,6 +151,12 @@ impl Shared {
         })
     }
 
+    /// Sessions for one worker, over a connection of its own.
+    fn sessions(&self) -> SessionService {
+        let secrets = &self.settings.secrets;
+        SessionService::new(self.store.for_worker(), secrets.keys.clone(), secrets.naming_key.clone(), self.settings.session.rules, self.metrics.clone())
+    }
+
     fn public_server(&self) -> Result<(Server, SocketAddr)> {
         let server = &self.settings.server;
         let workers = if server.workers == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { server.workers };
@@ -180,7 +186,12 @@ impl Shared {
         let metrics = web::Data::from(self.metrics.clone());
         let part: Arc<dyn Part> = Arc::new(StorePart(self.store.probe()));
         let readiness = web::Data::new(Readiness { drain: self.drain.clone(), parts: vec![part] });
-        let http = HttpServer::new(move || App::new().app_data(metrics.clone()).app_data(readiness.clone()).configure(admin::configure));
+        let api = web::Data::new(AdminApi::new(self.settings.admin.token.as_ref(), self.reports.clone(), &self.metrics));
+        let shared = self.clone();
+        let http = HttpServer::new(move || {
+            let app = App::new().app_data(metrics.clone()).app_data(readiness.clone()).app_data(api.clone());
+            app.app_data(web::Data::from(shared.apps.clone())).app_data(web::Data::new(shared.sessions())).configure(admin::configure)
+        });
         let http = http.workers(1).disable_signals().bind(address).with_context(|| taken(address, "admin.listen"))?;
         let listen = *http.addrs().first().context("the admin listener has no address")?;
         Ok((http.run(), listen))
@@ -204,10 +215,7 @@ struct Worker {
 impl Worker {
     fn new(shared: &Shared) -> Self {
         let settings = &shared.settings;
-        let (keys, naming) = (settings.secrets.keys.clone(), settings.secrets.naming_key.clone());
-        let session = &settings.session;
-        let sessions = SessionService::new(shared.store.for_worker(), keys, naming, session.lifetime, session.max_per_user, shared.metrics.clone());
-        let sessions = Arc::new(sessions);
+        let sessions = Arc::new(shared.sessions());
         let auth = Authenticator::new(sessions.clone(), shared.carriers.clone());
         let routes = Arc::new(settings.routes.clone());
         let names = settings.identity.clone();

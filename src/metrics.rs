@@ -60,7 +60,7 @@ pub struct AppApi {
 /// A store operation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Operation {
-    /// `load`, `create`, `renew`, `remove`, `session_keys`, `reserve`, `settle` or `now`.
+    /// `load`, `create`, `renew`, `rotate`, `remove`, `remove_all`, `list`, `count`, `session_keys`, `reserve`, `settle` or `now`.
     pub operation: &'static str,
 }
 
@@ -101,6 +101,8 @@ pub struct Metrics {
     pub logins: Family<AppOutcome, Counter>,
     /// Session lookups by outcome.
     pub session_lookups: Family<Outcome, Counter>,
+    /// Rotations of tokens by outcome.
+    pub session_rotations: Family<Outcome, Counter>,
     /// Store calls.
     pub store_seconds: Family<Operation, Histogram>,
     /// Store calls that failed.
@@ -149,6 +151,7 @@ impl Metrics {
             requests_in_flight: Gauge::default(),
             logins: Family::default(),
             session_lookups: Family::default(),
+            session_rotations: Family::default(),
             store_seconds: Family::new_with_constructor(seconds),
             store_errors: Family::default(),
             store_connections: Family::default(),
@@ -170,6 +173,7 @@ impl Metrics {
         self.register("requests_in_flight", "Requests being answered now", self.requests_in_flight.clone());
         self.register("logins_total", "Logins by app and outcome", self.logins.clone());
         self.register("session_lookups_total", "Session lookups by outcome", self.session_lookups.clone());
+        self.register("session_rotations_total", "Rotations of tokens by outcome", self.session_rotations.clone());
         self.register("store_duration_seconds", "Store calls by operation", self.store_seconds.clone());
         self.register("store_errors_total", "Store calls that failed, by operation", self.store_errors.clone());
         self.register("store_connections_total", "Connections opened to servers of the store", self.store_connections.clone());

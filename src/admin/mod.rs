@@ -1,15 +1,25 @@
-//! The operators' listener: health, readiness, metrics. It answers on an address of its own, so that nothing of it can be reached
-//! through the public one.
+//! The operators' listener: health, readiness, metrics, and the admin API with one file for each operation. It answers on an
+//! address of its own, so that nothing of it can be reached through the public one.
 
+pub mod api;
 pub mod health;
+pub mod lockout;
 pub mod metrics_page;
 pub mod readiness;
 
+mod count_sessions;
+mod list_sessions;
+mod revoke_all_sessions;
+mod revoke_session;
+mod show_session;
+mod user;
+
 use actix_web::{HttpResponse, web};
 
+pub use api::{AdminApi, OPERATIONS};
 pub use readiness::{Part, PartState, Parts, Readiness};
 
-/// The listener's endpoints.
+/// The listener's endpoints that need no token.
 pub const ENDPOINTS: [&str; 4] = ["/healthz", "/startupz", "/readyz", "/metrics"];
 
 /// Registers the endpoints.
@@ -18,5 +28,6 @@ pub fn configure(cfg: &mut web::ServiceConfig) {
         .route("/startupz", web::get().to(health::startupz))
         .route("/readyz", web::get().to(readiness::readyz))
         .route("/metrics", web::get().to(metrics_page::metrics))
-        .default_service(web::to(async || HttpResponse::NotFound().body("Endpoints here: /healthz /startupz /readyz /metrics\n")));
+        .configure(api::configure)
+        .default_service(web::to(async || HttpResponse::NotFound().body("Endpoints here: /healthz /startupz /readyz /metrics /admin/api/sessions\n")));
 }

@@ -7,6 +7,7 @@ mod init;
 mod keygen;
 mod sandbox;
 mod serve;
+mod sessions;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -43,6 +44,7 @@ enum Command {
     Init(init::InitArgs),
     Check(check::CheckArgs),
     Serve(serve::ServeArgs),
+    Sessions(sessions::SessionsArgs),
     Keygen(keygen::KeygenArgs),
     Sandbox(sandbox::SandboxArgs),
     Echo(echo::EchoArgs),
@@ -76,6 +78,7 @@ pub fn run() -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Sessions(args) => sessions::run(&args),
         Command::Keygen(args) => keygen::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Echo(args) => echo::run(&args),

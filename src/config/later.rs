@@ -1,13 +1,10 @@
 //! Keys that the documentation of later versions names. A file that has one gets told so rather than "unknown".
 
 /// Keys, and whole tables, of later versions.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 10] = [
     "server.tls",
-    "admin.token",
-    "admin.token_file",
     "store.pool_size",
     "session.near_cache",
-    "session.rotate_grace",
     "open_data",
     "login.rate_limit",
     "upstreams.*.balance",

@@ -5,18 +5,19 @@ use std::time::Duration;
 use super::problem::Wrong;
 use super::reader::Section;
 use super::values::duration;
-use crate::session::{CarrierError, Lifetime, TokenCarrier};
+use crate::session::{CarrierError, Lifetime, SessionRules, TokenCarrier};
 
 /// The rules of sessions.
 #[derive(Debug, Clone)]
 pub struct SessionSettings {
-    /// The two timeouts.
-    pub lifetime: Lifetime,
-    /// Sessions that one user may have at once; 0: no cap.
-    pub max_per_user: u32,
+    /// How long they live, how many a user may have, and what happens to a token that is rotated away.
+    pub rules: SessionRules,
     /// Where a token may stand; at least one place.
     pub carriers: Vec<TokenCarrier>,
 }
+
+/// A token that was rotated away because somebody may have seen it must die soon.
+const LONGEST_GRACE: Duration = Duration::from_secs(600);
 
 pub(super) fn read(section: &mut Section<'_>) -> SessionSettings {
     let second = Duration::from_secs(1);
@@ -26,7 +27,14 @@ pub(super) fn read(section: &mut Section<'_>) -> SessionSettings {
         let key = if section.has("idle_timeout") { "idle_timeout" } else { "absolute_timeout" };
         section.problem(key, &format!("the idle timeout ({idle}) is longer than the absolute one ({absolute})"), "make absolute_timeout the longer one");
     }
-    SessionSettings { lifetime, max_per_user: section.number("max_per_user", 10_000), carriers: carriers(section) }
+    let grace = |text: &str| {
+        let span = duration(Duration::ZERO)(text)?;
+        let wrong = || Wrong::new("is too long for a token that was rotated away", "write at most \"10m\"; requests that carry it end within a minute");
+        if span > LONGEST_GRACE { Err(wrong()) } else { Ok(span) }
+    };
+    let max_per_user = section.number("max_per_user", 10_000);
+    let carriers = carriers(section);
+    SessionSettings { rules: SessionRules { lifetime, max_per_user, rotate_grace: section.value("rotate_grace", grace) }, carriers }
 }
 
 fn carriers(section: &mut Section<'_>) -> Vec<TokenCarrier> {

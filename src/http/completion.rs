@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
+use actix_web::{HttpMessage as _, HttpRequest};
 
 use crate::clock::{Clock, monotonic_now};
 use crate::http::error::ErrorCode;
@@ -129,6 +130,11 @@ pub struct SeenSession {
     pub session: SessionId,
     /// The app, where it is known without asking the store.
     pub app: Option<Arc<str>>,
+}
+
+/// Notes the session and its app for the access line.
+pub fn saw(req: &HttpRequest, session: SessionId, app: &Arc<str>) {
+    req.extensions_mut().insert(SeenSession { session, app: Some(app.clone()) });
 }
 
 /// The path without a token in it, also where the client has escaped some of its letters.

@@ -26,6 +26,8 @@ pub enum ErrorCode {
     TokenInvalid,
     /// Unknown, expired or revoked.
     SessionExpired,
+    /// No session of this name, or another user's.
+    SessionNotFound,
     /// The platform refused the code, or it cannot be one.
     CodeInvalid,
     /// The code was used before.
@@ -70,6 +72,10 @@ pub enum ErrorCode {
     BodyTooLarge,
     /// A body that ended before its announced end, or was not framed as announced.
     BodyBroken,
+    /// The admin API without its token, or with a wrong one.
+    AdminTokenInvalid,
+    /// The admin API, which has no token and so is off.
+    AdminDisabled,
     /// `/auth/verify` asked by somebody who is not a trusted proxy.
     UntrustedPeer,
     /// The upstream refuses connections.
@@ -84,11 +90,12 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of docs/errors.md.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 34] = [
         Self::LoginRequired,
         Self::TokenAmbiguous,
         Self::TokenInvalid,
         Self::SessionExpired,
+        Self::SessionNotFound,
         Self::CodeInvalid,
         Self::CodeUsed,
         Self::AppRequired,
@@ -111,6 +118,8 @@ impl ErrorCode {
         Self::UpgradeUnsupported,
         Self::BodyTooLarge,
         Self::BodyBroken,
+        Self::AdminTokenInvalid,
+        Self::AdminDisabled,
         Self::UntrustedPeer,
         Self::UpstreamUnreachable,
         Self::UpstreamTimeout,
@@ -126,6 +135,7 @@ impl ErrorCode {
             Self::TokenAmbiguous => ("token_ambiguous", 400, "More than one token"),
             Self::TokenInvalid => ("token_invalid", 401, "Not a token of this gateway"),
             Self::SessionExpired => ("session_expired", 401, "The session has ended"),
+            Self::SessionNotFound => ("session_not_found", 404, "No such session"),
             Self::CodeInvalid => ("code_invalid", 400, "The login code is not valid"),
             Self::CodeUsed => ("code_used", 400, "The login code was used before"),
             Self::AppRequired => ("app_required", 400, "Name the app"),
@@ -148,6 +158,8 @@ impl ErrorCode {
             Self::UpgradeUnsupported => ("upgrade_unsupported", 501, "No WebSockets in this version"),
             Self::BodyTooLarge => ("body_too_large", 413, "The body is too large"),
             Self::BodyBroken => ("body_broken", 400, "The body broke off"),
+            Self::AdminTokenInvalid => ("admin_token_invalid", 401, "Not the admin token"),
+            Self::AdminDisabled => ("admin_disabled", 403, "The admin API is off"),
             Self::UntrustedPeer => ("untrusted_peer", 403, "Only trusted proxies may ask"),
             Self::UpstreamUnreachable => ("upstream_unreachable", 502, "The backend cannot be reached"),
             Self::UpstreamTimeout => ("upstream_timeout", 504, "The backend was silent for too long"),
@@ -199,7 +211,9 @@ impl GatewayError {
         self
     }
 
-    const fn retry_after(mut self, span: Duration) -> Self {
+    /// The same, with a time to come back.
+    #[must_use]
+    pub const fn retry_after(mut self, span: Duration) -> Self {
         self.retry_after = Some(span);
         self
     }
@@ -241,6 +255,7 @@ impl GatewayError {
 fn challenge(code: ErrorCode, status: StatusCode) -> Option<&'static str> {
     match code {
         _ if status != StatusCode::UNAUTHORIZED => None,
+        ErrorCode::AdminTokenInvalid => Some(r#"Bearer realm="hufu admin""#),
         ErrorCode::TokenInvalid | ErrorCode::SessionExpired => Some(r#"Bearer realm="hufu", error="invalid_token""#),
         _ => Some(r#"Bearer realm="hufu""#),
     }

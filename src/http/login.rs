@@ -1,12 +1,13 @@
 //! `POST /auth/login`: a code in, a token out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, REFERER, USER_AGENT};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use crate::http::completion::SeenSession;
+use crate::http::completion::saw;
 use crate::http::error::GatewayError;
 use crate::http::extract::{Inbound, single};
 use crate::identity::{Client, LoginAnswer, LoginFlow};
@@ -20,9 +21,9 @@ pub struct LoginRequest {
     app: Option<String>,
 }
 
-/// What it gets; times in whole seconds.
+/// What it gets, here and from a rotation; times in whole seconds.
 #[derive(Serialize)]
-struct LoginResponse<'a> {
+pub struct TokenResponse<'a> {
     token: &'a str,
     token_type: &'static str,
     expires_in: u64,
@@ -30,23 +31,31 @@ struct LoginResponse<'a> {
     session_id: &'a str,
 }
 
+impl<'a> TokenResponse<'a> {
+    /// The body for this token.
+    #[must_use]
+    pub const fn new(token: &'a str, session_id: &'a str, expires_in: Duration, absolute_expires_in: Duration) -> Self {
+        Self { token, token_type: "Bearer", expires_in: expires_in.as_secs(), absolute_expires_in: absolute_expires_in.as_secs(), session_id }
+    }
+
+    /// The answer that carries it, which nothing on the way may keep.
+    #[must_use]
+    pub fn answer(&self) -> HttpResponse {
+        HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(self)
+    }
+}
+
 /// Exchanges the code. An `Authorization` that comes with it is ignored: interceptors attach the dead token.
 pub async fn login(req: HttpRequest, body: web::Json<LoginRequest>, flow: web::Data<LoginFlow>) -> Result<HttpResponse, GatewayError> {
     let answer = flow.login(body.app.as_deref(), &body.code, client(&req)).await?;
     remember(&req, &answer);
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(LoginResponse {
-        token: &answer.token,
-        token_type: "Bearer",
-        expires_in: answer.expires_in.as_secs(),
-        absolute_expires_in: answer.absolute_expires_in.as_secs(),
-        session_id: &answer.session_id,
-    }))
+    Ok(TokenResponse::new(&answer.token, &answer.session_id, answer.expires_in, answer.absolute_expires_in).answer())
 }
 
 /// For the access line.
 fn remember(req: &HttpRequest, answer: &LoginAnswer) {
     if let Some(id) = SessionId::parse(&answer.session_id) {
-        req.extensions_mut().insert(SeenSession { session: id, app: Some(Arc::from(answer.app.as_str())) });
+        saw(req, id, &Arc::from(answer.app.as_str()));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The gateway's own endpoints, one file each, and what every answer shares: error codes, the facts of a
 //! request head, CORS, and the completion that counts and logs it.
 
+pub mod answer;
 pub mod authenticate;
 pub mod client_address;
 pub mod completion;
@@ -12,7 +13,9 @@ pub mod healthz;
 pub mod login;
 pub mod logout;
 pub mod own;
+pub mod rotate;
 pub mod session;
+pub mod sessions;
 pub mod token;
 pub mod verify;
 

@@ -6,22 +6,33 @@ use std::sync::Arc;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::JsonPayloadError;
-use actix_web::http::header::{ALLOW, HeaderValue};
-use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::http::ConnectionType;
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
+use actix_web::{Error, HttpMessage, HttpResponse, web};
 
-use crate::http::completion::{Completion, CountedRoute, Reported, Reports, SeenSession};
-use crate::http::error::{ErrorCode, GatewayError, VerifyRefusal};
-use crate::http::extract::{Inbound, X_REQUEST_ID};
-use crate::http::{Cors, Drain, TrustedProxies, healthz, login, logout, session, verify};
+use crate::http::answer::{self, not_allowed};
+use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
+use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::extract::Inbound;
+use crate::http::{Cors, Drain, TrustedProxies, healthz, login, logout, rotate, session, sessions, verify};
 use crate::metrics::Metrics;
 
 /// Longest JSON body of the gateway's own endpoints; a login needs a few hundred bytes.
 const JSON_LIMIT: usize = 16 * 1024;
 
 /// The endpoints under the prefix, with the methods that they take.
-pub const ENDPOINTS: [(&str, &str); 5] = [("login", "POST"), ("logout", "POST"), ("session", "GET, HEAD"), ("verify", "any"), ("healthz", "GET, HEAD")];
+pub const ENDPOINTS: [(&str, &str); 9] = [
+    ("login", "POST"),
+    ("logout", "POST"),
+    ("logout/all", "POST"),
+    ("rotate", "POST"),
+    ("session", "GET, HEAD"),
+    ("sessions", "GET, HEAD"),
+    (ONE_SESSION, "DELETE"),
+    ("verify", "any"),
+    ("healthz", "GET, HEAD"),
+];
+const ONE_SESSION: &str = "sessions/{session_id}";
 
 /// What all own endpoints share.
 #[derive(Debug, Clone)]
@@ -50,7 +61,12 @@ impl OwnEndpoints {
 
     fn route(&self, path: &str) -> Arc<CountedRoute> {
         let below = path.strip_prefix(self.prefix.as_str()).unwrap_or_default().trim_start_matches('/');
-        let name = below.split('/').next().unwrap_or_default();
+        let name = match below.split_once('/') {
+            Some(("logout", "all")) => "logout/all",
+            Some(("sessions", _)) => ONE_SESSION,
+            Some((first, _)) => first,
+            None => below,
+        };
         self.routes.get(name).unwrap_or(&self.unknown).clone()
     }
 }
@@ -64,6 +80,15 @@ pub fn configure(cfg: &mut web::ServiceConfig, prefix: &str) {
             .app_data(json)
             .service(web::resource("/login").route(web::post().to(login::login)).default_service(web::to(|| not_allowed("POST"))))
             .service(web::resource("/logout").route(web::post().to(logout::logout)).default_service(web::to(|| not_allowed("POST"))))
+            .service(web::resource("/logout/all").route(web::post().to(logout::logout_all)).default_service(web::to(|| not_allowed("POST"))))
+            .service(web::resource("/rotate").route(web::post().to(rotate::rotate)).default_service(web::to(|| not_allowed("POST"))))
+            .service(
+                web::resource("/sessions")
+                    .get(sessions::sessions)
+                    .route(web::head().to(sessions::sessions))
+                    .default_service(web::to(|| not_allowed("GET, HEAD"))),
+            )
+            .service(web::resource("/sessions/{session_id}").route(web::delete().to(sessions::sign_out)).default_service(web::to(|| not_allowed("DELETE"))))
             .service(
                 web::resource("/session").get(session::session).route(web::head().to(session::session)).default_service(web::to(|| not_allowed("GET, HEAD"))),
             )
@@ -77,26 +102,6 @@ pub fn configure(cfg: &mut web::ServiceConfig, prefix: &str) {
 
 async fn no_endpoint() -> Result<HttpResponse, GatewayError> {
     Err(GatewayError::new(ErrorCode::EndpointNotFound, "The gateway has no endpoint of this name."))
-}
-
-async fn not_allowed(methods: &'static str) -> Result<HttpResponse, NotAllowed> {
-    Err(NotAllowed(methods))
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("not with this method")]
-struct NotAllowed(&'static str);
-
-impl ResponseError for NotAllowed {
-    fn status_code(&self) -> StatusCode {
-        ErrorCode::MethodNotAllowed.status()
-    }
-}
-
-impl ResponseError for GatewayError {
-    fn status_code(&self) -> StatusCode {
-        self.code.status()
-    }
 }
 
 fn json_error(error: &JsonPayloadError) -> GatewayError {
@@ -128,41 +133,11 @@ async fn reported(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -
 }
 
 fn finished(response: ServiceResponse<BoxBody>, shared: &OwnEndpoints, completion: &mut Completion) -> ServiceResponse<BoxBody> {
-    let mut response = with_error_body(response, completion);
-    completion.status = response.status().as_u16();
-    let request = response.request().clone();
-    if let Some(seen) = request.extensions().get::<SeenSession>() {
-        completion.session = Some(seen.session);
-        completion.app.clone_from(&seen.app);
-    }
+    let mut response = answer::finished(response, completion);
     if shared.drain.is_on() {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
-    let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&completion.inbound.id) {
-        headers.insert(X_REQUEST_ID, id);
-    }
-    shared.cors.decorate(request.headers(), headers);
+    let request = response.request().clone();
+    shared.cors.decorate(request.headers(), response.headers_mut());
     response
-}
-
-/// Writes the body of an error, now that the request's id is known.
-fn with_error_body(response: ServiceResponse<BoxBody>, completion: &mut Completion) -> ServiceResponse<BoxBody> {
-    let Some(error) = response.response().error() else { return response };
-    let out = if let Some(error) = error.as_error::<GatewayError>() {
-        completion.error = Some(error.code);
-        error.response(&completion.inbound.id)
-    } else if let Some(VerifyRefusal(error, status)) = error.as_error() {
-        completion.error = Some(error.code);
-        error.response_with(*status, &completion.inbound.id)
-    } else if let Some(NotAllowed(methods)) = error.as_error() {
-        completion.error = Some(ErrorCode::MethodNotAllowed);
-        let mut out = GatewayError::new(ErrorCode::MethodNotAllowed, format!("This endpoint takes {methods}.")).response(&completion.inbound.id);
-        out.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
-        out
-    } else {
-        completion.error = Some(ErrorCode::RequestInvalid);
-        GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.").response(&completion.inbound.id)
-    };
-    ServiceResponse::new(response.into_parts().0, out)
 }

@@ -3,11 +3,12 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
+use crate::clock::UnixMillis;
 use crate::http::authenticate::Authenticator;
-use crate::http::completion::SeenSession;
+use crate::http::completion::saw;
 use crate::http::error::GatewayError;
 
 #[derive(Serialize)]
@@ -23,13 +24,18 @@ struct SessionResponse<'a> {
 /// 200 with the session; never the openid or the session_key, which the client has no business with.
 pub async fn session(req: HttpRequest, auth: web::Data<Authenticator>) -> Result<HttpResponse, GatewayError> {
     let live = auth.session(req.headers(), req.uri().query()).await?;
-    req.extensions_mut().insert(SeenSession { session: live.id, app: Some(live.session.user.app.clone()) });
+    saw(&req, live.id, &live.session.user.app);
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(SessionResponse {
         session_id: live.id.to_string(),
         app: &live.session.user.app,
         provider: live.session.user.provider.as_str(),
-        created_at: humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(live.session.created.0)).to_string(),
+        created_at: rfc3339(live.session.created),
         expires_in: live.expires_in.as_secs(),
         absolute_expires_in: live.absolute_expires_in.as_secs(),
     }))
+}
+
+/// A time of the store as answers show it.
+pub(crate) fn rfc3339(time: UnixMillis) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(time.0)).to_string()
 }

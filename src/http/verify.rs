@@ -9,10 +9,9 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 
 use crate::assertion::{HeaderNames, IdentityHeaders};
 use crate::http::authenticate::{Authenticator, Caller};
-use crate::http::completion::SeenSession;
+use crate::http::completion::saw;
 use crate::http::error::{ErrorCode, GatewayError, VerifyRefusal};
 use crate::http::extract::Inbound;
-
 use crate::identity::Apps;
 use crate::route::{AuthMode, RouteTable, canonical};
 
@@ -94,7 +93,7 @@ fn untrusted() -> GatewayError {
 fn allowed(req: &HttpRequest, caller: &Caller, rules: &VerifyRules) -> HttpResponse {
     let identity = match caller {
         Caller::Session(live) => {
-            req.extensions_mut().insert(SeenSession { session: live.id, app: Some(live.session.user.app.clone()) });
+            saw(req, live.id, &live.session.user.app);
             let appid = rules.apps.get(&live.session.user.app).map_or("", |app| &*app.appid);
             IdentityHeaders::new(&rules.names, Some((live, appid)))
         }

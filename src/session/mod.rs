@@ -2,8 +2,10 @@
 //! that keeps it (a trait; the implementations are in `store`).
 
 pub mod carrier;
+pub mod devices;
 pub mod lifetime;
 pub mod model;
+pub mod rotation;
 pub mod service;
 pub mod store;
 pub mod token;
@@ -12,7 +14,7 @@ pub mod user;
 pub use carrier::{CarrierError, TokenCarrier};
 pub use lifetime::Lifetime;
 pub use model::{LoadedSession, Session, SessionKey};
-pub use service::{IssuedSession, LiveSession, SessionService};
-pub use store::{Lookup, NewSession, Reservation, SessionStore, StoreError, Written};
+pub use service::{IssuedSession, LiveSession, SessionRules, SessionService};
+pub use store::{Lookup, NewSession, Reservation, Rotated, Rotation, SessionCount, SessionStore, StoreError, Written};
 pub use token::{SessionId, SessionToken, TokenError};
 pub use user::{ProviderKind, UserKey};

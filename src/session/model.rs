@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::clock::UnixMillis;
 use crate::secret::Secret;
+use crate::session::token::SessionId;
 use crate::session::user::UserKey;
 
 /// A session as the store keeps it. All times are by the store's clock.
@@ -35,10 +36,14 @@ impl Session {
 /// A session as it was found.
 #[derive(Debug, Clone)]
 pub struct LoadedSession {
+    /// Its name. Of a token that was rotated away a moment ago this is the name of what the session is now.
+    pub id: SessionId,
     /// The session.
     pub session: Session,
-    /// How long it lives if nobody uses it.
+    /// How long it lives if nobody uses it; under a token that was rotated away, at most as long as that one does.
     pub expires_in: Duration,
+    /// The asked token was rotated away: the sealed answer that the rotation gave.
+    pub rotated: Option<Vec<u8>>,
     /// The store's time at the lookup.
     pub now: UnixMillis,
 }

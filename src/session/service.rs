@@ -1,4 +1,4 @@
-//! What the gateway does with sessions: issue, resolve, end.
+//! What the gateway does with sessions: issue, resolve, end; `rotation` and `devices` have the rest.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,6 +27,13 @@ pub struct LiveSession {
     pub absolute_expires_in: Duration,
 }
 
+impl From<LoadedSession> for LiveSession {
+    fn from(loaded: LoadedSession) -> Self {
+        let absolute_expires_in = loaded.session.absolute_deadline.since(loaded.now);
+        Self { id: loaded.id, session: loaded.session, expires_in: loaded.expires_in, absolute_expires_in }
+    }
+}
+
 /// A session that was just made, with the token that opens it.
 #[derive(Debug)]
 pub struct IssuedSession {
@@ -34,6 +41,8 @@ pub struct IssuedSession {
     pub token: SessionToken,
     /// Its public name.
     pub id: SessionId,
+    /// The app whose user it is.
+    pub app: Arc<str>,
     /// How long it lives if nobody uses it.
     pub expires_in: Duration,
     /// How long it lives at most.
@@ -59,27 +68,37 @@ pub struct SignIn {
     pub reserved_at: UnixMillis,
 }
 
+/// What the operator has decided about sessions.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionRules {
+    /// The two timeouts.
+    pub lifetime: Lifetime,
+    /// Sessions that one user may have at once; 0: no cap.
+    pub max_per_user: u32,
+    /// How long a token that was rotated away still opens its session.
+    pub rotate_grace: Duration,
+}
+
 /// The rules of sessions over a store.
 pub struct SessionService {
-    store: Arc<dyn SessionStore>,
-    keys: Arc<Keyring>,
-    naming: Arc<NamingKey>,
-    lifetime: Lifetime,
-    max_per_user: u32,
-    metrics: Arc<Metrics>,
+    pub(super) store: Arc<dyn SessionStore>,
+    pub(super) keys: Arc<Keyring>,
+    pub(super) naming: Arc<NamingKey>,
+    pub(super) rules: SessionRules,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for SessionService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SessionService").field("lifetime", &self.lifetime).finish_non_exhaustive()
+        f.debug_struct("SessionService").field("rules", &self.rules).finish_non_exhaustive()
     }
 }
 
 impl SessionService {
     /// The service over a store.
     #[must_use]
-    pub fn new(store: Arc<dyn SessionStore>, keys: Arc<Keyring>, naming: Arc<NamingKey>, lifetime: Lifetime, max_per_user: u32, metrics: Arc<Metrics>) -> Self {
-        Self { store, keys, naming, lifetime, max_per_user, metrics }
+    pub fn new(store: Arc<dyn SessionStore>, keys: Arc<Keyring>, naming: Arc<NamingKey>, rules: SessionRules, metrics: Arc<Metrics>) -> Self {
+        Self { store, keys, naming, rules, metrics }
     }
 
     /// The store below, for the login flow's reservations.
@@ -107,24 +126,30 @@ impl SessionService {
     /// is given the issued session and returns what is stored beside it.
     pub async fn issue(&self, sign_in: SignIn, settle: impl FnOnce(&IssuedSession) -> Option<Settlement>) -> Result<IssuedSession, StoreError> {
         let token = SessionToken::issue(&self.keys, token::tag_of(&self.naming, &sign_in.user));
+        let lifetime = self.rules.lifetime;
         let session = Session {
             user: sign_in.user,
             unionid: sign_in.unionid,
             created: sign_in.reserved_at,
-            absolute_deadline: sign_in.reserved_at.plus(self.lifetime.absolute),
+            absolute_deadline: sign_in.reserved_at.plus(lifetime.absolute),
             client_address: sign_in.client_address,
             device: shortened(sign_in.device, Session::DEVICE_MAX),
             claims: sign_in.claims,
         };
-        let mut issued =
-            IssuedSession { id: token.id(), token, expires_in: self.lifetime.idle.min(self.lifetime.absolute), absolute_expires_in: self.lifetime.absolute };
+        let mut issued = IssuedSession {
+            id: token.id(),
+            token,
+            app: session.user.app.clone(),
+            expires_in: lifetime.idle.min(lifetime.absolute),
+            absolute_expires_in: lifetime.absolute,
+        };
         let session_key = sign_in.session_key.map(|key| SessionKey { key, reserved_at: sign_in.reserved_at });
         let settlement = settle(&issued);
         let new = NewSession {
             id: issued.id,
             session: &session,
-            idle: self.lifetime.idle,
-            max_per_user: self.max_per_user,
+            idle: lifetime.idle,
+            max_per_user: self.rules.max_per_user,
             session_key: session_key.as_ref(),
             settlement,
         };
@@ -134,41 +159,46 @@ impl SessionService {
 
     /// The living session of a token, renewed when that is due; `None`: unknown, expired or revoked.
     pub async fn resolve(&self, token: &SessionToken) -> Result<Option<LiveSession>, StoreError> {
-        let id = token.id();
-        let loaded = match self.store.load(&id).await {
-            Ok(Lookup::Found(loaded)) => loaded,
-            Ok(Lookup::Gone) => {
-                self.count("gone");
-                return Ok(None);
+        let Some(loaded) = self.look_up(&token.id()).await? else { return Ok(None) };
+        Ok(self.renewed(loaded).await)
+    }
+
+    /// What the store knows under a name.
+    pub(super) async fn look_up(&self, id: &SessionId) -> Result<Option<LoadedSession>, StoreError> {
+        match self.store.load(id).await {
+            Ok(Lookup::Found(loaded)) => {
+                self.count("found");
+                return Ok(Some(loaded));
             }
+            Ok(Lookup::Gone) => self.count("gone"),
             Ok(Lookup::Unreadable(why)) => {
                 self.count("unreadable");
                 log::warn!(session = id.to_string().as_str(); "a session record cannot be read: {why}");
-                return Ok(None);
             }
             Err(error) => {
                 self.count("store_unavailable");
                 return Err(error);
             }
-        };
-        let live = self.renewed(id, loaded).await;
-        self.count(if live.is_some() { "found" } else { "gone" });
-        Ok(live)
+        }
+        Ok(None)
     }
 
-    async fn renewed(&self, id: SessionId, loaded: LoadedSession) -> Option<LiveSession> {
-        let LoadedSession { session, mut expires_in, now } = loaded;
-        if self.lifetime.renewal_due(now, expires_in, session.absolute_deadline) {
-            match self.store.renew(&id, &session.user, self.lifetime.idle, session.absolute_deadline).await {
-                Ok(Written::Done) => expires_in = self.lifetime.expiry(now, session.absolute_deadline).since(now),
+    async fn renewed(&self, mut loaded: LoadedSession) -> Option<LiveSession> {
+        let LoadedSession { session, now, expires_in, rotated, .. } = &loaded;
+        let lifetime = self.rules.lifetime;
+        // A token that was rotated away renews nothing: its time is over soon, and its session's began anew when it was rotated.
+        if rotated.is_none() && lifetime.renewal_due(*now, *expires_in, session.absolute_deadline) {
+            match self.store.renew(&loaded.id, &session.user, lifetime.idle, session.absolute_deadline).await {
+                Ok(Written::Done) => loaded.expires_in = lifetime.expiry(*now, session.absolute_deadline).since(*now),
+                // Rotated away between the read and the write: the token still opens the session for a while.
+                Ok(Written::Stale) => {}
                 // Revoked between the read and the write: the write is the newer truth.
-                Ok(Written::Gone | Written::Stale) => return None,
+                Ok(Written::Gone) => return None,
                 // It was alive a moment ago and lives on unrenewed; the next request tries again.
                 Err(error) => log::warn!("a session could not be renewed: {error}"),
             }
         }
-        let absolute_expires_in = session.absolute_deadline.since(now);
-        Some(LiveSession { id, session, expires_in, absolute_expires_in })
+        Some(loaded.into())
     }
 
     /// Ends the session of a token. Ending one that has ended is fine.

@@ -113,6 +113,50 @@ pub struct CreatedSession {
     pub evicted: Vec<SessionId>,
 }
 
+/// A session's move to another token.
+#[derive(Debug)]
+pub struct Rotation<'a> {
+    /// The name that goes.
+    pub from: SessionId,
+    /// The name that comes, with the same tag; drawn for this one call.
+    pub to: SessionId,
+    /// The session, which stays as it is.
+    pub session: &'a Session,
+    /// The idle timeout, which begins anew.
+    pub idle: Duration,
+    /// Until when the old token still opens the session, by the store's clock.
+    pub until: UnixMillis,
+    /// The answer, sealed under the old token: kept until then for a client that lost it.
+    pub answer: &'a [u8],
+}
+
+/// What came of a rotation.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rotated {
+    /// The session has its new name.
+    Done {
+        /// How long it lives if nobody uses it.
+        expires_in: Duration,
+    },
+    /// Somebody else was first; nothing was written. The answer that they were given.
+    Before {
+        /// As in [`Rotation::answer`].
+        answer: Vec<u8>,
+    },
+    /// The session has ended; nothing was written and nothing came back to life.
+    Gone,
+}
+
+/// How many sessions a store holds, as far as that can be known without looking at each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionCount {
+    /// Not fewer.
+    pub at_least: u64,
+    /// Not more.
+    pub at_most: u64,
+}
+
 /// Keeps sessions. Every check-and-write is atomic; expiry is by the store's own clock; a write never brings back
 /// a session that has ended; every call answers within its configured timeout.
 #[async_trait]
@@ -130,12 +174,26 @@ pub trait SessionStore: Send + Sync {
     /// Makes a session, keeps the session_key's generation and evicts what is over the cap, as one.
     async fn create(&self, new: NewSession<'_>) -> Result<CreatedSession, StoreError>;
 
-    /// Looks a session up. Does not renew it.
+    /// Looks a session up. Does not renew it. A token that was rotated away finds what its session is now; what was found in this
+    /// way hangs on two keys, so whoever keeps copies must not keep this one.
     async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError>;
 
-    /// Moves the session's expiry to now + `idle`, at most `absolute_deadline`.
+    /// Moves the session's expiry to now + `idle`, at most `absolute_deadline`. `Stale`: it has moved to another token, and lives
+    /// under that one.
     async fn renew(&self, id: &SessionId, user: &UserKey, idle: Duration, absolute_deadline: UnixMillis) -> Result<Written, StoreError>;
 
-    /// Ends a session. `Gone`: it had ended before.
+    /// Ends a session, under this name and under every other that it was given since. `Gone`: it had ended before.
     async fn remove(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError>;
+
+    /// Moves a session to another token, as one.
+    async fn rotate(&self, rotation: Rotation<'_>) -> Result<Rotated, StoreError>;
+
+    /// The user's living sessions, in no order.
+    async fn list(&self, user: &UserKey) -> Result<Vec<LoadedSession>, StoreError>;
+
+    /// Ends all sessions that the user has at this moment, as one; how many they were.
+    async fn remove_all(&self, user: &UserKey) -> Result<u64, StoreError>;
+
+    /// How many sessions there are; nothing is scanned for it.
+    async fn count(&self) -> Result<SessionCount, StoreError>;
 }

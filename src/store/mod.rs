@@ -2,7 +2,7 @@
 //!
 //! - [`settings`]: what the configuration says; [`url`]: the store's URL
 //! - [`handle`]: opens the store; each worker takes its own [`SessionStore`](crate::session::SessionStore) from it
-//! - `keys`, `record`, `sealed`, `generation`: the stored form, which both stores share
+//! - `keys`, `record`, `forward`, `sealed`, `generation`: the stored form, which both stores share
 //! - [`memory`]: for the demo, for tests, and for a single process that may forget
 //! - [`redis`]: for everything else; its scripts are the only writers
 //! - [`probe`]: whether the store answers, for readiness; `pools`: its connections
@@ -14,6 +14,7 @@ pub mod redis;
 pub mod settings;
 pub mod url;
 
+mod forward;
 mod generation;
 mod keys;
 mod meter;

@@ -8,10 +8,13 @@ use crate::crypto::encoding::{base64, from_base64};
 use crate::crypto::keyring::{Keyring, NamingKey, OpenError};
 use crate::secret::Secret;
 use crate::session::{Session, SessionKey, UserKey};
+use crate::store::forward::{self, Forward};
 use crate::store::{generation, record};
 
-/// The form that this release writes, of records and of session_key generations alike.
+/// The form that this release writes, of records, of forwards and of session_key generations alike.
 const VERSION: u8 = 1;
+/// The same, of forwards: with the mark by which scripts know them.
+const FORWARD: u8 = VERSION | forward::MARK;
 /// A session_key that was the canonical base64 of these 16 bytes, as WeChat's are.
 const KEY_RAW: u8 = 1;
 /// A session_key of any other form, as text.
@@ -28,6 +31,15 @@ impl From<OpenError> for Unreadable {
             OpenError::Broken => "changed, cut, or moved from its place",
         })
     }
+}
+
+/// What stands under a session's key.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stored {
+    /// The session.
+    Session(Session),
+    /// Its token was rotated away.
+    Forward(Forward),
 }
 
 /// Seals and opens.
@@ -48,8 +60,24 @@ impl Sealer {
         [&[VERSION][..], &sealed].concat()
     }
 
+    /// What is stored under `key` for a session whose token was rotated away.
+    pub(super) fn seal_forward(&self, key: &str, forward: &Forward) -> Vec<u8> {
+        let sealed = self.keys.seal(&place(&[FORWARD], key), &forward.encode());
+        [&[FORWARD][..], &sealed].concat()
+    }
+
+    /// What is stored under `key`: a session, or where it went.
+    pub(super) fn open_stored(&self, key: &str, stored: &[u8]) -> Result<Stored, Unreadable> {
+        if !Forward::is(stored) {
+            return self.open_session(key, stored).map(Stored::Session);
+        }
+        let sealed = stored.strip_prefix(&[FORWARD]).ok_or(Unreadable("in a form that this release does not know"))?;
+        let forward = Forward::decode(&self.keys.open(&place(&[FORWARD], key), sealed)?);
+        forward.map(Stored::Forward).ok_or(Unreadable("it opens, but is not a forward: another release wrote it"))
+    }
+
     /// The session that is stored under `key`.
-    pub(super) fn open_session(&self, key: &str, stored: &[u8]) -> Result<Session, Unreadable> {
+    fn open_session(&self, key: &str, stored: &[u8]) -> Result<Session, Unreadable> {
         let sealed = version_checked(stored)?;
         let record = self.keys.open(&place(&[VERSION], key), sealed)?;
         record::decode(&record).map_err(|_| Unreadable("it opens, but is not a record: another release wrote it"))
@@ -175,11 +203,31 @@ mod tests {
     }
 
     #[test]
+    fn a_forward_opens_in_its_place_only_and_is_no_record() {
+        let sealer = sealer();
+        let forward = Forward { to: [7; 16], until: UnixMillis(1_764_000_030_000), answer: vec![9; 86] };
+        let stored = sealer.seal_forward("k", &forward);
+        assert_eq!(stored.len(), 139);
+        assert_eq!(sealer.open_stored("k", &stored), Ok(Stored::Forward(forward)));
+        assert_eq!(sealer.open_stored("k", &sealer.seal_session("k", &typical())), Ok(Stored::Session(typical())));
+        assert!(sealer.open_stored("other", &stored).is_err());
+        for i in 0..stored.len() {
+            let mut changed = stored.clone();
+            // The mark too: a forward that is called a record is none.
+            changed[i] ^= 0x80;
+            assert!(sealer.open_stored("k", &changed).is_err(), "byte {i}");
+            assert!(sealer.open_stored("k", &stored[..i]).is_err(), "cut at {i}");
+        }
+    }
+
+    #[test]
     fn a_form_of_a_later_release_is_told_apart() {
         let mut stored = sealer().seal_session("k", &typical());
         stored[0] = 2;
         assert_eq!(sealer().open_session("k", &stored), Err(Unreadable("in a form that this release does not know")));
         assert_eq!(sealer().open_session("k", b""), Err(Unreadable("empty")));
+        stored[0] = 0x82;
+        assert_eq!(sealer().open_stored("k", &stored), Err(Unreadable("in a form that this release does not know")));
     }
 
     #[test]
@@ -229,6 +277,10 @@ mod tests {
             vec![("v1-typical", typical()), ("v1-bare", bare), ("v1-ipv6-claims", full)]
         }
 
+        fn forward() -> Forward {
+            Forward { to: [4; 16], until: UnixMillis(1_764_000_030_000), answer: b"the answer, sealed under the old token".to_vec() }
+        }
+
         fn folder() -> std::path::PathBuf {
             Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/records")
         }
@@ -244,9 +296,10 @@ mod tests {
             for (name, session) in sessions() {
                 assert_eq!(sealer.open_session(&keys.session(&ID), &read(name)), Ok(session), "{name}");
             }
+            assert_eq!(sealer.open_stored(&keys.session(&ID), &read("v1-forward")), Ok(Stored::Forward(forward())));
             let read = sealer.open_generation(&keys.user(ID.tag, &typical().user), &read("v1-generation")).unwrap();
             assert_eq!((read.key.expose().as_str(), read.reserved_at), (WECHAT_KEY, UnixMillis(1_764_000_000_000)));
-            assert_eq!(fs::read_dir(folder()).unwrap().count(), sessions().len() + 1, "every fixture is read");
+            assert_eq!(fs::read_dir(folder()).unwrap().count(), sessions().len() + 2, "every fixture is read");
         }
 
         /// Writes the fixtures of the current version; for the release that brings a new one.
@@ -259,6 +312,7 @@ mod tests {
             for (name, session) in sessions() {
                 write(name, &sealer.seal_session(&keys.session(&ID), &session));
             }
+            write("v1-forward", &sealer.seal_forward(&keys.session(&ID), &forward()));
             let user_key = keys.user(ID.tag, &typical().user);
             write("v1-generation", &sealer.seal_generation(&user_key, &typical().user, &session_key(WECHAT_KEY)));
         }

@@ -14,7 +14,14 @@ const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 const NAMING_KEY: &str = "HxwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEAHR4";
 
 fn variables() -> Variables {
-    Variables::only([("HUFU_KEY", KEY), ("HUFU_NAMING_KEY", NAMING_KEY), ("WX_SECRET", "tiger"), ("HUFU_REDIS_PASSWORD", "tiger"), ("EMPTY", "")])
+    Variables::only([
+        ("HUFU_KEY", KEY),
+        ("HUFU_NAMING_KEY", NAMING_KEY),
+        ("WX_SECRET", "tiger"),
+        ("HUFU_REDIS_PASSWORD", "tiger"),
+        ("HUFU_ADMIN_TOKEN", "tiger-admin-token-of-a-test"),
+        ("EMPTY", ""),
+    ])
 }
 
 fn folder(kind: &str) -> PathBuf {
@@ -92,7 +99,9 @@ fn values_arrive_in_their_types() {
     assert_eq!(settings.server.trusted_proxies[2].to_string(), "192.0.2.7/32");
     assert_eq!((settings.server.workers, settings.server.body_limit), (4, 1 << 30));
     assert_eq!(settings.server.request_head_timeout, Duration::from_millis(1500));
-    assert_eq!((settings.session.lifetime.idle, settings.session.max_per_user), (Duration::from_secs(900), 0));
+    assert_eq!((settings.session.rules.lifetime.idle, settings.session.rules.max_per_user), (Duration::from_secs(900), 0));
+    assert_eq!(settings.session.rules.rotate_grace, Duration::from_secs(60));
+    assert_eq!(settings.admin.token.as_ref().unwrap().expose(), "tiger-admin-token-of-a-test");
     let StoreUrl::Redis(redis) = &settings.store.url else { panic!("not Redis") };
     let RedisServers::One { at, db } = &redis.servers else { panic!("{redis}") };
     assert_eq!((at.port, *db, redis.login.username.as_deref()), (6380, 2, Some("hufu")));

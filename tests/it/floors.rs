@@ -51,7 +51,7 @@ pub(crate) const HOMES: [(&str, &[&str]); 16] = [
     ("httparse", &["proxy"]),
     ("redis", &["store"]),
     ("deadpool_redis", &["store"]),
-    ("reqwest", &["provider"]),
+    ("reqwest", &["provider", "cli"]),
     ("env_logger", &["telemetry"]),
     ("rand", &["crypto"]),
     ("sha2", &["crypto"]),

@@ -8,6 +8,8 @@ use crate::helpers::redis_server::RedisServer;
 use crate::helpers::servers::{echo_upstream, http};
 use crate::helpers::wire;
 
+const ADMIN_TOKEN: &str = "admin-token-that-nobody-may-see";
+
 /// The bytes in all forms in which they could stand somewhere.
 fn forms(secret: &str) -> Vec<Vec<u8>> {
     let bytes = secret.as_bytes();
@@ -32,19 +34,28 @@ fn assert_absent(secrets: &[(&str, String)], place: &str, bytes: &[u8]) {
 async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
     let redis = RedisServer::start(&[]);
     let echo = echo_upstream();
-    let gateway = Gateway::with(&Setup { store: redis.url(""), config: format!("log.level = \"trace\"\n{}", route("/api", &echo.url, "required")) });
+    let config = format!("log.level = \"trace\"\nadmin.token = \"{ADMIN_TOKEN}\"\n{}", route("/api", &echo.url, "required"));
+    let gateway = Gateway::with(&Setup { store: redis.url(""), config });
     let code = gateway.wechat.platform.login_code(APPID, "alice");
     let login: Value = gateway.login_with(json!({ "code": code })).await.json().await.unwrap();
-    let token = login["token"].as_str().unwrap().to_owned();
+    let old_token = login["token"].as_str().unwrap().to_owned();
+    let rotate = || http().post(gateway.at("/auth/rotate")).bearer_auth(&old_token);
+    let rotated: Value = rotate().send().await.unwrap().json().await.unwrap();
+    let token = rotated["token"].as_str().unwrap().to_owned();
+    assert_eq!(rotate().send().await.unwrap().json::<Value>().await.unwrap()["token"], token);
     let session_key = gateway.wechat.platform.session_key(APPID, "alice").expose().clone();
     let openid = hufu::sandbox::openid(APPID, "alice");
     let mut secrets = vec![("session_key", session_key), ("app secret", APP_SECRET.to_owned()), ("token", token.clone()), ("code", code.clone())];
+    secrets.extend([("rotated token", old_token.clone()), ("admin token", ADMIN_TOKEN.to_owned())]);
 
     // Every kind of request, good and bad, and everything that comes back.
     let mut emitted = String::new();
     for (path, line) in [
         ("/api/x", format!("Authorization: Bearer {token}")),
         ("/auth/session", format!("Authorization: Bearer {token}")),
+        ("/auth/session", format!("Authorization: Bearer {old_token}")),
+        ("/auth/sessions", format!("Authorization: Bearer {token}")),
+        ("/auth/sessions/x", format!("Authorization: Bearer {token}")),
         ("/auth/verify", format!("Authorization: Bearer {token}")),
         ("/nowhere", format!("Authorization: Bearer {token}")),
         (&format!("/api/x?token={token}"), format!("Authorization: Bearer {token}")),
@@ -58,6 +69,15 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
         http().post(gateway.wechat.server.at("/sandbox/faults")).json(&json!({ "api": "jscode2session", "times": 1, "body": body })).send().await.unwrap();
         emitted += &gateway.login_with(json!({ "code": format!("{code}-{errcode}") })).await.text().await.unwrap();
     }
+    for (path, admin_token) in [
+        (format!("/sessions?user={openid}"), ADMIN_TOKEN),
+        (format!("/sessions/{}", rotated["session_id"].as_str().unwrap()), ADMIN_TOKEN),
+        (format!("/sessions/count?user={openid}"), ADMIN_TOKEN),
+        ("/sessions".to_owned(), ADMIN_TOKEN),
+        ("/sessions".to_owned(), &token),
+    ] {
+        emitted += &http().get(gateway.admin_at(&format!("/admin/api{path}"))).bearer_auth(admin_token).send().await.unwrap().text().await.unwrap();
+    }
     emitted += &http().get(gateway.admin_at("/metrics")).send().await.unwrap().text().await.unwrap();
     emitted += &http().get(gateway.admin_at("/readyz")).send().await.unwrap().text().await.unwrap();
     gateway.access_line("the last request", |line| line["path"] == "/api/../x" || line["status"] == 400);
@@ -67,10 +87,12 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
     assert_absent(&secrets, "the log", gateway.stderr().as_bytes());
 
     secrets.push(("openid", openid));
+    assert_absent(&secrets, "the log", gateway.stderr().as_bytes());
+    assert_absent(&secrets, "the access log", gateway.stdout().as_bytes());
     secrets.push(("unionid", hufu::sandbox::unionid("alice").unwrap()));
     let mut connection = redis::Client::open(redis.url("")).unwrap().get_connection().unwrap();
     let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query(&mut connection).unwrap();
-    assert!(keys.len() >= 2, "a session and its user");
+    assert!(keys.len() >= 3, "a session, where it was before, and its user");
     let mut dump = Vec::new();
     for key in &keys {
         dump.extend_from_slice(key);

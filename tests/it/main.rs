@@ -1,11 +1,13 @@
 //! One binary for all tests that need more than one module: a module per capability.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod admin_api;
 mod bodies;
 mod cluster_failover;
 mod commands;
 mod config;
 mod demo;
+mod devices;
 mod docs;
 mod echo;
 mod floors;
@@ -19,6 +21,7 @@ mod provider_contract;
 mod redis_conf;
 mod sandbox;
 mod sentinel_failover;
+mod session_model;
 mod store_contract;
 mod store_faults;
 mod store_redis;

@@ -10,6 +10,9 @@ use hufu::session::store::Settlement;
 use hufu::session::{Lookup, NewSession, Reservation, SessionId, Written};
 use hufu::store::{KeyPrefix, StoreSettings};
 
+mod devices;
+mod rotation;
+
 use crate::helpers::cluster::RedisCluster;
 use crate::helpers::redis_server::RedisServer;
 use crate::helpers::sentinels::{SENTINEL_PASSWORD, SentinelGroup};
@@ -23,7 +26,7 @@ type Case = for<'a> fn(&'a Harness) -> LocalBoxFuture<'a, ()>;
 
 /// The suite, by name. Each case has a prefix of keys, and keys, of its own.
 macro_rules! suite {
-    ($($case:ident),* $(,)?) => { pub(crate) const SUITE: &[(&str, Case)] = &[$((stringify!($case), |harness| Box::pin($case(harness)))),*]; };
+    ($($case:path),* $(,)?) => { pub(crate) const SUITE: &[(&str, Case)] = &[$((stringify!($case), |harness| Box::pin($case(harness)))),*]; };
 }
 
 suite![
@@ -53,6 +56,24 @@ suite![
     a_session_that_would_be_over_is_not_made,
     every_key_has_an_expiry,
     a_dump_names_nobody_and_signs_nobody_in,
+    rotation::a_session_goes_on_under_its_new_name,
+    rotation::the_old_name_dies_after_its_grace,
+    rotation::without_a_grace_the_old_name_dies_at_once,
+    rotation::asked_again_it_gives_the_same_answer,
+    rotation::many_at_once_have_one_winner,
+    rotation::what_has_ended_is_not_rotated,
+    rotation::the_deadline_stays_and_the_idle_time_begins_anew,
+    rotation::the_old_name_cannot_be_renewed,
+    rotation::ending_under_any_name_ends_it,
+    rotation::a_session_that_ends_while_it_is_rotated_is_ended,
+    rotation::all_sessions_that_end_while_one_is_rotated_are_ended,
+    rotation::it_counts_once_and_keeps_its_age,
+    rotation::too_many_names_are_cut_at_the_oldest,
+    devices::the_list_has_the_living_sessions_of_the_user,
+    devices::a_stranger_in_the_index_does_not_show,
+    devices::all_sessions_end_together,
+    devices::logins_while_all_end_are_ended_or_live,
+    devices::sessions_are_counted_about,
 ];
 
 /// Runs the suite; all cases at the same time.
@@ -211,7 +232,7 @@ async fn a_record_in_another_place_does_not_open(h: &Harness) {
     }
 }
 
-async fn capped(h: &Harness, subject: &str, cap: u32) -> (SessionId, Vec<SessionId>) {
+pub(super) async fn capped(h: &Harness, subject: &str, cap: u32) -> (SessionId, Vec<SessionId>) {
     let session = h.session(&user(subject), HOUR).await;
     let id = h.fresh_id(&session.user);
     let created = h.store().create(NewSession { max_per_user: cap, ..new_session(id, &session, HOUR) }).await.unwrap();

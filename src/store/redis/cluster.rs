@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::future::select_ok;
+use futures_util::future::{select_ok, try_join_all};
 use redis::{Value, cmd};
 
 use super::connection::Connector;
@@ -80,6 +80,20 @@ impl Cluster {
             Ok(outcome) => outcome,
             Err(_) => Err(trouble),
         }
+    }
+
+    /// Sends a request to every master.
+    pub(super) async fn call_all(&self, request: &Request<'_>) -> Result<Vec<Value>, StoreError> {
+        let all = async {
+            self.refresh(None).await?;
+            let masters = self.known().map.as_ref().map(|map| map.masters().to_vec()).unwrap_or_default();
+            try_join_all(masters.iter().map(|address| async {
+                let node = self.node(address);
+                node.send(request, false).await.map_err(|failure| node.error(&failure))
+            }))
+            .await
+        };
+        tokio::time::timeout(self.patience.call(), all).await.unwrap_or_else(|_| Err(StoreError::new("redis cluster: not all masters answered in time")))
     }
 
     /// Asks the node that the map names; `None`: it answered, but has the slot no more. A master that was frozen and

@@ -6,14 +6,17 @@
 //!   (`sentinel_ask`; `sentinel_watch` hears of its successor), or a node of the `cluster` (`slots`: the map)
 //! - `connection`: the one connection of a worker to a node: made on first use, thrown away when it fails
 //! - `failure`: what an operator should read when a call fails, and where the request goes next
-//! - `sessions`: the store; `logins`: its reservations of login codes; `revocation`: removals that wait for replicas
+//! - `sessions`: the store; `logins`: its reservations of login codes; `rotation`: how a session changes its token, and how it
+//!   ends; `devices`: all sessions of a user; `revocation`: removals that wait for replicas
 
 mod cluster;
 mod connection;
+mod devices;
 mod failure;
 mod logins;
 mod request;
 mod revocation;
+mod rotation;
 mod scripts;
 mod sentinel;
 mod sentinel_ask;

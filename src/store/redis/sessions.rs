@@ -1,6 +1,7 @@
 //! The session store of one worker.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,24 +17,27 @@ use crate::clock::{UnixMillis, millis};
 use crate::crypto::keyring::NamingKey;
 use crate::session::store::{CreatedSession, LoginKey, Settlement};
 use crate::session::token::tag_of;
-use crate::session::{LoadedSession, Lookup, NewSession, Reservation, SessionId, SessionKey, SessionStore, StoreError, UserKey, Written};
+use crate::session::{
+    LoadedSession, Lookup, NewSession, Reservation, Rotated, Rotation, SessionCount, SessionId, SessionKey, SessionStore, StoreError, UserKey, Written,
+};
+use crate::store::forward::Trail;
 use crate::store::generation;
 use crate::store::keys::Keys;
 use crate::store::meter::Meter;
-use crate::store::sealed::Sealer;
+use crate::store::sealed::{Sealer, Stored};
 
-/// How often a login that has to evict may find that others changed the user's sessions meanwhile. One of them gets
-/// through each time.
-const EVICTION_ROUNDS: u32 = 256;
+/// How often a call that has to know the user's sessions may find that others changed them meanwhile. One of those who change
+/// them gets through each time.
+pub(super) const ROUNDS: u32 = 256;
 
 /// Sessions in Redis, over connections that belong to the worker that first uses them.
 pub struct RedisSessionStore {
     pub(super) connector: Topology,
-    revocations: Revocations,
+    pub(super) revocations: Revocations,
     pub(super) scripts: Arc<Scripts>,
     pub(super) keys: Keys,
-    sealer: Sealer,
-    naming: Arc<NamingKey>,
+    pub(super) sealer: Sealer,
+    pub(super) naming: Arc<NamingKey>,
     meter: Meter,
 }
 
@@ -74,32 +78,51 @@ impl RedisSessionStore {
         self.connector.call(&Request::Command(&cmd("TIME"))).await.map(store_time)
     }
 
-    async fn read_session(&self, id: &SessionId) -> Result<Lookup, StoreError> {
-        let key = self.keys.session(id);
+    /// The session behind a name, where it went if its token was rotated away.
+    pub(super) async fn read_session(&self, id: &SessionId) -> Result<Lookup, StoreError> {
+        match self.read_one(Trail::new(*id)).await? {
+            ControlFlow::Break(lookup) => Ok(lookup),
+            // Every request takes the way above, and pays for no timer; only what follows is several calls in a row.
+            ControlFlow::Continue(trail) => self.in_time(self.read_on(trail)).await,
+        }
+    }
+
+    async fn read_on(&self, mut trail: Trail) -> Result<Lookup, StoreError> {
+        loop {
+            match self.read_one(trail).await? {
+                ControlFlow::Break(lookup) => return Ok(lookup),
+                ControlFlow::Continue(further) => trail = further,
+            }
+        }
+    }
+
+    /// Looks where the trail has come to: the trail goes on, or this is what is there.
+    async fn read_one(&self, mut trail: Trail) -> Result<ControlFlow<Lookup, Trail>, StoreError> {
+        let key = self.keys.session(&trail.id);
         let mut commands = Pipeline::with_capacity(3);
         commands.cmd("GET").arg(&key).cmd("PTTL").arg(&key).cmd("TIME");
         let (stored, lives, time): (Option<Vec<u8>>, i64, (u64, u64)) = self.connector.call(&Request::Commands(&commands)).await?;
         let now = store_time(time);
         // The key may expire between GET and PTTL (-2). One without an expiry (-1) is none of ours: somebody restored it.
         let (Some(stored), Ok(lives)) = (stored, u64::try_from(lives)) else {
-            return Ok(if lives == -1 { Lookup::Unreadable("it has no expiry: the gateway writes none such") } else { Lookup::Gone });
+            return Ok(ControlFlow::Break(if lives == -1 { Lookup::Unreadable("it has no expiry: the gateway writes none such") } else { Lookup::Gone }));
         };
-        Ok(match self.sealer.open_session(&key, &stored) {
-            Ok(session) => alive(session, Duration::from_millis(lives), now),
-            Err(why) => Lookup::Unreadable(why.0),
+        Ok(match self.sealer.open_stored(&key, &stored) {
+            Ok(Stored::Session(session)) => ControlFlow::Break(trail.arrive(session, Duration::from_millis(lives), now)),
+            Ok(Stored::Forward(forward)) if trail.follow(&forward) => ControlFlow::Continue(trail),
+            Ok(Stored::Forward(_)) => ControlFlow::Break(Lookup::Gone),
+            Err(why) => ControlFlow::Break(Lookup::Unreadable(why.0)),
         })
     }
 
     async fn renew_session(&self, id: &SessionId, user: &UserKey, idle: Duration, absolute_deadline: UnixMillis) -> Result<Written, StoreError> {
         let mut script = self.scripts.renew.key(self.keys.user(id.tag, user));
         script.key(self.keys.session(id)).arg(&id.hash).arg(absolute_deadline.0).arg(millis(idle));
-        self.connector.call(&Request::Script(&script)).await.map(done_or_gone)
-    }
-
-    async fn remove_session(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError> {
-        let mut script = self.scripts.remove.key(self.keys.user(id.tag, user));
-        script.key(self.keys.session(id)).arg(&id.hash);
-        self.revocations.run(&self.connector, &script).await.map(done_or_gone)
+        Ok(match self.connector.call(&Request::Script(&script)).await? {
+            0_u8 => Written::Gone,
+            1 => Written::Done,
+            _ => Written::Stale,
+        })
     }
 
     /// Writes session and answer at the same time: they may lie in different slots, so no script has them both. Should
@@ -133,13 +156,19 @@ impl RedisSessionStore {
         }
     }
 
+    /// Several calls in a row share the time of one.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let outcome = tokio::time::timeout(self.connector.patience(), work).await;
+        outcome.unwrap_or_else(|_| Err(StoreError::new("several calls in a row took too long together")))
+    }
+
     async fn create_session(&self, new: &NewSession<'_>) -> Result<CreatedSession, StoreError> {
         let key = self.keys.session(&new.id);
         let sealed = self.sealer.seal_session(&key, new.session);
         let user_key = self.keys.user(new.id.tag, &new.session.user);
         let session_key = new.session_key.map(|session_key| self.sealer.seal_generation(&user_key, &new.session.user, session_key));
         let mut members: Vec<[u8; 16]> = Vec::new();
-        for _ in 0..EVICTION_ROUNDS {
+        for _ in 0..ROUNDS {
             let mut script = self.scripts.create.key(&user_key);
             script.key(&key).arg(&new.id.hash).arg(&sealed).arg(new.session.created.0);
             script.arg(new.session.absolute_deadline.0).arg(millis(new.idle)).arg(new.max_per_user).arg(session_key.as_deref().unwrap_or_default());
@@ -176,12 +205,8 @@ impl SessionStore for RedisSessionStore {
     }
 
     async fn create(&self, new: NewSession<'_>) -> Result<CreatedSession, StoreError> {
-        // Several calls in a row (evictions, undoing) share the time of one.
-        let bounded = async {
-            let outcome = tokio::time::timeout(self.connector.patience(), self.create_with_answer(&new)).await;
-            outcome.unwrap_or_else(|_| Err(StoreError::new("the session could not be made in time")))
-        };
-        self.meter.watch("create", bounded).await
+        // Evictions and undoing are further calls.
+        self.meter.watch("create", self.in_time(self.create_with_answer(&new))).await
     }
 
     async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError> {
@@ -193,21 +218,27 @@ impl SessionStore for RedisSessionStore {
     }
 
     async fn remove(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError> {
-        self.meter.watch("remove", self.remove_session(id, user)).await
+        self.meter.watch("remove", self.in_time(self.remove_session(id, user))).await
+    }
+
+    async fn rotate(&self, rotation: Rotation<'_>) -> Result<Rotated, StoreError> {
+        self.meter.watch("rotate", self.rotate_session(&rotation)).await
+    }
+
+    async fn list(&self, user: &UserKey) -> Result<Vec<LoadedSession>, StoreError> {
+        self.meter.watch("list", self.in_time(self.sessions_of(user))).await
+    }
+
+    async fn remove_all(&self, user: &UserKey) -> Result<u64, StoreError> {
+        self.meter.watch("remove_all", self.in_time(self.remove_sessions_of(user))).await
+    }
+
+    async fn count(&self) -> Result<SessionCount, StoreError> {
+        self.meter.watch("count", self.count_keys()).await
     }
 }
 
 /// What `TIME` answers, in milliseconds.
 pub(super) const fn store_time((seconds, micros): (u64, u64)) -> UnixMillis {
     UnixMillis(seconds.saturating_mul(1000).saturating_add(micros / 1000))
-}
-
-const fn done_or_gone(done: bool) -> Written {
-    if done { Written::Done } else { Written::Gone }
-}
-
-/// A record that opened. Its own deadline counts too, should somebody have restored it with a longer expiry.
-fn alive(session: crate::session::Session, lives: Duration, now: UnixMillis) -> Lookup {
-    let expires_in = lives.min(session.absolute_deadline.since(now));
-    if expires_in.is_zero() { Lookup::Gone } else { Lookup::Found(LoadedSession { session, expires_in, now }) }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{FromRedisValue, RedisError, Value, from_redis_value};
+use redis::{Cmd, FromRedisValue, RedisError, Value, from_redis_value};
 
 use super::cluster::Cluster;
 use super::connection::Connector;
@@ -70,6 +70,15 @@ impl Topology {
             Self::Cluster(cluster) => cluster.call(request).await,
         };
         self.read(value?)
+    }
+
+    /// Sends a command to every server that holds a part of the data.
+    pub(super) async fn call_everywhere<T: FromRedisValue>(&self, command: &Cmd) -> Result<Vec<T>, StoreError> {
+        let request = Request::Command(command);
+        match self {
+            Self::One(_) | Self::Sentinel(_) => Ok(vec![self.call(&request).await?]),
+            Self::Cluster(cluster) => cluster.call_all(&request).await?.into_iter().map(|value| self.read(value)).collect(),
+        }
     }
 
     fn read<T: FromRedisValue>(&self, value: Value) -> Result<T, StoreError> {

@@ -187,7 +187,7 @@ impl Drop for Gateway {
 }
 
 fn configuration(setup: &Setup, wechat: &str) -> String {
-    let keys = if setup.store == "memory:" {
+    let keys = if setup.store == "memory:" || setup.config.contains("secrets.keys") {
         String::new()
     } else {
         let key = hufu::crypto::keyring::generate_key;

@@ -1,15 +1,16 @@
 //! Stores for the contract suite and for fault tests, and what they hold seen from outside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hufu::clock::{ManualClock, UnixMillis};
+use hufu::crypto::encoding::base64url;
 use hufu::crypto::keyring::{Keyring, NamingKey};
 use hufu::metrics::Metrics;
 use hufu::secret::Secret;
 use hufu::session::token::tag_of;
-use hufu::session::{NewSession, ProviderKind, Session, SessionId, SessionKey, SessionStore, SessionToken, StoreError, UserKey};
+use hufu::session::{NewSession, ProviderKind, Session, SessionId, SessionKey, SessionRules, SessionService, SessionStore, SessionToken, StoreError, UserKey};
 use hufu::store::{self, KeyPrefix, MemorySessionStore, RedisSessionStore, StoreHandle, StoreSettings, StoreUrl};
 
 use super::redis_server::RedisServer;
@@ -25,9 +26,9 @@ pub(crate) struct Harness {
 
 /// Which store it is, and how a test looks into it and lets its time pass.
 pub(crate) enum Place {
-    Memory(MemorySessionStore, ManualClock),
+    Memory(Arc<MemorySessionStore>, ManualClock),
     /// With a user who may see everything.
-    Redis(Box<RedisSessionStore>, Inspector),
+    Redis(Arc<RedisSessionStore>, Inspector),
 }
 
 /// A key as somebody sees it who has stolen the store's disk.
@@ -35,6 +36,8 @@ pub(crate) enum Place {
 pub(crate) struct Seen {
     pub(crate) content: Vec<u8>,
     pub(crate) expires_in: Option<Duration>,
+    /// Of a user's hash: the sessions that it names.
+    pub(crate) members: Vec<String>,
 }
 
 impl Harness {
@@ -42,7 +45,7 @@ impl Harness {
         let (keys, naming) = fresh_keys();
         let clock = ManualClock::at(UnixMillis(1_764_000_000_000));
         let store = MemorySessionStore::new(Arc::new(clock.clone()), KeyPrefix::new(prefix).unwrap(), keys.clone(), naming.clone(), Arc::new(Metrics::new()));
-        Self { place: Place::Memory(store, clock), keys, naming, prefix: prefix.to_owned() }
+        Self { place: Place::Memory(Arc::new(store), clock), keys, naming, prefix: prefix.to_owned() }
     }
 
     /// A store in Redis that logs in with `url`, and is looked into with `inspector`.
@@ -67,7 +70,7 @@ impl Harness {
     pub(crate) fn looked_into(settings: &StoreSettings, inspector: Inspector) -> Self {
         let (keys, naming) = fresh_keys();
         let handle = store::open(settings, keys.clone(), naming.clone(), Arc::new(Metrics::new())).unwrap();
-        let place = Place::Redis(Box::new(handle.redis().unwrap()), inspector);
+        let place = Place::Redis(Arc::new(handle.redis().unwrap()), inspector);
         Self { place, keys, naming, prefix: settings.key_prefix.as_str().to_owned() }
     }
 
@@ -78,9 +81,31 @@ impl Harness {
 
     pub(crate) fn store(&self) -> &dyn SessionStore {
         match &self.place {
-            Place::Memory(store, _) => store,
+            Place::Memory(store, _) => &**store,
             Place::Redis(store, _) => &**store,
         }
+    }
+
+    /// The rules of sessions over this store.
+    pub(crate) fn service(&self, rules: SessionRules) -> SessionService {
+        let store: Arc<dyn SessionStore> = match &self.place {
+            Place::Memory(store, _) => store.clone(),
+            Place::Redis(store, _) => store.clone(),
+        };
+        SessionService::new(store, self.keys.clone(), self.naming.clone(), rules, Arc::new(Metrics::new()))
+    }
+
+    /// Fails unless the indexes name the sessions that there are records of, and no other.
+    pub(crate) async fn assert_consistent(&self) {
+        let (mut recorded, mut named) = (BTreeSet::new(), BTreeSet::new());
+        for (key, seen) in self.look().await {
+            let (kind, name) = key.strip_prefix(&format!("{}:", self.prefix)).unwrap().split_at(1);
+            if kind == "s" && (seen.content.starts_with(b"\x01") || seen.content.starts_with(br"\x01")) {
+                recorded.insert(name.rsplit(':').next().unwrap().to_owned());
+            }
+            named.extend(seen.members);
+        }
+        assert_eq!(named, recorded, "the index, and the records");
     }
 
     /// Waits until the store answers again.
@@ -112,7 +137,11 @@ impl Harness {
     pub(crate) async fn look(&self) -> BTreeMap<String, Seen> {
         match &self.place {
             Place::Memory(store, _) => {
-                let seen = store.dump().into_iter().map(|entry| (entry.key, Seen { content: entry.content.into_bytes(), expires_in: Some(entry.expires_in) }));
+                let seen = store.dump().into_iter().map(|entry| {
+                    let members = entry.content.lines().filter_map(|line| line.split_once(" → ")).map(|(name, _)| name.to_owned());
+                    let members = members.filter(|name| name.len() == 22).collect();
+                    (entry.key, Seen { content: entry.content.into_bytes(), expires_in: Some(entry.expires_in), members })
+                });
                 seen.collect()
             }
             Place::Redis(_, inspector) => inspector.look(&self.prefix).await,
@@ -252,11 +281,12 @@ async fn look_into(url: &str, prefix: &str) -> BTreeMap<String, Seen> {
 /// `None` when it has expired since it was listed.
 async fn look_at(redis: &mut redis::aio::MultiplexedConnection, key: &str) -> Option<Seen> {
     let (kind, lives): (String, i64) = redis::pipe().cmd("TYPE").arg(key).cmd("PTTL").arg(key).query_async(redis).await.unwrap();
-    let read = match kind.as_str() {
+    let read: redis::RedisResult<Vec<Vec<u8>>> = match kind.as_str() {
         "string" => redis::cmd("GET").arg(key).query_async(redis).await.map(|bytes: Vec<u8>| vec![bytes]),
         "hash" => redis::cmd("HGETALL").arg(key).query_async(redis).await,
         _ => return None,
     };
-    let expires_in = u64::try_from(lives).ok().map(Duration::from_millis);
-    Some(Seen { content: read.ok()?.concat(), expires_in })
+    let (read, expires_in) = (read.ok()?, u64::try_from(lives).ok().map(Duration::from_millis));
+    let names = read.iter().step_by(2).filter(|name| kind == "hash" && name.len() == 16);
+    Some(Seen { members: names.map(|name| base64url(name)).collect(), content: read.concat(), expires_in })
 }

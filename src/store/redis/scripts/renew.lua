@@ -2,12 +2,17 @@
 --
 -- KEYS: the user's hash, the record
 -- ARGV: the session's name, absolute deadline, idle timeout
--- Answers 1: moved; 0: there is no such session, and it has not come back by this.
+-- Answers 1: moved; 0: there is no such session, and it has not come back by this; 2: nothing written, its token was rotated
+-- away, and what is left of its time is not to grow.
 local user, record, id = KEYS[1], KEYS[2], ARGV[1]
 
 local now = store_time()
 local expiry = math.min(now + tonumber(ARGV[3]), tonumber(ARGV[2]))
-local alive = expiry > now and redis.call('EXISTS', record) == 1
+local stored = redis.call('GET', record)
+if is_forward(stored) then
+  return 2
+end
+local alive = stored and expiry > now
 if alive then
   -- Before the HSET: a full Redis refuses a script whose first write needs memory, and a session that is in use must not
   -- end because of that.

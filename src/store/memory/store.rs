@@ -1,42 +1,34 @@
-//! The store inside the process: what Redis would hold, byte for byte, in a map. It forgets when the process ends.
+//! The store and what it does with one session.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::held::{Entry, Held, StoredEntry, Value};
+use super::index::Member;
 use crate::clock::{Clock, UnixMillis};
-use crate::crypto::encoding::base64url;
 use crate::crypto::keyring::{Keyring, NamingKey};
 use crate::crypto::random;
 use crate::metrics::Metrics;
 use crate::session::store::{CreatedSession, LoginKey, Settlement};
 use crate::session::token::tag_of;
-use crate::session::{LoadedSession, Lookup, NewSession, Reservation, SessionId, SessionKey, SessionStore, StoreError, UserKey, Written};
+use crate::session::{
+    LoadedSession, Lookup, NewSession, Reservation, Rotated, Rotation, SessionCount, SessionId, SessionKey, SessionStore, StoreError, UserKey, Written,
+};
+use crate::store::forward::{Forward, Trail};
 use crate::store::generation;
 use crate::store::keys::Keys;
 use crate::store::meter::Meter;
-use crate::store::sealed::Sealer;
+use crate::store::sealed::{Sealer, Stored};
 use crate::store::settings::KeyPrefix;
-
-/// One key as the store holds it, for people to look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredEntry {
-    /// The key's name.
-    pub key: String,
-    /// The value, bytes that cannot be printed as `\x..`; a hash as `field → value`, a line each.
-    pub content: String,
-    /// When the key goes by itself.
-    pub expires_in: Duration,
-}
 
 /// Sessions in this process, shared by all its workers.
 pub struct MemorySessionStore {
     clock: Arc<dyn Clock>,
-    keys: Keys,
-    sealer: Sealer,
-    naming: Arc<NamingKey>,
+    pub(super) keys: Keys,
+    pub(super) sealer: Sealer,
+    pub(super) naming: Arc<NamingKey>,
     meter: Meter,
     held: Mutex<Held>,
 }
@@ -70,14 +62,14 @@ impl MemorySessionStore {
     }
 
     fn kept_session_keys(&self, user: &UserKey) -> Vec<SessionKey> {
-        let (mut held, _) = self.at_now();
+        let (held, _) = self.at_now();
         let key = self.keys.user(tag_of(&self.naming, user), user);
         let stored = held.index(&key).map(|index| index.generations.clone()).unwrap_or_default();
         self.sealer.open_generations(&key, &stored)
     }
 
     /// The content, without what has expired by now.
-    fn at_now(&self) -> (MutexGuard<'_, Held>, UnixMillis) {
+    pub(super) fn at_now(&self) -> (MutexGuard<'_, Held>, UnixMillis) {
         let mut held = self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let now = self.clock.unix_now();
         held.sweep(now);
@@ -115,11 +107,21 @@ impl MemorySessionStore {
 
     fn load_now(&self, id: &SessionId) -> Lookup {
         let (held, now) = self.at_now();
-        let key = self.keys.session(id);
-        let Some(Entry { expiry, value: Value::Bytes(stored) }) = held.entries.get(&key) else { return Lookup::Gone };
-        match self.sealer.open_session(&key, stored) {
-            Ok(session) => Lookup::Found(LoadedSession { session, expires_in: expiry.since(now), now }),
-            Err(why) => Lookup::Unreadable(why.0),
+        self.look_up(&held, id, now)
+    }
+
+    /// The session behind a name, where it went if its token was rotated away.
+    pub(super) fn look_up(&self, held: &Held, id: &SessionId, now: UnixMillis) -> Lookup {
+        let mut trail = Trail::new(*id);
+        loop {
+            let key = self.keys.session(&trail.id);
+            let Some(Entry { expiry, value: Value::Bytes(stored) }) = held.entries.get(&key) else { return Lookup::Gone };
+            match self.sealer.open_stored(&key, stored) {
+                Ok(Stored::Session(session)) => return trail.arrive(session, expiry.since(now), now),
+                Ok(Stored::Forward(forward)) if trail.follow(&forward) => {}
+                Ok(Stored::Forward(_)) => return Lookup::Gone,
+                Err(why) => return Lookup::Unreadable(why.0),
+            }
         }
     }
 
@@ -127,10 +129,13 @@ impl MemorySessionStore {
         let (mut held, now) = self.at_now();
         let expiry = now.plus(idle).min(absolute_deadline);
         let key = self.keys.session(id);
-        let alive = held.entries.contains_key(&key) && expiry > now;
-        if !alive {
-            self.forget(&mut held, id, user, now);
-            return Written::Gone;
+        match held.bytes(&key) {
+            Some(stored) if Forward::is(stored) => return Written::Stale,
+            Some(_) if expiry > now => {}
+            _ => {
+                self.forget(&mut held, id, user, now);
+                return Written::Gone;
+            }
         }
         held.expire_at(&key, expiry);
         let user_key = self.keys.user(id.tag, user);
@@ -141,12 +146,7 @@ impl MemorySessionStore {
         Written::Done
     }
 
-    fn remove_now(&self, id: &SessionId, user: &UserKey) -> Written {
-        let (mut held, now) = self.at_now();
-        if self.forget(&mut held, id, user, now) { Written::Done } else { Written::Gone }
-    }
-
-    fn forget(&self, held: &mut Held, id: &SessionId, user: &UserKey, now: UnixMillis) -> bool {
+    pub(super) fn forget(&self, held: &mut Held, id: &SessionId, user: &UserKey, now: UnixMillis) -> bool {
         let user_key = self.keys.user(id.tag, user);
         if let Some(mut index) = held.index(&user_key).cloned() {
             index.sessions.remove(&id.hash);
@@ -202,139 +202,22 @@ impl SessionStore for MemorySessionStore {
     }
 
     async fn remove(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError> {
-        self.meter.watch("remove", async { Ok(self.remove_now(id, user)) }).await
-    }
-}
-
-/// The keys and their expiries. What has expired is dropped at every access, so memory holds what lives.
-#[derive(Default)]
-struct Held {
-    entries: HashMap<String, Entry>,
-    /// The same keys by expiry, earliest first.
-    expiries: BTreeSet<(UnixMillis, String)>,
-}
-
-struct Entry {
-    expiry: UnixMillis,
-    value: Value,
-}
-
-enum Value {
-    Bytes(Vec<u8>),
-    Index(Index),
-    Pending([u8; 16]),
-    Settled(Vec<u8>),
-}
-
-/// The user's hash.
-#[derive(Clone, Default)]
-struct Index {
-    sessions: BTreeMap<[u8; 16], Member>,
-    generations: Vec<Vec<u8>>,
-}
-
-#[derive(Clone, Copy)]
-struct Member {
-    expiry: UnixMillis,
-    created: UnixMillis,
-}
-
-impl Held {
-    fn sweep(&mut self, now: UnixMillis) {
-        while let Some((_, key)) = self.expiries.first().filter(|(expiry, _)| *expiry <= now).cloned() {
-            self.remove(&key);
-        }
+        self.meter.watch("remove", async { self.remove_now(id, user) }).await
     }
 
-    fn put(&mut self, key: String, expiry: UnixMillis, value: Value) {
-        self.remove(&key);
-        self.expiries.insert((expiry, key.clone()));
-        self.entries.insert(key, Entry { expiry, value });
+    async fn rotate(&self, rotation: Rotation<'_>) -> Result<Rotated, StoreError> {
+        self.meter.watch("rotate", async { Ok(self.rotate_now(&rotation)) }).await
     }
 
-    fn remove(&mut self, key: &str) -> bool {
-        let removed = self.entries.remove(key);
-        if let Some(entry) = &removed {
-            self.expiries.remove(&(entry.expiry, key.to_owned()));
-        }
-        removed.is_some()
+    async fn list(&self, user: &UserKey) -> Result<Vec<LoadedSession>, StoreError> {
+        self.meter.watch("list", async { Ok(self.list_now(user)) }).await
     }
 
-    fn expire_at(&mut self, key: &str, expiry: UnixMillis) {
-        if let Some(entry) = self.entries.get_mut(key) {
-            self.expiries.remove(&(entry.expiry, key.to_owned()));
-            self.expiries.insert((expiry, key.to_owned()));
-            entry.expiry = expiry;
-        }
+    async fn remove_all(&self, user: &UserKey) -> Result<u64, StoreError> {
+        self.meter.watch("remove_all", async { Ok(self.remove_all_now(user)) }).await
     }
 
-    fn index(&mut self, key: &str) -> Option<&Index> {
-        match self.entries.get(key).map(|entry| &entry.value) {
-            Some(Value::Index(index)) => Some(index),
-            _ => None,
-        }
-    }
-
-    /// The hash lives as long as the last of its sessions.
-    fn put_index(&mut self, key: &str, index: Index) {
-        match index.sessions.values().map(|member| member.expiry).max() {
-            Some(last) => self.put(key.to_owned(), last, Value::Index(index)),
-            None => {
-                self.remove(key);
-            }
-        }
-    }
-
-    fn settle(&mut self, key: &str, ticket: &[u8; 16], answer: Option<(&[u8], Duration)>, now: UnixMillis) -> Written {
-        match self.entries.get(key).map(|entry| &entry.value) {
-            Some(Value::Pending(held)) if held == ticket => {}
-            _ => return Written::Stale,
-        }
-        match answer {
-            Some((answer, keep)) if !keep.is_zero() => self.put(key.to_owned(), now.plus(keep), Value::Settled(answer.to_vec())),
-            _ => {
-                self.remove(key);
-            }
-        }
-        Written::Done
-    }
-}
-
-impl Index {
-    fn drop_dead(&mut self, now: UnixMillis) {
-        self.sessions.retain(|_, member| member.expiry > now);
-    }
-
-    /// Drops the oldest sessions until one more fits under the cap (0: no cap).
-    fn evict_for_one_more(&mut self, cap: u32) -> Vec<[u8; 16]> {
-        let room = usize::try_from(cap).unwrap_or(usize::MAX);
-        if cap == 0 || self.sessions.len() < room {
-            return Vec::new();
-        }
-        let mut by_age: Vec<_> = self.sessions.iter().map(|(hash, member)| (member.created, *hash)).collect();
-        by_age.sort_unstable();
-        let evicted: Vec<_> = by_age.into_iter().take(self.sessions.len() + 1 - room).map(|(_, hash)| hash).collect();
-        self.sessions.retain(|hash, _| !evicted.contains(hash));
-        evicted
-    }
-}
-
-impl Entry {
-    fn shown(&self, key: &str, now: UnixMillis) -> StoredEntry {
-        let content = match &self.value {
-            Value::Bytes(bytes) => bytes.escape_ascii().to_string(),
-            Value::Index(index) => index.shown(),
-            Value::Pending(ticket) => format!("P{}", ticket.escape_ascii()),
-            Value::Settled(answer) => format!("S{}", answer.escape_ascii()),
-        };
-        StoredEntry { key: key.to_owned(), content, expires_in: self.expiry.since(now) }
-    }
-}
-
-impl Index {
-    fn shown(&self) -> String {
-        let sessions = self.sessions.iter().map(|(hash, member)| format!("{} → {}:{}", base64url(hash), member.expiry.0, member.created.0));
-        let generations = generation::FIELDS.iter().zip(&self.generations).map(|(field, value)| format!("{field} → {}", value.escape_ascii()));
-        sessions.chain(generations).collect::<Vec<_>>().join("\n")
+    async fn count(&self) -> Result<SessionCount, StoreError> {
+        self.meter.watch("count", async { Ok(self.count_now()) }).await
     }
 }

@@ -1,0 +1,26 @@
+//! `GET /admin/api/sessions?app=…&user=…`: a user's sessions.
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+
+use super::user::{SessionView, UserQuery};
+use crate::http::GatewayError;
+use crate::identity::Apps;
+use crate::session::SessionService;
+
+#[derive(Serialize)]
+struct SessionsAnswer<'a> {
+    sessions: Vec<SessionView<'a>>,
+}
+
+/// 200 with the living sessions, newest first. A user who was never here has none.
+pub(super) async fn list_sessions(
+    query: web::Query<UserQuery>,
+    apps: web::Data<Apps>,
+    sessions: web::Data<SessionService>,
+) -> Result<HttpResponse, GatewayError> {
+    let devices = sessions.devices(&query.key(&apps)?).await?;
+    let sessions = devices.iter().map(SessionView::from).collect();
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(SessionsAnswer { sessions }))
+}

@@ -1,0 +1,29 @@
+//! `DELETE /admin/api/sessions?app=…&user=…`: ends all sessions of a user.
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+
+use super::user::{UserQuery, asked_from};
+use crate::http::GatewayError;
+use crate::identity::Apps;
+use crate::session::SessionService;
+
+#[derive(Serialize)]
+struct RevokedAnswer {
+    revoked: u64,
+}
+
+/// 200 with how many ended by this. A user who was never here has none to end.
+pub(super) async fn revoke_all_sessions(
+    req: HttpRequest,
+    query: web::Query<UserQuery>,
+    apps: web::Data<Apps>,
+    sessions: web::Data<SessionService>,
+) -> Result<HttpResponse, GatewayError> {
+    let user = query.key(&apps)?;
+    let revoked = sessions.end_all(&user).await?;
+    let from = asked_from(&req);
+    log::info!(app = &*user.app, revoked = revoked, from = from.as_str(); "an operator ended all sessions of a user");
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(RevokedAnswer { revoked }))
+}

@@ -1,0 +1,24 @@
+//! `DELETE /admin/api/sessions/{session_id}`: ends one session.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::show_session::{not_found, session_id};
+use super::user::asked_from;
+use crate::http::GatewayError;
+use crate::http::completion::saw;
+use crate::session::{SessionService, Written};
+
+/// 204 when it has ended by this, 404 when it had ended before or never was.
+pub(super) async fn revoke_session(req: HttpRequest, sessions: web::Data<SessionService>) -> Result<HttpResponse, GatewayError> {
+    let id = session_id(&req).ok_or_else(not_found)?;
+    let live = sessions.find(&id).await?.ok_or_else(not_found)?;
+    saw(&req, live.id, &live.session.user.app);
+    match sessions.end_device(&live.session.user, &id).await? {
+        Written::Done => {
+            let from = asked_from(&req);
+            log::info!(session = live.id.to_string().as_str(), app = &*live.session.user.app, from = from.as_str(); "an operator ended a session");
+            Ok(HttpResponse::NoContent().finish())
+        }
+        Written::Gone | Written::Stale => Err(not_found()),
+    }
+}

@@ -1,0 +1,76 @@
+//! How operators name users, see sessions, and are named themselves.
+
+use std::net::IpAddr;
+
+use actix_web::{HttpMessage as _, HttpRequest};
+use serde::{Deserialize, Serialize};
+
+use crate::http::session::rfc3339;
+use crate::http::{ErrorCode, GatewayError, Inbound};
+use crate::identity::Apps;
+use crate::session::{LiveSession, UserKey};
+
+/// A user: an app's name, where there are several apps, and the platform's name for the user in it. Never a token.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserQuery {
+    app: Option<String>,
+    user: String,
+}
+
+impl UserQuery {
+    /// The user, if the app is configured. Whether the user was ever here is another question.
+    pub(super) fn key(&self, apps: &Apps) -> Result<UserKey, GatewayError> {
+        user_key(apps, self.app.as_deref(), &self.user)
+    }
+}
+
+/// The user of this name in this app, or in the only one.
+pub(super) fn user_key(apps: &Apps, app: Option<&str>, user: &str) -> Result<UserKey, GatewayError> {
+    let app = match app {
+        Some(name) => apps.get(name).ok_or_else(|| GatewayError::new(ErrorCode::AppUnknown, "No app of this name is configured."))?,
+        None => apps.only().ok_or_else(|| GatewayError::new(ErrorCode::AppRequired, "This gateway serves several apps; name one, as app=NAME."))?,
+    };
+    if user.is_empty() {
+        return Err(GatewayError::new(ErrorCode::RequestInvalid, "The user has no name; send the openid, as user=OPENID."));
+    }
+    Ok(UserKey { provider: app.provider.kind(), app: app.name.clone(), subject: user.into() })
+}
+
+/// Where an operator's request comes from, for the log line of what it did.
+pub(super) fn asked_from(req: &HttpRequest) -> String {
+    req.extensions().get::<Inbound>().map(|inbound| inbound.peer.to_string()).unwrap_or_default()
+}
+
+/// A session as operators see it.
+#[derive(Serialize)]
+pub(super) struct SessionView<'a> {
+    session_id: String,
+    app: &'a str,
+    provider: &'static str,
+    user: &'a str,
+    unionid: Option<&'a str>,
+    created_at: String,
+    device: &'a str,
+    client_address: Option<IpAddr>,
+    expires_in: u64,
+    absolute_expires_in: u64,
+}
+
+impl<'a> From<&'a LiveSession> for SessionView<'a> {
+    fn from(live: &'a LiveSession) -> Self {
+        let session = &live.session;
+        Self {
+            session_id: live.id.to_string(),
+            app: &session.user.app,
+            provider: session.user.provider.as_str(),
+            user: &session.user.subject,
+            unionid: session.unionid.as_deref(),
+            created_at: rfc3339(session.created),
+            device: &session.device,
+            client_address: session.client_address,
+            expires_in: live.expires_in.as_secs(),
+            absolute_expires_in: live.absolute_expires_in.as_secs(),
+        }
+    }
+}

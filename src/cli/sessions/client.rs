@@ -1,0 +1,75 @@
+//! One call to the admin API.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use reqwest::{Client, Method, StatusCode, Url, redirect};
+use serde_json::Value;
+
+use crate::cli::UsageError;
+use crate::secret::Secret;
+
+const CONNECT: Duration = Duration::from_secs(3);
+/// Longer than the gateway waits for its store.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// A gateway's admin API.
+pub(super) struct AdminClient {
+    client: Client,
+    base: Url,
+    token: Secret<String>,
+}
+
+/// What it answered: a body, or null where there was none.
+pub(super) struct Answer {
+    pub(super) body: Value,
+}
+
+impl AdminClient {
+    pub(super) fn new(admin: &str, token: &Secret<String>) -> Result<Self> {
+        // A second client in the process finds it installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let wrong = || UsageError(format!("--admin {admin:?} is not the address of an admin listener, such as http://127.0.0.1:8081"));
+        let base = Url::parse(admin).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none());
+        let base = base.filter(|url| url.username().is_empty() && url.password().is_none()).ok_or_else(wrong)?;
+        if token.expose().is_empty() || !token.expose().bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(UsageError("the token is empty, or has characters that a header cannot carry".to_owned()).into());
+        }
+        // The token goes to the gateway that was named, and not to where a proxy variable or a redirect points.
+        let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).connect_timeout(CONNECT).timeout(ANSWER);
+        Ok(Self { client: client.build().context("cannot set up an HTTP client")?, base, token: token.clone() })
+    }
+
+    pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer> {
+        self.call(Method::GET, path, query).await
+    }
+
+    pub(super) async fn delete(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer> {
+        self.call(Method::DELETE, path, query).await
+    }
+
+    async fn call(&self, method: Method, path: &str, query: &[(&str, &str)]) -> Result<Answer> {
+        let mut url = self.base.clone();
+        url.set_path(&format!("/admin/api{path}"));
+        let request = self.client.request(method, url).query(query).bearer_auth(self.token.expose());
+        // The error of the client would show the URL, and with it the user.
+        let sent = request.send().await.map_err(reqwest::Error::without_url);
+        let answer = sent.with_context(|| format!("the gateway's admin listener at {} does not answer", self.base))?;
+        let (status, own_error) = (answer.status(), answer.headers().contains_key("x-hufu-error"));
+        let body = answer.bytes().await.map_err(reqwest::Error::without_url).context("the gateway's answer broke off")?;
+        let body = if body.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&body).ok() };
+        match body {
+            Some(body) if status.is_success() => Ok(Answer { body }),
+            Some(body) if own_error => Err(refused(&self.base, status, &body)),
+            _ => bail!("{} is not the admin listener of a gateway with an admin API (HTTP {status})", self.base),
+        }
+    }
+}
+
+/// What the gateway said, and whose fault it is.
+fn refused(base: &Url, status: StatusCode, body: &Value) -> anyhow::Error {
+    let (code, detail) = (body["code"].as_str().unwrap_or_default(), body["detail"].as_str().unwrap_or_default());
+    let wait = body["retry_after"].as_u64().map(|seconds| format!(" Try again in {seconds} s.")).unwrap_or_default();
+    let said = format!("{base}: {detail}{wait} ({code})");
+    if status == StatusCode::BAD_REQUEST { UsageError(said).into() } else { anyhow::Error::msg(said) }
+}

@@ -1,0 +1,210 @@
+//! The command line and what each command does.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::client::{AdminClient, Answer};
+use super::table;
+use crate::cli::{UsageError, print, say};
+use crate::config::Settings;
+use crate::secret::Secret;
+use crate::session::SessionId;
+
+/// Look at users' sessions and end them, through the admin API of a running gateway
+///
+/// The gateway needs admin.token. Without --admin and a token option, both come from the configuration file.
+///
+/// Exit codes: 0 done, 1 the gateway refused it, cannot be reached, or has no such session, 2 wrong arguments or configuration.
+#[derive(Debug, Args)]
+pub(crate) struct SessionsArgs {
+    #[command(subcommand)]
+    command: SessionsCommand,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+    /// Print the API's JSON instead of a table
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum SessionsCommand {
+    /// List the sessions of a user, newest first
+    List(UserArgs),
+    /// Show a session: whose it is, and how long it lives
+    Show(SessionArg),
+    /// End a session
+    Revoke(SessionArg),
+    /// End all sessions of a user
+    RevokeAll(UserArgs),
+    /// Count the sessions of a user, or of everybody
+    ///
+    /// A user's sessions are counted exactly. Those of everybody are told as two bounds, from the number of keys in Redis: nothing
+    /// is scanned.
+    Count(CountArgs),
+}
+
+#[derive(Debug, Args)]
+struct UserArgs {
+    /// The app's name in the configuration; needed where there are several
+    #[arg(long, value_name = "NAME")]
+    app: Option<String>,
+    /// The user: an openid
+    #[arg(long, value_name = "OPENID")]
+    user: String,
+}
+
+#[derive(Debug, Args)]
+struct CountArgs {
+    /// The app's name in the configuration; needed where there are several
+    #[arg(long, value_name = "NAME", requires = "user")]
+    app: Option<String>,
+    /// The user: an openid; without one, everybody
+    #[arg(long, value_name = "OPENID")]
+    user: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct SessionArg {
+    /// The session's public name, as access lines and X-Hufu-Session show it
+    #[arg(long, value_name = "ID", value_parser = session_id, allow_hyphen_values = true)]
+    session: SessionId,
+}
+
+/// Which gateway, and what opens its API. The token itself is no option: arguments can be read by every user of the machine.
+#[derive(Debug, Args)]
+struct GatewayArgs {
+    /// The configuration file, for admin.listen and admin.token; a .env beside it is read too
+    #[arg(long = "config", short = 'c', value_name = "FILE", default_value = "hufu.toml", global = true)]
+    config: PathBuf,
+    /// The admin listener, such as http://10.0.0.5:8081, instead of the file's
+    #[arg(long, value_name = "URL", global = true)]
+    admin: Option<String>,
+    /// The environment variable that holds the token, instead of the file's
+    #[arg(long, value_name = "NAME", global = true)]
+    token_env: Option<String>,
+    /// The file that holds the token, instead of the configuration's
+    #[arg(long, value_name = "FILE", global = true, conflicts_with = "token_env")]
+    token_file: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &SessionsArgs) -> Result<()> {
+    let client = args.gateway.client()?;
+    let answer = actix_web::rt::System::new().block_on(args.command.ask(&client))?;
+    if args.json {
+        // What was done without an answer is an empty one: a script reads one line in any case.
+        let body = if answer.body.is_null() { serde_json::json!({}) } else { answer.body };
+        return print(&format!("{body}\n"));
+    }
+    args.command.show(&answer)
+}
+
+impl SessionsCommand {
+    async fn ask(&self, client: &AdminClient) -> Result<Answer> {
+        match self {
+            Self::List(user) => client.get("/sessions", &user.query()).await,
+            Self::Show(session) => client.get(&session.path(), &[]).await,
+            Self::Revoke(session) => client.delete(&session.path(), &[]).await,
+            Self::RevokeAll(user) => client.delete("/sessions", &user.query()).await,
+            Self::Count(who) => client.get("/sessions/count", &query(who.app.as_deref(), who.user.as_deref())).await,
+        }
+    }
+
+    fn show(&self, answer: &Answer) -> Result<()> {
+        match self {
+            Self::List(_) => {
+                let sessions = answer.body["sessions"].as_array().context("the gateway's answer has no list of sessions")?;
+                if sessions.is_empty() {
+                    say("no sessions");
+                    return Ok(());
+                }
+                print(&table::of_sessions(sessions))
+            }
+            Self::Show(_) => print(&table::of_session(&answer.body)),
+            Self::Revoke(session) => {
+                say(&format!("ended {}", session.session));
+                Ok(())
+            }
+            Self::RevokeAll(_) => print(&format!("{}\n", number(&answer.body, "revoked")?)),
+            Self::Count(_) => {
+                let (least, most) = (number(&answer.body, "at_least")?, number(&answer.body, "at_most")?);
+                print(&if least == most { format!("{least}\n") } else { format!("{least} to {most}\n") })
+            }
+        }
+    }
+}
+
+fn number(body: &Value, key: &str) -> Result<u64> {
+    body[key].as_u64().with_context(|| format!("the gateway's answer has no {key}"))
+}
+
+impl UserArgs {
+    fn query(&self) -> Vec<(&'static str, &str)> {
+        query(self.app.as_deref(), Some(&self.user))
+    }
+}
+
+fn query<'a>(app: Option<&'a str>, user: Option<&'a str>) -> Vec<(&'static str, &'a str)> {
+    app.map(|app| ("app", app)).into_iter().chain(user.map(|user| ("user", user))).collect()
+}
+
+impl SessionArg {
+    fn path(&self) -> String {
+        format!("/sessions/{}", self.session)
+    }
+}
+
+fn session_id(text: &str) -> Result<SessionId, &'static str> {
+    SessionId::parse(text).ok_or("a session's name has 25 letters, digits, \"-\" and \"_\", such as XQA6q4mipt_R0QqKUlbqAY2fw")
+}
+
+impl GatewayArgs {
+    /// The configuration is read only for what the options leave open: the machine may have none.
+    fn client(&self) -> Result<AdminClient> {
+        let given = self.token()?;
+        if let (Some(admin), Some(token)) = (&self.admin, &given) {
+            return AdminClient::new(admin, token);
+        }
+        let (settings, warnings) = Settings::load(&self.config)?;
+        crate::cli::warn(&warnings);
+        let admin = self.admin.clone().unwrap_or_else(|| url_of(settings.admin.listen));
+        let missing =
+            || UsageError(format!("{}: admin.token is not set; set it for the gateway too, or use --token-env or --token-file", self.config.display()));
+        AdminClient::new(&admin, &given.or(settings.admin.token).ok_or_else(missing)?)
+    }
+
+    fn token(&self) -> Result<Option<Secret<String>>, UsageError> {
+        let text = match (&self.token_env, &self.token_file) {
+            (Some(name), _) => std::env::var(name).map_err(|_| UsageError(format!("--token-env {name}: there is no such variable")))?,
+            (None, Some(path)) => read(path)?,
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())))
+    }
+}
+
+fn read(path: &Path) -> Result<String, UsageError> {
+    std::fs::read_to_string(path).map_err(|error| UsageError(format!("--token-file {}: {error}", path.display())))
+}
+
+/// Where a listener is reached from its own machine.
+fn url_of(mut listen: std::net::SocketAddr) -> String {
+    if listen.ip().is_unspecified() {
+        listen.set_ip(if listen.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+    }
+    format!("http://{listen}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_every_address_is_asked_on_the_machine_itself() {
+        for (listen, url) in [("0.0.0.0:8081", "http://127.0.0.1:8081"), ("[::]:1", "http://[::1]:1"), ("10.0.0.5:2", "http://10.0.0.5:2")] {
+            assert_eq!(url_of(listen.parse().unwrap()), url);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The store inside the process: what Redis would hold, byte for byte, in a map. It forgets when the process ends.
+//!
+//! - `held`: the keys and their expiries
+//! - `index`: a user's hash
+//! - `store`: the store; `rotation` and `devices` have what it does with tokens and with all sessions of a user
+
+mod devices;
+mod held;
+mod index;
+mod rotation;
+mod store;
+
+pub use held::StoredEntry;
+pub use store::MemorySessionStore;
