@@ -82,7 +82,7 @@ impl Cluster {
         }
     }
 
-    /// Sends a request to every master.
+    /// Sends a request without a key to every master of the present.
     pub(super) async fn call_all(&self, request: &Request<'_>) -> Result<Vec<Value>, StoreError> {
         let all = async {
             self.refresh(None).await?;

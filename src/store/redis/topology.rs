@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, FromRedisValue, RedisError, Value, from_redis_value};
+use redis::{FromRedisValue, RedisError, Value, from_redis_value};
 
 use super::cluster::Cluster;
 use super::connection::Connector;
@@ -72,12 +72,11 @@ impl Topology {
         self.read(value?)
     }
 
-    /// Sends a command to every server that holds a part of the data.
-    pub(super) async fn call_everywhere<T: FromRedisValue>(&self, command: &Cmd) -> Result<Vec<T>, StoreError> {
-        let request = Request::Command(command);
+    /// Sends a request without a key to every server that has keys of its own.
+    pub(super) async fn call_all<T: FromRedisValue>(&self, request: &Request<'_>) -> Result<Vec<T>, StoreError> {
         match self {
-            Self::One(_) | Self::Sentinel(_) => Ok(vec![self.call(&request).await?]),
-            Self::Cluster(cluster) => cluster.call_all(&request).await?.into_iter().map(|value| self.read(value)).collect(),
+            Self::One(_) | Self::Sentinel(_) => Ok(vec![self.call(request).await?]),
+            Self::Cluster(cluster) => cluster.call_all(request).await?.into_iter().map(|value| self.read(value)).collect(),
         }
     }
 
