@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::future::select_ok;
+use futures_util::future::{select_ok, try_join_all};
 use redis::{Value, cmd};
 
 use super::connection::Connector;
@@ -86,6 +86,20 @@ impl Cluster {
         }
     }
 
+    /// Sends a request without a key to every master of the present.
+    pub(super) async fn call_all(&self, request: &Request<'_>) -> Result<Vec<Value>, StoreError> {
+        let all = async {
+            self.refresh(None).await?;
+            let masters = self.known().map.as_ref().map(|map| map.masters().to_vec()).unwrap_or_default();
+            try_join_all(masters.iter().map(|address| async {
+                let node = self.node(address);
+                node.send(request, false).await.map_err(|failure| node.error(&failure))
+            }))
+            .await
+        };
+        tokio::time::timeout(self.patience.call(), all).await.unwrap_or_else(|_| Err(StoreError::new("redis cluster: not all masters answered in time")))
+    }
+
     /// Asks the node that the map names; `None`: it answered, but has the slot no more. A master that was frozen and
     /// replaced believes for a moment after its thaw that nothing has happened, and does not know the sessions made
     /// since. Only a connection that nobody has used meanwhile can still lead there: after a silence others are asked too.
@@ -97,21 +111,6 @@ impl Cluster {
         let value = answer?;
         let is_owner = self.known_owner(slot).is_some_and(|owner| owner.address() == node.address());
         Ok(is_owner.then_some(value))
-    }
-
-    /// Sends a request without a key to every master.
-    pub(super) async fn call_all(&self, request: &Request<'_>) -> Result<Vec<Value>, StoreError> {
-        let known = self.known().map.clone();
-        let map = match known {
-            Some(map) => map,
-            None => {
-                self.refresh(None).await?;
-                self.known().map.clone().ok_or_else(|| StoreError::new("redis cluster: nobody knows its masters"))?
-            }
-        };
-        let masters: Vec<_> = map.masters().iter().map(|address| self.node(address)).collect();
-        let ask = async |node: &Arc<Connector>| node.send(request, false).await.map_err(|failure| node.error(&failure));
-        futures_util::future::try_join_all(masters.iter().map(ask)).await
     }
 
     /// Goes where it is sent, until there is an answer or an error that no other node would better.

@@ -52,7 +52,7 @@ impl RedisSessionStore {
             for name in &names {
                 script.key(self.keys.session_of(tag, name)).arg(name);
             }
-            let (done, ended, others): (bool, u64, Vec<Vec<u8>>) = self.revocations.run(&self.connector, &script).await?;
+            let (done, ended, others): (bool, u64, Vec<Vec<u8>>) = self.revocations.run(&self.connector, &script, |(_, ended, _)| *ended > 0).await?;
             if done {
                 return Ok(ended);
             }

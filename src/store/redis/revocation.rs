@@ -35,14 +35,18 @@ impl Revocations {
         }))
     }
 
-    /// Runs the script of a removal, over `connections` where nobody waits. With too few replicas in time the removal
-    /// stands nevertheless, and the answer says so: only a failover in the same moment could undo it.
-    pub(super) async fn run<T: FromRedisValue>(&self, connections: &Topology, script: &Invocation<'_>) -> Result<T, StoreError> {
+    /// Runs the script of a removal, over `connections` where nobody waits; `ended` tells by its answer whether it has ended
+    /// anything. With too few replicas in time the removal stands nevertheless, and the answer says so: only a failover in
+    /// the same moment could undo it.
+    pub(super) async fn run<T: FromRedisValue>(&self, connections: &Topology, script: &Invocation<'_>, ended: impl Fn(&T) -> bool) -> Result<T, StoreError> {
         let Some(waiting) = &self.0 else { return connections.call(&Request::Script(script)).await };
         let request = Request::Replicated { script, replicas: waiting.replicas, within: waiting.within };
         let (answer, reached): (Value, Option<u32>) = waiting.connections.call(&request).await?;
-        waiting.count(reached);
-        from_redis_value(answer).map_err(|_| StoreError::new("redis: the script of a removal answered something else"))
+        let answer = from_redis_value(answer).map_err(|_| StoreError::new("redis: the script of a removal answered something else"))?;
+        if ended(&answer) {
+            waiting.count(reached);
+        }
+        Ok(answer)
     }
 }
 

@@ -35,7 +35,7 @@ impl RedisSessionStore {
             for name in &names {
                 script.key(self.keys.session(name)).arg(&name.hash);
             }
-            let (state, stored): (u8, Vec<u8>) = self.revocations.run(&self.connector, &script).await?;
+            let (state, stored): (u8, Vec<u8>) = self.revocations.run(&self.connector, &script, |(state, _)| *state == 1).await?;
             match state {
                 0 => return Ok(Written::Gone),
                 1 => return Ok(Written::Done),
