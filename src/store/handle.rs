@@ -9,9 +9,8 @@ use crate::session::SessionStore;
 use crate::store::keys::Keys;
 use crate::store::memory::MemorySessionStore;
 use crate::store::meter::Meter;
-use crate::store::near_cache::NearCacheSettings;
 use crate::store::probe::StoreProbe;
-use crate::store::redis::{Place, RedisSessionStore, Scripts};
+use crate::store::redis::{Place, RedisSessionStore, RedisSetup, Scripts};
 use crate::store::sealed::Sealer;
 use crate::store::settings::{BadStoreSettings, StoreSettings};
 use crate::store::url::StoreUrl;
@@ -29,14 +28,7 @@ enum Kind {
 /// What the stores of all workers have in common.
 #[derive(Debug)]
 struct RedisParts {
-    place: Place,
-    wait_replicas: u32,
-    near_cache: Option<NearCacheSettings>,
-    scripts: Arc<Scripts>,
-    keys: Keys,
-    sealer: Sealer,
-    naming: Arc<NamingKey>,
-    meter: Meter,
+    setup: RedisSetup,
     probe: StoreProbe,
 }
 
@@ -49,8 +41,8 @@ pub fn open(settings: &StoreSettings, keys: Arc<Keyring>, naming: Arc<NamingKey>
         StoreUrl::Memory => Kind::Memory(Arc::new(MemorySessionStore::new(Arc::new(SystemClock), prefix, keys, naming, metrics))),
         StoreUrl::Redis(url) => {
             let place = Place::new(url, settings)?;
-            Kind::Redis(Arc::new(RedisParts {
-                probe: StoreProbe::redis(&place),
+            let probe = StoreProbe::redis(&place);
+            let setup = RedisSetup {
                 place,
                 wait_replicas: settings.wait_replicas,
                 near_cache: settings.near_cache,
@@ -59,7 +51,8 @@ pub fn open(settings: &StoreSettings, keys: Arc<Keyring>, naming: Arc<NamingKey>
                 sealer: Sealer::new(keys, naming.clone()),
                 naming,
                 meter: Meter::new(metrics),
-            }))
+            };
+            Kind::Redis(Arc::new(RedisParts { setup, probe }))
         }
     };
     Ok(StoreHandle(kind))
@@ -72,7 +65,7 @@ impl StoreHandle {
     pub fn for_worker(&self) -> Arc<dyn SessionStore> {
         match &self.0 {
             Kind::Memory(store) => store.clone(),
-            Kind::Redis(parts) => Arc::new(parts.worker()),
+            Kind::Redis(parts) => Arc::new(RedisSessionStore::new(&parts.setup)),
         }
     }
 
@@ -99,14 +92,7 @@ impl StoreHandle {
     pub fn redis(&self) -> Option<RedisSessionStore> {
         match &self.0 {
             Kind::Memory(_) => None,
-            Kind::Redis(parts) => Some(parts.worker()),
+            Kind::Redis(parts) => Some(RedisSessionStore::new(&parts.setup)),
         }
-    }
-}
-
-impl RedisParts {
-    fn worker(&self) -> RedisSessionStore {
-        let (scripts, keys, sealer) = (self.scripts.clone(), self.keys.clone(), self.sealer.clone());
-        RedisSessionStore::new(&self.place, self.wait_replicas, scripts, keys, sealer, self.naming.clone(), self.meter.clone(), self.near_cache)
     }
 }

@@ -52,7 +52,7 @@ async fn a_frozen_and_a_killed_redis_give_503_and_recover_by_themselves() {
     let mut redis = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     let echo = echo_upstream();
     let routes = route("/api", &echo.url, "required") + &route("/maybe", &echo.url, "optional") + &route("/public", &echo.url, "none");
-    let gateway = Gateway::with(&Setup { store: redis.url(""), config: routes });
+    let gateway = Gateway::with(&Setup { store: redis.url(""), config: format!("session.near_cache.push = \"off\"\n{routes}") });
     let token = gateway.token("alice").await;
     assert_eq!(http().get(gateway.at("/api")).bearer_auth(&token).send().await.unwrap().status(), 200);
 

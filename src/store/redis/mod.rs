@@ -30,6 +30,7 @@ mod topology;
 mod tracking;
 
 pub use sessions::RedisSessionStore;
+pub(super) use sessions::RedisSetup;
 
 pub(super) use scripts::Scripts;
 pub(super) use sentinel_ask::master_of;

@@ -48,19 +48,25 @@ impl fmt::Debug for RedisSessionStore {
     }
 }
 
+/// How the stores of all workers are set up.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct RedisSetup {
+    pub(in crate::store) place: Place,
+    pub(in crate::store) wait_replicas: u32,
+    pub(in crate::store) near_cache: Option<NearCacheSettings>,
+    pub(in crate::store) scripts: Arc<Scripts>,
+    pub(in crate::store) keys: Keys,
+    pub(in crate::store) sealer: Sealer,
+    pub(in crate::store) naming: Arc<NamingKey>,
+    pub(in crate::store) meter: Meter,
+}
+
 impl RedisSessionStore {
-    pub(in crate::store) fn new(
-        place: &Place,
-        wait_replicas: u32,
-        scripts: Arc<Scripts>,
-        keys: Keys,
-        sealer: Sealer,
-        naming: Arc<NamingKey>,
-        meter: Meter,
-        near_cache: Option<NearCacheSettings>,
-    ) -> Self {
+    /// The store of one worker.
+    pub(in crate::store) fn new(setup: &RedisSetup) -> Self {
+        let RedisSetup { place, wait_replicas, near_cache, scripts, keys, sealer, naming, meter } = setup.clone();
         let tracker = near_cache.map(|settings| Tracker::new(settings, keys.clone(), meter.metrics().clone()));
-        let (connector, revocations) = (Topology::new(place, meter.metrics(), tracker.as_ref()), Revocations::new(place, wait_replicas, meter.metrics()));
+        let (connector, revocations) = (Topology::new(&place, meter.metrics(), tracker.as_ref()), Revocations::new(&place, wait_replicas, meter.metrics()));
         Self { connector, revocations, scripts, keys, sealer, naming, meter, tracker }
     }
 
