@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Measured in docs/performance.md.
+/// See docs/performance.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
