@@ -15,7 +15,7 @@ use crate::identity::provider::ExchangeError;
 use crate::metrics::{AppOutcome, Metrics};
 use crate::session::service::{IssuedSession, SignIn};
 use crate::session::store::{LoginKey, Lookup, Settlement};
-use crate::session::{Reservation, SessionId, SessionService, StoreError, UserKey};
+use crate::session::{LoadedSession, Reservation, SessionId, SessionService, StoreError, UserKey};
 
 /// Longest code that goes out to a platform, in bytes. WeChat's have 32.
 pub const CODE_MAX: usize = 512;
@@ -274,15 +274,25 @@ impl LoginFlow {
             Outcome::Used(platform_code) => Err(LoginError::CodeUsed { platform_code }),
             Outcome::Blocked(platform_code) => Err(LoginError::UserBlocked { platform_code }),
             Outcome::Issued(answer) => {
-                let id = SessionId::parse(&answer.session_id).ok_or(LoginError::CodeUsed { platform_code: USED })?;
-                match self.sessions.store().load(&id).await? {
-                    Lookup::Found(found) => {
-                        Ok(LoginAnswer { expires_in: found.expires_in, absolute_expires_in: found.session.absolute_deadline.since(found.now), ..answer })
-                    }
-                    Lookup::Gone | Lookup::Unreadable(_) => Err(LoginError::CodeUsed { platform_code: USED }),
-                }
+                let found = self.session_of(&answer).await?.ok_or(LoginError::CodeUsed { platform_code: USED })?;
+                Ok(LoginAnswer { expires_in: found.expires_in, absolute_expires_in: found.session.absolute_deadline.since(found.now), ..answer })
             }
         }
+    }
+
+    /// The session that an answer speaks of. The answer may be in the store a round trip before it, so a missing one is looked for again.
+    async fn session_of(&self, answer: &LoginAnswer) -> Result<Option<LoadedSession>, StoreError> {
+        const LOOKS: u32 = 3;
+        let Some(id) = SessionId::parse(&answer.session_id) else { return Ok(None) };
+        for look in 1..=LOOKS {
+            if let Lookup::Found(found) = self.sessions.store().load(&id).await? {
+                return Ok(Some(found));
+            }
+            if look < LOOKS {
+                tokio::time::sleep(backoff::jittered(FOLLOW.0, FOLLOW.1, look)).await;
+            }
+        }
+        Ok(None)
     }
 }
 

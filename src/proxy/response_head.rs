@@ -1,6 +1,8 @@
 //! Reading an upstream's answer, strictly: what could be read in two ways is an error, since the next answer on the same
 //! connection would be somebody else's.
 
+use std::ops::Range;
+
 use actix_web::http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Bytes, BytesMut};
@@ -74,7 +76,7 @@ pub fn take(buf: &mut BytesMut, method: &Method, interim: &mut u8) -> Result<Opt
     /// RFC 9110 knows no reason for more than one of each.
     const MAX_INTERIM: u8 = 8;
     loop {
-        let Some((head_len, status, version)) = parse_front(buf)? else { return Ok(None) };
+        let Some(Front { len: head_len, status, version, lines }) = parse_front(buf)? else { return Ok(None) };
         if (100..200).contains(&status) {
             *interim += 1;
             if status == 101 {
@@ -86,17 +88,34 @@ pub fn take(buf: &mut BytesMut, method: &Method, interim: &mut u8) -> Result<Opt
             let _ = buf.split_to(head_len);
             continue;
         }
-        let headers = headers_of(&buf.split_to(head_len).freeze())?;
+        let headers = headers_of(&buf.split_to(head_len).freeze(), &lines)?;
         return ResponseHead::new(method, status, version, headers).map(Some);
     }
 }
 
-/// The length, status and minor version of the head at the front.
-fn parse_front(buf: &[u8]) -> Result<Option<(usize, u16, u8)>, BadAnswer> {
+/// A head as it stands at the front of what was read.
+struct Front {
+    len: usize,
+    status: u16,
+    version: u8,
+    /// Where each name and value stands.
+    lines: Vec<(Range<usize>, Range<usize>)>,
+}
+
+/// The head at the front; `None`: it is not complete yet.
+fn parse_front(buf: &[u8]) -> Result<Option<Front>, BadAnswer> {
     let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut lines);
     match response.parse(buf) {
-        Ok(httparse::Status::Complete(len)) if len <= MAX_HEAD => Ok(Some((len, response.code.unwrap_or(0), response.version.unwrap_or(0)))),
+        Ok(httparse::Status::Complete(len)) if len <= MAX_HEAD => {
+            // Parts of the buffer, but for an empty value, which may stand anywhere.
+            let place = |part: &[u8]| {
+                let start = (part.as_ptr() as usize).wrapping_sub(buf.as_ptr() as usize);
+                if part.is_empty() { 0..0 } else { start..start + part.len() }
+            };
+            let lines = response.headers.iter().map(|line| (place(line.name.as_bytes()), place(line.value))).collect();
+            Ok(Some(Front { len, status: response.code.unwrap_or(0), version: response.version.unwrap_or(0), lines }))
+        }
         Ok(httparse::Status::Partial) if buf.len() < MAX_HEAD => Ok(None),
         Ok(_) | Err(httparse::Error::TooManyHeaders) => Err(BadAnswer::HeadTooLong),
         Err(_) => Err(BadAnswer::NotHttp),
@@ -104,17 +123,13 @@ fn parse_front(buf: &[u8]) -> Result<Option<(usize, u16, u8)>, BadAnswer> {
 }
 
 /// The headers of a complete head; values share its bytes.
-fn headers_of(head: &Bytes) -> Result<Vec<(HeaderName, HeaderValue)>, BadAnswer> {
-    let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut lines);
-    response.parse(head).map_err(|_| BadAnswer::NotHttp)?;
-    let mut headers = Vec::with_capacity(response.headers.len());
-    for line in response.headers.iter() {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| BadAnswer::NotHttp)?;
-        let value = HeaderValue::from_maybe_shared(head.slice_ref(line.value)).map_err(|_| BadAnswer::NotHttp)?;
-        headers.push((name, value));
-    }
-    Ok(headers)
+fn headers_of(head: &Bytes, lines: &[(Range<usize>, Range<usize>)]) -> Result<Vec<(HeaderName, HeaderValue)>, BadAnswer> {
+    let of_line = |(name, value): &(Range<usize>, Range<usize>)| {
+        let name = HeaderName::from_bytes(head.get(name.clone()).unwrap_or_default()).map_err(|_| BadAnswer::NotHttp)?;
+        let value = if value.is_empty() { Bytes::new() } else { head.slice(value.clone()) };
+        Ok((name, HeaderValue::from_maybe_shared(value).map_err(|_| BadAnswer::NotHttp)?))
+    };
+    lines.iter().map(of_line).collect()
 }
 
 impl ResponseHead {
