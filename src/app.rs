@@ -231,7 +231,7 @@ impl Worker {
                 &settings.server.prefix,
             ),
             login: LoginFlow::new(shared.apps.clone(), sessions, settings.login.replay_window, shared.metrics.clone()),
-            verify: VerifyRules { routes: routes.clone(), apps: shared.apps.clone(), names: names.clone() },
+            verify: VerifyRules { routes: routes.clone(), apps: shared.apps.clone(), names: names.clone(), prefix: settings.server.prefix.clone() },
             proxy: Proxy {
                 routes,
                 counted: shared.counted.clone(),

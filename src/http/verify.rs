@@ -28,6 +28,8 @@ pub struct VerifyRules {
     pub apps: Arc<Apps>,
     /// The identity headers' names.
     pub names: HeaderNames,
+    /// What the gateway's own endpoints live under.
+    pub prefix: String,
 }
 
 /// 200 with every identity header, or 401, 403, 503, and nothing else: other answers mean other things to the proxies that ask.
@@ -42,7 +44,10 @@ pub async fn verify(req: HttpRequest, auth: web::Data<Authenticator>, rules: web
 }
 
 async fn decide(req: &HttpRequest, auth: &Authenticator, rules: &VerifyRules) -> Result<Caller, GatewayError> {
-    let appended = req.match_info().get("original").map(|_| appended_path(req.path()));
+    let appended = match req.match_info().get("original") {
+        Some(_) => Some(appended_path(req.path(), &rules.prefix)?),
+        None => None,
+    };
     let mode = mode(req.headers(), appended, &rules.routes)?;
     auth.admit(mode, req.headers(), req.uri().query()).await
 }
@@ -80,10 +85,11 @@ fn twice() -> GatewayError {
     GatewayError::new(ErrorCode::RequestInvalid, "The original URI or method came twice or is not text; the proxy in front must set it once.")
 }
 
-/// Envoy appends what the client asked for to the path of the asking.
-fn appended_path(path: &str) -> &str {
-    const ENDPOINT: &str = "/verify";
-    path.find(ENDPOINT).map_or("", |at| &path[at + ENDPOINT.len()..])
+/// Envoy appends what the client asked for to the path of the asking. Where the endpoint's own part is written in another way, nobody can say
+/// where the appended one begins.
+fn appended_path<'a>(path: &'a str, prefix: &str) -> Result<&'a str, GatewayError> {
+    let appended = path.strip_prefix(prefix).and_then(|rest| rest.strip_prefix("/verify"));
+    appended.ok_or_else(|| GatewayError::new(ErrorCode::PathInvalid, "The path of this endpoint must be written as it is configured."))
 }
 
 fn untrusted() -> GatewayError {

@@ -128,3 +128,14 @@ async fn a_real_nginx_asks_and_forged_headers_do_not_get_through() {
     assert_eq!(http().get(nginx.at("/api/x")).send().await.unwrap().status(), 401);
     assert_eq!(http().get(nginx.at("/api/x")).bearer_auth("rubbish").send().await.unwrap().status(), 401);
 }
+
+#[tokio::test]
+async fn the_appended_path_begins_behind_the_endpoint_whatever_the_prefix() {
+    let echo = echo_upstream();
+    // Read from the first "/verify", the appended /api/x would be /verify/api/x, which belongs to the open "/".
+    let gateway = trusting(&format!("server.prefix = \"/verify\"\n{}", route("/", &echo.url, "none") + &route("/api", &echo.url, "required")));
+    for (path, status) in [("/verify/verify/api/x", 401), ("/verify/verify/open", 200), ("/verify/verify", 401), ("/%76erify/verify/open", 401)] {
+        let answer = wire::send(gateway.listen, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.text);
+    }
+}
