@@ -27,4 +27,5 @@ mod store_contract;
 mod store_faults;
 mod store_redis;
 mod topologies;
+mod two_gateways;
 mod verify;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 
 use hufu::sandbox::SandboxSettings;
 use nix::sys::signal::{Signal, kill};
@@ -25,7 +26,7 @@ pub(crate) struct Gateway {
     folder: TempDir,
     pub(crate) listen: SocketAddr,
     pub(crate) admin: SocketAddr,
-    pub(crate) wechat: Sandbox,
+    pub(crate) wechat: Arc<Sandbox>,
 }
 
 /// What a test wants to be different.
@@ -68,9 +69,19 @@ impl Gateway {
 
     fn launch(setup: &Setup, stdout: Option<Stdio>) -> Self {
         let wechat = sandbox(SandboxSettings { accept_unknown_codes: true, logins_per_minute: 10_000, ..SandboxSettings::default() });
+        let text = configuration(setup, &wechat.server.url);
+        Self::run(&text, Arc::new(wechat), stdout)
+    }
+
+    /// Another process with the same file: the same store, keys and WeChat, on ports of its own.
+    pub(crate) fn sibling(&self) -> Self {
+        Self::run(&self.read("hufu.toml"), self.wechat.clone(), None)
+    }
+
+    fn run(text: &str, wechat: Arc<Sandbox>, stdout: Option<Stdio>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("hufu.toml");
-        std::fs::write(&config, configuration(setup, &wechat.server.url)).unwrap();
+        std::fs::write(&config, text).unwrap();
         let file = |name: &str| Stdio::from(File::create(folder.path().join(name)).unwrap());
         let child = Command::new(env!("CARGO_BIN_EXE_hufu"))
             .args(["serve", "--config"])
