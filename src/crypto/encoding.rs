@@ -1,5 +1,6 @@
 //! base64url without padding, strictly: one byte string has one text form, so a token has no second spelling.
 
+use arrayvec::ArrayString;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
@@ -7,6 +8,14 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 #[must_use]
 pub fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Bytes as base64url without padding, without an allocation: `N` is the length of the text.
+#[must_use]
+pub fn base64url_text<const N: usize>(bytes: &[u8]) -> ArrayString<N> {
+    let mut text = [0; N];
+    let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).unwrap_or(0);
+    text.get(..written).and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| ArrayString::from(text).ok()).unwrap_or_default()
 }
 
 /// The bytes behind a base64url text of exactly `N` bytes; `None` for another length, a foreign character,

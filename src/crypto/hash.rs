@@ -1,5 +1,6 @@
 //! Hashes and keyed hashes.
 
+use arrayvec::ArrayString;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -60,6 +61,18 @@ pub fn truncated<const N: usize>(hash: &[u8; 32]) -> [u8; N] {
     out
 }
 
+/// Lower-case hexadecimal, without an allocation: `N` is twice the number of bytes.
+#[must_use]
+pub fn hex_text<const N: usize>(bytes: &[u8]) -> ArrayString<N> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = ArrayString::new();
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
+}
+
 /// Lower-case hexadecimal.
 #[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {
@@ -75,6 +88,12 @@ mod tests {
         let key = [7; 32];
         assert_ne!(keyed(&key, &[b"ab", b"c"]), keyed(&key, &[b"a", b"bc"]));
         assert_ne!(keyed(&key, &[b"ab"]), keyed(&key, &[b"ab", b""]));
+    }
+
+    #[test]
+    fn hexadecimal_is_the_same_in_both_forms() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        assert_eq!(hex_text::<512>(&bytes).as_str(), to_hex(&bytes));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::session::{LiveSession, SessionService, SessionToken};
 #[derive(Debug)]
 pub enum Caller {
     /// A living session.
-    Session(Box<LiveSession>),
+    Session(LiveSession),
     /// Nobody: the route asks for nobody, or does not insist.
     Anonymous {
         /// The token that came was no good; the answer says so.
@@ -48,7 +48,7 @@ impl Authenticator {
             return Ok(Caller::Anonymous { dead_token: None });
         }
         match self.session(headers, query).await {
-            Ok(live) => Ok(Caller::Session(Box::new(live))),
+            Ok(live) => Ok(Caller::Session(live)),
             Err(error) => match (mode, error.code) {
                 (AuthMode::Optional, ErrorCode::LoginRequired) => Ok(Caller::Anonymous { dead_token: None }),
                 (AuthMode::Optional, code @ (ErrorCode::SessionExpired | ErrorCode::TokenInvalid)) => Ok(Caller::Anonymous { dead_token: Some(code) }),
@@ -70,7 +70,7 @@ impl Authenticator {
             GatewayError::new(ErrorCode::LoginRequired, "This route needs a session: log in and send the token as \"Authorization: Bearer …\".")
         })?;
         self.sessions
-            .read_token(&text)
+            .read_token(text)
             .map_err(|_| GatewayError::new(ErrorCode::TokenInvalid, "This is not a token that this gateway has issued. Log in again."))
     }
 

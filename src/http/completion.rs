@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
 use actix_web::{HttpMessage as _, HttpRequest};
+use arrayvec::ArrayString;
 
 use crate::clock::{Clock, monotonic_now};
 use crate::http::error::ErrorCode;
@@ -62,7 +63,7 @@ pub struct Completion {
     reports: Arc<Reports>,
     /// The facts of the request's head.
     pub inbound: Inbound,
-    method: String,
+    method: ArrayString<METHOD_MAX>,
     path: String,
     route: Arc<CountedRoute>,
     /// The status that the client gets.
@@ -81,10 +82,25 @@ pub struct Completion {
 impl Completion {
     /// Starts the account of a request.
     #[must_use]
-    pub fn new(reports: Arc<Reports>, inbound: Inbound, method: &str, path: &str, route: Arc<CountedRoute>) -> Self {
+    pub fn new(reports: Arc<Reports>, inbound: Inbound, method: &str, path: &str, route: Arc<CountedRoute>) -> Box<Self> {
         reports.metrics.requests_in_flight.inc();
-        let (method, path) = (method.chars().take(METHOD_MAX).collect(), loggable(path));
-        Self { reports, inbound, method, path, route, status: CLIENT_LEFT, error: None, upstream_took: None, session: None, app: None, bytes: 0 }
+        let mut shown = ArrayString::new();
+        // Letters of one byte each: the server takes no other method.
+        shown.push_str(&method[..method.floor_char_boundary(METHOD_MAX)]);
+        // Boxed, since it moves from the walk into the answer's body and on through the server.
+        Box::new(Self {
+            reports,
+            inbound,
+            method: shown,
+            path: loggable(path),
+            route,
+            status: CLIENT_LEFT,
+            error: None,
+            upstream_took: None,
+            session: None,
+            app: None,
+            bytes: 0,
+        })
     }
 
     /// Once the route is known.
@@ -103,7 +119,7 @@ impl Drop for Completion {
         let took = monotonic_now().duration_since(self.inbound.started);
         self.reports.metrics.requests_in_flight.dec();
         self.route.metrics.answered(self.status, took);
-        let session = self.session.map(|id| id.to_string());
+        let session = self.session.map(|id| id.text());
         self.reports.access.record(&AccessLine {
             time: crate::clock::UnixMillis(self.reports.clock.unix_now().0.saturating_sub(crate::clock::millis(took))),
             request_id: &self.inbound.id,
@@ -118,7 +134,7 @@ impl Drop for Completion {
             upstream_took: self.upstream_took,
             session: session.as_deref(),
             app: self.app.as_deref(),
-            client: self.inbound.client,
+            client: &self.inbound.client_text,
         });
     }
 }
@@ -139,6 +155,9 @@ pub fn saw(req: &HttpRequest, session: SessionId, app: &Arc<str>) {
 
 /// The path without a token in it, also where the client has escaped some of its letters.
 fn loggable(path: &str) -> String {
+    if !path.as_bytes().contains(&b'%') {
+        return redacted(path).into_owned();
+    }
     let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
     match redacted(&decoded) {
         Cow::Owned(masked) => masked,
@@ -150,12 +169,12 @@ fn loggable(path: &str) -> String {
 #[derive(Debug)]
 pub struct Reported<B> {
     body: B,
-    completion: Completion,
+    completion: Box<Completion>,
 }
 
 impl<B> Reported<B> {
     /// The body with the request's account.
-    pub const fn new(body: B, completion: Completion) -> Self {
+    pub const fn new(body: B, completion: Box<Completion>) -> Self {
         Self { body, completion }
     }
 }

@@ -5,15 +5,21 @@ use std::time::Instant;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap, HeaderName};
+use arrayvec::ArrayString;
 
 use crate::clock::monotonic_now;
 use crate::crypto::{hash, random};
-use crate::http::client_address::TrustedProxies;
+use crate::http::client_address::{AddressText, TrustedProxies, address_text};
 
 /// The request id's header, in and out.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// W3C trace context.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Longest request id that is believed, in characters.
+const REQUEST_ID_MAX: usize = 64;
+/// Characters of a trace context of version 00.
+const TRACEPARENT_LEN: usize = 55;
 
 /// What is known of a request before anything is decided about it.
 #[derive(Debug, Clone)]
@@ -21,15 +27,19 @@ pub struct Inbound {
     /// When its head had been read.
     pub started: Instant,
     /// Its name in logs and answers: a trusted proxy's, or a fresh one.
-    pub id: String,
+    pub id: ArrayString<REQUEST_ID_MAX>,
     /// Its W3C trace context: the client's if well-formed, or a fresh one.
-    pub traceparent: String,
+    pub traceparent: ArrayString<TRACEPARENT_LEN>,
     /// The socket's peer.
     pub peer: IpAddr,
     /// Whether the peer is a trusted proxy.
     pub trusted_peer: bool,
     /// The client's address.
     pub client: IpAddr,
+    /// The peer's address as it is written.
+    pub peer_text: AddressText,
+    /// The client's address as it is written.
+    pub client_text: AddressText,
 }
 
 impl Inbound {
@@ -42,10 +52,20 @@ impl Inbound {
         let trusted_peer = trusted.contains(peer);
         let headers = req.headers();
         let trace = random::name_bytes::<24>();
-        let traceparent = single(headers, &TRACEPARENT).filter(|t| is_traceparent(t)).map_or_else(|| fresh_traceparent(&trace), str::to_owned);
-        let id = single(headers, &X_REQUEST_ID).filter(|id| trusted_peer && is_request_id(id)).map_or_else(|| hash::to_hex(&trace[..16]), str::to_owned);
+        let sent_context = single(headers, &TRACEPARENT).filter(|t| is_traceparent(t)).and_then(|t| ArrayString::from(t).ok());
+        let sent_id = single(headers, &X_REQUEST_ID).filter(|id| trusted_peer && is_request_id(id)).and_then(|id| ArrayString::from(id).ok());
         let client = if trusted_peer { trusted.client(peer, headers) } else { peer.to_canonical() };
-        Self { started, id, traceparent, peer, trusted_peer, client }
+        let peer_text = address_text(peer.to_canonical());
+        Self {
+            started,
+            id: sent_id.unwrap_or_else(|| hash::hex_text(&trace[..16])),
+            traceparent: sent_context.unwrap_or_else(|| fresh_traceparent(&trace)),
+            peer,
+            trusted_peer,
+            client,
+            peer_text,
+            client_text: if trusted_peer { address_text(client) } else { peer_text },
+        }
     }
 
     /// The trace id within the trace context.
@@ -68,8 +88,14 @@ fn trace_id(traceparent: &str) -> &str {
 }
 
 /// Marked as sampled: an unsampled mark would switch off the tracing that a backend already has.
-fn fresh_traceparent(random: &[u8; 24]) -> String {
-    format!("00-{}-{}-01", hash::to_hex(&random[..16]), hash::to_hex(&random[16..]))
+fn fresh_traceparent(random: &[u8; 24]) -> ArrayString<TRACEPARENT_LEN> {
+    let mut text = ArrayString::new();
+    text.push_str("00-");
+    text.push_str(&hash::hex_text::<32>(&random[..16]));
+    text.push('-');
+    text.push_str(&hash::hex_text::<16>(&random[16..]));
+    text.push_str("-01");
+    text
 }
 
 /// Version 00 of <https://www.w3.org/TR/trace-context/>, lower case, neither id all zeros.
@@ -82,7 +108,7 @@ fn is_traceparent(text: &str) -> bool {
 }
 
 fn is_request_id(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && !text.contains("hufu_") && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+    (1..=REQUEST_ID_MAX).contains(&text.len()) && !text.contains("hufu_") && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
 }
 
 #[cfg(test)]

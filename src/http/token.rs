@@ -7,42 +7,48 @@ use crate::session::carrier::TokenCarrier;
 
 /// The token's text as the client sent it, from whichever configured carrier has one. Two that differ, or a second `Authorization`, are
 /// refused (RFC 6750 section 2), since nobody can say which of them was meant.
-pub fn find(carriers: &[TokenCarrier], headers: &HeaderMap, query: Option<&str>) -> Result<Option<String>, GatewayError> {
-    let mut found: Option<String> = None;
+pub fn find<'a>(carriers: &[TokenCarrier], headers: &'a HeaderMap, query: Option<&'a str>) -> Result<Option<&'a str>, GatewayError> {
+    let mut found: Found<'a> = Found(None);
     for carrier in carriers {
-        for candidate in candidates(carrier, headers, query)? {
-            match &found {
-                Some(other) if *other != candidate => return Err(ambiguous("The request carries two tokens that differ; send one.")),
-                _ => found = Some(candidate),
+        match carrier {
+            TokenCarrier::Bearer => found.take(bearer(headers)?)?,
+            TokenCarrier::Header(name) => {
+                let name = HeaderName::from_bytes(name.as_bytes()).ok();
+                found.take(name.into_iter().flat_map(|name| headers.get_all(name)).map(text))?;
+            }
+            TokenCarrier::Cookie(name) => found.take(cookies(headers).filter(|(n, _)| n == name).map(|(_, v)| v))?,
+            TokenCarrier::Query(name) => {
+                let pairs = query.into_iter().flat_map(|q| q.split('&')).filter_map(|pair| pair.split_once('='));
+                found.take(pairs.filter(|(n, _)| n == name).map(|(_, v)| v))?;
             }
         }
     }
-    Ok(found)
+    Ok(found.0)
 }
 
-fn candidates(carrier: &TokenCarrier, headers: &HeaderMap, query: Option<&str>) -> Result<Vec<String>, GatewayError> {
-    Ok(match carrier {
-        TokenCarrier::Bearer => bearer(headers)?.into_iter().collect(),
-        TokenCarrier::Header(name) => match HeaderName::from_bytes(name.as_bytes()) {
-            Ok(name) => headers.get_all(name).map(text).collect(),
-            Err(_) => Vec::new(),
-        },
-        TokenCarrier::Cookie(name) => cookies(headers).filter(|(n, _)| n == name).map(|(_, v)| v.to_owned()).collect(),
-        TokenCarrier::Query(name) => {
-            query.into_iter().flat_map(|q| q.split('&')).filter_map(|pair| pair.split_once('=')).filter(|(n, _)| n == name).map(|(_, v)| v.to_owned()).collect()
+struct Found<'a>(Option<&'a str>);
+
+impl<'a> Found<'a> {
+    fn take(&mut self, candidates: impl IntoIterator<Item = &'a str>) -> Result<(), GatewayError> {
+        for candidate in candidates {
+            match self.0 {
+                Some(other) if other != candidate => return Err(ambiguous("The request carries two tokens that differ; send one.")),
+                _ => self.0 = Some(candidate),
+            }
         }
-    })
+        Ok(())
+    }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<Option<String>, GatewayError> {
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, GatewayError> {
     let mut lines = headers.get_all(AUTHORIZATION);
     let Some(line) = lines.next() else { return Ok(None) };
     if lines.next().is_some() {
         return Err(ambiguous("The request has two Authorization headers; send one."));
     }
     let line = text(line);
-    let Some((scheme, token)) = line.split_once(' ') else { return Ok(line.eq_ignore_ascii_case("bearer").then(String::new)) };
-    Ok(scheme.eq_ignore_ascii_case("bearer").then(|| token.to_owned()))
+    let Some((scheme, token)) = line.split_once(' ') else { return Ok(line.eq_ignore_ascii_case("bearer").then_some("")) };
+    Ok(scheme.eq_ignore_ascii_case("bearer").then_some(token))
 }
 
 /// The pairs of all `Cookie` lines.
@@ -51,8 +57,8 @@ pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// A value that is not text cannot be a token; as an invalid one it is refused rather than overlooked.
-fn text(value: &HeaderValue) -> String {
-    value.to_str().unwrap_or("\u{fffd}").to_owned()
+fn text(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or("\u{fffd}")
 }
 
 fn ambiguous(detail: &'static str) -> GatewayError {
@@ -87,7 +93,7 @@ mod tests {
             (vec![], Some("a=b&3rd_session=T")),
             (vec![("authorization", "Bearer T"), ("cookie", "sid=T")], Some("3rd_session=T")),
         ] {
-            assert_eq!(find(&all(), &headers(&lines), query).unwrap().as_deref(), Some("T"), "{lines:?}");
+            assert_eq!(find(&all(), &headers(&lines), query).unwrap(), Some("T"), "{lines:?}");
         }
         assert_eq!(find(&all(), &headers(&[("authorization", "Basic abc")]), None).unwrap(), None);
         assert_eq!(find(&[TokenCarrier::Bearer], &headers(&[("cookie", "sid=T")]), Some("3rd_session=T")).unwrap(), None);
@@ -104,7 +110,7 @@ mod tests {
         ] {
             assert_eq!(find(&all(), &headers(&lines), query).unwrap_err().code, ErrorCode::TokenAmbiguous, "{lines:?}");
         }
-        assert_eq!(find(&all(), &headers(&[("authorization", "Bearer")]), None).unwrap().as_deref(), Some(""));
-        assert_eq!(find(&all(), &headers(&[("authorization", "Bearer  T")]), None).unwrap().as_deref(), Some(" T"));
+        assert_eq!(find(&all(), &headers(&[("authorization", "Bearer")]), None).unwrap(), Some(""));
+        assert_eq!(find(&all(), &headers(&[("authorization", "Bearer  T")]), None).unwrap(), Some(" T"));
     }
 }

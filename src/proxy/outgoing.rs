@@ -206,12 +206,12 @@ fn holds_token(value: &HeaderValue) -> bool {
 fn forwarding(out: &mut BytesMut, parts: &OutgoingHead<'_>) {
     let inbound = parts.inbound;
     let from_proxy = |name: &'static str| if inbound.trusted_peer { parts.headers.get(name).map(HeaderValue::as_bytes) } else { None };
-    let peer = inbound.peer.to_canonical().to_string();
+    let peer = &inbound.peer_text;
     match from_proxy("x-forwarded-for") {
         Some(chain) => line(out, b"x-forwarded-for", &[chain, b", ", peer.as_bytes()].concat()),
         None => line(out, b"x-forwarded-for", peer.as_bytes()),
     }
-    line(out, b"x-real-ip", inbound.client.to_string().as_bytes());
+    line(out, b"x-real-ip", inbound.client_text.as_bytes());
     line(out, b"x-forwarded-proto", from_proxy("x-forwarded-proto").unwrap_or(b"http"));
     if let Some(host) = from_proxy("x-forwarded-host").or_else(|| parts.headers.get(HOST).map(HeaderValue::as_bytes)) {
         line(out, b"x-forwarded-host", host);

@@ -6,6 +6,7 @@ use std::ops::Range;
 use actix_web::http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Bytes, BytesMut};
+use arrayvec::ArrayVec;
 
 /// Longest head of an answer, in bytes.
 pub const MAX_HEAD: usize = 64 * 1024;
@@ -99,7 +100,7 @@ struct Front {
     status: u16,
     version: u8,
     /// Where each name and value stands.
-    lines: Vec<(Range<usize>, Range<usize>)>,
+    lines: ArrayVec<(Range<u32>, Range<u32>), MAX_HEADERS>,
 }
 
 /// The head at the front; `None`: it is not complete yet.
@@ -111,7 +112,9 @@ fn parse_front(buf: &[u8]) -> Result<Option<Front>, BadAnswer> {
             // Parts of the buffer, but for an empty value, which may stand anywhere.
             let place = |part: &[u8]| {
                 let start = (part.as_ptr() as usize).wrapping_sub(buf.as_ptr() as usize);
-                if part.is_empty() { 0..0 } else { start..start + part.len() }
+                // A head has at most 64 KiB.
+                let at = |place: usize| u32::try_from(place).unwrap_or_default();
+                if part.is_empty() { 0..0 } else { at(start)..at(start + part.len()) }
             };
             let lines = response.headers.iter().map(|line| (place(line.name.as_bytes()), place(line.value))).collect();
             Ok(Some(Front { len, status: response.code.unwrap_or(0), version: response.version.unwrap_or(0), lines }))
@@ -123,10 +126,11 @@ fn parse_front(buf: &[u8]) -> Result<Option<Front>, BadAnswer> {
 }
 
 /// The headers of a complete head; values share its bytes.
-fn headers_of(head: &Bytes, lines: &[(Range<usize>, Range<usize>)]) -> Result<Vec<(HeaderName, HeaderValue)>, BadAnswer> {
-    let of_line = |(name, value): &(Range<usize>, Range<usize>)| {
-        let name = HeaderName::from_bytes(head.get(name.clone()).unwrap_or_default()).map_err(|_| BadAnswer::NotHttp)?;
-        let value = if value.is_empty() { Bytes::new() } else { head.slice(value.clone()) };
+fn headers_of(head: &Bytes, lines: &[(Range<u32>, Range<u32>)]) -> Result<Vec<(HeaderName, HeaderValue)>, BadAnswer> {
+    let range = |part: &Range<u32>| part.start as usize..part.end as usize;
+    let of_line = |(name, value): &(Range<u32>, Range<u32>)| {
+        let name = HeaderName::from_bytes(head.get(range(name)).unwrap_or_default()).map_err(|_| BadAnswer::NotHttp)?;
+        let value = if value.is_empty() { Bytes::new() } else { head.slice(range(value)) };
         Ok((name, HeaderValue::from_maybe_shared(value).map_err(|_| BadAnswer::NotHttp)?))
     };
     lines.iter().map(of_line).collect()

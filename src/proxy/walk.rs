@@ -94,7 +94,7 @@ impl Proxy {
             upstream: &route.upstream.authority,
             headers: req.headers(),
             inbound: &completion.inbound,
-            identity: &identity,
+            identity,
             framing,
         });
         let answer = self.forward(req.method(), route, head, payload, framing, completion).await?;
@@ -116,13 +116,13 @@ impl Proxy {
     }
 
     /// The identity lines for the upstream, and the session for the access line.
-    fn identity(&self, caller: &Caller, completion: &mut Completion) -> String {
-        let Caller::Session(live) = caller else { return String::new() };
+    fn identity<'a>(&self, caller: &'a Caller, completion: &mut Completion) -> &'a str {
+        let Caller::Session(live) = caller else { return "" };
         let user = &live.session.user;
         completion.session = Some(live.id);
         completion.app = Some(user.app.clone());
         let appid = self.apps.get(&user.app).map_or("", |app| &*app.appid);
-        IdentityHeaders::new(&self.names, Some((live, appid))).lines()
+        live.session.header_lines(|| IdentityHeaders::new(&self.names, Some((live, appid))).lines())
     }
 
     async fn forward(

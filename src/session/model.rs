@@ -1,7 +1,8 @@
 //! What is known of a signed-in user.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::clock::UnixMillis;
@@ -33,13 +34,45 @@ impl Session {
     pub const DEVICE_MAX: usize = 24;
 }
 
+/// A session as it was read once, shared by all requests that it serves.
+#[derive(Debug, Clone)]
+pub struct SharedSession(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    session: Session,
+    header_lines: OnceLock<Box<str>>,
+}
+
+impl SharedSession {
+    /// The session's header lines for upstreams: written by the first request, and the same for all that follow.
+    #[must_use]
+    pub fn header_lines(&self, write: impl FnOnce() -> String) -> &str {
+        self.0.header_lines.get_or_init(|| write().into())
+    }
+}
+
+impl From<Session> for SharedSession {
+    fn from(session: Session) -> Self {
+        Self(Arc::new(Shared { session, header_lines: OnceLock::new() }))
+    }
+}
+
+impl Deref for SharedSession {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.0.session
+    }
+}
+
 /// A session as it was found.
 #[derive(Debug, Clone)]
 pub struct LoadedSession {
     /// Its name. Of a token that was rotated away a moment ago this is the name of what the session is now.
     pub id: SessionId,
     /// The session.
-    pub session: Session,
+    pub session: SharedSession,
     /// How long it lives if nobody uses it; under a token that was rotated away, at most as long as that one does.
     pub expires_in: Duration,
     /// The asked token was rotated away: the sealed answer that the rotation gave.

@@ -41,7 +41,7 @@ impl SessionService {
             answer: &answer,
         };
         match self.store.rotate(rotation).await? {
-            Rotated::Done { expires_in } => Ok(Some((issued(fresh, LoadedSession { expires_in, ..loaded }), "rotated"))),
+            Rotated::Done { expires_in } => Ok(Some((issued(fresh, &LoadedSession { expires_in, ..loaded }), "rotated"))),
             Rotated::Before { answer } => self.repeated(token, &answer).await,
             Rotated::Gone => Ok(None),
         }
@@ -53,7 +53,7 @@ impl SessionService {
             log::warn!(session = token.id().to_string().as_str(); "the answer of a rotation cannot be read: a key was changed since");
             return Ok(None);
         };
-        Ok(self.look_up(&fresh.id()).await?.map(|loaded| (issued(fresh, loaded), "repeated")))
+        Ok(self.look_up(&fresh.id()).await?.map(|loaded| (issued(fresh, &loaded), "repeated")))
     }
 
     fn opened(&self, token: &SessionToken, answer: &[u8]) -> Option<SessionToken> {
@@ -66,7 +66,7 @@ impl SessionService {
     }
 }
 
-fn issued(token: SessionToken, loaded: LoadedSession) -> IssuedSession {
+fn issued(token: SessionToken, loaded: &LoadedSession) -> IssuedSession {
     let absolute_expires_in = loaded.session.absolute_deadline.since(loaded.now);
-    IssuedSession { id: token.id(), token, app: loaded.session.user.app, expires_in: loaded.expires_in, absolute_expires_in }
+    IssuedSession { id: token.id(), token, app: loaded.session.user.app.clone(), expires_in: loaded.expires_in, absolute_expires_in }
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::clock::UnixMillis;
 use crate::crypto::keyring::{Keyring, NamingKey};
-use crate::metrics::{Metrics, Outcome};
+use crate::metrics::{Counter, Metrics, Outcome};
 use crate::secret::Secret;
 use crate::session::lifetime::Lifetime;
-use crate::session::model::{LoadedSession, Session, SessionKey};
+use crate::session::model::{LoadedSession, Session, SessionKey, SharedSession};
 use crate::session::store::{Lookup, NewSession, SessionStore, Settlement, StoreError, Written};
-use crate::session::token::{self, SessionId, SessionToken};
+use crate::session::token::{self, KnownTokens, SessionId, SessionToken};
 use crate::session::user::UserKey;
 
 /// A session that was just found alive.
@@ -20,7 +20,7 @@ pub struct LiveSession {
     /// Its public name.
     pub id: SessionId,
     /// Its content.
-    pub session: Session,
+    pub session: SharedSession,
     /// How long it lives if nobody uses it again.
     pub expires_in: Duration,
     /// How long it lives at most.
@@ -86,6 +86,8 @@ pub struct SessionService {
     pub(super) naming: Arc<NamingKey>,
     pub(super) rules: SessionRules,
     pub(super) metrics: Arc<Metrics>,
+    known: KnownTokens,
+    found: Counter,
 }
 
 impl std::fmt::Debug for SessionService {
@@ -98,7 +100,8 @@ impl SessionService {
     /// The service over a store.
     #[must_use]
     pub fn new(store: Arc<dyn SessionStore>, keys: Arc<Keyring>, naming: Arc<NamingKey>, rules: SessionRules, metrics: Arc<Metrics>) -> Self {
-        Self { store, keys, naming, rules, metrics }
+        let found = metrics.session_lookups.get_or_create_owned(&Outcome { outcome: "found" });
+        Self { store, keys, naming, rules, metrics, known: KnownTokens::default(), found }
     }
 
     /// The store below, for the login flow's reservations.
@@ -115,7 +118,7 @@ impl SessionService {
 
     /// Reads a token; `Err` without a word to the store when nobody issued it.
     pub fn read_token(&self, text: &str) -> Result<SessionToken, token::TokenError> {
-        let token = SessionToken::parse(&self.keys, text);
+        let token = self.known.parse(&self.keys, text);
         if token.is_err() {
             self.count("invalid_token");
         }
@@ -167,7 +170,7 @@ impl SessionService {
     pub(super) async fn look_up(&self, id: &SessionId) -> Result<Option<LoadedSession>, StoreError> {
         match self.store.load(id).await {
             Ok(Lookup::Found(loaded)) => {
-                self.count("found");
+                self.found.inc();
                 return Ok(Some(loaded));
             }
             Ok(Lookup::Gone) => self.count("gone"),

@@ -5,9 +5,13 @@
 //! asking the store.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
-use crate::crypto::encoding::{base64url, from_base64url};
+use arrayvec::ArrayString;
+
+use crate::crypto::encoding::{base64url, base64url_text, from_base64url};
 use crate::crypto::keyring::{Keyring, NamingKey};
 use crate::crypto::{hash, random};
 use crate::secret::Secret;
@@ -41,7 +45,10 @@ pub fn tag_of(naming: &NamingKey, user: &UserKey) -> Tag {
 
 /// The secret that the client holds. It exists only when its check bytes are right.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SessionToken(Secret<[u8; BODY]>);
+pub struct SessionToken {
+    body: Secret<[u8; BODY]>,
+    id: SessionId,
+}
 
 impl SessionToken {
     /// A fresh token for a user.
@@ -52,33 +59,83 @@ impl SessionToken {
         body[2..CHECKED].copy_from_slice(&random::bytes::<32>());
         let check = keys.check_bytes(&body[..CHECKED]);
         body[CHECKED..].copy_from_slice(&check);
-        Self(Secret::new(body))
+        Self::of(body)
+    }
+
+    fn of(body: [u8; BODY]) -> Self {
+        let id = SessionId { tag: [body[0], body[1]], hash: hash::truncated(&hash::sha256(&body)) };
+        Self { body: Secret::new(body), id }
     }
 
     /// Reads what a client sent.
     pub fn parse(keys: &Keyring, text: &str) -> Result<Self, TokenError> {
-        let body = text.strip_prefix(PREFIX).and_then(from_base64url::<BODY>).ok_or(TokenError::Malformed)?;
+        Self::checked(keys, from_text(text)?)
+    }
+
+    fn checked(keys: &Keyring, body: [u8; BODY]) -> Result<Self, TokenError> {
         let (checked, check) = body.split_last_chunk::<4>().ok_or(TokenError::Malformed)?;
-        if keys.checks(checked, check) { Ok(Self(Secret::new(body))) } else { Err(TokenError::Foreign) }
+        if keys.checks(checked, check) { Ok(Self::of(body)) } else { Err(TokenError::Foreign) }
     }
 
     /// The text that goes to the client: the login and rotate answers, and nowhere else.
     #[must_use]
     pub fn expose(&self) -> String {
-        format!("{PREFIX}{}", base64url(self.0.expose()))
+        format!("{PREFIX}{}", base64url(self.body.expose()))
     }
 
     /// The public name of the session that this token opens.
     #[must_use]
-    pub fn id(&self) -> SessionId {
-        let body = self.0.expose();
-        SessionId { tag: [body[0], body[1]], hash: hash::truncated(&hash::sha256(body)) }
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+}
+
+fn from_text(text: &str) -> Result<[u8; BODY], TokenError> {
+    text.strip_prefix(PREFIX).and_then(from_base64url::<BODY>).ok_or(TokenError::Malformed)
+}
+
+/// Tokens whose check bytes were found right a moment ago, with their names: a busy client's token is hashed once and not on every
+/// request. Two generations of bounded size; what was not used for a whole generation is forgotten. They are the keys of a map with a
+/// random hash, so nobody can time their way to one.
+#[derive(Default)]
+pub struct KnownTokens(Mutex<Generations>);
+
+#[derive(Default)]
+struct Generations {
+    young: HashMap<[u8; BODY], SessionId>,
+    old: HashMap<[u8; BODY], SessionId>,
+}
+
+impl KnownTokens {
+    /// Tokens in one generation; both together take about 8 MiB when they are full.
+    const GENERATION: usize = 32 * 1024;
+
+    /// Reads what a client sent, as [`SessionToken::parse`] does with the same keys.
+    pub fn parse(&self, keys: &Keyring, text: &str) -> Result<SessionToken, TokenError> {
+        let body = from_text(text)?;
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(id) = known.young.get(&body) {
+            return Ok(SessionToken { id: *id, body: Secret::new(body) });
+        }
+        let token = match known.old.remove(&body) {
+            Some(id) => SessionToken { id, body: Secret::new(body) },
+            None => SessionToken::checked(keys, body)?,
+        };
+        if known.young.len() >= Self::GENERATION {
+            known.old = std::mem::take(&mut known.young);
+        }
+        known.young.insert(body, token.id);
+        Ok(token)
     }
 }
 
 /// The text with every token in it made unreadable: for places where a client has put one by mistake, such as a path.
 #[must_use]
 pub fn redacted(text: &str) -> Cow<'_, str> {
+    // Looking for one byte is much faster than looking for five, and most paths have not even that.
+    if !text.as_bytes().contains(&b'_') {
+        return Cow::Borrowed(text);
+    }
     let is_body = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let tokens: Vec<&str> =
         text.match_indices(PREFIX).map(|(at, _)| &text[at..]).filter_map(|rest| rest.get(..TOKEN_LEN)).filter(|t| t.chars().all(is_body)).collect();
@@ -87,7 +144,7 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
 
 impl fmt::Debug for SessionToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SessionToken({})", self.id())
+        write!(f, "SessionToken({})", self.id)
     }
 }
 
@@ -102,6 +159,15 @@ pub struct SessionId {
 }
 
 impl SessionId {
+    /// The 25 characters that name it: tag and hash in base64url.
+    #[must_use]
+    pub fn text(&self) -> ArrayString<25> {
+        let mut text = ArrayString::new();
+        text.push_str(&base64url_text::<3>(&self.tag));
+        text.push_str(&base64url_text::<22>(&self.hash));
+        text
+    }
+
     /// Reads the 25 characters that [`SessionId`] displays.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -112,7 +178,7 @@ impl SessionId {
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", base64url(&self.tag), base64url(&self.hash))
+        f.write_str(&self.text())
     }
 }
 
@@ -154,6 +220,39 @@ mod tests {
     }
 
     #[test]
+    fn a_known_token_is_read_as_an_unknown_one_and_nothing_else_becomes_known() {
+        let (keys, known) = (Keyring::ephemeral(), KnownTokens::default());
+        for n in 0..3 {
+            let token = SessionToken::issue(&keys, [n, 2]);
+            for _ in 0..3 {
+                assert_eq!(known.parse(&keys, &token.expose()).unwrap().id(), token.id());
+            }
+            let foreign = SessionToken::issue(&Keyring::ephemeral(), [n, 2]).expose();
+            for _ in 0..2 {
+                assert_eq!(known.parse(&keys, &foreign).unwrap_err(), TokenError::Foreign);
+            }
+        }
+        assert_eq!(known.0.lock().unwrap().young.len(), 3);
+    }
+
+    #[test]
+    fn known_tokens_are_bounded_and_the_used_ones_stay() {
+        let (keys, known) = (Keyring::ephemeral(), KnownTokens::default());
+        let used = SessionToken::issue(&keys, [0, 0]);
+        for n in 0..=2 * KnownTokens::GENERATION {
+            let mut body = [0; BODY];
+            body[..8].copy_from_slice(&n.to_be_bytes());
+            let check = keys.check_bytes(&body[..CHECKED]);
+            body[CHECKED..].copy_from_slice(&check);
+            known.parse(&keys, &SessionToken::of(body).expose()).unwrap();
+            known.parse(&keys, &used.expose()).unwrap();
+        }
+        let held = known.0.lock().unwrap();
+        assert!(held.young.len() <= KnownTokens::GENERATION && held.old.len() <= KnownTokens::GENERATION);
+        assert!(held.young.contains_key(used.body.expose()));
+    }
+
+    #[test]
     fn a_token_in_another_text_is_made_unreadable() {
         let token = SessionToken::issue(&Keyring::ephemeral(), [1, 2]).expose();
         assert_eq!(redacted(&format!("/api/{token}/x")), "/api/hufu_[hidden]/x");
@@ -183,7 +282,7 @@ mod tests {
         let mut ones = 0_u32;
         for _ in 0..10_000 {
             let token = SessionToken::issue(&keys, [0, 0]);
-            ones += token.0.expose()[2..CHECKED].iter().map(|b| b.count_ones()).sum::<u32>();
+            ones += token.body.expose()[2..CHECKED].iter().map(|b| b.count_ones()).sum::<u32>();
             assert!(seen.insert(token.expose()));
         }
         // Monobit: 2 560 000 bits, standard deviation 800; six of them fail once in 10^9 runs.

@@ -83,7 +83,7 @@ impl Trail {
         if expires_in.is_zero() {
             return Lookup::Gone;
         }
-        Lookup::Found(LoadedSession { id: self.id, session, expires_in, rotated: self.answer, now })
+        Lookup::Found(LoadedSession { id: self.id, session: session.into(), expires_in, rotated: self.answer, now })
     }
 }
 

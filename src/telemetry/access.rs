@@ -4,7 +4,6 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
-use std::net::IpAddr;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -60,13 +59,21 @@ pub struct AccessLine<'a> {
     /// The app.
     pub app: Option<&'a str>,
     /// The client's address.
-    pub client: IpAddr,
+    pub client: &'a str,
 }
 
 #[derive(Debug)]
 struct Waiting {
-    lines: Mutex<String>,
+    lines: Mutex<Lines>,
     dropped: Counter,
+}
+
+/// Lines that wait, and the last second that was written out: all lines of a second begin alike.
+#[derive(Debug, Default)]
+struct Lines {
+    text: String,
+    second: u64,
+    stamp: String,
 }
 
 /// Takes access lines from all workers.
@@ -101,7 +108,7 @@ impl AccessLog {
     /// Takes a line.
     pub fn record(&self, line: &AccessLine<'_>) {
         let mut lines = self.waiting.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() > MAX_WAITING {
+        if lines.text.len() > MAX_WAITING {
             drop(lines);
             self.waiting.dropped.inc();
             return;
@@ -129,7 +136,7 @@ fn write_batches(waiting: &Waiting, mut out: impl Write, stopped: &mpsc::Receive
     loop {
         let last = stopped.recv_timeout(BATCH) != Err(RecvTimeoutError::Timeout);
         batch.clear();
-        std::mem::swap(&mut batch, &mut waiting.lines.lock().unwrap_or_else(PoisonError::into_inner));
+        std::mem::swap(&mut batch, &mut waiting.lines.lock().unwrap_or_else(PoisonError::into_inner).text);
         if !batch.is_empty() && out.write_all(batch.as_bytes()).and_then(|()| out.flush()).is_err() {
             waiting.dropped.inc_by(batch.lines().count() as u64);
         }
@@ -139,42 +146,70 @@ fn write_batches(waiting: &Waiting, mut out: impl Write, stopped: &mpsc::Receive
     }
 }
 
-/// Milliseconds with three decimals; whole numbers only, since printing a float costs more than the rest of a line.
-struct Millis(Duration);
-
-impl std::fmt::Display for Millis {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let micros = self.0.as_micros();
-        write!(f, "{}.{:03}", micros / 1000, micros % 1000)
+impl Lines {
+    fn push_number(&mut self, number: u64) {
+        self.text.push_str(itoa::Buffer::new().format(number));
     }
-}
 
-fn rfc3339(time: UnixMillis) -> humantime::Rfc3339Timestamp {
-    humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + Duration::from_millis(time.0))
-}
-
-fn json(out: &mut String, line: &AccessLine<'_>) {
-    let _ = write!(out, "{{\"time\":\"{}\"", rfc3339(line.time));
-    for (name, value) in [
-        ("request_id", Some(line.request_id)),
-        ("trace_id", Some(line.trace_id)),
-        ("method", Some(line.method)),
-        ("path", Some(line.path)),
-        ("route", Some(line.route)),
-        ("error", line.error),
-        ("session", line.session),
-        ("app", line.app),
-    ] {
-        if let Some(value) = value {
-            let _ = write!(out, ",\"{name}\":");
-            quoted(out, value);
+    fn push_three_digits(&mut self, number: u64) {
+        for place in [100, 10, 1] {
+            self.text.push(char::from(b'0' + u8::try_from(number / place % 10).unwrap_or_default()));
         }
     }
-    let _ = write!(out, ",\"status\":{},\"bytes\":{},\"ms\":{}", line.status, line.bytes, Millis(line.took));
-    if let Some(took) = line.upstream_took {
-        let _ = write!(out, ",\"upstream_ms\":{}", Millis(took));
+
+    /// Milliseconds with three decimals; whole numbers only, since printing a float costs more than the rest of a line.
+    fn push_millis(&mut self, span: Duration) {
+        let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        self.push_number(micros / 1000);
+        self.text.push('.');
+        self.push_three_digits(micros % 1000);
     }
-    let _ = writeln!(out, ",\"client\":\"{}\"}}", line.client);
+
+    /// RFC 3339 with milliseconds.
+    fn push_time(&mut self, time: UnixMillis) {
+        let second = time.0 / 1000;
+        if self.second != second || self.stamp.is_empty() {
+            let written = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + Duration::from_secs(second)).to_string();
+            (self.second, self.stamp) = (second, written.trim_end_matches('Z').to_owned());
+        }
+        self.text.push_str(&self.stamp);
+        self.text.push('.');
+        self.push_three_digits(time.0 % 1000);
+        self.text.push('Z');
+    }
+}
+
+fn json(out: &mut Lines, line: &AccessLine<'_>) {
+    out.text.push_str("{\"time\":\"");
+    out.push_time(line.time);
+    out.text.push('"');
+    for (name, value) in [
+        (",\"request_id\":", Some(line.request_id)),
+        (",\"trace_id\":", Some(line.trace_id)),
+        (",\"method\":", Some(line.method)),
+        (",\"path\":", Some(line.path)),
+        (",\"route\":", Some(line.route)),
+        (",\"error\":", line.error),
+        (",\"session\":", line.session),
+        (",\"app\":", line.app),
+        (",\"client\":", Some(line.client)),
+    ] {
+        if let Some(value) = value {
+            out.text.push_str(name);
+            quoted(&mut out.text, value);
+        }
+    }
+    out.text.push_str(",\"status\":");
+    out.push_number(line.status.into());
+    out.text.push_str(",\"bytes\":");
+    out.push_number(line.bytes);
+    out.text.push_str(",\"ms\":");
+    out.push_millis(line.took);
+    if let Some(took) = line.upstream_took {
+        out.text.push_str(",\"upstream_ms\":");
+        out.push_millis(took);
+    }
+    out.text.push_str("}\n");
 }
 
 /// A JSON string. Almost all values need no escape.
@@ -188,24 +223,27 @@ fn quoted(out: &mut String, value: &str) {
     }
 }
 
-fn text(out: &mut String, line: &AccessLine<'_>) {
-    let _ = write!(out, "{} {} {} {} {}ms", rfc3339(line.time), line.status, line.method, line.path.escape_debug(), Millis(line.took));
+fn text(out: &mut Lines, line: &AccessLine<'_>) {
+    out.push_time(line.time);
+    let _ = write!(out.text, " {} {} {} ", line.status, line.method, line.path.escape_debug());
+    out.push_millis(line.took);
+    out.text.push_str("ms");
     if let Some(took) = line.upstream_took {
-        let _ = write!(out, " upstream={}ms", Millis(took));
+        out.text.push_str(" upstream=");
+        out.push_millis(took);
+        out.text.push_str("ms");
     }
-    let _ = write!(out, " bytes={} client={} route={}", line.bytes, line.client, line.route);
+    let _ = write!(out.text, " bytes={} client={} route={}", line.bytes, line.client, line.route);
     for (name, value) in [("error", line.error), ("app", line.app), ("session", line.session), ("request_id", Some(line.request_id))] {
         if let Some(value) = value {
-            let _ = write!(out, " {name}={}", value.escape_debug());
+            let _ = write!(out.text, " {name}={}", value.escape_debug());
         }
     }
-    out.push('\n');
+    out.text.push('\n');
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use super::*;
 
     #[derive(Clone, Default)]
@@ -236,7 +274,7 @@ mod tests {
             upstream_took: Some(Duration::from_micros(1000)),
             session: None,
             app: None,
-            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            client: "127.0.0.1",
         }
     }
 

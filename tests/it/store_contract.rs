@@ -131,7 +131,7 @@ async fn round_trip(h: &Harness) {
     assert!(created.expires_in <= HOUR && created.expires_in > HOUR - Duration::from_secs(5), "{created:?}");
     assert_eq!(created.evicted, []);
     let Lookup::Found(found) = h.store().load(&id).await.unwrap() else { panic!("it was just made") };
-    assert_eq!(found.session, session);
+    assert_eq!(*found.session, session);
     assert!(found.expires_in <= created.expires_in && found.expires_in > HOUR - Duration::from_secs(5), "{found:?}");
     assert!(found.now >= session.created && found.now.since(session.created) < Duration::from_secs(5), "{found:?}");
 }

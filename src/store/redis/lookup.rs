@@ -17,7 +17,7 @@ impl RedisSessionStore {
     pub(super) async fn find_session(&self, id: &SessionId) -> Result<Lookup, StoreError> {
         let Some(tracker) = &self.tracker else { return self.meter.watch("load", self.read_tracked(id, None)).await };
         let last_known = match tracker.look(id) {
-            Answer::Known(lookup) => return Ok(*lookup),
+            Answer::Known(lookup) => return Ok(lookup),
             Answer::Ask(last_known) => last_known,
         };
         let reading = tracker.reading(*id);
@@ -28,7 +28,7 @@ impl RedisSessionStore {
             (Err(error), Some(last_known)) => {
                 log::debug!("a session is served unconfirmed: {error}");
                 tracker.served_unconfirmed();
-                Ok(Lookup::Found(*last_known))
+                Ok(Lookup::Found(last_known))
             }
             (outcome, _) => outcome,
         }

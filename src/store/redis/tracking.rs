@@ -13,8 +13,8 @@ use redis::{Client, PushInfo, PushKind, RedisResult, Value, cmd};
 
 use super::server::Server;
 use crate::clock::{UnixMillis, monotonic_now};
-use crate::metrics::Metrics;
-use crate::session::{LoadedSession, Lookup, Session, SessionId};
+use crate::metrics::{Counter, Metrics, Outcome};
+use crate::session::{LoadedSession, Lookup, SessionId, SharedSession};
 use crate::store::keys::Keys;
 use crate::store::near_cache::{ConnectionId, Known, Load, NearCache, NearCacheSettings};
 
@@ -27,7 +27,7 @@ const HEARTBEATS: u32 = 4;
 #[derive(Debug, Clone)]
 struct Remembered {
     id: SessionId,
-    session: Arc<Session>,
+    session: SharedSession,
     until: Instant,
     /// The store's time when it was read, and this machine's.
     read: (UnixMillis, Instant),
@@ -40,6 +40,7 @@ pub(in crate::store) struct Tracker {
     heartbeat: Duration,
     made: AtomicU64,
     metrics: Arc<Metrics>,
+    hits: Counter,
 }
 
 impl fmt::Debug for Tracker {
@@ -51,9 +52,9 @@ impl fmt::Debug for Tracker {
 /// What the cache says of a session.
 pub(super) enum Answer {
     /// No need to ask Redis.
-    Known(Box<Lookup>),
+    Known(Lookup),
     /// Redis is to be asked; this serves if it cannot be reached.
-    Ask(Option<Box<LoadedSession>>),
+    Ask(Option<LoadedSession>),
 }
 
 /// A connection that is tracked, for as long as it is in use.
@@ -86,7 +87,8 @@ pub(super) struct Reading<'a> {
 impl Tracker {
     pub(in crate::store) fn new(settings: NearCacheSettings, keys: Keys, metrics: Arc<Metrics>) -> Arc<Self> {
         let heartbeat = settings.max_stale / HEARTBEATS;
-        Arc::new(Self { cache: Mutex::new(NearCache::new(settings)), keys, heartbeat, made: AtomicU64::new(0), metrics })
+        let hits = metrics.near_cache.get_or_create_owned(&Outcome { outcome: "hit" });
+        Arc::new(Self { cache: Mutex::new(NearCache::new(settings)), keys, heartbeat, made: AtomicU64::new(0), metrics, hits })
     }
 
     /// What is known of a session now.
@@ -95,14 +97,14 @@ impl Tracker {
         let known = self.cache().get(id, now);
         match known {
             Known::Certain(Some(remembered)) => {
-                self.metrics.near_cache("hit");
-                Answer::Known(Box::new(Lookup::Found(remembered.loaded(now))))
+                self.hits.inc();
+                Answer::Known(Lookup::Found(remembered.loaded(now)))
             }
             Known::Certain(None) => {
-                self.metrics.near_cache("hit");
-                Answer::Known(Box::new(Lookup::Gone))
+                self.hits.inc();
+                Answer::Known(Lookup::Gone)
             }
-            Known::Unconfirmed(remembered) => Answer::Ask(Some(Box::new(remembered.loaded(now)))),
+            Known::Unconfirmed(remembered) => Answer::Ask(Some(remembered.loaded(now))),
             Known::Nothing => {
                 self.metrics.near_cache("miss");
                 Answer::Ask(None)
@@ -218,7 +220,7 @@ impl Remembered {
     fn loaded(&self, now: Instant) -> LoadedSession {
         let (store_time, read) = self.read;
         let expires_in = self.until.saturating_duration_since(now);
-        LoadedSession { id: self.id, session: (*self.session).clone(), expires_in, now: store_time.plus(now.saturating_duration_since(read)), rotated: None }
+        LoadedSession { id: self.id, session: self.session.clone(), expires_in, now: store_time.plus(now.saturating_duration_since(read)), rotated: None }
     }
 }
 
@@ -237,7 +239,7 @@ impl Reading<'_> {
             Some(Lookup::Found(found)) => {
                 // From when it was asked: its life was told later than that, so it ends here no later than there.
                 let until = sent + found.expires_in;
-                let remembered = Remembered { id: found.id, session: Arc::new(found.session.clone()), until, read: (found.now, sent) };
+                let remembered = Remembered { id: found.id, session: found.session.clone(), until, read: (found.now, sent) };
                 cache.finish(&load, Some(remembered), until);
             }
             Some(Lookup::Gone) => cache.finish(&load, None, sent + MISS_KEPT),

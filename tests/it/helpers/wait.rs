@@ -5,7 +5,7 @@ use std::time::Duration;
 use hufu::clock::monotonic_now;
 
 /// How long a condition may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How long between two looks.
 const STEP: Duration = Duration::from_millis(10);
 

@@ -29,7 +29,7 @@ pub(super) async fn the_list_has_the_living_sessions_of_the_user(h: &Harness) {
     assert_eq!(listed(h, &one).await, BTreeSet::from([first, second]));
     let list = h.store().list(&one).await.unwrap();
     let found = list.iter().find(|loaded| loaded.id == first).unwrap();
-    assert_eq!((&found.session, &found.rotated), (&session, &None));
+    assert_eq!((&*found.session, &found.rotated), (&session, &None));
     assert!(found.expires_in <= HOUR && found.expires_in > HOUR / 2, "{found:?}");
     let _ = h.store().remove(&first, &one).await.unwrap();
     assert_eq!(listed(h, &one).await, BTreeSet::from([second]));

@@ -46,10 +46,10 @@ pub(super) async fn a_session_goes_on_under_its_new_name(h: &Harness) {
     let new = rotated(h, old, &session, MINUTE).await;
     assert_ne!(old, new);
     let by_new = found(h, &new).await;
-    assert_eq!((by_new.id, &by_new.session, &by_new.rotated), (new, &session, &None));
+    assert_eq!((by_new.id, &*by_new.session, &by_new.rotated), (new, &session, &None));
     assert!(by_new.expires_in <= HOUR && by_new.expires_in > HOUR - MINUTE, "{by_new:?}");
     let by_old = found(h, &old).await;
-    assert_eq!((by_old.id, &by_old.session, by_old.rotated.as_deref()), (new, &session, Some(&new.hash[..])));
+    assert_eq!((by_old.id, &*by_old.session, by_old.rotated.as_deref()), (new, &session, Some(&new.hash[..])));
     assert!(by_old.expires_in <= MINUTE && by_old.expires_in > MINUTE / 2, "{by_old:?}");
     h.assert_consistent().await;
     assert_eq!(h.look().await.len(), 3, "a record, a forward and the index");
