@@ -65,12 +65,12 @@ pub fn truncated<const N: usize>(hash: &[u8; 32]) -> [u8; N] {
 #[must_use]
 pub fn hex_text<const N: usize>(bytes: &[u8]) -> ArrayString<N> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = ArrayString::new();
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    let mut text = [b'0'; N];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
-    text
+    ArrayString::from_byte_string(&text).unwrap_or_default()
 }
 
 /// Lower-case hexadecimal.

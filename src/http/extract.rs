@@ -58,7 +58,7 @@ impl Inbound {
         let peer_text = address_text(peer.to_canonical());
         Self {
             started,
-            id: sent_id.unwrap_or_else(|| hash::hex_text(&trace[..16])),
+            id: sent_id.unwrap_or_else(|| fresh_id(&trace)),
             traceparent: sent_context.unwrap_or_else(|| fresh_traceparent(&trace)),
             peer,
             trusted_peer,
@@ -85,6 +85,12 @@ pub fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> 
 
 fn trace_id(traceparent: &str) -> &str {
     traceparent.get(3..35).unwrap_or_default()
+}
+
+fn fresh_id(random: &[u8; 24]) -> ArrayString<REQUEST_ID_MAX> {
+    let mut text = ArrayString::new();
+    text.push_str(&hash::hex_text::<32>(&random[..16]));
+    text
 }
 
 /// Marked as sampled: an unsampled mark would switch off the tracing that a backend already has.

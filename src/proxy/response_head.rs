@@ -1,6 +1,7 @@
 //! Reading an upstream's answer, strictly: what could be read in two ways is an error, since the next answer on the same
 //! connection would be somebody else's.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use actix_web::http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
@@ -105,9 +106,10 @@ struct Front {
 
 /// The head at the front; `None`: it is not complete yet.
 fn parse_front(buf: &[u8]) -> Result<Option<Front>, BadAnswer> {
-    let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut lines);
-    match response.parse(buf) {
+    // Not written before it is used: 4 KiB of empty headers would cost more than parsing the real ones.
+    let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
+    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, buf, &mut lines) {
         Ok(httparse::Status::Complete(len)) if len <= MAX_HEAD => {
             // Parts of the buffer, but for an empty value, which may stand anywhere.
             let place = |part: &[u8]| {
