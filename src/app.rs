@@ -36,7 +36,7 @@ use crate::session::{ProviderKind, SessionService};
 use crate::store::near_cache::NearCacheSettings;
 use crate::store::{KeyPrefix, StoreHandle, StoreProbe, StoreSettings, StoreTls};
 use crate::telemetry::access::AccessLogGuard;
-use crate::telemetry::{AccessLog, LineFormat, Throttle, log_setup};
+use crate::telemetry::{AccessLog, LineFormat, Throttle, Traces, log_setup};
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -63,6 +63,8 @@ pub struct Gateway {
     pub store_name: String,
     /// Writes the last access lines when dropped.
     pub access: AccessLogGuard,
+    /// Where spans go; whoever ends the process has the last ones sent.
+    pub traces: Option<Arc<Traces>>,
 }
 
 /// How long the end may take.
@@ -103,7 +105,8 @@ pub fn build(settings: Settings) -> Result<Gateway> {
     let (admin_server, admin) = shared.admin_server()?;
     let patience = Patience { grace: shared.settings.server.drain_grace, deadline: shared.settings.server.drain_deadline };
     let store_name = store_settings(&shared.settings.store, None)?.url.to_string();
-    Ok(Gateway { listen, admin, store_name, public_server, admin_server, drain: shared.drain, patience, store: shared.store, access })
+    let traces = shared.reports.traces.clone();
+    Ok(Gateway { listen, admin, store_name, public_server, admin_server, drain: shared.drain, patience, store: shared.store, access, traces })
 }
 
 /// Starts the log as the settings say.
@@ -137,11 +140,12 @@ impl Shared {
             crate::store::open(&store_settings(&settings.store, settings.session.near_cache)?, keys, settings.secrets.naming_key.clone(), metrics.clone())
                 .context("the store cannot be used")?;
         let apps = Arc::new(apps(&settings.apps, &metrics)?);
+        let traces = settings.traces.as_ref().map(|traces| Traces::start(traces, metrics.clone())).transpose().context("traces")?.map(Arc::new);
         let counted = settings.routes.routes().iter().map(|route| Arc::new(CountedRoute::new(&metrics, &route.path))).collect();
         Ok(Self {
             apps,
             store,
-            reports: Arc::new(Reports { metrics: metrics.clone(), access, clock: Arc::new(SystemClock) }),
+            reports: Arc::new(Reports { metrics: metrics.clone(), access, traces, clock: Arc::new(SystemClock) }),
             trusted: Arc::new(TrustedProxies::new(settings.server.trusted_proxies.clone())),
             cors: Arc::new(Cors::new(settings.cors.origins.clone())),
             drain: Drain::default(),

@@ -10,7 +10,7 @@ use crate::app::Gateway;
 pub async fn run(gateway: Gateway) -> Result<()> {
     let mut signals = Signals::new()?;
     let hangups = actix_web::rt::spawn(ignore_hangups(signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?));
-    let Gateway { public_server, admin_server, drain, patience, access, .. } = gateway;
+    let Gateway { public_server, admin_server, drain, patience, access, traces, .. } = gateway;
     let (public, admin) = (public_server.handle(), admin_server.handle());
     let mut public_task = actix_web::rt::spawn(public_server);
     let admin_task = actix_web::rt::spawn(admin_server);
@@ -38,6 +38,10 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     let _ = tokio::join!(public_task, admin_task);
     hangups.abort();
     drop(access);
+    if let Some(traces) = traces {
+        // It waits for the collector, a few seconds at most.
+        let _ = tokio::task::spawn_blocking(move || traces.stop()).await;
+    }
     Ok(())
 }
 

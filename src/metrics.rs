@@ -121,6 +121,8 @@ pub struct Metrics {
     pub upstream_requests: Family<UpstreamOutcome, Counter>,
     /// Connections opened to upstreams.
     pub upstream_connections: Family<UpstreamLabel, Counter>,
+    /// Spans of requests by outcome.
+    pub spans: Family<Outcome, Counter>,
     /// Access lines lost because the output did not keep up.
     pub access_lines_dropped: Counter,
 }
@@ -163,6 +165,7 @@ impl Metrics {
             platform_seconds: Family::new_with_constructor(seconds),
             upstream_requests: Family::default(),
             upstream_connections: Family::default(),
+            spans: Family::default(),
             access_lines_dropped: Counter::default(),
         };
         made.register_all();
@@ -186,6 +189,7 @@ impl Metrics {
         self.register("platform_duration_seconds", "Calls to the platforms by app and API", self.platform_seconds.clone());
         self.register("upstream_requests_total", "Requests to upstreams by outcome", self.upstream_requests.clone());
         self.register("upstream_connections_total", "Connections opened to upstreams", self.upstream_connections.clone());
+        self.register("spans_total", "Spans for the OpenTelemetry collector, by outcome", self.spans.clone());
         self.register("access_lines_dropped_total", "Access lines lost because the output did not keep up", self.access_lines_dropped.clone());
     }
 

@@ -128,7 +128,7 @@ async fn no_operation() -> Result<HttpResponse, GatewayError> {
 async fn guarded(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<Reported<BoxBody>>, Error> {
     let api = req.app_data::<web::Data<AdminApi>>().cloned().ok_or_else(|| GatewayError::new(ErrorCode::Internal, "The gateway is not set up."))?;
     // No proxy is believed here: whoever is locked out must not be able to choose another address.
-    let inbound = Inbound::of(req.request(), &TrustedProxies::default());
+    let inbound = Inbound::of(req.request(), &TrustedProxies::default(), None);
     let mut completion = Completion::new(api.reports.clone(), inbound.clone(), req.method().as_str(), req.path(), api.route(req.path()));
     let admitted = api.admit(inbound.peer, req.headers());
     req.extensions_mut().insert(inbound);

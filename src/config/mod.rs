@@ -23,6 +23,7 @@ mod session;
 mod settings;
 mod store;
 mod syntax;
+mod traces;
 mod upstreams;
 mod values;
 

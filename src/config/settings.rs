@@ -8,9 +8,10 @@ use super::env::Variables;
 use super::problem::{ConfigError, Problem};
 use super::reader::{Findings, Reader, Section};
 use super::{AdminSettings, AppSettings, CorsSettings, LogSettings, LoginSettings, SecretSettings, ServerSettings, SessionSettings, StoreSettings};
-use super::{admin, apps, checks, cors, identity, login, routes, secrets, server, session, store, syntax, upstreams};
+use super::{admin, apps, checks, cors, identity, login, routes, secrets, server, session, store, syntax, traces, upstreams};
 use crate::assertion::HeaderNames;
 use crate::route::RouteTable;
+use crate::telemetry::TraceSettings;
 use crate::upstream::Upstream;
 
 /// A configuration that was read and is valid as a whole.
@@ -38,6 +39,8 @@ pub struct Settings {
     pub identity: HeaderNames,
     /// Which web pages may call.
     pub cors: CorsSettings,
+    /// Where spans go, if anywhere.
+    pub traces: Option<TraceSettings>,
     /// What is logged.
     pub log: LogSettings,
     /// The same as TOML, with secrets hidden.
@@ -99,6 +102,7 @@ fn read(root: &mut Section<'_>) -> Settings {
     let upstreams = upstreams.into_iter().filter_map(|(_, upstream)| upstream).collect();
     let identity = root.section("identity", identity::read);
     let cors = root.section("cors", cors::read);
+    let traces = root.section("traces", traces::read);
     let log = root.section("log", super::log::read);
-    Settings { server, admin, store, secrets, session, login, apps, upstreams, routes, identity, cors, log, effective: Effective::default() }
+    Settings { server, admin, store, secrets, session, login, apps, upstreams, routes, identity, cors, traces, log, effective: Effective::default() }
 }

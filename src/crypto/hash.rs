@@ -53,6 +53,20 @@ pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
+/// The first `N` of at least as many random bytes.
+#[must_use]
+pub fn first<const N: usize, const M: usize>(bytes: &[u8; M]) -> [u8; N] {
+    const { assert!(N <= M) };
+    std::array::from_fn(|at| bytes[at])
+}
+
+/// The last `N` of at least as many random bytes.
+#[must_use]
+pub fn last<const N: usize, const M: usize>(bytes: &[u8; M]) -> [u8; N] {
+    const { assert!(N <= M) };
+    std::array::from_fn(|at| bytes[M - N + at])
+}
+
 /// The first `N` bytes of a hash.
 #[must_use]
 pub fn truncated<const N: usize>(hash: &[u8; 32]) -> [u8; N] {
@@ -71,6 +85,14 @@ pub fn hex_text<const N: usize>(bytes: &[u8]) -> ArrayString<N> {
         pair[1] = DIGITS[usize::from(byte & 15)];
     }
     ArrayString::from_byte_string(&text).unwrap_or_default()
+}
+
+/// The bytes behind exactly `2 * N` hexadecimal digits.
+#[must_use]
+pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    hex::decode_to_slice(text, &mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// Lower-case hexadecimal.
@@ -94,6 +116,8 @@ mod tests {
     fn hexadecimal_is_the_same_in_both_forms() {
         let bytes: Vec<u8> = (0..=255).collect();
         assert_eq!(hex_text::<512>(&bytes).as_str(), to_hex(&bytes));
+        assert_eq!(from_hex::<256>(&to_hex(&bytes)).unwrap().as_slice(), bytes);
+        assert_eq!(from_hex::<2>("00"), None);
     }
 
     #[test]

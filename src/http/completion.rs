@@ -4,20 +4,20 @@ use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
 use actix_web::{HttpMessage as _, HttpRequest};
 use arrayvec::ArrayString;
 
-use crate::clock::{Clock, monotonic_now};
+use crate::clock::{Clock, UnixMillis, millis, monotonic_now};
 use crate::http::error::ErrorCode;
 use crate::http::extract::Inbound;
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::session::SessionId;
 use crate::session::token::redacted;
-use crate::telemetry::{AccessLine, AccessLog};
+use crate::telemetry::{AccessLine, AccessLog, RequestSpan, SpanIds, Traces};
 
 /// Longest method in an access line, in characters.
 const METHOD_MAX: usize = 20;
@@ -30,6 +30,8 @@ pub struct Reports {
     pub metrics: Arc<Metrics>,
     /// The access lines.
     pub access: AccessLog,
+    /// The spans, where they are made.
+    pub traces: Option<Arc<Traces>>,
     /// The time of day in them.
     pub clock: Arc<dyn Clock>,
 }
@@ -70,6 +72,8 @@ pub struct Completion {
     pub status: u16,
     /// The gateway's own error.
     pub error: Option<ErrorCode>,
+    /// When the upstream was asked.
+    pub upstream_asked: Option<Instant>,
     /// How long the upstream took to answer.
     pub upstream_took: Option<Duration>,
     /// The session, once it is known.
@@ -96,6 +100,7 @@ impl Completion {
             route,
             status: CLIENT_LEFT,
             error: None,
+            upstream_asked: None,
             upstream_took: None,
             session: None,
             app: None,
@@ -114,14 +119,39 @@ impl Completion {
     }
 }
 
+impl Completion {
+    fn span<'a>(&'a self, ids: SpanIds, time: UnixMillis, took: Duration, session: Option<&'a str>) -> RequestSpan<'a> {
+        let asked_after = self.upstream_asked.map(|asked| asked.saturating_duration_since(self.inbound.started));
+        RequestSpan {
+            ids,
+            started: UNIX_EPOCH + Duration::from_millis(time.0),
+            took,
+            upstream: asked_after.zip(self.upstream_took),
+            method: &self.method,
+            path: &self.path,
+            route: &self.route.name,
+            status: self.status,
+            error: self.error.map(ErrorCode::word),
+            request_id: &self.inbound.id,
+            session,
+            app: self.app.as_deref(),
+            client: &self.inbound.client_text,
+        }
+    }
+}
+
 impl Drop for Completion {
     fn drop(&mut self) {
         let took = monotonic_now().duration_since(self.inbound.started);
         self.reports.metrics.requests_in_flight.dec();
         self.route.metrics.answered(self.status, took);
         let session = self.session.map(|id| id.text());
+        let time = UnixMillis(self.reports.clock.unix_now().0.saturating_sub(millis(took)));
+        if let (Some(traces), Some(ids)) = (&self.reports.traces, self.inbound.spans) {
+            traces.record(&self.span(ids, time, took, session.as_deref()));
+        }
         self.reports.access.record(&AccessLine {
-            time: crate::clock::UnixMillis(self.reports.clock.unix_now().0.saturating_sub(crate::clock::millis(took))),
+            time,
             request_id: &self.inbound.id,
             trace_id: self.inbound.trace_id(),
             method: &self.method,

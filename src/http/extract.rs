@@ -10,6 +10,7 @@ use arrayvec::ArrayString;
 use crate::clock::monotonic_now;
 use crate::crypto::{hash, random};
 use crate::http::client_address::{AddressText, TrustedProxies, address_text};
+use crate::telemetry::{SpanIds, Traces};
 
 /// The request id's header, in and out.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -28,8 +29,11 @@ pub struct Inbound {
     pub started: Instant,
     /// Its name in logs and answers: a trusted proxy's, or a fresh one.
     pub id: ArrayString<REQUEST_ID_MAX>,
-    /// Its W3C trace context: the client's if well-formed, or a fresh one.
+    /// Its W3C trace context for the upstream: the client's if well-formed, or a fresh one; with spans, the one below which the
+    /// upstream's are to hang.
     pub traceparent: ArrayString<TRACEPARENT_LEN>,
+    /// Its spans, where they are made and the trace is one of those that are kept.
+    pub spans: Option<SpanIds>,
     /// The socket's peer.
     pub peer: IpAddr,
     /// Whether the peer is a trusted proxy.
@@ -45,21 +49,26 @@ pub struct Inbound {
 impl Inbound {
     /// Reads the facts.
     #[must_use]
-    pub fn of(req: &HttpRequest, trusted: &TrustedProxies) -> Self {
+    pub fn of(req: &HttpRequest, trusted: &TrustedProxies, traces: Option<&Traces>) -> Self {
         let started = monotonic_now();
         // A Unix socket has no peer address: whoever may write to it is on this machine.
         let peer = req.peer_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |addr| addr.ip());
         let trusted_peer = trusted.contains(peer);
         let headers = req.headers();
         let trace = random::name_bytes::<24>();
-        let sent_context = single(headers, &TRACEPARENT).filter(|t| is_traceparent(t)).and_then(|t| ArrayString::from(t).ok());
+        let sent = single(headers, &TRACEPARENT).filter(|t| is_traceparent(t)).and_then(|t| ArrayString::from(t).ok());
+        let (traceparent, spans) = match traces {
+            Some(traces) => traced(traces, sent.as_deref(), &trace, trusted_peer),
+            None => (sent.unwrap_or_else(|| fresh_traceparent(&trace)), None),
+        };
         let sent_id = single(headers, &X_REQUEST_ID).filter(|id| trusted_peer && is_request_id(id)).and_then(|id| ArrayString::from(id).ok());
         let client = if trusted_peer { trusted.client(peer, headers) } else { peer.to_canonical() };
         let peer_text = address_text(peer.to_canonical());
         Self {
             started,
             id: sent_id.unwrap_or_else(|| fresh_id(&trace)),
-            traceparent: sent_context.unwrap_or_else(|| fresh_traceparent(&trace)),
+            traceparent,
+            spans,
             peer,
             trusted_peer,
             client,
@@ -95,13 +104,30 @@ fn fresh_id(random: &[u8; 24]) -> ArrayString<REQUEST_ID_MAX> {
 
 /// Marked as sampled: an unsampled mark would switch off the tracing that a backend already has.
 fn fresh_traceparent(random: &[u8; 24]) -> ArrayString<TRACEPARENT_LEN> {
+    context(&random[..16], &random[16..], true)
+}
+
+fn context(trace: &[u8], span: &[u8], sampled: bool) -> ArrayString<TRACEPARENT_LEN> {
     let mut text = ArrayString::new();
     text.push_str("00-");
-    text.push_str(&hash::hex_text::<32>(&random[..16]));
+    text.push_str(&hash::hex_text::<32>(trace));
     text.push('-');
-    text.push_str(&hash::hex_text::<16>(&random[16..]));
-    text.push_str("-01");
+    text.push_str(&hash::hex_text::<16>(span));
+    text.push_str(if sampled { "-01" } else { "-00" });
     text
+}
+
+/// Where spans are made: the context for the upstream, and the ids of this request's spans if its trace is kept. Whether it is was
+/// decided by a trusted proxy, if one sent the context; a client has no say in what the collector must hold.
+fn traced(traces: &Traces, sent: Option<&str>, random: &[u8; 24], trusted_peer: bool) -> (ArrayString<TRACEPARENT_LEN>, Option<SpanIds>) {
+    let part = |from: usize, to: usize| sent.and_then(|sent| sent.get(from..to));
+    let parent = part(36, 52).and_then(hash::from_hex::<8>);
+    let trace = part(3, 35).and_then(hash::from_hex::<16>).unwrap_or_else(|| hash::first(random));
+    let flags = part(53, 55).and_then(hash::from_hex::<1>).filter(|_| trusted_peer);
+    let sampled = flags.map_or_else(|| traces.samples(&trace), |[flags]| flags & 1 == 1);
+    let more = random::name_bytes::<16>();
+    let (server, client) = (hash::first(&more), hash::last(&more));
+    (context(&trace, &client, sampled), sampled.then_some(SpanIds { trace, parent, server, client }))
 }
 
 /// Version 00 of <https://www.w3.org/TR/trace-context/>, lower case, neither id all zeros.

@@ -120,7 +120,7 @@ fn json_error(error: &JsonPayloadError) -> GatewayError {
 /// The account of every request to an own endpoint: opened before the handler, closed with the last byte of its answer.
 async fn reported(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<Reported<BoxBody>>, Error> {
     let shared = req.app_data::<web::Data<OwnEndpoints>>().cloned().ok_or_else(|| GatewayError::new(ErrorCode::Internal, "The gateway is not set up."))?;
-    let inbound = Inbound::of(req.request(), &shared.trusted);
+    let inbound = Inbound::of(req.request(), &shared.trusted, shared.reports.traces.as_deref());
     let mut completion = Completion::new(shared.reports.clone(), inbound.clone(), req.method().as_str(), req.path(), shared.route(req.path()));
     req.extensions_mut().insert(inbound);
     // The request must not be cloned before it is routed: actix-web writes what it matched into it.

@@ -58,7 +58,7 @@ pub struct Proxy {
 
 /// Answers any request outside the gateway's own endpoints.
 pub async fn proxy(req: HttpRequest, payload: web::Payload, proxy: web::Data<Proxy>) -> HttpResponse<Reported<AnswerBody>> {
-    let facts = Inbound::of(&req, &proxy.trusted);
+    let facts = Inbound::of(&req, &proxy.trusted, proxy.reports.traces.as_deref());
     let mut completion = Completion::new(proxy.reports.clone(), facts, req.method().as_str(), req.path(), proxy.unrouted.clone());
     let mut response = match proxy.walk(&req, payload, &mut completion).await {
         Ok(response) => response,
@@ -136,6 +136,7 @@ impl Proxy {
     ) -> Result<UpstreamResponse, GatewayError> {
         let upstream = &*route.upstream;
         let asked = monotonic_now();
+        completion.upstream_asked = Some(asked);
         let request = UpstreamRequest { upstream, method, head, payload: payload.into_inner(), framing, body_limit: self.body_limit };
         let metrics = &self.reports.metrics;
         let result = self.client.send(request, || metrics.upstream_connection(&upstream.name)).await;

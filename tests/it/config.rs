@@ -20,6 +20,7 @@ fn variables() -> Variables {
         ("WX_SECRET", "tiger"),
         ("HUFU_REDIS_PASSWORD", "tiger"),
         ("HUFU_ADMIN_TOKEN", "tiger-admin-token-of-a-test"),
+        ("HUFU_TRACES_AUTHORIZATION", "Bearer collector-login-of-a-test"),
         ("EMPTY", ""),
     ])
 }

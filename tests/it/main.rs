@@ -27,5 +27,6 @@ mod store_contract;
 mod store_faults;
 mod store_redis;
 mod topologies;
+mod traces;
 mod two_gateways;
 mod verify;

@@ -1,0 +1,246 @@
+//! Spans of requests, sent to an OpenTelemetry collector (OTLP over HTTP) where one is configured.
+//!
+//! A request has a server span and, where it was passed on, a client span below it; the upstream's own spans hang below that one.
+//! Spans are queued and sent by a thread of their own: a collector that is slow or gone costs spans, never a request.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_otlp::{WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanEvents, SpanExporter, SpanLinks, SpanProcessor as _};
+
+use crate::metrics::{Metrics, Outcome};
+use crate::secret::Secret;
+use crate::telemetry::Throttle;
+
+/// How long a collector may take for one batch.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where spans go, and which.
+#[derive(Debug, Clone)]
+pub struct TraceSettings {
+    /// The collector's URL for traces, such as `http://127.0.0.1:4318/v1/traces`.
+    pub endpoint: String,
+    /// Sent in `Authorization`, where the collector asks for it.
+    pub authorization: Option<Secret<String>>,
+    /// The share of traces that is kept, 0 to 1.
+    pub sample: f64,
+    /// What the gateway is called in traces.
+    pub service_name: String,
+}
+
+/// Why no spans can be sent.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct TraceError(String);
+
+/// The ids of a request's spans.
+#[derive(Debug, Clone, Copy)]
+pub struct SpanIds {
+    /// The trace.
+    pub trace: [u8; 16],
+    /// The caller's span, where it sent one.
+    pub parent: Option<[u8; 8]>,
+    /// The request's own span.
+    pub server: [u8; 8],
+    /// The span of passing it on, which the upstream sees as its parent.
+    pub client: [u8; 8],
+}
+
+/// What is told of a request.
+#[derive(Debug)]
+pub struct RequestSpan<'a> {
+    /// Its spans.
+    pub ids: SpanIds,
+    /// When its head had been read.
+    pub started: SystemTime,
+    /// Until the last byte of its answer.
+    pub took: Duration,
+    /// How long after the start the upstream was asked, and how long it took until its answer's head.
+    pub upstream: Option<(Duration, Duration)>,
+    /// The method.
+    pub method: &'a str,
+    /// The path without the query and without secrets.
+    pub path: &'a str,
+    /// The route's path, or the name of the gateway's own endpoint.
+    pub route: &'a str,
+    /// The status; 499: the client left before.
+    pub status: u16,
+    /// The error code, where the gateway itself answered with one.
+    pub error: Option<&'a str>,
+    /// The request's id.
+    pub request_id: &'a str,
+    /// The session's public id.
+    pub session: Option<&'a str>,
+    /// The app.
+    pub app: Option<&'a str>,
+    /// The client's address.
+    pub client: &'a str,
+}
+
+/// Takes spans from all workers.
+#[derive(Debug)]
+pub struct Traces {
+    processor: BatchSpanProcessor,
+    scope: InstrumentationScope,
+    /// Traces whose last eight bytes are below this are kept.
+    below: u64,
+    metrics: Arc<Metrics>,
+}
+
+impl Traces {
+    /// Starts the sending thread. No connection is made before the first spans.
+    pub fn start(settings: &TraceSettings, metrics: Arc<Metrics>) -> Result<Self, TraceError> {
+        let authorization = settings.authorization.iter().map(|value| ("authorization".to_owned(), value.expose().clone())).collect();
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
+            .with_http()
+            .with_endpoint(&settings.endpoint)
+            .with_timeout(EXPORT_TIMEOUT)
+            .with_headers(authorization)
+            .build()
+            .map_err(|error| TraceError(format!("spans cannot be sent to {}: {error}", settings.endpoint)))?;
+        let exporter = Watched { exporter, endpoint: settings.endpoint.clone(), metrics: metrics.clone(), told: Throttle::new(Duration::from_secs(30)) };
+        let mut processor = BatchSpanProcessor::builder(exporter).build();
+        let resource = Resource::builder_empty()
+            .with_attributes([KeyValue::new("service.name", settings.service_name.clone()), KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))])
+            .build();
+        processor.set_resource(&resource);
+        let scope = InstrumentationScope::builder("hufu").with_version(env!("CARGO_PKG_VERSION")).build();
+        Ok(Self { processor, scope, below: bound(settings.sample), metrics })
+    }
+
+    /// Whether this trace is one of those that are kept: the same answer at every gateway.
+    #[must_use]
+    pub fn samples(&self, trace: &[u8; 16]) -> bool {
+        let last = trace.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        last < self.below || self.below == u64::MAX
+    }
+
+    /// Queues the spans of a request.
+    pub fn record(&self, span: &RequestSpan<'_>) {
+        let count = |outcome| self.metrics.spans.get_or_create(&Outcome { outcome }).inc();
+        if let Some((after, took)) = span.upstream {
+            let attributes = vec![KeyValue::new("http.request.method", span.method.to_owned())];
+            let started = span.started + after;
+            let ids = (span.ids.client, Some(span.ids.server), false);
+            self.processor.on_end(self.data(span, ids, SpanKind::Client, format!("{} upstream", span.method), (started, took), attributes, Status::Unset));
+            count("recorded");
+        }
+        // OpenTelemetry's rule for servers: 4xx is the caller's fault and no error of this span.
+        let status = if span.status >= 500 { Status::error(span.error.unwrap_or_default().to_owned()) } else { Status::Unset };
+        let ids = (span.ids.server, span.ids.parent, true);
+        let name = format!("{} {}", span.method, span.route);
+        self.processor.on_end(self.data(span, ids, SpanKind::Server, name, (span.started, span.took), attributes(span), status));
+        count("recorded");
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one span, in the order in which the exporter's own struct has them")]
+    fn data(
+        &self,
+        span: &RequestSpan<'_>,
+        (id, parent, remote): ([u8; 8], Option<[u8; 8]>, bool),
+        span_kind: SpanKind,
+        name: String,
+        (start_time, took): (SystemTime, Duration),
+        attributes: Vec<KeyValue>,
+        status: Status,
+    ) -> SpanData {
+        let trace = TraceId::from_bytes(span.ids.trace);
+        SpanData {
+            span_context: SpanContext::new(trace, SpanId::from_bytes(id), TraceFlags::SAMPLED, false, TraceState::NONE),
+            parent_span_id: parent.map_or(SpanId::INVALID, SpanId::from_bytes),
+            parent_span_is_remote: remote && parent.is_some(),
+            span_kind,
+            name: name.into(),
+            start_time,
+            end_time: start_time + took,
+            attributes,
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status,
+            instrumentation_scope: self.scope.clone(),
+        }
+    }
+
+    /// Sends what is queued and ends the sending thread. Blocks for a few seconds at most.
+    pub fn stop(&self) {
+        if let Err(error) = self.processor.shutdown_with_timeout(EXPORT_TIMEOUT) {
+            log::warn!("the last spans were lost: {error}");
+        }
+    }
+}
+
+/// Names as OpenTelemetry's semantic conventions for HTTP have them; the gateway's own begin with `hufu.`.
+fn attributes(span: &RequestSpan<'_>) -> Vec<KeyValue> {
+    let mut attributes = vec![
+        KeyValue::new("http.request.method", span.method.to_owned()),
+        KeyValue::new("url.path", span.path.to_owned()),
+        KeyValue::new("http.route", span.route.to_owned()),
+        KeyValue::new("http.response.status_code", i64::from(span.status)),
+        KeyValue::new("client.address", span.client.to_owned()),
+        KeyValue::new("hufu.request_id", span.request_id.to_owned()),
+    ];
+    for (name, value) in [("error.type", span.error), ("hufu.session", span.session), ("hufu.app", span.app)] {
+        attributes.extend(value.map(|value| KeyValue::new(name, value.to_owned())));
+    }
+    attributes
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a share of the whole range, where one more or less is nothing"
+)]
+fn bound(share: f64) -> u64 {
+    if share >= 1.0 { u64::MAX } else { (share.max(0.0) * u64::MAX as f64) as u64 }
+}
+
+/// An exporter that says when it fails.
+#[derive(Debug)]
+struct Watched<E> {
+    exporter: E,
+    endpoint: String,
+    metrics: Arc<Metrics>,
+    told: Throttle,
+}
+
+impl<E: SpanExporter> SpanExporter for Watched<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len() as u64;
+        let result = self.exporter.export(batch).await;
+        let outcome = if result.is_ok() { "sent" } else { "lost" };
+        self.metrics.spans.get_or_create(&Outcome { outcome }).inc_by(spans);
+        if let Err(error) = &result
+            && let Some(silent) = self.told.admit()
+        {
+            log::warn!("spans cannot be sent to {}: {error} ({silent} more failures since the last line)", self.endpoint);
+        }
+        result
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_traces_is_kept() {
+        let kept =
+            |share: f64| (0..=255_u8).filter(|first| u64::from_be_bytes([*first, 0, 0, 0, 0, 0, 0, 1]) < bound(share) || bound(share) == u64::MAX).count();
+        assert_eq!((kept(0.0), kept(0.25), kept(1.0)), (0, 64, 256));
+    }
+}
