@@ -277,6 +277,26 @@ async fn while_the_store_is_down_nothing_is_said_to_have_happened() {
     }
 }
 
+/// Somebody else's write in the place of a user's index: the session ends nevertheless, and the log tells who looks after Redis.
+#[tokio::test]
+async fn a_broken_index_keeps_nobody_signed_in() {
+    let redis = RedisServer::start(&[]);
+    let gateway = Gateway::with(&Setup { store: redis.url(""), ..Setup::default() });
+    let (phone, tablet) = (token(&gateway.login("alice").await), gateway.login("alice").await);
+    let index = redis.ask::<Vec<String>>(&["KEYS", "hufu:u:*"]).unwrap().remove(0);
+    redis.ask::<()>(&["SET", &index, "not a hash", "EX", "3600"]).unwrap();
+    assert_eq!(delete(&gateway, text(&tablet["session_id"]), &phone).await, (204, Value::Null));
+    assert_eq!(opens(&gateway, &token(&tablet)).await.0, 401);
+    // Which sessions there are is not known: nobody is told that all have ended.
+    assert_eq!(post(&gateway, "/auth/logout/all", &phone).await.0, 503);
+    assert_eq!(post(&gateway, "/auth/logout", &phone).await, (204, Value::Null));
+    assert_eq!((opens(&gateway, &phone).await.0, post(&gateway, "/auth/logout", &phone).await.0), (401, 204));
+    let log = gateway.stderr();
+    let told: Vec<_> = log.lines().filter(|line| line.contains("a session has ended, but its user's index cannot be changed")).collect();
+    assert!(told.len() == 2 && told.iter().all(|line| line.contains("WRONGTYPE") && line.contains("\"level\":\"error\"")), "{log}");
+    assert_eq!(redis.ask::<Vec<String>>(&["KEYS", "hufu:s:*"]).unwrap(), Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn the_endpoints_take_their_methods_and_want_a_token() {
     let gateway = Gateway::start("");
