@@ -23,6 +23,7 @@ mod redis_conf;
 mod sandbox;
 mod sentinel_failover;
 mod session_model;
+mod single_flight;
 mod store_contract;
 mod store_faults;
 mod store_redis;
