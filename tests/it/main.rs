@@ -6,6 +6,7 @@ mod bodies;
 mod cluster_failover;
 mod commands;
 mod config;
+mod crash;
 mod demo;
 mod devices;
 mod docs;
