@@ -14,6 +14,7 @@ mod echo;
 mod floors;
 mod forged;
 mod helpers;
+mod key_rotation;
 mod leaks;
 mod lifecycle;
 mod login;

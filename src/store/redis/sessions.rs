@@ -1,7 +1,7 @@
 //! The session store of one worker.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,6 +40,8 @@ pub struct RedisSessionStore {
     pub(super) naming: Arc<NamingKey>,
     pub(super) meter: Meter,
     pub(super) tracker: Option<Arc<Tracker>>,
+    /// Whether a session of another naming key was met.
+    pub(super) foreign_names: Once,
 }
 
 impl fmt::Debug for RedisSessionStore {
@@ -67,7 +69,7 @@ impl RedisSessionStore {
         let RedisSetup { place, wait_replicas, near_cache, scripts, keys, sealer, naming, meter } = setup.clone();
         let tracker = near_cache.map(|settings| Tracker::new(settings, keys.clone(), meter.metrics().clone()));
         let (connector, revocations) = (Topology::new(&place, meter.metrics(), tracker.as_ref()), Revocations::new(&place, wait_replicas, meter.metrics()));
-        Self { connector, revocations, scripts, keys, sealer, naming, meter, tracker }
+        Self { connector, revocations, scripts, keys, sealer, naming, meter, tracker, foreign_names: Once::new() }
     }
 
     /// The user's session_key generations, newest first; those that do not open are left out, with a warning.
