@@ -10,9 +10,11 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::helpers::gateway::{APP_SECRET, APPID, Gateway, Setup, route};
+use crate::helpers::link::{Fault, Link};
 use crate::helpers::load::subject;
 use crate::helpers::redis_server::RedisServer;
 use crate::helpers::servers::{echo_upstream, http};
+use crate::helpers::store_checker::walk;
 use crate::helpers::wait::until;
 
 const API: &str = "jscode2session";
@@ -158,4 +160,34 @@ async fn a_login_whose_client_hung_up_can_be_repeated() {
     drop(phone);
     let (status, login) = answered(other.login_with(json!({ "code": code })).await).await;
     assert_eq!((status, one.wechat.platform.calls(API)), (200, 1), "{login}");
+}
+
+/// Redis does what it is told, and the gateway hears otherwise: nobody is given the token, so no session and no answer stay.
+#[tokio::test]
+async fn a_login_that_failed_leaves_neither_session_nor_answer() {
+    let redis = RedisServer::start(&[]);
+    let link = Link::to(redis.port());
+    let gateway = Gateway::with(&Setup { store: link.url(), ..Setup::default() });
+    // Once before, by a broken index: then Redis knows every script, and does not only say that it does not.
+    gateway.token("zhang").await;
+    let index = redis.ask::<Vec<String>>(&["KEYS", "hufu:u:*"]).unwrap().remove(0);
+    redis.ask::<()>(&["SET", &index, "not a hash"]).unwrap();
+    assert_eq!(gateway.login_with(json!({ "code": gateway.wechat.platform.login_code(APPID, "zhang") })).await.status(), 503);
+    redis.ask::<()>(&["FLUSHDB"]).unwrap();
+
+    let before = gateway.wechat.platform.calls(API);
+    slow_platform(&gateway, 300).await;
+    let body = json!({ "code": gateway.wechat.platform.login_code(APPID, "alice") });
+    let fail = async {
+        until("the call to the platform", async || (gateway.wechat.platform.calls(API) > before).then_some(())).await;
+        link.set(Fault::Say("OOM command not allowed when used memory > 'maxmemory'."));
+    };
+    let (answer, ()) = tokio::join!(gateway.login_with(body.clone()), fail);
+    assert_eq!((answer.status().as_u16(), answer.headers()["x-hufu-error"].to_str().unwrap()), (503, "store_unavailable"));
+    let left = walk(&redis, "hufu").assert_sound();
+    assert_eq!((left.sessions, left.users, left.codes), (0, 0, 0), "{left:?}");
+    link.set(Fault::None);
+    let (status, again) = answered(gateway.login_with(body).await).await;
+    assert_eq!((status, again["code"].as_str()), (400, Some("code_used")), "at once, and with a fresh code it works");
+    gateway.token("alice").await;
 }
