@@ -126,7 +126,8 @@ async fn what_was_acknowledged_outlives_a_hundred_kills() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_who_share_a_cap_are_signed_out_for_good_through_a_hundred_kills() {
-    gateways_are_killed("session.max_per_user = 3\nsession.near_cache.capacity = 0\n", false).await;
+    // So short that sessions are renewed all the time, and expire.
+    gateways_are_killed("session.max_per_user = 3\nsession.idle_timeout = \"2s\"\nsession.near_cache.capacity = 0\n", false).await;
 }
 
 /// With an append-only file that is written once a second. What was acknowledged in the last moment may be lost, as docs/consistency.md

@@ -26,8 +26,11 @@ repeat
       local lives = redis.call('PTTL', key)
       expiry = lives < 0 and -1 or began + lives
     end
-    for _, part in ipairs({ key, kind, digits(expiry), digits(#values) }) do seen[#seen + 1] = part end
-    for _, value in ipairs(values) do seen[#seen + 1] = value end
+    -- SCAN may name a key that has expired.
+    if kind ~= 'none' then
+      for _, part in ipairs({ key, kind, digits(expiry), digits(#values) }) do seen[#seen + 1] = part end
+      for _, value in ipairs(values) do seen[#seen + 1] = value end
+    end
   end
 until cursor == '0'
 return seen";
