@@ -193,8 +193,8 @@ impl LoginFlow {
         }
     }
 
-    /// Reserves the code, waiting while somebody else exchanges it. A leader that dies leaves a reservation that
-    /// lapses, and the next one to look becomes the leader, so the wait is bounded by the lease.
+    /// Reserves the code, waiting while somebody else exchanges it. A leader that dies leaves a reservation that lapses, and the
+    /// next one to look becomes the leader; so the wait is bounded by two leases, the dead leader's and its successor's.
     async fn reserve(&self, app: &App, login: &CodeOf) -> Result<Reserved, LoginError> {
         let lease = app.provider.total_timeout() + STORE_SHARE;
         let mut first_seen: Option<UnixMillis> = None;
@@ -208,7 +208,7 @@ impl LoginFlow {
                 },
                 Reservation::Pending { now } => now,
             };
-            if now.since(*first_seen.get_or_insert(now)) > lease {
+            if now.since(*first_seen.get_or_insert(now)) > 2 * lease {
                 break;
             }
             tokio::time::sleep(backoff::jittered(FOLLOW.0, FOLLOW.1, attempt)).await;
