@@ -3,9 +3,10 @@
 use super::problem::Wrong;
 use super::reader::Section;
 use crate::assertion::{HeaderNames, headers};
-use crate::session::carrier;
+use crate::session::{TokenCarrier, carrier};
 
-pub(super) fn read(section: &mut Section<'_>) -> HeaderNames {
+/// The names; none may be that of a header in which clients send their tokens.
+pub(super) fn read(section: &mut Section<'_>, carriers: &[TokenCarrier]) -> HeaderNames {
     section.section("headers", |section| {
         let names = HeaderNames {
             subject: section.value("subject", name),
@@ -15,6 +16,10 @@ pub(super) fn read(section: &mut Section<'_>) -> HeaderNames {
         };
         let all = [("subject", &names.subject), ("appid", &names.appid), ("unionid", &names.unionid), ("source", &names.source)];
         for (index, (key, name)) in all.iter().enumerate() {
+            let carries = |carrier: &TokenCarrier| matches!(carrier, TokenCarrier::Header(header) if headers::is_same_name(header, name));
+            if carriers.iter().any(carries) {
+                section.problem(key, &format!("clients send their tokens in \"{name}\" (session.carriers)"), "give the identity header another name");
+            }
             let twin = all[..index].iter().find(|(_, other)| headers::is_same_name(other, name));
             if let Some((twin, _)) = twin {
                 let key = if section.has(key) { key } else { twin };

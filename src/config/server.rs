@@ -40,7 +40,7 @@ pub(super) fn read(section: &mut Section<'_>) -> ServerSettings {
         prefix: section.value("prefix", prefix),
         workers: section.number("workers", 1024),
         trusted_proxies: section.list("trusted_proxies", network),
-        body_limit: section.value("body_limit", size),
+        body_limit: section.value("body_limit", body_limit),
         keep_alive: section.value("keep_alive", any()),
         request_head_timeout: section.value("request_head_timeout", duration(Duration::from_millis(100))),
         drain_grace: section.value("drain_grace", any()),
@@ -51,6 +51,17 @@ pub(super) fn read(section: &mut Section<'_>) -> ServerSettings {
         section.warn("trusted_proxies", "a network of prefix length 0 trusts everybody", hint);
     }
     settings
+}
+
+fn body_limit(text: &str) -> Result<u64, Wrong> {
+    /// Beyond any upload: who writes more means no limit at all, or has slipped.
+    const LARGEST: u64 = 1 << 40;
+    match size(text)? {
+        limit if limit > LARGEST => {
+            Err(Wrong::new("is more than any request's body", "write at most \"1TiB\"; bodies are passed on as they come, so a large limit costs no memory"))
+        }
+        limit => Ok(limit),
+    }
 }
 
 /// An address and a port to listen on.

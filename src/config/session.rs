@@ -62,7 +62,7 @@ fn near_cache(section: &mut Section<'_>) -> Option<NearCacheSettings> {
 fn carriers(section: &mut Section<'_>) -> Vec<TokenCarrier> {
     let hint = |error: &CarrierError| match error {
         CarrierError::Later => "remove it",
-        CarrierError::Kind | CarrierError::Name | CarrierError::Taken => "",
+        CarrierError::Kind | CarrierError::Name | CarrierError::Taken | CarrierError::Own => "",
     };
     let carriers = section.list("carriers", |text| text.parse::<TokenCarrier>().map_err(|error| Wrong::new(error.to_string(), hint(&error))));
     let twice = (1..carriers.len()).find(|index| carriers[..*index].contains(&carriers[*index]));

@@ -100,7 +100,7 @@ fn read(root: &mut Section<'_>) -> Settings {
     let upstreams = upstreams::read(root);
     let routes = routes::read(root, &server.prefix, &upstreams);
     let upstreams = upstreams.into_iter().filter_map(|(_, upstream)| upstream).collect();
-    let identity = root.section("identity", identity::read);
+    let identity = root.section("identity", |section| identity::read(section, &session.carriers));
     let cors = root.section("cors", cors::read);
     let traces = root.section("traces", traces::read);
     let log = root.section("log", super::log::read);

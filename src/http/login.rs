@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::http::completion::saw;
 use crate::http::error::GatewayError;
 use crate::http::extract::{Inbound, single};
+use crate::http::object::Object;
 use crate::identity::{Client, LoginAnswer, LoginFlow};
 use crate::session::SessionId;
 
 /// What the client sends. Further fields are ignored.
 #[derive(Deserialize)]
-#[serde(expecting = "an object such as {\"code\": \"…\"}")]
 pub struct LoginRequest {
     code: String,
     app: Option<String>,
@@ -46,7 +46,8 @@ impl<'a> TokenResponse<'a> {
 }
 
 /// Exchanges the code. An `Authorization` that comes with it is ignored: interceptors attach the dead token.
-pub async fn login(req: HttpRequest, body: web::Json<LoginRequest>, flow: web::Data<LoginFlow>) -> Result<HttpResponse, GatewayError> {
+pub async fn login(req: HttpRequest, body: web::Json<Object<LoginRequest>>, flow: web::Data<LoginFlow>) -> Result<HttpResponse, GatewayError> {
+    let Object(body) = &*body;
     let answer = flow.login(body.app.as_deref(), &body.code, client(&req)).await?;
     remember(&req, &answer);
     Ok(TokenResponse::new(&answer.token, &answer.session_id, answer.expires_in, answer.absolute_expires_in).answer())

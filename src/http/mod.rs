@@ -12,6 +12,7 @@ pub mod extract;
 pub mod healthz;
 pub mod login;
 pub mod logout;
+pub mod object;
 pub mod own;
 pub mod rotate;
 pub mod session;

@@ -13,6 +13,7 @@ use crate::crypto::keyring::DerivedBox;
 use crate::identity::app::{App, Apps};
 use crate::identity::provider::ExchangeError;
 use crate::metrics::{AppOutcome, Metrics};
+use crate::secret::Secret;
 use crate::session::service::{IssuedSession, SignIn};
 use crate::session::store::{LoginKey, Lookup, Settlement};
 use crate::session::{LoadedSession, Reservation, SessionId, SessionService, StoreError, UserKey};
@@ -141,7 +142,7 @@ enum Outcome {
 }
 
 /// The login of all apps.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LoginFlow {
     apps: Arc<Apps>,
     sessions: Arc<SessionService>,
@@ -181,18 +182,19 @@ impl LoginFlow {
         let login = CodeOf::new(self.sessions.naming(), app, code);
         match self.reserve(app, &login).await? {
             Reserved::Leader { now, ticket } => {
-                let result = self.lead(app, code, &login, now, ticket, &client).await;
-                result.map(|answer| (answer, "ok")).map_err(|error| told_apart(error, app, &client))
+                let referer_appid = client.referer_appid.clone();
+                let result = self.lead_to_the_end(app, code, login, now, ticket, client).await;
+                result.map(|answer| (answer, "ok")).map_err(|error| told_apart(error, app, referer_appid.as_deref()))
             }
             Reserved::Settled { outcome } => {
                 let result = self.replayed(outcome).await;
-                result.map(|answer| (answer, "replayed")).map_err(|error| told_apart(error, app, &client))
+                result.map(|answer| (answer, "replayed")).map_err(|error| told_apart(error, app, client.referer_appid.as_deref()))
             }
         }
     }
 
-    /// Reserves the code, waiting while somebody else exchanges it. A leader that dies leaves a reservation that
-    /// lapses, and the next one to look becomes the leader, so the wait is bounded by the lease.
+    /// Reserves the code, waiting while somebody else exchanges it. A leader that dies leaves a reservation that lapses, and the
+    /// next one to look becomes the leader; so the wait is bounded by two leases, the dead leader's and its successor's.
     async fn reserve(&self, app: &App, login: &CodeOf) -> Result<Reserved, LoginError> {
         let lease = app.provider.total_timeout() + STORE_SHARE;
         let mut first_seen: Option<UnixMillis> = None;
@@ -206,12 +208,31 @@ impl LoginFlow {
                 },
                 Reservation::Pending { now } => now,
             };
-            if now.since(*first_seen.get_or_insert(now)) > lease {
+            if now.since(*first_seen.get_or_insert(now)) > 2 * lease {
                 break;
             }
             tokio::time::sleep(backoff::jittered(FOLLOW.0, FOLLOW.1, attempt)).await;
         }
         Err(LoginError::PlatformUnavailable { retry_after: Duration::from_secs(1) })
+    }
+
+    /// Exchanges the code whether or not its client stays for the answer: a code is good once, and a phone that lost its connection
+    /// comes again with the same one.
+    async fn lead_to_the_end(
+        &self,
+        app: &App,
+        code: &str,
+        login: CodeOf,
+        now: UnixMillis,
+        ticket: [u8; 16],
+        client: Client,
+    ) -> Result<LoginAnswer, LoginError> {
+        let (flow, app, code) = (self.clone(), app.clone(), Secret::new(code.to_owned()));
+        let exchange = tokio::spawn(async move { flow.lead(&app, code.expose(), &login, now, ticket, &client).await });
+        exchange.await.unwrap_or_else(|lost| {
+            log::error!("login: the exchange of a code was broken off: {lost}");
+            Err(LoginError::PlatformUnavailable { retry_after: Duration::from_secs(1) })
+        })
     }
 
     async fn lead(&self, app: &App, code: &str, login: &CodeOf, now: UnixMillis, ticket: [u8; 16], client: &Client) -> Result<LoginAnswer, LoginError> {
@@ -348,9 +369,9 @@ fn check_code(code: &str) -> Result<(), LoginError> {
 }
 
 /// A refused code whose Referer names another app came from there: say so, since the platform does not.
-fn told_apart(error: LoginError, app: &App, client: &Client) -> LoginError {
-    match (&error, &client.referer_appid) {
-        (LoginError::CodeInvalid { platform_code }, Some(other)) if **other != *app.appid => {
+fn told_apart(error: LoginError, app: &App, referer_appid: Option<&str>) -> LoginError {
+    match (&error, referer_appid) {
+        (LoginError::CodeInvalid { platform_code }, Some(other)) if *other != *app.appid => {
             log::warn!(app = &*app.name; "login: the code came from {other:?}, this app is {}", app.appid);
             LoginError::AppMismatch { platform_code: *platform_code }
         }

@@ -82,6 +82,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_as_long_as_a_secret_is_not_shown() {
+        let at = |length: usize| printable(&format!("invalid {}!", "x1".repeat(50).split_at(length).0), &[]);
+        assert_eq!(at(SECRET_MIN), "invalid [hidden]!");
+        assert_eq!(at(SECRET_MIN - 1), format!("invalid {}!", &"x1".repeat(50)[..SECRET_MIN - 1]));
+        for secret in ["oGZUI0egBJY1zhBYw2KhdUfwVJJE", "HyVFkGl5F5OQWJZZaNzBBg==", "o6_bmasdasdsad6_2sgVt7hMZOPfL", "0a1b2c3d4e5f60718293a4b5c6d7e8f9"] {
+            for text in [secret.to_owned(), format!("openid={secret}"), format!("[{secret}],"), format!("汉{secret}汉"), format!("a {secret}")] {
+                assert!(!printable(&text, &[]).contains(&secret[..SECRET_MIN]), "{text}");
+            }
+        }
+        // What an operator needs stays: the platform's words, its numbers and the id of the call.
+        let words = "invalid code, rid: 623ea70a-74b9b592-3e3d489a";
+        assert_eq!(printable(words, &[]), words);
+    }
+
+    #[test]
     fn both_generations_of_traces_are_found() {
         for (errmsg, id) in [
             ("invalid code, rid: 623ea70a-74b9b592-3e3d489a", Some("623ea70a-74b9b592-3e3d489a")),

@@ -31,21 +31,29 @@ pub enum CarrierError {
     /// A header with a meaning of its own.
     #[error("is a header that has a meaning of its own; choose another (for \"Authorization: Bearer\" write \"bearer\")")]
     Taken,
+    /// A header by which the gateway tells backends who the user is, or which it sets itself.
+    #[error("is a header that the gateway itself sets for backends; choose another, such as \"header:X-Session-Token\"")]
+    Own,
 }
 
 /// Headers that clients, proxies and servers act on: a value of our own in one of them would break requests, or be changed or
 /// dropped on its way.
-const OF_HTTP: [&str; 18] = [
+const OF_HTTP: [&str; 26] = [
     "accept",
     "authorization",
+    "cache-control",
     "connection",
     "cookie",
     "date",
     "expect",
     "forwarded",
     "host",
+    "http2-settings",
     "keep-alive",
+    "max-forwards",
     "origin",
+    "pragma",
+    "range",
     "referer",
     "set-cookie",
     "te",
@@ -54,7 +62,15 @@ const OF_HTTP: [&str; 18] = [
     "upgrade",
     "user-agent",
     "via",
+    "www-authenticate",
+    "x-real-ip",
+    "x-rewrite-url",
 ];
+/// How the names of others of that kind begin.
+const OF_HTTP_FAMILIES: [&str; 8] = ["accept-", "access-control-", "content-", "if-", "proxy-", "sec-", "x-forwarded-", "x-original-"];
+/// Headers that backends take from the gateway, and from WeChat Cloud Hosting in its place, for the truth.
+const OF_GATEWAY: [&str; 9] =
+    ["traceparent", "x-request-id", "x-wx-appid", "x-wx-from-appid", "x-wx-from-openid", "x-wx-from-unionid", "x-wx-openid", "x-wx-source", "x-wx-unionid"];
 
 impl FromStr for TokenCarrier {
     type Err = CarrierError;
@@ -66,6 +82,7 @@ impl FromStr for TokenCarrier {
             "bearer" if kind == text => Ok(Self::Bearer),
             "protocol" if kind == text => Err(CarrierError::Later),
             "header" if is_of_http(name) => Err(CarrierError::Taken),
+            "header" if is_of_gateway(name) => Err(CarrierError::Own),
             "header" => named(Self::Header),
             "cookie" => named(Self::Cookie),
             "query" => named(Self::Query),
@@ -88,8 +105,19 @@ impl fmt::Display for TokenCarrier {
 /// Whether a header has a meaning in HTTP itself, however its name is spelt.
 #[must_use]
 pub fn is_of_http(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace(['_', '.'], "-");
-    OF_HTTP.contains(&&*name) || ["content-", "proxy-", "sec-", "x-forwarded-"].iter().any(|prefix| name.starts_with(prefix))
+    let name = folded(name);
+    OF_HTTP.contains(&&*name) || OF_HTTP_FAMILIES.iter().any(|family| name.starts_with(family))
+}
+
+/// Whether the gateway sets a header itself, however its name is spelt.
+fn is_of_gateway(name: &str) -> bool {
+    let name = folded(name);
+    OF_GATEWAY.contains(&&*name) || name.starts_with("x-hufu-")
+}
+
+/// The name as a backend may read it.
+fn folded(name: &str) -> String {
+    name.to_ascii_lowercase().replace(['_', '.'], "-")
 }
 
 /// The characters that need no quoting in a header name, a cookie name and a query alike.
@@ -121,6 +149,16 @@ mod tests {
             ("query:a=b", CarrierError::Name),
             ("header:authorization", CarrierError::Taken),
             ("header:Transfer-Encoding", CarrierError::Taken),
+            ("header:Cookie", CarrierError::Taken),
+            ("header:HOST", CarrierError::Taken),
+            ("header:Keep-Alive", CarrierError::Taken),
+            ("header:Proxy-Authorization", CarrierError::Taken),
+            ("header:If-None-Match", CarrierError::Taken),
+            ("header:X_Original.URI", CarrierError::Taken),
+            ("header:X-WX-OPENID", CarrierError::Own),
+            ("header:x_wx_unionid", CarrierError::Own),
+            ("header:X-Hufu-Subject", CarrierError::Own),
+            ("header:X-Request-Id", CarrierError::Own),
         ] {
             assert_eq!(text.parse::<TokenCarrier>().unwrap_err(), why, "{text:?}");
         }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::helpers::gateway::{APPID, Gateway, Setup, route};
 use crate::helpers::redis_server::RedisServer;
 use crate::helpers::servers::{echo_upstream, http};
+use crate::helpers::store_checker::walk;
 use crate::helpers::wait::until;
 use crate::helpers::wire;
 
@@ -17,6 +18,13 @@ fn gateways(config: &str) -> Vec<(Gateway, Option<RedisServer>)> {
     let redis = RedisServer::start(&[]);
     let with = |store: String| Gateway::with(&Setup { store, config: config.to_owned() });
     vec![(with("memory:".to_owned()), None), (with(redis.url("")), Some(redis))]
+}
+
+/// Fails unless the store holds what it should, where there is one to look into.
+fn assert_sound(redis: Option<&RedisServer>) {
+    if let Some(redis) = redis {
+        walk(redis, "hufu").assert_sound();
+    }
 }
 
 async fn post(gateway: &Gateway, path: &str, token: &str) -> (u16, Value) {
@@ -65,7 +73,7 @@ async fn session_ids(gateway: &Gateway, token: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_user_sees_their_devices_and_signs_one_out() {
-    for (gateway, _redis) in gateways("") {
+    for (gateway, redis) in gateways("") {
         let phone = http()
             .post(gateway.at("/auth/login"))
             .header("user-agent", "Mozilla/5.0 (Linux; Android 13; M2102K1C Build/TKQ1; wv) MicroMessenger/8.0.40")
@@ -114,12 +122,13 @@ async fn a_user_sees_their_devices_and_signs_one_out() {
         ] {
             assert_eq!((status, text(&body["code"])), (401, "session_expired"));
         }
+        assert_sound(redis.as_ref());
     }
 }
 
 #[tokio::test]
 async fn signing_out_everywhere_ends_every_device_and_no_stranger() {
-    for (gateway, _redis) in gateways("") {
+    for (gateway, redis) in gateways("") {
         let tokens = join_all((0..5).map(|_| gateway.token("alice"))).await;
         let stranger = gateway.token("mallory").await;
         let (status, rotated) = post(&gateway, "/auth/rotate", &tokens[0]).await;
@@ -132,13 +141,14 @@ async fn signing_out_everywhere_ends_every_device_and_no_stranger() {
         assert_eq!(opens(&gateway, &stranger).await.0, 200);
         let line = gateway.access_line("the line of the call", |line| line["path"] == "/auth/logout/all");
         assert_eq!((&line["route"], &line["app"], line["session"].is_string()), (&json!("logout/all"), &json!("shop"), true));
+        assert_sound(redis.as_ref());
     }
 }
 
 #[tokio::test]
 async fn a_rotated_token_is_a_new_token_of_the_same_session() {
     let echo = echo_upstream();
-    for (gateway, _redis) in gateways(&format!("session.rotate_grace = \"1s\"\n{}", route("/api", &echo.url, "required"))) {
+    for (gateway, redis) in gateways(&format!("session.rotate_grace = \"1s\"\n{}", route("/api", &echo.url, "required"))) {
         let login = gateway.login("alice").await;
         let old = token(&login);
         let (_, before) = get(&gateway, "/auth/session", &old).await;
@@ -169,12 +179,13 @@ async fn a_rotated_token_is_a_new_token_of_the_same_session() {
         let (status, refused) = post(&gateway, "/auth/rotate", &old).await;
         assert_eq!((status, text(&refused["code"])), (401, "session_expired"));
         assert_eq!(opens(&gateway, &new).await.0, 200);
+        assert_sound(redis.as_ref());
     }
 }
 
 #[tokio::test]
 async fn many_rotations_at_once_give_one_token() {
-    for (gateway, _redis) in gateways("") {
+    for (gateway, redis) in gateways("") {
         let old = gateway.token("alice").await;
         let all = join_all((0..40).map(|_| post(&gateway, "/auth/rotate", &old))).await;
         let tokens: BTreeSet<_> = all.iter().map(|(status, body)| (*status, token(body), text(&body["session_id"]).to_owned())).collect();
@@ -185,6 +196,7 @@ async fn many_rotations_at_once_give_one_token() {
         let page = http().get(gateway.admin_at("/metrics")).send().await.unwrap().text().await.unwrap();
         assert!(page.contains("hufu_session_rotations_total{outcome=\"rotated\"} 1\n"), "{page}");
         assert!(page.contains("hufu_session_rotations_total{outcome=\"repeated\"} 39\n"), "{page}");
+        assert_sound(redis.as_ref());
     }
 }
 
@@ -211,16 +223,14 @@ async fn a_session_that_is_ended_while_it_is_rotated_stays_ended() {
             post(&gateway, "/auth/logout/all", &other).await;
         }
         if let Some(redis) = redis {
-            let mut redis = redis::Client::open(redis.url("")).unwrap().get_connection().unwrap();
-            let users: Vec<String> = redis::cmd("KEYS").arg("hufu:u:*").query(&mut redis).unwrap();
-            assert!(users.is_empty(), "nobody is signed in: {users:?}");
+            assert_eq!(walk(&redis, "hufu").assert_sound().users, 0, "nobody is signed in");
         }
     }
 }
 
 #[tokio::test]
 async fn logout_with_the_old_token_ends_the_new_one() {
-    for (gateway, _redis) in gateways("") {
+    for (gateway, redis) in gateways("") {
         let old = gateway.token("alice").await;
         let new = token(&post(&gateway, "/auth/rotate", &old).await.1);
         assert_eq!(post(&gateway, "/auth/logout", &old).await.0, 204);
@@ -231,18 +241,20 @@ async fn logout_with_the_old_token_ends_the_new_one() {
         assert_eq!(post(&gateway, "/auth/logout", &new).await.0, 204);
         assert_eq!((opens(&gateway, &old).await.0, opens(&gateway, &new).await.0), (401, 401));
         assert_eq!(post(&gateway, "/auth/rotate", &old).await.0, 401);
+        assert_sound(redis.as_ref());
     }
 }
 
 #[tokio::test]
 async fn fifty_logins_at_once_keep_to_the_cap_and_the_newest_stay() {
-    for (gateway, _redis) in gateways("session.max_per_user = 4\n") {
+    for (gateway, redis) in gateways("session.max_per_user = 4\n") {
         let tokens = join_all((0..50).map(|_| gateway.token("alice"))).await;
         let statuses = join_all(tokens.iter().map(|token| opens(&gateway, token))).await;
         let alive: BTreeSet<_> = statuses.iter().filter(|(status, _)| *status == 200).map(|(_, id)| id.clone()).collect();
         assert_eq!(alive.len(), 4);
         let token = tokens.iter().zip(&statuses).find(|(_, (status, _))| *status == 200).map(|(token, _)| token).unwrap();
         assert_eq!(session_ids(&gateway, token).await.into_iter().collect::<BTreeSet<_>>(), alive);
+        assert_sound(redis.as_ref());
     }
 }
 
@@ -275,6 +287,30 @@ async fn while_the_store_is_down_nothing_is_said_to_have_happened() {
     ] {
         assert_eq!((status, text(&body["code"])), (503, "store_unavailable"));
     }
+}
+
+/// Somebody else's write in the place of a user's index: the session ends nevertheless, and the log tells who looks after Redis.
+#[tokio::test]
+async fn a_broken_index_keeps_nobody_signed_in() {
+    let redis = RedisServer::start(&[]);
+    let gateway = Gateway::with(&Setup { store: redis.url(""), ..Setup::default() });
+    let (phone, tablet) = (token(&gateway.login("alice").await), gateway.login("alice").await);
+    let index = redis.ask::<Vec<String>>(&["KEYS", "hufu:u:*"]).unwrap().remove(0);
+    redis.ask::<()>(&["SET", &index, "not a hash", "EX", "3600"]).unwrap();
+    assert_eq!(delete(&gateway, text(&tablet["session_id"]), &phone).await, (204, Value::Null));
+    assert_eq!(opens(&gateway, &token(&tablet)).await.0, 401);
+    // A new session, or an old one under a new name, would be one that nothing finds.
+    assert_eq!(post(&gateway, "/auth/rotate", &phone).await.0, 503);
+    assert_eq!(gateway.login_with(json!({ "code": gateway.wechat.platform.login_code(APPID, "alice") })).await.status(), 503);
+    assert_eq!(redis.ask::<Vec<String>>(&["KEYS", "hufu:s:*"]).unwrap().len(), 1);
+    // Which sessions there are is not known: nobody is told that all have ended.
+    assert_eq!(post(&gateway, "/auth/logout/all", &phone).await.0, 503);
+    assert_eq!(post(&gateway, "/auth/logout", &phone).await, (204, Value::Null));
+    assert_eq!((opens(&gateway, &phone).await.0, post(&gateway, "/auth/logout", &phone).await.0), (401, 204));
+    let log = gateway.stderr();
+    let told: Vec<_> = log.lines().filter(|line| line.contains("a session has ended, but its user's index cannot be changed")).collect();
+    assert!(told.len() >= 2 && told.iter().all(|line| line.contains("WRONGTYPE") && line.contains("\"level\":\"error\"")), "{log}");
+    assert_eq!(redis.ask::<Vec<String>>(&["KEYS", "hufu:s:*"]).unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]

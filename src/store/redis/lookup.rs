@@ -8,7 +8,8 @@ use redis::Pipeline;
 use super::request::Request;
 use super::sessions::{RedisSessionStore, store_time};
 use super::tracking::{Answer, Reading};
-use crate::session::{Lookup, SessionId, StoreError};
+use crate::session::token::tag_of;
+use crate::session::{Lookup, SessionId, StoreError, UserKey};
 use crate::store::forward::Trail;
 use crate::store::sealed::Stored;
 
@@ -74,11 +75,28 @@ impl RedisSessionStore {
             return Ok(ControlFlow::Break(if lives == -1 { Lookup::Unreadable("it has no expiry: the gateway writes none such") } else { Lookup::Gone }));
         };
         Ok(match self.sealer.open_stored(&key, &stored) {
-            Ok(Stored::Session(session)) => ControlFlow::Break(trail.arrive(session, Duration::from_millis(lives), now)),
+            Ok(Stored::Session(session)) => {
+                self.check_naming(&trail.id, &session.user);
+                ControlFlow::Break(trail.arrive(session, Duration::from_millis(lives), now))
+            }
             Ok(Stored::Forward(forward)) if trail.follow(&forward) => ControlFlow::Continue(trail),
             Ok(Stored::Forward(_)) => ControlFlow::Break(Lookup::Gone),
             Err(why) => ControlFlow::Break(Lookup::Unreadable(why.0)),
         })
+    }
+
+    /// Says, once, that the naming key is not the one under which a session was made: such a session works, but is in an index that
+    /// this process does not find. Nothing else would tell before somebody signs out everywhere and stays signed in.
+    fn check_naming(&self, id: &SessionId, user: &UserKey) {
+        if tag_of(&self.naming, user) != id.tag {
+            self.foreign_names.call_once(|| {
+                log::error!(
+                    session = id.to_string().as_str();
+                    "secrets.naming_key is not the one that this session was made with: it was changed, or another process has another one; \
+                     sessions of before are not found by logout/all, lists of devices and max_per_user. Put the old key back"
+                );
+            });
+        }
     }
 }
 

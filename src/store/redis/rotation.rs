@@ -36,10 +36,9 @@ impl RedisSessionStore {
                 script.key(self.keys.session(name)).arg(&name.hash);
             }
             let (state, stored): (u8, Vec<u8>) = self.revocations.run(&self.connector, &script, |(state, _)| *state == 1).await?;
-            match state {
-                0 => return Ok(Written::Gone),
-                1 => return Ok(Written::Done),
-                _ => {}
+            if state < 2 {
+                told_of_index(id, &stored);
+                return Ok(if state == 1 { Written::Done } else { Written::Gone });
             }
             // One that does not open leads nobody anywhere.
             let Ok(Stored::Forward(forward)) = self.sealer.open_stored(&self.keys.session(&trail.id), &stored) else { return Ok(Written::Gone) };
@@ -48,5 +47,13 @@ impl RedisSessionStore {
             }
             names.push(trail.id);
         }
+    }
+}
+
+/// Says what kept a user's index from being changed, though the session has ended.
+fn told_of_index(id: &SessionId, fault: &[u8]) {
+    if !fault.is_empty() {
+        let fault = String::from_utf8_lossy(fault);
+        log::error!(session = id.to_string().as_str(); "a session has ended, but its user's index cannot be changed; it holds what the gateway never writes: {fault}");
     }
 }

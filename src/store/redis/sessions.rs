@@ -1,7 +1,7 @@
 //! The session store of one worker.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,6 +40,8 @@ pub struct RedisSessionStore {
     pub(super) naming: Arc<NamingKey>,
     pub(super) meter: Meter,
     pub(super) tracker: Option<Arc<Tracker>>,
+    /// Whether a session of another naming key was met.
+    pub(super) foreign_names: Once,
 }
 
 impl fmt::Debug for RedisSessionStore {
@@ -67,7 +69,7 @@ impl RedisSessionStore {
         let RedisSetup { place, wait_replicas, near_cache, scripts, keys, sealer, naming, meter } = setup.clone();
         let tracker = near_cache.map(|settings| Tracker::new(settings, keys.clone(), meter.metrics().clone()));
         let (connector, revocations) = (Topology::new(&place, meter.metrics(), tracker.as_ref()), Revocations::new(&place, wait_replicas, meter.metrics()));
-        Self { connector, revocations, scripts, keys, sealer, naming, meter, tracker }
+        Self { connector, revocations, scripts, keys, sealer, naming, meter, tracker, foreign_names: Once::new() }
     }
 
     /// The user's session_key generations, newest first; those that do not open are left out, with a warning.
@@ -98,22 +100,19 @@ impl RedisSessionStore {
     }
 
     /// Writes session and answer at the same time: they may lie in different slots, so no script has them both. Should
-    /// the session have to evict others, its answer may be there a round trip earlier: who asks just then is told that
-    /// the code was used.
+    /// the session have to evict others, its answer may be there a round trip earlier: who asks just then looks again.
     async fn create_with_answer(&self, new: &NewSession<'_>) -> Result<CreatedSession, StoreError> {
-        let Some(settlement) = &new.settlement else { return self.create_session(new).await };
-        match tokio::join!(self.create_session(new), self.write_answer(settlement)) {
+        // Evictions are further calls.
+        let created = self.in_time(self.create_session(new));
+        let Some(settlement) = &new.settlement else { return created.await };
+        match tokio::join!(created, self.write_answer(settlement)) {
             // Stale is fine: the session stands, and whoever took the reservation over answers for themselves.
             (Ok(created), Ok(_)) => Ok(created),
-            (Ok(_), Err(error)) => {
-                self.take_back(new).await;
+            (Err(error), _) | (_, Err(error)) => {
+                // Both: what failed may have been done nevertheless, and only its answer have been lost.
+                tokio::join!(self.take_back(new), self.withdraw_answer(settlement));
                 Err(error)
             }
-            (Err(error), Ok(Written::Done)) => {
-                self.withdraw_answer(settlement).await;
-                Err(error)
-            }
-            (Err(error), _) => Err(error),
         }
     }
 
@@ -123,7 +122,7 @@ impl RedisSessionStore {
 
     /// Nobody was given the session's token; without this it would only count against the cap until it expires.
     async fn take_back(&self, new: &NewSession<'_>) {
-        if let Err(error) = self.remove_session(&new.id, &new.session.user).await {
+        if let Err(error) = self.in_time(self.remove_session(&new.id, &new.session.user)).await {
             log::warn!(session = new.id.to_string().as_str(); "a session whose login failed could not be removed: {error}");
         }
     }
@@ -177,8 +176,7 @@ impl SessionStore for RedisSessionStore {
     }
 
     async fn create(&self, new: NewSession<'_>) -> Result<CreatedSession, StoreError> {
-        // Evictions and undoing are further calls.
-        self.meter.watch("create", self.in_time(self.create_with_answer(&new))).await
+        self.meter.watch("create", self.create_with_answer(&new)).await
     }
 
     async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError> {

@@ -78,6 +78,11 @@ impl Gateway {
         Self::run(&self.read("hufu.toml"), self.wechat.clone(), None)
     }
 
+    /// A process with another file and the same WeChat.
+    pub(crate) fn successor(&self, setup: &Setup) -> Self {
+        Self::run(&configuration(setup, &self.wechat.server.url), self.wechat.clone(), None)
+    }
+
     fn run(text: &str, wechat: Arc<Sandbox>, stdout: Option<Stdio>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("hufu.toml");

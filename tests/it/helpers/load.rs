@@ -141,7 +141,7 @@ async fn run(user: Arc<User>, client: reqwest::Client, url: String) {
 }
 
 /// Whom the backend was told of.
-fn subject(body: &str) -> Option<String> {
+pub(crate) fn subject(body: &str) -> Option<String> {
     let body: Value = serde_json::from_str(body).ok()?;
     let headers: Vec<(String, String)> = serde_json::from_value(body["headers"].clone()).ok()?;
     headers.into_iter().find(|(name, _)| name == "x-wx-openid").map(|(_, value)| value)

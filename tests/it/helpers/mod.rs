@@ -11,6 +11,8 @@ pub(crate) mod recorder;
 pub(crate) mod redis_server;
 pub(crate) mod sentinels;
 pub(crate) mod servers;
+pub(crate) mod slots;
 pub(crate) mod store;
+pub(crate) mod store_checker;
 pub(crate) mod wait;
 pub(crate) mod wire;

@@ -36,8 +36,8 @@ pub(crate) enum Place {
 pub(crate) struct Seen {
     pub(crate) content: Vec<u8>,
     pub(crate) expires_in: Option<Duration>,
-    /// Of a user's hash: the sessions that it names.
-    pub(crate) members: Vec<String>,
+    /// Of a user's hash: the sessions that it names, and when they expire, in milliseconds.
+    pub(crate) members: Vec<(String, u64)>,
 }
 
 impl Harness {
@@ -95,15 +95,17 @@ impl Harness {
         SessionService::new(store, self.keys.clone(), self.naming.clone(), rules, Arc::new(Metrics::new()))
     }
 
-    /// Fails unless the indexes name the sessions that there are records of, and no other.
+    /// Fails unless the indexes name the sessions that there are records of, and no other that has not expired.
     pub(crate) async fn assert_consistent(&self) {
+        let now = self.store().now().await.unwrap().0;
         let (mut recorded, mut named) = (BTreeSet::new(), BTreeSet::new());
         for (key, seen) in self.look().await {
             let (kind, name) = key.strip_prefix(&format!("{}:", self.prefix)).unwrap().split_at(1);
             if kind == "s" && (seen.content.starts_with(b"\x01") || seen.content.starts_with(br"\x01")) {
                 recorded.insert(name.rsplit(':').next().unwrap().to_owned());
             }
-            named.extend(seen.members);
+            // An expired one stays until the next write.
+            named.extend(seen.members.into_iter().filter(|(_, expiry)| *expiry > now).map(|(name, _)| name));
         }
         assert_eq!(named, recorded, "the index, and the records");
     }
@@ -138,8 +140,8 @@ impl Harness {
         match &self.place {
             Place::Memory(store, _) => {
                 let seen = store.dump().into_iter().map(|entry| {
-                    let members = entry.content.lines().filter_map(|line| line.split_once(" → ")).map(|(name, _)| name.to_owned());
-                    let members = members.filter(|name| name.len() == 22).collect();
+                    let fields = entry.content.lines().filter_map(|line| line.split_once(" → ")).filter(|(name, _)| name.len() == 22);
+                    let members = fields.map(|(name, value)| (name.to_owned(), expiry_of(value.as_bytes()))).collect();
                     (entry.key, Seen { content: entry.content.into_bytes(), expires_in: Some(entry.expires_in), members })
                 });
                 seen.collect()
@@ -298,6 +300,11 @@ async fn look_at(redis: &mut redis::aio::MultiplexedConnection, key: &str) -> Op
         _ => return None,
     };
     let (read, expires_in) = (read.ok()?, u64::try_from(lives).ok().map(Duration::from_millis));
-    let names = read.iter().step_by(2).filter(|name| kind == "hash" && name.len() == 16);
-    Some(Seen { members: names.map(|name| base64url(name)).collect(), content: read.concat(), expires_in })
+    let fields = read.chunks_exact(2).filter(|field| kind == "hash" && field[0].len() == 16);
+    Some(Seen { members: fields.map(|field| (base64url(&field[0]), expiry_of(&field[1]))).collect(), content: read.concat(), expires_in })
+}
+
+/// Of a member's `expiry:created`.
+fn expiry_of(value: &[u8]) -> u64 {
+    std::str::from_utf8(value).unwrap().split_once(':').unwrap().0.parse().unwrap()
 }

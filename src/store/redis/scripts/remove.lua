@@ -2,8 +2,8 @@
 --
 -- KEYS: the user's hash, the record, then the records that its token was rotated into, in order
 -- ARGV: the sessions' names, in the same order
--- Answers { 1, '' }: ended;
---         { 0, '' }: it had ended before;
+-- Answers { 1, fault }: ended;
+--         { 0, fault }: it had ended before;
 --         { 2, forward }: nothing written, the last one was rotated away too: come again with what the forward names.
 local user, last = KEYS[1], KEYS[#KEYS]
 
@@ -11,9 +11,19 @@ local stored = redis.call('GET', last)
 if is_forward(stored) then
   return { 2, stored }
 end
+-- A write of somebody else's in the index's place must not keep a session from ending; whoever looks after Redis is told.
+local indexed, fault = pcall(function()
+  for i = 1, #ARGV do
+    redis.call('HDEL', user, ARGV[i])
+  end
+  sweep_index(user, store_time())
+end)
 for i = 2, #KEYS do
   redis.call('DEL', KEYS[i])
-  redis.call('HDEL', user, ARGV[i - 1])
 end
-sweep_index(user, store_time())
-return { stored and 1 or 0, '' }
+if indexed then
+  fault = ''
+elseif type(fault) == 'table' then
+  fault = fault.err
+end
+return { stored and 1 or 0, fault }

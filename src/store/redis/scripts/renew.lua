@@ -13,13 +13,15 @@ if is_forward(stored) then
   return 2
 end
 local alive = stored and expiry > now
+-- Read before anything is written: if the index is none, nothing happens.
+local entry = redis.call('HGET', user, id)
 if alive then
   -- Before the HSET: a full Redis refuses a script whose first write needs memory, and a session that is in use must not
   -- end because of that.
   redis.call('PEXPIREAT', record, digits(expiry))
   -- A session that is missing in the index (lost with a failover) is entered again: without it "sign out everywhere"
   -- would not find it.
-  local created = string.match(redis.call('HGET', user, id) or '', ':(%d+)$') or digits(now)
+  local created = string.match(entry or '', ':(%d+)$') or digits(now)
   redis.call('HSET', user, id, digits(expiry) .. ':' .. created)
 else
   redis.call('DEL', record)

@@ -25,6 +25,9 @@ if not stored or expiry <= now then
   return { 0, 0, '' }
 end
 
+-- Fails where something else stands in the index's place, before a session is written that no index names.
+redis.call('HGET', user, ARGV[1])
+
 -- The new record first: a full Redis refuses the first write of a script if it needs memory, and then the session stays what
 -- it was.
 redis.call('SET', new, ARGV[3], 'PXAT', digits(expiry))
