@@ -13,6 +13,7 @@ pub mod healthz;
 pub mod login;
 pub mod logout;
 pub mod own;
+mod rate_limit;
 pub mod rotate;
 pub mod session;
 pub mod sessions;

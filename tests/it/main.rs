@@ -15,6 +15,7 @@ mod forged;
 mod helpers;
 mod leaks;
 mod lifecycle;
+mod limits;
 mod login;
 mod near_cache;
 mod outage;
