@@ -47,7 +47,8 @@ impl Inbound {
         let traceparent = single(headers, &TRACEPARENT).filter(|t| is_traceparent(t)).map_or_else(|| fresh_traceparent(&trace), str::to_owned);
         let id = single(headers, &X_REQUEST_ID).filter(|id| trusted_peer && is_request_id(id)).map_or_else(|| hash::to_hex(&trace[..16]), str::to_owned);
         let client = if trusted_peer { trusted.client(peer, headers) } else { peer.to_canonical() };
-        let limited_by = (!trusted.is_nameless_proxy(peer, headers)).then_some(client);
+        let of_proxy = trusted.contains(client) || trusted.is_nameless_proxy(peer, headers);
+        let limited_by = (!of_proxy).then_some(client);
         Self { started, id, traceparent, peer, trusted_peer, client, limited_by }
     }
 

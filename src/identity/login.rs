@@ -108,7 +108,7 @@ impl LoginFlow {
     /// exchanges, and neither a repeated code nor an address beyond its quota may use it up for all the others. Whoever is refused
     /// leaves nothing behind: the code is let go, and is as good as before.
     async fn reserve(&self, app: &App, login: &CodeOf, client: &Client) -> Result<Reserved, LoginError> {
-        let gate = self.limits.gate(client.limited_by, &app.name);
+        let gate = self.limits.gate(client.limited_by, &app.appid);
         self.limits.refuse_early(&gate)?;
         let lease = app.provider.total_timeout() + STORE_SHARE;
         let (reserved, admitted) = tokio::join!(self.sessions.store().reserve(&login.key, lease), self.limits.admit_address(&gate));

@@ -48,13 +48,14 @@ impl LoginLimits {
         self.quotas.per_user
     }
 
-    /// The gate for a client's address (`None`: it stands for no client) and an app.
+    /// The gate for a client's address (`None`: it stands for no client) and an app, by its id on the platform: that is what the
+    /// platform limits.
     #[must_use]
-    pub fn gate(&self, address: Option<IpAddr>, app: &str) -> LoginGate {
+    pub fn gate(&self, address: Option<IpAddr>, appid: &str) -> LoginGate {
         let limit = |quota, purpose, part: &[u8]| Limit { cell: CellName { tag: None, name: self.naming.name(purpose, &[part]) }, quota };
         LoginGate {
             address: address.zip(self.quotas.per_ip).map(|(address, quota)| limit(quota, "limit per_ip", network(address).to_string().as_bytes())),
-            app: self.quotas.per_app.map(|quota| limit(quota, "limit per_app", app.as_bytes())),
+            app: self.quotas.per_app.map(|quota| limit(quota, "limit per_app", appid.as_bytes())),
         }
     }
 
@@ -76,6 +77,7 @@ impl LoginLimits {
 
     /// Takes one from a user's quota, whose cell the session service names.
     pub async fn admit_user(&self, limit: Limit) -> Result<(), Refusal> {
+        self.limiter.refuse_early(Policy::PerUser, &limit)?;
         self.limiter.take(Policy::PerUser, limit).await
     }
 

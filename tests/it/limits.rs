@@ -97,7 +97,9 @@ async fn an_untrusted_peer_is_limited_by_its_own_address() {
 #[tokio::test]
 async fn a_proxy_that_nobody_named_is_not_limited_and_one_line_says_what_to_set() {
     let gateway = Gateway::start("login.rate_limit.per_ip = \"3/1h\"\n");
+    let silent_proxy = Gateway::start(&format!("{BEHIND_PROXY}login.rate_limit.per_ip = \"3/1h\"\n"));
     for n in 0..10 {
+        assert_eq!(silent_proxy.login_with(json!({ "code": code(&silent_proxy, "alice") })).await.status(), 200, "{n}: for whom does it ask?");
         assert_eq!(login_from(&gateway, &format!("203.0.113.{n}"), &code(&gateway, "alice")).await.status(), 200, "{n}");
     }
     let told = |log: &str| log.lines().filter(|line| line.contains("server.trusted_proxies")).count();
