@@ -22,6 +22,7 @@ use crate::http::own::{self, OwnEndpoints};
 use crate::http::verify::VerifyRules;
 use crate::http::{Cors, Drain, TrustedProxies};
 use crate::identity::{self, Apps, IdentityProvider, LoginFlow};
+use crate::limit::{FirstLine, GuessWatch, Limiter, LoginLimits};
 use crate::metrics::Metrics;
 use crate::provider::call::PlatformClient;
 use crate::provider::wechat::mini_program::{MiniProgram, MiniProgramSettings};
@@ -32,7 +33,7 @@ use crate::proxy::upstream_client::UpstreamClient;
 use crate::proxy::{Proxy, proxy};
 use crate::secret::Secret;
 use crate::session::carrier::TokenCarrier;
-use crate::session::{ProviderKind, SessionService};
+use crate::session::{ProviderKind, SessionService, SessionStore};
 use crate::store::near_cache::NearCacheSettings;
 use crate::store::{KeyPrefix, StoreHandle, StoreProbe, StoreSettings, StoreTls};
 use crate::telemetry::access::AccessLogGuard;
@@ -88,6 +89,8 @@ struct Shared {
     cors: Arc<Cors>,
     drain: Drain,
     carriers: Arc<[TokenCarrier]>,
+    first_line: Arc<FirstLine>,
+    guesses: Arc<GuessWatch>,
     counted: Vec<Arc<CountedRoute>>,
     unrouted: Arc<CountedRoute>,
 }
@@ -150,6 +153,8 @@ impl Shared {
             cors: Arc::new(Cors::new(settings.cors.origins.clone())),
             drain: Drain::default(),
             carriers: settings.session.carriers.clone().into(),
+            first_line: Arc::default(),
+            guesses: Arc::new(GuessWatch::new(metrics.clone())),
             counted,
             unrouted: Arc::new(CountedRoute::new(&metrics, "none")),
             metrics,
@@ -157,10 +162,10 @@ impl Shared {
         })
     }
 
-    /// Sessions for one worker, over a connection of its own.
-    fn sessions(&self) -> SessionService {
+    /// Sessions over a worker's store.
+    fn sessions(&self, store: Arc<dyn SessionStore>) -> SessionService {
         let secrets = &self.settings.secrets;
-        SessionService::new(self.store.for_worker(), secrets.keys.clone(), secrets.naming_key.clone(), self.settings.session.rules, self.metrics.clone())
+        SessionService::new(store, secrets.keys.clone(), secrets.naming_key.clone(), self.settings.session.rules, self.metrics.clone())
     }
 
     fn public_server(&self) -> Result<(Server, SocketAddr)> {
@@ -196,7 +201,7 @@ impl Shared {
         let shared = self.clone();
         let http = HttpServer::new(move || {
             let app = App::new().app_data(metrics.clone()).app_data(readiness.clone()).app_data(api.clone());
-            app.app_data(web::Data::from(shared.apps.clone())).app_data(web::Data::new(shared.sessions())).configure(admin::configure)
+            app.app_data(web::Data::from(shared.apps.clone())).app_data(web::Data::new(shared.sessions(shared.store.for_worker()))).configure(admin::configure)
         });
         let http = http.workers(1).disable_signals().bind(address).with_context(|| taken(address, "admin.listen"))?;
         let listen = *http.addrs().first().context("the admin listener has no address")?;
@@ -213,6 +218,7 @@ fn taken(address: SocketAddr, key: &str) -> String {
 struct Worker {
     own: OwnEndpoints,
     login: LoginFlow,
+    limits: LoginLimits,
     auth: Authenticator,
     verify: VerifyRules,
     proxy: Proxy,
@@ -221,8 +227,12 @@ struct Worker {
 impl Worker {
     fn new(shared: &Shared) -> Self {
         let settings = &shared.settings;
-        let sessions = Arc::new(shared.sessions());
-        let auth = Authenticator::new(sessions.clone(), shared.carriers.clone());
+        // Connections of the worker's own, for sessions and limits alike.
+        let store = shared.store.worker();
+        let sessions = Arc::new(shared.sessions(store.sessions));
+        let limiter = Limiter::new(store.counters, shared.first_line.clone(), shared.metrics.clone());
+        let limits = LoginLimits::new(limiter, settings.secrets.naming_key.clone(), settings.login.quotas);
+        let auth = Authenticator::new(sessions.clone(), shared.carriers.clone(), shared.guesses.clone());
         let routes = Arc::new(settings.routes.clone());
         let names = settings.identity.clone();
         Self {
@@ -234,7 +244,8 @@ impl Worker {
                 &shared.metrics,
                 &settings.server.prefix,
             ),
-            login: LoginFlow::new(shared.apps.clone(), sessions, settings.login.replay_window, shared.metrics.clone()),
+            login: LoginFlow::new(shared.apps.clone(), sessions, limits.clone(), settings.login.replay_window, shared.metrics.clone()),
+            limits,
             verify: VerifyRules { routes: routes.clone(), apps: shared.apps.clone(), names: names.clone(), prefix: settings.server.prefix.clone() },
             proxy: Proxy {
                 routes,
@@ -260,6 +271,7 @@ impl Worker {
     fn configure(self, cfg: &mut web::ServiceConfig, prefix: &str) {
         cfg.app_data(web::Data::new(self.own))
             .app_data(web::Data::new(self.login))
+            .app_data(web::Data::new(self.limits))
             .app_data(web::Data::new(self.auth))
             .app_data(web::Data::new(self.verify))
             .app_data(web::Data::new(self.proxy))

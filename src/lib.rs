@@ -7,7 +7,7 @@
 //! In reading order:
 //!
 //! - floor 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`]
-//! - floor 1, rules: [`session`], [`identity`], [`route`], [`upstream`], [`assertion`]
+//! - floor 1, rules: [`session`], [`identity`], [`route`], [`upstream`], [`limit`], [`assertion`]
 //! - floor 2, machinery: [`store`], [`provider`], [`telemetry`]
 //! - floor 3, faces: [`http`], [`proxy`], [`admin`], [`sandbox`]
 //! - floor 4, assembly: [`config`], [`app`], [`lifecycle`], [`cli`]
@@ -23,6 +23,7 @@ pub mod crypto;
 pub mod http;
 pub mod identity;
 pub mod lifecycle;
+pub mod limit;
 pub mod metrics;
 pub mod provider;
 pub mod proxy;

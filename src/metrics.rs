@@ -57,10 +57,19 @@ pub struct AppApi {
     pub api: &'static str,
 }
 
+/// A quota and what came of asking it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PolicyOutcome {
+    /// `per_ip`, `per_user` or `per_app`.
+    pub policy: &'static str,
+    /// `admitted`, `refused`, `refused_early`, `admitted_alone` or `refused_alone`.
+    pub outcome: &'static str,
+}
+
 /// A store operation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Operation {
-    /// `load`, `create`, `renew`, `rotate`, `remove`, `remove_all`, `list`, `count`, `session_keys`, `reserve`, `settle` or `now`.
+    /// `load`, `create`, `renew`, `rotate`, `remove`, `remove_all`, `list`, `count`, `session_keys`, `reserve`, `settle`, `limit` or `now`.
     pub operation: &'static str,
 }
 
@@ -99,6 +108,10 @@ pub struct Metrics {
     pub requests_in_flight: Gauge,
     /// Logins by outcome.
     pub logins: Family<AppOutcome, Counter>,
+    /// Questions to quotas.
+    pub limits: Family<PolicyOutcome, Counter>,
+    /// Tokens that nobody issued, from addresses that send many of them.
+    pub guessed_tokens: Counter,
     /// Session lookups by outcome.
     pub session_lookups: Family<Outcome, Counter>,
     /// Rotations of tokens by outcome.
@@ -154,6 +167,8 @@ impl Metrics {
             request_seconds: Family::new_with_constructor(seconds),
             requests_in_flight: Gauge::default(),
             logins: Family::default(),
+            limits: Family::default(),
+            guessed_tokens: Counter::default(),
             session_lookups: Family::default(),
             session_rotations: Family::default(),
             store_seconds: Family::new_with_constructor(seconds),
@@ -178,6 +193,8 @@ impl Metrics {
         self.register("request_duration_seconds", "From the request head to the last byte of the answer", self.request_seconds.clone());
         self.register("requests_in_flight", "Requests being answered now", self.requests_in_flight.clone());
         self.register("logins_total", "Logins by app and outcome", self.logins.clone());
+        self.register("limits_total", "Questions to quotas, by policy and outcome", self.limits.clone());
+        self.register("guessed_tokens_total", "Tokens that nobody issued, from addresses that send many", self.guessed_tokens.clone());
         self.register("session_lookups_total", "Session lookups by outcome", self.session_lookups.clone());
         self.register("session_rotations_total", "Rotations of tokens by outcome", self.session_rotations.clone());
         self.register("store_duration_seconds", "Store calls by operation", self.store_seconds.clone());

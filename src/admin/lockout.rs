@@ -1,8 +1,10 @@
 //! Slows down whoever guesses the admin token. Pure: the caller says what time it is.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use crate::limit::address::network;
 
 /// Wrong tokens that an address may send before it has to wait: somebody mistypes, a script has the old one.
 const FREE: u32 = 5;
@@ -62,16 +64,10 @@ impl Guesses {
     }
 }
 
-/// Whoever has one address of an IPv6 network has all of its last 64 bits.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
     use crate::clock::monotonic_now;
 

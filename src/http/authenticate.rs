@@ -1,11 +1,15 @@
 //! Who sends this request, and whether the route lets them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::http::header::HeaderMap;
+use actix_web::{HttpMessage as _, HttpRequest};
 
 use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::extract::Inbound;
 use crate::http::token;
+use crate::limit::GuessWatch;
 use crate::route::AuthMode;
 use crate::session::carrier::TokenCarrier;
 use crate::session::{LiveSession, SessionService, SessionToken};
@@ -27,13 +31,14 @@ pub enum Caller {
 pub struct Authenticator {
     sessions: Arc<SessionService>,
     carriers: Arc<[TokenCarrier]>,
+    guesses: Arc<GuessWatch>,
 }
 
 impl Authenticator {
     /// Looks for tokens in these places.
     #[must_use]
-    pub fn new(sessions: Arc<SessionService>, carriers: Arc<[TokenCarrier]>) -> Self {
-        Self { sessions, carriers }
+    pub fn new(sessions: Arc<SessionService>, carriers: Arc<[TokenCarrier]>, guesses: Arc<GuessWatch>) -> Self {
+        Self { sessions, carriers, guesses }
     }
 
     /// The places that are looked at.
@@ -42,12 +47,12 @@ impl Authenticator {
         &self.carriers
     }
 
-    /// Applies a route's rule to a request.
-    pub async fn admit(&self, mode: AuthMode, headers: &HeaderMap, query: Option<&str>) -> Result<Caller, GatewayError> {
+    /// Applies a route's rule to a request of this client.
+    pub async fn admit(&self, mode: AuthMode, headers: &HeaderMap, query: Option<&str>, client: IpAddr) -> Result<Caller, GatewayError> {
         if mode == AuthMode::None {
             return Ok(Caller::Anonymous { dead_token: None });
         }
-        match self.session(headers, query).await {
+        match self.session_behind(self.token_in(headers, query, client)).await {
             Ok(live) => Ok(Caller::Session(live)),
             Err(error) => match (mode, error.code) {
                 (AuthMode::Optional, ErrorCode::LoginRequired) => Ok(Caller::Anonymous { dead_token: None }),
@@ -57,21 +62,31 @@ impl Authenticator {
         }
     }
 
-    /// The living session of a request.
-    pub async fn session(&self, headers: &HeaderMap, query: Option<&str>) -> Result<LiveSession, GatewayError> {
-        let token = self.token(headers, query)?;
-        let live = self.sessions.resolve(&token).await?;
+    /// The living session of a request to one of the gateway's own endpoints.
+    pub async fn session(&self, req: &HttpRequest) -> Result<LiveSession, GatewayError> {
+        self.session_behind(self.token(req)).await
+    }
+
+    async fn session_behind(&self, token: Result<SessionToken, GatewayError>) -> Result<LiveSession, GatewayError> {
+        let live = self.sessions.resolve(&token?).await?;
         live.ok_or_else(|| GatewayError::new(ErrorCode::SessionExpired, "The session has expired or was ended. Log in again and repeat the request."))
     }
 
-    /// The token of a request, checked as far as that goes without the store.
-    pub fn token(&self, headers: &HeaderMap, query: Option<&str>) -> Result<SessionToken, GatewayError> {
+    /// The token of a request to one of the gateway's own endpoints, checked as far as that goes without the store.
+    pub fn token(&self, req: &HttpRequest) -> Result<SessionToken, GatewayError> {
+        // Own endpoints have the facts of the head; without them nobody in particular has sent it.
+        let client = req.extensions().get::<Inbound>().map_or(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), |inbound| inbound.client);
+        self.token_in(req.headers(), req.uri().query(), client)
+    }
+
+    fn token_in(&self, headers: &HeaderMap, query: Option<&str>, client: IpAddr) -> Result<SessionToken, GatewayError> {
         let text = token::find(&self.carriers, headers, query)?.ok_or_else(|| {
             GatewayError::new(ErrorCode::LoginRequired, "This route needs a session: log in and send the token as \"Authorization: Bearer …\".")
         })?;
-        self.sessions
-            .read_token(text)
-            .map_err(|_| GatewayError::new(ErrorCode::TokenInvalid, "This is not a token that this gateway has issued. Log in again."))
+        self.sessions.read_token(text).map_err(|_| {
+            self.guesses.invalid_token(client);
+            GatewayError::new(ErrorCode::TokenInvalid, "This is not a token that this gateway has issued. Log in again.")
+        })
     }
 
     /// The sessions behind the tokens.

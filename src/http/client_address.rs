@@ -1,7 +1,8 @@
 //! Where a request comes from: the socket's peer, or what a trusted proxy says of it.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Once;
 
 use actix_web::http::header::{HeaderMap, HeaderName};
 use arrayvec::ArrayString;
@@ -82,6 +83,39 @@ impl TrustedProxies {
     }
 }
 
+impl TrustedProxies {
+    /// Whether the peer is a proxy of the operator's that nobody has told the gateway of: then its address is everybody's.
+    /// The first time this is logged.
+    #[must_use]
+    pub fn is_nameless_proxy(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        static TOLD: Once = Once::new();
+        let forwards = || headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(actix_web::http::header::FORWARDED);
+        let nameless = self.0.is_empty() && is_private(peer.to_canonical()) && forwards();
+        if nameless {
+            TOLD.call_once(|| {
+                log::warn!(
+                    "{peer} forwards requests of others, but server.trusted_proxies is empty: every client has its address in logs and sessions, and logins are \
+                     not limited by address. Add the address of your proxy to server.trusted_proxies"
+                );
+            });
+        }
+        nameless
+    }
+}
+
+/// An address that no client comes from over the Internet; among them 100.64.0.0/10, from which cloud providers' balancers speak.
+const fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local() || is_shared(v4),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+const fn is_shared(address: Ipv4Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    first == 100 && second & 0xc0 == 64
+}
+
 /// The hops from the right: those of `X-Forwarded-For`, or where there is none those of `Forwarded` (RFC 7239).
 fn hops(headers: &HeaderMap) -> Box<dyn Iterator<Item = Option<IpAddr>> + '_> {
     if headers.contains_key(X_FORWARDED_FOR) {
@@ -144,6 +178,25 @@ mod tests {
     fn headers_of_strangers_count_for_nothing() {
         assert_eq!(client("8.8.8.8", &[(X_FORWARDED_FOR, "1.1.1.1"), (FORWARDED, "for=2.2.2.2")]), "8.8.8.8");
         assert_eq!(client("::ffff:8.8.8.8", &[]), "8.8.8.8");
+    }
+
+    #[test]
+    fn a_private_peer_that_forwards_is_a_proxy_that_nobody_named() {
+        let nameless = |trusted: &[&str], peer: &str, name: HeaderName| {
+            let mut headers = HeaderMap::new();
+            headers.append(name, HeaderValue::from_static("198.51.100.7"));
+            TrustedProxies::new(trusted.iter().map(|net| net.parse().unwrap()).collect()).is_nameless_proxy(peer.parse().unwrap(), &headers)
+        };
+        for private in
+            ["127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1", "100.127.9.9", "::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1"]
+        {
+            assert!(nameless(&[], private, X_FORWARDED_FOR) && nameless(&[], private, FORWARDED), "{private}");
+            assert!(!nameless(&[], private, HeaderName::from_static("x-other")), "{private}");
+            assert!(!nameless(&["192.0.2.1/32"], private, X_FORWARDED_FOR), "{private}: the operator has named the proxies");
+        }
+        for public in ["8.8.8.8", "100.63.0.1", "100.128.0.1", "172.32.0.1", "2001:db8::1"] {
+            assert!(!nameless(&[], public, X_FORWARDED_FOR), "{public}");
+        }
     }
 
     #[test]

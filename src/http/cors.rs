@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse};
 /// A preflight may be remembered for this long, in seconds; browsers cap it at two hours.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-const EXPOSED: HeaderValue = HeaderValue::from_static("X-Hufu-Error, X-Request-Id, Retry-After");
+const EXPOSED: HeaderValue = HeaderValue::from_static("X-Hufu-Error, X-Request-Id, Retry-After, RateLimit, RateLimit-Policy");
 
 /// The origins whose pages may call the gateway and read its answers.
 #[derive(Debug, Clone, Default)]

@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
+use crate::http::rate_limit;
 use crate::identity::LoginError;
+use crate::limit::Refusal;
 use crate::session::StoreError;
 use crate::telemetry::Throttle;
 
@@ -193,6 +195,8 @@ pub struct GatewayError {
     pub retry_after: Option<Duration>,
     /// The platform's own number.
     pub platform_code: Option<i64>,
+    /// The gateway's own quota that is used up.
+    pub refusal: Option<Refusal>,
     /// Whether the connection cannot be used any more.
     pub close: bool,
 }
@@ -201,7 +205,7 @@ impl GatewayError {
     /// An error with its sentence.
     #[must_use]
     pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None, platform_code: None, close: false }
+        Self { code, detail: detail.into(), retry_after: None, platform_code: None, refusal: None, close: false }
     }
 
     /// The same, and the connection ends with it.
@@ -237,12 +241,15 @@ impl GatewayError {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(actix_web::http::header::HeaderName::from_static(X_HUFU_ERROR), HeaderValue::from_static(self.code.word()));
+        headers.insert(HeaderName::from_static(X_HUFU_ERROR), HeaderValue::from_static(self.code.word()));
         if let Some(challenge) = challenge(self.code, status) {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Some(seconds) = self.retry_after.map(whole_seconds) {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(refusal) = &self.refusal {
+            rate_limit::write_fields(headers, refusal);
         }
         if self.close {
             response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
@@ -261,7 +268,8 @@ fn challenge(code: ErrorCode, status: StatusCode) -> Option<&'static str> {
     }
 }
 
-fn whole_seconds(span: Duration) -> u64 {
+/// Rounded up, and never none: a client that came back at once would be refused again.
+pub(super) fn whole_seconds(span: Duration) -> u64 {
     span.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX)
 }
 
@@ -339,6 +347,7 @@ impl From<LoginError> for GatewayError {
             LoginError::Throttled { platform_code, retry_after } => {
                 Self::new(E::RateLimited, "The platform limits how often this user may log in.").platform(platform_code).retry_after(retry_after)
             }
+            LoginError::Limited(refusal) => Self::from(refusal),
             LoginError::PlatformUnavailable { retry_after } => {
                 Self::new(E::PlatformUnavailable, "The platform does not answer. Try again with the same code.").retry_after(retry_after)
             }

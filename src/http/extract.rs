@@ -44,6 +44,8 @@ pub struct Inbound {
     pub peer_text: AddressText,
     /// The client's address as it is written.
     pub client_text: AddressText,
+    /// The address whose quota the request counts against; `None`: the only one that is known is a proxy's.
+    pub limited_by: Option<IpAddr>,
 }
 
 impl Inbound {
@@ -63,6 +65,8 @@ impl Inbound {
         };
         let sent_id = single(headers, &X_REQUEST_ID).filter(|id| trusted_peer && is_request_id(id)).and_then(|id| ArrayString::from(id).ok());
         let client = if trusted_peer { trusted.client(peer, headers) } else { peer.to_canonical() };
+        let of_proxy = trusted.contains(client) || trusted.is_nameless_proxy(peer, headers);
+        let limited_by = (!of_proxy).then_some(client);
         let peer_text = address_text(peer.to_canonical());
         Self {
             started,
@@ -72,6 +76,7 @@ impl Inbound {
             peer,
             trusted_peer,
             client,
+            limited_by,
             peer_text,
             client_text: if trusted_peer { address_text(client) } else { peer_text },
         }

@@ -61,8 +61,11 @@ fn remember(req: &HttpRequest, answer: &LoginAnswer) {
 }
 
 fn client(req: &HttpRequest) -> Client {
+    let extensions = req.extensions();
+    let inbound = extensions.get::<Inbound>();
     Client {
-        address: req.extensions().get::<Inbound>().map(|inbound| inbound.client),
+        address: inbound.map(|inbound| inbound.client),
+        limited_by: inbound.and_then(|inbound| inbound.limited_by),
         device: single(req.headers(), &USER_AGENT).map(device_name).unwrap_or_default(),
         referer_appid: single(req.headers(), &REFERER).and_then(referer_appid).map(str::to_owned),
     }

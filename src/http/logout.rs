@@ -10,7 +10,7 @@ use crate::http::error::GatewayError;
 
 /// 204, also when the session had ended before. 503 when the store is down: it did not happen.
 pub async fn logout(req: HttpRequest, auth: web::Data<Authenticator>) -> Result<HttpResponse, GatewayError> {
-    let token = auth.token(req.headers(), req.uri().query())?;
+    let token = auth.token(&req)?;
     req.extensions_mut().insert(SeenSession { session: token.id(), app: None });
     auth.sessions().end(&token).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -23,7 +23,7 @@ struct RevokedResponse {
 
 /// 200 with how many sessions ended, this one among them. A dead token is 401: it does not say whose sessions are meant.
 pub async fn logout_all(req: HttpRequest, auth: web::Data<Authenticator>) -> Result<HttpResponse, GatewayError> {
-    let live = auth.session(req.headers(), req.uri().query()).await?;
+    let live = auth.session(&req).await?;
     saw(&req, live.id, &live.session.user.app);
     let revoked = auth.sessions().end_all(&live.session.user).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(RevokedResponse { revoked }))

@@ -14,6 +14,7 @@ pub mod login;
 pub mod logout;
 pub mod object;
 pub mod own;
+mod rate_limit;
 pub mod rotate;
 pub mod session;
 pub mod sessions;

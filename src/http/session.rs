@@ -23,7 +23,7 @@ struct SessionResponse<'a> {
 
 /// 200 with the session; never the openid or the session_key, which the client has no business with.
 pub async fn session(req: HttpRequest, auth: web::Data<Authenticator>) -> Result<HttpResponse, GatewayError> {
-    let live = auth.session(req.headers(), req.uri().query()).await?;
+    let live = auth.session(&req).await?;
     saw(&req, live.id, &live.session.user.app);
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(SessionResponse {
         session_id: live.id.to_string(),

@@ -45,7 +45,7 @@ impl<'a> Device<'a> {
 
 /// 200 with the user's own sessions, newest first.
 pub async fn sessions(req: HttpRequest, auth: web::Data<Authenticator>) -> Result<HttpResponse, GatewayError> {
-    let live = auth.session(req.headers(), req.uri().query()).await?;
+    let live = auth.session(&req).await?;
     saw(&req, live.id, &live.session.user.app);
     let devices = auth.sessions().devices(&live.session.user).await?;
     let sessions = devices.iter().map(|device| Device::new(device, live.id)).collect();
@@ -55,7 +55,7 @@ pub async fn sessions(req: HttpRequest, auth: web::Data<Authenticator>) -> Resul
 /// 204 when one of the user's own sessions has ended by it. A name that is no name, nobody's, and another user's are the same 404:
 /// who guesses names learns nothing.
 pub async fn sign_out(req: HttpRequest, auth: web::Data<Authenticator>) -> Result<HttpResponse, GatewayError> {
-    let live = auth.session(req.headers(), req.uri().query()).await?;
+    let live = auth.session(&req).await?;
     saw(&req, live.id, &live.session.user.app);
     let ended = match req.match_info().get("session_id").and_then(SessionId::parse) {
         Some(id) => auth.sessions().end_device(&live.session.user, &id).await?,

@@ -1,6 +1,7 @@
 //! `/auth/verify`: the answer for proxies that ask before they forward (nginx `auth_request`, Traefik ForwardAuth, Envoy
 //! ext_authz, Caddy `forward_auth`).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
@@ -35,21 +36,23 @@ pub struct VerifyRules {
 /// 200 with every identity header, or 401, 403, 503, and nothing else: other answers mean other things to the proxies that ask.
 pub async fn verify(req: HttpRequest, auth: web::Data<Authenticator>, rules: web::Data<VerifyRules>) -> HttpResponse {
     let inbound = req.extensions().get::<Inbound>().cloned();
-    let trusted = inbound.as_ref().is_some_and(|inbound| inbound.trusted_peer);
-    let outcome = if trusted { decide(&req, &auth, &rules).await } else { Err(untrusted()) };
+    let outcome = match inbound.filter(|inbound| inbound.trusted_peer) {
+        Some(inbound) => decide(&req, inbound.client, &auth, &rules).await,
+        None => Err(untrusted()),
+    };
     match outcome {
         Ok(caller) => allowed(&req, &caller, &rules),
         Err(error) => refused(error),
     }
 }
 
-async fn decide(req: &HttpRequest, auth: &Authenticator, rules: &VerifyRules) -> Result<Caller, GatewayError> {
+async fn decide(req: &HttpRequest, client: IpAddr, auth: &Authenticator, rules: &VerifyRules) -> Result<Caller, GatewayError> {
     let appended = match req.match_info().get("original") {
         Some(_) => Some(appended_path(req.path(), &rules.prefix)?),
         None => None,
     };
     let mode = mode(req.headers(), appended, &rules.routes)?;
-    auth.admit(mode, req.headers(), req.uri().query()).await
+    auth.admit(mode, req.headers(), req.uri().query(), client).await
 }
 
 /// The rule of the route that the original URI belongs to; `required` where there is none.

@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::backoff;
 use crate::clock::UnixMillis;
-use crate::crypto::keyring::DerivedBox;
 use crate::identity::app::{App, Apps};
+use crate::identity::code::{CodeOf, Outcome, check_code};
+use crate::identity::error::LoginError;
 use crate::identity::provider::ExchangeError;
+use crate::limit::LoginLimits;
 use crate::metrics::{AppOutcome, Metrics};
 use crate::secret::Secret;
-use crate::session::service::{IssuedSession, SignIn};
-use crate::session::store::{LoginKey, Lookup, Settlement};
+use crate::session::service::{IssuedSession, SignIn, SignedIn};
+use crate::session::store::{Lookup, Settlement};
 use crate::session::{LoadedSession, Reservation, SessionId, SessionService, StoreError, UserKey};
 
-/// Longest code that goes out to a platform, in bytes. WeChat's have 32.
-pub const CODE_MAX: usize = 512;
 /// What the store may take beside the exchange, within a reservation.
 const STORE_SHARE: Duration = Duration::from_secs(2);
 /// How long a follower waits between two looks, at first and at most.
@@ -30,6 +30,8 @@ const FOLLOW: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 pub struct Client {
     /// Its address.
     pub address: Option<IpAddr>,
+    /// The address whose quota it counts against; `None`: the gateway sees only one that is not the client's.
+    pub limited_by: Option<IpAddr>,
     /// A name of its device, from the User-Agent.
     pub device: String,
     /// The appid in its Referer (`https://servicewechat.com/{appid}/…`): a hint, never a proof.
@@ -51,101 +53,12 @@ pub struct LoginAnswer {
     pub absolute_expires_in: Duration,
 }
 
-/// Why a login did not work, named for what the client can do.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum LoginError {
-    /// Several apps are configured and the request names none.
-    #[error("several apps are configured and none was named")]
-    AppRequired,
-    /// The request names an app that is not configured.
-    #[error("no such app")]
-    AppUnknown,
-    /// The code cannot be a code: too long, empty, or with characters that no platform uses.
-    #[error("not a login code: {0}")]
-    CodeMalformed(&'static str),
-    /// The platform refused the code.
-    #[error("the platform refused the code ({platform_code})")]
-    CodeInvalid {
-        /// The platform's number.
-        platform_code: i64,
-    },
-    /// The code was used before.
-    #[error("the code was used before")]
-    CodeUsed {
-        /// The platform's number.
-        platform_code: i64,
-    },
-    /// The platform refused the code, and the Referer names another app: the code came from there.
-    #[error("the code came from another app ({platform_code})")]
-    AppMismatch {
-        /// The platform's number.
-        platform_code: i64,
-    },
-    /// The platform has blocked the user.
-    #[error("the platform has blocked the user")]
-    UserBlocked {
-        /// The platform's number.
-        platform_code: i64,
-    },
-    /// The platform limits calls.
-    #[error("the platform limits calls")]
-    Throttled {
-        /// The platform's number.
-        platform_code: i64,
-        /// When to come back.
-        retry_after: Duration,
-    },
-    /// The platform is down, slow or busy.
-    #[error("the platform is unavailable")]
-    PlatformUnavailable {
-        /// When to come back.
-        retry_after: Duration,
-    },
-    /// The platform answered nonsense.
-    #[error("the platform answered nonsense")]
-    PlatformError,
-    /// The operator has to mend the app's settings.
-    #[error("the app is misconfigured")]
-    Misconfigured,
-    /// The store is down.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl LoginError {
-    /// The word for the metric, the same as the error code of the answer.
-    #[must_use]
-    pub const fn outcome(&self) -> &'static str {
-        match self {
-            Self::AppRequired => "app_required",
-            Self::AppUnknown => "app_unknown",
-            Self::CodeMalformed(_) | Self::CodeInvalid { .. } => "code_invalid",
-            Self::CodeUsed { .. } => "code_used",
-            Self::AppMismatch { .. } => "app_mismatch",
-            Self::UserBlocked { .. } => "user_blocked",
-            Self::Throttled { .. } => "rate_limited",
-            Self::PlatformUnavailable { .. } => "platform_unavailable",
-            Self::PlatformError => "platform_error",
-            Self::Misconfigured => "misconfigured",
-            Self::Store(_) => "store_unavailable",
-        }
-    }
-}
-
-/// What the store keeps of a settled login, sealed under the code.
-#[derive(Serialize, Deserialize)]
-enum Outcome {
-    Issued(LoginAnswer),
-    BadCode(i64),
-    Used(i64),
-    Blocked(i64),
-}
-
 /// The login of all apps.
 #[derive(Debug, Clone)]
 pub struct LoginFlow {
     apps: Arc<Apps>,
     sessions: Arc<SessionService>,
+    limits: LoginLimits,
     replay_window: Duration,
     metrics: Arc<Metrics>,
 }
@@ -153,8 +66,8 @@ pub struct LoginFlow {
 impl LoginFlow {
     /// The flow over these apps and this session service.
     #[must_use]
-    pub const fn new(apps: Arc<Apps>, sessions: Arc<SessionService>, replay_window: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { apps, sessions, replay_window, metrics }
+    pub const fn new(apps: Arc<Apps>, sessions: Arc<SessionService>, limits: LoginLimits, replay_window: Duration, metrics: Arc<Metrics>) -> Self {
+        Self { apps, sessions, limits, replay_window, metrics }
     }
 
     /// Exchanges a code for a session.
@@ -180,7 +93,7 @@ impl LoginFlow {
     async fn login_to(&self, app: &App, code: &str, client: Client) -> Result<(LoginAnswer, &'static str), LoginError> {
         check_code(code)?;
         let login = CodeOf::new(self.sessions.naming(), app, code);
-        match self.reserve(app, &login).await? {
+        match self.reserve(app, &login, &client).await? {
             Reserved::Leader { now, ticket } => {
                 let referer_appid = client.referer_appid.clone();
                 let result = self.lead_to_the_end(app, code, login, now, ticket, client).await;
@@ -193,13 +106,36 @@ impl LoginFlow {
         }
     }
 
-    /// Reserves the code, waiting while somebody else exchanges it. A leader that dies leaves a reservation that lapses, and the
-    /// next one to look becomes the leader; so the wait is bounded by two leases, the dead leader's and its successor's.
-    async fn reserve(&self, app: &App, login: &CodeOf) -> Result<Reserved, LoginError> {
+    /// Reserves the code and asks the quota of the address at the same time. The app's is asked last and by the leader alone: it counts
+    /// exchanges, and neither a repeated code nor an address beyond its quota may use it up for all the others. Whoever is refused
+    /// leaves nothing behind: the code is let go, and is as good as before.
+    async fn reserve(&self, app: &App, login: &CodeOf, client: &Client) -> Result<Reserved, LoginError> {
+        let gate = self.limits.gate(client.limited_by, &app.appid);
+        self.limits.refuse_early(&gate)?;
         let lease = app.provider.total_timeout() + STORE_SHARE;
-        let mut first_seen: Option<UnixMillis> = None;
+        let (reserved, admitted) = tokio::join!(self.sessions.store().reserve(&login.key, lease), self.limits.admit_address(&gate));
+        if let Err(refusal) = admitted {
+            if let Ok(Reservation::Leader { ticket, .. }) = reserved {
+                self.settle(app, login, &ticket, None).await;
+            }
+            return Err(refusal.into());
+        }
+        let found = self.follow(login, reserved?, lease).await?;
+        if let Reserved::Leader { ticket, .. } = &found
+            && let Err(refusal) = self.limits.admit_exchange(&gate).await
+        {
+            self.settle(app, login, ticket, None).await;
+            return Err(refusal.into());
+        }
+        Ok(found)
+    }
+
+    /// Waits while somebody else exchanges the code. A leader that dies leaves a reservation that lapses, and the next one to look
+    /// becomes the leader; so the wait is bounded by two leases, the dead leader's and its successor's.
+    async fn follow(&self, login: &CodeOf, first: Reservation, lease: Duration) -> Result<Reserved, LoginError> {
+        let (mut seen, mut first_seen) = (first, None);
         for attempt in 1.. {
-            let now = match self.sessions.store().reserve(&login.key, lease).await? {
+            let now = match seen {
                 Reservation::Leader { now, ticket } => return Ok(Reserved::Leader { now, ticket }),
                 Reservation::Settled { now, answer } => match login.open(&answer) {
                     Some(outcome) => return Ok(Reserved::Settled { outcome }),
@@ -212,6 +148,7 @@ impl LoginFlow {
                 break;
             }
             tokio::time::sleep(backoff::jittered(FOLLOW.0, FOLLOW.1, attempt)).await;
+            seen = self.sessions.store().reserve(&login.key, lease).await?;
         }
         Err(LoginError::PlatformUnavailable { retry_after: Duration::from_secs(1) })
     }
@@ -248,12 +185,20 @@ impl LoginFlow {
             client_address: client.address,
             device: client.device.clone(),
             reserved_at: now,
+            quota: self.limits.per_user(),
         };
         let settle = |issued: &IssuedSession| {
             let answer = login.seal(&Outcome::Issued(answer_of(issued, app)));
             Some(Settlement { login: login.key, ticket, answer, keep: self.replay_window })
         };
-        Ok(answer_of(&self.sessions.issue(sign_in, settle).await?, app))
+        match self.sessions.issue(sign_in, settle).await? {
+            SignedIn::Issued(issued) => Ok(answer_of(&issued, app)),
+            SignedIn::Limited(refusal) => {
+                self.limits.count_refusal(&refusal);
+                self.settle(app, login, &ticket, None).await;
+                Err(refusal.into())
+            }
+        }
     }
 
     /// Settles a code that brought no identity: a verdict of the platform is kept for the others who wait for it, anything
@@ -278,12 +223,17 @@ impl LoginFlow {
             }
         };
         let answer = outcome.map(|outcome| login.seal(&outcome));
-        let answer = answer.as_deref().map(|sealed| (sealed, self.replay_window));
-        if let Err(error) = self.sessions.store().settle(&login.key, &ticket, answer).await {
+        self.settle(app, login, &ticket, answer.as_deref()).await;
+        told
+    }
+
+    /// Ends a reservation, with an outcome for those who wait or without.
+    async fn settle(&self, app: &App, login: &CodeOf, ticket: &[u8; 16], answer: Option<&[u8]>) {
+        let answer = answer.map(|sealed| (sealed, self.replay_window));
+        if let Err(error) = self.sessions.store().settle(&login.key, ticket, answer).await {
             // The verdict stands; the reservation lapses by itself.
             log::warn!(app = &*app.name; "login: the verdict could not be kept for those who wait: {error}");
         }
-        told
     }
 
     /// The answer that was given a moment ago, if its session still lives.
@@ -322,27 +272,6 @@ enum Reserved {
     Settled { outcome: Outcome },
 }
 
-/// A code's name in the store and the box that only the code opens.
-struct CodeOf {
-    key: LoginKey,
-    sealed: DerivedBox,
-}
-
-impl CodeOf {
-    fn new(naming: &crate::crypto::keyring::NamingKey, app: &App, code: &str) -> Self {
-        let parts: [&[u8]; 2] = [app.name.as_bytes(), code.as_bytes()];
-        Self { key: naming.name("login code", &parts), sealed: DerivedBox::new(naming, "login answer", &parts) }
-    }
-
-    fn seal(&self, outcome: &Outcome) -> Vec<u8> {
-        self.sealed.seal(&serde_json::to_vec(outcome).expect("an outcome has only strings and numbers"))
-    }
-
-    fn open(&self, answer: &[u8]) -> Option<Outcome> {
-        serde_json::from_slice(&self.sealed.open(answer).ok()?).ok()
-    }
-}
-
 fn answer_of(issued: &IssuedSession, app: &App) -> LoginAnswer {
     LoginAnswer {
         app: app.name.to_string(),
@@ -353,21 +282,6 @@ fn answer_of(issued: &IssuedSession, app: &App) -> LoginAnswer {
     }
 }
 
-/// Refuses what cannot be a code before anything goes out. Platforms use letters, digits and URL-safe marks.
-fn check_code(code: &str) -> Result<(), LoginError> {
-    if code.is_empty() {
-        return Err(LoginError::CodeMalformed("it is empty; send the code that wx.login gave"));
-    }
-    if code.len() > CODE_MAX {
-        return Err(LoginError::CodeMalformed("it is longer than any platform's codes"));
-    }
-    if code.contains("mock one") {
-        return Err(LoginError::CodeMalformed("it is the mock code that the developer tools give to a test app id; open the project with a real app id"));
-    }
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.~+/=|:".contains(&b);
-    if code.bytes().all(allowed) { Ok(()) } else { Err(LoginError::CodeMalformed("it has characters that no platform puts into a code")) }
-}
-
 /// A refused code whose Referer names another app came from there: say so, since the platform does not.
 fn told_apart(error: LoginError, app: &App, referer_appid: Option<&str>) -> LoginError {
     match (&error, referer_appid) {
@@ -376,19 +290,5 @@ fn told_apart(error: LoginError, app: &App, referer_appid: Option<&str>) -> Logi
             LoginError::AppMismatch { platform_code: *platform_code }
         }
         _ => error,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_with_foreign_characters_stay_here() {
-        assert!(check_code("0a3RkM000abc-_XYZ").is_ok());
-        let long = "a".repeat(CODE_MAX + 1);
-        for wrong in ["", "a&b", "a\"b", "a\r\nb", "a\0b", "a b", "a#b", "ü", "the code is a mock one", &long] {
-            assert!(matches!(check_code(wrong), Err(LoginError::CodeMalformed(_))), "{wrong:?}");
-        }
     }
 }

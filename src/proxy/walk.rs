@@ -84,7 +84,7 @@ impl Proxy {
         let path = canonical(req.path()).map_err(inbound::ambiguous_path)?;
         inbound::refuse_token_in(&path)?;
         let route = self.route(&path, completion)?;
-        let caller = self.auth.admit(route.auth, req.headers(), req.uri().query()).await?;
+        let caller = self.auth.admit(route.auth, req.headers(), req.uri().query(), completion.inbound.client).await?;
         let framing = inbound::body_framing(req.headers(), self.body_limit)?;
         let identity = self.identity(&caller, completion);
         let head = self.head_rules.write(&OutgoingHead {

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use crate::clock::UnixMillis;
 use crate::crypto::keyring::{Keyring, NamingKey};
+use crate::limit::{CellName, Limit, Policy, Quota, Refusal};
 use crate::metrics::{Counter, Metrics, Outcome};
 use crate::secret::Secret;
 use crate::session::lifetime::Lifetime;
 use crate::session::model::{LoadedSession, Session, SessionKey, SharedSession};
-use crate::session::store::{Lookup, NewSession, SessionStore, Settlement, StoreError, Written};
+use crate::session::store::{Created, Lookup, NewSession, SessionStore, Settlement, StoreError, Written};
 use crate::session::token::{self, KnownTokens, SessionId, SessionToken};
 use crate::session::user::UserKey;
 
@@ -66,6 +67,18 @@ pub struct SignIn {
     pub device: String,
     /// The store's time when the code was reserved.
     pub reserved_at: UnixMillis,
+    /// How often one user may sign in.
+    pub quota: Option<Quota>,
+}
+
+/// What came of signing in.
+#[must_use]
+#[derive(Debug)]
+pub enum SignedIn {
+    /// There is a session.
+    Issued(IssuedSession),
+    /// The user's quota is used up, and nothing was made.
+    Limited(Refusal),
 }
 
 /// What the operator has decided about sessions.
@@ -127,7 +140,8 @@ impl SessionService {
 
     /// Makes a session for a user who has just proved who they are. `settle` seals the answer for replays: it
     /// is given the issued session and returns what is stored beside it.
-    pub async fn issue(&self, sign_in: SignIn, settle: impl FnOnce(&IssuedSession) -> Option<Settlement>) -> Result<IssuedSession, StoreError> {
+    pub async fn issue(&self, sign_in: SignIn, settle: impl FnOnce(&IssuedSession) -> Option<Settlement>) -> Result<SignedIn, StoreError> {
+        let limit = sign_in.quota.map(|quota| self.limit_of(&sign_in.user, quota));
         let token = SessionToken::issue(&self.keys, token::tag_of(&self.naming, &sign_in.user));
         let lifetime = self.rules.lifetime;
         let session = Session {
@@ -154,10 +168,26 @@ impl SessionService {
             idle: lifetime.idle,
             max_per_user: self.rules.max_per_user,
             session_key: session_key.as_ref(),
+            limit,
             settlement,
         };
-        issued.expires_in = self.store.create(new).await?.expires_in;
-        Ok(issued)
+        match (self.store.create(new).await?, limit) {
+            (Created::Made(made), _) => {
+                issued.expires_in = made.expires_in;
+                Ok(SignedIn::Issued(issued))
+            }
+            (Created::Limited(level), Some(Limit { quota, .. })) => {
+                Ok(SignedIn::Limited(Refusal { policy: Policy::PerUser, quota, retry_after: level.next_in(quota) }))
+            }
+            (Created::Limited(_), None) => Err(StoreError::new("a limit that nobody set is used up")),
+        }
+    }
+
+    /// The limit of one user, with its cell where the user's other keys are.
+    #[must_use]
+    pub fn limit_of(&self, user: &UserKey, quota: Quota) -> Limit {
+        let name = self.naming.name("limit per_user", &user.parts());
+        Limit { cell: CellName { tag: Some(token::tag_of(&self.naming, user)), name }, quota }
     }
 
     /// The living session of a token, renewed when that is due; `None`: unknown, expired or revoked.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::clock::UnixMillis;
+use crate::limit::{Level, Limit};
 use crate::session::model::{LoadedSession, Session, SessionKey};
 use crate::session::token::SessionId;
 use crate::session::user::UserKey;
@@ -100,6 +101,8 @@ pub struct NewSession<'a> {
     pub max_per_user: u32,
     /// The session_key that the login brought, where the platform has one.
     pub session_key: Option<&'a SessionKey>,
+    /// The limit that it counts against; its cell has the session's tag. Whoever is over it gets no session, and nobody is evicted.
+    pub limit: Option<Limit>,
     /// Stored together with the session; without the one there is not the other.
     pub settlement: Option<Settlement>,
 }
@@ -111,6 +114,15 @@ pub struct CreatedSession {
     pub expires_in: Duration,
     /// Sessions of the same user that had to go.
     pub evicted: Vec<SessionId>,
+}
+
+/// What came of making a session.
+#[derive(Debug, Clone)]
+pub enum Created {
+    /// It is there.
+    Made(CreatedSession),
+    /// Its limit is used up; nothing was written.
+    Limited(Level),
 }
 
 /// A session's move to another token.
@@ -172,7 +184,7 @@ pub trait SessionStore: Send + Sync {
     async fn settle(&self, login: &LoginKey, ticket: &[u8; 16], answer: Option<(&[u8], Duration)>) -> Result<Written, StoreError>;
 
     /// Makes a session, keeps the session_key's generation and evicts what is over the cap, as one.
-    async fn create(&self, new: NewSession<'_>) -> Result<CreatedSession, StoreError>;
+    async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError>;
 
     /// Looks a session up. Does not renew it. A token that was rotated away finds what its session is now; what was found in this
     /// way hangs on two keys, so whoever keeps copies must not keep this one.

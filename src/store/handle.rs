@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::SystemClock;
 use crate::crypto::keyring::{Keyring, NamingKey};
+use crate::limit::CounterStore;
 use crate::metrics::Metrics;
 use crate::session::SessionStore;
 use crate::store::keys::Keys;
@@ -23,6 +24,14 @@ pub struct StoreHandle(Kind);
 enum Kind {
     Memory(Arc<MemorySessionStore>),
     Redis(Arc<RedisParts>),
+}
+
+/// The store of one worker, by what it is used for: over the same connections.
+pub struct WorkerStore {
+    /// Sessions.
+    pub sessions: Arc<dyn SessionStore>,
+    /// The cells of limits.
+    pub counters: Arc<dyn CounterStore>,
 }
 
 /// What the stores of all workers have in common.
@@ -59,14 +68,23 @@ pub fn open(settings: &StoreSettings, keys: Arc<Keyring>, naming: Arc<NamingKey>
 }
 
 impl StoreHandle {
-    /// The store of one worker. Memory is shared; to Redis each worker has connections of its own, made on first use
+    /// The store of one worker, for sessions and for the cells of limits. Memory is shared; to Redis each worker has connections of its own, made on first use
     /// in the runtime that uses it.
     #[must_use]
-    pub fn for_worker(&self) -> Arc<dyn SessionStore> {
+    pub fn worker(&self) -> WorkerStore {
         match &self.0 {
-            Kind::Memory(store) => store.clone(),
-            Kind::Redis(parts) => Arc::new(RedisSessionStore::new(&parts.setup)),
+            Kind::Memory(store) => WorkerStore { sessions: store.clone(), counters: store.clone() },
+            Kind::Redis(parts) => {
+                let store = Arc::new(RedisSessionStore::new(&parts.setup));
+                WorkerStore { sessions: store.clone(), counters: store }
+            }
         }
+    }
+
+    /// The same, where only sessions matter.
+    #[must_use]
+    pub fn for_worker(&self) -> Arc<dyn SessionStore> {
+        self.worker().sessions
     }
 
     /// Asks whether the store is well.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::crypto::encoding::{base64url, from_base64url};
 use crate::crypto::keyring::NamingKey;
+use crate::limit::CellName;
 use crate::session::store::LoginKey;
 use crate::session::token::Tag;
 use crate::session::{SessionId, UserKey};
@@ -49,6 +50,14 @@ impl Keys {
         format!("{}:c:{}", self.prefix.as_str(), base64url(login))
     }
 
+    /// A limit's cell.
+    pub(super) fn cell(&self, cell: &CellName) -> String {
+        match cell.tag {
+            Some(tag) => self.in_slot('l', tag, &cell.name),
+            None => format!("{}:l:{}", self.prefix.as_str(), base64url(&cell.name)),
+        }
+    }
+
     fn in_slot(&self, kind: char, tag: Tag, name: &[u8; 16]) -> String {
         format!("{}:{kind}:{{{}}}:{}", self.prefix.as_str(), base64url(&tag), base64url(name))
     }
@@ -74,6 +83,8 @@ mod tests {
                 .all(|key| keys.session_in(key).is_none())
         );
         assert_eq!(keys.login(&[0; 16]), "hufu:c:AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(keys.cell(&CellName { tag: None, name: [0; 16] }), "hufu:l:AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(keys.cell(&CellName { tag: Some([0xff, 0xfe]), name: [0; 16] }), "hufu:l:{__4}:AAAAAAAAAAAAAAAAAAAAAA");
         let user = |subject: &str| UserKey { provider: ProviderKind::WechatMiniProgram, app: "shop".into(), subject: subject.into() };
         let name = keys.user([0xff, 0xfe], &user("o1"));
         assert!(name.starts_with("hufu:u:{__4}:") && name.len() == 13 + 22, "{name}");

@@ -23,7 +23,7 @@ mod pools;
 mod record;
 mod sealed;
 
-pub use handle::{StoreHandle, open};
+pub use handle::{StoreHandle, WorkerStore, open};
 pub use memory::{MemorySessionStore, StoredEntry};
 pub use probe::StoreProbe;
 pub use redis::RedisSessionStore;

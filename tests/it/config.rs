@@ -102,6 +102,9 @@ fn values_arrive_in_their_types() {
     assert_eq!(settings.server.request_head_timeout, Duration::from_millis(1500));
     assert_eq!((settings.session.rules.lifetime.idle, settings.session.rules.max_per_user), (Duration::from_secs(900), 0));
     assert_eq!(settings.session.rules.rotate_grace, Duration::from_secs(60));
+    let quotas = settings.login.quotas;
+    let seen = [quotas.per_ip, quotas.per_user, quotas.per_app].map(|quota| quota.map(|quota| (quota.amount(), quota.window().as_secs())));
+    assert_eq!(seen, [Some((2000, 60)), None, Some((40_000, 120))]);
     assert_eq!(settings.admin.token.as_ref().unwrap().expose(), "tiger-admin-token-of-a-test");
     let StoreUrl::Redis(redis) = &settings.store.url else { panic!("not Redis") };
     let RedisServers::One { at, db } = &redis.servers else { panic!("{redis}") };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Floor, module.
-pub(crate) const FLOORS: [(u8, &str); 23] = [
+pub(crate) const FLOORS: [(u8, &str); 24] = [
     (4, "main"),
     (4, "lib"),
     (4, "cli"),
@@ -22,6 +22,7 @@ pub(crate) const FLOORS: [(u8, &str); 23] = [
     (1, "identity"),
     (1, "route"),
     (1, "upstream"),
+    (1, "limit"),
     (1, "assertion"),
     (0, "clock"),
     (0, "secret"),
@@ -31,8 +32,10 @@ pub(crate) const FLOORS: [(u8, &str); 23] = [
 ];
 
 /// On one floor, who may name whom.
-const NEIGHBOURS: [(&str, &str); 7] = [
+const NEIGHBOURS: [(&str, &str); 9] = [
     ("identity", "session"),
+    ("identity", "limit"),
+    ("session", "limit"),
     ("assertion", "session"),
     ("route", "upstream"),
     ("proxy", "http"),

@@ -17,6 +17,7 @@ mod helpers;
 mod key_rotation;
 mod leaks;
 mod lifecycle;
+mod limits;
 mod login;
 mod near_cache;
 mod outage;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hufu::clock::UnixMillis;
-use hufu::session::service::SignIn;
+use hufu::session::service::{SignIn, SignedIn};
 use hufu::session::{Lifetime, SessionRules, SessionService, SessionToken, UserKey, Written};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -226,9 +226,10 @@ impl<'a> Run<'a> {
             client_address: None,
             device: String::new(),
             reserved_at: self.h.store().now().await.unwrap(),
+            quota: None,
         };
         let service = if ghost { &self.ghosts } else { &self.sessions };
-        let issued = service.issue(sign_in, |_| None).await.unwrap();
+        let SignedIn::Issued(issued) = service.issue(sign_in, |_| None).await.unwrap() else { panic!("nothing limits it") };
         let idle = if ghost { Duration::from_millis(1) } else { self.model.rules.lifetime.idle };
         let device = self.model.login(user, idle, issued.token);
         // The order of sessions that begin in the same millisecond is nobody's business.

@@ -11,12 +11,13 @@ use hufu::session::{Lookup, NewSession, Reservation, SessionId, Written};
 use hufu::store::{KeyPrefix, StoreSettings};
 
 mod devices;
+mod limits;
 mod rotation;
 
 use crate::helpers::cluster::RedisCluster;
 use crate::helpers::redis_server::RedisServer;
 use crate::helpers::sentinels::{SENTINEL_PASSWORD, SentinelGroup};
-use crate::helpers::store::{Harness, Inspector, Place, new_session, session_key, settings, user};
+use crate::helpers::store::{Harness, Inspector, Place, made, new_session, session_key, settings, user};
 use crate::helpers::wait::until;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -74,6 +75,10 @@ suite![
     devices::all_sessions_end_together,
     devices::logins_while_all_end_are_ended_or_live,
     devices::sessions_are_counted_about,
+    limits::many_at_once_get_what_the_quota_has,
+    limits::time_brings_them_back_one_by_one,
+    limits::a_smaller_quota_refuses_nobody_for_longer_than_its_window,
+    limits::who_is_over_the_limit_gets_no_session_and_evicts_nobody,
 ];
 
 /// Runs the suite; all cases at the same time.
@@ -127,7 +132,7 @@ fn with_prefix(settings: &StoreSettings, prefix: &str, inspector: Vec<String>) -
 async fn round_trip(h: &Harness) {
     let session = h.session(&user("o1"), 3 * HOUR).await;
     let id = h.fresh_id(&session.user);
-    let created = h.store().create(new_session(id, &session, HOUR)).await.unwrap();
+    let created = made(h.store().create(new_session(id, &session, HOUR)).await.unwrap());
     assert!(created.expires_in <= HOUR && created.expires_in > HOUR - Duration::from_secs(5), "{created:?}");
     assert_eq!(created.evicted, []);
     let Lookup::Found(found) = h.store().load(&id).await.unwrap() else { panic!("it was just made") };
@@ -235,7 +240,7 @@ async fn a_record_in_another_place_does_not_open(h: &Harness) {
 pub(super) async fn capped(h: &Harness, subject: &str, cap: u32) -> (SessionId, Vec<SessionId>) {
     let session = h.session(&user(subject), HOUR).await;
     let id = h.fresh_id(&session.user);
-    let created = h.store().create(NewSession { max_per_user: cap, ..new_session(id, &session, HOUR) }).await.unwrap();
+    let created = made(h.store().create(NewSession { max_per_user: cap, ..new_session(id, &session, HOUR) }).await.unwrap());
     // The order of sessions that begin in the same millisecond is nobody's business.
     h.pass(Duration::from_millis(2)).await;
     (id, created.evicted)
@@ -334,7 +339,7 @@ async fn fifty_logins_at_once_keep_to_the_cap(h: &Harness) {
     let session = h.session(&user("o1"), HOUR).await;
     let ids: Vec<_> = (0..50).map(|_| h.fresh_id(&session.user)).collect();
     let login = |id: &SessionId| h.store().create(NewSession { max_per_user: 10, ..new_session(*id, &session, HOUR) });
-    let created: Vec<_> = join_all(ids.iter().map(login)).await.into_iter().map(Result::unwrap).collect();
+    let created: Vec<_> = join_all(ids.iter().map(login)).await.into_iter().map(|created| made(created.unwrap())).collect();
     let evicted: BTreeSet<_> = created.iter().flat_map(|created| created.evicted.clone()).collect();
     assert_eq!(evicted.len(), 40, "each is evicted once");
     for id in &ids {

@@ -2,11 +2,13 @@
 //!
 //! - `held`: the keys and their expiries
 //! - `index`: a user's hash
+//! - `limits`: cells of limits
 //! - `store`: the store; `rotation` and `devices` have what it does with tokens and with all sessions of a user
 
 mod devices;
 mod held;
 mod index;
+mod limits;
 mod rotation;
 mod store;
 

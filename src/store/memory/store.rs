@@ -7,11 +7,12 @@ use async_trait::async_trait;
 
 use super::held::{Entry, Held, StoredEntry, Value};
 use super::index::Member;
+use super::limits::Cells;
 use crate::clock::{Clock, UnixMillis};
 use crate::crypto::keyring::{Keyring, NamingKey};
 use crate::crypto::random;
 use crate::metrics::Metrics;
-use crate::session::store::{CreatedSession, LoginKey, Settlement};
+use crate::session::store::{Created, CreatedSession, LoginKey, Settlement};
 use crate::session::token::tag_of;
 use crate::session::{
     LoadedSession, Lookup, NewSession, Reservation, Rotated, Rotation, SessionCount, SessionId, SessionKey, SessionStore, StoreError, UserKey, Written,
@@ -25,12 +26,13 @@ use crate::store::settings::KeyPrefix;
 
 /// Sessions in this process, shared by all its workers.
 pub struct MemorySessionStore {
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) keys: Keys,
     pub(super) sealer: Sealer,
     pub(super) naming: Arc<NamingKey>,
     meter: Meter,
     held: Mutex<Held>,
+    pub(super) cells: Mutex<Cells>,
 }
 
 impl std::fmt::Debug for MemorySessionStore {
@@ -43,8 +45,8 @@ impl MemorySessionStore {
     /// An empty store that goes by `clock`.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, prefix: KeyPrefix, keys: Arc<Keyring>, naming: Arc<NamingKey>, metrics: Arc<Metrics>) -> Self {
-        let held = Mutex::new(Held::default());
-        Self { clock, keys: Keys::new(prefix, naming.clone()), sealer: Sealer::new(keys, naming.clone()), naming, meter: Meter::new(metrics), held }
+        let (held, cells) = (Mutex::default(), Mutex::default());
+        Self { clock, keys: Keys::new(prefix, naming.clone()), sealer: Sealer::new(keys, naming.clone()), naming, meter: Meter::new(metrics), held, cells }
     }
 
     /// All that is stored, ordered by key: what somebody would see who looks into Redis.
@@ -76,11 +78,17 @@ impl MemorySessionStore {
         (held, now)
     }
 
-    fn create_now(&self, new: NewSession<'_>) -> Result<CreatedSession, StoreError> {
+    fn create_now(&self, new: NewSession<'_>) -> Result<Created, StoreError> {
         let (mut held, now) = self.at_now();
         let expiry = now.plus(new.idle).min(new.session.absolute_deadline);
         if expiry <= now {
             return Err(StoreError::new("the session would be over before it began: the store's clock has jumped"));
+        }
+        if let Some(limit) = &new.limit {
+            let level = self.cells.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take(limit, now);
+            if !level.admitted {
+                return Ok(Created::Limited(level));
+            }
         }
         let user_key = self.keys.user(new.id.tag, &new.session.user);
         let mut index = held.index(&user_key).cloned().unwrap_or_default();
@@ -102,7 +110,7 @@ impl MemorySessionStore {
             let _ = held.settle(&self.keys.login(&login), &ticket, Some((&answer, keep)), now);
         }
         let evicted = evicted.into_iter().map(|hash| SessionId { tag: new.id.tag, hash }).collect();
-        Ok(CreatedSession { expires_in: expiry.since(now), evicted })
+        Ok(Created::Made(CreatedSession { expires_in: expiry.since(now), evicted }))
     }
 
     fn load_now(&self, id: &SessionId) -> Lookup {
@@ -189,7 +197,7 @@ impl SessionStore for MemorySessionStore {
         self.meter.watch("settle", async { Ok(settle()) }).await
     }
 
-    async fn create(&self, new: NewSession<'_>) -> Result<CreatedSession, StoreError> {
+    async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError> {
         self.meter.watch("create", async { self.create_now(new) }).await
     }
 

@@ -7,13 +7,15 @@
 //! - `connection`: the one connection of a worker to a node: made on first use, thrown away when it fails
 //! - `failure`: what an operator should read when a call fails, and where the request goes next
 //! - `tracking`: connections on which Redis tells what has changed, for the near cache; `lookup`: where both are asked
-//! - `sessions`: the store; `logins`: its reservations of login codes; `rotation`: how a session changes its token, and how it
+//! - `sessions`: the store; `create`: how a session is made; `logins`: its reservations of login codes; `limits`: cells of limits; `rotation`: how a session changes its token, and how it
 //!   ends; `devices`: all sessions of a user; `revocation`: removals that wait for replicas
 
 mod cluster;
 mod connection;
+mod create;
 mod devices;
 mod failure;
+mod limits;
 mod logins;
 mod lookup;
 mod request;

@@ -14,12 +14,13 @@ pub(in crate::store) struct Scripts {
     pub(super) reserve: Script,
     pub(super) settle: Script,
     pub(super) withdraw: Script,
+    pub(super) take: Script,
 }
 
 impl Scripts {
     pub(in crate::store) fn new() -> Self {
         Self {
-            create: Script::new(concat!(include_str!("scripts/index.lua"), include_str!("scripts/create.lua"))),
+            create: Script::new(concat!(include_str!("scripts/index.lua"), include_str!("scripts/gcra.lua"), include_str!("scripts/create.lua"))),
             renew: Script::new(concat!(include_str!("scripts/index.lua"), include_str!("scripts/renew.lua"))),
             remove: Script::new(concat!(include_str!("scripts/index.lua"), include_str!("scripts/remove.lua"))),
             remove_all: Script::new(concat!(include_str!("scripts/index.lua"), include_str!("scripts/remove_all.lua"))),
@@ -27,6 +28,7 @@ impl Scripts {
             reserve: Script::new(include_str!("scripts/reserve.lua")),
             settle: Script::new(include_str!("scripts/settle.lua")),
             withdraw: Script::new(include_str!("scripts/withdraw.lua")),
+            take: Script::new(concat!(include_str!("scripts/gcra.lua"), include_str!("scripts/take.lua"))),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::topology::Topology;
 use super::tracking::Tracker;
 use crate::clock::{UnixMillis, millis};
 use crate::crypto::keyring::NamingKey;
-use crate::session::store::{CreatedSession, LoginKey, Settlement};
+use crate::session::store::{Created, LoginKey};
 use crate::session::token::tag_of;
 use crate::session::{
     LoadedSession, Lookup, NewSession, Reservation, Rotated, Rotation, SessionCount, SessionId, SessionKey, SessionStore, StoreError, UserKey, Written,
@@ -99,65 +99,10 @@ impl RedisSessionStore {
         })
     }
 
-    /// Writes session and answer at the same time: they may lie in different slots, so no script has them both. Should
-    /// the session have to evict others, its answer may be there a round trip earlier: who asks just then looks again.
-    async fn create_with_answer(&self, new: &NewSession<'_>) -> Result<CreatedSession, StoreError> {
-        // Evictions are further calls.
-        let created = self.in_time(self.create_session(new));
-        let Some(settlement) = &new.settlement else { return created.await };
-        match tokio::join!(created, self.write_answer(settlement)) {
-            // Stale is fine: the session stands, and whoever took the reservation over answers for themselves.
-            (Ok(created), Ok(_)) => Ok(created),
-            (Err(error), _) | (_, Err(error)) => {
-                // Both: what failed may have been done nevertheless, and only its answer have been lost.
-                tokio::join!(self.take_back(new), self.withdraw_answer(settlement));
-                Err(error)
-            }
-        }
-    }
-
-    async fn write_answer(&self, settlement: &Settlement) -> Result<Written, StoreError> {
-        self.settle_code(&settlement.login, &settlement.ticket, Some((&settlement.answer, settlement.keep))).await
-    }
-
-    /// Nobody was given the session's token; without this it would only count against the cap until it expires.
-    async fn take_back(&self, new: &NewSession<'_>) {
-        if let Err(error) = self.in_time(self.remove_session(&new.id, &new.session.user)).await {
-            log::warn!(session = new.id.to_string().as_str(); "a session whose login failed could not be removed: {error}");
-        }
-    }
-
     /// Several calls in a row share the time of one.
     pub(super) async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let outcome = tokio::time::timeout(self.connector.patience(), work).await;
         outcome.unwrap_or_else(|_| Err(StoreError::new("several calls in a row took too long together")))
-    }
-
-    async fn create_session(&self, new: &NewSession<'_>) -> Result<CreatedSession, StoreError> {
-        let key = self.keys.session(&new.id);
-        let sealed = self.sealer.seal_session(&key, new.session);
-        let user_key = self.keys.user(new.id.tag, &new.session.user);
-        let session_key = new.session_key.map(|session_key| self.sealer.seal_generation(&user_key, &new.session.user, session_key));
-        let mut members: Vec<[u8; 16]> = Vec::new();
-        for _ in 0..ROUNDS {
-            let mut script = self.scripts.create.key(&user_key);
-            script.key(&key).arg(&new.id.hash).arg(&sealed).arg(new.session.created.0);
-            script.arg(new.session.absolute_deadline.0).arg(millis(new.idle)).arg(new.max_per_user).arg(session_key.as_deref().unwrap_or_default());
-            for member in &members {
-                script.key(self.keys.session_of(new.id.tag, member)).arg(member);
-            }
-            let (state, lives, names): (i8, u64, Vec<Vec<u8>>) = self.connector.call(&Request::Script(&script)).await?;
-            let names = names.into_iter().filter_map(|name| name.try_into().ok());
-            match state {
-                0 => members = names.collect(),
-                1 => {
-                    let evicted = names.map(|hash| SessionId { tag: new.id.tag, hash }).collect();
-                    return Ok(CreatedSession { expires_in: Duration::from_millis(lives), evicted });
-                }
-                _ => return Err(StoreError::new("the session would be over before it began: the store's clock has jumped")),
-            }
-        }
-        Err(StoreError::new("too many logins of one user at the same time"))
     }
 }
 
@@ -175,7 +120,7 @@ impl SessionStore for RedisSessionStore {
         self.meter.watch("settle", self.settle_code(login, ticket, answer)).await
     }
 
-    async fn create(&self, new: NewSession<'_>) -> Result<CreatedSession, StoreError> {
+    async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError> {
         self.meter.watch("create", self.create_with_answer(&new)).await
     }
 

@@ -209,8 +209,11 @@ fn configuration(setup: &Setup, wechat: &str) -> String {
         let key = hufu::crypto::keyring::generate_key;
         format!("secrets.keys = [\"{}\"]\nsecrets.naming_key = \"{}\"\n", key(), key())
     };
+    // Tests come from one address, and some log one user in again and again; those of the limits set their own.
+    let unlimited = "login.rate_limit = { per_ip = \"off\", per_user = \"off\" }\n";
+    let limits = if setup.config.contains("login.rate_limit") { "" } else { unlimited };
     format!(
-        "store.url = \"{}\"\n{keys}server.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\nserver.workers = 2\nlog.format = \"json\"\n\
+        "store.url = \"{}\"\n{keys}{limits}server.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\nserver.workers = 2\nlog.format = \"json\"\n\
          apps.shop.appid = \"{APPID}\"\napps.shop.secret = \"{APP_SECRET}\"\napps.shop.base_url = \"{wechat}\"\n{}",
         setup.store, setup.config
     )

@@ -7,8 +7,10 @@ use std::time::Duration;
 use hufu::clock::{ManualClock, UnixMillis};
 use hufu::crypto::encoding::base64url;
 use hufu::crypto::keyring::{Keyring, NamingKey};
+use hufu::limit::CounterStore;
 use hufu::metrics::Metrics;
 use hufu::secret::Secret;
+use hufu::session::store::{Created, CreatedSession};
 use hufu::session::token::tag_of;
 use hufu::session::{NewSession, ProviderKind, Session, SessionId, SessionKey, SessionRules, SessionService, SessionStore, SessionToken, StoreError, UserKey};
 use hufu::store::{self, KeyPrefix, MemorySessionStore, RedisSessionStore, StoreHandle, StoreSettings, StoreUrl};
@@ -80,6 +82,13 @@ impl Harness {
     }
 
     pub(crate) fn store(&self) -> &dyn SessionStore {
+        match &self.place {
+            Place::Memory(store, _) => &**store,
+            Place::Redis(store, _) => &**store,
+        }
+    }
+
+    pub(crate) fn counters(&self) -> &dyn CounterStore {
         match &self.place {
             Place::Memory(store, _) => &**store,
             Place::Redis(store, _) => &**store,
@@ -212,7 +221,15 @@ pub(crate) fn session_of(subject: &str, now: UnixMillis) -> Session {
 
 /// A plain session: no cap, no session_key, no answer.
 pub(crate) fn new_session(id: SessionId, session: &Session, idle: Duration) -> NewSession<'_> {
-    NewSession { id, session, idle, max_per_user: 0, session_key: None, settlement: None }
+    NewSession { id, session, idle, max_per_user: 0, session_key: None, limit: None, settlement: None }
+}
+
+/// The session that was to be made.
+pub(crate) fn made(created: Created) -> CreatedSession {
+    match created {
+        Created::Made(made) => made,
+        Created::Limited(level) => panic!("refused by a limit: {level:?}"),
+    }
 }
 
 pub(crate) fn session_key(text: &str, reserved_at: UnixMillis) -> SessionKey {

@@ -143,6 +143,9 @@ impl Walk {
         } else if rest.starts_with(":c:") {
             self.codes += 1;
             self.passing(key, now, expiry);
+        } else if rest.starts_with(":l:") {
+            // A cell of a limit goes when the quota has filled up again.
+            self.passing(key, now, expiry);
         } else if !rest.starts_with(":u:{") {
             self.problems.push(format!("{key} is nothing that the gateway writes"));
         }

@@ -8,7 +8,7 @@ use hufu::clock::UnixMillis;
 use hufu::session::{LoadedSession, Lookup, NewSession, Rotated, Rotation, Session, SessionId, Written};
 
 use super::{HOUR, SHORT, capped};
-use crate::helpers::store::{Harness, new_session, user};
+use crate::helpers::store::{Harness, made, new_session, user};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -191,7 +191,7 @@ pub(super) async fn it_counts_once_and_keeps_its_age(h: &Harness) {
     // The oldest is still the one that began first, whatever it is called.
     let third = h.fresh_id(&session.user);
     let newest = h.session(&session.user, HOUR).await;
-    let created = h.store().create(NewSession { max_per_user: 2, ..new_session(third, &newest, HOUR) }).await.unwrap();
+    let created = made(h.store().create(NewSession { max_per_user: 2, ..new_session(third, &newest, HOUR) }).await.unwrap());
     assert_eq!(created.evicted, [first_now]);
     assert!(!h.alive(&first).await && !h.alive(&first_now).await && h.alive(&second).await && h.alive(&third).await);
 }

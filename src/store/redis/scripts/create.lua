@@ -1,11 +1,13 @@
 -- Makes a session: its record, its place in the user's index, the session_key it brought; and keeps to the cap.
 --
--- KEYS: the user's hash, the record, then the records of those sessions that may be evicted
+-- KEYS: the user's hash, the record, the cell of the user's limit, then the records of those sessions that may be evicted
 -- ARGV: the session's name, the sealed record, created, absolute deadline, idle timeout, cap (0: none), the session_key
---       generation (empty: none), then the names of the sessions whose records are in KEYS, in the same order
+--       generation (empty: none), the limit's interval (0: no limit) and capacity, then the names of the sessions whose
+--       records are in KEYS, in the same order
 -- Answers { 1, milliseconds to live, names of evicted sessions }: made;
 --         { 0, 0, names of the user's sessions }: nothing written, the cap demands an eviction: come again with these;
---         { -1, 0, {} }: nothing written, the session would be over before it began.
+--         { -1, 0, {} }: nothing written, the session would be over before it began;
+--         { -2, microseconds, {} }: nothing written, the user's limit is used up, and so much is owed.
 --
 -- Redis Cluster lets a script touch only keys that it was given, so the first call cannot evict: it answers who is
 -- there. A caller whom others overtake is told again.
@@ -19,9 +21,20 @@ if expiry <= now then
   return { -1, 0, {} }
 end
 
+-- Before anything is evicted for a session that does not come to be. A session that is there already is a repeated call's,
+-- because its answer was lost on the way: it has been counted.
+local interval, count = tonumber(ARGV[8]), nil
+if interval > 0 and redis.call('EXISTS', record) == 0 then
+  local admitted, owed, keep = take_one(KEYS[3], interval, tonumber(ARGV[9]))
+  if not admitted then
+    return { -2, owed, {} }
+  end
+  count = keep
+end
+
 local known = {}
-for i = 8, #ARGV do
-  known[ARGV[i]] = KEYS[i - 5]
+for i = 10, #ARGV do
+  known[ARGV[i]] = KEYS[i - 6]
 end
 
 -- Sessions that count against the cap. The name itself is there when an answer was lost on the way and the call is
@@ -55,6 +68,9 @@ end
 -- The record first: a full Redis refuses the first write of a script if it needs memory, and then nothing has been
 -- evicted for a session that does not come to be.
 redis.call('SET', record, sealed, 'PXAT', digits(expiry))
+if count then
+  count()
+end
 redis.call('HSET', user, id, digits(expiry) .. ':' .. created)
 for _, other in ipairs(evicted) do
   redis.call('DEL', known[other])

@@ -1,0 +1,91 @@
+//! Why a login did not work.
+
+use std::time::Duration;
+
+use crate::limit::Refusal;
+use crate::session::StoreError;
+
+/// Why a login did not work, named for what the client can do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LoginError {
+    /// Several apps are configured and the request names none.
+    #[error("several apps are configured and none was named")]
+    AppRequired,
+    /// The request names an app that is not configured.
+    #[error("no such app")]
+    AppUnknown,
+    /// The code cannot be a code: too long, empty, or with characters that no platform uses.
+    #[error("not a login code: {0}")]
+    CodeMalformed(&'static str),
+    /// The platform refused the code.
+    #[error("the platform refused the code ({platform_code})")]
+    CodeInvalid {
+        /// The platform's number.
+        platform_code: i64,
+    },
+    /// The code was used before.
+    #[error("the code was used before")]
+    CodeUsed {
+        /// The platform's number.
+        platform_code: i64,
+    },
+    /// The platform refused the code, and the Referer names another app: the code came from there.
+    #[error("the code came from another app ({platform_code})")]
+    AppMismatch {
+        /// The platform's number.
+        platform_code: i64,
+    },
+    /// The platform has blocked the user.
+    #[error("the platform has blocked the user")]
+    UserBlocked {
+        /// The platform's number.
+        platform_code: i64,
+    },
+    /// The platform limits calls.
+    #[error("the platform limits calls")]
+    Throttled {
+        /// The platform's number.
+        platform_code: i64,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// A quota of the gateway's own is used up. The code is as good as before, unless it is the user's quota: who the user is only the
+    /// platform tells, and for that the code was exchanged.
+    #[error(transparent)]
+    Limited(#[from] Refusal),
+    /// The platform is down, slow or busy.
+    #[error("the platform is unavailable")]
+    PlatformUnavailable {
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The platform answered nonsense.
+    #[error("the platform answered nonsense")]
+    PlatformError,
+    /// The operator has to mend the app's settings.
+    #[error("the app is misconfigured")]
+    Misconfigured,
+    /// The store is down.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl LoginError {
+    /// The word for the metric, the same as the error code of the answer.
+    #[must_use]
+    pub const fn outcome(&self) -> &'static str {
+        match self {
+            Self::AppRequired => "app_required",
+            Self::AppUnknown => "app_unknown",
+            Self::CodeMalformed(_) | Self::CodeInvalid { .. } => "code_invalid",
+            Self::CodeUsed { .. } => "code_used",
+            Self::AppMismatch { .. } => "app_mismatch",
+            Self::UserBlocked { .. } => "user_blocked",
+            Self::Throttled { .. } | Self::Limited(_) => "rate_limited",
+            Self::PlatformUnavailable { .. } => "platform_unavailable",
+            Self::PlatformError => "platform_error",
+            Self::Misconfigured => "misconfigured",
+            Self::Store(_) => "store_unavailable",
+        }
+    }
+}

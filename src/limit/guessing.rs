@@ -1,0 +1,154 @@
+//! Addresses that send many tokens which nobody issued.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::clock::monotonic_now;
+use crate::limit::address::network;
+use crate::limit::recent::Recent;
+use crate::metrics::Metrics;
+
+/// Invalid tokens that an address may send within [`SPAN`] before it counts as guessing: many phones share an address, and
+/// each of them may hold a token of a key that is gone.
+const FREE: u32 = 30;
+const SPAN: Duration = Duration::from_secs(60);
+/// An address that goes on is told of again after this long.
+const AGAIN: Duration = Duration::from_secs(600);
+/// And of all addresses together one in this time.
+const BETWEEN: Duration = Duration::from_secs(1);
+/// Addresses remembered at the least; at most twice as many. Those that go on sending stay.
+const ADDRESSES: usize = 10_000;
+
+/// What is known of an address.
+#[derive(Debug, Clone, Copy)]
+struct Sender {
+    since: Instant,
+    sent: u32,
+    told: Option<Instant>,
+}
+
+/// What an invalid token means.
+#[derive(Debug, PartialEq, Eq)]
+enum Sighting {
+    /// Somebody has an old token, or mistyped.
+    Stray,
+    /// The address has sent many.
+    Guessing,
+    /// The same, and it is time to say so; with the number of addresses that were passed over since the last time.
+    Tell { passed_over: u64 },
+}
+
+/// Who has sent invalid tokens lately. Pure: the caller says what time it is.
+#[derive(Debug)]
+struct Senders {
+    by_address: Recent<IpAddr, Sender>,
+    told: Option<Instant>,
+    passed_over: u64,
+}
+
+impl Senders {
+    fn new(addresses: usize) -> Self {
+        Self { by_address: Recent::new(addresses), told: None, passed_over: 0 }
+    }
+
+    fn saw(&mut self, from: IpAddr, now: Instant) -> Sighting {
+        let sender = self.by_address.entry(network(from), || Sender { since: now, sent: 0, told: None });
+        if now.saturating_duration_since(sender.since) >= SPAN {
+            (sender.since, sender.sent) = (now, 0);
+        }
+        sender.sent = sender.sent.saturating_add(1);
+        if sender.sent <= FREE {
+            return Sighting::Stray;
+        }
+        if sender.told.is_some_and(|told| now.saturating_duration_since(told) < AGAIN) {
+            return Sighting::Guessing;
+        }
+        sender.told = Some(now);
+        if self.told.is_some_and(|told| now.saturating_duration_since(told) < BETWEEN) {
+            self.passed_over += 1;
+            return Sighting::Guessing;
+        }
+        self.told = Some(now);
+        Sighting::Tell { passed_over: std::mem::take(&mut self.passed_over) }
+    }
+}
+
+/// Watches for guessing, for the whole process: a metric and, now and then, a log line. Nobody is refused for it: a made-up
+/// token costs less to refuse than a limit would.
+#[derive(Debug)]
+pub struct GuessWatch {
+    senders: Mutex<Senders>,
+    metrics: Arc<Metrics>,
+}
+
+impl GuessWatch {
+    /// Nobody has sent anything.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { senders: Mutex::new(Senders::new(ADDRESSES)), metrics }
+    }
+
+    /// A token came that nobody issued.
+    pub fn invalid_token(&self, from: IpAddr) {
+        let sighting = self.senders.lock().unwrap_or_else(PoisonError::into_inner).saw(from, monotonic_now());
+        if sighting != Sighting::Stray {
+            self.metrics.guessed_tokens.inc();
+        }
+        if let Sighting::Tell { passed_over } = sighting {
+            log::warn!(
+                client = network(from).to_string().as_str();
+                "{} has sent more than {FREE} session tokens within a minute that this gateway never issued: somebody is guessing, or a sealing key \
+                 was removed too early ({passed_over} more such addresses since the last line)",
+                network(from)
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    #[test]
+    fn an_address_is_told_of_once_and_again_much_later() {
+        let (mut senders, from, now) = (Senders::new(100), "192.0.2.1".parse().unwrap(), monotonic_now());
+        let saw: Vec<_> = (0..1000).map(|_| senders.saw(from, now)).collect();
+        assert!(saw[..30].iter().all(|s| *s == Sighting::Stray));
+        assert_eq!(saw[30], Sighting::Tell { passed_over: 0 });
+        assert!(saw[31..].iter().all(|s| *s == Sighting::Guessing));
+        assert_eq!(senders.saw(from, now + SPAN), Sighting::Stray);
+        let later = now + AGAIN;
+        let told = (0..1000).filter(|_| matches!(senders.saw(from, later), Sighting::Tell { .. })).count();
+        assert_eq!(told, 1);
+    }
+
+    #[test]
+    fn a_few_an_hour_are_no_guessing() {
+        let (mut senders, from, now) = (Senders::new(100), "192.0.2.1".parse().unwrap(), monotonic_now());
+        for minute in 0..600 {
+            for _ in 0..FREE {
+                assert_eq!(senders.saw(from, now + minute * SPAN), Sighting::Stray);
+            }
+        }
+    }
+
+    #[test]
+    fn many_addresses_neither_fill_the_memory_nor_the_log() {
+        let (mut senders, now) = (Senders::new(100), monotonic_now());
+        let mut told = 0;
+        for network in 0..2000_u128 {
+            for host in 0..40_u128 {
+                let from = Ipv6Addr::from_bits((0x2001_0db8 << 96) | (network << 64) | host).into();
+                told += u32::from(matches!(senders.saw(from, now), Sighting::Tell { .. }));
+            }
+            assert!(senders.by_address.len() <= 200);
+        }
+        assert_eq!(told, 1);
+        let from: IpAddr = "192.0.2.1".parse().unwrap();
+        let last = (0..31).map(|_| senders.saw(from, now + BETWEEN)).last().unwrap();
+        assert_eq!(last, Sighting::Tell { passed_over: 1999 });
+    }
+}

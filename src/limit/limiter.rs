@@ -1,0 +1,189 @@
+//! Decides by the store's cells, and by what is remembered of them here: what has surely no chance is refused without asking,
+//! and while the store does not answer each process holds the quotas for itself.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::clock::monotonic_now;
+use crate::limit::gcra::{Cell, Level, Micros};
+use crate::limit::quota::Quota;
+use crate::limit::recent::Recent;
+use crate::limit::store::{CellName, CounterStore, Limit};
+use crate::metrics::{Metrics, PolicyOutcome};
+
+/// Cells remembered in a process at the least; at most twice as many, some 6 MB.
+const REMEMBERED: usize = 32 * 1024;
+/// After a failure the store is left alone for this long: each call would wait for its timeout.
+const STORE_LEFT_ALONE: Duration = Duration::from_secs(1);
+
+/// Whose quota it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Policy {
+    /// Of a client's address.
+    PerIp,
+    /// Of a user.
+    PerUser,
+    /// Of all users of an app.
+    PerApp,
+}
+
+impl Policy {
+    /// The key in the configuration, which is also its name in metrics and header fields.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PerIp => "per_ip",
+            Self::PerUser => "per_user",
+            Self::PerApp => "per_app",
+        }
+    }
+}
+
+/// A quota is used up.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the {} quota is used up", policy.as_str())]
+pub struct Refusal {
+    /// Whose.
+    pub policy: Policy,
+    /// Which.
+    pub quota: Quota,
+    /// How long until there is one more.
+    pub retry_after: Duration,
+}
+
+/// What is remembered of the store's cells, shared by all workers of a process. Time empties a cell here as there, and only other
+/// gateways fill it further: so a cell is never fuller here than in the store.
+#[derive(Debug)]
+pub struct FirstLine {
+    started: Instant,
+    remembered: Mutex<Remembered>,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    cells: Recent<CellName, Cell>,
+    store_failed: Option<Instant>,
+}
+
+impl Default for FirstLine {
+    fn default() -> Self {
+        let remembered = Remembered { cells: Recent::new(REMEMBERED), store_failed: None };
+        Self { started: monotonic_now(), remembered: Mutex::new(remembered) }
+    }
+}
+
+impl FirstLine {
+    fn micros(&self, now: Instant) -> Micros {
+        u64::try_from(now.saturating_duration_since(self.started).as_micros()).unwrap_or(u64::MAX / 2)
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, Remembered> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long the cell has surely none left.
+    fn refused_for(&self, limit: &Limit, now: Instant) -> Option<Duration> {
+        self.remembered().cells.peek(&limit.cell)?.refused_for(limit.quota, self.micros(now))
+    }
+
+    /// What the store has answered to a question of this moment.
+    fn learn(&self, cell: CellName, level: Level, asked: Instant) {
+        let until = self.micros(asked + level.backlog);
+        *self.remembered().cells.entry(cell, Cell::default) = Cell(until);
+    }
+
+    fn take(&self, limit: &Limit, now: Instant) -> Level {
+        let micros = self.micros(now);
+        self.remembered().cells.entry(limit.cell, Cell::default).take(limit.quota, micros)
+    }
+
+    fn store_is_left_alone(&self, now: Instant) -> bool {
+        self.remembered().store_failed.is_some_and(|failed| now.saturating_duration_since(failed) < STORE_LEFT_ALONE)
+    }
+
+    fn store_failed(&self, now: Instant) {
+        self.remembered().store_failed = Some(now);
+    }
+}
+
+/// The limiter of one worker.
+#[derive(Clone)]
+pub struct Limiter {
+    store: Arc<dyn CounterStore>,
+    first_line: Arc<FirstLine>,
+    metrics: Arc<Metrics>,
+}
+
+impl fmt::Debug for Limiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Limiter")
+    }
+}
+
+impl Limiter {
+    /// A limiter over a worker's store; the first line is the whole process's.
+    #[must_use]
+    pub const fn new(store: Arc<dyn CounterStore>, first_line: Arc<FirstLine>, metrics: Arc<Metrics>) -> Self {
+        Self { store, first_line, metrics }
+    }
+
+    /// Refuses what has surely no chance, without asking the store.
+    pub fn refuse_early(&self, policy: Policy, limit: &Limit) -> Result<(), Refusal> {
+        match self.first_line.refused_for(limit, monotonic_now()) {
+            None => Ok(()),
+            Some(retry_after) => {
+                self.count(policy, "refused_early");
+                Err(Refusal { policy, quota: limit.quota, retry_after })
+            }
+        }
+    }
+
+    /// Takes one.
+    pub async fn take(&self, policy: Policy, limit: Limit) -> Result<(), Refusal> {
+        let asked = monotonic_now();
+        let answer = if self.first_line.store_is_left_alone(asked) { None } else { self.ask(&limit, asked).await };
+        let (level, of_store) = match answer {
+            Some(level) => (level, true),
+            None => (self.first_line.take(&limit, monotonic_now()), false),
+        };
+        self.count(
+            policy,
+            match (level.admitted, of_store) {
+                (true, true) => "admitted",
+                (false, true) => "refused",
+                (true, false) => "admitted_alone",
+                (false, false) => "refused_alone",
+            },
+        );
+        if level.admitted {
+            return Ok(());
+        }
+        Err(Refusal { policy, quota: limit.quota, retry_after: level.next_in(limit.quota) })
+    }
+
+    async fn ask(&self, limit: &Limit, asked: Instant) -> Option<Level> {
+        match self.store.take(limit).await {
+            Ok(level) => {
+                self.first_line.learn(limit.cell, level, asked);
+                Some(level)
+            }
+            // The store's own calls say what is wrong with it, and the metric that limits are held alone.
+            Err(error) => {
+                log::debug!("{error}");
+                self.first_line.store_failed(monotonic_now());
+                None
+            }
+        }
+    }
+
+    /// Counts a refusal by a cell that the store looked at together with something else.
+    pub fn count_refusal(&self, refusal: &Refusal) {
+        self.count(refusal.policy, "refused");
+    }
+
+    fn count(&self, policy: Policy, outcome: &'static str) {
+        self.metrics.limits.get_or_create(&PolicyOutcome { policy: policy.as_str(), outcome }).inc();
+    }
+}

@@ -1,0 +1,66 @@
+//! A map of what was used lately, which cannot grow without bound.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// Two generations: what is used moves into the young one; when that is full it becomes the old one, and what the old one held
+/// is forgotten. So whoever comes often stays, and many who come once push out each other.
+#[derive(Debug)]
+pub struct Recent<K, V> {
+    generation: usize,
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+}
+
+impl<K: Hash + Eq + Copy, V> Recent<K, V> {
+    /// An empty map that holds at most twice `generation` entries, and surely the last `generation` that were used.
+    #[must_use]
+    pub fn new(generation: usize) -> Self {
+        Self { generation: generation.max(1), young: HashMap::new(), old: HashMap::new() }
+    }
+
+    /// The entry of a key, made if there is none.
+    pub fn entry(&mut self, key: K, fresh: impl FnOnce() -> V) -> &mut V {
+        if !self.young.contains_key(&key) && self.young.len() >= self.generation {
+            self.old = std::mem::take(&mut self.young);
+        }
+        let old = &mut self.old;
+        self.young.entry(key).or_insert_with(|| old.remove(&key).unwrap_or_else(fresh))
+    }
+
+    /// The entry of a key, if there is one. Does not count as use.
+    #[must_use]
+    pub fn peek(&self, key: &K) -> Option<&V> {
+        self.young.get(key).or_else(|| self.old.get(key))
+    }
+
+    /// Entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_push_out_each_other_and_not_who_comes_often() {
+        let mut recent = Recent::new(100);
+        for stranger in 1..100_000_u32 {
+            *recent.entry(0, || 0) += 1;
+            *recent.entry(stranger, || 0) += 1;
+            assert!(recent.len() <= 200);
+        }
+        assert_eq!(recent.peek(&0), Some(&99_999));
+        assert_eq!((recent.peek(&99_999), recent.peek(&99_950), recent.peek(&1)), (Some(&1), Some(&1), None));
+        assert!(!recent.is_empty());
+    }
+}
