@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod devices;
 mod docs;
+mod doctor;
 mod echo;
 mod floors;
 mod forged;

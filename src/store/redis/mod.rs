@@ -7,12 +7,14 @@
 //! - `connection`: the one connection of a worker to a node: made on first use, thrown away when it fails
 //! - `failure`: what an operator should read when a call fails, and where the request goes next
 //! - `tracking`: connections on which Redis tells what has changed, for the near cache; `lookup`: where both are asked
+//! - `examination`: what `hufu doctor` finds out about the servers
 //! - `sessions`: the store; `logins`: its reservations of login codes; `rotation`: how a session changes its token, and how it
 //!   ends; `devices`: all sessions of a user; `revocation`: removals that wait for replicas
 
 mod cluster;
 mod connection;
 mod devices;
+mod examination;
 mod failure;
 mod logins;
 mod lookup;
@@ -29,6 +31,7 @@ mod slots;
 mod topology;
 mod tracking;
 
+pub use examination::examine;
 pub use sessions::RedisSessionStore;
 pub(super) use sessions::RedisSetup;
 
