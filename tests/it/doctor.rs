@@ -181,6 +181,16 @@ fn what_redis_does_when_it_is_full_or_crashes_is_judged() {
 }
 
 #[test]
+fn a_server_without_resp3_cannot_push() {
+    let server = RedisServer::start(&["--rename-command", "HELLO", ""]);
+    let said = doctor(&server.url(""), "");
+    said.has("warn", "near cache", &["no RESP3", "every lookup asks Redis"]).has("ok", "rights", &[]);
+    assert_eq!(said.code, 0);
+    let off = doctor(&server.url(""), "session.near_cache.push = \"off\"");
+    off.has("note", "near cache", &["off"]);
+}
+
+#[test]
 fn a_default_user_that_lost_its_permissions_is_a_trap() {
     let server = server_with_user(&["+acl|getuser", "--appendonly", "yes", "--user", "default", "off", "resetpass", "-@all"]);
     let said = doctor(&server.url("hufu:tiger@"), "");

@@ -39,7 +39,9 @@ async fn probe(server: &Server) -> RedisResult<PushMode> {
     // HELLO 3 is what this connection begins with.
     let mut connection: MultiplexedConnection = match connect(server, server.pushing_connection_info()).await {
         Ok(connection) => connection,
-        Err(error) => return Refusal::of(&error).map(|refusal| PushMode::None(format!("no RESP3: {}", told(&refusal)))).ok_or(error),
+        // The login has worked a moment ago, so what is not the network's fault is that of the protocol.
+        Err(error) if error.is_io_error() || error.is_timeout() || error.is_connection_dropped() => return Err(error),
+        Err(_) => return Ok(PushMode::None("no RESP3".to_owned())),
     };
     let said = ask::<()>(&mut connection, cmd("CLIENT").arg("TRACKING").arg("ON")).await?;
     Ok(said.map_or_else(|refusal| PushMode::None(format!("no CLIENT TRACKING: {}", told(&refusal))), |()| PushMode::Tracking))
