@@ -7,10 +7,8 @@ use redis::{Client, Cmd, ConnectionInfo, FromRedisValue, RedisError, RedisResult
 
 use crate::clock::monotonic_now;
 use crate::finding::Finding;
+use crate::store::redis::failure::{said_by_server, without_arguments};
 use crate::store::redis::server::Server;
-
-/// Longest message of a server that a finding repeats.
-const WORDS_MAX: usize = 120;
 
 /// What a server said to a question. That it said nothing is the error around it.
 pub(super) type Said<T> = RedisResult<Result<T, Refusal>>;
@@ -27,11 +25,8 @@ pub(super) struct Refusal {
 impl Refusal {
     /// `None`: the error is not the server's word.
     pub(super) fn of(error: &RedisError) -> Option<Self> {
-        let errors = error.clone().into_server_errors()?;
-        let (_, said) = errors.first()?;
-        let words = said.details().unwrap_or_default();
-        let words = &words[..words.find(", with args").unwrap_or(words.len())];
-        Some(Self { code: said.code().to_owned(), words: words[..words.floor_char_boundary(WORDS_MAX)].to_owned() })
+        let said = said_by_server(error)?;
+        Some(Self { code: said.code().to_owned(), words: without_arguments(said.details().unwrap_or_default()) })
     }
 
     /// Whether an ACL stands in the way.
