@@ -1,6 +1,6 @@
 # Two commands do all the set-up: `make demo` (or cargo run --release -- demo) and `make test`.
 
-.PHONY: demo test check bench tools fmt clippy unit docs deny
+.PHONY: demo test check bench bench-capacity tools fmt clippy unit docs deny
 
 ## Everything in one process, nothing to install: look at it.
 demo:
@@ -30,6 +30,10 @@ docs:
 ## CPU per request beside nginx; needs nginx and wrk, and says so when they are missing.
 bench:
 	@sh bench/run.sh
+
+## What a session costs: memory and processor time of Redis, over a million sessions (SESSIONS=100000: fewer); docs/capacity.md.
+bench-capacity:
+	cargo bench --bench capacity -- $(SESSIONS)
 
 ## Licences, duplicates and sources of the dependencies; needs cargo-deny.
 deny:

@@ -281,7 +281,7 @@ impl Worker {
 }
 
 /// The store's own settings out of the configuration's.
-fn store_settings(from: &config::StoreSettings, near_cache: Option<NearCacheSettings>) -> Result<StoreSettings> {
+pub(crate) fn store_settings(from: &config::StoreSettings, near_cache: Option<NearCacheSettings>) -> Result<StoreSettings> {
     Ok(StoreSettings {
         url: from.url.clone(),
         sentinel_login: from.sentinel_login.clone(),
@@ -316,13 +316,18 @@ fn apps(settings: &[AppSettings], metrics: &Arc<Metrics>) -> Result<Apps> {
 fn provider(app: &AppSettings, client: &PlatformClient, metrics: &Arc<Metrics>) -> Result<Arc<dyn IdentityProvider>> {
     match app.provider {
         ProviderKind::WechatMiniProgram => {
-            let mut settings = MiniProgramSettings::new(app.name.clone(), app.appid.clone(), app.secret.clone());
-            settings.base_urls.clone_from(&app.base_urls);
-            (settings.timeout, settings.max_concurrent) = (app.timeout, app.max_concurrent);
-            let provider = MiniProgram::new(settings, client.clone(), Arc::new(SystemClock), metrics.clone());
+            let provider = MiniProgram::new(mini_program_settings(app), client.clone(), Arc::new(SystemClock), metrics.clone());
             Ok(Arc::new(provider.with_context(|| format!("apps.{}", app.name))?))
         }
     }
+}
+
+/// A mini program's own settings out of the configuration's.
+pub(crate) fn mini_program_settings(app: &AppSettings) -> MiniProgramSettings {
+    let mut settings = MiniProgramSettings::new(app.name.clone(), app.appid.clone(), app.secret.clone());
+    settings.base_urls.clone_from(&app.base_urls);
+    (settings.timeout, settings.max_concurrent) = (app.timeout, app.max_concurrent);
+    settings
 }
 
 /// The store as a part of readiness.

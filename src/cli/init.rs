@@ -44,7 +44,7 @@ pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
          Next:\n  \
          1. write the AppSecret behind WX_SECRET= in {ENV}\n  \
          2. have Redis at redis://127.0.0.1:6379, or name another in store.url\n  \
-         3. hufu check\n  \
+         3. hufu doctor\n  \
          4. hufu serve"
     ));
     Ok(())

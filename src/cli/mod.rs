@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod doctor;
 mod echo;
 mod init;
 mod keygen;
@@ -30,7 +31,7 @@ const USAGE: u8 = 2;
                   It takes the code of wx.login, asks WeChat whose it is, keeps the session in Redis and gives the mini program a token. \
                   Requests that carry the token go on to your backend with the user's openid in the header X-WX-OPENID.",
     after_help = "New here? `hufu demo` runs everything in one process with nothing to install.\n\
-                  For your own app: `hufu init`, fill in .env, `hufu check`, `hufu serve`.\n\n\
+                  For your own app: `hufu init`, fill in .env, `hufu check`, `hufu doctor`, `hufu serve`.\n\n\
                   Exit codes: 0 fine, 1 failed at run time, 2 wrong arguments or configuration."
 )]
 pub struct CommandLine {
@@ -43,6 +44,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Init(init::InitArgs),
     Check(check::CheckArgs),
+    Doctor(doctor::DoctorArgs),
     Serve(serve::ServeArgs),
     Sessions(sessions::SessionsArgs),
     Keygen(keygen::KeygenArgs),
@@ -77,6 +79,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Sessions(args) => sessions::run(&args),
         Command::Keygen(args) => keygen::run(&args),

@@ -26,6 +26,6 @@ mod sealed;
 pub use handle::{StoreHandle, WorkerStore, open};
 pub use memory::{MemorySessionStore, StoredEntry};
 pub use probe::StoreProbe;
-pub use redis::RedisSessionStore;
+pub use redis::{RedisSessionStore, examine};
 pub use settings::{BadStoreSettings, KeyPrefix, StoreSettings, StoreTls};
 pub use url::{BadStoreUrl, NodeAddress, RedisLogin, RedisServers, RedisUrl, StoreUrl};

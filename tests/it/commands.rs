@@ -207,7 +207,7 @@ fn every_command_explains_itself() {
     let folder = folder();
     let help = hufu(folder.path(), &["--help"]);
     assert_eq!(code(&help), 0);
-    for command in ["demo", "init", "check", "serve", "sessions", "keygen", "sandbox"] {
+    for command in ["demo", "init", "check", "doctor", "serve", "sessions", "keygen", "sandbox"] {
         assert!(out(&help).contains(&format!("\n  {command} ")), "{command} is not in the help");
         let of_command = hufu(folder.path(), &[command, "--help"]);
         assert_eq!(code(&of_command), 0);

@@ -7,6 +7,8 @@ use hufu::metrics::Metrics;
 
 use crate::floors::{FLOORS, HOMES};
 
+mod capacity;
+
 fn page(name: &str) -> String {
     std::fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap_or_else(|_| panic!("{name} is missing"))
 }

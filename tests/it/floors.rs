@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Floor, module.
-pub(crate) const FLOORS: [(u8, &str); 24] = [
+pub(crate) const FLOORS: [(u8, &str); 25] = [
     (4, "main"),
     (4, "lib"),
     (4, "cli"),
@@ -29,6 +29,7 @@ pub(crate) const FLOORS: [(u8, &str); 24] = [
     (0, "backoff"),
     (0, "crypto"),
     (0, "metrics"),
+    (0, "finding"),
 ];
 
 /// On one floor, who may name whom.

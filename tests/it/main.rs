@@ -10,6 +10,7 @@ mod crash;
 mod demo;
 mod devices;
 mod docs;
+mod doctor;
 mod echo;
 mod floors;
 mod forged;

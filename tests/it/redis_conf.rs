@@ -14,7 +14,7 @@ use crate::store_contract;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The configuration that we ship, as its own first lines say to start it.
-fn shipped_configuration(password: &str) -> String {
+pub(crate) fn shipped_configuration(password: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let shipped = std::fs::read_to_string(root.join("redis.conf")).unwrap();
     let recipe = shipped.lines().find_map(|line| line.strip_prefix("#   : ")).expect("the line that fills in the password");

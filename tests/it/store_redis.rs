@@ -1,4 +1,4 @@
-//! Redis when it misbehaves, and what it costs.
+//! Redis when it misbehaves.
 
 use std::time::Duration;
 
@@ -270,41 +270,4 @@ async fn each_worker_has_one_connection_of_its_own() {
     let mut redis = inspect(&server.url("")).await;
     let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut redis).await.unwrap();
     assert_eq!(clients.lines().count(), 3, "{clients}");
-}
-
-/// What a session costs in Redis, all keys counted: `cargo test --release --test it memory_of_a_session -- --ignored --nocapture`.
-#[tokio::test]
-#[ignore = "measures, for docs/capacity.md; takes a while"]
-async fn memory_of_a_session() {
-    const SESSIONS: u32 = 50_000;
-    let server = RedisServer::start(&[]);
-    let h = Harness::on(&server);
-    let mut redis = inspect(&server.url("")).await;
-    h.store().now().await.unwrap();
-    let before = memory_used(&mut redis).await;
-    for batch in 0..SESSIONS / 100 {
-        futures_util::future::join_all((0..100).map(|i| sign_in_as_wechat_does(&h, batch * 100 + i))).await;
-    }
-    let (records, used) = (h.look().await, memory_used(&mut redis).await - before);
-    assert_eq!(records.len(), 2 * SESSIONS as usize);
-    println!("{} bytes a session, over {SESSIONS}", used / u64::from(SESSIONS));
-    let lookups = monotonic_now();
-    for _ in 0..1000 {
-        h.store().now().await.unwrap();
-    }
-    println!("{:?} a round trip", lookups.elapsed() / 1000);
-    assert!(used / u64::from(SESSIONS) <= 600, "{used}");
-}
-
-async fn sign_in_as_wechat_does(h: &Harness, number: u32) {
-    let user = user(&format!("oGZUI0egBJY1zhBYw2Kh{number:08}"));
-    let session = hufu::session::Session { claims: Vec::new(), ..h.session(&user, 72 * HOUR).await };
-    let generation = session_key(&hufu::crypto::encoding::base64(&hufu::crypto::random::bytes::<16>()), session.created);
-    let new = new_session(h.fresh_id(&user), &session, 24 * HOUR);
-    h.store().create(NewSession { session_key: Some(&generation), max_per_user: 10, ..new }).await.unwrap();
-}
-
-async fn memory_used(redis: &mut redis::aio::MultiplexedConnection) -> u64 {
-    let memory: String = redis::cmd("INFO").arg("memory").query_async(redis).await.unwrap();
-    memory.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().parse().unwrap()
 }

@@ -83,12 +83,12 @@ fn is_long_before_login(said: &ServerError) -> bool {
 }
 
 /// The server's error, of several commands sent together the first; `None`: the trouble is on the way to it.
-fn said_by_server(error: &RedisError) -> Option<ServerError> {
+pub(super) fn said_by_server(error: &RedisError) -> Option<ServerError> {
     error.clone().into_server_errors()?.first().map(|(_, said)| said.clone())
 }
 
 /// Redis repeats the arguments of a command that it does not know; a renamed AUTH would put the password into the log.
-fn without_arguments(message: &str) -> String {
+pub(super) fn without_arguments(message: &str) -> String {
     let end = message.find(", with args").unwrap_or(message.len());
     let message = &message[..end];
     message[..message.floor_char_boundary(DETAIL_MAX)].to_owned()

@@ -7,13 +7,16 @@
 //! - `connection`: the one connection of a worker to a node: made on first use, thrown away when it fails
 //! - `failure`: what an operator should read when a call fails, and where the request goes next
 //! - `tracking`: connections on which Redis tells what has changed, for the near cache; `lookup`: where both are asked
-//! - `sessions`: the store; `create`: how a session is made; `logins`: its reservations of login codes; `limits`: cells of limits; `rotation`: how a session changes its token, and how it
+//! - `examination`: what `hufu doctor` finds out about the servers
+//! - `sessions`: the store; `create`: how a session is made; `logins`: its reservations of login codes; `limits`: cells of limits;
+//!   `rotation`: how a session changes its token, and how it
 //!   ends; `devices`: all sessions of a user; `revocation`: removals that wait for replicas
 
 mod cluster;
 mod connection;
 mod create;
 mod devices;
+mod examination;
 mod failure;
 mod limits;
 mod logins;
@@ -31,6 +34,7 @@ mod slots;
 mod topology;
 mod tracking;
 
+pub use examination::examine;
 pub use sessions::RedisSessionStore;
 pub(super) use sessions::RedisSetup;
 

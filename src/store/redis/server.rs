@@ -125,6 +125,11 @@ pub(in crate::store) struct Server {
 }
 
 impl Server {
+    /// Whether connections are encrypted; then the server's certificate is verified too.
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self.info.addr(), ConnectionAddr::TcpTls { .. })
+    }
+
     /// Limits for a connection: everything that waits on the server is bounded.
     pub(in crate::store) fn limits(&self) -> AsyncConnectionConfig {
         let Patience { connect, answer } = self.patience;

@@ -82,6 +82,11 @@ impl SlotMap {
         self.owners.iter().filter(|owner| **owner == 0).count()
     }
 
+    /// Whether another map says the same.
+    pub(super) fn agrees(&self, other: &Self) -> bool {
+        (0..SLOTS).all(|slot| self.owner(slot) == other.owner(slot))
+    }
+
     fn number(&mut self, node: &NodeAddress) -> u16 {
         let place = self.masters.iter().position(|master| master == node).unwrap_or_else(|| {
             self.masters.push(node.clone());

@@ -202,7 +202,8 @@ impl Drop for Gateway {
     }
 }
 
-fn configuration(setup: &Setup, wechat: &str) -> String {
+/// The text of a configuration.
+pub(crate) fn configuration(setup: &Setup, wechat: &str) -> String {
     let keys = if setup.store == "memory:" || setup.config.contains("secrets.keys") {
         String::new()
     } else {

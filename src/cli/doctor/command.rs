@@ -1,0 +1,75 @@
+//! The command line, and what is examined.
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use futures_util::future::join_all;
+
+use super::report::Report;
+use super::{listeners, upstreams};
+use crate::app;
+use crate::cli::{ConfigArg, counted, print};
+use crate::config::{Problem, Settings};
+use crate::finding::{Examined, Finding, Verdict};
+use crate::provider::call::PlatformClient;
+use crate::provider::wechat;
+use crate::session::ProviderKind;
+use crate::store;
+
+/// Validate a configuration and try everything in it: Redis, WeChat, the backends
+///
+/// Begins as `hufu check` does; then it connects with the gateway's own logins, writes nothing, uses nothing up, and prints one line
+/// for each thing that it saw, with what to do. It may run beside a gateway.
+///
+/// Exit codes: 0 no line says FAIL, 1 one does, 2 wrong arguments or configuration.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Print the findings as JSON instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
+    let (settings, warnings) = Settings::load(&args.config.path)?;
+    // A second client in the process finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let examined = runtime.block_on(examine(&settings, &warnings));
+    // A name server that does not answer would hold up the end.
+    runtime.shutdown_background();
+    let report = Report(examined?);
+    print(&if args.json { report.json() } else { report.text() })?;
+    match report.count(Verdict::Fail) {
+        0 => Ok(()),
+        failed => {
+            let (failed, s) = counted(failed);
+            bail!("{failed} check{s} failed")
+        }
+    }
+}
+
+/// Everything at once; the report is in the order of the configuration.
+async fn examine(settings: &Settings, warnings: &[Problem]) -> Result<Vec<Examined>> {
+    let store_settings = app::store_settings(&settings.store, settings.session.near_cache)?;
+    let client = PlatformClient::new().context("cannot set up the client for the platforms")?;
+    let apps = settings.apps.iter().map(|app| async {
+        match app.provider {
+            ProviderKind::WechatMiniProgram => wechat::examination::examine(&app::mini_program_settings(app), &client).await,
+        }
+    });
+    let (store, apps, upstreams) =
+        tokio::join!(store::examine(&store_settings), join_all(apps), join_all(settings.upstreams.iter().map(|upstream| upstreams::examine(upstream))));
+    let own = [configuration(warnings), listeners::examine(settings.server.listen, settings.admin.listen)];
+    Ok(own.into_iter().chain(store).chain(apps).chain(upstreams).collect())
+}
+
+/// What `check` says.
+fn configuration(warnings: &[Problem]) -> Examined {
+    let mut findings = vec![Finding::ok("check", "it can be used")];
+    findings.extend(warnings.iter().map(|warning| {
+        let key = if warning.path.is_empty() { &warning.file } else { &warning.path };
+        Finding::warn("check", format!("{key}: {}", warning.what), warning.hint.clone())
+    }));
+    Examined { subject: "configuration".to_owned(), findings }
+}

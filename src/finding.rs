@@ -1,0 +1,79 @@
+//! What an examination of something outside the gateway found: the lines of `hufu doctor`.
+
+use std::time::Duration;
+
+/// How good or bad it is, from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Neither good nor bad, but worth knowing.
+    Note,
+    /// The gateway works, but not as well or not as safely as it could.
+    Warn,
+    /// The gateway, or something that was configured, does not work.
+    Fail,
+}
+
+impl Verdict {
+    /// The word in front of a line.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Warn => "warn",
+            Self::Fail => "FAIL",
+        }
+    }
+}
+
+/// One thing that was found. No text in it holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How good or bad it is.
+    pub verdict: Verdict,
+    /// What was looked at, in a word or two: `eviction`.
+    pub check: &'static str,
+    /// What was seen.
+    pub seen: String,
+    /// What to do; empty where nothing is to be done.
+    pub advice: String,
+}
+
+impl Finding {
+    /// As it should be.
+    pub fn ok(check: &'static str, seen: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Ok, check, seen: seen.into(), advice: String::new() }
+    }
+
+    /// Worth knowing; the advice may be empty.
+    pub fn note(check: &'static str, seen: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Note, check, seen: seen.into(), advice: advice.into() }
+    }
+
+    /// Could be better.
+    pub fn warn(check: &'static str, seen: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Warn, check, seen: seen.into(), advice: advice.into() }
+    }
+
+    /// Does not work.
+    pub fn fail(check: &'static str, seen: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Fail, check, seen: seen.into(), advice: advice.into() }
+    }
+}
+
+/// Something that was examined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examined {
+    /// What it is: `redis 10.0.0.5:6379`, `app shop`.
+    pub subject: String,
+    /// What was found, in the order in which it was looked at.
+    pub findings: Vec<Finding>,
+}
+
+/// A duration in milliseconds, as findings show it: `0.24 ms`.
+#[must_use]
+pub fn in_ms(span: Duration) -> String {
+    format!("{:.2} ms", span.as_secs_f64() * 1000.0)
+}

@@ -1,0 +1,70 @@
+//! A question to a server, and what came of it.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Client, Cmd, ConnectionInfo, FromRedisValue, RedisError, RedisResult};
+
+use crate::clock::monotonic_now;
+use crate::finding::Finding;
+use crate::store::redis::failure::{said_by_server, without_arguments};
+use crate::store::redis::server::Server;
+
+/// What a server said to a question. That it said nothing is the error around it.
+pub(super) type Said<T> = RedisResult<Result<T, Refusal>>;
+
+/// The server understood and said no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// `NOPERM`, `ERR` and the like.
+    pub(super) code: String,
+    /// The rest, without what we sent.
+    pub(super) words: String,
+}
+
+impl Refusal {
+    /// `None`: the error is not the server's word.
+    pub(super) fn of(error: &RedisError) -> Option<Self> {
+        let said = said_by_server(error)?;
+        Some(Self { code: said.code().to_owned(), words: without_arguments(said.details().unwrap_or_default()) })
+    }
+
+    /// Whether an ACL stands in the way.
+    pub(super) fn is_noperm(&self) -> bool {
+        self.code == "NOPERM"
+    }
+}
+
+/// Connects within the store's limits.
+pub(super) async fn connect(server: &Server, info: ConnectionInfo) -> RedisResult<MultiplexedConnection> {
+    Client::open(info)?.get_multiplexed_async_connection_with_config(&server.limits()).await
+}
+
+/// Asks, within the store's timeout.
+pub(super) async fn ask<T: FromRedisValue>(connection: &mut MultiplexedConnection, command: &Cmd) -> Said<T> {
+    match command.query_async(connection).await {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(error) => Refusal::of(&error).map(Err).ok_or(error),
+    }
+}
+
+/// The same, with the time that it took.
+pub(super) async fn ask_timed<T: FromRedisValue>(connection: &mut MultiplexedConnection, command: &Cmd) -> RedisResult<(Result<T, Refusal>, Duration)> {
+    let sent = monotonic_now();
+    let said = ask(connection, command).await?;
+    Ok((said, sent.elapsed()))
+}
+
+/// A server that cannot be connected to, that does not let us in, or that falls silent on the way.
+pub(super) fn lost(server: &Server, error: &RedisError) -> Finding {
+    let reason = server.error(error).reason;
+    let seen = reason.strip_prefix(&format!("redis {}: ", server.address)).unwrap_or(&reason).to_owned();
+    let advice = if seen.contains("(check ") {
+        "compare them with the ACL user on that server (`ACL GETUSER`); it must have been saved there too"
+    } else if error.is_timeout() {
+        "frozen, overloaded, or behind a firewall that drops packets; until it answers, requests that need a session get 503"
+    } else {
+        "is it running, and is store.url right? Until it answers, requests that need a session get 503"
+    };
+    Finding::fail("connection", seen, advice)
+}
