@@ -12,7 +12,7 @@ use super::revocation::Revocations;
 use super::scripts::Scripts;
 use super::server::Place;
 use super::topology::Topology;
-use super::tracking::Tracker;
+use super::tracking::{Push, Tracker};
 use crate::clock::{UnixMillis, millis};
 use crate::crypto::keyring::NamingKey;
 use crate::session::store::{CreatedSession, LoginKey, Settlement};
@@ -23,12 +23,14 @@ use crate::session::{
 use crate::store::generation;
 use crate::store::keys::Keys;
 use crate::store::meter::Meter;
-use crate::store::near_cache::NearCacheSettings;
 use crate::store::sealed::Sealer;
 
 /// How often a call that has to know the user's sessions may find that others changed them meanwhile. One of those who change
 /// them gets through each time.
 pub(super) const ROUNDS: u32 = 256;
+
+/// What `create.lua` answers.
+type Created = (i8, u64, Vec<Vec<u8>>);
 
 /// Sessions in Redis, over connections that belong to the worker that first uses them.
 pub struct RedisSessionStore {
@@ -53,7 +55,7 @@ impl fmt::Debug for RedisSessionStore {
 pub(in crate::store) struct RedisSetup {
     pub(in crate::store) place: Place,
     pub(in crate::store) wait_replicas: u32,
-    pub(in crate::store) near_cache: Option<NearCacheSettings>,
+    pub(in crate::store) push: Option<Arc<Push>>,
     pub(in crate::store) scripts: Arc<Scripts>,
     pub(in crate::store) keys: Keys,
     pub(in crate::store) sealer: Sealer,
@@ -64,8 +66,8 @@ pub(in crate::store) struct RedisSetup {
 impl RedisSessionStore {
     /// The store of one worker.
     pub(in crate::store) fn new(setup: &RedisSetup) -> Self {
-        let RedisSetup { place, wait_replicas, near_cache, scripts, keys, sealer, naming, meter } = setup.clone();
-        let tracker = near_cache.map(|settings| Tracker::new(settings, keys.clone(), meter.metrics().clone()));
+        let RedisSetup { place, wait_replicas, push, scripts, keys, sealer, naming, meter } = setup.clone();
+        let tracker = push.map(|push| Tracker::new(&push, keys.clone(), meter.metrics().clone()));
         let (connector, revocations) = (Topology::new(&place, meter.metrics(), tracker.as_ref()), Revocations::new(&place, wait_replicas, meter.metrics()));
         Self { connector, revocations, scripts, keys, sealer, naming, meter, tracker }
     }
@@ -123,6 +125,7 @@ impl RedisSessionStore {
 
     /// Nobody was given the session's token; without this it would only count against the cap until it expires.
     async fn take_back(&self, new: &NewSession<'_>) {
+        // Nobody was told its name either, so nobody has it in a cache.
         if let Err(error) = self.remove_session(&new.id, &new.session.user).await {
             log::warn!(session = new.id.to_string().as_str(); "a session whose login failed could not be removed: {error}");
         }
@@ -147,7 +150,11 @@ impl RedisSessionStore {
             for member in &members {
                 script.key(self.keys.session_of(new.id.tag, member)).arg(member);
             }
-            let (state, lives, names): (i8, u64, Vec<Vec<u8>>) = self.connector.call(&Request::Script(&script)).await?;
+            // Only a call that brings the names of others can evict, and what it evicts is not to come back with a failover.
+            let (state, lives, names): Created = match members.len() {
+                0 => self.connector.call(&Request::Script(&script)).await?,
+                _ => self.revocations.run(&self.connector, &script, |(state, _, evicted): &Created| *state == 1 && !evicted.is_empty()).await?,
+            };
             let names = names.into_iter().filter_map(|name| name.try_into().ok());
             match state {
                 0 => members = names.collect(),
@@ -178,7 +185,9 @@ impl SessionStore for RedisSessionStore {
 
     async fn create(&self, new: NewSession<'_>) -> Result<CreatedSession, StoreError> {
         // Evictions and undoing are further calls.
-        self.meter.watch("create", self.in_time(self.create_with_answer(&new))).await
+        let created = self.meter.watch("create", self.in_time(self.create_with_answer(&new))).await?;
+        self.revoked(&created.evicted).await;
+        Ok(created)
     }
 
     async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError> {
@@ -194,12 +203,17 @@ impl SessionStore for RedisSessionStore {
     async fn remove(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError> {
         let outcome = self.meter.watch("remove", self.in_time(self.remove_session(id, user))).await;
         self.forget(id);
-        outcome
+        let (written, names) = outcome?;
+        self.revoked(&names).await;
+        Ok(written)
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Rotated, StoreError> {
         let outcome = self.meter.watch("rotate", self.rotate_session(&rotation)).await;
         self.forget(&rotation.from);
+        if matches!(outcome, Ok(Rotated::Done { .. })) {
+            self.revoked(&[rotation.from]).await;
+        }
         outcome
     }
 
@@ -208,7 +222,9 @@ impl SessionStore for RedisSessionStore {
     }
 
     async fn remove_all(&self, user: &UserKey) -> Result<u64, StoreError> {
-        self.meter.watch("remove_all", self.in_time(self.remove_sessions_of(user))).await
+        let (ended, names) = self.meter.watch("remove_all", self.in_time(self.remove_sessions_of(user))).await?;
+        self.revoked(&names).await;
+        Ok(ended)
     }
 
     async fn count(&self) -> Result<SessionCount, StoreError> {

@@ -12,5 +12,6 @@ pub(crate) mod redis_server;
 pub(crate) mod sentinels;
 pub(crate) mod servers;
 pub(crate) mod store;
+pub(crate) mod two_stores;
 pub(crate) mod wait;
 pub(crate) mod wire;
