@@ -62,7 +62,7 @@ async fn revoked_on_one_known_on_the_other(two: &Two, push: PushChoice) {
 #[tokio::test]
 async fn no_load_that_a_deletion_overtakes_is_kept() {
     let redis = RedisServer::start(&[]);
-    let two = Two::patient(&redis, PushChoice::Tracking).await;
+    let two = Two::with(&redis, PushChoice::Tracking).await;
     let patient = redis::AsyncConnectionConfig::new().set_response_timeout(None);
     let mut deleter = redis::Client::open(redis.url("")).unwrap().get_multiplexed_async_connection_with_config(&patient).await.unwrap();
     race(&two, async |ids| {
@@ -78,7 +78,7 @@ async fn no_load_that_a_deletion_overtakes_is_kept() {
 #[tokio::test]
 async fn no_load_that_a_published_revocation_overtakes_is_kept() {
     let redis = RedisServer::start(&[]);
-    let two = Two::patient(&redis, PushChoice::Pubsub).await;
+    let two = Two::with(&redis, PushChoice::Pubsub).await;
     race(&two, async |ids| {
         let removals = futures_util::future::join_all(ids.iter().map(|(id, user)| two.other.remove(id, user))).await;
         assert!(removals.into_iter().all(|removed| removed.unwrap() == Written::Done));
@@ -153,7 +153,7 @@ async fn what_no_gateway_did_is_noticed(redis: &RedisServer, two: &Two, push: Pu
 async fn an_outage_is_ridden_out_for_the_grace_and_never_mistaken_for_a_logout() {
     let mut redis = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     for push in [PushChoice::Tracking, PushChoice::Pubsub] {
-        let two = Two::with(&redis, push).await;
+        let two = Two::hasty(&redis, push).await;
         an_outage(&mut redis, &two, push).await;
     }
 }

@@ -141,3 +141,47 @@ async fn every_kind_of_revocation_is_told() {
     assert_eq!(two.other.create(new).await.unwrap().evicted, [oldest]);
     ended(&oldest, "an eviction over the cap").await;
 }
+
+#[tokio::test]
+async fn whatever_ends_a_session_is_told_to_the_other_gateway() {
+    let (redis, echo) = (RedisServer::start(&[]), echo_upstream());
+    let link = Link::refusing(redis.port(), NO_RESP3);
+    // So long that nothing lapses by itself.
+    let own = "session.near_cache.max_stale = \"60s\"\nsession.rotate_grace = \"0s\"\nsession.max_per_user = 1\nadmin.token = \"an-admin-token-for-tests\"\n";
+    let one = Gateway::with(&Setup { store: link.url(), config: format!("{own}{}", route("/api", &echo.url, "required")) });
+    let other = one.sibling();
+    let client = http();
+    let status = async |token: &str| client.get(other.at("/api")).bearer_auth(token).send().await.unwrap().status().as_u16();
+    for gateway in [&one, &other] {
+        until("pub/sub", async || {
+            let token = one.token("warm").await;
+            client.get(gateway.at("/api")).bearer_auth(&token).send().await.unwrap();
+            (gateway.part("near_cache").await["mode"] == "pubsub").then_some(())
+        })
+        .await;
+    }
+    let ways = ["logout", "logout/all", "rotate", "device", "operator", "cap"];
+    for way in ways {
+        let login = one.login("alice").await;
+        let (token, id) = (login["token"].as_str().unwrap(), login["session_id"].as_str().unwrap());
+        for _ in 0..4 {
+            assert_eq!(status(token).await, 200);
+        }
+        let ended = match way {
+            "device" => client.delete(one.at(&format!("/auth/sessions/{id}"))).bearer_auth(token),
+            "operator" => client.delete(one.admin_at(&format!("/admin/api/sessions/{id}"))).bearer_auth("an-admin-token-for-tests"),
+            "cap" => {
+                one.token("alice").await;
+                client.get(one.at("/auth/healthz"))
+            }
+            path => client.post(one.at(&format!("/auth/{path}"))).bearer_auth(token),
+        };
+        let answer = ended.send().await.unwrap();
+        assert!(answer.status().is_success(), "{way}: {}", answer.status());
+        let refused = monotonic_now();
+        until(way, async || (status(token).await == 401).then_some(())).await;
+        println!("{way}: refused by the other gateway after {:?}", refused.elapsed());
+    }
+    let part = other.part("near_cache").await;
+    assert_eq!(part["mode"], "pubsub");
+}

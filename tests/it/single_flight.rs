@@ -5,8 +5,10 @@ use std::time::Duration;
 use hufu::session::{Lookup, Written};
 use hufu::store::{PushChoice, PushMode};
 
+use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::link::{Fault, Link, NO_RESP3};
 use crate::helpers::redis_server::RedisServer;
+use crate::helpers::servers::{echo_upstream, http};
 use crate::helpers::store::user;
 use crate::helpers::two_stores::{CACHE, Two, connection, found, reads};
 use crate::helpers::wait::until;
@@ -25,6 +27,23 @@ async fn many_who_ask_for_one_session_at_once_make_one_read() {
             assert!(matches!(answer.unwrap(), Lookup::Found(loaded) if loaded.id == *id), "the session of another token");
         }
         assert_eq!(reads(&mut inspector) - before, 2, "{push:?}: one for each session");
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_requests_at_once_make_one_read_per_worker() {
+    let (redis, echo) = (RedisServer::start(&[]), echo_upstream());
+    let gateway = Gateway::with(&Setup { store: redis.url(""), config: route("/api", &echo.url, "required") });
+    let (client, mut inspector) = (http(), connection(&redis));
+    for _ in 0..5 {
+        let token = gateway.token("alice").await;
+        let before = reads(&mut inspector);
+        let requests = (0..100).map(|_| client.get(gateway.at("/api")).bearer_auth(&token).send());
+        for answer in futures_util::future::join_all(requests).await {
+            assert_eq!(answer.unwrap().status(), 200);
+        }
+        let made = reads(&mut inspector) - before;
+        assert!((1..=2).contains(&made), "{made} reads by two workers");
     }
 }
 

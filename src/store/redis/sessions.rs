@@ -107,8 +107,10 @@ impl RedisSessionStore {
         match tokio::join!(self.create_session(new), self.write_answer(settlement)) {
             // Stale is fine: the session stands, and whoever took the reservation over answers for themselves.
             (Ok(created), Ok(_)) => Ok(created),
-            (Ok(_), Err(error)) => {
+            (Ok(created), Err(error)) => {
                 self.take_back(new).await;
+                // Those have ended all the same.
+                self.revoked(&created.evicted).await;
                 Err(error)
             }
             (Err(error), Ok(Written::Done)) => {

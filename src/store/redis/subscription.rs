@@ -31,7 +31,7 @@ use crate::store::settings::KeyPrefix;
 /// Heartbeats within `max_stale`.
 pub(super) const HEARTBEATS: u32 = 4;
 /// Between attempts to subscribe: the first wait and the longest.
-const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(3));
 /// A subscription that stood for so long was none that fails each time.
 const STEADY: Duration = Duration::from_secs(10);
 

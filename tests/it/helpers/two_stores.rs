@@ -31,7 +31,7 @@ impl Two {
     }
 
     pub(crate) fn over(url: &str, redis: &RedisServer, cache: NearCacheSettings) -> Self {
-        Self::open(url, redis, cache, Duration::from_millis(500))
+        Self::open(url, redis, cache, Duration::from_secs(10))
     }
 
     fn open(url: &str, redis: &RedisServer, cache: NearCacheSettings, timeout: Duration) -> Self {
@@ -47,9 +47,10 @@ impl Two {
         Self::on(redis, NearCacheSettings { push, ..CACHE }).ready(push).await
     }
 
-    /// The same, with patience for a machine that runs all tests at once.
-    pub(crate) async fn patient(redis: &RedisServer, push: PushChoice) -> Self {
-        Self::open(&redis.url(""), redis, NearCacheSettings { push, ..CACHE }, Duration::from_secs(10)).ready(push).await
+    /// The same, which gives a server that does not answer no more than the default time; all others have patience, for a machine that
+    /// runs all tests at once.
+    pub(crate) async fn hasty(redis: &RedisServer, push: PushChoice) -> Self {
+        Self::open(&redis.url(""), redis, NearCacheSettings { push, ..CACHE }, Duration::from_millis(500)).ready(push).await
     }
 
     async fn ready(self, push: PushChoice) -> Self {
