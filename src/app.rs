@@ -35,7 +35,7 @@ use crate::secret::Secret;
 use crate::session::carrier::TokenCarrier;
 use crate::session::{ProviderKind, SessionService, SessionStore};
 use crate::store::near_cache::NearCacheSettings;
-use crate::store::{KeyPrefix, StoreHandle, StoreProbe, StoreSettings, StoreTls};
+use crate::store::{KeyPrefix, PushMode, StoreHandle, StoreProbe, StoreSettings, StoreTls};
 use crate::telemetry::access::AccessLogGuard;
 use crate::telemetry::{AccessLog, LineFormat, Throttle, Traces, log_setup};
 
@@ -195,8 +195,11 @@ impl Shared {
     fn admin_server(&self) -> Result<(Server, SocketAddr)> {
         let address = self.settings.admin.listen;
         let metrics = web::Data::from(self.metrics.clone());
-        let part: Arc<dyn Part> = Arc::new(StorePart(self.store.probe()));
-        let readiness = web::Data::new(Readiness { drain: self.drain.clone(), parts: vec![part] });
+        let mut parts: Vec<Arc<dyn Part>> = vec![Arc::new(StorePart(self.store.probe()))];
+        if self.store.push().is_some() {
+            parts.push(Arc::new(NearCachePart(self.store.clone())));
+        }
+        let readiness = web::Data::new(Readiness { drain: self.drain.clone(), parts });
         let api = web::Data::new(AdminApi::new(self.settings.admin.token.as_ref(), self.reports.clone(), &self.metrics));
         let shared = self.clone();
         let http = HttpServer::new(move || {
@@ -344,5 +347,23 @@ impl Part for StorePart {
             Ok(_) => PartState::Up,
             Err(error) => PartState::Down { reason: error.reason },
         }
+    }
+}
+
+/// The near cache as a part of readiness: how it hears of revocations.
+struct NearCachePart(StoreHandle);
+
+#[async_trait]
+impl Part for NearCachePart {
+    fn name(&self) -> &'static str {
+        "near_cache"
+    }
+
+    async fn check(&self) -> PartState {
+        self.0.push().and_then(|push| push.trouble).map_or(PartState::Up, |reason| PartState::Down { reason })
+    }
+
+    fn mode(&self) -> Option<&'static str> {
+        self.0.push()?.mode.map(PushMode::word)
     }
 }

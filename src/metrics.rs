@@ -69,8 +69,15 @@ pub struct PolicyOutcome {
 /// A store operation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Operation {
-    /// `load`, `create`, `renew`, `rotate`, `remove`, `remove_all`, `list`, `count`, `session_keys`, `reserve`, `settle`, `limit` or `now`.
+    /// `load`, `create`, `renew`, `rotate`, `remove`, `remove_all`, `list`, `count`, `session_keys`, `reserve`, `settle`, `limit`, `publish` or `now`.
     pub operation: &'static str,
+}
+
+/// How connections to the store hear of changes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Mode {
+    /// `tracking`, `pubsub` or `off`.
+    pub mode: &'static str,
 }
 
 /// A server of the store.
@@ -126,6 +133,8 @@ pub struct Metrics {
     pub store_refreshes: Family<Outcome, Counter>,
     /// Revocations that waited for replicas, by outcome.
     pub store_replica_waits: Family<Outcome, Counter>,
+    /// Connections that read sessions for the near cache, by how they hear of changes.
+    pub store_push: Family<Mode, Gauge>,
     /// Lookups in the near cache, by outcome.
     pub near_cache: Family<Outcome, Counter>,
     /// Calls to the platforms.
@@ -176,6 +185,7 @@ impl Metrics {
             store_connections: Family::default(),
             store_refreshes: Family::default(),
             store_replica_waits: Family::default(),
+            store_push: Family::default(),
             near_cache: Family::default(),
             platform_seconds: Family::new_with_constructor(seconds),
             upstream_requests: Family::default(),
@@ -202,6 +212,7 @@ impl Metrics {
         self.register("store_connections_total", "Connections opened to servers of the store", self.store_connections.clone());
         self.register("store_refreshes_total", "Searches for the store's masters, by outcome", self.store_refreshes.clone());
         self.register("store_replica_waits_total", "Revocations that waited for replicas, by outcome", self.store_replica_waits.clone());
+        self.register("store_push_mode", "Connections that read sessions for the near cache, by how they hear of changes", self.store_push.clone());
         self.register("near_cache_total", "Lookups in the near cache, by outcome", self.near_cache.clone());
         self.register("platform_duration_seconds", "Calls to the platforms by app and API", self.platform_seconds.clone());
         self.register("upstream_requests_total", "Requests to upstreams by outcome", self.upstream_requests.clone());
@@ -232,6 +243,11 @@ impl Metrics {
     /// Counts a connection opened to a server of the store.
     pub fn store_connection(&self, node: &str) {
         self.store_connections.get_or_create(&StoreNode { node: node.to_owned() }).inc();
+    }
+
+    /// Notes how many connections hear of changes in this way.
+    pub fn store_push(&self, mode: &'static str, connections: usize) {
+        self.store_push.get_or_create(&Mode { mode }).set(i64::try_from(connections).unwrap_or(i64::MAX));
     }
 
     /// Counts a lookup in the near cache.

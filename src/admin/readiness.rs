@@ -29,6 +29,11 @@ pub trait Part: Send + Sync {
 
     /// Looks, within a second.
     async fn check(&self) -> PartState;
+
+    /// Which of several ways it works in, where it has several and knows it.
+    fn mode(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// The parts that are looked at.
@@ -53,7 +58,15 @@ pub struct ReadyQuery {
 struct ReadyAnswer {
     status: &'static str,
     degraded: bool,
-    parts: std::collections::BTreeMap<&'static str, PartState>,
+    parts: std::collections::BTreeMap<&'static str, PartAnswer>,
+}
+
+#[derive(Serialize)]
+struct PartAnswer {
+    #[serde(flatten)]
+    state: PartState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<&'static str>,
 }
 
 /// 200 while the process takes requests, also with a part down: a Redis failure must not take every replica out of the balancer. 503 while
@@ -61,10 +74,10 @@ struct ReadyAnswer {
 pub async fn readyz(readiness: web::Data<Readiness>, query: web::Query<ReadyQuery>) -> HttpResponse {
     let mut parts = std::collections::BTreeMap::new();
     for part in &readiness.parts {
-        parts.insert(part.name(), part.check().await);
+        parts.insert(part.name(), PartAnswer { state: part.check().await, mode: part.mode() });
     }
     let draining = readiness.drain.is_on();
-    let degraded = parts.values().any(|state| *state != PartState::Up);
+    let degraded = parts.values().any(|part| part.state != PartState::Up);
     let strict = query.strict.as_deref() == Some("1");
     let answer = ReadyAnswer { status: if draining { "draining" } else { "ready" }, degraded, parts };
     if draining || (strict && degraded) { HttpResponse::ServiceUnavailable().json(answer) } else { HttpResponse::Ok().json(answer) }

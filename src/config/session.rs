@@ -6,6 +6,7 @@ use super::problem::Wrong;
 use super::reader::Section;
 use super::values::duration;
 use crate::session::{CarrierError, Lifetime, SessionRules, TokenCarrier};
+use crate::store::PushChoice;
 use crate::store::near_cache::NearCacheSettings;
 
 /// The rules of sessions.
@@ -46,17 +47,19 @@ pub(super) fn read(section: &mut Section<'_>) -> SessionSettings {
 
 fn near_cache(section: &mut Section<'_>) -> Option<NearCacheSettings> {
     let settings = NearCacheSettings {
+        push: PushChoice::Auto,
         capacity: section.number("capacity", 10_000_000),
         max_stale: section.value("max_stale", duration(Duration::from_millis(200))),
         outage_grace: section.value("outage_grace", duration(Duration::ZERO)),
     };
     let push = section.value("push", |text| match text {
-        "auto" => Ok(true),
-        "off" => Ok(false),
-        "tracking" | "pubsub" => Err(Wrong::new(format!("\"{text}\" is not in this version"), "write \"auto\", which tracks where the server can, or \"off\"")),
-        _ => Err(Wrong::new("is neither \"auto\" nor \"off\"", "")),
+        "auto" => Ok(Some(PushChoice::Auto)),
+        "tracking" => Ok(Some(PushChoice::Tracking)),
+        "pubsub" => Ok(Some(PushChoice::Pubsub)),
+        "off" => Ok(None),
+        _ => Err(Wrong::new("is none of \"auto\", \"tracking\", \"pubsub\" and \"off\"", "")),
     });
-    (push && settings.capacity > 0).then_some(settings)
+    push.filter(|_| settings.capacity > 0).map(|push| NearCacheSettings { push, ..settings })
 }
 
 fn carriers(section: &mut Section<'_>) -> Vec<TokenCarrier> {

@@ -11,7 +11,8 @@ use crate::store::keys::Keys;
 use crate::store::memory::MemorySessionStore;
 use crate::store::meter::Meter;
 use crate::store::probe::StoreProbe;
-use crate::store::redis::{Place, RedisSessionStore, RedisSetup, Scripts};
+use crate::store::push::{PushMode, PushState};
+use crate::store::redis::{Place, Push, RedisSessionStore, RedisSetup, Scripts};
 use crate::store::sealed::Sealer;
 use crate::store::settings::{BadStoreSettings, StoreSettings};
 use crate::store::url::StoreUrl;
@@ -51,10 +52,11 @@ pub fn open(settings: &StoreSettings, keys: Arc<Keyring>, naming: Arc<NamingKey>
         StoreUrl::Redis(url) => {
             let place = Place::new(url, settings)?;
             let probe = StoreProbe::redis(&place);
+            let push = settings.near_cache.map(|near_cache| Arc::new(Push::new(&place, near_cache, prefix.clone(), &metrics)));
             let setup = RedisSetup {
                 place,
                 wait_replicas: settings.wait_replicas,
-                near_cache: settings.near_cache,
+                push,
                 scripts: Arc::new(Scripts::new()),
                 keys: Keys::new(prefix, naming.clone()),
                 sealer: Sealer::new(keys, naming.clone()),
@@ -94,6 +96,15 @@ impl StoreHandle {
             Kind::Memory(_) => StoreProbe::memory(),
             Kind::Redis(parts) => parts.probe.clone(),
         }
+    }
+
+    /// How this process hears of revocations: of all connections that its workers have at present, so it is asked after one of them
+    /// has been used. `None`: there is no store outside the process.
+    #[must_use]
+    pub fn push(&self) -> Option<PushState> {
+        let Kind::Redis(parts) = &self.0 else { return None };
+        let off = PushState { mode: Some(PushMode::Off), trouble: None };
+        Some(parts.setup.push.as_ref().map_or(off, |push| push.state()))
     }
 
     /// The store in this process, when that is where it is: the demo shows what it holds.

@@ -23,6 +23,11 @@ impl Keys {
         Self { prefix, naming }
     }
 
+    /// What all names begin with.
+    pub(super) const fn prefix(&self) -> &KeyPrefix {
+        &self.prefix
+    }
+
     /// The session's record.
     pub(super) fn session(&self, id: &SessionId) -> String {
         self.session_of(id.tag, &id.hash)

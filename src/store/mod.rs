@@ -5,6 +5,7 @@
 //! - `keys`, `record`, `forward`, `sealed`, `generation`: the stored form, which both stores share
 //! - [`memory`]: for the demo, for tests, and for a single process that may forget
 //! - [`redis`]: for everything else; its scripts are the only writers
+//! - [`near_cache`]: sessions that were looked up a moment ago; [`push`]: how their changes are heard of
 //! - [`probe`]: whether the store answers, for readiness; `pools`: its connections
 
 pub mod handle;
@@ -20,12 +21,14 @@ mod keys;
 mod meter;
 pub mod near_cache;
 mod pools;
+pub mod push;
 mod record;
 mod sealed;
 
 pub use handle::{StoreHandle, WorkerStore, open};
 pub use memory::{MemorySessionStore, StoredEntry};
 pub use probe::StoreProbe;
+pub use push::{PushChoice, PushMode, PushState};
 pub use redis::{RedisSessionStore, examine};
 pub use settings::{BadStoreSettings, KeyPrefix, StoreSettings, StoreTls};
 pub use url::{BadStoreUrl, NodeAddress, RedisLogin, RedisServers, RedisUrl, StoreUrl};

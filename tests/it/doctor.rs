@@ -152,7 +152,9 @@ fn missing_rights_are_named_one_by_one() {
     assert_eq!(said.code, 1);
     said.has("FAIL", "rights", &["hufu may not run evalsha, hmget →", "`ACL SETUSER hufu +evalsha +hmget`"]);
     said.has("warn", "rights", &["hufu may not run dbsize: `hufu sessions count`", "`ACL SETUSER hufu +dbsize`"]);
-    said.has("warn", "near cache", &["CLIENT TRACKING: the ACL user may not"]);
+    said.has("ok", "near cache", &["pubsub, since", "CLIENT TRACKING: the ACL user may not"]);
+    let deaf = doctor(&server_with_user(&["-client|tracking", "-subscribe", "-publish"]).url("hufu:tiger@"), "");
+    deaf.has("warn", "near cache", &["no SUBSCRIBE: the ACL user may not", "every lookup asks Redis"]).has("warn", "rights", &["may not run publish"]);
 
     let keys = doctor(&server_with_user(&["resetkeys", "~other:*"]).url("hufu:tiger@"), "");
     keys.has("FAIL", "rights", &["may not touch all of hufu:*", "~hufu:*"]);
@@ -183,11 +185,13 @@ fn what_redis_does_when_it_is_full_or_crashes_is_judged() {
 }
 
 #[test]
-fn a_server_without_resp3_cannot_push() {
+fn gateways_on_a_server_without_resp3_tell_each_other() {
     let server = RedisServer::start(&["--rename-command", "HELLO", ""]);
     let said = doctor(&server.url(""), "");
-    said.has("warn", "near cache", &["no RESP3", "every lookup asks Redis"]).has("ok", "rights", &[]);
+    said.has("ok", "near cache", &["pubsub, since", "no RESP3", "a message came through"]).has("ok", "rights", &[]);
     assert_eq!(said.code, 0);
+    let wanted = doctor(&server.url(""), "session.near_cache.push = \"tracking\"");
+    wanted.has("warn", "near cache", &["no RESP3", "every lookup asks Redis"]);
     let off = doctor(&server.url(""), "session.near_cache.push = \"off\"");
     off.has("note", "near cache", &["off"]);
 }
@@ -223,7 +227,7 @@ fn the_certificate_is_verified() {
 fn a_cluster_is_looked_at_as_a_whole_and_node_by_node() {
     let mut cluster = RedisCluster::start_small();
     let well = doctor(&cluster.url(), "");
-    well.has("ok", "slots", &["all 16384 covered, by 3 masters"]).has("ok", "rights", &["20 commands"]).has("warn", "replicas", &["0 online"]);
+    well.has("ok", "slots", &["all 16384 covered, by 3 masters"]).has("ok", "rights", &["21 commands"]).has("warn", "replicas", &["0 online"]);
     assert_eq!((well.code, well.lines("rights").len()), (0, 3), "{}", well.text);
     for node in 0..3 {
         cluster.ask::<()>(node, &["CLUSTER", "DELSLOTS", "7", "8"]).unwrap();
@@ -246,7 +250,7 @@ fn sentinels_are_asked_one_by_one() {
         (said.code == 0 && said.text.contains("say all 3 sentinels")).then_some(said)
     });
     well.has("ok", "sentinels", &["say all 3 sentinels"]).has("ok", "announcements", &[]).has("note", "quorum", &["+sentinel|master"]);
-    well.has("ok", "replicas", &["1 online; logouts wait for 1"]).has("ok", "rights", &["20 commands"]).has("ok", "role", &["a replica"]);
+    well.has("ok", "replicas", &["1 online; logouts wait for 1"]).has("ok", "rights", &["21 commands"]).has("ok", "role", &["a replica"]);
     let replica = &group.servers[1 - group.master().unwrap()];
     replica.ask::<()>(&["ACL", "SETUSER", "hufu", "-role"]).unwrap();
     let replica = format!("redis 127.0.0.1:{}", replica.port());

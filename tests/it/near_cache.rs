@@ -1,57 +1,17 @@
 //! The near cache against real Redis: how seldom it asks, how soon it forgets, and what it does when Redis is away.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use hufu::clock::monotonic_now;
-use hufu::metrics::Metrics;
-use hufu::session::{Lookup, SessionId, SessionStore};
-use hufu::store::near_cache::NearCacheSettings;
-use hufu::store::{StoreSettings, StoreUrl};
+use hufu::session::{SessionId, UserKey, Written};
+use hufu::store::{PushChoice, PushMode};
 
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::redis_server::RedisServer;
 use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::store::{Harness, user};
+use crate::helpers::store::user;
+use crate::helpers::two_stores::{CACHE, HOUR, Two, connection, found, reads};
 use crate::helpers::wait::until;
-
-const HOUR: Duration = Duration::from_secs(3600);
-const CACHE: NearCacheSettings = NearCacheSettings { capacity: 10_000, max_stale: Duration::from_millis(500), outage_grace: Duration::from_millis(1500) };
-
-/// Two stores on one Redis with the same keys, as two gateways have them, and a third that makes sessions.
-struct Two {
-    near: Arc<dyn SessionStore>,
-    other: Arc<dyn SessionStore>,
-    maker: Harness,
-}
-
-impl Two {
-    fn on(redis: &RedisServer, cache: NearCacheSettings) -> Self {
-        let maker = Harness::on(redis);
-        let settings = StoreSettings { near_cache: Some(cache), ..StoreSettings::new(StoreUrl::parse(&redis.url("")).unwrap()) };
-        let open = || hufu::store::open(&settings, maker.keys.clone(), maker.naming.clone(), Arc::new(Metrics::new())).unwrap().for_worker();
-        Self { near: open(), other: open(), maker }
-    }
-
-    async fn session(&self) -> SessionId {
-        self.maker.sign_in(&user("o1"), HOUR, HOUR).await
-    }
-}
-
-fn found(lookup: &Lookup) -> bool {
-    matches!(lookup, Lookup::Found(_))
-}
-
-fn connection(redis: &RedisServer) -> redis::Connection {
-    redis::Client::open(redis.url("")).unwrap().get_connection().unwrap()
-}
-
-/// How often Redis was asked for a value.
-fn reads(connection: &mut redis::Connection) -> u64 {
-    let stats: String = redis::cmd("INFO").arg("commandstats").query(connection).unwrap();
-    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_get:calls="));
-    line.and_then(|rest| rest.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
-}
 
 #[tokio::test]
 async fn two_hundred_calls_hardly_ask_redis_and_made_up_tokens_never_do() {
@@ -77,12 +37,17 @@ async fn two_hundred_calls_hardly_ask_redis_and_made_up_tokens_never_do() {
 #[tokio::test]
 async fn a_revocation_on_one_gateway_is_known_on_the_other() {
     let redis = RedisServer::start(&[]);
-    let two = Two::on(&redis, CACHE);
+    for push in [PushChoice::Tracking, PushChoice::Pubsub] {
+        revoked_on_one_known_on_the_other(&Two::with(&redis, push).await, push).await;
+    }
+}
+
+async fn revoked_on_one_known_on_the_other(two: &Two, push: PushChoice) {
     let mut took = Vec::new();
     for _ in 0..200 {
         let id = two.session().await;
         assert!(found(&two.near.load(&id).await.unwrap()) && found(&two.near.load(&id).await.unwrap()));
-        assert_eq!(two.other.remove(&id, &user("o1")).await.unwrap(), hufu::session::Written::Done);
+        assert_eq!(two.other.remove(&id, &user("o1")).await.unwrap(), Written::Done);
         let revoked = monotonic_now();
         while found(&two.near.load(&id).await.unwrap()) {
             assert!(revoked.elapsed() < Duration::from_secs(1), "the revocation was not pushed");
@@ -91,43 +56,74 @@ async fn a_revocation_on_one_gateway_is_known_on_the_other() {
         took.push(revoked.elapsed());
     }
     took.sort();
-    println!("revocation on one gateway until the other refuses: median {:?}, worst {:?} of {}", took[100], took[199], took.len());
+    println!("{push:?}: revocation on one store until the other refuses: median {:?}, worst {:?} of {}", took[100], took[199], took.len());
 }
 
 #[tokio::test]
 async fn no_load_that_a_deletion_overtakes_is_kept() {
-    const RACES: usize = 20_000;
-    const AT_ONCE: usize = 100;
     let redis = RedisServer::start(&[]);
-    let two = Two::on(&redis, CACHE);
-    let mut deleter = redis::Client::open(redis.url("")).unwrap().get_multiplexed_async_connection().await.unwrap();
-    let mut stale = 0;
-    for _ in 0..RACES / AT_ONCE {
-        let mut ids = Vec::new();
-        for _ in 0..AT_ONCE {
-            ids.push(two.maker.sign_in(&user(&format!("o{}", ids.len())), HOUR, HOUR).await);
-        }
+    let two = Two::with(&redis, PushChoice::Tracking).await;
+    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+    let mut deleter = redis::Client::open(redis.url("")).unwrap().get_multiplexed_async_connection_with_config(&patient).await.unwrap();
+    race(&two, async |ids| {
         let mut deletions = redis::pipe();
-        for id in &ids {
+        for (id, _) in ids {
             deletions.cmd("DEL").arg(two.maker.key_of(id)).ignore();
         }
-        let loads = futures_util::future::join_all(ids.iter().map(|id| two.near.load(id)));
-        let (_, deleted) = tokio::join!(loads, deletions.query_async::<()>(&mut deleter));
-        deleted.unwrap();
-        // Whatever was pushed has arrived once a later answer of the same connection has.
+        deletions.query_async::<()>(&mut deleter).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_load_that_a_published_revocation_overtakes_is_kept() {
+    let redis = RedisServer::start(&[]);
+    let two = Two::with(&redis, PushChoice::Pubsub).await;
+    race(&two, async |ids| {
+        let removals = futures_util::future::join_all(ids.iter().map(|(id, user)| two.other.remove(id, user))).await;
+        assert!(removals.into_iter().all(|removed| removed.unwrap() == Written::Done));
+    })
+    .await;
+}
+
+/// Sessions that are read while they are ended: none may be served when all has been said.
+async fn race(two: &Two, mut end: impl AsyncFnMut(&[(SessionId, UserKey)])) {
+    const RACES: usize = 20_000;
+    const AT_ONCE: usize = 100;
+    let (mut stale, mut seen) = (0, 0);
+    for _ in 0..RACES / AT_ONCE {
+        let users = (0..AT_ONCE).map(|number| user(&format!("o{number}")));
+        let made = users.map(async |user| (two.maker.sign_in(&user, HOUR, HOUR).await, user));
+        let ids = futures_util::future::join_all(made).await;
+        let loads = futures_util::future::join_all(ids.iter().map(|(id, _)| two.near.load(id)));
+        let (loaded, ()) = tokio::join!(loads, end(&ids));
+        seen += loaded.iter().filter(|lookup| found(lookup.as_ref().unwrap())).count();
+        // With tracking whatever was pushed has arrived once a later answer of the same connection has; with pub/sub it is on its way
+        // on another one.
         two.near.now().await.unwrap();
-        for id in &ids {
+        let made_and_ended = two.session().await;
+        assert!(found(&two.near.load(&made_and_ended).await.unwrap()));
+        assert_eq!(two.other.remove(&made_and_ended, &user("o1")).await.unwrap(), Written::Done);
+        until("what was said before to have arrived", async || (!found(&two.near.load(&made_and_ended).await.unwrap())).then_some(())).await;
+        for (id, _) in &ids {
             stale += usize::from(found(&two.near.load(id).await.unwrap()));
         }
     }
+    println!("{RACES} reads that raced a deletion: {seen} came first, {stale} were stale afterwards");
+    assert!(seen > 0);
     assert_eq!(stale, 0, "of {RACES}");
 }
 
 #[tokio::test]
 async fn a_flush_a_hand_and_a_cut_connection_are_noticed() {
     let redis = RedisServer::start(&[]);
-    let two = Two::on(&redis, CACHE);
-    let mut hand = connection(&redis);
+    for push in [PushChoice::Tracking, PushChoice::Pubsub] {
+        what_no_gateway_did_is_noticed(&redis, &Two::with(&redis, push).await, push).await;
+    }
+}
+
+async fn what_no_gateway_did_is_noticed(redis: &RedisServer, two: &Two, push: PushChoice) {
+    let mut hand = connection(redis);
     let gone = async |id: &SessionId, what: &str| until(what, async || (!found(&two.near.load(id).await.unwrap())).then_some(())).await;
 
     let id = two.session().await;
@@ -143,19 +139,8 @@ async fn a_flush_a_hand_and_a_cut_connection_are_noticed() {
     let id = two.session().await;
     assert!(found(&two.near.load(&id).await.unwrap()));
     // Nobody is told of a deletion while the pushing connections are cut.
-    redis::pipe()
-        .cmd("CLIENT")
-        .arg("KILL")
-        .arg("TYPE")
-        .arg("normal")
-        .arg("SKIPME")
-        .arg("yes")
-        .ignore()
-        .cmd("DEL")
-        .arg(two.maker.key_of(&id))
-        .ignore()
-        .exec(&mut hand)
-        .unwrap();
+    let kind = if push == PushChoice::Pubsub { "pubsub" } else { "normal" };
+    redis::pipe().cmd("CLIENT").arg(&["KILL", "TYPE", kind, "SKIPME", "yes"]).ignore().cmd("DEL").arg(two.maker.key_of(&id)).ignore().exec(&mut hand).unwrap();
     gone(&id, "the deletion behind the cut to be noticed").await;
 
     let missing = two.maker.unknown();
@@ -167,7 +152,13 @@ async fn a_flush_a_hand_and_a_cut_connection_are_noticed() {
 #[tokio::test]
 async fn an_outage_is_ridden_out_for_the_grace_and_never_mistaken_for_a_logout() {
     let mut redis = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
-    let two = Two::on(&redis, CACHE);
+    for push in [PushChoice::Tracking, PushChoice::Pubsub] {
+        let two = Two::hasty(&redis, push).await;
+        an_outage(&mut redis, &two, push).await;
+    }
+}
+
+async fn an_outage(redis: &mut RedisServer, two: &Two, push: PushChoice) {
     let (kept, missing) = (two.session().await, two.maker.unknown());
     assert!(found(&two.near.load(&kept).await.unwrap()) && !found(&two.near.load(&missing).await.unwrap()));
     redis.freeze();
@@ -180,10 +171,13 @@ async fn an_outage_is_ridden_out_for_the_grace_and_never_mistaken_for_a_logout()
         Err(_) => Some(started.elapsed()),
     })
     .await;
-    println!("a frozen Redis: the kept session was served for {served:?}");
+    println!("{push:?}: a frozen Redis: the kept session was served for {served:?}");
+    assert!(served < CACHE.outage_grace + Duration::from_secs(1), "{served:?}");
     assert!(two.near.load(&missing).await.is_err(), "a missing session is not told on a guess");
     redis.thaw();
     until("the session after the thaw", async || two.near.load(&kept).await.ok().filter(found)).await;
+    two.hears(if push == PushChoice::Pubsub { PushMode::Pubsub } else { PushMode::Tracking }).await;
+    assert!(found(&two.near.load(&kept).await.unwrap()));
 
     redis.kill();
     assert!(found(&two.near.load(&kept).await.unwrap()), "within the grace");
@@ -191,21 +185,6 @@ async fn an_outage_is_ridden_out_for_the_grace_and_never_mistaken_for_a_logout()
     until("the grace to end", async || two.near.load(&kept).await.err()).await;
     redis.start_again(&[]);
     until("the session after the restart", async || two.near.load(&kept).await.ok().filter(found)).await;
-    assert_eq!(two.other.remove(&kept, &user("o1")).await.unwrap(), hufu::session::Written::Done);
+    assert_eq!(two.other.remove(&kept, &user("o1")).await.unwrap(), Written::Done);
     until("the revocation after the restart", async || two.near.load(&kept).await.ok().filter(|lookup| !found(lookup))).await;
-}
-
-#[tokio::test]
-async fn a_server_that_may_not_push_is_asked_every_time() {
-    let redis = RedisServer::start_with_file("save \"\"\nuser default on nopass ~* &* +@all -client|tracking\n", &[]);
-    let two = Two::on(&redis, CACHE);
-    let id = two.session().await;
-    let mut inspector = connection(&redis);
-    let before = reads(&mut inspector);
-    for _ in 0..10 {
-        assert!(found(&two.near.load(&id).await.unwrap()));
-    }
-    assert_eq!(reads(&mut inspector) - before, 10);
-    assert_eq!(two.other.remove(&id, &user("o1")).await.unwrap(), hufu::session::Written::Done);
-    assert!(!found(&two.near.load(&id).await.unwrap()));
 }

@@ -49,7 +49,8 @@ async fn the_shipped_configuration_allows_what_comes_later_and_nothing_else() {
         command.arg(line.split(' ').collect::<Vec<_>>());
         command.query_async::<redis::Value>(&mut gateway).await
     };
-    for allowed in ["HELLO 3", "CLIENT TRACKING ON", "PUBLISH hufu:revoked x", "SUBSCRIBE hufu:revoked", "UNSUBSCRIBE hufu:revoked", "WAIT 0 1", "HELLO 2"] {
+    let revoked = ["PUBLISH hufu:revoked:{push} x", "SUBSCRIBE hufu:revoked:{push} hufu:beat:{push}:x", "UNSUBSCRIBE hufu:revoked:{push} hufu:beat:{push}:x"];
+    for allowed in ["HELLO 3", "CLIENT TRACKING ON", "WAIT 0 1"].iter().chain(&revoked).chain(&["HELLO 2"]) {
         run(allowed).await.unwrap_or_else(|error| panic!("{allowed}: {error}"));
     }
     let slots = run("CLUSTER SLOTS").await.unwrap_err().to_string();

@@ -7,13 +7,13 @@ use hufu::clock::monotonic_now;
 use hufu::metrics::Metrics;
 use hufu::secret::Secret;
 use hufu::session::token::tag_of;
-use hufu::session::{Lookup, SessionToken, Written};
+use hufu::session::{Lookup, NewSession, Rotated, Rotation, SessionToken, Written};
 use hufu::store::{self, StoreSettings, StoreTls, StoreUrl};
 
 use crate::helpers::cluster::RedisCluster;
 use crate::helpers::redis_server::{Certificates, RedisServer};
 use crate::helpers::sentinels::{SentinelGroup, follows};
-use crate::helpers::store::{Harness, Inspector, answer_within_two_seconds, fresh_keys, new_session, open, session_of, settings, user};
+use crate::helpers::store::{Harness, Inspector, answer_within_two_seconds, fresh_keys, made, new_session, open, session_of, settings, user};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -45,6 +45,19 @@ async fn a_revocation_waits_for_replicas_and_holds_up_nobody_else() {
     sign_in().await;
     assert_eq!((store.remove_all(&user("o1")).await.unwrap(), waits()), (1, (2, 0)));
 
+    let oldest = sign_in().await;
+    let session = session_of("o1", store.now().await.unwrap());
+    let fresh = || SessionToken::issue(&keys, tag_of(&naming, &session.user)).id();
+    let newest = fresh();
+    let created = made(store.create(NewSession { max_per_user: 1, ..new_session(newest, &session, HOUR) }).await.unwrap());
+    assert_eq!((created.evicted, waits()), (vec![oldest], (3, 0)), "an eviction ends a session too");
+    let to = fresh();
+    let rotation = Rotation { from: newest, to, session: &session, idle: HOUR, until: session.created, answer: b"" };
+    assert!(matches!(store.rotate(rotation).await.unwrap(), Rotated::Done { .. }));
+    let left: u32 = replica.ask(&["DBSIZE"]).unwrap();
+    assert_eq!((waits(), left), ((4, 0), 2), "the old token is gone there, the new one and the index are there");
+    assert_eq!(store.remove(&to, &user("o1")).await.unwrap(), Written::Done);
+
     let (kept, ended) = (sign_in().await, sign_in().await);
     replica.freeze();
     let started = monotonic_now();
@@ -60,7 +73,7 @@ async fn a_revocation_waits_for_replicas_and_holds_up_nobody_else() {
     });
     assert_eq!(removed.unwrap(), Written::Done, "the revocation stands");
     assert!(started.elapsed() >= Duration::from_millis(350) && looked_up < Duration::from_millis(300), "{looked_up:?}");
-    assert_eq!(waits(), (2, 1));
+    assert_eq!(waits(), (5, 1));
     assert!(matches!(store.load(&ended).await.unwrap(), Lookup::Gone));
 }
 

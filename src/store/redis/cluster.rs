@@ -11,7 +11,7 @@ use redis::{Value, cmd};
 use super::connection::Connector;
 use super::failure::{Failure, Next};
 use super::request::Request;
-use super::server::{Patience, Servers};
+use super::server::{Patience, Server, Servers};
 use super::slots::{SLOTS, SlotMap, redirected, slot_of};
 use super::tracking::Tracker;
 use crate::backoff;
@@ -84,6 +84,11 @@ impl Cluster {
             Ok(outcome) => outcome,
             Err(_) => Err(trouble),
         }
+    }
+
+    /// The node that has a key's slot at present.
+    pub(super) async fn owner_of(&self, key: &[u8]) -> Result<Server, StoreError> {
+        Ok(self.owner(Some(slot_of(key))).await?.server().clone())
     }
 
     /// Sends a request without a key to every master of the present.

@@ -11,7 +11,7 @@ use redis::{Client, RedisResult, Value};
 use super::failure::{Failure, spoils_connection};
 use super::request::Request;
 use super::server::Server;
-use super::tracking::{Tracked, Tracker};
+use super::tracking::{Feed, Tracker};
 use crate::clock::monotonic_now;
 use crate::metrics::Metrics;
 use crate::session::StoreError;
@@ -45,13 +45,18 @@ struct State {
 struct Live {
     number: u64,
     connection: MultiplexedConnection,
-    /// `None`: what it answers is not kept.
-    tracked: Option<Arc<Tracked>>,
+    /// `None`: what it answers is not for the near cache.
+    feed: Option<Arc<Feed>>,
 }
 
 impl Connector {
     pub(super) fn new(server: Server, metrics: Arc<Metrics>, tracker: Option<Arc<Tracker>>) -> Self {
         Self { server, metrics, tracker, state: Mutex::default(), connecting: tokio::sync::Mutex::new(()) }
+    }
+
+    /// How to connect to the node.
+    pub(super) const fn server(&self) -> &Server {
+        &self.server
     }
 
     /// The node.
@@ -100,7 +105,7 @@ impl Connector {
     async fn attempt(&self, mut live: Live, request: &Request<'_>, asking: bool) -> RedisResult<Value> {
         if let Some(reading) = request.reading() {
             // A node that is just taking the slot over answers for it only once.
-            reading.begin(live.tracked.as_deref().filter(|_| !asking));
+            reading.begin(live.feed.as_deref().filter(|_| !asking).and_then(Feed::ear));
         }
         let result = request.send(&mut live.connection, asking).await;
         match &result {
@@ -129,14 +134,14 @@ impl Connector {
         }
         self.failed_just_now()?;
         match self.open().await {
-            Ok((connection, tracked)) => Ok((self.made(connection, tracked), true)),
+            Ok((connection, feed)) => Ok((self.made(connection, feed), true)),
             Err(error) => Err(self.failed(self.server.error(&error))),
         }
     }
 
-    async fn open(&self) -> RedisResult<(MultiplexedConnection, Option<Tracked>)> {
+    async fn open(&self) -> RedisResult<(MultiplexedConnection, Option<Feed>)> {
         match &self.tracker {
-            Some(tracker) => tracker.connect(&self.server).await,
+            Some(tracker) => tracker.connect(&self.server).await.map(|(connection, feed)| (connection, Some(feed))),
             None => Ok((Client::open(self.server.connection_info())?.get_multiplexed_async_connection_with_config(&self.server.limits()).await?, None)),
         }
     }
@@ -152,11 +157,11 @@ impl Connector {
         }
     }
 
-    fn made(&self, connection: MultiplexedConnection, tracked: Option<Tracked>) -> Live {
+    fn made(&self, connection: MultiplexedConnection, feed: Option<Feed>) -> Live {
         self.metrics.store_connection(&self.server.address.to_string());
         let mut state = self.state();
         state.made += 1;
-        let live = Live { number: state.made, connection, tracked: tracked.map(Arc::new) };
+        let live = Live { number: state.made, connection, feed: feed.map(Arc::new) };
         state.live = Some(live.clone());
         if state.failed.take().is_some() {
             log::info!("redis {}: connected again", self.server.address);

@@ -9,6 +9,9 @@ use crate::limit::{CellName, Level};
 use crate::session::store::{Created, CreatedSession, Settlement};
 use crate::session::{NewSession, SessionId, StoreError, Written};
 
+/// What the script says: its verdict, how long the session lives, and the names of others.
+type Answer = (i8, u64, Vec<Vec<u8>>);
+
 impl RedisSessionStore {
     /// Writes session and answer at the same time: they may lie in different slots, so no script has them both. Should
     /// the session have to evict others, its answer may be there a round trip earlier: who asks just then looks again.
@@ -23,12 +26,22 @@ impl RedisSessionStore {
                 self.withdraw_answer(settlement).await;
                 Ok(limited)
             }
-            (Err(error), _) | (_, Err(error)) => {
-                // Both: what failed may have been done nevertheless, and only its answer have been lost.
-                tokio::join!(self.take_back(new), self.withdraw_answer(settlement));
+            (Ok(Created::Made(made)), Err(error)) => {
+                self.undo(new, settlement).await;
+                // Those have ended all the same.
+                self.revoked(&made.evicted).await;
+                Err(error)
+            }
+            (Err(error), _) => {
+                self.undo(new, settlement).await;
                 Err(error)
             }
         }
+    }
+
+    /// Takes both back: what failed may have been done nevertheless, and only its answer have been lost.
+    async fn undo(&self, new: &NewSession<'_>, settlement: &Settlement) {
+        tokio::join!(self.take_back(new), self.withdraw_answer(settlement));
     }
 
     async fn write_answer(&self, settlement: &Settlement) -> Result<Written, StoreError> {
@@ -59,7 +72,11 @@ impl RedisSessionStore {
             for member in &members {
                 script.key(self.keys.session_of(new.id.tag, member)).arg(member);
             }
-            let (state, lives, names): (i8, u64, Vec<Vec<u8>>) = self.connector.call(&Request::Script(&script)).await?;
+            // Only a call that brings the names of others can evict, and what it evicts is not to come back with a failover.
+            let (state, lives, names): Answer = match members.len() {
+                0 => self.connector.call(&Request::Script(&script)).await?,
+                _ => self.revocations.run(&self.connector, &script, |(state, _, evicted): &Answer| *state == 1 && !evicted.is_empty()).await?,
+            };
             let names = names.into_iter().filter_map(|name| name.try_into().ok());
             match state {
                 0 => members = names.collect(),

@@ -44,7 +44,8 @@ impl RedisSessionStore {
     }
 
     /// Which keys a script may touch has to be said before it runs, so the first call is told which sessions there are.
-    pub(super) async fn remove_sessions_of(&self, user: &UserKey) -> Result<u64, StoreError> {
+    /// Answers how many ended, and the names of all that may have.
+    pub(super) async fn remove_sessions_of(&self, user: &UserKey) -> Result<(u64, Vec<SessionId>), StoreError> {
         let tag = tag_of(&self.naming, user);
         let mut names: Vec<[u8; 16]> = Vec::new();
         for _ in 0..ROUNDS {
@@ -54,7 +55,7 @@ impl RedisSessionStore {
             }
             let (done, ended, others): (bool, u64, Vec<Vec<u8>>) = self.revocations.run(&self.connector, &script, |(_, ended, _)| *ended > 0).await?;
             if done {
-                return Ok(ended);
+                return Ok((ended, names.into_iter().map(|hash| SessionId { tag, hash }).collect()));
             }
             names = others.into_iter().filter_map(|name| name.try_into().ok()).collect();
         }

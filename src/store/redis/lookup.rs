@@ -7,7 +7,7 @@ use redis::Pipeline;
 
 use super::request::Request;
 use super::sessions::{RedisSessionStore, store_time};
-use super::tracking::{Answer, Reading};
+use super::worker_cache::{Answer, Landed, Reading, WorkerCache};
 use crate::session::token::tag_of;
 use crate::session::{Lookup, SessionId, StoreError, UserKey};
 use crate::store::forward::Trail;
@@ -17,27 +17,46 @@ impl RedisSessionStore {
     /// The session from the near cache, where there is one, or from Redis.
     pub(super) async fn find_session(&self, id: &SessionId) -> Result<Lookup, StoreError> {
         let Some(tracker) = &self.tracker else { return self.meter.watch("load", self.read_tracked(id, None)).await };
-        let last_known = match tracker.look(id) {
-            Answer::Known(lookup) => return Ok(lookup),
-            Answer::Ask(last_known) => last_known,
+        if let Answer::Known(lookup) = tracker.cache.look(id) {
+            return Ok(lookup);
+        }
+        let error = match self.read_together(&tracker.cache, id).await {
+            Ok(lookup) => return Ok(lookup),
+            Err(error) => error,
         };
-        let reading = tracker.reading(*id);
-        let outcome = self.meter.watch("load", self.read_tracked(id, Some(&reading))).await;
-        // What hangs on two keys, one that a token was rotated away from and its successor's, is not kept.
-        reading.finish(outcome.as_ref().ok().filter(|lookup| !matches!(lookup, Lookup::Found(found) if found.rotated.is_some())));
-        match (outcome, last_known) {
-            (Err(error), Some(last_known)) => {
+        // Only now: finding out that Redis cannot be reached takes time, in which the grace may have ended.
+        match tracker.cache.look(id) {
+            Answer::Known(lookup) => Ok(lookup),
+            Answer::Ask(Some(last_known)) => {
                 log::debug!("a session is served unconfirmed: {error}");
-                tracker.served_unconfirmed();
+                tracker.cache.count("unconfirmed");
                 Ok(Lookup::Found(last_known))
             }
-            (outcome, _) => outcome,
+            Answer::Ask(None) => Err(error),
         }
+    }
+
+    /// Reads the session from Redis, or waits for the read that is under way: however many ask at once, Redis is asked once.
+    async fn read_together(&self, cache: &WorkerCache, id: &SessionId) -> Landed {
+        let seat = cache.join(*id);
+        // Whoever reads is bound by the same time; only one who has waited for somebody that left can wait for longer.
+        let Ok(mut landed) = tokio::time::timeout(self.connector.patience(), seat.flight.lock()).await else {
+            return Err(StoreError::new("another read of the same session took too long"));
+        };
+        if let Some(landed) = &*landed {
+            cache.count("joined");
+            return landed.clone();
+        }
+        let reading = seat.reading();
+        let outcome = self.meter.watch("load", self.read_tracked(id, Some(&reading))).await;
+        reading.finish(&outcome);
+        cache.count("miss");
+        landed.insert(outcome).clone()
     }
 
     pub(super) fn forget(&self, id: &SessionId) {
         if let Some(tracker) = &self.tracker {
-            tracker.forget(id);
+            tracker.cache.changed(id);
         }
     }
 

@@ -6,18 +6,22 @@
 //!   (`sentinel_ask`; `sentinel_watch` hears of its successor), or a node of the `cluster` (`slots`: the map)
 //! - `connection`: the one connection of a worker to a node: made on first use, thrown away when it fails
 //! - `failure`: what an operator should read when a call fails, and where the request goes next
-//! - `tracking`: connections on which Redis tells what has changed, for the near cache; `lookup`: where both are asked
+//! - `worker_cache`: the near cache of a worker; `lookup`: where it and Redis are asked
+//! - `tracking`: connections on which Redis tells what has changed; `subscription`: where gateways tell each other instead
+//!   (`announcement`: what they say); `hearing`: which of the two is in effect
 //! - `examination`: what `hufu doctor` finds out about the servers
 //! - `sessions`: the store; `create`: how a session is made; `logins`: its reservations of login codes; `limits`: cells of limits;
-//!   `rotation`: how a session changes its token, and how it
-//!   ends; `devices`: all sessions of a user; `revocation`: removals that wait for replicas
+//!   `rotation`: how a session changes its token, and how it ends; `devices`: all sessions of a user; `revocation`: removals that wait
+//!   for replicas and are told to other gateways
 
+mod announcement;
 mod cluster;
 mod connection;
 mod create;
 mod devices;
 mod examination;
 mod failure;
+mod hearing;
 mod limits;
 mod logins;
 mod lookup;
@@ -31,8 +35,10 @@ mod sentinel_watch;
 mod server;
 mod sessions;
 mod slots;
+mod subscription;
 mod topology;
 mod tracking;
+mod worker_cache;
 
 pub use examination::examine;
 pub use sessions::RedisSessionStore;
@@ -42,3 +48,4 @@ pub(super) use scripts::Scripts;
 pub(super) use sentinel_ask::master_of;
 pub(super) use server::{Place, Server, Servers};
 pub(super) use slots::SlotMap;
+pub(super) use tracking::Push;

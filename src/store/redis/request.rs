@@ -7,7 +7,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Arg, Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value, cmd};
 
 use super::scripts::Invocation;
-use super::tracking::Reading;
+use super::worker_cache::Reading;
 use crate::clock::millis;
 
 /// A request. All its keys are in one cluster slot.

@@ -1,16 +1,19 @@
-//! Removals that must not be undone by a failover: they wait until replicas have them.
+//! What ends sessions: it must not be undone by a failover, and every gateway is to hear of it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{FromRedisValue, Value, from_redis_value};
 
+use super::announcement::{self, Announcement};
 use super::request::Request;
 use super::scripts::Invocation;
 use super::server::Place;
+use super::sessions::RedisSessionStore;
+use super::subscription::publish;
 use super::topology::Topology;
 use crate::metrics::{Metrics, Outcome};
-use crate::session::StoreError;
+use crate::session::{SessionId, StoreError};
 
 /// How removals are sent.
 #[derive(Debug)]
@@ -47,6 +50,27 @@ impl Revocations {
             waiting.count(reached);
         }
         Ok(answer)
+    }
+}
+
+impl RedisSessionStore {
+    /// Redis has ended these sessions: no worker of this process serves them from now on, and the other gateways are told, before
+    /// the caller is answered. Those that cannot be told hear of it from Redis itself, or read again within `max_stale`.
+    pub(super) async fn revoked(&self, ids: &[SessionId]) {
+        let Some(tracker) = self.tracker.as_ref().filter(|_| !ids.is_empty()) else { return };
+        tracker.revoked(ids);
+        if !tracker.announces() {
+            return;
+        }
+        let (channel, said) = (announcement::revocations(self.keys.prefix()), Announcement::Revoked(ids.to_vec()));
+        let published = async {
+            let answer = tokio::time::timeout(self.connector.answer_timeout(), publish(&self.connector, &channel, &said)).await;
+            answer.unwrap_or_else(|_| Err(StoreError::new("no answer to PUBLISH in time")))
+        };
+        if let Err(error) = self.meter.watch("publish", published).await {
+            let level = if tracker.is_told_by_redis() { log::Level::Debug } else { log::Level::Warn };
+            log::log!(level, "a revocation stands, but could not be published: other gateways may serve the session for max_stale: {error}");
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::request::Request;
 use super::sessions::RedisSessionStore;
 use crate::clock::millis;
 use crate::session::{Rotated, Rotation, SessionId, StoreError, UserKey, Written};
@@ -17,7 +16,8 @@ impl RedisSessionStore {
         let mut script = self.scripts.rotate.key(self.keys.user(from.tag, &session.user));
         script.key(&old).key(&new).arg(&from.hash).arg(&to.hash).arg(self.sealer.seal_session(&new, session));
         script.arg(self.sealer.seal_forward(&old, &forward)).arg(until.0).arg(session.absolute_deadline.0).arg(millis(*idle)).arg(session.created.0);
-        let (state, lives, stored): (u8, u64, Vec<u8>) = self.connector.call(&Request::Script(&script)).await?;
+        // The end of the old token is a revocation.
+        let (state, lives, stored): (u8, u64, Vec<u8>) = self.revocations.run(&self.connector, &script, |(state, _, _)| *state == 1).await?;
         Ok(match state {
             0 => Rotated::Gone,
             1 => Rotated::Done { expires_in: Duration::from_millis(lives) },
@@ -28,7 +28,8 @@ impl RedisSessionStore {
         })
     }
 
-    pub(super) async fn remove_session(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError> {
+    /// Ends a session, and says under which names it was known.
+    pub(super) async fn remove_session(&self, id: &SessionId, user: &UserKey) -> Result<(Written, Vec<SessionId>), StoreError> {
         let (mut trail, mut names) = (Trail::new(*id), vec![*id]);
         loop {
             let mut script = self.scripts.remove.key(self.keys.user(id.tag, user));
@@ -38,10 +39,10 @@ impl RedisSessionStore {
             let (state, stored): (u8, Vec<u8>) = self.revocations.run(&self.connector, &script, |(state, _)| *state == 1).await?;
             if state < 2 {
                 told_of_index(id, &stored);
-                return Ok(if state == 1 { Written::Done } else { Written::Gone });
+                return Ok((if state == 1 { Written::Done } else { Written::Gone }, names));
             }
             // One that does not open leads nobody anywhere.
-            let Ok(Stored::Forward(forward)) = self.sealer.open_stored(&self.keys.session(&trail.id), &stored) else { return Ok(Written::Gone) };
+            let Ok(Stored::Forward(forward)) = self.sealer.open_stored(&self.keys.session(&trail.id), &stored) else { return Ok((Written::Gone, names)) };
             if !trail.follow(&forward) {
                 return Err(too_often());
             }

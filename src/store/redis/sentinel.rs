@@ -83,6 +83,17 @@ impl Sentinels {
         tokio::time::timeout(rest, self.elsewhere(request)).await.unwrap_or(Err(trouble))
     }
 
+    /// The master at present.
+    pub(super) async fn master(&self) -> Result<Server, StoreError> {
+        self.listen();
+        let known = self.known().master.clone();
+        let master = match known {
+            Some(master) => master,
+            None => self.search().await?,
+        };
+        Ok(master.server().clone())
+    }
+
     /// Looks for the master and sends the request there.
     async fn elsewhere(&self, request: &Request<'_>) -> Result<Value, StoreError> {
         let master = self.search().await?;

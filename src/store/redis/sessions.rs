@@ -12,7 +12,7 @@ use super::revocation::Revocations;
 use super::scripts::Scripts;
 use super::server::Place;
 use super::topology::Topology;
-use super::tracking::Tracker;
+use super::tracking::{Push, Tracker};
 use crate::clock::{UnixMillis, millis};
 use crate::crypto::keyring::NamingKey;
 use crate::session::store::{Created, LoginKey};
@@ -23,7 +23,6 @@ use crate::session::{
 use crate::store::generation;
 use crate::store::keys::Keys;
 use crate::store::meter::Meter;
-use crate::store::near_cache::NearCacheSettings;
 use crate::store::sealed::Sealer;
 
 /// How often a call that has to know the user's sessions may find that others changed them meanwhile. One of those who change
@@ -55,7 +54,7 @@ impl fmt::Debug for RedisSessionStore {
 pub(in crate::store) struct RedisSetup {
     pub(in crate::store) place: Place,
     pub(in crate::store) wait_replicas: u32,
-    pub(in crate::store) near_cache: Option<NearCacheSettings>,
+    pub(in crate::store) push: Option<Arc<Push>>,
     pub(in crate::store) scripts: Arc<Scripts>,
     pub(in crate::store) keys: Keys,
     pub(in crate::store) sealer: Sealer,
@@ -66,8 +65,8 @@ pub(in crate::store) struct RedisSetup {
 impl RedisSessionStore {
     /// The store of one worker.
     pub(in crate::store) fn new(setup: &RedisSetup) -> Self {
-        let RedisSetup { place, wait_replicas, near_cache, scripts, keys, sealer, naming, meter } = setup.clone();
-        let tracker = near_cache.map(|settings| Tracker::new(settings, keys.clone(), meter.metrics().clone()));
+        let RedisSetup { place, wait_replicas, push, scripts, keys, sealer, naming, meter } = setup.clone();
+        let tracker = push.map(|push| Tracker::new(&push, keys.clone(), meter.metrics().clone()));
         let (connector, revocations) = (Topology::new(&place, meter.metrics(), tracker.as_ref()), Revocations::new(&place, wait_replicas, meter.metrics()));
         Self { connector, revocations, scripts, keys, sealer, naming, meter, tracker, foreign_names: Once::new() }
     }
@@ -121,7 +120,11 @@ impl SessionStore for RedisSessionStore {
     }
 
     async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError> {
-        self.meter.watch("create", self.create_with_answer(&new)).await
+        let created = self.meter.watch("create", self.create_with_answer(&new)).await?;
+        if let Created::Made(made) = &created {
+            self.revoked(&made.evicted).await;
+        }
+        Ok(created)
     }
 
     async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError> {
@@ -137,12 +140,17 @@ impl SessionStore for RedisSessionStore {
     async fn remove(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError> {
         let outcome = self.meter.watch("remove", self.in_time(self.remove_session(id, user))).await;
         self.forget(id);
-        outcome
+        let (written, names) = outcome?;
+        self.revoked(&names).await;
+        Ok(written)
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Rotated, StoreError> {
         let outcome = self.meter.watch("rotate", self.rotate_session(&rotation)).await;
         self.forget(&rotation.from);
+        if matches!(outcome, Ok(Rotated::Done { .. })) {
+            self.revoked(&[rotation.from]).await;
+        }
         outcome
     }
 
@@ -151,7 +159,9 @@ impl SessionStore for RedisSessionStore {
     }
 
     async fn remove_all(&self, user: &UserKey) -> Result<u64, StoreError> {
-        self.meter.watch("remove_all", self.in_time(self.remove_sessions_of(user))).await
+        let (ended, names) = self.meter.watch("remove_all", self.in_time(self.remove_sessions_of(user))).await?;
+        self.revoked(&names).await;
+        Ok(ended)
     }
 
     async fn count(&self) -> Result<SessionCount, StoreError> {

@@ -11,7 +11,7 @@ use super::connection::Connector;
 use super::failure::Failure;
 use super::request::Request;
 use super::sentinel::Sentinels;
-use super::server::{Patience, Place};
+use super::server::{Patience, Place, Server};
 use super::tracking::Tracker;
 use crate::metrics::Metrics;
 use crate::session::StoreError;
@@ -79,6 +79,15 @@ impl Topology {
         match self {
             Self::One(_) | Self::Sentinel(_) => Ok(vec![self.call(request).await?]),
             Self::Cluster(cluster) => cluster.call_all(request).await?.into_iter().map(|value| self.read(value)).collect(),
+        }
+    }
+
+    /// The server that has a key at present.
+    pub(super) async fn server_of(&self, key: &[u8]) -> Result<Server, StoreError> {
+        match self {
+            Self::One(one) => Ok(one.node.server().clone()),
+            Self::Sentinel(sentinels) => sentinels.master().await,
+            Self::Cluster(cluster) => cluster.owner_of(key).await,
         }
     }
 

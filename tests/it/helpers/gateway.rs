@@ -83,6 +83,13 @@ impl Gateway {
         Self::run(&configuration(setup, &self.wechat.server.url), self.wechat.clone(), None)
     }
 
+    /// The same over another way to the store.
+    pub(crate) fn sibling_over(&self, store: &str) -> Self {
+        let text = self.read("hufu.toml");
+        let (_, rest) = text.split_once('\n').unwrap();
+        Self::run(&format!("store.url = \"{store}\"\n{rest}"), self.wechat.clone(), None)
+    }
+
     fn run(text: &str, wechat: Arc<Sandbox>, stdout: Option<Stdio>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("hufu.toml");
@@ -159,10 +166,15 @@ impl Gateway {
         http().post(self.at("/auth/login")).json(&body).send().await.unwrap()
     }
 
+    /// How readiness says that a part is.
+    pub(crate) async fn part(&self, name: &str) -> Value {
+        let ready: Value = http().get(self.admin_at("/readyz")).send().await.unwrap().json().await.unwrap();
+        ready["parts"][name].clone()
+    }
+
     /// How readiness says that the store is, and why.
     pub(crate) async fn store_state(&self) -> (String, String) {
-        let ready: Value = http().get(self.admin_at("/readyz")).send().await.unwrap().json().await.unwrap();
-        let store = &ready["parts"]["store"];
+        let store = self.part("store").await;
         (store["state"].as_str().unwrap().to_owned(), store["reason"].as_str().unwrap_or_default().to_owned())
     }
 

@@ -1,5 +1,5 @@
-//! A link to a Redis server that can be made to misbehave: it delays answers, cuts them in the middle, or puts an error in
-//! the place of each.
+//! A link to a Redis server that can be made to misbehave: it delays answers, cuts them in the middle, puts an error in the place of
+//! each, loses everything without a word, or does not know some commands, as the proxies before managed editions do not.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -18,7 +18,17 @@ pub(crate) enum Fault {
     Cut,
     /// Answers with this error. The server has carried the command out.
     Say(&'static str),
+    /// Loses what comes from the server; the connection stays open, as behind a firewall that has forgotten it.
+    Lose,
+    /// Closes every connection, the next time that something comes from the server.
+    Close,
 }
+
+/// Commands, by their first word or two, and the error that each is refused with.
+pub(crate) type Refused = &'static [(&'static str, &'static str)];
+
+/// What a proxy answers that does not know RESP3.
+pub(crate) const NO_RESP3: Refused = &[("HELLO", "NOPROTO unsupported protocol version")];
 
 /// A listening link; it accepts no more when it is dropped.
 pub(crate) struct Link {
@@ -29,6 +39,11 @@ pub(crate) struct Link {
 impl Link {
     /// A link to a port of this machine.
     pub(crate) fn to(port: u16) -> Self {
+        Self::refusing(port, &[])
+    }
+
+    /// The same, which does not know these commands.
+    pub(crate) fn refusing(port: u16, refused: Refused) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let own = listener.local_addr().unwrap().port();
         let fault = Arc::new(Mutex::new(Fault::None));
@@ -37,7 +52,7 @@ impl Link {
             for client in listener.incoming().map_while(Result::ok) {
                 let Some(fault) = watched.upgrade() else { return };
                 if let Ok(server) = TcpStream::connect(("127.0.0.1", port)) {
-                    carry(client, server, &fault);
+                    carry(client, server, &fault, refused);
                 }
             }
         });
@@ -63,13 +78,14 @@ impl Drop for Link {
     }
 }
 
-type Commands = Arc<Mutex<VecDeque<String>>>;
+/// What was sent and has not been answered: the command's name, and the error that it is refused with.
+type Commands = Arc<Mutex<VecDeque<(String, Option<&'static str>)>>>;
 
 /// Two threads, which end with the connection.
-fn carry(client: TcpStream, server: TcpStream, fault: &Arc<Mutex<Fault>>) {
+fn carry(client: TcpStream, server: TcpStream, fault: &Arc<Mutex<Fault>>, refused: Refused) {
     let commands = Commands::default();
     let (from, to, asked) = (client.try_clone().unwrap(), server.try_clone().unwrap(), commands.clone());
-    std::thread::spawn(move || requests(from, to, &asked));
+    std::thread::spawn(move || requests(from, to, &asked, refused));
     let fault = Arc::downgrade(fault);
     std::thread::spawn(move || {
         let now = || fault.upgrade().map_or(Fault::None, |fault| fault.lock().unwrap().clone());
@@ -78,14 +94,21 @@ fn carry(client: TcpStream, server: TcpStream, fault: &Arc<Mutex<Fault>>) {
     });
 }
 
-fn requests(mut from: TcpStream, mut to: TcpStream, commands: &Commands) {
+fn requests(mut from: TcpStream, mut to: TcpStream, commands: &Commands, refused: Refused) {
     let (mut held, mut piece) = (Vec::new(), [0; 16 * 1024]);
     while let Ok(len @ 1..) = from.read(&mut piece) {
         held.extend_from_slice(&piece[..len]);
         while let Some(end) = complete(&held) {
-            let request: Vec<u8> = held.drain(..end).collect();
-            let name = String::from_utf8_lossy(&request).split("\r\n").nth(2).unwrap_or_default().to_owned();
-            commands.lock().unwrap().push_back(name);
+            let mut request: Vec<u8> = held.drain(..end).collect();
+            let text = String::from_utf8_lossy(&request).into_owned();
+            let word = |at: usize| text.split("\r\n").nth(at).unwrap_or_default();
+            let (name, both) = (word(2).to_owned(), format!("{} {}", word(2), word(4)));
+            let refusal = refused.iter().find(|(command, _)| [&name, &both].iter().any(|said| said.eq_ignore_ascii_case(command)));
+            if refusal.is_some() {
+                // Something harmless keeps its place among the answers.
+                request = b"*1\r\n$4\r\nPING\r\n".to_vec();
+            }
+            commands.lock().unwrap().push_back((name, refusal.map(|(_, error)| *error)));
             if to.write_all(&request).is_err() {
                 return;
             }
@@ -103,13 +126,19 @@ fn answers(mut from: &TcpStream, mut to: &TcpStream, commands: &Commands, fault:
         }
         while let Some(end) = complete(&held) {
             let mut answer: Vec<u8> = held.drain(..end).collect();
-            let name = commands.lock().unwrap().pop_front().unwrap_or_default();
+            let pushed = answer[0] == b'>';
+            let (name, refusal) = if pushed { Default::default() } else { commands.lock().unwrap().pop_front().unwrap_or_default() };
+            if let Some(error) = refusal {
+                answer = format!("-{error}\r\n").into_bytes();
+            }
             let login = matches!(name.as_str(), "HELLO" | "AUTH" | "SELECT" | "CLIENT");
             match fault() {
                 Fault::Cut if !login => {
                     let _ = to.write_all(&answer[..answer.len() / 2]);
                     return;
                 }
+                Fault::Lose => continue,
+                Fault::Close => return,
                 Fault::Say(error) if !login => answer = format!("-{error}\r\n").into_bytes(),
                 _ => {}
             }
@@ -129,7 +158,8 @@ fn complete(bytes: &[u8]) -> Option<usize> {
             let end = line_end + usize::try_from(number()).unwrap() + 2;
             (bytes.len() >= end).then_some(end)
         }
-        b'*' => (0..number()).try_fold(line_end, |at, _| Some(at + complete(&bytes[at..])?)),
+        b'%' => (0..2 * number()).try_fold(line_end, |at, _| Some(at + complete(&bytes[at..])?)),
+        b'*' | b'>' => (0..number()).try_fold(line_end, |at, _| Some(at + complete(&bytes[at..])?)),
         _ => Some(line_end),
     }
 }

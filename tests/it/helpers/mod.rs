@@ -14,5 +14,6 @@ pub(crate) mod servers;
 pub(crate) mod slots;
 pub(crate) mod store;
 pub(crate) mod store_checker;
+pub(crate) mod two_stores;
 pub(crate) mod wait;
 pub(crate) mod wire;

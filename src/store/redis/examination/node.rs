@@ -68,7 +68,7 @@ async fn ask_all(server: &Server, wanted: &Wanted<'_>, findings: &mut Vec<Findin
         findings.extend(replicas::role(info, wanted));
     }
     findings.extend(rights::check(&connection, wanted).await?);
-    findings.push(push::check(server, wanted.settings.near_cache.is_some()).await?);
+    findings.push(push::check(server, wanted.settings.near_cache.as_ref(), &wanted.settings.key_prefix).await?);
     if let Some(info) = &info {
         findings.push(memory::eviction(info));
         findings.push(memory::usage(info));

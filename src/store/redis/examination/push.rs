@@ -1,50 +1,92 @@
 //! How the near cache of a gateway would hear of changes.
 
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
 use redis::aio::MultiplexedConnection;
-use redis::{RedisResult, cmd};
+use redis::{Client, RedisResult, cmd};
 
 use super::conversation::{Refusal, ask, connect};
 use crate::finding::Finding;
+use crate::store::near_cache::NearCacheSettings;
+use crate::store::push::{PushChoice, PushMode};
+use crate::store::redis::announcement;
 use crate::store::redis::server::Server;
+use crate::store::settings::KeyPrefix;
 
-/// How a server tells what has changed.
-#[derive(Debug, PartialEq, Eq)]
-enum PushMode {
-    /// It pushes by itself, on the connection that has read.
-    Tracking,
-    /// It cannot: the reason.
-    None(String),
-}
+/// How long a message may take from `PUBLISH` to the subscription of the same login.
+const MESSAGE: Duration = Duration::from_secs(2);
 
-/// `near_cache`: whether the gateway is to keep sessions at all.
-pub(super) async fn check(server: &Server, near_cache: bool) -> RedisResult<Finding> {
-    if !near_cache {
+/// What a server offers: a way, or why there is none.
+type Offered = Result<(), String>;
+
+/// `None`: the gateway is to keep nothing.
+pub(super) async fn check(server: &Server, near_cache: Option<&NearCacheSettings>, prefix: &KeyPrefix) -> RedisResult<Finding> {
+    let Some(settings) = near_cache else {
         return Ok(Finding::note("near cache", "off (session.near_cache): every lookup asks Redis", ""));
+    };
+    let (choice, mut refused) = (settings.push, Vec::new());
+    if choice != PushChoice::Pubsub {
+        match tracking(server).await? {
+            Ok(()) => return Ok(judged(choice, PushMode::Tracking, &refused)),
+            Err(why) => refused.push(why),
+        }
     }
-    Ok(judged(probe(server).await?))
+    if choice != PushChoice::Tracking {
+        match pubsub(server, prefix).await? {
+            Ok(()) => return Ok(judged(choice, PushMode::Pubsub, &refused)),
+            Err(why) => refused.push(why),
+        }
+    }
+    Ok(judged(choice, PushMode::Off, &refused))
 }
 
-fn judged(mode: PushMode) -> Finding {
+fn judged(choice: PushChoice, mode: PushMode, refused: &[String]) -> Finding {
+    let why = refused.join("; ");
     match mode {
         PushMode::Tracking => Finding::ok("near cache", "tracking: RESP3, and CLIENT TRACKING is allowed"),
-        PushMode::None(why) => Finding::warn(
+        PushMode::Pubsub if choice == PushChoice::Pubsub => Finding::ok("near cache", "pubsub, as session.near_cache.push asks: a message came through"),
+        PushMode::Pubsub => Finding::ok("near cache", format!("pubsub, since tracking is not to be had ({why}): a message came through")),
+        PushMode::Off => Finding::warn(
             "near cache",
-            format!("nothing is pushed ({why}), so every lookup asks Redis"),
-            "needs Redis 6.2 with RESP3 and the right `+client|tracking`; revocations hold at once all the same",
+            format!("nothing tells what changes ({why}), so every lookup asks Redis"),
+            "needs RESP3 and the right `+client|tracking`, or the rights `+subscribe +unsubscribe +publish` and the channels `&PREFIX:*`; \
+             revocations hold at once all the same",
         ),
     }
 }
 
-async fn probe(server: &Server) -> RedisResult<PushMode> {
+async fn tracking(server: &Server) -> RedisResult<Offered> {
     // HELLO 3 is what this connection begins with.
     let mut connection: MultiplexedConnection = match connect(server, server.pushing_connection_info()).await {
         Ok(connection) => connection,
         // The login has worked a moment ago, so what is not the network's fault is that of the protocol.
         Err(error) if error.is_io_error() || error.is_timeout() || error.is_connection_dropped() => return Err(error),
-        Err(_) => return Ok(PushMode::None("no RESP3".to_owned())),
+        Err(_) => return Ok(Err("no RESP3".to_owned())),
     };
     let said = ask::<()>(&mut connection, cmd("CLIENT").arg("TRACKING").arg("ON")).await?;
-    Ok(said.map_or_else(|refusal| PushMode::None(format!("no CLIENT TRACKING: {}", told(&refusal))), |()| PushMode::Tracking))
+    Ok(said.map_err(|refusal| format!("no CLIENT TRACKING: {}", told(&refusal))))
+}
+
+/// Sends a heartbeat and waits for it, as a gateway does before it keeps anything.
+async fn pubsub(server: &Server, prefix: &KeyPrefix) -> RedisResult<Offered> {
+    let channel = announcement::heartbeats(prefix, &[0; 16]);
+    let mut connection = connect(server, server.connection_info()).await?;
+    let client = Client::open(server.connection_info())?;
+    let come_through = async {
+        let mut subscription = client.get_async_pubsub().await?;
+        subscription.subscribe(&channel).await?;
+        if let Err(refusal) = ask::<u64>(&mut connection, cmd("PUBLISH").arg(&channel).arg("doctor")).await? {
+            return Ok(Err(format!("no PUBLISH: {}", told(&refusal))));
+        }
+        let came = subscription.on_message().next().await.is_some();
+        Ok(if came { Ok(()) } else { Err("the subscription was closed".to_owned()) })
+    };
+    match tokio::time::timeout(MESSAGE, come_through).await {
+        Ok(Ok(offered)) => Ok(offered),
+        Ok(Err(error)) => Refusal::of(&error).map(|refusal| Err(format!("no SUBSCRIBE: {}", told(&refusal)))).ok_or(error),
+        Err(_) => Ok(Err("what is published does not arrive".to_owned())),
+    }
 }
 
 fn told(refusal: &Refusal) -> String {

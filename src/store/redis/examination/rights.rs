@@ -50,6 +50,8 @@ const PROBES: &[(&str, Need, &str)] = &[
     ("hset", Need::Always, "HSET K f x f"),
     ("hdel", Need::Always, "HDEL K f"),
     ("hgetall", Need::Always, "HGETALL K"),
+    // A channel that nobody listens to.
+    ("publish", Need::For("gateways that cannot be pushed to by Redis hear of revocations only after session.near_cache.max_stale"), "PUBLISH K x"),
     ("wait", Need::Waiting, "WAIT 0 1"),
     ("role", Need::Watched, "ROLE"),
     ("asking", Need::Cluster, "ASKING"),
@@ -148,9 +150,9 @@ mod tests {
     use super::*;
     use crate::finding::Verdict;
 
-    /// What `redis.conf` allows and is not asked for here: nobody can be denied the login, `push` looks at tracking, and
-    /// revocation through pub/sub is not in this version.
-    const ELSEWHERE: [&str; 6] = ["auth", "hello", "client|tracking", "subscribe", "unsubscribe", "publish"];
+    /// What `redis.conf` allows and is not asked for here: nobody can be denied the login, and `push` looks at tracking and, where
+    /// there is none, at subscriptions.
+    const ELSEWHERE: [&str; 5] = ["auth", "hello", "client|tracking", "subscribe", "unsubscribe"];
 
     #[test]
     fn every_right_of_redis_conf_is_asked_for_and_no_other() {

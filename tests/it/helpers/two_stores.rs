@@ -1,0 +1,84 @@
+//! Two stores on one Redis, each with a near cache of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hufu::metrics::Metrics;
+use hufu::session::{Lookup, SessionId, SessionStore};
+use hufu::store::near_cache::NearCacheSettings;
+use hufu::store::{PushChoice, PushMode, StoreHandle, StoreSettings, StoreUrl};
+
+use super::redis_server::RedisServer;
+use super::store::{Harness, user};
+use super::wait::until;
+
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+/// Short, so that a test sees both ends.
+pub(crate) const CACHE: NearCacheSettings =
+    NearCacheSettings { push: PushChoice::Auto, capacity: 10_000, max_stale: Duration::from_millis(500), outage_grace: Duration::from_millis(1500) };
+
+/// Two stores on one Redis with the same keys, as two gateways have them, and a third that makes sessions.
+pub(crate) struct Two {
+    pub(crate) near: Arc<dyn SessionStore>,
+    pub(crate) other: Arc<dyn SessionStore>,
+    pub(crate) handle: StoreHandle,
+    pub(crate) maker: Harness,
+}
+
+impl Two {
+    pub(crate) fn on(redis: &RedisServer, cache: NearCacheSettings) -> Self {
+        Self::over(&redis.url(""), redis, cache)
+    }
+
+    pub(crate) fn over(url: &str, redis: &RedisServer, cache: NearCacheSettings) -> Self {
+        Self::open(url, redis, cache, Duration::from_secs(10))
+    }
+
+    fn open(url: &str, redis: &RedisServer, cache: NearCacheSettings, timeout: Duration) -> Self {
+        let maker = Harness::patient_redis(&redis.url(""), &redis.url(""), "hufu");
+        let settings = StoreSettings { near_cache: Some(cache), timeout, ..StoreSettings::new(StoreUrl::parse(url).unwrap()) };
+        let open = || hufu::store::open(&settings, maker.keys.clone(), maker.naming.clone(), Arc::new(Metrics::new())).unwrap();
+        let handle = open();
+        Self { near: handle.for_worker(), other: open().for_worker(), handle, maker }
+    }
+
+    /// With what `push` says in effect.
+    pub(crate) async fn with(redis: &RedisServer, push: PushChoice) -> Self {
+        Self::on(redis, NearCacheSettings { push, ..CACHE }).ready(push).await
+    }
+
+    /// The same, which gives a server that does not answer no more than the default time; all others have patience, for a machine that
+    /// runs all tests at once.
+    pub(crate) async fn hasty(redis: &RedisServer, push: PushChoice) -> Self {
+        Self::open(&redis.url(""), redis, NearCacheSettings { push, ..CACHE }, Duration::from_millis(500)).ready(push).await
+    }
+
+    async fn ready(self, push: PushChoice) -> Self {
+        self.hears(if push == PushChoice::Pubsub { PushMode::Pubsub } else { PushMode::Tracking }).await;
+        self
+    }
+
+    pub(crate) async fn hears(&self, mode: PushMode) {
+        let _ = self.near.now().await;
+        until("the way of hearing", async || (self.handle.push().unwrap().mode == Some(mode)).then_some(())).await;
+    }
+
+    pub(crate) async fn session(&self) -> SessionId {
+        self.maker.sign_in(&user("o1"), HOUR, HOUR).await
+    }
+}
+
+pub(crate) fn found(lookup: &Lookup) -> bool {
+    matches!(lookup, Lookup::Found(_))
+}
+
+pub(crate) fn connection(redis: &RedisServer) -> redis::Connection {
+    redis::Client::open(redis.url("")).unwrap().get_connection().unwrap()
+}
+
+/// How often Redis was asked for a value.
+pub(crate) fn reads(connection: &mut redis::Connection) -> u64 {
+    let stats: String = redis::cmd("INFO").arg("commandstats").query(connection).unwrap();
+    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_get:calls="));
+    line.and_then(|rest| rest.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
+}

@@ -1,0 +1,259 @@
+//! Two gateways on one Redis: how long one of them still serves a session that was ended on the other, whatever happens to Redis, to
+//! the connections and to what they say. What is asserted is a bound of the contract; what was measured is printed.
+//!
+//! `cargo test --test it -- revocation_bounds:: --nocapture` prints the table of docs/consistency.md.
+
+use std::time::{Duration, Instant};
+
+use hufu::clock::monotonic_now;
+
+use crate::helpers::cluster::RedisCluster;
+use crate::helpers::gateway::{Gateway, Setup, route};
+use crate::helpers::link::{Fault, Link};
+use crate::helpers::redis_server::RedisServer;
+use crate::helpers::sentinels::{SENTINEL_PASSWORD, SentinelGroup, replicated};
+use crate::helpers::servers::{Running, echo_upstream, http};
+use crate::helpers::wait::until;
+
+/// The defaults of `max_stale` and `outage_grace`, which are equal.
+const BOUND: Duration = Duration::from_secs(2);
+/// For a machine that is busy with all other tests.
+const SLACK: Duration = Duration::from_millis(1500);
+const MODES: [&str; 2] = ["tracking", "pubsub"];
+
+/// Where the session is ended, and where it must end.
+struct Pair {
+    one: Gateway,
+    other: Gateway,
+    /// Connections of their own, so that several workers of a gateway are asked.
+    clients: Vec<reqwest::Client>,
+    _echo: Running,
+}
+
+impl Pair {
+    /// Two gateways that hear of changes in this way; the other one over a store of another URL, where given.
+    async fn over(store: &str, others: Option<&str>, mode: &str, more: &str) -> Self {
+        let echo = echo_upstream();
+        let config = format!("session.near_cache.push = \"{mode}\"\n{more}\n{}", route("/api", &echo.url, "required"));
+        let one = Gateway::with(&Setup { store: store.to_owned(), config });
+        let other = others.map_or_else(|| one.sibling(), |url| one.sibling_over(url));
+        let pair = Self { one, other, clients: (0..4).map(|_| http()).collect(), _echo: echo };
+        pair.hear(mode).await;
+        pair
+    }
+
+    /// Waits until both hear of changes in this way.
+    async fn hear(&self, mode: &str) {
+        for gateway in [&self.one, &self.other] {
+            until("the way of hearing", async || {
+                let _ = self.status(&self.clients[0], gateway, &self.token().await?).await;
+                (gateway.part("near_cache").await["mode"] == mode).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// A session, if the store is there to make one.
+    async fn token(&self) -> Option<String> {
+        let code = self.one.wechat.platform.login_code(crate::helpers::gateway::APPID, "alice");
+        let answer = self.one.login_with(serde_json::json!({ "code": code })).await;
+        let body: serde_json::Value = answer.json().await.unwrap();
+        Some(body["token"].as_str()?.to_owned())
+    }
+
+    async fn status(&self, client: &reqwest::Client, gateway: &Gateway, token: &str) -> u16 {
+        client.get(gateway.at("/api")).bearer_auth(token).send().await.unwrap().status().as_u16()
+    }
+
+    /// A session that the workers of both gateways have in their caches.
+    async fn known(&self) -> String {
+        let token = self.token().await.unwrap();
+        for client in self.clients.iter().chain(&self.clients) {
+            for gateway in [&self.one, &self.other] {
+                assert_eq!(self.status(client, gateway, &token).await, 200);
+            }
+        }
+        token
+    }
+
+    /// Ends it on the one gateway; when that was acknowledged. 503 means that it did not happen, and is tried again.
+    async fn end(&self, token: &str) -> Instant {
+        until("the logout", async || {
+            let answer = http().post(self.one.at("/auth/logout")).bearer_auth(token).send().await.unwrap().status();
+            assert!(answer == 204 || answer == 503, "{answer}");
+            (answer == 204).then(monotonic_now)
+        })
+        .await
+    }
+
+    /// Asks the other gateway until all its workers have refused the token, and answers how long after `since` one of them served it
+    /// for the last time. `refusal` says which statuses end it.
+    async fn served_for(&self, token: &str, since: Instant, refusal: &[u16]) -> Duration {
+        let mut last = Duration::ZERO;
+        for client in &self.clients {
+            loop {
+                let status = self.status(client, &self.other, token).await;
+                let now = since.elapsed();
+                if refusal.contains(&status) {
+                    break;
+                }
+                assert!(status == 200 || status == 503, "{status}");
+                if status == 200 {
+                    last = last.max(now);
+                }
+                assert!(now < Duration::from_secs(15), "{status} for ever");
+            }
+        }
+        last
+    }
+
+    /// Never served later than this after `since`.
+    async fn bounded(&self, what: &str, mode: &str, token: &str, since: Instant, bound: Duration) {
+        let served = self.served_for(token, since, &[401]).await;
+        println!("{mode}: {what}: served for {served:?} more (bound {bound:?})");
+        assert!(served < bound + SLACK, "{mode}: {what}: {served:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_hundred_revocations_and_a_flush() {
+    for mode in MODES {
+        let redis = RedisServer::start(&[]);
+        let pair = Pair::over(&redis.url(""), None, mode, "").await;
+        let mut took = Vec::new();
+        for _ in 0..200 {
+            let token = pair.known().await;
+            let ended = pair.end(&token).await;
+            let served = pair.served_for(&token, ended, &[401]).await;
+            for client in &pair.clients {
+                assert_eq!(pair.status(client, &pair.one, &token).await, 401, "{mode}: the gateway that ended it");
+            }
+            assert!(served < BOUND, "{mode}: {served:?}");
+            took.push((served, ended.elapsed()));
+        }
+        let late = took.iter().filter(|(served, _)| !served.is_zero()).count();
+        let mut refused: Vec<_> = took.iter().map(|(_, refused)| *refused).collect();
+        refused.sort();
+        let worst = took.iter().map(|(served, _)| *served).max().unwrap();
+        println!(
+            "{mode}: logout acknowledged until every worker of the other gateway refuses: median {:?}, worst {:?} of {}; served after the 204: {late} times, at the latest {worst:?}",
+            refused[100],
+            refused[199],
+            refused.len()
+        );
+
+        let token = pair.known().await;
+        redis.ask::<()>(&["FLUSHALL"]).unwrap();
+        pair.bounded("FLUSHALL", mode, &token, monotonic_now(), if mode == "pubsub" { BOUND } else { Duration::ZERO }).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_or_dead() {
+    for mode in MODES {
+        let redis = RedisServer::start(&[]);
+        let link = Link::to(redis.port());
+        let pair = Pair::over(&redis.url(""), Some(&link.url()), mode, "").await;
+        for kind in ["normal", "pubsub"] {
+            let token = pair.known().await;
+            redis.ask::<u64>(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]).unwrap();
+            let ended = pair.end(&token).await;
+            pair.bounded(&format!("CLIENT KILL TYPE {kind}"), mode, &token, ended, BOUND).await;
+            pair.hear(mode).await;
+        }
+        for (what, fault) in [("the other's connections closed again and again", Fault::Close), ("the other's connections dead, unnoticed", Fault::Lose)] {
+            let token = pair.known().await;
+            link.set(fault);
+            let ended = pair.end(&token).await;
+            // The other cannot reach Redis at all: 503, until it can.
+            let served = pair.served_for(&token, ended, &[503]).await;
+            println!("{mode}: {what}: served for {served:?} more (bound {BOUND:?})");
+            assert!(served < BOUND + SLACK, "{served:?}");
+            assert_ne!(pair.status(&pair.clients[0], &pair.other, &token).await, 200);
+            link.set(Fault::None);
+            pair.bounded("and after it was repaired", mode, &token, monotonic_now(), Duration::ZERO).await;
+            pair.hear(mode).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_freezes_or_dies() {
+    for mode in MODES {
+        let mut redis = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+        let pair = Pair::over(&redis.url(""), None, mode, "").await;
+        let token = pair.known().await;
+        redis.freeze();
+        let frozen = monotonic_now();
+        let served = pair.served_for(&token, frozen, &[503]).await;
+        println!("{mode}: Redis frozen: a living session served for {served:?} more (bound {BOUND:?})");
+        assert!(served < BOUND + SLACK, "{served:?}");
+        assert_eq!(http().post(pair.one.at("/auth/logout")).bearer_auth(&token).send().await.unwrap().status(), 503, "not acknowledged");
+        redis.thaw();
+        let ended = pair.end(&token).await;
+        pair.bounded("after the thaw", mode, &token, ended, BOUND).await;
+        pair.hear(mode).await;
+
+        let token = pair.known().await;
+        redis.kill();
+        let killed = monotonic_now();
+        let served = pair.served_for(&token, killed, &[503]).await;
+        println!("{mode}: Redis killed: a living session served for {served:?} more (bound {BOUND:?})");
+        assert!(served < BOUND + SLACK, "{served:?}");
+        redis.start_again(&[]);
+        let ended = pair.end(&token).await;
+        pair.bounded("after the restart", mode, &token, ended, BOUND).await;
+        pair.hear(mode).await;
+
+        let token = pair.known().await;
+        redis.kill();
+        redis.start_again(&[]);
+        let ended = pair.end(&token).await;
+        pair.bounded("killed and back at once", mode, &token, ended, BOUND).await;
+    }
+}
+
+#[tokio::test]
+async fn a_failover_of_sentinels() {
+    for mode in MODES {
+        let mut group = SentinelGroup::start();
+        let login = format!("store.sentinel_password = \"{SENTINEL_PASSWORD}\"");
+        let pair = Pair::over(&group.url(), None, mode, &login).await;
+        let tokens = [pair.known().await, pair.known().await];
+        replicated(&group.servers[0]);
+        group.servers[0].kill();
+        let ended = pair.end(&tokens[0]).await;
+        pair.bounded("Sentinel, ended as soon as there is a new master", mode, &tokens[0], ended, BOUND).await;
+        pair.hear(mode).await;
+        // It believes for a while that it is still the master.
+        group.servers[0].start_again(&[]);
+        let ended = pair.end(&tokens[1]).await;
+        pair.bounded("Sentinel, when the old master is back", mode, &tokens[1], ended, BOUND).await;
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_whose_slots_move() {
+    for mode in MODES {
+        let cluster = RedisCluster::start_small();
+        let pair = Pair::over(&cluster.url(), None, mode, "").await;
+        let mut worst = Duration::ZERO;
+        // The slot of the session, and the one that all channels are in.
+        for _ in 0..4 {
+            let token = pair.known().await;
+            let bytes: [u8; 38] = hufu::crypto::encoding::from_base64url(&token[5..]).unwrap();
+            for key in [hufu::crypto::encoding::base64url(&bytes[..2]), "push".to_owned()] {
+                let slot: u16 = cluster.ask(0, &["CLUSTER", "KEYSLOT", &key]).unwrap();
+                let from = cluster.owner(slot, 1).unwrap();
+                let to = (from + 1) % 3;
+                cluster.begin_move(slot, from, to);
+                cluster.end_move(slot, from, to);
+            }
+            let ended = pair.end(&token).await;
+            worst = worst.max(pair.served_for(&token, ended, &[401]).await);
+            pair.hear(mode).await;
+        }
+        println!("{mode}: Cluster, after each of four moves of the slots in question: served for {worst:?} more at the most (bound {BOUND:?})");
+        assert!(worst < BOUND + SLACK, "{worst:?}");
+    }
+}
