@@ -26,9 +26,11 @@ use crate::metrics::Metrics;
 use crate::provider::call::PlatformClient;
 use crate::provider::wechat::mini_program::{MiniProgram, MiniProgramSettings};
 use crate::proxy::answer::AnswerRules;
+use crate::proxy::backend::Backend;
+use crate::proxy::forward::Forwarder;
 use crate::proxy::inbound::Ended;
 use crate::proxy::outgoing::HeadRules;
-use crate::proxy::upstream_client::UpstreamClient;
+use crate::proxy::watch::UpstreamWatch;
 use crate::proxy::{Proxy, proxy};
 use crate::secret::Secret;
 use crate::session::carrier::TokenCarrier;
@@ -37,6 +39,7 @@ use crate::store::near_cache::NearCacheSettings;
 use crate::store::{KeyPrefix, StoreHandle, StoreProbe, StoreSettings, StoreTls};
 use crate::telemetry::access::AccessLogGuard;
 use crate::telemetry::{AccessLog, LineFormat, Throttle, log_setup};
+use crate::upstream::Upstream;
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -53,6 +56,8 @@ pub struct Gateway {
     pub public_server: Server,
     /// The operators' server.
     pub admin_server: Server,
+    /// What goes on beside the requests: health checks of upstreams, look-ups of their names.
+    pub upstream_watch: UpstreamWatch,
     /// Starts draining.
     pub drain: Drain,
     /// How long the end may take.
@@ -88,6 +93,7 @@ struct Shared {
     carriers: Arc<[TokenCarrier]>,
     counted: Vec<Arc<CountedRoute>>,
     unrouted: Arc<CountedRoute>,
+    backends: Vec<Arc<Backend>>,
 }
 
 /// Opens the listeners and wires everything behind them.
@@ -103,7 +109,8 @@ pub fn build(settings: Settings) -> Result<Gateway> {
     let (admin_server, admin) = shared.admin_server()?;
     let patience = Patience { grace: shared.settings.server.drain_grace, deadline: shared.settings.server.drain_deadline };
     let store_name = store_settings(&shared.settings.store, None)?.url.to_string();
-    Ok(Gateway { listen, admin, store_name, public_server, admin_server, drain: shared.drain, patience, store: shared.store, access })
+    let upstream_watch = UpstreamWatch(shared.backends);
+    Ok(Gateway { listen, admin, store_name, public_server, admin_server, upstream_watch, drain: shared.drain, patience, store: shared.store, access })
 }
 
 /// Starts the log as the settings say.
@@ -137,6 +144,7 @@ impl Shared {
             crate::store::open(&store_settings(&settings.store, settings.session.near_cache)?, keys, settings.secrets.naming_key.clone(), metrics.clone())
                 .context("the store cannot be used")?;
         let apps = Arc::new(apps(&settings.apps, &metrics)?);
+        let backends = backends(&settings.upstreams, &metrics)?;
         let counted = settings.routes.routes().iter().map(|route| Arc::new(CountedRoute::new(&metrics, &route.path))).collect();
         Ok(Self {
             apps,
@@ -148,6 +156,7 @@ impl Shared {
             carriers: settings.session.carriers.clone().into(),
             counted,
             unrouted: Arc::new(CountedRoute::new(&metrics, "none")),
+            backends,
             metrics,
             settings: Arc::new(settings),
         })
@@ -187,7 +196,8 @@ impl Shared {
         let address = self.settings.admin.listen;
         let metrics = web::Data::from(self.metrics.clone());
         let part: Arc<dyn Part> = Arc::new(StorePart(self.store.probe()));
-        let readiness = web::Data::new(Readiness { drain: self.drain.clone(), parts: vec![part] });
+        let upstreams: Arc<dyn Part> = Arc::new(UpstreamsPart(self.backends.clone()));
+        let readiness = web::Data::new(Readiness { drain: self.drain.clone(), parts: vec![part, upstreams] });
         let api = web::Data::new(AdminApi::new(self.settings.admin.token.as_ref(), self.reports.clone(), &self.metrics));
         let shared = self.clone();
         let http = HttpServer::new(move || {
@@ -245,7 +255,7 @@ impl Worker {
                 trusted: shared.trusted.clone(),
                 cors: shared.cors.clone(),
                 body_limit: settings.server.body_limit,
-                client: UpstreamClient::default(),
+                forwarder: Forwarder::new(&shared.backends),
                 reports: shared.reports.clone(),
                 drain: shared.drain.clone(),
             },
@@ -306,6 +316,29 @@ fn provider(app: &AppSettings, client: &PlatformClient, metrics: &Arc<Metrics>) 
             let provider = MiniProgram::new(settings, client.clone(), Arc::new(SystemClock), metrics.clone());
             Ok(Arc::new(provider.with_context(|| format!("apps.{}", app.name))?))
         }
+    }
+}
+
+fn backends(upstreams: &[Arc<Upstream>], metrics: &Arc<Metrics>) -> Result<Vec<Arc<Backend>>> {
+    let backend = |upstream: &Arc<Upstream>| {
+        let made = Backend::new(upstream.clone(), metrics.clone()).with_context(|| format!("upstreams.{}.tls", upstream.name));
+        made.map(Arc::new)
+    };
+    upstreams.iter().map(backend).collect()
+}
+
+/// The upstreams as a part of readiness.
+struct UpstreamsPart(Vec<Arc<Backend>>);
+
+#[async_trait]
+impl Part for UpstreamsPart {
+    fn name(&self) -> &'static str {
+        "upstreams"
+    }
+
+    async fn check(&self) -> PartState {
+        let unwell: Vec<&str> = self.0.iter().filter(|backend| backend.state.is_unwell()).map(|backend| &*backend.upstream().name).collect();
+        if unwell.is_empty() { PartState::Up } else { PartState::Down { reason: format!("without a healthy endpoint: {}", unwell.join(", ")) } }
     }
 }
 

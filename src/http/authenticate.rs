@@ -8,7 +8,7 @@ use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::token;
 use crate::route::AuthMode;
 use crate::session::carrier::TokenCarrier;
-use crate::session::{LiveSession, SessionService, SessionToken};
+use crate::session::{LiveSession, SessionService, SessionToken, UserKey};
 
 /// Whom the rules let through.
 #[derive(Debug)]
@@ -20,6 +20,14 @@ pub enum Caller {
         /// The token that came was no good; the answer says so.
         dead_token: Option<ErrorCode>,
     },
+}
+
+impl Caller {
+    /// The user, where there is a session.
+    #[must_use]
+    pub fn user(&self) -> Option<&UserKey> {
+        if let Self::Session(live) = self { Some(&live.session.user) } else { None }
+    }
 }
 
 /// Finds the token in a request and the session behind it.

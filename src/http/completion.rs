@@ -71,6 +71,10 @@ pub struct Completion {
     pub error: Option<ErrorCode>,
     /// How long the upstream took to answer.
     pub upstream_took: Option<Duration>,
+    /// The endpoint that the request went to last.
+    pub endpoint: Option<Arc<str>>,
+    /// How many endpoints it went to.
+    pub attempts: usize,
     /// The session, once it is known.
     pub session: Option<SessionId>,
     /// The app, once it is known.
@@ -84,7 +88,21 @@ impl Completion {
     pub fn new(reports: Arc<Reports>, inbound: Inbound, method: &str, path: &str, route: Arc<CountedRoute>) -> Self {
         reports.metrics.requests_in_flight.inc();
         let (method, path) = (method.chars().take(METHOD_MAX).collect(), loggable(path));
-        Self { reports, inbound, method, path, route, status: CLIENT_LEFT, error: None, upstream_took: None, session: None, app: None, bytes: 0 }
+        Self {
+            reports,
+            inbound,
+            method,
+            path,
+            route,
+            status: CLIENT_LEFT,
+            error: None,
+            upstream_took: None,
+            endpoint: None,
+            attempts: 0,
+            session: None,
+            app: None,
+            bytes: 0,
+        }
     }
 
     /// Once the route is known.
@@ -116,6 +134,8 @@ impl Drop for Completion {
             bytes: self.bytes,
             took,
             upstream_took: self.upstream_took,
+            endpoint: self.endpoint.as_deref(),
+            attempts: self.attempts,
             session: session.as_deref(),
             app: self.app.as_deref(),
             client: self.inbound.client,

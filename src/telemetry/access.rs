@@ -55,6 +55,10 @@ pub struct AccessLine<'a> {
     pub took: Duration,
     /// From the request to the upstream until its answer's head.
     pub upstream_took: Option<Duration>,
+    /// The upstream's endpoint that it went to last.
+    pub endpoint: Option<&'a str>,
+    /// How many endpoints it went to; shown where it is more than one.
+    pub attempts: usize,
     /// The session's public id.
     pub session: Option<&'a str>,
     /// The app.
@@ -174,6 +178,15 @@ fn json(out: &mut String, line: &AccessLine<'_>) {
     if let Some(took) = line.upstream_took {
         let _ = write!(out, ",\"upstream_ms\":{}", Millis(took));
     }
+    if let Some(endpoint) = line.endpoint {
+        // An address: nothing in it needs an escape.
+        out.push_str(",\"endpoint\":\"");
+        out.push_str(endpoint);
+        out.push('"');
+    }
+    if line.attempts > 1 {
+        let _ = write!(out, ",\"attempts\":{}", line.attempts);
+    }
     let _ = writeln!(out, ",\"client\":\"{}\"}}", line.client);
 }
 
@@ -192,6 +205,12 @@ fn text(out: &mut String, line: &AccessLine<'_>) {
     let _ = write!(out, "{} {} {} {} {}ms", rfc3339(line.time), line.status, line.method, line.path.escape_debug(), Millis(line.took));
     if let Some(took) = line.upstream_took {
         let _ = write!(out, " upstream={}ms", Millis(took));
+    }
+    if let Some(endpoint) = line.endpoint {
+        let _ = write!(out, " endpoint={endpoint}");
+    }
+    if line.attempts > 1 {
+        let _ = write!(out, " attempts={}", line.attempts);
     }
     let _ = write!(out, " bytes={} client={} route={}", line.bytes, line.client, line.route);
     for (name, value) in [("error", line.error), ("app", line.app), ("session", line.session), ("request_id", Some(line.request_id))] {
@@ -234,6 +253,8 @@ mod tests {
             bytes: 12,
             took: Duration::from_micros(1500),
             upstream_took: Some(Duration::from_micros(1000)),
+            endpoint: Some("10.0.0.1:80"),
+            attempts: 2,
             session: None,
             app: None,
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -257,6 +278,7 @@ mod tests {
             let value: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert_eq!(value["path"], path);
             assert_eq!(value["time"], "2023-11-14T22:13:20.123Z");
+            assert_eq!((&value["endpoint"], &value["attempts"]), (&"10.0.0.1:80".into(), &2.into()));
             assert_eq!((&value["status"], &value["ms"], &value["upstream_ms"]), (&200.into(), &1.5.into(), &1.0.into()));
         }
     }

@@ -28,4 +28,6 @@ mod store_faults;
 mod store_redis;
 mod topologies;
 mod two_gateways;
+mod upstreams;
+mod upstreams_failing;
 mod verify;
