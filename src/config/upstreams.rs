@@ -9,6 +9,7 @@ use toml::de::DeValue;
 use super::problem::Wrong;
 use super::reader::{Given, Section, kind};
 use super::values::{choice, duration, whole_number};
+use crate::proxy::connector::Connector;
 use crate::upstream::{Balance, EjectionSettings, Endpoint, HealthSettings, IdleSettings, RetrySettings, TlsFiles, Upstream};
 
 /// An upstream; `None`: its name only, because it is not all there, which the reader has noted.
@@ -49,8 +50,10 @@ fn read_upstream(name: &str, index: usize, section: &mut Section<'_>) -> Option<
     let health = section.section("health", read_health);
     let encrypted = endpoints.iter().any(|endpoint| endpoint.tls);
     let tls = section.section("tls", |section| read_tls(section, encrypted));
-    let plain = Upstream::new(name, endpoints);
-    (!plain.endpoints.is_empty()).then_some(Upstream {
+    if endpoints.is_empty() {
+        return None;
+    }
+    let upstream = Upstream {
         index,
         balance,
         connect_timeout,
@@ -66,8 +69,14 @@ fn read_upstream(name: &str, index: usize, section: &mut Section<'_>) -> Option<
         ejection,
         health,
         tls: encrypted.then_some(tls),
-        ..plain
-    })
+        ..Upstream::new(name, endpoints)
+    };
+    if !section.has_problems_at("tls")
+        && let Err(error) = Connector::new(&upstream)
+    {
+        section.problem("tls", &error.to_string(), "name files in PEM: a certificate or several, and the key that belongs to it");
+    }
+    Some(upstream)
 }
 
 /// A list of URLs, or of tables with a URL and a weight.

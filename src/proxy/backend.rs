@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::metrics::{Counter, Metrics};
+use crate::proxy::connector::{Connector, TlsError};
 use crate::proxy::queue::Queue;
-use crate::proxy::tls::{Connector, TlsError};
 use crate::upstream::{Change, Pick, Target, Upstream, UpstreamState};
 
 /// One upstream, for all workers.

@@ -24,7 +24,7 @@ use crate::session::UserKey;
 use crate::telemetry::Throttle;
 use crate::upstream::retry::RetryBudget;
 use crate::upstream::targets::UnderWay;
-use crate::upstream::{Balance, Pick, Target, TargetSet, Upstream, balance};
+use crate::upstream::{Balance, Pick, Target, TargetSet, Upstream, Wish, balance};
 
 /// Most endpoints that one request is tried at: the first, and `retries.attempts` at its highest.
 const MAX_TRIED: usize = 11;
@@ -168,6 +168,7 @@ impl Own {
         let limit = upstream.total_timeout.map(|total| asked + total);
         let terms = Terms { method, first_byte_timeout: upstream.first_byte_timeout, limit };
         let user = if upstream.balance == Balance::UserHash { user.map(|user| balance::stable_hash(&user.parts())) } else { None };
+        let wish = Wish { user, may_repeat: may_repeat(method) };
         let place = match &self.shared.queue {
             Some(queue) => Some(queue.enter().await.map_err(|_| UpstreamError::Full)?),
             None => None,
@@ -175,7 +176,7 @@ impl Own {
         let view = self.view().await?;
         self.budget.borrow_mut().request(asked);
         let (mut tried, mut upload) = (Tried::default(), Upload::new(head, payload, framing, body_limit));
-        let mut pick = self.shared.state.pick(&view.set, &[], user, asked).ok_or(UpstreamError::AllSick)?;
+        let mut pick = self.shared.state.pick(&view.set, &[], wish, asked).ok_or(UpstreamError::AllSick)?;
         loop {
             let target = &view.set.targets()[pick.index];
             tried.push(pick.index);
@@ -193,15 +194,15 @@ impl Own {
             if !matches!(error, UpstreamError::ClientLeft | UpstreamError::BodyTooLarge) {
                 self.shared.failed(target, &pick, now);
             }
-            let Some((again, next)) = again.zip(self.next(&view, &tried, user, now, limit)) else { return Err(error) };
+            let Some((again, next)) = again.zip(self.next(&view, &tried, wish, now, limit)) else { return Err(error) };
             (upload, pick) = (*again, next);
         }
     }
 
     /// Where a request may go that failed elsewhere.
-    fn next(&self, view: &View, tried: &Tried, user: Option<u64>, now: Instant, limit: Option<Instant>) -> Option<Pick> {
+    fn next(&self, view: &View, tried: &Tried, wish: Wish, now: Instant, limit: Option<Instant>) -> Option<Pick> {
         let enough = tried.count > self.shared.upstream().retries.attempts as usize || tried.count == MAX_TRIED || limit.is_some_and(|limit| now >= limit);
-        let next = if enough { None } else { self.shared.state.pick(&view.set, tried.places(), user, now) }?;
+        let next = if enough { None } else { self.shared.state.pick(&view.set, tried.places(), wish, now) }?;
         let granted = self.budget.borrow_mut().withdraw(now);
         self.shared.retried(if granted { "another_endpoint" } else { "refused" });
         granted.then_some(next)

@@ -15,5 +15,5 @@ pub mod targets;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use group::{Balance, EjectionSettings, HealthSettings, IdleSettings, RetrySettings, TlsFiles, Upstream};
-pub use state::{Change, Pick, UpstreamState};
+pub use state::{Change, Pick, UpstreamState, Wish};
 pub use targets::{Target, TargetSet};

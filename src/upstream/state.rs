@@ -18,6 +18,15 @@ use crate::upstream::targets::{Mark, Target, TargetSet};
 /// No trial is due, since nobody is ejected.
 const NEVER: u64 = u64::MAX;
 
+/// What matters of a request when an endpoint is chosen for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// The hash of the user whose request it is.
+    pub user: Option<u64>,
+    /// It may be sent a second time, should the first go wrong: trials are made with such requests rather than with others.
+    pub may_repeat: bool,
+}
+
 /// A choice. Whoever sends a request there tells what came of it with [`UpstreamState::answered`] or [`UpstreamState::failed`].
 #[derive(Debug, Clone)]
 pub struct Pick {
@@ -91,15 +100,15 @@ impl UpstreamState {
         Some(gone)
     }
 
-    /// Chooses an address of the set that has not been tried. `user` is the hash of the user whose request it is. `None`: none is left, or
+    /// Chooses an address of the set that has not been tried. `None`: none is left, or
     /// health checks found all of them sick.
-    pub fn pick(&self, set: &TargetSet, tried: &[usize], user: Option<u64>, now: Instant) -> Option<Pick> {
+    pub fn pick(&self, set: &TargetSet, tried: &[usize], wish: Wish, now: Instant) -> Option<Pick> {
         let targets = set.targets();
         if let [only] = targets {
             return (tried.is_empty() && !only.has(Mark::Sick)).then(|| Pick { index: 0, ticket: only.ticket() });
         }
         if tried.is_empty()
-            && let Some(pick) = self.trial(set, now)
+            && let Some(pick) = self.trial(set, wish.may_repeat, now)
         {
             return Some(pick);
         }
@@ -107,7 +116,7 @@ impl UpstreamState {
         let well = |index: usize| (usable(index) && !targets[index].has(Mark::Ejected)).then(|| targets[index].seat());
         // Those who are left are sick: then somebody who only failed lately is better than nobody.
         let any = |index: usize| usable(index).then(|| targets[index].seat());
-        let index = self.choose(set, user, well).or_else(|| if tried.is_empty() { self.choose(set, user, any) } else { None })?;
+        let index = self.choose(set, wish.user, well).or_else(|| if tried.is_empty() { self.choose(set, wish.user, any) } else { None })?;
         Some(Pick { index, ticket: targets[index].ticket() })
     }
 
@@ -120,11 +129,12 @@ impl UpstreamState {
         }
     }
 
-    /// Somebody who is ejected and whose time is over gets this request as a trial.
-    fn trial(&self, set: &TargetSet, now: Instant) -> Option<Pick> {
-        let at = self.trial_at.load(Ordering::Relaxed);
+    /// Somebody who is ejected and whose time is over gets this request as a trial. One that cannot be sent again is only taken if no better
+    /// has come for a while.
+    fn trial(&self, set: &TargetSet, may_repeat: bool, now: Instant) -> Option<Pick> {
         let elapsed = self.elapsed(now);
-        if at > elapsed {
+        let grace = if may_repeat { 0 } else { millis(self.upstream.ejection.time) };
+        if self.trial_at.load(Ordering::Relaxed).saturating_add(grace) > elapsed {
             return None;
         }
         let place = |id: u64| set.targets().iter().position(|target| target.id == id);
@@ -221,6 +231,9 @@ mod tests {
     use crate::upstream::Endpoint;
     use crate::upstream::group::EjectionSettings;
 
+    const GET: Wish = Wish { user: None, may_repeat: true };
+    const POST: Wish = Wish { user: None, may_repeat: false };
+
     fn state(count: u8, balance: Balance) -> UpstreamState {
         let endpoints = (1..=count).map(|n| Endpoint::parse(&format!("http://10.0.0.{n}:80")).unwrap()).collect();
         let ejection = EjectionSettings { failures: 1, ..Upstream::for_tests("u").ejection };
@@ -232,21 +245,33 @@ mod tests {
         let (state, now) = (state(2, Balance::RoundRobin), monotonic_now());
         let set = state.targets();
         let bad = loop {
-            let pick = state.pick(&set, &[], None, now).unwrap();
+            let pick = state.pick(&set, &[], GET, now).unwrap();
             if pick.index == 0 {
                 break pick;
             }
         };
         assert!(matches!(state.failed(&set.targets()[0], &bad, now), Some(Change::Ejected { .. })));
-        assert!((0..50).all(|_| state.pick(&set, &[], None, now).unwrap().index == 1));
-        assert!(state.pick(&set, &[1], None, now).is_none(), "a retry does not go to somebody who is ejected");
+        assert!((0..50).all(|_| state.pick(&set, &[], GET, now).unwrap().index == 1));
+        assert!(state.pick(&set, &[1], GET, now).is_none(), "a retry does not go to somebody who is ejected");
         let later = now + Duration::from_secs(11);
-        let trial = state.pick(&set, &[], None, later).unwrap();
+        let trial = state.pick(&set, &[], GET, later).unwrap();
         assert_eq!(trial.index, 0);
-        assert!((0..50).all(|_| state.pick(&set, &[], None, later).unwrap().index == 1), "one trial at a time");
+        assert!((0..50).all(|_| state.pick(&set, &[], GET, later).unwrap().index == 1), "one trial at a time");
         assert_eq!(state.answered(&set.targets()[0], &trial), Some(Change::Returned));
-        assert!((0..50).any(|_| state.pick(&set, &[], None, later).unwrap().index == 0));
+        assert!((0..50).any(|_| state.pick(&set, &[], GET, later).unwrap().index == 0));
         assert_eq!(state.trial_at.load(Ordering::Relaxed), NEVER);
+    }
+
+    #[test]
+    fn trials_are_made_with_what_may_be_repeated_unless_nothing_such_comes() {
+        let (state, now) = (state(2, Balance::LeastRequest), monotonic_now());
+        let set = state.targets();
+        state.failed(&set.targets()[0], &Pick { index: 0, ticket: set.targets()[0].ticket() }, now);
+        let seconds = |n: u64| now + Duration::from_secs(n);
+        // Somebody asks now and then, so that the time of the next trial is known.
+        assert_eq!(state.pick(&set, &[], GET, seconds(1)).unwrap().index, 1);
+        assert!((11..20).all(|n| state.pick(&set, &[], POST, seconds(n)).unwrap().index == 1));
+        assert_eq!(state.pick(&set, &[], POST, seconds(21)).unwrap().index, 0);
     }
 
     #[test]
@@ -257,10 +282,10 @@ mod tests {
         state.failed(&set.targets()[0], &pick, now);
         assert!(!state.is_unwell());
         assert!(state.checked(&set.targets()[1], false));
-        assert_eq!(state.pick(&set, &[], None, now).map(|pick| pick.index), Some(0));
+        assert_eq!(state.pick(&set, &[], GET, now).map(|pick| pick.index), Some(0));
         assert!(state.is_unwell());
         assert!(state.checked(&set.targets()[0], false));
-        assert!(state.pick(&set, &[], None, now).is_none());
+        assert!(state.pick(&set, &[], GET, now).is_none());
     }
 
     #[test]
@@ -268,11 +293,11 @@ mod tests {
         let (state, now) = (state(1, Balance::LeastRequest), monotonic_now());
         let set = state.targets();
         for _ in 0..20 {
-            let pick = state.pick(&set, &[], None, now).unwrap();
+            let pick = state.pick(&set, &[], GET, now).unwrap();
             state.failed(&set.targets()[0], &pick, now);
         }
         assert!(state.is_unwell());
-        let pick = state.pick(&set, &[], None, now).unwrap();
+        let pick = state.pick(&set, &[], GET, now).unwrap();
         assert_eq!(state.answered(&set.targets()[0], &pick), Some(Change::Returned));
         assert!(!state.is_unwell());
     }
@@ -289,17 +314,18 @@ mod tests {
             let set = state.targets();
             for (good, wait, sick) in outcomes {
                 now += Duration::from_millis(wait);
+                let wish = Wish { user: Some(wait), may_repeat: wait % 2 == 0 };
                 state.checked(&set.targets()[usize::try_from(wait).unwrap() % usize::from(count)], !sick);
                 let usable = |target: &Arc<Target>| !target.has(Mark::Sick) && !target.has(Mark::Ejected);
                 let anybody = set.targets().iter().any(usable);
-                let Some(first) = state.pick(&set, &[], Some(wait), now) else {
+                let Some(first) = state.pick(&set, &[], wish, now) else {
                     prop_assert!(set.targets().iter().all(|target| target.has(Mark::Sick)));
                     continue;
                 };
                 let target = &set.targets()[first.index];
                 let is_trial = target.has(Mark::Ejected) && first.ticket != target.ticket();
                 prop_assert!(!target.has(Mark::Sick) && (usable(target) || is_trial || !anybody));
-                if let Some(second) = state.pick(&set, &[first.index], Some(wait), now) {
+                if let Some(second) = state.pick(&set, &[first.index], wish, now) {
                     prop_assert!(second.index != first.index && usable(&set.targets()[second.index]));
                 }
                 if good { state.answered(target, &first) } else { state.failed(target, &first, now) };

@@ -64,7 +64,7 @@ async fn the_less_busy_endpoint_is_taken() {
     futures_util::future::join_all(asked).await;
     let (slow, quick) = (slow.requests("GET"), quick.requests("GET"));
     assert_eq!(slow + quick, 80);
-    assert!(quick > 2 * slow, "{slow} to the slow one, {quick} to the quick one");
+    assert!(quick > slow, "{slow} to the slow one, {quick} to the quick one");
 }
 
 #[tokio::test]

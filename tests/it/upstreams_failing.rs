@@ -48,7 +48,7 @@ async fn an_endpoint_killed_under_load_costs_no_get() {
 #[tokio::test]
 async fn a_hung_endpoint_is_a_timeout_and_then_left_out() {
     let (hung, well) = (Backend::start("hung", Mode::Hang).await, Backend::start("well", Mode::Answer).await);
-    let settings = "balance = \"round_robin\"\nfirst_byte_timeout = \"200ms\"\n[upstreams.many.ejection]\nfailures = 2\ntime = \"10m\"\nmax_time = \"10m\"";
+    let settings = "balance = \"round_robin\"\nfirst_byte_timeout = \"1s\"\n[upstreams.many.ejection]\nfailures = 2\ntime = \"10m\"\nmax_time = \"10m\"";
     let gateway = Gateway::start(&upstream(&[&hung, &well], "none", settings));
     let mut statuses = Vec::new();
     for _ in 0..20 {
@@ -129,7 +129,7 @@ async fn retries_are_a_share_of_the_requests() {
         assert_eq!(wire::send(gateway.listen, GET).await.status, 502);
     }
     let attempts: usize = backends.iter().map(|backend| backend.requests("GET")).sum();
-    assert!((220..=240).contains(&attempts), "{attempts} attempts of 200 requests");
+    assert!((210..=250).contains(&attempts), "{attempts} attempts of 200 requests");
     assert_eq!(attempts as u64, 200 + retries(&gateway, "another_endpoint").await);
     assert!(retries(&gateway, "refused").await > 100);
 }
@@ -137,7 +137,7 @@ async fn retries_are_a_share_of_the_requests() {
 #[tokio::test]
 async fn an_answer_that_takes_too_long_in_all_is_cut() {
     let backend = Backend::start("one", Mode::Drip).await;
-    let gateway = Gateway::start(&upstream(&[&backend], "none", "timeout = \"5s\"\ntotal_timeout = \"300ms\""));
+    let gateway = Gateway::start(&upstream(&[&backend], "none", "timeout = \"5s\"\ntotal_timeout = \"1s\""));
     let answer = http().get(gateway.at("/x")).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert!(answer.text().await.is_err(), "a part must not look like the whole");

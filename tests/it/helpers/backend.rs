@@ -11,6 +11,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::wait::until_blocking;
+
 /// What a backend does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -175,6 +177,11 @@ pub(crate) struct EchoProcess {
 impl EchoProcess {
     /// At an address; port 0 for a free one.
     pub(crate) fn start(address: &str) -> Self {
+        // For a moment some client may have the port.
+        until_blocking("an echo to listen", || Self::try_start(address))
+    }
+
+    fn try_start(address: &str) -> Option<Self> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_hufu"))
             .args(["echo", "--listen", address])
             .stdin(Stdio::null())
@@ -184,8 +191,11 @@ impl EchoProcess {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.split("http://").nth(1).and_then(|rest| rest.split(". ").next()).unwrap_or_else(|| panic!("{line}"));
-        Self { child, address: address.to_owned() }
+        let Some(address) = line.split("http://").nth(1).and_then(|rest| rest.split(". ").next()) else {
+            let _ = child.wait();
+            return None;
+        };
+        Some(Self { child, address: address.to_owned() })
     }
 
     /// Its URL.

@@ -1,11 +1,11 @@
-//! Connecting to an upstream's addresses, and the encryption on the way.
+//! Opening connections to an upstream's addresses, and their encryption.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -89,7 +89,9 @@ fn config(files: &TlsFiles) -> Result<ClientConfig, TlsError> {
             }
         }
     }
-    let builder = ClientConfig::builder().with_root_certificates(roots);
+    // Named rather than taken from the process, which may have none yet while a configuration is only checked.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?.with_root_certificates(roots);
     let mut config = match &files.client {
         Some((cert, key)) => builder.with_client_auth_cert(certificates(cert)?, private_key(key)?)?,
         None => builder.with_no_client_auth(),
@@ -106,5 +108,8 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| TlsError::File { path: path.to_owned(), reason: error.to_string() })
+    PrivateKeyDer::from_pem_file(path).map_err(|error| {
+        let reason = if matches!(error, pem::Error::NoItemsFound) { "holds no private key in PEM".to_owned() } else { error.to_string() };
+        TlsError::File { path: path.to_owned(), reason }
+    })
 }
