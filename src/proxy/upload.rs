@@ -72,6 +72,12 @@ impl Upload {
         !self.has_unwritten() && !self.unflushed && matches!(self.body, Body::Done)
     }
 
+    /// Whether everything that the client has sent so far has gone on, and the rest is still to come from it.
+    #[must_use]
+    pub fn waits_for_client(&self) -> bool {
+        !self.has_unwritten() && !matches!(self.body, Body::Done)
+    }
+
     /// Whether not a single byte has been written, so that the request can go to somebody else whatever it asks for.
     #[must_use]
     pub const fn wrote_nothing(&self) -> bool {

@@ -50,7 +50,7 @@ pub enum Failure {
     Answer(BadAnswer),
     /// Nothing came in time.
     Silence,
-    /// The client broke off its body.
+    /// The client broke off its body, or does not go on with it.
     Client,
     /// The client's body is over the limit.
     TooLarge,
@@ -71,6 +71,8 @@ pub async fn exchange(mut connection: Connection, mut upload: Upload, terms: Ter
     let failure = match head {
         Ok(head) if is_overlong(&head, &connection.buf) => Failure::Answer(BadAnswer::Trailing),
         Ok(head) => return Ok(Answer { head, connection, upload, takes_body }),
+        // The upstream cannot answer what it has not got.
+        Err(Failure::Silence) if takes_body && upload.waits_for_client() => Failure::Client,
         Err(failure) => failure,
     };
     let harmless = failure == Failure::Answer(BadAnswer::Cut) && (may_repeat(terms.method) || upload.wrote_nothing());

@@ -147,6 +147,17 @@ async fn an_answer_that_takes_too_long_in_all_is_cut() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_go_on_is_not_the_endpoints_fault() {
+    let (one, two) = (Backend::start("one", Mode::Answer).await, Backend::start("two", Mode::Answer).await);
+    let gateway = Gateway::start(&upstream(&[&one, &two], "none", "timeout = \"200ms\"\n[upstreams.many.ejection]\nfailures = 1"));
+    for _ in 0..4 {
+        let stalled = wire::send(gateway.listen, b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhal").await;
+        assert_eq!((stalled.status, stalled.code()), (400, Some("body_broken")), "{}", stalled.text);
+    }
+    assert_eq!((ejections(&gateway, &one).await, ejections(&gateway, &two).await), (0, 0));
+}
+
+#[tokio::test]
 async fn idle_connections_are_kept_as_many_and_as_long_as_told() {
     let backend = Backend::start("one", Mode::Answer).await;
     for (settings, all) in [("", false), ("idle_connections = 0", true), ("idle_timeout = \"1ms\"", true)] {
