@@ -27,9 +27,11 @@ use crate::metrics::Metrics;
 use crate::provider::call::PlatformClient;
 use crate::provider::wechat::mini_program::{MiniProgram, MiniProgramSettings};
 use crate::proxy::answer::AnswerRules;
+use crate::proxy::backend::Backend;
+use crate::proxy::forward::Forwarder;
 use crate::proxy::inbound::Ended;
 use crate::proxy::outgoing::HeadRules;
-use crate::proxy::upstream_client::UpstreamClient;
+use crate::proxy::watch::UpstreamWatch;
 use crate::proxy::{Proxy, proxy};
 use crate::secret::Secret;
 use crate::session::carrier::TokenCarrier;
@@ -38,6 +40,7 @@ use crate::store::near_cache::NearCacheSettings;
 use crate::store::{KeyPrefix, PushMode, StoreHandle, StoreProbe, StoreSettings, StoreTls};
 use crate::telemetry::access::AccessLogGuard;
 use crate::telemetry::{AccessLog, LineFormat, Throttle, Traces, log_setup};
+use crate::upstream::Upstream;
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -54,6 +57,8 @@ pub struct Gateway {
     pub public_server: Server,
     /// The operators' server.
     pub admin_server: Server,
+    /// What goes on beside the requests: health checks of upstreams, look-ups of their names.
+    pub upstream_watch: UpstreamWatch,
     /// Starts draining.
     pub drain: Drain,
     /// How long the end may take.
@@ -93,6 +98,7 @@ struct Shared {
     guesses: Arc<GuessWatch>,
     counted: Vec<Arc<CountedRoute>>,
     unrouted: Arc<CountedRoute>,
+    backends: Vec<Arc<Backend>>,
 }
 
 /// Opens the listeners and wires everything behind them.
@@ -109,7 +115,9 @@ pub fn build(settings: Settings) -> Result<Gateway> {
     let patience = Patience { grace: shared.settings.server.drain_grace, deadline: shared.settings.server.drain_deadline };
     let store_name = store_settings(&shared.settings.store, None)?.url.to_string();
     let traces = shared.reports.traces.clone();
-    Ok(Gateway { listen, admin, store_name, public_server, admin_server, drain: shared.drain, patience, store: shared.store, access, traces })
+    let upstream_watch = UpstreamWatch(shared.backends);
+    let (drain, store) = (shared.drain, shared.store);
+    Ok(Gateway { listen, admin, store_name, public_server, admin_server, upstream_watch, drain, patience, store, access, traces })
 }
 
 /// Starts the log as the settings say.
@@ -144,6 +152,7 @@ impl Shared {
                 .context("the store cannot be used")?;
         let apps = Arc::new(apps(&settings.apps, &metrics)?);
         let traces = settings.traces.as_ref().map(|traces| Traces::start(traces, metrics.clone())).transpose().context("traces")?.map(Arc::new);
+        let backends = backends(&settings.upstreams, &metrics)?;
         let counted = settings.routes.routes().iter().map(|route| Arc::new(CountedRoute::new(&metrics, &route.path))).collect();
         Ok(Self {
             apps,
@@ -157,6 +166,7 @@ impl Shared {
             guesses: Arc::new(GuessWatch::new(metrics.clone())),
             counted,
             unrouted: Arc::new(CountedRoute::new(&metrics, "none")),
+            backends,
             metrics,
             settings: Arc::new(settings),
         })
@@ -195,7 +205,7 @@ impl Shared {
     fn admin_server(&self) -> Result<(Server, SocketAddr)> {
         let address = self.settings.admin.listen;
         let metrics = web::Data::from(self.metrics.clone());
-        let mut parts: Vec<Arc<dyn Part>> = vec![Arc::new(StorePart(self.store.probe()))];
+        let mut parts: Vec<Arc<dyn Part>> = vec![Arc::new(StorePart(self.store.probe())), Arc::new(UpstreamsPart(self.backends.clone()))];
         if self.store.push().is_some() {
             parts.push(Arc::new(NearCachePart(self.store.clone())));
         }
@@ -263,7 +273,7 @@ impl Worker {
                 trusted: shared.trusted.clone(),
                 cors: shared.cors.clone(),
                 body_limit: settings.server.body_limit,
-                client: UpstreamClient::default(),
+                forwarder: Forwarder::new(&shared.backends),
                 reports: shared.reports.clone(),
                 drain: shared.drain.clone(),
             },
@@ -331,6 +341,29 @@ pub(crate) fn mini_program_settings(app: &AppSettings) -> MiniProgramSettings {
     settings.base_urls.clone_from(&app.base_urls);
     (settings.timeout, settings.max_concurrent) = (app.timeout, app.max_concurrent);
     settings
+}
+
+fn backends(upstreams: &[Arc<Upstream>], metrics: &Arc<Metrics>) -> Result<Vec<Arc<Backend>>> {
+    let backend = |upstream: &Arc<Upstream>| {
+        let made = Backend::new(upstream.clone(), metrics.clone()).with_context(|| format!("upstreams.{}.tls", upstream.name));
+        made.map(Arc::new)
+    };
+    upstreams.iter().map(backend).collect()
+}
+
+/// The upstreams as a part of readiness.
+struct UpstreamsPart(Vec<Arc<Backend>>);
+
+#[async_trait]
+impl Part for UpstreamsPart {
+    fn name(&self) -> &'static str {
+        "upstreams"
+    }
+
+    async fn check(&self) -> PartState {
+        let unwell: Vec<&str> = self.0.iter().filter(|backend| backend.state.is_unwell()).map(|backend| &*backend.upstream().name).collect();
+        if unwell.is_empty() { PartState::Up } else { PartState::Down { reason: format!("without a healthy endpoint: {}", unwell.join(", ")) } }
+    }
 }
 
 /// The store as a part of readiness.

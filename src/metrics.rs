@@ -6,12 +6,13 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
-pub use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+
+pub use prometheus_client::metrics::counter::Counter;
+pub use prometheus_client::metrics::gauge::Gauge;
 
 /// Upper bounds in seconds: from a cached lookup to the longest that `wx.request` waits.
 const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
@@ -92,8 +93,18 @@ pub struct StoreNode {
 pub struct UpstreamOutcome {
     /// The upstream's name in the configuration.
     pub upstream: String,
-    /// `answered`, `unreachable`, `timeout`, `broken` or `client_left`.
+    /// `answered`, `unreachable`, `timeout`, `broken`, `unavailable` or `client_left`; of retries `stale_connection`, `another_endpoint` or
+    /// `refused`.
     pub outcome: &'static str,
+}
+
+/// An endpoint of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct EndpointLabel {
+    /// As in [`UpstreamOutcome`].
+    pub upstream: String,
+    /// Its address.
+    pub endpoint: String,
 }
 
 /// An upstream.
@@ -142,7 +153,15 @@ pub struct Metrics {
     /// Requests to upstreams by outcome.
     pub upstream_requests: Family<UpstreamOutcome, Counter>,
     /// Connections opened to upstreams.
-    pub upstream_connections: Family<UpstreamLabel, Counter>,
+    pub upstream_connections: Family<EndpointLabel, Counter>,
+    /// Whether an endpoint is well.
+    pub upstream_endpoints: Family<EndpointLabel, Gauge>,
+    /// Times that an endpoint was left out because requests to it failed.
+    pub upstream_ejections: Family<EndpointLabel, Counter>,
+    /// Requests sent again, and those that the budget did not allow, by outcome.
+    pub upstream_retries: Family<UpstreamOutcome, Counter>,
+    /// Requests that wait for their turn.
+    pub upstream_waiting: Family<UpstreamLabel, Gauge>,
     /// Spans of requests by outcome.
     pub spans: Family<Outcome, Counter>,
     /// Access lines lost because the output did not keep up.
@@ -190,6 +209,10 @@ impl Metrics {
             platform_seconds: Family::new_with_constructor(seconds),
             upstream_requests: Family::default(),
             upstream_connections: Family::default(),
+            upstream_endpoints: Family::default(),
+            upstream_ejections: Family::default(),
+            upstream_retries: Family::default(),
+            upstream_waiting: Family::default(),
             spans: Family::default(),
             access_lines_dropped: Counter::default(),
         };
@@ -217,6 +240,10 @@ impl Metrics {
         self.register("platform_duration_seconds", "Calls to the platforms by app and API", self.platform_seconds.clone());
         self.register("upstream_requests_total", "Requests to upstreams by outcome", self.upstream_requests.clone());
         self.register("upstream_connections_total", "Connections opened to upstreams", self.upstream_connections.clone());
+        self.register("upstream_endpoint_up", "Whether an endpoint is well", self.upstream_endpoints.clone());
+        self.register("upstream_ejections_total", "Times that an endpoint was left out because requests failed", self.upstream_ejections.clone());
+        self.register("upstream_retries_total", "Requests sent again, by outcome", self.upstream_retries.clone());
+        self.register("upstream_waiting", "Requests that wait for their turn", self.upstream_waiting.clone());
         self.register("spans_total", "Spans for the OpenTelemetry collector, by outcome", self.spans.clone());
         self.register("access_lines_dropped_total", "Access lines lost because the output did not keep up", self.access_lines_dropped.clone());
     }
@@ -261,8 +288,40 @@ impl Metrics {
     }
 
     /// Counts a connection opened to an upstream.
-    pub fn upstream_connection(&self, upstream: &str) {
-        self.upstream_connections.get_or_create(&UpstreamLabel { upstream: upstream.to_owned() }).inc();
+    pub fn upstream_connection(&self, upstream: &str, endpoint: &str) {
+        self.upstream_connections.get_or_create(&endpoint_label(upstream, endpoint)).inc();
+    }
+
+    /// The counter of answered requests to an upstream, found once and then used without a lookup.
+    #[must_use]
+    pub fn upstream_answered(&self, upstream: &str) -> Counter {
+        self.upstream_requests.get_or_create_owned(&UpstreamOutcome { upstream: upstream.to_owned(), outcome: "answered" })
+    }
+
+    /// Shows whether an endpoint is well.
+    pub fn upstream_endpoint(&self, upstream: &str, endpoint: &str, well: bool) {
+        self.upstream_endpoints.get_or_create(&endpoint_label(upstream, endpoint)).set(i64::from(well));
+    }
+
+    /// An endpoint's address is not used any more.
+    pub fn upstream_endpoint_gone(&self, upstream: &str, endpoint: &str) {
+        self.upstream_endpoints.remove(&endpoint_label(upstream, endpoint));
+    }
+
+    /// Counts that an endpoint was left out.
+    pub fn upstream_ejection(&self, upstream: &str, endpoint: &str) {
+        self.upstream_ejections.get_or_create(&endpoint_label(upstream, endpoint)).inc();
+    }
+
+    /// Counts a request that was sent again, or was not because the budget did not allow it.
+    pub fn upstream_retry(&self, upstream: &str, outcome: &'static str) {
+        self.upstream_retries.get_or_create(&UpstreamOutcome { upstream: upstream.to_owned(), outcome }).inc();
+    }
+
+    /// The gauge of requests that wait for their turn at an upstream.
+    #[must_use]
+    pub fn upstream_waiting(&self, upstream: &str) -> Gauge {
+        self.upstream_waiting.get_or_create_owned(&UpstreamLabel { upstream: upstream.to_owned() })
     }
 
     /// The counters of one route, found once and then used without a lookup.
@@ -275,6 +334,10 @@ impl Metrics {
             seconds: self.request_seconds.get_or_create_owned(&RouteLabel { route: route.to_owned() }),
         }
     }
+}
+
+fn endpoint_label(upstream: &str, endpoint: &str) -> EndpointLabel {
+    EndpointLabel { upstream: upstream.to_owned(), endpoint: endpoint.to_owned() }
 }
 
 /// The counters of one route; a request adds to them without hashing a label.

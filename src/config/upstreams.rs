@@ -1,37 +1,216 @@
 //! `[upstreams.NAME]`: the backends.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use toml::de::DeValue;
+
 use super::problem::Wrong;
-use super::reader::Section;
-use super::values::duration;
-use crate::upstream::{Endpoint, Upstream};
+use super::reader::{Given, Section, kind};
+use super::values::{choice, duration, whole_number};
+use crate::proxy::connector::Connector;
+use crate::upstream::{Balance, EjectionSettings, Endpoint, HealthSettings, IdleSettings, RetrySettings, TlsFiles, Upstream};
 
 /// An upstream; `None`: its name only, because it is not all there, which the reader has noted.
 pub(super) type Named = (Arc<str>, Option<Arc<Upstream>>);
 
+/// More than any upstream takes, and few enough to be counted.
+const CONCURRENT_MAX: u64 = 1_000_000;
+const ENDPOINTS_FORM: &str = "write endpoints = [\"http://HOST:PORT\"]";
+
 /// Every upstream.
 pub(super) fn read(root: &mut Section<'_>) -> Vec<Named> {
+    let mut index = 0;
     root.named("upstreams", |name, section| {
-        let name: Arc<str> = name.into();
-        (name.clone(), read_upstream(name, section).map(Arc::new))
+        let upstream = read_upstream(name, index, section).map(Arc::new);
+        index += 1;
+        (name.into(), upstream)
     })
 }
 
-fn read_upstream(name: Arc<str>, section: &mut Section<'_>) -> Option<Upstream> {
-    let form = "write endpoints = [\"http://HOST:PORT\"]";
-    let endpoints = section.list("endpoints", |text| Endpoint::parse(text).map_err(|error| Wrong::new(format!("is not an endpoint: {error}"), "")));
-    if !section.has("endpoints") {
-        section.problem("endpoints", "missing", form);
-    } else if section.is_empty_list("endpoints") {
-        section.problem("endpoints", "is empty", form);
-    }
-    if endpoints.len() > 1 {
-        section.problem("endpoints", "more than one endpoint is not in this version", "keep one, or put your own balancer before them");
-    }
+fn read_upstream(name: &str, index: usize, section: &mut Section<'_>) -> Option<Upstream> {
+    let endpoints = read_endpoints(section);
+    let balance = [("round_robin", Balance::RoundRobin), ("least_request", Balance::LeastRequest), ("user_hash", Balance::UserHash)];
+    let balance = section.value("balance", choice(balance));
     let patience = duration(Duration::from_millis(1));
     let (connect_timeout, timeout) = (section.value("connect_timeout", &patience), section.value("timeout", &patience));
-    let authority = endpoints.first()?.to_string();
-    Some(Upstream { name, authority, endpoints, connect_timeout, timeout })
+    let first_byte_timeout = section.optional("first_byte_timeout", &patience).unwrap_or(timeout);
+    let total_timeout = section.optional("total_timeout", &patience);
+    let (max_concurrent, queue) = (section.number("max_concurrent", CONCURRENT_MAX), section.number("queue", CONCURRENT_MAX));
+    if max_concurrent == 0 && queue > 0 {
+        section.problem("queue", "is set, and max_concurrent is 0: nobody ever waits", "write how many requests may be under way at once, or remove it");
+    }
+    let queue_timeout = section.value("queue_timeout", &patience);
+    let idle = IdleSettings { connections: section.number("idle_connections", 100_000), timeout: section.value("idle_timeout", &patience) };
+    let resolve_interval = section.value("resolve_interval", duration(Duration::from_secs(1)));
+    let retries = section.section("retries", read_retries);
+    let trial_lease = connect_timeout + first_byte_timeout;
+    let ejection = section.section("ejection", |section| read_ejection(section, trial_lease));
+    let health = section.section("health", read_health);
+    let encrypted = endpoints.iter().any(|endpoint| endpoint.tls);
+    let tls = section.section("tls", |section| read_tls(section, encrypted));
+    if endpoints.is_empty() {
+        return None;
+    }
+    let upstream = Upstream {
+        index,
+        balance,
+        connect_timeout,
+        first_byte_timeout,
+        timeout,
+        total_timeout,
+        max_concurrent,
+        queue,
+        queue_timeout,
+        idle,
+        resolve_interval,
+        retries,
+        ejection,
+        health,
+        tls: encrypted.then_some(tls),
+        ..Upstream::new(name, endpoints)
+    };
+    if !section.has_problems_at("tls")
+        && let Err(error) = Connector::new(&upstream)
+    {
+        section.problem("tls", &error.to_string(), "name files in PEM: a certificate or several, and the key that belongs to it");
+    }
+    Some(upstream)
+}
+
+/// A list of URLs, or of tables with a URL and a weight.
+fn read_endpoints(section: &mut Section<'_>) -> Vec<Endpoint> {
+    let Some(given) = section.take("endpoints") else {
+        section.problem("endpoints", "missing", ENDPOINTS_FORM);
+        section.note("endpoints", None);
+        return Vec::new();
+    };
+    let list = match given.value {
+        DeValue::String(_) => vec![given],
+        _ => section.elements(&given).unwrap_or_else(|| {
+            section.fault(Some(given.line), &given.path, &format!("must be a list, not {}", kind(given.value)), ENDPOINTS_FORM);
+            Vec::new()
+        }),
+    };
+    if section.is_empty_list("endpoints") {
+        section.problem("endpoints", "is empty", ENDPOINTS_FORM);
+    }
+    let mut all: Vec<(Endpoint, toml::Value)> = Vec::with_capacity(list.len());
+    for item in &list {
+        let Some((endpoint, shown)) = read_endpoint(section, item) else { continue };
+        if all.iter().any(|(other, _)| other.is_same_place(&endpoint)) {
+            section.fault(
+                Some(item.line),
+                &item.path,
+                &format!("names {endpoint} a second time"),
+                "remove it; { url = \"…\", weight = 2 } gives it a larger share",
+            );
+        } else if all.first().is_some_and(|(first, _)| first.tls != endpoint.tls) {
+            let what = "has another scheme than the first: what must be encrypted would go out in the clear at times";
+            section.fault(Some(item.line), &item.path, what, "write http:// for all of them, or https:// for all");
+        }
+        all.push((endpoint, shown));
+    }
+    section.note("endpoints", Some(all.iter().map(|(_, shown)| shown.clone()).collect::<Vec<_>>().into()));
+    all.into_iter().map(|(endpoint, _)| endpoint).collect()
+}
+
+/// An endpoint, and how it is shown.
+fn read_endpoint<'a>(section: &Section<'a>, item: &Given<'a>) -> Option<(Endpoint, toml::Value)> {
+    let parse = |text: &str| Endpoint::parse(text).map_err(|error| Wrong::new(format!("is not an endpoint: {error}"), ""));
+    let DeValue::Table(table) = item.value else {
+        return section.element(item, parse).map(|(endpoint, text)| (endpoint, text.into()));
+    };
+    let form = "write { url = \"http://HOST:PORT\", weight = 2 }";
+    for key in table.keys().filter(|key| !matches!(key.get_ref().as_ref(), "url" | "weight")) {
+        section.fault(Some(item.line), &format!("{}.{}", item.path, key.get_ref()), "unknown key", form);
+    }
+    let Some(url) = section.entry(item, table, "url") else {
+        section.fault(Some(item.line), &item.path, "has no url", form);
+        return None;
+    };
+    let (mut endpoint, text) = section.element(&url, parse)?;
+    let mut shown = toml::Table::from_iter([("url".to_owned(), text.into())]);
+    if let Some(weight) = section.entry(item, table, "weight") {
+        match whole_number(weight.value).filter(|weight| (1..=u64::from(Endpoint::WEIGHT_MAX)).contains(weight)) {
+            Some(number) => {
+                endpoint.weight = u32::try_from(number).unwrap_or(1);
+                shown.insert("weight".to_owned(), i64::from(endpoint.weight).into());
+            }
+            None => {
+                let what = format!("must be a whole number from 1 to {}, without quotes", Endpoint::WEIGHT_MAX);
+                section.fault(Some(weight.line), &weight.path, &what, "to take an endpoint out, remove it from the list");
+            }
+        }
+    }
+    Some((endpoint, toml::Value::Table(shown)))
+}
+
+fn read_retries(section: &mut Section<'_>) -> RetrySettings {
+    RetrySettings { attempts: section.number("attempts", 10), percent: section.number("percent", 100), per_second: section.number("per_second", 100_000) }
+}
+
+fn read_ejection(section: &mut Section<'_>, trial_lease: Duration) -> EjectionSettings {
+    let failures = section.number("failures", 1_000_000);
+    if failures == 0 {
+        section.problem("failures", "is 0, so an endpoint would be left out before it failed", "write at least 1; max_percent = 0 leaves nobody out");
+    }
+    let span = duration(Duration::from_millis(1));
+    let (time, max_time) = (section.value("time", &span), section.value("max_time", &span));
+    if time > max_time {
+        section.problem("max_time", "is shorter than time", "write a longer one");
+    }
+    EjectionSettings { failures, time, max_time, max_percent: section.number("max_percent", 100), trial_lease }
+}
+
+fn read_health(section: &mut Section<'_>) -> Option<HealthSettings> {
+    let path = section.optional("path", |text| match text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic()) && !text.contains('#') {
+        true => Ok(text.to_owned()),
+        false => Err(Wrong::new("is not a path", "write it as in \"/healthz\"")),
+    });
+    let span = duration(Duration::from_millis(1));
+    let (interval, timeout) = (section.value("interval", duration(Duration::from_millis(10))), section.value("timeout", &span));
+    let (healthy_after, unhealthy_after) = (section.number("healthy_after", 1000), section.number("unhealthy_after", 1000));
+    for (key, count) in [("healthy_after", healthy_after), ("unhealthy_after", unhealthy_after)] {
+        if count == 0 {
+            section.problem(key, "is 0", "write at least 1");
+        }
+    }
+    let expected_status = section.value("expected_status", statuses);
+    let others = ["interval", "timeout", "healthy_after", "unhealthy_after", "expected_status"];
+    if !section.has("path")
+        && let Some(key) = others.into_iter().find(|key| section.has(key))
+    {
+        section.problem("path", &format!("missing: {key} is set, and without a path nobody is asked"), "write the path that answers, as in \"/healthz\"");
+    }
+    Some(HealthSettings { path: path?, interval, timeout, healthy_after, unhealthy_after, expected_status })
+}
+
+/// `"200"`, or `"200-299"`.
+fn statuses(text: &str) -> Result<RangeInclusive<u16>, Wrong> {
+    let status = |text: &str| text.trim().parse::<u16>().ok().filter(|status| (200..600).contains(status));
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (status(first), status(last)) {
+        (Some(first), Some(last)) if first <= last => Ok(first..=last),
+        _ => Err(Wrong::new("is neither a status nor a range of them", "write \"200\" or \"200-299\"")),
+    }
+}
+
+fn read_tls(section: &mut Section<'_>, encrypted: bool) -> TlsFiles {
+    let (ca, cert, key) = (section.path("ca"), section.path("cert"), section.path("key"));
+    for (one, other) in [("cert", "key"), ("key", "cert")] {
+        if section.has(one) && !section.has(other) {
+            section.problem(one, &format!("is set without {other}"), "a certificate and its key go together");
+        }
+    }
+    let is_name = |text: &str| !text.is_empty() && text.len() <= 253 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'));
+    let server_name = section.optional("server_name", |text| match is_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err(Wrong::new("is not a host name", "write the name that the certificate has, without scheme and port")),
+    });
+    if !encrypted && let Some(key) = ["ca", "cert", "key", "server_name"].into_iter().find(|key| section.has(key)) {
+        section.problem(key, "is set, and the endpoints say http://, which is not encrypted", "write https:// in endpoints");
+    }
+    TlsFiles { ca, client: cert.zip(key), server_name }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 use super::checks;
 use super::effective::Effective;
@@ -54,11 +54,11 @@ impl<'a> Section<'a> {
     /// A whole number with a default, up to `max`.
     pub(super) fn number<T: TryFrom<u64>>(&mut self, key: &'static str, max: u64) -> T {
         let given = self.take(key);
-        let written = given.as_ref().and_then(|given| integer(given.value));
+        let written = given.as_ref().and_then(|given| whole_number(given.value));
         if let Some(given) = given.as_ref().filter(|_| written.is_none_or(|n| n > max)) {
             self.fault(Some(given.line), &given.path, &format!("must be a whole number from 0 to {max}, without quotes"), "");
         }
-        let number = written.or_else(|| self.default_of(key).and_then(integer)).unwrap_or_default().min(max);
+        let number = written.or_else(|| self.default_of(key).and_then(whole_number)).unwrap_or_default().min(max);
         self.note(key, i64::try_from(number).ok().map(toml::Value::Integer));
         T::try_from(number).ok().expect("max fits into the type: tests read every default")
     }
@@ -76,6 +76,18 @@ impl<'a> Section<'a> {
         let texts: Vec<_> = elements.iter().filter_map(|element| Some((element, self.text(element)?))).collect();
         self.note(key, Some(texts.iter().map(|(_, text)| text.value.clone()).collect::<Vec<_>>().into()));
         texts.iter().filter_map(|(element, text)| self.parse(element, text, &parse)).collect()
+    }
+
+    /// One text of a list of mixed things: what it means, and how it reads with its variables put in.
+    pub(super) fn element<T>(&self, given: &Given<'a>, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<(T, String)> {
+        let text = self.text(given)?;
+        Some((self.parse(given, &text, &parse)?, text.value))
+    }
+
+    /// The value of a key in a table that stands in a list.
+    pub(super) fn entry(&self, item: &Given<'a>, table: &'a DeTable<'a>, key: &str) -> Option<Given<'a>> {
+        let value = table.get(key)?;
+        Some(Given { path: format!("{}.{key}", item.path), line: item.line, value: value.get_ref() })
     }
 
     /// A secret: from the key itself, or from the file that its twin names. `hint` says where to get it.
@@ -252,7 +264,12 @@ pub(super) fn size(text: &str) -> Result<u64, Wrong> {
 pub(super) fn choice<T: Copy, const N: usize>(words: [(&'static str, T); N]) -> impl Fn(&str) -> Result<T, Wrong> {
     move |text| {
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
-        found.ok_or_else(|| Wrong::new("is none of the words that it can be", one_of(words.iter().map(|(word, _)| *word))))
+        found.ok_or_else(|| {
+            let likeness = |word: &str| strsim::jaro_winkler(&text.to_ascii_lowercase(), word);
+            let alike = words.iter().map(|(word, _)| (likeness(word), *word)).max_by(|a, b| a.0.total_cmp(&b.0));
+            let meant = alike.filter(|(score, _)| *score > 0.83).map_or_else(String::new, |(_, word)| format!("did you mean {word:?}? "));
+            Wrong::new("is none of the words that it can be", meant + &one_of(words.iter().map(|(word, _)| *word)))
+        })
     }
 }
 
@@ -266,6 +283,7 @@ pub(super) fn one_of<'a>(words: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-fn integer(value: &DeValue<'_>) -> Option<u64> {
+/// A whole number, where it is one.
+pub(super) fn whole_number(value: &DeValue<'_>) -> Option<u64> {
     if let DeValue::Integer(number) = value { u64::from_str_radix(number.as_str(), number.radix()).ok() } else { None }
 }

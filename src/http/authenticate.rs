@@ -12,7 +12,7 @@ use crate::http::token;
 use crate::limit::GuessWatch;
 use crate::route::AuthMode;
 use crate::session::carrier::TokenCarrier;
-use crate::session::{LiveSession, SessionService, SessionToken};
+use crate::session::{LiveSession, SessionService, SessionToken, UserKey};
 
 /// Whom the rules let through.
 #[derive(Debug)]
@@ -24,6 +24,14 @@ pub enum Caller {
         /// The token that came was no good; the answer says so.
         dead_token: Option<ErrorCode>,
     },
+}
+
+impl Caller {
+    /// The user, where there is a session.
+    #[must_use]
+    pub fn user(&self) -> Option<&UserKey> {
+        if let Self::Session(live) = self { Some(&live.session.user) } else { None }
+    }
 }
 
 /// Finds the token in a request and the session behind it.

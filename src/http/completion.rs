@@ -76,6 +76,10 @@ pub struct Completion {
     pub upstream_asked: Option<Instant>,
     /// How long the upstream took to answer.
     pub upstream_took: Option<Duration>,
+    /// The endpoint that the request went to last.
+    pub endpoint: Option<Arc<str>>,
+    /// How many endpoints it went to.
+    pub attempts: usize,
     /// The session, once it is known.
     pub session: Option<SessionId>,
     /// The app, once it is known.
@@ -102,6 +106,8 @@ impl Completion {
             error: None,
             upstream_asked: None,
             upstream_took: None,
+            endpoint: None,
+            attempts: 0,
             session: None,
             app: None,
             bytes: 0,
@@ -162,6 +168,8 @@ impl Drop for Completion {
             bytes: self.bytes,
             took,
             upstream_took: self.upstream_took,
+            endpoint: self.endpoint.as_deref(),
+            attempts: self.attempts,
             session: session.as_deref(),
             app: self.app.as_deref(),
             client: &self.inbound.client_text,

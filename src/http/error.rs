@@ -84,6 +84,8 @@ pub enum ErrorCode {
     UpstreamUnreachable,
     /// The upstream was silent for too long.
     UpstreamTimeout,
+    /// The upstream has as many requests as it takes, or every endpoint of it is sick.
+    UpstreamUnavailable,
     /// The upstream answered something that is not HTTP, or broke off before its head was complete.
     UpstreamError,
     /// A fault of the gateway.
@@ -92,7 +94,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of docs/errors.md.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::LoginRequired,
         Self::TokenAmbiguous,
         Self::TokenInvalid,
@@ -125,6 +127,7 @@ impl ErrorCode {
         Self::UntrustedPeer,
         Self::UpstreamUnreachable,
         Self::UpstreamTimeout,
+        Self::UpstreamUnavailable,
         Self::UpstreamError,
         Self::Internal,
     ];
@@ -165,6 +168,7 @@ impl ErrorCode {
             Self::UntrustedPeer => ("untrusted_peer", 403, "Only trusted proxies may ask"),
             Self::UpstreamUnreachable => ("upstream_unreachable", 502, "The backend cannot be reached"),
             Self::UpstreamTimeout => ("upstream_timeout", 504, "The backend was silent for too long"),
+            Self::UpstreamUnavailable => ("upstream_unavailable", 503, "The backend takes no more requests now"),
             Self::UpstreamError => ("upstream_error", 502, "The backend's answer cannot be used"),
             Self::Internal => ("internal", 500, "A fault of the gateway"),
         }

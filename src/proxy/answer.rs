@@ -13,9 +13,9 @@ use crate::assertion::ReservedNames;
 use crate::http::error::{ErrorCode, X_HUFU_ERROR};
 use crate::http::extract::X_REQUEST_ID;
 use crate::proxy::download::Download;
+use crate::proxy::forward::UpstreamResponse;
 use crate::proxy::hop_by_hop;
 use crate::proxy::response_head::ResponseHead;
-use crate::proxy::upstream_client::UpstreamResponse;
 
 /// The body of an answer to a client.
 pub enum AnswerBody {

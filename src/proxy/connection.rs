@@ -1,12 +1,17 @@
 //! One connection to an upstream: its socket, what was read and not yet used, and the silence that is still allowed.
 
+use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use actix_web::web::BytesMut;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
+use tokio_rustls::client::TlsStream;
 
 use crate::clock::monotonic_now;
 
@@ -16,36 +21,60 @@ const READ_SIZE: usize = 16 * 1024;
 /// A connection to an upstream.
 pub struct Connection {
     /// The socket.
-    pub io: TcpStream,
+    pub io: Io,
     /// What was read and not yet used.
     pub buf: BytesMut,
     patience: Patience,
 }
 
+/// A socket, encrypted or not.
+pub enum Io {
+    /// Plain.
+    Plain(TcpStream),
+    /// Encrypted.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
 impl Connection {
     /// A fresh connection.
     #[must_use]
-    pub fn new(io: TcpStream, timeout: Duration) -> Self {
+    pub fn new(io: Io, timeout: Duration) -> Self {
         Self { io, buf: BytesMut::with_capacity(READ_SIZE), patience: Patience::new(timeout) }
     }
 
     /// Reads more into the buffer.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.buf.capacity() - self.buf.len() < READ_SIZE / 4 {
             self.buf.reserve(READ_SIZE);
         }
         tokio_util::io::poll_read_buf(Pin::new(&mut self.io), cx, &mut self.buf)
     }
 
-    /// Whether nothing has come in since the last exchange: neither an end nor bytes that nobody asked for.
+    /// Whether nothing has come in since the last exchange, as far as the runtime has heard: neither an end nor bytes that nobody asked
+    /// for. Costs no system call while it is so.
     #[must_use]
-    pub fn is_quiet(&self) -> bool {
+    pub fn is_quiet(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        match self.io.poll_read_ready(&mut cx) {
-            Poll::Pending => true,
-            Poll::Ready(Err(_)) => false,
-            Poll::Ready(Ok(())) => matches!(self.io.try_read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock),
+        match &mut self.io {
+            Io::Plain(io) => match io.poll_read_ready(&mut cx) {
+                Poll::Pending => true,
+                Poll::Ready(Err(_)) => false,
+                Poll::Ready(Ok(())) => matches!(io.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock),
+            },
+            // A session ticket may have come, which is for the TLS layer and no answer.
+            Io::Tls(io) => Pin::new(io).poll_read(&mut cx, &mut ReadBuf::new(&mut [0])).is_pending(),
         }
+    }
+
+    /// Asks the system itself whether anything has come in, for requests that cannot be sent twice: the runtime may not have heard yet
+    /// that the upstream has closed.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let socket = match &self.io {
+            Io::Plain(io) => SockRef::from(io),
+            Io::Tls(io) => SockRef::from(io.get_ref().0),
+        };
+        matches!(socket.peek(&mut [MaybeUninit::uninit()]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// The silence that is still allowed.
@@ -54,21 +83,75 @@ impl Connection {
     }
 }
 
-/// Runs out when an upstream is silent for too long. One timer per connection, moved only when it fires: a busy
-/// connection costs no timer operation per request.
+impl AsyncRead for Io {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Self::Tls(io) => Pin::new(io).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Plain(io) => Pin::new(io).poll_write(cx, bytes),
+            Self::Tls(io) => Pin::new(io).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Plain(io) => Pin::new(io).poll_write_vectored(cx, parts),
+            Self::Tls(io) => Pin::new(io).poll_write_vectored(cx, parts),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Plain(io) => Pin::new(io).poll_flush(cx),
+            Self::Tls(io) => Pin::new(io).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Self::Tls(io) => Pin::new(io).poll_shutdown(cx),
+        }
+    }
+}
+
+/// Runs out when an upstream is silent for too long, or when its answer takes too long in all. One timer per connection, moved only when
+/// it fires or is too late: a busy connection costs no timer operation per request.
 pub struct Patience {
     timer: Pin<Box<Sleep>>,
+    /// When the timer fires.
+    armed: Instant,
     deadline: Instant,
+    /// The end of everything, whatever happens.
+    limit: Option<Instant>,
 }
 
 impl Patience {
     fn new(timeout: Duration) -> Self {
-        Self { timer: Box::pin(tokio::time::sleep(timeout)), deadline: monotonic_now() + timeout }
+        let deadline = monotonic_now() + timeout;
+        Self { timer: Box::pin(tokio::time::sleep_until(deadline.into())), armed: deadline, deadline, limit: None }
+    }
+
+    /// An exchange begins, which must be over at `limit`.
+    pub fn begin(&mut self, timeout: Duration, limit: Option<Instant>) {
+        self.limit = limit;
+        self.renew(timeout);
     }
 
     /// Something happened.
     pub fn renew(&mut self, timeout: Duration) {
-        self.deadline = monotonic_now() + timeout;
+        let deadline = monotonic_now() + timeout;
+        self.deadline = self.limit.map_or(deadline, |limit| limit.min(deadline));
+        if self.deadline < self.armed {
+            self.arm();
+        }
     }
 
     /// Ready when the deadline has passed.
@@ -78,7 +161,12 @@ impl Patience {
             if monotonic_now() >= self.deadline {
                 return Poll::Ready(());
             }
-            self.timer.as_mut().reset(self.deadline.into());
+            self.arm();
         }
+    }
+
+    fn arm(&mut self) {
+        self.armed = self.deadline;
+        self.timer.as_mut().reset(self.deadline.into());
     }
 }

@@ -9,13 +9,14 @@ use std::time::Duration;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, BytesMut};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::proxy::connection::Connection;
 use crate::proxy::pool::Pool;
 use crate::proxy::response_head::{BadAnswer, Framing, ResponseHead};
 use crate::proxy::upload::{Upload, UploadError};
-
-use crate::upstream::Endpoint;
+use crate::proxy::upstream_client::Answer;
+use crate::upstream::targets::UnderWay;
 
 /// Longest size line of a chunk, with its extensions, and longest trailer section, in bytes.
 const MAX_LINE: usize = 8 * 1024;
@@ -34,10 +35,19 @@ pub enum BrokenBody {
     Client,
 }
 
+/// What a request holds until the last byte of its answer.
+#[derive(Default)]
+pub struct Held {
+    /// Its place among those that the upstream has under way at once.
+    pub place: Option<OwnedSemaphorePermit>,
+    /// That its target is busy with it.
+    pub under_way: Option<UnderWay>,
+}
+
 /// A body that is still coming.
 pub struct Download {
     pool: Rc<Pool>,
-    endpoint: Endpoint,
+    _held: Held,
     /// Gone once the connection was given back, or after an error.
     connection: Option<Connection>,
     upload: Upload,
@@ -61,9 +71,10 @@ enum Left {
 }
 
 impl Download {
-    /// The body behind a head.
+    /// The body behind a head, which it gives back.
     #[must_use]
-    pub fn new(pool: Rc<Pool>, endpoint: Endpoint, connection: Connection, upload: Upload, takes_body: bool, head: &ResponseHead, timeout: Duration) -> Self {
+    pub fn new(answer: Answer, pool: Rc<Pool>, held: Held, timeout: Duration) -> (ResponseHead, Self) {
+        let Answer { head, connection, upload, takes_body } = answer;
         let (left, size) = match head.framing {
             // The server takes a length at its word and waits for the bytes, except after HEAD; a 304 has its length as a header.
             Framing::Empty if head.status == StatusCode::NOT_MODIFIED => (Left::Nothing, BodySize::None),
@@ -72,7 +83,8 @@ impl Download {
             Framing::Chunked => (Left::ChunkSize, BodySize::Stream),
             Framing::UntilClose => (Left::UntilClose, BodySize::Stream),
         };
-        Self { pool, endpoint, connection: Some(connection), upload, takes_body, left, size, reusable: head.keep_alive, timeout }
+        let reusable = head.keep_alive;
+        (head, Self { pool, _held: held, connection: Some(connection), upload, takes_body, left, size, reusable, timeout })
     }
 
     /// Carries an exchange without an answer body to its end: the server never polls a body of size zero, so the rest of the request's
@@ -88,7 +100,7 @@ impl Download {
             && self.upload.is_done()
             && connection.buf.is_empty()
         {
-            self.pool.give_back(&self.endpoint, connection);
+            self.pool.give_back(connection);
         }
     }
 

@@ -1,18 +1,27 @@
 //! The request path: from a client's request to an upstream and back.
 //!
-//! `walk` tells the story, `outgoing` writes what goes on, `upstream_client` speaks HTTP/1.1 with the upstream,
-//! `connection` and `pool` keep its sockets, `response_head` reads its answers strictly, `upload` and `download` carry the bodies.
+//! `walk` tells the story, `outgoing` writes what goes on, `forward` finds it an endpoint and tries another where that can do no harm.
+//! `upstream_client` speaks HTTP/1.1 with the endpoint, `connector` opens its sockets, `connection` and `pool` keep them, `response_head` reads
+//! its answers strictly, `upload` and `download` carry the bodies. `backend` and `queue` are what all workers share of an upstream;
+//! `watch` is what goes on beside the requests: `health_check` and `resolve`.
 
 pub mod answer;
+pub mod backend;
 pub mod connection;
+pub mod connector;
 pub mod download;
+pub mod forward;
+pub mod health_check;
 pub mod hop_by_hop;
 pub mod inbound;
 pub mod outgoing;
 pub mod pool;
+pub mod queue;
+pub mod resolve;
 pub mod response_head;
 pub mod upload;
 pub mod upstream_client;
 pub mod walk;
+pub mod watch;
 
 pub use walk::{Proxy, proxy};

@@ -1,25 +1,21 @@
-//! The idle connections of one worker.
+//! The idle connections of one worker to one address.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::clock::monotonic_now;
 use crate::proxy::connection::Connection;
-use crate::upstream::Endpoint;
+use crate::upstream::IdleSettings;
 
-/// Idle connections that are kept per endpoint and worker.
-const MAX_IDLE: usize = 64;
-/// How long one is kept: below the 75 s after which nginx, and far below the minutes after which load balancers, close theirs. What an
-/// upstream closes earlier is noticed when the connection is taken out.
-const MAX_IDLE_AGE: Duration = Duration::from_secs(50);
 /// A request that must not be sent twice only takes a connection that was in use this recently, so that it hardly ever meets one
 /// that the upstream is just closing.
 const FRESH_ENOUGH: Duration = Duration::from_secs(1);
-/// Connections that wait for another request, by endpoint.
-#[derive(Default)]
+
+/// Connections that wait for another request, the one that has rested longest first.
 pub struct Pool {
-    idle: RefCell<HashMap<Endpoint, Vec<Idle>>>,
+    settings: IdleSettings,
+    idle: RefCell<VecDeque<Idle>>,
 }
 
 struct Idle {
@@ -28,33 +24,36 @@ struct Idle {
 }
 
 impl Pool {
+    /// Without any connection.
+    #[must_use]
+    pub const fn new(settings: IdleSettings) -> Self {
+        Self { settings, idle: RefCell::new(VecDeque::new()) }
+    }
+
     /// Gives a connection back after a complete exchange.
-    pub fn give_back(&self, endpoint: &Endpoint, connection: Connection) {
-        let mut idle = self.idle.borrow_mut();
-        if !idle.contains_key(endpoint) {
-            idle.insert(endpoint.clone(), Vec::new());
+    pub fn give_back(&self, connection: Connection) {
+        let (now, mut idle) = (monotonic_now(), self.idle.borrow_mut());
+        // The newest are used first, so those that nobody needs any more come to the front.
+        while idle.front().is_some_and(|oldest| idle.len() >= self.settings.connections || now.duration_since(oldest.since) > self.settings.timeout) {
+            idle.pop_front();
         }
-        if let Some(kept) = idle.get_mut(endpoint) {
-            if kept.len() >= MAX_IDLE {
-                kept.remove(0);
-            }
-            kept.push(Idle { connection, since: monotonic_now() });
+        if self.settings.connections > 0 {
+            idle.push_back(Idle { connection, since: now });
         }
     }
 
-    /// The connection that was used last and is still alive. For a request that must not be sent twice, only one that was in use a moment ago.
+    /// The connection that was used last and is still alive. For a request that must not be sent twice, only one that was in use a moment ago
+    /// and of which the system says that it is open.
     #[must_use]
-    pub fn take(&self, endpoint: &Endpoint, may_repeat: bool) -> Option<Connection> {
-        let now = monotonic_now();
-        let mut idle = self.idle.borrow_mut();
-        let kept = idle.get_mut(endpoint)?;
-        while let Some(Idle { connection, since }) = kept.pop() {
+    pub fn take(&self, may_repeat: bool) -> Option<Connection> {
+        let (now, mut idle) = (monotonic_now(), self.idle.borrow_mut());
+        while let Some(Idle { mut connection, since }) = idle.pop_back() {
             let age = now.duration_since(since);
-            if age > MAX_IDLE_AGE {
-                kept.clear();
+            if age > self.settings.timeout {
+                idle.clear();
                 return None;
             }
-            if connection.is_quiet() && (may_repeat || age <= FRESH_ENOUGH) {
+            if connection.is_quiet() && (may_repeat || (age <= FRESH_ENOUGH && connection.is_open())) {
                 return Some(connection);
             }
         }

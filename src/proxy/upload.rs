@@ -34,14 +34,18 @@ pub enum UploadError {
 
 /// A request on its way.
 pub struct Upload {
-    /// Head and chunk frames.
+    /// The head, which is kept until something of the body was taken, so that it can go out again; then chunk frames.
     frame: BytesMut,
+    /// How much of the frame has been written.
+    at: usize,
     data: Bytes,
     body: Body,
     limit: u64,
     taken: u64,
     wrote: bool,
     progressed: bool,
+    /// Whether something was written that the encryption may still hold.
+    unflushed: bool,
 }
 
 enum Body {
@@ -59,34 +63,35 @@ impl Upload {
             BodyFraming::Sized(left) => Body::Sized { payload, left },
             BodyFraming::Chunked => Body::Chunked { payload },
         };
-        Self { frame: head, data: Bytes::new(), body, limit, taken: 0, wrote: false, progressed: false }
+        Self { frame: head, at: 0, data: Bytes::new(), body, limit, taken: 0, wrote: false, progressed: false, unflushed: false }
     }
 
     /// Whether everything has been written.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.frame.is_empty() && self.data.is_empty() && matches!(self.body, Body::Done)
+        !self.has_unwritten() && !self.unflushed && matches!(self.body, Body::Done)
     }
 
-    /// Whether nothing of the body was taken from the client, so that the request can be sent again from its head.
+    /// Whether everything that the client has sent so far has gone on, and the rest is still to come from it.
     #[must_use]
-    pub const fn is_untouched(&self) -> bool {
-        self.taken == 0
+    pub fn waits_for_client(&self) -> bool {
+        !self.has_unwritten() && !matches!(self.body, Body::Done)
     }
 
-    /// Whether not a single byte has been written.
+    /// Whether not a single byte has been written, so that the request can go to somebody else whatever it asks for.
     #[must_use]
     pub const fn wrote_nothing(&self) -> bool {
         !self.wrote
     }
 
-    /// The payload, for another attempt with a fresh head.
+    /// Back to the start, if nothing of the body was taken from the client or nothing was written; then it can be sent again.
     #[must_use]
-    pub fn into_payload(self) -> Payload {
-        match self.body {
-            Body::Done => Payload::None,
-            Body::Sized { payload, .. } | Body::Chunked { payload } => payload,
+    pub fn rewound(mut self) -> Option<Self> {
+        if self.taken > 0 && self.wrote {
+            return None;
         }
+        (self.at, self.wrote, self.progressed, self.unflushed) = (0, false, false, false);
+        Some(self)
     }
 
     /// Whether bytes were written since the last call.
@@ -94,44 +99,57 @@ impl Upload {
         std::mem::replace(&mut self.progressed, false)
     }
 
+    fn has_unwritten(&self) -> bool {
+        self.at < self.frame.len() || !self.data.is_empty()
+    }
+
     /// Writes what can be written now; `Ready(Ok)`: the request is out in full.
     pub fn poll(&mut self, cx: &mut Context<'_>, io: &mut (impl AsyncWrite + Unpin)) -> Poll<Result<(), UploadError>> {
         loop {
-            if self.data.is_empty() {
+            let filled = if self.data.is_empty() {
                 // Before the first write, so that head and a small body leave in one packet.
-                match self.poll_fill(cx) {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending if self.frame.is_empty() => return Poll::Pending,
-                    Poll::Pending => {}
-                }
+                self.poll_fill(cx)?
+            } else {
+                Poll::Ready(())
+            };
+            if self.has_unwritten() {
+                ready!(self.poll_write(cx, io))?;
+                continue;
             }
+            if self.unflushed {
+                ready!(Pin::new(&mut *io).poll_flush(cx)).map_err(UploadError::Upstream)?;
+                self.unflushed = false;
+            }
+            ready!(filled);
             if self.is_done() {
                 return Poll::Ready(Ok(()));
-            }
-            if !self.frame.is_empty() || !self.data.is_empty() {
-                ready!(self.poll_write(cx, io))?;
             }
         }
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, io: &mut (impl AsyncWrite + Unpin)) -> Poll<Result<(), UploadError>> {
         let io = Pin::new(io);
+        let frame = &self.frame[self.at..];
         let written = if self.data.is_empty() {
-            ready!(io.poll_write(cx, &self.frame))
+            ready!(io.poll_write(cx, frame))
         } else {
-            ready!(io.poll_write_vectored(cx, &[IoSlice::new(&self.frame), IoSlice::new(&self.data)]))
+            ready!(io.poll_write_vectored(cx, &[IoSlice::new(frame), IoSlice::new(&self.data)]))
         };
         let written = written.map_err(UploadError::Upstream)?;
         if written == 0 {
             return Poll::Ready(Err(UploadError::Upstream(std::io::ErrorKind::WriteZero.into())));
         }
-        (self.wrote, self.progressed) = (true, true);
-        let of_frame = written.min(self.frame.len());
-        let _ = self.frame.split_to(of_frame);
+        (self.wrote, self.progressed, self.unflushed) = (true, true, true);
+        let of_frame = written.min(frame.len());
+        self.at += of_frame;
         let _ = self.data.split_to(written - of_frame);
-        if self.data.is_empty() && written > of_frame && matches!(self.body, Body::Chunked { .. }) {
-            self.frame.extend_from_slice(b"\r\n");
+        if self.taken > 0 && self.at == self.frame.len() {
+            // The head is not needed any more.
+            self.frame.clear();
+            self.at = 0;
+            if self.data.is_empty() && written > of_frame && matches!(self.body, Body::Chunked { .. }) {
+                self.frame.extend_from_slice(b"\r\n");
+            }
         }
         Poll::Ready(Ok(()))
     }

@@ -2,21 +2,19 @@
 
 use std::sync::Arc;
 
-use actix_web::http::{ConnectionType, Method, Version};
+use actix_web::http::{ConnectionType, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::assertion::{HeaderNames, IdentityHeaders};
-use crate::clock::monotonic_now;
 use crate::http::authenticate::{Authenticator, Caller};
 use crate::http::completion::{CLIENT_LEFT, Completion, CountedRoute, Reported, Reports};
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::{Cors, Drain, Inbound, TrustedProxies};
 use crate::identity::Apps;
 use crate::proxy::answer::{self, AnswerBody, AnswerRules};
+use crate::proxy::forward::{Forwarder, Outgoing};
 use crate::proxy::inbound;
 use crate::proxy::outgoing::{HeadRules, OutgoingHead};
-use crate::proxy::upload::BodyFraming;
-use crate::proxy::upstream_client::{UpstreamClient, UpstreamError, UpstreamRequest, UpstreamResponse};
 use crate::route::{Route, RouteTable, canonical};
 
 /// Longest request target, in bytes; nginx's default for a whole request line is 8 KiB.
@@ -48,8 +46,8 @@ pub struct Proxy {
     pub cors: Arc<Cors>,
     /// Longest request body, in bytes.
     pub body_limit: u64,
-    /// This worker's connections to upstreams.
-    pub client: UpstreamClient,
+    /// This worker's way to the upstreams.
+    pub forwarder: Forwarder,
     /// Where requests are counted and logged.
     pub reports: Arc<Reports>,
     /// Whether connections are to end.
@@ -97,7 +95,16 @@ impl Proxy {
             identity,
             framing,
         });
-        let answer = self.forward(req.method(), route, head, payload, framing, completion).await?;
+        let outgoing = Outgoing {
+            upstream: &route.upstream,
+            user: caller.user(),
+            method: req.method(),
+            head,
+            payload: payload.into_inner(),
+            framing,
+            body_limit: self.body_limit,
+        };
+        let answer = self.forwarder.forward(outgoing, completion).await?;
         let mut response = answer::to_client(answer, &self.answer_rules);
         if let Caller::Anonymous { dead_token: Some(code) } = caller {
             answer::say_token_is_dead(&mut response, code);
@@ -125,36 +132,6 @@ impl Proxy {
         live.session.header_lines(|| IdentityHeaders::new(&self.names, Some((live, appid))).lines())
     }
 
-    async fn forward(
-        &self,
-        method: &Method,
-        route: &Route,
-        head: web::BytesMut,
-        payload: web::Payload,
-        framing: BodyFraming,
-        completion: &mut Completion,
-    ) -> Result<UpstreamResponse, GatewayError> {
-        let upstream = &*route.upstream;
-        let asked = monotonic_now();
-        completion.upstream_asked = Some(asked);
-        let request = UpstreamRequest { upstream, method, head, payload: payload.into_inner(), framing, body_limit: self.body_limit };
-        let metrics = &self.reports.metrics;
-        let result = self.client.send(request, || metrics.upstream_connection(&upstream.name)).await;
-        completion.upstream_took = Some(monotonic_now().duration_since(asked));
-        let (outcome, result) = match result {
-            Ok(response) => ("answered", Ok(response)),
-            Err(error) => {
-                let (outcome, told) = told(&error);
-                if !matches!(error, UpstreamError::ClientLeft | UpstreamError::BodyTooLarge) {
-                    log::warn!(upstream = &*upstream.name, request_id = completion.inbound.id.as_str(); "{error}");
-                }
-                (outcome, Err(told))
-            }
-        };
-        metrics.upstream_request(&upstream.name, outcome);
-        result
-    }
-
     /// What every answer gets, whoever made it.
     fn finish(&self, req: &HttpRequest, response: &mut HttpResponse<AnswerBody>, completion: &mut Completion) {
         completion.status = match completion.error {
@@ -170,20 +147,5 @@ impl Proxy {
         if self.drain.is_on() {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
-    }
-}
-
-/// The word for the metric and the error for the client.
-fn told(error: &UpstreamError) -> (&'static str, GatewayError) {
-    match error {
-        UpstreamError::Unreachable { .. } => {
-            ("unreachable", GatewayError::new(ErrorCode::UpstreamUnreachable, "The backend of this route does not accept connections."))
-        }
-        UpstreamError::Timeout { .. } => ("timeout", GatewayError::new(ErrorCode::UpstreamTimeout, "The backend of this route did not answer in time.")),
-        UpstreamError::Broken { .. } => {
-            ("broken", GatewayError::new(ErrorCode::UpstreamError, "The backend of this route gave an answer that cannot be used."))
-        }
-        UpstreamError::ClientLeft => ("client_left", GatewayError::new(ErrorCode::BodyBroken, "The request's body ended before its announced end.").closing()),
-        UpstreamError::BodyTooLarge => ("client_left", inbound::too_large().closing()),
     }
 }

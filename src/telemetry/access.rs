@@ -54,6 +54,10 @@ pub struct AccessLine<'a> {
     pub took: Duration,
     /// From the request to the upstream until its answer's head.
     pub upstream_took: Option<Duration>,
+    /// The upstream's endpoint that it went to last.
+    pub endpoint: Option<&'a str>,
+    /// How many endpoints it went to; shown where it is more than one.
+    pub attempts: usize,
     /// The session's public id.
     pub session: Option<&'a str>,
     /// The app.
@@ -209,6 +213,16 @@ fn json(out: &mut Lines, line: &AccessLine<'_>) {
         out.text.push_str(",\"upstream_ms\":");
         out.push_millis(took);
     }
+    if let Some(endpoint) = line.endpoint {
+        // An address: nothing in it needs an escape.
+        out.text.push_str(",\"endpoint\":\"");
+        out.text.push_str(endpoint);
+        out.text.push('"');
+    }
+    if line.attempts > 1 {
+        out.text.push_str(",\"attempts\":");
+        out.push_number(line.attempts as u64);
+    }
     out.text.push_str("}\n");
 }
 
@@ -232,6 +246,12 @@ fn text(out: &mut Lines, line: &AccessLine<'_>) {
         out.text.push_str(" upstream=");
         out.push_millis(took);
         out.text.push_str("ms");
+    }
+    if let Some(endpoint) = line.endpoint {
+        let _ = write!(out.text, " endpoint={endpoint}");
+    }
+    if line.attempts > 1 {
+        let _ = write!(out.text, " attempts={}", line.attempts);
     }
     let _ = write!(out.text, " bytes={} client={} route={}", line.bytes, line.client, line.route);
     for (name, value) in [("error", line.error), ("app", line.app), ("session", line.session), ("request_id", Some(line.request_id))] {
@@ -272,6 +292,8 @@ mod tests {
             bytes: 12,
             took: Duration::from_micros(1500),
             upstream_took: Some(Duration::from_micros(1000)),
+            endpoint: Some("10.0.0.1:80"),
+            attempts: 2,
             session: None,
             app: None,
             client: "127.0.0.1",
@@ -295,6 +317,7 @@ mod tests {
             let value: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert_eq!(value["path"], path);
             assert_eq!(value["time"], "2023-11-14T22:13:20.123Z");
+            assert_eq!((&value["endpoint"], &value["attempts"]), (&"10.0.0.1:80".into(), &2.into()));
             assert_eq!((&value["status"], &value["ms"], &value["upstream_ms"]), (&200.into(), &1.5.into(), &1.0.into()));
         }
     }

@@ -41,7 +41,7 @@ pub enum Admission {
 /// Belongs to one admitted call. The outcome of a call that started before the last change tells nothing about
 /// the time after it and is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket(u64);
+pub struct Ticket(pub(super) u64);
 
 /// What an outcome changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,18 @@ impl Breaker {
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed { .. })
+    }
+
+    /// Whether the next failure opens it.
+    #[must_use]
+    pub const fn is_on_the_brink(&self) -> bool {
+        matches!(self.state, State::Closed { failures } if failures + 1 >= self.settings.failures)
+    }
+
+    /// The ticket of calls that pass while nothing changes, for whoever admits calls without asking each time.
+    #[must_use]
+    pub const fn ticket(&self) -> Ticket {
+        Ticket(self.changes)
     }
 
     /// Asks for one call. Whoever gets a ticket tells the outcome with [`Breaker::succeeded`] or [`Breaker::failed`].

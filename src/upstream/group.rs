@@ -1,70 +1,84 @@
-//! A named group of endpoints.
+//! A named group of endpoints, and the patience that the gateway has with it.
 
-use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One address of an upstream.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Endpoint {
-    /// Host name or address, without the brackets of IPv6.
-    pub host: String,
-    /// Port.
-    pub port: u16,
+use crate::upstream::Endpoint;
+
+/// How an endpoint is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    /// In turn.
+    RoundRobin,
+    /// Of two drawn by lot the one with fewer requests under way.
+    LeastRequest,
+    /// A user's requests meet the same endpoint.
+    UserHash,
 }
 
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
-    }
+/// When another attempt is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetrySettings {
+    /// Endpoints that are tried after the first; 0: none.
+    pub attempts: u32,
+    /// The share of the requests of the last seconds that may be retries, in percent.
+    pub percent: u32,
+    /// Retries a second that are allowed besides, however few requests there are.
+    pub per_second: u32,
 }
 
-/// Why a text is not an endpoint. The text goes to the operator.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EndpointError {
-    /// Not `http://`.
-    #[error("an endpoint starts with http://; write \"http://HOST:PORT\"")]
-    Scheme,
-    /// `https://`, which this version does not speak to upstreams.
-    #[error("https:// upstreams are not supported by this version; use http:// inside your network, or a local TLS proxy")]
-    Tls,
-    /// A path, query or user behind the port.
-    #[error("an endpoint is a host and a port only; a path belongs into [[routes]]")]
-    Path,
-    /// No host, or characters that no host has.
-    #[error("no host in it; write \"http://HOST:PORT\"")]
-    Host,
-    /// A port that is no number from 1 to 65535.
-    #[error("the port is not a number from 1 to 65535")]
-    Port,
+/// When an endpoint that fails requests is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EjectionSettings {
+    /// Failures in a row; at least 1.
+    pub failures: u32,
+    /// How long it is left out the first time. Every failed trial doubles it.
+    pub time: Duration,
+    /// The longest that it is left out without a trial.
+    pub max_time: Duration,
+    /// The largest share of the endpoints that may be left out at once, in percent, rounded up; never all of them.
+    pub max_percent: u32,
+    /// How long a trial may take before another is made.
+    pub trial_lease: Duration,
 }
 
-impl Endpoint {
-    /// Reads `http://host[:port]`.
-    pub fn parse(text: &str) -> Result<Self, EndpointError> {
-        if text.starts_with("https://") {
-            return Err(EndpointError::Tls);
-        }
-        let authority = text.strip_prefix("http://").ok_or(EndpointError::Scheme)?;
-        let authority = authority.strip_suffix('/').unwrap_or(authority);
-        if authority.contains(['/', '?', '#', '@']) {
-            return Err(EndpointError::Path);
-        }
-        let (host, port) = match authority.strip_prefix('[') {
-            Some(v6) => {
-                let (host, rest) = v6.split_once(']').ok_or(EndpointError::Host)?;
-                host.parse::<std::net::Ipv6Addr>().map_err(|_| EndpointError::Host)?;
-                (host, rest.strip_prefix(':').or_else(|| rest.is_empty().then_some("80")).ok_or(EndpointError::Port)?)
-            }
-            None => authority.split_once(':').unwrap_or((authority, "80")),
-        };
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-        if host.is_empty() || !host.chars().all(allowed) {
-            return Err(EndpointError::Host);
-        }
-        let port = port.parse().ok().filter(|port| *port != 0).ok_or(EndpointError::Port)?;
-        Ok(Self { host: host.to_owned(), port })
-    }
+/// How endpoints are asked whether they are well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthSettings {
+    /// The request's target.
+    pub path: String,
+    /// Between two questions.
+    pub interval: Duration,
+    /// How long an answer may take, connecting included.
+    pub timeout: Duration,
+    /// Good answers in a row that make a sick endpoint well; at least 1.
+    pub healthy_after: u32,
+    /// Bad ones in a row that make it sick; at least 1.
+    pub unhealthy_after: u32,
+    /// Which statuses are good.
+    pub expected_status: RangeInclusive<u16>,
+}
+
+/// How many idle connections are kept, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdleSettings {
+    /// Per endpoint and worker; 0: none is used twice.
+    pub connections: usize,
+    /// How long one may rest.
+    pub timeout: Duration,
+}
+
+/// The files of TLS connections to an upstream, which could be opened when the configuration was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The authority that signed the endpoints' certificates; `None`: those of the operating system.
+    pub ca: Option<PathBuf>,
+    /// The gateway's own certificate and its key.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// The name that the certificates must have; `None`: the endpoint's host.
+    pub server_name: Option<String>,
 }
 
 /// A named group of endpoints with the patience that the gateway has with them.
@@ -72,14 +86,40 @@ impl Endpoint {
 pub struct Upstream {
     /// Its name in the configuration.
     pub name: Arc<str>,
-    /// What stands in `Host` where the client sent none: the first address.
+    /// Its place among the upstreams of the configuration.
+    pub index: usize,
+    /// What stands in `Host` where the client sent none: the first endpoint.
     pub authority: String,
-    /// Its addresses; at least one.
+    /// Its endpoints; at least one; all with TLS or all without.
     pub endpoints: Vec<Endpoint>,
-    /// How long a connection may take to open.
+    /// How one is chosen.
+    pub balance: Balance,
+    /// How long a connection may take to open, with its TLS handshake.
     pub connect_timeout: Duration,
-    /// How long the upstream may be silent: before its answer and within it.
+    /// How long the upstream may be silent before the head of its answer.
+    pub first_byte_timeout: Duration,
+    /// How long it may be silent within its answer.
     pub timeout: Duration,
+    /// How long everything together may take; `None`: as long as it is not silent.
+    pub total_timeout: Option<Duration>,
+    /// Requests under way at once, over all workers; 0: any number.
+    pub max_concurrent: usize,
+    /// Requests that may wait for their turn then.
+    pub queue: usize,
+    /// How long one may wait.
+    pub queue_timeout: Duration,
+    /// Idle connections.
+    pub idle: IdleSettings,
+    /// How often host names are looked up.
+    pub resolve_interval: Duration,
+    /// Other attempts.
+    pub retries: RetrySettings,
+    /// Leaving out what fails.
+    pub ejection: EjectionSettings,
+    /// Asking; `None`: nobody is asked.
+    pub health: Option<HealthSettings>,
+    /// Encryption; `None`: the endpoints speak plain HTTP.
+    pub tls: Option<TlsFiles>,
 }
 
 impl Upstream {
@@ -88,46 +128,40 @@ impl Upstream {
     /// Longer than a handshake within a network takes even after one lost packet.
     pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
+    /// An upstream with these endpoints and the defaults of the manual.
+    #[must_use]
+    pub fn new(name: &str, endpoints: Vec<Endpoint>) -> Self {
+        Self {
+            name: name.into(),
+            index: 0,
+            authority: endpoints.first().map(ToString::to_string).unwrap_or_default(),
+            endpoints,
+            balance: Balance::LeastRequest,
+            connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
+            first_byte_timeout: Self::DEFAULT_TIMEOUT,
+            timeout: Self::DEFAULT_TIMEOUT,
+            total_timeout: None,
+            max_concurrent: 0,
+            queue: 0,
+            queue_timeout: Duration::from_secs(1),
+            idle: IdleSettings { connections: 64, timeout: Duration::from_secs(50) },
+            resolve_interval: Duration::from_secs(30),
+            retries: RetrySettings { attempts: 2, percent: 20, per_second: 3 },
+            ejection: EjectionSettings {
+                failures: 5,
+                time: Duration::from_secs(10),
+                max_time: Duration::from_secs(300),
+                max_percent: 50,
+                trial_lease: Self::DEFAULT_CONNECT_TIMEOUT + Self::DEFAULT_TIMEOUT,
+            },
+            health: None,
+            tls: None,
+        }
+    }
+
     /// An upstream that nobody calls.
     #[cfg(test)]
     pub(crate) fn for_tests(name: &str) -> Self {
-        Self {
-            name: name.into(),
-            authority: "127.0.0.1:9".to_owned(),
-            endpoints: vec![Endpoint { host: "127.0.0.1".to_owned(), port: 9 }],
-            connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
-            timeout: Self::DEFAULT_TIMEOUT,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn endpoints_are_a_host_and_a_port() {
-        for (text, host, port) in [
-            ("http://10.0.0.1:8000", "10.0.0.1", 8000),
-            ("http://orders.internal/", "orders.internal", 80),
-            ("http://[::1]:8000", "::1", 8000),
-            ("http://[::1]", "::1", 80),
-        ] {
-            assert_eq!(Endpoint::parse(text).unwrap(), Endpoint { host: host.to_owned(), port }, "{text}");
-        }
-        for (text, why) in [
-            ("10.0.0.1:8000", EndpointError::Scheme),
-            ("https://x", EndpointError::Tls),
-            ("http://x/api", EndpointError::Path),
-            ("http://u:p@x", EndpointError::Path),
-            ("http://", EndpointError::Host),
-            ("http://a b", EndpointError::Host),
-            ("http://[zz]:1", EndpointError::Host),
-            ("http://x:0", EndpointError::Port),
-            ("http://x:99999", EndpointError::Port),
-        ] {
-            assert_eq!(Endpoint::parse(text).unwrap_err(), why, "{text}");
-        }
-        assert_eq!(Endpoint::parse("http://[::1]:8000").unwrap().to_string(), "[::1]:8000");
+        Self::new(name, vec![Endpoint { host: "127.0.0.1".to_owned(), port: 9, tls: false, weight: 1 }])
     }
 }

@@ -117,7 +117,7 @@ fn init_refuses_what_would_not_load() {
         ("", "http://127.0.0.1:9000", "--appid"),
         ("wx1", "127.0.0.1:9000", "http://HOST:PORT"),
         ("wx1", "http://127.0.0.1:9000/api", "[[routes]]"),
-        ("wx1", "https://api.internal", "--upstream"),
+        ("wx1", "ftp://api.internal", "--upstream"),
     ] {
         let folder = folder();
         let refused = hufu(folder.path(), &["init", "--appid", appid, "--upstream", upstream]);

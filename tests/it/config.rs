@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hufu::config::{ConfigError, LogFormat, Problem, Settings, Variables, manual};
 use hufu::store::{RedisServers, StoreUrl};
+use hufu::upstream::{Balance, Upstream};
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 const NAMING_KEY: &str = "HxwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEAHR4";
@@ -116,6 +117,14 @@ fn values_arrive_in_their_types() {
     assert_eq!(settings.apps[1].base_urls, ["https://api.weixin.qq.com", "https://api2.weixin.qq.com"]);
     assert_eq!(settings.apps[0].secret.expose(), "tiger-password");
     assert_eq!(&*settings.routes.routes()[1].upstream.name, "orders");
+    let orders = &settings.upstreams[0];
+    assert_eq!(orders.endpoints.iter().map(|endpoint| (endpoint.port, endpoint.weight, endpoint.tls)).collect::<Vec<_>>(), [(8000, 1, true), (8443, 3, true)]);
+    assert_eq!((orders.balance, orders.max_concurrent, orders.queue, orders.index), (Balance::UserHash, 100, 20, 0));
+    assert_eq!((orders.first_byte_timeout, orders.total_timeout), (Duration::from_secs(10), Some(Duration::from_secs(3600))));
+    assert_eq!((orders.retries.attempts, orders.ejection.failures, orders.ejection.max_percent), (1, 3, 30));
+    let health = orders.health.as_ref().unwrap();
+    assert_eq!((health.path.as_str(), health.expected_status.clone()), ("/healthz?deep=1", 204..=204));
+    assert_eq!(orders.tls.as_ref().unwrap().server_name.as_deref(), Some("orders.internal"));
     assert_eq!(settings.identity.subject, "X-User-Id");
     assert_eq!(settings.identity.appid, "X-WX-APPID");
     assert_eq!((settings.log.format, settings.log.level), (LogFormat::Json, log::LevelFilter::Debug));
@@ -138,8 +147,9 @@ fn every_default_is_the_one_of_the_manual() {
     let (settings, warnings) = parse(&folder("valid").join("least.toml")).unwrap();
     assert_eq!(warnings, []);
     assert_eq!(settings.identity, hufu::assertion::HeaderNames::default());
-    assert_eq!(settings.upstreams[0].timeout, hufu::upstream::Upstream::DEFAULT_TIMEOUT);
-    assert_eq!(settings.upstreams[0].connect_timeout, hufu::upstream::Upstream::DEFAULT_CONNECT_TIMEOUT);
+    // The code's own defaults, for whoever makes an upstream without a file, are the manual's too.
+    let (upstream, plain) = (&settings.upstreams[0], Upstream::new("api", settings.upstreams[0].endpoints.clone()));
+    assert_eq!(format!("{upstream:?}"), format!("{plain:?}"));
     // What the loader took from nowhere else it took from the manual: the printed settings and the manual agree.
     let manual: toml::Table = manual::TEXT.parse().unwrap();
     let printed: toml::Table = settings.effective.to_string().parse().unwrap();
@@ -149,6 +159,9 @@ fn every_default_is_the_one_of_the_manual() {
     for (manual, printed) in [
         (&manual["apps"]["shop"], &printed["apps"]["shop"]),
         (&manual["upstreams"]["orders"], &printed["upstreams"]["api"]),
+        (&manual["upstreams"]["orders"]["retries"], &printed["upstreams"]["api"]["retries"]),
+        (&manual["upstreams"]["orders"]["ejection"], &printed["upstreams"]["api"]["ejection"]),
+        (&manual["upstreams"]["orders"]["health"], &printed["upstreams"]["api"]["health"]),
         (&manual["store"], &printed["store"]),
     ] {
         for (key, value) in manual.as_table().unwrap().iter().filter(|(_, value)| !value.is_table()) {
@@ -166,8 +179,9 @@ fn the_manual_has_every_key_and_no_other() {
     assert_eq!(manual, code);
     // And the manual is a good configuration once its examples are switched on, without the twins, the files and the sentinels.
     let complete = manual::complete();
-    let lines =
-        complete.lines().filter(|line| !line.contains("_file = ") && !["ca = ", "cert = ", "key = ", "sentinel_"].iter().any(|key| line.starts_with(key)));
+    let lines = complete
+        .lines()
+        .filter(|line| !line.contains("_file = ") && !["ca = ", "cert = ", "key = ", "server_name = ", "sentinel_"].iter().any(|key| line.starts_with(key)));
     let text = lines.collect::<Vec<_>>().join("\n");
     let (_, warnings) = Settings::parse("hufu.toml", &text, Path::new("."), &variables()).unwrap();
     assert_eq!(warnings, []);

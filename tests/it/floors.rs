@@ -46,13 +46,16 @@ const NEIGHBOURS: [(&str, &str); 9] = [
 ];
 
 /// Crates that live in certain modules, and nowhere else.
-pub(crate) const HOMES: [(&str, &[&str]); 16] = [
+pub(crate) const HOMES: [(&str, &[&str]); 19] = [
     ("clap", &["cli", "main"]),
     ("toml", &["config", "cli"]),
     ("anyhow", &["cli", "app", "lifecycle", "config", "main"]),
     ("dotenvy", &["config"]),
     ("actix_web", &["http", "proxy", "admin", "sandbox", "cli", "app", "lifecycle"]),
     ("httparse", &["proxy"]),
+    ("tokio_rustls", &["proxy"]),
+    ("rustls_native_certs", &["proxy"]),
+    ("socket2", &["proxy"]),
     ("redis", &["store"]),
     ("deadpool_redis", &["store"]),
     ("reqwest", &["provider", "cli"]),

@@ -37,4 +37,6 @@ mod store_redis;
 mod topologies;
 mod traces;
 mod two_gateways;
+mod upstreams;
+mod upstreams_failing;
 mod verify;

@@ -1,5 +1,6 @@
 //! What the tests share: servers that they start themselves, clients, conditions to wait for.
 
+pub(crate) mod backend;
 pub(crate) mod cluster;
 pub(crate) mod gateway;
 pub(crate) mod link;

@@ -1,0 +1,114 @@
+//! One upstream as all workers share it: its state, the way to its addresses, its queue; and what is said of it in log and metrics.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::metrics::{Counter, Metrics};
+use crate::proxy::connector::{Connector, TlsError};
+use crate::proxy::queue::Queue;
+use crate::upstream::{Change, Pick, Target, Upstream, UpstreamState};
+
+/// One upstream, for all workers.
+pub struct Backend {
+    /// What is known of its endpoints.
+    pub state: UpstreamState,
+    /// The way to them.
+    pub connector: Connector,
+    /// Who may have a request under way; `None`: everybody.
+    pub queue: Option<Queue>,
+    /// Requests that were answered, counted without a lookup.
+    pub answered: Counter,
+    metrics: Arc<Metrics>,
+}
+
+impl Backend {
+    /// An upstream of the configuration; reads the files of its TLS.
+    pub fn new(upstream: Arc<Upstream>, metrics: Arc<Metrics>) -> Result<Self, TlsError> {
+        let connector = Connector::new(&upstream)?;
+        let waiting = metrics.upstream_waiting(&upstream.name);
+        let queue = (upstream.max_concurrent > 0).then(|| Queue::new(upstream.max_concurrent, upstream.queue, upstream.queue_timeout, waiting));
+        let answered = metrics.upstream_answered(&upstream.name);
+        let made = Self { state: UpstreamState::new(upstream), connector, queue, answered, metrics };
+        made.state.targets().targets().iter().for_each(|target| made.show(target));
+        Ok(made)
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn upstream(&self) -> &Upstream {
+        &self.state.upstream
+    }
+
+    /// A connection to a target was opened.
+    pub fn connected(&self, target: &Target) {
+        self.metrics.upstream_connection(&self.upstream().name, &target.name);
+    }
+
+    /// A request was sent again: why, in a word of docs/metrics.md.
+    pub fn retried(&self, outcome: &'static str) {
+        self.metrics.upstream_retry(&self.upstream().name, outcome);
+    }
+
+    /// A request ended without an answer: why, in a word of docs/metrics.md.
+    pub fn unanswered(&self, outcome: &'static str) {
+        self.metrics.upstream_request(&self.upstream().name, outcome);
+    }
+
+    /// A target answered.
+    pub fn succeeded(&self, target: &Target, pick: &Pick) {
+        if let Some(change) = self.state.answered(target, pick) {
+            self.say(target, change);
+        }
+    }
+
+    /// A target did not answer.
+    pub fn failed(&self, target: &Target, pick: &Pick, now: Instant) {
+        if let Some(change) = self.state.failed(target, pick, now) {
+            self.say(target, change);
+        }
+    }
+
+    /// What a health check found; `Err`: what was wrong.
+    pub fn checked(&self, target: &Target, found: Result<(), &str>) {
+        if !self.state.checked(target, found.is_ok()) {
+            return;
+        }
+        let upstream = &*self.upstream().name;
+        match found {
+            Ok(()) => log::info!(upstream, endpoint = &*target.name; "health checks: the endpoint is well again"),
+            Err(why) => log::warn!(upstream, endpoint = &*target.name; "health checks: the endpoint is sick and gets no more requests: {why}"),
+        }
+        self.show(target);
+    }
+
+    /// Takes over what a look-up of the host names has found.
+    pub fn refresh(&self, found: &[Option<Vec<std::net::SocketAddr>>]) {
+        let Some(gone) = self.state.refresh(found) else { return };
+        let upstream = &*self.upstream().name;
+        for target in &gone {
+            self.metrics.upstream_endpoint_gone(upstream, &target.name);
+        }
+        let set = self.state.targets();
+        set.targets().iter().for_each(|target| self.show(target));
+        let names: Vec<&str> = set.targets().iter().map(|target| &*target.name).collect();
+        log::info!(upstream; "the endpoints' names lead to {}", names.join(", "));
+    }
+
+    fn say(&self, target: &Target, change: Change) {
+        let (upstream, endpoint) = (&*self.upstream().name, &*target.name);
+        match change {
+            Change::Ejected { time } => {
+                self.metrics.upstream_ejection(upstream, endpoint);
+                let time = humantime::format_duration(time);
+                log::warn!(upstream, endpoint; "requests to the endpoint fail: it is left out for {time}");
+            }
+            Change::Suspected => log::warn!(upstream, endpoint; "requests to the endpoint fail; it is used nevertheless, since too many would be left out"),
+            Change::Returned => log::info!(upstream, endpoint; "the endpoint answers again"),
+        }
+        self.show(target);
+    }
+
+    fn show(&self, target: &Target) {
+        self.metrics.upstream_endpoint(&self.upstream().name, &target.name, target.is_well());
+    }
+}

@@ -1,0 +1,115 @@
+//! Opening connections to an upstream's addresses, and their encryption.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::proxy::connection::{Connection, Io};
+use crate::upstream::{Target, TlsFiles, Upstream};
+
+/// Why the encryption towards an upstream cannot be set up. For the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file that is none, or that holds no PEM of the kind.
+    #[error("{}: {reason}", .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A name that no certificate can have.
+    #[error("{0:?} is no name that a certificate can have")]
+    Name(String),
+    /// The operating system has no authorities.
+    #[error("the operating system has no certificates of authorities; install ca-certificates, or set tls.ca")]
+    NoAuthorities,
+    /// Certificate and key do not go together, or are of a kind that is not supported.
+    #[error("{0}")]
+    Refused(#[from] rustls::Error),
+}
+
+/// Opens connections to one upstream.
+pub struct Connector {
+    tls: Option<Tls>,
+}
+
+struct Tls {
+    connector: TlsConnector,
+    /// The name that each endpoint's certificate must have.
+    names: Vec<ServerName<'static>>,
+}
+
+impl Connector {
+    /// Reads the files of the upstream's TLS, where it has any.
+    pub fn new(upstream: &Upstream) -> Result<Self, TlsError> {
+        let Some(files) = &upstream.tls else { return Ok(Self { tls: None }) };
+        let name = |host: &str| ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()));
+        let names: Result<_, _> = upstream.endpoints.iter().map(|endpoint| name(files.server_name.as_deref().unwrap_or(&endpoint.host))).collect();
+        Ok(Self { tls: Some(Tls { connector: TlsConnector::from(Arc::new(config(files)?)), names: names? }) })
+    }
+
+    /// Connects within `timeout`, handshake included. The error is for the log.
+    pub async fn connect(&self, target: &Target, timeout: Duration, patience: Duration) -> Result<Connection, String> {
+        match tokio::time::timeout(timeout, self.open(target.address, target.endpoint)).await {
+            Ok(Ok(io)) => Ok(Connection::new(io, patience)),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no answer within {}", humantime::format_duration(timeout))),
+        }
+    }
+
+    async fn open(&self, address: SocketAddr, endpoint: usize) -> std::io::Result<Io> {
+        let io = TcpStream::connect(address).await?;
+        io.set_nodelay(true)?;
+        match &self.tls {
+            None => Ok(Io::Plain(io)),
+            Some(Tls { connector, names }) => {
+                let name = names.get(endpoint).cloned().ok_or(std::io::ErrorKind::InvalidInput)?;
+                Ok(Io::Tls(Box::new(connector.connect(name, io).await?)))
+            }
+        }
+    }
+}
+
+fn config(files: &TlsFiles) -> Result<ClientConfig, TlsError> {
+    let mut roots = RootCertStore::empty();
+    match &files.ca {
+        Some(path) => certificates(path)?.into_iter().try_for_each(|certificate| roots.add(certificate))?,
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                return Err(TlsError::NoAuthorities);
+            }
+        }
+    }
+    // Named rather than taken from the process, which may have none yet while a configuration is only checked.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?.with_root_certificates(roots);
+    let mut config = match &files.client {
+        Some((cert, key)) => builder.with_client_auth_cert(certificates(cert)?, private_key(key)?)?,
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let wrong = |reason: String| TlsError::File { path: path.to_owned(), reason };
+    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?.collect();
+    let all = all.map_err(|error| wrong(error.to_string()))?;
+    if all.is_empty() { Err(wrong("holds no certificate in PEM".to_owned())) } else { Ok(all) }
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| {
+        let reason = if matches!(error, pem::Error::NoItemsFound) { "holds no private key in PEM".to_owned() } else { error.to_string() };
+        TlsError::File { path: path.to_owned(), reason }
+    })
+}

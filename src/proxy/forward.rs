@@ -1,0 +1,335 @@
+//! A request on its way to an upstream: a place in the queue, an endpoint, a connection, and where it can do no harm another endpoint.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::dev::Payload;
+use actix_web::http::Method;
+use actix_web::web::BytesMut;
+use tokio::sync::watch;
+
+use crate::clock::monotonic_now;
+use crate::http::completion::Completion;
+use crate::http::error::{ErrorCode, GatewayError};
+use crate::proxy::backend::Backend;
+use crate::proxy::download::{BrokenBody, Download, Held};
+use crate::proxy::inbound;
+use crate::proxy::pool::Pool;
+use crate::proxy::response_head::{BadAnswer, ResponseHead};
+use crate::proxy::upload::{BodyFraming, Upload};
+use crate::proxy::upstream_client::{Answer, Failed, Failure, Terms, exchange, may_repeat};
+use crate::session::UserKey;
+use crate::telemetry::Throttle;
+use crate::upstream::retry::RetryBudget;
+use crate::upstream::targets::UnderWay;
+use crate::upstream::{Balance, Pick, Target, TargetSet, Upstream, Wish, balance};
+
+/// Most endpoints that one request is tried at: the first, and `retries.attempts` at its highest.
+const MAX_TRIED: usize = 11;
+/// When somebody may come back whom a full upstream turned away.
+const COME_BACK: Duration = Duration::from_secs(1);
+
+/// Why an upstream did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No connection.
+    #[error("cannot connect to {endpoint}: {reason}")]
+    Unreachable {
+        /// Where to.
+        endpoint: Arc<str>,
+        /// For the log.
+        reason: String,
+    },
+    /// Nothing is known of where its host names lead.
+    #[error("its host names could not be looked up yet")]
+    Unresolved,
+    /// Silent for longer than the upstream's timeout.
+    #[error("{endpoint} gave no answer within {}", humantime::format_duration(*.patience))]
+    Timeout {
+        /// Who.
+        endpoint: Arc<str>,
+        /// For how long it was waited.
+        patience: Duration,
+    },
+    /// It answered something that is no answer.
+    #[error("{endpoint} gave no usable answer: {why}")]
+    Broken {
+        /// Who.
+        endpoint: Arc<str>,
+        /// What was wrong with it.
+        why: BadAnswer,
+    },
+    /// As many requests as may be are under way, and as many as may wait do.
+    #[error("max_concurrent requests are under way, and the queue is full or too slow")]
+    Full,
+    /// Health checks found every endpoint sick.
+    #[error("health checks found every endpoint sick")]
+    AllSick,
+    /// The client broke off its body.
+    #[error("the client broke off its body")]
+    ClientLeft,
+    /// The client's body is over the limit.
+    #[error("the client's body is over the limit")]
+    BodyTooLarge,
+}
+
+/// A request to an upstream.
+pub struct Outgoing<'a> {
+    /// To whom.
+    pub upstream: &'a Upstream,
+    /// Whose it is, for upstreams that stay with a user.
+    pub user: Option<&'a UserKey>,
+    /// The method.
+    pub method: &'a Method,
+    /// The serialised head.
+    pub head: BytesMut,
+    /// The body.
+    pub payload: Payload,
+    /// Its framing, as the head announces it.
+    pub framing: BodyFraming,
+    /// Longest body.
+    pub body_limit: u64,
+}
+
+/// An answer: its head, and its body still to come.
+pub struct UpstreamResponse {
+    /// The head.
+    pub head: ResponseHead,
+    /// The body; it also carries on with the request's body.
+    pub body: Download,
+}
+
+/// The upstreams of one worker, with its own connections to them.
+pub struct Forwarder {
+    own: Vec<Own>,
+}
+
+/// What one worker has of one upstream.
+struct Own {
+    shared: Arc<Backend>,
+    news: RefCell<watch::Receiver<Arc<TargetSet>>>,
+    view: RefCell<Rc<View>>,
+    budget: RefCell<RetryBudget>,
+}
+
+/// The addresses of an upstream as a worker sees them, with its idle connections to each.
+struct View {
+    set: Arc<TargetSet>,
+    pools: Vec<Rc<Pool>>,
+}
+
+/// The endpoints that a request was sent to, by their places in the set.
+#[derive(Default)]
+struct Tried {
+    places: [usize; MAX_TRIED],
+    count: usize,
+}
+
+impl Forwarder {
+    /// The upstreams in the order of the configuration.
+    #[must_use]
+    pub fn new(backends: &[Arc<Backend>]) -> Self {
+        Self { own: backends.iter().map(Own::new).collect() }
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    pub async fn forward(&self, request: Outgoing<'_>, completion: &mut Completion) -> Result<UpstreamResponse, GatewayError> {
+        let own = &self.own[request.upstream.index];
+        let asked = monotonic_now();
+        completion.upstream_asked = Some(asked);
+        let result = own.send(request, asked, completion).await;
+        completion.upstream_took = Some(monotonic_now().duration_since(asked));
+        match result {
+            Ok(response) => {
+                own.shared.answered.inc();
+                Ok(response)
+            }
+            Err(error) => {
+                let (outcome, told) = told(&error);
+                own.shared.unanswered(outcome);
+                tell(&error, &own.shared.upstream().name, &completion.inbound.id);
+                Err(told)
+            }
+        }
+    }
+}
+
+impl Own {
+    fn new(shared: &Arc<Backend>) -> Self {
+        let news = shared.state.subscribe();
+        let view = Rc::new(View::new(news.borrow().clone(), shared.upstream(), None));
+        let budget = RetryBudget::new(shared.upstream().retries, monotonic_now());
+        Self { shared: shared.clone(), news: RefCell::new(news), view: RefCell::new(view), budget: RefCell::new(budget) }
+    }
+
+    async fn send(&self, request: Outgoing<'_>, asked: Instant, completion: &mut Completion) -> Result<UpstreamResponse, UpstreamError> {
+        let Outgoing { upstream, user, method, head, payload, framing, body_limit } = request;
+        let limit = upstream.total_timeout.map(|total| asked + total);
+        let terms = Terms { method, first_byte_timeout: upstream.first_byte_timeout, limit };
+        let user = if upstream.balance == Balance::UserHash { user.map(|user| balance::stable_hash(&user.parts())) } else { None };
+        let wish = Wish { user, may_repeat: may_repeat(method) };
+        let place = match &self.shared.queue {
+            Some(queue) => Some(queue.enter().await.map_err(|_| UpstreamError::Full)?),
+            None => None,
+        };
+        let view = self.view().await?;
+        self.budget.borrow_mut().request(asked);
+        let (mut tried, mut upload) = (Tried::default(), Upload::new(head, payload, framing, body_limit));
+        let mut pick = self.shared.state.pick(&view.set, &[], wish, asked).ok_or(UpstreamError::AllSick)?;
+        loop {
+            let target = &view.set.targets()[pick.index];
+            tried.push(pick.index);
+            (completion.endpoint, completion.attempts) = (Some(target.name.clone()), tried.count);
+            // With one address there is nothing to compare.
+            let under_way = (view.set.targets().len() > 1).then(|| UnderWay::to(target));
+            let (error, again) = match self.attempt(&view, pick.index, upload, terms).await {
+                Ok(answer) => {
+                    self.shared.succeeded(target, &pick);
+                    return self.response(answer, &view, pick.index, Held { place, under_way }).await;
+                }
+                Err(failed) => failed,
+            };
+            let now = monotonic_now();
+            if !matches!(error, UpstreamError::ClientLeft | UpstreamError::BodyTooLarge) {
+                self.shared.failed(target, &pick, now);
+            }
+            let Some((again, next)) = again.zip(self.next(&view, &tried, wish, now, limit)) else { return Err(error) };
+            (upload, pick) = (*again, next);
+        }
+    }
+
+    /// Where a request may go that failed elsewhere.
+    fn next(&self, view: &View, tried: &Tried, wish: Wish, now: Instant, limit: Option<Instant>) -> Option<Pick> {
+        let enough = tried.count > self.shared.upstream().retries.attempts as usize || tried.count == MAX_TRIED || limit.is_some_and(|limit| now >= limit);
+        let next = if enough { None } else { self.shared.state.pick(&view.set, tried.places(), wish, now) }?;
+        let granted = self.budget.borrow_mut().withdraw(now);
+        self.shared.retried(if granted { "another_endpoint" } else { "refused" });
+        granted.then_some(next)
+    }
+
+    /// One endpoint: a kept connection, and where that turns out to be dead, a fresh one.
+    async fn attempt(&self, view: &View, index: usize, mut upload: Upload, terms: Terms<'_>) -> Result<Answer, (UpstreamError, Option<Box<Upload>>)> {
+        let target = &view.set.targets()[index];
+        if let Some(connection) = view.pools[index].take(may_repeat(terms.method)) {
+            match exchange(connection, upload, terms).await {
+                Ok(answer) => return Ok(answer),
+                Err(Failed { again: None, failure }) => return Err((self.error(failure, target, terms), None)),
+                // It was closed while it rested, which says nothing about the endpoint.
+                Err(Failed { again: Some(again), .. }) => upload = *again,
+            }
+            self.shared.retried("stale_connection");
+        }
+        let upstream = self.shared.upstream();
+        let left = terms.limit.map_or(upstream.connect_timeout, |limit| limit.saturating_duration_since(monotonic_now()).min(upstream.connect_timeout));
+        let connection = match self.shared.connector.connect(target, left, upstream.first_byte_timeout).await {
+            Ok(connection) => connection,
+            Err(reason) => return Err((UpstreamError::Unreachable { endpoint: target.name.clone(), reason }, Some(Box::new(upload)))),
+        };
+        self.shared.connected(target);
+        exchange(connection, upload, terms).await.map_err(|Failed { failure, again }| (self.error(failure, target, terms), again))
+    }
+
+    async fn response(&self, mut answer: Answer, view: &View, index: usize, held: Held) -> Result<UpstreamResponse, UpstreamError> {
+        let upstream = self.shared.upstream();
+        if upstream.timeout != upstream.first_byte_timeout {
+            answer.connection.patience().renew(upstream.timeout);
+        }
+        let (head, mut body) = Download::new(answer, view.pools[index].clone(), held, upstream.timeout);
+        match body.finish_if_empty().await {
+            Err(BrokenBody::Client) => Err(UpstreamError::ClientLeft),
+            Ok(()) | Err(BrokenBody::Answer(_) | BrokenBody::Silence) => Ok(UpstreamResponse { head, body }),
+        }
+    }
+
+    /// The addresses as they are now. Before the first look-up of its names has come back, an upstream has none.
+    async fn view(&self) -> Result<Rc<View>, UpstreamError> {
+        if self.view.borrow().set.targets().is_empty() {
+            let mut news = self.news.borrow().clone();
+            let known = news.wait_for(|set| !set.targets().is_empty());
+            match tokio::time::timeout(self.shared.upstream().connect_timeout, known).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) | Err(_) => return Err(UpstreamError::Unresolved),
+            }
+        }
+        if self.news.borrow().has_changed().unwrap_or(false) {
+            let set = self.news.borrow_mut().borrow_and_update().clone();
+            let view = View::new(set, self.shared.upstream(), Some(&*self.view.borrow()));
+            self.view.replace(Rc::new(view));
+        }
+        Ok(self.view.borrow().clone())
+    }
+
+    fn error(&self, failure: Failure, target: &Target, terms: Terms<'_>) -> UpstreamError {
+        let (endpoint, upstream) = (target.name.clone(), self.shared.upstream());
+        match failure {
+            Failure::Answer(why) => UpstreamError::Broken { endpoint, why },
+            Failure::Silence => {
+                let total = upstream.total_timeout.filter(|_| terms.limit.is_some_and(|limit| monotonic_now() >= limit));
+                UpstreamError::Timeout { endpoint, patience: total.unwrap_or(upstream.first_byte_timeout) }
+            }
+            Failure::Client => UpstreamError::ClientLeft,
+            Failure::TooLarge => UpstreamError::BodyTooLarge,
+        }
+    }
+}
+
+impl View {
+    /// Idle connections to addresses that stay are kept.
+    fn new(set: Arc<TargetSet>, upstream: &Upstream, before: Option<&Self>) -> Self {
+        let kept = |target: &Arc<Target>| {
+            let before = before?;
+            let index = before.set.targets().iter().position(|old| old.id == target.id)?;
+            Some(before.pools[index].clone())
+        };
+        let pools = set.targets().iter().map(|target| kept(target).unwrap_or_else(|| Rc::new(Pool::new(upstream.idle)))).collect();
+        Self { set, pools }
+    }
+}
+
+impl Tried {
+    const fn push(&mut self, place: usize) {
+        if self.count < MAX_TRIED {
+            self.places[self.count] = place;
+            self.count += 1;
+        }
+    }
+
+    fn places(&self) -> &[usize] {
+        &self.places[..self.count]
+    }
+}
+
+/// The word for the metric and the error for the client.
+fn told(error: &UpstreamError) -> (&'static str, GatewayError) {
+    match error {
+        UpstreamError::Unreachable { .. } | UpstreamError::Unresolved => {
+            ("unreachable", GatewayError::new(ErrorCode::UpstreamUnreachable, "The backend of this route does not accept connections."))
+        }
+        UpstreamError::Timeout { .. } => ("timeout", GatewayError::new(ErrorCode::UpstreamTimeout, "The backend of this route did not answer in time.")),
+        UpstreamError::Broken { .. } => {
+            ("broken", GatewayError::new(ErrorCode::UpstreamError, "The backend of this route gave an answer that cannot be used."))
+        }
+        UpstreamError::Full | UpstreamError::AllSick => {
+            let error = GatewayError::new(ErrorCode::UpstreamUnavailable, "The backend of this route takes no more requests right now. Try again later.");
+            ("unavailable", error.retry_after(COME_BACK))
+        }
+        UpstreamError::ClientLeft => ("client_left", GatewayError::new(ErrorCode::BodyBroken, "The request's body ended before its announced end.").closing()),
+        UpstreamError::BodyTooLarge => ("client_left", inbound::too_large().closing()),
+    }
+}
+
+fn tell(error: &UpstreamError, upstream: &str, request_id: &str) {
+    /// A full upstream turns away as many as come; the access lines name each of them.
+    static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
+    match error {
+        UpstreamError::ClientLeft | UpstreamError::BodyTooLarge => {}
+        UpstreamError::Full | UpstreamError::AllSick => {
+            if let Some(silent) = TOLD.admit() {
+                log::warn!(upstream, request_id; "{error} ({silent} more like it since the last line)");
+            }
+        }
+        _ => log::warn!(upstream, request_id; "{error}"),
+    }
+}

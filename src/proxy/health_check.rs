@@ -1,0 +1,51 @@
+//! Asking endpoints whether they are well.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::http::Method;
+use actix_web::web::BytesMut;
+use futures_util::future::join_all;
+
+use crate::clock::monotonic_now;
+use crate::crypto::random;
+use crate::proxy::backend::Backend;
+use crate::proxy::upload::{BodyFraming, Upload};
+use crate::proxy::upstream_client::{Failure, Terms, exchange};
+use crate::upstream::health::Health;
+use crate::upstream::{HealthSettings, Target};
+
+/// Asks every endpoint of an upstream again and again, all of them at once. Ends when it is dropped.
+pub async fn check_for_ever(backend: Arc<Backend>, settings: HealthSettings) {
+    let mut known: HashMap<u64, Health> = HashMap::new();
+    loop {
+        let set = backend.state.targets();
+        known.retain(|id, _| set.targets().iter().any(|target| target.id == *id));
+        let found = join_all(set.targets().iter().map(|target| ask(&backend, target, &settings))).await;
+        for (target, found) in set.targets().iter().zip(found) {
+            let health = known.entry(target.id).or_default();
+            if health.observe(found.is_ok(), &settings).is_some() {
+                backend.checked(target, found.as_ref().map(|_| ()).map_err(String::as_str));
+            }
+        }
+        // A little sooner or later each time, so that several gateways do not ask in step.
+        tokio::time::sleep(settings.interval.mul_f64(random::fraction().mul_add(0.2, 0.9))).await;
+    }
+}
+
+/// One question, on a connection of its own: a kept one would not show that no others are accepted. The error is for the log.
+async fn ask(backend: &Backend, target: &Target, settings: &HealthSettings) -> Result<(), String> {
+    let limit = monotonic_now() + settings.timeout;
+    let connection = backend.connector.connect(target, settings.timeout, settings.timeout).await?;
+    let host = &backend.upstream().endpoints[target.endpoint];
+    let head = format!("GET {} HTTP/1.1\r\nhost: {host}\r\nuser-agent: hufu-health-check\r\naccept: */*\r\nconnection: close\r\n\r\n", settings.path);
+    let upload = Upload::new(BytesMut::from(head.as_bytes()), Payload::None, BodyFraming::None, 0);
+    let terms = Terms { method: &Method::GET, first_byte_timeout: settings.timeout, limit: Some(limit) };
+    match exchange(connection, upload, terms).await.map_err(|failed| failed.failure) {
+        Ok(answer) if settings.expected_status.contains(&answer.head.status.as_u16()) => Ok(()),
+        Ok(answer) => Err(format!("it answered {}", answer.head.status.as_u16())),
+        Err(Failure::Answer(why)) => Err(why.to_string()),
+        Err(Failure::Silence | Failure::Client | Failure::TooLarge) => Err(format!("no answer within {}", humantime::format_duration(settings.timeout))),
+    }
+}

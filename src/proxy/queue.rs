@@ -1,0 +1,96 @@
+//! How many requests an upstream may have under way, and the few that wait for their turn.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::metrics::Gauge;
+
+/// No place, not even to wait; or the wait was too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+/// The places of one upstream, for all workers.
+#[derive(Debug)]
+pub struct Queue {
+    places: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    length: usize,
+    patience: Duration,
+    shown: Gauge,
+}
+
+impl Queue {
+    /// So many at once, so many who wait, for so long at most; `shown` shows how many do.
+    #[must_use]
+    pub fn new(at_once: usize, length: usize, patience: Duration, shown: Gauge) -> Self {
+        Self { places: Arc::new(Semaphore::new(at_once)), waiting: AtomicUsize::new(0), length, patience, shown }
+    }
+
+    /// A place, kept until it is dropped. First come, first served.
+    pub async fn enter(&self) -> Result<OwnedSemaphorePermit, Full> {
+        if let Ok(place) = self.places.clone().try_acquire_owned() {
+            return Ok(place);
+        }
+        let _turn = Turn::take(self).ok_or(Full)?;
+        match tokio::time::timeout(self.patience, self.places.clone().acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(Full),
+        }
+    }
+}
+
+/// Somebody who waits; gone when they leave, for whatever reason.
+struct Turn<'a>(&'a Queue);
+
+impl<'a> Turn<'a> {
+    fn take(queue: &'a Queue) -> Option<Self> {
+        if queue.waiting.fetch_add(1, Ordering::Relaxed) >= queue.length {
+            queue.waiting.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        queue.shown.inc();
+        Some(Self(queue))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.shown.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_web::test]
+    async fn places_then_turns_then_nothing() {
+        let shown = Gauge::default();
+        let queue = Arc::new(Queue::new(1, 1, Duration::from_secs(60), shown.clone()));
+        let first = queue.enter().await.unwrap();
+        let waits = actix_web::rt::spawn({
+            let queue = queue.clone();
+            async move { queue.enter().await.map(|_| ()) }
+        });
+        while shown.get() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(queue.enter().await.is_err());
+        drop(first);
+        assert_eq!(waits.await.unwrap(), Ok(()));
+        assert_eq!(shown.get(), 0);
+    }
+
+    #[actix_web::test]
+    async fn a_wait_has_an_end_and_leaving_gives_the_turn_back() {
+        let queue = Queue::new(1, 1, Duration::from_millis(5), Gauge::default());
+        let _first = queue.enter().await.unwrap();
+        assert!(queue.enter().await.is_err());
+        drop(tokio::time::timeout(Duration::from_millis(1), queue.enter()).await);
+        assert_eq!(queue.waiting.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,53 @@
+//! Looking up the host names of an upstream's endpoints, again and again. Every address that a name has is used.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::proxy::backend::Backend;
+use crate::upstream::targets::literal;
+
+/// How long one look-up may take; the operating system's own patience is longer.
+const LOOK_UP: Duration = Duration::from_secs(5);
+/// Before the next look-up while there is no address at all.
+const SOON: Duration = Duration::from_millis(500);
+
+/// Asks the operating system where a host name leads.
+pub async fn look_up(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok(tokio::net::lookup_host((host, port)).await?.collect())
+}
+
+/// Keeps an upstream's addresses up to date. What cannot be looked up keeps the addresses that it had. Ends when it is dropped.
+pub async fn resolve_for_ever(backend: Arc<Backend>, look_up: impl AsyncFn(String, u16) -> io::Result<Vec<SocketAddr>>) {
+    let endpoints = &backend.upstream().endpoints;
+    let mut failing = vec![false; endpoints.len()];
+    loop {
+        let mut found = Vec::with_capacity(endpoints.len());
+        for (endpoint, failing) in endpoints.iter().zip(&mut failing) {
+            if let Some(address) = literal(endpoint) {
+                found.push(Some(vec![address]));
+                continue;
+            }
+            let answer = tokio::time::timeout(LOOK_UP, look_up(endpoint.host.clone(), endpoint.port)).await;
+            let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            let failed = answer.as_ref().map_or_else(|error| Some(error.to_string()), |found| found.is_empty().then(|| "it has no address".to_owned()));
+            tell(&backend, &endpoint.host, failed.as_deref(), failing);
+            found.push(answer.ok());
+        }
+        backend.refresh(&found);
+        let any = !backend.state.targets().targets().is_empty();
+        tokio::time::sleep(if any { backend.upstream().resolve_interval } else { SOON }).await;
+    }
+}
+
+/// Once when it begins to fail, and once when it works again.
+fn tell(backend: &Backend, host: &str, failed: Option<&str>, failing: &mut bool) {
+    let upstream = &*backend.upstream().name;
+    match failed {
+        Some(why) if !*failing => log::warn!(upstream, host; "the host name cannot be looked up, so the addresses of before stay in use: {why}"),
+        None if *failing => log::info!(upstream, host; "the host name can be looked up again"),
+        _ => {}
+    }
+    *failing = failed.is_some();
+}

@@ -1,0 +1,194 @@
+//! The addresses behind an upstream's endpoints. A set never changes; another takes its place when a host name leads elsewhere.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+use crate::upstream::balance::{self, Seat};
+use crate::upstream::breaker::Ticket;
+use crate::upstream::endpoint::Endpoint;
+
+/// Why an address is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Health checks found it sick.
+    Sick = 1,
+    /// Requests to it failed.
+    Ejected = 2,
+    /// The same, but too many others are ejected already: it is used, and not well.
+    Suspected = 4,
+}
+
+/// One address of an upstream, and what all workers know of it. It lives as long as a set has it or a request is under way to it.
+#[derive(Debug)]
+pub struct Target {
+    /// Tells it from all others that this upstream ever had.
+    pub id: u64,
+    /// The endpoint of the configuration that it belongs to.
+    pub endpoint: usize,
+    /// Where to connect to.
+    pub address: SocketAddr,
+    /// The same for logs and metrics.
+    pub name: Arc<str>,
+    weight: u32,
+    place: u64,
+    load: AtomicUsize,
+    marks: AtomicU8,
+    /// Whether a request has failed since the last that was answered: then the next that is answered tells the ejection so.
+    pub(super) troubled: AtomicBool,
+    ticket: AtomicU64,
+}
+
+impl Target {
+    fn new(id: u64, endpoint: usize, weight: u32, address: SocketAddr) -> Arc<Self> {
+        let name: Arc<str> = address.to_string().into();
+        let place = balance::stable_hash(&[name.as_bytes()]);
+        let (load, marks, troubled, ticket) = (AtomicUsize::new(0), AtomicU8::new(0), AtomicBool::new(false), AtomicU64::new(0));
+        Arc::new(Self { id, endpoint, address, name, weight, place, load, marks, troubled, ticket })
+    }
+
+    /// Whether nothing is known against it.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.marks.load(Ordering::Relaxed) == 0
+    }
+
+    pub(super) fn has(&self, mark: Mark) -> bool {
+        self.marks.load(Ordering::Relaxed) & mark as u8 != 0
+    }
+
+    /// Sets or removes a mark; tells whether that changed anything.
+    pub(super) fn mark(&self, mark: Mark, on: bool) -> bool {
+        let before = if on { self.marks.fetch_or(mark as u8, Ordering::Relaxed) } else { self.marks.fetch_and(!(mark as u8), Ordering::Relaxed) };
+        (before & mark as u8 != 0) != on
+    }
+
+    pub(super) fn seat(&self) -> Seat {
+        Seat { weight: self.weight, load: self.load.load(Ordering::Relaxed), place: self.place }
+    }
+
+    pub(super) fn ticket(&self) -> Ticket {
+        Ticket(self.ticket.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_ticket(&self, ticket: Ticket) {
+        self.ticket.store(ticket.0, Ordering::Relaxed);
+    }
+}
+
+/// A request that is under way to a target, until this is dropped.
+#[derive(Debug)]
+pub struct UnderWay(Arc<Target>);
+
+impl UnderWay {
+    /// Counts one more.
+    #[must_use]
+    pub fn to(target: &Arc<Target>) -> Self {
+        target.load.fetch_add(1, Ordering::Relaxed);
+        Self(target.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.load.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The addresses of an upstream at one time.
+#[derive(Debug, Default)]
+pub struct TargetSet {
+    targets: Vec<Arc<Target>>,
+    turns: Vec<u16>,
+    next_id: u64,
+}
+
+impl TargetSet {
+    /// Those endpoints that are addresses; names are still to be looked up.
+    #[must_use]
+    pub fn literal(endpoints: &[Endpoint]) -> Self {
+        let found: Vec<_> = endpoints.iter().map(|endpoint| literal(endpoint).map(|address| vec![address])).collect();
+        Self::default().refreshed(endpoints, &found).unwrap_or_default()
+    }
+
+    /// The set after a look-up, with what is known of the addresses that stay; `None`: nothing has changed. `found` has the addresses of
+    /// each endpoint; where there are none, because the name could not be looked up, those of before stay.
+    #[must_use]
+    pub fn refreshed(&self, endpoints: &[Endpoint], found: &[Option<Vec<SocketAddr>>]) -> Option<Self> {
+        let mut next = Self { next_id: self.next_id, ..Self::default() };
+        for (index, (endpoint, found)) in endpoints.iter().zip(found).enumerate() {
+            let known = self.targets.iter().filter(|target| target.endpoint == index);
+            let Some(addresses) = found.as_ref().filter(|addresses| !addresses.is_empty()) else {
+                next.targets.extend(known.cloned());
+                continue;
+            };
+            let mut addresses = addresses.clone();
+            addresses.sort_unstable();
+            addresses.dedup();
+            for address in addresses {
+                let stays = known.clone().find(|target| target.address == address).cloned();
+                next.targets.push(stays.unwrap_or_else(|| {
+                    next.next_id += 1;
+                    Target::new(next.next_id, index, endpoint.weight, address)
+                }));
+            }
+        }
+        next.turns = balance::turns(&next.targets.iter().map(|target| target.weight).collect::<Vec<_>>());
+        let same = next.targets.len() == self.targets.len() && next.targets.iter().zip(&self.targets).all(|(a, b)| a.id == b.id);
+        (!same).then_some(next)
+    }
+
+    /// The addresses, in the order of their endpoints.
+    #[must_use]
+    pub fn targets(&self) -> &[Arc<Target>] {
+        &self.targets
+    }
+
+    pub(super) fn turns(&self) -> &[u16] {
+        &self.turns
+    }
+}
+
+/// The address of an endpoint that is no name.
+#[must_use]
+pub fn literal(endpoint: &Endpoint) -> Option<SocketAddr> {
+    endpoint.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, endpoint.port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoints() -> Vec<Endpoint> {
+        ["http://10.0.0.1:80", "http://orders.internal:81"].map(|url| Endpoint::parse(url).unwrap()).into()
+    }
+
+    fn addresses(set: &TargetSet) -> Vec<String> {
+        set.targets().iter().map(|target| target.name.to_string()).collect()
+    }
+
+    fn found(names: &[&str]) -> Vec<Option<Vec<SocketAddr>>> {
+        vec![None, Some(names.iter().map(|name| name.parse().unwrap()).collect())]
+    }
+
+    #[test]
+    fn names_become_all_their_addresses_and_what_is_known_of_them_stays() {
+        let first = TargetSet::literal(&endpoints());
+        assert_eq!(addresses(&first), ["10.0.0.1:80"]);
+        let second = first.refreshed(&endpoints(), &found(&["10.0.1.2:81", "10.0.1.1:81", "10.0.1.2:81", "[fd00::1]:81"])).unwrap();
+        assert_eq!(addresses(&second), ["10.0.0.1:80", "10.0.1.1:81", "10.0.1.2:81", "[fd00::1]:81"]);
+        assert!(second.refreshed(&endpoints(), &found(&["[fd00::1]:81", "10.0.1.1:81", "10.0.1.2:81"])).is_none(), "the order means nothing");
+        second.targets()[1].mark(Mark::Sick, true);
+        let third = second.refreshed(&endpoints(), &found(&["10.0.1.1:81", "10.0.1.3:81"])).unwrap();
+        assert_eq!(addresses(&third), ["10.0.0.1:80", "10.0.1.1:81", "10.0.1.3:81"]);
+        assert!(Arc::ptr_eq(&third.targets()[1], &second.targets()[1]) && !third.targets()[1].is_well());
+        assert!(second.targets().iter().all(|old| old.id != third.targets()[2].id), "a number is never used again");
+    }
+
+    #[test]
+    fn a_resolver_that_fails_changes_nothing() {
+        let set = TargetSet::literal(&endpoints()).refreshed(&endpoints(), &found(&["10.0.1.1:81"])).unwrap();
+        assert!(set.refreshed(&endpoints(), &[None, None]).is_none());
+        assert!(set.refreshed(&endpoints(), &found(&[])).is_none());
+    }
+}
