@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::http::KeepAlive;
 use actix_web::{App, HttpServer, web};
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
@@ -16,6 +15,8 @@ use crate::admin::{self, AdminApi, Part, PartState, Readiness};
 use crate::assertion::{HeaderNames, ReservedNames};
 use crate::clock::SystemClock;
 use crate::config::{self, AppSettings, LogFormat, Settings, StoreTlsFiles};
+use crate::edge::head::HeadLimits;
+use crate::edge::{self, GateSettings, RefusalDesk};
 use crate::http::authenticate::Authenticator;
 use crate::http::completion::{CountedRoute, Reports};
 use crate::http::own::{self, OwnEndpoints};
@@ -26,7 +27,6 @@ use crate::metrics::Metrics;
 use crate::provider::call::PlatformClient;
 use crate::provider::wechat::mini_program::{MiniProgram, MiniProgramSettings};
 use crate::proxy::answer::AnswerRules;
-use crate::proxy::inbound::Ended;
 use crate::proxy::outgoing::HeadRules;
 use crate::proxy::upstream_client::UpstreamClient;
 use crate::proxy::{Proxy, proxy};
@@ -40,8 +40,8 @@ use crate::telemetry::{AccessLog, LineFormat, Throttle, log_setup};
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// How long an early refusal waits for a client that is still sending, so that it sees the answer and not a reset connection.
-const LINGER: Duration = Duration::from_secs(5);
+/// Longest request target, in bytes; nginx's default for a whole request line.
+const MAX_TARGET: usize = 8 * 1024;
 
 /// A gateway that is listening. Its servers run once `lifecycle` polls them.
 pub struct Gateway {
@@ -162,25 +162,29 @@ impl Shared {
     fn public_server(&self) -> Result<(Server, SocketAddr)> {
         let server = &self.settings.server;
         let workers = if server.workers == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { server.workers };
-        let keep_alive = if server.keep_alive.is_zero() { KeepAlive::Disabled } else { KeepAlive::Timeout(server.keep_alive) };
+        let listener = edge::listen(server.listen, BACKLOG).with_context(|| taken(server.listen, "server.listen"))?;
+        let listen = listener.local_addr().context("the listener has no address")?;
+        let desk = RefusalDesk::new(self.reports.clone(), self.unrouted.clone());
         let shared = self.clone();
         // The closure runs once in every worker: what it makes belongs to that worker alone.
-        let http = HttpServer::new(move || {
+        let app = move || {
             let worker = Worker::new(&shared);
             App::new().configure(|cfg| worker.configure(cfg, &shared.settings.server.prefix))
-        })
-        .on_connect(Ended::on_connect)
-        .workers(workers)
-        .backlog(BACKLOG)
-        .keep_alive(keep_alive)
-        .client_request_timeout(server.request_head_timeout)
-        .client_disconnect_timeout(LINGER)
-        .h1_allow_half_closed(false)
-        .shutdown_timeout(server.drain_deadline.as_secs())
-        .disable_signals();
-        let http = http.bind(server.listen).with_context(|| taken(server.listen, "server.listen"))?;
-        let listen = *http.addrs().first().context("the listener has no address")?;
-        Ok((http.run(), listen))
+        };
+        let how = edge::ServerSettings { workers, drain_deadline: server.drain_deadline };
+        Ok((edge::serve(listener, how, self.gate(), desk, app).context("cannot serve the public listener")?, listen))
+    }
+
+    /// What the public listener allows its clients.
+    fn gate(&self) -> GateSettings {
+        let server = &self.settings.server;
+        GateSettings {
+            limits: HeadLimits { head: server.max_request_head, target: MAX_TARGET.min(server.max_request_head) },
+            head_timeout: server.request_head_timeout,
+            body_timeout: server.request_body_timeout,
+            write_timeout: server.write_timeout,
+            keep_alive: server.keep_alive,
+        }
     }
 
     fn admin_server(&self) -> Result<(Server, SocketAddr)> {

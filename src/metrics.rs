@@ -23,6 +23,13 @@ pub struct Outcome {
     pub outcome: &'static str,
 }
 
+/// An error code.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Code {
+    /// A word of docs/errors.md.
+    pub code: &'static str,
+}
+
 /// A route and a status.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RouteStatus {
@@ -97,6 +104,10 @@ pub struct Metrics {
     pub request_seconds: Family<RouteLabel, Histogram>,
     /// Requests being answered now.
     pub requests_in_flight: Gauge,
+    /// Requests that the gate has refused, by error code.
+    pub refused_requests: Family<Code, Counter>,
+    /// Connections of clients that are open now.
+    pub connections_open: Gauge,
     /// Logins by outcome.
     pub logins: Family<AppOutcome, Counter>,
     /// Session lookups by outcome.
@@ -151,6 +162,8 @@ impl Metrics {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(seconds),
             requests_in_flight: Gauge::default(),
+            refused_requests: Family::default(),
+            connections_open: Gauge::default(),
             logins: Family::default(),
             session_lookups: Family::default(),
             session_rotations: Family::default(),
@@ -174,6 +187,8 @@ impl Metrics {
         self.register("requests_total", "Answers by route and status", self.requests.clone());
         self.register("request_duration_seconds", "From the request head to the last byte of the answer", self.request_seconds.clone());
         self.register("requests_in_flight", "Requests being answered now", self.requests_in_flight.clone());
+        self.register("refused_requests_total", "Requests that the gate has refused, by error code", self.refused_requests.clone());
+        self.register("connections_open", "Connections of clients that are open now", self.connections_open.clone());
         self.register("logins_total", "Logins by app and outcome", self.logins.clone());
         self.register("session_lookups_total", "Session lookups by outcome", self.session_lookups.clone());
         self.register("session_rotations_total", "Rotations of tokens by outcome", self.session_rotations.clone());
@@ -208,6 +223,18 @@ impl Metrics {
         Ok(page)
     }
 
+    /// Counts a request that the gate has refused.
+    pub fn refused_request(&self, code: &'static str) {
+        self.refused_requests.get_or_create(&Code { code }).inc();
+    }
+
+    /// Counts a client's connection for as long as the value lives.
+    #[must_use]
+    pub fn connection_opened(&self) -> OpenConnection {
+        self.connections_open.inc();
+        OpenConnection(self.connections_open.clone())
+    }
+
     /// Counts a connection opened to a server of the store.
     pub fn store_connection(&self, node: &str) {
         self.store_connections.get_or_create(&StoreNode { node: node.to_owned() }).inc();
@@ -237,6 +264,16 @@ impl Metrics {
             by_status: std::iter::repeat_with(OnceLock::new).take(500).collect(),
             seconds: self.request_seconds.get_or_create_owned(&RouteLabel { route: route.to_owned() }),
         }
+    }
+}
+
+/// A client's connection, counted until it is dropped.
+#[derive(Debug)]
+pub struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

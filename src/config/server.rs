@@ -27,6 +27,12 @@ pub struct ServerSettings {
     pub keep_alive: Duration,
     /// How long a request's head may take.
     pub request_head_timeout: Duration,
+    /// Longest request head, in bytes.
+    pub max_request_head: usize,
+    /// How long a client may be silent within a request's body.
+    pub request_body_timeout: Duration,
+    /// How long a client may take nothing of an answer.
+    pub write_timeout: Duration,
     /// How long connections are still accepted after SIGTERM.
     pub drain_grace: Duration,
     /// How long requests under way may take after that.
@@ -43,6 +49,9 @@ pub(super) fn read(section: &mut Section<'_>) -> ServerSettings {
         body_limit: section.value("body_limit", size),
         keep_alive: section.value("keep_alive", any()),
         request_head_timeout: section.value("request_head_timeout", duration(Duration::from_millis(100))),
+        max_request_head: section.value("max_request_head", head_size),
+        request_body_timeout: section.value("request_body_timeout", duration(Duration::from_millis(100))),
+        write_timeout: section.value("write_timeout", duration(Duration::from_millis(100))),
         drain_grace: section.value("drain_grace", any()),
         drain_deadline: section.value("drain_deadline", any()),
     };
@@ -51,6 +60,13 @@ pub(super) fn read(section: &mut Section<'_>) -> ServerSettings {
         section.warn("trusted_proxies", "a network of prefix length 0 trusts everybody", hint);
     }
     settings
+}
+
+/// The server behind the gate takes heads up to 128 KiB; a client's ordinary one has a few hundred bytes.
+fn head_size(text: &str) -> Result<usize, Wrong> {
+    let bytes = size(text)?;
+    let sensible = usize::try_from(bytes).ok().filter(|bytes| (1024..=64 * 1024).contains(bytes));
+    sensible.ok_or_else(|| Wrong::new("is not between 1KiB and 64KiB", "\"32KiB\" is what nginx takes by default"))
 }
 
 /// An address and a port to listen on.

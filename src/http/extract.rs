@@ -48,6 +48,13 @@ impl Inbound {
         Self { started, id, traceparent, peer, trusted_peer, client }
     }
 
+    /// The facts of a request whose head was refused.
+    #[must_use]
+    pub fn unread(peer: IpAddr, started: Instant) -> Self {
+        let trace = random::name_bytes::<24>();
+        Self { started, id: hash::to_hex(&trace[..16]), traceparent: fresh_traceparent(&trace), peer, trusted_peer: false, client: peer }
+    }
+
     /// The trace id within the trace context.
     #[must_use]
     pub fn trace_id(&self) -> &str {

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Floor, module.
-pub(crate) const FLOORS: [(u8, &str); 23] = [
+pub(crate) const FLOORS: [(u8, &str); 24] = [
     (4, "main"),
     (4, "lib"),
     (4, "cli"),
     (4, "app"),
     (4, "lifecycle"),
     (4, "config"),
+    (3, "edge"),
     (3, "http"),
     (3, "proxy"),
     (3, "admin"),
@@ -31,10 +32,11 @@ pub(crate) const FLOORS: [(u8, &str); 23] = [
 ];
 
 /// On one floor, who may name whom.
-const NEIGHBOURS: [(&str, &str); 7] = [
+const NEIGHBOURS: [(&str, &str); 8] = [
     ("identity", "session"),
     ("assertion", "session"),
     ("route", "upstream"),
+    ("edge", "http"),
     ("proxy", "http"),
     ("admin", "http"),
     ("backoff", "crypto"),
@@ -42,13 +44,16 @@ const NEIGHBOURS: [(&str, &str); 7] = [
 ];
 
 /// Crates that live in certain modules, and nowhere else.
-pub(crate) const HOMES: [(&str, &[&str]); 16] = [
+pub(crate) const HOMES: [(&str, &[&str]); 19] = [
     ("clap", &["cli", "main"]),
     ("toml", &["config", "cli"]),
     ("anyhow", &["cli", "app", "lifecycle", "config", "main"]),
     ("dotenvy", &["config"]),
-    ("actix_web", &["http", "proxy", "admin", "sandbox", "cli", "app", "lifecycle"]),
-    ("httparse", &["proxy"]),
+    ("actix_web", &["http", "proxy", "admin", "edge", "sandbox", "cli", "app", "lifecycle"]),
+    ("actix_http", &["edge"]),
+    ("actix_server", &["edge"]),
+    ("actix_service", &["edge"]),
+    ("httparse", &["edge", "proxy"]),
     ("redis", &["store"]),
     ("deadpool_redis", &["store"]),
     ("reqwest", &["provider", "cli"]),

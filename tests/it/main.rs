@@ -12,6 +12,8 @@ mod docs;
 mod echo;
 mod floors;
 mod forged;
+mod gate;
+mod gate_time;
 mod helpers;
 mod leaks;
 mod lifecycle;
