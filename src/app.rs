@@ -16,7 +16,7 @@ use crate::assertion::{HeaderNames, ReservedNames};
 use crate::clock::SystemClock;
 use crate::config::{self, AppSettings, LogFormat, Settings, StoreTlsFiles};
 use crate::edge::head::HeadLimits;
-use crate::edge::{self, GateSettings, RefusalDesk};
+use crate::edge::{self, Acceptor, CertificateWatch, GateSettings, Listen, Listener, RefusalDesk};
 use crate::http::authenticate::Authenticator;
 use crate::http::completion::{CountedRoute, Reports};
 use crate::http::own::{self, OwnEndpoints};
@@ -38,15 +38,13 @@ use crate::store::{KeyPrefix, StoreHandle, StoreProbe, StoreSettings, StoreTls};
 use crate::telemetry::access::AccessLogGuard;
 use crate::telemetry::{AccessLog, LineFormat, Throttle, log_setup};
 
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
 /// Longest request target, in bytes; nginx's default for a whole request line.
 const MAX_TARGET: usize = 8 * 1024;
 
 /// A gateway that is listening. Its servers run once `lifecycle` polls them.
 pub struct Gateway {
     /// Where it answers clients.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// Where it answers operators.
     pub admin: SocketAddr,
     /// The clients' server.
@@ -63,6 +61,15 @@ pub struct Gateway {
     pub store_name: String,
     /// Writes the last access lines when dropped.
     pub access: AccessLogGuard,
+    /// Reads the listener's certificates again when they change, where there are any.
+    pub certificates: Option<CertificateWatch>,
+}
+
+/// The clients' server, and what belongs to it.
+struct PublicServer {
+    server: Server,
+    listen: Listen,
+    certificates: Option<CertificateWatch>,
 }
 
 /// How long the end may take.
@@ -99,11 +106,11 @@ pub fn build(settings: Settings) -> Result<Gateway> {
     let format = if is_json(&settings, terminal) { LineFormat::Json } else { LineFormat::Text };
     let (access_log, access) = AccessLog::start(format, std::io::stdout(), metrics.access_lines_dropped.clone()).context("cannot start the access log")?;
     let shared = Shared::new(settings, metrics, access_log)?;
-    let (public_server, listen) = shared.public_server()?;
+    let PublicServer { server: public_server, listen, certificates } = shared.public_server()?;
     let (admin_server, admin) = shared.admin_server()?;
     let patience = Patience { grace: shared.settings.server.drain_grace, deadline: shared.settings.server.drain_deadline };
     let store_name = store_settings(&shared.settings.store, None)?.url.to_string();
-    Ok(Gateway { listen, admin, store_name, public_server, admin_server, drain: shared.drain, patience, store: shared.store, access })
+    Ok(Gateway { listen, admin, store_name, public_server, admin_server, drain: shared.drain, patience, store: shared.store, access, certificates })
 }
 
 /// Starts the log as the settings say.
@@ -159,11 +166,24 @@ impl Shared {
         SessionService::new(self.store.for_worker(), secrets.keys.clone(), secrets.naming_key.clone(), self.settings.session.rules, self.metrics.clone())
     }
 
-    fn public_server(&self) -> Result<(Server, SocketAddr)> {
+    /// The settings of TLS on the public listener, and what reads its certificates again.
+    fn tls(&self) -> Result<(Option<Arc<rustls::ServerConfig>>, Option<CertificateWatch>)> {
+        let files = self.settings.server.tls.clone();
+        if files.is_empty() {
+            return Ok((None, None));
+        }
+        let (config, watch) = edge::tls(files).context("server.tls")?;
+        Ok((Some(config), Some(watch)))
+    }
+
+    fn public_server(&self) -> Result<PublicServer> {
         let server = &self.settings.server;
         let workers = if server.workers == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { server.workers };
-        let listener = edge::listen(server.listen, BACKLOG).with_context(|| taken(server.listen, "server.listen"))?;
-        let listen = listener.local_addr().context("the listener has no address")?;
+        let listener = Listener::open(&server.listen).with_context(|| taken(&server.listen, "server.listen"))?;
+        let listen = listener.address(&server.listen).context("the listener has no address")?;
+        let (tls, certificates) = self.tls()?;
+        let balancers = server.proxy_protocol.then(|| self.trusted.clone());
+        let acceptor = Acceptor::new(tls, balancers, server.request_head_timeout, self.metrics.clone());
         let desk = RefusalDesk::new(self.reports.clone(), self.unrouted.clone());
         let shared = self.clone();
         // The closure runs once in every worker: what it makes belongs to that worker alone.
@@ -172,7 +192,8 @@ impl Shared {
             App::new().configure(|cfg| worker.configure(cfg, &shared.settings.server.prefix))
         };
         let how = edge::ServerSettings { workers, drain_deadline: server.drain_deadline };
-        Ok((edge::serve(listener, how, self.gate(), desk, app).context("cannot serve the public listener")?, listen))
+        let server = edge::serve(listener, how, acceptor, self.gate(), desk, app).context("cannot serve the public listener")?;
+        Ok(PublicServer { server, listen, certificates })
     }
 
     /// What the public listener allows its clients.
@@ -198,15 +219,15 @@ impl Shared {
             let app = App::new().app_data(metrics.clone()).app_data(readiness.clone()).app_data(api.clone());
             app.app_data(web::Data::from(shared.apps.clone())).app_data(web::Data::new(shared.sessions())).configure(admin::configure)
         });
-        let http = http.workers(1).disable_signals().bind(address).with_context(|| taken(address, "admin.listen"))?;
+        let http = http.workers(1).disable_signals().bind(address).with_context(|| taken(&Listen::Tcp(address), "admin.listen"))?;
         let listen = *http.addrs().first().context("the admin listener has no address")?;
         Ok((http.run(), listen))
     }
 }
 
 /// What a busy port means to the person who started the gateway.
-fn taken(address: SocketAddr, key: &str) -> String {
-    format!("cannot listen on {address}; if another program has the port, stop it or choose another port with {key}")
+fn taken(address: &Listen, key: &str) -> String {
+    format!("cannot listen on {address}; if another program has it, stop that one or choose another with {key}")
 }
 
 /// What one worker has for itself.

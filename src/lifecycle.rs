@@ -10,7 +10,8 @@ use crate::app::Gateway;
 pub async fn run(gateway: Gateway) -> Result<()> {
     let mut signals = Signals::new()?;
     let hangups = actix_web::rt::spawn(ignore_hangups(signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?));
-    let Gateway { public_server, admin_server, drain, patience, access, .. } = gateway;
+    let Gateway { public_server, admin_server, drain, patience, access, certificates, .. } = gateway;
+    let certificates = certificates.map(|watch| actix_web::rt::spawn(watch.run()));
     let (public, admin) = (public_server.handle(), admin_server.handle());
     let mut public_task = actix_web::rt::spawn(public_server);
     let admin_task = actix_web::rt::spawn(admin_server);
@@ -37,6 +38,9 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     admin.stop(false).await;
     let _ = tokio::join!(public_task, admin_task);
     hangups.abort();
+    if let Some(certificates) = certificates {
+        certificates.abort();
+    }
     drop(access);
     Ok(())
 }

@@ -108,6 +108,8 @@ pub struct Metrics {
     pub refused_requests: Family<Code, Counter>,
     /// Connections of clients that are open now.
     pub connections_open: Gauge,
+    /// TLS handshakes by outcome.
+    pub tls_handshakes: Family<Outcome, Counter>,
     /// Logins by outcome.
     pub logins: Family<AppOutcome, Counter>,
     /// Session lookups by outcome.
@@ -164,6 +166,7 @@ impl Metrics {
             requests_in_flight: Gauge::default(),
             refused_requests: Family::default(),
             connections_open: Gauge::default(),
+            tls_handshakes: Family::default(),
             logins: Family::default(),
             session_lookups: Family::default(),
             session_rotations: Family::default(),
@@ -189,6 +192,7 @@ impl Metrics {
         self.register("requests_in_flight", "Requests being answered now", self.requests_in_flight.clone());
         self.register("refused_requests_total", "Requests that the gate has refused, by error code", self.refused_requests.clone());
         self.register("connections_open", "Connections of clients that are open now", self.connections_open.clone());
+        self.register("tls_handshakes_total", "TLS handshakes of clients by outcome", self.tls_handshakes.clone());
         self.register("logins_total", "Logins by app and outcome", self.logins.clone());
         self.register("session_lookups_total", "Session lookups by outcome", self.session_lookups.clone());
         self.register("session_rotations_total", "Rotations of tokens by outcome", self.session_rotations.clone());
@@ -226,6 +230,11 @@ impl Metrics {
     /// Counts a request that the gate has refused.
     pub fn refused_request(&self, code: &'static str) {
         self.refused_requests.get_or_create(&Code { code }).inc();
+    }
+
+    /// Counts a TLS handshake of a client.
+    pub fn tls_handshake(&self, outcome: &'static str) {
+        self.tls_handshakes.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// Counts a client's connection for as long as the value lives.

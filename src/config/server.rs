@@ -8,13 +8,18 @@ use ipnet::IpNet;
 use super::problem::Wrong;
 use super::reader::Section;
 use super::values::{duration, size};
+use crate::edge::{CertificateFiles, Listen};
 use crate::route;
 
 /// The public listener and its limits.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
     /// Where it listens.
-    pub listen: SocketAddr,
+    pub listen: Listen,
+    /// Its certificates; none: no TLS.
+    pub tls: Vec<CertificateFiles>,
+    /// Whether trusted proxies begin a connection with a PROXY header.
+    pub proxy_protocol: bool,
     /// What the gateway's own endpoints live under, such as `/auth`: canonical, without a slash at the end.
     pub prefix: String,
     /// Worker threads; 0: one per core.
@@ -42,7 +47,9 @@ pub struct ServerSettings {
 pub(super) fn read(section: &mut Section<'_>) -> ServerSettings {
     let any = || duration(Duration::ZERO);
     let settings = ServerSettings {
-        listen: section.value("listen", listen),
+        listen: section.value("listen", public),
+        tls: section.rows("tls", certificate).into_iter().flatten().collect(),
+        proxy_protocol: section.flag("proxy_protocol"),
         prefix: section.value("prefix", prefix),
         workers: section.number("workers", 1024),
         trusted_proxies: section.list("trusted_proxies", network),
@@ -67,6 +74,25 @@ fn head_size(text: &str) -> Result<usize, Wrong> {
     let bytes = size(text)?;
     let sensible = usize::try_from(bytes).ok().filter(|bytes| (1024..=64 * 1024).contains(bytes));
     sensible.ok_or_else(|| Wrong::new("is not between 1KiB and 64KiB", "\"32KiB\" is what nginx takes by default"))
+}
+
+fn certificate(section: &mut Section<'_>) -> Option<CertificateFiles> {
+    let (cert, key) = (section.path("cert"), section.path("key"));
+    for (name, file) in [("cert", &cert), ("key", &key)] {
+        if file.is_none() && !section.has(name) {
+            section.problem(name, "is missing", "write tls = [{ cert = \"api.pem\", key = \"api.key\" }]");
+        }
+    }
+    Some(CertificateFiles { cert: cert?, key: key? })
+}
+
+/// An address and a port, or the path of a Unix socket.
+fn public(text: &str) -> Result<Listen, Wrong> {
+    match text.strip_prefix("unix:") {
+        Some(path) if path.starts_with('/') => Ok(Listen::Unix(path.into())),
+        Some(_) => Err(Wrong::new("is not the absolute path of a socket", "write it as in \"unix:/run/hufu/hufu.sock\"")),
+        None => listen(text).map(Listen::Tcp),
+    }
 }
 
 /// An address and a port to listen on.

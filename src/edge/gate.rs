@@ -68,11 +68,11 @@ enum Watch {
 
 impl<IO> Gate<IO> {
     /// A gate before this socket.
-    pub fn new(io: IO, settings: GateSettings, counted: OpenConnection) -> Self {
+    pub fn new(io: IO, connection: Connection, settings: GateSettings, counted: OpenConnection) -> Self {
         Self {
             io,
             _counted: counted,
-            connection: Connection::default(),
+            connection,
             settings,
             inspector: Inspector::new(settings.limits),
             held: BytesMut::new(),
@@ -303,13 +303,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<IO> {
             // The client has left while its request was under way: nobody waits for the answer.
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        Pin::new(&mut gate.io).poll_flush(cx)
+        match Pin::new(&mut gate.io).poll_flush(cx) {
+            Poll::Pending => gate.poll_stalled(cx),
+            done @ Poll::Ready(_) => done,
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let gate = self.get_mut();
         if gate.linger.is_none() {
-            ready!(Pin::new(&mut gate.io).poll_shutdown(cx))?;
+            match Pin::new(&mut gate.io).poll_shutdown(cx) {
+                Poll::Pending => return gate.poll_stalled(cx),
+                Poll::Ready(closed) => closed?,
+            }
             if gate.left || (!gate.unread && gate.held.is_empty()) {
                 return Poll::Ready(Ok(()));
             }

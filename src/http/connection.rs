@@ -15,6 +15,7 @@ pub struct Connection(Rc<State>);
 
 #[derive(Debug, Default)]
 struct State {
+    secure: Cell<bool>,
     answered: Cell<bool>,
     closing: Cell<bool>,
     body_late: Cell<bool>,
@@ -48,6 +49,20 @@ pub fn blamed(req: &HttpRequest, error: GatewayError) -> GatewayError {
 }
 
 impl Connection {
+    /// A connection that came with TLS.
+    #[must_use]
+    pub fn secure() -> Self {
+        let connection = Self::default();
+        connection.0.secure.set(true);
+        connection
+    }
+
+    /// Whether it came with TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.0.secure.get()
+    }
+
     /// The whole answer of the request under way has been made.
     pub fn answer_made(&self) {
         self.0.answered.set(true);

@@ -9,6 +9,7 @@ use actix_web::http::header::{HeaderMap, HeaderName};
 use crate::clock::monotonic_now;
 use crate::crypto::{hash, random};
 use crate::http::client_address::TrustedProxies;
+use crate::http::connection::Connection;
 
 /// The request id's header, in and out.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -26,6 +27,8 @@ pub struct Inbound {
     pub traceparent: String,
     /// The socket's peer.
     pub peer: IpAddr,
+    /// Whether it came with TLS.
+    pub secure: bool,
     /// Whether the peer is a trusted proxy.
     pub trusted_peer: bool,
     /// The client's address.
@@ -45,14 +48,15 @@ impl Inbound {
         let traceparent = single(headers, &TRACEPARENT).filter(|t| is_traceparent(t)).map_or_else(|| fresh_traceparent(&trace), str::to_owned);
         let id = single(headers, &X_REQUEST_ID).filter(|id| trusted_peer && is_request_id(id)).map_or_else(|| hash::to_hex(&trace[..16]), str::to_owned);
         let client = if trusted_peer { trusted.client(peer, headers) } else { peer.to_canonical() };
-        Self { started, id, traceparent, peer, trusted_peer, client }
+        let secure = req.conn_data::<Connection>().is_some_and(Connection::is_secure);
+        Self { started, id, traceparent, peer, secure, trusted_peer, client }
     }
 
     /// The facts of a request whose head was refused.
     #[must_use]
     pub fn unread(peer: IpAddr, started: Instant) -> Self {
         let trace = random::name_bytes::<24>();
-        Self { started, id: hash::to_hex(&trace[..16]), traceparent: fresh_traceparent(&trace), peer, trusted_peer: false, client: peer }
+        Self { started, id: hash::to_hex(&trace[..16]), traceparent: fresh_traceparent(&trace), peer, secure: false, trusted_peer: false, client: peer }
     }
 
     /// The trace id within the trace context.

@@ -44,7 +44,7 @@ const NEIGHBOURS: [(&str, &str); 8] = [
 ];
 
 /// Crates that live in certain modules, and nowhere else.
-pub(crate) const HOMES: [(&str, &[&str]); 19] = [
+pub(crate) const HOMES: [(&str, &[&str]); 22] = [
     ("clap", &["cli", "main"]),
     ("toml", &["config", "cli"]),
     ("anyhow", &["cli", "app", "lifecycle", "config", "main"]),
@@ -53,6 +53,9 @@ pub(crate) const HOMES: [(&str, &[&str]); 19] = [
     ("actix_http", &["edge"]),
     ("actix_server", &["edge"]),
     ("actix_service", &["edge"]),
+    ("rustls", &["edge", "app", "cli"]),
+    ("tokio_rustls", &["edge"]),
+    ("ppp", &["edge"]),
     ("httparse", &["edge", "proxy"]),
     ("redis", &["store"]),
     ("deadpool_redis", &["store"]),

@@ -17,6 +17,7 @@ mod gate_time;
 mod helpers;
 mod leaks;
 mod lifecycle;
+mod listener;
 mod login;
 mod near_cache;
 mod outage;

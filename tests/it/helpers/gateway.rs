@@ -102,7 +102,9 @@ impl Gateway {
             assert!(self.child.try_wait().unwrap().is_none(), "the gateway ended: {}", self.stderr());
             let log = self.stderr();
             let line = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|line| line["listen"].is_string())?;
-            Some((line["listen"].as_str()?.parse().ok()?, line["admin"].as_str()?.parse().ok()?))
+            // A Unix socket has no address.
+            let listen = line["listen"].as_str()?.parse().unwrap_or_else(|_| "0.0.0.0:0".parse().unwrap());
+            Some((listen, line["admin"].as_str()?.parse().ok()?))
         })
     }
 
@@ -204,8 +206,9 @@ fn configuration(setup: &Setup, wechat: &str) -> String {
         let key = hufu::crypto::keyring::generate_key;
         format!("secrets.keys = [\"{}\"]\nsecrets.naming_key = \"{}\"\n", key(), key())
     };
+    let listen = if setup.config.contains("server.listen") { "" } else { "server.listen = \"127.0.0.1:0\"\n" };
     format!(
-        "store.url = \"{}\"\n{keys}server.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\nserver.workers = 2\nlog.format = \"json\"\n\
+        "store.url = \"{}\"\n{keys}{listen}admin.listen = \"127.0.0.1:0\"\nserver.workers = 2\nlog.format = \"json\"\n\
          apps.shop.appid = \"{APPID}\"\napps.shop.secret = \"{APP_SECRET}\"\napps.shop.base_url = \"{wechat}\"\n{}",
         setup.store, setup.config
     )

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// An answer as it came.
@@ -44,7 +44,7 @@ pub(crate) async fn send(to: SocketAddr, bytes: &[u8]) -> Answer {
 }
 
 /// Reads an answer from a connection.
-pub(crate) async fn read(stream: &mut TcpStream) -> Answer {
+pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Answer {
     let (mut all, mut buf, mut closed) = (Vec::new(), [0; 16 * 1024], false);
     loop {
         let patience = if all.is_empty() { Duration::from_secs(10) } else { Duration::from_millis(300) };
