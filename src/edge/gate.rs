@@ -193,8 +193,9 @@ impl<IO> Gate<IO> {
         } else {
             self.rest();
         }
-        // What was held back is looked at when the server reads again.
-        if !self.held.is_empty() || self.inspector.place() == Place::Over {
+        // What was held back is looked at when the server reads again. Otherwise it sleeps until bytes come, or the timer rings.
+        let rings = self.read_by.is_some_and(|moment| self.timer.has_come(moment, cx));
+        if rings || !self.held.is_empty() || self.inspector.place() == Place::Over {
             cx.waker().wake_by_ref();
         }
     }
@@ -305,7 +306,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<IO> {
         }
         match Pin::new(&mut gate.io).poll_flush(cx) {
             Poll::Pending => gate.poll_stalled(cx),
-            done @ Poll::Ready(_) => done,
+            flushed @ Poll::Ready(_) => {
+                gate.write_by = None;
+                flushed
+            }
         }
     }
 

@@ -136,7 +136,7 @@ async fn what_has_two_readings_is_refused_however_it_comes() {
     for (request, status, code) in &cases {
         let shown: String = request.chars().take(200).collect();
         let smuggling = format!("{request}GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n");
-        let whole = wire::send(gateway.listen, smuggling.as_bytes()).await;
+        let whole = wire::send_to_the_end(gateway.listen, smuggling.as_bytes()).await;
         assert_eq!((whole.status, whole.code(), whole.closed), (*status, Some(*code), true), "{shown:?}\n{}", whole.text);
         assert_eq!(whole.header("connection"), Some("close"), "{shown:?}");
         assert_eq!(whole.header("content-type"), Some("application/problem+json"));
@@ -148,10 +148,10 @@ async fn what_has_two_readings_is_refused_however_it_comes() {
             let _ = slowly.write_all(byte).await;
             tokio::task::yield_now().await;
         }
-        let slowly = wire::read(&mut slowly).await;
+        let slowly = wire::read_to_the_end(&mut slowly).await;
         assert_eq!((slowly.status, slowly.code()), (*status, Some(*code)), "byte by byte: {shown:?}");
 
-        let behind = wire::send(gateway.listen, format!("{FIRST}{smuggling}").as_bytes()).await;
+        let behind = wire::send_to_the_end(gateway.listen, format!("{FIRST}{smuggling}").as_bytes()).await;
         let refusal = behind.text.find(&format!("HTTP/1.1 {status}"));
         assert!(behind.text.starts_with("HTTP/1.1 200 OK") && refusal > behind.text.find("\r\n\r\nok"), "pipelined: {shown:?}\n{}", behind.text);
         assert!(behind.closed && behind.text.matches("\r\nx-request-id: ").count() == 2, "pipelined: {shown:?}\n{}", behind.text);
@@ -160,7 +160,7 @@ async fn what_has_two_readings_is_refused_however_it_comes() {
     second.write_all(FIRST.as_bytes()).await.unwrap();
     assert_eq!(wire::read(&mut second).await.status, 200);
     second.write_all(cases[0].0.as_bytes()).await.unwrap();
-    let second = wire::read(&mut second).await;
+    let second = wire::read_to_the_end(&mut second).await;
     assert_eq!((second.status, second.closed), (400, true));
     let seen: String = upstream.connections().iter().map(|c| String::from_utf8_lossy(&c.bytes).into_owned()).collect();
     assert_eq!((seen.matches("GET /first ").count(), seen.matches("smuggled").count()), (cases.len() + 1, 0), "{seen}");
@@ -223,7 +223,7 @@ async fn broken_chunks_never_make_a_whole_body() {
         ["fffffffffffffffff\r\n", "3\nabc\n0\n\n", "3\r\nabcX", "3 \r\nabc\r\n", "-3\r\n", "\r\n", "3\r\nabc\r\n0\r\nX : y\r\n\r\n", &extension, &trailers];
     for body in bodies {
         let request = format!("POST /smuggled HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{body}{FIRST}");
-        let answer = wire::send(gateway.listen, request.as_bytes()).await;
+        let answer = wire::send_to_the_end(gateway.listen, request.as_bytes()).await;
         let shown: String = body.chars().take(60).collect();
         assert_eq!((answer.status, answer.code(), answer.closed), (400, Some("body_broken"), true), "{shown:?}: {}", answer.text);
         assert_eq!(answer.text.matches("HTTP/1.1 ").count(), 1, "{}", answer.text);

@@ -137,7 +137,7 @@ async fn balancers_name_their_clients_in_a_proxy_header() {
     let upstream = Recorder::start(Reply::AtHead(ok())).await;
     let start = |trusted: &str| {
         Gateway::start(&format!(
-            "server.trusted_proxies = [\"{trusted}\"]\nserver.proxy_protocol = true\nserver.request_head_timeout = \"500ms\"\n{}",
+            "server.trusted_proxies = [\"{trusted}\"]\nserver.proxy_protocol = true\nserver.request_head_timeout = \"1s\"\n{}",
             route("/", &upstream.url, "none")
         ))
     };
