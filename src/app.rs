@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::http::KeepAlive;
 use actix_web::{App, HttpServer, web};
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
@@ -16,6 +15,8 @@ use crate::admin::{self, AdminApi, Part, PartState, Readiness};
 use crate::assertion::{HeaderNames, ReservedNames};
 use crate::clock::SystemClock;
 use crate::config::{self, AppSettings, LogFormat, Settings, StoreTlsFiles};
+use crate::edge::head::HeadLimits;
+use crate::edge::{self, Acceptor, CertificateWatch, GateSettings, Listen, Listener, RefusalDesk};
 use crate::http::authenticate::Authenticator;
 use crate::http::completion::{CountedRoute, Reports};
 use crate::http::own::{self, OwnEndpoints};
@@ -29,7 +30,6 @@ use crate::provider::wechat::mini_program::{MiniProgram, MiniProgramSettings};
 use crate::proxy::answer::AnswerRules;
 use crate::proxy::backend::Backend;
 use crate::proxy::forward::Forwarder;
-use crate::proxy::inbound::Ended;
 use crate::proxy::outgoing::HeadRules;
 use crate::proxy::watch::UpstreamWatch;
 use crate::proxy::{Proxy, proxy};
@@ -42,15 +42,13 @@ use crate::telemetry::access::AccessLogGuard;
 use crate::telemetry::{AccessLog, LineFormat, Throttle, Traces, log_setup};
 use crate::upstream::Upstream;
 
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
-/// How long an early refusal waits for a client that is still sending, so that it sees the answer and not a reset connection.
-const LINGER: Duration = Duration::from_secs(5);
+/// Longest request target, in bytes; nginx's default for a whole request line.
+const MAX_TARGET: usize = 8 * 1024;
 
 /// A gateway that is listening. Its servers run once `lifecycle` polls them.
 pub struct Gateway {
     /// Where it answers clients.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// Where it answers operators.
     pub admin: SocketAddr,
     /// The clients' server.
@@ -71,6 +69,15 @@ pub struct Gateway {
     pub access: AccessLogGuard,
     /// Where spans go; whoever ends the process has the last ones sent.
     pub traces: Option<Arc<Traces>>,
+    /// Reads the listener's certificates again when they change, where there are any.
+    pub certificates: Option<CertificateWatch>,
+}
+
+/// The clients' server, and what belongs to it.
+struct PublicServer {
+    server: Server,
+    listen: Listen,
+    certificates: Option<CertificateWatch>,
 }
 
 /// How long the end may take.
@@ -110,14 +117,14 @@ pub fn build(settings: Settings) -> Result<Gateway> {
     let format = if is_json(&settings, terminal) { LineFormat::Json } else { LineFormat::Text };
     let (access_log, access) = AccessLog::start(format, std::io::stdout(), metrics.access_lines_dropped.clone()).context("cannot start the access log")?;
     let shared = Shared::new(settings, metrics, access_log)?;
-    let (public_server, listen) = shared.public_server()?;
+    let PublicServer { server: public_server, listen, certificates } = shared.public_server()?;
     let (admin_server, admin) = shared.admin_server()?;
     let patience = Patience { grace: shared.settings.server.drain_grace, deadline: shared.settings.server.drain_deadline };
     let store_name = store_settings(&shared.settings.store, None)?.url.to_string();
     let traces = shared.reports.traces.clone();
     let upstream_watch = UpstreamWatch(shared.backends);
     let (drain, store) = (shared.drain, shared.store);
-    Ok(Gateway { listen, admin, store_name, public_server, admin_server, upstream_watch, drain, patience, store, access, traces })
+    Ok(Gateway { listen, admin, store_name, public_server, admin_server, upstream_watch, drain, patience, store, access, traces, certificates })
 }
 
 /// Starts the log as the settings say.
@@ -178,28 +185,46 @@ impl Shared {
         SessionService::new(store, secrets.keys.clone(), secrets.naming_key.clone(), self.settings.session.rules, self.metrics.clone())
     }
 
-    fn public_server(&self) -> Result<(Server, SocketAddr)> {
+    /// The settings of TLS on the public listener, and what reads its certificates again.
+    fn tls(&self) -> Result<(Option<Arc<rustls::ServerConfig>>, Option<CertificateWatch>)> {
+        let files = self.settings.server.tls.clone();
+        if files.is_empty() {
+            return Ok((None, None));
+        }
+        let (config, watch) = edge::tls(files).context("server.tls")?;
+        Ok((Some(config), Some(watch)))
+    }
+
+    fn public_server(&self) -> Result<PublicServer> {
         let server = &self.settings.server;
         let workers = if server.workers == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { server.workers };
-        let keep_alive = if server.keep_alive.is_zero() { KeepAlive::Disabled } else { KeepAlive::Timeout(server.keep_alive) };
+        let listener = Listener::open(&server.listen).with_context(|| taken(&server.listen, "server.listen"))?;
+        let listen = listener.address(&server.listen).context("the listener has no address")?;
+        let (tls, certificates) = self.tls()?;
+        let balancers = server.proxy_protocol.then(|| self.trusted.clone());
+        let acceptor = Acceptor::new(tls, balancers, server.request_head_timeout, self.metrics.clone());
+        let desk = RefusalDesk::new(self.reports.clone(), self.unrouted.clone());
         let shared = self.clone();
         // The closure runs once in every worker: what it makes belongs to that worker alone.
-        let http = HttpServer::new(move || {
+        let app = move || {
             let worker = Worker::new(&shared);
             App::new().configure(|cfg| worker.configure(cfg, &shared.settings.server.prefix))
-        })
-        .on_connect(Ended::on_connect)
-        .workers(workers)
-        .backlog(BACKLOG)
-        .keep_alive(keep_alive)
-        .client_request_timeout(server.request_head_timeout)
-        .client_disconnect_timeout(LINGER)
-        .h1_allow_half_closed(false)
-        .shutdown_timeout(server.drain_deadline.as_secs())
-        .disable_signals();
-        let http = http.bind(server.listen).with_context(|| taken(server.listen, "server.listen"))?;
-        let listen = *http.addrs().first().context("the listener has no address")?;
-        Ok((http.run(), listen))
+        };
+        let how = edge::ServerSettings { workers, drain_deadline: server.drain_deadline };
+        let server = edge::serve(listener, how, acceptor, self.gate(), desk, app).context("cannot serve the public listener")?;
+        Ok(PublicServer { server, listen, certificates })
+    }
+
+    /// What the public listener allows its clients.
+    fn gate(&self) -> GateSettings {
+        let server = &self.settings.server;
+        GateSettings {
+            limits: HeadLimits { head: server.max_request_head, target: MAX_TARGET.min(server.max_request_head) },
+            head_timeout: server.request_head_timeout,
+            body_timeout: server.request_body_timeout,
+            write_timeout: server.write_timeout,
+            keep_alive: server.keep_alive,
+        }
     }
 
     fn admin_server(&self) -> Result<(Server, SocketAddr)> {
@@ -216,15 +241,15 @@ impl Shared {
             let app = App::new().app_data(metrics.clone()).app_data(readiness.clone()).app_data(api.clone());
             app.app_data(web::Data::from(shared.apps.clone())).app_data(web::Data::new(shared.sessions(shared.store.for_worker()))).configure(admin::configure)
         });
-        let http = http.workers(1).disable_signals().bind(address).with_context(|| taken(address, "admin.listen"))?;
+        let http = http.workers(1).disable_signals().bind(address).with_context(|| taken(&Listen::Tcp(address), "admin.listen"))?;
         let listen = *http.addrs().first().context("the admin listener has no address")?;
         Ok((http.run(), listen))
     }
 }
 
 /// What a busy port means to the person who started the gateway.
-fn taken(address: SocketAddr, key: &str) -> String {
-    format!("cannot listen on {address}; if another program has the port, stop it or choose another port with {key}")
+fn taken(address: &Listen, key: &str) -> String {
+    format!("cannot listen on {address}; if another program has it, stop that one or choose another with {key}")
 }
 
 /// What one worker has for itself.

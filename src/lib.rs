@@ -9,7 +9,7 @@
 //! - floor 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`], [`finding`]
 //! - floor 1, rules: [`session`], [`identity`], [`route`], [`upstream`], [`limit`], [`assertion`]
 //! - floor 2, machinery: [`store`], [`provider`], [`telemetry`]
-//! - floor 3, faces: [`http`], [`proxy`], [`admin`], [`sandbox`]
+//! - floor 3, faces: [`edge`], [`http`], [`proxy`], [`admin`], [`sandbox`]
 //! - floor 4, assembly: [`config`], [`app`], [`lifecycle`], [`cli`]
 
 pub mod admin;
@@ -20,6 +20,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod edge;
 pub mod finding;
 pub mod http;
 pub mod identity;

@@ -10,8 +10,9 @@ use crate::app::Gateway;
 pub async fn run(gateway: Gateway) -> Result<()> {
     let mut signals = Signals::new()?;
     let hangups = actix_web::rt::spawn(ignore_hangups(signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?));
-    let Gateway { public_server, admin_server, upstream_watch, drain, patience, access, traces, .. } = gateway;
+    let Gateway { public_server, admin_server, upstream_watch, drain, patience, access, traces, certificates, .. } = gateway;
     let upstream_watch = actix_web::rt::spawn(upstream_watch.run());
+    let certificates = certificates.map(|watch| actix_web::rt::spawn(watch.run()));
     let (public, admin) = (public_server.handle(), admin_server.handle());
     let mut public_task = actix_web::rt::spawn(public_server);
     let admin_task = actix_web::rt::spawn(admin_server);
@@ -39,6 +40,9 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     let _ = tokio::join!(public_task, admin_task);
     hangups.abort();
     upstream_watch.abort();
+    if let Some(certificates) = certificates {
+        certificates.abort();
+    }
     drop(access);
     if let Some(traces) = traces {
         // It waits for the collector, a few seconds at most.

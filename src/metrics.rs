@@ -24,6 +24,13 @@ pub struct Outcome {
     pub outcome: &'static str,
 }
 
+/// An error code.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Code {
+    /// A word of docs/errors.md.
+    pub code: &'static str,
+}
+
 /// A route and a status.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RouteStatus {
@@ -124,6 +131,12 @@ pub struct Metrics {
     pub request_seconds: Family<RouteLabel, Histogram>,
     /// Requests being answered now.
     pub requests_in_flight: Gauge,
+    /// Requests that the gate has refused, by error code.
+    pub refused_requests: Family<Code, Counter>,
+    /// Connections of clients that are open now.
+    pub connections_open: Gauge,
+    /// TLS handshakes by outcome.
+    pub tls_handshakes: Family<Outcome, Counter>,
     /// Logins by outcome.
     pub logins: Family<AppOutcome, Counter>,
     /// Questions to quotas.
@@ -194,6 +207,9 @@ impl Metrics {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(seconds),
             requests_in_flight: Gauge::default(),
+            refused_requests: Family::default(),
+            connections_open: Gauge::default(),
+            tls_handshakes: Family::default(),
             logins: Family::default(),
             limits: Family::default(),
             guessed_tokens: Counter::default(),
@@ -225,6 +241,9 @@ impl Metrics {
         self.register("requests_total", "Answers by route and status", self.requests.clone());
         self.register("request_duration_seconds", "From the request head to the last byte of the answer", self.request_seconds.clone());
         self.register("requests_in_flight", "Requests being answered now", self.requests_in_flight.clone());
+        self.register("refused_requests_total", "Requests that the gate has refused, by error code", self.refused_requests.clone());
+        self.register("connections_open", "Connections of clients that are open now", self.connections_open.clone());
+        self.register("tls_handshakes_total", "TLS handshakes of clients by outcome", self.tls_handshakes.clone());
         self.register("logins_total", "Logins by app and outcome", self.logins.clone());
         self.register("limits_total", "Questions to quotas, by policy and outcome", self.limits.clone());
         self.register("guessed_tokens_total", "Tokens that nobody issued, from addresses that send many", self.guessed_tokens.clone());
@@ -265,6 +284,23 @@ impl Metrics {
         let mut page = String::with_capacity(16 * 1024);
         text::encode(&mut page, &self.registry)?;
         Ok(page)
+    }
+
+    /// Counts a request that the gate has refused.
+    pub fn refused_request(&self, code: &'static str) {
+        self.refused_requests.get_or_create(&Code { code }).inc();
+    }
+
+    /// Counts a TLS handshake of a client.
+    pub fn tls_handshake(&self, outcome: &'static str) {
+        self.tls_handshakes.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts a client's connection for as long as the value lives.
+    #[must_use]
+    pub fn connection_opened(&self) -> OpenConnection {
+        self.connections_open.inc();
+        OpenConnection(self.connections_open.clone())
     }
 
     /// Counts a connection opened to a server of the store.
@@ -338,6 +374,16 @@ impl Metrics {
 
 fn endpoint_label(upstream: &str, endpoint: &str) -> EndpointLabel {
     EndpointLabel { upstream: upstream.to_owned(), endpoint: endpoint.to_owned() }
+}
+
+/// A client's connection, counted until it is dropped.
+#[derive(Debug)]
+pub struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// The counters of one route; a request adds to them without hashing a label.

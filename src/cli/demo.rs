@@ -106,7 +106,7 @@ auth = "none"
 }
 
 fn welcome(gateway: &Gateway) -> String {
-    let (at, admin) = (gateway.listen, gateway.admin);
+    let (at, admin) = (&gateway.listen, gateway.admin);
     format!(
         r#"hufu demo: gateway, WeChat's stand-in, an echo backend and a store in memory, all in this process.
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::reader::Section;
 use super::server;
+use crate::edge::Listen;
 use crate::secret::Secret;
 
 /// The listener for health, readiness, metrics and the admin API.
@@ -21,10 +22,13 @@ const SHORTEST: usize = 24;
 const LONGEST: usize = 256;
 
 /// `public` is where the public listener is.
-pub(super) fn read(section: &mut Section<'_>, public: SocketAddr) -> AdminSettings {
+pub(super) fn read(section: &mut Section<'_>, public: &Listen) -> AdminSettings {
     let listen: SocketAddr = section.value("listen", server::listen);
-    let same_address = listen.ip() == public.ip() || listen.ip().is_unspecified() || public.ip().is_unspecified();
-    if listen.port() == public.port() && listen.port() != 0 && same_address {
+    if let Listen::Tcp(public) = public
+        && listen.port() == public.port()
+        && listen.port() != 0
+        && (listen.ip() == public.ip() || listen.ip().is_unspecified() || public.ip().is_unspecified())
+    {
         section.problem("listen", &format!("has the port of server.listen, {public}"), "give each a port of its own, such as \"127.0.0.1:8081\"");
     }
     AdminSettings { listen, token: token(section) }

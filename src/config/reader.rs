@@ -170,9 +170,9 @@ impl<'a> Section<'a> {
         };
         let mut all = Vec::with_capacity(rows.len());
         for row in rows {
-            let place = Place { path: format!("{}.", row.path), pattern: format!("{key}.*."), line: Some(row.line) };
+            let place = Place { path: format!("{}.", row.path), pattern: format!("{}{key}.*.", self.place.pattern), line: Some(row.line) };
             if let Some(table) = self.table(&row) {
-                all.push(read_table(self.reader, place, format!("[[{key}]]"), Some(table), defaults, &mut read));
+                all.push(read_table(self.reader, place, format!("[[{}{key}]]", self.place.path), Some(table), defaults, &mut read));
             }
         }
         all

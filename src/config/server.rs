@@ -8,13 +8,18 @@ use ipnet::IpNet;
 use super::problem::Wrong;
 use super::reader::Section;
 use super::values::{duration, size};
+use crate::edge::{CertificateFiles, Listen};
 use crate::route;
 
 /// The public listener and its limits.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
     /// Where it listens.
-    pub listen: SocketAddr,
+    pub listen: Listen,
+    /// Its certificates; none: no TLS.
+    pub tls: Vec<CertificateFiles>,
+    /// Whether trusted proxies begin a connection with a PROXY header.
+    pub proxy_protocol: bool,
     /// What the gateway's own endpoints live under, such as `/auth`: canonical, without a slash at the end.
     pub prefix: String,
     /// Worker threads; 0: one per core.
@@ -27,6 +32,12 @@ pub struct ServerSettings {
     pub keep_alive: Duration,
     /// How long a request's head may take.
     pub request_head_timeout: Duration,
+    /// Longest request head, in bytes.
+    pub max_request_head: usize,
+    /// How long a client may be silent within a request's body.
+    pub request_body_timeout: Duration,
+    /// How long a client may take nothing of an answer.
+    pub write_timeout: Duration,
     /// How long connections are still accepted after SIGTERM.
     pub drain_grace: Duration,
     /// How long requests under way may take after that.
@@ -36,13 +47,18 @@ pub struct ServerSettings {
 pub(super) fn read(section: &mut Section<'_>) -> ServerSettings {
     let any = || duration(Duration::ZERO);
     let settings = ServerSettings {
-        listen: section.value("listen", listen),
+        listen: section.value("listen", public),
+        tls: section.rows("tls", certificate).into_iter().flatten().collect(),
+        proxy_protocol: section.flag("proxy_protocol"),
         prefix: section.value("prefix", prefix),
         workers: section.number("workers", 1024),
         trusted_proxies: section.list("trusted_proxies", network),
         body_limit: section.value("body_limit", body_limit),
         keep_alive: section.value("keep_alive", any()),
         request_head_timeout: section.value("request_head_timeout", duration(Duration::from_millis(100))),
+        max_request_head: section.value("max_request_head", head_size),
+        request_body_timeout: section.value("request_body_timeout", duration(Duration::from_millis(100))),
+        write_timeout: section.value("write_timeout", duration(Duration::from_millis(100))),
         drain_grace: section.value("drain_grace", any()),
         drain_deadline: section.value("drain_deadline", any()),
     };
@@ -61,6 +77,32 @@ fn body_limit(text: &str) -> Result<u64, Wrong> {
             Err(Wrong::new("is more than any request's body", "write at most \"1TiB\"; bodies are passed on as they come, so a large limit costs no memory"))
         }
         limit => Ok(limit),
+    }
+}
+
+/// The server behind the gate takes heads up to 128 KiB; a client's ordinary one has a few hundred bytes.
+fn head_size(text: &str) -> Result<usize, Wrong> {
+    let bytes = size(text)?;
+    let sensible = usize::try_from(bytes).ok().filter(|bytes| (1024..=64 * 1024).contains(bytes));
+    sensible.ok_or_else(|| Wrong::new("is not between 1KiB and 64KiB", "\"32KiB\" is what nginx takes by default"))
+}
+
+fn certificate(section: &mut Section<'_>) -> Option<CertificateFiles> {
+    let (cert, key) = (section.path("cert"), section.path("key"));
+    for (name, file) in [("cert", &cert), ("key", &key)] {
+        if file.is_none() && !section.has(name) {
+            section.problem(name, "is missing", "write tls = [{ cert = \"api.pem\", key = \"api.key\" }]");
+        }
+    }
+    Some(CertificateFiles { cert: cert?, key: key? })
+}
+
+/// An address and a port, or the path of a Unix socket.
+fn public(text: &str) -> Result<Listen, Wrong> {
+    match text.strip_prefix("unix:") {
+        Some(path) if path.starts_with('/') => Ok(Listen::Unix(path.into())),
+        Some(_) => Err(Wrong::new("is not the absolute path of a socket", "write it as in \"unix:/run/hufu/hufu.sock\"")),
+        None => listen(text).map(Listen::Tcp),
     }
 }
 

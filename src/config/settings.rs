@@ -91,7 +91,7 @@ impl Settings {
 /// Every section in the order of the manual.
 fn read(root: &mut Section<'_>) -> Settings {
     let server = root.section("server", server::read);
-    let admin = root.section("admin", |section| admin::read(section, server.listen));
+    let admin = root.section("admin", |section| admin::read(section, &server.listen));
     let (store, durable) = root.section("store", store::read);
     let secrets = root.section("secrets", |section| secrets::read(section, durable));
     let session = root.section("session", session::read);

@@ -63,6 +63,18 @@ impl<'a> Section<'a> {
         T::try_from(number).ok().expect("max fits into the type: tests read every default")
     }
 
+    /// `true` or `false`, with a default.
+    pub(super) fn flag(&mut self, key: &'static str) -> bool {
+        let given = self.take(key);
+        let written = given.as_ref().and_then(|given| given.value.as_bool());
+        if let Some(given) = given.as_ref().filter(|_| written.is_none()) {
+            self.fault(Some(given.line), &given.path, &format!("must be true or false, not {}", kind(given.value)), "");
+        }
+        let value = written.or_else(|| self.default_of(key).and_then(DeValue::as_bool)).unwrap_or_default();
+        self.note(key, Some(value.into()));
+        value
+    }
+
     /// A list of texts with a default, which may be empty. A single text is a list of one.
     pub(super) fn list<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Vec<T> {
         let Some(given) = self.take(key) else { return self.default_list(key, parse) };

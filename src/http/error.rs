@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
@@ -66,8 +66,18 @@ pub enum ErrorCode {
     PathInvalid,
     /// A request target over the limit.
     UriTooLong,
+    /// A request head over the limit.
+    HeadTooLarge,
+    /// A request that did not come in time.
+    RequestTimeout,
+    /// Another version of HTTP.
+    VersionUnsupported,
+    /// An `Expect` that is not `100-continue`.
+    ExpectationFailed,
     /// An upgrade that is not a WebSocket handshake.
     UpgradeInvalid,
+    /// A WebSocket handshake of another version than 13.
+    WebsocketVersionUnsupported,
     /// WebSockets are not in this version.
     UpgradeUnsupported,
     /// A body over the limit.
@@ -94,7 +104,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of docs/errors.md.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 40] = [
         Self::LoginRequired,
         Self::TokenAmbiguous,
         Self::TokenInvalid,
@@ -118,7 +128,12 @@ impl ErrorCode {
         Self::UnsupportedMediaType,
         Self::PathInvalid,
         Self::UriTooLong,
+        Self::HeadTooLarge,
+        Self::RequestTimeout,
+        Self::VersionUnsupported,
+        Self::ExpectationFailed,
         Self::UpgradeInvalid,
+        Self::WebsocketVersionUnsupported,
         Self::UpgradeUnsupported,
         Self::BodyTooLarge,
         Self::BodyBroken,
@@ -159,7 +174,12 @@ impl ErrorCode {
             Self::UnsupportedMediaType => ("unsupported_media_type", 415, "Send JSON"),
             Self::PathInvalid => ("path_invalid", 400, "The path is ambiguous"),
             Self::UriTooLong => ("uri_too_long", 414, "The request target is too long"),
+            Self::HeadTooLarge => ("head_too_large", 431, "The request's head is too large"),
+            Self::RequestTimeout => ("request_timeout", 408, "The request did not come in time"),
+            Self::VersionUnsupported => ("version_unsupported", 505, "Not this version of HTTP"),
+            Self::ExpectationFailed => ("expectation_failed", 417, "An expectation that is not met"),
             Self::UpgradeInvalid => ("upgrade_invalid", 400, "Not a WebSocket handshake"),
+            Self::WebsocketVersionUnsupported => ("websocket_version_unsupported", 426, "Not this version of WebSocket"),
             Self::UpgradeUnsupported => ("upgrade_unsupported", 501, "No WebSockets in this version"),
             Self::BodyTooLarge => ("body_too_large", 413, "The body is too large"),
             Self::BodyBroken => ("body_broken", 400, "The body broke off"),
@@ -248,6 +268,9 @@ impl GatewayError {
         headers.insert(HeaderName::from_static(X_HUFU_ERROR), HeaderValue::from_static(self.code.word()));
         if let Some(challenge) = challenge(self.code, status) {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if self.code == ErrorCode::WebsocketVersionUnsupported {
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         if let Some(seconds) = self.retry_after.map(whole_seconds) {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

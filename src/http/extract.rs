@@ -10,6 +10,7 @@ use arrayvec::ArrayString;
 use crate::clock::monotonic_now;
 use crate::crypto::{hash, random};
 use crate::http::client_address::{AddressText, TrustedProxies, address_text};
+use crate::http::connection::Connection;
 use crate::telemetry::{SpanIds, Traces};
 
 /// The request id's header, in and out.
@@ -36,6 +37,8 @@ pub struct Inbound {
     pub spans: Option<SpanIds>,
     /// The socket's peer.
     pub peer: IpAddr,
+    /// Whether it came with TLS.
+    pub secure: bool,
     /// Whether the peer is a trusted proxy.
     pub trusted_peer: bool,
     /// The client's address.
@@ -74,11 +77,32 @@ impl Inbound {
             traceparent,
             spans,
             peer,
+            secure: req.conn_data::<Connection>().is_some_and(Connection::is_secure),
             trusted_peer,
             client,
             limited_by,
             peer_text,
             client_text: if trusted_peer { address_text(client) } else { peer_text },
+        }
+    }
+
+    /// The facts of a request whose head was refused.
+    #[must_use]
+    pub fn unread(peer: IpAddr, started: Instant) -> Self {
+        let trace = random::name_bytes::<24>();
+        let text = address_text(peer.to_canonical());
+        Self {
+            started,
+            id: fresh_id(&trace),
+            traceparent: fresh_traceparent(&trace),
+            spans: None,
+            peer,
+            secure: false,
+            trusted_peer: false,
+            client: peer,
+            limited_by: None,
+            peer_text: text,
+            client_text: text,
         }
     }
 

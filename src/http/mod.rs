@@ -5,6 +5,7 @@ pub mod answer;
 pub mod authenticate;
 pub mod client_address;
 pub mod completion;
+pub mod connection;
 pub mod cors;
 pub mod drain;
 pub mod error;
@@ -23,6 +24,7 @@ pub mod verify;
 
 pub use client_address::TrustedProxies;
 pub use completion::Completion;
+pub use connection::Connection;
 pub use cors::Cors;
 pub use drain::Drain;
 pub use error::{ErrorCode, GatewayError};

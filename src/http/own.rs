@@ -12,6 +12,7 @@ use actix_web::{Error, HttpMessage, HttpResponse, web};
 
 use crate::http::answer::{self, not_allowed};
 use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
+use crate::http::connection;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
 use crate::http::{Cors, Drain, TrustedProxies, healthz, login, logout, rotate, session, sessions, verify};
@@ -73,7 +74,7 @@ impl OwnEndpoints {
 
 /// Registers the endpoints under `prefix`.
 pub fn configure(cfg: &mut web::ServiceConfig, prefix: &str) {
-    let json = web::JsonConfig::default().limit(JSON_LIMIT).error_handler(|error, _| json_error(&error).into());
+    let json = web::JsonConfig::default().limit(JSON_LIMIT).error_handler(|error, req| connection::blamed(req, json_error(&error)).into());
     cfg.service(
         web::scope(prefix)
             .wrap(from_fn(reported))

@@ -212,7 +212,7 @@ fn forwarding(out: &mut BytesMut, parts: &OutgoingHead<'_>) {
         None => line(out, b"x-forwarded-for", peer.as_bytes()),
     }
     line(out, b"x-real-ip", inbound.client_text.as_bytes());
-    line(out, b"x-forwarded-proto", from_proxy("x-forwarded-proto").unwrap_or(b"http"));
+    line(out, b"x-forwarded-proto", from_proxy("x-forwarded-proto").unwrap_or(if inbound.secure { b"https" } else { b"http" }));
     if let Some(host) = from_proxy("x-forwarded-host").or_else(|| parts.headers.get(HOST).map(HeaderValue::as_bytes)) {
         line(out, b"x-forwarded-host", host);
     }

@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::assertion::{HeaderNames, IdentityHeaders};
 use crate::http::authenticate::{Authenticator, Caller};
 use crate::http::completion::{CLIENT_LEFT, Completion, CountedRoute, Reported, Reports};
+use crate::http::connection;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::{Cors, Drain, Inbound, TrustedProxies};
 use crate::identity::Apps;
@@ -16,9 +17,6 @@ use crate::proxy::forward::{Forwarder, Outgoing};
 use crate::proxy::inbound;
 use crate::proxy::outgoing::{HeadRules, OutgoingHead};
 use crate::route::{Route, RouteTable, canonical};
-
-/// Longest request target, in bytes; nginx's default for a whole request line is 8 KiB.
-const MAX_TARGET: usize = 8 * 1024;
 
 /// What one worker needs to pass requests on.
 pub struct Proxy {
@@ -61,10 +59,8 @@ pub async fn proxy(req: HttpRequest, payload: web::Payload, proxy: web::Data<Pro
     let mut response = match proxy.walk(&req, payload, &mut completion).await {
         Ok(response) => response,
         Err(error) => {
+            let error = connection::blamed(&req, error);
             completion.error = Some(error.code);
-            if error.close {
-                inbound::Ended::mark(&req);
-            }
             error.response(&completion.inbound.id).map_body(|_, body| AnswerBody::Own(body))
         }
     };
@@ -78,7 +74,7 @@ impl Proxy {
         if let Some(response) = self.cors.preflight(req) {
             return Ok(response.map_body(|_, body| AnswerBody::Own(body)));
         }
-        inbound::refuse_odd_requests(req, MAX_TARGET)?;
+        inbound::refuse_upgrades(req)?;
         let path = canonical(req.path()).map_err(inbound::ambiguous_path)?;
         inbound::refuse_token_in(&path)?;
         let route = self.route(&path, completion)?;

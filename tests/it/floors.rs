@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Floor, module.
-pub(crate) const FLOORS: [(u8, &str); 25] = [
+pub(crate) const FLOORS: [(u8, &str); 26] = [
     (4, "main"),
     (4, "lib"),
     (4, "cli"),
     (4, "app"),
     (4, "lifecycle"),
     (4, "config"),
+    (3, "edge"),
     (3, "http"),
     (3, "proxy"),
     (3, "admin"),
@@ -33,12 +34,13 @@ pub(crate) const FLOORS: [(u8, &str); 25] = [
 ];
 
 /// On one floor, who may name whom.
-const NEIGHBOURS: [(&str, &str); 9] = [
+const NEIGHBOURS: [(&str, &str); 10] = [
     ("identity", "session"),
     ("identity", "limit"),
     ("session", "limit"),
     ("assertion", "session"),
     ("route", "upstream"),
+    ("edge", "http"),
     ("proxy", "http"),
     ("admin", "http"),
     ("backoff", "crypto"),
@@ -46,16 +48,21 @@ const NEIGHBOURS: [(&str, &str); 9] = [
 ];
 
 /// Crates that live in certain modules, and nowhere else.
-pub(crate) const HOMES: [(&str, &[&str]); 19] = [
+pub(crate) const HOMES: [(&str, &[&str]); 24] = [
     ("clap", &["cli", "main"]),
     ("toml", &["config", "cli"]),
     ("anyhow", &["cli", "app", "lifecycle", "config", "main"]),
     ("dotenvy", &["config"]),
-    ("actix_web", &["http", "proxy", "admin", "sandbox", "cli", "app", "lifecycle"]),
-    ("httparse", &["proxy"]),
-    ("tokio_rustls", &["proxy"]),
+    ("actix_web", &["http", "proxy", "admin", "edge", "sandbox", "cli", "app", "lifecycle"]),
+    ("actix_http", &["edge"]),
+    ("actix_server", &["edge"]),
+    ("actix_service", &["edge"]),
+    ("rustls", &["edge", "app", "cli", "proxy"]),
+    ("tokio_rustls", &["edge", "proxy"]),
     ("rustls_native_certs", &["proxy"]),
     ("socket2", &["proxy"]),
+    ("ppp", &["edge"]),
+    ("httparse", &["edge", "proxy"]),
     ("redis", &["store"]),
     ("deadpool_redis", &["store"]),
     ("reqwest", &["provider", "cli"]),

@@ -127,6 +127,14 @@ async fn a_real_nginx_asks_and_forged_headers_do_not_get_through() {
     assert!(text.contains(&hufu::sandbox::openid(APPID, "alice")) && !text.contains("evil") && !text.contains("hufu_"), "{text}");
     assert_eq!(http().get(nginx.at("/api/x")).send().await.unwrap().status(), 401);
     assert_eq!(http().get(nginx.at("/api/x")).bearer_auth("rubbish").send().await.unwrap().status(), 401);
+    // nginx asks in HTTP/1.0, with the client's Upgrade and Expect but without the Connection that belongs to them.
+    for (lines, status) in [(format!("Authorization: Bearer {token}\r\n"), 200), (String::new(), 401)] {
+        let lines = format!(
+            "{lines}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nExpect: 100-continue\r\n"
+        );
+        let answer = wire::send(nginx.address(), format!("GET /api/x HTTP/1.1\r\nHost: x\r\n{lines}\r\n").as_bytes()).await;
+        assert!(answer.text.contains(&format!("HTTP/1.1 {status} ")), "{}", answer.text);
+    }
 }
 
 #[tokio::test]

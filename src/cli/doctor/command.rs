@@ -60,7 +60,7 @@ async fn examine(settings: &Settings, warnings: &[Problem]) -> Result<Vec<Examin
     });
     let (store, apps, upstreams) =
         tokio::join!(store::examine(&store_settings), join_all(apps), join_all(settings.upstreams.iter().map(|upstream| upstreams::examine(upstream))));
-    let own = [configuration(warnings), listeners::examine(settings.server.listen, settings.admin.listen)];
+    let own = [configuration(warnings), listeners::examine(&settings.server.listen, settings.admin.listen)];
     Ok(own.into_iter().chain(store).chain(apps).chain(upstreams).collect())
 }
 

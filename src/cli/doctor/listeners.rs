@@ -2,11 +2,31 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
+use crate::edge::Listen;
 use crate::finding::{Examined, Finding};
 
-pub(super) fn examine(public: SocketAddr, admin: SocketAddr) -> Examined {
-    Examined { subject: "listeners".to_owned(), findings: vec![examine_one("server.listen", public), examine_one("admin.listen", admin)] }
+pub(super) fn examine(public: &Listen, admin: SocketAddr) -> Examined {
+    let public = match public {
+        Listen::Tcp(address) => examine_one("server.listen", *address),
+        Listen::Unix(path) => examine_socket("server.listen", path),
+    };
+    Examined { subject: "listeners".to_owned(), findings: vec![public, examine_one("admin.listen", admin)] }
+}
+
+/// Nothing is made here: a gateway that starts at this moment must not find somebody else's socket.
+fn examine_socket(key: &'static str, path: &Path) -> Finding {
+    let shown = path.display();
+    if UnixStream::connect(path).is_ok() {
+        return Finding::note(key, format!("{shown} is in use"), format!("by a running gateway? If by something else, choose another {key}"));
+    }
+    if path.parent().is_some_and(Path::is_dir) {
+        Finding::ok(key, format!("{shown} is free"))
+    } else {
+        Finding::fail(key, format!("{shown}: its folder does not exist"), "make the folder, writable for the gateway's user")
+    }
 }
 
 fn examine_one(key: &'static str, address: SocketAddr) -> Finding {
@@ -33,5 +53,15 @@ mod tests {
         assert_eq!(verdict(taken.local_addr().unwrap()), Verdict::Note);
         assert_eq!(verdict("127.0.0.1:0".parse().unwrap()), Verdict::Ok);
         assert_eq!(verdict("192.0.2.1:0".parse().unwrap()), Verdict::Fail);
+    }
+
+    #[test]
+    fn a_socket_is_looked_at_without_being_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let (free, taken) = (folder.path().join("free"), folder.path().join("taken"));
+        let _listener = std::os::unix::net::UnixListener::bind(&taken).unwrap();
+        let verdict = |path: &Path| examine_socket("server.listen", path).verdict;
+        assert_eq!((verdict(&free), verdict(&taken), verdict(&free.join("deeper"))), (Verdict::Ok, Verdict::Note, Verdict::Fail));
+        assert!(!free.exists());
     }
 }

@@ -114,7 +114,9 @@ impl Gateway {
             assert!(self.child.try_wait().unwrap().is_none(), "the gateway ended: {}", self.stderr());
             let log = self.stderr();
             let line = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|line| line["listen"].is_string())?;
-            Some((line["listen"].as_str()?.parse().ok()?, line["admin"].as_str()?.parse().ok()?))
+            // A Unix socket has no address.
+            let listen = line["listen"].as_str()?.parse().unwrap_or_else(|_| "0.0.0.0:0".parse().unwrap());
+            Some((listen, line["admin"].as_str()?.parse().ok()?))
         })
     }
 
@@ -225,8 +227,9 @@ pub(crate) fn configuration(setup: &Setup, wechat: &str) -> String {
     // Tests come from one address, and some log one user in again and again; those of the limits set their own.
     let unlimited = "login.rate_limit = { per_ip = \"off\", per_user = \"off\" }\n";
     let limits = if setup.config.contains("login.rate_limit") { "" } else { unlimited };
+    let listen = if setup.config.contains("server.listen") { "" } else { "server.listen = \"127.0.0.1:0\"\n" };
     format!(
-        "store.url = \"{}\"\n{keys}{limits}server.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\nserver.workers = 2\nlog.format = \"json\"\n\
+        "store.url = \"{}\"\n{keys}{limits}{listen}admin.listen = \"127.0.0.1:0\"\nserver.workers = 2\nlog.format = \"json\"\n\
          apps.shop.appid = \"{APPID}\"\napps.shop.secret = \"{APP_SECRET}\"\napps.shop.base_url = \"{wechat}\"\n{}",
         setup.store, setup.config
     )

@@ -1,6 +1,6 @@
 //! A real nginx of the test's own.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -44,6 +44,11 @@ impl Nginx {
             up.then_some((child, port))
         });
         Self { child, _folder: folder, port }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     /// A URL on it.

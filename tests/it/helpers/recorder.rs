@@ -96,8 +96,9 @@ async fn record_one(mut stream: TcpStream, record: Arc<Mutex<Recorded>>, reply: 
         let (total, head) = {
             let mut record = record.lock().unwrap();
             record.bytes.extend_from_slice(&buf[..n]);
-            // A head that has been found does not move, and bodies are long.
-            let head = head_at.or_else(|| record.bytes[answered_to..].windows(4).position(|four| four == b"\r\n\r\n"));
+            // A head that has been found does not move, and bodies are long: only what is new is looked through.
+            let from = record.bytes.len().saturating_sub(n + 3).max(answered_to);
+            let head = head_at.or_else(|| Some(from - answered_to + record.bytes[from..].windows(4).position(|four| four == b"\r\n\r\n")?));
             (record.bytes.len(), head)
         };
         head_at = head;

@@ -201,12 +201,19 @@ impl Certificates {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
         openssl(at, "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem");
-        std::fs::write(at.join("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
+        let made = Self(folder);
         for who in ["server", "client"] {
-            openssl(at, &format!("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={who} -keyout {who}.key -out {who}.csr"));
-            openssl(at, &format!("x509 -req -in {who}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out {who}.pem"));
+            made.sign(who, "IP:127.0.0.1");
         }
-        Self(folder)
+        made
+    }
+
+    /// Signs a fresh certificate for these names: `who.pem` and `who.key`.
+    pub(crate) fn sign(&self, who: &str, names: &str) {
+        let at = self.0.path();
+        std::fs::write(at.join("names"), format!("subjectAltName={names}\n")).unwrap();
+        openssl(at, &format!("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={who} -keyout {who}.key -out {who}.csr"));
+        openssl(at, &format!("x509 -req -in {who}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out {who}.pem"));
     }
 
     /// `ca.pem`, `server.pem`, `server.key`, `client.pem` or `client.key`.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// An answer as it came.
@@ -44,10 +44,27 @@ pub(crate) async fn send(to: SocketAddr, bytes: &[u8]) -> Answer {
 }
 
 /// Reads an answer from a connection.
-pub(crate) async fn read(stream: &mut TcpStream) -> Answer {
+pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Answer {
+    read_with(stream, Duration::from_millis(300)).await
+}
+
+/// Sends bytes and reads until the server closes.
+pub(crate) async fn send_to_the_end(to: SocketAddr, bytes: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    let _ = stream.write_all(bytes).await;
+    read_to_the_end(&mut stream).await
+}
+
+/// Reads until the server closes.
+pub(crate) async fn read_to_the_end(stream: &mut (impl AsyncRead + Unpin)) -> Answer {
+    read_with(stream, Duration::from_secs(10)).await
+}
+
+/// `silence`: how long the server may say nothing in the middle.
+async fn read_with(stream: &mut (impl AsyncRead + Unpin), silence: Duration) -> Answer {
     let (mut all, mut buf, mut closed) = (Vec::new(), [0; 16 * 1024], false);
     loop {
-        let patience = if all.is_empty() { Duration::from_secs(10) } else { Duration::from_millis(300) };
+        let patience = if all.is_empty() { Duration::from_secs(10) } else { silence };
         match tokio::time::timeout(patience, stream.read(&mut buf)).await {
             Ok(Ok(0) | Err(_)) => {
                 closed = true;

@@ -1,0 +1,116 @@
+//! A request's head, read strictly: where it ends, what follows it, and nothing that two servers could read in two ways.
+
+use std::mem::MaybeUninit;
+
+use httparse::{Error, Header, Request, Status};
+
+use crate::edge::fields::Fields;
+use crate::edge::refusal::Refusal;
+use crate::edge::target;
+
+/// Most header lines: the server behind the gate takes no more.
+pub const MAX_HEADERS: usize = 96;
+/// Longest method, in bytes; the longest registered one has 17.
+const MAX_METHOD: usize = 20;
+
+/// How long a head may be, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// In all.
+    pub head: usize,
+    /// The request target.
+    pub target: usize,
+}
+
+/// What comes after a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follows {
+    /// The next head.
+    Nothing,
+    /// A body of so many bytes.
+    Sized(u64),
+    /// A body in chunks.
+    Chunked,
+    /// A WebSocket's bytes, once the answer is 101.
+    Handshake,
+    /// Nothing that counts: the connection ends with the answer.
+    End,
+}
+
+/// A head that may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Its bytes, the empty line included.
+    pub len: usize,
+    /// What comes after it.
+    pub follows: Follows,
+    /// Whether the client waits for "100 Continue" before it sends the body.
+    pub expects: bool,
+    /// Whether it is the last of its connection.
+    pub last: bool,
+}
+
+/// Reads the head at the beginning of `bytes`; `None`: it is not complete, as far as can be told without reading it to its end.
+pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Refusal> {
+    let mut space = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_HEADERS];
+    let mut request = Request::new(&mut []);
+    let len = match request.parse_with_uninit_headers(bytes, &mut space) {
+        Ok(Status::Complete(len)) => len,
+        Ok(Status::Partial) => return Ok(None),
+        Err(error) => return Err(refusal(error, bytes, limits)),
+    };
+    let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else { return Ok(None) };
+    if !is_method(method) {
+        return Err(Refusal::method());
+    }
+    if target.len() > limits.target {
+        return Err(Refusal::URI_TOO_LONG);
+    }
+    if len > limits.head {
+        return Err(Refusal::HEAD_TOO_LARGE);
+    }
+    check_line_ends(&bytes[..len], request.headers)?;
+    let http_11 = version == 1;
+    let fields = Fields::read(request.headers, http_11)?;
+    target::check(method, target.as_bytes(), fields.host)?;
+    let follows = fields.follows(method, http_11)?;
+    let last = fields.is_last(http_11) || follows == Follows::End;
+    Ok(Some(Head { len, follows, expects: fields.expects, last }))
+}
+
+/// A word that could be a method's name. What else is a token for the standard, the server behind the gate may not take for one.
+fn is_method(method: &str) -> bool {
+    let word = method.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    word && method.len() <= MAX_METHOD && !matches!(method, "CONNECT" | "TRACE")
+}
+
+/// The parser takes a bare LF for the end of a line. It lets neither CR nor LF into a value, so the byte before each LF tells.
+fn check_line_ends(head: &[u8], headers: &[Header<'_>]) -> Result<(), Refusal> {
+    let start = head.as_ptr() as usize;
+    let ends_well = |next_line: usize| next_line >= 2 && head[next_line - 2] == b'\r';
+    let lines = headers.iter().all(|header| ends_well(header.name.as_ptr() as usize - start));
+    let leading = head.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(0);
+    if lines && head.ends_with(b"\r\n\r\n") && head[..leading].chunks(2).all(|end| end == b"\r\n") { Ok(()) } else { Err(Refusal::LINE_END) }
+}
+
+fn refusal(error: Error, bytes: &[u8], limits: HeadLimits) -> Refusal {
+    match error {
+        Error::TooManyHeaders => Refusal::HEAD_TOO_LARGE,
+        Error::Version => of_version(bytes),
+        Error::HeaderName => Refusal::malformed("A header's name is not a word, is followed by a space, or the line continues another."),
+        Error::HeaderValue => Refusal::CONTROL,
+        Error::NewLine => Refusal::LINE_END,
+        Error::Token | Error::Status if bytes.len() > limits.target && !bytes[..limits.target].contains(&b'\n') => Refusal::URI_TOO_LONG,
+        Error::Token | Error::Status => Refusal::malformed("The request does not begin with a method, a target and a version of HTTP."),
+    }
+}
+
+/// `HTTP/2.0` is a version that this listener does not speak; anything else is none.
+fn of_version(bytes: &[u8]) -> Refusal {
+    let line = bytes.trim_ascii_start().split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
+    let mut words = line.split(|b| *b == b' ').skip(2);
+    match (words.next(), words.next()) {
+        (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None) if major.is_ascii_digit() && minor.is_ascii_digit() => Refusal::version(),
+        _ => Refusal::malformed("The request does not begin with a method, a target and a version of HTTP."),
+    }
+}

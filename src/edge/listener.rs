@@ -1,0 +1,101 @@
+//! Where clients connect: a TCP address or a Unix socket.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use tokio::net::TcpSocket;
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// Who may connect to a Unix socket: its owner and its group.
+const MODE: u32 = 0o660;
+
+/// A place to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// An address; port 0: any free one.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// An open listener.
+#[derive(Debug)]
+pub enum Listener {
+    /// Of TCP.
+    Tcp(TcpListener),
+    /// Of a Unix socket.
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Opens it.
+    pub fn open(at: &Listen) -> io::Result<Self> {
+        match at {
+            Listen::Tcp(address) => {
+                let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+                socket.set_reuseaddr(true)?;
+                socket.bind(*address)?;
+                Ok(Self::Tcp(socket.listen(BACKLOG)?.into_std()?))
+            }
+            Listen::Unix(path) => {
+                remove_stale(path)?;
+                let listener = UnixListener::bind(path)?;
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE))?;
+                Ok(Self::Unix(listener))
+            }
+        }
+    }
+
+    /// Where it is, with the port that it got.
+    pub fn address(&self, asked: &Listen) -> io::Result<Listen> {
+        match self {
+            Self::Tcp(listener) => Ok(Listen::Tcp(listener.local_addr()?)),
+            Self::Unix(_) => Ok(asked.clone()),
+        }
+    }
+}
+
+/// Removes the socket that a process has left behind: one that nobody listens on. Anything else at its path stays.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => Err(io::Error::new(io::ErrorKind::AlreadyExists, "something that is no socket stands there")),
+        Ok(_) if UnixStream::connect(path).is_ok() => Err(io::ErrorKind::AddrInUse.into()),
+        Ok(_) => std::fs::remove_file(path),
+        Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_was_left_behind_is_replaced_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = Listen::Unix(folder.path().join("hufu.sock"));
+        drop(Listener::open(&at).unwrap());
+        let living = Listener::open(&at).unwrap();
+        let mode = std::fs::metadata(folder.path().join("hufu.sock")).unwrap().permissions().mode();
+        assert_eq!((mode & 0o777, at.to_string().starts_with("unix:/")), (MODE, true));
+        assert_eq!(Listener::open(&at).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(living);
+        let file = folder.path().join("file");
+        std::fs::write(&file, "precious").unwrap();
+        assert!(Listener::open(&Listen::Unix(file.clone())).is_err());
+        assert_eq!(std::fs::read_to_string(file).unwrap(), "precious");
+    }
+}

@@ -1,0 +1,165 @@
+//! Ways in: TLS with certificates that change, a Unix socket, the PROXY protocol.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion, version};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::helpers::gateway::{Gateway, Setup, route};
+use crate::helpers::recorder::{Recorder, Reply, ok};
+use crate::helpers::redis_server::Certificates;
+use crate::helpers::servers::echo_upstream;
+use crate::helpers::wait::until;
+use crate::helpers::wire;
+
+const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
+
+/// A client that trusts the authority and offers these protocols.
+fn client(certificates: &Certificates, versions: &[&'static SupportedProtocolVersion], alpn: &[&str]) -> TlsConnector {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(certificates.path("ca.pem")).unwrap()).unwrap();
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+    let mut config = builder.with_webpki_verifier(verifier).with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
+}
+
+async fn connect(gateway: &Gateway, connector: &TlsConnector, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
+    let socket = TcpStream::connect(gateway.listen).await.unwrap();
+    connector.connect(ServerName::try_from(name.to_owned()).unwrap(), socket).await
+}
+
+fn with_tls(certificates: &Certificates, config: &str) -> Gateway {
+    let pair = |who: &str| format!("{{ cert = {:?}, key = {:?} }}", certificates.path(&format!("{who}.pem")), certificates.path(&format!("{who}.key")));
+    Gateway::start(&format!("server.tls = [{}, {}]\n{config}", pair("a"), pair("b")))
+}
+
+#[tokio::test]
+async fn tls_shows_the_certificate_of_the_name_that_was_asked_for() {
+    let upstream = Recorder::start(Reply::AtHead(ok())).await;
+    let certificates = Certificates::new();
+    certificates.sign("a", "DNS:a.test");
+    certificates.sign("b", "DNS:b.test,DNS:*.c.test");
+    let gateway = with_tls(&certificates, &route("/", &upstream.url, "none"));
+    let both: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS13];
+    for (name, version) in [("a.test", &both[..1]), ("a.test", &both[1..]), ("b.test", &both[..]), ("www.c.test", &both[..])] {
+        let mut stream = connect(&gateway, &client(&certificates, version, &["h2", "http/1.1"]), name).await.unwrap();
+        let session = stream.get_ref().1;
+        assert_eq!(session.alpn_protocol(), Some(b"http/1.1".as_slice()), "{name}");
+        assert_eq!(session.protocol_version(), Some(if version.len() == 1 { version[0].version } else { ProtocolVersion::TLSv1_3 }));
+        stream.write_all(GET).await.unwrap();
+        let answer = wire::read(&mut stream).await;
+        assert_eq!((answer.status, answer.body(), answer.closed), (200, "ok", true), "{}", answer.text);
+    }
+    assert_eq!(upstream.connections()[0].values("x-forwarded-proto"), ["https"]);
+    // A name that none has gets the first certificate, which its client does not take; a client of HTTP/2 alone is told so.
+    assert!(connect(&gateway, &client(&certificates, &both, &[]), "other.test").await.is_err());
+    assert!(connect(&gateway, &client(&certificates, &both, &["h2"]), "a.test").await.is_err());
+    assert_eq!(gateway.counted("hufu_tls_handshakes_total{outcome=\"ok\"}").await, 4);
+    until("two failed handshakes to be counted", async || (gateway.counted("hufu_tls_handshakes_total{outcome=\"failed\"}").await == 2).then_some(())).await;
+    // The gate stands behind TLS as well.
+    let mut stream = connect(&gateway, &client(&certificates, &both, &[]), "a.test").await.unwrap();
+    stream.write_all(b"GET /a#b HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
+    let refused = wire::read(&mut stream).await;
+    assert_eq!((refused.status, refused.code(), refused.closed), (400, Some("path_invalid"), true), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn certificates_are_read_again_and_broken_ones_change_nothing() {
+    let echo = echo_upstream();
+    let certificates = Certificates::new();
+    certificates.sign("a", "DNS:a.test");
+    certificates.sign("b", "DNS:b.test");
+    let gateway = with_tls(&certificates, &route("/", &echo.url, "none"));
+    let connector = client(&certificates, &[&version::TLS13], &[]);
+    let shown = async || {
+        let stream = connect(&gateway, &connector, "a.test").await.unwrap();
+        stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+    };
+    let first = shown().await;
+    certificates.sign("a", "DNS:a.test");
+    let second = until("the new certificate", async || Some(shown().await).filter(|shown| *shown != first)).await;
+    std::fs::write(certificates.path("a.pem"), "not a certificate").unwrap();
+    until("the complaint", async || gateway.stderr().contains("the certificates read before stay in use").then_some(())).await;
+    assert_eq!(shown().await, second);
+    certificates.sign("a", "DNS:a.test");
+    until("the newest certificate", async || Some(shown().await).filter(|shown| *shown != second)).await;
+    assert!(!gateway.stderr().contains("PRIVATE KEY"));
+}
+
+#[tokio::test]
+async fn handshakes_have_a_deadline() {
+    let echo = echo_upstream();
+    let certificates = Certificates::new();
+    certificates.sign("a", "DNS:a.test");
+    certificates.sign("b", "DNS:b.test");
+    let gateway = with_tls(&certificates, &format!("server.request_head_timeout = \"300ms\"\n{}", route("/", &echo.url, "none")));
+    let silent = wire::read(&mut TcpStream::connect(gateway.listen).await.unwrap()).await;
+    assert!(silent.closed && silent.text.is_empty(), "{}", silent.text);
+    assert_eq!(gateway.counted("hufu_tls_handshakes_total{outcome=\"timeout\"}").await, 1);
+    let plain = wire::send(gateway.listen, GET).await;
+    assert!(plain.closed && !plain.text.contains("HTTP"), "{}", plain.text);
+    assert_eq!(gateway.counted("hufu_tls_handshakes_total{outcome=\"failed\"}").await, 1);
+}
+
+#[tokio::test]
+async fn a_unix_socket_is_a_listener() {
+    let upstream = Recorder::start(Reply::AtHead(ok())).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hufu.sock");
+    let config = format!("server.listen = \"unix:{}\"\n{}", path.display(), route("/", &upstream.url, "none"));
+    // A process that is killed leaves its socket behind; the next one takes its place.
+    for _ in 0..2 {
+        let gateway = Gateway::with(&Setup { config: config.clone(), ..Setup::default() });
+        assert_eq!(ask(&path, GET).await.status, 200);
+        assert_eq!(ask(&path, b"GET / HTTP/1.1\nHost: x\n\n").await.code(), Some("request_invalid"));
+        gateway.access_line("the client on this machine", |line| line["client"] == "127.0.0.1" && line["status"] == 200);
+    }
+}
+
+async fn ask(path: &Path, request: &[u8]) -> wire::Answer {
+    let mut stream = UnixStream::connect(path).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    wire::read(&mut stream).await
+}
+
+#[tokio::test]
+async fn balancers_name_their_clients_in_a_proxy_header() {
+    let upstream = Recorder::start(Reply::AtHead(ok())).await;
+    let start = |trusted: &str| {
+        Gateway::start(&format!(
+            "server.trusted_proxies = [\"{trusted}\"]\nserver.proxy_protocol = true\nserver.request_head_timeout = \"1s\"\n{}",
+            route("/", &upstream.url, "none")
+        ))
+    };
+    let gateway = start("127.0.0.1");
+    let v2 = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &[7, 7, 7, 7, 10, 0, 0, 1, 0x12, 0x34, 0, 80]].concat();
+    for (header, client) in [(b"PROXY TCP4 6.6.6.6 10.0.0.1 4660 80\r\n".to_vec(), "6.6.6.6"), (v2, "7.7.7.7"), (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.1")] {
+        // The client's own word about itself counts for nothing; it is the balancer that is trusted, not whom it passes on.
+        let request = "GET /x HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 1.2.3.4\r\nConnection: close\r\n\r\n";
+        let answer = wire::send(gateway.listen, &[&header[..], request.as_bytes()].concat()).await;
+        assert_eq!(answer.status, 200, "{client}: {}", answer.text);
+        if client != "127.0.0.1" {
+            gateway.access_line("the client", |line| line["client"] == client);
+            let seen: String = upstream.connections().iter().map(|c| String::from_utf8_lossy(&c.bytes).into_owned()).collect();
+            assert!(seen.contains(&format!("x-forwarded-for: {client}\r\n")), "{seen}");
+        }
+    }
+    for missing in [GET.to_vec(), b"PROXY TCP4 evil\r\n".to_vec(), b"PROXY".to_vec()] {
+        let answer = wire::send(gateway.listen, &missing).await;
+        assert!(answer.closed && answer.text.is_empty(), "{}", answer.text);
+    }
+    let stranger = start("10.0.0.0/8");
+    assert_eq!(wire::send(stranger.listen, GET).await.status, 200);
+    assert_eq!(wire::send(stranger.listen, &[b"PROXY TCP4 6.6.6.6 10.0.0.1 1 2\r\n", GET].concat()).await.status, 400);
+    assert!(!stranger.stdout().contains("6.6.6.6"));
+}
