@@ -20,7 +20,7 @@ use crate::http::authenticate::Authenticator;
 use crate::http::completion::{CountedRoute, Reports};
 use crate::http::own::{self, OwnEndpoints};
 use crate::http::verify::VerifyRules;
-use crate::http::{Cors, Drain, TrustedProxies};
+use crate::http::{Cors, Drain, FailureShape, TrustedProxies};
 use crate::identity::{self, Apps, IdentityProvider, LoginFlow};
 use crate::metrics::Metrics;
 use crate::provider::call::PlatformClient;
@@ -29,7 +29,8 @@ use crate::proxy::answer::AnswerRules;
 use crate::proxy::inbound::Ended;
 use crate::proxy::outgoing::HeadRules;
 use crate::proxy::upstream_client::UpstreamClient;
-use crate::proxy::{Proxy, proxy};
+use crate::proxy::{Proxy, RouteRules, proxy};
+use crate::route::Route;
 use crate::secret::Secret;
 use crate::session::carrier::TokenCarrier;
 use crate::session::{ProviderKind, SessionService};
@@ -86,7 +87,7 @@ struct Shared {
     cors: Arc<Cors>,
     drain: Drain,
     carriers: Arc<[TokenCarrier]>,
-    counted: Vec<Arc<CountedRoute>>,
+    rules: Arc<[RouteRules]>,
     unrouted: Arc<CountedRoute>,
 }
 
@@ -137,7 +138,7 @@ impl Shared {
             crate::store::open(&store_settings(&settings.store, settings.session.near_cache)?, keys, settings.secrets.naming_key.clone(), metrics.clone())
                 .context("the store cannot be used")?;
         let apps = Arc::new(apps(&settings.apps, &metrics)?);
-        let counted = settings.routes.routes().iter().map(|route| Arc::new(CountedRoute::new(&metrics, &route.path))).collect();
+        let rules = route_rules(&settings, &metrics);
         Ok(Self {
             apps,
             store,
@@ -146,7 +147,7 @@ impl Shared {
             cors: Arc::new(Cors::new(settings.cors.origins.clone())),
             drain: Drain::default(),
             carriers: settings.session.carriers.clone().into(),
-            counted,
+            rules,
             unrouted: Arc::new(CountedRoute::new(&metrics, "none")),
             metrics,
             settings: Arc::new(settings),
@@ -227,6 +228,7 @@ impl Worker {
                 shared.trusted.clone(),
                 shared.cors.clone(),
                 shared.drain.clone(),
+                settings.failure.clone(),
                 &shared.metrics,
                 &settings.server.prefix,
             ),
@@ -234,7 +236,7 @@ impl Worker {
             verify: VerifyRules { routes: routes.clone(), apps: shared.apps.clone(), names: names.clone(), prefix: settings.server.prefix.clone() },
             proxy: Proxy {
                 routes,
-                counted: shared.counted.clone(),
+                rules: shared.rules.clone(),
                 unrouted: shared.unrouted.clone(),
                 auth: auth.clone(),
                 apps: shared.apps.clone(),
@@ -283,6 +285,11 @@ fn certificates(tls: &StoreTlsFiles) -> Result<StoreTls> {
     let ca = tls.ca.as_deref().map(read).transpose()?;
     let (cert, key) = tls.client.as_ref().map(|(cert, key)| Ok::<_, anyhow::Error>((read(cert)?, Secret::new(read(key)?)))).transpose()?.unzip();
     Ok(StoreTls { ca, cert, key })
+}
+
+fn route_rules(settings: &Settings, metrics: &Metrics) -> Arc<[RouteRules]> {
+    let rules = |(route, failure): (&Route, &Arc<FailureShape>)| RouteRules::new(route, Arc::new(CountedRoute::new(metrics, &route.name())), failure.clone());
+    settings.routes.routes().iter().zip(&settings.route_failures).map(rules).collect()
 }
 
 fn answer_rules(names: &HeaderNames, carriers: &[TokenCarrier]) -> AnswerRules {

@@ -1,8 +1,7 @@
 //! Keys that the documentation of later versions names. A file that has one gets told so rather than "unknown".
 
 /// Keys, and whole tables, of later versions.
-const KEYS: [&str; 9] =
-    ["server.tls", "store.pool_size", "open_data", "login.rate_limit", "upstreams.*.balance", "upstreams.*.health", "routes.*.failure", "failure", "compat"];
+const KEYS: [&str; 7] = ["server.tls", "store.pool_size", "open_data", "login.rate_limit", "upstreams.*.balance", "upstreams.*.health", "compat"];
 
 /// Whether a key, written with `*` for the operator's names, comes with a later version.
 pub(super) fn is_later(path: &str) -> bool {

@@ -78,6 +78,12 @@ impl<'a> Section<'a> {
         texts.iter().filter_map(|(element, text)| self.parse(element, text, &parse)).collect()
     }
 
+    /// The text of an entry, with its variables put in.
+    pub(super) fn entry<T>(&self, given: &Given<'a>, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+        let text = self.text(given)?;
+        self.parse(given, &text, &parse)
+    }
+
     /// A secret: from the key itself, or from the file that its twin names. `hint` says where to get it.
     pub(super) fn secret(&mut self, key: &'static str, file_key: &'static str, hint: &str) -> Option<Secret<String>> {
         let (given, in_file) = (self.take(key), self.take(file_key));

@@ -66,9 +66,12 @@ impl Patience {
         Self { timer: Box::pin(tokio::time::sleep(timeout)), deadline: monotonic_now() + timeout }
     }
 
-    /// Something happened.
+    /// Something happened. The timer itself moves only where it would come too late: this exchange's timeout may be shorter than the last's.
     pub fn renew(&mut self, timeout: Duration) {
         self.deadline = monotonic_now() + timeout;
+        if self.timer.deadline() > self.deadline.into() {
+            self.timer.as_mut().reset(self.deadline.into());
+        }
     }
 
     /// Ready when the deadline has passed.

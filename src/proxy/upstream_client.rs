@@ -66,6 +66,8 @@ pub struct UpstreamRequest<'a> {
     pub framing: BodyFraming,
     /// Longest body.
     pub body_limit: u64,
+    /// How long the upstream may be silent.
+    pub timeout: Duration,
 }
 
 /// An answer: its head, and its body still to come.
@@ -86,12 +88,12 @@ impl UpstreamClient {
     /// Sends a request and waits for the head of the answer. A kept connection that turns out to be dead costs the client nothing: the
     /// request goes out again on a fresh one where that is safe.
     pub async fn send(&self, request: UpstreamRequest<'_>, on_connect: impl Fn()) -> Result<UpstreamResponse, UpstreamError> {
-        let UpstreamRequest { upstream, method, head, payload, framing, body_limit } = request;
+        let UpstreamRequest { upstream, method, head, payload, framing, body_limit, timeout } = request;
         let endpoint = &upstream.endpoints[0];
         let mut payload = Some(payload);
         if let Some(connection) = self.pool.take(endpoint, may_repeat(method)) {
             let upload = Upload::new(head.clone(), payload.take().unwrap_or(Payload::None), framing, body_limit);
-            match self.exchange(connection, upstream, method, upload).await {
+            match self.exchange(connection, upstream, method, upload, timeout).await {
                 Err(Failed { error, retry: None }) => return Err(error),
                 Err(Failed { retry: Some(unsent), .. }) => payload = Some(unsent),
                 Ok(response) => return Ok(response),
@@ -100,19 +102,26 @@ impl UpstreamClient {
         let connection = connect(endpoint, upstream).await?;
         on_connect();
         let upload = Upload::new(head, payload.take().unwrap_or(Payload::None), framing, body_limit);
-        self.exchange(connection, upstream, method, upload).await.map_err(|failed| failed.error)
+        self.exchange(connection, upstream, method, upload, timeout).await.map_err(|failed| failed.error)
     }
 
-    async fn exchange(&self, mut connection: Connection, upstream: &Upstream, method: &Method, mut upload: Upload) -> Result<UpstreamResponse, Failed> {
+    async fn exchange(
+        &self,
+        mut connection: Connection,
+        upstream: &Upstream,
+        method: &Method,
+        mut upload: Upload,
+        timeout: Duration,
+    ) -> Result<UpstreamResponse, Failed> {
         let endpoint = &upstream.endpoints[0];
-        connection.patience().renew(upstream.timeout);
+        connection.patience().renew(timeout);
         let mut interim = 0;
         let mut takes_body = true;
-        let head = poll_fn(|cx| poll_head(cx, &mut connection, &mut upload, &mut takes_body, method, &mut interim, upstream.timeout)).await;
+        let head = poll_fn(|cx| poll_head(cx, &mut connection, &mut upload, &mut takes_body, method, &mut interim, timeout)).await;
         let error = match head {
             Ok(head) if is_overlong(&head, &connection.buf) => Failure::Answer(BadAnswer::Trailing),
             Ok(head) => {
-                let mut body = Download::new(self.pool.clone(), endpoint.clone(), connection, upload, takes_body, &head, upstream.timeout);
+                let mut body = Download::new(self.pool.clone(), endpoint.clone(), connection, upload, takes_body, &head, timeout);
                 return match body.finish_if_empty().await {
                     Err(BrokenBody::Client) => Err(Failed::after_answer(UpstreamError::ClientLeft)),
                     Ok(()) | Err(BrokenBody::Answer(_) | BrokenBody::Silence) => Ok(UpstreamResponse { head, body }),
@@ -122,7 +131,7 @@ impl UpstreamClient {
         };
         let silent_end = interim == 0 && connection.buf.is_empty() && matches!(error, Failure::Answer(BadAnswer::Cut));
         let repeatable = silent_end && upload.is_untouched() && (may_repeat(method) || upload.wrote_nothing());
-        Err(Failed { error: error.told(endpoint, upstream), retry: repeatable.then(|| upload.into_payload()) })
+        Err(Failed { error: error.told(endpoint, timeout), retry: repeatable.then(|| upload.into_payload()) })
     }
 }
 
@@ -146,11 +155,11 @@ enum Failure {
 }
 
 impl Failure {
-    fn told(self, endpoint: &Endpoint, upstream: &Upstream) -> UpstreamError {
+    fn told(self, endpoint: &Endpoint, silence: Duration) -> UpstreamError {
         let endpoint = endpoint.clone();
         match self {
             Self::Answer(why) => UpstreamError::Broken { endpoint, why },
-            Self::Silence => UpstreamError::Timeout { endpoint, silence: upstream.timeout },
+            Self::Silence => UpstreamError::Timeout { endpoint, silence },
             Self::Client => UpstreamError::ClientLeft,
             Self::TooLarge => UpstreamError::BodyTooLarge,
         }

@@ -20,6 +20,7 @@ mod near_cache;
 mod outage;
 mod provider_contract;
 mod redis_conf;
+mod routes;
 mod sandbox;
 mod sentinel_failover;
 mod session_model;
