@@ -121,23 +121,34 @@ fn method(text: &str) -> Result<String, Wrong> {
 
 /// What the path becomes; `None`: something is wrong with it.
 fn read_rewrite(section: &mut Section<'_>, path: Option<&str>) -> Option<PathRewrite> {
-    let strip = section.take("strip_prefix");
-    section.note("strip_prefix", Some(strip.as_ref().map_or(false.into(), |given| super::effective::written(given.value))));
+    let strip = read_strip(section, path);
     let to = section.optional("rewrite_prefix", route_path);
-    if section.has("rewrite_prefix") && to.is_none() {
-        return None;
+    let wrong = section.has("rewrite_prefix") && to.is_none();
+    match (strip?, to) {
+        _ if wrong => None,
+        (None, None) => Some(PathRewrite::default()),
+        (None, Some(to)) => Some(PathRewrite::new(path?, &to)),
+        (Some(from), to) if from == "/" && to.is_none() => {
+            section.problem("strip_prefix", "leaves out nothing: the route's path is \"/\"", "remove it");
+            None
+        }
+        (Some(from), to) => Some(PathRewrite::new(&from, to.as_deref().unwrap_or("/"))),
     }
-    let path = path?;
-    let from = match strip.as_ref().map(|given| (given, given.value)) {
-        None | Some((_, DeValue::Boolean(false))) if to.is_none() => return Some(PathRewrite::default()),
-        None | Some((_, DeValue::Boolean(_))) => path.to_owned(),
-        Some((given, _)) => section.entry(given, |text| prefix_of(path, text))?,
-    };
-    if from == "/" && to.is_none() {
-        section.problem("strip_prefix", "leaves out nothing: the route's path is \"/\"", "remove it");
-        return None;
+}
+
+/// The prefix that is left out; `Some(None)`: none is named.
+fn read_strip(section: &mut Section<'_>, path: Option<&str>) -> Option<Option<String>> {
+    let given = section.take("strip_prefix");
+    section.note("strip_prefix", Some(given.as_ref().map_or(false.into(), |given| super::effective::written(given.value))));
+    match (&given, given.as_ref().map(|given| given.value)) {
+        (_, None | Some(DeValue::Boolean(false))) => Some(None),
+        (_, Some(DeValue::Boolean(true))) => Some(Some(path?.to_owned())),
+        (Some(given), Some(DeValue::String(_))) => section.entry(given, |text| prefix_of(path.unwrap_or(text), text)).map(Some),
+        _ => {
+            section.problem("strip_prefix", "must be true, false or a path", "write true to leave out the route's own path");
+            None
+        }
     }
-    Some(PathRewrite::new(&from, to.as_deref().unwrap_or("/")))
 }
 
 /// A prefix that every path of the route has.

@@ -68,7 +68,8 @@ fn mode(headers: &HeaderMap, appended: Option<&str>, routes: &RouteTable) -> Res
     }
     let Some(uri) = uri else { return Ok(AuthMode::Required) };
     // Two values that something in between has joined.
-    if uri.contains(char::is_whitespace) || method.is_some_and(|method| method.contains([',', ' '])) {
+    let is_method = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if uri.contains(char::is_whitespace) || !method.is_none_or(is_method) {
         return Err(twice());
     }
     let path = uri.split(['?', '#']).next().unwrap_or_default();

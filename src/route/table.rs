@@ -320,6 +320,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_thousand_routes_are_found_as_one_is() {
+        for count in [1, 1000] {
+            let texts: Vec<String> =
+                (0..count).flat_map(|n| [format!("GET none h{n}.a.b/"), format!("- none *.w{n}.b/x"), format!("- none /p/{n}/q")]).collect();
+            let table = RouteTable::new(texts.iter().map(|text| route(text)).collect()).unwrap();
+            let started = crate::clock::monotonic_now();
+            for _ in 0..1000 {
+                assert_eq!(table.find(Some("h0.a.b"), "GET", "/y/z"), Ok(0));
+                assert_eq!(table.find(Some("a.w0.b"), "PUT", "/x/y"), Ok(1));
+                assert_eq!(table.find(Some("other"), "PUT", "/p/0/q/r"), Ok(2));
+            }
+            println!("{} routes: {:?} a lookup", count * 3, (crate::clock::monotonic_now() - started) / 3000);
+        }
+    }
+
     /// Matches by looking at every route.
     fn naive<'a>(all: &[&'a Route], host: Option<&str>, method: &str, path: &str) -> Result<&'a Route, bool> {
         let under = |p: &str| p == "/" || path == p || path.strip_prefix(p).is_some_and(|rest| rest.starts_with('/'));

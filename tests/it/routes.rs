@@ -166,6 +166,12 @@ async fn a_stripped_prefix_ends_with_a_segment_and_is_told() {
     assert_eq!(ask(&gateway, "GET", "/api/x", "a", "X-Forwarded-Prefix: /evil\r\nX_Forwarded_Prefix: /evil\r\n").await.status, 200);
     assert_eq!(first(&upstream).values("x-forwarded-prefix"), ["/api"]);
     assert!(!arrived(&upstream).contains("evil"));
+    // A trusted proxy has left out a prefix of its own before.
+    let behind = Recorder::start(Reply::AtHeadThenClose(ok())).await;
+    let route = config(&behind, &["path = \"/api\"\nstrip_prefix = true\nauth = \"none\""]);
+    let gateway = Gateway::start(&format!("server.trusted_proxies = [\"127.0.0.1\"]\n{route}"));
+    assert_eq!(ask(&gateway, "GET", "/api/x", "a", "X-Forwarded-Prefix: /outer\r\n").await.status, 200);
+    assert_eq!(first(&behind).values("x-forwarded-prefix"), ["/outer", "/api"]);
 }
 
 #[tokio::test]
@@ -331,6 +337,8 @@ async fn verify_knows_hosts_and_methods() {
         (format!("{api}{a}{get}X-Original-Method: GET\r\n"), 401, Some("request_invalid")),
         (format!("{api}X-Forwarded-Host: c.example.com, a.example.com\r\n{get}"), 401, Some("request_invalid")),
         (format!("{api}{a}X-Forwarded-Method: GET, POST\r\n"), 401, Some("request_invalid")),
+        (format!("{api}{a}X-Forwarded-Method:\r\n"), 401, Some("request_invalid")),
+        (format!("{api}X-Forwarded-Host:\r\n{get}"), 401, Some("request_invalid")),
         (format!("{api}{a}{get}X-HTTP-Method-Override: POST\r\n"), 401, Some("request_invalid")),
         (format!("X-Forwarded-Uri: /API/x\r\n{a}{get}"), 401, Some("path_invalid")),
         (format!("X-Forwarded-Uri: /api;x/y\r\n{get}"), 401, Some("path_invalid")),
