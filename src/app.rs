@@ -1,5 +1,7 @@
 //! The one place that picks implementations and wires them.
 
+mod parts;
+
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,9 +11,9 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
 use anyhow::{Context as _, Result};
-use async_trait::async_trait;
 
-use crate::admin::{self, AdminApi, Part, PartState, Readiness};
+use self::parts::{NearCachePart, StorePart, UpstreamsPart};
+use crate::admin::{self, AdminApi, Part, Readiness};
 use crate::assertion::{HeaderNames, ReservedNames};
 use crate::clock::SystemClock;
 use crate::config::{self, AppSettings, LogFormat, Settings, StoreTlsFiles};
@@ -21,7 +23,7 @@ use crate::http::authenticate::Authenticator;
 use crate::http::completion::{CountedRoute, Reports};
 use crate::http::own::{self, OwnEndpoints};
 use crate::http::verify::VerifyRules;
-use crate::http::{Cors, Drain, TrustedProxies};
+use crate::http::{Cors, Drain, FailureShape, TrustedProxies};
 use crate::identity::{self, Apps, IdentityProvider, LoginFlow};
 use crate::limit::{FirstLine, GuessWatch, Limiter, LoginLimits};
 use crate::metrics::Metrics;
@@ -32,12 +34,13 @@ use crate::proxy::backend::Backend;
 use crate::proxy::forward::Forwarder;
 use crate::proxy::outgoing::HeadRules;
 use crate::proxy::watch::UpstreamWatch;
-use crate::proxy::{Proxy, proxy};
+use crate::proxy::{Proxy, RouteRules, proxy};
+use crate::route::Route;
 use crate::secret::Secret;
 use crate::session::carrier::TokenCarrier;
 use crate::session::{ProviderKind, SessionService, SessionStore};
 use crate::store::near_cache::NearCacheSettings;
-use crate::store::{KeyPrefix, PushMode, StoreHandle, StoreProbe, StoreSettings, StoreTls};
+use crate::store::{KeyPrefix, StoreHandle, StoreSettings, StoreTls};
 use crate::telemetry::access::AccessLogGuard;
 use crate::telemetry::{AccessLog, LineFormat, Throttle, Traces, log_setup};
 use crate::upstream::Upstream;
@@ -103,7 +106,7 @@ struct Shared {
     carriers: Arc<[TokenCarrier]>,
     first_line: Arc<FirstLine>,
     guesses: Arc<GuessWatch>,
-    counted: Vec<Arc<CountedRoute>>,
+    rules: Arc<[RouteRules]>,
     unrouted: Arc<CountedRoute>,
     backends: Vec<Arc<Backend>>,
 }
@@ -160,7 +163,7 @@ impl Shared {
         let apps = Arc::new(apps(&settings.apps, &metrics)?);
         let traces = settings.traces.as_ref().map(|traces| Traces::start(traces, metrics.clone())).transpose().context("traces")?.map(Arc::new);
         let backends = backends(&settings.upstreams, &metrics)?;
-        let counted = settings.routes.routes().iter().map(|route| Arc::new(CountedRoute::new(&metrics, &route.path))).collect();
+        let rules = route_rules(&settings, &metrics);
         Ok(Self {
             apps,
             store,
@@ -171,7 +174,7 @@ impl Shared {
             carriers: settings.session.carriers.clone().into(),
             first_line: Arc::default(),
             guesses: Arc::new(GuessWatch::new(metrics.clone())),
-            counted,
+            rules,
             unrouted: Arc::new(CountedRoute::new(&metrics, "none")),
             backends,
             metrics,
@@ -279,6 +282,7 @@ impl Worker {
                 shared.trusted.clone(),
                 shared.cors.clone(),
                 shared.drain.clone(),
+                settings.failure.clone(),
                 &shared.metrics,
                 &settings.server.prefix,
             ),
@@ -287,7 +291,7 @@ impl Worker {
             verify: VerifyRules { routes: routes.clone(), apps: shared.apps.clone(), names: names.clone(), prefix: settings.server.prefix.clone() },
             proxy: Proxy {
                 routes,
-                counted: shared.counted.clone(),
+                rules: shared.rules.clone(),
                 unrouted: shared.unrouted.clone(),
                 auth: auth.clone(),
                 apps: shared.apps.clone(),
@@ -339,6 +343,11 @@ fn certificates(tls: &StoreTlsFiles) -> Result<StoreTls> {
     Ok(StoreTls { ca, cert, key })
 }
 
+fn route_rules(settings: &Settings, metrics: &Metrics) -> Arc<[RouteRules]> {
+    let rules = |(route, failure): (&Route, &Arc<FailureShape>)| RouteRules::new(route, Arc::new(CountedRoute::new(metrics, &route.name())), failure.clone());
+    settings.routes.routes().iter().zip(&settings.route_failures).map(rules).collect()
+}
+
 fn answer_rules(names: &HeaderNames, carriers: &[TokenCarrier]) -> AnswerRules {
     let token_cookies = carriers.iter().filter_map(|carrier| if let TokenCarrier::Cookie(name) = carrier { Some(name.clone()) } else { None }).collect();
     AnswerRules { reserved: ReservedNames::new(names), token_cookies }
@@ -374,54 +383,4 @@ fn backends(upstreams: &[Arc<Upstream>], metrics: &Arc<Metrics>) -> Result<Vec<A
         made.map(Arc::new)
     };
     upstreams.iter().map(backend).collect()
-}
-
-/// The upstreams as a part of readiness.
-struct UpstreamsPart(Vec<Arc<Backend>>);
-
-#[async_trait]
-impl Part for UpstreamsPart {
-    fn name(&self) -> &'static str {
-        "upstreams"
-    }
-
-    async fn check(&self) -> PartState {
-        let unwell: Vec<&str> = self.0.iter().filter(|backend| backend.state.is_unwell()).map(|backend| &*backend.upstream().name).collect();
-        if unwell.is_empty() { PartState::Up } else { PartState::Down { reason: format!("without a healthy endpoint: {}", unwell.join(", ")) } }
-    }
-}
-
-/// The store as a part of readiness.
-struct StorePart(StoreProbe);
-
-#[async_trait]
-impl Part for StorePart {
-    fn name(&self) -> &'static str {
-        "store"
-    }
-
-    async fn check(&self) -> PartState {
-        match self.0.check().await {
-            Ok(_) => PartState::Up,
-            Err(error) => PartState::Down { reason: error.reason },
-        }
-    }
-}
-
-/// The near cache as a part of readiness: how it hears of revocations.
-struct NearCachePart(StoreHandle);
-
-#[async_trait]
-impl Part for NearCachePart {
-    fn name(&self) -> &'static str {
-        "near_cache"
-    }
-
-    async fn check(&self) -> PartState {
-        self.0.push().and_then(|push| push.trouble).map_or(PartState::Up, |reason| PartState::Down { reason })
-    }
-
-    fn mode(&self) -> Option<&'static str> {
-        self.0.push()?.mode.map(PushMode::word)
-    }
 }

@@ -15,7 +15,7 @@ use crate::clock::monotonic_now;
 use crate::crypto::hash;
 use crate::http::answer::{self, not_allowed};
 use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
-use crate::http::{ErrorCode, GatewayError, Inbound, TrustedProxies, token};
+use crate::http::{ErrorCode, FailureShape, GatewayError, Inbound, TrustedProxies, token};
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 use crate::session::TokenCarrier;
@@ -136,5 +136,5 @@ async fn guarded(req: ServiceRequest, next: Next<impl MessageBody + 'static>) ->
         Ok(()) => next.call(req).await?.map_into_boxed_body(),
         Err(error) => req.error_response(error),
     };
-    Ok(answer::finished(response, &mut completion).map_body(|_, body| Reported::new(body, completion)))
+    Ok(answer::finished(response, &mut completion, &FailureShape::Problem).map_body(|_, body| Reported::new(body, completion)))
 }

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use toml::de::DeValue;
+
 /// Every key that was read, with the value in force, in the order of reading.
 #[derive(Debug, Default)]
 pub struct Effective {
@@ -39,11 +41,28 @@ impl Effective {
     }
 }
 
+/// A value as it stands in the file, its variables not put in.
+pub(super) fn written(value: &DeValue<'_>) -> toml::Value {
+    match value {
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Boolean(yes) => (*yes).into(),
+        DeValue::Array(items) => items.iter().map(|item| written(item.get_ref())).collect::<Vec<_>>().into(),
+        DeValue::Table(table) => table.iter().map(|(key, value)| (key.get_ref().to_string(), written(value.get_ref()))).collect::<toml::Table>().into(),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).map_or_else(|_| number.as_str().into(), Into::into),
+        DeValue::Float(number) => number.as_str().into(),
+        DeValue::Datetime(date) => date.to_string().into(),
+    }
+}
+
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, table) in self.tables.iter().filter(|table| !table.keys.is_empty()).enumerate() {
-            let space = if index == 0 { "" } else { "\n" };
-            writeln!(f, "{space}{}", table.header)?;
+            match (index, table.header.as_str()) {
+                // The keys of the file itself.
+                (_, "") => {}
+                (0, header) => writeln!(f, "{header}")?,
+                (_, header) => writeln!(f, "\n{header}")?,
+            }
             for (key, value) in &table.keys {
                 match value {
                     Some(value) => writeln!(f, "{key} = {value}")?,

@@ -34,10 +34,15 @@ pub(super) fn read(section: &mut Section<'_>, carriers: &[TokenCarrier]) -> Head
     })
 }
 
-fn name(text: &str) -> Result<String, Wrong> {
+/// Whether a text can be the name of a header.
+pub(super) fn is_header_name(text: &str) -> bool {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(token)
+}
+
+fn name(text: &str) -> Result<String, Wrong> {
     let form = "write letters, digits and \"-\", as in \"X-WX-OPENID\"";
-    if text.is_empty() || text.len() > 64 || !text.bytes().all(token) {
+    if !is_header_name(text) {
         return Err(Wrong::new("is not a header name", form));
     }
     if !text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic()) {

@@ -1,7 +1,7 @@
 //! Keys that the documentation of later versions names. A file that has one gets told so rather than "unknown".
 
 /// Keys, and whole tables, of later versions.
-const KEYS: [&str; 5] = ["store.pool_size", "open_data", "routes.*.failure", "failure", "compat"];
+const KEYS: [&str; 3] = ["store.pool_size", "open_data", "compat"];
 
 /// Whether a key, written with `*` for the operator's names, comes with a later version.
 pub(super) fn is_later(path: &str) -> bool {

@@ -36,6 +36,8 @@ fn walk(table: &toml::Table, path: &str, paths: &mut Vec<String>) {
         let named_by_operator = path == "apps." || path == "upstreams.";
         let key = if named_by_operator { "*" } else { key };
         match value {
+            // One key, whose table has the operator's names in it.
+            toml::Value::Table(_) if matches!(key, "request_headers" | "response_headers") => paths.push(format!("{path}{key}")),
             toml::Value::Table(inner) => walk(inner, &format!("{path}{key}."), paths),
             toml::Value::Array(rows) if rows.iter().any(toml::Value::is_table) => {
                 rows.iter().filter_map(toml::Value::as_table).for_each(|row| walk(row, &format!("{path}{key}.*."), paths));

@@ -178,6 +178,27 @@ impl<'a> Section<'a> {
         all
     }
 
+    /// Reads the table that a single key has for its value. Its keys are not listed on their own: the caller notes the value as a whole.
+    pub(super) fn inline<T>(&self, given: &Given<'a>, read: impl FnOnce(&mut Section<'_>) -> T) -> Option<T> {
+        let table = self.table(given)?;
+        let key = given.path.rsplit('.').next().unwrap_or_default();
+        let place = Place { path: format!("{}.", given.path), pattern: format!("{}{key}.", self.place.pattern), line: Some(given.line) };
+        let mut section = Section { reader: self.reader, place, given: Some(table), defaults: None, known: Vec::new(), shown: usize::MAX };
+        let value = read(&mut section);
+        section.refuse_the_rest();
+        Some(value)
+    }
+
+    /// The keys of a table that the operator chooses, with their values.
+    pub(super) fn entries(&self, table: &Given<'a>) -> Vec<(&'a str, Given<'a>)> {
+        let Some(entries) = self.table(table) else { return Vec::new() };
+        let entry = |(name, value): (&'a toml::Spanned<std::borrow::Cow<'a, str>>, &'a toml::Spanned<DeValue<'a>>)| {
+            let name_text: &'a str = name.get_ref();
+            (name_text, Given { path: format!("{}.{name_text}", table.path), line: self.reader.line(name.span().start), value: value.get_ref() })
+        };
+        entries.iter().map(entry).collect()
+    }
+
     fn table(&self, given: &Given<'a>) -> Option<&'a DeTable<'a>> {
         let table = as_table(given.value);
         if table.is_none() {

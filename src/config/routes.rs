@@ -1,48 +1,163 @@
-//! `[[routes]]`: which path leads where.
+//! `[[routes]]`: which request leads where.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use toml::de::DeValue;
 
 use super::problem::Wrong;
 use super::reader::Section;
 use super::server::route_path;
 use super::upstreams::Named;
-use super::values::{choice, one_of};
-use crate::route::{AuthMode, Route, RouteTable};
+use super::values::{choice, duration, one_of, size};
+use super::{failure, header_edits, route_overlap};
+use crate::assertion::{HeaderNames, ReservedNames};
+use crate::http::FailureShape;
+use crate::route::{AuthMode, HostPattern, Methods, PathRewrite, Route, RouteTable};
 
-/// The route table. `prefix` is where the gateway's own endpoints live.
-pub(super) fn read(root: &mut Section<'_>, prefix: &str, upstreams: &[Named]) -> RouteTable {
-    let mut paths: Vec<Arc<str>> = Vec::new();
-    let routes: Vec<_> = root.rows("routes", |section| read_route(section, prefix, upstreams, &mut paths));
-    if routes.is_empty() && !root.has_problems_at("routes") {
+/// What the routes stand among.
+pub(super) struct Surroundings<'a> {
+    /// Where the gateway's own endpoints live.
+    prefix: &'a str,
+    upstreams: &'a [Named],
+    reserved: ReservedNames,
+    failure: &'a Arc<FailureShape>,
+}
+
+impl<'a> Surroundings<'a> {
+    pub(super) fn new(prefix: &'a str, upstreams: &'a [Named], identity: &HeaderNames, failure: &'a Arc<FailureShape>) -> Self {
+        Self { prefix, upstreams, reserved: ReservedNames::new(identity), failure }
+    }
+}
+
+/// The route table, and the shape of errors on each route.
+pub(super) fn read(root: &mut Section<'_>, around: &Surroundings<'_>) -> (RouteTable, Vec<Arc<FailureShape>>) {
+    let mut earlier: Vec<Option<Route>> = Vec::new();
+    let failures: Vec<_> = root.rows("routes", |section| {
+        let route = read_route(section, around, &earlier);
+        let failure = failure::read(section);
+        if failure.is_none() && !section.has("failure") {
+            section.note("failure", None);
+        }
+        earlier.push(route);
+        failure.unwrap_or_else(|| around.failure.clone())
+    });
+    if failures.is_empty() && !root.has_problems_at("routes") {
         root.warn("routes", "there is no route, so nothing is passed on to a backend", "write [[routes]] with path and upstream");
     }
-    let routes: Vec<Route> = routes.into_iter().flatten().collect();
-    for (name, _) in upstreams {
+    let (routes, failures): (Vec<Route>, Vec<_>) = earlier.into_iter().zip(failures).filter_map(|(route, failure)| Some((route?, failure))).unzip();
+    for (name, _) in around.upstreams {
         if !routes.iter().any(|route| route.upstream.name == *name) && !root.any_problems() {
             root.warn("upstreams", &format!("no route leads to {name}"), "remove it, or write [[routes]] for it");
         }
     }
-    RouteTable::new(routes).unwrap_or_else(|conflict| {
+    let table = RouteTable::new(routes).unwrap_or_else(|conflict| {
         root.problem("routes", &conflict.to_string(), "keep one of them");
         RouteTable::default()
-    })
+    });
+    route_overlap::warn(root, &table);
+    (table, failures)
 }
 
-fn read_route(section: &mut Section<'_>, prefix: &str, upstreams: &[Named], paths: &mut Vec<Arc<str>>) -> Option<Route> {
+fn read_route(section: &mut Section<'_>, around: &Surroundings<'_>, earlier: &[Option<Route>]) -> Option<Route> {
     let path = section.required("path", "write the path that it matches, as in \"/api\"", |text| route_path(text).map(Arc::<str>::from));
-    let upstream = section.required("upstream", "write the name of an upstream", |text| find(upstreams, text));
+    let hosts = section.optional("host", host);
+    let methods = Methods::new(section.list("methods", method));
+    let upstream = section.required("upstream", "write the name of an upstream", |text| find(around.upstreams, text));
     let auth = section.value("auth", choice([("required", AuthMode::Required), ("optional", AuthMode::Optional), ("none", AuthMode::None)]));
+    let rewrite = read_rewrite(section, path.as_deref());
+    let timeout = section.optional("timeout", duration(Duration::from_millis(1)));
+    let body_limit = section.optional("body_limit", size);
+    let request_headers = header_edits::read(section, "request_headers", &around.reserved);
+    let response_headers = header_edits::read(section, "response_headers", &around.reserved);
     let path = path?;
-    if path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-        let what = format!("lies under the gateway's own prefix {prefix}: what the gateway answers there itself never reaches this route");
+    if path.strip_prefix(around.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+        let what = format!("lies under the gateway's own prefix {}: what the gateway answers there itself never reaches this route", around.prefix);
         section.warn("path", &what, "choose another path, or another server.prefix");
     }
-    if paths.contains(&path) {
-        section.problem("path", &format!("{path:?} belongs to another route too"), "keep one of them");
+    if section.is_empty_list("methods") {
+        section.problem("methods", "is empty", "leave it out for all methods");
+    }
+    let hosts = if section.has("host") { hosts? } else { HostPattern::Any };
+    let route = Route { hosts, methods, rewrite: rewrite?, timeout, body_limit, request_headers, response_headers, ..Route::new(path, auth, upstream??) };
+    let conflict = earlier.iter().enumerate().find_map(|(index, other)| Some((index, other.as_ref().filter(|other| other.conflicts_with(&route))?)));
+    if let Some((index, other)) = conflict {
+        let what = format!("\"{}\" and \"{}\", routes[{index}], take the same requests, and neither is the more special one", route.name(), other.name());
+        section.problem("path", &what, "keep one of them, or give them different hosts or methods");
         return None;
     }
-    paths.push(path.clone());
-    Some(Route { path, auth, upstream: upstream?? })
+    Some(route)
+}
+
+fn host(text: &str) -> Result<HostPattern, Wrong> {
+    let form = "write \"api.example.com\", or \"*.example.com\" for every name below it";
+    if !text.is_ascii() {
+        return Err(Wrong::new("is not ASCII", "write it as browsers send it, with \"xn--\""));
+    }
+    let (_, end) = text.rsplit_once(']').unwrap_or(("", text));
+    if end.contains(':') {
+        return Err(Wrong::new("has a port or a scheme, which take no part in the choice of a route", form));
+    }
+    match HostPattern::parse(text) {
+        Some(hosts) if hosts.to_string() == text => Ok(hosts),
+        Some(hosts) => Err(Wrong::new("is not in its canonical form", format!("write {:?}", hosts.to_string()))),
+        None if text == "*" => Err(Wrong::new("stands for every host", "leave it out")),
+        None => Err(Wrong::new("is no host", form)),
+    }
+}
+
+fn method(text: &str) -> Result<String, Wrong> {
+    /// Longer ones are refused anyway.
+    const LONGEST: usize = 20;
+    let form = "write methods in capitals, as in [\"GET\", \"POST\"]";
+    if matches!(text, "CONNECT" | "TRACE") {
+        return Err(Wrong::new("is a method that never goes on", "remove it"));
+    }
+    if text.is_empty() || text.len() > LONGEST || !text.bytes().all(|b| b.is_ascii_uppercase() || b == b'-') {
+        return Err(Wrong::new("is not a method", form));
+    }
+    Ok(text.to_owned())
+}
+
+/// What the path becomes; `None`: something is wrong with it.
+fn read_rewrite(section: &mut Section<'_>, path: Option<&str>) -> Option<PathRewrite> {
+    let strip = read_strip(section, path);
+    let to = section.optional("rewrite_prefix", route_path);
+    let wrong = section.has("rewrite_prefix") && to.is_none();
+    match (strip?, to) {
+        _ if wrong => None,
+        (None, None) => Some(PathRewrite::default()),
+        (None, Some(to)) => Some(PathRewrite::new(path?, &to)),
+        (Some(from), to) if from == "/" && to.is_none() => {
+            section.problem("strip_prefix", "leaves out nothing: the route's path is \"/\"", "remove it");
+            None
+        }
+        (Some(from), to) => Some(PathRewrite::new(&from, to.as_deref().unwrap_or("/"))),
+    }
+}
+
+/// The prefix that is left out; `Some(None)`: none is named.
+fn read_strip(section: &mut Section<'_>, path: Option<&str>) -> Option<Option<String>> {
+    let given = section.take("strip_prefix");
+    section.note("strip_prefix", Some(given.as_ref().map_or(false.into(), |given| super::effective::written(given.value))));
+    match (&given, given.as_ref().map(|given| given.value)) {
+        (_, None | Some(DeValue::Boolean(false))) => Some(None),
+        (_, Some(DeValue::Boolean(true))) => Some(Some(path?.to_owned())),
+        (Some(given), Some(DeValue::String(_))) => section.entry(given, |text| prefix_of(path.unwrap_or(text), text)).map(Some),
+        _ => {
+            section.problem("strip_prefix", "must be true, false or a path", "write true to leave out the route's own path");
+            None
+        }
+    }
+}
+
+/// A prefix that every path of the route has.
+fn prefix_of(path: &str, text: &str) -> Result<String, Wrong> {
+    let prefix = route_path(text)?;
+    match path.strip_prefix(prefix.as_str()) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => Ok(prefix),
+        _ => Err(Wrong::new("does not begin the route's path, whole segments of it", format!("write true for {path:?}"))),
+    }
 }
 
 /// The upstream of this name; `Ok(None)`: it is there and has problems of its own.

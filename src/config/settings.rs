@@ -8,8 +8,9 @@ use super::env::Variables;
 use super::problem::{ConfigError, Problem};
 use super::reader::{Findings, Reader, Section};
 use super::{AdminSettings, AppSettings, CorsSettings, LogSettings, LoginSettings, SecretSettings, ServerSettings, SessionSettings, StoreSettings};
-use super::{admin, apps, checks, cors, identity, login, routes, secrets, server, session, store, syntax, traces, upstreams};
+use super::{admin, apps, checks, cors, failure, identity, login, routes, secrets, server, session, store, syntax, traces, upstreams};
 use crate::assertion::HeaderNames;
+use crate::http::FailureShape;
 use crate::route::RouteTable;
 use crate::telemetry::TraceSettings;
 use crate::upstream::Upstream;
@@ -33,8 +34,12 @@ pub struct Settings {
     pub apps: Vec<AppSettings>,
     /// The backends.
     pub upstreams: Vec<Arc<Upstream>>,
-    /// Which path leads to which of them.
+    /// Which request leads to which of them.
     pub routes: RouteTable,
+    /// What the gateway's own errors look like.
+    pub failure: Arc<FailureShape>,
+    /// The same on each route, in the order of the table.
+    pub route_failures: Vec<Arc<FailureShape>>,
     /// What the identity headers are called.
     pub identity: HeaderNames,
     /// Which web pages may call.
@@ -90,6 +95,7 @@ impl Settings {
 
 /// Every section in the order of the manual.
 fn read(root: &mut Section<'_>) -> Settings {
+    let failure = failure::read_global(root);
     let server = root.section("server", server::read);
     let admin = root.section("admin", |section| admin::read(section, &server.listen));
     let (store, durable) = root.section("store", store::read);
@@ -98,11 +104,29 @@ fn read(root: &mut Section<'_>) -> Settings {
     let login = root.section("login", login::read);
     let apps = apps::read(root);
     let upstreams = upstreams::read(root);
-    let routes = routes::read(root, &server.prefix, &upstreams);
-    let upstreams = upstreams.into_iter().filter_map(|(_, upstream)| upstream).collect();
+    // Before the routes, which must leave its headers alone.
     let identity = root.section("identity", |section| identity::read(section, &session.carriers));
+    let (routes, route_failures) = routes::read(root, &routes::Surroundings::new(&server.prefix, &upstreams, &identity, &failure));
+    let upstreams = upstreams.into_iter().filter_map(|(_, upstream)| upstream).collect();
     let cors = root.section("cors", cors::read);
     let traces = root.section("traces", traces::read);
     let log = root.section("log", super::log::read);
-    Settings { server, admin, store, secrets, session, login, apps, upstreams, routes, identity, cors, traces, log, effective: Effective::default() }
+    Settings {
+        server,
+        admin,
+        store,
+        secrets,
+        session,
+        login,
+        apps,
+        upstreams,
+        routes,
+        failure,
+        route_failures,
+        identity,
+        cors,
+        traces,
+        log,
+        effective: Effective::default(),
+    }
 }

@@ -126,13 +126,13 @@ fn read_endpoint<'a>(section: &Section<'a>, item: &Given<'a>) -> Option<(Endpoin
     for key in table.keys().filter(|key| !matches!(key.get_ref().as_ref(), "url" | "weight")) {
         section.fault(Some(item.line), &format!("{}.{}", item.path, key.get_ref()), "unknown key", form);
     }
-    let Some(url) = section.entry(item, table, "url") else {
+    let Some(url) = section.value_in(item, table, "url") else {
         section.fault(Some(item.line), &item.path, "has no url", form);
         return None;
     };
     let (mut endpoint, text) = section.element(&url, parse)?;
     let mut shown = toml::Table::from_iter([("url".to_owned(), text.into())]);
-    if let Some(weight) = section.entry(item, table, "weight") {
+    if let Some(weight) = section.value_in(item, table, "weight") {
         match whole_number(weight.value).filter(|weight| (1..=u64::from(Endpoint::WEIGHT_MAX)).contains(weight)) {
             Some(number) => {
                 endpoint.weight = u32::try_from(number).unwrap_or(1);

@@ -97,9 +97,15 @@ impl<'a> Section<'a> {
     }
 
     /// The value of a key in a table that stands in a list.
-    pub(super) fn entry(&self, item: &Given<'a>, table: &'a DeTable<'a>, key: &str) -> Option<Given<'a>> {
+    pub(super) fn value_in(&self, item: &Given<'a>, table: &'a DeTable<'a>, key: &str) -> Option<Given<'a>> {
         let value = table.get(key)?;
         Some(Given { path: format!("{}.{key}", item.path), line: item.line, value: value.get_ref() })
+    }
+
+    /// The text of an entry, with its variables put in.
+    pub(super) fn entry<T>(&self, given: &Given<'a>, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+        let text = self.text(given)?;
+        self.parse(given, &text, &parse)
     }
 
     /// A secret: from the key itself, or from the file that its twin names. `hint` says where to get it.

@@ -3,16 +3,17 @@
 use actix_web::body::BoxBody;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::http::header::HeaderValue;
 use actix_web::{HttpMessage as _, HttpResponse, ResponseError};
 
 use crate::http::completion::{Completion, SeenSession};
 use crate::http::error::{ErrorCode, GatewayError, VerifyRefusal};
 use crate::http::extract::X_REQUEST_ID;
+use crate::http::failure::FailureShape;
 
-/// Writes the body of an error, notes what the access line needs, and gives the answer the request's id.
-pub fn finished(response: ServiceResponse<BoxBody>, completion: &mut Completion) -> ServiceResponse<BoxBody> {
-    let mut response = with_error_body(response, completion);
+/// Writes the body of an error in its shape, notes what the access line needs, and gives the answer the request's id.
+pub fn finished(response: ServiceResponse<BoxBody>, completion: &mut Completion, shape: &FailureShape) -> ServiceResponse<BoxBody> {
+    let mut response = with_error_body(response, completion, shape);
     completion.status = response.status().as_u16();
     if let Some(seen) = response.request().extensions().get::<SeenSession>() {
         completion.session = Some(seen.session);
@@ -25,19 +26,8 @@ pub fn finished(response: ServiceResponse<BoxBody>, completion: &mut Completion)
 }
 
 /// Refuses a method that an endpoint does not take.
-pub async fn not_allowed(methods: &'static str) -> Result<HttpResponse, NotAllowed> {
-    Err(NotAllowed(methods))
-}
-
-/// A method that an endpoint does not take; the ones that it does.
-#[derive(Debug, thiserror::Error)]
-#[error("not with this method")]
-pub struct NotAllowed(&'static str);
-
-impl ResponseError for NotAllowed {
-    fn status_code(&self) -> StatusCode {
-        ErrorCode::MethodNotAllowed.status()
-    }
+pub async fn not_allowed(methods: &'static str) -> Result<HttpResponse, GatewayError> {
+    Err(GatewayError::new(ErrorCode::MethodNotAllowed, format!("This endpoint takes {methods}.")).allow(methods))
 }
 
 impl ResponseError for GatewayError {
@@ -47,22 +37,17 @@ impl ResponseError for GatewayError {
 }
 
 /// The body can be written only now that the request's id is known.
-fn with_error_body(response: ServiceResponse<BoxBody>, completion: &mut Completion) -> ServiceResponse<BoxBody> {
+fn with_error_body(response: ServiceResponse<BoxBody>, completion: &mut Completion, shape: &FailureShape) -> ServiceResponse<BoxBody> {
     let Some(error) = response.response().error() else { return response };
     let out = if let Some(error) = error.as_error::<GatewayError>() {
         completion.error = Some(error.code);
-        error.response(&completion.inbound.id)
+        error.response_as(shape, &completion.inbound.id)
     } else if let Some(VerifyRefusal(error, status)) = error.as_error() {
         completion.error = Some(error.code);
         error.response_with(*status, &completion.inbound.id)
-    } else if let Some(NotAllowed(methods)) = error.as_error() {
-        completion.error = Some(ErrorCode::MethodNotAllowed);
-        let mut out = GatewayError::new(ErrorCode::MethodNotAllowed, format!("This endpoint takes {methods}.")).response(&completion.inbound.id);
-        out.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
-        out
     } else {
         completion.error = Some(ErrorCode::RequestInvalid);
-        GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.").response(&completion.inbound.id)
+        GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.").response_as(shape, &completion.inbound.id)
     };
     ServiceResponse::new(response.into_parts().0, out)
 }

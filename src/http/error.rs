@@ -4,11 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, WWW_AUTHENTICATE};
-use actix_web::{HttpResponse, HttpResponseBuilder};
-use serde::Serialize;
 
-use crate::http::rate_limit;
 use crate::identity::LoginError;
 use crate::limit::Refusal;
 use crate::session::StoreError;
@@ -220,7 +216,9 @@ pub struct GatewayError {
     /// The platform's own number.
     pub platform_code: Option<i64>,
     /// The gateway's own quota that is used up.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<Box<Refusal>>,
+    /// The methods that would have been right, for `Allow`.
+    pub allow: Option<Box<str>>,
     /// Whether the connection cannot be used any more.
     pub close: bool,
 }
@@ -229,13 +227,20 @@ impl GatewayError {
     /// An error with its sentence.
     #[must_use]
     pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None, platform_code: None, refusal: None, close: false }
+        Self { code, detail: detail.into(), retry_after: None, platform_code: None, refusal: None, allow: None, close: false }
     }
 
     /// The same, and the connection ends with it.
     #[must_use]
     pub const fn closing(mut self) -> Self {
         self.close = true;
+        self
+    }
+
+    /// The same, with the methods that would have been right.
+    #[must_use]
+    pub fn allow(mut self, methods: &str) -> Self {
+        self.allow = Some(methods.into());
         self
     }
 
@@ -249,84 +254,6 @@ impl GatewayError {
     const fn platform(mut self, platform_code: i64) -> Self {
         self.platform_code = Some(platform_code);
         self
-    }
-
-    /// The answer.
-    #[must_use]
-    pub fn response(&self, request_id: &str) -> HttpResponse {
-        self.response_with(self.code.status(), request_id)
-    }
-
-    /// The answer under another status, for askers who know only some.
-    #[must_use]
-    pub fn response_with(&self, status: StatusCode, request_id: &str) -> HttpResponse {
-        let body = serde_json::to_vec(&Problem::new(self, status, request_id)).unwrap_or_default();
-        let mut response = HttpResponseBuilder::new(status).body(body);
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(HeaderName::from_static(X_HUFU_ERROR), HeaderValue::from_static(self.code.word()));
-        if let Some(challenge) = challenge(self.code, status) {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-        }
-        if self.code == ErrorCode::WebsocketVersionUnsupported {
-            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        }
-        if let Some(seconds) = self.retry_after.map(whole_seconds) {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if let Some(refusal) = &self.refusal {
-            rate_limit::write_fields(headers, refusal);
-        }
-        if self.close {
-            response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
-        }
-        response
-    }
-}
-
-/// RFC 6750 section 3: `error` stands only where a token came.
-fn challenge(code: ErrorCode, status: StatusCode) -> Option<&'static str> {
-    match code {
-        _ if status != StatusCode::UNAUTHORIZED => None,
-        ErrorCode::AdminTokenInvalid => Some(r#"Bearer realm="hufu admin""#),
-        ErrorCode::TokenInvalid | ErrorCode::SessionExpired => Some(r#"Bearer realm="hufu", error="invalid_token""#),
-        _ => Some(r#"Bearer realm="hufu""#),
-    }
-}
-
-/// Rounded up, and never none: a client that came back at once would be refused again.
-pub(super) fn whole_seconds(span: Duration) -> u64 {
-    span.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX)
-}
-
-#[derive(Serialize)]
-struct Problem<'a> {
-    r#type: String,
-    title: &'static str,
-    status: u16,
-    code: &'static str,
-    detail: &'a str,
-    request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    platform_code: Option<i64>,
-}
-
-impl<'a> Problem<'a> {
-    fn new(error: &'a GatewayError, status: StatusCode, request_id: &'a str) -> Self {
-        let (code, _, title) = error.code.describe();
-        Self {
-            r#type: format!("urn:hufu:error:{code}"),
-            title,
-            status: status.as_u16(),
-            code,
-            detail: &error.detail,
-            request_id,
-            retry_after: error.retry_after.map(whole_seconds),
-            platform_code: error.platform_code,
-        }
     }
 }
 
@@ -400,12 +327,5 @@ mod tests {
             assert!(word.chars().all(|c| c.is_ascii_lowercase() || c == '_') && !title.is_empty());
             assert!((400..600).contains(&status));
         }
-    }
-
-    #[test]
-    fn a_fraction_of_a_second_is_a_second() {
-        assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
-        assert_eq!(whole_seconds(Duration::ZERO), 1);
-        assert_eq!(whole_seconds(Duration::from_millis(1001)), 2);
     }
 }

@@ -15,6 +15,7 @@ use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
 use crate::http::connection;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
+use crate::http::failure::FailureShape;
 use crate::http::{Cors, Drain, TrustedProxies, healthz, login, logout, rotate, session, sessions, verify};
 use crate::metrics::Metrics;
 
@@ -30,9 +31,10 @@ pub const ENDPOINTS: [(&str, &str); 9] = [
     ("session", "GET, HEAD"),
     ("sessions", "GET, HEAD"),
     (ONE_SESSION, "DELETE"),
-    ("verify", "any"),
+    (VERIFY, "any"),
     ("healthz", "GET, HEAD"),
 ];
+const VERIFY: &str = "verify";
 const ONE_SESSION: &str = "sessions/{session_id}";
 
 /// What all own endpoints share.
@@ -46,6 +48,7 @@ pub struct OwnEndpoints {
     pub cors: Arc<Cors>,
     /// Whether connections are to end.
     pub drain: Drain,
+    failure: Arc<FailureShape>,
     prefix: String,
     routes: Arc<HashMap<&'static str, Arc<CountedRoute>>>,
     unknown: Arc<CountedRoute>,
@@ -54,10 +57,23 @@ pub struct OwnEndpoints {
 impl OwnEndpoints {
     /// The shared part.
     #[must_use]
-    pub fn new(reports: Arc<Reports>, trusted: Arc<TrustedProxies>, cors: Arc<Cors>, drain: Drain, metrics: &Metrics, prefix: &str) -> Self {
+    pub fn new(
+        reports: Arc<Reports>,
+        trusted: Arc<TrustedProxies>,
+        cors: Arc<Cors>,
+        drain: Drain,
+        failure: Arc<FailureShape>,
+        metrics: &Metrics,
+        prefix: &str,
+    ) -> Self {
         let route = |name: &str| Arc::new(CountedRoute::new(metrics, name));
         let routes = ENDPOINTS.iter().map(|(name, _)| (*name, route(name))).collect();
-        Self { reports, trusted, cors, drain, prefix: prefix.to_owned(), routes: Arc::new(routes), unknown: route("unknown_endpoint") }
+        Self { reports, trusted, cors, drain, failure, prefix: prefix.to_owned(), routes: Arc::new(routes), unknown: route("unknown_endpoint") }
+    }
+
+    /// Where a proxy asks whether a request may pass, every error keeps its status: a template's 200 would be a yes.
+    fn shape(&self, route: &CountedRoute) -> &FailureShape {
+        if *route.name == *VERIFY { &FailureShape::Problem } else { &self.failure }
     }
 
     fn route(&self, path: &str) -> Arc<CountedRoute> {
@@ -122,7 +138,8 @@ fn json_error(error: &JsonPayloadError) -> GatewayError {
 async fn reported(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<Reported<BoxBody>>, Error> {
     let shared = req.app_data::<web::Data<OwnEndpoints>>().cloned().ok_or_else(|| GatewayError::new(ErrorCode::Internal, "The gateway is not set up."))?;
     let inbound = Inbound::of(req.request(), &shared.trusted, shared.reports.traces.as_deref());
-    let mut completion = Completion::new(shared.reports.clone(), inbound.clone(), req.method().as_str(), req.path(), shared.route(req.path()));
+    let route = shared.route(req.path());
+    let mut completion = Completion::new(shared.reports.clone(), inbound.clone(), req.method().as_str(), req.path(), route.clone());
     req.extensions_mut().insert(inbound);
     // The request must not be cloned before it is routed: actix-web writes what it matched into it.
     let preflight = shared.cors.preflight(req.request());
@@ -130,11 +147,11 @@ async fn reported(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -
         Some(response) => req.into_response(response),
         None => next.call(req).await?.map_into_boxed_body(),
     };
-    Ok(finished(response, &shared, &mut completion).map_body(|_, body| Reported::new(body, completion)))
+    Ok(finished(response, &shared, shared.shape(&route), &mut completion).map_body(|_, body| Reported::new(body, completion)))
 }
 
-fn finished(response: ServiceResponse<BoxBody>, shared: &OwnEndpoints, completion: &mut Completion) -> ServiceResponse<BoxBody> {
-    let mut response = answer::finished(response, completion);
+fn finished(response: ServiceResponse<BoxBody>, shared: &OwnEndpoints, shape: &FailureShape, completion: &mut Completion) -> ServiceResponse<BoxBody> {
+    let mut response = answer::finished(response, completion, shape);
     if shared.drain.is_on() {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }

@@ -2,7 +2,8 @@
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::http::error::{ErrorCode, GatewayError, whole_seconds};
+use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::error_response::whole_seconds;
 use crate::limit::{Policy, Refusal};
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -30,6 +31,6 @@ impl From<Refusal> for GatewayError {
             Policy::PerApp => "Too many users of this app log in at the moment. Try again later with the same code, or with a fresh one after five minutes.",
         };
         let error = Self::new(ErrorCode::RateLimited, detail).retry_after(refusal.retry_after);
-        Self { refusal: Some(refusal), ..error }
+        Self { refusal: Some(Box::new(refusal)), ..error }
     }
 }

@@ -13,11 +13,13 @@ use crate::http::authenticate::{Authenticator, Caller};
 use crate::http::completion::saw;
 use crate::http::error::{ErrorCode, GatewayError, VerifyRefusal};
 use crate::http::extract::Inbound;
+use crate::http::method::{other_methods, refuse_another};
 use crate::identity::Apps;
-use crate::route::{AuthMode, RouteTable, canonical};
+use crate::route::{AuthMode, HostName, NoRoute, PathError, RouteTable, canonical, host_name};
 
 /// Where proxies write what the client asked for.
 const ORIGINAL_URI: [HeaderName; 2] = [HeaderName::from_static("x-forwarded-uri"), HeaderName::from_static("x-original-uri")];
+const ORIGINAL_HOST: [HeaderName; 1] = [HeaderName::from_static("x-forwarded-host")];
 const ORIGINAL_METHOD: [HeaderName; 2] = [HeaderName::from_static("x-forwarded-method"), HeaderName::from_static("x-original-method")];
 
 /// What verify needs beside the session.
@@ -55,23 +57,42 @@ async fn decide(req: &HttpRequest, client: IpAddr, auth: &Authenticator, rules: 
     auth.admit(mode, req.headers(), req.uri().query(), client).await
 }
 
-/// The rule of the route that the original URI belongs to; `required` where there is none.
+/// The rule of the route that the original request belongs to; `required` where there is none. Where its host or method decides and the
+/// proxy does not say it, the strictest rule that it may meet.
 fn mode(headers: &HeaderMap, appended: Option<&str>, routes: &RouteTable) -> Result<AuthMode, GatewayError> {
-    at_most_one(headers, &ORIGINAL_METHOD)?;
+    let method = at_most_one(headers, &ORIGINAL_METHOD)?;
     let uri = match (at_most_one(headers, &ORIGINAL_URI)?, appended) {
         (Some(_), Some(_)) => return Err(twice()),
         (one, other) => one.or(other),
     };
+    let host = if routes.names_hosts() { original_host(headers)? } else { None };
+    if let Some(method) = method.filter(|_| routes.names_methods()) {
+        refuse_another(method, headers)?;
+    }
     let Some(uri) = uri else { return Ok(AuthMode::Required) };
     // Two values that something in between has joined.
-    if uri.contains(char::is_whitespace) {
+    let is_method = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if uri.contains(char::is_whitespace) || !method.is_none_or(is_method) {
         return Err(twice());
     }
     let path = uri.split(['?', '#']).next().unwrap_or_default();
-    let refuse = |error| GatewayError::new(ErrorCode::PathInvalid, format!("{error}"));
-    let path = canonical(path).map_err(refuse)?;
-    let route = routes.find(&path).map_err(refuse)?;
-    Ok(route.map_or(AuthMode::Required, |index| routes.routes()[index].auth))
+    let path = canonical(path).map_err(path_invalid)?;
+    match routes.strictest(host.as_deref(), method, &path) {
+        Ok(mode) => Ok(mode),
+        Err(NoRoute::Unknown) => Ok(AuthMode::Required),
+        Err(NoRoute::OtherMethods(methods)) => Err(other_methods(methods)),
+        Err(NoRoute::Refused(why)) => Err(path_invalid(why)),
+    }
+}
+
+fn path_invalid(why: PathError) -> GatewayError {
+    GatewayError::new(ErrorCode::PathInvalid, format!("{why}"))
+}
+
+/// The host that the client asked for. The asking's own `Host` is the proxy's word for the gateway, so it says nothing.
+fn original_host(headers: &HeaderMap) -> Result<Option<HostName>, GatewayError> {
+    let Some(host) = at_most_one(headers, &ORIGINAL_HOST)? else { return Ok(None) };
+    host_name(host).map(Some).ok_or_else(twice)
 }
 
 /// The one value of these headers. Two, even the same one under both names, mean that something in between lets a client's through.
@@ -85,7 +106,7 @@ fn at_most_one<'a>(headers: &'a HeaderMap, names: &[HeaderName]) -> Result<Optio
 }
 
 fn twice() -> GatewayError {
-    GatewayError::new(ErrorCode::RequestInvalid, "The original URI or method came twice or is not text; the proxy in front must set it once.")
+    GatewayError::new(ErrorCode::RequestInvalid, "The original URI, host or method came twice or is not one; the proxy in front must set it once.")
 }
 
 /// Envoy appends what the client asked for to the path of the asking. Where the endpoint's own part is written in another way, nobody can say
@@ -121,6 +142,8 @@ fn allowed(req: &HttpRequest, caller: &Caller, rules: &VerifyRules) -> HttpRespo
 fn refused(error: GatewayError) -> HttpResponse {
     let status = match error.code.status() {
         keep @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE) => keep,
+        // Nobody who logs in comes further with it.
+        StatusCode::METHOD_NOT_ALLOWED => StatusCode::FORBIDDEN,
         _ => StatusCode::UNAUTHORIZED,
     };
     HttpResponse::from_error(VerifyRefusal(error, status))

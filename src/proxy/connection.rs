@@ -145,7 +145,7 @@ impl Patience {
         self.renew(timeout);
     }
 
-    /// Something happened.
+    /// Something happened. The timer itself moves only where it would come too late: this exchange's timeout may be shorter than the last's.
     pub fn renew(&mut self, timeout: Duration) {
         let deadline = monotonic_now() + timeout;
         self.deadline = self.limit.map_or(deadline, |limit| limit.min(deadline));

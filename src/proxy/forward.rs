@@ -91,6 +91,8 @@ pub struct Outgoing<'a> {
     pub framing: BodyFraming,
     /// Longest body.
     pub body_limit: u64,
+    /// The route's own patience with silence, instead of the upstream's.
+    pub timeout: Option<Duration>,
 }
 
 /// An answer: its head, and its body still to come.
@@ -165,9 +167,10 @@ impl Own {
     }
 
     async fn send(&self, request: Outgoing<'_>, asked: Instant, completion: &mut Completion) -> Result<UpstreamResponse, UpstreamError> {
-        let Outgoing { upstream, user, method, head, payload, framing, body_limit } = request;
+        let Outgoing { upstream, user, method, head, payload, framing, body_limit, timeout } = request;
         let limit = upstream.total_timeout.map(|total| asked + total);
-        let terms = Terms { method, first_byte_timeout: upstream.first_byte_timeout, limit };
+        let first_byte_timeout = timeout.unwrap_or(upstream.first_byte_timeout);
+        let terms = Terms { method, first_byte_timeout, timeout: timeout.unwrap_or(upstream.timeout), limit };
         let user = if upstream.balance == Balance::UserHash { user.map(|user| balance::stable_hash(&user.parts())) } else { None };
         let wish = Wish { user, may_repeat: may_repeat(method) };
         let place = match &self.shared.queue {
@@ -187,7 +190,7 @@ impl Own {
             let (error, again) = match self.attempt(&view, pick.index, upload, terms).await {
                 Ok(answer) => {
                     self.shared.succeeded(target, &pick);
-                    return self.response(answer, &view, pick.index, Held { place, under_way }).await;
+                    return response(answer, view.pools[pick.index].clone(), Held { place, under_way }, terms).await;
                 }
                 Err(failed) => failed,
             };
@@ -223,24 +226,12 @@ impl Own {
         }
         let upstream = self.shared.upstream();
         let left = terms.limit.map_or(upstream.connect_timeout, |limit| limit.saturating_duration_since(monotonic_now()).min(upstream.connect_timeout));
-        let connection = match self.shared.connector.connect(target, left, upstream.first_byte_timeout).await {
+        let connection = match self.shared.connector.connect(target, left, terms.first_byte_timeout).await {
             Ok(connection) => connection,
             Err(reason) => return Err((UpstreamError::Unreachable { endpoint: target.name.clone(), reason }, Some(Box::new(upload)))),
         };
         self.shared.connected(target);
         exchange(connection, upload, terms).await.map_err(|Failed { failure, again }| (self.error(failure, target, terms), again))
-    }
-
-    async fn response(&self, mut answer: Answer, view: &View, index: usize, held: Held) -> Result<UpstreamResponse, UpstreamError> {
-        let upstream = self.shared.upstream();
-        if upstream.timeout != upstream.first_byte_timeout {
-            answer.connection.patience().renew(upstream.timeout);
-        }
-        let (head, mut body) = Download::new(answer, view.pools[index].clone(), held, upstream.timeout);
-        match body.finish_if_empty().await {
-            Err(BrokenBody::Client) => Err(UpstreamError::ClientLeft),
-            Ok(()) | Err(BrokenBody::Answer(_) | BrokenBody::Silence) => Ok(UpstreamResponse { head, body }),
-        }
     }
 
     /// The addresses as they are now. Before the first look-up of its names has come back, an upstream has none.
@@ -267,11 +258,23 @@ impl Own {
             Failure::Answer(why) => UpstreamError::Broken { endpoint, why },
             Failure::Silence => {
                 let total = upstream.total_timeout.filter(|_| terms.limit.is_some_and(|limit| monotonic_now() >= limit));
-                UpstreamError::Timeout { endpoint, patience: total.unwrap_or(upstream.first_byte_timeout) }
+                UpstreamError::Timeout { endpoint, patience: total.unwrap_or(terms.first_byte_timeout) }
             }
             Failure::Client => UpstreamError::ClientLeft,
             Failure::TooLarge => UpstreamError::BodyTooLarge,
         }
+    }
+}
+
+/// The answer with its body still to come.
+async fn response(mut answer: Answer, pool: Rc<Pool>, held: Held, terms: Terms<'_>) -> Result<UpstreamResponse, UpstreamError> {
+    if terms.timeout != terms.first_byte_timeout {
+        answer.connection.patience().renew(terms.timeout);
+    }
+    let (head, mut body) = Download::new(answer, pool, held, terms.timeout);
+    match body.finish_if_empty().await {
+        Err(BrokenBody::Client) => Err(UpstreamError::ClientLeft),
+        Ok(()) | Err(BrokenBody::Answer(_) | BrokenBody::Silence) => Ok(UpstreamResponse { head, body }),
     }
 }
 

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use actix_web::HttpRequest;
 use actix_web::http::Version;
-use actix_web::http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, UPGRADE};
+use actix_web::http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING, UPGRADE};
 
 use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::method::other_methods;
 use crate::proxy::upload::BodyFraming;
-use crate::route::PathError;
+use crate::route::{HostName, NoRoute, PathError, host_name};
 use crate::session::token::redacted;
 
 /// A token in the path would be in every log on its way, and in the backend's hands.
@@ -48,6 +49,22 @@ pub fn body_framing(headers: &HeaderMap, limit: u64) -> Result<BodyFraming, Gate
 #[must_use]
 pub fn too_large() -> GatewayError {
     GatewayError::new(ErrorCode::BodyTooLarge, "The request's body is longer than this route takes.")
+}
+
+/// The host of a request, in the form in which hosts are compared.
+#[must_use]
+pub fn host(req: &HttpRequest) -> Option<HostName> {
+    req.headers().get(HOST).and_then(|host| host_name(host.to_str().ok()?))
+}
+
+/// Why there is no route, for the client.
+#[must_use]
+pub fn no_route(why: NoRoute<'_>) -> GatewayError {
+    match why {
+        NoRoute::Unknown => GatewayError::new(ErrorCode::RouteNotFound, "No route of the gateway matches this host and path."),
+        NoRoute::OtherMethods(methods) => other_methods(methods),
+        NoRoute::Refused(why) => ambiguous_path(why),
+    }
 }
 
 /// The path has two readings.

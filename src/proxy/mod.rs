@@ -4,6 +4,7 @@
 //! `upstream_client` speaks HTTP/1.1 with the endpoint, `connector` opens its sockets, `connection` and `pool` keep them, `response_head` reads
 //! its answers strictly, `upload` and `download` carry the bodies. `backend` and `queue` are what all workers share of an upstream;
 //! `watch` is what goes on beside the requests: `health_check` and `resolve`.
+//! `rules` and `location` are what a route changes on the way.
 
 pub mod answer;
 pub mod backend;
@@ -14,14 +15,17 @@ pub mod forward;
 pub mod health_check;
 pub mod hop_by_hop;
 pub mod inbound;
+pub mod location;
 pub mod outgoing;
 pub mod pool;
 pub mod queue;
 pub mod resolve;
 pub mod response_head;
+pub mod rules;
 pub mod upload;
 pub mod upstream_client;
 pub mod walk;
 pub mod watch;
 
+pub use rules::RouteRules;
 pub use walk::{Proxy, proxy};

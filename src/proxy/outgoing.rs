@@ -9,6 +9,7 @@ use actix_web::web::BytesMut;
 use crate::assertion::ReservedNames;
 use crate::http::Inbound;
 use crate::proxy::hop_by_hop;
+use crate::proxy::rules::RequestEdits;
 use crate::proxy::upload::BodyFraming;
 use crate::session::carrier::TokenCarrier;
 use crate::session::token::redacted;
@@ -30,8 +31,12 @@ pub struct HeadRules {
 pub struct OutgoingHead<'a> {
     /// The method.
     pub method: &'a str,
-    /// The canonical path.
+    /// The canonical path, as the route makes it.
     pub path: &'a str,
+    /// What the route has left out at its front.
+    pub stripped: Option<&'a str>,
+    /// What the route changes in the headers.
+    pub edits: &'a RequestEdits,
     /// The query, with the token still in it.
     pub query: Option<&'a str>,
     /// The upstream's address.
@@ -54,7 +59,7 @@ impl HeadRules {
         self.request_line(&mut out, parts);
         let connection = hop_by_hop::options(parts.headers.get_all(CONNECTION));
         for (name, value) in parts.headers {
-            if self.goes_on(name, &connection, parts.inbound.trusted_peer) {
+            if self.goes_on(name, &connection, parts.inbound.trusted_peer) && !parts.edits.replaces(name.as_str()) {
                 self.pass(&mut out, name, value);
             }
         }
@@ -70,6 +75,7 @@ impl HeadRules {
         }
         line(&mut out, b"x-request-id", parts.inbound.id.as_bytes());
         line(&mut out, b"traceparent", parts.inbound.traceparent.as_bytes());
+        out.extend_from_slice(parts.edits.lines());
         // Last and unconditional: a `Connection: x-wx-openid` of the client's has no say in it.
         out.extend_from_slice(parts.identity.as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -165,6 +171,13 @@ fn line(out: &mut BytesMut, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Whether a header, in any spelling, is the gateway's or the connection's own, so that no route sets or removes it.
+#[must_use]
+pub fn is_own(name: &str) -> bool {
+    let folded: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    folded == "host" || hop_by_hop::contains(&folded) || is_rewritten(&folded) || is_forwarding(&folded)
+}
+
 /// What the gateway writes anew. `expect` was answered here.
 fn is_rewritten(name: &str) -> bool {
     // `Proxy` becomes HTTP_PROXY to CGI backends (httpoxy).
@@ -215,5 +228,8 @@ fn forwarding(out: &mut BytesMut, parts: &OutgoingHead<'_>) {
     line(out, b"x-forwarded-proto", from_proxy("x-forwarded-proto").unwrap_or(if inbound.secure { b"https" } else { b"http" }));
     if let Some(host) = from_proxy("x-forwarded-host").or_else(|| parts.headers.get(HOST).map(HeaderValue::as_bytes)) {
         line(out, b"x-forwarded-host", host);
+    }
+    if let Some(prefix) = parts.stripped {
+        line(out, b"x-forwarded-prefix", prefix.as_bytes());
     }
 }

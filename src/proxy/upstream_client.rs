@@ -18,6 +18,8 @@ pub struct Terms<'a> {
     pub method: &'a Method,
     /// How long the upstream may be silent before the head of its answer.
     pub first_byte_timeout: Duration,
+    /// How long it may be silent after it.
+    pub timeout: Duration,
     /// When everything must be over.
     pub limit: Option<Instant>,
 }

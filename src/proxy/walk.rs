@@ -10,20 +10,21 @@ use crate::http::authenticate::{Authenticator, Caller};
 use crate::http::completion::{CLIENT_LEFT, Completion, CountedRoute, Reported, Reports};
 use crate::http::connection;
 use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::{Cors, Drain, Inbound, TrustedProxies};
+use crate::http::{Cors, Drain, FailureShape, Inbound, TrustedProxies, method};
 use crate::identity::Apps;
 use crate::proxy::answer::{self, AnswerBody, AnswerRules};
 use crate::proxy::forward::{Forwarder, Outgoing};
 use crate::proxy::inbound;
 use crate::proxy::outgoing::{HeadRules, OutgoingHead};
+use crate::proxy::rules::RouteRules;
 use crate::route::{Route, RouteTable, canonical};
 
 /// What one worker needs to pass requests on.
 pub struct Proxy {
     /// The routes.
     pub routes: Arc<RouteTable>,
-    /// The routes' counters, in the same order.
-    pub counted: Vec<Arc<CountedRoute>>,
+    /// What the proxy does on each of them, in the same order.
+    pub rules: Arc<[RouteRules]>,
     /// The counters of requests without a route.
     pub unrouted: Arc<CountedRoute>,
     /// Who is who.
@@ -56,12 +57,14 @@ pub struct Proxy {
 pub async fn proxy(req: HttpRequest, payload: web::Payload, proxy: web::Data<Proxy>) -> HttpResponse<Reported<AnswerBody>> {
     let facts = Inbound::of(&req, &proxy.trusted, proxy.reports.traces.as_deref());
     let mut completion = Completion::new(proxy.reports.clone(), facts, req.method().as_str(), req.path(), proxy.unrouted.clone());
-    let mut response = match proxy.walk(&req, payload, &mut completion).await {
+    // Until the route is known.
+    let mut failure = &FailureShape::Problem;
+    let mut response = match proxy.walk(&req, payload, &mut completion, &mut failure).await {
         Ok(response) => response,
         Err(error) => {
             let error = connection::blamed(&req, error);
             completion.error = Some(error.code);
-            error.response(&completion.inbound.id).map_body(|_, body| AnswerBody::Own(body))
+            error.response_as(failure, &completion.inbound.id).map_body(|_, body| AnswerBody::Own(body))
         }
     };
     proxy.finish(&req, &mut response, &mut completion);
@@ -70,20 +73,30 @@ pub async fn proxy(req: HttpRequest, payload: web::Payload, proxy: web::Data<Pro
 
 impl Proxy {
     /// From the client's request to the upstream's answer.
-    async fn walk(&self, req: &HttpRequest, payload: web::Payload, completion: &mut Completion) -> Result<HttpResponse<AnswerBody>, GatewayError> {
+    async fn walk<'a>(
+        &'a self,
+        req: &HttpRequest,
+        payload: web::Payload,
+        completion: &mut Completion,
+        failure: &mut &'a FailureShape,
+    ) -> Result<HttpResponse<AnswerBody>, GatewayError> {
         if let Some(response) = self.cors.preflight(req) {
             return Ok(response.map_body(|_, body| AnswerBody::Own(body)));
         }
         inbound::refuse_upgrades(req)?;
         let path = canonical(req.path()).map_err(inbound::ambiguous_path)?;
         inbound::refuse_token_in(&path)?;
-        let route = self.route(&path, completion)?;
+        let (route, rules) = self.route(req, &path, completion)?;
+        *failure = &rules.failure;
         let caller = self.auth.admit(route.auth, req.headers(), req.uri().query(), completion.inbound.client).await?;
-        let framing = inbound::body_framing(req.headers(), self.body_limit)?;
+        let body_limit = self.body_limit(route);
+        let framing = inbound::body_framing(req.headers(), body_limit)?;
         let identity = self.identity(&caller, completion);
         let head = self.head_rules.write(&OutgoingHead {
             method: req.method().as_str(),
-            path: &path,
+            path: &route.rewrite.apply(&path),
+            stripped: route.rewrite.stripped(),
+            edits: &rules.request,
             query: req.uri().query(),
             upstream: &route.upstream.authority,
             headers: req.headers(),
@@ -98,24 +111,33 @@ impl Proxy {
             head,
             payload: payload.into_inner(),
             framing,
-            body_limit: self.body_limit,
+            body_limit,
+            timeout: route.timeout,
         };
         let answer = self.forwarder.forward(outgoing, completion).await?;
         let mut response = answer::to_client(answer, &self.answer_rules);
+        rules.edit_answer(response.headers_mut());
         if let Caller::Anonymous { dead_token: Some(code) } = caller {
             answer::say_token_is_dead(&mut response, code);
         }
         Ok(response)
     }
 
-    fn route(&self, path: &str, completion: &mut Completion) -> Result<&Route, GatewayError> {
+    fn route(&self, req: &HttpRequest, path: &str, completion: &mut Completion) -> Result<(&Route, &RouteRules), GatewayError> {
         if path.strip_prefix(&self.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             return Err(GatewayError::new(ErrorCode::EndpointNotFound, "The gateway has no endpoint of this name."));
         }
-        let index = self.routes.find(path).map_err(inbound::ambiguous_path)?;
-        let index = index.ok_or_else(|| GatewayError::new(ErrorCode::RouteNotFound, "No route of the gateway matches this path."))?;
-        completion.routed(self.counted[index].clone());
-        Ok(&self.routes.routes()[index])
+        let host = if self.routes.names_hosts() { inbound::host(req) } else { None };
+        let index = self.routes.find(host.as_deref(), req.method().as_str(), path).map_err(inbound::no_route)?;
+        if self.routes.chose_by_method(index) {
+            method::refuse_another(req.method().as_str(), req.headers())?;
+        }
+        completion.routed(self.rules[index].counted.clone());
+        Ok((&self.routes.routes()[index], &self.rules[index]))
+    }
+
+    fn body_limit(&self, route: &Route) -> u64 {
+        route.body_limit.unwrap_or(self.body_limit)
     }
 
     /// The identity lines for the upstream, and the session for the access line.

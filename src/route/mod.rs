@@ -1,8 +1,19 @@
-//! Which rules and which upstream a request path has. A path has one canonical form, and that form is both what
-//! is matched and what the upstream gets.
+//! Which rules and which upstream a request has, by its host, path and method, and what becomes of its path. A path has one canonical
+//! form, and that form is what is matched and what the upstream gets.
 
+pub mod definition;
+pub mod header_edits;
+pub mod host;
+pub mod methods;
 pub mod path;
+pub mod reading;
+pub mod rewrite;
 pub mod table;
 
+pub use definition::{AuthMode, Route};
+pub use header_edits::HeaderEdits;
+pub use host::{HostName, HostPattern, host_name};
+pub use methods::Methods;
 pub use path::{PathError, canonical};
-pub use table::{AuthMode, Route, RouteConflict, RouteTable};
+pub use rewrite::PathRewrite;
+pub use table::{NoRoute, RouteConflict, RouteTable};

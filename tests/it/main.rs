@@ -30,6 +30,7 @@ mod provider_contract;
 mod push_modes;
 mod redis_conf;
 mod revocation_bounds;
+mod routes;
 mod sandbox;
 mod sentinel_failover;
 mod session_model;

@@ -64,8 +64,14 @@ pub(crate) fn ok() -> Vec<u8> {
 impl Recorder {
     /// Answers every request in the same way.
     pub(crate) async fn start(reply: Reply) -> Self {
+        Self::start_with(|_| reply).await
+    }
+
+    /// The same, with an answer that names the upstream's own address.
+    pub(crate) async fn start_with(reply: impl FnOnce(&str) -> Reply) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let made = Self { url: format!("http://{}", listener.local_addr().unwrap()), connections: Arc::default() };
+        let own = listener.local_addr().unwrap().to_string();
+        let (made, reply) = (Self { url: format!("http://{own}"), connections: Arc::default() }, reply(&own));
         let connections = made.connections.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {

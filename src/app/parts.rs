@@ -1,0 +1,59 @@
+//! The parts of readiness.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::admin::{Part, PartState};
+use crate::proxy::backend::Backend;
+use crate::store::{PushMode, StoreHandle, StoreProbe};
+
+/// The upstreams as a part of readiness.
+pub(super) struct UpstreamsPart(pub(super) Vec<Arc<Backend>>);
+
+#[async_trait]
+impl Part for UpstreamsPart {
+    fn name(&self) -> &'static str {
+        "upstreams"
+    }
+
+    async fn check(&self) -> PartState {
+        let unwell: Vec<&str> = self.0.iter().filter(|backend| backend.state.is_unwell()).map(|backend| &*backend.upstream().name).collect();
+        if unwell.is_empty() { PartState::Up } else { PartState::Down { reason: format!("without a healthy endpoint: {}", unwell.join(", ")) } }
+    }
+}
+
+/// The store as a part of readiness.
+pub(super) struct StorePart(pub(super) StoreProbe);
+
+#[async_trait]
+impl Part for StorePart {
+    fn name(&self) -> &'static str {
+        "store"
+    }
+
+    async fn check(&self) -> PartState {
+        match self.0.check().await {
+            Ok(_) => PartState::Up,
+            Err(error) => PartState::Down { reason: error.reason },
+        }
+    }
+}
+
+/// The near cache as a part of readiness: how it hears of revocations.
+pub(super) struct NearCachePart(pub(super) StoreHandle);
+
+#[async_trait]
+impl Part for NearCachePart {
+    fn name(&self) -> &'static str {
+        "near_cache"
+    }
+
+    async fn check(&self) -> PartState {
+        self.0.push().and_then(|push| push.trouble).map_or(PartState::Up, |reason| PartState::Down { reason })
+    }
+
+    fn mode(&self) -> Option<&'static str> {
+        self.0.push()?.mode.map(PushMode::word)
+    }
+}

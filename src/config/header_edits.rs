@@ -1,0 +1,79 @@
+//! `request_headers`, `response_headers`: what a route sets and removes.
+
+use super::effective::{self, Effective};
+use super::identity;
+use super::problem::Wrong;
+use super::reader::{Given, Section};
+use crate::assertion::ReservedNames;
+use crate::assertion::headers::is_same_name;
+use crate::proxy::outgoing;
+use crate::route::HeaderEdits;
+
+/// Longest value of a header, in bytes.
+const LONGEST: usize = 4096;
+
+/// What this key of a route sets and removes; `{ set = { NAME = "value" }, remove = ["NAME"] }`.
+pub(super) fn read(section: &mut Section<'_>, key: &'static str, reserved: &ReservedNames) -> HeaderEdits {
+    let Some(given) = section.take(key) else {
+        section.note(key, Some(toml::Table::new().into()));
+        return HeaderEdits::default();
+    };
+    let mut shown = effective::written(given.value);
+    // What a backend is told may be a password; what clients are told is none.
+    if let Some(set) = shown.get_mut("set").and_then(toml::Value::as_table_mut).filter(|_| key == "request_headers") {
+        set.iter_mut().for_each(|(_, value)| *value = Effective::HIDDEN.into());
+    }
+    section.note(key, Some(shown));
+    section.inline(&given, |table| edits(table, reserved)).unwrap_or_default()
+}
+
+fn edits(table: &mut Section<'_>, reserved: &ReservedNames) -> HeaderEdits {
+    let name = |text: &str| name(text, reserved);
+    let set = table.take("set").map(|given| table.entries(&given)).unwrap_or_default();
+    let set: Vec<_> = set.iter().filter_map(|(header, given)| set_one(table, header, given, name)).collect();
+    let edits = HeaderEdits { set, remove: table.list("remove", name) };
+    let names: Vec<_> = edits.names().collect();
+    for (index, name) in names.iter().enumerate() {
+        if names[..index].iter().any(|earlier| is_same_name(earlier, name)) {
+            let key = if index < edits.set.len() { "set" } else { "remove" };
+            table.problem(key, &format!("\"{name}\" stands there twice"), "keep one of them; case, \"-\" and \"_\" do not count");
+        }
+    }
+    edits
+}
+
+fn set_one(table: &Section<'_>, header: &str, given: &Given<'_>, name: impl Fn(&str) -> Result<String, Wrong>) -> Option<(String, String)> {
+    let fault = |wrong: Wrong| table.fault(Some(given.line), &given.path, &wrong.what, &wrong.hint);
+    let header = name(header).map_err(|wrong| fault(Wrong { what: format!("{header:?} {}", wrong.what), ..wrong })).ok()?;
+    // The value is shown nowhere.
+    let text = table.entry(given, |text| Ok(text.to_owned()))?;
+    value(&text).map_err(fault).ok()?;
+    Some((header, text))
+}
+
+fn name(text: &str, reserved: &ReservedNames) -> Result<String, Wrong> {
+    if !identity::is_header_name(text) {
+        return Err(Wrong::new("is not a header name", "write letters, digits and \"-\", as in \"X-Env\""));
+    }
+    if reserved.contains(text.as_bytes()) {
+        return Err(Wrong::new("is a name that only the gateway may set", "choose another; backends believe what stands there"));
+    }
+    if is_same_name(text, "host") {
+        return Err(Wrong::new("is not a route's to change", "the backend gets the client's Host"));
+    }
+    if outgoing::is_own(text) {
+        return Err(Wrong::new("belongs to the connection or to the gateway", "choose another; docs/routes.md lists what a route cannot change"));
+    }
+    Ok(text.to_owned())
+}
+
+fn value(text: &str) -> Result<(), Wrong> {
+    let sound = text.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+    match text {
+        "" => Err(Wrong::new("has an empty value", "name the header under remove instead")),
+        _ if !sound || text.trim() != text || text.len() > LONGEST => {
+            Err(Wrong::new("has a value that is not one of a header", "write visible ASCII in one line, without blanks at its ends, at most 4096 characters"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,78 @@
+//! One route, as the operator has written it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::route::header_edits::HeaderEdits;
+use crate::route::host::HostPattern;
+use crate::route::methods::Methods;
+use crate::route::rewrite::PathRewrite;
+use crate::upstream::Upstream;
+
+/// Whether a route needs a session; the strictest is the smallest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AuthMode {
+    /// No session: 401.
+    Required,
+    /// No token: anonymous. A dead token: anonymous, and the answer says so. Store down: 503.
+    Optional,
+    /// Sessions are not looked at.
+    None,
+}
+
+/// Which requests go where, and what it takes to get there.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The path that it matches, with everything below it; `/`: all.
+    pub path: Arc<str>,
+    /// The hosts that it is for.
+    pub hosts: HostPattern,
+    /// The methods that it is for.
+    pub methods: Methods,
+    /// Whether it needs a session.
+    pub auth: AuthMode,
+    /// Who answers.
+    pub upstream: Arc<Upstream>,
+    /// What becomes of the path.
+    pub rewrite: PathRewrite,
+    /// How long the upstream may be silent; `None`: as its own settings say.
+    pub timeout: Option<Duration>,
+    /// Longest request body, in bytes; `None`: the server's.
+    pub body_limit: Option<u64>,
+    /// What changes in a request's headers.
+    pub request_headers: HeaderEdits,
+    /// What changes in an answer's headers.
+    pub response_headers: HeaderEdits,
+}
+
+impl Route {
+    /// Every request for this path, with the rest as it is by default.
+    #[must_use]
+    pub fn new(path: Arc<str>, auth: AuthMode, upstream: Arc<Upstream>) -> Self {
+        Self {
+            path,
+            hosts: HostPattern::Any,
+            methods: Methods::default(),
+            auth,
+            upstream,
+            rewrite: PathRewrite::default(),
+            timeout: None,
+            body_limit: None,
+            request_headers: HeaderEdits::default(),
+            response_headers: HeaderEdits::default(),
+        }
+    }
+
+    /// What it is called in metrics and access lines: `/api`, `a.example.com/api`, `POST,PUT /api`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let space = if self.methods.is_all() { "" } else { " " };
+        format!("{}{space}{}{}", self.methods.names().join(","), self.hosts, self.path)
+    }
+
+    /// Whether there are requests that both match, and neither is the more special one.
+    #[must_use]
+    pub fn conflicts_with(&self, other: &Self) -> bool {
+        self.path == other.path && self.hosts == other.hosts && self.methods.overlap(&other.methods)
+    }
+}

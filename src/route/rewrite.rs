@@ -1,0 +1,98 @@
+//! What a route makes of a path on its way to the upstream. A matched path is canonical and begins with the route's own; what comes out
+//! is canonical again: a prefix is exchanged for another at the end of a segment, and nothing else.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// A prefix that is left out or exchanged; by default none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PathRewrite {
+    from: Arc<str>,
+    to: Arc<str>,
+}
+
+impl PathRewrite {
+    /// Puts `to` in the place of `from`. Both are canonical, `/` for nothing; `from` begins the route's path, whole segments of it.
+    #[must_use]
+    pub fn new(from: &str, to: &str) -> Self {
+        Self { from: from.trim_end_matches('/').into(), to: to.trim_end_matches('/').into() }
+    }
+
+    /// The path for the upstream.
+    #[must_use]
+    pub fn apply<'a>(&self, path: &'a str) -> Cow<'a, str> {
+        exchange(path, &self.from, &self.to).unwrap_or(Cow::Borrowed(path))
+    }
+
+    /// The client's path for one of the upstream's; `None`: no request of the route leads there.
+    #[must_use]
+    pub fn reverse<'a>(&self, path: &'a str) -> Option<Cow<'a, str>> {
+        exchange(path, &self.to, &self.from)
+    }
+
+    /// The prefix that is left out without another in its place: by it a backend can write links that work outside.
+    #[must_use]
+    pub fn stripped(&self) -> Option<&str> {
+        (self.to.is_empty() && !self.from.is_empty()).then_some(&*self.from)
+    }
+}
+
+/// `path` with `to` in the place of the segments `from` at its front.
+fn exchange<'a>(path: &'a str, from: &str, to: &str) -> Option<Cow<'a, str>> {
+    let rest = path.strip_prefix(from).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+    Some(match (to, rest) {
+        ("", "") => Cow::Borrowed("/"),
+        ("", rest) => Cow::Borrowed(rest),
+        (to, _) if to == from => Cow::Borrowed(path),
+        (to, rest) => Cow::Owned([to, rest].concat()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::route::canonical;
+
+    #[test]
+    fn a_prefix_is_exchanged_at_the_end_of_a_segment() {
+        for (from, to, path, out) in [
+            ("/api", "/", "/api", "/"),
+            ("/api", "/", "/api/", "/"),
+            ("/api", "/", "/api/x/", "/x/"),
+            ("/api", "/v2", "/api", "/v2"),
+            ("/api", "/v2", "/api/", "/v2/"),
+            ("/api", "/v2/y", "/api/x", "/v2/y/x"),
+            ("/", "/v2", "/", "/v2/"),
+            ("/", "/v2", "/x", "/v2/x"),
+            ("/", "/", "/x", "/x"),
+            ("/api", "/api", "/api/x", "/api/x"),
+        ] {
+            assert_eq!(PathRewrite::new(from, to).apply(path), out, "{from} {to} {path}");
+        }
+        assert_eq!(PathRewrite::default().apply("/a/b"), "/a/b");
+        assert_eq!(PathRewrite::new("/api", "/").stripped(), Some("/api"));
+        assert_eq!(PathRewrite::new("/api", "/x").stripped(), None);
+    }
+
+    #[test]
+    fn the_way_back() {
+        let rewrite = PathRewrite::new("/api", "/v2");
+        assert_eq!(rewrite.reverse("/v2/x").as_deref(), Some("/api/x"));
+        assert_eq!(rewrite.reverse("/v2").as_deref(), Some("/api"));
+        assert_eq!(rewrite.reverse("/v20"), None);
+        assert_eq!(PathRewrite::new("/api", "/").reverse("/x").as_deref(), Some("/api/x"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_on_is_canonical(from in "(/[ab]{1,2}){0,2}", to in "(/[cd]{1,2}){0,2}", rest in "(/[a.;é%20]{0,3}){0,3}") {
+            if let Ok(path) = canonical(&format!("{from}{rest}")) {
+                let out = PathRewrite::new(&from, &to).apply(&path).into_owned();
+                let again = canonical(&out);
+                prop_assert_eq!(again.as_deref(), Ok(out.as_str()));
+            }
+        }
+    }
+}
