@@ -1,6 +1,6 @@
 # Two commands do all the set-up: `make demo` (or cargo run --release -- demo) and `make test`.
 
-.PHONY: demo test check bench tools fmt clippy unit docs deny
+.PHONY: demo test check bench bench-growth release tools fmt clippy unit docs deny
 
 ## Everything in one process, nothing to install: look at it.
 demo:
@@ -27,9 +27,17 @@ unit:
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 
-## CPU per request beside nginx; needs nginx and wrk, and says so when they are missing.
-bench:
-	@sh bench/run.sh
+## CPU per request beside other proxies; says what is missing. ARGS="--quick" to try, ARGS="--write" for docs/.
+bench: release
+	@python3 -B -m bench $(ARGS)
+
+## How the cost grows with sessions, routes, bodies and connections.
+bench-growth: release
+	@python3 -B -m bench --growth $(ARGS)
+
+# Nothing is built if HUFU_BIN names a binary.
+release:
+	@test -n "$$HUFU_BIN" || cargo build --release --locked --quiet
 
 ## Licences, duplicates and sources of the dependencies; needs cargo-deny.
 deny:
