@@ -1,6 +1,6 @@
 # Two commands do all the set-up: `make demo` (or cargo run --release -- demo) and `make test`.
 
-.PHONY: demo test check bench bench-capacity tools fmt clippy unit docs deny
+.PHONY: demo test check bench bench-growth bench-capacity release tools fmt clippy unit docs deny
 
 ## Everything in one process, nothing to install: look at it.
 demo:
@@ -27,9 +27,17 @@ unit:
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 
-## CPU per request beside nginx; needs nginx and wrk, and says so when they are missing.
-bench:
-	@sh bench/run.sh
+## CPU per request beside other proxies; says what is missing. ARGS="--quick" to try, ARGS="--write" for docs/.
+bench: release
+	@python3 -B -m bench $(ARGS)
+
+## How the cost grows with sessions, routes, bodies and connections.
+bench-growth: release
+	@python3 -B -m bench --growth $(ARGS)
+
+# Nothing is built if HUFU_BIN names a binary.
+release:
+	@test -n "$$HUFU_BIN" || cargo build --release --locked --quiet
 
 ## What a session costs: memory and processor time of Redis, over a million sessions (SESSIONS=100000: fewer); docs/capacity.md.
 bench-capacity:

@@ -93,3 +93,28 @@ fn both_readmes_show_the_same_commands_and_configuration() {
     assert!(english.iter().any(|block| block.contains("cargo run --release -- demo")) && english.iter().any(|block| block.contains("make test")));
     assert_eq!(english, chinese);
 }
+
+/// What stands between a page's markers for a machine-written part.
+fn written<'a>(text: &'a str, name: &str) -> &'a str {
+    let after = text.split_once(&format!("<!-- {name}:begin -->\n")).unwrap_or_else(|| panic!("no {name}:begin")).1;
+    after.split_once(&format!("<!-- {name}:end -->")).unwrap_or_else(|| panic!("no {name}:end")).0
+}
+
+/// The texts of one class in the chart, in order.
+fn labels(svg: &str, class: &str) -> Vec<String> {
+    let mark = format!("class=\"{class}\"");
+    svg.split(&mark).skip(1).map(|text| text.split_once('>').unwrap().1.split_once('<').unwrap().0.to_owned()).collect()
+}
+
+#[test]
+fn the_chart_of_the_bench_shows_the_figures_of_its_table() {
+    let page_text = page("docs/performance.md");
+    let table = rows(written(&page_text, "bench"));
+    let measured = table.iter().filter(|row| row.len() == 9).skip(1).filter(|row| row[0] != "Hufu login");
+    let (names, totals): (Vec<_>, Vec<_>) = measured.map(|row| (row[0].clone(), row[1].clone())).unzip();
+    assert!(names.iter().any(|name| name.starts_with("nginx")) && names.iter().any(|name| name.starts_with("Hufu")), "{names:?}");
+    let chart = page("docs/bench.svg");
+    assert_eq!(labels(&chart, "name"), names);
+    assert_eq!(labels(&chart, "value"), totals);
+    assert!(rows(written(&page_text, "growth")).len() > 10);
+}
