@@ -198,7 +198,11 @@ impl SessionService {
 
     /// What the store knows under a name.
     pub(super) async fn look_up(&self, id: &SessionId) -> Result<Option<LoadedSession>, StoreError> {
-        match self.store.load(id).await {
+        let lookup = match self.store.known(id) {
+            Some(known) => Ok(known),
+            None => self.store.load(id).await,
+        };
+        match lookup {
             Ok(Lookup::Found(loaded)) => {
                 self.found.inc();
                 return Ok(Some(loaded));

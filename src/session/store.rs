@@ -186,6 +186,13 @@ pub trait SessionStore: Send + Sync {
     /// Makes a session, keeps the session_key's generation and evicts what is over the cap, as one.
     async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError>;
 
+    /// What is known of a session without asking anybody; `None`: [`load`](Self::load) has to be asked. Most requests end here, so it
+    /// makes no future, whose room they would all pay for.
+    fn known(&self, id: &SessionId) -> Option<Lookup> {
+        let _ = id;
+        None
+    }
+
     /// Looks a session up. Does not renew it. A token that was rotated away finds what its session is now; what was found in this
     /// way hangs on two keys, so whoever keeps copies must not keep this one.
     async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError>;

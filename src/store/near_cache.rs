@@ -94,15 +94,20 @@ pub struct NearCache<V> {
     slots: HashMap<SessionId, Slot<V>>,
     /// In the order of their coming, for eviction.
     queue: VecDeque<SessionId>,
-    connections: HashMap<ConnectionId, Heard>,
+    /// One a server, so they are looked through.
+    connections: Vec<(ConnectionId, Heard)>,
     loads: u64,
+}
+
+fn heard(connections: &[(ConnectionId, Heard)], id: ConnectionId) -> Option<&Heard> {
+    connections.iter().find(|(known, _)| *known == id).map(|(_, heard)| heard)
 }
 
 impl<V: Clone> NearCache<V> {
     /// An empty cache.
     #[must_use]
     pub fn new(settings: NearCacheSettings) -> Self {
-        Self { settings, slots: HashMap::new(), queue: VecDeque::new(), connections: HashMap::new(), loads: 0 }
+        Self { settings, slots: HashMap::new(), queue: VecDeque::new(), connections: Vec::new(), loads: 0 }
     }
 
     /// What is known of a session.
@@ -112,7 +117,7 @@ impl<V: Clone> NearCache<V> {
         // Redis pushes a natural expiry up to 100 ms late, so the entry's own deadline decides.
         slot.held.take_if(|held| now >= held.until);
         let Some(held) = &mut slot.held else { return Known::Nothing };
-        let Some(heard) = self.connections.get(&held.by) else { return Known::Nothing };
+        let Some(heard) = heard(&self.connections, held.by) else { return Known::Nothing };
         let silence = now.saturating_duration_since(heard.sent);
         let age = match heard.hears {
             Hears::Everything => Duration::ZERO,
@@ -132,7 +137,7 @@ impl<V: Clone> NearCache<V> {
     pub fn begin(&mut self, id: SessionId, by: ConnectionId) -> Load {
         self.loads += 1;
         let number = self.loads;
-        if self.settings.capacity > 0 && self.connections.get(&by).is_some_and(|heard| heard.alive) {
+        if self.settings.capacity > 0 && heard(&self.connections, by).is_some_and(|heard| heard.alive) {
             match self.slots.get_mut(&id) {
                 Some(slot) => slot.loading = Some((number, by)),
                 None => {
@@ -179,26 +184,26 @@ impl<V: Clone> NearCache<V> {
     /// A new connection, heard of when its first answer was asked for. What lost connections have left behind is dropped before its
     /// first read.
     pub fn connected(&mut self, id: ConnectionId, hears: Hears, sent: Instant) {
-        self.connections.retain(|_, heard| heard.alive);
+        self.connections.retain(|(_, heard)| heard.alive);
         let connections = &self.connections;
         self.slots.retain(|_, slot| {
-            slot.held.take_if(|held| !connections.contains_key(&held.by));
+            slot.held.take_if(|held| heard(connections, held.by).is_none());
             !slot.is_empty()
         });
         self.tidy();
-        self.connections.insert(id, Heard { hears, sent, alive: true });
+        self.connections.push((id, Heard { hears, sent, alive: true }));
     }
 
     /// A heartbeat was answered.
     pub fn heartbeat(&mut self, id: ConnectionId, sent: Instant) {
-        if let Some(heard) = self.connections.get_mut(&id) {
+        if let Some((_, heard)) = self.connections.iter_mut().find(|(known, _)| *known == id) {
             heard.sent = heard.sent.max(sent);
         }
     }
 
     /// A connection is gone: its entries are unconfirmed, its loads tainted.
     pub fn lost(&mut self, id: ConnectionId) {
-        if let Some(heard) = self.connections.get_mut(&id) {
+        if let Some((_, heard)) = self.connections.iter_mut().find(|(known, _)| *known == id) {
             heard.alive = false;
         }
         self.slots.retain(|_, slot| {

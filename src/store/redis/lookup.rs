@@ -14,10 +14,18 @@ use crate::store::forward::Trail;
 use crate::store::sealed::Stored;
 
 impl RedisSessionStore {
+    /// What the near cache says for certain, where there is one.
+    pub(super) fn known_session(&self, id: &SessionId) -> Option<Lookup> {
+        match self.tracker.as_ref()?.cache.look(id) {
+            Answer::Known(lookup) => Some(lookup),
+            Answer::Ask(_) => None,
+        }
+    }
+
     /// The session from the near cache, where there is one, or from Redis.
     pub(super) async fn find_session(&self, id: &SessionId) -> Result<Lookup, StoreError> {
         let Some(tracker) = &self.tracker else { return self.meter.watch("load", self.read_tracked(id, None)).await };
-        if let Answer::Known(lookup) = tracker.cache.look(id) {
+        if let Some(lookup) = self.known_session(id) {
             return Ok(lookup);
         }
         let error = match self.read_together(&tracker.cache, id).await {

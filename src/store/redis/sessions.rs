@@ -127,6 +127,10 @@ impl SessionStore for RedisSessionStore {
         Ok(created)
     }
 
+    fn known(&self, id: &SessionId) -> Option<Lookup> {
+        self.known_session(id)
+    }
+
     async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError> {
         self.find_session(id).await
     }
