@@ -21,11 +21,18 @@ pub(super) fn warn(root: &Section<'_>, table: &RouteTable) {
     }
 }
 
+/// One backend may stand in two upstreams, with two timeouts.
+fn share_a_backend(one: &Route, other: &Route) -> bool {
+    let places = |route: &Route| route.upstream.endpoints.iter().map(|endpoint| (endpoint.host.clone(), endpoint.port)).collect::<Vec<_>>();
+    let others = places(other);
+    places(one).iter().any(|place| others.contains(place))
+}
+
 /// Whether `other`, which asks for less, takes a request to the path of the backend that `protected` leads to. Two routes that differ in
 /// their methods alone are meant to.
 fn opens(table: &RouteTable, protected: &Route, other: &Route) -> bool {
     let twins = other.path == protected.path && other.hosts == protected.hosts;
-    if twins || other.auth <= protected.auth || other.upstream.name != protected.upstream.name {
+    if twins || other.auth <= protected.auth || !share_a_backend(protected, other) {
         return false;
     }
     let inside = protected.rewrite.apply(&protected.path);

@@ -16,6 +16,7 @@ use crate::edge::proxy_protocol;
 use crate::edge::stream::Stream;
 use crate::http::TrustedProxies;
 use crate::metrics::Metrics;
+use crate::telemetry::Throttle;
 
 /// Handshakes at a time, in all workers together: each costs a millisecond of a core.
 const HANDSHAKES: usize = 256;
@@ -36,6 +37,8 @@ pub struct Accepted {
     pub stream: Stream,
     /// Whose it is: the socket's peer, or the address in the PROXY header.
     pub client: Option<SocketAddr>,
+    /// Whether a balancer has passed it on without saying whose it is.
+    pub nameless: bool,
 }
 
 impl Acceptor {
@@ -52,18 +55,38 @@ impl Acceptor {
         let _ = socket.set_nodelay(true);
         let mut client = socket.peer_addr().ok();
         let announced = self.balancers.as_ref().is_some_and(|balancers| client.is_some_and(|peer| balancers.contains(peer.ip())));
+        let mut nameless = false;
         if announced {
-            client = timeout(self.patience, proxy_protocol::read(&mut socket)).await??.or(client);
+            let named = self.announcement(&mut socket, client).await?;
+            nameless = named.is_none();
+            client = named.or(client);
         }
         let stream = match &self.tls {
             None => Stream::Tcp(socket),
             Some((acceptor, places)) => self.handshake(acceptor, places, socket).await?,
         };
-        Ok(Accepted { stream, client })
+        Ok(Accepted { stream, client, nameless })
+    }
+
+    /// Whose connection it is, in the balancer's words. A balancer that speaks no PROXY protocol is a mistake that shows nowhere else.
+    async fn announcement(&self, socket: &mut TcpStream, balancer: Option<SocketAddr>) -> io::Result<Option<SocketAddr>> {
+        static TOLD: Throttle = Throttle::new(Duration::from_secs(10));
+        let read = timeout(self.patience, proxy_protocol::read(socket)).await.unwrap_or_else(|late| Err(late.into()));
+        if let Err(error) = &read
+            && let Some(silent) = TOLD.admit()
+        {
+            let from = balancer.map(|peer| peer.ip().to_string()).unwrap_or_default();
+            log::warn!(
+                "{from}: a connection without a sound PROXY header was closed: {error} ({silent} more since the last line); does the balancer send one?"
+            );
+        }
+        read
     }
 
     async fn handshake(&self, acceptor: &TlsAcceptor, places: &Semaphore, socket: TcpStream) -> io::Result<Stream> {
         let handshake = timeout(self.patience, async {
+            // Who is silent holds no place that others wait for.
+            socket.peek(&mut [0]).await?;
             let _place = places.acquire().await.map_err(io::Error::other)?;
             acceptor.accept(socket).await
         });

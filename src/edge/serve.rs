@@ -42,8 +42,11 @@ where
     let builder = ServerBuilder::new().workers(server.workers).disable_signals().shutdown_timeout(server.drain_deadline.as_secs());
     let draining = builder.graceful_shutdown_signal();
     let counted = desk.clone();
-    let gate = move |stream: Stream| {
+    let gate = move |stream: Stream, nameless: bool| {
         let connection = if matches!(stream, Stream::Tls(_)) { Connection::secure() } else { Connection::default() };
+        if nameless {
+            connection.is_nobodys();
+        }
         Gate::new(stream, connection, settings, counted.connection_opened())
     };
     let http = move || {
@@ -71,7 +74,7 @@ where
                 let (acceptor, gate) = (acceptor.clone(), gate.clone());
                 async move {
                     let accepted = acceptor.accept(socket).await.map_err(DispatchError::Io)?;
-                    Ok((gate(accepted.stream), Protocol::Http1, accepted.client))
+                    Ok((gate(accepted.stream, accepted.nameless), Protocol::Http1, accepted.client))
                 }
             })
             .and_then(http())
@@ -79,7 +82,7 @@ where
         Listener::Unix(listener) => builder.listen_uds("public", listener, move || {
             let gate = gate.clone();
             fn_service(move |socket: UnixStream| {
-                let gate = gate(Stream::Unix(socket));
+                let gate = gate(Stream::Unix(socket), false);
                 async move { Ok::<_, DispatchError>((gate, Protocol::Http1, None)) }
             })
             .and_then(http())

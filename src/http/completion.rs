@@ -205,19 +205,23 @@ fn loggable(path: &str) -> String {
 
 /// A body that reports its request when its last byte has gone, or when the client has.
 #[derive(Debug)]
-pub struct Reported<B> {
+pub struct Reported<B: MessageBody> {
     body: B,
     completion: Box<Completion>,
+    broken: Option<B::Error>,
 }
 
-impl<B> Reported<B> {
+impl<B: MessageBody> Reported<B> {
     /// The body with the request's account.
     pub const fn new(body: B, completion: Box<Completion>) -> Self {
-        Self { body, completion }
+        Self { body, completion, broken: None }
     }
 }
 
-impl<B: MessageBody + Unpin> MessageBody for Reported<B> {
+impl<B: MessageBody + Unpin> MessageBody for Reported<B>
+where
+    B::Error: Unpin,
+{
     type Error = B::Error;
 
     fn size(&self) -> BodySize {
@@ -225,11 +229,21 @@ impl<B: MessageBody + Unpin> MessageBody for Reported<B> {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let next = Pin::new(&mut self.body).poll_next(cx);
-        match &next {
-            Poll::Ready(Some(Ok(bytes))) => self.completion.sent(bytes.len()),
-            // The status has gone out; the line at least says that the body broke off.
-            Poll::Ready(Some(Err(_))) => self.completion.error = Some(ErrorCode::UpstreamError),
+        match next {
+            Poll::Ready(Some(Err(error))) => {
+                // The status has gone out; the line at least says that the body broke off.
+                self.completion.error = Some(ErrorCode::UpstreamError);
+                // The server throws away what it has not written when a body fails. A client that saw nothing at all on a kept connection
+                // would take its request for one that was never read, and send it again; so the head is written first.
+                self.broken = Some(error);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(Some(Ok(ref bytes))) => self.completion.sent(bytes.len()),
             Poll::Ready(None) | Poll::Pending => {}
         }
         next

@@ -16,6 +16,7 @@ pub struct Connection(Rc<State>);
 #[derive(Debug, Default)]
 struct State {
     secure: Cell<bool>,
+    nameless: Cell<bool>,
     answered: Cell<bool>,
     closing: Cell<bool>,
     body_late: Cell<bool>,
@@ -61,6 +62,17 @@ impl Connection {
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.0.secure.get()
+    }
+
+    /// The balancer did not say whose connection it is.
+    pub fn is_nobodys(&self) {
+        self.0.nameless.set(true);
+    }
+
+    /// Whether the balancer did not say whose connection it is. What comes on it are some client's own bytes, though the peer is trusted.
+    #[must_use]
+    pub fn is_nameless(&self) -> bool {
+        self.0.nameless.get()
     }
 
     /// The whole answer of the request under way has been made.

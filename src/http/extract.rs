@@ -58,7 +58,8 @@ impl Inbound {
         let started = monotonic_now();
         // A Unix socket has no peer address: whoever may write to it is on this machine.
         let peer = req.peer_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |addr| addr.ip());
-        let trusted_peer = trusted.contains(peer);
+        let connection = req.conn_data::<Connection>();
+        let trusted_peer = trusted.contains(peer) && !connection.is_some_and(Connection::is_nameless);
         let headers = req.headers();
         let trace = random::name_bytes::<24>();
         let sent = single(headers, &TRACEPARENT).filter(|t| is_traceparent(t)).and_then(|t| ArrayString::from(t).ok());
@@ -77,7 +78,7 @@ impl Inbound {
             traceparent,
             spans,
             peer,
-            secure: req.conn_data::<Connection>().is_some_and(Connection::is_secure),
+            secure: connection.is_some_and(Connection::is_secure),
             trusted_peer,
             client,
             limited_by,

@@ -7,6 +7,7 @@ use actix_web::http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderVal
 use actix_web::web::BytesMut;
 
 use crate::assertion::ReservedNames;
+use crate::assertion::headers::is_same_name;
 use crate::http::Inbound;
 use crate::proxy::hop_by_hop;
 use crate::proxy::rules::RequestEdits;
@@ -131,7 +132,7 @@ impl HeadRules {
     }
 
     fn carries_header(&self, name: &str) -> bool {
-        self.carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Header(own) if own.eq_ignore_ascii_case(name)))
+        self.carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Header(own) if is_same_name(own, name)))
     }
 
     /// The query without a token: neither under a configured name nor, sent to the wrong place by mistake, under any other.
@@ -181,7 +182,10 @@ pub fn is_own(name: &str) -> bool {
 /// What the gateway writes anew. `expect` was answered here.
 fn is_rewritten(name: &str) -> bool {
     // `Proxy` becomes HTTP_PROXY to CGI backends (httpoxy).
-    matches!(name, "content-length" | "expect" | "traceparent" | "proxy")
+    matches!(name, "expect" | "traceparent" | "proxy")
+        // Nor their other spellings, which some servers take for them.
+        || folds_to(name, "content-length")
+        || folds_to(name, "transfer-encoding")
         || folds_to(name, "x-request-id")
         || folds_to(name, "x-forwarded-for")
         || folds_to(name, "x-forwarded-proto")

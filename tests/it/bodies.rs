@@ -279,3 +279,17 @@ async fn large_bodies_take_constant_memory_in_both_directions() {
     tokio::select! { () = work => {}, () = watch => {} }
     assert!(before > 0 && most.get() < before + 64 * 1024, "{before} KiB before, at most {} KiB since", most.get());
 }
+
+/// A client that sees nothing at all on a kept connection sends its request again, also a POST.
+#[tokio::test]
+async fn an_answer_that_breaks_off_at_once_still_shows_its_head() {
+    for answer in ["HTTP/1.1 201 Created\r\nContent-Length: 50\r\n\r\nhello", "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n"] {
+        let upstream = Recorder::start(Reply::AtHeadThenClose(answer.as_bytes().to_vec())).await;
+        let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+        for _ in 0..10 {
+            let seen = wire::send(gateway.listen, b"POST /order HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
+            assert_eq!((seen.status, seen.closed), (201, true), "{}", seen.text);
+            assert!(!seen.text.ends_with("0\r\n\r\n"), "a broken body is not a whole one: {}", seen.text);
+        }
+    }
+}

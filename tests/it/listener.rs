@@ -148,6 +148,9 @@ async fn balancers_name_their_clients_in_a_proxy_header() {
         let request = "GET /x HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 1.2.3.4\r\nConnection: close\r\n\r\n";
         let answer = wire::send(gateway.listen, &[&header[..], request.as_bytes()].concat()).await;
         assert_eq!(answer.status, 200, "{client}: {}", answer.text);
+        // A balancer that does not say whose connection it is does not make its client's words its own.
+        let spoofed = upstream.connections().iter().any(|c| String::from_utf8_lossy(&c.bytes).contains("1.2.3.4"));
+        assert!(!spoofed, "{client}");
         if client != "127.0.0.1" {
             gateway.access_line("the client", |line| line["client"] == client);
             let seen: String = upstream.connections().iter().map(|c| String::from_utf8_lossy(&c.bytes).into_owned()).collect();
@@ -158,6 +161,7 @@ async fn balancers_name_their_clients_in_a_proxy_header() {
         let answer = wire::send(gateway.listen, &missing).await;
         assert!(answer.closed && answer.text.is_empty(), "{}", answer.text);
     }
+    assert!(gateway.stderr().contains("without a sound PROXY header"), "{}", gateway.stderr());
     let stranger = start("10.0.0.0/8");
     assert_eq!(wire::send(stranger.listen, GET).await.status, 200);
     assert_eq!(wire::send(stranger.listen, &[b"PROXY TCP4 6.6.6.6 10.0.0.1 1 2\r\n", GET].concat()).await.status, 400);
