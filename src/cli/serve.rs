@@ -24,7 +24,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
         log::warn!("{warning}");
     }
     actix_web::rt::System::new().block_on(async {
-        let gateway = app::build(settings)?;
+        let gateway = app::build(settings, Some(args.config.path.clone()))?;
         announce(&gateway).await;
         lifecycle::run(gateway).await
     })

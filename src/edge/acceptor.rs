@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -24,8 +24,8 @@ const HANDSHAKES: usize = 256;
 #[derive(Clone)]
 pub struct Acceptor {
     tls: Option<(TlsAcceptor, Arc<Semaphore>)>,
-    /// Who speaks the PROXY protocol.
-    balancers: Option<Arc<TrustedProxies>>,
+    /// Who speaks the PROXY protocol, as it is now.
+    balancers: Option<watch::Receiver<Arc<TrustedProxies>>>,
     patience: Duration,
     metrics: Arc<Metrics>,
 }
@@ -41,7 +41,7 @@ pub struct Accepted {
 impl Acceptor {
     /// With TLS if there is a `tls`; with the PROXY protocol from `balancers`, if there are any, and from nobody else.
     #[must_use]
-    pub fn new(tls: Option<Arc<ServerConfig>>, balancers: Option<Arc<TrustedProxies>>, patience: Duration, metrics: Arc<Metrics>) -> Self {
+    pub fn new(tls: Option<Arc<ServerConfig>>, balancers: Option<watch::Receiver<Arc<TrustedProxies>>>, patience: Duration, metrics: Arc<Metrics>) -> Self {
         let tls = tls.map(|config| (TlsAcceptor::from(config), Arc::new(Semaphore::new(HANDSHAKES))));
         Self { tls, balancers, patience, metrics }
     }
@@ -51,7 +51,7 @@ impl Acceptor {
         // Answers are written whole; waiting for more only delays them.
         let _ = socket.set_nodelay(true);
         let mut client = socket.peer_addr().ok();
-        let announced = self.balancers.as_ref().is_some_and(|balancers| client.is_some_and(|peer| balancers.contains(peer.ip())));
+        let announced = self.balancers.as_ref().is_some_and(|balancers| client.is_some_and(|peer| balancers.borrow().contains(peer.ip())));
         if announced {
             client = timeout(self.patience, proxy_protocol::read(&mut socket)).await??.or(client);
         }

@@ -29,6 +29,7 @@ mod outage;
 mod provider_contract;
 mod push_modes;
 mod redis_conf;
+mod reload;
 mod revocation_bounds;
 mod routes;
 mod sandbox;

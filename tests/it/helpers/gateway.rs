@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::servers::{Sandbox, http, sandbox};
-use super::wait::until_blocking;
+use super::wait::{until, until_blocking};
 
 /// The appid of the one app.
 pub(crate) const APPID: &str = "wx0123456789abcdef";
@@ -75,7 +75,7 @@ impl Gateway {
 
     /// Another process with the same file: the same store, keys and WeChat, on ports of its own.
     pub(crate) fn sibling(&self) -> Self {
-        Self::run(&self.read("hufu.toml"), self.wechat.clone(), None)
+        Self::run(&self.stored("hufu.toml"), self.wechat.clone(), None)
     }
 
     /// A process with another file and the same WeChat.
@@ -85,7 +85,7 @@ impl Gateway {
 
     /// The same over another way to the store.
     pub(crate) fn sibling_over(&self, store: &str) -> Self {
-        let text = self.read("hufu.toml");
+        let text = self.stored("hufu.toml");
         let (_, rest) = text.split_once('\n').unwrap();
         Self::run(&format!("store.url = \"{store}\"\n{rest}"), self.wechat.clone(), None)
     }
@@ -132,15 +132,16 @@ impl Gateway {
 
     /// What it has logged.
     pub(crate) fn stderr(&self) -> String {
-        self.read("stderr")
+        self.stored("stderr")
     }
 
     /// Its access lines.
     pub(crate) fn stdout(&self) -> String {
-        self.read("stdout")
+        self.stored("stdout")
     }
 
-    fn read(&self, name: &str) -> String {
+    /// A file of its folder.
+    pub(crate) fn stored(&self, name: &str) -> String {
         let path: PathBuf = self.folder.path().join(name);
         String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
     }
@@ -166,6 +167,28 @@ impl Gateway {
     /// Sends a login body.
     pub(crate) async fn login_with(&self, body: Value) -> reqwest::Response {
         http().post(self.at("/auth/login")).json(&body).send().await.unwrap()
+    }
+
+    /// Writes a file beside the configuration.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    /// Has another configuration read, and waits for the outcome, which is one of `hufu_reloads_total`.
+    pub(crate) async fn reload(&self, config: &str, outcome: &str) {
+        let setup = Setup { config: config.to_owned(), ..Setup::default() };
+        self.write("hufu.toml", &configuration(&setup, &self.wechat.server.url));
+        self.reload_as_it_is(outcome).await;
+    }
+
+    /// The same with the file as it is.
+    pub(crate) async fn reload_as_it_is(&self, outcome: &str) {
+        let all = async || (self.counted("hufu_reloads_total{outcome=\"applied\"}").await, self.counted("hufu_reloads_total{outcome=\"refused\"}").await);
+        let before = all().await;
+        self.signal(Signal::SIGHUP);
+        let after = until("the configuration to be read again", async || Some(all().await).filter(|after| *after != before)).await;
+        let expected = if outcome == "applied" { (before.0 + 1, before.1) } else { (before.0, before.1 + 1) };
+        assert_eq!(after, expected, "{}", self.stderr());
     }
 
     /// How readiness says that a part is.
