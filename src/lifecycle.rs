@@ -2,6 +2,7 @@
 
 use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, Result};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{Gateway, Reloader};
@@ -49,6 +50,17 @@ pub async fn run(gateway: Gateway) -> Result<()> {
         let _ = tokio::task::spawn_blocking(move || traces.stop()).await;
     }
     Ok(())
+}
+
+/// Raises the limit of open files to the highest that this process may set: every connection takes one, of a client and to an upstream, and what
+/// shells and service managers begin with is a thousand.
+pub fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| (soft, hard)));
+    match raised {
+        Ok((soft, hard)) if soft < hard => log::info!("at most {hard} files and connections can be open; the limit was {soft}"),
+        Ok((_, hard)) => log::info!("at most {hard} files and connections can be open"),
+        Err(error) => log::warn!("the limit of open files cannot be raised: {error}"),
+    }
 }
 
 /// Reads the configuration again at each SIGHUP. Several that come during one reading make one more.
