@@ -71,7 +71,7 @@ impl Reloader {
             }
             Ok(Err(ConfigError { problems })) => {
                 problems.iter().for_each(|problem| log::error!("{problem}"));
-                Err(anyhow::anyhow!("the file has problems: {}", problems.len()))
+                Err(anyhow::anyhow!("problems in the file: {}", problems.len()))
             }
             Err(lost) => Err(lost.into()),
         };
@@ -92,7 +92,7 @@ impl Reloader {
         let before = self.editions.borrow().clone();
         let next = Reading::new(Arc::new(settings), Some(&before.content), &self.fixed)?;
         let (apps, trusted, backends) = (next.apps.clone(), next.trusted.clone(), next.backends.clone());
-        let summary = format!("{} apps, {} upstreams, {} routes", next.settings.apps.len(), backends.len(), next.settings.routes.routes().len());
+        let summary = format!("apps: {}, upstreams: {}, routes: {}", next.settings.apps.len(), backends.len(), next.settings.routes.routes().len());
         self.upstreams.follow(&backends);
         let (edition, mut taken) = Edition::new(next);
         self.trusted.send_replace(trusted);

@@ -38,7 +38,26 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Variables;
     use super::*;
+
+    #[test]
+    fn what_differs_is_named_also_where_it_is_written_alike() {
+        let read = |text: &str, variables: &[(&'static str, &'static str)]| {
+            let text = format!(
+                "store.url = \"memory:\"\n[apps.a]\nappid = \"wx1\"\nsecret = \"s\"\n[upstreams.u]\nendpoints = [\"http://x\"]\n\
+                 [[routes]]\npath = \"/\"\nupstream = \"u\"\n{text}"
+            );
+            Settings::parse("f", &text, std::path::Path::new(""), &Variables::only(variables.iter().copied())).unwrap().0
+        };
+        let size = "[server]\nmax_request_head = \"${SIZE}\"\nbody_limit = \"${BODY}\"\n";
+        let settings = read(size, &[("SIZE", "16KiB"), ("BODY", "1KiB")]);
+        assert_eq!(settings.unchangeable(&read(size, &[("SIZE", "16KiB"), ("BODY", "2KiB")])), [""; 0]);
+        assert_eq!(settings.unchangeable(&read(size, &[("SIZE", "32KiB"), ("BODY", "1KiB")])), ["server.max_request_head"]);
+        assert_eq!(settings.unchangeable(&read("[log]\nlevel = \"warn\"\n", &[])), ["log.level", "server.max_request_head"]);
+        let token = |token: &str| read(&format!("[admin]\ntoken = \"{token}\"\n"), &[]);
+        assert_eq!(token("0123456789abcdef0123456789").unchangeable(&token("0123456789abcdef012345678x")), ["admin.token"]);
+    }
 
     #[test]
     fn every_key_of_the_manual_either_swaps_or_takes_a_restart() {

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::helpers::backend::{Backend, Mode, upstream};
 use crate::helpers::gateway::{Gateway, Setup, route};
+use crate::helpers::recorder::{Recorder, Reply, ok};
 use crate::helpers::servers::{echo_upstream, http};
 use crate::helpers::wait::until;
 use crate::helpers::wire;
@@ -50,6 +51,18 @@ async fn routes_and_upstreams_change_and_what_is_under_way_ends_as_it_began() {
     gateway.reload(&route("/new", &two.url(), "none"), "applied").await;
     let answer = slow.await.unwrap().unwrap();
     assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "one"), "its route and its upstream are gone since");
+}
+
+/// Nothing holds what was before: neither the connections that rested nor those that were given back later.
+#[tokio::test]
+async fn connections_to_upstreams_that_are_gone_are_closed() {
+    let (old, new) = (Recorder::start(Reply::AtHead(ok())).await, Backend::start("new", Mode::Answer).await);
+    let gateway = Gateway::start(&route("/api", &old.url, "none"));
+    assert_eq!(get(&gateway, "/api").await.0, 200);
+    assert!(old.connections().iter().all(|connection| !connection.closed) && !old.connections().is_empty(), "it rests");
+    gateway.reload(&route("/api", &new.url(), "none"), "applied").await;
+    until("the end of the old connections", async || old.connections().iter().all(|connection| connection.closed).then_some(())).await;
+    assert_eq!(get(&gateway, "/api").await.1, "new");
 }
 
 /// Each configuration marks what goes to the upstream and what comes back; a request that met a mixture would show two marks.
