@@ -39,7 +39,6 @@ pub use effective::Effective;
 pub use env::Variables;
 pub use login::LoginSettings;
 pub use problem::{ConfigError, Problem};
-pub use restart::needs_restart;
 pub use secrets::SecretSettings;
 pub use server::ServerSettings;
 pub use session::SessionSettings;

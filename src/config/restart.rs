@@ -8,8 +8,7 @@ const FIXED: [&str; 7] = ["server", "admin", "store", "secrets", "session", "tra
 const SWAPPED: [&str; 2] = ["server.trusted_proxies", "server.body_limit"];
 
 /// Whether a change of this key takes a restart.
-#[must_use]
-pub fn needs_restart(path: &str) -> bool {
+fn needs_restart(path: &str) -> bool {
     FIXED.iter().any(|section| path.split('.').next() == Some(*section)) && !SWAPPED.contains(&path)
 }
 
