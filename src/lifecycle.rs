@@ -2,16 +2,18 @@
 
 use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, Result};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::Gateway;
+use crate::app::{Gateway, Reloader};
 
-/// Runs a gateway until it is told to end. SIGTERM and SIGINT drain it; a second one ends it at once.
+/// Runs a gateway until it is told to end. SIGTERM and SIGINT drain it; a second one ends it at once. SIGHUP reads its configuration again.
 pub async fn run(gateway: Gateway) -> Result<()> {
     let mut signals = Signals::new()?;
-    let hangups = actix_web::rt::spawn(ignore_hangups(signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?));
-    let Gateway { public_server, admin_server, upstream_watch, drain, patience, access, traces, certificates, .. } = gateway;
-    let upstream_watch = actix_web::rt::spawn(upstream_watch.run());
+    let hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    let Gateway { public_server, admin_server, mut reloader, drain, patience, access, traces, certificates, .. } = gateway;
+    reloader.watch_upstreams();
+    let reloads = actix_web::rt::spawn(reload_on(hangups, reloader));
     let certificates = certificates.map(|watch| actix_web::rt::spawn(watch.run()));
     let (public, admin) = (public_server.handle(), admin_server.handle());
     let mut public_task = actix_web::rt::spawn(public_server);
@@ -38,8 +40,7 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     }
     admin.stop(false).await;
     let _ = tokio::join!(public_task, admin_task);
-    hangups.abort();
-    upstream_watch.abort();
+    reloads.abort();
     if let Some(certificates) = certificates {
         certificates.abort();
     }
@@ -51,10 +52,22 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     Ok(())
 }
 
-/// SIGHUP would end the process without draining.
-async fn ignore_hangups(mut hangup: Signal) {
+/// Raises the limit of open files to the highest that this process may set: every connection takes one, of a client and to an upstream, and what
+/// shells and service managers begin with is a thousand.
+pub fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| (soft, hard)));
+    match raised {
+        Ok((soft, hard)) if soft < hard => log::info!("at most {hard} files and connections can be open; the limit was {soft}"),
+        Ok((_, hard)) => log::info!("at most {hard} files and connections can be open"),
+        Err(error) => log::warn!("the limit of open files cannot be raised: {error}"),
+    }
+}
+
+/// Reads the configuration again at each SIGHUP. Several that come during one reading make one more.
+async fn reload_on(mut hangup: Signal, mut reloader: Reloader) {
     while hangup.recv().await.is_some() {
-        log::warn!("SIGHUP: this version does not reload its configuration; restart the gateway to apply changes");
+        log::info!("SIGHUP: reading the configuration again");
+        reloader.reload().await;
     }
 }
 

@@ -175,6 +175,10 @@ pub struct Metrics {
     pub upstream_retries: Family<UpstreamOutcome, Counter>,
     /// Requests that wait for their turn.
     pub upstream_waiting: Family<UpstreamLabel, Gauge>,
+    /// Readings of the configuration after the first, by outcome.
+    pub reloads: Family<Outcome, Counter>,
+    /// When the configuration in force was read, in Unix seconds.
+    pub configuration_read: Gauge,
     /// Spans of requests by outcome.
     pub spans: Family<Outcome, Counter>,
     /// Access lines lost because the output did not keep up.
@@ -229,6 +233,8 @@ impl Metrics {
             upstream_ejections: Family::default(),
             upstream_retries: Family::default(),
             upstream_waiting: Family::default(),
+            reloads: Family::default(),
+            configuration_read: Gauge::default(),
             spans: Family::default(),
             access_lines_dropped: Counter::default(),
         };
@@ -263,6 +269,8 @@ impl Metrics {
         self.register("upstream_ejections_total", "Times that an endpoint was left out because requests failed", self.upstream_ejections.clone());
         self.register("upstream_retries_total", "Requests sent again, by outcome", self.upstream_retries.clone());
         self.register("upstream_waiting", "Requests that wait for their turn", self.upstream_waiting.clone());
+        self.register("reloads_total", "Readings of the configuration after the first, by outcome", self.reloads.clone());
+        self.register("configuration_read_timestamp_seconds", "When the configuration in force was read", self.configuration_read.clone());
         self.register("spans_total", "Spans for the OpenTelemetry collector, by outcome", self.spans.clone());
         self.register("access_lines_dropped_total", "Access lines lost because the output did not keep up", self.access_lines_dropped.clone());
     }
@@ -358,6 +366,16 @@ impl Metrics {
     #[must_use]
     pub fn upstream_waiting(&self, upstream: &str) -> Gauge {
         self.upstream_waiting.get_or_create_owned(&UpstreamLabel { upstream: upstream.to_owned() })
+    }
+
+    /// Counts a reading of the configuration after the first.
+    pub fn reload(&self, outcome: &'static str) {
+        self.reloads.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Notes when the configuration in force was read.
+    pub fn configuration_read(&self, unix_seconds: u64) {
+        self.configuration_read.set(i64::try_from(unix_seconds).unwrap_or(i64::MAX));
     }
 
     /// The counters of one route, found once and then used without a lookup.

@@ -4,9 +4,8 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use super::user::user_key;
+use super::user::{CurrentApps, user_key};
 use crate::http::{ErrorCode, GatewayError};
-use crate::identity::Apps;
 use crate::session::{SessionCount, SessionService};
 
 /// A user, or nobody in particular.
@@ -29,12 +28,12 @@ struct CountAnswer {
 /// over all of them: the number of Redis's keys gives the bounds.
 pub(super) async fn count_sessions(
     query: web::Query<CountQuery>,
-    apps: web::Data<Apps>,
+    apps: web::Data<CurrentApps>,
     sessions: web::Data<SessionService>,
 ) -> Result<HttpResponse, GatewayError> {
     let SessionCount { at_least, at_most } = match (&query.app, &query.user) {
         (app, Some(user)) => {
-            let count = sessions.devices(&user_key(&apps, app.as_deref(), user)?).await?.len() as u64;
+            let count = sessions.devices(&user_key(&apps.now(), app.as_deref(), user)?).await?.len() as u64;
             SessionCount { at_least: count, at_most: count }
         }
         (None, None) => sessions.total().await?,

@@ -4,9 +4,8 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
-use super::user::{SessionView, UserQuery};
+use super::user::{CurrentApps, SessionView, UserQuery};
 use crate::http::GatewayError;
-use crate::identity::Apps;
 use crate::session::SessionService;
 
 #[derive(Serialize)]
@@ -17,10 +16,10 @@ struct SessionsAnswer<'a> {
 /// 200 with the living sessions, newest first. A user who was never here has none.
 pub(super) async fn list_sessions(
     query: web::Query<UserQuery>,
-    apps: web::Data<Apps>,
+    apps: web::Data<CurrentApps>,
     sessions: web::Data<SessionService>,
 ) -> Result<HttpResponse, GatewayError> {
-    let devices = sessions.devices(&query.key(&apps)?).await?;
+    let devices = sessions.devices(&query.key(&apps.now())?).await?;
     let sessions = devices.iter().map(SessionView::from).collect();
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(SessionsAnswer { sessions }))
 }

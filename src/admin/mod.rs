@@ -18,6 +18,7 @@ use actix_web::{HttpResponse, web};
 
 pub use api::{AdminApi, OPERATIONS};
 pub use readiness::{Part, PartState, Parts, Readiness};
+pub use user::CurrentApps;
 
 /// The listener's endpoints that need no token.
 pub const ENDPOINTS: [&str; 4] = ["/healthz", "/startupz", "/readyz", "/metrics"];

@@ -4,9 +4,8 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::user::{UserQuery, asked_from};
+use super::user::{CurrentApps, UserQuery, asked_from};
 use crate::http::GatewayError;
-use crate::identity::Apps;
 use crate::session::SessionService;
 
 #[derive(Serialize)]
@@ -18,10 +17,10 @@ struct RevokedAnswer {
 pub(super) async fn revoke_all_sessions(
     req: HttpRequest,
     query: web::Query<UserQuery>,
-    apps: web::Data<Apps>,
+    apps: web::Data<CurrentApps>,
     sessions: web::Data<SessionService>,
 ) -> Result<HttpResponse, GatewayError> {
-    let user = query.key(&apps)?;
+    let user = query.key(&apps.now())?;
     let revoked = sessions.end_all(&user).await?;
     let from = asked_from(&req);
     log::info!(app = &*user.app, revoked = revoked, from = from.as_str(); "an operator ended all sessions of a user");

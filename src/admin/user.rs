@@ -1,14 +1,26 @@
 //! How operators name users, see sessions, and are named themselves.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use actix_web::{HttpMessage as _, HttpRequest};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::http::session::rfc3339;
 use crate::http::{ErrorCode, GatewayError, Inbound};
 use crate::identity::Apps;
 use crate::session::{LiveSession, UserKey};
+
+/// The apps that are configured now.
+#[derive(Debug)]
+pub struct CurrentApps(pub watch::Receiver<Arc<Apps>>);
+
+impl CurrentApps {
+    pub(super) fn now(&self) -> Arc<Apps> {
+        self.0.borrow().clone()
+    }
+}
 
 /// A user: an app's name, where there are several apps, and the platform's name for the user in it. Never a token.
 #[derive(Debug, Deserialize)]

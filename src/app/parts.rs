@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
+use super::reading::Reading;
 use crate::admin::{Part, PartState};
-use crate::proxy::backend::Backend;
+use crate::edge::Edition;
 use crate::store::{PushMode, StoreHandle, StoreProbe};
 
 /// The upstreams as a part of readiness.
-pub(super) struct UpstreamsPart(pub(super) Vec<Arc<Backend>>);
+pub(super) struct UpstreamsPart(pub(super) watch::Receiver<Arc<Edition<Reading>>>);
 
 #[async_trait]
 impl Part for UpstreamsPart {
@@ -18,7 +20,8 @@ impl Part for UpstreamsPart {
     }
 
     async fn check(&self) -> PartState {
-        let unwell: Vec<&str> = self.0.iter().filter(|backend| backend.state.is_unwell()).map(|backend| &*backend.upstream().name).collect();
+        let edition = self.0.borrow().clone();
+        let unwell: Vec<&str> = edition.content.backends.iter().filter(|backend| backend.state.is_unwell()).map(|backend| &*backend.upstream().name).collect();
         if unwell.is_empty() { PartState::Up } else { PartState::Down { reason: format!("without a healthy endpoint: {}", unwell.join(", ")) } }
     }
 }

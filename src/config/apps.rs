@@ -11,7 +11,7 @@ use crate::secret::Secret;
 use crate::session::ProviderKind;
 
 /// One app.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppSettings {
     /// Its name in the configuration.
     pub name: Arc<str>,

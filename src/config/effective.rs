@@ -1,6 +1,7 @@
 //! The settings in force, as TOML with secrets hidden: what `hufu check --print` shows. The reader notes here
 //! every key that it takes, so that none can be forgotten.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use toml::de::DeValue;
@@ -33,6 +34,21 @@ impl Effective {
         if let Some(table) = self.tables.get_mut(table) {
             table.keys.push((key, value));
         }
+    }
+
+    /// The dotted paths of the keys that `is_meant` names and that have another value in `other`, each once.
+    pub(super) fn differing(&self, other: &Self, is_meant: impl Fn(&str) -> bool) -> Vec<String> {
+        let values = |from: &Self| {
+            let mut values: BTreeMap<String, Vec<Option<toml::Value>>> = BTreeMap::new();
+            for (table, (key, value)) in from.tables.iter().flat_map(|table| table.keys.iter().map(move |key| (table, key))) {
+                values.entry(format!("{}{key}", table.path)).or_default().push(value.clone());
+            }
+            values.retain(|path, _| is_meant(path));
+            values
+        };
+        let (ours, theirs) = (values(self), values(other));
+        let differs = |path: &&String| ours.get(*path) != theirs.get(*path);
+        ours.keys().chain(theirs.keys().filter(|path| !ours.contains_key(*path))).filter(differs).cloned().collect()
     }
 
     /// The dotted path of every key, with `*` for the names that the operator chose.

@@ -18,6 +18,7 @@ mod login;
 pub mod manual;
 mod problem;
 mod reader;
+mod restart;
 mod route_overlap;
 mod routes;
 mod secrets;

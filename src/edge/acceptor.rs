@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -25,8 +25,8 @@ const HANDSHAKES: usize = 256;
 #[derive(Clone)]
 pub struct Acceptor {
     tls: Option<(TlsAcceptor, Arc<Semaphore>)>,
-    /// Who speaks the PROXY protocol.
-    balancers: Option<Arc<TrustedProxies>>,
+    /// Who speaks the PROXY protocol, as it is now.
+    balancers: Option<watch::Receiver<Arc<TrustedProxies>>>,
     patience: Duration,
     metrics: Arc<Metrics>,
 }
@@ -44,7 +44,7 @@ pub struct Accepted {
 impl Acceptor {
     /// With TLS if there is a `tls`; with the PROXY protocol from `balancers`, if there are any, and from nobody else.
     #[must_use]
-    pub fn new(tls: Option<Arc<ServerConfig>>, balancers: Option<Arc<TrustedProxies>>, patience: Duration, metrics: Arc<Metrics>) -> Self {
+    pub fn new(tls: Option<Arc<ServerConfig>>, balancers: Option<watch::Receiver<Arc<TrustedProxies>>>, patience: Duration, metrics: Arc<Metrics>) -> Self {
         let tls = tls.map(|config| (TlsAcceptor::from(config), Arc::new(Semaphore::new(HANDSHAKES))));
         Self { tls, balancers, patience, metrics }
     }
@@ -54,7 +54,7 @@ impl Acceptor {
         // Answers are written whole; waiting for more only delays them.
         let _ = socket.set_nodelay(true);
         let mut client = socket.peer_addr().ok();
-        let announced = self.balancers.as_ref().is_some_and(|balancers| client.is_some_and(|peer| balancers.contains(peer.ip())));
+        let announced = self.balancers.as_ref().is_some_and(|balancers| client.is_some_and(|peer| balancers.borrow().contains(peer.ip())));
         let mut nameless = false;
         if announced {
             let named = self.announcement(&mut socket, client).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_http::error::DispatchError;
 use actix_http::{Extensions, HttpService, KeepAlive, Protocol, Request, Response};
 use actix_server::{Server, ServerBuilder};
-use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, fn_service};
 use actix_web::body::MessageBody;
 use actix_web::dev::AppConfig;
 use tokio::net::{TcpStream, UnixStream};
@@ -18,19 +18,22 @@ use crate::edge::listener::Listener;
 use crate::edge::refused::RefusalDesk;
 use crate::edge::settings::{GateSettings, ServerSettings};
 use crate::edge::stream::Stream;
+use crate::edge::swap::Swapping;
 use crate::http::Connection;
 
-/// A server for this listener. `app` is called once in each worker.
-pub fn serve<A, I, S, B>(
+/// A server for this listener.
+pub fn serve<F, M, T, I, S, B>(
     listener: Listener,
     server: ServerSettings,
     acceptor: Acceptor,
     settings: GateSettings,
     desk: RefusalDesk,
-    app: A,
+    app: Swapping<F, T>,
 ) -> io::Result<Server>
 where
-    A: Fn() -> I + Send + Clone + 'static,
+    F: Fn() -> M + Send + Clone + 'static,
+    M: FnMut(&T) -> I + 'static,
+    T: Send + Sync + 'static,
     I: IntoServiceFactory<S, Request>,
     S: ServiceFactory<Request, Config = AppConfig> + 'static,
     S::Error: Into<actix_web::Error>,
@@ -39,6 +42,12 @@ where
     <S::Service as Service<Request>>::Future: 'static,
     B: MessageBody + Unpin + 'static,
 {
+    let Swapping { start, editions } = app;
+    let start = move || {
+        let mut make = start();
+        move |content: &T| make(content).into_factory()
+    };
+    let app = Swapping { start, editions };
     let builder = ServerBuilder::new().workers(server.workers).disable_signals().shutdown_timeout(server.drain_deadline.as_secs());
     let draining = builder.graceful_shutdown_signal();
     let counted = desk.clone();
@@ -51,7 +60,7 @@ where
     };
     let http = move || {
         let draining = draining.clone();
-        let app = app().into_factory().map_err(|error| error.into().error_response());
+        let app = app.clone().map_err(|error| error.into().error_response());
         HttpService::build()
             .graceful_shutdown_signal(move || {
                 let draining = draining.clone();
@@ -65,7 +74,7 @@ where
             .on_connect_ext(|gate: &Gate<Stream>, data: &mut Extensions| {
                 data.insert(gate.connection().clone());
             })
-            .finish(door::before(map_config(app, |()| AppConfig::default()), desk.clone()))
+            .finish(door::before(app, desk.clone()))
     };
     let builder = match listener {
         Listener::Tcp(listener) => builder.listen("public", listener, move || {

@@ -24,11 +24,28 @@ pub struct Backend {
 impl Backend {
     /// An upstream of the configuration; reads the files of its TLS.
     pub fn new(upstream: Arc<Upstream>, metrics: Arc<Metrics>) -> Result<Self, TlsError> {
-        let connector = Connector::new(&upstream)?;
+        Self::with(UpstreamState::new(upstream), metrics)
+    }
+
+    /// The same upstream under the settings of a later reading of the configuration; what is known of the endpoints that stay goes on.
+    /// Requests under way keep the places that they have in the old one's queue.
+    pub fn succeeding(&self, upstream: Arc<Upstream>) -> Result<Self, TlsError> {
+        Self::with(self.state.succeeding(upstream), self.metrics.clone())
+    }
+
+    /// Whether nothing about it is different under these settings. Files of TLS may hold something else by now.
+    #[must_use]
+    pub fn serves(&self, upstream: &Upstream) -> bool {
+        self.upstream().is_same(upstream) && upstream.tls.is_none()
+    }
+
+    fn with(state: UpstreamState, metrics: Arc<Metrics>) -> Result<Self, TlsError> {
+        let upstream = &state.upstream;
+        let connector = Connector::new(upstream)?;
         let waiting = metrics.upstream_waiting(&upstream.name);
         let queue = (upstream.max_concurrent > 0).then(|| Queue::new(upstream.max_concurrent, upstream.queue, upstream.queue_timeout, waiting));
         let answered = metrics.upstream_answered(&upstream.name);
-        let made = Self { state: UpstreamState::new(upstream), connector, queue, answered, metrics };
+        let made = Self { state, connector, queue, answered, metrics };
         made.state.targets().targets().iter().for_each(|target| made.show(target));
         Ok(made)
     }
@@ -37,6 +54,15 @@ impl Backend {
     #[must_use]
     pub fn upstream(&self) -> &Upstream {
         &self.state.upstream
+    }
+
+    /// It is not used any more: addresses that no other of these has are not shown any longer.
+    pub fn retire(&self, others: &[Arc<Self>]) {
+        let successor = others.iter().find(|other| other.upstream().name == self.upstream().name).map(|other| other.state.targets());
+        let stays = |target: &Target| successor.as_ref().is_some_and(|set| set.targets().iter().any(|other| other.name == target.name));
+        for target in self.state.targets().targets().iter().filter(|target| !stays(target)) {
+            self.metrics.upstream_endpoint_gone(&self.upstream().name, &target.name);
+        }
     }
 
     /// A connection to a target was opened.

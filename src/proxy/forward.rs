@@ -104,8 +104,9 @@ pub struct UpstreamResponse {
 }
 
 /// The upstreams of one worker, with its own connections to them.
+#[derive(Clone)]
 pub struct Forwarder {
-    own: Vec<Own>,
+    own: Rc<[Rc<Own>]>,
 }
 
 /// What one worker has of one upstream.
@@ -130,10 +131,15 @@ struct Tried {
 }
 
 impl Forwarder {
-    /// The upstreams in the order of the configuration.
+    /// The upstreams in the order of the configuration. Idle connections of the forwarder `before` are kept where they lead to the same place.
     #[must_use]
-    pub fn new(backends: &[Arc<Backend>]) -> Self {
-        Self { own: backends.iter().map(Own::new).collect() }
+    pub fn new(backends: &[Arc<Backend>], before: Option<&Self>) -> Self {
+        let own = |backend: &Arc<Backend>| {
+            let name = &backend.upstream().name;
+            let before = before.and_then(|before| before.own.iter().find(|own| own.shared.upstream().name == *name));
+            before.filter(|own| Arc::ptr_eq(&own.shared, backend)).cloned().unwrap_or_else(|| Rc::new(Own::new(backend, before.map(|own| &**own))))
+        };
+        Self { own: backends.iter().map(own).collect() }
     }
 
     /// Sends a request and waits for the head of the answer.
@@ -159,9 +165,13 @@ impl Forwarder {
 }
 
 impl Own {
-    fn new(shared: &Arc<Backend>) -> Self {
+    fn new(shared: &Arc<Backend>, before: Option<&Self>) -> Self {
         let news = shared.state.subscribe();
-        let view = Rc::new(View::new(news.borrow().clone(), shared.upstream(), None));
+        let upstream = shared.upstream();
+        // A connection with TLS belongs to the certificates that it was made with.
+        let plain = before.filter(|own| upstream.tls.is_none() && own.shared.upstream().tls.is_none() && own.shared.upstream().idle == upstream.idle);
+        let before = plain.map(|own| own.view.borrow().clone());
+        let view = Rc::new(View::new(news.borrow().clone(), upstream, before.as_deref()));
         let budget = RetryBudget::new(shared.upstream().retries, monotonic_now());
         Self { shared: shared.clone(), news: RefCell::new(news), view: RefCell::new(view), budget: RefCell::new(budget) }
     }
@@ -283,7 +293,7 @@ impl View {
     fn new(set: Arc<TargetSet>, upstream: &Upstream, before: Option<&Self>) -> Self {
         let kept = |target: &Arc<Target>| {
             let before = before?;
-            let index = before.set.targets().iter().position(|old| old.id == target.id)?;
+            let index = before.set.targets().iter().position(|old| old.id == target.id && old.address == target.address)?;
             Some(before.pools[index].clone())
         };
         let pools = set.targets().iter().map(|target| kept(target).unwrap_or_else(|| Rc::new(Pool::new(upstream.idle)))).collect();

@@ -24,7 +24,7 @@ pub async fn check_for_ever(backend: Arc<Backend>, settings: HealthSettings) {
         known.retain(|id, _| set.targets().iter().any(|target| target.id == *id));
         let found = join_all(set.targets().iter().map(|target| ask(&backend, target, &settings))).await;
         for (target, found) in set.targets().iter().zip(found) {
-            let health = known.entry(target.id).or_default();
+            let health = known.entry(target.id).or_insert_with(|| Health::known(!target.is_sick()));
             if health.observe(found.is_ok(), &settings).is_some() {
                 backend.checked(target, found.as_ref().map(|_| ()).map_err(String::as_str));
             }

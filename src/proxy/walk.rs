@@ -1,5 +1,6 @@
 //! The walk of a request: every filter is a call with a name.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use actix_web::http::{ConnectionType, Version};
@@ -33,6 +34,8 @@ pub struct Proxy {
     pub apps: Arc<Apps>,
     /// The identity headers' names.
     pub names: HeaderNames,
+    /// Another one whenever a name or an app's id has changed.
+    pub identity_edition: u64,
     /// What the gateway's own endpoints live under; nothing below it goes to an upstream, in whatever spelling.
     pub prefix: String,
     /// What the outgoing head leaves out.
@@ -101,7 +104,7 @@ impl Proxy {
             upstream: &route.upstream.authority,
             headers: req.headers(),
             inbound: &completion.inbound,
-            identity,
+            identity: &identity,
             framing,
         });
         let outgoing = Outgoing {
@@ -141,13 +144,13 @@ impl Proxy {
     }
 
     /// The identity lines for the upstream, and the session for the access line.
-    fn identity<'a>(&self, caller: &'a Caller, completion: &mut Completion) -> &'a str {
-        let Caller::Session(live) = caller else { return "" };
+    fn identity<'a>(&self, caller: &'a Caller, completion: &mut Completion) -> Cow<'a, str> {
+        let Caller::Session(live) = caller else { return Cow::Borrowed("") };
         let user = &live.session.user;
         completion.session = Some(live.id);
         completion.app = Some(user.app.clone());
         let appid = self.apps.get(&user.app).map_or("", |app| &*app.appid);
-        live.session.header_lines(|| IdentityHeaders::new(&self.names, Some((live, appid))).lines())
+        live.session.header_lines(self.identity_edition, || IdentityHeaders::new(&self.names, Some((live, appid))).lines())
     }
 
     /// What every answer gets, whoever made it.

@@ -2,20 +2,41 @@
 
 use std::sync::Arc;
 
-use futures_util::future::{join, join_all};
+use futures_util::future::join;
+use tokio::task::JoinHandle;
 
 use crate::proxy::backend::Backend;
 use crate::proxy::health_check::check_for_ever;
 use crate::proxy::resolve::{look_up, resolve_for_ever};
 use crate::upstream::targets::literal;
 
-/// The work beside the requests, of all upstreams.
-pub struct UpstreamWatch(pub Vec<Arc<Backend>>);
+/// The work beside the requests, of all upstreams. It ends when this is dropped.
+#[derive(Default)]
+pub struct UpstreamWatch {
+    tasks: Vec<Watched>,
+}
+
+struct Watched {
+    backend: Arc<Backend>,
+    task: JoinHandle<()>,
+}
 
 impl UpstreamWatch {
-    /// Runs until it is dropped.
-    pub async fn run(self) {
-        join_all(self.0.into_iter().map(watch)).await;
+    /// Watches these upstreams from now on: begins with those that are new, ends with those that are gone, and goes on with the others.
+    pub fn follow(&mut self, backends: &[Arc<Backend>]) {
+        self.tasks.retain(|old| backends.iter().any(|backend| Arc::ptr_eq(&old.backend, backend)));
+        for backend in backends {
+            if !self.tasks.iter().any(|old| Arc::ptr_eq(&old.backend, backend)) {
+                let task = actix_web::rt::spawn(watch(backend.clone()));
+                self.tasks.push(Watched { backend: backend.clone(), task });
+            }
+        }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is known of a signed-in user.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -41,14 +42,16 @@ pub struct SharedSession(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     session: Session,
-    header_lines: OnceLock<Box<str>>,
+    header_lines: OnceLock<(u64, Box<str>)>,
 }
 
 impl SharedSession {
-    /// The session's header lines for upstreams: written by the first request, and the same for all that follow.
+    /// The session's header lines for upstreams: written by the first request, and the same for all that follow under one `edition` of the
+    /// names and app ids in them. After those have changed, a session that was read before has its lines written for each request.
     #[must_use]
-    pub fn header_lines(&self, write: impl FnOnce() -> String) -> &str {
-        self.0.header_lines.get_or_init(|| write().into())
+    pub fn header_lines(&self, edition: u64, write: impl Fn() -> String) -> Cow<'_, str> {
+        let (of, lines) = self.0.header_lines.get_or_init(|| (edition, write().into()));
+        if *of == edition { Cow::Borrowed(lines) } else { Cow::Owned(write()) }
     }
 }
 

@@ -41,6 +41,15 @@ impl Ejection {
         Self { settings, members: BTreeMap::new() }
     }
 
+    /// The same under other settings: who is left out stays so for as long as was said.
+    #[must_use]
+    pub fn succeeding(&self, settings: EjectionSettings) -> Self {
+        let mut next = Self { settings, members: self.members.clone() };
+        let breaker = next.breaker_settings();
+        next.members.values_mut().for_each(|member| member.breaker.settle(breaker));
+        next
+    }
+
     /// These are the members from now on; who was one stays as it was. Returns whom the smaller number brings back.
     pub fn set_members(&mut self, members: &[u64]) -> Vec<u64> {
         self.members.retain(|id, _| members.contains(id));

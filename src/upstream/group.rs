@@ -82,7 +82,7 @@ pub struct TlsFiles {
 }
 
 /// A named group of endpoints with the patience that the gateway has with them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     /// Its name in the configuration.
     pub name: Arc<str>,
@@ -157,6 +157,12 @@ impl Upstream {
             health: None,
             tls: None,
         }
+    }
+
+    /// Whether both are one upstream with the same settings, whatever their places in the configuration.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Self { index: other.index, ..self.clone() } == *other
     }
 
     /// An upstream that nobody calls.

@@ -17,6 +17,12 @@ impl Default for Health {
 }
 
 impl Health {
+    /// What was found before.
+    #[must_use]
+    pub const fn known(up: bool) -> Self {
+        Self { up, against: 0 }
+    }
+
     /// Whether it counts as well.
     #[must_use]
     pub const fn is_up(&self) -> bool {

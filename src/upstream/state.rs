@@ -73,6 +73,28 @@ impl UpstreamState {
         Self { upstream, targets, ejection: Mutex::new(ejection), origin: monotonic_now(), trial_at: AtomicU64::new(NEVER), turn: AtomicUsize::new(0) }
     }
 
+    /// The state of an upstream whose settings have changed: what is known of the endpoints that stay goes on.
+    #[must_use]
+    pub fn succeeding(&self, upstream: Arc<Upstream>) -> Self {
+        let set = self.targets().succeeding(&self.upstream.endpoints, &upstream.endpoints, upstream.health.is_some());
+        let mut ejection = self.ejection().succeeding(upstream.ejection);
+        let returned = ejection.set_members(&ids(&set));
+        // Whoever asks next finds out when a trial is due.
+        let trial_at = if ejection.ejected() == 0 { NEVER } else { 0 };
+        let next = Self {
+            upstream,
+            targets: watch::Sender::new(Arc::new(set)),
+            ejection: Mutex::new(ejection),
+            origin: monotonic_now(),
+            trial_at: AtomicU64::new(trial_at),
+            turn: AtomicUsize::new(0),
+        };
+        for id in returned {
+            next.note(&next.ejection(), &next.targets(), id);
+        }
+        next
+    }
+
     /// The addresses now, and word of those to come.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Arc<TargetSet>> {
@@ -286,6 +308,27 @@ mod tests {
         assert!(state.is_unwell());
         assert!(state.checked(&set.targets()[0], false));
         assert!(state.pick(&set, &[], GET, now).is_none());
+    }
+
+    #[test]
+    fn under_other_settings_endpoints_that_stay_keep_what_is_known_of_them() {
+        let (state, now) = (state(3, Balance::LeastRequest), monotonic_now());
+        let set = state.targets();
+        state.failed(&set.targets()[0], &Pick { index: 0, ticket: set.targets()[0].ticket() }, now);
+        state.checked(&set.targets()[1], false);
+        let urls = ["http://10.0.0.9:80", "http://10.0.0.2:80", "http://10.0.0.1:80"];
+        let endpoints: Vec<_> = urls.iter().map(|url| Endpoint::parse(url).unwrap()).collect();
+        let next = state.succeeding(Arc::new(Upstream { ejection: state.upstream.ejection, ..Upstream::new("u", endpoints) }));
+        let now_set = next.targets();
+        let known = |index: usize| (now_set.targets()[index].has(Mark::Ejected), now_set.targets()[index].has(Mark::Sick));
+        assert_eq!((known(0), known(1), known(2)), ((false, false), (false, false), (true, false)), "nobody asks whether they are sick any more");
+        assert!(set.targets().iter().all(|old| old.id != now_set.targets()[0].id));
+        assert!((0..50).all(|_| next.pick(&now_set, &[], GET, now).unwrap().index != 2));
+        let trial = next.pick(&now_set, &[], GET, now + Duration::from_secs(11)).unwrap();
+        assert_eq!((trial.index, next.answered(&now_set.targets()[2], &trial)), (2, Some(Change::Returned)));
+        // A smaller upstream may leave out nobody.
+        let one = state.succeeding(Arc::new(Upstream { ejection: state.upstream.ejection, ..Upstream::new("u", vec![state.upstream.endpoints[0].clone()]) }));
+        assert_eq!((one.targets().targets()[0].has(Mark::Ejected), one.is_unwell()), (false, true), "only suspected");
     }
 
     #[test]

@@ -47,6 +47,29 @@ impl Target {
         Arc::new(Self { id, endpoint, address, name, weight, place, load, marks, troubled, ticket })
     }
 
+    /// The same address at another place, with what is known of it.
+    fn moved(&self, endpoint: usize, weight: u32, asked: bool) -> Arc<Self> {
+        let marks = self.marks.load(Ordering::Relaxed) & if asked { u8::MAX } else { !(Mark::Sick as u8) };
+        Arc::new(Self {
+            id: self.id,
+            endpoint,
+            address: self.address,
+            name: self.name.clone(),
+            weight,
+            place: self.place,
+            load: AtomicUsize::new(0),
+            marks: AtomicU8::new(marks),
+            troubled: AtomicBool::new(self.troubled.load(Ordering::Relaxed)),
+            ticket: AtomicU64::new(self.ticket.load(Ordering::Relaxed)),
+        })
+    }
+
+    /// Whether health checks found it sick.
+    #[must_use]
+    pub fn is_sick(&self) -> bool {
+        self.has(Mark::Sick)
+    }
+
     /// Whether nothing is known against it.
     #[must_use]
     pub fn is_well(&self) -> bool {
@@ -109,6 +132,27 @@ impl TargetSet {
     pub fn literal(endpoints: &[Endpoint]) -> Self {
         let found: Vec<_> = endpoints.iter().map(|endpoint| literal(endpoint).map(|address| vec![address])).collect();
         Self::default().refreshed(endpoints, &found).unwrap_or_default()
+    }
+
+    /// The set of an upstream whose settings have changed, with what is known of the addresses that stay: those of the same endpoints. Requests
+    /// under way to them are counted anew; whether they are sick counts only where somebody goes on asking (`asked`).
+    #[must_use]
+    pub fn succeeding(&self, before: &[Endpoint], now: &[Endpoint], asked: bool) -> Self {
+        let mut next = Self { next_id: self.next_id, ..Self::default() };
+        for (index, endpoint) in now.iter().enumerate() {
+            let known = before.iter().position(|old| old.is_same_place(endpoint) && old.tls == endpoint.tls);
+            let stay: Vec<_> = self.targets.iter().filter(|target| Some(target.endpoint) == known).collect();
+            if stay.is_empty() {
+                let address = literal(endpoint).into_iter();
+                next.targets.extend(address.map(|address| {
+                    next.next_id += 1;
+                    Target::new(next.next_id, index, endpoint.weight, address)
+                }));
+            }
+            next.targets.extend(stay.into_iter().map(|target| target.moved(index, endpoint.weight, asked)));
+        }
+        next.turns = balance::turns(&next.targets.iter().map(|target| target.weight).collect::<Vec<_>>());
+        next
     }
 
     /// The set after a look-up, with what is known of the addresses that stay; `None`: nothing has changed. `found` has the addresses of

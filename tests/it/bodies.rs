@@ -283,7 +283,8 @@ async fn large_bodies_take_constant_memory_in_both_directions() {
 /// A client that sees nothing at all on a kept connection sends its request again, also a POST.
 #[tokio::test]
 async fn an_answer_that_breaks_off_at_once_still_shows_its_head() {
-    for answer in ["HTTP/1.1 201 Created\r\nContent-Length: 50\r\n\r\nhello", "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n"] {
+    for answer in ["HTTP/1.1 201 Created\r\nContent-Length: 50\r\n\r\nhello", "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n"]
+    {
         let upstream = Recorder::start(Reply::AtHeadThenClose(answer.as_bytes().to_vec())).await;
         let gateway = Gateway::start(&route("/", &upstream.url, "none"));
         for _ in 0..10 {

@@ -48,7 +48,7 @@ const NEIGHBOURS: [(&str, &str); 10] = [
 ];
 
 /// Crates that live in certain modules, and nowhere else.
-pub(crate) const HOMES: [(&str, &[&str]); 24] = [
+pub(crate) const HOMES: [(&str, &[&str]); 25] = [
     ("clap", &["cli", "main"]),
     ("toml", &["config", "cli"]),
     ("anyhow", &["cli", "app", "lifecycle", "config", "main"]),
@@ -73,6 +73,7 @@ pub(crate) const HOMES: [(&str, &[&str]); 24] = [
     ("aes_gcm_siv", &["crypto"]),
     ("prometheus_client", &["metrics", "telemetry"]),
     ("mimalloc", &["main"]),
+    ("nix", &["lifecycle"]),
 ];
 
 fn sources(dir: &Path, out: &mut Vec<PathBuf>) {

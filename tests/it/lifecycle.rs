@@ -35,6 +35,8 @@ async fn sigterm_announces_drains_and_ends_with_success() {
         (status == 503 && body["status"] == "draining").then_some(())
     })
     .await;
+    let healthz = wire::send(gateway.listen, b"GET /auth/healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!((healthz.status, healthz.body(), healthz.closed), (503, "draining", true), "balancers that see only this port notice");
     kept.write_all(b"GET /during HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let during = wire::read(&mut kept).await;
     assert_eq!((during.status, during.header("connection"), during.closed), (200, Some("close"), true), "{}", during.text);
@@ -42,7 +44,7 @@ async fn sigterm_announces_drains_and_ends_with_success() {
     assert_eq!((fresh.status, fresh.header("connection")), (200, Some("close")), "still accepting within the grace");
     assert_eq!(wire::read(&mut slow).await.status, 200, "a request under way is finished");
     assert_eq!(gateway.ended().code(), Some(0), "{}", gateway.stderr());
-    assert_eq!(gateway.stdout().lines().count(), 4, "no access line is lost: {}", gateway.stdout());
+    assert_eq!(gateway.stdout().lines().count(), 5, "no access line is lost: {}", gateway.stdout());
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::servers::{Sandbox, http, sandbox};
-use super::wait::until_blocking;
+use super::wait::{until, until_blocking};
 
 /// The appid of the one app.
 pub(crate) const APPID: &str = "wx0123456789abcdef";
@@ -70,33 +70,40 @@ impl Gateway {
     fn launch(setup: &Setup, stdout: Option<Stdio>) -> Self {
         let wechat = sandbox(SandboxSettings { accept_unknown_codes: true, logins_per_minute: 10_000, ..SandboxSettings::default() });
         let text = configuration(setup, &wechat.server.url);
-        Self::run(&text, Arc::new(wechat), stdout)
+        Self::run(&text, Arc::new(wechat), stdout, None)
     }
 
     /// Another process with the same file: the same store, keys and WeChat, on ports of its own.
     pub(crate) fn sibling(&self) -> Self {
-        Self::run(&self.read("hufu.toml"), self.wechat.clone(), None)
+        Self::run(&self.stored("hufu.toml"), self.wechat.clone(), None, None)
     }
 
     /// A process with another file and the same WeChat.
     pub(crate) fn successor(&self, setup: &Setup) -> Self {
-        Self::run(&configuration(setup, &self.wechat.server.url), self.wechat.clone(), None)
+        Self::run(&configuration(setup, &self.wechat.server.url), self.wechat.clone(), None, None)
     }
 
     /// The same over another way to the store.
     pub(crate) fn sibling_over(&self, store: &str) -> Self {
-        let text = self.read("hufu.toml");
+        let text = self.stored("hufu.toml");
         let (_, rest) = text.split_once('\n').unwrap();
-        Self::run(&format!("store.url = \"{store}\"\n{rest}"), self.wechat.clone(), None)
+        Self::run(&format!("store.url = \"{store}\"\n{rest}"), self.wechat.clone(), None, None)
     }
 
-    fn run(text: &str, wechat: Arc<Sandbox>, stdout: Option<Stdio>) -> Self {
+    /// A gateway that may open so many files and connections and no more.
+    pub(crate) fn with_descriptors(setup: &Setup, limit: u32) -> Self {
+        let wechat = sandbox(SandboxSettings::default());
+        Self::run(&configuration(setup, &wechat.server.url), Arc::new(wechat), None, Some(limit))
+    }
+
+    fn run(text: &str, wechat: Arc<Sandbox>, stdout: Option<Stdio>, descriptors: Option<u32>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("hufu.toml");
         std::fs::write(&config, text).unwrap();
         let file = |name: &str| Stdio::from(File::create(folder.path().join(name)).unwrap());
-        let child = Command::new(env!("CARGO_BIN_EXE_hufu"))
-            .args(["serve", "--config"])
+        let limit = descriptors.map_or_else(String::new, |limit| format!("ulimit -n {limit}; "));
+        let child = Command::new("sh")
+            .args(["-c", &format!("{limit}exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_hufu"), "serve", "--config"])
             .arg(&config)
             .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
@@ -132,15 +139,16 @@ impl Gateway {
 
     /// What it has logged.
     pub(crate) fn stderr(&self) -> String {
-        self.read("stderr")
+        self.stored("stderr")
     }
 
     /// Its access lines.
     pub(crate) fn stdout(&self) -> String {
-        self.read("stdout")
+        self.stored("stdout")
     }
 
-    fn read(&self, name: &str) -> String {
+    /// A file of its folder.
+    pub(crate) fn stored(&self, name: &str) -> String {
         let path: PathBuf = self.folder.path().join(name);
         String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
     }
@@ -168,6 +176,28 @@ impl Gateway {
         http().post(self.at("/auth/login")).json(&body).send().await.unwrap()
     }
 
+    /// Writes a file beside the configuration.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    /// Has another configuration read, and waits for the outcome, which is one of `hufu_reloads_total`.
+    pub(crate) async fn reload(&self, config: &str, outcome: &str) {
+        let setup = Setup { config: config.to_owned(), ..Setup::default() };
+        self.write("hufu.toml", &configuration(&setup, &self.wechat.server.url));
+        self.reload_as_it_is(outcome).await;
+    }
+
+    /// The same with the file as it is.
+    pub(crate) async fn reload_as_it_is(&self, outcome: &str) {
+        let all = async || (self.counted("hufu_reloads_total{outcome=\"applied\"}").await, self.counted("hufu_reloads_total{outcome=\"refused\"}").await);
+        let before = all().await;
+        self.signal(Signal::SIGHUP);
+        let after = until("the configuration to be read again", async || Some(all().await).filter(|after| *after != before)).await;
+        let expected = if outcome == "applied" { (before.0 + 1, before.1) } else { (before.0, before.1 + 1) };
+        assert_eq!(after, expected, "{}", self.stderr());
+    }
+
     /// How readiness says that a part is.
     pub(crate) async fn part(&self, name: &str) -> Value {
         let ready: Value = http().get(self.admin_at("/readyz")).send().await.unwrap().json().await.unwrap();
@@ -191,6 +221,13 @@ impl Gateway {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+    }
+
+    /// Processor time that the process has used, in hundredths of a second.
+    pub(crate) fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
     /// Sends the process a signal.

@@ -1,0 +1,59 @@
+//! What a process has from its start to its end, whatever the configuration says later.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+
+use crate::clock::SystemClock;
+use crate::config::Settings;
+use crate::http::Drain;
+use crate::http::completion::{CountedRoute, Reports};
+use crate::limit::{FirstLine, GuessWatch};
+use crate::metrics::Metrics;
+use crate::provider::call::PlatformClient;
+use crate::session::carrier::TokenCarrier;
+use crate::session::{SessionService, SessionStore};
+use crate::store::StoreHandle;
+use crate::telemetry::{AccessLog, Traces};
+
+/// What all workers share for good.
+pub(super) struct Fixed {
+    /// The settings of the start; of those that can be read again, [`super::reading::Reading`] has the ones in force.
+    pub(super) settings: Arc<Settings>,
+    pub(super) store: StoreHandle,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) reports: Arc<Reports>,
+    pub(super) drain: Drain,
+    pub(super) carriers: Arc<[TokenCarrier]>,
+    pub(super) first_line: Arc<FirstLine>,
+    pub(super) guesses: Arc<GuessWatch>,
+    pub(super) unrouted: Arc<CountedRoute>,
+    pub(super) platforms: PlatformClient,
+}
+
+impl Fixed {
+    pub(super) fn new(settings: Arc<Settings>, metrics: Arc<Metrics>, access: AccessLog) -> Result<Self> {
+        let (keys, naming) = (settings.secrets.keys.clone(), settings.secrets.naming_key.clone());
+        let store = super::store_settings(&settings.store, settings.session.near_cache)?;
+        let store = crate::store::open(&store, keys, naming, metrics.clone()).context("the store cannot be used")?;
+        let traces = settings.traces.as_ref().map(|traces| Traces::start(traces, metrics.clone())).transpose().context("traces")?.map(Arc::new);
+        Ok(Self {
+            store,
+            reports: Arc::new(Reports { metrics: metrics.clone(), access, traces, clock: Arc::new(SystemClock) }),
+            drain: Drain::default(),
+            carriers: settings.session.carriers.clone().into(),
+            first_line: Arc::default(),
+            guesses: Arc::new(GuessWatch::new(metrics.clone())),
+            unrouted: Arc::new(CountedRoute::new(&metrics, "none")),
+            platforms: PlatformClient::new().context("cannot set up the client for the platforms")?,
+            metrics,
+            settings,
+        })
+    }
+
+    /// Sessions over a worker's store.
+    pub(super) fn sessions(&self, store: Arc<dyn SessionStore>) -> SessionService {
+        let secrets = &self.settings.secrets;
+        SessionService::new(store, secrets.keys.clone(), secrets.naming_key.clone(), self.settings.session.rules, self.metrics.clone())
+    }
+}

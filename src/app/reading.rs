@@ -1,0 +1,95 @@
+//! What one reading of the configuration makes: all that another reading can replace while the gateway runs.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+
+use super::fixed::Fixed;
+use crate::clock::SystemClock;
+use crate::config::{AppSettings, Settings};
+use crate::http::completion::CountedRoute;
+use crate::http::{Cors, FailureShape, TrustedProxies};
+use crate::identity::{self, Apps, IdentityProvider};
+use crate::metrics::Metrics;
+use crate::provider::wechat::mini_program::MiniProgram;
+use crate::proxy::RouteRules;
+use crate::proxy::backend::Backend;
+use crate::route::{Route, RouteTable};
+use crate::session::ProviderKind;
+use crate::upstream::Upstream;
+
+/// One reading, for all workers.
+pub(super) struct Reading {
+    pub(super) settings: Arc<Settings>,
+    pub(super) apps: Arc<Apps>,
+    pub(super) trusted: Arc<TrustedProxies>,
+    pub(super) cors: Arc<Cors>,
+    pub(super) routes: Arc<RouteTable>,
+    pub(super) rules: Arc<[RouteRules]>,
+    pub(super) backends: Vec<Arc<Backend>>,
+    /// Another one whenever a name of an identity header or an app's id has changed: sessions keep their header lines.
+    pub(super) identity_edition: u64,
+}
+
+impl Reading {
+    /// What stays the same as `before` is taken over from there, with everything that is known of it.
+    pub(super) fn new(settings: Arc<Settings>, before: Option<&Self>, fixed: &Fixed) -> Result<Self> {
+        Ok(Self {
+            apps: Arc::new(apps(&settings.apps, before, fixed)?),
+            trusted: Arc::new(TrustedProxies::new(settings.server.trusted_proxies.clone())),
+            cors: Arc::new(Cors::new(settings.cors.origins.clone())),
+            routes: Arc::new(settings.routes.clone()),
+            rules: route_rules(&settings, &fixed.metrics),
+            backends: backends(&settings.upstreams, before, fixed)?,
+            identity_edition: before.map_or(0, |before| before.identity_edition + u64::from(!same_identity(&before.settings, &settings))),
+            settings,
+        })
+    }
+}
+
+/// Whether a session has the same header lines under both.
+fn same_identity(before: &Settings, now: &Settings) -> bool {
+    let ids = |settings: &Settings| settings.apps.iter().map(|app| (app.name.clone(), app.appid.clone())).collect::<Vec<_>>();
+    before.identity == now.identity && ids(before) == ids(now)
+}
+
+fn route_rules(settings: &Settings, metrics: &Metrics) -> Arc<[RouteRules]> {
+    let rules = |(route, failure): (&Route, &Arc<FailureShape>)| RouteRules::new(route, Arc::new(CountedRoute::new(metrics, &route.name())), failure.clone());
+    settings.routes.routes().iter().zip(&settings.route_failures).map(rules).collect()
+}
+
+/// An app that stays as it was keeps its place with the platform: its breaker, and the exchanges under way.
+fn apps(settings: &[AppSettings], before: Option<&Reading>, fixed: &Fixed) -> Result<Apps> {
+    let app = |app: &AppSettings| {
+        let same = before.filter(|before| before.settings.apps.contains(app)).and_then(|before| before.apps.get(&app.name));
+        match same {
+            Some(same) => Ok(same.clone()),
+            None => Ok(identity::App { name: app.name.clone(), appid: app.appid.clone(), provider: provider(app, fixed)? }),
+        }
+    };
+    let apps: Result<Vec<_>> = settings.iter().map(app).collect();
+    Ok(Apps::new(apps?))
+}
+
+fn provider(app: &AppSettings, fixed: &Fixed) -> Result<Arc<dyn IdentityProvider>> {
+    match app.provider {
+        ProviderKind::WechatMiniProgram => {
+            let settings = super::mini_program_settings(app);
+            let provider = MiniProgram::new(settings, fixed.platforms.clone(), Arc::new(SystemClock), fixed.metrics.clone());
+            Ok(Arc::new(provider.with_context(|| format!("apps.{}", app.name))?))
+        }
+    }
+}
+
+fn backends(upstreams: &[Arc<Upstream>], before: Option<&Reading>, fixed: &Fixed) -> Result<Vec<Arc<Backend>>> {
+    let backend = |upstream: &Arc<Upstream>| {
+        let before = before.and_then(|before| before.backends.iter().find(|backend| backend.upstream().name == upstream.name));
+        let made = match before {
+            Some(same) if same.serves(upstream) => return Ok(same.clone()),
+            Some(other) => other.succeeding(upstream.clone()),
+            None => Backend::new(upstream.clone(), fixed.metrics.clone()),
+        };
+        made.map(Arc::new).with_context(|| format!("upstreams.{}.tls", upstream.name))
+    };
+    upstreams.iter().map(backend).collect()
+}

@@ -1,0 +1,120 @@
+//! Reading the configuration again, and putting what it makes into the place of what was before.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::sync::watch;
+
+use super::fixed::Fixed;
+use super::reading::Reading;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{ConfigError, Settings};
+use crate::edge::Edition;
+use crate::http::TrustedProxies;
+use crate::identity::Apps;
+use crate::proxy::watch::UpstreamWatch;
+
+/// How long it is waited for the workers before it is said that they have the new configuration. They take it between two requests.
+const TAKING: Duration = Duration::from_secs(5);
+
+/// The reading in force, and all who look at it.
+pub struct Reloader {
+    file: Option<PathBuf>,
+    fixed: Arc<Fixed>,
+    workers: usize,
+    editions: watch::Sender<Arc<Edition<Reading>>>,
+    apps: watch::Sender<Arc<Apps>>,
+    trusted: watch::Sender<Arc<TrustedProxies>>,
+    upstreams: UpstreamWatch,
+}
+
+impl Reloader {
+    /// The first reading, of `file` if it came out of one.
+    pub(super) fn new(first: Reading, file: Option<PathBuf>, fixed: Arc<Fixed>, workers: usize) -> Self {
+        let (apps, trusted) = (watch::Sender::new(first.apps.clone()), watch::Sender::new(first.trusted.clone()));
+        let (edition, _) = Edition::new(first);
+        fixed.metrics.configuration_read(SystemClock.unix_now().0 / 1000);
+        Self { file, fixed, workers, editions: watch::Sender::new(edition), apps, trusted, upstreams: UpstreamWatch::default() }
+    }
+
+    pub(super) fn editions(&self) -> watch::Receiver<Arc<Edition<Reading>>> {
+        self.editions.subscribe()
+    }
+
+    pub(super) fn apps(&self) -> watch::Receiver<Arc<Apps>> {
+        self.apps.subscribe()
+    }
+
+    pub(super) fn trusted(&self) -> watch::Receiver<Arc<TrustedProxies>> {
+        self.trusted.subscribe()
+    }
+
+    /// Begins with the health checks and the look-ups of names. They end when this is dropped.
+    pub fn watch_upstreams(&mut self) {
+        self.upstreams.follow(&self.editions.borrow().content.backends);
+    }
+
+    /// Reads the file again. One with problems changes nothing.
+    pub async fn reload(&mut self) {
+        let Some(file) = self.file.clone() else {
+            log::warn!("there is no configuration file to read again");
+            return;
+        };
+        // Files are read, and may be on a slow disk.
+        let read = tokio::task::spawn_blocking(move || Settings::load(&file)).await;
+        let applied = match read {
+            Ok(Ok((settings, warnings))) => {
+                warnings.iter().for_each(|warning| log::warn!("{warning}"));
+                self.apply(settings).await
+            }
+            Ok(Err(ConfigError { problems })) => {
+                problems.iter().for_each(|problem| log::error!("{problem}"));
+                Err(anyhow::anyhow!("problems in the file: {}", problems.len()))
+            }
+            Err(lost) => Err(lost.into()),
+        };
+        match applied {
+            Ok(()) => {
+                self.fixed.metrics.reload("applied");
+                self.fixed.metrics.configuration_read(SystemClock.unix_now().0 / 1000);
+            }
+            Err(why) => {
+                self.fixed.metrics.reload("refused");
+                log::error!("the configuration was not read again, the one before stays in force: {why:#}");
+            }
+        }
+    }
+
+    async fn apply(&mut self, settings: Settings) -> Result<()> {
+        let unchangeable = self.fixed.settings.unchangeable(&settings);
+        let before = self.editions.borrow().clone();
+        let next = Reading::new(Arc::new(settings), Some(&before.content), &self.fixed)?;
+        let (apps, trusted, backends) = (next.apps.clone(), next.trusted.clone(), next.backends.clone());
+        let summary = format!("apps: {}, upstreams: {}, routes: {}", next.settings.apps.len(), backends.len(), next.settings.routes.routes().len());
+        self.upstreams.follow(&backends);
+        let (edition, mut taken) = Edition::new(next);
+        self.trusted.send_replace(trusted);
+        self.apps.send_replace(apps);
+        self.editions.send_replace(edition);
+        let all = async {
+            for _ in 0..self.workers {
+                let _ = taken.recv().await;
+            }
+        };
+        if tokio::time::timeout(TAKING, all).await.is_err() {
+            log::warn!("some workers are slow to take over the new configuration");
+        }
+        for old in &before.content.backends {
+            if !backends.iter().any(|backend| Arc::ptr_eq(backend, old)) {
+                old.retire(&backends);
+            }
+        }
+        if !unchangeable.is_empty() {
+            log::warn!("a change of these keys takes a restart, until then the values of before count: {}", unchangeable.join(", "));
+        }
+        log::info!("the configuration was read again and is in force: {summary}");
+        Ok(())
+    }
+}
