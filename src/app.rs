@@ -34,6 +34,7 @@ use crate::proxy::backend::Backend;
 use crate::proxy::forward::Forwarder;
 use crate::proxy::outgoing::HeadRules;
 use crate::proxy::watch::UpstreamWatch;
+use crate::proxy::websockets::Websockets;
 use crate::proxy::{Proxy, RouteRules, proxy};
 use crate::route::Route;
 use crate::secret::Secret;
@@ -109,6 +110,7 @@ struct Shared {
     rules: Arc<[RouteRules]>,
     unrouted: Arc<CountedRoute>,
     backends: Vec<Arc<Backend>>,
+    websockets: Arc<Websockets>,
 }
 
 /// Opens the listeners and wires everything behind them.
@@ -177,6 +179,7 @@ impl Shared {
             rules,
             unrouted: Arc::new(CountedRoute::new(&metrics, "none")),
             backends,
+            websockets: Arc::new(Websockets::new(settings.websockets, metrics.websockets_open.clone())),
             metrics,
             settings: Arc::new(settings),
         })
@@ -305,6 +308,7 @@ impl Worker {
                 forwarder: Forwarder::new(&shared.backends),
                 reports: shared.reports.clone(),
                 drain: shared.drain.clone(),
+                websockets: shared.websockets.clone(),
             },
             auth,
         }

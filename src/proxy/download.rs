@@ -47,7 +47,7 @@ pub struct Held {
 /// A body that is still coming.
 pub struct Download {
     pool: Rc<Pool>,
-    _held: Held,
+    held: Held,
     /// Gone once the connection was given back, or after an error.
     connection: Option<Connection>,
     upload: Upload,
@@ -81,16 +81,22 @@ impl Download {
             Framing::Empty => (Left::Nothing, head.content_length.map_or(BodySize::None, BodySize::Sized)),
             Framing::Sized(length) => (Left::Bytes(length), BodySize::Sized(length)),
             Framing::Chunked => (Left::ChunkSize, BodySize::Stream),
-            Framing::UntilClose => (Left::UntilClose, BodySize::Stream),
+            Framing::UntilClose | Framing::Switched => (Left::UntilClose, BodySize::Stream),
         };
         let reusable = head.keep_alive;
-        (head, Self { pool, _held: held, connection: Some(connection), upload, takes_body, left, size, reusable, timeout })
+        (head, Self { pool, held, connection: Some(connection), upload, takes_body, left, size, reusable, timeout })
     }
 
     /// Carries an exchange without an answer body to its end: the server never polls a body of size zero, so the rest of the request's
     /// body would stay where it is.
     pub async fn finish_if_empty(&mut self) -> Result<(), BrokenBody> {
         if self.left == Left::Nothing { std::future::poll_fn(|cx| self.poll(cx)).await.transpose().map(|_| ()) } else { Ok(()) }
+    }
+
+    /// The connection behind a switch of protocols, with what the request holds.
+    #[must_use]
+    pub fn into_connection(self) -> Option<(Connection, Held)> {
+        self.connection.map(|connection| (connection, self.held))
     }
 
     fn release(&mut self) {

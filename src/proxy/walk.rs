@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use actix_web::http::{ConnectionType, Version};
+use actix_web::dev::Payload;
+use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::assertion::{HeaderNames, IdentityHeaders};
@@ -14,9 +15,13 @@ use crate::http::{Cors, Drain, FailureShape, Inbound, TrustedProxies, method};
 use crate::identity::Apps;
 use crate::proxy::answer::{self, AnswerBody, AnswerRules};
 use crate::proxy::forward::{Forwarder, Outgoing};
+use crate::proxy::handshake;
 use crate::proxy::inbound;
 use crate::proxy::outgoing::{HeadRules, OutgoingHead};
 use crate::proxy::rules::RouteRules;
+use crate::proxy::session_watch::SessionWatch;
+use crate::proxy::tunnel::Tunnel;
+use crate::proxy::websockets::{Place, Websockets, check_origin};
 use crate::route::{Route, RouteTable, canonical};
 
 /// What one worker needs to pass requests on.
@@ -51,6 +56,8 @@ pub struct Proxy {
     pub reports: Arc<Reports>,
     /// Whether connections are to end.
     pub drain: Drain,
+    /// The open WebSockets.
+    pub websockets: Arc<Websockets>,
 }
 
 /// Answers any request outside the gateway's own endpoints.
@@ -83,11 +90,14 @@ impl Proxy {
         if let Some(response) = self.cors.preflight(req) {
             return Ok(response.map_body(|_, body| AnswerBody::Own(body)));
         }
-        inbound::refuse_upgrades(req)?;
+        let handshake = handshake::read(req)?;
         let path = canonical(req.path()).map_err(inbound::ambiguous_path)?;
         inbound::refuse_token_in(&path)?;
         let (route, rules) = self.route(req, &path, completion)?;
         *failure = &rules.failure;
+        if handshake.is_some() {
+            check_origin(req.headers(), &self.cors, self.auth.carriers())?;
+        }
         let caller = self.auth.admit(route.auth, req.headers(), req.uri().query(), completion.inbound.client).await?;
         let body_limit = self.body_limit(route);
         let framing = inbound::body_framing(req.headers(), body_limit)?;
@@ -103,19 +113,30 @@ impl Proxy {
             inbound: &completion.inbound,
             identity,
             framing,
+            upgrades: handshake.is_some(),
         });
+        // What comes behind a handshake is nobody's before it is answered.
+        let place = handshake.as_ref().map(|_| self.websockets.enter(caller.user())).transpose()?;
+        let (payload, early) = if handshake.is_some() { (Payload::None, payload.into_inner()) } else { (payload.into_inner(), Payload::None) };
         let outgoing = Outgoing {
             upstream: &route.upstream,
             user: caller.user(),
             method: req.method(),
             head,
-            payload: payload.into_inner(),
+            payload,
             framing,
             body_limit,
             timeout: route.timeout,
+            handshake: handshake.as_ref(),
         };
         let answer = self.forwarder.forward(outgoing, completion).await?;
         let mut response = answer::to_client(answer, &self.answer_rules);
+        if let Some((handshake, place)) = handshake.zip(place)
+            && response.status() == StatusCode::SWITCHING_PROTOCOLS
+        {
+            handshake.answer(response.headers_mut());
+            response = self.switch(response, early, &caller, place, completion)?;
+        }
         rules.edit_answer(response.headers_mut());
         if let Caller::Anonymous { dead_token: Some(code) } = caller {
             answer::say_token_is_dead(&mut response, code);
@@ -150,6 +171,33 @@ impl Proxy {
         live.session.header_lines(|| IdentityHeaders::new(&self.names, Some((live, appid))).lines())
     }
 
+    /// The tunnel behind a handshake that the upstream has answered.
+    fn switch(
+        &self,
+        response: HttpResponse<AnswerBody>,
+        client: Payload,
+        caller: &Caller,
+        place: Place,
+        completion: &mut Completion,
+    ) -> Result<HttpResponse<AnswerBody>, GatewayError> {
+        let account = completion.stream.get_or_insert_default().clone();
+        let session = if let Caller::Session(live) = caller { Some((self.auth.sessions().clone(), live)) } else { None };
+        let (mut head, body) = response.into_parts();
+        let AnswerBody::Upstream(answer) = body else { return Err(cut_off()) };
+        let (upstream, held) = answer.into_connection().ok_or_else(cut_off)?;
+        let tunnel = Tunnel {
+            client,
+            upstream,
+            watch: SessionWatch::new(session),
+            idle_timeout: self.websockets.limits.idle_timeout,
+            drain: self.drain.clone(),
+            account,
+            held: (place, held),
+        };
+        head.head_mut().set_connection_type(ConnectionType::Upgrade);
+        Ok(head.set_body(AnswerBody::Tunnel(tunnel.open())))
+    }
+
     /// What every answer gets, whoever made it.
     fn finish(&self, req: &HttpRequest, response: &mut HttpResponse<AnswerBody>, completion: &mut Completion) {
         completion.status = match completion.error {
@@ -162,8 +210,12 @@ impl Proxy {
             response.head_mut().no_chunking(true);
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
-        if self.drain.is_on() {
+        if self.drain.is_on() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
     }
+}
+
+fn cut_off() -> GatewayError {
+    GatewayError::new(ErrorCode::UpstreamError, "The backend of this route ended the WebSocket at its beginning.")
 }
