@@ -33,6 +33,9 @@ pub enum BrokenBody {
     /// The client broke off its own body.
     #[error("the client broke off its body")]
     Client,
+    /// The session ended.
+    #[error("the session behind the request has ended")]
+    Session,
 }
 
 /// What a request holds until the last byte of its answer.
@@ -97,6 +100,16 @@ impl Download {
     #[must_use]
     pub fn into_connection(self) -> Option<(Connection, Held)> {
         self.connection.map(|connection| (connection, self.held))
+    }
+
+    /// Whether all of it has come already.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        match self.left {
+            Left::Nothing => true,
+            Left::Bytes(left) => self.connection.as_ref().is_some_and(|connection| connection.buf.len() as u64 >= left),
+            _ => false,
+        }
     }
 
     fn release(&mut self) {

@@ -18,7 +18,8 @@ const STEP: Duration = Duration::from_millis(450);
 /// Watches over one stream. Without a session it never ends; its timer wakes the stream all the same.
 pub struct SessionWatch {
     session: Option<Watched>,
-    timer: Pin<Box<Sleep>>,
+    /// Made when it is first needed: most answers are out before.
+    timer: Option<Pin<Box<Sleep>>>,
     used: bool,
 }
 
@@ -36,7 +37,7 @@ impl SessionWatch {
     pub fn new(session: Option<(Arc<SessionService>, &LiveSession)>) -> Self {
         let now = monotonic_now();
         let watched = |(sessions, live): (Arc<SessionService>, &LiveSession)| Watched { sessions, id: live.id, until: now + live.expires_in, look: None };
-        Self { session: session.map(watched), timer: Box::pin(sleep_until(next(now).into())), used: false }
+        Self { session: session.map(watched), timer: None, used: false }
     }
 
     /// The user has used the stream: the next look renews the session as a request does.
@@ -56,8 +57,9 @@ impl SessionWatch {
                     return Poll::Ready(());
                 }
             }
-            ready!(self.timer.as_mut().poll(cx));
-            self.timer.as_mut().reset(next(monotonic_now()).into());
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(next(monotonic_now()).into())));
+            ready!(timer.as_mut().poll(cx));
+            timer.as_mut().reset(next(monotonic_now()).into());
             if let Some(watched) = &mut self.session {
                 watched.look(std::mem::take(&mut self.used));
             }

@@ -71,6 +71,8 @@ struct Running {
     /// Bytes of the client's that the upstream has not taken yet.
     unsent: Bytes,
     unflushed: bool,
+    /// The upstream takes no more. What it has still to say, such as why, is read to its end.
+    deaf: bool,
     to_client: Frames,
     to_upstream: Frames,
     heard: Instant,
@@ -82,8 +84,16 @@ impl Tunnel {
     pub fn open(self) -> TunnelBody {
         let (body, out) = handover();
         let heard = monotonic_now();
-        let running =
-            Running { tunnel: self, body, unsent: Bytes::new(), unflushed: false, to_client: Frames::default(), to_upstream: Frames::default(), heard };
+        let running = Running {
+            tunnel: self,
+            body,
+            unsent: Bytes::new(),
+            unflushed: false,
+            deaf: false,
+            to_client: Frames::default(),
+            to_upstream: Frames::default(),
+            heard,
+        };
         actix_web::rt::spawn(running.run());
         out
     }
@@ -92,8 +102,10 @@ impl Tunnel {
 impl Running {
     async fn run(mut self) {
         let end = poll_fn(|cx| self.poll(cx)).await;
-        if end == End::Session {
-            self.tunnel.account.error.set(Some(ErrorCode::SessionExpired));
+        match end {
+            End::Session => self.tunnel.account.error.set(Some(ErrorCode::SessionExpired)),
+            End::Upstream if !self.to_client.has_closed() => self.tunnel.account.error.set(Some(ErrorCode::UpstreamError)),
+            _ => {}
         }
         self.tell_client(end).await;
         self.tell_upstream(end).await;
@@ -123,10 +135,13 @@ impl Running {
     /// From the client to the upstream.
     fn poll_up(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
+            if self.deaf {
+                return Poll::Pending;
+            }
             let io = &mut self.tunnel.upstream.io;
             if !self.unsent.is_empty() {
                 match ready!(Pin::new(&mut *io).poll_write(cx, &self.unsent)) {
-                    Ok(0) | Err(_) => return Poll::Ready(End::Upstream),
+                    Ok(0) | Err(_) => self.deaf = true,
                     Ok(written) => drop(self.unsent.split_to(written)),
                 }
                 self.unflushed = true;
@@ -144,9 +159,7 @@ impl Running {
                 }
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(End::Client),
                 Poll::Pending if self.unflushed => {
-                    if ready!(Pin::new(io).poll_flush(cx)).is_err() {
-                        return Poll::Ready(End::Upstream);
-                    }
+                    self.deaf = ready!(Pin::new(io).poll_flush(cx)).is_err();
                     self.unflushed = false;
                 }
                 Poll::Pending => return Poll::Pending,
@@ -181,7 +194,7 @@ impl Running {
 
     /// The frame under way to its end, then a close frame; where the frame does not end in time, the connection is cut.
     async fn tell_client(&mut self, end: End) {
-        let Some((code, reason)) = end.close() else { return };
+        let Some((code, reason)) = end.close() else { return self.body.end(Ok(Bytes::new())) };
         let mut patience = Box::pin(sleep(REST_OF_FRAME));
         let whole = poll_fn(|cx| self.poll_rest_of_frame(cx, &mut patience)).await;
         self.body.end(match (whole, self.to_client.has_closed()) {

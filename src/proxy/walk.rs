@@ -19,9 +19,8 @@ use crate::proxy::handshake;
 use crate::proxy::inbound;
 use crate::proxy::outgoing::{HeadRules, OutgoingHead};
 use crate::proxy::rules::RouteRules;
-use crate::proxy::session_watch::SessionWatch;
-use crate::proxy::tunnel::Tunnel;
-use crate::proxy::websockets::{Place, Websockets, check_origin};
+use crate::proxy::streaming::Opening;
+use crate::proxy::websockets::{Websockets, check_origin};
 use crate::route::{Route, RouteTable, canonical};
 
 /// What one worker needs to pass requests on.
@@ -115,9 +114,10 @@ impl Proxy {
             framing,
             upgrades: handshake.is_some(),
         });
-        // What comes behind a handshake is nobody's before it is answered.
-        let place = handshake.as_ref().map(|_| self.websockets.enter(caller.user())).transpose()?;
-        let (payload, early) = if handshake.is_some() { (Payload::None, payload.into_inner()) } else { (payload.into_inner(), Payload::None) };
+        let (payload, opening) = match handshake {
+            Some(handshake) => (Payload::None, Some(Opening { handshake, place: self.websockets.enter(caller.user())?, client: payload.into_inner() })),
+            None => (payload.into_inner(), None),
+        };
         let outgoing = Outgoing {
             upstream: &route.upstream,
             user: caller.user(),
@@ -127,16 +127,10 @@ impl Proxy {
             framing,
             body_limit,
             timeout: route.timeout,
-            handshake: handshake.as_ref(),
+            handshake: opening.as_ref().map(|opening| &opening.handshake),
         };
         let answer = self.forwarder.forward(outgoing, completion).await?;
-        let mut response = answer::to_client(answer, &self.answer_rules);
-        if let Some((handshake, place)) = handshake.zip(place)
-            && response.status() == StatusCode::SWITCHING_PROTOCOLS
-        {
-            handshake.answer(response.headers_mut());
-            response = self.switch(response, early, &caller, place, completion)?;
-        }
+        let mut response = self.stream(answer::to_client(answer, &self.answer_rules), opening, &caller, completion)?;
         rules.edit_answer(response.headers_mut());
         if let Caller::Anonymous { dead_token: Some(code) } = caller {
             answer::say_token_is_dead(&mut response, code);
@@ -171,33 +165,6 @@ impl Proxy {
         live.session.header_lines(|| IdentityHeaders::new(&self.names, Some((live, appid))).lines())
     }
 
-    /// The tunnel behind a handshake that the upstream has answered.
-    fn switch(
-        &self,
-        response: HttpResponse<AnswerBody>,
-        client: Payload,
-        caller: &Caller,
-        place: Place,
-        completion: &mut Completion,
-    ) -> Result<HttpResponse<AnswerBody>, GatewayError> {
-        let account = completion.stream.get_or_insert_default().clone();
-        let session = if let Caller::Session(live) = caller { Some((self.auth.sessions().clone(), live)) } else { None };
-        let (mut head, body) = response.into_parts();
-        let AnswerBody::Upstream(answer) = body else { return Err(cut_off()) };
-        let (upstream, held) = answer.into_connection().ok_or_else(cut_off)?;
-        let tunnel = Tunnel {
-            client,
-            upstream,
-            watch: SessionWatch::new(session),
-            idle_timeout: self.websockets.limits.idle_timeout,
-            drain: self.drain.clone(),
-            account,
-            held: (place, held),
-        };
-        head.head_mut().set_connection_type(ConnectionType::Upgrade);
-        Ok(head.set_body(AnswerBody::Tunnel(tunnel.open())))
-    }
-
     /// What every answer gets, whoever made it.
     fn finish(&self, req: &HttpRequest, response: &mut HttpResponse<AnswerBody>, completion: &mut Completion) {
         completion.status = match completion.error {
@@ -214,8 +181,4 @@ impl Proxy {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
     }
-}
-
-fn cut_off() -> GatewayError {
-    GatewayError::new(ErrorCode::UpstreamError, "The backend of this route ended the WebSocket at its beginning.")
 }

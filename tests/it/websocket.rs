@@ -15,6 +15,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::helpers::gateway::{Gateway, Setup, route};
+use crate::helpers::raw::{Act, Raw};
+use crate::helpers::recorder::{Recorder, Reply};
 use crate::helpers::redis_server::RedisServer;
 use crate::helpers::servers::http;
 use crate::helpers::wait::until;
@@ -96,9 +98,45 @@ async fn the_upstreams_own_close_and_its_death_reach_the_client() {
     let mut socket = connect(&gateway, "/close", &[]).await.unwrap().0;
     let frame = closed(&mut socket).await.unwrap();
     assert_eq!((u16::from(frame.code), frame.reason.as_str()), (4001, "enough"));
+    drop(socket);
     let mut socket = connect(&gateway, "/die", &[]).await.unwrap().0;
     socket.send(Message::text("x")).await.unwrap();
     assert_eq!(closed(&mut socket).await.map(|frame| frame.code.into()), Some(1011));
+    gateway.access_line("the upstream's death", |line| line["path"] == "/die" && line["error"] == "upstream_error");
+    // And a client's leaving the upstream, without a word about errors.
+    drop(connect(&gateway, "/echo", &[]).await.unwrap());
+    until("the upstream's end", async || (upstream.ended.load(Ordering::SeqCst) == 3).then_some(())).await;
+    let line = gateway.access_line("the client's leaving", |line| line["path"] == "/echo");
+    assert!(line["status"] == 101 && line["error"].is_null(), "{line}");
+}
+
+/// Events without end, of two authenticated streams and one that nobody has logged in for.
+#[tokio::test]
+async fn an_event_stream_is_cut_when_its_session_ends() {
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n";
+    let (redis, upstream) = (RedisServer::start(&[]), Recorder::start(Reply::AtHead(HEAD.to_vec())).await);
+    let flood = Raw::start([Act::Flood("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")]);
+    let config = format!("{}{}{}", route("/", &upstream.url, "required"), route("/flood", &flood.url, "required"), route("/open", &upstream.url, "none"));
+    let one = Gateway::with(&Setup { store: redis.url(""), config });
+    let other = one.sibling();
+    let (token, client) = (one.token("zhang").await, http());
+    let mut events = client.get(one.at("/events")).bearer_auth(&token).send().await.unwrap();
+    let mut anonymous = client.get(one.at("/open")).send().await.unwrap();
+    for stream in [&mut events, &mut anonymous] {
+        assert_eq!(stream.chunk().await.unwrap().unwrap().as_ref(), b"data: 1\n\n");
+    }
+    let mut flood = client.get(one.at("/flood")).bearer_auth(&token).send().await.unwrap();
+    assert!(flood.chunk().await.unwrap().is_some());
+    assert_eq!(client.post(other.at("/auth/logout")).bearer_auth(&token).send().await.unwrap().status(), 204);
+    let ended = monotonic_now();
+    let cut = async |stream: &mut reqwest::Response| while let Ok(Some(_)) = stream.chunk().await {};
+    tokio::time::timeout(BOUND, cut(&mut flood)).await.expect("the flood goes on");
+    assert!(tokio::time::timeout(BOUND, events.chunk()).await.expect("the stream stays open").is_err(), "it must not look complete");
+    println!("cut after {:?}", ended.elapsed());
+    for path in ["/events", "/flood"] {
+        one.access_line("its reason", |line| line["path"] == path && line["status"] == 200 && line["error"] == "session_expired");
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(600), anonymous.chunk()).await.is_err(), "nobody's session, nobody's end");
 }
 
 #[tokio::test]
