@@ -72,6 +72,7 @@ impl WsUpstream {
             "/half" => {
                 // The head of a frame of ten bytes, and three of them.
                 let _ = socket.get_mut().write_all(b"\x82\x0aabc").await;
+                self.heard.lock().unwrap().push("half sent".to_owned());
                 while let Some(Ok(_)) = socket.next().await {}
             }
             "/late" => {
