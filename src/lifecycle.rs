@@ -29,6 +29,7 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     let drained = async {
         tokio::time::sleep(patience.grace).await;
         log::info!("accepting no more connections; requests under way have {}", humantime::format_duration(patience.deadline));
+        drain.end_streams();
         public.stop(true).await;
     };
     tokio::select! {

@@ -135,6 +135,8 @@ pub struct Metrics {
     pub refused_requests: Family<Code, Counter>,
     /// Connections of clients that are open now.
     pub connections_open: Gauge,
+    /// WebSockets that are open now.
+    pub websockets_open: Gauge,
     /// TLS handshakes by outcome.
     pub tls_handshakes: Family<Outcome, Counter>,
     /// Logins by outcome.
@@ -213,6 +215,7 @@ impl Metrics {
             requests_in_flight: Gauge::default(),
             refused_requests: Family::default(),
             connections_open: Gauge::default(),
+            websockets_open: Gauge::default(),
             tls_handshakes: Family::default(),
             logins: Family::default(),
             limits: Family::default(),
@@ -249,6 +252,7 @@ impl Metrics {
         self.register("requests_in_flight", "Requests being answered now", self.requests_in_flight.clone());
         self.register("refused_requests_total", "Requests that the gate has refused, by error code", self.refused_requests.clone());
         self.register("connections_open", "Connections of clients that are open now", self.connections_open.clone());
+        self.register("websockets_open", "WebSockets that are open now", self.websockets_open.clone());
         self.register("tls_handshakes_total", "TLS handshakes of clients by outcome", self.tls_handshakes.clone());
         self.register("logins_total", "Logins by app and outcome", self.logins.clone());
         self.register("limits_total", "Questions to quotas, by policy and outcome", self.limits.clone());

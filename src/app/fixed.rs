@@ -11,6 +11,7 @@ use crate::http::completion::{CountedRoute, Reports};
 use crate::limit::{FirstLine, GuessWatch};
 use crate::metrics::Metrics;
 use crate::provider::call::PlatformClient;
+use crate::proxy::websockets::Websockets;
 use crate::session::carrier::TokenCarrier;
 use crate::session::{SessionService, SessionStore};
 use crate::store::StoreHandle;
@@ -29,6 +30,7 @@ pub(super) struct Fixed {
     pub(super) guesses: Arc<GuessWatch>,
     pub(super) unrouted: Arc<CountedRoute>,
     pub(super) platforms: PlatformClient,
+    pub(super) websockets: Arc<Websockets>,
 }
 
 impl Fixed {
@@ -45,6 +47,7 @@ impl Fixed {
             first_line: Arc::default(),
             guesses: Arc::new(GuessWatch::new(metrics.clone())),
             unrouted: Arc::new(CountedRoute::new(&metrics, "none")),
+            websockets: Arc::new(Websockets::new(settings.websockets, metrics.websockets_open.clone())),
             platforms: PlatformClient::new().context("cannot set up the client for the platforms")?,
             metrics,
             settings,

@@ -88,6 +88,7 @@ impl Worker {
                 forwarder,
                 reports: fixed.reports.clone(),
                 drain: fixed.drain.clone(),
+                websockets: fixed.websockets.clone(),
             },
             auth: self.auth.clone(),
             prefix,

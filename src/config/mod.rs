@@ -30,6 +30,7 @@ mod syntax;
 mod traces;
 mod upstreams;
 mod values;
+mod websockets;
 
 pub use self::log::{LogFormat, LogSettings};
 pub use admin::AdminSettings;

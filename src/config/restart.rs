@@ -3,7 +3,7 @@
 use super::Settings;
 
 /// Sections that count from the start of a process to its end.
-const FIXED: [&str; 7] = ["server", "admin", "store", "secrets", "session", "traces", "log"];
+const FIXED: [&str; 8] = ["server", "admin", "store", "secrets", "session", "websockets", "traces", "log"];
 /// Keys in them that may change nevertheless.
 const SWAPPED: [&str; 2] = ["server.trusted_proxies", "server.body_limit"];
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::problem::Wrong;
 use super::reader::Section;
 use super::values::duration;
-use crate::session::{CarrierError, Lifetime, SessionRules, TokenCarrier};
+use crate::session::{Lifetime, SessionRules, TokenCarrier};
 use crate::store::PushChoice;
 use crate::store::near_cache::NearCacheSettings;
 
@@ -63,11 +63,7 @@ fn near_cache(section: &mut Section<'_>) -> Option<NearCacheSettings> {
 }
 
 fn carriers(section: &mut Section<'_>) -> Vec<TokenCarrier> {
-    let hint = |error: &CarrierError| match error {
-        CarrierError::Later => "remove it",
-        CarrierError::Kind | CarrierError::Name | CarrierError::Taken | CarrierError::Own => "",
-    };
-    let carriers = section.list("carriers", |text| text.parse::<TokenCarrier>().map_err(|error| Wrong::new(error.to_string(), hint(&error))));
+    let carriers = section.list("carriers", |text| text.parse::<TokenCarrier>().map_err(|error| Wrong::new(error.to_string(), "")));
     let twice = (1..carriers.len()).find(|index| carriers[..*index].contains(&carriers[*index]));
     if let Some(carrier) = twice.and_then(|index| carriers.get(index)) {
         section.problem("carriers", &format!("\"{carrier}\" is there twice"), "remove one of them");

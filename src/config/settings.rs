@@ -8,9 +8,10 @@ use super::env::Variables;
 use super::problem::{ConfigError, Problem};
 use super::reader::{Findings, Reader, Section};
 use super::{AdminSettings, AppSettings, CorsSettings, LogSettings, LoginSettings, SecretSettings, ServerSettings, SessionSettings, StoreSettings};
-use super::{admin, apps, checks, cors, failure, identity, login, routes, secrets, server, session, store, syntax, traces, upstreams};
+use super::{admin, apps, checks, cors, failure, identity, login, routes, secrets, server, session, store, syntax, traces, upstreams, websockets};
 use crate::assertion::HeaderNames;
 use crate::http::FailureShape;
+use crate::proxy::websockets::WebsocketLimits;
 use crate::route::RouteTable;
 use crate::telemetry::TraceSettings;
 use crate::upstream::Upstream;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub identity: HeaderNames,
     /// Which web pages may call.
     pub cors: CorsSettings,
+    /// How many WebSockets may be open.
+    pub websockets: WebsocketLimits,
     /// Where spans go, if anywhere.
     pub traces: Option<TraceSettings>,
     /// What is logged.
@@ -109,6 +112,7 @@ fn read(root: &mut Section<'_>) -> Settings {
     let (routes, route_failures) = routes::read(root, &routes::Surroundings::new(&server.prefix, &upstreams, &identity, &failure));
     let upstreams = upstreams.into_iter().filter_map(|(_, upstream)| upstream).collect();
     let cors = root.section("cors", cors::read);
+    let websockets = root.section("websockets", websockets::read);
     let traces = root.section("traces", traces::read);
     let log = root.section("log", super::log::read);
     Settings {
@@ -125,6 +129,7 @@ fn read(root: &mut Section<'_>) -> Settings {
         route_failures,
         identity,
         cors,
+        websockets,
         traces,
         log,
         effective: Effective::default(),

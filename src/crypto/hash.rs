@@ -2,8 +2,11 @@
 
 use arrayvec::ArrayString;
 use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use super::encoding::base64;
 
 /// SHA-256.
 #[must_use]
@@ -99,6 +102,13 @@ pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 #[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {
     hex::encode(bytes)
+}
+
+/// What a WebSocket server answers to a client's key (RFC 6455 section 4.2.2).
+#[must_use]
+pub fn websocket_accept(key: &str) -> String {
+    let digest: [u8; 20] = Sha1::new().chain_update(key).chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize().into();
+    base64(&digest)
 }
 
 #[cfg(test)]

@@ -185,7 +185,7 @@ impl<IO> Gate<IO> {
 
     /// The answer under way is out in full.
     fn answered(&mut self, cx: &mut Context<'_>) {
-        self.unread |= self.inspector.in_body() || self.inspector.place() == Place::Broken;
+        self.unread |= self.inspector.in_body() || matches!(self.inspector.place(), Place::Broken | Place::Tunnel);
         self.inspector.answered(self.connection.is_closing());
         self.watch = Watch::Nothing;
         if self.inspector.in_body() {

@@ -99,7 +99,7 @@ impl Authenticator {
 
     /// The sessions behind the tokens.
     #[must_use]
-    pub fn sessions(&self) -> &SessionService {
+    pub const fn sessions(&self) -> &Arc<SessionService> {
         &self.sessions
     }
 }

@@ -1,7 +1,9 @@
 //! What is counted and logged once a request is over, however it ends: answered, refused, or left by its client.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -23,6 +25,9 @@ use crate::telemetry::{AccessLine, AccessLog, RequestSpan, SpanIds, Traces};
 const METHOD_MAX: usize = 20;
 /// The status of a request whose client left before there was an answer (nginx's number for it).
 pub const CLIENT_LEFT: u16 = 499;
+
+/// The status of a WebSocket.
+const SWITCHED: u16 = 101;
 
 /// Where completions are reported.
 pub struct Reports {
@@ -84,7 +89,18 @@ pub struct Completion {
     pub session: Option<SessionId>,
     /// The app, once it is known.
     pub app: Option<Arc<str>>,
+    /// What a stream tells while it is open.
+    pub stream: Option<Rc<StreamAccount>>,
     bytes: u64,
+}
+
+/// What is known of a stream only while it runs.
+#[derive(Debug, Default)]
+pub struct StreamAccount {
+    /// Bytes that came from the client through a tunnel.
+    pub received: Cell<u64>,
+    /// Why the gateway ended it.
+    pub error: Cell<Option<ErrorCode>>,
 }
 
 impl Completion {
@@ -110,6 +126,7 @@ impl Completion {
             attempts: 0,
             session: None,
             app: None,
+            stream: None,
             bytes: 0,
         })
     }
@@ -148,9 +165,14 @@ impl Completion {
 
 impl Drop for Completion {
     fn drop(&mut self) {
+        if let Some(error) = self.stream.as_ref().and_then(|stream| stream.error.get()) {
+            self.error = Some(error);
+        }
         let took = monotonic_now().duration_since(self.inbound.started);
         self.reports.metrics.requests_in_flight.dec();
-        self.route.metrics.answered(self.status, took);
+        // How long a tunnel was open says nothing about answers.
+        let answered = if self.status == SWITCHED { self.upstream_took.unwrap_or(took) } else { took };
+        self.route.metrics.answered(self.status, answered);
         let session = self.session.map(|id| id.text());
         let time = UnixMillis(self.reports.clock.unix_now().0.saturating_sub(millis(took)));
         if let (Some(traces), Some(ids)) = (&self.reports.traces, self.inbound.spans) {
@@ -166,6 +188,7 @@ impl Drop for Completion {
             status: self.status,
             error: self.error.map(ErrorCode::word),
             bytes: self.bytes,
+            received: self.stream.as_ref().filter(|_| self.status == SWITCHED).map(|stream| stream.received.get()),
             took,
             upstream_took: self.upstream_took,
             endpoint: self.endpoint.as_deref(),

@@ -61,8 +61,20 @@ impl Cors {
         }
     }
 
+    /// Whether no origins are configured.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.origins.is_empty()
+    }
+
+    /// Whether an origin is among the configured ones.
+    #[must_use]
+    pub fn names(&self, origin: &str) -> bool {
+        self.origins.iter().any(|own| own == origin)
+    }
+
     fn allowed<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
         let origin = headers.get(ORIGIN)?;
-        self.origins.iter().any(|own| own.as_bytes() == origin.as_bytes()).then_some(origin)
+        origin.to_str().is_ok_and(|origin| self.names(origin)).then_some(origin)
     }
 }

@@ -74,8 +74,12 @@ pub enum ErrorCode {
     UpgradeInvalid,
     /// A WebSocket handshake of another version than 13.
     WebsocketVersionUnsupported,
-    /// WebSockets are not in this version.
-    UpgradeUnsupported,
+    /// A WebSocket of a page that may not open any.
+    OriginForbidden,
+    /// One user has as many WebSockets as it may have.
+    WebsocketLimit,
+    /// The gateway has as many WebSockets as it takes.
+    WebsocketsFull,
     /// A body over the limit.
     BodyTooLarge,
     /// A body that ended before its announced end, or was not framed as announced.
@@ -100,7 +104,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of docs/errors.md.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 42] = [
         Self::LoginRequired,
         Self::TokenAmbiguous,
         Self::TokenInvalid,
@@ -130,7 +134,9 @@ impl ErrorCode {
         Self::ExpectationFailed,
         Self::UpgradeInvalid,
         Self::WebsocketVersionUnsupported,
-        Self::UpgradeUnsupported,
+        Self::OriginForbidden,
+        Self::WebsocketLimit,
+        Self::WebsocketsFull,
         Self::BodyTooLarge,
         Self::BodyBroken,
         Self::AdminTokenInvalid,
@@ -176,7 +182,9 @@ impl ErrorCode {
             Self::ExpectationFailed => ("expectation_failed", 417, "An expectation that is not met"),
             Self::UpgradeInvalid => ("upgrade_invalid", 400, "Not a WebSocket handshake"),
             Self::WebsocketVersionUnsupported => ("websocket_version_unsupported", 426, "Not this version of WebSocket"),
-            Self::UpgradeUnsupported => ("upgrade_unsupported", 501, "No WebSockets in this version"),
+            Self::OriginForbidden => ("origin_forbidden", 403, "Not from this web page"),
+            Self::WebsocketLimit => ("websocket_limit", 429, "Too many WebSockets of one user"),
+            Self::WebsocketsFull => ("websockets_full", 503, "Too many WebSockets"),
             Self::BodyTooLarge => ("body_too_large", 413, "The body is too large"),
             Self::BodyBroken => ("body_broken", 400, "The body broke off"),
             Self::AdminTokenInvalid => ("admin_token_invalid", 401, "Not the admin token"),

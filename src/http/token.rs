@@ -1,9 +1,9 @@
 //! Finding the token in a request.
 
-use actix_web::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 
 use crate::http::error::{ErrorCode, GatewayError};
-use crate::session::carrier::TokenCarrier;
+use crate::session::carrier::{TOKEN_PROTOCOL, TokenCarrier};
 
 /// The token's text as the client sent it, from whichever configured carrier has one. Two that differ, or a second `Authorization`, are
 /// refused (RFC 6750 section 2), since nobody can say which of them was meant.
@@ -21,6 +21,7 @@ pub fn find<'a>(carriers: &[TokenCarrier], headers: &'a HeaderMap, query: Option
                 let pairs = query.into_iter().flat_map(|q| q.split('&')).filter_map(|pair| pair.split_once('='));
                 found.take(pairs.filter(|(n, _)| n == name).map(|(_, v)| v))?;
             }
+            TokenCarrier::Protocol => found.take(protocols(headers).filter_map(|protocol| protocol.strip_prefix(TOKEN_PROTOCOL)))?,
         }
     }
     Ok(found.0)
@@ -56,6 +57,11 @@ pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers.get_all(COOKIE).filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='))
 }
 
+/// The protocols that a WebSocket handshake offers.
+pub fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers.get_all(SEC_WEBSOCKET_PROTOCOL).filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).map(str::trim).filter(|p| !p.is_empty())
+}
+
 /// A value that is not text cannot be a token; as an invalid one it is refused rather than overlooked.
 fn text(value: &HeaderValue) -> &str {
     value.to_str().unwrap_or("\u{fffd}")
@@ -80,7 +86,7 @@ mod tests {
     }
 
     fn all() -> Vec<TokenCarrier> {
-        ["bearer", "header:X-WX-Skey", "cookie:sid", "query:3rd_session"].iter().map(|c| c.parse().unwrap()).collect()
+        ["bearer", "header:X-WX-Skey", "cookie:sid", "query:3rd_session", "protocol"].iter().map(|c| c.parse().unwrap()).collect()
     }
 
     #[test]
@@ -91,6 +97,7 @@ mod tests {
             (vec![("x-wx-skey", "T")], None),
             (vec![("cookie", "a=b; sid=T")], None),
             (vec![], Some("a=b&3rd_session=T")),
+            (vec![("sec-websocket-protocol", "chat,hufu.v1 , hufu.token.T")], None),
             (vec![("authorization", "Bearer T"), ("cookie", "sid=T")], Some("3rd_session=T")),
         ] {
             assert_eq!(find(&all(), &headers(&lines), query).unwrap(), Some("T"), "{lines:?}");

@@ -33,6 +33,9 @@ pub enum BrokenBody {
     /// The client broke off its own body.
     #[error("the client broke off its body")]
     Client,
+    /// The session ended.
+    #[error("the session behind the request has ended")]
+    Session,
 }
 
 /// What a request holds until the last byte of its answer.
@@ -47,7 +50,7 @@ pub struct Held {
 /// A body that is still coming.
 pub struct Download {
     pool: Rc<Pool>,
-    _held: Held,
+    held: Held,
     /// Gone once the connection was given back, or after an error.
     connection: Option<Connection>,
     upload: Upload,
@@ -81,16 +84,32 @@ impl Download {
             Framing::Empty => (Left::Nothing, head.content_length.map_or(BodySize::None, BodySize::Sized)),
             Framing::Sized(length) => (Left::Bytes(length), BodySize::Sized(length)),
             Framing::Chunked => (Left::ChunkSize, BodySize::Stream),
-            Framing::UntilClose => (Left::UntilClose, BodySize::Stream),
+            Framing::UntilClose | Framing::Switched => (Left::UntilClose, BodySize::Stream),
         };
         let reusable = head.keep_alive;
-        (head, Self { pool, _held: held, connection: Some(connection), upload, takes_body, left, size, reusable, timeout })
+        (head, Self { pool, held, connection: Some(connection), upload, takes_body, left, size, reusable, timeout })
     }
 
     /// Carries an exchange without an answer body to its end: the server never polls a body of size zero, so the rest of the request's
     /// body would stay where it is.
     pub async fn finish_if_empty(&mut self) -> Result<(), BrokenBody> {
         if self.left == Left::Nothing { std::future::poll_fn(|cx| self.poll(cx)).await.transpose().map(|_| ()) } else { Ok(()) }
+    }
+
+    /// The connection behind a switch of protocols, with what the request holds.
+    #[must_use]
+    pub fn into_connection(self) -> Option<(Connection, Held)> {
+        self.connection.map(|connection| (connection, self.held))
+    }
+
+    /// Whether all of it has come already.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        match self.left {
+            Left::Nothing => true,
+            Left::Bytes(left) => self.connection.as_ref().is_some_and(|connection| connection.buf.len() as u64 >= left),
+            _ => false,
+        }
     }
 
     fn release(&mut self) {

@@ -15,11 +15,12 @@ use crate::http::completion::Completion;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::proxy::backend::Backend;
 use crate::proxy::download::{BrokenBody, Download, Held};
+use crate::proxy::handshake::Handshake;
 use crate::proxy::inbound;
 use crate::proxy::pool::Pool;
 use crate::proxy::response_head::{BadAnswer, ResponseHead};
 use crate::proxy::upload::{BodyFraming, Upload};
-use crate::proxy::upstream_client::{Answer, Failed, Failure, Terms, exchange, may_repeat};
+use crate::proxy::upstream_client::{Answer, Failed, Failure, Terms, exchange};
 use crate::session::UserKey;
 use crate::telemetry::Throttle;
 use crate::upstream::retry::RetryBudget;
@@ -93,6 +94,8 @@ pub struct Outgoing<'a> {
     pub body_limit: u64,
     /// The route's own patience with silence, instead of the upstream's.
     pub timeout: Option<Duration>,
+    /// The handshake, where it is one.
+    pub handshake: Option<&'a Handshake>,
 }
 
 /// An answer: its head, and its body still to come.
@@ -177,12 +180,12 @@ impl Own {
     }
 
     async fn send(&self, request: Outgoing<'_>, asked: Instant, completion: &mut Completion) -> Result<UpstreamResponse, UpstreamError> {
-        let Outgoing { upstream, user, method, head, payload, framing, body_limit, timeout } = request;
+        let Outgoing { upstream, user, method, head, payload, framing, body_limit, timeout, handshake } = request;
         let limit = upstream.total_timeout.map(|total| asked + total);
         let first_byte_timeout = timeout.unwrap_or(upstream.first_byte_timeout);
-        let terms = Terms { method, first_byte_timeout, timeout: timeout.unwrap_or(upstream.timeout), limit };
+        let terms = Terms { method, first_byte_timeout, timeout: timeout.unwrap_or(upstream.timeout), limit, handshake };
         let user = if upstream.balance == Balance::UserHash { user.map(|user| balance::stable_hash(&user.parts())) } else { None };
-        let wish = Wish { user, may_repeat: may_repeat(method) };
+        let wish = Wish { user, may_repeat: terms.may_repeat() };
         let place = match &self.shared.queue {
             Some(queue) => Some(queue.enter().await.map_err(|_| UpstreamError::Full)?),
             None => None,
@@ -225,7 +228,9 @@ impl Own {
     /// One endpoint: a kept connection, and where that turns out to be dead, a fresh one.
     async fn attempt(&self, view: &View, index: usize, mut upload: Upload, terms: Terms<'_>) -> Result<Answer, (UpstreamError, Option<Box<Upload>>)> {
         let target = &view.set.targets()[index];
-        if let Some(connection) = view.pools[index].take(may_repeat(terms.method)) {
+        // A handshake keeps its connection, so it brings its own.
+        let kept = if terms.handshake.is_none() { view.pools[index].take(terms.may_repeat()) } else { None };
+        if let Some(connection) = kept {
             match exchange(connection, upload, terms).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failed { again: None, failure }) => return Err((self.error(failure, target, terms), None)),
@@ -284,7 +289,7 @@ async fn response(mut answer: Answer, pool: Rc<Pool>, held: Held, terms: Terms<'
     let (head, mut body) = Download::new(answer, pool, held, terms.timeout);
     match body.finish_if_empty().await {
         Err(BrokenBody::Client) => Err(UpstreamError::ClientLeft),
-        Ok(()) | Err(BrokenBody::Answer(_) | BrokenBody::Silence) => Ok(UpstreamResponse { head, body }),
+        Ok(()) | Err(BrokenBody::Answer(_) | BrokenBody::Silence | BrokenBody::Session) => Ok(UpstreamResponse { head, body }),
     }
 }
 

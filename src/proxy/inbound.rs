@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 use actix_web::HttpRequest;
-use actix_web::http::Version;
-use actix_web::http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING, UPGRADE};
+use actix_web::http::header::{CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING};
 
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::method::other_methods;
@@ -18,20 +17,6 @@ pub fn refuse_token_in(path: &str) -> Result<(), GatewayError> {
         Cow::Borrowed(_) => Ok(()),
         Cow::Owned(_) => Err(GatewayError::new(ErrorCode::PathInvalid, "The path carries a session token; send it as \"Authorization: Bearer …\".")),
     }
-}
-
-/// The gate has let nothing pass that is half a handshake, unless nothing may come after it on its connection.
-pub fn refuse_upgrades(req: &HttpRequest) -> Result<(), GatewayError> {
-    let headers = req.headers();
-    let has = |name, word: &str| headers.get_all(name).any(|value| value.to_str().is_ok_and(|v| v.split(',').any(|o| o.trim().eq_ignore_ascii_case(word))));
-    if !has(UPGRADE, "websocket") {
-        return Ok(());
-    }
-    if req.version() != Version::HTTP_11 || !has(CONNECTION, "upgrade") {
-        let detail = "A WebSocket handshake is a GET in HTTP/1.1 with \"Connection: Upgrade\".";
-        return Err(GatewayError::new(ErrorCode::UpgradeInvalid, detail).closing());
-    }
-    Err(GatewayError::new(ErrorCode::UpgradeUnsupported, "This version of the gateway does not pass WebSockets on.").closing())
 }
 
 /// How the body comes. The gate has refused everything that has two readings.

@@ -12,7 +12,7 @@ use crate::http::Inbound;
 use crate::proxy::hop_by_hop;
 use crate::proxy::rules::RequestEdits;
 use crate::proxy::upload::BodyFraming;
-use crate::session::carrier::TokenCarrier;
+use crate::session::carrier::{TokenCarrier, is_of_gateway_protocol};
 use crate::session::token::redacted;
 
 /// Every token starts with this.
@@ -50,6 +50,8 @@ pub struct OutgoingHead<'a> {
     pub identity: &'a str,
     /// The body's framing.
     pub framing: BodyFraming,
+    /// Whether it is a WebSocket handshake.
+    pub upgrades: bool,
 }
 
 impl HeadRules {
@@ -67,6 +69,9 @@ impl HeadRules {
         if !parts.headers.contains_key(HOST) {
             // HTTP/1.0 clients may leave it out; HTTP/1.1 upstreams want one.
             line(&mut out, b"host", parts.upstream.as_bytes());
+        }
+        if parts.upgrades {
+            out.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
         }
         forwarding(&mut out, parts);
         match parts.framing {
@@ -126,6 +131,13 @@ impl HeadRules {
                 Ok(uri) => line(out, text.as_bytes(), self.uri_without_token(uri).as_bytes()),
                 Err(_) => line(out, text.as_bytes(), value.as_bytes()),
             },
+            "sec-websocket-protocol" => {
+                let offered = String::from_utf8_lossy(value.as_bytes());
+                let rest: Vec<&str> = offered.split(',').map(str::trim).filter(|protocol| !is_of_gateway_protocol(protocol)).collect();
+                if rest.iter().any(|protocol| !protocol.is_empty()) {
+                    line(out, b"sec-websocket-protocol", rest.join(", ").as_bytes());
+                }
+            }
             _ if self.carries_header(text) => {}
             _ => line(out, text.as_bytes(), value.as_bytes()),
         }

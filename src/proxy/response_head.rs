@@ -9,6 +9,8 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Bytes, BytesMut};
 use arrayvec::ArrayVec;
 
+use crate::proxy::handshake::Handshake;
+
 /// Longest head of an answer, in bytes.
 pub const MAX_HEAD: usize = 64 * 1024;
 const MAX_HEADERS: usize = 128;
@@ -24,12 +26,14 @@ pub enum Framing {
     Chunked,
     /// When the upstream closes.
     UntilClose,
+    /// It is no HTTP any more: what follows is the protocol that was agreed on.
+    Switched,
 }
 
 /// The head of an answer.
 #[derive(Debug)]
 pub struct ResponseHead {
-    /// Its status, never an interim one.
+    /// Its status, never an interim one but 101.
     pub status: StatusCode,
     /// Its headers as they came, those of the framing and of the connection included.
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -53,6 +57,9 @@ pub enum BadAnswer {
     /// A status out of range, or a switch of protocols that nobody asked for.
     #[error("its status makes no sense")]
     Status,
+    /// A switch of protocols that does not answer the handshake.
+    #[error("its 101 does not answer the WebSocket handshake")]
+    Handshake,
     /// Several or malformed lengths, or a length beside a transfer encoding.
     #[error("its length is ambiguous")]
     Length,
@@ -74,7 +81,7 @@ pub enum BadAnswer {
 }
 
 /// Takes a head off the front of `buf`; `None`: more bytes are needed. Interim answers are taken off and counted in `interim`.
-pub fn take(buf: &mut BytesMut, method: &Method, interim: &mut u8) -> Result<Option<ResponseHead>, BadAnswer> {
+pub fn take(buf: &mut BytesMut, method: &Method, handshake: Option<&Handshake>, interim: &mut u8) -> Result<Option<ResponseHead>, BadAnswer> {
     /// RFC 9110 knows no reason for more than one of each.
     const MAX_INTERIM: u8 = 8;
     loop {
@@ -82,7 +89,9 @@ pub fn take(buf: &mut BytesMut, method: &Method, interim: &mut u8) -> Result<Opt
         if (100..200).contains(&status) {
             *interim += 1;
             if status == 101 {
-                return Err(BadAnswer::Status);
+                let handshake = handshake.ok_or(BadAnswer::Status)?;
+                let headers = headers_of(&buf.split_to(head_len).freeze(), &lines)?;
+                return ResponseHead::switched(version, headers, handshake).map(Some);
             }
             if *interim > MAX_INTERIM {
                 return Err(BadAnswer::Interim);
@@ -161,6 +170,16 @@ impl ResponseHead {
     }
 }
 
+impl ResponseHead {
+    /// The answer to a handshake.
+    fn switched(version: u8, headers: Vec<(HeaderName, HeaderValue)>, handshake: &Handshake) -> Result<Self, BadAnswer> {
+        if version != 1 || !handshake.is_answered_by(&headers) {
+            return Err(BadAnswer::Handshake);
+        }
+        Ok(Self { status: StatusCode::SWITCHING_PROTOCOLS, headers, framing: Framing::Switched, content_length: None, keep_alive: false })
+    }
+}
+
 fn values<'a>(headers: &'a [(HeaderName, HeaderValue)], name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
     headers.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_bytes())
 }
@@ -193,7 +212,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str, method: &Method) -> Result<Option<ResponseHead>, BadAnswer> {
-        take(&mut BytesMut::from(text), method, &mut 0)
+        take(&mut BytesMut::from(text), method, None, &mut 0)
     }
 
     #[test]

@@ -8,6 +8,7 @@ use actix_web::http::Method;
 use actix_web::web::BytesMut;
 
 use crate::proxy::connection::Connection;
+use crate::proxy::handshake::Handshake;
 use crate::proxy::response_head::{self, BadAnswer, Framing, ResponseHead};
 use crate::proxy::upload::{Upload, UploadError};
 
@@ -22,6 +23,16 @@ pub struct Terms<'a> {
     pub timeout: Duration,
     /// When everything must be over.
     pub limit: Option<Instant>,
+    /// The handshake, where it is one: then 101 is an answer.
+    pub handshake: Option<&'a Handshake>,
+}
+
+impl Terms<'_> {
+    /// Whether the request may be sent twice. A handshake may not: it begins something.
+    #[must_use]
+    pub fn may_repeat(&self) -> bool {
+        self.handshake.is_none() && may_repeat(self.method)
+    }
 }
 
 /// The head of an answer, and everything that its body needs.
@@ -77,7 +88,7 @@ pub async fn exchange(mut connection: Connection, mut upload: Upload, terms: Ter
         Err(Failure::Silence) if takes_body && upload.waits_for_client() => Failure::Client,
         Err(failure) => failure,
     };
-    let harmless = failure == Failure::Answer(BadAnswer::Cut) && (may_repeat(terms.method) || upload.wrote_nothing());
+    let harmless = failure == Failure::Answer(BadAnswer::Cut) && (terms.may_repeat() || upload.wrote_nothing());
     let again = if harmless { upload.rewound().map(Box::new) } else { None };
     Err(Failed { failure, again })
 }
@@ -87,7 +98,7 @@ fn is_overlong(head: &ResponseHead, buf: &BytesMut) -> bool {
     match head.framing {
         Framing::Empty => !buf.is_empty(),
         Framing::Sized(length) => buf.len() as u64 > length,
-        Framing::Chunked | Framing::UntilClose => false,
+        Framing::Chunked | Framing::UntilClose | Framing::Switched => false,
     }
 }
 
@@ -113,7 +124,7 @@ fn poll_head(
         }
     }
     loop {
-        match response_head::take(&mut connection.buf, terms.method, interim) {
+        match response_head::take(&mut connection.buf, terms.method, terms.handshake, interim) {
             Ok(Some(head)) => return Poll::Ready(Ok(head)),
             Ok(None) => {}
             Err(why) => return Poll::Ready(Err(Failure::Answer(why))),

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use actix_web::http::{ConnectionType, Version};
+use actix_web::dev::Payload;
+use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::assertion::{HeaderNames, IdentityHeaders};
@@ -15,9 +16,12 @@ use crate::http::{Cors, Drain, FailureShape, Inbound, TrustedProxies, method};
 use crate::identity::Apps;
 use crate::proxy::answer::{self, AnswerBody, AnswerRules};
 use crate::proxy::forward::{Forwarder, Outgoing};
+use crate::proxy::handshake;
 use crate::proxy::inbound;
 use crate::proxy::outgoing::{HeadRules, OutgoingHead};
 use crate::proxy::rules::RouteRules;
+use crate::proxy::streaming::Opening;
+use crate::proxy::websockets::{Websockets, check_origin};
 use crate::route::{Route, RouteTable, canonical};
 
 /// What one worker needs to pass requests on.
@@ -54,6 +58,8 @@ pub struct Proxy {
     pub reports: Arc<Reports>,
     /// Whether connections are to end.
     pub drain: Drain,
+    /// The open WebSockets.
+    pub websockets: Arc<Websockets>,
 }
 
 /// Answers any request outside the gateway's own endpoints.
@@ -86,11 +92,14 @@ impl Proxy {
         if let Some(response) = self.cors.preflight(req) {
             return Ok(response.map_body(|_, body| AnswerBody::Own(body)));
         }
-        inbound::refuse_upgrades(req)?;
+        let handshake = handshake::read(req)?;
         let path = canonical(req.path()).map_err(inbound::ambiguous_path)?;
         inbound::refuse_token_in(&path)?;
         let (route, rules) = self.route(req, &path, completion)?;
         *failure = &rules.failure;
+        if handshake.is_some() {
+            check_origin(req.headers(), &self.cors, self.auth.carriers())?;
+        }
         let caller = self.auth.admit(route.auth, req.headers(), req.uri().query(), completion.inbound.client).await?;
         let body_limit = self.body_limit(route);
         let framing = inbound::body_framing(req.headers(), body_limit)?;
@@ -106,19 +115,25 @@ impl Proxy {
             inbound: &completion.inbound,
             identity: &identity,
             framing,
+            upgrades: handshake.is_some(),
         });
+        let (payload, opening) = match handshake {
+            Some(handshake) => (Payload::None, Some(Opening { handshake, place: self.websockets.enter(caller.user())?, client: payload.into_inner() })),
+            None => (payload.into_inner(), None),
+        };
         let outgoing = Outgoing {
             upstream: &route.upstream,
             user: caller.user(),
             method: req.method(),
             head,
-            payload: payload.into_inner(),
+            payload,
             framing,
             body_limit,
             timeout: route.timeout,
+            handshake: opening.as_ref().map(|opening| &opening.handshake),
         };
         let answer = self.forwarder.forward(outgoing, completion).await?;
-        let mut response = answer::to_client(answer, &self.answer_rules);
+        let mut response = self.stream(answer::to_client(answer, &self.answer_rules), opening, &caller, completion)?;
         rules.edit_answer(response.headers_mut());
         if let Caller::Anonymous { dead_token: Some(code) } = caller {
             answer::say_token_is_dead(&mut response, code);
@@ -165,7 +180,7 @@ impl Proxy {
             response.head_mut().no_chunking(true);
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
-        if self.drain.is_on() {
+        if self.drain.is_on() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
     }

@@ -14,17 +14,27 @@ pub enum TokenCarrier {
     Cookie(String),
     /// A query parameter of this name.
     Query(String),
+    /// A protocol that a WebSocket handshake offers: `hufu.token.TOKEN`, beside [`PROTOCOL`]. For browsers, which cannot set headers there.
+    Protocol,
+}
+
+/// The gateway's own WebSocket protocol.
+pub const PROTOCOL: &str = "hufu.v1";
+/// What stands before the token in the protocol that carries it.
+pub const TOKEN_PROTOCOL: &str = "hufu.token.";
+
+/// Whether a WebSocket protocol is between client and gateway, and none of the upstream's business.
+#[must_use]
+pub fn is_of_gateway_protocol(protocol: &str) -> bool {
+    protocol == PROTOCOL || protocol.starts_with(TOKEN_PROTOCOL)
 }
 
 /// Why a text is no carrier. The text goes to the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CarrierError {
     /// None of the kinds.
-    #[error("is no carrier; write \"bearer\", \"header:NAME\", \"cookie:NAME\" or \"query:NAME\"")]
+    #[error("is no carrier; write \"bearer\", \"header:NAME\", \"cookie:NAME\", \"query:NAME\" or \"protocol\"")]
     Kind,
-    /// A kind that a later version has.
-    #[error("is not in this version; \"header:NAME\" works for WebSockets too, wx.connectSocket can set headers")]
-    Later,
     /// Characters that the name of a header or a cookie cannot have, or no name.
     #[error("needs a name of letters, digits, \"-\", \"_\" and \".\" after the colon")]
     Name,
@@ -80,7 +90,7 @@ impl FromStr for TokenCarrier {
         let named = |make: fn(String) -> Self| if is_name(name) { Ok(make(name.to_owned())) } else { Err(CarrierError::Name) };
         match kind {
             "bearer" if kind == text => Ok(Self::Bearer),
-            "protocol" if kind == text => Err(CarrierError::Later),
+            "protocol" if kind == text => Ok(Self::Protocol),
             "header" if is_of_http(name) => Err(CarrierError::Taken),
             "header" if is_of_gateway(name) => Err(CarrierError::Own),
             "header" => named(Self::Header),
@@ -98,6 +108,7 @@ impl fmt::Display for TokenCarrier {
             Self::Header(name) => write!(f, "header:{name}"),
             Self::Cookie(name) => write!(f, "cookie:{name}"),
             Self::Query(name) => write!(f, "query:{name}"),
+            Self::Protocol => f.write_str("protocol"),
         }
     }
 }
@@ -131,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_carrier_is_read_as_it_is_written() {
-        for text in ["bearer", "header:X-WX-Skey", "cookie:hufu", "query:3rd_session"] {
+        for text in ["bearer", "header:X-WX-Skey", "cookie:hufu", "query:3rd_session", "protocol"] {
             assert_eq!(text.parse::<TokenCarrier>().unwrap().to_string(), text);
         }
     }
@@ -142,7 +153,7 @@ mod tests {
             ("", CarrierError::Kind),
             ("Bearer", CarrierError::Kind),
             ("bearer:", CarrierError::Kind),
-            ("protocol", CarrierError::Later),
+            ("protocol:", CarrierError::Kind),
             ("header:", CarrierError::Name),
             ("header", CarrierError::Name),
             ("cookie:a b", CarrierError::Name),

@@ -196,6 +196,13 @@ impl SessionService {
         Ok(self.renewed(loaded).await)
     }
 
+    /// The living session of an open stream, under the name that it has now. A stream that was used since the last look renews it as a
+    /// request does.
+    pub async fn follow(&self, id: &SessionId, used: bool) -> Result<Option<LiveSession>, StoreError> {
+        let Some(loaded) = self.look_up(id).await? else { return Ok(None) };
+        Ok(if used { self.renewed(loaded).await } else { Some(loaded.into()) })
+    }
+
     /// What the store knows under a name.
     pub(super) async fn look_up(&self, id: &SessionId) -> Result<Option<LoadedSession>, StoreError> {
         let lookup = match self.store.known(id) {

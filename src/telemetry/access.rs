@@ -50,6 +50,8 @@ pub struct AccessLine<'a> {
     pub error: Option<&'a str>,
     /// Body bytes that went to the client.
     pub bytes: u64,
+    /// Bytes that came from the client through a WebSocket.
+    pub received: Option<u64>,
     /// From the head to the last byte of the answer.
     pub took: Duration,
     /// From the request to the upstream until its answer's head.
@@ -207,6 +209,10 @@ fn json(out: &mut Lines, line: &AccessLine<'_>) {
     out.push_number(line.status.into());
     out.text.push_str(",\"bytes\":");
     out.push_number(line.bytes);
+    if let Some(received) = line.received {
+        out.text.push_str(",\"received\":");
+        out.push_number(received);
+    }
     out.text.push_str(",\"ms\":");
     out.push_millis(line.took);
     if let Some(took) = line.upstream_took {
@@ -253,6 +259,9 @@ fn text(out: &mut Lines, line: &AccessLine<'_>) {
     if line.attempts > 1 {
         let _ = write!(out.text, " attempts={}", line.attempts);
     }
+    if let Some(received) = line.received {
+        let _ = write!(out.text, " received={received}");
+    }
     let _ = write!(out.text, " bytes={} client={} route={}", line.bytes, line.client, line.route);
     for (name, value) in [("error", line.error), ("app", line.app), ("session", line.session), ("request_id", Some(line.request_id))] {
         if let Some(value) = value {
@@ -290,6 +299,7 @@ mod tests {
             status: 200,
             error: None,
             bytes: 12,
+            received: None,
             took: Duration::from_micros(1500),
             upstream_took: Some(Duration::from_micros(1000)),
             endpoint: Some("10.0.0.1:80"),

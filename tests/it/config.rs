@@ -153,7 +153,7 @@ fn every_default_is_the_one_of_the_manual() {
     // What the loader took from nowhere else it took from the manual: the printed settings and the manual agree.
     let manual: toml::Table = manual::TEXT.parse().unwrap();
     let printed: toml::Table = settings.effective.to_string().parse().unwrap();
-    for section in ["server", "admin", "session", "login", "identity", "cors", "log"] {
+    for section in ["server", "admin", "session", "login", "identity", "cors", "websockets", "log"] {
         assert_eq!(manual[section], printed[section], "[{section}]");
     }
     for (manual, printed) in [

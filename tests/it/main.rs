@@ -47,3 +47,4 @@ mod two_gateways;
 mod upstreams;
 mod upstreams_failing;
 mod verify;
+mod websocket;

@@ -18,3 +18,4 @@ pub(crate) mod store_checker;
 pub(crate) mod two_stores;
 pub(crate) mod wait;
 pub(crate) mod wire;
+pub(crate) mod ws_upstream;

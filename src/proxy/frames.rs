@@ -1,0 +1,172 @@
+//! Where the frames of a WebSocket begin and end (RFC 6455 section 5.2). Only their heads are read: what is in them is between the client
+//! and the upstream, in whatever extension they have agreed on.
+
+use arrayvec::ArrayVec;
+
+/// Two bytes, a length of up to eight, and a masking key of four.
+const MAX_HEAD: usize = 14;
+const CLOSE: u8 = 8;
+
+/// One direction of a WebSocket.
+#[derive(Debug, Default)]
+pub struct Frames {
+    /// The head under way; empty between frames and within a payload.
+    head: ArrayVec<u8, MAX_HEAD>,
+    /// Bytes of the payload still to come.
+    left: u64,
+    opcode: u8,
+    closed: bool,
+    data: bool,
+}
+
+impl Frames {
+    /// Follows bytes on their way.
+    pub fn follow(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let taken = self.to_frame_end(bytes);
+            bytes = &bytes[taken..];
+        }
+    }
+
+    /// Follows bytes to the end of the frame under way; answers how many that are.
+    pub fn to_frame_end(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while self.left == 0 && at < bytes.len() {
+            self.head.push(bytes[at]);
+            at += 1;
+            if let Some(payload) = payload_length(&self.head) {
+                self.opcode = self.head[0] & 0x0f;
+                self.closed |= self.opcode == CLOSE;
+                self.data |= self.opcode < CLOSE;
+                self.head.clear();
+                if payload == 0 {
+                    return at;
+                }
+                self.left = payload;
+            }
+        }
+        let payload = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - at);
+        self.left -= payload as u64;
+        self.data |= payload > 0 && self.opcode < CLOSE;
+        at + payload
+    }
+
+    /// Whether a frame may begin here.
+    #[must_use]
+    pub const fn is_at_boundary(&self) -> bool {
+        self.head.is_empty() && self.left == 0
+    }
+
+    /// Whether a close frame has come: nothing may follow it.
+    #[must_use]
+    pub const fn has_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Whether data came since the last call: not pings and pongs, which clients answer without their user.
+    pub const fn take_data(&mut self) -> bool {
+        std::mem::replace(&mut self.data, false)
+    }
+}
+
+/// The payload's length, once the head is complete.
+fn payload_length(head: &[u8]) -> Option<u64> {
+    let second = *head.get(1)?;
+    let key = if second & 0x80 == 0 { 0 } else { 4 };
+    let extended = match second & 0x7f {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    if head.len() < 2 + extended + key {
+        return None;
+    }
+    let length = head[2..2 + extended].iter().fold(0, |length, byte| (length << 8) | u64::from(*byte));
+    Some(if extended == 0 { u64::from(second & 0x7f) } else { length })
+}
+
+/// A close frame with its code and reason, as a server sends it; with a masking key, as a client does.
+#[must_use]
+pub fn close_frame(code: u16, reason: &'static str, mask: Option<[u8; 4]>) -> Vec<u8> {
+    let mut payload = code.to_be_bytes().to_vec();
+    payload.extend_from_slice(reason.as_bytes());
+    // A control frame has 125 bytes at most; the reasons are the gateway's own, and short.
+    payload.truncate(125);
+    let length = u8::try_from(payload.len()).unwrap_or_default();
+    let mut frame = vec![0x80 | CLOSE, length];
+    if let Some(key) = mask {
+        frame[1] |= 0x80;
+        frame.extend_from_slice(&key);
+        payload.iter_mut().zip(key.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
+    }
+    frame.extend_from_slice(&payload);
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(opcode: u8, length: usize, masked: bool) -> Vec<u8> {
+        let mask = if masked { 0x80 } else { 0 };
+        let mut frame = vec![0x80 | opcode];
+        match length {
+            0..126 => frame.push(mask | u8::try_from(length).unwrap()),
+            126..65536 => {
+                frame.push(mask | 126);
+                frame.extend_from_slice(&u16::try_from(length).unwrap().to_be_bytes());
+            }
+            _ => {
+                frame.push(mask | 127);
+                frame.extend_from_slice(&(length as u64).to_be_bytes());
+            }
+        }
+        frame.extend(std::iter::repeat_n(0x88, if masked { 4 } else { 0 } + length));
+        frame
+    }
+
+    proptest! {
+        #[test]
+        fn boundaries_are_found_however_the_bytes_arrive(
+            frames in prop::collection::vec((0_u8..3, prop::sample::select(vec![0_usize, 1, 125, 126, 300, 65_535, 65_536, 70_000]), any::<bool>()), 1..6),
+            piece in 1_usize..5000,
+        ) {
+            let (mut wire, mut ends) = (Vec::new(), vec![0]);
+            for (opcode, length, masked) in frames {
+                wire.extend(frame(opcode, length, masked));
+                ends.push(wire.len());
+            }
+            let (mut direction, mut at) = (Frames::default(), 0);
+            for piece in wire.chunks(piece) {
+                direction.follow(piece);
+                at += piece.len();
+                prop_assert_eq!(direction.is_at_boundary(), ends.contains(&at));
+            }
+            prop_assert!(!direction.has_closed() && direction.is_at_boundary());
+            let first = Frames::default().to_frame_end(&wire);
+            prop_assert_eq!(first, ends[1]);
+        }
+    }
+
+    #[test]
+    fn closing_and_data_are_told_from_pings() {
+        let mut direction = Frames::default();
+        direction.follow(&frame(9, 4, false));
+        direction.follow(&frame(10, 4, true));
+        assert!(!direction.take_data() && !direction.has_closed());
+        direction.follow(&frame(1, 4, true)[..3]);
+        assert!(!direction.take_data(), "the head is not complete");
+        direction.follow(&frame(1, 4, true)[3..]);
+        assert!(direction.take_data() && !direction.take_data());
+        direction.follow(&close_frame(1000, "", None));
+        assert!(direction.has_closed() && direction.is_at_boundary());
+    }
+
+    #[test]
+    fn a_close_frame_has_its_code_and_reason() {
+        assert_eq!(close_frame(1008, "ended", None), [b"\x88\x07\x03\xf0".as_slice(), b"ended"].concat());
+        assert_eq!(close_frame(1008, "", Some([1, 2, 3, 4])), [0x88, 0x82, 1, 2, 3, 4, 0x03 ^ 1, 0xf0 ^ 2]);
+    }
+}

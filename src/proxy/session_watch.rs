@@ -1,0 +1,93 @@
+//! Whether the session behind an open stream still lives: a look at it about twice a second, which the near cache makes cheap.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+use tokio::time::{Sleep, sleep_until};
+
+use crate::clock::monotonic_now;
+use crate::crypto::random;
+use crate::session::{LiveSession, SessionId, SessionService, StoreError};
+
+/// Between two looks, on average.
+const STEP: Duration = Duration::from_millis(450);
+
+/// Watches over one stream. Without a session it never ends; its timer wakes the stream all the same.
+pub struct SessionWatch {
+    session: Option<Watched>,
+    /// Made when it is first needed: most answers are out before.
+    timer: Option<Pin<Box<Sleep>>>,
+    used: bool,
+}
+
+struct Watched {
+    sessions: Arc<SessionService>,
+    id: SessionId,
+    /// As long as the store says nothing else, the session lives until then.
+    until: Instant,
+    look: Option<BoxFuture<'static, Result<Option<LiveSession>, StoreError>>>,
+}
+
+impl SessionWatch {
+    /// Watches a session that was just found alive.
+    #[must_use]
+    pub fn new(session: Option<(Arc<SessionService>, &LiveSession)>) -> Self {
+        let now = monotonic_now();
+        let watched = |(sessions, live): (Arc<SessionService>, &LiveSession)| Watched { sessions, id: live.id, until: now + live.expires_in, look: None };
+        Self { session: session.map(watched), timer: None, used: false }
+    }
+
+    /// The user has used the stream: the next look renews the session as a request does.
+    pub const fn used(&mut self) {
+        self.used = true;
+    }
+
+    /// Ready once the session has ended. Until then the task is woken about twice a second.
+    pub fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(watched) = &mut self.session
+                && let Some(look) = &mut watched.look
+            {
+                let found = ready!(look.as_mut().poll(cx));
+                watched.look = None;
+                if watched.has_ended(found) {
+                    return Poll::Ready(());
+                }
+            }
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(next(monotonic_now()).into())));
+            ready!(timer.as_mut().poll(cx));
+            timer.as_mut().reset(next(monotonic_now()).into());
+            if let Some(watched) = &mut self.session {
+                watched.look(std::mem::take(&mut self.used));
+            }
+        }
+    }
+}
+
+/// Streams that began together do not look together.
+fn next(now: Instant) -> Instant {
+    now + STEP.mul_f64(0.75 + random::fraction() / 2.0)
+}
+
+impl Watched {
+    fn look(&mut self, used: bool) {
+        let (sessions, id) = (self.sessions.clone(), self.id);
+        self.look = Some(async move { sessions.follow(&id, used).await }.boxed());
+    }
+
+    fn has_ended(&mut self, found: Result<Option<LiveSession>, StoreError>) -> bool {
+        match found {
+            // Rotating the token gives the session another name.
+            Ok(Some(live)) => {
+                (self.id, self.until) = (live.id, monotonic_now() + live.expires_in);
+                false
+            }
+            Ok(None) => true,
+            // "Down" is not "ended": an outage cuts nobody off before the time that was known.
+            Err(_) => monotonic_now() >= self.until,
+        }
+    }
+}
