@@ -1,5 +1,6 @@
 //! A real nginx of the test's own.
 
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
@@ -39,8 +40,12 @@ impl Nginx {
             let mut child = spawned.expect("nginx is needed: run make test, which installs it, or apt-get install nginx");
             let up = until_blocking("nginx to listen or to end", || match child.try_wait().unwrap() {
                 Some(_) => Some(false),
-                None => TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(true),
+                None => answers_as_nginx(port),
             });
+            if !up {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
             up.then_some((child, port))
         });
         Self { child, _folder: folder, port }
@@ -55,6 +60,15 @@ impl Nginx {
     pub(crate) fn at(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
+}
+
+/// Whether it is nginx that has the port; `None`: nobody has it yet. nginx tries for seconds to get a port that another test was faster to take.
+fn answers_as_nginx(port: u16) -> Option<bool> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let mut answer = Vec::new();
+    // Not HTTP: whoever it is answers at once, and no location sees it.
+    let _ = stream.write_all(b"X\r\n\r\n").and_then(|()| stream.read_to_end(&mut answer));
+    Some(answer.windows(5).any(|part| part == b"nginx"))
 }
 
 impl Drop for Nginx {
