@@ -1,125 +1,27 @@
 //! What is counted. One struct with a field for each metric, registered under the names of docs/metrics.md;
 //! the page that Prometheus reads is made from it by `telemetry`.
 
+mod labels;
+
 use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+
+pub use self::labels::{
+    AppApi, AppOutcome, Code, EndpointLabel, Mode, Operation, Outcome, PolicyOutcome, RouteLabel, RouteStatus, StoreNode, UpstreamLabel, UpstreamOutcome,
+};
 
 pub use prometheus_client::metrics::counter::Counter;
 pub use prometheus_client::metrics::gauge::Gauge;
 
 /// Upper bounds in seconds: from a cached lookup to the longest that `wx.request` waits.
 const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
-
-/// One label whose values are few.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Outcome {
-    /// What came of it, a word of docs/metrics.md.
-    pub outcome: &'static str,
-}
-
-/// An error code.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Code {
-    /// A word of docs/errors.md.
-    pub code: &'static str,
-}
-
-/// A route and a status.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RouteStatus {
-    /// The route's path as configured, or the endpoint's name for the gateway's own.
-    pub route: String,
-    /// The HTTP status that the client saw; 499: the client left before there was one.
-    pub status: u16,
-}
-
-/// A route.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RouteLabel {
-    /// As in [`RouteStatus`].
-    pub route: String,
-}
-
-/// An app and what came of a login.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct AppOutcome {
-    /// The app's name in the configuration.
-    pub app: String,
-    /// `ok`, `replayed`, or an error code of docs/errors.md.
-    pub outcome: &'static str,
-}
-
-/// An app and one of its platform's APIs.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct AppApi {
-    /// The app's name in the configuration.
-    pub app: String,
-    /// The API's last path segment, such as `jscode2session`.
-    pub api: &'static str,
-}
-
-/// A quota and what came of asking it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct PolicyOutcome {
-    /// `per_ip`, `per_user` or `per_app`.
-    pub policy: &'static str,
-    /// `admitted`, `refused`, `refused_early`, `admitted_alone` or `refused_alone`.
-    pub outcome: &'static str,
-}
-
-/// A store operation.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Operation {
-    /// `load`, `create`, `renew`, `rotate`, `remove`, `remove_all`, `list`, `count`, `session_keys`, `reserve`, `settle`, `limit`, `publish` or `now`.
-    pub operation: &'static str,
-}
-
-/// How connections to the store hear of changes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Mode {
-    /// `tracking`, `pubsub` or `off`.
-    pub mode: &'static str,
-}
-
-/// A server of the store.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct StoreNode {
-    /// Its host and port.
-    pub node: String,
-}
-
-/// An upstream and what came of a request to it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct UpstreamOutcome {
-    /// The upstream's name in the configuration.
-    pub upstream: String,
-    /// `answered`, `unreachable`, `timeout`, `broken`, `unavailable` or `client_left`; of retries `stale_connection`, `another_endpoint` or
-    /// `refused`.
-    pub outcome: &'static str,
-}
-
-/// An endpoint of an upstream.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct EndpointLabel {
-    /// As in [`UpstreamOutcome`].
-    pub upstream: String,
-    /// Its address.
-    pub endpoint: String,
-}
-
-/// An upstream.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct UpstreamLabel {
-    /// As in [`UpstreamOutcome`].
-    pub upstream: String,
-}
 
 /// Every metric of a gateway process. Cheap to share: workers add to atomics.
 pub struct Metrics {
