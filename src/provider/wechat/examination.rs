@@ -54,10 +54,14 @@ fn judged(outcome: Result<Identity, ExchangeError>, host: &str, settings: &MiniP
         Err(ExchangeError::Unavailable { reason, .. }) => Finding::fail(
             CHECK,
             format!("{host}: {reason}"),
-            format!("does this machine reach it (DNS, firewall, proxy)? Logins get 503 until it does; see apps.{app}.base_url"),
+            format!("busy: ask again; else, does this machine reach it (DNS, firewall, proxy)? Logins get 503 until it answers; see apps.{app}.base_url"),
         ),
-        Err(ExchangeError::Nonsense { reason }) => {
-            Finding::fail(CHECK, format!("{host}: {reason}"), format!("something else answers there: a proxy, or a wrong apps.{app}.base_url"))
-        }
+        Err(ExchangeError::Nonsense { reason }) => Finding::fail(
+            CHECK,
+            format!("{host}: {reason}"),
+            format!(
+                "an errcode of WeChat: look it up in its documentation (45009: the day's quota is used up); else something that is not WeChat answers there, a proxy or a wrong apps.{app}.base_url"
+            ),
+        ),
     }
 }
