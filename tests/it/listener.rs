@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject as _;
@@ -109,6 +110,24 @@ async fn handshakes_have_a_deadline() {
     let plain = wire::send(gateway.listen, GET).await;
     assert!(plain.closed && !plain.text.contains("HTTP"), "{}", plain.text);
     assert_eq!(gateway.counted("hufu_tls_handshakes_total{outcome=\"failed\"}").await, 1);
+}
+
+/// There are 256 places for handshakes; who has said nothing yet must not hold one.
+#[tokio::test]
+async fn silent_connections_keep_nobody_from_a_handshake() {
+    let echo = echo_upstream();
+    let certificates = Certificates::new();
+    certificates.sign("a", "DNS:a.test");
+    certificates.sign("b", "DNS:b.test");
+    let gateway = with_tls(&certificates, &format!("server.request_head_timeout = \"5m\"\n{}", route("/", &echo.url, "none")));
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(gateway.listen).await.unwrap());
+    }
+    let connector = client(&certificates, &[&rustls::version::TLS13], &["http/1.1"]);
+    let connected = tokio::time::timeout(Duration::from_secs(60), connect(&gateway, &connector, "a.test")).await;
+    assert!(connected.expect("a handshake must not wait for the silent ones").is_ok());
+    assert_eq!(silent.len(), 300);
 }
 
 #[tokio::test]
