@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use anyhow::{Context as _, Result};
+use tokio::sync::watch;
 
 use self::fixed::Fixed;
 use self::parts::{NearCachePart, StorePart, UpstreamsPart};
@@ -24,7 +25,7 @@ use self::worker::Worker;
 use crate::admin::{self, AdminApi, CurrentApps, Part, Readiness};
 use crate::config::{self, AppSettings, LogFormat, Settings, StoreTlsFiles};
 use crate::edge::head::HeadLimits;
-use crate::edge::{self, Acceptor, CertificateWatch, GateSettings, Listen, Listener, RefusalDesk, Swapping};
+use crate::edge::{self, Acceptor, CertificateWatch, Door, Edition, GateSettings, Lanes, Listen, Listener, Nothing, RefusalDesk, Swapping};
 use crate::http::Drain;
 use crate::metrics::Metrics;
 use crate::provider::wechat::mini_program::MiniProgramSettings;
@@ -122,8 +123,8 @@ pub fn start_log(settings: &Settings) {
     log_setup::init(settings.log.level, is_json(settings, std::io::stderr().is_terminal()));
 }
 
-/// A panic ends one request or connection, never the process. It is told in the log's own form, and once in a while: a client can cause
-/// the one in the server's parser (a header name over 65 535 bytes) as often as it likes.
+/// A panic ends one connection, never the process. It is told in the log's own form, and once in a while: whatever a client does to cause it,
+/// it can do as often as it likes.
 fn told_panic(panic: &std::panic::PanicHookInfo<'_>) {
     static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
     if let Some(silent) = TOLD.admit() {
@@ -165,13 +166,14 @@ impl Assembly {
         let start = move || {
             let mut worker = Worker::new(shared.clone());
             move |reading: &Reading| {
-                let handlers = worker.handlers(reading);
-                App::new().configure(|cfg| handlers.configure(cfg))
+                let (handlers, direct) = worker.handlers(reading);
+                Lanes { direct, application: App::new().configure(|cfg| handlers.configure(cfg)) }
             }
         };
         let how = edge::ServerSettings { workers: workers(&fixed.settings), drain_deadline: server.drain_deadline };
         let app = Swapping { start, editions: self.reloader.editions() };
-        let server = edge::serve(listener, how, acceptor, self.gate(), desk, app).context("cannot serve the public listener")?;
+        let server = edge::serve(listener, how, Door { acceptor, gate: self.gate(), desk, metrics: Some(fixed.metrics.clone()) }, app)
+            .context("cannot serve the public listener")?;
         Ok(PublicServer { server, listen, certificates })
     }
 
@@ -199,13 +201,29 @@ impl Assembly {
         let api = web::Data::new(AdminApi::new(fixed.settings.admin.token.as_ref(), fixed.reports.clone(), &fixed.metrics));
         let apps = web::Data::new(CurrentApps(self.reloader.apps()));
         let shared = fixed.clone();
-        let http = HttpServer::new(move || {
-            let app = App::new().app_data(metrics.clone()).app_data(readiness.clone()).app_data(api.clone()).app_data(apps.clone());
-            app.app_data(web::Data::new(shared.sessions(shared.store.for_worker()))).configure(admin::configure)
-        });
-        let http = http.workers(1).disable_signals().bind(address).with_context(|| taken(&Listen::Tcp(address), "admin.listen"))?;
-        let listen = *http.addrs().first().context("the admin listener has no address")?;
-        Ok((http.run(), listen))
+        let start = move || {
+            let (metrics, readiness, api, apps, shared) = (metrics.clone(), readiness.clone(), api.clone(), apps.clone(), shared.clone());
+            move |(): &()| {
+                let app = App::new().app_data(metrics.clone()).app_data(readiness.clone()).app_data(api.clone()).app_data(apps.clone());
+                let app = app.app_data(web::Data::new(shared.sessions(shared.store.for_worker()))).configure(admin::configure);
+                Lanes { direct: Nothing, application: app }
+            }
+        };
+        let at = Listen::Tcp(address);
+        let listener = Listener::open(&at).with_context(|| taken(&at, "admin.listen"))?;
+        let Listen::Tcp(listen) = listener.address(&at).context("the admin listener has no address")? else {
+            anyhow::bail!("the admin listener has no address")
+        };
+        let door = Door {
+            acceptor: Acceptor::new(None, None, fixed.settings.server.request_head_timeout, fixed.metrics.clone()),
+            gate: self.gate(),
+            desk: RefusalDesk::new(fixed.reports.clone(), fixed.unrouted.clone()),
+            metrics: None,
+        };
+        let how = edge::ServerSettings { workers: 1, drain_deadline: fixed.settings.server.drain_deadline };
+        let (edition, _) = Edition::new(());
+        let app = Swapping { start, editions: watch::Sender::new(edition).subscribe() };
+        Ok((edge::serve(listener, how, door, app).context("cannot serve the admin listener")?, listen))
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::HeaderMap;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 
@@ -15,7 +14,7 @@ use crate::clock::monotonic_now;
 use crate::crypto::hash;
 use crate::http::answer::{self, not_allowed};
 use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
-use crate::http::{ErrorCode, FailureShape, GatewayError, Inbound, TrustedProxies, token};
+use crate::http::{ErrorCode, FailureShape, GatewayError, Headers, Inbound, RequestHead, TrustedProxies, token};
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 use crate::session::TokenCarrier;
@@ -73,7 +72,7 @@ impl AdminApi {
     }
 
     /// Whether the request carries the token.
-    fn admit(&self, from: IpAddr, headers: &HeaderMap) -> Result<(), GatewayError> {
+    fn admit(&self, from: IpAddr, headers: Headers<'_>) -> Result<(), GatewayError> {
         let Some(expected) = &self.token else {
             return Err(GatewayError::new(ErrorCode::AdminDisabled, "The admin API is off. Set admin.token in the gateway's configuration to use it."));
         };
@@ -128,9 +127,10 @@ async fn no_operation() -> Result<HttpResponse, GatewayError> {
 async fn guarded(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<Reported<BoxBody>>, Error> {
     let api = req.app_data::<web::Data<AdminApi>>().cloned().ok_or_else(|| GatewayError::new(ErrorCode::Internal, "The gateway is not set up."))?;
     // No proxy is believed here: whoever is locked out must not be able to choose another address.
-    let inbound = Inbound::of(req.request(), &TrustedProxies::default(), None);
+    let head = RequestHead::of(req.request());
+    let inbound = Inbound::of(&head, &TrustedProxies::default(), None);
     let mut completion = Completion::new(api.reports.clone(), inbound.clone(), req.method().as_str(), req.path(), api.route(req.path()));
-    let admitted = api.admit(inbound.peer, req.headers());
+    let admitted = api.admit(inbound.peer, head.headers());
     req.extensions_mut().insert(inbound);
     let response = match admitted {
         Ok(()) => next.call(req).await?.map_into_boxed_body(),

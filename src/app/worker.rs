@@ -1,21 +1,28 @@
 //! What a worker has for itself, and the applications that it makes: one of each reading of the configuration.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
+use actix_web::dev::Payload;
 use actix_web::web;
+use futures_util::future::LocalBoxFuture;
 
 use super::fixed::Fixed;
 use super::reading::Reading;
 use crate::assertion::{HeaderNames, ReservedNames};
+use crate::edge::Direct;
 use crate::http::authenticate::Authenticator;
+use crate::http::completion::Reported;
 use crate::http::own::{self, OwnEndpoints};
 use crate::http::verify::VerifyRules;
+use crate::http::{Answer, RequestHead};
 use crate::identity::LoginFlow;
 use crate::limit::{Limiter, LoginLimits};
-use crate::proxy::answer::AnswerRules;
+use crate::proxy::answer::{AnswerBody, AnswerRules};
 use crate::proxy::forward::Forwarder;
 use crate::proxy::outgoing::HeadRules;
 use crate::proxy::{Proxy, proxy};
+use crate::route::canonical;
 use crate::session::SessionService;
 use crate::session::carrier::TokenCarrier;
 
@@ -36,9 +43,11 @@ pub(super) struct Handlers {
     limits: LoginLimits,
     auth: Authenticator,
     verify: VerifyRules,
-    proxy: Proxy,
     prefix: String,
 }
+
+/// What goes past the gateway's own endpoints.
+pub(super) struct Proxied(Rc<Proxy>);
 
 impl Worker {
     pub(super) fn new(fixed: Arc<Fixed>) -> Self {
@@ -50,15 +59,34 @@ impl Worker {
         Self { fixed, sessions, limiter, auth, forwarder: None }
     }
 
-    /// The handlers of a reading.
-    pub(super) fn handlers(&mut self, reading: &Reading) -> Handlers {
+    /// What answers under a reading: the handlers of the own endpoints, and the proxy.
+    pub(super) fn handlers(&mut self, reading: &Reading) -> (Handlers, Proxied) {
         let (fixed, settings) = (&self.fixed, &reading.settings);
         let prefix = fixed.settings.server.prefix.clone();
         let names = settings.identity.clone();
         let limits = LoginLimits::new(self.limiter.clone(), fixed.settings.secrets.naming_key.clone(), settings.login.quotas);
         let forwarder = Forwarder::new(&reading.backends, self.forwarder.as_ref());
         self.forwarder = Some(forwarder.clone());
-        Handlers {
+        let proxy = Proxy {
+            routes: reading.routes.clone(),
+            rules: reading.rules.clone(),
+            unrouted: fixed.unrouted.clone(),
+            auth: self.auth.clone(),
+            apps: reading.apps.clone(),
+            prefix: prefix.clone(),
+            head_rules: HeadRules { reserved: ReservedNames::new(&names), carriers: fixed.carriers.clone() },
+            answer_rules: answer_rules(&names, &fixed.carriers),
+            names: names.clone(),
+            identity_edition: reading.identity_edition,
+            trusted: reading.trusted.clone(),
+            cors: reading.cors.clone(),
+            body_limit: settings.server.body_limit,
+            forwarder,
+            reports: fixed.reports.clone(),
+            drain: fixed.drain.clone(),
+            websockets: fixed.websockets.clone(),
+        };
+        let handlers = Handlers {
             own: OwnEndpoints::new(
                 fixed.reports.clone(),
                 reading.trusted.clone(),
@@ -70,29 +98,11 @@ impl Worker {
             ),
             login: LoginFlow::new(reading.apps.clone(), self.sessions.clone(), limits.clone(), settings.login.replay_window, fixed.metrics.clone()),
             limits,
-            verify: VerifyRules { routes: reading.routes.clone(), apps: reading.apps.clone(), names: names.clone(), prefix: prefix.clone() },
-            proxy: Proxy {
-                routes: reading.routes.clone(),
-                rules: reading.rules.clone(),
-                unrouted: fixed.unrouted.clone(),
-                auth: self.auth.clone(),
-                apps: reading.apps.clone(),
-                prefix: prefix.clone(),
-                head_rules: HeadRules { reserved: ReservedNames::new(&names), carriers: fixed.carriers.clone() },
-                answer_rules: answer_rules(&names, &fixed.carriers),
-                names,
-                identity_edition: reading.identity_edition,
-                trusted: reading.trusted.clone(),
-                cors: reading.cors.clone(),
-                body_limit: settings.server.body_limit,
-                forwarder,
-                reports: fixed.reports.clone(),
-                drain: fixed.drain.clone(),
-                websockets: fixed.websockets.clone(),
-            },
+            verify: VerifyRules { routes: reading.routes.clone(), apps: reading.apps.clone(), names, prefix: prefix.clone() },
             auth: self.auth.clone(),
             prefix,
-        }
+        };
+        (handlers, Proxied(Rc::new(proxy)))
     }
 }
 
@@ -103,9 +113,23 @@ impl Handlers {
             .app_data(web::Data::new(self.limits))
             .app_data(web::Data::new(self.auth))
             .app_data(web::Data::new(self.verify))
-            .app_data(web::Data::new(self.proxy))
-            .configure(|cfg| own::configure(cfg, &self.prefix))
-            .default_service(web::to(proxy));
+            .configure(|cfg| own::configure(cfg, &self.prefix));
+    }
+}
+
+impl Proxied {
+    /// Whether a path belongs to the gateway's own endpoints, in whatever spelling.
+    fn is_own(&self, path: &str) -> bool {
+        let is_below = |path: &str| path.strip_prefix(&self.0.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        is_below(path) || (path.contains('%') && canonical(path).is_ok_and(|path| is_below(&path)))
+    }
+}
+
+impl Direct for Proxied {
+    type Body = Reported<AnswerBody>;
+
+    fn answer(&self, head: &Rc<RequestHead>, payload: Payload) -> Result<LocalBoxFuture<'static, Answer<Self::Body>>, Payload> {
+        if self.is_own(head.path()) { Err(payload) } else { Ok(Box::pin(proxy(self.0.clone(), head.clone(), payload))) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! A chunked body, followed byte by byte where frames are and in strides where data is.
+//! A chunked body, read strictly: byte by byte where frames are and in strides where data is.
 
 /// Most digits of a chunk's size.
 const MAX_DIGITS: u16 = 15;
@@ -32,12 +32,19 @@ enum Place {
     EndLf,
 }
 
-/// What became of some bytes.
+/// What some bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Followed {
-    /// All belong to the body, and more will.
-    All,
-    /// So many belong to the body; it is complete.
+pub enum Piece {
+    /// `skip` bytes of frames, then `len` bytes of data; what comes after them is looked at next.
+    Data {
+        /// Before the data.
+        skip: usize,
+        /// The data.
+        len: usize,
+    },
+    /// All belong to frames, and more will come.
+    More,
+    /// So many belong to frames; the body is complete.
     Done(usize),
     /// So many are sound; the next one is not.
     Bad(usize),
@@ -50,29 +57,26 @@ impl Default for Chunks {
 }
 
 impl Chunks {
-    /// Follows the body through `bytes`.
-    pub fn follow(&mut self, bytes: &[u8]) -> Followed {
-        let mut at = 0;
-        while at < bytes.len() {
+    /// Reads on in `bytes`, which have not been looked at before.
+    pub fn next(&mut self, bytes: &[u8]) -> Piece {
+        for (at, byte) in bytes.iter().enumerate() {
             if self.place == Place::Data {
-                let stride = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - at);
-                at += stride;
-                self.left -= stride as u64;
+                let len = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - at);
+                self.left -= len as u64;
                 if self.left == 0 {
                     self.place = Place::DataCr;
                 }
-                continue;
+                return Piece::Data { skip: at, len };
             }
-            if self.place == Place::EndLf && bytes[at] == b'\n' {
-                return Followed::Done(at + 1);
+            if self.place == Place::EndLf && *byte == b'\n' {
+                return Piece::Done(at + 1);
             }
-            match self.step(bytes[at]) {
+            match self.step(*byte) {
                 Some(place) => self.place = place,
-                None => return Followed::Bad(at),
+                None => return Piece::Bad(at),
             }
-            at += 1;
         }
-        Followed::All
+        Piece::More
     }
 
     /// The place after a byte; `None`: it does not belong here.
@@ -121,19 +125,40 @@ const fn is_token(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn follow(text: &str) -> Followed {
-        Chunks::default().follow(text.as_bytes())
+    /// The data, and how many bytes the body has; an error: the body is bad.
+    fn read(pieces: &[&[u8]]) -> Result<(Vec<u8>, Option<usize>), ()> {
+        let (mut chunks, mut data, mut seen) = (Chunks::default(), Vec::new(), 0);
+        for piece in pieces {
+            let mut at = 0;
+            loop {
+                match chunks.next(&piece[at..]) {
+                    Piece::Data { skip, len } => {
+                        data.extend_from_slice(&piece[at + skip..at + skip + len]);
+                        at += skip + len;
+                    }
+                    Piece::More => break,
+                    Piece::Done(len) => return Ok((data, Some(seen + at + len))),
+                    Piece::Bad(_) => return Err(()),
+                }
+            }
+            seen += piece.len();
+        }
+        Ok((data, None))
     }
 
     #[test]
     fn sound_bodies_end_where_they_end() {
-        for body in ["0\r\n\r\n", "3\r\nabc\r\n0\r\n\r\n", "3;a=b; c=\"d\"\r\nabc\r\n00\r\n\r\n", "A\r\n0123456789\r\n0\r\nX: y\r\nZ:\r\n\r\n"] {
-            assert_eq!(follow(&format!("{body}GET /")), Followed::Done(body.len()), "{body:?}");
-            let mut chunks = Chunks::default();
-            for (at, byte) in body.bytes().enumerate() {
-                let expected = if at + 1 == body.len() { Followed::Done(1) } else { Followed::All };
-                assert_eq!(chunks.follow(&[byte]), expected, "{body:?} at {at}");
-            }
+        for (body, data) in [
+            ("0\r\n\r\n", ""),
+            ("3\r\nabc\r\n0\r\n\r\n", "abc"),
+            ("3;a=b; c=\"d\"\r\nabc\r\n00\r\n\r\n", "abc"),
+            ("A\r\n0123456789\r\n1\r\nx\r\n0\r\nX: y\r\nZ:\r\n\r\n", "0123456789x"),
+        ] {
+            let whole = Ok((data.as_bytes().to_vec(), Some(body.len())));
+            assert_eq!(read(&[format!("{body}GET /").as_bytes()]), whole, "{body:?}");
+            let bytes: Vec<_> = body.as_bytes().chunks(1).collect();
+            assert_eq!(read(&bytes), whole, "{body:?} byte by byte");
+            assert_eq!(read(&bytes[..bytes.len() - 1]), Ok((data.as_bytes().to_vec(), None)), "{body:?} without its end");
         }
     }
 
@@ -168,7 +193,7 @@ mod tests {
             format!("1;{}\r\n", long(257)),
             format!("0\r\nX: {}\r\n\r\n", long(9000)),
         ] {
-            assert!(matches!(follow(&body), Followed::Bad(_)), "{body:?}: {:?}", follow(&body));
+            assert_eq!(read(&[body.as_bytes()]), Err(()), "{body:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::edge::head::Follows;
 use crate::edge::refusal::Refusal;
 use crate::edge::target::is_host;
 
-/// Longest header name, in bytes. The server behind the gate panics on one over 65 535.
+/// Longest header name, in bytes. Servers behind the gateway may not take longer ones, and some panic on one over 65 535.
 const MAX_NAME: usize = 256;
 const WEBSOCKET: &[u8] = b"websocket";
 
@@ -82,7 +82,7 @@ impl<'a> Fields<'a> {
         self.options.close || (!http_11 && !self.options.keep_alive)
     }
 
-    /// The server takes all that comes after a head with `Upgrade: websocket` for its body, whatever else the head says. So it is a proper
+    /// Servers take all that comes after a head with `Upgrade: websocket` for its body, whatever else the head says. So it is a proper
     /// handshake, or nothing may come after it.
     fn handshake(&self, method: &str, http_11: bool) -> Result<Follows, Refusal> {
         if method != "GET" || self.length.is_some() || self.chunked {

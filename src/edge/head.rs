@@ -7,8 +7,9 @@ use httparse::{Error, Header, Request, Status};
 use crate::edge::fields::Fields;
 use crate::edge::refusal::Refusal;
 use crate::edge::target;
+use crate::http::head::{RequestParts, Span};
 
-/// Most header lines: the server behind the gate takes no more.
+/// Most header lines. Servers behind the gateway take about a hundred, and it adds some of its own.
 pub const MAX_HEADERS: usize = 96;
 /// Longest method, in bytes; the longest registered one has 17.
 const MAX_METHOD: usize = 20;
@@ -37,8 +38,8 @@ pub enum Follows {
     End,
 }
 
-/// A head that may go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A head that may come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// Its bytes, the empty line included.
     pub len: usize,
@@ -48,6 +49,8 @@ pub struct Head {
     pub expects: bool,
     /// Whether it is the last of its connection.
     pub last: bool,
+    /// Where its parts stand in it.
+    pub parts: RequestParts,
 }
 
 /// Reads the head at the beginning of `bytes`; `None`: it is not complete, as far as can be told without reading it to its end.
@@ -72,13 +75,16 @@ pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Refusal> {
     check_line_ends(&bytes[..len], request.headers)?;
     let http_11 = version == 1;
     let fields = Fields::read(request.headers, http_11)?;
-    target::check(method, target.as_bytes(), fields.host)?;
+    let (path, query) = target::read(method, target, fields.host)?;
     let follows = fields.follows(method, http_11)?;
     let last = fields.is_last(http_11) || follows == Follows::End;
-    Ok(Some(Head { len, follows, expects: fields.expects, last }))
+    let (expects, span) = (fields.expects, |part: &str| Span::of(part.as_bytes(), bytes));
+    let lines = request.headers.iter().map(|line| (span(line.name), Span::of(line.value, bytes))).collect();
+    let parts = RequestParts { method: span(method), path: span(path), query: query.map(span), http_11, lines };
+    Ok(Some(Head { len, follows, expects, last, parts }))
 }
 
-/// A word that could be a method's name. What else is a token for the standard, the server behind the gate may not take for one.
+/// A word that could be a method's name. What else is a token for the standard, the server behind the gateway may not take for one.
 fn is_method(method: &str) -> bool {
     let word = method.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     word && method.len() <= MAX_METHOD && !matches!(method, "CONNECT" | "TRACE")

@@ -1,21 +1,22 @@
-//! The way in: what stands between a client's socket and the HTTP server.
+//! The way in: a client's socket, and the requests that come through it.
 //!
-//! `gate` is the socket that hands on one sound request at a time; `inspector` decides what may go on, with `head`, `fields`, `target`,
-//! `scan` and `chunks`, none of which does I/O. `door` is the gate's other end, before the application; `refusal` and `refused` answer
-//! what does not come in; `linger` closes so that the answer is seen. `listener` opens, `acceptor` makes a connection ready for HTTP, with
-//! `proxy_protocol` and `tls`, and `serve` puts it all into a server, with the
-//! application behind it, which `swap` exchanges.
+//! `conversation` tells the story of a connection: `client` is its socket with what has come, `reader` reads requests out of that strictly,
+//! with `head`, `fields`, `target`, `scan` and `chunks`, none of which does I/O; `lanes` is where a request goes, `writing` its answer on
+//! the way out; `refusal` and `refused` answer what does not come in, `linger` closes so that the answer is seen. `listener` opens,
+//! `acceptor` makes a connection ready for HTTP, with `proxy_protocol` and `tls`, and `serve` puts it all into a server; what it answers
+//! with, `swap` exchanges.
 
 pub mod acceptor;
 pub mod chunks;
-pub mod door;
+pub mod client;
+pub mod conversation;
 pub mod fields;
-pub mod gate;
 pub mod head;
-pub mod inspector;
+pub mod lanes;
 pub mod linger;
 pub mod listener;
 pub mod proxy_protocol;
+pub mod reader;
 pub mod refusal;
 pub mod refused;
 pub mod scan;
@@ -26,11 +27,13 @@ pub mod swap;
 pub mod target;
 pub mod timer;
 pub mod tls;
+pub mod writing;
 
 pub use acceptor::Acceptor;
+pub use lanes::{Direct, Lanes, Nothing};
 pub use listener::{Listen, Listener};
 pub use refused::RefusalDesk;
-pub use serve::serve;
+pub use serve::{Door, serve};
 pub use settings::{GateSettings, ServerSettings};
 pub use swap::{Edition, Swapping};
 pub use tls::{CertificateFiles, CertificateWatch, tls};

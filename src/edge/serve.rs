@@ -1,101 +1,128 @@
-//! A server behind the gate: actix's accept loop and workers, each connection through the gate to the application.
+//! A server: actix's accept loop and workers, and a conversation on each connection.
 
+use std::fmt::Debug;
 use std::io;
-use std::time::Duration;
+use std::rc::Rc;
+use std::sync::Arc;
 
-use actix_http::error::DispatchError;
-use actix_http::{Extensions, HttpService, KeepAlive, Protocol, Request, Response};
-use actix_server::{Server, ServerBuilder};
-use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, fn_service};
+use actix_http::Request;
+use actix_server::{GracefulShutdownSignal, Server, ServerBuilder};
+use actix_service::{IntoServiceFactory, ServiceFactory, fn_factory, fn_service};
 use actix_web::body::MessageBody;
-use actix_web::dev::AppConfig;
+use actix_web::dev::{AppConfig, ServiceResponse};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::edge::acceptor::Acceptor;
-use crate::edge::door;
-use crate::edge::gate::Gate;
+use crate::edge::acceptor::{Accepted, Acceptor};
+use crate::edge::client::Client;
+use crate::edge::conversation::{Ending, Handler, converse};
+use crate::edge::lanes::{Direct, Lanes};
 use crate::edge::listener::Listener;
 use crate::edge::refused::RefusalDesk;
 use crate::edge::settings::{GateSettings, ServerSettings};
 use crate::edge::stream::Stream;
 use crate::edge::swap::Swapping;
 use crate::http::Connection;
+use crate::metrics::Metrics;
+
+/// What makes a connection ready for HTTP, and what it then keeps to.
+#[derive(Clone)]
+pub struct Door {
+    /// What a connection goes through before its first request.
+    pub acceptor: Acceptor,
+    /// What clients are allowed.
+    pub gate: GateSettings,
+    /// Where refusals are counted and logged.
+    pub desk: RefusalDesk,
+    /// Where connections are counted, if they are.
+    pub metrics: Option<Arc<Metrics>>,
+}
 
 /// A server for this listener.
-pub fn serve<F, M, T, I, S, B>(
-    listener: Listener,
-    server: ServerSettings,
-    acceptor: Acceptor,
-    settings: GateSettings,
-    desk: RefusalDesk,
-    app: Swapping<F, T>,
-) -> io::Result<Server>
+pub fn serve<F, M, T, D, I, S, B>(listener: Listener, server: ServerSettings, door: Door, app: Swapping<F, T>) -> io::Result<Server>
 where
     F: Fn() -> M + Send + Clone + 'static,
-    M: FnMut(&T) -> I + 'static,
+    M: FnMut(&T) -> Lanes<D, I> + 'static,
     T: Send + Sync + 'static,
-    I: IntoServiceFactory<S, Request>,
-    S: ServiceFactory<Request, Config = AppConfig> + 'static,
+    D: Direct + 'static,
+    I: IntoServiceFactory<S, Request> + 'static,
+    S: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>> + 'static,
     S::Error: Into<actix_web::Error>,
-    S::InitError: std::fmt::Debug,
-    S::Response: Into<Response<B>>,
-    <S::Service as Service<Request>>::Future: 'static,
+    S::InitError: Debug,
     B: MessageBody + Unpin + 'static,
 {
-    let Swapping { start, editions } = app;
-    let start = move || {
-        let mut make = start();
-        move |content: &T| make(content).into_factory()
-    };
-    let app = Swapping { start, editions };
     let builder = ServerBuilder::new().workers(server.workers).disable_signals().shutdown_timeout(server.drain_deadline.as_secs());
-    let draining = builder.graceful_shutdown_signal();
-    let counted = desk.clone();
-    let gate = move |stream: Stream, nameless: bool| {
-        let connection = if matches!(stream, Stream::Tls(_)) { Connection::secure() } else { Connection::default() };
-        if nameless {
-            connection.is_nobodys();
+    let signal = builder.graceful_shutdown_signal();
+    let worker = move || {
+        let (door, app, signal) = (door.clone(), app.clone(), signal.clone());
+        async move {
+            let handler = app.begin().await.map_err(|error| log::error!("a worker cannot start: {error:?}"))?;
+            Ok::<_, ()>(Rc::new(Worker { door, handler: Rc::new(handler), ending: heard(signal) }))
         }
-        Gate::new(stream, connection, settings, counted.connection_opened())
-    };
-    let http = move || {
-        let draining = draining.clone();
-        let app = app.clone().map_err(|error| error.into().error_response());
-        HttpService::build()
-            .graceful_shutdown_signal(move || {
-                let draining = draining.clone();
-                async move { draining.notified().await }
-            })
-            // Every deadline is the gate's, which needs one timer for all of them. So is noticing that a client has left.
-            .keep_alive(if settings.keep_alive.is_zero() { KeepAlive::Disabled } else { KeepAlive::Os })
-            .client_request_timeout(Duration::ZERO)
-            .client_disconnect_timeout(Duration::ZERO)
-            .h1_allow_half_closed(true)
-            .on_connect_ext(|gate: &Gate<Stream>, data: &mut Extensions| {
-                data.insert(gate.connection().clone());
-            })
-            .finish(door::before(app, desk.clone()))
     };
     let builder = match listener {
         Listener::Tcp(listener) => builder.listen("public", listener, move || {
-            let (acceptor, gate) = (acceptor.clone(), gate.clone());
-            fn_service(move |socket: TcpStream| {
-                let (acceptor, gate) = (acceptor.clone(), gate.clone());
+            let worker = worker.clone();
+            fn_factory(move || {
+                let worker = worker();
                 async move {
-                    let accepted = acceptor.accept(socket).await.map_err(DispatchError::Io)?;
-                    Ok((gate(accepted.stream, accepted.nameless), Protocol::Http1, accepted.client))
+                    let worker = worker.await?;
+                    Ok::<_, ()>(fn_service(move |socket: TcpStream| worker.clone().serve_tcp(socket)))
                 }
             })
-            .and_then(http())
         })?,
         Listener::Unix(listener) => builder.listen_uds("public", listener, move || {
-            let gate = gate.clone();
-            fn_service(move |socket: UnixStream| {
-                let gate = gate(Stream::Unix(socket), false);
-                async move { Ok::<_, DispatchError>((gate, Protocol::Http1, None)) }
+            let worker = worker.clone();
+            fn_factory(move || {
+                let worker = worker();
+                async move {
+                    let worker = worker.await?;
+                    Ok::<_, ()>(fn_service(move |socket: UnixStream| worker.clone().serve_unix(socket)))
+                }
             })
-            .and_then(http())
         })?,
     };
     Ok(builder.run())
+}
+
+/// The end of the server, as one worker's connections hear of it.
+fn heard(signal: GracefulShutdownSignal) -> Rc<Ending> {
+    let ending = Rc::new(Ending::default());
+    let told = ending.clone();
+    actix_web::rt::spawn(async move {
+        signal.notified().await;
+        told.begin();
+    });
+    ending
+}
+
+/// What the connections of a worker share.
+struct Worker<H> {
+    door: Door,
+    handler: Rc<H>,
+    ending: Rc<Ending>,
+}
+
+impl<H: Handler> Worker<H> {
+    async fn serve_tcp(self: Rc<Self>, socket: TcpStream) -> Result<(), ()> {
+        // Boxed, since it is larger than a connection that rests.
+        let accepted = Box::pin(self.door.acceptor.accept(socket)).await.map_err(drop)?;
+        self.serve(accepted).await;
+        Ok(())
+    }
+
+    async fn serve_unix(self: Rc<Self>, socket: UnixStream) -> Result<(), ()> {
+        self.serve(Accepted { stream: Stream::Unix(socket), client: None, nameless: false }).await;
+        Ok(())
+    }
+
+    async fn serve(self: Rc<Self>, accepted: Accepted) {
+        let Accepted { stream, client, nameless } = accepted;
+        let connection = Connection::new(matches!(stream, Stream::Tls(_)));
+        if nameless {
+            connection.is_nobodys();
+        }
+        let counted = self.door.metrics.as_ref().map(|metrics| metrics.connection_opened());
+        let client = Client::new(stream, client.map(|client| client.ip()), connection, self.door.gate, counted);
+        converse(client, self.handler.clone(), self.door.desk.clone(), self.ending.clone()).await;
+    }
 }

@@ -1,18 +1,21 @@
-//! The application of a worker, which another takes the place of when the configuration has been read again. A request is answered by the
+//! What a worker answers with, which another takes the place of when the configuration has been read again. A request is answered by the
 //! one or by the other from its beginning to its end, and pays nothing for it.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use actix_http::Request;
-use actix_service::{Service, ServiceFactory};
-use actix_web::dev::AppConfig;
+use actix_service::{IntoServiceFactory, ServiceFactory};
+use actix_web::dev::{AppConfig, Payload};
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+
+use crate::edge::conversation::Handler;
+use crate::edge::lanes::Lanes;
+use crate::http::{Answer, RequestHead};
 
 /// What applications are made from.
 #[derive(Debug)]
@@ -36,9 +39,10 @@ impl<F: Clone, T> Clone for Swapping<F, T> {
     }
 }
 
-/// The application of one worker.
-pub struct Swapped<S> {
-    current: Rc<RefCell<S>>,
+/// What one worker answers with.
+#[derive(Debug)]
+pub struct Swapped<L> {
+    current: Rc<RefCell<Rc<L>>>,
     task: JoinHandle<()>,
 }
 
@@ -56,59 +60,57 @@ impl<T> Edition<T> {
     }
 }
 
-impl<F, M, T, S> ServiceFactory<Request> for Swapping<F, T>
-where
-    F: Fn() -> M,
-    M: FnMut(&T) -> S + 'static,
-    T: 'static,
-    S: ServiceFactory<Request, Config = AppConfig> + 'static,
-    S::InitError: Debug,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Config = ();
-    type Service = Swapped<S::Service>;
-    type InitError = S::InitError;
-    type Future = LocalBoxFuture<'static, Result<Self::Service, Self::InitError>>;
-
-    fn new_service(&self, (): ()) -> Self::Future {
-        let (mut make, mut editions) = ((self.start)(), self.editions.clone());
-        Box::pin(async move {
-            let first = editions.borrow_and_update().clone();
-            let current = Rc::new(RefCell::new(make(&first.content).new_service(AppConfig::default()).await?));
-            first.take();
-            let place = current.clone();
-            let task = actix_web::rt::spawn(async move {
-                while editions.changed().await.is_ok() {
-                    let edition = editions.borrow_and_update().clone();
-                    match make(&edition.content).new_service(AppConfig::default()).await {
-                        // Requests under way keep what they need of the old one.
-                        Ok(next) => drop(place.replace(next)),
-                        Err(error) => log::error!("a worker goes on with the configuration of before: {error:?}"),
-                    }
-                    edition.take();
+impl<F, T> Swapping<F, T> {
+    /// Begins in a worker, with the edition of now.
+    pub async fn begin<M, D, I, S>(self) -> Result<Swapped<Lanes<D, Rc<S::Service>>>, S::InitError>
+    where
+        F: Fn() -> M,
+        M: FnMut(&T) -> Lanes<D, I> + 'static,
+        T: 'static,
+        D: 'static,
+        I: IntoServiceFactory<S, Request> + 'static,
+        S: ServiceFactory<Request, Config = AppConfig> + 'static,
+        S::InitError: Debug,
+    {
+        let (mut make, mut editions) = ((self.start)(), self.editions);
+        let first = editions.borrow_and_update().clone();
+        let current = Rc::new(RefCell::new(Rc::new(ready(make(&first.content)).await?)));
+        first.take();
+        let place = current.clone();
+        let task = actix_web::rt::spawn(async move {
+            while editions.changed().await.is_ok() {
+                let edition = editions.borrow_and_update().clone();
+                match ready(make(&edition.content)).await {
+                    // Requests under way keep what they need of the old one.
+                    Ok(next) => drop(place.replace(Rc::new(next))),
+                    Err(error) => log::error!("a worker goes on with the configuration of before: {error:?}"),
                 }
-            });
-            Ok(Swapped { current, task })
-        })
+                edition.take();
+            }
+        });
+        Ok(Swapped { current, task })
     }
 }
 
-impl<S: Service<Request>> Service<Request> for Swapped<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
+/// With the application set up.
+async fn ready<D, I, S>(lanes: Lanes<D, I>) -> Result<Lanes<D, Rc<S::Service>>, S::InitError>
+where
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig>,
+{
+    let application = Rc::new(lanes.application.into_factory().new_service(AppConfig::default()).await?);
+    Ok(Lanes { direct: lanes.direct, application })
+}
 
-    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.current.borrow().poll_ready(cx)
-    }
+impl<L: Handler> Handler for Swapped<L> {
+    type Body = L::Body;
 
-    fn call(&self, request: Request) -> Self::Future {
-        self.current.borrow().call(request)
+    fn answer(&self, head: Rc<RequestHead>, payload: Payload) -> LocalBoxFuture<'static, Answer<Self::Body>> {
+        self.current.borrow().answer(head, payload)
     }
 }
 
-impl<S> Drop for Swapped<S> {
+impl<L> Drop for Swapped<L> {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -7,22 +7,26 @@ const TWO_HOSTS: Refusal = Refusal::target("The request target and the Host head
 const FRAGMENT: Refusal = Refusal::target("A request target has no fragment: write # as %23.");
 const CHARACTER: Refusal = Refusal::target("The request target holds a character that must be escaped.");
 
-/// Checks a target: a path with its query, the same behind the host that `Host` names, or `*` for OPTIONS. What the server behind the
-/// gate would read otherwise, or not at all, is refused.
-pub fn check(method: &str, target: &[u8], host: Option<&[u8]>) -> Result<(), Refusal> {
-    match target {
-        [b'/', ..] => check_path(target),
-        b"*" if method == "OPTIONS" => Ok(()),
-        _ => {
-            let behind_scheme = [&b"http://"[..], b"https://"].iter().find_map(|scheme| target.strip_prefix(*scheme)).ok_or(FORM)?;
-            let end = behind_scheme.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(behind_scheme.len());
-            let (authority, path) = behind_scheme.split_at(end);
-            if host != Some(authority) {
-                return Err(TWO_HOSTS);
-            }
-            if path.is_empty() || path.starts_with(b"/") { check_path(path) } else { Err(FORM) }
-        }
+/// The path and the query of a target: a path with its query, the same behind the host that `Host` names, or `*` for OPTIONS. What servers
+/// behind the gateway would read otherwise, or not at all, is refused.
+pub fn read<'a>(method: &str, target: &'a str, host: Option<&[u8]>) -> Result<(&'a str, Option<&'a str>), Refusal> {
+    let path = match target.as_bytes() {
+        [b'/', ..] => target,
+        b"*" if method == "OPTIONS" => return Ok((target, None)),
+        _ => behind_host(target, host)?,
+    };
+    check_path(path.as_bytes())?;
+    Ok(path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query))))
+}
+
+/// What stands behind the scheme and the host, which is the one that `Host` names.
+fn behind_host<'a>(target: &'a str, host: Option<&[u8]>) -> Result<&'a str, Refusal> {
+    let behind_scheme = ["http://", "https://"].iter().find_map(|scheme| target.strip_prefix(*scheme)).ok_or(FORM)?;
+    let (authority, path) = behind_scheme.split_at(behind_scheme.find(['/', '?', '#']).unwrap_or(behind_scheme.len()));
+    if host != Some(authority.as_bytes()) {
+        return Err(TWO_HOSTS);
     }
+    if path.is_empty() || path.starts_with('/') { Ok(path) } else { Err(FORM) }
 }
 
 fn check_path(path: &[u8]) -> Result<(), Refusal> {
@@ -38,7 +42,7 @@ fn check_path(path: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Those that the server's own parser takes, without what is beyond ASCII.
+/// Those that servers' parsers take, without what is beyond ASCII.
 const fn in_paths(byte: u8) -> bool {
     matches!(byte, b'!' | b'"' | b'$'..=b';' | b'=' | b'@'..=b'_' | b'a'..=b'~')
 }
@@ -77,14 +81,24 @@ mod tests {
 
     use super::*;
 
-    fn of_get(target: &str) -> Result<(), Refusal> {
-        check("GET", target.as_bytes(), Some(b"shop.test"))
+    fn of_get(target: &str) -> Result<(&str, Option<&str>), Refusal> {
+        read("GET", target, Some(b"shop.test"))
     }
 
     #[test]
     fn paths_and_queries_pass_and_what_has_two_readings_does_not() {
-        for good in ["/", "/a/b?c=d&e", "/a%2fb;x=1", "/?q={a:[1|2]}", "/a?b?c", "http://shop.test/x", "https://shop.test", "/~a!$&'()*+,;=:@"] {
-            assert_eq!(of_get(good), Ok(()), "{good}");
+        for (good, path, query) in [
+            ("/", "/", None),
+            ("/a/b?c=d&e", "/a/b", Some("c=d&e")),
+            ("/a%2fb;x=1", "/a%2fb;x=1", None),
+            ("/?q={a:[1|2]}", "/", Some("q={a:[1|2]}")),
+            ("/a?b?c", "/a", Some("b?c")),
+            ("/a?", "/a", Some("")),
+            ("http://shop.test/x?y", "/x", Some("y")),
+            ("https://shop.test", "", None),
+            ("/~a!$&'()*+,;=:@", "/~a!$&'()*+,;=:@", None),
+        ] {
+            assert_eq!(of_get(good), Ok((path, query)), "{good}");
         }
         for (bad, why) in [
             ("/a#b", FRAGMENT),
@@ -105,16 +119,16 @@ mod tests {
         ] {
             assert_eq!(of_get(bad), Err(why), "{bad}");
         }
-        assert_eq!(check("OPTIONS", b"*", None), Ok(()));
+        assert_eq!(read("OPTIONS", "*", None), Ok(("*", None)));
     }
 
     #[test]
-    fn whatever_passes_is_a_uri_of_the_server_and_means_the_same_there() {
-        for byte in 0..=255u8 {
-            for target in [&[b'/', byte, b'x'][..], &[b'/', b'?', byte, b'x']] {
-                if check("GET", target, None).is_ok() {
-                    let uri = Uri::try_from(target).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(target)));
-                    assert_eq!(uri.to_string().as_bytes(), target);
+    fn whatever_passes_is_a_uri_of_other_servers_and_means_the_same_there() {
+        for byte in 0..=127_u8 {
+            for target in [format!("/{}x", char::from(byte)), format!("/?{}x", char::from(byte))] {
+                if let Ok((path, query)) = read("GET", &target, None) {
+                    let uri = Uri::try_from(&target).unwrap_or_else(|_| panic!("{target}"));
+                    assert_eq!((uri.to_string(), uri.path(), uri.query()), (target.clone(), path, query));
                 }
             }
         }

@@ -3,7 +3,7 @@
 use actix_web::body::BoxBody;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderValue;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpMessage as _, HttpResponse, ResponseError};
 
 use crate::http::completion::{Completion, SeenSession};
@@ -20,7 +20,7 @@ pub fn finished(response: ServiceResponse<BoxBody>, completion: &mut Completion,
         completion.app.clone_from(&seen.app);
     }
     if let Ok(id) = HeaderValue::from_str(&completion.inbound.id) {
-        response.headers_mut().insert(X_REQUEST_ID, id);
+        response.headers_mut().insert(HeaderName::from_static(X_REQUEST_ID), id);
     }
     response
 }

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix_web::http::header::HeaderMap;
 use actix_web::{HttpMessage as _, HttpRequest};
 
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
+use crate::http::head::{Headers, RequestHead};
 use crate::http::token;
 use crate::limit::GuessWatch;
 use crate::route::AuthMode;
@@ -56,11 +56,11 @@ impl Authenticator {
     }
 
     /// Applies a route's rule to a request of this client.
-    pub async fn admit(&self, mode: AuthMode, headers: &HeaderMap, query: Option<&str>, client: IpAddr) -> Result<Caller, GatewayError> {
+    pub async fn admit(&self, mode: AuthMode, head: &RequestHead, client: IpAddr) -> Result<Caller, GatewayError> {
         if mode == AuthMode::None {
             return Ok(Caller::Anonymous { dead_token: None });
         }
-        match self.session_behind(self.token_in(headers, query, client)).await {
+        match self.session_behind(self.token_in(head.headers(), head.query(), client)).await {
             Ok(live) => Ok(Caller::Session(live)),
             Err(error) => match (mode, error.code) {
                 (AuthMode::Optional, ErrorCode::LoginRequired) => Ok(Caller::Anonymous { dead_token: None }),
@@ -84,10 +84,11 @@ impl Authenticator {
     pub fn token(&self, req: &HttpRequest) -> Result<SessionToken, GatewayError> {
         // Own endpoints have the facts of the head; without them nobody in particular has sent it.
         let client = req.extensions().get::<Inbound>().map_or(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), |inbound| inbound.client);
-        self.token_in(req.headers(), req.uri().query(), client)
+        let head = RequestHead::of(req);
+        self.token_in(head.headers(), head.query(), client)
     }
 
-    fn token_in(&self, headers: &HeaderMap, query: Option<&str>, client: IpAddr) -> Result<SessionToken, GatewayError> {
+    fn token_in(&self, headers: Headers<'_>, query: Option<&str>, client: IpAddr) -> Result<SessionToken, GatewayError> {
         let text = token::find(&self.carriers, headers, query)?.ok_or_else(|| {
             GatewayError::new(ErrorCode::LoginRequired, "This route needs a session: log in and send the token as \"Authorization: Bearer …\".")
         })?;

@@ -4,13 +4,16 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Once;
 
-use actix_web::http::header::{HeaderMap, HeaderName};
 use arrayvec::ArrayString;
 use ipnet::IpNet;
 
+use crate::http::head::Headers;
+
 /// More hops than any real chain has; what lies further left is not looked at.
 const MAX_HOPS: usize = 32;
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+/// RFC 7239.
+const FORWARDED: &str = "forwarded";
 
 /// An address as it is written; the longest has 45 characters.
 pub type AddressText = ArrayString<45>;
@@ -67,7 +70,7 @@ impl TrustedProxies {
     /// The client: from the right, the first hop that is not a trusted proxy. From a peer that is not trusted, the headers count for
     /// nothing. A hop that is not an address ends the search at the last one that was.
     #[must_use]
-    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub fn client(&self, peer: IpAddr, headers: Headers<'_>) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.contains(peer) {
             return client;
@@ -87,9 +90,9 @@ impl TrustedProxies {
     /// Whether the peer is a proxy of the operator's that nobody has told the gateway of: then its address is everybody's.
     /// The first time this is logged.
     #[must_use]
-    pub fn is_nameless_proxy(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+    pub fn is_nameless_proxy(&self, peer: IpAddr, headers: Headers<'_>) -> bool {
         static TOLD: Once = Once::new();
-        let forwards = || headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(actix_web::http::header::FORWARDED);
+        let forwards = || headers.contains(X_FORWARDED_FOR) || headers.contains(FORWARDED);
         let nameless = self.0.is_empty() && is_private(peer.to_canonical()) && forwards();
         if nameless {
             TOLD.call_once(|| {
@@ -117,19 +120,17 @@ const fn is_shared(address: Ipv4Addr) -> bool {
 }
 
 /// The hops from the right: those of `X-Forwarded-For`, or where there is none those of `Forwarded` (RFC 7239).
-fn hops(headers: &HeaderMap) -> Box<dyn Iterator<Item = Option<IpAddr>> + '_> {
-    if headers.contains_key(X_FORWARDED_FOR) {
+fn hops(headers: Headers<'_>) -> Box<dyn Iterator<Item = Option<IpAddr>> + '_> {
+    if headers.contains(X_FORWARDED_FOR) {
         Box::new(from_the_right(headers, X_FORWARDED_FOR).map(|item| address(item?)))
     } else {
-        let forwarded = actix_web::http::header::FORWARDED;
-        Box::new(from_the_right(headers, forwarded).map(|item| item?.split(';').find_map(forwarded_for).and_then(address)))
+        Box::new(from_the_right(headers, FORWARDED).map(|item| item?.split(';').find_map(forwarded_for).and_then(address)))
     }
 }
 
 /// The list items of a header, of its last line first; `None` for a line that is not text.
-fn from_the_right(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = Option<&str>> {
-    let lines: Vec<_> = headers.get_all(name).collect();
-    lines.into_iter().rev().flat_map(|line| line.to_str().unwrap_or("\0").rsplit(',').map(|item| Some(item.trim()).filter(|i| *i != "\0")))
+fn from_the_right<'a>(headers: Headers<'a>, name: &'static str) -> impl Iterator<Item = Option<&'a str>> {
+    headers.get_all(name).rev().flat_map(|line| line.text().unwrap_or("\0").rsplit(',').map(|item| Some(item.trim()).filter(|i| *i != "\0")))
 }
 
 fn forwarded_for(pair: &str) -> Option<&str> {
@@ -150,17 +151,12 @@ fn address(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{FORWARDED, HeaderValue};
-
     use super::*;
+    use crate::http::head::RequestHead;
 
-    fn client(peer: &str, lines: &[(HeaderName, &str)]) -> String {
+    fn client(peer: &str, lines: &[(&str, &str)]) -> String {
         let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(name.clone(), HeaderValue::from_str(value).unwrap());
-        }
-        trusted.client(peer.parse().unwrap(), &headers).to_string()
+        trusted.client(peer.parse().unwrap(), RequestHead::sample("GET", "/", lines).headers()).to_string()
     }
 
     #[test]
@@ -182,16 +178,15 @@ mod tests {
 
     #[test]
     fn a_private_peer_that_forwards_is_a_proxy_that_nobody_named() {
-        let nameless = |trusted: &[&str], peer: &str, name: HeaderName| {
-            let mut headers = HeaderMap::new();
-            headers.append(name, HeaderValue::from_static("198.51.100.7"));
-            TrustedProxies::new(trusted.iter().map(|net| net.parse().unwrap()).collect()).is_nameless_proxy(peer.parse().unwrap(), &headers)
+        let nameless = |trusted: &[&str], peer: &str, name: &str| {
+            let head = RequestHead::sample("GET", "/", &[(name, "198.51.100.7")]);
+            TrustedProxies::new(trusted.iter().map(|net| net.parse().unwrap()).collect()).is_nameless_proxy(peer.parse().unwrap(), head.headers())
         };
         for private in
             ["127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1", "100.127.9.9", "::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1"]
         {
             assert!(nameless(&[], private, X_FORWARDED_FOR) && nameless(&[], private, FORWARDED), "{private}");
-            assert!(!nameless(&[], private, HeaderName::from_static("x-other")), "{private}");
+            assert!(!nameless(&[], private, "x-other"), "{private}");
             assert!(!nameless(&["192.0.2.1/32"], private, X_FORWARDED_FOR), "{private}: the operator has named the proxies");
         }
         for public in ["8.8.8.8", "100.63.0.1", "100.128.0.1", "172.32.0.1", "2001:db8::1"] {
@@ -202,13 +197,13 @@ mod tests {
     #[test]
     fn the_rightmost_untrusted_hop_is_the_client() {
         let xff = X_FORWARDED_FOR;
-        assert_eq!(client("10.0.0.1", &[(xff.clone(), "6.6.6.6, 1.1.1.1, 10.0.0.2")]), "1.1.1.1");
-        assert_eq!(client("10.0.0.1", &[(xff.clone(), "6.6.6.6"), (xff.clone(), "1.1.1.1")]), "1.1.1.1");
-        assert_eq!(client("::ffff:10.0.0.1", &[(xff.clone(), "::ffff:1.1.1.1")]), "1.1.1.1");
-        assert_eq!(client("10.0.0.1", &[(xff.clone(), "1.1.1.1:443")]), "1.1.1.1");
-        assert_eq!(client("fd00::1", &[(xff.clone(), "[2001:db8::1]:443")]), "2001:db8::1");
-        assert_eq!(client("10.0.0.1", &[(xff.clone(), "6.6.6.6, evil, 10.0.0.2")]), "10.0.0.2");
-        assert_eq!(client("10.0.0.1", &[(xff.clone(), "")]), "10.0.0.1");
+        assert_eq!(client("10.0.0.1", &[(xff, "6.6.6.6, 1.1.1.1, 10.0.0.2")]), "1.1.1.1");
+        assert_eq!(client("10.0.0.1", &[(xff, "6.6.6.6"), (xff, "1.1.1.1")]), "1.1.1.1");
+        assert_eq!(client("::ffff:10.0.0.1", &[(xff, "::ffff:1.1.1.1")]), "1.1.1.1");
+        assert_eq!(client("10.0.0.1", &[(xff, "1.1.1.1:443")]), "1.1.1.1");
+        assert_eq!(client("fd00::1", &[(xff, "[2001:db8::1]:443")]), "2001:db8::1");
+        assert_eq!(client("10.0.0.1", &[(xff, "6.6.6.6, evil, 10.0.0.2")]), "10.0.0.2");
+        assert_eq!(client("10.0.0.1", &[(xff, "")]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
         let long = vec!["10.0.0.2"; 500].join(",");
         assert_eq!(client("10.0.0.1", &[(xff, &format!("6.6.6.6,{long}"))]), "10.0.0.2");

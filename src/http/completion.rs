@@ -109,9 +109,9 @@ impl Completion {
     pub fn new(reports: Arc<Reports>, inbound: Inbound, method: &str, path: &str, route: Arc<CountedRoute>) -> Box<Self> {
         reports.metrics.requests_in_flight.inc();
         let mut shown = ArrayString::new();
-        // Letters of one byte each: the server takes no other method.
+        // Letters of one byte each: no other method comes in.
         shown.push_str(&method[..method.floor_char_boundary(METHOD_MAX)]);
-        // Boxed, since it moves from the walk into the answer's body and on through the server.
+        // Boxed, since it moves from the walk into the answer's body.
         Box::new(Self {
             reports,
             inbound,

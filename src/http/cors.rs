@@ -1,16 +1,16 @@
 //! Cross-origin rules for H5 builds and web-views. Mini programs need none: `wx.request` has no origin.
 
-use actix_web::http::Method;
-use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
-};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
+use actix_web::http::header::{HeaderName, HeaderValue};
 
+use crate::http::head::{Headers, RequestHead};
+use crate::http::response::AnswerHead;
+
+const ALLOW_ORIGIN: &str = "access-control-allow-origin";
 /// A preflight may be remembered for this long, in seconds; browsers cap it at two hours.
-const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-const EXPOSED: HeaderValue = HeaderValue::from_static("X-Hufu-Error, X-Request-Id, Retry-After, RateLimit, RateLimit-Policy");
+const MAX_AGE: &str = "7200";
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+const EXPOSED: &str = "X-Hufu-Error, X-Request-Id, Retry-After, RateLimit, RateLimit-Policy";
 
 /// The origins whose pages may call the gateway and read its answers.
 #[derive(Debug, Clone, Default)]
@@ -27,38 +27,50 @@ impl Cors {
 
     /// The answer to a preflight; `None`: the request is none, or there are no origins and it goes its usual way.
     #[must_use]
-    pub fn preflight(&self, req: &HttpRequest) -> Option<HttpResponse> {
-        let headers = req.headers();
-        let is_preflight = *req.method() == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    pub fn preflight(&self, request: &RequestHead) -> Option<HttpResponse> {
+        let headers = request.headers();
+        let is_preflight = request.method() == "OPTIONS" && headers.contains("origin") && headers.contains("access-control-request-method");
         if self.origins.is_empty() || !is_preflight {
             return None;
         }
-        let mut response = HttpResponse::NoContent().finish();
-        let out = response.headers_mut();
+        let mut response = HttpResponse::NoContent();
         if let Some(origin) = self.allowed(headers) {
-            out.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            out.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-            out.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
-            if let Some(asked) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
-                out.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+            response.insert_header((ALLOW_ORIGIN, origin));
+            response.insert_header(("access-control-allow-methods", METHODS));
+            response.insert_header(("access-control-max-age", MAX_AGE));
+            if let Some(asked) = headers.get("access-control-request-headers") {
+                response.insert_header(("access-control-allow-headers", asked.bytes()));
             }
         }
         for name in ["Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"] {
-            out.append(VARY, HeaderValue::from_static(name));
+            response.append_header(("vary", name));
         }
-        Some(response)
+        Some(response.finish())
+    }
+
+    /// Lets an allowed origin's page read an answer of the gateway's own.
+    pub fn decorate_own(&self, request: Headers<'_>, response: &mut HttpResponse<impl Sized>) {
+        let headers = response.headers_mut();
+        if !headers.contains_key(ALLOW_ORIGIN) {
+            for (name, value) in self.fields(request) {
+                if let Ok(value) = HeaderValue::from_str(value) {
+                    headers.append(HeaderName::from_static(name), value);
+                }
+            }
+        }
     }
 
     /// Lets an allowed origin's page read an answer. Headers that an upstream set itself stay as they are.
-    pub fn decorate(&self, request: &HeaderMap, response: &mut HeaderMap) {
-        if self.origins.is_empty() || response.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
-            return;
+    pub fn decorate(&self, request: Headers<'_>, answer: &mut AnswerHead) {
+        if !self.origins.is_empty() && !answer.contains(ALLOW_ORIGIN) {
+            self.fields(request).for_each(|(name, value)| answer.push(name, value.as_bytes()));
         }
-        response.append(VARY, HeaderValue::from_static("Origin"));
-        if let Some(origin) = self.allowed(request) {
-            response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            response.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
-        }
+    }
+
+    fn fields<'a>(&self, request: Headers<'a>) -> impl Iterator<Item = (&'static str, &'a str)> {
+        let vary = (!self.origins.is_empty()).then_some(("vary", "Origin"));
+        let allowed = self.allowed(request).map(|origin| [(ALLOW_ORIGIN, origin), ("access-control-expose-headers", EXPOSED)]);
+        vary.into_iter().chain(allowed.into_iter().flatten())
     }
 
     /// Whether no origins are configured.
@@ -73,8 +85,7 @@ impl Cors {
         self.origins.iter().any(|own| own == origin)
     }
 
-    fn allowed<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
-        let origin = headers.get(ORIGIN)?;
-        origin.to_str().is_ok_and(|origin| self.names(origin)).then_some(origin)
+    fn allowed<'a>(&self, headers: Headers<'a>) -> Option<&'a str> {
+        headers.get("origin")?.text().filter(|origin| self.names(origin))
     }
 }

@@ -1,22 +1,20 @@
 //! The facts of a request head that every walk needs.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Instant;
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{HeaderMap, HeaderName};
 use arrayvec::ArrayString;
 
 use crate::clock::monotonic_now;
 use crate::crypto::{hash, random};
 use crate::http::client_address::{AddressText, TrustedProxies, address_text};
-use crate::http::connection::Connection;
+use crate::http::head::RequestHead;
 use crate::telemetry::{SpanIds, Traces};
 
 /// The request id's header, in and out.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const X_REQUEST_ID: &str = "x-request-id";
 /// W3C trace context.
-pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub const TRACEPARENT: &str = "traceparent";
 
 /// Longest request id that is believed, in characters.
 const REQUEST_ID_MAX: usize = 64;
@@ -54,20 +52,17 @@ pub struct Inbound {
 impl Inbound {
     /// Reads the facts.
     #[must_use]
-    pub fn of(req: &HttpRequest, trusted: &TrustedProxies, traces: Option<&Traces>) -> Self {
+    pub fn of(head: &RequestHead, trusted: &TrustedProxies, traces: Option<&Traces>) -> Self {
         let started = monotonic_now();
-        // A Unix socket has no peer address: whoever may write to it is on this machine.
-        let peer = req.peer_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |addr| addr.ip());
-        let connection = req.conn_data::<Connection>();
-        let trusted_peer = trusted.contains(peer) && !connection.is_some_and(Connection::is_nameless);
-        let headers = req.headers();
+        let (peer, headers) = (head.peer(), head.headers());
+        let trusted_peer = trusted.contains(peer) && !head.connection().is_nameless();
         let trace = random::name_bytes::<24>();
-        let sent = single(headers, &TRACEPARENT).filter(|t| is_traceparent(t)).and_then(|t| ArrayString::from(t).ok());
+        let sent = headers.single(TRACEPARENT).filter(|t| is_traceparent(t)).and_then(|t| ArrayString::from(t).ok());
         let (traceparent, spans) = match traces {
             Some(traces) => traced(traces, sent.as_deref(), &trace, trusted_peer),
             None => (sent.unwrap_or_else(|| fresh_traceparent(&trace)), None),
         };
-        let sent_id = single(headers, &X_REQUEST_ID).filter(|id| trusted_peer && is_request_id(id)).and_then(|id| ArrayString::from(id).ok());
+        let sent_id = headers.single(X_REQUEST_ID).filter(|id| trusted_peer && is_request_id(id)).and_then(|id| ArrayString::from(id).ok());
         let client = if trusted_peer { trusted.client(peer, headers) } else { peer.to_canonical() };
         let of_proxy = trusted.contains(client) || trusted.is_nameless_proxy(peer, headers);
         let limited_by = (!of_proxy).then_some(client);
@@ -78,7 +73,7 @@ impl Inbound {
             traceparent,
             spans,
             peer,
-            secure: connection.is_some_and(Connection::is_secure),
+            secure: head.connection().is_secure(),
             trusted_peer,
             client,
             limited_by,
@@ -112,14 +107,6 @@ impl Inbound {
     pub fn trace_id(&self) -> &str {
         trace_id(&self.traceparent)
     }
-}
-
-/// The value of a header that occurs once.
-#[must_use]
-pub fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    let mut values = headers.get_all(name);
-    let value = values.next()?;
-    if values.next().is_some() { None } else { value.to_str().ok() }
 }
 
 fn trace_id(traceparent: &str) -> &str {

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{CACHE_CONTROL, REFERER, USER_AGENT};
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
 use crate::http::completion::saw;
 use crate::http::error::GatewayError;
-use crate::http::extract::{Inbound, single};
+use crate::http::extract::Inbound;
+use crate::http::head::RequestHead;
 use crate::http::object::Object;
 use crate::identity::{Client, LoginAnswer, LoginFlow};
 use crate::session::SessionId;
@@ -61,13 +62,13 @@ fn remember(req: &HttpRequest, answer: &LoginAnswer) {
 }
 
 fn client(req: &HttpRequest) -> Client {
-    let extensions = req.extensions();
+    let (extensions, head) = (req.extensions(), RequestHead::of(req));
     let inbound = extensions.get::<Inbound>();
     Client {
         address: inbound.map(|inbound| inbound.client),
         limited_by: inbound.and_then(|inbound| inbound.limited_by),
-        device: single(req.headers(), &USER_AGENT).map(device_name).unwrap_or_default(),
-        referer_appid: single(req.headers(), &REFERER).and_then(referer_appid).map(str::to_owned),
+        device: head.headers().single("user-agent").map(device_name).unwrap_or_default(),
+        referer_appid: head.headers().single("referer").and_then(referer_appid).map(str::to_owned),
     }
 }
 

@@ -1,18 +1,17 @@
 //! Requests whose method is not the right one, or not the only one.
 
-use actix_web::http::header::HeaderMap;
-
 use crate::assertion::headers::is_same_name;
 use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::head::Headers;
 
 /// Headers by which some backends let a request be treated as if it had another method.
 const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
 /// Refuses a request whose headers name another method than its own. Asked where the method has chosen the rule: a backend that honours them
 /// would run what another rule protects.
-pub fn refuse_another(method: &str, headers: &HeaderMap) -> Result<(), GatewayError> {
+pub fn refuse_another(method: &str, headers: Headers<'_>) -> Result<(), GatewayError> {
     let is_another = |value: &[u8]| !value.trim_ascii().eq_ignore_ascii_case(method.as_bytes());
-    let another = headers.iter().any(|(name, value)| OVERRIDES.iter().any(|own| is_same_name(own, name.as_str())) && is_another(value.as_bytes()));
+    let another = headers.iter().any(|(name, value)| OVERRIDES.iter().any(|own| is_same_name(own, name)) && is_another(value.bytes()));
     if another { Err(GatewayError::new(ErrorCode::RequestInvalid, "The request names two methods; send it with the one that is meant.")) } else { Ok(()) }
 }
 

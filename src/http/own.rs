@@ -12,10 +12,10 @@ use actix_web::{Error, HttpMessage, HttpResponse, web};
 
 use crate::http::answer::{self, not_allowed};
 use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
-use crate::http::connection;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
 use crate::http::failure::FailureShape;
+use crate::http::head::RequestHead;
 use crate::http::{Cors, Drain, TrustedProxies, healthz, login, logout, rotate, session, sessions, verify};
 use crate::metrics::Metrics;
 
@@ -90,7 +90,7 @@ impl OwnEndpoints {
 
 /// Registers the endpoints under `prefix`.
 pub fn configure(cfg: &mut web::ServiceConfig, prefix: &str) {
-    let json = web::JsonConfig::default().limit(JSON_LIMIT).error_handler(|error, req| connection::blamed(req, json_error(&error)).into());
+    let json = web::JsonConfig::default().limit(JSON_LIMIT).error_handler(|error, req| RequestHead::of(req).connection().blamed(json_error(&error)).into());
     cfg.service(
         web::scope(prefix)
             .wrap(from_fn(reported))
@@ -137,25 +137,31 @@ fn json_error(error: &JsonPayloadError) -> GatewayError {
 /// The account of every request to an own endpoint: opened before the handler, closed with the last byte of its answer.
 async fn reported(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<Reported<BoxBody>>, Error> {
     let shared = req.app_data::<web::Data<OwnEndpoints>>().cloned().ok_or_else(|| GatewayError::new(ErrorCode::Internal, "The gateway is not set up."))?;
-    let inbound = Inbound::of(req.request(), &shared.trusted, shared.reports.traces.as_deref());
+    let head = RequestHead::of(req.request());
+    let inbound = Inbound::of(&head, &shared.trusted, shared.reports.traces.as_deref());
     let route = shared.route(req.path());
     let mut completion = Completion::new(shared.reports.clone(), inbound.clone(), req.method().as_str(), req.path(), route.clone());
     req.extensions_mut().insert(inbound);
     // The request must not be cloned before it is routed: actix-web writes what it matched into it.
-    let preflight = shared.cors.preflight(req.request());
+    let preflight = shared.cors.preflight(&head);
     let response = match preflight {
         Some(response) => req.into_response(response),
         None => next.call(req).await?.map_into_boxed_body(),
     };
-    Ok(finished(response, &shared, shared.shape(&route), &mut completion).map_body(|_, body| Reported::new(body, completion)))
+    Ok(finished(response, &head, &shared, shared.shape(&route), &mut completion).map_body(|_, body| Reported::new(body, completion)))
 }
 
-fn finished(response: ServiceResponse<BoxBody>, shared: &OwnEndpoints, shape: &FailureShape, completion: &mut Completion) -> ServiceResponse<BoxBody> {
+fn finished(
+    response: ServiceResponse<BoxBody>,
+    head: &RequestHead,
+    shared: &OwnEndpoints,
+    shape: &FailureShape,
+    completion: &mut Completion,
+) -> ServiceResponse<BoxBody> {
     let mut response = answer::finished(response, completion, shape);
     if shared.drain.is_on() {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
-    let request = response.request().clone();
-    shared.cors.decorate(request.headers(), response.headers_mut());
+    shared.cors.decorate_own(head.headers(), response.response_mut());
     response
 }

@@ -1,21 +1,17 @@
 //! Finding the token in a request.
 
-use actix_web::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
-
 use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::head::{Headers, Value};
 use crate::session::carrier::{TOKEN_PROTOCOL, TokenCarrier};
 
 /// The token's text as the client sent it, from whichever configured carrier has one. Two that differ, or a second `Authorization`, are
 /// refused (RFC 6750 section 2), since nobody can say which of them was meant.
-pub fn find<'a>(carriers: &[TokenCarrier], headers: &'a HeaderMap, query: Option<&'a str>) -> Result<Option<&'a str>, GatewayError> {
+pub fn find<'a>(carriers: &[TokenCarrier], headers: Headers<'a>, query: Option<&'a str>) -> Result<Option<&'a str>, GatewayError> {
     let mut found: Found<'a> = Found(None);
     for carrier in carriers {
         match carrier {
             TokenCarrier::Bearer => found.take(bearer(headers)?)?,
-            TokenCarrier::Header(name) => {
-                let name = HeaderName::from_bytes(name.as_bytes()).ok();
-                found.take(name.into_iter().flat_map(|name| headers.get_all(name)).map(text))?;
-            }
+            TokenCarrier::Header(name) => found.take(headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| text(value)))?,
             TokenCarrier::Cookie(name) => found.take(cookies(headers).filter(|(n, _)| n == name).map(|(_, v)| v))?,
             TokenCarrier::Query(name) => {
                 let pairs = query.into_iter().flat_map(|q| q.split('&')).filter_map(|pair| pair.split_once('='));
@@ -41,8 +37,8 @@ impl<'a> Found<'a> {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, GatewayError> {
-    let mut lines = headers.get_all(AUTHORIZATION);
+fn bearer(headers: Headers<'_>) -> Result<Option<&str>, GatewayError> {
+    let mut lines = headers.get_all("authorization");
     let Some(line) = lines.next() else { return Ok(None) };
     if lines.next().is_some() {
         return Err(ambiguous("The request has two Authorization headers; send one."));
@@ -53,18 +49,18 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, GatewayError> {
 }
 
 /// The pairs of all `Cookie` lines.
-pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    headers.get_all(COOKIE).filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='))
+pub fn cookies(headers: Headers<'_>) -> impl Iterator<Item = (&str, &str)> {
+    headers.get_all("cookie").filter_map(Value::text).flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='))
 }
 
 /// The protocols that a WebSocket handshake offers.
-pub fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers.get_all(SEC_WEBSOCKET_PROTOCOL).filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).map(str::trim).filter(|p| !p.is_empty())
+pub fn protocols(headers: Headers<'_>) -> impl Iterator<Item = &str> {
+    headers.get_all("sec-websocket-protocol").filter_map(Value::text).flat_map(|line| line.split(',')).map(str::trim).filter(|p| !p.is_empty())
 }
 
 /// A value that is not text cannot be a token; as an invalid one it is refused rather than overlooked.
-fn text(value: &HeaderValue) -> &str {
-    value.to_str().unwrap_or("\u{fffd}")
+fn text(value: Value<'_>) -> &str {
+    value.text().unwrap_or("\u{fffd}")
 }
 
 fn ambiguous(detail: &'static str) -> GatewayError {
@@ -74,15 +70,10 @@ fn ambiguous(detail: &'static str) -> GatewayError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::head::RequestHead;
 
-    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
-        lines.iter().map(|(n, v)| (HeaderName::from_bytes(n.as_bytes()).unwrap(), HeaderValue::from_str(v).unwrap())).fold(
-            HeaderMap::new(),
-            |mut map, (n, v)| {
-                map.append(n, v);
-                map
-            },
-        )
+    fn headers(lines: &[(&str, &str)]) -> RequestHead {
+        RequestHead::sample("GET", "/", lines)
     }
 
     fn all() -> Vec<TokenCarrier> {
@@ -100,10 +91,10 @@ mod tests {
             (vec![("sec-websocket-protocol", "chat,hufu.v1 , hufu.token.T")], None),
             (vec![("authorization", "Bearer T"), ("cookie", "sid=T")], Some("3rd_session=T")),
         ] {
-            assert_eq!(find(&all(), &headers(&lines), query).unwrap(), Some("T"), "{lines:?}");
+            assert_eq!(find(&all(), headers(&lines).headers(), query).unwrap(), Some("T"), "{lines:?}");
         }
-        assert_eq!(find(&all(), &headers(&[("authorization", "Basic abc")]), None).unwrap(), None);
-        assert_eq!(find(&[TokenCarrier::Bearer], &headers(&[("cookie", "sid=T")]), Some("3rd_session=T")).unwrap(), None);
+        assert_eq!(find(&all(), headers(&[("authorization", "Basic abc")]).headers(), None).unwrap(), None);
+        assert_eq!(find(&[TokenCarrier::Bearer], headers(&[("cookie", "sid=T")]).headers(), Some("3rd_session=T")).unwrap(), None);
     }
 
     #[test]
@@ -115,9 +106,9 @@ mod tests {
             (vec![("cookie", "sid=T; sid=U")], None),
             (vec![], Some("3rd_session=T&3rd_session=U")),
         ] {
-            assert_eq!(find(&all(), &headers(&lines), query).unwrap_err().code, ErrorCode::TokenAmbiguous, "{lines:?}");
+            assert_eq!(find(&all(), headers(&lines).headers(), query).unwrap_err().code, ErrorCode::TokenAmbiguous, "{lines:?}");
         }
-        assert_eq!(find(&all(), &headers(&[("authorization", "Bearer")]), None).unwrap(), Some(""));
-        assert_eq!(find(&all(), &headers(&[("authorization", "Bearer  T")]), None).unwrap(), Some(" T"));
+        assert_eq!(find(&all(), headers(&[("authorization", "Bearer")]).headers(), None).unwrap(), Some(""));
+        assert_eq!(find(&all(), headers(&[("authorization", "Bearer  T")]).headers(), None).unwrap(), Some(" T"));
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 
 use crate::assertion::{HeaderNames, IdentityHeaders};
@@ -13,14 +13,15 @@ use crate::http::authenticate::{Authenticator, Caller};
 use crate::http::completion::saw;
 use crate::http::error::{ErrorCode, GatewayError, VerifyRefusal};
 use crate::http::extract::Inbound;
+use crate::http::head::{Headers, RequestHead};
 use crate::http::method::{other_methods, refuse_another};
 use crate::identity::Apps;
 use crate::route::{AuthMode, HostName, NoRoute, PathError, RouteTable, canonical, host_name};
 
 /// Where proxies write what the client asked for.
-const ORIGINAL_URI: [HeaderName; 2] = [HeaderName::from_static("x-forwarded-uri"), HeaderName::from_static("x-original-uri")];
-const ORIGINAL_HOST: [HeaderName; 1] = [HeaderName::from_static("x-forwarded-host")];
-const ORIGINAL_METHOD: [HeaderName; 2] = [HeaderName::from_static("x-forwarded-method"), HeaderName::from_static("x-original-method")];
+const ORIGINAL_URI: [&str; 2] = ["x-forwarded-uri", "x-original-uri"];
+const ORIGINAL_HOST: [&str; 1] = ["x-forwarded-host"];
+const ORIGINAL_METHOD: [&str; 2] = ["x-forwarded-method", "x-original-method"];
 
 /// What verify needs beside the session.
 #[derive(Debug)]
@@ -53,13 +54,14 @@ async fn decide(req: &HttpRequest, client: IpAddr, auth: &Authenticator, rules: 
         Some(_) => Some(appended_path(req.path(), &rules.prefix)?),
         None => None,
     };
-    let mode = mode(req.headers(), appended, &rules.routes)?;
-    auth.admit(mode, req.headers(), req.uri().query(), client).await
+    let head = RequestHead::of(req);
+    let mode = mode(head.headers(), appended, &rules.routes)?;
+    auth.admit(mode, &head, client).await
 }
 
 /// The rule of the route that the original request belongs to; `required` where there is none. Where its host or method decides and the
 /// proxy does not say it, the strictest rule that it may meet.
-fn mode(headers: &HeaderMap, appended: Option<&str>, routes: &RouteTable) -> Result<AuthMode, GatewayError> {
+fn mode(headers: Headers<'_>, appended: Option<&str>, routes: &RouteTable) -> Result<AuthMode, GatewayError> {
     let method = at_most_one(headers, &ORIGINAL_METHOD)?;
     let uri = match (at_most_one(headers, &ORIGINAL_URI)?, appended) {
         (Some(_), Some(_)) => return Err(twice()),
@@ -90,17 +92,17 @@ fn path_invalid(why: PathError) -> GatewayError {
 }
 
 /// The host that the client asked for. The asking's own `Host` is the proxy's word for the gateway, so it says nothing.
-fn original_host(headers: &HeaderMap) -> Result<Option<HostName>, GatewayError> {
+fn original_host(headers: Headers<'_>) -> Result<Option<HostName>, GatewayError> {
     let Some(host) = at_most_one(headers, &ORIGINAL_HOST)? else { return Ok(None) };
     host_name(host).map(Some).ok_or_else(twice)
 }
 
 /// The one value of these headers. Two, even the same one under both names, mean that something in between lets a client's through.
-fn at_most_one<'a>(headers: &'a HeaderMap, names: &[HeaderName]) -> Result<Option<&'a str>, GatewayError> {
+fn at_most_one<'a>(headers: Headers<'a>, names: &[&str]) -> Result<Option<&'a str>, GatewayError> {
     let mut values = names.iter().flat_map(|name| headers.get_all(name));
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => value.to_str().map(Some).map_err(|_| twice()),
+        (Some(value), None) => value.text().map(Some).ok_or_else(twice),
         (Some(_), Some(_)) => Err(twice()),
     }
 }

@@ -79,7 +79,7 @@ impl Download {
     pub fn new(answer: Answer, pool: Rc<Pool>, held: Held, timeout: Duration) -> (ResponseHead, Self) {
         let Answer { head, connection, upload, takes_body } = answer;
         let (left, size) = match head.framing {
-            // The server takes a length at its word and waits for the bytes, except after HEAD; a 304 has its length as a header.
+            // A length is taken at its word, except after HEAD; a 304 has its length as a header.
             Framing::Empty if head.status == StatusCode::NOT_MODIFIED => (Left::Nothing, BodySize::None),
             Framing::Empty => (Left::Nothing, head.content_length.map_or(BodySize::None, BodySize::Sized)),
             Framing::Sized(length) => (Left::Bytes(length), BodySize::Sized(length)),
@@ -90,7 +90,7 @@ impl Download {
         (head, Self { pool, held, connection: Some(connection), upload, takes_body, left, size, reusable, timeout })
     }
 
-    /// Carries an exchange without an answer body to its end: the server never polls a body of size zero, so the rest of the request's
+    /// Carries an exchange without an answer body to its end: a body of size zero is never polled, so the rest of the request's
     /// body would stay where it is.
     pub async fn finish_if_empty(&mut self) -> Result<(), BrokenBody> {
         if self.left == Left::Nothing { std::future::poll_fn(|cx| self.poll(cx)).await.transpose().map(|_| ()) } else { Ok(()) }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::Payload;
-use actix_web::http::Method;
 use actix_web::web::BytesMut;
 use tokio::sync::watch;
 
@@ -83,7 +82,7 @@ pub struct Outgoing<'a> {
     /// Whose it is, for upstreams that stay with a user.
     pub user: Option<&'a UserKey>,
     /// The method.
-    pub method: &'a Method,
+    pub method: &'a str,
     /// The serialised head.
     pub head: BytesMut,
     /// The body.

@@ -1,4 +1,4 @@
-//! The way from a tunnel's task to the answer's body, which the server asks for bytes when the client takes some: one piece at a time, so
+//! The way from a tunnel's task to the answer's body, which is asked for bytes when the client takes some: one piece at a time, so
 //! that a slow client slows the upstream and fills no memory.
 
 use std::cell::RefCell;

@@ -1,13 +1,13 @@
 //! The WebSocket handshake (RFC 6455 section 4): what is looked for in the client's, and what the upstream's answer must say.
 
-use actix_web::HttpRequest;
-use actix_web::http::Version;
-use actix_web::http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
-
 use crate::crypto::hash::websocket_accept;
 use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::head::{Headers, RequestHead, Value};
+use crate::http::response::AnswerHead;
 use crate::http::token::protocols;
 use crate::session::carrier::{PROTOCOL, is_of_gateway_protocol};
+
+const PROTOCOLS: &str = "sec-websocket-protocol";
 
 /// A client's handshake.
 #[derive(Debug)]
@@ -22,14 +22,14 @@ pub struct Handshake {
 
 /// The handshake in a request, if there is one. The gate has let nothing pass that is half of one, unless nothing may come after it on its
 /// connection.
-pub fn read(req: &HttpRequest) -> Result<Option<Handshake>, GatewayError> {
-    let headers = req.headers();
+pub fn read(head: &RequestHead) -> Result<Option<Handshake>, GatewayError> {
+    let headers = head.headers();
     let has = |name, word: &str| lists(headers.get_all(name), word);
-    if !has(UPGRADE, "websocket") {
+    if !has("upgrade", "websocket") {
         return Ok(None);
     }
-    let key = headers.get(SEC_WEBSOCKET_KEY).and_then(|key| key.to_str().ok());
-    let (Version::HTTP_11, true, Some(key)) = (req.version(), has(CONNECTION, "upgrade"), key) else {
+    let key = headers.get("sec-websocket-key").and_then(Value::text);
+    let (true, true, Some(key)) = (head.is_http_11(), has("connection", "upgrade"), key) else {
         let detail = "A WebSocket handshake is a GET in HTTP/1.1 with \"Connection: Upgrade\".";
         return Err(GatewayError::new(ErrorCode::UpgradeInvalid, detail).closing());
     };
@@ -37,51 +37,48 @@ pub fn read(req: &HttpRequest) -> Result<Option<Handshake>, GatewayError> {
     Ok(Some(Handshake { accept: websocket_accept(key.trim()), offered: offered.into_iter().map(str::to_owned).collect(), own: own.contains(&PROTOCOL) }))
 }
 
-fn lists<'a>(mut values: impl Iterator<Item = &'a HeaderValue>, word: &str) -> bool {
-    values.any(|value| value.to_str().is_ok_and(|v| v.split(',').any(|o| o.trim().eq_ignore_ascii_case(word))))
+fn lists<'a>(mut values: impl Iterator<Item = Value<'a>>, word: &str) -> bool {
+    values.any(|value| value.text().is_some_and(|v| v.split(',').any(|o| o.trim().eq_ignore_ascii_case(word))))
 }
 
 impl Handshake {
     /// Whether an upstream's 101 is the answer to this handshake: to its key, and with a protocol that was offered.
     #[must_use]
-    pub fn is_answered_by(&self, headers: &[(HeaderName, HeaderValue)]) -> bool {
-        let values = |wanted: HeaderName| headers.iter().filter(move |(name, _)| *name == wanted).map(|(_, value)| value);
-        let only = |wanted: HeaderName| {
-            let mut all = values(wanted);
+    pub fn is_answered_by(&self, headers: Headers<'_>) -> bool {
+        let only = |name: &str| {
+            let mut all = headers.get_all(name);
             all.next().filter(|_| all.next().is_none())
         };
-        let offered = |value: &HeaderValue| self.offered.iter().any(|own| own.as_bytes() == value.as_bytes());
-        lists(values(UPGRADE), "websocket")
-            && lists(values(CONNECTION), "upgrade")
-            && only(SEC_WEBSOCKET_ACCEPT).is_some_and(|accept| accept.as_bytes() == self.accept.as_bytes())
-            && (values(SEC_WEBSOCKET_PROTOCOL).next().is_none() || only(SEC_WEBSOCKET_PROTOCOL).is_some_and(offered))
+        let offered = |value: Value<'_>| self.offered.iter().any(|own| own.as_bytes() == value.bytes());
+        lists(headers.get_all("upgrade"), "websocket")
+            && lists(headers.get_all("connection"), "upgrade")
+            && only("sec-websocket-accept").is_some_and(|accept| accept.bytes() == self.accept.as_bytes())
+            && (!headers.contains(PROTOCOLS) || only(PROTOCOLS).is_some_and(offered))
     }
 
     /// What the gateway adds to the answer. A browser gives up on an answer without a protocol when it has offered some.
-    pub fn answer(&self, headers: &mut HeaderMap) {
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        if self.own && !headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
-            headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    pub fn answer(&self, answer: &mut AnswerHead) {
+        answer.push("upgrade", b"websocket");
+        if self.own && !answer.contains(PROTOCOLS) {
+            answer.push(PROTOCOLS, PROTOCOL.as_bytes());
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::test::TestRequest;
+    use actix_web::http::StatusCode;
 
     use super::*;
 
     fn handshake(protocols: &str) -> Handshake {
-        let request = TestRequest::get().insert_header((UPGRADE, "WebSocket")).insert_header((CONNECTION, "keep-alive, Upgrade"));
-        let request = request.insert_header((SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ==")).insert_header((SEC_WEBSOCKET_PROTOCOL, protocols));
-        read(&request.to_http_request()).unwrap().unwrap()
+        let lines =
+            [("Upgrade", "WebSocket"), ("Connection", "keep-alive, Upgrade"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), (PROTOCOLS, protocols)];
+        read(&RequestHead::sample("GET", "/", &lines)).unwrap().unwrap()
     }
 
     fn answered(handshake: &Handshake, lines: &[(&str, &str)]) -> bool {
-        let lines: Vec<_> =
-            lines.iter().map(|(name, value)| (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())).collect();
-        handshake.is_answered_by(&lines)
+        handshake.is_answered_by(RequestHead::sample("", "", lines).headers())
     }
 
     const ACCEPT: (&str, &str) = ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
@@ -100,13 +97,15 @@ mod tests {
 
     #[test]
     fn the_own_protocol_is_answered_where_the_upstream_chose_none() {
-        let mut headers = HeaderMap::new();
-        handshake("chat").answer(&mut headers);
-        assert!(headers.get(SEC_WEBSOCKET_PROTOCOL).is_none());
-        handshake("hufu.token.abc, hufu.v1").answer(&mut headers);
-        assert_eq!(headers.get(SEC_WEBSOCKET_PROTOCOL).unwrap(), "hufu.v1");
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("chat"));
-        handshake("hufu.token.abc, hufu.v1, chat").answer(&mut headers);
-        assert_eq!(headers.get(SEC_WEBSOCKET_PROTOCOL).unwrap(), "chat");
+        let answer = |offered: &str, chosen: Option<&str>| {
+            let mut head = AnswerHead::new(StatusCode::SWITCHING_PROTOCOLS);
+            chosen.into_iter().for_each(|chosen| head.push(PROTOCOLS, chosen.as_bytes()));
+            handshake(offered).answer(&mut head);
+            String::from_utf8(head.into_lines().to_vec()).unwrap()
+        };
+        assert!(!answer("chat", None).contains(PROTOCOLS));
+        assert!(answer("hufu.token.abc, hufu.v1", None).contains("sec-websocket-protocol: hufu.v1\r\n"));
+        let chosen = answer("hufu.token.abc, hufu.v1, chat", Some("chat"));
+        assert!(chosen.contains("sec-websocket-protocol: chat\r\n") && !chosen.contains("hufu.v1"));
     }
 }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::http::Method;
 use actix_web::web::BytesMut;
 use futures_util::future::join_all;
 
@@ -41,7 +40,7 @@ async fn ask(backend: &Backend, target: &Target, settings: &HealthSettings) -> R
     let host = &backend.upstream().endpoints[target.endpoint];
     let head = format!("GET {} HTTP/1.1\r\nhost: {host}\r\nuser-agent: hufu-health-check\r\naccept: */*\r\nconnection: close\r\n\r\n", settings.path);
     let upload = Upload::new(BytesMut::from(head.as_bytes()), Payload::None, BodyFraming::None, 0);
-    let terms = Terms { method: &Method::GET, first_byte_timeout: settings.timeout, timeout: settings.timeout, limit: Some(limit), handshake: None };
+    let terms = Terms { method: "GET", first_byte_timeout: settings.timeout, timeout: settings.timeout, limit: Some(limit), handshake: None };
     match exchange(connection, upload, terms).await.map_err(|failed| failed.failure) {
         Ok(answer) if settings.expected_status.contains(&answer.head.status.as_u16()) => Ok(()),
         Ok(answer) => Err(format!("it answered {}", answer.head.status.as_u16())),

@@ -1,6 +1,6 @@
 //! What belongs to one connection and never goes on to the next (RFC 9110 section 7.6.1).
 
-use actix_web::http::header::HeaderValue;
+use crate::http::Headers;
 
 /// Whether a header (lower case) always belongs to the connection; with what older proxies use.
 #[must_use]
@@ -21,8 +21,8 @@ pub fn contains(name: &str) -> bool {
 }
 
 /// What the `Connection` headers of a message name.
-pub fn options<'a>(connection: impl Iterator<Item = &'a HeaderValue>) -> Vec<&'a [u8]> {
-    connection.flat_map(|value| value.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii).filter(|option| !option.is_empty()).collect()
+pub fn options(headers: Headers<'_>) -> Vec<&[u8]> {
+    headers.get_all("connection").flat_map(|value| value.bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii).filter(|option| !option.is_empty()).collect()
 }
 
 /// Whether a header is among them.

@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING};
-
+use crate::http::Headers;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::method::other_methods;
 use crate::proxy::upload::BodyFraming;
@@ -20,12 +18,12 @@ pub fn refuse_token_in(path: &str) -> Result<(), GatewayError> {
 }
 
 /// How the body comes. The gate has refused everything that has two readings.
-pub fn body_framing(headers: &HeaderMap, limit: u64) -> Result<BodyFraming, GatewayError> {
-    if headers.contains_key(TRANSFER_ENCODING) {
+pub fn body_framing(headers: Headers<'_>, limit: u64) -> Result<BodyFraming, GatewayError> {
+    if headers.contains("transfer-encoding") {
         return Ok(BodyFraming::Chunked);
     }
-    let Some(length) = headers.get(CONTENT_LENGTH) else { return Ok(BodyFraming::None) };
-    let length = length.to_str().ok().and_then(|digits| digits.trim().parse().ok());
+    let Some(length) = headers.get("content-length") else { return Ok(BodyFraming::None) };
+    let length = length.text().and_then(|digits| digits.trim().parse().ok());
     let length = length.ok_or_else(|| GatewayError::new(ErrorCode::RequestInvalid, "The Content-Length is not a number.").closing())?;
     if length > limit { Err(too_large().closing()) } else { Ok(BodyFraming::Sized(length)) }
 }
@@ -38,8 +36,8 @@ pub fn too_large() -> GatewayError {
 
 /// The host of a request, in the form in which hosts are compared.
 #[must_use]
-pub fn host(req: &HttpRequest) -> Option<HostName> {
-    req.headers().get(HOST).and_then(|host| host_name(host.to_str().ok()?))
+pub fn host(headers: Headers<'_>) -> Option<HostName> {
+    headers.get("host").and_then(|host| host_name(host.text()?))
 }
 
 /// Why there is no route, for the client.

@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::BytesMut;
 
 use crate::assertion::ReservedNames;
 use crate::assertion::headers::is_same_name;
-use crate::http::Inbound;
+use crate::http::head::Value;
+use crate::http::response::write_line;
+use crate::http::{Inbound, RequestHead};
 use crate::proxy::hop_by_hop;
 use crate::proxy::rules::RequestEdits;
 use crate::proxy::upload::BodyFraming;
@@ -30,20 +31,16 @@ pub struct HeadRules {
 /// The parts of an outgoing head.
 #[derive(Debug)]
 pub struct OutgoingHead<'a> {
-    /// The method.
-    pub method: &'a str,
+    /// The client's head; the token is still in it.
+    pub head: &'a RequestHead,
     /// The canonical path, as the route makes it.
     pub path: &'a str,
     /// What the route has left out at its front.
     pub stripped: Option<&'a str>,
     /// What the route changes in the headers.
     pub edits: &'a RequestEdits,
-    /// The query, with the token still in it.
-    pub query: Option<&'a str>,
     /// The upstream's address.
     pub upstream: &'a str,
-    /// The client's headers.
-    pub headers: &'a HeaderMap,
     /// The facts of the request.
     pub inbound: &'a Inbound,
     /// The identity lines; empty for an anonymous request.
@@ -60,15 +57,16 @@ impl HeadRules {
     pub fn write(&self, parts: &OutgoingHead<'_>) -> BytesMut {
         let mut out = BytesMut::with_capacity(1024);
         self.request_line(&mut out, parts);
-        let connection = hop_by_hop::options(parts.headers.get_all(CONNECTION));
-        for (name, value) in parts.headers {
-            if self.goes_on(name, &connection, parts.inbound.trusted_peer) && !parts.edits.replaces(name.as_str()) {
+        let headers = parts.head.headers();
+        let connection = hop_by_hop::options(headers);
+        for (name, value) in headers.iter() {
+            if self.goes_on(name, &connection, parts.inbound.trusted_peer) && !parts.edits.replaces(name) {
                 self.pass(&mut out, name, value);
             }
         }
-        if !parts.headers.contains_key(HOST) {
+        if !headers.contains("host") {
             // HTTP/1.0 clients may leave it out; HTTP/1.1 upstreams want one.
-            line(&mut out, b"host", parts.upstream.as_bytes());
+            write_line(&mut out, "host", parts.upstream.as_bytes());
         }
         if parts.upgrades {
             out.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
@@ -76,11 +74,11 @@ impl HeadRules {
         forwarding(&mut out, parts);
         match parts.framing {
             BodyFraming::None => {}
-            BodyFraming::Sized(length) => line(&mut out, b"content-length", length.to_string().as_bytes()),
-            BodyFraming::Chunked => line(&mut out, b"transfer-encoding", b"chunked"),
+            BodyFraming::Sized(length) => write_line(&mut out, "content-length", itoa::Buffer::new().format(length).as_bytes()),
+            BodyFraming::Chunked => write_line(&mut out, "transfer-encoding", b"chunked"),
         }
-        line(&mut out, b"x-request-id", parts.inbound.id.as_bytes());
-        line(&mut out, b"traceparent", parts.inbound.traceparent.as_bytes());
+        write_line(&mut out, "x-request-id", parts.inbound.id.as_bytes());
+        write_line(&mut out, "traceparent", parts.inbound.traceparent.as_bytes());
         out.extend_from_slice(parts.edits.lines());
         // Last and unconditional: a `Connection: x-wx-openid` of the client's has no say in it.
         out.extend_from_slice(parts.identity.as_bytes());
@@ -89,12 +87,13 @@ impl HeadRules {
     }
 
     fn request_line(&self, out: &mut BytesMut, parts: &OutgoingHead<'_>) {
-        out.extend_from_slice(parts.method.as_bytes());
+        out.extend_from_slice(parts.head.method().as_bytes());
         out.extend_from_slice(b" ");
         out.extend_from_slice(parts.path.as_bytes());
-        match parts.query.map(|query| self.without_token(query)) {
+        let query = parts.head.query();
+        match query.map(|query| self.without_token(query)) {
             // What held only the token is gone; what was empty stays so.
-            Some(rest) if rest.is_empty() && parts.query.is_some_and(|query| !query.is_empty()) => {}
+            Some(rest) if rest.is_empty() && query.is_some_and(|query| !query.is_empty()) => {}
             Some(rest) => {
                 out.extend_from_slice(b"?");
                 out.extend_from_slice(rest.as_bytes());
@@ -104,42 +103,40 @@ impl HeadRules {
         out.extend_from_slice(b" HTTP/1.1\r\n");
     }
 
-    fn goes_on(&self, name: &HeaderName, connection: &[&[u8]], trusted_peer: bool) -> bool {
-        let text = name.as_str();
-        if hop_by_hop::contains(text) || is_rewritten(text) || self.reserved.contains(text.as_bytes()) {
+    fn goes_on(&self, name: &str, connection: &[&[u8]], trusted_peer: bool) -> bool {
+        if hop_by_hop::contains(name) || is_rewritten(name) || self.reserved.contains(name.as_bytes()) {
             return false;
         }
         // `Host` is not the client's to remove.
-        if hop_by_hop::named(connection, text) && *name != HOST {
+        if hop_by_hop::named(connection, name) && name != "host" {
             return false;
         }
-        trusted_peer || !is_forwarding(text)
+        trusted_peer || !is_forwarding(name)
     }
 
     /// Writes a header without the token that may stand in it.
-    fn pass(&self, out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
-        let text = name.as_str();
-        match text {
+    fn pass(&self, out: &mut BytesMut, name: &str, value: Value<'_>) {
+        match name {
             "authorization" if holds_token(value) => {}
             "cookie" => {
                 let rest = self.without_token_cookie(value);
                 if !rest.is_empty() {
-                    line(out, b"cookie", &rest);
+                    write_line(out, "cookie", &rest);
                 }
             }
-            "referer" | "x-forwarded-uri" | "x-original-uri" | "x-original-url" | "x-rewrite-url" => match value.to_str() {
-                Ok(uri) => line(out, text.as_bytes(), self.uri_without_token(uri).as_bytes()),
-                Err(_) => line(out, text.as_bytes(), value.as_bytes()),
+            "referer" | "x-forwarded-uri" | "x-original-uri" | "x-original-url" | "x-rewrite-url" => match value.text() {
+                Some(uri) => write_line(out, name, self.uri_without_token(uri).as_bytes()),
+                None => write_line(out, name, value.bytes()),
             },
             "sec-websocket-protocol" => {
-                let offered = String::from_utf8_lossy(value.as_bytes());
+                let offered = String::from_utf8_lossy(value.bytes());
                 let rest: Vec<&str> = offered.split(',').map(str::trim).filter(|protocol| !is_of_gateway_protocol(protocol)).collect();
                 if rest.iter().any(|protocol| !protocol.is_empty()) {
-                    line(out, b"sec-websocket-protocol", rest.join(", ").as_bytes());
+                    write_line(out, "sec-websocket-protocol", rest.join(", ").as_bytes());
                 }
             }
-            _ if self.carries_header(text) => {}
-            _ => line(out, text.as_bytes(), value.as_bytes()),
+            _ if self.carries_header(name) => {}
+            _ => write_line(out, name, value.bytes()),
         }
     }
 
@@ -163,8 +160,8 @@ impl HeadRules {
         }
     }
 
-    fn without_token_cookie(&self, value: &HeaderValue) -> Vec<u8> {
-        let Ok(text) = value.to_str() else { return value.as_bytes().to_vec() };
+    fn without_token_cookie(&self, value: Value<'_>) -> Vec<u8> {
+        let Some(text) = value.text() else { return value.bytes().to_vec() };
         let is_own = |name: &str| self.carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Cookie(own) if own == name));
         let rest: Vec<&str> = text.split(';').map(str::trim).filter(|pair| !is_token(pair, is_own)).collect();
         rest.join("; ").into_bytes()
@@ -175,13 +172,6 @@ impl HeadRules {
 fn is_token(pair: &str, is_own: impl Fn(&str) -> bool) -> bool {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
     value.starts_with(TOKEN_START) || matches!(redacted(pair), Cow::Owned(_)) || is_own(name)
-}
-
-fn line(out: &mut BytesMut, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Whether a header, in any spelling, is the gateway's or the connection's own, so that no route sets or removes it.
@@ -227,25 +217,25 @@ fn folds_to(name: &str, folded: &str) -> bool {
 
 /// A backend's own `Authorization` on a route without sessions is none of the gateway's business; one with a token of ours is, in
 /// whatever form.
-fn holds_token(value: &HeaderValue) -> bool {
-    value.as_bytes().windows(TOKEN_START.len()).any(|part| part == TOKEN_START.as_bytes())
+fn holds_token(value: Value<'_>) -> bool {
+    value.bytes().windows(TOKEN_START.len()).any(|part| part == TOKEN_START.as_bytes())
 }
 
 /// Where the request came from, as the upstream is told.
 fn forwarding(out: &mut BytesMut, parts: &OutgoingHead<'_>) {
-    let inbound = parts.inbound;
-    let from_proxy = |name: &'static str| if inbound.trusted_peer { parts.headers.get(name).map(HeaderValue::as_bytes) } else { None };
+    let (inbound, headers) = (parts.inbound, parts.head.headers());
+    let from_proxy = |name: &'static str| if inbound.trusted_peer { headers.get(name).map(Value::bytes) } else { None };
     let peer = &inbound.peer_text;
     match from_proxy("x-forwarded-for") {
-        Some(chain) => line(out, b"x-forwarded-for", &[chain, b", ", peer.as_bytes()].concat()),
-        None => line(out, b"x-forwarded-for", peer.as_bytes()),
+        Some(chain) => write_line(out, "x-forwarded-for", &[chain, b", ", peer.as_bytes()].concat()),
+        None => write_line(out, "x-forwarded-for", peer.as_bytes()),
     }
-    line(out, b"x-real-ip", inbound.client_text.as_bytes());
-    line(out, b"x-forwarded-proto", from_proxy("x-forwarded-proto").unwrap_or(if inbound.secure { b"https" } else { b"http" }));
-    if let Some(host) = from_proxy("x-forwarded-host").or_else(|| parts.headers.get(HOST).map(HeaderValue::as_bytes)) {
-        line(out, b"x-forwarded-host", host);
+    write_line(out, "x-real-ip", inbound.client_text.as_bytes());
+    write_line(out, "x-forwarded-proto", from_proxy("x-forwarded-proto").unwrap_or(if inbound.secure { b"https" } else { b"http" }));
+    if let Some(host) = from_proxy("x-forwarded-host").or_else(|| headers.get("host").map(Value::bytes)) {
+        write_line(out, "x-forwarded-host", host);
     }
     if let Some(prefix) = parts.stripped {
-        line(out, b"x-forwarded-prefix", prefix.as_bytes());
+        write_line(out, "x-forwarded-prefix", prefix.as_bytes());
     }
 }

@@ -2,13 +2,11 @@
 //! connection would be somebody else's.
 
 use std::mem::MaybeUninit;
-use std::ops::Range;
 
-use actix_web::http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use actix_web::http::{Method, StatusCode};
-use actix_web::web::{Bytes, BytesMut};
-use arrayvec::ArrayVec;
+use actix_web::http::StatusCode;
+use actix_web::web::{Buf as _, BytesMut};
 
+use crate::http::head::{HeaderLines, Headers, Span, Value};
 use crate::proxy::handshake::Handshake;
 
 /// Longest head of an answer, in bytes.
@@ -36,7 +34,7 @@ pub struct ResponseHead {
     /// Its status, never an interim one but 101.
     pub status: StatusCode,
     /// Its headers as they came, those of the framing and of the connection included.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub headers: HeaderLines,
     /// The body's end.
     pub framing: Framing,
     /// The announced length, also where no body follows (HEAD, 304).
@@ -81,26 +79,26 @@ pub enum BadAnswer {
 }
 
 /// Takes a head off the front of `buf`; `None`: more bytes are needed. Interim answers are taken off and counted in `interim`.
-pub fn take(buf: &mut BytesMut, method: &Method, handshake: Option<&Handshake>, interim: &mut u8) -> Result<Option<ResponseHead>, BadAnswer> {
+pub fn take(buf: &mut BytesMut, method: &str, handshake: Option<&Handshake>, interim: &mut u8) -> Result<Option<ResponseHead>, BadAnswer> {
     /// RFC 9110 knows no reason for more than one of each.
     const MAX_INTERIM: u8 = 8;
     loop {
-        let Some(Front { len: head_len, status, version, lines }) = parse_front(buf)? else { return Ok(None) };
+        let Some(Front { len, status, version, lines }) = parse_front(buf)? else { return Ok(None) };
+        // Copied: a part of the buffer that lived on would keep the buffer from being used again.
+        let head = BytesMut::from(&buf[..len]);
+        buf.advance(len);
         if (100..200).contains(&status) {
             *interim += 1;
             if status == 101 {
                 let handshake = handshake.ok_or(BadAnswer::Status)?;
-                let headers = headers_of(&buf.split_to(head_len).freeze(), &lines)?;
-                return ResponseHead::switched(version, headers, handshake).map(Some);
+                return ResponseHead::switched(version, HeaderLines::new(head, lines), handshake).map(Some);
             }
             if *interim > MAX_INTERIM {
                 return Err(BadAnswer::Interim);
             }
-            let _ = buf.split_to(head_len);
             continue;
         }
-        let headers = headers_of(&buf.split_to(head_len).freeze(), &lines)?;
-        return ResponseHead::new(method, status, version, headers).map(Some);
+        return ResponseHead::new(method, status, version, HeaderLines::new(head, lines)).map(Some);
     }
 }
 
@@ -109,8 +107,7 @@ struct Front {
     len: usize,
     status: u16,
     version: u8,
-    /// Where each name and value stands.
-    lines: ArrayVec<(Range<u32>, Range<u32>), MAX_HEADERS>,
+    lines: Vec<(Span, Span)>,
 }
 
 /// The head at the front; `None`: it is not complete yet.
@@ -120,14 +117,7 @@ fn parse_front(buf: &[u8]) -> Result<Option<Front>, BadAnswer> {
     let mut response = httparse::Response::new(&mut []);
     match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, buf, &mut lines) {
         Ok(httparse::Status::Complete(len)) if len <= MAX_HEAD => {
-            // Parts of the buffer, but for an empty value, which may stand anywhere.
-            let place = |part: &[u8]| {
-                let start = (part.as_ptr() as usize).wrapping_sub(buf.as_ptr() as usize);
-                // A head has at most 64 KiB.
-                let at = |place: usize| u32::try_from(place).unwrap_or_default();
-                if part.is_empty() { 0..0 } else { at(start)..at(start + part.len()) }
-            };
-            let lines = response.headers.iter().map(|line| (place(line.name.as_bytes()), place(line.value))).collect();
+            let lines = response.headers.iter().map(|line| (Span::of(line.name.as_bytes(), buf), Span::of(line.value, buf))).collect();
             Ok(Some(Front { len, status: response.code.unwrap_or(0), version: response.version.unwrap_or(0), lines }))
         }
         Ok(httparse::Status::Partial) if buf.len() < MAX_HEAD => Ok(None),
@@ -136,57 +126,43 @@ fn parse_front(buf: &[u8]) -> Result<Option<Front>, BadAnswer> {
     }
 }
 
-/// The headers of a complete head; values share its bytes.
-fn headers_of(head: &Bytes, lines: &[(Range<u32>, Range<u32>)]) -> Result<Vec<(HeaderName, HeaderValue)>, BadAnswer> {
-    let range = |part: &Range<u32>| part.start as usize..part.end as usize;
-    let of_line = |(name, value): &(Range<u32>, Range<u32>)| {
-        let name = HeaderName::from_bytes(head.get(range(name)).unwrap_or_default()).map_err(|_| BadAnswer::NotHttp)?;
-        let value = if value.is_empty() { Bytes::new() } else { head.slice(range(value)) };
-        Ok((name, HeaderValue::from_maybe_shared(value).map_err(|_| BadAnswer::NotHttp)?))
-    };
-    lines.iter().map(of_line).collect()
-}
-
 impl ResponseHead {
-    fn new(method: &Method, status: u16, version: u8, headers: Vec<(HeaderName, HeaderValue)>) -> Result<Self, BadAnswer> {
+    fn new(method: &str, status: u16, version: u8, headers: HeaderLines) -> Result<Self, BadAnswer> {
         if !(200..600).contains(&status) {
             return Err(BadAnswer::Status);
         }
         let status = StatusCode::from_u16(status).map_err(|_| BadAnswer::Status)?;
-        let content_length = content_length(&headers)?;
-        let chunked = is_chunked(&headers, version)?;
+        let lines = headers.view();
+        let content_length = content_length(lines)?;
+        let chunked = is_chunked(lines, version)?;
         if chunked && content_length.is_some() {
             return Err(BadAnswer::Length);
         }
-        let bodiless = *method == Method::HEAD || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        let bodiless = method == "HEAD" || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
         let framing = match (bodiless, chunked, content_length) {
             (true, ..) | (false, false, Some(0)) => Framing::Empty,
             (false, true, _) => Framing::Chunked,
             (false, false, Some(length)) => Framing::Sized(length),
             (false, false, None) => Framing::UntilClose,
         };
-        let keep_alive = version == 1 && framing != Framing::UntilClose && !says_close(&headers);
+        let keep_alive = version == 1 && framing != Framing::UntilClose && !says_close(lines);
         Ok(Self { status, headers, framing, content_length, keep_alive })
     }
 }
 
 impl ResponseHead {
     /// The answer to a handshake.
-    fn switched(version: u8, headers: Vec<(HeaderName, HeaderValue)>, handshake: &Handshake) -> Result<Self, BadAnswer> {
-        if version != 1 || !handshake.is_answered_by(&headers) {
+    fn switched(version: u8, headers: HeaderLines, handshake: &Handshake) -> Result<Self, BadAnswer> {
+        if version != 1 || !handshake.is_answered_by(headers.view()) {
             return Err(BadAnswer::Handshake);
         }
         Ok(Self { status: StatusCode::SWITCHING_PROTOCOLS, headers, framing: Framing::Switched, content_length: None, keep_alive: false })
     }
 }
 
-fn values<'a>(headers: &'a [(HeaderName, HeaderValue)], name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    headers.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_bytes())
-}
-
 /// One line of plain digits, or none.
-fn content_length(headers: &[(HeaderName, HeaderValue)]) -> Result<Option<u64>, BadAnswer> {
-    let mut lines = values(headers, &CONTENT_LENGTH);
+fn content_length(headers: Headers<'_>) -> Result<Option<u64>, BadAnswer> {
+    let mut lines = headers.get_all("content-length").map(Value::bytes);
     let Some(line) = lines.next() else { return Ok(None) };
     if lines.next().is_some() || line.is_empty() || !line.iter().all(u8::is_ascii_digit) {
         return Err(BadAnswer::Length);
@@ -194,8 +170,8 @@ fn content_length(headers: &[(HeaderName, HeaderValue)]) -> Result<Option<u64>, 
     std::str::from_utf8(line).ok().and_then(|digits| digits.parse().ok()).map(Some).ok_or(BadAnswer::Length)
 }
 
-fn is_chunked(headers: &[(HeaderName, HeaderValue)], version: u8) -> Result<bool, BadAnswer> {
-    let mut lines = values(headers, &TRANSFER_ENCODING);
+fn is_chunked(headers: Headers<'_>, version: u8) -> Result<bool, BadAnswer> {
+    let mut lines = headers.get_all("transfer-encoding").map(Value::bytes);
     match (lines.next(), lines.next()) {
         (None, _) => Ok(false),
         (Some(line), None) if version == 1 && line.eq_ignore_ascii_case(b"chunked") => Ok(true),
@@ -203,40 +179,40 @@ fn is_chunked(headers: &[(HeaderName, HeaderValue)], version: u8) -> Result<bool
     }
 }
 
-fn says_close(headers: &[(HeaderName, HeaderValue)]) -> bool {
-    values(headers, &CONNECTION).any(|line| line.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close")))
+fn says_close(headers: Headers<'_>) -> bool {
+    headers.get_all("connection").any(|line| line.bytes().split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str, method: &Method) -> Result<Option<ResponseHead>, BadAnswer> {
+    fn read(text: &str, method: &str) -> Result<Option<ResponseHead>, BadAnswer> {
         take(&mut BytesMut::from(text), method, None, &mut 0)
     }
 
     #[test]
     fn framing_follows_rfc_9112() {
         for (head, method, framing, keep_alive) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Method::GET, Framing::Sized(5), true),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Method::HEAD, Framing::Empty, true),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n", Method::GET, Framing::Chunked, true),
-            ("HTTP/1.1 200 OK\r\n\r\n", Method::GET, Framing::UntilClose, false),
-            ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", Method::GET, Framing::Sized(5), false),
-            ("HTTP/1.1 204 No Content\r\n\r\n", Method::GET, Framing::Empty, true),
-            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", Method::GET, Framing::Empty, true),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: x, Close\r\n\r\n", Method::GET, Framing::Sized(5), false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "GET", Framing::Sized(5), true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "HEAD", Framing::Empty, true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n", "GET", Framing::Chunked, true),
+            ("HTTP/1.1 200 OK\r\n\r\n", "GET", Framing::UntilClose, false),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", "GET", Framing::Sized(5), false),
+            ("HTTP/1.1 204 No Content\r\n\r\n", "GET", Framing::Empty, true),
+            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", "GET", Framing::Empty, true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: x, Close\r\n\r\n", "GET", Framing::Sized(5), false),
             (
                 "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-                Method::GET,
+                "GET",
                 Framing::Empty,
                 true,
             ),
         ] {
-            let head = read(head, &method).unwrap().unwrap();
+            let head = read(head, method).unwrap().unwrap();
             assert_eq!((head.framing, head.keep_alive), (framing, keep_alive));
         }
-        assert!(read("HTTP/1.1 200 OK\r\nContent-", &Method::GET).unwrap().is_none());
+        assert!(read("HTTP/1.1 200 OK\r\nContent-", "GET").unwrap().is_none());
     }
 
     #[test]
@@ -265,7 +241,7 @@ mod tests {
             (&long, BadAnswer::HeadTooLong),
             (&many, BadAnswer::HeadTooLong),
         ] {
-            assert_eq!(read(head, &Method::GET).unwrap_err(), why, "{head}");
+            assert_eq!(read(head, "GET").unwrap_err(), why, "{head}");
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
-
 use crate::assertion::headers::is_same_name;
+use crate::http::AnswerHead;
 use crate::http::completion::CountedRoute;
 use crate::http::failure::FailureShape;
+use crate::http::head::Value;
 use crate::proxy::location;
 use crate::route::{HeaderEdits, PathRewrite, Route};
 
@@ -20,7 +20,8 @@ pub struct RouteRules {
     pub failure: Arc<FailureShape>,
     /// What changes in requests.
     pub request: RequestEdits,
-    response: Vec<(HeaderName, Option<HeaderValue>)>,
+    /// What changes in answers, by names in lower case; without a value: the header is removed.
+    response: Vec<(String, Option<String>)>,
     /// The upstream's addresses, as they stand in its own redirects.
     authorities: Vec<String>,
     rewrite: PathRewrite,
@@ -40,20 +41,25 @@ impl RouteRules {
         }
     }
 
-    /// Makes an upstream's answer the route's.
-    pub fn edit_answer(&self, headers: &mut HeaderMap) {
-        if let Some(location) = headers.get(LOCATION) {
-            let changed = location.to_str().ok().and_then(|text| location::for_client(text, &self.authorities, &self.rewrite));
-            if let Some(changed) = changed.and_then(|text| HeaderValue::try_from(text).ok()) {
-                headers.insert(LOCATION, changed);
-            }
-        }
+    /// Whether an upstream's header does not go on as it is: it is set or removed here.
+    #[must_use]
+    pub fn replaces_in_answers(&self, name: &str) -> bool {
+        self.response.iter().any(|(own, _)| own == name)
+    }
+
+    /// Writes what is set in answers.
+    pub fn write_set(&self, answer: &mut AnswerHead) {
         for (name, value) in &self.response {
-            match value {
-                Some(value) => drop(headers.insert(name.clone(), value.clone())),
-                None => drop(headers.remove(name)),
+            if let Some(value) = value {
+                answer.push(name, value.as_bytes());
             }
         }
+    }
+
+    /// An upstream's `Location` as the client gets it.
+    pub fn write_location(&self, location: Value<'_>, answer: &mut AnswerHead) {
+        let changed = location.text().and_then(|text| location::for_client(text, &self.authorities, &self.rewrite));
+        answer.push("location", changed.as_ref().map_or(location.bytes(), |text| text.as_bytes()));
     }
 }
 
@@ -91,9 +97,8 @@ impl RequestEdits {
 }
 
 /// Names and values were checked with the configuration.
-fn response_edits(edits: &HeaderEdits) -> Vec<(HeaderName, Option<HeaderValue>)> {
-    let name = |name: &str| HeaderName::from_bytes(name.as_bytes()).ok();
-    let removed = edits.remove.iter().filter_map(|own| Some((name(own)?, None)));
-    let set = edits.set.iter().filter_map(|(own, value)| Some((name(own)?, Some(HeaderValue::from_str(value).ok()?))));
+fn response_edits(edits: &HeaderEdits) -> Vec<(String, Option<String>)> {
+    let removed = edits.remove.iter().map(|name| (name.to_ascii_lowercase(), None));
+    let set = edits.set.iter().map(|(name, value)| (name.to_ascii_lowercase(), Some(value.clone())));
     removed.chain(set).collect()
 }

@@ -1,9 +1,9 @@
 //! Answers that go on after their head: what is still coming is bound to the session, and a switch of protocols becomes a tunnel.
 
-use actix_web::HttpResponse;
 use actix_web::dev::Payload;
-use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::http::StatusCode;
 
+use crate::http::Answer;
 use crate::http::authenticate::Caller;
 use crate::http::completion::Completion;
 use crate::http::error::{ErrorCode, GatewayError};
@@ -30,39 +30,33 @@ impl Proxy {
     /// The answer with the body that it has from now on.
     pub fn stream(
         &self,
-        response: HttpResponse<AnswerBody>,
+        answer: Answer<Box<Download>>,
         opening: Option<Opening>,
         caller: &Caller,
         completion: &mut Completion,
-    ) -> Result<HttpResponse<AnswerBody>, GatewayError> {
-        if let Some(opening) = opening.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) {
-            return self.switch(response, opening, caller, completion);
+    ) -> Result<Answer<AnswerBody>, GatewayError> {
+        if let Some(opening) = opening.filter(|_| answer.head.status() == StatusCode::SWITCHING_PROTOCOLS) {
+            return self.switch(answer, opening, caller, completion);
         }
-        let (Caller::Session(_), AnswerBody::Upstream(body)) = (caller, response.body()) else { return Ok(response) };
-        if body.is_here() {
-            return Ok(response);
+        if !matches!(caller, Caller::Session(_)) || answer.body.is_here() {
+            return Ok(answer.map_body(AnswerBody::Upstream));
         }
         let (watch, account) = (self.watch(caller), completion.stream.get_or_insert_default().clone());
-        Ok(response.map_body(|_, body| match body {
-            AnswerBody::Upstream(body) => AnswerBody::Watched(Box::new(WatchedBody::new(body, watch, account))),
-            other => other,
-        }))
+        Ok(answer.map_body(|body| AnswerBody::Watched(Box::new(WatchedBody::new(body, watch, account)))))
     }
 
     /// The tunnel behind a handshake that the upstream has answered.
     fn switch(
         &self,
-        response: HttpResponse<AnswerBody>,
+        answer: Answer<Box<Download>>,
         opening: Opening,
         caller: &Caller,
         completion: &mut Completion,
-    ) -> Result<HttpResponse<AnswerBody>, GatewayError> {
+    ) -> Result<Answer<AnswerBody>, GatewayError> {
         let Opening { handshake, place, client } = opening;
-        let (mut head, body) = response.into_parts();
-        let AnswerBody::Upstream(answer) = body else { return Err(cut_off()) };
-        let (upstream, held) = Download::into_connection(*answer).ok_or_else(cut_off)?;
-        handshake.answer(head.headers_mut());
-        head.head_mut().set_connection_type(ConnectionType::Upgrade);
+        let Answer { mut head, body } = answer;
+        let (upstream, held) = Download::into_connection(*body).ok_or_else(cut_off)?;
+        handshake.answer(&mut head);
         let tunnel = Tunnel {
             client,
             upstream,
@@ -72,7 +66,7 @@ impl Proxy {
             account: completion.stream.get_or_insert_default().clone(),
             held: (place, held),
         };
-        Ok(head.set_body(AnswerBody::Tunnel(tunnel.open())))
+        Ok(Answer { head, body: AnswerBody::Tunnel(tunnel.open()) })
     }
 
     fn watch(&self, caller: &Caller) -> SessionWatch {

@@ -174,7 +174,7 @@ impl Upload {
             return Err(UploadError::TooLarge);
         }
         match &mut self.body {
-            // More than announced cannot come from the server's decoder; if it did, it must not go on.
+            // More than announced cannot come; if it did, it must not go on.
             Body::Sized { left, .. } => *left = left.checked_sub(piece.len() as u64).ok_or(UploadError::Client)?,
             Body::Chunked { .. } => self.frame.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes()),
             Body::Done => return Err(UploadError::Client),

@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use actix_web::http::Method;
 use actix_web::web::BytesMut;
 
 use crate::proxy::connection::Connection;
@@ -16,7 +15,7 @@ use crate::proxy::upload::{Upload, UploadError};
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
     /// The method, which decides whether an answer has a body and whether the request may be sent twice.
-    pub method: &'a Method,
+    pub method: &'a str,
     /// How long the upstream may be silent before the head of its answer.
     pub first_byte_timeout: Duration,
     /// How long it may be silent after it.
@@ -72,8 +71,8 @@ pub enum Failure {
 /// Methods that change nothing. RFC 9110 section 9.2.2 has more that may be repeated; but a second DELETE may answer 404 to a client whose
 /// first one worked.
 #[must_use]
-pub fn may_repeat(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+pub fn may_repeat(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 
 /// Sends a request and reads until the head of its answer.

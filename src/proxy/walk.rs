@@ -1,21 +1,21 @@
 //! The walk of a request: every filter is a call with a name.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::http::{ConnectionType, StatusCode, Version};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::http::StatusCode;
 
 use crate::assertion::{HeaderNames, IdentityHeaders};
 use crate::http::authenticate::{Authenticator, Caller};
 use crate::http::completion::{CLIENT_LEFT, Completion, CountedRoute, Reported, Reports};
-use crate::http::connection;
-use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::{Cors, Drain, FailureShape, Inbound, TrustedProxies, method};
+use crate::http::error::{ErrorCode, GatewayError, X_HUFU_ERROR};
+use crate::http::extract::X_REQUEST_ID;
+use crate::http::{Answer, Cors, Drain, FailureShape, Inbound, RequestHead, TrustedProxies, method};
 use crate::identity::Apps;
 use crate::proxy::answer::{self, AnswerBody, AnswerRules};
-use crate::proxy::forward::{Forwarder, Outgoing};
+use crate::proxy::forward::{Forwarder, Outgoing, UpstreamResponse};
 use crate::proxy::handshake;
 use crate::proxy::inbound;
 use crate::proxy::outgoing::{HeadRules, OutgoingHead};
@@ -63,68 +63,66 @@ pub struct Proxy {
 }
 
 /// Answers any request outside the gateway's own endpoints.
-pub async fn proxy(req: HttpRequest, payload: web::Payload, proxy: web::Data<Proxy>) -> HttpResponse<Reported<AnswerBody>> {
-    let facts = Inbound::of(&req, &proxy.trusted, proxy.reports.traces.as_deref());
-    let mut completion = Completion::new(proxy.reports.clone(), facts, req.method().as_str(), req.path(), proxy.unrouted.clone());
+pub async fn proxy(proxy: Rc<Proxy>, head: Rc<RequestHead>, payload: Payload) -> Answer<Reported<AnswerBody>> {
+    let facts = Inbound::of(&head, &proxy.trusted, proxy.reports.traces.as_deref());
+    let mut completion = Completion::new(proxy.reports.clone(), facts, head.method(), head.path(), proxy.unrouted.clone());
     // Until the route is known.
     let mut failure = &FailureShape::Problem;
-    let mut response = match proxy.walk(&req, payload, &mut completion, &mut failure).await {
-        Ok(response) => response,
+    let mut answer = match proxy.walk(&head, payload, &mut completion, &mut failure).await {
+        Ok(answer) => answer,
         Err(error) => {
-            let error = connection::blamed(&req, error);
+            let error = head.connection().blamed(error);
             completion.error = Some(error.code);
-            error.response_as(failure, &completion.inbound.id).map_body(|_, body| AnswerBody::Own(body))
+            Answer::from(error.response_as(failure, &completion.inbound.id)).map_body(AnswerBody::Own)
         }
     };
-    proxy.finish(&req, &mut response, &mut completion);
-    response.map_body(|_, body| Reported::new(body, completion))
+    proxy.finish(&head, &mut answer, &mut completion);
+    answer.map_body(|body| Reported::new(body, completion))
 }
 
 impl Proxy {
     /// From the client's request to the upstream's answer.
     async fn walk<'a>(
         &'a self,
-        req: &HttpRequest,
-        payload: web::Payload,
+        request: &RequestHead,
+        payload: Payload,
         completion: &mut Completion,
         failure: &mut &'a FailureShape,
-    ) -> Result<HttpResponse<AnswerBody>, GatewayError> {
-        if let Some(response) = self.cors.preflight(req) {
-            return Ok(response.map_body(|_, body| AnswerBody::Own(body)));
+    ) -> Result<Answer<AnswerBody>, GatewayError> {
+        if let Some(response) = self.cors.preflight(request) {
+            return Ok(Answer::from(response).map_body(AnswerBody::Own));
         }
-        let handshake = handshake::read(req)?;
-        let path = canonical(req.path()).map_err(inbound::ambiguous_path)?;
+        let handshake = handshake::read(request)?;
+        let path = canonical(request.path()).map_err(inbound::ambiguous_path)?;
         inbound::refuse_token_in(&path)?;
-        let (route, rules) = self.route(req, &path, completion)?;
+        let (route, rules) = self.route(request, &path, completion)?;
         *failure = &rules.failure;
         if handshake.is_some() {
-            check_origin(req.headers(), &self.cors, self.auth.carriers())?;
+            check_origin(request.headers(), &self.cors, self.auth.carriers())?;
         }
-        let caller = self.auth.admit(route.auth, req.headers(), req.uri().query(), completion.inbound.client).await?;
+        let caller = self.auth.admit(route.auth, request, completion.inbound.client).await?;
         let body_limit = self.body_limit(route);
-        let framing = inbound::body_framing(req.headers(), body_limit)?;
+        let framing = inbound::body_framing(request.headers(), body_limit)?;
         let identity = self.identity(&caller, completion);
         let head = self.head_rules.write(&OutgoingHead {
-            method: req.method().as_str(),
+            head: request,
             path: &route.rewrite.apply(&path),
             stripped: route.rewrite.stripped(),
             edits: &rules.request,
-            query: req.uri().query(),
             upstream: &route.upstream.authority,
-            headers: req.headers(),
             inbound: &completion.inbound,
             identity: &identity,
             framing,
             upgrades: handshake.is_some(),
         });
         let (payload, opening) = match handshake {
-            Some(handshake) => (Payload::None, Some(Opening { handshake, place: self.websockets.enter(caller.user())?, client: payload.into_inner() })),
-            None => (payload.into_inner(), None),
+            Some(handshake) => (Payload::None, Some(Opening { handshake, place: self.websockets.enter(caller.user())?, client: payload })),
+            None => (payload, None),
         };
         let outgoing = Outgoing {
             upstream: &route.upstream,
             user: caller.user(),
-            method: req.method(),
+            method: request.method(),
             head,
             payload,
             framing,
@@ -132,23 +130,23 @@ impl Proxy {
             timeout: route.timeout,
             handshake: opening.as_ref().map(|opening| &opening.handshake),
         };
-        let answer = self.forwarder.forward(outgoing, completion).await?;
-        let mut response = self.stream(answer::to_client(answer, &self.answer_rules), opening, &caller, completion)?;
-        rules.edit_answer(response.headers_mut());
+        let UpstreamResponse { head, body } = self.forwarder.forward(outgoing, completion).await?;
+        let mut answer = Answer { head: answer::to_client(&head, &self.answer_rules, rules), body: Box::new(body) };
         if let Caller::Anonymous { dead_token: Some(code) } = caller {
-            answer::say_token_is_dead(&mut response, code);
+            // On an optional route a dead token means an anonymous request; the answer says why.
+            answer.head.push(X_HUFU_ERROR, code.word().as_bytes());
         }
-        Ok(response)
+        self.stream(answer, opening, &caller, completion)
     }
 
-    fn route(&self, req: &HttpRequest, path: &str, completion: &mut Completion) -> Result<(&Route, &RouteRules), GatewayError> {
+    fn route(&self, request: &RequestHead, path: &str, completion: &mut Completion) -> Result<(&Route, &RouteRules), GatewayError> {
         if path.strip_prefix(&self.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             return Err(GatewayError::new(ErrorCode::EndpointNotFound, "The gateway has no endpoint of this name."));
         }
-        let host = if self.routes.names_hosts() { inbound::host(req) } else { None };
-        let index = self.routes.find(host.as_deref(), req.method().as_str(), path).map_err(inbound::no_route)?;
+        let host = if self.routes.names_hosts() { inbound::host(request.headers()) } else { None };
+        let index = self.routes.find(host.as_deref(), request.method(), path).map_err(inbound::no_route)?;
         if self.routes.chose_by_method(index) {
-            method::refuse_another(req.method().as_str(), req.headers())?;
+            method::refuse_another(request.method(), request.headers())?;
         }
         completion.routed(self.rules[index].counted.clone());
         Ok((&self.routes.routes()[index], &self.rules[index]))
@@ -169,19 +167,11 @@ impl Proxy {
     }
 
     /// What every answer gets, whoever made it.
-    fn finish(&self, req: &HttpRequest, response: &mut HttpResponse<AnswerBody>, completion: &mut Completion) {
-        completion.status = match completion.error {
-            Some(ErrorCode::BodyBroken) => CLIENT_LEFT,
-            _ => response.status().as_u16(),
-        };
-        answer::add_request_id(response.headers_mut(), &completion.inbound.id);
-        self.cors.decorate(req.headers(), response.headers_mut());
-        if req.version() == Version::HTTP_10 {
-            response.head_mut().no_chunking(true);
-            response.head_mut().set_connection_type(ConnectionType::Close);
-        }
-        if self.drain.is_on() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            response.head_mut().set_connection_type(ConnectionType::Close);
-        }
+    fn finish(&self, request: &RequestHead, answer: &mut Answer<AnswerBody>, completion: &mut Completion) {
+        let status = answer.head.status();
+        completion.status = if completion.error == Some(ErrorCode::BodyBroken) { CLIENT_LEFT } else { status.as_u16() };
+        answer.head.push(X_REQUEST_ID, completion.inbound.id.as_bytes());
+        self.cors.decorate(request.headers(), &mut answer.head);
+        answer.head.close |= self.drain.is_on() && status != StatusCode::SWITCHING_PROTOCOLS;
     }
 }

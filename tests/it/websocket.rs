@@ -200,7 +200,12 @@ async fn what_comes_early_waits_for_the_101_and_goes_nowhere_without() {
     // Case 88: the answer is another one, and what looks like a request behind the handshake is none.
     let smuggled = format!("GET /refused HTTP/1.1\r\n{HANDSHAKE}\r\nGET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
     let answer = wire::send_to_the_end(gateway.listen, smuggled.as_bytes()).await;
-    assert_eq!((answer.status, answer.header("x-why"), answer.body(), answer.closed), (409, Some("full"), "no room", true), "{}", answer.text);
+    assert_eq!(
+        (answer.status, answer.header("x-why"), answer.body(), answer.closed),
+        (409, Some("full"), "7\r\nno room\r\n0\r\n\r\n", true),
+        "{}",
+        answer.text
+    );
     assert_eq!(upstream.opened.load(Ordering::SeqCst), 2);
 }
 

@@ -1,0 +1,335 @@
+//! A client's socket and what has come through it: requests one at a time, each within its time; a body as its handler asks for it; and
+//! answers out.
+
+use std::io::{self, IoSlice};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, Instant};
+
+use actix_web::error::PayloadError;
+use actix_web::web::{Bytes, BytesMut};
+use tokio::io::AsyncWrite as _;
+use tokio_util::io::poll_read_buf;
+
+use crate::clock::monotonic_now;
+use crate::edge::head::Head;
+use crate::edge::linger::Linger;
+use crate::edge::reader::{Reader, Step};
+use crate::edge::refusal::Refusal;
+use crate::edge::settings::GateSettings;
+use crate::edge::stream::Stream;
+use crate::edge::timer::Timer;
+use crate::http::Connection;
+use crate::metrics::OpenConnection;
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+/// Bytes of a body that are a sign of life: fewer within the timeout are silence.
+const SIGN_OF_LIFE: usize = 256;
+/// How long the rest of a body is read whose request has been answered, and how many bytes of it.
+const DRAIN: (Duration, usize) = (Duration::from_secs(5), 1 << 20);
+/// What is read at once: of heads, most of which have less, and of bodies.
+const READ_SIZES: (usize, usize) = (4 * 1024, 32 * 1024);
+
+/// A client's connection.
+#[derive(Debug)]
+pub struct Client {
+    stream: Stream,
+    _counted: Option<OpenConnection>,
+    connection: Connection,
+    peer: Option<IpAddr>,
+    settings: GateSettings,
+    reader: Reader,
+    /// What has come and was not yet read. It has no room while the connection rests.
+    held: BytesMut,
+    timer: Timer,
+    read_by: Option<Instant>,
+    write_by: Option<Instant>,
+    /// Bytes of the body since its deadline was set.
+    body_bytes: usize,
+    /// Bytes of "100 Continue" that have gone out, for a client that waits for it.
+    promised: Option<usize>,
+    /// The request under way is the last one.
+    last: bool,
+    left: bool,
+    unflushed: bool,
+    /// Who waits for a handshake to be answered.
+    tunnel: Option<Waker>,
+}
+
+/// What came of waiting for a request.
+#[derive(Debug)]
+pub enum Arrived {
+    /// A request, with the bytes of its head.
+    Request(Head, BytesMut),
+    /// What no request begins with.
+    Refused(Refusal, BytesMut),
+    /// Nothing any more.
+    Over,
+}
+
+impl Client {
+    /// A connection that was just accepted.
+    #[must_use]
+    pub fn new(stream: Stream, peer: Option<IpAddr>, connection: Connection, settings: GateSettings, counted: Option<OpenConnection>) -> Self {
+        Self {
+            stream,
+            _counted: counted,
+            connection,
+            peer,
+            settings,
+            reader: Reader::new(settings.limits),
+            held: BytesMut::new(),
+            timer: Timer::default(),
+            read_by: Some(monotonic_now() + settings.head_timeout),
+            write_by: None,
+            body_bytes: 0,
+            promised: None,
+            last: settings.keep_alive.is_zero(),
+            left: false,
+            unflushed: false,
+            tunnel: None,
+        }
+    }
+
+    /// The socket's peer; none on a Unix socket.
+    #[must_use]
+    pub const fn peer(&self) -> Option<IpAddr> {
+        self.peer
+    }
+
+    /// What the handlers find behind their requests.
+    #[must_use]
+    pub const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Whether nothing of a request has come.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Waits for the next request.
+    pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Arrived> {
+        loop {
+            if self.reader.is_in_body() && !ready!(self.poll_drain(cx)) {
+                return Poll::Ready(Arrived::Over);
+            }
+            if !self.held.is_empty() {
+                let begun = self.reader.is_within_head();
+                match self.reader.take_head(&mut self.held) {
+                    Ok(Some((head, bytes))) => return Poll::Ready(self.begin(head, bytes)),
+                    Ok(None) if !begun => self.read_by = Some(monotonic_now() + self.settings.head_timeout),
+                    Ok(None) => {}
+                    Err(refusal) => return Poll::Ready(Arrived::Refused(refusal, std::mem::take(&mut self.held))),
+                }
+            }
+            match self.poll_fill(cx, READ_SIZES.0) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Arrived::Over),
+                Poll::Pending if self.read_by.is_some_and(|moment| self.timer.has_come(moment, cx)) => {
+                    let late = std::mem::take(&mut self.held);
+                    return Poll::Ready(if late.is_empty() { Arrived::Over } else { Arrived::Refused(Refusal::LATE, late) });
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Passes over the rest of a body whose request has been answered. False: it goes on for too long.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            match self.reader.take_body(&mut self.held) {
+                Step::Data(bytes) => self.body_bytes += bytes.len(),
+                Step::End => {
+                    self.rest();
+                    return Poll::Ready(true);
+                }
+                Step::Broken => return Poll::Ready(false),
+                Step::More => match self.poll_fill(cx, READ_SIZES.1) {
+                    Poll::Ready(Ok(1..)) => {}
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(false),
+                    Poll::Pending if self.read_by.is_some_and(|moment| self.timer.has_come(moment, cx)) => return Poll::Ready(false),
+                    Poll::Pending => return Poll::Pending,
+                },
+            }
+            if self.body_bytes > DRAIN.1 {
+                return Poll::Ready(false);
+            }
+        }
+    }
+
+    fn begin(&mut self, head: Head, bytes: BytesMut) -> Arrived {
+        (self.read_by, self.body_bytes) = (None, 0);
+        self.last |= head.last || self.reader.is_websocket();
+        self.promised = head.expects.then_some(0);
+        Arrived::Request(head, bytes)
+    }
+
+    /// Whether the request under way has a body, or becomes a WebSocket.
+    #[must_use]
+    pub fn is_in_body(&self) -> bool {
+        self.reader.is_in_body()
+    }
+
+    /// The next piece of the body, or of what comes through a WebSocket.
+    pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        ready!(self.poll_continue(cx))?;
+        loop {
+            match self.reader.take_body(&mut self.held) {
+                Step::Data(bytes) => {
+                    self.body_bytes += bytes.len();
+                    if self.body_bytes >= SIGN_OF_LIFE || !self.reader.is_in_body() {
+                        (self.read_by, self.body_bytes) = (None, 0);
+                    }
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+                Step::End => return Poll::Ready(None),
+                Step::Broken => return Poll::Ready(Some(Err(PayloadError::EncodingCorrupted))),
+                Step::More if self.left => return Poll::Ready(Some(Err(PayloadError::Incomplete(None)))),
+                Step::More => {}
+            }
+            match self.poll_fill(cx, READ_SIZES.1) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0)) if self.reader.is_websocket() => return Poll::Ready(None),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Some(Err(PayloadError::Incomplete(None)))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(PayloadError::Io(error)))),
+                Poll::Pending if self.reader.is_websocket() => {
+                    self.tunnel = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                Poll::Pending => {
+                    let moment = *self.read_by.get_or_insert_with(|| monotonic_now() + self.settings.body_timeout);
+                    if !self.timer.has_come(moment, cx) {
+                        return Poll::Pending;
+                    }
+                    self.connection.body_is_late();
+                    return Poll::Ready(Some(Err(PayloadError::Incomplete(None))));
+                }
+            }
+        }
+    }
+
+    /// Asks a client for its body that waits to be asked.
+    fn poll_continue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(sent) = self.promised {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &CONTINUE[sent..]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unflushed = true;
+            self.promised = Some(sent + written).filter(|sent| *sent < CONTINUE.len());
+        }
+        self.poll_flush(cx)
+    }
+
+    /// Ready when the client has left while its request is under way. What it sends behind the request waits for its turn.
+    pub fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Whoever reads the body hears of it.
+        while !self.reader.is_in_body() && self.held.len() < self.settings.limits.head {
+            if !matches!(ready!(self.poll_fill(cx, READ_SIZES.0)), Ok(1..)) {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Reads more; none: the client has closed its side.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, size: usize) -> Poll<io::Result<usize>> {
+        if self.left {
+            return Poll::Ready(Ok(0));
+        }
+        // A connection that rests needs no buffer.
+        if self.held.is_empty() {
+            ready!(self.stream.poll_readable(cx))?;
+        }
+        if self.held.capacity() - self.held.len() < size / 4 {
+            self.held.reserve(size);
+        }
+        let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.held);
+        match read {
+            Poll::Ready(Ok(1..)) => {}
+            Poll::Ready(Ok(0) | Err(_)) => self.left = true,
+            Poll::Pending if self.held.is_empty() => self.held = BytesMut::new(),
+            Poll::Pending => {}
+        }
+        read
+    }
+
+    /// Whether another request may come when the one under way has been answered: nothing that is still to come of it is in the way.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        !self.last && self.promised.is_none() && self.reader.may_end_within(DRAIN.1 as u64)
+    }
+
+    /// The handshake under way is answered with 101: what comes from now on is the WebSocket's.
+    pub fn switch(&mut self) {
+        self.reader.switch();
+        if let Some(tunnel) = self.tunnel.take() {
+            tunnel.wake();
+        }
+    }
+
+    /// Writes some of these bytes; an error: the client has left, or takes nothing for too long.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, parts: [&[u8]; 2]) -> Poll<io::Result<usize>> {
+        if matches!(self.promised, Some(1..)) {
+            // Half an interim answer must not stand before the final one.
+            ready!(self.poll_continue(cx))?;
+        }
+        let stream = Pin::new(&mut self.stream);
+        let written = match parts {
+            [one, []] | [[], one] => stream.poll_write(cx, one),
+            [one, other] => stream.poll_write_vectored(cx, &[IoSlice::new(one), IoSlice::new(other)]),
+        };
+        match written {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(written) => {
+                (self.write_by, self.unflushed) = (None, true);
+                Poll::Ready(written)
+            }
+            Poll::Pending => self.poll_stalled(cx),
+        }
+    }
+
+    /// Sees to it that what was written has left, which only encryption may hold back.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.unflushed {
+            return Poll::Ready(Ok(()));
+        }
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Pending => self.poll_stalled(cx),
+            Poll::Ready(flushed) => {
+                (self.write_by, self.unflushed) = (None, false);
+                Poll::Ready(flushed)
+            }
+        }
+    }
+
+    /// The answer is out: the connection waits for another request, first for the rest of this one.
+    pub fn rest(&mut self) {
+        let patience = if self.reader.is_in_body() { DRAIN.0 } else { self.settings.keep_alive };
+        (self.read_by, self.body_bytes) = (Some(monotonic_now() + patience), 0);
+    }
+
+    /// Closes, so that the client sees the answer: were it still sending what nobody reads, the answer would be taken away from it.
+    pub fn poll_close(&mut self, cx: &mut Context<'_>, unread: bool, linger: &mut Option<Linger>) -> Poll<()> {
+        if linger.is_none() {
+            match Pin::new(&mut self.stream).poll_shutdown(cx) {
+                Poll::Pending => return self.poll_stalled::<()>(cx).map(drop),
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(())) => {}
+            }
+            if self.left || (!unread && self.held.is_empty()) {
+                return Poll::Ready(());
+            }
+        }
+        linger.get_or_insert_with(|| Linger::new(monotonic_now())).poll(&mut self.stream, &mut self.timer, cx)
+    }
+
+    /// The client takes nothing.
+    fn poll_stalled<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let moment = *self.write_by.get_or_insert_with(|| monotonic_now() + self.settings.write_timeout);
+        if self.timer.has_come(moment, cx) { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { Poll::Pending }
+    }
+}

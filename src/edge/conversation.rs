@@ -1,0 +1,119 @@
+//! The story of a connection: a request comes in, is answered, and the next one may come.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use actix_http::BoxedPayloadStream;
+use actix_web::body::MessageBody;
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::web::Bytes;
+use futures_util::Stream;
+use futures_util::future::LocalBoxFuture;
+use tokio::sync::Notify;
+
+use crate::edge::client::{Arrived, Client};
+use crate::edge::refused::RefusalDesk;
+use crate::edge::writing::{After, Writing};
+use crate::http::{Answer, RequestHead};
+
+/// What answers the requests of a worker.
+pub trait Handler {
+    /// The body of its answers.
+    type Body: MessageBody + Unpin + 'static;
+
+    /// Answers a request.
+    fn answer(&self, head: Rc<RequestHead>, payload: Payload) -> LocalBoxFuture<'static, Answer<Self::Body>>;
+}
+
+/// Whether the server is to end, for the connections of one worker.
+#[derive(Debug, Default)]
+pub struct Ending {
+    begun: Cell<bool>,
+    notify: Notify,
+}
+
+impl Ending {
+    /// Connections that rest are closed from now on.
+    pub fn begin(&self) {
+        self.begun.set(true);
+        self.notify.notify_waiters();
+    }
+}
+
+/// Serves a connection from its first request to its last.
+pub async fn converse<H: Handler>(client: Client, handler: Rc<H>, desk: RefusalDesk, ending: Rc<Ending>) {
+    let client = Rc::new(RefCell::new(client));
+    let mut ended = pin!(ending.notify.notified());
+    ended.as_mut().enable();
+    // What the client may still be sending must not take its answer away from it.
+    let unread = loop {
+        let next = poll_fn(|cx| match client.borrow_mut().poll_request(cx) {
+            Poll::Pending if !ending.begun.get() => {
+                // Only for the sake of being woken.
+                let _ = ended.as_mut().poll(cx);
+                Poll::Pending
+            }
+            Poll::Pending if client.borrow().is_idle() => Poll::Ready(Arrived::Over),
+            next => next,
+        });
+        let (head, bytes) = match next.await {
+            Arrived::Request(head, bytes) => (head, bytes),
+            Arrived::Refused(refusal, bytes) => {
+                let peer = client.borrow().peer().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+                // Whether it goes out or not: the connection ends.
+                let _ = write(&client, None, desk.answer(refusal, &bytes, peer)).await;
+                break true;
+            }
+            Arrived::Over => break client.borrow().is_in_body(),
+        };
+        let request = {
+            let client = client.borrow();
+            Rc::new(RequestHead::new(bytes, head.parts, client.peer(), client.connection().clone()))
+        };
+        let Some(answer) = answered(&client, &*handler, &request).await else { return };
+        match write(&client, Some(&request), answer).await {
+            Ok(After::Next) => client.borrow_mut().rest(),
+            Ok(After::Close) => break client.borrow().is_in_body(),
+            Err(_) => return,
+        }
+    };
+    let mut linger = None;
+    poll_fn(|cx| client.borrow_mut().poll_close(cx, unread, &mut linger)).await;
+}
+
+/// The answer to a request; `None`: the client has left, and what was done for it has been given up.
+async fn answered<H: Handler>(client: &Rc<RefCell<Client>>, handler: &H, request: &Rc<RequestHead>) -> Option<Answer<H::Body>> {
+    let payload = match client.borrow().is_in_body() {
+        true => Payload::Stream { payload: Box::pin(ClientBody(client.clone())) as BoxedPayloadStream },
+        false => Payload::None,
+    };
+    let mut answer = handler.answer(request.clone(), payload);
+    poll_fn(|cx| match answer.as_mut().poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => client.borrow_mut().poll_left(cx).map(|()| None),
+    })
+    .await
+}
+
+async fn write<B: MessageBody + Unpin>(client: &RefCell<Client>, request: Option<&RequestHead>, answer: Answer<B>) -> io::Result<After> {
+    let (mut writing, after) = Writing::new(client, request, answer);
+    poll_fn(|cx| writing.poll(cx)).await?;
+    Ok(after)
+}
+
+/// A request's body, or what comes through a WebSocket: it is read when somebody asks for it.
+struct ClientBody(Rc<RefCell<Client>>);
+
+impl Stream for ClientBody {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.borrow_mut().poll_body(cx)
+    }
+}

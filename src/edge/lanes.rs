@@ -1,0 +1,99 @@
+//! Where a request goes: past the application to what answers it directly, or through the application as a request of its server.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+
+use actix_http::{Method, Request, Uri, Version};
+use actix_service::Service;
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{Payload, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use futures_util::future::LocalBoxFuture;
+
+use crate::edge::conversation::Handler;
+use crate::http::{Answer, ErrorCode, GatewayError, RequestHead};
+
+/// What answers requests without the application.
+pub trait Direct {
+    /// The body of its answers.
+    type Body: MessageBody + Unpin + 'static;
+
+    /// The answer, or the payload back where the application has the say.
+    fn answer(&self, head: &Rc<RequestHead>, payload: Payload) -> Result<LocalBoxFuture<'static, Answer<Self::Body>>, Payload>;
+}
+
+/// Nothing is answered without the application.
+#[derive(Debug, Clone, Copy)]
+pub struct Nothing;
+
+impl Direct for Nothing {
+    type Body = actix_web::body::BoxBody;
+
+    fn answer(&self, _: &Rc<RequestHead>, payload: Payload) -> Result<LocalBoxFuture<'static, Answer<Self::Body>>, Payload> {
+        Err(payload)
+    }
+}
+
+/// Both lanes.
+#[derive(Debug)]
+pub struct Lanes<D, A> {
+    /// What is asked first.
+    pub direct: D,
+    /// The application.
+    pub application: A,
+}
+
+impl<D, A, B> Handler for Lanes<D, Rc<A>>
+where
+    D: Direct,
+    A: Service<Request, Response = ServiceResponse<B>> + 'static,
+    A::Error: Into<actix_web::Error>,
+    B: MessageBody + Unpin + 'static,
+{
+    type Body = EitherBody<D::Body, EitherBody<B>>;
+
+    fn answer(&self, head: Rc<RequestHead>, payload: Payload) -> LocalBoxFuture<'static, Answer<Self::Body>> {
+        match self.direct.answer(&head, payload) {
+            Ok(answer) => Box::pin(async move { answer.await.map_body(EitherBody::left) }),
+            Err(payload) => {
+                let application = self.application.clone();
+                Box::pin(async move { applied(&*application, &head, payload).await.map_body(EitherBody::right) })
+            }
+        }
+    }
+}
+
+async fn applied<A, B>(application: &A, head: &Rc<RequestHead>, payload: Payload) -> Answer<EitherBody<B>>
+where
+    A: Service<Request, Response = ServiceResponse<B>>,
+    A::Error: Into<actix_web::Error>,
+    B: MessageBody,
+{
+    let Some(request) = request(head, payload) else {
+        let error = GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.");
+        return Answer::from(error.response("").map_body(|_, body| EitherBody::right(body)));
+    };
+    let answered = match poll_fn(|cx| application.poll_ready(cx)).await {
+        Ok(()) => application.call(request).await,
+        Err(error) => Err(error),
+    };
+    match answered {
+        Ok(response) => Answer::from(response.into_parts().1).map_body(EitherBody::left),
+        Err(error) => Answer::from(error.into().error_response().map_body(|_, body| EitherBody::right(body))),
+    }
+}
+
+/// The request as the application takes it; `None`: its server knows no such method or name.
+fn request(head: &Rc<RequestHead>, payload: Payload) -> Option<Request> {
+    let mut request = Request::with_payload(payload);
+    let out = request.head_mut();
+    out.method = Method::from_bytes(head.method().as_bytes()).ok()?;
+    let target = head.query().map_or_else(|| head.path().to_owned(), |query| format!("{}?{query}", head.path()));
+    out.uri = Uri::try_from(target).ok()?;
+    out.version = if head.is_http_11() { Version::HTTP_11 } else { Version::HTTP_10 };
+    for (name, value) in head.headers().iter() {
+        out.headers.append(HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value.bytes()).ok()?);
+    }
+    actix_web::HttpMessage::extensions_mut(&request).insert(head.clone());
+    Some(request)
+}

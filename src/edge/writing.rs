@@ -1,0 +1,212 @@
+//! An answer on its way out: head and small body in one write, larger ones piece by piece as the client takes them.
+
+use std::cell::RefCell;
+use std::io;
+use std::io::Write as _;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::StatusCode;
+use actix_web::http::header::HttpDate;
+use actix_web::web::{BufMut as _, Bytes, BytesMut};
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::edge::client::Client;
+use crate::http::response::write_line;
+use crate::http::{Answer, RequestHead};
+
+/// Pieces of a body up to this length are copied behind what is to be written; larger ones are written from where they are.
+const COPIED: usize = 8 * 1024;
+/// So many bytes wait at most before they are written.
+const WAITING: usize = 16 * 1024;
+
+/// An answer on its way out.
+pub struct Writing<'a, B> {
+    client: &'a RefCell<Client>,
+    body: B,
+    framing: Framing,
+    /// What is to be written, and how much of it has been.
+    out: BytesMut,
+    at: usize,
+    /// What is to be written behind it.
+    data: Bytes,
+}
+
+/// How the client knows where the body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    /// So many bytes are still to come.
+    Sized(u64),
+    /// In chunks; with `end_due`, the end of one must be written behind its data.
+    Chunked { end_due: bool },
+    /// With the connection, or by another protocol.
+    Raw,
+    /// It has ended.
+    Ended,
+}
+
+/// What an answer says about its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// Another request may come.
+    Next,
+    /// The connection ends.
+    Close,
+}
+
+impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
+    /// Begins to write the answer to a request; `None`: to something that is none.
+    pub fn new(client: &'a RefCell<Client>, request: Option<&RequestHead>, answer: Answer<B>) -> (Self, After) {
+        let Answer { head, body } = answer;
+        let (status, http_11) = (head.status(), request.is_some_and(RequestHead::is_http_11));
+        let switched = status == StatusCode::SWITCHING_PROTOCOLS;
+        let (size, framing) = (body.size(), framing(status, body.size(), request, http_11));
+        if switched {
+            client.borrow_mut().switch();
+        }
+        // HTTP/1.0 clients rarely mean it when they ask for another one.
+        let close = head.close || !http_11 || !client.borrow().may_go_on() || (framing == Framing::Raw && !switched);
+        let dated = head.is_dated();
+        let mut out = head.into_lines();
+        if !dated {
+            write_date(&mut out);
+        }
+        match (framing, size) {
+            (Framing::Chunked { .. }, _) => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            (_, BodySize::Sized(length)) if has_length(status) => write_line(&mut out, "content-length", itoa::Buffer::new().format(length).as_bytes()),
+            // A client would wait for a body.
+            (_, BodySize::None) if has_length(status) && request.is_none_or(|request| request.method() != "HEAD") => {
+                out.extend_from_slice(b"content-length: 0\r\n");
+            }
+            _ => {}
+        }
+        if switched {
+            out.extend_from_slice(b"connection: Upgrade\r\n");
+        } else if close {
+            out.extend_from_slice(b"connection: close\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+        let after = if close { After::Close } else { After::Next };
+        (Self { client, body, framing, out, at: 0, data: Bytes::new() }, after)
+    }
+
+    /// Writes on. Ready: it is out. An error: it broke off, or the client has left.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let filled = self.poll_fill(cx)?;
+            if self.at < self.out.len() || !self.data.is_empty() {
+                ready!(self.poll_write(cx))?;
+                continue;
+            }
+            ready!(self.client.borrow_mut().poll_flush(cx))?;
+            if self.framing == Framing::Ended {
+                return Poll::Ready(Ok(()));
+            }
+            if filled.is_pending() {
+                // Nobody waits for the rest of an answer whose client has left.
+                return self.client.borrow_mut().poll_left(cx).map(|()| Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+        }
+    }
+
+    /// Takes pieces of the body while there is room for them.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.framing != Framing::Ended && self.data.is_empty() && self.out.len() - self.at < WAITING {
+            match ready!(Pin::new(&mut self.body).poll_next(cx)) {
+                Some(Ok(piece)) => self.take(piece)?,
+                Some(Err(_)) => return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+                None => self.end()?,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn take(&mut self, piece: Bytes) -> io::Result<()> {
+        if piece.is_empty() {
+            return Ok(());
+        }
+        let chunked = matches!(self.framing, Framing::Chunked { .. });
+        if let Framing::Sized(left) = &mut self.framing {
+            *left = left.checked_sub(piece.len() as u64).ok_or(io::ErrorKind::InvalidData)?;
+        }
+        if chunked {
+            let _ = write!((&mut self.out).writer(), "{:x}\r\n", piece.len());
+        }
+        if piece.len() > COPIED {
+            self.framing = if chunked { Framing::Chunked { end_due: true } } else { self.framing };
+            self.data = piece;
+            return Ok(());
+        }
+        self.out.extend_from_slice(&piece);
+        if chunked {
+            self.out.extend_from_slice(b"\r\n");
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        match self.framing {
+            // The client must not take it for whole.
+            Framing::Sized(1..) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Framing::Chunked { .. } => self.out.extend_from_slice(b"0\r\n\r\n"),
+            Framing::Sized(0) | Framing::Raw | Framing::Ended => {}
+        }
+        self.framing = Framing::Ended;
+        Ok(())
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let head = &self.out[self.at..];
+        let written = ready!(self.client.borrow_mut().poll_write(cx, [head, &self.data]))?;
+        let of_head = written.min(head.len());
+        self.at += of_head;
+        let _ = self.data.split_to(written - of_head);
+        if self.at == self.out.len() && self.framing != Framing::Ended {
+            self.out.clear();
+            self.at = 0;
+            if self.data.is_empty() && self.framing == (Framing::Chunked { end_due: true }) {
+                self.framing = Framing::Chunked { end_due: false };
+                self.out.extend_from_slice(b"\r\n");
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// RFC 9112 section 6.3.
+fn framing(status: StatusCode, size: BodySize, request: Option<&RequestHead>, http_11: bool) -> Framing {
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return Framing::Raw;
+    }
+    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || request.is_some_and(|request| request.method() == "HEAD");
+    match size {
+        _ if bodiless => Framing::Ended,
+        BodySize::None | BodySize::Sized(0) => Framing::Ended,
+        BodySize::Sized(length) => Framing::Sized(length),
+        BodySize::Stream if http_11 => Framing::Chunked { end_due: false },
+        BodySize::Stream => Framing::Raw,
+    }
+}
+
+/// Whether an answer of this status may say how long its body is.
+fn has_length(status: StatusCode) -> bool {
+    !status.is_informational() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// Upstreams date their own answers (RFC 9110 section 6.6.1).
+fn write_date(out: &mut BytesMut) {
+    thread_local! {
+        /// The last second that was written, and how.
+        static WRITTEN: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+    }
+    let second = SystemClock.unix_now().0 / 1000;
+    WRITTEN.with_borrow_mut(|(last, text)| {
+        if *last != second {
+            let time: SystemTime = UNIX_EPOCH + Duration::from_secs(second);
+            (*last, *text) = (second, HttpDate::from(time).to_string());
+        }
+        write_line(out, "date", text.as_bytes());
+    });
+}

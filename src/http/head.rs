@@ -1,0 +1,250 @@
+//! The head of a request as it came: one buffer, and in it the places of its parts. Nothing is copied out of it, and nothing changed.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+
+use actix_web::web::BytesMut;
+use actix_web::{HttpMessage as _, HttpRequest};
+
+use crate::http::connection::Connection;
+
+/// Where a part of a message's head stands in its bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// The header lines of a message: names in lower case.
+#[derive(Debug, Default)]
+pub struct HeaderLines {
+    bytes: BytesMut,
+    lines: Vec<(Span, Span)>,
+}
+
+/// The header lines of a message, to look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Headers<'a> {
+    bytes: &'a [u8],
+    lines: &'a [(Span, Span)],
+}
+
+/// The value of a header line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Value<'a>(&'a [u8]);
+
+/// The places of the parts of a request's head.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestParts {
+    /// The method.
+    pub method: Span,
+    /// The path, as it came.
+    pub path: Span,
+    /// The query, without its question mark.
+    pub query: Option<Span>,
+    /// HTTP/1.1, not HTTP/1.0.
+    pub http_11: bool,
+    /// Names and values of the header lines.
+    pub lines: Vec<(Span, Span)>,
+}
+
+/// The head of a request, and where it came from.
+#[derive(Debug, Default)]
+pub struct RequestHead {
+    headers: HeaderLines,
+    method: Span,
+    path: Span,
+    query: Option<Span>,
+    http_11: bool,
+    peer: Option<IpAddr>,
+    connection: Connection,
+}
+
+impl Span {
+    /// Where `part` stands in `whole`, of which it is a piece of less than 4 GiB. An empty one may stand anywhere.
+    #[must_use]
+    pub fn of(part: &[u8], whole: &[u8]) -> Self {
+        if part.is_empty() {
+            return Self::default();
+        }
+        let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+        let at = |place: usize| u32::try_from(place).unwrap_or_default();
+        Self { start: at(start), end: at(start + part.len()) }
+    }
+
+    fn within(self, bytes: &[u8]) -> &[u8] {
+        bytes.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// For parts that were found to be ASCII.
+    fn text(self, bytes: &[u8]) -> &str {
+        std::str::from_utf8(self.within(bytes)).unwrap_or_default()
+    }
+}
+
+impl HeaderLines {
+    /// The lines at these places of a head, whose names are put into lower case.
+    #[must_use]
+    pub fn new(mut bytes: BytesMut, lines: Vec<(Span, Span)>) -> Self {
+        for (name, _) in &lines {
+            if let Some(name) = bytes.get_mut(name.start as usize..name.end as usize) {
+                name.make_ascii_lowercase();
+            }
+        }
+        Self { bytes, lines }
+    }
+
+    /// To look at.
+    #[must_use]
+    pub fn view(&self) -> Headers<'_> {
+        Headers { bytes: &self.bytes, lines: &self.lines }
+    }
+}
+
+impl<'a> Headers<'a> {
+    /// All lines in their order.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
+        self.lines.iter().map(move |(name, value)| (name.text(self.bytes), Value(value.within(self.bytes))))
+    }
+
+    /// The values under a name, which is given in lower case.
+    #[must_use]
+    pub fn get_all(self, name: &str) -> impl DoubleEndedIterator<Item = Value<'a>> {
+        let lines = self.lines.iter().filter(move |(own, _)| own.within(self.bytes) == name.as_bytes());
+        lines.map(move |(_, value)| Value(value.within(self.bytes)))
+    }
+
+    /// The first value under a name.
+    #[must_use]
+    pub fn get(self, name: &str) -> Option<Value<'a>> {
+        self.get_all(name).next()
+    }
+
+    /// Whether there is a line of this name.
+    #[must_use]
+    pub fn contains(self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// The value of a header that occurs once, if it is text.
+    #[must_use]
+    pub fn single(self, name: &str) -> Option<&'a str> {
+        let mut values = self.get_all(name);
+        let value = values.next()?;
+        if values.next().is_some() { None } else { value.text() }
+    }
+}
+
+impl<'a> Value<'a> {
+    /// As it came.
+    #[must_use]
+    pub const fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// If it is nothing but visible ASCII, spaces and tabs.
+    #[must_use]
+    pub fn text(self) -> Option<&'a str> {
+        let visible = self.0.iter().all(|b| matches!(b, b'\t' | b' '..=b'~'));
+        std::str::from_utf8(self.0).ok().filter(|_| visible)
+    }
+}
+
+impl RequestHead {
+    /// The head in these bytes, whose method, path and query were found to be ASCII. No peer: it came over a Unix socket.
+    #[must_use]
+    pub fn new(bytes: BytesMut, parts: RequestParts, peer: Option<IpAddr>, connection: Connection) -> Self {
+        let RequestParts { method, path, query, http_11, lines } = parts;
+        Self { headers: HeaderLines::new(bytes, lines), method, path, query, http_11, peer, connection }
+    }
+
+    /// The head of a request to one of the gateway's own endpoints. A request that came from nowhere has an empty one.
+    #[must_use]
+    pub fn of(request: &HttpRequest) -> Rc<Self> {
+        request.extensions().get::<Rc<Self>>().cloned().unwrap_or_default()
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.method.text(&self.headers.bytes)
+    }
+
+    /// The path, as it came.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        // "http://host" names the root without a word.
+        if self.path == Span::default() { "/" } else { self.path.text(&self.headers.bytes) }
+    }
+
+    /// The query, without its question mark.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.query.map(|query| query.text(&self.headers.bytes))
+    }
+
+    /// Whether it is HTTP/1.1, and not HTTP/1.0.
+    #[must_use]
+    pub const fn is_http_11(&self) -> bool {
+        self.http_11
+    }
+
+    /// Its header lines.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'_> {
+        self.headers.view()
+    }
+
+    /// The socket's peer. A Unix socket has no peer address: whoever may write to it is on this machine.
+    #[must_use]
+    pub fn peer(&self) -> IpAddr {
+        self.peer.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    /// The connection that it came on.
+    #[must_use]
+    pub const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+#[cfg(test)]
+impl RequestHead {
+    /// A head as a client would write it, for tests.
+    pub(crate) fn sample(method: &str, target: &str, lines: &[(&str, &str)]) -> Self {
+        let mut bytes = BytesMut::new();
+        let mut put = |part: &str| {
+            let start = u32::try_from(bytes.len()).unwrap();
+            bytes.extend_from_slice(part.as_bytes());
+            Span { start, end: u32::try_from(bytes.len()).unwrap() }
+        };
+        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let (method, path, query) = (put(method), put(path), query.map(&mut put));
+        let lines = lines.iter().map(|(name, value)| (put(name), put(value))).collect();
+        let parts = RequestParts { method, path, query, http_11: true, lines };
+        Self::new(bytes, parts, None, Connection::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_no_case_and_values_are_as_they_came() {
+        let head = RequestHead::sample("GET", "/a?b=c", &[("X-Wx-Skey", "T u"), ("Cookie", "a=1"), ("COOKIE", "b=\u{e9}")]);
+        assert_eq!((head.method(), head.path(), head.query()), ("GET", "/a", Some("b=c")));
+        let headers = head.headers();
+        assert_eq!(headers.single("x-wx-skey"), Some("T u"));
+        assert_eq!(headers.single("cookie"), None);
+        assert_eq!(headers.get_all("cookie").map(Value::text).collect::<Vec<_>>(), [Some("a=1"), None]);
+        assert!(!headers.contains("x-other"));
+        assert_eq!(headers.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["x-wx-skey", "cookie", "cookie"]);
+    }
+
+    #[test]
+    fn a_request_from_nowhere_has_an_empty_head() {
+        let head = RequestHead::default();
+        assert_eq!((head.method(), head.path(), head.query(), head.headers().iter().count()), ("", "/", None, 0));
+    }
+}

@@ -1,0 +1,99 @@
+//! An answer on its way to the client: its head as it will be written, and its body.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::web::BytesMut;
+
+/// Room for a head and a small body, so that both leave in one write.
+const ROOM: usize = 2048;
+
+/// An answer. Who writes it out adds what says where its body ends.
+#[derive(Debug)]
+pub struct Answer<B> {
+    /// Its head.
+    pub head: AnswerHead,
+    /// Its body.
+    pub body: B,
+}
+
+/// The head of an answer: the status line and the header lines so far, without those of the framing and of the connection.
+#[derive(Debug)]
+pub struct AnswerHead {
+    status: StatusCode,
+    lines: BytesMut,
+    dated: bool,
+    /// The connection ends with this answer.
+    pub close: bool,
+}
+
+impl AnswerHead {
+    /// A head without header lines.
+    #[must_use]
+    pub fn new(status: StatusCode) -> Self {
+        let mut lines = BytesMut::with_capacity(ROOM);
+        lines.extend_from_slice(b"HTTP/1.1 ");
+        lines.extend_from_slice(status.as_str().as_bytes());
+        lines.extend_from_slice(b" ");
+        lines.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+        lines.extend_from_slice(b"\r\n");
+        Self { status, lines, dated: false, close: false }
+    }
+
+    /// The status.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Whether there is a `Date`.
+    #[must_use]
+    pub const fn is_dated(&self) -> bool {
+        self.dated
+    }
+
+    /// Whether there is a line of this name, given in lower case. It looks through all of them.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.lines[..].split(|b| *b == b'\n').any(|line| line.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b':')))
+    }
+
+    /// Adds a line. Its name is in lower case, and neither holds a line end.
+    pub fn push(&mut self, name: &str, value: &[u8]) {
+        self.dated |= name == "date";
+        write_line(&mut self.lines, name, value);
+    }
+
+    /// The lines, to which the rest of the head is added.
+    #[must_use]
+    pub fn into_lines(self) -> BytesMut {
+        self.lines
+    }
+}
+
+/// Writes a header line.
+pub fn write_line(out: &mut BytesMut, name: &str, value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+impl<B> From<HttpResponse<B>> for Answer<B> {
+    fn from(response: HttpResponse<B>) -> Self {
+        let mut head = AnswerHead::new(response.status());
+        for (name, value) in response.headers().iter().filter(|(name, _)| ![CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(name)) {
+            head.push(name.as_str(), value.as_bytes());
+        }
+        head.close = response.head().connection_type() == ConnectionType::Close;
+        Self { head, body: response.into_body() }
+    }
+}
+
+impl<B> Answer<B> {
+    /// The answer with another body.
+    pub fn map_body<C>(self, map: impl FnOnce(B) -> C) -> Answer<C> {
+        Answer { head: self.head, body: map(self.body) }
+    }
+}
