@@ -14,7 +14,7 @@ use crate::edge::Direct;
 use crate::http::authenticate::Authenticator;
 use crate::http::completion::Reported;
 use crate::http::own::{self, OwnEndpoints};
-use crate::http::verify::VerifyRules;
+use crate::http::verify::Verify;
 use crate::http::{Answer, RequestHead};
 use crate::identity::LoginFlow;
 use crate::limit::{Limiter, LoginLimits};
@@ -42,12 +42,14 @@ pub(super) struct Handlers {
     login: LoginFlow,
     limits: LoginLimits,
     auth: Authenticator,
-    verify: VerifyRules,
     prefix: String,
 }
 
-/// What goes past the gateway's own endpoints.
-pub(super) struct Proxied(Rc<Proxy>);
+/// What answers past the application of the own endpoints: the proxy, and what other proxies ask.
+pub(super) struct Hot {
+    proxy: Rc<Proxy>,
+    verify: Rc<Verify>,
+}
 
 impl Worker {
     pub(super) fn new(fixed: Arc<Fixed>) -> Self {
@@ -60,7 +62,7 @@ impl Worker {
     }
 
     /// What answers under a reading: the handlers of the own endpoints, and the proxy.
-    pub(super) fn handlers(&mut self, reading: &Reading) -> (Handlers, Proxied) {
+    pub(super) fn handlers(&mut self, reading: &Reading) -> (Handlers, Hot) {
         let (fixed, settings) = (&self.fixed, &reading.settings);
         let prefix = fixed.settings.server.prefix.clone();
         let names = settings.identity.clone();
@@ -86,23 +88,32 @@ impl Worker {
             drain: fixed.drain.clone(),
             websockets: fixed.websockets.clone(),
         };
+        let own = OwnEndpoints::new(
+            fixed.reports.clone(),
+            reading.trusted.clone(),
+            reading.cors.clone(),
+            fixed.drain.clone(),
+            settings.failure.clone(),
+            &fixed.metrics,
+            &prefix,
+        );
+        let verify = Verify {
+            own: own.clone(),
+            auth: self.auth.clone(),
+            routes: reading.routes.clone(),
+            apps: reading.apps.clone(),
+            names,
+            identity_edition: reading.identity_edition,
+            prefix: prefix.clone(),
+        };
         let handlers = Handlers {
-            own: OwnEndpoints::new(
-                fixed.reports.clone(),
-                reading.trusted.clone(),
-                reading.cors.clone(),
-                fixed.drain.clone(),
-                settings.failure.clone(),
-                &fixed.metrics,
-                &prefix,
-            ),
+            own,
             login: LoginFlow::new(reading.apps.clone(), self.sessions.clone(), limits.clone(), settings.login.replay_window, fixed.metrics.clone()),
             limits,
-            verify: VerifyRules { routes: reading.routes.clone(), apps: reading.apps.clone(), names, prefix: prefix.clone() },
             auth: self.auth.clone(),
             prefix,
         };
-        (handlers, Proxied(Rc::new(proxy)))
+        (handlers, Hot { proxy: Rc::new(proxy), verify: Rc::new(verify) })
     }
 }
 
@@ -112,24 +123,30 @@ impl Handlers {
             .app_data(web::Data::new(self.login))
             .app_data(web::Data::new(self.limits))
             .app_data(web::Data::new(self.auth))
-            .app_data(web::Data::new(self.verify))
             .configure(|cfg| own::configure(cfg, &self.prefix));
     }
 }
 
-impl Proxied {
-    /// Whether a path belongs to the gateway's own endpoints, in whatever spelling.
+impl Hot {
+    /// Whether a path belongs to the gateway's own endpoints.
     fn is_own(&self, path: &str) -> bool {
-        let is_below = |path: &str| path.strip_prefix(&self.0.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        is_below(path) || (path.contains('%') && canonical(path).is_ok_and(|path| is_below(&path)))
+        path.strip_prefix(&self.proxy.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 
-impl Direct for Proxied {
+impl Direct for Hot {
     type Body = Reported<AnswerBody>;
 
     fn answer(&self, head: &Rc<RequestHead>, payload: Payload) -> Result<LocalBoxFuture<'static, Answer<Self::Body>>, Payload> {
-        if self.is_own(head.path()) { Err(payload) } else { Ok(Box::pin(proxy(self.0.clone(), head.clone(), payload))) }
+        let path = head.path();
+        // Own endpoints are own endpoints in every spelling.
+        let other = if path.contains('%') { canonical(path).ok() } else { None };
+        let any = |is: &dyn Fn(&str) -> bool| is(path) || other.as_deref().is_some_and(is);
+        if any(&|path| self.verify.has(path)) {
+            let answer = self.verify.clone().answer(head.clone());
+            return Ok(Box::pin(async move { answer.await.map_body(|body| body.map(AnswerBody::Own)) }));
+        }
+        if any(&|path| self.is_own(path)) { Err(payload) } else { Ok(Box::pin(proxy(self.proxy.clone(), head.clone(), payload))) }
     }
 }
 

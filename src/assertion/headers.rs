@@ -47,20 +47,30 @@ impl IdentityHeaders {
         ])
     }
 
-    /// All of them, also the empty ones: a forward-auth proxy's copy list then overwrites whatever the client sent.
-    pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// All of them, also the empty ones.
+    fn all(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The lines for an upstream's request head: only what is known.
     #[must_use]
     pub fn lines(&self) -> String {
-        let mut lines = String::with_capacity(384);
-        for (name, value) in self.all().filter(|(_, value)| !value.is_empty()) {
-            let _ = write!(lines, "{name}: {value}\r\n");
-        }
-        lines
+        written(self.all().filter(|(_, value)| !value.is_empty()))
     }
+
+    /// The lines for a forward-auth proxy: all of them, also the empty ones, so that its copy list overwrites whatever the client sent.
+    #[must_use]
+    pub fn all_lines(&self) -> String {
+        written(self.all())
+    }
+}
+
+fn written<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut lines = String::with_capacity(384);
+    for (name, value) in headers {
+        let _ = write!(lines, "{name}: {value}\r\n");
+    }
+    lines
 }
 
 /// The value as it can stand in a header: visible ASCII as it is, everything else percent-encoded, so that no value can end a line.
@@ -103,8 +113,9 @@ impl ReservedNames {
 
 /// Whether two header names are one to a backend that folds them.
 #[must_use]
-pub fn is_same_name(one: &str, other: &str) -> bool {
-    one.bytes().map(fold).eq(other.bytes().map(fold))
+pub fn is_same_name(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> bool {
+    let (one, other) = (one.as_ref(), other.as_ref());
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| fold(*one) == fold(*other))
 }
 
 const fn fold(b: u8) -> u8 {

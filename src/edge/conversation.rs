@@ -14,7 +14,6 @@ use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::web::Bytes;
 use futures_util::Stream;
-use futures_util::future::LocalBoxFuture;
 use tokio::sync::Notify;
 
 use crate::edge::client::{Arrived, Client};
@@ -27,8 +26,11 @@ pub trait Handler {
     /// The body of its answers.
     type Body: MessageBody + Unpin + 'static;
 
+    /// An answer on its way.
+    type Answering: Future<Output = Answer<Self::Body>> + Unpin;
+
     /// Answers a request.
-    fn answer(&self, head: Rc<RequestHead>, payload: Payload) -> LocalBoxFuture<'static, Answer<Self::Body>>;
+    fn answer(&self, head: Rc<RequestHead>, payload: Payload) -> Self::Answering;
 }
 
 /// Whether the server is to end, for the connections of one worker.
@@ -94,7 +96,7 @@ async fn answered<H: Handler>(client: &Rc<RefCell<Client>>, handler: &H, request
         false => Payload::None,
     };
     let mut answer = handler.answer(request.clone(), payload);
-    poll_fn(|cx| match answer.as_mut().poll(cx) {
+    poll_fn(|cx| match Pin::new(&mut answer).poll(cx) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
         Poll::Pending => client.borrow_mut().poll_left(cx).map(|()| None),
     })

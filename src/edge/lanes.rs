@@ -1,7 +1,9 @@
 //! Where a request goes: past the application to what answers it directly, or through the application as a request of its server.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use actix_http::{Method, Request, Uri, Version};
 use actix_service::Service;
@@ -51,14 +53,34 @@ where
     B: MessageBody + Unpin + 'static,
 {
     type Body = EitherBody<D::Body, EitherBody<B>>;
+    type Answering = Answering<D::Body, EitherBody<B>>;
 
-    fn answer(&self, head: Rc<RequestHead>, payload: Payload) -> LocalBoxFuture<'static, Answer<Self::Body>> {
+    fn answer(&self, head: Rc<RequestHead>, payload: Payload) -> Self::Answering {
         match self.direct.answer(&head, payload) {
-            Ok(answer) => Box::pin(async move { answer.await.map_body(EitherBody::left) }),
+            Ok(answer) => Answering::Direct(answer),
             Err(payload) => {
                 let application = self.application.clone();
-                Box::pin(async move { applied(&*application, &head, payload).await.map_body(EitherBody::right) })
+                Answering::Applied(Box::pin(async move { applied(&*application, &head, payload).await }))
             }
+        }
+    }
+}
+
+/// An answer on its way through one of the lanes.
+pub enum Answering<D, A> {
+    /// Past the application.
+    Direct(LocalBoxFuture<'static, Answer<D>>),
+    /// Through it.
+    Applied(LocalBoxFuture<'static, Answer<A>>),
+}
+
+impl<D, A> Future for Answering<D, A> {
+    type Output = Answer<EitherBody<D, A>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Direct(answer) => answer.as_mut().poll(cx).map(|answer| answer.map_body(EitherBody::left)),
+            Self::Applied(answer) => answer.as_mut().poll(cx).map(|answer| answer.map_body(EitherBody::right)),
         }
     }
 }
@@ -92,7 +114,7 @@ fn request(head: &Rc<RequestHead>, payload: Payload) -> Option<Request> {
     out.uri = Uri::try_from(target).ok()?;
     out.version = if head.is_http_11() { Version::HTTP_11 } else { Version::HTTP_10 };
     for (name, value) in head.headers().iter() {
-        out.headers.append(HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value.bytes()).ok()?);
+        out.headers.append(HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value.bytes()).ok()?);
     }
     actix_web::HttpMessage::extensions_mut(&request).insert(head.clone());
     Some(request)

@@ -9,13 +9,12 @@ use std::sync::Arc;
 use actix_http::Request;
 use actix_service::{IntoServiceFactory, ServiceFactory};
 use actix_web::dev::{AppConfig, Payload};
-use futures_util::future::LocalBoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::edge::conversation::Handler;
 use crate::edge::lanes::Lanes;
-use crate::http::{Answer, RequestHead};
+use crate::http::RequestHead;
 
 /// What applications are made from.
 #[derive(Debug)]
@@ -104,8 +103,9 @@ where
 
 impl<L: Handler> Handler for Swapped<L> {
     type Body = L::Body;
+    type Answering = L::Answering;
 
-    fn answer(&self, head: Rc<RequestHead>, payload: Payload) -> LocalBoxFuture<'static, Answer<Self::Body>> {
+    fn answer(&self, head: Rc<RequestHead>, payload: Payload) -> L::Answering {
         self.current.borrow().answer(head, payload)
     }
 }

@@ -7,7 +7,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpMessage as _, HttpResponse, ResponseError};
 
 use crate::http::completion::{Completion, SeenSession};
-use crate::http::error::{ErrorCode, GatewayError, VerifyRefusal};
+use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::X_REQUEST_ID;
 use crate::http::failure::FailureShape;
 
@@ -42,9 +42,6 @@ fn with_error_body(response: ServiceResponse<BoxBody>, completion: &mut Completi
     let out = if let Some(error) = error.as_error::<GatewayError>() {
         completion.error = Some(error.code);
         error.response_as(shape, &completion.inbound.id)
-    } else if let Some(VerifyRefusal(error, status)) = error.as_error() {
-        completion.error = Some(error.code);
-        error.response_with(*status, &completion.inbound.id)
     } else {
         completion.error = Some(ErrorCode::RequestInvalid);
         GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.").response_as(shape, &completion.inbound.id)

@@ -7,12 +7,12 @@ use actix_web::{HttpMessage as _, HttpRequest};
 
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
-use crate::http::head::{Headers, RequestHead};
+use crate::http::head::RequestHead;
 use crate::http::token;
 use crate::limit::GuessWatch;
 use crate::route::AuthMode;
 use crate::session::carrier::TokenCarrier;
-use crate::session::{LiveSession, SessionService, SessionToken, UserKey};
+use crate::session::{LiveSession, SessionId, SessionService, SessionToken, TokenError, UserKey};
 
 /// Whom the rules let through.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Authenticator {
         if mode == AuthMode::None {
             return Ok(Caller::Anonymous { dead_token: None });
         }
-        match self.session_behind(self.token_in(head.headers(), head.query(), client)).await {
+        match self.session_behind(self.read_in(head, client, SessionService::session_of)).await {
             Ok(live) => Ok(Caller::Session(live)),
             Err(error) => match (mode, error.code) {
                 (AuthMode::Optional, ErrorCode::LoginRequired) => Ok(Caller::Anonymous { dead_token: None }),
@@ -72,27 +72,31 @@ impl Authenticator {
 
     /// The living session of a request to one of the gateway's own endpoints.
     pub async fn session(&self, req: &HttpRequest) -> Result<LiveSession, GatewayError> {
-        self.session_behind(self.token(req)).await
-    }
-
-    async fn session_behind(&self, token: Result<SessionToken, GatewayError>) -> Result<LiveSession, GatewayError> {
-        let live = self.sessions.resolve(&token?).await?;
-        live.ok_or_else(|| GatewayError::new(ErrorCode::SessionExpired, "The session has expired or was ended. Log in again and repeat the request."))
+        self.session_behind(self.read(req, SessionService::session_of)).await
     }
 
     /// The token of a request to one of the gateway's own endpoints, checked as far as that goes without the store.
     pub fn token(&self, req: &HttpRequest) -> Result<SessionToken, GatewayError> {
-        // Own endpoints have the facts of the head; without them nobody in particular has sent it.
-        let client = req.extensions().get::<Inbound>().map_or(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), |inbound| inbound.client);
-        let head = RequestHead::of(req);
-        self.token_in(head.headers(), head.query(), client)
+        self.read(req, SessionService::read_token)
     }
 
-    fn token_in(&self, headers: Headers<'_>, query: Option<&str>, client: IpAddr) -> Result<SessionToken, GatewayError> {
-        let text = token::find(&self.carriers, headers, query)?.ok_or_else(|| {
+    async fn session_behind(&self, id: Result<SessionId, GatewayError>) -> Result<LiveSession, GatewayError> {
+        let live = self.sessions.resolve(&id?).await?;
+        live.ok_or_else(|| GatewayError::new(ErrorCode::SessionExpired, "The session has expired or was ended. Log in again and repeat the request."))
+    }
+
+    fn read<T>(&self, req: &HttpRequest, read: impl FnOnce(&SessionService, &str) -> Result<T, TokenError>) -> Result<T, GatewayError> {
+        // Own endpoints have the facts of the head; without them nobody in particular has sent it.
+        let client = req.extensions().get::<Inbound>().map_or(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), |inbound| inbound.client);
+        self.read_in(&RequestHead::of(req), client, read)
+    }
+
+    /// Finds the token in a request of this client, and reads it.
+    fn read_in<T>(&self, head: &RequestHead, client: IpAddr, read: impl FnOnce(&SessionService, &str) -> Result<T, TokenError>) -> Result<T, GatewayError> {
+        let text = token::find(&self.carriers, head.headers(), head.query())?.ok_or_else(|| {
             GatewayError::new(ErrorCode::LoginRequired, "This route needs a session: log in and send the token as \"Authorization: Bearer …\".")
         })?;
-        self.sessions.read_token(text).map_err(|_| {
+        read(&self.sessions, text).map_err(|_| {
             self.guesses.invalid_token(client);
             GatewayError::new(ErrorCode::TokenInvalid, "This is not a token that this gateway has issued. Log in again.")
         })

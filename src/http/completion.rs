@@ -239,6 +239,11 @@ impl<B: MessageBody> Reported<B> {
     pub const fn new(body: B, completion: Box<Completion>) -> Self {
         Self { body, completion, broken: None }
     }
+
+    /// Another body of the same request, before anything of it has gone.
+    pub fn map<C: MessageBody>(self, map: impl FnOnce(B) -> C) -> Reported<C> {
+        Reported::new(map(self.body), self.completion)
+    }
 }
 
 impl<B: MessageBody + Unpin> MessageBody for Reported<B>

@@ -265,17 +265,6 @@ impl GatewayError {
     }
 }
 
-/// An error with another status than its own.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct VerifyRefusal(pub GatewayError, pub StatusCode);
-
-impl actix_web::ResponseError for VerifyRefusal {
-    fn status_code(&self) -> StatusCode {
-        self.1
-    }
-}
-
 impl From<StoreError> for GatewayError {
     fn from(error: StoreError) -> Self {
         /// While the store is down every request meets this; the access lines name each of them.

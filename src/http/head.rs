@@ -102,9 +102,18 @@ impl HeaderLines {
 }
 
 impl<'a> Headers<'a> {
-    /// All lines in their order.
-    pub fn iter(self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
-        self.lines.iter().map(move |(name, value)| (name.text(self.bytes), Value(value.within(self.bytes))))
+    /// All lines in their order; names in lower case.
+    pub fn iter(self) -> impl Iterator<Item = (&'a [u8], Value<'a>)> {
+        self.lines.iter().map(move |(name, value)| (name.within(self.bytes), Value(value.within(self.bytes))))
+    }
+
+    /// All lines in their order, with what each looks like where it is written as everybody writes it: `name: value` and a line end.
+    pub fn whole_lines(self) -> impl Iterator<Item = (&'a [u8], Value<'a>, Option<&'a [u8]>)> {
+        self.lines.iter().map(move |(name, value)| {
+            let whole = Span { start: name.start, end: value.end + 2 }.within(self.bytes);
+            let as_usual = name.end + 2 == value.start && whole.ends_with(b"\r\n") && self.bytes[name.end as usize..value.start as usize] == *b": ";
+            (name.within(self.bytes), Value(value.within(self.bytes)), as_usual.then_some(whole))
+        })
     }
 
     /// The values under a name, which is given in lower case.
@@ -239,7 +248,7 @@ mod tests {
         assert_eq!(headers.single("cookie"), None);
         assert_eq!(headers.get_all("cookie").map(Value::text).collect::<Vec<_>>(), [Some("a=1"), None]);
         assert!(!headers.contains("x-other"));
-        assert_eq!(headers.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["x-wx-skey", "cookie", "cookie"]);
+        assert_eq!(headers.iter().map(|(name, _)| name).collect::<Vec<_>>(), [&b"x-wx-skey"[..], b"cookie", b"cookie"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
 use crate::http::failure::FailureShape;
 use crate::http::head::RequestHead;
-use crate::http::{Cors, Drain, TrustedProxies, healthz, login, logout, rotate, session, sessions, verify};
+use crate::http::{Cors, Drain, TrustedProxies, healthz, login, logout, rotate, session, sessions};
 use crate::metrics::Metrics;
 
 /// Longest JSON body of the gateway's own endpoints; a login needs a few hundred bytes.
@@ -34,7 +34,8 @@ pub const ENDPOINTS: [(&str, &str); 9] = [
     (VERIFY, "any"),
     ("healthz", "GET, HEAD"),
 ];
-const VERIFY: &str = "verify";
+/// The endpoint that proxies ask; it answers past the application.
+pub const VERIFY: &str = "verify";
 const ONE_SESSION: &str = "sessions/{session_id}";
 
 /// What all own endpoints share.
@@ -71,12 +72,7 @@ impl OwnEndpoints {
         Self { reports, trusted, cors, drain, failure, prefix: prefix.to_owned(), routes: Arc::new(routes), unknown: route("unknown_endpoint") }
     }
 
-    /// Where a proxy asks whether a request may pass, every error keeps its status: a template's 200 would be a yes.
-    fn shape(&self, route: &CountedRoute) -> &FailureShape {
-        if *route.name == *VERIFY { &FailureShape::Problem } else { &self.failure }
-    }
-
-    fn route(&self, path: &str) -> Arc<CountedRoute> {
+    fn route_of(&self, path: &str) -> Arc<CountedRoute> {
         let below = path.strip_prefix(self.prefix.as_str()).unwrap_or_default().trim_start_matches('/');
         let name = match below.split_once('/') {
             Some(("logout", "all")) => "logout/all",
@@ -84,6 +80,12 @@ impl OwnEndpoints {
             Some((first, _)) => first,
             None => below,
         };
+        self.route(name)
+    }
+
+    /// The counters of an endpoint.
+    #[must_use]
+    pub fn route(&self, name: &str) -> Arc<CountedRoute> {
         self.routes.get(name).unwrap_or(&self.unknown).clone()
     }
 }
@@ -109,7 +111,6 @@ pub fn configure(cfg: &mut web::ServiceConfig, prefix: &str) {
             .service(
                 web::resource("/session").get(session::session).route(web::head().to(session::session)).default_service(web::to(|| not_allowed("GET, HEAD"))),
             )
-            .service(web::resource(["/verify", "/verify/{original:.*}"]).to(verify::verify))
             .service(
                 web::resource("/healthz").get(healthz::healthz).route(web::head().to(healthz::healthz)).default_service(web::to(|| not_allowed("GET, HEAD"))),
             )
@@ -139,7 +140,7 @@ async fn reported(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -
     let shared = req.app_data::<web::Data<OwnEndpoints>>().cloned().ok_or_else(|| GatewayError::new(ErrorCode::Internal, "The gateway is not set up."))?;
     let head = RequestHead::of(req.request());
     let inbound = Inbound::of(&head, &shared.trusted, shared.reports.traces.as_deref());
-    let route = shared.route(req.path());
+    let route = shared.route_of(req.path());
     let mut completion = Completion::new(shared.reports.clone(), inbound.clone(), req.method().as_str(), req.path(), route.clone());
     req.extensions_mut().insert(inbound);
     // The request must not be cloned before it is routed: actix-web writes what it matched into it.
@@ -148,7 +149,7 @@ async fn reported(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -
         Some(response) => req.into_response(response),
         None => next.call(req).await?.map_into_boxed_body(),
     };
-    Ok(finished(response, &head, &shared, shared.shape(&route), &mut completion).map_body(|_, body| Reported::new(body, completion)))
+    Ok(finished(response, &head, &shared, &shared.failure, &mut completion).map_body(|_, body| Reported::new(body, completion)))
 }
 
 fn finished(

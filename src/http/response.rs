@@ -59,9 +59,20 @@ impl AnswerHead {
     }
 
     /// Adds a line. Its name is in lower case, and neither holds a line end.
+    #[inline]
     pub fn push(&mut self, name: &str, value: &[u8]) {
-        self.dated |= name == "date";
         write_line(&mut self.lines, name, value);
+    }
+
+    /// Adds lines that are written already.
+    pub fn push_lines(&mut self, lines: &str) {
+        self.lines.extend_from_slice(lines.as_bytes());
+    }
+
+    /// Adds a line of an upstream's; `whole`: as it looks with its line end.
+    pub fn pass(&mut self, name: &[u8], value: &[u8], whole: Option<&[u8]>) {
+        self.dated |= name == b"date";
+        pass_line(&mut self.lines, name, value, whole);
     }
 
     /// The lines, to which the rest of the head is added.
@@ -72,9 +83,22 @@ impl AnswerHead {
 }
 
 /// Writes a header line.
+#[inline]
 pub fn write_line(out: &mut BytesMut, name: &str, value: &[u8]) {
     out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a header line that has come in; `whole`: as it looks with its line end.
+pub fn pass_line(out: &mut BytesMut, name: &[u8], value: &[u8], whole: Option<&[u8]>) {
+    if let Some(whole) = whole {
+        out.extend_from_slice(whole);
+        return;
+    }
+    out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
@@ -84,7 +108,7 @@ impl<B> From<HttpResponse<B>> for Answer<B> {
     fn from(response: HttpResponse<B>) -> Self {
         let mut head = AnswerHead::new(response.status());
         for (name, value) in response.headers().iter().filter(|(name, _)| ![CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(name)) {
-            head.push(name.as_str(), value.as_bytes());
+            head.pass(name.as_str().as_bytes(), value.as_bytes(), None);
         }
         head.close = response.head().connection_type() == ConnectionType::Close;
         Self { head, body: response.into_body() }

@@ -25,7 +25,7 @@ pub async fn rotate(req: HttpRequest, auth: web::Data<Authenticator>, limits: we
 /// A rotation makes a token as a login does, and counts against the same quota. A token that opens nothing is the rotation's to refuse.
 async fn within_quota(token: &SessionToken, sessions: &SessionService, limits: &LoginLimits) -> Result<(), GatewayError> {
     let Some(quota) = limits.per_user() else { return Ok(()) };
-    match sessions.resolve(token).await? {
+    match sessions.resolve(&token.id()).await? {
         Some(live) => Ok(limits.admit_user(sessions.limit_of(&live.session.user, quota)).await?),
         None => Ok(()),
     }

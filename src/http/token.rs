@@ -11,7 +11,9 @@ pub fn find<'a>(carriers: &[TokenCarrier], headers: Headers<'a>, query: Option<&
     for carrier in carriers {
         match carrier {
             TokenCarrier::Bearer => found.take(bearer(headers)?)?,
-            TokenCarrier::Header(name) => found.take(headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| text(value)))?,
+            TokenCarrier::Header(name) => {
+                found.take(headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| text(value)))?
+            }
             TokenCarrier::Cookie(name) => found.take(cookies(headers).filter(|(n, _)| n == name).map(|(_, v)| v))?,
             TokenCarrier::Query(name) => {
                 let pairs = query.into_iter().flat_map(|q| q.split('&')).filter_map(|pair| pair.split_once('='));

@@ -1,62 +1,107 @@
 //! `/auth/verify`: the answer for proxies that ask before they forward (nginx `auth_request`, Traefik ForwardAuth, Envoy
 //! ext_authz, Caddy `forward_auth`).
 
-use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
+use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 
 use crate::assertion::{HeaderNames, IdentityHeaders};
 use crate::http::authenticate::{Authenticator, Caller};
-use crate::http::completion::saw;
-use crate::http::error::{ErrorCode, GatewayError, VerifyRefusal};
-use crate::http::extract::Inbound;
+use crate::http::completion::{Completion, Reported};
+use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::extract::{Inbound, X_REQUEST_ID};
 use crate::http::head::{Headers, RequestHead};
 use crate::http::method::{other_methods, refuse_another};
+use crate::http::own::{OwnEndpoints, VERIFY};
+use crate::http::response::{Answer, AnswerHead};
 use crate::identity::Apps;
 use crate::route::{AuthMode, HostName, NoRoute, PathError, RouteTable, canonical, host_name};
+use crate::session::LinesFor;
 
 /// Where proxies write what the client asked for.
 const ORIGINAL_URI: [&str; 2] = ["x-forwarded-uri", "x-original-uri"];
 const ORIGINAL_HOST: [&str; 1] = ["x-forwarded-host"];
 const ORIGINAL_METHOD: [&str; 2] = ["x-forwarded-method", "x-original-method"];
 
-/// What verify needs beside the session.
+/// The endpoint, which answers past the application: it is asked for every request of the proxy in front.
 #[derive(Debug)]
-pub struct VerifyRules {
+pub struct Verify {
+    /// What all own endpoints share.
+    pub own: OwnEndpoints,
+    /// Who is who.
+    pub auth: Authenticator,
     /// The routes whose rules an original URI selects.
     pub routes: Arc<RouteTable>,
     /// The apps, for their ids.
     pub apps: Arc<Apps>,
     /// The identity headers' names.
     pub names: HeaderNames,
+    /// Another one whenever a name or an app's id has changed.
+    pub identity_edition: u64,
     /// What the gateway's own endpoints live under.
     pub prefix: String,
 }
 
-/// 200 with every identity header, or 401, 403, 503, and nothing else: other answers mean other things to the proxies that ask.
-pub async fn verify(req: HttpRequest, auth: web::Data<Authenticator>, rules: web::Data<VerifyRules>) -> HttpResponse {
-    let inbound = req.extensions().get::<Inbound>().cloned();
-    let outcome = match inbound.filter(|inbound| inbound.trusted_peer) {
-        Some(inbound) => decide(&req, inbound.client, &auth, &rules).await,
-        None => Err(untrusted()),
-    };
-    match outcome {
-        Ok(caller) => allowed(&req, &caller, &rules),
-        Err(error) => refused(error),
+impl Verify {
+    /// Whether a path is the endpoint's.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        self.below(path).is_some()
     }
-}
 
-async fn decide(req: &HttpRequest, client: IpAddr, auth: &Authenticator, rules: &VerifyRules) -> Result<Caller, GatewayError> {
-    let appended = match req.match_info().get("original") {
-        Some(_) => Some(appended_path(req.path(), &rules.prefix)?),
-        None => None,
-    };
-    let head = RequestHead::of(req);
-    let mode = mode(head.headers(), appended, &rules.routes)?;
-    auth.admit(mode, &head, client).await
+    /// What stands behind the endpoint's own path. Envoy appends what the client asked for.
+    fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let below = path.strip_prefix(&self.prefix)?.strip_prefix('/')?.strip_prefix(VERIFY)?;
+        (below.is_empty() || below.starts_with('/')).then_some(below)
+    }
+
+    /// 200 with every identity header, or 401, 403, 503, and nothing else: other answers mean other things to the proxies that ask. A body is
+    /// ignored.
+    pub async fn answer(self: Rc<Self>, head: Rc<RequestHead>) -> Answer<Reported<BoxBody>> {
+        let inbound = Inbound::of(&head, &self.own.trusted, self.own.reports.traces.as_deref());
+        let mut completion = Completion::new(self.own.reports.clone(), inbound, head.method(), head.path(), self.own.route(VERIFY));
+        let Answer { head: mut answer, body } = match self.decide(&head, &completion.inbound).await {
+            Ok(caller) => Answer { head: self.allowed(&caller, &mut completion), body: BoxBody::new(()) },
+            Err(error) => {
+                completion.error = Some(error.code);
+                Answer::from(error.response_with(status(&error), &completion.inbound.id))
+            }
+        };
+        completion.status = answer.status().as_u16();
+        answer.push(X_REQUEST_ID, completion.inbound.id.as_bytes());
+        answer.close |= self.own.drain.is_on();
+        self.own.cors.decorate(head.headers(), &mut answer);
+        Answer { head: answer, body: Reported::new(body, completion) }
+    }
+
+    async fn decide(&self, head: &RequestHead, inbound: &Inbound) -> Result<Caller, GatewayError> {
+        if !inbound.trusted_peer {
+            return Err(untrusted());
+        }
+        // Where the endpoint's own part is written in another way, nobody can say where the appended one begins.
+        let appended = self.below(head.path()).ok_or_else(misspelt)?;
+        let appended = (!appended.is_empty()).then_some(appended);
+        let mode = mode(head.headers(), appended, &self.routes)?;
+        self.auth.admit(mode, head, inbound.client).await
+    }
+
+    fn allowed(&self, caller: &Caller, completion: &mut Completion) -> AnswerHead {
+        let mut answer = AnswerHead::new(StatusCode::OK);
+        answer.push("cache-control", b"no-store");
+        match caller {
+            Caller::Session(live) => {
+                let app = &live.session.user.app;
+                (completion.session, completion.app) = (Some(live.id), Some(app.clone()));
+                let appid = self.apps.get(app).map_or("", |app| &*app.appid);
+                let write = || IdentityHeaders::new(&self.names, Some((live, appid))).all_lines();
+                answer.push_lines(&live.session.header_lines(LinesFor::Asker, self.identity_edition, write));
+            }
+            Caller::Anonymous { .. } => answer.push_lines(&IdentityHeaders::new(&self.names, None).all_lines()),
+        }
+        answer
+    }
 }
 
 /// The rule of the route that the original request belongs to; `required` where there is none. Where its host or method decides and the
@@ -111,42 +156,20 @@ fn twice() -> GatewayError {
     GatewayError::new(ErrorCode::RequestInvalid, "The original URI, host or method came twice or is not one; the proxy in front must set it once.")
 }
 
-/// Envoy appends what the client asked for to the path of the asking. Where the endpoint's own part is written in another way, nobody can say
-/// where the appended one begins.
-fn appended_path<'a>(path: &'a str, prefix: &str) -> Result<&'a str, GatewayError> {
-    let appended = path.strip_prefix(prefix).and_then(|rest| rest.strip_prefix("/verify"));
-    appended.ok_or_else(|| GatewayError::new(ErrorCode::PathInvalid, "The path of this endpoint must be written as it is configured."))
+fn misspelt() -> GatewayError {
+    GatewayError::new(ErrorCode::PathInvalid, "The path of this endpoint must be written as it is configured.")
 }
 
 fn untrusted() -> GatewayError {
     GatewayError::new(ErrorCode::UntrustedPeer, "Only trusted proxies may ask here. If this is one, add its address to server.trusted_proxies.")
 }
 
-fn allowed(req: &HttpRequest, caller: &Caller, rules: &VerifyRules) -> HttpResponse {
-    let identity = match caller {
-        Caller::Session(live) => {
-            saw(req, live.id, &live.session.user.app);
-            let appid = rules.apps.get(&live.session.user.app).map_or("", |app| &*app.appid);
-            IdentityHeaders::new(&rules.names, Some((live, appid)))
-        }
-        Caller::Anonymous { .. } => IdentityHeaders::new(&rules.names, None),
-    };
-    let mut response = HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).finish();
-    for (name, value) in identity.all() {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
-}
-
 /// An error whose status the asking proxies would not take for a no becomes a 401; its word stays.
-fn refused(error: GatewayError) -> HttpResponse {
-    let status = match error.code.status() {
+fn status(error: &GatewayError) -> StatusCode {
+    match error.code.status() {
         keep @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE) => keep,
         // Nobody who logs in comes further with it.
         StatusCode::METHOD_NOT_ALLOWED => StatusCode::FORBIDDEN,
         _ => StatusCode::UNAUTHORIZED,
-    };
-    HttpResponse::from_error(VerifyRefusal(error, status))
+    }
 }

@@ -48,13 +48,13 @@ pub fn to_client(head: &ResponseHead, rules: &AnswerRules, route: &RouteRules) -
     }
     let headers = head.headers.view();
     let options = hop_by_hop::options(headers);
-    for (name, value) in headers.iter() {
+    for (name, value, whole) in headers.whole_lines() {
         // The length is written from the body's own, and the request's id is the gateway's.
-        let is_written_anew = hop_by_hop::contains(name) || hop_by_hop::named(&options, name) || matches!(name, "content-length" | X_REQUEST_ID);
+        let is_written_anew = hop_by_hop::contains(name) || hop_by_hop::named(&options, name) || name == b"content-length" || name == X_REQUEST_ID.as_bytes();
         if is_written_anew || !rules.lets_through(name, value) || route.replaces_in_answers(name) {
             continue;
         }
-        if name == "location" { route.write_location(value, &mut answer) } else { answer.push(name, value.bytes()) }
+        if name == b"location" { route.write_location(value, &mut answer) } else { answer.pass(name, value.bytes(), whole) }
     }
     route.write_set(&mut answer);
     answer
@@ -62,12 +62,12 @@ pub fn to_client(head: &ResponseHead, rules: &AnswerRules, route: &RouteRules) -
 
 impl AnswerRules {
     /// An upstream cannot speak for the gateway: neither its errors nor its identity headers nor its cookies.
-    fn lets_through(&self, name: &str, value: Value<'_>) -> bool {
-        if self.reserved.contains(name.as_bytes()) {
+    fn lets_through(&self, name: &[u8], value: Value<'_>) -> bool {
+        if self.reserved.contains(name) {
             return false;
         }
         let cookie = || value.bytes().split(|b| *b == b'=').next().unwrap_or_default().trim_ascii();
-        name != "set-cookie" || !self.token_cookies.iter().any(|own| own.as_bytes() == cookie())
+        name != b"set-cookie" || !self.token_cookies.iter().any(|own| own.as_bytes() == cookie())
     }
 }
 

@@ -24,7 +24,8 @@ pub struct Connection {
     pub io: Io,
     /// What was read and not yet used.
     pub buf: BytesMut,
-    patience: Patience,
+    /// The silence that is still allowed.
+    pub patience: Patience,
 }
 
 /// A socket, encrypted or not.
@@ -36,10 +37,10 @@ pub enum Io {
 }
 
 impl Connection {
-    /// A fresh connection.
+    /// A fresh connection. It is boxed, since it moves with each request and its answer.
     #[must_use]
-    pub fn new(io: Io, timeout: Duration) -> Self {
-        Self { io, buf: BytesMut::with_capacity(READ_SIZE), patience: Patience::new(timeout) }
+    pub fn new(io: Io, timeout: Duration) -> Box<Self> {
+        Box::new(Self { io, buf: BytesMut::with_capacity(READ_SIZE), patience: Patience::new(timeout) })
     }
 
     /// Reads more into the buffer.
@@ -75,11 +76,6 @@ impl Connection {
             Io::Tls(io) => SockRef::from(io.get_ref().0),
         };
         matches!(socket.peek(&mut [MaybeUninit::uninit()]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
-
-    /// The silence that is still allowed.
-    pub const fn patience(&mut self) -> &mut Patience {
-        &mut self.patience
     }
 }
 
@@ -123,39 +119,56 @@ impl AsyncWrite for Io {
 }
 
 /// Runs out when an upstream is silent for too long, or when its answer takes too long in all. One timer per connection, moved only when
-/// it fires or is too late: a busy connection costs no timer operation per request.
+/// it fires or is too late, and the time is asked for only when there is something to wait for: a busy connection costs no timer operation
+/// per request.
 pub struct Patience {
     timer: Pin<Box<Sleep>>,
+    /// When it was last begun to wait.
+    since: Instant,
     /// When the timer fires.
     armed: Instant,
     deadline: Instant,
+    /// Something has happened since the deadline was set: so much silence is allowed from now on.
+    renewed: Option<Duration>,
     /// The end of everything, whatever happens.
     limit: Option<Instant>,
 }
 
 impl Patience {
     fn new(timeout: Duration) -> Self {
-        let deadline = monotonic_now() + timeout;
-        Self { timer: Box::pin(tokio::time::sleep_until(deadline.into())), armed: deadline, deadline, limit: None }
+        let since = monotonic_now();
+        let deadline = since + timeout;
+        Self { timer: Box::pin(tokio::time::sleep_until(deadline.into())), since, armed: deadline, deadline, renewed: None, limit: None }
     }
 
     /// An exchange begins, which must be over at `limit`.
-    pub fn begin(&mut self, timeout: Duration, limit: Option<Instant>) {
+    pub const fn begin(&mut self, timeout: Duration, limit: Option<Instant>) {
         self.limit = limit;
         self.renew(timeout);
     }
 
-    /// Something happened. The timer itself moves only where it would come too late: this exchange's timeout may be shorter than the last's.
-    pub fn renew(&mut self, timeout: Duration) {
-        let deadline = monotonic_now() + timeout;
-        self.deadline = self.limit.map_or(deadline, |limit| limit.min(deadline));
-        if self.deadline < self.armed {
-            self.arm();
-        }
+    /// Something happened.
+    pub const fn renew(&mut self, timeout: Duration) {
+        self.renewed = Some(timeout);
     }
 
-    /// Ready when the deadline has passed.
+    /// When it was last begun to wait for something.
+    #[must_use]
+    pub const fn waiting_since(&self) -> Instant {
+        self.since
+    }
+
+    /// Waits: ready when the deadline has passed.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(timeout) = self.renewed.take() {
+            self.since = monotonic_now();
+            let deadline = self.since + timeout;
+            self.deadline = self.limit.map_or(deadline, |limit| limit.min(deadline));
+            // The timer itself moves only where it would come too late: this exchange's timeout may be shorter than the last's.
+            if self.deadline < self.armed {
+                self.arm();
+            }
+        }
         loop {
             ready!(self.timer.as_mut().poll(cx));
             if monotonic_now() >= self.deadline {

@@ -57,7 +57,7 @@ impl Connector {
     }
 
     /// Connects within `timeout`, handshake included. The error is for the log.
-    pub async fn connect(&self, target: &Target, timeout: Duration, patience: Duration) -> Result<Connection, String> {
+    pub async fn connect(&self, target: &Target, timeout: Duration, patience: Duration) -> Result<Box<Connection>, String> {
         match tokio::time::timeout(timeout, self.open(target.address, target.endpoint)).await {
             Ok(Ok(io)) => Ok(Connection::new(io, patience)),
             Ok(Err(error)) => Err(error.to_string()),

@@ -52,7 +52,7 @@ pub struct Download {
     pool: Rc<Pool>,
     held: Held,
     /// Gone once the connection was given back, or after an error.
-    connection: Option<Connection>,
+    connection: Option<Box<Connection>>,
     upload: Upload,
     takes_body: bool,
     left: Left,
@@ -98,7 +98,7 @@ impl Download {
 
     /// The connection behind a switch of protocols, with what the request holds.
     #[must_use]
-    pub fn into_connection(self) -> Option<(Connection, Held)> {
+    pub fn into_connection(self) -> Option<(Box<Connection>, Held)> {
         self.connection.map(|connection| (connection, self.held))
     }
 
@@ -154,8 +154,8 @@ impl Download {
                 // A reset is no end, not even of a body that ends with its connection.
                 Poll::Ready(Err(_)) if self.left == Left::Nothing => return Poll::Ready(self.cut()),
                 Poll::Ready(Err(_)) => return Poll::Ready(Some(Err(BrokenBody::Answer(BadAnswer::Cut)))),
-                Poll::Ready(Ok(_)) => connection.patience().renew(self.timeout),
-                Poll::Pending if connection.patience().poll(cx).is_ready() => return Poll::Ready(Some(Err(BrokenBody::Silence))),
+                Poll::Ready(Ok(_)) => connection.patience.renew(self.timeout),
+                Poll::Pending if connection.patience.poll(cx).is_ready() => return Poll::Ready(Some(Err(BrokenBody::Silence))),
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -169,7 +169,7 @@ impl Download {
                 Poll::Ready(Ok(())) | Poll::Pending => {}
             }
             if self.upload.take_progress() {
-                connection.patience().renew(self.timeout);
+                connection.patience.renew(self.timeout);
             }
         }
         Ok(())

@@ -186,7 +186,7 @@ impl Own {
         let user = if upstream.balance == Balance::UserHash { user.map(|user| balance::stable_hash(&user.parts())) } else { None };
         let wish = Wish { user, may_repeat: terms.may_repeat() };
         let place = match &self.shared.queue {
-            Some(queue) => Some(queue.enter().await.map_err(|_| UpstreamError::Full)?),
+            Some(queue) => Some(Box::pin(queue.enter()).await.map_err(|_| UpstreamError::Full)?),
             None => None,
         };
         let view = self.view().await?;
@@ -240,7 +240,8 @@ impl Own {
         }
         let upstream = self.shared.upstream();
         let left = terms.limit.map_or(upstream.connect_timeout, |limit| limit.saturating_duration_since(monotonic_now()).min(upstream.connect_timeout));
-        let connection = match self.shared.connector.connect(target, left, terms.first_byte_timeout).await {
+        // Boxed, as all that happens rarely: a future is as large as the largest of what it may wait for, and is moved.
+        let connection = match Box::pin(self.shared.connector.connect(target, left, terms.first_byte_timeout)).await {
             Ok(connection) => connection,
             Err(reason) => return Err((UpstreamError::Unreachable { endpoint: target.name.clone(), reason }, Some(Box::new(upload)))),
         };
@@ -253,7 +254,7 @@ impl Own {
         if self.view.borrow().set.targets().is_empty() {
             let mut news = self.news.borrow().clone();
             let known = news.wait_for(|set| !set.targets().is_empty());
-            match tokio::time::timeout(self.shared.upstream().connect_timeout, known).await {
+            match Box::pin(tokio::time::timeout(self.shared.upstream().connect_timeout, known)).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(_)) | Err(_) => return Err(UpstreamError::Unresolved),
             }
@@ -283,7 +284,7 @@ impl Own {
 /// The answer with its body still to come.
 async fn response(mut answer: Answer, pool: Rc<Pool>, held: Held, terms: Terms<'_>) -> Result<UpstreamResponse, UpstreamError> {
     if terms.timeout != terms.first_byte_timeout {
-        answer.connection.patience().renew(terms.timeout);
+        answer.connection.patience.renew(terms.timeout);
     }
     let (head, mut body) = Download::new(answer, pool, held, terms.timeout);
     match body.finish_if_empty().await {

@@ -4,19 +4,19 @@ use crate::http::Headers;
 
 /// Whether a header (lower case) always belongs to the connection; with what older proxies use.
 #[must_use]
-pub fn contains(name: &str) -> bool {
+pub fn contains(name: &[u8]) -> bool {
     matches!(
         name,
-        "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "http2-settings"
+        b"connection"
+            | b"keep-alive"
+            | b"proxy-connection"
+            | b"proxy-authenticate"
+            | b"proxy-authorization"
+            | b"te"
+            | b"trailer"
+            | b"transfer-encoding"
+            | b"upgrade"
+            | b"http2-settings"
     )
 }
 
@@ -27,6 +27,6 @@ pub fn options(headers: Headers<'_>) -> Vec<&[u8]> {
 
 /// Whether a header is among them.
 #[must_use]
-pub fn named(options: &[&[u8]], name: &str) -> bool {
-    options.iter().any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+pub fn named(options: &[&[u8]], name: &[u8]) -> bool {
+    options.iter().any(|option| option.eq_ignore_ascii_case(name))
 }

@@ -8,7 +8,7 @@ use actix_web::web::BytesMut;
 use crate::assertion::ReservedNames;
 use crate::assertion::headers::is_same_name;
 use crate::http::head::Value;
-use crate::http::response::write_line;
+use crate::http::response::{pass_line, write_line};
 use crate::http::{Inbound, RequestHead};
 use crate::proxy::hop_by_hop;
 use crate::proxy::rules::RequestEdits;
@@ -59,9 +59,9 @@ impl HeadRules {
         self.request_line(&mut out, parts);
         let headers = parts.head.headers();
         let connection = hop_by_hop::options(headers);
-        for (name, value) in headers.iter() {
+        for (name, value, whole) in headers.whole_lines() {
             if self.goes_on(name, &connection, parts.inbound.trusted_peer) && !parts.edits.replaces(name) {
-                self.pass(&mut out, name, value);
+                self.pass(&mut out, name, value, whole);
             }
         }
         if !headers.contains("host") {
@@ -103,32 +103,32 @@ impl HeadRules {
         out.extend_from_slice(b" HTTP/1.1\r\n");
     }
 
-    fn goes_on(&self, name: &str, connection: &[&[u8]], trusted_peer: bool) -> bool {
-        if hop_by_hop::contains(name) || is_rewritten(name) || self.reserved.contains(name.as_bytes()) {
+    fn goes_on(&self, name: &[u8], connection: &[&[u8]], trusted_peer: bool) -> bool {
+        if hop_by_hop::contains(name) || is_rewritten(name) || self.reserved.contains(name) {
             return false;
         }
         // `Host` is not the client's to remove.
-        if hop_by_hop::named(connection, name) && name != "host" {
+        if hop_by_hop::named(connection, name) && name != b"host" {
             return false;
         }
         trusted_peer || !is_forwarding(name)
     }
 
     /// Writes a header without the token that may stand in it.
-    fn pass(&self, out: &mut BytesMut, name: &str, value: Value<'_>) {
+    fn pass(&self, out: &mut BytesMut, name: &[u8], value: Value<'_>, whole: Option<&[u8]>) {
         match name {
-            "authorization" if holds_token(value) => {}
-            "cookie" => {
+            b"authorization" if holds_token(value) => {}
+            b"cookie" => {
                 let rest = self.without_token_cookie(value);
                 if !rest.is_empty() {
                     write_line(out, "cookie", &rest);
                 }
             }
-            "referer" | "x-forwarded-uri" | "x-original-uri" | "x-original-url" | "x-rewrite-url" => match value.text() {
-                Some(uri) => write_line(out, name, self.uri_without_token(uri).as_bytes()),
-                None => write_line(out, name, value.bytes()),
+            b"referer" | b"x-forwarded-uri" | b"x-original-uri" | b"x-original-url" | b"x-rewrite-url" => match value.text() {
+                Some(uri) => pass_line(out, name, self.uri_without_token(uri).as_bytes(), None),
+                None => pass_line(out, name, value.bytes(), whole),
             },
-            "sec-websocket-protocol" => {
+            b"sec-websocket-protocol" => {
                 let offered = String::from_utf8_lossy(value.bytes());
                 let rest: Vec<&str> = offered.split(',').map(str::trim).filter(|protocol| !is_of_gateway_protocol(protocol)).collect();
                 if rest.iter().any(|protocol| !protocol.is_empty()) {
@@ -136,11 +136,11 @@ impl HeadRules {
                 }
             }
             _ if self.carries_header(name) => {}
-            _ => write_line(out, name, value.bytes()),
+            _ => pass_line(out, name, value.bytes(), whole),
         }
     }
 
-    fn carries_header(&self, name: &str) -> bool {
+    fn carries_header(&self, name: &[u8]) -> bool {
         self.carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Header(own) if is_same_name(own, name)))
     }
 
@@ -178,13 +178,13 @@ fn is_token(pair: &str, is_own: impl Fn(&str) -> bool) -> bool {
 #[must_use]
 pub fn is_own(name: &str) -> bool {
     let folded: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-    folded == "host" || hop_by_hop::contains(&folded) || is_rewritten(&folded) || is_forwarding(&folded)
+    folded == "host" || hop_by_hop::contains(folded.as_bytes()) || is_rewritten(folded.as_bytes()) || is_forwarding(folded.as_bytes())
 }
 
 /// What the gateway writes anew. `expect` was answered here.
-fn is_rewritten(name: &str) -> bool {
+fn is_rewritten(name: &[u8]) -> bool {
     // `Proxy` becomes HTTP_PROXY to CGI backends (httpoxy).
-    matches!(name, "expect" | "traceparent" | "proxy")
+    matches!(name, b"expect" | b"traceparent" | b"proxy")
         // Nor their other spellings, which some servers take for them.
         || folds_to(name, "content-length")
         || folds_to(name, "transfer-encoding")
@@ -196,9 +196,9 @@ fn is_rewritten(name: &str) -> bool {
 }
 
 /// What only a trusted proxy may say of a request, in every spelling: `X-Original-URL` and `X-Rewrite-URL` choose the path in some frameworks.
-fn is_forwarding(name: &str) -> bool {
+fn is_forwarding(name: &[u8]) -> bool {
     let folded_start = |start: &str| name.len() >= start.len() && folds_to(&name[..start.len()], start);
-    name.as_bytes().first().is_some_and(|b| matches!(b, b'x' | b'f' | b'c' | b't'))
+    name.first().is_some_and(|b| matches!(b, b'x' | b'f' | b'c' | b't'))
         && (folded_start("x-forwarded")
             || folds_to(name, "forwarded")
             || folded_start("x-original-")
@@ -211,8 +211,8 @@ fn is_forwarding(name: &str) -> bool {
 }
 
 /// Equal when every character that is neither letter nor digit counts as `-`. Names arrive in lower case.
-fn folds_to(name: &str, folded: &str) -> bool {
-    name.len() == folded.len() && name.bytes().zip(folded.bytes()).all(|(a, b)| a == b || (b == b'-' && !a.is_ascii_alphanumeric()))
+fn folds_to(name: &[u8], folded: &str) -> bool {
+    name.len() == folded.len() && name.iter().zip(folded.bytes()).all(|(a, b)| *a == b || (b == b'-' && !a.is_ascii_alphanumeric()))
 }
 
 /// A backend's own `Authorization` on a route without sessions is none of the gateway's business; one with a token of ours is, in

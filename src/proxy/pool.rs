@@ -19,7 +19,7 @@ pub struct Pool {
 }
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -31,24 +31,27 @@ impl Pool {
     }
 
     /// Gives a connection back after a complete exchange.
-    pub fn give_back(&self, connection: Connection) {
-        let (now, mut idle) = (monotonic_now(), self.idle.borrow_mut());
+    pub fn give_back(&self, connection: Box<Connection>) {
+        let mut idle = self.idle.borrow_mut();
+        // When it was last waited for is near enough, and known without asking for the time.
+        let since = connection.patience.waiting_since();
         // The newest are used first, so those that nobody needs any more come to the front.
-        while idle.front().is_some_and(|oldest| idle.len() >= self.settings.connections || now.duration_since(oldest.since) > self.settings.timeout) {
+        let too_old = |oldest: &Idle| since.saturating_duration_since(oldest.since) > self.settings.timeout;
+        while idle.front().is_some_and(|oldest| idle.len() >= self.settings.connections || too_old(oldest)) {
             idle.pop_front();
         }
         if self.settings.connections > 0 {
-            idle.push_back(Idle { connection, since: now });
+            idle.push_back(Idle { connection, since });
         }
     }
 
     /// The connection that was used last and is still alive. For a request that must not be sent twice, only one that was in use a moment ago
     /// and of which the system says that it is open.
     #[must_use]
-    pub fn take(&self, may_repeat: bool) -> Option<Connection> {
+    pub fn take(&self, may_repeat: bool) -> Option<Box<Connection>> {
         let (now, mut idle) = (monotonic_now(), self.idle.borrow_mut());
         while let Some(Idle { mut connection, since }) = idle.pop_back() {
-            let age = now.duration_since(since);
+            let age = now.saturating_duration_since(since);
             if age > self.settings.timeout {
                 idle.clear();
                 return None;

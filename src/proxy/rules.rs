@@ -43,8 +43,8 @@ impl RouteRules {
 
     /// Whether an upstream's header does not go on as it is: it is set or removed here.
     #[must_use]
-    pub fn replaces_in_answers(&self, name: &str) -> bool {
-        self.response.iter().any(|(own, _)| own == name)
+    pub fn replaces_in_answers(&self, name: &[u8]) -> bool {
+        self.response.iter().any(|(own, _)| own.as_bytes() == name)
     }
 
     /// Writes what is set in answers.
@@ -85,7 +85,7 @@ impl RequestEdits {
 
     /// Whether a client's header does not go on: it is set or removed here, or another spelling of one that is.
     #[must_use]
-    pub fn replaces(&self, name: &str) -> bool {
+    pub fn replaces(&self, name: &[u8]) -> bool {
         self.touched.iter().any(|own| is_same_name(own, name))
     }
 

@@ -36,7 +36,7 @@ pub struct Tunnel {
     /// What the client sends.
     pub client: Payload,
     /// The connection on which the upstream has answered 101.
-    pub upstream: Connection,
+    pub upstream: Box<Connection>,
     /// Whether the session lives.
     pub watch: SessionWatch,
     /// Silence after which it is closed.

@@ -39,7 +39,7 @@ pub struct Answer {
     /// The head.
     pub head: ResponseHead,
     /// The connection that it came on.
-    pub connection: Connection,
+    pub connection: Box<Connection>,
     /// What is still to be sent of the request.
     pub upload: Upload,
     /// Whether the upstream still takes it.
@@ -76,8 +76,8 @@ pub fn may_repeat(method: &str) -> bool {
 }
 
 /// Sends a request and reads until the head of its answer.
-pub async fn exchange(mut connection: Connection, mut upload: Upload, terms: Terms<'_>) -> Result<Answer, Failed> {
-    connection.patience().begin(terms.first_byte_timeout, terms.limit);
+pub async fn exchange(mut connection: Box<Connection>, mut upload: Upload, terms: Terms<'_>) -> Result<Answer, Failed> {
+    connection.patience.begin(terms.first_byte_timeout, terms.limit);
     let (mut interim, mut takes_body) = (0, true);
     let head = poll_fn(|cx| poll_head(cx, &mut connection, &mut upload, &mut takes_body, &mut interim, terms)).await;
     let failure = match head {
@@ -119,20 +119,22 @@ fn poll_head(
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
         if upload.take_progress() {
-            connection.patience().renew(terms.first_byte_timeout);
+            connection.patience.renew(terms.first_byte_timeout);
         }
     }
     loop {
-        match response_head::take(&mut connection.buf, terms.method, terms.handshake, interim) {
-            Ok(Some(head)) => return Poll::Ready(Ok(head)),
-            Ok(None) => {}
-            Err(why) => return Poll::Ready(Err(Failure::Answer(why))),
+        if !connection.buf.is_empty() {
+            match response_head::take(&mut connection.buf, terms.method, terms.handshake, interim) {
+                Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                Ok(None) => {}
+                Err(why) => return Poll::Ready(Err(Failure::Answer(why))),
+            }
         }
         match connection.poll_read(cx) {
             Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Failure::Answer(BadAnswer::Cut))),
-            Poll::Ready(Ok(_)) => connection.patience().renew(terms.first_byte_timeout),
+            Poll::Ready(Ok(_)) => connection.patience.renew(terms.first_byte_timeout),
             Poll::Pending => {
-                ready!(connection.patience().poll(cx));
+                ready!(connection.patience.poll(cx));
                 return Poll::Ready(Err(Failure::Silence));
             }
         }

@@ -23,6 +23,7 @@ use crate::proxy::rules::RouteRules;
 use crate::proxy::streaming::Opening;
 use crate::proxy::websockets::{Websockets, check_origin};
 use crate::route::{Route, RouteTable, canonical};
+use crate::session::LinesFor;
 
 /// What one worker needs to pass requests on.
 pub struct Proxy {
@@ -163,7 +164,7 @@ impl Proxy {
         completion.session = Some(live.id);
         completion.app = Some(user.app.clone());
         let appid = self.apps.get(&user.app).map_or("", |app| &*app.appid);
-        live.session.header_lines(self.identity_edition, || IdentityHeaders::new(&self.names, Some((live, appid))).lines())
+        live.session.header_lines(LinesFor::Upstream, self.identity_edition, || IdentityHeaders::new(&self.names, Some((live, appid))).lines())
     }
 
     /// What every answer gets, whoever made it.

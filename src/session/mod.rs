@@ -13,7 +13,7 @@ pub mod user;
 
 pub use carrier::{CarrierError, TokenCarrier};
 pub use lifetime::Lifetime;
-pub use model::{LoadedSession, Session, SessionKey, SharedSession};
+pub use model::{LinesFor, LoadedSession, Session, SessionKey, SharedSession};
 pub use service::{IssuedSession, LiveSession, SessionRules, SessionService, SignedIn};
 pub use store::{Lookup, NewSession, Reservation, Rotated, Rotation, SessionCount, SessionStore, StoreError, Written};
 pub use token::{SessionId, SessionToken, TokenError};

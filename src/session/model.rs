@@ -42,22 +42,31 @@ pub struct SharedSession(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     session: Session,
-    header_lines: OnceLock<(u64, Box<str>)>,
+    header_lines: [OnceLock<(u64, Box<str>)>; 2],
+}
+
+/// Who the header lines are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinesFor {
+    /// An upstream.
+    Upstream = 0,
+    /// A proxy that asks whether a request may pass.
+    Asker = 1,
 }
 
 impl SharedSession {
-    /// The session's header lines for upstreams: written by the first request, and the same for all that follow under one `edition` of the
-    /// names and app ids in them. After those have changed, a session that was read before has its lines written for each request.
+    /// The session's header lines: written by the first request, and the same for all that follow under one `edition` of the names and app
+    /// ids in them. After those have changed, a session that was read before has its lines written for each request.
     #[must_use]
-    pub fn header_lines(&self, edition: u64, write: impl Fn() -> String) -> Cow<'_, str> {
-        let (of, lines) = self.0.header_lines.get_or_init(|| (edition, write().into()));
+    pub fn header_lines(&self, of: LinesFor, edition: u64, write: impl Fn() -> String) -> Cow<'_, str> {
+        let (of, lines) = self.0.header_lines[of as usize].get_or_init(|| (edition, write().into()));
         if *of == edition { Cow::Borrowed(lines) } else { Cow::Owned(write()) }
     }
 }
 
 impl From<Session> for SharedSession {
     fn from(session: Session) -> Self {
-        Self(Arc::new(Shared { session, header_lines: OnceLock::new() }))
+        Self(Arc::new(Shared { session, header_lines: Default::default() }))
     }
 }
 

@@ -131,11 +131,19 @@ impl SessionService {
 
     /// Reads a token; `Err` without a word to the store when nobody issued it.
     pub fn read_token(&self, text: &str) -> Result<SessionToken, token::TokenError> {
-        let token = self.known.parse(&self.keys, text);
-        if token.is_err() {
+        self.counted(SessionToken::parse(&self.keys, text))
+    }
+
+    /// The session that a token opens, if it lives; `Err` as for [`Self::read_token`].
+    pub fn session_of(&self, text: &str) -> Result<SessionId, token::TokenError> {
+        self.counted(self.known.session(&self.keys, text))
+    }
+
+    fn counted<T>(&self, read: Result<T, token::TokenError>) -> Result<T, token::TokenError> {
+        if read.is_err() {
             self.count("invalid_token");
         }
-        token
+        read
     }
 
     /// Makes a session for a user who has just proved who they are. `settle` seals the answer for replays: it
@@ -190,9 +198,9 @@ impl SessionService {
         Limit { cell: CellName { tag: Some(token::tag_of(&self.naming, user)), name }, quota }
     }
 
-    /// The living session of a token, renewed when that is due; `None`: unknown, expired or revoked.
-    pub async fn resolve(&self, token: &SessionToken) -> Result<Option<LiveSession>, StoreError> {
-        let Some(loaded) = self.look_up(&token.id()).await? else { return Ok(None) };
+    /// The living session of this name, renewed when that is due; `None`: unknown, expired or revoked.
+    pub async fn resolve(&self, id: &SessionId) -> Result<Option<LiveSession>, StoreError> {
+        let Some(loaded) = self.look_up(id).await? else { return Ok(None) };
         Ok(self.renewed(loaded).await)
     }
 

@@ -171,6 +171,23 @@ impl Lines {
         self.push_three_digits(micros % 1000);
     }
 
+    /// A word, a number or an address of the gateway's own: nothing in it needs an escape.
+    fn push_plain(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text.push_str(name);
+            self.text.push_str(value);
+            self.text.push('"');
+        }
+    }
+
+    /// Any text.
+    fn push_quoted(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text.push_str(name);
+            quoted(&mut self.text, value);
+        }
+    }
+
     /// RFC 3339 with milliseconds.
     fn push_time(&mut self, time: UnixMillis) {
         let second = time.0 / 1000;
@@ -189,22 +206,16 @@ fn json(out: &mut Lines, line: &AccessLine<'_>) {
     out.text.push_str("{\"time\":\"");
     out.push_time(line.time);
     out.text.push('"');
-    for (name, value) in [
-        (",\"request_id\":", Some(line.request_id)),
-        (",\"trace_id\":", Some(line.trace_id)),
-        (",\"method\":", Some(line.method)),
-        (",\"path\":", Some(line.path)),
-        (",\"route\":", Some(line.route)),
-        (",\"error\":", line.error),
-        (",\"session\":", line.session),
-        (",\"app\":", line.app),
-        (",\"client\":", Some(line.client)),
-    ] {
-        if let Some(value) = value {
-            out.text.push_str(name);
-            quoted(&mut out.text, value);
-        }
-    }
+    out.push_plain(",\"request_id\":\"", Some(line.request_id));
+    out.push_plain(",\"trace_id\":\"", Some(line.trace_id));
+    out.push_plain(",\"method\":\"", Some(line.method));
+    out.push_quoted(",\"path\":", Some(line.path));
+    out.push_quoted(",\"route\":", Some(line.route));
+    out.push_plain(",\"error\":\"", line.error);
+    out.push_plain(",\"session\":\"", line.session);
+    out.push_quoted(",\"app\":", line.app);
+    out.push_plain(",\"client\":\"", Some(line.client));
+    out.push_plain(",\"endpoint\":\"", line.endpoint);
     out.text.push_str(",\"status\":");
     out.push_number(line.status.into());
     out.text.push_str(",\"bytes\":");
@@ -218,12 +229,6 @@ fn json(out: &mut Lines, line: &AccessLine<'_>) {
     if let Some(took) = line.upstream_took {
         out.text.push_str(",\"upstream_ms\":");
         out.push_millis(took);
-    }
-    if let Some(endpoint) = line.endpoint {
-        // An address: nothing in it needs an escape.
-        out.text.push_str(",\"endpoint\":\"");
-        out.text.push_str(endpoint);
-        out.text.push('"');
     }
     if line.attempts > 1 {
         out.text.push_str(",\"attempts\":");

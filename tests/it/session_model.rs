@@ -238,7 +238,7 @@ impl<'a> Run<'a> {
     }
 
     async fn use_token(&mut self, token: usize) {
-        let live = self.sessions.resolve(&self.model.tokens[token].0).await.unwrap();
+        let live = self.sessions.resolve(&self.model.tokens[token].0.id()).await.unwrap();
         let opened = self.model.opens(token);
         assert_eq!(live.as_ref().map(|live| live.id), opened.map(|(_, at)| self.model.tokens[at].0.id()), "token {token}");
         let (Some(live), Some((device, at))) = (live, opened) else { return };
