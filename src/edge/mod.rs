@@ -28,7 +28,7 @@ pub mod timer;
 pub mod tls;
 
 pub use acceptor::Acceptor;
-pub use listener::{Listen, Listener};
+pub use listener::{Listen, Listener, SocketFile};
 pub use refused::RefusalDesk;
 pub use serve::serve;
 pub use settings::{GateSettings, ServerSettings};
