@@ -1,0 +1,56 @@
+//! A chunked body ends where a plain reader of RFC 9112 says, in however many pieces it comes.
+
+use hufu::edge::chunks::{Chunks, Followed};
+
+/// See the module. The first byte says how long the pieces are.
+pub fn check(data: &[u8]) {
+    let Some((&stride, body)) = data.split_first() else { return };
+    let whole = Chunks::default().follow(body);
+    assert_eq!(in_pieces(body, usize::from(stride) + 1), whole, "in pieces it is another body");
+    match whole {
+        Followed::Done(len) => assert_eq!(end(body), Some(len), "a plain reader finds another end"),
+        Followed::All => assert!(end(body).is_none(), "a plain reader has found the end"),
+        Followed::Bad(at) => assert!(at < body.len()),
+    }
+}
+
+fn in_pieces(body: &[u8], stride: usize) -> Followed {
+    let (mut chunks, mut before) = (Chunks::default(), 0);
+    for piece in body.chunks(stride) {
+        match chunks.follow(piece) {
+            Followed::All => before += piece.len(),
+            Followed::Done(len) => return Followed::Done(before + len),
+            Followed::Bad(at) => return Followed::Bad(before + at),
+        }
+    }
+    Followed::All
+}
+
+/// Where the body ends; `None`: it does not, or not soundly.
+fn end(body: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let line = line(body, at)?;
+        at += line.len() + 2;
+        let digits = std::str::from_utf8(line).ok()?.split(';').next()?;
+        match usize::from_str_radix(digits, 16).ok()? {
+            0 => break,
+            size => at = at.checked_add(size)?,
+        }
+        (body.get(at..at.checked_add(2)?)? == b"\r\n").then_some(())?;
+        at += 2;
+    }
+    loop {
+        let trailer = line(body, at)?;
+        at += trailer.len() + 2;
+        if trailer.is_empty() {
+            return Some(at);
+        }
+    }
+}
+
+/// The line that begins here, without its end.
+fn line(body: &[u8], at: usize) -> Option<&[u8]> {
+    let rest = body.get(at..)?;
+    rest.windows(2).position(|pair| pair == b"\r\n").map(|len| &rest[..len])
+}
