@@ -136,6 +136,7 @@ mod tests {
         assert!(Listener::open(&Listen::Unix(file.clone())).is_err());
         assert_eq!(std::fs::read_to_string(file).unwrap(), "precious");
     }
+
     #[test]
     fn the_socket_goes_at_the_end_and_nothing_that_took_its_place() {
         let folder = tempfile::tempdir().unwrap();
