@@ -121,8 +121,9 @@ impl<'a> Written<'a> {
         assert!(!shows(self.first), "{}", self.first);
         assert!(self.values("x-session").is_empty(), "the header that carries tokens");
         for value in ["authorization", "cookie"].iter().flat_map(|name| self.values(name)) {
-            let Ok(text) = std::str::from_utf8(value) else { continue };
-            assert!(!text.is_ascii() || !shows(text), "{text}");
+            // Lines beyond ASCII are not taken apart.
+            let Some(text) = std::str::from_utf8(value).ok().filter(|text| text.is_ascii()) else { continue };
+            assert!(!shows(text), "{text}");
         }
     }
 }
