@@ -1,6 +1,6 @@
 # Two commands do all the set-up: `make demo` (or cargo run --release -- demo) and `make test`.
 
-.PHONY: demo test check bench bench-growth bench-capacity release tools fmt clippy unit docs deny
+.PHONY: demo test check repeat fuzz bench bench-growth bench-capacity release tools fmt clippy unit docs deny
 
 ## Everything in one process, nothing to install: look at it.
 demo:
@@ -23,6 +23,14 @@ clippy:
 
 unit:
 	cargo test --locked
+
+## The integration tests N times in a row, up to the first failure: shows a test that fails now and then. ARGS="gate::" for some of them.
+repeat:
+	@sh tests/repeat.sh $(or $(N),10) $(ARGS)
+
+## Looks TIME seconds per target for inputs that break a property; says what is missing. TARGET=path for one of them.
+fuzz:
+	@TIME="$(or $(TIME),60)" TARGET="$(TARGET)" sh fuzz/run.sh
 
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked

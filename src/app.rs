@@ -25,7 +25,7 @@ use self::worker::Worker;
 use crate::admin::{self, AdminApi, CurrentApps, Part, Readiness};
 use crate::config::{self, AppSettings, LogFormat, Settings, StoreTlsFiles};
 use crate::edge::head::HeadLimits;
-use crate::edge::{self, Acceptor, CertificateWatch, Door, Edition, GateSettings, Lanes, Listen, Listener, Nothing, RefusalDesk, Swapping};
+use crate::edge::{self, Acceptor, CertificateWatch, Door, Edition, GateSettings, Lanes, Listen, Listener, Nothing, RefusalDesk, SocketFile, Swapping};
 use crate::http::Drain;
 use crate::metrics::Metrics;
 use crate::provider::wechat::mini_program::MiniProgramSettings;
@@ -42,6 +42,8 @@ const MAX_TARGET: usize = 8 * 1024;
 pub struct Gateway {
     /// Where it answers clients.
     pub listen: Listen,
+    /// The file behind it, if it is a Unix socket.
+    pub socket_file: Option<SocketFile>,
     /// Where it answers operators.
     pub admin: SocketAddr,
     /// The clients' server.
@@ -70,6 +72,7 @@ pub struct Gateway {
 struct PublicServer {
     server: Server,
     listen: Listen,
+    socket_file: Option<SocketFile>,
     certificates: Option<CertificateWatch>,
 }
 
@@ -100,13 +103,13 @@ pub fn build(settings: Settings, file: Option<PathBuf>) -> Result<Gateway> {
     let fixed = Arc::new(Fixed::new(settings.clone(), metrics, access_log)?);
     let first = Reading::new(settings.clone(), None, &fixed)?;
     let assembly = Assembly { reloader: Reloader::new(first, file, fixed.clone(), workers(&settings)), fixed: fixed.clone() };
-    let PublicServer { server: public_server, listen, certificates } = assembly.public_server()?;
+    let PublicServer { server: public_server, listen, socket_file, certificates } = assembly.public_server()?;
     let (admin_server, admin) = assembly.admin_server()?;
     let patience = Patience { grace: settings.server.drain_grace, deadline: settings.server.drain_deadline };
     let store_name = store_settings(&settings.store, None)?.url.to_string();
     let (traces, drain, store) = (fixed.reports.traces.clone(), fixed.drain.clone(), fixed.store.clone());
     let reloader = assembly.reloader;
-    Ok(Gateway { listen, admin, store_name, public_server, admin_server, reloader, drain, patience, store, access, traces, certificates })
+    Ok(Gateway { listen, socket_file, admin, store_name, public_server, admin_server, reloader, drain, patience, store, access, traces, certificates })
 }
 
 /// Worker threads: as configured, or one for each core.
@@ -157,6 +160,7 @@ impl Assembly {
         let server = &fixed.settings.server;
         let listener = Listener::open(&server.listen).with_context(|| taken(&server.listen, "server.listen"))?;
         let listen = listener.address(&server.listen).context("the listener has no address")?;
+        let socket_file = listener.file(&server.listen).context("the socket has no file")?;
         let (tls, certificates) = self.tls()?;
         let balancers = server.proxy_protocol.then(|| self.reloader.trusted());
         let acceptor = Acceptor::new(tls, balancers, server.request_head_timeout, fixed.metrics.clone());
@@ -174,7 +178,7 @@ impl Assembly {
         let app = Swapping { start, editions: self.reloader.editions() };
         let server = edge::serve(listener, how, Door { acceptor, gate: self.gate(), desk, metrics: Some(fixed.metrics.clone()) }, app)
             .context("cannot serve the public listener")?;
-        Ok(PublicServer { server, listen, certificates })
+        Ok(PublicServer { server, listen, socket_file, certificates })
     }
 
     /// What the public listener allows its clients.

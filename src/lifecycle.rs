@@ -11,7 +11,7 @@ use crate::app::{Gateway, Reloader};
 pub async fn run(gateway: Gateway) -> Result<()> {
     let mut signals = Signals::new()?;
     let hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
-    let Gateway { public_server, admin_server, mut reloader, drain, patience, access, traces, certificates, .. } = gateway;
+    let Gateway { public_server, admin_server, socket_file, mut reloader, drain, patience, access, traces, certificates, .. } = gateway;
     reloader.watch_upstreams();
     let reloads = actix_web::rt::spawn(reload_on(hangups, reloader));
     let certificates = certificates.map(|watch| actix_web::rt::spawn(watch.run()));
@@ -30,6 +30,8 @@ pub async fn run(gateway: Gateway) -> Result<()> {
         tokio::time::sleep(patience.grace).await;
         log::info!("accepting no more connections; requests under way have {}", humantime::format_duration(patience.deadline));
         drain.end_streams();
+        // While it still listens: another gateway that starts on the same path finds it in use, or not there.
+        drop(socket_file);
         public.stop(true).await;
     };
     tokio::select! {

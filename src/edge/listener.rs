@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -67,6 +67,44 @@ impl Listener {
             Self::Unix(_) => Ok(asked.clone()),
         }
     }
+
+    /// The file that is to go when nothing is accepted any more: of a Unix socket.
+    pub fn file(&self, asked: &Listen) -> io::Result<Option<SocketFile>> {
+        match asked {
+            Listen::Unix(path) => SocketFile::of(path).map(Some),
+            Listen::Tcp(_) => Ok(None),
+        }
+    }
+}
+
+/// The file of a Unix socket, which is removed when this is dropped. Whatever else has taken its place by then stays.
+///
+/// Drop it while the socket is still open: so long nobody takes the file for one that was left behind, nor does another file get its number.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    /// Device and inode.
+    number: (u64, u64),
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), number: number(path)? })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if number(&self.path).is_ok_and(|found| found == self.number)
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            log::warn!("the socket {} cannot be removed: {error}; the next start takes it over", self.path.display());
+        }
+    }
+}
+
+fn number(path: &Path) -> io::Result<(u64, u64)> {
+    std::fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
 /// Removes the socket that a process has left behind: one that nobody listens on. Anything else at its path stays.
@@ -97,5 +135,34 @@ mod tests {
         std::fs::write(&file, "precious").unwrap();
         assert!(Listener::open(&Listen::Unix(file.clone())).is_err());
         assert_eq!(std::fs::read_to_string(file).unwrap(), "precious");
+    }
+
+    #[test]
+    fn the_socket_goes_at_the_end_and_nothing_that_took_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hufu.sock");
+        let at = Listen::Unix(path.clone());
+        let listener = Listener::open(&at).unwrap();
+        drop(listener.file(&at).unwrap());
+        assert!(!path.exists());
+        drop(listener);
+
+        let replaced = Listener::open(&at).unwrap();
+        let file = replaced.file(&at).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let other = Listener::open(&at).unwrap();
+        drop(file);
+        assert!(UnixStream::connect(&path).is_ok(), "the other's socket is there");
+
+        let file = other.file(&at).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "precious").unwrap();
+        drop(file);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+        std::fs::remove_file(&path).unwrap();
+
+        let gone = Listener::open(&at).unwrap().file(&at).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        drop(gone);
     }
 }

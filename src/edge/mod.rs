@@ -31,7 +31,7 @@ pub mod writing;
 
 pub use acceptor::Acceptor;
 pub use lanes::{Direct, Lanes, Nothing};
-pub use listener::{Listen, Listener};
+pub use listener::{Listen, Listener, SocketFile};
 pub use refused::RefusalDesk;
 pub use serve::{Door, serve};
 pub use settings::{GateSettings, ServerSettings};

@@ -4,7 +4,8 @@ use crate::assertion::headers::is_same_name;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::head::Headers;
 
-/// Headers by which some backends let a request be treated as if it had another method.
+/// Headers by which some backends let a request be treated as if it had another method: those that the Fetch standard knows. docs/routes.md
+/// says who honours them, and what is not covered.
 const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
 /// Refuses a request whose headers name another method than its own. Asked where the method has chosen the rule: a backend that honours them

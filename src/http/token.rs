@@ -52,7 +52,9 @@ fn bearer(headers: Headers<'_>) -> Result<Option<&str>, GatewayError> {
 
 /// The pairs of all `Cookie` lines.
 pub fn cookies(headers: Headers<'_>) -> impl Iterator<Item = (&str, &str)> {
-    headers.get_all("cookie").filter_map(Value::text).flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='))
+    // Pair by pair: one that is not text hides no other.
+    let pairs = headers.get_all("cookie").flat_map(|line| line.bytes().split(|b| *b == b';'));
+    pairs.filter_map(|pair| std::str::from_utf8(pair.trim_ascii()).ok()?.split_once('='))
 }
 
 /// The protocols that a WebSocket handshake offers.

@@ -1,25 +1,70 @@
 //! Redirects of an upstream to itself: its address means nothing outside, and its path may be another one there.
 
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
 use crate::route::PathRewrite;
+
+/// What browsers escape too, beside everything beyond ASCII.
+const UNWRITTEN: AsciiSet = CONTROLS.add(b' ');
 
 /// What a client gets for a `Location`; `None`: the same as the upstream said. `http://UPSTREAM/path` becomes the path by which clients
 /// reach it; everything else, paths without a host too, is passed on.
 #[must_use]
 pub fn for_client(location: &str, authorities: &[String], rewrite: &PathRewrite) -> Option<String> {
-    let (scheme, rest) = location.split_once("://")?;
-    // Browsers leave out control characters before they look at a URL.
-    if !(scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")) || location.bytes().any(|b| !b.is_ascii_graphic()) {
-        return None;
-    }
+    let location = as_read(location);
+    let (usual_ports, rest) = behind_scheme(&location)?;
     let (authority, target) = rest.split_at(rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len()));
-    let with_port = |port: &str| authorities.iter().any(|own| own.strip_suffix(port).is_some_and(|host| host.eq_ignore_ascii_case(authority)));
-    if !with_port("") && !with_port(":80") {
+    if !is_own(authority, usual_ports, authorities) {
         return None;
     }
     let (path, query) = target.split_at(target.find(['?', '#']).unwrap_or(target.len()));
-    // One slash: two, or a backslash, would begin another host's name.
-    let path = format!("/{}", path.trim_start_matches(['/', '\\']));
-    Some(rewrite.reverse(&path)?.into_owned() + query)
+    let path = rewrite.reverse(&resolved(path))?.into_owned();
+    Some(utf8_percent_encode(&(path + query), &UNWRITTEN).to_string())
+}
+
+/// Browsers leave out spaces around a URL, and tabs and line ends anywhere, before they look at it.
+fn as_read(location: &str) -> Cow<'_, str> {
+    let trimmed = location.trim_matches(|c: char| c <= ' ');
+    if trimmed.contains(['\t', '\r', '\n']) { trimmed.replace(['\t', '\r', '\n'], "").into() } else { trimmed.into() }
+}
+
+/// The ports that an authority without one may mean, and what stands behind `//`.
+fn behind_scheme(location: &str) -> Option<(&'static [&'static str], &str)> {
+    let (scheme, rest) = location.split_once("//")?;
+    match scheme {
+        // The scheme of the request that is answered, whichever that was.
+        "" => Some((&[":80", ":443"], rest)),
+        _ if scheme.eq_ignore_ascii_case("http:") => Some((&[":80"], rest)),
+        _ if scheme.eq_ignore_ascii_case("https:") => Some((&[":443"], rest)),
+        _ => None,
+    }
+}
+
+/// Whether an authority is one of the upstream's, each of which has its port. Two servers cannot listen on one port, so where a port is
+/// named the scheme does not count: backends behind TLS that ends before them often write the wrong one.
+fn is_own(authority: &str, usual_ports: &[&str], authorities: &[String]) -> bool {
+    let is_same = |own: &str| own.eq_ignore_ascii_case(authority);
+    let without = |own: &str, port: &&str| own.strip_suffix(*port).is_some_and(is_same);
+    authorities.iter().any(|own| is_same(own) || usual_ports.iter().any(|port| without(own, port)))
+}
+
+/// The path without dot segments and empty ones, as the client would ask for it. It has to happen here: before the prefixes are exchanged
+/// `..` has another meaning than behind it, and two slashes at the front, or a backslash, would begin another host's name.
+fn resolved(path: &str) -> String {
+    let (mut kept, mut ends_in_slash) = (Vec::new(), true);
+    for segment in path.split(['/', '\\']) {
+        let name = segment.to_ascii_lowercase().replace("%2e", ".");
+        ends_in_slash = matches!(&*name, "" | "." | "..");
+        match &*name {
+            "" | "." => {}
+            ".." => drop(kept.pop()),
+            _ => kept.push(segment),
+        }
+    }
+    let end = if ends_in_slash && !kept.is_empty() { "/" } else { "" };
+    format!("/{}{end}", kept.join("/"))
 }
 
 #[cfg(test)]
@@ -28,8 +73,9 @@ mod tests {
 
     #[test]
     fn the_upstreams_own_address_becomes_a_path() {
-        let authorities = ["10.0.0.1:9000".to_owned(), "web:80".to_owned(), "[::1]:81".to_owned()];
+        let authorities = ["10.0.0.1:9000".to_owned(), "web:80".to_owned(), "[::1]:81".to_owned(), "safe:443".to_owned()];
         let (plain, stripped, changed) = (PathRewrite::default(), PathRewrite::new("/api", "/"), PathRewrite::new("/api", "/v2"));
+        let below = PathRewrite::new("/", "/v2");
         for (location, rewrite, out) in [
             ("http://10.0.0.1:9000/x?y#z", &plain, Some("/x?y#z")),
             ("HTTP://10.0.0.1:9000", &plain, Some("/")),
@@ -43,14 +89,43 @@ mod tests {
             ("http://10.0.0.1:9000//evil.example/x", &plain, Some("/evil.example/x")),
             ("http://10.0.0.1:9000/\\evil.example/x", &plain, Some("/evil.example/x")),
             ("http://10.0.0.1:9000\\\\evil.example/x", &plain, Some("/evil.example/x")),
-            ("http://10.0.0.1:9000/\t/evil.example", &plain, None),
+            ("http://10.0.0.1:9000/\t/evil.example", &plain, Some("/evil.example")),
+            (" http://10.0.0.1:90\t00/x ", &plain, Some("/x")),
+            ("http://10.0.0.1:9000/v2//evil.example", &below, Some("/evil.example")),
+            ("http://10.0.0.1:9000/v2/..//evil.example", &below, None),
+            ("http://10.0.0.1:9000/a//b/", &plain, Some("/a/b/")),
+            // Dot segments, before the prefixes are exchanged.
+            ("http://10.0.0.1:9000/a/../x/.", &stripped, Some("/api/x/")),
+            ("http://10.0.0.1:9000/../../x", &stripped, Some("/api/x")),
+            ("http://10.0.0.1:9000/%2E./x", &stripped, Some("/api/x")),
+            ("http://10.0.0.1:9000/v2/../x", &changed, None),
+            ("http://10.0.0.1:9000/v1/../v2/x", &changed, Some("/api/x")),
+            ("http://10.0.0.1:9000/x?to=/../y", &plain, Some("/x?to=/../y")),
+            // What must be escaped.
+            ("http://10.0.0.1:9000/a b?c d#e f", &plain, Some("/a%20b?c%20d#e%20f")),
+            ("http://10.0.0.1:9000/登录", &plain, Some("/%E7%99%BB%E5%BD%95")),
+            ("http://10.0.0.1:9000/a%20b%2Fc", &plain, Some("/a%20b%2Fc")),
+            // The scheme says which port is meant where none is named, and nothing else.
+            ("https://10.0.0.1:9000/x", &plain, Some("/x")),
+            ("https://safe/x", &plain, Some("/x")),
+            ("http://safe:443/x", &plain, Some("/x")),
+            ("http://safe/x", &plain, None),
+            ("https://web/x", &plain, None),
+            ("//10.0.0.1:9000/x", &stripped, Some("/api/x")),
+            ("//web/x", &plain, Some("/x")),
+            ("//safe", &plain, Some("/")),
+            ("//evil.example/x", &plain, None),
+            ("///10.0.0.1:9000/x", &plain, None),
             ("http://10.0.0.1:9000@evil.example/", &plain, None),
             ("http://10.0.0.1:90001/", &plain, None),
             ("http://10.0.0.1/", &plain, None),
             ("ftp://10.0.0.1:9000/", &plain, None),
-            ("//10.0.0.1:9000/", &plain, None),
             ("/x", &stripped, None),
+            ("/a/../x", &stripped, None),
             ("x/y", &stripped, None),
+            ("x//10.0.0.1:9000/", &plain, None),
+            ("http:/10.0.0.1:9000/x", &plain, None),
+            ("", &plain, None),
             ("https://login.example/?to=http://10.0.0.1:9000/", &plain, None),
         ] {
             assert_eq!(for_client(location, &authorities, rewrite).as_deref(), out, "{location}");

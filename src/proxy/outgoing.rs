@@ -126,6 +126,9 @@ impl HeadRules {
             }
             b"referer" | b"x-forwarded-uri" | b"x-original-uri" | b"x-original-url" | b"x-rewrite-url" => match value.text() {
                 Some(uri) => pass_line(out, name, self.uri_without_token(uri).as_bytes(), None),
+                None if holds_token(value) => {
+                    pass_line(out, name, self.uri_without_token(&String::from_utf8_lossy(value.bytes())).as_bytes(), None);
+                }
                 None => pass_line(out, name, value.bytes(), whole),
             },
             b"sec-websocket-protocol" => {
@@ -161,10 +164,10 @@ impl HeadRules {
     }
 
     fn without_token_cookie(&self, value: Value<'_>) -> Vec<u8> {
-        let Some(text) = value.text() else { return value.bytes().to_vec() };
         let is_own = |name: &str| self.carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Cookie(own) if own == name));
-        let rest: Vec<&str> = text.split(';').map(str::trim).filter(|pair| !is_token(pair, is_own)).collect();
-        rest.join("; ").into_bytes()
+        let pairs = value.bytes().split(|b| *b == b';').map(<[u8]>::trim_ascii);
+        let rest: Vec<&[u8]> = pairs.filter(|pair| !is_token(&String::from_utf8_lossy(pair), is_own)).collect();
+        rest.join(&b"; "[..])
     }
 }
 

@@ -58,7 +58,7 @@ impl RouteRules {
 
     /// An upstream's `Location` as the client gets it.
     pub fn write_location(&self, location: Value<'_>, answer: &mut AnswerHead) {
-        let changed = location.text().and_then(|text| location::for_client(text, &self.authorities, &self.rewrite));
+        let changed = std::str::from_utf8(location.bytes()).ok().and_then(|text| location::for_client(text, &self.authorities, &self.rewrite));
         answer.push("location", changed.as_ref().map_or(location.bytes(), |text| text.as_bytes()));
     }
 }

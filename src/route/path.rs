@@ -47,6 +47,7 @@ pub fn canonical(raw: &str) -> Result<Cow<'_, str>, PathError> {
     }
     let rewritten = rewrite(bytes)?;
     refuse_dot_segments(&rewritten)?;
+    refuse_double_escapes(&rewritten)?;
     if percent_encoding::percent_decode_str(&rewritten).decode_utf8().is_err() {
         return Err(PathError::Utf8);
     }
@@ -75,7 +76,7 @@ fn rewrite(path: &[u8]) -> Result<String, PathError> {
             b'%' => {
                 let (value, after) = escape(rest)?;
                 rest = after;
-                push_escaped(&mut out, value, rest)?;
+                push_escaped(&mut out, value)?;
             }
             b'/' => {
                 if !out.ends_with('/') {
@@ -99,11 +100,10 @@ fn escape(after_percent: &[u8]) -> Result<(u8, &[u8]), PathError> {
     Ok((u8::try_from(value).map_err(|_| PathError::Escape)?, rest))
 }
 
-fn push_escaped(out: &mut String, value: u8, rest: &[u8]) -> Result<(), PathError> {
+fn push_escaped(out: &mut String, value: u8) -> Result<(), PathError> {
     match value {
         b'/' | b'\\' => Err(PathError::Slash),
         0..=0x1f | 0x7f => Err(PathError::Control),
-        b'%' if starts_with_loaded_escape(rest) => Err(PathError::DoubleEscape),
         _ if is_unreserved(value) => {
             out.push(char::from(value));
             Ok(())
@@ -115,12 +115,11 @@ fn push_escaped(out: &mut String, value: u8, rest: &[u8]) -> Result<(), PathErro
     }
 }
 
-/// After `%25`: digits that would become an escape of `.`, `/`, `\`, `%`, `;` or a control character.
-fn starts_with_loaded_escape(rest: &[u8]) -> bool {
-    rest.first_chunk::<2>().is_some_and(|pair| match escape(pair) {
-        Ok((value, _)) => matches!(value, b'.' | b'/' | b'\\' | b'%' | b';' | 0..=0x1f | 0x7f),
-        Err(_) => false,
-    })
+/// An escaped percent sign before digits that would make it an escape of `.`, `/`, `\`, `%`, `;` or a control character. Looked for in
+/// what goes on: the digits may have been escaped themselves.
+fn refuse_double_escapes(path: &str) -> Result<(), PathError> {
+    let is_loaded = |after: &str| matches!(escape(after.as_bytes()), Ok((b'.' | b'/' | b'\\' | b'%' | b';' | 0..=0x1f | 0x7f, _)));
+    if path.split("%25").skip(1).any(is_loaded) { Err(PathError::DoubleEscape) } else { Ok(()) }
 }
 
 fn push_hex(out: &mut String, b: u8) {
@@ -185,6 +184,9 @@ mod tests {
             ("/public/..%2fapi", PathError::Slash),
             ("/public%2f..%2fapi", PathError::Slash),
             ("/public/..%5capi", PathError::Slash),
+            ("/public/%25%32e%25%32e/api", PathError::DoubleEscape),
+            ("/public/%252%65%252%65/api", PathError::DoubleEscape),
+            ("/public/%25%32%66api", PathError::DoubleEscape),
             ("/public\\..\\api", PathError::Slash),
             ("/api%00.css", PathError::Control),
             ("/api/x%0d%0aX:%20y", PathError::Control),

@@ -2,7 +2,7 @@
 //!
 //! - [`settings`]: what the configuration says; [`url`]: the store's URL
 //! - [`handle`]: opens the store; each worker takes its own [`SessionStore`](crate::session::SessionStore) from it
-//! - `keys`, `record`, `forward`, `sealed`, `generation`: the stored form, which both stores share
+//! - [`record`], `keys`, `forward`, `sealed`, `generation`: the stored form, which both stores share
 //! - [`memory`]: for the demo, for tests, and for a single process that may forget
 //! - [`redis`]: for everything else; its scripts are the only writers
 //! - [`near_cache`]: sessions that were looked up a moment ago; [`push`]: how their changes are heard of
@@ -11,6 +11,7 @@
 pub mod handle;
 pub mod memory;
 pub mod probe;
+pub mod record;
 pub mod redis;
 pub mod settings;
 pub mod url;
@@ -22,7 +23,6 @@ mod meter;
 pub mod near_cache;
 mod pools;
 pub mod push;
-mod record;
 mod sealed;
 
 pub use handle::{StoreHandle, WorkerStore, open};

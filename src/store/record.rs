@@ -26,10 +26,11 @@ const IPV6: u8 = 4;
 
 /// Not a record of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NotARecord;
+pub struct NotARecord;
 
 /// The record of a session. A deadline before the creation is stored as one at the creation.
-pub(super) fn encode(session: &Session) -> Vec<u8> {
+#[must_use]
+pub fn encode(session: &Session) -> Vec<u8> {
     let mut out = Vec::with_capacity(128);
     out.push(session.user.provider.code());
     out.push(presence(session));
@@ -54,7 +55,7 @@ pub(super) fn encode(session: &Session) -> Vec<u8> {
 }
 
 /// The session of a record.
-pub(super) fn decode(record: &[u8]) -> Result<Session, NotARecord> {
+pub fn decode(record: &[u8]) -> Result<Session, NotARecord> {
     let mut rest = Reader(record);
     let provider = ProviderKind::from_code(rest.byte()?).ok_or(NotARecord)?;
     let has = rest.byte()?;

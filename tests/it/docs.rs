@@ -8,6 +8,7 @@ use hufu::metrics::Metrics;
 use crate::floors::{FLOORS, HOMES};
 
 mod capacity;
+mod errors;
 
 fn page(name: &str) -> String {
     std::fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap_or_else(|_| panic!("{name} is missing"))

@@ -128,6 +128,18 @@ fn refused() -> Vec<(String, u16, &'static str)> {
 }
 
 #[tokio::test]
+async fn options_of_the_server_as_a_whole_pass_the_gate_and_find_no_route() {
+    let upstream = Recorder::start(Reply::AtHead(ok())).await;
+    let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+    for (method, goes_on) in [("OPTIONS", true), ("GET", false)] {
+        let requests = format!("{method} * HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let answers = wire::send_to_the_end(gateway.listen, requests.as_bytes()).await;
+        assert_eq!((answers.status, answers.code()), (400, Some("path_invalid")), "{method}: {}", answers.text);
+        assert_eq!(answers.text.contains("HTTP/1.1 200 OK"), goes_on, "{method}: {}", answers.text);
+    }
+}
+
+#[tokio::test]
 async fn what_has_two_readings_is_refused_however_it_comes() {
     let upstream = Recorder::start(Reply::AtHead(ok())).await;
     let mut gateway = Gateway::start(&route("/", &upstream.url, "none"));

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -142,7 +143,15 @@ async fn a_unix_socket_is_a_listener() {
         assert_eq!(ask(&path, GET).await.status, 200);
         assert_eq!(ask(&path, b"GET / HTTP/1.1\nHost: x\n\n").await.code(), Some("request_invalid"));
         gateway.access_line("the client on this machine", |line| line["client"] == "127.0.0.1" && line["status"] == 200);
+        drop(gateway);
+        assert!(path.exists());
     }
+    // One that ends in order takes it along.
+    let mut gateway = Gateway::with(&Setup { config: format!("server.drain_grace = \"0s\"\n{config}"), ..Setup::default() });
+    assert_eq!(ask(&path, GET).await.status, 200);
+    gateway.signal(Signal::SIGTERM);
+    assert_eq!(gateway.ended().code(), Some(0), "{}", gateway.stderr());
+    assert!(!path.exists() && !gateway.stderr().contains("cannot be removed"), "{}", gateway.stderr());
 }
 
 async fn ask(path: &Path, request: &[u8]) -> wire::Answer {

@@ -14,6 +14,7 @@ mod doctor;
 mod echo;
 mod floors;
 mod forged;
+mod fuzz;
 mod gate;
 mod gate_time;
 mod helpers;

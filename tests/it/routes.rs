@@ -208,6 +208,8 @@ async fn a_redirect_of_the_upstream_to_itself_becomes_the_clients_path() {
         ("path = \"/\"", "http://{up}//evil.example/", "/evil.example/"),
         ("path = \"/api\"\nstrip_prefix = true", "http://{up}/login", "/api/login"),
         ("path = \"/api\"\nrewrite_prefix = \"/v2\"", "http://{up}/v2/login", "/api/login"),
+        ("path = \"/api\"\nstrip_prefix = true", "//{up}/a/../log in", "/api/log%20in"),
+        ("path = \"/\"\nrewrite_prefix = \"/v2\"", "https://{up}/v2//evil.example", "/evil.example"),
         ("path = \"/api\"\nstrip_prefix = true", "/login", "/login"),
         ("path = \"/api\"\nstrip_prefix = true", "https://pay.example/x", "https://pay.example/x"),
         ("path = \"/\"", "http://{up}@evil.example/", "http://{up}@evil.example/"),
