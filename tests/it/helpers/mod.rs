@@ -7,6 +7,7 @@ pub(crate) mod link;
 pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod nginx;
+pub(crate) mod peer;
 pub(crate) mod raw;
 pub(crate) mod recorder;
 pub(crate) mod redis_server;
