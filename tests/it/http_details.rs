@@ -90,14 +90,17 @@ async fn answers_without_a_body_have_none() {
             assert_eq!(got.head.value("transfer-encoding"), None, "{method} {answer}: {got:?}");
         }
     }
-    // A body where none may be, and the gateway's own answers.
     assert!(backend.is_left_alone().await, "one connection is enough");
+    // The gateway's own answers.
     for (target, status) in [("/auth/healthz", 200), ("/auth/nothing", 404), ("/auth/session", 401), ("/auth/login", 405), ("/a/../b", 400)] {
         let got = client.ask("HEAD", target, "").await;
-        assert_eq!((got.status(), got.head.closes()), (status, false), "{target}: {got:?}");
+        assert_eq!(got.status(), status, "{target}: {got:?}");
+        if got.head.closes() {
+            client.ended().await;
+            client = Peer::connect(gateway.listen).await;
+        }
         assert_eq!(client.ask("GET", "/auth/healthz", "").await.text(), "ok", "behind {target}");
     }
-    drop(gateway);
 }
 
 #[tokio::test]
@@ -118,7 +121,7 @@ async fn interim_answers_are_not_the_answer() {
         peer.send(format!("HTTP/1.1 201 Created\r\nX-Final: yes\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
         let answer = client.answer("GET").await;
         assert_eq!((answer.status(), answer.head.value("x-final"), answer.text().as_str()), (201, Some("yes"), body));
-        assert!(!answer.interim.contains(&100), "nobody has asked whether to continue: {interim}");
+        assert_eq!(answer.interim, [0; 0], "{interim}");
         assert_eq!(answer.head.value("link"), None, "what a hint says is no header of the answer");
     }
     assert!(backend.is_left_alone().await, "one connection is enough");
