@@ -213,7 +213,7 @@ impl Peer {
             }
         };
         let (chunked, length) = (head.value("transfer-encoding"), head.value("content-length").map(|length| length.parse().unwrap()));
-        assert!(chunked.is_none_or(|coding| coding == "chunked" && length.is_none()), "{head:?}");
+        assert!(chunked.is_none_or(|coding| coding.eq_ignore_ascii_case("chunked") && length.is_none()), "{head:?}");
         let body = if method == "HEAD" || matches!(head.status(), 204 | 304) {
             Vec::new()
         } else if chunked.is_some() {
@@ -223,7 +223,9 @@ impl Peer {
         } else if let Some(length) = length {
             self.take(length).await
         } else {
-            self.rest().await
+            let (body, whole) = self.until_closed().await;
+            assert!(whole, "a reset is no end: {head:?} {:?}", String::from_utf8_lossy(&body));
+            body
         };
         Message { head, body, interim }
     }
@@ -236,8 +238,18 @@ impl Peer {
 
     /// Everything until the other side closes or resets.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
-        while matches!(self.more().await, Ok(1..)) {}
-        std::mem::take(&mut self.buf)
+        self.until_closed().await.0
+    }
+
+    /// The same, and whether it was closed rather than reset.
+    pub(crate) async fn until_closed(&mut self) -> (Vec<u8>, bool) {
+        let end = loop {
+            match self.more().await {
+                Ok(1..) => {}
+                end => break end,
+            }
+        };
+        (std::mem::take(&mut self.buf), end.is_ok())
     }
 
     /// The other side closes without another word.

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::client_async;
@@ -11,9 +12,9 @@ use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::helpers::backend::upstream_of;
-use crate::helpers::gateway::{Gateway, Setup, route};
+use crate::helpers::gateway::{APPID, Gateway, Setup, route};
 use crate::helpers::redis_server::Certificates;
-use crate::helpers::servers::http;
+use crate::helpers::servers::{http, tls_provider};
 use crate::helpers::tls::{acceptor, client, connect};
 use crate::helpers::wait::until;
 use crate::helpers::ws_client::{self, Socket, closed, echoed, farewell, handshake};
@@ -40,14 +41,14 @@ async fn wss(gateway: &Gateway, certificates: &Certificates, path: &str, lines: 
     client_async(handshake(&format!("wss://a.test{path}"), lines), stream).await.unwrap()
 }
 
-/// Another process with the same file speaks TLS as well, so the token is had from it by a client that trusts it.
+/// A client of HTTP that trusts the authority, and the token that it has logged in for.
 async fn signed_in(gateway: &Gateway, certificates: &Certificates, user: &str) -> (reqwest::Client, String) {
-    let _ = http();
+    tls_provider();
     let ca = reqwest::Certificate::from_pem(&certificates.read("ca.pem")).unwrap();
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([ca]).resolve("a.test", gateway.listen).build().unwrap();
-    let code = gateway.wechat.platform.login_code(crate::helpers::gateway::APPID, user);
-    let answer = client.post(at(gateway, "/auth/login")).json(&serde_json::json!({ "code": code })).send().await.unwrap();
-    let answer: serde_json::Value = answer.json().await.unwrap();
+    let code = gateway.wechat.platform.login_code(APPID, user);
+    let answer = client.post(at(gateway, "/auth/login")).json(&json!({ "code": code })).send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
     (client, answer["token"].as_str().unwrap().to_owned())
 }
 
@@ -81,10 +82,8 @@ async fn holds(gateway: &Gateway, certificates: &Certificates, upstream: &WsUpst
     echoed(&mut socket, Message::text("still")).await;
     assert_eq!(http.post(at(gateway, "/auth/logout")).bearer_auth(&token).send().await.unwrap().status(), 204);
     assert_eq!(farewell(&mut socket).await, Some((1008, "session_expired".to_owned())));
-    match socket.next().await {
-        None => {}
-        other => panic!("behind the close frame there is nothing but the end of TLS: {other:?}"),
-    }
+    let behind = socket.next().await;
+    assert!(behind.is_none(), "behind the close frame there is nothing but the end of TLS: {behind:?}");
     drop(socket);
     until("the upstream's connections to end", async || (upstream.ended.load(Ordering::SeqCst) == upstream.opened.load(Ordering::SeqCst)).then_some(())).await;
     until("no socket open", async || (gateway.counted("hufu_websockets_open").await == 0).then_some(())).await;
