@@ -150,6 +150,28 @@ async fn trailers_of_an_answer_are_dropped() {
 }
 
 #[tokio::test]
+async fn answers_that_come_byte_by_byte_arrive_whole() {
+    let backend = ByHand::start().await;
+    let (_gateway, mut client) = before(&backend).await;
+    let mut peer = first(&mut client, &backend).await;
+    for (answer, body) in [
+        ("HTTP/1.1 200 OK\r\nX-Slow: yes\r\nContent-Length: 12\r\n\r\nhello, world", "hello, world"),
+        ("HTTP/1.1 200 OK\r\nX-Slow: yes\r\nTransfer-Encoding: chunked\r\n\r\n7;a=b\r\nhello, \r\n005\r\nworld\r\n0\r\nX: y\r\n\r\n", "hello, world"),
+        ("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\nX-Slow: yes\r\n\r\n", ""),
+    ] {
+        client.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        peer.head().await;
+        for byte in answer.bytes() {
+            peer.send([byte]).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let got = client.answer("GET").await;
+        assert_eq!((got.head.value("x-slow"), got.text().as_str(), got.head.closes()), (Some("yes"), body, false), "{answer:?}");
+    }
+    assert!(backend.is_left_alone().await, "one connection is enough");
+}
+
+#[tokio::test]
 async fn clients_of_http_1_0_get_no_chunks_and_no_second_answer() {
     let backend = ByHand::start().await;
     let (gateway, _) = before(&backend).await;

@@ -91,6 +91,27 @@ async fn a_client_is_told_once_to_continue_and_its_body_arrives_whole() {
     }
 }
 
+/// A backend that has made up its mind at the head. Its answer does not wait for a body that may never come.
+#[tokio::test]
+async fn an_answer_does_not_wait_for_a_body_that_was_asked_for() {
+    let backend = ByHand::start().await;
+    let gateway = Gateway::start(&route("/", &backend.url, "none"));
+    for framing in ["Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"] {
+        let mut client = Peer::connect(gateway.listen).await;
+        client.send(expecting("/upload", framing)).await;
+        assert_eq!(client.head().await.status(), 100);
+        let (mut peer, _) = backend.request().await;
+        peer.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await;
+        let answer = client.answer("POST").await;
+        assert_eq!((answer.status(), answer.text().as_str(), answer.interim), (403, "no", vec![]), "{framing}");
+        // Then nothing comes, and nobody is held for it.
+        drop(client);
+        let body = peer.rest().await;
+        assert!(body.is_empty(), "{framing}: {:?}", String::from_utf8_lossy(&body));
+    }
+    forgotten(&gateway).await;
+}
+
 /// HTTP/1.0 knows no interim answers (RFC 9110 section 10.1.1).
 #[tokio::test]
 async fn a_client_of_http_1_0_is_never_told_to_continue() {

@@ -9,12 +9,14 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::HANDSHAKE;
 use crate::helpers::backend::upstream_of;
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::raw::{Act, Raw, text};
+use crate::helpers::recorder::{Recorder, Reply};
 use crate::helpers::redis_server::Certificates;
 use crate::helpers::servers::{echo_upstream, http};
 use crate::helpers::tls;
@@ -22,8 +24,22 @@ use crate::helpers::wait::until;
 use crate::helpers::ws_client::{connect, echoed, farewell, open};
 use crate::helpers::ws_upstream::WsUpstream;
 
-trait Stream: AsyncRead + AsyncWrite + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// Has it reset when it is dropped.
+    fn reset(&self);
+}
+
+impl Stream for TcpStream {
+    fn reset(&self) {
+        self.set_zero_linger().unwrap();
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn reset(&self) {
+        self.get_ref().0.reset();
+    }
+}
 
 /// A client that asks for a stream without end, sees its beginning and takes nothing more.
 async fn takes_nothing(gateway: &Gateway, certificates: Option<&Certificates>, request: &str) -> Box<dyn Stream> {
@@ -132,6 +148,43 @@ async fn a_client_that_takes_nothing_of_a_socket_is_cut() {
 #[tokio::test]
 async fn a_client_that_takes_nothing_of_a_socket_over_tls_is_cut() {
     socket_is_cut(Some(Certificates::new())).await;
+}
+
+/// Who leaves a stream on which nothing happens is noticed all the same, however it leaves.
+#[tokio::test]
+async fn clients_that_leave_silent_streams_are_forgotten() {
+    const EVENTS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n";
+    let (events, sockets) = (Recorder::start(Reply::AtHead(EVENTS.to_vec())).await, WsUpstream::start().await);
+    let patient = |routes: String| routes.replace("timeout = \"5s\"", "timeout = \"5m\"");
+    let gateway = Gateway::start(&patient(route("/events", &events.url, "required") + &route("/echo", &sockets.url, "required")));
+    let before = resting(&gateway).await;
+    let token = gateway.token("zhang").await;
+    for (path, lines) in [("/events", ""), ("/echo", HANDSHAKE)] {
+        let lines = lines.trim_start_matches("Host: x\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{lines}\r\n");
+        let mut clients = Vec::new();
+        for _ in 0..9 {
+            clients.push(takes_nothing(&gateway, None, &request).await);
+        }
+        until("all of them to be open", async || (gateway.counted("hufu_requests_in_flight").await == 9).then_some(())).await;
+        // Three close, three reset, and three end their sending side alone.
+        let mut half = Vec::new();
+        for (n, mut client) in clients.into_iter().enumerate() {
+            match n % 3 {
+                0 => {}
+                1 => client.reset(),
+                _ => {
+                    client.shutdown().await.unwrap();
+                    half.push(client);
+                }
+            }
+        }
+        until("all of them to be over", async || (gateway.counted("hufu_requests_in_flight").await == 0).then_some(())).await;
+    }
+    until("the upstream's sockets to end", async || (sockets.ended.load(Ordering::SeqCst) == 9).then_some(())).await;
+    until("the upstream's streams to end", async || events.connections().iter().all(|connection| connection.closed).then_some(())).await;
+    assert_eq!(events.connections().len(), 9);
+    descriptors_are_back(&gateway, before).await;
 }
 
 /// Slow is not silent: what takes longer than the timeout in all comes through if something is taken all the time.
