@@ -27,6 +27,8 @@ use crate::helpers::ws_client::{BOUND, closed, connect, echoed, open, refused};
 use crate::helpers::ws_upstream::WsUpstream;
 
 const HANDSHAKE: &str = "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+/// An event stream with its first event.
+const EVENTS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n";
 
 #[tokio::test]
 async fn messages_pass_both_ways_and_the_upstream_knows_whose_they_are() {
@@ -75,8 +77,7 @@ async fn the_upstreams_own_close_and_its_death_reach_the_client() {
 /// Two streams of a user, and one that nobody has logged in for.
 #[tokio::test]
 async fn an_event_stream_is_cut_when_its_session_ends() {
-    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n";
-    let (redis, upstream) = (RedisServer::start(&[]), Recorder::start(Reply::AtHead(HEAD.to_vec())).await);
+    let (redis, upstream) = (RedisServer::start(&[]), Recorder::start(Reply::AtHead(EVENTS.to_vec())).await);
     let flood = Raw::start([Act::Flood("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")]);
     let config = format!("{}{}{}", route("/", &upstream.url, "required"), route("/flood", &flood.url, "required"), route("/open", &upstream.url, "none"));
     let one = Gateway::with(&Setup { store: redis.url(""), config });

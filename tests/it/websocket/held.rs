@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::HANDSHAKE;
+use super::{EVENTS, HANDSHAKE};
 use crate::helpers::backend::upstream_of;
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::raw::{Act, Raw, text};
@@ -153,29 +153,27 @@ async fn a_client_that_takes_nothing_of_a_socket_over_tls_is_cut() {
 /// Who leaves a stream on which nothing happens is noticed all the same, however it leaves.
 #[tokio::test]
 async fn clients_that_leave_silent_streams_are_forgotten() {
-    const EVENTS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n";
     let (events, sockets) = (Recorder::start(Reply::AtHead(EVENTS.to_vec())).await, WsUpstream::start().await);
     let patient = |routes: String| routes.replace("timeout = \"5s\"", "timeout = \"5m\"");
     let gateway = Gateway::start(&patient(route("/events", &events.url, "required") + &route("/echo", &sockets.url, "required")));
     let before = resting(&gateway).await;
     let token = gateway.token("zhang").await;
-    for (path, lines) in [("/events", ""), ("/echo", HANDSHAKE)] {
-        let lines = lines.trim_start_matches("Host: x\r\n");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{lines}\r\n");
+    for (path, lines) in [("/events", "Host: x\r\n"), ("/echo", HANDSHAKE)] {
+        let request = format!("GET {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n{lines}\r\n");
         let mut clients = Vec::new();
         for _ in 0..9 {
             clients.push(takes_nothing(&gateway, None, &request).await);
         }
         until("all of them to be open", async || (gateway.counted("hufu_requests_in_flight").await == 9).then_some(())).await;
         // Three close, three reset, and three end their sending side alone.
-        let mut half = Vec::new();
+        let mut half_closed = Vec::new();
         for (n, mut client) in clients.into_iter().enumerate() {
             match n % 3 {
                 0 => {}
                 1 => client.reset(),
                 _ => {
                     client.shutdown().await.unwrap();
-                    half.push(client);
+                    half_closed.push(client);
                 }
             }
         }

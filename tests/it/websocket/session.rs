@@ -7,6 +7,7 @@ use hufu::clock::monotonic_now;
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::Message;
 
+use super::EVENTS;
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::recorder::{Recorder, Reply};
 use crate::helpers::redis_server::RedisServer;
@@ -15,7 +16,6 @@ use crate::helpers::wait::until;
 use crate::helpers::ws_client::{BOUND, Socket, echoed, farewell, open};
 use crate::helpers::ws_upstream::WsUpstream;
 
-const EVENTS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n";
 /// Long enough for each stream to have looked at its session, more than once.
 const LOOKS: Duration = Duration::from_millis(1500);
 
