@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::edge::proxy_protocol;
-use crate::edge::stream::Stream;
+use crate::edge::stream::{Counted, Stream};
 use crate::http::TrustedProxies;
 use crate::metrics::Metrics;
 use crate::telemetry::Throttle;
@@ -88,7 +88,7 @@ impl Acceptor {
             // Who is silent holds no place that others wait for.
             socket.peek(&mut [0]).await?;
             let _place = places.acquire().await.map_err(io::Error::other)?;
-            acceptor.accept(socket).await
+            acceptor.accept(Counted::new(socket)).await
         });
         let (outcome, stream) = match handshake.await {
             Ok(Ok(stream)) => ("ok", Ok(Stream::Tls(Box::new(stream)))),

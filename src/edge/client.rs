@@ -44,7 +44,8 @@ pub struct Client {
     held: BytesMut,
     timer: Timer,
     read_by: Option<Instant>,
-    write_by: Option<Instant>,
+    /// Until when the client must take something, and how much it had taken.
+    write_by: Option<(Instant, Option<u64>)>,
     /// Bytes of the body since its deadline was set.
     body_bytes: usize,
     /// Bytes of "100 Continue" that have gone out, for a client that waits for it.
@@ -285,7 +286,10 @@ impl Client {
         match written {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(written) => {
-                (self.write_by, self.unflushed) = (None, true);
+                self.unflushed = true;
+                if self.stream.taken().is_none() {
+                    self.write_by = None;
+                }
                 Poll::Ready(written)
             }
             Poll::Pending => self.poll_stalled(cx),
@@ -329,7 +333,16 @@ impl Client {
 
     /// The client takes nothing.
     fn poll_stalled<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        let moment = *self.write_by.get_or_insert_with(|| monotonic_now() + self.settings.write_timeout);
+        let taken = self.stream.taken();
+        let (moment, _) = match self.write_by {
+            Some(since) if since.1 == taken => since,
+            _ => *self.write_by.insert((monotonic_now() + self.settings.write_timeout, taken)),
+        };
         if self.timer.has_come(moment, cx) { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { Poll::Pending }
+    }
+
+    /// The answer has broken off, and nothing but the end of the connection says where it ends.
+    pub fn cut(&self) {
+        self.stream.reset_when_dropped();
     }
 }

@@ -14,12 +14,49 @@ pub enum Stream {
     /// TCP as it is.
     Tcp(TcpStream),
     /// TCP with TLS, after the handshake.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Counted>>),
     /// A Unix socket.
     Unix(UnixStream),
 }
 
+/// A socket under TLS, which counts what the client takes: the layer above takes bytes also while the client does not.
+#[derive(Debug)]
+pub struct Counted {
+    socket: TcpStream,
+    written: u64,
+}
+
+impl Counted {
+    /// Nothing written yet.
+    #[must_use]
+    pub const fn new(socket: TcpStream) -> Self {
+        Self { socket, written: 0 }
+    }
+
+    fn counted(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.written += bytes as u64;
+        }
+        written
+    }
+}
+
 impl Stream {
+    /// How many bytes the client has taken of what the layer of TLS has written; `None`: there is no such layer.
+    #[must_use]
+    pub fn taken(&self) -> Option<u64> {
+        if let Self::Tls(stream) = self { Some(stream.get_ref().0.written) } else { None }
+    }
+
+    /// Has the connection end with a reset when it is dropped, which no client takes for the end of an answer.
+    pub fn reset_when_dropped(&self) {
+        let _ = match self {
+            Self::Tcp(socket) => socket.set_zero_linger(),
+            Self::Tls(stream) => stream.get_ref().0.socket.set_zero_linger(),
+            Self::Unix(_) => Ok(()),
+        };
+    }
+
     /// Ready when a read may find something, as far as the runtime has heard. It needs no buffer.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
@@ -72,5 +109,35 @@ impl AsyncWrite for Stream {
             Self::Tls(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
         }
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, out)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.counted(written)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
+        self.counted(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }

@@ -11,6 +11,7 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::HttpDate;
 use actix_web::web::{BufMut as _, Bytes, BytesMut};
+use futures_util::future::LocalBoxFuture;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::edge::client::Client;
@@ -32,6 +33,8 @@ pub struct Writing<'a, B> {
     at: usize,
     /// What is to be written behind it.
     data: Bytes,
+    /// Ready when the answer is to break off.
+    until: Option<LocalBoxFuture<'static, ()>>,
 }
 
 /// How the client knows where the body ends.
@@ -59,7 +62,7 @@ pub enum After {
 impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
     /// Begins to write the answer to a request; `None`: to something that is none.
     pub fn new(client: &'a RefCell<Client>, request: Option<&RequestHead>, answer: Answer<B>) -> (Self, After) {
-        let Answer { head, body } = answer;
+        let Answer { head, body, until } = answer;
         let (status, http_11) = (head.status(), request.is_some_and(RequestHead::is_http_11));
         let switched = status == StatusCode::SWITCHING_PROTOCOLS;
         let (size, framing) = (body.size(), framing(status, body.size(), request, http_11));
@@ -89,11 +92,22 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         }
         out.extend_from_slice(b"\r\n");
         let after = if close { After::Close } else { After::Next };
-        (Self { client, body, framing, out, at: 0, data: Bytes::new() }, after)
+        (Self { client, body, framing, out, at: 0, data: Bytes::new(), until }, after)
     }
 
     /// Writes on. Ready: it is out. An error: it broke off, or the client has left.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut written = self.poll_out(cx);
+        if written.is_pending() && self.until.as_mut().is_some_and(|until| until.as_mut().poll(cx).is_ready()) {
+            written = Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        if matches!(written, Poll::Ready(Err(_))) && self.framing == Framing::Raw {
+            self.client.borrow().cut();
+        }
+        written
+    }
+
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let filled = self.poll_fill(cx)?;
             if self.at < self.out.len() || !self.data.is_empty() {

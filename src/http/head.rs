@@ -52,6 +52,8 @@ pub struct RequestParts {
 #[derive(Debug, Default)]
 pub struct RequestHead {
     headers: HeaderLines,
+    /// What stands before the header lines: the method and the target, as text.
+    start: String,
     method: Span,
     path: Span,
     query: Option<Span>,
@@ -76,9 +78,12 @@ impl Span {
         bytes.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
-    /// For parts that were found to be ASCII.
-    fn text(self, bytes: &[u8]) -> &str {
-        std::str::from_utf8(self.within(bytes)).unwrap_or_default()
+    const fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    fn text(self, text: &str) -> &str {
+        text.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 }
 
@@ -119,7 +124,8 @@ impl<'a> Headers<'a> {
     /// The values under a name, which is given in lower case.
     #[must_use]
     pub fn get_all(self, name: &str) -> impl DoubleEndedIterator<Item = Value<'a>> {
-        let lines = self.lines.iter().filter(move |(own, _)| own.within(self.bytes) == name.as_bytes());
+        // The length tells most names apart.
+        let lines = self.lines.iter().filter(move |(own, _)| own.len() == name.len() && own.within(self.bytes) == name.as_bytes());
         lines.map(move |(_, value)| Value(value.within(self.bytes)))
     }
 
@@ -154,8 +160,9 @@ impl<'a> Value<'a> {
     /// If it is nothing but visible ASCII, spaces and tabs.
     #[must_use]
     pub fn text(self) -> Option<&'a str> {
-        let visible = self.0.iter().all(|b| matches!(b, b'\t' | b' '..=b'~'));
-        std::str::from_utf8(self.0).ok().filter(|_| visible)
+        // To its end in any case, so that many bytes are looked at at once.
+        let visible = self.0.iter().fold(true, |visible, b| visible & matches!(b, b'\t' | b' '..=b'~'));
+        if visible { std::str::from_utf8(self.0).ok() } else { None }
     }
 }
 
@@ -164,7 +171,9 @@ impl RequestHead {
     #[must_use]
     pub fn new(bytes: BytesMut, parts: RequestParts, peer: Option<IpAddr>, connection: Connection) -> Self {
         let RequestParts { method, path, query, http_11, lines } = parts;
-        Self { headers: HeaderLines::new(bytes, lines), method, path, query, http_11, peer, connection }
+        let end = query.unwrap_or_default().end.max(path.end).max(method.end);
+        let start = std::str::from_utf8(bytes.get(..end as usize).unwrap_or_default()).unwrap_or_default().to_owned();
+        Self { headers: HeaderLines::new(bytes, lines), start, method, path, query, http_11, peer, connection }
     }
 
     /// The head of a request to one of the gateway's own endpoints. A request that came from nowhere has an empty one.
@@ -176,20 +185,20 @@ impl RequestHead {
     /// The method.
     #[must_use]
     pub fn method(&self) -> &str {
-        self.method.text(&self.headers.bytes)
+        self.method.text(&self.start)
     }
 
     /// The path, as it came.
     #[must_use]
     pub fn path(&self) -> &str {
         // "http://host" names the root without a word.
-        if self.path == Span::default() { "/" } else { self.path.text(&self.headers.bytes) }
+        if self.path == Span::default() { "/" } else { self.path.text(&self.start) }
     }
 
     /// The query, without its question mark.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        self.query.map(|query| query.text(&self.headers.bytes))
+        self.query.map(|query| query.text(&self.start))
     }
 
     /// Whether it is HTTP/1.1, and not HTTP/1.0.

@@ -4,17 +4,19 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::web::BytesMut;
+use futures_util::future::LocalBoxFuture;
 
 /// Room for a head and a small body, so that both leave in one write.
 const ROOM: usize = 2048;
 
 /// An answer. Who writes it out adds what says where its body ends.
-#[derive(Debug)]
 pub struct Answer<B> {
     /// Its head.
     pub head: AnswerHead,
     /// Its body.
     pub body: B,
+    /// Ready when it is to break off, whatever is still to come of it. It is asked only while the answer waits: for the body or for the client.
+    pub until: Option<LocalBoxFuture<'static, ()>>,
 }
 
 /// The head of an answer: the status line and the header lines so far, without those of the framing and of the connection.
@@ -111,13 +113,18 @@ impl<B> From<HttpResponse<B>> for Answer<B> {
             head.pass(name.as_str().as_bytes(), value.as_bytes(), None);
         }
         head.close = response.head().connection_type() == ConnectionType::Close;
-        Self { head, body: response.into_body() }
+        Self::new(head, response.into_body())
     }
 }
 
 impl<B> Answer<B> {
+    /// An answer that ends with its body.
+    pub const fn new(head: AnswerHead, body: B) -> Self {
+        Self { head, body, until: None }
+    }
+
     /// The answer with another body.
     pub fn map_body<C>(self, map: impl FnOnce(B) -> C) -> Answer<C> {
-        Answer { head: self.head, body: map(self.body) }
+        Answer { head: self.head, body: map(self.body), until: self.until }
     }
 }

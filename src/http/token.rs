@@ -12,7 +12,7 @@ pub fn find<'a>(carriers: &[TokenCarrier], headers: Headers<'a>, query: Option<&
         match carrier {
             TokenCarrier::Bearer => found.take(bearer(headers)?)?,
             TokenCarrier::Header(name) => {
-                found.take(headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| text(value)))?
+                found.take(headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| text(value)))?;
             }
             TokenCarrier::Cookie(name) => found.take(cookies(headers).filter(|(n, _)| n == name).map(|(_, v)| v))?,
             TokenCarrier::Query(name) => {

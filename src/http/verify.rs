@@ -62,8 +62,8 @@ impl Verify {
     pub async fn answer(self: Rc<Self>, head: Rc<RequestHead>) -> Answer<Reported<BoxBody>> {
         let inbound = Inbound::of(&head, &self.own.trusted, self.own.reports.traces.as_deref());
         let mut completion = Completion::new(self.own.reports.clone(), inbound, head.method(), head.path(), self.own.route(VERIFY));
-        let Answer { head: mut answer, body } = match self.decide(&head, &completion.inbound).await {
-            Ok(caller) => Answer { head: self.allowed(&caller, &mut completion), body: BoxBody::new(()) },
+        let Answer { head: mut answer, body, .. } = match self.decide(&head, &completion.inbound).await {
+            Ok(caller) => Answer::new(self.allowed(&caller, &mut completion), BoxBody::new(())),
             Err(error) => {
                 completion.error = Some(error.code);
                 Answer::from(error.response_with(status(&error), &completion.inbound.id))
@@ -73,7 +73,7 @@ impl Verify {
         answer.push(X_REQUEST_ID, completion.inbound.id.as_bytes());
         answer.close |= self.own.drain.is_on();
         self.own.cors.decorate(head.headers(), &mut answer);
-        Answer { head: answer, body: Reported::new(body, completion) }
+        Answer::new(answer, Reported::new(body, completion))
     }
 
     async fn decide(&self, head: &RequestHead, inbound: &Inbound) -> Result<Caller, GatewayError> {

@@ -16,14 +16,11 @@ use crate::proxy::handover::TunnelBody;
 use crate::proxy::hop_by_hop;
 use crate::proxy::response_head::ResponseHead;
 use crate::proxy::rules::RouteRules;
-use crate::proxy::watched_body::WatchedBody;
 
 /// The body of an answer to a client.
 pub enum AnswerBody {
     /// An upstream's.
     Upstream(Box<Download>),
-    /// An upstream's that is still coming, of a request with a session.
-    Watched(Box<WatchedBody>),
     /// The client's end of a WebSocket.
     Tunnel(TunnelBody),
     /// The gateway's own.
@@ -77,7 +74,6 @@ impl MessageBody for AnswerBody {
     fn size(&self) -> BodySize {
         match self {
             Self::Upstream(body) => body.size(),
-            Self::Watched(body) => body.size(),
             Self::Tunnel(body) => body.size(),
             Self::Own(body) => body.size(),
         }
@@ -86,7 +82,6 @@ impl MessageBody for AnswerBody {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         match &mut *self {
             Self::Upstream(body) => Pin::new(&mut **body).poll_next(cx).map_err(Into::into),
-            Self::Watched(body) => Pin::new(&mut **body).poll_next(cx).map_err(Into::into),
             Self::Tunnel(body) => Pin::new(body).poll_next(cx).map_err(Into::into),
             Self::Own(body) => Pin::new(body).poll_next(cx),
         }

@@ -33,9 +33,6 @@ pub enum BrokenBody {
     /// The client broke off its own body.
     #[error("the client broke off its body")]
     Client,
-    /// The session ended.
-    #[error("the session behind the request has ended")]
-    Session,
 }
 
 /// What a request holds until the last byte of its answer.

@@ -289,7 +289,7 @@ async fn response(mut answer: Answer, pool: Rc<Pool>, held: Held, terms: Terms<'
     let (head, mut body) = Download::new(answer, pool, held, terms.timeout);
     match body.finish_if_empty().await {
         Err(BrokenBody::Client) => Err(UpstreamError::ClientLeft),
-        Ok(()) | Err(BrokenBody::Answer(_) | BrokenBody::Silence | BrokenBody::Session) => Ok(UpstreamResponse { head, body }),
+        Ok(()) | Err(BrokenBody::Answer(_) | BrokenBody::Silence) => Ok(UpstreamResponse { head, body }),
     }
 }
 

@@ -20,13 +20,22 @@ pub fn contains(name: &[u8]) -> bool {
     )
 }
 
-/// What the `Connection` headers of a message name.
+/// What the `Connection` headers of a message name, but for what says how long the connection lives.
 pub fn options(headers: Headers<'_>) -> Vec<&[u8]> {
-    headers.get_all("connection").flat_map(|value| value.bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii).filter(|option| !option.is_empty()).collect()
+    headers
+        .get_all("connection")
+        .flat_map(|value| value.bytes().split(|b| *b == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|option| !is_of_its_life(option))
+        .collect()
 }
 
 /// Whether a header is among them.
 #[must_use]
 pub fn named(options: &[&[u8]], name: &[u8]) -> bool {
     options.iter().any(|option| option.eq_ignore_ascii_case(name))
+}
+
+fn is_of_its_life(option: &[u8]) -> bool {
+    option.is_empty() || option.eq_ignore_ascii_case(b"keep-alive") || option.eq_ignore_ascii_case(b"close")
 }

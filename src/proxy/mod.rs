@@ -5,7 +5,7 @@
 //! its answers strictly, `upload` and `download` carry the bodies. `backend` and `queue` are what all workers share of an upstream;
 //! `watch` is what goes on beside the requests: `health_check` and `resolve`.
 //! `handshake` is what WebSockets begin with, `tunnel` carries them, with `frames` to know where one may end and `handover` to the answer's
-//! body; `websockets` says how many there may be. `streaming` binds what still comes to its session: `session_watch` looks at it, `watched_body` is cut by it.
+//! body; `websockets` says how many there may be. `streaming` binds what still comes to its session: `session_watch` looks at it.
 //! `rules` and `location` are what a route changes on the way.
 
 pub mod answer;
@@ -34,7 +34,6 @@ pub mod upload;
 pub mod upstream_client;
 pub mod walk;
 pub mod watch;
-pub mod watched_body;
 pub mod websockets;
 
 pub use rules::RouteRules;

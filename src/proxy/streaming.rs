@@ -1,5 +1,7 @@
 //! Answers that go on after their head: what is still coming is bound to the session, and a switch of protocols becomes a tunnel.
 
+use std::future::poll_fn;
+
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 
@@ -13,7 +15,6 @@ use crate::proxy::handshake::Handshake;
 use crate::proxy::session_watch::SessionWatch;
 use crate::proxy::tunnel::Tunnel;
 use crate::proxy::walk::Proxy;
-use crate::proxy::watched_body::WatchedBody;
 use crate::proxy::websockets::Place;
 
 /// A WebSocket that is asked for.
@@ -41,8 +42,12 @@ impl Proxy {
         if !matches!(caller, Caller::Session(_)) || answer.body.is_here() {
             return Ok(answer.map_body(AnswerBody::Upstream));
         }
-        let (watch, account) = (self.watch(caller), completion.stream.get_or_insert_default().clone());
-        Ok(answer.map_body(|body| AnswerBody::Watched(Box::new(WatchedBody::new(body, watch, account)))))
+        let (mut watch, account) = (self.watch(caller), completion.stream.get_or_insert_default().clone());
+        let until = async move {
+            poll_fn(|cx| watch.poll_ended(cx)).await;
+            account.error.set(Some(ErrorCode::SessionExpired));
+        };
+        Ok(Answer { until: Some(Box::pin(until)), ..answer.map_body(AnswerBody::Upstream) })
     }
 
     /// The tunnel behind a handshake that the upstream has answered.
@@ -54,7 +59,7 @@ impl Proxy {
         completion: &mut Completion,
     ) -> Result<Answer<AnswerBody>, GatewayError> {
         let Opening { handshake, place, client } = opening;
-        let Answer { mut head, body } = answer;
+        let Answer { mut head, body, .. } = answer;
         let (upstream, held) = Download::into_connection(*body).ok_or_else(cut_off)?;
         handshake.answer(&mut head);
         let tunnel = Tunnel {
@@ -66,7 +71,7 @@ impl Proxy {
             account: completion.stream.get_or_insert_default().clone(),
             held: (place, held),
         };
-        Ok(Answer { head, body: AnswerBody::Tunnel(tunnel.open()) })
+        Ok(Answer::new(head, AnswerBody::Tunnel(tunnel.open())))
     }
 
     fn watch(&self, caller: &Caller) -> SessionWatch {

@@ -1,6 +1,6 @@
 //! The route table: the longest path wins, by whole segments; then the more special host; then the method.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use crate::route::definition::{AuthMode, Route};
 use crate::route::host::{ByHost, HostPattern};
@@ -31,9 +31,10 @@ pub enum NoRoute<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct RouteTable {
     routes: Vec<Route>,
-    exact: HashMap<Box<str>, ByHost<Place>>,
+    /// A quick hash will do: what is in it is the operator's choice.
+    exact: FxHashMap<Box<str>, ByHost<Place>>,
     /// The length of the longest path of these that read the same to a backend without case.
-    folded: HashMap<Box<str>, ByHost<usize>>,
+    folded: FxHashMap<Box<str>, ByHost<usize>>,
     /// Whether a route's own path has capitals or characters beyond ASCII, so that any path may be another spelling of it.
     cased: bool,
     /// Whether a route names a host.
@@ -157,7 +158,7 @@ impl RouteTable {
 }
 
 /// Walks from the whole path up to the root, a segment at a time, until something is found.
-fn longest<'a, T, F>(table: &'a HashMap<Box<str>, T>, path: &str, mut find: impl FnMut(&'a T) -> Option<F>) -> Option<F> {
+fn longest<'a, T, F>(table: &'a FxHashMap<Box<str>, T>, path: &str, mut find: impl FnMut(&'a T) -> Option<F>) -> Option<F> {
     let mut prefix = path.strip_suffix('/').unwrap_or(path);
     loop {
         if let Some(found) = table.get(prefix).and_then(&mut find) {

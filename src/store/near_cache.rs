@@ -5,8 +5,10 @@
 //! `max_stale`, so that no revocation can have gone unheard for longer; and no load that an invalidation overtook becomes an
 //! entry.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
 
 use crate::session::SessionId;
 use crate::store::push::PushChoice;
@@ -91,7 +93,8 @@ struct Heard {
 #[derive(Debug)]
 pub struct NearCache<V> {
     settings: NearCacheSettings,
-    slots: HashMap<SessionId, Slot<V>>,
+    /// A quick hash will do: the names are hashes of tokens, which no client chooses.
+    slots: FxHashMap<SessionId, Slot<V>>,
     /// In the order of their coming, for eviction.
     queue: VecDeque<SessionId>,
     /// One a server, so they are looked through.
@@ -107,7 +110,7 @@ impl<V: Clone> NearCache<V> {
     /// An empty cache.
     #[must_use]
     pub fn new(settings: NearCacheSettings) -> Self {
-        Self { settings, slots: HashMap::new(), queue: VecDeque::new(), connections: Vec::new(), loads: 0 }
+        Self { settings, slots: FxHashMap::default(), queue: VecDeque::new(), connections: Vec::new(), loads: 0 }
     }
 
     /// What is known of a session.

@@ -48,7 +48,7 @@ const NEIGHBOURS: [(&str, &str); 10] = [
 ];
 
 /// Crates that live in certain modules, and nowhere else.
-pub(crate) const HOMES: [(&str, &[&str]); 25] = [
+pub(crate) const HOMES: [(&str, &[&str]); 26] = [
     ("clap", &["cli", "main"]),
     ("toml", &["config", "cli"]),
     ("anyhow", &["cli", "app", "lifecycle", "config", "main"]),
@@ -63,6 +63,7 @@ pub(crate) const HOMES: [(&str, &[&str]); 25] = [
     ("socket2", &["proxy"]),
     ("ppp", &["edge"]),
     ("httparse", &["edge", "proxy"]),
+    ("rustc_hash", &["route", "store"]),
     ("redis", &["store"]),
     ("deadpool_redis", &["store"]),
     ("reqwest", &["provider", "cli"]),

@@ -1,44 +1,22 @@
 //! Ways in: TLS with certificates that change, a Unix socket, the PROXY protocol.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use rustls::client::WebPkiServerVerifier;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion, version};
+use rustls::{ProtocolVersion, SupportedProtocolVersion, version};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::recorder::{Recorder, Reply, ok};
 use crate::helpers::redis_server::Certificates;
 use crate::helpers::servers::echo_upstream;
+use crate::helpers::tls::{client, connect};
 use crate::helpers::wait::until;
 use crate::helpers::wire;
 
 const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
-
-/// A client that trusts the authority and offers these protocols.
-fn client(certificates: &Certificates, versions: &[&'static SupportedProtocolVersion], alpn: &[&str]) -> TlsConnector {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(certificates.path("ca.pem")).unwrap()).unwrap();
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
-    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
-    let mut config = builder.with_webpki_verifier(verifier).with_no_client_auth();
-    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    TlsConnector::from(Arc::new(config))
-}
-
-async fn connect(gateway: &Gateway, connector: &TlsConnector, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
-    let socket = TcpStream::connect(gateway.listen).await.unwrap();
-    connector.connect(ServerName::try_from(name.to_owned()).unwrap(), socket).await
-}
 
 fn with_tls(certificates: &Certificates, config: &str) -> Gateway {
     let pair = |who: &str| format!("{{ cert = {:?}, key = {:?} }}", certificates.path(&format!("{who}.pem")), certificates.path(&format!("{who}.key")));

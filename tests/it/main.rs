@@ -18,6 +18,8 @@ mod fuzz;
 mod gate;
 mod gate_time;
 mod helpers;
+mod http_details;
+mod http_uploads;
 mod idle_connections;
 mod key_rotation;
 mod leaks;

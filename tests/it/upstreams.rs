@@ -10,16 +10,13 @@ use hufu::metrics::Metrics;
 use hufu::proxy::backend::Backend as SharedBackend;
 use hufu::proxy::resolve::resolve_for_ever;
 use hufu::upstream::{Endpoint, Upstream};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
 use serde_json::Value;
-use tokio_rustls::TlsAcceptor;
 
 use crate::helpers::backend::{Backend, Mode, upstream, upstream_of};
 use crate::helpers::gateway::Gateway;
 use crate::helpers::redis_server::Certificates;
-use crate::helpers::servers::{http, tls_provider};
+use crate::helpers::servers::http;
+use crate::helpers::tls::acceptor;
 use crate::helpers::wait::until;
 use crate::helpers::wire;
 
@@ -205,18 +202,6 @@ async fn names_are_looked_up_again_and_a_failing_resolver_changes_nothing() {
     set(Ok(vec!["10.0.0.3:80"]));
     become_known("10.0.0.3:80 10.9.9.9:80").await;
     task.abort();
-}
-
-/// A server's side of TLS that asks clients for a certificate.
-fn acceptor(certificates: &Certificates) -> TlsAcceptor {
-    tls_provider();
-    let read = |name: &str| CertificateDer::pem_file_iter(certificates.path(name)).unwrap().map(Result::unwrap).collect::<Vec<_>>();
-    let mut roots = rustls::RootCertStore::empty();
-    read("ca.pem").into_iter().for_each(|ca| roots.add(ca).unwrap());
-    let clients = WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
-    let config = rustls::ServerConfig::builder().with_client_cert_verifier(clients);
-    let key = PrivateKeyDer::from_pem_file(certificates.path("server.key")).unwrap();
-    TlsAcceptor::from(Arc::new(config.with_single_cert(read("server.pem"), key).unwrap()))
 }
 
 #[tokio::test]

@@ -1,5 +1,9 @@
 //! WebSockets: let in as any request is, then a tunnel, and an end when the session ends.
 
+mod held;
+mod session;
+mod tls;
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -8,11 +12,9 @@ use hufu::clock::monotonic_now;
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::raw::{Act, Raw};
@@ -21,50 +23,12 @@ use crate::helpers::redis_server::RedisServer;
 use crate::helpers::servers::http;
 use crate::helpers::wait::until;
 use crate::helpers::wire;
+use crate::helpers::ws_client::{BOUND, closed, connect, echoed, open, refused};
 use crate::helpers::ws_upstream::WsUpstream;
 
-type Socket = WebSocketStream<TcpStream>;
-
 const HANDSHAKE: &str = "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-/// Far more than the second that is promised: the machine of a test may be busy.
-const BOUND: Duration = Duration::from_secs(20);
-
-async fn connect(gateway: &Gateway, path: &str, lines: &[(&'static str, &str)]) -> Result<(Socket, Response), Error> {
-    let mut request = format!("ws://{}{path}", gateway.listen).into_client_request().unwrap();
-    for (name, value) in lines {
-        request.headers_mut().append(*name, value.parse().unwrap());
-    }
-    client_async(request, TcpStream::connect(gateway.listen).await.unwrap()).await
-}
-
-async fn open(gateway: &Gateway, path: &str, token: &str) -> Socket {
-    connect(gateway, path, &[("authorization", &format!("Bearer {token}"))]).await.unwrap().0
-}
-
-/// The answer to a handshake that was not taken up.
-async fn refused(gateway: &Gateway, path: &str, lines: &[(&'static str, &str)]) -> (u16, String) {
-    let Err(Error::Http(answer)) = connect(gateway, path, lines).await else { panic!("not an answer") };
-    (answer.status().as_u16(), answer.headers().get("x-hufu-error").map_or("", |code| code.to_str().unwrap()).to_owned())
-}
-
-/// Reads to the close frame; `None`: there was none.
-async fn closed(socket: &mut Socket) -> Option<CloseFrame> {
-    let read = async {
-        loop {
-            match socket.next().await {
-                Some(Ok(Message::Close(frame))) => return frame,
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return None,
-            }
-        }
-    };
-    tokio::time::timeout(BOUND, read).await.expect("the socket stays open")
-}
-
-async fn echoed(socket: &mut Socket, message: Message) {
-    socket.send(message.clone()).await.unwrap();
-    assert_eq!(socket.next().await.unwrap().unwrap(), message);
-}
+/// An event stream with its first event.
+const EVENTS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n";
 
 #[tokio::test]
 async fn messages_pass_both_ways_and_the_upstream_knows_whose_they_are() {
@@ -113,8 +77,7 @@ async fn the_upstreams_own_close_and_its_death_reach_the_client() {
 /// Two streams of a user, and one that nobody has logged in for.
 #[tokio::test]
 async fn an_event_stream_is_cut_when_its_session_ends() {
-    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n";
-    let (redis, upstream) = (RedisServer::start(&[]), Recorder::start(Reply::AtHead(HEAD.to_vec())).await);
+    let (redis, upstream) = (RedisServer::start(&[]), Recorder::start(Reply::AtHead(EVENTS.to_vec())).await);
     let flood = Raw::start([Act::Flood("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")]);
     let config = format!("{}{}{}", route("/", &upstream.url, "required"), route("/flood", &flood.url, "required"), route("/open", &upstream.url, "none"));
     let one = Gateway::with(&Setup { store: redis.url(""), config });

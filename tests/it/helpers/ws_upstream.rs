@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::accept_hdr_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -27,16 +28,32 @@ pub(crate) struct WsUpstream {
 
 impl WsUpstream {
     pub(crate) async fn start() -> Self {
+        Self::listen("http", None).await
+    }
+
+    /// The same with TLS.
+    pub(crate) async fn with_tls(tls: TlsAcceptor) -> Self {
+        Self::listen("https", Some(tls)).await
+    }
+
+    async fn listen(scheme: &str, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let upstream = Self { url: format!("http://{}", listener.local_addr().unwrap()), ..Self::default() };
+        let upstream = Self { url: format!("{scheme}://{}", listener.local_addr().unwrap()), ..Self::default() };
         let shared = upstream.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 shared.opened.fetch_add(1, Ordering::SeqCst);
-                let own = shared.clone();
+                let (own, tls) = (shared.clone(), tls.clone());
                 tokio::spawn(async move {
                     let ended = own.ended.clone();
-                    own.serve(stream).await;
+                    match tls {
+                        None => own.serve(stream).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                own.serve(stream).await;
+                            }
+                        }
+                    }
                     ended.fetch_add(1, Ordering::SeqCst);
                 });
             }
@@ -49,7 +66,7 @@ impl WsUpstream {
         self.asked.lock().unwrap()[n].clone()
     }
 
-    async fn serve(self, stream: TcpStream) {
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let path = Arc::new(Mutex::new(String::new()));
         #[expect(clippy::result_large_err, reason = "the library's own type")]
         let look = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {

@@ -1,0 +1,260 @@
+//! One end of a connection, driven by hand and read strictly: a client's towards the gateway, or a backend's towards it. Nothing here
+//! depends on which packet a thing comes in, nor on the order or the case of headers.
+
+use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Far longer than anything takes, also on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One end of a connection.
+pub(crate) struct Peer {
+    stream: TcpStream,
+    /// Read, and not yet looked at.
+    buf: Vec<u8>,
+}
+
+/// The head of a message.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// The request line or the status line.
+    pub(crate) first: String,
+    lines: Vec<(String, String)>,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) head: Head,
+    pub(crate) body: Vec<u8>,
+    /// Statuses of the interim answers before it.
+    pub(crate) interim: Vec<u16>,
+}
+
+/// A backend whose connections a test answers itself.
+pub(crate) struct ByHand {
+    pub(crate) url: String,
+    listener: TcpListener,
+}
+
+impl ByHand {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self { url: format!("http://{}", listener.local_addr().unwrap()), listener }
+    }
+
+    /// The gateway's next connection.
+    pub(crate) async fn accept(&self) -> Peer {
+        let accepted = tokio::time::timeout(PATIENCE, self.listener.accept()).await;
+        Peer { stream: accepted.expect("the gateway does not come").unwrap().0, buf: Vec::new() }
+    }
+
+    /// The gateway's next connection, and the head of the request on it.
+    pub(crate) async fn request(&self) -> (Peer, Head) {
+        let mut peer = self.accept().await;
+        let head = peer.head().await;
+        (peer, head)
+    }
+
+    /// Whether no connection has come that was not accepted.
+    pub(crate) async fn is_left_alone(&self) -> bool {
+        tokio::time::timeout(Duration::from_millis(50), self.listener.accept()).await.is_err()
+    }
+}
+
+impl Head {
+    /// The status of an answer.
+    pub(crate) fn status(&self) -> u16 {
+        self.first.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+    }
+
+    /// All values of a header.
+    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+        self.lines.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// The one value of a header; `None`: it is not there.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        let values = self.values(name);
+        assert!(values.len() < 2, "{name} comes twice: {self:?}");
+        values.first().copied()
+    }
+
+    /// Whether it says that its connection ends.
+    pub(crate) fn closes(&self) -> bool {
+        self.value("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    }
+}
+
+impl Message {
+    pub(crate) fn status(&self) -> u16 {
+        self.head.status()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The gateway's error word.
+    pub(crate) fn code(&self) -> Option<&str> {
+        self.head.value("x-hufu-error")
+    }
+}
+
+impl Peer {
+    /// A client.
+    pub(crate) async fn connect(to: SocketAddr) -> Self {
+        let stream = TcpStream::connect(to).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, buf: Vec::new() }
+    }
+
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).await.unwrap();
+    }
+
+    /// The same to somebody who may have closed.
+    pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        tokio::time::timeout(PATIENCE, self.stream.write_all(bytes.as_ref())).await.expect("the other side takes nothing")
+    }
+
+    /// The same connection once more, so that one task can send while another reads.
+    pub(crate) fn sender(&self) -> Self {
+        let socket = SockRef::from(&self.stream).try_clone().unwrap();
+        Self { stream: TcpStream::from_std(socket.into()).unwrap(), buf: Vec::new() }
+    }
+
+    /// Closes the sending side.
+    pub(crate) async fn finish(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
+    /// Closes the receiving side: nothing more is read.
+    pub(crate) fn stop_listening(&self) {
+        SockRef::from(&self.stream).shutdown(Shutdown::Read).unwrap();
+    }
+
+    /// Reads more; 0: the other side has closed.
+    async fn more(&mut self) -> std::io::Result<usize> {
+        let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.buf)).await;
+        read.unwrap_or_else(|_| panic!("silence after {:?}", String::from_utf8_lossy(&self.buf)))
+    }
+
+    async fn must_read(&mut self) {
+        let read = self.more().await;
+        assert!(matches!(read, Ok(1..)), "{read:?} after {:?}", String::from_utf8_lossy(&self.buf));
+    }
+
+    /// The next head.
+    pub(crate) async fn head(&mut self) -> Head {
+        let end = loop {
+            if let Some(at) = self.buf.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at;
+            }
+            self.must_read().await;
+        };
+        let text = String::from_utf8(self.buf.drain(..end + 4).collect()).unwrap();
+        let mut lines = text.trim_end().split("\r\n");
+        let first = lines.next().unwrap().to_owned();
+        Head { first, lines: lines.map(|line| line.split_once(':').map(|(n, v)| (n.to_owned(), v.trim().to_owned())).unwrap()).collect() }
+    }
+
+    /// So many bytes.
+    pub(crate) async fn take(&mut self, count: usize) -> Vec<u8> {
+        while self.buf.len() < count {
+            self.must_read().await;
+        }
+        self.buf.drain(..count).collect()
+    }
+
+    async fn line(&mut self) -> String {
+        loop {
+            if let Some(at) = self.buf.windows(2).position(|two| two == b"\r\n") {
+                let line: Vec<u8> = self.buf.drain(..at + 2).collect();
+                return String::from_utf8(line[..at].to_vec()).unwrap();
+            }
+            self.must_read().await;
+        }
+    }
+
+    /// A chunked body, and the lines of its trailer section.
+    pub(crate) async fn chunks(&mut self) -> (Vec<u8>, Vec<String>) {
+        let mut body = Vec::new();
+        loop {
+            let size = self.line().await;
+            let size = usize::from_str_radix(&size, 16).unwrap_or_else(|_| panic!("{size:?} is no size of a chunk"));
+            if size == 0 {
+                break;
+            }
+            body.extend(self.take(size).await);
+            assert_eq!(self.take(2).await, b"\r\n", "the end of a chunk");
+        }
+        let mut trailers = Vec::new();
+        loop {
+            match self.line().await {
+                line if line.is_empty() => return (body, trailers),
+                line => trailers.push(line),
+            }
+        }
+    }
+
+    /// The next answer, as RFC 9112 section 6.3 reads it.
+    pub(crate) async fn answer(&mut self, method: &str) -> Message {
+        let mut interim = Vec::new();
+        let head = loop {
+            let head = self.head().await;
+            match head.status() {
+                100..=199 => interim.push(head.status()),
+                _ => break head,
+            }
+        };
+        let (chunked, length) = (head.value("transfer-encoding"), head.value("content-length").map(|length| length.parse().unwrap()));
+        assert!(chunked.is_none_or(|coding| coding.eq_ignore_ascii_case("chunked") && length.is_none()), "{head:?}");
+        let body = if method == "HEAD" || matches!(head.status(), 204 | 304) {
+            Vec::new()
+        } else if chunked.is_some() {
+            let (body, trailers) = self.chunks().await;
+            assert_eq!(trailers, Vec::<String>::new(), "trailers are dropped");
+            body
+        } else if let Some(length) = length {
+            self.take(length).await
+        } else {
+            let (body, whole) = self.until_closed().await;
+            assert!(whole, "a reset is no end: {head:?} {:?}", String::from_utf8_lossy(&body));
+            body
+        };
+        Message { head, body, interim }
+    }
+
+    /// Sends a request without a body and reads its answer.
+    pub(crate) async fn ask(&mut self, method: &str, target: &str, lines: &str) -> Message {
+        self.send(format!("{method} {target} HTTP/1.1\r\nHost: x\r\n{lines}\r\n")).await;
+        self.answer(method).await
+    }
+
+    /// Everything until the other side closes or resets.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        self.until_closed().await.0
+    }
+
+    /// The same, and whether it was closed rather than reset.
+    pub(crate) async fn until_closed(&mut self) -> (Vec<u8>, bool) {
+        let end = loop {
+            match self.more().await {
+                Ok(1..) => {}
+                end => break end,
+            }
+        };
+        (std::mem::take(&mut self.buf), end.is_ok())
+    }
+
+    /// The other side closes without another word.
+    pub(crate) async fn ended(&mut self) {
+        let rest = self.rest().await;
+        assert!(rest.is_empty(), "{:?} and no end", String::from_utf8_lossy(&rest));
+    }
+}
