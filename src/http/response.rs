@@ -34,11 +34,15 @@ impl AnswerHead {
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
         let mut lines = BytesMut::with_capacity(ROOM);
-        lines.extend_from_slice(b"HTTP/1.1 ");
-        lines.extend_from_slice(status.as_str().as_bytes());
-        lines.extend_from_slice(b" ");
-        lines.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-        lines.extend_from_slice(b"\r\n");
+        if status == StatusCode::OK {
+            lines.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        } else {
+            lines.extend_from_slice(b"HTTP/1.1 ");
+            lines.extend_from_slice(status.as_str().as_bytes());
+            lines.extend_from_slice(b" ");
+            lines.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+            lines.extend_from_slice(b"\r\n");
+        }
         Self { status, lines, dated: false, close: false }
     }
 

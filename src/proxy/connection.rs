@@ -45,7 +45,8 @@ impl Connection {
 
     /// Reads more into the buffer.
     pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.buf.capacity() - self.buf.len() < READ_SIZE / 4 {
+        // An empty one begins again at its front, which the processor's cache still has.
+        if self.buf.is_empty() || self.buf.capacity() - self.buf.len() < READ_SIZE / 4 {
             self.buf.reserve(READ_SIZE);
         }
         tokio_util::io::poll_read_buf(Pin::new(&mut self.io), cx, &mut self.buf)
@@ -55,15 +56,11 @@ impl Connection {
     /// for. Costs no system call while it is so.
     #[must_use]
     pub fn is_quiet(&mut self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
         match &mut self.io {
-            Io::Plain(io) => match io.poll_read_ready(&mut cx) {
-                Poll::Pending => true,
-                Poll::Ready(Err(_)) => false,
-                Poll::Ready(Ok(())) => matches!(io.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock),
-            },
+            // It asks the system only when something is said to have come.
+            Io::Plain(io) => matches!(io.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock),
             // A session ticket may have come, which is for the TLS layer and no answer.
-            Io::Tls(io) => Pin::new(io).poll_read(&mut cx, &mut ReadBuf::new(&mut [0])).is_pending(),
+            Io::Tls(io) => Pin::new(io).poll_read(&mut Context::from_waker(Waker::noop()), &mut ReadBuf::new(&mut [0])).is_pending(),
         }
     }
 
@@ -142,9 +139,20 @@ impl Patience {
     }
 
     /// An exchange begins, which must be over at `limit`.
-    pub const fn begin(&mut self, timeout: Duration, limit: Option<Instant>) {
+    pub fn begin(&mut self, now: Instant, timeout: Duration, limit: Option<Instant>) {
         self.limit = limit;
-        self.renew(timeout);
+        self.wait(now, timeout);
+    }
+
+    /// So much silence is allowed from now on.
+    fn wait(&mut self, now: Instant, timeout: Duration) {
+        (self.since, self.renewed) = (now, None);
+        let deadline = now + timeout;
+        self.deadline = self.limit.map_or(deadline, |limit| limit.min(deadline));
+        // The timer itself moves only where it would come too late: this exchange's timeout may be shorter than the last's.
+        if self.deadline < self.armed {
+            self.arm();
+        }
     }
 
     /// Something happened.
@@ -160,14 +168,8 @@ impl Patience {
 
     /// Waits: ready when the deadline has passed.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(timeout) = self.renewed.take() {
-            self.since = monotonic_now();
-            let deadline = self.since + timeout;
-            self.deadline = self.limit.map_or(deadline, |limit| limit.min(deadline));
-            // The timer itself moves only where it would come too late: this exchange's timeout may be shorter than the last's.
-            if self.deadline < self.armed {
-                self.arm();
-            }
+        if let Some(timeout) = self.renewed {
+            self.wait(monotonic_now(), timeout);
         }
         loop {
             ready!(self.timer.as_mut().poll(cx));

@@ -193,20 +193,22 @@ impl Own {
         self.budget.borrow_mut().request(asked);
         let (mut tried, mut upload) = (Tried::default(), Upload::new(head, payload, framing, body_limit));
         let mut pick = self.shared.state.pick(&view.set, &[], wish, asked).ok_or(UpstreamError::AllSick)?;
+        // Whoever waited in the queue began later.
+        let mut now = if place.is_some() { monotonic_now() } else { asked };
         loop {
             let target = &view.set.targets()[pick.index];
             tried.push(pick.index);
             (completion.endpoint, completion.attempts) = (Some(target.name.clone()), tried.count);
             // With one address there is nothing to compare.
             let under_way = (view.set.targets().len() > 1).then(|| UnderWay::to(target));
-            let (error, again) = match self.attempt(&view, pick.index, upload, terms).await {
+            let (error, again) = match self.attempt(&view, pick.index, upload, now, terms).await {
                 Ok(answer) => {
                     self.shared.succeeded(target, &pick);
                     return response(answer, view.pools[pick.index].clone(), Held { place, under_way }, terms).await;
                 }
                 Err(failed) => failed,
             };
-            let now = monotonic_now();
+            now = monotonic_now();
             if !matches!(error, UpstreamError::ClientLeft | UpstreamError::BodyTooLarge) {
                 self.shared.failed(target, &pick, now);
             }
@@ -225,12 +227,12 @@ impl Own {
     }
 
     /// One endpoint: a kept connection, and where that turns out to be dead, a fresh one.
-    async fn attempt(&self, view: &View, index: usize, mut upload: Upload, terms: Terms<'_>) -> Result<Answer, (UpstreamError, Option<Box<Upload>>)> {
+    async fn attempt(&self, view: &View, index: usize, mut upload: Upload, now: Instant, terms: Terms<'_>) -> Result<Answer, (UpstreamError, Option<Box<Upload>>)> {
         let target = &view.set.targets()[index];
         // A handshake keeps its connection, so it brings its own.
-        let kept = if terms.handshake.is_none() { view.pools[index].take(terms.may_repeat()) } else { None };
+        let kept = if terms.handshake.is_none() { view.pools[index].take(now, terms.may_repeat()) } else { None };
         if let Some(connection) = kept {
-            match exchange(connection, upload, terms).await {
+            match exchange(connection, upload, now, terms).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failed { again: None, failure }) => return Err((self.error(failure, target, terms), None)),
                 // It was closed while it rested, which says nothing about the endpoint.
@@ -246,7 +248,7 @@ impl Own {
             Err(reason) => return Err((UpstreamError::Unreachable { endpoint: target.name.clone(), reason }, Some(Box::new(upload)))),
         };
         self.shared.connected(target);
-        exchange(connection, upload, terms).await.map_err(|Failed { failure, again }| (self.error(failure, target, terms), again))
+        exchange(connection, upload, monotonic_now(), terms).await.map_err(|Failed { failure, again }| (self.error(failure, target, terms), again))
     }
 
     /// The addresses as they are now. Before the first look-up of its names has come back, an upstream has none.

@@ -41,7 +41,7 @@ async fn ask(backend: &Backend, target: &Target, settings: &HealthSettings) -> R
     let head = format!("GET {} HTTP/1.1\r\nhost: {host}\r\nuser-agent: hufu-health-check\r\naccept: */*\r\nconnection: close\r\n\r\n", settings.path);
     let upload = Upload::new(BytesMut::from(head.as_bytes()), Payload::None, BodyFraming::None, 0);
     let terms = Terms { method: "GET", first_byte_timeout: settings.timeout, timeout: settings.timeout, limit: Some(limit), handshake: None };
-    match exchange(connection, upload, terms).await.map_err(|failed| failed.failure) {
+    match exchange(connection, upload, monotonic_now(), terms).await.map_err(|failed| failed.failure) {
         Ok(answer) if settings.expected_status.contains(&answer.head.status.as_u16()) => Ok(()),
         Ok(answer) => Err(format!("it answered {}", answer.head.status.as_u16())),
         Err(Failure::Answer(why)) => Err(why.to_string()),

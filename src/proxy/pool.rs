@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::clock::monotonic_now;
 use crate::proxy::connection::Connection;
 use crate::upstream::IdleSettings;
 
@@ -48,8 +47,8 @@ impl Pool {
     /// The connection that was used last and is still alive. For a request that must not be sent twice, only one that was in use a moment ago
     /// and of which the system says that it is open.
     #[must_use]
-    pub fn take(&self, may_repeat: bool) -> Option<Box<Connection>> {
-        let (now, mut idle) = (monotonic_now(), self.idle.borrow_mut());
+    pub fn take(&self, now: Instant, may_repeat: bool) -> Option<Box<Connection>> {
+        let mut idle = self.idle.borrow_mut();
         while let Some(Idle { mut connection, since }) = idle.pop_back() {
             let age = now.saturating_duration_since(since);
             if age > self.settings.timeout {

@@ -78,6 +78,12 @@ impl Upload {
         !self.has_unwritten() && !matches!(self.body, Body::Done)
     }
 
+    /// Whether something of a body has been taken from the client.
+    #[must_use]
+    pub const fn has_body(&self) -> bool {
+        self.taken > 0
+    }
+
     /// Whether not a single byte has been written, so that the request can go to somebody else whatever it asks for.
     #[must_use]
     pub const fn wrote_nothing(&self) -> bool {

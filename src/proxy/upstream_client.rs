@@ -76,8 +76,8 @@ pub fn may_repeat(method: &str) -> bool {
 }
 
 /// Sends a request and reads until the head of its answer.
-pub async fn exchange(mut connection: Box<Connection>, mut upload: Upload, terms: Terms<'_>) -> Result<Answer, Failed> {
-    connection.patience.begin(terms.first_byte_timeout, terms.limit);
+pub async fn exchange(mut connection: Box<Connection>, mut upload: Upload, now: Instant, terms: Terms<'_>) -> Result<Answer, Failed> {
+    connection.patience.begin(now, terms.first_byte_timeout, terms.limit);
     let (mut interim, mut takes_body) = (0, true);
     let head = poll_fn(|cx| poll_head(cx, &mut connection, &mut upload, &mut takes_body, &mut interim, terms)).await;
     let failure = match head {
@@ -118,7 +118,8 @@ fn poll_head(
             Poll::Ready(Err(UploadError::Upstream(_))) => *takes_body = false,
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
-        if upload.take_progress() {
+        // Without a body it is out at the beginning.
+        if upload.take_progress() && upload.has_body() {
             connection.patience.renew(terms.first_byte_timeout);
         }
     }

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use prometheus_client::metrics::counter::Counter;
 
 use crate::clock::UnixMillis;
 
-/// How long a line waits for others.
-const BATCH: Duration = Duration::from_millis(100);
+/// How long a line waits for others, and how many bytes of them: what is written soon is still in the processor's cache.
+const BATCH: (Duration, usize) = (Duration::from_millis(100), 256 * 1024);
 /// How long the last batch may take when the process ends.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 /// Lines that wait, in bytes; more are dropped.
@@ -71,6 +71,8 @@ pub struct AccessLine<'a> {
 #[derive(Debug)]
 struct Waiting {
     lines: Mutex<Lines>,
+    /// Told when there are enough lines for a batch, and when no more will come.
+    enough: Condvar,
     dropped: Counter,
 }
 
@@ -80,6 +82,8 @@ struct Lines {
     text: String,
     second: u64,
     stamp: String,
+    /// No more will come.
+    ended: bool,
 }
 
 /// Takes access lines from all workers.
@@ -92,7 +96,7 @@ pub struct AccessLog {
 /// Writes what waits when dropped, and ends the writing thread.
 #[derive(Debug)]
 pub struct AccessLogGuard {
-    stop: Option<mpsc::Sender<()>>,
+    waiting: Arc<Waiting>,
     ended: mpsc::Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
@@ -100,15 +104,14 @@ pub struct AccessLogGuard {
 impl AccessLog {
     /// A log that writes to `out`. Keep the guard until no more requests come.
     pub fn start(format: LineFormat, out: impl Write + Send + 'static, dropped: Counter) -> std::io::Result<(Self, AccessLogGuard)> {
-        let waiting = Arc::new(Waiting { lines: Mutex::default(), dropped });
-        let (stop, stopped) = mpsc::channel();
+        let waiting = Arc::new(Waiting { lines: Mutex::default(), enough: Condvar::new(), dropped });
         let (end, ended) = mpsc::channel::<()>();
         let source = waiting.clone();
         let thread = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || {
-            write_batches(&source, out, &stopped);
+            write_batches(&source, out);
             drop(end);
         })?;
-        Ok((Self { waiting, format }, AccessLogGuard { stop: Some(stop), ended, thread: Some(thread) }))
+        Ok((Self { waiting: waiting.clone(), format }, AccessLogGuard { waiting, ended, thread: Some(thread) }))
     }
 
     /// Takes a line.
@@ -119,16 +122,24 @@ impl AccessLog {
             self.waiting.dropped.inc();
             return;
         }
+        let before = lines.text.len();
         match self.format {
             LineFormat::Json => json(&mut lines, line),
             LineFormat::Text => text(&mut lines, line),
+        }
+        let enough = before < BATCH.1 && lines.text.len() >= BATCH.1;
+        // Before the other thread is told, which would only wait for it.
+        drop(lines);
+        if enough {
+            self.waiting.enough.notify_one();
         }
     }
 }
 
 impl Drop for AccessLogGuard {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        self.waiting.lines.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
+        self.waiting.enough.notify_one();
         // An output that takes nothing must not keep the process alive: its last lines are lost.
         let ended = self.ended.recv_timeout(LAST_WRITE);
         if let (Some(thread), Ok(()) | Err(RecvTimeoutError::Disconnected)) = (self.thread.take(), ended) {
@@ -137,12 +148,16 @@ impl Drop for AccessLogGuard {
     }
 }
 
-fn write_batches(waiting: &Waiting, mut out: impl Write, stopped: &mpsc::Receiver<()>) {
+fn write_batches(waiting: &Waiting, mut out: impl Write) {
     let mut batch = String::new();
     loop {
-        let last = stopped.recv_timeout(BATCH) != Err(RecvTimeoutError::Timeout);
         batch.clear();
-        std::mem::swap(&mut batch, &mut waiting.lines.lock().unwrap_or_else(PoisonError::into_inner).text);
+        let lines = waiting.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let too_few = |lines: &mut Lines| lines.text.len() < BATCH.1 && !lines.ended;
+        let (mut lines, _) = waiting.enough.wait_timeout_while(lines, BATCH.0, too_few).unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut batch, &mut lines.text);
+        let last = lines.ended;
+        drop(lines);
         if !batch.is_empty() && out.write_all(batch.as_bytes()).and_then(|()| out.flush()).is_err() {
             waiting.dropped.inc_by(batch.lines().count() as u64);
         }
