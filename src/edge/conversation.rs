@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use crate::edge::client::{Arrived, Client};
 use crate::edge::refused::RefusalDesk;
 use crate::edge::writing::{After, Writing};
+use crate::http::together::after_the_others;
 use crate::http::{Answer, RequestHead};
 
 /// What answers the requests of a worker.
@@ -104,6 +105,7 @@ async fn answered<H: Handler>(client: &Rc<RefCell<Client>>, handler: &H, request
 }
 
 async fn write<B: MessageBody + Unpin>(client: &RefCell<Client>, request: Option<&RequestHead>, answer: Answer<B>) -> io::Result<After> {
+    after_the_others().await;
     let (mut writing, after) = Writing::new(client, request, answer);
     poll_fn(|cx| writing.poll(cx)).await?;
     Ok(after)

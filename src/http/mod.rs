@@ -24,6 +24,7 @@ pub mod response;
 pub mod rotate;
 pub mod session;
 pub mod sessions;
+pub mod together;
 pub mod token;
 pub mod verify;
 

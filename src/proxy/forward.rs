@@ -227,7 +227,14 @@ impl Own {
     }
 
     /// One endpoint: a kept connection, and where that turns out to be dead, a fresh one.
-    async fn attempt(&self, view: &View, index: usize, mut upload: Upload, now: Instant, terms: Terms<'_>) -> Result<Answer, (UpstreamError, Option<Box<Upload>>)> {
+    async fn attempt(
+        &self,
+        view: &View,
+        index: usize,
+        mut upload: Upload,
+        now: Instant,
+        terms: Terms<'_>,
+    ) -> Result<Answer, (UpstreamError, Option<Box<Upload>>)> {
         let target = &view.set.targets()[index];
         // A handshake keeps its connection, so it brings its own.
         let kept = if terms.handshake.is_none() { view.pools[index].take(now, terms.may_repeat()) } else { None };

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::web::BytesMut;
 
+use crate::http::together::after_the_others;
 use crate::proxy::connection::Connection;
 use crate::proxy::handshake::Handshake;
 use crate::proxy::response_head::{self, BadAnswer, Framing, ResponseHead};
@@ -77,6 +78,7 @@ pub fn may_repeat(method: &str) -> bool {
 
 /// Sends a request and reads until the head of its answer.
 pub async fn exchange(mut connection: Box<Connection>, mut upload: Upload, now: Instant, terms: Terms<'_>) -> Result<Answer, Failed> {
+    after_the_others().await;
     connection.patience.begin(now, terms.first_byte_timeout, terms.limit);
     let (mut interim, mut takes_body) = (0, true);
     let head = poll_fn(|cx| poll_head(cx, &mut connection, &mut upload, &mut takes_body, &mut interim, terms)).await;
