@@ -1,7 +1,8 @@
 //! The identity headers, and the names that only the gateway may set.
 
+use std::borrow::Cow;
+
 use crate::session::LiveSession;
-use std::fmt::Write as _;
 
 /// The configurable names. A backend written for WeChat Cloud Hosting reads the defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,56 +28,53 @@ pub const SOURCE: &str = "hufu";
 
 /// The identity headers of one request: every name that the gateway owns, with its value, empty when unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdentityHeaders(Vec<(String, String)>);
+pub struct IdentityHeaders<'a>([(&'a str, Cow<'a, str>); 8]);
 
-impl IdentityHeaders {
+impl<'a> IdentityHeaders<'a> {
     /// The headers of a session; `None`: of an anonymous request, all empty.
     #[must_use]
-    pub fn new(names: &HeaderNames, identity: Option<(&LiveSession, &str)>) -> Self {
+    pub fn new(names: &'a HeaderNames, identity: Option<(&'a LiveSession, &'a str)>) -> Self {
         let user = identity.map(|(live, _)| &live.session.user);
-        let known = |value: Option<&str>| value.map(header_safe).unwrap_or_default();
-        Self(vec![
-            (names.subject.clone(), known(user.map(|u| &*u.subject))),
-            (names.appid.clone(), known(identity.map(|(_, appid)| appid))),
-            (names.unionid.clone(), known(identity.and_then(|(live, _)| live.session.unionid.as_deref()))),
-            (names.source.clone(), known(identity.map(|_| SOURCE))),
-            ("X-Hufu-App".to_owned(), known(user.map(|u| &*u.app))),
-            ("X-Hufu-Provider".to_owned(), known(user.map(|u| u.provider.as_str()))),
-            ("X-Hufu-Subject".to_owned(), known(user.map(|u| &*u.subject))),
-            ("X-Hufu-Session".to_owned(), identity.map(|(live, _)| live.id.to_string()).unwrap_or_default()),
+        let known = |value: Option<&'a str>| value.map(header_safe).unwrap_or_default();
+        Self([
+            (&names.subject, known(user.map(|u| &*u.subject))),
+            (&names.appid, known(identity.map(|(_, appid)| appid))),
+            (&names.unionid, known(identity.and_then(|(live, _)| live.session.unionid.as_deref()))),
+            (&names.source, known(identity.map(|_| SOURCE))),
+            ("X-Hufu-App", known(user.map(|u| &*u.app))),
+            ("X-Hufu-Provider", known(user.map(|u| u.provider.as_str()))),
+            ("X-Hufu-Subject", known(user.map(|u| &*u.subject))),
+            ("X-Hufu-Session", identity.map(|(live, _)| live.id.to_string()).unwrap_or_default().into()),
         ])
-    }
-
-    /// All of them, also the empty ones.
-    fn all(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The lines for an upstream's request head: only what is known.
     #[must_use]
     pub fn lines(&self) -> String {
-        written(self.all().filter(|(_, value)| !value.is_empty()))
+        written(self.0.iter().filter(|(_, value)| !value.is_empty()))
     }
 
     /// The lines for a forward-auth proxy: all of them, also the empty ones, so that its copy list overwrites whatever the client sent.
     #[must_use]
     pub fn all_lines(&self) -> String {
-        written(self.all())
+        written(self.0.iter())
     }
 }
 
-fn written<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+fn written<'a>(headers: impl Iterator<Item = &'a (&'a str, Cow<'a, str>)>) -> String {
     let mut lines = String::with_capacity(384);
     for (name, value) in headers {
-        let _ = write!(lines, "{name}: {value}\r\n");
+        for part in [name, ": ", value, "\r\n"] {
+            lines.push_str(part);
+        }
     }
     lines
 }
 
 /// The value as it can stand in a header: visible ASCII as it is, everything else percent-encoded, so that no value can end a line.
-fn header_safe(value: &str) -> String {
+fn header_safe(value: &str) -> Cow<'_, str> {
     const NOT_VISIBLE: percent_encoding::AsciiSet = percent_encoding::CONTROLS.add(b' ').add(b'%');
-    if value.bytes().all(|b| b.is_ascii_graphic()) { value.to_owned() } else { percent_encoding::utf8_percent_encode(value, &NOT_VISIBLE).to_string() }
+    if value.bytes().all(|b| b.is_ascii_graphic()) { Cow::Borrowed(value) } else { percent_encoding::utf8_percent_encode(value, &NOT_VISIBLE).into() }
 }
 
 /// Header names that only the gateway may set, in every spelling that a backend could fold onto them.
@@ -174,9 +172,10 @@ mod tests {
 
     #[test]
     fn anonymous_requests_have_every_name_and_no_value() {
-        let headers = IdentityHeaders::new(&HeaderNames::default(), None);
-        assert_eq!(headers.all().count(), 8);
-        assert!(headers.all().all(|(_, value)| value.is_empty()));
+        let names = HeaderNames::default();
+        let headers = IdentityHeaders::new(&names, None);
+        let lines = headers.all_lines();
+        assert!(lines.lines().count() == 8 && lines.lines().all(|line| line.ends_with(": ")), "{lines}");
         assert_eq!(headers.lines(), "");
     }
 }

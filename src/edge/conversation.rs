@@ -69,8 +69,9 @@ pub async fn converse<H: Handler>(client: Client, handler: Rc<H>, desk: RefusalD
             Arrived::Request(head, bytes) => (head, bytes),
             Arrived::Refused(refusal, bytes) => {
                 let peer = client.borrow().peer().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+                let (writing, _) = Writing::new(&client, None, desk.answer(refusal, &bytes, peer));
                 // Whether it goes out or not: the connection ends.
-                let _ = write(&client, None, desk.answer(refusal, &bytes, peer)).await;
+                let _ = written(writing).await;
                 break true;
             }
             Arrived::Over => break client.borrow().is_in_body(),
@@ -80,10 +81,15 @@ pub async fn converse<H: Handler>(client: Client, handler: Rc<H>, desk: RefusalD
             Rc::new(RequestHead::new(bytes, head.parts, client.peer(), client.connection().clone()))
         };
         let Some(answer) = answered(&client, &*handler, &request).await else { return };
-        match write(&client, Some(&request), answer).await {
-            Ok(After::Next) => client.borrow_mut().rest(),
-            Ok(After::Close) => break client.borrow().is_in_body(),
-            Err(_) => return,
+        // Whatever else is ready to be read is read before anything is written.
+        after_the_others().await;
+        let (writing, after) = Writing::new(&client, Some(&request), answer);
+        // A stream may be open for hours, and needs no head.
+        drop(request);
+        match (written(writing).await, after) {
+            (Ok(()), After::Next) => client.borrow_mut().rest(),
+            (Ok(()), After::Close) => break client.borrow().is_in_body(),
+            (Err(_), _) => return,
         }
     };
     let mut linger = None;
@@ -104,11 +110,8 @@ async fn answered<H: Handler>(client: &Rc<RefCell<Client>>, handler: &H, request
     .await
 }
 
-async fn write<B: MessageBody + Unpin>(client: &RefCell<Client>, request: Option<&RequestHead>, answer: Answer<B>) -> io::Result<After> {
-    after_the_others().await;
-    let (mut writing, after) = Writing::new(client, request, answer);
-    poll_fn(|cx| writing.poll(cx)).await?;
-    Ok(after)
+async fn written<B: MessageBody + Unpin>(mut writing: Writing<'_, B>) -> io::Result<()> {
+    poll_fn(|cx| writing.poll(cx)).await
 }
 
 /// A request's body, or what comes through a WebSocket: it is read when somebody asks for it.

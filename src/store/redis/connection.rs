@@ -120,8 +120,9 @@ impl Connector {
         if let Some(live) = self.live() {
             return Ok((live, false));
         }
-        // Waiting for another's attempt counts too: a caller never waits longer than for an attempt of its own.
-        match tokio::time::timeout(self.server.patience.connect, self.connect()).await {
+        // Waiting for another's attempt counts too: a caller never waits longer than for an attempt of its own. Boxed, as all that happens
+        // rarely: a future is as large as the largest of what it may wait for, and each lookup moves its own to the heap.
+        match Box::pin(tokio::time::timeout(self.server.patience.connect, self.connect())).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.failed(self.server.trouble("no connection in time"))),
         }

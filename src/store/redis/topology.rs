@@ -68,8 +68,8 @@ impl Topology {
     pub(super) async fn call<T: FromRedisValue>(&self, request: &Request<'_>) -> Result<T, StoreError> {
         let value = match self {
             Self::One(one) => one.node.send(request, false).await.map_err(|failure| one.node.error(&failure)),
-            Self::Sentinel(sentinels) => sentinels.call(request).await,
-            Self::Cluster(cluster) => cluster.call(request).await,
+            Self::Sentinel(sentinels) => Box::pin(sentinels.call(request)).await,
+            Self::Cluster(cluster) => Box::pin(cluster.call(request)).await,
         };
         self.read(value?)
     }
