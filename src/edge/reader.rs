@@ -7,6 +7,9 @@ use crate::edge::head::{self, Follows, Head, HeadLimits};
 use crate::edge::refusal::Refusal;
 use crate::edge::scan::Scan;
 
+/// What stands behind a head is copied up to this length; of more the buffer is shared.
+const COPIED: usize = 1024;
+
 /// The state of one connection.
 #[derive(Debug)]
 pub struct Reader {
@@ -94,10 +97,16 @@ impl Reader {
             Follows::Chunked => Body::Chunked(Chunks::default()),
             Follows::Handshake => Body::Handshake,
         };
-        // Mostly it comes alone: then the buffer itself goes on.
-        let rest = if held.len() == head.len { BytesMut::new() } else { BytesMut::from(&held[head.len..]) };
-        let mut bytes = std::mem::replace(held, rest);
-        bytes.truncate(head.len);
+        let rest = held.len() - head.len;
+        let bytes = if rest > COPIED {
+            held.split_to(head.len)
+        } else {
+            // Mostly it comes alone: then the buffer itself goes on.
+            let rest = if rest == 0 { BytesMut::new() } else { BytesMut::from(&held[head.len..]) };
+            let mut bytes = std::mem::replace(held, rest);
+            bytes.truncate(head.len);
+            bytes
+        };
         Ok(Some((head, bytes)))
     }
 

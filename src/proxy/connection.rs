@@ -120,7 +120,7 @@ impl AsyncWrite for Io {
 /// per request.
 pub struct Patience {
     timer: Pin<Box<Sleep>>,
-    /// When it was last begun to wait.
+    /// When the connection was last known to be in use.
     since: Instant,
     /// When the timer fires.
     armed: Instant,
@@ -160,10 +160,15 @@ impl Patience {
         self.renewed = Some(timeout);
     }
 
-    /// When it was last begun to wait for something.
+    /// When the connection was last known to be in use: an exchange began, an answer came, or something was waited for.
     #[must_use]
-    pub const fn waiting_since(&self) -> Instant {
+    pub const fn last_used(&self) -> Instant {
         self.since
+    }
+
+    /// An answer has come.
+    pub const fn answered(&mut self, now: Instant) {
+        self.since = now;
     }
 
     /// Waits: ready when the deadline has passed.

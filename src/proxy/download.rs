@@ -74,7 +74,7 @@ impl Download {
     /// The body behind a head, which it gives back.
     #[must_use]
     pub fn new(answer: Answer, pool: Rc<Pool>, held: Held, timeout: Duration) -> (ResponseHead, Self) {
-        let Answer { head, connection, upload, takes_body } = answer;
+        let Answer { head, connection, upload, takes_body, .. } = answer;
         let (left, size) = match head.framing {
             // A length is taken at its word, except after HEAD; a 304 has its length as a header.
             Framing::Empty if head.status == StatusCode::NOT_MODIFIED => (Left::Nothing, BodySize::None),

@@ -101,6 +101,8 @@ pub struct Outgoing<'a> {
 pub struct UpstreamResponse {
     /// The head.
     pub head: ResponseHead,
+    /// When it came.
+    pub at: Instant,
     /// The body; it also carries on with the request's body.
     pub body: Download,
 }
@@ -150,7 +152,8 @@ impl Forwarder {
         let asked = monotonic_now();
         completion.upstream_asked = Some(asked);
         let result = own.send(request, asked, completion).await;
-        completion.upstream_took = Some(monotonic_now().duration_since(asked));
+        let answered = result.as_ref().map_or_else(|_| monotonic_now(), |response| response.at);
+        completion.upstream_took = Some(answered.duration_since(asked));
         match result {
             Ok(response) => {
                 own.shared.answered.inc();
@@ -295,10 +298,11 @@ async fn response(mut answer: Answer, pool: Rc<Pool>, held: Held, terms: Terms<'
     if terms.timeout != terms.first_byte_timeout {
         answer.connection.patience.renew(terms.timeout);
     }
+    let at = answer.at;
     let (head, mut body) = Download::new(answer, pool, held, terms.timeout);
     match body.finish_if_empty().await {
         Err(BrokenBody::Client) => Err(UpstreamError::ClientLeft),
-        Ok(()) | Err(BrokenBody::Answer(_) | BrokenBody::Silence) => Ok(UpstreamResponse { head, body }),
+        Ok(()) | Err(BrokenBody::Answer(_) | BrokenBody::Silence) => Ok(UpstreamResponse { head, at, body }),
     }
 }
 

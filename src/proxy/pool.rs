@@ -32,8 +32,8 @@ impl Pool {
     /// Gives a connection back after a complete exchange.
     pub fn give_back(&self, connection: Box<Connection>) {
         let mut idle = self.idle.borrow_mut();
-        // When it was last waited for is near enough, and known without asking for the time.
-        let since = connection.patience.waiting_since();
+        // Near enough, and known without asking for the time.
+        let since = connection.patience.last_used();
         // The newest are used first, so those that nobody needs any more come to the front.
         let too_old = |oldest: &Idle| since.saturating_duration_since(oldest.since) > self.settings.timeout;
         while idle.front().is_some_and(|oldest| idle.len() >= self.settings.connections || too_old(oldest)) {

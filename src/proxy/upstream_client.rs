@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::web::BytesMut;
 
+use crate::clock::monotonic_now;
 use crate::http::together::after_the_others;
 use crate::proxy::connection::Connection;
 use crate::proxy::handshake::Handshake;
@@ -39,6 +40,8 @@ impl Terms<'_> {
 pub struct Answer {
     /// The head.
     pub head: ResponseHead,
+    /// When it came.
+    pub at: Instant,
     /// The connection that it came on.
     pub connection: Box<Connection>,
     /// What is still to be sent of the request.
@@ -84,7 +87,11 @@ pub async fn exchange(mut connection: Box<Connection>, mut upload: Upload, now: 
     let head = poll_fn(|cx| poll_head(cx, &mut connection, &mut upload, &mut takes_body, &mut interim, terms)).await;
     let failure = match head {
         Ok(head) if is_overlong(&head, &connection.buf) => Failure::Answer(BadAnswer::Trailing),
-        Ok(head) => return Ok(Answer { head, connection, upload, takes_body }),
+        Ok(head) => {
+            let at = monotonic_now();
+            connection.patience.answered(at);
+            return Ok(Answer { head, at, connection, upload, takes_body });
+        }
         // The upstream cannot answer what it has not got.
         Err(Failure::Silence) if takes_body && upload.waits_for_client() => Failure::Client,
         Err(failure) => failure,

@@ -131,7 +131,7 @@ impl Proxy {
             timeout: route.timeout,
             handshake: opening.as_ref().map(|opening| &opening.handshake),
         };
-        let UpstreamResponse { head, body } = self.forwarder.forward(outgoing, completion).await?;
+        let UpstreamResponse { head, body, .. } = self.forwarder.forward(outgoing, completion).await?;
         let mut answer = Answer::new(answer::to_client(&head, &self.answer_rules, rules), Box::new(body));
         if let Caller::Anonymous { dead_token: Some(code) } = caller {
             // On an optional route a dead token means an anonymous request; the answer says why.
