@@ -147,3 +147,12 @@ async fn the_appended_path_begins_behind_the_endpoint_whatever_the_prefix() {
         assert_eq!(answer.status, status, "{path}: {}", answer.text);
     }
 }
+
+/// 204 would let it pass.
+#[tokio::test]
+async fn a_preflight_is_no_yes() {
+    let gateway = trusting("cors.origins = [\"https://h5.test\"]\n");
+    let preflight = "OPTIONS /auth/verify HTTP/1.1\r\nHost: x\r\nOrigin: https://h5.test\r\nAccess-Control-Request-Method: GET\r\nConnection: close\r\n\r\n";
+    let answer = wire::send(gateway.listen, preflight.as_bytes()).await;
+    assert_eq!((answer.status, answer.header("x-hufu-error")), (401, Some("login_required")), "{}", answer.text);
+}
