@@ -139,14 +139,14 @@ impl Direct for Hot {
 
     fn answer(&self, head: &Rc<RequestHead>, payload: Payload) -> Result<LocalBoxFuture<'static, Answer<Self::Body>>, Payload> {
         let path = head.path();
-        // Own endpoints are own endpoints in every spelling.
-        let other = if path.contains('%') { canonical(path).ok() } else { None };
-        let any = |is: &dyn Fn(&str) -> bool| is(path) || other.as_deref().is_some_and(is);
-        if any(&|path| self.verify.has(path)) {
+        // Own endpoints are own endpoints in every spelling, and what asks in another one is never told yes.
+        let other = if path.contains('%') || path.contains("//") { canonical(path).ok() } else { None };
+        if self.verify.has(path) || other.as_deref().is_some_and(|path| self.verify.has(path)) {
             let answer = self.verify.clone().answer(head.clone());
             return Ok(Box::pin(async move { answer.await.map_body(|body| body.map(AnswerBody::Own)) }));
         }
-        if any(&|path| self.is_own(path)) { Err(payload) } else { Ok(Box::pin(proxy(self.proxy.clone(), head.clone(), payload))) }
+        let is_own = self.is_own(path) || (path.contains('%') && other.is_some_and(|path| self.is_own(&path)));
+        if is_own { Err(payload) } else { Ok(Box::pin(proxy(self.proxy.clone(), head.clone(), payload))) }
     }
 }
 

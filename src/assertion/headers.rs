@@ -51,20 +51,21 @@ impl<'a> IdentityHeaders<'a> {
     /// The lines for an upstream's request head: only what is known.
     #[must_use]
     pub fn lines(&self) -> String {
-        written(self.0.iter().filter(|(_, value)| !value.is_empty()))
+        written(self.0.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| ((*name).into(), &**value)))
     }
 
-    /// The lines for a forward-auth proxy: all of them, also the empty ones, so that its copy list overwrites whatever the client sent.
+    /// The lines for a forward-auth proxy: all of them, also the empty ones, so that its copy list overwrites whatever the client sent; names
+    /// in lower case, as answers have them.
     #[must_use]
     pub fn all_lines(&self) -> String {
-        written(self.0.iter())
+        written(self.0.iter().map(|(name, value)| (name.to_ascii_lowercase().into(), &**value)))
     }
 }
 
-fn written<'a>(headers: impl Iterator<Item = &'a (&'a str, Cow<'a, str>)>) -> String {
+fn written<'a>(headers: impl Iterator<Item = (Cow<'a, str>, &'a str)>) -> String {
     let mut lines = String::with_capacity(384);
     for (name, value) in headers {
-        for part in [name, ": ", value, "\r\n"] {
+        for part in [&*name, ": ", value, "\r\n"] {
             lines.push_str(part);
         }
     }

@@ -50,6 +50,8 @@ pub struct Client {
     body_bytes: usize,
     /// Bytes of "100 Continue" that have gone out, for a client that waits for it.
     promised: Option<usize>,
+    /// It waits in vain: the answer has come before its body was asked for.
+    unasked: bool,
     /// The request under way is the last one.
     last: bool,
     left: bool,
@@ -86,6 +88,7 @@ impl Client {
             write_by: None,
             body_bytes: 0,
             promised: None,
+            unasked: false,
             last: settings.keep_alive.is_zero(),
             left: false,
             unflushed: false,
@@ -164,7 +167,7 @@ impl Client {
     fn begin(&mut self, head: Head, bytes: BytesMut) -> Arrived {
         (self.read_by, self.body_bytes) = (None, 0);
         self.last |= head.last || self.reader.is_websocket();
-        self.promised = head.expects.then_some(0);
+        (self.promised, self.unasked) = ((head.expects && self.reader.is_in_body()).then_some(0), false);
         Arrived::Request(head, bytes)
     }
 
@@ -177,6 +180,9 @@ impl Client {
     /// The next piece of the body, or of what comes through a WebSocket.
     pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
         ready!(self.poll_continue(cx))?;
+        if self.unasked {
+            return Poll::Ready(Some(Err(PayloadError::Incomplete(None))));
+        }
         loop {
             match self.reader.take_body(&mut self.held) {
                 Step::Data(bytes) => {
@@ -188,6 +194,10 @@ impl Client {
                 }
                 Step::End => return Poll::Ready(None),
                 Step::Broken => return Poll::Ready(Some(Err(PayloadError::EncodingCorrupted))),
+                Step::More if self.reader.is_handshake() => {
+                    self.tunnel = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
                 Step::More if self.left => return Poll::Ready(Some(Err(PayloadError::Incomplete(None)))),
                 Step::More => {}
             }
@@ -196,10 +206,7 @@ impl Client {
                 Poll::Ready(Ok(0)) if self.reader.is_websocket() => return Poll::Ready(None),
                 Poll::Ready(Ok(0)) => return Poll::Ready(Some(Err(PayloadError::Incomplete(None)))),
                 Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(PayloadError::Io(error)))),
-                Poll::Pending if self.reader.is_websocket() => {
-                    self.tunnel = Some(cx.waker().clone());
-                    return Poll::Pending;
-                }
+                Poll::Pending if self.reader.is_websocket() => return Poll::Pending,
                 Poll::Pending => {
                     let moment = *self.read_by.get_or_insert_with(|| monotonic_now() + self.settings.body_timeout);
                     if !self.timer.has_come(moment, cx) {
@@ -212,28 +219,43 @@ impl Client {
         }
     }
 
-    /// Asks a client for its body that waits to be asked.
+    /// Asks a client for its body that waits to be asked. Without one it touches nothing: another task may be writing.
     fn poll_continue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(sent) = self.promised {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &CONTINUE[sent..]))?;
+            if sent == CONTINUE.len() {
+                ready!(self.poll_flush(cx))?;
+                self.promised = None;
+                break;
+            }
+            let written = match Pin::new(&mut self.stream).poll_write(cx, &CONTINUE[sent..]) {
+                Poll::Ready(written) => written?,
+                Poll::Pending => return self.poll_stalled(cx),
+            };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.unflushed = true;
-            self.promised = Some(sent + written).filter(|sent| *sent < CONTINUE.len());
+            (self.unflushed, self.promised) = (true, Some(sent + written));
         }
-        self.poll_flush(cx)
+        Poll::Ready(Ok(()))
+    }
+
+    /// The answer begins: a body that was not asked for by now is not asked for any more.
+    pub fn withdraw_continue(&mut self) {
+        self.unasked |= self.promised.take_if(|sent| *sent == 0).is_some();
     }
 
     /// Ready when the client has left while its request is under way. What it sends behind the request waits for its turn.
     pub fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // Whoever reads the body hears of it.
-        while !self.reader.is_in_body() && self.held.len() < self.settings.limits.head {
+        loop {
+            let whole = self.reader.is_whole_with(self.held.len() as u64);
+            // Otherwise whoever reads the body hears of it.
+            if !whole || self.held.len() >= self.settings.limits.head {
+                return Poll::Pending;
+            }
             if !matches!(ready!(self.poll_fill(cx, READ_SIZES.0)), Ok(1..)) {
                 return Poll::Ready(());
             }
         }
-        Poll::Pending
     }
 
     /// Reads more; none: the client has closed its side.
@@ -324,7 +346,9 @@ impl Client {
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Ready(Ok(())) => {}
             }
-            if self.left || (!unread && self.held.is_empty()) {
+            // What has come meanwhile would have the system reset the connection, and the client lose the answer.
+            let more = self.held.is_empty() && matches!(self.poll_fill(cx, READ_SIZES.0), Poll::Ready(Ok(1..)));
+            if self.left || !(unread || more || !self.held.is_empty()) {
                 return Poll::Ready(());
             }
         }

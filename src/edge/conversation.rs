@@ -56,14 +56,17 @@ pub async fn converse<H: Handler>(client: Client, handler: Rc<H>, desk: RefusalD
     ended.as_mut().enable();
     // What the client may still be sending must not take its answer away from it.
     let unread = loop {
-        let next = poll_fn(|cx| match client.borrow_mut().poll_request(cx) {
-            Poll::Pending if !ending.begun.get() => {
-                // Only for the sake of being woken.
-                let _ = ended.as_mut().poll(cx);
-                Poll::Pending
+        let next = poll_fn(|cx| {
+            let next = client.borrow_mut().poll_request(cx);
+            match next {
+                Poll::Pending if !ending.begun.get() => {
+                    // Only for the sake of being woken.
+                    let _ = ended.as_mut().poll(cx);
+                    Poll::Pending
+                }
+                Poll::Pending if client.borrow().is_idle() => Poll::Ready(Arrived::Over),
+                next => next,
             }
-            Poll::Pending if client.borrow().is_idle() => Poll::Ready(Arrived::Over),
-            next => next,
         });
         let (head, bytes) = match next.await {
             Arrived::Request(head, bytes) => (head, bytes),

@@ -16,7 +16,12 @@ pub struct Timer(Option<Pin<Box<Sleep>>>);
 impl Timer {
     /// Whether the moment has come. If not, the task is woken at it or earlier.
     pub fn has_come(&mut self, moment: Instant, cx: &mut Context<'_>) -> bool {
-        if self.0.as_ref().is_some_and(|sleep| !sleep.is_elapsed() && sleep.deadline().into_std() <= moment) {
+        // Polled every time: a poll that the runtime cuts short, because the task has had its share, leaves no waker behind.
+        if let Some(sleep) = &mut self.0
+            && !sleep.is_elapsed()
+            && sleep.deadline().into_std() <= moment
+            && sleep.as_mut().poll(cx).is_pending()
+        {
             return false;
         }
         if monotonic_now() >= moment {

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::HttpDate;
-use actix_web::web::{BufMut as _, Bytes, BytesMut};
+use actix_web::web::{Buf as _, BufMut as _, Bytes, BytesMut};
 use futures_util::future::LocalBoxFuture;
 
 use crate::clock::{Clock as _, SystemClock};
@@ -28,9 +28,8 @@ pub struct Writing<'a, B> {
     client: &'a RefCell<Client>,
     body: B,
     framing: Framing,
-    /// What is to be written, and how much of it has been.
+    /// What is to be written.
     out: BytesMut,
-    at: usize,
     /// What is to be written behind it.
     data: Bytes,
     /// Ready when the answer is to break off.
@@ -71,6 +70,7 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         }
         // HTTP/1.0 clients rarely mean it when they ask for another one.
         let close = head.close || !http_11 || !client.borrow().may_go_on() || (framing == Framing::Raw && !switched);
+        client.borrow_mut().withdraw_continue();
         let dated = head.is_dated();
         let mut out = head.into_lines();
         if !dated {
@@ -92,7 +92,7 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         }
         out.extend_from_slice(b"\r\n");
         let after = if close { After::Close } else { After::Next };
-        (Self { client, body, framing, out, at: 0, data: Bytes::new(), until }, after)
+        (Self { client, body, framing, out, data: Bytes::new(), until }, after)
     }
 
     /// Writes on. Ready: it is out. An error: it broke off, or the client has left.
@@ -110,7 +110,7 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let filled = self.poll_fill(cx)?;
-            if self.at < self.out.len() || !self.data.is_empty() {
+            if !self.out.is_empty() || !self.data.is_empty() {
                 ready!(self.poll_write(cx))?;
                 continue;
             }
@@ -127,7 +127,7 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
 
     /// Takes pieces of the body while there is room for them.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.framing != Framing::Ended && self.data.is_empty() && self.out.len() - self.at < WAITING {
+        while self.framing != Framing::Ended && self.data.is_empty() && self.out.len() < WAITING {
             match ready!(Pin::new(&mut self.body).poll_next(cx)) {
                 Some(Ok(piece)) => self.take(piece)?,
                 Some(Err(_)) => return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
@@ -172,18 +172,13 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let head = &self.out[self.at..];
-        let written = ready!(self.client.borrow_mut().poll_write(cx, [head, &self.data]))?;
-        let of_head = written.min(head.len());
-        self.at += of_head;
-        let _ = self.data.split_to(written - of_head);
-        if self.at == self.out.len() && self.framing != Framing::Ended {
-            self.out.clear();
-            self.at = 0;
-            if self.data.is_empty() && self.framing == (Framing::Chunked { end_due: true }) {
-                self.framing = Framing::Chunked { end_due: false };
-                self.out.extend_from_slice(b"\r\n");
-            }
+        let written = ready!(self.client.borrow_mut().poll_write(cx, [&self.out, &self.data]))?;
+        let of_out = written.min(self.out.len());
+        self.out.advance(of_out);
+        let _ = self.data.split_to(written - of_out);
+        if self.out.is_empty() && self.data.is_empty() && self.framing == (Framing::Chunked { end_due: true }) {
+            self.framing = Framing::Chunked { end_due: false };
+            self.out.extend_from_slice(b"\r\n");
         }
         Poll::Ready(Ok(()))
     }

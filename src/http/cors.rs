@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderName, HeaderValue};
 
-use crate::http::head::{Headers, RequestHead};
+use crate::http::head::{Headers, RequestHead, Value};
 use crate::http::response::AnswerHead;
 
 const ALLOW_ORIGIN: &str = "access-control-allow-origin";
@@ -25,22 +25,18 @@ impl Cors {
         Self { origins }
     }
 
-    /// The answer to a preflight; `None`: the request is none, or there are no origins and it goes its usual way.
+    /// The answer to a preflight of an allowed origin; `None`: the request is none, and goes its usual way.
     #[must_use]
     pub fn preflight(&self, request: &RequestHead) -> Option<HttpResponse> {
         let headers = request.headers();
         let is_preflight = request.method() == "OPTIONS" && headers.contains("origin") && headers.contains("access-control-request-method");
-        if self.origins.is_empty() || !is_preflight {
-            return None;
-        }
+        let origin = self.allowed(headers).filter(|_| is_preflight)?;
         let mut response = HttpResponse::NoContent();
-        if let Some(origin) = self.allowed(headers) {
-            response.insert_header((ALLOW_ORIGIN, origin));
-            response.insert_header(("access-control-allow-methods", METHODS));
-            response.insert_header(("access-control-max-age", MAX_AGE));
-            if let Some(asked) = headers.get("access-control-request-headers") {
-                response.insert_header(("access-control-allow-headers", asked.bytes()));
-            }
+        response.insert_header((ALLOW_ORIGIN, origin));
+        response.insert_header(("access-control-allow-methods", METHODS));
+        response.insert_header(("access-control-max-age", MAX_AGE));
+        if let Some(asked) = headers.get("access-control-request-headers").and_then(Value::text) {
+            response.insert_header(("access-control-allow-headers", asked));
         }
         for name in ["Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"] {
             response.append_header(("vary", name));

@@ -122,7 +122,11 @@ fn mode(headers: Headers<'_>, appended: Option<&str>, routes: &RouteTable) -> Re
     if uri.contains(char::is_whitespace) || !method.is_none_or(is_method) {
         return Err(twice());
     }
-    let path = uri.split(['?', '#']).next().unwrap_or_default();
+    // Backends differ in where the path ends then, and so do the proxies that ask.
+    if uri.contains('#') {
+        return Err(GatewayError::new(ErrorCode::PathInvalid, "The original URI has a fragment."));
+    }
+    let path = uri.split('?').next().unwrap_or_default();
     let path = canonical(path).map_err(path_invalid)?;
     match routes.strictest(host.as_deref(), method, &path) {
         Ok(mode) => Ok(mode),

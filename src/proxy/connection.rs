@@ -122,6 +122,8 @@ pub struct Patience {
     timer: Pin<Box<Sleep>>,
     /// When the connection was last known to be in use.
     since: Instant,
+    /// Something has happened since.
+    moved_on: bool,
     /// When the timer fires.
     armed: Instant,
     deadline: Instant,
@@ -135,7 +137,7 @@ impl Patience {
     fn new(timeout: Duration) -> Self {
         let since = monotonic_now();
         let deadline = since + timeout;
-        Self { timer: Box::pin(tokio::time::sleep_until(deadline.into())), since, armed: deadline, deadline, renewed: None, limit: None }
+        Self { timer: Box::pin(tokio::time::sleep_until(deadline.into())), since, moved_on: false, armed: deadline, deadline, renewed: None, limit: None }
     }
 
     /// An exchange begins, which must be over at `limit`.
@@ -146,7 +148,7 @@ impl Patience {
 
     /// So much silence is allowed from now on.
     fn wait(&mut self, now: Instant, timeout: Duration) {
-        (self.since, self.renewed) = (now, None);
+        (self.since, self.moved_on, self.renewed) = (now, false, None);
         let deadline = now + timeout;
         self.deadline = self.limit.map_or(deadline, |limit| limit.min(deadline));
         // The timer itself moves only where it would come too late: this exchange's timeout may be shorter than the last's.
@@ -157,18 +159,18 @@ impl Patience {
 
     /// Something happened.
     pub const fn renew(&mut self, timeout: Duration) {
-        self.renewed = Some(timeout);
+        (self.renewed, self.moved_on) = (Some(timeout), true);
     }
 
-    /// When the connection was last known to be in use: an exchange began, an answer came, or something was waited for.
+    /// When the connection was in use last, within the time that one piece of an answer takes.
     #[must_use]
-    pub const fn last_used(&self) -> Instant {
-        self.since
+    pub fn last_used(&self) -> Instant {
+        if self.moved_on { monotonic_now() } else { self.since }
     }
 
     /// An answer has come.
     pub const fn answered(&mut self, now: Instant) {
-        self.since = now;
+        (self.since, self.moved_on) = (now, false);
     }
 
     /// Waits: ready when the deadline has passed.

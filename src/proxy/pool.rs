@@ -32,7 +32,6 @@ impl Pool {
     /// Gives a connection back after a complete exchange.
     pub fn give_back(&self, connection: Box<Connection>) {
         let mut idle = self.idle.borrow_mut();
-        // Near enough, and known without asking for the time.
         let since = connection.patience.last_used();
         // The newest are used first, so those that nobody needs any more come to the front.
         let too_old = |oldest: &Idle| since.saturating_duration_since(oldest.since) > self.settings.timeout;
@@ -51,11 +50,7 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         while let Some(Idle { mut connection, since }) = idle.pop_back() {
             let age = now.saturating_duration_since(since);
-            if age > self.settings.timeout {
-                idle.clear();
-                return None;
-            }
-            if connection.is_quiet() && (may_repeat || (age <= FRESH_ENOUGH && connection.is_open())) {
+            if age <= self.settings.timeout && connection.is_quiet() && (may_repeat || (age <= FRESH_ENOUGH && connection.is_open())) {
                 return Some(connection);
             }
         }

@@ -41,10 +41,10 @@ impl RouteRules {
         }
     }
 
-    /// Whether an upstream's header does not go on as it is: it is set or removed here.
+    /// Whether an upstream's header does not go on as it is: it is set or removed here, or another spelling of one that is.
     #[must_use]
     pub fn replaces_in_answers(&self, name: &[u8]) -> bool {
-        self.response.iter().any(|(own, _)| own.as_bytes() == name)
+        self.response.iter().any(|(own, _)| is_same_name(own, name))
     }
 
     /// Writes what is set in answers.

@@ -90,12 +90,12 @@ impl Proxy {
         completion: &mut Completion,
         failure: &mut &'a FailureShape,
     ) -> Result<Answer<AnswerBody>, GatewayError> {
-        if let Some(response) = self.cors.preflight(request) {
-            return Ok(Answer::from(response).map_body(AnswerBody::Own));
-        }
         let handshake = handshake::read(request)?;
         let path = canonical(request.path()).map_err(inbound::ambiguous_path)?;
         inbound::refuse_token_in(&path)?;
+        if let Some(response) = self.cors.preflight(request) {
+            return Ok(Answer::from(response).map_body(AnswerBody::Own));
+        }
         let (route, rules) = self.route(request, &path, completion)?;
         *failure = &rules.failure;
         if handshake.is_some() {

@@ -19,6 +19,16 @@ async fn sigterm_announces_drains_and_ends_with_success() {
     let mut kept = TcpStream::connect(gateway.listen).await.unwrap();
     kept.write_all(b"GET /before HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     assert_eq!(wire::read(&mut kept).await.header("connection"), None);
+    // Connections that rest at the end, in each of their states.
+    let mut resting = Vec::new();
+    for begun in ["", "GET /half", "GET /whole HTTP/1.1\r\nHost: x\r\n\r\n", "POST /auth/none HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nbody"] {
+        let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+        client.write_all(begun.as_bytes()).await.unwrap();
+        if begun.ends_with("\r\n\r\n") || begun.ends_with("body") {
+            wire::read(&mut client).await;
+        }
+        resting.push(client);
+    }
     let mut slow = TcpStream::connect(gateway.listen).await.unwrap();
     slow.write_all(b"GET /slow/1500 HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     until("the slow request to be under way", async || {
@@ -44,7 +54,10 @@ async fn sigterm_announces_drains_and_ends_with_success() {
     assert_eq!((fresh.status, fresh.header("connection")), (200, Some("close")), "still accepting within the grace");
     assert_eq!(wire::read(&mut slow).await.status, 200, "a request under way is finished");
     assert_eq!(gateway.ended().code(), Some(0), "{}", gateway.stderr());
-    assert_eq!(gateway.stdout().lines().count(), 5, "no access line is lost: {}", gateway.stdout());
+    assert_eq!(gateway.stdout().lines().count(), 7, "no access line is lost: {}", gateway.stdout());
+    for client in &mut resting {
+        assert!(wire::read_to_the_end(client).await.closed);
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::helpers::gateway::{Gateway, Setup};
+use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::recorder::{Recorded, Recorder, Reply, ok};
 use crate::helpers::wait::until_blocking;
 use crate::helpers::wire::{self, Answer};
@@ -362,4 +362,15 @@ async fn routes_are_told_apart_in_metrics_and_access_lines() {
         assert_eq!(line["route"], route);
         assert_eq!(gateway.counted(&format!("hufu_requests_total{{route=\"{route}\",status=\"200\"}}")).await, 1);
     }
+}
+
+#[tokio::test]
+async fn what_a_route_changes_in_answers_it_changes_in_every_spelling() {
+    let answer = b"HTTP/1.1 200 OK\r\nX_Rem: 1\r\nX.Rem: 2\r\nX-Rem: 3\r\nX_Set: 4\r\nContent-Length: 0\r\n\r\n";
+    let upstream = Recorder::start(Reply::AtHead(answer.to_vec())).await;
+    let edits = "response_headers = { set = { \"X-Set\" = \"own\" }, remove = [\"X-Rem\"] }\n";
+    let gateway = Gateway::start(&(route("/", &upstream.url, "none") + edits));
+    let answer = wire::send(gateway.listen, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let text = answer.text.to_lowercase();
+    assert!(!text.contains("rem: ") && text.matches("set: ").count() == 1 && answer.header("x-set") == Some("own"), "{}", answer.text);
 }

@@ -156,3 +156,15 @@ async fn a_preflight_is_no_yes() {
     let answer = wire::send(gateway.listen, preflight.as_bytes()).await;
     assert_eq!((answer.status, answer.header("x-hufu-error")), (401, Some("login_required")), "{}", answer.text);
 }
+
+/// Some proxies pass a fragment on, and backends differ in whether the path ends there.
+#[tokio::test]
+async fn an_original_uri_with_a_fragment_is_refused() {
+    let echo = echo_upstream();
+    let gateway = trusting(&(route("/open", &echo.url, "none") + &route("/api", &echo.url, "required")));
+    assert_eq!(ask(&gateway, "GET", "X-Original-URI: /open/x\r\n").await.status, 200);
+    for uri in ["/open/x#/../../api/x", "/open#", "/open?a#b"] {
+        let answer = ask(&gateway, "GET", &format!("X-Original-URI: {uri}\r\n")).await;
+        assert_eq!((answer.status, answer.header("x-hufu-error")), (401, Some("path_invalid")), "{uri}: {}", answer.text);
+    }
+}

@@ -257,6 +257,8 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Whatever a test does to it.
+        assert!(std::thread::panicking() || !self.stderr().contains("panic at"), "{}", self.stderr());
     }
 }
 
