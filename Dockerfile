@@ -1,7 +1,10 @@
 # docker build -t hufu .
 #
-# Behind slow lines: --build-arg RUST_IMAGE=… and BASE_IMAGE=… name a registry's mirror of the two images, and
-# --build-arg CARGO_MIRROR=sparse+https://… a mirror of crates.io.
+# Built twice, with a training run between, which makes a request cheaper (docs/performance.md): some ten minutes on two cores.
+# --build-arg GUIDED=no builds once.
+#
+# Behind slow lines: --build-arg RUST_IMAGE=… and BASE_IMAGE=… name a registry's mirror of the two images, CARGO_MIRROR=sparse+https://… a
+# mirror of crates.io, RUSTUP_DIST_SERVER=https://… one of static.rust-lang.org, and DEBIAN_MIRROR=https://… one of deb.debian.org.
 
 ARG RUST_IMAGE=rust:1.95.0-slim-bookworm
 ARG BASE_IMAGE=debian:bookworm-slim
@@ -9,17 +12,26 @@ ARG BASE_IMAGE=debian:bookworm-slim
 # hadolint ignore=DL3006
 FROM ${RUST_IMAGE} AS build
 ARG CARGO_MIRROR=""
+ARG RUSTUP_DIST_SERVER="https://static.rust-lang.org"
+ARG DEBIAN_MIRROR=""
+ARG GUIDED="yes"
 WORKDIR /build
 # Without rust-toolchain.toml: the image has the toolchain, and rustup would fetch its own.
 COPY Cargo.toml Cargo.lock hufu.toml ./
 COPY src src
+COPY bench bench
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/build/target,sharing=locked \
     if [ -n "$CARGO_MIRROR" ]; then \
         printf '[source.crates-io]\nreplace-with = "mirror"\n[source.mirror]\nregistry = "%s"\n' "$CARGO_MIRROR" > /usr/local/cargo/config.toml; \
     fi && \
-    cargo build --release --locked --bin hufu && \
-    cp target/release/hufu /hufu
+    if [ "$GUIDED" = yes ]; then \
+        if [ -n "$DEBIAN_MIRROR" ]; then sed -i "s|https\?://deb.debian.org|$DEBIAN_MIRROR|" /etc/apt/sources.list.d/debian.sources; fi && \
+        apt-get update && apt-get install -y --no-install-recommends nginx-light python3 redis-server wrk && \
+        sh bench/guided.sh && cp target/guided/hufu /hufu; \
+    else \
+        cargo build --release --locked --bin hufu && cp target/release/hufu /hufu; \
+    fi
 
 # Debian rather than an image without a shell: the health check below needs no further program, and the image is to be had
 # from every mirror of Docker Hub.

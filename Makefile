@@ -1,6 +1,6 @@
 # Two commands do all the set-up: `make demo` (or cargo run --release -- demo) and `make test`.
 
-.PHONY: demo test check repeat fuzz bench bench-growth bench-capacity release tools fmt clippy unit docs deny
+.PHONY: demo test check repeat fuzz bench bench-growth bench-capacity release measured tools fmt clippy unit docs deny
 
 ## Everything in one process, nothing to install: look at it.
 demo:
@@ -36,16 +36,22 @@ docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 
 ## CPU per request beside other proxies; says what is missing. ARGS="--quick" to try, ARGS="--write" for docs/.
-bench: release
+bench: measured
 	@python3 -B -m bench $(ARGS)
 
 ## How the cost grows with sessions, routes, bodies and connections.
-bench-growth: release
+bench-growth: measured
 	@python3 -B -m bench --growth $(ARGS)
 
+## The gateway as it is meant to be run: target/guided/hufu, built twice, with a training run between. Says what is missing.
+release: target/guided/hufu
+
+target/guided/hufu: $(shell find src -name '*.rs') Cargo.toml Cargo.lock rust-toolchain.toml bench/guided.sh bench/training.py
+	@sh bench/guided.sh
+
 # Nothing is built if HUFU_BIN names a binary.
-release:
-	@test -n "$$HUFU_BIN" || cargo build --release --locked --quiet
+measured:
+	@test -n "$$HUFU_BIN" || { $(MAKE) --no-print-directory release && cargo build --release --locked --quiet; }
 
 ## What a session costs: memory and processor time of Redis, over a million sessions (SESSIONS=100000: fewer); docs/capacity.md.
 bench-capacity:

@@ -1,17 +1,16 @@
 """`python3 -m bench`: Hufu beside other proxies, and how its cost grows. docs/performance.md has the method."""
 
 import argparse
-import os
 import sys
 
-from . import growth, report, servers
+from . import growth, report, servers, training
 from .cases import CASES
 from .measure import in_turn
-from .rig import BenchError, Rig
+from .rig import CORES, BenchError, Rig
 from .stage import Stage
 
 ALWAYS = ("nginx", "wrk", "redis-server")
-PACKAGES = {"lua": "libnginx-mod-http-lua and lua-nginx-redis", "redis-server": "redis-server"}
+PACKAGES = {"lua": "libnginx-mod-http-lua and lua-nginx-redis", "redis-server": "redis-server", "plain": "target/release/hufu"}
 
 
 def arguments():
@@ -24,6 +23,7 @@ def arguments():
     parser.add_argument("--growth", action="store_true", help="how cost grows, instead of the side-by-side")
     parser.add_argument("--series", default="", metavar="A,B", help="with --growth, only these: " + " ".join(growth.SERIES))
     parser.add_argument("--sessions", type=int, default=100_000, help="with --growth, the most sessions (100000)")
+    parser.add_argument("--train", action="store_true", help="nothing is measured: the loads that `make release` trains with")
     parser.add_argument("--write", action="store_true", help="put the result into docs/performance.md and docs/bench.svg")
     given = parser.parse_args()
     if given.quick:
@@ -47,15 +47,15 @@ def chosen(parser, text, known):
     return names
 
 
-def cannot_run():
-    """Why nothing can be measured here, or None."""
+def cannot_run(least_cores):
+    """Why nothing can be run here, or None."""
     lacking = [tool for tool in ALWAYS if servers.missing(tool)]
     if lacking:
         return f"missing: {', '.join(lacking)} (Debian: apt-get install {' '.join(lacking)})"
-    if not hasattr(os, "sched_setaffinity") or not {0, 1} <= os.sched_getaffinity(0):
-        return "it needs Linux and the cores 0 and 1"
+    if len(CORES) < least_cores:
+        return "it needs Linux, and a core for the proxy and one for the rest"
     if not servers.hufu_binary().exists():
-        return f"{servers.hufu_binary()} is missing (cargo build --release)"
+        return f"{servers.hufu_binary()} is missing (make release)"
     return None
 
 
@@ -95,12 +95,14 @@ def print_now(line):
 def main():
     """The whole run; an exit code."""
     given = arguments()
-    reason = cannot_run()
+    reason = cannot_run(1 if given.train else 2)
     if reason:
         print(f"bench skipped: {reason}")
-        return 0
+        return int(given.train)
     try:
-        if given.growth:
+        if given.train:
+            training.run(print_now)
+        elif given.growth:
             growth.run(given, print_now)
         else:
             side_by_side(given)

@@ -64,11 +64,15 @@ def haproxy(stage):
     return plain(stage, servers.haproxy(stage.rig, "haproxy", stage.backend))
 
 
-def hufu_hot(stage):
-    process, port = servers.hufu(stage.rig, "hufu-hot", stage)
+def hufu_hot(stage, name="hufu-hot", binary=None):
+    process, port = servers.hufu(stage.rig, name, stage, binary=binary)
     point = proxied(stage, process, port)
     point.tally, point.share = lambda: commands(stage.redis), HEARTBEATS
     return point
+
+
+def hufu_plain(stage):
+    return hufu_hot(stage, "hufu-plain", servers.plain_binary())
 
 
 def cold(stage, name, cache):
@@ -142,6 +146,7 @@ CASES = (
     Case("nginx-log", "nginx, no session, access log", nginx_logged),
     Case("haproxy", "HAProxy, no session, no log", haproxy, ("haproxy",)),
     Case("hot", "Hufu, session from its cache", hufu_hot),
+    Case("plain", "the same, plain release build", hufu_plain, ("plain",)),
     Case("cold", "Hufu, another session each time", hufu_cold),
     Case("no-cache", "Hufu, near cache off", hufu_no_cache),
     Case("lua", "nginx with Lua and Redis", lua, ("lua",)),

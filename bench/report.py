@@ -61,7 +61,7 @@ def picture(cases, given):
     return chart.bars("CPU microseconds per request", note, rows)
 
 
-OURS = ("hot", "cold", "no-cache", "auth-request", "verify", "constant")
+OURS = ("hot", "plain", "cold", "no-cache", "auth-request", "verify", "constant")
 
 
 def growth(found, given):

@@ -11,7 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-TEST_CORE, OTHER_CORE = 0, 1
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+TEST_CORE, OTHER_CORE = (CORES[0], CORES[-1]) if CORES else (0, 0)
 TICKS = os.sysconf("SC_CLK_TCK")
 PR_SET_PDEATHSIG = 1
 
@@ -52,6 +53,12 @@ class Process:
     def tail(self):
         """The last of what it said."""
         return self.log.read_text(errors="replace")[-600:].strip() if self.log.exists() else ""
+
+    def finish(self):
+        """Lets it end as it would in service."""
+        self.child.terminate()
+        if self.child.wait(30):
+            raise BenchError(f"{self.name} ended badly: {self.tail()}")
 
     def stop(self):
         """Ends it now; waits until it is gone."""

@@ -37,8 +37,13 @@ WHEN_KNOWN = (
 
 
 def hufu_binary():
-    """The release build, or the binary that HUFU_BIN names."""
-    return Path(os.environ.get("HUFU_BIN") or Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / "hufu")
+    """What `make release` builds, or the binary that HUFU_BIN names."""
+    return Path(os.environ.get("HUFU_BIN") or ROOT / "target" / "guided" / "hufu")
+
+
+def plain_binary():
+    """What `cargo build --release` builds."""
+    return Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / "hufu"
 
 
 def lua_modules():
@@ -52,7 +57,9 @@ def lua_modules():
 
 
 def missing(tool):
-    """Whether a tool, or `lua` for what the Lua gateway needs, is not on this machine."""
+    """Whether a tool, `lua` for what the Lua gateway needs, or `plain` for the plain build, is not on this machine."""
+    if tool == "plain":
+        return bool(os.environ.get("HUFU_BIN")) or not plain_binary().exists()
     return lua_modules() is None if tool == "lua" else shutil.which(tool) is None
 
 
@@ -170,10 +177,10 @@ def hufu_config(listen, admin, stage, *, store, extra, routes):
             f'{known["upstream"]}{table}')
 
 
-def hufu(rig, name, stage, *, store=None, extra="", routes=("/api",), core=TEST_CORE):
+def hufu(rig, name, stage, *, store=None, extra="", routes=("/api",), core=TEST_CORE, binary=None):
     """A gateway with one worker: (process, port)."""
     port, admin = rig.port(), rig.port()
     config = rig.folder / f"{name}.toml"
     config.write_text(hufu_config(port, admin, stage, store=store or stage.redis, extra=extra, routes=routes))
-    process = rig.start(name, [hufu_binary(), "serve", "--config", config], core, port, stage.keys)
+    process = rig.start(name, [binary or hufu_binary(), "serve", "--config", config], core, port, stage.keys)
     return process, port

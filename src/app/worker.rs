@@ -140,7 +140,7 @@ impl Direct for Hot {
     fn answer(&self, head: &Rc<RequestHead>, payload: Payload) -> Result<LocalBoxFuture<'static, Answer<Self::Body>>, Payload> {
         let path = head.path();
         // Own endpoints are own endpoints in every spelling, and what asks in another one is never told yes.
-        let other = if path.contains('%') || path.contains("//") { canonical(path).ok() } else { None };
+        let other = if path.contains('%') || path.as_bytes().windows(2).any(|pair| pair == b"//") { canonical(path).ok() } else { None };
         if self.verify.has(path) || other.as_deref().is_some_and(|path| self.verify.has(path)) {
             let answer = self.verify.clone().answer(head.clone());
             return Ok(Box::pin(async move { answer.await.map_body(|body| body.map(AnswerBody::Own)) }));

@@ -52,7 +52,7 @@ pub(super) fn read(section: &mut Section<'_>, durable: bool) -> SecretSettings {
         Keyring::ephemeral()
     });
     let ephemeral = keys.is_empty() || naming.is_none();
-    SecretSettings { keys: Arc::new(keyring), naming_key: Arc::new(naming.map_or_else(NamingKey::ephemeral, NamingKey::new)), ephemeral }
+    SecretSettings { keys: Arc::new(keyring), naming_key: Arc::new(naming.map_or_else(NamingKey::ephemeral, |key| NamingKey::new(&key))), ephemeral }
 }
 
 fn sealing_keys(section: &mut Section<'_>) -> Vec<Secret<[u8; 32]>> {

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::encoding::base64;
+use crate::secret::Secret;
 
 /// SHA-256.
 #[must_use]
@@ -14,15 +15,27 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// HMAC-SHA256 over the parts, each with its length before it, so that no two lists of parts look the same.
-#[must_use]
-pub fn keyed(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    for part in parts {
-        mac.update(&(part.len() as u64).to_be_bytes());
-        mac.update(part);
+/// HMAC-SHA256 under one key, whose half of the work is done once.
+#[derive(Clone)]
+pub struct KeyedHash(Hmac<Sha256>);
+
+impl KeyedHash {
+    /// For this key.
+    #[must_use]
+    pub fn new(key: &Secret<[u8; 32]>) -> Self {
+        Self(Hmac::new_from_slice(key.expose()).expect("HMAC takes a key of any length"))
     }
-    mac.finalize().into_bytes().into()
+
+    /// The hash over the parts, each with its length before it, so that no two lists of parts look the same.
+    #[must_use]
+    pub fn of<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
 }
 
 /// HMAC-SHA256 as the platforms and the standards write it: a key of any length over one message.
@@ -32,6 +45,15 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     mac.update(message);
     mac.finalize().into_bytes().into()
 }
+
+impl PartialEq for KeyedHash {
+    /// The same key: another one would give nothing the same hash once in 2^256.
+    fn eq(&self, other: &Self) -> bool {
+        constant_time_eq(&self.of([]), &other.of([]))
+    }
+}
+
+impl Eq for KeyedHash {}
 
 /// SHA-256 over pieces that arrive one after the other, in constant memory.
 #[derive(Debug, Clone, Default)]
@@ -117,9 +139,9 @@ mod tests {
 
     #[test]
     fn parts_cannot_be_shifted_into_each_other() {
-        let key = [7; 32];
-        assert_ne!(keyed(&key, &[b"ab", b"c"]), keyed(&key, &[b"a", b"bc"]));
-        assert_ne!(keyed(&key, &[b"ab"]), keyed(&key, &[b"ab", b""]));
+        let keyed = |parts: &[&[u8]]| KeyedHash::new(&Secret::new([7; 32])).of(parts.iter().copied());
+        assert_ne!(keyed(&[b"ab", b"c"]), keyed(&[b"a", b"bc"]));
+        assert_ne!(keyed(&[b"ab"]), keyed(&[b"ab", b""]));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroize;
 
+use super::hash::KeyedHash;
 use super::{encoding, hash, random};
 use crate::secret::Secret;
 
@@ -68,7 +69,7 @@ pub fn generate_key() -> String {
 struct SealingKey {
     id: [u8; KEY_ID_LEN],
     cipher: Aes256GcmSiv,
-    check: Secret<[u8; 32]>,
+    check: KeyedHash,
 }
 
 impl SealingKey {
@@ -77,7 +78,7 @@ impl SealingKey {
         let mut record = expand(&derive, b"record");
         let cipher = Aes256GcmSiv::new(&record.into());
         record.zeroize();
-        Self { id: first(&expand(&derive, b"key id")), cipher, check: Secret::new(expand(&derive, b"token check")) }
+        Self { id: first(&expand(&derive, b"key id")), cipher, check: KeyedHash::new(&Secret::new(expand(&derive, b"token check"))) }
     }
 }
 
@@ -160,13 +161,13 @@ impl Keyring {
 }
 
 fn check(key: &SealingKey, token: &[u8]) -> [u8; 4] {
-    first(&hash::keyed(key.check.expose(), &[token]))
+    first(&key.check.of([token]))
 }
 
 /// The naming key: names users and their cluster slots in the store. It never rotates, or a user's
 /// sessions could not be found any more.
 #[derive(PartialEq, Eq)]
-pub struct NamingKey(Secret<[u8; 32]>);
+pub struct NamingKey(KeyedHash);
 
 impl fmt::Debug for NamingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -177,23 +178,20 @@ impl fmt::Debug for NamingKey {
 impl NamingKey {
     /// The configured key.
     #[must_use]
-    pub const fn new(key: Secret<[u8; 32]>) -> Self {
-        Self(key)
+    pub fn new(key: &Secret<[u8; 32]>) -> Self {
+        Self(KeyedHash::new(key))
     }
 
     /// A fresh key, for stores that do not outlive the process.
     #[must_use]
     pub fn ephemeral() -> Self {
-        Self(Secret::new(random::bytes()))
+        Self::new(&Secret::new(random::bytes()))
     }
 
     /// The name of `parts` for one purpose: without the key nobody can tell whose name it is.
     #[must_use]
     pub fn name<const N: usize>(&self, purpose: &str, parts: &[&[u8]]) -> [u8; N] {
-        let mut all = Vec::with_capacity(parts.len() + 1);
-        all.push(purpose.as_bytes());
-        all.extend_from_slice(parts);
-        first(&hash::keyed(self.0.expose(), &all))
+        first(&self.0.of(std::iter::once(purpose.as_bytes()).chain(parts.iter().copied())))
     }
 }
 

@@ -1,7 +1,9 @@
 //! Randomness comes from here and nowhere else.
 
-use rand::rngs::SysRng;
-use rand::{RngExt as _, TryRng as _};
+use std::cell::RefCell;
+
+use rand::rngs::{SmallRng, SysRng};
+use rand::{RngExt as _, SeedableRng as _, TryRng as _};
 
 /// `N` bytes from the operating system's generator: tokens, keys, nonces.
 #[must_use]
@@ -18,9 +20,11 @@ pub fn fraction() -> f64 {
     rand::rng().random()
 }
 
-/// Fast random bytes for request ids and trace ids, which are names and not secrets.
+/// Fast random bytes for request ids and trace ids, which are names and not secrets: who has seen some can tell those that follow.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one place that draws randomness")]
 pub fn name_bytes<const N: usize>() -> [u8; N] {
-    rand::rng().random()
+    thread_local! {
+        static NAMES: RefCell<SmallRng> = RefCell::new(SmallRng::from_seed(bytes()));
+    }
+    NAMES.with_borrow_mut(|names| names.random())
 }

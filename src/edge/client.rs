@@ -20,7 +20,7 @@ use crate::edge::refusal::Refusal;
 use crate::edge::settings::GateSettings;
 use crate::edge::stream::Stream;
 use crate::edge::timer::Timer;
-use crate::http::Connection;
+use crate::http::{Connection, buffers};
 use crate::metrics::OpenConnection;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -29,7 +29,7 @@ const SIGN_OF_LIFE: usize = 256;
 /// How long the rest of a body is read whose request has been answered, and how many bytes of it.
 const DRAIN: (Duration, usize) = (Duration::from_secs(5), 1 << 20);
 /// What is read at once: of heads, most of which have less, and of bodies.
-const READ_SIZES: (usize, usize) = (4 * 1024, 32 * 1024);
+const READ_SIZES: (usize, usize) = (buffers::ROOM, 32 * 1024);
 
 /// A client's connection.
 #[derive(Debug)]
@@ -263,9 +263,8 @@ impl Client {
         if self.left {
             return Poll::Ready(Ok(0));
         }
-        // A connection that rests needs no buffer.
-        if self.held.is_empty() {
-            ready!(self.stream.poll_readable(cx))?;
+        if self.held.capacity() == 0 && size <= buffers::ROOM {
+            self.held = buffers::spare();
         }
         if self.held.capacity() - self.held.len() < size / 4 {
             self.held.reserve(size);
@@ -274,7 +273,8 @@ impl Client {
         match read {
             Poll::Ready(Ok(1..)) => {}
             Poll::Ready(Ok(0) | Err(_)) => self.left = true,
-            Poll::Pending if self.held.is_empty() => self.held = BytesMut::new(),
+            // A connection that rests needs no buffer.
+            Poll::Pending if self.held.is_empty() => buffers::keep(std::mem::take(&mut self.held)),
             Poll::Pending => {}
         }
         read

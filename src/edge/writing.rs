@@ -16,7 +16,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::clock::{Clock as _, SystemClock};
 use crate::edge::client::Client;
 use crate::http::response::write_line;
-use crate::http::{Answer, RequestHead};
+use crate::http::{Answer, RequestHead, buffers};
 
 /// Pieces of a body up to this length are copied behind what is to be written; larger ones are written from where they are.
 const COPIED: usize = 8 * 1024;
@@ -181,6 +181,12 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
             self.out.extend_from_slice(b"\r\n");
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<B> Drop for Writing<'_, B> {
+    fn drop(&mut self) {
+        buffers::keep(std::mem::take(&mut self.out));
     }
 }
 

@@ -56,11 +56,11 @@ impl Inbound {
         let started = monotonic_now();
         let (peer, headers) = (head.peer(), head.headers());
         let trusted_peer = trusted.contains(peer) && !head.connection().is_nameless();
-        let trace = random::name_bytes::<24>();
+        let fresh = Fresh::draw();
         let sent = headers.single(TRACEPARENT).filter(|t| is_traceparent(t)).and_then(|t| ArrayString::from(t).ok());
         let (traceparent, spans) = match traces {
-            Some(traces) => traced(traces, sent.as_deref(), &trace, trusted_peer),
-            None => (sent.unwrap_or_else(|| fresh_traceparent(&trace)), None),
+            Some(traces) => traced(traces, sent.as_deref(), &fresh, trusted_peer),
+            None => (sent.unwrap_or_else(|| fresh.traceparent()), None),
         };
         let sent_id = headers.single(X_REQUEST_ID).filter(|id| trusted_peer && is_request_id(id)).and_then(|id| ArrayString::from(id).ok());
         let client = if trusted_peer { trusted.client(peer, headers) } else { peer.to_canonical() };
@@ -69,7 +69,7 @@ impl Inbound {
         let peer_text = address_text(peer.to_canonical());
         Self {
             started,
-            id: sent_id.unwrap_or_else(|| fresh_id(&trace)),
+            id: sent_id.unwrap_or_else(|| fresh.id()),
             traceparent,
             spans,
             peer,
@@ -85,12 +85,12 @@ impl Inbound {
     /// The facts of a request whose head was refused.
     #[must_use]
     pub fn unread(peer: IpAddr, started: Instant) -> Self {
-        let trace = random::name_bytes::<24>();
+        let fresh = Fresh::draw();
         let text = address_text(peer.to_canonical());
         Self {
             started,
-            id: fresh_id(&trace),
-            traceparent: fresh_traceparent(&trace),
+            id: fresh.id(),
+            traceparent: fresh.traceparent(),
             spans: None,
             peer,
             secure: false,
@@ -113,38 +113,50 @@ fn trace_id(traceparent: &str) -> &str {
     traceparent.get(3..35).unwrap_or_default()
 }
 
-fn fresh_id(random: &[u8; 24]) -> ArrayString<REQUEST_ID_MAX> {
-    let mut text = ArrayString::new();
-    text.push_str(&hash::hex_text::<32>(&random[..16]));
-    text
+/// What is drawn for every request, as it is written: a trace id, which is the request's id too, and a span id.
+struct Fresh(ArrayString<48>);
+
+impl Fresh {
+    fn draw() -> Self {
+        Self(hash::hex_text(&random::name_bytes::<24>()))
+    }
+
+    fn trace(&self) -> &str {
+        self.0.get(..32).unwrap_or_default()
+    }
+
+    fn id(&self) -> ArrayString<REQUEST_ID_MAX> {
+        let mut text = ArrayString::new();
+        text.push_str(self.trace());
+        text
+    }
+
+    /// Marked as sampled: an unsampled mark would switch off the tracing that a backend already has.
+    fn traceparent(&self) -> ArrayString<TRACEPARENT_LEN> {
+        context(self.trace(), self.0.get(32..).unwrap_or_default(), true)
+    }
 }
 
-/// Marked as sampled: an unsampled mark would switch off the tracing that a backend already has.
-fn fresh_traceparent(random: &[u8; 24]) -> ArrayString<TRACEPARENT_LEN> {
-    context(&random[..16], &random[16..], true)
-}
-
-fn context(trace: &[u8], span: &[u8], sampled: bool) -> ArrayString<TRACEPARENT_LEN> {
+fn context(trace: &str, span: &str, sampled: bool) -> ArrayString<TRACEPARENT_LEN> {
     let mut text = ArrayString::new();
-    text.push_str("00-");
-    text.push_str(&hash::hex_text::<32>(trace));
-    text.push('-');
-    text.push_str(&hash::hex_text::<16>(span));
-    text.push_str(if sampled { "-01" } else { "-00" });
+    for part in ["00-", trace, "-", span, if sampled { "-01" } else { "-00" }] {
+        text.push_str(part);
+    }
     text
 }
 
 /// Where spans are made: the context for the upstream, and the ids of this request's spans if its trace is kept. Whether it is was
 /// decided by a trusted proxy, if one sent the context; a client has no say in what the collector must hold.
-fn traced(traces: &Traces, sent: Option<&str>, random: &[u8; 24], trusted_peer: bool) -> (ArrayString<TRACEPARENT_LEN>, Option<SpanIds>) {
+fn traced(traces: &Traces, sent: Option<&str>, fresh: &Fresh, trusted_peer: bool) -> (ArrayString<TRACEPARENT_LEN>, Option<SpanIds>) {
     let part = |from: usize, to: usize| sent.and_then(|sent| sent.get(from..to));
     let parent = part(36, 52).and_then(hash::from_hex::<8>);
-    let trace = part(3, 35).and_then(hash::from_hex::<16>).unwrap_or_else(|| hash::first(random));
+    let trace_text = part(3, 35).unwrap_or(fresh.trace());
+    let trace = hash::from_hex::<16>(trace_text).unwrap_or_default();
     let flags = part(53, 55).and_then(hash::from_hex::<1>).filter(|_| trusted_peer);
     let sampled = flags.map_or_else(|| traces.samples(&trace), |[flags]| flags & 1 == 1);
     let more = random::name_bytes::<16>();
     let (server, client) = (hash::first(&more), hash::last(&more));
-    (context(&trace, &client, sampled), sampled.then_some(SpanIds { trace, parent, server, client }))
+    (context(trace_text, &hash::hex_text::<16>(&client), sampled), sampled.then_some(SpanIds { trace, parent, server, client }))
 }
 
 /// Version 00 of <https://www.w3.org/TR/trace-context/>, lower case, neither id all zeros.
@@ -167,7 +179,7 @@ mod tests {
     #[test]
     fn trace_contexts_are_checked() {
         assert!(is_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
-        assert!(is_traceparent(&fresh_traceparent(&[1; 24])));
+        assert!(is_traceparent(&Fresh::draw().traceparent()));
         for wrong in [
             "",
             "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",

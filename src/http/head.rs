@@ -6,6 +6,7 @@ use std::rc::Rc;
 use actix_web::web::BytesMut;
 use actix_web::{HttpMessage as _, HttpRequest};
 
+use crate::http::buffers;
 use crate::http::connection::Connection;
 
 /// Where a part of a message's head stands in its bytes.
@@ -163,6 +164,12 @@ impl<'a> Value<'a> {
         // To its end in any case, so that many bytes are looked at at once.
         let visible = self.0.iter().fold(true, |visible, b| visible & matches!(b, b'\t' | b' '..=b'~'));
         if visible { std::str::from_utf8(self.0).ok() } else { None }
+    }
+}
+
+impl Drop for RequestHead {
+    fn drop(&mut self) {
+        buffers::keep(std::mem::take(&mut self.headers.bytes));
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod authenticate;
+pub mod buffers;
 pub mod client_address;
 pub mod completion;
 pub mod connection;

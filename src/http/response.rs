@@ -6,8 +6,7 @@ use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::web::BytesMut;
 use futures_util::future::LocalBoxFuture;
 
-/// Room for a head and a small body, so that both leave in one write.
-const ROOM: usize = 2048;
+use crate::http::buffers;
 
 /// An answer. Who writes it out adds what says where its body ends.
 pub struct Answer<B> {
@@ -33,7 +32,7 @@ impl AnswerHead {
     /// A head without header lines.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
-        let mut lines = BytesMut::with_capacity(ROOM);
+        let mut lines = buffers::spare();
         if status == StatusCode::OK {
             lines.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
         } else {

@@ -50,7 +50,7 @@ pub struct Download {
     held: Held,
     /// Gone once the connection was given back, or after an error.
     connection: Option<Box<Connection>>,
-    upload: Upload,
+    upload: Box<Upload>,
     takes_body: bool,
     left: Left,
     size: BodySize,

@@ -216,7 +216,7 @@ impl Own {
                 self.shared.failed(target, &pick, now);
             }
             let Some((again, next)) = again.zip(self.next(&view, &tried, wish, now, limit)) else { return Err(error) };
-            (upload, pick) = (*again, next);
+            (upload, pick) = (again, next);
         }
     }
 
@@ -234,7 +234,7 @@ impl Own {
         &self,
         view: &View,
         index: usize,
-        mut upload: Upload,
+        mut upload: Box<Upload>,
         now: Instant,
         terms: Terms<'_>,
     ) -> Result<Answer, (UpstreamError, Option<Box<Upload>>)> {
@@ -246,7 +246,7 @@ impl Own {
                 Ok(answer) => return Ok(answer),
                 Err(Failed { again: None, failure }) => return Err((self.error(failure, target, terms), None)),
                 // It was closed while it rested, which says nothing about the endpoint.
-                Err(Failed { again: Some(again), .. }) => upload = *again,
+                Err(Failed { again: Some(again), .. }) => upload = again,
             }
             self.shared.retried("stale_connection");
         }
@@ -255,7 +255,7 @@ impl Own {
         // Boxed, as all that happens rarely: a future is as large as the largest of what it may wait for, and is moved.
         let connection = match Box::pin(self.shared.connector.connect(target, left, terms.first_byte_timeout)).await {
             Ok(connection) => connection,
-            Err(reason) => return Err((UpstreamError::Unreachable { endpoint: target.name.clone(), reason }, Some(Box::new(upload)))),
+            Err(reason) => return Err((UpstreamError::Unreachable { endpoint: target.name.clone(), reason }, Some(upload))),
         };
         self.shared.connected(target);
         exchange(connection, upload, monotonic_now(), terms).await.map_err(|Failed { failure, again }| (self.error(failure, target, terms), again))

@@ -1,6 +1,7 @@
 //! What belongs to one connection and never goes on to the next (RFC 9110 section 7.6.1).
 
 use crate::http::Headers;
+use crate::http::head::Value;
 
 /// Whether a header (lower case) always belongs to the connection; with what older proxies use.
 #[must_use]
@@ -22,12 +23,14 @@ pub fn contains(name: &[u8]) -> bool {
 
 /// What the `Connection` headers of a message name, but for what says how long the connection lives.
 pub fn options(headers: Headers<'_>) -> Vec<&[u8]> {
-    headers
-        .get_all("connection")
-        .flat_map(|value| value.bytes().split(|b| *b == b','))
-        .map(<[u8]>::trim_ascii)
-        .filter(|option| !is_of_its_life(option))
-        .collect()
+    let mut options = Vec::new();
+    for value in headers.get_all("connection").map(Value::bytes) {
+        // Most say nothing else.
+        if !is_of_its_life(value) {
+            options.extend(value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|option| !is_of_its_life(option)));
+        }
+    }
+    options
 }
 
 /// Whether a header is among them.

@@ -9,7 +9,7 @@ use crate::assertion::ReservedNames;
 use crate::assertion::headers::is_same_name;
 use crate::http::head::Value;
 use crate::http::response::{pass_line, write_line};
-use crate::http::{Inbound, RequestHead};
+use crate::http::{Inbound, RequestHead, buffers};
 use crate::proxy::hop_by_hop;
 use crate::proxy::rules::RequestEdits;
 use crate::proxy::upload::BodyFraming;
@@ -55,7 +55,7 @@ impl HeadRules {
     /// Writes the head.
     #[must_use]
     pub fn write(&self, parts: &OutgoingHead<'_>) -> BytesMut {
-        let mut out = BytesMut::with_capacity(1024);
+        let mut out = buffers::spare();
         self.request_line(&mut out, parts);
         let headers = parts.head.headers();
         let connection = hop_by_hop::options(headers);

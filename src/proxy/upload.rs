@@ -10,6 +10,8 @@ use actix_web::web::{Bytes, BytesMut};
 use futures_util::Stream as _;
 use tokio::io::AsyncWrite;
 
+use crate::http::buffers;
+
 /// How the request's body is framed towards the upstream: as the client framed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyFraming {
@@ -54,16 +56,22 @@ enum Body {
     Chunked { payload: Payload },
 }
 
+impl Drop for Upload {
+    fn drop(&mut self) {
+        buffers::keep(std::mem::take(&mut self.frame));
+    }
+}
+
 impl Upload {
-    /// A request with this head; at most `limit` bytes of body.
+    /// A request with this head; at most `limit` bytes of body. Boxed, since it moves through everything that is tried to get it out.
     #[must_use]
-    pub fn new(head: BytesMut, payload: Payload, framing: BodyFraming, limit: u64) -> Self {
+    pub fn new(head: BytesMut, payload: Payload, framing: BodyFraming, limit: u64) -> Box<Self> {
         let body = match framing {
             BodyFraming::None | BodyFraming::Sized(0) => Body::Done,
             BodyFraming::Sized(left) => Body::Sized { payload, left },
             BodyFraming::Chunked => Body::Chunked { payload },
         };
-        Self { frame: head, at: 0, data: Bytes::new(), body, limit, taken: 0, wrote: false, progressed: false, unflushed: false }
+        Box::new(Self { frame: head, at: 0, data: Bytes::new(), body, limit, taken: 0, wrote: false, progressed: false, unflushed: false })
     }
 
     /// Whether everything has been written.
@@ -92,7 +100,7 @@ impl Upload {
 
     /// Back to the start, if nothing of the body was taken from the client or nothing was written; then it can be sent again.
     #[must_use]
-    pub fn rewound(mut self) -> Option<Self> {
+    pub fn rewound(mut self: Box<Self>) -> Option<Box<Self>> {
         if self.taken > 0 && self.wrote {
             return None;
         }

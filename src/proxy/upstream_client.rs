@@ -45,7 +45,7 @@ pub struct Answer {
     /// The connection that it came on.
     pub connection: Box<Connection>,
     /// What is still to be sent of the request.
-    pub upload: Upload,
+    pub upload: Box<Upload>,
     /// Whether the upstream still takes it.
     pub takes_body: bool,
 }
@@ -80,7 +80,7 @@ pub fn may_repeat(method: &str) -> bool {
 }
 
 /// Sends a request and reads until the head of its answer.
-pub async fn exchange(mut connection: Box<Connection>, mut upload: Upload, now: Instant, terms: Terms<'_>) -> Result<Answer, Failed> {
+pub async fn exchange(mut connection: Box<Connection>, mut upload: Box<Upload>, now: Instant, terms: Terms<'_>) -> Result<Answer, Failed> {
     after_the_others().await;
     connection.patience.begin(now, terms.first_byte_timeout, terms.limit);
     let (mut interim, mut takes_body) = (0, true);
@@ -97,7 +97,7 @@ pub async fn exchange(mut connection: Box<Connection>, mut upload: Upload, now: 
         Err(failure) => failure,
     };
     let harmless = failure == Failure::Answer(BadAnswer::Cut) && (terms.may_repeat() || upload.wrote_nothing());
-    let again = if harmless { upload.rewound().map(Box::new) } else { None };
+    let again = if harmless { upload.rewound() } else { None };
     Err(Failed { failure, again })
 }
 

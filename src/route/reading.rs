@@ -9,7 +9,7 @@ pub const fn of_another(b: u8) -> bool {
 /// Whether some server may read a canonical path in another way.
 #[must_use]
 pub fn has_another(path: &str) -> bool {
-    path.bytes().any(of_another) || path.contains("./") || path.ends_with('.')
+    path.bytes().any(of_another) || path.as_bytes().windows(2).any(|pair| pair == b"./") || path.ends_with('.')
 }
 
 /// The path as the most generous servers together would read it: without `;` parameters and what they leave empty (servlet

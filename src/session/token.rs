@@ -175,9 +175,14 @@ impl SessionId {
     /// The 25 characters that name it: tag and hash in base64url.
     #[must_use]
     pub fn text(&self) -> ArrayString<25> {
+        // In one go: four characters of three bytes, of which the tag has two, and then those of the hash.
+        let mut bytes = [0; 19];
+        bytes[..2].copy_from_slice(&self.tag);
+        bytes[3..].copy_from_slice(&self.hash);
+        let both = base64url_text::<26>(&bytes);
         let mut text = ArrayString::new();
-        text.push_str(&base64url_text::<3>(&self.tag));
-        text.push_str(&base64url_text::<22>(&self.hash));
+        text.push_str(&both[..3]);
+        text.push_str(&both[4..]);
         text
     }
 

@@ -78,7 +78,7 @@ mod tests {
     fn keys_have_the_documented_form() {
         let mut key = [7; 32];
         key[0] = 1;
-        let keys = Keys::new(KeyPrefix::default(), Arc::new(NamingKey::new(Secret::new(key))));
+        let keys = Keys::new(KeyPrefix::default(), Arc::new(NamingKey::new(&Secret::new(key))));
         let id = SessionId { tag: [0xff, 0xfe], hash: [0; 16] };
         assert_eq!(keys.session(&id), "hufu:s:{__4}:AAAAAAAAAAAAAAAAAAAAAA");
         assert_eq!(keys.session_in("hufu:s:{__4}:AAAAAAAAAAAAAAAAAAAAAA"), Some(id));

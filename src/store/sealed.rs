@@ -264,7 +264,7 @@ mod tests {
 
         fn fixed() -> (Sealer, Keys) {
             let key = |first: u8| Secret::new(std::array::from_fn(|i| first.wrapping_add(i as u8)));
-            let naming = Arc::new(NamingKey::new(key(100)));
+            let naming = Arc::new(NamingKey::new(&key(100)));
             (Sealer::new(Arc::new(Keyring::new(&[key(0)]).unwrap()), naming.clone()), Keys::new(KeyPrefix::default(), naming))
         }
 

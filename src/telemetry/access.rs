@@ -173,9 +173,8 @@ impl Lines {
     }
 
     fn push_three_digits(&mut self, number: u64) {
-        for place in [100, 10, 1] {
-            self.text.push(char::from(b'0' + u8::try_from(number / place % 10).unwrap_or_default()));
-        }
+        // A digit before them, so that noughts are written.
+        self.text.push_str(itoa::Buffer::new().format(1000 + number % 1000).get(1..).unwrap_or_default());
     }
 
     /// Milliseconds with three decimals; whole numbers only, since printing a float costs more than the rest of a line.
