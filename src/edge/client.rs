@@ -247,9 +247,8 @@ impl Client {
     /// Ready when the client has left while its request is under way. What it sends behind the request waits for its turn.
     pub fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let whole = self.reader.is_whole_with(self.held.len() as u64);
-            // Otherwise whoever reads the body hears of it.
-            if !whole || self.held.len() >= self.settings.limits.head {
+            // Of a body that is not whole, whoever reads it hears.
+            if self.held.len() >= self.settings.limits.head || !self.reader.is_whole_with(&self.held) {
                 return Poll::Pending;
             }
             if !matches!(ready!(self.poll_fill(cx, READ_SIZES.0)), Ok(1..)) {

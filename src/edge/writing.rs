@@ -219,3 +219,61 @@ fn write_date(out: &mut BytesMut) {
         write_line(out, "date", text.as_bytes());
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::poll_fn;
+
+    use socket2::SockRef;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::edge::head::HeadLimits;
+    use crate::edge::settings::GateSettings;
+    use crate::edge::stream::Stream;
+    use crate::http::{AnswerHead, Connection};
+
+    /// A body of small pieces without end.
+    struct Endless;
+
+    impl MessageBody for Endless {
+        type Error = Infallible;
+
+        fn size(&self) -> BodySize {
+            BodySize::Stream
+        }
+
+        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+            Poll::Ready(Some(Ok(Bytes::from_static(&[b'x'; 1000]))))
+        }
+    }
+
+    /// A client that never takes all that waits for it. What it has taken must not be kept for that.
+    #[tokio::test]
+    async fn what_a_slow_client_has_taken_is_not_kept() {
+        let long = Duration::from_secs(600);
+        let limits = HeadLimits { head: 2048, target: 512 };
+        let settings = GateSettings { limits, head_timeout: long, body_timeout: long, write_timeout: long, keep_alive: long };
+        let (socket, mut peer) = UnixStream::pair().unwrap();
+        // The smallest that there is, so that each write takes only a part.
+        SockRef::from(&socket).set_send_buffer_size(1).unwrap();
+        let client = RefCell::new(Client::new(Stream::Unix(socket), None, Connection::default(), settings, None));
+        let (mut writing, _) = Writing::new(&client, None, Answer::new(AnswerHead::new(StatusCode::OK), Endless));
+        let mut most = 0;
+        let write = poll_fn(|cx| {
+            let written = writing.poll(cx);
+            most = most.max(writing.out.capacity());
+            written
+        });
+        let read = async {
+            let (mut buf, mut taken) = ([0; 512], 0);
+            while taken < 64 * WAITING {
+                taken += peer.read(&mut buf).await.unwrap();
+            }
+        };
+        tokio::select! { ended = write => panic!("{ended:?}"), () = read => {} }
+        assert!(most >= WAITING && most <= 4 * WAITING, "{most} bytes for what waits");
+    }
+}
