@@ -276,6 +276,6 @@ mod tests {
             }
         };
         tokio::select! { ended = write => panic!("{ended:?}"), () = read => {} }
-        assert!(most >= WAITING && most <= 4 * WAITING, "{most} bytes for what waits");
+        assert!((WAITING..=4 * WAITING).contains(&most), "{most} bytes for what waits");
     }
 }

@@ -37,6 +37,7 @@ async fn slow_heads_are_cut_and_idle_connections_closed() {
         let drip = tokio::spawn(async move {
             let _ = writer.write_all(b"GET /slow?token=x HTTP/1.1\r\nHost: x\r\n").await;
             while writer.write_all(b"X: y\r\n").await.is_ok() {
+                // A slow sender: its head must not be full before it is late.
                 tokio::time::sleep(Duration::from_millis(40)).await;
             }
         });
@@ -72,6 +73,7 @@ async fn slow_bodies_are_cut_and_never_whole_upstream() {
         let drip = tokio::spawn(async move {
             let _ = writer.write_all(format!("POST {path} HTTP/1.1\r\nHost: x\r\n{framing}").as_bytes()).await;
             while dripping && writer.write_all(b"x").await.is_ok() {
+                // A slow sender: so few bytes are no sign of life.
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             // The connection stays open.

@@ -161,6 +161,7 @@ async fn requests_that_come_byte_by_byte_arrive_whole() {
         let trickle = async {
             for byte in request.bytes() {
                 client.send([byte]).await;
+                // A slow sender: the next byte is to come by itself.
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             (client.answer("POST").await, client.answer("GET").await)
