@@ -246,6 +246,17 @@ async fn an_exchange_that_breaks_off_behind_its_head_is_told_as_what_it_was() {
         let line = gateway.access_line(target, |line| line["path"] == target);
         assert_eq!((&line["status"], &line["error"]), (&200.into(), &code.into()), "{line}");
     }
+    // An answer without a body waits for the rest of the upload, so it may still become another one.
+    for (then, status, code) in [("z\r\n", 400, "body_broken"), (&*long, 413, "body_too_large")] {
+        let mut client = Peer::connect(gateway.listen).await;
+        client.send("POST /empty HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
+        let (mut peer, _) = backend.request().await;
+        peer.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+        client.send(then).await;
+        let answer = client.answer("POST").await;
+        assert_eq!((answer.status(), answer.code()), (status, Some(code)), "{answer:?}");
+        assert!(!peer.rest().await.ends_with(b"0\r\n\r\n"), "{then:?}");
+    }
 }
 
 /// A backend that closes its sending side in the middle of its answer, and goes on reading.
