@@ -79,6 +79,18 @@ impl Chunks {
         Piece::More
     }
 
+    /// Whether the body ends within these bytes, which come next.
+    #[must_use]
+    pub fn ends_within(mut self, mut bytes: &[u8]) -> bool {
+        loop {
+            match self.next(bytes) {
+                Piece::Data { skip, len } => bytes = &bytes[skip + len..],
+                Piece::Done(_) => return true,
+                Piece::More | Piece::Bad(_) => return false,
+            }
+        }
+    }
+
     /// The place after a byte; `None`: it does not belong here.
     fn step(&mut self, byte: u8) -> Option<Place> {
         match (self.place, byte) {

@@ -46,8 +46,10 @@ pub struct Client {
     read_by: Option<Instant>,
     /// Until when the client must take something, and how much it had taken.
     write_by: Option<(Instant, Option<u64>)>,
-    /// Bytes of the body since its deadline was set.
+    /// Bytes of the body since its last sign of life.
     body_bytes: usize,
+    /// For how long it may still be waited until the next one.
+    body_patience: Duration,
     /// Bytes of "100 Continue" that have gone out, for a client that waits for it.
     promised: Option<usize>,
     /// It waits in vain: the answer has come before its body was asked for.
@@ -87,6 +89,7 @@ impl Client {
             read_by: Some(monotonic_now() + settings.head_timeout),
             write_by: None,
             body_bytes: 0,
+            body_patience: settings.body_timeout,
             promised: None,
             unasked: false,
             last: settings.keep_alive.is_zero(),
@@ -165,7 +168,7 @@ impl Client {
     }
 
     fn begin(&mut self, head: Head, bytes: BytesMut) -> Arrived {
-        (self.read_by, self.body_bytes) = (None, 0);
+        (self.read_by, self.body_bytes, self.body_patience) = (None, 0, self.settings.body_timeout);
         self.last |= head.last || self.reader.is_websocket();
         (self.promised, self.unasked) = ((head.expects && self.reader.is_in_body()).then_some(0), false);
         Arrived::Request(head, bytes)
@@ -186,10 +189,7 @@ impl Client {
         loop {
             match self.reader.take_body(&mut self.held) {
                 Step::Data(bytes) => {
-                    self.body_bytes += bytes.len();
-                    if self.body_bytes >= SIGN_OF_LIFE || !self.reader.is_in_body() {
-                        (self.read_by, self.body_bytes) = (None, 0);
-                    }
+                    self.body_has_come(bytes.len());
                     return Poll::Ready(Some(Ok(bytes)));
                 }
                 Step::End => return Poll::Ready(None),
@@ -208,7 +208,7 @@ impl Client {
                 Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(PayloadError::Io(error)))),
                 Poll::Pending if self.reader.is_websocket() => return Poll::Pending,
                 Poll::Pending => {
-                    let moment = *self.read_by.get_or_insert_with(|| monotonic_now() + self.settings.body_timeout);
+                    let moment = *self.read_by.get_or_insert_with(|| monotonic_now() + self.body_patience);
                     if !self.timer.has_come(moment, cx) {
                         return Poll::Pending;
                     }
@@ -216,6 +216,17 @@ impl Client {
                     return Poll::Ready(Some(Err(PayloadError::Incomplete(None))));
                 }
             }
+        }
+    }
+
+    /// Time runs only while the client is waited for: what keeps whoever takes the body is no silence of the client's.
+    fn body_has_come(&mut self, bytes: usize) {
+        self.body_bytes += bytes;
+        let deadline = self.read_by.take();
+        if self.body_bytes >= SIGN_OF_LIFE {
+            (self.body_bytes, self.body_patience) = (0, self.settings.body_timeout);
+        } else if let Some(deadline) = deadline {
+            self.body_patience = deadline.saturating_duration_since(monotonic_now());
         }
     }
 
@@ -247,9 +258,8 @@ impl Client {
     /// Ready when the client has left while its request is under way. What it sends behind the request waits for its turn.
     pub fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let whole = self.reader.is_whole_with(self.held.len() as u64);
-            // Otherwise whoever reads the body hears of it.
-            if !whole || self.held.len() >= self.settings.limits.head {
+            // Of a body that is not whole, whoever reads it hears.
+            if self.held.len() >= self.settings.limits.head || !self.reader.is_whole_with(&self.held) {
                 return Poll::Pending;
             }
             if !matches!(ready!(self.poll_fill(cx, READ_SIZES.0)), Ok(1..)) {
@@ -370,3 +380,6 @@ impl Client {
         self.stream.reset_when_dropped();
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

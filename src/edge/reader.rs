@@ -71,13 +71,14 @@ impl Reader {
         }
     }
 
-    /// Whether all that may still come of the request is among so many bytes.
+    /// Whether all that may still come of the request is among these bytes, which have not been read.
     #[must_use]
-    pub const fn is_whole_with(&self, bytes: u64) -> bool {
+    pub fn is_whole_with(&self, held: &[u8]) -> bool {
         match self.body {
             Body::Complete | Body::Handshake => true,
-            Body::Sized(left) => left <= bytes,
-            Body::Chunked(_) | Body::Broken | Body::Tunnel => false,
+            Body::Sized(left) => left <= held.len() as u64,
+            Body::Chunked(chunks) => chunks.ends_within(held),
+            Body::Broken | Body::Tunnel => false,
         }
     }
 
@@ -292,6 +293,29 @@ mod tests {
         assert_eq!(whole, Outcome { requests: expected, ..Outcome::default() });
         assert_eq!(byte_by_byte(stream.as_bytes()), whole);
         others_read_the_same(stream.as_bytes(), &whole.requests);
+    }
+
+    #[test]
+    fn a_body_is_known_to_be_whole_before_it_is_read() {
+        let sized = "Content-Length: 5\r\n\r\n";
+        let chunked = "Transfer-Encoding: chunked\r\n\r\n";
+        for (request, whole) in [
+            ("\r\n".to_owned(), true),
+            (format!("{sized}hell"), false),
+            (format!("{sized}hello"), true),
+            (format!("{sized}helloGET /"), true),
+            (format!("{chunked}5\r\nhello\r\n0\r\n"), false),
+            (format!("{chunked}5\r\nhello\r\n0\r\n\r\n"), true),
+            (format!("{chunked}5\r\nhello\r\n1;a=b\r\n!\r\n0\r\nT: u\r\n\r\nGET /"), true),
+            (format!("{chunked}5\r\nhello!\r\n0\r\n\r\n"), false),
+        ] {
+            let (mut reader, mut held) = (Reader::new(LIMITS), BytesMut::from(format!("POST / HTTP/1.1\r\nHost: x\r\n{request}").as_str()));
+            reader.take_head(&mut held).unwrap().unwrap();
+            assert_eq!(reader.is_whole_with(&held), whole, "{request:?}");
+            // Looking changes nothing, and part of it may have been read.
+            let read = reader.take_body(&mut held);
+            assert_eq!(reader.is_whole_with(&held), whole && read != Step::Broken, "{request:?} after {read:?}");
+        }
     }
 
     #[test]

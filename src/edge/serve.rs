@@ -60,28 +60,30 @@ where
         }
     };
     let builder = match listener {
-        Listener::Tcp(listener) => builder.listen("public", listener, move || {
-            let worker = worker.clone();
-            fn_factory(move || {
-                let worker = worker();
-                async move {
-                    let worker = worker.await?;
-                    Ok::<_, ()>(fn_service(move |socket: TcpStream| worker.clone().serve_tcp(socket)))
-                }
-            })
-        })?,
-        Listener::Unix(listener) => builder.listen_uds("public", listener, move || {
-            let worker = worker.clone();
-            fn_factory(move || {
-                let worker = worker();
-                async move {
-                    let worker = worker.await?;
-                    Ok::<_, ()>(fn_service(move |socket: UnixStream| worker.clone().serve_unix(socket)))
-                }
-            })
-        })?,
+        Listener::Tcp(listener) => builder.listen("public", listener, move || serving(worker.clone(), Worker::serve_tcp))?,
+        Listener::Unix(listener) => builder.listen_uds("public", listener, move || serving(worker.clone(), Worker::serve_unix))?,
     };
     Ok(builder.run())
+}
+
+/// Makes a worker, which serves every socket that it is given.
+fn serving<H, W, S, A>(
+    worker: impl Fn() -> W + 'static,
+    serve: fn(Rc<Worker<H>>, S) -> A,
+) -> impl ServiceFactory<S, Config = (), Response = (), Error = (), InitError = ()>
+where
+    H: 'static,
+    W: Future<Output = Result<Rc<Worker<H>>, ()>> + 'static,
+    S: 'static,
+    A: Future<Output = Result<(), ()>> + 'static,
+{
+    fn_factory(move || {
+        let worker = worker();
+        async move {
+            let worker = worker.await?;
+            Ok(fn_service(move |socket| serve(worker.clone(), socket)))
+        }
+    })
 }
 
 /// The end of the server, as one worker's connections hear of it.

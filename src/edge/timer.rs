@@ -32,3 +32,30 @@ impl Timer {
         sleep.as_mut().poll(cx).is_ready()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use tokio::task::coop::{consume_budget, has_budget_remaining};
+
+    use super::*;
+
+    /// No timer can be set in a task that has had its share. In the task's next turn it must not be taken for set.
+    #[tokio::test]
+    async fn a_timer_that_could_not_be_set_rings_all_the_same() {
+        // A task of its own: nothing else wakes it.
+        let task = tokio::spawn(async {
+            let (mut timer, moment) = (Timer::default(), monotonic_now() + Duration::from_millis(50));
+            while has_budget_remaining() {
+                consume_budget().await;
+            }
+            poll_fn(|cx| if timer.has_come(moment, cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+            monotonic_now() >= moment
+        });
+        let rang = tokio::time::timeout(Duration::from_secs(5), task).await.expect("nobody wakes the task");
+        assert!(rang.unwrap(), "it rang too early");
+    }
+}

@@ -32,6 +32,8 @@ pub struct Writing<'a, B> {
     out: BytesMut,
     /// What is to be written behind it.
     data: Bytes,
+    /// Why nothing more comes of the body, though it has not ended.
+    broken: Option<io::Error>,
     /// Ready when the answer is to break off.
     until: Option<LocalBoxFuture<'static, ()>>,
 }
@@ -92,7 +94,7 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         }
         out.extend_from_slice(b"\r\n");
         let after = if close { After::Close } else { After::Next };
-        (Self { client, body, framing, out, data: Bytes::new(), until }, after)
+        (Self { client, body, framing, out, data: Bytes::new(), broken: None, until }, after)
     }
 
     /// Writes on. Ready: it is out. An error: it broke off, or the client has left.
@@ -109,12 +111,16 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
 
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            let filled = self.poll_fill(cx)?;
+            let filled = self.poll_fill(cx);
             if !self.out.is_empty() || !self.data.is_empty() {
                 ready!(self.poll_write(cx))?;
                 continue;
             }
             ready!(self.client.borrow_mut().poll_flush(cx))?;
+            // Only now: a client that saw nothing at all on a kept connection would send its request again.
+            if let Some(broken) = self.broken.take() {
+                return Poll::Ready(Err(broken));
+            }
             if self.framing == Framing::Ended {
                 return Poll::Ready(Ok(()));
             }
@@ -126,15 +132,16 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
     }
 
     /// Takes pieces of the body while there is room for them.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.framing != Framing::Ended && self.data.is_empty() && self.out.len() < WAITING {
-            match ready!(Pin::new(&mut self.body).poll_next(cx)) {
-                Some(Ok(piece)) => self.take(piece)?,
-                Some(Err(_)) => return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
-                None => self.end()?,
-            }
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.framing != Framing::Ended && self.broken.is_none() && self.data.is_empty() && self.out.len() < WAITING {
+            let taken = match ready!(Pin::new(&mut self.body).poll_next(cx)) {
+                Some(Ok(piece)) => self.take(piece),
+                Some(Err(_)) => Err(io::ErrorKind::ConnectionAborted.into()),
+                None => self.end(),
+            };
+            self.broken = taken.err();
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(())
     }
 
     fn take(&mut self, piece: Bytes) -> io::Result<()> {
@@ -224,4 +231,57 @@ fn write_date(out: &mut BytesMut) {
         }
         write_line(out, "date", text.as_bytes());
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::poll_fn;
+
+    use socket2::SockRef;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::edge::client::tests::patient;
+    use crate::http::AnswerHead;
+
+    /// A body of small pieces without end.
+    struct Endless;
+
+    impl MessageBody for Endless {
+        type Error = Infallible;
+
+        fn size(&self) -> BodySize {
+            BodySize::Stream
+        }
+
+        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+            Poll::Ready(Some(Ok(Bytes::from_static(&[b'x'; 1000]))))
+        }
+    }
+
+    /// A client that never takes all that waits for it. What it has taken must not be kept for that.
+    #[tokio::test]
+    async fn what_a_slow_client_has_taken_is_not_kept() {
+        let (socket, mut peer) = UnixStream::pair().unwrap();
+        // The smallest that there is, so that each write takes only a part.
+        SockRef::from(&socket).set_send_buffer_size(1).unwrap();
+        let client = RefCell::new(patient(socket));
+        let (mut writing, _) = Writing::new(&client, None, Answer::new(AnswerHead::new(StatusCode::OK), Endless));
+        let mut most = 0;
+        let write = poll_fn(|cx| {
+            let written = writing.poll(cx);
+            most = most.max(writing.out.capacity());
+            written
+        });
+        let read = async {
+            let (mut buf, mut taken) = ([0; 512], 0);
+            while taken < 64 * WAITING {
+                taken += peer.read(&mut buf).await.unwrap();
+            }
+        };
+        tokio::select! { ended = write => panic!("{ended:?}"), () = read => {} }
+        assert!((WAITING..=4 * WAITING).contains(&most), "{most} bytes for what waits");
+    }
 }

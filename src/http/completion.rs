@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::error::Error;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use actix_web::body::{BodySize, MessageBody};
@@ -14,6 +15,7 @@ use actix_web::{HttpMessage as _, HttpRequest};
 use arrayvec::ArrayString;
 
 use crate::clock::{Clock, UnixMillis, millis, monotonic_now};
+use crate::http::connection::Connection;
 use crate::http::error::ErrorCode;
 use crate::http::extract::Inbound;
 use crate::metrics::{Metrics, RouteMetrics};
@@ -91,6 +93,8 @@ pub struct Completion {
     pub app: Option<Arc<str>>,
     /// What a stream tells while it is open.
     pub stream: Option<Rc<StreamAccount>>,
+    /// The client's connection, where a body of the client's may break off while the answer is on its way.
+    pub connection: Option<Connection>,
     bytes: u64,
 }
 
@@ -127,6 +131,7 @@ impl Completion {
             session: None,
             app: None,
             stream: None,
+            connection: None,
             bytes: 0,
         })
     }
@@ -139,6 +144,11 @@ impl Completion {
     /// Counts body bytes on their way to the client.
     pub const fn sent(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
+    }
+
+    /// The answer breaks off. Its status has gone out; the line at least says why.
+    fn broke_off(&mut self, code: ErrorCode) {
+        self.error = Some(self.connection.as_ref().map_or(code, |connection| connection.blamed_code(code)));
     }
 }
 
@@ -226,30 +236,39 @@ fn loggable(path: &str) -> String {
     }
 }
 
-/// A body that reports its request when its last byte has gone, or when the client has.
-#[derive(Debug)]
-pub struct Reported<B: MessageBody> {
-    body: B,
-    completion: Box<Completion>,
-    broken: Option<B::Error>,
+/// Why an answer's body broke off.
+pub trait BrokenOff {
+    /// The code in the access line.
+    fn code(&self) -> ErrorCode;
 }
 
-impl<B: MessageBody> Reported<B> {
+/// A body of the gateway's own, which is there in full.
+impl BrokenOff for Box<dyn Error> {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Internal
+    }
+}
+
+/// A body that reports its request when its last byte has gone, or when the client has.
+#[derive(Debug)]
+pub struct Reported<B> {
+    body: B,
+    completion: Box<Completion>,
+}
+
+impl<B> Reported<B> {
     /// The body with the request's account.
     pub const fn new(body: B, completion: Box<Completion>) -> Self {
-        Self { body, completion, broken: None }
+        Self { body, completion }
     }
 
     /// Another body of the same request, before anything of it has gone.
-    pub fn map<C: MessageBody>(self, map: impl FnOnce(B) -> C) -> Reported<C> {
+    pub fn map<C>(self, map: impl FnOnce(B) -> C) -> Reported<C> {
         Reported::new(map(self.body), self.completion)
     }
 }
 
-impl<B: MessageBody + Unpin> MessageBody for Reported<B>
-where
-    B::Error: Unpin,
-{
+impl<B: MessageBody<Error: BrokenOff> + Unpin> MessageBody for Reported<B> {
     type Error = B::Error;
 
     fn size(&self) -> BodySize {
@@ -257,23 +276,12 @@ where
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        if let Some(error) = self.broken.take() {
-            return Poll::Ready(Some(Err(error)));
+        let next = ready!(Pin::new(&mut self.body).poll_next(cx));
+        match &next {
+            Some(Ok(bytes)) => self.completion.sent(bytes.len()),
+            Some(Err(error)) => self.completion.broke_off(error.code()),
+            None => {}
         }
-        let next = Pin::new(&mut self.body).poll_next(cx);
-        match next {
-            Poll::Ready(Some(Err(error))) => {
-                // The status has gone out; the line at least says that the body broke off.
-                self.completion.error = Some(ErrorCode::UpstreamError);
-                // The server throws away what it has not written when a body fails. A client that saw nothing at all on a kept connection
-                // would take its request for one that was never read, and send it again; so the head is written first.
-                self.broken = Some(error);
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            Poll::Ready(Some(Ok(ref bytes))) => self.completion.sent(bytes.len()),
-            Poll::Ready(None) | Poll::Pending => {}
-        }
-        next
+        Poll::Ready(next)
     }
 }

@@ -50,10 +50,16 @@ impl Connection {
     /// The error of a request whose body broke off, said as what it was: a client that was silent for too long.
     #[must_use]
     pub fn blamed(&self, error: GatewayError) -> GatewayError {
-        if error.code == ErrorCode::BodyBroken && self.0.body_late.get() {
-            GatewayError::new(ErrorCode::RequestTimeout, "The request's body did not come in time.").closing()
-        } else {
+        if self.blamed_code(error.code) == error.code {
             error
+        } else {
+            GatewayError::new(ErrorCode::RequestTimeout, "The request's body did not come in time.").closing()
         }
+    }
+
+    /// The same of a code, where the answer has begun.
+    #[must_use]
+    pub fn blamed_code(&self, code: ErrorCode) -> ErrorCode {
+        if code == ErrorCode::BodyBroken && self.0.body_late.get() { ErrorCode::RequestTimeout } else { code }
     }
 }

@@ -11,7 +11,7 @@ use crate::assertion::ReservedNames;
 use crate::http::AnswerHead;
 use crate::http::extract::X_REQUEST_ID;
 use crate::http::head::Value;
-use crate::proxy::download::Download;
+use crate::proxy::download::{BrokenBody, Download};
 use crate::proxy::handover::TunnelBody;
 use crate::proxy::hop_by_hop;
 use crate::proxy::response_head::ResponseHead;
@@ -69,7 +69,7 @@ impl AnswerRules {
 }
 
 impl MessageBody for AnswerBody {
-    type Error = Box<dyn std::error::Error>;
+    type Error = BrokenBody;
 
     fn size(&self) -> BodySize {
         match self {
@@ -81,9 +81,9 @@ impl MessageBody for AnswerBody {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         match &mut *self {
-            Self::Upstream(body) => Pin::new(&mut **body).poll_next(cx).map_err(Into::into),
-            Self::Tunnel(body) => Pin::new(body).poll_next(cx).map_err(Into::into),
-            Self::Own(body) => Pin::new(body).poll_next(cx),
+            Self::Upstream(body) => Pin::new(&mut **body).poll_next(cx),
+            Self::Tunnel(body) => Pin::new(body).poll_next(cx),
+            Self::Own(body) => Pin::new(body).poll_next(cx).map_err(|_| BrokenBody::Own),
         }
     }
 }

@@ -11,6 +11,8 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, BytesMut};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::http::completion::BrokenOff;
+use crate::http::error::ErrorCode;
 use crate::proxy::connection::Connection;
 use crate::proxy::pool::Pool;
 use crate::proxy::response_head::{BadAnswer, Framing, ResponseHead};
@@ -33,6 +35,27 @@ pub enum BrokenBody {
     /// The client broke off its own body.
     #[error("the client broke off its body")]
     Client,
+    /// The client did not go on with its body for as long as the upstream may be silent.
+    #[error("the client did not go on with its body")]
+    ClientSilent,
+    /// The client's body is over the limit.
+    #[error("the client's body is over the limit")]
+    TooLarge,
+    /// The gateway's own part in it has ended too early.
+    #[error("the gateway broke off")]
+    Own,
+}
+
+impl BrokenOff for BrokenBody {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Answer(_) => ErrorCode::UpstreamError,
+            Self::Silence => ErrorCode::UpstreamTimeout,
+            Self::Client | Self::ClientSilent => ErrorCode::BodyBroken,
+            Self::TooLarge => ErrorCode::BodyTooLarge,
+            Self::Own => ErrorCode::Internal,
+        }
+    }
 }
 
 /// What a request holds until the last byte of its answer.
@@ -152,16 +175,22 @@ impl Download {
                 Poll::Ready(Err(_)) if self.left == Left::Nothing => return Poll::Ready(self.cut()),
                 Poll::Ready(Err(_)) => return Poll::Ready(Some(Err(BrokenBody::Answer(BadAnswer::Cut)))),
                 Poll::Ready(Ok(_)) => connection.patience.renew(self.timeout),
-                Poll::Pending if connection.patience.poll(cx).is_ready() => return Poll::Ready(Some(Err(BrokenBody::Silence))),
+                Poll::Pending if connection.patience.poll(cx).is_ready() => return Poll::Ready(Some(Err(self.silence()))),
                 Poll::Pending => return Poll::Pending,
             }
         }
     }
 
+    /// Whose silence it is.
+    fn silence(&self) -> BrokenBody {
+        if self.takes_body && self.upload.waits_for_client() { BrokenBody::ClientSilent } else { BrokenBody::Silence }
+    }
+
     fn carry_on_upload(&mut self, cx: &mut Context<'_>, connection: &mut Connection) -> Result<(), BrokenBody> {
         if self.takes_body && !self.upload.is_done() {
             match self.upload.poll(cx, &mut connection.io) {
-                Poll::Ready(Err(UploadError::Client | UploadError::TooLarge)) => return Err(BrokenBody::Client),
+                Poll::Ready(Err(UploadError::Client)) => return Err(BrokenBody::Client),
+                Poll::Ready(Err(UploadError::TooLarge)) => return Err(BrokenBody::TooLarge),
                 Poll::Ready(Err(UploadError::Upstream(_))) => self.takes_body = false,
                 Poll::Ready(Ok(())) | Poll::Pending => {}
             }

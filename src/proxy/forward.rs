@@ -302,7 +302,8 @@ async fn response(mut answer: Answer, pool: Rc<Pool>, held: Held, terms: Terms<'
     let (head, mut body) = Download::new(answer, pool, held, terms.timeout);
     match body.finish_if_empty().await {
         Err(BrokenBody::Client) => Err(UpstreamError::ClientLeft),
-        Ok(()) | Err(BrokenBody::Answer(_) | BrokenBody::Silence) => Ok(UpstreamResponse { head, at, body }),
+        Err(BrokenBody::TooLarge) => Err(UpstreamError::BodyTooLarge),
+        Ok(()) | Err(_) => Ok(UpstreamResponse { head, at, body }),
     }
 }
 

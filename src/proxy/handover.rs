@@ -72,7 +72,7 @@ impl Giver {
 
 impl Drop for Giver {
     fn drop(&mut self) {
-        self.0.borrow_mut().end.get_or_insert(Err(BrokenBody::Client));
+        self.0.borrow_mut().end.get_or_insert(Err(BrokenBody::Own));
         self.wake();
     }
 }

@@ -67,6 +67,7 @@ pub struct Proxy {
 pub async fn proxy(proxy: Rc<Proxy>, head: Rc<RequestHead>, payload: Payload) -> Answer<Reported<AnswerBody>> {
     let facts = Inbound::of(&head, &proxy.trusted, proxy.reports.traces.as_deref());
     let mut completion = Completion::new(proxy.reports.clone(), facts, head.method(), head.path(), proxy.unrouted.clone());
+    completion.connection = Some(head.connection().clone());
     // Until the route is known.
     let mut failure = &FailureShape::Problem;
     let mut answer = match proxy.walk(&head, payload, &mut completion, &mut failure).await {

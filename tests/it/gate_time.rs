@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::helpers::gateway::{Gateway, route};
+use crate::helpers::peer::{ByHand, Peer};
 use crate::helpers::recorder::{Recorder, Reply, ok};
 use crate::helpers::servers::echo_upstream;
 use crate::helpers::wait::until;
@@ -36,6 +37,7 @@ async fn slow_heads_are_cut_and_idle_connections_closed() {
         let drip = tokio::spawn(async move {
             let _ = writer.write_all(b"GET /slow?token=x HTTP/1.1\r\nHost: x\r\n").await;
             while writer.write_all(b"X: y\r\n").await.is_ok() {
+                // A slow sender: its head must not be full before it is late.
                 tokio::time::sleep(Duration::from_millis(40)).await;
             }
         });
@@ -71,6 +73,7 @@ async fn slow_bodies_are_cut_and_never_whole_upstream() {
         let drip = tokio::spawn(async move {
             let _ = writer.write_all(format!("POST {path} HTTP/1.1\r\nHost: x\r\n{framing}").as_bytes()).await;
             while dripping && writer.write_all(b"x").await.is_ok() {
+                // A slow sender: so few bytes are no sign of life.
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             // The connection stays open.
@@ -84,6 +87,28 @@ async fn slow_bodies_are_cut_and_never_whole_upstream() {
     }
     until("the upstream's connections to be closed", async || upstream.connections().iter().all(|c| c.closed).then_some(())).await;
     assert!(upstream.connections().iter().all(|c| c.body().len() < 1000 && !c.body().ends_with(b"0\r\n\r\n")));
+}
+
+/// What keeps a backend is no silence of the client's, who has sent all that was taken.
+#[tokio::test]
+async fn a_slow_backend_costs_its_client_no_time() {
+    const LENGTH: usize = 32 << 20;
+    let backend = ByHand::start().await;
+    let gateway = Gateway::start(&format!("server.request_body_timeout = \"200ms\"\nserver.body_limit = \"64MiB\"\n{}", route("/", &backend.url, "none")));
+    let mut client = Peer::connect(gateway.listen).await;
+    client.send(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {LENGTH}\r\n\r\n")).await;
+    let mut sender = client.sender();
+    let upload = tokio::spawn(async move { sender.send(vec![b'x'; LENGTH]).await });
+    let (mut peer, _) = backend.request().await;
+    // Nothing is to be waited for: the pause is what this is about.
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(!upload.is_finished(), "all of it lies in between");
+    assert_eq!(peer.take(LENGTH).await.len(), LENGTH);
+    upload.await.unwrap();
+    peer.send(ok()).await;
+    assert_eq!(client.answer("POST").await.status(), 200);
 }
 
 #[tokio::test]

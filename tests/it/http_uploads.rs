@@ -161,6 +161,7 @@ async fn requests_that_come_byte_by_byte_arrive_whole() {
         let trickle = async {
             for byte in request.bytes() {
                 client.send([byte]).await;
+                // A slow sender: the next byte is to come by itself.
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             (client.answer("POST").await, client.answer("GET").await)
@@ -209,6 +210,53 @@ async fn a_body_whose_end_never_comes_is_cut_and_never_whole() {
         }
     }
     forgotten(&gateway).await;
+}
+
+/// The answer has begun, so its status stands; the line says why it broke off.
+#[tokio::test]
+async fn an_exchange_that_breaks_off_behind_its_head_is_told_as_what_it_was() {
+    let backend = ByHand::start().await;
+    let hasty = route("/hasty", &backend.url, "none").replace("\"5s\"", "\"300ms\"");
+    let limits = "server.request_body_timeout = \"500ms\"\nserver.body_limit = \"1000B\"\n";
+    let gateway = Gateway::start(&format!("{limits}{}{hasty}", route("/", &backend.url, "none")));
+    let long = format!("7d0\r\n{}\r\n", "x".repeat(2000));
+    for (target, then, code) in [
+        ("/leaves", None, "body_broken"),
+        ("/chunks", Some("z\r\n"), "body_broken"),
+        ("/silent", Some(""), "request_timeout"),
+        ("/too-long", Some(&*long), "body_too_large"),
+        // Before its own time was up, the backend's was.
+        ("/hasty/silent", Some(""), "body_broken"),
+        ("/hasty/waits", Some("0\r\n\r\n"), "upstream_timeout"),
+    ] {
+        let mut client = Peer::connect(gateway.listen).await;
+        client.send(format!("POST {target} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")).await;
+        let (mut peer, _) = backend.request().await;
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n").await;
+        assert_eq!((client.head().await.status(), client.take(9).await), (200, b"4\r\nhalf\r\n".to_vec()), "{target}");
+        match then {
+            Some(then) => {
+                client.send(then).await;
+                client.ended().await;
+            }
+            None => drop(client),
+        }
+        let body = peer.rest().await;
+        assert_eq!(body.ends_with(b"0\r\n\r\n"), target == "/hasty/waits", "{target}: {:?}", String::from_utf8_lossy(&body));
+        let line = gateway.access_line(target, |line| line["path"] == target);
+        assert_eq!((&line["status"], &line["error"]), (&200.into(), &code.into()), "{line}");
+    }
+    // An answer without a body waits for the rest of the upload, so it may still become another one.
+    for (then, status, code) in [("z\r\n", 400, "body_broken"), (&*long, 413, "body_too_large")] {
+        let mut client = Peer::connect(gateway.listen).await;
+        client.send("POST /empty HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
+        let (mut peer, _) = backend.request().await;
+        peer.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+        client.send(then).await;
+        let answer = client.answer("POST").await;
+        assert_eq!((answer.status(), answer.code()), (status, Some(code)), "{answer:?}");
+        assert!(!peer.rest().await.ends_with(b"0\r\n\r\n"), "{then:?}");
+    }
 }
 
 /// A backend that closes its sending side in the middle of its answer, and goes on reading.

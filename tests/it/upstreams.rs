@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::helpers::backend::{Backend, Mode, upstream, upstream_of};
 use crate::helpers::gateway::Gateway;
+use crate::helpers::peer::{ByHand, Peer};
 use crate::helpers::redis_server::Certificates;
 use crate::helpers::servers::http;
 use crate::helpers::tls::acceptor;
@@ -147,6 +148,43 @@ async fn so_many_at_once_so_many_wait_and_no_more() {
     for _ in 0..5 {
         assert_eq!(get(&gateway, "/x").await, "one");
     }
+}
+
+/// Whose client leaves, does not wait any more, whatever of its request has come: the place is another's.
+#[tokio::test]
+async fn a_client_that_leaves_the_queue_frees_its_place() {
+    let backend = ByHand::start().await;
+    let gateway = Gateway::start(&upstream_of(&[&backend.url], "none", "max_concurrent = 1\nqueue = 1\nqueue_timeout = \"60s\""));
+    let waiting = async |count| until("the queue", async || (gateway.counted("hufu_upstream_waiting{upstream=\"many\"}").await == count).then_some(())).await;
+    let mut first = Peer::connect(gateway.listen).await;
+    first.send("GET /first HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let (mut held, _) = backend.request().await;
+    for request in [
+        "GET /left HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST /left HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+        "POST /left HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n2;a=b\r\n !\r\n0\r\nT: u\r\n\r\n",
+        "POST /left HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n",
+    ] {
+        let mut leaves = Peer::connect(gateway.listen).await;
+        leaves.send(request).await;
+        waiting(1).await;
+        drop(leaves);
+        waiting(0).await;
+    }
+    // The one place to wait is free, and none of those who left is passed on.
+    let mut next = Peer::connect(gateway.listen).await;
+    next.send("POST /next HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n").await;
+    waiting(1).await;
+    held.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nfirst").await;
+    assert_eq!(first.answer("GET").await.text(), "first");
+    let (mut peer, head) = backend.request().await;
+    assert!(head.first.starts_with("POST /next "), "{head:?}");
+    assert_eq!(peer.chunks().await.0, b"hello");
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext").await;
+    assert_eq!(next.answer("POST").await.text(), "next");
+    assert!(backend.is_left_alone().await);
+    let left = || gateway.stdout().lines().filter(|line| line.contains("\"/left\"") && line.contains("499")).count();
+    until("a line for each who left", async || (left() == 4).then_some(())).await;
 }
 
 #[tokio::test]

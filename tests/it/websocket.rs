@@ -23,7 +23,7 @@ use crate::helpers::redis_server::RedisServer;
 use crate::helpers::servers::http;
 use crate::helpers::wait::until;
 use crate::helpers::wire;
-use crate::helpers::ws_client::{BOUND, closed, connect, echoed, open, refused};
+use crate::helpers::ws_client::{BOUND, closed, connect, echoed, open, refused, talk};
 use crate::helpers::ws_upstream::WsUpstream;
 
 const HANDSHAKE: &str = "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -36,11 +36,7 @@ async fn messages_pass_both_ways_and_the_upstream_knows_whose_they_are() {
     let gateway = Gateway::start(&route("/", &upstream.url, "required"));
     let token = gateway.token("zhang").await;
     let mut socket = open(&gateway, "/echo?room=1", &token).await;
-    echoed(&mut socket, Message::text("hello")).await;
-    let large: Vec<u8> = (0..1 << 20).map(|n: u32| u8::try_from(n % 251).unwrap()).collect();
-    echoed(&mut socket, Message::binary(large)).await;
-    socket.send(Message::Ping("are you there".into())).await.unwrap();
-    assert_eq!(socket.next().await.unwrap().unwrap(), Message::Pong("are you there".into()));
+    talk(&mut socket).await;
     let asked = upstream.handshake(0);
     assert!(asked.starts_with("/echo?room=1\n") && asked.contains("\nx-wx-openid: ") && asked.contains("\nx-request-id: "), "{asked}");
     assert!(!asked.contains(&token) && !asked.contains("authorization"), "{asked}");
@@ -221,6 +217,7 @@ async fn sessions_that_expire_close_their_sockets_and_use_renews_them() {
             Some(Ok(_)) => rounds += 1,
             Some(Err(_)) | None => break None,
         }
+        // A client with little to say: the seconds until its session ends are the point.
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     println!("the busy one had {rounds} rounds in {:?}", started.elapsed());

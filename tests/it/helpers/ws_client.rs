@@ -63,6 +63,15 @@ pub(crate) async fn farewell(socket: &mut Socket<impl AsyncRead + AsyncWrite + U
     closed(socket).await.map(|frame| (frame.code.into(), frame.reason.to_string()))
 }
 
+/// Text, a megabyte, and a ping there and back.
+pub(crate) async fn talk(socket: &mut Socket<impl AsyncRead + AsyncWrite + Unpin>) {
+    echoed(socket, Message::text("hello")).await;
+    let large: Vec<u8> = (0..1 << 20).map(|n: u32| u8::try_from(n % 251).unwrap()).collect();
+    echoed(socket, Message::binary(large)).await;
+    socket.send(Message::Ping("are you there".into())).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap(), Message::Pong("are you there".into()));
+}
+
 /// Sends a message and gets it back.
 pub(crate) async fn echoed(socket: &mut Socket<impl AsyncRead + AsyncWrite + Unpin>, message: Message) {
     socket.send(message.clone()).await.unwrap();

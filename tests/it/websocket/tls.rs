@@ -17,7 +17,7 @@ use crate::helpers::redis_server::Certificates;
 use crate::helpers::servers::{http, tls_provider};
 use crate::helpers::tls::{acceptor, client, connect};
 use crate::helpers::wait::until;
-use crate::helpers::ws_client::{self, Socket, closed, echoed, farewell, handshake};
+use crate::helpers::ws_client::{self, Socket, closed, echoed, farewell, handshake, talk};
 use crate::helpers::ws_upstream::WsUpstream;
 
 /// What the gateway shows clients, and what it needs for an upstream that wants to know it.
@@ -61,11 +61,7 @@ async fn holds(gateway: &Gateway, certificates: &Certificates, upstream: &WsUpst
     let (http, token) = signed_in(gateway, certificates, "zhang").await;
     let bearer = format!("Bearer {token}");
     let (mut socket, _) = wss(gateway, certificates, "/echo?room=1", &[("authorization", &bearer)]).await;
-    echoed(&mut socket, Message::text("hello")).await;
-    let large: Vec<u8> = (0..1 << 20).map(|n: u32| u8::try_from(n % 251).unwrap()).collect();
-    echoed(&mut socket, Message::binary(large)).await;
-    socket.send(Message::Ping("are you there".into())).await.unwrap();
-    assert_eq!(socket.next().await.unwrap().unwrap(), Message::Pong("are you there".into()));
+    talk(&mut socket).await;
     let asked = upstream.handshake(0);
     assert!(asked.starts_with("/echo?room=1\n") && asked.contains("\nx-wx-openid: ") && asked.contains("\nx-forwarded-proto: https\n"), "{asked}");
     assert!(!asked.contains(&token), "{asked}");
