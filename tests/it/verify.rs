@@ -168,3 +168,50 @@ async fn an_original_uri_with_a_fragment_is_refused() {
         assert_eq!((answer.status, answer.header("x-hufu-error")), (401, Some("path_invalid")), "{uri}: {}", answer.text);
     }
 }
+
+/// A yes would send the identity headers on with it, and TRACE echoes them.
+#[tokio::test]
+async fn an_original_method_that_never_goes_on_is_refused_whatever_the_routes() {
+    let echo = echo_upstream();
+    let by_method = format!("{}methods = [\"GET\", \"POST\"]\n", route("/api", &echo.url, "required"));
+    for routes in [String::new(), route("/api", &echo.url, "required"), route("/api", &echo.url, "none"), by_method] {
+        let gateway = trusting(&routes);
+        let token = gateway.token("alice").await;
+        for lines in ["X-Original-URI: /api/x\r\n", ""] {
+            for name in ["X-Forwarded-Method", "X-Original-Method"] {
+                for (method, status, code) in [
+                    ("GET", 200, None),
+                    ("TRACE", 403, Some("method_not_allowed")),
+                    ("CONNECT", 403, Some("method_not_allowed")),
+                    ("A-METHOD-THAT-IS-TOO-LONG", 403, Some("method_not_allowed")),
+                    ("GET, TRACE", 401, Some("request_invalid")),
+                ] {
+                    let answer = ask(&gateway, "GET", &format!("{lines}{name}: {method}\r\nAuthorization: Bearer {token}\r\n")).await;
+                    assert_eq!((answer.status, answer.code()), (status, code), "{routes} {lines} {name}: {method}: {}", answer.text);
+                }
+            }
+        }
+    }
+    // As the asking's own method the gate refuses it.
+    let answer = ask(&trusting(""), "TRACE", "").await;
+    assert_eq!((answer.status, answer.code()), (405, Some("method_not_allowed")), "{}", answer.text);
+}
+
+/// nginx's auth_request leaves the client's `Connection` out where it is set to "", as the page says, and the rest of the handshake in. A proxy that
+/// passes on all of it gets the gate's own no; never a yes.
+#[tokio::test]
+async fn a_broken_handshake_is_asked_about_as_a_request_or_refused() {
+    let gateway = trusting("");
+    let token = gateway.token("alice").await;
+    let bearer = format!("Authorization: Bearer {token}\r\n");
+    for (handshake, status) in [
+        ("Upgrade: websocket\r\n", 200),
+        ("Upgrade: websocket\r\nSec-WebSocket-Version: 8\r\n", 200),
+        ("Upgrade: websocket\r\nConnection: upgrade\r\n", 426),
+        ("Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n", 400),
+    ] {
+        let answer = ask(&gateway, "GET", &format!("{handshake}{bearer}")).await;
+        assert_eq!(answer.status, status, "{handshake}: {}", answer.text);
+        assert!(answer.closed && answer.header("x-wx-openid").is_some() == (status == 200), "{handshake}: {}", answer.text);
+    }
+}
