@@ -127,7 +127,7 @@ async fn a_real_nginx_asks_and_forged_headers_do_not_get_through() {
     assert!(text.contains(&hufu::sandbox::openid(APPID, "alice")) && !text.contains("evil") && !text.contains("hufu_"), "{text}");
     assert_eq!(http().get(nginx.at("/api/x")).send().await.unwrap().status(), 401);
     assert_eq!(http().get(nginx.at("/api/x")).bearer_auth("rubbish").send().await.unwrap().status(), 401);
-    // nginx asks in HTTP/1.0, with the client's Upgrade and Expect but without the Connection that belongs to them.
+    // nginx asks in HTTP/1.0, about a handshake too, without what makes it one.
     for (lines, status) in [(format!("Authorization: Bearer {token}\r\n"), 200), (String::new(), 401)] {
         let lines = format!(
             "{lines}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nExpect: 100-continue\r\n"
@@ -197,8 +197,8 @@ async fn an_original_method_that_never_goes_on_is_refused_whatever_the_routes() 
     assert_eq!((answer.status, answer.code()), (405, Some("method_not_allowed")), "{}", answer.text);
 }
 
-/// nginx's auth_request leaves the client's `Connection` out where it is set to "", as the page says, and the rest of the handshake in. A proxy that
-/// passes on all of it gets the gate's own no; never a yes.
+/// Some proxies pass the client's `Upgrade` on while they ask. Without the `Connection` that belongs to it it means nothing; with it, what is no sound
+/// handshake gets the gate's own no, and never a yes.
 #[tokio::test]
 async fn a_broken_handshake_is_asked_about_as_a_request_or_refused() {
     let gateway = trusting("");
