@@ -15,7 +15,8 @@ const MAX_METHOD: usize = 20;
 /// may not take for one; TRACE would send the identity headers back to the client.
 #[must_use]
 pub fn goes_on(method: &str) -> bool {
-    is_word(method) && method.len() <= MAX_METHOD && !matches!(method, "CONNECT" | "TRACE")
+    // In any case: methods have theirs, but some frameworks make capitals of them.
+    is_word(method) && method.len() <= MAX_METHOD && !["CONNECT", "TRACE"].iter().any(|never| method.eq_ignore_ascii_case(never))
 }
 
 /// Whether it has only characters that methods' names have.

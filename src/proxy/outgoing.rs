@@ -204,7 +204,7 @@ fn is_rewritten(name: &[u8]) -> bool {
 /// What only a trusted proxy may say of a request, in every spelling.
 fn is_forwarding(name: &[u8]) -> bool {
     let folded_start = |start: &str| folded_start(name, start);
-    name.first().is_some_and(|b| matches!(b, b'x' | b'f' | b'c' | b't'))
+    name.first().is_some_and(|b| matches!(b, b'x' | b'f' | b'c' | b't' | b'p' | b'w'))
         && (folded_start("x-forwarded")
             || folds_to(name, "forwarded")
             || folded_start("x-original-")
@@ -213,7 +213,9 @@ fn is_forwarding(name: &[u8]) -> bool {
             || folds_to(name, "x-cluster-client-ip")
             || folds_to(name, "cf-connecting-ip")
             || folds_to(name, "true-client-ip")
-            || folds_to(name, "client-ip"))
+            || folds_to(name, "client-ip")
+            || folds_to(name, "proxy-client-ip")
+            || folds_to(name, "wl-proxy-client-ip"))
 }
 
 /// Whether a trusted proxy is believed to have written it, and not to have passed on what a client sent. Nobody says another path than the one

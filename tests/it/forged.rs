@@ -115,7 +115,7 @@ async fn an_upstream_cannot_speak_for_the_gateway() {
 #[tokio::test]
 async fn forwarding_headers_of_strangers_are_replaced() {
     let echo = echo_upstream();
-    let lines = "X-Forwarded-For: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nX-Forwarded-Proto: evil\r\nX-Forwarded-Host: evil\r\nX-Original-URL: /evil\r\nX-Rewrite-URL: /evil\r\nX-Forwarded-Prefix: /evil\r\nTrue-Client-IP: 6.6.6.6\r\n";
+    let lines = "X-Forwarded-For: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nX-Forwarded-Proto: evil\r\nX-Forwarded-Host: evil\r\nX-Original-URL: /evil\r\nX-Rewrite-URL: /evil\r\nX-Forwarded-Prefix: /evil\r\nTrue-Client-IP: 6.6.6.6\r\nProxy-Client-IP: 6.6.6.6\r\nWL-Proxy-Client-IP: 6.6.6.6\r\n";
     let gateway = Gateway::start(&route("/public", &echo.url, "none"));
     let answer = get(&gateway, "/public", lines).await;
     assert!(!answer.body().contains("6.6.6.6") && !answer.body().contains("evil"), "{}", answer.body());

@@ -182,6 +182,7 @@ async fn an_original_method_that_never_goes_on_is_refused_whatever_the_routes() 
                 for (method, status, code) in [
                     ("GET", 200, None),
                     ("TRACE", 403, Some("method_not_allowed")),
+                    ("Trace", 403, Some("method_not_allowed")),
                     ("CONNECT", 403, Some("method_not_allowed")),
                     ("A-METHOD-THAT-IS-TOO-LONG", 403, Some("method_not_allowed")),
                     ("GET, TRACE", 401, Some("request_invalid")),
