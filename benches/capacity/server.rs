@@ -4,10 +4,17 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use hufu::clock::monotonic_now;
 use redis::aio::MultiplexedConnection;
 use redis::{Client, cmd};
 use tempfile::TempDir;
 
+/// How long a server may take to be ready, or to come to rest.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long between two looks.
+const STEP: Duration = Duration::from_millis(20);
+/// So many looks that show the same are rest: half a second of Redis's own housekeeping.
+const AT_REST: usize = 25;
 /// How often a process's time is counted in a second.
 const TICKS: f64 = 100.0;
 
@@ -23,13 +30,12 @@ impl Process {
     pub(crate) fn start(command: &mut Command, port: u16) -> Self {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let process = Self { child: child.unwrap_or_else(|error| panic!("{command:?}: {error}")), port };
-        for _ in 0..500 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return process;
-            }
-            std::thread::sleep(Duration::from_millis(10));
+        let started = monotonic_now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(started.elapsed() < PATIENCE, "{command:?} does not listen");
+            std::thread::sleep(STEP);
         }
-        panic!("{command:?} does not listen");
+        process
     }
 
     /// The processor time that it has used, in microseconds.
@@ -53,7 +59,7 @@ pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a port is free").port()
 }
 
-/// An empty Redis that keeps nothing on disk.
+/// An empty Redis, version 7 or later, that keeps nothing on disk.
 pub(crate) struct Redis {
     pub(crate) process: Process,
     _folder: TempDir,
@@ -63,7 +69,9 @@ impl Redis {
     pub(crate) fn start() -> Self {
         let (folder, port) = (tempfile::tempdir().expect("a folder can be made"), free_port());
         let mut command = Command::new("redis-server");
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"]).arg(folder.path());
+        command
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--enable-debug-command", "local", "--dir"])
+            .arg(folder.path());
         Self { process: Process::start(&mut command, port), _folder: folder }
     }
 
@@ -80,17 +88,23 @@ impl Redis {
         format!("Redis {}", self.info("redis_version").await)
     }
 
-    /// Memory in use, once nothing moves any more: tables that grow are copied bit by bit.
+    /// Memory in use, once nothing moves any more: tables that grow are copied bit by bit, and what clients needed goes back a little later.
     pub(crate) async fn memory(&self) -> f64 {
-        let mut last = 0.0;
-        loop {
+        let (started, mut first, mut alike) = (monotonic_now(), f64::NAN, 0);
+        while alike < AT_REST {
             let now: f64 = self.info("used_memory").await.parse().expect("a number");
-            if (now - last).abs() < 4096.0 {
-                return now;
-            }
-            last = now;
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            let rests = (now - first).abs() < 4096.0 && !self.is_copying().await;
+            (first, alike) = if rests { (first, alike + 1) } else { (now, 0) };
+            assert!(started.elapsed() < PATIENCE, "the memory of Redis does not come to rest");
+            tokio::time::sleep(STEP).await;
         }
+        first
+    }
+
+    /// Whether a table of keys or of expiries is on its way into a larger or smaller one.
+    async fn is_copying(&self) -> bool {
+        let stats: String = cmd("DEBUG").arg("HTSTATS").arg(0).query_async(&mut self.connect(false).await).await.expect("it answers");
+        stats.contains("rehashing")
     }
 
     async fn info(&self, name: &str) -> String {

@@ -96,12 +96,9 @@ impl AdminApi {
 
 /// Registers the operations.
 pub(super) fn configure(cfg: &mut web::ServiceConfig) {
-    let query = web::QueryConfig::default()
-        .error_handler(|error, _| GatewayError::new(ErrorCode::RequestInvalid, format!("The query is not what this operation takes: {error}.")).into());
     cfg.service(
         web::scope(PREFIX)
             .wrap(from_fn(guarded))
-            .app_data(query)
             .service(
                 web::resource("/sessions")
                     .get(list_sessions::list_sessions)

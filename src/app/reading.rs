@@ -36,7 +36,7 @@ impl Reading {
     pub(super) fn new(settings: Arc<Settings>, before: Option<&Self>, fixed: &Fixed) -> Result<Self> {
         Ok(Self {
             apps: Arc::new(apps(&settings.apps, before, fixed)?),
-            trusted: Arc::new(TrustedProxies::new(settings.server.trusted_proxies.clone())),
+            trusted: Arc::new(TrustedProxies::new(settings.server.trusted_proxies.clone(), settings.server.forwarding_header)),
             cors: Arc::new(Cors::new(settings.cors.origins.clone())),
             routes: Arc::new(settings.routes.clone()),
             rules: route_rules(&settings, &fixed.metrics),

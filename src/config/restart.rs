@@ -5,7 +5,7 @@ use super::Settings;
 /// Sections that count from the start of a process to its end.
 const FIXED: [&str; 8] = ["server", "admin", "store", "secrets", "session", "websockets", "traces", "log"];
 /// Keys in them that may change nevertheless.
-const SWAPPED: [&str; 2] = ["server.trusted_proxies", "server.body_limit"];
+const SWAPPED: [&str; 3] = ["server.trusted_proxies", "server.forwarding_header", "server.body_limit"];
 
 /// Whether a change of this key takes a restart.
 fn needs_restart(path: &str) -> bool {

@@ -7,9 +7,12 @@ use ipnet::IpNet;
 
 use super::problem::Wrong;
 use super::reader::Section;
-use super::values::{duration, size};
+use super::values::{choice, duration, size};
 use crate::edge::{CertificateFiles, Listen};
+use crate::http::ForwardingHeader;
 use crate::route;
+
+const FORWARDING_HEADERS: [(&str, ForwardingHeader); 2] = [("X-Forwarded-For", ForwardingHeader::XForwardedFor), ("Forwarded", ForwardingHeader::Forwarded)];
 
 /// The public listener and its limits.
 #[derive(Debug, Clone)]
@@ -26,6 +29,8 @@ pub struct ServerSettings {
     pub workers: usize,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// In which header they say whom a request comes from.
+    pub forwarding_header: ForwardingHeader,
     /// Largest request body, in bytes.
     pub body_limit: u64,
     /// How long a client's connection may rest; zero: it is closed after each answer.
@@ -53,6 +58,7 @@ pub(super) fn read(section: &mut Section<'_>) -> ServerSettings {
         prefix: section.value("prefix", prefix),
         workers: section.number("workers", 1024),
         trusted_proxies: section.list("trusted_proxies", network),
+        forwarding_header: section.value("forwarding_header", choice(FORWARDING_HEADERS)),
         body_limit: section.value("body_limit", body_limit),
         keep_alive: section.value("keep_alive", any()),
         request_head_timeout: section.value("request_head_timeout", duration(Duration::from_millis(100))),

@@ -91,7 +91,7 @@ impl<'a> Fields<'a> {
         if self.expects {
             return Err(Refusal::expectation());
         }
-        // nginx's auth_request passes the client's `Upgrade` on, without the `Connection` that would give it a meaning.
+        // A proxy that asks at /auth/verify may pass the client's `Upgrade` on, without the `Connection` that would give it a meaning.
         if !self.options.upgrade || !http_11 {
             return Ok(Follows::End);
         }

@@ -8,11 +8,10 @@ use crate::edge::fields::Fields;
 use crate::edge::refusal::Refusal;
 use crate::edge::target;
 use crate::http::head::{RequestParts, Span};
+use crate::http::method::goes_on;
 
 /// Most header lines. Servers behind the gateway take about a hundred, and it adds some of its own.
 pub const MAX_HEADERS: usize = 96;
-/// Longest method, in bytes; the longest registered one has 17.
-const MAX_METHOD: usize = 20;
 
 /// How long a head may be, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +62,7 @@ pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Refusal> {
         Err(error) => return Err(refusal(error, bytes, limits)),
     };
     let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else { return Ok(None) };
-    if !is_method(method) {
+    if !goes_on(method) {
         return Err(Refusal::method());
     }
     if target.len() > limits.target {
@@ -82,12 +81,6 @@ pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Refusal> {
     let lines = request.headers.iter().map(|line| (span(line.name), Span::of(line.value, bytes))).collect();
     let parts = RequestParts { method: span(method), path: span(path), query: query.map(span), http_11, lines };
     Ok(Some(Head { len, follows, expects, last, parts }))
-}
-
-/// A word that could be a method's name. What else is a token for the standard, the server behind the gateway may not take for one.
-fn is_method(method: &str) -> bool {
-    let word = method.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    word && method.len() <= MAX_METHOD && !matches!(method, "CONNECT" | "TRACE")
 }
 
 /// The parser takes a bare LF for the end of a line. It lets neither CR nor LF into a value, so the byte before each LF tells.

@@ -4,6 +4,8 @@ use crate::edge::refusal::Refusal;
 
 const FORM: Refusal = Refusal::target("The request target is a path, or \"http://\" with the same host as in the Host header.");
 const TWO_HOSTS: Refusal = Refusal::target("The request target and the Host header name two hosts.");
+/// What a target may begin with, and the port that it means where it names none.
+const SCHEMES: [(&str, u32); 2] = [("http://", 80), ("https://", 443)];
 const FRAGMENT: Refusal = Refusal::target("A request target has no fragment: write # as %23.");
 const CHARACTER: Refusal = Refusal::target("The request target holds a character that must be escaped.");
 
@@ -21,12 +23,24 @@ pub fn read<'a>(method: &str, target: &'a str, host: Option<&[u8]>) -> Result<(&
 
 /// What stands behind the scheme and the host, which is the one that `Host` names.
 fn behind_host<'a>(target: &'a str, host: Option<&[u8]>) -> Result<&'a str, Refusal> {
-    let behind_scheme = ["http://", "https://"].iter().find_map(|scheme| target.strip_prefix(*scheme)).ok_or(FORM)?;
+    let (behind_scheme, default_port) = SCHEMES.iter().find_map(|(scheme, port)| Some((behind(target, scheme)?, *port))).ok_or(FORM)?;
     let (authority, path) = behind_scheme.split_at(behind_scheme.find(['/', '?', '#']).unwrap_or(behind_scheme.len()));
-    if host != Some(authority.as_bytes()) {
+    if !host.is_some_and(|host| is_same_host(host, authority.as_bytes(), default_port)) {
         return Err(TWO_HOSTS);
     }
     if path.is_empty() || path.starts_with('/') { Ok(path) } else { Err(FORM) }
+}
+
+fn behind<'a>(target: &'a str, scheme: &str) -> Option<&'a str> {
+    let (start, rest) = target.split_at_checked(scheme.len())?;
+    start.eq_ignore_ascii_case(scheme).then_some(rest)
+}
+
+/// Whether both name the same host and port: in any case of letters, and no port is the default one (RFC 9110, section 4.2.3).
+fn is_same_host(one: &[u8], other: &[u8], default_port: u32) -> bool {
+    let (Some((one, port)), Some((other, other_port))) = (split_host(one), split_host(other)) else { return false };
+    let number = |port: &[u8]| if port.len() > 1 { number(&port[1..]) } else { default_port };
+    one.eq_ignore_ascii_case(other) && number(port) == number(other_port)
 }
 
 fn check_path(path: &[u8]) -> Result<(), Refusal> {
@@ -55,24 +69,32 @@ const fn in_queries(byte: u8) -> bool {
 /// from it.
 #[must_use]
 pub fn is_host(host: &[u8]) -> bool {
-    let (name, port) = match host.strip_prefix(b"[") {
-        Some(rest) => match rest.iter().position(|b| *b == b']') {
-            Some(end) => (&rest[..end], &rest[end + 1..]),
-            None => return false,
-        },
-        None => host.iter().position(|b| *b == b':').map_or((host, &host[host.len()..]), |at| host.split_at(at)),
-    };
+    split_host(host).is_some()
+}
+
+/// The name, or the address with its brackets, and the port with its colon; `None`: it is no host.
+fn split_host(host: &[u8]) -> Option<(&[u8], &[u8])> {
     let of_address = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
     let of_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-    let good_name = if host.starts_with(b"[") { name.iter().all(of_address) } else { name.iter().all(of_name) };
-    !name.is_empty() && good_name && is_port(port)
+    let (name, port, sound) = if host.starts_with(b"[") {
+        let (name, port) = host.split_at(host.iter().position(|b| *b == b']')? + 1);
+        let inner = &name[1..name.len() - 1];
+        (name, port, !inner.is_empty() && inner.iter().all(of_address))
+    } else {
+        let (name, port) = host.split_at(host.iter().position(|b| *b == b':').unwrap_or(host.len()));
+        (name, port, !name.is_empty() && name.iter().all(of_name))
+    };
+    (sound && is_port(port)).then_some((name, port))
 }
 
 /// Nothing, or a colon and a number up to 65 535.
 fn is_port(port: &[u8]) -> bool {
     let Some(digits) = port.strip_prefix(b":") else { return port.is_empty() };
-    let number = |digits: &[u8]| digits.iter().fold(0, |sum: u32, digit| sum * 10 + u32::from(digit - b'0'));
     digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit) && number(digits) <= 65_535
+}
+
+fn number(digits: &[u8]) -> u32 {
+    digits.iter().fold(0, |sum: u32, digit| sum * 10 + u32::from(digit - b'0'))
 }
 
 #[cfg(test)]
@@ -120,6 +142,38 @@ mod tests {
             assert_eq!(of_get(bad), Err(why), "{bad}");
         }
         assert_eq!(read("OPTIONS", "*", None), Ok(("*", None)));
+    }
+
+    #[test]
+    fn a_target_and_a_host_that_mean_the_same_are_the_same() {
+        let read = |target, host: &'static str| read("GET", target, Some(host.as_bytes())).map(|(path, _)| path.to_owned());
+        for (target, host) in [
+            ("http://SHOP.test/x", "shop.test"),
+            ("http://shop.test/x", "Shop.Test"),
+            ("HTTP://shop.test/x", "shop.test"),
+            ("http://shop.test:80/x", "shop.test"),
+            ("http://shop.test/x", "shop.test:80"),
+            ("http://shop.test:/x", "shop.test:080"),
+            ("https://shop.test:443/x", "shop.test"),
+            ("http://shop.test:8080/x", "SHOP.test:8080"),
+            ("http://[2001:DB8::1]:80/x", "[2001:db8::1]"),
+        ] {
+            assert_eq!(read(target, host).as_deref(), Ok("/x"), "{target} {host}");
+        }
+        for (target, host) in [
+            ("http://shop.test:8080/x", "shop.test"),
+            ("http://shop.test/x", "shop.test:443"),
+            ("https://shop.test:80/x", "shop.test"),
+            ("http://shop.test./x", "shop.test"),
+            ("http://[::1]/x", "[::2]"),
+            // The brackets make the difference between an address and a name.
+            ("http://[1.2]/x", "1.2"),
+            ("http://shop.test@other.test/x", "other.test"),
+            ("http://shop.test:80:80/x", "shop.test"),
+            ("http://sh%6fp.test/x", "shop.test"),
+        ] {
+            assert_eq!(read(target, host), Err(TWO_HOSTS), "{target} {host}");
+        }
     }
 
     #[test]

@@ -13,16 +13,32 @@ use crate::http::failure::FailureShape;
 
 /// Writes the body of an error in its shape, notes what the access line needs, and gives the answer the request's id.
 pub fn finished(response: ServiceResponse<BoxBody>, completion: &mut Completion, shape: &FailureShape) -> ServiceResponse<BoxBody> {
-    let mut response = with_error_body(response, completion, shape);
+    let (response, error) = with_error_body(response, shape, &completion.inbound.id);
+    completion.error = error.or(completion.error);
     completion.status = response.status().as_u16();
     if let Some(seen) = response.request().extensions().get::<SeenSession>() {
         completion.session = Some(seen.session);
         completion.app.clone_from(&seen.app);
     }
-    if let Ok(id) = HeaderValue::from_str(&completion.inbound.id) {
+    with_id(response, &completion.inbound.id)
+}
+
+/// Gives an answer its request's id.
+pub fn with_id(mut response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
+    if let Ok(id) = HeaderValue::from_str(id) {
         response.headers_mut().insert(HeaderName::from_static(X_REQUEST_ID), id);
     }
     response
+}
+
+/// Writes the body of an error, which can be done only now that the request's id is known; and says which error it was.
+pub fn with_error_body(response: ServiceResponse<BoxBody>, shape: &FailureShape, id: &str) -> (ServiceResponse<BoxBody>, Option<ErrorCode>) {
+    let Some(error) = response.response().error() else { return (response, None) };
+    let (code, out) = match error.as_error::<GatewayError>() {
+        Some(error) => (error.code, error.response_as(shape, id)),
+        None => (ErrorCode::RequestInvalid, GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.").response_as(shape, id)),
+    };
+    (ServiceResponse::new(response.into_parts().0, out), Some(code))
 }
 
 /// Refuses a method that an endpoint does not take.
@@ -34,17 +50,4 @@ impl ResponseError for GatewayError {
     fn status_code(&self) -> StatusCode {
         self.code.status()
     }
-}
-
-/// The body can be written only now that the request's id is known.
-fn with_error_body(response: ServiceResponse<BoxBody>, completion: &mut Completion, shape: &FailureShape) -> ServiceResponse<BoxBody> {
-    let Some(error) = response.response().error() else { return response };
-    let out = if let Some(error) = error.as_error::<GatewayError>() {
-        completion.error = Some(error.code);
-        error.response_as(shape, &completion.inbound.id)
-    } else {
-        completion.error = Some(ErrorCode::RequestInvalid);
-        GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.").response_as(shape, &completion.inbound.id)
-    };
-    ServiceResponse::new(response.into_parts().0, out)
 }

@@ -7,13 +7,12 @@ use std::sync::Once;
 use arrayvec::ArrayString;
 use ipnet::IpNet;
 
+use crate::http::forwarded::{self, FORWARDED};
 use crate::http::head::Headers;
 
 /// More hops than any real chain has; what lies further left is not looked at.
 const MAX_HOPS: usize = 32;
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
-/// RFC 7239.
-const FORWARDED: &str = "forwarded";
 
 /// An address as it is written; the longest has 45 characters.
 pub type AddressText = ArrayString<45>;
@@ -50,21 +49,57 @@ fn push_octet(text: &mut AddressText, octet: u8) {
     text.push(digit(octet));
 }
 
-/// The networks whose `Forwarded` and `X-Forwarded-*` are believed.
+/// The header in which proxies say whom a request comes from. Another one that comes with it may be the client's own, which a proxy that does
+/// not know it passes on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ForwardingHeader {
+    /// `X-Forwarded-For`, with the other `X-Forwarded-*`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+impl ForwardingHeader {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => X_FORWARDED_FOR,
+            Self::Forwarded => FORWARDED,
+        }
+    }
+
+    const fn other(self) -> Self {
+        match self {
+            Self::XForwardedFor => Self::Forwarded,
+            Self::Forwarded => Self::XForwardedFor,
+        }
+    }
+}
+
+/// The networks whose word about a request is believed, and where it stands.
 #[derive(Debug, Clone, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    header: ForwardingHeader,
+}
 
 impl TrustedProxies {
-    /// These networks; none by default.
+    /// These networks, none by default, which write this header.
     #[must_use]
-    pub const fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
+    pub const fn new(networks: Vec<IpNet>, header: ForwardingHeader) -> Self {
+        Self { networks, header }
+    }
+
+    /// The header that they write.
+    #[must_use]
+    pub const fn header(&self) -> ForwardingHeader {
+        self.header
     }
 
     /// Whether this address is a trusted proxy. `::ffff:10.0.0.1` is `10.0.0.1`.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        !self.0.is_empty() && self.0.iter().any(|net| net.contains(&address.to_canonical()))
+        !self.networks.is_empty() && self.networks.iter().any(|net| net.contains(&address.to_canonical()))
     }
 
     /// The client: from the right, the first hop that is not a trusted proxy. From a peer that is not trusted, the headers count for
@@ -75,7 +110,11 @@ impl TrustedProxies {
         if !self.contains(peer) {
             return client;
         }
-        for hop in hops(headers).take(MAX_HOPS) {
+        if !headers.contains(self.header.name()) {
+            self.tell_of_the_other(peer, headers);
+            return client;
+        }
+        for hop in self.hops(headers).take(MAX_HOPS) {
             let Some(address) = hop else { break };
             client = address.to_canonical();
             if !self.contains(client) {
@@ -84,16 +123,37 @@ impl TrustedProxies {
         }
         client
     }
-}
 
-impl TrustedProxies {
+    /// The hops from the right.
+    fn hops<'a>(&self, headers: Headers<'a>) -> Box<dyn Iterator<Item = Option<IpAddr>> + 'a> {
+        match self.header {
+            ForwardingHeader::XForwardedFor => Box::new(from_the_right(headers).map(|item| address(item?))),
+            ForwardingHeader::Forwarded => Box::new(forwarded::elements(headers).map(|element| element?.client())),
+        }
+    }
+
+    /// A proxy that writes only the header that is not believed is logged, once: its clients have its address.
+    fn tell_of_the_other(&self, peer: IpAddr, headers: Headers<'_>) {
+        static TOLD: Once = Once::new();
+        let (believed, other) = (self.header.name(), self.header.other().name());
+        if headers.contains(other) {
+            TOLD.call_once(|| {
+                log::warn!(
+                    "the trusted proxy {peer} sends {other} without {believed}, which server.forwarding_header says that proxies write: its clients have its address in \
+                     logs and sessions, and logins are not limited by address. Let it write {believed}; or set server.forwarding_header, if it writes {other} itself and does not just pass on \
+                     what clients send"
+                );
+            });
+        }
+    }
+
     /// Whether the peer is a proxy of the operator's that nobody has told the gateway of: then its address is everybody's.
     /// The first time this is logged.
     #[must_use]
     pub fn is_nameless_proxy(&self, peer: IpAddr, headers: Headers<'_>) -> bool {
         static TOLD: Once = Once::new();
         let forwards = || headers.contains(X_FORWARDED_FOR) || headers.contains(FORWARDED);
-        let nameless = self.0.is_empty() && is_private(peer.to_canonical()) && forwards();
+        let nameless = self.networks.is_empty() && is_private(peer.to_canonical()) && forwards();
         if nameless {
             TOLD.call_once(|| {
                 log::warn!(
@@ -119,27 +179,13 @@ const fn is_shared(address: Ipv4Addr) -> bool {
     first == 100 && second & 0xc0 == 64
 }
 
-/// The hops from the right: those of `X-Forwarded-For`, or where there is none those of `Forwarded` (RFC 7239).
-fn hops(headers: Headers<'_>) -> Box<dyn Iterator<Item = Option<IpAddr>> + '_> {
-    if headers.contains(X_FORWARDED_FOR) {
-        Box::new(from_the_right(headers, X_FORWARDED_FOR).map(|item| address(item?)))
-    } else {
-        Box::new(from_the_right(headers, FORWARDED).map(|item| item?.split(';').find_map(forwarded_for).and_then(address)))
-    }
-}
-
-/// The list items of a header, of its last line first; `None` for a line that is not text.
-fn from_the_right<'a>(headers: Headers<'a>, name: &'static str) -> impl Iterator<Item = Option<&'a str>> {
-    headers.get_all(name).rev().flat_map(|line| line.text().unwrap_or("\0").rsplit(',').map(|item| Some(item.trim()).filter(|i| *i != "\0")))
-}
-
-fn forwarded_for(pair: &str) -> Option<&str> {
-    let (name, value) = pair.split_once('=')?;
-    name.trim().eq_ignore_ascii_case("for").then(|| value.trim().trim_matches('"'))
+/// The items of `X-Forwarded-For`, of its last line first; `None` for a line that is not text.
+fn from_the_right(headers: Headers<'_>) -> impl Iterator<Item = Option<&str>> {
+    headers.get_all(X_FORWARDED_FOR).rev().flat_map(|line| line.text().unwrap_or("\0").rsplit(',').map(|item| Some(item.trim()).filter(|i| *i != "\0")))
 }
 
 /// `1.2.3.4`, `1.2.3.4:567`, `::1`, `[::1]`, `[::1]:567`.
-fn address(text: &str) -> Option<IpAddr> {
+pub(super) fn address(text: &str) -> Option<IpAddr> {
     if let Ok(address) = text.parse() {
         return Some(address);
     }
@@ -155,7 +201,11 @@ mod tests {
     use crate::http::head::RequestHead;
 
     fn client(peer: &str, lines: &[(&str, &str)]) -> String {
-        let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
+        client_by(ForwardingHeader::XForwardedFor, peer, lines)
+    }
+
+    fn client_by(header: ForwardingHeader, peer: &str, lines: &[(&str, &str)]) -> String {
+        let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()], header);
         trusted.client(peer.parse().unwrap(), RequestHead::sample("GET", "/", lines).headers()).to_string()
     }
 
@@ -180,7 +230,8 @@ mod tests {
     fn a_private_peer_that_forwards_is_a_proxy_that_nobody_named() {
         let nameless = |trusted: &[&str], peer: &str, name: &str| {
             let head = RequestHead::sample("GET", "/", &[(name, "198.51.100.7")]);
-            TrustedProxies::new(trusted.iter().map(|net| net.parse().unwrap()).collect()).is_nameless_proxy(peer.parse().unwrap(), head.headers())
+            let networks = trusted.iter().map(|net| net.parse().unwrap()).collect();
+            TrustedProxies::new(networks, ForwardingHeader::default()).is_nameless_proxy(peer.parse().unwrap(), head.headers())
         };
         for private in
             ["127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1", "100.127.9.9", "::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1"]
@@ -210,8 +261,18 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_read_where_there_is_no_x_forwarded_for() {
-        assert_eq!(client("10.0.0.1", &[(FORWARDED, "for=6.6.6.6;proto=http, For=\"[2001:db8::1]:47\"")]), "2001:db8::1");
-        assert_eq!(client("10.0.0.1", &[(FORWARDED, "for=_hidden")]), "10.0.0.1");
+    fn only_the_header_that_proxies_write_says_who_the_client_is() {
+        let (xff, forwarded) = ((X_FORWARDED_FOR, "1.1.1.1"), (FORWARDED, "for=2.2.2.2"));
+        for (lines, by_xff, by_forwarded) in [
+            (&[xff, forwarded][..], "1.1.1.1", "2.2.2.2"),
+            (&[xff], "1.1.1.1", "10.0.0.1"),
+            (&[forwarded], "10.0.0.1", "2.2.2.2"),
+            (&[(FORWARDED, "for=6.6.6.6;proto=http, For=\"[2001:db8::1]:47\"")], "10.0.0.1", "2001:db8::1"),
+            (&[(FORWARDED, "for=6.6.6.6, for=_hidden")], "10.0.0.1", "10.0.0.1"),
+            (&[(FORWARDED, "for=6.6.6.6, for=1.1.1.1, for=10.0.0.2")], "10.0.0.1", "1.1.1.1"),
+        ] {
+            assert_eq!(client("10.0.0.1", lines), by_xff, "{lines:?}");
+            assert_eq!(client_by(ForwardingHeader::Forwarded, "10.0.0.1", lines), by_forwarded, "{lines:?}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use arrayvec::ArrayString;
 
 use crate::clock::monotonic_now;
 use crate::crypto::{hash, random};
-use crate::http::client_address::{AddressText, TrustedProxies, address_text};
+use crate::http::client_address::{AddressText, ForwardingHeader, TrustedProxies, address_text};
 use crate::http::head::RequestHead;
 use crate::telemetry::{SpanIds, Traces};
 
@@ -39,6 +39,8 @@ pub struct Inbound {
     pub secure: bool,
     /// Whether the peer is a trusted proxy.
     pub trusted_peer: bool,
+    /// The header in which trusted proxies say where it comes from.
+    pub forwarding: ForwardingHeader,
     /// The client's address.
     pub client: IpAddr,
     /// The peer's address as it is written.
@@ -75,6 +77,7 @@ impl Inbound {
             peer,
             secure: head.connection().is_secure(),
             trusted_peer,
+            forwarding: trusted.header(),
             client,
             limited_by,
             peer_text,
@@ -95,6 +98,7 @@ impl Inbound {
             peer,
             secure: false,
             trusted_peer: false,
+            forwarding: ForwardingHeader::default(),
             client: peer,
             limited_by: None,
             peer_text: text,

@@ -8,6 +8,23 @@ use crate::http::head::Headers;
 /// says who honours them, and what is not covered.
 const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
+/// Longest method, in bytes; the longest registered one has 17.
+const MAX_METHOD: usize = 20;
+
+/// Whether it could be a method's name, and one that backends may see. What else is a token for the standard, the server behind the gateway
+/// may not take for one; TRACE would send the identity headers back to the client.
+#[must_use]
+pub fn goes_on(method: &str) -> bool {
+    // In any case: methods have theirs, but some frameworks make capitals of them.
+    is_word(method) && method.len() <= MAX_METHOD && !["CONNECT", "TRACE"].iter().any(|never| method.eq_ignore_ascii_case(never))
+}
+
+/// Whether it has only characters that methods' names have.
+#[must_use]
+pub fn is_word(method: &str) -> bool {
+    !method.is_empty() && method.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
 /// Refuses a request whose headers name another method than its own. Asked where the method has chosen the rule: a backend that honours them
 /// would run what another rule protects.
 pub fn refuse_another(method: &str, headers: Headers<'_>) -> Result<(), GatewayError> {

@@ -13,6 +13,7 @@ pub mod error;
 mod error_response;
 pub mod extract;
 pub mod failure;
+pub mod forwarded;
 pub mod head;
 pub mod healthz;
 pub mod login;
@@ -29,7 +30,7 @@ pub mod together;
 pub mod token;
 pub mod verify;
 
-pub use client_address::TrustedProxies;
+pub use client_address::{ForwardingHeader, TrustedProxies};
 pub use completion::Completion;
 pub use connection::Connection;
 pub use cors::Cors;

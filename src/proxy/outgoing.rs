@@ -2,17 +2,20 @@
 //! the outgoing head is written.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use actix_web::web::BytesMut;
 
 use crate::assertion::ReservedNames;
 use crate::assertion::headers::is_same_name;
-use crate::http::head::Value;
+use crate::http::forwarded::{FORWARDED, of_client};
+use crate::http::head::{Headers, Value};
 use crate::http::response::{pass_line, write_line};
-use crate::http::{Inbound, RequestHead, buffers};
+use crate::http::{ForwardingHeader, Inbound, RequestHead, buffers};
 use crate::proxy::hop_by_hop;
 use crate::proxy::rules::RequestEdits;
 use crate::proxy::upload::BodyFraming;
+use crate::route::host_name;
 use crate::session::carrier::{TokenCarrier, is_of_gateway_protocol};
 use crate::session::token::redacted;
 
@@ -60,7 +63,7 @@ impl HeadRules {
         let headers = parts.head.headers();
         let connection = hop_by_hop::options(headers);
         for (name, value, whole) in headers.whole_lines() {
-            if self.goes_on(name, &connection, parts.inbound.trusted_peer) && !parts.edits.replaces(name) {
+            if self.goes_on(name, &connection, parts.inbound) && !parts.edits.replaces(name) {
                 self.pass(&mut out, name, value, whole);
             }
         }
@@ -103,7 +106,7 @@ impl HeadRules {
         out.extend_from_slice(b" HTTP/1.1\r\n");
     }
 
-    fn goes_on(&self, name: &[u8], connection: &[&[u8]], trusted_peer: bool) -> bool {
+    fn goes_on(&self, name: &[u8], connection: &[&[u8]], inbound: &Inbound) -> bool {
         if hop_by_hop::contains(name) || is_rewritten(name) || self.reserved.contains(name) {
             return false;
         }
@@ -111,7 +114,7 @@ impl HeadRules {
         if hop_by_hop::named(connection, name) && name != b"host" {
             return false;
         }
-        trusted_peer || !is_forwarding(name)
+        !is_forwarding(name) || (inbound.trusted_peer && is_of_proxies(name, inbound.forwarding))
     }
 
     /// Writes a header without the token that may stand in it.
@@ -124,7 +127,7 @@ impl HeadRules {
                     write_line(out, "cookie", &rest);
                 }
             }
-            b"referer" | b"x-forwarded-uri" | b"x-original-uri" | b"x-original-url" | b"x-rewrite-url" => match value.text() {
+            b"referer" | b"x-forwarded-uri" | b"x-original-uri" => match value.text() {
                 Some(uri) => pass_line(out, name, self.uri_without_token(uri).as_bytes(), None),
                 None if holds_token(value) => {
                     pass_line(out, name, self.uri_without_token(&String::from_utf8_lossy(value.bytes())).as_bytes(), None);
@@ -198,10 +201,10 @@ fn is_rewritten(name: &[u8]) -> bool {
         || folds_to(name, "x-real-ip")
 }
 
-/// What only a trusted proxy may say of a request, in every spelling: `X-Original-URL` and `X-Rewrite-URL` choose the path in some frameworks.
+/// What only a trusted proxy may say of a request, in every spelling.
 fn is_forwarding(name: &[u8]) -> bool {
-    let folded_start = |start: &str| name.len() >= start.len() && folds_to(&name[..start.len()], start);
-    name.first().is_some_and(|b| matches!(b, b'x' | b'f' | b'c' | b't'))
+    let folded_start = |start: &str| folded_start(name, start);
+    name.first().is_some_and(|b| matches!(b, b'x' | b'f' | b'c' | b't' | b'p' | b'w'))
         && (folded_start("x-forwarded")
             || folds_to(name, "forwarded")
             || folded_start("x-original-")
@@ -210,7 +213,23 @@ fn is_forwarding(name: &[u8]) -> bool {
             || folds_to(name, "x-cluster-client-ip")
             || folds_to(name, "cf-connecting-ip")
             || folds_to(name, "true-client-ip")
-            || folds_to(name, "client-ip"))
+            || folds_to(name, "client-ip")
+            || folds_to(name, "proxy-client-ip")
+            || folds_to(name, "wl-proxy-client-ip"))
+}
+
+/// Whether a trusted proxy is believed to have written it, and not to have passed on what a client sent. Nobody says another path than the one
+/// that the route was found by: `X-Original-URL` and `X-Rewrite-URL` choose it in some frameworks, and proxies do not take them from clients.
+fn is_of_proxies(name: &[u8], written: ForwardingHeader) -> bool {
+    let believed = match written {
+        ForwardingHeader::XForwardedFor => !folds_to(name, FORWARDED),
+        ForwardingHeader::Forwarded => !folded_start(name, "x-forwarded"),
+    };
+    believed && !folds_to(name, "x-original-url") && !folds_to(name, "x-rewrite-url")
+}
+
+fn folded_start(name: &[u8], start: &str) -> bool {
+    name.len() >= start.len() && folds_to(&name[..start.len()], start)
 }
 
 /// Equal when every character that is neither letter nor digit counts as `-`. Names arrive in lower case.
@@ -224,18 +243,54 @@ fn holds_token(value: Value<'_>) -> bool {
     value.bytes().windows(TOKEN_START.len()).any(|part| part == TOKEN_START.as_bytes())
 }
 
+/// What a trusted proxy says of where a request comes from.
+#[derive(Default)]
+struct Told<'a> {
+    proto: Option<&'a [u8]>,
+    host: Option<&'a [u8]>,
+}
+
+impl<'a> Told<'a> {
+    /// A proxy may add a line behind the client's own, so the last one counts.
+    fn by_x_forwarded(headers: Headers<'a>) -> Self {
+        let last = |name: &str| headers.get_all(name).next_back().map(Value::bytes);
+        Self { proto: last("x-forwarded-proto"), host: last("x-forwarded-host") }
+    }
+
+    fn by_forwarded(headers: Headers<'a>, client: IpAddr) -> Self {
+        let Some(element) = of_client(headers, client) else { return Self::default() };
+        let proto = element.get("proto").filter(|proto| ["http", "https"].contains(proto));
+        let host = element.get("host").filter(|host| host_name(host).is_some());
+        Self { proto: proto.map(str::as_bytes), host: host.map(str::as_bytes) }
+    }
+}
+
 /// Where the request came from, as the upstream is told.
 fn forwarding(out: &mut BytesMut, parts: &OutgoingHead<'_>) {
     let (inbound, headers) = (parts.inbound, parts.head.headers());
-    let from_proxy = |name: &'static str| if inbound.trusted_peer { headers.get(name).map(Value::bytes) } else { None };
-    let peer = &inbound.peer_text;
-    match from_proxy("x-forwarded-for") {
-        Some(chain) => write_line(out, "x-forwarded-for", &[chain, b", ", peer.as_bytes()].concat()),
-        None => write_line(out, "x-forwarded-for", peer.as_bytes()),
-    }
+    out.extend_from_slice(b"x-forwarded-for: ");
+    let told = match (inbound.trusted_peer, inbound.forwarding) {
+        (false, _) => Told::default(),
+        (true, ForwardingHeader::XForwardedFor) => {
+            for chain in headers.get_all("x-forwarded-for").map(Value::bytes).filter(|chain| !chain.is_empty()) {
+                out.extend_from_slice(chain);
+                out.extend_from_slice(b", ");
+            }
+            Told::by_x_forwarded(headers)
+        }
+        (true, ForwardingHeader::Forwarded) => {
+            if inbound.client_text != inbound.peer_text {
+                out.extend_from_slice(inbound.client_text.as_bytes());
+                out.extend_from_slice(b", ");
+            }
+            Told::by_forwarded(headers, inbound.client)
+        }
+    };
+    out.extend_from_slice(inbound.peer_text.as_bytes());
+    out.extend_from_slice(b"\r\n");
     write_line(out, "x-real-ip", inbound.client_text.as_bytes());
-    write_line(out, "x-forwarded-proto", from_proxy("x-forwarded-proto").unwrap_or(if inbound.secure { b"https" } else { b"http" }));
-    if let Some(host) = from_proxy("x-forwarded-host").or_else(|| headers.get("host").map(Value::bytes)) {
+    write_line(out, "x-forwarded-proto", told.proto.unwrap_or(if inbound.secure { b"https" } else { b"http" }));
+    if let Some(host) = told.host.or_else(|| headers.get("host").map(Value::bytes)) {
         write_line(out, "x-forwarded-host", host);
     }
     if let Some(prefix) = parts.stripped {

@@ -31,6 +31,38 @@ async fn ask(gateway: &Gateway, method: &str, path: &str, token: Option<&str>) -
     (status, if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() })
 }
 
+#[tokio::test]
+async fn errors_of_the_listener_are_problem_documents_inside_the_api_and_outside() {
+    let gateway = gateway("memory:", "");
+    let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
+    for (method, target, status, code) in [
+        ("GET", "/", 404, "endpoint_not_found"),
+        ("GET", "/nothing", 404, "endpoint_not_found"),
+        ("GET", "/healthz/", 404, "endpoint_not_found"),
+        ("GET", "//healthz", 404, "endpoint_not_found"),
+        ("POST", "/admin", 404, "endpoint_not_found"),
+        ("POST", "/healthz", 405, "method_not_allowed"),
+        ("DELETE", "/readyz", 405, "method_not_allowed"),
+        ("PUT", "/metrics", 405, "method_not_allowed"),
+        ("BREW", "/startupz", 405, "method_not_allowed"),
+        ("GET", "/readyz?strict=1&strict=1", 400, "request_invalid"),
+        ("GET", "/admin/api/nothing", 404, "endpoint_not_found"),
+        ("GET", "/admin/api/sessions?user=a&user=b", 400, "request_invalid"),
+        ("GET", "/admin/api/sessions?nobody=a", 400, "request_invalid"),
+        ("GET", "/admin/api/sessions/%ff", 404, "session_not_found"),
+        ("PUT", "/admin/api/sessions", 405, "method_not_allowed"),
+        ("GET", "/x#y", 400, "path_invalid"),
+    ] {
+        let request = format!("{method} {target} HTTP/1.1\r\nHost: x\r\n{bearer}Connection: close\r\n\r\n");
+        let answer = wire::send(gateway.admin, request.as_bytes()).await;
+        assert_eq!((answer.status, answer.code()), (status, Some(code)), "{method} {target}: {}", answer.text);
+        assert_eq!((answer.header("content-type"), answer.header("cache-control")), (Some("application/problem+json"), Some("no-store")));
+        assert_eq!(answer.header("allow").is_some(), status == 405, "{}", answer.text);
+        let body: Value = serde_json::from_str(answer.body()).unwrap_or_else(|_| panic!("{method} {target}: {}", answer.text));
+        assert_eq!((body["code"].as_str(), body["request_id"].as_str()), (Some(code), answer.header("x-request-id")), "{method} {target}");
+    }
+}
+
 async fn admin(gateway: &Gateway, method: &str, path: &str) -> (u16, Value) {
     ask(gateway, method, path, Some(TOKEN)).await
 }

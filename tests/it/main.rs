@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod admin_api;
+mod behind_nginx;
 mod bodies;
 mod cluster_failover;
 mod commands;

@@ -127,7 +127,7 @@ async fn a_real_nginx_asks_and_forged_headers_do_not_get_through() {
     assert!(text.contains(&hufu::sandbox::openid(APPID, "alice")) && !text.contains("evil") && !text.contains("hufu_"), "{text}");
     assert_eq!(http().get(nginx.at("/api/x")).send().await.unwrap().status(), 401);
     assert_eq!(http().get(nginx.at("/api/x")).bearer_auth("rubbish").send().await.unwrap().status(), 401);
-    // nginx asks in HTTP/1.0, with the client's Upgrade and Expect but without the Connection that belongs to them.
+    // nginx asks in HTTP/1.0, about a handshake too, without what makes it one.
     for (lines, status) in [(format!("Authorization: Bearer {token}\r\n"), 200), (String::new(), 401)] {
         let lines = format!(
             "{lines}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nExpect: 100-continue\r\n"
@@ -166,5 +166,53 @@ async fn an_original_uri_with_a_fragment_is_refused() {
     for uri in ["/open/x#/../../api/x", "/open#", "/open?a#b"] {
         let answer = ask(&gateway, "GET", &format!("X-Original-URI: {uri}\r\n")).await;
         assert_eq!((answer.status, answer.header("x-hufu-error")), (401, Some("path_invalid")), "{uri}: {}", answer.text);
+    }
+}
+
+/// A yes would send the identity headers on with it, and TRACE echoes them.
+#[tokio::test]
+async fn an_original_method_that_never_goes_on_is_refused_whatever_the_routes() {
+    let echo = echo_upstream();
+    let by_method = format!("{}methods = [\"GET\", \"POST\"]\n", route("/api", &echo.url, "required"));
+    for routes in [String::new(), route("/api", &echo.url, "required"), route("/api", &echo.url, "none"), by_method] {
+        let gateway = trusting(&routes);
+        let token = gateway.token("alice").await;
+        for lines in ["X-Original-URI: /api/x\r\n", ""] {
+            for name in ["X-Forwarded-Method", "X-Original-Method"] {
+                for (method, status, code) in [
+                    ("GET", 200, None),
+                    ("TRACE", 403, Some("method_not_allowed")),
+                    ("Trace", 403, Some("method_not_allowed")),
+                    ("CONNECT", 403, Some("method_not_allowed")),
+                    ("A-METHOD-THAT-IS-TOO-LONG", 403, Some("method_not_allowed")),
+                    ("GET, TRACE", 401, Some("request_invalid")),
+                ] {
+                    let answer = ask(&gateway, "GET", &format!("{lines}{name}: {method}\r\nAuthorization: Bearer {token}\r\n")).await;
+                    assert_eq!((answer.status, answer.code()), (status, code), "{routes} {lines} {name}: {method}: {}", answer.text);
+                }
+            }
+        }
+    }
+    // As the asking's own method the gate refuses it.
+    let answer = ask(&trusting(""), "TRACE", "").await;
+    assert_eq!((answer.status, answer.code()), (405, Some("method_not_allowed")), "{}", answer.text);
+}
+
+/// Some proxies pass the client's `Upgrade` on while they ask. Without the `Connection` that belongs to it it means nothing; with it, what is no sound
+/// handshake gets the gate's own no, and never a yes.
+#[tokio::test]
+async fn a_broken_handshake_is_asked_about_as_a_request_or_refused() {
+    let gateway = trusting("");
+    let token = gateway.token("alice").await;
+    let bearer = format!("Authorization: Bearer {token}\r\n");
+    for (handshake, status) in [
+        ("Upgrade: websocket\r\n", 200),
+        ("Upgrade: websocket\r\nSec-WebSocket-Version: 8\r\n", 200),
+        ("Upgrade: websocket\r\nConnection: upgrade\r\n", 426),
+        ("Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n", 400),
+    ] {
+        let answer = ask(&gateway, "GET", &format!("{handshake}{bearer}")).await;
+        assert_eq!(answer.status, status, "{handshake}: {}", answer.text);
+        assert!(answer.closed && answer.header("x-wx-openid").is_some() == (status == 200), "{handshake}: {}", answer.text);
     }
 }

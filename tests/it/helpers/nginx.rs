@@ -18,6 +18,11 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// An nginx with these locations.
     pub(crate) fn start(locations: &str) -> Self {
+        Self::configured(|port| format!("server {{ listen 127.0.0.1:{port};\n{locations}\n}}"))
+    }
+
+    /// An nginx whose `http` block has this, which listens on the port that it gets.
+    pub(crate) fn configured(http: impl Fn(u16) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path().display();
         // Between choosing a free port and nginx's taking it another test may take it: choose again.
@@ -25,7 +30,8 @@ impl Nginx {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let config = format!(
                 "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\nevents {{}}\nhttp {{ access_log off; client_body_temp_path {at}/b; proxy_temp_path {at}/p; \
-                 fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\nserver {{ listen 127.0.0.1:{port};\n{locations}\n}} }}\n"
+                 fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n{}\n}}\n",
+                http(port)
             );
             std::fs::write(folder.path().join("nginx.conf"), config).unwrap();
             let spawned = Command::new("nginx")
