@@ -78,6 +78,9 @@ pub struct Download {
     left: Left,
     size: BodySize,
     reusable: bool,
+    /// The answer began before the request was out. Whether the upstream will read the rest as that request's body, or as the next request,
+    /// whose answer would go to somebody else, only it knows: the connection is not used again.
+    early: bool,
     timeout: Duration,
 }
 
@@ -106,8 +109,8 @@ impl Download {
             Framing::Chunked => (Left::ChunkSize, BodySize::Stream),
             Framing::UntilClose | Framing::Switched => (Left::UntilClose, BodySize::Stream),
         };
-        let reusable = head.keep_alive;
-        (head, Self { pool, held, connection: Some(connection), upload, takes_body, left, size, reusable, timeout })
+        let (reusable, early) = (head.keep_alive, !upload.is_done());
+        (head, Self { pool, held, connection: Some(connection), upload, takes_body, left, size, reusable, early, timeout })
     }
 
     /// Carries an exchange without an answer body to its end: a body of size zero is never polled, so the rest of the request's
@@ -135,8 +138,8 @@ impl Download {
     fn release(&mut self) {
         if let Some(connection) = self.connection.take()
             && self.reusable
+            && !self.early
             && self.takes_body
-            && self.upload.is_done()
             && connection.buf.is_empty()
         {
             self.pool.give_back(connection);

@@ -90,6 +90,9 @@ async fn an_early_answer_does_not_cut_the_upload_short() {
             (letters == PIECES * PIECE && (!chunked || body.ends_with(b"0\r\n\r\n"))).then_some(())
         })
         .await;
+        // What the upstream took the rest for, only it knows: nobody else's request meets that connection.
+        wire::send(gateway.listen, b"GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+        assert_eq!(upstream.connections().len(), 2, "{framing}");
     }
 }
 
