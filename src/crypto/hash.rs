@@ -103,11 +103,18 @@ pub fn truncated<const N: usize>(hash: &[u8; 32]) -> [u8; N] {
 /// Lower-case hexadecimal, without an allocation: `N` is twice the number of bytes.
 #[must_use]
 pub fn hex_text<const N: usize>(bytes: &[u8]) -> ArrayString<N> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    /// Both digits of each byte, to be copied at once.
+    const PAIRS: [[u8; 2]; 256] = {
+        let (mut pairs, mut byte) = ([[0; 2]; 256], 0);
+        while byte < 256 {
+            pairs[byte] = [b"0123456789abcdef"[byte >> 4], b"0123456789abcdef"[byte & 15]];
+            byte += 1;
+        }
+        pairs
+    };
     let mut text = [b'0'; N];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
+    for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = PAIRS[usize::from(*byte)];
     }
     ArrayString::from_byte_string(&text).unwrap_or_default()
 }

@@ -262,6 +262,10 @@ impl Client {
             if self.held.len() >= self.settings.limits.head || !self.reader.is_whole_with(&self.held) {
                 return Poll::Pending;
             }
+            // Mostly nothing has come, which is known without a buffer.
+            if !self.left && self.stream.poll_readable(cx).is_pending() {
+                return Poll::Pending;
+            }
             if !matches!(ready!(self.poll_fill(cx, READ_SIZES.0)), Ok(1..)) {
                 return Poll::Ready(());
             }

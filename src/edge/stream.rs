@@ -56,6 +56,16 @@ impl Stream {
             Self::Unix(_) => Ok(()),
         };
     }
+
+    /// Ready when a read may find something, as far as the runtime has heard. It needs no buffer.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(socket) => socket.poll_read_ready(cx),
+            Self::Unix(socket) => socket.poll_read_ready(cx),
+            // What the encryption layer has read already, only it knows.
+            Self::Tls(_) => Poll::Ready(Ok(())),
+        }
+    }
 }
 
 impl AsyncRead for Stream {
