@@ -57,8 +57,8 @@ impl Verify {
         (below.is_empty() || below.starts_with('/')).then_some(below)
     }
 
-    /// 200 with every identity header, or 401, 403, 503, and nothing else: other answers mean other things to the proxies that ask. A body is
-    /// ignored.
+    /// 200 with every identity header, or 401, 403, 503, and nothing else: other answers mean other things to the proxies that ask. What the gate
+    /// refuses does not come here. A body is ignored.
     pub async fn answer(self: Rc<Self>, head: Rc<RequestHead>) -> Answer<Reported<BoxBody>> {
         let inbound = Inbound::of(&head, &self.own.trusted, self.own.reports.traces.as_deref());
         let mut completion = Completion::new(self.own.reports.clone(), inbound, head.method(), head.path(), self.own.route(VERIFY));

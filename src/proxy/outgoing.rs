@@ -17,7 +17,7 @@ use crate::proxy::rules::RequestEdits;
 use crate::proxy::upload::BodyFraming;
 use crate::route::host_name;
 use crate::session::carrier::{TokenCarrier, is_of_gateway_protocol};
-use crate::session::token::redacted;
+use crate::session::token::{TOKEN_LEN, redacted};
 
 /// Every token starts with this.
 const TOKEN_START: &str = "hufu_";
@@ -141,7 +141,7 @@ impl HeadRules {
                     write_line(out, "sec-websocket-protocol", rest.join(", ").as_bytes());
                 }
             }
-            _ if self.carries_header(name) => {}
+            _ if self.carries_header(name) || is_lone_token(value) => {}
             _ => pass_line(out, name, value.bytes(), whole),
         }
     }
@@ -241,6 +241,13 @@ fn folds_to(name: &[u8], folded: &str) -> bool {
 /// whatever form.
 fn holds_token(value: Value<'_>) -> bool {
     value.bytes().windows(TOKEN_START.len()).any(|part| part == TOKEN_START.as_bytes())
+}
+
+/// Whether a value is a token and little else, such as a word before it: a client has taken the wrong name for it. The length alone tells for
+/// nearly all headers, so that longer ones are not searched.
+fn is_lone_token(value: Value<'_>) -> bool {
+    const MOST_BESIDE: usize = 24;
+    (TOKEN_LEN..=TOKEN_LEN + MOST_BESIDE).contains(&value.bytes().len()) && matches!(redacted(&String::from_utf8_lossy(value.bytes())), Cow::Owned(_))
 }
 
 /// What a trusted proxy says of where a request comes from.

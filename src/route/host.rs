@@ -91,6 +91,15 @@ impl fmt::Display for HostPattern {
     }
 }
 
+/// The host that a question about routes is for.
+#[derive(Debug, Clone, Copy)]
+pub enum AskedHost<'a> {
+    /// This one; `None`: one that no pattern names.
+    Known(Option<&'a str>),
+    /// It may be any.
+    Any,
+}
+
 /// Something for each of some hosts. A lookup costs as much as the host has labels.
 #[derive(Debug, Clone)]
 pub struct ByHost<T> {
@@ -142,6 +151,15 @@ impl<T> ByHost<T> {
     #[must_use]
     pub const fn has_any(&self) -> bool {
         self.any.is_some()
+    }
+
+    /// What such a request may find.
+    pub fn asked(&self, host: AskedHost<'_>) -> impl Iterator<Item = &T> {
+        let (one, all) = match host {
+            AskedHost::Known(host) => (self.get(host), None),
+            AskedHost::Any => (None, Some(self.all())),
+        };
+        one.into_iter().chain(all.into_iter().flatten())
     }
 
     /// Everything, for whatever host.

@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use rustc_hash::FxHashMap;
+
 /// Why a path is refused. The text goes to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
@@ -31,7 +33,7 @@ pub enum PathError {
     /// Its bytes are not UTF-8.
     #[error("the path is not UTF-8")]
     Utf8,
-    /// Another reading of the path (without `;` parameters, or ignoring case) belongs to another route.
+    /// Another reading of the path (without `;` parameters or a suffix, or ignoring case) belongs to another route.
     #[error("the path can be read as belonging to another route")]
     Ambiguous,
 }
@@ -137,6 +139,17 @@ fn refuse_dot_segments(path: &str) -> Result<(), PathError> {
         name == "." || name == ".."
     };
     if path.split('/').any(dotted) { Err(PathError::DotSegment) } else { Ok(()) }
+}
+
+/// Walks from the whole path up to the root, a segment at a time, until something is found.
+pub fn longest<'a, T, F>(table: &'a FxHashMap<Box<str>, T>, path: &str, mut find: impl FnMut(&'a T) -> Option<F>) -> Option<F> {
+    let mut prefix = path.strip_suffix('/').unwrap_or(path);
+    loop {
+        if let Some(found) = table.get(prefix).and_then(&mut find) {
+            return Some(found);
+        }
+        prefix = &prefix[..prefix.rfind('/')?];
+    }
 }
 
 #[cfg(test)]

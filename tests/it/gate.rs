@@ -89,7 +89,8 @@ fn refused() -> Vec<(String, u16, &'static str)> {
     add(400, "request_invalid", ["/a b", "/a\tb", "/a\0b", " /a", "/a\r\nb"].map(to).to_vec());
     add(414, "uri_too_long", vec![to(&format!("/{}", long(64 * 1024))), to(&format!("/{}", long(8192)))]);
     // 93 and versions.
-    let methods = ["CONNECT x:443", "TRACE /", "trace /", "G%T /", "AMETHODTHATNOBODYKNOWS /", "REFUSED-BY-THE-GATE-ITSELF /"];
+    let methods =
+        ["CONNECT x:443", "connect x:443", "Connect /", "TRACE /", "trace /", "tRace /", "G%T /", "AMETHODTHATNOBODYKNOWS /", "REFUSED-BY-THE-GATE-ITSELF /"];
     add(405, "method_not_allowed", methods.map(|start| format!("{start} HTTP/1.1\r\nHost: x\r\n\r\n")).to_vec());
     add(505, "version_unsupported", vec!["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), "GET / HTTP/1.2\r\nHost: x\r\n\r\n".into()]);
     add(400, "request_invalid", vec!["GET / HTPP/1.1\r\nHost: x\r\n\r\n".into(), "GET /\r\n\r\n".into(), "\x16\x03\x01\x02\0\x01\0\x01\r\n\r\n".into()]);

@@ -119,6 +119,24 @@ async fn the_method_chooses_the_rule_and_what_no_route_takes_is_405() {
     assert!(!seen.contains("POST /api") && !seen.contains("DELETE /api") && !seen.contains("/locked HTTP/1.1\r\nhead"), "{seen}");
 }
 
+/// Rails, ThinkPHP, Struts and others serve these with what is behind the protected path.
+#[tokio::test]
+async fn a_suffix_leads_past_no_rule_and_a_route_of_its_own_opens_a_file() {
+    let upstream = Recorder::start(Reply::AtHead(ok())).await;
+    let routes = ["path = \"/public\"\nauth = \"none\"", "path = \"/public/secret\"", "path = \"/public/secret.css\"\nauth = \"none\""];
+    let gateway = Gateway::start(&config(&upstream, &routes));
+    for suffix in [".json", ".html", ".do", "%2ejson", ".JSON", ".json/", ".css.map", ".json;v=1"] {
+        for method in ["GET", "POST"] {
+            let answer = ask(&gateway, method, &format!("/public/secret{suffix}"), "a", "").await;
+            assert_eq!((answer.status, answer.code()), (400, Some("path_invalid")), "{method} {suffix}: {}", answer.text);
+        }
+    }
+    assert_eq!(arrived(&upstream), "");
+    for path in ["/public/secret.css", "/public/other.json"] {
+        assert_eq!(ask(&gateway, "GET", path, "a", "").await.body(), "ok", "{path}");
+    }
+}
+
 #[tokio::test]
 async fn what_reaches_the_upstream_under_another_prefix_is_canonical() {
     for (route, cases) in [
@@ -344,6 +362,8 @@ async fn verify_knows_hosts_and_methods() {
         (format!("{api}{a}{get}X-HTTP-Method-Override: POST\r\n"), 401, Some("request_invalid")),
         (format!("X-Forwarded-Uri: /API/x\r\n{a}{get}"), 401, Some("path_invalid")),
         (format!("X-Forwarded-Uri: /api;x/y\r\n{get}"), 401, Some("path_invalid")),
+        (format!("X-Forwarded-Uri: /api.json\r\n{b}{get}"), 401, Some("path_invalid")),
+        (format!("X-Forwarded-Uri: /api.json\r\nX-Forwarded-Host: c.example.com\r\n{get}"), 200, None),
     ] {
         let answer = ask(&gateway, "GET", "/auth/verify", "c.example.com", &lines).await;
         assert_eq!((answer.status, answer.code()), (status, code), "{lines}{}", answer.text);

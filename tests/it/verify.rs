@@ -198,21 +198,31 @@ async fn an_original_method_that_never_goes_on_is_refused_whatever_the_routes() 
     assert_eq!((answer.status, answer.code()), (405, Some("method_not_allowed")), "{}", answer.text);
 }
 
-/// Some proxies pass the client's `Upgrade` on while they ask. Without the `Connection` that belongs to it it means nothing; with it, what is no sound
-/// handshake gets the gate's own no, and never a yes.
+/// Some proxies pass the client's `Upgrade` and `Expect` on while they ask. Without the `Connection` that belongs to it `Upgrade` means nothing; with
+/// it, what is no sound handshake gets the gate's own no, as docs/http-api.md lists them, and never a yes.
 #[tokio::test]
 async fn a_broken_handshake_is_asked_about_as_a_request_or_refused() {
     let gateway = trusting("");
     let token = gateway.token("alice").await;
     let bearer = format!("Authorization: Bearer {token}\r\n");
-    for (handshake, status) in [
-        ("Upgrade: websocket\r\n", 200),
-        ("Upgrade: websocket\r\nSec-WebSocket-Version: 8\r\n", 200),
-        ("Upgrade: websocket\r\nConnection: upgrade\r\n", 426),
-        ("Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n", 400),
+    let whole = "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for (method, lines, status) in [
+        ("GET", "Upgrade: websocket\r\n", 200),
+        ("GET", "Upgrade: websocket\r\nSec-WebSocket-Version: 8\r\n", 200),
+        ("GET", "Upgrade: h2c\r\nConnection: upgrade\r\n", 200),
+        ("POST", "Connection: upgrade\r\n", 200),
+        ("GET", whole, 200),
+        ("GET", "Upgrade: websocket\r\nConnection: upgrade\r\n", 426),
+        ("GET", "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n", 400),
+        ("GET", "Upgrade: websocket, h2c\r\n", 400),
+        ("GET", "Upgrade: websocket\r\nContent-Length: 0\r\n", 400),
+        ("POST", "Upgrade: websocket\r\n", 400),
+        ("POST", whole, 400),
+        ("GET", "Expect: x\r\n", 417),
+        ("GET", "Upgrade: websocket\r\nExpect: 100-continue\r\n", 417),
     ] {
-        let answer = ask(&gateway, "GET", &format!("{handshake}{bearer}")).await;
-        assert_eq!(answer.status, status, "{handshake}: {}", answer.text);
-        assert!(answer.closed && answer.header("x-wx-openid").is_some() == (status == 200), "{handshake}: {}", answer.text);
+        let answer = ask(&gateway, method, &format!("{lines}{bearer}")).await;
+        assert_eq!(answer.status, status, "{method} {lines}: {}", answer.text);
+        assert!(answer.closed && answer.header("x-wx-openid").is_some() == (status == 200), "{method} {lines}: {}", answer.text);
     }
 }

@@ -1,0 +1,306 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::route::methods::Methods;
+use crate::upstream::Upstream;
+
+fn table(paths: &[&str]) -> RouteTable {
+    let upstream = Arc::new(Upstream::for_tests("u"));
+    RouteTable::new(paths.iter().map(|p| Route::new((*p).into(), AuthMode::Required, upstream.clone())).collect()).unwrap()
+}
+
+fn found<'a>(table: &'a RouteTable, path: &str) -> Result<&'a str, NoRoute<'a>> {
+    table.find(None, "GET", path).map(|i| &*table.routes()[i].path)
+}
+
+/// `METHODS AUTH HOST/PATH`, as in `GET,PUT none *.a.b/x` or `- required /`.
+fn route(text: &str) -> Route {
+    let [methods, auth, place] = text.split(' ').collect::<Vec<_>>()[..] else { panic!("{text}") };
+    let (host, path) = place.split_at(place.find('/').unwrap());
+    let auth = match auth {
+        "required" => AuthMode::Required,
+        "optional" => AuthMode::Optional,
+        _ => AuthMode::None,
+    };
+    let mut route = Route::new(path.into(), auth, Arc::new(Upstream::for_tests("u")));
+    route.hosts = if host.is_empty() { HostPattern::Any } else { HostPattern::parse(host).unwrap() };
+    route.methods = Methods::new(methods.split(',').filter(|method| *method != "-").map(str::to_owned).collect());
+    route
+}
+
+fn routes(texts: &[&str]) -> RouteTable {
+    RouteTable::new(texts.iter().map(|text| route(text)).collect()).unwrap()
+}
+
+#[test]
+fn whole_segments_and_the_longest_wins() {
+    let t = table(&["/api", "/api/orders", "/"]);
+    for (path, route) in [
+        ("/api", "/api"),
+        ("/api/", "/api"),
+        ("/api/x", "/api"),
+        ("/apix", "/"),
+        ("/api/orders", "/api/orders"),
+        ("/api/orders/1", "/api/orders"),
+        ("/api/ordersX", "/api"),
+        ("/", "/"),
+        ("/x;v=1/y", "/"),
+    ] {
+        assert_eq!(found(&t, path), Ok(route), "{path}");
+    }
+    assert_eq!(found(&table(&["/api"]), "/other"), Err(NoRoute::Unknown));
+    assert_eq!(found(&table(&["/api"]), "/"), Err(NoRoute::Unknown));
+}
+
+#[test]
+fn another_reading_never_reaches_a_more_special_route() {
+    let t = table(&["/", "/api", "/Files"]);
+    let evasions = [
+        "/api;x/y",
+        "/API/x",
+        "/Api",
+        "/api%3Bx/y",
+        "/aPi;a=b",
+        "/;/api/x",
+        "/;a=b/api/x",
+        "/%3B/api",
+        "/;x/;y/api",
+        "/files/a",
+        "/FILES",
+        "/fileſ/x",
+        "/api.",
+        "/api./x",
+        "/api%20",
+        "/api::$DATA",
+        "/%2561pi/x",
+        "/api%3Fx",
+        "/api%23",
+        "/f%C4%B1les/../api",
+    ];
+    for path in evasions.iter().filter(|path| !path.contains("..")) {
+        assert_eq!(found(&t, path), Err(NoRoute::Refused(PathError::Ambiguous)), "{path}");
+    }
+    assert_eq!(found(&t, "/Files/A;v=1"), Ok("/Files"));
+    assert_eq!(found(&t, "/api/x;v=1/Y"), Ok("/api"));
+}
+
+#[test]
+fn path_then_host_choose_and_the_method_only_after_them() {
+    let t = routes(&["- none /", "GET required a.b/api", "POST none a.b/api", "- none /api", "- optional *.b/api/x", "DELETE none /only"]);
+    for (host, method, path, expected) in [
+        (Some("a.b"), "GET", "/api", Ok(1)),
+        (Some("a.b"), "HEAD", "/api", Ok(1)),
+        (Some("a.b"), "POST", "/api/y", Ok(2)),
+        // Neither the route for any host nor the one above takes what these two do not serve.
+        (Some("a.b"), "PUT", "/api", Err(NoRoute::OtherMethods("GET, HEAD, POST"))),
+        (Some("a.b"), "OPTIONS", "/api", Err(NoRoute::OtherMethods("GET, HEAD, POST"))),
+        (Some("x.b"), "PUT", "/api", Ok(3)),
+        (None, "PUT", "/api", Ok(3)),
+        (Some("a.b"), "PUT", "/api/x/1", Ok(4)),
+        (Some("b"), "PUT", "/api/x/1", Ok(3)),
+        (Some("a.b"), "GET", "/only/x", Err(NoRoute::OtherMethods("DELETE"))),
+        (Some("a.b"), "GET", "/", Ok(0)),
+    ] {
+        assert_eq!(t.find(host, method, path), expected, "{host:?} {method} {path}");
+    }
+    assert!(t.chose_by_method(1) && t.chose_by_method(5) && !t.chose_by_method(3));
+}
+
+#[test]
+fn another_reading_is_refused_where_the_host_has_the_more_special_place() {
+    let t = routes(&["- none /", "POST required a.b/api"]);
+    for (host, method, path, expected) in [
+        (Some("a.b"), "GET", "/API", Err(NoRoute::Refused(PathError::Ambiguous))),
+        (Some("a.b"), "POST", "/api;x/y", Err(NoRoute::Refused(PathError::Ambiguous))),
+        (Some("c.d"), "POST", "/api;x/y", Ok(0)),
+        (None, "POST", "/API", Ok(0)),
+    ] {
+        assert_eq!(t.find(host, method, path), expected, "{host:?} {method} {path}");
+    }
+}
+
+#[test]
+fn who_does_not_know_host_or_method_gets_the_strictest_rule() {
+    let t = routes(&["- none /", "- required a.b/api", "GET none /api", "POST optional /api", "- none /api/pub"]);
+    for (host, method, path, rule) in [
+        (None, Some("GET"), "/x", Ok(AuthMode::None)),
+        (None, Some("GET"), "/api", Ok(AuthMode::Required)),
+        (Some("c.d"), Some("GET"), "/api", Ok(AuthMode::None)),
+        (Some("c.d"), None, "/api", Ok(AuthMode::Optional)),
+        (Some("c.d"), Some("PUT"), "/api", Err(NoRoute::OtherMethods("GET, HEAD, POST"))),
+        (None, None, "/api/pub/1", Ok(AuthMode::None)),
+        (None, None, "/API", Err(NoRoute::Refused(PathError::Ambiguous))),
+    ] {
+        assert_eq!(t.strictest(host, method, path), rule, "{host:?} {method:?} {path}");
+    }
+    assert_eq!(routes(&["- none a.b/api"]).strictest(Some("c.d"), None, "/api"), Err(NoRoute::Unknown));
+}
+
+/// Rails, ThinkPHP, Struts and Spring MVC up to 5.2 serve all of these with what is behind `/public/secret`.
+#[test]
+fn a_suffix_never_leads_past_a_stricter_rule() {
+    let t = routes(&[
+        "- none /",
+        "- none /public",
+        "- required /public/secret",
+        "- none /public/secret.css",
+        "GET none /public/news",
+        "POST required /public/news",
+        "GET none /public/page",
+        "- optional /maybe",
+        "- required a.b/only",
+    ]);
+    let refused = Err(NoRoute::Refused(PathError::Ambiguous));
+    for (host, method, path, expected) in [
+        (None, "GET", "/public/secret.json", refused),
+        (None, "POST", "/public/secret.json/", refused),
+        (None, "GET", "/public/secret.tar.gz", refused),
+        (None, "GET", "/public/secret..html", refused),
+        (None, "GET", "/public/Secret.DO", refused),
+        (None, "GET", "/public/secret.do;x=y", refused),
+        (None, "GET", "/public/secret%20.action", refused),
+        (None, "GET", "/public/secret.css.json", refused),
+        (None, "GET", "/maybe.json", refused),
+        // A header or a form may make a POST of it.
+        (None, "GET", "/public/news.json", refused),
+        // 405 there.
+        (None, "POST", "/public/page.html", refused),
+        (Some("a.b"), "GET", "/only.json", refused),
+        (Some("c.d"), "GET", "/only.json", Ok(0)),
+        (None, "GET", "/public/page.html", Ok(1)),
+        // What has a route of its own is meant so.
+        (None, "GET", "/public/secret.css", Ok(3)),
+        (None, "GET", "/public/secret.css/x.map", Ok(3)),
+        // Only the last name has a suffix.
+        (None, "GET", "/public/secret.d/x", Ok(1)),
+        (None, "GET", "/public/.secret", Ok(1)),
+        (None, "GET", "/public/secret/x.json", Ok(2)),
+        (None, "GET", "/public/secrets.json", Ok(1)),
+        (None, "GET", "/public/x.json", Ok(1)),
+        (None, "GET", "/x.json", Ok(0)),
+    ] {
+        assert_eq!(t.find(host, method, path), expected, "{host:?} {method} {path}");
+    }
+    assert_eq!(t.strictest(Some("c.d"), Some("GET"), "/public/secret.json"), Err(NoRoute::Refused(PathError::Ambiguous)));
+    assert_eq!(t.strictest(None, None, "/only.json"), Err(NoRoute::Refused(PathError::Ambiguous)));
+    assert_eq!(t.strictest(Some("c.d"), None, "/only.json"), Ok(AuthMode::None));
+    assert_eq!(t.strictest(None, None, "/public/secret.css"), Ok(AuthMode::None));
+}
+
+#[test]
+fn a_suffix_beside_the_same_rule_is_a_name_like_others() {
+    let t = routes(&["- required /", "- required /app", "- none /open", "- none /open/app", "- optional /maybe", "- none /maybe/app"]);
+    for (path, expected) in [("/app.js", Ok(0)), ("/open/app.js", Ok(2)), ("/maybe/app.js", Ok(4)), ("/open.json", Ok(0))] {
+        assert_eq!(t.find(None, "GET", path), expected, "{path}");
+    }
+}
+
+/// One host has a route for the file, another has not.
+#[test]
+fn the_file_of_another_host_opens_nothing_to_who_does_not_say_the_host() {
+    let t = routes(&["- none /", "- required /admin", "- none a.b/admin.css"]);
+    assert_eq!(t.strictest(Some("a.b"), None, "/admin.css"), Ok(AuthMode::None));
+    assert_eq!(t.strictest(None, None, "/admin.css"), Err(NoRoute::Refused(PathError::Ambiguous)));
+}
+
+#[test]
+fn two_routes_for_the_same_requests_are_a_conflict() {
+    for (one, other) in [("- none /a", "- required /a"), ("GET none *.a.b/a", "PUT,GET none *.A.b./a")] {
+        let conflict = RouteTable::new(vec![route(one), route(other)]).unwrap_err();
+        assert_eq!(conflict.name, route(other).name());
+    }
+    for (one, other) in [("- none /a", "GET none /a"), ("GET none /a", "PUT none /a"), ("- none a.b/a", "- none *.b/a"), ("- none *.b/a", "- none /a")] {
+        assert!(RouteTable::new(vec![route(one), route(other)]).is_ok(), "{one} {other}");
+    }
+}
+
+#[test]
+fn a_thousand_routes_are_found_as_one_is() {
+    for count in [1, 1000] {
+        let texts: Vec<String> = (0..count).flat_map(|n| [format!("GET none h{n}.a.b/"), format!("- none *.w{n}.b/x"), format!("- none /p/{n}/q")]).collect();
+        let table = RouteTable::new(texts.iter().map(|text| route(text)).collect()).unwrap();
+        let started = crate::clock::monotonic_now();
+        for _ in 0..1000 {
+            assert_eq!(table.find(Some("h0.a.b"), "GET", "/y/z"), Ok(0));
+            assert_eq!(table.find(Some("a.w0.b"), "PUT", "/x/y"), Ok(1));
+            assert_eq!(table.find(Some("other"), "PUT", "/p/0/q/r"), Ok(2));
+        }
+        println!("{} routes: {:?} a lookup", count * 3, (crate::clock::monotonic_now() - started) / 3000);
+    }
+}
+
+/// Matches by looking at every route.
+fn naive<'a>(all: &[&'a Route], host: Option<&str>, method: &str, path: &str) -> Result<&'a Route, bool> {
+    let under = |p: &str| p == "/" || path == p || path.strip_prefix(p).is_some_and(|rest| rest.starts_with('/'));
+    let special = |route: &Route| (route.path.len(), matches!(route.hosts, HostPattern::Exact(_)), route.hosts.to_string().len());
+    let matching: Vec<_> = all.iter().filter(|route| under(&route.path) && route.hosts.matches(host)).collect();
+    let best = matching.iter().map(|route| special(route)).max().ok_or(false)?;
+    let place: Vec<_> = matching.into_iter().filter(|route| special(route) == best).collect();
+    let names = |route: &Route, method: &str| route.methods.names().iter().any(|own| own == method);
+    let by = |wanted: &dyn Fn(&Route) -> bool| place.iter().find(|route| wanted(route)).map(|route| **route);
+    by(&|r| names(r, method)).or_else(|| by(&|r| method == "HEAD" && names(r, "GET"))).or_else(|| by(&|r| r.methods.is_all())).ok_or(true)
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_a_naive_matcher(
+        texts in prop::collection::vec("(-|GET|PUT|GET,PUT|HEAD) none ((\\*\\.)?[ab](\\.[ab])?)?((/[ab]{1,2}){1,3}|/)", 1..12),
+        host in prop::option::of("[ab](\\.[ab]){0,2}"),
+        method in "GET|PUT|HEAD|OPTIONS",
+        path in "(/[ab]{0,2}){1,4}",
+    ) {
+        let mut kept: Vec<Route> = Vec::new();
+        for candidate in texts.iter().map(|text| route(text)) {
+            if !kept.iter().any(|earlier| earlier.conflicts_with(&candidate)) {
+                kept.push(candidate);
+            }
+        }
+        if let Ok(path) = crate::route::canonical(&path) {
+            let trimmed = if path.len() > 1 { path.trim_end_matches('/') } else { &path };
+            let table = RouteTable::new(kept.clone()).unwrap();
+            let expected = naive(&kept.iter().collect::<Vec<_>>(), host.as_deref(), &method, trimmed);
+            match table.find(host.as_deref(), &method, &path) {
+                Ok(index) => prop_assert_eq!(expected.map(Route::name), Ok(kept[index].name())),
+                Err(NoRoute::OtherMethods(allow)) => {
+                    prop_assert!(!allow.is_empty() && expected.is_err_and(|other_methods| other_methods));
+                }
+                Err(error) => prop_assert!(error == NoRoute::Unknown && expected.is_err_and(|other_methods| !other_methods)),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_let_in_is_let_in_without_its_suffix(
+        texts in prop::collection::vec("(-|GET|PUT|GET,PUT) (none|optional|required) ((\\*\\.)?[ab])?(/|(/[ab](\\.[ab])?){1,2})", 1..12),
+        host in prop::option::of("[ab](\\.[ab])?"),
+        method in "GET|PUT|POST",
+        path in "(/[ab]){0,2}/[aAb](;x)?(\\.[ab;]|%2[eE][ab]){0,2}/?",
+    ) {
+        let mut kept: Vec<Route> = Vec::new();
+        for candidate in texts.iter().map(|text| route(text)) {
+            if !kept.iter().any(|earlier| earlier.conflicts_with(&candidate)) {
+                kept.push(candidate);
+            }
+        }
+        let (table, all) = (RouteTable::new(kept.clone()).unwrap(), kept.iter().collect::<Vec<_>>());
+        let path = crate::route::canonical(&path).unwrap();
+        let plain = path.to_lowercase();
+        let written = plain.split(';').next().unwrap().trim_end_matches('/');
+        let stems = written.match_indices('.').map(|(dot, _)| &written[..dot]);
+        if let Ok(index) = table.find(host.as_deref(), &method, &path) {
+            let found = &kept[index];
+            for stem in stems {
+                let is_stricter = |there: &Route| there.path.len() > found.path.len() && there.auth < found.auth;
+                for method in ["GET", "PUT", "POST"] {
+                    prop_assert!(!naive(&all, host.as_deref(), method, stem).is_ok_and(is_stricter), "{} by {}", path, found.name());
+                }
+            }
+        }
+        // Who asks with less than everything gets no weaker answer than who knows it all.
+        if let (Ok(rule), Ok(index)) = (table.strictest(None, None, &path), table.find(host.as_deref(), &method, &path)) {
+            prop_assert!(rule <= kept[index].auth, "{} of {:?}", path, host);
+        }
+    }
+}
