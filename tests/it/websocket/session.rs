@@ -100,7 +100,8 @@ async fn outlives_its_token(store: &str, cache: &str) {
         assert_eq!(farewell(socket).await, Some((1008, "session_expired".to_owned())));
     }
     assert!(!goes_on(&mut events, BOUND).await, "the stream stays open");
-    assert!(backends.sockets.heard.lock().unwrap().contains(&"close 1008".to_owned()));
+    let heard = async || backends.sockets.heard.lock().unwrap().contains(&"close 1008".to_owned()).then_some(());
+    until("the backend to hear of it", heard).await;
 }
 
 #[tokio::test]
