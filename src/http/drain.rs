@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Set when the process is told to end: from then on answers carry `Connection: close` and the process is not ready. Set again when no more
-/// connections are accepted: then WebSockets end too.
+/// connections are accepted: then WebSockets end too. And again when requests under way have had their time: then what is left of them is cut.
 #[derive(Debug, Clone, Default)]
 pub struct Drain(Arc<AtomicU8>);
 
 const DRAINING: u8 = 1;
 const ENDING: u8 = 2;
+const CUTTING: u8 = 3;
 
 impl Drain {
     /// Starts draining.
@@ -20,6 +21,17 @@ impl Drain {
     /// Ends what would not end by itself.
     pub fn end_streams(&self) {
         self.0.store(ENDING, Ordering::Relaxed);
+    }
+
+    /// Cuts what has not ended by now.
+    pub fn cut(&self) {
+        self.0.store(CUTTING, Ordering::Relaxed);
+    }
+
+    /// Whether requests under way have had their time.
+    #[must_use]
+    pub fn is_cutting(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= CUTTING
     }
 
     /// Whether WebSockets are to end.

@@ -16,6 +16,7 @@ use crate::http::{Answer, Cors, Drain, FailureShape, Inbound, RequestHead, Trust
 use crate::identity::Apps;
 use crate::proxy::answer::{self, AnswerBody, AnswerRules};
 use crate::proxy::forward::{Forwarder, Outgoing, UpstreamResponse};
+use crate::proxy::guard::Guard;
 use crate::proxy::handshake;
 use crate::proxy::inbound;
 use crate::proxy::outgoing::{HeadRules, OutgoingHead};
@@ -121,6 +122,7 @@ impl Proxy {
             Some(handshake) => (Payload::None, Some(Opening { handshake, place: self.websockets.enter(caller.user())?, client: payload })),
             None => (payload, None),
         };
+        let guard = Guard::new(self.session(&caller), &self.drain);
         let outgoing = Outgoing {
             upstream: &route.upstream,
             user: caller.user(),
@@ -131,6 +133,7 @@ impl Proxy {
             body_limit,
             timeout: route.timeout,
             handshake: opening.as_ref().map(|opening| &opening.handshake),
+            guard: &guard,
         };
         let UpstreamResponse { head, body, .. } = self.forwarder.forward(outgoing, completion).await?;
         let mut answer = Answer::new(answer::to_client(&head, &self.answer_rules, rules), Box::new(body));

@@ -36,6 +36,7 @@ mod push_modes;
 mod redis_conf;
 mod reload;
 mod revocation_bounds;
+mod revoked_under_way;
 mod rolling_update;
 mod routes;
 mod sandbox;
