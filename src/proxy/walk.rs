@@ -9,7 +9,7 @@ use actix_web::http::StatusCode;
 
 use crate::assertion::{HeaderNames, IdentityHeaders};
 use crate::http::authenticate::{Authenticator, Caller};
-use crate::http::completion::{CLIENT_LEFT, Completion, CountedRoute, Reported, Reports};
+use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
 use crate::http::error::{ErrorCode, GatewayError, X_HUFU_ERROR};
 use crate::http::extract::X_REQUEST_ID;
 use crate::http::{Answer, Cors, Drain, FailureShape, Inbound, RequestHead, TrustedProxies, method};
@@ -174,7 +174,7 @@ impl Proxy {
     /// What every answer gets, whoever made it.
     fn finish(&self, request: &RequestHead, answer: &mut Answer<AnswerBody>, completion: &mut Completion) {
         let status = answer.head.status();
-        completion.status = if completion.error == Some(ErrorCode::BodyBroken) { CLIENT_LEFT } else { status.as_u16() };
+        completion.answered(status);
         answer.head.push(X_REQUEST_ID, completion.inbound.id.as_bytes());
         self.cors.decorate(request.headers(), &mut answer.head);
         answer.head.close |= self.drain.is_on() && status != StatusCode::SWITCHING_PROTOCOLS;

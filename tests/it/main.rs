@@ -8,6 +8,7 @@ mod cluster_failover;
 mod commands;
 mod config;
 mod crash;
+mod cut_answers;
 mod demo;
 mod devices;
 mod docs;
