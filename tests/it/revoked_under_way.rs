@@ -83,6 +83,8 @@ async fn a_wait_for_an_answer_ends_unless_the_request_must_not_be_sent_again() {
     log_out(&gateway, &token).await;
     refused(&gateway, &mut polling, "/poll").await;
     poll.ended().await;
+    // Both were looked at.
+    until("a look at each", async || (gateway.counted("hufu_session_lookups_total{outcome=\"gone\"}").await >= 2).then_some(())).await;
     // A 401 in its place would have the client order twice.
     order.send("HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok").await;
     let answer = acting.answer("POST").await;
