@@ -176,8 +176,9 @@ impl Assembly {
         };
         let how = edge::ServerSettings { workers: workers(&fixed.settings), drain_deadline: server.drain_deadline };
         let app = Swapping { start, editions: self.reloader.editions() };
-        let server = edge::serve(listener, how, Door { acceptor, gate: self.gate(), desk, metrics: Some(fixed.metrics.clone()) }, app)
-            .context("cannot serve the public listener")?;
+        let server =
+            edge::serve(listener, how, Door { acceptor, gate: self.gate(), desk, metrics: Some(fixed.metrics.clone()), drain: fixed.drain.clone() }, app)
+                .context("cannot serve the public listener")?;
         Ok(PublicServer { server, listen, socket_file, certificates })
     }
 
@@ -223,6 +224,7 @@ impl Assembly {
             gate: self.gate(),
             desk: RefusalDesk::new(fixed.reports.clone(), fixed.unrouted.clone()),
             metrics: None,
+            drain: fixed.drain.clone(),
         };
         let how = edge::ServerSettings { workers: 1, drain_deadline: fixed.settings.server.drain_deadline };
         let (edition, _) = Edition::new(());

@@ -1,9 +1,12 @@
 //! From start to end: signals, draining, and whoever owns a task.
 
+use std::pin::pin;
+
 use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, Result};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 
 use crate::app::{Gateway, Reloader};
 
@@ -32,10 +35,17 @@ pub async fn run(gateway: Gateway) -> Result<()> {
         drain.end_streams();
         // While it still listens: another gateway that starts on the same path finds it in use, or not there.
         drop(socket_file);
-        public.stop(true).await;
+        let mut stopped = pin!(public.stop(true));
+        if timeout(patience.deadline, &mut stopped).await.is_err() {
+            drain.cut();
+            stopped.await;
+        }
     };
     tokio::select! {
-        () = drained => log::info!("drained"),
+        () = drained => match drain.cut_requests() {
+            0 => log::info!("drained"),
+            cut => log::warn!("drained, but {cut} requests were not over after server.drain_deadline and were cut"),
+        },
         name = signals.next() => {
             drop(access);
             anyhow::bail!("{name} again: ended at once, requests under way were cut");

@@ -39,10 +39,11 @@ impl Fixed {
         let store = super::store_settings(&settings.store, settings.session.near_cache)?;
         let store = crate::store::open(&store, keys, naming, metrics.clone()).context("the store cannot be used")?;
         let traces = settings.traces.as_ref().map(|traces| Traces::start(traces, metrics.clone())).transpose().context("traces")?.map(Arc::new);
+        let drain = Drain::default();
         Ok(Self {
             store,
-            reports: Arc::new(Reports { metrics: metrics.clone(), access, traces, clock: Arc::new(SystemClock) }),
-            drain: Drain::default(),
+            reports: Arc::new(Reports { metrics: metrics.clone(), access, traces, clock: Arc::new(SystemClock), drain: drain.clone() }),
+            drain,
             carriers: settings.session.carriers.clone().into(),
             first_line: Arc::default(),
             guesses: Arc::new(GuessWatch::new(metrics.clone())),

@@ -286,7 +286,10 @@ impl Client {
         let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.held);
         match read {
             Poll::Ready(Ok(1..)) => {}
-            Poll::Ready(Ok(0) | Err(_)) => self.left = true,
+            Poll::Ready(Ok(0) | Err(_)) => {
+                self.left = true;
+                self.connection.is_left();
+            }
             // A connection that rests needs no buffer.
             Poll::Pending if self.held.is_empty() => buffers::keep(std::mem::take(&mut self.held)),
             Poll::Pending => {}
@@ -376,12 +379,19 @@ impl Client {
             Some(since) if since.1 == taken => since,
             _ => *self.write_by.insert((monotonic_now() + self.settings.write_timeout, taken)),
         };
-        if self.timer.has_come(moment, cx) { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { Poll::Pending }
+        if !self.timer.has_come(moment, cx) {
+            return Poll::Pending;
+        }
+        self.connection.is_stalled();
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// The answer has broken off, and nothing but the end of the connection says where it ends.
-    pub fn cut(&self) {
-        self.stream.reset_when_dropped();
+    /// The answer has broken off; `unmarked`: nothing but the end of the connection says where it ends.
+    pub fn cut(&self, unmarked: bool) {
+        self.connection.is_cut();
+        if unmarked {
+            self.stream.reset_when_dropped();
+        }
     }
 }
 

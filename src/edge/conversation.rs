@@ -15,6 +15,7 @@ use actix_web::error::PayloadError;
 use actix_web::web::Bytes;
 use futures_util::Stream;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::edge::client::{Arrived, Client};
 use crate::edge::refused::RefusalDesk;
@@ -38,6 +39,7 @@ pub trait Handler {
 #[derive(Debug, Default)]
 pub struct Ending {
     begun: Cell<bool>,
+    cuts: Cell<bool>,
     notify: Notify,
 }
 
@@ -46,6 +48,19 @@ impl Ending {
     pub fn begin(&self) {
         self.begun.set(true);
         self.notify.notify_waiters();
+    }
+
+    /// What is still on its way out is cut.
+    pub fn cut(&self) {
+        self.cuts.set(true);
+        self.notify.notify_waiters();
+    }
+
+    /// Has the task woken when there is more to hear.
+    fn hear<'a>(&'a self, next: &mut Pin<&mut Notified<'a>>, cx: &mut Context<'_>) {
+        while next.as_mut().poll(cx).is_ready() {
+            next.set(self.notify.notified());
+        }
     }
 }
 
@@ -60,8 +75,7 @@ pub async fn converse<H: Handler>(client: Client, handler: Rc<H>, desk: RefusalD
             let next = client.borrow_mut().poll_request(cx);
             match next {
                 Poll::Pending if !ending.begun.get() => {
-                    // Only for the sake of being woken.
-                    let _ = ended.as_mut().poll(cx);
+                    ending.hear(&mut ended, cx);
                     Poll::Pending
                 }
                 Poll::Pending if client.borrow().is_idle() => Poll::Ready(Arrived::Over),
@@ -74,7 +88,7 @@ pub async fn converse<H: Handler>(client: Client, handler: Rc<H>, desk: RefusalD
                 let peer = client.borrow().peer().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
                 let (writing, _) = Writing::new(&client, None, desk.answer(refusal, &bytes, peer));
                 // Whether it goes out or not: the connection ends.
-                let _ = written(writing).await;
+                let _ = written(writing, &ending, &mut ended).await;
                 break true;
             }
             Arrived::Over => break client.borrow().is_in_body(),
@@ -89,7 +103,7 @@ pub async fn converse<H: Handler>(client: Client, handler: Rc<H>, desk: RefusalD
         let (writing, after) = Writing::new(&client, Some(&request), answer);
         // A stream may be open for hours, and needs no head.
         drop(request);
-        match (written(writing).await, after) {
+        match (written(writing, &ending, &mut ended).await, after) {
             (Ok(()), After::Next) => client.borrow_mut().rest(),
             (Ok(()), After::Close) => break client.borrow().is_in_body(),
             (Err(_), _) => return,
@@ -113,8 +127,16 @@ async fn answered<H: Handler>(client: &Rc<RefCell<Client>>, handler: &H, request
     .await
 }
 
-async fn written<B: MessageBody + Unpin>(mut writing: Writing<'_, B>) -> io::Result<()> {
-    poll_fn(|cx| writing.poll(cx)).await
+async fn written<'a, B: MessageBody + Unpin>(mut writing: Writing<'_, B>, ending: &'a Ending, ended: &mut Pin<&mut Notified<'a>>) -> io::Result<()> {
+    poll_fn(|cx| match writing.poll(cx) {
+        Poll::Pending if ending.cuts.get() => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+        Poll::Pending => {
+            ending.hear(ended, cx);
+            Poll::Pending
+        }
+        written => written,
+    })
+    .await
 }
 
 /// A request's body, or what comes through a WebSocket: it is read when somebody asks for it.

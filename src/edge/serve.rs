@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_http::Request;
 use actix_server::{GracefulShutdownSignal, Server, ServerBuilder};
@@ -21,8 +22,11 @@ use crate::edge::refused::RefusalDesk;
 use crate::edge::settings::{GateSettings, ServerSettings};
 use crate::edge::stream::Stream;
 use crate::edge::swap::Swapping;
-use crate::http::Connection;
+use crate::http::{Connection, Drain};
 use crate::metrics::Metrics;
+
+/// How long those may still take who are told that their time is over. The server looks once a second who is left.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// What makes a connection ready for HTTP, and what it then keeps to.
 #[derive(Clone)]
@@ -35,6 +39,8 @@ pub struct Door {
     pub desk: RefusalDesk,
     /// Where connections are counted, if they are.
     pub metrics: Option<Arc<Metrics>>,
+    /// Whether the process is on its way out.
+    pub drain: Drain,
 }
 
 /// A server for this listener.
@@ -50,13 +56,14 @@ where
     S::InitError: Debug,
     B: MessageBody + Unpin + 'static,
 {
-    let builder = ServerBuilder::new().workers(server.workers).disable_signals().shutdown_timeout(server.drain_deadline.as_secs());
+    let builder = ServerBuilder::new().workers(server.workers).disable_signals().shutdown_timeout((server.drain_deadline + LAST_WORDS).as_secs());
     let signal = builder.graceful_shutdown_signal();
     let worker = move || {
         let (door, app, signal) = (door.clone(), app.clone(), signal.clone());
         async move {
             let handler = app.begin().await.map_err(|error| log::error!("a worker cannot start: {error:?}"))?;
-            Ok::<_, ()>(Rc::new(Worker { door, handler: Rc::new(handler), ending: heard(signal) }))
+            let ending = heard(signal, door.drain.clone());
+            Ok::<_, ()>(Rc::new(Worker { door, handler: Rc::new(handler), ending }))
         }
     };
     let builder = match listener {
@@ -87,12 +94,14 @@ where
 }
 
 /// The end of the server, as one worker's connections hear of it.
-fn heard(signal: GracefulShutdownSignal) -> Rc<Ending> {
+fn heard(signal: GracefulShutdownSignal, drain: Drain) -> Rc<Ending> {
     let ending = Rc::new(Ending::default());
     let told = ending.clone();
     actix_web::rt::spawn(async move {
         signal.notified().await;
         told.begin();
+        drain.cutting().await;
+        told.cut();
     });
     ending
 }

@@ -36,6 +36,8 @@ pub struct Writing<'a, B> {
     broken: Option<io::Error>,
     /// Ready when the answer is to break off.
     until: Option<LocalBoxFuture<'static, ()>>,
+    /// It is out in full.
+    over: bool,
 }
 
 /// How the client knows where the body ends.
@@ -94,7 +96,7 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         }
         out.extend_from_slice(b"\r\n");
         let after = if close { After::Close } else { After::Next };
-        (Self { client, body, framing, out, data: Bytes::new(), broken: None, until }, after)
+        (Self { client, body, framing, out, data: Bytes::new(), broken: None, until, over: false }, after)
     }
 
     /// Writes on. Ready: it is out. An error: it broke off, or the client has left.
@@ -103,9 +105,7 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         if written.is_pending() && self.until.as_mut().is_some_and(|until| until.as_mut().poll(cx).is_ready()) {
             written = Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        if matches!(written, Poll::Ready(Err(_))) && self.framing == Framing::Raw {
-            self.client.borrow().cut();
-        }
+        self.over = matches!(written, Poll::Ready(Ok(())));
         written
     }
 
@@ -194,6 +194,12 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
 impl<B> Drop for Writing<'_, B> {
     fn drop(&mut self) {
         buffers::keep(std::mem::take(&mut self.out));
+        // Before its body goes, and with it the account of the request.
+        if !self.over
+            && let Ok(client) = self.client.try_borrow()
+        {
+            client.cut(self.framing == Framing::Raw);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::http::failure::FailureShape;
 pub fn finished(response: ServiceResponse<BoxBody>, completion: &mut Completion, shape: &FailureShape) -> ServiceResponse<BoxBody> {
     let (response, error) = with_error_body(response, shape, &completion.inbound.id);
     completion.error = error.or(completion.error);
-    completion.status = response.status().as_u16();
+    completion.answered(response.status());
     if let Some(seen) = response.request().extensions().get::<SeenSession>() {
         completion.session = Some(seen.session);
         completion.app.clone_from(&seen.app);

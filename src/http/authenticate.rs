@@ -82,7 +82,7 @@ impl Authenticator {
 
     async fn session_behind(&self, id: Result<SessionId, GatewayError>) -> Result<LiveSession, GatewayError> {
         let live = self.sessions.resolve(&id?).await?;
-        live.ok_or_else(|| GatewayError::new(ErrorCode::SessionExpired, "The session has expired or was ended. Log in again and repeat the request."))
+        live.ok_or_else(GatewayError::session_expired)
     }
 
     fn read<T>(&self, req: &HttpRequest, read: impl FnOnce(&SessionService, &str) -> Result<T, TokenError>) -> Result<T, GatewayError> {

@@ -10,12 +10,14 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
 use actix_web::{HttpMessage as _, HttpRequest};
 use arrayvec::ArrayString;
 
 use crate::clock::{Clock, UnixMillis, millis, monotonic_now};
 use crate::http::connection::Connection;
+use crate::http::drain::Drain;
 use crate::http::error::ErrorCode;
 use crate::http::extract::Inbound;
 use crate::metrics::{Metrics, RouteMetrics};
@@ -28,6 +30,10 @@ const METHOD_MAX: usize = 20;
 /// The status of a request whose client left before there was an answer (nginx's number for it).
 pub const CLIENT_LEFT: u16 = 499;
 
+/// In the access line, of an answer that its client did not wait for.
+const LEFT: &str = "client_left";
+/// The same of an answer of which its client took nothing for too long.
+const STALLED: &str = "write_timeout";
 /// The status of a WebSocket.
 const SWITCHED: u16 = 101;
 
@@ -41,6 +47,8 @@ pub struct Reports {
     pub traces: Option<Arc<Traces>>,
     /// The time of day in them.
     pub clock: Arc<dyn Clock>,
+    /// Whether the process is on its way out, and how many requests that has cut.
+    pub drain: Drain,
 }
 
 impl std::fmt::Debug for Reports {
@@ -93,7 +101,7 @@ pub struct Completion {
     pub app: Option<Arc<str>>,
     /// What a stream tells while it is open.
     pub stream: Option<Rc<StreamAccount>>,
-    /// The client's connection, where a body of the client's may break off while the answer is on its way.
+    /// The client's connection, which knows why a body or an answer broke off.
     pub connection: Option<Connection>,
     bytes: u64,
 }
@@ -141,6 +149,12 @@ impl Completion {
         self.route = route;
     }
 
+    /// An answer goes out: to a client that has broken off its body and left, for form's sake.
+    pub fn answered(&mut self, status: StatusCode) {
+        let left = self.error == Some(ErrorCode::BodyBroken) && self.connection.as_ref().is_some_and(Connection::has_left);
+        self.status = if left { CLIENT_LEFT } else { status.as_u16() };
+    }
+
     /// Counts body bytes on their way to the client.
     pub const fn sent(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
@@ -153,7 +167,27 @@ impl Completion {
 }
 
 impl Completion {
-    fn span<'a>(&'a self, ids: SpanIds, time: UnixMillis, took: Duration, session: Option<&'a str>) -> RequestSpan<'a> {
+    /// What the access line has as its error: the gateway's own, or why the answer did not go out in full.
+    fn error_word(&self) -> Option<&'static str> {
+        let error = self.stream.as_ref().and_then(|stream| stream.error.get()).or(self.error);
+        error.map_or_else(|| self.cut_word(), |error| Some(error.word()))
+    }
+
+    fn cut_word(&self) -> Option<&'static str> {
+        let connection = self.connection.as_ref()?;
+        if connection.has_stalled() {
+            return Some(STALLED);
+        }
+        // Without an answer, the status says it of a client that has left.
+        let unanswered = self.status == CLIENT_LEFT;
+        if (unanswered || connection.was_cut()) && !connection.has_left() && self.reports.drain.is_cutting() {
+            return Some(ErrorCode::ShuttingDown.word());
+        }
+        // A WebSocket ends when somebody leaves.
+        (connection.was_cut() && !unanswered && self.status != SWITCHED).then_some(LEFT)
+    }
+
+    fn span<'a>(&'a self, ids: SpanIds, time: UnixMillis, took: Duration, error: Option<&'a str>, session: Option<&'a str>) -> RequestSpan<'a> {
         let asked_after = self.upstream_asked.map(|asked| asked.saturating_duration_since(self.inbound.started));
         RequestSpan {
             ids,
@@ -164,7 +198,7 @@ impl Completion {
             path: &self.path,
             route: &self.route.name,
             status: self.status,
-            error: self.error.map(ErrorCode::word),
+            error,
             request_id: &self.inbound.id,
             session,
             app: self.app.as_deref(),
@@ -175,8 +209,9 @@ impl Completion {
 
 impl Drop for Completion {
     fn drop(&mut self) {
-        if let Some(error) = self.stream.as_ref().and_then(|stream| stream.error.get()) {
-            self.error = Some(error);
+        let error = self.error_word();
+        if error == Some(ErrorCode::ShuttingDown.word()) {
+            self.reports.drain.was_cut();
         }
         let took = monotonic_now().duration_since(self.inbound.started);
         self.reports.metrics.requests_in_flight.dec();
@@ -186,7 +221,7 @@ impl Drop for Completion {
         let session = self.session.map(|id| id.text());
         let time = UnixMillis(self.reports.clock.unix_now().0.saturating_sub(millis(took)));
         if let (Some(traces), Some(ids)) = (&self.reports.traces, self.inbound.spans) {
-            traces.record(&self.span(ids, time, took, session.as_deref()));
+            traces.record(&self.span(ids, time, took, error, session.as_deref()));
         }
         self.reports.access.record(&AccessLine {
             time,
@@ -196,7 +231,7 @@ impl Drop for Completion {
             path: &self.path,
             route: &self.route.name,
             status: self.status,
-            error: self.error.map(ErrorCode::word),
+            error,
             bytes: self.bytes,
             received: self.stream.as_ref().filter(|_| self.status == SWITCHED).map(|stream| stream.received.get()),
             took,

@@ -14,6 +14,9 @@ struct State {
     secure: Cell<bool>,
     nameless: Cell<bool>,
     body_late: Cell<bool>,
+    left: Cell<bool>,
+    stalled: Cell<bool>,
+    cut: Cell<bool>,
 }
 
 impl Connection {
@@ -45,6 +48,39 @@ impl Connection {
     /// The client has stopped sending its body.
     pub fn body_is_late(&self) {
         self.0.body_late.set(true);
+    }
+
+    /// The client has closed its side, or is gone.
+    pub fn is_left(&self) {
+        self.0.left.set(true);
+    }
+
+    /// Whether the client has closed its side, or is gone.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.0.left.get()
+    }
+
+    /// The client has taken nothing for too long.
+    pub fn is_stalled(&self) {
+        self.0.stalled.set(true);
+    }
+
+    /// Whether the client has taken nothing for too long.
+    #[must_use]
+    pub fn has_stalled(&self) -> bool {
+        self.0.stalled.get()
+    }
+
+    /// The answer under way goes no further, though it is not out in full.
+    pub fn is_cut(&self) {
+        self.0.cut.set(true);
+    }
+
+    /// Whether the last answer did not go out in full.
+    #[must_use]
+    pub fn was_cut(&self) -> bool {
+        self.0.cut.get()
     }
 
     /// The error of a request whose body broke off, said as what it was: a client that was silent for too long.

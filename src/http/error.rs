@@ -98,13 +98,15 @@ pub enum ErrorCode {
     UpstreamUnavailable,
     /// The upstream answered something that is not HTTP, or broke off before its head was complete.
     UpstreamError,
+    /// The process ends, and the upstream has not answered in the time that was left.
+    ShuttingDown,
     /// A fault of the gateway.
     Internal,
 }
 
 impl ErrorCode {
     /// Every code, in the order of docs/errors.md.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::LoginRequired,
         Self::TokenAmbiguous,
         Self::TokenInvalid,
@@ -146,6 +148,7 @@ impl ErrorCode {
         Self::UpstreamTimeout,
         Self::UpstreamUnavailable,
         Self::UpstreamError,
+        Self::ShuttingDown,
         Self::Internal,
     ];
 
@@ -194,6 +197,7 @@ impl ErrorCode {
             Self::UpstreamTimeout => ("upstream_timeout", 504, "The backend was silent for too long"),
             Self::UpstreamUnavailable => ("upstream_unavailable", 503, "The backend takes no more requests now"),
             Self::UpstreamError => ("upstream_error", 502, "The backend's answer cannot be used"),
+            Self::ShuttingDown => ("shutting_down", 503, "The gateway is shutting down"),
             Self::Internal => ("internal", 500, "A fault of the gateway"),
         }
     }
@@ -236,6 +240,12 @@ impl GatewayError {
     #[must_use]
     pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { code, detail: detail.into(), retry_after: None, platform_code: None, refusal: None, allow: None, close: false }
+    }
+
+    /// The session of a request has ended, before it or meanwhile.
+    #[must_use]
+    pub fn session_expired() -> Self {
+        Self::new(ErrorCode::SessionExpired, "The session has expired or was ended. Log in again and repeat the request.")
     }
 
     /// The same, and the connection ends with it.

@@ -142,6 +142,7 @@ async fn reported(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -
     let inbound = Inbound::of(&head, &shared.trusted, shared.reports.traces.as_deref());
     let route = shared.route_of(req.path());
     let mut completion = Completion::new(shared.reports.clone(), inbound.clone(), req.method().as_str(), req.path(), route.clone());
+    completion.connection = Some(head.connection().clone());
     req.extensions_mut().insert(inbound);
     // The request must not be cloned before it is routed: actix-web writes what it matched into it.
     let preflight = shared.cors.preflight(&head);

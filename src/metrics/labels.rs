@@ -85,8 +85,8 @@ pub struct StoreNode {
 pub struct UpstreamOutcome {
     /// The upstream's name in the configuration.
     pub upstream: String,
-    /// `answered`, `unreachable`, `timeout`, `broken`, `unavailable` or `client_left`; of retries `stale_connection`, `another_endpoint` or
-    /// `refused`.
+    /// `answered`, `unreachable`, `timeout`, `broken`, `unavailable`, `client_left`, `session_expired` or `shutting_down`; of retries
+    /// `stale_connection`, `another_endpoint` or `refused`.
     pub outcome: &'static str,
 }
 

@@ -125,12 +125,12 @@ impl Download {
         self.connection.map(|connection| (connection, self.held))
     }
 
-    /// Whether all of it has come already.
+    /// Whether all of it has come already, and nothing of the request is still going out.
     #[must_use]
     pub fn is_here(&self) -> bool {
         match self.left {
             Left::Nothing => true,
-            Left::Bytes(left) => self.connection.as_ref().is_some_and(|connection| connection.buf.len() as u64 >= left),
+            Left::Bytes(left) => self.upload.is_done() && self.connection.as_ref().is_some_and(|connection| connection.buf.len() as u64 >= left),
             _ => false,
         }
     }

@@ -7,73 +7,28 @@ use std::time::{Duration, Instant};
 
 use actix_web::dev::Payload;
 use actix_web::web::BytesMut;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::clock::monotonic_now;
 use crate::http::completion::Completion;
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::error::GatewayError;
 use crate::proxy::backend::Backend;
 use crate::proxy::download::{BrokenBody, Download, Held};
+use crate::proxy::guard::{Beat, Guard};
 use crate::proxy::handshake::Handshake;
-use crate::proxy::inbound;
 use crate::proxy::pool::Pool;
-use crate::proxy::response_head::{BadAnswer, ResponseHead};
+use crate::proxy::queue::Queue;
+use crate::proxy::response_head::ResponseHead;
+use crate::proxy::unanswered::{CLIENT_LEFT, UpstreamError, tell, told};
 use crate::proxy::upload::{BodyFraming, Upload};
 use crate::proxy::upstream_client::{Answer, Failed, Failure, Terms, exchange};
 use crate::session::UserKey;
-use crate::telemetry::Throttle;
 use crate::upstream::retry::RetryBudget;
 use crate::upstream::targets::UnderWay;
 use crate::upstream::{Balance, Pick, Target, TargetSet, Upstream, Wish, balance};
 
 /// Most endpoints that one request is tried at: the first, and `retries.attempts` at its highest.
 const MAX_TRIED: usize = 11;
-/// When somebody may come back whom a full upstream turned away.
-const COME_BACK: Duration = Duration::from_secs(1);
-
-/// Why an upstream did not answer.
-#[derive(Debug, thiserror::Error)]
-pub enum UpstreamError {
-    /// No connection.
-    #[error("cannot connect to {endpoint}: {reason}")]
-    Unreachable {
-        /// Where to.
-        endpoint: Arc<str>,
-        /// For the log.
-        reason: String,
-    },
-    /// Nothing is known of where its host names lead.
-    #[error("its host names could not be looked up yet")]
-    Unresolved,
-    /// Silent for longer than the upstream's timeout.
-    #[error("{endpoint} gave no answer within {}", humantime::format_duration(*.patience))]
-    Timeout {
-        /// Who.
-        endpoint: Arc<str>,
-        /// For how long it was waited.
-        patience: Duration,
-    },
-    /// It answered something that is no answer.
-    #[error("{endpoint} gave no usable answer: {why}")]
-    Broken {
-        /// Who.
-        endpoint: Arc<str>,
-        /// What was wrong with it.
-        why: BadAnswer,
-    },
-    /// As many requests as may be are under way, and as many as may wait do.
-    #[error("max_concurrent requests are under way, and the queue is full or too slow")]
-    Full,
-    /// Health checks found every endpoint sick.
-    #[error("health checks found every endpoint sick")]
-    AllSick,
-    /// The client broke off its body.
-    #[error("the client broke off its body")]
-    ClientLeft,
-    /// The client's body is over the limit.
-    #[error("the client's body is over the limit")]
-    BodyTooLarge,
-}
 
 /// A request to an upstream.
 pub struct Outgoing<'a> {
@@ -95,6 +50,8 @@ pub struct Outgoing<'a> {
     pub timeout: Option<Duration>,
     /// The handshake, where it is one.
     pub handshake: Option<&'a Handshake>,
+    /// What ends it before its answer.
+    pub guard: &'a Guard<'a>,
 }
 
 /// An answer: its head, and its body still to come.
@@ -111,6 +68,13 @@ pub struct UpstreamResponse {
 #[derive(Clone)]
 pub struct Forwarder {
     own: Rc<[Rc<Own>]>,
+    beat: Rc<Beat>,
+}
+
+/// Counts a request that is not answered, also one whose client leaves and takes everything with it.
+struct Counted<'a> {
+    backend: &'a Backend,
+    outcome: Option<&'static str>,
 }
 
 /// What one worker has of one upstream.
@@ -143,7 +107,8 @@ impl Forwarder {
             let before = before.and_then(|before| before.own.iter().find(|own| own.shared.upstream().name == *name));
             before.filter(|own| Arc::ptr_eq(&own.shared, backend)).cloned().unwrap_or_else(|| Rc::new(Own::new(backend, before.map(|own| &**own))))
         };
-        Self { own: backends.iter().map(own).collect() }
+        let beat = before.map_or_else(|| Rc::new(Beat::start()), |before| before.beat.clone());
+        Self { own: backends.iter().map(own).collect(), beat }
     }
 
     /// Sends a request and waits for the head of the answer.
@@ -151,17 +116,24 @@ impl Forwarder {
         let own = &self.own[request.upstream.index];
         let asked = monotonic_now();
         completion.upstream_asked = Some(asked);
-        let result = own.send(request, asked, completion).await;
+        let mut counted = Counted { backend: &own.shared, outcome: Some(CLIENT_LEFT) };
+        let guard = request.guard;
+        let result = tokio::select! {
+            biased;
+            result = own.send(request, asked, completion) => result,
+            ended = guard.ended(&self.beat) => Err(ended),
+        };
         let answered = result.as_ref().map_or_else(|_| monotonic_now(), |response| response.at);
         completion.upstream_took = Some(answered.duration_since(asked));
         match result {
             Ok(response) => {
+                counted.outcome = None;
                 own.shared.answered.inc();
                 Ok(response)
             }
             Err(error) => {
                 let (outcome, told) = told(&error);
-                own.shared.unanswered(outcome);
+                counted.outcome = Some(outcome);
                 tell(&error, &own.shared.upstream().name, &completion.inbound.id);
                 Err(told)
             }
@@ -182,14 +154,14 @@ impl Own {
     }
 
     async fn send(&self, request: Outgoing<'_>, asked: Instant, completion: &mut Completion) -> Result<UpstreamResponse, UpstreamError> {
-        let Outgoing { upstream, user, method, head, payload, framing, body_limit, timeout, handshake } = request;
+        let Outgoing { upstream, user, method, head, payload, framing, body_limit, timeout, handshake, guard } = request;
         let limit = upstream.total_timeout.map(|total| asked + total);
         let first_byte_timeout = timeout.unwrap_or(upstream.first_byte_timeout);
-        let terms = Terms { method, first_byte_timeout, timeout: timeout.unwrap_or(upstream.timeout), limit, handshake };
+        let terms = Terms { method, first_byte_timeout, timeout: timeout.unwrap_or(upstream.timeout), limit, handshake, passed: &guard.passed };
         let user = if upstream.balance == Balance::UserHash { user.map(|user| balance::stable_hash(&user.parts())) } else { None };
         let wish = Wish { user, may_repeat: terms.may_repeat() };
         let place = match &self.shared.queue {
-            Some(queue) => Some(Box::pin(queue.enter()).await.map_err(|_| UpstreamError::Full)?),
+            Some(queue) => Some(Box::pin(place(queue, guard)).await?),
             None => None,
         };
         let view = self.view().await?;
@@ -293,6 +265,23 @@ impl Own {
     }
 }
 
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.outcome {
+            self.backend.unanswered(outcome);
+        }
+    }
+}
+
+/// A place among those that are under way. Whoever had to wait for it may have been signed out meanwhile.
+async fn place(queue: &Queue, guard: &Guard<'_>) -> Result<OwnedSemaphorePermit, UpstreamError> {
+    if let Some(place) = queue.free() {
+        return Ok(place);
+    }
+    let place = queue.enter().await.map_err(|_| UpstreamError::Full)?;
+    if guard.is_alive().await { Ok(place) } else { Err(UpstreamError::SessionEnded) }
+}
+
 /// The answer with its body still to come.
 async fn response(mut answer: Answer, pool: Rc<Pool>, held: Held, terms: Terms<'_>) -> Result<UpstreamResponse, UpstreamError> {
     if terms.timeout != terms.first_byte_timeout {
@@ -330,38 +319,5 @@ impl Tried {
 
     fn places(&self) -> &[usize] {
         &self.places[..self.count]
-    }
-}
-
-/// The word for the metric and the error for the client.
-fn told(error: &UpstreamError) -> (&'static str, GatewayError) {
-    match error {
-        UpstreamError::Unreachable { .. } | UpstreamError::Unresolved => {
-            ("unreachable", GatewayError::new(ErrorCode::UpstreamUnreachable, "The backend of this route does not accept connections."))
-        }
-        UpstreamError::Timeout { .. } => ("timeout", GatewayError::new(ErrorCode::UpstreamTimeout, "The backend of this route did not answer in time.")),
-        UpstreamError::Broken { .. } => {
-            ("broken", GatewayError::new(ErrorCode::UpstreamError, "The backend of this route gave an answer that cannot be used."))
-        }
-        UpstreamError::Full | UpstreamError::AllSick => {
-            let error = GatewayError::new(ErrorCode::UpstreamUnavailable, "The backend of this route takes no more requests right now. Try again later.");
-            ("unavailable", error.retry_after(COME_BACK))
-        }
-        UpstreamError::ClientLeft => ("client_left", GatewayError::new(ErrorCode::BodyBroken, "The request's body ended before its announced end.").closing()),
-        UpstreamError::BodyTooLarge => ("client_left", inbound::too_large().closing()),
-    }
-}
-
-fn tell(error: &UpstreamError, upstream: &str, request_id: &str) {
-    /// A full upstream turns away as many as come; the access lines name each of them.
-    static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
-    match error {
-        UpstreamError::ClientLeft | UpstreamError::BodyTooLarge => {}
-        UpstreamError::Full | UpstreamError::AllSick => {
-            if let Some(silent) = TOLD.admit() {
-                log::warn!(upstream, request_id; "{error} ({silent} more like it since the last line)");
-            }
-        }
-        _ => log::warn!(upstream, request_id; "{error}"),
     }
 }

@@ -1,5 +1,6 @@
 //! Asking endpoints whether they are well.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -40,7 +41,8 @@ async fn ask(backend: &Backend, target: &Target, settings: &HealthSettings) -> R
     let host = &backend.upstream().endpoints[target.endpoint];
     let head = format!("GET {} HTTP/1.1\r\nhost: {host}\r\nuser-agent: hufu-health-check\r\naccept: */*\r\nconnection: close\r\n\r\n", settings.path);
     let upload = Upload::new(BytesMut::from(head.as_bytes()), Payload::None, BodyFraming::None, 0);
-    let terms = Terms { method: "GET", first_byte_timeout: settings.timeout, timeout: settings.timeout, limit: Some(limit), handshake: None };
+    let passed = Cell::new(false);
+    let terms = Terms { method: "GET", first_byte_timeout: settings.timeout, timeout: settings.timeout, limit: Some(limit), handshake: None, passed: &passed };
     match exchange(connection, upload, monotonic_now(), terms).await.map_err(|failed| failed.failure) {
         Ok(answer) if settings.expected_status.contains(&answer.head.status.as_u16()) => Ok(()),
         Ok(answer) => Err(format!("it answered {}", answer.head.status.as_u16())),

@@ -29,9 +29,15 @@ impl Queue {
         Self { places: Arc::new(Semaphore::new(at_once)), waiting: AtomicUsize::new(0), length, patience, shown }
     }
 
-    /// A place, kept until it is dropped. First come, first served.
+    /// A place that nobody has or waits for; kept until it is dropped.
+    #[must_use]
+    pub fn free(&self) -> Option<OwnedSemaphorePermit> {
+        self.places.clone().try_acquire_owned().ok()
+    }
+
+    /// A place as soon as there is one. First come, first served.
     pub async fn enter(&self) -> Result<OwnedSemaphorePermit, Full> {
-        if let Ok(place) = self.places.clone().try_acquire_owned() {
+        if let Some(place) = self.free() {
             return Ok(place);
         }
         let _turn = Turn::take(self).ok_or(Full)?;

@@ -1,6 +1,7 @@
 //! Answers that go on after their head: what is still coming is bound to the session, and a switch of protocols becomes a tunnel.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
@@ -16,6 +17,7 @@ use crate::proxy::session_watch::SessionWatch;
 use crate::proxy::tunnel::Tunnel;
 use crate::proxy::walk::Proxy;
 use crate::proxy::websockets::Place;
+use crate::session::{LiveSession, SessionService};
 
 /// A WebSocket that is asked for.
 pub struct Opening {
@@ -75,7 +77,13 @@ impl Proxy {
     }
 
     fn watch(&self, caller: &Caller) -> SessionWatch {
-        SessionWatch::new(if let Caller::Session(live) = caller { Some((self.auth.sessions().clone(), live)) } else { None })
+        SessionWatch::new(self.session(caller).map(|(sessions, live)| (sessions.clone(), live)))
+    }
+
+    /// The caller's session, for whoever watches it.
+    #[must_use]
+    pub fn session<'a>(&'a self, caller: &'a Caller) -> Option<(&'a Arc<SessionService>, &'a LiveSession)> {
+        if let Caller::Session(live) = caller { Some((self.auth.sessions(), live)) } else { None }
     }
 }
 

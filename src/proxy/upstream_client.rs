@@ -1,5 +1,6 @@
 //! HTTP/1.1 towards an upstream: one exchange on one connection, up to the head of the answer.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub struct Terms<'a> {
     pub limit: Option<Instant>,
     /// The handshake, where it is one: then 101 is an answer.
     pub handshake: Option<&'a Handshake>,
+    /// Set once the upstream has all of a request that must not be sent twice.
+    pub passed: &'a Cell<bool>,
 }
 
 impl Terms<'_> {
@@ -130,6 +133,9 @@ fn poll_head(
         // Without a body it is out at the beginning.
         if upload.take_progress() && upload.has_body() {
             connection.patience.renew(terms.first_byte_timeout);
+        }
+        if upload.is_done() && !may_repeat(terms.method) {
+            terms.passed.set(true);
         }
     }
     loop {

@@ -9,13 +9,14 @@ use actix_web::http::StatusCode;
 
 use crate::assertion::{HeaderNames, IdentityHeaders};
 use crate::http::authenticate::{Authenticator, Caller};
-use crate::http::completion::{CLIENT_LEFT, Completion, CountedRoute, Reported, Reports};
+use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
 use crate::http::error::{ErrorCode, GatewayError, X_HUFU_ERROR};
 use crate::http::extract::X_REQUEST_ID;
 use crate::http::{Answer, Cors, Drain, FailureShape, Inbound, RequestHead, TrustedProxies, method};
 use crate::identity::Apps;
 use crate::proxy::answer::{self, AnswerBody, AnswerRules};
 use crate::proxy::forward::{Forwarder, Outgoing, UpstreamResponse};
+use crate::proxy::guard::Guard;
 use crate::proxy::handshake;
 use crate::proxy::inbound;
 use crate::proxy::outgoing::{HeadRules, OutgoingHead};
@@ -121,6 +122,7 @@ impl Proxy {
             Some(handshake) => (Payload::None, Some(Opening { handshake, place: self.websockets.enter(caller.user())?, client: payload })),
             None => (payload, None),
         };
+        let guard = Guard::new(self.session(&caller), &self.drain);
         let outgoing = Outgoing {
             upstream: &route.upstream,
             user: caller.user(),
@@ -131,6 +133,7 @@ impl Proxy {
             body_limit,
             timeout: route.timeout,
             handshake: opening.as_ref().map(|opening| &opening.handshake),
+            guard: &guard,
         };
         let UpstreamResponse { head, body, .. } = self.forwarder.forward(outgoing, completion).await?;
         let mut answer = Answer::new(answer::to_client(&head, &self.answer_rules, rules), Box::new(body));
@@ -171,7 +174,7 @@ impl Proxy {
     /// What every answer gets, whoever made it.
     fn finish(&self, request: &RequestHead, answer: &mut Answer<AnswerBody>, completion: &mut Completion) {
         let status = answer.head.status();
-        completion.status = if completion.error == Some(ErrorCode::BodyBroken) { CLIENT_LEFT } else { status.as_u16() };
+        completion.answered(status);
         answer.head.push(X_REQUEST_ID, completion.inbound.id.as_bytes());
         self.cors.decorate(request.headers(), &mut answer.head);
         answer.head.close |= self.drain.is_on() && status != StatusCode::SWITCHING_PROTOCOLS;

@@ -1,0 +1,104 @@
+//! Why an upstream did not answer, and how that is told: to the client, in the metrics, in the log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::http::error::{ErrorCode, GatewayError};
+use crate::proxy::inbound;
+use crate::proxy::response_head::BadAnswer;
+use crate::telemetry::Throttle;
+
+/// The outcome of a request whose client left, or broke off its body: a word of docs/metrics.md.
+pub const CLIENT_LEFT: &str = "client_left";
+/// When somebody may come back whom a full upstream turned away.
+const COME_BACK: Duration = Duration::from_secs(1);
+
+/// Why an upstream did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No connection.
+    #[error("cannot connect to {endpoint}: {reason}")]
+    Unreachable {
+        /// Where to.
+        endpoint: Arc<str>,
+        /// For the log.
+        reason: String,
+    },
+    /// Nothing is known of where its host names lead.
+    #[error("its host names could not be looked up yet")]
+    Unresolved,
+    /// Silent for longer than the upstream's timeout.
+    #[error("{endpoint} gave no answer within {}", humantime::format_duration(*.patience))]
+    Timeout {
+        /// Who.
+        endpoint: Arc<str>,
+        /// For how long it was waited.
+        patience: Duration,
+    },
+    /// It answered something that is no answer.
+    #[error("{endpoint} gave no usable answer: {why}")]
+    Broken {
+        /// Who.
+        endpoint: Arc<str>,
+        /// What was wrong with it.
+        why: BadAnswer,
+    },
+    /// As many requests as may be are under way, and as many as may wait do.
+    #[error("max_concurrent requests are under way, and the queue is full or too slow")]
+    Full,
+    /// Health checks found every endpoint sick.
+    #[error("health checks found every endpoint sick")]
+    AllSick,
+    /// The client broke off its body.
+    #[error("the client broke off its body")]
+    ClientLeft,
+    /// The client's body is over the limit.
+    #[error("the client's body is over the limit")]
+    BodyTooLarge,
+    /// The session ended before there was an answer.
+    #[error("the session ended before there was an answer")]
+    SessionEnded,
+    /// The process ends, and there was no answer in the time that was left.
+    #[error("no answer before the process ends")]
+    ShuttingDown,
+}
+
+/// The word for the metric and the error for the client.
+#[must_use]
+pub fn told(error: &UpstreamError) -> (&'static str, GatewayError) {
+    match error {
+        UpstreamError::Unreachable { .. } | UpstreamError::Unresolved => {
+            ("unreachable", GatewayError::new(ErrorCode::UpstreamUnreachable, "The backend of this route does not accept connections."))
+        }
+        UpstreamError::Timeout { .. } => ("timeout", GatewayError::new(ErrorCode::UpstreamTimeout, "The backend of this route did not answer in time.")),
+        UpstreamError::Broken { .. } => {
+            ("broken", GatewayError::new(ErrorCode::UpstreamError, "The backend of this route gave an answer that cannot be used."))
+        }
+        UpstreamError::Full | UpstreamError::AllSick => {
+            let error = GatewayError::new(ErrorCode::UpstreamUnavailable, "The backend of this route takes no more requests right now. Try again later.");
+            ("unavailable", error.retry_after(COME_BACK))
+        }
+        UpstreamError::ClientLeft => (CLIENT_LEFT, GatewayError::new(ErrorCode::BodyBroken, "The request's body ended before its announced end.").closing()),
+        UpstreamError::BodyTooLarge => (CLIENT_LEFT, inbound::too_large().closing()),
+        UpstreamError::SessionEnded => ("session_expired", GatewayError::session_expired()),
+        UpstreamError::ShuttingDown => {
+            let error = GatewayError::new(ErrorCode::ShuttingDown, "The gateway is shutting down, and the backend of this route has not answered in time.");
+            ("shutting_down", error.closing())
+        }
+    }
+}
+
+/// A line in the log, where it is not the client's own doing.
+pub fn tell(error: &UpstreamError, upstream: &str, request_id: &str) {
+    /// A full upstream turns away as many as come; the access lines name each of them.
+    static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
+    match error {
+        UpstreamError::ClientLeft | UpstreamError::BodyTooLarge | UpstreamError::SessionEnded | UpstreamError::ShuttingDown => {}
+        UpstreamError::Full | UpstreamError::AllSick => {
+            if let Some(silent) = TOLD.admit() {
+                log::warn!(upstream, request_id; "{error} ({silent} more like it since the last line)");
+            }
+        }
+        _ => log::warn!(upstream, request_id; "{error}"),
+    }
+}

@@ -1,0 +1,139 @@
+//! A session that is revoked while its request is under way: in an upload, in a queue, in a wait for the answer.
+
+use crate::helpers::backend::upstream_of;
+use crate::helpers::gateway::{Gateway, route};
+use crate::helpers::peer::{ByHand, Peer};
+use crate::helpers::servers::http;
+use crate::helpers::wait::until;
+
+const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
+
+/// A client that has sent the beginning of a request with this token.
+async fn asking(gateway: &Gateway, request: &str, token: &str, rest: &str) -> Peer {
+    let mut client = Peer::connect(gateway.listen).await;
+    client.send(format!("{request} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{rest}")).await;
+    client
+}
+
+async fn log_out(gateway: &Gateway, token: &str) {
+    let answer = http().post(gateway.at("/auth/logout")).bearer_auth(token).send().await.unwrap();
+    assert_eq!(answer.status(), 204);
+}
+
+/// The 401 of a session that has ended.
+async fn refused(gateway: &Gateway, client: &mut Peer, path: &str) {
+    let answer = client.answer("GET").await;
+    assert_eq!((answer.status(), answer.code()), (401, Some("session_expired")), "{path}: {answer:?}");
+    let line = gateway.access_line(path, |line| line["path"] == path);
+    assert_eq!((&line["status"], &line["error"]), (&401.into(), &"session_expired".into()), "{line}");
+}
+
+#[tokio::test]
+async fn an_upload_is_broken_off() {
+    let backend = ByHand::start().await;
+    let gateway = Gateway::start(&route("/", &backend.url, "required"));
+    let token = gateway.token("ann").await;
+    let mut client = asking(&gateway, "POST /upload", &token, &format!("{CHUNKED}\r\n5\r\nhello\r\n")).await;
+    let (mut peer, _) = backend.request().await;
+    log_out(&gateway, &token).await;
+    // It goes on sending.
+    let mut sender = client.sender();
+    let sending = async {
+        while sender.try_send("3\r\nbye\r\n").await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let answered = refused(&gateway, &mut client, "/upload");
+    tokio::select! { () = sending => panic!("closed before its answer"), () = answered => {} }
+    let body = String::from_utf8(peer.rest().await).unwrap();
+    assert!(body.starts_with("5\r\nhello\r\n") && !body.ends_with("0\r\n\r\n"), "never a whole one: {body:?}");
+    let outcome = async |outcome: &str| gateway.counted(&format!("hufu_upstream_requests_total{{upstream=\"u2f\",outcome=\"{outcome}\"}}")).await;
+    assert_eq!((outcome("session_expired").await, outcome("client_left").await), (1, 0));
+}
+
+/// The answer is the client's already, but what it still sends is nobody's any more.
+#[tokio::test]
+async fn an_upload_behind_an_early_answer_is_broken_off() {
+    let backend = ByHand::start().await;
+    let gateway = Gateway::start(&route("/", &backend.url, "required"));
+    let token = gateway.token("ann").await;
+    let mut client = asking(&gateway, "POST /early", &token, &format!("{CHUNKED}\r\n5\r\nhello\r\n")).await;
+    let (mut peer, _) = backend.request().await;
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    assert_eq!(client.answer("POST").await.text(), "ok");
+    log_out(&gateway, &token).await;
+    client.ended().await;
+    let body = String::from_utf8(peer.rest().await).unwrap();
+    assert!(!body.ends_with("0\r\n\r\n"), "{body:?}");
+    let line = gateway.access_line("the line", |line| line["path"] == "/early");
+    assert_eq!((&line["status"], &line["error"]), (&200.into(), &"session_expired".into()), "{line}");
+}
+
+#[tokio::test]
+async fn a_wait_for_an_answer_ends_unless_the_request_must_not_be_sent_again() {
+    let backend = ByHand::start().await;
+    let gateway = Gateway::start(&route("/", &backend.url, "required"));
+    let token = gateway.token("ann").await;
+    // The backend has all of this one, and acts on it.
+    let mut acting = asking(&gateway, "POST /order", &token, "Content-Length: 2\r\n\r\nhi").await;
+    let (mut order, _) = backend.request().await;
+    assert_eq!(order.take(2).await, b"hi");
+    let mut polling = asking(&gateway, "GET /poll", &token, "\r\n").await;
+    let (mut poll, _) = backend.request().await;
+    log_out(&gateway, &token).await;
+    refused(&gateway, &mut polling, "/poll").await;
+    poll.ended().await;
+    // Both were looked at.
+    until("a look at each", async || (gateway.counted("hufu_session_lookups_total{outcome=\"gone\"}").await >= 2).then_some(())).await;
+    // A 401 in its place would have the client order twice.
+    order.send("HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok").await;
+    let answer = acting.answer("POST").await;
+    assert_eq!((answer.status(), answer.text().as_str()), (201, "ok"));
+    // A connection that has had a 401 goes on.
+    assert_eq!(polling.ask("GET", "/auth/healthz", "").await.text(), "ok");
+}
+
+#[tokio::test]
+async fn whoever_waits_in_the_queue_is_asked_again_before_the_backend_hears_of_it() {
+    let backend = ByHand::start().await;
+    let gateway = Gateway::start(&upstream_of(&[&backend.url], "required", "max_concurrent = 1\nqueue = 5\nqueue_timeout = \"60s\""));
+    let (stays, leaves) = (gateway.token("ann").await, gateway.token("ben").await);
+    let mut first = asking(&gateway, "GET /first", &stays, "\r\n").await;
+    let (mut held, _) = backend.request().await;
+    let waiting = async |count| until("the queue", async || (gateway.counted("hufu_upstream_waiting{upstream=\"many\"}").await == count).then_some(())).await;
+    let mut gone = asking(&gateway, "POST /gone", &leaves, "Content-Length: 2\r\n\r\nhi").await;
+    waiting(1).await;
+    let mut next = asking(&gateway, "GET /next", &stays, "\r\n").await;
+    waiting(2).await;
+    log_out(&gateway, &leaves).await;
+    held.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst").await;
+    assert_eq!(first.answer("GET").await.text(), "first");
+    refused(&gateway, &mut gone, "/gone").await;
+    // Its place is the next one's.
+    assert!(held.head().await.first.starts_with("GET /next "));
+    held.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext").await;
+    assert_eq!(next.answer("GET").await.text(), "next");
+    assert!(backend.is_left_alone().await);
+}
+
+/// Whoever leaves before the answer is in one outcome, as everybody is.
+#[tokio::test]
+async fn every_request_to_a_backend_is_in_one_outcome() {
+    let backend = ByHand::start().await;
+    let gateway = Gateway::start(&route("/", &backend.url, "none"));
+    let outcome = async |outcome: &str| gateway.counted(&format!("hufu_upstream_requests_total{{upstream=\"u2f\",outcome=\"{outcome}\"}}")).await;
+    for n in 1..4 {
+        let mut client = Peer::connect(gateway.listen).await;
+        client.send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let (mut peer, _) = backend.request().await;
+        drop(client);
+        peer.ended().await;
+        until("the one who left", async || (outcome("client_left").await == n).then_some(())).await;
+    }
+    let mut client = Peer::connect(gateway.listen).await;
+    client.send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let (mut peer, _) = backend.request().await;
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    assert_eq!(client.answer("GET").await.text(), "ok");
+    assert_eq!((outcome("answered").await, outcome("client_left").await), (1, 3));
+}
