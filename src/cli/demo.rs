@@ -72,7 +72,7 @@ fn configuration(listen: SocketAddr, sandbox: SocketAddr, echo: SocketAddr, page
 server.listen = "{listen}"
 server.workers = 2
 server.drain_grace = "0s"
-server.drain_deadline = "1s"
+server.drain_deadline = "500ms"
 admin.listen = "127.0.0.1:0"
 store.url = "memory:"
 log.level = "warn"

@@ -74,11 +74,11 @@ pub async fn converse<H: Handler>(client: Client, handler: Rc<H>, desk: RefusalD
         let next = poll_fn(|cx| {
             let next = client.borrow_mut().poll_request(cx);
             match next {
-                Poll::Pending if !ending.begun.get() => {
+                Poll::Pending if ending.cuts.get() || (ending.begun.get() && client.borrow().is_idle()) => Poll::Ready(Arrived::Over),
+                Poll::Pending => {
                     ending.hear(&mut ended, cx);
                     Poll::Pending
                 }
-                Poll::Pending if client.borrow().is_idle() => Poll::Ready(Arrived::Over),
                 next => next,
             }
         });
@@ -91,6 +91,7 @@ pub async fn converse<H: Handler>(client: Client, handler: Rc<H>, desk: RefusalD
                 let _ = written(writing, &ending, &mut ended).await;
                 break true;
             }
+            Arrived::Over if ending.cuts.get() => return,
             Arrived::Over => break client.borrow().is_in_body(),
         };
         let request = {
@@ -109,8 +110,17 @@ pub async fn converse<H: Handler>(client: Client, handler: Rc<H>, desk: RefusalD
             (Err(_), _) => return,
         }
     };
-    let mut linger = None;
-    poll_fn(|cx| client.borrow_mut().poll_close(cx, unread, &mut linger)).await;
+    // Whoever has its answer only now, is to see it.
+    let (mut linger, late) = (None, ending.cuts.get());
+    poll_fn(|cx| match client.borrow_mut().poll_close(cx, unread, &mut linger) {
+        Poll::Pending if ending.cuts.get() && !late => Poll::Ready(()),
+        Poll::Pending => {
+            ending.hear(&mut ended, cx);
+            Poll::Pending
+        }
+        closed => closed,
+    })
+    .await;
 }
 
 /// The answer to a request; `None`: the client has left, and what was done for it has been given up.
