@@ -105,7 +105,7 @@ impl Verify {
 }
 
 /// The rule of the route that the original request belongs to; `required` where there is none. Where its host or method decides and the
-/// proxy does not say it, the strictest rule that it may meet.
+/// proxy does not say it, the strictest answer that it may meet.
 fn mode(headers: Headers<'_>, appended: Option<&str>, routes: &RouteTable) -> Result<AuthMode, GatewayError> {
     let method = original_method(headers)?;
     let uri = match (at_most_one(headers, &ORIGINAL_URI)?, appended) {

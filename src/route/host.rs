@@ -70,14 +70,11 @@ impl HostPattern {
         }
     }
 
-    /// A host that it matches, for questions about the table; `None`: none in particular.
+    /// A host that it matches and no more special pattern does, for questions about the table; `None`: none in particular. `*.a.b`, which
+    /// nobody can ask for, is one of the hosts below `a.b` and the name of none.
     #[must_use]
     pub fn example(&self) -> Option<String> {
-        match self {
-            Self::Any => None,
-            Self::Exact(name) => Some(name.to_string()),
-            Self::Below(name) => Some(format!("any.{name}")),
-        }
+        (*self != Self::Any).then(|| self.to_string())
     }
 }
 
@@ -89,15 +86,6 @@ impl fmt::Display for HostPattern {
             Self::Below(name) => write!(f, "*.{name}"),
         }
     }
-}
-
-/// The host that a question about routes is for.
-#[derive(Debug, Clone, Copy)]
-pub enum AskedHost<'a> {
-    /// This one; `None`: one that no pattern names.
-    Known(Option<&'a str>),
-    /// It may be any.
-    Any,
 }
 
 /// Something for each of some hosts. A lookup costs as much as the host has labels.
@@ -145,21 +133,6 @@ impl<T> ByHost<T> {
                 }
             }
         })
-    }
-
-    /// Whether there is something for every host.
-    #[must_use]
-    pub const fn has_any(&self) -> bool {
-        self.any.is_some()
-    }
-
-    /// What such a request may find.
-    pub fn asked(&self, host: AskedHost<'_>) -> impl Iterator<Item = &T> {
-        let (one, all) = match host {
-            AskedHost::Known(host) => (self.get(host), None),
-            AskedHost::Any => (None, Some(self.all())),
-        };
-        one.into_iter().chain(all.into_iter().flatten())
     }
 
     /// Everything, for whatever host.
@@ -227,5 +200,11 @@ mod tests {
             assert_eq!(hosts.get(Some(host)), Some(&value), "{host}");
         }
         assert_eq!(hosts.all().count(), 4);
+        // Also where the hosts that come to mind have their own.
+        *hosts.entry(&HostPattern::parse("any.c").unwrap()) = 5;
+        for (pattern, value) in [("a.b.c", 1), ("*.b.c", 2), ("*.c", 3)] {
+            let example = HostPattern::parse(pattern).unwrap().example();
+            assert_eq!(hosts.get(example.as_deref()), Some(&value), "{pattern}");
+        }
     }
 }

@@ -141,15 +141,10 @@ fn refuse_dot_segments(path: &str) -> Result<(), PathError> {
     if path.split('/').any(dotted) { Err(PathError::DotSegment) } else { Ok(()) }
 }
 
-/// Walks from the whole path up to the root, a segment at a time, until something is found.
-pub fn longest<'a, T, F>(table: &'a FxHashMap<Box<str>, T>, path: &str, mut find: impl FnMut(&'a T) -> Option<F>) -> Option<F> {
-    let mut prefix = path.strip_suffix('/').unwrap_or(path);
-    loop {
-        if let Some(found) = table.get(prefix).and_then(&mut find) {
-            return Some(found);
-        }
-        prefix = &prefix[..prefix.rfind('/')?];
-    }
+/// What a table has for the whole path and for each path above it up to the root, a segment at a time; the longest first.
+pub fn upwards<'a, T>(table: &'a FxHashMap<Box<str>, T>, path: &str) -> impl Iterator<Item = &'a T> {
+    let whole = path.strip_suffix('/').unwrap_or(path);
+    std::iter::successors(Some(whole), |path| Some(&path[..path.rfind('/')?])).filter_map(|path| table.get(path))
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use rustc_hash::FxHashMap;
 
 use crate::route::definition::Route;
-use crate::route::host::{AskedHost, ByHost};
-use crate::route::path::{PathError, longest};
+use crate::route::host::ByHost;
+use crate::route::path::upwards;
 
 /// The places of all routes, as such servers would read their paths.
 #[derive(Debug, Clone, Default)]
@@ -20,10 +20,11 @@ pub struct Readings {
 
 /// The routes whose paths read the same, for one pattern of hosts.
 #[derive(Debug, Clone, Default)]
-struct SameReading {
-    routes: Vec<usize>,
-    /// The length of the longest of their paths as they are written.
-    len: usize,
+pub struct SameReading {
+    /// Their indices.
+    pub routes: Vec<usize>,
+    /// The length of the longest of their paths as they are written, in bytes.
+    pub len: usize,
 }
 
 impl Readings {
@@ -42,30 +43,33 @@ impl Readings {
         Self { folded, cased, guarded }
     }
 
-    /// A path as the most generous servers would read it, unless that belongs to a place with a longer path than `special`.
-    pub fn of<'a>(&self, path: &'a str, special: usize, host: AskedHost<'_>) -> Result<Cow<'a, str>, PathError> {
-        if !self.cased && !has_another(path) {
-            return Ok(Cow::Borrowed(path));
-        }
-        let other = other_reading(path);
-        let len = longest(&self.folded, &other, |hosts| hosts.asked(host).map(|same| same.len).max());
-        if len.is_some_and(|len| len > special) { Err(PathError::Ambiguous) } else { Ok(Cow::Owned(other)) }
+    /// A path as the most generous servers would read it; borrowed: all read it as it is written.
+    #[must_use]
+    pub fn of<'a>(&self, path: &'a str) -> Cow<'a, str> {
+        if self.cased || has_another(path) { Cow::Owned(other_reading(path)) } else { Cow::Borrowed(path) }
     }
 
-    /// Whether a reading may have a stricter rule without a suffix of its last name.
-    #[must_use]
-    pub fn has_suffix(&self, reading: &str) -> bool {
+    /// The places that such servers may find for a reading, the one with the longest path first. None where all find what the path says.
+    #[expect(clippy::ptr_arg, reason = "a borrowed one is no other reading")]
+    pub fn places<'a>(&'a self, reading: &Cow<'_, str>) -> impl Iterator<Item = &'a ByHost<SameReading>> {
+        let other = match reading {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(other) => Some(other),
+        };
+        other.into_iter().flat_map(|other| upwards(&self.folded, other))
+    }
+
+    /// The places that a reading has without a suffix of its last name, if they may have a stricter rule. Many frameworks take
+    /// that for a wish for a form of the answer (`/orders.json`), or for decoration (`/orders.html`).
+    pub fn without_suffix<'a>(&'a self, reading: &str) -> impl Iterator<Item = &'a ByHost<SameReading>> {
+        let stems = self.has_suffix(reading).then(|| stems(reading)).into_iter().flatten();
+        // What is longer than all paths is not even looked up, however many dots it has.
+        stems.take_while(|stem| stem.len() <= self.guarded).filter_map(|stem| self.folded.get(stem))
+    }
+
+    fn has_suffix(&self, reading: &str) -> bool {
         let from_its_end = || reading.strip_suffix('/').unwrap_or(reading).bytes().rev();
         self.guarded > 0 && from_its_end().find(|b| matches!(b, b'/' | b'.')) == Some(b'.')
-    }
-
-    /// The routes of each place with a longer path than `special` that a reading has without a suffix of its last name. Many frameworks take
-    /// that for a wish for a form of the answer (`/orders.json`), or for decoration (`/orders.html`).
-    pub fn without_suffix<'a>(&'a self, reading: &'a str, special: usize, host: AskedHost<'a>) -> impl Iterator<Item = &'a [usize]> {
-        // What is longer than all paths is not even looked up, however many dots it has.
-        let stems = stems(reading).take_while(|stem| stem.len() <= self.guarded);
-        let places = stems.filter_map(|stem| self.folded.get(stem)).flat_map(move |hosts| hosts.asked(host));
-        places.filter(move |same| same.len > special).map(|same| &*same.routes)
     }
 }
 

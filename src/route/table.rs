@@ -1,12 +1,17 @@
 //! The route table: the longest path wins, by whole segments; then the more special host; then the method.
 
+use std::collections::BTreeSet;
+
 use rustc_hash::FxHashMap;
 
 use crate::route::definition::{AuthMode, Route};
-use crate::route::host::{AskedHost, ByHost, HostPattern};
+use crate::route::host::ByHost;
 use crate::route::methods;
-use crate::route::path::{PathError, longest};
-use crate::route::reading::Readings;
+use crate::route::path::{PathError, upwards};
+use crate::route::reading::{Readings, SameReading};
+
+/// Stands for every method that no route names.
+const UNNAMED: &str = "";
 
 /// Two routes that cannot be told apart.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,10 +40,20 @@ pub struct RouteTable {
     exact: FxHashMap<Box<str>, ByHost<Place>>,
     /// How backends may read paths.
     readings: Readings,
-    /// Whether a route names a host.
-    by_host: bool,
+    /// An example for each pattern of hosts that routes have.
+    hosts: BTreeSet<String>,
     /// For each route, whether it was chosen by the method too.
     by_method: Vec<bool>,
+}
+
+/// What there is for a path, for whatever host.
+struct Way<'a> {
+    /// The places of the path and of those above it, the longest first.
+    places: Vec<&'a ByHost<Place>>,
+    /// Those of its other reading.
+    others: Vec<&'a ByHost<SameReading>>,
+    /// Those that it has without a suffix.
+    stems: Vec<&'a ByHost<SameReading>>,
 }
 
 /// The routes with one path and one pattern of hosts.
@@ -66,7 +81,7 @@ impl RouteTable {
         for place in table.exact.values().flat_map(ByHost::all) {
             place.routes.iter().for_each(|index| table.by_method[*index] = place.routes.len() > 1 || !routes[*index].methods.is_all());
         }
-        table.by_host = routes.iter().any(|route| route.hosts != HostPattern::Any);
+        table.hosts = routes.iter().filter_map(|route| route.hosts.example()).collect();
         table.routes = routes;
         Ok(table)
     }
@@ -79,8 +94,8 @@ impl RouteTable {
 
     /// Whether the host of a request matters.
     #[must_use]
-    pub const fn names_hosts(&self) -> bool {
-        self.by_host
+    pub fn names_hosts(&self) -> bool {
+        !self.hosts.is_empty()
     }
 
     /// The index of the route of a request: its host as [`host_name`](crate::route::host_name) gives it, its canonical path. Path and host
@@ -88,11 +103,10 @@ impl RouteTable {
     /// (without `;` parameters, or ignoring case) would give to a more special place is refused: a backend that reads so would serve what
     /// that protects. So is one that would have a stricter rule without a suffix (`.json`).
     pub fn find(&self, host: Option<&str>, method: &str, path: &str) -> Result<usize, NoRoute<'_>> {
-        let place = longest(&self.exact, path, |hosts| hosts.get(host)).ok_or(NoRoute::Unknown)?;
-        let (special, host) = (self.path_len(place), AskedHost::Known(host));
-        let reading = self.readings.of(path, special, host).map_err(NoRoute::Refused)?;
+        let reading = self.readings.of(path);
+        let place = self.place(host, upwards(&self.exact, path), self.readings.places(&reading))?;
         let found = self.pick(&place.routes, method).ok_or(NoRoute::OtherMethods(&place.allow))?;
-        self.refuse_suffix(&reading, special, host, Some(method), self.routes[found].auth)?;
+        self.refuse_suffix(place, host, method, self.routes[found].auth, self.readings.without_suffix(&reading))?;
         Ok(found)
     }
 
@@ -108,33 +122,50 @@ impl RouteTable {
         self.by_method.contains(&true)
     }
 
-    /// The strictest rule that a request may meet whose host or method is not known.
+    /// The strictest answer that a request may get whose host or method is not known (`None`): a rule only if it, or a weaker one, is every
+    /// host's and every method's. [`NoRoute::Unknown`] counts as a rule that requires a session. Without the host this costs as much as
+    /// the table has patterns of hosts.
     pub fn strictest(&self, host: Option<&str>, method: Option<&str>, path: &str) -> Result<AuthMode, NoRoute<'_>> {
-        let places = match host {
-            Some(_) => longest(&self.exact, path, |hosts| hosts.get(host)).into_iter().collect(),
-            None => self.places_of_any_host(path),
+        let reading = self.readings.of(path);
+        let way = Way {
+            places: upwards(&self.exact, path).collect(),
+            others: self.readings.places(&reading).collect(),
+            stems: self.readings.without_suffix(&reading).collect(),
         };
-        let lengths = || places.iter().map(|place| self.path_len(place));
-        let (Some(least), Some(special)) = (lengths().min(), lengths().max()) else { return Err(NoRoute::Unknown) };
-        let host = host.map_or(AskedHost::Any, |host| AskedHost::Known(Some(host)));
-        let reading = self.readings.of(path, special, host).map_err(NoRoute::Refused)?;
-        let rules =
-            |place: &&Place| -> Vec<usize> { method.map_or_else(|| place.routes.clone(), |method| self.pick(&place.routes, method).into_iter().collect()) };
-        let found = places.iter().flat_map(rules).map(|index| self.routes[index].auth).min();
-        let found = found.ok_or_else(|| places.first().map_or(NoRoute::Unknown, |place| NoRoute::OtherMethods(&place.allow)))?;
-        // A host that has no route for the file itself may be meant.
-        self.refuse_suffix(&reading, least, host, method, found)?;
-        Ok(found)
+        if host.is_some() {
+            return self.strictest_of(host, method, &way);
+        }
+        let named = self.hosts.iter().map(|host| self.strictest_of(Some(host), method, &way));
+        let strictness = |answer: &Result<AuthMode, NoRoute<'_>>| match answer {
+            Ok(rule) => Some(*rule),
+            Err(NoRoute::Unknown) => Some(AuthMode::Required),
+            Err(NoRoute::OtherMethods(_) | NoRoute::Refused(_)) => None,
+        };
+        named.fold(self.strictest_of(None, method, &way), |one, other| std::cmp::min_by_key(one, other, strictness))
     }
 
-    /// Every place that is some host's: up to the longest path with one for all hosts.
-    fn places_of_any_host(&self, path: &str) -> Vec<&Place> {
-        let mut places = Vec::new();
-        longest(&self.exact, path, |hosts| {
-            places.extend(hosts.all());
-            hosts.has_any().then_some(())
-        });
-        places
+    /// The same for one host; `None`: one that no pattern names.
+    fn strictest_of<'a>(&'a self, host: Option<&str>, method: Option<&str>, way: &Way<'a>) -> Result<AuthMode, NoRoute<'a>> {
+        let place = self.place(host, way.places.iter().copied(), way.others.iter().copied())?;
+        let asked = method.unwrap_or(UNNAMED);
+        let found = self.pick(&place.routes, asked).ok_or(NoRoute::OtherMethods(&place.allow))?;
+        let found = if method.is_some() { &[found] } else { &*place.routes };
+        let rules = found.iter().map(|index| self.routes[*index].auth);
+        let (Some(strictest), Some(weakest)) = (rules.clone().min(), rules.max()) else { return Err(NoRoute::Unknown) };
+        self.refuse_suffix(place, host, asked, weakest, way.stems.iter().copied())?;
+        Ok(strictest)
+    }
+
+    /// The place of a host, unless another reading belongs to one with a longer path.
+    fn place<'a>(
+        &'a self,
+        host: Option<&str>,
+        mut places: impl Iterator<Item = &'a ByHost<Place>>,
+        mut others: impl Iterator<Item = &'a ByHost<SameReading>>,
+    ) -> Result<&'a Place, NoRoute<'a>> {
+        let place = places.find_map(|hosts| hosts.get(host)).ok_or(NoRoute::Unknown)?;
+        let other = others.find_map(|hosts| hosts.get(host));
+        if other.is_some_and(|other| other.len > self.path_len(place)) { Err(NoRoute::Refused(PathError::Ambiguous)) } else { Ok(place) }
     }
 
     fn path_len(&self, place: &Place) -> usize {
@@ -150,13 +181,19 @@ impl RouteTable {
 
     /// Refuses what belongs to another place for a backend that leaves out suffixes, if that has a stricter rule or does not take the method.
     /// The strictest of all methods counts: headers and forms may name another to the backend.
-    fn refuse_suffix(&self, reading: &str, special: usize, host: AskedHost<'_>, method: Option<&str>, than: AuthMode) -> Result<(), NoRoute<'_>> {
-        if !self.readings.has_suffix(reading) {
-            return Ok(());
-        }
-        let is_stricter =
-            |routes: &[usize]| routes.iter().any(|index| self.routes[*index].auth < than) || method.is_some_and(|method| self.pick(routes, method).is_none());
-        if self.readings.without_suffix(reading, special, host).any(is_stricter) { Err(NoRoute::Refused(PathError::Ambiguous)) } else { Ok(()) }
+    fn refuse_suffix<'a>(
+        &'a self,
+        place: &Place,
+        host: Option<&str>,
+        method: &str,
+        rule: AuthMode,
+        stems: impl Iterator<Item = &'a ByHost<SameReading>>,
+    ) -> Result<(), NoRoute<'a>> {
+        let is_stricter = |there: &SameReading| {
+            let rules = || there.routes.iter().map(|index| self.routes[*index].auth);
+            there.len > self.path_len(place) && (rules().any(|other| other < rule) || self.pick(&there.routes, method).is_none())
+        };
+        if stems.filter_map(|hosts| hosts.get(host)).any(is_stricter) { Err(NoRoute::Refused(PathError::Ambiguous)) } else { Ok(()) }
     }
 }
 

@@ -349,8 +349,11 @@ async fn verify_knows_hosts_and_methods() {
         ("X-Forwarded-Uri: /x\r\n".to_owned(), 200, None),
         // Not said: the strictest that it may be. The asking's own Host is the proxy's.
         (format!("{api}{get}"), 401, Some("login_required")),
-        (format!("{api}{a}"), 401, Some("login_required")),
-        (api.to_owned(), 401, Some("login_required")),
+        (format!("X-Forwarded-Uri: /x\r\n{get}"), 200, None),
+        (format!("{api}{b}"), 401, Some("login_required")),
+        // It may be PUT, which /api of a.example.com does not take.
+        (format!("{api}{a}"), 403, Some("method_not_allowed")),
+        (api.to_owned(), 403, Some("method_not_allowed")),
         // Said twice, or not understood.
         (format!("{api}{a}{a}{get}"), 401, Some("request_invalid")),
         (format!("{api}{a}{get}{get}"), 401, Some("request_invalid")),

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::route::host::HostPattern;
 use crate::route::methods::Methods;
 use crate::upstream::Upstream;
 
@@ -123,19 +124,25 @@ fn another_reading_is_refused_where_the_host_has_the_more_special_place() {
 
 #[test]
 fn who_does_not_know_host_or_method_gets_the_strictest_rule() {
-    let t = routes(&["- none /", "- required a.b/api", "GET none /api", "POST optional /api", "- none /api/pub"]);
+    let t = routes(&["- none /", "- required a.b/api", "GET none /api", "POST optional /api", "- none /api/pub", "PUT optional /all", "- none /all"]);
     for (host, method, path, rule) in [
         (None, Some("GET"), "/x", Ok(AuthMode::None)),
         (None, Some("GET"), "/api", Ok(AuthMode::Required)),
         (Some("c.d"), Some("GET"), "/api", Ok(AuthMode::None)),
-        (Some("c.d"), None, "/api", Ok(AuthMode::Optional)),
         (Some("c.d"), Some("PUT"), "/api", Err(NoRoute::OtherMethods("GET, HEAD, POST"))),
+        // It may be PUT.
+        (Some("c.d"), None, "/api", Err(NoRoute::OtherMethods("GET, HEAD, POST"))),
+        (Some("c.d"), None, "/all", Ok(AuthMode::Optional)),
+        (Some("a.b"), None, "/api", Ok(AuthMode::Required)),
         (None, None, "/api/pub/1", Ok(AuthMode::None)),
         (None, None, "/API", Err(NoRoute::Refused(PathError::Ambiguous))),
     ] {
         assert_eq!(t.strictest(host, method, path), rule, "{host:?} {method:?} {path}");
     }
-    assert_eq!(routes(&["- none a.b/api"]).strictest(Some("c.d"), None, "/api"), Err(NoRoute::Unknown));
+    let t = routes(&["- none a.b/api"]);
+    for (host, rule) in [(Some("a.b"), Ok(AuthMode::None)), (Some("c.d"), Err(NoRoute::Unknown)), (None, Err(NoRoute::Unknown))] {
+        assert_eq!(t.strictest(host, None, "/api"), rule, "{host:?}");
+    }
 }
 
 /// Rails, ThinkPHP, Struts and Spring MVC up to 5.2 serve all of these with what is behind `/public/secret`.
@@ -205,6 +212,15 @@ fn the_file_of_another_host_opens_nothing_to_who_does_not_say_the_host() {
     assert_eq!(t.strictest(None, None, "/admin.css"), Err(NoRoute::Refused(PathError::Ambiguous)));
 }
 
+/// One host has a route for the other spelling, another has not.
+#[test]
+fn the_spelling_of_another_host_opens_nothing_to_who_does_not_say_the_host() {
+    let t = routes(&["- none a.b/API", "- required /api", "- none /"]);
+    assert_eq!(t.strictest(Some("a.b"), None, "/API"), Ok(AuthMode::None));
+    assert_eq!(t.find(Some("c.d"), "GET", "/API"), Err(NoRoute::Refused(PathError::Ambiguous)));
+    assert_eq!(t.strictest(None, None, "/API"), Err(NoRoute::Refused(PathError::Ambiguous)));
+}
+
 #[test]
 fn two_routes_for_the_same_requests_are_a_conflict() {
     for (one, other) in [("- none /a", "- required /a"), ("GET none *.a.b/a", "PUT,GET none *.A.b./a")] {
@@ -243,6 +259,26 @@ fn naive<'a>(all: &[&'a Route], host: Option<&str>, method: &str, path: &str) ->
     by(&|r| names(r, method)).or_else(|| by(&|r| method == "HEAD" && names(r, "GET"))).or_else(|| by(&|r| r.methods.is_all())).ok_or(true)
 }
 
+fn without_conflicts(texts: &[String]) -> Vec<Route> {
+    let mut kept: Vec<Route> = Vec::new();
+    for candidate in texts.iter().map(|text| route(text)) {
+        if !kept.iter().any(|earlier| earlier.conflicts_with(&candidate)) {
+            kept.push(candidate);
+        }
+    }
+    kept
+}
+
+/// The stricter, the smaller: never, with a session, without one.
+fn strictness(answer: Result<AuthMode, NoRoute<'_>>) -> u8 {
+    match answer {
+        Err(NoRoute::Refused(_) | NoRoute::OtherMethods(_)) => 0,
+        Err(NoRoute::Unknown) | Ok(AuthMode::Required) => 1,
+        Ok(AuthMode::Optional) => 2,
+        Ok(AuthMode::None) => 3,
+    }
+}
+
 proptest! {
     #[test]
     fn agrees_with_a_naive_matcher(
@@ -251,12 +287,7 @@ proptest! {
         method in "GET|PUT|HEAD|OPTIONS",
         path in "(/[ab]{0,2}){1,4}",
     ) {
-        let mut kept: Vec<Route> = Vec::new();
-        for candidate in texts.iter().map(|text| route(text)) {
-            if !kept.iter().any(|earlier| earlier.conflicts_with(&candidate)) {
-                kept.push(candidate);
-            }
-        }
+        let kept = without_conflicts(&texts);
         if let Ok(path) = crate::route::canonical(&path) {
             let trimmed = if path.len() > 1 { path.trim_end_matches('/') } else { &path };
             let table = RouteTable::new(kept.clone()).unwrap();
@@ -278,12 +309,7 @@ proptest! {
         method in "GET|PUT|POST",
         path in "(/[ab]){0,2}/[aAb](;x)?(\\.[ab;]|%2[eE][ab]){0,2}/?",
     ) {
-        let mut kept: Vec<Route> = Vec::new();
-        for candidate in texts.iter().map(|text| route(text)) {
-            if !kept.iter().any(|earlier| earlier.conflicts_with(&candidate)) {
-                kept.push(candidate);
-            }
-        }
+        let kept = without_conflicts(&texts);
         let (table, all) = (RouteTable::new(kept.clone()).unwrap(), kept.iter().collect::<Vec<_>>());
         let path = crate::route::canonical(&path).unwrap();
         let plain = path.to_lowercase();
@@ -298,9 +324,32 @@ proptest! {
                 }
             }
         }
-        // Who asks with less than everything gets no weaker answer than who knows it all.
-        if let (Ok(rule), Ok(index)) = (table.strictest(None, None, &path), table.find(host.as_deref(), &method, &path)) {
-            prop_assert!(rule <= kept[index].auth, "{} of {:?}", path, host);
+    }
+
+    /// Who asks with less than everything gets the strictest of the answers to all who know everything.
+    #[test]
+    fn who_knows_less_gets_no_weaker_answer(
+        texts in prop::collection::vec("(-|GET|PUT|GET,PUT|HEAD) (none|optional|required) ((\\*\\.)?[ab](\\.[ab])?)?(/|(/[abA](\\.[ab])?){1,2})", 1..8),
+        path in "(/[abA]){0,1}/[aAb](;x)?(\\.[ab;]|%2[eE][ab]){0,2}/?",
+    ) {
+        let kept = without_conflicts(&texts);
+        let (table, path) = (RouteTable::new(kept.clone()).unwrap(), crate::route::canonical(&path).unwrap());
+        let names = kept.iter().map(|route| route.hosts.to_string()).filter(|hosts| !hosts.is_empty());
+        let mut hosts: Vec<String> = names.map(|hosts| hosts.replace('*', "other")).collect();
+        hosts.push("stranger".to_owned());
+        let methods = ["GET", "HEAD", "PUT", "OTHER"];
+        let ask = |host: Option<&str>, method: Option<&str>| strictness(table.strictest(host, method, &path));
+        for host in hosts.iter().map(|host| Some(&**host)) {
+            for method in methods {
+                let known = table.find(host, method, &path).map(|index| kept[index].auth);
+                prop_assert_eq!(ask(host, Some(method)), strictness(known), "{:?} {} {}", host, method, path);
+            }
+            let strictest = methods.iter().map(|method| ask(host, Some(method))).min();
+            prop_assert_eq!(Some(ask(host, None)), strictest, "{:?} {}", host, path);
+        }
+        for method in methods.into_iter().map(Some).chain([None]) {
+            let strictest = hosts.iter().map(|host| ask(Some(host), method)).min();
+            prop_assert_eq!(Some(ask(None, method)), strictest, "{:?} {}", method, path);
         }
     }
 }
