@@ -141,7 +141,8 @@ impl HeadRules {
                     write_line(out, "sec-websocket-protocol", rest.join(", ").as_bytes());
                 }
             }
-            _ if self.carries_header(name) || is_lone_token(value) => {}
+            // Every request has its host, whatever it is called.
+            _ if self.carries_header(name) || (is_lone_token(value) && name != b"host") => {}
             _ => pass_line(out, name, value.bytes(), whole),
         }
     }
