@@ -101,7 +101,11 @@ where
     };
     match answered {
         Ok(response) => Answer::from(response.into_parts().1).map_body(EitherBody::left),
-        Err(error) => Answer::from(error.into().error_response().map_body(|_, body| EitherBody::right(body))),
+        Err(error) => {
+            let error = error.into();
+            let response = error.as_error::<GatewayError>().map_or_else(|| error.error_response(), |error| error.response(""));
+            Answer::from(response.map_body(|_, body| EitherBody::right(body)))
+        }
     }
 }
 

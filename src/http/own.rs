@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::JsonPayloadError;
-use actix_web::http::ConnectionType;
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpMessage, HttpResponse, web};
 
@@ -148,9 +148,21 @@ async fn reported(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -
     let preflight = shared.cors.preflight(&head);
     let response = match preflight {
         Some(response) => req.into_response(response),
-        None => next.call(req).await?.map_into_boxed_body(),
+        None => tokio::select! {
+            biased;
+            response = next.call(req) => response?.map_into_boxed_body(),
+            () = shared.drain.cutting() => return Err(cut(&mut completion).into()),
+        },
     };
     Ok(finished(response, &head, &shared, &shared.failure, &mut completion).map_body(|_, body| Reported::new(body, completion)))
+}
+
+/// The process ends, and the request has had its time.
+fn cut(completion: &mut Completion) -> GatewayError {
+    let error = GatewayError::new(ErrorCode::ShuttingDown, "The gateway is shutting down, and the request was not over in time.").closing();
+    completion.error = Some(error.code);
+    completion.answered(StatusCode::SERVICE_UNAVAILABLE);
+    error
 }
 
 fn finished(

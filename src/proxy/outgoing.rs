@@ -136,7 +136,8 @@ impl HeadRules {
             },
             b"sec-websocket-protocol" => {
                 let offered = String::from_utf8_lossy(value.bytes());
-                let rest: Vec<&str> = offered.split(',').map(str::trim).filter(|protocol| !is_of_gateway_protocol(protocol)).collect();
+                let rest: Vec<&str> =
+                    offered.split(',').map(str::trim).filter(|protocol| !is_of_gateway_protocol(protocol) && !shows_token(protocol)).collect();
                 if rest.iter().any(|protocol| !protocol.is_empty()) {
                     write_line(out, "sec-websocket-protocol", rest.join(", ").as_bytes());
                 }
@@ -178,7 +179,13 @@ impl HeadRules {
 /// Whether a `name=value` pair carries a token: under a name that is configured for it, or by its looks.
 fn is_token(pair: &str, is_own: impl Fn(&str) -> bool) -> bool {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    value.starts_with(TOKEN_START) || matches!(redacted(pair), Cow::Owned(_)) || is_own(name)
+    value.starts_with(TOKEN_START) || shows_token(pair) || is_own(name)
+}
+
+/// Whether a token stands in it, also where some of its characters are escaped.
+fn shows_token(text: &str) -> bool {
+    let shows = |text: &str| matches!(redacted(text), Cow::Owned(_));
+    shows(text) || (text.contains('%') && shows(&percent_encoding::percent_decode_str(text).decode_utf8_lossy()))
 }
 
 /// Whether a header, in any spelling, is the gateway's or the connection's own, so that no route sets or removes it.

@@ -98,16 +98,22 @@ async fn what_the_end_of_the_process_cuts_is_told_as_such() {
     }
     let mut waits = get(&gateway, "/waits").await;
     let (mut peer, _) = backend.request().await;
+    // The gateway's own endpoints too: a login that stays half.
+    let mut login = Peer::connect(gateway.listen).await;
+    login.send("POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{").await;
+    until("the login to begin", async || (gateway.counted("hufu_requests_in_flight").await == 4).then_some(())).await;
     gateway.signal(Signal::SIGTERM);
-    let answer = waits.answer("GET").await;
-    assert_eq!((answer.status(), answer.code(), answer.head.closes()), (503, Some("shutting_down"), true), "{answer:?}");
+    for (client, method) in [(&mut waits, "GET"), (&mut login, "POST")] {
+        let answer = client.answer(method).await;
+        assert_eq!((answer.status(), answer.code(), answer.head.closes()), (503, Some("shutting_down"), true), "{answer:?}");
+    }
     peer.ended().await;
     for (mut client, _) in streams {
         let rest = client.rest().await;
         assert!(rest.ends_with(b"half") || rest.ends_with(b"half\r\n"), "{}", String::from_utf8_lossy(&rest));
     }
     assert_eq!(gateway.ended().code(), Some(0), "{}", gateway.stderr());
-    assert!(gateway.stderr().contains("3 requests were not over after server.drain_deadline and were cut"), "{}", gateway.stderr());
-    assert_eq!(line(&gateway, "/waits").await, json!([503, "shutting_down"]));
+    assert!(gateway.stderr().contains("4 requests were not over after server.drain_deadline and were cut"), "{}", gateway.stderr());
+    assert_eq!((line(&gateway, "/waits").await, line(&gateway, "/auth/login").await), (json!([503, "shutting_down"]), json!([503, "shutting_down"])));
     assert_eq!((line(&gateway, "/stream").await, line(&gateway, "/long").await), (json!([200, "shutting_down"]), json!([200, "shutting_down"])));
 }
