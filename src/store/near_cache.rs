@@ -8,10 +8,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::session::SessionId;
 use crate::store::push::PushChoice;
+
+/// Most entries for which there is a place from the start.
+const MOST_PLACES: usize = 4_000_000;
 
 /// A connection on which changes are heard of. Numbers are never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,7 +97,10 @@ struct Heard {
 pub struct NearCache<V> {
     settings: NearCacheSettings,
     /// A quick hash will do: the names are hashes of tokens, which no client chooses.
-    slots: FxHashMap<SessionId, Slot<V>>,
+    ///
+    /// It has all its places from the start, and slots are boxed: moving a table of a million to a larger one would stop the worker for longer
+    /// than a call to Redis may take. Memory that nobody has written to is not taken from the machine.
+    slots: FxHashMap<SessionId, Box<Slot<V>>>,
     /// In the order of their coming, for eviction.
     queue: VecDeque<SessionId>,
     /// One a server, so they are looked through.
@@ -110,7 +116,14 @@ impl<V: Clone> NearCache<V> {
     /// An empty cache.
     #[must_use]
     pub fn new(settings: NearCacheSettings) -> Self {
-        Self { settings, slots: FxHashMap::default(), queue: VecDeque::new(), connections: Vec::new(), loads: 0 }
+        let places = settings.capacity.min(MOST_PLACES);
+        Self {
+            settings,
+            slots: FxHashMap::with_capacity_and_hasher(places, FxBuildHasher),
+            queue: VecDeque::with_capacity(places),
+            connections: Vec::new(),
+            loads: 0,
+        }
     }
 
     /// What is known of a session.
@@ -144,7 +157,7 @@ impl<V: Clone> NearCache<V> {
             match self.slots.get_mut(&id) {
                 Some(slot) => slot.loading = Some((number, by)),
                 None => {
-                    self.slots.insert(id, Slot { held: None, loading: Some((number, by)) });
+                    self.slots.insert(id, Box::new(Slot { held: None, loading: Some((number, by)) }));
                     self.queue.push_back(id);
                 }
             }
@@ -160,7 +173,7 @@ impl<V: Clone> NearCache<V> {
             && let Some((number, by)) = slot.loading
             && number == load.number
         {
-            *slot = Slot { held: Some(Held { value, by, read, until, used: false }), loading: None };
+            **slot = Slot { held: Some(Held { value, by, read, until, used: false }), loading: None };
         }
     }
 
