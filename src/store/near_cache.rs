@@ -13,6 +13,8 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 use crate::session::SessionId;
 use crate::store::push::PushChoice;
 
+/// Up to this capacity a cache grows as it fills: it is soon moved, and its places would cost 8 MiB that few need.
+const GROWS: usize = 100_000;
 /// Most entries for which there is a place from the start.
 const MOST_PLACES: usize = 4_000_000;
 
@@ -98,8 +100,8 @@ pub struct NearCache<V> {
     settings: NearCacheSettings,
     /// A quick hash will do: the names are hashes of tokens, which no client chooses.
     ///
-    /// It has all its places from the start, and slots are boxed: moving a table of a million to a larger one would stop the worker for longer
-    /// than a call to Redis may take. Memory that nobody has written to is not taken from the machine.
+    /// Slots are boxed, and a large cache has all its places from the start: moving a table of a million to a larger one would stop the worker
+    /// for longer than a call to Redis may take.
     slots: FxHashMap<SessionId, Box<Slot<V>>>,
     /// In the order of their coming, for eviction.
     queue: VecDeque<SessionId>,
@@ -116,7 +118,7 @@ impl<V: Clone> NearCache<V> {
     /// An empty cache.
     #[must_use]
     pub fn new(settings: NearCacheSettings) -> Self {
-        let places = settings.capacity.min(MOST_PLACES);
+        let places = if settings.capacity > GROWS { settings.capacity.min(MOST_PLACES) } else { 0 };
         Self {
             settings,
             slots: FxHashMap::with_capacity_and_hasher(places, FxBuildHasher),
