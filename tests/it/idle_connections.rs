@@ -70,12 +70,13 @@ async fn without_descriptors_it_waits_and_goes_on_when_there_are_some() {
     }
     let told = || gateway.stderr().lines().filter(|line| line.contains("Too many open files")).count();
     until("it to be told", async || (told() > 0).then_some(())).await;
-    let (ticks, lines, since) = (gateway.ticks(), told(), monotonic_now());
+    // One failed accept is one line, so the lines count the attempts. A loaded machine only makes fewer of them in a span that begins
+    // before the first count and ends behind the last.
+    let (since, ticks, lines) = (monotonic_now(), gateway.ticks(), told());
     until("it to be told again", async || (told() > lines + 2).then_some(())).await;
-    let (used, said, took) = (gateway.ticks() - ticks, told() - lines, since.elapsed());
-    println!("without descriptors for {took:?}: {used} ticks of 10 ms, {said} lines");
-    assert!(u128::from(used) * 10 <= took.as_millis() / 4 + 50, "{used} ticks in {took:?}: it does not wait");
-    assert!(said as u128 <= took.as_millis() / 200 + 3, "{said} lines in {took:?}");
+    let (said, used, took) = (told() - lines, gateway.ticks() - ticks, since.elapsed());
+    println!("without descriptors for {took:?}: {said} lines, {used} ticks of 10 ms");
+    assert!(said as u128 <= took.as_millis() / 200 + 1, "{said} attempts in {took:?}: it does not wait");
     ask(&mut first).await;
     drop(others);
     until("it to accept again", async || Some(http().get(gateway.at("/auth/healthz")).send().await.ok()?.status()).filter(|status| *status == 200)).await;
