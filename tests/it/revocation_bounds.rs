@@ -222,7 +222,9 @@ async fn a_failover_of_sentinels() {
         let tokens = [pair.known().await, pair.known().await];
         replicated(&group.servers[0]);
         group.servers[0].kill();
+        group.watch_closely();
         let ended = pair.end(&tokens[0]).await;
+        group.watch_at_ease();
         pair.bounded("Sentinel, ended as soon as there is a new master", mode, &tokens[0], ended, BOUND).await;
         pair.hear(mode).await;
         // It believes for a while that it is still the master.

@@ -23,7 +23,7 @@ const USERS: usize = 24;
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_failover_of_sentinels_signs_nobody_out() {
     let mut group = SentinelGroup::start();
-    a_worker_without_requests_hears_of_a_new_master(&group).await;
+    a_worker_without_requests_hears_of_a_new_master(&mut group).await;
     let (master, replica) = (1, 0);
     follows(&group.servers[replica]);
 
@@ -44,6 +44,9 @@ async fn a_failover_of_sentinels_signs_nobody_out() {
     load.turned_away().await;
     let (state, reason) = gateway.store_state().await;
     assert!(state == "down" && reason.contains(&format!("127.0.0.1:{}", group.servers[master].port())), "{state} {reason}");
+    group.watch_closely();
+    until("another master", async || (group.master() == Some(replica)).then_some(())).await;
+    group.watch_at_ease();
     load.served().await;
     let took = killed.elapsed();
     let during = load.tally();
@@ -63,19 +66,25 @@ async fn a_failover_of_sentinels_signs_nobody_out() {
 
 /// A frozen master is replaced; when it thaws it believes for a moment that it is still the master. A worker that had no
 /// request meanwhile has an open connection to it, and would not find the sessions made since.
-async fn a_worker_without_requests_hears_of_a_new_master(group: &SentinelGroup) {
+async fn a_worker_without_requests_hears_of_a_new_master(group: &mut SentinelGroup) {
     let (keys, naming) = fresh_keys();
     let handle = store::open(&group.settings(), keys.clone(), naming.clone(), Arc::new(Metrics::new())).unwrap();
     let (busy, idle) = (handle.for_worker(), handle.for_worker());
     busy.now().await.unwrap();
     idle.now().await.unwrap();
     until("both workers to listen", async || (group.listeners() == 2).then_some(())).await;
+    // Whom they listen to may die: they listen to another one.
+    group.kill_sentinel(0);
+    until("both workers to listen again", async || (group.listeners() == 2).then_some(())).await;
+    group.start_sentinel_again(0);
     group.servers[0].freeze();
+    group.watch_closely();
     until("another master", async || {
         let _ = answer_within_two_seconds(busy.now()).await;
         (group.master() == Some(1)).then_some(())
     })
     .await;
+    group.watch_at_ease();
     let now = until("the new master", async || busy.now().await.ok()).await;
     let session = session_of("alice", now);
     let id = SessionToken::issue(&keys, tag_of(&naming, &session.user)).id();

@@ -2,7 +2,7 @@
 //! that was frozen, and when that thaws as yesterday's master, read from it once.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Client, PushInfo, PushKind, RedisError, Value};
@@ -11,53 +11,54 @@ use tokio::task::JoinHandle;
 
 use super::sentinel_ask::ask_master;
 use super::server::Server;
-use crate::clock::monotonic_now;
 use crate::session::StoreError;
 use crate::store::url::NodeAddress;
 
-/// How long to wait before listening again after no sentinel could be listened to.
+/// How long to wait before the next round, when every sentinel has been tried.
 const LISTEN_AFTER: Duration = Duration::from_secs(1);
 
 const CHANNEL: &str = "+switch-master";
 
-/// The task that listens; it ends when its sentinel does, and with its owner.
+/// The task that listens; it ends with its owner, and with the runtime of the worker that started it.
 #[derive(Debug, Default)]
-pub(super) struct Listener(Option<(Instant, JoinHandle<()>)>);
+pub(super) struct Listener(Option<JoinHandle<()>>);
 
 impl Listener {
     /// Starts the task when there is none, in the runtime of the worker that calls.
     pub(super) fn keep<F: Future<Output = ()> + Send + 'static>(&mut self, listen: impl FnOnce() -> F) {
-        let rests = self.0.as_ref().is_some_and(|(since, task)| !task.is_finished() || since.elapsed() < LISTEN_AFTER);
-        if !rests {
-            self.0 = Some((monotonic_now(), tokio::spawn(listen())));
+        if self.0.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.0 = Some(tokio::spawn(listen()));
         }
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some((_, task)) = &self.0 {
+        if let Some(task) = &self.0 {
             task.abort();
         }
     }
 }
 
-/// Listens to the first sentinel that can be listened to. `news` is told who the master is, and, with `None`, that it is
-/// no more.
+/// Listens to the first sentinel that can be listened to, and to the next one when that ends: a worker without requests has nothing
+/// else to hear by. `news` is told who the master is, and, with `None`, that it is no more.
 pub(super) async fn listen(sentinels: Arc<[Server]>, name: Arc<str>, news: impl Fn(Option<&NodeAddress>)) {
-    for sentinel in &*sentinels {
-        let (sender, announcements) = unbounded_channel();
-        match subscribed(sentinel, sender).await {
+    loop {
+        for sentinel in &*sentinels {
             // Calls go on without: they find a new master when the old one fails.
-            Err(error) => log::debug!("{}", sentinel.error(&error)),
-            Ok(connection) => {
-                if let Err(error) = follow(connection, announcements, sentinel, &name, &news).await {
-                    log::debug!("{error}");
-                }
-                return;
+            if let Err(error) = heed(sentinel, &name, &news).await {
+                log::debug!("{error}");
             }
         }
+        tokio::time::sleep(LISTEN_AFTER).await;
     }
+}
+
+/// Listens to one sentinel until it ends.
+async fn heed(sentinel: &Server, name: &str, news: impl Fn(Option<&NodeAddress>)) -> Result<(), StoreError> {
+    let (sender, announcements) = unbounded_channel();
+    let connection = subscribed(sentinel, sender).await.map_err(|error| sentinel.error(&error))?;
+    follow(connection, announcements, sentinel, name, news).await
 }
 
 async fn subscribed(sentinel: &Server, sender: UnboundedSender<PushInfo>) -> Result<MultiplexedConnection, RedisError> {

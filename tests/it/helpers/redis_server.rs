@@ -100,16 +100,21 @@ impl RedisServer {
 
     /// A connection for looking after it, as this user.
     pub(crate) fn connect(&self, login: &str) -> redis::Connection {
+        self.try_connect(login).unwrap()
+    }
+
+    /// The same to one that may be gone, or close connections just now.
+    pub(crate) fn try_connect(&self, login: &str) -> redis::RedisResult<redis::Connection> {
         let client = match &self.tls {
             None => redis::Client::open(self.url(login)),
             Some(certificates) => redis::Client::build_with_tls(self.url(login), certificates.of_client()),
         };
-        client.unwrap().get_connection_with_timeout(Duration::from_secs(5)).unwrap()
+        client?.get_connection_with_timeout(Duration::from_secs(5))
     }
 
     /// Sends it one command, as the default user.
     pub(crate) fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
-        redis::cmd(words[0]).arg(&words[1..]).query(&mut self.connect(""))
+        redis::cmd(words[0]).arg(&words[1..]).query(&mut self.try_connect("")?)
     }
 
     /// The certificate of its authority, in PEM.

@@ -1,5 +1,7 @@
 //! A master, its replica and three sentinels of the test's own.
 
+use std::time::Duration;
+
 use hufu::secret::Secret;
 use hufu::store::StoreSettings;
 use redis::FromRedisValue;
@@ -13,6 +15,12 @@ pub(crate) const SENTINEL_PASSWORD: &str = "watchers";
 /// What the sentinels call the master.
 const NAME: &str = "sessions";
 
+/// For how long a server may say nothing before the sentinels replace it. On a loaded machine a live one may be silent for a
+/// second, and a test that kills the master has to know which one it is.
+const AT_EASE: Duration = Duration::from_secs(60);
+/// The same once the test has taken the master away.
+const CLOSELY: Duration = Duration::from_secs(1);
+
 /// Two servers with data, and who watches them.
 pub(crate) struct SentinelGroup {
     /// The first master, and the first replica.
@@ -25,13 +33,15 @@ impl SentinelGroup {
     pub(crate) fn start() -> Self {
         let acl = shipped_user();
         let acl: Vec<&str> = acl.iter().map(String::as_str).collect();
-        let master = RedisServer::start(&acl);
+        let data = [&acl[..], &["--repl-diskless-sync-delay", "0"]].concat();
+        let master = RedisServer::start(&data);
         let port = master.port().to_string();
-        let replica = RedisServer::start(&[&acl[..], &["--replicaof", "127.0.0.1", &port, "--repl-diskless-sync-delay", "0"]].concat());
+        let replica = RedisServer::start(&[&data[..], &["--replicaof", "127.0.0.1", &port]].concat());
         let watch = format!(
             "requirepass {SENTINEL_PASSWORD}\nsentinel sentinel-pass {SENTINEL_PASSWORD}\nsentinel monitor {NAME} 127.0.0.1 {port} 2\n\
-             sentinel down-after-milliseconds {NAME} 500\nsentinel failover-timeout {NAME} 2000\n\
-             user watcher on >{SENTINEL_PASSWORD} &+switch-master -@all +auth +hello +subscribe +sentinel|get-master-addr-by-name\n"
+             sentinel down-after-milliseconds {NAME} {}\nsentinel failover-timeout {NAME} 2000\n\
+             user watcher on >{SENTINEL_PASSWORD} &+switch-master -@all +auth +hello +subscribe +sentinel|get-master-addr-by-name\n",
+            AT_EASE.as_millis()
         );
         let sentinels = (0..3).map(|_| RedisServer::start_sentinel(&watch)).collect();
         let group = Self { servers: vec![master, replica], sentinels };
@@ -66,6 +76,22 @@ impl SentinelGroup {
         self.servers.iter().position(|server| server.port() == port)
     }
 
+    /// Has the sentinels replace a master that is frozen or dead. Before this they let it be.
+    pub(crate) fn watch_closely(&self) {
+        self.down_after(CLOSELY);
+    }
+
+    /// Has them replace nobody any more.
+    pub(crate) fn watch_at_ease(&self) {
+        self.down_after(AT_EASE);
+    }
+
+    fn down_after(&self, silence: Duration) {
+        let words = ["SENTINEL", "SET", NAME, "DOWN-AFTER-MILLISECONDS", &silence.as_millis().to_string()];
+        let told = (0..3).filter_map(|sentinel| self.ask_sentinel::<String>(sentinel, &words)).count();
+        assert!(told >= 2, "{told} sentinels live");
+    }
+
     /// How many connections listen to the sentinels' announcements.
     pub(crate) fn listeners(&self) -> usize {
         let clients = (0..3).filter_map(|index| self.ask_sentinel::<String>(index, &["CLIENT", "LIST"]));
@@ -77,8 +103,13 @@ impl SentinelGroup {
         self.sentinels[index].kill();
     }
 
+    /// Starts it again, with what it knew.
+    pub(crate) fn start_sentinel_again(&mut self, index: usize) {
+        self.sentinels[index].start_again(&[]);
+    }
+
     fn ask_sentinel<T: FromRedisValue>(&self, index: usize, words: &[&str]) -> Option<T> {
-        let mut connection = self.sentinels[index].connect(&format!(":{SENTINEL_PASSWORD}@"));
+        let mut connection = self.sentinels[index].try_connect(&format!(":{SENTINEL_PASSWORD}@")).ok()?;
         redis::cmd(words[0]).arg(&words[1..]).query(&mut connection).ok()
     }
 }
