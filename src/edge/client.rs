@@ -212,7 +212,7 @@ impl Client {
                     if !self.timer.has_come(moment, cx) {
                         return Poll::Pending;
                     }
-                    self.connection.body_is_late();
+                    self.connection.body_stalled();
                     return Poll::Ready(Some(Err(PayloadError::Incomplete(None))));
                 }
             }
@@ -288,7 +288,7 @@ impl Client {
             Poll::Ready(Ok(1..)) => {}
             Poll::Ready(Ok(0) | Err(_)) => {
                 self.left = true;
-                self.connection.is_left();
+                self.connection.client_left();
             }
             // A connection that rests needs no buffer.
             Poll::Pending if self.held.is_empty() => buffers::keep(std::mem::take(&mut self.held)),
@@ -382,13 +382,13 @@ impl Client {
         if !self.timer.has_come(moment, cx) {
             return Poll::Pending;
         }
-        self.connection.is_stalled();
+        self.connection.write_stalled();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// The answer has broken off; `unmarked`: nothing but the end of the connection says where it ends.
     pub fn cut(&self, unmarked: bool) {
-        self.connection.is_cut();
+        self.connection.answer_cut();
         if unmarked {
             self.stream.reset_when_dropped();
         }

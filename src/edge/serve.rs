@@ -130,7 +130,7 @@ impl<H: Handler> Worker<H> {
         let Accepted { stream, client, nameless } = accepted;
         let connection = Connection::new(matches!(stream, Stream::Tls(_)));
         if nameless {
-            connection.is_nobodys();
+            connection.came_nameless();
         }
         let counted = self.door.metrics.as_ref().map(|metrics| metrics.connection_opened());
         let client = Client::new(stream, client.map(|client| client.ip()), connection, self.door.gate, counted);

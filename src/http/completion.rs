@@ -211,7 +211,7 @@ impl Drop for Completion {
     fn drop(&mut self) {
         let error = self.error_word();
         if error == Some(ErrorCode::ShuttingDown.word()) {
-            self.reports.drain.was_cut();
+            self.reports.drain.request_cut();
         }
         let took = monotonic_now().duration_since(self.inbound.started);
         self.reports.metrics.requests_in_flight.dec();

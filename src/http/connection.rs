@@ -13,7 +13,7 @@ pub struct Connection(Rc<State>);
 struct State {
     secure: Cell<bool>,
     nameless: Cell<bool>,
-    body_late: Cell<bool>,
+    body_stalled: Cell<bool>,
     left: Cell<bool>,
     stalled: Cell<bool>,
     cut: Cell<bool>,
@@ -35,7 +35,7 @@ impl Connection {
     }
 
     /// The balancer did not say whose connection it is.
-    pub fn is_nobodys(&self) {
+    pub fn came_nameless(&self) {
         self.0.nameless.set(true);
     }
 
@@ -46,12 +46,12 @@ impl Connection {
     }
 
     /// The client has stopped sending its body.
-    pub fn body_is_late(&self) {
-        self.0.body_late.set(true);
+    pub fn body_stalled(&self) {
+        self.0.body_stalled.set(true);
     }
 
     /// The client has closed its side, or is gone.
-    pub fn is_left(&self) {
+    pub fn client_left(&self) {
         self.0.left.set(true);
     }
 
@@ -62,7 +62,7 @@ impl Connection {
     }
 
     /// The client has taken nothing for too long.
-    pub fn is_stalled(&self) {
+    pub fn write_stalled(&self) {
         self.0.stalled.set(true);
     }
 
@@ -73,7 +73,7 @@ impl Connection {
     }
 
     /// The answer under way goes no further, though it is not out in full.
-    pub fn is_cut(&self) {
+    pub fn answer_cut(&self) {
         self.0.cut.set(true);
     }
 
@@ -96,6 +96,6 @@ impl Connection {
     /// The same of a code, where the answer has begun.
     #[must_use]
     pub fn blamed_code(&self, code: ErrorCode) -> ErrorCode {
-        if code == ErrorCode::BodyBroken && self.0.body_late.get() { ErrorCode::RequestTimeout } else { code }
+        if code == ErrorCode::BodyBroken && self.0.body_stalled.get() { ErrorCode::RequestTimeout } else { code }
     }
 }

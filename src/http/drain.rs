@@ -47,7 +47,7 @@ impl Drain {
     }
 
     /// A request was cut.
-    pub fn was_cut(&self) {
+    pub fn request_cut(&self) {
         self.0.cut.fetch_add(1, Ordering::Relaxed);
     }
 
