@@ -6,7 +6,16 @@ use crate::helpers::peer::{ByHand, Peer};
 use crate::helpers::servers::http;
 use crate::helpers::wait::until;
 
-const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
+/// The rest of a head, and the beginning of a body that does not end.
+const BEGUN: &str = "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+
+/// A gateway with a backend that is answered by hand, and the token of somebody who is signed in.
+async fn signed_in() -> (ByHand, Gateway, String) {
+    let backend = ByHand::start().await;
+    let gateway = Gateway::start(&route("/", &backend.url, "required"));
+    let token = gateway.token("ann").await;
+    (backend, gateway, token)
+}
 
 /// A client that has sent the beginning of a request with this token.
 async fn asking(gateway: &Gateway, request: &str, token: &str, rest: &str) -> Peer {
@@ -24,16 +33,19 @@ async fn log_out(gateway: &Gateway, token: &str) {
 async fn refused(gateway: &Gateway, client: &mut Peer, path: &str) {
     let answer = client.answer("GET").await;
     assert_eq!((answer.status(), answer.code()), (401, Some("session_expired")), "{path}: {answer:?}");
+    logged(gateway, path, 401);
+}
+
+/// The access line of a request whose session ended on the way.
+fn logged(gateway: &Gateway, path: &str, status: u16) {
     let line = gateway.access_line(path, |line| line["path"] == path);
-    assert_eq!((&line["status"], &line["error"]), (&401.into(), &"session_expired".into()), "{line}");
+    assert_eq!((&line["status"], &line["error"]), (&status.into(), &"session_expired".into()), "{line}");
 }
 
 #[tokio::test]
 async fn an_upload_is_broken_off() {
-    let backend = ByHand::start().await;
-    let gateway = Gateway::start(&route("/", &backend.url, "required"));
-    let token = gateway.token("ann").await;
-    let mut client = asking(&gateway, "POST /upload", &token, &format!("{CHUNKED}\r\n5\r\nhello\r\n")).await;
+    let (backend, gateway, token) = signed_in().await;
+    let mut client = asking(&gateway, "POST /upload", &token, BEGUN).await;
     let (mut peer, _) = backend.request().await;
     log_out(&gateway, &token).await;
     // It goes on sending.
@@ -54,10 +66,8 @@ async fn an_upload_is_broken_off() {
 /// The answer is the client's already, but what it still sends is nobody's any more.
 #[tokio::test]
 async fn an_upload_behind_an_early_answer_is_broken_off() {
-    let backend = ByHand::start().await;
-    let gateway = Gateway::start(&route("/", &backend.url, "required"));
-    let token = gateway.token("ann").await;
-    let mut client = asking(&gateway, "POST /early", &token, &format!("{CHUNKED}\r\n5\r\nhello\r\n")).await;
+    let (backend, gateway, token) = signed_in().await;
+    let mut client = asking(&gateway, "POST /early", &token, BEGUN).await;
     let (mut peer, _) = backend.request().await;
     peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     assert_eq!(client.answer("POST").await.text(), "ok");
@@ -65,15 +75,12 @@ async fn an_upload_behind_an_early_answer_is_broken_off() {
     client.ended().await;
     let body = String::from_utf8(peer.rest().await).unwrap();
     assert!(!body.ends_with("0\r\n\r\n"), "{body:?}");
-    let line = gateway.access_line("the line", |line| line["path"] == "/early");
-    assert_eq!((&line["status"], &line["error"]), (&200.into(), &"session_expired".into()), "{line}");
+    logged(&gateway, "/early", 200);
 }
 
 #[tokio::test]
 async fn a_wait_for_an_answer_ends_unless_the_request_must_not_be_sent_again() {
-    let backend = ByHand::start().await;
-    let gateway = Gateway::start(&route("/", &backend.url, "required"));
-    let token = gateway.token("ann").await;
+    let (backend, gateway, token) = signed_in().await;
     // The backend has all of this one, and acts on it.
     let mut acting = asking(&gateway, "POST /order", &token, "Content-Length: 2\r\n\r\nhi").await;
     let (mut order, _) = backend.request().await;
