@@ -165,13 +165,19 @@ async fn a_script_waits_for_its_slot(cluster: &RedisCluster) {
     assert!(h.alive(&id).await);
     let error = answer_within_two_seconds(h.store().remove(&id, &user("mover"))).await.unwrap_err();
     assert!(error.reason.contains("TRYAGAIN"), "{error}");
-    let mover = user("mover");
+    let (mover, before) = (user("mover"), put_off(cluster, from));
     let (removed, ()) = tokio::join!(h.store().remove(&id, &mover), async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        until("the call to be put off", async || (put_off(cluster, from) > before).then_some(())).await;
         cluster.end_move(slot, from, to);
     });
     assert_eq!(removed.unwrap(), Written::Done);
     assert!(!h.alive(&id).await);
+}
+
+/// How many calls a node has put off because of a slot that is on the move.
+fn put_off(cluster: &RedisCluster, node: usize) -> u32 {
+    let errors: String = cluster.ask(node, &["INFO", "errorstats"]).unwrap();
+    errors.lines().find_map(|line| line.strip_prefix("errorstat_TRYAGAIN:count=")?.trim().parse().ok()).unwrap_or(0)
 }
 
 #[tokio::test]

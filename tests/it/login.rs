@@ -226,7 +226,6 @@ async fn idle_sessions_end_and_used_ones_go_on_to_the_absolute_end() {
     let started = hufu::clock::monotonic_now();
     let mut alive_past_idle = false;
     let died_after = crate::helpers::wait::until("the absolute end", async || {
-        tokio::time::sleep(Duration::from_millis(30)).await;
         let alive = status(&busy).await == 200;
         alive_past_idle |= alive && started.elapsed() > Duration::from_millis(1500);
         (!alive).then(|| started.elapsed())

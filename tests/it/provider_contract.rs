@@ -262,13 +262,7 @@ async fn a_silent_platform_is_left_alone_and_found_again() {
     assert_eq!(verdict(&exchange(&provider).await), "unavailable");
     assert_eq!(raw.requests(), 5, "nothing is sent while it is left alone");
     assert!(!logs::lines_with("logins are refused").is_empty());
-    for _ in 0..200 {
-        if exchange(&provider).await.is_ok() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("it was never tried again");
+    wait::until("it to be tried again", async || exchange(&provider).await.ok()).await;
 }
 
 #[tokio::test]
