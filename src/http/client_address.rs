@@ -190,7 +190,8 @@ pub(super) fn address(text: &str) -> Option<IpAddr> {
         return Some(address);
     }
     if let Ok(address) = text.parse::<std::net::SocketAddr>() {
-        return Some(address.ip());
+        // The standard library reads a zone before a port, and only there; it means nothing on another machine.
+        return Some(address.ip()).filter(|_| !text.contains('%'));
     }
     text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
@@ -254,6 +255,9 @@ mod tests {
         assert_eq!(client("10.0.0.1", &[(xff, "1.1.1.1:443")]), "1.1.1.1");
         assert_eq!(client("fd00::1", &[(xff, "[2001:db8::1]:443")]), "2001:db8::1");
         assert_eq!(client("10.0.0.1", &[(xff, "6.6.6.6, evil, 10.0.0.2")]), "10.0.0.2");
+        for zoned in ["[fe80::1%1]:443", "[fe80::1%1]", "fe80::1%1"] {
+            assert_eq!(client("10.0.0.1", &[(xff, zoned)]), "10.0.0.1", "{zoned}");
+        }
         assert_eq!(client("10.0.0.1", &[(xff, "")]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
         let long = vec!["10.0.0.2"; 500].join(",");
