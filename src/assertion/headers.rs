@@ -75,7 +75,12 @@ fn written<'a>(headers: impl Iterator<Item = (Cow<'a, str>, &'a str)>) -> String
 /// The value as it can stand in a header: visible ASCII as it is, everything else percent-encoded, so that no value can end a line.
 fn header_safe(value: &str) -> Cow<'_, str> {
     const NOT_VISIBLE: percent_encoding::AsciiSet = percent_encoding::CONTROLS.add(b' ').add(b'%');
-    if value.bytes().all(|b| b.is_ascii_graphic()) { Cow::Borrowed(value) } else { percent_encoding::utf8_percent_encode(value, &NOT_VISIBLE).into() }
+    // Without a way out on the way: many bytes at once.
+    if value.bytes().fold(true, |safe, b| safe & b.is_ascii_graphic()) {
+        Cow::Borrowed(value)
+    } else {
+        percent_encoding::utf8_percent_encode(value, &NOT_VISIBLE).into()
+    }
 }
 
 /// Header names that only the gateway may set, in every spelling that a backend could fold onto them.

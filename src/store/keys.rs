@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::crypto::encoding::{base64url, from_base64url};
+use crate::crypto::encoding::{base64url, base64url_text, from_base64url};
 use crate::crypto::keyring::NamingKey;
 use crate::limit::CellName;
 use crate::session::store::LoginKey;
@@ -35,12 +35,12 @@ impl Keys {
 
     /// The record of the user's session that the index calls `hash`.
     pub(super) fn session_of(&self, tag: Tag, hash: &[u8; 16]) -> String {
-        self.in_slot('s', tag, hash)
+        self.in_slot("s", tag, hash)
     }
 
     /// The user's index of sessions. The tag is the session's, so that both keys are in one slot whatever made the tag.
     pub(super) fn user(&self, tag: Tag, user: &UserKey) -> String {
-        self.in_slot('u', tag, &self.naming.name("user", &user.parts()))
+        self.in_slot("u", tag, &self.naming.name("user", &user.parts()))
     }
 
     /// The session whose record a key is.
@@ -58,13 +58,15 @@ impl Keys {
     /// A limit's cell.
     pub(super) fn cell(&self, cell: &CellName) -> String {
         match cell.tag {
-            Some(tag) => self.in_slot('l', tag, &cell.name),
+            Some(tag) => self.in_slot("l", tag, &cell.name),
             None => format!("{}:l:{}", self.prefix.as_str(), base64url(&cell.name)),
         }
     }
 
-    fn in_slot(&self, kind: char, tag: Tag, name: &[u8; 16]) -> String {
-        format!("{}:{kind}:{{{}}}:{}", self.prefix.as_str(), base64url(&tag), base64url(name))
+    fn in_slot(&self, kind: &str, tag: Tag, name: &[u8; 16]) -> String {
+        // Each lookup makes one: put together without the formatting machinery.
+        let (tag, name) = (base64url_text::<3>(&tag), base64url_text::<22>(name));
+        [self.prefix.as_str(), ":", kind, ":{", &tag, "}:", &name].concat()
     }
 }
 

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use hufu::clock::monotonic_now;
-use hufu::session::{SessionId, UserKey, Written};
+use hufu::clock::{UnixMillis, monotonic_now};
+use hufu::session::{Lookup, SessionId, UserKey, Written};
 use hufu::store::{PushChoice, PushMode};
 
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::redis_server::RedisServer;
 use crate::helpers::servers::{echo_upstream, http};
 use crate::helpers::store::user;
-use crate::helpers::two_stores::{CACHE, HOUR, Two, connection, found, reads};
+use crate::helpers::two_stores::{CACHE, HOUR, Two, calls, connection, found, reads};
 use crate::helpers::wait::until;
 
 #[tokio::test]
@@ -32,6 +32,35 @@ async fn two_hundred_calls_hardly_ask_redis_and_made_up_tokens_never_do() {
         assert_eq!(client.get(gateway.at("/api")).bearer_auth(&made_up).send().await.unwrap().status(), 401);
     }
     assert_eq!(reads(&mut inspector), after, "a made-up token reached Redis");
+}
+
+/// A read asks for Redis's time along only where no heartbeat has told it lately, and what it makes of it is right all the same.
+#[tokio::test]
+async fn reads_know_the_time_from_heartbeats() {
+    const READS: usize = 100;
+    let redis = RedisServer::start(&[]);
+    let mut inspector = connection(&redis);
+    let two = Two::with(&redis, PushChoice::Tracking).await;
+    until("reads that do not ask for the time", async || {
+        let mut ids = Vec::new();
+        for _ in 0..READS {
+            ids.push(two.session().await);
+        }
+        let (gets, times) = (reads(&mut inspector), calls(&mut inspector, "time"));
+        for id in ids {
+            let Lookup::Found(loaded) = two.near.load(&id).await.unwrap() else { panic!("{id} is gone") };
+            let (seconds, micros): (u64, u64) = redis::cmd("TIME").query(&mut inspector).unwrap();
+            let now = UnixMillis(seconds * 1000 + micros / 1000);
+            let apart = now.since(loaded.now).max(loaded.now.since(now));
+            assert!(apart < Duration::from_secs(5), "Redis says {now:?}, the read {:?}", loaded.now);
+            assert!(loaded.expires_in <= HOUR && loaded.expires_in > HOUR - Duration::from_secs(60), "{:?}", loaded.expires_in);
+        }
+        // The test's own questions are not the store's.
+        let (gets, times) = (reads(&mut inspector) - gets, calls(&mut inspector, "time") - times - READS as u64);
+        assert_eq!(gets, READS as u64);
+        (times < READS as u64 / 2).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -105,7 +105,8 @@ impl Connector {
     async fn attempt(&self, mut live: Live, request: &Request<'_>, asking: bool) -> RedisResult<Value> {
         if let Some(reading) = request.reading() {
             // A node that is just taking the slot over answers for it only once.
-            reading.begin(live.feed.as_deref().filter(|_| !asking).and_then(Feed::ear));
+            let feed = live.feed.as_deref().filter(|_| !asking);
+            reading.begin(feed.and_then(Feed::ear), feed.map(Feed::clock));
         }
         let result = request.send(&mut live.connection, asking).await;
         match &result {

@@ -1,13 +1,16 @@
 //! Looking a session up: in the near cache, else in Redis; and where it went if its token was rotated away.
 
 use std::ops::ControlFlow;
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use redis::Pipeline;
+use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
 use super::request::Request;
 use super::sessions::{RedisSessionStore, store_time};
 use super::worker_cache::{Answer, Landed, Reading, WorkerCache};
+use crate::clock::UnixMillis;
 use crate::session::token::tag_of;
 use crate::session::{Lookup, SessionId, StoreError, UserKey};
 use crate::store::forward::Trail;
@@ -24,7 +27,7 @@ impl RedisSessionStore {
 
     /// The session from the near cache, where there is one, or from Redis.
     pub(super) async fn find_session(&self, id: &SessionId) -> Result<Lookup, StoreError> {
-        let Some(tracker) = &self.tracker else { return self.meter.watch("load", self.read_tracked(id, None)).await };
+        let Some(tracker) = &self.tracker else { return self.read_counted(id, None).await };
         if let Some(lookup) = self.known_session(id) {
             return Ok(lookup);
         }
@@ -47,18 +50,21 @@ impl RedisSessionStore {
     /// Reads the session from Redis, or waits for the read that is under way: however many ask at once, Redis is asked once.
     async fn read_together(&self, cache: &WorkerCache, id: &SessionId) -> Landed {
         let seat = cache.join(*id);
-        // Whoever reads is bound by the same time; only one who has waited for somebody that left can wait for longer.
-        let Ok(mut landed) = tokio::time::timeout(self.connector.patience(), seat.flight.lock()).await else {
-            return Err(StoreError::new("another read of the same session took too long"));
+        let mut landed = match seat.flight.try_lock() {
+            Ok(landed) => landed,
+            // Whoever reads is bound by the same time; only one who has waited for somebody that left can wait for longer.
+            Err(_) => match Box::pin(tokio::time::timeout(self.connector.patience(), seat.flight.lock())).await {
+                Ok(landed) => landed,
+                Err(_) => return Err(StoreError::new("another read of the same session took too long")),
+            },
         };
         if let Some(landed) = &*landed {
             cache.count("joined");
             return landed.clone();
         }
         let reading = seat.reading();
-        let outcome = self.meter.watch("load", self.read_tracked(id, Some(&reading))).await;
+        let outcome = self.read_counted(id, Some(&reading)).await;
         reading.finish(&outcome);
-        cache.count("miss");
         landed.insert(outcome).clone()
     }
 
@@ -73,11 +79,18 @@ impl RedisSessionStore {
         self.read_tracked(id, None).await
     }
 
+    async fn read_counted(&self, id: &SessionId, reading: Option<&Reading<'_>>) -> Result<Lookup, StoreError> {
+        let timer = self.meter.load_begins();
+        let outcome = self.read_tracked(id, reading).await;
+        self.meter.load_ended(&timer, &outcome);
+        outcome
+    }
+
     async fn read_tracked(&self, id: &SessionId, reading: Option<&Reading<'_>>) -> Result<Lookup, StoreError> {
         match self.read_one(Trail::new(*id), reading).await? {
             ControlFlow::Break(lookup) => Ok(lookup),
             // Every request takes the way above, and pays for no timer; only what follows is several calls in a row.
-            ControlFlow::Continue(trail) => self.in_time(self.read_on(trail)).await,
+            ControlFlow::Continue(trail) => Box::pin(self.in_time(self.read_on(trail))).await,
         }
     }
 
@@ -93,17 +106,17 @@ impl RedisSessionStore {
     /// Looks where the trail has come to: the trail goes on, or this is what is there.
     async fn read_one(&self, mut trail: Trail, reading: Option<&Reading<'_>>) -> Result<ControlFlow<Lookup, Trail>, StoreError> {
         let key = self.keys.session(&trail.id);
-        let mut commands = Pipeline::with_capacity(3);
-        commands.cmd("GET").arg(&key).cmd("PTTL").arg(&key).cmd("TIME");
-        let (stored, lives, time): (Option<Vec<u8>>, i64, (u64, u64)) = self.connector.call(&read(&commands, reading)).await?;
-        let now = store_time(time);
+        let Read { stored, lives, time } = self.connector.call(&Request::Read { key: &key, reading }).await?;
+        let Some(now) = time.or_else(|| reading?.time()) else { return Err(StoreError::new("redis did not tell its time")) };
         // The key may expire between GET and PTTL (-2). One without an expiry (-1) is none of ours: somebody restored it.
         let (Some(stored), Ok(lives)) = (stored, u64::try_from(lives)) else {
             return Ok(ControlFlow::Break(if lives == -1 { Lookup::Unreadable("it has no expiry: the gateway writes none such") } else { Lookup::Gone }));
         };
         Ok(match self.sealer.open_stored(&key, &stored) {
             Ok(Stored::Session(session)) => {
-                self.check_naming(&trail.id, &session.user);
+                if self.naming_check.is_due() {
+                    self.check_naming(&trail.id, &session.user);
+                }
                 ControlFlow::Break(trail.arrive(session, Duration::from_millis(lives), now))
             }
             Ok(Stored::Forward(forward)) if trail.follow(&forward) => ControlFlow::Continue(trail),
@@ -116,7 +129,7 @@ impl RedisSessionStore {
     /// this process does not find. Nothing else would tell before somebody signs out everywhere and stays signed in.
     fn check_naming(&self, id: &SessionId, user: &UserKey) {
         if tag_of(&self.naming, user) != id.tag {
-            self.foreign_names.call_once(|| {
+            self.naming_check.told.call_once(|| {
                 log::error!(
                     session = id.to_string().as_str();
                     "secrets.naming_key is not the one that this session was made with: it was changed, or another process has another one; \
@@ -127,6 +140,52 @@ impl RedisSessionStore {
     }
 }
 
-fn read<'a>(commands: &'a Pipeline, reading: Option<&'a Reading<'a>>) -> Request<'a> {
-    reading.map_or(Request::Commands(commands), |reading| Request::Read { commands, reading })
+/// Which of the sessions that are read have their naming looked at: to make the name again is a fifth of what a read costs where the
+/// processor has no instructions for SHA-256.
+#[derive(Debug)]
+pub(super) struct NamingCheck {
+    /// Whether a session of another naming key was met.
+    told: Once,
+    read: AtomicU32,
+}
+
+impl NamingCheck {
+    /// So many at first: after a start with another key each of them tells.
+    const ALL: u32 = 1024;
+    /// Then one of so many: another process with another key makes some of all sessions, and one will do.
+    const ONE_OF: u32 = 16;
+
+    pub(super) const fn new() -> Self {
+        Self { told: Once::new(), read: AtomicU32::new(0) }
+    }
+
+    fn is_due(&self) -> bool {
+        // Not in one step: a worker reads on one thread, and a number lost would not matter.
+        let read = self.read.load(Ordering::Relaxed).wrapping_add(1);
+        self.read.store(read, Ordering::Relaxed);
+        (read < Self::ALL || read.is_multiple_of(Self::ONE_OF)) && !self.told.is_completed()
+    }
+}
+
+/// What a [`Request::Read`] is answered.
+struct Read {
+    stored: Option<Vec<u8>>,
+    /// Milliseconds, or what `PTTL` says instead.
+    lives: i64,
+    /// `None`: it was not asked for.
+    time: Option<UnixMillis>,
+}
+
+impl FromRedisValue for Read {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let asked = matches!(&value, Value::Array(answers) if answers.len() > 2);
+        let (stored, lives, time) = if asked {
+            let (stored, lives, time) = from_redis_value(value)?;
+            (stored, lives, Some(store_time(time)))
+        } else {
+            let (stored, lives) = from_redis_value(value)?;
+            (stored, lives, None)
+        };
+        Ok(Self { stored, lives, time })
+    }
 }

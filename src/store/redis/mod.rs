@@ -8,7 +8,7 @@
 //! - `failure`: what an operator should read when a call fails, and where the request goes next
 //! - `worker_cache`: the near cache of a worker; `lookup`: where it and Redis are asked
 //! - `tracking`: connections on which Redis tells what has changed; `subscription`: where gateways tell each other instead
-//!   (`announcement`: what they say); `hearing`: which of the two is in effect
+//!   (`announcement`: what they say); `hearing`: which of the two is in effect; `server_clock`: the server's time, from heartbeats
 //! - `examination`: what `hufu doctor` finds out about the servers
 //! - `sessions`: the store; `create`: how a session is made; `logins`: its reservations of login codes; `limits`: cells of limits;
 //!   `rotation`: how a session changes its token, and how it ends; `devices`: all sessions of a user; `revocation`: removals that wait
@@ -33,6 +33,7 @@ mod sentinel;
 mod sentinel_ask;
 mod sentinel_watch;
 mod server;
+mod server_clock;
 mod sessions;
 mod slots;
 mod subscription;

@@ -13,11 +13,11 @@ use crate::clock::millis;
 /// A request. All its keys are in one cluster slot.
 pub(super) enum Request<'a> {
     Command(&'a Cmd),
-    Commands(&'a Pipeline),
-    /// The same, for a session whose answer may be kept in the near cache.
+    /// A session's record and for how long it lives, and the server's time where the connection does not know it.
     Read {
-        commands: &'a Pipeline,
-        reading: &'a Reading<'a>,
+        key: &'a str,
+        /// `None`: the answer is not for the near cache.
+        reading: Option<&'a Reading<'a>>,
     },
     Script(&'a Invocation<'a>),
     /// A script, and then its writes on so many replicas, or not within the time. Answers `[the script's answer, replicas]`, and nil
@@ -34,7 +34,7 @@ impl Request<'_> {
     pub(super) fn key(&self) -> Option<Cow<'_, [u8]>> {
         match self {
             Self::Command(command) => first_key(command),
-            Self::Commands(commands) | Self::Read { commands, .. } => commands.cmd_iter().find_map(first_key),
+            Self::Read { key, .. } => Some(Cow::Borrowed(key.as_bytes())),
             Self::Script(script) | Self::Replicated { script, .. } => script.first_key().map(Cow::Borrowed),
         }
     }
@@ -42,7 +42,7 @@ impl Request<'_> {
     /// The read that it is, if its answer may be kept.
     pub(super) const fn reading(&self) -> Option<&Reading<'_>> {
         match self {
-            Self::Read { reading, .. } => Some(reading),
+            Self::Read { reading, .. } => *reading,
             _ => None,
         }
     }
@@ -51,8 +51,10 @@ impl Request<'_> {
     pub(super) async fn send(&self, connection: &mut MultiplexedConnection, asking: bool) -> RedisResult<Value> {
         match self {
             Self::Command(command) => send_one(connection, command, asking).await,
-            Self::Commands(commands) | Self::Read { commands, .. } if asking => send_asking(connection, commands.cmd_iter()).await,
-            Self::Commands(commands) | Self::Read { commands, .. } => commands.query_async(connection).await,
+            Self::Read { key, reading } => {
+                let commands = read(key, reading.is_some_and(Reading::knows_time));
+                if asking { send_asking(connection, commands.cmd_iter()).await } else { commands.query_async(connection).await }
+            }
             Self::Script(script) => run(connection, script, asking).await,
             Self::Replicated { script, replicas, within } => {
                 let answer = run(connection, script, asking).await?;
@@ -62,6 +64,20 @@ impl Request<'_> {
             }
         }
     }
+}
+
+fn read(key: &str, knows_time: bool) -> Pipeline {
+    let mut commands = Pipeline::with_capacity(3);
+    for name in ["GET", "PTTL"] {
+        // Room for it from the start.
+        let mut command = Cmd::with_capacity(2, name.len() + key.len());
+        command.arg(name).arg(key);
+        commands.add_command(command);
+    }
+    if !knows_time {
+        commands.cmd("TIME");
+    }
+    commands
 }
 
 /// What stands behind the command's name, for all that the store sends but scripts.
@@ -115,9 +131,7 @@ mod tests {
         };
         assert_eq!(Request::Command(&get).key().as_deref(), Some(&b"k"[..]));
         assert_eq!(Request::Command(&cmd("TIME")).key(), None);
-        let mut commands = Pipeline::new();
-        commands.cmd("TIME").cmd("PTTL").arg("k");
-        assert_eq!(Request::Commands(&commands).key().as_deref(), Some(&b"k"[..]));
+        assert_eq!(Request::Read { key: "k", reading: None }.key().as_deref(), Some(&b"k"[..]));
         let scripts = Scripts::new();
         let mut script = scripts.remove.key("u");
         script.key("s").arg("a");

@@ -1,12 +1,13 @@
 //! The session store of one worker.
 
 use std::fmt;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::cmd;
 
+use super::lookup::NamingCheck;
 use super::request::Request;
 use super::revocation::Revocations;
 use super::scripts::Scripts;
@@ -39,8 +40,7 @@ pub struct RedisSessionStore {
     pub(super) naming: Arc<NamingKey>,
     pub(super) meter: Meter,
     pub(super) tracker: Option<Arc<Tracker>>,
-    /// Whether a session of another naming key was met.
-    pub(super) foreign_names: Once,
+    pub(super) naming_check: NamingCheck,
 }
 
 impl fmt::Debug for RedisSessionStore {
@@ -68,7 +68,7 @@ impl RedisSessionStore {
         let RedisSetup { place, wait_replicas, push, scripts, keys, sealer, naming, meter } = setup.clone();
         let tracker = push.map(|push| Tracker::new(&push, keys.clone(), meter.metrics().clone()));
         let (connector, revocations) = (Topology::new(&place, meter.metrics(), tracker.as_ref()), Revocations::new(&place, wait_replicas, meter.metrics()));
-        Self { connector, revocations, scripts, keys, sealer, naming, meter, tracker, foreign_names: Once::new() }
+        Self { connector, revocations, scripts, keys, sealer, naming, meter, tracker, naming_check: NamingCheck::new() }
     }
 
     /// The user's session_key generations, newest first; those that do not open are left out, with a warning.

@@ -13,6 +13,8 @@ use redis::{Client, PushInfo, PushKind, RedisError, RedisResult, Value, cmd};
 
 use super::hearing::{Hearing, Way};
 use super::server::{Place, Server};
+use super::server_clock::ServerClock;
+use super::sessions::store_time;
 use super::subscription::{HEARTBEATS, Subscription};
 use super::worker_cache::{Ear, WorkerCache};
 use crate::clock::monotonic_now;
@@ -62,6 +64,8 @@ pub(super) struct Feed {
     id: ConnectionId,
     ear: Option<Ear>,
     tracker: Arc<Tracker>,
+    /// What heartbeats say of the server's time.
+    clock: Arc<ServerClock>,
     heartbeats: Option<tokio::task::AbortHandle>,
 }
 
@@ -72,6 +76,16 @@ impl Feed {
             self.tracker.push.subscription.keep();
         }
         self.ear
+    }
+
+    /// The server's time, as far as it is known.
+    pub(super) fn clock(&self) -> &ServerClock {
+        &self.clock
+    }
+
+    fn beat(&mut self, connection: MultiplexedConnection, every: Duration) {
+        let heartbeats = tokio::spawn(beat(self.tracker.cache.clone(), self.id, self.clock.clone(), connection, every));
+        self.heartbeats = Some(heartbeats.abort_handle());
     }
 }
 
@@ -114,8 +128,8 @@ impl Tracker {
             PushChoice::Pubsub => None,
             PushChoice::Auto | PushChoice::Tracking => match self.tracked(server, id).await {
                 Ok(connection) => {
-                    let heartbeats = tokio::spawn(beat(self.cache.clone(), id, connection.clone(), self.push.settings.max_stale / HEARTBEATS));
-                    let feed = self.feed(id, Some(Ear::Connection(id)), Way::Tracking, Some(heartbeats.abort_handle()));
+                    let mut feed = self.feed(id, Some(Ear::Connection(id)), Way::Tracking);
+                    feed.beat(connection.clone(), self.push.settings.max_stale / HEARTBEATS);
                     return Ok((connection, feed));
                 }
                 Err(error) if is_refusal(&error) => Some(refused(server, &error)),
@@ -124,17 +138,17 @@ impl Tracker {
         };
         let plain = Client::open(server.connection_info())?.get_multiplexed_async_connection_with_config(&server.limits()).await?;
         let feed = match refusal {
-            Some(refusal) if self.push.hearing.choice() == PushChoice::Tracking => self.feed(id, None, Way::Off(refusal), None),
-            refusal => self.feed(id, Some(Ear::Subscription), Way::Pubsub(refusal), None),
+            Some(refusal) if self.push.hearing.choice() == PushChoice::Tracking => self.feed(id, None, Way::Off(refusal)),
+            refusal => self.feed(id, Some(Ear::Subscription), Way::Pubsub(refusal)),
         };
         // Now rather than with the first read: until the subscription stands nothing is kept.
         feed.ear();
         Ok((plain, feed))
     }
 
-    fn feed(self: &Arc<Self>, id: ConnectionId, ear: Option<Ear>, way: Way, heartbeats: Option<tokio::task::AbortHandle>) -> Feed {
+    fn feed(self: &Arc<Self>, id: ConnectionId, ear: Option<Ear>, way: Way) -> Feed {
         self.push.hearing.opened(id, way);
-        Feed { id, ear, tracker: self.clone(), heartbeats }
+        Feed { id, ear, tracker: self.clone(), clock: Arc::new(ServerClock::new(self.push.settings.max_stale)), heartbeats: None }
     }
 
     /// A connection on which Redis pushes.
@@ -173,12 +187,15 @@ impl Tracker {
 }
 
 /// Asks the time again and again on that very connection: a frozen server sends no disconnection.
-async fn beat(cache: Arc<WorkerCache>, id: ConnectionId, mut connection: MultiplexedConnection, every: Duration) {
+async fn beat(cache: Arc<WorkerCache>, id: ConnectionId, clock: Arc<ServerClock>, mut connection: MultiplexedConnection, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
         let sent = monotonic_now();
-        match cmd("TIME").exec_async(&mut connection).await {
-            Ok(()) => cache.heartbeat(id, sent),
+        match cmd("TIME").query_async(&mut connection).await {
+            Ok(time) => {
+                clock.set(store_time(time), sent);
+                cache.heartbeat(id, sent);
+            }
             Err(error) if error.is_connection_dropped() => return cache.lost(id),
             // Silence is no answer: the entries become unconfirmed by themselves.
             Err(_) => {}

@@ -1,10 +1,12 @@
 //! The near cache of a worker as its lookups use it: what is known, what is being read, and who waits for the same read.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashMap;
+
+use super::server_clock::ServerClock;
 use crate::clock::{UnixMillis, monotonic_now};
 use crate::metrics::{Counter, Metrics, Outcome};
 use crate::session::{LoadedSession, Lookup, SessionId, SharedSession, StoreError};
@@ -35,15 +37,16 @@ pub(super) type Flight = tokio::sync::Mutex<Option<Landed>>;
 pub(super) struct WorkerCache {
     state: Mutex<State>,
     metrics: Arc<Metrics>,
-    /// Counted on most requests, so it is found once.
+    /// Counted on most requests, so they are found once.
     hits: Counter,
+    misses: Counter,
 }
 
 struct State {
     entries: NearCache<Remembered>,
     /// Reads that may be joined: those that have not gone out yet, and those whose changes are heard of and that nothing has tainted.
     /// So nobody is given what was read before a change that this worker knew of when they came.
-    flights: HashMap<SessionId, Arc<Flight>>,
+    flights: FxHashMap<SessionId, Arc<Flight>>,
     /// The subscription on which gateways tell what they revoke, while there is one.
     subscription: Option<ConnectionId>,
 }
@@ -76,7 +79,16 @@ pub(super) struct Reading<'a> {
     cache: &'a WorkerCache,
     session: SessionId,
     flight: &'a Arc<Flight>,
-    load: Mutex<Option<(Load, Instant)>>,
+    begun: Mutex<Begun>,
+}
+
+/// What is known of a read when it has gone out.
+#[derive(Default)]
+struct Begun {
+    /// `None`: the answer is not kept.
+    load: Option<(Load, Instant)>,
+    /// The server's time then; `None`: it is asked along.
+    time: Option<UnixMillis>,
 }
 
 /// A place among those who wait for the same read.
@@ -106,9 +118,9 @@ impl State {
 
 impl WorkerCache {
     pub(super) fn new(settings: NearCacheSettings, metrics: Arc<Metrics>) -> Self {
-        let state = State { entries: NearCache::new(settings), flights: HashMap::new(), subscription: None };
-        let hits = metrics.near_cache.get_or_create_owned(&Outcome { outcome: "hit" });
-        Self { state: Mutex::new(state), metrics, hits }
+        let state = State { entries: NearCache::new(settings), flights: FxHashMap::default(), subscription: None };
+        let counter = |outcome| metrics.near_cache.get_or_create_owned(&Outcome { outcome });
+        Self { state: Mutex::new(state), hits: counter("hit"), misses: counter("miss"), metrics }
     }
 
     /// What is known of a session now.
@@ -195,33 +207,49 @@ impl Remembered {
 impl Seat<'_> {
     /// The read that is about to go out.
     pub(super) const fn reading(&self) -> Reading<'_> {
-        Reading { cache: self.cache, session: self.session, flight: &self.flight, load: Mutex::new(None) }
+        Reading { cache: self.cache, session: self.session, flight: &self.flight, begun: Mutex::new(Begun { load: None, time: None }) }
     }
 }
 
 impl Reading<'_> {
     /// The read goes out now, and this ear hears of changes; `None`: nobody does, so the answer is not kept, and who comes from now on
-    /// reads for themselves.
-    pub(super) fn begin(&self, ear: Option<Ear>) {
+    /// reads for themselves. The server's time then is told where it is known.
+    pub(super) fn begin(&self, ear: Option<Ear>, clock: Option<&ServerClock>) {
+        let sent = monotonic_now();
         let mut state = self.cache.state();
         let by = match ear {
             Some(Ear::Connection(id)) => Some(id),
             Some(Ear::Subscription) => state.subscription,
             None => None,
         };
-        let load = by.map(|id| (state.entries.begin(self.session, id), monotonic_now()));
+        let load = by.map(|id| (state.entries.begin(self.session, id), sent));
         if load.is_none() {
             state.close(&self.session, self.flight);
         }
-        *self.load.lock().unwrap_or_else(PoisonError::into_inner) = load;
+        *self.begun() = Begun { load, time: clock.and_then(|clock| clock.at(sent)) };
+    }
+
+    /// Whether the server need not be asked for its time.
+    pub(super) fn knows_time(&self) -> bool {
+        self.time().is_some()
+    }
+
+    /// The server's time when the read went out, if it was known.
+    pub(super) fn time(&self) -> Option<UnixMillis> {
+        self.begun().time
+    }
+
+    fn begun(&self) -> MutexGuard<'_, Begun> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What came of it. A record that cannot be read is not kept: a roll of keys may make it readable. What hangs on two keys, one that
     /// a token was rotated away from and its successor's, is not kept either.
     pub(super) fn finish(self, outcome: &Landed) {
+        self.cache.misses.inc();
         let mut state = self.cache.state();
         state.close(&self.session, self.flight);
-        let Some((load, sent)) = self.load.into_inner().unwrap_or_else(PoisonError::into_inner) else { return };
+        let Some((load, sent)) = self.begun.into_inner().unwrap_or_else(PoisonError::into_inner).load else { return };
         match outcome {
             Ok(Lookup::Found(found)) if found.rotated.is_none() => {
                 // From when it was asked: its life was told later than that, so it ends here no later than there.

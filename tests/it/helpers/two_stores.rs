@@ -78,7 +78,12 @@ pub(crate) fn connection(redis: &RedisServer) -> redis::Connection {
 
 /// How often Redis was asked for a value.
 pub(crate) fn reads(connection: &mut redis::Connection) -> u64 {
+    calls(connection, "get")
+}
+
+/// How often Redis was sent a command, named in lower case.
+pub(crate) fn calls(connection: &mut redis::Connection, command: &str) -> u64 {
     let stats: String = redis::cmd("INFO").arg("commandstats").query(connection).unwrap();
-    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_get:calls="));
+    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
     line.and_then(|rest| rest.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
 }

@@ -1,0 +1,52 @@
+//! What time it is at a server, from its last heartbeat on: so a lookup need not ask along.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::clock::UnixMillis;
+
+/// The clock of a server, as a connection to it knows it.
+#[derive(Debug)]
+pub(super) struct ServerClock {
+    /// For how long a heartbeat's word counts.
+    trusted: Duration,
+    told: Mutex<Option<(UnixMillis, Instant)>>,
+}
+
+impl ServerClock {
+    /// One that nobody has told the time yet.
+    pub(super) const fn new(trusted: Duration) -> Self {
+        Self { trusted, told: Mutex::new(None) }
+    }
+
+    /// The server has answered with its time when it was asked at `sent`: early by a part of the way there and back.
+    pub(super) fn set(&self, time: UnixMillis, sent: Instant) {
+        *self.told() = Some((time, sent));
+    }
+
+    /// What time it is there at `now`; `None`: it was told too long ago.
+    pub(super) fn at(&self, now: Instant) -> Option<UnixMillis> {
+        let (time, sent) = (*self.told())?;
+        let since = now.saturating_duration_since(sent);
+        (since <= self.trusted).then(|| time.plus(since))
+    }
+
+    fn told(&self) -> MutexGuard<'_, Option<(UnixMillis, Instant)>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::monotonic_now;
+
+    #[test]
+    fn a_word_counts_for_a_while() {
+        let (clock, sent) = (ServerClock::new(Duration::from_secs(2)), monotonic_now());
+        assert_eq!(clock.at(sent), None);
+        clock.set(UnixMillis(5000), sent);
+        assert_eq!(clock.at(sent + Duration::from_millis(1500)), Some(UnixMillis(6500)));
+        assert_eq!(clock.at(sent + Duration::from_millis(2001)), None);
+    }
+}
