@@ -89,10 +89,13 @@ pub struct Patience {
 struct Assembly {
     fixed: Arc<Fixed>,
     reloader: Reloader,
+    /// How many files the process may have open.
+    descriptors: Option<u64>,
 }
 
-/// Opens the listeners and wires everything behind them. `file` is where the settings were read, if it was a file that can be read again.
-pub fn build(settings: Settings, file: Option<PathBuf>) -> Result<Gateway> {
+/// Opens the listeners and wires everything behind them. `file` is where the settings were read, if it was a file that can be read again;
+/// `descriptors` how many files the process may have open, if that is known.
+pub fn build(settings: Settings, file: Option<PathBuf>, descriptors: Option<u64>) -> Result<Gateway> {
     // Both clients with TLS share one provider; a second gateway in the same process finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let metrics = Arc::new(Metrics::new());
@@ -102,7 +105,7 @@ pub fn build(settings: Settings, file: Option<PathBuf>) -> Result<Gateway> {
     let settings = Arc::new(settings);
     let fixed = Arc::new(Fixed::new(settings.clone(), metrics, access_log)?);
     let first = Reading::new(settings.clone(), None, &fixed)?;
-    let assembly = Assembly { reloader: Reloader::new(first, file, fixed.clone(), workers(&settings)), fixed: fixed.clone() };
+    let assembly = Assembly { reloader: Reloader::new(first, file, fixed.clone(), workers(&settings)), fixed: fixed.clone(), descriptors };
     let PublicServer { server: public_server, listen, socket_file, certificates } = assembly.public_server()?;
     let (admin_server, admin) = assembly.admin_server()?;
     let patience = Patience { grace: settings.server.drain_grace, deadline: settings.server.drain_deadline };
@@ -174,7 +177,11 @@ impl Assembly {
                 Lanes { direct, application: App::new().configure(|cfg| handlers.configure(cfg)) }
             }
         };
-        let how = edge::ServerSettings { workers: workers(&fixed.settings), drain_deadline: server.drain_deadline };
+        let how = edge::ServerSettings {
+            workers: workers(&fixed.settings),
+            drain_deadline: server.drain_deadline,
+            connections: self.descriptors.map(edge::room_for_clients),
+        };
         let app = Swapping { start, editions: self.reloader.editions() };
         let server =
             edge::serve(listener, how, Door { acceptor, gate: self.gate(), desk, metrics: Some(fixed.metrics.clone()), drain: fixed.drain.clone() }, app)
@@ -226,7 +233,7 @@ impl Assembly {
             metrics: None,
             drain: fixed.drain.clone(),
         };
-        let how = edge::ServerSettings { workers: 1, drain_deadline: fixed.settings.server.drain_deadline };
+        let how = edge::ServerSettings { workers: 1, drain_deadline: fixed.settings.server.drain_deadline, connections: None };
         let (edition, _) = Edition::new(());
         let app = Swapping { start, editions: watch::Sender::new(edition).subscribe() };
         Ok((edge::serve(listener, how, door, app).context("cannot serve the admin listener")?, listen))

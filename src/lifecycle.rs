@@ -66,14 +66,16 @@ pub async fn run(gateway: Gateway) -> Result<()> {
 }
 
 /// Raises the limit of open files to the highest that this process may set: every connection takes one, of a client and to an upstream, and what
-/// shells and service managers begin with is a thousand.
-pub fn raise_descriptor_limit() {
+/// shells and service managers begin with is a thousand. The limit that holds now; `None`: it cannot be told.
+#[must_use]
+pub fn raise_descriptor_limit() -> Option<u64> {
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| (soft, hard)));
     match raised {
         Ok((soft, hard)) if soft < hard => log::info!("at most {hard} files and connections can be open; the limit was {soft}"),
         Ok((_, hard)) => log::info!("at most {hard} files and connections can be open"),
         Err(error) => log::warn!("the limit of open files cannot be raised: {error}"),
     }
+    raised.ok().map(|(_, hard)| hard)
 }
 
 /// Reads the configuration again at each SIGHUP. Several that come during one reading make one more.

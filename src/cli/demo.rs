@@ -44,7 +44,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
         let text = configuration(args.listen, sandbox.local_addr()?, echo.local_addr()?, page.local_addr()?);
         let (settings, _) = Settings::parse("demo", &text, Path::new("."), &Variables::default())?;
         app::start_log(&settings);
-        let gateway = app::build(settings, None)?;
+        let gateway = app::build(settings, None, None)?;
         let platform = Platform::new(SandboxSettings { accept_unknown_codes: true, ..SandboxSettings::default() }, Arc::new(SystemClock));
         let helpers = [sandbox::serve(sandbox, platform)?, echo::serve(echo)?, page_server(page, gateway.store.clone())?];
         let handles: Vec<_> = helpers.iter().map(actix_web::dev::Server::handle).collect();

@@ -23,9 +23,9 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     for warning in &warnings {
         log::warn!("{warning}");
     }
-    lifecycle::raise_descriptor_limit();
+    let descriptors = lifecycle::raise_descriptor_limit();
     actix_web::rt::System::new().block_on(async {
-        let gateway = app::build(settings, Some(args.config.path.clone()))?;
+        let gateway = app::build(settings, Some(args.config.path.clone()), descriptors)?;
         announce(&gateway).await;
         lifecycle::run(gateway).await
     })

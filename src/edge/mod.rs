@@ -34,6 +34,6 @@ pub use lanes::{Direct, Lanes, Nothing};
 pub use listener::{Listen, Listener, SocketFile};
 pub use refused::RefusalDesk;
 pub use serve::{Door, serve};
-pub use settings::{GateSettings, ServerSettings};
+pub use settings::{GateSettings, ServerSettings, room_for_clients};
 pub use swap::{Edition, Swapping};
 pub use tls::{CertificateFiles, CertificateWatch, tls};

@@ -24,6 +24,7 @@ use crate::edge::stream::Stream;
 use crate::edge::swap::Swapping;
 use crate::http::{Connection, Drain};
 use crate::metrics::Metrics;
+use crate::telemetry::Throttle;
 
 /// How long those may still take who are told that their time is over. The server looks once a second who is left.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -56,14 +57,17 @@ where
     S::InitError: Debug,
     B: MessageBody + Unpin + 'static,
 {
-    let builder = ServerBuilder::new().workers(server.workers).disable_signals().shutdown_timeout((server.drain_deadline + LAST_WORDS).as_secs());
+    let mut builder = ServerBuilder::new().workers(server.workers).disable_signals().shutdown_timeout((server.drain_deadline + LAST_WORDS).as_secs());
+    if let Some(connections) = server.connections {
+        builder = builder.max_concurrent_connections(connections.div_ceil(server.workers));
+    }
     let signal = builder.graceful_shutdown_signal();
     let worker = move || {
         let (door, app, signal) = (door.clone(), app.clone(), signal.clone());
         async move {
             let handler = app.begin().await.map_err(|error| log::error!("a worker cannot start: {error:?}"))?;
             let ending = heard(signal, door.drain.clone());
-            Ok::<_, ()>(Rc::new(Worker { door, handler: Rc::new(handler), ending }))
+            Ok::<_, ()>(Rc::new(Worker { door, handler: Rc::new(handler), ending, room: server.connections }))
         }
     };
     let builder = match listener {
@@ -111,6 +115,8 @@ struct Worker<H> {
     door: Door,
     handler: Rc<H>,
     ending: Rc<Ending>,
+    /// Connections of clients at most, in all workers.
+    room: Option<usize>,
 }
 
 impl<H: Handler> Worker<H> {
@@ -133,7 +139,20 @@ impl<H: Handler> Worker<H> {
             connection.came_nameless();
         }
         let counted = self.door.metrics.as_ref().map(|metrics| metrics.connection_opened());
+        self.look_at_room();
         let client = Client::new(stream, client.map(|client| client.ip()), connection, self.door.gate, counted);
         converse(client, self.handler.clone(), self.door.desk.clone(), self.ending.clone()).await;
+    }
+
+    /// Says when there is no room for more clients: those who wait to be accepted show nowhere else.
+    fn look_at_room(&self) {
+        static TOLD: Throttle = Throttle::new(Duration::from_secs(10));
+        let Some((room, metrics)) = self.room.zip(self.door.metrics.as_ref()) else { return };
+        if usize::try_from(metrics.connections_open.get()).is_ok_and(|open| open >= room) && TOLD.admit().is_some() {
+            log::warn!(
+                "{room} connections of clients are open, as many as the limit of open files has room for; more wait until one ends: raise the \
+                 limit (LimitNOFILE, ulimits), or let idle ones end sooner (server.keep_alive)"
+            );
+        }
     }
 }

@@ -26,4 +26,25 @@ pub struct ServerSettings {
     pub workers: usize,
     /// How long requests under way may take once the server is told to stop; whole seconds.
     pub drain_deadline: Duration,
+    /// Connections of clients at most, in all workers together; more wait in the listener's queue. `None`: 25 000 for each worker.
+    pub connections: Option<usize>,
+}
+
+/// How many connections of clients there is room for in a process that may have so many files open. What is left is for backends, for Redis
+/// and for the admin listener: a process that cannot answer its liveness probe is killed, with all that it serves.
+#[must_use]
+pub fn room_for_clients(descriptors: u64) -> usize {
+    let kept = (descriptors / 4).clamp(64, 1024).min(descriptors / 2);
+    usize::try_from(descriptors - kept).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_descriptors_are_kept() {
+        let room = [0, 1, 100, 256, 1024, 65_536].map(room_for_clients);
+        assert_eq!(room, [0, 1, 50, 192, 768, 64_512]);
+    }
 }
