@@ -19,7 +19,8 @@ impl ServerClock {
         Self { trusted, told: Mutex::new(None) }
     }
 
-    /// The server has answered with its time when it was asked at `sent`: early by a part of the way there and back.
+    /// The server has answered with its time when it was asked at `sent`. It was read later than that, so this clock is fast by no more than
+    /// the answer took, and no session lives longer for it.
     pub(super) fn set(&self, time: UnixMillis, sent: Instant) {
         *self.told() = Some((time, sent));
     }
