@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::problem::Wrong;
 use super::reader::Section;
 use super::values::{choice, duration, size};
-use crate::edge::{CertificateFiles, Listen};
+use crate::edge::{CertificateFiles, Listen, examine_certificate};
 use crate::http::ForwardingHeader;
 use crate::route;
 
@@ -93,6 +93,7 @@ fn head_size(text: &str) -> Result<usize, Wrong> {
     sensible.ok_or_else(|| Wrong::new("is not between 1KiB and 64KiB", "\"32KiB\" is what nginx takes by default"))
 }
 
+/// A pair that the listener can use: it is read here as it will be read then.
 fn certificate(section: &mut Section<'_>) -> Option<CertificateFiles> {
     let (cert, key) = (section.path("cert"), section.path("key"));
     for (name, file) in [("cert", &cert), ("key", &key)] {
@@ -100,7 +101,11 @@ fn certificate(section: &mut Section<'_>) -> Option<CertificateFiles> {
             section.problem(name, "is missing", "write tls = [{ cert = \"api.pem\", key = \"api.key\" }]");
         }
     }
-    Some(CertificateFiles { cert: cert?, key: key? })
+    let files = CertificateFiles { cert: cert?, key: key? };
+    if let Err(error) = examine_certificate(&files) {
+        section.problem(if error.is_of_key() { "key" } else { "cert" }, &error.to_string(), &error.advice());
+    }
+    Some(files)
 }
 
 /// An address and a port, or the path of a Unix socket.
