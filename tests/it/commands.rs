@@ -247,3 +247,22 @@ fn who_looks_for_a_session_hears_nothing_of_routes() {
     let asked = hufu(folder.path(), &["sessions", "count"]);
     assert_eq!((code(&asked), count(&asked)), (1, 0), "{}", err(&asked));
 }
+
+#[test]
+fn a_listener_that_cannot_be_had_says_why() {
+    let folder = folder();
+    let start = |listen: &str| {
+        let config = format!(
+            "server.listen = \"{listen}\"\nadmin.listen = \"127.0.0.1:0\"\nstore.url = \"memory:\"\n[apps.shop]\nappid = \"wx0123456789abcdef\"\nsecret = \"x\"\n"
+        );
+        fs::write(folder.path().join("hufu.toml"), config).unwrap();
+        hufu(folder.path(), &["serve"])
+    };
+    let missing = folder.path().join("missing");
+    let socket = format!("unix:{}/hufu.sock", missing.display());
+    for (listen, words) in [("192.0.2.1:8080", "no address of this machine".to_owned()), (&socket, format!("create the folder {}", missing.display()))] {
+        let failed = start(listen);
+        assert_eq!(code(&failed), 1);
+        assert!(err(&failed).contains(&words) && !err(&failed).contains("stop that one"), "{}", err(&failed));
+    }
+}
