@@ -161,7 +161,7 @@ impl Assembly {
     fn public_server(&self) -> Result<PublicServer> {
         let fixed = &self.fixed;
         let server = &fixed.settings.server;
-        let listener = Listener::open(&server.listen).with_context(|| taken(&server.listen, "server.listen"))?;
+        let listener = open(&server.listen, "server.listen")?;
         let listen = listener.address(&server.listen).context("the listener has no address")?;
         let socket_file = listener.file(&server.listen).context("the socket has no file")?;
         let (tls, certificates) = self.tls()?;
@@ -222,7 +222,7 @@ impl Assembly {
             }
         };
         let at = Listen::Tcp(address);
-        let listener = Listener::open(&at).with_context(|| taken(&at, "admin.listen"))?;
+        let listener = open(&at, "admin.listen")?;
         let Listen::Tcp(listen) = listener.address(&at).context("the admin listener has no address")? else {
             anyhow::bail!("the admin listener has no address")
         };
@@ -240,9 +240,12 @@ impl Assembly {
     }
 }
 
-/// What a busy port means to the person who started the gateway.
-fn taken(address: &Listen, key: &str) -> String {
-    format!("cannot listen on {address}; if another program has it, stop that one or choose another with {key}")
+/// Opens a listener; the error says what to do about it in the configuration.
+fn open(at: &Listen, key: &str) -> Result<Listener> {
+    Listener::open(at).map_err(|error| {
+        let advice = at.advice(&error, key);
+        anyhow::Error::new(error).context(format!("cannot listen on {at}; {advice}"))
+    })
 }
 
 /// The store's own settings out of the configuration's.

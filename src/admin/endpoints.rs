@@ -41,5 +41,5 @@ async fn with_problems(req: ServiceRequest, next: Next<impl MessageBody + 'stati
         return Ok(response);
     }
     let id = Inbound::of(&RequestHead::of(response.request()), &TrustedProxies::default(), None).id;
-    Ok(answer::with_id(answer::with_error_body(response, &FailureShape::Problem, &id).0, &id))
+    Ok(answer::with_id(answer::with_error_body(response, &FailureShape::Problem, &id), &id))
 }

@@ -40,7 +40,9 @@ impl UserQuery {
 /// The user of this name in this app, or in the only one.
 pub(super) fn user_key(apps: &Apps, app: Option<&str>, user: &str) -> Result<UserKey, GatewayError> {
     let app = match app {
-        Some(name) => apps.get(name).ok_or_else(|| GatewayError::new(ErrorCode::AppUnknown, "No app of this name is configured."))?,
+        Some(name) => apps
+            .get(name)
+            .ok_or_else(|| GatewayError::new(ErrorCode::AppUnknown, "No app of this name is configured; send the name in [apps.NAME], not the appid."))?,
         None => apps.only().ok_or_else(|| GatewayError::new(ErrorCode::AppRequired, "This gateway serves several apps; name one, as app=NAME."))?,
     };
     if user.is_empty() {

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::say;
-use super::serve::listener;
+use super::serve::{address, listener};
 use crate::app::{self, Gateway};
 use crate::clock::SystemClock;
 use crate::config::{Settings, Variables};
@@ -32,7 +32,7 @@ const APPID: &str = "wx00000000000demo0";
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Where the gateway listens
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", value_parser = address, default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
 }
 

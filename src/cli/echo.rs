@@ -6,14 +6,14 @@ use anyhow::Result;
 use clap::Args;
 
 use super::say;
-use super::serve::listener;
+use super::serve::{address, listener};
 use crate::sandbox::echo;
 
 /// Run a backend that answers with what it got, to try the gateway before your own backend is there
 #[derive(Debug, Args)]
 pub(crate) struct EchoArgs {
     /// Where it listens, such as 127.0.0.1:9000
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) listen: SocketAddr,
 }
 

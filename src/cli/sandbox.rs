@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::say;
-use super::serve::listener;
+use super::serve::{address, listener};
 use crate::clock::SystemClock;
 use crate::sandbox::{self, Platform, SandboxSettings};
 
@@ -17,7 +17,7 @@ use crate::sandbox::{self, Platform, SandboxSettings};
 #[derive(Debug, Args)]
 pub(crate) struct SandboxArgs {
     /// Where it listens, such as 127.0.0.1:9001
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) listen: SocketAddr,
 }
 

@@ -1,11 +1,14 @@
 //! `hufu serve`: the gateway.
 
-use anyhow::{Context as _, Result};
+use std::net::{SocketAddr, TcpListener};
+
+use anyhow::Result;
 use clap::Args;
 
 use super::ConfigArg;
 use crate::app::{self, Gateway};
 use crate::config::Settings;
+use crate::edge::Listen;
 use crate::lifecycle;
 
 /// Run the gateway
@@ -41,12 +44,17 @@ async fn announce(gateway: &Gateway) {
     }
 }
 
-/// The context of an error at start.
-pub(crate) fn listener(address: std::net::SocketAddr, flag: &str) -> Result<std::net::TcpListener> {
-    std::net::TcpListener::bind(address).with_context(|| {
-        format!(
-            "cannot listen on {address}; if another program has the port, choose another with {flag}, such as {flag} 127.0.0.1:{}",
-            address.port().wrapping_add(1).max(1024)
-        )
+/// Opens the listener of a command that has no configuration.
+pub(crate) fn listener(address: SocketAddr, flag: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| {
+        let advice = Listen::Tcp(address).advice(&error, flag);
+        // Ten further: the port behind 8080 is that of the admin listener.
+        let port = if address.port() < 1024 { 8090 } else { address.port().saturating_add(10) };
+        anyhow::Error::new(error).context(format!("cannot listen on {address}; {advice}, such as {flag} 127.0.0.1:{port}"))
     })
+}
+
+/// An address to listen on, of the command line.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write an address with a port, such as 127.0.0.1:8090")
 }

@@ -101,6 +101,38 @@ fn is_name(name: &str) -> bool {
     name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
 }
 
+/// Stands for a dollar sign. No text has it: it belongs to nobody's alphabet.
+const DOLLAR: char = '\u{f8ff}';
+
+/// The text with every dollar sign that is not escaped made a letter like others.
+fn with_plain_dollars(text: &str) -> String {
+    let mut escaped = false;
+    let plain = |c: char| {
+        let shown = if c == '$' && !escaped { DOLLAR } else { c };
+        escaped = c == '\\' && !escaped;
+        shown
+    };
+    text.chars().map(plain).collect()
+}
+
+/// The name that follows a dollar sign, as dotenvy reads it.
+fn variable_of(after: &str) -> &str {
+    if let Some((name, _)) = after.strip_prefix('{').and_then(|after| after.split_once('}')) {
+        return name;
+    }
+    after.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default()
+}
+
+/// The line that first sets a variable.
+fn line_of(text: &str, name: &str) -> Option<usize> {
+    let sets = |line: &str| {
+        let line = line.trim_start();
+        let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+        line.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    Some(text.lines().position(sets)? + 1)
+}
+
 /// A `.env` file being read.
 #[derive(Default)]
 struct DotEnv {
@@ -112,7 +144,11 @@ struct DotEnv {
 
 impl DotEnv {
     fn read(&mut self, text: &str) {
+        let literal = with_plain_dollars(text);
+        // The same entries, as they would be if a dollar sign stood for nothing else.
+        let mut plain = dotenvy::from_read_iter(literal.as_bytes());
         for entry in dotenvy::from_read_iter(text.as_bytes()) {
+            let plain = plain.next();
             match entry {
                 Ok((name, value)) if self.values.contains_key(&name) => {
                     let value = Secret::new(value);
@@ -121,16 +157,27 @@ impl DotEnv {
                     }
                 }
                 Ok((name, value)) => {
+                    if plain.is_some_and(|plain| plain.is_ok_and(|(_, plain)| self.loses(&value, &plain))) {
+                        let what = format!("{name} has a dollar sign that no variable follows which is set: it would vanish, and the name behind it");
+                        self.problem(line_of(text, &name), &what, "put the value into single quotes");
+                    }
                     self.values.insert(name, Secret::new(value));
                 }
                 // The error itself holds the line, and with it perhaps a secret.
                 Err(dotenvy::Error::LineParse(line, _)) => {
                     let number = text.find(line.trim_end()).map(|at| text[..at].matches('\n').count() + 1);
-                    self.problem(number, "is not a line of the form NAME=value", "put values with spaces, quotes or # into single quotes");
+                    self.problem(number, "is not a line of the form NAME=value", "put values with spaces, quotes, $ or # into single quotes");
                 }
                 Err(error) => self.problem(None, &format!("cannot be read: {error}"), ""),
             }
         }
+    }
+
+    /// Whether a value differs from what is written by more than variables that are set. Which name is not is not told: it may be a part of
+    /// a secret.
+    fn loses(&self, value: &str, plain: &str) -> bool {
+        let is_set = |name: &str| self.values.contains_key(name) || std::env::var_os(name).is_some();
+        value != plain.replace(DOLLAR, "$") && plain.split(DOLLAR).skip(1).any(|after| !is_set(variable_of(after)))
     }
 
     fn problem(&mut self, line: Option<usize>, what: &str, hint: &str) {
@@ -173,6 +220,22 @@ mod tests {
         let text = file.problems[0].to_string();
         assert!(text.starts_with(".env:3: ") && !text.contains("tiger"), "{text}");
         assert_eq!(file.values["A"].expose(), "1");
+    }
+
+    #[test]
+    fn a_dollar_sign_that_would_vanish_is_told_and_others_are_not() {
+        for lost in ["A=abc$def#1", "A=abc$", "A=\"a$def\"", "A=${def}x", "A=x$B", "A=$$"] {
+            let mut file = DotEnv::default();
+            file.read(&format!("# one\nB1=1\n{lost}\n"));
+            assert_eq!((file.problems.len(), file.problems.first().and_then(|problem| problem.line)), (1, Some(3)), "{lost}");
+            let text = file.problems[0].to_string();
+            assert!(text.contains("single quotes") && !text.contains("def"), "{text}");
+        }
+        for (kept, value) in [("'a$def'", "a$def"), ("a\\$def", "a$def"), ("$B1", "1"), ("\"x${B1}y\"", "x1y"), ("x # $def", "x"), ("'$'x", "$x")] {
+            let mut file = DotEnv::default();
+            file.read(&format!("B1=1\nA={kept}\n"));
+            assert_eq!((file.problems.len(), file.values.get("A").map(|value| value.expose().as_str())), (0, Some(value)), "{kept}");
+        }
     }
 
     #[test]

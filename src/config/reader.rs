@@ -165,7 +165,8 @@ impl<'a> Section<'a> {
         let defaults = self.defaults.and_then(|d| d.get(key)).and_then(|v| v.get_ref().get(0)).and_then(|v| as_table(v.get_ref()));
         let Some(given) = self.take(key) else { return Vec::new() };
         let Some(rows) = self.elements(&given) else {
-            self.fault(Some(given.line), &given.path, "must be a list of tables", &format!("write [[{key}]], with two brackets"));
+            let hint = format!("write [[{}]] above its keys, with two brackets", given.path);
+            self.fault(Some(given.line), &given.path, "must be a list of tables", &hint);
             return Vec::new();
         };
         let mut all = Vec::with_capacity(rows.len());
@@ -224,7 +225,12 @@ impl<'a> Section<'a> {
 
     /// Something is odd about a key.
     pub(super) fn warn(&self, key: &str, what: &str, hint: &str) {
-        let warning = self.reader.problem_of(self.line_of(key), &format!("{}{key}", self.place.path), what, hint);
+        self.warn_at(self.line_of(key), &format!("{}{key}", self.place.path), what, hint);
+    }
+
+    /// Something is odd in a place.
+    pub(super) fn warn_at(&self, line: Option<usize>, path: &str, what: &str, hint: &str) {
+        let warning = self.reader.problem_of(line, path, what, hint);
         self.reader.findings.borrow_mut().warnings.push(warning);
     }
 
@@ -232,6 +238,11 @@ impl<'a> Section<'a> {
     pub(super) fn fault(&self, line: Option<usize>, path: &str, what: &str, hint: &str) {
         let problem = self.reader.problem_of(line, path, what, hint);
         self.reader.findings.borrow_mut().problems.push(problem);
+    }
+
+    /// Where the table begins; `None`: the root, or nowhere in the file.
+    pub(super) const fn line(&self) -> Option<usize> {
+        self.place.line
     }
 
     /// The line of a key, or of the table that lacks it.
@@ -258,6 +269,9 @@ impl<'a> Section<'a> {
 
     /// The key that was most likely meant: one of this table that is spelt alike, or the same key of another table.
     fn suggestion(&self, key: &str) -> String {
+        if let Some(header) = self.misplaced(key) {
+            return format!("it stands below the header of another table: move it above the first table of the file, or write it under {header}");
+        }
         let likeness = |known: &str| strsim::jaro_winkler(&key.to_ascii_lowercase(), known);
         let alike = self.known.iter().map(|known| (likeness(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
         if let Some((_, known)) = alike.filter(|(score, _)| *score > 0.83) {
@@ -268,6 +282,17 @@ impl<'a> Section<'a> {
             true => format!("known here: {}", self.known.join(", ")),
             false => format!("did you mean {}?", elsewhere.join(" or ")),
         }
+    }
+
+    /// For a table of the whole file, such as `server.listen = …` at its end, that TOML takes for a part of this one: the header to write.
+    fn misplaced(&self, key: &str) -> Option<String> {
+        let is_table = self.given.and_then(|table| table.get(key)).is_some_and(|value| as_table(value.get_ref()).is_some());
+        if self.place.path.is_empty() || !is_table {
+            return None;
+        }
+        let (of_key, named) = (format!("{key}."), format!("{key}.*."));
+        let path = manual::paths().into_iter().find(|path| path.starts_with(&of_key))?;
+        Some(if path.starts_with(&named) { format!("[{key}.NAME]") } else { format!("[{key}]") })
     }
 }
 

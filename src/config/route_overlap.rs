@@ -2,22 +2,38 @@
 //! the backend tells hosts apart; so it is a warning.
 
 use super::reader::Section;
-use crate::route::{Route, RouteTable};
+use crate::route::{HostPattern, PathRewrite, Route, RouteTable};
 
-/// Warns of every protected route that a weaker one opens, once.
-pub(super) fn warn(root: &Section<'_>, table: &RouteTable) {
+/// Warns of every protected route that a weaker one opens, once, where the weaker one stands. `lines` are those of the routes.
+pub(super) fn warn(root: &Section<'_>, table: &RouteTable, lines: &[Option<usize>]) {
     let routes = table.routes();
-    for protected in routes {
-        if let Some(by) = routes.iter().find(|other| opens(table, protected, other)) {
+    for (index, protected) in routes.iter().enumerate() {
+        if let Some((by, path)) = routes.iter().enumerate().find_map(|(by, other)| Some((by, way_in(table, protected, other)?))) {
+            let (other, backend) = (&routes[by], &protected.upstream.name);
             let what = format!(
-                "\"{}\" leads to the same backend and path as \"{}\", which has auth = {}: {}",
-                by.name(),
-                protected.name(),
+                "{}{}{path} reaches {backend}'s {}, which routes[{index}] gives auth = {}{}",
+                manner(protected, other),
+                other.hosts,
+                protected.rewrite.apply(&protected.path),
                 word(protected),
-                "clients choose between the two by Host or path"
+                if protected.hosts == HostPattern::Any { String::new() } else { format!(" for {}", protected.hosts) },
             );
-            root.warn("routes", &what, &format!("give both the same auth, unless {} tells such requests apart", protected.upstream.name));
+            let hint = format!("give both the same auth, unless {backend} tells such requests apart");
+            root.warn_at(lines.get(by).copied().flatten(), &format!("routes[{by}]"), &what, &hint);
         }
+    }
+}
+
+/// What the two ways differ in.
+fn manner(protected: &Route, other: &Route) -> &'static str {
+    if other.rewrite.stripped().is_some() {
+        "with strip_prefix, "
+    } else if other.rewrite != PathRewrite::default() {
+        "with rewrite_prefix, "
+    } else if other.hosts == HostPattern::Any && protected.hosts != HostPattern::Any {
+        "under another Host, "
+    } else {
+        ""
     }
 }
 
@@ -28,21 +44,22 @@ fn share_a_backend(one: &Route, other: &Route) -> bool {
     places(one).iter().any(|place| others.contains(place))
 }
 
-/// Whether `other`, which asks for less, takes a request to the path of the backend that `protected` leads to. Two routes that differ in
-/// their methods alone are meant to.
-fn opens(table: &RouteTable, protected: &Route, other: &Route) -> bool {
+/// The path by which `other`, which asks for less, takes a request to the path of the backend that `protected` leads to. Two routes that
+/// differ in their methods alone are meant to.
+fn way_in(table: &RouteTable, protected: &Route, other: &Route) -> Option<String> {
     let twins = other.path == protected.path && other.hosts == protected.hosts;
     if twins || other.auth <= protected.auth || !share_a_backend(protected, other) {
-        return false;
+        return None;
     }
     let inside = protected.rewrite.apply(&protected.path);
-    let Some(path) = other.rewrite.reverse(&inside) else { return false };
+    let path = other.rewrite.reverse(&inside)?;
     let host = other.hosts.example();
     let takes = |method: &str| table.find(host.as_deref(), method, &path).is_ok_and(|index| std::ptr::eq(&raw const table.routes()[index], other));
-    match (protected.methods.names(), other.methods.names()) {
+    let opens = match (protected.methods.names(), other.methods.names()) {
         ([], []) => takes("GET"),
         ([], names) | (names, _) => names.iter().any(|method| takes(method)),
-    }
+    };
+    opens.then(|| path.into_owned())
 }
 
 fn word(route: &Route) -> &'static str {

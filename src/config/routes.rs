@@ -15,6 +15,9 @@ use crate::assertion::{HeaderNames, ReservedNames};
 use crate::http::FailureShape;
 use crate::route::{AuthMode, HostPattern, Methods, PathRewrite, Route, RouteTable};
 
+const STRIP: &str = "true, false or a path";
+const STRIP_HINT: &str = "write true, without quotes, to leave out the route's own path";
+
 /// What the routes stand among.
 pub(super) struct Surroundings<'a> {
     /// Where the gateway's own endpoints live.
@@ -33,8 +36,10 @@ impl<'a> Surroundings<'a> {
 /// The route table, and the shape of errors on each route.
 pub(super) fn read(root: &mut Section<'_>, around: &Surroundings<'_>) -> (RouteTable, Vec<Arc<FailureShape>>) {
     let mut earlier: Vec<Option<Route>> = Vec::new();
+    let mut lines = Vec::new();
     let failures: Vec<_> = root.rows("routes", |section| {
-        let route = read_route(section, around, &earlier);
+        let route = read_route(section, around, &earlier, &lines);
+        lines.push(section.line());
         let failure = failure::read(section);
         if failure.is_none() && !section.has("failure") {
             section.note("failure", None);
@@ -55,11 +60,14 @@ pub(super) fn read(root: &mut Section<'_>, around: &Surroundings<'_>) -> (RouteT
         root.problem("routes", &conflict.to_string(), "keep one of them");
         RouteTable::default()
     });
-    route_overlap::warn(root, &table);
+    // With a route left out the numbers would be wrong, and nobody would see the warnings.
+    if !root.any_problems() {
+        route_overlap::warn(root, &table, &lines);
+    }
     (table, failures)
 }
 
-fn read_route(section: &mut Section<'_>, around: &Surroundings<'_>, earlier: &[Option<Route>]) -> Option<Route> {
+fn read_route(section: &mut Section<'_>, around: &Surroundings<'_>, earlier: &[Option<Route>], lines: &[Option<usize>]) -> Option<Route> {
     let path = section.required("path", "write the path that it matches, as in \"/api\"", |text| route_path(text).map(Arc::<str>::from));
     let hosts = section.optional("host", host);
     let methods = Methods::new(section.list("methods", method));
@@ -82,7 +90,9 @@ fn read_route(section: &mut Section<'_>, around: &Surroundings<'_>, earlier: &[O
     let route = Route { hosts, methods, rewrite: rewrite?, timeout, body_limit, request_headers, response_headers, ..Route::new(path, auth, upstream??) };
     let conflict = earlier.iter().enumerate().find_map(|(index, other)| Some((index, other.as_ref().filter(|other| other.conflicts_with(&route))?)));
     if let Some((index, other)) = conflict {
-        let what = format!("\"{}\" and \"{}\", routes[{index}], take the same requests, and neither is the more special one", route.name(), other.name());
+        let line = lines.get(index).copied().flatten().map(|line| format!(" in line {line}")).unwrap_or_default();
+        let (name, other) = (route.name(), other.name());
+        let what = format!("\"{name}\" takes the same requests as \"{other}\", routes[{index}]{line}, and neither is the more special one");
         section.problem("path", &what, "keep one of them, or give them different hosts or methods");
         return None;
     }
@@ -145,7 +155,7 @@ fn read_strip(section: &mut Section<'_>, path: Option<&str>) -> Option<Option<St
         (_, Some(DeValue::Boolean(true))) => Some(Some(path?.to_owned())),
         (Some(given), Some(DeValue::String(_))) => section.entry(given, |text| prefix_of(path.unwrap_or(text), text)).map(Some),
         _ => {
-            section.problem("strip_prefix", "must be true, false or a path", "write true to leave out the route's own path");
+            section.problem("strip_prefix", &format!("must be {STRIP}"), STRIP_HINT);
             None
         }
     }
@@ -153,6 +163,9 @@ fn read_strip(section: &mut Section<'_>, path: Option<&str>) -> Option<Option<St
 
 /// A prefix that every path of the route has.
 fn prefix_of(path: &str, text: &str) -> Result<String, Wrong> {
+    if !text.starts_with('/') {
+        return Err(Wrong::new(format!("is none of {STRIP}"), STRIP_HINT));
+    }
     let prefix = route_path(text)?;
     match path.strip_prefix(prefix.as_str()) {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => Ok(prefix),

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::problem::Wrong;
 use super::reader::Section;
 use super::values::{choice, duration, size};
-use crate::edge::{CertificateFiles, Listen};
+use crate::edge::{CertificateFiles, Listen, examine_certificate};
 use crate::http::ForwardingHeader;
 use crate::route;
 
@@ -93,6 +93,7 @@ fn head_size(text: &str) -> Result<usize, Wrong> {
     sensible.ok_or_else(|| Wrong::new("is not between 1KiB and 64KiB", "\"32KiB\" is what nginx takes by default"))
 }
 
+/// A pair that the listener can use: it is read here as it will be read then.
 fn certificate(section: &mut Section<'_>) -> Option<CertificateFiles> {
     let (cert, key) = (section.path("cert"), section.path("key"));
     for (name, file) in [("cert", &cert), ("key", &key)] {
@@ -100,7 +101,11 @@ fn certificate(section: &mut Section<'_>) -> Option<CertificateFiles> {
             section.problem(name, "is missing", "write tls = [{ cert = \"api.pem\", key = \"api.key\" }]");
         }
     }
-    Some(CertificateFiles { cert: cert?, key: key? })
+    let files = CertificateFiles { cert: cert?, key: key? };
+    if let Err(error) = examine_certificate(&files) {
+        section.problem(if error.is_of_key() { "key" } else { "cert" }, &error.to_string(), &error.advice());
+    }
+    Some(files)
 }
 
 /// An address and a port, or the path of a Unix socket.
@@ -130,28 +135,33 @@ fn network(text: &str) -> Result<IpNet, Wrong> {
 
 /// A path as the route table wants it: canonical, without a slash at the end.
 pub(super) fn route_path(text: &str) -> Result<String, Wrong> {
+    let wrong = |what: &str| Err(Wrong::new(what, write(text)));
     if !text.starts_with('/') {
-        return Err(Wrong::new("does not start with a slash", write(&format!("/{text}"))));
+        return wrong("does not start with a slash");
     }
-    if let Some((path, _)) = text.split_once(['?', '#']) {
-        return Err(Wrong::new("has a query or a fragment, which take no part in the choice of a route", write(path)));
+    if text.contains(['?', '#']) {
+        return wrong("has a query or a fragment, which take no part in the choice of a route");
     }
-    if let Some((path, _)) = text.split_once('*') {
-        return Err(Wrong::new("has a *; a route matches everything below its path anyway", write(path)));
+    if text.contains('*') {
+        return wrong("has a *; a route matches everything below its path anyway");
     }
-    if let Some((path, _)) = text.split_once(';') {
-        return Err(Wrong::new("has a \";\", which begins parameters that some backends ignore", write(path)));
+    if text.contains(';') {
+        return wrong("has a \";\", which begins parameters that some backends ignore");
     }
     let canonical = route::canonical(text).map_err(|error| Wrong::new(format!("is no path of a route: {error}"), "write the path as clients send it"))?;
     match text {
         "/" => Ok(text.to_owned()),
-        _ if canonical != text => Err(Wrong::new("is not in its canonical form", write(&canonical))),
-        _ if text.ends_with('/') => Err(Wrong::new("ends with a slash; whole segments are matched anyway", write(text))),
+        _ if canonical != text => wrong("is not in its canonical form"),
+        _ if text.ends_with('/') => wrong("ends with a slash; whole segments are matched anyway"),
         _ => Ok(text.to_owned()),
     }
 }
 
-fn write(path: &str) -> String {
+/// The path that was most likely meant: one that is not refused in its turn.
+fn write(text: &str) -> String {
+    let path = text.split(['?', '#', '*', ';']).next().unwrap_or_default();
+    let path = format!("/{}", path.trim_start_matches('/'));
+    let path = route::canonical(&path).map_or(path.clone(), std::borrow::Cow::into_owned);
     let path = path.trim_end_matches('/');
     format!("write {:?}", if path.is_empty() { "/" } else { path })
 }

@@ -16,9 +16,16 @@ pub(super) fn parse<'a>(file: &str, text: &'a str) -> Result<DeTable<'a>, Proble
             let space = " ".repeat(gutter.len());
             format!("{gutter} | {}\n    {space} | {}^", discreet(content), " ".repeat(column))
         });
-        let what = format!("not TOML: {}", error.message().trim_end_matches(", expected nothing"));
+        let quotes = if text.lines().nth(line).is_some_and(lacks_quotes) { "; text stands in quotes" } else { "" };
+        let what = format!("not TOML: {}{quotes}", error.message().trim_end_matches(", expected nothing"));
         Problem { file: file.to_owned(), line: Some(line + 1), path: String::new(), what, hint: shown.unwrap_or_default() }
     })
+}
+
+/// Whether a value begins like none of TOML's: `127.0.0.1:8080`, `required`.
+fn lacks_quotes(line: &str) -> bool {
+    let value = line.split_once('=').map_or("", |(_, value)| value.trim());
+    value.starts_with(|c: char| c.is_alphanumeric() || "/:*.$".contains(c)) && !value.contains(['"', '\'']) && DeTable::parse(&format!("x = {value}")).is_err()
 }
 
 /// The line as it can be shown: whole when its only key is one that holds no secret; else with `*` for every letter and digit of
@@ -41,6 +48,24 @@ fn discreet(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_without_quotes_is_told_as_such() {
+        for (line, lacks) in [
+            ("listen = 127.0.0.1:8080", true),
+            ("path = /api", true),
+            ("auth = required", true),
+            ("secret = ${WX_SECRET}", true),
+            ("max = 5", false),
+            ("flag = true # or not", false),
+            ("listen = \"0.0.0.0:80", false),
+            ("keys = [", false),
+            ("[server", false),
+            ("x =", false),
+        ] {
+            assert_eq!(lacks_quotes(line), lacks, "{line}");
+        }
+    }
 
     #[test]
     fn a_line_shows_its_key_and_no_secret() {

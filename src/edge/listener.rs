@@ -32,6 +32,27 @@ impl fmt::Display for Listen {
     }
 }
 
+impl Listen {
+    /// What to do when it cannot be had; `key` is what it is called where it was written.
+    #[must_use]
+    pub fn advice(&self, error: &io::Error, key: &str) -> String {
+        match (error.kind(), self) {
+            (io::ErrorKind::AddrInUse, _) => format!("if another program has it, stop that one or choose another with {key}"),
+            (io::ErrorKind::AddrNotAvailable, _) => format!("no address of this machine: choose one of its own, or 0.0.0.0 for all of them, with {key}"),
+            (io::ErrorKind::PermissionDenied, Self::Tcp(address)) if address.port() < 1024 => {
+                format!("ports below 1024 need CAP_NET_BIND_SERVICE; without it choose 8080 or another with {key}")
+            }
+            (io::ErrorKind::PermissionDenied, Self::Unix(path)) => format!("make the folder {} writable for the gateway's user", folder(path)),
+            (io::ErrorKind::NotFound, Self::Unix(path)) => format!("create the folder {}, writable for the gateway's user", folder(path)),
+            _ => format!("choose another with {key}"),
+        }
+    }
+}
+
+fn folder(socket: &Path) -> std::path::Display<'_> {
+    socket.parent().unwrap_or(socket).display()
+}
+
 /// An open listener.
 #[derive(Debug)]
 pub enum Listener {
@@ -120,6 +141,25 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_advice_is_that_of_the_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let missing = folder.path().join("missing");
+        let places = [
+            (Listen::Tcp(taken.local_addr().unwrap()), "stop that one or choose another with server.listen".to_owned()),
+            (Listen::Tcp("192.0.2.1:0".parse().unwrap()), "no address of this machine".to_owned()),
+            (Listen::Unix(missing.join("hufu.sock")), format!("create the folder {}", missing.display())),
+        ];
+        for (at, words) in places {
+            let advice = at.advice(&Listener::open(&at).unwrap_err(), "server.listen");
+            assert!(advice.contains(&words), "{at}: {advice}");
+        }
+        // Who runs as root may take every port.
+        let forbidden = Listen::Tcp("127.0.0.1:443".parse().unwrap()).advice(&io::ErrorKind::PermissionDenied.into(), "server.listen");
+        assert!(forbidden.contains("CAP_NET_BIND_SERVICE") && forbidden.contains("8080"), "{forbidden}");
+    }
 
     #[test]
     fn a_socket_that_was_left_behind_is_replaced_and_nothing_else() {

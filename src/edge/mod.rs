@@ -36,4 +36,4 @@ pub use refused::RefusalDesk;
 pub use serve::{Door, serve};
 pub use settings::{GateSettings, ServerSettings, room_for_clients};
 pub use swap::{Edition, Swapping};
-pub use tls::{CertificateFiles, CertificateWatch, tls};
+pub use tls::{CertificateFiles, CertificateWatch, examine as examine_certificate, tls};

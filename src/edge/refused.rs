@@ -34,10 +34,11 @@ impl RefusalDesk {
         let (method, path) = shown(head);
         let inbound = Inbound::unread(client.to_canonical(), monotonic_now());
         let mut completion = Completion::new(self.reports.clone(), inbound, &method, &path, self.route.clone());
-        completion.error = Some(refusal.code);
+        let error = refusal.error();
+        completion.refused(&error);
         completion.status = refusal.code.status().as_u16();
         self.reports.metrics.refused_request(refusal.code.word());
-        let mut answer = Answer::from(refusal.error().response(&completion.inbound.id));
+        let mut answer = Answer::from(error.response(&completion.inbound.id));
         answer.head.push(X_REQUEST_ID, completion.inbound.id.as_bytes());
         answer.map_body(|body| Reported::new(body, completion))
     }

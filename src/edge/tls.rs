@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use zeroize::Zeroizing;
 
 /// How often the files are looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -24,7 +25,7 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
-/// Why a certificate cannot be used.
+/// Why a certificate cannot be used. None of the texts shows anything of a key.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// The file of certificates.
@@ -35,9 +36,15 @@ pub enum CertificateError {
         /// What is wrong with it.
         why: String,
     },
-    /// The file of the key. What is wrong with it is not said: it could show the key.
+    /// The file of the key.
     #[error("{}: no private key in PEM can be read", path.display())]
     Key {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The key can be read with a passphrase alone, for which nobody can be asked.
+    #[error("{}: the private key is encrypted", path.display())]
+    EncryptedKey {
         /// Which file.
         path: PathBuf,
     },
@@ -49,6 +56,30 @@ pub enum CertificateError {
         /// What is wrong with them.
         why: String,
     },
+}
+
+impl CertificateError {
+    /// Whether the file of the key is what has to be mended; else it is the file of certificates.
+    #[must_use]
+    pub const fn is_of_key(&self) -> bool {
+        !matches!(self, Self::Certificate { .. })
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        match self {
+            Self::Certificate { path, .. } if holds(path, "PRIVATE KEY-----") => "it holds a key: cert and key are exchanged".to_owned(),
+            Self::Certificate { .. } => "name the file with -----BEGIN CERTIFICATE-----, the authority's certificates behind the server's".to_owned(),
+            Self::Key { path } if holds(path, "-----BEGIN CERTIFICATE") => "it holds a certificate: name the file of its key".to_owned(),
+            Self::Key { .. } => "name the file with -----BEGIN PRIVATE KEY-----".to_owned(),
+            Self::EncryptedKey { path } => format!("write it without a passphrase: openssl pkey -in {} -out FILE", path.display()),
+            Self::Pair { files, .. } => {
+                let (cert, key) = (files.cert.display(), files.key.display());
+                format!("these two must print the same: openssl x509 -in {cert} -noout -pubkey, openssl pkey -in {key} -pubout")
+            }
+        }
+    }
 }
 
 /// The certificates in use. Handshakes read them, the watch replaces them.
@@ -65,6 +96,11 @@ pub struct CertificateWatch {
 
 /// What a file looked like.
 type Seen = Option<(SystemTime, u64)>;
+
+/// Reads a certificate and its key, to see whether they can be used.
+pub fn examine(files: &CertificateFiles) -> Result<(), CertificateError> {
+    load_one(files).map(|_| ())
+}
 
 /// The settings of a listener that shows these certificates, and what keeps them fresh. The first is shown to clients that ask for no
 /// name, or for one that none of them has.
@@ -136,7 +172,23 @@ fn load_one(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> 
     if chain.is_empty() {
         return Err(unreadable("there is none in it".to_owned()));
     }
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|_| CertificateError::Key { path: files.key.clone() })?;
-    let pair = |error: rustls::Error| CertificateError::Pair { files: files.clone(), why: error.to_string() };
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|_| unusable_key(&files.key))?;
+    let pair = |error: rustls::Error| CertificateError::Pair { files: files.clone(), why: mismatch(&error) };
     CertifiedKey::from_der(chain, key, &provider()).map_err(pair)
+}
+
+fn unusable_key(path: &Path) -> CertificateError {
+    let path = path.to_owned();
+    // Of PKCS #8, and of the older form.
+    let encrypted = holds(&path, "-----BEGIN ENCRYPTED PRIVATE KEY-----") || holds(&path, "Proc-Type: 4,ENCRYPTED");
+    if encrypted { CertificateError::EncryptedKey { path } } else { CertificateError::Key { path } }
+}
+
+fn mismatch(error: &rustls::Error) -> String {
+    if matches!(error, rustls::Error::InconsistentKeys(_)) { "the key belongs to another certificate".to_owned() } else { error.to_string() }
+}
+
+fn holds(path: &Path, words: &str) -> bool {
+    // Dropped here, and nothing of it is shown.
+    std::fs::read(path).map(Zeroizing::new).is_ok_and(|content| content.windows(words.len()).any(|window| window == words.as_bytes()))
 }

@@ -13,11 +13,15 @@ use crate::http::failure::FailureShape;
 
 /// Writes the body of an error in its shape, notes what the access line needs, and gives the answer the request's id.
 pub fn finished(response: ServiceResponse<BoxBody>, completion: &mut Completion, shape: &FailureShape) -> ServiceResponse<BoxBody> {
-    let (response, error) = with_error_body(response, shape, &completion.inbound.id);
-    completion.error = error.or(completion.error);
+    match response.response().error().map(actix_web::Error::as_error::<GatewayError>) {
+        Some(Some(error)) => completion.refused(error),
+        Some(None) => completion.error = Some(ErrorCode::RequestInvalid),
+        None => {}
+    }
+    let response = with_error_body(response, shape, &completion.inbound.id);
     completion.answered(response.status());
     if let Some(seen) = response.request().extensions().get::<SeenSession>() {
-        completion.session = Some(seen.session);
+        completion.session = seen.session;
         completion.app.clone_from(&seen.app);
     }
     with_id(response, &completion.inbound.id)
@@ -31,14 +35,14 @@ pub fn with_id(mut response: ServiceResponse<BoxBody>, id: &str) -> ServiceRespo
     response
 }
 
-/// Writes the body of an error, which can be done only now that the request's id is known; and says which error it was.
-pub fn with_error_body(response: ServiceResponse<BoxBody>, shape: &FailureShape, id: &str) -> (ServiceResponse<BoxBody>, Option<ErrorCode>) {
-    let Some(error) = response.response().error() else { return (response, None) };
-    let (code, out) = match error.as_error::<GatewayError>() {
-        Some(error) => (error.code, error.response_as(shape, id)),
-        None => (ErrorCode::RequestInvalid, GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.").response_as(shape, id)),
+/// Writes the body of an error, which can be done only now that the request's id is known.
+pub fn with_error_body(response: ServiceResponse<BoxBody>, shape: &FailureShape, id: &str) -> ServiceResponse<BoxBody> {
+    let Some(error) = response.response().error() else { return response };
+    let out = match error.as_error::<GatewayError>() {
+        Some(error) => error.response_as(shape, id),
+        None => GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.").response_as(shape, id),
     };
-    (ServiceResponse::new(response.into_parts().0, out), Some(code))
+    ServiceResponse::new(response.into_parts().0, out)
 }
 
 /// Refuses a method that an endpoint does not take.

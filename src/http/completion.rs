@@ -18,7 +18,7 @@ use arrayvec::ArrayString;
 use crate::clock::{Clock, UnixMillis, millis, monotonic_now};
 use crate::http::connection::Connection;
 use crate::http::drain::Drain;
-use crate::http::error::ErrorCode;
+use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::session::SessionId;
@@ -87,6 +87,8 @@ pub struct Completion {
     pub status: u16,
     /// The gateway's own error.
     pub error: Option<ErrorCode>,
+    /// What of several things it was, where the code leaves that open.
+    reason: Option<Cow<'static, str>>,
     /// When the upstream was asked.
     pub upstream_asked: Option<Instant>,
     /// How long the upstream took to answer.
@@ -132,6 +134,7 @@ impl Completion {
             route,
             status: CLIENT_LEFT,
             error: None,
+            reason: None,
             upstream_asked: None,
             upstream_took: None,
             endpoint: None,
@@ -147,6 +150,12 @@ impl Completion {
     /// Once the route is known.
     pub fn routed(&mut self, route: Arc<CountedRoute>) {
         self.route = route;
+    }
+
+    /// The gateway answers with an error of its own.
+    pub fn refused(&mut self, error: &GatewayError) {
+        self.error = Some(error.code);
+        self.reason = error.reason();
     }
 
     /// An answer goes out: to a client that has broken off its body and left, for form's sake.
@@ -232,6 +241,7 @@ impl Drop for Completion {
             route: &self.route.name,
             status: self.status,
             error,
+            reason: self.reason.as_deref(),
             bytes: self.bytes,
             received: self.stream.as_ref().filter(|_| self.status == SWITCHED).map(|stream| stream.received.get()),
             took,
@@ -245,18 +255,18 @@ impl Drop for Completion {
     }
 }
 
-/// The session that a handler has found, for the access line.
+/// What a handler has found out about whose request it is, for the access line.
 #[derive(Debug, Clone)]
 pub struct SeenSession {
-    /// Its public name.
-    pub session: SessionId,
+    /// The session's public name; `None`: a login that came to nothing.
+    pub session: Option<SessionId>,
     /// The app, where it is known without asking the store.
     pub app: Option<Arc<str>>,
 }
 
 /// Notes the session and its app for the access line.
 pub fn saw(req: &HttpRequest, session: SessionId, app: &Arc<str>) {
-    req.extensions_mut().insert(SeenSession { session, app: Some(app.clone()) });
+    req.extensions_mut().insert(SeenSession { session: Some(session), app: Some(app.clone()) });
 }
 
 /// The path without a token in it, also where the client has escaped some of its letters.

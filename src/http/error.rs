@@ -269,6 +269,23 @@ impl GatewayError {
         self
     }
 
+    /// For the access line: which quota it was, or what is wrong with the request. In the gateway's own words alone, with nothing that the
+    /// client sent. `None`: the code says it all.
+    #[must_use]
+    pub fn reason(&self) -> Option<Cow<'static, str>> {
+        match (&self.refusal, self.code) {
+            (Some(refusal), _) => Some(refusal.policy.as_str().into()),
+            (None, ErrorCode::RateLimited) if self.platform_code.is_some() => Some("platform".into()),
+            (None, ErrorCode::PathInvalid) => Some(self.detail.clone()),
+            (None, ErrorCode::RequestInvalid) => Some(match &self.detail {
+                Cow::Borrowed(detail) => Cow::Borrowed(detail),
+                // Behind the colon stands what a parser says, with a piece of what it read.
+                Cow::Owned(detail) => Cow::Owned(detail.split(':').next().unwrap_or_default().to_owned()),
+            }),
+            _ => None,
+        }
+    }
+
     const fn platform(mut self, platform_code: i64) -> Self {
         self.platform_code = Some(platform_code);
         self
@@ -294,7 +311,7 @@ impl From<LoginError> for GatewayError {
             LoginError::AppRequired => {
                 Self::new(E::AppRequired, "This gateway serves several apps; send {\"code\", \"app\"} with the app's name in the gateway's configuration.")
             }
-            LoginError::AppUnknown => Self::new(E::AppUnknown, "No app of this name is configured."),
+            LoginError::AppUnknown => Self::new(E::AppUnknown, "No app of this name is configured; send the name in [apps.NAME], not the appid."),
             LoginError::CodeMalformed(why) => Self::new(E::CodeInvalid, format!("This is not a login code: {why}.")),
             LoginError::CodeInvalid { platform_code } => {
                 Self::new(E::CodeInvalid, "The platform refused the code: it is wrong, older than five minutes, or of another app. Call wx.login again.")
@@ -314,7 +331,7 @@ impl From<LoginError> for GatewayError {
             }
             LoginError::PlatformError => Self::new(E::PlatformError, "The platform gave an answer that cannot be used."),
             LoginError::Misconfigured => Self::new(E::Misconfigured, "Logging in is not possible until the operator has corrected the gateway's settings."),
-            LoginError::Store(error) => Self::from(error),
+            LoginError::Store(error) => Self { detail: "Logging in is not possible right now. Try again in a moment.".into(), ..Self::from(error) },
         }
     }
 }

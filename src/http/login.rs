@@ -7,7 +7,7 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use crate::http::completion::saw;
+use crate::http::completion::{SeenSession, saw};
 use crate::http::error::GatewayError;
 use crate::http::extract::Inbound;
 use crate::http::head::RequestHead;
@@ -49,7 +49,9 @@ impl<'a> TokenResponse<'a> {
 /// Exchanges the code. An `Authorization` that comes with it is ignored: interceptors attach the dead token.
 pub async fn login(req: HttpRequest, body: web::Json<Object<LoginRequest>>, flow: web::Data<LoginFlow>) -> Result<HttpResponse, GatewayError> {
     let Object(body) = &*body;
-    let answer = flow.login(body.app.as_deref(), &body.code, client(&req)).await?;
+    let answer = flow.login(body.app.as_deref(), &body.code, client(&req)).await.inspect_err(|_| {
+        req.extensions_mut().insert(SeenSession { session: None, app: flow.app_name(body.app.as_deref()) });
+    })?;
     remember(&req, &answer);
     Ok(TokenResponse::new(&answer.token, &answer.session_id, answer.expires_in, answer.absolute_expires_in).answer())
 }
@@ -67,6 +69,7 @@ fn client(req: &HttpRequest) -> Client {
     Client {
         address: inbound.map(|inbound| inbound.client),
         limited_by: inbound.and_then(|inbound| inbound.limited_by),
+        request_id: inbound.map(|inbound| inbound.id.to_string()).unwrap_or_default(),
         device: head.headers().single("user-agent").map(device_name).unwrap_or_default(),
         referer_appid: head.headers().single("referer").and_then(referer_appid).map(str::to_owned),
     }

@@ -11,7 +11,7 @@ use crate::http::error::GatewayError;
 /// 204, also when the session had ended before. 503 when the store is down: it did not happen.
 pub async fn logout(req: HttpRequest, auth: web::Data<Authenticator>) -> Result<HttpResponse, GatewayError> {
     let token = auth.token(&req)?;
-    req.extensions_mut().insert(SeenSession { session: token.id(), app: None });
+    req.extensions_mut().insert(SeenSession { session: Some(token.id()), app: None });
     auth.sessions().end(&token).await?;
     Ok(HttpResponse::NoContent().finish())
 }

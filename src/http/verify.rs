@@ -65,7 +65,7 @@ impl Verify {
         let Answer { head: mut answer, body, .. } = match self.decide(&head, &completion.inbound).await {
             Ok(caller) => Answer::new(self.allowed(&caller, &mut completion), BoxBody::new(())),
             Err(error) => {
-                completion.error = Some(error.code);
+                completion.refused(&error);
                 Answer::from(error.response_with(status(&error), &completion.inbound.id))
             }
         };

@@ -34,6 +34,8 @@ pub struct Client {
     pub limited_by: Option<IpAddr>,
     /// A name of its device, from the User-Agent.
     pub device: String,
+    /// The id of its request, which it has in its answer: for the log.
+    pub request_id: String,
     /// The appid in its Referer (`https://servicewechat.com/{appid}/…`): a hint, never a proof.
     pub referer_appid: Option<String>,
 }
@@ -79,6 +81,12 @@ impl LoginFlow {
         result.map(|(answer, _)| answer)
     }
 
+    /// The name of the app that such a login is for, where it is configured.
+    #[must_use]
+    pub fn app_name(&self, app: Option<&str>) -> Option<Arc<str>> {
+        self.app(app).ok().map(|app| app.name.clone())
+    }
+
     fn count(&self, app: &str, outcome: &'static str) {
         self.metrics.logins.get_or_create(&AppOutcome { app: app.to_owned(), outcome }).inc();
     }
@@ -95,13 +103,13 @@ impl LoginFlow {
         let login = CodeOf::new(self.sessions.naming(), app, code);
         match self.reserve(app, &login, &client).await? {
             Reserved::Leader { now, ticket } => {
-                let referer_appid = client.referer_appid.clone();
+                let seen = client.clone();
                 let result = self.lead_to_the_end(app, code, login, now, ticket, client).await;
-                result.map(|answer| (answer, "ok")).map_err(|error| told_apart(error, app, referer_appid.as_deref()))
+                result.map(|answer| (answer, "ok")).map_err(|error| told_apart(error, app, &seen))
             }
             Reserved::Settled { outcome } => {
                 let result = self.replayed(outcome).await;
-                result.map(|answer| (answer, "replayed")).map_err(|error| told_apart(error, app, client.referer_appid.as_deref()))
+                result.map(|answer| (answer, "replayed")).map_err(|error| told_apart(error, app, &client))
             }
         }
     }
@@ -175,7 +183,7 @@ impl LoginFlow {
     async fn lead(&self, app: &App, code: &str, login: &CodeOf, now: UnixMillis, ticket: [u8; 16], client: &Client) -> Result<LoginAnswer, LoginError> {
         let identity = match app.provider.exchange(code).await {
             Ok(identity) => identity,
-            Err(error) => return Err(self.refused(app, login, ticket, error).await),
+            Err(error) => return Err(self.refused(app, login, ticket, error, &client.request_id).await),
         };
         let sign_in = SignIn {
             user: UserKey { provider: app.provider.kind(), app: app.name.clone(), subject: identity.subject },
@@ -203,22 +211,22 @@ impl LoginFlow {
 
     /// Settles a code that brought no identity: a verdict of the platform is kept for the others who wait for it, anything
     /// else frees the code for another try.
-    async fn refused(&self, app: &App, login: &CodeOf, ticket: [u8; 16], error: ExchangeError) -> LoginError {
+    async fn refused(&self, app: &App, login: &CodeOf, ticket: [u8; 16], error: ExchangeError, request_id: &str) -> LoginError {
         let (outcome, told) = match error {
             ExchangeError::BadCode { platform_code } => (Some(Outcome::BadCode(platform_code)), LoginError::CodeInvalid { platform_code }),
             ExchangeError::CodeUsed { platform_code } => (Some(Outcome::Used(platform_code)), LoginError::CodeUsed { platform_code }),
             ExchangeError::UserBlocked { platform_code } => (Some(Outcome::Blocked(platform_code)), LoginError::UserBlocked { platform_code }),
             ExchangeError::Throttled { platform_code, retry_after } => (None, LoginError::Throttled { platform_code, retry_after }),
             ExchangeError::Unavailable { reason, retry_after } => {
-                log::warn!(app = &*app.name; "login: {reason}");
+                log::warn!(app = &*app.name, request_id; "login: {reason}");
                 (None, LoginError::PlatformUnavailable { retry_after })
             }
             ExchangeError::Nonsense { reason } => {
-                log::error!(app = &*app.name; "login: the platform's answer cannot be used: {reason}");
+                log::error!(app = &*app.name, request_id; "login: the platform's answer cannot be used: {reason}");
                 (None, LoginError::PlatformError)
             }
             ExchangeError::Misconfigured { reason, platform_code } => {
-                log::error!(app = &*app.name, platform_code = platform_code; "login: {reason}");
+                log::error!(app = &*app.name, platform_code, request_id; "login: {reason}");
                 (None, LoginError::Misconfigured)
             }
         };
@@ -283,10 +291,10 @@ fn answer_of(issued: &IssuedSession, app: &App) -> LoginAnswer {
 }
 
 /// A refused code whose Referer names another app came from there: say so, since the platform does not.
-fn told_apart(error: LoginError, app: &App, referer_appid: Option<&str>) -> LoginError {
-    match (&error, referer_appid) {
+fn told_apart(error: LoginError, app: &App, client: &Client) -> LoginError {
+    match (&error, client.referer_appid.as_deref()) {
         (LoginError::CodeInvalid { platform_code }, Some(other)) if *other != *app.appid => {
-            log::warn!(app = &*app.name; "login: the code came from {other:?}, this app is {}", app.appid);
+            log::warn!(app = &*app.name, request_id = client.request_id.as_str(); "login: the code came from {other:?}, this app is {}", app.appid);
             LoginError::AppMismatch { platform_code: *platform_code }
         }
         _ => error,

@@ -75,7 +75,7 @@ pub async fn proxy(proxy: Rc<Proxy>, head: Rc<RequestHead>, payload: Payload) ->
         Ok(answer) => answer,
         Err(error) => {
             let error = head.connection().blamed(error);
-            completion.error = Some(error.code);
+            completion.refused(&error);
             Answer::from(error.response_as(failure, &completion.inbound.id)).map_body(AnswerBody::Own)
         }
     };

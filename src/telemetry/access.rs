@@ -48,6 +48,8 @@ pub struct AccessLine<'a> {
     pub status: u16,
     /// The error code, where the gateway itself answered with one.
     pub error: Option<&'a str>,
+    /// What of several things the error was.
+    pub reason: Option<&'a str>,
     /// Body bytes that went to the client.
     pub bytes: u64,
     /// Bytes that came from the client through a WebSocket.
@@ -226,6 +228,7 @@ fn json(out: &mut Lines, line: &AccessLine<'_>) {
     out.push_quoted(",\"path\":", Some(line.path));
     out.push_quoted(",\"route\":", Some(line.route));
     out.push_plain(",\"error\":\"", line.error);
+    out.push_quoted(",\"reason\":", line.reason);
     out.push_plain(",\"session\":\"", line.session);
     out.push_quoted(",\"app\":", line.app);
     out.push_plain(",\"client\":\"", Some(line.client));
@@ -282,6 +285,9 @@ fn text(out: &mut Lines, line: &AccessLine<'_>) {
         let _ = write!(out.text, " received={received}");
     }
     let _ = write!(out.text, " bytes={} client={} route={}", line.bytes, line.client, line.route);
+    if let Some(reason) = line.reason {
+        let _ = write!(out.text, " reason={reason:?}");
+    }
     for (name, value) in [("error", line.error), ("app", line.app), ("session", line.session), ("request_id", Some(line.request_id))] {
         if let Some(value) = value {
             let _ = write!(out.text, " {name}={}", value.escape_debug());
@@ -317,6 +323,7 @@ mod tests {
             route: "/api",
             status: 200,
             error: None,
+            reason: None,
             bytes: 12,
             received: None,
             took: Duration::from_micros(1500),

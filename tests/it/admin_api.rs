@@ -416,10 +416,14 @@ async fn the_command_finds_its_gateway_and_says_what_is_wrong() {
     let other = format!("{}/", gateway.wechat.server.url);
     for (args, code, word) in [
         (&["revoke", "--session", &hyphen][..], 1, "(session_not_found)"),
-        (&["count", "--token-env", "WRONG_TOKEN"], 1, "(admin_token_invalid)"),
+        (
+            &["count", "--token-env", "WRONG_TOKEN"],
+            1,
+            "the token in the variable WRONG_TOKEN of --token-env is not this gateway's admin.token (admin_token_invalid)",
+        ),
         (&["count", "--admin", "http://127.0.0.1:9"], 1, "does not answer"),
         (&["count", "--admin", &other], 1, "is not the admin listener"),
-        (&["list", "--app", "nope", "--user", "x"], 2, "(app_unknown)"),
+        (&["list", "--app", "nope", "--user", "x"], 2, "the name in [apps.NAME], not the appid. (app_unknown)"),
         (&["list", "--app", "shop"], 2, "--user"),
         (&["count", "--app", "shop"], 2, "--user"),
         (&["revoke", "--session", "x"], 2, "25 letters"),
@@ -436,6 +440,15 @@ async fn the_command_finds_its_gateway_and_says_what_is_wrong() {
         assert_eq!((got, out.as_str()), (code, ""), "{args:?}: {err}");
         assert!(err.contains(word), "{args:?}: {err}");
     }
+    let second = format!("admin.token = \"{TOKEN}\"\n[apps.game]\nappid = \"wxfedcba9876543210\"\nsecret = \"other\"\n");
+    let two = Gateway::start(&second);
+    let (code, _, err) = cli.said(&["list", "--user", "x", "--admin", &format!("http://{}", two.admin)]);
+    assert!(code == 2 && err.contains("name one with --app NAME (app_required)"), "{err}");
+    let mut redis = RedisServer::start(&[]);
+    let lame = self::gateway(&redis.url(""), "");
+    redis.kill();
+    let (code, _, err) = cli.said(&["count", "--admin", &format!("http://{}", lame.admin)]);
+    assert!(code == 1 && err.contains("cannot reach its Redis") && !err.contains("log in again"), "{err}");
     let off = Gateway::start("");
     let (code, _, err) = cli.said(&["count", "--admin", &format!("http://{}", off.admin)]);
     assert!(code == 1 && err.contains("Set admin.token"), "{err}");

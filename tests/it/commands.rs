@@ -157,7 +157,7 @@ fn a_file_that_is_none_is_an_error_of_the_caller() {
         ("none.toml", "none.toml: does not exist\n    write one with `hufu init`, or name another with --config\n"),
         (".", ".: is a directory\n"),
         ("latin1.toml", "latin1.toml: is not UTF-8\n"),
-        ("broken.toml", "broken.toml:2: not TOML: invalid float\n    2 | listen = 0.0.0.0:8080\n      |             ^\n"),
+        ("broken.toml", "broken.toml:2: not TOML: invalid float; text stands in quotes\n    2 | listen = 0.0.0.0:8080\n      |             ^\n"),
     ] {
         for command in ["check", "serve"] {
             let failed = hufu(folder.path(), &[command, "--config", file]);
@@ -217,5 +217,52 @@ fn every_command_explains_itself() {
         let refused = hufu(folder.path(), wrong);
         assert_eq!((code(&refused), out(&refused).as_str()), (2, ""), "{wrong:?}");
         assert!(!err(&refused).is_empty());
+    }
+}
+
+#[test]
+fn a_dollar_sign_in_env_does_not_vanish_unseen() {
+    let folder = folder();
+    init(folder.path());
+    let env = folder.path().join(".env");
+    let text = fs::read_to_string(&env).unwrap();
+    fs::write(&env, text.replace("WX_SECRET=", "WX_SECRET=tig$er#1")).unwrap();
+    let lost = hufu(folder.path(), &["check"]);
+    let line = text.lines().position(|line| line.starts_with("WX_SECRET=")).unwrap() + 1;
+    assert_eq!(code(&lost), 2);
+    assert!(err(&lost).starts_with(&format!(".env:{line}: WX_SECRET has a dollar sign")), "{}", err(&lost));
+    assert!(err(&lost).contains("single quotes") && !err(&lost).contains("tig"), "{}", err(&lost));
+    fs::write(&env, text.replace("WX_SECRET=", "WX_SECRET='tig$er#1'")).unwrap();
+    assert_eq!(code(&hufu(folder.path(), &["check"])), 0);
+}
+
+#[test]
+fn who_looks_for_a_session_hears_nothing_of_routes() {
+    let folder = folder();
+    let config = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/configs/valid/route_overlap.toml")).unwrap();
+    let config = format!("admin = {{ listen = \"127.0.0.1:1\", token = \"an-admin-token-of-a-test\" }}\n{}", config.replace("${WX_SECRET}", "tiger"));
+    fs::write(folder.path().join("hufu.toml"), config).unwrap();
+    let count = |output: &Output| err(output).matches("routes[").count();
+    assert!(count(&hufu(folder.path(), &["check"])) > 3);
+    let asked = hufu(folder.path(), &["sessions", "count"]);
+    assert_eq!((code(&asked), count(&asked)), (1, 0), "{}", err(&asked));
+}
+
+#[test]
+fn a_listener_that_cannot_be_had_says_why() {
+    let folder = folder();
+    let start = |listen: &str| {
+        let config = format!(
+            "server.listen = \"{listen}\"\nadmin.listen = \"127.0.0.1:0\"\nstore.url = \"memory:\"\n[apps.shop]\nappid = \"wx0123456789abcdef\"\nsecret = \"x\"\n"
+        );
+        fs::write(folder.path().join("hufu.toml"), config).unwrap();
+        hufu(folder.path(), &["serve"])
+    };
+    let missing = folder.path().join("missing");
+    let socket = format!("unix:{}/hufu.sock", missing.display());
+    for (listen, words) in [("192.0.2.1:8080", "no address of this machine".to_owned()), (&socket, format!("create the folder {}", missing.display()))] {
+        let failed = start(listen);
+        assert_eq!(code(&failed), 1);
+        assert!(err(&failed).contains(&words) && !err(&failed).contains("stop that one"), "{}", err(&failed));
     }
 }

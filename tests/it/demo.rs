@@ -159,7 +159,14 @@ fn a_taken_port_names_the_flag() {
     let output = hufu(&["demo", "--listen", &address]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains(&address) && said.contains("--listen 127.0.0.1:"), "{said}");
+    let other = taken.local_addr().unwrap().port().saturating_add(10);
+    assert!(said.contains(&address) && said.contains(&format!("stop that one or choose another with --listen, such as --listen 127.0.0.1:{other}")), "{said}");
+    let alone = hufu(&["demo", "--listen", "8090"]).output().unwrap();
+    let said = String::from_utf8(alone.stderr).unwrap();
+    assert!(said.contains("write an address with a port, such as 127.0.0.1:8090"), "{said}");
+    let foreign = hufu(&["echo", "--listen", "192.0.2.1:9000"]).output().unwrap();
+    let said = String::from_utf8(foreign.stderr).unwrap();
+    assert!(said.contains("no address of this machine") && said.contains("such as --listen 127.0.0.1:9010"), "{said}");
 }
 
 #[tokio::test]

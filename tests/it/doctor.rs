@@ -134,6 +134,36 @@ fn a_redis_that_is_gone_or_refuses_the_password_fails() {
 }
 
 #[test]
+fn a_missing_login_is_no_answer() {
+    let acl = RedisServer::start_with_file(&shipped_configuration("tiger"), &[]);
+    let password = server_with_user(&["--requirepass", "tiger"]);
+    let database = password.url("").replace("/0", "/3");
+    for store in [acl.url(""), password.url(""), database] {
+        let said = doctor(&store, "");
+        said.has("FAIL", "connection", &["the server wants a login (NOAUTH)", "set store.username and store.password"]);
+        assert_eq!((said.code, said.troubles().len()), (1, 1), "{}", said.text);
+        assert!(!said.text.contains("rights"), "{}", said.text);
+    }
+}
+
+#[test]
+fn a_database_that_is_not_to_be_had_is_named() {
+    let server = server_with_user(&[]);
+    let of = |login: &str, number: &str| doctor(&server.url(login).replace("/0", number), "");
+    of("hufu:tiger@", "/3").has("FAIL", "connection", &["no database 3 for us", "`+select`", "store.key_prefix"]);
+    of("", "/99").has("FAIL", "connection", &["no database 99 for us: DB index is out of range", "leave the number out"]);
+}
+
+#[test]
+fn another_server_at_the_port_is_told_from_a_redis() {
+    let (web, plain) = (echo_upstream(), RedisServer::start(&[]));
+    doctor(&web.url.replace("http://", "redis://"), "").has("FAIL", "connection", &["what answers there is no Redis", "host and port"]);
+    let encrypted = plain.url("").replace("redis://", "rediss://");
+    let said = run(&Setup { store: encrypted, config: route("/api", &web.url, "required") }, &web.url, &[]);
+    said.has("FAIL", "connection", &["it speaks no TLS there", "redis://"]);
+}
+
+#[test]
 fn a_frozen_redis_and_a_silent_backend_end_in_time() {
     let (server, silent) = (RedisServer::start(&[]), TcpListener::bind(("127.0.0.1", 0)).unwrap());
     server.freeze();

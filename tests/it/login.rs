@@ -186,8 +186,38 @@ async fn what_the_platform_says_has_its_word() {
         let (got, problem) = problem(answer).await;
         assert_eq!((got, problem["code"].as_str(), problem["platform_code"].as_i64()), (expected, Some(code), platform_code), "{body}");
         assert_eq!(retry.is_some(), matches!(got, 429 | 503), "{body}");
+        if got >= 500 {
+            // What the client got is found in the log by the id that it got too.
+            let line = gateway.stderr().lines().find(|line| line.contains(problem["request_id"].as_str().unwrap())).unwrap_or_default().to_owned();
+            let words = if got == 503 { "WeChat says that it is busy" } else { "login: " };
+            assert!(line.contains(words), "{body}: {}", gateway.stderr());
+        }
+        let line = gateway.access_line("the line", |line| line["request_id"] == problem["request_id"]);
+        let reason = if code == "rate_limited" { json!("platform") } else { Value::Null };
+        assert_eq!((&line["app"], &line["error"], &line["reason"]), (&json!("shop"), &json!(code), &reason), "{body}");
     }
     assert!(gateway.stderr().contains("apps.shop.secret"), "the operator is told what to fix: {}", gateway.stderr());
+}
+
+#[tokio::test]
+async fn a_refusal_has_its_reason_in_the_access_line() {
+    let gateway = Gateway::start("login.rate_limit.per_app = \"1/1h\"\n");
+    let reason_of = async |answer: reqwest::Response| {
+        let (_, problem) = problem(answer).await;
+        let line = gateway.access_line("the line", |line| line["request_id"] == problem["request_id"]);
+        assert_eq!(line["error"], problem["code"]);
+        (line["reason"].as_str().unwrap_or_default().to_owned(), line["app"].as_str().unwrap_or_default().to_owned())
+    };
+    let at = |reason: &str, app: &str| (reason.to_owned(), app.to_owned());
+    gateway.login("alice").await;
+    let limited = gateway.login_with(json!({ "code": gateway.wechat.platform.login_code(APPID, "bob") })).await;
+    assert_eq!(reason_of(limited).await, at("per_app", "shop"));
+    // What the client wrote is not repeated.
+    assert_eq!(reason_of(gateway.login_with(json!({ "code": ["tiger"] })).await).await, at("The body is not what this endpoint takes", ""));
+    assert_eq!(reason_of(gateway.login_with(json!({ "code": "x", "app": "nope" })).await).await, at("", ""));
+    let slash = http().get(gateway.at("/api/a%2fb")).send().await.unwrap();
+    assert_eq!(reason_of(slash).await, at("Refused: the path has an encoded slash or a backslash, which servers read in different ways.", ""));
+    assert!(!gateway.stdout().contains("tiger"));
 }
 
 #[tokio::test]

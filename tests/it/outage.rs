@@ -86,6 +86,8 @@ async fn a_gateway_starts_without_its_redis_and_finds_it_later() {
     let code = gateway.wechat.platform.login_code(APPID, "alice");
     let refused = gateway.login_with(json!({ "code": code })).await;
     assert_eq!((refused.status().as_u16(), refused.headers().contains_key("retry-after")), (503, true));
+    let text = refused.text().await.unwrap();
+    assert!(text.contains("Logging in is not possible right now. Try again in a moment.") && !text.contains("Keep the token"), "{text}");
     redis.start_again(&[]);
     // The same code is still good: nothing was asked of the platform.
     until("a login", async || (gateway.login_with(json!({ "code": code })).await.status() == 200).then_some(())).await;

@@ -35,9 +35,7 @@ fn examine_one(key: &'static str, address: SocketAddr) -> Finding {
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
             Finding::note(key, format!("{address} is in use"), format!("by a running gateway? If by something else, choose another {key}"))
         }
-        Err(error) => {
-            Finding::fail(key, format!("{address}: {error}"), format!("choose an address of this machine, and a port that the gateway may take, in {key}"))
-        }
+        Err(error) => Finding::fail(key, format!("{address}: {error}"), Listen::Tcp(address).advice(&error, key)),
     }
 }
 

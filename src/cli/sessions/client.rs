@@ -18,6 +18,8 @@ pub(super) struct AdminClient {
     client: Client,
     base: Url,
     token: Secret<String>,
+    /// Where the token comes from, in the caller's words.
+    token_from: String,
 }
 
 /// What it answered: a body, or null where there was none.
@@ -26,7 +28,7 @@ pub(super) struct Answer {
 }
 
 impl AdminClient {
-    pub(super) fn new(admin: &str, token: &Secret<String>) -> Result<Self> {
+    pub(super) fn new(admin: &str, token: &Secret<String>, token_from: String) -> Result<Self> {
         // A second client in the process finds it installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let wrong = || UsageError(format!("--admin {admin:?} is not the address of an admin listener, such as http://127.0.0.1:8081"));
@@ -37,7 +39,7 @@ impl AdminClient {
         }
         // The token goes to the gateway that was named, and not to where a proxy variable or a redirect points.
         let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).connect_timeout(CONNECT).timeout(ANSWER);
-        Ok(Self { client: client.build().context("cannot set up an HTTP client")?, base, token: token.clone() })
+        Ok(Self { client: client.build().context("cannot set up an HTTP client")?, base, token: token.clone(), token_from })
     }
 
     pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer> {
@@ -60,16 +62,22 @@ impl AdminClient {
         let body = if body.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&body).ok() };
         match body {
             Some(body) if status.is_success() => Ok(Answer { body }),
-            Some(body) if own_error => Err(refused(&self.base, status, &body)),
+            Some(body) if own_error => Err(self.refused(status, &body)),
             _ => bail!("{} is not the admin listener of a gateway with an admin API (HTTP {status})", self.base),
         }
     }
-}
 
-/// What the gateway said, and whose fault it is.
-fn refused(base: &Url, status: StatusCode, body: &Value) -> anyhow::Error {
-    let (code, detail) = (body["code"].as_str().unwrap_or_default(), body["detail"].as_str().unwrap_or_default());
-    let wait = body["retry_after"].as_u64().map(|seconds| format!(" Try again in {seconds} s.")).unwrap_or_default();
-    let said = format!("{base}: {detail}{wait} ({code})");
-    if status == StatusCode::BAD_REQUEST { UsageError(said).into() } else { anyhow::Error::msg(said) }
+    /// What the gateway said, in the words of this command, and whose fault it is.
+    fn refused(&self, status: StatusCode, body: &Value) -> anyhow::Error {
+        let (code, detail) = (body["code"].as_str().unwrap_or_default(), body["detail"].as_str().unwrap_or_default());
+        let wait = body["retry_after"].as_u64().map(|seconds| format!(" Try again in {seconds} s.")).unwrap_or_default();
+        let told = match code {
+            "admin_token_invalid" => format!("{} is not this gateway's admin.token", self.token_from),
+            "app_required" => "the gateway serves several apps: name one with --app NAME".to_owned(),
+            "store_unavailable" => format!("the gateway cannot reach its Redis: its log says why, and `hufu doctor`.{wait}"),
+            _ => format!("{detail}{wait}"),
+        };
+        let said = format!("{}: {told} ({code})", self.base);
+        if status == StatusCode::BAD_REQUEST { UsageError(said).into() } else { anyhow::Error::msg(said) }
+    }
 }

@@ -164,15 +164,22 @@ impl GatewayArgs {
     /// The configuration is read only for what the options leave open: the machine may have none.
     fn client(&self) -> Result<AdminClient> {
         let given = self.token()?;
+        let from = match (&self.token_env, &self.token_file) {
+            (Some(name), _) => format!("the token in the variable {name} of --token-env"),
+            (None, Some(path)) => format!("the token in {} of --token-file", path.display()),
+            (None, None) => format!("admin.token of {}", self.config.display()),
+        };
         if let (Some(admin), Some(token)) = (&self.admin, &given) {
-            return AdminClient::new(admin, token);
+            return AdminClient::new(admin, token, from);
         }
-        let (settings, warnings) = Settings::load(&self.config)?;
+        let (settings, mut warnings) = Settings::load(&self.config)?;
+        // What is odd about routes is for `hufu check`, not for whoever looks for a session.
+        warnings.retain(|warning| warning.path.is_empty() || warning.path.starts_with("admin"));
         crate::cli::warn(&warnings);
         let admin = self.admin.clone().unwrap_or_else(|| url_of(settings.admin.listen));
         let missing =
             || UsageError(format!("{}: admin.token is not set; set it for the gateway too, or use --token-env or --token-file", self.config.display()));
-        AdminClient::new(&admin, &given.or(settings.admin.token).ok_or_else(missing)?)
+        AdminClient::new(&admin, &given.or(settings.admin.token).ok_or_else(missing)?, from)
     }
 
     fn token(&self) -> Result<Option<Secret<String>>, UsageError> {

@@ -78,7 +78,7 @@ pub fn meaning(refusal: &Refusal, app: &str, appid: &str) -> Meaning {
         _ => match what_to_mend(platform_code, app, appid) {
             Some(advice) => ExchangeError::Misconfigured { reason: format!("{advice} ({})", refusal.told()), platform_code },
             None if platform_code == NO_CODE => {
-                ExchangeError::Nonsense { reason: format!("it says that the code is missing, but one was sent ({})", refusal.told()) }
+                ExchangeError::Nonsense { reason: format!("WeChat says that the code is missing, but one was sent ({})", refusal.told()) }
             }
             None => ExchangeError::Nonsense { reason: format!("a number that jscode2session does not document ({})", refusal.told()) },
         },

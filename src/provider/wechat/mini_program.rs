@@ -144,7 +144,7 @@ impl MiniProgram {
         log::debug!(app = &*self.settings.app; "{API}: {}", refusal.told());
         match errcode::meaning(&refusal, &self.settings.app, &self.settings.appid) {
             Meaning::Final(error) => Try::Answered(Err(error)),
-            Meaning::Busy => Try::Busy(format!("it says that it is busy ({})", refusal.told())),
+            Meaning::Busy => Try::Busy(format!("WeChat says that it is busy ({})", refusal.told())),
             Meaning::TooOften => Try::Answered(Err(ExchangeError::Throttled { platform_code: refusal.errcode, retry_after: self.next_minute() })),
         }
     }
@@ -159,7 +159,7 @@ impl MiniProgram {
         match self.breaker().admit(monotonic_now()) {
             Admission::Pass(ticket) | Admission::Trial(ticket) => Ok(ticket),
             Admission::Refused { retry_after } => Err(ExchangeError::Unavailable {
-                reason: "it has not answered lately and is left alone for a moment".to_owned(),
+                reason: "WeChat has not answered lately and is left alone for a moment".to_owned(),
                 retry_after: retry_after + come_back(),
             }),
         }

@@ -1,11 +1,14 @@
 //! What an operator should read when a call fails, and whether the connection survives it.
 
-use redis::{ErrorKind, RedisError, ServerError};
+use redis::{ErrorKind, RedisError, ServerError, ServerErrorKind};
 
 use crate::session::StoreError;
 
 /// Longest server message that goes to the log.
 const DETAIL_MAX: usize = 160;
+
+/// How the library begins the error of a `SELECT`.
+const NO_DATABASE: &str = "Redis server refused to switch database";
 
 /// Why a call failed, for the log: the server's own words and what to look at; never an argument of the call.
 pub(super) fn reason(server: &str, login_keys: &str, error: &RedisError) -> String {
@@ -14,9 +17,11 @@ pub(super) fn reason(server: &str, login_keys: &str, error: &RedisError) -> Stri
     let words = match &said {
         Some(said) => format!("{code} {}", without_arguments(said.details().unwrap_or_default())),
         None if error.is_timeout() => "no answer in time".to_owned(),
+        // The library tells of the byte that it stumbled over.
+        None if error.kind() == ErrorKind::Parse => "what answers there is no Redis".to_owned(),
         None => without_arguments(&error.to_string()),
     };
-    let refused = matches!(code, "NOAUTH" | "WRONGPASS") || error.kind() == ErrorKind::AuthenticationFailed;
+    let refused = code == "WRONGPASS" || error.kind() == ErrorKind::AuthenticationFailed || wants_login(error);
     match hint(code) {
         _ if refused => format!("redis {server}: {words} (check {login_keys})"),
         "" => format!("redis {server}: {words}"),
@@ -77,6 +82,20 @@ pub(super) fn spoils_connection(error: &RedisError) -> bool {
     }
 }
 
+/// Whether the server answers nobody who has not logged in, and we have not.
+pub(super) fn wants_login(error: &RedisError) -> bool {
+    // Of the refusal to change to another database the library keeps the words alone.
+    let words =
+        error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) && error.detail().is_some_and(|words| words.starts_with("Authentication required"));
+    words || said_by_server(error).is_some_and(|said| said.code() == "NOAUTH" || is_long_before_login(&said))
+}
+
+/// Why the server does not let us into the database of `store.url`; `None`: something else went wrong.
+pub(super) fn database_refusal(error: &RedisError) -> Option<&str> {
+    let is_it = error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) && error.to_string().starts_with(NO_DATABASE);
+    is_it.then(|| error.detail().unwrap_or_default())
+}
+
 /// Before the login Redis cuts off whoever sends more than ten arguments, and says so in words of its own.
 fn is_long_before_login(said: &ServerError) -> bool {
     said.details().is_some_and(|words| words.starts_with("Protocol error: unauthenticated"))
@@ -128,6 +147,19 @@ mod tests {
         let refused = reason("r:1", LOGIN, &std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into());
         assert_eq!(refused, "redis r:1: connection refused");
         assert_eq!(reason("r:1", LOGIN, &std::io::Error::from(std::io::ErrorKind::TimedOut).into()), "redis r:1: no answer in time");
+    }
+
+    #[test]
+    fn a_missing_login_is_told_from_a_missing_right() {
+        for wanted in ["NOAUTH Authentication required.", "NOAUTH HELLO must be called", "ERR Protocol error: unauthenticated multibulk length"] {
+            assert!(wants_login(&server_says(wanted)), "{wanted}");
+        }
+        let select = |words: &str| RedisError::from((ServerErrorKind::ResponseError.into(), NO_DATABASE, words.to_owned()));
+        assert!(wants_login(&select("Authentication required.")));
+        assert_eq!(database_refusal(&select("DB index is out of range")), Some("DB index is out of range"));
+        for other in ["NOPERM x", "WRONGPASS x", "ERR Authentication is a word"] {
+            assert!(!wants_login(&server_says(other)) && database_refusal(&server_says(other)).is_none(), "{other}");
+        }
     }
 
     #[test]

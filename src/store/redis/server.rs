@@ -130,6 +130,16 @@ impl Server {
         matches!(self.info.addr(), ConnectionAddr::TcpTls { .. })
     }
 
+    /// The configuration keys of its login.
+    pub(super) const fn login_keys(&self) -> &'static str {
+        self.login_keys
+    }
+
+    /// Which of its databases is used.
+    pub(super) fn database(&self) -> i64 {
+        self.info.redis_settings().db()
+    }
+
     /// Limits for a connection: everything that waits on the server is bounded.
     pub(in crate::store) fn limits(&self) -> AsyncConnectionConfig {
         let Patience { connect, answer } = self.patience;

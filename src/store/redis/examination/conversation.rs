@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Client, Cmd, ConnectionInfo, FromRedisValue, RedisError, RedisResult};
+use redis::{Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, RedisError, RedisResult};
 
 use crate::clock::monotonic_now;
 use crate::finding::Finding;
-use crate::store::redis::failure::{said_by_server, without_arguments};
+use crate::store::redis::failure::{database_refusal, said_by_server, wants_login, without_arguments};
 use crate::store::redis::server::Server;
 
 /// What a server said to a question. That it said nothing is the error around it.
@@ -44,6 +44,8 @@ pub(super) async fn connect(server: &Server, info: ConnectionInfo) -> RedisResul
 pub(super) async fn ask<T: FromRedisValue>(connection: &mut MultiplexedConnection, command: &Cmd) -> Said<T> {
     match command.query_async(connection).await {
         Ok(answer) => Ok(Ok(answer)),
+        // Whoever has not logged in gets this to every command: it says nothing about any of them.
+        Err(error) if wants_login(&error) => Err(error),
         Err(error) => Refusal::of(&error).map(Err).ok_or(error),
     }
 }
@@ -57,14 +59,37 @@ pub(super) async fn ask_timed<T: FromRedisValue>(connection: &mut MultiplexedCon
 
 /// A server that cannot be connected to, that does not let us in, or that falls silent on the way.
 pub(super) fn lost(server: &Server, error: &RedisError) -> Finding {
+    let check = "connection";
+    if wants_login(error) {
+        let keys = server.login_keys();
+        let advice = format!("set {keys} (with `requirepass` the password alone); until then requests that need a session get 503");
+        return Finding::fail(check, "the server wants a login (NOAUTH)", advice);
+    }
+    if let Some(words) = database_refusal(error) {
+        let database = server.database();
+        let advice = if words.contains("permission") {
+            "give the ACL user `+select`, or leave the number out of store.url and tell gateways apart by store.key_prefix"
+        } else {
+            "leave the number out of store.url, and tell gateways apart by store.key_prefix"
+        };
+        return Finding::fail(check, format!("no database {database} for us: {}", without_arguments(words)), advice);
+    }
     let reason = server.error(error).reason;
     let seen = reason.strip_prefix(&format!("redis {}: ", server.address)).unwrap_or(&reason).to_owned();
-    let advice = if seen.contains("(check ") {
+    let advice = lost_advice(server, error, &seen);
+    Finding::fail(check, seen, advice)
+}
+
+fn lost_advice(server: &Server, error: &RedisError, seen: &str) -> &'static str {
+    if seen.contains("(check ") {
         "compare them with the ACL user on that server (`ACL GETUSER`); it must have been saved there too"
+    } else if error.is_timeout() && server.is_encrypted() {
+        "frozen, overloaded, behind a firewall that drops packets, or it speaks no TLS there: then write redis:// in store.url; until it answers, requests that need a session get 503"
     } else if error.is_timeout() {
         "frozen, overloaded, or behind a firewall that drops packets; until it answers, requests that need a session get 503"
+    } else if error.kind() == ErrorKind::Parse {
+        "are host and port in store.url right? Until Redis answers there, requests that need a session get 503"
     } else {
         "is it running, and is store.url right? Until it answers, requests that need a session get 503"
-    };
-    Finding::fail("connection", seen, advice)
+    }
 }

@@ -87,7 +87,7 @@ async fn ask_all(server: &Server, wanted: &Wanted<'_>, findings: &mut Vec<Findin
 async fn reached(server: &Server, wanted: &Wanted<'_>, connection: &mut MultiplexedConnection) -> RedisResult<Finding> {
     let mut took = Vec::with_capacity(PINGS);
     for _ in 0..PINGS {
-        // Even a refused PING is an answer.
+        // Even a PING that the ACL refuses is an answer.
         took.push(ask_timed::<String>(connection, &cmd("PING")).await?.1);
     }
     took.sort_unstable();
