@@ -110,11 +110,11 @@ impl HeadRules {
         if hop_by_hop::contains(name) || is_rewritten(name) || self.reserved.contains(name) {
             return false;
         }
-        // `Host` is not the client's to remove.
-        if hop_by_hop::named(connection, name) && name != b"host" {
-            return false;
+        if is_forwarding(name) {
+            // A proxy's word; a client behind it has no say in whether it goes on.
+            return inbound.trusted_peer && is_of_proxies(name, inbound.forwarding);
         }
-        !is_forwarding(name) || (inbound.trusted_peer && is_of_proxies(name, inbound.forwarding))
+        !hop_by_hop::named(connection, name)
     }
 
     /// Writes a header without the token that may stand in it.

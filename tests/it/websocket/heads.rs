@@ -1,0 +1,44 @@
+//! What a client writes into the head of its handshake, and what its upstream then gets: over raw sockets.
+
+use crate::helpers::gateway::{Gateway, route};
+use crate::helpers::recorder::{Recorder, Reply, ok};
+use crate::helpers::wire::{self, Answer};
+use crate::helpers::ws_upstream::WsUpstream;
+
+const KEY: &str = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+async fn ask(gateway: &Gateway, path: &str, lines: &str) -> Answer {
+    wire::send(gateway.listen, format!("GET {path} HTTP/1.1\r\nHost: api.test\r\n{KEY}{lines}\r\n").as_bytes()).await
+}
+
+#[tokio::test]
+async fn a_handshake_arrives_whole_whatever_its_connection_names() {
+    let (upstream, recorder) = (WsUpstream::start().await, Recorder::start(Reply::AtHeadThenClose(ok())).await);
+    let gateway = Gateway::start(&(route("/ws", &upstream.url, "none") + &route("/seen", &recorder.url, "none")));
+    let lines = "Upgrade: websocket\r\nOrigin: https://servicewechat.com\r\nSec-WebSocket-Protocol: chat\r\nSec-WebSocket-Extensions: x-none\r\nX-Drop: me\r\n";
+    for connection in [
+        "Upgrade, sec-websocket-key",
+        "Upgrade, Sec-WebSocket-Version",
+        "Sec-WebSocket-Key, Sec-WebSocket-Version, Sec-WebSocket-Protocol, Sec-WebSocket-Extensions, Origin, Host, X-Drop, Upgrade",
+    ] {
+        let lines = format!("{lines}Connection: {connection}\r\n");
+        // A server of WebSockets takes it for one, and answers its key.
+        let answer = ask(&gateway, "/ws", &lines).await;
+        assert_eq!((answer.status, answer.header("sec-websocket-accept")), (101, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")), "{connection}: {}", answer.text);
+        assert_eq!(ask(&gateway, "/seen", &lines).await.status, 200, "{connection}");
+        let seen = recorder.connections().pop().unwrap();
+        for (name, value) in [
+            ("host", "api.test"),
+            ("origin", "https://servicewechat.com"),
+            ("connection", "Upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-protocol", "chat"),
+            ("sec-websocket-extensions", "x-none"),
+        ] {
+            assert_eq!(seen.values(name), [value], "{connection}: {}", seen.head());
+        }
+        assert_eq!(seen.values("x-drop").is_empty(), connection.contains("X-Drop"), "what is the connection's own stays behind: {}", seen.head());
+    }
+}
