@@ -116,6 +116,8 @@ fn refused() -> Vec<(String, u16, &'static str)> {
             get(&format!("{WEBSOCKET}Sec-WebSocket-Version: 13\r\n")),
             get(&format!("{WEBSOCKET}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n")),
             get(&format!("Upgrade: websocket, h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{KEY}")),
+            get(&format!("{WEBSOCKET}Upgrade: h2c\r\nSec-WebSocket-Version: 13\r\n{KEY}")),
+            get(&format!("Upgrade:\r\n{WEBSOCKET}Sec-WebSocket-Version: 13\r\n{KEY}")),
             get(&format!("Upgrade: h2c\r\nUpgrade: websocket/13\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{KEY}")),
         ],
     );

@@ -42,3 +42,33 @@ async fn a_handshake_arrives_whole_whatever_its_connection_names() {
         assert_eq!(seen.values("x-drop").is_empty(), connection.contains("X-Drop"), "what is the connection's own stays behind: {}", seen.head());
     }
 }
+
+/// In one line or in several, in either order: the list is the same, and so is the answer.
+#[tokio::test]
+async fn websocket_is_the_only_upgrade_of_a_handshake() {
+    let recorder = Recorder::start(Reply::AtHeadThenClose(ok())).await;
+    let gateway = Gateway::start(&route("/", &recorder.url, "none"));
+    for lines in [
+        "Upgrade: websocket, h2c\r\n",
+        "Upgrade: websocket\r\nUpgrade: h2c\r\n",
+        "Upgrade: h2c\r\nUpgrade: websocket\r\n",
+        "Upgrade: websocket\r\nUpgrade: websocket\r\n",
+        "Upgrade: websocket\r\nUpgrade:\r\n",
+        "Upgrade:\r\nUpgrade: websocket\r\n",
+        "Upgrade: websocket,\r\n",
+        "Upgrade: ,websocket\r\n",
+        "Upgrade: \"websocket\"\r\nUpgrade: websocket\r\n",
+    ] {
+        let answer = ask(&gateway, "/", &format!("Connection: Upgrade\r\n{lines}")).await;
+        assert_eq!((answer.status, answer.code()), (400, Some("upgrade_invalid")), "{lines:?}: {}", answer.text);
+        assert_eq!(answer.header("connection"), Some("close"), "{lines:?}");
+    }
+    assert!(recorder.connections().is_empty());
+    // What is no word for it is another upgrade: it means nothing and stays behind.
+    for lines in ["Upgrade: \"websocket\"\r\n", "Upgrade: 'websocket'\r\n", "Upgrade: h2c\r\nUpgrade: \"websocket\"\r\n", "Upgrade:\r\nUpgrade: h2c\r\n"] {
+        let answer = ask(&gateway, "/", &format!("Connection: Upgrade\r\n{lines}")).await;
+        assert_eq!((answer.status, answer.header("upgrade"), answer.body()), (200, None, "ok"), "{lines:?}: {}", answer.text);
+        let seen = recorder.connections().pop().unwrap();
+        assert!(seen.values("upgrade").is_empty() && seen.values("connection").is_empty(), "{lines:?}: {}", seen.head());
+    }
+}
