@@ -1,6 +1,6 @@
 //! What a client writes into the head of its handshake, and what its upstream then gets: over raw sockets.
 
-use crate::helpers::gateway::{Gateway, route};
+use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::recorder::{Recorder, Reply, ok};
 use crate::helpers::wire::{self, Answer};
 use crate::helpers::ws_upstream::WsUpstream;
@@ -70,5 +70,32 @@ async fn websocket_is_the_only_upgrade_of_a_handshake() {
         assert_eq!((answer.status, answer.header("upgrade"), answer.body()), (200, None, "ok"), "{lines:?}: {}", answer.text);
         let seen = recorder.connections().pop().unwrap();
         assert!(seen.values("upgrade").is_empty() && seen.values("connection").is_empty(), "{lines:?}: {}", seen.head());
+    }
+}
+
+#[tokio::test]
+async fn this_host_itself_is_a_page_that_came_by_the_same_scheme_or_a_better_one() {
+    let recorder = Recorder::start(Reply::AtHeadThenClose(ok())).await;
+    let config = format!("session.carriers = [\"cookie:sid\"]\nserver.trusted_proxies = [\"127.0.0.1\"]\n{}", route("/", &recorder.url, "none"));
+    let gateway = Gateway::with(&Setup { config, ..Setup::default() });
+    let (http, https) = ("X-Forwarded-Proto: http\r\n", "X-Forwarded-Proto: https\r\n");
+    for (told, origin, comes_in) in [
+        ("", "http://api.test", true),
+        ("", "https://api.test", true),
+        (http, "https://api.test", true),
+        (https, "https://api.test", true),
+        (https, "http://api.test", false),
+        ("", "ftp://api.test", false),
+        ("", "ws://api.test", false),
+        ("", "://api.test", false),
+        ("", "//api.test", false),
+        ("", "api.test", false),
+        ("", "https://evil.test", false),
+        ("", "https://evil.test://api.test", false),
+        ("", "null", false),
+    ] {
+        let answer = ask(&gateway, "/", &format!("Connection: Upgrade\r\nUpgrade: websocket\r\n{told}Origin: {origin}\r\n")).await;
+        let expected = if comes_in { (200, None) } else { (403, Some("origin_forbidden")) };
+        assert_eq!((answer.status, answer.code()), expected, "{told}{origin}: {}", answer.text);
     }
 }
