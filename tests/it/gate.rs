@@ -182,6 +182,24 @@ async fn what_has_two_readings_is_refused_however_it_comes() {
     assert!(gateway.runs() && !gateway.stderr().contains("panic"), "{}", gateway.stderr());
 }
 
+/// Which refusal it is does not hang on how its line was cut.
+#[tokio::test]
+async fn another_version_is_told_from_none_however_it_comes() {
+    let gateway = Gateway::start("");
+    for (line, status) in [("GET / HTTP/2.0", 505), ("GET / HTPP/1.1", 400)] {
+        for cut in 1..line.len() {
+            let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+            client.set_nodelay(true).unwrap();
+            client.write_all(&line.as_bytes()[..cut]).await.unwrap();
+            // So that the gateway most likely has read the one before the other comes; either way the answer is the same.
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            client.write_all(format!("{}\r\nHost: x\r\n\r\n", &line[cut..]).as_bytes()).await.unwrap();
+            let answer = wire::read_to_the_end(&mut client).await;
+            assert_eq!((answer.status, answer.closed), (status, true), "{:?}: {}", line.split_at(cut), answer.text);
+        }
+    }
+}
+
 #[tokio::test]
 async fn refusals_are_counted_logged_and_named() {
     let echo = echo_upstream();
