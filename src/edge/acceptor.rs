@@ -8,23 +8,22 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 
+use crate::clock::monotonic_now;
+use crate::edge::handshakes::{Handshakes, MANY, UNDISTURBED};
 use crate::edge::proxy_protocol;
 use crate::edge::stream::{Counted, Stream};
 use crate::http::TrustedProxies;
 use crate::metrics::Metrics;
 use crate::telemetry::Throttle;
 
-/// Handshakes at a time, in all workers together: each costs a millisecond of a core.
-const HANDSHAKES: usize = 256;
-
 /// What a connection goes through before its first request.
 #[derive(Clone)]
 pub struct Acceptor {
-    tls: Option<(TlsAcceptor, Arc<Semaphore>)>,
+    tls: Option<(Arc<ServerConfig>, Arc<Handshakes>)>,
     /// Who speaks the PROXY protocol, as it is now.
     balancers: Option<watch::Receiver<Arc<TrustedProxies>>>,
     patience: Duration,
@@ -45,8 +44,7 @@ impl Acceptor {
     /// With TLS if there is a `tls`; with the PROXY protocol from `balancers`, if there are any, and from nobody else.
     #[must_use]
     pub fn new(tls: Option<Arc<ServerConfig>>, balancers: Option<watch::Receiver<Arc<TrustedProxies>>>, patience: Duration, metrics: Arc<Metrics>) -> Self {
-        let tls = tls.map(|config| (TlsAcceptor::from(config), Arc::new(Semaphore::new(HANDSHAKES))));
-        Self { tls, balancers, patience, metrics }
+        Self { tls: tls.map(|config| (config, Arc::default())), balancers, patience, metrics }
     }
 
     /// Makes the connection ready.
@@ -63,7 +61,7 @@ impl Acceptor {
         }
         let stream = match &self.tls {
             None => Stream::Tcp(socket),
-            Some((acceptor, places)) => self.handshake(acceptor, places, socket).await?,
+            Some((config, under_way)) => self.handshake(config, under_way, socket, client).await?,
         };
         Ok(Accepted { stream, client, nameless })
     }
@@ -83,19 +81,42 @@ impl Acceptor {
         read
     }
 
-    async fn handshake(&self, acceptor: &TlsAcceptor, places: &Semaphore, socket: TcpStream) -> io::Result<Stream> {
+    async fn handshake(&self, config: &Arc<ServerConfig>, under_way: &Arc<Handshakes>, socket: TcpStream, client: Option<SocketAddr>) -> io::Result<Stream> {
         let handshake = timeout(self.patience, async {
-            // Who is silent holds no place that others wait for.
+            // Who is silent needs no buffer.
             socket.peek(&mut [0]).await?;
-            let _place = places.acquire().await.map_err(io::Error::other)?;
-            acceptor.accept(Counted::new(socket)).await
+            // Half a ClientHello holds at most 64 KiB, as rustls sees to, and nothing that others wait for.
+            let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), Counted::new(socket)).await?;
+            let mut place = under_way.enter(monotonic_now());
+            tokio::select! {
+                biased;
+                stream = hello.into_stream(config.clone()) => stream.map(Some),
+                () = place.displaced() => Ok(None),
+            }
         });
         let (outcome, stream) = match handshake.await {
-            Ok(Ok(stream)) => ("ok", Ok(Stream::Tls(Box::new(stream)))),
+            Ok(Ok(Some(stream))) => ("ok", Ok(Stream::Tls(Box::new(stream)))),
+            Ok(Ok(None)) => {
+                tell_displaced(client);
+                ("displaced", Err(io::ErrorKind::ConnectionAborted.into()))
+            }
             Ok(Err(error)) => ("failed", Err(error)),
             Err(late) => ("timeout", Err(late.into())),
         };
         self.metrics.tls_handshake(outcome);
         stream
+    }
+}
+
+/// Whoever lets so many handshakes drag on is hardly a client; only the operator can keep it away.
+fn tell_displaced(client: Option<SocketAddr>) {
+    static TOLD: Throttle = Throttle::new(Duration::from_secs(60));
+    if let Some(silent) = TOLD.admit() {
+        let from = client.map(|client| client.ip().to_string()).unwrap_or_default();
+        log::warn!(
+            "{from}: a TLS handshake gave way to another after {} s, since {MANY} or more were under way ({silent} more since the last line); \
+             if this is an attack, let a firewall or a balancer limit the connections of each address",
+            UNDISTURBED.as_secs()
+        );
     }
 }

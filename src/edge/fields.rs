@@ -19,6 +19,7 @@ pub struct Fields<'a> {
     pub expects: bool,
     length: Option<u64>,
     chunked: bool,
+    upgrade: bool,
     websocket: bool,
     options: Options,
     key: Option<&'a [u8]>,
@@ -122,13 +123,12 @@ impl<'a> Fields<'a> {
     /// Other upgrades mean nothing here and are not passed on.
     fn upgrade(&mut self, value: &[u8]) -> Result<(), Refusal> {
         let names_it = tokens(value).any(|token| token.get(..WEBSOCKET.len()).is_some_and(|start| start.eq_ignore_ascii_case(WEBSOCKET)));
-        if !names_it {
-            return Ok(());
-        }
-        if self.websocket || !value.eq_ignore_ascii_case(WEBSOCKET) {
+        let again = std::mem::replace(&mut self.upgrade, true);
+        // Several lines say what one list would.
+        if self.websocket || (names_it && (again || !value.eq_ignore_ascii_case(WEBSOCKET))) {
             return Err(Refusal::handshake("A WebSocket handshake has one Upgrade header, and in it \"websocket\" alone."));
         }
-        self.websocket = true;
+        self.websocket = names_it;
         Ok(())
     }
 

@@ -59,6 +59,8 @@ pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Refusal> {
     let len = match request.parse_with_uninit_headers(bytes, &mut space) {
         Ok(Status::Complete(len)) => len,
         Ok(Status::Partial) => return Ok(None),
+        // Only the whole line tells another version from none.
+        Err(Error::Version) if !bytes.trim_ascii_start().contains(&b'\n') => return Ok(None),
         Err(error) => return Err(refusal(error, bytes, limits)),
     };
     let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else { return Ok(None) };

@@ -3,14 +3,15 @@
 //! `conversation` tells the story of a connection: `client` is its socket with what has come, `reader` reads requests out of that strictly,
 //! with `head`, `fields`, `target`, `scan` and `chunks`, none of which does I/O; `lanes` is where a request goes, `writing` its answer on
 //! the way out; `refusal` and `refused` answer what does not come in, `linger` closes so that the answer is seen. `listener` opens,
-//! `acceptor` makes a connection ready for HTTP, with `proxy_protocol` and `tls`, and `serve` puts it all into a server; what it answers
-//! with, `swap` exchanges.
+//! `acceptor` makes a connection ready for HTTP, with `proxy_protocol`, `tls` and `handshakes`, and `serve` puts it all into a server; what it
+//! answers with, `swap` exchanges.
 
 pub mod acceptor;
 pub mod chunks;
 pub mod client;
 pub mod conversation;
 pub mod fields;
+pub mod handshakes;
 pub mod head;
 pub mod lanes;
 pub mod linger;

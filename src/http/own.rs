@@ -128,7 +128,7 @@ fn json_error(error: &JsonPayloadError) -> GatewayError {
             GatewayError::new(ErrorCode::UnsupportedMediaType, "Send a JSON body with \"Content-Type: application/json\", such as {\"code\":\"…\"}.")
         }
         JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
-            GatewayError::new(ErrorCode::BodyTooLarge, format!("The body of this endpoint has at most {JSON_LIMIT} bytes."))
+            GatewayError::new(ErrorCode::BodyTooLarge, format!("The body of this endpoint has at most {JSON_LIMIT} bytes.")).closing()
         }
         JsonPayloadError::Deserialize(error) => GatewayError::new(ErrorCode::RequestInvalid, format!("The body is not what this endpoint takes: {error}.")),
         _ => GatewayError::new(ErrorCode::BodyBroken, "The body broke off."),

@@ -33,10 +33,15 @@ pub fn options(headers: Headers<'_>) -> Vec<&[u8]> {
     options
 }
 
-/// Whether a header is among them.
+/// Whether a header (lower case) is among them, and can be: what the gateway has looked at to let a message pass goes on with it.
 #[must_use]
 pub fn named(options: &[&[u8]], name: &[u8]) -> bool {
-    options.iter().any(|option| option.eq_ignore_ascii_case(name))
+    options.iter().any(|option| option.eq_ignore_ascii_case(name)) && !is_looked_at(name)
+}
+
+/// A handshake without its key would be another request than the one that was let in.
+fn is_looked_at(name: &[u8]) -> bool {
+    matches!(name, b"host" | b"origin") || name.starts_with(b"sec-websocket-")
 }
 
 fn is_of_its_life(option: &[u8]) -> bool {

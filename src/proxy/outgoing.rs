@@ -110,11 +110,11 @@ impl HeadRules {
         if hop_by_hop::contains(name) || is_rewritten(name) || self.reserved.contains(name) {
             return false;
         }
-        // `Host` is not the client's to remove.
-        if hop_by_hop::named(connection, name) && name != b"host" {
-            return false;
+        if is_forwarding(name) {
+            // A proxy's word; a client behind it has no say in whether it goes on.
+            return inbound.trusted_peer && is_of_proxies(name, inbound.forwarding);
         }
-        !is_forwarding(name) || (inbound.trusted_peer && is_of_proxies(name, inbound.forwarding))
+        !hop_by_hop::named(connection, name)
     }
 
     /// Writes a header without the token that may stand in it.
@@ -266,6 +266,19 @@ struct Told<'a> {
 }
 
 impl<'a> Told<'a> {
+    fn of(inbound: &Inbound, headers: Headers<'a>) -> Self {
+        match (inbound.trusted_peer, inbound.forwarding) {
+            (false, _) => Self::default(),
+            (true, ForwardingHeader::XForwardedFor) => Self::by_x_forwarded(headers),
+            (true, ForwardingHeader::Forwarded) => Self::by_forwarded(headers, inbound.client),
+        }
+    }
+
+    /// The scheme by which the client came, as far as is known.
+    fn scheme(&self, inbound: &Inbound) -> &'a [u8] {
+        self.proto.unwrap_or(if inbound.secure { b"https" } else { b"http" })
+    }
+
     /// A proxy may add a line behind the client's own, so the last one counts.
     fn by_x_forwarded(headers: Headers<'a>) -> Self {
         let last = |name: &str| headers.get_all(name).next_back().map(Value::bytes);
@@ -280,31 +293,36 @@ impl<'a> Told<'a> {
     }
 }
 
+/// Whether the client is known to have come by https: to the gateway itself, or to a trusted proxy that says so.
+#[must_use]
+pub fn is_https(inbound: &Inbound, headers: Headers<'_>) -> bool {
+    Told::of(inbound, headers).scheme(inbound).eq_ignore_ascii_case(b"https")
+}
+
 /// Where the request came from, as the upstream is told.
 fn forwarding(out: &mut BytesMut, parts: &OutgoingHead<'_>) {
     let (inbound, headers) = (parts.inbound, parts.head.headers());
     out.extend_from_slice(b"x-forwarded-for: ");
-    let told = match (inbound.trusted_peer, inbound.forwarding) {
-        (false, _) => Told::default(),
+    match (inbound.trusted_peer, inbound.forwarding) {
+        (false, _) => {}
         (true, ForwardingHeader::XForwardedFor) => {
             for chain in headers.get_all("x-forwarded-for").map(Value::bytes).filter(|chain| !chain.is_empty()) {
                 out.extend_from_slice(chain);
                 out.extend_from_slice(b", ");
             }
-            Told::by_x_forwarded(headers)
         }
         (true, ForwardingHeader::Forwarded) => {
             if inbound.client_text != inbound.peer_text {
                 out.extend_from_slice(inbound.client_text.as_bytes());
                 out.extend_from_slice(b", ");
             }
-            Told::by_forwarded(headers, inbound.client)
         }
-    };
+    }
+    let told = Told::of(inbound, headers);
     out.extend_from_slice(inbound.peer_text.as_bytes());
     out.extend_from_slice(b"\r\n");
     write_line(out, "x-real-ip", inbound.client_text.as_bytes());
-    write_line(out, "x-forwarded-proto", told.proto.unwrap_or(if inbound.secure { b"https" } else { b"http" }));
+    write_line(out, "x-forwarded-proto", told.scheme(inbound));
     if let Some(host) = told.host.or_else(|| headers.get("host").map(Value::bytes)) {
         write_line(out, "x-forwarded-host", host);
     }

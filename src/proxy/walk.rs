@@ -19,7 +19,7 @@ use crate::proxy::forward::{Forwarder, Outgoing, UpstreamResponse};
 use crate::proxy::guard::Guard;
 use crate::proxy::handshake;
 use crate::proxy::inbound;
-use crate::proxy::outgoing::{HeadRules, OutgoingHead};
+use crate::proxy::outgoing::{HeadRules, OutgoingHead, is_https};
 use crate::proxy::rules::RouteRules;
 use crate::proxy::streaming::Opening;
 use crate::proxy::websockets::{Websockets, check_origin};
@@ -101,7 +101,8 @@ impl Proxy {
         let (route, rules) = self.route(request, &path, completion)?;
         *failure = &rules.failure;
         if handshake.is_some() {
-            check_origin(request.headers(), &self.cors, self.auth.carriers())?;
+            let https = is_https(&completion.inbound, request.headers());
+            check_origin(request.headers(), https, &self.cors, self.auth.carriers())?;
         }
         let caller = self.auth.admit(route.auth, request, completion.inbound.client).await?;
         let body_limit = self.body_limit(route);

@@ -93,11 +93,13 @@ impl Drop for Place {
 
 /// A browser opens WebSockets for every page of the world, with the cookies of the gateway's host, and CORS does not apply to them: so the
 /// gateway looks at `Origin` itself (OWASP ASVS 4.4.2). What is no browser sends none. Where no token stands in a cookie and no origins are
-/// configured, a foreign page has nothing that would let it in.
-pub fn check_origin(headers: Headers<'_>, cors: &Cors, carriers: &[TokenCarrier]) -> Result<(), GatewayError> {
+/// configured, a foreign page has nothing that would let it in. `https`: whether the client is known to have come by it.
+pub fn check_origin(headers: Headers<'_>, https: bool, cors: &Cors, carriers: &[TokenCarrier]) -> Result<(), GatewayError> {
     let Some(origin) = headers.get("origin") else { return Ok(()) };
     let origin = origin.text().unwrap_or_default();
-    let of_this_host = origin.split_once("://").is_some_and(|(_, authority)| headers.get("host").is_some_and(|host| host.bytes() == authority.as_bytes()));
+    // A page that came without encryption may be anybody's. Where https ends before the gateway and nobody says so, both have to do.
+    let own = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://").filter(|_| !https));
+    let of_this_host = own.is_some_and(|authority| headers.get("host").is_some_and(|host| host.bytes() == authority.as_bytes()));
     let harmless = cors.is_empty() && !carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Cookie(_)));
     if headers.get_all("origin").count() == 1 && (harmless || of_this_host || origin == MINI_PROGRAMS || cors.names(origin)) {
         return Ok(());
@@ -134,11 +136,11 @@ mod tests {
 
     #[test]
     fn foreign_pages_are_refused_where_they_could_do_harm() {
-        let check = |origin: &str, origins: &[&str], carriers: &[&str]| {
+        let check = |origin: &str, https: bool, origins: &[&str], carriers: &[&str]| {
             let lines = [("Host", "api.test:8443"), ("Origin", origin)];
             let head = RequestHead::sample("GET", "/", &lines[..if origin.is_empty() { 1 } else { 2 }]);
             let cors = Cors::new(origins.iter().map(|origin| (*origin).to_owned()).collect());
-            check_origin(head.headers(), &cors, &carriers.iter().map(|carrier| carrier.parse().unwrap()).collect::<Vec<_>>()).is_ok()
+            check_origin(head.headers(), https, &cors, &carriers.iter().map(|carrier| carrier.parse().unwrap()).collect::<Vec<_>>()).is_ok()
         };
         let h5: &[&str] = &["https://h5.test"];
         for (origin, origins, carriers, allowed) in [
@@ -152,7 +154,15 @@ mod tests {
             ("https://evil.test", &[], ["bearer"], true),
             ("https://evil.test", &[], ["cookie:sid"], false),
         ] {
-            assert_eq!(check(origin, origins, &carriers), allowed, "{origin} {origins:?} {carriers:?}");
+            for https in [false, true] {
+                assert_eq!(check(origin, https, origins, &carriers), allowed, "{origin} {https} {origins:?} {carriers:?}");
+            }
+        }
+        // An origin has the scheme of a page, and not a lesser one than the gateway's.
+        assert!(check("http://api.test:8443", false, &[], &["cookie:sid"]) && !check("http://api.test:8443", true, &[], &["cookie:sid"]));
+        for origin in ["ftp://api.test:8443", "://api.test:8443", "api.test:8443", "//api.test:8443", "ws://api.test:8443", "chrome-extension://api.test:8443"]
+        {
+            assert!(!check(origin, false, &[], &["cookie:sid"]), "{origin}");
         }
     }
 }

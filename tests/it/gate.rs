@@ -116,6 +116,8 @@ fn refused() -> Vec<(String, u16, &'static str)> {
             get(&format!("{WEBSOCKET}Sec-WebSocket-Version: 13\r\n")),
             get(&format!("{WEBSOCKET}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n")),
             get(&format!("Upgrade: websocket, h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{KEY}")),
+            get(&format!("{WEBSOCKET}Upgrade: h2c\r\nSec-WebSocket-Version: 13\r\n{KEY}")),
+            get(&format!("Upgrade:\r\n{WEBSOCKET}Sec-WebSocket-Version: 13\r\n{KEY}")),
             get(&format!("Upgrade: h2c\r\nUpgrade: websocket/13\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{KEY}")),
         ],
     );
@@ -178,6 +180,24 @@ async fn what_has_two_readings_is_refused_however_it_comes() {
     let seen: String = upstream.connections().iter().map(|c| String::from_utf8_lossy(&c.bytes).into_owned()).collect();
     assert_eq!((seen.matches("GET /first ").count(), seen.matches("smuggled").count()), (cases.len() + 1, 0), "{seen}");
     assert!(gateway.runs() && !gateway.stderr().contains("panic"), "{}", gateway.stderr());
+}
+
+/// Which refusal it is does not hang on how its line was cut.
+#[tokio::test]
+async fn another_version_is_told_from_none_however_it_comes() {
+    let gateway = Gateway::start("");
+    for (line, status) in [("GET / HTTP/2.0", 505), ("GET / HTPP/1.1", 400)] {
+        for cut in 1..line.len() {
+            let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+            client.set_nodelay(true).unwrap();
+            client.write_all(&line.as_bytes()[..cut]).await.unwrap();
+            // So that the gateway most likely has read the one before the other comes; either way the answer is the same.
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            client.write_all(format!("{}\r\nHost: x\r\n\r\n", &line[cut..]).as_bytes()).await.unwrap();
+            let answer = wire::read_to_the_end(&mut client).await;
+            assert_eq!((answer.status, answer.closed), (status, true), "{:?}: {}", line.split_at(cut), answer.text);
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,18 +1,20 @@
 //! Ways in: TLS with certificates that change, a Unix socket, the PROXY protocol.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
+use hufu::edge::handshakes::MANY;
 use nix::sys::signal::Signal;
 use rustls::{ProtocolVersion, SupportedProtocolVersion, version};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::recorder::{Recorder, Reply, ok};
 use crate::helpers::redis_server::Certificates;
 use crate::helpers::servers::echo_upstream;
-use crate::helpers::tls::{client, connect};
+use crate::helpers::tls::{client, client_hello, connect};
 use crate::helpers::wait::until;
 use crate::helpers::wire;
 
@@ -91,22 +93,59 @@ async fn handshakes_have_a_deadline() {
     assert_eq!(gateway.counted("hufu_tls_handshakes_total{outcome=\"failed\"}").await, 1);
 }
 
-/// There are 256 places for handshakes; who has said nothing yet must not hold one.
+/// Wherever a handshake stops: before its first byte, within the ClientHello, or behind it.
 #[tokio::test]
-async fn silent_connections_keep_nobody_from_a_handshake() {
+async fn handshakes_that_drag_on_keep_nobody_from_theirs() {
+    // More than may drag on.
+    const STALLED: usize = 300;
     let echo = echo_upstream();
     let certificates = Certificates::new();
     certificates.sign("a", "DNS:a.test");
     certificates.sign("b", "DNS:b.test");
-    let gateway = with_tls(&certificates, &format!("server.request_head_timeout = \"5m\"\n{}", route("/", &echo.url, "none")));
-    let mut silent = Vec::new();
-    for _ in 0..300 {
-        silent.push(TcpStream::connect(gateway.listen).await.unwrap());
+    let gateway = with_tls(&certificates, &format!("server.request_head_timeout = \"60s\"\n{}", route("/", &echo.url, "none")));
+    let connector = client(&certificates, &[&version::TLS13], &["http/1.1"]);
+    let served = async |when: &str| {
+        let asked = tokio::time::timeout(Duration::from_secs(20), async {
+            let mut stream = connect(&gateway, &connector, "a.test").await.unwrap();
+            stream.write_all(GET).await.unwrap();
+            wire::read(&mut stream).await
+        });
+        assert_eq!(asked.await.unwrap_or_else(|_| panic!("{when}: a client waits for others")).status, 200, "{when}");
+    };
+    let hello = client_hello(&connector, "a.test");
+    let mut stalled = Vec::new();
+    for sent in [0, 6, hello.len() - 1, hello.len()] {
+        stalled.clear();
+        for _ in 0..STALLED {
+            let mut stream = TcpStream::connect(gateway.listen).await.unwrap();
+            stream.write_all(&hello[..sent]).await.unwrap();
+            stalled.push(stream);
+        }
+        served(&format!("{sent} bytes of {}", hello.len())).await;
     }
-    let connector = client(&certificates, &[&rustls::version::TLS13], &["http/1.1"]);
-    let connected = tokio::time::timeout(Duration::from_secs(60), connect(&gateway, &connector, "a.test")).await;
-    assert!(connected.expect("a handshake must not wait for the silent ones").is_ok());
-    assert_eq!(silent.len(), 300);
+    for stream in &mut stalled {
+        // The answer to the ClientHello: all of them are under way.
+        stream.read_u8().await.unwrap();
+    }
+    // When they have had their time, and others come, they make room.
+    let displaced = async || gateway.counted("hufu_tls_handshakes_total{outcome=\"displaced\"}").await;
+    until("those that drag on to give way", async || {
+        served("they drag on").await;
+        (displaced().await >= (STALLED - MANY) as u64).then_some(())
+    })
+    .await;
+    // Which are the oldest, the workers decide between them.
+    let is_closed = |stream: &TcpStream| loop {
+        match stream.try_read(&mut [0; 4096]) {
+            Ok(1..) => {}
+            read => return read.is_ok() || read.is_err_and(|error| error.kind() != ErrorKind::WouldBlock),
+        }
+    };
+    until("their connections to end", async || (stalled.iter().filter(|stream| is_closed(stream)).count() >= STALLED - MANY).then_some(())).await;
+    served("in the end").await;
+    assert_eq!(gateway.counted("hufu_tls_handshakes_total{outcome=\"timeout\"}").await, 0);
+    let told: Vec<String> = gateway.stderr().lines().filter(|line| line.contains("a TLS handshake gave way")).map(str::to_owned).collect();
+    assert!(told.len() == 1 && told[0].contains("127.0.0.1: ") && told[0].contains("limit the connections of each address"), "{told:?}");
 }
 
 #[tokio::test]

@@ -118,6 +118,19 @@ async fn bad_login_bodies_are_told_what_is_wrong_with_them() {
 }
 
 #[tokio::test]
+async fn a_login_that_is_too_long_ends_its_connection() {
+    let gateway = Gateway::start("");
+    let next = "GET /auth/healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    let body = "{".repeat(20_000);
+    for (framing, body) in [("Content-Length: 20000", body.clone()), ("Transfer-Encoding: chunked", format!("4e20\r\n{body}\r\n0\r\n\r\n"))] {
+        let request = format!("POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{framing}\r\n\r\n{body}{next}");
+        let answer = wire::send_to_the_end(gateway.listen, request.as_bytes()).await;
+        assert_eq!((answer.status, answer.code(), answer.header("connection")), (413, Some("body_too_large"), Some("close")), "{framing}: {}", answer.text);
+        assert!(answer.closed && answer.text.matches("HTTP/1.1 ").count() == 1, "{framing}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
 async fn codes_that_cannot_be_codes_never_go_out() {
     let gateway = Gateway::start("");
     for code in ["", "a&appid=wxevil", "a\"b", "a'b", "a\r\nX: y", "a\0b", "a b", "a#b", "a%26b", "虎", &"a".repeat(5000)] {

@@ -1,5 +1,6 @@
 //! WebSockets: let in as any request is, then a tunnel, and an end when the session ends.
 
+mod heads;
 mod held;
 mod session;
 mod tls;

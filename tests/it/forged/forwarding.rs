@@ -85,6 +85,20 @@ async fn no_header_chooses_another_path_not_even_a_proxys() {
     }
 }
 
+/// A proxy that passes `Connection` on would have its own words taken out by its client.
+#[tokio::test]
+async fn no_client_removes_what_the_proxy_says_of_it() {
+    let upstream = Recorder::start(Reply::AtHeadThenClose(ok())).await;
+    let gateway = Gateway::start(&format!("server.trusted_proxies = [\"127.0.0.1\"]\n{}", route("/public", &upstream.url, "none")));
+    let said = [("True-Client-IP", "1.2.3.4"), ("X-Forwarded-Port", "8443"), ("X-Forwarded-Proto", "https"), ("X-Original-URI", "/public")];
+    let lines: String = said.iter().map(|(name, value)| format!("{name}: {value}\r\nConnection: {name}\r\n")).collect();
+    assert_eq!(get(&gateway, "/public", &lines).await.status, 200);
+    let seen = upstream.connections().pop().unwrap();
+    for (name, value) in said {
+        assert_eq!(seen.values(name), [value], "{}", seen.head());
+    }
+}
+
 #[tokio::test]
 async fn a_reload_changes_which_header_is_believed() {
     let echo = echo_upstream();

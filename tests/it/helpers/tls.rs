@@ -6,7 +6,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -29,6 +29,14 @@ pub(crate) fn client(certificates: &Certificates, versions: &[&'static Supported
 pub(crate) async fn connect(gateway: &Gateway, connector: &TlsConnector, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
     let socket = TcpStream::connect(gateway.listen).await.unwrap();
     connector.connect(ServerName::try_from(name.to_owned()).unwrap(), socket).await
+}
+
+/// The first bytes that such a client sends.
+pub(crate) fn client_hello(connector: &TlsConnector, name: &str) -> Vec<u8> {
+    let mut connection = ClientConnection::new(connector.config().clone(), ServerName::try_from(name.to_owned()).unwrap()).unwrap();
+    let mut hello = Vec::new();
+    connection.write_tls(&mut hello).unwrap();
+    hello
 }
 
 /// A server's side of TLS that asks clients for a certificate.
