@@ -125,9 +125,14 @@ impl<'a> Section<'a> {
             }
             None => (String::new(), self.file_of(in_file, file_key)?),
         };
+        let place = if self.has(key) { key } else { file_key };
         if secret.expose().is_empty() {
             // What is written is a variable's name at most.
-            self.problem(if self.has(key) { key } else { file_key }, &format!("{written}is empty"), hint);
+            self.problem(place, &format!("{written}is empty"), hint);
+            return None;
+        }
+        if secret.expose().contains(char::is_control) {
+            self.problem(place, "has a line break or another control character in it", "look for a quote that is closed too late");
             return None;
         }
         Some(secret)
