@@ -177,11 +177,9 @@ impl Assembly {
                 Lanes { direct, application: App::new().configure(|cfg| handlers.configure(cfg)) }
             }
         };
-        let how = edge::ServerSettings {
-            workers: workers(&fixed.settings),
-            drain_deadline: server.drain_deadline,
-            connections: self.descriptors.map(edge::room_for_clients),
-        };
+        let workers = workers(&fixed.settings);
+        let connections = self.descriptors.map(|descriptors| edge::room_for_clients(descriptors, workers));
+        let how = edge::ServerSettings { workers, drain_deadline: server.drain_deadline, connections };
         let app = Swapping { start, editions: self.reloader.editions() };
         let server =
             edge::serve(listener, how, Door { acceptor, gate: self.gate(), desk, metrics: Some(fixed.metrics.clone()), drain: fixed.drain.clone() }, app)

@@ -30,11 +30,17 @@ pub struct ServerSettings {
     pub connections: Option<usize>,
 }
 
+/// What a process has open before anybody comes: its files and listeners.
+const OWN: u64 = 16;
+/// And a worker: what its runtime needs, its connections to Redis.
+const OWN_OF_A_WORKER: u64 = 8;
+
 /// How many connections of clients there is room for in a process that may have so many files open. What is left is for backends, for Redis
 /// and for the admin listener: a process that cannot answer its liveness probe is killed, with all that it serves.
 #[must_use]
-pub fn room_for_clients(descriptors: u64) -> usize {
-    let kept = (descriptors / 4).clamp(64, 1024).min(descriptors / 2);
+pub fn room_for_clients(descriptors: u64, workers: usize) -> usize {
+    let own = OWN + OWN_OF_A_WORKER * workers as u64;
+    let kept = ((descriptors / 4).clamp(64, 1024) + own).min(descriptors / 2);
     usize::try_from(descriptors - kept).unwrap_or(usize::MAX)
 }
 
@@ -44,7 +50,8 @@ mod tests {
 
     #[test]
     fn some_descriptors_are_kept() {
-        let room = [0, 1, 100, 256, 1024, 65_536].map(room_for_clients);
-        assert_eq!(room, [0, 1, 50, 192, 768, 64_512]);
+        let room = [0, 1, 128, 256, 1024, 65_536].map(|descriptors| room_for_clients(descriptors, 2));
+        assert_eq!(room, [0, 1, 64, 160, 736, 64_480]);
+        assert_eq!([256, 1024, 65_536].map(|descriptors| room_for_clients(descriptors, 64)), [128, 512, 63_984]);
     }
 }

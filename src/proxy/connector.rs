@@ -1,14 +1,16 @@
 //! Opening connections to an upstream's addresses, and their encryption.
 
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit};
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 
 use crate::proxy::connection::{Connection, Io};
@@ -36,9 +38,14 @@ pub enum TlsError {
     Refused(#[from] rustls::Error),
 }
 
+/// The last descriptors are not for backends: without them the admin listener answers no probe, and Redis is not found again.
+const KEPT: u64 = 16;
+
 /// Opens connections to one upstream.
 pub struct Connector {
     tls: Option<Tls>,
+    /// From this number on a descriptor is one of the last.
+    last: RawFd,
 }
 
 struct Tls {
@@ -50,10 +57,12 @@ struct Tls {
 impl Connector {
     /// Reads the files of the upstream's TLS, where it has any.
     pub fn new(upstream: &Upstream) -> Result<Self, TlsError> {
-        let Some(files) = &upstream.tls else { return Ok(Self { tls: None }) };
+        let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
+        let last = RawFd::try_from(limit.saturating_sub(KEPT)).unwrap_or(RawFd::MAX);
+        let Some(files) = &upstream.tls else { return Ok(Self { tls: None, last }) };
         let name = |host: &str| ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()));
         let names: Result<_, _> = upstream.endpoints.iter().map(|endpoint| name(files.server_name.as_deref().unwrap_or(&endpoint.host))).collect();
-        Ok(Self { tls: Some(Tls { connector: TlsConnector::from(Arc::new(config(files)?)), names: names? }) })
+        Ok(Self { tls: Some(Tls { connector: TlsConnector::from(Arc::new(config(files)?)), names: names? }), last })
     }
 
     /// Connects within `timeout`, handshake included. The error is for the log.
@@ -66,7 +75,12 @@ impl Connector {
     }
 
     async fn open(&self, address: SocketAddr, endpoint: usize) -> std::io::Result<Io> {
-        let io = TcpStream::connect(address).await?;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // The lowest number that is free is given, so this one tells how many are taken.
+        if socket.as_raw_fd() >= self.last {
+            return Err(std::io::Error::other("the limit of open files is reached"));
+        }
+        let io = socket.connect(address).await?;
         io.set_nodelay(true)?;
         match &self.tls {
             None => Ok(Io::Plain(io)),

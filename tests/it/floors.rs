@@ -74,7 +74,7 @@ pub(crate) const HOMES: [(&str, &[&str]); 26] = [
     ("aes_gcm_siv", &["crypto"]),
     ("prometheus_client", &["metrics", "telemetry"]),
     ("mimalloc", &["main"]),
-    ("nix", &["lifecycle"]),
+    ("nix", &["lifecycle", "proxy"]),
 ];
 
 fn sources(dir: &Path, out: &mut Vec<PathBuf>) {

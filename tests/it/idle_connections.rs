@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use hufu::edge::room_for_clients;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::servers::{echo_upstream, http};
@@ -60,11 +60,18 @@ async fn ten_thousand_connections_may_rest() {
 
 #[tokio::test]
 async fn without_descriptors_it_waits_and_goes_on_when_there_are_some() {
-    const LIMIT: usize = 128;
+    const LIMIT: usize = 256;
     let echo = echo_upstream();
-    let setup = Setup { config: route("/open", &echo.url, "none"), ..Setup::default() };
+    // Nobody accepts there, so it never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent_url = format!("http://{}", silent.local_addr().unwrap());
+    let config = format!(
+        "{}[upstreams.silent]\nendpoints = [{silent_url:?}]\n[[routes]]\npath = \"/silent\"\nupstream = \"silent\"\nauth = \"none\"\n",
+        route("/open", &echo.url, "none")
+    );
+    let setup = Setup { config, ..Setup::default() };
     let gateway = Gateway::with_descriptors(&setup, u32::try_from(LIMIT).unwrap());
-    let room = room_for_clients(LIMIT as u64);
+    let room = room_for_clients(LIMIT as u64, 2);
     let mut first = TcpStream::connect(gateway.listen).await.unwrap();
     ask(&mut first).await;
     let mut others = Vec::new();
@@ -82,6 +89,18 @@ async fn without_descriptors_it_waits_and_goes_on_when_there_are_some() {
     let mut start = [0; 12];
     first.read_exact(&mut start).await.unwrap();
     assert_eq!(&start, b"HTTP/1.1 200");
+    // Not even those who all have a request at a backend take them.
+    for other in &mut others {
+        other.write_all(b"GET /silent/x HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    }
+    until("a request that cannot be passed on", async || {
+        let mut start = [0; 12];
+        others.iter().any(|other| other.try_read(&mut start).is_ok_and(|n| start[..n].starts_with(b"HTTP/1.1 502"))).then_some(())
+    })
+    .await;
+    for page in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(http().get(gateway.admin_at(page)).send().await.unwrap().status(), 200, "{page}");
+    }
     println!("without room for more clients: {} ticks of 10 ms", gateway.ticks() - ticks);
     drop(others);
     until("it to accept again", async || Some(http().get(gateway.at("/auth/healthz")).send().await.ok()?.status()).filter(|status| *status == 200)).await;
