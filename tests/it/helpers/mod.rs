@@ -8,6 +8,7 @@ pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod nginx;
 pub(crate) mod peer;
+pub(crate) mod programs;
 pub(crate) mod raw;
 pub(crate) mod recorder;
 pub(crate) mod redis_server;
