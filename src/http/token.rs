@@ -5,7 +5,8 @@ use crate::http::head::{Headers, Value};
 use crate::session::carrier::{TOKEN_PROTOCOL, TokenCarrier};
 
 /// The token's text as the client sent it, from whichever configured carrier has one. Two that differ, or a second `Authorization`, are
-/// refused (RFC 6750 section 2), since nobody can say which of them was meant.
+/// refused (RFC 6750 section 2), since nobody can say which of them was meant. An empty place holds none: clients that have just signed out
+/// leave them behind.
 pub fn find<'a>(carriers: &[TokenCarrier], headers: Headers<'a>, query: Option<&'a str>) -> Result<Option<&'a str>, GatewayError> {
     let mut found: Found<'a> = Found(None);
     for carrier in carriers {
@@ -29,7 +30,7 @@ struct Found<'a>(Option<&'a str>);
 
 impl<'a> Found<'a> {
     fn take(&mut self, candidates: impl IntoIterator<Item = &'a str>) -> Result<(), GatewayError> {
-        for candidate in candidates {
+        for candidate in candidates.into_iter().filter(|candidate| !is_empty(candidate)) {
             match self.0 {
                 Some(other) if other != candidate => return Err(ambiguous("The request carries two tokens that differ; send one.")),
                 _ => self.0 = Some(candidate),
@@ -45,9 +46,20 @@ fn bearer(headers: Headers<'_>) -> Result<Option<&str>, GatewayError> {
     if lines.next().is_some() {
         return Err(ambiguous("The request has two Authorization headers; send one."));
     }
-    let line = text(line);
-    let Some((scheme, token)) = line.split_once(' ') else { return Ok(line.eq_ignore_ascii_case("bearer").then_some("")) };
-    Ok(scheme.eq_ignore_ascii_case("bearer").then_some(token))
+    Ok(bearer_token(text(line)))
+}
+
+/// What stands behind the scheme of an `Authorization: Bearer`, and the spaces behind it (RFC 9110 section 11.4: at least one); empty where
+/// nothing does. `None`: another scheme.
+#[must_use]
+pub fn bearer_token(line: &str) -> Option<&str> {
+    let (scheme, rest) = line.split_once(' ').unwrap_or((line, ""));
+    scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim_start_matches(' '))
+}
+
+/// Whether there is nothing in it: a cookie's value may stand in quotes (RFC 6265 section 4.1.1).
+fn is_empty(text: &str) -> bool {
+    matches!(text, "" | "\"\"")
 }
 
 /// The pairs of all `Cookie` lines.
@@ -112,7 +124,33 @@ mod tests {
         ] {
             assert_eq!(find(&all(), headers(&lines).headers(), query).unwrap_err().code, ErrorCode::TokenAmbiguous, "{lines:?}");
         }
-        assert_eq!(find(&all(), headers(&[("authorization", "Bearer")]).headers(), None).unwrap(), Some(""));
-        assert_eq!(find(&all(), headers(&[("authorization", "Bearer  T")]).headers(), None).unwrap(), Some(" T"));
+    }
+    #[test]
+    fn an_empty_place_holds_no_token_and_hides_none() {
+        for empty in [
+            ("authorization", "Bearer"),
+            ("authorization", "bearer   "),
+            ("cookie", "sid="),
+            ("cookie", "a=b; sid= ; sid=\"\""),
+            ("x-wx-skey", ""),
+            ("sec-websocket-protocol", "hufu.v1, hufu.token."),
+        ] {
+            for query in [None, Some("3rd_session="), Some("3rd_session&3rd_session=")] {
+                assert_eq!(find(&all(), headers(&[empty]).headers(), query).unwrap(), None, "{empty:?} {query:?}");
+                for live in [("x-wx-skey", "T"), ("cookie", "sid=T"), ("sec-websocket-protocol", "hufu.token.T")] {
+                    assert_eq!(find(&all(), headers(&[empty, live]).headers(), query).unwrap(), Some("T"), "{empty:?} {live:?} {query:?}");
+                }
+            }
+            assert_eq!(find(&all(), headers(&[empty]).headers(), Some("3rd_session=T&3rd_session=")).unwrap(), Some("T"));
+            let two = headers(&[empty, ("cookie", "sid=T"), ("x-wx-skey", "U")]);
+            assert_eq!(find(&all(), two.headers(), None).unwrap_err().code, ErrorCode::TokenAmbiguous, "{empty:?}");
+        }
+        for spaces in ["Bearer  T", "bearer     T"] {
+            assert_eq!(find(&all(), headers(&[("authorization", spaces), ("cookie", "sid=T")]).headers(), None).unwrap(), Some("T"));
+        }
+        // A tab is no space.
+        assert_eq!(find(&all(), headers(&[("authorization", "Bearer\tT")]).headers(), None).unwrap(), None);
+        let two = headers(&[("authorization", "Bearer"), ("authorization", "Bearer T")]);
+        assert_eq!(find(&all(), two.headers(), None).unwrap_err().code, ErrorCode::TokenAmbiguous);
     }
 }

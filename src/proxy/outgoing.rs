@@ -11,6 +11,7 @@ use crate::assertion::headers::is_same_name;
 use crate::http::forwarded::{FORWARDED, of_client};
 use crate::http::head::{Headers, Value};
 use crate::http::response::{pass_line, write_line};
+use crate::http::token::bearer_token;
 use crate::http::{ForwardingHeader, Inbound, RequestHead, buffers};
 use crate::proxy::hop_by_hop;
 use crate::proxy::rules::RequestEdits;
@@ -120,7 +121,7 @@ impl HeadRules {
     /// Writes a header without the token that may stand in it.
     fn pass(&self, out: &mut BytesMut, name: &[u8], value: Value<'_>, whole: Option<&[u8]>) {
         match name {
-            b"authorization" if holds_token(value) => {}
+            b"authorization" if holds_token(value) || self.is_empty_carrier(value) => {}
             b"cookie" => {
                 let rest = self.without_token_cookie(value);
                 if !rest.is_empty() {
@@ -146,6 +147,11 @@ impl HeadRules {
             _ if self.carries_header(name) || (is_lone_token(value) && name != b"host") => {}
             _ => pass_line(out, name, value.bytes(), whole),
         }
+    }
+
+    /// Whether an `Authorization` is the place of a token that has none.
+    fn is_empty_carrier(&self, value: Value<'_>) -> bool {
+        self.carriers.contains(&TokenCarrier::Bearer) && value.text().and_then(bearer_token).is_some_and(str::is_empty)
     }
 
     fn carries_header(&self, name: &[u8]) -> bool {
