@@ -37,7 +37,7 @@ impl Reading {
         Ok(Self {
             apps: Arc::new(apps(&settings.apps, before, fixed)?),
             trusted: Arc::new(TrustedProxies::new(settings.server.trusted_proxies.clone(), settings.server.forwarding_header)),
-            cors: Arc::new(Cors::new(settings.cors.origins.clone())),
+            cors: Arc::new(Cors::new(&settings.cors.origins, &fixed.carriers)),
             routes: Arc::new(settings.routes.clone()),
             rules: route_rules(&settings, &fixed.metrics),
             backends: backends(&settings.upstreams, before, fixed)?,

@@ -2,11 +2,12 @@
 
 use super::problem::Wrong;
 use super::reader::Section;
+use crate::http::Origin;
 
 /// Which web pages may call the gateway from a browser.
 #[derive(Debug, Clone)]
 pub struct CorsSettings {
-    /// Origins as browsers send them, such as `https://h5.example.com`; compare byte for byte.
+    /// Origins as browsers send them, such as `https://h5.example.com`.
     pub origins: Vec<String>,
 }
 
@@ -35,6 +36,7 @@ fn origin(text: &str) -> Result<String, Wrong> {
     match scheme {
         _ if host.is_empty() || !host.chars().all(host_char) || !port_ok => Err(Wrong::new("is not an origin", format!("{form}; lower case"))),
         "https" if port == Some("443") => Err(Wrong::new("names the port that browsers leave out", format!("write \"https://{host}\""))),
+        _ if Origin::parse(text).is_none() => Err(Wrong::new("is not an origin", form)),
         "https" => Ok(text.to_owned()),
         "http" if matches!(host, "localhost" | "127.0.0.1" | "[::1]") => Ok(text.to_owned()),
         "http" => Err(Wrong::new("is not https://, so anybody on the way could act for its users", form)),
@@ -68,6 +70,8 @@ mod tests {
             "file://a",
             "a.example.com",
             "https://u@a",
+            "https://a..b",
+            "https://[::1",
         ] {
             assert!(origin(bad).is_err(), "{bad}");
         }

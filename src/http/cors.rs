@@ -4,9 +4,13 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderName, HeaderValue};
 
 use crate::http::head::{Headers, RequestHead, Value};
+use crate::http::origin::Origin;
 use crate::http::response::AnswerHead;
+use crate::session::carrier::TokenCarrier;
 
 const ALLOW_ORIGIN: &str = "access-control-allow-origin";
+/// Without it a browser sends no cookies across origins, and shows its page no answer to a request that had some.
+const ALLOW_CREDENTIALS: &str = "access-control-allow-credentials";
 /// A preflight may be remembered for this long, in seconds; browsers cap it at two hours.
 const MAX_AGE: &str = "7200";
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -15,14 +19,17 @@ const EXPOSED: &str = "X-Hufu-Error, X-Request-Id, Retry-After, RateLimit, RateL
 /// The origins whose pages may call the gateway and read its answers.
 #[derive(Debug, Clone, Default)]
 pub struct Cors {
-    origins: Vec<String>,
+    origins: Vec<Origin>,
+    credentials: bool,
 }
 
 impl Cors {
-    /// These origins, such as `https://h5.example.com`; none: no CORS headers at all.
+    /// These origins, such as `https://h5.example.com`; none: no CORS headers at all. Where a token may stand in a cookie, their pages may
+    /// send it.
     #[must_use]
-    pub const fn new(origins: Vec<String>) -> Self {
-        Self { origins }
+    pub fn new(origins: &[String], carriers: &[TokenCarrier]) -> Self {
+        let credentials = carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Cookie(_)));
+        Self { origins: origins.iter().filter_map(|origin| Origin::parse(origin)).collect(), credentials }
     }
 
     /// The answer to a preflight of an allowed origin; `None`: the request is none, and goes its usual way.
@@ -33,6 +40,9 @@ impl Cors {
         let origin = self.allowed(headers).filter(|_| is_preflight)?;
         let mut response = HttpResponse::NoContent();
         response.insert_header((ALLOW_ORIGIN, origin));
+        if self.credentials {
+            response.insert_header((ALLOW_CREDENTIALS, "true"));
+        }
         response.insert_header(("access-control-allow-methods", METHODS));
         response.insert_header(("access-control-max-age", MAX_AGE));
         if let Some(asked) = headers.get("access-control-request-headers").and_then(Value::text) {
@@ -59,14 +69,18 @@ impl Cors {
     /// Lets an allowed origin's page read an answer. Headers that an upstream set itself stay as they are.
     pub fn decorate(&self, request: Headers<'_>, answer: &mut AnswerHead) {
         if !self.origins.is_empty() && !answer.contains(ALLOW_ORIGIN) {
-            self.fields(request).for_each(|(name, value)| answer.push(name, value.as_bytes()));
+            // A second "true" beside an upstream's own would be "true, true", which browsers do not take for a yes.
+            let credentials_said = answer.contains(ALLOW_CREDENTIALS);
+            let missing = self.fields(request).filter(|(name, _)| !(credentials_said && *name == ALLOW_CREDENTIALS));
+            missing.for_each(|(name, value)| answer.push(name, value.as_bytes()));
         }
     }
 
     fn fields<'a>(&self, request: Headers<'a>) -> impl Iterator<Item = (&'static str, &'a str)> {
         let vary = (!self.origins.is_empty()).then_some(("vary", "Origin"));
         let allowed = self.allowed(request).map(|origin| [(ALLOW_ORIGIN, origin), ("access-control-expose-headers", EXPOSED)]);
-        vary.into_iter().chain(allowed.into_iter().flatten())
+        let credentials = allowed.filter(|_| self.credentials).map(|_| (ALLOW_CREDENTIALS, "true"));
+        vary.into_iter().chain(allowed.into_iter().flatten()).chain(credentials)
     }
 
     /// Whether no origins are configured.
@@ -78,7 +92,7 @@ impl Cors {
     /// Whether an origin is among the configured ones.
     #[must_use]
     pub fn names(&self, origin: &str) -> bool {
-        self.origins.iter().any(|own| own == origin)
+        !self.is_empty() && Origin::parse(origin).is_some_and(|origin| self.origins.contains(&origin))
     }
 
     fn allowed<'a>(&self, headers: Headers<'a>) -> Option<&'a str> {

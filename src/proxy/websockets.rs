@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::{Cors, Headers};
+use crate::http::{Cors, Headers, Origin};
 use crate::metrics::Gauge;
 use crate::session::UserKey;
 use crate::session::carrier::TokenCarrier;
@@ -97,11 +97,13 @@ impl Drop for Place {
 pub fn check_origin(headers: Headers<'_>, https: bool, cors: &Cors, carriers: &[TokenCarrier]) -> Result<(), GatewayError> {
     let Some(origin) = headers.get("origin") else { return Ok(()) };
     let origin = origin.text().unwrap_or_default();
+    let page = Origin::parse(origin);
     // A page that came without encryption may be anybody's. Where https ends before the gateway and nobody says so, both have to do.
-    let own = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://").filter(|_| !https));
-    let of_this_host = own.is_some_and(|authority| headers.get("host").is_some_and(|host| host.bytes() == authority.as_bytes()));
+    let own = page.as_ref().filter(|page| page.is_https() || !https);
+    let of_this_host = own.is_some_and(|page| headers.single("host").is_some_and(|host| page.is_of_host(host)));
+    let of_mini_program = page.is_some() && page == Origin::parse(MINI_PROGRAMS);
     let harmless = cors.is_empty() && !carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Cookie(_)));
-    if headers.get_all("origin").count() == 1 && (harmless || of_this_host || origin == MINI_PROGRAMS || cors.names(origin)) {
+    if headers.get_all("origin").count() == 1 && (harmless || of_this_host || of_mini_program || cors.names(origin)) {
         return Ok(());
     }
     Err(GatewayError::new(ErrorCode::OriginForbidden, "Pages of this origin may not open WebSockets here; the operator names them in cors.origins.").closing())
@@ -139,15 +141,20 @@ mod tests {
         let check = |origin: &str, https: bool, origins: &[&str], carriers: &[&str]| {
             let lines = [("Host", "api.test:8443"), ("Origin", origin)];
             let head = RequestHead::sample("GET", "/", &lines[..if origin.is_empty() { 1 } else { 2 }]);
-            let cors = Cors::new(origins.iter().map(|origin| (*origin).to_owned()).collect());
-            check_origin(head.headers(), https, &cors, &carriers.iter().map(|carrier| carrier.parse().unwrap()).collect::<Vec<_>>()).is_ok()
+            let carriers: Vec<TokenCarrier> = carriers.iter().map(|carrier| carrier.parse().unwrap()).collect();
+            let cors = Cors::new(&origins.iter().map(|origin| (*origin).to_owned()).collect::<Vec<_>>(), &carriers);
+            check_origin(head.headers(), https, &cors, &carriers).is_ok()
         };
         let h5: &[&str] = &["https://h5.test"];
         for (origin, origins, carriers, allowed) in [
             ("", h5, ["cookie:sid"], true),
             ("https://h5.test", h5, ["bearer"], true),
+            ("https://H5.test:443", h5, ["cookie:sid"], true),
+            ("https://h5.test:8443", h5, ["cookie:sid"], false),
             ("https://servicewechat.com", h5, ["bearer"], true),
+            ("https://servicewechat.com:444", h5, ["bearer"], false),
             ("https://api.test:8443", h5, ["cookie:sid"], true),
+            ("https://API.test.:8443", h5, ["cookie:sid"], true),
             ("https://api.test", h5, ["cookie:sid"], false),
             ("https://evil.test", h5, ["bearer"], false),
             ("null", h5, ["bearer"], false),

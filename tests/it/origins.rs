@@ -1,0 +1,143 @@
+//! Web pages of other origins: whether theirs is the gateway's own, and what they may do with cookies.
+
+use crate::helpers::gateway::{Gateway, Setup, route};
+use crate::helpers::recorder::{Recorder, Reply};
+use crate::helpers::servers::{echo_upstream, http};
+use crate::helpers::wire::{self, Answer};
+use crate::helpers::ws_upstream::WsUpstream;
+
+const COOKIES: &str = "session.carriers = [\"bearer\", \"cookie:sid\"]\n";
+const PAGE: &str = "https://h5.shop.test";
+const ALLOWED: &str = "access-control-allow-origin";
+const WITH_COOKIES: &str = "access-control-allow-credentials";
+
+/// How often a header stands in an answer, and its value.
+fn values(answer: &Answer, name: &str) -> Vec<String> {
+    let head = answer.text.split("\r\n\r\n").next().unwrap();
+    let lines = head.lines().filter_map(|line| line.split_once(':'));
+    lines.filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned()).collect()
+}
+
+async fn ask(gateway: &Gateway, method: &str, path: &str, lines: &str) -> Answer {
+    wire::send(gateway.listen, format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n").as_bytes()).await
+}
+
+#[tokio::test]
+async fn a_page_of_this_host_is_known_however_host_and_origin_are_written() {
+    let upstream = WsUpstream::start().await;
+    let config = format!("server.trusted_proxies = [\"127.0.0.1\"]\n{COOKIES}{}", route("/", &upstream.url, "required"));
+    let gateway = Gateway::with(&Setup { config, ..Setup::default() });
+    let cookie = format!("Cookie: sid={}\r\n", gateway.token("zhang").await);
+    let handshake = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    // What the proxy in front says of the scheme, the page's origin, the host, and whether the two are one place.
+    for (scheme, origin, host, status) in [
+        ("", "https://a.example", "a.example", 101),
+        ("", "https://a.example", "a.example:443", 101),
+        ("", "http://a.example", "a.example:80", 101),
+        ("http", "http://a.example", "a.example:80", 101),
+        ("https", "https://a.example", "a.example:443", 101),
+        ("https", "https://A.Example", "a.EXAMPLE:443", 101),
+        ("https", "https://a.example", "a.example.", 101),
+        ("https", "https://a.example.", "a.example:443", 101),
+        ("https", "https://a.example:8443", "a.example.:8443", 101),
+        ("https", "https://[2001:db8::1]", "[2001:DB8:0::1]:443", 101),
+        ("https", "https://[::1]:443", "[::1]", 101),
+        ("https", "https://servicewechat.com", "a.example", 101),
+        ("https", "http://a.example", "a.example:80", 403),
+        ("https", "http://a.example", "a.example", 403),
+        ("", "http://a.example", "a.example:443", 403),
+        ("", "https://a.example", "a.example:80", 403),
+        ("", "https://a.example", "a.example:8443", 403),
+        ("", "https://a.example:8443", "a.example:443", 403),
+        ("", "https://b.example", "a.example:443", 403),
+        ("", "https://a.example.evil", "a.example", 403),
+        ("", "https://evil.a.example", "a.example", 403),
+        ("", "https://[::2]", "[::1]:443", 403),
+        ("", "https://a.example/", "a.example", 403),
+        ("", "https://u@a.example", "a.example", 403),
+        ("", "null", "a.example", 403),
+        ("", "a.example", "a.example", 403),
+    ] {
+        let told = if scheme.is_empty() { String::new() } else { format!("X-Forwarded-Proto: {scheme}\r\n") };
+        let request = format!("GET /echo HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n{told}{cookie}{handshake}\r\n");
+        let answer = wire::send(gateway.listen, request.as_bytes()).await;
+        assert_eq!(answer.status, status, "{scheme} {origin} {host}: {}", answer.text);
+    }
+    let twice = format!("GET /echo HTTP/1.1\r\nHost: a.example\r\nOrigin: https://a.example\r\nOrigin: https://a.example\r\n{cookie}{handshake}\r\n");
+    assert_eq!(wire::send(gateway.listen, twice.as_bytes()).await.code(), Some("origin_forbidden"));
+}
+
+#[tokio::test]
+async fn where_cookies_carry_the_token_listed_pages_may_send_them() {
+    let echo = echo_upstream();
+    for (carriers, allowed) in [("", &[][..]), ("session.carriers = [\"bearer\", \"header:X-Token\"]\n", &[]), (COOKIES, &["true"])] {
+        let config = format!(
+            "server.trusted_proxies = [\"127.0.0.1\"]\n{carriers}cors.origins = [\"{PAGE}\", \"https://h5.shop.test:8443\"]\n{}",
+            route("/api", &echo.url, "required")
+        );
+        let gateway = Gateway::with(&Setup { config, ..Setup::default() });
+        for origin in [PAGE, "https://h5.shop.test:8443", "https://H5.Shop.test:443"] {
+            for path in ["/api/x", "/auth/login", "/auth/session", "/nowhere"] {
+                let asked = format!("Origin: {origin}\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization\r\n");
+                let preflight = ask(&gateway, "OPTIONS", path, &asked).await;
+                assert_eq!((preflight.status, values(&preflight, ALLOWED)), (204, vec![origin.to_owned()]), "{path}: {}", preflight.text);
+                assert_eq!(values(&preflight, WITH_COOKIES), allowed, "{path}: {}", preflight.text);
+                // With cookies a star would be a header, a method or an origin of this name.
+                assert!(!preflight.text.contains('*'), "{}", preflight.text);
+            }
+        }
+        let token = gateway.token("zhang").await;
+        for (path, lines, status) in [
+            ("/api/x", String::new(), 401),
+            ("/auth/session", String::new(), 401),
+            ("/nowhere", String::new(), 404),
+            ("/auth/nowhere", String::new(), 404),
+            ("/auth/verify", String::new(), 401),
+            ("/auth/healthz", String::new(), 200),
+            ("/auth/session", format!("Authorization: Bearer {token}\r\n"), 200),
+            ("/api/x", format!("Authorization: Bearer {token}\r\n"), 200),
+        ] {
+            let answer = ask(&gateway, "GET", path, &format!("Origin: {PAGE}\r\n{lines}")).await;
+            assert_eq!((answer.status, values(&answer, ALLOWED)), (status, vec![PAGE.to_owned()]), "{path}: {}", answer.text);
+            assert_eq!(values(&answer, WITH_COOKIES), allowed, "{path}: {}", answer.text);
+            for other in ["https://evil.test", "https://h5.shop.test:444", "http://h5.shop.test", "null"] {
+                let answer = ask(&gateway, "GET", path, &format!("Origin: {other}\r\n{lines}")).await;
+                assert!(values(&answer, ALLOWED).is_empty() && values(&answer, WITH_COOKIES).is_empty(), "{path} {other}: {}", answer.text);
+            }
+        }
+        let preflight = ask(&gateway, "OPTIONS", "/auth/login", "Origin: https://evil.test\r\nAccess-Control-Request-Method: POST\r\n").await;
+        assert!(values(&preflight, ALLOWED).is_empty() && values(&preflight, WITH_COOKIES).is_empty(), "{}", preflight.text);
+    }
+}
+
+#[tokio::test]
+async fn a_page_with_a_cookie_gets_a_backends_answer_and_a_backend_that_answers_for_itself_keeps_its_word() {
+    for (own, origins, credentials) in [
+        ("", vec![PAGE], vec!["true"]),
+        ("Access-Control-Allow-Credentials: true\r\n", vec![PAGE], vec!["true"]),
+        ("Access-Control-Allow-Origin: https://other.test\r\n", vec!["https://other.test"], vec![]),
+        ("Access-Control-Allow-Origin: *\r\n", vec!["*"], vec![]),
+        ("Access-Control-Allow-Origin: https://h5.shop.test\r\nAccess-Control-Allow-Credentials: true\r\n", vec![PAGE], vec!["true"]),
+    ] {
+        let backend = Recorder::start(Reply::AtHead(format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{own}\r\nok").into_bytes())).await;
+        let config = format!("{COOKIES}cors.origins = [\"{PAGE}\"]\n{}", route("/api", &backend.url, "required"));
+        let gateway = Gateway::with(&Setup { config, ..Setup::default() });
+        let token = gateway.token("zhang").await;
+        let answer = ask(&gateway, "GET", "/api", &format!("Origin: {PAGE}\r\nCookie: sid={token}\r\n")).await;
+        assert_eq!((answer.status, values(&answer, ALLOWED), values(&answer, WITH_COOKIES)), (200, owned(&origins), owned(&credentials)), "{own}");
+    }
+}
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[tokio::test]
+async fn what_carries_tokens_takes_a_restart_for_cross_origin_pages_too() {
+    let echo = echo_upstream();
+    let rest = format!("cors.origins = [\"{PAGE}\"]\n{}", route("/api", &echo.url, "required"));
+    let gateway = Gateway::start(&rest);
+    gateway.reload(&format!("{COOKIES}{rest}"), "applied").await;
+    let answer = http().get(gateway.at("/api")).header("origin", PAGE).send().await.unwrap();
+    assert!(answer.headers().contains_key(ALLOWED) && !answer.headers().contains_key(WITH_COOKIES), "the gateway reads no cookies before a restart");
+}
