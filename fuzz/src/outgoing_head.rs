@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use actix_web::http::header::{HeaderName, HeaderValue};
+use hufu::assertion::believed::{Speaker, speaker};
 use hufu::assertion::{HeaderNames, ReservedNames};
 use hufu::clock::monotonic_now;
 use hufu::http::Inbound;
@@ -46,6 +47,7 @@ pub fn check(data: &[u8]) {
     head.has_one_framing(framing, choice & 32 != 0);
     head.has_its_own_identity(signed_in);
     head.has_no_token();
+    head.has_nothing_believed();
 }
 
 fn rules() -> HeadRules {
@@ -111,6 +113,12 @@ impl<'a> Written<'a> {
         let found: Vec<(&str, &[u8])> = self.fields.iter().filter(|(name, _)| is_reserved(name)).map(|(name, value)| (&**name, *value)).collect();
         let own: [(&str, &[u8]); 3] = [("x-wx-openid", b"alice"), ("x-wx-source", b"hufu"), ("x-hufu-subject", b"alice")];
         assert_eq!(found, if signed_in { &own[..] } else { &[] }, "a forged identity");
+    }
+
+    /// From which a backend would take another path, host or user.
+    fn has_nothing_believed(&self) {
+        let believed = self.fields.iter().find(|(name, _)| speaker(name.as_bytes()) == Some(Speaker::Nobody));
+        assert!(believed.is_none(), "{believed:?}");
     }
 
     /// Where tokens stand, or are put by mistake.

@@ -122,7 +122,8 @@ pub fn is_same_name(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| fold(*one) == fold(*other))
 }
 
-const fn fold(b: u8) -> u8 {
+/// A byte of a name as a backend reads it that folds names.
+pub(super) const fn fold(b: u8) -> u8 {
     if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' }
 }
 

@@ -1,5 +1,6 @@
-//! What a backend is told of the user, and the header names that nobody else may use.
+//! What a backend is told of the user, and the header names that nobody else may use; `believed` has those that backends believe beside them.
 
+pub mod believed;
 pub mod headers;
 
 pub use headers::{HeaderNames, IdentityHeaders, ReservedNames};

@@ -1,10 +1,11 @@
-//! `request_headers`, `response_headers`: what a route sets and removes.
+//! `request_headers`, `response_headers`: what a route sets, removes and allows.
 
 use super::effective::{self, Effective};
 use super::identity;
 use super::problem::Wrong;
 use super::reader::{Given, Section};
 use crate::assertion::ReservedNames;
+use crate::assertion::believed::{self, Speaker};
 use crate::assertion::headers::is_same_name;
 use crate::proxy::outgoing;
 use crate::route::HeaderEdits;
@@ -12,7 +13,8 @@ use crate::route::HeaderEdits;
 /// Longest value of a header, in bytes.
 const LONGEST: usize = 4096;
 
-/// What this key of a route sets and removes; `{ set = { NAME = "value" }, remove = ["NAME"] }`.
+/// What this key of a route sets and removes; `{ set = { NAME = "value" }, remove = ["NAME"] }`, for requests
+/// `allow` too.
 pub(super) fn read(section: &mut Section<'_>, key: &'static str, reserved: &ReservedNames) -> HeaderEdits {
     let Some(given) = section.take(key) else {
         section.note(key, Some(toml::Table::new().into()));
@@ -24,18 +26,24 @@ pub(super) fn read(section: &mut Section<'_>, key: &'static str, reserved: &Rese
         set.iter_mut().for_each(|(_, value)| *value = Effective::HIDDEN.into());
     }
     section.note(key, Some(shown));
-    section.inline(&given, |table| edits(table, reserved)).unwrap_or_default()
+    section.inline(&given, |table| edits(table, reserved, key == "request_headers")).unwrap_or_default()
 }
 
-fn edits(table: &mut Section<'_>, reserved: &ReservedNames) -> HeaderEdits {
+fn edits(table: &mut Section<'_>, reserved: &ReservedNames, of_requests: bool) -> HeaderEdits {
     let name = |text: &str| name(text, reserved);
     let set = table.take("set").map(|given| table.entries(&given)).unwrap_or_default();
     let set: Vec<_> = set.iter().filter_map(|(header, given)| set_one(table, header, given, name)).collect();
-    let edits = HeaderEdits { set, remove: table.list("remove", name) };
-    let names: Vec<_> = edits.names().collect();
+    let remove = table.list("remove", name);
+    let allow = if of_requests { table.list("allow", |text| allowed(text, reserved)) } else { Vec::new() };
+    let edits = HeaderEdits { set, remove, allow };
+    let names: Vec<_> = edits.names().chain(edits.allow.iter().map(String::as_str)).collect();
     for (index, name) in names.iter().enumerate() {
         if names[..index].iter().any(|earlier| is_same_name(earlier, name)) {
-            let key = if index < edits.set.len() { "set" } else { "remove" };
+            let key = match index {
+                _ if index < edits.set.len() => "set",
+                _ if index < edits.set.len() + edits.remove.len() => "remove",
+                _ => "allow",
+            };
             table.problem(key, &format!("\"{name}\" stands there twice"), "keep one of them; case, \"-\" and \"_\" do not count");
         }
     }
@@ -65,6 +73,22 @@ fn name(text: &str, reserved: &ReservedNames) -> Result<String, Wrong> {
         return Err(Wrong::new("belongs to the connection or to the gateway", "choose another; docs/routes.md lists what a route cannot change"));
     }
     Ok(text.to_owned())
+}
+
+/// A name that a client may say though backends believe it.
+fn allowed(text: &str, reserved: &ReservedNames) -> Result<String, Wrong> {
+    if !identity::is_header_name(text) || text.contains('*') {
+        return Err(Wrong::new("is not a header name", "write one name, as docs/headers.md has it; a * stands for none here"));
+    }
+    if reserved.contains(text.as_bytes()) {
+        return Err(Wrong::new("is a name that only the gateway may set", "remove it"));
+    }
+    match believed::speaker(text.as_bytes()) {
+        Some(Speaker::Nobody) => Ok(text.to_owned()),
+        Some(Speaker::Proxies) => Err(Wrong::new("is for trusted proxies to say", "remove it, and name them in server.trusted_proxies")),
+        None if outgoing::is_own(text) => Err(Wrong::new("belongs to the connection or to the gateway", "remove it")),
+        None => Err(Wrong::new("goes on anyway", "remove it; docs/headers.md has the names that do not")),
+    }
 }
 
 fn value(text: &str) -> Result<(), Wrong> {

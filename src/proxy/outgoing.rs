@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use actix_web::web::BytesMut;
 
 use crate::assertion::ReservedNames;
+use crate::assertion::believed::{self, Speaker};
 use crate::assertion::headers::is_same_name;
 use crate::http::forwarded::{FORWARDED, of_client};
 use crate::http::head::{Headers, Value};
@@ -64,7 +65,7 @@ impl HeadRules {
         let headers = parts.head.headers();
         let connection = hop_by_hop::options(headers);
         for (name, value, whole) in headers.whole_lines() {
-            if self.goes_on(name, &connection, parts.inbound) && !parts.edits.replaces(name) {
+            if self.goes_on(name, &connection, parts.inbound, parts.edits) {
                 self.pass(&mut out, name, value, whole);
             }
         }
@@ -107,15 +108,16 @@ impl HeadRules {
         out.extend_from_slice(b" HTTP/1.1\r\n");
     }
 
-    fn goes_on(&self, name: &[u8], connection: &[&[u8]], inbound: &Inbound) -> bool {
-        if hop_by_hop::contains(name) || is_rewritten(name) || self.reserved.contains(name) {
+    fn goes_on(&self, name: &[u8], connection: &[&[u8]], inbound: &Inbound, edits: &RequestEdits) -> bool {
+        if hop_by_hop::contains(name) || is_rewritten(name) || self.reserved.contains(name) || edits.replaces(name) {
             return false;
         }
-        if is_forwarding(name) {
-            // A proxy's word; a client behind it has no say in whether it goes on.
-            return inbound.trusted_peer && is_of_proxies(name, inbound.forwarding);
+        match believed::speaker(name) {
+            // Neither is taken out by a client's `Connection`: a proxy's word, or what the operator wants to arrive.
+            Some(Speaker::Nobody) => edits.allows(name),
+            Some(Speaker::Proxies) => inbound.trusted_peer && is_believed(name, inbound.forwarding),
+            None => !hop_by_hop::named(connection, name),
         }
-        !hop_by_hop::named(connection, name)
     }
 
     /// Writes a header without the token that may stand in it.
@@ -198,13 +200,12 @@ fn shows_token(text: &str) -> bool {
 #[must_use]
 pub fn is_own(name: &str) -> bool {
     let folded: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-    folded == "host" || hop_by_hop::contains(folded.as_bytes()) || is_rewritten(folded.as_bytes()) || is_forwarding(folded.as_bytes())
+    folded == "host" || hop_by_hop::contains(folded.as_bytes()) || is_rewritten(folded.as_bytes()) || believed::is_of_proxies(folded.as_bytes())
 }
 
 /// What the gateway writes anew. `expect` was answered here.
 fn is_rewritten(name: &[u8]) -> bool {
-    // `Proxy` becomes HTTP_PROXY to CGI backends (httpoxy).
-    matches!(name, b"expect" | b"traceparent" | b"proxy")
+    matches!(name, b"expect" | b"traceparent")
         // Nor their other spellings, which some servers take for them.
         || folds_to(name, "content-length")
         || folds_to(name, "transfer-encoding")
@@ -215,31 +216,12 @@ fn is_rewritten(name: &[u8]) -> bool {
         || folds_to(name, "x-real-ip")
 }
 
-/// What only a trusted proxy may say of a request, in every spelling.
-fn is_forwarding(name: &[u8]) -> bool {
-    let folded_start = |start: &str| folded_start(name, start);
-    name.first().is_some_and(|b| matches!(b, b'x' | b'f' | b'c' | b't' | b'p' | b'w'))
-        && (folded_start("x-forwarded")
-            || folds_to(name, "forwarded")
-            || folded_start("x-original-")
-            || folds_to(name, "x-rewrite-url")
-            || folds_to(name, "x-client-ip")
-            || folds_to(name, "x-cluster-client-ip")
-            || folds_to(name, "cf-connecting-ip")
-            || folds_to(name, "true-client-ip")
-            || folds_to(name, "client-ip")
-            || folds_to(name, "proxy-client-ip")
-            || folds_to(name, "wl-proxy-client-ip"))
-}
-
-/// Whether a trusted proxy is believed to have written it, and not to have passed on what a client sent. Nobody says another path than the one
-/// that the route was found by: `X-Original-URL` and `X-Rewrite-URL` choose it in some frameworks, and proxies do not take them from clients.
-fn is_of_proxies(name: &[u8], written: ForwardingHeader) -> bool {
-    let believed = match written {
+/// Whether a trusted proxy is believed to have written it, and not to have passed on what a client sent.
+fn is_believed(name: &[u8], written: ForwardingHeader) -> bool {
+    match written {
         ForwardingHeader::XForwardedFor => !folds_to(name, FORWARDED),
         ForwardingHeader::Forwarded => !folded_start(name, "x-forwarded"),
-    };
-    believed && !folds_to(name, "x-original-url") && !folds_to(name, "x-rewrite-url")
+    }
 }
 
 fn folded_start(name: &[u8], start: &str) -> bool {

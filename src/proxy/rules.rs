@@ -67,6 +67,7 @@ impl RouteRules {
 #[derive(Default)]
 pub struct RequestEdits {
     touched: Vec<String>,
+    allowed: Vec<String>,
     lines: String,
 }
 
@@ -80,7 +81,15 @@ impl fmt::Debug for RequestEdits {
 impl RequestEdits {
     fn new(edits: &HeaderEdits) -> Self {
         let line = |(name, value): &(String, String)| format!("{name}: {value}\r\n");
-        Self { touched: edits.names().map(str::to_owned).collect(), lines: edits.set.iter().map(line).collect() }
+        let allowed = edits.allow.iter().map(|name| name.to_ascii_lowercase()).collect();
+        Self { touched: edits.names().map(str::to_owned).collect(), allowed, lines: edits.set.iter().map(line).collect() }
+    }
+
+    /// Whether a client's header goes on that else would not. In no other spelling than the route's: a proxy before the gateway that takes the
+    /// name from its clients may not know the others.
+    #[must_use]
+    pub fn allows(&self, name: &[u8]) -> bool {
+        self.allowed.iter().any(|own| own.as_bytes() == name)
     }
 
     /// Whether a client's header does not go on: it is set or removed here, or another spelling of one that is.

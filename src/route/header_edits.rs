@@ -9,6 +9,8 @@ pub struct HeaderEdits {
     pub set: Vec<(String, String)>,
     /// Names that do not go on.
     pub remove: Vec<String>,
+    /// Names that go on though backends believe them.
+    pub allow: Vec<String>,
 }
 
 impl fmt::Debug for HeaderEdits {

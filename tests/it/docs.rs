@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hufu::assertion::believed::{BELIEVED, Speaker};
 use hufu::http::ErrorCode;
 use hufu::metrics::Metrics;
 
@@ -63,6 +64,19 @@ fn the_floors_of_the_page_are_those_of_the_test() {
     let text = page("ARCHITECTURE.md");
     for (name, _) in HOMES {
         assert!(text.contains(name), "ARCHITECTURE.md lacks the crate {name}");
+    }
+}
+
+#[test]
+fn the_headers_that_backends_believe_are_on_their_page_and_no_other() {
+    let text = page("docs/headers.md");
+    for (speaker, section) in [(Speaker::Nobody, "## Nobody's\n"), (Speaker::Proxies, "## A trusted proxy's\n")] {
+        let section = text.split_once(section).unwrap().1.split("\n## ").next().unwrap();
+        let documented: Vec<_> = rows(section).iter().filter(|row| row.len() == 3).flat_map(|row| quoted(&row[0])).collect();
+        let unique: BTreeSet<_> = documented.iter().cloned().collect();
+        let code: BTreeSet<_> = BELIEVED.iter().filter(|(_, own)| *own == speaker).map(|(name, _)| (*name).to_owned()).collect();
+        assert!(code.len() > 8 && unique.len() == documented.len(), "a name stands there twice: {documented:?}");
+        assert_eq!(unique, code);
     }
 }
 

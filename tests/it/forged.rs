@@ -1,5 +1,6 @@
 //! Forged identity, odd paths, odd protocol: over raw sockets, with the numbers of the hostile cases that they test.
 
+mod believed;
 mod forwarding;
 
 use serde_json::Value;
