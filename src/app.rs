@@ -23,9 +23,13 @@ use self::reading::Reading;
 pub use self::reload::Reloader;
 use self::worker::Worker;
 use crate::admin::{self, AdminApi, CurrentApps, Part, Readiness};
+use crate::clock::SystemClock;
 use crate::config::{self, AppSettings, LogFormat, Settings, StoreTlsFiles};
 use crate::edge::head::HeadLimits;
-use crate::edge::{self, Acceptor, CertificateWatch, Door, Edition, GateSettings, Lanes, Listen, Listener, Nothing, RefusalDesk, SocketFile, Swapping};
+use crate::edge::{
+    self, Acceptor, CertificateWatch, Door, Edition, GateSettings, Lanes, Listen, Listener, Nothing, RefusalDesk, SocketFile, Swapping, TicketKeys,
+};
+use crate::files;
 use crate::http::Drain;
 use crate::metrics::Metrics;
 use crate::provider::wechat::mini_program::MiniProgramSettings;
@@ -149,13 +153,14 @@ fn is_json(settings: &Settings, terminal: bool) -> bool {
 
 impl Assembly {
     /// The settings of TLS on the public listener, and what reads its certificates again.
-    fn tls(&self) -> Result<(Option<Arc<rustls::ServerConfig>>, Option<CertificateWatch>)> {
+    fn tls(&self) -> Result<(Option<Arc<edge::Tls>>, Option<CertificateWatch>)> {
         let files = self.fixed.settings.server.tls.clone();
         if files.is_empty() {
             return Ok((None, None));
         }
-        let (config, watch) = edge::tls(files).context("server.tls")?;
-        Ok((Some(config), Some(watch)))
+        let tickets = TicketKeys::new(self.fixed.settings.secrets.keys.clone(), Arc::new(SystemClock));
+        let (tls, watch) = edge::tls(files, tickets).context("server.tls")?;
+        Ok((Some(tls), Some(watch)))
     }
 
     fn public_server(&self) -> Result<PublicServer> {
@@ -261,7 +266,7 @@ pub(crate) fn store_settings(from: &config::StoreSettings, near_cache: Option<Ne
 }
 
 fn certificates(tls: &StoreTlsFiles) -> Result<StoreTls> {
-    let read = |path: &Path| std::fs::read(path).with_context(|| format!("store.tls: cannot read {}", path.display()));
+    let read = |path: &Path| files::read(path).map(|content| content.to_vec()).map_err(|reason| anyhow::anyhow!("store.tls: {} {reason}", path.display()));
     let ca = tls.ca.as_deref().map(read).transpose()?;
     let (cert, key) = tls.client.as_ref().map(|(cert, key)| Ok::<_, anyhow::Error>((read(cert)?, Secret::new(read(key)?)))).transpose()?.unzip();
     Ok(StoreTls { ca, cert, key })

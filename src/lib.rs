@@ -6,7 +6,7 @@
 //! The modules stand on floors and name only what is below them; `tests/it/floors.rs` holds the tree to it.
 //! In reading order:
 //!
-//! - floor 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`], [`finding`]
+//! - floor 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`], [`finding`], [`files`]
 //! - floor 1, rules: [`session`], [`identity`], [`route`], [`upstream`], [`limit`], [`assertion`]
 //! - floor 2, machinery: [`store`], [`provider`], [`telemetry`]
 //! - floor 3, faces: [`edge`], [`http`], [`proxy`], [`admin`], [`sandbox`]
@@ -21,6 +21,7 @@ pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod edge;
+pub mod files;
 pub mod finding;
 pub mod http;
 pub mod identity;

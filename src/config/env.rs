@@ -1,10 +1,10 @@
 //! `${NAME}`: from the environment, or from a `.env` beside the configuration.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use super::problem::Problem;
+use crate::files::{self, FileError};
 use crate::secret::Secret;
 
 /// The variables that a configuration may use.
@@ -43,15 +43,15 @@ impl Variables {
     pub fn load(directory: &Path) -> (Self, Vec<Problem>, Vec<Problem>) {
         let path = directory.join(".env");
         let mut file = DotEnv { name: path.display().to_string(), ..DotEnv::default() };
-        match fs::read_to_string(&path) {
+        match files::read_text(&path) {
             Ok(text) => {
-                file.read(text.trim_start_matches('\u{feff}'));
+                file.read(&text);
                 if super::checks::readable_by_all(&path) {
                     file.warn("every user of this machine can read it", &format!("chmod 600 {}", path.display()));
                 }
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => file.problem(None, &format!("cannot be read: {error}"), "make it readable, or remove it"),
+            Err(FileError::Missing) => {}
+            Err(reason) => file.problem(None, &reason.to_string(), "make it readable, or remove it"),
         }
         (Self { dotenv: file.values, process: true }, file.problems, file.warnings)
     }

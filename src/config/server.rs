@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::problem::Wrong;
 use super::reader::Section;
 use super::values::{choice, duration, size};
-use crate::edge::{CertificateFiles, Listen, examine_certificate};
+use crate::edge::{CertificateFiles, Listen, load_certificate};
 use crate::http::ForwardingHeader;
 use crate::route;
 
@@ -102,7 +102,7 @@ fn certificate(section: &mut Section<'_>) -> Option<CertificateFiles> {
         }
     }
     let files = CertificateFiles { cert: cert?, key: key? };
-    if let Err(error) = examine_certificate(&files) {
+    if let Err(error) = load_certificate(&files) {
         section.problem(if error.is_of_key() { "key" } else { "cert" }, &error.to_string(), &error.advice());
     }
     Some(files)

@@ -8,8 +8,9 @@ use super::env::Variables;
 use super::problem::{ConfigError, Problem};
 use super::reader::{Findings, Reader, Section};
 use super::{AdminSettings, AppSettings, CorsSettings, LogSettings, LoginSettings, SecretSettings, ServerSettings, SessionSettings, StoreSettings};
-use super::{admin, apps, checks, cors, failure, identity, login, routes, secrets, server, session, store, syntax, traces, upstreams, websockets};
+use super::{admin, apps, cors, failure, identity, login, routes, secrets, server, session, store, syntax, traces, upstreams, websockets};
 use crate::assertion::HeaderNames;
+use crate::files::{self, FileError};
 use crate::http::FailureShape;
 use crate::proxy::websockets::WebsocketLimits;
 use crate::route::RouteTable;
@@ -60,9 +61,9 @@ impl Settings {
     /// not to start.
     pub fn load(path: &Path) -> Result<(Self, Vec<Problem>), ConfigError> {
         let file = path.display().to_string();
-        let text = checks::read_text(path).map_err(|reason| {
-            let hint = if reason == "does not exist" { "write one with `hufu init`, or name another with --config" } else { "name a file with --config" };
-            ConfigError { problems: vec![Problem { file: file.clone(), line: None, path: String::new(), what: reason, hint: hint.to_owned() }] }
+        let text = files::read_piped_text(path).map_err(|reason| {
+            let hint = if reason == FileError::Missing { "write one with `hufu init`, or name another with --config" } else { "name a file with --config" };
+            ConfigError { problems: vec![Problem { file: file.clone(), line: None, path: String::new(), what: reason.to_string(), hint: hint.to_owned() }] }
         })?;
         let directory = path.parent().unwrap_or(Path::new(""));
         let (variables, mut problems, mut warnings) = Variables::load(directory);

@@ -9,6 +9,7 @@ use super::checks;
 use super::effective::Effective;
 use super::problem::Wrong;
 use super::reader::{Given, Section, kind};
+use crate::files;
 use crate::secret::Secret;
 
 /// Longer than anything here could mean; and a deadline that far ahead can still be computed.
@@ -172,10 +173,10 @@ impl<'a> Section<'a> {
     pub(super) fn path(&mut self, key: &'static str) -> Option<PathBuf> {
         let directory = self.reader.directory.to_owned();
         let path = self.optional(key, |text| Ok(directory.join(text)))?;
-        match std::fs::File::open(&path) {
-            Ok(_) => Some(path),
-            Err(error) => {
-                self.problem(key, &format!("{} cannot be read: {error}", path.display()), "name a file that the gateway's user can read");
+        match files::check(&path) {
+            Ok(()) => Some(path),
+            Err(reason) => {
+                self.problem(key, &format!("{} {reason}", path.display()), "name a file that the gateway's user can read");
                 None
             }
         }
@@ -195,13 +196,12 @@ impl<'a> Section<'a> {
         let path = self.reader.directory.join(&value);
         // Where a variable stands for the path, its value may be the secret itself, by a slip of the pen.
         let shown = if value == written { path.display().to_string() } else { format!("{written:?}") };
-        match checks::read_text(&path) {
+        match files::read_text(&path) {
             Ok(text) => {
-                let text = Secret::new(text);
                 if checks::readable_by_all(&path) {
                     self.warn(file_key, &format!("every user of this machine can read {shown}"), &format!("chmod 600 {shown}"));
                 }
-                Some(Secret::new(text.expose().trim_end_matches(['\r', '\n']).to_owned()))
+                Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
             }
             Err(reason) => {
                 self.problem(file_key, &format!("{shown} {reason}"), "name a file that the gateway's user can read");

@@ -70,6 +70,8 @@ struct SealingKey {
     id: [u8; KEY_ID_LEN],
     cipher: Aes256GcmSiv,
     check: KeyedHash,
+    /// What the keys of other purposes are derived from.
+    further: Secret<[u8; 32]>,
 }
 
 impl SealingKey {
@@ -78,7 +80,8 @@ impl SealingKey {
         let mut record = expand(&derive, b"record");
         let cipher = Aes256GcmSiv::new(&record.into());
         record.zeroize();
-        Self { id: first(&expand(&derive, b"key id")), cipher, check: KeyedHash::new(&Secret::new(expand(&derive, b"token check"))) }
+        let further = Secret::new(expand(&derive, b"further keys"));
+        Self { id: first(&expand(&derive, b"key id")), cipher, check: KeyedHash::new(&Secret::new(expand(&derive, b"token check"))), further }
     }
 }
 
@@ -143,8 +146,21 @@ impl Keyring {
     pub fn open(&self, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
         let (id, rest) = sealed.split_first_chunk::<KEY_ID_LEN>().ok_or(OpenError::Broken)?;
         let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(OpenError::Broken)?;
-        let key = self.keys.iter().find(|k| k.id == *id).ok_or(OpenError::UnknownKey)?;
-        key.cipher.decrypt(&Nonce::from(*nonce), Payload { msg: ciphertext, aad: associated }).map_err(|_| OpenError::Broken)
+        let mut named = self.keys.iter().filter(|k| k.id == *id).peekable();
+        if named.peek().is_none() {
+            return Err(OpenError::UnknownKey);
+        }
+        // Derived keys may share an id by chance.
+        named.find_map(|key| key.cipher.decrypt(&Nonce::from(*nonce), Payload { msg: ciphertext, aad: associated }).ok()).ok_or(OpenError::Broken)
+    }
+
+    /// The ring for another purpose and one span of time, such as an hour. Its keys are in the same order, open nothing of this ring, and
+    /// tell nothing of its keys.
+    #[must_use]
+    pub fn derived(&self, purpose: &str, number: u64) -> Self {
+        let label = [purpose.as_bytes(), &number.to_be_bytes()].concat();
+        let derived = |key: &SealingKey| SealingKey::new(&Secret::new(expand(&Hkdf::new(Some(b"hufu v1"), key.further.expose()), &label)));
+        Self { keys: self.keys.iter().map(derived).collect() }
     }
 
     /// The check bytes of a fresh token.
@@ -255,6 +271,17 @@ mod tests {
         assert!(!new.checks(b"token", &old.check_bytes(b"token")));
         assert_eq!(Keyring::new(&[key(1), key(1)]).unwrap_err(), KeyError::SameId);
         assert_eq!(Keyring::new(&[]).unwrap_err(), KeyError::None);
+    }
+
+    #[test]
+    fn derived_rings_are_the_same_everywhere_and_open_nothing_of_each_other() {
+        let (ring, rolled) = (Keyring::new(&[key(1)]).unwrap(), Keyring::new(&[key(2), key(1)]).unwrap());
+        let sealed = ring.derived("tickets", 7).seal(b"", b"tiger");
+        assert_eq!(Keyring::new(&[key(1)]).unwrap().derived("tickets", 7).open(b"", &sealed).unwrap(), b"tiger");
+        assert_eq!(rolled.derived("tickets", 7).open(b"", &sealed).unwrap(), b"tiger");
+        for other in [ring.derived("tickets", 8), ring.derived("others", 7), ring, rolled] {
+            assert!(other.open(b"", &sealed).is_err());
+        }
     }
 
     #[test]

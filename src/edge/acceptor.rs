@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
+use rustls::HandshakeKind;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -16,6 +16,7 @@ use crate::clock::monotonic_now;
 use crate::edge::handshakes::{Handshakes, MANY, UNDISTURBED};
 use crate::edge::proxy_protocol;
 use crate::edge::stream::{Counted, Stream};
+use crate::edge::tls::Tls;
 use crate::http::TrustedProxies;
 use crate::metrics::Metrics;
 use crate::telemetry::Throttle;
@@ -23,7 +24,7 @@ use crate::telemetry::Throttle;
 /// What a connection goes through before its first request.
 #[derive(Clone)]
 pub struct Acceptor {
-    tls: Option<(Arc<ServerConfig>, Arc<Handshakes>)>,
+    tls: Option<(Arc<Tls>, Arc<Handshakes>)>,
     /// Who speaks the PROXY protocol, as it is now.
     balancers: Option<watch::Receiver<Arc<TrustedProxies>>>,
     patience: Duration,
@@ -43,8 +44,8 @@ pub struct Accepted {
 impl Acceptor {
     /// With TLS if there is a `tls`; with the PROXY protocol from `balancers`, if there are any, and from nobody else.
     #[must_use]
-    pub fn new(tls: Option<Arc<ServerConfig>>, balancers: Option<watch::Receiver<Arc<TrustedProxies>>>, patience: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { tls: tls.map(|config| (config, Arc::default())), balancers, patience, metrics }
+    pub fn new(tls: Option<Arc<Tls>>, balancers: Option<watch::Receiver<Arc<TrustedProxies>>>, patience: Duration, metrics: Arc<Metrics>) -> Self {
+        Self { tls: tls.map(|tls| (tls, Arc::default())), balancers, patience, metrics }
     }
 
     /// Makes the connection ready.
@@ -61,7 +62,7 @@ impl Acceptor {
         }
         let stream = match &self.tls {
             None => Stream::Tcp(socket),
-            Some((config, under_way)) => self.handshake(config, under_way, socket, client).await?,
+            Some((tls, under_way)) => self.handshake(tls, under_way, socket, client).await?,
         };
         Ok(Accepted { stream, client, nameless })
     }
@@ -81,21 +82,24 @@ impl Acceptor {
         read
     }
 
-    async fn handshake(&self, config: &Arc<ServerConfig>, under_way: &Arc<Handshakes>, socket: TcpStream, client: Option<SocketAddr>) -> io::Result<Stream> {
+    async fn handshake(&self, tls: &Tls, under_way: &Arc<Handshakes>, socket: TcpStream, client: Option<SocketAddr>) -> io::Result<Stream> {
         let handshake = timeout(self.patience, async {
             // Who is silent needs no buffer.
             socket.peek(&mut [0]).await?;
             // Half a ClientHello holds at most 64 KiB, as rustls sees to, and nothing that others wait for.
             let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), Counted::new(socket)).await?;
+            let config = tls.configuration(&hello.client_hello()).ok_or(io::ErrorKind::NotFound)?;
             let mut place = under_way.enter(monotonic_now());
             tokio::select! {
                 biased;
-                stream = hello.into_stream(config.clone()) => stream.map(Some),
+                stream = hello.into_stream(config) => stream.map(Some),
                 () = place.displaced() => Ok(None),
             }
         });
         let (outcome, stream) = match handshake.await {
-            Ok(Ok(Some(stream))) => ("ok", Ok(Stream::Tls(Box::new(stream)))),
+            Ok(Ok(Some(stream))) => {
+                (if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) { "resumed" } else { "ok" }, Ok(Stream::Tls(Box::new(stream))))
+            }
             Ok(Ok(None)) => {
                 tell_displaced(client);
                 ("displaced", Err(io::ErrorKind::ConnectionAborted.into()))

@@ -4,9 +4,10 @@
 //! with `head`, `fields`, `target`, `scan` and `chunks`, none of which does I/O; `lanes` is where a request goes, `writing` its answer on
 //! the way out; `refusal` and `refused` answer what does not come in, `linger` closes so that the answer is seen. `listener` opens,
 //! `acceptor` makes a connection ready for HTTP, with `proxy_protocol`, `tls` and `handshakes`, and `serve` puts it all into a server; what it
-//! answers with, `swap` exchanges.
+//! answers with, `swap` exchanges. `tls` has its `certificate`s, which `x509` reads, and resumes sessions with `tickets` or `tls_sessions`.
 
 pub mod acceptor;
+pub mod certificate;
 pub mod chunks;
 pub mod client;
 pub mod conversation;
@@ -26,15 +27,20 @@ pub mod settings;
 pub mod stream;
 pub mod swap;
 pub mod target;
+pub mod tickets;
 pub mod timer;
 pub mod tls;
+pub mod tls_sessions;
 pub mod writing;
+pub mod x509;
 
 pub use acceptor::Acceptor;
+pub use certificate::{CertificateFiles, load as load_certificate};
 pub use lanes::{Direct, Lanes, Nothing};
 pub use listener::{Listen, Listener, SocketFile};
 pub use refused::RefusalDesk;
 pub use serve::{Door, serve};
 pub use settings::{GateSettings, ServerSettings, room_for_clients};
 pub use swap::{Edition, Swapping};
-pub use tls::{CertificateFiles, CertificateWatch, examine as examine_certificate, tls};
+pub use tickets::TicketKeys;
+pub use tls::{CertificateWatch, Tls, tls};

@@ -13,6 +13,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 
+use crate::files;
 use crate::proxy::connection::{Connection, Io};
 use crate::upstream::{Target, TlsFiles, Upstream};
 
@@ -116,14 +117,15 @@ fn config(files: &TlsFiles) -> Result<ClientConfig, TlsError> {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let wrong = |reason: String| TlsError::File { path: path.to_owned(), reason };
-    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?.collect();
+    let content = files::read(path).map_err(|reason| wrong(reason.to_string()))?;
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content).collect();
     let all = all.map_err(|error| wrong(error.to_string()))?;
     if all.is_empty() { Err(wrong("holds no certificate in PEM".to_owned())) } else { Ok(all) }
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| {
-        let reason = if matches!(error, pem::Error::NoItemsFound) { "holds no private key in PEM".to_owned() } else { error.to_string() };
-        TlsError::File { path: path.to_owned(), reason }
-    })
+    let wrong = |reason: String| TlsError::File { path: path.to_owned(), reason };
+    let content = files::read(path).map_err(|reason| wrong(reason.to_string()))?;
+    PrivateKeyDer::from_pem_slice(&content)
+        .map_err(|error| wrong(if matches!(error, pem::Error::NoItemsFound) { "holds no private key in PEM".to_owned() } else { error.to_string() }))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Floor, module.
-pub(crate) const FLOORS: [(u8, &str); 26] = [
+pub(crate) const FLOORS: [(u8, &str); 27] = [
     (4, "main"),
     (4, "lib"),
     (4, "cli"),
@@ -31,6 +31,7 @@ pub(crate) const FLOORS: [(u8, &str); 26] = [
     (0, "crypto"),
     (0, "metrics"),
     (0, "finding"),
+    (0, "files"),
 ];
 
 /// On one floor, who may name whom.
@@ -48,7 +49,7 @@ const NEIGHBOURS: [(&str, &str); 10] = [
 ];
 
 /// Crates that live in certain modules, and nowhere else.
-pub(crate) const HOMES: [(&str, &[&str]); 26] = [
+pub(crate) const HOMES: [(&str, &[&str]); 27] = [
     ("clap", &["cli", "main"]),
     ("toml", &["config", "cli"]),
     ("anyhow", &["cli", "app", "lifecycle", "config", "main"]),
@@ -62,6 +63,7 @@ pub(crate) const HOMES: [(&str, &[&str]); 26] = [
     ("rustls_native_certs", &["proxy"]),
     ("socket2", &["proxy"]),
     ("ppp", &["edge"]),
+    ("x509_cert", &["edge"]),
     ("httparse", &["edge", "proxy"]),
     ("rustc_hash", &["route", "store"]),
     ("redis", &["store"]),

@@ -50,6 +50,7 @@ mod single_flight;
 mod store_contract;
 mod store_faults;
 mod store_redis;
+mod tls_resumption;
 mod topologies;
 mod traces;
 mod two_gateways;

@@ -10,6 +10,7 @@ use super::client::{AdminClient, Answer};
 use super::table;
 use crate::cli::{UsageError, print, say};
 use crate::config::Settings;
+use crate::files;
 use crate::secret::Secret;
 use crate::session::SessionId;
 
@@ -193,7 +194,8 @@ impl GatewayArgs {
 }
 
 fn read(path: &Path) -> Result<String, UsageError> {
-    std::fs::read_to_string(path).map_err(|error| UsageError(format!("--token-file {}: {error}", path.display())))
+    let text = files::read_piped_text(path).map_err(|reason| UsageError(format!("--token-file: {} {reason}", path.display())))?;
+    Ok(text.to_string())
 }
 
 /// Where a listener is reached from its own machine.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -17,7 +18,18 @@ use super::servers::tls_provider;
 
 /// A client that trusts the authority and offers these protocols.
 pub(crate) fn client(certificates: &Certificates, versions: &[&'static SupportedProtocolVersion], alpn: &[&str]) -> TlsConnector {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    client_with(rustls::crypto::ring::default_provider(), certificates, versions, alpn)
+}
+
+/// The same with cipher suites of TLS 1.2 alone, as clients have that do not know 1.3; rustls names those of both.
+pub(crate) fn old_client(certificates: &Certificates) -> TlsConnector {
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites.retain(|suite| suite.tls13().is_none());
+    client_with(provider, certificates, &[&version::TLS12], &[])
+}
+
+fn client_with(provider: CryptoProvider, certificates: &Certificates, versions: &[&'static SupportedProtocolVersion], alpn: &[&str]) -> TlsConnector {
+    let provider = Arc::new(provider);
     let verifier = WebPkiServerVerifier::builder_with_provider(roots(certificates), provider.clone()).build().unwrap();
     let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
     let mut config = builder.with_webpki_verifier(verifier).with_no_client_auth();

@@ -1,0 +1,131 @@
+//! A certificate of the listener and its key: their files, and what may be wrong with them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+use crate::files::{self, FileError};
+
+/// A certificate with its chain, and its key, both in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate, and behind it those that lead to a known authority.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Why a certificate cannot be used. None of the texts shows anything of a key.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// A file that cannot be read at all.
+    #[error("{} {why}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        why: FileError,
+        /// Whether it is the key's.
+        is_key: bool,
+    },
+    /// The file of certificates.
+    #[error("{}: no certificate in PEM can be read: {why}", path.display())]
+    Certificate {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The file of the key.
+    #[error("{}: no private key in PEM can be read", path.display())]
+    Key {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The key can be read with a passphrase alone, for which nobody can be asked.
+    #[error("{}: the private key is encrypted", path.display())]
+    EncryptedKey {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Certificate and key do not belong together, or the key is of a kind that is not known.
+    #[error("{}: cannot be used with {}: {why}", files.key.display(), files.cert.display())]
+    Pair {
+        /// Which files.
+        files: CertificateFiles,
+        /// What is wrong with them.
+        why: String,
+    },
+}
+
+impl CertificateError {
+    /// Whether the file of the key is what has to be mended; else it is the file of certificates.
+    #[must_use]
+    pub const fn is_of_key(&self) -> bool {
+        !matches!(self, Self::Certificate { .. } | Self::File { is_key: false, .. })
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        match self {
+            Self::File { .. } => "name a file that the gateway's user can read".to_owned(),
+            Self::Certificate { path, .. } if holds(path, "PRIVATE KEY-----") => "it holds a key: cert and key are exchanged".to_owned(),
+            Self::Certificate { .. } => "name the file with -----BEGIN CERTIFICATE-----, the authority's certificates behind the server's".to_owned(),
+            Self::Key { path } if holds(path, "-----BEGIN CERTIFICATE") => "it holds a certificate: name the file of its key".to_owned(),
+            Self::Key { .. } => "name the file with -----BEGIN PRIVATE KEY-----".to_owned(),
+            Self::EncryptedKey { path } => format!("write it without a passphrase: openssl pkey -in {} -out FILE", path.display()),
+            Self::Pair { files, .. } => {
+                let (cert, key) = (files.cert.display(), files.key.display());
+                format!("these two must print the same: openssl x509 -in {cert} -noout -pubkey, openssl pkey -in {key} -pubout")
+            }
+        }
+    }
+}
+
+/// Reads a certificate and its key, and looks whether they belong together.
+pub fn load(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> {
+    let unreadable = |why: String| CertificateError::Certificate { path: files.cert.clone(), why };
+    let content = read(&files.cert, false)?;
+    let chain = CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(error.to_string()))?;
+    if chain.is_empty() {
+        return Err(unreadable("there is none in it".to_owned()));
+    }
+    let content = read(&files.key, true)?;
+    let key = PrivateKeyDer::from_pem_slice(&content).map_err(|_| unusable_key(&files.key, &content))?;
+    let pair = |error: rustls::Error| CertificateError::Pair { files: files.clone(), why: mismatch(&error) };
+    CertifiedKey::from_der(chain, key, &provider()).map_err(pair)
+}
+
+/// The one cryptographic provider.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn read(path: &Path, is_key: bool) -> Result<zeroize::Zeroizing<Vec<u8>>, CertificateError> {
+    files::read(path).map_err(|why| CertificateError::File { path: path.to_owned(), why, is_key })
+}
+
+fn unusable_key(path: &Path, content: &[u8]) -> CertificateError {
+    let path = path.to_owned();
+    // Of PKCS #8, and of the older form.
+    let encrypted = contains(content, "-----BEGIN ENCRYPTED PRIVATE KEY-----") || contains(content, "Proc-Type: 4,ENCRYPTED");
+    if encrypted { CertificateError::EncryptedKey { path } } else { CertificateError::Key { path } }
+}
+
+fn mismatch(error: &rustls::Error) -> String {
+    if matches!(error, rustls::Error::InconsistentKeys(_)) { "the key belongs to another certificate".to_owned() } else { error.to_string() }
+}
+
+fn holds(path: &Path, words: &str) -> bool {
+    files::read(path).is_ok_and(|content| contains(&content, words))
+}
+
+fn contains(content: &[u8], words: &str) -> bool {
+    content.windows(words.len()).any(|window| window == words.as_bytes())
+}

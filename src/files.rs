@@ -1,0 +1,143 @@
+//! Small files that the configuration names: certificates, keys, secrets. What is no ordinary file is an error at once, so that none makes
+//! its reader wait (a FIFO) or read without end (`/dev/zero`).
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read as _};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+/// Longest file, in bytes.
+const LONGEST: u64 = 1 << 20;
+/// What Windows' editors begin a file with.
+const BOM: &[u8] = "\u{feff}".as_bytes();
+
+/// Why a file has no content for us; its text follows the file's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// There is none.
+    #[error("does not exist")]
+    Missing,
+    /// A directory, a FIFO, a device, a socket.
+    #[error("is {0}")]
+    NotAFile(&'static str),
+    /// Longer than anything that belongs here.
+    #[error("is longer than 1 MiB, so it is most likely another file than meant")]
+    TooLong,
+    /// What the operating system said.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    /// Bytes that are no text.
+    #[error("is not UTF-8")]
+    NotUtf8,
+}
+
+/// Whether it is a file that can be opened.
+pub fn check(path: &Path) -> Result<(), FileError> {
+    open(path).map(|_| ())
+}
+
+/// The content, without a byte order mark.
+pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    content(open(path)?)
+}
+
+/// The same as text.
+pub fn read_text(path: &Path) -> Result<Zeroizing<String>, FileError> {
+    text(&read(path)?)
+}
+
+/// The text of what somebody names on a command line, who may have it come out of a pipe.
+pub fn read_piped_text(path: &Path) -> Result<Zeroizing<String>, FileError> {
+    if path.is_dir() {
+        return Err(FileError::NotAFile("a directory"));
+    }
+    text(&content(File::open(path).map_err(|error| unreadable(&error))?)?)
+}
+
+fn content(file: File) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    let length = file.metadata().map_or(0, |found| found.len()).min(LONGEST);
+    // Room for all of it at once: a vector that grows leaves what it held behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 32));
+    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(FileError::TooLong);
+    }
+    if bytes.starts_with(BOM) {
+        bytes.drain(..BOM.len());
+    }
+    Ok(bytes)
+}
+
+fn text(bytes: &[u8]) -> Result<Zeroizing<String>, FileError> {
+    std::str::from_utf8(bytes).map(|text| Zeroizing::new(text.to_owned())).map_err(|_| FileError::NotUtf8)
+}
+
+/// Looked at first: to open a FIFO is to wait for its writer.
+fn open(path: &Path) -> Result<File, FileError> {
+    let found = fs::metadata(path).map_err(|error| unreadable(&error))?;
+    if !found.is_file() {
+        return Err(FileError::NotAFile(kind(found.file_type())));
+    }
+    File::open(path).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &std::io::Error) -> FileError {
+    if error.kind() == ErrorKind::NotFound { FileError::Missing } else { FileError::Unreadable(error.to_string()) }
+}
+
+#[cfg(unix)]
+fn kind(kind: fs::FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt as _;
+    match kind {
+        _ if kind.is_dir() => "a directory",
+        _ if kind.is_fifo() => "a FIFO",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    }
+}
+
+#[cfg(not(unix))]
+fn kind(kind: fs::FileType) -> &'static str {
+    if kind.is_dir() { "a directory" } else { "a device" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_an_error_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        assert!(std::process::Command::new("mkfifo").arg(at("fifo")).status().unwrap().success());
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        fs::write(at("long"), vec![b'x'; 1 << 20]).unwrap();
+        fs::write(at("longer"), vec![b'x'; (1 << 20) + 1]).unwrap();
+        fs::write(at("latin"), b"caf\xe9").unwrap();
+        std::os::unix::fs::symlink(at("long"), at("link")).unwrap();
+        for (path, error) in [
+            (folder.path().to_owned(), FileError::NotAFile("a directory")),
+            (at("fifo"), FileError::NotAFile("a FIFO")),
+            (at("socket"), FileError::NotAFile("a socket")),
+            ("/dev/zero".into(), FileError::NotAFile("a device")),
+            (at("none"), FileError::Missing),
+            (at("longer"), FileError::TooLong),
+            (at("latin"), FileError::NotUtf8),
+        ] {
+            assert_eq!(read_text(&path).unwrap_err(), error, "{path:?}");
+            assert_eq!(check(&path).is_ok(), matches!(error, FileError::TooLong | FileError::NotUtf8), "{path:?}");
+        }
+        assert_eq!(read(&at("link")).unwrap().len(), 1 << 20);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_read_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text");
+        for (content, text) in [("\u{feff}tiger\r\n", "tiger\r\n"), ("tiger", "tiger"), ("\u{feff}", ""), ("", "")] {
+            fs::write(&path, content).unwrap();
+            assert_eq!(read_text(&path).unwrap().as_str(), text);
+        }
+    }
+}
