@@ -41,11 +41,14 @@ fn in_pieces(answer: &[u8], stride: usize, method: &str) -> (Result<Option<Respo
 fn has_one_framing(head: &ResponseHead, method: &str) {
     let values = |wanted: &str| head.headers.view().get_all(wanted).map(Value::bytes).collect::<Vec<_>>();
     let (lengths, codings) = (values("content-length"), values("transfer-encoding"));
-    assert!(lengths.len() + codings.len() <= 1, "two framings");
-    assert!((200..600).contains(&head.status.as_u16()), "{}", head.status);
+    assert!(codings.is_empty() || (codings.len() == 1 && lengths.is_empty()), "two framings");
+    assert!((200..1000).contains(&head.status.as_u16()), "{}", head.status);
     assert!(head.headers.view().iter().map(|(name, value)| name.len() + value.bytes().len()).sum::<usize>() <= MAX_HEAD);
     assert!(!head.headers.view().iter().any(|(_, value)| value.bytes().iter().any(|b| matches!(b, b'\r' | b'\n' | 0))));
-    let length = lengths.first().map(|text| std::str::from_utf8(text).ok().and_then(|text| text.parse::<u64>().ok()).expect("a length is a number"));
+    let number = |text: &[u8]| std::str::from_utf8(text).ok().and_then(|text| text.trim().parse::<u64>().ok()).expect("a length is a number");
+    let mut all = lengths.iter().flat_map(|line| line.split(|b| *b == b',')).map(number);
+    let length = all.next();
+    assert!(all.all(|other| Some(other) == length), "two lengths");
     assert_eq!(head.content_length, length);
     let bodiless = method == "HEAD" || matches!(head.status.as_u16(), 204 | 304);
     let expected = match (bodiless, codings.is_empty(), length) {
@@ -54,6 +57,6 @@ fn has_one_framing(head: &ResponseHead, method: &str) {
         (false, true, Some(length)) => Framing::Sized(length),
         (false, true, None) => Framing::UntilClose,
     };
-    assert_eq!(head.framing, expected);
+    assert_eq!((head.framing, head.bodiless), (expected, bodiless));
     assert!(head.framing != Framing::UntilClose || !head.keep_alive, "its end is the connection's, so nothing comes after it");
 }

@@ -189,7 +189,7 @@ fn read_health(section: &mut Section<'_>) -> Option<HealthSettings> {
 
 /// `"200"`, or `"200-299"`.
 fn statuses(text: &str) -> Result<RangeInclusive<u16>, Wrong> {
-    let status = |text: &str| text.trim().parse::<u16>().ok().filter(|status| (200..600).contains(status));
+    let status = |text: &str| text.trim().parse::<u16>().ok().filter(|status| (200..1000).contains(status));
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (status(first), status(last)) {
         (Some(first), Some(last)) if first <= last => Ok(first..=last),

@@ -26,6 +26,19 @@ pub struct Connection {
     pub buf: BytesMut,
     /// The silence that is still allowed.
     pub patience: Patience,
+    /// It has carried an answer before.
+    pub served: bool,
+}
+
+/// What has come on a connection that rests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unasked {
+    /// Nothing.
+    Nothing,
+    /// Bytes that nobody asked for.
+    Bytes,
+    /// Its end.
+    End,
 }
 
 /// A socket, encrypted or not.
@@ -40,7 +53,7 @@ impl Connection {
     /// A fresh connection. It is boxed, since it moves with each request and its answer.
     #[must_use]
     pub fn new(io: Io, timeout: Duration) -> Box<Self> {
-        Box::new(Self { io, buf: BytesMut::with_capacity(READ_SIZE), patience: Patience::new(timeout) })
+        Box::new(Self { io, buf: BytesMut::with_capacity(READ_SIZE), patience: Patience::new(timeout), served: false })
     }
 
     /// Reads more into the buffer.
@@ -52,27 +65,42 @@ impl Connection {
         tokio_util::io::poll_read_buf(Pin::new(&mut self.io), cx, &mut self.buf)
     }
 
-    /// Whether nothing has come in since the last exchange, as far as the runtime has heard: neither an end nor bytes that nobody asked
-    /// for. Costs no system call while it is so.
+    /// What has come in since the last exchange, as far as the runtime has heard. Costs no system call while that is nothing.
     #[must_use]
-    pub fn is_quiet(&mut self) -> bool {
+    pub fn unasked(&mut self) -> Unasked {
+        let mut byte = [0];
         match &mut self.io {
             // It asks the system only when something is said to have come.
-            Io::Plain(io) => matches!(io.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock),
-            // A session ticket may have come, which is for the TLS layer and no answer.
-            Io::Tls(io) => Pin::new(io).poll_read(&mut Context::from_waker(Waker::noop()), &mut ReadBuf::new(&mut [0])).is_pending(),
+            Io::Plain(io) => Unasked::of(io.try_read(&mut byte)),
+            Io::Tls(io) => {
+                let mut byte = ReadBuf::new(&mut byte);
+                // A session ticket may have come, which is for the TLS layer and no answer.
+                match Pin::new(io).poll_read(&mut Context::from_waker(Waker::noop()), &mut byte) {
+                    Poll::Pending => Unasked::Nothing,
+                    Poll::Ready(read) => Unasked::of(read.map(|()| byte.filled().len())),
+                }
+            }
         }
     }
 
-    /// Asks the system itself whether anything has come in, for requests that cannot be sent twice: the runtime may not have heard yet
-    /// that the upstream has closed.
+    /// The same of the system itself, where it matters: the runtime may not have heard yet.
     #[must_use]
-    pub fn is_open(&self) -> bool {
+    pub fn unasked_of_the_system(&self) -> Unasked {
         let socket = match &self.io {
             Io::Plain(io) => SockRef::from(io),
             Io::Tls(io) => SockRef::from(io.get_ref().0),
         };
-        matches!(socket.peek(&mut [MaybeUninit::uninit()]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        Unasked::of(socket.peek(&mut [MaybeUninit::uninit()]))
+    }
+}
+
+impl Unasked {
+    fn of(read: io::Result<usize>) -> Self {
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Self::Nothing,
+            Ok(1..) => Self::Bytes,
+            Ok(0) | Err(_) => Self::End,
+        }
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Download {
     left: Left,
     size: BodySize,
     reusable: bool,
+    /// Backends that send a body where there is none may still be about to.
+    bodiless: bool,
     /// The answer began before the request was out. Whether the upstream will read the rest as that request's body, or as the next request,
     /// whose answer would go to somebody else, only it knows: the connection is not used again.
     early: bool,
@@ -109,8 +111,8 @@ impl Download {
             Framing::Chunked => (Left::ChunkSize, BodySize::Stream),
             Framing::UntilClose | Framing::Switched => (Left::UntilClose, BodySize::Stream),
         };
-        let (reusable, early) = (head.keep_alive, !upload.is_done());
-        (head, Self { pool, held, connection: Some(connection), upload, takes_body, left, size, reusable, early, timeout })
+        let (reusable, bodiless, early) = (head.keep_alive, head.bodiless, !upload.is_done());
+        (head, Self { pool, held, connection: Some(connection), upload, takes_body, left, size, reusable, bodiless, early, timeout })
     }
 
     /// Carries an exchange without an answer body to its end: a body of size zero is never polled, so the rest of the request's
@@ -142,7 +144,7 @@ impl Download {
             && self.takes_body
             && connection.buf.is_empty()
         {
-            self.pool.give_back(connection);
+            self.pool.give_back(connection, self.bodiless);
         }
     }
 
@@ -217,8 +219,13 @@ impl Download {
     fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Bytes>, BadAnswer> {
         loop {
             if self.left == Left::Nothing {
-                // Bytes behind the end, while the request's body is still going out.
-                return if buf.is_empty() { Ok(None) } else { Err(BadAnswer::Trailing) };
+                // Bytes behind the end are nobody's: they end the connection, not the answer (RFC 9112 section 6.3).
+                if !buf.is_empty() {
+                    buf.clear();
+                    self.reusable = false;
+                    self.pool.note_untidy();
+                }
+                return Ok(None);
             }
             if buf.is_empty() {
                 return Ok(None);
@@ -228,7 +235,6 @@ impl Download {
                 Left::Bytes(left) => {
                     let (piece, left) = split_piece(buf, left);
                     self.left = if left == 0 { Left::Nothing } else { Left::Bytes(left) };
-                    self.reusable &= left > 0 || buf.is_empty();
                     return Ok(Some(piece));
                 }
                 Left::ChunkBytes(left) => {

@@ -18,7 +18,7 @@ use crate::proxy::guard::{Beat, Guard};
 use crate::proxy::handshake::Handshake;
 use crate::proxy::pool::Pool;
 use crate::proxy::queue::Queue;
-use crate::proxy::response_head::ResponseHead;
+use crate::proxy::response_head::{BadAnswer, ResponseHead};
 use crate::proxy::unanswered::{CLIENT_LEFT, UpstreamError, tell, told};
 use crate::proxy::upload::{BodyFraming, Upload};
 use crate::proxy::upstream_client::{Answer, Failed, Failure, Terms, exchange};
@@ -184,7 +184,7 @@ impl Own {
                 Err(failed) => failed,
             };
             now = monotonic_now();
-            if !matches!(error, UpstreamError::ClientLeft | UpstreamError::BodyTooLarge) {
+            if error.is_the_endpoints() {
                 self.shared.failed(target, &pick, now);
             }
             let Some((again, next)) = again.zip(self.next(&view, &tried, wish, now, limit)) else { return Err(error) };
@@ -213,11 +213,17 @@ impl Own {
         let target = &view.set.targets()[index];
         // A handshake keeps its connection, so it brings its own.
         let kept = if terms.handshake.is_none() { view.pools[index].take(now, terms.may_repeat()) } else { None };
-        if let Some(connection) = kept {
-            match exchange(connection, upload, now, terms).await {
+        if let Some((connection, bodiless)) = kept {
+            let answer = exchange(connection, upload, now, terms).await;
+            match answer {
+                Err(Failed { failure: Failure::Answer(BadAnswer::Cut), .. }) if bodiless => view.pools[index].note_untidy(),
+                Err(Failed { failure: Failure::Answer(BadAnswer::Leftover), .. }) => view.pools[index].note_untidy(),
+                _ => {}
+            }
+            match answer {
                 Ok(answer) => return Ok(answer),
                 Err(Failed { again: None, failure }) => return Err((self.error(failure, target, terms), None)),
-                // It was closed while it rested, which says nothing about the endpoint.
+                // It was closed while it rested, or what was left of its last answer came, which says nothing about the endpoint.
                 Err(Failed { again: Some(again), .. }) => upload = again,
             }
             self.shared.retried("stale_connection");

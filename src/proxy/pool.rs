@@ -1,36 +1,51 @@
 //! The idle connections of one worker to one address.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::proxy::connection::Connection;
+use crate::proxy::connection::{Connection, Unasked};
 use crate::upstream::IdleSettings;
 
 /// A request that must not be sent twice only takes a connection that was in use this recently, so that it hardly ever meets one
 /// that the upstream is just closing.
 const FRESH_ENOUGH: Duration = Duration::from_secs(1);
+/// How long a connection rests behind an answer without a body before a request takes it that must not be sent twice: what an untidy
+/// upstream does there, it does at once.
+const REST: Duration = Duration::from_millis(20);
+/// The same before any request, where the upstream is known to be untidy: long enough on a busy machine too.
+const LONG_REST: Duration = Duration::from_millis(100);
 
 /// Connections that wait for another request, the one that has rested longest first.
 pub struct Pool {
     settings: IdleSettings,
     idle: RefCell<VecDeque<Idle>>,
+    /// Whether the upstream was ever seen to send bytes behind the end of an answer, or to close there without having said so: most Python
+    /// servers do the one or the other where an application returns a body with a 204.
+    untidy: Cell<bool>,
 }
 
 struct Idle {
     connection: Box<Connection>,
     since: Instant,
+    /// Its last answer had no body, by its method or its status.
+    bodiless: bool,
 }
 
 impl Pool {
     /// Without any connection.
     #[must_use]
     pub const fn new(settings: IdleSettings) -> Self {
-        Self { settings, idle: RefCell::new(VecDeque::new()) }
+        Self { settings, idle: RefCell::new(VecDeque::new()), untidy: Cell::new(false) }
     }
 
-    /// Gives a connection back after a complete exchange.
-    pub fn give_back(&self, connection: Box<Connection>) {
+    /// The upstream does something behind the end of an answer.
+    pub fn note_untidy(&self) {
+        self.untidy.set(true);
+    }
+
+    /// Gives a connection back after a complete exchange; `bodiless`: its answer had no body, by its method or its status.
+    pub fn give_back(&self, mut connection: Box<Connection>, bodiless: bool) {
         let mut idle = self.idle.borrow_mut();
         let since = connection.patience.last_used();
         // The newest are used first, so those that nobody needs any more come to the front.
@@ -39,21 +54,46 @@ impl Pool {
             idle.pop_front();
         }
         if self.settings.connections > 0 {
-            idle.push_back(Idle { connection, since });
+            connection.served = true;
+            idle.push_back(Idle { connection, since, bodiless });
         }
     }
 
-    /// The connection that was used last and is still alive. For a request that must not be sent twice, only one that was in use a moment ago
-    /// and of which the system says that it is open.
+    /// The connection that was used last and is still alive, and whether its last answer had no body by its method or its status. For a request that must not be sent twice, only one that was in use a moment ago
+    /// and of which the system says that it is open. The system is also asked where a body may have come that is none: it would be
+    /// read as the next answer.
     #[must_use]
-    pub fn take(&self, now: Instant, may_repeat: bool) -> Option<Box<Connection>> {
+    pub fn take(&self, now: Instant, may_repeat: bool) -> Option<(Box<Connection>, bool)> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { mut connection, since }) = idle.pop_back() {
-            let age = now.saturating_duration_since(since);
-            if age <= self.settings.timeout && connection.is_quiet() && (may_repeat || (age <= FRESH_ENOUGH && connection.is_open())) {
-                return Some(connection);
+        let mut place = idle.len();
+        while place > 0 {
+            place -= 1;
+            let (age, bodiless) = (now.saturating_duration_since(idle[place].since), idle[place].bodiless);
+            if bodiless && self.rests(age, may_repeat) {
+                continue;
+            }
+            let Some(Idle { mut connection, .. }) = idle.remove(place) else { break };
+            let mut unasked = connection.unasked();
+            if unasked == Unasked::Nothing && (bodiless || !may_repeat) {
+                unasked = connection.unasked_of_the_system();
+            }
+            match unasked {
+                Unasked::Nothing if age <= self.settings.timeout && (may_repeat || age <= FRESH_ENOUGH) => return Some((connection, bodiless)),
+                Unasked::End if bodiless && age <= FRESH_ENOUGH => self.note_untidy(),
+                Unasked::Bytes => self.note_untidy(),
+                Unasked::Nothing | Unasked::End => {}
             }
         }
         None
+    }
+
+    /// Whether a connection is not to be used yet whose last answer, this long ago, had no body.
+    fn rests(&self, age: Duration, may_repeat: bool) -> bool {
+        match (self.untidy.get(), may_repeat) {
+            (false, true) => false,
+            (false, false) => age < REST,
+            (true, true) => age < LONG_REST,
+            (true, false) => true,
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! Reading an upstream's answer, strictly: what could be read in two ways is an error, since the next answer on the same
-//! connection would be somebody else's.
+//! connection would be somebody else's. Oddities with one meaning are read over.
 
 use std::mem::MaybeUninit;
 
@@ -12,6 +12,8 @@ use crate::proxy::handshake::Handshake;
 /// Longest head of an answer, in bytes.
 pub const MAX_HEAD: usize = 64 * 1024;
 const MAX_HEADERS: usize = 128;
+/// Interim answers that are read over. Some servers send one every few seconds (`102`) while they work.
+const MAX_INTERIM: u8 = 64;
 
 /// How the end of an answer's body is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub struct ResponseHead {
     pub headers: HeaderLines,
     /// The body's end.
     pub framing: Framing,
+    /// Whether it has no body whatever its headers say: it answers HEAD, or is a 204 or 304.
+    pub bodiless: bool,
     /// The announced length, also where no body follows (HEAD, 304).
     pub content_length: Option<u64>,
     /// Whether the connection can carry another request.
@@ -58,7 +62,7 @@ pub enum BadAnswer {
     /// A switch of protocols that does not answer the handshake.
     #[error("its 101 does not answer the WebSocket handshake")]
     Handshake,
-    /// Several or malformed lengths, or a length beside a transfer encoding.
+    /// Differing or malformed lengths, or a length beside a transfer encoding.
     #[error("its length is ambiguous")]
     Length,
     /// A transfer encoding that is not plainly `chunked`.
@@ -67,9 +71,9 @@ pub enum BadAnswer {
     /// Too many interim answers.
     #[error("it sent too many interim answers")]
     Interim,
-    /// Bytes behind its end.
-    #[error("bytes follow its end")]
-    Trailing,
+    /// Not an HTTP/1 head, on a connection that has carried an answer before.
+    #[error("in its place came what the backend sent behind the end of its last answer")]
+    Leftover,
     /// A malformed chunk.
     #[error("a chunk of its body is malformed")]
     Chunk,
@@ -80,9 +84,8 @@ pub enum BadAnswer {
 
 /// Takes a head off the front of `buf`; `None`: more bytes are needed. Interim answers are taken off and counted in `interim`.
 pub fn take(buf: &mut BytesMut, method: &str, handshake: Option<&Handshake>, interim: &mut u8) -> Result<Option<ResponseHead>, BadAnswer> {
-    /// RFC 9110 knows no reason for more than one of each.
-    const MAX_INTERIM: u8 = 8;
     loop {
+        read_as_1_1(buf);
         let Some(Front { len, status, version, lines }) = parse_front(buf)? else { return Ok(None) };
         // Copied: a part of the buffer that lived on would keep the buffer from being used again.
         let head = BytesMut::from(&buf[..len]);
@@ -110,6 +113,15 @@ struct Front {
     lines: Vec<(Span, Span)>,
 }
 
+/// A later minor version is read as the highest that is known (RFC 9110 section 2.5).
+fn read_as_1_1(buf: &mut [u8]) {
+    // Empty lines before a head are read over.
+    let start = buf.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(0);
+    if let Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'2'..=b'9']) = buf.get_mut(start..start + 8) {
+        *minor = b'1';
+    }
+}
+
 /// The head at the front; `None`: it is not complete yet.
 fn parse_front(buf: &[u8]) -> Result<Option<Front>, BadAnswer> {
     // Not written before it is used: 4 KiB of empty headers would cost more than parsing the real ones.
@@ -128,7 +140,8 @@ fn parse_front(buf: &[u8]) -> Result<Option<Front>, BadAnswer> {
 
 impl ResponseHead {
     fn new(method: &str, status: u16, version: u8, headers: HeaderLines) -> Result<Self, BadAnswer> {
-        if !(200..600).contains(&status) {
+        // From 600 on they have no meaning, and go on as they came.
+        if !(200..1000).contains(&status) {
             return Err(BadAnswer::Status);
         }
         let status = StatusCode::from_u16(status).map_err(|_| BadAnswer::Status)?;
@@ -146,7 +159,7 @@ impl ResponseHead {
             (false, false, None) => Framing::UntilClose,
         };
         let keep_alive = version == 1 && framing != Framing::UntilClose && !says_close(lines);
-        Ok(Self { status, headers, framing, content_length, keep_alive })
+        Ok(Self { status, headers, framing, bodiless, content_length, keep_alive })
     }
 }
 
@@ -156,18 +169,23 @@ impl ResponseHead {
         if version != 1 || !handshake.is_answered_by(headers.view()) {
             return Err(BadAnswer::Handshake);
         }
-        Ok(Self { status: StatusCode::SWITCHING_PROTOCOLS, headers, framing: Framing::Switched, content_length: None, keep_alive: false })
+        Ok(Self { status: StatusCode::SWITCHING_PROTOCOLS, headers, framing: Framing::Switched, bodiless: false, content_length: None, keep_alive: false })
     }
 }
 
-/// One line of plain digits, or none.
+/// Plain digits, or none. The same length twice, in two lines or as a list, is one (RFC 9112 section 6.3): something on the way has joined
+/// what two have set.
 fn content_length(headers: Headers<'_>) -> Result<Option<u64>, BadAnswer> {
-    let mut lines = headers.get_all("content-length").map(Value::bytes);
-    let Some(line) = lines.next() else { return Ok(None) };
-    if lines.next().is_some() || line.is_empty() || !line.iter().all(u8::is_ascii_digit) {
-        return Err(BadAnswer::Length);
+    let mut length = None;
+    for part in headers.get_all("content-length").flat_map(|line| line.bytes().split(|b| *b == b',')) {
+        let digits = part.trim_ascii();
+        let parsed = std::str::from_utf8(digits).ok().filter(|_| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit));
+        let parsed: u64 = parsed.and_then(|digits| digits.parse().ok()).ok_or(BadAnswer::Length)?;
+        if length.replace(parsed).is_some_and(|other| other != parsed) {
+            return Err(BadAnswer::Length);
+        }
     }
-    std::str::from_utf8(line).ok().and_then(|digits| digits.parse().ok()).map(Some).ok_or(BadAnswer::Length)
+    Ok(length)
 }
 
 fn is_chunked(headers: Headers<'_>, version: u8) -> Result<bool, BadAnswer> {
@@ -216,13 +234,36 @@ mod tests {
     }
 
     #[test]
+    fn oddities_with_one_meaning_are_read_over() {
+        let working = "HTTP/1.1 102 Processing\r\n\r\n".repeat(64) + "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+        for (head, status) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", 200),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5, 5 ,5\r\ncontent-length: 05\r\n\r\n", 200),
+            ("HTTP/1.1 600 Odd\r\nContent-Length: 5\r\n\r\n", 600),
+            ("HTTP/1.1 999\r\nContent-Length: 5\r\n\r\n", 999),
+            ("HTTP/1.2 200 OK\r\nContent-Length: 5\r\n\r\n", 200),
+            ("\r\nHTTP/1.9 200 OK\r\nContent-Length: 5\r\n\r\n", 200),
+            ("HTTP/1.3 102 Processing\r\n\r\nHTTP/1.2 200 OK\r\nContent-Length: 5\r\n\r\n", 200),
+            (&working, 200),
+        ] {
+            let read = read(head, "GET").unwrap().unwrap();
+            assert_eq!((read.status.as_u16(), read.framing, read.keep_alive), (status, Framing::Sized(5), true), "{head}");
+        }
+    }
+
+    #[test]
     fn ambiguous_answers_are_refused() {
-        let flood = "HTTP/1.1 102 Processing\r\n\r\n".repeat(9);
+        let flood = "HTTP/1.1 102 Processing\r\n\r\n".repeat(65);
         let long = format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(MAX_HEAD));
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(200));
         for (head, why) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", BadAnswer::Length),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n", BadAnswer::Length),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", BadAnswer::Length),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", BadAnswer::Length),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\n", BadAnswer::Length),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5,\r\n\r\n", BadAnswer::Length),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length:\r\n\r\n", BadAnswer::Length),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5 5\r\n\r\n", BadAnswer::Length),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\nTransfer-Encoding: chunked\r\n\r\n", BadAnswer::Length),
             ("HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n", BadAnswer::Length),
             ("HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n", BadAnswer::Length),
             ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", BadAnswer::Length),
@@ -231,7 +272,12 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", BadAnswer::TransferEncoding),
             ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", BadAnswer::TransferEncoding),
             ("HTTP/1.1 101 Switching Protocols\r\n\r\n", BadAnswer::Status),
-            ("HTTP/1.1 600 Odd\r\n\r\n", BadAnswer::Status),
+            ("HTTP/1.1 099 Odd\r\n\r\n", BadAnswer::Status),
+            ("HTTP/1.1 000 Odd\r\n\r\n", BadAnswer::Status),
+            ("HTTP/1.1 1000 Odd\r\n\r\n", BadAnswer::NotHttp),
+            ("HTTP/1.10 200 OK\r\n\r\n", BadAnswer::NotHttp),
+            ("HTTP/1.x 200 OK\r\n\r\n", BadAnswer::NotHttp),
+            ("HTTP/2.1 200 OK\r\n\r\n", BadAnswer::NotHttp),
             ("HTTP/1.1 99 Odd\r\n\r\n", BadAnswer::NotHttp),
             ("SSH-2.0-OpenSSH_9\r\n", BadAnswer::NotHttp),
             ("HTTP/2 200 OK\r\n\r\n", BadAnswer::NotHttp),

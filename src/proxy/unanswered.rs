@@ -63,6 +63,14 @@ pub enum UpstreamError {
     ShuttingDown,
 }
 
+impl UpstreamError {
+    /// Whether it says something of the endpoint's health.
+    #[must_use]
+    pub const fn is_the_endpoints(&self) -> bool {
+        !matches!(self, Self::ClientLeft | Self::BodyTooLarge | Self::Broken { why: BadAnswer::Leftover, .. })
+    }
+}
+
 /// The word for the metric and the error for the client.
 #[must_use]
 pub fn told(error: &UpstreamError) -> (&'static str, GatewayError) {

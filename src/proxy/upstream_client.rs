@@ -5,13 +5,11 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use actix_web::web::BytesMut;
-
 use crate::clock::monotonic_now;
 use crate::http::together::after_the_others;
 use crate::proxy::connection::Connection;
 use crate::proxy::handshake::Handshake;
-use crate::proxy::response_head::{self, BadAnswer, Framing, ResponseHead};
+use crate::proxy::response_head::{self, BadAnswer, ResponseHead};
 use crate::proxy::upload::{Upload, UploadError};
 
 /// What an exchange must keep to.
@@ -89,7 +87,6 @@ pub async fn exchange(mut connection: Box<Connection>, mut upload: Box<Upload>, 
     let (mut interim, mut takes_body) = (0, true);
     let head = poll_fn(|cx| poll_head(cx, &mut connection, &mut upload, &mut takes_body, &mut interim, terms)).await;
     let failure = match head {
-        Ok(head) if is_overlong(&head, &connection.buf) => Failure::Answer(BadAnswer::Trailing),
         Ok(head) => {
             let at = monotonic_now();
             connection.patience.answered(at);
@@ -97,20 +94,14 @@ pub async fn exchange(mut connection: Box<Connection>, mut upload: Box<Upload>, 
         }
         // The upstream cannot answer what it has not got.
         Err(Failure::Silence) if takes_body && upload.waits_for_client() => Failure::Client,
+        // Nothing is wrong with the next answer but that it comes behind this.
+        Err(Failure::Answer(BadAnswer::NotHttp)) if connection.served => Failure::Answer(BadAnswer::Leftover),
         Err(failure) => failure,
     };
-    let harmless = failure == Failure::Answer(BadAnswer::Cut) && (terms.may_repeat() || upload.wrote_nothing());
+    let unanswered = matches!(failure, Failure::Answer(BadAnswer::Cut | BadAnswer::Leftover));
+    let harmless = unanswered && (terms.may_repeat() || upload.wrote_nothing());
     let again = if harmless { upload.rewound() } else { None };
     Err(Failed { failure, again })
-}
-
-/// Bytes behind an answer whose end is known already: somebody else's answer, or an attempt at one.
-fn is_overlong(head: &ResponseHead, buf: &BytesMut) -> bool {
-    match head.framing {
-        Framing::Empty => !buf.is_empty(),
-        Framing::Sized(length) => buf.len() as u64 > length,
-        Framing::Chunked | Framing::UntilClose | Framing::Switched => false,
-    }
 }
 
 /// Sends the request and reads until the answer's head is complete. A failed upload does not end the wait: an upstream that refuses a body

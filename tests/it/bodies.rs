@@ -136,7 +136,7 @@ async fn bodies_over_the_limit_are_refused_and_never_whole_upstream() {
 
 #[tokio::test]
 async fn answers_that_are_none_are_502_and_their_connections_are_not_used_again() {
-    let flood = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(50);
+    let flood = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(65);
     for (answer, status, code) in [
         ("", 502, "upstream_error"),
         ("HTTP/1.1 200 OK\r\nContent-Le", 502, "upstream_error"),
@@ -145,10 +145,9 @@ async fn answers_that_are_none_are_502_and_their_connections_are_not_used_again(
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok", 502, "upstream_error"),
         ("HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok", 502, "upstream_error"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 502, "upstream_error"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n", 502, "upstream_error"),
-        ("HTTP/1.1 204 No Content\r\n\r\nbody", 502, "upstream_error"),
         ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", 502, "upstream_error"),
-        ("HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n", 502, "upstream_error"),
+        ("HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n", 502, "upstream_error"),
+        ("HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n", 502, "upstream_error"),
         (&flood, 502, "upstream_error"),
     ] {
         let upstream = Recorder::start(Reply::AtHeadThenClose(answer.as_bytes().to_vec())).await;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod admin_api;
+mod answers;
 mod behind_nginx;
 mod behind_proxies;
 mod bodies;
