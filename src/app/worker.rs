@@ -100,6 +100,7 @@ impl Worker {
         let verify = Verify {
             own: own.clone(),
             auth: self.auth.clone(),
+            believed: settings.verify.clone(),
             routes: reading.routes.clone(),
             apps: reading.apps.clone(),
             names,

@@ -30,6 +30,7 @@ mod syntax;
 mod traces;
 mod upstreams;
 mod values;
+mod verify;
 mod websockets;
 
 pub use self::log::{LogFormat, LogSettings};

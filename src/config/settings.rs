@@ -8,10 +8,10 @@ use super::env::Variables;
 use super::problem::{ConfigError, Problem};
 use super::reader::{Findings, Reader, Section};
 use super::{AdminSettings, AppSettings, CorsSettings, LogSettings, LoginSettings, SecretSettings, ServerSettings, SessionSettings, StoreSettings};
-use super::{admin, apps, cors, failure, identity, login, routes, secrets, server, session, store, syntax, traces, upstreams, websockets};
+use super::{admin, apps, cors, failure, identity, login, routes, secrets, server, session, store, syntax, traces, upstreams, verify, websockets};
 use crate::assertion::HeaderNames;
 use crate::files::{self, FileError};
-use crate::http::FailureShape;
+use crate::http::{Believed, FailureShape};
 use crate::proxy::websockets::WebsocketLimits;
 use crate::route::RouteTable;
 use crate::telemetry::TraceSettings;
@@ -44,6 +44,8 @@ pub struct Settings {
     pub route_failures: Vec<Arc<FailureShape>>,
     /// What the identity headers are called.
     pub identity: HeaderNames,
+    /// What is believed of the request that a proxy asks about.
+    pub verify: Believed,
     /// Which web pages may call.
     pub cors: CorsSettings,
     /// How many WebSockets may be open.
@@ -112,6 +114,8 @@ fn read(root: &mut Section<'_>) -> Settings {
     let identity = root.section("identity", |section| identity::read(section, &session.carriers));
     let (routes, route_failures) = routes::read(root, &routes::Surroundings::new(&server.prefix, &upstreams, &identity, &failure));
     let upstreams = upstreams.into_iter().filter_map(|(_, upstream)| upstream).collect();
+    let verify = root.section("verify", verify::read);
+    verify::warn(root, &verify, &server, &routes);
     let cors = root.section("cors", cors::read);
     let websockets = root.section("websockets", websockets::read);
     let traces = root.section("traces", traces::read);
@@ -129,6 +133,7 @@ fn read(root: &mut Section<'_>) -> Settings {
         failure,
         route_failures,
         identity,
+        verify,
         cors,
         websockets,
         traces,

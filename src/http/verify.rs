@@ -1,5 +1,5 @@
 //! `/auth/verify`: the answer for proxies that ask before they forward (nginx `auth_request`, Traefik ForwardAuth, Envoy
-//! ext_authz, Caddy `forward_auth`).
+//! ext_authz, Caddy `forward_auth` and others).
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,17 +13,13 @@ use crate::http::completion::{Completion, Reported};
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::{Inbound, X_REQUEST_ID};
 use crate::http::head::{Headers, RequestHead};
-use crate::http::method::{goes_on, is_word, other_methods, refuse_another};
+use crate::http::method::{other_methods, refuse_another};
+use crate::http::original::{Believed, Original, path_invalid};
 use crate::http::own::{OwnEndpoints, VERIFY};
 use crate::http::response::{Answer, AnswerHead};
 use crate::identity::Apps;
-use crate::route::{AuthMode, HostName, NoRoute, PathError, RouteTable, canonical, host_name};
+use crate::route::{AuthMode, NoRoute, RouteTable};
 use crate::session::LinesFor;
-
-/// Where proxies write what the client asked for.
-const ORIGINAL_URI: [&str; 2] = ["x-forwarded-uri", "x-original-uri"];
-const ORIGINAL_HOST: [&str; 1] = ["x-forwarded-host"];
-const ORIGINAL_METHOD: [&str; 2] = ["x-forwarded-method", "x-original-method"];
 
 /// The endpoint, which answers past the application: it is asked for every request of the proxy in front.
 #[derive(Debug)]
@@ -32,7 +28,9 @@ pub struct Verify {
     pub own: OwnEndpoints,
     /// Who is who.
     pub auth: Authenticator,
-    /// The routes whose rules an original URI selects.
+    /// What is believed of the original request.
+    pub believed: Believed,
+    /// The routes whose rules it selects.
     pub routes: Arc<RouteTable>,
     /// The apps, for their ids.
     pub apps: Arc<Apps>,
@@ -82,8 +80,8 @@ impl Verify {
         }
         // Where the endpoint's own part is written in another way, nobody can say where the appended one begins.
         let appended = self.below(head.path()).ok_or_else(misspelt)?;
-        let appended = (!appended.is_empty()).then_some(appended);
-        let mode = mode(head.headers(), appended, &self.routes)?;
+        let original = self.believed.read(head, appended, self.routes.names_hosts())?;
+        let mode = mode(head.headers(), &original, &self.routes)?;
         self.auth.admit(mode, head, inbound.client).await
     }
 
@@ -104,70 +102,19 @@ impl Verify {
     }
 }
 
-/// The rule of the route that the original request belongs to; `required` where there is none. Where its host or method decides and the
-/// proxy does not say it, the strictest answer that it may meet.
-fn mode(headers: Headers<'_>, appended: Option<&str>, routes: &RouteTable) -> Result<AuthMode, GatewayError> {
-    let method = original_method(headers)?;
-    let uri = match (at_most_one(headers, &ORIGINAL_URI)?, appended) {
-        (Some(_), Some(_)) => return Err(twice()),
-        (one, other) => one.or(other),
-    };
-    let host = if routes.names_hosts() { original_host(headers)? } else { None };
-    if let Some(method) = method.filter(|_| routes.names_methods()) {
+/// The rule of the route that the original request belongs to; `required` where there is none. What the proxy does not say counts as whatever
+/// has the strictest answer.
+fn mode(headers: Headers<'_>, original: &Original<'_>, routes: &RouteTable) -> Result<AuthMode, GatewayError> {
+    if let Some(method) = original.method.filter(|_| routes.names_methods()) {
         refuse_another(method, headers)?;
     }
-    let Some(uri) = uri else { return Ok(AuthMode::Required) };
-    // Two values that something in between has joined.
-    if uri.contains(char::is_whitespace) {
-        return Err(twice());
-    }
-    // Backends differ in where the path ends then, and so do the proxies that ask.
-    if uri.contains('#') {
-        return Err(GatewayError::new(ErrorCode::PathInvalid, "The original URI has a fragment."));
-    }
-    let path = uri.split('?').next().unwrap_or_default();
-    let path = canonical(path).map_err(path_invalid)?;
-    match routes.strictest(host.as_deref(), method, &path) {
+    let Some(path) = &original.path else { return Ok(routes.strictest_of_all()) };
+    match routes.strictest(original.host.as_deref(), original.method, path) {
         Ok(mode) => Ok(mode),
         Err(NoRoute::Unknown) => Ok(AuthMode::Required),
         Err(NoRoute::OtherMethods(methods)) => Err(other_methods(methods)),
         Err(NoRoute::Refused(why)) => Err(path_invalid(why)),
     }
-}
-
-fn path_invalid(why: PathError) -> GatewayError {
-    GatewayError::new(ErrorCode::PathInvalid, format!("{why}"))
-}
-
-/// The method that the client asked with. What the gate would not let in is no more let in by a proxy that asks: a yes would send the identity
-/// headers on with a TRACE, which echoes them.
-fn original_method(headers: Headers<'_>) -> Result<Option<&str>, GatewayError> {
-    match at_most_one(headers, &ORIGINAL_METHOD)? {
-        // Two values that something in between has joined.
-        Some(method) if !is_word(method) => Err(twice()),
-        Some(method) if !goes_on(method) => Err(GatewayError::new(ErrorCode::MethodNotAllowed, "The original request has a method that is never passed on.")),
-        method => Ok(method),
-    }
-}
-
-/// The host that the client asked for. The asking's own `Host` is the proxy's word for the gateway, so it says nothing.
-fn original_host(headers: Headers<'_>) -> Result<Option<HostName>, GatewayError> {
-    let Some(host) = at_most_one(headers, &ORIGINAL_HOST)? else { return Ok(None) };
-    host_name(host).map(Some).ok_or_else(twice)
-}
-
-/// The one value of these headers. Two, even the same one under both names, mean that something in between lets a client's through.
-fn at_most_one<'a>(headers: Headers<'a>, names: &[&str]) -> Result<Option<&'a str>, GatewayError> {
-    let mut values = names.iter().flat_map(|name| headers.get_all(name));
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => value.text().map(Some).ok_or_else(twice),
-        (Some(_), Some(_)) => Err(twice()),
-    }
-}
-
-fn twice() -> GatewayError {
-    GatewayError::new(ErrorCode::RequestInvalid, "The original URI, host or method came twice or is not one; the proxy in front must set it once.")
 }
 
 fn misspelt() -> GatewayError {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashMap;
 
 use crate::route::definition::{AuthMode, Route};
-use crate::route::host::ByHost;
+use crate::route::host::{ByHost, HostPattern};
 use crate::route::methods;
 use crate::route::path::{PathError, upwards};
 use crate::route::reading::{Readings, SameReading};
@@ -120,6 +120,14 @@ impl RouteTable {
     #[must_use]
     pub fn names_methods(&self) -> bool {
         self.by_method.contains(&true)
+    }
+
+    /// The strictest rule that any request has. One that no route takes needs a session.
+    #[must_use]
+    pub fn strictest_of_all(&self) -> AuthMode {
+        let takes_all = |route: &Route| &*route.path == "/" && route.hosts == HostPattern::Any && route.methods.is_all();
+        let strictest = self.routes.iter().map(|route| route.auth).min();
+        strictest.filter(|_| self.routes.iter().any(takes_all)).unwrap_or(AuthMode::Required)
     }
 
     /// The strictest answer that a request may get whose host or method is not known (`None`): a rule only if it, or a weaker one, is every

@@ -100,7 +100,7 @@ async fn a_broken_answer_stays_broken_over_a_unix_socket() {
 async fn nginx_that_asks_before_it_passes_on() {
     let backend = Recorder::start(Reply::AtHeadThenClose(ok())).await;
     let routes = format!("{}methods = [\"GET\"]\n", route("/api/read", "http://127.0.0.1:9", "required"));
-    let gateway = Gateway::start(&format!("server.trusted_proxies = [\"127.0.0.1\"]\n{routes}"));
+    let gateway = Gateway::start(&format!("server.trusted_proxies = [\"127.0.0.1\"]\nverify.proxy = \"nginx\"\n{routes}"));
     let nginx = nginx("http-api.md", &gateway.listen.to_string(), host(&backend.url));
     let code = gateway.wechat.platform.login_code(APPID, "alice");
     let login: Value = http().post(nginx.at("/auth/login")).json(&serde_json::json!({ "code": code })).send().await.unwrap().json().await.unwrap();

@@ -257,3 +257,27 @@ async fn what_takes_a_restart_is_named() {
     let long = http().post(gateway.at("/api")).body("x".repeat(2000)).send().await.unwrap();
     assert_eq!(long.status(), 413, "and the limit is the new one");
 }
+
+#[tokio::test]
+async fn what_is_believed_of_an_original_request_changes() {
+    let echo = echo_upstream();
+    let routes = route("/api", &echo.url, "required") + &route("/public", &echo.url, "none");
+    let config = |verify: &str| format!("server.trusted_proxies = [\"127.0.0.1\"]\n{verify}{routes}");
+    let gateway = Gateway::with(&Setup { config: config(""), ..Setup::default() });
+    let asked = async || {
+        let lines = "X-Original-URI: /public\r\nX-Forwarded-Uri: /api\r\n";
+        wire::send(gateway.listen, format!("GET /auth/verify HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n").as_bytes()).await.status
+    };
+    assert_eq!(asked().await, 401);
+    for (verify, outcome, status) in [
+        ("verify.proxy = \"nginx\"\n", "applied", 200),
+        ("verify.proxy = \"nginx\"\nverify.uri_header = \"X-Forwarded-Uri\"\n", "refused", 200),
+        ("verify.proxy = \"caddy\"\n", "applied", 401),
+        ("verify.uri_header = \"X-Original-URI\"\n", "applied", 200),
+        ("", "applied", 401),
+    ] {
+        gateway.reload(&config(verify), outcome).await;
+        assert_eq!(asked().await, status, "{verify}");
+    }
+    assert!(!gateway.stderr().contains("takes a restart"), "{}", gateway.stderr());
+}

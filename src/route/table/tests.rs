@@ -353,3 +353,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_strictest_of_all_counts_what_no_route_takes() {
+    for (texts, strictest) in [
+        (&[][..], AuthMode::Required),
+        (&["- none /public"], AuthMode::Required),
+        (&["- none /", "- required /api"], AuthMode::Required),
+        (&["- none /", "- optional /api"], AuthMode::Optional),
+        (&["- none /"], AuthMode::None),
+        (&["- none a.test/"], AuthMode::Required),
+        (&["GET none /"], AuthMode::Required),
+    ] {
+        assert_eq!(routes(texts).strictest_of_all(), strictest, "{texts:?}");
+    }
+}

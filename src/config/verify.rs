@@ -1,0 +1,66 @@
+//! `[verify]`: what is believed of the request that a proxy asks about.
+
+use super::ServerSettings;
+use super::identity::is_header_name;
+use super::problem::Wrong;
+use super::reader::Section;
+use super::values::choice;
+use crate::http::{AskingProxy, Believed};
+use crate::route::RouteTable;
+use crate::session::carrier;
+
+const PROXIES: [(&str, AskingProxy); 7] = [
+    ("nginx", AskingProxy::Nginx),
+    ("ingress-nginx", AskingProxy::IngressNginx),
+    ("traefik", AskingProxy::Traefik),
+    ("caddy", AskingProxy::Caddy),
+    ("envoy", AskingProxy::Envoy),
+    ("haproxy", AskingProxy::Haproxy),
+    ("apisix", AskingProxy::Apisix),
+];
+const HEADERS: [&str; 3] = ["uri_header", "method_header", "host_header"];
+
+pub(super) fn read(section: &mut Section<'_>) -> Believed {
+    let proxy = section.optional("proxy", choice(PROXIES));
+    let named = HEADERS.map(|key| section.optional(key, name));
+    if section.has("proxy") {
+        for key in HEADERS.into_iter().filter(|key| section.has(key)) {
+            section.problem(key, "is set, and proxy too", "proxy stands for all three headers: keep it, or name the headers one by one without it");
+        }
+    }
+    for (index, (key, name)) in HEADERS.iter().zip(&named).enumerate() {
+        if name.is_some() && named[..index].contains(name) {
+            section.problem(key, "names the same header as another key", "each header says one thing: the URI, the method or the host");
+        }
+    }
+    let [uri, method, host] = named;
+    if uri.is_none() && !section.has("uri_header") && (method.is_some() || host.is_some()) {
+        let key = if method.is_some() { "method_header" } else { "host_header" };
+        section.warn(key, "changes no rule without uri_header", "name the header in which the proxy says the original path too");
+    }
+    proxy.map_or_else(|| Believed::headers(uri.as_deref(), method.as_deref(), host.as_deref()), Believed::of)
+}
+
+/// Warns where a route's rule counts for what the gateway proxies, and not for what it is asked about. Without trusted proxies nobody may ask.
+pub(super) fn warn(root: &Section<'_>, believed: &Believed, server: &ServerSettings, routes: &RouteTable) {
+    let strictest = routes.strictest_of_all();
+    let differ = routes.routes().iter().any(|route| route.auth != strictest);
+    if differ && !believed.names_uri() && !server.trusted_proxies.is_empty() {
+        let what = format!("routes differ in their auth, and nothing says in which header a proxy that asks {}/verify names the path", server.prefix);
+        let hint = "if one asks, write [verify] with proxy = \"nginx\" or the like; until then the strictest rule counts for whatever it asks about";
+        root.warn_at(None, "verify.proxy", &what, hint);
+    }
+}
+
+/// In lower case.
+fn name(text: &str) -> Result<String, Wrong> {
+    let form = "write the name of a header that the proxy sets itself, as in \"X-Original-URI\"";
+    let of_proxies = ["x-forwarded-", "x-original-", "x-rewrite-"].iter().any(|family| text.to_ascii_lowercase().starts_with(family));
+    if !is_header_name(text) {
+        return Err(Wrong::new("is not a header name", form));
+    }
+    if carrier::is_of_http(text) && !of_proxies {
+        return Err(Wrong::new("is a header that has a meaning of its own in HTTP", form));
+    }
+    Ok(text.to_ascii_lowercase())
+}

@@ -1,0 +1,242 @@
+//! The request that a proxy asks about: what is believed of it, and what it says.
+
+use std::borrow::Cow;
+
+use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::head::{Headers, RequestHead};
+use crate::http::method::{goes_on, is_word};
+use crate::route::{HostName, PathError, canonical, host_name};
+
+/// A proxy that asks, in its usual set-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskingProxy {
+    /// nginx, with the three lines of docs/http-api.md.
+    Nginx,
+    /// Kubernetes' ingress-nginx.
+    IngressNginx,
+    /// Traefik's `forwardAuth`.
+    Traefik,
+    /// Caddy's `forward_auth`.
+    Caddy,
+    /// Envoy's `ext_authz` over HTTP, with `path_prefix`.
+    Envoy,
+    /// HAProxy, with the Lua action of docs/http-api.md or haproxy-auth-request.
+    Haproxy,
+    /// APISIX' `forward-auth`.
+    Apisix,
+}
+
+/// Where the word of the proxy in front stands. All else may be the client's, which many proxies pass on while they ask.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Believed {
+    uri: Option<Place>,
+    method: Option<Place>,
+    host: Option<Place>,
+}
+
+/// Where a proxy says one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    /// In the header of this name, which is in lower case.
+    Header(String),
+    /// In the asking itself: its own method and host, and its path behind the endpoint's.
+    Asking,
+}
+
+/// What is known of the original request.
+#[derive(Debug, Default)]
+pub struct Original<'a> {
+    /// Its path, in canonical form.
+    pub path: Option<Cow<'a, str>>,
+    /// Its host.
+    pub host: Option<HostName>,
+    /// Its method.
+    pub method: Option<&'a str>,
+}
+
+impl Believed {
+    /// What this proxy sets itself.
+    #[must_use]
+    pub fn of(proxy: AskingProxy) -> Self {
+        use AskingProxy as P;
+        match proxy {
+            P::Nginx => Self::headers(Some("x-original-uri"), Some("x-original-method"), Some("x-forwarded-host")),
+            P::IngressNginx => Self::headers(Some("x-original-url"), Some("x-original-method"), None),
+            P::Traefik | P::Caddy | P::Haproxy | P::Apisix => Self::headers(Some("x-forwarded-uri"), Some("x-forwarded-method"), Some("x-forwarded-host")),
+            P::Envoy => Self { uri: Some(Place::Asking), method: Some(Place::Asking), host: Some(Place::Asking) },
+        }
+    }
+
+    /// What stands in these headers.
+    #[must_use]
+    pub fn headers(uri: Option<&str>, method: Option<&str>, host: Option<&str>) -> Self {
+        let place = |name: &str| Place::Header(name.to_ascii_lowercase());
+        Self { uri: uri.map(place), method: method.map(place), host: host.map(place) }
+    }
+
+    /// Whether anything says which path is meant.
+    #[must_use]
+    pub const fn names_uri(&self) -> bool {
+        self.uri.is_some()
+    }
+
+    /// What the asking says of the original request. `appended` is what its path has behind the endpoint's; the host is read where one matters.
+    pub fn read<'a>(&self, head: &'a RequestHead, appended: &'a str, with_host: bool) -> Result<Original<'a>, GatewayError> {
+        let headers = head.headers();
+        let method = match &self.method {
+            None => None,
+            Some(Place::Asking) => Some(head.method()),
+            Some(Place::Header(name)) => original_method(headers, name)?,
+        };
+        let (in_uri, path) = match &self.uri {
+            None => (None, None),
+            Some(Place::Asking) => (None, Some(appended).filter(|path| !path.is_empty())),
+            Some(Place::Header(name)) => at_most_one(headers, name)?.map_or(Ok((None, None)), parts)?,
+        };
+        let path = path.map(canonical).transpose().map_err(path_invalid)?;
+        let said = match &self.host {
+            _ if !with_host => None,
+            None => None,
+            Some(place) => original_host(headers, place)?,
+        };
+        let host = match (in_uri, said) {
+            (Some(one), Some(other)) if one != other => return Err(twice()),
+            (one, other) => one.or(other),
+        };
+        Ok(Original { path, host, method })
+    }
+}
+
+/// The host, if there is one, and the path of an original URI. Of its query nothing is read: what browsers and backends write there decides no rule.
+fn parts(uri: &[u8]) -> Result<(Option<HostName>, Option<&str>), GatewayError> {
+    // Two values that something in between has joined.
+    if uri.iter().any(|b| matches!(b, b' ' | b'\t')) {
+        return Err(twice());
+    }
+    // Backends differ in where the path ends then, and so do the proxies that ask.
+    if uri.contains(&b'#') {
+        return Err(GatewayError::new(ErrorCode::PathInvalid, "The original URI has a fragment."));
+    }
+    let end = uri.iter().position(|b| *b == b'?').unwrap_or(uri.len());
+    let visible = uri[..end].iter().all(|b| matches!(b, b'!'..=b'~'));
+    let text = std::str::from_utf8(&uri[..end]).ok().filter(|_| visible).ok_or_else(twice)?;
+    let scheme = ["http://", "https://"].into_iter().find(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+    let Some(scheme) = scheme else { return Ok((None, Some(text))) };
+    let rest = &text[scheme.len()..];
+    // The client has written the host, and some proxies take a "?" in it: then this is no path any more.
+    let slash = rest.find('/').ok_or_else(twice)?;
+    let host = match &rest[..slash] {
+        // An HTTP/1.0 client has said none.
+        "" => None,
+        host => Some(host_name(host).ok_or_else(twice)?),
+    };
+    Ok((host, Some(&rest[slash..])))
+}
+
+/// The method that the client asked with. What the gate would not let in is no more let in by a proxy that asks: a yes would send the identity
+/// headers on with a TRACE, which echoes them.
+fn original_method<'a>(headers: Headers<'a>, name: &str) -> Result<Option<&'a str>, GatewayError> {
+    match text(headers, name)? {
+        // Two values that something in between has joined.
+        Some(method) if !is_word(method) => Err(twice()),
+        Some(method) if !goes_on(method) => Err(GatewayError::new(ErrorCode::MethodNotAllowed, "The original request has a method that is never passed on.")),
+        method => Ok(method),
+    }
+}
+
+/// The host that the client asked for.
+fn original_host(headers: Headers<'_>, place: &Place) -> Result<Option<HostName>, GatewayError> {
+    let name = match place {
+        Place::Header(name) => name,
+        Place::Asking => "host",
+    };
+    let Some(host) = text(headers, name)? else { return Ok(None) };
+    host_name(host).map(Some).ok_or_else(twice)
+}
+
+fn text<'a>(headers: Headers<'a>, name: &str) -> Result<Option<&'a str>, GatewayError> {
+    let Some(value) = at_most_one(headers, name)? else { return Ok(None) };
+    let visible = value.iter().all(|b| matches!(b, b'\t' | b' '..=b'~'));
+    std::str::from_utf8(value).ok().filter(|_| visible).map(Some).ok_or_else(twice)
+}
+
+/// The one value of a header. Two mean that something in between lets a client's through.
+fn at_most_one<'a>(headers: Headers<'a>, name: &str) -> Result<Option<&'a [u8]>, GatewayError> {
+    let mut values = headers.get_all(name);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => Ok(Some(value.bytes())),
+        (Some(_), Some(_)) => Err(twice()),
+    }
+}
+
+/// The path of an original request is none that has one reading.
+#[must_use]
+pub fn path_invalid(why: PathError) -> GatewayError {
+    GatewayError::new(ErrorCode::PathInvalid, format!("{why}"))
+}
+
+fn twice() -> GatewayError {
+    GatewayError::new(ErrorCode::RequestInvalid, "The original URI, host or method came twice or is not one; the proxy in front must set it once.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Path, host and method.
+    type Said<'a> = (Option<String>, Option<String>, Option<&'a str>);
+
+    fn read<'a>(believed: &Believed, head: &'a RequestHead, appended: &'a str) -> Result<Said<'a>, ErrorCode> {
+        let original = believed.read(head, appended, true).map_err(|error| error.code)?;
+        Ok((original.path.map(Cow::into_owned), original.host.map(|host| host.to_string()), original.method))
+    }
+
+    #[test]
+    fn each_proxy_is_believed_where_it_speaks_itself_and_nowhere_else() {
+        let every = ["X-Original-URI", "X-Original-URL", "X-Original-Method", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Host"];
+        let lines: Vec<_> =
+            every.iter().zip(["/uri", "http://b.test/url", "PUT", "/forwarded", "POST", "a.test:80"]).map(|(name, value)| (*name, value)).collect();
+        let head = RequestHead::sample("GET", "/auth/verify/appended", &[&lines[..], &[("Host", "own.test")]].concat());
+        use AskingProxy as P;
+        for (proxy, path, host, method) in [
+            (P::Nginx, "/uri", "a.test", "PUT"),
+            (P::IngressNginx, "/url", "b.test", "PUT"),
+            (P::Traefik, "/forwarded", "a.test", "POST"),
+            (P::Caddy, "/forwarded", "a.test", "POST"),
+            (P::Haproxy, "/forwarded", "a.test", "POST"),
+            (P::Apisix, "/forwarded", "a.test", "POST"),
+            (P::Envoy, "/appended", "own.test", "GET"),
+        ] {
+            let said = read(&Believed::of(proxy), &head, "/appended");
+            assert_eq!(said, Ok((Some(path.to_owned()), Some(host.to_owned()), Some(method))), "{proxy:?}");
+        }
+        assert_eq!(read(&Believed::default(), &head, "/appended"), Ok((None, None, None)));
+        assert_eq!(read(&Believed::headers(None, Some("X-Original-Method"), None), &head, "/appended"), Ok((None, None, Some("PUT"))));
+    }
+
+    #[test]
+    fn the_host_of_a_whole_url_counts_and_its_query_does_not() {
+        let believed = Believed::headers(Some("X-Original-URL"), None, Some("X-Forwarded-Host"));
+        let of = |url: &'static str, more: &[(&'static str, &'static str)]| {
+            let lines = [&[("X-Original-URL", url)], more].concat();
+            let head = RequestHead::sample("GET", "/auth/verify", &lines);
+            read(&believed, &head, "").map(|(path, host, _)| (path.unwrap_or_default(), host.unwrap_or_default()))
+        };
+        let is = |path: &str, host: &str| Ok((path.to_owned(), host.to_owned()));
+        assert_eq!(of("http://Shop.Test:80/api/x?a=http://evil/public", &[]), is("/api/x", "shop.test"));
+        assert_eq!(of("HTTPS://[::1]:8443/", &[]), is("/", "[::1]"));
+        assert_eq!(of("http:///api/x", &[]), is("/api/x", ""));
+        assert_eq!(of("http:///api/x", &[("X-Forwarded-Host", "a.test")]), is("/api/x", "a.test"));
+        assert_eq!(of("/api/x?n=鸡\"<>%\\", &[]), is("/api/x", ""));
+        assert_eq!(of("http://a.test/x", &[("X-Forwarded-Host", "A.test.:80")]), is("/x", "a.test"));
+        assert_eq!(of("http://a.test/x", &[("X-Forwarded-Host", "b.test")]), Err(ErrorCode::RequestInvalid));
+        for url in ["http://a?/api/x", "http://a", "http://u@a/x", "http://a:b/x", "http://a, b/x", "/public, /api", "/public?x, /api", "/鸡", "http://鸡/x"]
+        {
+            assert_eq!(of(url, &[]), Err(ErrorCode::RequestInvalid), "{url}");
+        }
+        for url in ["", "api", "ftp://a/x", "//a/../x", "/a#b", "/a?b#c", "http://a/x%2f", "http:/a/x"] {
+            assert_eq!(of(url, &[]), Err(ErrorCode::PathInvalid), "{url}");
+        }
+    }
+}
