@@ -12,6 +12,7 @@ use hufu::proxy::rules::RequestEdits;
 use hufu::proxy::upload::BodyFraming;
 use hufu::session::TokenCarrier;
 use hufu::session::token::redacted;
+use hufu::upstream::HostHeader;
 
 const IDENTITY: &str = "X-WX-OPENID: alice\r\nX-WX-SOURCE: hufu\r\nX-Hufu-Subject: alice\r\n";
 
@@ -37,6 +38,7 @@ pub fn check(data: &[u8]) {
         path: "/x",
         stripped: (choice & 16 != 0).then_some("/api"),
         edits: &RequestEdits::default(),
+        host: &if choice & 64 != 0 { HostHeader::Fixed("name.test".into()) } else { HostHeader::Client },
         upstream: "10.0.0.1:9000",
         inbound: &inbound,
         identity: if signed_in { IDENTITY } else { "" },

@@ -67,7 +67,7 @@ fn name(text: &str, reserved: &ReservedNames) -> Result<String, Wrong> {
         return Err(Wrong::new("is a name that only the gateway may set", "choose another; backends believe what stands there"));
     }
     if is_same_name(text, "host") {
-        return Err(Wrong::new("is not a route's to change", "the backend gets the client's Host"));
+        return Err(Wrong::new("is not a route's to change", "upstreams.NAME.host says what the backend gets"));
     }
     if outgoing::is_own(text) {
         return Err(Wrong::new("belongs to the connection or to the gateway", "choose another; docs/routes.md lists what a route cannot change"));

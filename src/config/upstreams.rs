@@ -10,7 +10,8 @@ use super::problem::Wrong;
 use super::reader::{Given, Section, kind};
 use super::values::{choice, duration, whole_number};
 use crate::proxy::connector::Connector;
-use crate::upstream::{Balance, EjectionSettings, Endpoint, HealthSettings, IdleSettings, RetrySettings, TlsFiles, Upstream};
+use crate::route::host_name;
+use crate::upstream::{Balance, EjectionSettings, Endpoint, HealthSettings, HostHeader, IdleSettings, RetrySettings, TlsFiles, Upstream};
 
 /// An upstream; `None`: its name only, because it is not all there, which the reader has noted.
 pub(super) type Named = (Arc<str>, Option<Arc<Upstream>>);
@@ -31,6 +32,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<Named> {
 
 fn read_upstream(name: &str, index: usize, section: &mut Section<'_>) -> Option<Upstream> {
     let endpoints = read_endpoints(section);
+    let host = section.value("host", host);
     let balance = [("round_robin", Balance::RoundRobin), ("least_request", Balance::LeastRequest), ("user_hash", Balance::UserHash)];
     let balance = section.value("balance", choice(balance));
     let patience = duration(Duration::from_millis(1));
@@ -55,6 +57,7 @@ fn read_upstream(name: &str, index: usize, section: &mut Section<'_>) -> Option<
     }
     let upstream = Upstream {
         index,
+        host,
         balance,
         connect_timeout,
         first_byte_timeout,
@@ -145,6 +148,27 @@ fn read_endpoint<'a>(section: &Section<'a>, item: &Given<'a>) -> Option<(Endpoin
         }
     }
     Some((endpoint, toml::Value::Table(shown)))
+}
+
+/// `"client"`, `"endpoint"`, or a host with or without a port.
+fn host(text: &str) -> Result<HostHeader, Wrong> {
+    let form = "write \"client\", \"endpoint\", or the name that the backend knows itself by, as in \"shop.example.com\"";
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        _ => (text, None),
+    };
+    let has_sound_port = port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0));
+    match host_name(name) {
+        _ if text == "client" => Ok(HostHeader::Client),
+        _ if text == "endpoint" => Ok(HostHeader::Endpoint),
+        // A slip that would be a name otherwise.
+        _ if ["client", "endpoint"].iter().any(|word| text.trim_end_matches('s').eq_ignore_ascii_case(word)) => {
+            Err(Wrong::new("is neither of the words that stand here", form))
+        }
+        Some(canonical) if has_sound_port && *canonical == *name => Ok(HostHeader::Fixed(text.to_owned())),
+        Some(canonical) if has_sound_port => Err(Wrong::new("is not in its canonical form", format!("write {:?}", text.replacen(name, &canonical, 1)))),
+        _ => Err(Wrong::new("is no host", form)),
+    }
 }
 
 fn read_retries(section: &mut Section<'_>) -> RetrySettings {

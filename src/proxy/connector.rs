@@ -62,7 +62,8 @@ impl Connector {
         let last = RawFd::try_from(limit.saturating_sub(KEPT)).unwrap_or(RawFd::MAX);
         let Some(files) = &upstream.tls else { return Ok(Self { tls: None, last }) };
         let name = |host: &str| ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()));
-        let names: Result<_, _> = upstream.endpoints.iter().map(|endpoint| name(files.server_name.as_deref().unwrap_or(&endpoint.host))).collect();
+        let named = files.server_name.as_deref().or_else(|| upstream.host.name());
+        let names: Result<_, _> = upstream.endpoints.iter().map(|endpoint| name(named.unwrap_or(&endpoint.host))).collect();
         Ok(Self { tls: Some(Tls { connector: TlsConnector::from(Arc::new(config(files)?)), names: names? }), last })
     }
 

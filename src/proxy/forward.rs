@@ -25,7 +25,7 @@ use crate::proxy::upstream_client::{Answer, Failed, Failure, Terms, exchange};
 use crate::session::UserKey;
 use crate::upstream::retry::RetryBudget;
 use crate::upstream::targets::UnderWay;
-use crate::upstream::{Balance, Pick, Target, TargetSet, Upstream, Wish, balance};
+use crate::upstream::{Balance, HostHeader, Pick, Target, TargetSet, Upstream, Wish, balance};
 
 /// Most endpoints that one request is tried at: the first, and `retries.attempts` at its highest.
 const MAX_TRIED: usize = 11;
@@ -211,6 +211,10 @@ impl Own {
         terms: Terms<'_>,
     ) -> Result<Answer, (UpstreamError, Option<Box<Upload>>)> {
         let target = &view.set.targets()[index];
+        let upstream = self.shared.upstream();
+        if upstream.host == HostHeader::Endpoint {
+            upload.set_host(&upstream.endpoints[target.endpoint].authority());
+        }
         // A handshake keeps its connection, so it brings its own.
         let kept = if terms.handshake.is_none() { view.pools[index].take(now, terms.may_repeat()) } else { None };
         if let Some((connection, bodiless)) = kept {
@@ -228,7 +232,6 @@ impl Own {
             }
             self.shared.retried("stale_connection");
         }
-        let upstream = self.shared.upstream();
         let left = terms.limit.map_or(upstream.connect_timeout, |limit| limit.saturating_duration_since(monotonic_now()).min(upstream.connect_timeout));
         // Boxed, as all that happens rarely: a future is as large as the largest of what it may wait for, and is moved.
         let connection = match Box::pin(self.shared.connector.connect(target, left, terms.first_byte_timeout)).await {

@@ -14,7 +14,7 @@ use crate::proxy::backend::Backend;
 use crate::proxy::upload::{BodyFraming, Upload};
 use crate::proxy::upstream_client::{Failure, Terms, exchange};
 use crate::upstream::health::Health;
-use crate::upstream::{HealthSettings, Target};
+use crate::upstream::{HealthSettings, HostHeader, Target};
 
 /// Asks every endpoint of an upstream again and again, all of them at once. Ends when it is dropped.
 pub async fn check_for_ever(backend: Arc<Backend>, settings: HealthSettings) {
@@ -38,7 +38,12 @@ pub async fn check_for_ever(backend: Arc<Backend>, settings: HealthSettings) {
 async fn ask(backend: &Backend, target: &Target, settings: &HealthSettings) -> Result<(), String> {
     let limit = monotonic_now() + settings.timeout;
     let connection = backend.connector.connect(target, settings.timeout, settings.timeout).await?;
-    let host = &backend.upstream().endpoints[target.endpoint];
+    let endpoint = &backend.upstream().endpoints[target.endpoint];
+    let host = match &backend.upstream().host {
+        HostHeader::Client => endpoint.to_string(),
+        HostHeader::Endpoint => endpoint.authority(),
+        HostHeader::Fixed(host) => host.clone(),
+    };
     let head = format!("GET {} HTTP/1.1\r\nhost: {host}\r\nuser-agent: hufu-health-check\r\naccept: */*\r\nconnection: close\r\n\r\n", settings.path);
     let upload = Upload::new(BytesMut::from(head.as_bytes()), Payload::None, BodyFraming::None, 0);
     let passed = Cell::new(false);

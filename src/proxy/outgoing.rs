@@ -20,6 +20,7 @@ use crate::proxy::upload::BodyFraming;
 use crate::route::host_name;
 use crate::session::carrier::{TokenCarrier, is_of_gateway_protocol};
 use crate::session::token::{TOKEN_LEN, redacted};
+use crate::upstream::HostHeader;
 
 /// Every token starts with this.
 const TOKEN_START: &str = "hufu_";
@@ -44,7 +45,9 @@ pub struct OutgoingHead<'a> {
     pub stripped: Option<&'a str>,
     /// What the route changes in the headers.
     pub edits: &'a RequestEdits,
-    /// The upstream's address.
+    /// What the upstream gets as `Host`.
+    pub host: &'a HostHeader,
+    /// The upstream's address, for a client that sent no `Host`.
     pub upstream: &'a str,
     /// The facts of the request.
     pub inbound: &'a Inbound,
@@ -64,14 +67,18 @@ impl HeadRules {
         self.request_line(&mut out, parts);
         let headers = parts.head.headers();
         let connection = hop_by_hop::options(headers);
+        let of_client = *parts.host == HostHeader::Client;
+        match parts.host {
+            // HTTP/1.0 clients may leave it out; HTTP/1.1 upstreams want one.
+            HostHeader::Client if !headers.contains("host") => write_line(&mut out, "host", parts.upstream.as_bytes()),
+            HostHeader::Fixed(host) => write_line(&mut out, "host", host.as_bytes()),
+            // In its place among the client's lines, or once an endpoint is chosen.
+            HostHeader::Client | HostHeader::Endpoint => {}
+        }
         for (name, value, whole) in headers.whole_lines() {
-            if self.goes_on(name, &connection, parts.inbound, parts.edits) {
+            if (of_client || name != b"host") && self.goes_on(name, &connection, parts.inbound, parts.edits) {
                 self.pass(&mut out, name, value, whole);
             }
-        }
-        if !headers.contains("host") {
-            // HTTP/1.0 clients may leave it out; HTTP/1.1 upstreams want one.
-            write_line(&mut out, "host", parts.upstream.as_bytes());
         }
         if parts.upgrades {
             out.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");

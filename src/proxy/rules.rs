@@ -10,6 +10,7 @@ use crate::http::failure::FailureShape;
 use crate::http::head::Value;
 use crate::proxy::location;
 use crate::route::{HeaderEdits, PathRewrite, Route};
+use crate::upstream::{Endpoint, HostHeader, Upstream};
 
 /// The rules of one route.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl RouteRules {
             failure,
             request: RequestEdits::new(&route.request_headers),
             response: response_edits(&route.response_headers),
-            authorities: route.upstream.endpoints.iter().map(ToString::to_string).collect(),
+            authorities: authorities(&route.upstream),
             rewrite: route.rewrite.clone(),
         }
     }
@@ -103,6 +104,28 @@ impl RequestEdits {
     pub fn lines(&self) -> &[u8] {
         self.lines.as_bytes()
     }
+}
+
+/// The endpoints, and what the upstream gets as its host: it may write its redirects from either, and where it believes `X-Forwarded-Proto`,
+/// with the client's scheme.
+fn authorities(upstream: &Upstream) -> Vec<String> {
+    let mut all: Vec<_> = upstream.endpoints.iter().map(ToString::to_string).collect();
+    let hosts = match &upstream.host {
+        HostHeader::Client => Vec::new(),
+        HostHeader::Endpoint => upstream.endpoints.iter().map(Endpoint::authority).collect(),
+        HostHeader::Fixed(host) => vec![host.clone()],
+    };
+    for host in hosts {
+        match has_port(&host) {
+            true => all.push(host),
+            false => all.extend([80, 443].map(|port| format!("{host}:{port}"))),
+        }
+    }
+    all
+}
+
+fn has_port(host: &str) -> bool {
+    host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'))
 }
 
 /// Names and values were checked with the configuration.

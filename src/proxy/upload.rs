@@ -12,6 +12,9 @@ use tokio::io::AsyncWrite;
 
 use crate::http::buffers;
 
+/// Nobody else writes it so directly behind the request line.
+const HOST: &[u8] = b"host: ";
+
 /// How the request's body is framed towards the upstream: as the client framed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyFraming {
@@ -72,6 +75,20 @@ impl Upload {
             BodyFraming::Chunked => Body::Chunked { payload },
         };
         Box::new(Self { frame: head, at: 0, data: Bytes::new(), body, limit, taken: 0, wrote: false, progressed: false, unflushed: false })
+    }
+
+    /// Puts a `Host` behind the request line, in the place of the one of an earlier attempt. For a head that has none, before any of it is
+    /// written.
+    pub fn set_host(&mut self, host: &str) {
+        let end = |bytes: &[u8]| bytes.windows(2).position(|pair| pair == b"\r\n").map_or(bytes.len(), |at| at + 2);
+        let start = end(&self.frame);
+        let rest = &self.frame[start..];
+        let rest = if rest.starts_with(HOST) { &rest[end(rest)..] } else { rest };
+        let mut head = buffers::spare();
+        for part in [&self.frame[..start], HOST, host.as_bytes(), b"\r\n", rest] {
+            head.extend_from_slice(part);
+        }
+        buffers::keep(std::mem::replace(&mut self.frame, head));
     }
 
     /// Whether everything has been written.

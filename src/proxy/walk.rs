@@ -113,6 +113,7 @@ impl Proxy {
             path: &route.rewrite.apply(&path),
             stripped: route.rewrite.stripped(),
             edits: &rules.request,
+            host: &route.upstream.host,
             upstream: &route.upstream.authority,
             inbound: &completion.inbound,
             identity: &identity,

@@ -69,6 +69,14 @@ impl Endpoint {
         Ok(Self { host: host.to_owned(), port, tls, weight: 1 })
     }
 
+    /// What stands for it in `Host`: with its port where that is not the scheme's.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let text = self.to_string();
+        let usual = if self.tls { ":443" } else { ":80" };
+        text.strip_suffix(usual).map_or_else(|| text.clone(), str::to_owned)
+    }
+
     /// Whether both lead to the same place, whatever their weights.
     #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
@@ -106,5 +114,14 @@ mod tests {
             assert_eq!(Endpoint::parse(text).unwrap_err(), why, "{text}");
         }
         assert_eq!(Endpoint::parse("http://[::1]:8000").unwrap().to_string(), "[::1]:8000");
+        for (text, authority) in [
+            ("http://web", "web"),
+            ("https://web:443", "web"),
+            ("http://web:443", "web:443"),
+            ("http://10.0.0.1:8080", "10.0.0.1:8080"),
+            ("https://[::1]", "[::1]"),
+        ] {
+            assert_eq!(Endpoint::parse(text).unwrap().authority(), authority, "{text}");
+        }
     }
 }

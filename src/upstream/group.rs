@@ -1,5 +1,6 @@
 //! A named group of endpoints, and the patience that the gateway has with it.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,8 +78,29 @@ pub struct TlsFiles {
     pub ca: Option<PathBuf>,
     /// The gateway's own certificate and its key.
     pub client: Option<(PathBuf, PathBuf)>,
-    /// The name that the certificates must have; `None`: the endpoint's host.
+    /// The name that the certificates must have; `None`: the one that goes out as `Host`, or the endpoint's.
     pub server_name: Option<String>,
+}
+
+/// What an upstream gets as `Host`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostHeader {
+    /// The client's.
+    Client,
+    /// The endpoint's that gets the request.
+    Endpoint,
+    /// This one, which may have a port.
+    Fixed(String),
+}
+
+impl HostHeader {
+    /// The host name in it, without its port; `None`: there is none, or it is an address.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        let Self::Fixed(host) = self else { return None };
+        let name = host.split(':').next().unwrap_or_default();
+        (!name.starts_with('[') && name.parse::<IpAddr>().is_err()).then_some(name)
+    }
 }
 
 /// A named group of endpoints with the patience that the gateway has with them.
@@ -88,7 +110,9 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// Its place among the upstreams of the configuration.
     pub index: usize,
-    /// What stands in `Host` where the client sent none: the first endpoint.
+    /// What it gets as `Host`.
+    pub host: HostHeader,
+    /// What stands in `Host` where it is the client's and the client sent none: the first endpoint.
     pub authority: String,
     /// Its endpoints; at least one; all with TLS or all without.
     pub endpoints: Vec<Endpoint>,
@@ -134,6 +158,7 @@ impl Upstream {
         Self {
             name: name.into(),
             index: 0,
+            host: HostHeader::Client,
             authority: endpoints.first().map(ToString::to_string).unwrap_or_default(),
             endpoints,
             balance: Balance::LeastRequest,

@@ -14,6 +14,6 @@ pub mod state;
 pub mod targets;
 
 pub use endpoint::{Endpoint, EndpointError};
-pub use group::{Balance, EjectionSettings, HealthSettings, IdleSettings, RetrySettings, TlsFiles, Upstream};
+pub use group::{Balance, EjectionSettings, HealthSettings, HostHeader, IdleSettings, RetrySettings, TlsFiles, Upstream};
 pub use state::{Change, Pick, UpstreamState, Wish};
 pub use targets::{Target, TargetSet};

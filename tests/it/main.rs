@@ -55,6 +55,7 @@ mod tls_resumption;
 mod topologies;
 mod traces;
 mod two_gateways;
+mod upstream_host;
 mod upstreams;
 mod upstreams_failing;
 mod verify;
