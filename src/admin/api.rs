@@ -12,7 +12,7 @@ use super::lockout::Lockout;
 use super::{count_sessions, list_sessions, revoke_all_sessions, revoke_session, show_session};
 use crate::clock::monotonic_now;
 use crate::crypto::hash;
-use crate::http::answer::{self, not_allowed};
+use crate::http::answer::{self, not_allowed, reading};
 use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
 use crate::http::{ErrorCode, FailureShape, GatewayError, Headers, Inbound, RequestHead, TrustedProxies, token};
 use crate::metrics::Metrics;
@@ -101,16 +101,16 @@ pub(super) fn configure(cfg: &mut web::ServiceConfig) {
             .wrap(from_fn(guarded))
             .service(
                 web::resource("/sessions")
-                    .get(list_sessions::list_sessions)
+                    .route(reading().to(list_sessions::list_sessions))
                     .delete(revoke_all_sessions::revoke_all_sessions)
-                    .default_service(web::to(|| not_allowed("GET, DELETE"))),
+                    .default_service(web::to(|| not_allowed("GET, HEAD, DELETE"))),
             )
-            .service(web::resource("/sessions/count").get(count_sessions::count_sessions).default_service(web::to(|| not_allowed("GET"))))
+            .service(web::resource("/sessions/count").route(reading().to(count_sessions::count_sessions)).default_service(web::to(|| not_allowed("GET, HEAD"))))
             .service(
                 web::resource("/sessions/{session_id}")
-                    .get(show_session::show_session)
+                    .route(reading().to(show_session::show_session))
                     .delete(revoke_session::revoke_session)
-                    .default_service(web::to(|| not_allowed("GET, DELETE"))),
+                    .default_service(web::to(|| not_allowed("GET, HEAD, DELETE"))),
             )
             .default_service(web::to(no_operation)),
     );
@@ -133,5 +133,19 @@ async fn guarded(req: ServiceRequest, next: Next<impl MessageBody + 'static>) ->
         Ok(()) => next.call(req).await?.map_into_boxed_body(),
         Err(error) => req.error_response(error),
     };
+    let response = in_operators_words(response);
     Ok(answer::finished(response, &mut completion, &FailureShape::Problem).map_body(|_, body| Reported::new(body, completion)))
+}
+
+/// What the store's failure means to whoever asks here: users are told to keep their token, and operators have none.
+fn in_operators_words(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let error = response.response().error().and_then(actix_web::Error::as_error::<GatewayError>);
+    match error.filter(|error| error.code == ErrorCode::StoreUnavailable) {
+        Some(error) => {
+            let detail = "The store does not answer, so nothing is known of sessions right now, and what was to end may not have ended. Try again in a moment.";
+            let error = GatewayError { detail: detail.into(), ..error.clone() };
+            response.error_response(error)
+        }
+        None => response,
+    }
 }

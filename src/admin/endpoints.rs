@@ -6,7 +6,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpResponse, web};
 
 use super::{api, health, metrics_page, readiness};
-use crate::http::answer::{self, not_allowed};
+use crate::http::answer::{self, not_allowed, reading};
 use crate::http::{ErrorCode, FailureShape, GatewayError, Inbound, RequestHead, TrustedProxies};
 
 /// The listener's endpoints that need no token.
@@ -16,15 +16,15 @@ pub const ENDPOINTS: [&str; 4] = ["/healthz", "/startupz", "/readyz", "/metrics"
 pub fn configure(cfg: &mut web::ServiceConfig) {
     let query = web::QueryConfig::default()
         .error_handler(|error, _| GatewayError::new(ErrorCode::RequestInvalid, format!("The query is not what this endpoint takes: {error}.")).into());
-    let only_get = || web::to(|| not_allowed("GET"));
+    let only_read = || web::to(|| not_allowed("GET, HEAD"));
     cfg.service(
         web::scope("")
             .wrap(from_fn(with_problems))
             .app_data(query)
-            .service(web::resource("/healthz").get(health::healthz).default_service(only_get()))
-            .service(web::resource("/startupz").get(health::startupz).default_service(only_get()))
-            .service(web::resource("/readyz").get(readiness::readyz).default_service(only_get()))
-            .service(web::resource("/metrics").get(metrics_page::metrics).default_service(only_get()))
+            .service(web::resource("/healthz").route(reading().to(health::healthz)).default_service(only_read()))
+            .service(web::resource("/startupz").route(reading().to(health::startupz)).default_service(only_read()))
+            .service(web::resource("/readyz").route(reading().to(readiness::readyz)).default_service(only_read()))
+            .service(web::resource("/metrics").route(reading().to(metrics_page::metrics)).default_service(only_read()))
             .configure(api::configure)
             .default_service(web::to(no_endpoint)),
     );

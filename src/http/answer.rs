@@ -4,7 +4,7 @@ use actix_web::body::BoxBody;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::{HttpMessage as _, HttpResponse, ResponseError};
+use actix_web::{HttpMessage as _, HttpResponse, ResponseError, Route, guard, web};
 
 use crate::http::completion::{Completion, SeenSession};
 use crate::http::error::{ErrorCode, GatewayError};
@@ -43,6 +43,12 @@ pub fn with_error_body(response: ServiceResponse<BoxBody>, shape: &FailureShape,
         None => GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.").response_as(shape, id),
     };
     ServiceResponse::new(response.into_parts().0, out)
+}
+
+/// A route for whoever reads: GET, and HEAD, whose answer is the same without its body (RFC 9110 section 9.3.2).
+#[must_use]
+pub fn reading() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 /// Refuses a method that an endpoint does not take.

@@ -10,7 +10,7 @@ use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpMessage, HttpResponse, web};
 
-use crate::http::answer::{self, not_allowed};
+use crate::http::answer::{self, not_allowed, reading};
 use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
@@ -101,19 +101,10 @@ pub fn configure(cfg: &mut web::ServiceConfig, prefix: &str) {
             .service(web::resource("/logout").route(web::post().to(logout::logout)).default_service(web::to(|| not_allowed("POST"))))
             .service(web::resource("/logout/all").route(web::post().to(logout::logout_all)).default_service(web::to(|| not_allowed("POST"))))
             .service(web::resource("/rotate").route(web::post().to(rotate::rotate)).default_service(web::to(|| not_allowed("POST"))))
-            .service(
-                web::resource("/sessions")
-                    .get(sessions::sessions)
-                    .route(web::head().to(sessions::sessions))
-                    .default_service(web::to(|| not_allowed("GET, HEAD"))),
-            )
+            .service(web::resource("/sessions").route(reading().to(sessions::sessions)).default_service(web::to(|| not_allowed("GET, HEAD"))))
             .service(web::resource("/sessions/{session_id}").route(web::delete().to(sessions::sign_out)).default_service(web::to(|| not_allowed("DELETE"))))
-            .service(
-                web::resource("/session").get(session::session).route(web::head().to(session::session)).default_service(web::to(|| not_allowed("GET, HEAD"))),
-            )
-            .service(
-                web::resource("/healthz").get(healthz::healthz).route(web::head().to(healthz::healthz)).default_service(web::to(|| not_allowed("GET, HEAD"))),
-            )
+            .service(web::resource("/session").route(reading().to(session::session)).default_service(web::to(|| not_allowed("GET, HEAD"))))
+            .service(web::resource("/healthz").route(reading().to(healthz::healthz)).default_service(web::to(|| not_allowed("GET, HEAD"))))
             .default_service(web::to(no_endpoint)),
     );
 }

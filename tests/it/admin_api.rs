@@ -457,3 +457,23 @@ async fn the_command_finds_its_gateway_and_says_what_is_wrong() {
     let (code, _, err) = cli.said(&["count"]);
     assert!(code == 2 && err.contains("admin.token is not set"), "{err}");
 }
+
+#[tokio::test]
+async fn a_store_that_is_down_is_told_to_operators_in_their_words() {
+    let mut redis = RedisServer::start(&[]);
+    let gateway = gateway(&redis.url(""), "");
+    redis.kill();
+    let user = format!("user={}", openid("alice"));
+    for (method, path) in [
+        ("GET", format!("/sessions?{user}")),
+        ("DELETE", format!("/sessions?{user}")),
+        ("GET", "/sessions/count".to_owned()),
+        ("GET", "/sessions/ILgZnOirWCc_8LN-GAgEe2pXw".to_owned()),
+        ("DELETE", "/sessions/ILgZnOirWCc_8LN-GAgEe2pXw".to_owned()),
+    ] {
+        let (status, body) = admin(&gateway, method, &path).await;
+        assert_eq!((status, text(&body, "code")), (503, "store_unavailable"), "{method} {path}");
+        let words = format!("{} {}", text(&body, "title"), text(&body, "detail")).to_lowercase();
+        assert!(words.contains("store") && !words.contains("token") && !words.contains("log in"), "{words}");
+    }
+}
