@@ -10,10 +10,12 @@ use tokio::time::timeout;
 
 use crate::app::{Gateway, Reloader};
 
-/// Runs a gateway until it is told to end. SIGTERM and SIGINT drain it; a second one ends it at once. SIGHUP reads its configuration again.
+/// Runs a gateway until it is told to end. SIGTERM, SIGINT and SIGQUIT drain it; a second one ends it at once. SIGHUP reads its configuration
+/// again. SIGUSR1 and SIGUSR2 do nothing.
 pub async fn run(gateway: Gateway) -> Result<()> {
     let mut signals = Signals::new()?;
     let hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    let ignored = actix_web::rt::spawn(ignore(listen(SignalKind::user_defined1())?, listen(SignalKind::user_defined2())?));
     let Gateway { public_server, admin_server, socket_file, mut reloader, drain, patience, access, traces, certificates, .. } = gateway;
     reloader.watch_upstreams();
     let reloads = actix_web::rt::spawn(reload_on(hangups, reloader));
@@ -54,6 +56,7 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     admin.stop(false).await;
     let _ = tokio::join!(public_task, admin_task);
     reloads.abort();
+    ignored.abort();
     if let Some(certificates) = certificates {
         certificates.abort();
     }
@@ -86,6 +89,17 @@ async fn reload_on(mut hangup: Signal, mut reloader: Reloader) {
     }
 }
 
+/// What rotates logs tells servers by these signals to open their files anew (nginx: SIGUSR1). Unheard, they would end the process.
+async fn ignore(mut first: Signal, mut second: Signal) {
+    loop {
+        let name = tokio::select! {
+            _ = first.recv() => "SIGUSR1",
+            _ = second.recv() => "SIGUSR2",
+        };
+        log::info!("{name} is ignored: the gateway writes to standard output and standard error and has no log files to open anew");
+    }
+}
+
 /// Stops a server of the sandbox when the process is told to end.
 pub async fn stop_on_signal(server: ServerHandle) {
     if let Ok(mut signals) = Signals::new() {
@@ -98,18 +112,23 @@ pub async fn stop_on_signal(server: ServerHandle) {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
 }
 
 impl Signals {
     fn new() -> Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())?, quit: listen(SignalKind::quit())? })
     }
 
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            _ = self.quit.recv() => "SIGQUIT",
         }
     }
+}
+
+fn listen(kind: SignalKind) -> Result<Signal> {
+    signal(kind).context("cannot listen for signals")
 }

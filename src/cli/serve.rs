@@ -13,7 +13,7 @@ use crate::lifecycle;
 
 /// Run the gateway
 ///
-/// Ends on SIGTERM: it goes on accepting for server.drain_grace, then finishes what is under way within server.drain_deadline.
+/// Ends on SIGTERM, SIGINT or SIGQUIT: it goes on accepting for server.drain_grace, then finishes what is under way within server.drain_deadline.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]

@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::recorder::{Recorder, Reply};
+use crate::helpers::recorder::{Recorder, Reply, ok};
 use crate::helpers::servers::{echo_upstream, http};
 use crate::helpers::wait::until;
 use crate::helpers::wire;
@@ -85,4 +85,37 @@ async fn a_second_signal_ends_at_once() {
     gateway.signal(Signal::SIGTERM);
     assert_eq!(gateway.ended().code(), Some(1));
     assert!(gateway.stderr().contains("ended at once"), "{}", gateway.stderr());
+}
+
+#[tokio::test]
+async fn sigint_and_sigquit_drain_too() {
+    for (signal, name) in [(Signal::SIGINT, "SIGINT"), (Signal::SIGQUIT, "SIGQUIT")] {
+        let upstream = Recorder::start(Reply::AfterBody(2, ok())).await;
+        let mut gateway = Gateway::with(&Setup { config: format!("server.drain_grace = \"0s\"\n{}", route("/", &upstream.url, "none")), ..Setup::default() });
+        let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+        client.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n").await.unwrap();
+        until("the request upstream", async || (!upstream.connections().is_empty()).then_some(())).await;
+        gateway.signal(signal);
+        until("draining", async || gateway.stderr().contains(&format!("{name}: draining")).then_some(())).await;
+        client.write_all(b"ab").await.unwrap();
+        assert_eq!(wire::read(&mut client).await.status, 200, "a request under way is finished");
+        assert_eq!(gateway.ended().code(), Some(0), "{}", gateway.stderr());
+    }
+}
+
+#[tokio::test]
+async fn what_logrotate_sends_is_ignored_with_a_line() {
+    let echo = echo_upstream();
+    let mut gateway = Gateway::start(&route("/", &echo.url, "none"));
+    let lines = |gateway: &Gateway, name: &str| gateway.stderr().lines().filter(|line| line.contains(&format!("{name} is ignored"))).count();
+    for (signal, name) in [(Signal::SIGUSR1, "SIGUSR1"), (Signal::SIGUSR2, "SIGUSR2")] {
+        for n in 1..=2 {
+            gateway.signal(signal);
+            until("the line", async || (lines(&gateway, name) == n).then_some(())).await;
+            assert_eq!(http().get(gateway.at("/x")).send().await.unwrap().status(), 200);
+        }
+    }
+    assert!(gateway.runs() && !gateway.stderr().contains("draining"));
+    gateway.signal(Signal::SIGTERM);
+    assert_eq!(gateway.ended().code(), Some(0), "{}", gateway.stderr());
 }
