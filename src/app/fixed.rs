@@ -42,7 +42,14 @@ impl Fixed {
         let drain = Drain::default();
         Ok(Self {
             store,
-            reports: Arc::new(Reports { metrics: metrics.clone(), access, traces, clock: Arc::new(SystemClock), drain: drain.clone() }),
+            reports: Arc::new(Reports {
+                metrics: metrics.clone(),
+                access,
+                traces,
+                clock: Arc::new(SystemClock),
+                drain: drain.clone(),
+                skipped: Arc::default(),
+            }),
             drain,
             carriers: settings.session.carriers.clone().into(),
             first_line: Arc::default(),
@@ -53,6 +60,14 @@ impl Fixed {
             metrics,
             settings,
         })
+    }
+
+    /// Where requests are reported that nobody wants to read of on these paths.
+    pub(super) fn reports_but(&self, skipped: &[String]) -> Arc<Reports> {
+        if skipped.is_empty() {
+            return self.reports.clone();
+        }
+        Arc::new(Reports { skipped: skipped.into(), ..Reports::clone(&self.reports) })
     }
 
     /// Sessions over a worker's store.

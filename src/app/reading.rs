@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use super::fixed::Fixed;
 use crate::clock::SystemClock;
 use crate::config::{AppSettings, Settings};
-use crate::http::completion::CountedRoute;
+use crate::http::completion::{CountedRoute, Reports};
 use crate::http::{Cors, FailureShape, TrustedProxies};
 use crate::identity::{self, Apps, IdentityProvider};
 use crate::metrics::Metrics;
@@ -23,6 +23,8 @@ pub(super) struct Reading {
     pub(super) settings: Arc<Settings>,
     pub(super) apps: Arc<Apps>,
     pub(super) trusted: Arc<TrustedProxies>,
+    /// Where requests are reported, and on which paths nobody reads of them.
+    pub(super) reports: Arc<Reports>,
     pub(super) cors: Arc<Cors>,
     pub(super) routes: Arc<RouteTable>,
     pub(super) rules: Arc<[RouteRules]>,
@@ -37,6 +39,7 @@ impl Reading {
         Ok(Self {
             apps: Arc::new(apps(&settings.apps, before, fixed)?),
             trusted: Arc::new(TrustedProxies::new(settings.server.trusted_proxies.clone(), settings.server.forwarding_header)),
+            reports: fixed.reports_but(&settings.log.skip),
             cors: Arc::new(Cors::new(&settings.cors.origins, &fixed.carriers)),
             routes: Arc::new(settings.routes.clone()),
             rules: route_rules(&settings, &fixed.metrics),

@@ -84,12 +84,12 @@ impl Worker {
             cors: reading.cors.clone(),
             body_limit: settings.server.body_limit,
             forwarder,
-            reports: fixed.reports.clone(),
+            reports: reading.reports.clone(),
             drain: fixed.drain.clone(),
             websockets: fixed.websockets.clone(),
         };
         let own = OwnEndpoints::new(
-            fixed.reports.clone(),
+            reading.reports.clone(),
             reading.trusted.clone(),
             reading.cors.clone(),
             fixed.drain.clone(),

@@ -2,8 +2,10 @@
 
 use log::LevelFilter;
 
+use super::problem::Wrong;
 use super::reader::Section;
 use super::values::choice;
+use crate::route::canonical;
 
 /// The form of access lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// How much the gateway says of itself.
     pub level: LevelFilter,
+    /// Paths, in their canonical form, whose requests have no access line where nothing went wrong.
+    pub skip: Vec<String>,
 }
 
 pub(super) fn read(section: &mut Section<'_>) -> LogSettings {
@@ -37,5 +41,38 @@ pub(super) fn read(section: &mut Section<'_>) -> LogSettings {
     LogSettings {
         format: section.value("format", choice([("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)])),
         level: section.value("level", choice(levels)),
+        skip: section.list("skip", path),
+    }
+}
+
+/// The whole path of requests, in the form in which paths are compared.
+fn path(text: &str) -> Result<String, Wrong> {
+    let meant = text.split(['?', '#', '*']).next().unwrap_or_default();
+    let meant = format!("/{}", meant.trim_start_matches('/'));
+    let write = format!("write {:?}", canonical(&meant).map_or(meant.clone(), std::borrow::Cow::into_owned));
+    match text {
+        _ if !text.starts_with('/') => Err(Wrong::new("does not start with a slash", write)),
+        _ if text.contains(['?', '#']) => Err(Wrong::new("has a query or a fragment, which access lines leave out", write)),
+        _ if text.contains('*') => Err(Wrong::new("has a *; each path is named on its own and as a whole", write)),
+        _ => match canonical(text) {
+            Ok(canonical) if canonical == text => Ok(text.to_owned()),
+            Ok(_) => Err(Wrong::new("is not in its canonical form", write)),
+            Err(error) => Err(Wrong::new(format!("is no path: {error}"), "write the path as clients send it")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_written_as_it_is_compared() {
+        for good in ["/auth/healthz", "/", "/ping/", "/a.txt", "/%E8%99%8E"] {
+            assert_eq!(path(good).unwrap(), good);
+        }
+        for bad in ["", "auth/healthz", "*", "/a*", "/a?b", "/a#b", "/a//b", "/a/../b", "/%61", "/a%2Fb", "/a\\b", "/虎"] {
+            assert!(path(bad).is_err(), "{bad}");
+        }
     }
 }

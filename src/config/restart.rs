@@ -5,7 +5,7 @@ use super::Settings;
 /// Sections that count from the start of a process to its end.
 const FIXED: [&str; 8] = ["server", "admin", "store", "secrets", "session", "websockets", "traces", "log"];
 /// Keys in them that may change nevertheless.
-const SWAPPED: [&str; 3] = ["server.trusted_proxies", "server.forwarding_header", "server.body_limit"];
+const SWAPPED: [&str; 4] = ["server.trusted_proxies", "server.forwarding_header", "server.body_limit", "log.skip"];
 
 /// Whether a change of this key takes a restart.
 fn needs_restart(path: &str) -> bool {
@@ -63,7 +63,7 @@ mod tests {
         let paths = super::super::manual::paths();
         let (fixed, swapped): (Vec<_>, Vec<_>) = paths.iter().partition(|path| needs_restart(path));
         assert!(fixed.iter().any(|path| *path == "server.listen") && fixed.iter().any(|path| *path == "session.idle_timeout"), "{fixed:?}");
-        let sections = ["server", "apps", "upstreams", "routes", "login", "failure", "cors", "identity", "verify"];
+        let sections = ["server", "apps", "upstreams", "routes", "login", "failure", "cors", "identity", "verify", "log"];
         for path in swapped {
             assert!(sections.contains(&path.split('.').next().unwrap()), "is {path} read again?");
         }

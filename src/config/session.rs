@@ -20,6 +20,8 @@ pub struct SessionSettings {
     pub near_cache: Option<NearCacheSettings>,
 }
 
+/// What nobody was told of is served for so long.
+const LONGEST_STALE: Duration = Duration::from_secs(60);
 /// A token that was rotated away because somebody may have seen it must die soon.
 const LONGEST_GRACE: Duration = Duration::from_secs(600);
 
@@ -49,7 +51,7 @@ fn near_cache(section: &mut Section<'_>) -> Option<NearCacheSettings> {
     let settings = NearCacheSettings {
         push: PushChoice::Auto,
         capacity: section.number("capacity", 10_000_000),
-        max_stale: section.value("max_stale", duration(Duration::from_millis(200))),
+        max_stale: section.value("max_stale", max_stale),
         outage_grace: section.value("outage_grace", duration(Duration::ZERO)),
     };
     let push = section.value("push", |text| match text {
@@ -60,6 +62,12 @@ fn near_cache(section: &mut Section<'_>) -> Option<NearCacheSettings> {
         _ => Err(Wrong::new("is none of \"auto\", \"tracking\", \"pubsub\" and \"off\"", "")),
     });
     push.filter(|_| settings.capacity > 0).map(|push| NearCacheSettings { push, ..settings })
+}
+
+fn max_stale(text: &str) -> Result<Duration, Wrong> {
+    let span = duration(Duration::from_millis(200))(text)?;
+    let wrong = || Wrong::new("is too long: a session that was ended could be served for as long", "write at most \"60s\"");
+    if span > LONGEST_STALE { Err(wrong()) } else { Ok(span) }
 }
 
 fn carriers(section: &mut Section<'_>) -> Vec<TokenCarrier> {

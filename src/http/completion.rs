@@ -21,6 +21,7 @@ use crate::http::drain::Drain;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
 use crate::metrics::{Metrics, RouteMetrics};
+use crate::route::canonical;
 use crate::session::SessionId;
 use crate::session::token::redacted;
 use crate::telemetry::{AccessLine, AccessLog, RequestSpan, SpanIds, Traces};
@@ -38,6 +39,7 @@ const STALLED: &str = "write_timeout";
 const SWITCHED: u16 = 101;
 
 /// Where completions are reported.
+#[derive(Clone)]
 pub struct Reports {
     /// The metrics.
     pub metrics: Arc<Metrics>,
@@ -49,6 +51,16 @@ pub struct Reports {
     pub clock: Arc<dyn Clock>,
     /// Whether the process is on its way out, and how many requests that has cut.
     pub drain: Drain,
+    /// Canonical paths whose requests have no access line where nothing went wrong.
+    pub skipped: Arc<[String]>,
+}
+
+impl Reports {
+    /// Whether nobody wants to read of a request: what failed in any way is worth a line on every path.
+    fn skips(&self, path: &str, status: u16, error: Option<&str>) -> bool {
+        let named = |path: &str| self.skipped.iter().any(|skipped| skipped == path);
+        !self.skipped.is_empty() && status < 400 && error.is_none() && canonical(path).is_ok_and(|path| named(&path))
+    }
 }
 
 impl std::fmt::Debug for Reports {
@@ -231,6 +243,9 @@ impl Drop for Completion {
         let time = UnixMillis(self.reports.clock.unix_now().0.saturating_sub(millis(took)));
         if let (Some(traces), Some(ids)) = (&self.reports.traces, self.inbound.spans) {
             traces.record(&self.span(ids, time, took, error, session.as_deref()));
+        }
+        if self.reports.skips(&self.path, self.status, error) {
+            return;
         }
         self.reports.access.record(&AccessLine {
             time,

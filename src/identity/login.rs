@@ -124,7 +124,7 @@ impl LoginFlow {
         let (reserved, admitted) = tokio::join!(self.sessions.store().reserve(&login.key, lease), self.limits.admit_address(&gate));
         if let Err(refusal) = admitted {
             if let Ok(Reservation::Leader { ticket, .. }) = reserved {
-                self.settle(app, login, &ticket, None).await;
+                self.settle(app, login, &ticket, None, &client.request_id).await;
             }
             return Err(refusal.into());
         }
@@ -132,7 +132,7 @@ impl LoginFlow {
         if let Reserved::Leader { ticket, .. } = &found
             && let Err(refusal) = self.limits.admit_exchange(&gate).await
         {
-            self.settle(app, login, ticket, None).await;
+            self.settle(app, login, ticket, None, &client.request_id).await;
             return Err(refusal.into());
         }
         Ok(found)
@@ -173,9 +173,10 @@ impl LoginFlow {
         client: Client,
     ) -> Result<LoginAnswer, LoginError> {
         let (flow, app, code) = (self.clone(), app.clone(), Secret::new(code.to_owned()));
+        let (name, request_id) = (app.name.clone(), client.request_id.clone());
         let exchange = tokio::spawn(async move { flow.lead(&app, code.expose(), &login, now, ticket, &client).await });
         exchange.await.unwrap_or_else(|lost| {
-            log::error!("login: the exchange of a code was broken off: {lost}");
+            log::error!(app = &*name, request_id = request_id.as_str(); "login: the exchange of a code was broken off: {lost}");
             Err(LoginError::PlatformUnavailable { retry_after: Duration::from_secs(1) })
         })
     }
@@ -203,7 +204,7 @@ impl LoginFlow {
             SignedIn::Issued(issued) => Ok(answer_of(&issued, app)),
             SignedIn::Limited(refusal) => {
                 self.limits.count_refusal(&refusal);
-                self.settle(app, login, &ticket, None).await;
+                self.settle(app, login, &ticket, None, &client.request_id).await;
                 Err(refusal.into())
             }
         }
@@ -231,16 +232,16 @@ impl LoginFlow {
             }
         };
         let answer = outcome.map(|outcome| login.seal(&outcome));
-        self.settle(app, login, &ticket, answer.as_deref()).await;
+        self.settle(app, login, &ticket, answer.as_deref(), request_id).await;
         told
     }
 
     /// Ends a reservation, with an outcome for those who wait or without.
-    async fn settle(&self, app: &App, login: &CodeOf, ticket: &[u8; 16], answer: Option<&[u8]>) {
+    async fn settle(&self, app: &App, login: &CodeOf, ticket: &[u8; 16], answer: Option<&[u8]>, request_id: &str) {
         let answer = answer.map(|sealed| (sealed, self.replay_window));
         if let Err(error) = self.sessions.store().settle(&login.key, ticket, answer).await {
             // The verdict stands; the reservation lapses by itself.
-            log::warn!(app = &*app.name; "login: the verdict could not be kept for those who wait: {error}");
+            log::warn!(app = &*app.name, request_id; "login: the verdict could not be kept for those who wait: {error}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! One binary for all tests that need more than one module: a module per capability.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod access_lines;
 mod admin_api;
 mod answers;
 mod behind_nginx;
@@ -22,6 +23,7 @@ mod forged;
 mod fuzz;
 mod gate;
 mod gate_time;
+mod head_requests;
 mod helpers;
 mod http_details;
 mod http_uploads;

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::link::{Fault, Link};
 use crate::helpers::load::{Load, Tally};
@@ -71,4 +73,28 @@ async fn a_store_that_takes_200_ms_costs_time_and_nothing_else() {
         (status == 401).then_some(())
     })
     .await;
+}
+
+/// What a login says last, when nobody waits any more, is found by the id that its client got.
+#[tokio::test]
+async fn a_verdict_that_cannot_be_kept_is_logged_with_the_logins_id() {
+    let redis = RedisServer::start(&[]);
+    let link = Link::to(redis.port());
+    let gateway = Gateway::with(&Setup { store: link.url(), ..Setup::default() });
+    let order = json!({ "api": "jscode2session", "times": 1, "delay_ms": 1500, "body": { "errcode": 40029, "errmsg": "invalid code" } });
+    assert!(http().post(gateway.wechat.server.at("/sandbox/faults")).json(&order).send().await.unwrap().status().is_success());
+    let breaks = async {
+        until("the code at WeChat", async || {
+            let calls: Value = http().get(gateway.wechat.server.at("/sandbox/calls")).send().await.unwrap().json().await.unwrap();
+            (calls["jscode2session"] == 1).then_some(())
+        })
+        .await;
+        link.set(Fault::Say("OOM command not allowed when used memory > 'maxmemory'."));
+    };
+    let (answer, ()) = tokio::join!(gateway.login_with(json!({ "code": "zoe" })), breaks);
+    assert_eq!(answer.status(), 400);
+    let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let line = until("the line", async || gateway.stderr().lines().find(|line| line.contains("could not be kept")).map(str::to_owned)).await;
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((line["request_id"].as_str(), line["app"].as_str()), (Some(&*id), Some("shop")), "{line}");
 }
