@@ -27,12 +27,13 @@ use crate::clock::SystemClock;
 use crate::config::{self, AppSettings, LogFormat, Settings, StoreTlsFiles};
 use crate::edge::head::HeadLimits;
 use crate::edge::{
-    self, Acceptor, CertificateWatch, Door, Edition, GateSettings, Lanes, Listen, Listener, Nothing, RefusalDesk, SocketFile, Swapping, TicketKeys,
+    self, Acceptor, CertificateWatch, Door, Edition, GateSettings, Lanes, Listen, Listener, Nothing, RefusalDesk, SocketFile, Swapping, TicketKeys, Watched,
 };
 use crate::files;
 use crate::http::Drain;
 use crate::metrics::Metrics;
 use crate::provider::wechat::mini_program::MiniProgramSettings;
+use crate::route::{HostPattern, RouteTable};
 use crate::secret::Secret;
 use crate::store::near_cache::NearCacheSettings;
 use crate::store::{KeyPrefix, StoreHandle, StoreSettings, StoreTls};
@@ -159,7 +160,9 @@ impl Assembly {
             return Ok((None, None));
         }
         let tickets = TicketKeys::new(self.fixed.settings.secrets.keys.clone(), Arc::new(SystemClock));
-        let (tls, watch) = edge::tls(files, tickets).context("server.tls")?;
+        let editions = self.reloader.editions();
+        let hosts = Box::new(move || hosts(&editions.borrow().content.routes));
+        let (tls, watch) = edge::tls(files, tickets, Watched { metrics: self.fixed.metrics.clone(), hosts }).context("server.tls")?;
         Ok((Some(tls), Some(watch)))
     }
 
@@ -241,6 +244,11 @@ impl Assembly {
         let app = Swapping { start, editions: watch::Sender::new(edition).subscribe() };
         Ok((edge::serve(listener, how, door, app).context("cannot serve the admin listener")?, listen))
     }
+}
+
+/// The hosts of the routes.
+pub(crate) fn hosts(routes: &RouteTable) -> Vec<HostPattern> {
+    routes.routes().iter().map(|route| route.hosts.clone()).collect()
 }
 
 /// Opens a listener; the error says what to do about it in the configuration.

@@ -13,7 +13,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 pub use self::labels::{
-    AppApi, AppOutcome, Code, EndpointLabel, Mode, Operation, Outcome, PolicyOutcome, RouteLabel, RouteStatus, StoreNode, UpstreamLabel, UpstreamOutcome,
+    AppApi, AppOutcome, CertificateName, Code, EndpointLabel, Mode, Operation, Outcome, PolicyOutcome, RouteLabel, RouteStatus, StoreNode, UpstreamLabel,
+    UpstreamOutcome,
 };
 
 pub use prometheus_client::metrics::counter::Counter;
@@ -41,6 +42,8 @@ pub struct Metrics {
     pub websockets_open: Gauge,
     /// TLS handshakes by outcome.
     pub tls_handshakes: Family<Outcome, Counter>,
+    /// Until when the listener's certificates hold, in Unix seconds.
+    pub certificate_ends: Family<CertificateName, Gauge>,
     /// Logins by outcome.
     pub logins: Family<AppOutcome, Counter>,
     /// Questions to quotas.
@@ -119,6 +122,7 @@ impl Metrics {
             connections_open: Gauge::default(),
             websockets_open: Gauge::default(),
             tls_handshakes: Family::default(),
+            certificate_ends: Family::default(),
             logins: Family::default(),
             limits: Family::default(),
             guessed_tokens: Counter::default(),
@@ -156,6 +160,7 @@ impl Metrics {
         self.register("connections_open", "Connections of clients that are open now", self.connections_open.clone());
         self.register("websockets_open", "WebSockets that are open now", self.websockets_open.clone());
         self.register("tls_handshakes_total", "TLS handshakes of clients by outcome", self.tls_handshakes.clone());
+        self.register("tls_certificate_not_after_seconds", "When the listener's certificates end, by the names in them", self.certificate_ends.clone());
         self.register("logins_total", "Logins by app and outcome", self.logins.clone());
         self.register("limits_total", "Questions to quotas, by policy and outcome", self.limits.clone());
         self.register("guessed_tokens_total", "Tokens that nobody issued, from addresses that send many", self.guessed_tokens.clone());
@@ -208,6 +213,14 @@ impl Metrics {
     /// Counts a TLS handshake of a client.
     pub fn tls_handshake(&self, outcome: &'static str) {
         self.tls_handshakes.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Shows until when each name has a certificate, in Unix seconds. Names that are not there any more go.
+    pub fn certificates(&self, ends: impl IntoIterator<Item = (String, u64)>) {
+        self.certificate_ends.clear();
+        for (name, end) in ends {
+            self.certificate_ends.get_or_create(&CertificateName { name }).set(i64::try_from(end).unwrap_or(i64::MAX));
+        }
     }
 
     /// Counts a client's connection for as long as the value lives.

@@ -228,6 +228,14 @@ impl<'a> Section<'a> {
         self.warn_at(self.line_of(key), &format!("{}{key}", self.place.path), what, hint);
     }
 
+    /// Something is odd about a key of the table `table` below this one.
+    pub(super) fn warn_below(&self, table: &str, key: &str, what: &str, hint: &str) {
+        let table_at = self.given.and_then(|given| given.get_key_value(table));
+        let key_at = table_at.and_then(|(_, value)| as_table(value.get_ref())?.get_key_value(key));
+        let line = key_at.map(|(name, _)| name).or(table_at.map(|(name, _)| name)).map(|name| self.reader.line(name.span().start));
+        self.warn_at(line, &format!("{}{table}.{key}", self.place.path), what, hint);
+    }
+
     /// Something is odd in a place.
     pub(super) fn warn_at(&self, line: Option<usize>, path: &str, what: &str, hint: &str) {
         let warning = self.reader.problem_of(line, path, what, hint);

@@ -8,9 +8,11 @@ use ipnet::IpNet;
 use super::problem::Wrong;
 use super::reader::Section;
 use super::values::{choice, duration, size};
-use crate::edge::{CertificateFiles, Listen, load_certificate};
+use crate::clock::{Clock as _, SystemClock};
+use crate::edge::{CertificateFiles, Listen, certificate_check, load_certificate};
+use crate::finding::{Examined, Finding, Verdict};
 use crate::http::ForwardingHeader;
-use crate::route;
+use crate::route::{self, RouteTable};
 
 const FORWARDING_HEADERS: [(&str, ForwardingHeader); 2] = [("X-Forwarded-For", ForwardingHeader::XForwardedFor), ("Forwarded", ForwardingHeader::Forwarded)];
 
@@ -106,6 +108,16 @@ fn certificate(section: &mut Section<'_>) -> Option<CertificateFiles> {
         section.problem(if error.is_of_key() { "key" } else { "cert" }, &error.to_string(), &error.advice());
     }
     Some(files)
+}
+
+/// What clients will refuse about the certificates, now that the routes are known.
+pub(super) fn examine_certificates(section: &Section<'_>, server: &ServerSettings, routes: &RouteTable) {
+    let hosts: Vec<_> = routes.routes().iter().map(|route| route.hosts.clone()).collect();
+    for Examined { subject, findings } in certificate_check::examine(&server.tls, &hosts, SystemClock.unix_now()) {
+        for Finding { seen, advice, .. } in findings.iter().filter(|finding| finding.verdict >= Verdict::Warn) {
+            section.warn_below("server", "tls", &format!("{subject}: {seen}"), advice);
+        }
+    }
 }
 
 /// An address and a port, or the path of a Unix socket.

@@ -113,6 +113,9 @@ fn read(root: &mut Section<'_>) -> Settings {
     // Before the routes, which must leave its headers alone.
     let identity = root.section("identity", |section| identity::read(section, &session.carriers));
     let (routes, route_failures) = routes::read(root, &routes::Surroundings::new(&server.prefix, &upstreams, &identity, &failure));
+    if !root.any_problems() {
+        server::examine_certificates(root, &server, &routes);
+    }
     let upstreams = upstreams.into_iter().filter_map(|(_, upstream)| upstream).collect();
     let verify = root.section("verify", verify::read);
     verify::warn(root, &verify, &server, &routes);

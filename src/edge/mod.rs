@@ -4,10 +4,11 @@
 //! with `head`, `fields`, `target`, `scan` and `chunks`, none of which does I/O; `lanes` is where a request goes, `writing` its answer on
 //! the way out; `refusal` and `refused` answer what does not come in, `linger` closes so that the answer is seen. `listener` opens,
 //! `acceptor` makes a connection ready for HTTP, with `proxy_protocol`, `tls` and `handshakes`, and `serve` puts it all into a server; what it
-//! answers with, `swap` exchanges. `tls` has its `certificate`s, which `x509` reads, and resumes sessions with `tickets` or `tls_sessions`.
+//! answers with, `swap` exchanges. `tls` has its `certificate`s, which `x509` reads and `certificate_check` judges, and resumes sessions with `tickets` or `tls_sessions`.
 
 pub mod acceptor;
 pub mod certificate;
+pub mod certificate_check;
 pub mod chunks;
 pub mod client;
 pub mod conversation;
@@ -43,4 +44,4 @@ pub use serve::{Door, serve};
 pub use settings::{GateSettings, ServerSettings, room_for_clients};
 pub use swap::{Edition, Swapping};
 pub use tickets::TicketKeys;
-pub use tls::{CertificateWatch, Tls, tls};
+pub use tls::{CertificateWatch, Tls, Watched, tls};

@@ -1,6 +1,7 @@
 //! TLS on the listener: the certificate that is chosen by the name that the client asks for, how its session can be resumed, and the files,
 //! which are read again when they change.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -12,12 +13,19 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CipherSuite, ServerConfig};
 
 use super::certificate::{CertificateError, CertificateFiles, load, provider};
+use super::certificate_check::examine;
 use super::tickets::TicketKeys;
 use super::tls_sessions::TlsSessions;
 use super::x509::Facts;
+use crate::clock::{Clock as _, SystemClock, monotonic_now};
+use crate::finding::{Examined, Finding, Verdict};
+use crate::metrics::Metrics;
+use crate::route::HostPattern;
 
 /// How often the files are looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often it is said what clients refuse about them.
+const TELL_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
 /// TLS as the listener speaks it. Handshakes read it, the watch replaces its certificates.
 #[derive(Debug)]
@@ -37,12 +45,20 @@ struct Shown {
     with_sessions: Arc<ServerConfig>,
 }
 
-/// Replaces certificates when their files change.
-#[derive(Debug)]
+/// Replaces certificates when their files change, and says once a day what clients will refuse about them.
 pub struct CertificateWatch {
     files: Vec<CertificateFiles>,
     tls: Arc<Tls>,
     seen: Vec<Seen>,
+    watched: Watched,
+}
+
+/// What the watch needs besides.
+pub struct Watched {
+    /// Shows until when they hold.
+    pub metrics: Arc<Metrics>,
+    /// The hosts of the routes, as they are now.
+    pub hosts: Box<dyn Fn() -> Vec<HostPattern> + Send + Sync>,
 }
 
 /// What a file looked like.
@@ -50,12 +66,13 @@ type Seen = Option<(SystemTime, u64)>;
 
 /// TLS with these certificates, and what keeps them fresh. The first is shown to clients that ask for no name, or for one that none of them
 /// has.
-pub fn tls(files: Vec<CertificateFiles>, tickets: TicketKeys) -> Result<(Arc<Tls>, CertificateWatch), CertificateError> {
+pub fn tls(files: Vec<CertificateFiles>, tickets: TicketKeys, watched: Watched) -> Result<(Arc<Tls>, CertificateWatch), CertificateError> {
     let seen = look_at(&files);
     let tls = Tls { shown: RwLock::new(Arc::new([])), tickets: Arc::new(tickets), sessions: Arc::default() };
     tls.show(&files)?;
+    watched.metrics.certificates(tls.ends());
     let tls = Arc::new(tls);
-    Ok((tls.clone(), CertificateWatch { files, tls, seen }))
+    Ok((tls.clone(), CertificateWatch { files, tls, seen, watched }))
 }
 
 impl Tls {
@@ -71,6 +88,17 @@ impl Tls {
             }
         };
         shown.map(|shown| if offers_tls13(hello) { shown.with_tickets.clone() } else { shown.with_sessions.clone() })
+    }
+
+    /// Until when each name has a certificate, in Unix seconds.
+    fn ends(&self) -> BTreeMap<String, u64> {
+        let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut ends = BTreeMap::new();
+        // Of two for the same name, the first is shown.
+        for leaf in shown.iter().rev().filter_map(|shown| Facts::of(shown.certificate.cert.first()?)) {
+            ends.extend(leaf.names.into_iter().map(|name| (name, leaf.not_after)));
+        }
+        ends
     }
 
     fn show(&self, files: &[CertificateFiles]) -> Result<(), CertificateError> {
@@ -112,21 +140,42 @@ impl Shown {
 impl CertificateWatch {
     /// Looks at the files until it is dropped. New ones that cannot be used change nothing.
     pub async fn run(mut self) {
+        // What is wrong at the start, the reading of the configuration has said.
+        let mut told = monotonic_now();
         loop {
             tokio::time::sleep(LOOK_AGAIN).await;
-            self.look();
+            if self.look() || monotonic_now().saturating_duration_since(told) >= TELL_AGAIN {
+                told = monotonic_now();
+                self.tell();
+            }
         }
     }
 
-    fn look(&mut self) {
+    /// Whether there are new ones.
+    fn look(&mut self) -> bool {
         let now = look_at(&self.files);
         if now == self.seen {
-            return;
+            return false;
         }
         self.seen = now;
         match self.tls.show(&self.files) {
-            Ok(()) => log::info!("server.tls: the certificates were read again"),
-            Err(error) => log::error!("server.tls: {error}; the certificates read before stay in use"),
+            Ok(()) => {
+                self.watched.metrics.certificates(self.tls.ends());
+                log::info!("server.tls: the certificates were read again");
+                true
+            }
+            Err(error) => {
+                log::error!("server.tls: {error}; the certificates read before stay in use");
+                false
+            }
+        }
+    }
+
+    fn tell(&self) {
+        for Examined { subject, findings } in examine(&self.files, &(self.watched.hosts)(), SystemClock.unix_now()) {
+            for Finding { seen, advice, .. } in findings.iter().filter(|finding| finding.verdict >= Verdict::Warn) {
+                log::warn!("server.tls: {subject}: {seen} → {advice}");
+            }
         }
     }
 }

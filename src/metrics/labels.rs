@@ -90,6 +90,13 @@ pub struct UpstreamOutcome {
     pub outcome: &'static str,
 }
 
+/// A name in a certificate of the listener.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CertificateName {
+    /// A host, or a wildcard.
+    pub name: String,
+}
+
 /// An endpoint of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct EndpointLabel {

@@ -60,7 +60,7 @@ pub(crate) const HOMES: [(&str, &[&str]); 27] = [
     ("actix_service", &["edge"]),
     ("rustls", &["edge", "app", "cli", "proxy"]),
     ("tokio_rustls", &["edge", "proxy"]),
-    ("rustls_native_certs", &["proxy"]),
+    ("rustls_native_certs", &["edge", "proxy"]),
     ("socket2", &["proxy"]),
     ("ppp", &["edge"]),
     ("x509_cert", &["edge"]),

@@ -8,6 +8,7 @@ mod behind_nginx;
 mod behind_proxies;
 mod bodies;
 mod carriers;
+mod certificates;
 mod cluster_failover;
 mod commands;
 mod config;

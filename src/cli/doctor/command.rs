@@ -8,7 +8,9 @@ use super::report::Report;
 use super::{listeners, upstreams};
 use crate::app;
 use crate::cli::{ConfigArg, counted, print};
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Problem, Settings};
+use crate::edge::certificate_check;
 use crate::finding::{Examined, Finding, Verdict};
 use crate::provider::call::PlatformClient;
 use crate::provider::wechat;
@@ -61,13 +63,15 @@ async fn examine(settings: &Settings, warnings: &[Problem]) -> Result<Vec<Examin
     let (store, apps, upstreams) =
         tokio::join!(store::examine(&store_settings), join_all(apps), join_all(settings.upstreams.iter().map(|upstream| upstreams::examine(upstream))));
     let own = [configuration(warnings), listeners::examine(&settings.server.listen, settings.admin.listen)];
-    Ok(own.into_iter().chain(store).chain(apps).chain(upstreams).collect())
+    let certificates = certificate_check::examine(&settings.server.tls, &app::hosts(&settings.routes), SystemClock.unix_now());
+    Ok(own.into_iter().chain(certificates).chain(store).chain(apps).chain(upstreams).collect())
 }
 
 /// What `check` says.
 fn configuration(warnings: &[Problem]) -> Examined {
     let mut findings = vec![Finding::ok("check", "it can be used")];
-    findings.extend(warnings.iter().map(|warning| {
+    // What is odd about certificates has lines of its own.
+    findings.extend(warnings.iter().filter(|warning| warning.path != "server.tls").map(|warning| {
         let key = if warning.path.is_empty() { &warning.file } else { &warning.path };
         Finding::warn("check", format!("{key}: {}", warning.what), warning.hint.clone())
     }));

@@ -238,7 +238,8 @@ impl Certificates {
     }
 }
 
-fn openssl(folder: &Path, args: &str) {
+/// Runs openssl in a folder.
+pub(crate) fn openssl(folder: &Path, args: &str) {
     let output = Command::new("openssl").args(args.split(' ')).current_dir(folder).output();
     let output = output.expect("openssl is needed for this test: apt-get install openssl");
     assert!(output.status.success(), "openssl {args}: {}", String::from_utf8_lossy(&output.stderr));
