@@ -15,13 +15,20 @@ use crate::helpers::wire::{self, Answer};
 use crate::helpers::ws_client::{echoed, handshake};
 use crate::helpers::ws_upstream::WsUpstream;
 
-/// The one configuration of nginx on a page of the documentation.
+/// The configuration of nginx on a page of the documentation, with the file that it includes, if there is one.
 fn example(page: &str) -> String {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page)).unwrap();
-    let mut blocks = text.split("```nginx\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
-    let block = blocks.next().unwrap();
-    assert!(blocks.next().is_none(), "{page} has two examples: which of them is meant?");
-    block
+    let blocks: Vec<_> = text.split("```nginx\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    match blocks[..] {
+        [config] => config.to_owned(),
+        [config, included] => {
+            let file = included.lines().next().unwrap().trim_start_matches("# ");
+            let line = format!("include {file};");
+            assert!(config.contains(&line), "{page} has two examples: which of them is meant?");
+            config.replace(&line, included)
+        }
+        _ => panic!("{page} has {} examples: which of them is meant?", blocks.len()),
+    }
 }
 
 /// An nginx with the example of a page, which finds the gateway and the backend where they are.

@@ -21,6 +21,7 @@ mod doctor;
 mod echo;
 mod floors;
 mod forged;
+mod forward_auth;
 mod fuzz;
 mod gate;
 mod gate_time;
