@@ -11,7 +11,7 @@ COLD_SESSIONS = 20_000
 COLD_CAPACITY = 1_000
 # Where the near cache answers, Redis hears of nothing but the gateways' heartbeats.
 HEARTBEATS = (0, 0.05)
-TRUSTED = 'server.trusted_proxies = ["127.0.0.0/8"]\n'
+TRUSTED = 'server.trusted_proxies = ["127.0.0.0/8"]\nverify.proxy = "nginx"\n'
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,8 @@ def nginx_auth_request(rig, name, upstream, gateway):
     given = " ".join(f"proxy_set_header {n} $v{i};" for i, n in enumerate(VERIFIED))
     asking = (f"location = /_verify {{ internal; proxy_pass http://hufu/auth/verify; {KEPT} proxy_pass_request_body off; "
               "proxy_set_header Content-Length ''; proxy_set_header X-Original-URI $request_uri; "
-              "proxy_set_header X-Original-Method $request_method; proxy_set_header X-Forwarded-Uri ''; "
-              "proxy_set_header X-Forwarded-Method ''; proxy_set_header X-Forwarded-For $remote_addr; }")
+              "proxy_set_header X-Original-Method $request_method; proxy_set_header X-Forwarded-Host $host; "
+              "proxy_set_header X-Forwarded-For $remote_addr; }")
     port = rig.port()
     http = (f"access_log {rig.folder / name}/access.log combined buffer=64k; {upstream_of(upstream)}\n"
             f"upstream hufu {{ server 127.0.0.1:{gateway}; keepalive 1024; keepalive_requests 100000000; }}\n"

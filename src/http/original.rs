@@ -182,6 +182,8 @@ fn twice() -> GatewayError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Path, host and method.
@@ -237,6 +239,19 @@ mod tests {
         }
         for url in ["", "api", "ftp://a/x", "//a/../x", "/a#b", "/a?b#c", "http://a/x%2f", "http:/a/x"] {
             assert_eq!(of(url, &[]), Err(ErrorCode::PathInvalid), "{url}");
+        }
+    }
+
+    proptest! {
+        /// Clients write the host of a whole URL, and nginx takes all of what they write there but a slash.
+        #[test]
+        fn no_host_is_taken_for_the_path(host in "[!-.0-~]{0,12}", query in "[!-~]{0,12}") {
+            let url = format!("http://{host}/api/secret?{query}");
+            let head = RequestHead::sample("GET", "/auth/verify", &[("X-Original-URL", &url)]);
+            if let Ok((path, said, _)) = read(&Believed::of(AskingProxy::IngressNginx), &head, "") {
+                prop_assert_eq!(path.as_deref(), Some("/api/secret"));
+                prop_assert_eq!(said.unwrap_or_default(), host_name(&host).map(|host| host.to_string()).unwrap_or_default());
+            }
         }
     }
 }
