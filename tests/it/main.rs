@@ -41,6 +41,7 @@ mod near_cache;
 mod origins;
 mod outage;
 mod provider_contract;
+mod push_faults;
 mod push_modes;
 mod redis_conf;
 mod reload;

@@ -8,7 +8,7 @@ use hufu::store::near_cache::NearCacheSettings;
 use hufu::store::{PushChoice, PushMode};
 
 use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::link::{Link, NO_RESP3, Refused};
+use crate::helpers::link::{Instead, Link, NO_RESP3, Refused};
 use crate::helpers::redis_server::RedisServer;
 use crate::helpers::servers::{echo_upstream, http};
 use crate::helpers::store::{made, new_session, user};
@@ -39,8 +39,8 @@ async fn through_a_proxy_that_knows_no_push_gateways_tell_each_other() {
     let (redis, echo) = (RedisServer::start(&[]), echo_upstream());
     let refusals: [Refused; 3] = [
         NO_RESP3,
-        &[("HELLO", "ERR unknown command 'HELLO', with args beginning with: '3' ")],
-        &[("CLIENT TRACKING", "ERR Unknown subcommand or wrong number of arguments for 'TRACKING'. Try CLIENT HELP.")],
+        &[("HELLO", Instead::Error("ERR unknown command 'HELLO', with args beginning with: '3' "))],
+        &[("CLIENT TRACKING", Instead::Error("ERR Unknown subcommand or wrong number of arguments for 'TRACKING'. Try CLIENT HELP."))],
     ];
     let client = http();
     for refused in refusals {

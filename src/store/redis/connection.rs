@@ -149,7 +149,8 @@ impl Connector {
     }
 
     fn live(&self) -> Option<Live> {
-        self.state().live.clone()
+        let live = self.state().live.clone();
+        live.filter(|live| !live.feed.as_deref().is_some_and(Feed::is_outdated))
     }
 
     fn failed_just_now(&self) -> Result<(), StoreError> {

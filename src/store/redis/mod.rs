@@ -7,7 +7,7 @@
 //! - `connection`: the one connection of a worker to a node: made on first use, thrown away when it fails
 //! - `failure`: what an operator should read when a call fails, and where the request goes next
 //! - `worker_cache`: the near cache of a worker; `lookup`: where it and Redis are asked
-//! - `tracking`: connections on which Redis tells what has changed; `subscription`: where gateways tell each other instead
+//! - `tracking`: connections on which Redis tells what has changed (`pushing`: how one is opened); `subscription`: where gateways tell each other instead
 //!   (`announcement`: what they say); `hearing`: which of the two is in effect; `server_clock`: the server's time, from heartbeats
 //! - `examination`: what `hufu doctor` finds out about the servers
 //! - `sessions`: the store; `create`: how a session is made; `logins`: its reservations of login codes; `limits`: cells of limits;
@@ -25,6 +25,7 @@ mod hearing;
 mod limits;
 mod logins;
 mod lookup;
+mod pushing;
 mod request;
 mod revocation;
 mod rotation;

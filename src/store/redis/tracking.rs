@@ -4,14 +4,18 @@
 //! Tracking is in its default mode and never `NOLOOP`: with that, one's own renewal would drop the tracking without a push, and a
 //! later revocation would never be heard of.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Client, PushInfo, PushKind, RedisError, RedisResult, Value, cmd};
+use redis::{PushInfo, PushKind, RedisResult, Value, cmd};
 
 use super::hearing::{Hearing, Way};
+use super::pushing::{self, NoPush, answering, plain};
 use super::server::{Place, Server};
 use super::server_clock::ServerClock;
 use super::sessions::store_time;
@@ -24,6 +28,10 @@ use crate::store::keys::Keys;
 use crate::store::near_cache::{ConnectionId, NearCacheSettings};
 use crate::store::push::{PushChoice, PushMode, PushState};
 use crate::store::settings::KeyPrefix;
+use crate::store::url::NodeAddress;
+
+/// How long until a server that does not seem to push is asked again: at first and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
 
 /// What the near caches of all workers of a process have in common.
 #[derive(Debug)]
@@ -31,12 +39,13 @@ pub(in crate::store) struct Push {
     settings: NearCacheSettings,
     hearing: Arc<Hearing>,
     subscription: Subscription,
+    doubts: Doubts,
 }
 
 impl Push {
     pub(in crate::store) fn new(place: &Place, settings: NearCacheSettings, prefix: KeyPrefix, metrics: &Arc<Metrics>) -> Self {
         let hearing = Arc::new(Hearing::new(settings.push, metrics.clone()));
-        Self { settings, subscription: Subscription::new(place, &settings, prefix, hearing.clone(), metrics), hearing }
+        Self { settings, subscription: Subscription::new(place, &settings, prefix, hearing.clone(), metrics), hearing, doubts: Doubts::default() }
     }
 
     /// What is in effect.
@@ -67,9 +76,18 @@ pub(super) struct Feed {
     /// What heartbeats say of the server's time.
     clock: Arc<ServerClock>,
     heartbeats: Option<tokio::task::AbortHandle>,
+    /// Asks again whether the server pushes.
+    again: Option<tokio::task::AbortHandle>,
+    outdated: Arc<AtomicBool>,
 }
 
 impl Feed {
+    /// Whether a new connection would hear more.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Relaxed)
+    }
+
+
     /// Who hears of changes to what is read there.
     pub(super) fn ear(&self) -> Option<Ear> {
         if self.ear == Some(Ear::Subscription) {
@@ -94,6 +112,9 @@ impl Drop for Feed {
         if let Some(heartbeats) = &self.heartbeats {
             heartbeats.abort();
             self.tracker.cache.lost(self.id);
+        }
+        if let Some(again) = &self.again {
+            again.abort();
         }
         self.tracker.push.hearing.closed(self.id);
     }
@@ -124,44 +145,94 @@ impl Tracker {
     /// A connection, and what tells of changes to what is read on it.
     pub(super) async fn connect(self: &Arc<Self>, server: &Server) -> RedisResult<(MultiplexedConnection, Feed)> {
         let id = self.push.hearing.number();
-        let refusal = match self.push.hearing.choice() {
-            PushChoice::Pubsub => None,
-            PushChoice::Auto | PushChoice::Tracking => match self.tracked(server, id).await {
-                Ok(connection) => {
-                    let mut feed = self.feed(id, Some(Ear::Connection(id)), Way::Tracking);
-                    feed.beat(connection.clone(), self.push.settings.max_stale / HEARTBEATS);
-                    return Ok((connection, feed));
-                }
-                Err(error) if is_refusal(&error) => Some(refused(server, &error)),
-                Err(error) => return Err(error),
-            },
+        if self.push.hearing.choice() == PushChoice::Pubsub {
+            return Ok((plain(server).await?, self.without_pushes(id, None)));
+        }
+        if let Some(why) = self.push.doubts.about(server) {
+            return Ok((plain(server).await?, self.doubtful(id, server, why)));
+        }
+        match self.tracked_or_spare(server, id).await? {
+            Opened::Tracked(connection) => {
+                let mut feed = self.feed(id, Some(Ear::Connection(id)), Way::Tracking);
+                feed.beat(connection.clone(), self.push.settings.max_stale / HEARTBEATS);
+                Ok((connection, feed))
+            }
+            Opened::Refused(connection, code) => Ok((connection, self.without_pushes(id, Some(refused(server, &code))))),
+            Opened::Spare(connection, what) => {
+                let why = refused(server, &format!("it {what}"));
+                self.push.doubts.remember(server, &why);
+                Ok((connection, self.doubtful(id, server, why)))
+            }
+        }
+    }
+
+    /// A connection on which Redis pushes, else one that answers all the same. Of the time that a connection may take the first has nearly all;
+    /// the other is begun in the middle of it, so that silence costs no more.
+    async fn tracked_or_spare(self: &Arc<Self>, server: &Server, id: ConnectionId) -> RedisResult<Opened> {
+        let patience = server.patience.connect;
+        let mut tracked = pin!(self.tracked(server, id, patience - patience / 8));
+        let mut spare = pin!(async {
+            tokio::time::sleep(patience / 2).await;
+            answering(server).await
+        });
+        let mut ready = None;
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = &mut tracked => break outcome,
+                connection = &mut spare, if ready.is_none() => ready = Some(connection),
+            }
         };
-        let plain = Client::open(server.connection_info())?.get_multiplexed_async_connection_with_config(&server.limits()).await?;
+        match outcome {
+            Ok(connection) => Ok(Opened::Tracked(connection)),
+            Err(NoPush::Refused(code)) => Ok(Opened::Refused(plain(server).await?, code)),
+            Err(NoPush::Failed(error)) => Err(error),
+            Err(NoPush::Unclear(what, error)) => {
+                let connection = match ready {
+                    Some(connection) => connection?,
+                    None if error.is_timeout() => spare.await?,
+                    None => answering(server).await?,
+                };
+                Ok(Opened::Spare(connection, what))
+            }
+        }
+    }
+
+    /// What hears where the server pushes nothing, and why it does not, where that was tried.
+    fn without_pushes(self: &Arc<Self>, id: ConnectionId, refusal: Option<String>) -> Feed {
         let feed = match refusal {
             Some(refusal) if self.push.hearing.choice() == PushChoice::Tracking => self.feed(id, None, Way::Off(refusal)),
             refusal => self.feed(id, Some(Ear::Subscription), Way::Pubsub(refusal)),
         };
         // Now rather than with the first read: until the subscription stands nothing is kept.
         feed.ear();
-        Ok((plain, feed))
+        feed
+    }
+
+    /// The same where the server has not said no: it is asked again from time to time, beside the connection that is in use.
+    fn doubtful(self: &Arc<Self>, id: ConnectionId, server: &Server, why: String) -> Feed {
+        let mut feed = self.without_pushes(id, Some(why));
+        let again = tokio::spawn(ask_again(self.clone(), server.clone(), feed.outdated.clone()));
+        feed.again = Some(again.abort_handle());
+        feed
     }
 
     fn feed(self: &Arc<Self>, id: ConnectionId, ear: Option<Ear>, way: Way) -> Feed {
         self.push.hearing.opened(id, way);
-        Feed { id, ear, tracker: self.clone(), clock: Arc::new(ServerClock::new(self.push.settings.max_stale)), heartbeats: None }
+        let clock = Arc::new(ServerClock::new(self.push.settings.max_stale));
+        Feed { id, ear, tracker: self.clone(), clock, heartbeats: None, again: None, outdated: Arc::default() }
     }
 
     /// A connection on which Redis pushes.
-    async fn tracked(self: &Arc<Self>, server: &Server, id: ConnectionId) -> RedisResult<MultiplexedConnection> {
+    async fn tracked(self: &Arc<Self>, server: &Server, id: ConnectionId, within: Duration) -> Result<MultiplexedConnection, NoPush> {
         let tracker = self.clone();
         let listen = move |push: PushInfo| -> Result<(), std::convert::Infallible> {
             tracker.heard(id, &push);
             Ok(())
         };
-        let limits = server.limits().set_push_sender(listen);
-        let mut connection = Client::open(server.pushing_connection_info())?.get_multiplexed_async_connection_with_config(&limits).await?;
+        // From before it was asked: what changes from then on is heard of.
         let sent = monotonic_now();
-        cmd("CLIENT").arg("TRACKING").arg("ON").exec_async(&mut connection).await?;
+        let connection = pushing::open(server, &server.limits().set_push_sender(listen), within).await?;
         self.cache.connected(id, sent);
         Ok(connection)
     }
@@ -203,18 +274,50 @@ async fn beat(cache: Arc<WorkerCache>, id: ConnectionId, clock: Arc<ServerClock>
     }
 }
 
-fn refused(server: &Server, error: &RedisError) -> String {
-    let code = error.code().unwrap_or("no RESP3");
-    format!("redis {} does not push what changes ({code}): that takes Redis 6.2 with RESP3 and the right to CLIENT TRACKING", server.address)
+/// Tries whether the server pushes by now, ever more rarely. Once it does, the connection that cannot hear is to make room for one that can.
+async fn ask_again(tracker: Arc<Tracker>, server: Server, outdated: Arc<AtomicBool>) {
+    let mut wait = AGAIN.0;
+    while tracker.push.doubts.about(&server).is_some() {
+        tokio::time::sleep(wait).await;
+        wait = (2 * wait).min(AGAIN.1);
+        if pushing::open(&server, &server.limits(), server.patience.connect).await.is_ok() {
+            tracker.push.doubts.forget(&server);
+        }
+    }
+    outdated.store(true, Ordering::Relaxed);
 }
 
-/// Whether the server understood and said no, as editions without RESP3 or without the right to TRACKING do.
-fn is_refusal(error: &RedisError) -> bool {
-    let code = error.code().unwrap_or_default();
-    let login = matches!(code, "WRONGPASS" | "NOAUTH");
-    !login
-        && !error.is_io_error()
-        && !error.is_timeout()
-        && !error.is_connection_dropped()
-        && !matches!(code, "LOADING" | "READONLY" | "CLUSTERDOWN" | "MASTERDOWN")
+/// Servers that do not seem to push, and why: connections to them are not held up by another try.
+#[derive(Debug, Default)]
+struct Doubts(Mutex<HashMap<NodeAddress, String>>);
+
+impl Doubts {
+    fn about(&self, server: &Server) -> Option<String> {
+        self.known().get(&server.address).cloned()
+    }
+
+    fn remember(&self, server: &Server, why: &str) {
+        self.known().insert(server.address.clone(), why.to_owned());
+    }
+
+    fn forget(&self, server: &Server) {
+        self.known().remove(&server.address);
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<NodeAddress, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was opened.
+enum Opened {
+    Tracked(MultiplexedConnection),
+    /// Without pushes, and the server's code.
+    Refused(MultiplexedConnection, String),
+    /// Without pushes, and what happened where they were asked for.
+    Spare(MultiplexedConnection, String),
+}
+
+fn refused(server: &Server, why: &str) -> String {
+    format!("redis {} does not push what changes ({why}): that takes Redis 6.2 with RESP3 and the right to CLIENT TRACKING", server.address)
 }

@@ -24,16 +24,30 @@ pub(crate) enum Fault {
     Close,
 }
 
-/// Commands, by their first word or two, and the error that each is refused with.
-pub(crate) type Refused = &'static [(&'static str, &'static str)];
+/// What a command meets instead of its answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Instead {
+    /// This error.
+    Error(&'static str),
+    /// The end of the connection.
+    Close,
+    /// Nothing, and nothing after it.
+    Silence,
+    /// These bytes.
+    Bytes(&'static str),
+}
+
+/// Commands, by their first word or two, and what each meets.
+pub(crate) type Refused = &'static [(&'static str, Instead)];
 
 /// What a proxy answers that does not know RESP3.
-pub(crate) const NO_RESP3: Refused = &[("HELLO", "NOPROTO unsupported protocol version")];
+pub(crate) const NO_RESP3: Refused = &[("HELLO", Instead::Error("NOPROTO unsupported protocol version"))];
 
 /// A listening link; it accepts no more when it is dropped.
 pub(crate) struct Link {
     port: u16,
     fault: Arc<Mutex<Fault>>,
+    refused: Arc<Mutex<Vec<(&'static str, Instead)>>>,
 }
 
 impl Link {
@@ -43,7 +57,9 @@ impl Link {
     }
 
     /// The same, which does not know these commands.
-    pub(crate) fn refusing(port: u16, refused: Refused) -> Self {
+    pub(crate) fn refusing(port: u16, refused: &[(&'static str, Instead)]) -> Self {
+        let refused = Arc::new(Mutex::new(refused.to_vec()));
+        let known = refused.clone();
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let own = listener.local_addr().unwrap().port();
         let fault = Arc::new(Mutex::new(Fault::None));
@@ -52,16 +68,21 @@ impl Link {
             for client in listener.incoming().map_while(Result::ok) {
                 let Some(fault) = watched.upgrade() else { return };
                 if let Ok(server) = TcpStream::connect(("127.0.0.1", port)) {
-                    carry(client, server, &fault, refused);
+                    carry(client, server, &fault, &known);
                 }
             }
         });
-        Self { port: own, fault }
+        Self { port: own, fault, refused }
     }
 
     /// The store's URL through the link.
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// From now on it knows all commands.
+    pub(crate) fn learn(&self) {
+        self.refused.lock().unwrap().clear();
     }
 
     /// From now on.
@@ -78,14 +99,16 @@ impl Drop for Link {
     }
 }
 
-/// What was sent and has not been answered: the command's name, and the error that it is refused with.
-type Commands = Arc<Mutex<VecDeque<(String, Option<&'static str>)>>>;
+/// What was sent and has not been answered: the command's name, and what it meets instead.
+type Commands = Arc<Mutex<VecDeque<(String, Option<Instead>)>>>;
+type Unknown = Arc<Mutex<Vec<(&'static str, Instead)>>>;
 
 /// Two threads, which end with the connection.
-fn carry(client: TcpStream, server: TcpStream, fault: &Arc<Mutex<Fault>>, refused: Refused) {
+fn carry(client: TcpStream, server: TcpStream, fault: &Arc<Mutex<Fault>>, refused: &Unknown) {
     let commands = Commands::default();
     let (from, to, asked) = (client.try_clone().unwrap(), server.try_clone().unwrap(), commands.clone());
-    std::thread::spawn(move || requests(from, to, &asked, refused));
+    let refused = refused.clone();
+    std::thread::spawn(move || requests(from, to, &asked, &refused));
     let fault = Arc::downgrade(fault);
     std::thread::spawn(move || {
         let now = || fault.upgrade().map_or(Fault::None, |fault| fault.lock().unwrap().clone());
@@ -94,7 +117,7 @@ fn carry(client: TcpStream, server: TcpStream, fault: &Arc<Mutex<Fault>>, refuse
     });
 }
 
-fn requests(mut from: TcpStream, mut to: TcpStream, commands: &Commands, refused: Refused) {
+fn requests(mut from: TcpStream, mut to: TcpStream, commands: &Commands, refused: &Unknown) {
     let (mut held, mut piece) = (Vec::new(), [0; 16 * 1024]);
     while let Ok(len @ 1..) = from.read(&mut piece) {
         held.extend_from_slice(&piece[..len]);
@@ -103,12 +126,13 @@ fn requests(mut from: TcpStream, mut to: TcpStream, commands: &Commands, refused
             let text = String::from_utf8_lossy(&request).into_owned();
             let word = |at: usize| text.split("\r\n").nth(at).unwrap_or_default();
             let (name, both) = (word(2).to_owned(), format!("{} {}", word(2), word(4)));
-            let refusal = refused.iter().find(|(command, _)| [&name, &both].iter().any(|said| said.eq_ignore_ascii_case(command)));
+            let unknown = refused.lock().unwrap().clone();
+            let refusal = unknown.iter().find(|(command, _)| [&name, &both].iter().any(|said| said.eq_ignore_ascii_case(command)));
             if refusal.is_some() {
                 // Something harmless keeps its place among the answers.
                 request = b"*1\r\n$4\r\nPING\r\n".to_vec();
             }
-            commands.lock().unwrap().push_back((name, refusal.map(|(_, error)| *error)));
+            commands.lock().unwrap().push_back((name, refusal.map(|(_, instead)| *instead)));
             if to.write_all(&request).is_err() {
                 return;
             }
@@ -118,7 +142,7 @@ fn requests(mut from: TcpStream, mut to: TcpStream, commands: &Commands, refused
 }
 
 fn answers(mut from: &TcpStream, mut to: &TcpStream, commands: &Commands, fault: impl Fn() -> Fault) {
-    let (mut held, mut piece) = (Vec::new(), [0; 16 * 1024]);
+    let (mut held, mut piece, mut silent) = (Vec::new(), [0; 16 * 1024], false);
     while let Ok(len @ 1..) = from.read(&mut piece) {
         held.extend_from_slice(&piece[..len]);
         if let Fault::Delay(span) = fault() {
@@ -128,8 +152,15 @@ fn answers(mut from: &TcpStream, mut to: &TcpStream, commands: &Commands, fault:
             let mut answer: Vec<u8> = held.drain(..end).collect();
             let pushed = answer[0] == b'>';
             let (name, refusal) = if pushed { Default::default() } else { commands.lock().unwrap().pop_front().unwrap_or_default() };
-            if let Some(error) = refusal {
-                answer = format!("-{error}\r\n").into_bytes();
+            match refusal {
+                Some(Instead::Error(error)) => answer = format!("-{error}\r\n").into_bytes(),
+                Some(Instead::Bytes(bytes)) => answer = bytes.as_bytes().to_vec(),
+                Some(Instead::Close) => return,
+                Some(Instead::Silence) => silent = true,
+                None => {}
+            }
+            if silent {
+                continue;
             }
             let login = matches!(name.as_str(), "HELLO" | "AUTH" | "SELECT" | "CLIENT");
             match fault() {

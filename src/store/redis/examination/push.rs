@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use redis::aio::MultiplexedConnection;
 use redis::{Client, RedisResult, cmd};
 
 use super::conversation::{Refusal, ask, connect};
@@ -11,6 +10,7 @@ use crate::finding::Finding;
 use crate::store::near_cache::NearCacheSettings;
 use crate::store::push::{PushChoice, PushMode};
 use crate::store::redis::announcement;
+use crate::store::redis::pushing::{self, NoPush};
 use crate::store::redis::server::Server;
 use crate::store::settings::KeyPrefix;
 
@@ -57,15 +57,14 @@ fn judged(choice: PushChoice, mode: PushMode, refused: &[String]) -> Finding {
 }
 
 async fn tracking(server: &Server) -> RedisResult<Offered> {
-    // HELLO 3 is what this connection begins with.
-    let mut connection: MultiplexedConnection = match connect(server, server.pushing_connection_info()).await {
-        Ok(connection) => connection,
-        // The login has worked a moment ago, so what is not the network's fault is that of the protocol.
-        Err(error) if error.is_io_error() || error.is_timeout() || error.is_connection_dropped() => return Err(error),
-        Err(_) => return Ok(Err("no RESP3".to_owned())),
-    };
-    let said = ask::<()>(&mut connection, cmd("CLIENT").arg("TRACKING").arg("ON")).await?;
-    Ok(said.map_err(|refusal| format!("no CLIENT TRACKING: {}", told(&refusal))))
+    // Another connection was answered a moment ago, so what goes wrong here has to do with these commands.
+    match pushing::open(server, &server.limits(), server.patience.connect).await {
+        Ok(_) => Ok(Ok(())),
+        Err(NoPush::Refused(code)) if code == "NOPERM" => Ok(Err("no CLIENT TRACKING: the ACL user may not".to_owned())),
+        Err(NoPush::Refused(code)) => Ok(Err(format!("no RESP3 or no CLIENT TRACKING: {code}"))),
+        Err(NoPush::Unclear(what, _)) => Ok(Err(format!("no CLIENT TRACKING: it {what}"))),
+        Err(NoPush::Failed(error)) => Err(error),
+    }
 }
 
 /// Sends a heartbeat and waits for it, as a gateway does before it keeps anything.
@@ -84,7 +83,12 @@ async fn pubsub(server: &Server, prefix: &KeyPrefix) -> RedisResult<Offered> {
     };
     match tokio::time::timeout(MESSAGE, come_through).await {
         Ok(Ok(offered)) => Ok(offered),
-        Ok(Err(error)) => Refusal::of(&error).map(|refusal| Err(format!("no SUBSCRIBE: {}", told(&refusal)))).ok_or(error),
+        Ok(Err(error)) => Ok(Err(match Refusal::of(&error) {
+            Some(refusal) => format!("no SUBSCRIBE: {}", told(&refusal)),
+            // The connection of before was answered.
+            None if error.is_io_error() => "no SUBSCRIBE: the connection is closed".to_owned(),
+            None => "no SUBSCRIBE: the answer is something else".to_owned(),
+        })),
         Err(_) => Ok(Err("what is published does not arrive".to_owned())),
     }
 }
