@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::problem::Wrong;
 use super::reader::Section;
 use super::values::duration;
-use crate::store::{RedisLogin, RedisServers, RedisUrl, StoreUrl};
+use crate::store::{RedisLogin, RedisServers, RedisUrl, ServerAddress, StoreUrl};
 
 /// More replicas than anybody has.
 const REPLICAS_MAX: u64 = 100;
@@ -77,7 +77,16 @@ fn read_login(section: &mut Section<'_>, username: &'static str, password: &'sta
 fn shown(text: &str, url: Option<&StoreUrl>) -> String {
     let Some(url) = url else { return String::new() };
     let shown = url.to_string();
+    if let StoreUrl::Redis(redis) = url
+        && is_socket(redis)
+    {
+        return if redis.login == RedisLogin::default() { shown } else { format!("{shown}&[hidden]") };
+    }
     if text.contains('@') { shown.replacen("://", "://[hidden]@", 1) } else { shown }
+}
+
+fn is_socket(redis: &RedisUrl) -> bool {
+    matches!(redis.servers, RedisServers::One { at: ServerAddress::Socket(_), .. })
 }
 
 fn key_prefix(text: &str) -> Result<String, Wrong> {
@@ -120,7 +129,9 @@ fn joined(section: &Section<'_>, url: StoreUrl, apart: Apart<'_>) -> StoreUrl {
             section.problem(key, &format!("is set, and the URL has a {key} too"), "keep one of the two");
         }
     }
-    if apart.tls.is_some() && !redis.tls {
+    if apart.tls.is_some() && is_socket(&redis) {
+        section.problem("tls", "is set, and a Unix socket has no TLS", "remove it");
+    } else if apart.tls.is_some() && !redis.tls {
         let (plain, encrypted) = schemes(&redis);
         section.problem("tls", &format!("is set, and the URL says {plain}://, which is not encrypted"), &format!("write {encrypted}:// in store.url"));
     }

@@ -31,4 +31,4 @@ pub use probe::StoreProbe;
 pub use push::{PushChoice, PushMode, PushState};
 pub use redis::{RedisSessionStore, examine};
 pub use settings::{BadStoreSettings, KeyPrefix, StoreSettings, StoreTls};
-pub use url::{BadStoreUrl, NodeAddress, RedisLogin, RedisServers, RedisUrl, StoreUrl};
+pub use url::{BadStoreUrl, NodeAddress, RedisLogin, RedisServers, RedisUrl, ServerAddress, StoreUrl};

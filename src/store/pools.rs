@@ -8,7 +8,7 @@ use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
 
 use crate::session::StoreError;
 use crate::store::redis::Server;
-use crate::store::url::NodeAddress;
+use crate::store::url::{NodeAddress, ServerAddress};
 
 /// The longest that a connection may take to come out of a pool.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -17,7 +17,7 @@ const CONNECTIONS: usize = 2;
 
 /// The pools, by server. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pools(Arc<Mutex<HashMap<NodeAddress, Pool>>>);
+pub(super) struct Pools(Arc<Mutex<HashMap<ServerAddress, Pool>>>);
 
 impl Pools {
     /// A connection to a server.
@@ -32,7 +32,7 @@ impl Pools {
 
     /// Drops the pools of servers that are not among these.
     pub(super) fn keep(&self, servers: &[NodeAddress]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|address, _| servers.contains(address));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|address, _| servers.iter().any(|server| address == server));
     }
 
     fn pool(&self, server: &Server) -> Result<Pool, StoreError> {

@@ -122,7 +122,7 @@ impl Target {
             let answer = async {
                 let mut connection = self.data.connection(&server).await?;
                 let answer: Value = cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await.map_err(|error| server.error(&error))?;
-                SlotMap::read(answer, address).ok_or_else(|| server.trouble("it belongs to no cluster, or to one without slots"))
+                SlotMap::read(answer, &address.host).ok_or_else(|| server.trouble("it belongs to no cluster, or to one without slots"))
             };
             tokio::time::timeout(SHARE, answer).await.unwrap_or_else(|_| Err(server.trouble("no answer in time")))
         });

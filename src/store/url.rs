@@ -1,8 +1,11 @@
 //! The store's URL: which servers, found how, with which login.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::PathBuf;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_decode_str, percent_encode};
 
 use crate::secret::Secret;
 
@@ -45,10 +48,10 @@ pub struct RedisUrl {
 /// How the servers are found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RedisServers {
-    /// `redis://`: one server, always the same.
+    /// `redis://` and `redis+unix://`: one server, always the same.
     One {
         /// Where it is.
-        at: NodeAddress,
+        at: ServerAddress,
         /// The number of its database, 0 unless told.
         db: u32,
     },
@@ -66,6 +69,15 @@ pub enum RedisServers {
         /// At least one.
         nodes: Vec<NodeAddress>,
     },
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ServerAddress {
+    /// On a port.
+    Node(NodeAddress),
+    /// On a Unix socket of this machine, with this absolute path.
+    Socket(PathBuf),
 }
 
 /// Host and port of a server.
@@ -86,6 +98,44 @@ pub struct RedisLogin {
     pub password: Option<Secret<String>>,
 }
 
+impl ServerAddress {
+    /// The name or address of its machine; empty: this one.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        match self {
+            Self::Node(node) => &node.host,
+            Self::Socket(_) => "",
+        }
+    }
+
+    /// Whether it is a Unix socket.
+    #[must_use]
+    pub const fn is_socket(&self) -> bool {
+        matches!(self, Self::Socket(_))
+    }
+}
+
+impl PartialEq<NodeAddress> for ServerAddress {
+    fn eq(&self, other: &NodeAddress) -> bool {
+        matches!(self, Self::Node(node) if node == other)
+    }
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(node) => node.fmt(f),
+            Self::Socket(path) => write!(f, "unix:{}", escaped(path)),
+        }
+    }
+}
+
+/// A path as it stands in a URL, and in a line of the log.
+fn escaped(path: &std::path::Path) -> percent_encoding::PercentEncode<'_> {
+    const ODD: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
+    percent_encode(path.as_os_str().as_bytes(), ODD)
+}
+
 impl fmt::Display for NodeAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
@@ -93,13 +143,17 @@ impl fmt::Display for NodeAddress {
 }
 
 const ANY: &str = "write \"redis://HOST:6379/0\", \"redis+sentinel://HOST:26379,HOST:26379/MASTER/0\", \"redis+cluster://HOST:6379,HOST:6379\" (all of them with \
-     rediss for TLS) or \"memory:\"";
+     rediss for TLS), \"redis+unix:///run/redis/redis.sock?db=0\" or \"memory:\"";
 const ONE: &str = "write \"redis://HOST:6379/0\", or \"rediss://HOST:6379/0\" for TLS";
+const SOCKET: &str =
+    "write \"redis+unix:///run/redis/redis.sock?db=0\" with the absolute path of the socket; a login stands in store.username and store.password";
 const SENTINEL: &str = "write \"redis+sentinel://HOST:26379,HOST:26379/MASTER/0\" with the addresses of the sentinels and the name that they give the master";
 const CLUSTER: &str = "write \"redis+cluster://HOST:6379,HOST:6379\" with some of the cluster's nodes";
 
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
+/// The longest path that the address of a socket holds, in bytes; the last of 108 ends it.
+const SOCKET_PATH: usize = 107;
 
 impl StoreUrl {
     /// Reads a store's URL.
@@ -108,6 +162,8 @@ impl StoreUrl {
         let read: fn(&str) -> Result<RedisServers, BadStoreUrl> = match scheme {
             "memory" if rest.is_empty() => return Ok(Self::Memory),
             "memory" => return Err(BadStoreUrl::new("has something behind memory:", "write \"memory:\"")),
+            "redis+unix" => return socket(rest).map(Self::Redis),
+            "rediss+unix" => return Err(BadStoreUrl::new("asks for TLS on a Unix socket, where there is none", SOCKET)),
             "redis" | "rediss" => one,
             "redis+sentinel" | "rediss+sentinel" => sentinel,
             "redis+cluster" | "rediss+cluster" => cluster,
@@ -142,7 +198,8 @@ impl fmt::Display for RedisUrl {
         let scheme = if self.tls { "rediss" } else { "redis" };
         let list = |nodes: &[NodeAddress]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         match &self.servers {
-            RedisServers::One { at, db } => write!(f, "{scheme}://{at}/{db}"),
+            RedisServers::One { at: ServerAddress::Node(at), db } => write!(f, "{scheme}://{at}/{db}"),
+            RedisServers::One { at: ServerAddress::Socket(path), db } => write!(f, "{scheme}+unix://{}?db={db}", escaped(path)),
             RedisServers::Sentinel { sentinels, master, db } => write!(f, "{scheme}+sentinel://{}/{master}/{db}", list(sentinels)),
             RedisServers::Cluster { nodes } => write!(f, "{scheme}+cluster://{}", list(nodes)),
         }
@@ -155,7 +212,48 @@ fn one(place: &str) -> Result<RedisServers, BadStoreUrl> {
     if authority.contains(',') {
         return Err(BadStoreUrl::new("names several servers", format!("for sentinels {SENTINEL}; for a cluster {CLUSTER}")));
     }
-    Ok(RedisServers::One { at: address(authority, REDIS_PORT, ONE)?, db: database(db, ONE)? })
+    Ok(RedisServers::One { at: ServerAddress::Node(address(authority, REDIS_PORT, ONE)?), db: database(db, ONE)? })
+}
+
+/// `///path[?db=N&user=NAME&pass=WORD]`, as the redis crate and its like read it.
+fn socket(rest: &str) -> Result<RedisUrl, BadStoreUrl> {
+    let rest = rest.strip_prefix("//").ok_or_else(|| BadStoreUrl::new("has no // behind its scheme", SOCKET))?;
+    if rest.contains('#') {
+        return Err(BadStoreUrl::new("has a #", "escape it as %23, in the path and in a password"));
+    }
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let path: Vec<u8> = percent_decode_str(path).collect();
+    if path.first() != Some(&b'/') || path.ends_with(b"/") || path.contains(&0) {
+        return Err(BadStoreUrl::new("names no absolute path of a socket", SOCKET));
+    }
+    if path.len() > SOCKET_PATH {
+        return Err(BadStoreUrl::new(
+            format!("has a path longer than the {SOCKET_PATH} bytes that a socket's may have"),
+            "have Redis open its socket elsewhere",
+        ));
+    }
+    let (mut db, mut login) = (None, RedisLogin::default());
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let again = match name {
+            "db" => db.replace(database(value, SOCKET)?).is_some(),
+            "user" => login.username.replace(word(value)?).is_some(),
+            "pass" => login.password.replace(Secret::new(word(value)?)).is_some(),
+            _ => return Err(BadStoreUrl::new("has an option other than db, user and pass", SOCKET)),
+        };
+        if again {
+            return Err(BadStoreUrl::new(format!("names {name} twice"), "name it once"));
+        }
+    }
+    let at = ServerAddress::Socket(PathBuf::from(OsString::from_vec(path)));
+    Ok(RedisUrl { servers: RedisServers::One { at, db: db.unwrap_or_default() }, tls: false, login })
+}
+
+/// A word of a query, in which a plus is a space.
+fn word(text: &str) -> Result<String, BadStoreUrl> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode(spaced.as_bytes()).decode_utf8().map(std::borrow::Cow::into_owned);
+    decoded.map_err(|_| BadStoreUrl::new("has a login that is not UTF-8", "write it into store.username and store.password"))
 }
 
 /// `host[:port],host[:port]/master[/db]`.
@@ -243,7 +341,7 @@ mod tests {
     }
 
     fn plain(host: &str, port: u16, tls: bool, db: u32) -> RedisUrl {
-        RedisUrl { servers: RedisServers::One { at: node(host, port), db }, tls, login: RedisLogin::default() }
+        RedisUrl { servers: RedisServers::One { at: ServerAddress::Node(node(host, port)), db }, tls, login: RedisLogin::default() }
     }
 
     #[test]
@@ -260,6 +358,29 @@ mod tests {
         let password_only = redis("redis://:tiger@h").login;
         assert_eq!((password_only.username, password_only.password), (None, Some(Secret::new("tiger".to_owned()))));
         assert_eq!(redis("redis://hufu@h").login.password, None);
+    }
+
+    #[test]
+    fn a_socket_is_read_as_the_redis_crate_reads_it() {
+        for (text, path, db, shown) in [
+            ("redis+unix:///run/redis.sock", "/run/redis.sock", 0, "redis+unix:///run/redis.sock?db=0"),
+            ("redis+unix:///run/redis.sock?db=3", "/run/redis.sock", 3, "redis+unix:///run/redis.sock?db=3"),
+            ("redis+unix:///run/redis@1.sock", "/run/redis@1.sock", 0, "redis+unix:///run/redis@1.sock?db=0"),
+            ("redis+unix:///a%20b%3F%23%25/%E8%99%8E.sock?", "/a b?#%/虎.sock", 0, "redis+unix:///a%20b%3F%23%25/%E8%99%8E.sock?db=0"),
+            ("redis+unix:///r?user=hu%40fu&pass=p%26%3F%3D+%2A%2B&db=2", "/r", 2, "redis+unix:///r?db=2"),
+        ] {
+            let url = redis(text);
+            assert_eq!(url.servers, RedisServers::One { at: ServerAddress::Socket(path.into()), db }, "{text}");
+            assert_eq!((url.to_string().as_str(), url.tls), (shown, false));
+            assert_eq!(redis(shown).servers, url.servers);
+            let theirs = ::redis::IntoConnectionInfo::into_connection_info(text).unwrap();
+            assert_eq!(theirs.addr(), &::redis::ConnectionAddr::Unix(path.into()), "{text}");
+            let ours = (url.login.username.as_deref(), url.login.password.as_ref().map(|password| password.expose().as_str()));
+            assert_eq!((theirs.redis_settings().username(), theirs.redis_settings().password()), ours, "{text}");
+        }
+        let login = redis("redis+unix:///r?user=hu%40fu&pass=p%26%3F%3D+%2A%2B").login;
+        assert_eq!((login.username.as_deref(), login.password), (Some("hu@fu"), Some(Secret::new("p&?= *+".to_owned()))));
+        assert_eq!(ServerAddress::Socket("/run/a b\n.sock".into()).to_string(), "unix:/run/a%20b%0A.sock");
     }
 
     #[test]
@@ -315,6 +436,30 @@ mod tests {
             ("redis+cluster://:tiger@h:1,", "no host"),
             ("redis+cluster://:tiger@h:1/1", "number 0 only"),
             ("redis+cluster://:tiger@h,h:6379", "names h:6379 twice"),
+            ("redis+cluster:///run/redis.sock", "no host"),
+            ("redis+sentinel:///run/redis.sock/m", "no host"),
+            ("redis:///run/redis.sock?pass=tiger", "options"),
+            ("unix:///run/redis.sock?pass=tiger", "not a store"),
+            ("redis+unix+sentinel:///run/redis.sock?pass=tiger", "not a store"),
+            ("rediss+unix:///run/redis.sock?pass=tiger", "TLS on a Unix socket"),
+            ("redis+unix:/run/redis.sock?pass=tiger", "no //"),
+            ("redis+unix://run/redis.sock?pass=tiger", "no absolute path"),
+            ("redis+unix://:tiger@/run/redis.sock", "no absolute path"),
+            ("redis+unix://", "no absolute path"),
+            ("redis+unix:///", "no absolute path"),
+            ("redis+unix:///run/?pass=tiger", "no absolute path"),
+            ("redis+unix:///run/a%00b?pass=tiger", "no absolute path"),
+            (
+                concat!("redis+unix:///tiger/", "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"),
+                "longer than",
+            ),
+            ("redis+unix:///run/redis.sock?db=x&pass=tiger", "database"),
+            ("redis+unix:///run/redis.sock?db=1&db=1&pass=tiger", "names db twice"),
+            ("redis+unix:///run/redis.sock?pass=tiger&pass=tiger", "names pass twice"),
+            ("redis+unix:///run/redis.sock?password=tiger", "an option other than"),
+            ("redis+unix:///run/redis.sock?protocol=3&pass=tiger", "an option other than"),
+            ("redis+unix:///run/redis.sock?pass=tiger%ff", "UTF-8"),
+            ("redis+unix:///run/redis.sock?pass=tiger#", "a #"),
         ] {
             let error = StoreUrl::parse(url).expect_err(url);
             assert!(error.what.contains(what) && !error.hint.is_empty(), "{url}: {error}");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hufu::config::{ConfigError, LogFormat, Problem, Settings, Variables, manual};
-use hufu::store::{RedisServers, StoreUrl};
+use hufu::store::{RedisServers, ServerAddress, StoreUrl};
 use hufu::upstream::{Balance, Upstream};
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -108,7 +108,7 @@ fn values_arrive_in_their_types() {
     assert_eq!(seen, [Some((2000, 60)), None, Some((40_000, 120))]);
     assert_eq!(settings.admin.token.as_ref().unwrap().expose(), "tiger-admin-token-of-a-test");
     let StoreUrl::Redis(redis) = &settings.store.url else { panic!("not Redis") };
-    let RedisServers::One { at, db } = &redis.servers else { panic!("{redis}") };
+    let RedisServers::One { at: ServerAddress::Node(at), db } = &redis.servers else { panic!("{redis}") };
     assert_eq!((at.port, *db, redis.login.username.as_deref()), (6380, 2, Some("hufu")));
     assert_eq!(redis.login.password.as_ref().unwrap().expose(), "tiger-password");
     assert!(redis.tls && settings.store.tls.ca.is_some());

@@ -24,21 +24,21 @@ const BOUND: Duration = Duration::from_secs(30);
 
 /// What it said.
 #[derive(Debug)]
-struct Said {
+pub(crate) struct Said {
     code: i32,
     text: String,
 }
 
 impl Said {
     /// The lines of one check, without their first words.
-    fn lines(&self, check: &str) -> Vec<&str> {
+    pub(crate) fn lines(&self, check: &str) -> Vec<&str> {
         let lines: Vec<_> = self.text.lines().filter(|line| line.contains(&format!("  {check}  ")) || line.contains(&format!(" {check}  "))).collect();
         assert!(!lines.is_empty(), "no line about {check}:\n{}", self.text);
         lines
     }
 
     /// That a check has a line with this verdict and these words.
-    fn has(&self, verdict: &str, check: &str, words: &[&str]) -> &Self {
+    pub(crate) fn has(&self, verdict: &str, check: &str, words: &[&str]) -> &Self {
         let fits = |line: &&str| line.starts_with(verdict) && words.iter().all(|word| line.contains(word));
         assert!(self.lines(check).iter().any(fits), "no {verdict} about {check} with {words:?}:\n{}", self.text);
         self
@@ -51,7 +51,7 @@ impl Said {
 }
 
 /// A well sandbox and a well backend with the store and further lines of configuration.
-fn doctor(store: &str, config: &str) -> Said {
+pub(crate) fn doctor(store: &str, config: &str) -> Said {
     doctor_with(store, config, &sandbox(SandboxSettings::default()))
 }
 

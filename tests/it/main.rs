@@ -44,6 +44,7 @@ mod provider_contract;
 mod push_faults;
 mod push_modes;
 mod redis_conf;
+mod redis_socket;
 mod reload;
 mod revocation_bounds;
 mod revoked_under_way;

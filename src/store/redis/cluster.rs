@@ -19,7 +19,7 @@ use crate::clock::monotonic_now;
 use crate::crypto::random;
 use crate::metrics::{Metrics, Outcome};
 use crate::session::StoreError;
-use crate::store::url::NodeAddress;
+use crate::store::url::{NodeAddress, ServerAddress};
 
 /// A map is not asked for again so soon: hundreds of calls may find at once that it is wrong.
 const REFRESH_AFTER: Duration = Duration::from_millis(100);
@@ -149,14 +149,14 @@ impl Cluster {
     async fn after(&self, node: &Connector, failure: &Failure, slot: Option<u16>, hop: u32) -> Option<(Arc<Connector>, bool)> {
         match failure.next() {
             Next::Moved(target) => {
-                let target = redirected(&target, node.address())?;
+                let target = redirected(&target, node.address().host())?;
                 self.moved(slot, &target);
                 // The rest of the map has probably changed too. Whether that succeeds or not, this node is known.
                 let _ = self.refresh(None).await;
                 self.moved(slot, &target);
                 Some((self.node(&target), false))
             }
-            Next::Ask(target) => Some((self.node(&redirected(&target, node.address())?), true)),
+            Next::Ask(target) => Some((self.node(&redirected(&target, node.address().host())?), true)),
             Next::Later => {
                 pause(hop).await;
                 let _ = self.refresh(None).await;
@@ -208,7 +208,7 @@ impl Cluster {
     }
 
     /// Asks for the map, unless somebody has just done so; all but one node, where that one's word is in doubt.
-    async fn refresh(&self, but: Option<&NodeAddress>) -> Result<(), StoreError> {
+    async fn refresh(&self, but: Option<&ServerAddress>) -> Result<(), StoreError> {
         let _alone = self.refreshing.lock().await;
         if let Some((at, outcome)) = &self.known().asked
             && at.elapsed() < REFRESH_AFTER
@@ -227,7 +227,7 @@ impl Cluster {
         outcome
     }
 
-    async fn ask_around(&self, but: Option<&NodeAddress>) -> Result<SlotMap, StoreError> {
+    async fn ask_around(&self, but: Option<&ServerAddress>) -> Result<SlotMap, StoreError> {
         let mut last = StoreError::new("redis cluster: no other node is known");
         for group in self.candidates(but).chunks(ASKED_AT_ONCE) {
             match select_ok(group.iter().map(|node| Box::pin(self.ask(node)))).await {
@@ -239,7 +239,7 @@ impl Cluster {
     }
 
     /// Whom to ask: first those who are connected, the masters before the seeds, in no order that would repeat a failure.
-    fn candidates(&self, but: Option<&NodeAddress>) -> Vec<Arc<Connector>> {
+    fn candidates(&self, but: Option<&ServerAddress>) -> Vec<Arc<Connector>> {
         let mut known = self.known();
         let mut addresses: Vec<NodeAddress> = known.map.as_ref().map(|map| map.masters().to_vec()).unwrap_or_default();
         for seed in &self.seeds {
@@ -247,7 +247,8 @@ impl Cluster {
                 addresses.push(seed.clone());
             }
         }
-        let mut nodes: Vec<_> = addresses.iter().filter(|address| Some(*address) != but).map(|address| self.connector(&mut known, address)).collect();
+        let mut nodes: Vec<_> =
+            addresses.iter().filter(|address| but.is_none_or(|but| *but != **address)).map(|address| self.connector(&mut known, address)).collect();
         nodes.sort_by_cached_key(|node| (!node.is_connected(), u16::from_be_bytes(random::bytes())));
         nodes
     }
@@ -257,7 +258,7 @@ impl Cluster {
         command.arg("SLOTS");
         let request = Request::Command(&command);
         match tokio::time::timeout(self.patience.answer, node.send(&request, false)).await {
-            Ok(Ok(answer)) => SlotMap::read(answer, node.address()).ok_or_else(|| node.trouble("it belongs to no cluster, or to one without slots")),
+            Ok(Ok(answer)) => SlotMap::read(answer, node.address().host()).ok_or_else(|| node.trouble("it belongs to no cluster, or to one without slots")),
             Ok(Err(failure)) => Err(node.error(&failure)),
             Err(_) => Err(node.trouble("no answer in time")),
         }

@@ -15,7 +15,7 @@ use super::tracking::{Feed, Tracker};
 use crate::clock::monotonic_now;
 use crate::metrics::Metrics;
 use crate::session::StoreError;
-use crate::store::url::NodeAddress;
+use crate::store::url::ServerAddress;
 
 /// After a failed attempt to connect, calls fail at once for this long instead of waiting in a row for the next one.
 const RETRY_AFTER: Duration = Duration::from_millis(150);
@@ -60,7 +60,7 @@ impl Connector {
     }
 
     /// The node.
-    pub(super) const fn address(&self) -> &NodeAddress {
+    pub(super) const fn address(&self) -> &ServerAddress {
         &self.server.address
     }
 

@@ -1,5 +1,9 @@
 //! What an operator should read when a call fails, and whether the connection survives it.
 
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+
 use redis::{ErrorKind, RedisError, ServerError, ServerErrorKind};
 
 use crate::session::StoreError;
@@ -26,6 +30,19 @@ pub(super) fn reason(server: &str, login_keys: &str, error: &RedisError) -> Stri
         _ if refused => format!("redis {server}: {words} (check {login_keys})"),
         "" => format!("redis {server}: {words}"),
         hint => format!("redis {server}: {words} ({hint})"),
+    }
+}
+
+/// What to look at where a Unix socket cannot be opened.
+pub(super) fn socket_hint(error: &RedisError) -> Option<&'static str> {
+    let held: &Arc<dyn Error + Send + Sync> = error.source()?.downcast_ref()?;
+    match held.downcast_ref::<io::Error>()?.kind() {
+        io::ErrorKind::NotFound => Some("there is no such socket: does redis-server run, with this path as its unixsocket?"),
+        io::ErrorKind::PermissionDenied => {
+            Some("the gateway's user may not open it: set unixsocketperm 770 and give both users a group; each folder above it must let them through")
+        }
+        io::ErrorKind::ConnectionRefused => Some("nobody listens there: is it a socket that a redis-server left behind?"),
+        _ => None,
     }
 }
 
@@ -147,6 +164,17 @@ mod tests {
         let refused = reason("r:1", LOGIN, &std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into());
         assert_eq!(refused, "redis r:1: connection refused");
         assert_eq!(reason("r:1", LOGIN, &std::io::Error::from(std::io::ErrorKind::TimedOut).into()), "redis r:1: no answer in time");
+    }
+
+    #[test]
+    fn a_socket_that_cannot_be_opened_says_what_to_look_at() {
+        for (kind, hint) in
+            [(io::ErrorKind::NotFound, "no such socket"), (io::ErrorKind::PermissionDenied, "unixsocketperm"), (io::ErrorKind::ConnectionRefused, "nobody")]
+        {
+            assert!(socket_hint(&io::Error::from(kind).into()).is_some_and(|said| said.contains(hint)), "{kind:?}");
+        }
+        assert_eq!(socket_hint(&io::Error::from(io::ErrorKind::TimedOut).into()), None);
+        assert_eq!(socket_hint(&server_says("NOAUTH x")), None);
     }
 
     #[test]

@@ -197,7 +197,7 @@ impl Sentinels {
 fn forget(known: &Mutex<Known>, named: Option<&NodeAddress>) {
     let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(master) = &known.master
-        && named != Some(master.address())
+        && named.is_none_or(|named| *master.address() != *named)
     {
         log::info!("redis {}: the sentinels name another master", master.address());
         known.master = None;

@@ -8,10 +8,10 @@ use redis::{
     TlsCertificates,
 };
 
-use super::failure::reason;
+use super::failure::{reason, socket_hint};
 use crate::session::StoreError;
 use crate::store::settings::{BadStoreSettings, StoreSettings, StoreTls};
-use crate::store::url::{NodeAddress, RedisLogin, RedisServers, RedisUrl};
+use crate::store::url::{NodeAddress, RedisLogin, RedisServers, RedisUrl, ServerAddress};
 
 /// Commands that may wait for the connection's driver before callers wait for room.
 const QUEUE: usize = 512;
@@ -46,7 +46,7 @@ impl Place {
             Servers::new(login, db, names, url.tls, settings).map_err(|error| BadStoreSettings::new(format!("store: {error}")))
         };
         Ok(match &url.servers {
-            RedisServers::One { at, db } => Self::One(with(&url.login, *db, STORE_LOGIN)?.at(at)),
+            RedisServers::One { at, db } => Self::One(with(&url.login, *db, STORE_LOGIN)?.server(at)),
             RedisServers::Sentinel { sentinels, master, db } => {
                 let asked = with(&settings.sentinel_login, 0, SENTINEL_LOGIN)?;
                 Self::Sentinel {
@@ -105,10 +105,16 @@ impl Servers {
 
     /// The server at this address.
     pub(in crate::store) fn at(&self, address: &NodeAddress) -> Server {
-        let (host, port) = (address.host.clone(), address.port);
-        let place = match self.info.addr() {
-            ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() },
-            _ => ConnectionAddr::Tcp(host, port),
+        self.server(&ServerAddress::Node(address.clone()))
+    }
+
+    fn server(&self, address: &ServerAddress) -> Server {
+        let place = match (address, self.info.addr()) {
+            (ServerAddress::Socket(path), _) => ConnectionAddr::Unix(path.clone()),
+            (ServerAddress::Node(node), ConnectionAddr::TcpTls { insecure, tls_params, .. }) => {
+                ConnectionAddr::TcpTls { host: node.host.clone(), port: node.port, insecure: *insecure, tls_params: tls_params.clone() }
+            }
+            (ServerAddress::Node(node), _) => ConnectionAddr::Tcp(node.host.clone(), node.port),
         };
         Server { info: self.info.clone().set_addr(place), address: address.clone(), login_keys: self.login_keys, patience: self.patience }
     }
@@ -118,8 +124,8 @@ impl Servers {
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Server {
     info: ConnectionInfo,
-    /// Host and port.
-    pub(in crate::store) address: NodeAddress,
+    /// Host and port, or its socket.
+    pub(in crate::store) address: ServerAddress,
     login_keys: LoginKeys,
     pub(super) patience: Patience,
 }
@@ -159,7 +165,11 @@ impl Server {
 
     /// An error in the words of an operator, with this server's name.
     pub(in crate::store) fn error(&self, error: &RedisError) -> StoreError {
-        StoreError::new(reason(&self.address.to_string(), self.login_keys, error))
+        let reason = reason(&self.address.to_string(), self.login_keys, error);
+        match socket_hint(error).filter(|_| self.address.is_socket()) {
+            Some(hint) => StoreError::new(format!("{reason} ({hint})")),
+            None => StoreError::new(reason),
+        }
     }
 
     /// The same for something that Redis did not say.

@@ -28,7 +28,7 @@ use crate::store::keys::Keys;
 use crate::store::near_cache::{ConnectionId, NearCacheSettings};
 use crate::store::push::{PushChoice, PushMode, PushState};
 use crate::store::settings::KeyPrefix;
-use crate::store::url::NodeAddress;
+use crate::store::url::ServerAddress;
 
 /// How long until a server that does not seem to push is asked again: at first and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
@@ -86,7 +86,6 @@ impl Feed {
     pub(super) fn is_outdated(&self) -> bool {
         self.outdated.load(Ordering::Relaxed)
     }
-
 
     /// Who hears of changes to what is read there.
     pub(super) fn ear(&self) -> Option<Ear> {
@@ -289,7 +288,7 @@ async fn ask_again(tracker: Arc<Tracker>, server: Server, outdated: Arc<AtomicBo
 
 /// Servers that do not seem to push, and why: connections to them are not held up by another try.
 #[derive(Debug, Default)]
-struct Doubts(Mutex<HashMap<NodeAddress, String>>);
+struct Doubts(Mutex<HashMap<ServerAddress, String>>);
 
 impl Doubts {
     fn about(&self, server: &Server) -> Option<String> {
@@ -304,7 +303,7 @@ impl Doubts {
         self.known().remove(&server.address);
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<NodeAddress, String>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<ServerAddress, String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

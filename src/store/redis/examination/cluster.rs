@@ -55,7 +55,7 @@ async fn view(server: &Server) -> Result<View, Finding> {
         let advice = "write redis:// in store.url for a single server; in a cluster the ACL user needs `+cluster|slots`";
         Finding::fail("slots", format!("CLUSTER SLOTS: {} {}", refusal.code, refusal.words), advice)
     })?;
-    let map = SlotMap::read(slots, &server.address);
+    let map = SlotMap::read(slots, server.address.host());
     let map = map.ok_or_else(|| Finding::fail("slots", "it belongs to no cluster, or to one without slots", "is store.url right?"))?;
     let info = ask::<String>(&mut connection, cmd("CLUSTER").arg("INFO")).await.map_err(gone)?;
     let state = info.ok().and_then(|text| text.lines().find_map(|line| line.strip_prefix("cluster_state:").map(|state| state.trim().to_owned())));

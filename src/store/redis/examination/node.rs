@@ -13,7 +13,7 @@ use super::{clock, default_user, memory, persistence, push, replicas, rights, ve
 use crate::finding::{Examined, Finding, in_ms};
 use crate::store::redis::server::{Server, Servers};
 use crate::store::settings::StoreSettings;
-use crate::store::url::NodeAddress;
+use crate::store::url::{NodeAddress, ServerAddress};
 
 /// So many PINGs; the one in the middle counts.
 const PINGS: usize = 5;
@@ -95,7 +95,7 @@ async fn reached(server: &Server, wanted: &Wanted<'_>, connection: &mut Multiple
 }
 
 fn judged(server: &Server, ping: Duration, timeout: Duration) -> Finding {
-    let encryption = match (server.is_encrypted(), is_this_machine(&server.address.host)) {
+    let encryption = match (server.is_encrypted(), is_this_machine(&server.address)) {
         (true, _) => "; TLS, its certificate is verified",
         (false, true) => "",
         (false, false) => "; not encrypted",
@@ -107,6 +107,7 @@ fn judged(server: &Server, ping: Duration, timeout: Duration) -> Finding {
     Finding::ok("connection", seen)
 }
 
-fn is_this_machine(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+fn is_this_machine(address: &ServerAddress) -> bool {
+    let host = address.host();
+    address.is_socket() || host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
