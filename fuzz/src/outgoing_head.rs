@@ -6,10 +6,12 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use hufu::assertion::believed::{Speaker, speaker};
 use hufu::assertion::{HeaderNames, ReservedNames};
 use hufu::clock::monotonic_now;
+use hufu::crypto::keyring::NamingKey;
 use hufu::http::Inbound;
 use hufu::proxy::outgoing::{HeadRules, OutgoingHead};
 use hufu::proxy::rules::RequestEdits;
 use hufu::proxy::upload::BodyFraming;
+use hufu::proxy::via::Via;
 use hufu::session::TokenCarrier;
 use hufu::session::token::redacted;
 use hufu::upstream::HostHeader;
@@ -54,7 +56,7 @@ pub fn check(data: &[u8]) {
 
 fn rules() -> HeadRules {
     let carriers = [TokenCarrier::Bearer, TokenCarrier::Header("x-session".into()), TokenCarrier::Cookie("sid".into())];
-    HeadRules { reserved: ReservedNames::new(&HeaderNames::default()), carriers: carriers.into() }
+    HeadRules { reserved: ReservedNames::new(&HeaderNames::default()), via: Via::new(&NamingKey::ephemeral(), "hufu"), carriers: carriers.into() }
 }
 
 fn header(line: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -102,7 +104,7 @@ impl<'a> Written<'a> {
         assert_eq!((&*self.values("content-length"), &*self.values("transfer-encoding")), (lengths, codings), "another framing");
         let options: &[&[u8]] = if upgrades { &[b"Upgrade"] } else { &[] };
         assert_eq!(self.values("connection"), options, "options of another connection");
-        for name in ["host", "x-request-id", "x-forwarded-for", "x-real-ip", "traceparent"] {
+        for name in ["host", "x-request-id", "x-forwarded-for", "x-real-ip", "traceparent", "hufu-via"] {
             assert_eq!(self.values(name).len(), 1, "{name}");
         }
         for name in ["proxy", "te", "trailer", "expect"] {

@@ -21,6 +21,7 @@ use crate::limit::{Limiter, LoginLimits};
 use crate::proxy::answer::{AnswerBody, AnswerRules};
 use crate::proxy::forward::Forwarder;
 use crate::proxy::outgoing::HeadRules;
+use crate::proxy::via::Via;
 use crate::proxy::{Proxy, proxy};
 use crate::route::canonical;
 use crate::session::SessionService;
@@ -76,7 +77,11 @@ impl Worker {
             auth: self.auth.clone(),
             apps: reading.apps.clone(),
             prefix: prefix.clone(),
-            head_rules: HeadRules { reserved: ReservedNames::new(&names), carriers: fixed.carriers.clone() },
+            head_rules: HeadRules {
+                reserved: ReservedNames::new(&names),
+                via: Via::new(&fixed.settings.secrets.naming_key, &fixed.settings.store.key_prefix),
+                carriers: fixed.carriers.clone(),
+            },
             answer_rules: answer_rules(&names, &fixed.carriers),
             names: names.clone(),
             identity_edition: reading.identity_edition,

@@ -23,6 +23,9 @@ impl Default for HeaderNames {
     }
 }
 
+/// The header in which gateways mark what they have sent on, so that they know it when it comes back.
+pub const VIA: &str = "hufu-via";
+
 /// The value of the source header.
 pub const SOURCE: &str = "hufu";
 
@@ -91,10 +94,11 @@ pub struct ReservedNames {
 }
 
 impl ReservedNames {
-    /// `x-wx-*`, `x-hufu-*` and the configured names.
+    /// `x-wx-*`, `x-hufu-*`, the mark of gateways and the configured names.
     #[must_use]
     pub fn new(names: &HeaderNames) -> Self {
-        let folded: Vec<Vec<u8>> = [&names.subject, &names.appid, &names.unionid, &names.source].iter().map(|n| n.bytes().map(fold).collect()).collect();
+        let own = [VIA, &names.subject, &names.appid, &names.unionid, &names.source];
+        let folded: Vec<Vec<u8>> = own.iter().map(|name| name.bytes().map(fold).collect()).collect();
         let mut first = [false; 256];
         for byte in folded.iter().filter_map(|n| n.first().copied()).chain([b'x']) {
             first[usize::from(byte)] = true;
@@ -150,6 +154,8 @@ mod tests {
             "x~wx!y",
             "X-Hufu-Assertion",
             "x_hufu_x",
+            "Hufu-Via",
+            "hufu_via",
             "remote-user",
             "REMOTE_USER",
             "Remote.User",

@@ -16,6 +16,7 @@ mod later;
 mod log;
 mod login;
 pub mod manual;
+mod own_listeners;
 mod problem;
 mod reader;
 mod restart;

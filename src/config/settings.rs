@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::effective::Effective;
 use super::env::Variables;
+use super::own_listeners::OwnListeners;
 use super::problem::{ConfigError, Problem};
 use super::reader::{Findings, Reader, Section};
 use super::{AdminSettings, AppSettings, CorsSettings, LogSettings, LoginSettings, SecretSettings, ServerSettings, SessionSettings, StoreSettings};
@@ -109,7 +110,7 @@ fn read(root: &mut Section<'_>) -> Settings {
     let session = root.section("session", session::read);
     let login = root.section("login", login::read);
     let apps = apps::read(root);
-    let upstreams = upstreams::read(root);
+    let upstreams = upstreams::read(root, &OwnListeners::new(&server.listen, admin.listen));
     // Before the routes, which must leave its headers alone.
     let identity = root.section("identity", |section| identity::read(section, &session.carriers));
     let (routes, route_failures) = routes::read(root, &routes::Surroundings::new(&server.prefix, &upstreams, &identity, &failure));

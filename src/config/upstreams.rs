@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::own_listeners::OwnListeners;
 use super::problem::Wrong;
 use super::reader::{Given, Section, kind};
 use super::values::{choice, duration, whole_number};
@@ -21,17 +22,17 @@ const CONCURRENT_MAX: u64 = 1_000_000;
 const ENDPOINTS_FORM: &str = "write endpoints = [\"http://HOST:PORT\"]";
 
 /// Every upstream.
-pub(super) fn read(root: &mut Section<'_>) -> Vec<Named> {
+pub(super) fn read(root: &mut Section<'_>, own: &OwnListeners<'_>) -> Vec<Named> {
     let mut index = 0;
     root.named("upstreams", |name, section| {
-        let upstream = read_upstream(name, index, section).map(Arc::new);
+        let upstream = read_upstream(name, index, section, own).map(Arc::new);
         index += 1;
         (name.into(), upstream)
     })
 }
 
-fn read_upstream(name: &str, index: usize, section: &mut Section<'_>) -> Option<Upstream> {
-    let endpoints = read_endpoints(section);
+fn read_upstream(name: &str, index: usize, section: &mut Section<'_>, own: &OwnListeners<'_>) -> Option<Upstream> {
+    let endpoints = read_endpoints(section, own);
     let host = section.value("host", host);
     let balance = [("round_robin", Balance::RoundRobin), ("least_request", Balance::LeastRequest), ("user_hash", Balance::UserHash)];
     let balance = section.value("balance", choice(balance));
@@ -83,7 +84,7 @@ fn read_upstream(name: &str, index: usize, section: &mut Section<'_>) -> Option<
 }
 
 /// A list of URLs, or of tables with a URL and a weight.
-fn read_endpoints(section: &mut Section<'_>) -> Vec<Endpoint> {
+fn read_endpoints(section: &mut Section<'_>, own: &OwnListeners<'_>) -> Vec<Endpoint> {
     let Some(given) = section.take("endpoints") else {
         section.problem("endpoints", "missing", ENDPOINTS_FORM);
         section.note("endpoints", None);
@@ -102,6 +103,10 @@ fn read_endpoints(section: &mut Section<'_>) -> Vec<Endpoint> {
     let mut all: Vec<(Endpoint, toml::Value)> = Vec::with_capacity(list.len());
     for item in &list {
         let Some((endpoint, shown)) = read_endpoint(section, item) else { continue };
+        if let Some(listener) = own.met_by(&endpoint) {
+            let what = format!("leads to the gateway itself ({listener}): a request would come back to it");
+            section.fault(Some(item.line), &item.path, &what, "write where the backend listens");
+        }
         if all.iter().any(|(other, _)| other.is_same_place(&endpoint)) {
             section.fault(
                 Some(item.line),

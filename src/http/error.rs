@@ -100,13 +100,15 @@ pub enum ErrorCode {
     UpstreamError,
     /// The process ends, and the upstream has not answered in the time that was left.
     ShuttingDown,
+    /// A request that the gateway itself has sent.
+    LoopDetected,
     /// A fault of the gateway.
     Internal,
 }
 
 impl ErrorCode {
     /// Every code, in the order of docs/errors.md.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::LoginRequired,
         Self::TokenAmbiguous,
         Self::TokenInvalid,
@@ -149,6 +151,7 @@ impl ErrorCode {
         Self::UpstreamUnavailable,
         Self::UpstreamError,
         Self::ShuttingDown,
+        Self::LoopDetected,
         Self::Internal,
     ];
 
@@ -198,6 +201,7 @@ impl ErrorCode {
             Self::UpstreamUnavailable => ("upstream_unavailable", 503, "The backend takes no more requests now"),
             Self::UpstreamError => ("upstream_error", 502, "The backend's answer cannot be used"),
             Self::ShuttingDown => ("shutting_down", 503, "The gateway is shutting down"),
+            Self::LoopDetected => ("loop_detected", 508, "The request has come back"),
             Self::Internal => ("internal", 500, "A fault of the gateway"),
         }
     }

@@ -7,6 +7,7 @@
 //! `handshake` is what WebSockets begin with, `tunnel` carries them, with `frames` to know where one may end and `handover` to the answer's
 //! body; `websockets` says how many there may be. `streaming` binds what still comes to its session: `session_watch` looks at it;
 //! `guard` does so before there is an answer.
+//! `via` marks what goes on, and knows it when it comes back.
 //! `rules` and `location` are what a route changes on the way.
 
 pub mod answer;
@@ -35,6 +36,7 @@ pub mod tunnel;
 pub mod unanswered;
 pub mod upload;
 pub mod upstream_client;
+pub mod via;
 pub mod walk;
 pub mod watch;
 pub mod websockets;

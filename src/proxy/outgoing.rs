@@ -17,6 +17,7 @@ use crate::http::{ForwardingHeader, Inbound, RequestHead, buffers};
 use crate::proxy::hop_by_hop;
 use crate::proxy::rules::RequestEdits;
 use crate::proxy::upload::BodyFraming;
+use crate::proxy::via::Via;
 use crate::route::host_name;
 use crate::session::carrier::{TokenCarrier, is_of_gateway_protocol};
 use crate::session::token::{TOKEN_LEN, redacted};
@@ -30,6 +31,8 @@ const TOKEN_START: &str = "hufu_";
 pub struct HeadRules {
     /// Names that only the gateway may set.
     pub reserved: ReservedNames,
+    /// The deployment's mark.
+    pub via: Via,
     /// Where tokens stand.
     pub carriers: std::sync::Arc<[TokenCarrier]>,
 }
@@ -91,6 +94,7 @@ impl HeadRules {
         }
         write_line(&mut out, "x-request-id", parts.inbound.id.as_bytes());
         write_line(&mut out, "traceparent", parts.inbound.traceparent.as_bytes());
+        self.via.write(&mut out, headers);
         out.extend_from_slice(parts.edits.lines());
         // Last and unconditional: a `Connection: x-wx-openid` of the client's has no say in it.
         out.extend_from_slice(parts.identity.as_bytes());

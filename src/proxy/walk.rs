@@ -92,6 +92,7 @@ impl Proxy {
         completion: &mut Completion,
         failure: &mut &'a FailureShape,
     ) -> Result<Answer<AnswerBody>, GatewayError> {
+        self.head_rules.via.refuse_return(request.headers())?;
         let handshake = handshake::read(request)?;
         let path = canonical(request.path()).map_err(inbound::ambiguous_path)?;
         inbound::refuse_token_in(&path)?;

@@ -37,6 +37,7 @@ mod limits;
 mod listener;
 mod login;
 mod lookup_flight;
+mod loops;
 mod near_cache;
 mod origins;
 mod outage;

@@ -74,7 +74,11 @@ async fn the_page_names_every_code_that_keeps_its_shape() {
     let hasty = Gateway::start(&format!("server.request_head_timeout = \"200ms\"\n{config}"));
     let of_the_gate = &words(&gateway, of_the_gate()).await | &words(&hasty, vec![LATE.to_owned()]).await;
     assert_eq!(of_the_gate, documented("what [the gate]"));
-    assert_eq!(words(&gateway, without_a_route()).await, documented("what is refused before a route"));
+    assert_eq!(wire::send(gateway.listen, b"GET /read HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.status, 200);
+    let mark = upstream.connections().pop().unwrap().values("hufu-via").remove(0);
+    let back = format!("GET /read HTTP/1.1\r\nHost: x\r\nHufu-Via: {mark}\r\nConnection: close\r\n\r\n");
+    let without_a_route = without_a_route().into_iter().chain([back]).collect();
+    assert_eq!(words(&gateway, without_a_route).await, documented("what is refused before a route"));
     let nobody = ["/nowhere", "/auth/nothing"].map(|path| format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
     assert_eq!(words(&gateway, nobody.into()).await, documented("that nobody answers"));
     let verify = "GET /auth/verify HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
