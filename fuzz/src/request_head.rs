@@ -18,9 +18,14 @@ pub fn check(data: &[u8]) {
     assert!(!["CONNECT", "TRACE"].contains(&plain.method), "{}", plain.method);
     assert!(plain.method.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{}", plain.method);
     assert!(plain.target.bytes().all(|b| b.is_ascii_graphic() && b != b'#'), "{}", plain.target);
-    let path = plain.target.strip_prefix("http://").or_else(|| plain.target.strip_prefix("https://"));
-    match path {
-        Some(rest) => assert_eq!(rest.split(['/', '?']).next(), plain.values("host").next(), "two hosts"),
+    let behind = |scheme: &str| plain.target.split_at_checked(scheme.len()).filter(|(start, _)| start.eq_ignore_ascii_case(scheme));
+    let scheme = behind("http://").map(|(_, rest)| (80, rest)).or_else(|| behind("https://").map(|(_, rest)| (443, rest)));
+    let path = scheme.map(|(_, rest)| rest);
+    match scheme {
+        Some((usual, rest)) => {
+            let (named, host) = (rest.split(['/', '?']).next(), plain.values("host").next());
+            assert_eq!(named.map(|host| place(host, usual)), host.map(|host| place(host, usual)), "two hosts: {named:?} and {host:?}");
+        }
         None => assert!(plain.target.starts_with('/') || (plain.method == "OPTIONS" && plain.target == "*"), "{}", plain.target),
     }
     let found = RequestHead::new(BytesMut::from(bytes), head.parts.clone(), None, Connection::default());
@@ -31,6 +36,15 @@ pub fn check(data: &[u8]) {
     assert!(found.headers().iter().map(|(name, value)| (name, value.bytes())).eq(plain.fields.iter().map(|(name, value)| (name.as_bytes(), *value))));
     follows(&plain, head.follows);
     assert!(!plain.lists("connection", "close") || head.last, "it asked for the end of the connection");
+}
+
+/// The name without its case, and the port, which may be left out or empty.
+fn place(host: &str, usual: u32) -> (String, u32) {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, port),
+        _ => (host, ""),
+    };
+    (name.to_ascii_lowercase(), if port.is_empty() { usual } else { port.parse().expect("a port is a number") })
 }
 
 fn follows(plain: &Plain<'_>, follows: Follows) {
