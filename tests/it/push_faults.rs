@@ -114,7 +114,7 @@ async fn the_log_and_readiness_say_what_the_proxy_does() {
     ] {
         let link = Link::refusing(redis.port(), &[unknown]);
         // As a user would set it; the first request of all is answered.
-        let gateway = Gateway::with(&Setup { store: link.url(), config: format!("store.connect_timeout = \"10s\"\n{routes}") });
+        let gateway = Gateway::with(&Setup { store: link.url(), config: format!("store.connect_timeout = \"4s\"\n{routes}") });
         let token = gateway.token("alice").await;
         assert_eq!(http().get(gateway.at("/api")).bearer_auth(&token).send().await.unwrap().status(), 200);
         until("readiness to name the way", async || {
