@@ -1,17 +1,21 @@
-//! `hufu init`: the least configuration that works, with fresh keys.
+//! `hufu init`: the least configuration that works, with fresh keys, and a redis.conf that fits it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+mod files;
+
+use std::fs;
 use std::path::Path;
 
-use anyhow::Context as _;
 use clap::Args;
 
 use super::{UsageError, keygen};
 use crate::crypto::keyring;
+use crate::store::StoreUrl;
 use crate::upstream::Endpoint;
 
-/// Write a hufu.toml and a .env with fresh keys into the current folder; overwrites nothing
+/// Write a hufu.toml, a .env with fresh keys and a redis.conf into the current folder; overwrites nothing
+///
+/// `redis-server redis.conf` is then the Redis of this hufu.toml: its user `hufu` has the password in .env. With --redis the Redis that is
+/// there already is used instead, and no redis.conf is written.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
     /// The mini program's AppID, such as wx0123456789abcdef
@@ -20,69 +24,88 @@ pub(crate) struct InitArgs {
     /// Your backend, such as http://127.0.0.1:9000
     #[arg(long, value_name = "URL")]
     upstream: String,
+    /// A Redis that is there already, such as redis://10.0.0.5:6379/0, without a login in it
+    #[arg(long, value_name = "URL")]
+    redis: Option<String>,
+    /// The user to log in to it as; its password goes into .env as HUFU_REDIS_PASSWORD
+    #[arg(long, value_name = "NAME", requires = "redis")]
+    redis_user: Option<String>,
 }
 
 const CONFIG: &str = "hufu.toml";
 const ENV: &str = ".env";
+const REDIS: &str = "redis.conf";
+/// The store of who names none: what redis.conf listens on, and the user that it has.
+const OWN_REDIS: (&str, &str) = ("redis://127.0.0.1:6379/0", "hufu");
 
 pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
     check(args)?;
-    let existing: Vec<_> = [CONFIG, ENV].into_iter().filter(|name| Path::new(name).symlink_metadata().is_ok()).collect();
-    if !existing.is_empty() {
-        let verb = if existing.len() == 1 { "exists" } else { "exist" };
-        anyhow::bail!("{} {verb} already; nothing was written", existing.join(" and "));
+    let files = contents(args);
+    let existing: Vec<_> = files.iter().map(|(name, _)| *name).filter(|name| Path::new(name).symlink_metadata().is_ok()).collect();
+    if let Some((last, others)) = existing.split_last() {
+        let (names, verb) = if others.is_empty() { ((*last).to_owned(), "exists") } else { (format!("{} and {last}", others.join(", ")), "exist") };
+        anyhow::bail!("{names} {verb} already; nothing was written");
     }
-    let keys = keygen::env_lines(&keyring::generate_key(), &keyring::generate_key());
-    write_new(ENV, &format!("{keys}# The AppSecret of {}, from mp.weixin.qq.com: 开发管理 → 开发设置 (Development Settings)\nWX_SECRET=\n", args.appid))?;
-    if let Err(error) = write_new(CONFIG, &config(args)) {
-        // Half of the two would be in the way of the next try.
-        let _ = fs::remove_file(ENV);
-        return Err(error);
+    for (index, (name, text)) in files.iter().enumerate() {
+        if let Err(error) = files::write_new(name, text, *name == ENV) {
+            // A part of them would be in the way of the next try.
+            files[..index].iter().for_each(|(name, _)| drop(fs::remove_file(name)));
+            return Err(error);
+        }
     }
-    super::say(&format!(
-        "Wrote {CONFIG} and {ENV} (which holds the keys: keep it out of version control).\n\n\
-         Next:\n  \
-         1. write the AppSecret behind WX_SECRET= in {ENV}\n  \
-         2. have Redis at redis://127.0.0.1:6379, or name another in store.url\n  \
-         3. hufu doctor\n  \
-         4. hufu serve"
-    ));
+    super::say(&next_steps(args));
     Ok(())
 }
 
-/// Both arguments end up inside TOML strings, so they are held to their alphabets.
+/// Every argument ends up inside a TOML string, so it is held to its alphabet.
 fn check(args: &InitArgs) -> Result<(), UsageError> {
     Endpoint::parse(&args.upstream).map_err(|error| UsageError(format!("--upstream {:?}: {error}", args.upstream)))?;
-    let good = !args.appid.is_empty() && args.appid.len() <= 64 && args.appid.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    if good { Ok(()) } else { Err(UsageError(format!("--appid {:?} is not an AppID, such as wx0123456789abcdef", args.appid))) }
-}
-
-fn config(args: &InitArgs) -> String {
-    let InitArgs { appid, upstream } = args;
-    format!(
-        "store.url = \"redis://127.0.0.1:6379/0\"\n\
-         secrets.keys = [\"${{HUFU_KEY}}\"]          # hufu keygen --env >> .env\n\
-         secrets.naming_key = \"${{HUFU_NAMING_KEY}}\"\n\
-         [apps.shop]\n\
-         appid = \"{appid}\"\n\
-         secret = \"${{WX_SECRET}}\"                 # never in the mini program\n\
-         [upstreams.api]\n\
-         endpoints = [\"{upstream}\"]\n\
-         [[routes]]\n\
-         path = \"/api\"                           # the backend reads X-WX-OPENID\n\
-         upstream = \"api\"\n"
-    )
-}
-
-/// Writes a file that did not exist, for its owner alone.
-fn write_new(name: &str, text: &str) -> anyhow::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    if name == ENV {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
+    if let Some(url) = &args.redis {
+        check_redis(url)?;
     }
-    let written = options.open(name).and_then(|mut file: File| file.write_all(text.as_bytes()));
-    written.with_context(|| format!("{name} cannot be written"))
+    let word = |text: &str| !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    if let Some(user) = args.redis_user.as_ref().filter(|user| !word(user)) {
+        return Err(UsageError(format!("--redis-user {user:?}: write letters, digits, \"-\", \"_\" and \".\"")));
+    }
+    if word(&args.appid) { Ok(()) } else { Err(UsageError(format!("--appid {:?} is not an AppID, such as wx0123456789abcdef", args.appid))) }
+}
+
+fn check_redis(url: &str) -> Result<(), UsageError> {
+    // What stands before an @ may be a password, and is not shown.
+    if url.contains('@') {
+        return Err(UsageError("--redis: leave the login out of the URL; --redis-user names the user, and the password goes into .env".to_owned()));
+    }
+    match StoreUrl::parse(url) {
+        Ok(StoreUrl::Redis(_)) if !url.contains(['"', '\\', '$']) => Ok(()),
+        Ok(_) => Err(UsageError(format!("--redis {url:?}: write it as in redis://127.0.0.1:6379/0"))),
+        Err(wrong) => Err(UsageError(format!("--redis {url:?} {}: {}", wrong.what, wrong.hint))),
+    }
+}
+
+/// The files by their names.
+fn contents(args: &InitArgs) -> Vec<(&'static str, String)> {
+    let (url, user) = args.redis.as_ref().map_or((OWN_REDIS.0, Some(OWN_REDIS.1)), |url| (url, args.redis_user.as_deref()));
+    let fresh = args.redis.is_none().then(keyring::generate_key);
+    let password = user.map(|_| fresh.as_deref().unwrap_or_default());
+    let mut files = vec![(ENV, files::env(&args.appid, password)), (CONFIG, files::config(&args.appid, &args.upstream, url, user))];
+    if let Some(password) = &fresh {
+        files.push((REDIS, keygen::redis_conf(password)));
+    }
+    files
+}
+
+fn next_steps(args: &InitArgs) -> String {
+    let (written, step) = match (&args.redis, &args.redis_user) {
+        (None, _) => (format!("{CONFIG}, {REDIS} and {ENV}"), format!("redis-server {REDIS}    (for a Redis that is there already: hufu init --redis URL)")),
+        (Some(url), None) => (format!("{CONFIG} and {ENV}"), format!("have Redis at {url}")),
+        (Some(url), Some(user)) => (format!("{CONFIG} and {ENV}"), format!("write the password of {user} at {url} behind HUFU_REDIS_PASSWORD= in {ENV}")),
+    };
+    format!(
+        "Wrote {written} (which holds the keys: keep it out of version control).\n\n\
+         Next:\n  \
+         1. write the AppSecret behind WX_SECRET= in {ENV}\n  \
+         2. {step}\n  \
+         3. hufu doctor\n  \
+         4. hufu serve"
+    )
 }

@@ -43,6 +43,19 @@ pub(super) fn env_lines(key: &str, naming_key: &str) -> String {
     format!("HUFU_KEY={key}\nHUFU_NAMING_KEY={naming_key}\n")
 }
 
+/// The redis.conf that we ship, with this password for its user and a beginning that says so.
+pub(super) fn redis_conf(password: &str) -> String {
+    let settings = REDIS_CONF.find("\n### ").and_then(|at| REDIS_CONF.get(at..)).unwrap_or(REDIS_CONF);
+    let lines = settings.lines().map(|line| if line.starts_with(REDIS_USER) { acl_line(password) } else { line.to_owned() });
+    let settings = lines.collect::<Vec<_>>().join("\n");
+    format!(
+        "# Redis for Hufu: one server that holds sessions and nothing else, for Redis 7.0 and later. Written by `hufu init`:\n\
+         # the user `hufu` below has the password HUFU_REDIS_PASSWORD of the .env beside this file; only its hash stands here.\n\
+         #\n\
+         #   redis-server redis.conf\n{settings}\n"
+    )
+}
+
 /// The ACL line, with the password as the hash that Redis keeps anyway.
 fn acl_line(password: &str) -> String {
     let rights = REDIS_CONF.lines().find_map(|line| line.strip_prefix(REDIS_USER)).unwrap_or_default();

@@ -1,5 +1,8 @@
 //! TOML that is no TOML: the line and a caret, as the parser found it, without showing what may be a secret.
 
+mod lookalike;
+mod twice;
+
 use toml::de::DeTable;
 
 use super::manual;
@@ -10,14 +13,24 @@ pub(super) fn parse<'a>(file: &str, text: &'a str) -> Result<DeTable<'a>, Proble
     DeTable::parse(text).map(toml::Spanned::into_inner).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start).min(text.len());
         let line = text.get(..start).unwrap_or_default().matches('\n').count();
-        let shown = text.lines().nth(line).map(|content| {
+        let content = text.lines().nth(line).unwrap_or_default();
+        if let Some(twice) = twice::find(text, start, error.message()) {
+            let file = file.to_owned();
+            return Problem { file, line: Some(line + 1), path: twice.path, what: twice.what, hint: twice.hint };
+        }
+        let shown = (!content.is_empty()).then(|| {
             let column = text.get(..start).and_then(|before| before.rsplit('\n').next()).unwrap_or_default().chars().count();
             let gutter = (line + 1).to_string();
             let space = " ".repeat(gutter.len());
             format!("{gutter} | {}\n    {space} | {}^", discreet(content), " ".repeat(column))
         });
-        let quotes = if text.lines().nth(line).is_some_and(lacks_quotes) { "; text stands in quotes" } else { "" };
-        let what = format!("not TOML: {}{quotes}", error.message().trim_end_matches(", expected nothing"));
+        let what = match lookalike::find(content) {
+            Some((wide, plain)) => format!("not TOML: {wide} is no {plain} (an input method for Chinese writes it): write {plain}"),
+            None => {
+                let quotes = if lacks_quotes(content) { "; text stands in quotes" } else { "" };
+                format!("not TOML: {}{quotes}", error.message().trim_end_matches(", expected nothing"))
+            }
+        };
         Problem { file: file.to_owned(), line: Some(line + 1), path: String::new(), what, hint: shown.unwrap_or_default() }
     })
 }

@@ -10,7 +10,7 @@ use hufu::crypto::keyring::parse_key;
 
 fn hufu(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hufu"));
-    for name in ["HUFU_KEY", "HUFU_NAMING_KEY", "WX_SECRET"] {
+    for name in ["HUFU_KEY", "HUFU_NAMING_KEY", "HUFU_REDIS_PASSWORD", "WX_SECRET"] {
         command.env_remove(name);
     }
     command.current_dir(folder).args(args).output().unwrap()
@@ -49,7 +49,7 @@ fn init_and_check_take_a_stranger_to_a_good_configuration() {
     let unfilled = hufu(folder.path(), &["check"]);
     assert_eq!(code(&unfilled), 2);
     assert!(
-        err(&unfilled).contains("hufu.toml:6: apps.shop.secret: \"${WX_SECRET}\" is empty\n    copy the AppSecret from mp.weixin.qq.com"),
+        err(&unfilled).contains("hufu.toml:10: apps.shop.secret: \"${WX_SECRET}\" is empty\n    copy the AppSecret from mp.weixin.qq.com"),
         "{}",
         err(&unfilled)
     );
@@ -75,7 +75,7 @@ fn check_print_shows_every_setting_and_no_secret() {
     assert_eq!(table["apps"]["shop"]["secret"].as_str(), Some("[hidden]"));
     assert_eq!(table["session"]["idle_timeout"].as_str(), Some("24h"));
     let secrets: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('=')).collect();
-    assert_eq!(secrets.len(), 3);
+    assert_eq!(secrets.len(), 4);
     for (name, secret) in secrets {
         assert!(!out(&printed).contains(secret) && !err(&printed).contains(secret), "{name}");
     }
@@ -99,7 +99,7 @@ fn init_keeps_the_keys_from_other_users() {
 
 #[test]
 fn init_overwrites_nothing_and_writes_no_half() {
-    for existing in ["hufu.toml", ".env"] {
+    for existing in ["hufu.toml", ".env", "redis.conf"] {
         let folder = folder();
         fs::write(folder.path().join(existing), "mine").unwrap();
         let refused = init(folder.path());

@@ -44,6 +44,7 @@ mod outage;
 mod provider_contract;
 mod push_faults;
 mod push_modes;
+mod readme;
 mod redis_conf;
 mod redis_socket;
 mod reload;
