@@ -17,7 +17,7 @@ ARG DEBIAN_MIRROR=""
 ARG GUIDED="yes"
 WORKDIR /build
 # Without rust-toolchain.toml: the image has the toolchain, and rustup would fetch its own.
-COPY Cargo.toml Cargo.lock hufu.toml ./
+COPY Cargo.toml Cargo.lock hufu.toml redis.conf ./
 COPY src src
 COPY bench bench
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
@@ -40,10 +40,13 @@ FROM ${BASE_IMAGE}
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /hufu /usr/local/bin/hufu
 WORKDIR /etc/hufu
+# Commands in messages are then written as they are called here.
+ENV HUFU_IMAGE=hufu
 USER 10001:10001
 EXPOSE 8080 8081
 STOPSIGNAL SIGTERM
-# The admin listener at its default port; with another admin.listen give the container another check.
+# The admin listener at its default port; with another admin.listen give the container another check. Podman leaves this line out unless
+# it builds with --format docker; docker-compose.yml has the same.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8081 && printf 'GET /healthz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
 ENTRYPOINT ["hufu"]

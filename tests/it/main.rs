@@ -30,6 +30,7 @@ mod helpers;
 mod http_details;
 mod http_uploads;
 mod idle_connections;
+mod image;
 mod key_rotation;
 mod leaks;
 mod lifecycle;
