@@ -140,7 +140,7 @@ fn told_panic(panic: &std::panic::PanicHookInfo<'_>) {
     static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
     if let Some(silent) = TOLD.admit() {
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
-        log::error!("panic at {at}: the connection in question was dropped, the gateway goes on ({silent} more since the last line)");
+        log::error!("panic at {at}: the connection in question was dropped, the gateway goes on{silent}");
     }
 }
 

@@ -25,7 +25,7 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     let admin_task = actix_web::rt::spawn(admin_server);
     tokio::select! {
         name = signals.next() => {
-            log::info!("{name}: draining; not ready any more, connections are accepted for another {}", humantime::format_duration(patience.grace));
+            log::info!("{name}: draining; not ready any more, connections are accepted for another {}; a second signal ends it at once", humantime::format_duration(patience.grace));
             drain.start();
         }
         // The server ends by itself only when a listener breaks.
@@ -33,7 +33,7 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     }
     let drained = async {
         tokio::time::sleep(patience.grace).await;
-        log::info!("accepting no more connections; requests under way have {}", humantime::format_duration(patience.deadline));
+        log::info!("accepting no more connections; requests under way have {}, unless a second signal comes", humantime::format_duration(patience.deadline));
         drain.end_streams();
         // While it still listens: another gateway that starts on the same path finds it in use, or not there.
         drop(socket_file);

@@ -75,9 +75,7 @@ impl Acceptor {
             && let Some(silent) = TOLD.admit()
         {
             let from = balancer.map(|peer| peer.ip().to_string()).unwrap_or_default();
-            log::warn!(
-                "{from}: a connection without a sound PROXY header was closed: {error} ({silent} more since the last line); does the balancer send one?"
-            );
+            log::warn!("{from}: a connection without a sound PROXY header was closed: {error}{silent}; does the balancer send one?");
         }
         read
     }
@@ -118,7 +116,7 @@ fn tell_displaced(client: Option<SocketAddr>) {
     if let Some(silent) = TOLD.admit() {
         let from = client.map(|client| client.ip().to_string()).unwrap_or_default();
         log::warn!(
-            "{from}: a TLS handshake gave way to another after {} s, since {MANY} or more were under way ({silent} more since the last line); \
+            "{from}: a TLS handshake gave way to another after {} s, since {MANY} or more were under way{silent}; \
              if this is an attack, let a firewall or a balancer limit the connections of each address",
             UNDISTURBED.as_secs()
         );

@@ -111,7 +111,7 @@ impl TrustedProxies {
             return client;
         }
         if !headers.contains(self.header.name()) {
-            self.tell_of_the_other(peer, headers);
+            self.tell_of_silence(peer, headers);
             return client;
         }
         for hop in self.hops(headers).take(MAX_HOPS) {
@@ -132,16 +132,25 @@ impl TrustedProxies {
         }
     }
 
-    /// A proxy that writes only the header that is not believed is logged, once: its clients have its address.
-    fn tell_of_the_other(&self, peer: IpAddr, headers: Headers<'_>) {
-        static TOLD: Once = Once::new();
+    /// A proxy that does not write the header that is believed is logged, once: its clients have its address.
+    fn tell_of_silence(&self, peer: IpAddr, headers: Headers<'_>) {
+        static TOLD_OTHER: Once = Once::new();
+        static TOLD_NONE: Once = Once::new();
         let (believed, other) = (self.header.name(), self.header.other().name());
         if headers.contains(other) {
-            TOLD.call_once(|| {
+            TOLD_OTHER.call_once(|| {
                 log::warn!(
                     "the trusted proxy {peer} sends {other} without {believed}, which server.forwarding_header says that proxies write: its clients have its address in \
                      logs and sessions, and logins are not limited by address. Let it write {believed}; or set server.forwarding_header, if it writes {other} itself and does not just pass on \
                      what clients send"
+                );
+            });
+        } else {
+            TOLD_NONE.call_once(|| {
+                log::warn!(
+                    "the trusted proxy {peer} sent a request without {believed}: if it was a client's, and no health check of the proxy's own, its clients have \
+                     its address in logs and sessions, and logins are not limited by address. Let it write {believed}, or take it out of server.trusted_proxies \
+                     if it is no proxy"
                 );
             });
         }

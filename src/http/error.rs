@@ -301,7 +301,7 @@ impl From<StoreError> for GatewayError {
         /// While the store is down every request meets this; the access lines name each of them.
         static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
         if let Some(silent) = TOLD.admit() {
-            log::error!("{error} ({silent} more like it since the last line)");
+            log::error!("{error}{silent}");
         }
         Self::new(ErrorCode::StoreUnavailable, "Sessions cannot be looked up right now. Keep the token and try again; do not log in again.")
             .retry_after(Duration::from_secs(1))

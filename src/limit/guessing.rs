@@ -96,10 +96,11 @@ impl GuessWatch {
             self.metrics.guessed_tokens.inc();
         }
         if let Sighting::Tell { passed_over } = sighting {
+            let others = if passed_over == 0 { String::new() } else { format!(" ({passed_over} more such addresses since the last line)") };
             log::warn!(
                 client = network(from).to_string().as_str();
                 "{} has sent more than {FREE} session tokens within a minute that this gateway never issued: somebody is guessing, or a sealing key \
-                 was removed too early ({passed_over} more such addresses since the last line)",
+                 was removed too early{others}",
                 network(from)
             );
         }

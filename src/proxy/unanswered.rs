@@ -104,7 +104,7 @@ pub fn tell(error: &UpstreamError, upstream: &str, request_id: &str) {
         UpstreamError::ClientLeft | UpstreamError::BodyTooLarge | UpstreamError::SessionEnded | UpstreamError::ShuttingDown => {}
         UpstreamError::Full | UpstreamError::AllSick => {
             if let Some(silent) = TOLD.admit() {
-                log::warn!(upstream, request_id; "{error} ({silent} more like it since the last line)");
+                log::warn!(upstream, request_id; "{error}{silent}");
             }
         }
         _ => log::warn!(upstream, request_id; "{error}"),

@@ -1,5 +1,6 @@
 //! Saying a thing once in a while instead of once per request.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ impl Throttle {
     }
 
     /// Whether to speak now; with the number of times that were held back since the last.
-    pub fn admit(&self) -> Option<u64> {
+    pub fn admit(&self) -> Option<HeldBack> {
         let now = monotonic_now();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_some_and(|last| now.duration_since(last) < self.interval) {
@@ -30,7 +31,17 @@ impl Throttle {
             return None;
         }
         *last = Some(now);
-        Some(self.held.swap(0, Ordering::Relaxed))
+        Some(HeldBack(self.held.swap(0, Ordering::Relaxed)))
+    }
+}
+
+/// How many were held back, as it stands at the end of a line. Nothing is said of none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldBack(u64);
+
+impl fmt::Display for HeldBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 { Ok(()) } else { write!(f, " ({} more like it since the last line)", self.0) }
     }
 }
 
@@ -41,9 +52,14 @@ mod tests {
     #[test]
     fn one_speaks_and_the_others_are_counted() {
         let throttle = Throttle::new(Duration::from_secs(3600));
-        assert_eq!(throttle.admit(), Some(0));
+        assert_eq!(throttle.admit(), Some(HeldBack(0)));
         assert_eq!((throttle.admit(), throttle.admit()), (None, None));
         let eager = Throttle::new(Duration::ZERO);
-        assert_eq!((eager.admit(), eager.admit()), (Some(0), Some(0)));
+        assert_eq!((eager.admit(), eager.admit()), (Some(HeldBack(0)), Some(HeldBack(0))));
+    }
+
+    #[test]
+    fn none_held_back_are_not_worth_a_word() {
+        assert_eq!((HeldBack(0).to_string(), HeldBack(2).to_string()), (String::new(), " (2 more like it since the last line)".to_owned()));
     }
 }

@@ -219,7 +219,7 @@ impl<E: SpanExporter> SpanExporter for Watched<E> {
         if let Err(error) = &result
             && let Some(silent) = self.told.admit()
         {
-            log::warn!("spans cannot be sent to {}: {error} ({silent} more failures since the last line)", self.endpoint);
+            log::warn!("spans cannot be sent to {}: {error}{silent}", self.endpoint);
         }
         result
     }

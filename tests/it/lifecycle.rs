@@ -81,7 +81,7 @@ async fn a_second_signal_ends_at_once() {
     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     until("the request upstream", async || (!upstream.connections().is_empty()).then_some(())).await;
     gateway.signal(Signal::SIGTERM);
-    until("draining", async || gateway.stderr().contains("draining").then_some(())).await;
+    until("draining, and the word on a second signal", async || gateway.stderr().contains("a second signal ends it at once").then_some(())).await;
     gateway.signal(Signal::SIGTERM);
     assert_eq!(gateway.ended().code(), Some(1));
     assert!(gateway.stderr().contains("ended at once"), "{}", gateway.stderr());

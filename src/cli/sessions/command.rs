@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::client::{AdminClient, Answer};
-use super::table;
+use super::{openid, table};
 use crate::cli::{UsageError, print, say};
 use crate::config::Settings;
 use crate::files;
@@ -92,6 +92,9 @@ struct GatewayArgs {
 }
 
 pub(crate) fn run(args: &SessionsArgs) -> Result<()> {
+    if let Some(user) = args.command.user().filter(|user| !openid::looks_like_one(user)) {
+        say(&openid::doubt(user));
+    }
     let client = args.gateway.client()?;
     let answer = actix_web::rt::System::new().block_on(args.command.ask(&client))?;
     if args.json {
@@ -103,6 +106,14 @@ pub(crate) fn run(args: &SessionsArgs) -> Result<()> {
 }
 
 impl SessionsCommand {
+    fn user(&self) -> Option<&str> {
+        match self {
+            Self::List(user) | Self::RevokeAll(user) => Some(&user.user),
+            Self::Count(who) => who.user.as_deref(),
+            Self::Show(_) | Self::Revoke(_) => None,
+        }
+    }
+
     async fn ask(&self, client: &AdminClient) -> Result<Answer> {
         match self {
             Self::List(user) => client.get("/sessions", &user.query()).await,

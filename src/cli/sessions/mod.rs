@@ -6,6 +6,7 @@
 
 mod client;
 mod command;
+mod openid;
 mod table;
 
 pub(crate) use command::{SessionsArgs, run};
