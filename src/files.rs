@@ -1,8 +1,10 @@
 //! Small files that the configuration names: certificates, keys, secrets. What is no ordinary file is an error at once, so that none makes
 //! its reader wait (a FIFO) or read without end (`/dev/zero`).
 
+mod permissions;
+
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read as _};
+use std::io::{Error, ErrorKind, Read as _};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -39,7 +41,7 @@ pub fn check(path: &Path) -> Result<(), FileError> {
 
 /// The content, without a byte order mark.
 pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
-    content(open(path)?)
+    content(path, open(path)?)
 }
 
 /// The same as text.
@@ -52,14 +54,14 @@ pub fn read_piped_text(path: &Path) -> Result<Zeroizing<String>, FileError> {
     if path.is_dir() {
         return Err(FileError::NotAFile("a directory"));
     }
-    text(&content(File::open(path).map_err(|error| unreadable(&error))?)?)
+    text(&content(path, File::open(path).map_err(|error| unreadable(path, &error))?)?)
 }
 
-fn content(file: File) -> Result<Zeroizing<Vec<u8>>, FileError> {
+fn content(path: &Path, file: File) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let length = file.metadata().map_or(0, |found| found.len()).min(LONGEST);
     // Room for all of it at once: a vector that grows leaves what it held behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 32));
-    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
     if bytes.len() as u64 > LONGEST {
         return Err(FileError::TooLong);
     }
@@ -75,15 +77,20 @@ fn text(bytes: &[u8]) -> Result<Zeroizing<String>, FileError> {
 
 /// Looked at first: to open a FIFO is to wait for its writer.
 fn open(path: &Path) -> Result<File, FileError> {
-    let found = fs::metadata(path).map_err(|error| unreadable(&error))?;
+    let found = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     if !found.is_file() {
         return Err(FileError::NotAFile(kind(found.file_type())));
     }
-    File::open(path).map_err(|error| unreadable(&error))
+    File::open(path).map_err(|error| unreadable(path, &error))
 }
 
-fn unreadable(error: &std::io::Error) -> FileError {
-    if error.kind() == ErrorKind::NotFound { FileError::Missing } else { FileError::Unreadable(error.to_string()) }
+/// Where the permissions are the reason, it says who may and who has tried.
+fn unreadable(path: &Path, error: &Error) -> FileError {
+    match error.kind() {
+        ErrorKind::NotFound => FileError::Missing,
+        ErrorKind::PermissionDenied => FileError::Unreadable(permissions::told(path).unwrap_or_else(|| error.to_string())),
+        _ => FileError::Unreadable(error.to_string()),
+    }
 }
 
 #[cfg(unix)]

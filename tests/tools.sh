@@ -95,7 +95,8 @@ if ! cmp -s "$here/requirements.txt" "$stamp" || [ ! -x "$venv/bin/python" ]; th
     done
     cp "$here/requirements.txt" "$stamp"
 fi
-for tool in caddy daphne envoy gunicorn hypercorn traefik uvicorn waitress-serve; do
+command -v systemd-analyze >/dev/null 2>&1 || echo systemd-analyze >>"$absent.new"
+for tool in caddy daphne envoy gunicorn hypercorn jsonschema traefik uvicorn waitress-serve; do
     [ -x "$venv/bin/$tool" ] || echo "$tool" >>"$absent.new"
 done
 

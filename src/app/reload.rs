@@ -19,6 +19,10 @@ use crate::proxy::watch::UpstreamWatch;
 /// How long it is waited for the workers before it is said that they have the new configuration. They take it between two requests.
 const TAKING: Duration = Duration::from_secs(5);
 
+/// Said of a reading that found nothing new.
+const UNCHANGED: &str = "; the file, .env and the files of secrets hold the very same bytes as at the last reading: if you changed one, this \
+                         process sees another (in a container mount the folder, not the file)";
+
 /// The reading in force, and all who look at it.
 pub struct Reloader {
     file: Option<PathBuf>,
@@ -88,6 +92,7 @@ impl Reloader {
     }
 
     async fn apply(&mut self, settings: Settings) -> Result<()> {
+        let same = self.editions.borrow().content.settings.source == settings.source;
         let unchangeable = self.fixed.settings.unchangeable(&settings);
         let before = self.editions.borrow().clone();
         let next = Reading::new(Arc::new(settings), Some(&before.content), &self.fixed)?;
@@ -114,7 +119,7 @@ impl Reloader {
         if !unchangeable.is_empty() {
             log::warn!("a change of these keys takes a restart, until then the values of before count: {}", unchangeable.join(", "));
         }
-        log::info!("the configuration was read again and is in force: {summary}");
+        log::info!("the configuration was read again and is in force: {summary}{}", if same { UNCHANGED } else { "" });
         Ok(())
     }
 }

@@ -7,12 +7,16 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::{UsageError, keygen};
+use super::{UsageError, keygen, schema};
+use crate::config::schema::FILE as SCHEMA;
+use crate::config::shape;
 use crate::crypto::keyring;
 use crate::store::StoreUrl;
 use crate::upstream::Endpoint;
 
 /// Write a hufu.toml, a .env with fresh keys and a redis.conf into the current folder; overwrites nothing
+///
+/// Beside them hufu.schema.json, with which editors complete and check hufu.toml.
 ///
 /// `redis-server redis.conf` is then the Redis of this hufu.toml: its user `hufu` has the password in .env. With --redis the Redis that is
 /// there already is used instead, and no redis.conf is written.
@@ -53,6 +57,9 @@ pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
             return Err(error);
         }
     }
+    if let Some(odd) = shape::of_appid(&args.appid) {
+        super::say(&format!("warning: --appid {odd}. It stands in {CONFIG}: put it right there if it is not what mp.weixin.qq.com shows\n"));
+    }
     super::say(&next_steps(args));
     Ok(())
 }
@@ -87,7 +94,7 @@ fn contents(args: &InitArgs) -> Vec<(&'static str, String)> {
     let (url, user) = args.redis.as_ref().map_or((OWN_REDIS.0, Some(OWN_REDIS.1)), |url| (url, args.redis_user.as_deref()));
     let fresh = args.redis.is_none().then(keyring::generate_key);
     let password = user.map(|_| fresh.as_deref().unwrap_or_default());
-    let mut files = vec![(ENV, files::env(&args.appid, password)), (CONFIG, files::config(&args.appid, &args.upstream, url, user))];
+    let mut files = vec![(ENV, files::env(&args.appid, password)), (CONFIG, files::config(&args.appid, &args.upstream, url, user)), (SCHEMA, schema::text())];
     if let Some(password) = &fresh {
         files.push((REDIS, keygen::redis_conf(password)));
     }
@@ -96,9 +103,14 @@ fn contents(args: &InitArgs) -> Vec<(&'static str, String)> {
 
 fn next_steps(args: &InitArgs) -> String {
     let (written, step) = match (&args.redis, &args.redis_user) {
-        (None, _) => (format!("{CONFIG}, {REDIS} and {ENV}"), format!("redis-server {REDIS}    (for a Redis that is there already: hufu init --redis URL)")),
-        (Some(url), None) => (format!("{CONFIG} and {ENV}"), format!("have Redis at {url}")),
-        (Some(url), Some(user)) => (format!("{CONFIG} and {ENV}"), format!("write the password of {user} at {url} behind HUFU_REDIS_PASSWORD= in {ENV}")),
+        (None, _) => (
+            format!("{CONFIG} (with {SCHEMA}, for editors), {REDIS} and {ENV}"),
+            format!("redis-server {REDIS}    (for a Redis that is there already: hufu init --redis URL)"),
+        ),
+        (Some(url), None) => (format!("{CONFIG} (with {SCHEMA}, for editors) and {ENV}"), format!("have Redis at {url}")),
+        (Some(url), Some(user)) => {
+            (format!("{CONFIG} (with {SCHEMA}, for editors) and {ENV}"), format!("write the password of {user} at {url} behind HUFU_REDIS_PASSWORD= in {ENV}"))
+        }
     };
     format!(
         "Wrote {written} (which holds the keys: keep it out of version control).\n\n\

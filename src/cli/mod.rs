@@ -1,12 +1,15 @@
 //! The command line: one file per command. Messages go to stderr, what a script would read goes to stdout.
 
 mod check;
+mod completions;
 mod demo;
 mod doctor;
 mod echo;
 mod init;
 mod keygen;
+mod man;
 mod sandbox;
+mod schema;
 mod serve;
 mod sessions;
 
@@ -50,6 +53,9 @@ enum Command {
     Keygen(keygen::KeygenArgs),
     Sandbox(sandbox::SandboxArgs),
     Echo(echo::EchoArgs),
+    Schema(schema::SchemaArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// The file that several commands read.
@@ -85,6 +91,9 @@ pub fn run() -> ExitCode {
         Command::Keygen(args) => keygen::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Echo(args) => echo::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     result.map_or_else(|error| told(&error), |()| ExitCode::SUCCESS)
 }

@@ -1,5 +1,7 @@
 //! `[apps.NAME]`: whose users may sign in.
 
+pub(crate) mod shape;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,14 +52,18 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<AppSettings> {
 fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
     let provider = section.value("provider", provider);
     let appid = section.required("appid", APPID_HINT, appid);
-    if appid.as_deref().is_some_and(|appid| provider == ProviderKind::WechatMiniProgram && !appid.starts_with("wx")) {
-        section.warn("appid", "does not begin with wx, as WeChat's do", APPID_HINT);
+    if let Some(odd) = appid.as_deref().filter(|_| provider == ProviderKind::WechatMiniProgram).and_then(shape::of_appid) {
+        section.warn("appid", &odd, APPID_HINT);
     }
     if !section.has("secret") && !section.has("secret_file") {
         section.problem("secret", "missing", &format!("write secret = \"${{WX_SECRET}}\"; {SECRET_HINT}"));
     }
     let secret = section.secret("secret", "secret_file", SECRET_HINT);
     let base_urls = section.list("base_url", base_url);
+    // A stand-in takes any.
+    if let Some(odd) = secret.as_ref().filter(|_| base_urls.iter().any(|url| is_of_wechat(url))).and_then(|secret| shape::of_secret(secret.expose())) {
+        section.warn(if section.has("secret") { "secret" } else { "secret_file" }, &odd, SECRET_HINT);
+    }
     if section.is_empty_list("base_url") {
         section.problem("base_url", "is empty", "write \"https://api.weixin.qq.com\", or remove it");
     }
@@ -74,7 +80,8 @@ fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
 
 fn provider(text: &str) -> Result<ProviderKind, Wrong> {
     let found = ProviderKind::ALL.into_iter().find(|kind| kind.as_str() == text);
-    found.ok_or_else(|| Wrong::new("is not a provider of this version", one_of(ProviderKind::ALL.iter().map(|kind| kind.as_str()))))
+    let known = || ProviderKind::ALL.into_iter().map(ProviderKind::as_str);
+    found.ok_or_else(|| Wrong::new("is not a provider of this version", one_of(known())).none_of(known()))
 }
 
 fn appid(text: &str) -> Result<Arc<str>, Wrong> {
@@ -90,6 +97,12 @@ fn base_url(text: &str) -> Result<String, Wrong> {
     }
     BaseUrl::parse(text).map_err(|_| Wrong::new("is not a base URL", form))?;
     Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// Whether it is the platform itself that is asked there.
+fn is_of_wechat(url: &str) -> bool {
+    let host = url.split("//").nth(1).unwrap_or_default().split(['/', ':']).next().unwrap_or_default();
+    host == "weixin.qq.com" || host.ends_with(".weixin.qq.com")
 }
 
 /// Whether a URL stays on this machine.

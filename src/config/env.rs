@@ -1,9 +1,12 @@
 //! `${NAME}`: from the environment, or from a `.env` beside the configuration.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
+use super::checks;
 use super::problem::Problem;
+use crate::crypto::hash;
 use crate::files::{self, FileError};
 use crate::secret::Secret;
 
@@ -12,6 +15,11 @@ use crate::secret::Secret;
 pub struct Variables {
     dotenv: HashMap<String, Secret<String>>,
     process: bool,
+    /// What the file's text hashes to.
+    pub(super) source: Option<[u8; 32]>,
+    /// A file that is there and cannot be read.
+    unread: Option<Problem>,
+    missing: RefCell<BTreeSet<String>>,
 }
 
 /// Why a text with variables has no value. None of these hold the text: it may be a secret.
@@ -43,24 +51,50 @@ impl Variables {
     pub fn load(directory: &Path) -> (Self, Vec<Problem>, Vec<Problem>) {
         let path = directory.join(".env");
         let mut file = DotEnv { name: path.display().to_string(), ..DotEnv::default() };
+        let (mut source, mut unread) = (None, None);
         match files::read_text(&path) {
             Ok(text) => {
+                source = Some(hash::sha256(text.as_bytes()));
                 file.read(&text);
-                if super::checks::readable_by_all(&path) {
+                if checks::readable_by_all(&path) {
                     file.warn("every user of this machine can read it", &format!("chmod 600 {}", path.display()));
                 }
             }
             Err(FileError::Missing) => {}
-            Err(reason) => file.problem(None, &reason.to_string(), "make it readable, or remove it"),
+            Err(reason) => {
+                unread = Some(Problem { file: file.name.clone(), line: None, path: String::new(), what: reason.to_string(), hint: String::new() });
+            }
         }
-        (Self { dotenv: file.values, process: true }, file.problems, file.warnings)
+        (Self { dotenv: file.values, process: true, source, unread, missing: RefCell::default() }, file.problems, file.warnings)
+    }
+
+    /// A `.env` that could not be read, after everything else was: whose variables are all set without it, needs it not; else it is the one
+    /// reason for all that is missing, which is taken out of `problems`.
+    pub(super) fn tell_unread(&self, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
+        let Some(mut unread) = self.unread.clone() else { return };
+        let missing = self.missing.borrow();
+        if missing.is_empty() {
+            "no variable is missing without it, so the gateway goes on".clone_into(&mut unread.hint);
+            warnings.insert(0, unread);
+            return;
+        }
+        let told: Vec<_> = missing.iter().map(|name| VariableError::Missing(name.clone()).to_string()).collect();
+        problems.retain(|problem| !told.contains(&problem.what));
+        let names: Vec<_> = missing.iter().map(String::as_str).collect();
+        let is = if names.len() == 1 { "is" } else { "are" };
+        unread.what = format!("{}; {}, which the configuration needs, {is} not set elsewhere", unread.what, names.join(", "));
+        unread.hint = format!(
+            "have the service manager set the variables (systemd: EnvironmentFile={0}), or make the gateway's user the owner of {0}; nobody else needs to read it",
+            unread.file
+        );
+        problems.insert(0, unread);
     }
 
     /// These variables and no others.
     #[must_use]
     pub fn only<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let dotenv = pairs.into_iter().map(|(name, value)| (name.to_owned(), Secret::new(value.to_owned()))).collect();
-        Self { dotenv, process: false }
+        Self { dotenv, ..Self::default() }
     }
 
     /// `text` with every `${NAME}` replaced by its value and every `$$` by a dollar sign.
@@ -91,7 +125,11 @@ impl Variables {
             Ok(value) => Ok(value),
             Err(std::env::VarError::NotUnicode(_)) => Err(VariableError::NotUtf8(name.to_owned())),
             Err(std::env::VarError::NotPresent) => {
-                self.dotenv.get(name).map(|value| value.expose().clone()).ok_or_else(|| VariableError::Missing(name.to_owned()))
+                let value = self.dotenv.get(name).map(|value| value.expose().clone());
+                value.ok_or_else(|| {
+                    self.missing.borrow_mut().insert(name.to_owned());
+                    VariableError::Missing(name.to_owned())
+                })
             }
         }
     }

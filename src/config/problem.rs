@@ -1,5 +1,6 @@
 //! What is wrong with a configuration, in words that an operator understands.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// One thing that is wrong with the configuration; among the warnings, one that is odd.
@@ -26,12 +27,26 @@ impl fmt::Display for Problem {
         if !self.path.is_empty() {
             write!(f, ": {}", self.path)?;
         }
-        write!(f, ": {}", self.what)?;
+        write!(f, ": {}", as_called_here(&self.what))?;
         if !self.hint.is_empty() {
-            write!(f, "\n    {}", self.hint)?;
+            write!(f, "\n    {}", as_called_here(&self.hint))?;
         }
         Ok(())
     }
+}
+
+/// Commands as they are called where this process runs: of the image, which names itself in HUFU_IMAGE, in a container.
+fn as_called_here(text: &str) -> Cow<'_, str> {
+    match std::env::var("HUFU_IMAGE") {
+        Ok(image) if text.contains("`hufu ") => of_image(text, &image).into(),
+        _ => text.into(),
+    }
+}
+
+fn of_image(text: &str, image: &str) -> String {
+    let keygen = format!("`docker run --rm {image} keygen");
+    let init = format!("`docker run --rm -u \"$(id -u):$(id -g)\" -v \"$PWD:/etc/hufu\" {image} init");
+    text.replace("`hufu keygen", &keygen).replace("`hufu init", &init)
 }
 
 /// Why there are no settings. Its text is for the operator, and never holds a secret.
@@ -60,10 +75,34 @@ pub(super) struct Wrong {
     pub(super) what: String,
     /// What to write instead.
     pub(super) hint: String,
+    /// The words that it can be, where there are a few.
+    pub(super) choices: Vec<&'static str>,
 }
 
 impl Wrong {
     pub(super) fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: hint.into() }
+        Self { what: what.into(), hint: hint.into(), choices: Vec::new() }
+    }
+
+    /// It is one of these words and nothing else.
+    pub(super) fn none_of(self, choices: impl IntoIterator<Item = &'static str>) -> Self {
+        Self { choices: choices.into_iter().collect(), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_told_commands_that_work_outside_of_it() {
+        for (text, shown) in [
+            ("make one with `hufu keygen`", "make one with `docker run --rm shop/hufu:1 keygen`"),
+            ("run `hufu keygen --env >> .env`", "run `docker run --rm shop/hufu:1 keygen --env >> .env`"),
+            ("write one with `hufu init`", "write one with `docker run --rm -u \"$(id -u):$(id -g)\" -v \"$PWD:/etc/hufu\" shop/hufu:1 init`"),
+            ("the user hufu", "the user hufu"),
+        ] {
+            assert_eq!(of_image(text, "shop/hufu:1"), shown);
+        }
     }
 }

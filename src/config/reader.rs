@@ -5,10 +5,12 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
+use super::description::{Description, Descriptions};
 use super::effective::Effective;
 use super::env::Variables;
 use super::problem::Problem;
 use super::{later, manual};
+use crate::crypto::hash;
 
 /// One reading of one file.
 #[derive(Debug)]
@@ -22,6 +24,10 @@ pub(super) struct Reader<'a> {
     /// What `${NAME}` may be.
     pub(super) variables: &'a Variables,
     findings: RefCell<Findings>,
+    /// What each text that was read hashes to.
+    sources: RefCell<Vec<[u8; 32]>>,
+    /// What each key takes, for who asks.
+    descriptions: Option<RefCell<Descriptions>>,
 }
 
 /// What a reading found.
@@ -35,7 +41,28 @@ pub(super) struct Findings {
 impl<'a> Reader<'a> {
     pub(super) fn new(file: &'a str, text: &'a str, directory: &'a Path, variables: &'a Variables) -> Self {
         let line_ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at).collect();
-        Self { file, line_ends, directory, variables, findings: RefCell::default() }
+        let sources = RefCell::new([Some(hash::sha256(text.as_bytes())), variables.source].into_iter().flatten().collect());
+        Self { file, line_ends, directory, variables, findings: RefCell::default(), sources, descriptions: None }
+    }
+
+    /// The same, and what each key takes is noted.
+    pub(super) fn describing(text: &'a str, variables: &'a Variables) -> Self {
+        Self { descriptions: Some(RefCell::default()), ..Self::new("", text, Path::new(""), variables) }
+    }
+
+    /// What each key takes that was read.
+    pub(super) fn descriptions(self) -> Descriptions {
+        self.descriptions.map(RefCell::into_inner).unwrap_or_default()
+    }
+
+    /// Another text was read, of a file that the configuration names.
+    pub(super) fn has_read(&self, text: &str) {
+        self.sources.borrow_mut().push(hash::sha256(text.as_bytes()));
+    }
+
+    /// All texts in one.
+    pub(super) fn source(&self) -> [u8; 32] {
+        hash::sha256(self.sources.borrow().as_flattened())
     }
 
     /// Reads the whole file with `read`.
@@ -211,6 +238,22 @@ impl<'a> Section<'a> {
             );
         }
         table
+    }
+
+    /// Notes what a key takes, where somebody wants to know.
+    pub(super) fn describe(&self, key: &str, description: impl FnOnce() -> Description) {
+        if let Some(all) = &self.reader.descriptions {
+            all.borrow_mut().insert(format!("{}{key}", self.place.pattern), description());
+        }
+    }
+
+    /// Notes that a key must be there.
+    pub(super) fn describe_as_required(&self, key: &str) {
+        if let Some(all) = &self.reader.descriptions
+            && let Some(description) = all.borrow_mut().get_mut(&format!("{}{key}", self.place.pattern))
+        {
+            description.required = true;
+        }
     }
 
     /// Notes a key with the value in force.

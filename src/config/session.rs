@@ -59,7 +59,7 @@ fn near_cache(section: &mut Section<'_>) -> Option<NearCacheSettings> {
         "tracking" => Ok(Some(PushChoice::Tracking)),
         "pubsub" => Ok(Some(PushChoice::Pubsub)),
         "off" => Ok(None),
-        _ => Err(Wrong::new("is none of \"auto\", \"tracking\", \"pubsub\" and \"off\"", "")),
+        _ => Err(Wrong::new("is none of \"auto\", \"tracking\", \"pubsub\" and \"off\"", "").none_of(["auto", "tracking", "pubsub", "off"])),
     });
     push.filter(|_| settings.capacity > 0).map(|push| NearCacheSettings { push, ..settings })
 }

@@ -57,6 +57,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// The same as TOML, with secrets hidden.
     pub effective: Effective,
+    /// What everything that was read hashes to: the file, the `.env` and the files of secrets.
+    pub source: [u8; 32],
 }
 
 impl Settings {
@@ -71,17 +73,18 @@ impl Settings {
         let directory = path.parent().unwrap_or(Path::new(""));
         let (variables, mut problems, mut warnings) = Variables::load(directory);
         let result = Self::parse(&file, &text, directory, &variables);
-        match result {
-            Ok((settings, more)) if problems.is_empty() => {
+        let settings = match result {
+            Ok((settings, more)) => {
                 warnings.extend(more);
-                Ok((settings, warnings))
+                Some(settings)
             }
-            Ok(_) => Err(ConfigError { problems }),
             Err(error) => {
                 problems.extend(error.problems);
-                Err(ConfigError { problems })
+                None
             }
-        }
+        };
+        variables.tell_unread(&mut problems, &mut warnings);
+        settings.filter(|_| problems.is_empty()).map(|settings| (settings, warnings)).ok_or(ConfigError { problems })
     }
 
     /// Reads a text, which messages call `file`; paths in it start at `directory`.
@@ -90,9 +93,10 @@ impl Settings {
         let table = syntax::parse(file, text).map_err(|problem| ConfigError { problems: vec![problem] })?;
         let reader = Reader::new(file, text, directory, variables);
         let mut settings = reader.root(&table, read);
+        let source = reader.source();
         let Findings { problems, warnings, effective } = reader.finish();
         if problems.is_empty() {
-            settings.effective = effective;
+            (settings.effective, settings.source) = (effective, source);
             Ok((settings, warnings))
         } else {
             Err(ConfigError { problems })
@@ -101,7 +105,7 @@ impl Settings {
 }
 
 /// Every section in the order of the manual.
-fn read(root: &mut Section<'_>) -> Settings {
+pub(super) fn read(root: &mut Section<'_>) -> Settings {
     let failure = failure::read_global(root);
     let server = root.section("server", server::read);
     let admin = root.section("admin", |section| admin::read(section, &server.listen));
@@ -143,5 +147,6 @@ fn read(root: &mut Section<'_>) -> Settings {
         traces,
         log,
         effective: Effective::default(),
+        source: [0; 32],
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::checks;
+use super::description::{Description, Kind};
 use super::effective::Effective;
 use super::problem::Wrong;
 use super::reader::{Given, Section, kind};
@@ -24,6 +25,7 @@ struct Text {
 impl<'a> Section<'a> {
     /// A text with a default.
     pub(super) fn value<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Wrong>) -> T {
+        self.describe(key, || Description::text(&parse));
         if let Some(value) = self.parsed(key, &parse) {
             return value;
         }
@@ -37,6 +39,7 @@ impl<'a> Section<'a> {
 
     /// A text without a default.
     pub(super) fn optional<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+        self.describe(key, || Description::text(&parse));
         let value = self.parsed(key, &parse);
         if value.is_none() {
             self.note(key, None);
@@ -49,11 +52,14 @@ impl<'a> Section<'a> {
         if !self.has(key) {
             self.problem(key, "missing", hint);
         }
-        self.optional(key, parse)
+        let value = self.optional(key, parse);
+        self.describe_as_required(key);
+        value
     }
 
     /// A whole number with a default, up to `max`.
     pub(super) fn number<T: TryFrom<u64>>(&mut self, key: &'static str, max: u64) -> T {
+        self.describe(key, || Description::new(Kind::Number(max)));
         let given = self.take(key);
         let written = given.as_ref().and_then(|given| whole_number(given.value));
         if let Some(given) = given.as_ref().filter(|_| written.is_none_or(|n| n > max)) {
@@ -66,6 +72,7 @@ impl<'a> Section<'a> {
 
     /// `true` or `false`, with a default.
     pub(super) fn flag(&mut self, key: &'static str) -> bool {
+        self.describe(key, || Description::new(Kind::Flag));
         let given = self.take(key);
         let written = given.as_ref().and_then(|given| given.value.as_bool());
         if let Some(given) = given.as_ref().filter(|_| written.is_none()) {
@@ -78,6 +85,7 @@ impl<'a> Section<'a> {
 
     /// A list of texts with a default, which may be empty. A single text is a list of one.
     pub(super) fn list<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Vec<T> {
+        self.describe(key, || Description::list(&parse));
         let Some(given) = self.take(key) else { return self.default_list(key, parse) };
         let elements = match given.value {
             DeValue::String(_) => vec![given.clone()],
@@ -111,6 +119,7 @@ impl<'a> Section<'a> {
 
     /// A secret: from the key itself, or from the file that its twin names. `hint` says where to get it.
     pub(super) fn secret(&mut self, key: &'static str, file_key: &'static str, hint: &str) -> Option<Secret<String>> {
+        [key, file_key].into_iter().for_each(|key| self.describe(key, || Description::new(Kind::Text(Vec::new()))));
         let (given, in_file) = (self.take(key), self.take(file_key));
         self.note(key, given.as_ref().map(|_| Effective::HIDDEN.into()));
         if given.is_none() && in_file.is_none() {
@@ -141,6 +150,8 @@ impl<'a> Section<'a> {
 
     /// Secrets with their places: the list in the key itself, or the lines of the file that its twin names.
     pub(super) fn secrets(&mut self, key: &'static str, file_key: &'static str) -> Vec<(Option<usize>, String, Secret<String>)> {
+        self.describe(key, || Description::new(Kind::List(Vec::new())));
+        self.describe(file_key, || Description::new(Kind::Text(Vec::new())));
         let (given, in_file) = (self.take(key), self.take(file_key));
         self.refuse_twins(key, file_key);
         let mut all = Vec::new();
@@ -163,6 +174,7 @@ impl<'a> Section<'a> {
     /// A text with a default that may be a secret in part (a URL with a password): nothing of it is ever shown. `None`: there is one,
     /// and it cannot be read.
     pub(super) fn discreet(&mut self, key: &'static str) -> Option<String> {
+        self.describe(key, || Description::new(Kind::Text(Vec::new())));
         match self.take(key) {
             Some(given) => self.text(&given).map(|text| text.value),
             None => self.default_of(key).and_then(|value| value.as_str()).map(str::to_owned),
@@ -198,6 +210,7 @@ impl<'a> Section<'a> {
         let shown = if value == written { path.display().to_string() } else { format!("{written:?}") };
         match files::read_text(&path) {
             Ok(text) => {
+                self.reader.has_read(&text);
                 if checks::readable_by_all(&path) {
                     self.warn(file_key, &format!("every user of this machine can read {shown}"), &format!("chmod 600 {shown}"));
                 }
@@ -291,7 +304,8 @@ pub(super) fn choice<T: Copy, const N: usize>(words: [(&'static str, T); N]) -> 
             let likeness = |word: &str| strsim::jaro_winkler(&text.to_ascii_lowercase(), word);
             let alike = words.iter().map(|(word, _)| (likeness(word), *word)).max_by(|a, b| a.0.total_cmp(&b.0));
             let meant = alike.filter(|(score, _)| *score > 0.83).map_or_else(String::new, |(_, word)| format!("did you mean {word:?}? "));
-            Wrong::new("is none of the words that it can be", meant + &one_of(words.iter().map(|(word, _)| *word)))
+            let known = || words.iter().map(|(word, _)| *word);
+            Wrong::new("is none of the words that it can be", meant + &one_of(known())).none_of(known())
         })
     }
 }

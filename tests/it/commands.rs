@@ -49,14 +49,14 @@ fn init_and_check_take_a_stranger_to_a_good_configuration() {
     let unfilled = hufu(folder.path(), &["check"]);
     assert_eq!(code(&unfilled), 2);
     assert!(
-        err(&unfilled).contains("hufu.toml:10: apps.shop.secret: \"${WX_SECRET}\" is empty\n    copy the AppSecret from mp.weixin.qq.com"),
+        err(&unfilled).contains("hufu.toml:11: apps.shop.secret: \"${WX_SECRET}\" is empty\n    copy the AppSecret from mp.weixin.qq.com"),
         "{}",
         err(&unfilled)
     );
     assert!(err(&unfilled).ends_with("hufu: 1 problem\n"), "{}", err(&unfilled));
 
     let env = folder.path().join(".env");
-    fs::write(&env, fs::read_to_string(&env).unwrap().replace("WX_SECRET=", "WX_SECRET=tiger")).unwrap();
+    fs::write(&env, fs::read_to_string(&env).unwrap().replace("WX_SECRET=", "WX_SECRET=0123456789abcdef0123456789abcdef")).unwrap();
     let filled = hufu(folder.path(), &["check"]);
     assert_eq!((code(&filled), out(&filled).as_str()), (0, ""), "{}", err(&filled));
     assert_eq!(err(&filled), "hufu.toml: ok: 1 app, 1 upstream, 1 route, sessions in Redis at 127.0.0.1:6379\n");
@@ -67,7 +67,7 @@ fn check_print_shows_every_setting_and_no_secret() {
     let folder = folder();
     init(folder.path());
     let env = folder.path().join(".env");
-    let text = fs::read_to_string(&env).unwrap().replace("WX_SECRET=", "WX_SECRET=tiger");
+    let text = fs::read_to_string(&env).unwrap().replace("WX_SECRET=", "WX_SECRET=0123456789abcdef0123456789abcdef");
     fs::write(&env, &text).unwrap();
     let printed = hufu(folder.path(), &["check", "--print", "--config", "hufu.toml"]);
     assert_eq!(code(&printed), 0, "{}", err(&printed));
@@ -91,7 +91,7 @@ fn init_keeps_the_keys_from_other_users() {
     assert_eq!(mode(".env"), 0o600);
     fs::set_permissions(folder.path().join(".env"), fs::Permissions::from_mode(0o644)).unwrap();
     let env = folder.path().join(".env");
-    fs::write(&env, fs::read_to_string(&env).unwrap().replace("WX_SECRET=", "WX_SECRET=tiger")).unwrap();
+    fs::write(&env, fs::read_to_string(&env).unwrap().replace("WX_SECRET=", "WX_SECRET=0123456789abcdef0123456789abcdef")).unwrap();
     let checked = hufu(folder.path(), &["check"]);
     assert_eq!(code(&checked), 0);
     assert!(err(&checked).starts_with("warning: .env: every user of this machine can read it\n    chmod 600 .env\n"), "{}", err(&checked));
@@ -99,7 +99,7 @@ fn init_keeps_the_keys_from_other_users() {
 
 #[test]
 fn init_overwrites_nothing_and_writes_no_half() {
-    for existing in ["hufu.toml", ".env", "redis.conf"] {
+    for existing in ["hufu.toml", ".env", "redis.conf", "hufu.schema.json"] {
         let folder = folder();
         fs::write(folder.path().join(existing), "mine").unwrap();
         let refused = init(folder.path());
@@ -207,7 +207,7 @@ fn every_command_explains_itself() {
     let folder = folder();
     let help = hufu(folder.path(), &["--help"]);
     assert_eq!(code(&help), 0);
-    for command in ["demo", "init", "check", "doctor", "serve", "sessions", "keygen", "sandbox"] {
+    for command in ["demo", "init", "check", "doctor", "serve", "sessions", "keygen", "sandbox", "echo", "schema", "completions", "man"] {
         assert!(out(&help).contains(&format!("\n  {command} ")), "{command} is not in the help");
         let of_command = hufu(folder.path(), &[command, "--help"]);
         assert_eq!(code(&of_command), 0);

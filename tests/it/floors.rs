@@ -49,7 +49,7 @@ const NEIGHBOURS: [(&str, &str); 10] = [
 ];
 
 /// Crates that live in certain modules, and nowhere else.
-pub(crate) const HOMES: [(&str, &[&str]); 27] = [
+pub(crate) const HOMES: [(&str, &[&str]); 29] = [
     ("clap", &["cli", "main"]),
     ("toml", &["config", "cli"]),
     ("anyhow", &["cli", "app", "lifecycle", "config", "main"]),
@@ -76,7 +76,9 @@ pub(crate) const HOMES: [(&str, &[&str]); 27] = [
     ("aes_gcm_siv", &["crypto"]),
     ("prometheus_client", &["metrics", "telemetry"]),
     ("mimalloc", &["main"]),
-    ("nix", &["lifecycle", "proxy"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
+    ("nix", &["files", "lifecycle", "proxy"]),
 ];
 
 fn sources(dir: &Path, out: &mut Vec<PathBuf>) {

@@ -281,3 +281,20 @@ async fn what_is_believed_of_an_original_request_changes() {
     }
     assert!(!gateway.stderr().contains("takes a restart"), "{}", gateway.stderr());
 }
+
+/// As in a container that mounts the file: the operator has edited another one.
+#[tokio::test]
+async fn a_reload_that_finds_the_very_same_bytes_says_so() {
+    let echo = echo_upstream();
+    let gateway = Gateway::start(&route("/one", &echo.url, "none"));
+    let told = || gateway.stderr().matches("the very same bytes").count();
+    gateway.reload_as_it_is("applied").await;
+    assert_eq!(told(), 1, "{}", gateway.stderr());
+    gateway.reload(&route("/two", &echo.url, "none"), "applied").await;
+    assert_eq!(told(), 1, "{}", gateway.stderr());
+    gateway.write(".env", "SOMETHING=1\n");
+    gateway.reload_as_it_is("applied").await;
+    assert_eq!(told(), 1, "a variable may have changed: {}", gateway.stderr());
+    gateway.reload_as_it_is("applied").await;
+    assert_eq!(told(), 2, "{}", gateway.stderr());
+}

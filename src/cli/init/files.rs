@@ -7,6 +7,7 @@ use std::io::Write as _;
 use anyhow::Context as _;
 
 use crate::cli::keygen;
+use crate::config::schema::FILE as SCHEMA;
 use crate::crypto::keyring;
 
 /// The `.env`: keys, the password of Redis where there is a user, and a place for the AppSecret.
@@ -22,7 +23,8 @@ pub(super) fn env(appid: &str, password: Option<&str>) -> String {
 pub(super) fn config(appid: &str, upstream: &str, redis: &str, user: Option<&str>) -> String {
     let login = user.map_or_else(String::new, |user| format!("username = \"{user}\"\npassword = \"${{HUFU_REDIS_PASSWORD}}\"\n"));
     format!(
-        "[store]\n\
+        "#:schema ./{SCHEMA}\n\
+         [store]\n\
          url = \"{redis}\"\n\
          {login}\
          [secrets]\n\
