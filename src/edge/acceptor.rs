@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 
 use crate::clock::monotonic_now;
-use crate::edge::handshakes::{Handshakes, MANY, UNDISTURBED};
+use crate::edge::crowd::Crowd;
+use crate::edge::handshakes::{MANY, UNDISTURBED, handshakes};
 use crate::edge::proxy_protocol;
 use crate::edge::stream::{Counted, Stream};
 use crate::edge::tls::Tls;
@@ -24,7 +25,7 @@ use crate::telemetry::Throttle;
 /// What a connection goes through before its first request.
 #[derive(Clone)]
 pub struct Acceptor {
-    tls: Option<(Arc<Tls>, Arc<Handshakes>)>,
+    tls: Option<(Arc<Tls>, Arc<Crowd>)>,
     /// Who speaks the PROXY protocol, as it is now.
     balancers: Option<watch::Receiver<Arc<TrustedProxies>>>,
     patience: Duration,
@@ -45,7 +46,7 @@ impl Acceptor {
     /// With TLS if there is a `tls`; with the PROXY protocol from `balancers`, if there are any, and from nobody else.
     #[must_use]
     pub fn new(tls: Option<Arc<Tls>>, balancers: Option<watch::Receiver<Arc<TrustedProxies>>>, patience: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { tls: tls.map(|tls| (tls, Arc::default())), balancers, patience, metrics }
+        Self { tls: tls.map(|tls| (tls, handshakes())), balancers, patience, metrics }
     }
 
     /// Makes the connection ready.
@@ -80,7 +81,7 @@ impl Acceptor {
         read
     }
 
-    async fn handshake(&self, tls: &Tls, under_way: &Arc<Handshakes>, socket: TcpStream, client: Option<SocketAddr>) -> io::Result<Stream> {
+    async fn handshake(&self, tls: &Tls, under_way: &Arc<Crowd>, socket: TcpStream, client: Option<SocketAddr>) -> io::Result<Stream> {
         let handshake = timeout(self.patience, async {
             // Who is silent needs no buffer.
             socket.peek(&mut [0]).await?;

@@ -4,6 +4,7 @@
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use tokio::io::AsyncWrite as _;
 use tokio_util::io::poll_read_buf;
 
 use crate::clock::monotonic_now;
+use crate::edge::crowd::Crowd;
 use crate::edge::head::Head;
 use crate::edge::linger::Linger;
 use crate::edge::reader::{Reader, Step};
@@ -28,6 +30,8 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const SIGN_OF_LIFE: usize = 256;
 /// How long the rest of a body is read whose request has been answered, and how many bytes of it.
 const DRAIN: (Duration, usize) = (Duration::from_secs(5), 1 << 20);
+/// Of a body, so much may be under way when the client sees its answer. A longer one it is still sending.
+const UNDER_WAY: u64 = 64 * 1024;
 /// What is read at once: of heads, most of which have less, and of bodies.
 const READ_SIZES: (usize, usize) = (buffers::ROOM, 32 * 1024);
 
@@ -60,6 +64,12 @@ pub struct Client {
     unflushed: bool,
     /// Who waits for a handshake to be answered.
     tunnel: Option<Waker>,
+    /// Those that linger.
+    crowd: Arc<Crowd>,
+    /// What is read of a body only so that the answer is seen. Boxed: few have it.
+    linger: Option<Box<Linger>>,
+    /// The sending half is closed.
+    closed: bool,
 }
 
 /// What came of waiting for a request.
@@ -76,10 +86,10 @@ pub enum Arrived {
 impl Client {
     /// A connection that was just accepted.
     #[must_use]
-    pub fn new(stream: Stream, peer: Option<IpAddr>, connection: Connection, settings: GateSettings, counted: Option<OpenConnection>) -> Self {
+    pub fn new(stream: Stream, peer: Option<IpAddr>, connection: Connection, settings: GateSettings, crowd: Arc<Crowd>) -> Self {
         Self {
             stream,
-            _counted: counted,
+            _counted: None,
             connection,
             peer,
             settings,
@@ -96,7 +106,16 @@ impl Client {
             left: false,
             unflushed: false,
             tunnel: None,
+            crowd,
+            linger: None,
+            closed: false,
         }
+    }
+
+    /// Counts it for as long as it is there.
+    #[must_use]
+    pub fn counted(self, counted: Option<OpenConnection>) -> Self {
+        Self { _counted: counted, ..self }
     }
 
     /// The socket's peer; none on a Unix socket.
@@ -168,7 +187,7 @@ impl Client {
     }
 
     fn begin(&mut self, head: Head, bytes: BytesMut) -> Arrived {
-        (self.read_by, self.body_bytes, self.body_patience) = (None, 0, self.settings.body_timeout);
+        (self.read_by, self.body_bytes, self.body_patience, self.linger) = (None, 0, self.settings.body_timeout, None);
         self.last |= head.last || self.reader.is_websocket();
         (self.promised, self.unasked) = ((head.expects && self.reader.is_in_body()).then_some(0), false);
         Arrived::Request(head, bytes)
@@ -227,6 +246,38 @@ impl Client {
             (self.body_bytes, self.body_patience) = (0, self.settings.body_timeout);
         } else if let Some(deadline) = deadline {
             self.body_patience = deadline.saturating_duration_since(monotonic_now());
+        }
+    }
+
+    /// Whether the client is in the midst of a body when its answer is there. One that waits to be asked for it sends nothing.
+    #[must_use]
+    pub fn is_sending(&self) -> bool {
+        !self.left && !self.unasked && self.reader.owes_more_than(UNDER_WAY, &self.held)
+    }
+
+    /// Passes over what comes of a body whose answer is there but for its end. Ready: the client has sent all of it, waits for that end, or
+    /// has had its time.
+    ///
+    /// To a proxy a whole answer is the end of the request: it stops passing the body on, and most then reset their own client's connection,
+    /// which still sends it.
+    pub fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut linger = self.linger.take().unwrap_or_else(|| Box::new(Linger::new(&self.crowd)));
+        let sent = self.poll_pass(&mut linger, cx);
+        self.linger = Some(linger);
+        sent
+    }
+
+    fn poll_pass(&mut self, linger: &mut Linger, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.reader.take_body(&mut self.held) {
+                Step::Data(_) => {}
+                Step::End | Step::Broken => return Poll::Ready(()),
+                Step::More => match self.poll_fill(cx, READ_SIZES.1) {
+                    Poll::Ready(Ok(came @ 1..)) if linger.take(came) => {}
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => return linger.poll_paused(&mut self.timer, cx),
+                },
+            }
         }
     }
 
@@ -356,8 +407,8 @@ impl Client {
     }
 
     /// Closes, so that the client sees the answer: were it still sending what nobody reads, the answer would be taken away from it.
-    pub fn poll_close(&mut self, cx: &mut Context<'_>, unread: bool, linger: &mut Option<Linger>) -> Poll<()> {
-        if linger.is_none() {
+    pub fn poll_close(&mut self, cx: &mut Context<'_>, unread: bool) -> Poll<()> {
+        if !self.closed {
             match Pin::new(&mut self.stream).poll_shutdown(cx) {
                 Poll::Pending => return self.poll_stalled::<()>(cx).map(drop),
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
@@ -368,8 +419,9 @@ impl Client {
             if self.left || !(unread || more || !self.held.is_empty()) {
                 return Poll::Ready(());
             }
+            self.closed = true;
         }
-        linger.get_or_insert_with(|| Linger::new(monotonic_now())).poll(&mut self.stream, &mut self.timer, cx)
+        self.linger.get_or_insert_with(|| Box::new(Linger::new(&self.crowd))).poll(&mut self.stream, &mut self.timer, cx)
     }
 
     /// The client takes nothing.

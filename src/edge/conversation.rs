@@ -111,8 +111,8 @@ pub async fn converse<H: Handler>(client: Client, handler: Rc<H>, desk: RefusalD
         }
     };
     // Whoever has its answer only now, is to see it.
-    let (mut linger, late) = (None, ending.cuts.get());
-    poll_fn(|cx| match client.borrow_mut().poll_close(cx, unread, &mut linger) {
+    let late = ending.cuts.get();
+    poll_fn(|cx| match client.borrow_mut().poll_close(cx, unread) {
         Poll::Pending if ending.cuts.get() && !late => Poll::Ready(()),
         Poll::Pending => {
             ending.hear(&mut ended, cx);
@@ -139,6 +139,8 @@ async fn answered<H: Handler>(client: &Rc<RefCell<Client>>, handler: &H, request
 
 async fn written<'a, B: MessageBody + Unpin>(mut writing: Writing<'_, B>, ending: &'a Ending, ended: &mut Pin<&mut Notified<'a>>) -> io::Result<()> {
     poll_fn(|cx| match writing.poll(cx) {
+        // Who only sends and has its answer but for the end gets that too.
+        Poll::Pending if ending.cuts.get() && writing.let_go() => writing.poll(cx),
         Poll::Pending if ending.cuts.get() => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
         Poll::Pending => {
             ending.hear(ended, cx);

@@ -1,49 +1,82 @@
-//! The end of a connection whose client may still be sending: the answer goes out and the sending half is closed; what comes is read and
-//! dropped for a while. A socket closed with unread bytes resets the connection, and the client never sees the answer.
+//! A client that may still be sending while its answer is out, or goes out: what comes is read and dropped for a while. A socket closed with
+//! unread bytes resets the connection, and the client never sees the answer. nginx calls it `lingering_close`.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
+use crate::clock::monotonic_now;
+use crate::edge::crowd::{Crowd, Member};
 use crate::edge::timer::Timer;
 
-/// How long.
-const TIME: Duration = Duration::from_secs(5);
-/// How many bytes.
-const BYTES: usize = 1 << 20;
+/// How long, at most.
+const TIME: Duration = Duration::from_secs(30);
+/// How many bytes, at most.
+const BYTES: usize = 16 << 20;
+/// A client that has sent nothing for so long is not sending. It is nginx's own.
+const SILENCE: Duration = Duration::from_secs(5);
+/// A client that sends nothing for so long while the end of its answer is kept back waits for that end.
+const PAUSE: Duration = Duration::from_millis(500);
+/// So many at once, in all workers together; fewer where the process may have few files open.
+const MANY: usize = 1024;
 
 /// What is left of time and bytes.
 #[derive(Debug)]
 pub struct Linger {
     until: Instant,
     bytes: usize,
+    /// When the client was last heard.
+    heard: Instant,
+    place: Member,
+}
+
+/// Those that linger: a quarter of all clients at most, of whom there is room for so many. No undisturbed time: who refuses uploads in masses
+/// has better uses for his descriptors.
+#[must_use]
+pub fn lingering(room: Option<usize>) -> Arc<Crowd> {
+    Crowd::new(room.map_or(MANY, |room| MANY.min(room / 4).max(1)), Duration::ZERO)
 }
 
 impl Linger {
-    /// From now on.
+    /// From now on, as one of the crowd.
     #[must_use]
-    pub fn new(now: Instant) -> Self {
-        Self { until: now + TIME, bytes: BYTES }
+    pub fn new(crowd: &Arc<Crowd>) -> Self {
+        let now = monotonic_now();
+        Self { until: now + TIME, bytes: BYTES, heard: now, place: crowd.enter(now) }
     }
 
-    /// Reads and drops. Ready: the client has left, or has had its time.
+    /// So many bytes have come. False: there were too many.
+    pub fn take(&mut self, bytes: usize) -> bool {
+        (self.bytes, self.heard) = (self.bytes.saturating_sub(bytes), monotonic_now());
+        self.bytes > 0
+    }
+
+    /// Nothing comes. Ready: the client has paused, has had its time, or gives way to others.
+    pub fn poll_paused(&mut self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_over(PAUSE, timer, cx)
+    }
+
+    /// Reads and drops. Ready: the client has left, is silent, has had its time, or gives way to others.
     pub fn poll(&mut self, io: &mut (impl AsyncRead + Unpin), timer: &mut Timer, cx: &mut Context<'_>) -> Poll<()> {
         let mut space = [0; 8 * 1024];
         loop {
             let mut dropped = ReadBuf::new(&mut space);
             match Pin::new(&mut *io).poll_read(cx, &mut dropped) {
-                Poll::Pending if timer.has_come(self.until, cx) => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => return self.poll_over(SILENCE, timer, cx),
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Ready(Ok(())) => {}
             }
             let came = dropped.filled().len();
-            self.bytes = self.bytes.saturating_sub(came);
-            if came == 0 || self.bytes == 0 {
+            if came == 0 || !self.take(came) || monotonic_now() >= self.until {
                 return Poll::Ready(());
             }
         }
+    }
+
+    fn poll_over(&mut self, silence: Duration, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<()> {
+        if timer.has_come(self.until.min(self.heard + silence), cx) { Poll::Ready(()) } else { self.place.poll_displaced(cx) }
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! `conversation` tells the story of a connection: `client` is its socket with what has come, `reader` reads requests out of that strictly,
 //! with `head`, `fields`, `target`, `scan` and `chunks`, none of which does I/O; `lanes` is where a request goes, `writing` its answer on
-//! the way out; `refusal` and `refused` answer what does not come in, `linger` closes so that the answer is seen. `listener` opens,
+//! the way out; `refusal` and `refused` answer what does not come in, `linger` reads on so that the answer is seen. `listener` opens,
 //! `acceptor` makes a connection ready for HTTP, with `proxy_protocol`, `tls` and `handshakes`, and `serve` puts it all into a server; what it
-//! answers with, `swap` exchanges. `tls` has its `certificate`s, which `x509` reads and `certificate_check` judges, and resumes sessions with `tickets` or `tls_sessions`.
+//! answers with, `swap` exchanges. Of those that drag something on, a `crowd` lets the oldest go. `tls` has its `certificate`s, which `x509`
+//! reads and `certificate_check` judges, and resumes sessions with `tickets` or `tls_sessions`.
 
 pub mod acceptor;
 pub mod certificate;
@@ -12,6 +13,7 @@ pub mod certificate_check;
 pub mod chunks;
 pub mod client;
 pub mod conversation;
+pub mod crowd;
 pub mod fields;
 pub mod handshakes;
 pub mod head;

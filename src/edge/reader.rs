@@ -71,6 +71,16 @@ impl Reader {
         }
     }
 
+    /// Whether a body of which these bytes have not been read is longer than them by more than `bytes`, as far as can be told.
+    #[must_use]
+    pub fn owes_more_than(&self, bytes: u64, held: &[u8]) -> bool {
+        match self.body {
+            Body::Sized(left) => left.saturating_sub(held.len() as u64) > bytes,
+            Body::Chunked(chunks) => !chunks.ends_within(held),
+            Body::Complete | Body::Broken | Body::Handshake | Body::Tunnel => false,
+        }
+    }
+
     /// Whether all that may still come of the request is among these bytes, which have not been read.
     #[must_use]
     pub fn is_whole_with(&self, held: &[u8]) -> bool {

@@ -16,7 +16,9 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::edge::acceptor::{Accepted, Acceptor};
 use crate::edge::client::Client;
 use crate::edge::conversation::{Ending, Handler, converse};
+use crate::edge::crowd::Crowd;
 use crate::edge::lanes::{Direct, Lanes};
+use crate::edge::linger::lingering;
 use crate::edge::listener::Listener;
 use crate::edge::refused::RefusalDesk;
 use crate::edge::settings::{GateSettings, ServerSettings};
@@ -62,12 +64,13 @@ where
         builder = builder.max_concurrent_connections(connections.div_ceil(server.workers));
     }
     let signal = builder.graceful_shutdown_signal();
+    let crowd = lingering(server.connections);
     let worker = move || {
-        let (door, app, signal) = (door.clone(), app.clone(), signal.clone());
+        let (door, app, signal, crowd) = (door.clone(), app.clone(), signal.clone(), crowd.clone());
         async move {
             let handler = app.begin().await.map_err(|error| log::error!("a worker cannot start: {error:?}"))?;
             let ending = heard(signal, door.drain.clone());
-            Ok::<_, ()>(Rc::new(Worker { door, handler: Rc::new(handler), ending, room: server.connections }))
+            Ok::<_, ()>(Rc::new(Worker { door, handler: Rc::new(handler), ending, room: server.connections, crowd }))
         }
     };
     let builder = match listener {
@@ -117,6 +120,8 @@ struct Worker<H> {
     ending: Rc<Ending>,
     /// Connections of clients at most, in all workers.
     room: Option<usize>,
+    /// Those of them that linger, in all workers.
+    crowd: Arc<Crowd>,
 }
 
 impl<H: Handler> Worker<H> {
@@ -140,7 +145,7 @@ impl<H: Handler> Worker<H> {
         }
         let counted = self.door.metrics.as_ref().map(|metrics| metrics.connection_opened());
         self.look_at_room();
-        let client = Client::new(stream, client.map(|client| client.ip()), connection, self.door.gate, counted);
+        let client = Client::new(stream, client.map(|client| client.ip()), connection, self.door.gate, self.crowd.clone()).counted(counted);
         converse(client, self.handler.clone(), self.door.desk.clone(), self.ending.clone()).await;
     }
 

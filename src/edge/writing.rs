@@ -26,7 +26,8 @@ const WAITING: usize = 16 * 1024;
 /// An answer on its way out.
 pub struct Writing<'a, B> {
     client: &'a RefCell<Client>,
-    body: B,
+    /// Gone when nothing more is to come of it and the client still sends.
+    body: Option<B>,
     framing: Framing,
     /// What is to be written.
     out: BytesMut,
@@ -36,6 +37,8 @@ pub struct Writing<'a, B> {
     broken: Option<io::Error>,
     /// Ready when the answer is to break off.
     until: Option<LocalBoxFuture<'static, ()>>,
+    /// Its last byte waits until the client has sent its body.
+    keeps_end: bool,
     /// It is out in full.
     over: bool,
 }
@@ -75,6 +78,8 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         // HTTP/1.0 clients rarely mean it when they ask for another one.
         let close = head.close || !http_11 || !client.borrow().may_go_on() || (framing == Framing::Raw && !switched);
         client.borrow_mut().withdraw_continue();
+        // Clients of HTTP/1.0 take the end of the connection for that of the answer.
+        let keeps_end = http_11 && client.borrow().is_sending();
         let dated = head.is_dated();
         let mut out = head.into_lines();
         if !dated {
@@ -96,7 +101,7 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         }
         out.extend_from_slice(b"\r\n");
         let after = if close { After::Close } else { After::Next };
-        (Self { client, body, framing, out, data: Bytes::new(), broken: None, until, over: false }, after)
+        (Self { client, body: Some(body), framing, out, data: Bytes::new(), broken: None, until, keeps_end, over: false }, after)
     }
 
     /// Writes on. Ready: it is out. An error: it broke off, or the client has left.
@@ -112,11 +117,18 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let filled = self.poll_fill(cx);
-            if !self.out.is_empty() || !self.data.is_empty() {
+            if self.out.len() + self.data.len() > self.kept() {
                 ready!(self.poll_write(cx))?;
                 continue;
             }
             ready!(self.client.borrow_mut().poll_flush(cx))?;
+            if self.kept() > 0 {
+                // The account of the request ends here: what the client still sends is nobody's.
+                self.body = None;
+                ready!(self.client.borrow_mut().poll_sent(cx));
+                self.keeps_end = false;
+                continue;
+            }
             // Only now: a client that saw nothing at all on a kept connection would send its request again.
             if let Some(broken) = self.broken.take() {
                 return Poll::Ready(Err(broken));
@@ -131,10 +143,23 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         }
     }
 
+    /// How many bytes at the end are kept back.
+    fn kept(&self) -> usize {
+        usize::from(self.keeps_end && self.framing == Framing::Ended && !(self.out.is_empty() && self.data.is_empty()))
+    }
+
+    /// Does not keep the end back any longer; whether it was.
+    pub fn let_go(&mut self) -> bool {
+        let kept = self.kept() > 0;
+        self.keeps_end = false;
+        kept
+    }
+
     /// Takes pieces of the body while there is room for them.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.framing != Framing::Ended && self.broken.is_none() && self.data.is_empty() && self.out.len() < WAITING {
-            let taken = match ready!(Pin::new(&mut self.body).poll_next(cx)) {
+            let next = self.body.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_next(cx));
+            let taken = match ready!(next) {
                 Some(Ok(piece)) => self.take(piece),
                 Some(Err(_)) => Err(io::ErrorKind::ConnectionAborted.into()),
                 None => self.end(),
@@ -179,7 +204,11 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let written = ready!(self.client.borrow_mut().poll_write(cx, [&self.out, &self.data]))?;
+        let (of_out, of_data) = match self.kept() {
+            kept if self.data.is_empty() => (self.out.len() - kept, 0),
+            kept => (self.out.len(), self.data.len() - kept),
+        };
+        let written = ready!(self.client.borrow_mut().poll_write(cx, [&self.out[..of_out], &self.data[..of_data]]))?;
         let of_out = written.min(self.out.len());
         self.out.advance(of_out);
         let _ = self.data.split_to(written - of_out);

@@ -159,11 +159,11 @@ async fn an_upload_that_is_refused_early_sees_its_answer() {
         assert!(sent < 50_000_000, "a refused upload is not read to its end");
     }
     // One that is short is read to its end, and its connection goes on.
-    let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+    let mut client = Peer::connect(gateway.listen).await;
     for _ in 0..3 {
-        client.write_all(b"POST /api HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab").await.unwrap();
-        assert_eq!(wire::read(&mut client).await.status, 401);
-        client.write_all(b"c\r\n0\r\n\r\n").await.unwrap();
+        client.send("POST /api HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab").await;
+        assert_eq!(client.answer("POST").await.status(), 401);
+        client.send("c\r\n0\r\n\r\n").await;
     }
 }
 

@@ -18,6 +18,7 @@ mod demo;
 mod devices;
 mod docs;
 mod doctor;
+mod early_answers;
 mod echo;
 mod first_day;
 mod floors;

@@ -7,6 +7,7 @@ use tokio::net::UnixStream;
 
 use super::*;
 use crate::edge::head::HeadLimits;
+use crate::edge::linger::lingering;
 
 /// Longer than any test.
 const LONG: Duration = Duration::from_secs(3600);
@@ -15,7 +16,7 @@ const LONG: Duration = Duration::from_secs(3600);
 pub(in crate::edge) fn patient(socket: UnixStream) -> Client {
     let limits = HeadLimits { head: 2048, target: 512 };
     let settings = GateSettings { limits, head_timeout: LONG, body_timeout: LONG, write_timeout: LONG, keep_alive: LONG };
-    Client::new(Stream::Unix(socket), None, Connection::default(), settings, None)
+    Client::new(Stream::Unix(socket), None, Connection::default(), settings, lingering(None))
 }
 
 async fn body(client: &mut Client) -> Bytes {
