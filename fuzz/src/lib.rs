@@ -59,6 +59,6 @@ fn request(method: &str, path: &str, query: Option<&str>, lines: &[(&[u8], &[u8]
     }
     let spans: Vec<Span> = at.into_iter().map(|part| Span::of(&bytes[part], &bytes)).collect();
     let lines = spans[3..].chunks(2).map(|line| (line[0], line[1])).collect();
-    let parts = RequestParts { method: spans[0], path: spans[1], query: query.map(|_| spans[2]), http_11: true, lines };
+    let parts = RequestParts { method: spans[0], path: spans[1], query: query.map(|_| spans[2]), escaped_query: None, http_11: true, lines };
     RequestHead::new(bytes, parts, None, Connection::default())
 }

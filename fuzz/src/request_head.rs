@@ -17,7 +17,8 @@ pub fn check(data: &[u8]) {
     let plain = Plain::read(bytes);
     assert!(!["CONNECT", "TRACE"].contains(&plain.method), "{}", plain.method);
     assert!(plain.method.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{}", plain.method);
-    assert!(plain.target.bytes().all(|b| b.is_ascii_graphic() && b != b'#'), "{}", plain.target);
+    let (in_path, in_query) = plain.target.split_once('?').map_or((plain.target, ""), |(path, query)| (path, query));
+    assert!(in_path.bytes().chain(in_query.bytes().filter(u8::is_ascii)).all(|b| b.is_ascii_graphic() && b != b'#'), "{}", plain.target);
     let behind = |scheme: &str| plain.target.split_at_checked(scheme.len()).filter(|(start, _)| start.eq_ignore_ascii_case(scheme));
     let scheme = behind("http://").map(|(_, rest)| (80, rest)).or_else(|| behind("https://").map(|(_, rest)| (443, rest)));
     let path = scheme.map(|(_, rest)| rest);
@@ -31,7 +32,8 @@ pub fn check(data: &[u8]) {
     let found = RequestHead::new(BytesMut::from(bytes), head.parts.clone(), None, Connection::default());
     let target = path.map_or(plain.target, |rest| &rest[rest.find(['/', '?']).unwrap_or(rest.len())..]);
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    assert_eq!((found.method(), found.query(), found.is_http_11()), (plain.method, query, plain.version == "HTTP/1.1"));
+    assert_eq!((found.method(), found.is_http_11()), (plain.method, plain.version != "HTTP/1.0"));
+    is_escaped(query, found.query());
     assert_eq!(found.path(), if path.is_empty() { "/" } else { path });
     assert!(found.headers().iter().map(|(name, value)| (name, value.bytes())).eq(plain.fields.iter().map(|(name, value)| (name.as_bytes(), *value))));
     follows(&plain, head.follows);
@@ -47,19 +49,32 @@ fn place(host: &str, usual: u32) -> (String, u32) {
     (name.to_ascii_lowercase(), if port.is_empty() { usual } else { port.parse().expect("a port is a number") })
 }
 
+/// A query goes on as it came, but for what no server's parser must take; that is escaped, and nothing else.
+fn is_escaped(came: Option<&str>, goes_on: Option<&str>) {
+    let (Some(came), Some(goes_on)) = (came, goes_on) else { return assert_eq!(came, goes_on) };
+    let needs = |b: u8| !b.is_ascii() || matches!(b, b'"' | b'<' | b'>');
+    let expected: String = came.bytes().map(|b| if needs(b) { format!("%{b:02X}") } else { char::from(b).to_string() }).collect();
+    assert_eq!(goes_on, expected);
+    assert!(goes_on.bytes().all(|b| b.is_ascii_graphic() && !needs(b) && b != b'#'), "{goes_on}");
+}
+
 fn follows(plain: &Plain<'_>, follows: Follows) {
     let one = |name: &str| {
         let values: Vec<&str> = plain.values(name).collect();
         assert!(values.len() <= 1, "{name} came {} times", values.len());
         values.first().copied()
     };
-    let http_11 = plain.version == "HTTP/1.1";
+    let http_11 = plain.version != "HTTP/1.0";
     assert!(one("host").is_some() || !http_11, "no host");
     match (one("content-length"), one("transfer-encoding")) {
         (Some(_), Some(_)) => panic!("two framings"),
         (Some(length), None) => {
             let length: u64 = length.parse().expect("a length is a number");
-            assert_eq!(follows, if length == 0 { Follows::Nothing } else { Follows::Sized(length) });
+            match follows {
+                Follows::Sized(announced) => assert_eq!(announced, length),
+                Follows::Nothing | Follows::Handshake | Follows::End => assert_eq!(length, 0),
+                Follows::Chunked => panic!("another framing"),
+            }
         }
         (None, Some(coding)) => assert!(coding.eq_ignore_ascii_case("chunked") && http_11 && follows == Follows::Chunked),
         (None, None) => assert!(matches!(follows, Follows::Nothing | Follows::Handshake | Follows::End)),
@@ -85,10 +100,11 @@ impl<'a> Plain<'a> {
         }
         let text = start.strip_suffix(b"\r\n\r\n").expect("it ends with an empty line");
         let mut lines = split(text, b"\r\n").into_iter();
-        let first = std::str::from_utf8(lines.next().unwrap_or_default()).expect("a request line is ASCII");
+        let first = std::str::from_utf8(lines.next().unwrap_or_default()).expect("a request line is text");
         let words: Vec<&str> = first.split(' ').collect();
         let [method, target, version] = words[..] else { panic!("{first:?} has other than three words") };
-        assert!(matches!(version, "HTTP/1.1" | "HTTP/1.0"), "{version}");
+        let minor = version.strip_prefix("HTTP/1.").and_then(|minor| minor.parse::<u8>().ok());
+        assert!(minor.is_some_and(|minor| minor < 10) && version.len() == 8, "{version}");
         Self { method, target, version, fields: lines.map(field).collect() }
     }
 

@@ -86,7 +86,8 @@ impl<'a> Fields<'a> {
     /// Servers take all that comes after a head with `Upgrade: websocket` for its body, whatever else the head says. So it is a proper
     /// handshake, or nothing may come after it.
     fn handshake(&self, method: &str, http_11: bool) -> Result<Follows, Refusal> {
-        if method != "GET" || self.length.is_some() || self.chunked {
+        // Some clients say of a GET that its body is empty.
+        if method != "GET" || self.length.is_some_and(|length| length > 0) || self.chunked {
             return Err(Refusal::handshake("A WebSocket handshake is a GET without a body."));
         }
         if self.expects {

@@ -6,7 +6,7 @@ use httparse::{Error, Header, Request, Status};
 
 use crate::edge::fields::Fields;
 use crate::edge::refusal::Refusal;
-use crate::edge::target;
+use crate::edge::target::{self, Target};
 use crate::http::head::{RequestParts, Span};
 use crate::http::method::goes_on;
 
@@ -61,7 +61,13 @@ pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Refusal> {
         Ok(Status::Partial) => return Ok(None),
         // Only the whole line tells another version from none.
         Err(Error::Version) if !bytes.trim_ascii_start().contains(&b'\n') => return Ok(None),
-        Err(error) => return Err(refusal(error, bytes, limits)),
+        Err(error) => {
+            let minor = if error == Error::Version { later_minor(bytes) } else { None };
+            let Some(minor) = minor else { return Err(refusal(error, bytes, limits)) };
+            let mut as_11 = bytes.to_vec();
+            as_11[minor] = b'1';
+            return read(&as_11, limits);
+        }
     };
     let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else { return Ok(None) };
     if !goes_on(method) {
@@ -76,12 +82,22 @@ pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Refusal> {
     check_line_ends(&bytes[..len], request.headers)?;
     let http_11 = version == 1;
     let fields = Fields::read(request.headers, http_11)?;
-    let (path, query) = target::read(method, target, fields.host)?;
+    let Target { path, query, escaped } = target::read(method, target, fields.host)?;
+    if target.len() + 2 * escaped > limits.target {
+        return Err(Refusal::URI_TOO_LONG);
+    }
     let follows = fields.follows(method, http_11)?;
     let last = fields.is_last(http_11) || follows == Follows::End;
     let (expects, span) = (fields.expects, |part: &str| Span::of(part.as_bytes(), bytes));
     let lines = request.headers.iter().map(|line| (span(line.name), Span::of(line.value, bytes))).collect();
-    let parts = RequestParts { method: span(method), path: span(path), query: query.map(span), http_11, lines };
+    let parts = RequestParts {
+        method: span(method),
+        path: span(path),
+        query: query.map(span),
+        escaped_query: (escaped > 0).then_some(query).flatten().map(target::escape),
+        http_11,
+        lines,
+    };
     Ok(Some(Head { len, follows, expects, last, parts }))
 }
 
@@ -108,10 +124,27 @@ fn refusal(error: Error, bytes: &[u8], limits: HeadLimits) -> Refusal {
 
 /// `HTTP/2.0` is a version that this listener does not speak; anything else is none.
 fn of_version(bytes: &[u8]) -> Refusal {
-    let line = bytes.trim_ascii_start().split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
-    let mut words = line.split(|b| *b == b' ').skip(2);
-    match (words.next(), words.next()) {
-        (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None) if major.is_ascii_digit() && minor.is_ascii_digit() => Refusal::version(),
+    match version(bytes) {
+        Some([major, minor]) if major.is_ascii_digit() && minor.is_ascii_digit() => Refusal::version(),
         _ => Refusal::malformed("The request does not begin with a method, a target and a version of HTTP."),
     }
+}
+
+/// Where the minor version stands that is higher than 1: a client of it is answered as one of HTTP/1.1 (RFC 9110, section 2.5).
+fn later_minor(bytes: &[u8]) -> Option<usize> {
+    let (line, start) = (first_line(bytes), bytes.len() - bytes.trim_ascii_start().len());
+    matches!(version(bytes), Some([b'1', b'2'..=b'9'])).then(|| start + line.len() - 1)
+}
+
+/// The major and the minor version behind a method and a target.
+fn version(bytes: &[u8]) -> Option<[u8; 2]> {
+    let mut words = first_line(bytes).split(|b| *b == b' ').skip(2);
+    match (words.next(), words.next()) {
+        (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None) => Some([*major, *minor]),
+        _ => None,
+    }
+}
+
+fn first_line(bytes: &[u8]) -> &[u8] {
+    bytes.trim_ascii_start().split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default()
 }

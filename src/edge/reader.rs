@@ -262,8 +262,14 @@ mod tests {
         tokio::task::LocalSet::new().block_on(&runtime, async { read_by_another(stream, requests) });
     }
 
+    /// What goes on in another form: a later minor version, and what is escaped in a query. Other servers need not take it as it came.
+    fn as_it_goes_on(bytes: &[u8]) -> Vec<u8> {
+        let text = String::from_utf8_lossy(bytes).replace(" HTTP/1.2\r\n", " HTTP/1.1\r\n").replace(['"', '<', '>'], "_").replace('\u{e9}', "__");
+        text.into_bytes()
+    }
+
     fn read_by_another(stream: &[u8], requests: &[(Vec<u8>, Vec<u8>)]) {
-        let mut bytes = BytesMut::from(stream);
+        let mut bytes = BytesMut::from(as_it_goes_on(stream).as_slice());
         for (head, body) in requests {
             // A fresh one each time: what it does between two requests is its own business.
             let mut codec = Codec::default();
@@ -282,7 +288,7 @@ mod tests {
                     Some(Message::Item(_)) | None => break,
                 }
             }
-            assert_eq!((read.as_slice(), whole), (body.as_slice(), true), "{:?}", String::from_utf8_lossy(stream));
+            assert_eq!((read.as_slice(), whole), (as_it_goes_on(body).as_slice(), true), "{:?}", String::from_utf8_lossy(stream));
         }
     }
 
@@ -353,8 +359,8 @@ mod tests {
     }
 
     /// Pieces that heads and bodies are made of, sound ones and others.
-    const PIECES: &str = "GET ~POST ~OPTIONS ~G@T ~/~/a?b=c~/a#b~*~http://x/~http://y/~x:1~ ~  ~\t~ HTTP/1.1\r\n~ HTTP/1.0\r\n~ HTTP/2.0\r\n~ HTTP/1.1\n~\
-        Host: x\r\n~Host: x\r\n~Host: y\r\n~Host: a b\r\n~host:x\n~Content-Length: 3\r\n~Content-Length: +3\r\n~Content-Length: 3,3\r\n~\
+    const PIECES: &str = "GET ~POST ~OPTIONS ~G@T ~/~/a?b=c~/a?\"<\u{e9}~/a#b~*~http://x/~http://x?b~http://y/~x:1~ ~  ~\t~ HTTP/1.1\r\n~ HTTP/1.2\r\n~ HTTP/1.0\r\n~ HTTP/2.0\r\n~ HTTP/1.1\n~\
+        Host: x\r\n~Host: x\r\n~Host: y\r\n~Host: a b\r\n~host:x\n~Content-Length: 3\r\n~Content-Length: 0\r\n~Content-Length: +3\r\n~Content-Length: 3,3\r\n~\
         Content-Length:\r\n~Content-Length: 0\r\n~Transfer-Encoding: chunked\r\n~Transfer-Encoding: identity\r\n~\
         Transfer-Encoding: gzip, chunked\r\n~Transfer-Encoding:\x0bchunked\r\n~Connection: close\r\n~Connection: Upgrade\r\n~\
         Upgrade: websocket\r\n~Upgrade: h2c\r\n~Upgrade: websocket, h2c\r\n~Expect: 100-continue\r\n~Expect: x\r\n~X: y\r\n~X : y\r\n~ folded\r\n~\

@@ -1,5 +1,7 @@
 //! Request targets and hosts: one reading, or none.
 
+use std::fmt::Write as _;
+
 use crate::edge::refusal::Refusal;
 
 const FORM: Refusal = Refusal::target("The request target is a path, or \"http://\" with the same host as in the Host header.");
@@ -9,16 +11,28 @@ const SCHEMES: [(&str, u32); 2] = [("http://", 80), ("https://", 443)];
 const FRAGMENT: Refusal = Refusal::target("A request target has no fragment: write # as %23.");
 const CHARACTER: Refusal = Refusal::target("The request target holds a character that must be escaped.");
 
+/// A path and a query, as they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// The path; empty where the host stands alone.
+    pub path: &'a str,
+    /// The query, without its question mark.
+    pub query: Option<&'a str>,
+    /// How many bytes of the query go on escaped.
+    pub escaped: usize,
+}
+
 /// The path and the query of a target: a path with its query, the same behind the host that `Host` names, or `*` for OPTIONS. What servers
 /// behind the gateway would read otherwise, or not at all, is refused.
-pub fn read<'a>(method: &str, target: &'a str, host: Option<&[u8]>) -> Result<(&'a str, Option<&'a str>), Refusal> {
+pub fn read<'a>(method: &str, target: &'a str, host: Option<&[u8]>) -> Result<Target<'a>, Refusal> {
     let path = match target.as_bytes() {
         [b'/', ..] => target,
-        b"*" if method == "OPTIONS" => return Ok((target, None)),
+        b"*" if method == "OPTIONS" => return Ok(Target { path: target, query: None, escaped: 0 }),
         _ => behind_host(target, host)?,
     };
-    check_path(path.as_bytes())?;
-    Ok(path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query))))
+    let escaped = check_path(path.as_bytes())?;
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    Ok(Target { path, query, escaped })
 }
 
 /// What stands behind the scheme and the host, which is the one that `Host` names.
@@ -28,7 +42,8 @@ fn behind_host<'a>(target: &'a str, host: Option<&[u8]>) -> Result<&'a str, Refu
     if !host.is_some_and(|host| is_same_host(host, authority.as_bytes(), default_port)) {
         return Err(TWO_HOSTS);
     }
-    if path.is_empty() || path.starts_with('/') { Ok(path) } else { Err(FORM) }
+    // A query may stand right behind the host (RFC 3986, section 3.3: the path is empty).
+    if path.is_empty() || path.starts_with(['/', '?']) { Ok(path) } else { Err(FORM) }
 }
 
 fn behind<'a>(target: &'a str, scheme: &str) -> Option<&'a str> {
@@ -43,17 +58,21 @@ fn is_same_host(one: &[u8], other: &[u8], default_port: u32) -> bool {
     one.eq_ignore_ascii_case(other) && number(port) == number(other_port)
 }
 
-fn check_path(path: &[u8]) -> Result<(), Refusal> {
-    let mut in_query = false;
+/// How many bytes go on escaped.
+fn check_path(path: &[u8]) -> Result<usize, Refusal> {
+    let (mut in_query, mut escaped) = (false, 0);
     for &byte in path {
         in_query |= byte == b'?';
         // A query may hold a few more than a path.
         let allowed = if in_query { in_queries(byte) } else { in_paths(byte) };
         if !allowed {
-            return Err(if byte == b'#' { FRAGMENT } else { CHARACTER });
+            if !(in_query && is_escaped(byte)) {
+                return Err(if byte == b'#' { FRAGMENT } else { CHARACTER });
+            }
+            escaped += 1;
         }
     }
-    Ok(())
+    Ok(escaped)
 }
 
 /// Those that servers' parsers take, without what is beyond ASCII.
@@ -63,6 +82,26 @@ const fn in_paths(byte: u8) -> bool {
 
 const fn in_queries(byte: u8) -> bool {
     matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'~')
+}
+
+/// What clients write into queries as it is, though browsers escape it, and not every server's parser takes it. No control is among it, nor
+/// a space or a fragment.
+const fn is_escaped(byte: u8) -> bool {
+    matches!(byte, b'"' | b'<' | b'>' | 0x80..)
+}
+
+/// A query as it goes on, and as everything here reads it: what needs it is escaped (RFC 3986, section 2.1), the rest is as it came.
+#[must_use]
+pub fn escape(query: &str) -> String {
+    let mut out = String::with_capacity(query.len() * 3);
+    for byte in query.bytes() {
+        if is_escaped(byte) {
+            let _ = write!(out, "%{byte:02X}");
+        } else {
+            out.push(char::from(byte));
+        }
+    }
+    out
 }
 
 /// Whether this is a host name or address with an optional port, and nothing that a backend could take for more when it builds links
@@ -104,7 +143,7 @@ mod tests {
     use super::*;
 
     fn of_get(target: &str) -> Result<(&str, Option<&str>), Refusal> {
-        read("GET", target, Some(b"shop.test"))
+        read("GET", target, Some(b"shop.test")).map(|target| (target.path, target.query))
     }
 
     #[test]
@@ -118,6 +157,10 @@ mod tests {
             ("/a?", "/a", Some("")),
             ("http://shop.test/x?y", "/x", Some("y")),
             ("https://shop.test", "", None),
+            ("http://shop.test?x", "", Some("x")),
+            ("http://shop.test:80?", "", Some("")),
+            ("http://shop.test?http://other.test/", "", Some("http://other.test/")),
+            ("/a?\u{e9}\"<>", "/a", Some("\u{e9}\"<>")),
             ("/~a!$&'()*+,;=:@", "/~a!$&'()*+,;=:@", None),
         ] {
             assert_eq!(of_get(good), Ok((path, query)), "{good}");
@@ -128,25 +171,50 @@ mod tests {
             ("/a<b", CHARACTER),
             ("/a b", CHARACTER),
             ("/\u{e9}", CHARACTER),
-            ("/a?\u{e9}", CHARACTER),
+            ("/\u{e9}?a", CHARACTER),
+            ("/a\"<?", CHARACTER),
+            ("/a?b c", CHARACTER),
+            ("/a?\0", CHARACTER),
+            ("/a?\x7f", CHARACTER),
+            ("/a?\t", CHARACTER),
+            ("/a?\u{e9}#", FRAGMENT),
             ("*", FORM),
             ("", FORM),
             ("a", FORM),
             ("ftp://shop.test/", FORM),
-            ("http://shop.test?x", FORM),
+            ("http://shop.test#x", FORM),
             ("http://other.test/", TWO_HOSTS),
+            ("http://other.test?x", TWO_HOSTS),
+            ("http://other.test?@shop.test/", TWO_HOSTS),
             ("http://u@shop.test/", TWO_HOSTS),
             ("http:///x", TWO_HOSTS),
             ("other:443", FORM),
         ] {
             assert_eq!(of_get(bad), Err(why), "{bad}");
         }
-        assert_eq!(read("OPTIONS", "*", None), Ok(("*", None)));
+        assert_eq!(read("OPTIONS", "*", None), Ok(Target { path: "*", query: None, escaped: 0 }));
+    }
+
+    #[test]
+    fn a_query_goes_on_in_ascii_and_what_needs_no_escape_as_it_came() {
+        for (came, goes_on) in [
+            ("a=b&c", "a=b&c"),
+            ("name=\u{9e21}", "name=%E9%B8%A1"),
+            ("q={\"a\":[1]}", "q={%22a%22:[1]}"),
+            ("<&>", "%3C&%3E"),
+            ("100%&%zz&%e9&|\\^`{}'", "100%&%zz&%e9&|\\^`{}'"),
+            ("\u{80}\u{10ffff}", "%C2%80%F4%8F%BF%BF"),
+        ] {
+            let target = format!("/?{came}");
+            let Target { query, escaped, .. } = read("GET", &target, None).unwrap();
+            assert_eq!((query, escape(came).as_str()), (Some(came), goes_on));
+            assert_eq!(came.len() + 2 * escaped, goes_on.len(), "{came}");
+        }
     }
 
     #[test]
     fn a_target_and_a_host_that_mean_the_same_are_the_same() {
-        let read = |target, host: &'static str| read("GET", target, Some(host.as_bytes())).map(|(path, _)| path.to_owned());
+        let read = |target, host: &'static str| read("GET", target, Some(host.as_bytes())).map(|target| target.path.to_owned());
         for (target, host) in [
             ("http://SHOP.test/x", "shop.test"),
             ("http://shop.test/x", "Shop.Test"),
@@ -180,8 +248,10 @@ mod tests {
     fn whatever_passes_is_a_uri_of_other_servers_and_means_the_same_there() {
         for byte in 0..=127_u8 {
             for target in [format!("/{}x", char::from(byte)), format!("/?{}x", char::from(byte))] {
-                if let Ok((path, query)) = read("GET", &target, None) {
-                    let uri = Uri::try_from(&target).unwrap_or_else(|_| panic!("{target}"));
+                if let Ok(Target { path, query, .. }) = read("GET", &target, None) {
+                    let query = query.map(escape);
+                    let target = query.as_ref().map_or_else(|| target.clone(), |query| format!("{path}?{query}"));
+                    let (query, uri) = (query.as_deref(), Uri::try_from(&target).unwrap_or_else(|_| panic!("{target}")));
                     assert_eq!((uri.to_string(), uri.path(), uri.query()), (target.clone(), path, query));
                 }
             }

@@ -43,6 +43,8 @@ pub struct RequestParts {
     pub path: Span,
     /// The query, without its question mark.
     pub query: Option<Span>,
+    /// The query with its escapes, where it came with characters that need them.
+    pub escaped_query: Option<String>,
     /// HTTP/1.1, not HTTP/1.0.
     pub http_11: bool,
     /// Names and values of the header lines.
@@ -174,12 +176,18 @@ impl Drop for RequestHead {
 }
 
 impl RequestHead {
-    /// The head in these bytes, whose method, path and query were found to be ASCII. No peer: it came over a Unix socket.
+    /// The head in these bytes, whose method and path were found to be ASCII, and the query too where it is not given in an escaped form. No peer: it came over a Unix socket.
     #[must_use]
     pub fn new(bytes: BytesMut, parts: RequestParts, peer: Option<IpAddr>, connection: Connection) -> Self {
-        let RequestParts { method, path, query, http_11, lines } = parts;
+        let RequestParts { method, path, mut query, escaped_query, http_11, lines } = parts;
         let end = query.unwrap_or_default().end.max(path.end).max(method.end);
-        let start = std::str::from_utf8(bytes.get(..end as usize).unwrap_or_default()).unwrap_or_default().to_owned();
+        let mut start = std::str::from_utf8(bytes.get(..end as usize).unwrap_or_default()).unwrap_or_default().to_owned();
+        if let Some((query, escaped)) = query.as_mut().zip(escaped_query) {
+            // Last in the text, and this is what everybody reads and passes on.
+            start.truncate(query.start as usize);
+            start.push_str(&escaped);
+            query.end = query.start + u32::try_from(escaped.len()).unwrap_or_default();
+        }
         Self { headers: HeaderLines::new(bytes, lines), start, method, path, query, http_11, peer, connection }
     }
 
@@ -202,7 +210,7 @@ impl RequestHead {
         if self.path == Span::default() { "/" } else { self.path.text(&self.start) }
     }
 
-    /// The query, without its question mark.
+    /// The query, without its question mark: as it came, but for characters that need an escape and came without.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.query.map(|query| query.text(&self.start))
@@ -246,7 +254,7 @@ impl RequestHead {
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let (method, path, query) = (put(method), put(path), query.map(&mut put));
         let lines = lines.iter().map(|(name, value)| (put(name), put(value))).collect();
-        let parts = RequestParts { method, path, query, http_11: true, lines };
+        let parts = RequestParts { method, path, query, escaped_query: None, http_11: true, lines };
         Self::new(bytes, parts, None, Connection::default())
     }
 }

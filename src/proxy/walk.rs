@@ -22,6 +22,7 @@ use crate::proxy::inbound;
 use crate::proxy::outgoing::{HeadRules, OutgoingHead, is_https};
 use crate::proxy::rules::RouteRules;
 use crate::proxy::streaming::Opening;
+use crate::proxy::upload::BodyFraming;
 use crate::proxy::websockets::{Websockets, check_origin};
 use crate::route::{Route, RouteTable, canonical};
 use crate::session::LinesFor;
@@ -107,7 +108,8 @@ impl Proxy {
         }
         let caller = self.auth.admit(route.auth, request, completion.inbound.client).await?;
         let body_limit = self.body_limit(route);
-        let framing = inbound::body_framing(request.headers(), body_limit)?;
+        // The gate lets no handshake in with a body; an announced length of zero stays behind.
+        let framing = if handshake.is_some() { BodyFraming::None } else { inbound::body_framing(request.headers(), body_limit)? };
         let identity = self.identity(&caller, completion);
         let head = self.head_rules.write(&OutgoingHead {
             head: request,

@@ -84,16 +84,50 @@ fn refused() -> Vec<(String, u16, &'static str)> {
     ];
     add(400, "request_invalid", hosts.map(|host| format!("GET / HTTP/1.1\r\n{host}\r\n")).to_vec());
     // 30, 31, 34: targets.
-    let targets = ["/a#b", "/?a#b", "/a<b", "/a\u{e9}", "*", "http://y/", "http://u@x/", "ftp://x/", "x", "http:x"];
+    let targets = [
+        "/a#b",
+        "/?a#b",
+        "/a<b",
+        "/a>b",
+        "/a\u{e9}",
+        "/a\u{e9}?b",
+        "/a?\u{e9}#b",
+        "*",
+        "http://y/",
+        "http://u@x/",
+        "ftp://x/",
+        "x",
+        "http:x",
+        "http://y?x",
+        "http://x#y",
+    ];
     add(400, "path_invalid", targets.map(to).to_vec());
-    add(400, "request_invalid", ["/a b", "/a\tb", "/a\0b", " /a", "/a\r\nb"].map(to).to_vec());
+    add(
+        400,
+        "request_invalid",
+        ["/a b", "/a\tb", "/a\0b", " /a", "/a\r\nb", "/?a b", "/?a\tb", "/?a\0b", "/?a\x7fb", "/?a\x01b", "/?a\r\nb", "/?\u{e9} x"].map(to).to_vec(),
+    );
     add(414, "uri_too_long", vec![to(&format!("/{}", long(64 * 1024))), to(&format!("/{}", long(8192)))]);
     // 93 and versions.
     let methods =
         ["CONNECT x:443", "connect x:443", "Connect /", "TRACE /", "trace /", "tRace /", "G%T /", "AMETHODTHATNOBODYKNOWS /", "REFUSED-BY-THE-GATE-ITSELF /"];
     add(405, "method_not_allowed", methods.map(|start| format!("{start} HTTP/1.1\r\nHost: x\r\n\r\n")).to_vec());
-    add(505, "version_unsupported", vec!["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), "GET / HTTP/1.2\r\nHost: x\r\n\r\n".into()]);
-    add(400, "request_invalid", vec!["GET / HTPP/1.1\r\nHost: x\r\n\r\n".into(), "GET /\r\n\r\n".into(), "\x16\x03\x01\x02\0\x01\0\x01\r\n\r\n".into()]);
+    add(
+        505,
+        "version_unsupported",
+        vec!["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), "GET / HTTP/2.0\r\nHost: x\r\n\r\n".into(), "GET / HTTP/0.9\r\nHost: x\r\n\r\n".into()],
+    );
+    add(
+        400,
+        "request_invalid",
+        vec![
+            "GET / HTTP/1.10\r\nHost: x\r\n\r\n".into(),
+            "GET / HTTP/1.a\r\nHost: x\r\n\r\n".into(),
+            "GET / HTPP/1.1\r\nHost: x\r\n\r\n".into(),
+            "GET /\r\n\r\n".into(),
+            "\x16\x03\x01\x02\0\x01\0\x01\r\n\r\n".into(),
+        ],
+    );
     // 96: too many, too long.
     add(
         431,
@@ -111,7 +145,8 @@ fn refused() -> Vec<(String, u16, &'static str)> {
         "upgrade_invalid",
         vec![
             post(&format!("{WEBSOCKET}Sec-WebSocket-Version: 13\r\n{KEY}Content-Length: 3\r\n")),
-            get(&format!("{WEBSOCKET}Sec-WebSocket-Version: 13\r\n{KEY}Content-Length: 0\r\n")),
+            get(&format!("{WEBSOCKET}Sec-WebSocket-Version: 13\r\n{KEY}Content-Length: 1\r\n")),
+            post(&format!("{WEBSOCKET}Sec-WebSocket-Version: 13\r\n{KEY}Content-Length: 0\r\n")),
             get(&format!("{WEBSOCKET}Sec-WebSocket-Version: 13\r\n{KEY}Transfer-Encoding: chunked\r\n")),
             get(&format!("{WEBSOCKET}Sec-WebSocket-Version: 13\r\n")),
             get(&format!("{WEBSOCKET}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n")),
@@ -225,6 +260,9 @@ async fn ordinary_oddities_come_in() {
     for request in [
         "\r\nGET /1 HTTP/1.1\r\nhost:x\r\nEmpty:\r\nTab:\ta\t\r\nUtf: \u{e9}\r\n\r\n",
         "GET http://x/2 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET http://x?2 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /12 HTTP/1.2\r\nHost: x\r\n\r\n",
+        "GET /19 HTTP/1.9\r\nHost: x\r\n\r\n",
         "GET /3 HTTP/1.0\r\nConnection: keep-alive\r\nHost: x\r\n\r\n",
     ] {
         client.write_all(request.as_bytes()).await.unwrap();
@@ -244,6 +282,49 @@ async fn ordinary_oddities_come_in() {
     assert_eq!((handshake.status, handshake.closed, handshake.text.matches("HTTP/1.1 ").count()), (200, true, 1), "{}", handshake.text);
     let seen: String = upstream.connections().iter().map(|c| String::from_utf8_lossy(&c.bytes).to_lowercase()).collect();
     assert!(!seen.contains("h2c") && !seen.contains("http2-settings") && !seen.contains("/first"), "{seen}");
+}
+
+/// What reads the query, what leaves a token out of it and what the backend gets are one.
+#[tokio::test]
+async fn queries_go_on_escaped_and_are_read_so() {
+    let upstream = Recorder::start(Reply::AtHeadThenClose(ok())).await;
+    let config = "session.carriers = [\"query:tok\"]\nserver.trusted_proxies = [\"127.0.0.1\"]\n";
+    let gateway = Gateway::start(&format!("{config}{}{}", route("/open", &upstream.url, "none"), route("/api", &upstream.url, "required")));
+    let token = gateway.token("alice").await;
+    let ask = async |target: &str| wire::send(gateway.listen, format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await;
+    for (query, goes_on) in [
+        ("name=\u{9e21}", "?name=%E9%B8%A1"),
+        ("q={\"a\":[1,2]}", "?q={%22a%22:[1,2]}"),
+        ("<&>", "?%3C&%3E"),
+        ("100%&a|b\\c^`{}", "?100%&a|b\\c^`{}"),
+        ("%e9%b8%a1&%22", "?%e9%b8%a1&%22"),
+    ] {
+        // Beside a token, before it and behind it; and without one.
+        for (path, query, goes_on) in [
+            ("/open", query.to_owned(), goes_on.to_owned()),
+            ("/api", format!("{query}&tok={token}"), goes_on.to_owned()),
+            ("/api", format!("tok={token}&{query}"), goes_on.to_owned()),
+            ("/open", format!("{query}&x=\"{token}"), goes_on.to_owned()),
+        ] {
+            let answer = ask(&format!("{path}?{query}")).await;
+            assert_eq!(answer.status, 200, "{query}: {}", answer.text);
+            let head = upstream.connections().pop().unwrap().head();
+            assert!(head.starts_with(&format!("GET {path}{goes_on} HTTP/1.1\r\n")), "{query}: {head}");
+        }
+        let asked = ask(&format!("/auth/verify?{query}&tok={token}")).await;
+        assert_eq!((asked.status, asked.header("x-wx-source")), (200, Some("hufu")), "{query}: {}", asked.text);
+    }
+    // A token is itself, and no other name is its own.
+    for query in [format!("tok=\"{token}\""), format!("tok={token}\u{9e21}"), format!("tok\"={token}"), format!("\u{9e21}tok={token}")] {
+        assert_eq!(ask(&format!("/api?{query}")).await.status, 401, "{query}");
+    }
+    // Three times as long when it goes on; the limit counts that.
+    assert_eq!(ask(&format!("/open?{}", "\u{e9}".repeat(1300))).await.status, 200);
+    assert_eq!(ask(&format!("/open?{}", "\u{e9}".repeat(1400))).await.status, 414);
+    let gbk = wire::send(gateway.listen, b"GET /open?name=\xbc\xa6 HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!(gbk.status, 400, "{}", gbk.text);
+    let no_path = wire::send(gateway.listen, b"GET http://x?q=\"1\" HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!(no_path.status, 404, "{}", no_path.text);
 }
 
 #[tokio::test]

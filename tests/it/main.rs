@@ -26,6 +26,7 @@ mod forged;
 mod forward_auth;
 mod fuzz;
 mod gate;
+mod gate_peers;
 mod gate_time;
 mod head_requests;
 mod helpers;

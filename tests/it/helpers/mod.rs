@@ -2,8 +2,8 @@
 
 pub(crate) mod backend;
 pub(crate) mod cluster;
-pub(crate) mod examples;
 pub(crate) mod envoy;
+pub(crate) mod examples;
 pub(crate) mod gateway;
 pub(crate) mod link;
 pub(crate) mod load;

@@ -43,6 +43,33 @@ async fn a_handshake_arrives_whole_whatever_its_connection_names() {
     }
 }
 
+/// Some clients announce that a GET has an empty body. Whatever reads it behind the gateway reads a plain handshake.
+#[tokio::test]
+async fn a_length_of_zero_comes_in_and_stays_behind() {
+    let (upstream, recorder) = (WsUpstream::start().await, Recorder::start(Reply::AtHeadThenClose(ok())).await);
+    let gateway = Gateway::start(&(route("/ws", &upstream.url, "none") + &route("/seen", &recorder.url, "none")));
+    for (length, comes_in) in [("0", true), ("1", false), ("00", false), ("0, 0", false), ("", false), ("-0", false)] {
+        let lines = format!("Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: {length}\r\n");
+        let answer = ask(&gateway, "/ws", &lines).await;
+        assert_eq!(answer.status, if comes_in { 101 } else { 400 }, "{length:?}: {}", answer.text);
+        if comes_in {
+            assert_eq!(ask(&gateway, "/seen", &lines).await.status, 200);
+        }
+    }
+    for more in ["Content-Length: 0\r\nContent-Length: 0\r\n", "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n"] {
+        let answer = ask(&gateway, "/ws", &format!("Connection: Upgrade\r\nUpgrade: websocket\r\n{more}")).await;
+        assert_eq!(answer.status, 400, "{more:?}: {}", answer.text);
+    }
+    let seen = recorder.connections();
+    assert!(seen.len() == 1 && seen[0].values("content-length").is_empty() && seen[0].values("transfer-encoding").is_empty(), "{seen:?}");
+    // And where a proxy asks whether it may open one.
+    let trusting = Gateway::start(&format!("server.trusted_proxies = [\"127.0.0.1\"]\n{}", route("/", &recorder.url, "none")));
+    for (length, status) in [("0", 200), ("1", 400)] {
+        let lines = format!("Upgrade: websocket\r\nContent-Length: {length}\r\nX-Original-URI: /x\r\n");
+        assert_eq!(ask(&trusting, "/auth/verify", &lines).await.status, status, "{length}");
+    }
+}
+
 /// In one line or in several, in either order: the list is the same, and so is the answer.
 #[tokio::test]
 async fn websocket_is_the_only_upgrade_of_a_handshake() {
