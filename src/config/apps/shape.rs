@@ -58,7 +58,7 @@ mod tests {
             ("0123456789abcdef0123456789abcde", "31 characters"),
             ("0123456789abcdef0123456789abcdef ", "space"),
             ("0123456789abcdef0123456789abcdeg", "digits"),
-            ("t", "1 character;"),
+            ("~", "1 character;"),
             ("“0123456789abcdef0123456789abcdef”", "34 characters"),
         ] {
             let odd = of_secret(slip).unwrap_or_else(|| panic!("{slip}"));
