@@ -39,9 +39,7 @@ fn manner(protected: &Route, other: &Route) -> &'static str {
 
 /// One backend may stand in two upstreams, with two timeouts.
 fn share_a_backend(one: &Route, other: &Route) -> bool {
-    let places = |route: &Route| route.upstream.endpoints.iter().map(|endpoint| (endpoint.host.clone(), endpoint.port)).collect::<Vec<_>>();
-    let others = places(other);
-    places(one).iter().any(|place| others.contains(place))
+    one.upstream.endpoints.iter().any(|place| other.upstream.endpoints.iter().any(|other| place.is_same_place(other)))
 }
 
 /// The path by which `other`, which asks for less, takes a request to the path of the backend that `protected` leads to. Two routes that

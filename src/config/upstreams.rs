@@ -116,7 +116,7 @@ fn read_endpoints(section: &mut Section<'_>, own: &OwnListeners<'_>) -> Vec<Endp
             );
         } else if all.first().is_some_and(|(first, _)| first.tls != endpoint.tls) {
             let what = "has another scheme than the first: what must be encrypted would go out in the clear at times";
-            section.fault(Some(item.line), &item.path, what, "write http:// for all of them, or https:// for all");
+            section.fault(Some(item.line), &item.path, what, "write https:// for all of them, or for none");
         }
         all.push((endpoint, shown));
     }
@@ -239,7 +239,7 @@ fn read_tls(section: &mut Section<'_>, encrypted: bool) -> TlsFiles {
         false => Err(Wrong::new("is not a host name", "write the name that the certificate has, without scheme and port")),
     });
     if !encrypted && let Some(key) = ["ca", "cert", "key", "server_name"].into_iter().find(|key| section.has(key)) {
-        section.problem(key, "is set, and the endpoints say http://, which is not encrypted", "write https:// in endpoints");
+        section.problem(key, "is set, and the endpoints are not https://, so nothing is encrypted", "write https:// in endpoints");
     }
     TlsFiles { ca, client: cert.zip(key), server_name }
 }

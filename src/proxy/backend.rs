@@ -1,11 +1,13 @@
 //! One upstream as all workers share it: its state, the way to its addresses, its queue; and what is said of it in log and metrics.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::metrics::{Counter, Metrics};
 use crate::proxy::connector::{Connector, TlsError};
 use crate::proxy::queue::Queue;
+use crate::telemetry::Throttle;
+use crate::upstream::targets::Address;
 use crate::upstream::{Change, Pick, Target, Upstream, UpstreamState};
 
 /// One upstream, for all workers.
@@ -94,6 +96,15 @@ impl Backend {
         }
     }
 
+    /// A target could not be asked, since the gateway has no descriptor or no port for it. In the log, now and then: it goes for all of them.
+    pub fn starves(&self, target: &Target, why: &str) {
+        static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
+        if let Some(silent) = TOLD.admit() {
+            let (upstream, endpoint) = (&*self.upstream().name, &*target.name);
+            log::warn!(upstream, endpoint; "no connection to the endpoint, which counts against nobody: {why} ({silent} more like it since the last line)");
+        }
+    }
+
     /// What a health check found; `Err`: what was wrong.
     pub fn checked(&self, target: &Target, found: Result<(), &str>) {
         if !self.state.checked(target, found.is_ok()) {
@@ -108,7 +119,7 @@ impl Backend {
     }
 
     /// Takes over what a look-up of the host names has found.
-    pub fn refresh(&self, found: &[Option<Vec<std::net::SocketAddr>>]) {
+    pub fn refresh(&self, found: &[Option<Vec<Address>>]) {
         let Some(gone) = self.state.refresh(found) else { return };
         let upstream = &*self.upstream().name;
         for target in &gone {

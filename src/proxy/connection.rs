@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use actix_web::web::BytesMut;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Sleep;
 use tokio_rustls::client::TlsStream;
 
@@ -45,6 +45,8 @@ pub enum Unasked {
 pub enum Io {
     /// Plain.
     Plain(TcpStream),
+    /// Plain, to a Unix socket.
+    Unix(UnixStream),
     /// Encrypted.
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -72,6 +74,7 @@ impl Connection {
         match &mut self.io {
             // It asks the system only when something is said to have come.
             Io::Plain(io) => Unasked::of(io.try_read(&mut byte)),
+            Io::Unix(io) => Unasked::of(io.try_read(&mut byte)),
             Io::Tls(io) => {
                 let mut byte = ReadBuf::new(&mut byte);
                 // A session ticket may have come, which is for the TLS layer and no answer.
@@ -88,6 +91,7 @@ impl Connection {
     pub fn unasked_of_the_system(&self) -> Unasked {
         let socket = match &self.io {
             Io::Plain(io) => SockRef::from(io),
+            Io::Unix(io) => SockRef::from(io),
             Io::Tls(io) => SockRef::from(io.get_ref().0),
         };
         Unasked::of(socket.peek(&mut [MaybeUninit::uninit()]))
@@ -108,6 +112,7 @@ impl AsyncRead for Io {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Self::Unix(io) => Pin::new(io).poll_read(cx, buf),
             Self::Tls(io) => Pin::new(io).poll_read(cx, buf),
         }
     }
@@ -117,6 +122,7 @@ impl AsyncWrite for Io {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Plain(io) => Pin::new(io).poll_write(cx, bytes),
+            Self::Unix(io) => Pin::new(io).poll_write(cx, bytes),
             Self::Tls(io) => Pin::new(io).poll_write(cx, bytes),
         }
     }
@@ -124,6 +130,7 @@ impl AsyncWrite for Io {
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Plain(io) => Pin::new(io).poll_write_vectored(cx, parts),
+            Self::Unix(io) => Pin::new(io).poll_write_vectored(cx, parts),
             Self::Tls(io) => Pin::new(io).poll_write_vectored(cx, parts),
         }
     }
@@ -131,6 +138,7 @@ impl AsyncWrite for Io {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Plain(io) => Pin::new(io).poll_flush(cx),
+            Self::Unix(io) => Pin::new(io).poll_flush(cx),
             Self::Tls(io) => Pin::new(io).poll_flush(cx),
         }
     }
@@ -138,6 +146,7 @@ impl AsyncWrite for Io {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Self::Unix(io) => Pin::new(io).poll_shutdown(cx),
             Self::Tls(io) => Pin::new(io).poll_shutdown(cx),
         }
     }

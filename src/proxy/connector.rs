@@ -1,20 +1,23 @@
 //! Opening connections to an upstream's addresses, and their encryption.
 
-use std::net::SocketAddr;
-use std::os::fd::{AsRawFd as _, RawFd};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, UnixSocket, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use crate::files;
 use crate::proxy::connection::{Connection, Io};
+use crate::upstream::targets::Address;
 use crate::upstream::{Target, TlsFiles, Upstream};
 
 /// Why the encryption towards an upstream cannot be set up. For the operator.
@@ -38,6 +41,24 @@ pub enum TlsError {
     #[error("{0}")]
     Refused(#[from] rustls::Error),
 }
+
+/// Why there is no connection. For the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConnectError {
+    /// The endpoint, or what lies before it.
+    Endpoint(String),
+    /// The gateway has no descriptor or no port left for it, which says nothing about the endpoint.
+    Own(String),
+}
+
+/// An endpoint's silence.
+#[must_use]
+pub fn no_answer(timeout: Duration) -> ConnectError {
+    ConnectError::Endpoint(format!("no answer within {}", humantime::format_duration(timeout)))
+}
+
+/// A Unix socket whose queue is full says so at once, where TCP would send its first packet again.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 
 /// The last descriptors are not for backends: without them the admin listener answers no probe, and Redis is not found again.
 const KEPT: u64 = 16;
@@ -67,21 +88,22 @@ impl Connector {
         Ok(Self { tls: Some(Tls { connector: TlsConnector::from(Arc::new(config(files)?)), names: names? }), last })
     }
 
-    /// Connects within `timeout`, handshake included. The error is for the log.
-    pub async fn connect(&self, target: &Target, timeout: Duration, patience: Duration) -> Result<Box<Connection>, String> {
-        match tokio::time::timeout(timeout, self.open(target.address, target.endpoint)).await {
+    /// Connects within `timeout`, handshake included.
+    pub async fn connect(&self, target: &Target, timeout: Duration, patience: Duration) -> Result<Box<Connection>, ConnectError> {
+        match tokio::time::timeout(timeout, self.open(&target.address, target.endpoint)).await {
             Ok(Ok(io)) => Ok(Connection::new(io, patience)),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no answer within {}", humantime::format_duration(timeout))),
+            Ok(Err(error)) => Err(told(&error, &target.address)),
+            Err(_) => Err(no_answer(timeout)),
         }
     }
 
-    async fn open(&self, address: SocketAddr, endpoint: usize) -> std::io::Result<Io> {
+    async fn open(&self, address: &Address, endpoint: usize) -> io::Result<Io> {
+        let address = match address {
+            Address::Tcp(address) => *address,
+            Address::Unix(path) => return self.open_unix(path).await.map(Io::Unix),
+        };
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // The lowest number that is free is given, so this one tells how many are taken.
-        if socket.as_raw_fd() >= self.last {
-            return Err(std::io::Error::other("the limit of open files is reached"));
-        }
+        self.leaves_enough(&socket)?;
         let io = socket.connect(address).await?;
         io.set_nodelay(true)?;
         match &self.tls {
@@ -92,6 +114,40 @@ impl Connector {
             }
         }
     }
+
+    async fn open_unix(&self, path: &Path) -> io::Result<UnixStream> {
+        loop {
+            let socket = UnixSocket::new_stream()?;
+            self.leaves_enough(&socket)?;
+            match socket.connect(path).await {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(QUEUE_FULL_PAUSE).await,
+                connected => return connected,
+            }
+        }
+    }
+
+    /// The lowest number that is free is given to a socket, so its own tells how many are taken.
+    fn leaves_enough(&self, socket: &impl AsRawFd) -> io::Result<()> {
+        if socket.as_raw_fd() >= self.last { Err(Errno::EMFILE.into()) } else { Ok(()) }
+    }
+}
+
+/// Whose fault it is.
+fn told(error: &io::Error, address: &Address) -> ConnectError {
+    match (error.raw_os_error().map(Errno::from_raw), address) {
+        (Some(Errno::EMFILE | Errno::ENFILE), _) => ConnectError::Own("no file descriptor is left: raise the limit of open files".to_owned()),
+        (Some(Errno::EADDRNOTAVAIL), Address::Tcp(address)) if has_way(*address) => {
+            ConnectError::Own(format!("no local port is left for {address}: raise idle_connections, or widen net.ipv4.ip_local_port_range"))
+        }
+        _ => ConnectError::Endpoint(error.to_string()),
+    }
+}
+
+/// Whether this machine has an address from which this one can be reached. Where it has none, the error is the same as without a port; but UDP
+/// has ports of its own, and connecting by it sends nothing.
+fn has_way(address: SocketAddr) -> bool {
+    let any: SocketAddr = if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+    UdpSocket::bind(any).and_then(|socket| socket.connect(address)).is_ok()
 }
 
 fn config(files: &TlsFiles) -> Result<ClientConfig, TlsError> {
@@ -129,4 +185,25 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let content = files::read(path).map_err(|reason| wrong(reason.to_string()))?;
     PrivateKeyDer::from_pem_slice(&content)
         .map_err(|error| wrong(if matches!(error, pem::Error::NoItemsFound) { "holds no private key in PEM".to_owned() } else { error.to_string() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_gateway_lacks_is_not_the_endpoints_fault() {
+        let address = |text: &str| Address::Tcp(text.parse().unwrap());
+        let socket = Address::Unix(Path::new("/run/app.sock").into());
+        let is_own = |errno: Errno, address: &Address| matches!(told(&errno.into(), address), ConnectError::Own(_));
+        for errno in [Errno::EMFILE, Errno::ENFILE] {
+            assert!(is_own(errno, &address("127.0.0.1:9")) && is_own(errno, &socket), "{errno}");
+        }
+        assert!(is_own(Errno::EADDRNOTAVAIL, &address("127.0.0.1:9")), "all its ports are taken");
+        // An address of a link, without the link: there is no way to it, whatever ports are free.
+        assert!(!is_own(Errno::EADDRNOTAVAIL, &address("[fe80::1]:9")));
+        for errno in [Errno::ECONNREFUSED, Errno::ENETUNREACH, Errno::ENOENT, Errno::EACCES] {
+            assert!(!is_own(errno, &address("127.0.0.1:9")) && !is_own(errno, &socket), "{errno}");
+        }
+    }
 }

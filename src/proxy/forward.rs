@@ -13,6 +13,7 @@ use crate::clock::monotonic_now;
 use crate::http::completion::Completion;
 use crate::http::error::GatewayError;
 use crate::proxy::backend::Backend;
+use crate::proxy::connector::ConnectError;
 use crate::proxy::download::{BrokenBody, Download, Held};
 use crate::proxy::guard::{Beat, Guard};
 use crate::proxy::handshake::Handshake;
@@ -236,7 +237,8 @@ impl Own {
         // Boxed, as all that happens rarely: a future is as large as the largest of what it may wait for, and is moved.
         let connection = match Box::pin(self.shared.connector.connect(target, left, terms.first_byte_timeout)).await {
             Ok(connection) => connection,
-            Err(reason) => return Err((UpstreamError::Unreachable { endpoint: target.name.clone(), reason }, Some(upload))),
+            Err(ConnectError::Endpoint(reason)) => return Err((UpstreamError::Unreachable { endpoint: target.name.clone(), reason }, Some(upload))),
+            Err(ConnectError::Own(reason)) => return Err((UpstreamError::Starved { endpoint: target.name.clone(), reason }, Some(upload))),
         };
         self.shared.connected(target);
         exchange(connection, upload, monotonic_now(), terms).await.map_err(|Failed { failure, again }| (self.error(failure, target, terms), again))

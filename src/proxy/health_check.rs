@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use crate::clock::monotonic_now;
 use crate::crypto::random;
 use crate::proxy::backend::Backend;
+use crate::proxy::connector::{ConnectError, no_answer};
 use crate::proxy::upload::{BodyFraming, Upload};
 use crate::proxy::upstream_client::{Failure, Terms, exchange};
 use crate::upstream::health::Health;
@@ -25,8 +26,17 @@ pub async fn check_for_ever(backend: Arc<Backend>, settings: HealthSettings) {
         let found = join_all(set.targets().iter().map(|target| ask(&backend, target, &settings))).await;
         for (target, found) in set.targets().iter().zip(found) {
             let health = known.entry(target.id).or_insert_with(|| Health::known(!target.is_sick()));
+            let found = match found {
+                Ok(()) => Ok(()),
+                Err(ConnectError::Endpoint(why)) => Err(why),
+                // Nobody was asked, so nothing is known.
+                Err(ConnectError::Own(why)) => {
+                    backend.starves(target, &why);
+                    continue;
+                }
+            };
             if health.observe(found.is_ok(), &settings).is_some() {
-                backend.checked(target, found.as_ref().map(|_| ()).map_err(String::as_str));
+                backend.checked(target, found.as_ref().copied().map_err(String::as_str));
             }
         }
         // A little sooner or later each time, so that several gateways do not ask in step.
@@ -35,12 +45,12 @@ pub async fn check_for_ever(backend: Arc<Backend>, settings: HealthSettings) {
 }
 
 /// One question, on a connection of its own: a kept one would not show that no others are accepted. The error is for the log.
-async fn ask(backend: &Backend, target: &Target, settings: &HealthSettings) -> Result<(), String> {
+async fn ask(backend: &Backend, target: &Target, settings: &HealthSettings) -> Result<(), ConnectError> {
     let limit = monotonic_now() + settings.timeout;
     let connection = backend.connector.connect(target, settings.timeout, settings.timeout).await?;
     let endpoint = &backend.upstream().endpoints[target.endpoint];
     let host = match &backend.upstream().host {
-        HostHeader::Client => endpoint.to_string(),
+        HostHeader::Client => endpoint.host_and_port(),
         HostHeader::Endpoint => endpoint.authority(),
         HostHeader::Fixed(host) => host.clone(),
     };
@@ -50,8 +60,8 @@ async fn ask(backend: &Backend, target: &Target, settings: &HealthSettings) -> R
     let terms = Terms { method: "GET", first_byte_timeout: settings.timeout, timeout: settings.timeout, limit: Some(limit), handshake: None, passed: &passed };
     match exchange(connection, upload, monotonic_now(), terms).await.map_err(|failed| failed.failure) {
         Ok(answer) if settings.expected_status.contains(&answer.head.status.as_u16()) => Ok(()),
-        Ok(answer) => Err(format!("it answered {}", answer.head.status.as_u16())),
-        Err(Failure::Answer(why)) => Err(why.to_string()),
-        Err(Failure::Silence | Failure::Client | Failure::TooLarge) => Err(format!("no answer within {}", humantime::format_duration(settings.timeout))),
+        Ok(answer) => Err(ConnectError::Endpoint(format!("it answered {}", answer.head.status.as_u16()))),
+        Err(Failure::Answer(why)) => Err(ConnectError::Endpoint(why.to_string())),
+        Err(Failure::Silence | Failure::Client | Failure::TooLarge) => Err(no_answer(settings.timeout)),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::proxy::backend::Backend;
-use crate::upstream::targets::literal;
+use crate::upstream::targets::{Address, literal};
 
 /// How long one look-up may take; the operating system's own patience is longer.
 const LOOK_UP: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ pub async fn resolve_for_ever(backend: Arc<Backend>, look_up: impl AsyncFn(Strin
             let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             let failed = answer.as_ref().map_or_else(|error| Some(error.to_string()), |found| found.is_empty().then(|| "it has no address".to_owned()));
             tell(&backend, &endpoint.host, failed.as_deref(), failing);
-            found.push(answer.ok());
+            found.push(answer.ok().map(|found| found.into_iter().map(Address::Tcp).collect()));
         }
         backend.refresh(&found);
         let any = !backend.state.targets().targets().is_empty();

@@ -109,7 +109,7 @@ impl RequestEdits {
 /// The endpoints, and what the upstream gets as its host: it may write its redirects from either, and where it believes `X-Forwarded-Proto`,
 /// with the client's scheme.
 fn authorities(upstream: &Upstream) -> Vec<String> {
-    let mut all: Vec<_> = upstream.endpoints.iter().map(ToString::to_string).collect();
+    let mut all: Vec<_> = upstream.endpoints.iter().map(own_authority).collect();
     let hosts = match &upstream.host {
         HostHeader::Client => Vec::new(),
         HostHeader::Endpoint => upstream.endpoints.iter().map(Endpoint::authority).collect(),
@@ -126,6 +126,11 @@ fn authorities(upstream: &Upstream) -> Vec<String> {
 
 fn has_port(host: &str) -> bool {
     host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'))
+}
+
+/// An endpoint with its port. A server behind a Unix socket takes that of its scheme.
+fn own_authority(endpoint: &Endpoint) -> String {
+    if endpoint.socket.is_some() { format!("{}:80", endpoint.authority()) } else { endpoint.host_and_port() }
 }
 
 /// Names and values were checked with the configuration.

@@ -24,6 +24,14 @@ pub enum UpstreamError {
         /// For the log.
         reason: String,
     },
+    /// No connection, for want of a descriptor or a port of the gateway's own.
+    #[error("no connection to {endpoint}, which counts against nobody: {reason}")]
+    Starved {
+        /// Where to.
+        endpoint: Arc<str>,
+        /// For the log.
+        reason: String,
+    },
     /// Nothing is known of where its host names lead.
     #[error("its host names could not be looked up yet")]
     Unresolved,
@@ -67,7 +75,7 @@ impl UpstreamError {
     /// Whether it says something of the endpoint's health.
     #[must_use]
     pub const fn is_the_endpoints(&self) -> bool {
-        !matches!(self, Self::ClientLeft | Self::BodyTooLarge | Self::Broken { why: BadAnswer::Leftover, .. })
+        !matches!(self, Self::ClientLeft | Self::BodyTooLarge | Self::Starved { .. } | Self::Broken { why: BadAnswer::Leftover, .. })
     }
 }
 
@@ -86,6 +94,11 @@ pub fn told(error: &UpstreamError) -> (&'static str, GatewayError) {
             let error = GatewayError::new(ErrorCode::UpstreamUnavailable, "The backend of this route takes no more requests right now. Try again later.");
             ("unavailable", error.retry_after(COME_BACK))
         }
+        UpstreamError::Starved { .. } => {
+            let error =
+                GatewayError::new(ErrorCode::UpstreamUnavailable, "The gateway cannot open another connection to a backend right now. Try again later.");
+            ("unavailable", error.retry_after(COME_BACK))
+        }
         UpstreamError::ClientLeft => (CLIENT_LEFT, GatewayError::new(ErrorCode::BodyBroken, "The request's body ended before its announced end.").closing()),
         UpstreamError::BodyTooLarge => (CLIENT_LEFT, inbound::too_large().closing()),
         UpstreamError::SessionEnded => ("session_expired", GatewayError::session_expired()),
@@ -102,7 +115,7 @@ pub fn tell(error: &UpstreamError, upstream: &str, request_id: &str) {
     static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
     match error {
         UpstreamError::ClientLeft | UpstreamError::BodyTooLarge | UpstreamError::SessionEnded | UpstreamError::ShuttingDown => {}
-        UpstreamError::Full | UpstreamError::AllSick => {
+        UpstreamError::Full | UpstreamError::AllSick | UpstreamError::Starved { .. } => {
             if let Some(silent) = TOLD.admit() {
                 log::warn!(upstream, request_id; "{error}{silent}");
             }

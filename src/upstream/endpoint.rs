@@ -1,14 +1,18 @@
 //! One endpoint of an upstream, as the configuration writes it.
 
 use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 
-/// One endpoint of an upstream: a host name, which may stand for several addresses, or an address.
+/// One endpoint of an upstream: a host name, which may stand for several addresses, an address, or a Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// Host name or address, without the brackets of IPv6.
+    /// Host name or address, without the brackets of IPv6; of a Unix socket `localhost`, by which nobody connects.
     pub host: String,
-    /// Port.
+    /// Port; of a Unix socket 0.
     pub port: u16,
+    /// The path of its Unix socket, where it has one.
+    pub socket: Option<Arc<Path>>,
     /// Whether it speaks TLS.
     pub tls: bool,
     /// Its share of the requests beside the others', from 1 to [`Endpoint::WEIGHT_MAX`].
@@ -17,16 +21,26 @@ pub struct Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
+        match &self.socket {
+            Some(path) => write!(f, "unix:{}", path.display()),
+            None if self.host.contains(':') => write!(f, "[{}]:{}", self.host, self.port),
+            None => write!(f, "{}:{}", self.host, self.port),
+        }
     }
 }
 
 /// Why a text is not an endpoint. The text goes to the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// Neither `http://` nor `https://`.
-    #[error("an endpoint starts with http:// or https://; write \"http://HOST:PORT\"")]
+    /// Neither `http://` nor `https://` nor `unix:`.
+    #[error("an endpoint starts with http:// or https://; write \"http://HOST:PORT\", or \"unix:/PATH\" for a Unix socket")]
     Scheme,
+    /// `unix:` without the absolute path of a file, or behind another scheme.
+    #[error("a Unix socket is written with its absolute path, as in \"unix:/run/app.sock\", and without http://")]
+    Socket,
+    /// A path that is longer than the operating system takes.
+    #[error("the path of a Unix socket has at most {} bytes", Endpoint::SOCKET_PATH_MAX)]
+    SocketTooLong,
     /// A path, query or user behind the port.
     #[error("an endpoint is a host and a port only; a path belongs into [[routes]]")]
     Path,
@@ -41,14 +55,22 @@ pub enum EndpointError {
 impl Endpoint {
     /// The largest weight.
     pub const WEIGHT_MAX: u32 = 100;
+    /// The longest path of a Unix socket on Linux (`sun_path`), without the NUL at its end.
+    pub const SOCKET_PATH_MAX: usize = 107;
 
-    /// Reads `http://host[:port]` or `https://host[:port]`; of weight 1.
+    /// Reads `http://host[:port]`, `https://host[:port]` or `unix:/path`; of weight 1.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Self::of_socket(path.strip_prefix("//").unwrap_or(path));
+        }
         let (tls, authority, usual_port) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
             (Some(rest), _) => (true, rest, "443"),
             (None, Some(rest)) => (false, rest, "80"),
             (None, None) => return Err(EndpointError::Scheme),
         };
+        if authority.starts_with("unix:") {
+            return Err(EndpointError::Socket);
+        }
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         if authority.contains(['/', '?', '#', '@']) {
             return Err(EndpointError::Path);
@@ -66,21 +88,39 @@ impl Endpoint {
             return Err(EndpointError::Host);
         }
         let port = port.parse().ok().filter(|port| *port != 0).ok_or(EndpointError::Port)?;
-        Ok(Self { host: host.to_owned(), port, tls, weight: 1 })
+        Ok(Self { host: host.to_owned(), port, socket: None, tls, weight: 1 })
     }
 
-    /// What stands for it in `Host`: with its port where that is not the scheme's.
+    /// The endpoint at the path of a Unix socket.
+    fn of_socket(path: &str) -> Result<Self, EndpointError> {
+        // nginx writes a URI behind another colon.
+        if !path.starts_with('/') || path.ends_with(['/', ':']) || path.contains(char::is_control) {
+            return Err(EndpointError::Socket);
+        }
+        if path.len() > Self::SOCKET_PATH_MAX {
+            return Err(EndpointError::SocketTooLong);
+        }
+        Ok(Self { host: "localhost".to_owned(), port: 0, socket: Some(Path::new(path).into()), tls: false, weight: 1 })
+    }
+
+    /// What stands for it in `Host`: with its port where that is not the scheme's. A Unix socket has no name of its own; nginx calls it so too.
     #[must_use]
     pub fn authority(&self) -> String {
-        let text = self.to_string();
+        let text = self.host_and_port();
         let usual = if self.tls { ":443" } else { ":80" };
         text.strip_suffix(usual).map_or_else(|| text.clone(), str::to_owned)
+    }
+
+    /// The same with the port, where it has one.
+    #[must_use]
+    pub fn host_and_port(&self) -> String {
+        if self.socket.is_some() { self.host.clone() } else { self.to_string() }
     }
 
     /// Whether both lead to the same place, whatever their weights.
     #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
-        self.host.eq_ignore_ascii_case(&other.host) && self.port == other.port
+        self.host.eq_ignore_ascii_case(&other.host) && self.port == other.port && self.socket == other.socket
     }
 }
 
@@ -98,7 +138,7 @@ mod tests {
             ("http://[::1]:8000", "::1", 8000, false),
             ("http://[::1]", "::1", 80, false),
         ] {
-            assert_eq!(Endpoint::parse(text).unwrap(), Endpoint { host: host.to_owned(), port, tls, weight: 1 }, "{text}");
+            assert_eq!(Endpoint::parse(text).unwrap(), Endpoint { host: host.to_owned(), port, socket: None, tls, weight: 1 }, "{text}");
         }
         for (text, why) in [
             ("10.0.0.1:8000", EndpointError::Scheme),
@@ -110,6 +150,16 @@ mod tests {
             ("http://[zz]:1", EndpointError::Host),
             ("http://x:0", EndpointError::Port),
             ("http://x:99999", EndpointError::Port),
+            ("unix:", EndpointError::Socket),
+            ("unix:app.sock", EndpointError::Socket),
+            ("unix:@app", EndpointError::Socket),
+            ("unix://app.sock", EndpointError::Socket),
+            ("unix:/run/", EndpointError::Socket),
+            ("unix:/run/app.sock:", EndpointError::Socket),
+            ("unix:/run/a\0b", EndpointError::Socket),
+            ("http://unix:/run/app.sock", EndpointError::Socket),
+            ("https://unix:/run/app.sock", EndpointError::Socket),
+            (&format!("unix:/{}", "x".repeat(107)), EndpointError::SocketTooLong),
         ] {
             assert_eq!(Endpoint::parse(text).unwrap_err(), why, "{text}");
         }
@@ -123,5 +173,12 @@ mod tests {
         ] {
             assert_eq!(Endpoint::parse(text).unwrap().authority(), authority, "{text}");
         }
+        for text in ["unix:/run/app.sock", "unix:///run/app.sock"] {
+            let socket = Endpoint::parse(text).unwrap();
+            assert_eq!((socket.to_string().as_str(), socket.authority().as_str()), ("unix:/run/app.sock", "localhost"));
+        }
+        let [one, other] = ["unix:/run/app.sock", "unix:/run/other.sock"].map(|text| Endpoint::parse(text).unwrap());
+        assert!(!one.is_same_place(&other));
+        assert!(Endpoint::parse(&format!("unix:/{}", "x".repeat(106))).is_ok());
     }
 }

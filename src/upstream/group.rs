@@ -159,7 +159,7 @@ impl Upstream {
             name: name.into(),
             index: 0,
             host: HostHeader::Client,
-            authority: endpoints.first().map(ToString::to_string).unwrap_or_default(),
+            authority: endpoints.first().map(Endpoint::host_and_port).unwrap_or_default(),
             endpoints,
             balance: Balance::LeastRequest,
             connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
@@ -193,6 +193,6 @@ impl Upstream {
     /// An upstream that nobody calls.
     #[cfg(test)]
     pub(crate) fn for_tests(name: &str) -> Self {
-        Self::new(name, vec![Endpoint { host: "127.0.0.1".to_owned(), port: 9, tls: false, weight: 1 }])
+        Self::new(name, vec![Endpoint { host: "127.0.0.1".to_owned(), port: 9, socket: None, tls: false, weight: 1 }])
     }
 }

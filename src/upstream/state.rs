@@ -13,7 +13,7 @@ use crate::upstream::balance::{self, Seat};
 use crate::upstream::breaker::Ticket;
 use crate::upstream::ejection::{Ejection, Verdict};
 use crate::upstream::group::{Balance, Upstream};
-use crate::upstream::targets::{Mark, Target, TargetSet};
+use crate::upstream::targets::{Address, Mark, Target, TargetSet};
 
 /// No trial is due, since nobody is ejected.
 const NEVER: u64 = u64::MAX;
@@ -109,7 +109,7 @@ impl UpstreamState {
 
     /// Takes over what a look-up of the endpoints' names has found (see [`TargetSet::refreshed`]); returns the addresses that are gone
     /// if anything has changed.
-    pub fn refresh(&self, found: &[Option<Vec<std::net::SocketAddr>>]) -> Option<Vec<Arc<Target>>> {
+    pub fn refresh(&self, found: &[Option<Vec<Address>>]) -> Option<Vec<Arc<Target>>> {
         let before = self.targets();
         let set = Arc::new(before.refreshed(&self.upstream.endpoints, found)?);
         let mut ejection = self.ejection();

@@ -1,6 +1,8 @@
 //! The addresses behind an upstream's endpoints. A set never changes; another takes its place when a host name leads elsewhere.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
@@ -19,6 +21,24 @@ pub(super) enum Mark {
     Suspected = 4,
 }
 
+/// Where to connect to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Address {
+    /// An address and a port.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(Arc<Path>),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// One address of an upstream, and what all workers know of it. It lives as long as a set has it or a request is under way to it.
 #[derive(Debug)]
 pub struct Target {
@@ -27,7 +47,7 @@ pub struct Target {
     /// The endpoint of the configuration that it belongs to.
     pub endpoint: usize,
     /// Where to connect to.
-    pub address: SocketAddr,
+    pub address: Address,
     /// The same for logs and metrics.
     pub name: Arc<str>,
     weight: u32,
@@ -40,7 +60,7 @@ pub struct Target {
 }
 
 impl Target {
-    fn new(id: u64, endpoint: usize, weight: u32, address: SocketAddr) -> Arc<Self> {
+    fn new(id: u64, endpoint: usize, weight: u32, address: Address) -> Arc<Self> {
         let name: Arc<str> = address.to_string().into();
         let place = balance::stable_hash(&[name.as_bytes()]);
         let (load, marks, troubled, ticket) = (AtomicUsize::new(0), AtomicU8::new(0), AtomicBool::new(false), AtomicU64::new(0));
@@ -53,7 +73,7 @@ impl Target {
         Arc::new(Self {
             id: self.id,
             endpoint,
-            address: self.address,
+            address: self.address.clone(),
             name: self.name.clone(),
             weight,
             place: self.place,
@@ -158,7 +178,7 @@ impl TargetSet {
     /// The set after a look-up, with what is known of the addresses that stay; `None`: nothing has changed. `found` has the addresses of
     /// each endpoint; where there are none, because the name could not be looked up, those of before stay.
     #[must_use]
-    pub fn refreshed(&self, endpoints: &[Endpoint], found: &[Option<Vec<SocketAddr>>]) -> Option<Self> {
+    pub fn refreshed(&self, endpoints: &[Endpoint], found: &[Option<Vec<Address>>]) -> Option<Self> {
         let mut next = Self { next_id: self.next_id, ..Self::default() };
         for (index, (endpoint, found)) in endpoints.iter().zip(found).enumerate() {
             let known = self.targets.iter().filter(|target| target.endpoint == index);
@@ -195,8 +215,11 @@ impl TargetSet {
 
 /// The address of an endpoint that is no name.
 #[must_use]
-pub fn literal(endpoint: &Endpoint) -> Option<SocketAddr> {
-    endpoint.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, endpoint.port))
+pub fn literal(endpoint: &Endpoint) -> Option<Address> {
+    if let Some(path) = &endpoint.socket {
+        return Some(Address::Unix(path.clone()));
+    }
+    endpoint.host.parse::<IpAddr>().ok().map(|ip| Address::Tcp(SocketAddr::new(ip, endpoint.port)))
 }
 
 #[cfg(test)]
@@ -211,8 +234,8 @@ mod tests {
         set.targets().iter().map(|target| target.name.to_string()).collect()
     }
 
-    fn found(names: &[&str]) -> Vec<Option<Vec<SocketAddr>>> {
-        vec![None, Some(names.iter().map(|name| name.parse().unwrap()).collect())]
+    fn found(names: &[&str]) -> Vec<Option<Vec<Address>>> {
+        vec![None, Some(names.iter().map(|name| Address::Tcp(name.parse().unwrap())).collect())]
     }
 
     #[test]

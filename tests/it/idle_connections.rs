@@ -66,8 +66,11 @@ async fn without_descriptors_it_waits_and_goes_on_when_there_are_some() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_url = format!("http://{}", silent.local_addr().unwrap());
     let config = format!(
-        "{}[upstreams.silent]\nendpoints = [{silent_url:?}]\n[[routes]]\npath = \"/silent\"\nupstream = \"silent\"\nauth = \"none\"\n",
-        route("/open", &echo.url, "none")
+        "{}[upstreams.silent]\nendpoints = [{silent_url:?}]\nejection = {{ failures = 1 }}\n[upstreams.asked]\nendpoints = [{:?}]\n\
+         health = {{ path = \"/\", interval = \"50ms\", unhealthy_after = 1, healthy_after = 1000 }}\n\
+         [[routes]]\npath = \"/asked\"\nupstream = \"asked\"\nauth = \"none\"\n[[routes]]\npath = \"/silent\"\nupstream = \"silent\"\nauth = \"none\"\n",
+        route("/open", &echo.url, "none"),
+        echo.url
     );
     let setup = Setup { config, ..Setup::default() };
     let gateway = Gateway::with_descriptors(&setup, u32::try_from(LIMIT).unwrap());
@@ -95,9 +98,16 @@ async fn without_descriptors_it_waits_and_goes_on_when_there_are_some() {
     }
     until("a request that cannot be passed on", async || {
         let mut start = [0; 12];
-        others.iter().any(|other| other.try_read(&mut start).is_ok_and(|n| start[..n].starts_with(b"HTTP/1.1 502"))).then_some(())
+        others.iter().any(|other| other.try_read(&mut start).is_ok_and(|n| start[..n].starts_with(b"HTTP/1.1 503"))).then_some(())
     })
     .await;
+    // What the gateway lacks is held against no endpoint: neither by requests nor by health checks, whose endpoint would be sick for long.
+    let told = |what: &str| gateway.stderr().lines().any(|line| line.contains("counts against nobody: no file descriptor is left") && line.contains(what));
+    until("a request to be told of", async || told("\"upstream\":\"silent\"").then_some(())).await;
+    until("a health check to be told of", async || told("\"upstream\":\"asked\"").then_some(())).await;
+    let page = http().get(gateway.admin_at("/metrics")).send().await.unwrap().text().await.unwrap();
+    let known: Vec<_> = page.lines().filter(|line| line.starts_with("hufu_upstream_endpoint_up{")).collect();
+    assert!(known.len() == 3 && known.iter().all(|line| line.ends_with(" 1")), "{known:?}");
     for page in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(http().get(gateway.admin_at(page)).send().await.unwrap().status(), 200, "{page}");
     }

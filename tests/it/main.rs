@@ -71,5 +71,6 @@ mod two_gateways;
 mod upstream_host;
 mod upstreams;
 mod upstreams_failing;
+mod upstreams_unix;
 mod verify;
 mod websocket;
