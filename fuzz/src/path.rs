@@ -1,11 +1,12 @@
 //! A canonical path has one reading, for servers that decode once and for those that decode twice.
 
-use hufu::route::{PathRewrite, canonical};
+use hufu::route::{PathRewrite, as_it_came, canonical, slashes_decoded, with_encoded_slashes};
 use percent_encoding::percent_decode;
 
 /// See the module.
 pub fn check(data: &[u8]) {
     let Ok(raw) = std::str::from_utf8(data) else { return };
+    keeps_slashes_and_nothing_else(raw);
     let Ok(form) = canonical(raw) else { return };
     assert_eq!(canonical(&form).as_deref(), Ok(&*form), "{raw:?} has a form that is refused or has another one");
     assert!(form.starts_with('/') && !form.contains("//"), "{form:?}");
@@ -13,6 +14,28 @@ pub fn check(data: &[u8]) {
     escapes_are_needed(&form);
     has_one_reading(&form);
     changes_and_comes_back(&form);
+}
+
+/// Where encoded slashes may stay, nothing else may that is refused otherwise, whether they are read as slashes or not; and what goes on as it came
+/// has the same readings.
+fn keeps_slashes_and_nothing_else(raw: &str) {
+    let (plain, kept) = (canonical(raw), with_encoded_slashes(raw));
+    let Ok(kept) = kept else {
+        assert!(plain.is_err(), "{raw:?}");
+        return;
+    };
+    assert_eq!(with_encoded_slashes(&kept).as_ref(), Ok(&kept), "{raw:?}");
+    assert_eq!(with_encoded_slashes(&as_it_came(raw)).as_ref(), Ok(&kept), "{raw:?}");
+    assert_eq!(canonical(&slashes_decoded(&kept)).as_deref().ok(), canonical(&as_slashes(raw)).as_deref().ok(), "{raw:?}");
+    assert!(canonical(&slashes_decoded(&kept)).is_ok(), "{raw:?} has another reading, which is refused");
+    if let Ok(plain) = plain {
+        assert_eq!(plain, kept, "{raw:?}");
+    }
+}
+
+/// The path as servers see it that decode slashes.
+fn as_slashes(raw: &str) -> String {
+    raw.replace("%2F", "/").replace("%2f", "/")
 }
 
 /// An escape stands for what cannot stand there itself, and is written in upper case.

@@ -1,8 +1,8 @@
 //! Routes by which clients come to what another route protects: by another host, or by a prefix that is left out. That may be meant, where
-//! the backend tells hosts apart; so it is a warning.
+//! the backend tells hosts apart; so it is a warning. A path that goes on as it came, to a backend that may read it in another way, is an error.
 
 use super::reader::Section;
-use crate::route::{HostPattern, PathRewrite, Route, RouteTable};
+use crate::route::{HostPattern, PathRewrite, Route, RouteTable, may_lie_below};
 
 /// Warns of every protected route that a weaker one opens, once, where the weaker one stands. `lines` are those of the routes.
 pub(super) fn warn(root: &Section<'_>, table: &RouteTable, lines: &[Option<usize>]) {
@@ -21,6 +21,21 @@ pub(super) fn warn(root: &Section<'_>, table: &RouteTable, lines: &[Option<usize
             let hint = format!("give both the same auth, unless {backend} tells such requests apart");
             root.warn_at(lines.get(by).copied().flatten(), &format!("routes[{by}]"), &what, &hint);
         }
+    }
+}
+
+/// Refuses routes with `raw_path` under which another asks for more, by whatever reading of its path, for whatever host or method.
+pub(super) fn refuse_raw(root: &Section<'_>, table: &RouteTable, lines: &[Option<usize>]) {
+    let routes = table.routes();
+    for (index, raw) in routes.iter().enumerate().filter(|(_, route)| route.raw_path) {
+        let below = |other: &Route| other.path != raw.path && other.auth < raw.auth && may_lie_below(&other.path, &raw.path);
+        let Some((other, stricter)) = routes.iter().enumerate().find(|(_, other)| below(other)) else { continue };
+        let what = format!(
+            "is true, and below it routes[{other}] ({}) has auth = {}: a backend that reads \"%2F\" or \"//\" in another way would serve what that protects",
+            stricter.name(),
+            word(stricter),
+        );
+        root.fault(lines.get(index).copied().flatten(), &format!("routes[{index}].raw_path"), &what, "give both the same auth, or this one a path of its own");
     }
 }
 

@@ -62,6 +62,7 @@ pub(super) fn read(root: &mut Section<'_>, around: &Surroundings<'_>) -> (RouteT
     });
     // With a route left out the numbers would be wrong, and nobody would see the warnings.
     if !root.any_problems() {
+        route_overlap::refuse_raw(root, &table, &lines);
         route_overlap::warn(root, &table, &lines);
     }
     (table, failures)
@@ -74,6 +75,7 @@ fn read_route(section: &mut Section<'_>, around: &Surroundings<'_>, earlier: &[O
     let upstream = section.required("upstream", "write the name of an upstream", |text| find(around.upstreams, text));
     let auth = section.value("auth", choice([("required", AuthMode::Required), ("optional", AuthMode::Optional), ("none", AuthMode::None)]));
     let rewrite = read_rewrite(section, path.as_deref());
+    let raw_path = section.flag("raw_path");
     let timeout = section.optional("timeout", duration(Duration::from_millis(1)));
     let body_limit = section.optional("body_limit", size);
     let request_headers = header_edits::read(section, "request_headers", &around.reserved);
@@ -87,7 +89,8 @@ fn read_route(section: &mut Section<'_>, around: &Surroundings<'_>, earlier: &[O
         section.problem("methods", "is empty", "leave it out for all methods");
     }
     let hosts = if section.has("host") { hosts? } else { HostPattern::Any };
-    let route = Route { hosts, methods, rewrite: rewrite?, timeout, body_limit, request_headers, response_headers, ..Route::new(path, auth, upstream??) };
+    let route =
+        Route { hosts, methods, rewrite: rewrite?, raw_path, timeout, body_limit, request_headers, response_headers, ..Route::new(path, auth, upstream??) };
     let conflict = earlier.iter().enumerate().find_map(|(index, other)| Some((index, other.as_ref().filter(|other| other.conflicts_with(&route))?)));
     if let Some((index, other)) = conflict {
         let line = lines.get(index).copied().flatten().map(|line| format!(" in line {line}")).unwrap_or_default();

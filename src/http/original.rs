@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::head::{Headers, RequestHead};
 use crate::http::method::{goes_on, is_word};
-use crate::route::{HostName, PathError, canonical, host_name};
+use crate::route::{HostName, PathError, host_name};
 
 /// A proxy that asks, in its usual set-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ enum Place {
 /// What is known of the original request.
 #[derive(Debug, Default)]
 pub struct Original<'a> {
-    /// Its path, in canonical form.
+    /// Its path, in the form by which its route is found.
     pub path: Option<Cow<'a, str>>,
     /// Its host.
     pub host: Option<HostName>,
@@ -80,8 +80,15 @@ impl Believed {
         self.uri.is_some()
     }
 
-    /// What the asking says of the original request. `appended` is what its path has behind the endpoint's; the host is read where one matters.
-    pub fn read<'a>(&self, head: &'a RequestHead, appended: &'a str, with_host: bool) -> Result<Original<'a>, GatewayError> {
+    /// What the asking says of the original request. `appended` is what its path has behind the endpoint's; the host is read where one matters;
+    /// `form` is what becomes of the path.
+    pub fn read<'a>(
+        &self,
+        head: &'a RequestHead,
+        appended: &'a str,
+        with_host: bool,
+        form: impl Fn(&'a str) -> Result<Cow<'a, str>, PathError>,
+    ) -> Result<Original<'a>, GatewayError> {
         let headers = head.headers();
         let method = match &self.method {
             None => None,
@@ -93,7 +100,7 @@ impl Believed {
             Some(Place::Asking) => (None, Some(appended).filter(|path| !path.is_empty())),
             Some(Place::Header(name)) => at_most_one(headers, name)?.map_or(Ok((None, None)), parts)?,
         };
-        let path = path.map(canonical).transpose().map_err(path_invalid)?;
+        let path = path.map(form).transpose().map_err(path_invalid)?;
         let said = match &self.host {
             _ if !with_host => None,
             None => None,
@@ -190,7 +197,7 @@ mod tests {
     type Said<'a> = (Option<String>, Option<String>, Option<&'a str>);
 
     fn read<'a>(believed: &Believed, head: &'a RequestHead, appended: &'a str) -> Result<Said<'a>, ErrorCode> {
-        let original = believed.read(head, appended, true).map_err(|error| error.code)?;
+        let original = believed.read(head, appended, true, crate::route::canonical).map_err(|error| error.code)?;
         Ok((original.path.map(Cow::into_owned), original.host.map(|host| host.to_string()), original.method))
     }
 

@@ -80,7 +80,7 @@ impl Verify {
         }
         // Where the endpoint's own part is written in another way, nobody can say where the appended one begins.
         let appended = self.below(head.path()).ok_or_else(misspelt)?;
-        let original = self.believed.read(head, appended, self.routes.names_hosts())?;
+        let original = self.believed.read(head, appended, self.routes.names_hosts(), |path| self.routes.read(path))?;
         let mode = mode(head.headers(), &original, &self.routes)?;
         self.auth.admit(mode, head, inbound.client).await
     }

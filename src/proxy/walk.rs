@@ -24,7 +24,7 @@ use crate::proxy::rules::RouteRules;
 use crate::proxy::streaming::Opening;
 use crate::proxy::upload::BodyFraming;
 use crate::proxy::websockets::{Websockets, check_origin};
-use crate::route::{Route, RouteTable, canonical};
+use crate::route::{Route, RouteTable, canonical, slashes_decoded};
 use crate::session::LinesFor;
 
 /// What one worker needs to pass requests on.
@@ -95,13 +95,14 @@ impl Proxy {
     ) -> Result<Answer<AnswerBody>, GatewayError> {
         self.head_rules.via.refuse_return(request.headers())?;
         let handshake = handshake::read(request)?;
-        let path = canonical(request.path()).map_err(inbound::ambiguous_path)?;
+        let path = self.routes.read(request.path()).map_err(inbound::ambiguous_path)?;
         inbound::refuse_token_in(&path)?;
         if let Some(response) = self.cors.preflight(request) {
             return Ok(Answer::from(response).map_body(AnswerBody::Own));
         }
         let (route, rules) = self.route(request, &path, completion)?;
         *failure = &rules.failure;
+        let outward = route.outward(request.path(), &path).map_err(inbound::ambiguous_path)?;
         if handshake.is_some() {
             let https = is_https(&completion.inbound, request.headers());
             check_origin(request.headers(), https, &self.cors, self.auth.carriers())?;
@@ -113,7 +114,7 @@ impl Proxy {
         let identity = self.identity(&caller, completion);
         let head = self.head_rules.write(&OutgoingHead {
             head: request,
-            path: &route.rewrite.apply(&path),
+            path: &outward,
             stripped: route.rewrite.stripped(),
             edits: &rules.request,
             host: &route.upstream.host,
@@ -150,7 +151,9 @@ impl Proxy {
     }
 
     fn route(&self, request: &RequestHead, path: &str, completion: &mut Completion) -> Result<(&Route, &RouteRules), GatewayError> {
-        if path.strip_prefix(&self.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+        let is_own = |path: &str| path.strip_prefix(&self.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let decoded = || canonical(&slashes_decoded(path)).is_ok_and(|path| is_own(&path));
+        if is_own(path) || (self.routes.is_encoded(path) && decoded()) {
             return Err(GatewayError::new(ErrorCode::EndpointNotFound, "The gateway has no endpoint of this name."));
         }
         let host = if self.routes.names_hosts() { inbound::host(request.headers()) } else { None };

@@ -1,11 +1,13 @@
 //! One route, as the operator has written it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::route::header_edits::HeaderEdits;
 use crate::route::host::HostPattern;
 use crate::route::methods::Methods;
+use crate::route::path::{PathError, as_it_came, lies_below};
 use crate::route::rewrite::PathRewrite;
 use crate::upstream::Upstream;
 
@@ -35,6 +37,8 @@ pub struct Route {
     pub upstream: Arc<Upstream>,
     /// What becomes of the path.
     pub rewrite: PathRewrite,
+    /// Behind the route's own path it goes on as it came, repeated and encoded slashes too.
+    pub raw_path: bool,
     /// How long the upstream may be silent; `None`: as its own settings say.
     pub timeout: Option<Duration>,
     /// Longest request body, in bytes; `None`: the server's.
@@ -56,11 +60,26 @@ impl Route {
             auth,
             upstream,
             rewrite: PathRewrite::default(),
+            raw_path: false,
             timeout: None,
             body_limit: None,
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
         }
+    }
+
+    /// The path for the upstream, of the one that came and its form by which the route was found.
+    pub fn outward<'a>(&self, raw: &'a str, form: &'a str) -> Result<Cow<'a, str>, PathError> {
+        // Its own part stands in it as it is configured, so whatever a server makes of the rest lies below it.
+        if !self.raw_path || !lies_below(raw, &self.path) {
+            return Ok(self.rewrite.apply(form));
+        }
+        let out = match as_it_came(raw) {
+            Cow::Borrowed(raw) => self.rewrite.apply(raw),
+            Cow::Owned(raw) => Cow::Owned(self.rewrite.apply(&raw).into_owned()),
+        };
+        let front = out.get(1..4).unwrap_or(&out[1..]);
+        if front.starts_with('/') || front.eq_ignore_ascii_case("%2f") { Err(PathError::Front) } else { Ok(out) }
     }
 
     /// What it is called in metrics and access lines: `/api`, `a.example.com/api`, `POST,PUT /api`.

@@ -33,6 +33,9 @@ pub enum PathError {
     /// Its bytes are not UTF-8.
     #[error("the path is not UTF-8")]
     Utf8,
+    /// A path that would go on with two slashes at its front.
+    #[error("the path that goes on begins with two slashes, which servers read as the name of a host")]
+    Front,
     /// Another reading of the path (without `;` parameters or a suffix, or ignoring case) belongs to another route.
     #[error("the path can be read as belonging to another route")]
     Ambiguous,
@@ -47,13 +50,63 @@ pub fn canonical(raw: &str) -> Result<Cow<'_, str>, PathError> {
     if bytes.iter().all(|b| is_plain(*b)) && !has_empty_or_dotted_segment(bytes) {
         return Ok(Cow::Borrowed(raw));
     }
-    let rewritten = rewrite(bytes)?;
+    let rewritten = rewrite(bytes, Slashes::Refused)?;
     refuse_dot_segments(&rewritten)?;
-    refuse_double_escapes(&rewritten)?;
-    if percent_encoding::percent_decode_str(&rewritten).decode_utf8().is_err() {
-        return Err(PathError::Utf8);
-    }
+    refuse_other_escapes(&rewritten)?;
     Ok(Cow::Owned(rewritten))
+}
+
+/// The same form where an encoded slash is allowed, which stays one. Whether a server takes it for a slash or for a part of a name: the path
+/// has no dot segment.
+pub fn with_encoded_slashes(raw: &str) -> Result<String, PathError> {
+    if !raw.starts_with('/') {
+        return Err(PathError::NotAPath);
+    }
+    let rewritten = rewrite(raw.as_bytes(), Slashes::Kept)?;
+    refuse_dot_segments(&slashes_decoded(&rewritten))?;
+    refuse_other_escapes(&rewritten)?;
+    Ok(rewritten)
+}
+
+/// A path of that form as servers see it that take an encoded slash for a slash.
+#[must_use]
+pub fn slashes_decoded(path: &str) -> String {
+    path.replace("%2F", "/")
+}
+
+/// Whether a path of that form has an encoded slash.
+#[must_use]
+pub fn has_encoded_slash(path: &str) -> bool {
+    path.contains("%2F")
+}
+
+/// A path as it came, but for what cannot stand in a request line.
+#[must_use]
+pub fn as_it_came(raw: &str) -> Cow<'_, str> {
+    if raw.bytes().all(|b| !must_be_escaped(b)) {
+        return Cow::Borrowed(raw);
+    }
+    let mut out = String::with_capacity(raw.len() + 16);
+    for b in raw.bytes() {
+        if must_be_escaped(b) { push_hex(&mut out, b) } else { out.push(char::from(b)) }
+    }
+    Cow::Owned(out)
+}
+
+/// What is done with `%2F`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Slashes {
+    Refused,
+    Kept,
+}
+
+fn refuse_other_escapes(path: &str) -> Result<(), PathError> {
+    refuse_double_escapes(path)?;
+    if percent_encoding::percent_decode_str(path).decode_utf8().is_err() { Err(PathError::Utf8) } else { Ok(()) }
+}
+
+const fn must_be_escaped(b: u8) -> bool {
+    matches!(b, 0x80..|b' '| b'"' | b'<' | b'>' | b'`' | b'{' | b'}' | b'|' | b'^' | b'[' | b']' | b'#' | b'?')
 }
 
 /// Characters that need no second look: RFC 3986 `pchar` and the slash, without `%` and `;`.
@@ -69,7 +122,7 @@ fn has_empty_or_dotted_segment(path: &[u8]) -> bool {
     path.windows(2).any(|pair| pair == b"//" || pair == b"/.")
 }
 
-fn rewrite(path: &[u8]) -> Result<String, PathError> {
+fn rewrite(path: &[u8], slashes: Slashes) -> Result<String, PathError> {
     let mut out = String::with_capacity(path.len() + 16);
     let mut rest = path;
     while let Some((&b, after)) = rest.split_first() {
@@ -78,7 +131,7 @@ fn rewrite(path: &[u8]) -> Result<String, PathError> {
             b'%' => {
                 let (value, after) = escape(rest)?;
                 rest = after;
-                push_escaped(&mut out, value)?;
+                push_escaped(&mut out, value, slashes)?;
             }
             b'/' => {
                 if !out.ends_with('/') {
@@ -87,7 +140,7 @@ fn rewrite(path: &[u8]) -> Result<String, PathError> {
             }
             b'\\' => return Err(PathError::Slash),
             0..=0x1f | 0x7f => return Err(PathError::Control),
-            0x80.. | b' ' | b'"' | b'<' | b'>' | b'`' | b'{' | b'}' | b'|' | b'^' | b'[' | b']' | b'#' | b'?' => push_hex(&mut out, b),
+            _ if must_be_escaped(b) => push_hex(&mut out, b),
             _ => out.push(char::from(b)),
         }
     }
@@ -102,8 +155,12 @@ fn escape(after_percent: &[u8]) -> Result<(u8, &[u8]), PathError> {
     Ok((u8::try_from(value).map_err(|_| PathError::Escape)?, rest))
 }
 
-fn push_escaped(out: &mut String, value: u8) -> Result<(), PathError> {
+fn push_escaped(out: &mut String, value: u8, slashes: Slashes) -> Result<(), PathError> {
     match value {
+        b'/' if slashes == Slashes::Kept => {
+            push_hex(out, value);
+            Ok(())
+        }
         b'/' | b'\\' => Err(PathError::Slash),
         0..=0x1f | 0x7f => Err(PathError::Control),
         _ if is_unreserved(value) => {
@@ -139,6 +196,12 @@ fn refuse_dot_segments(path: &str) -> Result<(), PathError> {
         name == "." || name == ".."
     };
     if path.split('/').any(dotted) { Err(PathError::DotSegment) } else { Ok(()) }
+}
+
+/// Whether a path has something behind this one, at the end of a segment.
+#[must_use]
+pub fn lies_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// What a table has for the whole path and for each path above it up to the root, a segment at a time; the longest first.
@@ -207,6 +270,39 @@ mod tests {
             ("/%ff", PathError::Utf8),
         ] {
             assert_eq!(canonical(raw).unwrap_err(), why, "{raw}");
+        }
+    }
+
+    #[test]
+    fn encoded_slashes_may_stay_and_lead_nowhere() {
+        for (raw, form) in [
+            ("/raw/a%2fb", "/raw/a%2Fb"),
+            ("/raw//a%2F%2Fb/", "/raw/a%2F%2Fb/"),
+            ("/raw/plain/http%3A%2F%2Fa.example%2Fb.jpg@png", "/raw/plain/http%3A%2F%2Fa.example%2Fb.jpg@png"),
+            ("/raw/..a%2F...%2F.b", "/raw/..a%2F...%2F.b"),
+        ] {
+            assert_eq!(with_encoded_slashes(raw).as_deref(), Ok(form), "{raw}");
+        }
+        for (raw, why) in [
+            ("/raw/..%2fadmin", PathError::DotSegment),
+            ("/raw%2F..%2Fadmin", PathError::DotSegment),
+            ("/raw/%2e%2e%2fadmin", PathError::DotSegment),
+            ("/raw/x%2F.", PathError::DotSegment),
+            ("/raw/..;a%2Fb", PathError::DotSegment),
+            ("/raw/..%3Ba%2Fb", PathError::DotSegment),
+            ("/raw/a%2F../b", PathError::DotSegment),
+            ("/raw/a%2F%2E%2E", PathError::DotSegment),
+            ("/raw/a%252Fb%2Fc", PathError::DoubleEscape),
+            ("/raw/a%2F%25%32%65", PathError::DoubleEscape),
+            ("/raw/a%2Fb%5Cc", PathError::Slash),
+            ("/raw/a%2Fb\\c", PathError::Slash),
+            ("/raw/a%2F%00", PathError::Control),
+            ("/raw/a%2F%0d%0a", PathError::Control),
+            ("/raw/a%2F%c0%af", PathError::Utf8),
+            ("/raw/a%2", PathError::Escape),
+            ("raw%2F", PathError::NotAPath),
+        ] {
+            assert_eq!(with_encoded_slashes(raw).unwrap_err(), why, "{raw}");
         }
     }
 

@@ -73,6 +73,12 @@ impl Readings {
     }
 }
 
+/// Whether some server may read a path as one below another, or as the same.
+#[must_use]
+pub fn may_lie_below(path: &str, above: &str) -> bool {
+    other_reading(path).strip_prefix(&*other_reading(above)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Characters that some server reads as something else.
 const fn of_another(b: u8) -> bool {
     matches!(b, b';' | b'%' | b':') || b.is_ascii_uppercase() || !b.is_ascii()

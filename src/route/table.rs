@@ -1,13 +1,15 @@
 //! The route table: the longest path wins, by whole segments; then the more special host; then the method.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use crate::route::definition::{AuthMode, Route};
 use crate::route::host::{ByHost, HostPattern};
 use crate::route::methods;
-use crate::route::path::{PathError, upwards};
+use crate::route::path::{PathError, canonical, has_encoded_slash, lies_below, upwards, with_encoded_slashes};
 use crate::route::reading::{Readings, SameReading};
 
 /// Stands for every method that no route names.
@@ -44,6 +46,8 @@ pub struct RouteTable {
     hosts: BTreeSet<String>,
     /// For each route, whether it was chosen by the method too.
     by_method: Vec<bool>,
+    /// The paths of the routes behind which a path goes on as it came.
+    raw: Vec<Arc<str>>,
 }
 
 /// What there is for a path, for whatever host.
@@ -54,6 +58,8 @@ struct Way<'a> {
     others: Vec<&'a ByHost<SameReading>>,
     /// Those that it has without a suffix.
     stems: Vec<&'a ByHost<SameReading>>,
+    /// Whether only routes take it that take encoded slashes.
+    encoded: bool,
 }
 
 /// The routes with one path and one pattern of hosts.
@@ -81,6 +87,7 @@ impl RouteTable {
         for place in table.exact.values().flat_map(ByHost::all) {
             place.routes.iter().for_each(|index| table.by_method[*index] = place.routes.len() > 1 || !routes[*index].methods.is_all());
         }
+        table.raw = routes.iter().filter(|route| route.raw_path).map(|route| route.path.clone()).collect();
         table.hosts = routes.iter().filter_map(|route| route.hosts.example()).collect();
         table.routes = routes;
         Ok(table)
@@ -90,6 +97,25 @@ impl RouteTable {
     #[must_use]
     pub fn routes(&self) -> &[Route] {
         &self.routes
+    }
+
+    /// The form of a path by which its route is found. Encoded slashes stay in it where the path lies, as it is written, below a route that
+    /// passes them on; [`Self::find`] gives it to no other route.
+    pub fn read<'a>(&self, raw: &'a str) -> Result<Cow<'a, str>, PathError> {
+        match canonical(raw) {
+            Err(PathError::Slash) if !self.raw.is_empty() => {
+                let form = with_encoded_slashes(raw)?;
+                let above = self.raw.iter().filter(|path| lies_below(&form, path)).max_by_key(|path| path.len());
+                if above.is_some_and(|above| lies_below(raw, above)) { Ok(Cow::Owned(form)) } else { Err(PathError::Slash) }
+            }
+            read => read,
+        }
+    }
+
+    /// Whether a path of that form has encoded slashes.
+    #[must_use]
+    pub fn is_encoded(&self, path: &str) -> bool {
+        !self.raw.is_empty() && has_encoded_slash(path)
     }
 
     /// Whether the host of a request matters.
@@ -106,6 +132,9 @@ impl RouteTable {
         let reading = self.readings.of(path);
         let place = self.place(host, upwards(&self.exact, path), self.readings.places(&reading))?;
         let found = self.pick(&place.routes, method).ok_or(NoRoute::OtherMethods(&place.allow))?;
+        if self.is_encoded(path) && !self.routes[found].raw_path {
+            return Err(NoRoute::Refused(PathError::Slash));
+        }
         self.refuse_suffix(place, host, method, self.routes[found].auth, self.readings.without_suffix(&reading))?;
         Ok(found)
     }
@@ -139,6 +168,7 @@ impl RouteTable {
             places: upwards(&self.exact, path).collect(),
             others: self.readings.places(&reading).collect(),
             stems: self.readings.without_suffix(&reading).collect(),
+            encoded: self.is_encoded(path),
         };
         if host.is_some() {
             return self.strictest_of(host, method, &way);
@@ -158,6 +188,9 @@ impl RouteTable {
         let asked = method.unwrap_or(UNNAMED);
         let found = self.pick(&place.routes, asked).ok_or(NoRoute::OtherMethods(&place.allow))?;
         let found = if method.is_some() { &[found] } else { &*place.routes };
+        if way.encoded && !found.iter().all(|index| self.routes[*index].raw_path) {
+            return Err(NoRoute::Refused(PathError::Slash));
+        }
         let rules = found.iter().map(|index| self.routes[*index].auth);
         let (Some(strictest), Some(weakest)) = (rules.clone().min(), rules.max()) else { return Err(NoRoute::Unknown) };
         self.refuse_suffix(place, host, asked, weakest, way.stems.iter().copied())?;

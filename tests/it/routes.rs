@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::recorder::{Recorded, Recorder, Reply, ok};
-use crate::helpers::wait::until_blocking;
+use crate::helpers::wait::{until, until_blocking};
 use crate::helpers::wire::{self, Answer};
 
 /// A configuration with one upstream for all routes; each route as its own lines.
@@ -397,4 +397,121 @@ async fn what_a_route_changes_in_answers_it_changes_in_every_spelling() {
     let answer = wire::send(gateway.listen, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let text = answer.text.to_lowercase();
     assert!(!text.contains("rem: ") && text.matches("set: ").count() == 1 && answer.header("x-set") == Some("own"), "{}", answer.text);
+}
+
+/// What is matched and what goes on agree, whatever a server makes of an encoded or a repeated slash.
+#[tokio::test]
+async fn a_path_goes_on_as_it_came_and_leads_nowhere_else() {
+    let upstream = Recorder::start(Reply::AtHead(ok())).await;
+    let routes = config(
+        &upstream,
+        &[
+            "path = \"/\"",
+            "path = \"/raw\"\nauth = \"none\"\nraw_path = true",
+            "path = \"/img\"\nauth = \"none\"\nraw_path = true\nstrip_prefix = true",
+            "path = \"/raw/open\"\nauth = \"none\"",
+            "path = \"/host\"\nhost = \"a.example\"\nauth = \"none\"\nraw_path = true",
+            "path = \"/get\"\nmethods = [\"GET\"]\nauth = \"none\"\nraw_path = true",
+            "path = \"/get\"\nmethods = [\"POST\"]",
+            "path = \"/plain\"\nauth = \"none\"",
+        ],
+    );
+    let gateway = Gateway::with(&Setup { config: format!("server.trusted_proxies = [\"127.0.0.1\"]\n{routes}"), ..Setup::default() });
+    for (target, out) in [
+        ("/raw/a%2Fb", "/raw/a%2Fb"),
+        ("/raw/a%2fb//c%7E?x=/../%2F", "/raw/a%2fb//c%7E?x=/../%2F"),
+        ("/raw//x", "/raw//x"),
+        ("/raw/plain/https://b.example/c.jpg@png", "/raw/plain/https://b.example/c.jpg@png"),
+        ("/raw/%2Fx", "/raw/%2Fx"),
+        ("/raw", "/raw"),
+        ("/img/rs:fill/plain/http%3A%2F%2Fb.example%2Fc", "/rs:fill/plain/http%3A%2F%2Fb.example%2Fc"),
+        ("/img/a//b", "/a//b"),
+        // Its own part is written in another way: as on every other route.
+        ("//raw/x//y", "/raw/x/y"),
+        ("/r%61w//x%7E", "/raw/x~"),
+        ("/raw//open/x", "/raw/open/x"),
+        ("/get/a%2Fb", "/get/a%2Fb"),
+    ] {
+        assert_eq!(ask(&gateway, "GET", target, "a", "").await.status, 200, "{target}");
+        until("it to arrive", async || arrived(&upstream).contains(&format!("GET {out} HTTP/1.1\r\n")).then_some(())).await;
+    }
+    assert_eq!(ask(&gateway, "GET", "/host/a%2Fb", "a.example", "").await.status, 200);
+    let before = arrived(&upstream);
+    for (method, target, host, status) in [
+        ("GET", "/raw/..%2fadmin", "a", 400),
+        ("GET", "/raw/%2F..%2Fadmin", "a", 400),
+        ("GET", "/raw/%2e%2e/admin", "a", 400),
+        ("GET", "/raw/%2e%2e%2fadmin", "a", 400),
+        ("GET", "/raw//../admin", "a", 400),
+        ("GET", "/raw/a%2F..", "a", 400),
+        ("GET", "/raw/..;x%2Fadmin", "a", 400),
+        ("GET", "/raw/..%3b%2Fadmin", "a", 400),
+        ("GET", "/raw/a%252Fb", "a", 400),
+        ("GET", "/raw/a%2Fb%00", "a", 400),
+        ("GET", "/raw/a%2Fb%5c..", "a", 400),
+        ("GET", "/raw/a%2Fb\\c", "a", 400),
+        ("GET", "/raw%2Fadmin", "a", 400),
+        ("GET", "/raw%2F..%2Fadmin", "a", 400),
+        ("GET", "//raw/a%2Fb", "a", 400),
+        ("GET", "/r%61w/a%2Fb", "a", 400),
+        ("GET", "/raw/open%2Fx", "a", 400),
+        ("GET", "/raw/open/a%2Fb", "a", 400),
+        ("GET", "/RAW/a%2Fb", "a", 400),
+        ("GET", "/img//evil.example/x", "a", 400),
+        ("GET", "/img/%2Fevil.example/x", "a", 400),
+        ("GET", "/img/%2f/x", "a", 400),
+        ("GET", "/host/a%2Fb", "b.example", 400),
+        ("POST", "/get/a%2Fb", "a", 400),
+        ("POST", "/get//a", "a", 401),
+        ("PUT", "/get/a%2Fb", "a", 405),
+        ("GET", "/plain/a%2Fb", "a", 400),
+        ("GET", "/admin//x", "a", 401),
+        ("GET", "/admin%2Fx", "a", 400),
+        ("GET", "/auth%2Fsession", "a", 400),
+    ] {
+        let answer = ask(&gateway, method, target, host, "Content-Length: 0\r\n").await;
+        assert_eq!(answer.status, status, "{method} {target} {host}: {}", answer.text);
+    }
+    assert_eq!(arrived(&upstream), before, "nothing of it goes on");
+}
+
+#[tokio::test]
+async fn the_gateways_own_endpoints_are_no_backends_however_slashes_are_written() {
+    let upstream = Recorder::start(Reply::AtHead(ok())).await;
+    let gateway = Gateway::start(&config(&upstream, &["path = \"/\"\nauth = \"none\"\nraw_path = true"]));
+    for (target, status) in [
+        ("/auth%2Flogin", 404),
+        ("/auth%2Fnothing%2Fx", 404),
+        ("/%2Fauth%2Flogin", 404),
+        ("/auth/x%2Fy", 404),
+        ("//auth/nothing", 404),
+        ("//evil.example/x", 400),
+        ("/%2Fevil.example/x", 400),
+    ] {
+        assert_eq!(ask(&gateway, "GET", target, "a", "").await.status, status, "{target}");
+    }
+    assert_eq!(arrived(&upstream), "");
+    assert_eq!(ask(&gateway, "GET", "/a//b%2Fc", "a", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn verify_decides_on_raw_paths_as_the_proxy_does() {
+    let upstream = Recorder::start(Reply::AtHead(ok())).await;
+    let routes = config(&upstream, &["path = \"/\"", "path = \"/raw\"\nauth = \"none\"\nraw_path = true", "path = \"/plain\"\nauth = \"none\""]);
+    let config = format!("server.trusted_proxies = [\"127.0.0.1\"]\nverify.proxy = \"nginx\"\n{routes}");
+    let gateway = Gateway::with(&Setup { config, ..Setup::default() });
+    for (uri, status, code) in [
+        ("/raw/a%2Fb", 200, None),
+        ("/raw//a%2fb?x", 200, None),
+        ("/raw/..%2Fadmin", 401, Some("path_invalid")),
+        ("/raw%2Fadmin", 401, Some("path_invalid")),
+        ("//raw/a%2Fb", 401, Some("path_invalid")),
+        ("/r%61w/a%2Fb", 401, Some("path_invalid")),
+        ("/plain/a%2Fb", 401, Some("path_invalid")),
+        ("/admin%2Fx", 401, Some("path_invalid")),
+        ("/admin//x", 401, Some("login_required")),
+    ] {
+        let answer = ask(&gateway, "GET", "/auth/verify", "a", &format!("X-Original-URI: {uri}\r\nX-Original-Method: GET\r\n")).await;
+        assert_eq!((answer.status, answer.code()), (status, code), "{uri}");
+    }
 }
