@@ -271,10 +271,11 @@ fn sentinel(place: &str) -> Result<RedisServers, BadStoreUrl> {
 /// `host[:port],host[:port]`.
 fn cluster(place: &str) -> Result<RedisServers, BadStoreUrl> {
     let (authorities, db) = place.split_once('/').unwrap_or((place, ""));
+    let nodes = addresses(authorities, REDIS_PORT, CLUSTER)?;
     if database(db, CLUSTER)? != 0 {
         return Err(BadStoreUrl::new("names a database, and a cluster has number 0 only", CLUSTER));
     }
-    Ok(RedisServers::Cluster { nodes: addresses(authorities, REDIS_PORT, CLUSTER)? })
+    Ok(RedisServers::Cluster { nodes })
 }
 
 fn addresses(text: &str, default_port: u16, form: &str) -> Result<Vec<NodeAddress>, BadStoreUrl> {
@@ -450,7 +451,7 @@ mod tests {
             ("redis+unix:///run/?pass=tiger", "no absolute path"),
             ("redis+unix:///run/a%00b?pass=tiger", "no absolute path"),
             (
-                concat!("redis+unix:///tiger/", "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"),
+                concat!("redis+unix:///tiger/x", "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"),
                 "longer than",
             ),
             ("redis+unix:///run/redis.sock?db=x&pass=tiger", "database"),

@@ -14,7 +14,7 @@ use crate::helpers::wire;
 #[tokio::test]
 async fn sigterm_announces_drains_and_ends_with_success() {
     let echo = echo_upstream();
-    let config = format!("server.drain_grace = \"1s\"\nserver.drain_deadline = \"5s\"\n{}", route("/", &echo.url, "none"));
+    let config = format!("server.drain_grace = \"3s\"\nserver.drain_deadline = \"5s\"\n{}", route("/", &echo.url, "none"));
     let mut gateway = Gateway::with(&Setup { config, ..Setup::default() });
     let mut kept = TcpStream::connect(gateway.listen).await.unwrap();
     kept.write_all(b"GET /before HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
