@@ -10,7 +10,6 @@ use crate::http::Drain;
 use crate::http::completion::{CountedRoute, Reports};
 use crate::limit::{FirstLine, GuessWatch};
 use crate::metrics::Metrics;
-use crate::provider::call::PlatformClient;
 use crate::proxy::websockets::Websockets;
 use crate::session::carrier::TokenCarrier;
 use crate::session::{SessionService, SessionStore};
@@ -29,7 +28,6 @@ pub(super) struct Fixed {
     pub(super) first_line: Arc<FirstLine>,
     pub(super) guesses: Arc<GuessWatch>,
     pub(super) unrouted: Arc<CountedRoute>,
-    pub(super) platforms: PlatformClient,
     pub(super) websockets: Arc<Websockets>,
 }
 
@@ -56,7 +54,6 @@ impl Fixed {
             guesses: Arc::new(GuessWatch::new(metrics.clone())),
             unrouted: Arc::new(CountedRoute::new(&metrics, "none")),
             websockets: Arc::new(Websockets::new(settings.websockets, metrics.websockets_open.clone())),
-            platforms: PlatformClient::new().context("cannot set up the client for the platforms")?,
             metrics,
             settings,
         })

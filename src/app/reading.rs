@@ -11,6 +11,7 @@ use crate::http::completion::{CountedRoute, Reports};
 use crate::http::{Cors, FailureShape, TrustedProxies};
 use crate::identity::{self, Apps, IdentityProvider};
 use crate::metrics::Metrics;
+use crate::provider::call::PlatformClient;
 use crate::provider::wechat::mini_program::MiniProgram;
 use crate::proxy::RouteRules;
 use crate::proxy::backend::Backend;
@@ -22,6 +23,7 @@ use crate::upstream::Upstream;
 pub(super) struct Reading {
     pub(super) settings: Arc<Settings>,
     pub(super) apps: Arc<Apps>,
+    pub(super) platforms: PlatformClient,
     pub(super) trusted: Arc<TrustedProxies>,
     /// Where requests are reported, and on which paths nobody reads of them.
     pub(super) reports: Arc<Reports>,
@@ -36,8 +38,14 @@ pub(super) struct Reading {
 impl Reading {
     /// What stays the same as `before` is taken over from there, with everything that is known of it.
     pub(super) fn new(settings: Arc<Settings>, before: Option<&Self>, fixed: &Fixed) -> Result<Self> {
+        let before_it = before.filter(|before| before.settings.platforms == settings.platforms);
+        let platforms = match before_it {
+            Some(same) => same.platforms.clone(),
+            None => PlatformClient::new(settings.platforms.clone()).context("cannot set up the client for the platforms")?,
+        };
         Ok(Self {
-            apps: Arc::new(apps(&settings.apps, before, fixed)?),
+            apps: Arc::new(apps(&settings.apps, before_it, &platforms, fixed)?),
+            platforms,
             trusted: Arc::new(TrustedProxies::new(settings.server.trusted_proxies.clone(), settings.server.forwarding_header)),
             reports: fixed.reports_but(&settings.log.skip),
             cors: Arc::new(Cors::new(&settings.cors.origins, &fixed.carriers)),
@@ -61,24 +69,24 @@ fn route_rules(settings: &Settings, metrics: &Metrics) -> Arc<[RouteRules]> {
     settings.routes.routes().iter().zip(&settings.route_failures).map(rules).collect()
 }
 
-/// An app that stays as it was keeps its place with the platform: its breaker, and the exchanges under way.
-fn apps(settings: &[AppSettings], before: Option<&Reading>, fixed: &Fixed) -> Result<Apps> {
+/// An app that stays as it was, on the same way, keeps its place with the platform: its breaker, and the exchanges under way.
+fn apps(settings: &[AppSettings], before: Option<&Reading>, platforms: &PlatformClient, fixed: &Fixed) -> Result<Apps> {
     let app = |app: &AppSettings| {
         let same = before.filter(|before| before.settings.apps.contains(app)).and_then(|before| before.apps.get(&app.name));
         match same {
             Some(same) => Ok(same.clone()),
-            None => Ok(identity::App { name: app.name.clone(), appid: app.appid.clone(), provider: provider(app, fixed)? }),
+            None => Ok(identity::App { name: app.name.clone(), appid: app.appid.clone(), provider: provider(app, platforms, fixed)? }),
         }
     };
     let apps: Result<Vec<_>> = settings.iter().map(app).collect();
     Ok(Apps::new(apps?))
 }
 
-fn provider(app: &AppSettings, fixed: &Fixed) -> Result<Arc<dyn IdentityProvider>> {
+fn provider(app: &AppSettings, platforms: &PlatformClient, fixed: &Fixed) -> Result<Arc<dyn IdentityProvider>> {
     match app.provider {
         ProviderKind::WechatMiniProgram => {
             let settings = super::mini_program_settings(app);
-            let provider = MiniProgram::new(settings, fixed.platforms.clone(), Arc::new(SystemClock), fixed.metrics.clone());
+            let provider = MiniProgram::new(settings, platforms.clone(), Arc::new(SystemClock), fixed.metrics.clone());
             Ok(Arc::new(provider.with_context(|| format!("apps.{}", app.name))?))
         }
     }

@@ -116,6 +116,11 @@ impl Variables {
         Ok(out)
     }
 
+    /// The value of a variable that may be there.
+    pub(super) fn found(&self, name: &str) -> Option<String> {
+        self.value(name).ok().filter(|value| !value.is_empty())
+    }
+
     fn value(&self, name: &str) -> Result<String, VariableError> {
         if !is_name(name) {
             return Err(VariableError::Malformed);

@@ -18,6 +18,7 @@ mod log;
 mod login;
 pub mod manual;
 mod own_listeners;
+mod platforms;
 mod problem;
 mod reader;
 mod restart;

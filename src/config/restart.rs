@@ -63,7 +63,7 @@ mod tests {
         let paths = super::super::manual::paths();
         let (fixed, swapped): (Vec<_>, Vec<_>) = paths.iter().partition(|path| needs_restart(path));
         assert!(fixed.iter().any(|path| *path == "server.listen") && fixed.iter().any(|path| *path == "session.idle_timeout"), "{fixed:?}");
-        let sections = ["server", "apps", "upstreams", "routes", "login", "failure", "cors", "identity", "verify", "log"];
+        let sections = ["server", "apps", "upstreams", "routes", "login", "platforms", "failure", "cors", "identity", "verify", "log"];
         for path in swapped {
             assert!(sections.contains(&path.split('.').next().unwrap()), "is {path} read again?");
         }

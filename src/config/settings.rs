@@ -9,10 +9,11 @@ use super::own_listeners::OwnListeners;
 use super::problem::{ConfigError, Problem};
 use super::reader::{Findings, Reader, Section};
 use super::{AdminSettings, AppSettings, CorsSettings, LogSettings, LoginSettings, SecretSettings, ServerSettings, SessionSettings, StoreSettings};
-use super::{admin, apps, cors, failure, identity, login, routes, secrets, server, session, store, syntax, traces, upstreams, verify, websockets};
+use super::{admin, apps, cors, failure, identity, login, platforms, routes, secrets, server, session, store, syntax, traces, upstreams, verify, websockets};
 use crate::assertion::HeaderNames;
 use crate::files::{self, FileError};
 use crate::http::{Believed, FailureShape};
+use crate::provider::proxy::Proxies;
 use crate::proxy::websockets::WebsocketLimits;
 use crate::route::RouteTable;
 use crate::telemetry::TraceSettings;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub session: SessionSettings,
     /// How codes become sessions.
     pub login: LoginSettings,
+    /// The proxies on the way to the platforms.
+    pub platforms: Proxies,
     /// Whose users may sign in; at least one.
     pub apps: Vec<AppSettings>,
     /// The backends.
@@ -113,6 +116,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
     let secrets = root.section("secrets", |section| secrets::read(section, durable));
     let session = root.section("session", session::read);
     let login = root.section("login", login::read);
+    let platforms = root.section("platforms", platforms::read);
     let apps = apps::read(root);
     let upstreams = upstreams::read(root, &OwnListeners::new(&server.listen, admin.listen));
     // Before the routes, which must leave its headers alone.
@@ -135,6 +139,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
         secrets,
         session,
         login,
+        platforms,
         apps,
         upstreams,
         routes,

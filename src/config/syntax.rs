@@ -44,7 +44,7 @@ fn lacks_quotes(line: &str) -> bool {
 /// The line as it can be shown: whole when its only key is one that holds no secret; else with `*` for every letter and digit of
 /// what may be a value.
 fn discreet(line: &str) -> String {
-    const MAY_BE_SECRET: [&str; 5] = ["secret", "password", "keys", "naming_key", "url"];
+    const MAY_BE_SECRET: [&str; 6] = ["secret", "password", "keys", "naming_key", "url", "proxy"];
     let is_table = line.trim_start().starts_with('[') && !line.contains(['"', '\'', '=']);
     let (key, value) = line.split_once('=').unwrap_or(("", line));
     let name = key.trim().rsplit('.').next().unwrap_or_default().trim();

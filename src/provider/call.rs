@@ -3,9 +3,12 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, Response, Url, redirect};
+
+use super::proxy::{Proxies, ProxyUrl};
 
 /// How much of an answer is read. The longest that the platforms send have some hundred bytes.
 pub const BODY_MAX: usize = 64 * 1024;
@@ -15,9 +18,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 /// just been cut fails, and cannot be repeated, since the code may have been taken.
 const POOL_IDLE: Duration = Duration::from_secs(20);
 
+/// What a proxy answers that wants a login.
+const PROXY_LOGIN: u16 = 407;
+
 /// The HTTP client for calls to platforms; clones share its connections.
 #[derive(Clone)]
-pub struct PlatformClient(Client);
+pub struct PlatformClient {
+    client: Client,
+    proxies: Arc<Proxies>,
+}
 
 impl fmt::Debug for PlatformClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -134,63 +143,112 @@ impl fmt::Debug for BaseUrl {
 }
 
 impl PlatformClient {
-    /// The client: no redirects (a redirect would carry the secret elsewhere), no proxies from the environment
-    /// (a proxy would see it), HTTP/1.1, the system's CA certificates. The process must have installed a default
+    /// The client: no redirects (a redirect would carry the secret elsewhere), these proxies and none from the environment
+    /// (a proxy may see it), HTTP/1.1, the system's CA certificates. The process must have installed a default
     /// rustls provider before.
-    pub fn new() -> Result<Self, ClientError> {
-        Client::builder()
+    pub fn new(proxies: Proxies) -> Result<Self, ClientError> {
+        let proxies = Arc::new(proxies);
+        let chosen = proxies.clone();
+        let client = Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
+            .proxy(reqwest::Proxy::custom(move |url| chosen.via(url).map(ProxyUrl::url)))
             .http1_only()
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(POOL_IDLE)
             .user_agent(concat!("hufu/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map(Self)
-            .map_err(|error| ClientError(root_cause(&error.without_url())))
+            .map_err(|error| ClientError(root_cause(&error.without_url())))?;
+        Ok(Self { client, proxies })
+    }
+
+    /// The proxy that calls under this base go through.
+    #[must_use]
+    pub fn way(&self, base: &BaseUrl) -> Option<&ProxyUrl> {
+        self.proxies.via(&base.0)
     }
 
     /// `GET {base}{path}?{query}`, at most `limit` long, at most [`BODY_MAX`] bytes.
     pub async fn get(&self, base: &BaseUrl, path: &str, query: &[(&str, &str)], limit: Duration) -> Result<Answer, CallError> {
         let call = async {
-            let response = self.0.get(base.join(path, query)).send().await.map_err(|error| failed(base, error))?;
-            read(base, response).await
+            let way = Way { base, proxy: self.way(base) };
+            let response = self.client.get(base.join(path, query)).send().await.map_err(|error| way.failed(error))?;
+            way.read(response).await
         };
         tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(CallError::Silent { host: base.host(), after: limit }))
     }
 }
 
-/// Reads the body up to the limit. What is dropped half read closes its connection, so the platform cannot go on sending.
-async fn read(base: &BaseUrl, mut response: Response) -> Result<Answer, CallError> {
-    let too_large = || CallError::TooLarge { host: base.host() };
-    if response.content_length().is_some_and(|length| length > BODY_MAX as u64) {
-        return Err(too_large());
-    }
-    let status = response.status().as_u16();
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| failed(base, error))? {
-        if body.len() + chunk.len() > BODY_MAX {
-            return Err(too_large());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Answer { status, body })
+/// A call on its way: to whom, and through which proxy.
+struct Way<'a> {
+    base: &'a BaseUrl,
+    proxy: Option<&'a ProxyUrl>,
 }
 
-fn failed(base: &BaseUrl, error: reqwest::Error) -> CallError {
-    let (host, unsent) = (base.host(), error.is_connect());
-    let cause = root_cause(&error.without_url());
-    if unsent { CallError::NotSent { host, cause } } else { CallError::Broken { host, cause } }
+impl Way<'_> {
+    /// Reads the body up to the limit. What is dropped half read closes its connection, so the platform cannot go on sending.
+    async fn read(&self, mut response: Response) -> Result<Answer, CallError> {
+        let host = self.base.host();
+        let too_large = || CallError::TooLarge { host: host.clone() };
+        let status = response.status().as_u16();
+        if let Some(proxy) = self.proxy.filter(|_| status == PROXY_LOGIN) {
+            return Err(CallError::NotSent { host, cause: wants_login(proxy) });
+        }
+        if response.content_length().is_some_and(|length| length > BODY_MAX as u64) {
+            return Err(too_large());
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {
+            if body.len() + chunk.len() > BODY_MAX {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, body })
+    }
+
+    fn failed(&self, error: reqwest::Error) -> CallError {
+        let (host, unsent) = (self.base.host(), error.is_connect());
+        let error = error.without_url();
+        let cause = match self.proxy {
+            Some(proxy) if unsent => self.not_through(proxy, &error),
+            Some(proxy) => format!("through the proxy {}: {}", proxy.host(), root_cause(&error)),
+            None => root_cause(&error),
+        };
+        if unsent { CallError::NotSent { host, cause } } else { CallError::Broken { host, cause } }
+    }
+
+    /// Whose fault it is that there is no connection: the proxy's, or that of the platform behind it.
+    fn not_through(&self, proxy: &ProxyUrl, error: &reqwest::Error) -> String {
+        let (at, cause) = (proxy.host(), root_cause(error));
+        let says = |words: &str| causes(error).any(|cause| cause.to_string().contains(words));
+        if says("proxy authorization required") {
+            return wants_login(proxy);
+        }
+        if says("tunnel error: unsuccessful") {
+            return format!("the proxy {at} has refused the way there: does it allow this host and port?");
+        }
+        // A call to http:// has no other connection than that to the proxy.
+        if says("tunnel error") || says("tcp connect error") || says("dns error") || self.base.0.scheme() == "http" {
+            return format!("the proxy {at} cannot be reached: {cause}");
+        }
+        format!("through the proxy {at}: {cause}")
+    }
+}
+
+fn wants_login(proxy: &ProxyUrl) -> String {
+    format!("the proxy {} wants a login, or another one (407): see platforms.proxy", proxy.host())
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    let first: &(dyn Error + 'static) = error;
+    std::iter::successors(Some(first), |error: &&(dyn Error + 'static)| (**error).source())
 }
 
 /// The innermost cause: the outer layers only say that something failed, and might one day show the URL.
 fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
 #[cfg(test)]

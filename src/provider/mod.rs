@@ -1,5 +1,6 @@
 //! The platforms that vouch for users.
 
 pub mod call;
+pub mod proxy;
 pub mod untrusted;
 pub mod wechat;

@@ -24,6 +24,7 @@ fn variables() -> Variables {
         ("HUFU_REDIS_PASSWORD", "tiger"),
         ("HUFU_ADMIN_TOKEN", "tiger-admin-token-of-a-test"),
         ("HUFU_TRACES_AUTHORIZATION", "Bearer collector-login-of-a-test"),
+        ("PROXY_PASSWORD", "tiger"),
         ("EMPTY", ""),
     ])
 }

@@ -45,6 +45,7 @@ mod loops;
 mod near_cache;
 mod origins;
 mod outage;
+mod outbound_proxy;
 mod provider_contract;
 mod push_faults;
 mod push_modes;

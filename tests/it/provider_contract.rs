@@ -34,7 +34,7 @@ fn settings(base_urls: &[&str]) -> MiniProgramSettings {
 fn provider(settings: MiniProgramSettings) -> MiniProgram {
     tls_provider();
     logs::keep();
-    MiniProgram::new(settings, PlatformClient::new().unwrap(), Arc::new(SystemClock), Arc::new(Metrics::new())).unwrap()
+    MiniProgram::new(settings, PlatformClient::new(Default::default()).unwrap(), Arc::new(SystemClock), Arc::new(Metrics::new())).unwrap()
 }
 
 fn strict_sandbox() -> Sandbox {
@@ -293,7 +293,7 @@ async fn throttled_until_the_next_minute() {
     let raw = Raw::start([raw::text("200 OK", &fixture("too_often"))]);
     tls_provider();
     let clock = Arc::new(ManualClock::at(UnixMillis(59_000)));
-    let provider = MiniProgram::new(settings(&[&raw.url]), PlatformClient::new().unwrap(), clock, Arc::new(Metrics::new())).unwrap();
+    let provider = MiniProgram::new(settings(&[&raw.url]), PlatformClient::new(Default::default()).unwrap(), clock, Arc::new(Metrics::new())).unwrap();
     let Err(ExchangeError::Throttled { retry_after, .. }) = exchange(&provider).await else { panic!() };
     assert!(retry_after > Duration::from_secs(1) && retry_after <= Duration::from_secs(3), "{retry_after:?}");
 }
@@ -304,7 +304,7 @@ async fn every_call_is_timed() {
     tls_provider();
     let metrics = Arc::new(Metrics::new());
     let short = MiniProgramSettings { timeout: Duration::from_millis(20), ..settings(&[&raw.url]) };
-    let provider = MiniProgram::new(short, PlatformClient::new().unwrap(), Arc::new(SystemClock), metrics.clone()).unwrap();
+    let provider = MiniProgram::new(short, PlatformClient::new(Default::default()).unwrap(), Arc::new(SystemClock), metrics.clone()).unwrap();
     assert_eq!(verdict(&exchange(&provider).await), "unavailable");
     let page = metrics.encode().unwrap();
     assert!(page.contains(r#"hufu_platform_duration_seconds_count{app="shop",api="jscode2session"} 1"#), "{page}");

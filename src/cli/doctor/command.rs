@@ -54,7 +54,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
 /// Everything at once; the report is in the order of the configuration.
 async fn examine(settings: &Settings, warnings: &[Problem]) -> Result<Vec<Examined>> {
     let store_settings = app::store_settings(&settings.store, settings.session.near_cache)?;
-    let client = PlatformClient::new().context("cannot set up the client for the platforms")?;
+    let client = PlatformClient::new(settings.platforms.clone()).context("cannot set up the client for the platforms")?;
     let apps = settings.apps.iter().map(|app| async {
         match app.provider {
             ProviderKind::WechatMiniProgram => wechat::examination::examine(&app::mini_program_settings(app), &client).await,

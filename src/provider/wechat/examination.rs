@@ -33,11 +33,12 @@ async fn examine_at(base: &str, settings: &MiniProgramSettings, client: &Platfor
     let code = hash::to_hex(&random::bytes::<16>());
     let sent = monotonic_now();
     let outcome = provider.exchange(&code).await;
-    judged(outcome, &host, settings, sent.elapsed())
+    let way = BaseUrl::parse(base).ok().and_then(|base| Some(format!("through the proxy {}", client.way(&base)?.host())));
+    judged(outcome, &host, settings, (sent.elapsed(), way.as_deref().unwrap_or("directly")))
 }
 
-fn judged(outcome: Result<Identity, ExchangeError>, host: &str, settings: &MiniProgramSettings, took: Duration) -> Finding {
-    let (app, appid, took) = (&settings.app, &settings.appid, in_ms(took));
+fn judged(outcome: Result<Identity, ExchangeError>, host: &str, settings: &MiniProgramSettings, (took, way): (Duration, &str)) -> Finding {
+    let (app, appid, took) = (&settings.app, &settings.appid, format!("{}, {way}", in_ms(took)));
     match outcome {
         Err(ExchangeError::BadCode { .. } | ExchangeError::CodeUsed { .. } | ExchangeError::UserBlocked { .. }) => {
             Finding::ok(CHECK, format!("{host} takes the secret of {appid} ({took})"))

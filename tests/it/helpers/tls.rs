@@ -61,6 +61,14 @@ pub(crate) fn acceptor(certificates: &Certificates) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config.with_single_cert(chain, key).unwrap()))
 }
 
+/// The same without asking.
+pub(crate) fn plain_acceptor(certificates: &Certificates) -> TlsAcceptor {
+    tls_provider();
+    let chain = CertificateDer::pem_file_iter(certificates.path("server.pem")).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(certificates.path("server.key")).unwrap();
+    TlsAcceptor::from(Arc::new(ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap()))
+}
+
 fn roots(certificates: &Certificates) -> Arc<RootCertStore> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(certificates.path("ca.pem")).unwrap()).unwrap();
