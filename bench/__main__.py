@@ -3,12 +3,13 @@
 import argparse
 import sys
 
-from . import growth, report, servers, training
+from . import growth, handshakes, report, servers, training
 from .cases import CASES
 from .measure import in_turn
 from .rig import CORES, BenchError, Rig
 from .stage import Stage
 
+HANDSHAKES = 3000
 ALWAYS = ("nginx", "wrk", "redis-server")
 PACKAGES = {"lua": "libnginx-mod-http-lua and lua-nginx-redis", "redis-server": "redis-server", "plain": "target/release/hufu"}
 
@@ -19,7 +20,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=3, help="rounds, all cases in each; medians are taken (3)")
     parser.add_argument("--seconds", type=int, default=6, help="counted seconds of each run, after 2 of warm-up (6)")
     parser.add_argument("--quick", action="store_true", help="one round of 2 seconds: to see that it works, not to quote")
-    parser.add_argument("--cases", default="", metavar="A,B", help="only these: " + " ".join(case.key for case in CASES))
+    parser.add_argument("--cases", default="", metavar="A,B", help="only these: " + " ".join(names()))
     parser.add_argument("--growth", action="store_true", help="how cost grows, instead of the side-by-side")
     parser.add_argument("--series", default="", metavar="A,B", help="with --growth, only these: " + " ".join(growth.SERIES))
     parser.add_argument("--sessions", type=int, default=100_000, help="with --growth, the most sessions (100000)")
@@ -30,12 +31,17 @@ def arguments():
         given.rounds, given.seconds = 1, 2
     if given.rounds < 1 or given.seconds < 1 or given.sessions < 1000:
         parser.error("--rounds and --seconds are at least 1, --sessions 1000")
-    given.cases = chosen(parser, given.cases, [case.key for case in CASES])
+    given.cases = chosen(parser, given.cases, names())
     given.series = chosen(parser, given.series, list(growth.SERIES))
-    whole = len(given.series) == len(growth.SERIES) if given.growth else len(given.cases) == len(CASES)
+    whole = len(given.series) == len(growth.SERIES) if given.growth else len(given.cases) == len(names())
     if given.write and not whole:
         parser.error("--write is for whole runs: the pages must not mix figures of several")
     return given
+
+
+def names():
+    """All that `--cases` knows: rows of the table, and the handshakes, which have one of their own."""
+    return [*(case.key for case in CASES), handshakes.KEY]
 
 
 def chosen(parser, text, known):
@@ -74,6 +80,13 @@ def side_by_side(given):
                 continue
             points[case.key] = started(case, stage)
         in_turn(list(points.values()), given.rounds, given.seconds, print_now)
+        found = None
+        if handshakes.KEY in given.cases:
+            found = handshakes.run(stage, given.rounds, HANDSHAKES // 10 if given.quick else HANDSHAKES, print_now)
+    if found:
+        report.handshakes(found, given)
+    if not points:
+        return
     report.side_by_side({key: (point.name, point.median()) for key, point in points.items()}, skipped, given)
 
 

@@ -21,6 +21,7 @@ GOALS = (
     ("Hufu, another session each time ÷ nginx with Lua and Redis", "cold", "lua", 0.65),
     ("/auth/verify ÷ a constant", "verify", "constant", 1.05),
 )
+HANDSHAKE_GOALS = (("full", 0.6), ("resumed", 0.8))
 LOGINS = 10_000
 
 
@@ -35,6 +36,22 @@ def side_by_side(cases, skipped, given):
     if given.write:
         CHART.write_text(picture(cases, given))
         splice("bench", lines)
+
+
+def handshakes(found, given):
+    """`found`: (server, version) → µs of a full handshake, of a resumed one."""
+    rows = []
+    for (who, version), figures in found.items():
+        nginx = found["nginx", version]
+        ratios = ["" if who == "nginx" else f"{ours / theirs:.2f}" for ours, theirs in zip(figures, nginx)]
+        rows.append([f"{who}, {version}", f"{figures[0]:.0f}", ratios[0], f"{figures[1]:.0f}", ratios[1]])
+    lines = [conditions(given), "", *table(["TLS handshakes", "full, CPU µs", "÷ nginx", "resumed, CPU µs", "÷ nginx"], rows)]
+    ratio = {name: found["Hufu", "TLS 1.3"][at] / found["nginx", "TLS 1.3"][at] for at, name in enumerate(("full", "resumed"))}
+    reached = [[f"TLS 1.3, {name} ÷ nginx with tickets", f"{most:.2f}", f"{ratio[name]:.2f}"] for name, most in HANDSHAKE_GOALS]
+    lines += ["", *table(["goal", "at most", "found"], reached)]
+    print("\n" + "\n".join(lines))
+    if given.write:
+        splice("handshakes", lines)
 
 
 def row(name, figures, nginx):
