@@ -1,6 +1,7 @@
 //! What is counted. One struct with a field for each metric, registered under the names of docs/metrics.md;
 //! the page that Prometheus reads is made from it by `telemetry`.
 
+mod exposition;
 mod labels;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub use self::exposition::Exposition;
 pub use self::labels::{
     AppApi, AppOutcome, CertificateName, Code, EndpointLabel, Mode, Operation, Outcome, PolicyOutcome, RouteLabel, RouteStatus, StoreNode, UpstreamLabel,
     UpstreamOutcome,
@@ -198,11 +200,14 @@ impl Metrics {
         self.names.iter().map(|name| format!("hufu_{name}")).collect()
     }
 
-    /// The page in the OpenMetrics text format that Prometheus reads.
-    pub fn encode(&self) -> Result<String, fmt::Error> {
+    /// The page that Prometheus reads.
+    pub fn encode(&self, form: Exposition) -> Result<String, fmt::Error> {
         let mut page = String::with_capacity(16 * 1024);
         text::encode(&mut page, &self.registry)?;
-        Ok(page)
+        match form {
+            Exposition::OpenMetrics => Ok(page),
+            Exposition::Text => exposition::text(&page),
+        }
     }
 
     /// Counts a request that the gate has refused.
@@ -357,7 +362,7 @@ mod tests {
     fn the_page_holds_what_was_counted() {
         let metrics = Metrics::new();
         metrics.route("/api").answered(200, Duration::from_millis(3));
-        let page = metrics.encode().unwrap();
+        let page = metrics.encode(Exposition::OpenMetrics).unwrap();
         assert!(page.contains(r#"hufu_requests_total{route="/api",status="200"} 1"#), "{page}");
         assert!(page.contains(r#"hufu_request_duration_seconds_bucket{le="0.005",route="/api"} 1"#), "{page}");
     }

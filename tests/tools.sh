@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need, or says exactly what to install where it may not.
 # 1. From the system's package manager: what no test can do without.
-# 2. From it as well: servers that some tests run as backends. One that it does not have is noted, and its tests say so and pass.
+# 2. From it as well: servers that some tests run as backends, and checkers. One that it does not have is noted, and its tests say so and pass.
 # 3. From PyPI, into target/test-tools: the same, for Python servers and proxies (tests/requirements.txt).
 set -eu
 
@@ -37,10 +37,10 @@ fi
 # The names of packages, as the system calls them, and the command that installs them.
 install_command() {
     case "$system" in
-    brew) echo "brew install$(echo "$1" | sed 's/redis-server/redis/; s/openssl/openssl@3/; s/python3-venv//; s/php-fpm/php/')" ;;
-    apt-get) echo "apt-get update -qq && apt-get install -y --no-install-recommends$1" ;;
-    dnf) echo "dnf install -y$(echo "$1" | sed 's/redis-server/redis/; s/python3-venv/python3/')" ;;
-    apk) echo "apk add$(echo "$1" | sed 's/redis-server/redis/; s/python3-venv/python3/; s/php-fpm/php83-fpm/')" ;;
+    brew) echo "brew install$(echo "$1" | sed 's/redis-server/redis/; s/openssl/openssl@3/; s/python3-venv//; s/php-fpm/php/; s/promtool/prometheus/')" ;;
+    apt-get) echo "apt-get update -qq && apt-get install -y --no-install-recommends$(echo "$1" | sed 's/promtool/prometheus/; s/node$/nodejs/')" ;;
+    dnf) echo "dnf install -y$(echo "$1" | sed 's/redis-server/redis/; s/python3-venv/python3/; s/promtool/golang-github-prometheus/; s/node$/nodejs/')" ;;
+    apk) echo "apk add$(echo "$1" | sed 's/redis-server/redis/; s/python3-venv/python3/; s/php-fpm/php83-fpm/; s/promtool/prometheus/; s/node$/nodejs/')" ;;
     esac
 }
 
@@ -75,7 +75,7 @@ has() {
     esac
 }
 
-for tool in haproxy php-fpm puma; do
+for tool in haproxy node php-fpm promtool puma; do
     has "$tool" && continue
     if [ -n "$system" ] && { [ "$sudo" != "no" ] || [ "$system" = brew ]; } && install " $tool" 2>/dev/null && has "$tool"; then
         echo "Installed for some tests: $tool"
@@ -96,8 +96,12 @@ if ! cmp -s "$here/requirements.txt" "$stamp" || [ ! -x "$venv/bin/python" ]; th
     cp "$here/requirements.txt" "$stamp"
 fi
 command -v systemd-analyze >/dev/null 2>&1 || echo systemd-analyze >>"$absent.new"
-for tool in caddy daphne envoy gunicorn hypercorn jsonschema traefik uvicorn waitress-serve; do
+for tool in caddy daphne envoy gunicorn hypercorn jsonschema schemathesis traefik uvicorn waitress-serve; do
     [ -x "$venv/bin/$tool" ] || echo "$tool" >>"$absent.new"
+done
+# Packages without a program of their own.
+for module in prometheus_client; do
+    "$venv/bin/python" -c "import $module" 2>/dev/null || echo "$module" >>"$absent.new"
 done
 
 mv "$absent.new" "$absent"

@@ -72,6 +72,8 @@ impl Refusal {
     /// The error that the client gets.
     #[must_use]
     pub fn error(self) -> GatewayError {
-        GatewayError::new(self.code, self.detail).closing()
+        let error = GatewayError::new(self.code, self.detail).closing();
+        // Nothing knows yet whose path it is: what can be sent at all.
+        if self.code == ErrorCode::MethodNotAllowed { error.allow("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS") } else { error }
     }
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::http::header::ALLOW;
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{App, Error, HttpResponse, HttpServer, web};
+use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::json;
 
 use super::faults::Fault;
@@ -110,8 +111,9 @@ async fn unknown() -> HttpResponse {
     HttpResponse::NotFound().json(json!({ "error": "the sandbox has no such endpoint", "endpoints": listed() }))
 }
 
-async fn wrong_method() -> HttpResponse {
-    HttpResponse::MethodNotAllowed().json(json!({ "error": "not with this method", "endpoints": listed() }))
+async fn wrong_method(request: HttpRequest) -> HttpResponse {
+    let allowed = ENDPOINTS.iter().find(|endpoint| endpoint.path == request.path()).map_or("", |endpoint| endpoint.method);
+    HttpResponse::MethodNotAllowed().insert_header((ALLOW, allowed)).json(json!({ "error": "not with this method", "endpoints": listed() }))
 }
 
 fn listed() -> Vec<String> {

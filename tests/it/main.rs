@@ -4,6 +4,7 @@
 mod access_lines;
 mod admin_api;
 mod answers;
+mod admin_pages;
 mod behind_nginx;
 mod behind_proxies;
 mod bodies;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hufu::clock::{ManualClock, SystemClock, UnixMillis, monotonic_now};
 use hufu::identity::{ExchangeError, Identity, IdentityProvider};
-use hufu::metrics::Metrics;
+use hufu::metrics::{Exposition, Metrics};
 use hufu::provider::call::PlatformClient;
 use hufu::provider::wechat::mini_program::{MiniProgram, MiniProgramSettings};
 use hufu::sandbox::{AcceptedApps, SandboxApp, SandboxSettings};
@@ -306,6 +306,6 @@ async fn every_call_is_timed() {
     let short = MiniProgramSettings { timeout: Duration::from_millis(20), ..settings(&[&raw.url]) };
     let provider = MiniProgram::new(short, PlatformClient::new(Default::default()).unwrap(), Arc::new(SystemClock), metrics.clone()).unwrap();
     assert_eq!(verdict(&exchange(&provider).await), "unavailable");
-    let page = metrics.encode().unwrap();
+    let page = metrics.encode(Exposition::Text).unwrap();
     assert!(page.contains(r#"hufu_platform_duration_seconds_count{app="shop",api="jscode2session"} 1"#), "{page}");
 }

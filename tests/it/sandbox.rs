@@ -267,7 +267,8 @@ async fn unknown_paths_list_the_known_ones() {
 #[tokio::test]
 async fn wrong_methods_are_told() {
     let sandbox = sandbox(SandboxSettings::default());
-    assert_eq!(http().get(sandbox.server.at("/sandbox/code")).send().await.unwrap().status(), 405);
+    let wrong = http().get(sandbox.server.at("/sandbox/code")).send().await.unwrap();
+    assert_eq!((wrong.status().as_u16(), &wrong.headers()["allow"]), (405, &"POST".parse().unwrap()));
 }
 
 /// The page's headings and the routes are one list, and each example does what the page says.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hufu::clock::monotonic_now;
-use hufu::metrics::Metrics;
+use hufu::metrics::{Exposition, Metrics};
 use hufu::secret::Secret;
 use hufu::session::token::tag_of;
 use hufu::session::{Lookup, NewSession, Rotated, Rotation, SessionToken, Written};
@@ -32,7 +32,7 @@ async fn a_revocation_waits_for_replicas_and_holds_up_nobody_else() {
         id
     };
     let waits = || {
-        let page = metrics.encode().unwrap();
+        let page = metrics.encode(Exposition::Text).unwrap();
         let of =
             |outcome: &str| page.lines().find_map(|line| line.strip_prefix(&format!("hufu_store_replica_waits_total{{outcome=\"{outcome}\"}} "))?.parse().ok());
         (of("replicated").unwrap_or(0), of("short").unwrap_or(0))

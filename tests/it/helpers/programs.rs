@@ -34,10 +34,28 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
             return Some(found);
         }
     }
-    let absent = std::fs::read_to_string(tools.join("absent")).unwrap_or_default();
+    assert_absent(name);
+    None
+}
+
+/// A Python that has a module of `tests/requirements.txt`, or nothing where that cannot be had.
+///
+/// # Panics
+///
+/// As [`program`].
+pub(crate) fn python_with(module: &str) -> Option<PathBuf> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/python/bin/python");
+    let has = Command::new(&python).args(["-c", &format!("import {module}")]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    if !has {
+        assert_absent(module);
+    }
+    has.then_some(python)
+}
+
+fn assert_absent(name: &str) {
+    let absent = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/absent")).unwrap_or_default();
     assert!(absent.lines().any(|line| line == name), "{name} is missing: run `sh tests/tools.sh` once, which installs it or notes that it cannot be had");
     println!("{name} cannot be had here: left out");
-    None
 }
 
 /// A free port below those that the system gives to others who ask for any, and another one each time: so no test of this process takes it
