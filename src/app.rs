@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result};
 use tokio::sync::watch;
 
 use self::fixed::Fixed;
-use self::parts::{NearCachePart, StorePart, UpstreamsPart};
+use self::parts::{NearCachePart, PlatformsPart, StorePart, UpstreamsPart};
 use self::reading::Reading;
 pub use self::reload::Reloader;
 use self::worker::Worker;
@@ -211,7 +211,11 @@ impl Assembly {
         let fixed = &self.fixed;
         let address = fixed.settings.admin.listen;
         let metrics = web::Data::from(fixed.metrics.clone());
-        let mut parts: Vec<Arc<dyn Part>> = vec![Arc::new(StorePart(fixed.store.probe())), Arc::new(UpstreamsPart(self.reloader.editions()))];
+        let mut parts: Vec<Arc<dyn Part>> = vec![
+            Arc::new(StorePart(fixed.store.probe())),
+            Arc::new(UpstreamsPart(self.reloader.editions())),
+            Arc::new(PlatformsPart(self.reloader.editions())),
+        ];
         if fixed.store.push().is_some() {
             parts.push(Arc::new(NearCachePart(fixed.store.clone())));
         }

@@ -6,7 +6,7 @@
 //! The modules stand on floors and name only what is below them; `tests/it/floors.rs` holds the tree to it.
 //! In reading order:
 //!
-//! - floor 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`], [`finding`], [`files`]
+//! - floor 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`], [`finding`], [`files`], [`peer`]
 //! - floor 1, rules: [`session`], [`identity`], [`route`], [`upstream`], [`limit`], [`assertion`]
 //! - floor 2, machinery: [`store`], [`provider`], [`telemetry`]
 //! - floor 3, faces: [`edge`], [`http`], [`proxy`], [`admin`], [`sandbox`]
@@ -28,6 +28,7 @@ pub mod identity;
 pub mod lifecycle;
 pub mod limit;
 pub mod metrics;
+pub mod peer;
 pub mod provider;
 pub mod proxy;
 pub mod route;

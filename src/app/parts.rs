@@ -26,6 +26,22 @@ impl Part for UpstreamsPart {
     }
 }
 
+/// The platforms as a part of readiness: whether users can sign in.
+pub(super) struct PlatformsPart(pub(super) watch::Receiver<Arc<Edition<Reading>>>);
+
+#[async_trait]
+impl Part for PlatformsPart {
+    fn name(&self) -> &'static str {
+        "platforms"
+    }
+
+    async fn check(&self) -> PartState {
+        let edition = self.0.borrow().clone();
+        let troubles: Vec<String> = edition.content.apps.iter().filter_map(|app| Some(format!("apps.{}: {}", app.name, app.provider.trouble()?))).collect();
+        if troubles.is_empty() { PartState::Up } else { PartState::Down { reason: troubles.join("; ") } }
+    }
+}
+
 /// The store as a part of readiness.
 pub(super) struct StorePart(pub(super) StoreProbe);
 

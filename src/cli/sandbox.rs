@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
@@ -9,7 +10,8 @@ use clap::Args;
 use super::say;
 use super::serve::{address, listener};
 use crate::clock::SystemClock;
-use crate::sandbox::{self, Platform, SandboxSettings};
+use crate::sandbox::{self, AcceptedApps, Platform, SandboxApp, SandboxSettings};
+use crate::secret::Secret;
 
 /// Run WeChat's stand-in alone, for your own tests: it answers as api.weixin.qq.com does
 ///
@@ -19,18 +21,56 @@ pub(crate) struct SandboxArgs {
     /// Where it listens, such as 127.0.0.1:9001
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) listen: SocketAddr,
+    /// An app and its secret; once for each app. Others are refused with 40013, other secrets with 40125. Without it any app with any secret
+    #[arg(long = "app", value_name = "APPID=SECRET", value_parser = app)]
+    pub(crate) apps: Vec<SandboxApp>,
+    /// Take a code that was never issued once, for a user of its name
+    #[arg(long)]
+    pub(crate) unknown_codes: bool,
+    /// How long a code is good
+    #[arg(long, value_name = "SPAN", value_parser = span, default_value = "5m")]
+    pub(crate) code_lifetime: Duration,
+    /// How old a session_key must be before a login replaces it; 0s: every login does
+    #[arg(long, value_name = "SPAN", value_parser = span, default_value = "1m")]
+    pub(crate) key_rotation: Duration,
+    /// Exchanges of one user in a minute, before 45011
+    #[arg(long, value_name = "N", default_value_t = SandboxSettings::default().logins_per_minute)]
+    pub(crate) logins_per_minute: u32,
+}
+
+impl SandboxArgs {
+    fn settings(&self) -> SandboxSettings {
+        SandboxSettings {
+            apps: if self.apps.is_empty() { AcceptedApps::Any } else { AcceptedApps::Only(self.apps.clone()) },
+            accept_unknown_codes: self.unknown_codes,
+            code_ttl: self.code_lifetime,
+            rotate_after: self.key_rotation,
+            logins_per_minute: self.logins_per_minute,
+        }
+    }
+}
+
+fn app(text: &str) -> Result<SandboxApp, &'static str> {
+    let parts = text.split_once('=').filter(|(appid, secret)| !appid.is_empty() && !secret.is_empty());
+    let (appid, secret) = parts.ok_or("write the appid, an equals sign and the secret, such as wx0123456789abcdef=secret")?;
+    Ok(SandboxApp { appid: appid.to_owned(), secret: Secret::new(secret.to_owned()) })
+}
+
+fn span(text: &str) -> Result<Duration, &'static str> {
+    humantime::parse_duration(text).map_err(|_| "write a number with a unit, such as 30s or 5m")
 }
 
 pub(crate) fn run(args: &SandboxArgs) -> Result<()> {
     let listener = listener(args.listen, "--listen")?;
     let address = listener.local_addr()?;
+    let app = args.apps.first().map_or("wx0123456789abcdef", |app| &app.appid);
     actix_web::rt::System::new().block_on(async {
-        let server = sandbox::serve(listener, Platform::new(SandboxSettings::default(), Arc::new(SystemClock)))?;
+        let server = sandbox::serve(listener, Platform::new(args.settings(), Arc::new(SystemClock)))?;
         say(&format!(
             "hufu sandbox: WeChat's stand-in on http://{address}\n\
              In hufu.toml, under the app:  base_url = \"http://{address}\"\n\
              A login code for the user alice:\n\
-             curl -s http://{address}/sandbox/code -H 'Content-Type: application/json' -d '{{\"app\":\"wx0123456789abcdef\",\"user\":\"alice\"}}'\n\
+             curl -s http://{address}/sandbox/code -H 'Content-Type: application/json' -d '{{\"app\":\"{app}\",\"user\":\"alice\"}}'\n\
              All endpoints: docs/sandbox.md. Ctrl-C ends it."
         ));
         let handle = server.handle();

@@ -83,6 +83,9 @@ pub trait IdentityProvider: Send + Sync {
     /// The longest that [`IdentityProvider::exchange`] takes, retries included.
     fn total_timeout(&self) -> Duration;
 
+    /// Why nobody can sign in just now, for the operator; `None`: as far as is known everybody can.
+    fn trouble(&self) -> Option<String>;
+
     /// Exchanges a code for an identity.
     async fn exchange(&self, code: &str) -> Result<Identity, ExchangeError>;
 }

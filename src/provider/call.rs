@@ -9,6 +9,7 @@ use std::time::Duration;
 use reqwest::{Client, Response, Url, redirect};
 
 use super::proxy::{Proxies, ProxyUrl};
+use crate::peer;
 
 /// How much of an answer is read. The longest that the platforms send have some hundred bytes.
 pub const BODY_MAX: usize = 64 * 1024;
@@ -248,7 +249,7 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)
 
 /// The innermost cause: the outer layers only say that something failed, and might one day show the URL.
 fn root_cause(error: &reqwest::Error) -> String {
-    causes(error).last().map(ToString::to_string).unwrap_or_default()
+    causes(error).last().map(|cause| peer::plainly(&cause.to_string())).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -12,10 +12,11 @@ use nix::sys::resource::{Resource, getrlimit};
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::{TcpSocket, UnixSocket, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixSocket, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use crate::files;
+use crate::peer;
 use crate::proxy::connection::{Connection, Io};
 use crate::upstream::targets::Address;
 use crate::upstream::{Target, TlsFiles, Upstream};
@@ -74,6 +75,8 @@ struct Tls {
     connector: TlsConnector,
     /// The name that each endpoint's certificate must have.
     names: Vec<ServerName<'static>>,
+    /// What to set for a certificate that is not trusted.
+    ca: String,
 }
 
 impl Connector {
@@ -85,19 +88,30 @@ impl Connector {
         let name = |host: &str| ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()));
         let named = files.server_name.as_deref().or_else(|| upstream.host.name());
         let names: Result<_, _> = upstream.endpoints.iter().map(|endpoint| name(named.unwrap_or(&endpoint.host))).collect();
-        Ok(Self { tls: Some(Tls { connector: TlsConnector::from(Arc::new(config(files)?)), names: names? }), last })
+        Ok(Self {
+            tls: Some(Tls { connector: TlsConnector::from(Arc::new(config(files)?)), names: names?, ca: format!("upstreams.{}.tls.ca", upstream.name) }),
+            last,
+        })
     }
 
     /// Connects within `timeout`, handshake included.
     pub async fn connect(&self, target: &Target, timeout: Duration, patience: Duration) -> Result<Box<Connection>, ConnectError> {
         match tokio::time::timeout(timeout, self.open(&target.address, target.endpoint)).await {
             Ok(Ok(io)) => Ok(Connection::new(io, patience)),
-            Ok(Err(error)) => Err(told(&error, &target.address)),
+            Ok(Err(error)) => Err(self.told(&error, &target.address)),
             Err(_) => Err(no_answer(timeout)),
         }
     }
 
-    async fn open(&self, address: &Address, endpoint: usize) -> io::Result<Io> {
+    fn told(&self, error: &io::Error, address: &Address) -> ConnectError {
+        match (told(error, address), &self.tls) {
+            (ConnectError::Endpoint(words), Some(Tls { ca, .. })) if peer::is_untrusted(&words) => ConnectError::Endpoint(format!("{words} (set {ca})")),
+            (other, _) => other,
+        }
+    }
+
+    /// Connects to an address of this endpoint, handshake included.
+    pub async fn open(&self, address: &Address, endpoint: usize) -> io::Result<Io> {
         let address = match address {
             Address::Tcp(address) => *address,
             Address::Unix(path) => return self.open_unix(path).await.map(Io::Unix),
@@ -108,7 +122,7 @@ impl Connector {
         io.set_nodelay(true)?;
         match &self.tls {
             None => Ok(Io::Plain(io)),
-            Some(Tls { connector, names }) => {
+            Some(Tls { connector, names, .. }) => {
                 let name = names.get(endpoint).cloned().ok_or(std::io::ErrorKind::InvalidInput)?;
                 Ok(Io::Tls(Box::new(connector.connect(name, io).await?)))
             }
@@ -139,7 +153,7 @@ fn told(error: &io::Error, address: &Address) -> ConnectError {
         (Some(Errno::EADDRNOTAVAIL), Address::Tcp(address)) if has_way(*address) => {
             ConnectError::Own(format!("no local port is left for {address}: raise idle_connections, or widen net.ipv4.ip_local_port_range"))
         }
-        _ => ConnectError::Endpoint(error.to_string()),
+        _ => ConnectError::Endpoint(peer::plainly(&error.to_string())),
     }
 }
 
@@ -148,6 +162,17 @@ fn told(error: &io::Error, address: &Address) -> ConnectError {
 fn has_way(address: SocketAddr) -> bool {
     let any: SocketAddr = if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
     UdpSocket::bind(any).and_then(|socket| socket.connect(address)).is_ok()
+}
+
+/// Whether a TLS handshake is answered in TLS, whatever the certificate says.
+pub async fn speaks_tls(address: SocketAddr) -> bool {
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider())).with_safe_default_protocol_versions();
+    let (Ok(builder), Ok(io)) = (builder, TcpStream::connect(address).await) else { return false };
+    let config = builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+    let shaken = TlsConnector::from(Arc::new(config)).connect(ServerName::from(address.ip()), io).await;
+    let said = shaken.err().and_then(|error| error.into_inner()?.downcast::<rustls::Error>().ok());
+    // No authority is known, so a certificate never passes: that one came is the answer.
+    said.is_some_and(|said| matches!(*said, rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_)))
 }
 
 fn config(files: &TlsFiles) -> Result<ClientConfig, TlsError> {

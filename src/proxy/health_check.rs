@@ -15,7 +15,7 @@ use crate::proxy::connector::{ConnectError, no_answer};
 use crate::proxy::upload::{BodyFraming, Upload};
 use crate::proxy::upstream_client::{Failure, Terms, exchange};
 use crate::upstream::health::Health;
-use crate::upstream::{HealthSettings, HostHeader, Target};
+use crate::upstream::{HealthSettings, Target};
 
 /// Asks every endpoint of an upstream again and again, all of them at once. Ends when it is dropped.
 pub async fn check_for_ever(backend: Arc<Backend>, settings: HealthSettings) {
@@ -49,11 +49,7 @@ async fn ask(backend: &Backend, target: &Target, settings: &HealthSettings) -> R
     let limit = monotonic_now() + settings.timeout;
     let connection = backend.connector.connect(target, settings.timeout, settings.timeout).await?;
     let endpoint = &backend.upstream().endpoints[target.endpoint];
-    let host = match &backend.upstream().host {
-        HostHeader::Client => endpoint.host_and_port(),
-        HostHeader::Endpoint => endpoint.authority(),
-        HostHeader::Fixed(host) => host.clone(),
-    };
+    let host = backend.upstream().host.without_client(endpoint);
     let head = format!("GET {} HTTP/1.1\r\nhost: {host}\r\nuser-agent: hufu-health-check\r\naccept: */*\r\nconnection: close\r\n\r\n", settings.path);
     let upload = Upload::new(BytesMut::from(head.as_bytes()), Payload::None, BodyFraming::None, 0);
     let passed = Cell::new(false);

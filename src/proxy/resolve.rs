@@ -44,8 +44,12 @@ pub async fn resolve_for_ever(backend: Arc<Backend>, look_up: impl AsyncFn(Strin
 /// Once when it begins to fail, and once when it works again.
 fn tell(backend: &Backend, host: &str, failed: Option<&str>, failing: &mut bool) {
     let upstream = &*backend.upstream().name;
+    let has_address = !backend.state.targets().targets().is_empty();
     match failed {
-        Some(why) if !*failing => log::warn!(upstream, host; "the host name cannot be looked up, so the addresses of before stay in use: {why}"),
+        Some(why) if !*failing => {
+            let meanwhile = if has_address { "the addresses of before stay in use" } else { "there is no address yet, and requests get 502" };
+            log::warn!(upstream, host; "the host name cannot be looked up, so {meanwhile}: {why}");
+        }
         None if *failing => log::info!(upstream, host; "the host name can be looked up again"),
         _ => {}
     }

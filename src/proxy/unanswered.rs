@@ -33,7 +33,7 @@ pub enum UpstreamError {
         reason: String,
     },
     /// Nothing is known of where its host names lead.
-    #[error("its host names could not be looked up yet")]
+    #[error("there is no address yet: its host names could not be looked up")]
     Unresolved,
     /// Silent for longer than the upstream's timeout.
     #[error("{endpoint} gave no answer within {}", humantime::format_duration(*.patience))]
@@ -83,9 +83,10 @@ impl UpstreamError {
 #[must_use]
 pub fn told(error: &UpstreamError) -> (&'static str, GatewayError) {
     match error {
-        UpstreamError::Unreachable { .. } | UpstreamError::Unresolved => {
+        UpstreamError::Unreachable { .. } => {
             ("unreachable", GatewayError::new(ErrorCode::UpstreamUnreachable, "The backend of this route does not accept connections."))
         }
+        UpstreamError::Unresolved => ("unreachable", GatewayError::new(ErrorCode::UpstreamUnreachable, "The backend of this route has no address yet.")),
         UpstreamError::Timeout { .. } => ("timeout", GatewayError::new(ErrorCode::UpstreamTimeout, "The backend of this route did not answer in time.")),
         UpstreamError::Broken { .. } => {
             ("broken", GatewayError::new(ErrorCode::UpstreamError, "The backend of this route gave an answer that cannot be used."))

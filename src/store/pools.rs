@@ -24,8 +24,8 @@ impl Pools {
     pub(super) async fn connection(&self, server: &Server) -> Result<Connection, StoreError> {
         match self.pool(server)?.get().await {
             Ok(connection) => Ok(connection),
-            Err(PoolError::Backend(error)) => Err(server.error(&error)),
-            Err(PoolError::Timeout(_)) => Err(server.trouble("no connection in time")),
+            Err(PoolError::Backend(error)) => Err(server.unconnected(&error)),
+            Err(PoolError::Timeout(_)) => Err(server.silent("no connection in time")),
             Err(error) => Err(server.trouble(&error.to_string())),
         }
     }

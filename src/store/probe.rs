@@ -65,7 +65,7 @@ impl Target {
 
     fn silent(&self) -> StoreError {
         match &self.place {
-            Place::One(server) => server.trouble("no answer in time"),
+            Place::One(server) => server.silent("no answer in time"),
             Place::Sentinel { master, .. } => StoreError::new(format!("redis sentinel: the master {master:?} does not answer in time")),
             Place::Cluster { .. } => StoreError::new("redis cluster: no answer in time"),
         }
@@ -74,12 +74,19 @@ impl Target {
     /// A server answers and takes writes.
     async fn ask_server(&self, server: &Server, if_replica: &str) -> Result<(), StoreError> {
         let mut connection = self.data.connection(server).await?;
-        cmd("PING").exec_async(&mut connection).await.map_err(|error| server.error(&error))?;
+        cmd("PING").exec_async(&mut connection).await.map_err(|error| server.unconnected(&error))?;
         // A replica answers PING like a master. Where INFO is not allowed, PING has to do.
         match cmd("INFO").arg("replication").query_async::<String>(&mut connection).await {
             Ok(replication) if replication.lines().any(|line| line == "role:slave") => {
                 Err(server.trouble(&format!("it is a replica and takes no writes; {if_replica}")))
             }
+            // A sentinel has no such section.
+            Ok(replication) if !replication.contains("role:") => match cmd("INFO").arg("server").query_async::<String>(&mut connection).await {
+                Ok(about) if about.contains("redis_mode:sentinel") => {
+                    Err(server.trouble("it is a Sentinel and holds no data (write redis+sentinel:// and the master's name in store.url)"))
+                }
+                _ => Ok(()),
+            },
             _ => Ok(()),
         }
     }
@@ -91,7 +98,7 @@ impl Target {
             match tokio::time::timeout(SHARE, master_of(sentinel, name)).await {
                 Ok(Ok(address)) => return Ok(address),
                 Ok(Err(error)) => silent.push(error),
-                Err(_) => silent.push(sentinel.trouble("no answer in time")),
+                Err(_) => silent.push(sentinel.silent("no answer in time")),
             }
         }
         Err(joined(silent))
@@ -104,7 +111,7 @@ impl Target {
         let asked = map.masters().iter().map(|address| async {
             let server = data.at(address);
             let outcome = tokio::time::timeout(2 * SHARE, self.ask_server(&server, "the failover is under way")).await;
-            outcome.unwrap_or_else(|_| Err(server.trouble("no answer in time"))).err()
+            outcome.unwrap_or_else(|_| Err(server.silent("no answer in time"))).err()
         });
         let mut wrong: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
         if map.uncovered() > 0 {
@@ -124,7 +131,7 @@ impl Target {
                 let answer: Value = cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await.map_err(|error| server.error(&error))?;
                 SlotMap::read(answer, &address.host).ok_or_else(|| server.trouble("it belongs to no cluster, or to one without slots"))
             };
-            tokio::time::timeout(SHARE, answer).await.unwrap_or_else(|_| Err(server.trouble("no answer in time")))
+            tokio::time::timeout(SHARE, answer).await.unwrap_or_else(|_| Err(server.silent("no answer in time")))
         });
         let (mut maps, mut silent) = (Vec::new(), Vec::new());
         for outcome in join_all(asked).await {

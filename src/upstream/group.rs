@@ -94,6 +94,16 @@ pub enum HostHeader {
 }
 
 impl HostHeader {
+    /// The `Host` of a request that no client has sent.
+    #[must_use]
+    pub fn without_client(&self, endpoint: &Endpoint) -> String {
+        match self {
+            Self::Client => endpoint.host_and_port(),
+            Self::Endpoint => endpoint.authority(),
+            Self::Fixed(host) => host.clone(),
+        }
+    }
+
     /// The host name in it, without its port; `None`: there is none, or it is an address.
     #[must_use]
     pub fn name(&self) -> Option<&str> {

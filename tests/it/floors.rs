@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Floor, module.
-pub(crate) const FLOORS: [(u8, &str); 27] = [
+pub(crate) const FLOORS: [(u8, &str); 28] = [
     (4, "main"),
     (4, "lib"),
     (4, "cli"),
@@ -32,6 +32,7 @@ pub(crate) const FLOORS: [(u8, &str); 27] = [
     (0, "metrics"),
     (0, "finding"),
     (0, "files"),
+    (0, "peer"),
 ];
 
 /// On one floor, who may name whom.

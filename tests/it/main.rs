@@ -3,8 +3,8 @@
 
 mod access_lines;
 mod admin_api;
-mod answers;
 mod admin_pages;
+mod answers;
 mod behind_nginx;
 mod behind_proxies;
 mod bodies;

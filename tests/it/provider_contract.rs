@@ -95,7 +95,7 @@ fn fixtures() -> &'static Path {
 }
 
 /// Every recorded answer and the word for what it must lead to.
-const VERDICTS: [(&str, &str, &str); 27] = [
+const VERDICTS: [(&str, &str, &str); 28] = [
     ("ok", "200 OK", "ok"),
     ("ok_unionid", "200 OK", "ok"),
     ("ok_errcode_zero", "200 OK", "ok"),
@@ -110,6 +110,7 @@ const VERDICTS: [(&str, &str, &str); 27] = [
     ("bad_appid", "200 OK", "misconfigured 40013"),
     ("bad_secret", "200 OK", "misconfigured 40125"),
     ("address_not_listed", "200 OK", "misconfigured 40164"),
+    ("day_used_up", "200 OK", "misconfigured 45009"),
     ("no_appid", "400 Bad Request", "misconfigured 41002"),
     ("no_secret", "200 OK", "misconfigured 41004"),
     ("no_code", "200 OK", "nonsense"),

@@ -1,52 +1,162 @@
-//! Whether the backends can be connected to. Nothing is sent: what a backend does with a request is its own business.
+//! Whether the backends can be connected to and speak HTTP, by TLS where that is configured. They are asked for no more than `HEAD /`: what
+//! a backend does with other requests is its own business.
 
 use std::io;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use crate::clock::monotonic_now;
 use crate::finding::{Examined, Finding, in_ms};
+use crate::peer;
+use crate::proxy::connection::Io;
+use crate::proxy::connector::{Connector, speaks_tls};
+use crate::upstream::targets::{Address, literal};
 use crate::upstream::{Endpoint, Upstream};
 
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The check of every line.
+const CHECK: &str = "endpoint";
+
+/// What came in the place of an answer.
+enum Asked {
+    /// An answer with this status.
+    Http(u16),
+    /// Something else, or the end of the connection.
+    Other(&'static str),
+    /// Nothing.
+    Silence,
+}
+
 pub(super) async fn examine(upstream: &Upstream) -> Examined {
-    let findings = join_all(upstream.endpoints.iter().map(|endpoint| examine_endpoint(endpoint, upstream.connect_timeout, &upstream.name))).await;
+    let findings = match Connector::new(upstream) {
+        Ok(connector) => {
+            let endpoints = upstream.endpoints.iter().enumerate();
+            join_all(endpoints.map(|(at, endpoint)| examine_endpoint(at, endpoint, upstream, &connector))).await
+        }
+        Err(error) => vec![Finding::fail(CHECK, error.to_string(), format!("mend upstreams.{}.tls", upstream.name))],
+    };
     Examined { subject: format!("upstream {}", upstream.name), findings }
 }
 
-async fn examine_endpoint(endpoint: &Endpoint, within: Duration, name: &str) -> Finding {
-    let fail = |why: String, advice: String| Finding::fail("endpoint", format!("{endpoint}: {why}"), advice);
-    let down = || "is it running there? Until it can be reached, its requests get 502".to_owned();
-    let started = monotonic_now();
-    if let Some(path) = &endpoint.socket {
-        return match timeout(within, UnixStream::connect(path)).await {
-            Ok(Ok(_)) => Finding::ok("endpoint", format!("{endpoint} connects in {}", in_ms(started.elapsed()))),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => fail(
-                error.to_string(),
-                "let the user of the gateway write to the socket and enter its folder: a group that both have, and mode 0660 for the socket".to_owned(),
-            ),
-            Ok(Err(error)) => fail(error.to_string(), down()),
-            Err(_) => fail(format!("no connection within {}", humantime::format_duration(within)), down()),
-        };
-    }
-    let addresses: Vec<_> = match timeout(within, lookup_host((endpoint.host.as_str(), endpoint.port))).await {
-        Ok(Ok(addresses)) => addresses.collect(),
+async fn examine_endpoint(at: usize, endpoint: &Endpoint, upstream: &Upstream, connector: &Connector) -> Finding {
+    let (within, name) = (upstream.connect_timeout, &upstream.name);
+    let fail = |why: String, advice: String| Finding::fail(CHECK, format!("{endpoint}: {why}"), advice);
+    let known = literal(endpoint);
+    let is_known = known.is_some();
+    let found = async {
+        match known {
+            Some(address) => Ok(vec![address]),
+            None => lookup_host((endpoint.host.as_str(), endpoint.port)).await.map(|found| found.map(Address::Tcp).collect()),
+        }
+    };
+    let addresses: Vec<_> = match timeout(within, found).await {
+        Ok(Ok(addresses)) => addresses,
         Ok(Err(error)) => {
-            return fail(format!("its name does not resolve: {error}"), format!("mend upstreams.{name}.endpoints, or the name servers of this machine"));
+            let advice = format!("mend upstreams.{name}.endpoints, or the name servers of this machine; without an address its requests get 502");
+            return fail(format!("its name does not resolve: {error}"), advice);
         }
         Err(_) => return fail("its name does not resolve in time".to_owned(), "are the name servers of this machine right?".to_owned()),
     };
-    match timeout(within, TcpStream::connect(&addresses[..])).await {
-        Ok(Ok(stream)) => {
-            let address = stream.peer_addr().map(|address| format!(" at {}", address.ip())).unwrap_or_default();
-            let shown = if endpoint.host.parse::<std::net::IpAddr>().is_ok() { String::new() } else { address };
-            Finding::ok("endpoint", format!("{endpoint} connects{shown} in {}", in_ms(started.elapsed())))
+    let started = monotonic_now();
+    let (address, io) = match timeout(within, first_of(&addresses, at, connector)).await {
+        Ok(Ok(connected)) => connected,
+        Ok(Err(error)) => {
+            let why = peer::plainly(&error.to_string());
+            let advice = if error.kind() == io::ErrorKind::PermissionDenied && endpoint.socket.is_some() {
+                "let the user of the gateway write to the socket and enter its folder: a group that both have, and mode 0660 for the socket".to_owned()
+            } else {
+                advice(&why, name)
+            };
+            return fail(why, advice);
         }
-        Ok(Err(error)) => fail(error.to_string(), down()),
         Err(_) => {
-            fail(format!("no connection within {}", humantime::format_duration(within)), format!("{}; a firewall that drops packets looks like this", down()))
+            let advice = format!("{}; a firewall that drops packets looks like this", down());
+            return fail(format!("no connection within {}", humantime::format_duration(within)), advice);
         }
+    };
+    let took = in_ms(started.elapsed());
+    let there = match address {
+        Address::Tcp(address) if !is_known => format!(" at {}", address.ip()),
+        _ => String::new(),
+    };
+    let connects = format!("{endpoint} connects{there} in {took}");
+    let asked = ask(io, &upstream.host.without_client(endpoint)).await;
+    if let Address::Tcp(address) = address
+        && !endpoint.tls
+        && !matches!(asked, Asked::Http(status) if status != 400)
+        && timeout(within, speaks_tls(*address)).await == Ok(true)
+    {
+        return fail("it speaks TLS there".to_owned(), format!("write https:// in upstreams.{name}.endpoints"));
+    }
+    match asked {
+        Asked::Http(_) if endpoint.tls => Finding::ok(CHECK, format!("{connects}, by TLS with a certificate that is trusted, and speaks HTTP")),
+        Asked::Http(_) => Finding::ok(CHECK, format!("{connects} and speaks HTTP")),
+        Asked::Other(what) => fail(what.to_owned(), "is host and port those of a server that speaks HTTP/1.1? Until then its requests get 502".to_owned()),
+        Asked::Silence => {
+            let advice = "busy or frozen? Or it waits for something else than HTTP/1.1";
+            Finding::warn(CHECK, format!("{connects}, but has not answered HEAD / within {}", humantime::format_duration(PATIENCE)), advice)
+        }
+    }
+}
+
+/// The first address that can be connected to, handshake included; else why the last cannot.
+async fn first_of<'a>(addresses: &'a [Address], endpoint: usize, connector: &Connector) -> io::Result<(&'a Address, Io)> {
+    let mut why = io::Error::other("its name has no address");
+    for address in addresses {
+        match connector.open(address, endpoint).await {
+            Ok(io) => return Ok((address, io)),
+            Err(error) => why = error,
+        }
+    }
+    Err(why)
+}
+
+async fn ask(mut io: Io, host: &str) -> Asked {
+    const NO_ANSWER: Asked = Asked::Other("it closes the connection without an answer to HEAD /");
+    let head = format!("HEAD / HTTP/1.1\r\nhost: {host}\r\nuser-agent: hufu-doctor\r\naccept: */*\r\nconnection: close\r\n\r\n");
+    let exchange = async {
+        io.write_all(head.as_bytes()).await.ok()?;
+        io.flush().await.ok()?;
+        let mut start = [0; 12];
+        io.read_exact(&mut start).await.ok().map(|_| start)
+    };
+    match timeout(PATIENCE, exchange).await {
+        Ok(Some(start)) => match status(&start) {
+            Some(status) => Asked::Http(status),
+            None => Asked::Other("what answers there is no HTTP/1.1"),
+        },
+        Ok(None) => NO_ANSWER,
+        Err(_) => Asked::Silence,
+    }
+}
+
+/// Of `HTTP/1.1 200`.
+fn status(start: &[u8; 12]) -> Option<u16> {
+    let (version, code) = std::str::from_utf8(start).ok()?.split_at_checked(9)?;
+    if matches!(version, "HTTP/1.1 " | "HTTP/1.0 ") { code.parse().ok() } else { None }
+}
+
+fn down() -> String {
+    "is it running there? Until it can be reached, its requests get 502".to_owned()
+}
+
+fn advice(why: &str, upstream: &str) -> String {
+    match why {
+        _ if why.contains("made to sign others") => {
+            let made = "openssl req -x509 … -addext basicConstraints=critical,CA:FALSE";
+            format!("make one for a server (with `{made}`), and set upstreams.{upstream}.tls.ca to it; until then its requests get 502")
+        }
+        _ if peer::is_untrusted(why) => {
+            format!("set upstreams.{upstream}.tls.ca to the certificate itself or to that of its authority; until then its requests get 502")
+        }
+        _ if why.contains("no TLS") => format!("write http:// in upstreams.{upstream}.endpoints, or the port that speaks TLS"),
+        _ if why.contains("certificate not valid for name") => format!("set upstreams.{upstream}.tls.server_name to a name that it has"),
+        _ if why.contains("certificate") => "mend the certificate there; until then its requests get 502".to_owned(),
+        _ => down(),
     }
 }

@@ -20,6 +20,8 @@ pub const BAD_APPID: i64 = 40013;
 pub const BAD_SECRET: i64 = 40125;
 /// The caller's address is not on the app's list.
 pub const ADDRESS_NOT_LISTED: i64 = 40164;
+/// The quota of calls of the day is used up.
+pub const DAY_USED_UP: i64 = 45009;
 /// The request has no appid.
 pub const NO_APPID: i64 = 41002;
 /// The request has no secret.
@@ -93,6 +95,9 @@ fn what_to_mend(errcode: i64, app: &str, appid: &str) -> Option<String> {
         NO_APPID => format!("WeChat received no appid: apps.{app}.appid is empty, or something between here and apps.{app}.base_url changes requests"),
         NO_SECRET => format!("WeChat received no secret: apps.{app}.secret is empty, or something between here and apps.{app}.base_url changes requests"),
         ADDRESS_NOT_LISTED => format!("WeChat refuses this machine's address for {appid}: add it to the IP whitelist of the app of apps.{app}"),
+        DAY_USED_UP => format!(
+            "the day's quota of WeChat's API is used up for {appid}: nobody can sign in until midnight in Beijing, or until you clear or raise it on mp.weixin.qq.com (开发管理 → 接口权限)"
+        ),
         _ => return None,
     })
 }
@@ -121,9 +126,14 @@ mod tests {
 
     #[test]
     fn operators_are_told_the_key_to_mend_and_the_trace() {
-        for (errcode, key) in
-            [(40013, "apps.shop.appid"), (41002, "apps.shop.appid"), (40125, "apps.shop.secret"), (41004, "apps.shop.secret"), (40164, "apps.shop")]
-        {
+        for (errcode, key) in [
+            (40013, "apps.shop.appid"),
+            (41002, "apps.shop.appid"),
+            (40125, "apps.shop.secret"),
+            (41004, "apps.shop.secret"),
+            (40164, "apps.shop"),
+            (45009, "the day's quota"),
+        ] {
             let ExchangeError::Misconfigured { reason, platform_code } = final_of(errcode) else { panic!("{errcode}") };
             assert_eq!(platform_code, errcode);
             assert!(reason.contains(key) && reason.contains("rid 6-7"), "{reason}");

@@ -61,7 +61,7 @@ fn judged(outcome: Result<Identity, ExchangeError>, host: &str, settings: &MiniP
             CHECK,
             format!("{host}: {reason}"),
             format!(
-                "an errcode of WeChat: look it up in its documentation (45009: the day's quota is used up); else something that is not WeChat answers there, a proxy or a wrong apps.{app}.base_url"
+                "an errcode of WeChat: look it up in its documentation; else something that is not WeChat answers there, a proxy or a wrong apps.{app}.base_url"
             ),
         ),
     }

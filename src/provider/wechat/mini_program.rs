@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::errcode::{self, Meaning};
 use super::reply::{self, Reply};
 pub use super::settings::{MiniProgramSettings, SettingsError};
+use super::trouble::Trouble;
 use crate::backoff;
 use crate::clock::{Clock, monotonic_now};
 use crate::identity::{ExchangeError, Identity, IdentityProvider};
@@ -42,6 +43,7 @@ pub struct MiniProgram {
     client: PlatformClient,
     permits: Semaphore,
     breaker: Mutex<Breaker>,
+    trouble: Mutex<Trouble>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
@@ -74,6 +76,7 @@ impl MiniProgram {
         Ok(Self {
             permits: Semaphore::new(settings.max_concurrent.min(Semaphore::MAX_PERMITS)),
             breaker: Mutex::new(Breaker::new(breaker)),
+            trouble: Mutex::default(),
             preferred: AtomicUsize::new(0),
             settings,
             bases,
@@ -176,11 +179,25 @@ impl MiniProgram {
             Try::NotSent(_) | Try::Cut(_) | Try::Down(_) => breaker.failed(ticket, monotonic_now()),
         };
         drop(breaker);
+        self.note(tried, change);
         let app = &*self.settings.app;
         match change {
             Some(Change::Opened { open_for }) => log::error!(app; "{API}: WeChat does not answer; logins are refused for {} ms", open_for.as_millis()),
             Some(Change::Closed) => log::info!(app; "{API}: WeChat answers again"),
             None => {}
+        }
+    }
+
+    /// Keeps what readiness says of the app.
+    fn note(&self, tried: &Try, change: Option<Change>) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match tried {
+            Try::Answered(answer) => trouble.answered(answer),
+            Try::NotSent(reason) | Try::Cut(reason) | Try::Down(reason) if matches!(change, Some(Change::Opened { .. })) => trouble.opened(reason),
+            Try::Busy(_) | Try::NotSent(_) | Try::Cut(_) | Try::Down(_) => {}
+        }
+        if matches!(change, Some(Change::Closed)) {
+            trouble.closed();
         }
     }
 
@@ -197,6 +214,10 @@ impl IdentityProvider for MiniProgram {
 
     fn total_timeout(&self) -> Duration {
         self.settings.timeout
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).told()
     }
 
     async fn exchange(&self, code: &str) -> Result<Identity, ExchangeError> {

@@ -5,3 +5,4 @@ pub mod examination;
 pub mod mini_program;
 pub mod reply;
 pub mod settings;
+mod trouble;

@@ -260,7 +260,7 @@ impl Cluster {
         match tokio::time::timeout(self.patience.answer, node.send(&request, false)).await {
             Ok(Ok(answer)) => SlotMap::read(answer, node.address().host()).ok_or_else(|| node.trouble("it belongs to no cluster, or to one without slots")),
             Ok(Err(failure)) => Err(node.error(&failure)),
-            Err(_) => Err(node.trouble("no answer in time")),
+            Err(_) => Err(node.server().silent("no answer in time")),
         }
     }
 

@@ -68,6 +68,8 @@ impl Connector {
     pub(super) fn error(&self, failure: &Failure) -> StoreError {
         match failure {
             Failure::NoConnection(error) => error.clone(),
+            // A connection is open before the server has said anything.
+            Failure::Request(error) if self.state().answered.is_none() => self.server.unconnected(error),
             Failure::Request(error) => self.server.error(error),
         }
     }
@@ -125,7 +127,7 @@ impl Connector {
         // rarely: a future is as large as the largest of what it may wait for, and each lookup moves its own to the heap.
         match Box::pin(tokio::time::timeout(self.server.patience.connect, self.connect())).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(self.failed(self.server.trouble("no connection in time"))),
+            Err(_) => Err(self.failed(self.server.silent("no connection in time"))),
         }
     }
 
@@ -137,7 +139,7 @@ impl Connector {
         self.failed_just_now()?;
         match self.open().await {
             Ok((connection, feed)) => Ok((self.made(connection, feed), true)),
-            Err(error) => Err(self.failed(self.server.error(&error))),
+            Err(error) => Err(self.failed(self.server.unconnected(&error))),
         }
     }
 

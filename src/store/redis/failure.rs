@@ -6,27 +6,33 @@ use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerError, ServerErrorKind};
 
+use crate::peer;
 use crate::session::StoreError;
 
 /// Longest server message that goes to the log.
 const DETAIL_MAX: usize = 160;
 
+/// What is said of an answer that is not in Redis's protocol.
+const NO_REDIS: &str = "what answers there is no Redis";
+/// The same of an answer to a TLS handshake: the words of [`peer::plainly`].
+const NO_TLS: &str = "it speaks no TLS there";
 /// How the library begins the error of a `SELECT`.
 const NO_DATABASE: &str = "Redis server refused to switch database";
 
 /// Why a call failed, for the log: the server's own words and what to look at; never an argument of the call.
-pub(super) fn reason(server: &str, login_keys: &str, error: &RedisError) -> String {
+pub(super) fn reason(server: &str, login_keys: &str, tls: bool, error: &RedisError) -> String {
     let said = said_by_server(error);
     let code = said.as_ref().map_or("", |said| if is_long_before_login(said) { "NOAUTH" } else { said.code() });
     let words = match &said {
         Some(said) => format!("{code} {}", without_arguments(said.details().unwrap_or_default())),
         None if error.is_timeout() => "no answer in time".to_owned(),
         // The library tells of the byte that it stumbled over.
-        None if error.kind() == ErrorKind::Parse => "what answers there is no Redis".to_owned(),
-        None => without_arguments(&error.to_string()),
+        None if error.kind() == ErrorKind::Parse => NO_REDIS.to_owned(),
+        None => without_arguments(&peer::plainly(&error.to_string())),
     };
     let refused = code == "WRONGPASS" || error.kind() == ErrorKind::AuthenticationFailed || wants_login(error);
-    match hint(code) {
+    let hint = if error.is_timeout() { of_silence(tls) } else { of_another_kind(&words).unwrap_or_else(|| hint(code)) };
+    match hint {
         _ if refused => format!("redis {server}: {words} (check {login_keys})"),
         "" => format!("redis {server}: {words}"),
         hint => format!("redis {server}: {words} ({hint})"),
@@ -44,6 +50,26 @@ pub(super) fn socket_hint(error: &RedisError) -> Option<&'static str> {
         io::ErrorKind::ConnectionRefused => Some("nobody listens there: is it a socket that a redis-server left behind?"),
         _ => None,
     }
+}
+
+/// What to look at when `store.url` is for another kind of server than the one that says this.
+pub(super) fn of_another_kind(words: &str) -> Option<&'static str> {
+    let lower = words.to_ascii_lowercase();
+    // Redis 7 quotes a command's name in another way than Redis 6.
+    let is_unknown = |command: &str| lower.contains("unknown command") && lower.contains(command);
+    Some(match words {
+        NO_TLS => "write redis:// in store.url, or the port of TLS",
+        NO_REDIS => "are host and port in store.url right? If it speaks TLS, write rediss://",
+        _ if peer::is_untrusted(words) => "name the authority that has signed it in store.tls.ca",
+        _ if lower.contains("cluster support disabled") || is_unknown("cluster") => "it is a single server: write redis:// in store.url",
+        _ if is_unknown("sentinel") => "it is no Sentinel: write redis:// in store.url, or the port of the sentinels",
+        _ => return None,
+    })
+}
+
+/// The same for a server that says nothing: a Redis without TLS waits for the end of the line that a handshake looks like to it.
+pub(super) fn of_silence(tls: bool) -> &'static str {
+    if tls { "if it speaks no TLS there, write redis:// in store.url" } else { "" }
 }
 
 /// Why a request to one node came to nothing.
@@ -157,13 +183,30 @@ mod tests {
 
     #[test]
     fn the_log_says_what_to_look_at_and_never_an_argument() {
-        let oom = reason("r:1", LOGIN, &server_says("OOM command not allowed when used memory > 'maxmemory'."));
+        let oom = reason("r:1", LOGIN, false, &server_says("OOM command not allowed when used memory > 'maxmemory'."));
         assert!(oom.starts_with("redis r:1: OOM command not allowed") && oom.contains("maxmemory)"), "{oom}");
-        let unknown = reason("r:1", LOGIN, &server_says("ERR unknown command 'AUTH', with args beginning with: 'hufu' 'tiger'"));
+        let unknown = reason("r:1", LOGIN, false, &server_says("ERR unknown command 'AUTH', with args beginning with: 'hufu' 'tiger'"));
         assert_eq!(unknown, "redis r:1: ERR unknown command 'AUTH'");
-        let refused = reason("r:1", LOGIN, &std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into());
+        let refused = reason("r:1", LOGIN, false, &std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into());
         assert_eq!(refused, "redis r:1: connection refused");
-        assert_eq!(reason("r:1", LOGIN, &std::io::Error::from(std::io::ErrorKind::TimedOut).into()), "redis r:1: no answer in time");
+        assert_eq!(reason("r:1", LOGIN, false, &std::io::Error::from(std::io::ErrorKind::TimedOut).into()), "redis r:1: no answer in time");
+    }
+
+    #[test]
+    fn a_server_of_another_kind_than_the_scheme_is_for_is_named() {
+        for (said, advice) in [
+            ("ERR This instance has cluster support disabled", "a single server: write redis://"),
+            ("ERR unknown command 'CLUSTER', with args beginning with: 'SLOTS'", "a single server: write redis://"),
+            ("ERR unknown command `SENTINEL`, with args beginning with: `x`, ", "no Sentinel: write redis://"),
+            ("MOVED 3999 127.0.0.1:6381", "write redis+cluster://"),
+        ] {
+            let told = reason("r:1", LOGIN, false, &server_says(said));
+            assert!(told.contains(advice), "{told}");
+        }
+        let silent = reason("r:1", LOGIN, true, &std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+        assert_eq!(silent, "redis r:1: no answer in time (if it speaks no TLS there, write redis:// in store.url)");
+        let answered = std::io::Error::new(std::io::ErrorKind::InvalidData, "received corrupt message of type InvalidContentType");
+        assert!(reason("r:1", LOGIN, true, &answered.into()).starts_with("redis r:1: it speaks no TLS there (write redis:// in store.url"));
     }
 
     #[test]

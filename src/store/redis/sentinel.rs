@@ -156,7 +156,7 @@ impl Sentinels {
             self.known().wise = (index + 1) % count;
             let sentinel = &self.sentinels[index];
             let found = tokio::time::timeout(self.patience.answer, master_of(sentinel, &self.master)).await;
-            let found = found.unwrap_or_else(|_| Err(sentinel.trouble("no answer in time")));
+            let found = found.unwrap_or_else(|_| Err(sentinel.silent("no answer in time")));
             match found {
                 Ok(address) => match self.confirmed(&address).await {
                     Ok(master) => return Ok((index, master)),

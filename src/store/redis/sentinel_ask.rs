@@ -10,7 +10,7 @@ use crate::store::url::NodeAddress;
 /// Asks one sentinel.
 pub(in crate::store) async fn master_of(sentinel: &Server, name: &str) -> Result<NodeAddress, StoreError> {
     let connection = redis::Client::open(sentinel.connection_info()).map_err(|error| sentinel.error(&error))?;
-    let mut connection = connection.get_multiplexed_async_connection_with_config(&sentinel.limits()).await.map_err(|error| sentinel.error(&error))?;
+    let mut connection = connection.get_multiplexed_async_connection_with_config(&sentinel.limits()).await.map_err(|error| sentinel.unconnected(&error))?;
     ask_master(&mut connection, sentinel, name).await
 }
 

@@ -8,7 +8,7 @@ use redis::{
     TlsCertificates,
 };
 
-use super::failure::{reason, socket_hint};
+use super::failure::{of_silence, reason, socket_hint};
 use crate::session::StoreError;
 use crate::store::settings::{BadStoreSettings, StoreSettings, StoreTls};
 use crate::store::url::{NodeAddress, RedisLogin, RedisServers, RedisUrl, ServerAddress};
@@ -165,10 +165,27 @@ impl Server {
 
     /// An error in the words of an operator, with this server's name.
     pub(in crate::store) fn error(&self, error: &RedisError) -> StoreError {
-        let reason = reason(&self.address.to_string(), self.login_keys, error);
+        let reason = reason(&self.address.to_string(), self.login_keys, self.is_encrypted(), error);
         match socket_hint(error).filter(|_| self.address.is_socket()) {
             Some(hint) => StoreError::new(format!("{reason} ({hint})")),
             None => StoreError::new(reason),
+        }
+    }
+
+    /// The same for an error of a connection on which nothing has been answered yet.
+    pub(in crate::store) fn unconnected(&self, error: &RedisError) -> StoreError {
+        let dropped = error.is_connection_dropped() && !error.is_connection_refusal();
+        if dropped && !self.is_encrypted() && !self.address.is_socket() {
+            return self.trouble("it closes the connection before it has answered (if it speaks TLS there, write rediss:// in store.url)");
+        }
+        self.error(error)
+    }
+
+    /// It has said nothing.
+    pub(in crate::store) fn silent(&self, what: &str) -> StoreError {
+        match of_silence(self.is_encrypted()) {
+            "" => self.trouble(what),
+            hint => self.trouble(&format!("{what} ({hint})")),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, RedisError, RedisResult};
+use redis::{Client, Cmd, ConnectionInfo, FromRedisValue, RedisError, RedisResult};
 
 use crate::clock::monotonic_now;
 use crate::finding::Finding;
@@ -74,21 +74,19 @@ pub(super) fn lost(server: &Server, error: &RedisError) -> Finding {
         };
         return Finding::fail(check, format!("no database {database} for us: {}", without_arguments(words)), advice);
     }
-    let reason = server.error(error).reason;
+    let reason = server.unconnected(error).reason;
     let seen = reason.strip_prefix(&format!("redis {}: ", server.address)).unwrap_or(&reason).to_owned();
-    let advice = lost_advice(server, error, &seen);
+    let advice = lost_advice(error, &seen);
     Finding::fail(check, seen, advice)
 }
 
-fn lost_advice(server: &Server, error: &RedisError, seen: &str) -> &'static str {
+fn lost_advice(error: &RedisError, seen: &str) -> &'static str {
     if seen.contains("(check ") {
         "compare them with the ACL user on that server (`ACL GETUSER`); it must have been saved there too"
-    } else if error.is_timeout() && server.is_encrypted() {
-        "frozen, overloaded, behind a firewall that drops packets, or it speaks no TLS there: then write redis:// in store.url; until it answers, requests that need a session get 503"
     } else if error.is_timeout() {
         "frozen, overloaded, or behind a firewall that drops packets; until it answers, requests that need a session get 503"
-    } else if error.kind() == ErrorKind::Parse {
-        "are host and port in store.url right? Until Redis answers there, requests that need a session get 503"
+    } else if seen.ends_with(')') {
+        "until it answers, requests that need a session get 503"
     } else {
         "is it running, and is store.url right? Until it answers, requests that need a session get 503"
     }

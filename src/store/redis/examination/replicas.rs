@@ -10,6 +10,9 @@ pub(super) fn role(info: &Info, wanted: &Wanted<'_>) -> Option<Finding> {
     if wanted.is_replica {
         return Some(Finding::ok(check, "a replica"));
     }
+    if info.text("redis_mode") == "sentinel" {
+        return Some(Finding::fail(check, "it is a Sentinel and holds no data", "write redis+sentinel:// and the master's name in store.url"));
+    }
     if info.text("role") == "slave" {
         let advice = match wanted.part {
             Part::Alone => "write its master in store.url, or redis+sentinel:// for a master that changes",
@@ -74,6 +77,7 @@ mod tests {
             let wanted = Wanted { settings: &settings, user: "default", part, is_replica };
             role(&Info::parse(text), &wanted).map(|finding| finding.verdict)
         };
+        assert_eq!(of("redis_mode:sentinel\r\n", Part::Alone, false), Some(Verdict::Fail));
         assert_eq!(of("role:slave\r\n", Part::Watched, false), Some(Verdict::Fail));
         assert_eq!(of("role:slave\r\n", Part::Watched, true), Some(Verdict::Ok));
         assert_eq!(of("role:master\r\ncluster_enabled:1\r\n", Part::Alone, false), Some(Verdict::Fail));

@@ -9,6 +9,7 @@ use redis::{Client, RedisError, RedisResult, cmd};
 use super::conversation::{Refusal, ask, connect, lost};
 use super::node::{self, Wanted};
 use crate::finding::{Examined, Finding};
+use crate::store::redis::failure::of_another_kind;
 use crate::store::redis::server::{Server, Servers};
 use crate::store::url::NodeAddress;
 
@@ -68,7 +69,11 @@ async fn ask_all(sentinel: &Server, name: &str, findings: &mut Vec<Finding>, mas
 }
 
 fn refused(check: &'static str, refusal: &Refusal, right: &str, without: &str) -> Finding {
-    let advice = if refusal.is_noperm() { format!("give its user of store.sentinel_username `+{right}`; {without}") } else { without.to_owned() };
+    let advice = match of_another_kind(&refusal.words) {
+        Some(advice) => advice.to_owned(),
+        None if refusal.is_noperm() => format!("give its user of store.sentinel_username `+{right}`; {without}"),
+        None => without.to_owned(),
+    };
     Finding::fail(check, format!("{} {}", refusal.code, refusal.words), advice)
 }
 

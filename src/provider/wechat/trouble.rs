@@ -1,0 +1,62 @@
+//! Why nobody can sign in to an app just now, as far as its last exchanges show. Pure: for readiness.
+
+use crate::identity::{ExchangeError, Identity};
+
+/// What stands between all users of an app and their sessions.
+#[derive(Debug, Default)]
+pub(super) struct Trouble {
+    /// WeChat refuses what the operator has set.
+    refused: Option<String>,
+    /// WeChat does not answer, and is left alone.
+    silent: Option<String>,
+}
+
+impl Trouble {
+    /// The platform has answered. What it says of a code shows that it takes the app's credentials.
+    pub(super) fn answered(&mut self, answer: &Result<Identity, ExchangeError>) {
+        match answer {
+            Ok(_) | Err(ExchangeError::BadCode { .. } | ExchangeError::CodeUsed { .. } | ExchangeError::UserBlocked { .. }) => self.refused = None,
+            Err(ExchangeError::Misconfigured { reason, .. }) => self.refused = Some(reason.clone()),
+            // Of one user, or of one answer.
+            Err(ExchangeError::Throttled { .. } | ExchangeError::Unavailable { .. } | ExchangeError::Nonsense { .. }) => {}
+        }
+    }
+
+    /// The breaker has opened.
+    pub(super) fn opened(&mut self, reason: &str) {
+        self.silent = Some(format!("WeChat does not answer, and is asked only now and then: {reason}"));
+    }
+
+    /// The breaker has closed.
+    pub(super) fn closed(&mut self) {
+        self.silent = None;
+    }
+
+    /// What an operator should know; `None`: users can sign in.
+    pub(super) fn told(&self) -> Option<String> {
+        self.silent.as_ref().or(self.refused.as_ref()).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_can_cause_is_no_trouble_and_ends_it() {
+        let mut trouble = Trouble::default();
+        let refused = || Err(ExchangeError::Misconfigured { reason: "the secret".to_owned(), platform_code: 40125 });
+        trouble.answered(&Err(ExchangeError::Nonsense { reason: "?".to_owned() }));
+        trouble.answered(&Err(ExchangeError::BadCode { platform_code: 40029 }));
+        assert_eq!(trouble.told(), None);
+        trouble.answered(&refused());
+        trouble.answered(&Err(ExchangeError::Nonsense { reason: "?".to_owned() }));
+        assert_eq!(trouble.told().as_deref(), Some("the secret"));
+        trouble.opened("no route");
+        assert!(trouble.told().is_some_and(|reason| reason.contains("no route")));
+        trouble.closed();
+        assert_eq!(trouble.told().as_deref(), Some("the secret"));
+        trouble.answered(&Err(ExchangeError::CodeUsed { platform_code: 40163 }));
+        assert_eq!(trouble.told(), None);
+    }
+}
