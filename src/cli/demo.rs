@@ -1,6 +1,7 @@
 //! `hufu demo`: everything in one process.
 
 mod stored;
+mod welcome;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,9 +11,10 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::{Context as _, Result};
 use clap::Args;
 
+use super::lang::LangArg;
 use super::say;
 use super::serve::{address, listener};
-use crate::app::{self, Gateway};
+use crate::app;
 use crate::clock::SystemClock;
 use crate::config::{Settings, Variables};
 use crate::crypto::{encoding, hash};
@@ -34,6 +36,8 @@ pub(crate) struct DemoArgs {
     /// Where the gateway listens
     #[arg(long, value_name = "ADDR", value_parser = address, default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    lang: LangArg,
 }
 
 pub(crate) fn run(args: &DemoArgs) -> Result<()> {
@@ -49,7 +53,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
         let helpers = [sandbox::serve(sandbox, platform)?, echo::serve(echo)?, page_server(page, gateway.store.clone())?];
         let handles: Vec<_> = helpers.iter().map(actix_web::dev::Server::handle).collect();
         let tasks: Vec<_> = helpers.into_iter().map(actix_web::rt::spawn).collect();
-        say(&welcome(&gateway));
+        say(&welcome::text(args.lang.get(), &gateway.listen.to_string(), gateway.admin));
         let result = lifecycle::run(gateway).await;
         for handle in handles {
             handle.stop(false).await;
@@ -101,24 +105,6 @@ auth = "none"
 path = "/"
 upstream = "page"
 auth = "none"
-"#
-    )
-}
-
-fn welcome(gateway: &Gateway) -> String {
-    let (at, admin) = (&gateway.listen, gateway.admin);
-    format!(
-        r#"hufu demo: gateway, WeChat's stand-in, an echo backend and a store in memory, all in this process.
-
-Open http://{at}/ and press the buttons, or paste these into a shell, one after the other:
-
-  T=$(curl -s http://{at}/auth/login -H 'Content-Type: application/json' -d "{{\"code\":\"alice-$RANDOM\"}}"); echo "$T"; T=${{T#*'"token":"'}}; T=${{T%%'"'*}}
-  curl -s http://{at}/api/hello -H "Authorization: Bearer $T"; echo
-  curl -si http://{at}/auth/logout -X POST -H "Authorization: Bearer $T"
-
-The first logs in, the second calls the backend (look for x-wx-openid in what it saw), the third logs out; the second
-then answers 401. Any code is good once, for a user of its name, so wx.login codes of the WeChat devtools work too.
-Metrics: http://{admin}/metrics   Ctrl-C ends the demo.
 "#
     )
 }

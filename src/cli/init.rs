@@ -1,12 +1,14 @@
 //! `hufu init`: the least configuration that works, with fresh keys, and a redis.conf that fits it.
 
 mod files;
+mod next_steps;
 
 use std::fs;
 use std::path::Path;
 
 use clap::Args;
 
+use super::lang::LangArg;
 use super::{UsageError, keygen, schema};
 use crate::config::schema::FILE as SCHEMA;
 use crate::config::shape;
@@ -34,6 +36,8 @@ pub(crate) struct InitArgs {
     /// The user to log in to it as; its password goes into .env as HUFU_REDIS_PASSWORD
     #[arg(long, value_name = "NAME", requires = "redis")]
     redis_user: Option<String>,
+    #[command(flatten)]
+    lang: LangArg,
 }
 
 const CONFIG: &str = "hufu.toml";
@@ -60,7 +64,7 @@ pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
     if let Some(odd) = shape::of_appid(&args.appid) {
         super::say(&format!("warning: --appid {odd}. It stands in {CONFIG}: put it right there if it is not what mp.weixin.qq.com shows\n"));
     }
-    super::say(&next_steps(args));
+    super::say(&next_steps::text(args.lang.get(), args.redis.as_deref(), args.redis_user.as_deref()));
     Ok(())
 }
 
@@ -99,25 +103,4 @@ fn contents(args: &InitArgs) -> Vec<(&'static str, String)> {
         files.push((REDIS, keygen::redis_conf(password)));
     }
     files
-}
-
-fn next_steps(args: &InitArgs) -> String {
-    let (written, step) = match (&args.redis, &args.redis_user) {
-        (None, _) => (
-            format!("{CONFIG} (with {SCHEMA}, for editors), {REDIS} and {ENV}"),
-            format!("redis-server {REDIS}    (for a Redis that is there already: hufu init --redis URL)"),
-        ),
-        (Some(url), None) => (format!("{CONFIG} (with {SCHEMA}, for editors) and {ENV}"), format!("have Redis at {url}")),
-        (Some(url), Some(user)) => {
-            (format!("{CONFIG} (with {SCHEMA}, for editors) and {ENV}"), format!("write the password of {user} at {url} behind HUFU_REDIS_PASSWORD= in {ENV}"))
-        }
-    };
-    format!(
-        "Wrote {written} (which holds the keys: keep it out of version control).\n\n\
-         Next:\n  \
-         1. write the AppSecret behind WX_SECRET= in {ENV}\n  \
-         2. {step}\n  \
-         3. hufu doctor\n  \
-         4. hufu serve"
-    )
 }

@@ -7,6 +7,7 @@ mod doctor;
 mod echo;
 mod init;
 mod keygen;
+mod lang;
 mod man;
 mod sandbox;
 mod schema;

@@ -13,7 +13,7 @@ fn hufu(folder: &Path, args: &[&str]) -> Output {
     for name in ["HUFU_KEY", "HUFU_NAMING_KEY", "HUFU_REDIS_PASSWORD", "WX_SECRET"] {
         command.env_remove(name);
     }
-    command.current_dir(folder).args(args).output().unwrap()
+    command.env("LC_ALL", "C").current_dir(folder).args(args).output().unwrap()
 }
 
 fn folder() -> tempfile::TempDir {
@@ -200,6 +200,27 @@ fn the_environment_wins_over_the_file_beside_the_configuration() {
     let mut check = Command::new(env!("CARGO_BIN_EXE_hufu"));
     let checked = check.current_dir(elsewhere.path()).args(["check", "-c"]).arg(&path).env("WX_SECRET", "x").output().unwrap();
     assert_eq!(code(&checked), 0, "the .env lies beside the file, not where the command runs: {}", err(&checked));
+}
+
+#[test]
+fn init_speaks_the_language_of_the_terminal() {
+    let said = |locale: &str, more: &[&str]| {
+        let folder = folder();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hufu"));
+        command.args(["init", "--appid", "wx0123456789abcdef", "--upstream", "http://127.0.0.1:9000"]).args(more);
+        err(&command.env("LC_ALL", locale).current_dir(folder.path()).output().unwrap())
+    };
+    let redis = ["--redis", "redis://10.0.0.5:6379/0"];
+    for (locale, more, words) in [
+        ("zh_CN.UTF-8", &[][..], "redis-server redis.conf    （已经有"),
+        ("zh_CN.UTF-8", &redis, "确认 redis://10.0.0.5:6379/0"),
+        ("C", &["--lang", "zh"], "接下来："),
+        ("zh_CN.UTF-8", &["--lang", "en"], "Next:"),
+        ("C", &redis, "have Redis at redis://10.0.0.5:6379/0"),
+    ] {
+        let said = said(locale, more);
+        assert!(said.contains(words) && said.contains("hufu doctor") && said.contains("WX_SECRET="), "{locale} {more:?}: {said}");
+    }
 }
 
 #[test]

@@ -43,7 +43,12 @@ struct Demo {
 
 impl Demo {
     fn start() -> Self {
-        let mut command = hufu(&["demo", "--listen", "127.0.0.1:0"]);
+        Self::start_with(&[], "C")
+    }
+
+    fn start_with(args: &[&str], locale: &str) -> Self {
+        let mut command = hufu(&[&["demo", "--listen", "127.0.0.1:0"], args].concat());
+        command.env("LC_ALL", locale);
         let mut child = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut welcome = String::new();
@@ -55,9 +60,9 @@ impl Demo {
 
     /// A URL, as the welcome gives it.
     fn at(&self, path: &str) -> String {
-        let (_, rest) = self.welcome.split_once("Open ").unwrap();
+        let (_, rest) = self.welcome.split_once("http://").unwrap();
         let (page, _) = rest.split_once("/ ").unwrap();
-        format!("{page}{path}")
+        format!("http://{page}{path}")
     }
 
     /// The three lines, as they are printed.
@@ -111,6 +116,19 @@ fn the_printed_lines_work_by_copy_and_paste() {
     assert_eq!((lines[2], lines[3]), ("200", "HTTP/1.1 204 No Content"), "{out}");
     let refused: Value = serde_json::from_str(lines[lines.len() - 2]).unwrap();
     assert_eq!((&refused["code"], lines.last()), (&"session_expired".into(), Some(&"401")), "{out}");
+}
+
+#[test]
+fn it_speaks_the_language_of_the_terminal() {
+    let chinese = |demo: &Demo| demo.welcome.contains("按 Ctrl-C 结束演示");
+    for (args, locale, expected) in [(&[][..], "zh_CN.UTF-8", true), (&["--lang", "en"], "zh_CN.UTF-8", false), (&["--lang", "zh"], "C", true)] {
+        let demo = Demo::start_with(args, locale);
+        assert_eq!(chinese(&demo), expected, "{args:?} {locale}: {}", demo.welcome);
+        // The lines are the same, and work.
+        assert!(pasted(demo.lines()[0]).contains("\"token\":\"hufu_"), "{}", demo.welcome);
+    }
+    let other = hufu(&["demo", "--lang", "fr"]).output().unwrap();
+    assert_eq!(other.status.code(), Some(2));
 }
 
 #[tokio::test]
