@@ -19,7 +19,10 @@ impl<'a> OwnListeners<'a> {
     /// The key of the listener that an endpoint leads to, as far as the file tells: other names and addresses of this machine show when a
     /// request comes back.
     pub(super) fn met_by(&self, endpoint: &Endpoint) -> Option<&'static str> {
-        let public = matches!(self.public, Listen::Tcp(public) if leads_to(endpoint, *public));
+        let public = match self.public {
+            Listen::Tcp(public) => leads_to(endpoint, *public),
+            Listen::Unix(path) => endpoint.socket.as_deref() == Some(path.as_path()),
+        };
         match (public, leads_to(endpoint, self.admin)) {
             (true, _) => Some("server.listen"),
             (_, true) => Some("admin.listen"),
@@ -29,7 +32,7 @@ impl<'a> OwnListeners<'a> {
 }
 
 fn leads_to(endpoint: &Endpoint, listener: SocketAddr) -> bool {
-    endpoint.port == listener.port() && addresses(&endpoint.host).any(|address| accepts(listener.ip(), address))
+    endpoint.socket.is_none() && endpoint.port == listener.port() && addresses(&endpoint.host).any(|address| accepts(listener.ip(), address))
 }
 
 /// The addresses that a host means without being looked up.
@@ -61,6 +64,17 @@ fn accepts(listener: IpAddr, address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_socket_is_met_by_its_path_alone() {
+        let endpoint = |text: &str| Endpoint::parse(text).unwrap();
+        let (socket, port) = (Listen::Unix("/run/hufu.sock".into()), "127.0.0.1:0".parse().unwrap());
+        let own = OwnListeners::new(&socket, port);
+        assert_eq!(own.met_by(&endpoint("unix:///run//hufu.sock")), Some("server.listen"));
+        assert_eq!(own.met_by(&endpoint("unix:/run/app.sock")), None);
+        assert_eq!(own.met_by(&endpoint("http://localhost:81")), None);
+        assert_eq!(OwnListeners::new(&Listen::Tcp(port), port).met_by(&endpoint("unix:/run/app.sock")), None, "it has no port");
+    }
 
     #[test]
     fn what_the_file_tells_is_told() {
