@@ -30,7 +30,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
         apt-get update && apt-get install -y --no-install-recommends nginx-light python3 redis-server wrk && \
         sh bench/guided.sh && cp target/guided/hufu /hufu; \
     else \
-        cargo build --release --locked --bin hufu && cp target/release/hufu /hufu; \
+        cargo build --profile dist --locked --bin hufu && cp target/dist/hufu /hufu; \
     fi
 
 # Debian rather than an image without a shell: the health check below needs no further program, and the image is to be had

@@ -1,6 +1,6 @@
 # Two commands do all the set-up: `make demo` (or cargo run --release -- demo) and `make test`.
 
-.PHONY: demo test check repeat fuzz bench bench-growth bench-capacity release measured tools fmt clippy unit docs deny
+.PHONY: demo test check repeat fuzz bench bench-growth bench-capacity release dist measured tools fmt clippy unit docs deny
 
 ## Everything in one process, nothing to install: look at it.
 demo:
@@ -49,9 +49,13 @@ release: target/guided/hufu
 target/guided/hufu: $(shell find src -name '*.rs') Cargo.toml Cargo.lock rust-toolchain.toml bench/guided.sh bench/training.py
 	@sh bench/guided.sh
 
+## Packages for this machine's architecture, into target/packages: tar.gz, .deb, npm, wheel, SBOM, checksums (RELEASING.md). HUFU_BIN names a binary to pack.
+dist:
+	@sh packaging/dist.sh
+
 # Nothing is built if HUFU_BIN names a binary.
 measured:
-	@test -n "$$HUFU_BIN" || { $(MAKE) --no-print-directory release && cargo build --release --locked --quiet; }
+	@test -n "$$HUFU_BIN" || { $(MAKE) --no-print-directory release && cargo build --profile dist --locked --quiet; }
 
 ## What a session costs: memory and processor time of Redis, over a million sessions (SESSIONS=100000: fewer); docs/capacity.md.
 bench-capacity:

@@ -11,7 +11,7 @@ from .stage import Stage
 
 HANDSHAKES = 3000
 ALWAYS = ("nginx", "wrk", "redis-server")
-PACKAGES = {"lua": "libnginx-mod-http-lua and lua-nginx-redis", "redis-server": "redis-server", "plain": "target/release/hufu"}
+PACKAGES = {"lua": "libnginx-mod-http-lua and lua-nginx-redis", "redis-server": "redis-server", "plain": "target/dist/hufu (cargo build --profile dist)"}
 
 
 def arguments():

@@ -146,7 +146,7 @@ CASES = (
     Case("nginx-log", "nginx, no session, access log", nginx_logged),
     Case("haproxy", "HAProxy, no session, no log", haproxy, ("haproxy",)),
     Case("hot", "Hufu, session from its cache", hufu_hot),
-    Case("plain", "the same, plain release build", hufu_plain, ("plain",)),
+    Case("plain", "the same, plain build", hufu_plain, ("plain",)),
     Case("cold", "Hufu, another session each time", hufu_cold),
     Case("no-cache", "Hufu, near cache off", hufu_no_cache),
     Case("lua", "nginx with Lua and Redis", lua, ("lua",)),

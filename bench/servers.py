@@ -42,8 +42,8 @@ def hufu_binary():
 
 
 def plain_binary():
-    """What `cargo build --release` builds."""
-    return Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / "hufu"
+    """What `cargo build --profile dist` builds."""
+    return Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "dist" / "hufu"
 
 
 def lua_modules():

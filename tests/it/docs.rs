@@ -109,6 +109,18 @@ fn both_readmes_show_the_same_commands_and_configuration() {
     assert_eq!(english, chinese);
 }
 
+#[test]
+fn one_rust_is_named_everywhere() {
+    let pinned = page("rust-toolchain.toml").split('"').nth(1).unwrap().to_owned();
+    let (least, _) = pinned.rsplit_once('.').unwrap();
+    assert!(page("Cargo.toml").contains(&format!("rust-version = \"{least}\"")), "Cargo.toml: {least}");
+    assert!(page("Dockerfile").contains(&format!("RUST_IMAGE=rust:{pinned}-")), "Dockerfile: {pinned}");
+    assert!(
+        page("README.md").contains(&format!("Rust {least} or later")) && page("README.zh-CN.md").contains(&format!("Rust {least} 以上")),
+        "README: {least}"
+    );
+}
+
 /// What stands between a page's markers for a machine-written part.
 fn written<'a>(text: &'a str, name: &str) -> &'a str {
     let after = text.split_once(&format!("<!-- {name}:begin -->\n")).unwrap_or_else(|| panic!("no {name}:begin")).1;
