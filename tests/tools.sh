@@ -75,7 +75,7 @@ has() {
     esac
 }
 
-for tool in haproxy node php-fpm promtool puma; do
+for tool in haproxy node npm php-fpm promtool puma; do
     has "$tool" && continue
     if [ -n "$system" ] && { [ "$sudo" != "no" ] || [ "$system" = brew ]; } && install " $tool" 2>/dev/null && has "$tool"; then
         echo "Installed for some tests: $tool"
@@ -95,7 +95,6 @@ if ! cmp -s "$here/requirements.txt" "$stamp" || [ ! -x "$venv/bin/python" ]; th
     done
     cp "$here/requirements.txt" "$stamp"
 fi
-command -v systemd-analyze >/dev/null 2>&1 || echo systemd-analyze >>"$absent.new"
 for tool in caddy daphne envoy gunicorn hypercorn jsonschema schemathesis traefik uvicorn waitress-serve; do
     [ -x "$venv/bin/$tool" ] || echo "$tool" >>"$absent.new"
 done
@@ -103,6 +102,16 @@ done
 for module in prometheus_client; do
     "$venv/bin/python" -c "import $module" 2>/dev/null || echo "$module" >>"$absent.new"
 done
+
+# What makes the packages. `program("package-tools")` of the tests means these.
+if sh "$here/../packaging/tools.sh" --for-tests; then
+    mkdir -p "$tools/bin"
+    : >"$tools/bin/package-tools"
+else
+    echo package-tools >>"$absent.new"
+fi
+# Part of the system where it is Debian's, and of use nowhere else.
+for tool in dpkg systemd-analyze; do has "$tool" || echo "$tool" >>"$absent.new"; done
 
 mv "$absent.new" "$absent"
 if [ -s "$absent" ]; then echo "Not to be had here; the tests that run them pass without: $(tr '\n' ' ' <"$absent")"; fi

@@ -48,6 +48,7 @@ mod near_cache;
 mod origins;
 mod outage;
 mod outbound_proxy;
+mod packages;
 mod platform_trouble;
 mod provider_contract;
 mod push_faults;

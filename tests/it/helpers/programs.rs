@@ -21,7 +21,10 @@ use super::wait::until_blocking;
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools");
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = [tools.join("python/bin")].into_iter().chain(std::env::split_paths(&path)).chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
+    let folders = [tools.join("python/bin"), tools.join("bin")]
+        .into_iter()
+        .chain(std::env::split_paths(&path))
+        .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
     // Debian writes the version behind the name of php-fpm.
     let is_it = |found: &str| {
         found == name || found.strip_prefix(name).is_some_and(|version| !version.is_empty() && version.chars().all(|c| c.is_ascii_digit() || c == '.'))
