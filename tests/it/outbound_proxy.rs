@@ -144,7 +144,7 @@ async fn calls_to_a_platform_over_tls_go_through_the_proxy_and_say_whose_fault_i
         (&format!("platforms.proxy = \"http://{at}\""), vec![trusts], format!("the proxy {at} wants a login")),
         (&format!("platforms.proxy = \"http://{}\"", refusing.address), vec![trusts], format!("the proxy {} has refused the way there", refusing.address)),
         (&format!("platforms.proxy = \"http://{gone}\""), vec![trusts], format!("the proxy {gone} cannot be reached: Connection refused")),
-        (&format!("platforms.proxy = \"http://hufu:ti%40er@{at}\""), vec![], format!("through the proxy {at}: invalid peer certificate")),
+        (&format!("platforms.proxy = \"http://hufu:ti%40er@{at}\""), vec![], format!("through the proxy {at}: its certificate is not trusted")),
     ] {
         let failed = doctor(config, &variables);
         assert!(failed.contains(&words), "{words}: {failed}");
