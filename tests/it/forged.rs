@@ -258,7 +258,7 @@ async fn odd_framing_and_upgrades_are_refused_and_closed() {
         (format!("GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n{smuggled}"), 400),
         (format!("GET / HTTP/1.1\r\nHost: x\r\n{ws}\r\n{smuggled}"), 400),
         (format!("POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{ws}Content-Length: 3\r\n\r\nabc{smuggled}"), 400),
-        (format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{ws}Content-Length: 0\r\n\r\n{smuggled}"), 400),
+        (format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{ws}Content-Length: 1\r\n\r\na{smuggled}"), 400),
         (format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{ws}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}"), 400),
         (format!("GET / HTTP/1.0\r\nHost: x\r\nConnection: Upgrade\r\n{ws}\r\n{smuggled}"), 400),
         (format!("CONNECT other:443 HTTP/1.1\r\nHost: x\r\n\r\n{smuggled}"), 405),
