@@ -16,10 +16,12 @@ use crate::edge::timer::Timer;
 const TIME: Duration = Duration::from_secs(30);
 /// How many bytes, at most.
 const BYTES: usize = 16 << 20;
-/// A client that has sent nothing for so long is not sending. It is nginx's own.
+/// A client that has sent next to nothing for so long is not sending. The time is nginx's own.
 const SILENCE: Duration = Duration::from_secs(5);
-/// A client that sends nothing for so long while the end of its answer is kept back waits for that end.
+/// A client that sends next to nothing for so long while the end of its answer is kept back waits for that end.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Fewer bytes are next to nothing: who trickles gets the answer, and no place for half a minute.
+const LITTLE: usize = 1024;
 /// So many at once, in all workers together; fewer where the process may have few files open.
 const MANY: usize = 1024;
 
@@ -28,8 +30,9 @@ const MANY: usize = 1024;
 pub struct Linger {
     until: Instant,
     bytes: usize,
-    /// When the client was last heard.
+    /// When the client was last heard, and how many bytes have come since: too few to count.
     heard: Instant,
+    unheard: usize,
     place: Member,
 }
 
@@ -45,12 +48,17 @@ impl Linger {
     #[must_use]
     pub fn new(crowd: &Arc<Crowd>) -> Self {
         let now = monotonic_now();
-        Self { until: now + TIME, bytes: BYTES, heard: now, place: crowd.enter(now) }
+        Self { until: now + TIME, bytes: BYTES, heard: now, unheard: 0, place: crowd.enter(now) }
     }
 
     /// So many bytes have come. False: there were too many.
     pub fn take(&mut self, bytes: usize) -> bool {
-        (self.bytes, self.heard) = (self.bytes.saturating_sub(bytes), monotonic_now());
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.unheard += bytes;
+        if self.unheard >= LITTLE {
+            self.unheard = 0;
+            self.heard = monotonic_now();
+        }
         self.bytes > 0
     }
 
