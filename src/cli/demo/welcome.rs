@@ -21,11 +21,11 @@ pub(super) fn text(lang: Lang, at: &str, admin: SocketAddr) -> String {
              Metrics: http://{admin}/metrics   Ctrl-C ends the demo.\n"
         ),
         Lang::Zh => format!(
-            "hufu demo：网关、微信的替身、一个回显请求的后端、内存里的存储，全在这一个进程里。\n\n\
+            "hufu demo：网关、微信模拟器、一个回显请求的后端、内存里的存储，全在这一个进程里。\n\n\
              打开 http://{at}/ 按页面上的按钮，或者把下面三行依次粘贴到终端里：\n\n\
              {lines}\n\n\
              第一行登录；第二行调用后端（响应里的 x-wx-openid 就是后端看到的用户）；第三行退出登录，之后第二行会得到 401。\n\
-             任何 code 都能用一次，代表同名的用户，所以微信开发者工具里 wx.login 拿到的 code 也能用。\n\
+             code 可以随便填，每个只能用一次，对应与它同名的用户；微信开发者工具里 wx.login 拿到的 code 也能用。\n\
              PowerShell 的写法见 docs/operations.md#windows\n\
              监控指标：http://{admin}/metrics   按 Ctrl-C 结束演示。\n"
         ),
