@@ -64,7 +64,7 @@ pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
     if let Some(odd) = shape::of_appid(&args.appid) {
         super::say(&format!("warning: --appid {odd}. It stands in {CONFIG}: put it right there if it is not what mp.weixin.qq.com shows\n"));
     }
-    super::say(&next_steps::text(args.lang.get(), args.redis.as_deref(), args.redis_user.as_deref()));
+    super::say(&next_steps::text(args.lang.get(), args));
     Ok(())
 }
 

@@ -96,7 +96,18 @@ fn base_url(text: &str) -> Result<String, Wrong> {
         return Err(Wrong::new("is not a base URL", form));
     }
     BaseUrl::parse(text).map_err(|_| Wrong::new("is not a base URL", form))?;
-    Ok(text.trim_end_matches('/').to_owned())
+    let base = text.trim_end_matches('/');
+    if let Some(meant) = without_call(base) {
+        return Err(Wrong::new("has the path of a call, which the gateway adds itself", format!("write {meant:?}")));
+    }
+    Ok(base.to_owned())
+}
+
+/// For a URL with the path of a call behind it, the one without. A stand-in may lie below a path of its own; WeChat does not.
+fn without_call(url: &str) -> Option<&str> {
+    let (scheme, rest) = url.split_once("://")?;
+    let host = rest.find('/').map(|at| &url[..scheme.len() + "://".len() + at])?;
+    if is_of_wechat(url) { Some(host) } else { url.strip_suffix("/sns/jscode2session") }
 }
 
 /// Whether it is the platform itself that is asked there.

@@ -53,7 +53,7 @@ fn path(text: &str) -> Result<String, Wrong> {
     match text {
         _ if !text.starts_with('/') => Err(Wrong::new("does not start with a slash", write)),
         _ if text.contains(['?', '#']) => Err(Wrong::new("has a query or a fragment, which access lines leave out", write)),
-        _ if text.contains('*') => Err(Wrong::new("has a *; each path is named on its own and as a whole", write)),
+        _ if text.contains('*') => Err(Wrong::new("has a *; there are no patterns", "name each path on its own and as a whole, as in \"/auth/healthz\"")),
         _ => match canonical(text) {
             Ok(canonical) if canonical == text => Ok(text.to_owned()),
             Ok(_) => Err(Wrong::new("is not in its canonical form", write)),

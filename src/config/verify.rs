@@ -41,8 +41,12 @@ pub(super) fn read(section: &mut Section<'_>) -> Believed {
     proxy.map_or_else(|| Believed::headers(uri.as_deref(), method.as_deref(), host.as_deref()), Believed::of)
 }
 
-/// Warns where a route's rule counts for what the gateway proxies, and not for what it is asked about. Without trusted proxies nobody may ask.
+/// Warns where nobody may ask, and where a route's rule counts for what the gateway proxies and not for what it is asked about.
 pub(super) fn warn(root: &Section<'_>, believed: &Believed, server: &ServerSettings, routes: &RouteTable) {
+    if *believed != Believed::default() && server.trusted_proxies.is_empty() {
+        let what = format!("says how a proxy asks, and no proxy is trusted: {}/verify answers 403 to everybody", server.prefix);
+        root.warn("verify", &what, "write server.trusted_proxies = [\"127.0.0.1\"] with the address that the proxy asks from");
+    }
     let strictest = routes.strictest_of_all();
     let differ = routes.routes().iter().any(|route| route.auth != strictest);
     if differ && !believed.names_uri() && !server.trusted_proxies.is_empty() {

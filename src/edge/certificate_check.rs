@@ -109,7 +109,7 @@ fn of_issuers(facts: &[Facts], files: &CertificateFiles) -> Finding {
         );
     }
     if last.is_self_signed() {
-        return Finding::ok("issuer", format!("{} certificates, up to {}", facts.len(), last.subject.1));
+        return of_root(facts.len(), last);
     }
     match authorities() {
         // Who has none here cannot tell; a server's certificate that is alone and says where its authority's is to be had lacks that one.
@@ -128,6 +128,20 @@ fn of_issuers(facts: &[Facts], files: &CertificateFiles) -> Finding {
     }
 }
 
+/// Of a chain that is complete: the file does not decide whether anybody trusts its end.
+fn of_root(certificates: usize, root: &Facts) -> Finding {
+    let seen = format!("{certificates} certificates, up to {}", root.subject.1);
+    match authorities() {
+        Some(known) if known.contains(&root.subject.0) => Finding::ok("issuer", seen),
+        None => Finding::note("issuer", format!("{seen}; this machine has no authorities to compare with"), ""),
+        Some(_) => Finding::warn(
+            "issuer",
+            format!("{seen}, which is self-signed and not among this machine's authorities: phones and browsers trust their own list alone, and refuse it"),
+            "get one from a public authority, as with certbot certonly; an authority of your own must be installed on every client",
+        ),
+    }
+}
+
 /// The command that adds the certificate in between.
 fn missing_issuer(last: &Facts, files: &CertificateFiles) -> String {
     let file = files.cert.display();
@@ -139,7 +153,11 @@ fn missing_issuer(last: &Facts, files: &CertificateFiles) -> String {
     let harmless = |url: &&String| url.starts_with("http") && url.bytes().all(|b| b.is_ascii_alphanumeric() || b":/._-~%".contains(&b));
     match last.issuer_at.as_ref().filter(harmless) {
         Some(url) => format!("add it: curl -sS {url} | openssl x509 -inform DER >> {file}"),
-        None => format!("add the certificate of {} at the end of {file}: cat INTERMEDIATE.pem >> {file}", last.issuer.1),
+        None => format!(
+            "if a public authority is behind {0}, add the certificate of {0} at the end of {file}: cat INTERMEDIATE.pem >> {file}; else get one from a public \
+             authority, as with certbot certonly: one of your own must be installed on every client",
+            last.issuer.1
+        ),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Once;
 use arrayvec::ArrayString;
 use ipnet::IpNet;
 
+use crate::assertion::headers::VIA;
 use crate::http::forwarded::{self, FORWARDED};
 use crate::http::head::Headers;
 
@@ -163,7 +164,8 @@ impl TrustedProxies {
         static TOLD: Once = Once::new();
         let forwards = || headers.contains(X_FORWARDED_FOR) || headers.contains(FORWARDED);
         let nameless = self.networks.is_empty() && is_private(peer.to_canonical()) && forwards();
-        if nameless {
+        // What a gateway has sent is no proxy's: that one writes the header too, and where it comes back here, that is told of.
+        if nameless && !headers.contains(VIA) {
             TOLD.call_once(|| {
                 log::warn!(
                     "{peer} forwards requests of others, but server.trusted_proxies is empty: every client has its address in logs and sessions, and logins are \

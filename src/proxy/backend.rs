@@ -101,7 +101,7 @@ impl Backend {
         static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
         if let Some(silent) = TOLD.admit() {
             let (upstream, endpoint) = (&*self.upstream().name, &*target.name);
-            log::warn!(upstream, endpoint; "no connection to the endpoint, which counts against nobody: {why} ({silent} more like it since the last line)");
+            log::warn!(upstream, endpoint; "no connection to the endpoint, which counts against nobody: {why}{silent}");
         }
     }
 

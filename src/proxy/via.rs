@@ -49,7 +49,7 @@ impl Via {
         if let Some(silent) = TOLD.admit() {
             log::error!(
                 "a request has come back to the gateway that sent it: an upstream leads here, by itself or over other proxies; the access lines with \
-                 loop_detected have its path ({silent} more like it since the last line)"
+                 loop_detected have its path{silent}"
             );
         }
         Err(GatewayError::new(ErrorCode::LoopDetected, "The request has come back to the gateway that had sent it on."))

@@ -108,6 +108,8 @@ fn what_phones_refuse_is_said_with_what_mends_it() {
     let whole = ("ok", "issuer", vec!["3 certificates, up to CN=ca".to_owned()]);
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let add = format!("curl -sS http://authority.test/issuer.der | openssl x509 -inform DER >> {}", file("leaf.pem"));
+    let root = all.0.path("ca.pem");
+    let known = [("SSL_CERT_FILE", &*root)];
     for (who, hosts, expected) in [
         ("whole", &["a.test"][..], vec![whole.clone(), ("ok", "validity", words(&["holds for "])), ("ok", "names", words(&["a.test"]))]),
         ("leaf", &["a.test"], vec![("warn", "issuer", vec!["it was signed by CN=between, which is neither in the file".to_owned(), add])]),
@@ -134,7 +136,8 @@ fn what_phones_refuse_is_said_with_what_mends_it() {
         ("wild-whole", &["x.b.test", "*.b.test"], vec![("note", "names", words(&["*.b.test; no route is for c.test"]))]),
         ("wild-whole", &["x.y.b.test", "c.test"], vec![("warn", "names", words(&["no certificate has x.y.b.test"]))]),
     ] {
-        let (doctor, check) = (all.told("doctor", who, hosts, &echo.url, &[]), all.told("check", who, hosts, &echo.url, &[]));
+        // Of "ca" this machine knows.
+        let (doctor, check) = (all.told("doctor", who, hosts, &echo.url, &known), all.told("check", who, hosts, &echo.url, &known));
         let (lines, checked) = (said(&doctor), said(&check));
         assert_eq!((doctor.status.code(), check.status.code()), (Some(i32::from(lines.contains("FAIL"))), Some(0)), "{who}: {lines}{checked}");
         for (verdict, about, words) in &expected {
@@ -148,8 +151,16 @@ fn what_phones_refuse_is_said_with_what_mends_it() {
         assert_eq!(checked.matches("warning: ").filter(|_| checked.contains("server.tls: ")).count(), troubles, "{who}: {checked}");
     }
     // An authority of the company's own, which this machine knows and the phones may know too.
-    let own = all.told("doctor", "direct", &["a.test"], &echo.url, &[("SSL_CERT_FILE", &all.0.path("ca.pem"))]);
+    let own = all.told("doctor", "direct", &["a.test"], &echo.url, &known);
     assert!(said(&own).contains("leads to CN=ca"), "{}", said(&own));
+    // And one that it does not know: to put that one into the file helps nobody.
+    let known = all.0.path("own.pem");
+    for command in ["doctor", "check"] {
+        let private = said(&all.told(command, "whole", &["a.test"], &echo.url, &[("SSL_CERT_FILE", &known)]));
+        for words in ["3 certificates, up to CN=ca, which is self-signed and not among this machine's authorities", "must be installed on every client"] {
+            assert!(private.contains(words), "{command}: {private}");
+        }
+    }
     // What certbot writes beside it.
     all.bundle("fullchain", &["leaf", "between"]);
     let beside = all.told("check", "leaf", &["a.test"], &echo.url, &[]);
@@ -164,7 +175,7 @@ async fn a_gateway_says_it_and_shows_until_when_they_hold() {
     let gateway = Gateway::start(&all.config("shown", &["a.test"], &echo.url));
     let ends = async |name: &str| gateway.counted(&format!("hufu_tls_certificate_not_after_seconds{{name=\"{name}\"}}")).await;
     assert_eq!((ends("a.test").await, ends("*.a.test").await, ends("b.test").await), (4_070_908_800, 4_070_908_800, 0));
-    assert!(!gateway.stderr().contains("certificate "), "{}", gateway.stderr());
+    assert!(!gateway.stderr().contains("it ended on"), "{}", gateway.stderr());
     all.sign("two", "ca", "subjectAltName=DNS:b.test", "20250101000000Z", "20260101000000Z");
     all.bundle("shown", &["two", "ca"]);
     until("the new one", async || (ends("b.test").await == 1_767_225_600).then_some(())).await;

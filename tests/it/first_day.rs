@@ -29,7 +29,8 @@ impl Installed {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let program = folder.path().join("hufu");
-        fs::copy(env!("CARGO_BIN_EXE_hufu"), &program).unwrap();
+        // By another process: while this one has it open for writing, so has any child that another test starts just then, and nobody can run it.
+        assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_hufu")).arg(&program).status().unwrap().success());
         let installed = Self { folder, program };
         let init = installed.command(&["init", "--appid", "wx0123456789abcdef", "--upstream", "http://127.0.0.1:9000"]).output().unwrap();
         assert!(init.status.success(), "{}", said(&init));
@@ -164,6 +165,25 @@ fn a_slip_of_the_pen_is_a_warning_without_the_secret() {
     let mut init = installed.command(&["init", "--appid", "wx0123", "--upstream", "http://127.0.0.1:9000"]);
     let text = said(&init.current_dir(elsewhere.path()).output().unwrap());
     assert!(text.starts_with("warning: --appid has 6 characters") && text.contains("\nWrote hufu.toml"), "{text}");
+}
+
+#[test]
+fn what_init_says_of_another_redis_works_as_printed() {
+    for (lang, before, after) in [("en", "there already: ", ")\n"), ("zh", "已经有 Redis 的话：", "）\n")] {
+        let installed = Installed::new();
+        fs::remove_file(installed.file("hufu.toml")).unwrap();
+        for name in [".env", "hufu.schema.json", "redis.conf"] {
+            fs::remove_file(installed.file(name)).unwrap();
+        }
+        let text =
+            said(&installed.command(&["init", "--appid", "wx0123456789abcdef", "--upstream", "http://127.0.0.1:9000", "--lang", lang]).output().unwrap());
+        assert!(!text.contains("） 和"), "{text}");
+        let line = text.split(before).nth(1).unwrap().split(after).next().unwrap();
+        let line = line.replace("HOST", "10.0.0.5").replace("hufu init", "./hufu init");
+        let again = Command::new("sh").args(["-c", &line]).current_dir(installed.folder.path()).output().unwrap();
+        assert!(again.status.success(), "{line}: {}", said(&again));
+        assert!(fs::read_to_string(installed.file("hufu.toml")).unwrap().contains("redis://10.0.0.5:6379/0"));
+    }
 }
 
 #[test]

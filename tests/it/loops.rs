@@ -40,7 +40,9 @@ async fn a_request_goes_round_once() {
     let handshake = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let opened = wire::send(gateway.listen, format!("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{handshake}\r\n").as_bytes()).await;
     assert_eq!(opened.status, 508, "{}", opened.text);
-    assert!(gateway.stderr().contains("has come back"), "{}", gateway.stderr());
+    let told = gateway.stderr();
+    assert!(told.contains("has come back") && told.contains("loop_detected have its path\""), "{told}");
+    assert!(!told.contains("forwards requests of others"), "the gateway takes itself for a proxy: {told}");
 }
 
 #[tokio::test]

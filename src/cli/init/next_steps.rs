@@ -1,15 +1,15 @@
 //! What `hufu init` says once it has written its files.
 
-use super::{CONFIG, ENV, REDIS, SCHEMA};
+use super::{CONFIG, ENV, InitArgs, REDIS, SCHEMA};
 use crate::cli::lang::Lang;
 
-/// `redis` and `user`: the Redis that is there already, and the user there.
-pub(super) fn text(lang: Lang, redis: Option<&str>, user: Option<&str>) -> String {
+pub(super) fn text(lang: Lang, args: &InitArgs) -> String {
+    let (redis, user) = (args.redis.as_deref(), args.redis_user.as_deref());
     match lang {
         Lang::En => {
             let own = redis.map_or_else(|| format!(", {REDIS}"), |_| String::new());
             let step = match (redis, user) {
-                (None, _) => format!("redis-server {REDIS}    (for a Redis that is there already: hufu init --redis URL)"),
+                (None, _) => format!("redis-server {REDIS}    (for a Redis that is there already: {})", again(args)),
                 (Some(url), None) => format!("have Redis at {url}"),
                 (Some(url), Some(user)) => format!("write the password of {user} at {url} behind HUFU_REDIS_PASSWORD= in {ENV}"),
             };
@@ -23,14 +23,14 @@ pub(super) fn text(lang: Lang, redis: Option<&str>, user: Option<&str>) -> Strin
             )
         }
         Lang::Zh => {
-            let own = redis.map_or_else(|| format!("、{REDIS}"), |_| String::new());
+            let own = redis.map_or_else(|| format!("、{REDIS} "), |_| String::new());
             let step = match (redis, user) {
-                (None, _) => format!("redis-server {REDIS}    （已经有 Redis 的话：hufu init --redis URL）"),
+                (None, _) => format!("redis-server {REDIS}    （已经有 Redis 的话：{}）", again(args)),
                 (Some(url), None) => format!("确认 {url} 上的 Redis 已经启动"),
                 (Some(url), Some(user)) => format!("在 {ENV} 的 HUFU_REDIS_PASSWORD= 后面填 {url} 上用户 {user} 的密码"),
             };
             format!(
-                "已写入 {CONFIG}（以及供编辑器使用的 {SCHEMA}）{own} 和 {ENV}（里面是密钥，不要提交到版本库）。\n\n\
+                "已写入 {CONFIG}（以及供编辑器使用的 {SCHEMA}）{own}和 {ENV}（里面是密钥，不要提交到版本库）。\n\n\
                  接下来：\n  \
                  1. 在 {ENV} 的 WX_SECRET= 后面填 AppSecret（小程序后台：开发管理 → 开发设置）\n  \
                  2. {step}\n  \
@@ -39,4 +39,9 @@ pub(super) fn text(lang: Lang, redis: Option<&str>, user: Option<&str>) -> Strin
             )
         }
     }
+}
+
+/// The commands by which the same is begun anew with another Redis: nothing is overwritten.
+fn again(args: &InitArgs) -> String {
+    format!("rm {CONFIG} {ENV} {SCHEMA} {REDIS} && hufu init --appid {} --upstream {:?} --redis redis://HOST:6379/0", args.appid, args.upstream)
 }
