@@ -2,15 +2,19 @@
 //! its reader wait (a FIFO) or read without end (`/dev/zero`).
 
 mod permissions;
+mod pipe;
 
 use std::fs::{self, File};
-use std::io::{Error, ErrorKind, Read as _};
+use std::io::{Error, ErrorKind, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 /// Longest file, in bytes.
 const LONGEST: u64 = 1 << 20;
+/// How long a FIFO may have no writer.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// What Windows' editors begin a file with.
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
@@ -20,18 +24,44 @@ pub enum FileError {
     /// There is none.
     #[error("does not exist")]
     Missing,
+    /// A symbolic link to none.
+    #[error("is a link to {0}, which does not exist")]
+    Dangling(String),
     /// A directory, a FIFO, a device, a socket.
     #[error("is {0}")]
     NotAFile(&'static str),
     /// Longer than anything that belongs here.
     #[error("is longer than 1 MiB, so it is most likely another file than meant")]
     TooLong,
+    /// Who may read it, and who has tried.
+    #[error("cannot be read: {0}")]
+    Denied(String),
     /// What the operating system said.
     #[error("cannot be read: {0}")]
     Unreadable(String),
     /// Bytes that are no text.
-    #[error("is not UTF-8")]
-    NotUtf8,
+    #[error("is not UTF-8, but {}: line {line} is the first to show it", if *.wide { "UTF-16" } else { "another encoding, such as GBK" })]
+    NotUtf8 {
+        /// The first line that has such.
+        line: usize,
+        /// Whether it says itself that it is UTF-16.
+        wide: bool,
+    },
+}
+
+impl FileError {
+    /// What to do; `file` is what the operator calls it.
+    #[must_use]
+    pub fn advice(&self, file: &str) -> String {
+        match self {
+            Self::NotUtf8 { wide, .. } => {
+                let from = if *wide { "UTF-16" } else { "GBK" };
+                format!("save it as UTF-8 in the editor, or convert it: iconv -f {from} -t UTF-8 {file} > NEW")
+            }
+            Self::Dangling(_) => "create that file, or mend the link".to_owned(),
+            _ => "name a file that the gateway's user can read".to_owned(),
+        }
+    }
 }
 
 /// Whether it is a file that can be opened.
@@ -41,7 +71,9 @@ pub fn check(path: &Path) -> Result<(), FileError> {
 
 /// The content, without a byte order mark.
 pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
-    content(path, open(path)?)
+    let file = open(path)?;
+    let length = file.metadata().map_or(0, |found| found.len());
+    content(path, length, file)
 }
 
 /// The same as text.
@@ -54,13 +86,16 @@ pub fn read_piped_text(path: &Path) -> Result<Zeroizing<String>, FileError> {
     if path.is_dir() {
         return Err(FileError::NotAFile("a directory"));
     }
-    text(&content(path, File::open(path).map_err(|error| unreadable(path, &error))?)?)
+    let found = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    if kind(found.file_type()) == FIFO {
+        return text(&content(path, 0, pipe::open(path, PATIENCE).map_err(|error| unreadable(path, &error))?)?);
+    }
+    text(&content(path, found.len(), File::open(path).map_err(|error| unreadable(path, &error))?)?)
 }
 
-fn content(path: &Path, file: File) -> Result<Zeroizing<Vec<u8>>, FileError> {
-    let length = file.metadata().map_or(0, |found| found.len()).min(LONGEST);
+fn content(path: &Path, length: u64, file: impl Read) -> Result<Zeroizing<Vec<u8>>, FileError> {
     // Room for all of it at once: a vector that grows leaves what it held behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 32));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length.min(LONGEST)).unwrap_or_default() + 32));
     file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
     if bytes.len() as u64 > LONGEST {
         return Err(FileError::TooLong);
@@ -72,7 +107,10 @@ fn content(path: &Path, file: File) -> Result<Zeroizing<Vec<u8>>, FileError> {
 }
 
 fn text(bytes: &[u8]) -> Result<Zeroizing<String>, FileError> {
-    std::str::from_utf8(bytes).map(|text| Zeroizing::new(text.to_owned())).map_err(|_| FileError::NotUtf8)
+    std::str::from_utf8(bytes).map(|text| Zeroizing::new(text.to_owned())).map_err(|error| FileError::NotUtf8 {
+        line: bytes[..error.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1,
+        wide: bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]),
+    })
 }
 
 /// Looked at first: to open a FIFO is to wait for its writer.
@@ -87,18 +125,20 @@ fn open(path: &Path) -> Result<File, FileError> {
 /// Where the permissions are the reason, it says who may and who has tried.
 fn unreadable(path: &Path, error: &Error) -> FileError {
     match error.kind() {
-        ErrorKind::NotFound => FileError::Missing,
-        ErrorKind::PermissionDenied => FileError::Unreadable(permissions::told(path).unwrap_or_else(|| error.to_string())),
+        ErrorKind::NotFound => fs::read_link(path).map_or(FileError::Missing, |to| FileError::Dangling(to.display().to_string())),
+        ErrorKind::PermissionDenied => FileError::Denied(permissions::told(path).unwrap_or_else(|| error.to_string())),
         _ => FileError::Unreadable(error.to_string()),
     }
 }
+
+const FIFO: &str = "a FIFO";
 
 #[cfg(unix)]
 fn kind(kind: fs::FileType) -> &'static str {
     use std::os::unix::fs::FileTypeExt as _;
     match kind {
         _ if kind.is_dir() => "a directory",
-        _ if kind.is_fifo() => "a FIFO",
+        _ if kind.is_fifo() => FIFO,
         _ if kind.is_socket() => "a socket",
         _ => "a device",
     }
@@ -122,7 +162,10 @@ mod tests {
         fs::write(at("long"), vec![b'x'; 1 << 20]).unwrap();
         fs::write(at("longer"), vec![b'x'; (1 << 20) + 1]).unwrap();
         fs::write(at("latin"), b"caf\xe9").unwrap();
+        fs::write(at("gbk"), b"tiger\n\xbb\xa2\n").unwrap();
+        fs::write(at("wide"), b"\xff\xfex\0").unwrap();
         std::os::unix::fs::symlink(at("long"), at("link")).unwrap();
+        std::os::unix::fs::symlink("nowhere", at("dangling")).unwrap();
         for (path, error) in [
             (folder.path().to_owned(), FileError::NotAFile("a directory")),
             (at("fifo"), FileError::NotAFile("a FIFO")),
@@ -130,10 +173,13 @@ mod tests {
             ("/dev/zero".into(), FileError::NotAFile("a device")),
             (at("none"), FileError::Missing),
             (at("longer"), FileError::TooLong),
-            (at("latin"), FileError::NotUtf8),
+            (at("latin"), FileError::NotUtf8 { line: 1, wide: false }),
+            (at("gbk"), FileError::NotUtf8 { line: 2, wide: false }),
+            (at("wide"), FileError::NotUtf8 { line: 1, wide: true }),
+            (at("dangling"), FileError::Dangling("nowhere".to_owned())),
         ] {
             assert_eq!(read_text(&path).unwrap_err(), error, "{path:?}");
-            assert_eq!(check(&path).is_ok(), matches!(error, FileError::TooLong | FileError::NotUtf8), "{path:?}");
+            assert_eq!(check(&path).is_ok(), matches!(error, FileError::TooLong | FileError::NotUtf8 { .. }), "{path:?}");
         }
         assert_eq!(read(&at("link")).unwrap().len(), 1 << 20);
     }

@@ -18,7 +18,7 @@ pub struct Variables {
     /// What the file's text hashes to.
     pub(super) source: Option<[u8; 32]>,
     /// A file that is there and cannot be read.
-    unread: Option<Problem>,
+    unread: Option<(Problem, FileError)>,
     missing: RefCell<BTreeSet<String>>,
 }
 
@@ -62,7 +62,8 @@ impl Variables {
             }
             Err(FileError::Missing) => {}
             Err(reason) => {
-                unread = Some(Problem { file: file.name.clone(), line: None, path: String::new(), what: reason.to_string(), hint: String::new() });
+                let problem = Problem { file: file.name.clone(), line: None, path: String::new(), what: reason.to_string(), hint: String::new() };
+                unread = Some((problem, reason));
             }
         }
         (Self { dotenv: file.values, process: true, source, unread, missing: RefCell::default() }, file.problems, file.warnings)
@@ -71,7 +72,7 @@ impl Variables {
     /// A `.env` that could not be read, after everything else was: whose variables are all set without it, needs it not; else it is the one
     /// reason for all that is missing, which is taken out of `problems`.
     pub(super) fn tell_unread(&self, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
-        let Some(mut unread) = self.unread.clone() else { return };
+        let Some((mut unread, reason)) = self.unread.clone() else { return };
         let missing = self.missing.borrow();
         if missing.is_empty() {
             "no variable is missing without it, so the gateway goes on".clone_into(&mut unread.hint);
@@ -83,10 +84,17 @@ impl Variables {
         let names: Vec<_> = missing.iter().map(String::as_str).collect();
         let is = if names.len() == 1 { "is" } else { "are" };
         unread.what = format!("{}; {}, which the configuration needs, {is} not set elsewhere", unread.what, names.join(", "));
-        unread.hint = format!(
-            "have the service manager set the variables (systemd: EnvironmentFile={0}), or make the gateway's user the owner of {0}; nobody else needs to read it",
-            unread.file
-        );
+        unread.hint = match reason {
+            FileError::NotUtf8 { .. } | FileError::Dangling(_) => reason.advice(&unread.file),
+            FileError::NotAFile(_) => {
+                "put an ordinary file with lines NAME=value there (Docker makes a directory where a file to mount is missing), or set the variables in the environment"
+                    .to_owned()
+            }
+            _ => format!(
+                "have the service manager set the variables (systemd: EnvironmentFile={0}), or make the gateway's user the owner of {0}; nobody else needs to read it",
+                unread.file
+            ),
+        };
         problems.insert(0, unread);
     }
 

@@ -70,8 +70,13 @@ impl Settings {
     pub fn load(path: &Path) -> Result<(Self, Vec<Problem>), ConfigError> {
         let file = path.display().to_string();
         let text = files::read_piped_text(path).map_err(|reason| {
-            let hint = if reason == FileError::Missing { "write one with `hufu init`, or name another with --config" } else { "name a file with --config" };
-            ConfigError { problems: vec![Problem { file: file.clone(), line: None, path: String::new(), what: reason.to_string(), hint: hint.to_owned() }] }
+            let hint = match &reason {
+                FileError::Missing => "write one with `hufu init`, or name another with --config".to_owned(),
+                FileError::Denied(_) => format!("let the gateway's user read it, as with chgrp and chmod 640 {file}, and enter each folder on the way to it"),
+                FileError::NotUtf8 { .. } | FileError::Dangling(_) => reason.advice(&file),
+                _ => "name a file with --config".to_owned(),
+            };
+            ConfigError { problems: vec![Problem { file: file.clone(), line: None, path: String::new(), what: reason.to_string(), hint }] }
         })?;
         let directory = path.parent().unwrap_or(Path::new(""));
         let (variables, mut problems, mut warnings) = Variables::load(directory);

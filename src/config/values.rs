@@ -188,7 +188,7 @@ impl<'a> Section<'a> {
         match files::check(&path) {
             Ok(()) => Some(path),
             Err(reason) => {
-                self.problem(key, &format!("{} {reason}", path.display()), "name a file that the gateway's user can read");
+                self.problem(key, &format!("{} {reason}", path.display()), &reason.advice("FILE"));
                 None
             }
         }
@@ -217,7 +217,7 @@ impl<'a> Section<'a> {
                 Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
             }
             Err(reason) => {
-                self.problem(file_key, &format!("{shown} {reason}"), "name a file that the gateway's user can read");
+                self.problem(file_key, &format!("{shown} {reason}"), &reason.advice("FILE"));
                 None
             }
         }

@@ -156,7 +156,7 @@ fn a_file_that_is_none_is_an_error_of_the_caller() {
     for (file, message) in [
         ("none.toml", "none.toml: does not exist\n    write one with `hufu init`, or name another with --config\n"),
         (".", ".: is a directory\n"),
-        ("latin1.toml", "latin1.toml: is not UTF-8\n"),
+        ("latin1.toml", "latin1.toml: is not UTF-8, but"),
         ("broken.toml", "broken.toml:2: not TOML: invalid float; text stands in quotes\n    2 | listen = 0.0.0.0:8080\n      |             ^\n"),
     ] {
         for command in ["check", "serve"] {

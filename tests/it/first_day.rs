@@ -104,6 +104,28 @@ fn an_env_that_cannot_be_read_and_is_needed_is_one_problem() {
 }
 
 #[test]
+fn an_env_or_a_configuration_that_is_no_text_or_no_file_is_told_as_such() {
+    let check = |name: &str, make: &dyn Fn(&Path)| {
+        let installed = Installed::new();
+        fs::remove_file(installed.file(name)).unwrap();
+        make(&installed.file(name));
+        let checked = installed.command(&["check"]).output().unwrap();
+        assert_eq!(checked.status.code(), Some(2), "{}", said(&checked));
+        assert!(said(&checked).ends_with("\nhufu: 1 problem\n") && !said(&checked).contains("owner"), "{}", said(&checked));
+        said(&checked)
+    };
+    let fifo = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    for (name, named) in [("hufu.toml", "is a FIFO, and nobody writes to it"), (".env", "is a FIFO")] {
+        let gbk = check(name, &|path| fs::write(path, b"# one\n# \xbb\xa2\n").unwrap());
+        assert!(gbk.contains("is not UTF-8") && gbk.contains("line 2") && gbk.contains(&format!("iconv -f GBK -t UTF-8 {name}")), "{gbk}");
+        let link = check(name, &|path| std::os::unix::fs::symlink("nowhere", path).unwrap());
+        assert!(link.starts_with(&format!("{name}: is a link to nowhere, which does not exist")) && link.contains("mend the link"), "{link}");
+        assert!(check(name, &|path| fs::create_dir(path).unwrap()).starts_with(&format!("{name}: is a directory")));
+        assert!(check(name, &fifo).contains(named));
+    }
+}
+
+#[test]
 fn files_and_folders_that_keep_out_are_told_with_owner_mode_and_user() {
     if !nix::unistd::geteuid().is_root() {
         println!("there is no other user to be: left out");
@@ -113,6 +135,7 @@ fn files_and_folders_that_keep_out_are_told_with_owner_mode_and_user() {
     fs::set_permissions(installed.file("hufu.toml"), Permissions::from_mode(0o640)).unwrap();
     let text = said(&installed.as_nobody(&["serve"]).output().unwrap());
     assert!(text.starts_with("hufu.toml: cannot be read: it belongs to root, mode 0640, and this process runs as "), "{text}");
+    assert!(text.contains("chmod 640 hufu.toml"), "{text}");
     let inner = installed.file("inner");
     fs::create_dir(&inner).unwrap();
     fs::rename(installed.file("hufu.toml"), inner.join("hufu.toml")).unwrap();
