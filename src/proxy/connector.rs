@@ -16,7 +16,7 @@ use tokio::net::{TcpSocket, TcpStream, UnixSocket, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use crate::files;
-use crate::peer;
+use crate::peer::{self, CertificateKeys};
 use crate::proxy::connection::{Connection, Io};
 use crate::upstream::targets::Address;
 use crate::upstream::{Target, TlsFiles, Upstream};
@@ -75,8 +75,10 @@ struct Tls {
     connector: TlsConnector,
     /// The name that each endpoint's certificate must have.
     names: Vec<ServerName<'static>>,
-    /// What to set for a certificate that is not trusted.
-    ca: String,
+    /// What to set for a certificate that is not trusted, and whether it is set.
+    ca: (String, bool),
+    /// What to do about one for another name.
+    for_name: String,
 }
 
 impl Connector {
@@ -88,10 +90,9 @@ impl Connector {
         let name = |host: &str| ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()));
         let named = files.server_name.as_deref().or_else(|| upstream.host.name());
         let names: Result<_, _> = upstream.endpoints.iter().map(|endpoint| name(named.unwrap_or(&endpoint.host))).collect();
-        Ok(Self {
-            tls: Some(Tls { connector: TlsConnector::from(Arc::new(config(files)?)), names: names?, ca: format!("upstreams.{}.tls.ca", upstream.name) }),
-            last,
-        })
+        let (connector, of) = (TlsConnector::from(Arc::new(config(files)?)), format!("upstreams.{}.tls", upstream.name));
+        let for_name = format!("set {of}.server_name to a name that it has");
+        Ok(Self { tls: Some(Tls { connector, names: names?, ca: (format!("{of}.ca"), files.ca.is_some()), for_name }), last })
     }
 
     /// Connects within `timeout`, handshake included.
@@ -104,10 +105,20 @@ impl Connector {
     }
 
     fn told(&self, error: &io::Error, address: &Address) -> ConnectError {
-        match (told(error, address), &self.tls) {
-            (ConnectError::Endpoint(words), Some(Tls { ca, .. })) if peer::is_untrusted(&words) => ConnectError::Endpoint(format!("{words} (set {ca})")),
-            (other, _) => other,
+        match told(error, address) {
+            ConnectError::Endpoint(words) => ConnectError::Endpoint(match self.cure(&words) {
+                Some(cure) => format!("{words} ({cure})"),
+                None => words,
+            }),
+            own => own,
         }
+    }
+
+    /// What to do about an endpoint's certificate of which such words are said.
+    #[must_use]
+    pub fn cure(&self, words: &str) -> Option<String> {
+        let Tls { ca: (ca, is_ca_set), for_name, .. } = self.tls.as_ref()?;
+        peer::cure(words, &CertificateKeys { ca, is_ca_set: *is_ca_set, for_name })
     }
 
     /// Connects to an address of this endpoint, handshake included.

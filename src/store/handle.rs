@@ -51,7 +51,7 @@ pub fn open(settings: &StoreSettings, keys: Arc<Keyring>, naming: Arc<NamingKey>
         StoreUrl::Memory => Kind::Memory(Arc::new(MemorySessionStore::new(Arc::new(SystemClock), prefix, keys, naming, metrics))),
         StoreUrl::Redis(url) => {
             let place = Place::new(url, settings)?;
-            let probe = StoreProbe::redis(&place);
+            let probe = StoreProbe::redis(&place, prefix.clone());
             let push = settings.near_cache.map(|near_cache| Arc::new(Push::new(&place, near_cache, prefix.clone(), &metrics)));
             let setup = RedisSetup {
                 place,

@@ -1,13 +1,14 @@
 //! Pooled connections for everything off the request path: a small pool for each server.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
 
 use crate::session::StoreError;
-use crate::store::redis::Server;
+use crate::store::redis::{NO_PASSWORD, Server, without_password};
 use crate::store::url::{NodeAddress, ServerAddress};
 
 /// The longest that a connection may take to come out of a pool.
@@ -17,34 +18,61 @@ const CONNECTIONS: usize = 2;
 
 /// The pools, by server. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pools(Arc<Mutex<HashMap<ServerAddress, Pool>>>);
+pub(super) struct Pools {
+    pools: Arc<Mutex<HashMap<ServerAddress, Pool>>>,
+    /// Whether the log knows of a password that is not needed.
+    warned: Arc<AtomicBool>,
+}
 
 impl Pools {
     /// A connection to a server.
     pub(super) async fn connection(&self, server: &Server) -> Result<Connection, StoreError> {
         match self.pool(server)?.get().await {
             Ok(connection) => Ok(connection),
-            Err(PoolError::Backend(error)) => Err(server.unconnected(&error)),
-            Err(PoolError::Timeout(_)) => Err(server.silent("no connection in time")),
-            Err(error) => Err(server.trouble(&error.to_string())),
+            Err(PoolError::Backend(error)) => match without_password(server, &error).await {
+                Some(open) => self.opened(&open).await,
+                None => Err(server.unconnected(&error)),
+            },
+            Err(error) => Err(told(server, &error)),
         }
+    }
+
+    /// A connection without a login, for as long as it is used: whoever asks next finds out anew whether the server has a password.
+    async fn opened(&self, server: &Server) -> Result<Connection, StoreError> {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            let (seen, advice) = NO_PASSWORD;
+            log::warn!("redis {}: {seen} ({advice})", server.address);
+        }
+        new_pool(server)?.get().await.map_err(|error| told(server, &error))
     }
 
     /// Drops the pools of servers that are not among these.
     pub(super) fn keep(&self, servers: &[NodeAddress]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|address, _| servers.iter().any(|server| address == server));
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).retain(|address, _| servers.iter().any(|server| address == server));
     }
 
     fn pool(&self, server: &Server) -> Result<Pool, StoreError> {
-        let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pool) = pools.get(&server.address) {
             return Ok(pool.clone());
         }
-        let manager = Manager::new_with_config(server.connection_info(), server.limits()).map_err(|error| server.error(&error))?;
-        let limit = Some(PATIENCE);
-        let pool = Pool::builder(manager).max_size(CONNECTIONS).runtime(Runtime::Tokio1).wait_timeout(limit).create_timeout(limit).recycle_timeout(limit);
-        let pool = pool.build().map_err(|error| server.trouble(&error.to_string()))?;
+        let pool = new_pool(server)?;
         pools.insert(server.address.clone(), pool.clone());
         Ok(pool)
+    }
+}
+
+fn new_pool(server: &Server) -> Result<Pool, StoreError> {
+    let manager = Manager::new_with_config(server.connection_info(), server.limits()).map_err(|error| server.error(&error))?;
+    let limit = Some(PATIENCE);
+    let pool = Pool::builder(manager).max_size(CONNECTIONS).runtime(Runtime::Tokio1).wait_timeout(limit).create_timeout(limit).recycle_timeout(limit);
+    pool.build().map_err(|error| server.trouble(&error.to_string()))
+}
+
+fn told(server: &Server, error: &PoolError) -> StoreError {
+    match error {
+        PoolError::Backend(error) => server.unconnected(error),
+        PoolError::Timeout(_) => server.silent("no connection in time"),
+        error => server.trouble(&error.to_string()),
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use deadpool_redis::Connection;
 use futures_util::future::join_all;
 use redis::{Value, cmd};
 
@@ -10,6 +11,7 @@ use crate::clock::monotonic_now;
 use crate::session::StoreError;
 use crate::store::pools::Pools;
 use crate::store::redis::{Place, Server, Servers, SlotMap, master_of};
+use crate::store::settings::KeyPrefix;
 use crate::store::url::NodeAddress;
 
 /// The longest that a probe takes.
@@ -25,6 +27,8 @@ pub struct StoreProbe(Option<Arc<Target>>);
 struct Target {
     place: Place,
     data: Pools,
+    /// What the keys of sessions begin with.
+    prefix: KeyPrefix,
     /// The masters of a cluster, as last heard.
     masters: Mutex<Vec<NodeAddress>>,
 }
@@ -34,8 +38,8 @@ impl StoreProbe {
         Self(None)
     }
 
-    pub(super) fn redis(place: &Place) -> Self {
-        Self(Some(Arc::new(Target { place: place.clone(), data: Pools::default(), masters: Mutex::default() })))
+    pub(super) fn redis(place: &Place, prefix: KeyPrefix) -> Self {
+        Self(Some(Arc::new(Target { place: place.clone(), data: Pools::default(), prefix, masters: Mutex::default() })))
     }
 
     /// How long the store took to say that it is there and takes writes; at most a second. A store in this process
@@ -75,6 +79,7 @@ impl Target {
     async fn ask_server(&self, server: &Server, if_replica: &str) -> Result<(), StoreError> {
         let mut connection = self.data.connection(server).await?;
         cmd("PING").exec_async(&mut connection).await.map_err(|error| server.unconnected(&error))?;
+        self.may_read(&mut connection, server).await?;
         // A replica answers PING like a master. Where INFO is not allowed, PING has to do.
         match cmd("INFO").arg("replication").query_async::<String>(&mut connection).await {
             Ok(replication) if replication.lines().any(|line| line == "role:slave") => {
@@ -87,6 +92,16 @@ impl Target {
                 }
                 _ => Ok(()),
             },
+            _ => Ok(()),
+        }
+    }
+
+    /// An ACL that lets us ask for PING and not for sessions is found here. Any other answer is as good as one: a node of a cluster knows none
+    /// of most keys.
+    async fn may_read(&self, connection: &mut Connection, server: &Server) -> Result<(), StoreError> {
+        let nobodys = format!("{}:s:{{readyz}}:nobody", self.prefix.as_str());
+        match cmd("GET").arg(nobodys).exec_async(connection).await {
+            Err(error) if error.code() == Some("NOPERM") => Err(server.error(&error)),
             _ => Ok(()),
         }
     }

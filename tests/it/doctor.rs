@@ -25,8 +25,8 @@ const BOUND: Duration = Duration::from_secs(30);
 /// What it said.
 #[derive(Debug)]
 pub(crate) struct Said {
-    code: i32,
-    text: String,
+    pub(crate) code: i32,
+    pub(crate) text: String,
 }
 
 impl Said {

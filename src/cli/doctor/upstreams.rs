@@ -70,7 +70,7 @@ async fn examine_endpoint(at: usize, endpoint: &Endpoint, upstream: &Upstream, c
             let advice = if error.kind() == io::ErrorKind::PermissionDenied && endpoint.socket.is_some() {
                 "let the user of the gateway write to the socket and enter its folder: a group that both have, and mode 0660 for the socket".to_owned()
             } else {
-                advice(&why, name)
+                advice(&why, name, connector)
             };
             return fail(why, advice);
         }
@@ -145,17 +145,12 @@ fn down() -> String {
     "is it running there? Until it can be reached, its requests get 502".to_owned()
 }
 
-fn advice(why: &str, upstream: &str) -> String {
+fn advice(why: &str, upstream: &str, connector: &Connector) -> String {
+    if let Some(cure) = connector.cure(why) {
+        return format!("{cure}; until then its requests get 502");
+    }
     match why {
-        _ if why.contains("made to sign others") => {
-            let made = "openssl req -x509 … -addext basicConstraints=critical,CA:FALSE";
-            format!("make one for a server (with `{made}`), and set upstreams.{upstream}.tls.ca to it; until then its requests get 502")
-        }
-        _ if peer::is_untrusted(why) => {
-            format!("set upstreams.{upstream}.tls.ca to the certificate itself or to that of its authority; until then its requests get 502")
-        }
         _ if why.contains("no TLS") => format!("write http:// in upstreams.{upstream}.endpoints, or the port that speaks TLS"),
-        _ if why.contains("certificate not valid for name") => format!("set upstreams.{upstream}.tls.server_name to a name that it has"),
         _ if why.contains("certificate") => "mend the certificate there; until then its requests get 502".to_owned(),
         _ => down(),
     }

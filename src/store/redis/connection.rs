@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{Client, RedisResult, Value};
+use redis::{RedisResult, Value};
 
 use super::failure::{Failure, spoils_connection};
+use super::opening;
 use super::request::Request;
 use super::server::Server;
 use super::tracking::{Feed, Tracker};
@@ -146,7 +147,7 @@ impl Connector {
     async fn open(&self) -> RedisResult<(MultiplexedConnection, Option<Feed>)> {
         match &self.tracker {
             Some(tracker) => tracker.connect(&self.server).await.map(|(connection, feed)| (connection, Some(feed))),
-            None => Ok((Client::open(self.server.connection_info())?.get_multiplexed_async_connection_with_config(&self.server.limits()).await?, None)),
+            None => Ok((opening::open(&self.server).await?, None)),
         }
     }
 

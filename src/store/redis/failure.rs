@@ -1,12 +1,13 @@
 //! What an operator should read when a call fails, and whether the connection survives it.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerError, ServerErrorKind};
 
-use crate::peer;
+use crate::peer::{self, CertificateKeys};
 use crate::session::StoreError;
 
 /// Longest server message that goes to the log.
@@ -16,27 +17,74 @@ const DETAIL_MAX: usize = 160;
 const NO_REDIS: &str = "what answers there is no Redis";
 /// The same of an answer to a TLS handshake: the words of [`peer::plainly`].
 const NO_TLS: &str = "it speaks no TLS there";
+/// What is said where nobody listens.
+const REFUSED: &str = "connection refused";
+/// What is said by a server that answers nobody who has not logged in.
+pub(super) const NO_LOGIN: &str = "the server wants a login (NOAUTH)";
 /// How the library begins the error of a `SELECT`.
 const NO_DATABASE: &str = "Redis server refused to switch database";
 
+/// The server that a failure is about, as far as the words depend on it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct About<'a> {
+    pub(super) server: &'a str,
+    /// The configuration keys of its login.
+    pub(super) login_keys: &'a str,
+    pub(super) tls: bool,
+    /// Whether `store.tls.ca` is set.
+    pub(super) has_ca: bool,
+    /// Which of its databases is used.
+    pub(super) database: i64,
+}
+
 /// Why a call failed, for the log: the server's own words and what to look at; never an argument of the call.
-pub(super) fn reason(server: &str, login_keys: &str, tls: bool, error: &RedisError) -> String {
+pub(super) fn reason(about: &About<'_>, error: &RedisError) -> String {
+    match told(about, error) {
+        (words, hint) if hint.is_empty() => format!("redis {}: {words}", about.server),
+        (words, hint) => format!("redis {}: {words} ({hint})", about.server),
+    }
+}
+
+/// What is wrong, and what to look at.
+fn told(about: &About<'_>, error: &RedisError) -> (String, Cow<'static, str>) {
+    let keys = about.login_keys;
+    if wants_login(error) {
+        return (NO_LOGIN.to_owned(), format!("set {keys}; with `requirepass` the password alone").into());
+    }
+    if let Some(words) = database_refusal(error) {
+        return no_database(about.database, words);
+    }
     let said = said_by_server(error);
-    let code = said.as_ref().map_or("", |said| if is_long_before_login(said) { "NOAUTH" } else { said.code() });
+    let code = said.as_ref().map_or("", ServerError::code);
+    // Which of the two comes depends on how the connection was opened.
+    if code == "WRONGPASS" || error.kind() == ErrorKind::AuthenticationFailed {
+        return ("the server refuses this login".to_owned(), format!("check {keys}").into());
+    }
     let words = match &said {
         Some(said) => format!("{code} {}", without_arguments(said.details().unwrap_or_default())),
         None if error.is_timeout() => "no answer in time".to_owned(),
         // The library tells of the byte that it stumbled over.
         None if error.kind() == ErrorKind::Parse => NO_REDIS.to_owned(),
+        None if error.is_connection_refusal() => REFUSED.to_owned(),
         None => without_arguments(&peer::plainly(&error.to_string())),
     };
-    let refused = code == "WRONGPASS" || error.kind() == ErrorKind::AuthenticationFailed || wants_login(error);
-    let hint = if error.is_timeout() { of_silence(tls) } else { of_another_kind(&words).unwrap_or_else(|| hint(code)) };
-    match hint {
-        _ if refused => format!("redis {server}: {words} (check {login_keys})"),
-        "" => format!("redis {server}: {words}"),
-        hint => format!("redis {server}: {words} ({hint})"),
-    }
+    let certificate = CertificateKeys { ca: "store.tls.ca", is_ca_set: about.has_ca, for_name: "write a name that it has in store.url" };
+    let hint = match peer::cure(&words, &certificate) {
+        Some(cure) => cure.into(),
+        None if error.is_timeout() => of_silence(about.tls).into(),
+        None => of_another_kind(&words).unwrap_or_else(|| hint(code, &words)).into(),
+    };
+    (words, hint)
+}
+
+/// The same where the server does not let us into the database of `store.url`, by its words.
+pub(super) fn no_database(database: i64, words: &str) -> (String, Cow<'static, str>) {
+    let hint = if words.contains("permission") {
+        "give the ACL user `+select`, or leave the number out of store.url and tell gateways apart by store.key_prefix"
+    } else {
+        "leave the number out of store.url, and tell gateways apart by store.key_prefix"
+    };
+    (format!("no database {database} for us: {}", without_arguments(words)), hint.into())
 }
 
 /// What to look at where a Unix socket cannot be opened.
@@ -60,7 +108,8 @@ pub(super) fn of_another_kind(words: &str) -> Option<&'static str> {
     Some(match words {
         NO_TLS => "write redis:// in store.url, or the port of TLS",
         NO_REDIS => "are host and port in store.url right? If it speaks TLS, write rediss://",
-        _ if peer::is_untrusted(words) => "name the authority that has signed it in store.tls.ca",
+        REFUSED => "is it running, and is store.url right?",
+        _ if words.contains("name does not resolve") => "is the host in store.url right, and do the name servers of this machine know it?",
         _ if lower.contains("cluster support disabled") || is_unknown("cluster") => "it is a single server: write redis:// in store.url",
         _ if is_unknown("sentinel") => "it is no Sentinel: write redis:// in store.url, or the port of the sentinels",
         _ => return None,
@@ -156,7 +205,7 @@ pub(super) fn without_arguments(message: &str) -> String {
     message[..message.floor_char_boundary(DETAIL_MAX)].to_owned()
 }
 
-fn hint(code: &str) -> &'static str {
+fn hint(code: &str, words: &str) -> &'static str {
     match code {
         "OOM" => "it is full and evicts nothing, as it should: give it more maxmemory",
         "READONLY" => "it is a replica; the URL must name the master",
@@ -164,7 +213,11 @@ fn hint(code: &str) -> &'static str {
         "CROSSSLOT" | "MOVED" => "it is a node of a cluster; write redis+cluster:// in store.url",
         "LOADING" => "it is reading its data after a start; it will answer by itself",
         "MISCONF" => "it cannot write to its disk",
-        "NOPERM" => "the ACL user lacks a permission; redis.conf lists what the gateway needs",
+        // "No permissions to access a key", or "... one of the keys used as arguments".
+        "NOPERM" if words.contains("key") && !words.contains("permissions to run") => {
+            "the ACL user may not touch all keys that begin with store.key_prefix: give it the pattern ~<store.key_prefix>:*"
+        }
+        "NOPERM" => "the ACL user lacks a permission: `hufu doctor` names it, and redis.conf lists what the gateway needs",
         _ => "",
     }
 }
@@ -175,7 +228,8 @@ mod tests {
 
     use super::*;
 
-    const LOGIN: &str = "store.username and store.password";
+    const PLAIN: About<'_> = About { server: "r:1", login_keys: "store.username and store.password", tls: false, has_ca: false, database: 0 };
+    const TLS: About<'_> = About { tls: true, ..PLAIN };
 
     fn server_says(line: &str) -> RedisError {
         parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap().extract_error().unwrap_err()
@@ -183,13 +237,13 @@ mod tests {
 
     #[test]
     fn the_log_says_what_to_look_at_and_never_an_argument() {
-        let oom = reason("r:1", LOGIN, false, &server_says("OOM command not allowed when used memory > 'maxmemory'."));
+        let oom = reason(&PLAIN, &server_says("OOM command not allowed when used memory > 'maxmemory'."));
         assert!(oom.starts_with("redis r:1: OOM command not allowed") && oom.contains("maxmemory)"), "{oom}");
-        let unknown = reason("r:1", LOGIN, false, &server_says("ERR unknown command 'AUTH', with args beginning with: 'hufu' 'tiger'"));
+        let unknown = reason(&PLAIN, &server_says("ERR unknown command 'AUTH', with args beginning with: 'hufu' 'tiger'"));
         assert_eq!(unknown, "redis r:1: ERR unknown command 'AUTH'");
-        let refused = reason("r:1", LOGIN, false, &std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into());
-        assert_eq!(refused, "redis r:1: connection refused");
-        assert_eq!(reason("r:1", LOGIN, false, &std::io::Error::from(std::io::ErrorKind::TimedOut).into()), "redis r:1: no answer in time");
+        let refused = reason(&PLAIN, &std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into());
+        assert_eq!(refused, "redis r:1: connection refused (is it running, and is store.url right?)");
+        assert_eq!(reason(&PLAIN, &std::io::Error::from(std::io::ErrorKind::TimedOut).into()), "redis r:1: no answer in time");
     }
 
     #[test]
@@ -200,13 +254,40 @@ mod tests {
             ("ERR unknown command `SENTINEL`, with args beginning with: `x`, ", "no Sentinel: write redis://"),
             ("MOVED 3999 127.0.0.1:6381", "write redis+cluster://"),
         ] {
-            let told = reason("r:1", LOGIN, false, &server_says(said));
+            let told = reason(&PLAIN, &server_says(said));
             assert!(told.contains(advice), "{told}");
         }
-        let silent = reason("r:1", LOGIN, true, &std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+        let silent = reason(&TLS, &std::io::Error::from(std::io::ErrorKind::TimedOut).into());
         assert_eq!(silent, "redis r:1: no answer in time (if it speaks no TLS there, write redis:// in store.url)");
         let answered = std::io::Error::new(std::io::ErrorKind::InvalidData, "received corrupt message of type InvalidContentType");
-        assert!(reason("r:1", LOGIN, true, &answered.into()).starts_with("redis r:1: it speaks no TLS there (write redis:// in store.url"));
+        assert!(reason(&TLS, &answered.into()).starts_with("redis r:1: it speaks no TLS there (write redis:// in store.url"));
+    }
+
+    #[test]
+    fn a_refusal_has_one_wording_whatever_the_connection_was_opened_with() {
+        let hidden = RedisError::from((ErrorKind::AuthenticationFailed, "Password authentication failed"));
+        let open = server_says("WRONGPASS invalid username-password pair or user is disabled.");
+        let alone = About { login_keys: "store.password", ..PLAIN };
+        for error in [hidden, open] {
+            assert_eq!(reason(&alone, &error), "redis r:1: the server refuses this login (check store.password)");
+        }
+        let wanted = reason(&PLAIN, &server_says("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user>"));
+        assert_eq!(wanted, "redis r:1: the server wants a login (NOAUTH) (set store.username and store.password; with `requirepass` the password alone)");
+        let select = RedisError::from((ServerErrorKind::ResponseError.into(), NO_DATABASE, "DB index is out of range".to_owned()));
+        let database = reason(&About { database: 99, ..PLAIN }, &select);
+        assert!(database.starts_with("redis r:1: no database 99 for us: DB index is out of range (leave the number out of store.url"), "{database}");
+    }
+
+    #[test]
+    fn a_missing_right_to_keys_is_told_from_one_to_a_command() {
+        for (said, advice) in [
+            ("NOPERM No permissions to access a key", "~<store.key_prefix>:*"),
+            ("NOPERM this user has no permissions to access one of the keys used as arguments", "~<store.key_prefix>:*"),
+            ("NOPERM User keymaster has no permissions to run the 'get' command", "`hufu doctor` names it"),
+        ] {
+            let told = reason(&PLAIN, &server_says(said));
+            assert!(told.contains(advice), "{told}");
+        }
     }
 
     #[test]

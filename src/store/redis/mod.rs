@@ -5,6 +5,7 @@
 //! - `topology`: sends each request to the server that has its key: always the same one, the `sentinel`s' master
 //!   (`sentinel_ask`; `sentinel_watch` hears of its successor), or a node of the `cluster` (`slots`: the map)
 //! - `connection`: the one connection of a worker to a node: made on first use, thrown away when it fails
+//! - `opening`: how a connection is opened, also to a server that needs no password
 //! - `failure`: what an operator should read when a call fails, and where the request goes next
 //! - `worker_cache`: the near cache of a worker; `lookup`: where it and Redis are asked
 //! - `tracking`: connections on which Redis tells what has changed (`pushing`: how one is opened); `subscription`: where gateways tell each other instead
@@ -25,6 +26,7 @@ mod hearing;
 mod limits;
 mod logins;
 mod lookup;
+mod opening;
 mod pushing;
 mod request;
 mod revocation;
@@ -46,6 +48,7 @@ pub use examination::examine;
 pub use sessions::RedisSessionStore;
 pub(super) use sessions::RedisSetup;
 
+pub(super) use opening::{NO_PASSWORD, without_password};
 pub(super) use scripts::Scripts;
 pub(super) use sentinel_ask::master_of;
 pub(super) use server::{Place, Server, Servers};

@@ -9,6 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, Value, cmd, pipe};
 
 use super::failure::said_by_server;
+use super::opening;
 use super::server::Server;
 use crate::clock::monotonic_now;
 
@@ -88,5 +89,5 @@ pub(super) async fn answering(server: &Server) -> RedisResult<MultiplexedConnect
 
 /// A connection without pushes.
 pub(super) async fn plain(server: &Server) -> RedisResult<MultiplexedConnection> {
-    Client::open(server.connection_info())?.get_multiplexed_async_connection_with_config(&server.limits()).await
+    opening::open(server).await
 }

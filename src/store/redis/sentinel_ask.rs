@@ -3,14 +3,14 @@
 use redis::aio::MultiplexedConnection;
 use redis::cmd;
 
+use super::opening;
 use super::server::Server;
 use crate::session::StoreError;
 use crate::store::url::NodeAddress;
 
 /// Asks one sentinel.
 pub(in crate::store) async fn master_of(sentinel: &Server, name: &str) -> Result<NodeAddress, StoreError> {
-    let connection = redis::Client::open(sentinel.connection_info()).map_err(|error| sentinel.error(&error))?;
-    let mut connection = connection.get_multiplexed_async_connection_with_config(&sentinel.limits()).await.map_err(|error| sentinel.unconnected(&error))?;
+    let mut connection = opening::open(sentinel).await.map_err(|error| sentinel.unconnected(&error))?;
     ask_master(&mut connection, sentinel, name).await
 }
 

@@ -8,7 +8,7 @@ use redis::{
     TlsCertificates,
 };
 
-use super::failure::{of_silence, reason, socket_hint};
+use super::failure::{About, of_silence, reason, socket_hint};
 use crate::session::StoreError;
 use crate::store::settings::{BadStoreSettings, StoreSettings, StoreTls};
 use crate::store::url::{NodeAddress, RedisLogin, RedisServers, RedisUrl, ServerAddress};
@@ -76,23 +76,25 @@ impl Patience {
     }
 }
 
-/// The configuration keys of a login, for the hint when it is refused.
-type LoginKeys = &'static str;
+/// The configuration keys of a login, for the hint when it is refused: of a user's, and of a password alone.
+type LoginKeys = [&'static str; 2];
 
-const STORE_LOGIN: LoginKeys = "store.username and store.password";
-const SENTINEL_LOGIN: LoginKeys = "store.sentinel_username and store.sentinel_password";
+const STORE_LOGIN: LoginKeys = ["store.username and store.password", "store.password"];
+const SENTINEL_LOGIN: LoginKeys = ["store.sentinel_username and store.sentinel_password", "store.sentinel_password"];
 
 /// Servers with the same login, certificates and limits, wherever they are.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Servers {
     /// A connection's parameters but for the address.
     info: ConnectionInfo,
-    login_keys: LoginKeys,
+    login_keys: &'static str,
+    /// Whether `store.tls.ca` is set.
+    has_ca: bool,
     pub(super) patience: Patience,
 }
 
 impl Servers {
-    fn new(who: &RedisLogin, db: u32, login_keys: LoginKeys, tls: bool, settings: &StoreSettings) -> Result<Self, RedisError> {
+    fn new(who: &RedisLogin, db: u32, [keys, password_key]: LoginKeys, tls: bool, settings: &StoreSettings) -> Result<Self, RedisError> {
         let (host, port) = ("127.0.0.1".to_owned(), 1);
         let at = if tls { ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None } } else { ConnectionAddr::Tcp(host, port) };
         // Small commands must not wait for the acknowledgement of the one before.
@@ -100,7 +102,8 @@ impl Servers {
         let info = at.into_connection_info()?.set_redis_settings(login(who, db)).set_tcp_settings(tcp);
         let client = if tls { Client::build_with_tls(info, certificates(&settings.tls)?)? } else { Client::open(info)? };
         let info = client.get_connection_info().clone();
-        Ok(Self { info, login_keys, patience: Patience { connect: settings.connect_timeout, answer: settings.timeout } })
+        let login_keys = if who.username.is_none() && who.password.is_some() { password_key } else { keys };
+        Ok(Self { info, login_keys, has_ca: settings.tls.ca.is_some(), patience: Patience { connect: settings.connect_timeout, answer: settings.timeout } })
     }
 
     /// The server at this address.
@@ -116,7 +119,8 @@ impl Servers {
             }
             (ServerAddress::Node(node), _) => ConnectionAddr::Tcp(node.host.clone(), node.port),
         };
-        Server { info: self.info.clone().set_addr(place), address: address.clone(), login_keys: self.login_keys, patience: self.patience }
+        let Self { login_keys, has_ca, patience, .. } = *self;
+        Server { info: self.info.clone().set_addr(place), address: address.clone(), login_keys, has_ca, patience }
     }
 }
 
@@ -126,7 +130,8 @@ pub(in crate::store) struct Server {
     info: ConnectionInfo,
     /// Host and port, or its socket.
     pub(in crate::store) address: ServerAddress,
-    login_keys: LoginKeys,
+    login_keys: &'static str,
+    has_ca: bool,
     pub(super) patience: Patience,
 }
 
@@ -157,6 +162,16 @@ impl Server {
         self.info.clone()
     }
 
+    /// The same server without its login, which is a password alone; `None`: it is more than that, or there is none.
+    pub(super) fn without_password(&self) -> Option<Self> {
+        let login = self.info.redis_settings();
+        if login.password().is_none() || login.username().is_some_and(|name| name != "default") {
+            return None;
+        }
+        let open = RedisConnectionInfo::default().set_db(login.db()).set_skip_set_lib_name();
+        Some(Self { info: self.info.clone().set_redis_settings(open), ..self.clone() })
+    }
+
     /// The same for a connection to which the server pushes.
     pub(super) fn pushing_connection_info(&self) -> ConnectionInfo {
         let settings = self.info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
@@ -165,11 +180,12 @@ impl Server {
 
     /// An error in the words of an operator, with this server's name.
     pub(in crate::store) fn error(&self, error: &RedisError) -> StoreError {
-        let reason = reason(&self.address.to_string(), self.login_keys, self.is_encrypted(), error);
-        match socket_hint(error).filter(|_| self.address.is_socket()) {
-            Some(hint) => StoreError::new(format!("{reason} ({hint})")),
-            None => StoreError::new(reason),
+        if let Some(hint) = socket_hint(error).filter(|_| self.address.is_socket()) {
+            return self.trouble(&format!("{error} ({hint})"));
         }
+        let server = &self.address.to_string();
+        let (login_keys, tls) = (self.login_keys, self.is_encrypted());
+        StoreError::new(reason(&About { server, login_keys, tls, has_ca: self.has_ca, database: self.database() }, error))
     }
 
     /// The same for an error of a connection on which nothing has been answered yet.

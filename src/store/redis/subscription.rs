@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::announcement::{self, Announcement};
 use super::hearing::{Hearing, Subscribed};
+use super::opening::without_password;
 use super::request::Request;
 use super::server::{Place, Server};
 use super::topology::Topology;
@@ -259,7 +260,13 @@ pub(super) async fn publish(topology: &Topology, channel: &str, said: &Announcem
 
 async fn subscribed(server: &Server, channels: &[&str]) -> Result<PubSubStream, StoreError> {
     let subscribe = async {
-        let mut connection = Client::open(server.connection_info())?.get_async_pubsub().await?;
+        let mut connection = match Client::open(server.connection_info())?.get_async_pubsub().await {
+            Err(error) => match without_password(server, &error).await {
+                Some(open) => Client::open(open.connection_info())?.get_async_pubsub().await?,
+                None => return Err(error),
+            },
+            Ok(connection) => connection,
+        };
         connection.subscribe(channels).await?;
         Ok::<_, redis::RedisError>(connection.into_on_message())
     };

@@ -49,7 +49,7 @@ pub(super) async fn examine(seeds: &[NodeAddress], data: &Servers, wanted: &Want
 
 async fn view(server: &Server) -> Result<View, Finding> {
     let gone = |error| lost(server, &error);
-    let mut connection = connect(server, server.connection_info()).await.map_err(gone)?;
+    let mut connection = connect(server).await.map_err(gone)?;
     let slots = ask::<Value>(&mut connection, cmd("CLUSTER").arg("SLOTS")).await.map_err(gone)?;
     let slots = slots.map_err(|refusal| {
         let advice = "write redis:// in store.url for a single server; in a cluster the ACL user needs `+cluster|slots`";

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Client, Cmd, ConnectionInfo, FromRedisValue, RedisError, RedisResult};
+use redis::{Cmd, FromRedisValue, RedisError, RedisResult};
 
 use crate::clock::monotonic_now;
 use crate::finding::Finding;
-use crate::store::redis::failure::{database_refusal, said_by_server, wants_login, without_arguments};
+use crate::store::redis::failure::{NO_LOGIN, database_refusal, no_database, said_by_server, wants_login, without_arguments};
+use crate::store::redis::opening;
 use crate::store::redis::server::Server;
 
 /// What a server said to a question. That it said nothing is the error around it.
@@ -36,8 +37,8 @@ impl Refusal {
 }
 
 /// Connects within the store's limits.
-pub(super) async fn connect(server: &Server, info: ConnectionInfo) -> RedisResult<MultiplexedConnection> {
-    Client::open(info)?.get_multiplexed_async_connection_with_config(&server.limits()).await
+pub(super) async fn connect(server: &Server) -> RedisResult<MultiplexedConnection> {
+    opening::open(server).await
 }
 
 /// Asks, within the store's timeout.
@@ -63,16 +64,11 @@ pub(super) fn lost(server: &Server, error: &RedisError) -> Finding {
     if wants_login(error) {
         let keys = server.login_keys();
         let advice = format!("set {keys} (with `requirepass` the password alone); until then requests that need a session get 503");
-        return Finding::fail(check, "the server wants a login (NOAUTH)", advice);
+        return Finding::fail(check, NO_LOGIN, advice);
     }
     if let Some(words) = database_refusal(error) {
-        let database = server.database();
-        let advice = if words.contains("permission") {
-            "give the ACL user `+select`, or leave the number out of store.url and tell gateways apart by store.key_prefix"
-        } else {
-            "leave the number out of store.url, and tell gateways apart by store.key_prefix"
-        };
-        return Finding::fail(check, format!("no database {database} for us: {}", without_arguments(words)), advice);
+        let (seen, advice) = no_database(server.database(), words);
+        return Finding::fail(check, seen, advice);
     }
     let reason = server.unconnected(error).reason;
     let seen = reason.strip_prefix(&format!("redis {}: ", server.address)).unwrap_or(&reason).to_owned();
@@ -81,7 +77,9 @@ pub(super) fn lost(server: &Server, error: &RedisError) -> Finding {
 }
 
 fn lost_advice(error: &RedisError, seen: &str) -> &'static str {
-    if seen.contains("(check ") {
+    if seen.contains("(check ") && !seen.contains("username") {
+        "compare it with `requirepass` on that server; until then requests that need a session get 503"
+    } else if seen.contains("(check ") {
         "compare them with the ACL user on that server (`ACL GETUSER`); it must have been saved there too"
     } else if error.is_timeout() {
         "frozen, overloaded, or behind a firewall that drops packets; until it answers, requests that need a session get 503"

@@ -11,6 +11,7 @@ use super::conversation::{ask, ask_timed, connect, lost};
 use super::info::Info;
 use super::{clock, default_user, memory, persistence, push, replicas, rights, version};
 use crate::finding::{Examined, Finding, in_ms};
+use crate::store::redis::opening::{NO_PASSWORD, lets_everybody_in};
 use crate::store::redis::server::{Server, Servers};
 use crate::store::settings::StoreSettings;
 use crate::store::url::{NodeAddress, ServerAddress};
@@ -58,8 +59,12 @@ pub(super) async fn examine(server: &Server, wanted: &Wanted<'_>) -> (Examined, 
 }
 
 async fn ask_all(server: &Server, wanted: &Wanted<'_>, findings: &mut Vec<Finding>, replicas: &mut Vec<NodeAddress>) -> RedisResult<()> {
-    let mut connection = connect(server, server.connection_info()).await?;
+    let mut connection = connect(server).await?;
     findings.push(reached(server, wanted, &mut connection).await?);
+    if lets_everybody_in(server).await.is_some() {
+        let (seen, advice) = NO_PASSWORD;
+        findings.push(Finding::warn("password", seen, advice));
+    }
     let info = ask::<String>(&mut connection, &cmd("INFO")).await?;
     // What hangs on INFO is not told without it; `rights` says that it is missing.
     let info = info.ok().map(|text| Info::parse(&text));

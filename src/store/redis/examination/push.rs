@@ -70,7 +70,7 @@ async fn tracking(server: &Server) -> RedisResult<Offered> {
 /// Sends a heartbeat and waits for it, as a gateway does before it keeps anything.
 async fn pubsub(server: &Server, prefix: &KeyPrefix) -> RedisResult<Offered> {
     let channel = announcement::heartbeats(prefix, &[0; 16]);
-    let mut connection = connect(server, server.connection_info()).await?;
+    let mut connection = connect(server).await?;
     let client = Client::open(server.connection_info())?;
     let come_through = async {
         let mut subscription = client.get_async_pubsub().await?;

@@ -51,7 +51,7 @@ async fn ask_sentinel(sentinel: &Server, name: &str) -> Answered {
 }
 
 async fn ask_all(sentinel: &Server, name: &str, findings: &mut Vec<Finding>, master: &mut Option<NodeAddress>) -> RedisResult<()> {
-    let mut connection = connect(sentinel, sentinel.connection_info()).await?;
+    let mut connection = connect(sentinel).await?;
     let said = ask::<Option<(String, u16)>>(&mut connection, cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name)).await?;
     findings.push(match said {
         Ok(Some((host, port))) => {

@@ -1,0 +1,41 @@
+//! How a connection without pushes is opened, also to a server that has no password for the one that is configured.
+//!
+//! Redis refuses `AUTH` with a password then, and takes any password in `HELLO`, with which connections that are pushed to begin. Both must
+//! come to the same: such a server lets everybody in, and is used.
+
+use redis::aio::MultiplexedConnection;
+use redis::{Client, ConnectionInfo, ErrorKind, RedisError, RedisResult, cmd};
+
+use super::server::Server;
+
+/// What is said of such a server, and what to do.
+pub(in crate::store) const NO_PASSWORD: (&str, &str) =
+    ("this Redis has no password and lets everybody in", "remove store.password, or give the server one (`requirepass`)");
+
+/// Opens one.
+pub(in crate::store) async fn open(server: &Server) -> RedisResult<MultiplexedConnection> {
+    match connect(server, server.connection_info()).await {
+        Err(error) => match without_password(server, &error).await {
+            Some(open) => connect(&open, open.connection_info()).await,
+            None => Err(error),
+        },
+        connected => connected,
+    }
+}
+
+/// The same server without a login, where it has refused the password only because it has none.
+pub(in crate::store) async fn without_password(server: &Server, error: &RedisError) -> Option<Server> {
+    if error.kind() == ErrorKind::AuthenticationFailed { lets_everybody_in(server).await } else { None }
+}
+
+/// The same server without a login, where a password alone is configured and nobody needs one.
+pub(super) async fn lets_everybody_in(server: &Server) -> Option<Server> {
+    let open = server.without_password()?;
+    let mut connection = connect(&open, open.connection_info()).await.ok()?;
+    let answer: String = cmd("PING").query_async(&mut connection).await.ok()?;
+    (answer == "PONG").then_some(open)
+}
+
+async fn connect(server: &Server, info: ConnectionInfo) -> RedisResult<MultiplexedConnection> {
+    Client::open(info)?.get_multiplexed_async_connection_with_config(&server.limits()).await
+}
