@@ -100,6 +100,10 @@ impl Believed {
             Some(Place::Asking) => (None, Some(appended).filter(|path| !path.is_empty())),
             Some(Place::Header(name)) => at_most_one(headers, name)?.map_or(Ok((None, None)), parts)?,
         };
+        // Backends that read the target as a URL take what follows for a host, and serve the path behind it.
+        if path.is_some_and(|path| path.starts_with("//")) {
+            return Err(GatewayError::new(ErrorCode::PathInvalid, "The original path begins with two slashes."));
+        }
         let path = path.map(form).transpose().map_err(path_invalid)?;
         let said = match &self.host {
             _ if !with_host => None,
@@ -132,12 +136,9 @@ fn parts(uri: &[u8]) -> Result<(Option<HostName>, Option<&str>), GatewayError> {
     let rest = &text[scheme.len()..];
     // The client has written the host, and some proxies take a "?" in it: then this is no path any more.
     let slash = rest.find('/').ok_or_else(twice)?;
-    let host = match &rest[..slash] {
-        // An HTTP/1.0 client has said none.
-        "" => None,
-        host => Some(host_name(host).ok_or_else(twice)?),
-    };
-    Ok((host, Some(&rest[slash..])))
+    // Without a host it has as many readings as there are URL parsers.
+    let host = Some(&rest[..slash]).filter(|host| !host.is_empty()).and_then(host_name).ok_or_else(twice)?;
+    Ok((Some(host), Some(&rest[slash..])))
 }
 
 /// The method that the client asked with. What the gate would not let in is no more let in by a proxy that asks: a yes would send the identity
@@ -235,16 +236,27 @@ mod tests {
         let is = |path: &str, host: &str| Ok((path.to_owned(), host.to_owned()));
         assert_eq!(of("http://Shop.Test:80/api/x?a=http://evil/public", &[]), is("/api/x", "shop.test"));
         assert_eq!(of("HTTPS://[::1]:8443/", &[]), is("/", "[::1]"));
-        assert_eq!(of("http:///api/x", &[]), is("/api/x", ""));
-        assert_eq!(of("http:///api/x", &[("X-Forwarded-Host", "a.test")]), is("/api/x", "a.test"));
+        assert_eq!(of("http:///api/x", &[("X-Forwarded-Host", "a.test")]), Err(ErrorCode::RequestInvalid));
+        assert_eq!(of("http://a.test/api//x", &[]), is("/api/x", "a.test"));
         assert_eq!(of("/api/x?n=鸡\"<>%\\", &[]), is("/api/x", ""));
         assert_eq!(of("http://a.test/x", &[("X-Forwarded-Host", "A.test.:80")]), is("/x", "a.test"));
         assert_eq!(of("http://a.test/x", &[("X-Forwarded-Host", "b.test")]), Err(ErrorCode::RequestInvalid));
-        for url in ["http://a?/api/x", "http://a", "http://u@a/x", "http://a:b/x", "http://a, b/x", "/public, /api", "/public?x, /api", "/鸡", "http://鸡/x"]
-        {
+        for url in [
+            "http:///api/x",
+            "http:////api/x",
+            "http://a?/api/x",
+            "http://a",
+            "http://u@a/x",
+            "http://a:b/x",
+            "http://a, b/x",
+            "/public, /api",
+            "/public?x, /api",
+            "/鸡",
+            "http://鸡/x",
+        ] {
             assert_eq!(of(url, &[]), Err(ErrorCode::RequestInvalid), "{url}");
         }
-        for url in ["", "api", "ftp://a/x", "//a/../x", "/a#b", "/a?b#c", "http://a/x%2f", "http:/a/x"] {
+        for url in ["", "api", "ftp://a/x", "//a/../x", "//a/x", "///a", "//", "http://a//x", "HTTP://a//", "/a#b", "/a?b#c", "http://a/x%2f", "http:/a/x"] {
             assert_eq!(of(url, &[]), Err(ErrorCode::PathInvalid), "{url}");
         }
     }

@@ -74,7 +74,8 @@ async fn a_whole_url_says_the_host_too() {
         ("http://open.test/x", 200, None),
         ("https://OPEN.test:443/x?y", 200, None),
         ("http://shop.test/x", 401, Some("login_required")),
-        ("http:///x", 401, Some("login_required")),
+        ("http:///x", 401, Some("request_invalid")),
+        ("http://open.test//x", 401, Some("path_invalid")),
         ("/x", 401, Some("login_required")),
         // nginx takes such hosts from a client.
         ("http://open.test?/x", 401, Some("request_invalid")),
@@ -117,6 +118,34 @@ async fn the_query_decides_nothing() {
             request.extend_from_slice(b"\r\n\r\n");
             let answer = wire::send(gateway.listen, &request).await;
             assert_eq!(answer.status, expected, "{path} {}: {}", query.escape_ascii(), answer.text);
+        }
+    }
+}
+
+/// The proxy passes it on as it came, and backends that read a target as a URL take what follows for a host: `//open/api/x` is served as `/api/x`.
+#[tokio::test]
+async fn an_original_path_that_begins_with_two_slashes_is_refused() {
+    let echo = echo_upstream();
+    for raw_path in ["", "raw_path = true\n"] {
+        for (config, says) in [
+            (believing("nginx"), "X-Original-URI: "),
+            (believing("ingress-nginx"), "X-Original-URL: http://shop.test"),
+            (believing("caddy"), "X-Forwarded-Uri: "),
+            (believing("envoy"), ""),
+        ] {
+            let gateway = trusting(&(config.clone() + &route("/", &echo.url, "required") + &route("/open", &echo.url, "none") + raw_path));
+            let bearer = format!("Authorization: Bearer {}\r\n", gateway.token("alice").await);
+            for (path, expected) in [("/open/x", 200), ("/open//x", 200), ("//open/x", 401), ("//open/api/secret", 401), ("///open/x", 401), ("//", 401)] {
+                let (target, line) =
+                    if says.is_empty() { (format!("/auth/verify{path}"), String::new()) } else { ("/auth/verify".to_owned(), format!("{says}{path}\r\n")) };
+                // Whoever asks: a yes for a session would reach another path than its rule was read for.
+                for lines in [&line, &format!("{bearer}{line}")] {
+                    let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n");
+                    let answer = wire::send(gateway.listen, request.as_bytes()).await;
+                    let code = (expected == 401).then_some("path_invalid");
+                    assert_eq!((answer.status, answer.code()), (expected, code), "{config}{raw_path}{path}: {}", answer.text);
+                }
+            }
         }
     }
 }
