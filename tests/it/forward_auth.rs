@@ -51,7 +51,7 @@ fn gateway(name: &str, store: &str) -> Gateway {
 
 impl Asked {
     async fn by(name: &str) -> Option<Self> {
-        let backend = Recorder::start(Reply::AtHeadThenClose(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok".to_vec())).await;
+        let backend = Recorder::start(Reply::AtEndThenClose(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok".to_vec())).await;
         let gateway = gateway(name, "memory:");
         let proxy = Proxy::start(name, gateway.listen, &backend.url).await?;
         Some(Self {
@@ -70,8 +70,11 @@ impl Asked {
     }
 
     async fn ask(&self, start: &str, host: &str, lines: &str) -> (Answer, Vec<Recorded>) {
+        self.send(&format!("{start} HTTP/1.1\r\nHost: {host}\r\n{lines}Connection: close\r\n\r\n")).await
+    }
+
+    async fn send(&self, request: &str) -> (Answer, Vec<Recorded>) {
         let before = self.passed().len();
-        let request = format!("{start} HTTP/1.1\r\nHost: {host}\r\n{lines}Connection: close\r\n\r\n");
         let answer = wire::send(self.proxy.address(), request.as_bytes()).await;
         (answer, self.passed().split_off(before))
     }
@@ -114,6 +117,24 @@ fn forged(by_family: bool) -> Vec<&'static str> {
         "X_WX_OPENID: evil\r\n",
         "X-WX_OPENID: evil\r\n",
         "X.WX.OPENID: evil\r\n",
+        // What CGI servers fold, of all that a name may have.
+        "X!WX!OPENID: evil\r\n",
+        "X#WX#OPENID: evil\r\n",
+        "X$WX$OPENID: evil\r\n",
+        "X%WX%OPENID: evil\r\n",
+        "X&WX&OPENID: evil\r\n",
+        "X'WX'OPENID: evil\r\n",
+        "X*WX*OPENID: evil\r\n",
+        "X+WX+OPENID: evil\r\n",
+        "X^WX^OPENID: evil\r\n",
+        "X`WX`OPENID: evil\r\n",
+        "X|WX|OPENID: evil\r\n",
+        "X~WX~OPENID: evil\r\n",
+        "x-wx~openid: evil\r\n",
+        "~X-WX-OPENID: evil\r\n",
+        "X-WX-OPENID~: evil\r\n",
+        "Connection: X-WX-OPENID, upgrade\r\nUpgrade: websocket\r\n",
+        "Connection: upgrade, x-wx-openid, X-Hufu-App\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
         "X-WX-UNIONID: evil\r\n",
         "X-WX-FROM-OPENID: evil\r\n",
         "X-Hufu-Subject: evil\r\n",
@@ -146,6 +167,18 @@ async fn attacked(name: &str) {
     for lines in forged(asked.identity_by_family) {
         if let Some(record) = asked.clean("GET /api/open/x", "shop.test", lines).await {
             assert!(record.values("x-wx-openid").iter().all(String::is_empty), "{lines}: {}", record.head());
+        }
+    }
+    // Behind the body, declared and not.
+    for (start, lines) in [("POST /api/x", &*bearer), ("GET /api/x", &*bearer), ("POST /api/open/x", "")] {
+        for trailer in
+            ["Connection: close\r\n", "Trailer: X-WX-OPENID\r\nConnection: close\r\n", "Trailer: X-WX-OPENID\r\nTE: trailers\r\nConnection: TE, close\r\n"]
+        {
+            let head = format!("{start} HTTP/1.1\r\nHost: shop.test\r\n{lines}{trailer}Transfer-Encoding: chunked\r\n\r\n");
+            let (answer, passed) = asked.send(&format!("{head}5\r\nhello\r\n0\r\nX-WX-OPENID: evil\r\nX_WX_OPENID: evil\r\nRemote-User: evil\r\n\r\n")).await;
+            for bytes in passed.iter().map(|record| String::from_utf8_lossy(&record.bytes)) {
+                assert!(!bytes.contains("evil"), "{start} {trailer}: {bytes} {}", answer.text);
+            }
         }
     }
     // What opens: the path, the host, the method.

@@ -12,7 +12,9 @@ pub(crate) enum Reply {
     AtHead(Vec<u8>),
     /// The same, and then closes.
     AtHeadThenClose(Vec<u8>),
-    /// The same, and then resets the connection.
+    /// Once the body is there to its end, trailers with it; and then closes.
+    AtEndThenClose(Vec<u8>),
+    /// As soon as the head is there, and then resets the connection.
     AtHeadThenReset(Vec<u8>),
     /// Once this many bytes of body are there.
     AfterBody(usize, Vec<u8>),
@@ -40,6 +42,12 @@ impl Recorded {
     pub(crate) fn body(&self) -> &[u8] {
         let at = self.bytes.windows(4).position(|four| four == b"\r\n\r\n");
         at.map_or(&[], |at| &self.bytes[at + 4..])
+    }
+
+    /// Whether the first request is there to its end.
+    fn is_whole(&self) -> bool {
+        let length = self.values("content-length").first().map_or(0, |length| length.parse().unwrap());
+        if self.values("transfer-encoding").is_empty() { self.body().len() >= length } else { self.body().ends_with(b"\r\n\r\n") }
     }
 
     /// The values of a header in the first head.
@@ -113,6 +121,7 @@ async fn record_one(mut stream: TcpStream, record: Arc<Mutex<Recorded>>, reply: 
         let answer = match &reply {
             Reply::AtHead(answer) | Reply::AtHeadThenClose(answer) | Reply::AtHeadThenReset(answer) if answered_to == 0 || body == 0 => answer,
             Reply::AfterBody(wanted, answer) if body >= *wanted => answer,
+            Reply::AtEndThenClose(answer) if record.lock().unwrap().is_whole() => answer,
             _ => continue,
         };
         (answered_to, head_at) = (total, None);
@@ -123,7 +132,7 @@ async fn record_one(mut stream: TcpStream, record: Arc<Mutex<Recorded>>, reply: 
             stream.set_zero_linger().unwrap();
             return;
         }
-        if matches!(reply, Reply::AtHeadThenClose(_)) {
+        if matches!(reply, Reply::AtHeadThenClose(_) | Reply::AtEndThenClose(_)) {
             return;
         }
     }
