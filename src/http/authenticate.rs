@@ -80,6 +80,13 @@ impl Authenticator {
         self.read(req, SessionService::read_token)
     }
 
+    /// Whether the token of a request stands in a cookie, and nowhere else.
+    pub fn is_by_cookie(&self, head: &RequestHead) -> Result<bool, GatewayError> {
+        let (cookies, others): (Vec<_>, Vec<_>) = self.carriers.iter().partition(|carrier| matches!(carrier, TokenCarrier::Cookie(_)));
+        let found = |carriers: Vec<_>| token::find(carriers, head.headers(), head.query());
+        Ok(!cookies.is_empty() && found(others)?.is_none() && found(cookies)?.is_some())
+    }
+
     async fn session_behind(&self, id: Result<SessionId, GatewayError>) -> Result<LiveSession, GatewayError> {
         let live = self.sessions.resolve(&id?).await?;
         live.ok_or_else(GatewayError::session_expired)
@@ -93,7 +100,7 @@ impl Authenticator {
 
     /// Finds the token in a request of this client, and reads it.
     fn read_in<T>(&self, head: &RequestHead, client: IpAddr, read: impl FnOnce(&SessionService, &str) -> Result<T, TokenError>) -> Result<T, GatewayError> {
-        let text = token::find(&self.carriers, head.headers(), head.query())?.ok_or_else(|| {
+        let text = token::find(&*self.carriers, head.headers(), head.query())?.ok_or_else(|| {
             GatewayError::new(ErrorCode::LoginRequired, "This route needs a session: log in and send the token as \"Authorization: Bearer …\".")
         })?;
         read(&self.sessions, text).map_err(|_| {

@@ -8,6 +8,8 @@ use crate::http::origin::Origin;
 use crate::http::response::AnswerHead;
 use crate::session::carrier::TokenCarrier;
 
+/// Where mini programs run, for WeChat's own client.
+const MINI_PROGRAMS: &str = "https://servicewechat.com";
 const ALLOW_ORIGIN: &str = "access-control-allow-origin";
 /// Without it a browser sends no cookies across origins, and shows its page no answer to a request that had some.
 const ALLOW_CREDENTIALS: &str = "access-control-allow-credentials";
@@ -93,6 +95,19 @@ impl Cors {
     #[must_use]
     pub fn names(&self, origin: &str) -> bool {
         !self.is_empty() && Origin::parse(origin).is_some_and(|origin| self.origins.contains(&origin))
+    }
+
+    /// Whether the page that a browser names in `Origin` is a configured one, of this host, or WeChat's. `https`: whether the client is known
+    /// to have come by it.
+    #[must_use]
+    pub fn knows_page(&self, headers: Headers<'_>, https: bool) -> bool {
+        let Some(origin) = headers.single("origin") else { return false };
+        let page = Origin::parse(origin);
+        // A page that came without encryption may be anybody's. Where https ends before the gateway and nobody says so, both have to do.
+        let own = page.as_ref().filter(|page| page.is_https() || !https);
+        let of_this_host = own.is_some_and(|page| headers.single("host").is_some_and(|host| page.is_of_host(host)));
+        let of_mini_program = page.is_some() && page == Origin::parse(MINI_PROGRAMS);
+        of_this_host || of_mini_program || self.names(origin)
     }
 
     fn allowed<'a>(&self, headers: Headers<'a>) -> Option<&'a str> {

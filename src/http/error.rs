@@ -74,7 +74,7 @@ pub enum ErrorCode {
     UpgradeInvalid,
     /// A WebSocket handshake of another version than 13.
     WebsocketVersionUnsupported,
-    /// A WebSocket of a page that may not open any.
+    /// A WebSocket of a page that may not open any, or what such a page asks with a cookie alone.
     OriginForbidden,
     /// One user has as many WebSockets as it may have.
     WebsocketLimit,

@@ -7,9 +7,11 @@ use serde::Serialize;
 use crate::http::authenticate::Authenticator;
 use crate::http::completion::{SeenSession, saw};
 use crate::http::error::GatewayError;
+use crate::http::page::may_change;
 
 /// 204, also when the session had ended before. 503 when the store is down: it did not happen.
 pub async fn logout(req: HttpRequest, auth: web::Data<Authenticator>) -> Result<HttpResponse, GatewayError> {
+    may_change(&req, &auth)?;
     let token = auth.token(&req)?;
     req.extensions_mut().insert(SeenSession { session: Some(token.id()), app: None });
     auth.sessions().end(&token).await?;
@@ -23,6 +25,7 @@ struct RevokedResponse {
 
 /// 200 with how many sessions ended, this one among them. A dead token is 401: it does not say whose sessions are meant.
 pub async fn logout_all(req: HttpRequest, auth: web::Data<Authenticator>) -> Result<HttpResponse, GatewayError> {
+    may_change(&req, &auth)?;
     let live = auth.session(&req).await?;
     saw(&req, live.id, &live.session.user.app);
     let revoked = auth.sessions().end_all(&live.session.user).await?;

@@ -23,6 +23,7 @@ pub mod object;
 pub mod origin;
 pub mod original;
 pub mod own;
+pub mod page;
 mod rate_limit;
 pub mod response;
 pub mod rotate;
@@ -30,6 +31,7 @@ pub mod session;
 pub mod sessions;
 pub mod together;
 pub mod token;
+pub mod told;
 pub mod verify;
 
 pub use client_address::{ForwardingHeader, TrustedProxies};

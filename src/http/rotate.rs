@@ -6,12 +6,14 @@ use crate::http::authenticate::Authenticator;
 use crate::http::completion::saw;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::login::TokenResponse;
+use crate::http::page::may_change;
 use crate::limit::LoginLimits;
 use crate::session::{SessionService, SessionToken};
 
 /// 200 as a login. The old token opens the session for `session.rotate_grace` longer, and asked again with it meanwhile this
 /// gives the same answer: the one before may have been lost on its way.
 pub async fn rotate(req: HttpRequest, auth: web::Data<Authenticator>, limits: web::Data<LoginLimits>) -> Result<HttpResponse, GatewayError> {
+    may_change(&req, &auth)?;
     let token = auth.token(&req)?;
     within_quota(&token, auth.sessions(), &limits).await?;
     let issued = auth.sessions().rotate(&token).await?;

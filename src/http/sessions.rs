@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::http::authenticate::Authenticator;
 use crate::http::completion::saw;
 use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::page::may_change;
 use crate::http::session::rfc3339;
 use crate::session::{LiveSession, SessionId, Written};
 
@@ -55,6 +56,7 @@ pub async fn sessions(req: HttpRequest, auth: web::Data<Authenticator>) -> Resul
 /// 204 when one of the user's own sessions has ended by it. A name that is no name, nobody's, and another user's are the same 404:
 /// who guesses names learns nothing.
 pub async fn sign_out(req: HttpRequest, auth: web::Data<Authenticator>) -> Result<HttpResponse, GatewayError> {
+    may_change(&req, &auth)?;
     let live = auth.session(&req).await?;
     saw(&req, live.id, &live.session.user.app);
     let ended = match req.match_info().get("session_id").and_then(SessionId::parse) {

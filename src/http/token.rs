@@ -7,7 +7,11 @@ use crate::session::carrier::{TOKEN_PROTOCOL, TokenCarrier};
 /// The token's text as the client sent it, from whichever configured carrier has one. Two that differ, or a second `Authorization`, are
 /// refused (RFC 6750 section 2), since nobody can say which of them was meant. An empty place holds none: clients that have just signed out
 /// leave them behind.
-pub fn find<'a>(carriers: &[TokenCarrier], headers: Headers<'a>, query: Option<&'a str>) -> Result<Option<&'a str>, GatewayError> {
+pub fn find<'a, 'c>(
+    carriers: impl IntoIterator<Item = &'c TokenCarrier>,
+    headers: Headers<'a>,
+    query: Option<&'a str>,
+) -> Result<Option<&'a str>, GatewayError> {
     let mut found: Found<'a> = Found(None);
     for carrier in carriers {
         match carrier {

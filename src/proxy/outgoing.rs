@@ -2,23 +2,22 @@
 //! the outgoing head is written.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use actix_web::web::BytesMut;
 
 use crate::assertion::ReservedNames;
 use crate::assertion::believed::{self, Speaker};
 use crate::assertion::headers::is_same_name;
-use crate::http::forwarded::{FORWARDED, of_client};
-use crate::http::head::{Headers, Value};
+use crate::http::forwarded::FORWARDED;
+use crate::http::head::Value;
 use crate::http::response::{pass_line, write_line};
 use crate::http::token::bearer_token;
+use crate::http::told::Told;
 use crate::http::{ForwardingHeader, Inbound, RequestHead, buffers};
 use crate::proxy::hop_by_hop;
 use crate::proxy::rules::RequestEdits;
 use crate::proxy::upload::BodyFraming;
 use crate::proxy::via::Via;
-use crate::route::host_name;
 use crate::session::carrier::{TokenCarrier, is_of_gateway_protocol};
 use crate::session::token::{TOKEN_LEN, redacted};
 use crate::upstream::HostHeader;
@@ -255,47 +254,6 @@ fn holds_token(value: Value<'_>) -> bool {
 fn is_lone_token(value: Value<'_>) -> bool {
     const MOST_BESIDE: usize = 24;
     (TOKEN_LEN..=TOKEN_LEN + MOST_BESIDE).contains(&value.bytes().len()) && matches!(redacted(&String::from_utf8_lossy(value.bytes())), Cow::Owned(_))
-}
-
-/// What a trusted proxy says of where a request comes from.
-#[derive(Default)]
-struct Told<'a> {
-    proto: Option<&'a [u8]>,
-    host: Option<&'a [u8]>,
-}
-
-impl<'a> Told<'a> {
-    fn of(inbound: &Inbound, headers: Headers<'a>) -> Self {
-        match (inbound.trusted_peer, inbound.forwarding) {
-            (false, _) => Self::default(),
-            (true, ForwardingHeader::XForwardedFor) => Self::by_x_forwarded(headers),
-            (true, ForwardingHeader::Forwarded) => Self::by_forwarded(headers, inbound.client),
-        }
-    }
-
-    /// The scheme by which the client came, as far as is known.
-    fn scheme(&self, inbound: &Inbound) -> &'a [u8] {
-        self.proto.unwrap_or(if inbound.secure { b"https" } else { b"http" })
-    }
-
-    /// A proxy may add a line behind the client's own, so the last one counts.
-    fn by_x_forwarded(headers: Headers<'a>) -> Self {
-        let last = |name: &str| headers.get_all(name).next_back().map(Value::bytes);
-        Self { proto: last("x-forwarded-proto"), host: last("x-forwarded-host") }
-    }
-
-    fn by_forwarded(headers: Headers<'a>, client: IpAddr) -> Self {
-        let Some(element) = of_client(headers, client) else { return Self::default() };
-        let proto = element.get("proto").filter(|proto| ["http", "https"].contains(proto));
-        let host = element.get("host").filter(|host| host_name(host).is_some());
-        Self { proto: proto.map(str::as_bytes), host: host.map(str::as_bytes) }
-    }
-}
-
-/// Whether the client is known to have come by https: to the gateway itself, or to a trusted proxy that says so.
-#[must_use]
-pub fn is_https(inbound: &Inbound, headers: Headers<'_>) -> bool {
-    Told::of(inbound, headers).scheme(inbound).eq_ignore_ascii_case(b"https")
 }
 
 /// Where the request came from, as the upstream is told.

@@ -5,13 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::{Cors, Headers, Origin};
+use crate::http::{Cors, Headers};
 use crate::metrics::Gauge;
 use crate::session::UserKey;
 use crate::session::carrier::TokenCarrier;
 
-/// Where mini programs run, for WeChat's own client.
-const MINI_PROGRAMS: &str = "https://servicewechat.com";
 /// When somebody may come back whom a full gateway turned away.
 const COME_BACK: Duration = Duration::from_secs(5);
 
@@ -95,15 +93,13 @@ impl Drop for Place {
 /// gateway looks at `Origin` itself (OWASP ASVS 4.4.2). What is no browser sends none. Where no token stands in a cookie and no origins are
 /// configured, a foreign page has nothing that would let it in. `https`: whether the client is known to have come by it.
 pub fn check_origin(headers: Headers<'_>, https: bool, cors: &Cors, carriers: &[TokenCarrier]) -> Result<(), GatewayError> {
-    let Some(origin) = headers.get("origin") else { return Ok(()) };
-    let origin = origin.text().unwrap_or_default();
-    let page = Origin::parse(origin);
-    // A page that came without encryption may be anybody's. Where https ends before the gateway and nobody says so, both have to do.
-    let own = page.as_ref().filter(|page| page.is_https() || !https);
-    let of_this_host = own.is_some_and(|page| headers.single("host").is_some_and(|host| page.is_of_host(host)));
-    let of_mini_program = page.is_some() && page == Origin::parse(MINI_PROGRAMS);
+    let mut origins = headers.get_all("origin");
+    let alone = match (origins.next(), origins.next()) {
+        (None, _) => return Ok(()),
+        (_, second) => second.is_none(),
+    };
     let harmless = cors.is_empty() && !carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Cookie(_)));
-    if headers.get_all("origin").count() == 1 && (harmless || of_this_host || of_mini_program || cors.names(origin)) {
+    if alone && harmless || cors.knows_page(headers, https) {
         return Ok(());
     }
     Err(GatewayError::new(ErrorCode::OriginForbidden, "Pages of this origin may not open WebSockets here; the operator names them in cors.origins.").closing())

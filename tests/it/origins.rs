@@ -141,3 +141,72 @@ async fn what_carries_tokens_takes_a_restart_for_cross_origin_pages_too() {
     let answer = http().get(gateway.at("/api")).header("origin", PAGE).send().await.unwrap();
     assert!(answer.headers().contains_key(ALLOWED) && !answer.headers().contains_key(WITH_COOKIES), "the gateway reads no cookies before a restart");
 }
+
+#[tokio::test]
+async fn a_foreign_page_changes_nothing_by_a_cookie() {
+    let carriers = "session.carriers = [\"bearer\", \"header:X-Token\", \"query:t\", \"cookie:sid\"]\n";
+    let echo = echo_upstream();
+    let config = format!("server.trusted_proxies = [\"127.0.0.1\"]\n{carriers}cors.origins = [\"{PAGE}\"]\n{}", route("/api", &echo.url, "required"));
+    let gateway = Gateway::with(&Setup { config, ..Setup::default() });
+    let token = gateway.token("zhang").await;
+    let cookie = format!("Cookie: sid={token}\r\n");
+    let foreign = [
+        "Origin: https://evil.example\r\nSec-Fetch-Site: cross-site\r\n",
+        "Origin: https://evil.example\r\n",
+        "Origin: https://sub.x\r\nSec-Fetch-Site: same-site\r\n",
+        "Origin: https://x:8443\r\n",
+        "Origin: http://x\r\nX-Forwarded-Proto: https\r\n",
+        "Origin: null\r\n",
+        "Origin: \r\n",
+        "Origin: https://x\r\nOrigin: https://evil.example\r\n",
+        "Sec-Fetch-Site: cross-site\r\n",
+        "Sec-Fetch-Site: same-site\r\n",
+        "Sec-Fetch-Site: none\r\nSec-Fetch-Site: cross-site\r\n",
+    ];
+    for (method, path) in [("POST", "logout"), ("POST", "logout/all"), ("POST", "rotate"), ("DELETE", "sessions/dkwCuDFheT-qyxg68IAiwfmSA")] {
+        for lines in foreign {
+            // A second cookie, or an empty header, makes it no less the browser's.
+            for carried in [cookie.clone(), format!("Cookie: a=b\r\n{cookie}"), format!("Authorization: Bearer \r\nX-Token: \r\n{cookie}")] {
+                let answer = ask(&gateway, method, &format!("/auth/{path}"), &format!("{lines}{carried}")).await;
+                assert_eq!((answer.status, answer.code()), (403, Some("origin_forbidden")), "{path} {lines} {carried}: {}", answer.text);
+            }
+            // Nothing that says who asks, or what a page cannot say without knowing it.
+            let answer = ask(&gateway, method, &format!("/auth/{path}"), lines).await;
+            assert_eq!((answer.status, answer.code()), (401, Some("login_required")), "{path} {lines}: {}", answer.text);
+        }
+    }
+    let alive = ask(&gateway, "GET", "/auth/session", &cookie).await;
+    assert_eq!(alive.status, 200, "{}", alive.text);
+    // What reads stays CORS' matter, and what is proxied the backend's.
+    for path in ["/auth/session", "/auth/sessions", "/auth/verify", "/api/x"] {
+        let answer = ask(&gateway, "GET", path, &format!("{}{cookie}", foreign[0])).await;
+        assert_ne!(answer.code(), Some("origin_forbidden"), "{path}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn known_pages_other_clients_and_tokens_in_headers_log_out_as_ever() {
+    let carriers = "session.carriers = [\"bearer\", \"header:X-Token\", \"query:t\", \"cookie:sid\"]\n";
+    let gateway = Gateway::with(&Setup { config: format!("{carriers}cors.origins = [\"{PAGE}\"]\n"), ..Setup::default() });
+    let evil = "Origin: https://evil.example\r\nSec-Fetch-Site: cross-site\r\n";
+    for (lines, query) in [
+        ("Cookie: sid={}\r\n".to_owned(), ""),
+        ("Cookie: sid={}\r\nSec-Fetch-Site: same-origin\r\n".to_owned(), ""),
+        ("Cookie: sid={}\r\nSec-Fetch-Site: none\r\n".to_owned(), ""),
+        ("Cookie: sid={}\r\nOrigin: http://x\r\nSec-Fetch-Site: same-origin\r\n".to_owned(), ""),
+        ("Cookie: sid={}\r\nOrigin: https://X:443\r\n".to_owned(), ""),
+        (format!("Cookie: sid={{}}\r\nOrigin: {PAGE}\r\nSec-Fetch-Site: cross-site\r\n"), ""),
+        ("Cookie: sid={}\r\nOrigin: https://servicewechat.com\r\n".to_owned(), ""),
+        (format!("{evil}Authorization: Bearer {{}}\r\n"), ""),
+        (format!("{evil}X-Token: {{}}\r\n"), ""),
+        (format!("{evil}X-Token: {{}}\r\nCookie: sid={{}}\r\n"), ""),
+        (evil.to_owned(), "?t={}"),
+    ] {
+        for (path, status) in [("logout", 204), ("logout/all", 200)] {
+            let token = gateway.token("zhang").await;
+            let [lines, query] = [lines.as_str(), query].map(|text| text.replace("{}", &token));
+            let answer = ask(&gateway, "POST", &format!("/auth/{path}{query}"), &lines).await;
+            assert_eq!(answer.status, status, "{path} {lines}: {}", answer.text);
+        }
+    }
+}
