@@ -307,6 +307,18 @@ fn wechat_says_what_is_wrong_with_the_app() {
     of(&any).has("warn", "secret", &["sandbox and not WeChat"]);
 }
 
+#[test]
+fn each_way_not_to_reach_wechat_has_its_own_cure() {
+    let (web, wechat) = (echo_upstream(), sandbox(SandboxSettings::default()));
+    let of = |config: &str, base: &str| run(&Setup { store: "memory:".to_owned(), config: format!("{config}{}", route("/", &web.url, "none")) }, base, &[]);
+    let encrypted = wechat.server.url.replace("http://", "https://");
+    of("", &encrypted).has("FAIL", "secret", &["speaks no TLS there", "write http:// in apps.shop.base_url"]);
+    of("", "http://127.0.0.1:1").has("FAIL", "secret", &["refused", "nobody listens there"]);
+    of("", "http://nothing.invalid").has("FAIL", "secret", &["does not resolve", "is the host in apps.shop.base_url right"]);
+    of("", &format!("{}/nowhere", wechat.server.url)).has("FAIL", "secret", &["HTTP status 404", "leave apps.shop.base_url out"]);
+    of("platforms.proxy = \"http://127.0.0.1:1\"\n", &encrypted).has("FAIL", "secret", &["the proxy", "is platforms.proxy right"]);
+}
+
 #[tokio::test]
 async fn an_address_that_wechat_does_not_list_is_told() {
     let (server, wechat) = (RedisServer::start(&[]), sandbox(SandboxSettings::default()));

@@ -12,6 +12,7 @@ use crate::crypto::{hash, random};
 use crate::finding::{Examined, Finding, in_ms};
 use crate::identity::{ExchangeError, Identity, IdentityProvider as _};
 use crate::metrics::Metrics;
+use crate::peer;
 use crate::provider::call::{BaseUrl, PlatformClient};
 
 const CHECK: &str = "secret";
@@ -52,17 +53,78 @@ fn judged(outcome: Result<Identity, ExchangeError>, host: &str, settings: &MiniP
         Err(ExchangeError::Throttled { .. }) => {
             Finding::warn(CHECK, format!("{host} limits the calls of {appid} just now, so the secret could not be tried"), "ask again in a minute")
         }
-        Err(ExchangeError::Unavailable { reason, .. }) => Finding::fail(
-            CHECK,
-            format!("{host}: {reason}"),
-            format!("busy: ask again; else, does this machine reach it (DNS, firewall, proxy)? Logins get 503 until it answers; see apps.{app}.base_url"),
-        ),
-        Err(ExchangeError::Nonsense { reason }) => Finding::fail(
-            CHECK,
-            format!("{host}: {reason}"),
-            format!(
-                "an errcode of WeChat: look it up in its documentation; else something that is not WeChat answers there, a proxy or a wrong apps.{app}.base_url"
-            ),
-        ),
+        Err(ExchangeError::Unavailable { reason, .. }) => {
+            let advice = format!("{}; logins get 503 until it answers", unavailable(&reason, app));
+            Finding::fail(CHECK, format!("{host}: {reason}"), advice)
+        }
+        Err(ExchangeError::Nonsense { reason }) => {
+            let advice = nonsense(&reason, app);
+            Finding::fail(CHECK, format!("{host}: {reason}"), advice)
+        }
+    }
+}
+
+/// What to do where there is no answer, by the words for the reason.
+fn unavailable(reason: &str, app: &str) -> String {
+    let says = |words: &str| reason.contains(words);
+    if says("the proxy") && (says("cannot be reached") || says("wants a login") || says("has refused the way")) {
+        "is platforms.proxy right, and does that proxy run and let this machine through?".to_owned()
+    } else if says("speaks no TLS") {
+        format!("write http:// in apps.{app}.base_url, or the port that speaks TLS")
+    } else if peer::is_untrusted(reason) {
+        "add its authority to those of this machine (package ca-certificates, or SSL_CERT_FILE)".to_owned()
+    } else if says("certificate not valid for name") {
+        format!("write a name that its certificate has in apps.{app}.base_url")
+    } else if says("does not resolve") {
+        format!("is the host in apps.{app}.base_url right, and do the name servers of this machine know it?")
+    } else if says("Connection refused") {
+        format!("nobody listens there: is apps.{app}.base_url right?")
+    } else if says("has not answered") || says("timed out") || says("deadline has elapsed") {
+        "does a firewall drop the packets? Where only a proxy leads out, set platforms.proxy; else it is busy: ask again".to_owned()
+    } else if says("broke") {
+        format!("is apps.{app}.base_url right (https:// where it speaks TLS)? Else a firewall cuts the connection")
+    } else {
+        format!("busy: ask again; else, does this machine reach it (DNS, firewall, proxy)? See apps.{app}.base_url")
+    }
+}
+
+/// What to do about an answer that is none of WeChat's login API, or an error that it does not document.
+fn nonsense(reason: &str, app: &str) -> String {
+    if reason.contains("errcode") && !reason.contains("HTTP status") {
+        return "look the errcode up in WeChat's documentation".to_owned();
+    }
+    format!(
+        "what answers there is not WeChat's API: leave apps.{app}.base_url out for https://api.weixin.qq.com, or write there what stands before \
+         /sns/jscode2session"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_for_no_answer_has_its_own_cure() {
+        for (reason, cure) in [
+            ("no connection to h: h: the proxy p:1 cannot be reached: Connection refused (os error 111)", "is platforms.proxy right"),
+            ("no connection to h: h: the proxy p:1 cannot be reached: its name does not resolve: x", "is platforms.proxy right"),
+            ("no connection to h: h: it speaks no TLS there", "write http:// in apps.shop.base_url"),
+            ("no connection to h: h: Connection refused (os error 111)", "nobody listens there"),
+            ("no connection to h: h: its name does not resolve: Name or service not known", "is the host in apps.shop.base_url right"),
+            ("no connection to h: h: its certificate is not trusted: it is self-signed", "SSL_CERT_FILE"),
+            ("h has not answered within 5000 ms", "firewall"),
+            ("WeChat says that it is busy (errcode -1)", "ask again"),
+        ] {
+            assert!(unavailable(reason, "shop").contains(cure), "{reason}: {}", unavailable(reason, "shop"));
+        }
+    }
+
+    #[test]
+    fn a_page_is_no_errcode() {
+        for reason in ["the body is HTML (HTTP status 404, 9 bytes)", "HTTP status 404 with a body that names no error"] {
+            let cure = nonsense(reason, "shop");
+            assert!(cure.contains("base_url out for https://api.weixin.qq.com") && !cure.contains("errcode"), "{cure}");
+        }
+        assert!(nonsense("a number that jscode2session does not document (errcode 99999 x)", "shop").contains("errcode"));
     }
 }
