@@ -33,14 +33,17 @@ pub(super) enum VariableError {
     Malformed,
     #[error("a dollar sign stands alone")]
     Lone,
+    #[error("a full-width ＄ stands before a {{, so no variable is put in")]
+    Wide,
 }
 
 impl VariableError {
-    pub(super) fn hint(&self) -> String {
+    pub(super) fn hint(&self, variables: &Variables) -> String {
         match self {
+            Self::Missing(name) if let Some(meant) = variables.alike(name) => format!("the file .env has {meant}: did you mean that one?"),
             Self::Missing(name) => format!("set {name} in the environment, or write {name}=… into the file .env beside the configuration"),
             Self::NotUtf8(name) => format!("set {name} to text"),
-            Self::Malformed | Self::Lone => "write ${NAME} for a variable (letters, digits and _), $$ for a dollar sign".to_owned(),
+            Self::Malformed | Self::Lone | Self::Wide => "write ${NAME} for a variable (letters, digits and _), $$ for a dollar sign".to_owned(),
         }
     }
 }
@@ -107,6 +110,9 @@ impl Variables {
 
     /// `text` with every `${NAME}` replaced by its value and every `$$` by a dollar sign.
     pub(super) fn substitute(&self, text: &str) -> Result<String, VariableError> {
+        if text.contains("＄{") {
+            return Err(VariableError::Wide);
+        }
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('$') {
@@ -127,6 +133,13 @@ impl Variables {
     /// The value of a variable that may be there.
     pub(super) fn found(&self, name: &str) -> Option<String> {
         self.value(name).ok().filter(|value| !value.is_empty())
+    }
+
+    /// The variable of the file that is spelt most like a name.
+    fn alike(&self, name: &str) -> Option<&String> {
+        let name = name.to_ascii_uppercase();
+        let scored = self.dotenv.keys().map(|known| (strsim::jaro_winkler(&known.to_ascii_uppercase(), &name), known));
+        scored.filter(|(score, _)| *score > 0.95).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
     }
 
     fn value(&self, name: &str) -> Result<String, VariableError> {
@@ -212,12 +225,27 @@ impl DotEnv {
                         let what = format!("{name} has a dollar sign that no variable follows which is set: it would vanish, and the name behind it");
                         self.problem(line_of(text, &name), &what, "put the value into single quotes");
                     }
+                    if let Some(quote) = value.chars().next().filter(|first| "“”‘’＂＇「『".contains(*first)) {
+                        let what = format!("{name} begins with {quote}, which is a part of it and no quote");
+                        let hint = "write \" or ', if an input method for Chinese has written it";
+                        self.warnings.push(Problem { file: self.name.clone(), line: line_of(text, &name), path: String::new(), what, hint: hint.to_owned() });
+                    }
                     self.values.insert(name, Secret::new(value));
                 }
                 // The error itself holds the line, and with it perhaps a secret.
                 Err(dotenvy::Error::LineParse(line, _)) => {
                     let number = text.find(line.trim_end()).map(|at| text[..at].matches('\n').count() + 1);
-                    self.problem(number, "is not a line of the form NAME=value", "put values with spaces, quotes, $ or # into single quotes");
+                    let wide = line.split('=').next().is_some_and(|name| name.contains('＝'));
+                    let what = if wide { "has ＝ behind the name, which is no =" } else { "is not a line of the form NAME=value" };
+                    self.problem(
+                        number,
+                        what,
+                        if wide {
+                            "write = (an input method for Chinese writes the other)"
+                        } else {
+                            "put values with spaces, quotes, $ or # into single quotes"
+                        },
+                    );
                 }
                 Err(error) => self.problem(None, &format!("cannot be read: {error}"), ""),
             }
@@ -286,6 +314,26 @@ mod tests {
             let mut file = DotEnv::default();
             file.read(&format!("B1=1\nA={kept}\n"));
             assert_eq!((file.problems.len(), file.values.get("A").map(|value| value.expose().as_str())), (0, Some(value)), "{kept}");
+        }
+    }
+
+    #[test]
+    fn what_an_input_method_writes_is_named() {
+        let mut file = DotEnv::default();
+        file.read("A＝tiger\nB=“tiger”\n");
+        let told = |all: &[Problem]| all.iter().map(ToString::to_string).collect::<String>();
+        let (problems, warnings) = (told(&file.problems), told(&file.warnings));
+        assert!(problems.starts_with(":1: has ＝ behind the name") && !problems.contains("tiger"), "{problems}");
+        assert!(warnings.starts_with(":2: B begins with “") && !warnings.contains("tiger"), "{warnings}");
+        assert_eq!(Variables::only([]).substitute("＄{A}"), Err(VariableError::Wide));
+    }
+
+    #[test]
+    fn a_variable_that_is_spelt_alike_is_named() {
+        for (known, wanted, told) in [("WX_SECRET", "WX_SECERT", true), ("wx_secret", "WX_SECRET", true), ("HUFU_KEY", "WX_SECRET", false)] {
+            let variables = Variables::only([(known, "tiger")]);
+            let hint = variables.substitute(&format!("${{{wanted}}}")).unwrap_err().hint(&variables);
+            assert_eq!(hint.contains(&format!("{known}: did you mean")), told, "{hint}");
         }
     }
 

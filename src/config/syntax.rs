@@ -1,6 +1,6 @@
 //! TOML that is no TOML: the line and a caret, as the parser found it, without showing what may be a secret.
 
-mod lookalike;
+pub(super) mod lookalike;
 mod twice;
 
 use toml::de::DeTable;
@@ -46,14 +46,16 @@ fn lacks_quotes(line: &str) -> bool {
 fn discreet(line: &str) -> String {
     const MAY_BE_SECRET: [&str; 6] = ["secret", "password", "keys", "naming_key", "url", "proxy"];
     let is_table = line.trim_start().starts_with('[') && !line.contains(['"', '\'', '=']);
-    let (key, value) = line.split_once('=').unwrap_or(("", line));
+    let is_equals = ['=', '＝', '：'];
+    let equals = line.matches(is_equals).next().unwrap_or("=");
+    let (key, value) = line.split_once(is_equals).unwrap_or(("", line));
     let name = key.trim().rsplit('.').next().unwrap_or_default().trim();
     let known = manual::paths().iter().any(|path| path.split('.').any(|part| part == name)) && !key.contains(['"', '\'']);
-    let harmless = known && !MAY_BE_SECRET.contains(&name) && !value.contains('=');
+    let harmless = known && !MAY_BE_SECRET.contains(&name) && !value.contains(is_equals);
     let hide = |text: &str| text.chars().map(|c| if c.is_alphanumeric() || c == '_' { '*' } else { c }).collect::<String>();
     match (is_table || harmless, known) {
         (true, _) => line.to_owned(),
-        (false, true) => format!("{key}={}", hide(value)),
+        (false, true) => format!("{key}{equals}{}", hide(value)),
         (false, false) => hide(line),
     }
 }
@@ -85,6 +87,8 @@ mod tests {
         for (line, shown) in [
             ("listen = \"0.0.0.0:80", "listen = \"0.0.0.0:80"),
             ("[apps.shop", "[apps.shop"),
+            ("path ＝ \"/api\"", "path ＝ \"/api\""),
+            ("secret： \"tiger\"", "secret： \"*****\""),
             ("secret = \"tiger", "secret = \"*****"),
             ("apps.shop.secret = tiger", "apps.shop.secret = *****"),
             ("secret = 't-1_g'er", "secret = '*-***'**"),

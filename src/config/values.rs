@@ -10,6 +10,7 @@ use super::description::{Description, Kind};
 use super::effective::Effective;
 use super::problem::Wrong;
 use super::reader::{Given, Section, kind};
+use super::syntax::lookalike;
 use crate::files;
 use crate::secret::Secret;
 
@@ -253,7 +254,14 @@ impl<'a> Section<'a> {
         // What a variable stands for is not shown: somebody may have put a secret under the wrong key.
         // Nor is the login of a URL.
         let short: String = if text.written.contains('@') { "…@…".to_owned() } else { text.written.chars().take(80).collect() };
-        self.fault(Some(given.line), &given.path, &format!("{short:?} {}", wrong.what), &wrong.hint);
+        let hint = match lookalike::within(&text.written) {
+            Some((wide, plain)) => {
+                let then = if wrong.hint.is_empty() { "" } else { "; " };
+                format!("write {plain} for {wide} (an input method for Chinese writes it){then}{}", wrong.hint)
+            }
+            None => wrong.hint,
+        };
+        self.fault(Some(given.line), &given.path, &format!("{short:?} {}", wrong.what), &hint);
         None
     }
 
@@ -267,7 +275,7 @@ impl<'a> Section<'a> {
         match self.reader.variables.substitute(written) {
             Ok(value) => Some(Text { written: written.to_string(), value }),
             Err(error) => {
-                self.fault(Some(given.line), &given.path, &error.to_string(), &error.hint());
+                self.fault(Some(given.line), &given.path, &error.to_string(), &error.hint(self.reader.variables));
                 None
             }
         }

@@ -1,10 +1,11 @@
 //! Chinese and full-width punctuation where TOML wants the plain one: input methods write it, and it is easily overlooked.
 
 /// What looks alike, and what TOML wants.
-const PAIRS: [(&str, char); 14] = [
+const PAIRS: [(&str, char); 15] = [
     ("“”„「」『』＂", '"'),
     ("‘’＇", '\''),
-    ("＝", '='),
+    ("＝：", '='),
+    ("；", '\n'),
     ("［【〔", '['),
     ("］】〕", ']'),
     ("，、", ','),
@@ -42,9 +43,18 @@ fn plain(c: char) -> Option<char> {
     PAIRS.iter().find(|(alike, _)| alike.contains(c)).map(|(_, plain)| *plain)
 }
 
+/// Of a value that is wrong: the first full-width sign in it, and the one to write. Letters and digits are not shown, which may be a secret's.
+pub(in crate::config) fn within(value: &str) -> Option<(char, char)> {
+    /// From `！` to `～` they stand in ASCII's order.
+    const SHIFT: u32 = '！' as u32 - '!' as u32;
+    let plain = |c: char| char::from_u32(u32::from(c).checked_sub(SHIFT)?).filter(char::is_ascii_punctuation);
+    value.chars().find_map(|c| Some((c, plain(c)?)))
+}
+
 fn shown(c: char) -> String {
     match c {
         ' ' => "space".to_owned(),
+        '\n' => "line break".to_owned(),
         '\u{3000}' | '\u{a0}' => format!("the wide or fixed space (U+{:04X})", u32::from(c)),
         _ => c.to_string(),
     }
@@ -61,6 +71,8 @@ mod tests {
             ("secret = ‘tiger’", Some(("‘", "'"))),
             ("secret = \"tiger”", Some(("”", "\""))),
             ("listen ＝ \"0.0.0.0:80\"", Some(("＝", "="))),
+            ("path： \"/api\"", Some(("：", "="))),
+            ("workers = 1；", Some(("；", "line break"))),
             ("［server］", Some(("［", "["))),
             ("keys = [\"a\"， \"b\"]", Some(("，", ","))),
             ("workers\u{3000}= 1", Some(("the wide or fixed space (U+3000)", "space"))),
