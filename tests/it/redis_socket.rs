@@ -96,7 +96,7 @@ async fn logins_over_a_socket_stand_in_the_url_or_beside_it() {
         assert!(!said.lines("connection").concat().contains("not encrypted"));
     }
     let said = doctor(&url(&socket, "?user=hufu&pass=wrong"), "");
-    said.has("FAIL", "connection", &["authentication failed", "check store.username and store.password"]);
+    said.has("FAIL", "connection", &["the server refuses this login", "check store.username and store.password"]);
 }
 
 #[test]
