@@ -73,12 +73,12 @@ impl Drop for Turn<'_> {
 mod tests {
     use super::*;
 
-    #[actix_web::test]
+    #[tokio::test]
     async fn places_then_turns_then_nothing() {
         let shown = Gauge::default();
         let queue = Arc::new(Queue::new(1, 1, Duration::from_secs(60), shown.clone()));
         let first = queue.enter().await.unwrap();
-        let waits = actix_web::rt::spawn({
+        let waits = tokio::spawn({
             let queue = queue.clone();
             async move { queue.enter().await.map(|_| ()) }
         });
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(shown.get(), 0);
     }
 
-    #[actix_web::test]
+    #[tokio::test]
     async fn a_wait_has_an_end_and_leaving_gives_the_turn_back() {
         let queue = Queue::new(1, 1, Duration::from_millis(5), Gauge::default());
         let _first = queue.enter().await.unwrap();

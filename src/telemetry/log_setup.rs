@@ -1,9 +1,12 @@
 //! The gateway's own log on standard error.
 
 use std::io::Write as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use env_logger::fmt::Formatter;
 use log::kv::{self, Key, Value, VisitSource};
+
+use crate::clock::{Clock as _, SystemClock};
 
 /// Starts the log. `RUST_LOG` wins over `level`; the server's own lines on broken connections are left out, since each is an
 /// access line already. Starting twice is fine: the first stays.
@@ -21,7 +24,7 @@ pub fn init(level: log::LevelFilter, json: bool) {
 
 fn json_line(out: &mut Formatter, record: &log::Record<'_>) -> std::io::Result<()> {
     let mut line = serde_json::Map::new();
-    line.insert("time".to_owned(), out.timestamp_millis().to_string().into());
+    line.insert("time".to_owned(), humantime::format_rfc3339_millis(time_of_day()).to_string().into());
     line.insert("level".to_owned(), record.level().as_str().to_ascii_lowercase().into());
     line.insert("message".to_owned(), record.args().to_string().into());
     let _ = record.key_values().visit(&mut Pairs(&mut |key, value| {
@@ -31,7 +34,7 @@ fn json_line(out: &mut Formatter, record: &log::Record<'_>) -> std::io::Result<(
 }
 
 fn text_line(out: &mut Formatter, record: &log::Record<'_>) -> std::io::Result<()> {
-    let (time, level) = (out.timestamp_seconds(), record.level());
+    let (time, level) = (humantime::format_rfc3339_seconds(time_of_day()), record.level());
     let style = out.default_level_style(level);
     write!(out, "{time} {style}{level:5}{style:#} {}", one_line(&record.args().to_string()))?;
     let mut pairs = String::new();
@@ -39,6 +42,10 @@ fn text_line(out: &mut Formatter, record: &log::Record<'_>) -> std::io::Result<(
         pairs.push_str(&format!(" {key}={}", one_line(&value)));
     }));
     writeln!(out, "{pairs}")
+}
+
+fn time_of_day() -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(SystemClock.unix_now().0)
 }
 
 /// Line ends and other control characters written as escapes, so that no input can forge a line.

@@ -1,9 +1,8 @@
 //! Proxies other than nginx in front of the gateway: what the client asks arrives, and who it is.
 
-use std::process::Command;
-
 use serde_json::Value;
 
+use crate::helpers::caddy;
 use crate::helpers::gateway::{APPID, Gateway, Setup, route};
 use crate::helpers::programs::{Server, program};
 use crate::helpers::servers::{echo_upstream, http};
@@ -21,17 +20,11 @@ async fn through(proxy: &Server, gateway: &Gateway) -> Value {
 
 #[tokio::test]
 async fn caddy_passes_logins_and_requests_on() {
-    let Some(caddy) = program("caddy") else { return };
+    let Some(program) = program("caddy") else { return };
     let echo = echo_upstream();
     let config = format!("server.trusted_proxies = [\"127.0.0.1\"]\n{}", route("/api", &echo.url, "required"));
     let gateway = Gateway::with(&Setup { config, ..Setup::default() });
-    let proxy = Server::start("caddy", |port, folder| {
-        let config = folder.join("Caddyfile");
-        std::fs::write(&config, format!("{{\nadmin off\nauto_https off\n}}\nhttp://:{port} {{\nreverse_proxy {}\n}}\n", gateway.listen)).unwrap();
-        let mut command = Command::new(&caddy);
-        command.arg("run").arg("--config").arg(config).env("HOME", folder);
-        command
-    });
+    let proxy = Server::start("caddy", |port, folder| caddy::command(&program, folder, port, gateway.listen));
     let seen = through(&proxy, &gateway).await;
     let text = seen.to_string();
     assert!(text.contains(&hufu::sandbox::openid(APPID, "alice")) && !text.contains("evil"), "{text}");

@@ -121,6 +121,16 @@ fn one_rust_is_named_everywhere() {
     );
 }
 
+/// `dist` inherits what `release` says of single packages: one that it does not name again would be run as good as unoptimised.
+#[test]
+fn what_is_meant_to_be_run_is_optimised_throughout() {
+    let manifest: toml::Table = page("Cargo.toml").parse().unwrap();
+    let packages = |profile: &str| manifest["profile"][profile]["package"].as_table().unwrap().clone();
+    let (quick, dist) = (packages("release"), packages("dist"));
+    assert!(quick.keys().eq(dist.keys()), "{quick:?}\n{dist:?}");
+    assert!(dist.values().all(|of| of["opt-level"].as_integer() == Some(3)), "{dist:?}");
+}
+
 /// What stands between a page's markers for a machine-written part.
 fn written<'a>(text: &'a str, name: &str) -> &'a str {
     let after = text.split_once(&format!("<!-- {name}:begin -->\n")).unwrap_or_else(|| panic!("no {name}:begin")).1;

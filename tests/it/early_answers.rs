@@ -12,7 +12,6 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 
-use crate::helpers::envoy;
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::nginx::Nginx;
 use crate::helpers::peer::Peer;
@@ -21,6 +20,7 @@ use crate::helpers::recorder::{Recorder, Reply};
 use crate::helpers::redis_server::Certificates;
 use crate::helpers::tls::{client, connect};
 use crate::helpers::wait::until;
+use crate::helpers::{caddy, envoy};
 
 const MIB: usize = 1 << 20;
 /// What an upload is refused with, and where.
@@ -239,15 +239,9 @@ fn real_clients_see_it() {
 
 #[test]
 fn real_clients_see_it_through_caddy() {
-    let Some(caddy) = program("caddy") else { return };
+    let Some(program) = program("caddy") else { return };
     let gateway = gateway("");
-    let proxy = Server::start("caddy", |port, folder| {
-        let config = folder.join("Caddyfile");
-        std::fs::write(&config, format!("{{\nadmin off\nauto_https off\n}}\nhttp://:{port} {{\nreverse_proxy {}\n}}\n", gateway.listen)).unwrap();
-        let mut command = Command::new(&caddy);
-        command.arg("run").arg("--config").arg(config).env("HOME", folder);
-        command
-    });
+    let proxy = Server::start("caddy", |port, folder| caddy::command(&program, folder, port, gateway.listen));
     all_see_all("through Caddy", proxy.address());
 }
 

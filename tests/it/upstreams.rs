@@ -210,7 +210,7 @@ async fn a_name_stands_for_all_its_addresses() {
     assert_eq!(backend.requests("POST"), 60);
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn names_are_looked_up_again_and_a_failing_resolver_changes_nothing() {
     let endpoints = vec![Endpoint::parse("http://orders.test:80").unwrap(), Endpoint::parse("http://10.9.9.9:80").unwrap()];
     let upstream = Upstream { resolve_interval: Duration::from_millis(5), ..Upstream::new("orders", endpoints) };
@@ -224,7 +224,7 @@ async fn names_are_looked_up_again_and_a_failing_resolver_changes_nothing() {
         let answer = told.lock().unwrap().clone();
         Ok(answer.map_err(io::Error::from)?.iter().map(|address| address.parse().unwrap()).collect())
     };
-    let task = actix_web::rt::spawn(resolve_for_ever(backend.clone(), look_up));
+    let task = tokio::spawn(resolve_for_ever(backend.clone(), look_up));
     let addresses = || backend.state.targets().targets().iter().map(|target| target.name.to_string()).collect::<Vec<_>>().join(" ");
     let set = |now: Answer| *answer.lock().unwrap() = now;
     let become_known = async |expected: &str| until(expected, async || (addresses() == expected).then_some(())).await;

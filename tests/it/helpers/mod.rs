@@ -1,6 +1,7 @@
 //! What the tests share: servers that they start themselves, clients, conditions to wait for.
 
 pub(crate) mod backend;
+pub(crate) mod caddy;
 pub(crate) mod cluster;
 pub(crate) mod envoy;
 pub(crate) mod examples;
