@@ -27,7 +27,8 @@ use crate::clock::SystemClock;
 use crate::config::{self, AppSettings, LogFormat, Settings, StoreTlsFiles};
 use crate::edge::head::HeadLimits;
 use crate::edge::{
-    self, Acceptor, CertificateWatch, Door, Edition, GateSettings, Lanes, Listen, Listener, Nothing, RefusalDesk, SocketFile, Swapping, TicketKeys, Watched,
+    self, Acceptor, CertificateWatch, Door, Edition, GateSettings, Lanes, Listen, Listener,
+    Nothing, RefusalDesk, SocketFile, Swapping, TicketKeys, Watched,
 };
 use crate::files;
 use crate::http::Drain;
@@ -55,7 +56,8 @@ pub struct Gateway {
     pub public_server: Server,
     /// The operators' server.
     pub admin_server: Server,
-    /// Reads the configuration again, and has what goes on beside the requests: health checks of upstreams, look-ups of their names.
+    /// Reads the configuration again, and has what goes on beside the requests: health checks of
+    /// upstreams, look-ups of their names.
     pub reloader: Reloader,
     /// Starts draining.
     pub drain: Drain,
@@ -98,26 +100,71 @@ struct Assembly {
     descriptors: Option<u64>,
 }
 
-/// Opens the listeners and wires everything behind them. `file` is where the settings were read, if it was a file that can be read again;
-/// `descriptors` how many files the process may have open, if that is known.
-pub fn build(settings: Settings, file: Option<PathBuf>, descriptors: Option<u64>) -> Result<Gateway> {
-    // Both clients with TLS share one provider; a second gateway in the same process finds it installed.
+/// Opens the listeners and wires everything behind them. `file` is where the settings were read, if
+/// it was a file that can be read again; `descriptors` how many files the process may have open, if
+/// that is known.
+pub fn build(
+    settings: Settings,
+    file: Option<PathBuf>,
+    descriptors: Option<u64>,
+) -> Result<Gateway> {
+    // Both clients with TLS share one provider; a second gateway in the same process finds it
+    // installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let metrics = Arc::new(Metrics::new());
     let terminal = std::io::stdout().is_terminal();
-    let format = if is_json(&settings, terminal) { LineFormat::Json } else { LineFormat::Text };
-    let (access_log, access) = AccessLog::start(format, std::io::stdout(), metrics.access_lines_dropped.clone()).context("cannot start the access log")?;
+    let format = if is_json(&settings, terminal) {
+        LineFormat::Json
+    } else {
+        LineFormat::Text
+    };
+    let (access_log, access) = AccessLog::start(
+        format,
+        std::io::stdout(),
+        metrics.access_lines_dropped.clone(),
+    )
+    .context("cannot start the access log")?;
     let settings = Arc::new(settings);
     let fixed = Arc::new(Fixed::new(settings.clone(), metrics, access_log)?);
     let first = Reading::new(settings.clone(), None, &fixed)?;
-    let assembly = Assembly { reloader: Reloader::new(first, file, fixed.clone(), workers(&settings)), fixed: fixed.clone(), descriptors };
-    let PublicServer { server: public_server, listen, socket_file, certificates } = assembly.public_server()?;
+    let assembly = Assembly {
+        reloader: Reloader::new(first, file, fixed.clone(), workers(&settings)),
+        fixed: fixed.clone(),
+        descriptors,
+    };
+    let PublicServer {
+        server: public_server,
+        listen,
+        socket_file,
+        certificates,
+    } = assembly.public_server()?;
     let (admin_server, admin) = assembly.admin_server()?;
-    let patience = Patience { grace: settings.server.drain_grace, deadline: settings.server.drain_deadline };
+    let patience = Patience {
+        grace: settings.server.drain_grace,
+        deadline: settings.server.drain_deadline,
+    };
     let store_name = store_settings(&settings.store, None)?.url.to_string();
-    let (traces, drain, store) = (fixed.reports.traces.clone(), fixed.drain.clone(), fixed.store.clone());
+    let (traces, drain, store) = (
+        fixed.reports.traces.clone(),
+        fixed.drain.clone(),
+        fixed.store.clone(),
+    );
     let reloader = assembly.reloader;
-    Ok(Gateway { listen, socket_file, admin, store_name, public_server, admin_server, reloader, drain, patience, store, access, traces, certificates })
+    Ok(Gateway {
+        listen,
+        socket_file,
+        admin,
+        store_name,
+        public_server,
+        admin_server,
+        reloader,
+        drain,
+        patience,
+        store,
+        access,
+        traces,
+        certificates,
+    })
 }
 
 /// Worker threads: as configured, or one for each core.
@@ -131,16 +178,24 @@ fn workers(settings: &Settings) -> usize {
 /// Starts the log as the settings say.
 pub fn start_log(settings: &Settings) {
     std::panic::set_hook(Box::new(told_panic));
-    log_setup::init(settings.log.level, is_json(settings, std::io::stderr().is_terminal()));
+    log_setup::init(
+        settings.log.level,
+        is_json(settings, std::io::stderr().is_terminal()),
+    );
 }
 
-/// A panic ends one connection, never the process. It is told in the log's own form, and once in a while: whatever a client does to cause it,
-/// it can do as often as it likes.
+/// A panic ends one connection, never the process. It is told in the log's own form, and once in a
+/// while: whatever a client does to cause it, it can do as often as it likes.
 fn told_panic(panic: &std::panic::PanicHookInfo<'_>) {
     static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
     if let Some(silent) = TOLD.admit() {
-        let at = panic.location().map(ToString::to_string).unwrap_or_default();
-        log::error!("panic at {at}: the connection in question was dropped, the gateway goes on{silent}");
+        let at = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        log::error!(
+            "panic at {at}: the connection in question was dropped, the gateway goes on{silent}"
+        );
     }
 }
 
@@ -159,10 +214,21 @@ impl Assembly {
         if files.is_empty() {
             return Ok((None, None));
         }
-        let tickets = TicketKeys::new(self.fixed.settings.secrets.keys.clone(), Arc::new(SystemClock));
+        let tickets = TicketKeys::new(
+            self.fixed.settings.secrets.keys.clone(),
+            Arc::new(SystemClock),
+        );
         let editions = self.reloader.editions();
         let hosts = Box::new(move || hosts(&editions.borrow().content.routes));
-        let (tls, watch) = edge::tls(files, tickets, Watched { metrics: self.fixed.metrics.clone(), hosts }).context("server.tls")?;
+        let (tls, watch) = edge::tls(
+            files,
+            tickets,
+            Watched {
+                metrics: self.fixed.metrics.clone(),
+                hosts,
+            },
+        )
+        .context("server.tls")?;
         Ok((Some(tls), Some(watch)))
     }
 
@@ -170,36 +236,76 @@ impl Assembly {
         let fixed = &self.fixed;
         let server = &fixed.settings.server;
         let listener = open(&server.listen, "server.listen")?;
-        let listen = listener.address(&server.listen).context("the listener has no address")?;
-        let socket_file = listener.file(&server.listen).context("the socket has no file")?;
+        let listen = listener
+            .address(&server.listen)
+            .context("the listener has no address")?;
+        let socket_file = listener
+            .file(&server.listen)
+            .context("the socket has no file")?;
         let (tls, certificates) = self.tls()?;
         let balancers = server.proxy_protocol.then(|| self.reloader.trusted());
-        let acceptor = Acceptor::new(tls, balancers, server.request_head_timeout, fixed.metrics.clone());
+        let acceptor = Acceptor::new(
+            tls,
+            balancers,
+            server.request_head_timeout,
+            fixed.metrics.clone(),
+        );
         let desk = RefusalDesk::new(fixed.reports.clone(), fixed.unrouted.clone());
         let shared = fixed.clone();
-        // The outer closure runs once in every worker: what it makes belongs to that worker alone. The inner one runs for each reading.
+        // The outer closure runs once in every worker: what it makes belongs to that worker alone.
+        // The inner one runs for each reading.
         let start = move || {
             let mut worker = Worker::new(shared.clone());
             move |reading: &Reading| {
                 let (handlers, direct) = worker.handlers(reading);
-                Lanes { direct, application: App::new().configure(|cfg| handlers.configure(cfg)) }
+                Lanes {
+                    direct,
+                    application: App::new().configure(|cfg| handlers.configure(cfg)),
+                }
             }
         };
         let workers = workers(&fixed.settings);
-        let connections = self.descriptors.map(|descriptors| edge::room_for_clients(descriptors, workers));
-        let how = edge::ServerSettings { workers, drain_deadline: server.drain_deadline, connections };
-        let app = Swapping { start, editions: self.reloader.editions() };
-        let server =
-            edge::serve(listener, how, Door { acceptor, gate: self.gate(), desk, metrics: Some(fixed.metrics.clone()), drain: fixed.drain.clone() }, app)
-                .context("cannot serve the public listener")?;
-        Ok(PublicServer { server, listen, socket_file, certificates })
+        let connections = self
+            .descriptors
+            .map(|descriptors| edge::room_for_clients(descriptors, workers));
+        let how = edge::ServerSettings {
+            workers,
+            drain_deadline: server.drain_deadline,
+            connections,
+        };
+        let app = Swapping {
+            start,
+            editions: self.reloader.editions(),
+        };
+        let server = edge::serve(
+            listener,
+            how,
+            Door {
+                acceptor,
+                gate: self.gate(),
+                desk,
+                metrics: Some(fixed.metrics.clone()),
+                drain: fixed.drain.clone(),
+            },
+            app,
+        )
+        .context("cannot serve the public listener")?;
+        Ok(PublicServer {
+            server,
+            listen,
+            socket_file,
+            certificates,
+        })
     }
 
     /// What the public listener allows its clients.
     fn gate(&self) -> GateSettings {
         let server = &self.fixed.settings.server;
         GateSettings {
-            limits: HeadLimits { head: server.max_request_head, target: MAX_TARGET.min(server.max_request_head) },
+            limits: HeadLimits {
+                head: server.max_request_head,
+                target: MAX_TARGET.min(server.max_request_head),
+            },
             head_timeout: server.request_head_timeout,
             body_timeout: server.request_body_timeout,
             write_timeout: server.write_timeout,
@@ -219,40 +325,84 @@ impl Assembly {
         if fixed.store.push().is_some() {
             parts.push(Arc::new(NearCachePart(fixed.store.clone())));
         }
-        let readiness = web::Data::new(Readiness { drain: fixed.drain.clone(), parts });
-        let api = web::Data::new(AdminApi::new(fixed.settings.admin.token.as_ref(), fixed.reports.clone(), &fixed.metrics));
+        let readiness = web::Data::new(Readiness {
+            drain: fixed.drain.clone(),
+            parts,
+        });
+        let api = web::Data::new(AdminApi::new(
+            fixed.settings.admin.token.as_ref(),
+            fixed.reports.clone(),
+            &fixed.metrics,
+        ));
         let apps = web::Data::new(CurrentApps(self.reloader.apps()));
         let shared = fixed.clone();
         let start = move || {
-            let (metrics, readiness, api, apps, shared) = (metrics.clone(), readiness.clone(), api.clone(), apps.clone(), shared.clone());
+            let (metrics, readiness, api, apps, shared) = (
+                metrics.clone(),
+                readiness.clone(),
+                api.clone(),
+                apps.clone(),
+                shared.clone(),
+            );
             move |(): &()| {
-                let app = App::new().app_data(metrics.clone()).app_data(readiness.clone()).app_data(api.clone()).app_data(apps.clone());
-                let app = app.app_data(web::Data::new(shared.sessions(shared.store.for_worker()))).configure(admin::configure);
-                Lanes { direct: Nothing, application: app }
+                let app = App::new()
+                    .app_data(metrics.clone())
+                    .app_data(readiness.clone())
+                    .app_data(api.clone())
+                    .app_data(apps.clone());
+                let app = app
+                    .app_data(web::Data::new(shared.sessions(shared.store.for_worker())))
+                    .configure(admin::configure);
+                Lanes {
+                    direct: Nothing,
+                    application: app,
+                }
             }
         };
         let at = Listen::Tcp(address);
         let listener = open(&at, "admin.listen")?;
-        let Listen::Tcp(listen) = listener.address(&at).context("the admin listener has no address")? else {
+        let Listen::Tcp(listen) = listener
+            .address(&at)
+            .context("the admin listener has no address")?
+        else {
             anyhow::bail!("the admin listener has no address")
         };
         let door = Door {
-            acceptor: Acceptor::new(None, None, fixed.settings.server.request_head_timeout, fixed.metrics.clone()),
+            acceptor: Acceptor::new(
+                None,
+                None,
+                fixed.settings.server.request_head_timeout,
+                fixed.metrics.clone(),
+            ),
             gate: self.gate(),
             desk: RefusalDesk::new(fixed.reports.clone(), fixed.unrouted.clone()),
             metrics: None,
             drain: fixed.drain.clone(),
         };
-        let how = edge::ServerSettings { workers: 1, drain_deadline: fixed.settings.server.drain_deadline, connections: None };
+        let how = edge::ServerSettings {
+            workers: 1,
+            drain_deadline: fixed.settings.server.drain_deadline,
+            connections: None,
+        };
         let (edition, _) = Edition::new(());
-        let app = Swapping { start, editions: watch::Sender::new(edition).subscribe() };
-        Ok((edge::serve(listener, how, door, app).context("cannot serve the admin listener")?, listen))
+        let app = Swapping {
+            start,
+            editions: watch::Sender::new(edition).subscribe(),
+        };
+        Ok((
+            edge::serve(listener, how, door, app).context("cannot serve the admin listener")?,
+            listen,
+        ))
     }
 }
 
 /// The hosts of the routes.
 pub(crate) fn hosts(routes: &RouteTable) -> Vec<HostPattern> {
-    routes.routes().iter().map(|route| route.hosts.clone()).collect()
+    routes
+        .routes()
+        .iter()
+        .map(|route| route.hosts.clone())
+        .collect()
 }
 
 /// Opens a listener; the error says what to do about it in the configuration.
@@ -264,7 +414,10 @@ fn open(at: &Listen, key: &str) -> Result<Listener> {
 }
 
 /// The store's own settings out of the configuration's.
-pub(crate) fn store_settings(from: &config::StoreSettings, near_cache: Option<NearCacheSettings>) -> Result<StoreSettings> {
+pub(crate) fn store_settings(
+    from: &config::StoreSettings,
+    near_cache: Option<NearCacheSettings>,
+) -> Result<StoreSettings> {
     Ok(StoreSettings {
         url: from.url.clone(),
         sentinel_login: from.sentinel_login.clone(),
@@ -278,15 +431,25 @@ pub(crate) fn store_settings(from: &config::StoreSettings, near_cache: Option<Ne
 }
 
 fn certificates(tls: &StoreTlsFiles) -> Result<StoreTls> {
-    let read = |path: &Path| files::read(path).map(|content| content.to_vec()).map_err(|reason| anyhow::anyhow!("store.tls: {} {reason}", path.display()));
+    let read = |path: &Path| {
+        files::read(path)
+            .map(|content| content.to_vec())
+            .map_err(|reason| anyhow::anyhow!("store.tls: {} {reason}", path.display()))
+    };
     let ca = tls.ca.as_deref().map(read).transpose()?;
-    let (cert, key) = tls.client.as_ref().map(|(cert, key)| Ok::<_, anyhow::Error>((read(cert)?, Secret::new(read(key)?)))).transpose()?.unzip();
+    let (cert, key) = tls
+        .client
+        .as_ref()
+        .map(|(cert, key)| Ok::<_, anyhow::Error>((read(cert)?, Secret::new(read(key)?))))
+        .transpose()?
+        .unzip();
     Ok(StoreTls { ca, cert, key })
 }
 
 /// A mini program's own settings out of the configuration's.
 pub(crate) fn mini_program_settings(app: &AppSettings) -> MiniProgramSettings {
-    let mut settings = MiniProgramSettings::new(app.name.clone(), app.appid.clone(), app.secret.clone());
+    let mut settings =
+        MiniProgramSettings::new(app.name.clone(), app.appid.clone(), app.secret.clone());
     settings.base_urls.clone_from(&app.base_urls);
     (settings.timeout, settings.max_concurrent) = (app.timeout, app.max_concurrent);
     settings

@@ -1,12 +1,12 @@
-//! Time comes from here and nowhere else (clippy.toml forbids the standard library's clocks elsewhere),
-//! so that a test can be the clock.
+//! Time comes from here and nowhere else (clippy.toml forbids the standard library's clocks
+//! elsewhere), so that a test can be the clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since the Unix epoch. Which clock they were read from stands where the value is made:
-/// the lifetime of a session is always by the clock of the store.
+/// Milliseconds since the Unix epoch. Which clock they were read from stands where the value is
+/// made: the lifetime of a session is always by the clock of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct UnixMillis(pub u64);
 
@@ -41,9 +41,16 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the time of day")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the time of day"
+    )]
     fn unix_now(&self) -> UnixMillis {
-        UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis))
+        UnixMillis(
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, millis),
+        )
     }
 }
 
@@ -72,7 +79,10 @@ impl Clock for ManualClock {
 
 /// A moment of the clock that never jumps, for measuring spans and keeping deadlines.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the monotonic clock"
+)]
 pub fn monotonic_now() -> Instant {
     Instant::now()
 }

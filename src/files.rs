@@ -1,5 +1,6 @@
-//! Small files that the configuration names: certificates, keys, secrets. What is no ordinary file is an error at once, so that none makes
-//! its reader wait (a FIFO) or read without end (`/dev/zero`).
+//! Small files that the configuration names: certificates, keys, secrets. What is no ordinary file
+//! is an error at once, so that none makes its reader wait (a FIFO) or read without end
+//! (`/dev/zero`).
 
 mod permissions;
 mod pipe;
@@ -56,7 +57,9 @@ impl FileError {
         match self {
             Self::NotUtf8 { wide, .. } => {
                 let from = if *wide { "UTF-16" } else { "GBK" };
-                format!("save it as UTF-8 in the editor, or convert it: iconv -f {from} -t UTF-8 {file} > NEW")
+                format!(
+                    "save it as UTF-8 in the editor, or convert it: iconv -f {from} -t UTF-8 {file} > NEW"
+                )
             }
             Self::Dangling(_) => "create that file, or mend the link".to_owned(),
             _ => "name a file that the gateway's user can read".to_owned(),
@@ -88,15 +91,27 @@ pub fn read_piped_text(path: &Path) -> Result<Zeroizing<String>, FileError> {
     }
     let found = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     if kind(found.file_type()) == FIFO {
-        return text(&content(path, 0, pipe::open(path, PATIENCE).map_err(|error| unreadable(path, &error))?)?);
+        return text(&content(
+            path,
+            0,
+            pipe::open(path, PATIENCE).map_err(|error| unreadable(path, &error))?,
+        )?);
     }
-    text(&content(path, found.len(), File::open(path).map_err(|error| unreadable(path, &error))?)?)
+    text(&content(
+        path,
+        found.len(),
+        File::open(path).map_err(|error| unreadable(path, &error))?,
+    )?)
 }
 
 fn content(path: &Path, length: u64, file: impl Read) -> Result<Zeroizing<Vec<u8>>, FileError> {
     // Room for all of it at once: a vector that grows leaves what it held behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length.min(LONGEST)).unwrap_or_default() + 32));
-    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(
+        usize::try_from(length.min(LONGEST)).unwrap_or_default() + 32,
+    ));
+    file.take(LONGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(path, &error))?;
     if bytes.len() as u64 > LONGEST {
         return Err(FileError::TooLong);
     }
@@ -107,10 +122,16 @@ fn content(path: &Path, length: u64, file: impl Read) -> Result<Zeroizing<Vec<u8
 }
 
 fn text(bytes: &[u8]) -> Result<Zeroizing<String>, FileError> {
-    std::str::from_utf8(bytes).map(|text| Zeroizing::new(text.to_owned())).map_err(|error| FileError::NotUtf8 {
-        line: bytes[..error.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1,
-        wide: bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]),
-    })
+    std::str::from_utf8(bytes)
+        .map(|text| Zeroizing::new(text.to_owned()))
+        .map_err(|error| FileError::NotUtf8 {
+            line: bytes[..error.valid_up_to()]
+                .iter()
+                .filter(|b| **b == b'\n')
+                .count()
+                + 1,
+            wide: bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]),
+        })
 }
 
 /// Looked at first: to open a FIFO is to wait for its writer.
@@ -125,8 +146,12 @@ fn open(path: &Path) -> Result<File, FileError> {
 /// Where the permissions are the reason, it says who may and who has tried.
 fn unreadable(path: &Path, error: &Error) -> FileError {
     match error.kind() {
-        ErrorKind::NotFound => fs::read_link(path).map_or(FileError::Missing, |to| FileError::Dangling(to.display().to_string())),
-        ErrorKind::PermissionDenied => FileError::Denied(permissions::told(path).unwrap_or_else(|| error.to_string())),
+        ErrorKind::NotFound => fs::read_link(path).map_or(FileError::Missing, |to| {
+            FileError::Dangling(to.display().to_string())
+        }),
+        ErrorKind::PermissionDenied => {
+            FileError::Denied(permissions::told(path).unwrap_or_else(|| error.to_string()))
+        }
         _ => FileError::Unreadable(error.to_string()),
     }
 }
@@ -146,7 +171,11 @@ fn kind(kind: fs::FileType) -> &'static str {
 
 #[cfg(not(unix))]
 fn kind(kind: fs::FileType) -> &'static str {
-    if kind.is_dir() { "a directory" } else { "a device" }
+    if kind.is_dir() {
+        "a directory"
+    } else {
+        "a device"
+    }
 }
 
 #[cfg(test)]
@@ -157,7 +186,13 @@ mod tests {
     fn what_is_no_file_is_an_error_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        assert!(std::process::Command::new("mkfifo").arg(at("fifo")).status().unwrap().success());
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(at("fifo"))
+                .status()
+                .unwrap()
+                .success()
+        );
         let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
         fs::write(at("long"), vec![b'x'; 1 << 20]).unwrap();
         fs::write(at("longer"), vec![b'x'; (1 << 20) + 1]).unwrap();
@@ -173,13 +208,35 @@ mod tests {
             ("/dev/zero".into(), FileError::NotAFile("a device")),
             (at("none"), FileError::Missing),
             (at("longer"), FileError::TooLong),
-            (at("latin"), FileError::NotUtf8 { line: 1, wide: false }),
-            (at("gbk"), FileError::NotUtf8 { line: 2, wide: false }),
-            (at("wide"), FileError::NotUtf8 { line: 1, wide: true }),
+            (
+                at("latin"),
+                FileError::NotUtf8 {
+                    line: 1,
+                    wide: false,
+                },
+            ),
+            (
+                at("gbk"),
+                FileError::NotUtf8 {
+                    line: 2,
+                    wide: false,
+                },
+            ),
+            (
+                at("wide"),
+                FileError::NotUtf8 {
+                    line: 1,
+                    wide: true,
+                },
+            ),
             (at("dangling"), FileError::Dangling("nowhere".to_owned())),
         ] {
             assert_eq!(read_text(&path).unwrap_err(), error, "{path:?}");
-            assert_eq!(check(&path).is_ok(), matches!(error, FileError::TooLong | FileError::NotUtf8 { .. }), "{path:?}");
+            assert_eq!(
+                check(&path).is_ok(),
+                matches!(error, FileError::TooLong | FileError::NotUtf8 { .. }),
+                "{path:?}"
+            );
         }
         assert_eq!(read(&at("link")).unwrap().len(), 1 << 20);
     }
@@ -188,7 +245,12 @@ mod tests {
     fn a_byte_order_mark_is_read_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("text");
-        for (content, text) in [("\u{feff}tiger\r\n", "tiger\r\n"), ("tiger", "tiger"), ("\u{feff}", ""), ("", "")] {
+        for (content, text) in [
+            ("\u{feff}tiger\r\n", "tiger\r\n"),
+            ("tiger", "tiger"),
+            ("\u{feff}", ""),
+            ("", ""),
+        ] {
             fs::write(&path, content).unwrap();
             assert_eq!(read_text(&path).unwrap().as_str(), text);
         }

@@ -44,22 +44,42 @@ pub struct Finding {
 impl Finding {
     /// As it should be.
     pub fn ok(check: &'static str, seen: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Ok, check, seen: seen.into(), advice: String::new() }
+        Self {
+            verdict: Verdict::Ok,
+            check,
+            seen: seen.into(),
+            advice: String::new(),
+        }
     }
 
     /// Worth knowing; the advice may be empty.
     pub fn note(check: &'static str, seen: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Note, check, seen: seen.into(), advice: advice.into() }
+        Self {
+            verdict: Verdict::Note,
+            check,
+            seen: seen.into(),
+            advice: advice.into(),
+        }
     }
 
     /// Could be better.
     pub fn warn(check: &'static str, seen: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Warn, check, seen: seen.into(), advice: advice.into() }
+        Self {
+            verdict: Verdict::Warn,
+            check,
+            seen: seen.into(),
+            advice: advice.into(),
+        }
     }
 
     /// Does not work.
     pub fn fail(check: &'static str, seen: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Fail, check, seen: seen.into(), advice: advice.into() }
+        Self {
+            verdict: Verdict::Fail,
+            check,
+            seen: seen.into(),
+            advice: advice.into(),
+        }
     }
 }
 

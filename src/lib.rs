@@ -1,12 +1,13 @@
 //! Hufu, a session gateway for mini programs.
 //!
-//! It exchanges login codes for an identity, keeps the session in Redis under a random opaque token, and passes
-//! authenticated requests on to existing backends. ARCHITECTURE.md is the map.
+//! It exchanges login codes for an identity, keeps the session in Redis under a random opaque
+//! token, and passes authenticated requests on to existing backends. ARCHITECTURE.md is the map.
 //!
-//! The modules stand on floors and name only what is below them; `tests/it/floors.rs` holds the tree to it.
-//! In reading order:
+//! The modules stand on floors and name only what is below them; `tests/it/floors.rs` holds the
+//! tree to it. In reading order:
 //!
-//! - floor 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`], [`finding`], [`files`], [`peer`]
+//! - floor 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`], [`finding`],
+//!   [`files`], [`peer`]
 //! - floor 1, rules: [`session`], [`identity`], [`route`], [`upstream`], [`limit`], [`assertion`]
 //! - floor 2, machinery: [`store`], [`provider`], [`telemetry`]
 //! - floor 3, faces: [`edge`], [`http`], [`proxy`], [`admin`], [`sandbox`]

@@ -10,13 +10,27 @@ use tokio::time::timeout;
 
 use crate::app::{Gateway, Reloader};
 
-/// Runs a gateway until it is told to end. SIGTERM, SIGINT and SIGQUIT drain it; a second one ends it at once. SIGHUP reads its configuration
-/// again. SIGUSR1 and SIGUSR2 do nothing.
+/// Runs a gateway until it is told to end. SIGTERM, SIGINT and SIGQUIT drain it; a second one ends
+/// it at once. SIGHUP reads its configuration again. SIGUSR1 and SIGUSR2 do nothing.
 pub async fn run(gateway: Gateway) -> Result<()> {
     let mut signals = Signals::new()?;
     let hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
-    let ignored = actix_web::rt::spawn(ignore(listen(SignalKind::user_defined1())?, listen(SignalKind::user_defined2())?));
-    let Gateway { public_server, admin_server, socket_file, mut reloader, drain, patience, access, traces, certificates, .. } = gateway;
+    let ignored = actix_web::rt::spawn(ignore(
+        listen(SignalKind::user_defined1())?,
+        listen(SignalKind::user_defined2())?,
+    ));
+    let Gateway {
+        public_server,
+        admin_server,
+        socket_file,
+        mut reloader,
+        drain,
+        patience,
+        access,
+        traces,
+        certificates,
+        ..
+    } = gateway;
     reloader.watch_upstreams();
     let reloads = actix_web::rt::spawn(reload_on(hangups, reloader));
     let certificates = certificates.map(|watch| actix_web::rt::spawn(watch.run()));
@@ -33,9 +47,13 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     }
     let drained = async {
         tokio::time::sleep(patience.grace).await;
-        log::info!("accepting no more connections; requests under way have {}, unless a second signal comes", humantime::format_duration(patience.deadline));
+        log::info!(
+            "accepting no more connections; requests under way have {}, unless a second signal comes",
+            humantime::format_duration(patience.deadline)
+        );
         drain.end_streams();
-        // While it still listens: another gateway that starts on the same path finds it in use, or not there.
+        // While it still listens: another gateway that starts on the same path finds it in use, or
+        // not there.
         drop(socket_file);
         let mut stopped = pin!(public.stop(true));
         if timeout(patience.deadline, &mut stopped).await.is_err() {
@@ -68,20 +86,26 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     Ok(())
 }
 
-/// Raises the limit of open files to the highest that this process may set: every connection takes one, of a client and to an upstream, and what
-/// shells and service managers begin with is a thousand. The limit that holds now; `None`: it cannot be told.
+/// Raises the limit of open files to the highest that this process may set: every connection takes
+/// one, of a client and to an upstream, and what shells and service managers begin with is a
+/// thousand. The limit that holds now; `None`: it cannot be told.
 #[must_use]
 pub fn raise_descriptor_limit() -> Option<u64> {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| (soft, hard)));
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| (soft, hard))
+    });
     match raised {
-        Ok((soft, hard)) if soft < hard => log::info!("at most {hard} files and connections can be open; the limit was {soft}"),
+        Ok((soft, hard)) if soft < hard => {
+            log::info!("at most {hard} files and connections can be open; the limit was {soft}");
+        }
         Ok((_, hard)) => log::info!("at most {hard} files and connections can be open"),
         Err(error) => log::warn!("the limit of open files cannot be raised: {error}"),
     }
     raised.ok().map(|(_, hard)| hard)
 }
 
-/// Reads the configuration again at each SIGHUP. Several that come during one reading make one more.
+/// Reads the configuration again at each SIGHUP. Several that come during one reading make one
+/// more.
 async fn reload_on(mut hangup: Signal, mut reloader: Reloader) {
     while hangup.recv().await.is_some() {
         log::info!("SIGHUP: reading the configuration again");
@@ -89,14 +113,17 @@ async fn reload_on(mut hangup: Signal, mut reloader: Reloader) {
     }
 }
 
-/// What rotates logs tells servers by these signals to open their files anew (nginx: SIGUSR1). Unheard, they would end the process.
+/// What rotates logs tells servers by these signals to open their files anew (nginx: SIGUSR1).
+/// Unheard, they would end the process.
 async fn ignore(mut first: Signal, mut second: Signal) {
     loop {
         let name = tokio::select! {
             _ = first.recv() => "SIGUSR1",
             _ = second.recv() => "SIGUSR2",
         };
-        log::info!("{name} is ignored: the gateway writes to standard output and standard error and has no log files to open anew");
+        log::info!(
+            "{name} is ignored: the gateway writes to standard output and standard error and has no log files to open anew"
+        );
     }
 }
 
@@ -117,7 +144,11 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self> {
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())?, quit: listen(SignalKind::quit())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            quit: listen(SignalKind::quit())?,
+        })
     }
 
     async fn next(&mut self) -> &'static str {

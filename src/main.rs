@@ -1,4 +1,5 @@
-//! The `hufu` command: parses its arguments, does what they say, and leaves with a code that scripts can read.
+//! The `hufu` command: parses its arguments, does what they say, and leaves with a code that
+//! scripts can read.
 
 use std::process::ExitCode;
 

@@ -1,12 +1,13 @@
-//! A value that must not be seen: it prints nothing, compares in constant time and is wiped when dropped.
+//! A value that must not be seen: it prints nothing, compares in constant time and is wiped when
+//! dropped.
 
 use std::fmt;
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-/// Holds an app secret, a key, a session_key or a token. The only way to the value is [`Secret::expose`],
-/// so that every place that takes it out can be found.
+/// Holds an app secret, a key, a session_key or a token. The only way to the value is
+/// [`Secret::expose`], so that every place that takes it out can be found.
 #[derive(Clone)]
 pub struct Secret<T: Zeroize>(T);
 

@@ -5,11 +5,15 @@
 //! cargo bench --bench capacity -- 100000      # fewer
 //! ```
 //!
-//! Starts a Redis of its own, fills it through the gateway's own store, and asks Redis what it uses; then it counts the processor time
-//! that Redis spends on each kind of request, and the gateway on a login. Memory is what `INFO` calls used_memory, less what the empty
-//! server used, so everything counts: keys, values, tables, expiries. Processor time is that of the process, so it does not matter
-//! what else the machine does.
-#![expect(clippy::panic, reason = "a measurement that cannot be made ends by panicking")]
+//! Starts a Redis of its own, fills it through the gateway's own store, and asks Redis what it
+//! uses; then it counts the processor time that Redis spends on each kind of request, and the
+//! gateway on a login. Memory is what `INFO` calls used_memory, less what the empty server used, so
+//! everything counts: keys, values, tables, expiries. Processor time is that of the process, so it
+//! does not matter what else the machine does.
+#![expect(
+    clippy::panic,
+    reason = "a measurement that cannot be made ends by panicking"
+)]
 
 mod login;
 mod memory;
@@ -24,14 +28,24 @@ use sessions::Sessions;
 const GOAL: f64 = 600.0;
 
 fn main() {
-    let count = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(1_000_000);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads can be started");
+    let count = std::env::args()
+        .skip(1)
+        .find_map(|argument| argument.parse().ok())
+        .unwrap_or(1_000_000);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("threads can be started");
     runtime.block_on(measure(count));
 }
 
 async fn measure(count: u64) {
     let redis = Redis::start();
-    println!("{}, {count} sessions of {count} users\n", redis.version().await);
+    println!(
+        "{}, {count} sessions of {count} users\n",
+        redis.version().await
+    );
     let sessions = Sessions::on(&redis);
     let per_session = memory::of_sessions(&redis, &sessions, count).await;
     processor::of_requests(&redis, &sessions, count).await;
@@ -40,7 +54,10 @@ async fn measure(count: u64) {
     memory::of_login_codes(&redis, &sessions, count).await;
     drop(redis);
     login::processor_time().await;
-    assert!(count < 1_000_000 || per_session <= GOAL, "{per_session:.0} bytes a session are more than {GOAL}");
+    assert!(
+        count < 1_000_000 || per_session <= GOAL,
+        "{per_session:.0} bytes a session are more than {GOAL}"
+    );
 }
 
 /// A line of the result.

@@ -16,21 +16,49 @@ pub(crate) async fn of_requests(redis: &Redis, sessions: &Sessions, count: u64) 
     // Far apart, so that no two in a row share a cache line of Redis's.
     let user = |number: u64| number * 7919 % count;
     let found = async |store: std::sync::Arc<dyn hufu::session::SessionStore>, number| {
-        let lookup = store.load(&sessions.id(user(number), 0)).await.expect("Redis answers");
+        let lookup = store
+            .load(&sessions.id(user(number), 0))
+            .await
+            .expect("Redis answers");
         assert!(matches!(lookup, Lookup::Found(_)), "{lookup:?}");
     };
     let lookup = cost(redis, requests, sessions.for_each(requests, found)).await;
     told("Redis, a lookup", lookup, "µs");
     // The bench asks the time for each of the following; the gateway does not.
-    let time = cost(redis, requests, sessions.for_each(requests, async |store, _| drop(store.now().await))).await;
-    let renew = cost(redis, requests, sessions.for_each(requests, async |store, number| sessions.renew(&*store, user(number)).await)).await;
+    let time = cost(
+        redis,
+        requests,
+        sessions.for_each(requests, async |store, _| drop(store.now().await)),
+    )
+    .await;
+    let renew = cost(
+        redis,
+        requests,
+        sessions.for_each(requests, async |store, number| {
+            sessions.renew(&*store, user(number)).await;
+        }),
+    )
+    .await;
     told("Redis, a renewal", renew - time, "µs");
     let log_in = async |store: std::sync::Arc<dyn hufu::session::SessionStore>, number| {
-        sessions.log_in(&*store, user(number), 1, Duration::from_millis(500)).await;
+        sessions
+            .log_in(&*store, user(number), 1, Duration::from_millis(500))
+            .await;
     };
     let login = cost(redis, requests, sessions.for_each(requests, log_in)).await;
-    told("Redis, a login (reservation, session and answer)", login - time, "µs");
-    let logout = cost(redis, requests, sessions.for_each(requests, async |store, number| sessions.remove(&*store, user(number), 1).await)).await;
+    told(
+        "Redis, a login (reservation, session and answer)",
+        login - time,
+        "µs",
+    );
+    let logout = cost(
+        redis,
+        requests,
+        sessions.for_each(requests, async |store, number| {
+            sessions.remove(&*store, user(number), 1).await;
+        }),
+    )
+    .await;
     told("Redis, a logout", logout, "µs");
     println!();
 }

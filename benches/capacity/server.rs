@@ -28,8 +28,15 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a server and waits until it accepts connections.
     pub(crate) fn start(command: &mut Command, port: u16) -> Self {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let process = Self { child: child.unwrap_or_else(|error| panic!("{command:?}: {error}")), port };
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let process = Self {
+            child: child.unwrap_or_else(|error| panic!("{command:?}: {error}")),
+            port,
+        };
         let started = monotonic_now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(started.elapsed() < PATIENCE, "{command:?} does not listen");
@@ -40,9 +47,18 @@ impl Process {
 
     /// The processor time that it has used, in microseconds.
     pub(crate) fn processor_time(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("this measures on Linux");
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))
+            .expect("this measures on Linux");
         // Behind the name in parentheses: user time is the 12th field, system time the 13th.
-        let fields: Vec<f64> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+        let fields: Vec<f64> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse().ok())
+            .collect();
         fields.iter().sum::<f64>() / TICKS * 1e6
     }
 }
@@ -56,7 +72,10 @@ impl Drop for Process {
 
 /// A port that nobody listens on now.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a port is free").port()
+    TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("a port is free")
+        .port()
 }
 
 /// An empty Redis, version 7 or later, that keeps nothing on disk.
@@ -67,12 +86,30 @@ pub(crate) struct Redis {
 
 impl Redis {
     pub(crate) fn start() -> Self {
-        let (folder, port) = (tempfile::tempdir().expect("a folder can be made"), free_port());
+        let (folder, port) = (
+            tempfile::tempdir().expect("a folder can be made"),
+            free_port(),
+        );
         let mut command = Command::new("redis-server");
         command
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--enable-debug-command", "local", "--dir"])
+            .args([
+                "--port",
+                &port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--enable-debug-command",
+                "local",
+                "--dir",
+            ])
             .arg(folder.path());
-        Self { process: Process::start(&mut command, port), _folder: folder }
+        Self {
+            process: Process::start(&mut command, port),
+            _folder: folder,
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -80,22 +117,34 @@ impl Redis {
     }
 
     pub(crate) async fn connect(&self, resp3: bool) -> MultiplexedConnection {
-        let url = if resp3 { format!("{}?protocol=resp3", self.url()) } else { self.url() };
-        Client::open(url).expect("the URL is right").get_multiplexed_async_connection().await.expect("it answers")
+        let url = if resp3 {
+            format!("{}?protocol=resp3", self.url())
+        } else {
+            self.url()
+        };
+        Client::open(url)
+            .expect("the URL is right")
+            .get_multiplexed_async_connection()
+            .await
+            .expect("it answers")
     }
 
     pub(crate) async fn version(&self) -> String {
         format!("Redis {}", self.info("redis_version").await)
     }
 
-    /// Memory in use, once nothing moves any more: tables that grow are copied bit by bit, and what clients needed goes back a little later.
+    /// Memory in use, once nothing moves any more: tables that grow are copied bit by bit, and what
+    /// clients needed goes back a little later.
     pub(crate) async fn memory(&self) -> f64 {
         let (started, mut first, mut alike) = (monotonic_now(), f64::NAN, 0);
         while alike < AT_REST {
             let now: f64 = self.info("used_memory").await.parse().expect("a number");
             let rests = (now - first).abs() < 4096.0 && !self.is_copying().await;
             (first, alike) = if rests { (first, alike + 1) } else { (now, 0) };
-            assert!(started.elapsed() < PATIENCE, "the memory of Redis does not come to rest");
+            assert!(
+                started.elapsed() < PATIENCE,
+                "the memory of Redis does not come to rest"
+            );
             tokio::time::sleep(STEP).await;
         }
         first
@@ -103,13 +152,23 @@ impl Redis {
 
     /// Whether a table of keys or of expiries is on its way into a larger or smaller one.
     async fn is_copying(&self) -> bool {
-        let stats: String = cmd("DEBUG").arg("HTSTATS").arg(0).query_async(&mut self.connect(false).await).await.expect("it answers");
+        let stats: String = cmd("DEBUG")
+            .arg("HTSTATS")
+            .arg(0)
+            .query_async(&mut self.connect(false).await)
+            .await
+            .expect("it answers");
         stats.contains("rehashing")
     }
 
     async fn info(&self, name: &str) -> String {
-        let info: String = cmd("INFO").query_async(&mut self.connect(false).await).await.expect("it answers");
-        let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let info: String = cmd("INFO")
+            .query_async(&mut self.connect(false).await)
+            .await
+            .expect("it answers");
+        let line = info
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.expect("INFO has it").trim().to_owned()
     }
 }

@@ -11,7 +11,9 @@ use hufu::metrics::Metrics;
 use hufu::secret::Secret;
 use hufu::session::store::{LoginKey, Settlement};
 use hufu::session::token::tag_of;
-use hufu::session::{NewSession, ProviderKind, Reservation, Session, SessionId, SessionKey, SessionStore, UserKey};
+use hufu::session::{
+    NewSession, ProviderKind, Reservation, Session, SessionId, SessionKey, SessionStore, UserKey,
+};
 use hufu::store::{self, StoreSettings, StoreUrl};
 
 use crate::server::Redis;
@@ -23,11 +25,13 @@ const ABSOLUTE: Duration = Duration::from_secs(72 * 3600);
 const MAX_PER_USER: u32 = 10;
 /// Connections to Redis, as workers have them.
 const WORKERS: usize = 4;
-/// Bytes of a login's answer as it is kept for a moment: token, session_id and lifetimes as JSON, sealed.
+/// Bytes of a login's answer as it is kept for a moment: token, session_id and lifetimes as JSON,
+/// sealed.
 const ANSWER: usize = 250;
 /// Requests under way at once while Redis is filled.
 const MANY: usize = 256;
-/// While its work is measured: two on each connection, as on a quiet day. On a busy one more of them share a system call.
+/// While its work is measured: two on each connection, as on a quiet day. On a busy one more of
+/// them share a system call.
 const FEW: usize = 2 * WORKERS;
 
 /// The store of a few workers, and the keys.
@@ -38,67 +42,140 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn on(redis: &Redis) -> Self {
-        let mut settings = StoreSettings::new(StoreUrl::parse(&redis.url()).expect("the URL is right"));
+        let mut settings =
+            StoreSettings::new(StoreUrl::parse(&redis.url()).expect("the URL is right"));
         settings.timeout = Duration::from_secs(30);
-        let (keys, naming) = (Arc::new(Keyring::ephemeral()), Arc::new(NamingKey::ephemeral()));
-        let handle = store::open(&settings, keys, naming.clone(), Arc::new(Metrics::new())).expect("the settings are right");
-        Self { workers: (0..WORKERS).map(|_| handle.for_worker()).collect(), naming }
+        let (keys, naming) = (
+            Arc::new(Keyring::ephemeral()),
+            Arc::new(NamingKey::ephemeral()),
+        );
+        let handle = store::open(&settings, keys, naming.clone(), Arc::new(Metrics::new()))
+            .expect("the settings are right");
+        Self {
+            workers: (0..WORKERS).map(|_| handle.for_worker()).collect(),
+            naming,
+        }
     }
 
     /// One session of a user; the same number of the same user is always the same session.
     pub(crate) fn id(&self, user: u64, session: u64) -> SessionId {
         let name = hash::sha256(format!("{user} {session}").as_bytes());
-        SessionId { tag: tag_of(&self.naming, &user_of(user)), hash: hash::truncated(&name) }
+        SessionId {
+            tag: tag_of(&self.naming, &user_of(user)),
+            hash: hash::truncated(&name),
+        }
     }
 
     /// Runs this for every number below `count`, many at once.
-    pub(crate) async fn for_all<F: Future<Output = ()>>(&self, count: u64, work: impl Fn(Arc<dyn SessionStore>, u64) -> F) {
+    pub(crate) async fn for_all<F: Future<Output = ()>>(
+        &self,
+        count: u64,
+        work: impl Fn(Arc<dyn SessionStore>, u64) -> F,
+    ) {
         self.run(MANY, count, work).await;
     }
 
     /// The same, a few at once.
-    pub(crate) async fn for_each<F: Future<Output = ()>>(&self, count: u64, work: impl Fn(Arc<dyn SessionStore>, u64) -> F) {
+    pub(crate) async fn for_each<F: Future<Output = ()>>(
+        &self,
+        count: u64,
+        work: impl Fn(Arc<dyn SessionStore>, u64) -> F,
+    ) {
         self.run(FEW, count, work).await;
     }
 
-    async fn run<F: Future<Output = ()>>(&self, at_once: usize, count: u64, work: impl Fn(Arc<dyn SessionStore>, u64) -> F) {
-        let runs = stream::iter(0..count).map(|number| work(self.workers[number as usize % WORKERS].clone(), number));
+    async fn run<F: Future<Output = ()>>(
+        &self,
+        at_once: usize,
+        count: u64,
+        work: impl Fn(Arc<dyn SessionStore>, u64) -> F,
+    ) {
+        let runs = stream::iter(0..count)
+            .map(|number| work(self.workers[number as usize % WORKERS].clone(), number));
         runs.buffer_unordered(at_once).collect::<()>().await;
     }
 
     /// Signs a user in, as a login of the gateway does, but for the code's reservation.
-    pub(crate) async fn sign_in(&self, store: &dyn SessionStore, user: u64, session: u64, settlement: Option<Settlement>) {
+    pub(crate) async fn sign_in(
+        &self,
+        store: &dyn SessionStore,
+        user: u64,
+        session: u64,
+        settlement: Option<Settlement>,
+    ) {
         let now = store.now().await.expect("Redis answers");
         let made = session_of(user, now);
-        let key = SessionKey { key: Secret::new(encoding::base64(&random::bytes::<16>())), reserved_at: now };
+        let key = SessionKey {
+            key: Secret::new(encoding::base64(&random::bytes::<16>())),
+            reserved_at: now,
+        };
         let id = self.id(user, session);
-        let new = NewSession { id, session: &made, idle: IDLE, max_per_user: MAX_PER_USER, session_key: Some(&key), settlement, limit: None };
+        let new = NewSession {
+            id,
+            session: &made,
+            idle: IDLE,
+            max_per_user: MAX_PER_USER,
+            session_key: Some(&key),
+            settlement,
+            limit: None,
+        };
         store.create(new).await.expect("the session is made");
     }
 
     /// Reserves a code, and signs a user in with it; the answer is kept for a client that lost it.
-    pub(crate) async fn log_in(&self, store: &dyn SessionStore, user: u64, session: u64, keep: Duration) {
+    pub(crate) async fn log_in(
+        &self,
+        store: &dyn SessionStore,
+        user: u64,
+        session: u64,
+        keep: Duration,
+    ) {
         let login: LoginKey = random::name_bytes();
-        let Reservation::Leader { ticket, .. } = store.reserve(&login, HOUR).await.expect("Redis answers") else { panic!("the code is new") };
+        let Reservation::Leader { ticket, .. } =
+            store.reserve(&login, HOUR).await.expect("Redis answers")
+        else {
+            panic!("the code is new")
+        };
         let answer = vec![7; ANSWER];
-        self.sign_in(store, user, session, Some(Settlement { login, ticket, answer, keep })).await;
+        self.sign_in(
+            store,
+            user,
+            session,
+            Some(Settlement {
+                login,
+                ticket,
+                answer,
+                keep,
+            }),
+        )
+        .await;
     }
 
     /// Renews a session, as the first request after a tenth of the idle timeout does.
     pub(crate) async fn renew(&self, store: &dyn SessionStore, user: u64) {
         let deadline = store.now().await.expect("Redis answers").plus(ABSOLUTE);
-        let _ = store.renew(&self.id(user, 0), &user_of(user), IDLE, deadline).await.expect("Redis answers");
+        let _ = store
+            .renew(&self.id(user, 0), &user_of(user), IDLE, deadline)
+            .await
+            .expect("Redis answers");
     }
 
     /// Ends a session.
     pub(crate) async fn remove(&self, store: &dyn SessionStore, user: u64, session: u64) {
-        let _ = store.remove(&self.id(user, session), &user_of(user)).await.expect("Redis answers");
+        let _ = store
+            .remove(&self.id(user, session), &user_of(user))
+            .await
+            .expect("Redis answers");
     }
 }
 
 /// A user with an openid of the usual length.
 fn user_of(number: u64) -> UserKey {
-    UserKey { provider: ProviderKind::WechatMiniProgram, app: "shop".into(), subject: format!("oGZUI0egBJY1zhBYw2Kh{number:08}").into() }
+    UserKey {
+        provider: ProviderKind::WechatMiniProgram,
+        app: "shop".into(),
+        subject: format!("oGZUI0egBJY1zhBYw2Kh{number:08}").into(),
+    }
 }
 
 fn session_of(user: u64, created: UnixMillis) -> Session {

@@ -12,12 +12,21 @@ enum Read {
 
 /// See the module. The first byte says how long the pieces are.
 pub fn check(data: &[u8]) {
-    let Some((&stride, body)) = data.split_first() else { return };
+    let Some((&stride, body)) = data.split_first() else {
+        return;
+    };
     let whole = in_pieces(body, body.len().max(1));
-    assert_eq!(in_pieces(body, usize::from(stride) + 1), whole, "in pieces it is another body");
+    assert_eq!(
+        in_pieces(body, usize::from(stride) + 1),
+        whole,
+        "in pieces it is another body"
+    );
     match whole {
         Read::Whole(_, len) => assert_eq!(end(body), Some(len), "a plain reader finds another end"),
-        Read::Begun(data) => assert!(end(body).is_none() && data.len() <= body.len(), "a plain reader has found the end"),
+        Read::Begun(data) => assert!(
+            end(body).is_none() && data.len() <= body.len(),
+            "a plain reader has found the end"
+        ),
         Read::Bad(at) => assert!(at < body.len()),
     }
 }
@@ -68,5 +77,7 @@ fn end(body: &[u8]) -> Option<usize> {
 /// The line that begins here, without its end.
 fn line(body: &[u8], at: usize) -> Option<&[u8]> {
     let rest = body.get(at..)?;
-    rest.windows(2).position(|pair| pair == b"\r\n").map(|len| &rest[..len])
+    rest.windows(2)
+        .position(|pair| pair == b"\r\n")
+        .map(|len| &rest[..len])
 }

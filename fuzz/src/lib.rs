@@ -1,5 +1,6 @@
-//! What must hold for every input: a property per parser of what strangers send or what lies in a store. libFuzzer calls them
-//! (`fuzz_targets/`), and so do the integration tests, with the seeds and with mutations of them.
+//! What must hold for every input: a property per parser of what strangers send or what lies in a
+//! store. libFuzzer calls them (`fuzz_targets/`), and so do the integration tests, with the seeds
+//! and with mutations of them.
 
 use actix_web::web::BytesMut;
 use hufu::http::head::{RequestParts, Span};
@@ -57,8 +58,21 @@ fn request(method: &str, path: &str, query: Option<&str>, lines: &[(&[u8], &[u8]
         put(name, b": ");
         put(value, b"\r\n");
     }
-    let spans: Vec<Span> = at.into_iter().map(|part| Span::of(&bytes[part], &bytes)).collect();
-    let lines = spans[3..].chunks(2).map(|line| (line[0], line[1])).collect();
-    let parts = RequestParts { method: spans[0], path: spans[1], query: query.map(|_| spans[2]), escaped_query: None, http_11: true, lines };
+    let spans: Vec<Span> = at
+        .into_iter()
+        .map(|part| Span::of(&bytes[part], &bytes))
+        .collect();
+    let lines = spans[3..]
+        .chunks(2)
+        .map(|line| (line[0], line[1]))
+        .collect();
+    let parts = RequestParts {
+        method: spans[0],
+        path: spans[1],
+        query: query.map(|_| spans[2]),
+        escaped_query: None,
+        http_11: true,
+        lines,
+    };
     RequestHead::new(bytes, parts, None, Connection::default())
 }

@@ -1,4 +1,5 @@
-//! Open data opens under its own key and IV to what was sealed, and says nothing where it does not open.
+//! Open data opens under its own key and IV to what was sealed, and says nothing where it does not
+//! open.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +7,8 @@ use hufu::crypto::open_data::{decrypt, encrypt};
 
 const KEY: &str = "HyVFkGl5F5OQWJZZaNzBBg==";
 
-/// See the module. Three lines, key, IV and data as clients send them; all of it is also sealed and opened again.
+/// See the module. Three lines, key, IV and data as clients send them; all of it is also sealed and
+/// opened again.
 pub fn check(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         let mut lines = text.splitn(3, '\n');
@@ -17,13 +19,26 @@ pub fn check(data: &[u8]) {
     let (sealed, sealed_iv) = encrypt(KEY, iv, data).expect("the key is one");
     assert_eq!(decrypt(KEY, &sealed_iv, &sealed).as_deref(), Ok(data));
     // A form decoder that has eaten the plus signs does no harm.
-    assert_eq!(decrypt(KEY, &sealed_iv.replace('+', " "), &sealed.replace('+', " ")).as_deref(), Ok(data));
+    assert_eq!(
+        decrypt(KEY, &sealed_iv.replace('+', " "), &sealed.replace('+', " ")).as_deref(),
+        Ok(data)
+    );
 }
 
 fn opens_as_it_was_sealed(key: &str, iv: &str, encrypted: &str) {
-    let Ok(opened) = decrypt(key, iv, encrypted) else { return };
-    let bytes = |text: &str| STANDARD.decode(text.replace(' ', "+")).expect("what opens is base64");
+    let Ok(opened) = decrypt(key, iv, encrypted) else {
+        return;
+    };
+    let bytes = |text: &str| {
+        STANDARD
+            .decode(text.replace(' ', "+"))
+            .expect("what opens is base64")
+    };
     let iv: [u8; 16] = bytes(iv).try_into().expect("an IV has 16 bytes");
     let (again, _) = encrypt(key, iv, &opened).expect("the key is one");
-    assert_eq!(bytes(&again), bytes(encrypted), "two ciphertexts for one text");
+    assert_eq!(
+        bytes(&again),
+        bytes(encrypted),
+        "two ciphertexts for one text"
+    );
 }

@@ -1,4 +1,5 @@
-//! The head that goes on to an upstream: whole lines, one framing, the gateway's own identity lines and nobody else's, and no token.
+//! The head that goes on to an upstream: whole lines, one framing, the gateway's own identity lines
+//! and nobody else's, and no token.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -20,9 +21,14 @@ const IDENTITY: &str = "X-WX-OPENID: alice\r\nX-WX-SOURCE: hufu\r\nX-Hufu-Subjec
 
 /// See the module. A byte of choices, a line with the query, then a header on each line.
 pub fn check(data: &[u8]) {
-    let Some((&choice, rest)) = data.split_first() else { return };
+    let Some((&choice, rest)) = data.split_first() else {
+        return;
+    };
     let mut lines = rest.split(|b| *b == b'\n');
-    let query = lines.next().and_then(|query| std::str::from_utf8(query).ok()).filter(|query| query.bytes().all(|b| b.is_ascii_graphic()));
+    let query = lines
+        .next()
+        .and_then(|query| std::str::from_utf8(query).ok())
+        .filter(|query| query.bytes().all(|b| b.is_ascii_graphic()));
     let mut headers: Vec<(&[u8], &[u8])> = lines.filter_map(header).collect();
     // The gate lets one host in.
     let mut hosts = 0;
@@ -31,7 +37,11 @@ pub fn check(data: &[u8]) {
         !name.eq_ignore_ascii_case(b"host") || hosts == 1
     });
     let request = super::request("POST", "/x", query, &headers);
-    let framing = [BodyFraming::None, BodyFraming::Sized(5), BodyFraming::Chunked][usize::from(choice % 3)];
+    let framing = [
+        BodyFraming::None,
+        BodyFraming::Sized(5),
+        BodyFraming::Chunked,
+    ][usize::from(choice % 3)];
     let signed_in = choice & 4 != 0;
     let mut inbound = Inbound::unread(IpAddr::V4(Ipv4Addr::LOCALHOST), monotonic_now());
     inbound.trusted_peer = choice & 8 != 0;
@@ -40,7 +50,11 @@ pub fn check(data: &[u8]) {
         path: "/x",
         stripped: (choice & 16 != 0).then_some("/api"),
         edits: &RequestEdits::default(),
-        host: &if choice & 64 != 0 { HostHeader::Fixed("name.test".into()) } else { HostHeader::Client },
+        host: &if choice & 64 != 0 {
+            HostHeader::Fixed("name.test".into())
+        } else {
+            HostHeader::Client
+        },
         upstream: "10.0.0.1:9000",
         inbound: &inbound,
         identity: if signed_in { IDENTITY } else { "" },
@@ -55,14 +69,23 @@ pub fn check(data: &[u8]) {
 }
 
 fn rules() -> HeadRules {
-    let carriers = [TokenCarrier::Bearer, TokenCarrier::Header("x-session".into()), TokenCarrier::Cookie("sid".into())];
-    HeadRules { reserved: ReservedNames::new(&HeaderNames::default()), via: Via::new(&NamingKey::ephemeral(), "hufu"), carriers: carriers.into() }
+    let carriers = [
+        TokenCarrier::Bearer,
+        TokenCarrier::Header("x-session".into()),
+        TokenCarrier::Cookie("sid".into()),
+    ];
+    HeadRules {
+        reserved: ReservedNames::new(&HeaderNames::default()),
+        via: Via::new(&NamingKey::ephemeral(), "hufu"),
+        carriers: carriers.into(),
+    }
 }
 
 fn header(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = line.iter().position(|b| *b == b':')?;
     let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-    (HeaderName::from_bytes(name).is_ok() && HeaderValue::from_bytes(value).is_ok()).then_some((name, value))
+    (HeaderName::from_bytes(name).is_ok() && HeaderValue::from_bytes(value).is_ok())
+        .then_some((name, value))
 }
 
 /// A head as the plainest upstream reads it.
@@ -79,19 +102,46 @@ impl<'a> Written<'a> {
             lines.push(&rest[..at]);
             rest = &rest[at + 2..];
         }
-        assert!(rest.is_empty() && lines.pop().is_some_and(<[u8]>::is_empty), "it does not end with one empty line");
+        assert!(
+            rest.is_empty() && lines.pop().is_some_and(<[u8]>::is_empty),
+            "it does not end with one empty line"
+        );
         let first = std::str::from_utf8(lines.remove(0)).expect("a request line is ASCII");
         let field = |line: &&'a [u8]| {
-            assert!(!line.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)), "a line holds the end of a line");
-            let colon = line.iter().position(|b| *b == b':').expect("a line has a colon");
+            assert!(
+                !line.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)),
+                "a line holds the end of a line"
+            );
+            let colon = line
+                .iter()
+                .position(|b| *b == b':')
+                .expect("a line has a colon");
             let name: String = line[..colon].iter().map(|b| char::from(*b)).collect();
-            (name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect(), line[colon + 1..].trim_ascii())
+            (
+                name.chars()
+                    .map(|c| {
+                        if c.is_ascii_alphanumeric() {
+                            c.to_ascii_lowercase()
+                        } else {
+                            '-'
+                        }
+                    })
+                    .collect(),
+                line[colon + 1..].trim_ascii(),
+            )
         };
-        Self { first, fields: lines.iter().map(field).collect() }
+        Self {
+            first,
+            fields: lines.iter().map(field).collect(),
+        }
     }
 
     fn values(&self, folded: &str) -> Vec<&'a [u8]> {
-        self.fields.iter().filter(|(name, _)| name == folded).map(|(_, value)| *value).collect()
+        self.fields
+            .iter()
+            .filter(|(name, _)| name == folded)
+            .map(|(_, value)| *value)
+            .collect()
     }
 
     fn has_one_framing(&self, framing: BodyFraming, upgrades: bool) {
@@ -101,10 +151,28 @@ impl<'a> Written<'a> {
             BodyFraming::Sized(_) => (&[b"5"], &[]),
             BodyFraming::Chunked => (&[], &[b"chunked"]),
         };
-        assert_eq!((&*self.values("content-length"), &*self.values("transfer-encoding")), (lengths, codings), "another framing");
+        assert_eq!(
+            (
+                &*self.values("content-length"),
+                &*self.values("transfer-encoding")
+            ),
+            (lengths, codings),
+            "another framing"
+        );
         let options: &[&[u8]] = if upgrades { &[b"Upgrade"] } else { &[] };
-        assert_eq!(self.values("connection"), options, "options of another connection");
-        for name in ["host", "x-request-id", "x-forwarded-for", "x-real-ip", "traceparent", "hufu-via"] {
+        assert_eq!(
+            self.values("connection"),
+            options,
+            "options of another connection"
+        );
+        for name in [
+            "host",
+            "x-request-id",
+            "x-forwarded-for",
+            "x-real-ip",
+            "traceparent",
+            "hufu-via",
+        ] {
             assert_eq!(self.values(name).len(), 1, "{name}");
         }
         for name in ["proxy", "te", "trailer", "expect"] {
@@ -114,14 +182,30 @@ impl<'a> Written<'a> {
 
     fn has_its_own_identity(&self, signed_in: bool) {
         let is_reserved = |name: &str| name.starts_with("x-wx-") || name.starts_with("x-hufu-");
-        let found: Vec<(&str, &[u8])> = self.fields.iter().filter(|(name, _)| is_reserved(name)).map(|(name, value)| (&**name, *value)).collect();
-        let own: [(&str, &[u8]); 3] = [("x-wx-openid", b"alice"), ("x-wx-source", b"hufu"), ("x-hufu-subject", b"alice")];
-        assert_eq!(found, if signed_in { &own[..] } else { &[] }, "a forged identity");
+        let found: Vec<(&str, &[u8])> = self
+            .fields
+            .iter()
+            .filter(|(name, _)| is_reserved(name))
+            .map(|(name, value)| (&**name, *value))
+            .collect();
+        let own: [(&str, &[u8]); 3] = [
+            ("x-wx-openid", b"alice"),
+            ("x-wx-source", b"hufu"),
+            ("x-hufu-subject", b"alice"),
+        ];
+        assert_eq!(
+            found,
+            if signed_in { &own[..] } else { &[] },
+            "a forged identity"
+        );
     }
 
     /// From which a backend would take another path, host or user.
     fn has_nothing_believed(&self) {
-        let believed = self.fields.iter().find(|(name, _)| speaker(name.as_bytes()) == Some(Speaker::Nobody));
+        let believed = self
+            .fields
+            .iter()
+            .find(|(name, _)| speaker(name.as_bytes()) == Some(Speaker::Nobody));
         assert!(believed.is_none(), "{believed:?}");
     }
 
@@ -129,8 +213,14 @@ impl<'a> Written<'a> {
     fn has_no_token(&self) {
         let shows = |text: &str| redacted(text) != text;
         assert!(!shows(self.first), "{}", self.first);
-        assert!(self.values("x-session").is_empty(), "the header that carries tokens");
-        for value in ["authorization", "cookie"].iter().flat_map(|name| self.values(name)) {
+        assert!(
+            self.values("x-session").is_empty(),
+            "the header that carries tokens"
+        );
+        for value in ["authorization", "cookie"]
+            .iter()
+            .flat_map(|name| self.values(name))
+        {
             let text = String::from_utf8_lossy(value);
             assert!(!shows(&text), "{text}");
         }

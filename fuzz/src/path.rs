@@ -5,19 +5,29 @@ use percent_encoding::percent_decode;
 
 /// See the module.
 pub fn check(data: &[u8]) {
-    let Ok(raw) = std::str::from_utf8(data) else { return };
+    let Ok(raw) = std::str::from_utf8(data) else {
+        return;
+    };
     keeps_slashes_and_nothing_else(raw);
     let Ok(form) = canonical(raw) else { return };
-    assert_eq!(canonical(&form).as_deref(), Ok(&*form), "{raw:?} has a form that is refused or has another one");
+    assert_eq!(
+        canonical(&form).as_deref(),
+        Ok(&*form),
+        "{raw:?} has a form that is refused or has another one"
+    );
     assert!(form.starts_with('/') && !form.contains("//"), "{form:?}");
-    assert!(form.bytes().all(|b| b.is_ascii_graphic() && !b"\\\"<>`{}|^[]#?".contains(&b)), "{form:?}");
+    assert!(
+        form.bytes()
+            .all(|b| b.is_ascii_graphic() && !b"\\\"<>`{}|^[]#?".contains(&b)),
+        "{form:?}"
+    );
     escapes_are_needed(&form);
     has_one_reading(&form);
     changes_and_comes_back(&form);
 }
 
-/// Where encoded slashes may stay, nothing else may that is refused otherwise, whether they are read as slashes or not; and what goes on as it came
-/// has the same readings.
+/// Where encoded slashes may stay, nothing else may that is refused otherwise, whether they are
+/// read as slashes or not; and what goes on as it came has the same readings.
 fn keeps_slashes_and_nothing_else(raw: &str) {
     let (plain, kept) = (canonical(raw), with_encoded_slashes(raw));
     let Ok(kept) = kept else {
@@ -25,9 +35,20 @@ fn keeps_slashes_and_nothing_else(raw: &str) {
         return;
     };
     assert_eq!(with_encoded_slashes(&kept).as_ref(), Ok(&kept), "{raw:?}");
-    assert_eq!(with_encoded_slashes(&as_it_came(raw)).as_ref(), Ok(&kept), "{raw:?}");
-    assert_eq!(canonical(&slashes_decoded(&kept)).as_deref().ok(), canonical(&as_slashes(raw)).as_deref().ok(), "{raw:?}");
-    assert!(canonical(&slashes_decoded(&kept)).is_ok(), "{raw:?} has another reading, which is refused");
+    assert_eq!(
+        with_encoded_slashes(&as_it_came(raw)).as_ref(),
+        Ok(&kept),
+        "{raw:?}"
+    );
+    assert_eq!(
+        canonical(&slashes_decoded(&kept)).as_deref().ok(),
+        canonical(&as_slashes(raw)).as_deref().ok(),
+        "{raw:?}"
+    );
+    assert!(
+        canonical(&slashes_decoded(&kept)).is_ok(),
+        "{raw:?} has another reading, which is refused"
+    );
     if let Ok(plain) = plain {
         assert_eq!(plain, kept, "{raw:?}");
     }
@@ -44,7 +65,12 @@ fn escapes_are_needed(form: &str) {
         let digits = &form[at + 1..at + 3];
         let value = u8::from_str_radix(digits, 16).expect("an escape has two digits");
         assert_eq!(digits, digits.to_ascii_uppercase(), "{form:?}");
-        assert!(!value.is_ascii_alphanumeric() && !b"-._~/\\".contains(&value) && !value.is_ascii_control(), "{form:?}");
+        assert!(
+            !value.is_ascii_alphanumeric()
+                && !b"-._~/\\".contains(&value)
+                && !value.is_ascii_control(),
+            "{form:?}"
+        );
     }
 }
 
@@ -55,20 +81,42 @@ fn has_one_reading(form: &str) {
     assert!(std::str::from_utf8(&once).is_ok(), "{form:?}");
     let twice: Vec<u8> = percent_decode(&once).collect();
     for decoded in [once, twice] {
-        assert!(!decoded.iter().any(|b| b.is_ascii_control() || *b == b'\\'), "{form:?} holds a control character or a backslash");
-        assert_eq!(decoded.split(|b| *b == b'/').count(), segments, "{form:?} has another slash once it is decoded");
-        let is_dotted = |segment: &[u8]| matches!(segment.split(|b| *b == b';').next(), Some(b"." | b".."));
-        assert!(!decoded.split(|b| *b == b'/').any(is_dotted), "{form:?} has a dot segment once it is decoded");
+        assert!(
+            !decoded.iter().any(|b| b.is_ascii_control() || *b == b'\\'),
+            "{form:?} holds a control character or a backslash"
+        );
+        assert_eq!(
+            decoded.split(|b| *b == b'/').count(),
+            segments,
+            "{form:?} has another slash once it is decoded"
+        );
+        let is_dotted =
+            |segment: &[u8]| matches!(segment.split(|b| *b == b';').next(), Some(b"." | b".."));
+        assert!(
+            !decoded.split(|b| *b == b'/').any(is_dotted),
+            "{form:?} has a dot segment once it is decoded"
+        );
     }
 }
 
 fn changes_and_comes_back(form: &str) {
-    if form.strip_prefix("/api").is_some_and(|rest| rest.starts_with('/')) {
+    if form
+        .strip_prefix("/api")
+        .is_some_and(|rest| rest.starts_with('/'))
+    {
         for to in ["/", "/v2", "/api"] {
             let rewrite = PathRewrite::new("/api", to);
             let out = rewrite.apply(form);
-            assert_eq!(canonical(&out).as_deref(), Ok(&*out), "{form:?} behind {to}");
-            assert_eq!(rewrite.reverse(&out).as_deref(), Some(form), "{form:?} behind {to}");
+            assert_eq!(
+                canonical(&out).as_deref(),
+                Ok(&*out),
+                "{form:?} behind {to}"
+            );
+            assert_eq!(
+                rewrite.reverse(&out).as_deref(),
+                Some(form),
+                "{form:?} behind {to}"
+            );
         }
     }
 }

@@ -1,43 +1,116 @@
-//! A request head that is taken has the same end, framing and host for whoever reads it in the plainest way.
+//! A request head that is taken has the same end, framing and host for whoever reads it in the
+//! plainest way.
 
 use actix_web::web::BytesMut;
 use hufu::edge::head::{Follows, HeadLimits, read};
 use hufu::http::{Connection, RequestHead};
 
-const LIMITS: HeadLimits = HeadLimits { head: 4096, target: 1024 };
+const LIMITS: HeadLimits = HeadLimits {
+    head: 4096,
+    target: 1024,
+};
 
 /// See the module.
 pub fn check(data: &[u8]) {
-    let Ok(Some(head)) = read(data, LIMITS) else { return };
+    let Ok(Some(head)) = read(data, LIMITS) else {
+        return;
+    };
     assert!(head.len <= data.len() && head.len <= LIMITS.head);
     let bytes = &data[..head.len];
-    assert_eq!(read(bytes, LIMITS), Ok(Some(head.clone())), "what follows a head has no say in it");
+    assert_eq!(
+        read(bytes, LIMITS),
+        Ok(Some(head.clone())),
+        "what follows a head has no say in it"
+    );
     let cut = usize::from(data[data.len() - 1]) % head.len;
-    assert!(!matches!(read(&data[..cut], LIMITS), Ok(Some(_))), "a beginning of {cut} bytes is no head");
+    assert!(
+        !matches!(read(&data[..cut], LIMITS), Ok(Some(_))),
+        "a beginning of {cut} bytes is no head"
+    );
     let plain = Plain::read(bytes);
-    assert!(!["CONNECT", "TRACE"].contains(&plain.method), "{}", plain.method);
-    assert!(plain.method.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{}", plain.method);
-    let (in_path, in_query) = plain.target.split_once('?').map_or((plain.target, ""), |(path, query)| (path, query));
-    assert!(in_path.bytes().chain(in_query.bytes().filter(u8::is_ascii)).all(|b| b.is_ascii_graphic() && b != b'#'), "{}", plain.target);
-    let behind = |scheme: &str| plain.target.split_at_checked(scheme.len()).filter(|(start, _)| start.eq_ignore_ascii_case(scheme));
-    let scheme = behind("http://").map(|(_, rest)| (80, rest)).or_else(|| behind("https://").map(|(_, rest)| (443, rest)));
+    assert!(
+        !["CONNECT", "TRACE"].contains(&plain.method),
+        "{}",
+        plain.method
+    );
+    assert!(
+        plain
+            .method
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
+        "{}",
+        plain.method
+    );
+    let (in_path, in_query) = plain
+        .target
+        .split_once('?')
+        .map_or((plain.target, ""), |(path, query)| (path, query));
+    assert!(
+        in_path
+            .bytes()
+            .chain(in_query.bytes().filter(u8::is_ascii))
+            .all(|b| b.is_ascii_graphic() && b != b'#'),
+        "{}",
+        plain.target
+    );
+    let behind = |scheme: &str| {
+        plain
+            .target
+            .split_at_checked(scheme.len())
+            .filter(|(start, _)| start.eq_ignore_ascii_case(scheme))
+    };
+    let scheme = behind("http://")
+        .map(|(_, rest)| (80, rest))
+        .or_else(|| behind("https://").map(|(_, rest)| (443, rest)));
     let path = scheme.map(|(_, rest)| rest);
     match scheme {
         Some((usual, rest)) => {
             let (named, host) = (rest.split(['/', '?']).next(), plain.values("host").next());
-            assert_eq!(named.map(|host| place(host, usual)), host.map(|host| place(host, usual)), "two hosts: {named:?} and {host:?}");
+            assert_eq!(
+                named.map(|host| place(host, usual)),
+                host.map(|host| place(host, usual)),
+                "two hosts: {named:?} and {host:?}"
+            );
         }
-        None => assert!(plain.target.starts_with('/') || (plain.method == "OPTIONS" && plain.target == "*"), "{}", plain.target),
+        None => assert!(
+            plain.target.starts_with('/') || (plain.method == "OPTIONS" && plain.target == "*"),
+            "{}",
+            plain.target
+        ),
     }
-    let found = RequestHead::new(BytesMut::from(bytes), head.parts.clone(), None, Connection::default());
-    let target = path.map_or(plain.target, |rest| &rest[rest.find(['/', '?']).unwrap_or(rest.len())..]);
-    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    assert_eq!((found.method(), found.is_http_11()), (plain.method, plain.version != "HTTP/1.0"));
+    let found = RequestHead::new(
+        BytesMut::from(bytes),
+        head.parts.clone(),
+        None,
+        Connection::default(),
+    );
+    let target = path.map_or(plain.target, |rest| {
+        &rest[rest.find(['/', '?']).unwrap_or(rest.len())..]
+    });
+    let (path, query) = target
+        .split_once('?')
+        .map_or((target, None), |(path, query)| (path, Some(query)));
+    assert_eq!(
+        (found.method(), found.is_http_11()),
+        (plain.method, plain.version != "HTTP/1.0")
+    );
     is_escaped(query, found.query());
     assert_eq!(found.path(), if path.is_empty() { "/" } else { path });
-    assert!(found.headers().iter().map(|(name, value)| (name, value.bytes())).eq(plain.fields.iter().map(|(name, value)| (name.as_bytes(), *value))));
+    assert!(
+        found
+            .headers()
+            .iter()
+            .map(|(name, value)| (name, value.bytes()))
+            .eq(plain
+                .fields
+                .iter()
+                .map(|(name, value)| (name.as_bytes(), *value)))
+    );
     follows(&plain, head.follows);
-    assert!(!plain.lists("connection", "close") || head.last, "it asked for the end of the connection");
+    assert!(
+        !plain.lists("connection", "close") || head.last,
+        "it asked for the end of the connection"
+    );
 }
 
 /// The name without its case, and the port, which may be left out or empty.
@@ -46,16 +119,40 @@ fn place(host: &str, usual: u32) -> (String, u32) {
         Some((name, port)) if !port.contains(']') => (name, port),
         _ => (host, ""),
     };
-    (name.to_ascii_lowercase(), if port.is_empty() { usual } else { port.parse().expect("a port is a number") })
+    (
+        name.to_ascii_lowercase(),
+        if port.is_empty() {
+            usual
+        } else {
+            port.parse().expect("a port is a number")
+        },
+    )
 }
 
-/// A query goes on as it came, but for what no server's parser must take; that is escaped, and nothing else.
+/// A query goes on as it came, but for what no server's parser must take; that is escaped, and
+/// nothing else.
 fn is_escaped(came: Option<&str>, goes_on: Option<&str>) {
-    let (Some(came), Some(goes_on)) = (came, goes_on) else { return assert_eq!(came, goes_on) };
+    let (Some(came), Some(goes_on)) = (came, goes_on) else {
+        return assert_eq!(came, goes_on);
+    };
     let needs = |b: u8| !b.is_ascii() || matches!(b, b'"' | b'<' | b'>');
-    let expected: String = came.bytes().map(|b| if needs(b) { format!("%{b:02X}") } else { char::from(b).to_string() }).collect();
+    let expected: String = came
+        .bytes()
+        .map(|b| {
+            if needs(b) {
+                format!("%{b:02X}")
+            } else {
+                char::from(b).to_string()
+            }
+        })
+        .collect();
     assert_eq!(goes_on, expected);
-    assert!(goes_on.bytes().all(|b| b.is_ascii_graphic() && !needs(b) && b != b'#'), "{goes_on}");
+    assert!(
+        goes_on
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !needs(b) && b != b'#'),
+        "{goes_on}"
+    );
 }
 
 fn follows(plain: &Plain<'_>, follows: Follows) {
@@ -76,11 +173,21 @@ fn follows(plain: &Plain<'_>, follows: Follows) {
                 Follows::Chunked => panic!("another framing"),
             }
         }
-        (None, Some(coding)) => assert!(coding.eq_ignore_ascii_case("chunked") && http_11 && follows == Follows::Chunked),
-        (None, None) => assert!(matches!(follows, Follows::Nothing | Follows::Handshake | Follows::End)),
+        (None, Some(coding)) => assert!(
+            coding.eq_ignore_ascii_case("chunked") && http_11 && follows == Follows::Chunked
+        ),
+        (None, None) => assert!(matches!(
+            follows,
+            Follows::Nothing | Follows::Handshake | Follows::End
+        )),
     }
     if follows == Follows::Handshake {
-        assert!(plain.method == "GET" && http_11 && plain.lists("connection", "upgrade") && plain.lists("upgrade", "websocket"));
+        assert!(
+            plain.method == "GET"
+                && http_11
+                && plain.lists("connection", "upgrade")
+                && plain.lists("upgrade", "websocket")
+        );
     }
 }
 
@@ -98,33 +205,75 @@ impl<'a> Plain<'a> {
         while let Some(rest) = start.strip_prefix(b"\r\n") {
             start = rest;
         }
-        let text = start.strip_suffix(b"\r\n\r\n").expect("it ends with an empty line");
+        let text = start
+            .strip_suffix(b"\r\n\r\n")
+            .expect("it ends with an empty line");
         let mut lines = split(text, b"\r\n").into_iter();
-        let first = std::str::from_utf8(lines.next().unwrap_or_default()).expect("a request line is text");
+        let first =
+            std::str::from_utf8(lines.next().unwrap_or_default()).expect("a request line is text");
         let words: Vec<&str> = first.split(' ').collect();
-        let [method, target, version] = words[..] else { panic!("{first:?} has other than three words") };
-        let minor = version.strip_prefix("HTTP/1.").and_then(|minor| minor.parse::<u8>().ok());
-        assert!(minor.is_some_and(|minor| minor < 10) && version.len() == 8, "{version}");
-        Self { method, target, version, fields: lines.map(field).collect() }
+        let [method, target, version] = words[..] else {
+            panic!("{first:?} has other than three words")
+        };
+        let minor = version
+            .strip_prefix("HTTP/1.")
+            .and_then(|minor| minor.parse::<u8>().ok());
+        assert!(
+            minor.is_some_and(|minor| minor < 10) && version.len() == 8,
+            "{version}"
+        );
+        Self {
+            method,
+            target,
+            version,
+            fields: lines.map(field).collect(),
+        }
     }
 
     fn values(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        let found: Vec<&[u8]> = self.fields.iter().filter(|(own, _)| own == name).map(|(_, value)| *value).collect();
-        found.into_iter().map(|value| std::str::from_utf8(value).expect("a field that frames is ASCII"))
+        let found: Vec<&[u8]> = self
+            .fields
+            .iter()
+            .filter(|(own, _)| own == name)
+            .map(|(_, value)| *value)
+            .collect();
+        found
+            .into_iter()
+            .map(|value| std::str::from_utf8(value).expect("a field that frames is ASCII"))
     }
 
     fn lists(&self, name: &str, word: &str) -> bool {
-        let has = |value: &[u8]| value.split(|b| *b == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(word.as_bytes()));
-        self.fields.iter().any(|(own, value)| own == name && has(value))
+        let has = |value: &[u8]| {
+            value
+                .split(|b| *b == b',')
+                .any(|item| item.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+        };
+        self.fields
+            .iter()
+            .any(|(own, value)| own == name && has(value))
     }
 }
 
 fn field(line: &[u8]) -> (String, &[u8]) {
-    assert!(!line.iter().any(|b| (*b < b' ' && *b != b'\t') || *b == 0x7f), "a control character in {line:?}");
-    let colon = line.iter().position(|b| *b == b':').expect("a field has a colon");
+    assert!(
+        !line
+            .iter()
+            .any(|b| (*b < b' ' && *b != b'\t') || *b == 0x7f),
+        "a control character in {line:?}"
+    );
+    let colon = line
+        .iter()
+        .position(|b| *b == b':')
+        .expect("a field has a colon");
     let is_word = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
-    assert!(colon > 0 && line[..colon].iter().all(is_word), "{line:?} has a name that is no word");
-    (String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase(), line[colon + 1..].trim_ascii())
+    assert!(
+        colon > 0 && line[..colon].iter().all(is_word),
+        "{line:?} has a name that is no word"
+    );
+    (
+        String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase(),
+        line[colon + 1..].trim_ascii(),
+    )
 }
 
 fn split<'a>(mut text: &'a [u8], end: &[u8]) -> Vec<&'a [u8]> {

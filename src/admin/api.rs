@@ -1,4 +1,5 @@
-//! The admin API: its operations, and what stands before each of them: the token, the lock-out, the account of the request.
+//! The admin API: its operations, and what stands before each of them: the token, the lock-out, the
+//! account of the request.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,9 @@ use crate::clock::monotonic_now;
 use crate::crypto::hash;
 use crate::http::answer::{self, not_allowed, reading};
 use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
-use crate::http::{ErrorCode, FailureShape, GatewayError, Headers, Inbound, RequestHead, TrustedProxies, token};
+use crate::http::{
+    ErrorCode, FailureShape, GatewayError, Headers, Inbound, RequestHead, TrustedProxies, token,
+};
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 use crate::session::TokenCarrier;
@@ -31,7 +34,8 @@ const PREFIX: &str = "/admin/api";
 
 /// What all operations share.
 pub struct AdminApi {
-    /// The SHA-256 of the token: of one length whatever was configured and whatever was sent, so that comparing tells nothing.
+    /// The SHA-256 of the token: of one length whatever was configured and whatever was sent, so
+    /// that comparing tells nothing.
     token: Option<[u8; 32]>,
     lockout: Mutex<Lockout>,
     reports: Arc<Reports>,
@@ -58,7 +62,12 @@ impl AdminApi {
             unknown: route("admin/unknown_endpoint"),
         };
         let token = token.map(|token| hash::sha256(token.expose().as_bytes()));
-        Self { token, lockout: Mutex::default(), reports, counted }
+        Self {
+            token,
+            lockout: Mutex::default(),
+            reports,
+            counted,
+        }
     }
 
     fn route(&self, path: &str) -> Arc<CountedRoute> {
@@ -74,13 +83,25 @@ impl AdminApi {
     /// Whether the request carries the token.
     fn admit(&self, from: IpAddr, headers: Headers<'_>) -> Result<(), GatewayError> {
         let Some(expected) = &self.token else {
-            return Err(GatewayError::new(ErrorCode::AdminDisabled, "The admin API is off. Set admin.token in the gateway's configuration to use it."));
+            return Err(GatewayError::new(
+                ErrorCode::AdminDisabled,
+                "The admin API is off. Set admin.token in the gateway's configuration to use it.",
+            ));
         };
-        let refused = || GatewayError::new(ErrorCode::AdminTokenInvalid, "Send the gateway's admin.token as \"Authorization: Bearer …\".");
+        let refused = || {
+            GatewayError::new(
+                ErrorCode::AdminTokenInvalid,
+                "Send the gateway's admin.token as \"Authorization: Bearer …\".",
+            )
+        };
         let now = monotonic_now();
         let mut lockout = self.lockout.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(wait) = lockout.wait(from, now) {
-            return Err(GatewayError::new(ErrorCode::RateLimited, "Wrong admin tokens came from this address; it has to wait.").retry_after(wait));
+            return Err(GatewayError::new(
+                ErrorCode::RateLimited,
+                "Wrong admin tokens came from this address; it has to wait.",
+            )
+            .retry_after(wait));
         }
         // One that sends none guesses nothing.
         let given = token::find(&[TokenCarrier::Bearer], headers, None)?.ok_or_else(refused)?;
@@ -105,7 +126,11 @@ pub(super) fn configure(cfg: &mut web::ServiceConfig) {
                     .delete(revoke_all_sessions::revoke_all_sessions)
                     .default_service(web::to(|| not_allowed("GET, HEAD, DELETE"))),
             )
-            .service(web::resource("/sessions/count").route(reading().to(count_sessions::count_sessions)).default_service(web::to(|| not_allowed("GET, HEAD"))))
+            .service(
+                web::resource("/sessions/count")
+                    .route(reading().to(count_sessions::count_sessions))
+                    .default_service(web::to(|| not_allowed("GET, HEAD"))),
+            )
             .service(
                 web::resource("/sessions/{session_id}")
                     .route(reading().to(show_session::show_session))
@@ -117,16 +142,32 @@ pub(super) fn configure(cfg: &mut web::ServiceConfig) {
 }
 
 async fn no_operation() -> Result<HttpResponse, GatewayError> {
-    Err(GatewayError::new(ErrorCode::EndpointNotFound, "The admin API has no operation of this name."))
+    Err(GatewayError::new(
+        ErrorCode::EndpointNotFound,
+        "The admin API has no operation of this name.",
+    ))
 }
 
-/// Every request to the API passes here: nothing is done, and nothing is said to exist, before the token was seen.
-async fn guarded(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<Reported<BoxBody>>, Error> {
-    let api = req.app_data::<web::Data<AdminApi>>().cloned().ok_or_else(|| GatewayError::new(ErrorCode::Internal, "The gateway is not set up."))?;
+/// Every request to the API passes here: nothing is done, and nothing is said to exist, before the
+/// token was seen.
+async fn guarded(
+    req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<Reported<BoxBody>>, Error> {
+    let api = req
+        .app_data::<web::Data<AdminApi>>()
+        .cloned()
+        .ok_or_else(|| GatewayError::new(ErrorCode::Internal, "The gateway is not set up."))?;
     // No proxy is believed here: whoever is locked out must not be able to choose another address.
     let head = RequestHead::of(req.request());
     let inbound = Inbound::of(&head, &TrustedProxies::default(), None);
-    let mut completion = Completion::new(api.reports.clone(), inbound.clone(), req.method().as_str(), req.path(), api.route(req.path()));
+    let mut completion = Completion::new(
+        api.reports.clone(),
+        inbound.clone(),
+        req.method().as_str(),
+        req.path(),
+        api.route(req.path()),
+    );
     let admitted = api.admit(inbound.peer, head.headers());
     req.extensions_mut().insert(inbound);
     let response = match admitted {
@@ -134,16 +175,26 @@ async fn guarded(req: ServiceRequest, next: Next<impl MessageBody + 'static>) ->
         Err(error) => req.error_response(error),
     };
     let response = in_operators_words(response);
-    Ok(answer::finished(response, &mut completion, &FailureShape::Problem).map_body(|_, body| Reported::new(body, completion)))
+    Ok(
+        answer::finished(response, &mut completion, &FailureShape::Problem)
+            .map_body(|_, body| Reported::new(body, completion)),
+    )
 }
 
-/// What the store's failure means to whoever asks here: users are told to keep their token, and operators have none.
+/// What the store's failure means to whoever asks here: users are told to keep their token, and
+/// operators have none.
 fn in_operators_words(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    let error = response.response().error().and_then(actix_web::Error::as_error::<GatewayError>);
+    let error = response
+        .response()
+        .error()
+        .and_then(actix_web::Error::as_error::<GatewayError>);
     match error.filter(|error| error.code == ErrorCode::StoreUnavailable) {
         Some(error) => {
             let detail = "The store does not answer, so nothing is known of sessions right now, and what was to end may not have ended. Try again in a moment.";
-            let error = GatewayError { detail: detail.into(), ..error.clone() };
+            let error = GatewayError {
+                detail: detail.into(),
+                ..error.clone()
+            };
             response.error_response(error)
         }
         None => response,

@@ -1,4 +1,5 @@
-//! `GET /admin/api/sessions/count[?app=…&user=…]`: how many sessions there are, of a user or of everybody.
+//! `GET /admin/api/sessions/count[?app=…&user=…]`: how many sessions there are, of a user or of
+//! everybody.
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
@@ -24,8 +25,8 @@ struct CountAnswer {
     exact: bool,
 }
 
-/// 200 with two bounds. A user's sessions are counted. Those of everybody are not, since no store could do that without walking
-/// over all of them: the number of Redis's keys gives the bounds.
+/// 200 with two bounds. A user's sessions are counted. Those of everybody are not, since no store
+/// could do that without walking over all of them: the number of Redis's keys gives the bounds.
 pub(super) async fn count_sessions(
     query: web::Query<CountQuery>,
     apps: web::Data<CurrentApps>,
@@ -33,11 +34,28 @@ pub(super) async fn count_sessions(
 ) -> Result<HttpResponse, GatewayError> {
     let SessionCount { at_least, at_most } = match (&query.app, &query.user) {
         (app, Some(user)) => {
-            let count = sessions.devices(&user_key(&apps.now(), app.as_deref(), user)?).await?.len() as u64;
-            SessionCount { at_least: count, at_most: count }
+            let count = sessions
+                .devices(&user_key(&apps.now(), app.as_deref(), user)?)
+                .await?
+                .len() as u64;
+            SessionCount {
+                at_least: count,
+                at_most: count,
+            }
         }
         (None, None) => sessions.total().await?,
-        (Some(_), None) => return Err(GatewayError::new(ErrorCode::RequestInvalid, "The sessions of an app are not counted; name a user too, or neither.")),
+        (Some(_), None) => {
+            return Err(GatewayError::new(
+                ErrorCode::RequestInvalid,
+                "The sessions of an app are not counted; name a user too, or neither.",
+            ));
+        }
     };
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(CountAnswer { at_least, at_most, exact: at_least == at_most }))
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(CountAnswer {
+            at_least,
+            at_most,
+            exact: at_least == at_most,
+        }))
 }

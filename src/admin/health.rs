@@ -1,4 +1,5 @@
-//! `GET /healthz` and `GET /startupz`: the process lives; the process has started. Neither looks at Redis: a restart would not mend it.
+//! `GET /healthz` and `GET /startupz`: the process lives; the process has started. Neither looks at
+//! Redis: a restart would not mend it.
 
 use actix_web::HttpResponse;
 

@@ -21,5 +21,7 @@ pub(super) async fn list_sessions(
 ) -> Result<HttpResponse, GatewayError> {
     let devices = sessions.devices(&query.key(&apps.now())?).await?;
     let sessions = devices.iter().map(SessionView::from).collect();
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(SessionsAnswer { sessions }))
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(SessionsAnswer { sessions }))
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::limit::address::network;
 
-/// Wrong tokens that an address may send before it has to wait: somebody mistypes, a script has the old one.
+/// Wrong tokens that an address may send before it has to wait: somebody mistypes, a script has the
+/// old one.
 const FREE: u32 = 5;
 /// The first wait; each further wrong token doubles it.
 const FIRST: Duration = Duration::from_secs(1);
@@ -32,19 +33,29 @@ impl Lockout {
     #[must_use]
     pub fn wait(&self, from: IpAddr, now: Instant) -> Option<Duration> {
         let guesses = self.0.get(&network(from))?;
-        let left = guesses.wait().saturating_sub(now.saturating_duration_since(guesses.last));
+        let left = guesses
+            .wait()
+            .saturating_sub(now.saturating_duration_since(guesses.last));
         (!left.is_zero()).then_some(left)
     }
 
     /// A wrong token came.
     pub fn wrong(&mut self, from: IpAddr, now: Instant) {
-        self.0.retain(|_, guesses| now.saturating_duration_since(guesses.last) < FORGIVEN);
+        self.0
+            .retain(|_, guesses| now.saturating_duration_since(guesses.last) < FORGIVEN);
         if self.0.len() >= ADDRESSES
-            && let Some(quietest) = self.0.iter().min_by_key(|(_, guesses)| guesses.last).map(|(address, _)| *address)
+            && let Some(quietest) = self
+                .0
+                .iter()
+                .min_by_key(|(_, guesses)| guesses.last)
+                .map(|(address, _)| *address)
         {
             self.0.remove(&quietest);
         }
-        let guesses = self.0.entry(network(from)).or_insert(Guesses { wrong: 0, last: now });
+        let guesses = self.0.entry(network(from)).or_insert(Guesses {
+            wrong: 0,
+            last: now,
+        });
         guesses.wrong = guesses.wrong.saturating_add(1);
         guesses.last = now;
     }
@@ -59,7 +70,9 @@ impl Guesses {
     fn wait(&self) -> Duration {
         match self.wrong.checked_sub(FREE) {
             None => Duration::ZERO,
-            Some(over) => FIRST.saturating_mul(2_u32.saturating_pow(over)).min(LONGEST),
+            Some(over) => FIRST
+                .saturating_mul(2_u32.saturating_pow(over))
+                .min(LONGEST),
         }
     }
 }
@@ -77,13 +90,18 @@ mod tests {
 
     #[test]
     fn the_wait_grows_and_ends() {
-        let (mut lockout, from, mut now) = (Lockout::default(), address("192.0.2.1"), monotonic_now());
+        let (mut lockout, from, mut now) =
+            (Lockout::default(), address("192.0.2.1"), monotonic_now());
         let mut waits = Vec::new();
         for _ in 0..14 {
             lockout.wrong(from, now);
             let wait = lockout.wait(from, now).unwrap_or_default();
             waits.push(wait.as_secs());
-            assert_eq!(lockout.wait(address("192.0.2.2"), now), None, "a stranger is not held");
+            assert_eq!(
+                lockout.wait(address("192.0.2.2"), now),
+                None,
+                "a stranger is not held"
+            );
             now += wait;
             assert_eq!(lockout.wait(from, now), None);
         }
@@ -95,7 +113,11 @@ mod tests {
             lockout.wrong(from, now);
         }
         lockout.wrong(from, now + FORGIVEN);
-        assert_eq!(lockout.wait(from, now + FORGIVEN), None, "forgiven, and one wrong token is free");
+        assert_eq!(
+            lockout.wait(from, now + FORGIVEN),
+            None,
+            "forgiven, and one wrong token is free"
+        );
     }
 
     #[test]

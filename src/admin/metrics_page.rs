@@ -7,17 +7,36 @@ use crate::http::{ErrorCode, GatewayError};
 use crate::metrics::{Exposition, Metrics};
 
 /// 200 with the page in the form that is asked for.
-pub async fn metrics(req: HttpRequest, metrics: web::Data<Metrics>) -> Result<HttpResponse, GatewayError> {
+pub async fn metrics(
+    req: HttpRequest,
+    metrics: web::Data<Metrics>,
+) -> Result<HttpResponse, GatewayError> {
     let form = Accept::parse(&req).map_or(Exposition::Text, |accept| chosen(&accept));
-    let page = metrics.encode(form).map_err(|_| GatewayError::new(ErrorCode::Internal, "The metrics cannot be written."))?;
-    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, form.content_type())).insert_header((VARY, "Accept")).body(page))
+    let page = metrics
+        .encode(form)
+        .map_err(|_| GatewayError::new(ErrorCode::Internal, "The metrics cannot be written."))?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, form.content_type()))
+        .insert_header((VARY, "Accept"))
+        .body(page))
 }
 
-/// The form that a request prefers. Who asks for neither, or for any, gets what everything reads: that is what Prometheus's own libraries do.
+/// The form that a request prefers. Who asks for neither, or for any, gets what everything reads:
+/// that is what Prometheus's own libraries do.
 fn chosen(accept: &Accept) -> Exposition {
-    let weight = |form: Exposition| accept.iter().filter(|range| names(&range.item, form)).map(|range| range.quality).max();
+    let weight = |form: Exposition| {
+        accept
+            .iter()
+            .filter(|range| names(&range.item, form))
+            .map(|range| range.quality)
+            .max()
+    };
     match (weight(Exposition::OpenMetrics), weight(Exposition::Text)) {
-        (Some(open), text) if open > actix_web::http::header::q(0.0) && text.is_none_or(|text| open >= text) => Exposition::OpenMetrics,
+        (Some(open), text)
+            if open > actix_web::http::header::q(0.0) && text.is_none_or(|text| open >= text) =>
+        {
+            Exposition::OpenMetrics
+        }
         _ => Exposition::Text,
     }
 }
@@ -28,7 +47,10 @@ fn names(range: &actix_web::mime::Mime, form: Exposition) -> bool {
         Exposition::OpenMetrics => ("application/openmetrics-text", "1.0.0"),
         Exposition::Text => ("text/plain", "0.0.4"),
     };
-    range.essence_str() == kind && range.get_param("version").is_none_or(|asked| asked == version)
+    range.essence_str() == kind
+        && range
+            .get_param("version")
+            .is_none_or(|asked| asked == version)
 }
 
 #[cfg(test)]
@@ -46,9 +68,18 @@ mod tests {
         for (accept, form) in [
             (of_prometheus, OpenMetrics),
             ("application/openmetrics-text", OpenMetrics),
-            ("application/openmetrics-text; version=1.0.0, text/plain; version=0.0.4; q=0.5", OpenMetrics),
-            ("Application/OpenMetrics-Text;Version=\"1.0.0\"", OpenMetrics),
-            ("application/openmetrics-text;version=0.0.1,text/plain;version=0.0.4;q=0.5", Text),
+            (
+                "application/openmetrics-text; version=1.0.0, text/plain; version=0.0.4; q=0.5",
+                OpenMetrics,
+            ),
+            (
+                "Application/OpenMetrics-Text;Version=\"1.0.0\"",
+                OpenMetrics,
+            ),
+            (
+                "application/openmetrics-text;version=0.0.1,text/plain;version=0.0.4;q=0.5",
+                Text,
+            ),
             ("application/openmetrics-text;version=2.0.0", Text),
             ("application/openmetrics-text;q=0.2,text/plain;q=0.3", Text),
             ("application/openmetrics-text;q=0", Text),
@@ -60,8 +91,14 @@ mod tests {
             ("nonsense", Text),
             ("application/openmetrics-text;q=7", Text),
         ] {
-            let request = TestRequest::default().insert_header((ACCEPT, accept)).to_http_request();
-            assert_eq!(Accept::parse(&request).map_or(Text, |accept| chosen(&accept)), form, "{accept}");
+            let request = TestRequest::default()
+                .insert_header((ACCEPT, accept))
+                .to_http_request();
+            assert_eq!(
+                Accept::parse(&request).map_or(Text, |accept| chosen(&accept)),
+                form,
+                "{accept}"
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
-//! The operators' listener: health, readiness, metrics, and the admin API with one file for each operation. It answers on an
-//! address of its own, so that nothing of it can be reached through the public one.
+//! The operators' listener: health, readiness, metrics, and the admin API with one file for each
+//! operation. It answers on an address of its own, so that nothing of it can be reached through the
+//! public one.
 
 pub mod api;
 pub mod endpoints;

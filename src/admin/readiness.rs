@@ -69,16 +69,33 @@ struct PartAnswer {
     mode: Option<&'static str>,
 }
 
-/// 200 while the process takes requests, also with a part down: a Redis failure must not take every replica out of the balancer. 503 while
-/// draining, and with `?strict=1` when degraded.
-pub async fn readyz(readiness: web::Data<Readiness>, query: web::Query<ReadyQuery>) -> HttpResponse {
+/// 200 while the process takes requests, also with a part down: a Redis failure must not take every
+/// replica out of the balancer. 503 while draining, and with `?strict=1` when degraded.
+pub async fn readyz(
+    readiness: web::Data<Readiness>,
+    query: web::Query<ReadyQuery>,
+) -> HttpResponse {
     let mut parts = std::collections::BTreeMap::new();
     for part in &readiness.parts {
-        parts.insert(part.name(), PartAnswer { state: part.check().await, mode: part.mode() });
+        parts.insert(
+            part.name(),
+            PartAnswer {
+                state: part.check().await,
+                mode: part.mode(),
+            },
+        );
     }
     let draining = readiness.drain.is_on();
     let degraded = parts.values().any(|part| part.state != PartState::Up);
     let strict = query.strict.as_deref() == Some("1");
-    let answer = ReadyAnswer { status: if draining { "draining" } else { "ready" }, degraded, parts };
-    if draining || (strict && degraded) { HttpResponse::ServiceUnavailable().json(answer) } else { HttpResponse::Ok().json(answer) }
+    let answer = ReadyAnswer {
+        status: if draining { "draining" } else { "ready" },
+        degraded,
+        parts,
+    };
+    if draining || (strict && degraded) {
+        HttpResponse::ServiceUnavailable().json(answer)
+    } else {
+        HttpResponse::Ok().json(answer)
+    }
 }

@@ -24,5 +24,7 @@ pub(super) async fn revoke_all_sessions(
     let revoked = sessions.end_all(&user).await?;
     let from = asked_from(&req);
     log::info!(app = &*user.app, revoked = revoked, from = from.as_str(); "an operator ended all sessions of a user");
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(RevokedAnswer { revoked }))
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(RevokedAnswer { revoked }))
 }

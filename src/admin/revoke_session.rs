@@ -9,7 +9,10 @@ use crate::http::completion::saw;
 use crate::session::{SessionService, Written};
 
 /// 204 when it has ended by this, 404 when it had ended before or never was.
-pub(super) async fn revoke_session(req: HttpRequest, sessions: web::Data<SessionService>) -> Result<HttpResponse, GatewayError> {
+pub(super) async fn revoke_session(
+    req: HttpRequest,
+    sessions: web::Data<SessionService>,
+) -> Result<HttpResponse, GatewayError> {
     let id = session_id(&req).ok_or_else(not_found)?;
     let live = sessions.find(&id).await?.ok_or_else(not_found)?;
     saw(&req, live.id, &live.session.user.app);

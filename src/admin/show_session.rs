@@ -8,20 +8,30 @@ use crate::http::completion::saw;
 use crate::http::{ErrorCode, GatewayError};
 use crate::session::{SessionId, SessionService};
 
-/// 200 with the session, 404 when it has ended or never was. The name of a token that was rotated away a moment ago finds what its
-/// session is called now.
-pub(super) async fn show_session(req: HttpRequest, sessions: web::Data<SessionService>) -> Result<HttpResponse, GatewayError> {
+/// 200 with the session, 404 when it has ended or never was. The name of a token that was rotated
+/// away a moment ago finds what its session is called now.
+pub(super) async fn show_session(
+    req: HttpRequest,
+    sessions: web::Data<SessionService>,
+) -> Result<HttpResponse, GatewayError> {
     let id = session_id(&req).ok_or_else(not_found)?;
     let live = sessions.find(&id).await?.ok_or_else(not_found)?;
     saw(&req, live.id, &live.session.user.app);
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(SessionView::from(&live)))
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(SessionView::from(&live)))
 }
 
 /// The name in the path; `None`: it cannot be one.
 pub(super) fn session_id(req: &HttpRequest) -> Option<SessionId> {
-    req.match_info().get("session_id").and_then(SessionId::parse)
+    req.match_info()
+        .get("session_id")
+        .and_then(SessionId::parse)
 }
 
 pub(super) fn not_found() -> GatewayError {
-    GatewayError::new(ErrorCode::SessionNotFound, "There is no session of this name; it may have ended.")
+    GatewayError::new(
+        ErrorCode::SessionNotFound,
+        "There is no session of this name; it may have ended.",
+    )
 }

@@ -22,7 +22,8 @@ impl CurrentApps {
     }
 }
 
-/// A user: an app's name, where there are several apps, and the platform's name for the user in it. Never a token.
+/// A user: an app's name, where there are several apps, and the platform's name for the user in it.
+/// Never a token.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UserQuery {
@@ -38,22 +39,44 @@ impl UserQuery {
 }
 
 /// The user of this name in this app, or in the only one.
-pub(super) fn user_key(apps: &Apps, app: Option<&str>, user: &str) -> Result<UserKey, GatewayError> {
+pub(super) fn user_key(
+    apps: &Apps,
+    app: Option<&str>,
+    user: &str,
+) -> Result<UserKey, GatewayError> {
     let app = match app {
-        Some(name) => apps
-            .get(name)
-            .ok_or_else(|| GatewayError::new(ErrorCode::AppUnknown, "No app of this name is configured; send the name in [apps.NAME], not the appid."))?,
-        None => apps.only().ok_or_else(|| GatewayError::new(ErrorCode::AppRequired, "This gateway serves several apps; name one, as app=NAME."))?,
+        Some(name) => apps.get(name).ok_or_else(|| {
+            GatewayError::new(
+                ErrorCode::AppUnknown,
+                "No app of this name is configured; send the name in [apps.NAME], not the appid.",
+            )
+        })?,
+        None => apps.only().ok_or_else(|| {
+            GatewayError::new(
+                ErrorCode::AppRequired,
+                "This gateway serves several apps; name one, as app=NAME.",
+            )
+        })?,
     };
     if user.is_empty() {
-        return Err(GatewayError::new(ErrorCode::RequestInvalid, "The user has no name; send the openid, as user=OPENID."));
+        return Err(GatewayError::new(
+            ErrorCode::RequestInvalid,
+            "The user has no name; send the openid, as user=OPENID.",
+        ));
     }
-    Ok(UserKey { provider: app.provider.kind(), app: app.name.clone(), subject: user.into() })
+    Ok(UserKey {
+        provider: app.provider.kind(),
+        app: app.name.clone(),
+        subject: user.into(),
+    })
 }
 
 /// Where an operator's request comes from, for the log line of what it did.
 pub(super) fn asked_from(req: &HttpRequest) -> String {
-    req.extensions().get::<Inbound>().map(|inbound| inbound.peer.to_string()).unwrap_or_default()
+    req.extensions()
+        .get::<Inbound>()
+        .map(|inbound| inbound.peer.to_string())
+        .unwrap_or_default()
 }
 
 /// A session as operators see it.

@@ -18,7 +18,8 @@ use crate::telemetry::{AccessLog, Traces};
 
 /// What all workers share for good.
 pub(super) struct Fixed {
-    /// The settings of the start; of those that can be read again, [`super::reading::Reading`] has the ones in force.
+    /// The settings of the start; of those that can be read again, [`super::reading::Reading`] has
+    /// the ones in force.
     pub(super) settings: Arc<Settings>,
     pub(super) store: StoreHandle,
     pub(super) metrics: Arc<Metrics>,
@@ -32,11 +33,25 @@ pub(super) struct Fixed {
 }
 
 impl Fixed {
-    pub(super) fn new(settings: Arc<Settings>, metrics: Arc<Metrics>, access: AccessLog) -> Result<Self> {
-        let (keys, naming) = (settings.secrets.keys.clone(), settings.secrets.naming_key.clone());
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        metrics: Arc<Metrics>,
+        access: AccessLog,
+    ) -> Result<Self> {
+        let (keys, naming) = (
+            settings.secrets.keys.clone(),
+            settings.secrets.naming_key.clone(),
+        );
         let store = super::store_settings(&settings.store, settings.session.near_cache)?;
-        let store = crate::store::open(&store, keys, naming, metrics.clone()).context("the store cannot be used")?;
-        let traces = settings.traces.as_ref().map(|traces| Traces::start(traces, metrics.clone())).transpose().context("traces")?.map(Arc::new);
+        let store = crate::store::open(&store, keys, naming, metrics.clone())
+            .context("the store cannot be used")?;
+        let traces = settings
+            .traces
+            .as_ref()
+            .map(|traces| Traces::start(traces, metrics.clone()))
+            .transpose()
+            .context("traces")?
+            .map(Arc::new);
         let drain = Drain::default();
         Ok(Self {
             store,
@@ -53,7 +68,10 @@ impl Fixed {
             first_line: Arc::default(),
             guesses: Arc::new(GuessWatch::new(metrics.clone())),
             unrouted: Arc::new(CountedRoute::new(&metrics, "none")),
-            websockets: Arc::new(Websockets::new(settings.websockets, metrics.websockets_open.clone())),
+            websockets: Arc::new(Websockets::new(
+                settings.websockets,
+                metrics.websockets_open.clone(),
+            )),
             metrics,
             settings,
         })
@@ -64,12 +82,21 @@ impl Fixed {
         if skipped.is_empty() {
             return self.reports.clone();
         }
-        Arc::new(Reports { skipped: skipped.into(), ..Reports::clone(&self.reports) })
+        Arc::new(Reports {
+            skipped: skipped.into(),
+            ..Reports::clone(&self.reports)
+        })
     }
 
     /// Sessions over a worker's store.
     pub(super) fn sessions(&self, store: Arc<dyn SessionStore>) -> SessionService {
         let secrets = &self.settings.secrets;
-        SessionService::new(store, secrets.keys.clone(), secrets.naming_key.clone(), self.settings.session.rules, self.metrics.clone())
+        SessionService::new(
+            store,
+            secrets.keys.clone(),
+            secrets.naming_key.clone(),
+            self.settings.session.rules,
+            self.metrics.clone(),
+        )
     }
 }

@@ -21,8 +21,20 @@ impl Part for UpstreamsPart {
 
     async fn check(&self) -> PartState {
         let edition = self.0.borrow().clone();
-        let unwell: Vec<&str> = edition.content.backends.iter().filter(|backend| backend.state.is_unwell()).map(|backend| &*backend.upstream().name).collect();
-        if unwell.is_empty() { PartState::Up } else { PartState::Down { reason: format!("without a healthy endpoint: {}", unwell.join(", ")) } }
+        let unwell: Vec<&str> = edition
+            .content
+            .backends
+            .iter()
+            .filter(|backend| backend.state.is_unwell())
+            .map(|backend| &*backend.upstream().name)
+            .collect();
+        if unwell.is_empty() {
+            PartState::Up
+        } else {
+            PartState::Down {
+                reason: format!("without a healthy endpoint: {}", unwell.join(", ")),
+            }
+        }
     }
 }
 
@@ -37,8 +49,19 @@ impl Part for PlatformsPart {
 
     async fn check(&self) -> PartState {
         let edition = self.0.borrow().clone();
-        let troubles: Vec<String> = edition.content.apps.iter().filter_map(|app| Some(format!("apps.{}: {}", app.name, app.provider.trouble()?))).collect();
-        if troubles.is_empty() { PartState::Up } else { PartState::Down { reason: troubles.join("; ") } }
+        let troubles: Vec<String> = edition
+            .content
+            .apps
+            .iter()
+            .filter_map(|app| Some(format!("apps.{}: {}", app.name, app.provider.trouble()?)))
+            .collect();
+        if troubles.is_empty() {
+            PartState::Up
+        } else {
+            PartState::Down {
+                reason: troubles.join("; "),
+            }
+        }
     }
 }
 
@@ -54,7 +77,9 @@ impl Part for StorePart {
     async fn check(&self) -> PartState {
         match self.0.check().await {
             Ok(_) => PartState::Up,
-            Err(error) => PartState::Down { reason: error.reason },
+            Err(error) => PartState::Down {
+                reason: error.reason,
+            },
         }
     }
 }
@@ -69,7 +94,10 @@ impl Part for NearCachePart {
     }
 
     async fn check(&self) -> PartState {
-        self.0.push().and_then(|push| push.trouble).map_or(PartState::Up, |reason| PartState::Down { reason })
+        self.0
+            .push()
+            .and_then(|push| push.trouble)
+            .map_or(PartState::Up, |reason| PartState::Down { reason })
     }
 
     fn mode(&self) -> Option<&'static str> {

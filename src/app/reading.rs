@@ -1,4 +1,5 @@
-//! What one reading of the configuration makes: all that another reading can replace while the gateway runs.
+//! What one reading of the configuration makes: all that another reading can replace while the
+//! gateway runs.
 
 use std::sync::Arc;
 
@@ -31,28 +32,40 @@ pub(super) struct Reading {
     pub(super) routes: Arc<RouteTable>,
     pub(super) rules: Arc<[RouteRules]>,
     pub(super) backends: Vec<Arc<Backend>>,
-    /// Another one whenever a name of an identity header or an app's id has changed: sessions keep their header lines.
+    /// Another one whenever a name of an identity header or an app's id has changed: sessions keep
+    /// their header lines.
     pub(super) identity_edition: u64,
 }
 
 impl Reading {
-    /// What stays the same as `before` is taken over from there, with everything that is known of it.
-    pub(super) fn new(settings: Arc<Settings>, before: Option<&Self>, fixed: &Fixed) -> Result<Self> {
+    /// What stays the same as `before` is taken over from there, with everything that is known of
+    /// it.
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        before: Option<&Self>,
+        fixed: &Fixed,
+    ) -> Result<Self> {
         let before_it = before.filter(|before| before.settings.platforms == settings.platforms);
         let platforms = match before_it {
             Some(same) => same.platforms.clone(),
-            None => PlatformClient::new(settings.platforms.clone()).context("cannot set up the client for the platforms")?,
+            None => PlatformClient::new(settings.platforms.clone())
+                .context("cannot set up the client for the platforms")?,
         };
         Ok(Self {
             apps: Arc::new(apps(&settings.apps, before_it, &platforms, fixed)?),
             platforms,
-            trusted: Arc::new(TrustedProxies::new(settings.server.trusted_proxies.clone(), settings.server.forwarding_header)),
+            trusted: Arc::new(TrustedProxies::new(
+                settings.server.trusted_proxies.clone(),
+                settings.server.forwarding_header,
+            )),
             reports: fixed.reports_but(&settings.log.skip),
             cors: Arc::new(Cors::new(&settings.cors.origins, &fixed.carriers)),
             routes: Arc::new(settings.routes.clone()),
             rules: route_rules(&settings, &fixed.metrics),
             backends: backends(&settings.upstreams, before, fixed)?,
-            identity_edition: before.map_or(0, |before| before.identity_edition + u64::from(!same_identity(&before.settings, &settings))),
+            identity_edition: before.map_or(0, |before| {
+                before.identity_edition + u64::from(!same_identity(&before.settings, &settings))
+            }),
             settings,
         })
     }
@@ -60,47 +73,98 @@ impl Reading {
 
 /// Whether a session has the same header lines under both.
 fn same_identity(before: &Settings, now: &Settings) -> bool {
-    let ids = |settings: &Settings| settings.apps.iter().map(|app| (app.name.clone(), app.appid.clone())).collect::<Vec<_>>();
+    let ids = |settings: &Settings| {
+        settings
+            .apps
+            .iter()
+            .map(|app| (app.name.clone(), app.appid.clone()))
+            .collect::<Vec<_>>()
+    };
     before.identity == now.identity && ids(before) == ids(now)
 }
 
 fn route_rules(settings: &Settings, metrics: &Metrics) -> Arc<[RouteRules]> {
-    let rules = |(route, failure): (&Route, &Arc<FailureShape>)| RouteRules::new(route, Arc::new(CountedRoute::new(metrics, &route.name())), failure.clone());
-    settings.routes.routes().iter().zip(&settings.route_failures).map(rules).collect()
+    let rules = |(route, failure): (&Route, &Arc<FailureShape>)| {
+        RouteRules::new(
+            route,
+            Arc::new(CountedRoute::new(metrics, &route.name())),
+            failure.clone(),
+        )
+    };
+    settings
+        .routes
+        .routes()
+        .iter()
+        .zip(&settings.route_failures)
+        .map(rules)
+        .collect()
 }
 
-/// An app that stays as it was, on the same way, keeps its place with the platform: its breaker, and the exchanges under way.
-fn apps(settings: &[AppSettings], before: Option<&Reading>, platforms: &PlatformClient, fixed: &Fixed) -> Result<Apps> {
+/// An app that stays as it was, on the same way, keeps its place with the platform: its breaker,
+/// and the exchanges under way.
+fn apps(
+    settings: &[AppSettings],
+    before: Option<&Reading>,
+    platforms: &PlatformClient,
+    fixed: &Fixed,
+) -> Result<Apps> {
     let app = |app: &AppSettings| {
-        let same = before.filter(|before| before.settings.apps.contains(app)).and_then(|before| before.apps.get(&app.name));
+        let same = before
+            .filter(|before| before.settings.apps.contains(app))
+            .and_then(|before| before.apps.get(&app.name));
         match same {
             Some(same) => Ok(same.clone()),
-            None => Ok(identity::App { name: app.name.clone(), appid: app.appid.clone(), provider: provider(app, platforms, fixed)? }),
+            None => Ok(identity::App {
+                name: app.name.clone(),
+                appid: app.appid.clone(),
+                provider: provider(app, platforms, fixed)?,
+            }),
         }
     };
     let apps: Result<Vec<_>> = settings.iter().map(app).collect();
     Ok(Apps::new(apps?))
 }
 
-fn provider(app: &AppSettings, platforms: &PlatformClient, fixed: &Fixed) -> Result<Arc<dyn IdentityProvider>> {
+fn provider(
+    app: &AppSettings,
+    platforms: &PlatformClient,
+    fixed: &Fixed,
+) -> Result<Arc<dyn IdentityProvider>> {
     match app.provider {
         ProviderKind::WechatMiniProgram => {
             let settings = super::mini_program_settings(app);
-            let provider = MiniProgram::new(settings, platforms.clone(), Arc::new(SystemClock), fixed.metrics.clone());
-            Ok(Arc::new(provider.with_context(|| format!("apps.{}", app.name))?))
+            let provider = MiniProgram::new(
+                settings,
+                platforms.clone(),
+                Arc::new(SystemClock),
+                fixed.metrics.clone(),
+            );
+            Ok(Arc::new(
+                provider.with_context(|| format!("apps.{}", app.name))?,
+            ))
         }
     }
 }
 
-fn backends(upstreams: &[Arc<Upstream>], before: Option<&Reading>, fixed: &Fixed) -> Result<Vec<Arc<Backend>>> {
+fn backends(
+    upstreams: &[Arc<Upstream>],
+    before: Option<&Reading>,
+    fixed: &Fixed,
+) -> Result<Vec<Arc<Backend>>> {
     let backend = |upstream: &Arc<Upstream>| {
-        let before = before.and_then(|before| before.backends.iter().find(|backend| backend.upstream().name == upstream.name));
+        let before = before.and_then(|before| {
+            before
+                .backends
+                .iter()
+                .find(|backend| backend.upstream().name == upstream.name)
+        });
         let made = match before {
             Some(same) if same.serves(upstream) => return Ok(same.clone()),
             Some(other) => other.succeeding(upstream.clone()),
             None => Backend::new(upstream.clone(), fixed.metrics.clone()),
         };
-        made.map(Arc::new).with_context(|| format!("upstreams.{}.tls", upstream.name))
+        made.map(Arc::new)
+            .with_context(|| format!("upstreams.{}.tls", upstream.name))
     };
     upstreams.iter().map(backend).collect()
 }

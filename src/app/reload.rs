@@ -16,7 +16,8 @@ use crate::http::TrustedProxies;
 use crate::identity::Apps;
 use crate::proxy::watch::UpstreamWatch;
 
-/// How long it is waited for the workers before it is said that they have the new configuration. They take it between two requests.
+/// How long it is waited for the workers before it is said that they have the new configuration.
+/// They take it between two requests.
 const TAKING: Duration = Duration::from_secs(5);
 
 /// Said of a reading that found nothing new.
@@ -36,11 +37,29 @@ pub struct Reloader {
 
 impl Reloader {
     /// The first reading, of `file` if it came out of one.
-    pub(super) fn new(first: Reading, file: Option<PathBuf>, fixed: Arc<Fixed>, workers: usize) -> Self {
-        let (apps, trusted) = (watch::Sender::new(first.apps.clone()), watch::Sender::new(first.trusted.clone()));
+    pub(super) fn new(
+        first: Reading,
+        file: Option<PathBuf>,
+        fixed: Arc<Fixed>,
+        workers: usize,
+    ) -> Self {
+        let (apps, trusted) = (
+            watch::Sender::new(first.apps.clone()),
+            watch::Sender::new(first.trusted.clone()),
+        );
         let (edition, _) = Edition::new(first);
-        fixed.metrics.configuration_read(SystemClock.unix_now().0 / 1000);
-        Self { file, fixed, workers, editions: watch::Sender::new(edition), apps, trusted, upstreams: UpstreamWatch::default() }
+        fixed
+            .metrics
+            .configuration_read(SystemClock.unix_now().0 / 1000);
+        Self {
+            file,
+            fixed,
+            workers,
+            editions: watch::Sender::new(edition),
+            apps,
+            trusted,
+            upstreams: UpstreamWatch::default(),
+        }
     }
 
     pub(super) fn editions(&self) -> watch::Receiver<Arc<Edition<Reading>>> {
@@ -57,7 +76,8 @@ impl Reloader {
 
     /// Begins with the health checks and the look-ups of names. They end when this is dropped.
     pub fn watch_upstreams(&mut self) {
-        self.upstreams.follow(&self.editions.borrow().content.backends);
+        self.upstreams
+            .follow(&self.editions.borrow().content.backends);
     }
 
     /// Reads the file again. One with problems changes nothing.
@@ -82,11 +102,15 @@ impl Reloader {
         match applied {
             Ok(()) => {
                 self.fixed.metrics.reload("applied");
-                self.fixed.metrics.configuration_read(SystemClock.unix_now().0 / 1000);
+                self.fixed
+                    .metrics
+                    .configuration_read(SystemClock.unix_now().0 / 1000);
             }
             Err(why) => {
                 self.fixed.metrics.reload("refused");
-                log::error!("the configuration was not read again, the one before stays in force: {why:#}");
+                log::error!(
+                    "the configuration was not read again, the one before stays in force: {why:#}"
+                );
             }
         }
     }
@@ -96,8 +120,17 @@ impl Reloader {
         let unchangeable = self.fixed.settings.unchangeable(&settings);
         let before = self.editions.borrow().clone();
         let next = Reading::new(Arc::new(settings), Some(&before.content), &self.fixed)?;
-        let (apps, trusted, backends) = (next.apps.clone(), next.trusted.clone(), next.backends.clone());
-        let summary = format!("apps: {}, upstreams: {}, routes: {}", next.settings.apps.len(), backends.len(), next.settings.routes.routes().len());
+        let (apps, trusted, backends) = (
+            next.apps.clone(),
+            next.trusted.clone(),
+            next.backends.clone(),
+        );
+        let summary = format!(
+            "apps: {}, upstreams: {}, routes: {}",
+            next.settings.apps.len(),
+            backends.len(),
+            next.settings.routes.routes().len()
+        );
         self.upstreams.follow(&backends);
         let (edition, mut taken) = Edition::new(next);
         self.trusted.send_replace(trusted);
@@ -117,9 +150,15 @@ impl Reloader {
             }
         }
         if !unchangeable.is_empty() {
-            log::warn!("a change of these keys takes a restart, until then the values of before count: {}", unchangeable.join(", "));
+            log::warn!(
+                "a change of these keys takes a restart, until then the values of before count: {}",
+                unchangeable.join(", ")
+            );
         }
-        log::info!("the configuration was read again and is in force: {summary}{}", if same { UNCHANGED } else { "" });
+        log::info!(
+            "the configuration was read again and is in force: {summary}{}",
+            if same { UNCHANGED } else { "" }
+        );
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! What a worker has for itself, and the applications that it makes: one of each reading of the configuration.
+//! What a worker has for itself, and the applications that it makes: one of each reading of the
+//! configuration.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -57,9 +58,23 @@ impl Worker {
         // Connections of the worker's own, for sessions and limits alike.
         let store = fixed.store.worker();
         let sessions = Arc::new(fixed.sessions(store.sessions));
-        let limiter = Limiter::new(store.counters, fixed.first_line.clone(), fixed.metrics.clone());
-        let auth = Authenticator::new(sessions.clone(), fixed.carriers.clone(), fixed.guesses.clone());
-        Self { fixed, sessions, limiter, auth, forwarder: None }
+        let limiter = Limiter::new(
+            store.counters,
+            fixed.first_line.clone(),
+            fixed.metrics.clone(),
+        );
+        let auth = Authenticator::new(
+            sessions.clone(),
+            fixed.carriers.clone(),
+            fixed.guesses.clone(),
+        );
+        Self {
+            fixed,
+            sessions,
+            limiter,
+            auth,
+            forwarder: None,
+        }
     }
 
     /// What answers under a reading: the handlers of the own endpoints, and the proxy.
@@ -67,7 +82,11 @@ impl Worker {
         let (fixed, settings) = (&self.fixed, &reading.settings);
         let prefix = fixed.settings.server.prefix.clone();
         let names = settings.identity.clone();
-        let limits = LoginLimits::new(self.limiter.clone(), fixed.settings.secrets.naming_key.clone(), settings.login.quotas);
+        let limits = LoginLimits::new(
+            self.limiter.clone(),
+            fixed.settings.secrets.naming_key.clone(),
+            settings.login.quotas,
+        );
         let forwarder = Forwarder::new(&reading.backends, self.forwarder.as_ref());
         self.forwarder = Some(forwarder.clone());
         let proxy = Proxy {
@@ -79,7 +98,10 @@ impl Worker {
             prefix: prefix.clone(),
             head_rules: HeadRules {
                 reserved: ReservedNames::new(&names),
-                via: Via::new(&fixed.settings.secrets.naming_key, &fixed.settings.store.key_prefix),
+                via: Via::new(
+                    &fixed.settings.secrets.naming_key,
+                    &fixed.settings.store.key_prefix,
+                ),
                 carriers: fixed.carriers.clone(),
             },
             answer_rules: answer_rules(&names, &fixed.carriers),
@@ -114,12 +136,24 @@ impl Worker {
         };
         let handlers = Handlers {
             own,
-            login: LoginFlow::new(reading.apps.clone(), self.sessions.clone(), limits.clone(), settings.login.replay_window, fixed.metrics.clone()),
+            login: LoginFlow::new(
+                reading.apps.clone(),
+                self.sessions.clone(),
+                limits.clone(),
+                settings.login.replay_window,
+                fixed.metrics.clone(),
+            ),
             limits,
             auth: self.auth.clone(),
             prefix,
         };
-        (handlers, Hot { proxy: Rc::new(proxy), verify: Rc::new(verify) })
+        (
+            handlers,
+            Hot {
+                proxy: Rc::new(proxy),
+                verify: Rc::new(verify),
+            },
+        )
     }
 }
 
@@ -136,27 +170,56 @@ impl Handlers {
 impl Hot {
     /// Whether a path belongs to the gateway's own endpoints.
     fn is_own(&self, path: &str) -> bool {
-        path.strip_prefix(&self.proxy.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        path.strip_prefix(&self.proxy.prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 
 impl Direct for Hot {
     type Body = Reported<AnswerBody>;
 
-    fn answer(&self, head: &Rc<RequestHead>, payload: Payload) -> Result<LocalBoxFuture<'static, Answer<Self::Body>>, Payload> {
+    fn answer(
+        &self,
+        head: &Rc<RequestHead>,
+        payload: Payload,
+    ) -> Result<LocalBoxFuture<'static, Answer<Self::Body>>, Payload> {
         let path = head.path();
-        // Own endpoints are own endpoints in every spelling, and what asks in another one is never told yes.
-        let other = if path.contains('%') || path.as_bytes().windows(2).any(|pair| pair == b"//") { canonical(path).ok() } else { None };
+        // Own endpoints are own endpoints in every spelling, and what asks in another one is never
+        // told yes.
+        let other = if path.contains('%') || path.as_bytes().windows(2).any(|pair| pair == b"//") {
+            canonical(path).ok()
+        } else {
+            None
+        };
         if self.verify.has(path) || other.as_deref().is_some_and(|path| self.verify.has(path)) {
             let answer = self.verify.clone().answer(head.clone());
-            return Ok(Box::pin(async move { answer.await.map_body(|body| body.map(AnswerBody::Own)) }));
+            return Ok(Box::pin(async move {
+                answer.await.map_body(|body| body.map(AnswerBody::Own))
+            }));
         }
-        let is_own = self.is_own(path) || (path.contains('%') && other.is_some_and(|path| self.is_own(&path)));
-        if is_own { Err(payload) } else { Ok(Box::pin(proxy(self.proxy.clone(), head.clone(), payload))) }
+        let is_own = self.is_own(path)
+            || (path.contains('%') && other.is_some_and(|path| self.is_own(&path)));
+        if is_own {
+            Err(payload)
+        } else {
+            Ok(Box::pin(proxy(self.proxy.clone(), head.clone(), payload)))
+        }
     }
 }
 
 fn answer_rules(names: &HeaderNames, carriers: &[TokenCarrier]) -> AnswerRules {
-    let token_cookies = carriers.iter().filter_map(|carrier| if let TokenCarrier::Cookie(name) = carrier { Some(name.clone()) } else { None }).collect();
-    AnswerRules { reserved: ReservedNames::new(names), token_cookies }
+    let token_cookies = carriers
+        .iter()
+        .filter_map(|carrier| {
+            if let TokenCarrier::Cookie(name) = carrier {
+                Some(name.clone())
+            } else {
+                None
+            }
+        })
+        .collect();
+    AnswerRules {
+        reserved: ReservedNames::new(names),
+        token_cookies,
+    }
 }

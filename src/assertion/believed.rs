@@ -1,5 +1,6 @@
-//! Headers that servers and frameworks believe: they take the path, the script's place, the host, the scheme or the user from them, or do
-//! something else that no client should choose. docs/headers.md says who reads each, and what it does there.
+//! Headers that servers and frameworks believe: they take the path, the script's place, the host,
+//! the scheme or the user from them, or do something else that no client should choose.
+//! docs/headers.md says who reads each, and what it does there.
 
 use crate::assertion::headers::fold;
 
@@ -12,7 +13,8 @@ pub enum Speaker {
     Proxies,
 }
 
-/// A name, or with a `*` at its end all names that begin so; of several that match the first one counts. Their page is held to this list.
+/// A name, or with a `*` at its end all names that begin so; of several that match the first one
+/// counts. Their page is held to this list.
 pub const BELIEVED: &[(&str, Speaker)] = &[
     // The path, and where the application stands in it.
     ("SCRIPT_NAME", Speaker::Nobody),
@@ -152,7 +154,8 @@ pub const BELIEVED: &[(&str, Speaker)] = &[
     ("Forwarded-Proto", Speaker::Proxies),
 ];
 
-/// For every key the lengths of the names that have it: nearly all headers of a request are told apart without looking at a name.
+/// For every key the lengths of the names that have it: nearly all headers of a request are told
+/// apart without looking at a name.
 static LENGTHS: [u64; 256] = lengths();
 
 /// Whose word a header of this name may be, in whatever spelling; `None`: anybody's.
@@ -161,18 +164,24 @@ pub fn speaker(name: &[u8]) -> Option<Speaker> {
     if name.is_empty() || LENGTHS[key(name) as usize] & bit(name.len()) == 0 {
         return None;
     }
-    BELIEVED.iter().find(|(pattern, _)| matches(pattern, name)).map(|(_, speaker)| *speaker)
+    BELIEVED
+        .iter()
+        .find(|(pattern, _)| matches(pattern, name))
+        .map(|(_, speaker)| *speaker)
 }
 
 /// Whether a header of this name is a proxy's to say, whoever else may not.
 #[must_use]
 pub fn is_of_proxies(name: &[u8]) -> bool {
-    BELIEVED.iter().any(|(pattern, speaker)| *speaker == Speaker::Proxies && matches(pattern, name))
+    BELIEVED
+        .iter()
+        .any(|(pattern, speaker)| *speaker == Speaker::Proxies && matches(pattern, name))
 }
 
 fn matches(pattern: &str, name: &[u8]) -> bool {
     let (pattern, exact) = (stem(pattern.as_bytes()), !pattern.ends_with('*'));
-    (name.len() == pattern.len() || !exact && name.len() > pattern.len()) && pattern.iter().zip(name).all(|(a, b)| fold(*a) == fold(*b))
+    (name.len() == pattern.len() || !exact && name.len() > pattern.len())
+        && pattern.iter().zip(name).all(|(a, b)| fold(*a) == fold(*b))
 }
 
 const fn stem(pattern: &[u8]) -> &[u8] {
@@ -203,7 +212,11 @@ const fn lengths() -> [u64; 256] {
         let stem = stem(pattern);
         let this = bit(stem.len());
         // Of a beginning the longer ones too.
-        all[key(stem) as usize] |= if stem.len() < pattern.len() { !(this - 1) } else { this };
+        all[key(stem) as usize] |= if stem.len() < pattern.len() {
+            !(this - 1)
+        } else {
+            this
+        };
         at += 1;
     }
     all
@@ -220,11 +233,22 @@ mod tests {
         for (pattern, expected) in BELIEVED {
             let stem = pattern.trim_end_matches('*');
             let longer = format!("{stem}more");
-            let names = if stem == *pattern { vec![stem] } else { vec![stem, &longer] };
+            let names = if stem == *pattern {
+                vec![stem]
+            } else {
+                vec![stem, &longer]
+            };
             for name in names {
-                let folded: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+                let folded: String = name
+                    .chars()
+                    .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+                    .collect();
                 for other in ["-", "_", ".", "~"] {
-                    for spelled in [folded.replace('-', other), folded.replace('-', other).to_uppercase(), folded.replace('-', other).to_lowercase()] {
+                    for spelled in [
+                        folded.replace('-', other),
+                        folded.replace('-', other).to_uppercase(),
+                        folded.replace('-', other).to_lowercase(),
+                    ] {
                         assert_eq!(speaker(spelled.as_bytes()), Some(*expected), "{spelled}");
                     }
                 }

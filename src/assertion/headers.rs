@@ -13,23 +13,31 @@ pub struct HeaderNames {
     pub appid: String,
     /// The user across the owner's apps.
     pub unionid: String,
-    /// Who vouches: always `hufu`. Its presence tells a backend that the call came through the gateway.
+    /// Who vouches: always `hufu`. Its presence tells a backend that the call came through the
+    /// gateway.
     pub source: String,
 }
 
 impl Default for HeaderNames {
     fn default() -> Self {
-        Self { subject: "X-WX-OPENID".into(), appid: "X-WX-APPID".into(), unionid: "X-WX-UNIONID".into(), source: "X-WX-SOURCE".into() }
+        Self {
+            subject: "X-WX-OPENID".into(),
+            appid: "X-WX-APPID".into(),
+            unionid: "X-WX-UNIONID".into(),
+            source: "X-WX-SOURCE".into(),
+        }
     }
 }
 
-/// The header in which gateways mark what they have sent on, so that they know it when it comes back.
+/// The header in which gateways mark what they have sent on, so that they know it when it comes
+/// back.
 pub const VIA: &str = "hufu-via";
 
 /// The value of the source header.
 pub const SOURCE: &str = "hufu";
 
-/// The identity headers of one request: every name that the gateway owns, with its value, empty when unknown.
+/// The identity headers of one request: every name that the gateway owns, with its value, empty
+/// when unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityHeaders<'a>([(&'a str, Cow<'a, str>); 8]);
 
@@ -42,26 +50,44 @@ impl<'a> IdentityHeaders<'a> {
         Self([
             (&names.subject, known(user.map(|u| &*u.subject))),
             (&names.appid, known(identity.map(|(_, appid)| appid))),
-            (&names.unionid, known(identity.and_then(|(live, _)| live.session.unionid.as_deref()))),
+            (
+                &names.unionid,
+                known(identity.and_then(|(live, _)| live.session.unionid.as_deref())),
+            ),
             (&names.source, known(identity.map(|_| SOURCE))),
             ("X-Hufu-App", known(user.map(|u| &*u.app))),
             ("X-Hufu-Provider", known(user.map(|u| u.provider.as_str()))),
             ("X-Hufu-Subject", known(user.map(|u| &*u.subject))),
-            ("X-Hufu-Session", identity.map(|(live, _)| live.id.to_string()).unwrap_or_default().into()),
+            (
+                "X-Hufu-Session",
+                identity
+                    .map(|(live, _)| live.id.to_string())
+                    .unwrap_or_default()
+                    .into(),
+            ),
         ])
     }
 
     /// The lines for an upstream's request head: only what is known.
     #[must_use]
     pub fn lines(&self) -> String {
-        written(self.0.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| ((*name).into(), &**value)))
+        written(
+            self.0
+                .iter()
+                .filter(|(_, value)| !value.is_empty())
+                .map(|(name, value)| ((*name).into(), &**value)),
+        )
     }
 
-    /// The lines for a forward-auth proxy: all of them, also the empty ones, so that its copy list overwrites whatever the client sent; names
-    /// in lower case, as answers have them.
+    /// The lines for a forward-auth proxy: all of them, also the empty ones, so that its copy list
+    /// overwrites whatever the client sent; names in lower case, as answers have them.
     #[must_use]
     pub fn all_lines(&self) -> String {
-        written(self.0.iter().map(|(name, value)| (name.to_ascii_lowercase().into(), &**value)))
+        written(
+            self.0
+                .iter()
+                .map(|(name, value)| (name.to_ascii_lowercase().into(), &**value)),
+        )
     }
 }
 
@@ -75,18 +101,23 @@ fn written<'a>(headers: impl Iterator<Item = (Cow<'a, str>, &'a str)>) -> String
     lines
 }
 
-/// The value as it can stand in a header: visible ASCII as it is, everything else percent-encoded, so that no value can end a line.
+/// The value as it can stand in a header: visible ASCII as it is, everything else percent-encoded,
+/// so that no value can end a line.
 fn header_safe(value: &str) -> Cow<'_, str> {
     const NOT_VISIBLE: percent_encoding::AsciiSet = percent_encoding::CONTROLS.add(b' ').add(b'%');
     // Without a way out on the way: many bytes at once.
-    if value.bytes().fold(true, |safe, b| safe & b.is_ascii_graphic()) {
+    if value
+        .bytes()
+        .fold(true, |safe, b| safe & b.is_ascii_graphic())
+    {
         Cow::Borrowed(value)
     } else {
         percent_encoding::utf8_percent_encode(value, &NOT_VISIBLE).into()
     }
 }
 
-/// Header names that only the gateway may set, in every spelling that a backend could fold onto them.
+/// Header names that only the gateway may set, in every spelling that a backend could fold onto
+/// them.
 #[derive(Debug, Clone)]
 pub struct ReservedNames {
     folded: Vec<Vec<u8>>,
@@ -97,25 +128,45 @@ impl ReservedNames {
     /// `x-wx-*`, `x-hufu-*`, the mark of gateways and the configured names.
     #[must_use]
     pub fn new(names: &HeaderNames) -> Self {
-        let own = [VIA, &names.subject, &names.appid, &names.unionid, &names.source];
-        let folded: Vec<Vec<u8>> = own.iter().map(|name| name.bytes().map(fold).collect()).collect();
+        let own = [
+            VIA,
+            &names.subject,
+            &names.appid,
+            &names.unionid,
+            &names.source,
+        ];
+        let folded: Vec<Vec<u8>> = own
+            .iter()
+            .map(|name| name.bytes().map(fold).collect())
+            .collect();
         let mut first = [false; 256];
-        for byte in folded.iter().filter_map(|n| n.first().copied()).chain([b'x']) {
+        for byte in folded
+            .iter()
+            .filter_map(|n| n.first().copied())
+            .chain([b'x'])
+        {
             first[usize::from(byte)] = true;
             first[usize::from(byte.to_ascii_uppercase())] = true;
         }
         Self { folded, first }
     }
 
-    /// Whether a name, in whatever spelling, is one of them: CGI and WSGI backends read every character that is neither letter nor
-    /// digit as the same one, and case does not count.
+    /// Whether a name, in whatever spelling, is one of them: CGI and WSGI backends read every
+    /// character that is neither letter nor digit as the same one, and case does not count.
     #[must_use]
     pub fn contains(&self, name: &[u8]) -> bool {
-        let Some(first) = name.first() else { return false };
+        let Some(first) = name.first() else {
+            return false;
+        };
         if !self.first[usize::from(*first)] {
             return false;
         }
-        has_prefix(name, b"x-wx-") || has_prefix(name, b"x-hufu-") || self.folded.iter().any(|own| own.len() == name.len() && has_prefix(name, own))
+        has_prefix(name, b"x-wx-")
+            || has_prefix(name, b"x-hufu-")
+            || self
+                .folded
+                .iter()
+                .any(|own| own.len() == name.len() && has_prefix(name, own))
     }
 }
 
@@ -123,12 +174,20 @@ impl ReservedNames {
 #[must_use]
 pub fn is_same_name(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> bool {
     let (one, other) = (one.as_ref(), other.as_ref());
-    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| fold(*one) == fold(*other))
+    one.len() == other.len()
+        && one
+            .iter()
+            .zip(other)
+            .all(|(one, other)| fold(*one) == fold(*other))
 }
 
 /// A byte of a name as a backend reads it that folds names.
 pub(super) const fn fold(b: u8) -> u8 {
-    if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' }
+    if b.is_ascii_alphanumeric() {
+        b.to_ascii_lowercase()
+    } else {
+        b'-'
+    }
 }
 
 fn has_prefix(name: &[u8], folded: &[u8]) -> bool {
@@ -143,7 +202,10 @@ mod tests {
 
     #[test]
     fn every_spelling_is_reserved() {
-        let names = HeaderNames { subject: "Remote.User".into(), ..HeaderNames::default() };
+        let names = HeaderNames {
+            subject: "Remote.User".into(),
+            ..HeaderNames::default()
+        };
         let reserved = ReservedNames::new(&names);
         for name in [
             "X-WX-OPENID",
@@ -162,7 +224,15 @@ mod tests {
         ] {
             assert!(reserved.contains(name.as_bytes()), "{name}");
         }
-        for name in ["", "X-WX", "X-WXA", "Authorization", "Remote-Users", "X-Request-Id", "XX-WX-OPENID"] {
+        for name in [
+            "",
+            "X-WX",
+            "X-WXA",
+            "Authorization",
+            "Remote-Users",
+            "X-Request-Id",
+            "XX-WX-OPENID",
+        ] {
             assert!(!reserved.contains(name.as_bytes()), "{name}");
         }
     }
@@ -178,7 +248,10 @@ mod tests {
 
     #[test]
     fn no_value_ends_a_line() {
-        assert_eq!(header_safe("oGZUI0egBJY1zhBYw2KhdUfwVJJE"), "oGZUI0egBJY1zhBYw2KhdUfwVJJE");
+        assert_eq!(
+            header_safe("oGZUI0egBJY1zhBYw2KhdUfwVJJE"),
+            "oGZUI0egBJY1zhBYw2KhdUfwVJJE"
+        );
         assert_eq!(header_safe("a\r\nX: y"), "a%0D%0AX:%20y");
         assert_eq!(header_safe("虎\u{7f}"), "%E8%99%8E%7F");
     }
@@ -188,7 +261,10 @@ mod tests {
         let names = HeaderNames::default();
         let headers = IdentityHeaders::new(&names, None);
         let lines = headers.all_lines();
-        assert!(lines.lines().count() == 8 && lines.lines().all(|line| line.ends_with(": ")), "{lines}");
+        assert!(
+            lines.lines().count() == 8 && lines.lines().all(|line| line.ends_with(": ")),
+            "{lines}"
+        );
         assert_eq!(headers.lines(), "");
     }
 }

@@ -1,4 +1,5 @@
-//! What a backend is told of the user, and the header names that nobody else may use; `believed` has those that backends believe beside them.
+//! What a backend is told of the user, and the header names that nobody else may use; `believed`
+//! has those that backends believe beside them.
 
 pub mod believed;
 pub mod headers;

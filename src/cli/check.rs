@@ -8,7 +8,8 @@ use crate::store::{RedisServers, StoreUrl};
 
 /// Validate a configuration: every problem at once, each with its line, its key and a hint
 ///
-/// Connects to nothing and starts nothing. Warnings are odd but no reason not to start; with problems the exit code is 2.
+/// Connects to nothing and starts nothing. Warnings are odd but no reason not to start; with
+/// problems the exit code is 2.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
@@ -24,7 +25,11 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     if args.print {
         super::print(&settings.effective.to_string())?;
     }
-    super::say(&format!("{}: ok: {}", args.config.path.display(), summary(&settings)));
+    super::say(&format!(
+        "{}: ok: {}",
+        args.config.path.display(),
+        summary(&settings)
+    ));
     Ok(())
 }
 
@@ -37,10 +42,24 @@ fn summary(settings: &Settings) -> String {
         StoreUrl::Memory => "sessions in memory".to_owned(),
         StoreUrl::Redis(redis) => match &redis.servers {
             RedisServers::One { at, .. } => format!("sessions in Redis at {at}"),
-            RedisServers::Sentinel { sentinels, master, .. } => format!("sessions in Redis, master {master} of {}", count(sentinels.len(), "sentinel")),
-            RedisServers::Cluster { nodes } => format!("sessions in a Redis cluster, found over {}", count(nodes.len(), "node")),
+            RedisServers::Sentinel {
+                sentinels, master, ..
+            } => format!(
+                "sessions in Redis, master {master} of {}",
+                count(sentinels.len(), "sentinel")
+            ),
+            RedisServers::Cluster { nodes } => format!(
+                "sessions in a Redis cluster, found over {}",
+                count(nodes.len(), "node")
+            ),
         },
     };
-    let (apps, upstreams) = (count(settings.apps.len(), "app"), count(settings.upstreams.len(), "upstream"));
-    format!("{apps}, {upstreams}, {}, {store}", count(settings.routes.routes().len(), "route"))
+    let (apps, upstreams) = (
+        count(settings.apps.len(), "app"),
+        count(settings.upstreams.len(), "upstream"),
+    );
+    format!(
+        "{apps}, {upstreams}, {}, {store}",
+        count(settings.routes.routes().len(), "route")
+    )
 }

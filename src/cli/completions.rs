@@ -7,8 +7,9 @@ use super::CommandLine;
 
 /// Print what a shell needs to complete commands and options
 ///
-/// bash: `hufu completions bash > /etc/bash_completion.d/hufu`. zsh: into `_hufu` in a folder of $fpath. fish:
-/// `~/.config/fish/completions/hufu.fish`. PowerShell: `hufu completions powershell >> $PROFILE`.
+/// bash: `hufu completions bash > /etc/bash_completion.d/hufu`. zsh: into `_hufu` in a folder of
+/// $fpath. fish: `~/.config/fish/completions/hufu.fish`. PowerShell: `hufu completions powershell
+/// >> $PROFILE`.
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
     /// The shell

@@ -29,8 +29,8 @@ const APPID: &str = "wx00000000000demo0";
 
 /// Try it: gateway, WeChat's stand-in, an echo backend and a store in memory, all in this process
 ///
-/// Prints three curl lines that work by copy and paste, and the address of a page that walks through login, call and logout.
-/// Nothing needs to be installed, and nothing is left behind.
+/// Prints three curl lines that work by copy and paste, and the address of a page that walks
+/// through login, call and logout. Nothing needs to be installed, and nothing is left behind.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Where the gateway listens
@@ -45,15 +45,34 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     drop(listener(args.listen, "--listen")?);
     actix_web::rt::System::new().block_on(async {
         let (sandbox, echo, page) = (free_port()?, free_port()?, free_port()?);
-        let text = configuration(args.listen, sandbox.local_addr()?, echo.local_addr()?, page.local_addr()?);
+        let text = configuration(
+            args.listen,
+            sandbox.local_addr()?,
+            echo.local_addr()?,
+            page.local_addr()?,
+        );
         let (settings, _) = Settings::parse("demo", &text, Path::new("."), &Variables::default())?;
         app::start_log(&settings);
         let gateway = app::build(settings, None, None)?;
-        let platform = Platform::new(SandboxSettings { accept_unknown_codes: true, ..SandboxSettings::default() }, Arc::new(SystemClock));
-        let helpers = [sandbox::serve(sandbox, platform)?, echo::serve(echo)?, page_server(page, gateway.store.clone())?];
+        let platform = Platform::new(
+            SandboxSettings {
+                accept_unknown_codes: true,
+                ..SandboxSettings::default()
+            },
+            Arc::new(SystemClock),
+        );
+        let helpers = [
+            sandbox::serve(sandbox, platform)?,
+            echo::serve(echo)?,
+            page_server(page, gateway.store.clone())?,
+        ];
         let handles: Vec<_> = helpers.iter().map(actix_web::dev::Server::handle).collect();
         let tasks: Vec<_> = helpers.into_iter().map(actix_web::rt::spawn).collect();
-        say(&welcome::text(args.lang.get(), &gateway.listen.to_string(), gateway.admin));
+        say(&welcome::text(
+            args.lang.get(),
+            &gateway.listen.to_string(),
+            gateway.admin,
+        ));
         let result = lifecycle::run(gateway).await;
         for handle in handles {
             handle.stop(false).await;
@@ -70,7 +89,12 @@ fn free_port() -> Result<std::net::TcpListener> {
 }
 
 /// The demo is an ordinary gateway with an ordinary configuration.
-fn configuration(listen: SocketAddr, sandbox: SocketAddr, echo: SocketAddr, page: SocketAddr) -> String {
+fn configuration(
+    listen: SocketAddr,
+    sandbox: SocketAddr,
+    echo: SocketAddr,
+    page: SocketAddr,
+) -> String {
     format!(
         r#"
 server.listen = "{listen}"
@@ -109,7 +133,10 @@ auth = "none"
     )
 }
 
-fn page_server(listener: std::net::TcpListener, store: StoreHandle) -> Result<actix_web::dev::Server> {
+fn page_server(
+    listener: std::net::TcpListener,
+    store: StoreHandle,
+) -> Result<actix_web::dev::Server> {
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(store.clone()))
@@ -117,7 +144,12 @@ fn page_server(listener: std::net::TcpListener, store: StoreHandle) -> Result<ac
             .route("/demo/store", web::get().to(stored))
             .default_service(web::to(nothing_here))
     });
-    Ok(server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run())
+    Ok(server
+        .workers(1)
+        .disable_signals()
+        .shutdown_timeout(1)
+        .listen(listener)?
+        .run())
 }
 
 async fn page() -> HttpResponse {
@@ -130,7 +162,8 @@ async fn page() -> HttpResponse {
         .body(PAGE)
 }
 
-/// The page's own style and script by their hashes, the gateway that it came from, and nothing else.
+/// The page's own style and script by their hashes, the gateway that it came from, and nothing
+/// else.
 fn page_policy() -> String {
     format!(
         "default-src 'none'; style-src {}; script-src {}; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -141,8 +174,18 @@ fn page_policy() -> String {
 
 /// The page's one element of this name as a Content-Security-Policy names it.
 fn source(element: &str) -> String {
-    let inside = PAGE.split_once(&format!("<{element}>")).and_then(|(_, rest)| rest.split_once(&format!("</{element}>")));
-    inside.map_or_else(|| "'none'".to_owned(), |(text, _)| format!("'sha256-{}'", encoding::base64(&hash::sha256(text.as_bytes()))))
+    let inside = PAGE
+        .split_once(&format!("<{element}>"))
+        .and_then(|(_, rest)| rest.split_once(&format!("</{element}>")));
+    inside.map_or_else(
+        || "'none'".to_owned(),
+        |(text, _)| {
+            format!(
+                "'sha256-{}'",
+                encoding::base64(&hash::sha256(text.as_bytes()))
+            )
+        },
+    )
 }
 
 async fn nothing_here() -> HttpResponse {
@@ -151,6 +194,14 @@ async fn nothing_here() -> HttpResponse {
 
 /// What Redis would hold: the very keys and sealed values that the gateway would write there.
 async fn stored(store: web::Data<StoreHandle>) -> HttpResponse {
-    let entries: Vec<stored::Stored> = store.memory().map(|memory| memory.dump()).unwrap_or_default().into_iter().map(Into::into).collect();
-    HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(entries)
+    let entries: Vec<stored::Stored> = store
+        .memory()
+        .map(|memory| memory.dump())
+        .unwrap_or_default()
+        .into_iter()
+        .map(Into::into)
+        .collect();
+    HttpResponse::Ok()
+        .insert_header(("Cache-Control", "no-store"))
+        .json(entries)
 }

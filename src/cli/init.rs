@@ -16,12 +16,14 @@ use crate::crypto::keyring;
 use crate::store::StoreUrl;
 use crate::upstream::Endpoint;
 
-/// Write a hufu.toml, a .env with fresh keys and a redis.conf into the current folder; overwrites nothing
+/// Write a hufu.toml, a .env with fresh keys and a redis.conf into the current folder; overwrites
+/// nothing
 ///
 /// Beside them hufu.schema.json, with which editors complete and check hufu.toml.
 ///
-/// `redis-server redis.conf` is then the Redis of this hufu.toml: its user `hufu` has the password in .env. With --redis the Redis that is
-/// there already is used instead, and no redis.conf is written.
+/// `redis-server redis.conf` is then the Redis of this hufu.toml: its user `hufu` has the password
+/// in .env. With --redis the Redis that is there already is used instead, and no redis.conf is
+/// written.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
     /// The mini program's AppID, such as wx0123456789abcdef
@@ -49,20 +51,32 @@ const OWN_REDIS: (&str, &str) = ("redis://127.0.0.1:6379/0", "hufu");
 pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
     check(args)?;
     let files = contents(args);
-    let existing: Vec<_> = files.iter().map(|(name, _)| *name).filter(|name| Path::new(name).symlink_metadata().is_ok()).collect();
+    let existing: Vec<_> = files
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| Path::new(name).symlink_metadata().is_ok())
+        .collect();
     if let Some((last, others)) = existing.split_last() {
-        let (names, verb) = if others.is_empty() { ((*last).to_owned(), "exists") } else { (format!("{} and {last}", others.join(", ")), "exist") };
+        let (names, verb) = if others.is_empty() {
+            ((*last).to_owned(), "exists")
+        } else {
+            (format!("{} and {last}", others.join(", ")), "exist")
+        };
         anyhow::bail!("{names} {verb} already; nothing was written");
     }
     for (index, (name, text)) in files.iter().enumerate() {
         if let Err(error) = files::write_new(name, text, *name == ENV) {
             // A part of them would be in the way of the next try.
-            files[..index].iter().for_each(|(name, _)| drop(fs::remove_file(name)));
+            files[..index]
+                .iter()
+                .for_each(|(name, _)| drop(fs::remove_file(name)));
             return Err(error);
         }
     }
     if let Some(odd) = shape::of_appid(&args.appid) {
-        super::say(&format!("warning: --appid {odd}. It stands in {CONFIG}: put it right there if it is not what mp.weixin.qq.com shows\n"));
+        super::say(&format!(
+            "warning: --appid {odd}. It stands in {CONFIG}: put it right there if it is not what mp.weixin.qq.com shows\n"
+        ));
     }
     super::say(&next_steps::text(args.lang.get(), args));
     Ok(())
@@ -70,15 +84,31 @@ pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
 
 /// Every argument ends up inside a TOML string, so it is held to its alphabet.
 fn check(args: &InitArgs) -> Result<(), UsageError> {
-    Endpoint::parse(&args.upstream).map_err(|error| UsageError(format!("--upstream {:?}: {error}", args.upstream)))?;
+    Endpoint::parse(&args.upstream)
+        .map_err(|error| UsageError(format!("--upstream {:?}: {error}", args.upstream)))?;
     if let Some(url) = &args.redis {
         check_redis(url)?;
     }
-    let word = |text: &str| !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    let word = |text: &str| {
+        !text.is_empty()
+            && text.len() <= 64
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    };
     if let Some(user) = args.redis_user.as_ref().filter(|user| !word(user)) {
-        return Err(UsageError(format!("--redis-user {user:?}: write letters, digits, \"-\", \"_\" and \".\"")));
+        return Err(UsageError(format!(
+            "--redis-user {user:?}: write letters, digits, \"-\", \"_\" and \".\""
+        )));
     }
-    if word(&args.appid) { Ok(()) } else { Err(UsageError(format!("--appid {:?} is not an AppID, such as wx0123456789abcdef", args.appid))) }
+    if word(&args.appid) {
+        Ok(())
+    } else {
+        Err(UsageError(format!(
+            "--appid {:?} is not an AppID, such as wx0123456789abcdef",
+            args.appid
+        )))
+    }
 }
 
 fn check_redis(url: &str) -> Result<(), UsageError> {
@@ -88,17 +118,34 @@ fn check_redis(url: &str) -> Result<(), UsageError> {
     }
     match StoreUrl::parse(url) {
         Ok(StoreUrl::Redis(_)) if !url.contains(['"', '\\', '$']) => Ok(()),
-        Ok(_) => Err(UsageError(format!("--redis {url:?}: write it as in redis://127.0.0.1:6379/0"))),
-        Err(wrong) => Err(UsageError(format!("--redis {url:?} {}: {}", wrong.what, wrong.hint))),
+        Ok(_) => Err(UsageError(format!(
+            "--redis {url:?}: write it as in redis://127.0.0.1:6379/0"
+        ))),
+        Err(wrong) => Err(UsageError(format!(
+            "--redis {url:?} {}: {}",
+            wrong.what, wrong.hint
+        ))),
     }
 }
 
 /// The files by their names.
 fn contents(args: &InitArgs) -> Vec<(&'static str, String)> {
-    let (url, user) = args.redis.as_ref().map_or((OWN_REDIS.0, Some(OWN_REDIS.1)), |url| (url, args.redis_user.as_deref()));
+    let (url, user) = args
+        .redis
+        .as_ref()
+        .map_or((OWN_REDIS.0, Some(OWN_REDIS.1)), |url| {
+            (url, args.redis_user.as_deref())
+        });
     let fresh = args.redis.is_none().then(keyring::generate_key);
     let password = user.map(|_| fresh.as_deref().unwrap_or_default());
-    let mut files = vec![(ENV, files::env(&args.appid, password)), (CONFIG, files::config(&args.appid, &args.upstream, url, user)), (SCHEMA, schema::text())];
+    let mut files = vec![
+        (ENV, files::env(&args.appid, password)),
+        (
+            CONFIG,
+            files::config(&args.appid, &args.upstream, url, user),
+        ),
+        (SCHEMA, schema::text()),
+    ];
     if let Some(password) = &fresh {
         files.push((REDIS, keygen::redis_conf(password)));
     }

@@ -6,7 +6,8 @@ use crate::crypto::{hash, keyring};
 
 /// Print a fresh key
 ///
-/// Without options: one sealing key, for `secrets.keys`. To rotate: docs/operations.md has the steps.
+/// Without options: one sealing key, for `secrets.keys`. To rotate: docs/operations.md has the
+/// steps.
 #[derive(Debug, Args)]
 pub(crate) struct KeygenArgs {
     /// As lines for a .env file: HUFU_KEY and HUFU_NAMING_KEY, as in `hufu keygen --env >> .env`
@@ -32,8 +33,12 @@ pub(crate) fn run(args: &KeygenArgs) -> anyhow::Result<()> {
     };
     super::print(&text)?;
     if args.redis {
-        super::say("The line that begins with `user` goes into Redis's ACL file (or, behind `ACL SETUSER` without `user`, to redis-cli).");
-        super::say("In hufu.toml: store.username = \"hufu\", store.password = \"${HUFU_REDIS_PASSWORD}\".");
+        super::say(
+            "The line that begins with `user` goes into Redis's ACL file (or, behind `ACL SETUSER` without `user`, to redis-cli).",
+        );
+        super::say(
+            "In hufu.toml: store.username = \"hufu\", store.password = \"${HUFU_REDIS_PASSWORD}\".",
+        );
     }
     Ok(())
 }
@@ -45,8 +50,17 @@ pub(super) fn env_lines(key: &str, naming_key: &str) -> String {
 
 /// The redis.conf that we ship, with this password for its user and a beginning that says so.
 pub(super) fn redis_conf(password: &str) -> String {
-    let settings = REDIS_CONF.find("\n### ").and_then(|at| REDIS_CONF.get(at..)).unwrap_or(REDIS_CONF);
-    let lines = settings.lines().map(|line| if line.starts_with(REDIS_USER) { acl_line(password) } else { line.to_owned() });
+    let settings = REDIS_CONF
+        .find("\n### ")
+        .and_then(|at| REDIS_CONF.get(at..))
+        .unwrap_or(REDIS_CONF);
+    let lines = settings.lines().map(|line| {
+        if line.starts_with(REDIS_USER) {
+            acl_line(password)
+        } else {
+            line.to_owned()
+        }
+    });
     let settings = lines.collect::<Vec<_>>().join("\n");
     format!(
         "# Redis for Hufu: one server that holds sessions and nothing else, for Redis 7.0 and later. Written by `hufu init`:\n\
@@ -58,6 +72,12 @@ pub(super) fn redis_conf(password: &str) -> String {
 
 /// The ACL line, with the password as the hash that Redis keeps anyway.
 fn acl_line(password: &str) -> String {
-    let rights = REDIS_CONF.lines().find_map(|line| line.strip_prefix(REDIS_USER)).unwrap_or_default();
-    format!("user hufu on #{} {rights}", hash::to_hex(&hash::sha256(password.as_bytes())))
+    let rights = REDIS_CONF
+        .lines()
+        .find_map(|line| line.strip_prefix(REDIS_USER))
+        .unwrap_or_default();
+    format!(
+        "user hufu on #{} {rights}",
+        hash::to_hex(&hash::sha256(password.as_bytes()))
+    )
 }

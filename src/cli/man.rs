@@ -23,11 +23,17 @@ pub(crate) fn run(args: &ManArgs) -> anyhow::Result<()> {
     let page = match &args.of {
         None => whole,
         Some(name) => {
-            let found = whole.find_subcommand(name).ok_or_else(|| UsageError(format!("there is no command {name:?}; `hufu --help` lists them")))?;
+            let found = whole.find_subcommand(name).ok_or_else(|| {
+                UsageError(format!(
+                    "there is no command {name:?}; `hufu --help` lists them"
+                ))
+            })?;
             found.clone().display_name(format!("hufu-{name}"))
         }
     };
     let mut text = Vec::new();
-    Man::new(page).render(&mut text).context("the page cannot be written")?;
+    Man::new(page)
+        .render(&mut text)
+        .context("the page cannot be written")?;
     super::print(&String::from_utf8(text)?)
 }

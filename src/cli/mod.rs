@@ -1,4 +1,5 @@
-//! The command line: one file per command. Messages go to stderr, what a script would read goes to stdout.
+//! The command line: one file per command. Messages go to stderr, what a script would read goes to
+//! stdout.
 
 mod check;
 mod completions;
@@ -63,7 +64,12 @@ enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArg {
     /// The configuration file; a .env beside it is read too
-    #[arg(long = "config", short = 'c', value_name = "FILE", default_value = "hufu.toml")]
+    #[arg(
+        long = "config",
+        short = 'c',
+        value_name = "FILE",
+        default_value = "hufu.toml"
+    )]
     pub(crate) path: PathBuf,
 }
 
@@ -79,7 +85,11 @@ pub fn run() -> ExitCode {
         Ok(line) => line.command,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     let result = match command {
@@ -107,7 +117,11 @@ fn told(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(USAGE);
     }
     say(&format!("hufu: {error:#}"));
-    if error.is::<UsageError>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+    if error.is::<UsageError>() {
+        ExitCode::from(USAGE)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// A message for people. That nobody listens is no reason to fail.

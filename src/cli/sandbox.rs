@@ -21,7 +21,8 @@ pub(crate) struct SandboxArgs {
     /// Where it listens, such as 127.0.0.1:9001
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) listen: SocketAddr,
-    /// An app and its secret; once for each app. Others are refused with 40013, other secrets with 40125. Without it any app with any secret
+    /// An app and its secret; once for each app. Others are refused with 40013, other secrets with
+    /// 40125. Without it any app with any secret
     #[arg(long = "app", value_name = "APPID=SECRET", value_parser = app)]
     pub(crate) apps: Vec<SandboxApp>,
     /// Take a code that was never issued once, for a user of its name
@@ -41,7 +42,11 @@ pub(crate) struct SandboxArgs {
 impl SandboxArgs {
     fn settings(&self) -> SandboxSettings {
         SandboxSettings {
-            apps: if self.apps.is_empty() { AcceptedApps::Any } else { AcceptedApps::Only(self.apps.clone()) },
+            apps: if self.apps.is_empty() {
+                AcceptedApps::Any
+            } else {
+                AcceptedApps::Only(self.apps.clone())
+            },
             accept_unknown_codes: self.unknown_codes,
             code_ttl: self.code_lifetime,
             rotate_after: self.key_rotation,
@@ -51,9 +56,16 @@ impl SandboxArgs {
 }
 
 fn app(text: &str) -> Result<SandboxApp, &'static str> {
-    let parts = text.split_once('=').filter(|(appid, secret)| !appid.is_empty() && !secret.is_empty());
-    let (appid, secret) = parts.ok_or("write the appid, an equals sign and the secret, such as wx0123456789abcdef=secret")?;
-    Ok(SandboxApp { appid: appid.to_owned(), secret: Secret::new(secret.to_owned()) })
+    let parts = text
+        .split_once('=')
+        .filter(|(appid, secret)| !appid.is_empty() && !secret.is_empty());
+    let (appid, secret) = parts.ok_or(
+        "write the appid, an equals sign and the secret, such as wx0123456789abcdef=secret",
+    )?;
+    Ok(SandboxApp {
+        appid: appid.to_owned(),
+        secret: Secret::new(secret.to_owned()),
+    })
 }
 
 fn span(text: &str) -> Result<Duration, &'static str> {
@@ -63,7 +75,10 @@ fn span(text: &str) -> Result<Duration, &'static str> {
 pub(crate) fn run(args: &SandboxArgs) -> Result<()> {
     let listener = listener(args.listen, "--listen")?;
     let address = listener.local_addr()?;
-    let app = args.apps.first().map_or("wx0123456789abcdef", |app| &app.appid);
+    let app = args
+        .apps
+        .first()
+        .map_or("wx0123456789abcdef", |app| &app.appid);
     actix_web::rt::System::new().block_on(async {
         let server = sandbox::serve(listener, Platform::new(args.settings(), Arc::new(SystemClock)))?;
         say(&format!(

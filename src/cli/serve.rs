@@ -13,7 +13,8 @@ use crate::lifecycle;
 
 /// Run the gateway
 ///
-/// Ends on SIGTERM, SIGINT or SIGQUIT: it goes on accepting for server.drain_grace, then finishes what is under way within server.drain_deadline.
+/// Ends on SIGTERM, SIGINT or SIGQUIT: it goes on accepting for server.drain_grace, then finishes
+/// what is under way within server.drain_deadline.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
@@ -34,13 +35,16 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     })
 }
 
-/// Says what listens where and with which store; a store that does not answer is no reason not to start.
+/// Says what listens where and with which store; a store that does not answer is no reason not to
+/// start.
 async fn announce(gateway: &Gateway) {
     let (listen, admin) = (gateway.listen.to_string(), gateway.admin.to_string());
     log::info!(listen = listen.as_str(), admin = admin.as_str(), store = gateway.store_name.as_str(); "hufu {} is listening", env!("CARGO_PKG_VERSION"));
     match gateway.store.probe().check().await {
         Ok(took) => log::info!("the store answers in {} ms", took.as_millis()),
-        Err(error) => log::error!("{error}; every request that needs a session gets 503 until it answers"),
+        Err(error) => {
+            log::error!("{error}; every request that needs a session gets 503 until it answers");
+        }
     }
 }
 
@@ -49,12 +53,19 @@ pub(crate) fn listener(address: SocketAddr, flag: &str) -> Result<TcpListener> {
     TcpListener::bind(address).map_err(|error| {
         let advice = Listen::Tcp(address).advice(&error, flag);
         // Ten further: the port behind 8080 is that of the admin listener.
-        let port = if address.port() < 1024 { 8090 } else { address.port().saturating_add(10) };
-        anyhow::Error::new(error).context(format!("cannot listen on {address}; {advice}, such as {flag} 127.0.0.1:{port}"))
+        let port = if address.port() < 1024 {
+            8090
+        } else {
+            address.port().saturating_add(10)
+        };
+        anyhow::Error::new(error).context(format!(
+            "cannot listen on {address}; {advice}, such as {flag} 127.0.0.1:{port}"
+        ))
     })
 }
 
 /// An address to listen on, of the command line.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse().map_err(|_| "write an address with a port, such as 127.0.0.1:8090")
+    text.parse()
+        .map_err(|_| "write an address with a port, such as 127.0.0.1:8090")
 }

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-/// Whether every user of the machine can read the file. Secrets that a container gets (Docker, Kubernetes) are so by default, and
-/// there is nobody else in the container.
+/// Whether every user of the machine can read the file. Secrets that a container gets (Docker,
+/// Kubernetes) are so by default, and there is nobody else in the container.
 #[cfg(unix)]
 pub(super) fn readable_by_all(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;

@@ -12,15 +12,22 @@ pub struct CorsSettings {
 }
 
 pub(super) fn read(section: &mut Section<'_>) -> CorsSettings {
-    CorsSettings { origins: section.list("origins", origin) }
+    CorsSettings {
+        origins: section.list("origins", origin),
+    }
 }
 
 fn origin(text: &str) -> Result<String, Wrong> {
     let form = "write \"https://HOST\" or \"https://HOST:PORT\", as browsers send it";
     if text == "*" || text == "null" {
-        return Err(Wrong::new("would let every web page of the world act for whoever visits it", "name the pages that are yours: \"https://HOST\""));
+        return Err(Wrong::new(
+            "would let every web page of the world act for whoever visits it",
+            "name the pages that are yours: \"https://HOST\"",
+        ));
     }
-    let (scheme, authority) = text.split_once("://").ok_or_else(|| Wrong::new("is not an origin", form))?;
+    let (scheme, authority) = text
+        .split_once("://")
+        .ok_or_else(|| Wrong::new("is not an origin", form))?;
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !authority.ends_with(']') => (host, Some(port)),
         _ => (authority, None),
@@ -29,17 +36,34 @@ fn origin(text: &str) -> Result<String, Wrong> {
         return Err(Wrong::new("has a *: each page is named on its own", form));
     }
     if authority.contains(['/', '?', '#', '@']) {
-        return Err(Wrong::new("has more than a scheme, a host and a port", form));
+        return Err(Wrong::new(
+            "has more than a scheme, a host and a port",
+            form,
+        ));
     }
-    let host_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
-    let port_ok = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|n| n != 0) && !port.starts_with('0'));
+    let host_char = |c: char| {
+        c.is_ascii_lowercase()
+            || c.is_ascii_digit()
+            || matches!(c, '.' | '-' | '_' | '[' | ']' | ':')
+    };
+    let port_ok =
+        port.is_none_or(|port| port.parse::<u16>().is_ok_and(|n| n != 0) && !port.starts_with('0'));
     match scheme {
-        _ if host.is_empty() || !host.chars().all(host_char) || !port_ok => Err(Wrong::new("is not an origin", format!("{form}; lower case"))),
-        "https" if port == Some("443") => Err(Wrong::new("names the port that browsers leave out", format!("write \"https://{host}\""))),
+        _ if host.is_empty() || !host.chars().all(host_char) || !port_ok => Err(Wrong::new(
+            "is not an origin",
+            format!("{form}; lower case"),
+        )),
+        "https" if port == Some("443") => Err(Wrong::new(
+            "names the port that browsers leave out",
+            format!("write \"https://{host}\""),
+        )),
         _ if Origin::parse(text).is_none() => Err(Wrong::new("is not an origin", form)),
         "https" => Ok(text.to_owned()),
         "http" if matches!(host, "localhost" | "127.0.0.1" | "[::1]") => Ok(text.to_owned()),
-        "http" => Err(Wrong::new("is not https://, so anybody on the way could act for its users", form)),
+        "http" => Err(Wrong::new(
+            "is not https://, so anybody on the way could act for its users",
+            form,
+        )),
         _ => Err(Wrong::new("is not an origin of a web page", form)),
     }
 }
@@ -50,7 +74,13 @@ mod tests {
 
     #[test]
     fn an_origin_is_what_a_browser_sends() {
-        for good in ["https://h5.example.com", "https://h5.example.com:8443", "http://localhost:5173", "http://[::1]:3000", "https://[2001:db8::1]"] {
+        for good in [
+            "https://h5.example.com",
+            "https://h5.example.com:8443",
+            "http://localhost:5173",
+            "http://[::1]:3000",
+            "https://[2001:db8::1]",
+        ] {
             assert_eq!(origin(good).unwrap(), good);
         }
         for bad in [

@@ -29,7 +29,10 @@ pub(super) enum Kind {
 
 impl Description {
     pub(super) const fn new(kind: Kind) -> Self {
-        Self { kind, required: false }
+        Self {
+            kind,
+            required: false,
+        }
     }
 
     /// A text that is read in this way: what it refuses says which words there are.
@@ -45,5 +48,8 @@ impl Description {
 
 fn choices<T>(parse: impl Fn(&str) -> Result<T, Wrong>) -> Vec<&'static str> {
     // Nobody's word.
-    parse("\u{0}").err().map(|wrong| wrong.choices).unwrap_or_default()
+    parse("\u{0}")
+        .err()
+        .map(|wrong| wrong.choices)
+        .unwrap_or_default()
 }

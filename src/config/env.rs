@@ -40,53 +40,94 @@ pub(super) enum VariableError {
 impl VariableError {
     pub(super) fn hint(&self, variables: &Variables) -> String {
         match self {
-            Self::Missing(name) if let Some(meant) = variables.alike(name) => format!("the file .env has {meant}: did you mean that one?"),
-            Self::Missing(name) => format!("set {name} in the environment, or write {name}=… into the file .env beside the configuration"),
+            Self::Missing(name) if let Some(meant) = variables.alike(name) => {
+                format!("the file .env has {meant}: did you mean that one?")
+            }
+            Self::Missing(name) => format!(
+                "set {name} in the environment, or write {name}=… into the file .env beside the configuration"
+            ),
             Self::NotUtf8(name) => format!("set {name} to text"),
-            Self::Malformed | Self::Lone | Self::Wide => "write ${NAME} for a variable (letters, digits and _), $$ for a dollar sign".to_owned(),
+            Self::Malformed | Self::Lone | Self::Wide => {
+                "write ${NAME} for a variable (letters, digits and _), $$ for a dollar sign"
+                    .to_owned()
+            }
         }
     }
 }
 
 impl Variables {
-    /// The environment of this process and, where it is silent, the `.env` in `directory`, with what is odd about that file.
+    /// The environment of this process and, where it is silent, the `.env` in `directory`, with
+    /// what is odd about that file.
     #[must_use]
     pub fn load(directory: &Path) -> (Self, Vec<Problem>, Vec<Problem>) {
         let path = directory.join(".env");
-        let mut file = DotEnv { name: path.display().to_string(), ..DotEnv::default() };
+        let mut file = DotEnv {
+            name: path.display().to_string(),
+            ..DotEnv::default()
+        };
         let (mut source, mut unread) = (None, None);
         match files::read_text(&path) {
             Ok(text) => {
                 source = Some(hash::sha256(text.as_bytes()));
                 file.read(&text);
                 if checks::readable_by_all(&path) {
-                    file.warn("every user of this machine can read it", &format!("chmod 600 {}", path.display()));
+                    file.warn(
+                        "every user of this machine can read it",
+                        &format!("chmod 600 {}", path.display()),
+                    );
                 }
             }
             Err(FileError::Missing) => {}
             Err(reason) => {
-                let problem = Problem { file: file.name.clone(), line: None, path: String::new(), what: reason.to_string(), hint: String::new() };
+                let problem = Problem {
+                    file: file.name.clone(),
+                    line: None,
+                    path: String::new(),
+                    what: reason.to_string(),
+                    hint: String::new(),
+                };
                 unread = Some((problem, reason));
             }
         }
-        (Self { dotenv: file.values, process: true, source, unread, missing: RefCell::default() }, file.problems, file.warnings)
+        (
+            Self {
+                dotenv: file.values,
+                process: true,
+                source,
+                unread,
+                missing: RefCell::default(),
+            },
+            file.problems,
+            file.warnings,
+        )
     }
 
-    /// A `.env` that could not be read, after everything else was: whose variables are all set without it, needs it not; else it is the one
-    /// reason for all that is missing, which is taken out of `problems`.
+    /// A `.env` that could not be read, after everything else was: whose variables are all set
+    /// without it, needs it not; else it is the one reason for all that is missing, which is taken
+    /// out of `problems`.
     pub(super) fn tell_unread(&self, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
-        let Some((mut unread, reason)) = self.unread.clone() else { return };
+        let Some((mut unread, reason)) = self.unread.clone() else {
+            return;
+        };
         let missing = self.missing.borrow();
         if missing.is_empty() {
-            "no variable is missing without it, so the gateway goes on".clone_into(&mut unread.hint);
+            "no variable is missing without it, so the gateway goes on"
+                .clone_into(&mut unread.hint);
             warnings.insert(0, unread);
             return;
         }
-        let told: Vec<_> = missing.iter().map(|name| VariableError::Missing(name.clone()).to_string()).collect();
+        let told: Vec<_> = missing
+            .iter()
+            .map(|name| VariableError::Missing(name.clone()).to_string())
+            .collect();
         problems.retain(|problem| !told.contains(&problem.what));
         let names: Vec<_> = missing.iter().map(String::as_str).collect();
         let is = if names.len() == 1 { "is" } else { "are" };
-        unread.what = format!("{}; {}, which the configuration needs, {is} not set elsewhere", unread.what, names.join(", "));
+        unread.what = format!(
+            "{}; {}, which the configuration needs, {is} not set elsewhere",
+            unread.what,
+            names.join(", ")
+        );
         unread.hint = match reason {
             FileError::NotUtf8 { .. } | FileError::Dangling(_) => reason.advice(&unread.file),
             FileError::NotAFile(_) => {
@@ -104,8 +145,14 @@ impl Variables {
     /// These variables and no others.
     #[must_use]
     pub fn only<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let dotenv = pairs.into_iter().map(|(name, value)| (name.to_owned(), Secret::new(value.to_owned()))).collect();
-        Self { dotenv, ..Self::default() }
+        let dotenv = pairs
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), Secret::new(value.to_owned())))
+            .collect();
+        Self {
+            dotenv,
+            ..Self::default()
+        }
     }
 
     /// `text` with every `${NAME}` replaced by its value and every `$$` by a dollar sign.
@@ -121,7 +168,11 @@ impl Variables {
                 out.push('$');
                 after
             } else {
-                let (name, after) = after.strip_prefix('{').ok_or(VariableError::Lone)?.split_once('}').ok_or(VariableError::Malformed)?;
+                let (name, after) = after
+                    .strip_prefix('{')
+                    .ok_or(VariableError::Lone)?
+                    .split_once('}')
+                    .ok_or(VariableError::Malformed)?;
                 out.push_str(&self.value(name)?);
                 after
             };
@@ -138,15 +189,27 @@ impl Variables {
     /// The variable of the file that is spelt most like a name.
     fn alike(&self, name: &str) -> Option<&String> {
         let name = name.to_ascii_uppercase();
-        let scored = self.dotenv.keys().map(|known| (strsim::jaro_winkler(&known.to_ascii_uppercase(), &name), known));
-        scored.filter(|(score, _)| *score > 0.95).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
+        let scored = self.dotenv.keys().map(|known| {
+            (
+                strsim::jaro_winkler(&known.to_ascii_uppercase(), &name),
+                known,
+            )
+        });
+        scored
+            .filter(|(score, _)| *score > 0.95)
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, known)| known)
     }
 
     fn value(&self, name: &str) -> Result<String, VariableError> {
         if !is_name(name) {
             return Err(VariableError::Malformed);
         }
-        let of_process = if self.process { std::env::var(name) } else { Err(std::env::VarError::NotPresent) };
+        let of_process = if self.process {
+            std::env::var(name)
+        } else {
+            Err(std::env::VarError::NotPresent)
+        };
         match of_process {
             Ok(value) => Ok(value),
             Err(std::env::VarError::NotUnicode(_)) => Err(VariableError::NotUtf8(name.to_owned())),
@@ -162,7 +225,8 @@ impl Variables {
 }
 
 fn is_name(name: &str) -> bool {
-    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
+    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
 }
 
 /// Stands for a dollar sign. No text has it: it belongs to nobody's alphabet.
@@ -181,10 +245,16 @@ fn with_plain_dollars(text: &str) -> String {
 
 /// The name that follows a dollar sign, as dotenvy reads it.
 fn variable_of(after: &str) -> &str {
-    if let Some((name, _)) = after.strip_prefix('{').and_then(|after| after.split_once('}')) {
+    if let Some((name, _)) = after
+        .strip_prefix('{')
+        .and_then(|after| after.split_once('}'))
+    {
         return name;
     }
-    after.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default()
+    after
+        .split(|c: char| !c.is_alphanumeric())
+        .next()
+        .unwrap_or_default()
 }
 
 /// The line that first sets a variable.
@@ -192,7 +262,8 @@ fn line_of(text: &str, name: &str) -> Option<usize> {
     let sets = |line: &str| {
         let line = line.trim_start();
         let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
-        line.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('='))
+        line.strip_prefix(name)
+            .is_some_and(|rest| rest.trim_start().starts_with('='))
     };
     Some(text.lines().position(sets)? + 1)
 }
@@ -217,26 +288,58 @@ impl DotEnv {
                 Ok((name, value)) if self.values.contains_key(&name) => {
                     let value = Secret::new(value);
                     if self.values.get(&name) != Some(&value) {
-                        self.warn(&format!("{name} is there twice; the first counts"), "remove one of them");
+                        self.warn(
+                            &format!("{name} is there twice; the first counts"),
+                            "remove one of them",
+                        );
                     }
                 }
                 Ok((name, value)) => {
-                    if plain.is_some_and(|plain| plain.is_ok_and(|(_, plain)| self.loses(&value, &plain))) {
-                        let what = format!("{name} has a dollar sign that no variable follows which is set: it would vanish, and the name behind it");
-                        self.problem(line_of(text, &name), &what, "put the value into single quotes");
+                    if plain.is_some_and(|plain| {
+                        plain.is_ok_and(|(_, plain)| self.loses(&value, &plain))
+                    }) {
+                        let what = format!(
+                            "{name} has a dollar sign that no variable follows which is set: it would vanish, and the name behind it"
+                        );
+                        self.problem(
+                            line_of(text, &name),
+                            &what,
+                            "put the value into single quotes",
+                        );
                     }
-                    if let Some(quote) = value.chars().next().filter(|first| "“”‘’＂＇「『".contains(*first)) {
-                        let what = format!("{name} begins with {quote}, which is a part of it and no quote");
+                    if let Some(quote) = value
+                        .chars()
+                        .next()
+                        .filter(|first| "“”‘’＂＇「『".contains(*first))
+                    {
+                        let what = format!(
+                            "{name} begins with {quote}, which is a part of it and no quote"
+                        );
                         let hint = "write \" or ', if an input method for Chinese has written it";
-                        self.warnings.push(Problem { file: self.name.clone(), line: line_of(text, &name), path: String::new(), what, hint: hint.to_owned() });
+                        self.warnings.push(Problem {
+                            file: self.name.clone(),
+                            line: line_of(text, &name),
+                            path: String::new(),
+                            what,
+                            hint: hint.to_owned(),
+                        });
                     }
                     self.values.insert(name, Secret::new(value));
                 }
                 // The error itself holds the line, and with it perhaps a secret.
                 Err(dotenvy::Error::LineParse(line, _)) => {
-                    let number = text.find(line.trim_end()).map(|at| text[..at].matches('\n').count() + 1);
-                    let wide = line.split('=').next().is_some_and(|name| name.contains('＝'));
-                    let what = if wide { "has ＝ behind the name, which is no =" } else { "is not a line of the form NAME=value" };
+                    let number = text
+                        .find(line.trim_end())
+                        .map(|at| text[..at].matches('\n').count() + 1);
+                    let wide = line
+                        .split('=')
+                        .next()
+                        .is_some_and(|name| name.contains('＝'));
+                    let what = if wide {
+                        "has ＝ behind the name, which is no ="
+                    } else {
+                        "is not a line of the form NAME=value"
+                    };
                     self.problem(
                         number,
                         what,
@@ -252,19 +355,36 @@ impl DotEnv {
         }
     }
 
-    /// Whether a value differs from what is written by more than variables that are set. Which name is not is not told: it may be a part of
-    /// a secret.
+    /// Whether a value differs from what is written by more than variables that are set. Which name
+    /// is not is not told: it may be a part of a secret.
     fn loses(&self, value: &str, plain: &str) -> bool {
-        let is_set = |name: &str| self.values.contains_key(name) || std::env::var_os(name).is_some();
-        value != plain.replace(DOLLAR, "$") && plain.split(DOLLAR).skip(1).any(|after| !is_set(variable_of(after)))
+        let is_set =
+            |name: &str| self.values.contains_key(name) || std::env::var_os(name).is_some();
+        value != plain.replace(DOLLAR, "$")
+            && plain
+                .split(DOLLAR)
+                .skip(1)
+                .any(|after| !is_set(variable_of(after)))
     }
 
     fn problem(&mut self, line: Option<usize>, what: &str, hint: &str) {
-        self.problems.push(Problem { file: self.name.clone(), line, path: String::new(), what: what.to_owned(), hint: hint.to_owned() });
+        self.problems.push(Problem {
+            file: self.name.clone(),
+            line,
+            path: String::new(),
+            what: what.to_owned(),
+            hint: hint.to_owned(),
+        });
     }
 
     fn warn(&mut self, what: &str, hint: &str) {
-        self.warnings.push(Problem { file: self.name.clone(), line: None, path: String::new(), what: what.to_owned(), hint: hint.to_owned() });
+        self.warnings.push(Problem {
+            file: self.name.clone(),
+            line: None,
+            path: String::new(),
+            what: what.to_owned(),
+            hint: hint.to_owned(),
+        });
     }
 }
 
@@ -275,7 +395,14 @@ mod tests {
     #[test]
     fn variables_are_put_in_and_dollars_kept() {
         let variables = Variables::only([("KEY", "k$x"), ("_A1", "")]);
-        for (text, value) in [("plain", "plain"), ("${KEY}", "k$x"), ("a${KEY}b${_A1}c", "ak$xbc"), ("$$", "$"), ("$${KEY}", "${KEY}"), ("$$${KEY}", "$k$x")] {
+        for (text, value) in [
+            ("plain", "plain"),
+            ("${KEY}", "k$x"),
+            ("a${KEY}b${_A1}c", "ak$xbc"),
+            ("$$", "$"),
+            ("$${KEY}", "${KEY}"),
+            ("$$${KEY}", "$k$x"),
+        ] {
             assert_eq!(variables.substitute(text).as_deref(), Ok(value), "{text}");
         }
         for (text, why) in [
@@ -293,27 +420,64 @@ mod tests {
 
     #[test]
     fn a_broken_line_is_named_by_its_number_only() {
-        let mut file = DotEnv { name: ".env".to_owned(), ..DotEnv::default() };
+        let mut file = DotEnv {
+            name: ".env".to_owned(),
+            ..DotEnv::default()
+        };
         file.read("# a comment\nA=1\nB='tiger\n");
         assert_eq!(file.problems.len(), 1);
         let text = file.problems[0].to_string();
-        assert!(text.starts_with(".env:3: ") && !text.contains("tiger"), "{text}");
+        assert!(
+            text.starts_with(".env:3: ") && !text.contains("tiger"),
+            "{text}"
+        );
         assert_eq!(file.values["A"].expose(), "1");
     }
 
     #[test]
     fn a_dollar_sign_that_would_vanish_is_told_and_others_are_not() {
-        for lost in ["A=abc$def#1", "A=abc$", "A=\"a$def\"", "A=${def}x", "A=x$B", "A=$$"] {
+        for lost in [
+            "A=abc$def#1",
+            "A=abc$",
+            "A=\"a$def\"",
+            "A=${def}x",
+            "A=x$B",
+            "A=$$",
+        ] {
             let mut file = DotEnv::default();
             file.read(&format!("# one\nB1=1\n{lost}\n"));
-            assert_eq!((file.problems.len(), file.problems.first().and_then(|problem| problem.line)), (1, Some(3)), "{lost}");
+            assert_eq!(
+                (
+                    file.problems.len(),
+                    file.problems.first().and_then(|problem| problem.line)
+                ),
+                (1, Some(3)),
+                "{lost}"
+            );
             let text = file.problems[0].to_string();
-            assert!(text.contains("single quotes") && !text.contains("def"), "{text}");
+            assert!(
+                text.contains("single quotes") && !text.contains("def"),
+                "{text}"
+            );
         }
-        for (kept, value) in [("'a$def'", "a$def"), ("a\\$def", "a$def"), ("$B1", "1"), ("\"x${B1}y\"", "x1y"), ("x # $def", "x"), ("'$'x", "$x")] {
+        for (kept, value) in [
+            ("'a$def'", "a$def"),
+            ("a\\$def", "a$def"),
+            ("$B1", "1"),
+            ("\"x${B1}y\"", "x1y"),
+            ("x # $def", "x"),
+            ("'$'x", "$x"),
+        ] {
             let mut file = DotEnv::default();
             file.read(&format!("B1=1\nA={kept}\n"));
-            assert_eq!((file.problems.len(), file.values.get("A").map(|value| value.expose().as_str())), (0, Some(value)), "{kept}");
+            assert_eq!(
+                (
+                    file.problems.len(),
+                    file.values.get("A").map(|value| value.expose().as_str())
+                ),
+                (0, Some(value)),
+                "{kept}"
+            );
         }
     }
 
@@ -323,17 +487,37 @@ mod tests {
         file.read("A＝tiger\nB=“tiger”\n");
         let told = |all: &[Problem]| all.iter().map(ToString::to_string).collect::<String>();
         let (problems, warnings) = (told(&file.problems), told(&file.warnings));
-        assert!(problems.starts_with(":1: has ＝ behind the name") && !problems.contains("tiger"), "{problems}");
-        assert!(warnings.starts_with(":2: B begins with “") && !warnings.contains("tiger"), "{warnings}");
-        assert_eq!(Variables::only([]).substitute("＄{A}"), Err(VariableError::Wide));
+        assert!(
+            problems.starts_with(":1: has ＝ behind the name") && !problems.contains("tiger"),
+            "{problems}"
+        );
+        assert!(
+            warnings.starts_with(":2: B begins with “") && !warnings.contains("tiger"),
+            "{warnings}"
+        );
+        assert_eq!(
+            Variables::only([]).substitute("＄{A}"),
+            Err(VariableError::Wide)
+        );
     }
 
     #[test]
     fn a_variable_that_is_spelt_alike_is_named() {
-        for (known, wanted, told) in [("WX_SECRET", "WX_SECERT", true), ("wx_secret", "WX_SECRET", true), ("HUFU_KEY", "WX_SECRET", false)] {
+        for (known, wanted, told) in [
+            ("WX_SECRET", "WX_SECERT", true),
+            ("wx_secret", "WX_SECRET", true),
+            ("HUFU_KEY", "WX_SECRET", false),
+        ] {
             let variables = Variables::only([(known, "tiger")]);
-            let hint = variables.substitute(&format!("${{{wanted}}}")).unwrap_err().hint(&variables);
-            assert_eq!(hint.contains(&format!("{known}: did you mean")), told, "{hint}");
+            let hint = variables
+                .substitute(&format!("${{{wanted}}}"))
+                .unwrap_err()
+                .hint(&variables);
+            assert_eq!(
+                hint.contains(&format!("{known}: did you mean")),
+                told,
+                "{hint}"
+            );
         }
     }
 
@@ -341,6 +525,9 @@ mod tests {
     fn the_first_of_two_counts_and_a_warning_says_so() {
         let mut file = DotEnv::default();
         file.read("A=1\nA=1\nA=2\n");
-        assert_eq!((file.values["A"].expose().as_str(), file.warnings.len()), ("1", 1));
+        assert_eq!(
+            (file.values["A"].expose().as_str(), file.warnings.len()),
+            ("1", 1)
+        );
     }
 }

@@ -27,7 +27,10 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Arc<FailureShape>> {
         DeValue::Table(_) => section.inline(&given, template).flatten(),
         _ => section.entry(&given, word),
     };
-    section.note("failure", shape.as_ref().map(|_| effective::written(given.value)));
+    section.note(
+        "failure",
+        shape.as_ref().map(|_| effective::written(given.value)),
+    );
     shape.map(Arc::new)
 }
 
@@ -41,11 +44,16 @@ fn word(text: &str) -> Result<FailureShape, Wrong> {
 
 fn template(table: &mut Section<'_>) -> Option<FailureShape> {
     let status: Option<u16> = table.has("status").then(|| table.number("status", 599));
-    let body = table
-        .required("body", "write the JSON text that clients get", |text| Template::parse(text).map_err(|error| Wrong::new(error.to_string(), hint(&error))));
+    let body = table.required("body", "write the JSON text that clients get", |text| {
+        Template::parse(text).map_err(|error| Wrong::new(error.to_string(), hint(&error)))
+    });
     let shape = FailureShape::template(status, body?);
     if shape.is_none() {
-        table.problem("status", "is no status of an answer with a body", "write 200 to 599, or leave it out: then each error has its own");
+        table.problem(
+            "status",
+            "is no status of an answer with a body",
+            "write 200 to 599, or leave it out: then each error has its own",
+        );
     }
     shape
 }
@@ -55,8 +63,14 @@ fn hint(error: &TemplateError) -> String {
     match error {
         TemplateError::Unknown(word) => {
             let alike = |known: &&str| strsim::jaro_winkler(word, known) > 0.83;
-            PLACEHOLDERS.iter().find(|known| alike(known)).map_or_else(|| format!("there are {}", known()), |name| format!("did you mean {{{name}}}?"))
+            PLACEHOLDERS.iter().find(|known| alike(known)).map_or_else(
+                || format!("there are {}", known()),
+                |name| format!("did you mean {{{name}}}?"),
+            )
         }
-        TemplateError::NotJson(_) => format!("{} stand within quotes; only {{status}} may stand without", known()),
+        TemplateError::NotJson(_) => format!(
+            "{} stand within quotes; only {{status}} may stand without",
+            known()
+        ),
     }
 }

@@ -49,12 +49,27 @@ fn name(text: &str) -> Result<String, Wrong> {
         return Err(Wrong::new("does not begin with a letter", form));
     }
     if carrier::is_of_http(text) {
-        return Err(Wrong::new("is a header that has a meaning of its own in HTTP", "choose another, such as \"X-WX-OPENID\" or \"X-User-Id\""));
+        return Err(Wrong::new(
+            "is a header that has a meaning of its own in HTTP",
+            "choose another, such as \"X-WX-OPENID\" or \"X-User-Id\"",
+        ));
     }
-    let own =
-        ["x-hufu-app", "x-hufu-provider", "x-hufu-session", "x-hufu-subject", "x-hufu-assertion", "x-hufu-error", "x-request-id", "traceparent", headers::VIA];
+    let own = [
+        "x-hufu-app",
+        "x-hufu-provider",
+        "x-hufu-session",
+        "x-hufu-subject",
+        "x-hufu-assertion",
+        "x-hufu-error",
+        "x-request-id",
+        "traceparent",
+        headers::VIA,
+    ];
     if own.iter().any(|own| headers::is_same_name(own, text)) {
-        return Err(Wrong::new("is a header that the gateway sets itself", "choose another, such as \"X-WX-OPENID\" or \"X-User-Id\""));
+        return Err(Wrong::new(
+            "is a header that the gateway sets itself",
+            "choose another, such as \"X-WX-OPENID\" or \"X-User-Id\"",
+        ));
     }
     Ok(text.to_owned())
 }

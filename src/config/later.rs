@@ -1,4 +1,5 @@
-//! Keys that the documentation of later versions names. A file that has one gets told so rather than "unknown".
+//! Keys that the documentation of later versions names. A file that has one gets told so rather
+//! than "unknown".
 
 /// Keys, and whole tables, of later versions.
 const KEYS: [&str; 3] = ["store.pool_size", "open_data", "compat"];
@@ -16,6 +17,9 @@ mod tests {
     fn no_key_is_both_of_this_version_and_of_a_later_one() {
         let now = super::super::manual::paths();
         assert!(now.len() > 30);
-        assert!(KEYS.iter().all(|later| !now.iter().any(|path| path == later || path.starts_with(&format!("{later}.")))));
+        assert!(KEYS.iter().all(|later| {
+            !now.iter()
+                .any(|path| path == later || path.starts_with(&format!("{later}.")))
+        }));
     }
 }

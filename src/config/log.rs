@@ -39,7 +39,14 @@ pub(super) fn read(section: &mut Section<'_>) -> LogSettings {
         ("off", LevelFilter::Off),
     ];
     LogSettings {
-        format: section.value("format", choice([("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)])),
+        format: section.value(
+            "format",
+            choice([
+                ("auto", LogFormat::Auto),
+                ("json", LogFormat::Json),
+                ("text", LogFormat::Text),
+            ]),
+        ),
         level: section.value("level", choice(levels)),
         skip: section.list("skip", path),
     }
@@ -49,15 +56,27 @@ pub(super) fn read(section: &mut Section<'_>) -> LogSettings {
 fn path(text: &str) -> Result<String, Wrong> {
     let meant = text.split(['?', '#', '*']).next().unwrap_or_default();
     let meant = format!("/{}", meant.trim_start_matches('/'));
-    let write = format!("write {:?}", canonical(&meant).map_or(meant.clone(), std::borrow::Cow::into_owned));
+    let write = format!(
+        "write {:?}",
+        canonical(&meant).map_or(meant.clone(), std::borrow::Cow::into_owned)
+    );
     match text {
         _ if !text.starts_with('/') => Err(Wrong::new("does not start with a slash", write)),
-        _ if text.contains(['?', '#']) => Err(Wrong::new("has a query or a fragment, which access lines leave out", write)),
-        _ if text.contains('*') => Err(Wrong::new("has a *; there are no patterns", "name each path on its own and as a whole, as in \"/auth/healthz\"")),
+        _ if text.contains(['?', '#']) => Err(Wrong::new(
+            "has a query or a fragment, which access lines leave out",
+            write,
+        )),
+        _ if text.contains('*') => Err(Wrong::new(
+            "has a *; there are no patterns",
+            "name each path on its own and as a whole, as in \"/auth/healthz\"",
+        )),
         _ => match canonical(text) {
             Ok(canonical) if canonical == text => Ok(text.to_owned()),
             Ok(_) => Err(Wrong::new("is not in its canonical form", write)),
-            Err(error) => Err(Wrong::new(format!("is no path: {error}"), "write the path as clients send it")),
+            Err(error) => Err(Wrong::new(
+                format!("is no path: {error}"),
+                "write the path as clients send it",
+            )),
         },
     }
 }
@@ -71,7 +90,20 @@ mod tests {
         for good in ["/auth/healthz", "/", "/ping/", "/a.txt", "/%E8%99%8E"] {
             assert_eq!(path(good).unwrap(), good);
         }
-        for bad in ["", "auth/healthz", "*", "/a*", "/a?b", "/a#b", "/a//b", "/a/../b", "/%61", "/a%2Fb", "/a\\b", "/虎"] {
+        for bad in [
+            "",
+            "auth/healthz",
+            "*",
+            "/a*",
+            "/a?b",
+            "/a#b",
+            "/a//b",
+            "/a/../b",
+            "/%61",
+            "/a%2Fb",
+            "/a\\b",
+            "/虎",
+        ] {
             assert!(path(bad).is_err(), "{bad}");
         }
     }

@@ -22,8 +22,17 @@ const LONGEST: Duration = Duration::from_secs(300);
 pub(super) fn read(section: &mut Section<'_>) -> LoginSettings {
     let window = |text: &str| {
         let span = duration(Duration::from_millis(100))(text)?;
-        let wrong = || Wrong::new("is longer than a login code lives", "write at most \"5m\"; a few seconds are enough for a retry");
-        if span > LONGEST { Err(wrong()) } else { Ok(span) }
+        let wrong = || {
+            Wrong::new(
+                "is longer than a login code lives",
+                "write at most \"5m\"; a few seconds are enough for a retry",
+            )
+        };
+        if span > LONGEST {
+            Err(wrong())
+        } else {
+            Ok(span)
+        }
     };
     let replay_window = section.value("replay_window", window);
     let quotas = section.section("rate_limit", |section| LoginQuotas {
@@ -31,7 +40,10 @@ pub(super) fn read(section: &mut Section<'_>) -> LoginSettings {
         per_user: section.value("per_user", quota),
         per_app: section.value("per_app", quota),
     });
-    LoginSettings { replay_window, quotas }
+    LoginSettings {
+        replay_window,
+        quotas,
+    }
 }
 
 /// So many in so much time, or none of it.
@@ -40,12 +52,29 @@ fn quota(text: &str) -> Result<Option<Quota>, Wrong> {
         return Ok(None);
     }
     let hint = "write it as in \"600/1m\": so many in so much time; \"off\" switches it off";
-    let (amount, window) = text.split_once('/').ok_or_else(|| Wrong::new("is not a limit", hint))?;
-    let amount = amount.trim().parse::<u32>().map_err(|_| Wrong::new("does not begin with a whole number", hint))?;
-    let window = humantime::parse_duration(window.trim()).map_err(|_| Wrong::new("does not end with a duration", hint))?;
-    Quota::new(amount, window).map(Some).map_err(|error| match error {
-        BadQuota::Amount if amount == 0 => Wrong::new("would let nobody log in", "write at least 1, or \"off\" for no limit"),
-        BadQuota::Amount => Wrong::new("has a number that is too large to matter", format!("write at most {}, or \"off\" for no limit", Quota::MOST)),
-        BadQuota::Window => Wrong::new("has a time that is not in whole seconds, or is longer than a day", "write a time from \"1s\" to \"24h\""),
-    })
+    let (amount, window) = text
+        .split_once('/')
+        .ok_or_else(|| Wrong::new("is not a limit", hint))?;
+    let amount = amount
+        .trim()
+        .parse::<u32>()
+        .map_err(|_| Wrong::new("does not begin with a whole number", hint))?;
+    let window = humantime::parse_duration(window.trim())
+        .map_err(|_| Wrong::new("does not end with a duration", hint))?;
+    Quota::new(amount, window)
+        .map(Some)
+        .map_err(|error| match error {
+            BadQuota::Amount if amount == 0 => Wrong::new(
+                "would let nobody log in",
+                "write at least 1, or \"off\" for no limit",
+            ),
+            BadQuota::Amount => Wrong::new(
+                "has a number that is too large to matter",
+                format!("write at most {}, or \"off\" for no limit", Quota::MOST),
+            ),
+            BadQuota::Window => Wrong::new(
+                "has a time that is not in whole seconds, or is longer than a day",
+                "write a time from \"1s\" to \"24h\"",
+            ),
+        })
 }

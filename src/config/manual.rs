@@ -1,4 +1,5 @@
-//! `hufu.toml`, the manual: every key with its default and a comment, built in as the source of the defaults.
+//! `hufu.toml`, the manual: every key with its default and a comment, built in as the source of the
+//! defaults.
 
 use toml::de::DeTable;
 
@@ -7,7 +8,9 @@ pub const TEXT: &str = include_str!("../../hufu.toml");
 
 /// The defaults. A key that has none stands behind a `#` there, so it is not among them.
 pub(super) fn defaults() -> DeTable<'static> {
-    DeTable::parse(TEXT).expect("hufu.toml is built in, and tests read it").into_inner()
+    DeTable::parse(TEXT)
+        .expect("hufu.toml is built in, and tests read it")
+        .into_inner()
 }
 
 /// The manual with its examples switched on: every key that there is.
@@ -37,10 +40,14 @@ fn walk(table: &toml::Table, path: &str, paths: &mut Vec<String>) {
         let key = if named_by_operator { "*" } else { key };
         match value {
             // One key, whose table has the operator's names in it.
-            toml::Value::Table(_) if matches!(key, "request_headers" | "response_headers") => paths.push(format!("{path}{key}")),
+            toml::Value::Table(_) if matches!(key, "request_headers" | "response_headers") => {
+                paths.push(format!("{path}{key}"));
+            }
             toml::Value::Table(inner) => walk(inner, &format!("{path}{key}."), paths),
             toml::Value::Array(rows) if rows.iter().any(toml::Value::is_table) => {
-                rows.iter().filter_map(toml::Value::as_table).for_each(|row| walk(row, &format!("{path}{key}.*."), paths));
+                rows.iter()
+                    .filter_map(toml::Value::as_table)
+                    .for_each(|row| walk(row, &format!("{path}{key}.*."), paths));
             }
             _ => paths.push(format!("{path}{key}")),
         }

@@ -1,7 +1,8 @@
 //! The configuration: one TOML file and the environment, read into plain typed settings.
 //!
-//! `reader` walks the file and collects everything that is wrong with it; one file per section says which keys
-//! there are and what they mean. The defaults stand in `hufu.toml`, the manual, which is built in ([`manual`]).
+//! `reader` walks the file and collects everything that is wrong with it; one file per section says
+//! which keys there are and what they mean. The defaults stand in `hufu.toml`, the manual, which is
+//! built in ([`manual`]).
 
 mod admin;
 mod apps;

@@ -16,8 +16,8 @@ impl<'a> OwnListeners<'a> {
         Self { public, admin }
     }
 
-    /// The key of the listener that an endpoint leads to, as far as the file tells: other names and addresses of this machine show when a
-    /// request comes back.
+    /// The key of the listener that an endpoint leads to, as far as the file tells: other names and
+    /// addresses of this machine show when a request comes back.
     pub(super) fn met_by(&self, endpoint: &Endpoint) -> Option<&'static str> {
         let public = match self.public {
             Listen::Tcp(public) => leads_to(endpoint, *public),
@@ -32,15 +32,28 @@ impl<'a> OwnListeners<'a> {
 }
 
 fn leads_to(endpoint: &Endpoint, listener: SocketAddr) -> bool {
-    endpoint.socket.is_none() && endpoint.port == listener.port() && addresses(&endpoint.host).any(|address| accepts(listener.ip(), address))
+    endpoint.socket.is_none()
+        && endpoint.port == listener.port()
+        && addresses(&endpoint.host).any(|address| accepts(listener.ip(), address))
 }
 
 /// The addresses that a host means without being looked up.
 fn addresses(host: &str) -> impl Iterator<Item = IpAddr> {
     let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-    let is_local = name == "localhost" || name.ends_with(".localhost") || ["localhost.localdomain", "ip6-localhost", "ip6-loopback"].contains(&&*name);
-    let local = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)].into_iter().filter(move |_| is_local);
-    host.parse::<IpAddr>().ok().map(|address| connected(address.to_canonical())).into_iter().chain(local)
+    let is_local = name == "localhost"
+        || name.ends_with(".localhost")
+        || ["localhost.localdomain", "ip6-localhost", "ip6-loopback"].contains(&&*name);
+    let local = [
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+    ]
+    .into_iter()
+    .filter(move |_| is_local);
+    host.parse::<IpAddr>()
+        .ok()
+        .map(|address| connected(address.to_canonical()))
+        .into_iter()
+        .chain(local)
 }
 
 /// Where a connection to an address goes: to the unspecified one, to this machine.
@@ -68,12 +81,22 @@ mod tests {
     #[test]
     fn a_socket_is_met_by_its_path_alone() {
         let endpoint = |text: &str| Endpoint::parse(text).unwrap();
-        let (socket, port) = (Listen::Unix("/run/hufu.sock".into()), "127.0.0.1:0".parse().unwrap());
+        let (socket, port) = (
+            Listen::Unix("/run/hufu.sock".into()),
+            "127.0.0.1:0".parse().unwrap(),
+        );
         let own = OwnListeners::new(&socket, port);
-        assert_eq!(own.met_by(&endpoint("unix:///run//hufu.sock")), Some("server.listen"));
+        assert_eq!(
+            own.met_by(&endpoint("unix:///run//hufu.sock")),
+            Some("server.listen")
+        );
         assert_eq!(own.met_by(&endpoint("unix:/run/app.sock")), None);
         assert_eq!(own.met_by(&endpoint("http://localhost:81")), None);
-        assert_eq!(OwnListeners::new(&Listen::Tcp(port), port).met_by(&endpoint("unix:/run/app.sock")), None, "it has no port");
+        assert_eq!(
+            OwnListeners::new(&Listen::Tcp(port), port).met_by(&endpoint("unix:/run/app.sock")),
+            None,
+            "it has no port"
+        );
     }
 
     #[test]
@@ -105,7 +128,11 @@ mod tests {
             ("[::1]:80", "http://127.0.0.1", false),
         ] {
             let endpoint = Endpoint::parse(endpoint).unwrap();
-            assert_eq!(leads_to(&endpoint, listener.parse().unwrap()), leads, "{listener} {endpoint}");
+            assert_eq!(
+                leads_to(&endpoint, listener.parse().unwrap()),
+                leads,
+                "{listener} {endpoint}"
+            );
         }
     }
 }

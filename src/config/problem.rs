@@ -35,7 +35,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Commands as they are called where this process runs: of the image, which names itself in HUFU_IMAGE, in a container.
+/// Commands as they are called where this process runs: of the image, which names itself in
+/// HUFU_IMAGE, in a container.
 fn as_called_here(text: &str) -> Cow<'_, str> {
     match std::env::var("HUFU_IMAGE") {
         Ok(image) if text.contains("`hufu ") => of_image(text, &image).into(),
@@ -45,8 +46,10 @@ fn as_called_here(text: &str) -> Cow<'_, str> {
 
 fn of_image(text: &str, image: &str) -> String {
     let keygen = format!("`docker run --rm {image} keygen");
-    let init = format!("`docker run --rm -u \"$(id -u):$(id -g)\" -v \"$PWD:/etc/hufu\" {image} init");
-    text.replace("`hufu keygen", &keygen).replace("`hufu init", &init)
+    let init =
+        format!("`docker run --rm -u \"$(id -u):$(id -g)\" -v \"$PWD:/etc/hufu\" {image} init");
+    text.replace("`hufu keygen", &keygen)
+        .replace("`hufu init", &init)
 }
 
 /// Why there are no settings. Its text is for the operator, and never holds a secret.
@@ -81,12 +84,19 @@ pub(super) struct Wrong {
 
 impl Wrong {
     pub(super) fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: hint.into(), choices: Vec::new() }
+        Self {
+            what: what.into(),
+            hint: hint.into(),
+            choices: Vec::new(),
+        }
     }
 
     /// It is one of these words and nothing else.
     pub(super) fn none_of(self, choices: impl IntoIterator<Item = &'static str>) -> Self {
-        Self { choices: choices.into_iter().collect(), ..self }
+        Self {
+            choices: choices.into_iter().collect(),
+            ..self
+        }
     }
 }
 
@@ -97,9 +107,18 @@ mod tests {
     #[test]
     fn a_container_is_told_commands_that_work_outside_of_it() {
         for (text, shown) in [
-            ("make one with `hufu keygen`", "make one with `docker run --rm shop/hufu:1 keygen`"),
-            ("run `hufu keygen --env >> .env`", "run `docker run --rm shop/hufu:1 keygen --env >> .env`"),
-            ("write one with `hufu init`", "write one with `docker run --rm -u \"$(id -u):$(id -g)\" -v \"$PWD:/etc/hufu\" shop/hufu:1 init`"),
+            (
+                "make one with `hufu keygen`",
+                "make one with `docker run --rm shop/hufu:1 keygen`",
+            ),
+            (
+                "run `hufu keygen --env >> .env`",
+                "run `docker run --rm shop/hufu:1 keygen --env >> .env`",
+            ),
+            (
+                "write one with `hufu init`",
+                "write one with `docker run --rm -u \"$(id -u):$(id -g)\" -v \"$PWD:/etc/hufu\" shop/hufu:1 init`",
+            ),
             ("the user hufu", "the user hufu"),
         ] {
             assert_eq!(of_image(text, "shop/hufu:1"), shown);

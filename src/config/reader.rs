@@ -1,4 +1,5 @@
-//! Walks the file table by table. Everything that is wrong is collected, and what nobody took is unknown.
+//! Walks the file table by table. Everything that is wrong is collected, and what nobody took is
+//! unknown.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -39,25 +40,55 @@ pub(super) struct Findings {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(file: &'a str, text: &'a str, directory: &'a Path, variables: &'a Variables) -> Self {
-        let line_ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at).collect();
-        let sources = RefCell::new([Some(hash::sha256(text.as_bytes())), variables.source].into_iter().flatten().collect());
-        Self { file, line_ends, directory, variables, findings: RefCell::default(), sources, descriptions: None }
+    pub(super) fn new(
+        file: &'a str,
+        text: &'a str,
+        directory: &'a Path,
+        variables: &'a Variables,
+    ) -> Self {
+        let line_ends = text
+            .bytes()
+            .enumerate()
+            .filter(|(_, b)| *b == b'\n')
+            .map(|(at, _)| at)
+            .collect();
+        let sources = RefCell::new(
+            [Some(hash::sha256(text.as_bytes())), variables.source]
+                .into_iter()
+                .flatten()
+                .collect(),
+        );
+        Self {
+            file,
+            line_ends,
+            directory,
+            variables,
+            findings: RefCell::default(),
+            sources,
+            descriptions: None,
+        }
     }
 
     /// The same, and what each key takes is noted.
     pub(super) fn describing(text: &'a str, variables: &'a Variables) -> Self {
-        Self { descriptions: Some(RefCell::default()), ..Self::new("", text, Path::new(""), variables) }
+        Self {
+            descriptions: Some(RefCell::default()),
+            ..Self::new("", text, Path::new(""), variables)
+        }
     }
 
     /// What each key takes that was read.
     pub(super) fn descriptions(self) -> Descriptions {
-        self.descriptions.map(RefCell::into_inner).unwrap_or_default()
+        self.descriptions
+            .map(RefCell::into_inner)
+            .unwrap_or_default()
     }
 
     /// Another text was read, of a file that the configuration names.
     pub(super) fn has_read(&self, text: &str) {
-        self.sources.borrow_mut().push(hash::sha256(text.as_bytes()));
+        self.sources
+            .borrow_mut()
+            .push(hash::sha256(text.as_bytes()));
     }
 
     /// All texts in one.
@@ -66,17 +97,36 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the whole file with `read`.
-    pub(super) fn root<T>(&self, given: &DeTable<'_>, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
+    pub(super) fn root<T>(
+        &self,
+        given: &DeTable<'_>,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> T {
         let defaults = manual::defaults();
-        let place = Place { path: String::new(), pattern: String::new(), line: None };
-        read_table(self, place, String::new(), Some(given), Some(&defaults), read)
+        let place = Place {
+            path: String::new(),
+            pattern: String::new(),
+            line: None,
+        };
+        read_table(
+            self,
+            place,
+            String::new(),
+            Some(given),
+            Some(&defaults),
+            read,
+        )
     }
 
     /// What was found, in the order of the file.
     pub(super) fn finish(self) -> Findings {
         let mut findings = self.findings.into_inner();
-        findings.problems.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
-        findings.warnings.sort_by_key(|warning| warning.line.unwrap_or(usize::MAX));
+        findings
+            .problems
+            .sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
+        findings
+            .warnings
+            .sort_by_key(|warning| warning.line.unwrap_or(usize::MAX));
         findings
     }
 
@@ -85,7 +135,13 @@ impl<'a> Reader<'a> {
     }
 
     fn problem_of(&self, line: Option<usize>, path: &str, what: &str, hint: &str) -> Problem {
-        Problem { file: self.file.to_owned(), line, path: path.to_owned(), what: what.to_owned(), hint: hint.to_owned() }
+        Problem {
+            file: self.file.to_owned(),
+            line,
+            path: path.to_owned(),
+            what: what.to_owned(),
+            hint: hint.to_owned(),
+        }
     }
 }
 
@@ -127,13 +183,20 @@ impl<'a> Section<'a> {
     /// Whether the file has this key as a list without elements.
     pub(super) fn is_empty_list(&self, key: &str) -> bool {
         let value = self.given.and_then(|table| table.get(key));
-        value.is_some_and(|value| matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()))
+        value.is_some_and(
+            |value| matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()),
+        )
     }
 
     /// Whether something is wrong with this key or below it.
     pub(super) fn has_problems_at(&self, key: &str) -> bool {
         let path = format!("{}{key}", self.place.path);
-        self.reader.findings.borrow().problems.iter().any(|problem| problem.path.starts_with(&path))
+        self.reader
+            .findings
+            .borrow()
+            .problems
+            .iter()
+            .any(|problem| problem.path.starts_with(&path))
     }
 
     /// Whether anything is wrong anywhere so far.
@@ -145,12 +208,18 @@ impl<'a> Section<'a> {
     pub(super) fn take(&mut self, key: &'static str) -> Option<Given<'a>> {
         self.known.push(key);
         let (name, value) = self.given?.get_key_value(key)?;
-        Some(Given { path: format!("{}{key}", self.place.path), line: self.reader.line(name.span().start), value: value.get_ref() })
+        Some(Given {
+            path: format!("{}{key}", self.place.path),
+            line: self.reader.line(name.span().start),
+            value: value.get_ref(),
+        })
     }
 
     /// The elements of a list, each with a path and a line of its own.
     pub(super) fn elements(&self, list: &Given<'a>) -> Option<Vec<Given<'a>>> {
-        let DeValue::Array(items) = list.value else { return None };
+        let DeValue::Array(items) = list.value else {
+            return None;
+        };
         let element = |(index, item): (usize, &'a toml::Spanned<DeValue<'a>>)| Given {
             path: format!("{}[{index}]", list.path),
             line: self.reader.line(item.span().start),
@@ -160,58 +229,141 @@ impl<'a> Section<'a> {
     }
 
     /// Reads the table `key` with `read`.
-    pub(super) fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
+    pub(super) fn section<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> T {
         let given = self.take(key);
         let line = given.as_ref().map(|given| given.line).or(self.place.line);
-        let place = Place { path: format!("{}{key}.", self.place.path), pattern: format!("{}{key}.", self.place.pattern), line };
+        let place = Place {
+            path: format!("{}{key}.", self.place.path),
+            pattern: format!("{}{key}.", self.place.pattern),
+            line,
+        };
         let table = given.and_then(|given| self.table(&given));
         let header = format!("[{}{key}]", self.place.path);
-        read_table(self.reader, place, header, table, self.defaults.and_then(|d| d.get(key)).and_then(|v| as_table(v.get_ref())), read)
+        read_table(
+            self.reader,
+            place,
+            header,
+            table,
+            self.defaults
+                .and_then(|d| d.get(key))
+                .and_then(|v| as_table(v.get_ref())),
+            read,
+        )
     }
 
     /// Reads each table below `key`, which has the operator's name for it.
-    pub(super) fn named<T>(&mut self, key: &'static str, mut read: impl FnMut(&str, &mut Section<'_>) -> T) -> Vec<T> {
-        let defaults = self.defaults.and_then(|d| as_table(d.get(key)?.get_ref())?.values().next()).and_then(|v| as_table(v.get_ref()));
-        let Some(tables) = self.take(key).and_then(|given| self.table(&given)) else { return Vec::new() };
+    pub(super) fn named<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(&str, &mut Section<'_>) -> T,
+    ) -> Vec<T> {
+        let defaults = self
+            .defaults
+            .and_then(|d| as_table(d.get(key)?.get_ref())?.values().next())
+            .and_then(|v| as_table(v.get_ref()));
+        let Some(tables) = self.take(key).and_then(|given| self.table(&given)) else {
+            return Vec::new();
+        };
         let mut all = Vec::with_capacity(tables.len());
         for (name, value) in tables {
             let (line, name) = (self.reader.line(name.span().start), name.get_ref());
             let path = format!("{key}.{name}");
             if !is_bare(name) {
                 self.fault(Some(line), &path, "is a name with other characters than a-z, A-Z, 0-9, - and _, or longer than 64", "choose another name");
-            } else if let Some(table) = self.table(&Given { path: path.clone(), line, value: value.get_ref() }) {
-                let place = Place { path: format!("{path}."), pattern: format!("{key}.*."), line: Some(line) };
-                all.push(read_table(self.reader, place, format!("[{path}]"), Some(table), defaults, |section| read(name, section)));
+            } else if let Some(table) = self.table(&Given {
+                path: path.clone(),
+                line,
+                value: value.get_ref(),
+            }) {
+                let place = Place {
+                    path: format!("{path}."),
+                    pattern: format!("{key}.*."),
+                    line: Some(line),
+                };
+                all.push(read_table(
+                    self.reader,
+                    place,
+                    format!("[{path}]"),
+                    Some(table),
+                    defaults,
+                    |section| read(name, section),
+                ));
             }
         }
         all
     }
 
     /// Reads each row of the list of tables `key`.
-    pub(super) fn rows<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'_>) -> T) -> Vec<T> {
-        let defaults = self.defaults.and_then(|d| d.get(key)).and_then(|v| v.get_ref().get(0)).and_then(|v| as_table(v.get_ref()));
-        let Some(given) = self.take(key) else { return Vec::new() };
+    pub(super) fn rows<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(&mut Section<'_>) -> T,
+    ) -> Vec<T> {
+        let defaults = self
+            .defaults
+            .and_then(|d| d.get(key))
+            .and_then(|v| v.get_ref().get(0))
+            .and_then(|v| as_table(v.get_ref()));
+        let Some(given) = self.take(key) else {
+            return Vec::new();
+        };
         let Some(rows) = self.elements(&given) else {
             let hint = format!("write [[{}]] above its keys, with two brackets", given.path);
-            self.fault(Some(given.line), &given.path, "must be a list of tables", &hint);
+            self.fault(
+                Some(given.line),
+                &given.path,
+                "must be a list of tables",
+                &hint,
+            );
             return Vec::new();
         };
         let mut all = Vec::with_capacity(rows.len());
         for row in rows {
-            let place = Place { path: format!("{}.", row.path), pattern: format!("{}{key}.*.", self.place.pattern), line: Some(row.line) };
+            let place = Place {
+                path: format!("{}.", row.path),
+                pattern: format!("{}{key}.*.", self.place.pattern),
+                line: Some(row.line),
+            };
             if let Some(table) = self.table(&row) {
-                all.push(read_table(self.reader, place, format!("[[{}{key}]]", self.place.path), Some(table), defaults, &mut read));
+                all.push(read_table(
+                    self.reader,
+                    place,
+                    format!("[[{}{key}]]", self.place.path),
+                    Some(table),
+                    defaults,
+                    &mut read,
+                ));
             }
         }
         all
     }
 
-    /// Reads the table that a single key has for its value. Its keys are not listed on their own: the caller notes the value as a whole.
-    pub(super) fn inline<T>(&self, given: &Given<'a>, read: impl FnOnce(&mut Section<'_>) -> T) -> Option<T> {
+    /// Reads the table that a single key has for its value. Its keys are not listed on their own:
+    /// the caller notes the value as a whole.
+    pub(super) fn inline<T>(
+        &self,
+        given: &Given<'a>,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> Option<T> {
         let table = self.table(given)?;
         let key = given.path.rsplit('.').next().unwrap_or_default();
-        let place = Place { path: format!("{}.", given.path), pattern: format!("{}{key}.", self.place.pattern), line: Some(given.line) };
-        let mut section = Section { reader: self.reader, place, given: Some(table), defaults: None, known: Vec::new(), shown: usize::MAX };
+        let place = Place {
+            path: format!("{}.", given.path),
+            pattern: format!("{}{key}.", self.place.pattern),
+            line: Some(given.line),
+        };
+        let mut section = Section {
+            reader: self.reader,
+            place,
+            given: Some(table),
+            defaults: None,
+            known: Vec::new(),
+            shown: usize::MAX,
+        };
         let value = read(&mut section);
         section.refuse_the_rest();
         Some(value)
@@ -219,10 +371,22 @@ impl<'a> Section<'a> {
 
     /// The keys of a table that the operator chooses, with their values.
     pub(super) fn entries(&self, table: &Given<'a>) -> Vec<(&'a str, Given<'a>)> {
-        let Some(entries) = self.table(table) else { return Vec::new() };
-        let entry = |(name, value): (&'a toml::Spanned<std::borrow::Cow<'a, str>>, &'a toml::Spanned<DeValue<'a>>)| {
+        let Some(entries) = self.table(table) else {
+            return Vec::new();
+        };
+        let entry = |(name, value): (
+            &'a toml::Spanned<std::borrow::Cow<'a, str>>,
+            &'a toml::Spanned<DeValue<'a>>,
+        )| {
             let name_text: &'a str = name.get_ref();
-            (name_text, Given { path: format!("{}.{name_text}", table.path), line: self.reader.line(name.span().start), value: value.get_ref() })
+            (
+                name_text,
+                Given {
+                    path: format!("{}.{name_text}", table.path),
+                    line: self.reader.line(name.span().start),
+                    value: value.get_ref(),
+                },
+            )
         };
         entries.iter().map(entry).collect()
     }
@@ -243,14 +407,17 @@ impl<'a> Section<'a> {
     /// Notes what a key takes, where somebody wants to know.
     pub(super) fn describe(&self, key: &str, description: impl FnOnce() -> Description) {
         if let Some(all) = &self.reader.descriptions {
-            all.borrow_mut().insert(format!("{}{key}", self.place.pattern), description());
+            all.borrow_mut()
+                .insert(format!("{}{key}", self.place.pattern), description());
         }
     }
 
     /// Notes that a key must be there.
     pub(super) fn describe_as_required(&self, key: &str) {
         if let Some(all) = &self.reader.descriptions
-            && let Some(description) = all.borrow_mut().get_mut(&format!("{}{key}", self.place.pattern))
+            && let Some(description) = all
+                .borrow_mut()
+                .get_mut(&format!("{}{key}", self.place.pattern))
         {
             description.required = true;
         }
@@ -258,25 +425,47 @@ impl<'a> Section<'a> {
 
     /// Notes a key with the value in force.
     pub(super) fn note(&self, key: &'static str, value: Option<toml::Value>) {
-        self.reader.findings.borrow_mut().effective.note(self.shown, key, value);
+        self.reader
+            .findings
+            .borrow_mut()
+            .effective
+            .note(self.shown, key, value);
     }
 
     /// Something is wrong with a key.
     pub(super) fn problem(&self, key: &str, what: &str, hint: &str) {
-        self.fault(self.line_of(key), &format!("{}{key}", self.place.path), what, hint);
+        self.fault(
+            self.line_of(key),
+            &format!("{}{key}", self.place.path),
+            what,
+            hint,
+        );
     }
 
     /// Something is odd about a key.
     pub(super) fn warn(&self, key: &str, what: &str, hint: &str) {
-        self.warn_at(self.line_of(key), &format!("{}{key}", self.place.path), what, hint);
+        self.warn_at(
+            self.line_of(key),
+            &format!("{}{key}", self.place.path),
+            what,
+            hint,
+        );
     }
 
     /// Something is odd about a key of the table `table` below this one.
     pub(super) fn warn_below(&self, table: &str, key: &str, what: &str, hint: &str) {
         let table_at = self.given.and_then(|given| given.get_key_value(table));
         let key_at = table_at.and_then(|(_, value)| as_table(value.get_ref())?.get_key_value(key));
-        let line = key_at.map(|(name, _)| name).or(table_at.map(|(name, _)| name)).map(|name| self.reader.line(name.span().start));
-        self.warn_at(line, &format!("{}{table}.{key}", self.place.path), what, hint);
+        let line = key_at
+            .map(|(name, _)| name)
+            .or(table_at.map(|(name, _)| name))
+            .map(|name| self.reader.line(name.span().start));
+        self.warn_at(
+            line,
+            &format!("{}{table}.{key}", self.place.path),
+            what,
+            hint,
+        );
     }
 
     /// Something is odd in a place.
@@ -298,7 +487,10 @@ impl<'a> Section<'a> {
 
     /// The line of a key, or of the table that lacks it.
     fn line_of(&self, key: &str) -> Option<usize> {
-        let of_key = self.given.and_then(|table| table.get_key_value(key)).map(|(name, _)| self.reader.line(name.span().start));
+        let of_key = self
+            .given
+            .and_then(|table| table.get_key_value(key))
+            .map(|(name, _)| self.reader.line(name.span().start));
         of_key.or(self.place.line)
     }
 
@@ -310,40 +502,68 @@ impl<'a> Section<'a> {
                 continue;
             }
             let (what, hint) = if later::is_later(&format!("{}{key}", self.place.pattern)) {
-                ("not in this version", "remove it; docs/configuration.md lists the keys of this version".to_owned())
+                (
+                    "not in this version",
+                    "remove it; docs/configuration.md lists the keys of this version".to_owned(),
+                )
             } else {
                 ("unknown key", self.suggestion(key))
             };
-            self.fault(Some(self.reader.line(name.span().start)), &format!("{}{key}", self.place.path), what, &hint);
+            self.fault(
+                Some(self.reader.line(name.span().start)),
+                &format!("{}{key}", self.place.path),
+                what,
+                &hint,
+            );
         }
     }
 
-    /// The key that was most likely meant: one of this table that is spelt alike, or the same key of another table.
+    /// The key that was most likely meant: one of this table that is spelt alike, or the same key
+    /// of another table.
     fn suggestion(&self, key: &str) -> String {
         if let Some(header) = self.misplaced(key) {
-            return format!("it stands below the header of another table: move it above the first table of the file, or write it under {header}");
+            return format!(
+                "it stands below the header of another table: move it above the first table of the file, or write it under {header}"
+            );
         }
         let likeness = |known: &str| strsim::jaro_winkler(&key.to_ascii_lowercase(), known);
-        let alike = self.known.iter().map(|known| (likeness(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+        let alike = self
+            .known
+            .iter()
+            .map(|known| (likeness(known), known))
+            .max_by(|a, b| a.0.total_cmp(&b.0));
         if let Some((_, known)) = alike.filter(|(score, _)| *score > 0.83) {
             return format!("did you mean {known}?");
         }
-        let elsewhere: Vec<_> = manual::paths().into_iter().filter(|path| path.rsplit('.').next() == Some(key)).collect();
+        let elsewhere: Vec<_> = manual::paths()
+            .into_iter()
+            .filter(|path| path.rsplit('.').next() == Some(key))
+            .collect();
         match elsewhere.is_empty() {
             true => format!("known here: {}", self.known.join(", ")),
             false => format!("did you mean {}?", elsewhere.join(" or ")),
         }
     }
 
-    /// For a table of the whole file, such as `server.listen = …` at its end, that TOML takes for a part of this one: the header to write.
+    /// For a table of the whole file, such as `server.listen = …` at its end, that TOML takes for a
+    /// part of this one: the header to write.
     fn misplaced(&self, key: &str) -> Option<String> {
-        let is_table = self.given.and_then(|table| table.get(key)).is_some_and(|value| as_table(value.get_ref()).is_some());
+        let is_table = self
+            .given
+            .and_then(|table| table.get(key))
+            .is_some_and(|value| as_table(value.get_ref()).is_some());
         if self.place.path.is_empty() || !is_table {
             return None;
         }
         let (of_key, named) = (format!("{key}."), format!("{key}.*."));
-        let path = manual::paths().into_iter().find(|path| path.starts_with(&of_key))?;
-        Some(if path.starts_with(&named) { format!("[{key}.NAME]") } else { format!("[{key}]") })
+        let path = manual::paths()
+            .into_iter()
+            .find(|path| path.starts_with(&of_key))?;
+        Some(if path.starts_with(&named) {
+            format!("[{key}.NAME]")
+        } else {
+            format!("[{key}]")
+        })
     }
 }
 
@@ -355,20 +575,39 @@ fn read_table<'a, T>(
     defaults: Option<&'a DeTable<'a>>,
     read: impl FnOnce(&mut Section<'_>) -> T,
 ) -> T {
-    let shown = reader.findings.borrow_mut().effective.open(header, place.pattern.clone());
-    let mut section = Section { reader, place, given, defaults, known: Vec::new(), shown };
+    let shown = reader
+        .findings
+        .borrow_mut()
+        .effective
+        .open(header, place.pattern.clone());
+    let mut section = Section {
+        reader,
+        place,
+        given,
+        defaults,
+        known: Vec::new(),
+        shown,
+    };
     let value = read(&mut section);
     section.refuse_the_rest();
     value
 }
 
 fn as_table<'a>(value: &'a DeValue<'a>) -> Option<&'a DeTable<'a>> {
-    if let DeValue::Table(table) = value { Some(table) } else { None }
+    if let DeValue::Table(table) = value {
+        Some(table)
+    } else {
+        None
+    }
 }
 
 /// Names of apps and upstreams stand in headers, log lines and metrics.
 fn is_bare(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    !name.is_empty()
+        && name.len() <= 64
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 /// What a value is, in the operator's words.

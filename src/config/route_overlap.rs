@@ -1,14 +1,20 @@
-//! Routes by which clients come to what another route protects: by another host, or by a prefix that is left out. That may be meant, where
-//! the backend tells hosts apart; so it is a warning. A path that goes on as it came, to a backend that may read it in another way, is an error.
+//! Routes by which clients come to what another route protects: by another host, or by a prefix
+//! that is left out. That may be meant, where the backend tells hosts apart; so it is a warning. A
+//! path that goes on as it came, to a backend that may read it in another way, is an error.
 
 use super::reader::Section;
 use crate::route::{HostPattern, PathRewrite, Route, RouteTable, may_lie_below};
 
-/// Warns of every protected route that a weaker one opens, once, where the weaker one stands. `lines` are those of the routes.
+/// Warns of every protected route that a weaker one opens, once, where the weaker one stands.
+/// `lines` are those of the routes.
 pub(super) fn warn(root: &Section<'_>, table: &RouteTable, lines: &[Option<usize>]) {
     let routes = table.routes();
     for (index, protected) in routes.iter().enumerate() {
-        if let Some((by, path)) = routes.iter().enumerate().find_map(|(by, other)| Some((by, way_in(table, protected, other)?))) {
+        if let Some((by, path)) = routes
+            .iter()
+            .enumerate()
+            .find_map(|(by, other)| Some((by, way_in(table, protected, other)?)))
+        {
             let (other, backend) = (&routes[by], &protected.upstream.name);
             let what = format!(
                 "{}{}{path} reaches {backend}'s {}, which routes[{index}] gives auth = {}{}",
@@ -16,26 +22,51 @@ pub(super) fn warn(root: &Section<'_>, table: &RouteTable, lines: &[Option<usize
                 other.hosts,
                 protected.rewrite.apply(&protected.path),
                 word(protected),
-                if protected.hosts == HostPattern::Any { String::new() } else { format!(" for {}", protected.hosts) },
+                if protected.hosts == HostPattern::Any {
+                    String::new()
+                } else {
+                    format!(" for {}", protected.hosts)
+                },
             );
-            let hint = format!("give both the same auth, unless {backend} tells such requests apart");
-            root.warn_at(lines.get(by).copied().flatten(), &format!("routes[{by}]"), &what, &hint);
+            let hint =
+                format!("give both the same auth, unless {backend} tells such requests apart");
+            root.warn_at(
+                lines.get(by).copied().flatten(),
+                &format!("routes[{by}]"),
+                &what,
+                &hint,
+            );
         }
     }
 }
 
-/// Refuses routes with `raw_path` under which another asks for more, by whatever reading of its path, for whatever host or method.
+/// Refuses routes with `raw_path` under which another asks for more, by whatever reading of its
+/// path, for whatever host or method.
 pub(super) fn refuse_raw(root: &Section<'_>, table: &RouteTable, lines: &[Option<usize>]) {
     let routes = table.routes();
-    for (index, raw) in routes.iter().enumerate().filter(|(_, route)| route.raw_path) {
-        let below = |other: &Route| other.path != raw.path && other.auth < raw.auth && may_lie_below(&other.path, &raw.path);
-        let Some((other, stricter)) = routes.iter().enumerate().find(|(_, other)| below(other)) else { continue };
+    for (index, raw) in routes
+        .iter()
+        .enumerate()
+        .filter(|(_, route)| route.raw_path)
+    {
+        let below = |other: &Route| {
+            other.path != raw.path && other.auth < raw.auth && may_lie_below(&other.path, &raw.path)
+        };
+        let Some((other, stricter)) = routes.iter().enumerate().find(|(_, other)| below(other))
+        else {
+            continue;
+        };
         let what = format!(
             "is true, and below it routes[{other}] ({}) has auth = {}: a backend that reads \"%2F\" or \"//\" in another way would serve what that protects",
             stricter.name(),
             word(stricter),
         );
-        root.fault(lines.get(index).copied().flatten(), &format!("routes[{index}].raw_path"), &what, "give both the same auth, or this one a path of its own");
+        root.fault(
+            lines.get(index).copied().flatten(),
+            &format!("routes[{index}].raw_path"),
+            &what,
+            "give both the same auth, or this one a path of its own",
+        );
     }
 }
 
@@ -54,11 +85,17 @@ fn manner(protected: &Route, other: &Route) -> &'static str {
 
 /// One backend may stand in two upstreams, with two timeouts.
 fn share_a_backend(one: &Route, other: &Route) -> bool {
-    one.upstream.endpoints.iter().any(|place| other.upstream.endpoints.iter().any(|other| place.is_same_place(other)))
+    one.upstream.endpoints.iter().any(|place| {
+        other
+            .upstream
+            .endpoints
+            .iter()
+            .any(|other| place.is_same_place(other))
+    })
 }
 
-/// The path by which `other`, which asks for less, takes a request to the path of the backend that `protected` leads to. Two routes that
-/// differ in their methods alone are meant to.
+/// The path by which `other`, which asks for less, takes a request to the path of the backend that
+/// `protected` leads to. Two routes that differ in their methods alone are meant to.
 fn way_in(table: &RouteTable, protected: &Route, other: &Route) -> Option<String> {
     let twins = other.path == protected.path && other.hosts == protected.hosts;
     if twins || other.auth <= protected.auth || !share_a_backend(protected, other) {
@@ -67,7 +104,11 @@ fn way_in(table: &RouteTable, protected: &Route, other: &Route) -> Option<String
     let inside = protected.rewrite.apply(&protected.path);
     let path = other.rewrite.reverse(&inside)?;
     let host = other.hosts.example();
-    let takes = |method: &str| table.find(host.as_deref(), method, &path).is_ok_and(|index| std::ptr::eq(&raw const table.routes()[index], other));
+    let takes = |method: &str| {
+        table
+            .find(host.as_deref(), method, &path)
+            .is_ok_and(|index| std::ptr::eq(&raw const table.routes()[index], other))
+    };
     let opens = match (protected.methods.names(), other.methods.names()) {
         ([], []) => takes("GET"),
         ([], names) | (names, _) => names.iter().any(|method| takes(method)),

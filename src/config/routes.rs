@@ -28,13 +28,26 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl<'a> Surroundings<'a> {
-    pub(super) fn new(prefix: &'a str, upstreams: &'a [Named], identity: &HeaderNames, failure: &'a Arc<FailureShape>) -> Self {
-        Self { prefix, upstreams, reserved: ReservedNames::new(identity), failure }
+    pub(super) fn new(
+        prefix: &'a str,
+        upstreams: &'a [Named],
+        identity: &HeaderNames,
+        failure: &'a Arc<FailureShape>,
+    ) -> Self {
+        Self {
+            prefix,
+            upstreams,
+            reserved: ReservedNames::new(identity),
+            failure,
+        }
     }
 }
 
 /// The route table, and the shape of errors on each route.
-pub(super) fn read(root: &mut Section<'_>, around: &Surroundings<'_>) -> (RouteTable, Vec<Arc<FailureShape>>) {
+pub(super) fn read(
+    root: &mut Section<'_>,
+    around: &Surroundings<'_>,
+) -> (RouteTable, Vec<Arc<FailureShape>>) {
     let mut earlier: Vec<Option<Route>> = Vec::new();
     let mut lines = Vec::new();
     let failures: Vec<_> = root.rows("routes", |section| {
@@ -48,12 +61,24 @@ pub(super) fn read(root: &mut Section<'_>, around: &Surroundings<'_>) -> (RouteT
         failure.unwrap_or_else(|| around.failure.clone())
     });
     if failures.is_empty() && !root.has_problems_at("routes") {
-        root.warn("routes", "there is no route, so nothing is passed on to a backend", "write [[routes]] with path and upstream");
+        root.warn(
+            "routes",
+            "there is no route, so nothing is passed on to a backend",
+            "write [[routes]] with path and upstream",
+        );
     }
-    let (routes, failures): (Vec<Route>, Vec<_>) = earlier.into_iter().zip(failures).filter_map(|(route, failure)| Some((route?, failure))).unzip();
+    let (routes, failures): (Vec<Route>, Vec<_>) = earlier
+        .into_iter()
+        .zip(failures)
+        .filter_map(|(route, failure)| Some((route?, failure)))
+        .unzip();
     for (name, _) in around.upstreams {
         if !routes.iter().any(|route| route.upstream.name == *name) && !root.any_problems() {
-            root.warn("upstreams", &format!("no route leads to {name}"), "remove it, or write [[routes]] for it");
+            root.warn(
+                "upstreams",
+                &format!("no route leads to {name}"),
+                "remove it, or write [[routes]] for it",
+            );
         }
     }
     let table = RouteTable::new(routes).unwrap_or_else(|conflict| {
@@ -68,12 +93,30 @@ pub(super) fn read(root: &mut Section<'_>, around: &Surroundings<'_>) -> (RouteT
     (table, failures)
 }
 
-fn read_route(section: &mut Section<'_>, around: &Surroundings<'_>, earlier: &[Option<Route>], lines: &[Option<usize>]) -> Option<Route> {
-    let path = section.required("path", "write the path that it matches, as in \"/api\"", |text| route_path(text).map(Arc::<str>::from));
+fn read_route(
+    section: &mut Section<'_>,
+    around: &Surroundings<'_>,
+    earlier: &[Option<Route>],
+    lines: &[Option<usize>],
+) -> Option<Route> {
+    let path = section.required(
+        "path",
+        "write the path that it matches, as in \"/api\"",
+        |text| route_path(text).map(Arc::<str>::from),
+    );
     let hosts = section.optional("host", host);
     let methods = Methods::new(section.list("methods", method));
-    let upstream = section.required("upstream", "write the name of an upstream", |text| find(around.upstreams, text));
-    let auth = section.value("auth", choice([("required", AuthMode::Required), ("optional", AuthMode::Optional), ("none", AuthMode::None)]));
+    let upstream = section.required("upstream", "write the name of an upstream", |text| {
+        find(around.upstreams, text)
+    });
+    let auth = section.value(
+        "auth",
+        choice([
+            ("required", AuthMode::Required),
+            ("optional", AuthMode::Optional),
+            ("none", AuthMode::None),
+        ]),
+    );
     let rewrite = read_rewrite(section, path.as_deref());
     let raw_path = section.flag("raw_path");
     let timeout = section.optional("timeout", duration(Duration::from_millis(1)));
@@ -81,22 +124,63 @@ fn read_route(section: &mut Section<'_>, around: &Surroundings<'_>, earlier: &[O
     let request_headers = header_edits::read(section, "request_headers", &around.reserved);
     let response_headers = header_edits::read(section, "response_headers", &around.reserved);
     let path = path?;
-    if path.strip_prefix(around.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-        let what = format!("lies under the gateway's own prefix {}: what the gateway answers there itself never reaches this route", around.prefix);
-        section.warn("path", &what, "choose another path, or another server.prefix");
+    if path
+        .strip_prefix(around.prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    {
+        let what = format!(
+            "lies under the gateway's own prefix {}: what the gateway answers there itself never reaches this route",
+            around.prefix
+        );
+        section.warn(
+            "path",
+            &what,
+            "choose another path, or another server.prefix",
+        );
     }
     if section.is_empty_list("methods") {
         section.problem("methods", "is empty", "leave it out for all methods");
     }
-    let hosts = if section.has("host") { hosts? } else { HostPattern::Any };
-    let route =
-        Route { hosts, methods, rewrite: rewrite?, raw_path, timeout, body_limit, request_headers, response_headers, ..Route::new(path, auth, upstream??) };
-    let conflict = earlier.iter().enumerate().find_map(|(index, other)| Some((index, other.as_ref().filter(|other| other.conflicts_with(&route))?)));
+    let hosts = if section.has("host") {
+        hosts?
+    } else {
+        HostPattern::Any
+    };
+    let route = Route {
+        hosts,
+        methods,
+        rewrite: rewrite?,
+        raw_path,
+        timeout,
+        body_limit,
+        request_headers,
+        response_headers,
+        ..Route::new(path, auth, upstream??)
+    };
+    let conflict = earlier.iter().enumerate().find_map(|(index, other)| {
+        Some((
+            index,
+            other
+                .as_ref()
+                .filter(|other| other.conflicts_with(&route))?,
+        ))
+    });
     if let Some((index, other)) = conflict {
-        let line = lines.get(index).copied().flatten().map(|line| format!(" in line {line}")).unwrap_or_default();
+        let line = lines
+            .get(index)
+            .copied()
+            .flatten()
+            .map(|line| format!(" in line {line}"))
+            .unwrap_or_default();
         let (name, other) = (route.name(), other.name());
-        let what = format!("\"{name}\" takes the same requests as \"{other}\", routes[{index}]{line}, and neither is the more special one");
-        section.problem("path", &what, "keep one of them, or give them different hosts or methods");
+        let what = format!(
+            "\"{name}\" takes the same requests as \"{other}\", routes[{index}]{line}, and neither is the more special one"
+        );
+        section.problem(
+            "path",
+            &what,
+            "keep one of them, or give them different hosts or methods",
+        );
         return None;
     }
     Some(route)
@@ -105,15 +189,24 @@ fn read_route(section: &mut Section<'_>, around: &Surroundings<'_>, earlier: &[O
 fn host(text: &str) -> Result<HostPattern, Wrong> {
     let form = "write \"api.example.com\", or \"*.example.com\" for every name below it";
     if !text.is_ascii() {
-        return Err(Wrong::new("is not ASCII", "write it as browsers send it, with \"xn--\""));
+        return Err(Wrong::new(
+            "is not ASCII",
+            "write it as browsers send it, with \"xn--\"",
+        ));
     }
     let (_, end) = text.rsplit_once(']').unwrap_or(("", text));
     if end.contains(':') {
-        return Err(Wrong::new("has a port or a scheme, which take no part in the choice of a route", form));
+        return Err(Wrong::new(
+            "has a port or a scheme, which take no part in the choice of a route",
+            form,
+        ));
     }
     match HostPattern::parse(text) {
         Some(hosts) if hosts.to_string() == text => Ok(hosts),
-        Some(hosts) => Err(Wrong::new("is not in its canonical form", format!("write {:?}", hosts.to_string()))),
+        Some(hosts) => Err(Wrong::new(
+            "is not in its canonical form",
+            format!("write {:?}", hosts.to_string()),
+        )),
         None if text == "*" => Err(Wrong::new("stands for every host", "leave it out")),
         None => Err(Wrong::new("is no host", form)),
     }
@@ -126,7 +219,10 @@ fn method(text: &str) -> Result<String, Wrong> {
     if matches!(text, "CONNECT" | "TRACE") {
         return Err(Wrong::new("is a method that never goes on", "remove it"));
     }
-    if text.is_empty() || text.len() > LONGEST || !text.bytes().all(|b| b.is_ascii_uppercase() || b == b'-') {
+    if text.is_empty()
+        || text.len() > LONGEST
+        || !text.bytes().all(|b| b.is_ascii_uppercase() || b == b'-')
+    {
         return Err(Wrong::new("is not a method", form));
     }
     Ok(text.to_owned())
@@ -142,7 +238,11 @@ fn read_rewrite(section: &mut Section<'_>, path: Option<&str>) -> Option<PathRew
         (None, None) => Some(PathRewrite::default()),
         (None, Some(to)) => Some(PathRewrite::new(path?, &to)),
         (Some(from), to) if from == "/" && to.is_none() => {
-            section.problem("strip_prefix", "leaves out nothing: the route's path is \"/\"", "remove it");
+            section.problem(
+                "strip_prefix",
+                "leaves out nothing: the route's path is \"/\"",
+                "remove it",
+            );
             None
         }
         (Some(from), to) => Some(PathRewrite::new(&from, to.as_deref().unwrap_or("/"))),
@@ -152,11 +252,20 @@ fn read_rewrite(section: &mut Section<'_>, path: Option<&str>) -> Option<PathRew
 /// The prefix that is left out; `Some(None)`: none is named.
 fn read_strip(section: &mut Section<'_>, path: Option<&str>) -> Option<Option<String>> {
     let given = section.take("strip_prefix");
-    section.note("strip_prefix", Some(given.as_ref().map_or(false.into(), |given| super::effective::written(given.value))));
+    section.note(
+        "strip_prefix",
+        Some(
+            given
+                .as_ref()
+                .map_or(false.into(), |given| super::effective::written(given.value)),
+        ),
+    );
     match (&given, given.as_ref().map(|given| given.value)) {
         (_, None | Some(DeValue::Boolean(false))) => Some(None),
         (_, Some(DeValue::Boolean(true))) => Some(Some(path?.to_owned())),
-        (Some(given), Some(DeValue::String(_))) => section.entry(given, |text| prefix_of(path.unwrap_or(text), text)).map(Some),
+        (Some(given), Some(DeValue::String(_))) => section
+            .entry(given, |text| prefix_of(path.unwrap_or(text), text))
+            .map(Some),
         _ => {
             section.problem("strip_prefix", &format!("must be {STRIP}"), STRIP_HINT);
             None
@@ -172,7 +281,10 @@ fn prefix_of(path: &str, text: &str) -> Result<String, Wrong> {
     let prefix = route_path(text)?;
     match path.strip_prefix(prefix.as_str()) {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => Ok(prefix),
-        _ => Err(Wrong::new("does not begin the route's path, whole segments of it", format!("write true for {path:?}"))),
+        _ => Err(Wrong::new(
+            "does not begin the route's path, whole segments of it",
+            format!("write true for {path:?}"),
+        )),
     }
 }
 

@@ -1,5 +1,5 @@
-//! The JSON Schema of the configuration, for editors. Which keys there are and what each takes, the reader says; what they are for, the
-//! manual.
+//! The JSON Schema of the configuration, for editors. Which keys there are and what each takes, the
+//! reader says; what they are for, the manual.
 
 use std::collections::BTreeMap;
 
@@ -26,10 +26,17 @@ pub fn schema() -> Value {
     if let Ok(given) = toml::de::DeTable::parse(&text) {
         reader.root(given.get_ref(), settings::read);
     }
-    let notes = Notes { descriptions: reader.descriptions(), comments: comments(), defaults: manual::TEXT.parse().unwrap_or_default() };
+    let notes = Notes {
+        descriptions: reader.descriptions(),
+        comments: comments(),
+        defaults: manual::TEXT.parse().unwrap_or_default(),
+    };
     let mut root = object(&table, "", Some(&notes.defaults), &notes);
     let named = |root: &mut Map<String, Value>| {
-        root.insert("$schema".to_owned(), "http://json-schema.org/draft-07/schema#".into());
+        root.insert(
+            "$schema".to_owned(),
+            "http://json-schema.org/draft-07/schema#".into(),
+        );
         root.insert("title".to_owned(), "Hufu's configuration".into());
         root.insert("required".to_owned(), json!(["apps"]));
     };
@@ -52,19 +59,41 @@ fn object(table: &toml::Table, path: &str, defaults: Option<&toml::Table>, notes
         let default = defaults.and_then(|defaults| defaults.get(key));
         let inner = match value {
             _ if special(&at).is_some() => leaf(&at, default, notes),
-            toml::Value::Table(named) if matches!(at.as_str(), "apps" | "upstreams") => named_tables(named, &at, default, notes),
-            toml::Value::Table(inner) => object(inner, &format!("{at}."), default.and_then(toml::Value::as_table), notes),
+            toml::Value::Table(named) if matches!(at.as_str(), "apps" | "upstreams") => {
+                named_tables(named, &at, default, notes)
+            }
+            toml::Value::Table(inner) => object(
+                inner,
+                &format!("{at}."),
+                default.and_then(toml::Value::as_table),
+                notes,
+            ),
             toml::Value::Array(rows) if rows.iter().any(toml::Value::is_table) => {
-                let row = rows.iter().filter_map(toml::Value::as_table).flat_map(Clone::clone).collect();
-                let default = default.and_then(|rows| rows.get(0)).and_then(toml::Value::as_table);
-                commented(json!({ "type": "array", "items": object(&row, &format!("{at}.*."), default, notes) }), &at, notes)
+                let row = rows
+                    .iter()
+                    .filter_map(toml::Value::as_table)
+                    .flat_map(Clone::clone)
+                    .collect();
+                let default = default
+                    .and_then(|rows| rows.get(0))
+                    .and_then(toml::Value::as_table);
+                commented(
+                    json!({ "type": "array", "items": object(&row, &format!("{at}.*."), default, notes) }),
+                    &at,
+                    notes,
+                )
             }
             _ => leaf(&at, default, notes),
         };
         properties.insert(key.clone(), inner);
     }
-    let required: Vec<_> = table.keys().filter(|key| is_required(&format!("{path}{key}"), notes)).cloned().collect();
-    let mut object = json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    let required: Vec<_> = table
+        .keys()
+        .filter(|key| is_required(&format!("{path}{key}"), notes))
+        .cloned()
+        .collect();
+    let mut object =
+        json!({ "type": "object", "properties": properties, "additionalProperties": false });
     if let (false, Some(object)) = (required.is_empty(), object.as_object_mut()) {
         object.insert("required".to_owned(), required.into());
     }
@@ -72,21 +101,54 @@ fn object(table: &toml::Table, path: &str, defaults: Option<&toml::Table>, notes
 }
 
 /// Tables whose names the operator chooses.
-fn named_tables(named: &toml::Table, at: &str, default: Option<&toml::Value>, notes: &Notes) -> Value {
-    let (table, default) = (named.values().next(), default.and_then(toml::Value::as_table).and_then(|tables| tables.values().next()));
-    let table = table.and_then(toml::Value::as_table).cloned().unwrap_or_default();
-    let each = object(&table, &format!("{at}.*."), default.and_then(toml::Value::as_table), notes);
-    commented(json!({ "type": "object", "patternProperties": { "^[A-Za-z0-9_-]{1,64}$": each }, "additionalProperties": false }), at, notes)
+fn named_tables(
+    named: &toml::Table,
+    at: &str,
+    default: Option<&toml::Value>,
+    notes: &Notes,
+) -> Value {
+    let (table, default) = (
+        named.values().next(),
+        default
+            .and_then(toml::Value::as_table)
+            .and_then(|tables| tables.values().next()),
+    );
+    let table = table
+        .and_then(toml::Value::as_table)
+        .cloned()
+        .unwrap_or_default();
+    let each = object(
+        &table,
+        &format!("{at}.*."),
+        default.and_then(toml::Value::as_table),
+        notes,
+    );
+    commented(
+        json!({ "type": "object", "patternProperties": { "^[A-Za-z0-9_-]{1,64}$": each }, "additionalProperties": false }),
+        at,
+        notes,
+    )
 }
 
 fn is_required(at: &str, notes: &Notes) -> bool {
-    at == "upstreams.*.endpoints" || notes.descriptions.get(at).is_some_and(|description| description.required)
+    at == "upstreams.*.endpoints"
+        || notes
+            .descriptions
+            .get(at)
+            .is_some_and(|description| description.required)
 }
 
 /// One key.
 fn leaf(at: &str, default: Option<&toml::Value>, notes: &Notes) -> Value {
-    let mut schema = commented(special(at).unwrap_or_else(|| notes.descriptions.get(at).map_or(json!({}), of_kind)), at, notes);
-    if let (Some(schema), Some(default)) = (schema.as_object_mut(), default.and_then(|default| serde_json::to_value(default).ok())) {
+    let mut schema = commented(
+        special(at).unwrap_or_else(|| notes.descriptions.get(at).map_or(json!({}), of_kind)),
+        at,
+        notes,
+    );
+    if let (Some(schema), Some(default)) = (
+        schema.as_object_mut(),
+        default.and_then(|default| serde_json::to_value(default).ok()),
+    ) {
         schema.insert("default".to_owned(), default);
     }
     schema
@@ -102,14 +164,20 @@ fn commented(mut schema: Value, at: &str, notes: &Notes) -> Value {
 fn of_kind(description: &Description) -> Value {
     match &description.kind {
         Kind::Text(choices) => text(choices),
-        Kind::List(choices) => json!({ "anyOf": [text(choices), { "type": "array", "items": text(choices) }] }),
+        Kind::List(choices) => {
+            json!({ "anyOf": [text(choices), { "type": "array", "items": text(choices) }] })
+        }
         Kind::Number(max) => json!({ "type": "integer", "minimum": 0, "maximum": max }),
         Kind::Flag => json!({ "type": "boolean" }),
     }
 }
 
 fn text(choices: &[&str]) -> Value {
-    if choices.is_empty() { json!({ "type": "string" }) } else { json!({ "anyOf": [{ "enum": choices }, { "type": "string", "pattern": VARIABLE }] }) }
+    if choices.is_empty() {
+        json!({ "type": "string" })
+    } else {
+        json!({ "anyOf": [{ "enum": choices }, { "type": "string", "pattern": VARIABLE }] })
+    }
 }
 
 /// Keys that take more than one kind of value.
@@ -139,9 +207,11 @@ fn special(at: &str) -> Option<Value> {
     })
 }
 
-/// The manual's comments by the keys and tables below them. A key without one of its own belongs to the one above it.
+/// The manual's comments by the keys and tables below them. A key without one of its own belongs to
+/// the one above it.
 fn comments() -> BTreeMap<String, String> {
-    let (mut all, mut table, mut comment, mut under_key) = (BTreeMap::new(), String::new(), Vec::new(), false);
+    let (mut all, mut table, mut comment, mut under_key) =
+        (BTreeMap::new(), String::new(), Vec::new(), false);
     for line in manual::TEXT.lines() {
         if let Some(text) = line.strip_prefix("# ") {
             if std::mem::take(&mut under_key) {
@@ -152,8 +222,16 @@ fn comments() -> BTreeMap<String, String> {
         }
         let line = line.trim_start_matches('#');
         if let Some(header) = line.strip_prefix('[') {
-            let name = header.trim_start_matches('[').split(']').next().unwrap_or_default();
-            let parts: Vec<_> = name.split('.').enumerate().map(|(at, part)| if at == 1 && is_named(name) { "*" } else { part }).collect();
+            let name = header
+                .trim_start_matches('[')
+                .split(']')
+                .next()
+                .unwrap_or_default();
+            let parts: Vec<_> = name
+                .split('.')
+                .enumerate()
+                .map(|(at, part)| if at == 1 && is_named(name) { "*" } else { part })
+                .collect();
             table = parts.join(".");
             all.insert(table.trim_end_matches(".*").to_owned(), comment.join(" "));
             table.push_str(if header.starts_with('[') { ".*." } else { "." });
@@ -182,19 +260,28 @@ mod tests {
         let text = manual::complete();
         let variables = Variables::default();
         let reader = Reader::describing(&text, &variables);
-        reader.root(toml::de::DeTable::parse(&text).unwrap().get_ref(), settings::read);
+        reader.root(
+            toml::de::DeTable::parse(&text).unwrap().get_ref(),
+            settings::read,
+        );
         let described = reader.descriptions();
         let paths = manual::paths();
         assert!(paths.len() > 80);
         for path in &paths {
-            assert!(described.contains_key(path) != special(path).is_some(), "{path}: by the reader or by hand, and by one of them");
+            assert!(
+                described.contains_key(path) != special(path).is_some(),
+                "{path}: by the reader or by hand, and by one of them"
+            );
         }
         let choices = |path: &str| match &described[path].kind {
             Kind::Text(choices) => choices.clone(),
             other => panic!("{other:?}"),
         };
         assert_eq!(choices("log.format"), ["auto", "json", "text"]);
-        assert_eq!(choices("session.near_cache.push"), ["auto", "tracking", "pubsub", "off"]);
+        assert_eq!(
+            choices("session.near_cache.push"),
+            ["auto", "tracking", "pubsub", "off"]
+        );
         assert_eq!(choices("apps.*.provider"), ["wechat-mini-program"]);
         assert!(choices("apps.*.appid").is_empty() && described["apps.*.appid"].required);
     }
@@ -202,7 +289,11 @@ mod tests {
     #[test]
     fn comments_of_the_manual_belong_to_their_keys() {
         let comments = comments();
-        assert!(comments["server.workers"].starts_with("Worker threads"), "{}", comments["server.workers"]);
+        assert!(
+            comments["server.workers"].starts_with("Worker threads"),
+            "{}",
+            comments["server.workers"]
+        );
         assert_eq!(comments["store.password"], comments["store.username"]);
         assert!(comments["routes.*.host"].starts_with("Only requests to this host"));
         assert!(comments["routes"].starts_with("One table for each path"));

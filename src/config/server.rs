@@ -14,7 +14,10 @@ use crate::finding::{Examined, Finding, Verdict};
 use crate::http::ForwardingHeader;
 use crate::route::{self, RouteTable};
 
-const FORWARDING_HEADERS: [(&str, ForwardingHeader); 2] = [("X-Forwarded-For", ForwardingHeader::XForwardedFor), ("Forwarded", ForwardingHeader::Forwarded)];
+const FORWARDING_HEADERS: [(&str, ForwardingHeader); 2] = [
+    ("X-Forwarded-For", ForwardingHeader::XForwardedFor),
+    ("Forwarded", ForwardingHeader::Forwarded),
+];
 
 /// The public listener and its limits.
 #[derive(Debug, Clone)]
@@ -25,7 +28,8 @@ pub struct ServerSettings {
     pub tls: Vec<CertificateFiles>,
     /// Whether trusted proxies begin a connection with a PROXY header.
     pub proxy_protocol: bool,
-    /// What the gateway's own endpoints live under, such as `/auth`: canonical, without a slash at the end.
+    /// What the gateway's own endpoints live under, such as `/auth`: canonical, without a slash at
+    /// the end.
     pub prefix: String,
     /// Worker threads; 0: one per core.
     pub workers: usize,
@@ -55,7 +59,11 @@ pub(super) fn read(section: &mut Section<'_>) -> ServerSettings {
     let any = || duration(Duration::ZERO);
     let settings = ServerSettings {
         listen: section.value("listen", public),
-        tls: section.rows("tls", certificate).into_iter().flatten().collect(),
+        tls: section
+            .rows("tls", certificate)
+            .into_iter()
+            .flatten()
+            .collect(),
         proxy_protocol: section.flag("proxy_protocol"),
         prefix: section.value("prefix", prefix),
         workers: section.number("workers", 1024),
@@ -63,16 +71,26 @@ pub(super) fn read(section: &mut Section<'_>) -> ServerSettings {
         forwarding_header: section.value("forwarding_header", choice(FORWARDING_HEADERS)),
         body_limit: section.value("body_limit", body_limit),
         keep_alive: section.value("keep_alive", any()),
-        request_head_timeout: section.value("request_head_timeout", duration(Duration::from_millis(100))),
+        request_head_timeout: section
+            .value("request_head_timeout", duration(Duration::from_millis(100))),
         max_request_head: section.value("max_request_head", head_size),
-        request_body_timeout: section.value("request_body_timeout", duration(Duration::from_millis(100))),
+        request_body_timeout: section
+            .value("request_body_timeout", duration(Duration::from_millis(100))),
         write_timeout: section.value("write_timeout", duration(Duration::from_millis(100))),
         drain_grace: section.value("drain_grace", any()),
         drain_deadline: section.value("drain_deadline", any()),
     };
-    if settings.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+    if settings
+        .trusted_proxies
+        .iter()
+        .any(|network| network.prefix_len() == 0)
+    {
         let hint = "name the networks of your own proxies; anybody can send X-Forwarded-For";
-        section.warn("trusted_proxies", "a network of prefix length 0 trusts everybody", hint);
+        section.warn(
+            "trusted_proxies",
+            "a network of prefix length 0 trusts everybody",
+            hint,
+        );
     }
     settings
 }
@@ -81,18 +99,27 @@ fn body_limit(text: &str) -> Result<u64, Wrong> {
     /// Beyond any upload: who writes more means no limit at all, or has slipped.
     const LARGEST: u64 = 1 << 40;
     match size(text)? {
-        limit if limit > LARGEST => {
-            Err(Wrong::new("is more than any request's body", "write at most \"1TiB\"; bodies are passed on as they come, so a large limit costs no memory"))
-        }
+        limit if limit > LARGEST => Err(Wrong::new(
+            "is more than any request's body",
+            "write at most \"1TiB\"; bodies are passed on as they come, so a large limit costs no memory",
+        )),
         limit => Ok(limit),
     }
 }
 
-/// The server behind the gate takes heads up to 128 KiB; a client's ordinary one has a few hundred bytes.
+/// The server behind the gate takes heads up to 128 KiB; a client's ordinary one has a few hundred
+/// bytes.
 fn head_size(text: &str) -> Result<usize, Wrong> {
     let bytes = size(text)?;
-    let sensible = usize::try_from(bytes).ok().filter(|bytes| (1024..=64 * 1024).contains(bytes));
-    sensible.ok_or_else(|| Wrong::new("is not between 1KiB and 64KiB", "\"32KiB\" is what nginx takes by default"))
+    let sensible = usize::try_from(bytes)
+        .ok()
+        .filter(|bytes| (1024..=64 * 1024).contains(bytes));
+    sensible.ok_or_else(|| {
+        Wrong::new(
+            "is not between 1KiB and 64KiB",
+            "\"32KiB\" is what nginx takes by default",
+        )
+    })
 }
 
 /// A pair that the listener can use: it is read here as it will be read then.
@@ -100,21 +127,45 @@ fn certificate(section: &mut Section<'_>) -> Option<CertificateFiles> {
     let (cert, key) = (section.path("cert"), section.path("key"));
     for (name, file) in [("cert", &cert), ("key", &key)] {
         if file.is_none() && !section.has(name) {
-            section.problem(name, "is missing", "write tls = [{ cert = \"api.pem\", key = \"api.key\" }]");
+            section.problem(
+                name,
+                "is missing",
+                "write tls = [{ cert = \"api.pem\", key = \"api.key\" }]",
+            );
         }
     }
-    let files = CertificateFiles { cert: cert?, key: key? };
+    let files = CertificateFiles {
+        cert: cert?,
+        key: key?,
+    };
     if let Err(error) = load_certificate(&files) {
-        section.problem(if error.is_of_key() { "key" } else { "cert" }, &error.to_string(), &error.advice());
+        section.problem(
+            if error.is_of_key() { "key" } else { "cert" },
+            &error.to_string(),
+            &error.advice(),
+        );
     }
     Some(files)
 }
 
 /// What clients will refuse about the certificates, now that the routes are known.
-pub(super) fn examine_certificates(section: &Section<'_>, server: &ServerSettings, routes: &RouteTable) {
-    let hosts: Vec<_> = routes.routes().iter().map(|route| route.hosts.clone()).collect();
-    for Examined { subject, findings } in certificate_check::examine(&server.tls, &hosts, SystemClock.unix_now()) {
-        for Finding { seen, advice, .. } in findings.iter().filter(|finding| finding.verdict >= Verdict::Warn) {
+pub(super) fn examine_certificates(
+    section: &Section<'_>,
+    server: &ServerSettings,
+    routes: &RouteTable,
+) {
+    let hosts: Vec<_> = routes
+        .routes()
+        .iter()
+        .map(|route| route.hosts.clone())
+        .collect();
+    for Examined { subject, findings } in
+        certificate_check::examine(&server.tls, &hosts, SystemClock.unix_now())
+    {
+        for Finding { seen, advice, .. } in findings
+            .iter()
+            .filter(|finding| finding.verdict >= Verdict::Warn)
+        {
             section.warn_below("server", "tls", &format!("{subject}: {seen}"), advice);
         }
     }
@@ -124,25 +175,48 @@ pub(super) fn examine_certificates(section: &Section<'_>, server: &ServerSetting
 fn public(text: &str) -> Result<Listen, Wrong> {
     match text.strip_prefix("unix:") {
         Some(path) if path.starts_with('/') => Ok(Listen::Unix(path.into())),
-        Some(_) => Err(Wrong::new("is not the absolute path of a socket", "write it as in \"unix:/run/hufu/hufu.sock\"")),
+        Some(_) => Err(Wrong::new(
+            "is not the absolute path of a socket",
+            "write it as in \"unix:/run/hufu/hufu.sock\"",
+        )),
         None => listen(text).map(Listen::Tcp),
     }
 }
 
 /// An address and a port to listen on.
 pub(super) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
-    let wrong = || Wrong::new("is not an address with a port", "write it as in \"0.0.0.0:8080\" (all interfaces), \"127.0.0.1:8080\" or \"[::]:8080\"");
+    let wrong = || {
+        Wrong::new(
+            "is not an address with a port",
+            "write it as in \"0.0.0.0:8080\" (all interfaces), \"127.0.0.1:8080\" or \"[::]:8080\"",
+        )
+    };
     text.parse().map_err(|_| wrong())
 }
 
 fn prefix(text: &str) -> Result<String, Wrong> {
     let path = route_path(text)?;
-    if path == "/" { Err(Wrong::new("would take every path for the gateway itself", "write it as in \"/auth\"")) } else { Ok(path) }
+    if path == "/" {
+        Err(Wrong::new(
+            "would take every path for the gateway itself",
+            "write it as in \"/auth\"",
+        ))
+    } else {
+        Ok(path)
+    }
 }
 
 fn network(text: &str) -> Result<IpNet, Wrong> {
-    let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    network.map(|network| network.trunc()).ok_or_else(|| Wrong::new("is not a network", "write it as in \"10.0.0.0/8\", \"fd00::/8\" or \"10.1.2.3\""))
+    let network = text
+        .parse::<IpNet>()
+        .ok()
+        .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    network.map(|network| network.trunc()).ok_or_else(|| {
+        Wrong::new(
+            "is not a network",
+            "write it as in \"10.0.0.0/8\", \"fd00::/8\" or \"10.1.2.3\"",
+        )
+    })
 }
 
 /// A path as the route table wants it: canonical, without a slash at the end.
@@ -160,7 +234,12 @@ pub(super) fn route_path(text: &str) -> Result<String, Wrong> {
     if text.contains(';') {
         return wrong("has a \";\", which begins parameters that some backends ignore");
     }
-    let canonical = route::canonical(text).map_err(|error| Wrong::new(format!("is no path of a route: {error}"), "write the path as clients send it"))?;
+    let canonical = route::canonical(text).map_err(|error| {
+        Wrong::new(
+            format!("is no path of a route: {error}"),
+            "write the path as clients send it",
+        )
+    })?;
     match text {
         "/" => Ok(text.to_owned()),
         _ if canonical != text => wrong("is not in its canonical form"),

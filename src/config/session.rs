@@ -12,7 +12,8 @@ use crate::store::near_cache::NearCacheSettings;
 /// The rules of sessions.
 #[derive(Debug, Clone)]
 pub struct SessionSettings {
-    /// How long they live, how many a user may have, and what happens to a token that is rotated away.
+    /// How long they live, how many a user may have, and what happens to a token that is rotated
+    /// away.
     pub rules: SessionRules,
     /// Where a token may stand; at least one place.
     pub carriers: Vec<TokenCarrier>,
@@ -27,21 +28,48 @@ const LONGEST_GRACE: Duration = Duration::from_secs(600);
 
 pub(super) fn read(section: &mut Section<'_>) -> SessionSettings {
     let second = Duration::from_secs(1);
-    let lifetime = Lifetime { idle: section.value("idle_timeout", duration(second)), absolute: section.value("absolute_timeout", duration(second)) };
+    let lifetime = Lifetime {
+        idle: section.value("idle_timeout", duration(second)),
+        absolute: section.value("absolute_timeout", duration(second)),
+    };
     if lifetime.idle > lifetime.absolute {
-        let (idle, absolute) = (humantime::format_duration(lifetime.idle), humantime::format_duration(lifetime.absolute));
-        let key = if section.has("idle_timeout") { "idle_timeout" } else { "absolute_timeout" };
-        section.problem(key, &format!("the idle timeout ({idle}) is longer than the absolute one ({absolute})"), "make absolute_timeout the longer one");
+        let (idle, absolute) = (
+            humantime::format_duration(lifetime.idle),
+            humantime::format_duration(lifetime.absolute),
+        );
+        let key = if section.has("idle_timeout") {
+            "idle_timeout"
+        } else {
+            "absolute_timeout"
+        };
+        section.problem(
+            key,
+            &format!("the idle timeout ({idle}) is longer than the absolute one ({absolute})"),
+            "make absolute_timeout the longer one",
+        );
     }
     let grace = |text: &str| {
         let span = duration(Duration::ZERO)(text)?;
-        let wrong = || Wrong::new("is too long for a token that was rotated away", "write at most \"10m\"; requests that carry it end within a minute");
-        if span > LONGEST_GRACE { Err(wrong()) } else { Ok(span) }
+        let wrong = || {
+            Wrong::new(
+                "is too long for a token that was rotated away",
+                "write at most \"10m\"; requests that carry it end within a minute",
+            )
+        };
+        if span > LONGEST_GRACE {
+            Err(wrong())
+        } else {
+            Ok(span)
+        }
     };
     let max_per_user = section.number("max_per_user", 10_000);
     let carriers = carriers(section);
     SessionSettings {
-        rules: SessionRules { lifetime, max_per_user, rotate_grace: section.value("rotate_grace", grace) },
+        rules: SessionRules {
+            lifetime,
+            max_per_user,
+            rotate_grace: section.value("rotate_grace", grace),
+        },
         carriers,
         near_cache: section.section("near_cache", near_cache),
     }
@@ -59,28 +87,60 @@ fn near_cache(section: &mut Section<'_>) -> Option<NearCacheSettings> {
         "tracking" => Ok(Some(PushChoice::Tracking)),
         "pubsub" => Ok(Some(PushChoice::Pubsub)),
         "off" => Ok(None),
-        _ => Err(Wrong::new("is none of \"auto\", \"tracking\", \"pubsub\" and \"off\"", "").none_of(["auto", "tracking", "pubsub", "off"])),
+        _ => Err(Wrong::new(
+            "is none of \"auto\", \"tracking\", \"pubsub\" and \"off\"",
+            "",
+        )
+        .none_of(["auto", "tracking", "pubsub", "off"])),
     });
-    push.filter(|_| settings.capacity > 0).map(|push| NearCacheSettings { push, ..settings })
+    push.filter(|_| settings.capacity > 0)
+        .map(|push| NearCacheSettings { push, ..settings })
 }
 
 fn max_stale(text: &str) -> Result<Duration, Wrong> {
     let span = duration(Duration::from_millis(200))(text)?;
-    let wrong = || Wrong::new("is too long: a session that was ended could be served for as long", "write at most \"60s\"");
-    if span > LONGEST_STALE { Err(wrong()) } else { Ok(span) }
+    let wrong = || {
+        Wrong::new(
+            "is too long: a session that was ended could be served for as long",
+            "write at most \"60s\"",
+        )
+    };
+    if span > LONGEST_STALE {
+        Err(wrong())
+    } else {
+        Ok(span)
+    }
 }
 
 fn carriers(section: &mut Section<'_>) -> Vec<TokenCarrier> {
-    let carriers = section.list("carriers", |text| text.parse::<TokenCarrier>().map_err(|error| Wrong::new(error.to_string(), "")));
+    let carriers = section.list("carriers", |text| {
+        text.parse::<TokenCarrier>()
+            .map_err(|error| Wrong::new(error.to_string(), ""))
+    });
     let twice = (1..carriers.len()).find(|index| carriers[..*index].contains(&carriers[*index]));
     if let Some(carrier) = twice.and_then(|index| carriers.get(index)) {
-        section.problem("carriers", &format!("\"{carrier}\" is there twice"), "remove one of them");
+        section.problem(
+            "carriers",
+            &format!("\"{carrier}\" is there twice"),
+            "remove one of them",
+        );
     }
-    if carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Query(_))) {
-        section.warn("carriers", "tokens in URLs end up in the logs of every proxy on the way", "use \"bearer\" wherever the client can set headers");
+    if carriers
+        .iter()
+        .any(|carrier| matches!(carrier, TokenCarrier::Query(_)))
+    {
+        section.warn(
+            "carriers",
+            "tokens in URLs end up in the logs of every proxy on the way",
+            "use \"bearer\" wherever the client can set headers",
+        );
     }
     if carriers.is_empty() && section.is_empty_list("carriers") {
-        section.problem("carriers", "is empty, so no token could be sent", "write [\"bearer\"]");
+        section.problem(
+            "carriers",
+            "is empty, so no token could be sent",
+            "write [\"bearer\"]",
+        );
     }
     carriers
 }

@@ -8,8 +8,14 @@ use super::env::Variables;
 use super::own_listeners::OwnListeners;
 use super::problem::{ConfigError, Problem};
 use super::reader::{Findings, Reader, Section};
-use super::{AdminSettings, AppSettings, CorsSettings, LogSettings, LoginSettings, SecretSettings, ServerSettings, SessionSettings, StoreSettings};
-use super::{admin, apps, cors, failure, identity, login, platforms, routes, secrets, server, session, store, syntax, traces, upstreams, verify, websockets};
+use super::{
+    AdminSettings, AppSettings, CorsSettings, LogSettings, LoginSettings, SecretSettings,
+    ServerSettings, SessionSettings, StoreSettings,
+};
+use super::{
+    admin, apps, cors, failure, identity, login, platforms, routes, secrets, server, session,
+    store, syntax, traces, upstreams, verify, websockets,
+};
 use crate::assertion::HeaderNames;
 use crate::files::{self, FileError};
 use crate::http::{Believed, FailureShape};
@@ -65,8 +71,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads a file, with the environment and the `.env` beside it. With the settings come warnings: what is odd, but no reason
-    /// not to start.
+    /// Reads a file, with the environment and the `.env` beside it. With the settings come
+    /// warnings: what is odd, but no reason not to start.
     pub fn load(path: &Path) -> Result<(Self, Vec<Problem>), ConfigError> {
         let file = path.display().to_string();
         let text = files::read_piped_text(path).map_err(|reason| {
@@ -92,17 +98,31 @@ impl Settings {
             }
         };
         variables.tell_unread(&mut problems, &mut warnings);
-        settings.filter(|_| problems.is_empty()).map(|settings| (settings, warnings)).ok_or(ConfigError { problems })
+        settings
+            .filter(|_| problems.is_empty())
+            .map(|settings| (settings, warnings))
+            .ok_or(ConfigError { problems })
     }
 
     /// Reads a text, which messages call `file`; paths in it start at `directory`.
-    pub fn parse(file: &str, text: &str, directory: &Path, variables: &Variables) -> Result<(Self, Vec<Problem>), ConfigError> {
+    pub fn parse(
+        file: &str,
+        text: &str,
+        directory: &Path,
+        variables: &Variables,
+    ) -> Result<(Self, Vec<Problem>), ConfigError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let table = syntax::parse(file, text).map_err(|problem| ConfigError { problems: vec![problem] })?;
+        let table = syntax::parse(file, text).map_err(|problem| ConfigError {
+            problems: vec![problem],
+        })?;
         let reader = Reader::new(file, text, directory, variables);
         let mut settings = reader.root(&table, read);
         let source = reader.source();
-        let Findings { problems, warnings, effective } = reader.finish();
+        let Findings {
+            problems,
+            warnings,
+            effective,
+        } = reader.finish();
         if problems.is_empty() {
             (settings.effective, settings.source) = (effective, source);
             Ok((settings, warnings))
@@ -125,12 +145,20 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
     let apps = apps::read(root);
     let upstreams = upstreams::read(root, &OwnListeners::new(&server.listen, admin.listen));
     // Before the routes, which must leave its headers alone.
-    let identity = root.section("identity", |section| identity::read(section, &session.carriers));
-    let (routes, route_failures) = routes::read(root, &routes::Surroundings::new(&server.prefix, &upstreams, &identity, &failure));
+    let identity = root.section("identity", |section| {
+        identity::read(section, &session.carriers)
+    });
+    let (routes, route_failures) = routes::read(
+        root,
+        &routes::Surroundings::new(&server.prefix, &upstreams, &identity, &failure),
+    );
     if !root.any_problems() {
         server::examine_certificates(root, &server, &routes);
     }
-    let upstreams = upstreams.into_iter().filter_map(|(_, upstream)| upstream).collect();
+    let upstreams = upstreams
+        .into_iter()
+        .filter_map(|(_, upstream)| upstream)
+        .collect();
     let verify = root.section("verify", verify::read);
     verify::warn(root, &verify, &server, &routes);
     let cors = root.section("cors", cors::read);

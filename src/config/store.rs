@@ -39,7 +39,8 @@ pub struct StoreTlsFiles {
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
-/// The store, and whether what it holds outlives this process (which can be known of many a broken URL too).
+/// The store, and whether what it holds outlives this process (which can be known of many a broken
+/// URL too).
 pub(super) fn read(section: &mut Section<'_>) -> (StoreSettings, bool) {
     let text = section.discreet("url");
     let durable = !text.as_ref().is_some_and(|url| url.starts_with("memory"));
@@ -47,14 +48,38 @@ pub(super) fn read(section: &mut Section<'_>) -> (StoreSettings, bool) {
     section.note("url", text.map(|text| shown(&text, url.as_ref()).into()));
     let key_prefix = section.value("key_prefix", key_prefix);
     let login = read_login(section, "username", "password", "password_file");
-    let sentinel_login = read_login(section, "sentinel_username", "sentinel_password", "sentinel_password_file");
+    let sentinel_login = read_login(
+        section,
+        "sentinel_username",
+        "sentinel_password",
+        "sentinel_password_file",
+    );
     let wait_replicas = section.number("wait_replicas", REPLICAS_MAX);
     let patience = duration(Duration::from_millis(1));
-    let (connect_timeout, timeout) = (section.value("connect_timeout", &patience), section.value("timeout", &patience));
+    let (connect_timeout, timeout) = (
+        section.value("connect_timeout", &patience),
+        section.value("timeout", &patience),
+    );
     let tls = section.section("tls", read_tls);
-    let apart = Apart { login, sentinel_login: &sentinel_login, wait_replicas, tls: tls.as_ref() };
+    let apart = Apart {
+        login,
+        sentinel_login: &sentinel_login,
+        wait_replicas,
+        tls: tls.as_ref(),
+    };
     let url = url.map_or(StoreUrl::Memory, |url| joined(section, url, apart));
-    (StoreSettings { url, sentinel_login, tls: tls.unwrap_or_default(), wait_replicas, key_prefix, connect_timeout, timeout }, durable)
+    (
+        StoreSettings {
+            url,
+            sentinel_login,
+            tls: tls.unwrap_or_default(),
+            wait_replicas,
+            key_prefix,
+            connect_timeout,
+            timeout,
+        },
+        durable,
+    )
 }
 
 fn read_url(section: &Section<'_>, text: &str) -> Option<StoreUrl> {
@@ -67,10 +92,18 @@ fn read_url(section: &Section<'_>, text: &str) -> Option<StoreUrl> {
     }
 }
 
-fn read_login(section: &mut Section<'_>, username: &'static str, password: &'static str, password_file: &'static str) -> RedisLogin {
+fn read_login(
+    section: &mut Section<'_>,
+    username: &'static str,
+    password: &'static str,
+    password_file: &'static str,
+) -> RedisLogin {
     let name = section.optional(username, |text| Ok(text.to_owned()));
     let secret = section.secret(password, password_file, "remove it if there is no password");
-    RedisLogin { username: name, password: secret }
+    RedisLogin {
+        username: name,
+        password: secret,
+    }
 }
 
 /// The URL as `--print` shows it: rebuilt from what was understood, without the login.
@@ -80,30 +113,60 @@ fn shown(text: &str, url: Option<&StoreUrl>) -> String {
     if let StoreUrl::Redis(redis) = url
         && is_socket(redis)
     {
-        return if redis.login == RedisLogin::default() { shown } else { format!("{shown}&[hidden]") };
+        return if redis.login == RedisLogin::default() {
+            shown
+        } else {
+            format!("{shown}&[hidden]")
+        };
     }
-    if text.contains('@') { shown.replacen("://", "://[hidden]@", 1) } else { shown }
+    if text.contains('@') {
+        shown.replacen("://", "://[hidden]@", 1)
+    } else {
+        shown
+    }
 }
 
 fn is_socket(redis: &RedisUrl) -> bool {
-    matches!(redis.servers, RedisServers::One { at: ServerAddress::Socket(_), .. })
+    matches!(
+        redis.servers,
+        RedisServers::One {
+            at: ServerAddress::Socket(_),
+            ..
+        }
+    )
 }
 
 fn key_prefix(text: &str) -> Result<String, Wrong> {
-    let form = "write a short word of letters, digits, \"-\", \"_\", \".\" and \":\", as in \"hufu\"";
+    let form =
+        "write a short word of letters, digits, \"-\", \"_\", \".\" and \":\", as in \"hufu\"";
     let good = crate::store::KeyPrefix::new(text).is_ok() && !text.ends_with(':');
-    if good { Ok(text.to_owned()) } else { Err(Wrong::new("cannot begin the store's keys", form)) }
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err(Wrong::new("cannot begin the store's keys", form))
+    }
 }
 
 fn read_tls(section: &mut Section<'_>) -> Option<StoreTlsFiles> {
-    let (ca, cert, key) = (section.path("ca"), section.path("cert"), section.path("key"));
+    let (ca, cert, key) = (
+        section.path("ca"),
+        section.path("cert"),
+        section.path("key"),
+    );
     for (one, other) in [("cert", "key"), ("key", "cert")] {
         if section.has(one) && !section.has(other) {
-            section.problem(one, &format!("is set without {other}"), "a certificate and its key go together");
+            section.problem(
+                one,
+                &format!("is set without {other}"),
+                "a certificate and its key go together",
+            );
         }
     }
     let given = ["ca", "cert", "key"].iter().any(|key| section.has(key));
-    given.then(|| StoreTlsFiles { ca, client: cert.zip(key) })
+    given.then(|| StoreTlsFiles {
+        ca,
+        client: cert.zip(key),
+    })
 }
 
 /// What stands apart from the URL and says more about the same store.
@@ -118,32 +181,71 @@ struct Apart<'a> {
 fn joined(section: &Section<'_>, url: StoreUrl, apart: Apart<'_>) -> StoreUrl {
     let nobody = RedisLogin::default();
     let StoreUrl::Redis(mut redis) = url else {
-        if apart.login != nobody || *apart.sentinel_login != nobody || apart.wait_replicas > 0 || apart.tls.is_some() {
-            section.warn("url", "the store is memory:, so logins, wait_replicas and tls have no effect", "");
+        if apart.login != nobody
+            || *apart.sentinel_login != nobody
+            || apart.wait_replicas > 0
+            || apart.tls.is_some()
+        {
+            section.warn(
+                "url",
+                "the store is memory:, so logins, wait_replicas and tls have no effect",
+                "",
+            );
         }
         return StoreUrl::Memory;
     };
-    let twice = (redis.login.username.is_some() && apart.login.username.is_some(), redis.login.password.is_some() && apart.login.password.is_some());
+    let twice = (
+        redis.login.username.is_some() && apart.login.username.is_some(),
+        redis.login.password.is_some() && apart.login.password.is_some(),
+    );
     for (key, twice) in [("username", twice.0), ("password", twice.1)] {
         if twice {
-            section.problem(key, &format!("is set, and the URL has a {key} too"), "keep one of the two");
+            section.problem(
+                key,
+                &format!("is set, and the URL has a {key} too"),
+                "keep one of the two",
+            );
         }
     }
     if apart.tls.is_some() && is_socket(&redis) {
         section.problem("tls", "is set, and a Unix socket has no TLS", "remove it");
     } else if apart.tls.is_some() && !redis.tls {
         let (plain, encrypted) = schemes(&redis);
-        section.problem("tls", &format!("is set, and the URL says {plain}://, which is not encrypted"), &format!("write {encrypted}:// in store.url"));
+        section.problem(
+            "tls",
+            &format!("is set, and the URL says {plain}://, which is not encrypted"),
+            &format!("write {encrypted}:// in store.url"),
+        );
     }
     redis.login.username = redis.login.username.or(apart.login.username);
     redis.login.password = redis.login.password.or(apart.login.password);
-    needs_password(section, &redis.login, "password", "password_file", "HUFU_REDIS_PASSWORD");
+    needs_password(
+        section,
+        &redis.login,
+        "password",
+        "password_file",
+        "HUFU_REDIS_PASSWORD",
+    );
     if matches!(redis.servers, RedisServers::Sentinel { .. }) {
-        needs_password(section, apart.sentinel_login, "sentinel_password", "sentinel_password_file", "HUFU_SENTINEL_PASSWORD");
+        needs_password(
+            section,
+            apart.sentinel_login,
+            "sentinel_password",
+            "sentinel_password_file",
+            "HUFU_SENTINEL_PASSWORD",
+        );
     } else {
-        for key in ["sentinel_username", "sentinel_password", "sentinel_password_file"] {
+        for key in [
+            "sentinel_username",
+            "sentinel_password",
+            "sentinel_password_file",
+        ] {
             if section.has(key) {
-                section.problem(key, "is set, and the URL names no sentinels", "write \"redis+sentinel://HOST:26379,HOST:26379/MASTER/0\" in store.url");
+                section.problem(
+                    key,
+                    "is set, and the URL names no sentinels",
+                    "write \"redis+sentinel://HOST:26379,HOST:26379/MASTER/0\" in store.url",
+                );
             }
         }
     }
@@ -158,8 +260,22 @@ fn schemes(redis: &RedisUrl) -> (&'static str, &'static str) {
     }
 }
 
-fn needs_password(section: &Section<'_>, login: &RedisLogin, key: &str, file_key: &str, variable: &str) {
-    if login.username.is_some() && login.password.is_none() && !section.has(key) && !section.has(file_key) {
-        section.problem(key, "missing: there is a username", &format!("write {key} = \"${{{variable}}}\""));
+fn needs_password(
+    section: &Section<'_>,
+    login: &RedisLogin,
+    key: &str,
+    file_key: &str,
+    variable: &str,
+) {
+    if login.username.is_some()
+        && login.password.is_none()
+        && !section.has(key)
+        && !section.has(file_key)
+    {
+        section.problem(
+            key,
+            "missing: there is a username",
+            &format!("write {key} = \"${{{variable}}}\""),
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! TOML that is no TOML: the line and a caret, as the parser found it, without showing what may be a secret.
+//! TOML that is no TOML: the line and a caret, as the parser found it, without showing what may be
+//! a secret.
 
 pub(super) mod lookalike;
 mod twice;
@@ -38,11 +39,13 @@ pub(super) fn parse<'a>(file: &str, text: &'a str) -> Result<DeTable<'a>, Proble
 /// Whether a value begins like none of TOML's: `127.0.0.1:8080`, `required`.
 fn lacks_quotes(line: &str) -> bool {
     let value = line.split_once('=').map_or("", |(_, value)| value.trim());
-    value.starts_with(|c: char| c.is_alphanumeric() || "/:*.$".contains(c)) && !value.contains(['"', '\'']) && DeTable::parse(&format!("x = {value}")).is_err()
+    value.starts_with(|c: char| c.is_alphanumeric() || "/:*.$".contains(c))
+        && !value.contains(['"', '\''])
+        && DeTable::parse(&format!("x = {value}")).is_err()
 }
 
-/// The line as it can be shown: whole when its only key is one that holds no secret; else with `*` for every letter and digit of
-/// what may be a value.
+/// The line as it can be shown: whole when its only key is one that holds no secret; else with `*`
+/// for every letter and digit of what may be a value.
 fn discreet(line: &str) -> String {
     const MAY_BE_SECRET: [&str; 6] = ["secret", "password", "keys", "naming_key", "url", "proxy"];
     let is_table = line.trim_start().starts_with('[') && !line.contains(['"', '\'', '=']);
@@ -50,9 +53,22 @@ fn discreet(line: &str) -> String {
     let equals = line.matches(is_equals).next().unwrap_or("=");
     let (key, value) = line.split_once(is_equals).unwrap_or(("", line));
     let name = key.trim().rsplit('.').next().unwrap_or_default().trim();
-    let known = manual::paths().iter().any(|path| path.split('.').any(|part| part == name)) && !key.contains(['"', '\'']);
+    let known = manual::paths()
+        .iter()
+        .any(|path| path.split('.').any(|part| part == name))
+        && !key.contains(['"', '\'']);
     let harmless = known && !MAY_BE_SECRET.contains(&name) && !value.contains(is_equals);
-    let hide = |text: &str| text.chars().map(|c| if c.is_alphanumeric() || c == '_' { '*' } else { c }).collect::<String>();
+    let hide = |text: &str| {
+        text.chars()
+            .map(|c| {
+                if c.is_alphanumeric() || c == '_' {
+                    '*'
+                } else {
+                    c
+                }
+            })
+            .collect::<String>()
+    };
     match (is_table || harmless, known) {
         (true, _) => line.to_owned(),
         (false, true) => format!("{key}{equals}{}", hide(value)),
@@ -94,7 +110,10 @@ mod tests {
             ("secret = 't-1_g'er", "secret = '*-***'**"),
             ("  \"tiger=\",", "  \"*****=\","),
             ("tiger", "*****"),
-            ("appid = \"wx\" secret = \"tiger", "appid = \"**\" ****** = \"*****"),
+            (
+                "appid = \"wx\" secret = \"tiger",
+                "appid = \"**\" ****** = \"*****",
+            ),
             ("shop = { secret = \"tiger }", "**** = { ****** = \"***** }"),
             ("headers = { subject = \"X }", "headers = { ******* = \"* }"),
         ] {

@@ -12,7 +12,10 @@ use super::reader::{Given, Section, kind};
 use super::values::{choice, duration, whole_number};
 use crate::proxy::connector::Connector;
 use crate::route::host_name;
-use crate::upstream::{Balance, EjectionSettings, Endpoint, HealthSettings, HostHeader, IdleSettings, RetrySettings, TlsFiles, Upstream};
+use crate::upstream::{
+    Balance, EjectionSettings, Endpoint, HealthSettings, HostHeader, IdleSettings, RetrySettings,
+    TlsFiles, Upstream,
+};
 
 /// An upstream; `None`: its name only, because it is not all there, which the reader has noted.
 pub(super) type Named = (Arc<str>, Option<Arc<Upstream>>);
@@ -31,21 +34,45 @@ pub(super) fn read(root: &mut Section<'_>, own: &OwnListeners<'_>) -> Vec<Named>
     })
 }
 
-fn read_upstream(name: &str, index: usize, section: &mut Section<'_>, own: &OwnListeners<'_>) -> Option<Upstream> {
+fn read_upstream(
+    name: &str,
+    index: usize,
+    section: &mut Section<'_>,
+    own: &OwnListeners<'_>,
+) -> Option<Upstream> {
     let endpoints = read_endpoints(section, own);
     let host = section.value("host", host);
-    let balance = [("round_robin", Balance::RoundRobin), ("least_request", Balance::LeastRequest), ("user_hash", Balance::UserHash)];
+    let balance = [
+        ("round_robin", Balance::RoundRobin),
+        ("least_request", Balance::LeastRequest),
+        ("user_hash", Balance::UserHash),
+    ];
     let balance = section.value("balance", choice(balance));
     let patience = duration(Duration::from_millis(1));
-    let (connect_timeout, timeout) = (section.value("connect_timeout", &patience), section.value("timeout", &patience));
-    let first_byte_timeout = section.optional("first_byte_timeout", &patience).unwrap_or(timeout);
+    let (connect_timeout, timeout) = (
+        section.value("connect_timeout", &patience),
+        section.value("timeout", &patience),
+    );
+    let first_byte_timeout = section
+        .optional("first_byte_timeout", &patience)
+        .unwrap_or(timeout);
     let total_timeout = section.optional("total_timeout", &patience);
-    let (max_concurrent, queue) = (section.number("max_concurrent", CONCURRENT_MAX), section.number("queue", CONCURRENT_MAX));
+    let (max_concurrent, queue) = (
+        section.number("max_concurrent", CONCURRENT_MAX),
+        section.number("queue", CONCURRENT_MAX),
+    );
     if max_concurrent == 0 && queue > 0 {
-        section.problem("queue", "is set, and max_concurrent is 0: nobody ever waits", "write how many requests may be under way at once, or remove it");
+        section.problem(
+            "queue",
+            "is set, and max_concurrent is 0: nobody ever waits",
+            "write how many requests may be under way at once, or remove it",
+        );
     }
     let queue_timeout = section.value("queue_timeout", &patience);
-    let idle = IdleSettings { connections: section.number("idle_connections", 100_000), timeout: section.value("idle_timeout", &patience) };
+    let idle = IdleSettings {
+        connections: section.number("idle_connections", 100_000),
+        timeout: section.value("idle_timeout", &patience),
+    };
     let resolve_interval = section.value("resolve_interval", duration(Duration::from_secs(1)));
     let retries = section.section("retries", read_retries);
     let trial_lease = connect_timeout + first_byte_timeout;
@@ -78,7 +105,11 @@ fn read_upstream(name: &str, index: usize, section: &mut Section<'_>, own: &OwnL
     if !section.has_problems_at("tls")
         && let Err(error) = Connector::new(&upstream)
     {
-        section.problem("tls", &error.to_string(), "name files in PEM: a certificate or several, and the key that belongs to it");
+        section.problem(
+            "tls",
+            &error.to_string(),
+            "name files in PEM: a certificate or several, and the key that belongs to it",
+        );
     }
     Some(upstream)
 }
@@ -93,7 +124,12 @@ fn read_endpoints(section: &mut Section<'_>, own: &OwnListeners<'_>) -> Vec<Endp
     let list = match given.value {
         DeValue::String(_) => vec![given],
         _ => section.elements(&given).unwrap_or_else(|| {
-            section.fault(Some(given.line), &given.path, &format!("must be a list, not {}", kind(given.value)), ENDPOINTS_FORM);
+            section.fault(
+                Some(given.line),
+                &given.path,
+                &format!("must be a list, not {}", kind(given.value)),
+                ENDPOINTS_FORM,
+            );
             Vec::new()
         }),
     };
@@ -102,10 +138,19 @@ fn read_endpoints(section: &mut Section<'_>, own: &OwnListeners<'_>) -> Vec<Endp
     }
     let mut all: Vec<(Endpoint, toml::Value)> = Vec::with_capacity(list.len());
     for item in &list {
-        let Some((endpoint, shown)) = read_endpoint(section, item) else { continue };
+        let Some((endpoint, shown)) = read_endpoint(section, item) else {
+            continue;
+        };
         if let Some(listener) = own.met_by(&endpoint) {
-            let what = format!("leads to the gateway itself ({listener}): a request would come back to it");
-            section.fault(Some(item.line), &item.path, &what, "write where the backend listens");
+            let what = format!(
+                "leads to the gateway itself ({listener}): a request would come back to it"
+            );
+            section.fault(
+                Some(item.line),
+                &item.path,
+                &what,
+                "write where the backend listens",
+            );
         }
         if all.iter().any(|(other, _)| other.is_same_place(&endpoint)) {
             section.fault(
@@ -114,25 +159,54 @@ fn read_endpoints(section: &mut Section<'_>, own: &OwnListeners<'_>) -> Vec<Endp
                 &format!("names {endpoint} a second time"),
                 "remove it; { url = \"…\", weight = 2 } gives it a larger share",
             );
-        } else if all.first().is_some_and(|(first, _)| first.tls != endpoint.tls) {
+        } else if all
+            .first()
+            .is_some_and(|(first, _)| first.tls != endpoint.tls)
+        {
             let what = "has another scheme than the first: what must be encrypted would go out in the clear at times";
-            section.fault(Some(item.line), &item.path, what, "write https:// for all of them, or for none");
+            section.fault(
+                Some(item.line),
+                &item.path,
+                what,
+                "write https:// for all of them, or for none",
+            );
         }
         all.push((endpoint, shown));
     }
-    section.note("endpoints", Some(all.iter().map(|(_, shown)| shown.clone()).collect::<Vec<_>>().into()));
+    section.note(
+        "endpoints",
+        Some(
+            all.iter()
+                .map(|(_, shown)| shown.clone())
+                .collect::<Vec<_>>()
+                .into(),
+        ),
+    );
     all.into_iter().map(|(endpoint, _)| endpoint).collect()
 }
 
 /// An endpoint, and how it is shown.
 fn read_endpoint<'a>(section: &Section<'a>, item: &Given<'a>) -> Option<(Endpoint, toml::Value)> {
-    let parse = |text: &str| Endpoint::parse(text).map_err(|error| Wrong::new(format!("is not an endpoint: {error}"), ""));
+    let parse = |text: &str| {
+        Endpoint::parse(text)
+            .map_err(|error| Wrong::new(format!("is not an endpoint: {error}"), ""))
+    };
     let DeValue::Table(table) = item.value else {
-        return section.element(item, parse).map(|(endpoint, text)| (endpoint, text.into()));
+        return section
+            .element(item, parse)
+            .map(|(endpoint, text)| (endpoint, text.into()));
     };
     let form = "write { url = \"http://HOST:PORT\", weight = 2 }";
-    for key in table.keys().filter(|key| !matches!(key.get_ref().as_ref(), "url" | "weight")) {
-        section.fault(Some(item.line), &format!("{}.{}", item.path, key.get_ref()), "unknown key", form);
+    for key in table
+        .keys()
+        .filter(|key| !matches!(key.get_ref().as_ref(), "url" | "weight"))
+    {
+        section.fault(
+            Some(item.line),
+            &format!("{}.{}", item.path, key.get_ref()),
+            "unknown key",
+            form,
+        );
     }
     let Some(url) = section.value_in(item, table, "url") else {
         section.fault(Some(item.line), &item.path, "has no url", form);
@@ -141,14 +215,24 @@ fn read_endpoint<'a>(section: &Section<'a>, item: &Given<'a>) -> Option<(Endpoin
     let (mut endpoint, text) = section.element(&url, parse)?;
     let mut shown = toml::Table::from_iter([("url".to_owned(), text.into())]);
     if let Some(weight) = section.value_in(item, table, "weight") {
-        match whole_number(weight.value).filter(|weight| (1..=u64::from(Endpoint::WEIGHT_MAX)).contains(weight)) {
+        match whole_number(weight.value)
+            .filter(|weight| (1..=u64::from(Endpoint::WEIGHT_MAX)).contains(weight))
+        {
             Some(number) => {
                 endpoint.weight = u32::try_from(number).unwrap_or(1);
                 shown.insert("weight".to_owned(), i64::from(endpoint.weight).into());
             }
             None => {
-                let what = format!("must be a whole number from 1 to {}, without quotes", Endpoint::WEIGHT_MAX);
-                section.fault(Some(weight.line), &weight.path, &what, "to take an endpoint out, remove it from the list");
+                let what = format!(
+                    "must be a whole number from 1 to {}, without quotes",
+                    Endpoint::WEIGHT_MAX
+                );
+                section.fault(
+                    Some(weight.line),
+                    &weight.path,
+                    &what,
+                    "to take an endpoint out, remove it from the list",
+                );
             }
         }
     }
@@ -162,84 +246,179 @@ fn host(text: &str) -> Result<HostHeader, Wrong> {
         Some((name, port)) if !port.contains(']') => (name, Some(port)),
         _ => (text, None),
     };
-    let has_sound_port = port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0));
+    let has_sound_port = port.is_none_or(|port| {
+        port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    });
     match host_name(name) {
         _ if text == "client" => Ok(HostHeader::Client),
         _ if text == "endpoint" => Ok(HostHeader::Endpoint),
         // A slip that would be a name otherwise.
-        _ if ["client", "endpoint"].iter().any(|word| text.trim_end_matches('s').eq_ignore_ascii_case(word)) => {
+        _ if ["client", "endpoint"]
+            .iter()
+            .any(|word| text.trim_end_matches('s').eq_ignore_ascii_case(word)) =>
+        {
             Err(Wrong::new("is neither of the words that stand here", form))
         }
-        Some(canonical) if has_sound_port && *canonical == *name => Ok(HostHeader::Fixed(text.to_owned())),
-        Some(canonical) if has_sound_port => Err(Wrong::new("is not in its canonical form", format!("write {:?}", text.replacen(name, &canonical, 1)))),
+        Some(canonical) if has_sound_port && *canonical == *name => {
+            Ok(HostHeader::Fixed(text.to_owned()))
+        }
+        Some(canonical) if has_sound_port => Err(Wrong::new(
+            "is not in its canonical form",
+            format!("write {:?}", text.replacen(name, &canonical, 1)),
+        )),
         _ => Err(Wrong::new("is no host", form)),
     }
 }
 
 fn read_retries(section: &mut Section<'_>) -> RetrySettings {
-    RetrySettings { attempts: section.number("attempts", 10), percent: section.number("percent", 100), per_second: section.number("per_second", 100_000) }
+    RetrySettings {
+        attempts: section.number("attempts", 10),
+        percent: section.number("percent", 100),
+        per_second: section.number("per_second", 100_000),
+    }
 }
 
 fn read_ejection(section: &mut Section<'_>, trial_lease: Duration) -> EjectionSettings {
     let failures = section.number("failures", 1_000_000);
     if failures == 0 {
-        section.problem("failures", "is 0, so an endpoint would be left out before it failed", "write at least 1; max_percent = 0 leaves nobody out");
+        section.problem(
+            "failures",
+            "is 0, so an endpoint would be left out before it failed",
+            "write at least 1; max_percent = 0 leaves nobody out",
+        );
     }
     let span = duration(Duration::from_millis(1));
-    let (time, max_time) = (section.value("time", &span), section.value("max_time", &span));
+    let (time, max_time) = (
+        section.value("time", &span),
+        section.value("max_time", &span),
+    );
     if time > max_time {
         section.problem("max_time", "is shorter than time", "write a longer one");
     }
-    EjectionSettings { failures, time, max_time, max_percent: section.number("max_percent", 100), trial_lease }
+    EjectionSettings {
+        failures,
+        time,
+        max_time,
+        max_percent: section.number("max_percent", 100),
+        trial_lease,
+    }
 }
 
 fn read_health(section: &mut Section<'_>) -> Option<HealthSettings> {
-    let path = section.optional("path", |text| match text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic()) && !text.contains('#') {
-        true => Ok(text.to_owned()),
-        false => Err(Wrong::new("is not a path", "write it as in \"/healthz\"")),
+    let path = section.optional("path", |text| {
+        match text.starts_with('/')
+            && text.bytes().all(|b| b.is_ascii_graphic())
+            && !text.contains('#')
+        {
+            true => Ok(text.to_owned()),
+            false => Err(Wrong::new("is not a path", "write it as in \"/healthz\"")),
+        }
     });
     let span = duration(Duration::from_millis(1));
-    let (interval, timeout) = (section.value("interval", duration(Duration::from_millis(10))), section.value("timeout", &span));
-    let (healthy_after, unhealthy_after) = (section.number("healthy_after", 1000), section.number("unhealthy_after", 1000));
-    for (key, count) in [("healthy_after", healthy_after), ("unhealthy_after", unhealthy_after)] {
+    let (interval, timeout) = (
+        section.value("interval", duration(Duration::from_millis(10))),
+        section.value("timeout", &span),
+    );
+    let (healthy_after, unhealthy_after) = (
+        section.number("healthy_after", 1000),
+        section.number("unhealthy_after", 1000),
+    );
+    for (key, count) in [
+        ("healthy_after", healthy_after),
+        ("unhealthy_after", unhealthy_after),
+    ] {
         if count == 0 {
             section.problem(key, "is 0", "write at least 1");
         }
     }
     let expected_status = section.value("expected_status", statuses);
-    let others = ["interval", "timeout", "healthy_after", "unhealthy_after", "expected_status"];
+    let others = [
+        "interval",
+        "timeout",
+        "healthy_after",
+        "unhealthy_after",
+        "expected_status",
+    ];
     if !section.has("path")
         && let Some(key) = others.into_iter().find(|key| section.has(key))
     {
-        section.problem("path", &format!("missing: {key} is set, and without a path nobody is asked"), "write the path that answers, as in \"/healthz\"");
+        section.problem(
+            "path",
+            &format!("missing: {key} is set, and without a path nobody is asked"),
+            "write the path that answers, as in \"/healthz\"",
+        );
     }
-    Some(HealthSettings { path: path?, interval, timeout, healthy_after, unhealthy_after, expected_status })
+    Some(HealthSettings {
+        path: path?,
+        interval,
+        timeout,
+        healthy_after,
+        unhealthy_after,
+        expected_status,
+    })
 }
 
 /// `"200"`, or `"200-299"`.
 fn statuses(text: &str) -> Result<RangeInclusive<u16>, Wrong> {
-    let status = |text: &str| text.trim().parse::<u16>().ok().filter(|status| (200..1000).contains(status));
+    let status = |text: &str| {
+        text.trim()
+            .parse::<u16>()
+            .ok()
+            .filter(|status| (200..1000).contains(status))
+    };
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (status(first), status(last)) {
         (Some(first), Some(last)) if first <= last => Ok(first..=last),
-        _ => Err(Wrong::new("is neither a status nor a range of them", "write \"200\" or \"200-299\"")),
+        _ => Err(Wrong::new(
+            "is neither a status nor a range of them",
+            "write \"200\" or \"200-299\"",
+        )),
     }
 }
 
 fn read_tls(section: &mut Section<'_>, encrypted: bool) -> TlsFiles {
-    let (ca, cert, key) = (section.path("ca"), section.path("cert"), section.path("key"));
+    let (ca, cert, key) = (
+        section.path("ca"),
+        section.path("cert"),
+        section.path("key"),
+    );
     for (one, other) in [("cert", "key"), ("key", "cert")] {
         if section.has(one) && !section.has(other) {
-            section.problem(one, &format!("is set without {other}"), "a certificate and its key go together");
+            section.problem(
+                one,
+                &format!("is set without {other}"),
+                "a certificate and its key go together",
+            );
         }
     }
-    let is_name = |text: &str| !text.is_empty() && text.len() <= 253 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'));
+    let is_name = |text: &str| {
+        !text.is_empty()
+            && text.len() <= 253
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'))
+    };
     let server_name = section.optional("server_name", |text| match is_name(text) {
         true => Ok(text.to_owned()),
-        false => Err(Wrong::new("is not a host name", "write the name that the certificate has, without scheme and port")),
+        false => Err(Wrong::new(
+            "is not a host name",
+            "write the name that the certificate has, without scheme and port",
+        )),
     });
-    if !encrypted && let Some(key) = ["ca", "cert", "key", "server_name"].into_iter().find(|key| section.has(key)) {
-        section.problem(key, "is set, and the endpoints are not https://, so nothing is encrypted", "write https:// in endpoints");
+    if !encrypted
+        && let Some(key) = ["ca", "cert", "key", "server_name"]
+            .into_iter()
+            .find(|key| section.has(key))
+    {
+        section.problem(
+            key,
+            "is set, and the endpoints are not https://, so nothing is encrypted",
+            "write https:// in endpoints",
+        );
     }
-    TlsFiles { ca, client: cert.zip(key), server_name }
+    TlsFiles {
+        ca,
+        client: cert.zip(key),
+        server_name,
+    }
 }

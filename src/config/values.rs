@@ -17,7 +17,8 @@ use crate::secret::Secret;
 /// Longer than anything here could mean; and a deadline that far ahead can still be computed.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// A text of the file: as it is written (which may be shown), and with its variables put in (which may be a secret).
+/// A text of the file: as it is written (which may be shown), and with its variables put in (which
+/// may be a secret).
 struct Text {
     written: String,
     value: String,
@@ -25,7 +26,11 @@ struct Text {
 
 impl<'a> Section<'a> {
     /// A text with a default.
-    pub(super) fn value<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Wrong>) -> T {
+    pub(super) fn value<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> T {
         self.describe(key, || Description::text(&parse));
         if let Some(value) = self.parsed(key, &parse) {
             return value;
@@ -39,7 +44,11 @@ impl<'a> Section<'a> {
     }
 
     /// A text without a default.
-    pub(super) fn optional<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
         self.describe(key, || Description::text(&parse));
         let value = self.parsed(key, &parse);
         if value.is_none() {
@@ -49,7 +58,12 @@ impl<'a> Section<'a> {
     }
 
     /// A text that must be there.
-    pub(super) fn required<T>(&mut self, key: &'static str, hint: &str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+    pub(super) fn required<T>(
+        &mut self,
+        key: &'static str,
+        hint: &str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
         if !self.has(key) {
             self.problem(key, "missing", hint);
         }
@@ -64,11 +78,21 @@ impl<'a> Section<'a> {
         let given = self.take(key);
         let written = given.as_ref().and_then(|given| whole_number(given.value));
         if let Some(given) = given.as_ref().filter(|_| written.is_none_or(|n| n > max)) {
-            self.fault(Some(given.line), &given.path, &format!("must be a whole number from 0 to {max}, without quotes"), "");
+            self.fault(
+                Some(given.line),
+                &given.path,
+                &format!("must be a whole number from 0 to {max}, without quotes"),
+                "",
+            );
         }
-        let number = written.or_else(|| self.default_of(key).and_then(whole_number)).unwrap_or_default().min(max);
+        let number = written
+            .or_else(|| self.default_of(key).and_then(whole_number))
+            .unwrap_or_default()
+            .min(max);
         self.note(key, i64::try_from(number).ok().map(toml::Value::Integer));
-        T::try_from(number).ok().expect("max fits into the type: tests read every default")
+        T::try_from(number)
+            .ok()
+            .expect("max fits into the type: tests read every default")
     }
 
     /// `true` or `false`, with a default.
@@ -77,50 +101,109 @@ impl<'a> Section<'a> {
         let given = self.take(key);
         let written = given.as_ref().and_then(|given| given.value.as_bool());
         if let Some(given) = given.as_ref().filter(|_| written.is_none()) {
-            self.fault(Some(given.line), &given.path, &format!("must be true or false, not {}", kind(given.value)), "");
+            self.fault(
+                Some(given.line),
+                &given.path,
+                &format!("must be true or false, not {}", kind(given.value)),
+                "",
+            );
         }
-        let value = written.or_else(|| self.default_of(key).and_then(DeValue::as_bool)).unwrap_or_default();
+        let value = written
+            .or_else(|| self.default_of(key).and_then(DeValue::as_bool))
+            .unwrap_or_default();
         self.note(key, Some(value.into()));
         value
     }
 
     /// A list of texts with a default, which may be empty. A single text is a list of one.
-    pub(super) fn list<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Vec<T> {
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Vec<T> {
         self.describe(key, || Description::list(&parse));
-        let Some(given) = self.take(key) else { return self.default_list(key, parse) };
+        let Some(given) = self.take(key) else {
+            return self.default_list(key, parse);
+        };
         let elements = match given.value {
             DeValue::String(_) => vec![given.clone()],
             _ => self.elements(&given).unwrap_or_else(|| {
-                self.fault(Some(given.line), &given.path, &format!("must be a list of texts, not {}", kind(given.value)), "write [\"…\", \"…\"]");
+                self.fault(
+                    Some(given.line),
+                    &given.path,
+                    &format!("must be a list of texts, not {}", kind(given.value)),
+                    "write [\"…\", \"…\"]",
+                );
                 Vec::new()
             }),
         };
-        let texts: Vec<_> = elements.iter().filter_map(|element| Some((element, self.text(element)?))).collect();
-        self.note(key, Some(texts.iter().map(|(_, text)| text.value.clone()).collect::<Vec<_>>().into()));
-        texts.iter().filter_map(|(element, text)| self.parse(element, text, &parse)).collect()
+        let texts: Vec<_> = elements
+            .iter()
+            .filter_map(|element| Some((element, self.text(element)?)))
+            .collect();
+        self.note(
+            key,
+            Some(
+                texts
+                    .iter()
+                    .map(|(_, text)| text.value.clone())
+                    .collect::<Vec<_>>()
+                    .into(),
+            ),
+        );
+        texts
+            .iter()
+            .filter_map(|(element, text)| self.parse(element, text, &parse))
+            .collect()
     }
 
-    /// One text of a list of mixed things: what it means, and how it reads with its variables put in.
-    pub(super) fn element<T>(&self, given: &Given<'a>, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<(T, String)> {
+    /// One text of a list of mixed things: what it means, and how it reads with its variables put
+    /// in.
+    pub(super) fn element<T>(
+        &self,
+        given: &Given<'a>,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<(T, String)> {
         let text = self.text(given)?;
         Some((self.parse(given, &text, &parse)?, text.value))
     }
 
     /// The value of a key in a table that stands in a list.
-    pub(super) fn value_in(&self, item: &Given<'a>, table: &'a DeTable<'a>, key: &str) -> Option<Given<'a>> {
+    pub(super) fn value_in(
+        &self,
+        item: &Given<'a>,
+        table: &'a DeTable<'a>,
+        key: &str,
+    ) -> Option<Given<'a>> {
         let value = table.get(key)?;
-        Some(Given { path: format!("{}.{key}", item.path), line: item.line, value: value.get_ref() })
+        Some(Given {
+            path: format!("{}.{key}", item.path),
+            line: item.line,
+            value: value.get_ref(),
+        })
     }
 
     /// The text of an entry, with its variables put in.
-    pub(super) fn entry<T>(&self, given: &Given<'a>, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+    pub(super) fn entry<T>(
+        &self,
+        given: &Given<'a>,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
         let text = self.text(given)?;
         self.parse(given, &text, &parse)
     }
 
-    /// A secret: from the key itself, or from the file that its twin names. `hint` says where to get it.
-    pub(super) fn secret(&mut self, key: &'static str, file_key: &'static str, hint: &str) -> Option<Secret<String>> {
-        [key, file_key].into_iter().for_each(|key| self.describe(key, || Description::new(Kind::Text(Vec::new()))));
+    /// A secret: from the key itself, or from the file that its twin names. `hint` says where to
+    /// get it.
+    pub(super) fn secret(
+        &mut self,
+        key: &'static str,
+        file_key: &'static str,
+        hint: &str,
+    ) -> Option<Secret<String>> {
+        [key, file_key]
+            .into_iter()
+            .for_each(|key| self.describe(key, || Description::new(Kind::Text(Vec::new()))));
         let (given, in_file) = (self.take(key), self.take(file_key));
         self.note(key, given.as_ref().map(|_| Effective::HIDDEN.into()));
         if given.is_none() && in_file.is_none() {
@@ -143,14 +226,23 @@ impl<'a> Section<'a> {
             return None;
         }
         if secret.expose().contains(char::is_control) {
-            self.problem(place, "has a line break or another control character in it", "look for a quote that is closed too late");
+            self.problem(
+                place,
+                "has a line break or another control character in it",
+                "look for a quote that is closed too late",
+            );
             return None;
         }
         Some(secret)
     }
 
-    /// Secrets with their places: the list in the key itself, or the lines of the file that its twin names.
-    pub(super) fn secrets(&mut self, key: &'static str, file_key: &'static str) -> Vec<(Option<usize>, String, Secret<String>)> {
+    /// Secrets with their places: the list in the key itself, or the lines of the file that its
+    /// twin names.
+    pub(super) fn secrets(
+        &mut self,
+        key: &'static str,
+        file_key: &'static str,
+    ) -> Vec<(Option<usize>, String, Secret<String>)> {
         self.describe(key, || Description::new(Kind::List(Vec::new())));
         self.describe(file_key, || Description::new(Kind::Text(Vec::new())));
         let (given, in_file) = (self.take(key), self.take(file_key));
@@ -158,27 +250,49 @@ impl<'a> Section<'a> {
         let mut all = Vec::new();
         if let Some(given) = given {
             let elements = self.elements(&given).unwrap_or_else(|| vec![given]);
-            all.extend(elements.iter().filter_map(|element| Some((Some(element.line), element.path.clone(), Secret::new(self.text(element)?.value)))));
+            all.extend(elements.iter().filter_map(|element| {
+                Some((
+                    Some(element.line),
+                    element.path.clone(),
+                    Secret::new(self.text(element)?.value),
+                ))
+            }));
             self.note(key, Some(vec![Effective::HIDDEN; all.len()].into()));
             self.note(file_key, None);
         } else {
             self.note(key, None);
             let line = in_file.as_ref().map(|given| given.line);
-            let path = in_file.as_ref().map(|given| given.path.clone()).unwrap_or_default();
+            let path = in_file
+                .as_ref()
+                .map(|given| given.path.clone())
+                .unwrap_or_default();
             let text = self.file_of(in_file, file_key);
-            let lines = text.iter().flat_map(|text| text.expose().lines()).enumerate().filter(|(_, key)| !key.trim().is_empty());
-            all.extend(lines.map(|(index, key)| (line, format!("{path}, line {}", index + 1), Secret::new(key.trim().to_owned()))));
+            let lines = text
+                .iter()
+                .flat_map(|text| text.expose().lines())
+                .enumerate()
+                .filter(|(_, key)| !key.trim().is_empty());
+            all.extend(lines.map(|(index, key)| {
+                (
+                    line,
+                    format!("{path}, line {}", index + 1),
+                    Secret::new(key.trim().to_owned()),
+                )
+            }));
         }
         all
     }
 
-    /// A text with a default that may be a secret in part (a URL with a password): nothing of it is ever shown. `None`: there is one,
-    /// and it cannot be read.
+    /// A text with a default that may be a secret in part (a URL with a password): nothing of it is
+    /// ever shown. `None`: there is one, and it cannot be read.
     pub(super) fn discreet(&mut self, key: &'static str) -> Option<String> {
         self.describe(key, || Description::new(Kind::Text(Vec::new())));
         match self.take(key) {
             Some(given) => self.text(&given).map(|text| text.value),
-            None => self.default_of(key).and_then(|value| value.as_str()).map(str::to_owned),
+            None => self
+                .default_of(key)
+                .and_then(|value| value.as_str())
+                .map(str::to_owned),
         }
     }
 
@@ -189,7 +303,11 @@ impl<'a> Section<'a> {
         match files::check(&path) {
             Ok(()) => Some(path),
             Err(reason) => {
-                self.problem(key, &format!("{} {reason}", path.display()), &reason.advice("FILE"));
+                self.problem(
+                    key,
+                    &format!("{} {reason}", path.display()),
+                    &reason.advice("FILE"),
+                );
                 None
             }
         }
@@ -197,37 +315,68 @@ impl<'a> Section<'a> {
 
     fn refuse_twins(&self, key: &str, file_key: &str) {
         if self.has(key) && self.has(file_key) {
-            self.problem(file_key, &format!("is set, and {key} too"), "keep one of the two");
+            self.problem(
+                file_key,
+                &format!("is set, and {key} too"),
+                "keep one of the two",
+            );
         }
     }
 
     /// The content of a secret's file, without the line end that editors add.
-    fn file_of(&self, in_file: Option<Given<'a>>, file_key: &'static str) -> Option<Secret<String>> {
+    fn file_of(
+        &self,
+        in_file: Option<Given<'a>>,
+        file_key: &'static str,
+    ) -> Option<Secret<String>> {
         let written = in_file.and_then(|given| self.text(&given));
-        self.note(file_key, written.as_ref().map(|text| text.value.as_str().into()));
+        self.note(
+            file_key,
+            written.as_ref().map(|text| text.value.as_str().into()),
+        );
         let Text { value, written } = written?;
         let path = self.reader.directory.join(&value);
-        // Where a variable stands for the path, its value may be the secret itself, by a slip of the pen.
-        let shown = if value == written { path.display().to_string() } else { format!("{written:?}") };
+        // Where a variable stands for the path, its value may be the secret itself, by a slip of
+        // the pen.
+        let shown = if value == written {
+            path.display().to_string()
+        } else {
+            format!("{written:?}")
+        };
         match files::read_text(&path) {
             Ok(text) => {
                 self.reader.has_read(&text);
                 if checks::readable_by_all(&path) {
-                    self.warn(file_key, &format!("every user of this machine can read {shown}"), &format!("chmod 600 {shown}"));
+                    self.warn(
+                        file_key,
+                        &format!("every user of this machine can read {shown}"),
+                        &format!("chmod 600 {shown}"),
+                    );
                 }
                 Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
             }
             Err(reason) => {
-                self.problem(file_key, &format!("{shown} {reason}"), &reason.advice("FILE"));
+                self.problem(
+                    file_key,
+                    &format!("{shown} {reason}"),
+                    &reason.advice("FILE"),
+                );
                 None
             }
         }
     }
 
-    fn default_list<T>(&self, key: &'static str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Vec<T> {
+    fn default_list<T>(
+        &self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Vec<T> {
         let texts: Vec<String> = match self.default_of(key) {
             Some(DeValue::String(text)) => vec![text.to_string()],
-            Some(DeValue::Array(items)) => items.iter().filter_map(|item| item.get_ref().as_str().map(str::to_owned)).collect(),
+            Some(DeValue::Array(items)) => items
+                .iter()
+                .filter_map(|item| item.get_ref().as_str().map(str::to_owned))
+                .collect(),
             _ => Vec::new(),
         };
         self.note(key, self.default_of(key).map(|_| texts.clone().into()));
@@ -238,7 +387,11 @@ impl<'a> Section<'a> {
         Some(self.defaults?.get(key)?.get_ref())
     }
 
-    fn parsed<T>(&mut self, key: &'static str, parse: &impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+    fn parsed<T>(
+        &mut self,
+        key: &'static str,
+        parse: &impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
         let given = self.take(key)?;
         let text = self.text(&given)?;
         let value = self.parse(&given, &text, parse)?;
@@ -246,36 +399,67 @@ impl<'a> Section<'a> {
         Some(value)
     }
 
-    fn parse<T>(&self, given: &Given<'a>, text: &Text, parse: &impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+    fn parse<T>(
+        &self,
+        given: &Given<'a>,
+        text: &Text,
+        parse: &impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
         let wrong = match parse(&text.value) {
             Ok(value) => return Some(value),
             Err(wrong) => wrong,
         };
-        // What a variable stands for is not shown: somebody may have put a secret under the wrong key.
-        // Nor is the login of a URL.
-        let short: String = if text.written.contains('@') { "…@…".to_owned() } else { text.written.chars().take(80).collect() };
+        // What a variable stands for is not shown: somebody may have put a secret under the wrong
+        // key. Nor is the login of a URL.
+        let short: String = if text.written.contains('@') {
+            "…@…".to_owned()
+        } else {
+            text.written.chars().take(80).collect()
+        };
         let hint = match lookalike::within(&text.written) {
             Some((wide, plain)) => {
                 let then = if wrong.hint.is_empty() { "" } else { "; " };
-                format!("write {plain} for {wide} (an input method for Chinese writes it){then}{}", wrong.hint)
+                format!(
+                    "write {plain} for {wide} (an input method for Chinese writes it){then}{}",
+                    wrong.hint
+                )
             }
             None => wrong.hint,
         };
-        self.fault(Some(given.line), &given.path, &format!("{short:?} {}", wrong.what), &hint);
+        self.fault(
+            Some(given.line),
+            &given.path,
+            &format!("{short:?} {}", wrong.what),
+            &hint,
+        );
         None
     }
 
     /// The text of a value with its variables put in.
     fn text(&self, given: &Given<'a>) -> Option<Text> {
         let DeValue::String(written) = given.value else {
-            let hint = "write it in quotes; durations and sizes have a unit, as in \"15m\" and \"16MiB\"";
-            self.fault(Some(given.line), &given.path, &format!("must be text, not {}", kind(given.value)), hint);
+            let hint =
+                "write it in quotes; durations and sizes have a unit, as in \"15m\" and \"16MiB\"";
+            self.fault(
+                Some(given.line),
+                &given.path,
+                &format!("must be text, not {}", kind(given.value)),
+                hint,
+            );
             return None;
         };
         match self.reader.variables.substitute(written) {
-            Ok(value) => Some(Text { written: written.to_string(), value }),
+            Ok(value) => Some(Text {
+                written: written.to_string(),
+                value,
+            }),
             Err(error) => {
-                self.fault(Some(given.line), &given.path, &error.to_string(), &error.hint(self.reader.variables));
+                self.fault(
+                    Some(given.line),
+                    &given.path,
+                    &error.to_string(),
+                    &error.hint(self.reader.variables),
+                );
                 None
             }
         }
@@ -286,10 +470,14 @@ impl<'a> Section<'a> {
 pub(super) fn duration(min: Duration) -> impl Fn(&str) -> Result<Duration, Wrong> {
     move |text| {
         let hint = "write a number with a unit, as in \"500ms\", \"15m\" or \"24h\"";
-        let span = humantime::parse_duration(text).map_err(|_| Wrong::new("is not a duration", hint))?;
+        let span =
+            humantime::parse_duration(text).map_err(|_| Wrong::new("is not a duration", hint))?;
         match span {
             _ if span < min && min.is_zero() => Err(Wrong::new("is too short", hint)),
-            _ if span < min => Err(Wrong::new("is too short", format!("the shortest is {}", humantime::format_duration(min)))),
+            _ if span < min => Err(Wrong::new(
+                "is too short",
+                format!("the shortest is {}", humantime::format_duration(min)),
+            )),
             _ if span > LONGEST => Err(Wrong::new("is longer than ten years", hint)),
             _ => Ok(span),
         }
@@ -298,22 +486,52 @@ pub(super) fn duration(min: Duration) -> impl Fn(&str) -> Result<Duration, Wrong
 
 /// A size in bytes, above zero.
 pub(super) fn size(text: &str) -> Result<u64, Wrong> {
-    let wrong = || Wrong::new("is not a size", "write a number with a unit, as in \"64KiB\" or \"16MiB\"");
+    let wrong = || {
+        Wrong::new(
+            "is not a size",
+            "write a number with a unit, as in \"64KiB\" or \"16MiB\"",
+        )
+    };
     let has_unit = text.ends_with(|c: char| c.is_ascii_alphabetic());
-    let size = text.parse::<bytesize::ByteSize>().ok().filter(|_| has_unit).ok_or_else(wrong)?;
-    if size.0 == 0 { Err(Wrong::new("is no size that anything fits into", "write more than \"0B\"")) } else { Ok(size.0) }
+    let size = text
+        .parse::<bytesize::ByteSize>()
+        .ok()
+        .filter(|_| has_unit)
+        .ok_or_else(wrong)?;
+    if size.0 == 0 {
+        Err(Wrong::new(
+            "is no size that anything fits into",
+            "write more than \"0B\"",
+        ))
+    } else {
+        Ok(size.0)
+    }
 }
 
 /// One of a few words.
-pub(super) fn choice<T: Copy, const N: usize>(words: [(&'static str, T); N]) -> impl Fn(&str) -> Result<T, Wrong> {
+pub(super) fn choice<T: Copy, const N: usize>(
+    words: [(&'static str, T); N],
+) -> impl Fn(&str) -> Result<T, Wrong> {
     move |text| {
-        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        let found = words
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, value)| *value);
         found.ok_or_else(|| {
             let likeness = |word: &str| strsim::jaro_winkler(&text.to_ascii_lowercase(), word);
-            let alike = words.iter().map(|(word, _)| (likeness(word), *word)).max_by(|a, b| a.0.total_cmp(&b.0));
-            let meant = alike.filter(|(score, _)| *score > 0.83).map_or_else(String::new, |(_, word)| format!("did you mean {word:?}? "));
+            let alike = words
+                .iter()
+                .map(|(word, _)| (likeness(word), *word))
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            let meant = alike
+                .filter(|(score, _)| *score > 0.83)
+                .map_or_else(String::new, |(_, word)| format!("did you mean {word:?}? "));
             let known = || words.iter().map(|(word, _)| *word);
-            Wrong::new("is none of the words that it can be", meant + &one_of(known())).none_of(known())
+            Wrong::new(
+                "is none of the words that it can be",
+                meant + &one_of(known()),
+            )
+            .none_of(known())
         })
     }
 }
@@ -330,5 +548,9 @@ pub(super) fn one_of<'a>(words: impl Iterator<Item = &'a str>) -> String {
 
 /// A whole number, where it is one.
 pub(super) fn whole_number(value: &DeValue<'_>) -> Option<u64> {
-    if let DeValue::Integer(number) = value { u64::from_str_radix(number.as_str(), number.radix()).ok() } else { None }
+    if let DeValue::Integer(number) = value {
+        u64::from_str_radix(number.as_str(), number.radix()).ok()
+    } else {
+        None
+    }
 }

@@ -30,27 +30,54 @@ pub(super) fn read(section: &mut Section<'_>) -> Believed {
     }
     for (index, (key, name)) in HEADERS.iter().zip(&named).enumerate() {
         if name.is_some() && named[..index].contains(name) {
-            section.problem(key, "names the same header as another key", "each header says one thing: the URI, the method or the host");
+            section.problem(
+                key,
+                "names the same header as another key",
+                "each header says one thing: the URI, the method or the host",
+            );
         }
     }
     let [uri, method, host] = named;
     if uri.is_none() && !section.has("uri_header") && (method.is_some() || host.is_some()) {
-        let key = if method.is_some() { "method_header" } else { "host_header" };
-        section.warn(key, "changes no rule without uri_header", "name the header in which the proxy says the original path too");
+        let key = if method.is_some() {
+            "method_header"
+        } else {
+            "host_header"
+        };
+        section.warn(
+            key,
+            "changes no rule without uri_header",
+            "name the header in which the proxy says the original path too",
+        );
     }
-    proxy.map_or_else(|| Believed::headers(uri.as_deref(), method.as_deref(), host.as_deref()), Believed::of)
+    proxy.map_or_else(
+        || Believed::headers(uri.as_deref(), method.as_deref(), host.as_deref()),
+        Believed::of,
+    )
 }
 
-/// Warns where nobody may ask, and where a route's rule counts for what the gateway proxies and not for what it is asked about.
-pub(super) fn warn(root: &Section<'_>, believed: &Believed, server: &ServerSettings, routes: &RouteTable) {
+/// Warns where nobody may ask, and where a route's rule counts for what the gateway proxies and not
+/// for what it is asked about.
+pub(super) fn warn(
+    root: &Section<'_>,
+    believed: &Believed,
+    server: &ServerSettings,
+    routes: &RouteTable,
+) {
     if *believed != Believed::default() && server.trusted_proxies.is_empty() {
-        let what = format!("says how a proxy asks, and no proxy is trusted: {}/verify answers 403 to everybody", server.prefix);
+        let what = format!(
+            "says how a proxy asks, and no proxy is trusted: {}/verify answers 403 to everybody",
+            server.prefix
+        );
         root.warn("verify", &what, "write server.trusted_proxies = [\"127.0.0.1\"] with the address that the proxy asks from");
     }
     let strictest = routes.strictest_of_all();
     let differ = routes.routes().iter().any(|route| route.auth != strictest);
     if differ && !believed.names_uri() && !server.trusted_proxies.is_empty() {
-        let what = format!("routes differ in their auth, and nothing says in which header a proxy that asks {}/verify names the path", server.prefix);
+        let what = format!(
+            "routes differ in their auth, and nothing says in which header a proxy that asks {}/verify names the path",
+            server.prefix
+        );
         let hint = "if one asks, write [verify] with proxy = \"nginx\" or the like; until then the strictest rule counts for whatever it asks about";
         root.warn_at(None, "verify.proxy", &what, hint);
     }
@@ -59,12 +86,17 @@ pub(super) fn warn(root: &Section<'_>, believed: &Believed, server: &ServerSetti
 /// In lower case.
 fn name(text: &str) -> Result<String, Wrong> {
     let form = "write the name of a header that the proxy sets itself, as in \"X-Original-URI\"";
-    let of_proxies = ["x-forwarded-", "x-original-", "x-rewrite-"].iter().any(|family| text.to_ascii_lowercase().starts_with(family));
+    let of_proxies = ["x-forwarded-", "x-original-", "x-rewrite-"]
+        .iter()
+        .any(|family| text.to_ascii_lowercase().starts_with(family));
     if !is_header_name(text) {
         return Err(Wrong::new("is not a header name", form));
     }
     if carrier::is_of_http(text) && !of_proxies {
-        return Err(Wrong::new("is a header that has a meaning of its own in HTTP", form));
+        return Err(Wrong::new(
+            "is a header that has a meaning of its own in HTTP",
+            form,
+        ));
     }
     Ok(text.to_ascii_lowercase())
 }

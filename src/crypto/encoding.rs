@@ -1,4 +1,5 @@
-//! base64url without padding, strictly: one byte string has one text form, so a token has no second spelling.
+//! base64url without padding, strictly: one byte string has one text form, so a token has no second
+//! spelling.
 
 use arrayvec::ArrayString;
 use base64::Engine as _;
@@ -15,18 +16,25 @@ pub fn base64url(bytes: &[u8]) -> String {
 pub fn base64url_text<const N: usize>(bytes: &[u8]) -> ArrayString<N> {
     let mut text = [0; N];
     let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).unwrap_or(0);
-    text.get(..written).and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| ArrayString::from(text).ok()).unwrap_or_default()
+    text.get(..written)
+        .and_then(|text| std::str::from_utf8(text).ok())
+        .and_then(|text| ArrayString::from(text).ok())
+        .unwrap_or_default()
 }
 
-/// The bytes behind a base64url text of exactly `N` bytes; `None` for another length, a foreign character,
-/// padding or spare bits that are not zero.
+/// The bytes behind a base64url text of exactly `N` bytes; `None` for another length, a foreign
+/// character, padding or spare bits that are not zero.
 #[must_use]
 pub fn from_base64url<const N: usize>(text: &str) -> Option<[u8; N]> {
     // base64 may ask for up to two bytes more than it writes.
     let mut out = [0_u8; 66];
     let room = out.get_mut(..N + 2)?;
     let written = URL_SAFE_NO_PAD.decode_slice(text, room).ok()?;
-    if written == N { out[..N].try_into().ok() } else { None }
+    if written == N {
+        out[..N].try_into().ok()
+    } else {
+        None
+    }
 }
 
 /// Bytes as padded standard base64, as the platforms write session keys and open data.

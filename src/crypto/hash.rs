@@ -26,7 +26,8 @@ impl KeyedHash {
         Self(Hmac::new_from_slice(key.expose()).expect("HMAC takes a key of any length"))
     }
 
-    /// The hash over the parts, each with its length before it, so that no two lists of parts look the same.
+    /// The hash over the parts, each with its length before it, so that no two lists of parts look
+    /// the same.
     #[must_use]
     pub fn of<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
         let mut mac = self.0.clone();
@@ -107,7 +108,10 @@ pub fn hex_text<const N: usize>(bytes: &[u8]) -> ArrayString<N> {
     const PAIRS: [[u8; 2]; 256] = {
         let (mut pairs, mut byte) = ([[0; 2]; 256], 0);
         while byte < 256 {
-            pairs[byte] = [b"0123456789abcdef"[byte >> 4], b"0123456789abcdef"[byte & 15]];
+            pairs[byte] = [
+                b"0123456789abcdef"[byte >> 4],
+                b"0123456789abcdef"[byte & 15],
+            ];
             byte += 1;
         }
         pairs
@@ -136,7 +140,11 @@ pub fn to_hex(bytes: &[u8]) -> String {
 /// What a WebSocket server answers to a client's key (RFC 6455 section 4.2.2).
 #[must_use]
 pub fn websocket_accept(key: &str) -> String {
-    let digest: [u8; 20] = Sha1::new().chain_update(key).chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize().into();
+    let digest: [u8; 20] = Sha1::new()
+        .chain_update(key)
+        .chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
+        .finalize()
+        .into();
     base64(&digest)
 }
 
@@ -146,7 +154,8 @@ mod tests {
 
     #[test]
     fn parts_cannot_be_shifted_into_each_other() {
-        let keyed = |parts: &[&[u8]]| KeyedHash::new(&Secret::new([7; 32])).of(parts.iter().copied());
+        let keyed =
+            |parts: &[&[u8]]| KeyedHash::new(&Secret::new([7; 32])).of(parts.iter().copied());
         assert_ne!(keyed(&[b"ab", b"c"]), keyed(&[b"a", b"bc"]));
         assert_ne!(keyed(&[b"ab"]), keyed(&[b"ab", b""]));
     }
@@ -161,7 +170,10 @@ mod tests {
 
     #[test]
     fn sha256_is_the_published_one() {
-        assert_eq!(to_hex(&sha256(b"abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            to_hex(&sha256(b"abc")),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
         let mut running = RunningSha256::default();
         running.update(b"a");
         running.update(b"bc");
@@ -172,7 +184,13 @@ mod tests {
     #[test]
     fn hmac_is_the_documented_one() {
         let key = b"o0q0otL8aEzpcZL/FT9WsQ==";
-        assert_eq!(to_hex(&hmac_sha256(key, br#"{"foo":"bar"}"#)), "654571f79995b2ce1e149e53c0a33dc39c0a74090db514261454e8dbe432aa0b");
-        assert_eq!(to_hex(&hmac_sha256(key, b"")), "46e043c5525c2d817c44be603d30837a808a1d930d038f6fdc3e62a201fed128");
+        assert_eq!(
+            to_hex(&hmac_sha256(key, br#"{"foo":"bar"}"#)),
+            "654571f79995b2ce1e149e53c0a33dc39c0a74090db514261454e8dbe432aa0b"
+        );
+        assert_eq!(
+            to_hex(&hmac_sha256(key, b"")),
+            "46e043c5525c2d817c44be603d30837a808a1d930d038f6fdc3e62a201fed128"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The keys of the gateway and what they do: seal what the store holds, mark tokens as ours, name users.
+//! The keys of the gateway and what they do: seal what the store holds, mark tokens as ours, name
+//! users.
 
 use std::fmt;
 
@@ -32,7 +33,9 @@ pub enum OpenError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Not 32 bytes in base64url or hexadecimal.
-    #[error("not a key: a key is 32 random bytes, 43 characters as `hufu keygen` prints them (or 64 hexadecimal digits); this one has {0} characters")]
+    #[error(
+        "not a key: a key is 32 random bytes, 43 characters as `hufu keygen` prints them (or 64 hexadecimal digits); this one has {0} characters"
+    )]
     Form(usize),
     /// All its bytes are the same: nobody drew it.
     #[error("not a random key: all its bytes are the same; make one with `hufu keygen`")]
@@ -50,7 +53,10 @@ pub fn parse_key(text: &str) -> Result<Secret<[u8; 32]>, KeyError> {
     let text = text.trim();
     let mut bytes: [u8; 32] = match encoding::from_base64url(text.trim_end_matches('=')) {
         Some(bytes) => bytes,
-        None => hex::decode(text).ok().and_then(|v| v.try_into().ok()).ok_or(KeyError::Form(text.chars().count()))?,
+        None => hex::decode(text)
+            .ok()
+            .and_then(|v| v.try_into().ok())
+            .ok_or(KeyError::Form(text.chars().count()))?,
     };
     if bytes.iter().all(|b| *b == bytes[0]) {
         bytes.zeroize();
@@ -81,13 +87,20 @@ impl SealingKey {
         let cipher = Aes256GcmSiv::new(&record.into());
         record.zeroize();
         let further = Secret::new(expand(&derive, b"further keys"));
-        Self { id: first(&expand(&derive, b"key id")), cipher, check: KeyedHash::new(&Secret::new(expand(&derive, b"token check"))), further }
+        Self {
+            id: first(&expand(&derive, b"key id")),
+            cipher,
+            check: KeyedHash::new(&Secret::new(expand(&derive, b"token check"))),
+            further,
+        }
     }
 }
 
 fn expand(derive: &Hkdf<Sha256>, label: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
-    derive.expand(label, &mut out).expect("32 bytes are within what HKDF-SHA256 can give");
+    derive
+        .expand(label, &mut out)
+        .expect("32 bytes are within what HKDF-SHA256 can give");
     out
 }
 
@@ -109,7 +122,12 @@ impl fmt::Debug for Keyring {
 impl PartialEq for Keyring {
     /// The same keys in the same order.
     fn eq(&self, other: &Self) -> bool {
-        self.keys.len() == other.keys.len() && self.keys.iter().zip(&other.keys).all(|(a, b)| a.check == b.check)
+        self.keys.len() == other.keys.len()
+            && self
+                .keys
+                .iter()
+                .zip(&other.keys)
+                .all(|(a, b)| a.check == b.check)
     }
 }
 
@@ -120,14 +138,23 @@ impl Keyring {
         if keys.is_empty() {
             return Err(KeyError::None);
         }
-        let twins = keys.iter().enumerate().any(|(i, a)| keys[..i].iter().any(|b| a.id == b.id));
-        if twins { Err(KeyError::SameId) } else { Ok(Self { keys }) }
+        let twins = keys
+            .iter()
+            .enumerate()
+            .any(|(i, a)| keys[..i].iter().any(|b| a.id == b.id));
+        if twins {
+            Err(KeyError::SameId)
+        } else {
+            Ok(Self { keys })
+        }
     }
 
     /// A ring with one fresh key, for stores that do not outlive the process.
     #[must_use]
     pub fn ephemeral() -> Self {
-        Self { keys: vec![SealingKey::new(&Secret::new(random::bytes()))] }
+        Self {
+            keys: vec![SealingKey::new(&Secret::new(random::bytes()))],
+        }
     }
 
     /// Seals `plaintext` for the place named by `associated`: key id ‖ nonce ‖ ciphertext ‖ tag.
@@ -137,30 +164,60 @@ impl Keyring {
         let nonce = random::bytes::<NONCE_LEN>();
         let sealed = key
             .cipher
-            .encrypt(&Nonce::from(nonce), Payload { msg: plaintext, aad: associated })
+            .encrypt(
+                &Nonce::from(nonce),
+                Payload {
+                    msg: plaintext,
+                    aad: associated,
+                },
+            )
             .expect("a record is far below the 2^36 bytes that AES-GCM-SIV seals");
         [&key.id[..], &nonce, &sealed].concat()
     }
 
-    /// Opens what [`Keyring::seal`] made for the same place, with whichever configured key sealed it.
+    /// Opens what [`Keyring::seal`] made for the same place, with whichever configured key sealed
+    /// it.
     pub fn open(&self, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
-        let (id, rest) = sealed.split_first_chunk::<KEY_ID_LEN>().ok_or(OpenError::Broken)?;
-        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(OpenError::Broken)?;
+        let (id, rest) = sealed
+            .split_first_chunk::<KEY_ID_LEN>()
+            .ok_or(OpenError::Broken)?;
+        let (nonce, ciphertext) = rest
+            .split_first_chunk::<NONCE_LEN>()
+            .ok_or(OpenError::Broken)?;
         let mut named = self.keys.iter().filter(|k| k.id == *id).peekable();
         if named.peek().is_none() {
             return Err(OpenError::UnknownKey);
         }
         // Derived keys may share an id by chance.
-        named.find_map(|key| key.cipher.decrypt(&Nonce::from(*nonce), Payload { msg: ciphertext, aad: associated }).ok()).ok_or(OpenError::Broken)
+        named
+            .find_map(|key| {
+                key.cipher
+                    .decrypt(
+                        &Nonce::from(*nonce),
+                        Payload {
+                            msg: ciphertext,
+                            aad: associated,
+                        },
+                    )
+                    .ok()
+            })
+            .ok_or(OpenError::Broken)
     }
 
-    /// The ring for another purpose and one span of time, such as an hour. Its keys are in the same order, open nothing of this ring, and
-    /// tell nothing of its keys.
+    /// The ring for another purpose and one span of time, such as an hour. Its keys are in the same
+    /// order, open nothing of this ring, and tell nothing of its keys.
     #[must_use]
     pub fn derived(&self, purpose: &str, number: u64) -> Self {
         let label = [purpose.as_bytes(), &number.to_be_bytes()].concat();
-        let derived = |key: &SealingKey| SealingKey::new(&Secret::new(expand(&Hkdf::new(Some(b"hufu v1"), key.further.expose()), &label)));
-        Self { keys: self.keys.iter().map(derived).collect() }
+        let derived = |key: &SealingKey| {
+            SealingKey::new(&Secret::new(expand(
+                &Hkdf::new(Some(b"hufu v1"), key.further.expose()),
+                &label,
+            )))
+        };
+        Self {
+            keys: self.keys.iter().map(derived).collect(),
+        }
     }
 
     /// The check bytes of a fresh token.
@@ -169,10 +226,13 @@ impl Keyring {
         check(&self.keys[0], token)
     }
 
-    /// Whether any configured key made these check bytes. All keys are tried, so the time tells nothing.
+    /// Whether any configured key made these check bytes. All keys are tried, so the time tells
+    /// nothing.
     #[must_use]
     pub fn checks(&self, token: &[u8], bytes: &[u8; 4]) -> bool {
-        self.keys.iter().fold(false, |found, key| hash::constant_time_eq(&check(key, token), bytes) | found)
+        self.keys.iter().fold(false, |found, key| {
+            hash::constant_time_eq(&check(key, token), bytes) | found
+        })
     }
 }
 
@@ -207,19 +267,27 @@ impl NamingKey {
     /// The name of `parts` for one purpose: without the key nobody can tell whose name it is.
     #[must_use]
     pub fn name<const N: usize>(&self, purpose: &str, parts: &[&[u8]]) -> [u8; N] {
-        first(&self.0.of(std::iter::once(purpose.as_bytes()).chain(parts.iter().copied())))
+        first(
+            &self
+                .0
+                .of(std::iter::once(purpose.as_bytes()).chain(parts.iter().copied())),
+        )
     }
 }
 
-/// A one-purpose box under a key that both sides can derive from what they already share, such as a login code.
+/// A one-purpose box under a key that both sides can derive from what they already share, such as a
+/// login code.
 pub struct DerivedBox(Keyring);
 
 impl DerivedBox {
-    /// The box for `shared` (which must be hard to guess) and one purpose; `naming` binds it to this installation.
+    /// The box for `shared` (which must be hard to guess) and one purpose; `naming` binds it to
+    /// this installation.
     #[must_use]
     pub fn new(naming: &NamingKey, purpose: &str, shared: &[&[u8]]) -> Self {
         let key = Secret::new(naming.name::<32>(purpose, shared));
-        Self(Keyring { keys: vec![SealingKey::new(&key)] })
+        Self(Keyring {
+            keys: vec![SealingKey::new(&key)],
+        })
     }
 
     /// Seals under the derived key.
@@ -269,17 +337,38 @@ mod tests {
         assert_eq!(new.open(b"", &sealed), Err(OpenError::UnknownKey));
         assert!(both.checks(b"token", &old.check_bytes(b"token")));
         assert!(!new.checks(b"token", &old.check_bytes(b"token")));
-        assert_eq!(Keyring::new(&[key(1), key(1)]).unwrap_err(), KeyError::SameId);
+        assert_eq!(
+            Keyring::new(&[key(1), key(1)]).unwrap_err(),
+            KeyError::SameId
+        );
         assert_eq!(Keyring::new(&[]).unwrap_err(), KeyError::None);
     }
 
     #[test]
     fn derived_rings_are_the_same_everywhere_and_open_nothing_of_each_other() {
-        let (ring, rolled) = (Keyring::new(&[key(1)]).unwrap(), Keyring::new(&[key(2), key(1)]).unwrap());
+        let (ring, rolled) = (
+            Keyring::new(&[key(1)]).unwrap(),
+            Keyring::new(&[key(2), key(1)]).unwrap(),
+        );
         let sealed = ring.derived("tickets", 7).seal(b"", b"tiger");
-        assert_eq!(Keyring::new(&[key(1)]).unwrap().derived("tickets", 7).open(b"", &sealed).unwrap(), b"tiger");
-        assert_eq!(rolled.derived("tickets", 7).open(b"", &sealed).unwrap(), b"tiger");
-        for other in [ring.derived("tickets", 8), ring.derived("others", 7), ring, rolled] {
+        assert_eq!(
+            Keyring::new(&[key(1)])
+                .unwrap()
+                .derived("tickets", 7)
+                .open(b"", &sealed)
+                .unwrap(),
+            b"tiger"
+        );
+        assert_eq!(
+            rolled.derived("tickets", 7).open(b"", &sealed).unwrap(),
+            b"tiger"
+        );
+        for other in [
+            ring.derived("tickets", 8),
+            ring.derived("others", 7),
+            ring,
+            rolled,
+        ] {
             assert!(other.open(b"", &sealed).is_err());
         }
     }

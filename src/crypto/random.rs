@@ -9,18 +9,24 @@ use rand::{RngExt as _, SeedableRng as _, TryRng as _};
 #[must_use]
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut out = [0; N];
-    SysRng.try_fill_bytes(&mut out).expect("the operating system's random generator answers once it has been seeded at boot");
+    SysRng
+        .try_fill_bytes(&mut out)
+        .expect("the operating system's random generator answers once it has been seeded at boot");
     out
 }
 
 /// A number in 0..1 for jitter and balancing; fast, never for secrets.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one place that draws randomness")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that draws randomness"
+)]
 pub fn fraction() -> f64 {
     rand::rng().random()
 }
 
-/// Fast random bytes for request ids and trace ids, which are names and not secrets: who has seen some can tell those that follow.
+/// Fast random bytes for request ids and trace ids, which are names and not secrets: who has seen
+/// some can tell those that follow.
 #[must_use]
 pub fn name_bytes<const N: usize>() -> [u8; N] {
     thread_local! {

@@ -1,5 +1,5 @@
-//! From a connection that was just accepted to a socket that is ready for HTTP: the PROXY header, then the TLS handshake, each within the
-//! time for a head.
+//! From a connection that was just accepted to a socket that is ready for HTTP: the PROXY header,
+//! then the TLS handshake, each within the time for a head.
 
 use std::io;
 use std::net::SocketAddr;
@@ -43,10 +43,21 @@ pub struct Accepted {
 }
 
 impl Acceptor {
-    /// With TLS if there is a `tls`; with the PROXY protocol from `balancers`, if there are any, and from nobody else.
+    /// With TLS if there is a `tls`; with the PROXY protocol from `balancers`, if there are any,
+    /// and from nobody else.
     #[must_use]
-    pub fn new(tls: Option<Arc<Tls>>, balancers: Option<watch::Receiver<Arc<TrustedProxies>>>, patience: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { tls: tls.map(|tls| (tls, handshakes())), balancers, patience, metrics }
+    pub fn new(
+        tls: Option<Arc<Tls>>,
+        balancers: Option<watch::Receiver<Arc<TrustedProxies>>>,
+        patience: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            tls: tls.map(|tls| (tls, handshakes())),
+            balancers,
+            patience,
+            metrics,
+        }
     }
 
     /// Makes the connection ready.
@@ -54,7 +65,9 @@ impl Acceptor {
         // Answers are written whole; waiting for more only delays them.
         let _ = socket.set_nodelay(true);
         let mut client = socket.peer_addr().ok();
-        let announced = self.balancers.as_ref().is_some_and(|balancers| client.is_some_and(|peer| balancers.borrow().contains(peer.ip())));
+        let announced = self.balancers.as_ref().is_some_and(|balancers| {
+            client.is_some_and(|peer| balancers.borrow().contains(peer.ip()))
+        });
         let mut nameless = false;
         if announced {
             let named = self.announcement(&mut socket, client).await?;
@@ -65,29 +78,55 @@ impl Acceptor {
             None => Stream::Tcp(socket),
             Some((tls, under_way)) => self.handshake(tls, under_way, socket, client).await?,
         };
-        Ok(Accepted { stream, client, nameless })
+        Ok(Accepted {
+            stream,
+            client,
+            nameless,
+        })
     }
 
-    /// Whose connection it is, in the balancer's words. A balancer that speaks no PROXY protocol is a mistake that shows nowhere else.
-    async fn announcement(&self, socket: &mut TcpStream, balancer: Option<SocketAddr>) -> io::Result<Option<SocketAddr>> {
+    /// Whose connection it is, in the balancer's words. A balancer that speaks no PROXY protocol is
+    /// a mistake that shows nowhere else.
+    async fn announcement(
+        &self,
+        socket: &mut TcpStream,
+        balancer: Option<SocketAddr>,
+    ) -> io::Result<Option<SocketAddr>> {
         static TOLD: Throttle = Throttle::new(Duration::from_secs(10));
-        let read = timeout(self.patience, proxy_protocol::read(socket)).await.unwrap_or_else(|late| Err(late.into()));
+        let read = timeout(self.patience, proxy_protocol::read(socket))
+            .await
+            .unwrap_or_else(|late| Err(late.into()));
         if let Err(error) = &read
             && let Some(silent) = TOLD.admit()
         {
-            let from = balancer.map(|peer| peer.ip().to_string()).unwrap_or_default();
-            log::warn!("{from}: a connection without a sound PROXY header was closed: {error}{silent}; does the balancer send one?");
+            let from = balancer
+                .map(|peer| peer.ip().to_string())
+                .unwrap_or_default();
+            log::warn!(
+                "{from}: a connection without a sound PROXY header was closed: {error}{silent}; does the balancer send one?"
+            );
         }
         read
     }
 
-    async fn handshake(&self, tls: &Tls, under_way: &Arc<Crowd>, socket: TcpStream, client: Option<SocketAddr>) -> io::Result<Stream> {
+    async fn handshake(
+        &self,
+        tls: &Tls,
+        under_way: &Arc<Crowd>,
+        socket: TcpStream,
+        client: Option<SocketAddr>,
+    ) -> io::Result<Stream> {
         let handshake = timeout(self.patience, async {
             // Who is silent needs no buffer.
             socket.peek(&mut [0]).await?;
-            // Half a ClientHello holds at most 64 KiB, as rustls sees to, and nothing that others wait for.
-            let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), Counted::new(socket)).await?;
-            let config = tls.configuration(&hello.client_hello()).ok_or(io::ErrorKind::NotFound)?;
+            // Half a ClientHello holds at most 64 KiB, as rustls sees to, and nothing that others
+            // wait for.
+            let hello =
+                LazyConfigAcceptor::new(rustls::server::Acceptor::default(), Counted::new(socket))
+                    .await?;
+            let config = tls
+                .configuration(&hello.client_hello())
+                .ok_or(io::ErrorKind::NotFound)?;
             let mut place = under_way.enter(monotonic_now());
             tokio::select! {
                 biased;
@@ -96,9 +135,14 @@ impl Acceptor {
             }
         });
         let (outcome, stream) = match handshake.await {
-            Ok(Ok(Some(stream))) => {
-                (if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) { "resumed" } else { "ok" }, Ok(Stream::Tls(Box::new(stream))))
-            }
+            Ok(Ok(Some(stream))) => (
+                if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+                    "resumed"
+                } else {
+                    "ok"
+                },
+                Ok(Stream::Tls(Box::new(stream))),
+            ),
             Ok(Ok(None)) => {
                 tell_displaced(client);
                 ("displaced", Err(io::ErrorKind::ConnectionAborted.into()))
@@ -115,7 +159,9 @@ impl Acceptor {
 fn tell_displaced(client: Option<SocketAddr>) {
     static TOLD: Throttle = Throttle::new(Duration::from_secs(60));
     if let Some(silent) = TOLD.admit() {
-        let from = client.map(|client| client.ip().to_string()).unwrap_or_default();
+        let from = client
+            .map(|client| client.ip().to_string())
+            .unwrap_or_default();
         log::warn!(
             "{from}: a TLS handshake gave way to another after {} s, since {MANY} or more were under way{silent}; \
              if this is an attack, let a firewall or a balancer limit the connections of each address",

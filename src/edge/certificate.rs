@@ -66,7 +66,10 @@ impl CertificateError {
     /// Whether the file of the key is what has to be mended; else it is the file of certificates.
     #[must_use]
     pub const fn is_of_key(&self) -> bool {
-        !matches!(self, Self::Certificate { .. } | Self::File { is_key: false, .. })
+        !matches!(
+            self,
+            Self::Certificate { .. } | Self::File { is_key: false, .. }
+        )
     }
 
     /// What to do.
@@ -89,15 +92,24 @@ impl CertificateError {
 
 /// Reads a certificate and its key, and looks whether they belong together.
 pub fn load(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> {
-    let unreadable = |why: String| CertificateError::Certificate { path: files.cert.clone(), why };
+    let unreadable = |why: String| CertificateError::Certificate {
+        path: files.cert.clone(),
+        why,
+    };
     let content = read(&files.cert, false)?;
-    let chain = CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(error.to_string()))?;
+    let chain = CertificateDer::pem_slice_iter(&content)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| unreadable(error.to_string()))?;
     if chain.is_empty() {
         return Err(unreadable("there is none in it".to_owned()));
     }
     let content = read(&files.key, true)?;
-    let key = PrivateKeyDer::from_pem_slice(&content).map_err(|_| unusable_key(&files.key, &content))?;
-    let pair = |error: rustls::Error| CertificateError::Pair { files: files.clone(), why: mismatch(&error) };
+    let key =
+        PrivateKeyDer::from_pem_slice(&content).map_err(|_| unusable_key(&files.key, &content))?;
+    let pair = |error: rustls::Error| CertificateError::Pair {
+        files: files.clone(),
+        why: mismatch(&error),
+    };
     CertifiedKey::from_der(chain, key, &provider()).map_err(pair)
 }
 
@@ -108,18 +120,31 @@ pub fn provider() -> Arc<CryptoProvider> {
 }
 
 fn read(path: &Path, is_key: bool) -> Result<zeroize::Zeroizing<Vec<u8>>, CertificateError> {
-    files::read(path).map_err(|why| CertificateError::File { path: path.to_owned(), why, is_key })
+    files::read(path).map_err(|why| CertificateError::File {
+        path: path.to_owned(),
+        why,
+        is_key,
+    })
 }
 
 fn unusable_key(path: &Path, content: &[u8]) -> CertificateError {
     let path = path.to_owned();
     // Of PKCS #8, and of the older form.
-    let encrypted = contains(content, "-----BEGIN ENCRYPTED PRIVATE KEY-----") || contains(content, "Proc-Type: 4,ENCRYPTED");
-    if encrypted { CertificateError::EncryptedKey { path } } else { CertificateError::Key { path } }
+    let encrypted = contains(content, "-----BEGIN ENCRYPTED PRIVATE KEY-----")
+        || contains(content, "Proc-Type: 4,ENCRYPTED");
+    if encrypted {
+        CertificateError::EncryptedKey { path }
+    } else {
+        CertificateError::Key { path }
+    }
 }
 
 fn mismatch(error: &rustls::Error) -> String {
-    if matches!(error, rustls::Error::InconsistentKeys(_)) { "the key belongs to another certificate".to_owned() } else { error.to_string() }
+    if matches!(error, rustls::Error::InconsistentKeys(_)) {
+        "the key belongs to another certificate".to_owned()
+    } else {
+        error.to_string()
+    }
 }
 
 fn holds(path: &Path, words: &str) -> bool {
@@ -127,5 +152,7 @@ fn holds(path: &Path, words: &str) -> bool {
 }
 
 fn contains(content: &[u8], words: &str) -> bool {
-    content.windows(words.len()).any(|window| window == words.as_bytes())
+    content
+        .windows(words.len())
+        .any(|window| window == words.as_bytes())
 }

@@ -1,5 +1,5 @@
-//! Whether clients will take the listener's certificates: what a phone refuses without a word, said where the operator looks, with the command that
-//! mends it.
+//! Whether clients will take the listener's certificates: what a phone refuses without a word, said
+//! where the operator looks, with the command that mends it.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,14 +12,23 @@ use crate::clock::UnixMillis;
 use crate::finding::{Examined, Finding};
 use crate::route::HostPattern;
 
-/// So long before its end a certificate should have been renewed: authorities' clients do it 30 days before.
+/// So long before its end a certificate should have been renewed: authorities' clients do it 30
+/// days before.
 const SOON: u64 = 14 * DAY;
 const DAY: u64 = 24 * 3600;
 
-/// What is found of each pair of files, whose first certificate is the server's. `hosts` are those of the routes.
+/// What is found of each pair of files, whose first certificate is the server's. `hosts` are those
+/// of the routes.
 #[must_use]
-pub fn examine(files: &[CertificateFiles], hosts: &[HostPattern], now: UnixMillis) -> Vec<Examined> {
-    let mut examined: Vec<Examined> = files.iter().map(|files| examine_one(files, hosts, now)).collect();
+pub fn examine(
+    files: &[CertificateFiles],
+    hosts: &[HostPattern],
+    now: UnixMillis,
+) -> Vec<Examined> {
+    let mut examined: Vec<Examined> = files
+        .iter()
+        .map(|files| examine_one(files, hosts, now))
+        .collect();
     if let Some(last) = examined.last_mut() {
         last.findings.extend(uncovered(files, hosts));
     }
@@ -40,52 +49,139 @@ pub fn examine_one(files: &CertificateFiles, hosts: &[HostPattern], now: UnixMil
 /// Which of the routes' hosts no certificate has.
 #[must_use]
 pub fn uncovered(files: &[CertificateFiles], hosts: &[HostPattern]) -> Option<Finding> {
-    let names: Vec<String> = files.iter().filter_map(|files| load(files).ok()).filter_map(|one| Some(Facts::of(one.cert.first()?)?.names)).flatten().collect();
-    let mut lacking: Vec<String> =
-        hosts.iter().filter(|host| **host != HostPattern::Any && !names.iter().any(|name| meets(name, host))).filter_map(HostPattern::example).collect();
+    let names: Vec<String> = files
+        .iter()
+        .filter_map(|files| load(files).ok())
+        .filter_map(|one| Some(Facts::of(one.cert.first()?)?.names))
+        .flatten()
+        .collect();
+    let mut lacking: Vec<String> = hosts
+        .iter()
+        .filter(|host| **host != HostPattern::Any && !names.iter().any(|name| meets(name, host)))
+        .filter_map(HostPattern::example)
+        .collect();
     lacking.sort_unstable();
     lacking.dedup();
     let (first, named) = (lacking.first()?, lacking.join(", "));
-    let first = if first.contains('*') { format!("'{first}'") } else { first.clone() };
-    let seen = format!("no certificate has {named}, which routes are for: clients that ask for it are shown another one, and refuse it");
-    Some(Finding::warn("names", seen, format!("have one made with that name too, such as certbot certonly -d {first}, and add it to server.tls")))
+    let first = if first.contains('*') {
+        format!("'{first}'")
+    } else {
+        first.clone()
+    };
+    let seen = format!(
+        "no certificate has {named}, which routes are for: clients that ask for it are shown another one, and refuse it"
+    );
+    Some(Finding::warn(
+        "names",
+        seen,
+        format!(
+            "have one made with that name too, such as certbot certonly -d {first}, and add it to server.tls"
+        ),
+    ))
 }
 
 fn unusable(error: &CertificateError) -> Finding {
     Finding::fail("files", error.to_string(), error.advice())
 }
 
-fn of_chain(chain: &[CertificateDer<'_>], files: &CertificateFiles, hosts: &[HostPattern], now: UnixMillis) -> Vec<Finding> {
-    let facts: Option<Vec<Facts>> = chain.iter().map(|certificate| Facts::of(certificate)).collect();
+fn of_chain(
+    chain: &[CertificateDer<'_>],
+    files: &CertificateFiles,
+    hosts: &[HostPattern],
+    now: UnixMillis,
+) -> Vec<Finding> {
+    let facts: Option<Vec<Facts>> = chain
+        .iter()
+        .map(|certificate| Facts::of(certificate))
+        .collect();
     let Some(facts) = facts.filter(|facts| !facts.is_empty()) else {
-        let advice = format!("look at it with openssl x509 -in {} -noout -text", files.cert.display());
-        return vec![Finding::warn("certificate", "one in the file is not as RFC 5280 wants it, so some clients may refuse it", advice)];
+        let advice = format!(
+            "look at it with openssl x509 -in {} -noout -text",
+            files.cert.display()
+        );
+        return vec![Finding::warn(
+            "certificate",
+            "one in the file is not as RFC 5280 wants it, so some clients may refuse it",
+            advice,
+        )];
     };
-    let mut findings: Vec<Finding> = vec![of_times(&facts, files, now.0 / 1000), of_issuers(&facts, files)];
+    let mut findings: Vec<Finding> = vec![
+        of_times(&facts, files, now.0 / 1000),
+        of_issuers(&facts, files),
+    ];
     findings.extend(of_names(&facts[0], files, hosts));
     findings
 }
 
 /// Whether all of them hold now, and for how long.
 fn of_times(facts: &[Facts], files: &CertificateFiles, now: u64) -> Finding {
-    let whose = |at: usize| if at == 0 { "it".to_owned() } else { format!("{}, which is behind it,", facts[at].subject.1) };
-    let renew = |at: usize| match at {
+    let whose = |at: usize| {
+        if at == 0 {
+            "it".to_owned()
+        } else {
+            format!("{}, which is behind it,", facts[at].subject.1)
+        }
+    };
+    let renew = |at: usize| {
+        match at {
         0 if facts[0].is_self_signed() => format!("make another one and its key: {}", by_hand(files)),
         0 => "renew it, as with certbot renew or acme.sh --renew; the new files are taken as they come".to_owned(),
         _ => format!("have the certificate issued anew, and put its authority's new ones behind it in {}", files.cert.display()),
+    }
     };
     // Of an authority that signs itself, clients have a copy of their own.
-    let counted = || facts.iter().zip(0..).filter(|(one, at)| *at == 0 || !one.is_self_signed());
-    let (end, at) = counted().map(|(one, at)| (one.not_after, at)).min().unwrap_or_default();
-    if let Some((late, at)) = counted().map(|(one, at)| (one.not_before, at)).filter(|(begin, _)| *begin > now).max() {
+    let counted = || {
+        facts
+            .iter()
+            .zip(0..)
+            .filter(|(one, at)| *at == 0 || !one.is_self_signed())
+    };
+    let (end, at) = counted()
+        .map(|(one, at)| (one.not_after, at))
+        .min()
+        .unwrap_or_default();
+    if let Some((late, at)) = counted()
+        .map(|(one, at)| (one.not_before, at))
+        .filter(|(begin, _)| *begin > now)
+        .max()
+    {
         let advice = "see with `date` whether this machine's clock is right; else use the certificate of before until then";
-        return Finding::fail("validity", format!("{} does not hold before {}: every client refuses it", whose(at), date(late)), advice);
+        return Finding::fail(
+            "validity",
+            format!(
+                "{} does not hold before {}: every client refuses it",
+                whose(at),
+                date(late)
+            ),
+            advice,
+        );
     }
-    let days = |left: u64| if left / DAY == 1 { "1 day".to_owned() } else { format!("{} days", left / DAY) };
+    let days = |left: u64| {
+        if left / DAY == 1 {
+            "1 day".to_owned()
+        } else {
+            format!("{} days", left / DAY)
+        }
+    };
     match end.checked_sub(now) {
-        None | Some(0) => Finding::fail("validity", format!("{} ended on {}: every client refuses it", whose(at), date(end)), renew(at)),
-        Some(left) if left <= SOON => Finding::warn("validity", format!("{} ends in {}, on {}", whose(at), days(left), date(end)), renew(at)),
-        Some(left) => Finding::ok("validity", format!("holds for {}, until {}", days(left), date(end))),
+        None | Some(0) => Finding::fail(
+            "validity",
+            format!(
+                "{} ended on {}: every client refuses it",
+                whose(at),
+                date(end)
+            ),
+            renew(at),
+        ),
+        Some(left) if left <= SOON => Finding::warn(
+            "validity",
+            format!("{} ends in {}, on {}", whose(at), days(left), date(end)),
+            renew(at),
+        ),
+        Some(left) => Finding::ok(
+            "validity",
+            format!("holds for {}, until {}", days(left), date(end)),
+        ),
     }
 }
 
@@ -95,9 +191,16 @@ fn of_issuers(facts: &[Facts], files: &CertificateFiles) -> Finding {
     let (leaf, last) = (&facts[0], &facts[facts.len() - 1]);
     if leaf.is_self_signed() {
         let advice = "get one from a public authority, as with certbot certonly; for a try, tell the client to trust it";
-        return Finding::warn("issuer", "it is self-signed: phones and browsers refuse it", advice);
+        return Finding::warn(
+            "issuer",
+            "it is self-signed: phones and browsers refuse it",
+            advice,
+        );
     }
-    if let Some(pair) = facts.windows(2).find(|pair| pair[0].issuer.0 != pair[1].subject.0 && !pair[0].is_self_signed()) {
+    if let Some(pair) = facts
+        .windows(2)
+        .find(|pair| pair[0].issuer.0 != pair[1].subject.0 && !pair[0].is_self_signed())
+    {
         let seen = format!(
             "{} was signed by {}, and behind it stands {}: some clients find no way to an authority",
             pair[0].subject.1, pair[0].issuer.1, pair[1].subject.1
@@ -105,22 +208,36 @@ fn of_issuers(facts: &[Facts], files: &CertificateFiles) -> Finding {
         return Finding::warn(
             "issuer",
             seen,
-            format!("put each certificate's authority right behind it in {file}; openssl storeutl -noout -text {file} shows them"),
+            format!(
+                "put each certificate's authority right behind it in {file}; openssl storeutl -noout -text {file} shows them"
+            ),
         );
     }
     if last.is_self_signed() {
         return of_root(facts.len(), last);
     }
     match authorities() {
-        // Who has none here cannot tell; a server's certificate that is alone and says where its authority's is to be had lacks that one.
-        Some(known) if known.contains(&last.issuer.0) => Finding::ok("issuer", format!("leads to {}", last.issuer.1)),
-        None if facts.len() > 1 || leaf.issuer_at.is_none() => {
-            Finding::note("issuer", format!("leads to {}; this machine has no authorities to compare with", last.issuer.1), "")
+        // Who has none here cannot tell; a server's certificate that is alone and says where its
+        // authority's is to be had lacks that one.
+        Some(known) if known.contains(&last.issuer.0) => {
+            Finding::ok("issuer", format!("leads to {}", last.issuer.1))
         }
+        None if facts.len() > 1 || leaf.issuer_at.is_none() => Finding::note(
+            "issuer",
+            format!(
+                "leads to {}; this machine has no authorities to compare with",
+                last.issuer.1
+            ),
+            "",
+        ),
         _ => {
             let seen = format!(
                 "{} was signed by {}, which is neither in the file nor among this machine's authorities: without that certificate phones refuse it",
-                if facts.len() == 1 { "it" } else { &last.subject.1 },
+                if facts.len() == 1 {
+                    "it"
+                } else {
+                    &last.subject.1
+                },
                 last.issuer.1
             );
             Finding::warn("issuer", seen, missing_issuer(last, files))
@@ -133,10 +250,16 @@ fn of_root(certificates: usize, root: &Facts) -> Finding {
     let seen = format!("{certificates} certificates, up to {}", root.subject.1);
     match authorities() {
         Some(known) if known.contains(&root.subject.0) => Finding::ok("issuer", seen),
-        None => Finding::note("issuer", format!("{seen}; this machine has no authorities to compare with"), ""),
+        None => Finding::note(
+            "issuer",
+            format!("{seen}; this machine has no authorities to compare with"),
+            "",
+        ),
         Some(_) => Finding::warn(
             "issuer",
-            format!("{seen}, which is self-signed and not among this machine's authorities: phones and browsers trust their own list alone, and refuse it"),
+            format!(
+                "{seen}, which is self-signed and not among this machine's authorities: phones and browsers trust their own list alone, and refuse it"
+            ),
             "get one from a public authority, as with certbot certonly; an authority of your own must be installed on every client",
         ),
     }
@@ -150,7 +273,12 @@ fn missing_issuer(last: &Facts, files: &CertificateFiles) -> String {
         return format!("write cert = {:?}", whole.display().to_string());
     }
     // What stands in a certificate is not for a shell to read, unless it looks like a URL.
-    let harmless = |url: &&String| url.starts_with("http") && url.bytes().all(|b| b.is_ascii_alphanumeric() || b":/._-~%".contains(&b));
+    let harmless = |url: &&String| {
+        url.starts_with("http")
+            && url
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b":/._-~%".contains(&b))
+    };
     match last.issuer_at.as_ref().filter(harmless) {
         Some(url) => format!("add it: curl -sS {url} | openssl x509 -inform DER >> {file}"),
         None => format!(
@@ -165,35 +293,69 @@ fn missing_issuer(last: &Facts, files: &CertificateFiles) -> String {
 fn of_names(leaf: &Facts, files: &CertificateFiles, hosts: &[HostPattern]) -> Option<Finding> {
     if leaf.names.is_empty() {
         let seen = "it names no host (subjectAltName), and the common name counts for nothing: every client refuses it";
-        let how = if leaf.is_self_signed() { by_hand(files) } else { "certbot certonly -d HOST".to_owned() };
-        return Some(Finding::fail("names", seen, format!("have one made with the host's name, as with {how}")));
+        let how = if leaf.is_self_signed() {
+            by_hand(files)
+        } else {
+            "certbot certonly -d HOST".to_owned()
+        };
+        return Some(Finding::fail(
+            "names",
+            seen,
+            format!("have one made with the host's name, as with {how}"),
+        ));
     }
     let is_met = |name: &&String| hosts.iter().any(|host| meets(name, host));
     if hosts.is_empty() {
         return None;
     }
     let (met, other): (Vec<&String>, Vec<&String>) = leaf.names.iter().partition(is_met);
-    let listed = |names: &[&String]| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let listed = |names: &[&String]| {
+        names
+            .iter()
+            .map(|name| name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     Some(match (met.is_empty(), other.is_empty()) {
         (_, true) => Finding::ok("names", listed(&met)),
-        (false, false) => Finding::note("names", format!("{}; no route is for {}", listed(&met), listed(&other)), ""),
+        (false, false) => Finding::note(
+            "names",
+            format!("{}; no route is for {}", listed(&met), listed(&other)),
+            "",
+        ),
         (true, false) => {
             let advice = "have one made for the host of a route, as with certbot certonly -d HOST, or mend host in [[routes]]";
-            Finding::warn("names", format!("it is for {}, and no route is for any of these hosts", listed(&other)), advice)
+            Finding::warn(
+                "names",
+                format!(
+                    "it is for {}, and no route is for any of these hosts",
+                    listed(&other)
+                ),
+                advice,
+            )
         }
     })
 }
 
 /// Whether some host has both the name of a certificate and the pattern of a route.
 fn meets(name: &str, host: &HostPattern) -> bool {
-    let below = |name: &str, of: &str| name.strip_suffix(of).is_some_and(|start| start.len() > 1 && start.ends_with('.'));
-    let bare = |host: &str| host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let below = |name: &str, of: &str| {
+        name.strip_suffix(of)
+            .is_some_and(|start| start.len() > 1 && start.ends_with('.'))
+    };
+    let bare = |host: &str| {
+        host.trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned()
+    };
     match (name.strip_prefix("*."), host) {
         (_, HostPattern::Any) => true,
         (None, HostPattern::Exact(host)) => name == bare(host),
         (None, HostPattern::Below(of)) => below(name, of),
         // A wildcard stands for one label.
-        (Some(of), HostPattern::Exact(host)) => host.split_once('.').is_some_and(|(_, rest)| rest == of),
+        (Some(of), HostPattern::Exact(host)) => {
+            host.split_once('.').is_some_and(|(_, rest)| rest == of)
+        }
         (Some(of), HostPattern::Below(parent)) => of == &**parent || below(of, parent),
     }
 }
@@ -202,7 +364,11 @@ fn meets(name: &str, host: &HostPattern) -> bool {
 fn authorities() -> Option<Vec<Vec<u8>>> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let names: Vec<_> = roots.subjects().iter().map(|name| name.as_ref().to_vec()).collect();
+    let names: Vec<_> = roots
+        .subjects()
+        .iter()
+        .map(|name| name.as_ref().to_vec())
+        .collect();
     (!names.is_empty()).then_some(names)
 }
 
@@ -215,7 +381,14 @@ fn by_hand(files: &CertificateFiles) -> String {
 
 fn date(unix_seconds: u64) -> String {
     let moment = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(unix_seconds));
-    moment.map(|moment| humantime::format_rfc3339_seconds(moment).to_string().replace('T', " ").replace('Z', " UTC")).unwrap_or_default()
+    moment
+        .map(|moment| {
+            humantime::format_rfc3339_seconds(moment)
+                .to_string()
+                .replace('T', " ")
+                .replace('Z', " UTC")
+        })
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -239,7 +412,11 @@ mod tests {
             ("::1", "[::1]", true),
             ("192.0.2.1", "192.0.2.1", true),
         ] {
-            assert_eq!(meets(name, &HostPattern::parse(host).unwrap()), meet, "{name} {host}");
+            assert_eq!(
+                meets(name, &HostPattern::parse(host).unwrap()),
+                meet,
+                "{name} {host}"
+            );
         }
         assert!(meets("anything", &HostPattern::Any));
     }

@@ -52,7 +52,11 @@ pub enum Piece {
 
 impl Default for Chunks {
     fn default() -> Self {
-        Self { place: Place::Size, left: 0, count: 0 }
+        Self {
+            place: Place::Size,
+            left: 0,
+            count: 0,
+        }
     }
 }
 
@@ -61,7 +65,9 @@ impl Chunks {
     pub fn next(&mut self, bytes: &[u8]) -> Piece {
         for (at, byte) in bytes.iter().enumerate() {
             if self.place == Place::Data {
-                let len = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - at);
+                let len = usize::try_from(self.left)
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len() - at);
                 self.left -= len as u64;
                 if self.left == 0 {
                     self.place = Place::DataCr;
@@ -102,15 +108,21 @@ impl Chunks {
             (Place::Size, b'\r' | b';') if self.count == 0 => None,
             (Place::Size | Place::Extension, b'\r') => Some(Place::SizeLf),
             (Place::Size, b';') => self.begin(Place::Extension),
-            (Place::Extension, b'\t' | b' '..=b'~') => self.counted(MAX_EXTENSION, Place::Extension),
+            (Place::Extension, b'\t' | b' '..=b'~') => {
+                self.counted(MAX_EXTENSION, Place::Extension)
+            }
             (Place::SizeLf, b'\n') if self.left == 0 => self.begin(Place::TrailerStart),
             (Place::SizeLf, b'\n') => Some(Place::Data),
             (Place::DataCr, b'\r') => Some(Place::DataLf),
             (Place::DataLf, b'\n') => self.begin(Place::Size),
             (Place::TrailerStart, b'\r') => Some(Place::EndLf),
-            (Place::TrailerStart | Place::TrailerName, _) if is_token(byte) => self.counted(MAX_TRAILERS, Place::TrailerName),
+            (Place::TrailerStart | Place::TrailerName, _) if is_token(byte) => {
+                self.counted(MAX_TRAILERS, Place::TrailerName)
+            }
             (Place::TrailerName, b':') => self.counted(MAX_TRAILERS, Place::TrailerValue),
-            (Place::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => self.counted(MAX_TRAILERS, Place::TrailerValue),
+            (Place::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => {
+                self.counted(MAX_TRAILERS, Place::TrailerValue)
+            }
             (Place::TrailerValue, b'\r') => Some(Place::TrailerLf),
             (Place::TrailerLf, b'\n') => Some(Place::TrailerStart),
             _ => None,
@@ -130,7 +142,11 @@ impl Chunks {
 
 /// RFC 9110 section 5.6.2.
 const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
 }
 
 #[cfg(test)]
@@ -164,13 +180,24 @@ mod tests {
             ("0\r\n\r\n", ""),
             ("3\r\nabc\r\n0\r\n\r\n", "abc"),
             ("3;a=b; c=\"d\"\r\nabc\r\n00\r\n\r\n", "abc"),
-            ("A\r\n0123456789\r\n1\r\nx\r\n0\r\nX: y\r\nZ:\r\n\r\n", "0123456789x"),
+            (
+                "A\r\n0123456789\r\n1\r\nx\r\n0\r\nX: y\r\nZ:\r\n\r\n",
+                "0123456789x",
+            ),
         ] {
             let whole = Ok((data.as_bytes().to_vec(), Some(body.len())));
-            assert_eq!(read(&[format!("{body}GET /").as_bytes()]), whole, "{body:?}");
+            assert_eq!(
+                read(&[format!("{body}GET /").as_bytes()]),
+                whole,
+                "{body:?}"
+            );
             let bytes: Vec<_> = body.as_bytes().chunks(1).collect();
             assert_eq!(read(&bytes), whole, "{body:?} byte by byte");
-            assert_eq!(read(&bytes[..bytes.len() - 1]), Ok((data.as_bytes().to_vec(), None)), "{body:?} without its end");
+            assert_eq!(
+                read(&bytes[..bytes.len() - 1]),
+                Ok((data.as_bytes().to_vec(), None)),
+                "{body:?} without its end"
+            );
         }
     }
 

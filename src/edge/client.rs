@@ -1,5 +1,5 @@
-//! A client's socket and what has come through it: requests one at a time, each within its time; a body as its handler asks for it; and
-//! answers out.
+//! A client's socket and what has come through it: requests one at a time, each within its time; a
+//! body as its handler asks for it; and answers out.
 
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
@@ -30,7 +30,8 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const SIGN_OF_LIFE: usize = 256;
 /// How long the rest of a body is read whose request has been answered, and how many bytes of it.
 const DRAIN: (Duration, usize) = (Duration::from_secs(5), 1 << 20);
-/// Of a body, so much may be under way when the client sees its answer. A longer one it is still sending.
+/// Of a body, so much may be under way when the client sees its answer. A longer one it is still
+/// sending.
 const UNDER_WAY: u64 = 64 * 1024;
 /// What is read at once: of heads, most of which have less, and of bodies.
 const READ_SIZES: (usize, usize) = (buffers::ROOM, 32 * 1024);
@@ -86,7 +87,13 @@ pub enum Arrived {
 impl Client {
     /// A connection that was just accepted.
     #[must_use]
-    pub fn new(stream: Stream, peer: Option<IpAddr>, connection: Connection, settings: GateSettings, crowd: Arc<Crowd>) -> Self {
+    pub fn new(
+        stream: Stream,
+        peer: Option<IpAddr>,
+        connection: Connection,
+        settings: GateSettings,
+        crowd: Arc<Crowd>,
+    ) -> Self {
         Self {
             stream,
             _counted: None,
@@ -115,7 +122,10 @@ impl Client {
     /// Counts it for as long as it is there.
     #[must_use]
     pub fn counted(self, counted: Option<OpenConnection>) -> Self {
-        Self { _counted: counted, ..self }
+        Self {
+            _counted: counted,
+            ..self
+        }
     }
 
     /// The socket's peer; none on a Unix socket.
@@ -146,24 +156,40 @@ impl Client {
                 let begun = self.reader.is_within_head();
                 match self.reader.take_head(&mut self.held) {
                     Ok(Some((head, bytes))) => return Poll::Ready(self.begin(head, bytes)),
-                    Ok(None) if !begun => self.read_by = Some(monotonic_now() + self.settings.head_timeout),
+                    Ok(None) if !begun => {
+                        self.read_by = Some(monotonic_now() + self.settings.head_timeout);
+                    }
                     Ok(None) => {}
-                    Err(refusal) => return Poll::Ready(Arrived::Refused(refusal, std::mem::take(&mut self.held))),
+                    Err(refusal) => {
+                        return Poll::Ready(Arrived::Refused(
+                            refusal,
+                            std::mem::take(&mut self.held),
+                        ));
+                    }
                 }
             }
             match self.poll_fill(cx, READ_SIZES.0) {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Arrived::Over),
-                Poll::Pending if self.read_by.is_some_and(|moment| self.timer.has_come(moment, cx)) => {
+                Poll::Pending
+                    if self
+                        .read_by
+                        .is_some_and(|moment| self.timer.has_come(moment, cx)) =>
+                {
                     let late = std::mem::take(&mut self.held);
-                    return Poll::Ready(if late.is_empty() { Arrived::Over } else { Arrived::Refused(Refusal::LATE, late) });
+                    return Poll::Ready(if late.is_empty() {
+                        Arrived::Over
+                    } else {
+                        Arrived::Refused(Refusal::LATE, late)
+                    });
                 }
                 Poll::Pending => return Poll::Pending,
             }
         }
     }
 
-    /// Passes over the rest of a body whose request has been answered. False: it goes on for too long.
+    /// Passes over the rest of a body whose request has been answered. False: it goes on for too
+    /// long.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
             match self.reader.take_body(&mut self.held) {
@@ -176,7 +202,13 @@ impl Client {
                 Step::More => match self.poll_fill(cx, READ_SIZES.1) {
                     Poll::Ready(Ok(1..)) => {}
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(false),
-                    Poll::Pending if self.read_by.is_some_and(|moment| self.timer.has_come(moment, cx)) => return Poll::Ready(false),
+                    Poll::Pending
+                        if self
+                            .read_by
+                            .is_some_and(|moment| self.timer.has_come(moment, cx)) =>
+                    {
+                        return Poll::Ready(false);
+                    }
                     Poll::Pending => return Poll::Pending,
                 },
             }
@@ -187,9 +219,17 @@ impl Client {
     }
 
     fn begin(&mut self, head: Head, bytes: BytesMut) -> Arrived {
-        (self.read_by, self.body_bytes, self.body_patience, self.linger) = (None, 0, self.settings.body_timeout, None);
+        (
+            self.read_by,
+            self.body_bytes,
+            self.body_patience,
+            self.linger,
+        ) = (None, 0, self.settings.body_timeout, None);
         self.last |= head.last || self.reader.is_websocket();
-        (self.promised, self.unasked) = ((head.expects && self.reader.is_in_body()).then_some(0), false);
+        (self.promised, self.unasked) = (
+            (head.expects && self.reader.is_in_body()).then_some(0),
+            false,
+        );
         Arrived::Request(head, bytes)
     }
 
@@ -217,17 +257,23 @@ impl Client {
                     self.tunnel = Some(cx.waker().clone());
                     return Poll::Pending;
                 }
-                Step::More if self.left => return Poll::Ready(Some(Err(PayloadError::Incomplete(None)))),
+                Step::More if self.left => {
+                    return Poll::Ready(Some(Err(PayloadError::Incomplete(None))));
+                }
                 Step::More => {}
             }
             match self.poll_fill(cx, READ_SIZES.1) {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(Ok(0)) if self.reader.is_websocket() => return Poll::Ready(None),
-                Poll::Ready(Ok(0)) => return Poll::Ready(Some(Err(PayloadError::Incomplete(None)))),
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(Some(Err(PayloadError::Incomplete(None))));
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(PayloadError::Io(error)))),
                 Poll::Pending if self.reader.is_websocket() => return Poll::Pending,
                 Poll::Pending => {
-                    let moment = *self.read_by.get_or_insert_with(|| monotonic_now() + self.body_patience);
+                    let moment = *self
+                        .read_by
+                        .get_or_insert_with(|| monotonic_now() + self.body_patience);
                     if !self.timer.has_come(moment, cx) {
                         return Poll::Pending;
                     }
@@ -238,7 +284,8 @@ impl Client {
         }
     }
 
-    /// Time runs only while the client is waited for: what keeps whoever takes the body is no silence of the client's.
+    /// Time runs only while the client is waited for: what keeps whoever takes the body is no
+    /// silence of the client's.
     fn body_has_come(&mut self, bytes: usize) {
         self.body_bytes += bytes;
         let deadline = self.read_by.take();
@@ -249,19 +296,23 @@ impl Client {
         }
     }
 
-    /// Whether the client is in the midst of a body when its answer is there. One that waits to be asked for it sends nothing.
+    /// Whether the client is in the midst of a body when its answer is there. One that waits to be
+    /// asked for it sends nothing.
     #[must_use]
     pub fn is_sending(&self) -> bool {
         !self.left && !self.unasked && self.reader.owes_more_than(UNDER_WAY, &self.held)
     }
 
-    /// Passes over what comes of a body whose answer is there but for its end. Ready: the client has sent all of it, waits for that end, or
-    /// has had its time.
+    /// Passes over what comes of a body whose answer is there but for its end. Ready: the client
+    /// has sent all of it, waits for that end, or has had its time.
     ///
-    /// To a proxy a whole answer is the end of the request: it stops passing the body on, and most then reset their own client's connection,
-    /// which still sends it.
+    /// To a proxy a whole answer is the end of the request: it stops passing the body on, and most
+    /// then reset their own client's connection, which still sends it.
     pub fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut linger = self.linger.take().unwrap_or_else(|| Box::new(Linger::new(&self.crowd)));
+        let mut linger = self
+            .linger
+            .take()
+            .unwrap_or_else(|| Box::new(Linger::new(&self.crowd)));
         let sent = self.poll_pass(&mut linger, cx);
         self.linger = Some(linger);
         sent
@@ -281,7 +332,8 @@ impl Client {
         }
     }
 
-    /// Asks a client for its body that waits to be asked. Without one it touches nothing: another task may be writing.
+    /// Asks a client for its body that waits to be asked. Without one it touches nothing: another
+    /// task may be writing.
     fn poll_continue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(sent) = self.promised {
             if sent == CONTINUE.len() {
@@ -306,11 +358,14 @@ impl Client {
         self.unasked |= self.promised.take_if(|sent| *sent == 0).is_some();
     }
 
-    /// Ready when the client has left while its request is under way. What it sends behind the request waits for its turn.
+    /// Ready when the client has left while its request is under way. What it sends behind the
+    /// request waits for its turn.
     pub fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             // Of a body that is not whole, whoever reads it hears.
-            if self.held.len() >= self.settings.limits.head || !self.reader.is_whole_with(&self.held) {
+            if self.held.len() >= self.settings.limits.head
+                || !self.reader.is_whole_with(&self.held)
+            {
                 return Poll::Pending;
             }
             // Mostly nothing has come, which is known without a buffer.
@@ -348,7 +403,8 @@ impl Client {
         read
     }
 
-    /// Whether another request may come when the one under way has been answered: nothing that is still to come of it is in the way.
+    /// Whether another request may come when the one under way has been answered: nothing that is
+    /// still to come of it is in the way.
     #[must_use]
     pub fn may_go_on(&self) -> bool {
         !self.last && self.promised.is_none() && self.reader.may_end_within(DRAIN.1 as u64)
@@ -363,7 +419,11 @@ impl Client {
     }
 
     /// Writes some of these bytes; an error: the client has left, or takes nothing for too long.
-    pub fn poll_write(&mut self, cx: &mut Context<'_>, parts: [&[u8]; 2]) -> Poll<io::Result<usize>> {
+    pub fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: [&[u8]; 2],
+    ) -> Poll<io::Result<usize>> {
         if matches!(self.promised, Some(1..)) {
             // Half an interim answer must not stand before the final one.
             ready!(self.poll_continue(cx))?;
@@ -371,7 +431,9 @@ impl Client {
         let stream = Pin::new(&mut self.stream);
         let written = match parts {
             [one, []] | [[], one] => stream.poll_write(cx, one),
-            [one, other] => stream.poll_write_vectored(cx, &[IoSlice::new(one), IoSlice::new(other)]),
+            [one, other] => {
+                stream.poll_write_vectored(cx, &[IoSlice::new(one), IoSlice::new(other)])
+            }
         };
         match written {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -402,11 +464,16 @@ impl Client {
 
     /// The answer is out: the connection waits for another request, first for the rest of this one.
     pub fn rest(&mut self) {
-        let patience = if self.reader.is_in_body() { DRAIN.0 } else { self.settings.keep_alive };
+        let patience = if self.reader.is_in_body() {
+            DRAIN.0
+        } else {
+            self.settings.keep_alive
+        };
         (self.read_by, self.body_bytes) = (Some(monotonic_now() + patience), 0);
     }
 
-    /// Closes, so that the client sees the answer: were it still sending what nobody reads, the answer would be taken away from it.
+    /// Closes, so that the client sees the answer: were it still sending what nobody reads, the
+    /// answer would be taken away from it.
     pub fn poll_close(&mut self, cx: &mut Context<'_>, unread: bool) -> Poll<()> {
         if !self.closed {
             match Pin::new(&mut self.stream).poll_shutdown(cx) {
@@ -414,14 +481,18 @@ impl Client {
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Ready(Ok(())) => {}
             }
-            // What has come meanwhile would have the system reset the connection, and the client lose the answer.
-            let more = self.held.is_empty() && matches!(self.poll_fill(cx, READ_SIZES.0), Poll::Ready(Ok(1..)));
+            // What has come meanwhile would have the system reset the connection, and the client
+            // lose the answer.
+            let more = self.held.is_empty()
+                && matches!(self.poll_fill(cx, READ_SIZES.0), Poll::Ready(Ok(1..)));
             if self.left || !(unread || more || !self.held.is_empty()) {
                 return Poll::Ready(());
             }
             self.closed = true;
         }
-        self.linger.get_or_insert_with(|| Box::new(Linger::new(&self.crowd))).poll(&mut self.stream, &mut self.timer, cx)
+        self.linger
+            .get_or_insert_with(|| Box::new(Linger::new(&self.crowd)))
+            .poll(&mut self.stream, &mut self.timer, cx)
     }
 
     /// The client takes nothing.
@@ -429,7 +500,9 @@ impl Client {
         let taken = self.stream.taken();
         let (moment, _) = match self.write_by {
             Some(since) if since.1 == taken => since,
-            _ => *self.write_by.insert((monotonic_now() + self.settings.write_timeout, taken)),
+            _ => *self
+                .write_by
+                .insert((monotonic_now() + self.settings.write_timeout, taken)),
         };
         if !self.timer.has_come(moment, cx) {
             return Poll::Pending;
@@ -438,7 +511,8 @@ impl Client {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// The answer has broken off; `unmarked`: nothing but the end of the connection says where it ends.
+    /// The answer has broken off; `unmarked`: nothing but the end of the connection says where it
+    /// ends.
     pub fn cut(&self, unmarked: bool) {
         self.connection.answer_cut();
         if unmarked {

@@ -65,7 +65,12 @@ impl Ending {
 }
 
 /// Serves a connection from its first request to its last.
-pub async fn converse<H: Handler>(client: Client, handler: Rc<H>, desk: RefusalDesk, ending: Rc<Ending>) {
+pub async fn converse<H: Handler>(
+    client: Client,
+    handler: Rc<H>,
+    desk: RefusalDesk,
+    ending: Rc<Ending>,
+) {
     let client = Rc::new(RefCell::new(client));
     let mut ended = pin!(ending.notify.notified());
     ended.as_mut().enable();
@@ -74,7 +79,11 @@ pub async fn converse<H: Handler>(client: Client, handler: Rc<H>, desk: RefusalD
         let next = poll_fn(|cx| {
             let next = client.borrow_mut().poll_request(cx);
             match next {
-                Poll::Pending if ending.cuts.get() || (ending.begun.get() && client.borrow().is_idle()) => Poll::Ready(Arrived::Over),
+                Poll::Pending
+                    if ending.cuts.get() || (ending.begun.get() && client.borrow().is_idle()) =>
+                {
+                    Poll::Ready(Arrived::Over)
+                }
                 Poll::Pending => {
                     ending.hear(&mut ended, cx);
                     Poll::Pending
@@ -85,7 +94,10 @@ pub async fn converse<H: Handler>(client: Client, handler: Rc<H>, desk: RefusalD
         let (head, bytes) = match next.await {
             Arrived::Request(head, bytes) => (head, bytes),
             Arrived::Refused(refusal, bytes) => {
-                let peer = client.borrow().peer().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+                let peer = client
+                    .borrow()
+                    .peer()
+                    .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
                 let (writing, _) = Writing::new(&client, None, desk.answer(refusal, &bytes, peer));
                 // Whether it goes out or not: the connection ends.
                 let _ = written(writing, &ending, &mut ended).await;
@@ -96,9 +108,16 @@ pub async fn converse<H: Handler>(client: Client, handler: Rc<H>, desk: RefusalD
         };
         let request = {
             let client = client.borrow();
-            Rc::new(RequestHead::new(bytes, head.parts, client.peer(), client.connection().clone()))
+            Rc::new(RequestHead::new(
+                bytes,
+                head.parts,
+                client.peer(),
+                client.connection().clone(),
+            ))
         };
-        let Some(answer) = answered(&client, &*handler, &request).await else { return };
+        let Some(answer) = answered(&client, &*handler, &request).await else {
+            return;
+        };
         // Whatever else is ready to be read is read before anything is written.
         after_the_others().await;
         let (writing, after) = Writing::new(&client, Some(&request), answer);
@@ -123,10 +142,17 @@ pub async fn converse<H: Handler>(client: Client, handler: Rc<H>, desk: RefusalD
     .await;
 }
 
-/// The answer to a request; `None`: the client has left, and what was done for it has been given up.
-async fn answered<H: Handler>(client: &Rc<RefCell<Client>>, handler: &H, request: &Rc<RequestHead>) -> Option<Answer<H::Body>> {
+/// The answer to a request; `None`: the client has left, and what was done for it has been given
+/// up.
+async fn answered<H: Handler>(
+    client: &Rc<RefCell<Client>>,
+    handler: &H,
+    request: &Rc<RequestHead>,
+) -> Option<Answer<H::Body>> {
     let payload = match client.borrow().is_in_body() {
-        true => Payload::Stream { payload: Box::pin(ClientBody(client.clone())) as BoxedPayloadStream },
+        true => Payload::Stream {
+            payload: Box::pin(ClientBody(client.clone())) as BoxedPayloadStream,
+        },
         false => Payload::None,
     };
     let mut answer = handler.answer(request.clone(), payload);
@@ -137,11 +163,17 @@ async fn answered<H: Handler>(client: &Rc<RefCell<Client>>, handler: &H, request
     .await
 }
 
-async fn written<'a, B: MessageBody + Unpin>(mut writing: Writing<'_, B>, ending: &'a Ending, ended: &mut Pin<&mut Notified<'a>>) -> io::Result<()> {
+async fn written<'a, B: MessageBody + Unpin>(
+    mut writing: Writing<'_, B>,
+    ending: &'a Ending,
+    ended: &mut Pin<&mut Notified<'a>>,
+) -> io::Result<()> {
     poll_fn(|cx| match writing.poll(cx) {
         // Who only sends and has its answer but for the end gets that too.
         Poll::Pending if ending.cuts.get() && writing.let_go() => writing.poll(cx),
-        Poll::Pending if ending.cuts.get() => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+        Poll::Pending if ending.cuts.get() => {
+            Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
+        }
         Poll::Pending => {
             ending.hear(ended, cx);
             Poll::Pending

@@ -1,4 +1,5 @@
-//! Connections that drag something on. When there are many of a kind, the oldest give way to others, so that no client waits for another's.
+//! Connections that drag something on. When there are many of a kind, the oldest give way to
+//! others, so that no client waits for another's.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -40,26 +41,44 @@ pub struct Member {
 }
 
 impl Crowd {
-    /// From `many` on the oldest give way, but none that has not been there for as long as `undisturbed`.
+    /// From `many` on the oldest give way, but none that has not been there for as long as
+    /// `undisturbed`.
     #[must_use]
     pub fn new(many: usize, undisturbed: Duration) -> Arc<Self> {
-        Arc::new(Self { many, undisturbed, members: Mutex::default() })
+        Arc::new(Self {
+            many,
+            undisturbed,
+            members: Mutex::default(),
+        })
     }
 
-    /// Another one comes. Of the others, the oldest give way while there are too many and they have had their time.
+    /// Another one comes. Of the others, the oldest give way while there are too many and they have
+    /// had their time.
     #[must_use]
     pub fn enter(self: &Arc<Self>, now: Instant) -> Member {
         let (sender, stays) = oneshot::channel();
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         while members.all.len() >= self.many
-            && let Some(oldest) = members.all.first_entry().filter(|oldest| now.saturating_duration_since(oldest.get().since) >= self.undisturbed)
+            && let Some(oldest) = members.all.first_entry().filter(|oldest| {
+                now.saturating_duration_since(oldest.get().since) >= self.undisturbed
+            })
         {
             oldest.remove();
         }
         let number = members.entered;
         members.entered += 1;
-        members.all.insert(number, Entry { since: now, _stays: sender });
-        Member { of: self.clone(), number, stays }
+        members.all.insert(
+            number,
+            Entry {
+                since: now,
+                _stays: sender,
+            },
+        );
+        Member {
+            of: self.clone(),
+            number,
+            stays,
+        }
     }
 }
 
@@ -71,13 +90,22 @@ impl Member {
 
     /// The same for one that is polled, as often as one likes.
     pub fn poll_displaced(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.stays.is_terminated() { Poll::Ready(()) } else { Pin::new(&mut self.stays).poll(cx).map(drop) }
+        if self.stays.is_terminated() {
+            Poll::Ready(())
+        } else {
+            Pin::new(&mut self.stays).poll(cx).map(drop)
+        }
     }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
-        self.of.members.lock().unwrap_or_else(PoisonError::into_inner).all.remove(&self.number);
+        self.of
+            .members
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .all
+            .remove(&self.number);
     }
 }
 
@@ -94,20 +122,41 @@ mod tests {
     const UNDISTURBED: Duration = Duration::from_secs(2);
 
     fn displaced(members: &mut [Member]) -> usize {
-        members.iter_mut().filter_map(|member| member.stays.try_recv().err()).filter(|error| *error == TryRecvError::Closed).count()
+        members
+            .iter_mut()
+            .filter_map(|member| member.stays.try_recv().err())
+            .filter(|error| *error == TryRecvError::Closed)
+            .count()
     }
 
     #[test]
     fn the_oldest_give_way_when_there_are_many_and_they_have_had_their_time() {
         let (crowd, begun) = (Crowd::new(MANY, UNDISTURBED), monotonic_now());
         let mut old: Vec<Member> = (0..MANY).map(|_| crowd.enter(begun)).collect();
-        let mut young: Vec<Member> = (0..10).map(|_| crowd.enter(begun + UNDISTURBED / 2)).collect();
-        assert_eq!((displaced(&mut old), displaced(&mut young)), (0, 0), "all of them are young");
+        let mut young: Vec<Member> = (0..10)
+            .map(|_| crowd.enter(begun + UNDISTURBED / 2))
+            .collect();
+        assert_eq!(
+            (displaced(&mut old), displaced(&mut young)),
+            (0, 0),
+            "all of them are young"
+        );
         let last = crowd.enter(begun + UNDISTURBED);
-        assert_eq!((displaced(&mut old[..11]), displaced(&mut old[11..]), displaced(&mut young)), (11, 0, 0));
+        assert_eq!(
+            (
+                displaced(&mut old[..11]),
+                displaced(&mut old[11..]),
+                displaced(&mut young)
+            ),
+            (11, 0, 0)
+        );
         let mut polled = old.remove(0);
         for _ in 0..2 {
-            assert!(polled.poll_displaced(&mut Context::from_waker(Waker::noop())).is_ready());
+            assert!(
+                polled
+                    .poll_displaced(&mut Context::from_waker(Waker::noop()))
+                    .is_ready()
+            );
         }
         old.insert(0, polled);
         // One that is over makes room, and one that was displaced has none to make.

@@ -6,7 +6,8 @@ use crate::edge::head::Follows;
 use crate::edge::refusal::Refusal;
 use crate::edge::target::is_host;
 
-/// Longest header name, in bytes. Servers behind the gateway may not take longer ones, and some panic on one over 65 535.
+/// Longest header name, in bytes. Servers behind the gateway may not take longer ones, and some
+/// panic on one over 65 535.
 const MAX_NAME: usize = 256;
 const WEBSOCKET: &[u8] = b"websocket";
 
@@ -42,19 +43,33 @@ impl<'a> Fields<'a> {
             // The length tells most names apart, so that few are compared.
             match header.name.len() {
                 4 if header.name.eq_ignore_ascii_case("host") => fields.host(header.value)?,
-                6 if http_11 && header.name.eq_ignore_ascii_case("expect") => fields.expect(header.value)?,
+                6 if http_11 && header.name.eq_ignore_ascii_case("expect") => {
+                    fields.expect(header.value)?;
+                }
                 7 if header.name.eq_ignore_ascii_case("upgrade") => fields.upgrade(header.value)?,
-                10 if header.name.eq_ignore_ascii_case("connection") => fields.options.read(header.value),
-                14 if header.name.eq_ignore_ascii_case("content-length") => fields.length(header.value)?,
-                17 if header.name.eq_ignore_ascii_case("transfer-encoding") => fields.transfer_encoding(header.value, http_11)?,
-                17 if header.name.eq_ignore_ascii_case("sec-websocket-key") => once(&mut fields.key, header.value)?,
-                21 if header.name.eq_ignore_ascii_case("sec-websocket-version") => once(&mut fields.version, header.value)?,
+                10 if header.name.eq_ignore_ascii_case("connection") => {
+                    fields.options.read(header.value);
+                }
+                14 if header.name.eq_ignore_ascii_case("content-length") => {
+                    fields.length(header.value)?;
+                }
+                17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
+                    fields.transfer_encoding(header.value, http_11)?;
+                }
+                17 if header.name.eq_ignore_ascii_case("sec-websocket-key") => {
+                    once(&mut fields.key, header.value)?;
+                }
+                21 if header.name.eq_ignore_ascii_case("sec-websocket-version") => {
+                    once(&mut fields.version, header.value)?;
+                }
                 0..=MAX_NAME => {}
                 _ => return Err(Refusal::HEAD_TOO_LARGE),
             }
         }
         if fields.chunked && fields.length.is_some() {
-            return Err(Refusal::malformed("A request has either a Content-Length or a Transfer-Encoding."));
+            return Err(Refusal::malformed(
+                "A request has either a Content-Length or a Transfer-Encoding.",
+            ));
         }
         if http_11 && fields.host.is_none() {
             return Err(Refusal::malformed("The Host header is missing."));
@@ -72,7 +87,9 @@ impl<'a> Fields<'a> {
             Some(length) => Ok(Follows::Sized(length)),
             None if self.chunked => Ok(Follows::Chunked),
             // Where such a body ended, nobody could tell.
-            None if !http_11 && method == "POST" => Err(Refusal::malformed("A POST in HTTP/1.0 has a Content-Length.")),
+            None if !http_11 && method == "POST" => Err(Refusal::malformed(
+                "A POST in HTTP/1.0 has a Content-Length.",
+            )),
             None => Ok(Follows::Nothing),
         }
     }
@@ -83,17 +100,20 @@ impl<'a> Fields<'a> {
         self.options.close || (!http_11 && !self.options.keep_alive)
     }
 
-    /// Servers take all that comes after a head with `Upgrade: websocket` for its body, whatever else the head says. So it is a proper
-    /// handshake, or nothing may come after it.
+    /// Servers take all that comes after a head with `Upgrade: websocket` for its body, whatever
+    /// else the head says. So it is a proper handshake, or nothing may come after it.
     fn handshake(&self, method: &str, http_11: bool) -> Result<Follows, Refusal> {
         // Some clients say of a GET that its body is empty.
         if method != "GET" || self.length.is_some_and(|length| length > 0) || self.chunked {
-            return Err(Refusal::handshake("A WebSocket handshake is a GET without a body."));
+            return Err(Refusal::handshake(
+                "A WebSocket handshake is a GET without a body.",
+            ));
         }
         if self.expects {
             return Err(Refusal::expectation());
         }
-        // A proxy that asks at /auth/verify may pass the client's `Upgrade` on, without the `Connection` that would give it a meaning.
+        // A proxy that asks at /auth/verify may pass the client's `Upgrade` on, without the
+        // `Connection` that would give it a meaning.
         if !self.options.upgrade || !http_11 {
             return Ok(Follows::End);
         }
@@ -101,14 +121,18 @@ impl<'a> Fields<'a> {
             return Err(Refusal::websocket_version());
         }
         if !self.key.is_some_and(is_websocket_key) {
-            return Err(Refusal::handshake("A WebSocket handshake has one Sec-WebSocket-Key of 16 bytes in base64."));
+            return Err(Refusal::handshake(
+                "A WebSocket handshake has one Sec-WebSocket-Key of 16 bytes in base64.",
+            ));
         }
         Ok(Follows::Handshake)
     }
 
     fn host(&mut self, value: &'a [u8]) -> Result<(), Refusal> {
         if !is_host(value) {
-            return Err(Refusal::malformed("The Host header is not a host name or address."));
+            return Err(Refusal::malformed(
+                "The Host header is not a host name or address.",
+            ));
         }
         once(&mut self.host, value)
     }
@@ -123,29 +147,44 @@ impl<'a> Fields<'a> {
 
     /// Other upgrades mean nothing here and are not passed on.
     fn upgrade(&mut self, value: &[u8]) -> Result<(), Refusal> {
-        let names_it = tokens(value).any(|token| token.get(..WEBSOCKET.len()).is_some_and(|start| start.eq_ignore_ascii_case(WEBSOCKET)));
+        let names_it = tokens(value).any(|token| {
+            token
+                .get(..WEBSOCKET.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(WEBSOCKET))
+        });
         let again = std::mem::replace(&mut self.upgrade, true);
         // Several lines say what one list would.
         if self.websocket || (names_it && (again || !value.eq_ignore_ascii_case(WEBSOCKET))) {
-            return Err(Refusal::handshake("A WebSocket handshake has one Upgrade header, and in it \"websocket\" alone."));
+            return Err(Refusal::handshake(
+                "A WebSocket handshake has one Upgrade header, and in it \"websocket\" alone.",
+            ));
         }
         self.websocket = names_it;
         Ok(())
     }
 
     fn length(&mut self, value: &[u8]) -> Result<(), Refusal> {
-        // No sign, no list, no space, nothing that could be octal, nothing that overflows where lengths are signed.
-        let plain = (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit) && (value.len() == 1 || value[0] != b'0');
+        // No sign, no list, no space, nothing that could be octal, nothing that overflows where
+        // lengths are signed.
+        let plain = (1..=18).contains(&value.len())
+            && value.iter().all(u8::is_ascii_digit)
+            && (value.len() == 1 || value[0] != b'0');
         if self.length.is_some() || !plain {
             return Err(Refusal::malformed("A Content-Length is one number."));
         }
-        self.length = Some(value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')));
+        self.length = Some(
+            value
+                .iter()
+                .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')),
+        );
         Ok(())
     }
 
     fn transfer_encoding(&mut self, value: &[u8], http_11: bool) -> Result<(), Refusal> {
         if self.chunked || !http_11 || !value.eq_ignore_ascii_case(b"chunked") {
-            return Err(Refusal::malformed("A Transfer-Encoding is \"chunked\", once, in HTTP/1.1."));
+            return Err(Refusal::malformed(
+                "A Transfer-Encoding is \"chunked\", once, in HTTP/1.1.",
+            ));
         }
         self.chunked = true;
         Ok(())
@@ -168,7 +207,9 @@ impl Options {
 fn once<'a>(place: &mut Option<&'a [u8]>, value: &'a [u8]) -> Result<(), Refusal> {
     match place.replace(value) {
         None => Ok(()),
-        Some(_) => Err(Refusal::malformed("A header that has one value came twice.")),
+        Some(_) => Err(Refusal::malformed(
+            "A header that has one value came twice.",
+        )),
     }
 }
 

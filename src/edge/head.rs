@@ -1,4 +1,5 @@
-//! A request's head, read strictly: where it ends, what follows it, and nothing that two servers could read in two ways.
+//! A request's head, read strictly: where it ends, what follows it, and nothing that two servers
+//! could read in two ways.
 
 use std::mem::MaybeUninit;
 
@@ -52,7 +53,8 @@ pub struct Head {
     pub parts: RequestParts,
 }
 
-/// Reads the head at the beginning of `bytes`; `None`: it is not complete, as far as can be told without reading it to its end.
+/// Reads the head at the beginning of `bytes`; `None`: it is not complete, as far as can be told
+/// without reading it to its end.
 pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Refusal> {
     let mut space = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_HEADERS];
     let mut request = Request::new(&mut []);
@@ -62,14 +64,24 @@ pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Refusal> {
         // Only the whole line tells another version from none.
         Err(Error::Version) if !bytes.trim_ascii_start().contains(&b'\n') => return Ok(None),
         Err(error) => {
-            let minor = if error == Error::Version { later_minor(bytes) } else { None };
-            let Some(minor) = minor else { return Err(refusal(error, bytes, limits)) };
+            let minor = if error == Error::Version {
+                later_minor(bytes)
+            } else {
+                None
+            };
+            let Some(minor) = minor else {
+                return Err(refusal(error, bytes, limits));
+            };
             let mut as_11 = bytes.to_vec();
             as_11[minor] = b'1';
             return read(&as_11, limits);
         }
     };
-    let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else { return Ok(None) };
+    let (Some(method), Some(target), Some(version)) =
+        (request.method, request.path, request.version)
+    else {
+        return Ok(None);
+    };
     if !goes_on(method) {
         return Err(Refusal::method());
     }
@@ -82,14 +94,24 @@ pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Refusal> {
     check_line_ends(&bytes[..len], request.headers)?;
     let http_11 = version == 1;
     let fields = Fields::read(request.headers, http_11)?;
-    let Target { path, query, escaped } = target::read(method, target, fields.host)?;
+    let Target {
+        path,
+        query,
+        escaped,
+    } = target::read(method, target, fields.host)?;
     if target.len() + 2 * escaped > limits.target {
         return Err(Refusal::URI_TOO_LONG);
     }
     let follows = fields.follows(method, http_11)?;
     let last = fields.is_last(http_11) || follows == Follows::End;
-    let (expects, span) = (fields.expects, |part: &str| Span::of(part.as_bytes(), bytes));
-    let lines = request.headers.iter().map(|line| (span(line.name), Span::of(line.value, bytes))).collect();
+    let (expects, span) = (fields.expects, |part: &str| {
+        Span::of(part.as_bytes(), bytes)
+    });
+    let lines = request
+        .headers
+        .iter()
+        .map(|line| (span(line.name), Span::of(line.value, bytes)))
+        .collect();
     let parts = RequestParts {
         method: span(method),
         path: span(path),
@@ -98,41 +120,73 @@ pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Refusal> {
         http_11,
         lines,
     };
-    Ok(Some(Head { len, follows, expects, last, parts }))
+    Ok(Some(Head {
+        len,
+        follows,
+        expects,
+        last,
+        parts,
+    }))
 }
 
-/// The parser takes a bare LF for the end of a line. It lets neither CR nor LF into a value, so the byte before each LF tells.
+/// The parser takes a bare LF for the end of a line. It lets neither CR nor LF into a value, so the
+/// byte before each LF tells.
 fn check_line_ends(head: &[u8], headers: &[Header<'_>]) -> Result<(), Refusal> {
     let start = head.as_ptr() as usize;
     let ends_well = |next_line: usize| next_line >= 2 && head[next_line - 2] == b'\r';
-    let lines = headers.iter().all(|header| ends_well(header.name.as_ptr() as usize - start));
-    let leading = head.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(0);
-    if lines && head.ends_with(b"\r\n\r\n") && head[..leading].chunks(2).all(|end| end == b"\r\n") { Ok(()) } else { Err(Refusal::LINE_END) }
+    let lines = headers
+        .iter()
+        .all(|header| ends_well(header.name.as_ptr() as usize - start));
+    let leading = head
+        .iter()
+        .position(|b| !matches!(b, b'\r' | b'\n'))
+        .unwrap_or(0);
+    if lines && head.ends_with(b"\r\n\r\n") && head[..leading].chunks(2).all(|end| end == b"\r\n") {
+        Ok(())
+    } else {
+        Err(Refusal::LINE_END)
+    }
 }
 
 fn refusal(error: Error, bytes: &[u8], limits: HeadLimits) -> Refusal {
     match error {
         Error::TooManyHeaders => Refusal::HEAD_TOO_LARGE,
         Error::Version => of_version(bytes),
-        Error::HeaderName => Refusal::malformed("A header's name is not a word, is followed by a space, or the line continues another."),
+        Error::HeaderName => Refusal::malformed(
+            "A header's name is not a word, is followed by a space, or the line continues another.",
+        ),
         Error::HeaderValue => Refusal::CONTROL,
         Error::NewLine => Refusal::LINE_END,
-        Error::Token | Error::Status if bytes.len() > limits.target && !bytes[..limits.target].contains(&b'\n') => Refusal::URI_TOO_LONG,
-        Error::Token | Error::Status => Refusal::malformed("The request does not begin with a method, a target and a version of HTTP."),
+        Error::Token | Error::Status
+            if bytes.len() > limits.target && !bytes[..limits.target].contains(&b'\n') =>
+        {
+            Refusal::URI_TOO_LONG
+        }
+        Error::Token | Error::Status => Refusal::malformed(
+            "The request does not begin with a method, a target and a version of HTTP.",
+        ),
     }
 }
 
 /// `HTTP/2.0` is a version that this listener does not speak; anything else is none.
 fn of_version(bytes: &[u8]) -> Refusal {
     match version(bytes) {
-        Some([major, minor]) if major.is_ascii_digit() && minor.is_ascii_digit() => Refusal::version(),
-        _ => Refusal::malformed("The request does not begin with a method, a target and a version of HTTP."),
+        Some([major, minor]) if major.is_ascii_digit() && minor.is_ascii_digit() => {
+            Refusal::version()
+        }
+        _ => Refusal::malformed(
+            "The request does not begin with a method, a target and a version of HTTP.",
+        ),
     }
 }
 
-/// Where the minor version stands that is higher than 1: a client of it is answered as one of HTTP/1.1 (RFC 9110, section 2.5).
+/// Where the minor version stands that is higher than 1: a client of it is answered as one of
+/// HTTP/1.1 (RFC 9110, section 2.5).
 fn later_minor(bytes: &[u8]) -> Option<usize> {
-    let (line, start) = (first_line(bytes), bytes.len() - bytes.trim_ascii_start().len());
+    let (line, start) = (
+        first_line(bytes),
+        bytes.len() - bytes.trim_ascii_start().len(),
+    );
     matches!(version(bytes), Some([b'1', b'2'..=b'9'])).then(|| start + line.len() - 1)
 }
 
@@ -146,5 +200,9 @@ fn version(bytes: &[u8]) -> Option<[u8; 2]> {
 }
 
 fn first_line(bytes: &[u8]) -> &[u8] {
-    bytes.trim_ascii_start().split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default()
+    bytes
+        .trim_ascii_start()
+        .split(|b| matches!(b, b'\r' | b'\n'))
+        .next()
+        .unwrap_or_default()
 }

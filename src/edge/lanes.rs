@@ -1,4 +1,5 @@
-//! Where a request goes: past the application to what answers it directly, or through the application as a request of its server.
+//! Where a request goes: past the application to what answers it directly, or through the
+//! application as a request of its server.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -21,7 +22,11 @@ pub trait Direct {
     type Body: MessageBody + Unpin + 'static;
 
     /// The answer, or the payload back where the application has the say.
-    fn answer(&self, head: &Rc<RequestHead>, payload: Payload) -> Result<LocalBoxFuture<'static, Answer<Self::Body>>, Payload>;
+    fn answer(
+        &self,
+        head: &Rc<RequestHead>,
+        payload: Payload,
+    ) -> Result<LocalBoxFuture<'static, Answer<Self::Body>>, Payload>;
 }
 
 /// Nothing is answered without the application.
@@ -31,7 +36,11 @@ pub struct Nothing;
 impl Direct for Nothing {
     type Body = actix_web::body::BoxBody;
 
-    fn answer(&self, _: &Rc<RequestHead>, payload: Payload) -> Result<LocalBoxFuture<'static, Answer<Self::Body>>, Payload> {
+    fn answer(
+        &self,
+        _: &Rc<RequestHead>,
+        payload: Payload,
+    ) -> Result<LocalBoxFuture<'static, Answer<Self::Body>>, Payload> {
         Err(payload)
     }
 }
@@ -60,7 +69,9 @@ where
             Ok(answer) => Answering::Direct(answer),
             Err(payload) => {
                 let application = self.application.clone();
-                Answering::Applied(Box::pin(async move { applied(&*application, &head, payload).await }))
+                Answering::Applied(Box::pin(async move {
+                    applied(&*application, &head, payload).await
+                }))
             }
         }
     }
@@ -79,13 +90,23 @@ impl<D, A> Future for Answering<D, A> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut *self {
-            Self::Direct(answer) => answer.as_mut().poll(cx).map(|answer| answer.map_body(EitherBody::left)),
-            Self::Applied(answer) => answer.as_mut().poll(cx).map(|answer| answer.map_body(EitherBody::right)),
+            Self::Direct(answer) => answer
+                .as_mut()
+                .poll(cx)
+                .map(|answer| answer.map_body(EitherBody::left)),
+            Self::Applied(answer) => answer
+                .as_mut()
+                .poll(cx)
+                .map(|answer| answer.map_body(EitherBody::right)),
         }
     }
 }
 
-async fn applied<A, B>(application: &A, head: &Rc<RequestHead>, payload: Payload) -> Answer<EitherBody<B>>
+async fn applied<A, B>(
+    application: &A,
+    head: &Rc<RequestHead>,
+    payload: Payload,
+) -> Answer<EitherBody<B>>
 where
     A: Service<Request, Response = ServiceResponse<B>>,
     A::Error: Into<actix_web::Error>,
@@ -93,7 +114,11 @@ where
 {
     let Some(request) = request(head, payload) else {
         let error = GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.");
-        return Answer::from(error.response("").map_body(|_, body| EitherBody::right(body)));
+        return Answer::from(
+            error
+                .response("")
+                .map_body(|_, body| EitherBody::right(body)),
+        );
     };
     let answered = match poll_fn(|cx| application.poll_ready(cx)).await {
         Ok(()) => application.call(request).await,
@@ -103,7 +128,9 @@ where
         Ok(response) => Answer::from(response.into_parts().1).map_body(EitherBody::left),
         Err(error) => {
             let error = error.into();
-            let response = error.as_error::<GatewayError>().map_or_else(|| error.error_response(), |error| error.response(""));
+            let response = error
+                .as_error::<GatewayError>()
+                .map_or_else(|| error.error_response(), |error| error.response(""));
             Answer::from(response.map_body(|_, body| EitherBody::right(body)))
         }
     }
@@ -114,11 +141,21 @@ fn request(head: &Rc<RequestHead>, payload: Payload) -> Option<Request> {
     let mut request = Request::with_payload(payload);
     let out = request.head_mut();
     out.method = Method::from_bytes(head.method().as_bytes()).ok()?;
-    let target = head.query().map_or_else(|| head.path().to_owned(), |query| format!("{}?{query}", head.path()));
+    let target = head.query().map_or_else(
+        || head.path().to_owned(),
+        |query| format!("{}?{query}", head.path()),
+    );
     out.uri = Uri::try_from(target).ok()?;
-    out.version = if head.is_http_11() { Version::HTTP_11 } else { Version::HTTP_10 };
+    out.version = if head.is_http_11() {
+        Version::HTTP_11
+    } else {
+        Version::HTTP_10
+    };
     for (name, value) in head.headers().iter() {
-        out.headers.append(HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value.bytes()).ok()?);
+        out.headers.append(
+            HeaderName::from_bytes(name).ok()?,
+            HeaderValue::from_bytes(value.bytes()).ok()?,
+        );
     }
     actix_web::HttpMessage::extensions_mut(&request).insert(head.clone());
     Some(request)

@@ -1,5 +1,6 @@
-//! A client that may still be sending while its answer is out, or goes out: what comes is read and dropped for a while. A socket closed with
-//! unread bytes resets the connection, and the client never sees the answer. nginx calls it `lingering_close`.
+//! A client that may still be sending while its answer is out, or goes out: what comes is read and
+//! dropped for a while. A socket closed with unread bytes resets the connection, and the client
+//! never sees the answer. nginx calls it `lingering_close`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ const TIME: Duration = Duration::from_secs(30);
 const BYTES: usize = 16 << 20;
 /// A client that has sent next to nothing for so long is not sending. The time is nginx's own.
 const SILENCE: Duration = Duration::from_secs(5);
-/// A client that sends next to nothing for so long while the end of its answer is kept back waits for that end.
+/// A client that sends next to nothing for so long while the end of its answer is kept back waits
+/// for that end.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Fewer bytes are next to nothing: who trickles gets the answer, and no place for half a minute.
 const LITTLE: usize = 1024;
@@ -36,11 +38,14 @@ pub struct Linger {
     place: Member,
 }
 
-/// Those that linger: a quarter of all clients at most, of whom there is room for so many. No undisturbed time: who refuses uploads in masses
-/// has better uses for his descriptors.
+/// Those that linger: a quarter of all clients at most, of whom there is room for so many. No
+/// undisturbed time: who refuses uploads in masses has better uses for his descriptors.
 #[must_use]
 pub fn lingering(room: Option<usize>) -> Arc<Crowd> {
-    Crowd::new(room.map_or(MANY, |room| MANY.min(room / 4).max(1)), Duration::ZERO)
+    Crowd::new(
+        room.map_or(MANY, |room| MANY.min(room / 4).max(1)),
+        Duration::ZERO,
+    )
 }
 
 impl Linger {
@@ -48,7 +53,13 @@ impl Linger {
     #[must_use]
     pub fn new(crowd: &Arc<Crowd>) -> Self {
         let now = monotonic_now();
-        Self { until: now + TIME, bytes: BYTES, heard: now, unheard: 0, place: crowd.enter(now) }
+        Self {
+            until: now + TIME,
+            bytes: BYTES,
+            heard: now,
+            unheard: 0,
+            place: crowd.enter(now),
+        }
     }
 
     /// So many bytes have come. False: there were too many.
@@ -67,8 +78,14 @@ impl Linger {
         self.poll_over(PAUSE, timer, cx)
     }
 
-    /// Reads and drops. Ready: the client has left, is silent, has had its time, or gives way to others.
-    pub fn poll(&mut self, io: &mut (impl AsyncRead + Unpin), timer: &mut Timer, cx: &mut Context<'_>) -> Poll<()> {
+    /// Reads and drops. Ready: the client has left, is silent, has had its time, or gives way to
+    /// others.
+    pub fn poll(
+        &mut self,
+        io: &mut (impl AsyncRead + Unpin),
+        timer: &mut Timer,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         let mut space = [0; 8 * 1024];
         loop {
             let mut dropped = ReadBuf::new(&mut space);
@@ -84,7 +101,16 @@ impl Linger {
         }
     }
 
-    fn poll_over(&mut self, silence: Duration, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<()> {
-        if timer.has_come(self.until.min(self.heard + silence), cx) { Poll::Ready(()) } else { self.place.poll_displaced(cx) }
+    fn poll_over(
+        &mut self,
+        silence: Duration,
+        timer: &mut Timer,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        if timer.has_come(self.until.min(self.heard + silence), cx) {
+            Poll::Ready(())
+        } else {
+            self.place.poll_displaced(cx)
+        }
     }
 }

@@ -37,13 +37,25 @@ impl Listen {
     #[must_use]
     pub fn advice(&self, error: &io::Error, key: &str) -> String {
         match (error.kind(), self) {
-            (io::ErrorKind::AddrInUse, _) => format!("if another program has it, stop that one or choose another with {key}"),
-            (io::ErrorKind::AddrNotAvailable, _) => format!("no address of this machine: choose one of its own, or 0.0.0.0 for all of them, with {key}"),
-            (io::ErrorKind::PermissionDenied, Self::Tcp(address)) if address.port() < 1024 => {
-                format!("ports below 1024 need CAP_NET_BIND_SERVICE; without it choose 8080 or another with {key}")
+            (io::ErrorKind::AddrInUse, _) => {
+                format!("if another program has it, stop that one or choose another with {key}")
             }
-            (io::ErrorKind::PermissionDenied, Self::Unix(path)) => format!("make the folder {} writable for the gateway's user", folder(path)),
-            (io::ErrorKind::NotFound, Self::Unix(path)) => format!("create the folder {}, writable for the gateway's user", folder(path)),
+            (io::ErrorKind::AddrNotAvailable, _) => format!(
+                "no address of this machine: choose one of its own, or 0.0.0.0 for all of them, with {key}"
+            ),
+            (io::ErrorKind::PermissionDenied, Self::Tcp(address)) if address.port() < 1024 => {
+                format!(
+                    "ports below 1024 need CAP_NET_BIND_SERVICE; without it choose 8080 or another with {key}"
+                )
+            }
+            (io::ErrorKind::PermissionDenied, Self::Unix(path)) => format!(
+                "make the folder {} writable for the gateway's user",
+                folder(path)
+            ),
+            (io::ErrorKind::NotFound, Self::Unix(path)) => format!(
+                "create the folder {}, writable for the gateway's user",
+                folder(path)
+            ),
             _ => format!("choose another with {key}"),
         }
     }
@@ -67,7 +79,11 @@ impl Listener {
     pub fn open(at: &Listen) -> io::Result<Self> {
         match at {
             Listen::Tcp(address) => {
-                let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+                let socket = if address.is_ipv4() {
+                    TcpSocket::new_v4()
+                } else {
+                    TcpSocket::new_v6()
+                }?;
                 socket.set_reuseaddr(true)?;
                 socket.bind(*address)?;
                 Ok(Self::Tcp(socket.listen(BACKLOG)?.into_std()?))
@@ -98,9 +114,11 @@ impl Listener {
     }
 }
 
-/// The file of a Unix socket, which is removed when this is dropped. Whatever else has taken its place by then stays.
+/// The file of a Unix socket, which is removed when this is dropped. Whatever else has taken its
+/// place by then stays.
 ///
-/// Drop it while the socket is still open: so long nobody takes the file for one that was left behind, nor does another file get its number.
+/// Drop it while the socket is still open: so long nobody takes the file for one that was left
+/// behind, nor does another file get its number.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
@@ -110,7 +128,10 @@ pub struct SocketFile {
 
 impl SocketFile {
     fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), number: number(path)? })
+        Ok(Self {
+            path: path.to_owned(),
+            number: number(path)?,
+        })
     }
 }
 
@@ -119,7 +140,10 @@ impl Drop for SocketFile {
         if number(&self.path).is_ok_and(|found| found == self.number)
             && let Err(error) = std::fs::remove_file(&self.path)
         {
-            log::warn!("the socket {} cannot be removed: {error}; the next start takes it over", self.path.display());
+            log::warn!(
+                "the socket {} cannot be removed: {error}; the next start takes it over",
+                self.path.display()
+            );
         }
     }
 }
@@ -128,10 +152,14 @@ fn number(path: &Path) -> io::Result<(u64, u64)> {
     std::fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
-/// Removes the socket that a process has left behind: one that nobody listens on. Anything else at its path stays.
+/// Removes the socket that a process has left behind: one that nobody listens on. Anything else at
+/// its path stays.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
-        Ok(found) if !found.file_type().is_socket() => Err(io::Error::new(io::ErrorKind::AlreadyExists, "something that is no socket stands there")),
+        Ok(found) if !found.file_type().is_socket() => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "something that is no socket stands there",
+        )),
         Ok(_) if UnixStream::connect(path).is_ok() => Err(io::ErrorKind::AddrInUse.into()),
         Ok(_) => std::fs::remove_file(path),
         Err(_) => Ok(()),
@@ -148,17 +176,30 @@ mod tests {
         let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let missing = folder.path().join("missing");
         let places = [
-            (Listen::Tcp(taken.local_addr().unwrap()), "stop that one or choose another with server.listen".to_owned()),
-            (Listen::Tcp("192.0.2.1:0".parse().unwrap()), "no address of this machine".to_owned()),
-            (Listen::Unix(missing.join("hufu.sock")), format!("create the folder {}", missing.display())),
+            (
+                Listen::Tcp(taken.local_addr().unwrap()),
+                "stop that one or choose another with server.listen".to_owned(),
+            ),
+            (
+                Listen::Tcp("192.0.2.1:0".parse().unwrap()),
+                "no address of this machine".to_owned(),
+            ),
+            (
+                Listen::Unix(missing.join("hufu.sock")),
+                format!("create the folder {}", missing.display()),
+            ),
         ];
         for (at, words) in places {
             let advice = at.advice(&Listener::open(&at).unwrap_err(), "server.listen");
             assert!(advice.contains(&words), "{at}: {advice}");
         }
         // Who runs as root may take every port.
-        let forbidden = Listen::Tcp("127.0.0.1:443".parse().unwrap()).advice(&io::ErrorKind::PermissionDenied.into(), "server.listen");
-        assert!(forbidden.contains("CAP_NET_BIND_SERVICE") && forbidden.contains("8080"), "{forbidden}");
+        let forbidden = Listen::Tcp("127.0.0.1:443".parse().unwrap())
+            .advice(&io::ErrorKind::PermissionDenied.into(), "server.listen");
+        assert!(
+            forbidden.contains("CAP_NET_BIND_SERVICE") && forbidden.contains("8080"),
+            "{forbidden}"
+        );
     }
 
     #[test]
@@ -167,9 +208,18 @@ mod tests {
         let at = Listen::Unix(folder.path().join("hufu.sock"));
         drop(Listener::open(&at).unwrap());
         let living = Listener::open(&at).unwrap();
-        let mode = std::fs::metadata(folder.path().join("hufu.sock")).unwrap().permissions().mode();
-        assert_eq!((mode & 0o777, at.to_string().starts_with("unix:/")), (MODE, true));
-        assert_eq!(Listener::open(&at).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let mode = std::fs::metadata(folder.path().join("hufu.sock"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(
+            (mode & 0o777, at.to_string().starts_with("unix:/")),
+            (MODE, true)
+        );
+        assert_eq!(
+            Listener::open(&at).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
         drop(living);
         let file = folder.path().join("file");
         std::fs::write(&file, "precious").unwrap();
@@ -192,7 +242,10 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         let other = Listener::open(&at).unwrap();
         drop(file);
-        assert!(UnixStream::connect(&path).is_ok(), "the other's socket is there");
+        assert!(
+            UnixStream::connect(&path).is_ok(),
+            "the other's socket is there"
+        );
 
         let file = other.file(&at).unwrap();
         std::fs::remove_file(&path).unwrap();

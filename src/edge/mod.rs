@@ -1,11 +1,14 @@
 //! The way in: a client's socket, and the requests that come through it.
 //!
-//! `conversation` tells the story of a connection: `client` is its socket with what has come, `reader` reads requests out of that strictly,
-//! with `head`, `fields`, `target`, `scan` and `chunks`, none of which does I/O; `lanes` is where a request goes, `writing` its answer on
-//! the way out; `refusal` and `refused` answer what does not come in, `linger` reads on so that the answer is seen. `listener` opens,
-//! `acceptor` makes a connection ready for HTTP, with `proxy_protocol`, `tls` and `handshakes`, and `serve` puts it all into a server; what it
-//! answers with, `swap` exchanges. Of those that drag something on, a `crowd` lets the oldest go. `tls` has its `certificate`s, which `x509`
-//! reads and `certificate_check` judges, and resumes sessions with `tickets` or `tls_sessions`.
+//! `conversation` tells the story of a connection: `client` is its socket with what has come,
+//! `reader` reads requests out of that strictly, with `head`, `fields`, `target`, `scan` and
+//! `chunks`, none of which does I/O; `lanes` is where a request goes, `writing` its answer on the
+//! way out; `refusal` and `refused` answer what does not come in, `linger` reads on so that the
+//! answer is seen. `listener` opens, `acceptor` makes a connection ready for HTTP, with
+//! `proxy_protocol`, `tls` and `handshakes`, and `serve` puts it all into a server; what it answers
+//! with, `swap` exchanges. Of those that drag something on, a `crowd` lets the oldest go. `tls` has
+//! its `certificate`s, which `x509` reads and `certificate_check` judges, and resumes sessions with
+//! `tickets` or `tls_sessions`.
 
 pub mod acceptor;
 pub mod certificate;

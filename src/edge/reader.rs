@@ -1,4 +1,5 @@
-//! Reads requests out of the bytes of a connection, strictly and one after the other. It does no I/O and knows no time.
+//! Reads requests out of the bytes of a connection, strictly and one after the other. It does no
+//! I/O and knows no time.
 
 use actix_web::web::{Buf as _, Bytes, BytesMut};
 
@@ -52,7 +53,11 @@ impl Reader {
     /// A connection at its beginning.
     #[must_use]
     pub fn new(limits: HeadLimits) -> Self {
-        Self { limits, scan: Scan::default(), body: Body::Complete }
+        Self {
+            limits,
+            scan: Scan::default(),
+            body: Body::Complete,
+        }
     }
 
     /// Whether something of a body, or of a WebSocket, may still come.
@@ -71,7 +76,8 @@ impl Reader {
         }
     }
 
-    /// Whether a body of which these bytes have not been read is longer than them by more than `bytes`, as far as can be told.
+    /// Whether a body of which these bytes have not been read is longer than them by more than
+    /// `bytes`, as far as can be told.
     #[must_use]
     pub fn owes_more_than(&self, bytes: u64, held: &[u8]) -> bool {
         match self.body {
@@ -81,7 +87,8 @@ impl Reader {
         }
     }
 
-    /// Whether all that may still come of the request is among these bytes, which have not been read.
+    /// Whether all that may still come of the request is among these bytes, which have not been
+    /// read.
     #[must_use]
     pub fn is_whole_with(&self, held: &[u8]) -> bool {
         match self.body {
@@ -115,9 +122,12 @@ impl Reader {
         self.body = Body::Tunnel;
     }
 
-    /// Takes the next head off the front of `held`, with its bytes; `None`: it is not complete. After a refusal nothing more is read.
+    /// Takes the next head off the front of `held`, with its bytes; `None`: it is not complete.
+    /// After a refusal nothing more is read.
     pub fn take_head(&mut self, held: &mut BytesMut) -> Result<Option<(Head, BytesMut)>, Refusal> {
-        let Some(head) = self.head(held)? else { return Ok(None) };
+        let Some(head) = self.head(held)? else {
+            return Ok(None);
+        };
         self.body = match head.follows {
             Follows::Nothing | Follows::End => Body::Complete,
             Follows::Sized(length) => Body::Sized(length),
@@ -129,7 +139,11 @@ impl Reader {
             held.split_to(head.len)
         } else {
             // Mostly it comes alone: then the buffer itself goes on.
-            let rest = if rest == 0 { BytesMut::new() } else { BytesMut::from(&held[head.len..]) };
+            let rest = if rest == 0 {
+                BytesMut::new()
+            } else {
+                BytesMut::from(&held[head.len..])
+            };
             let mut bytes = std::mem::replace(held, rest);
             bytes.truncate(head.len);
             bytes
@@ -185,7 +199,9 @@ impl Reader {
             return Ok(None);
         }
         self.scan = Scan::default();
-        head::read(bytes, self.limits)?.map(Some).ok_or(Refusal::malformed("The request's head cannot be read."))
+        head::read(bytes, self.limits)?
+            .map(Some)
+            .ok_or(Refusal::malformed("The request's head cannot be read."))
     }
 }
 
@@ -197,7 +213,10 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: HeadLimits = HeadLimits { head: 2048, target: 512 };
+    const LIMITS: HeadLimits = HeadLimits {
+        head: 2048,
+        target: 512,
+    };
 
     /// What was read out of a connection whose every request is answered at once.
     #[derive(Debug, Default, PartialEq, Eq)]
@@ -213,7 +232,12 @@ mod tests {
     }
 
     fn outcome(pieces: &[&[u8]]) -> Outcome {
-        let (mut reader, mut held, mut out, mut current) = (Reader::new(LIMITS), BytesMut::new(), Outcome::default(), None);
+        let (mut reader, mut held, mut out, mut current) = (
+            Reader::new(LIMITS),
+            BytesMut::new(),
+            Outcome::default(),
+            None,
+        );
         let mut over = false;
         for piece in pieces {
             held.extend_from_slice(piece);
@@ -240,7 +264,9 @@ mod tests {
                     break;
                 }
                 match reader.take_head(&mut held) {
-                    Ok(Some((head, bytes))) => current = Some((bytes.to_vec(), Vec::new(), head.last)),
+                    Ok(Some((head, bytes))) => {
+                        current = Some((bytes.to_vec(), Vec::new(), head.last));
+                    }
                     Ok(None) => break,
                     Err(_) => (out.refused, over) = (true, true),
                 }
@@ -258,13 +284,21 @@ mod tests {
 
     /// Another server must find exactly these requests in the stream.
     fn others_read_the_same(stream: &[u8], requests: &[(Vec<u8>, Vec<u8>)]) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        tokio::task::LocalSet::new().block_on(&runtime, async { read_by_another(stream, requests) });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        tokio::task::LocalSet::new()
+            .block_on(&runtime, async { read_by_another(stream, requests) });
     }
 
-    /// What goes on in another form: a later minor version, and what is escaped in a query. Other servers need not take it as it came.
+    /// What goes on in another form: a later minor version, and what is escaped in a query. Other
+    /// servers need not take it as it came.
     fn as_it_goes_on(bytes: &[u8]) -> Vec<u8> {
-        let text = String::from_utf8_lossy(bytes).replace(" HTTP/1.2\r\n", " HTTP/1.1\r\n").replace(['"', '<', '>'], "_").replace('\u{e9}', "__");
+        let text = String::from_utf8_lossy(bytes)
+            .replace(" HTTP/1.2\r\n", " HTTP/1.1\r\n")
+            .replace(['"', '<', '>'], "_")
+            .replace('\u{e9}', "__");
         text.into_bytes()
     }
 
@@ -273,8 +307,15 @@ mod tests {
         for (head, body) in requests {
             // A fresh one each time: what it does between two requests is its own business.
             let mut codec = Codec::default();
-            let Some(Message::Item(request)) = codec.decode(&mut bytes).unwrap() else { panic!("no request in {:?}", String::from_utf8_lossy(stream)) };
-            let mut lines = String::from_utf8_lossy(head).trim_start().split(' ').map(str::to_owned).collect::<Vec<_>>().into_iter();
+            let Some(Message::Item(request)) = codec.decode(&mut bytes).unwrap() else {
+                panic!("no request in {:?}", String::from_utf8_lossy(stream))
+            };
+            let mut lines = String::from_utf8_lossy(head)
+                .trim_start()
+                .split(' ')
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+                .into_iter();
             assert_eq!(Some(request.method().as_str().to_owned()), lines.next());
             // Behind an upgrade that is no handshake it would read on; here nothing may come.
             if codec.message_type() == MessageType::Stream {
@@ -288,7 +329,12 @@ mod tests {
                     Some(Message::Item(_)) | None => break,
                 }
             }
-            assert_eq!((read.as_slice(), whole), (as_it_goes_on(body).as_slice(), true), "{:?}", String::from_utf8_lossy(stream));
+            assert_eq!(
+                (read.as_slice(), whole),
+                (as_it_goes_on(body).as_slice(), true),
+                "{:?}",
+                String::from_utf8_lossy(stream)
+            );
         }
     }
 
@@ -297,16 +343,32 @@ mod tests {
         let get = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
         let all = [
             (get, ""),
-            ("POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 28\r\n\r\n", "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"),
+            (
+                "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 28\r\n\r\n",
+                "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+            ),
             ("GET /d HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", ""),
             ("\r\nGET /e HTTP/1.1\r\nhost:x\r\nA:\r\nB: \t \r\n\r\n", ""),
             (get, ""),
         ];
         let chunked = "PUT /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n";
-        let stream = format!("{chunked}5;x=y\r\nhello\r\n0\r\nT: u\r\n\r\n{}", all.map(|(head, body)| format!("{head}{body}")).concat());
-        let expected: Vec<_> = [(chunked, "hello")].iter().chain(&all).map(|(head, body)| (head.as_bytes().to_vec(), body.as_bytes().to_vec())).collect();
+        let stream = format!(
+            "{chunked}5;x=y\r\nhello\r\n0\r\nT: u\r\n\r\n{}",
+            all.map(|(head, body)| format!("{head}{body}")).concat()
+        );
+        let expected: Vec<_> = [(chunked, "hello")]
+            .iter()
+            .chain(&all)
+            .map(|(head, body)| (head.as_bytes().to_vec(), body.as_bytes().to_vec()))
+            .collect();
         let whole = outcome(&[stream.as_bytes()]);
-        assert_eq!(whole, Outcome { requests: expected, ..Outcome::default() });
+        assert_eq!(
+            whole,
+            Outcome {
+                requests: expected,
+                ..Outcome::default()
+            }
+        );
         assert_eq!(byte_by_byte(stream.as_bytes()), whole);
         others_read_the_same(stream.as_bytes(), &whole.requests);
     }
@@ -322,40 +384,65 @@ mod tests {
             (format!("{sized}helloGET /"), true),
             (format!("{chunked}5\r\nhello\r\n0\r\n"), false),
             (format!("{chunked}5\r\nhello\r\n0\r\n\r\n"), true),
-            (format!("{chunked}5\r\nhello\r\n1;a=b\r\n!\r\n0\r\nT: u\r\n\r\nGET /"), true),
+            (
+                format!("{chunked}5\r\nhello\r\n1;a=b\r\n!\r\n0\r\nT: u\r\n\r\nGET /"),
+                true,
+            ),
             (format!("{chunked}5\r\nhello!\r\n0\r\n\r\n"), false),
         ] {
-            let (mut reader, mut held) = (Reader::new(LIMITS), BytesMut::from(format!("POST / HTTP/1.1\r\nHost: x\r\n{request}").as_str()));
+            let (mut reader, mut held) = (
+                Reader::new(LIMITS),
+                BytesMut::from(format!("POST / HTTP/1.1\r\nHost: x\r\n{request}").as_str()),
+            );
             reader.take_head(&mut held).unwrap().unwrap();
             assert_eq!(reader.is_whole_with(&held), whole, "{request:?}");
             // Looking changes nothing, and part of it may have been read.
             let read = reader.take_body(&mut held);
-            assert_eq!(reader.is_whole_with(&held), whole && read != Step::Broken, "{request:?} after {read:?}");
+            assert_eq!(
+                reader.is_whole_with(&held),
+                whole && read != Step::Broken,
+                "{request:?} after {read:?}"
+            );
         }
     }
 
     #[test]
     fn nothing_is_read_behind_the_last_request() {
         let get = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
-        for last in
-            ["GET / HTTP/1.1\r\nHost: x\r\nConnection: x, Close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n"]
-        {
+        for last in [
+            "GET / HTTP/1.1\r\nHost: x\r\nConnection: x, Close\r\n\r\n",
+            "GET / HTTP/1.0\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n",
+        ] {
             let outcome = outcome(&[format!("{last}{get}").as_bytes()]);
             assert_eq!(outcome.requests, [(last.as_bytes().to_vec(), Vec::new())]);
         }
-        let bad_chunk = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n";
+        let bad_chunk =
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n";
         let outcome = outcome(&[format!("{bad_chunk}{get}").as_bytes()]);
-        assert!(outcome.requests.is_empty() && outcome.broken && outcome.begun == Some(b"a".to_vec()), "{outcome:?}");
+        assert!(
+            outcome.requests.is_empty() && outcome.broken && outcome.begun == Some(b"a".to_vec()),
+            "{outcome:?}"
+        );
     }
 
     #[test]
     fn a_websocket_waits_for_its_answer() {
         let handshake = "GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-        let (mut reader, mut held) = (Reader::new(LIMITS), BytesMut::from(format!("{handshake}frame").as_str()));
+        let (mut reader, mut held) = (
+            Reader::new(LIMITS),
+            BytesMut::from(format!("{handshake}frame").as_str()),
+        );
         let (head, _) = reader.take_head(&mut held).unwrap().unwrap();
-        assert_eq!((head.len, reader.take_body(&mut held), reader.is_websocket()), (handshake.len(), Step::More, true));
+        assert_eq!(
+            (head.len, reader.take_body(&mut held), reader.is_websocket()),
+            (handshake.len(), Step::More, true)
+        );
         reader.switch();
-        assert_eq!((reader.take_body(&mut held), reader.take_body(&mut held)), (Step::Data(Bytes::from_static(b"frame")), Step::More));
+        assert_eq!(
+            (reader.take_body(&mut held), reader.take_body(&mut held)),
+            (Step::Data(Bytes::from_static(b"frame")), Step::More)
+        );
     }
 
     /// Pieces that heads and bodies are made of, sound ones and others.
@@ -369,10 +456,19 @@ mod tests {
 
     fn streams() -> impl Strategy<Value = Vec<u8>> {
         let sound = Just("GET / HTTP/1.1\r\nHost: x\r\n".to_owned());
-        let piece = prop_oneof![proptest::sample::select(PIECES.split('~').collect::<Vec<_>>()).prop_map(str::to_owned), "[ -~]{0,4}"];
-        let request = (prop_oneof![sound.clone(), sound, Just(String::new())], proptest::collection::vec(piece, 0..8));
+        let piece = prop_oneof![
+            proptest::sample::select(PIECES.split('~').collect::<Vec<_>>()).prop_map(str::to_owned),
+            "[ -~]{0,4}"
+        ];
+        let request = (
+            prop_oneof![sound.clone(), sound, Just(String::new())],
+            proptest::collection::vec(piece, 0..8),
+        );
         proptest::collection::vec(request, 1..3).prop_map(|requests| {
-            let text: String = requests.into_iter().map(|(start, pieces)| format!("{start}{}", pieces.concat())).collect();
+            let text: String = requests
+                .into_iter()
+                .map(|(start, pieces)| format!("{start}{}", pieces.concat()))
+                .collect();
             format!("{text}\r\n\r\n").into_bytes()
         })
     }

@@ -13,13 +13,24 @@ pub struct Refusal {
 
 impl Refusal {
     /// No complete head in time.
-    pub const LATE: Self = Self::new(ErrorCode::RequestTimeout, "The request's head did not come in time.");
+    pub const LATE: Self = Self::new(
+        ErrorCode::RequestTimeout,
+        "The request's head did not come in time.",
+    );
     /// More header lines, or longer ones, than the gateway takes.
-    pub const HEAD_TOO_LARGE: Self = Self::new(ErrorCode::HeadTooLarge, "The request's head is too large: too many headers, or too long ones.");
+    pub const HEAD_TOO_LARGE: Self = Self::new(
+        ErrorCode::HeadTooLarge,
+        "The request's head is too large: too many headers, or too long ones.",
+    );
     /// A target over the limit.
-    pub const URI_TOO_LONG: Self = Self::new(ErrorCode::UriTooLong, "The request target is too long; move data into the body.");
+    pub const URI_TOO_LONG: Self = Self::new(
+        ErrorCode::UriTooLong,
+        "The request target is too long; move data into the body.",
+    );
     /// Line ends that servers read differently.
-    pub const LINE_END: Self = Self::malformed("Lines of a request's head end with CR LF, and neither stands anywhere else.");
+    pub const LINE_END: Self = Self::malformed(
+        "Lines of a request's head end with CR LF, and neither stands anywhere else.",
+    );
     /// Bytes that have no place in a head.
     pub const CONTROL: Self = Self::malformed("The request's head holds a control character.");
 
@@ -42,19 +53,28 @@ impl Refusal {
     /// A method that no session gateway passes on.
     #[must_use]
     pub const fn method() -> Self {
-        Self::new(ErrorCode::MethodNotAllowed, "CONNECT, TRACE and methods that nobody knows are not passed on.")
+        Self::new(
+            ErrorCode::MethodNotAllowed,
+            "CONNECT, TRACE and methods that nobody knows are not passed on.",
+        )
     }
 
     /// Another version of HTTP.
     #[must_use]
     pub const fn version() -> Self {
-        Self::new(ErrorCode::VersionUnsupported, "This listener speaks HTTP/1.1 and HTTP/1.0; a load balancer before it can speak HTTP/2.")
+        Self::new(
+            ErrorCode::VersionUnsupported,
+            "This listener speaks HTTP/1.1 and HTTP/1.0; a load balancer before it can speak HTTP/2.",
+        )
     }
 
     /// An `Expect` that nobody can meet.
     #[must_use]
     pub const fn expectation() -> Self {
-        Self::new(ErrorCode::ExpectationFailed, "The only expectation that is met is \"100-continue\".")
+        Self::new(
+            ErrorCode::ExpectationFailed,
+            "The only expectation that is met is \"100-continue\".",
+        )
     }
 
     /// Not a WebSocket handshake, although it says so.
@@ -66,7 +86,10 @@ impl Refusal {
     /// A WebSocket handshake of another version.
     #[must_use]
     pub const fn websocket_version() -> Self {
-        Self::new(ErrorCode::WebsocketVersionUnsupported, "The version of the WebSocket protocol is 13.")
+        Self::new(
+            ErrorCode::WebsocketVersionUnsupported,
+            "The version of the WebSocket protocol is 13.",
+        )
     }
 
     /// The error that the client gets.
@@ -74,6 +97,10 @@ impl Refusal {
     pub fn error(self) -> GatewayError {
         let error = GatewayError::new(self.code, self.detail).closing();
         // Nothing knows yet whose path it is: what can be sent at all.
-        if self.code == ErrorCode::MethodNotAllowed { error.allow("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS") } else { error }
+        if self.code == ErrorCode::MethodNotAllowed {
+            error.allow("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+        } else {
+            error
+        }
     }
 }

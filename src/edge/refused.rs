@@ -30,27 +30,51 @@ impl RefusalDesk {
 
     /// The answer to a request whose head, of which these bytes have come, is refused.
     #[must_use]
-    pub fn answer(&self, refusal: Refusal, head: &[u8], client: IpAddr) -> Answer<Reported<BoxBody>> {
+    pub fn answer(
+        &self,
+        refusal: Refusal,
+        head: &[u8],
+        client: IpAddr,
+    ) -> Answer<Reported<BoxBody>> {
         let (method, path) = shown(head);
         let inbound = Inbound::unread(client.to_canonical(), monotonic_now());
-        let mut completion = Completion::new(self.reports.clone(), inbound, &method, &path, self.route.clone());
+        let mut completion = Completion::new(
+            self.reports.clone(),
+            inbound,
+            &method,
+            &path,
+            self.route.clone(),
+        );
         let error = refusal.error();
         completion.refused(&error);
         completion.status = refusal.code.status().as_u16();
         self.reports.metrics.refused_request(refusal.code.word());
         let mut answer = Answer::from(error.response(&completion.inbound.id));
-        answer.head.push(X_REQUEST_ID, completion.inbound.id.as_bytes());
+        answer
+            .head
+            .push(X_REQUEST_ID, completion.inbound.id.as_bytes());
         answer.map_body(|body| Reported::new(body, completion))
     }
 }
 
-/// What can be made out of the bytes of a refused head: the method and the path, for the access line.
+/// What can be made out of the bytes of a refused head: the method and the path, for the access
+/// line.
 fn shown(head: &[u8]) -> (String, String) {
-    let line = head.trim_ascii_start().split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
+    let line = head
+        .trim_ascii_start()
+        .split(|b| matches!(b, b'\r' | b'\n'))
+        .next()
+        .unwrap_or_default();
     let mut words = line.split(|b| *b == b' ');
-    let method = words.next().filter(|m| !m.is_empty() && m.len() <= SHOWN.0 && m.iter().all(u8::is_ascii_uppercase)).unwrap_or(b"-");
+    let method = words
+        .next()
+        .filter(|m| !m.is_empty() && m.len() <= SHOWN.0 && m.iter().all(u8::is_ascii_uppercase))
+        .unwrap_or(b"-");
     let target = words.next().unwrap_or_default();
-    let path = target.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
+    let path = target
+        .split(|b| matches!(b, b'?' | b'#'))
+        .next()
+        .unwrap_or_default();
     let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (shown(method), shown(&path[..path.len().min(SHOWN.1)]))
 }

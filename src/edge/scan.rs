@@ -25,7 +25,8 @@ impl Scan {
         self.at > 0
     }
 
-    /// Goes on in `bytes`, whose beginning is the same as the last time. True: the head is complete.
+    /// Goes on in `bytes`, whose beginning is the same as the last time. True: the head is
+    /// complete.
     pub fn advance(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<bool, Refusal> {
         while let Some(&byte) = bytes.get(self.at) {
             self.at += 1;

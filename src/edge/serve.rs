@@ -28,7 +28,8 @@ use crate::http::{Connection, Drain};
 use crate::metrics::Metrics;
 use crate::telemetry::Throttle;
 
-/// How long those may still take who are told that their time is over. The server looks once a second who is left.
+/// How long those may still take who are told that their time is over. The server looks once a
+/// second who is left.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// What makes a connection ready for HTTP, and what it then keeps to.
@@ -47,7 +48,12 @@ pub struct Door {
 }
 
 /// A server for this listener.
-pub fn serve<F, M, T, D, I, S, B>(listener: Listener, server: ServerSettings, door: Door, app: Swapping<F, T>) -> io::Result<Server>
+pub fn serve<F, M, T, D, I, S, B>(
+    listener: Listener,
+    server: ServerSettings,
+    door: Door,
+    app: Swapping<F, T>,
+) -> io::Result<Server>
 where
     F: Fn() -> M + Send + Clone + 'static,
     M: FnMut(&T) -> Lanes<D, I> + 'static,
@@ -59,7 +65,10 @@ where
     S::InitError: Debug,
     B: MessageBody + Unpin + 'static,
 {
-    let mut builder = ServerBuilder::new().workers(server.workers).disable_signals().shutdown_timeout((server.drain_deadline + LAST_WORDS).as_secs());
+    let mut builder = ServerBuilder::new()
+        .workers(server.workers)
+        .disable_signals()
+        .shutdown_timeout((server.drain_deadline + LAST_WORDS).as_secs());
     if let Some(connections) = server.connections {
         builder = builder.max_concurrent_connections(connections.div_ceil(server.workers));
     }
@@ -68,14 +77,27 @@ where
     let worker = move || {
         let (door, app, signal, crowd) = (door.clone(), app.clone(), signal.clone(), crowd.clone());
         async move {
-            let handler = app.begin().await.map_err(|error| log::error!("a worker cannot start: {error:?}"))?;
+            let handler = app
+                .begin()
+                .await
+                .map_err(|error| log::error!("a worker cannot start: {error:?}"))?;
             let ending = heard(signal, door.drain.clone());
-            Ok::<_, ()>(Rc::new(Worker { door, handler: Rc::new(handler), ending, room: server.connections, crowd }))
+            Ok::<_, ()>(Rc::new(Worker {
+                door,
+                handler: Rc::new(handler),
+                ending,
+                room: server.connections,
+                crowd,
+            }))
         }
     };
     let builder = match listener {
-        Listener::Tcp(listener) => builder.listen("public", listener, move || serving(worker.clone(), Worker::serve_tcp))?,
-        Listener::Unix(listener) => builder.listen_uds("public", listener, move || serving(worker.clone(), Worker::serve_unix))?,
+        Listener::Tcp(listener) => builder.listen("public", listener, move || {
+            serving(worker.clone(), Worker::serve_tcp)
+        })?,
+        Listener::Unix(listener) => builder.listen_uds("public", listener, move || {
+            serving(worker.clone(), Worker::serve_unix)
+        })?,
     };
     Ok(builder.run())
 }
@@ -127,33 +149,66 @@ struct Worker<H> {
 impl<H: Handler> Worker<H> {
     async fn serve_tcp(self: Rc<Self>, socket: TcpStream) -> Result<(), ()> {
         // Boxed, since it is larger than a connection that rests.
-        let accepted = Box::pin(self.door.acceptor.accept(socket)).await.map_err(drop)?;
+        let accepted = Box::pin(self.door.acceptor.accept(socket))
+            .await
+            .map_err(drop)?;
         self.serve(accepted).await;
         Ok(())
     }
 
     async fn serve_unix(self: Rc<Self>, socket: UnixStream) -> Result<(), ()> {
-        self.serve(Accepted { stream: Stream::Unix(socket), client: None, nameless: false }).await;
+        self.serve(Accepted {
+            stream: Stream::Unix(socket),
+            client: None,
+            nameless: false,
+        })
+        .await;
         Ok(())
     }
 
     async fn serve(self: Rc<Self>, accepted: Accepted) {
-        let Accepted { stream, client, nameless } = accepted;
+        let Accepted {
+            stream,
+            client,
+            nameless,
+        } = accepted;
         let connection = Connection::new(matches!(stream, Stream::Tls(_)));
         if nameless {
             connection.came_nameless();
         }
-        let counted = self.door.metrics.as_ref().map(|metrics| metrics.connection_opened());
+        let counted = self
+            .door
+            .metrics
+            .as_ref()
+            .map(|metrics| metrics.connection_opened());
         self.look_at_room();
-        let client = Client::new(stream, client.map(|client| client.ip()), connection, self.door.gate, self.crowd.clone()).counted(counted);
-        converse(client, self.handler.clone(), self.door.desk.clone(), self.ending.clone()).await;
+        let client = Client::new(
+            stream,
+            client.map(|client| client.ip()),
+            connection,
+            self.door.gate,
+            self.crowd.clone(),
+        )
+        .counted(counted);
+        converse(
+            client,
+            self.handler.clone(),
+            self.door.desk.clone(),
+            self.ending.clone(),
+        )
+        .await;
     }
 
-    /// Says when there is no room for more clients: those who wait to be accepted show nowhere else.
+    /// Says when there is no room for more clients: those who wait to be accepted show nowhere
+    /// else.
     fn look_at_room(&self) {
         static TOLD: Throttle = Throttle::new(Duration::from_secs(10));
-        let Some((room, metrics)) = self.room.zip(self.door.metrics.as_ref()) else { return };
-        if usize::try_from(metrics.connections_open.get()).is_ok_and(|open| open >= room) && TOLD.admit().is_some() {
+        let Some((room, metrics)) = self.room.zip(self.door.metrics.as_ref()) else {
+            return;
+        };
+        if usize::try_from(metrics.connections_open.get()).is_ok_and(|open| open >= room)
+            && TOLD.admit().is_some()
+        {
             log::warn!(
                 "{room} connections of clients are open, as many as the limit of open files has room for; more wait until one ends: raise the \
                  limit (LimitNOFILE, ulimits), or let idle ones end sooner (server.keep_alive)"

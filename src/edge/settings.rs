@@ -26,7 +26,8 @@ pub struct ServerSettings {
     pub workers: usize,
     /// How long requests under way may take once the server is told to stop; whole seconds.
     pub drain_deadline: Duration,
-    /// Connections of clients at most, in all workers together; more wait in the listener's queue. `None`: 25 000 for each worker.
+    /// Connections of clients at most, in all workers together; more wait in the listener's queue.
+    /// `None`: 25 000 for each worker.
     pub connections: Option<usize>,
 }
 
@@ -35,8 +36,9 @@ const OWN: u64 = 16;
 /// And a worker: what its runtime needs, its connections to Redis.
 const OWN_OF_A_WORKER: u64 = 8;
 
-/// How many connections of clients there is room for in a process that may have so many files open. What is left is for backends, for Redis
-/// and for the admin listener: a process that cannot answer its liveness probe is killed, with all that it serves.
+/// How many connections of clients there is room for in a process that may have so many files open.
+/// What is left is for backends, for Redis and for the admin listener: a process that cannot answer
+/// its liveness probe is killed, with all that it serves.
 #[must_use]
 pub fn room_for_clients(descriptors: u64, workers: usize) -> usize {
     let own = OWN + OWN_OF_A_WORKER * workers as u64;
@@ -50,8 +52,12 @@ mod tests {
 
     #[test]
     fn some_descriptors_are_kept() {
-        let room = [0, 1, 128, 256, 1024, 65_536].map(|descriptors| room_for_clients(descriptors, 2));
+        let room =
+            [0, 1, 128, 256, 1024, 65_536].map(|descriptors| room_for_clients(descriptors, 2));
         assert_eq!(room, [0, 1, 64, 160, 736, 64_480]);
-        assert_eq!([256, 1024, 65_536].map(|descriptors| room_for_clients(descriptors, 64)), [128, 512, 63_984]);
+        assert_eq!(
+            [256, 1024, 65_536].map(|descriptors| room_for_clients(descriptors, 64)),
+            [128, 512, 63_984]
+        );
     }
 }

@@ -19,7 +19,8 @@ pub enum Stream {
     Unix(UnixStream),
 }
 
-/// A socket under TLS, which counts what the client takes: the layer above takes bytes also while the client does not.
+/// A socket under TLS, which counts what the client takes: the layer above takes bytes also while
+/// the client does not.
 #[derive(Debug)]
 pub struct Counted {
     socket: TcpStream,
@@ -42,13 +43,19 @@ impl Counted {
 }
 
 impl Stream {
-    /// How many bytes the client has taken of what the layer of TLS has written; `None`: there is no such layer.
+    /// How many bytes the client has taken of what the layer of TLS has written; `None`: there is
+    /// no such layer.
     #[must_use]
     pub fn taken(&self) -> Option<u64> {
-        if let Self::Tls(stream) = self { Some(stream.get_ref().0.written) } else { None }
+        if let Self::Tls(stream) = self {
+            Some(stream.get_ref().0.written)
+        } else {
+            None
+        }
     }
 
-    /// Has the connection end with a reset when it is dropped, which no client takes for the end of an answer.
+    /// Has the connection end with a reset when it is dropped, which no client takes for the end of
+    /// an answer.
     pub fn reset_when_dropped(&self) {
         let _ = match self {
             Self::Tcp(socket) => socket.set_zero_linger(),
@@ -69,7 +76,11 @@ impl Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_read(cx, out),
             Self::Tls(socket) => Pin::new(socket).poll_read(cx, out),
@@ -79,7 +90,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
             Self::Tls(socket) => Pin::new(socket).poll_write(cx, bytes),
@@ -87,7 +102,11 @@ impl AsyncWrite for Stream {
         }
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
             Self::Tls(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
@@ -113,18 +132,30 @@ impl AsyncWrite for Stream {
 }
 
 impl AsyncRead for Counted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_read(cx, out)
     }
 }
 
 impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
         self.counted(written)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
         self.counted(written)
     }

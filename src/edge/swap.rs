@@ -1,5 +1,6 @@
-//! What a worker answers with, which another takes the place of when the configuration has been read again. A request is answered by the
-//! one or by the other from its beginning to its end, and pays nothing for it.
+//! What a worker answers with, which another takes the place of when the configuration has been
+//! read again. A request is answered by the one or by the other from its beginning to its end, and
+//! pays nothing for it.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -24,7 +25,8 @@ pub struct Edition<T> {
     taken: mpsc::UnboundedSender<()>,
 }
 
-/// The applications of all workers: `start` is called once in each worker, and what it gives makes an application of each edition.
+/// The applications of all workers: `start` is called once in each worker, and what it gives makes
+/// an application of each edition.
 pub struct Swapping<F, T> {
     /// The beginning of a worker.
     pub start: F,
@@ -34,7 +36,10 @@ pub struct Swapping<F, T> {
 
 impl<F: Clone, T> Clone for Swapping<F, T> {
     fn clone(&self) -> Self {
-        Self { start: self.start.clone(), editions: self.editions.clone() }
+        Self {
+            start: self.start.clone(),
+            editions: self.editions.clone(),
+        }
     }
 }
 
@@ -82,7 +87,9 @@ impl<F, T> Swapping<F, T> {
                 match ready(make(&edition.content)).await {
                     // Requests under way keep what they need of the old one.
                     Ok(next) => drop(place.replace(Rc::new(next))),
-                    Err(error) => log::error!("a worker goes on with the configuration of before: {error:?}"),
+                    Err(error) => {
+                        log::error!("a worker goes on with the configuration of before: {error:?}");
+                    }
                 }
                 edition.take();
             }
@@ -97,8 +104,17 @@ where
     I: IntoServiceFactory<S, Request>,
     S: ServiceFactory<Request, Config = AppConfig>,
 {
-    let application = Rc::new(lanes.application.into_factory().new_service(AppConfig::default()).await?);
-    Ok(Lanes { direct: lanes.direct, application })
+    let application = Rc::new(
+        lanes
+            .application
+            .into_factory()
+            .new_service(AppConfig::default())
+            .await?,
+    );
+    Ok(Lanes {
+        direct: lanes.direct,
+        application,
+    })
 }
 
 impl<L: Handler> Handler for Swapped<L> {

@@ -4,12 +4,16 @@ use std::fmt::Write as _;
 
 use crate::edge::refusal::Refusal;
 
-const FORM: Refusal = Refusal::target("The request target is a path, or \"http://\" with the same host as in the Host header.");
-const TWO_HOSTS: Refusal = Refusal::target("The request target and the Host header name two hosts.");
+const FORM: Refusal = Refusal::target(
+    "The request target is a path, or \"http://\" with the same host as in the Host header.",
+);
+const TWO_HOSTS: Refusal =
+    Refusal::target("The request target and the Host header name two hosts.");
 /// What a target may begin with, and the port that it means where it names none.
 const SCHEMES: [(&str, u32); 2] = [("http://", 80), ("https://", 443)];
 const FRAGMENT: Refusal = Refusal::target("A request target has no fragment: write # as %23.");
-const CHARACTER: Refusal = Refusal::target("The request target holds a character that must be escaped.");
+const CHARACTER: Refusal =
+    Refusal::target("The request target holds a character that must be escaped.");
 
 /// A path and a query, as they came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,28 +26,52 @@ pub struct Target<'a> {
     pub escaped: usize,
 }
 
-/// The path and the query of a target: a path with its query, the same behind the host that `Host` names, or `*` for OPTIONS. What servers
-/// behind the gateway would read otherwise, or not at all, is refused.
+/// The path and the query of a target: a path with its query, the same behind the host that `Host`
+/// names, or `*` for OPTIONS. What servers behind the gateway would read otherwise, or not at all,
+/// is refused.
 pub fn read<'a>(method: &str, target: &'a str, host: Option<&[u8]>) -> Result<Target<'a>, Refusal> {
     let path = match target.as_bytes() {
         [b'/', ..] => target,
-        b"*" if method == "OPTIONS" => return Ok(Target { path: target, query: None, escaped: 0 }),
+        b"*" if method == "OPTIONS" => {
+            return Ok(Target {
+                path: target,
+                query: None,
+                escaped: 0,
+            });
+        }
         _ => behind_host(target, host)?,
     };
     let escaped = check_path(path.as_bytes())?;
-    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-    Ok(Target { path, query, escaped })
+    let (path, query) = path
+        .split_once('?')
+        .map_or((path, None), |(path, query)| (path, Some(query)));
+    Ok(Target {
+        path,
+        query,
+        escaped,
+    })
 }
 
 /// What stands behind the scheme and the host, which is the one that `Host` names.
 fn behind_host<'a>(target: &'a str, host: Option<&[u8]>) -> Result<&'a str, Refusal> {
-    let (behind_scheme, default_port) = SCHEMES.iter().find_map(|(scheme, port)| Some((behind(target, scheme)?, *port))).ok_or(FORM)?;
-    let (authority, path) = behind_scheme.split_at(behind_scheme.find(['/', '?', '#']).unwrap_or(behind_scheme.len()));
+    let (behind_scheme, default_port) = SCHEMES
+        .iter()
+        .find_map(|(scheme, port)| Some((behind(target, scheme)?, *port)))
+        .ok_or(FORM)?;
+    let (authority, path) = behind_scheme.split_at(
+        behind_scheme
+            .find(['/', '?', '#'])
+            .unwrap_or(behind_scheme.len()),
+    );
     if !host.is_some_and(|host| is_same_host(host, authority.as_bytes(), default_port)) {
         return Err(TWO_HOSTS);
     }
     // A query may stand right behind the host (RFC 3986, section 3.3: the path is empty).
-    if path.is_empty() || path.starts_with(['/', '?']) { Ok(path) } else { Err(FORM) }
+    if path.is_empty() || path.starts_with(['/', '?']) {
+        Ok(path)
+    } else {
+        Err(FORM)
+    }
 }
 
 fn behind<'a>(target: &'a str, scheme: &str) -> Option<&'a str> {
@@ -51,10 +79,20 @@ fn behind<'a>(target: &'a str, scheme: &str) -> Option<&'a str> {
     start.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
-/// Whether both name the same host and port: in any case of letters, and no port is the default one (RFC 9110, section 4.2.3).
+/// Whether both name the same host and port: in any case of letters, and no port is the default one
+/// (RFC 9110, section 4.2.3).
 fn is_same_host(one: &[u8], other: &[u8], default_port: u32) -> bool {
-    let (Some((one, port)), Some((other, other_port))) = (split_host(one), split_host(other)) else { return false };
-    let number = |port: &[u8]| if port.len() > 1 { number(&port[1..]) } else { default_port };
+    let (Some((one, port)), Some((other, other_port))) = (split_host(one), split_host(other))
+    else {
+        return false;
+    };
+    let number = |port: &[u8]| {
+        if port.len() > 1 {
+            number(&port[1..])
+        } else {
+            default_port
+        }
+    };
     one.eq_ignore_ascii_case(other) && number(port) == number(other_port)
 }
 
@@ -64,7 +102,11 @@ fn check_path(path: &[u8]) -> Result<usize, Refusal> {
     for &byte in path {
         in_query |= byte == b'?';
         // A query may hold a few more than a path.
-        let allowed = if in_query { in_queries(byte) } else { in_paths(byte) };
+        let allowed = if in_query {
+            in_queries(byte)
+        } else {
+            in_paths(byte)
+        };
         if !allowed {
             if !(in_query && is_escaped(byte)) {
                 return Err(if byte == b'#' { FRAGMENT } else { CHARACTER });
@@ -84,13 +126,14 @@ const fn in_queries(byte: u8) -> bool {
     matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'~')
 }
 
-/// What clients write into queries as it is, though browsers escape it, and not every server's parser takes it. No control is among it, nor
-/// a space or a fragment.
+/// What clients write into queries as it is, though browsers escape it, and not every server's
+/// parser takes it. No control is among it, nor a space or a fragment.
 const fn is_escaped(byte: u8) -> bool {
     matches!(byte, b'"' | b'<' | b'>' | 0x80..)
 }
 
-/// A query as it goes on, and as everything here reads it: what needs it is escaped (RFC 3986, section 2.1), the rest is as it came.
+/// A query as it goes on, and as everything here reads it: what needs it is escaped (RFC 3986,
+/// section 2.1), the rest is as it came.
 #[must_use]
 pub fn escape(query: &str) -> String {
     let mut out = String::with_capacity(query.len() * 3);
@@ -104,8 +147,8 @@ pub fn escape(query: &str) -> String {
     out
 }
 
-/// Whether this is a host name or address with an optional port, and nothing that a backend could take for more when it builds links
-/// from it.
+/// Whether this is a host name or address with an optional port, and nothing that a backend could
+/// take for more when it builds links from it.
 #[must_use]
 pub fn is_host(host: &[u8]) -> bool {
     split_host(host).is_some()
@@ -118,9 +161,14 @@ fn split_host(host: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, port, sound) = if host.starts_with(b"[") {
         let (name, port) = host.split_at(host.iter().position(|b| *b == b']')? + 1);
         let inner = &name[1..name.len() - 1];
-        (name, port, !inner.is_empty() && inner.iter().all(of_address))
+        (
+            name,
+            port,
+            !inner.is_empty() && inner.iter().all(of_address),
+        )
     } else {
-        let (name, port) = host.split_at(host.iter().position(|b| *b == b':').unwrap_or(host.len()));
+        let (name, port) =
+            host.split_at(host.iter().position(|b| *b == b':').unwrap_or(host.len()));
         (name, port, !name.is_empty() && name.iter().all(of_name))
     };
     (sound && is_port(port)).then_some((name, port))
@@ -128,12 +176,16 @@ fn split_host(host: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Nothing, or a colon and a number up to 65 535.
 fn is_port(port: &[u8]) -> bool {
-    let Some(digits) = port.strip_prefix(b":") else { return port.is_empty() };
+    let Some(digits) = port.strip_prefix(b":") else {
+        return port.is_empty();
+    };
     digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit) && number(digits) <= 65_535
 }
 
 fn number(digits: &[u8]) -> u32 {
-    digits.iter().fold(0, |sum: u32, digit| sum * 10 + u32::from(digit - b'0'))
+    digits
+        .iter()
+        .fold(0, |sum: u32, digit| sum * 10 + u32::from(digit - b'0'))
 }
 
 #[cfg(test)]
@@ -159,7 +211,11 @@ mod tests {
             ("https://shop.test", "", None),
             ("http://shop.test?x", "", Some("x")),
             ("http://shop.test:80?", "", Some("")),
-            ("http://shop.test?http://other.test/", "", Some("http://other.test/")),
+            (
+                "http://shop.test?http://other.test/",
+                "",
+                Some("http://other.test/"),
+            ),
             ("/a?\u{e9}\"<>", "/a", Some("\u{e9}\"<>")),
             ("/~a!$&'()*+,;=:@", "/~a!$&'()*+,;=:@", None),
         ] {
@@ -192,7 +248,14 @@ mod tests {
         ] {
             assert_eq!(of_get(bad), Err(why), "{bad}");
         }
-        assert_eq!(read("OPTIONS", "*", None), Ok(Target { path: "*", query: None, escaped: 0 }));
+        assert_eq!(
+            read("OPTIONS", "*", None),
+            Ok(Target {
+                path: "*",
+                query: None,
+                escaped: 0
+            })
+        );
     }
 
     #[test]
@@ -214,7 +277,9 @@ mod tests {
 
     #[test]
     fn a_target_and_a_host_that_mean_the_same_are_the_same() {
-        let read = |target, host: &'static str| read("GET", target, Some(host.as_bytes())).map(|target| target.path.to_owned());
+        let read = |target, host: &'static str| {
+            read("GET", target, Some(host.as_bytes())).map(|target| target.path.to_owned())
+        };
         for (target, host) in [
             ("http://SHOP.test/x", "shop.test"),
             ("http://shop.test/x", "Shop.Test"),
@@ -247,12 +312,23 @@ mod tests {
     #[test]
     fn whatever_passes_is_a_uri_of_other_servers_and_means_the_same_there() {
         for byte in 0..=127_u8 {
-            for target in [format!("/{}x", char::from(byte)), format!("/?{}x", char::from(byte))] {
+            for target in [
+                format!("/{}x", char::from(byte)),
+                format!("/?{}x", char::from(byte)),
+            ] {
                 if let Ok(Target { path, query, .. }) = read("GET", &target, None) {
                     let query = query.map(escape);
-                    let target = query.as_ref().map_or_else(|| target.clone(), |query| format!("{path}?{query}"));
-                    let (query, uri) = (query.as_deref(), Uri::try_from(&target).unwrap_or_else(|_| panic!("{target}")));
-                    assert_eq!((uri.to_string(), uri.path(), uri.query()), (target.clone(), path, query));
+                    let target = query
+                        .as_ref()
+                        .map_or_else(|| target.clone(), |query| format!("{path}?{query}"));
+                    let (query, uri) = (
+                        query.as_deref(),
+                        Uri::try_from(&target).unwrap_or_else(|_| panic!("{target}")),
+                    );
+                    assert_eq!(
+                        (uri.to_string(), uri.path(), uri.query()),
+                        (target.clone(), path, query)
+                    );
                 }
             }
         }
@@ -260,10 +336,36 @@ mod tests {
 
     #[test]
     fn hosts_are_names_or_addresses() {
-        for host in ["gw", "GW.example.com:443", "127.0.0.1:8080", "[::1]:8080", "[2001:db8::1]", "shop_a.test", "gw:"] {
+        for host in [
+            "gw",
+            "GW.example.com:443",
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "[2001:db8::1]",
+            "shop_a.test",
+            "gw:",
+        ] {
             assert!(is_host(host.as_bytes()), "{host}");
         }
-        for host in ["", ":80", "a,b", "a b", "u:p@gw", "u@gw", "gw/x", "gw?x", "../", "gw:99999", "gw:123456", "gw:x", "gw:+1", "[", "[::1", "[::1]x", "\">"] {
+        for host in [
+            "",
+            ":80",
+            "a,b",
+            "a b",
+            "u:p@gw",
+            "u@gw",
+            "gw/x",
+            "gw?x",
+            "../",
+            "gw:99999",
+            "gw:123456",
+            "gw:x",
+            "gw:+1",
+            "[",
+            "[::1",
+            "[::1]x",
+            "\">",
+        ] {
             assert!(!is_host(host.as_bytes()), "{host}");
         }
     }

@@ -1,7 +1,9 @@
-//! Tickets of TLS 1.3: what a client brings along to resume its session at whichever gateway it reaches. Nothing is stored; the keys are of
-//! this hour, made from `secrets.keys`, so gateways that share those open each other's. Where there are none, they last as long as the process.
+//! Tickets of TLS 1.3: what a client brings along to resume its session at whichever gateway it
+//! reaches. Nothing is stored; the keys are of this hour, made from `secrets.keys`, so gateways
+//! that share those open each other's. Where there are none, they last as long as the process.
 //!
-//! A ticket opens no recorded traffic, since a resumption exchanges new keys. TLS 1.2 does not, so its sessions get none (RFC 9325, 3.4).
+//! A ticket opens no recorded traffic, since a resumption exchanges new keys. TLS 1.2 does not, so
+//! its sessions get none (RFC 9325, 3.4).
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -25,7 +27,8 @@ pub struct TicketKeys {
 /// The rings around one hour.
 struct Hours {
     hour: u64,
-    /// Of this hour, which seals; of the one before; and of the next one, since another gateway's clock may be ahead.
+    /// Of this hour, which seals; of the one before; and of the next one, since another gateway's
+    /// clock may be ahead.
     rings: [Keyring; 3],
 }
 
@@ -41,22 +44,33 @@ impl TicketKeys {
     #[must_use]
     pub fn new(keys: Arc<Keyring>, clock: Arc<dyn Clock>) -> Self {
         let in_use = RwLock::new(Arc::new(Hours::around(&keys, hour(&*clock))));
-        Self { keys, clock, in_use }
+        Self {
+            keys,
+            clock,
+            in_use,
+        }
     }
 
-    /// Tickets that open for a certificate with these names alone. Another installation may have the same keys: it must not speak for names
-    /// that it has no certificate of.
+    /// Tickets that open for a certificate with these names alone. Another installation may have
+    /// the same keys: it must not speak for names that it has no certificate of.
     #[must_use]
     pub fn bound_to(self: &Arc<Self>, names: &[String]) -> Tickets {
         let mut names = names.to_vec();
         names.sort_unstable();
         names.dedup();
-        Tickets { keys: self.clone(), place: names.join("\0").into_bytes() }
+        Tickets {
+            keys: self.clone(),
+            place: names.join("\0").into_bytes(),
+        }
     }
 
     fn hours(&self) -> Arc<Hours> {
         let now = hour(&*self.clock);
-        let in_use = self.in_use.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let in_use = self
+            .in_use
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if in_use.hour == now {
             return in_use;
         }
@@ -68,7 +82,11 @@ impl TicketKeys {
 
 impl Hours {
     fn around(keys: &Keyring, hour: u64) -> Self {
-        Self { hour, rings: [hour, hour.saturating_sub(1), hour.saturating_add(1)].map(|hour| keys.derived(PURPOSE, hour)) }
+        Self {
+            hour,
+            rings: [hour, hour.saturating_sub(1), hour.saturating_add(1)]
+                .map(|hour| keys.derived(PURPOSE, hour)),
+        }
     }
 }
 
@@ -90,12 +108,16 @@ impl ProducesTickets for Tickets {
     }
 
     fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
-        self.keys.hours().rings.iter().find_map(|ring| ring.open(&self.place, cipher).ok())
+        self.keys
+            .hours()
+            .rings
+            .iter()
+            .find_map(|ring| ring.open(&self.place, cipher).ok())
     }
 }
 
-/// Whether it is a session of TLS 1.3: behind the server's name stands the version. A client that offers cipher suites of 1.3 may settle for
-/// 1.2 after all.
+/// Whether it is a session of TLS 1.3: behind the server's name stands the version. A client that
+/// offers cipher suites of 1.3 may settle for 1.2 after all.
 fn is_tls13(session: &[u8]) -> bool {
     let version = match session {
         [0, rest @ ..] => Some(rest),
@@ -135,7 +157,11 @@ mod tests {
 
     fn tickets(keys: &[Secret<[u8; 32]>], names: &[&str], clock: &ManualClock) -> Tickets {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        Arc::new(TicketKeys::new(Arc::new(Keyring::new(keys).unwrap()), Arc::new(clock.clone()))).bound_to(&names)
+        Arc::new(TicketKeys::new(
+            Arc::new(Keyring::new(keys).unwrap()),
+            Arc::new(clock.clone()),
+        ))
+        .bound_to(&names)
     }
 
     /// A clock at so many minutes within an hour.
@@ -146,7 +172,10 @@ mod tests {
     #[test]
     fn a_ticket_opens_in_its_hour_and_the_two_beside_it() {
         let (sealed_at, elsewhere) = (at(59), at(59));
-        let (one, other) = (tickets(&[key(1)], &["a.b"], &sealed_at), tickets(&[key(1)], &["a.b"], &elsewhere));
+        let (one, other) = (
+            tickets(&[key(1)], &["a.b"], &sealed_at),
+            tickets(&[key(1)], &["a.b"], &elsewhere),
+        );
         let ticket = one.encrypt(SESSION).unwrap();
         assert_eq!(other.decrypt(&ticket).as_deref(), Some(SESSION));
         // 60 minutes later, which is what the client was told.
@@ -155,33 +184,74 @@ mod tests {
         elsewhere.advance(Duration::from_secs(60));
         assert_eq!(other.decrypt(&ticket), None);
         // A gateway whose clock is behind, by less than an hour and by more.
-        assert_eq!(tickets(&[key(1)], &["a.b"], &at(0)).decrypt(&ticket).as_deref(), Some(SESSION));
-        let early = tickets(&[key(1)], &["a.b"], &at(0)).encrypt(SESSION).unwrap();
+        assert_eq!(
+            tickets(&[key(1)], &["a.b"], &at(0))
+                .decrypt(&ticket)
+                .as_deref(),
+            Some(SESSION)
+        );
+        let early = tickets(&[key(1)], &["a.b"], &at(0))
+            .encrypt(SESSION)
+            .unwrap();
         let behind = ManualClock::at(UnixMillis(at(0).unix_now().0 - 1));
-        assert_eq!(tickets(&[key(1)], &["a.b"], &behind).decrypt(&early).as_deref(), Some(SESSION));
+        assert_eq!(
+            tickets(&[key(1)], &["a.b"], &behind)
+                .decrypt(&early)
+                .as_deref(),
+            Some(SESSION)
+        );
         let far_behind = ManualClock::at(UnixMillis(at(0).unix_now().0 - 3_600_001));
-        assert_eq!(tickets(&[key(1)], &["a.b"], &far_behind).decrypt(&early), None);
+        assert_eq!(
+            tickets(&[key(1)], &["a.b"], &far_behind).decrypt(&early),
+            None
+        );
     }
 
     #[test]
     fn a_ticket_opens_with_every_key_and_for_its_own_names_only() {
         let clock = at(5);
-        let ticket = tickets(&[key(1)], &["a.b", "c.d"], &clock).encrypt(SESSION).unwrap();
-        assert!(tickets(&[key(2), key(1)], &["c.d", "a.b"], &clock).decrypt(&ticket).is_some());
-        for (keys, names) in [(key(2), vec!["a.b", "c.d"]), (key(1), vec!["a.b"]), (key(1), vec![]), (key(1), vec!["a.b", "c.d", "e.f"])] {
-            assert_eq!(tickets(&[keys], &names, &clock).decrypt(&ticket), None, "{names:?}");
+        let ticket = tickets(&[key(1)], &["a.b", "c.d"], &clock)
+            .encrypt(SESSION)
+            .unwrap();
+        assert!(
+            tickets(&[key(2), key(1)], &["c.d", "a.b"], &clock)
+                .decrypt(&ticket)
+                .is_some()
+        );
+        for (keys, names) in [
+            (key(2), vec!["a.b", "c.d"]),
+            (key(1), vec!["a.b"]),
+            (key(1), vec![]),
+            (key(1), vec!["a.b", "c.d", "e.f"]),
+        ] {
+            assert_eq!(
+                tickets(&[keys], &names, &clock).decrypt(&ticket),
+                None,
+                "{names:?}"
+            );
         }
         let mut changed = ticket.clone();
         changed[20] ^= 1;
         let ours = tickets(&[key(1)], &["a.b", "c.d"], &clock);
-        assert!(ours.decrypt(&changed).is_none() && ours.decrypt(&ticket[..10]).is_none() && ours.decrypt(b"").is_none());
+        assert!(
+            ours.decrypt(&changed).is_none()
+                && ours.decrypt(&ticket[..10]).is_none()
+                && ours.decrypt(b"").is_none()
+        );
     }
 
     #[test]
     fn a_session_of_tls_1_2_gets_no_ticket() {
         let tickets = tickets(&[key(1)], &["a.b"], &at(0));
         assert!(tickets.encrypt(&[0, 3, 4, 0x13, 1]).is_some());
-        for older in [&[0, 3, 3, 0xc0, 0x2b][..], &[1, 3, b'a', b'.', b'b', 3, 3, 4], &[1, 200, 3, 4], &[2, 3, 4], &[1], &[]] {
+        for older in [
+            &[0, 3, 3, 0xc0, 0x2b][..],
+            &[1, 3, b'a', b'.', b'b', 3, 3, 4],
+            &[1, 200, 3, 4],
+            &[2, 3, 4],
+            &[1],
+            &[],
+        ] {
             assert_eq!(tickets.encrypt(older), None, "{older:?}");
         }
     }

@@ -1,4 +1,5 @@
-//! One timer for each connection. Deadlines move with every request; the timer is set again only when it has rung too early.
+//! One timer for each connection. Deadlines move with every request; the timer is set again only
+//! when it has rung too early.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -16,7 +17,8 @@ pub struct Timer(Option<Pin<Box<Sleep>>>);
 impl Timer {
     /// Whether the moment has come. If not, the task is woken at it or earlier.
     pub fn has_come(&mut self, moment: Instant, cx: &mut Context<'_>) -> bool {
-        // Polled every time: a poll that the runtime cuts short, because the task has had its share, leaves no waker behind.
+        // Polled every time: a poll that the runtime cuts short, because the task has had its
+        // share, leaves no waker behind.
         if let Some(sleep) = &mut self.0
             && !sleep.is_elapsed()
             && sleep.deadline().into_std() <= moment
@@ -27,7 +29,9 @@ impl Timer {
         if monotonic_now() >= moment {
             return true;
         }
-        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(moment.into())));
+        let sleep = self
+            .0
+            .get_or_insert_with(|| Box::pin(sleep_until(moment.into())));
         sleep.as_mut().reset(moment.into());
         sleep.as_mut().poll(cx).is_ready()
     }
@@ -43,19 +47,32 @@ mod tests {
 
     use super::*;
 
-    /// No timer can be set in a task that has had its share. In the task's next turn it must not be taken for set.
+    /// No timer can be set in a task that has had its share. In the task's next turn it must not be
+    /// taken for set.
     #[tokio::test]
     async fn a_timer_that_could_not_be_set_rings_all_the_same() {
         // A task of its own: nothing else wakes it.
         let task = tokio::spawn(async {
-            let (mut timer, moment) = (Timer::default(), monotonic_now() + Duration::from_millis(50));
+            let (mut timer, moment) = (
+                Timer::default(),
+                monotonic_now() + Duration::from_millis(50),
+            );
             while has_budget_remaining() {
                 consume_budget().await;
             }
-            poll_fn(|cx| if timer.has_come(moment, cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+            poll_fn(|cx| {
+                if timer.has_come(moment, cx) {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
             monotonic_now() >= moment
         });
-        let rang = tokio::time::timeout(Duration::from_secs(5), task).await.expect("nobody wakes the task");
+        let rang = tokio::time::timeout(Duration::from_secs(5), task)
+            .await
+            .expect("nobody wakes the task");
         assert!(rang.unwrap(), "it rang too early");
     }
 }

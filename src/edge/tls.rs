@@ -1,5 +1,5 @@
-//! TLS on the listener: the certificate that is chosen by the name that the client asks for, how its session can be resumed, and the files,
-//! which are read again when they change.
+//! TLS on the listener: the certificate that is chosen by the name that the client asks for, how
+//! its session can be resumed, and the files, which are read again when they change.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -45,7 +45,8 @@ struct Shown {
     with_sessions: Arc<ServerConfig>,
 }
 
-/// Replaces certificates when their files change, and says once a day what clients will refuse about them.
+/// Replaces certificates when their files change, and says once a day what clients will refuse
+/// about them.
 pub struct CertificateWatch {
     files: Vec<CertificateFiles>,
     tls: Arc<Tls>,
@@ -64,75 +65,149 @@ pub struct Watched {
 /// What a file looked like.
 type Seen = Option<(SystemTime, u64)>;
 
-/// TLS with these certificates, and what keeps them fresh. The first is shown to clients that ask for no name, or for one that none of them
-/// has.
-pub fn tls(files: Vec<CertificateFiles>, tickets: TicketKeys, watched: Watched) -> Result<(Arc<Tls>, CertificateWatch), CertificateError> {
+/// TLS with these certificates, and what keeps them fresh. The first is shown to clients that ask
+/// for no name, or for one that none of them has.
+pub fn tls(
+    files: Vec<CertificateFiles>,
+    tickets: TicketKeys,
+    watched: Watched,
+) -> Result<(Arc<Tls>, CertificateWatch), CertificateError> {
     let seen = look_at(&files);
-    let tls = Tls { shown: RwLock::new(Arc::new([])), tickets: Arc::new(tickets), sessions: Arc::default() };
+    let tls = Tls {
+        shown: RwLock::new(Arc::new([])),
+        tickets: Arc::new(tickets),
+        sessions: Arc::default(),
+    };
     tls.show(&files)?;
     watched.metrics.certificates(tls.ends());
     let tls = Arc::new(tls);
-    Ok((tls.clone(), CertificateWatch { files, tls, seen, watched }))
+    Ok((
+        tls.clone(),
+        CertificateWatch {
+            files,
+            tls,
+            seen,
+            watched,
+        },
+    ))
 }
 
 impl Tls {
     /// The settings for who begins like this.
     #[must_use]
     pub fn configuration(&self, hello: &ClientHello<'_>) -> Option<Arc<ServerConfig>> {
-        let all = self.shown.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let all = self
+            .shown
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let shown = match &*all {
             [only] => Some(only),
             several => {
-                let name = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
-                name.and_then(|name| several.iter().find(|shown| shown.is_for(&name))).or(several.first())
+                let name = hello
+                    .server_name()
+                    .and_then(|name| ServerName::try_from(name).ok());
+                name.and_then(|name| several.iter().find(|shown| shown.is_for(&name)))
+                    .or(several.first())
             }
         };
-        shown.map(|shown| if offers_tls13(hello) { shown.with_tickets.clone() } else { shown.with_sessions.clone() })
+        shown.map(|shown| {
+            if offers_tls13(hello) {
+                shown.with_tickets.clone()
+            } else {
+                shown.with_sessions.clone()
+            }
+        })
     }
 
     /// Until when each name has a certificate, in Unix seconds.
     fn ends(&self) -> BTreeMap<String, u64> {
-        let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let shown = self
+            .shown
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let mut ends = BTreeMap::new();
         // Of two for the same name, the first is shown.
-        for leaf in shown.iter().rev().filter_map(|shown| Facts::of(shown.certificate.cert.first()?)) {
+        for leaf in shown
+            .iter()
+            .rev()
+            .filter_map(|shown| Facts::of(shown.certificate.cert.first()?))
+        {
             ends.extend(leaf.names.into_iter().map(|name| (name, leaf.not_after)));
         }
         ends
     }
 
     fn show(&self, files: &[CertificateFiles]) -> Result<(), CertificateError> {
-        let shown: Result<Arc<[Shown]>, _> = files.iter().map(|files| load(files).and_then(|certificate| self.shown_with(certificate, files))).collect();
+        let shown: Result<Arc<[Shown]>, _> = files
+            .iter()
+            .map(|files| load(files).and_then(|certificate| self.shown_with(certificate, files)))
+            .collect();
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown?;
         Ok(())
     }
 
-    fn shown_with(&self, certificate: CertifiedKey, files: &CertificateFiles) -> Result<Shown, CertificateError> {
+    fn shown_with(
+        &self,
+        certificate: CertifiedKey,
+        files: &CertificateFiles,
+    ) -> Result<Shown, CertificateError> {
         let certificate = Arc::new(certificate);
-        let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-        let builder = builder.map_err(|error| CertificateError::Pair { files: files.clone(), why: error.to_string() })?;
-        let mut with_sessions = builder.with_no_client_auth().with_cert_resolver(Arc::new(SingleCertAndKey::from(certificate.clone())));
+        let builder =
+            ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+        let builder = builder.map_err(|error| CertificateError::Pair {
+            files: files.clone(),
+            why: error.to_string(),
+        })?;
+        let mut with_sessions = builder
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certificate.clone())));
         with_sessions.alpn_protocols = vec![b"http/1.1".to_vec()];
         // Data before the end of the handshake can be played again.
         with_sessions.max_early_data_size = 0;
         with_sessions.session_storage = self.sessions.clone();
         let mut with_tickets = with_sessions.clone();
-        with_tickets.ticketer =
-            Arc::new(self.tickets.bound_to(&certificate.cert.first().and_then(|leaf| Facts::of(leaf)).map(|leaf| leaf.names).unwrap_or_default()));
-        Ok(Shown { certificate, with_tickets: Arc::new(with_tickets), with_sessions: Arc::new(with_sessions) })
+        with_tickets.ticketer = Arc::new(
+            self.tickets.bound_to(
+                &certificate
+                    .cert
+                    .first()
+                    .and_then(|leaf| Facts::of(leaf))
+                    .map(|leaf| leaf.names)
+                    .unwrap_or_default(),
+            ),
+        );
+        Ok(Shown {
+            certificate,
+            with_tickets: Arc::new(with_tickets),
+            with_sessions: Arc::new(with_sessions),
+        })
     }
 }
 
-/// Whether a client would take TLS 1.3, which has cipher suites of its own. Some name these and offer 1.2 alone: such a session is kept here
-/// like others, and what comes in the place of its ticket is empty.
+/// Whether a client would take TLS 1.3, which has cipher suites of its own. Some name these and
+/// offer 1.2 alone: such a session is kept here like others, and what comes in the place of its
+/// ticket is empty.
 fn offers_tls13(hello: &ClientHello<'_>) -> bool {
-    let of_tls13 = [CipherSuite::TLS13_AES_128_GCM_SHA256, CipherSuite::TLS13_AES_256_GCM_SHA384, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256];
-    hello.cipher_suites().iter().any(|suite| of_tls13.contains(suite))
+    let of_tls13 = [
+        CipherSuite::TLS13_AES_128_GCM_SHA256,
+        CipherSuite::TLS13_AES_256_GCM_SHA384,
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+    ];
+    hello
+        .cipher_suites()
+        .iter()
+        .any(|suite| of_tls13.contains(suite))
 }
 
 impl Shown {
     fn is_for(&self, name: &ServerName<'_>) -> bool {
-        let parsed = self.certificate.cert.first().and_then(|cert| ParsedCertificate::try_from(cert).ok());
+        let parsed = self
+            .certificate
+            .cert
+            .first()
+            .and_then(|cert| ParsedCertificate::try_from(cert).ok());
         parsed.is_some_and(|parsed| verify_server_name(&parsed, name).is_ok())
     }
 }
@@ -172,8 +247,13 @@ impl CertificateWatch {
     }
 
     fn tell(&self) {
-        for Examined { subject, findings } in examine(&self.files, &(self.watched.hosts)(), SystemClock.unix_now()) {
-            for Finding { seen, advice, .. } in findings.iter().filter(|finding| finding.verdict >= Verdict::Warn) {
+        for Examined { subject, findings } in
+            examine(&self.files, &(self.watched.hosts)(), SystemClock.unix_now())
+        {
+            for Finding { seen, advice, .. } in findings
+                .iter()
+                .filter(|finding| finding.verdict >= Verdict::Warn)
+            {
                 log::warn!("server.tls: {subject}: {seen} → {advice}");
             }
         }
@@ -181,6 +261,13 @@ impl CertificateWatch {
 }
 
 fn look_at(files: &[CertificateFiles]) -> Vec<Seen> {
-    let look = |path: &Path| std::fs::metadata(path).ok().and_then(|file| Some((file.modified().ok()?, file.len())));
-    files.iter().flat_map(|files| [look(&files.cert), look(&files.key)]).collect()
+    let look = |path: &Path| {
+        std::fs::metadata(path)
+            .ok()
+            .and_then(|file| Some((file.modified().ok()?, file.len())))
+    };
+    files
+        .iter()
+        .flat_map(|files| [look(&files.cert), look(&files.key)])
+        .collect()
 }

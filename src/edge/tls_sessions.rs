@@ -1,4 +1,5 @@
-//! Sessions of TLS 1.2 that can be resumed, kept in this process and nowhere else: they hold what opens their recorded traffic.
+//! Sessions of TLS 1.2 that can be resumed, kept in this process and nowhere else: they hold what
+//! opens their recorded traffic.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -14,7 +15,8 @@ use crate::clock::monotonic_now;
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// How long one is kept.
 const LIFETIME: Duration = Duration::from_secs(3600);
-/// What a session takes besides its own bytes and twice its name: its places in the map and in the order, and the allocator's part.
+/// What a session takes besides its own bytes and twice its name: its places in the map and in the
+/// order, and the allocator's part.
 const EACH: usize = 224;
 
 /// The sessions, by their names.
@@ -43,14 +45,25 @@ impl TlsSessions {
 impl Kept {
     fn put(&mut self, now: Instant, id: Vec<u8>, session: Vec<u8>) {
         self.bytes += cost(&id, &session);
-        let entry = Entry { since: now, session: Zeroizing::new(session) };
+        let entry = Entry {
+            since: now,
+            session: Zeroizing::new(session),
+        };
         match self.by_id.insert(id.clone(), entry) {
             // It keeps its place in the order.
             Some(before) => self.bytes -= cost(&id, &before.session),
             None => self.order.push_back(id),
         }
-        while self.bytes > MAX_BYTES || self.order.front().is_some_and(|oldest| self.by_id.get(oldest).is_some_and(|entry| entry.is_over(now))) {
-            let Some(oldest) = self.order.pop_front() else { break };
+        while self.bytes > MAX_BYTES
+            || self.order.front().is_some_and(|oldest| {
+                self.by_id
+                    .get(oldest)
+                    .is_some_and(|entry| entry.is_over(now))
+            })
+        {
+            let Some(oldest) = self.order.pop_front() else {
+                break;
+            };
             if let Some(entry) = self.by_id.remove(&oldest) {
                 self.bytes -= cost(&oldest, &entry.session);
             }
@@ -58,7 +71,10 @@ impl Kept {
     }
 
     fn get(&self, now: Instant, id: &[u8]) -> Option<Vec<u8>> {
-        self.by_id.get(id).filter(|entry| !entry.is_over(now)).map(|entry| entry.session.to_vec())
+        self.by_id
+            .get(id)
+            .filter(|entry| !entry.is_over(now))
+            .map(|entry| entry.session.to_vec())
     }
 }
 
@@ -114,8 +130,15 @@ mod tests {
         for number in 0..fit + 10 {
             kept.put(begun, id(number), vec![1; 130]);
         }
-        assert!(kept.bytes <= MAX_BYTES && kept.by_id.len() == fit as usize && kept.order.len() == fit as usize);
-        assert_eq!((kept.get(begun, &id(9)), kept.get(begun, &id(10))), (None, Some(vec![1; 130])));
+        assert!(
+            kept.bytes <= MAX_BYTES
+                && kept.by_id.len() == fit as usize
+                && kept.order.len() == fit as usize
+        );
+        assert_eq!(
+            (kept.get(begun, &id(9)), kept.get(begun, &id(10))),
+            (None, Some(vec![1; 130]))
+        );
         // A long name costs others their places.
         kept.put(begun, id(fit + 10), vec![2; 700]);
         assert!(kept.bytes <= MAX_BYTES && kept.get(begun, &id(11)).is_none());
@@ -125,6 +148,9 @@ mod tests {
         let later = begun + LIFETIME;
         assert_eq!(kept.get(later, &id(fit)), None);
         kept.put(later, id(0), vec![4; 130]);
-        assert_eq!((kept.by_id.len(), kept.order.len(), kept.bytes), (1, 1, cost(&id(0), &[0; 130])));
+        assert_eq!(
+            (kept.by_id.len(), kept.order.len(), kept.bytes),
+            (1, 1, cost(&id(0), &[0; 130]))
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! An answer on its way out: head and small body in one write, larger ones piece by piece as the client takes them.
+//! An answer on its way out: head and small body in one write, larger ones piece by piece as the
+//! client takes them.
 
 use std::cell::RefCell;
 use std::io;
@@ -18,7 +19,8 @@ use crate::edge::client::Client;
 use crate::http::response::write_line;
 use crate::http::{Answer, RequestHead, buffers};
 
-/// Pieces of a body up to this length are copied behind what is to be written; larger ones are written from where they are.
+/// Pieces of a body up to this length are copied behind what is to be written; larger ones are
+/// written from where they are.
 const COPIED: usize = 8 * 1024;
 /// So many bytes wait at most before they are written.
 const WAITING: usize = 16 * 1024;
@@ -67,7 +69,11 @@ pub enum After {
 
 impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
     /// Begins to write the answer to a request; `None`: to something that is none.
-    pub fn new(client: &'a RefCell<Client>, request: Option<&RequestHead>, answer: Answer<B>) -> (Self, After) {
+    pub fn new(
+        client: &'a RefCell<Client>,
+        request: Option<&RequestHead>,
+        answer: Answer<B>,
+    ) -> (Self, After) {
         let Answer { head, body, until } = answer;
         let (status, http_11) = (head.status(), request.is_some_and(RequestHead::is_http_11));
         let switched = status == StatusCode::SWITCHING_PROTOCOLS;
@@ -76,7 +82,10 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
             client.borrow_mut().switch();
         }
         // HTTP/1.0 clients rarely mean it when they ask for another one.
-        let close = head.close || !http_11 || !client.borrow().may_go_on() || (framing == Framing::Raw && !switched);
+        let close = head.close
+            || !http_11
+            || !client.borrow().may_go_on()
+            || (framing == Framing::Raw && !switched);
         client.borrow_mut().withdraw_continue();
         // Clients of HTTP/1.0 take the end of the connection for that of the answer.
         let keeps_end = http_11 && client.borrow().is_sending();
@@ -86,10 +95,19 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
             write_date(&mut out);
         }
         match (framing, size) {
-            (Framing::Chunked { .. }, _) => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-            (_, BodySize::Sized(length)) if has_length(status) => write_line(&mut out, "content-length", itoa::Buffer::new().format(length).as_bytes()),
+            (Framing::Chunked { .. }, _) => {
+                out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+            }
+            (_, BodySize::Sized(length)) if has_length(status) => write_line(
+                &mut out,
+                "content-length",
+                itoa::Buffer::new().format(length).as_bytes(),
+            ),
             // A client would wait for a body.
-            (_, BodySize::None) if has_length(status) && request.is_none_or(|request| request.method() != "HEAD") => {
+            (_, BodySize::None)
+                if has_length(status)
+                    && request.is_none_or(|request| request.method() != "HEAD") =>
+            {
                 out.extend_from_slice(b"content-length: 0\r\n");
             }
             _ => {}
@@ -101,13 +119,31 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         }
         out.extend_from_slice(b"\r\n");
         let after = if close { After::Close } else { After::Next };
-        (Self { client, body: Some(body), framing, out, data: Bytes::new(), broken: None, until, keeps_end, over: false }, after)
+        (
+            Self {
+                client,
+                body: Some(body),
+                framing,
+                out,
+                data: Bytes::new(),
+                broken: None,
+                until,
+                keeps_end,
+                over: false,
+            },
+            after,
+        )
     }
 
     /// Writes on. Ready: it is out. An error: it broke off, or the client has left.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut written = self.poll_out(cx);
-        if written.is_pending() && self.until.as_mut().is_some_and(|until| until.as_mut().poll(cx).is_ready()) {
+        if written.is_pending()
+            && self
+                .until
+                .as_mut()
+                .is_some_and(|until| until.as_mut().poll(cx).is_ready())
+        {
             written = Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         self.over = matches!(written, Poll::Ready(Ok(())));
@@ -129,7 +165,8 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
                 self.keeps_end = false;
                 continue;
             }
-            // Only now: a client that saw nothing at all on a kept connection would send its request again.
+            // Only now: a client that saw nothing at all on a kept connection would send its
+            // request again.
             if let Some(broken) = self.broken.take() {
                 return Poll::Ready(Err(broken));
             }
@@ -138,14 +175,22 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
             }
             if filled.is_pending() {
                 // Nobody waits for the rest of an answer whose client has left.
-                return self.client.borrow_mut().poll_left(cx).map(|()| Err(io::ErrorKind::ConnectionAborted.into()));
+                return self
+                    .client
+                    .borrow_mut()
+                    .poll_left(cx)
+                    .map(|()| Err(io::ErrorKind::ConnectionAborted.into()));
             }
         }
     }
 
     /// How many bytes at the end are kept back.
     fn kept(&self) -> usize {
-        usize::from(self.keeps_end && self.framing == Framing::Ended && !(self.out.is_empty() && self.data.is_empty()))
+        usize::from(
+            self.keeps_end
+                && self.framing == Framing::Ended
+                && !(self.out.is_empty() && self.data.is_empty()),
+        )
     }
 
     /// Does not keep the end back any longer; whether it was.
@@ -157,8 +202,15 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
 
     /// Takes pieces of the body while there is room for them.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.framing != Framing::Ended && self.broken.is_none() && self.data.is_empty() && self.out.len() < WAITING {
-            let next = self.body.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_next(cx));
+        while self.framing != Framing::Ended
+            && self.broken.is_none()
+            && self.data.is_empty()
+            && self.out.len() < WAITING
+        {
+            let next = self
+                .body
+                .as_mut()
+                .map_or(Poll::Ready(None), |body| Pin::new(body).poll_next(cx));
             let taken = match ready!(next) {
                 Some(Ok(piece)) => self.take(piece),
                 Some(Err(_)) => Err(io::ErrorKind::ConnectionAborted.into()),
@@ -175,13 +227,19 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         }
         let chunked = matches!(self.framing, Framing::Chunked { .. });
         if let Framing::Sized(left) = &mut self.framing {
-            *left = left.checked_sub(piece.len() as u64).ok_or(io::ErrorKind::InvalidData)?;
+            *left = left
+                .checked_sub(piece.len() as u64)
+                .ok_or(io::ErrorKind::InvalidData)?;
         }
         if chunked {
             let _ = write!((&mut self.out).writer(), "{:x}\r\n", piece.len());
         }
         if piece.len() > COPIED {
-            self.framing = if chunked { Framing::Chunked { end_due: true } } else { self.framing };
+            self.framing = if chunked {
+                Framing::Chunked { end_due: true }
+            } else {
+                self.framing
+            };
             self.data = piece;
             return Ok(());
         }
@@ -208,11 +266,18 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
             kept if self.data.is_empty() => (self.out.len() - kept, 0),
             kept => (self.out.len(), self.data.len() - kept),
         };
-        let written = ready!(self.client.borrow_mut().poll_write(cx, [&self.out[..of_out], &self.data[..of_data]]))?;
+        let written = ready!(
+            self.client
+                .borrow_mut()
+                .poll_write(cx, [&self.out[..of_out], &self.data[..of_data]])
+        )?;
         let of_out = written.min(self.out.len());
         self.out.advance(of_out);
         let _ = self.data.split_to(written - of_out);
-        if self.out.is_empty() && self.data.is_empty() && self.framing == (Framing::Chunked { end_due: true }) {
+        if self.out.is_empty()
+            && self.data.is_empty()
+            && self.framing == (Framing::Chunked { end_due: true })
+        {
             self.framing = Framing::Chunked { end_due: false };
             self.out.extend_from_slice(b"\r\n");
         }
@@ -233,11 +298,17 @@ impl<B> Drop for Writing<'_, B> {
 }
 
 /// RFC 9112 section 6.3.
-fn framing(status: StatusCode, size: BodySize, request: Option<&RequestHead>, http_11: bool) -> Framing {
+fn framing(
+    status: StatusCode,
+    size: BodySize,
+    request: Option<&RequestHead>,
+    http_11: bool,
+) -> Framing {
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return Framing::Raw;
     }
-    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || request.is_some_and(|request| request.method() == "HEAD");
+    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || request.is_some_and(|request| request.method() == "HEAD");
     match size {
         _ if bodiless => Framing::Ended,
         BodySize::None | BodySize::Sized(0) => Framing::Ended,
@@ -249,7 +320,8 @@ fn framing(status: StatusCode, size: BodySize, request: Option<&RequestHead>, ht
 
 /// Whether an answer of this status may say how long its body is.
 fn has_length(status: StatusCode) -> bool {
-    !status.is_informational() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    !status.is_informational()
+        && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// Upstreams date their own answers (RFC 9110 section 6.6.1).
@@ -291,19 +363,27 @@ mod tests {
             BodySize::Stream
         }
 
-        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        fn poll_next(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Bytes, Infallible>>> {
             Poll::Ready(Some(Ok(Bytes::from_static(&[b'x'; 1000]))))
         }
     }
 
-    /// A client that never takes all that waits for it. What it has taken must not be kept for that.
+    /// A client that never takes all that waits for it. What it has taken must not be kept for
+    /// that.
     #[tokio::test]
     async fn what_a_slow_client_has_taken_is_not_kept() {
         let (socket, mut peer) = UnixStream::pair().unwrap();
         // The smallest that there is, so that each write takes only a part.
         SockRef::from(&socket).set_send_buffer_size(1).unwrap();
         let client = RefCell::new(patient(socket));
-        let (mut writing, _) = Writing::new(&client, None, Answer::new(AnswerHead::new(StatusCode::OK), Endless));
+        let (mut writing, _) = Writing::new(
+            &client,
+            None,
+            Answer::new(AnswerHead::new(StatusCode::OK), Endless),
+        );
         let mut most = 0;
         let write = poll_fn(|cx| {
             let written = writing.poll(cx);
@@ -317,6 +397,9 @@ mod tests {
             }
         };
         tokio::select! { ended = write => panic!("{ended:?}"), () = read => {} }
-        assert!((WAITING..=4 * WAITING).contains(&most), "{most} bytes for what waits");
+        assert!(
+            (WAITING..=4 * WAITING).contains(&most),
+            "{most} bytes for what waits"
+        );
     }
 }

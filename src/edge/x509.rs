@@ -31,13 +31,30 @@ impl Facts {
     pub fn of(der: &[u8]) -> Option<Self> {
         let certificate = Certificate::from_der(der).ok()?;
         let said = certificate.tbs_certificate();
-        let name = |name: &x509_cert::name::Name| name.to_der().map(|der| (der, name.to_string())).ok();
-        let names = said.get_extension::<SubjectAltName>().ok().flatten().map(|(_, names)| names.0).unwrap_or_default();
-        let access = said.get_extension::<AuthorityInfoAccessSyntax>().ok().flatten().map(|(_, access)| access.0).unwrap_or_default();
-        let issuer_at = access.into_iter().find_map(|one| match one.access_location {
-            GeneralName::UniformResourceIdentifier(url) if one.access_method == ID_AD_CA_ISSUERS => Some(url.as_str().to_owned()),
-            _ => None,
-        });
+        let name =
+            |name: &x509_cert::name::Name| name.to_der().map(|der| (der, name.to_string())).ok();
+        let names = said
+            .get_extension::<SubjectAltName>()
+            .ok()
+            .flatten()
+            .map(|(_, names)| names.0)
+            .unwrap_or_default();
+        let access = said
+            .get_extension::<AuthorityInfoAccessSyntax>()
+            .ok()
+            .flatten()
+            .map(|(_, access)| access.0)
+            .unwrap_or_default();
+        let issuer_at = access
+            .into_iter()
+            .find_map(|one| match one.access_location {
+                GeneralName::UniformResourceIdentifier(url)
+                    if one.access_method == ID_AD_CA_ISSUERS =>
+                {
+                    Some(url.as_str().to_owned())
+                }
+                _ => None,
+            });
         Some(Self {
             names: names.iter().filter_map(host).collect(),
             not_before: said.validity().not_before.to_unix_duration().as_secs(),
@@ -59,8 +76,12 @@ fn host(name: &GeneralName) -> Option<String> {
     match name {
         GeneralName::DnsName(name) => Some(name.as_str().to_ascii_lowercase()),
         GeneralName::IpAddress(address) => match address.as_bytes() {
-            bytes if bytes.len() == 4 => <[u8; 4]>::try_from(bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
-            bytes => <[u8; 16]>::try_from(bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
+            bytes if bytes.len() == 4 => <[u8; 4]>::try_from(bytes)
+                .ok()
+                .map(|bytes| IpAddr::from(bytes).to_string()),
+            bytes => <[u8; 16]>::try_from(bytes)
+                .ok()
+                .map(|bytes| IpAddr::from(bytes).to_string()),
         },
         _ => None,
     }

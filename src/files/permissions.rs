@@ -7,12 +7,21 @@ use std::path::Path;
 
 use nix::unistd::{Uid, User, geteuid};
 
-/// Who may open a file that this process may not: of the file itself or, where that cannot be seen, of the folder that keeps it out.
+/// Who may open a file that this process may not: of the file itself or, where that cannot be seen,
+/// of the folder that keeps it out.
 pub(super) fn told(path: &Path) -> Option<String> {
     let me = user(geteuid());
     let (place, meta) = visible(path)?;
-    let subject = if place == path { "it".to_owned() } else { format!("the folder {}", place.display()) };
-    Some(format!("{subject} belongs to {}, mode {:04o}, and this process runs as {me}", user(Uid::from_raw(meta.uid())), meta.permissions().mode() & 0o7777))
+    let subject = if place == path {
+        "it".to_owned()
+    } else {
+        format!("the folder {}", place.display())
+    };
+    Some(format!(
+        "{subject} belongs to {}, mode {:04o}, and this process runs as {me}",
+        user(Uid::from_raw(meta.uid())),
+        meta.permissions().mode() & 0o7777
+    ))
 }
 
 /// The file, or the innermost folder around it that can be seen.
@@ -23,7 +32,11 @@ fn visible(path: &Path) -> Option<(&Path, Metadata)> {
             Ok(meta) => return Some((place, meta)),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 let parent = place.parent()?;
-                place = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+                place = if parent.as_os_str().is_empty() {
+                    Path::new(".")
+                } else {
+                    parent
+                };
             }
             Err(_) => return None,
         }

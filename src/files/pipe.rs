@@ -1,4 +1,5 @@
-//! Text out of a pipe. To open one in the ordinary way is to wait until somebody writes, and nobody may.
+//! Text out of a pipe. To open one in the ordinary way is to wait until somebody writes, and nobody
+//! may.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -23,18 +24,31 @@ pub(super) struct Pipe {
 
 /// Opens one, without waiting.
 pub(super) fn open(path: &Path, patience: Duration) -> io::Result<Pipe> {
-    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-    Ok(Pipe { file, patience, has_writer: false })
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)?;
+    Ok(Pipe {
+        file,
+        patience,
+        has_writer: false,
+    })
 }
 
 impl Read for Pipe {
-    /// Waits for a writer that is there for as long as it takes: it may have asked somebody for a password.
+    /// Waits for a writer that is there for as long as it takes: it may have asked somebody for a
+    /// password.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut waited = Duration::ZERO;
         loop {
             match self.file.read(buffer) {
                 Ok(0) if !self.has_writer && waited < self.patience => {}
-                Ok(0) if !self.has_writer => return Err(io::Error::new(ErrorKind::TimedOut, "it is a FIFO, and nobody writes to it")),
+                Ok(0) if !self.has_writer => {
+                    return Err(io::Error::new(
+                        ErrorKind::TimedOut,
+                        "it is a FIFO, and nobody writes to it",
+                    ));
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.has_writer = true,
                 result => {
                     self.has_writer = true;
@@ -55,9 +69,18 @@ mod tests {
     fn a_writer_is_waited_for_and_nobody_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fifo");
-        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&path)
+                .status()
+                .unwrap()
+                .success()
+        );
         let mut text = String::new();
-        let error = open(&path, Duration::from_millis(1)).unwrap().read_to_string(&mut text).unwrap_err();
+        let error = open(&path, Duration::from_millis(1))
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap_err();
         assert_eq!((error.kind(), text.as_str()), (ErrorKind::TimedOut, ""));
         let mut pipe = open(&path, Duration::from_secs(60)).unwrap();
         let writer = std::thread::spawn(move || std::fs::write(path, "tiger"));

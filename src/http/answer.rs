@@ -1,4 +1,5 @@
-//! How an answer of the gateway's own endpoints is finished: its error written out, its request accounted for.
+//! How an answer of the gateway's own endpoints is finished: its error written out, its request
+//! accounted for.
 
 use actix_web::body::BoxBody;
 use actix_web::dev::ServiceResponse;
@@ -11,9 +12,18 @@ use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::X_REQUEST_ID;
 use crate::http::failure::FailureShape;
 
-/// Writes the body of an error in its shape, notes what the access line needs, and gives the answer the request's id.
-pub fn finished(response: ServiceResponse<BoxBody>, completion: &mut Completion, shape: &FailureShape) -> ServiceResponse<BoxBody> {
-    match response.response().error().map(actix_web::Error::as_error::<GatewayError>) {
+/// Writes the body of an error in its shape, notes what the access line needs, and gives the answer
+/// the request's id.
+pub fn finished(
+    response: ServiceResponse<BoxBody>,
+    completion: &mut Completion,
+    shape: &FailureShape,
+) -> ServiceResponse<BoxBody> {
+    match response
+        .response()
+        .error()
+        .map(actix_web::Error::as_error::<GatewayError>)
+    {
         Some(Some(error)) => completion.refused(error),
         Some(None) => completion.error = Some(ErrorCode::RequestInvalid),
         None => {}
@@ -30,22 +40,32 @@ pub fn finished(response: ServiceResponse<BoxBody>, completion: &mut Completion,
 /// Gives an answer its request's id.
 pub fn with_id(mut response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
     if let Ok(id) = HeaderValue::from_str(id) {
-        response.headers_mut().insert(HeaderName::from_static(X_REQUEST_ID), id);
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static(X_REQUEST_ID), id);
     }
     response
 }
 
 /// Writes the body of an error, which can be done only now that the request's id is known.
-pub fn with_error_body(response: ServiceResponse<BoxBody>, shape: &FailureShape, id: &str) -> ServiceResponse<BoxBody> {
-    let Some(error) = response.response().error() else { return response };
+pub fn with_error_body(
+    response: ServiceResponse<BoxBody>,
+    shape: &FailureShape,
+    id: &str,
+) -> ServiceResponse<BoxBody> {
+    let Some(error) = response.response().error() else {
+        return response;
+    };
     let out = match error.as_error::<GatewayError>() {
         Some(error) => error.response_as(shape, id),
-        None => GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.").response_as(shape, id),
+        None => GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.")
+            .response_as(shape, id),
     };
     ServiceResponse::new(response.into_parts().0, out)
 }
 
-/// A route for whoever reads: GET, and HEAD, whose answer is the same without its body (RFC 9110 section 9.3.2).
+/// A route for whoever reads: GET, and HEAD, whose answer is the same without its body (RFC 9110
+/// section 9.3.2).
 #[must_use]
 pub fn reading() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
@@ -53,7 +73,11 @@ pub fn reading() -> Route {
 
 /// Refuses a method that an endpoint does not take.
 pub async fn not_allowed(methods: &'static str) -> Result<HttpResponse, GatewayError> {
-    Err(GatewayError::new(ErrorCode::MethodNotAllowed, format!("This endpoint takes {methods}.")).allow(methods))
+    Err(GatewayError::new(
+        ErrorCode::MethodNotAllowed,
+        format!("This endpoint takes {methods}."),
+    )
+    .allow(methods))
 }
 
 impl ResponseError for GatewayError {

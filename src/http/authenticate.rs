@@ -30,7 +30,11 @@ impl Caller {
     /// The user, where there is a session.
     #[must_use]
     pub fn user(&self) -> Option<&UserKey> {
-        if let Self::Session(live) = self { Some(&live.session.user) } else { None }
+        if let Self::Session(live) = self {
+            Some(&live.session.user)
+        } else {
+            None
+        }
     }
 }
 
@@ -45,8 +49,16 @@ pub struct Authenticator {
 impl Authenticator {
     /// Looks for tokens in these places.
     #[must_use]
-    pub fn new(sessions: Arc<SessionService>, carriers: Arc<[TokenCarrier]>, guesses: Arc<GuessWatch>) -> Self {
-        Self { sessions, carriers, guesses }
+    pub fn new(
+        sessions: Arc<SessionService>,
+        carriers: Arc<[TokenCarrier]>,
+        guesses: Arc<GuessWatch>,
+    ) -> Self {
+        Self {
+            sessions,
+            carriers,
+            guesses,
+        }
     }
 
     /// The places that are looked at.
@@ -56,15 +68,30 @@ impl Authenticator {
     }
 
     /// Applies a route's rule to a request of this client.
-    pub async fn admit(&self, mode: AuthMode, head: &RequestHead, client: IpAddr) -> Result<Caller, GatewayError> {
+    pub async fn admit(
+        &self,
+        mode: AuthMode,
+        head: &RequestHead,
+        client: IpAddr,
+    ) -> Result<Caller, GatewayError> {
         if mode == AuthMode::None {
             return Ok(Caller::Anonymous { dead_token: None });
         }
-        match self.session_behind(self.read_in(head, client, SessionService::session_of)).await {
+        match self
+            .session_behind(self.read_in(head, client, SessionService::session_of))
+            .await
+        {
             Ok(live) => Ok(Caller::Session(live)),
             Err(error) => match (mode, error.code) {
-                (AuthMode::Optional, ErrorCode::LoginRequired) => Ok(Caller::Anonymous { dead_token: None }),
-                (AuthMode::Optional, code @ (ErrorCode::SessionExpired | ErrorCode::TokenInvalid)) => Ok(Caller::Anonymous { dead_token: Some(code) }),
+                (AuthMode::Optional, ErrorCode::LoginRequired) => {
+                    Ok(Caller::Anonymous { dead_token: None })
+                }
+                (
+                    AuthMode::Optional,
+                    code @ (ErrorCode::SessionExpired | ErrorCode::TokenInvalid),
+                ) => Ok(Caller::Anonymous {
+                    dead_token: Some(code),
+                }),
                 _ => Err(error),
             },
         }
@@ -72,40 +99,65 @@ impl Authenticator {
 
     /// The living session of a request to one of the gateway's own endpoints.
     pub async fn session(&self, req: &HttpRequest) -> Result<LiveSession, GatewayError> {
-        self.session_behind(self.read(req, SessionService::session_of)).await
+        self.session_behind(self.read(req, SessionService::session_of))
+            .await
     }
 
-    /// The token of a request to one of the gateway's own endpoints, checked as far as that goes without the store.
+    /// The token of a request to one of the gateway's own endpoints, checked as far as that goes
+    /// without the store.
     pub fn token(&self, req: &HttpRequest) -> Result<SessionToken, GatewayError> {
         self.read(req, SessionService::read_token)
     }
 
     /// Whether the token of a request stands in a cookie, and nowhere else.
     pub fn is_by_cookie(&self, head: &RequestHead) -> Result<bool, GatewayError> {
-        let (cookies, others): (Vec<_>, Vec<_>) = self.carriers.iter().partition(|carrier| matches!(carrier, TokenCarrier::Cookie(_)));
+        let (cookies, others): (Vec<_>, Vec<_>) = self
+            .carriers
+            .iter()
+            .partition(|carrier| matches!(carrier, TokenCarrier::Cookie(_)));
         let found = |carriers: Vec<_>| token::find(carriers, head.headers(), head.query());
         Ok(!cookies.is_empty() && found(others)?.is_none() && found(cookies)?.is_some())
     }
 
-    async fn session_behind(&self, id: Result<SessionId, GatewayError>) -> Result<LiveSession, GatewayError> {
+    async fn session_behind(
+        &self,
+        id: Result<SessionId, GatewayError>,
+    ) -> Result<LiveSession, GatewayError> {
         let live = self.sessions.resolve(&id?).await?;
         live.ok_or_else(GatewayError::session_expired)
     }
 
-    fn read<T>(&self, req: &HttpRequest, read: impl FnOnce(&SessionService, &str) -> Result<T, TokenError>) -> Result<T, GatewayError> {
+    fn read<T>(
+        &self,
+        req: &HttpRequest,
+        read: impl FnOnce(&SessionService, &str) -> Result<T, TokenError>,
+    ) -> Result<T, GatewayError> {
         // Own endpoints have the facts of the head; without them nobody in particular has sent it.
-        let client = req.extensions().get::<Inbound>().map_or(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), |inbound| inbound.client);
+        let client = req
+            .extensions()
+            .get::<Inbound>()
+            .map_or(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), |inbound| {
+                inbound.client
+            });
         self.read_in(&RequestHead::of(req), client, read)
     }
 
     /// Finds the token in a request of this client, and reads it.
-    fn read_in<T>(&self, head: &RequestHead, client: IpAddr, read: impl FnOnce(&SessionService, &str) -> Result<T, TokenError>) -> Result<T, GatewayError> {
+    fn read_in<T>(
+        &self,
+        head: &RequestHead,
+        client: IpAddr,
+        read: impl FnOnce(&SessionService, &str) -> Result<T, TokenError>,
+    ) -> Result<T, GatewayError> {
         let text = token::find(&*self.carriers, head.headers(), head.query())?.ok_or_else(|| {
             GatewayError::new(ErrorCode::LoginRequired, "This route needs a session: log in and send the token as \"Authorization: Bearer …\".")
         })?;
         read(&self.sessions, text).map_err(|_| {
             self.guesses.invalid_token(client);
-            GatewayError::new(ErrorCode::TokenInvalid, "This is not a token that this gateway has issued. Log in again.")
+            GatewayError::new(
+                ErrorCode::TokenInvalid,
+                "This is not a token that this gateway has issued. Log in again.",
+            )
         })
     }
 

@@ -1,11 +1,12 @@
-//! A worker's spare buffers: most heads fit into one, and one that was used a moment ago is still in the processor's cache.
+//! A worker's spare buffers: most heads fit into one, and one that was used a moment ago is still
+//! in the processor's cache.
 
 use std::cell::RefCell;
 
 use actix_web::web::BytesMut;
 
-/// Room in a buffer, in bytes: for a head, and for a small body behind it. Not a multiple of 4 KiB, or all would begin in the same few lines
-/// of the processor's cache.
+/// Room in a buffer, in bytes: for a head, and for a small body behind it. Not a multiple of 4 KiB,
+/// or all would begin in the same few lines of the processor's cache.
 pub const ROOM: usize = 5 * 1024;
 /// Buffers that a worker keeps: two for each of a hundred requests.
 const KEPT: usize = 200;
@@ -17,10 +18,13 @@ thread_local! {
 /// An empty buffer with [`ROOM`].
 #[must_use]
 pub fn spare() -> BytesMut {
-    SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| BytesMut::with_capacity(ROOM))
+    SPARE
+        .with_borrow_mut(Vec::pop)
+        .unwrap_or_else(|| BytesMut::with_capacity(ROOM))
 }
 
-/// Takes a buffer back that nobody needs any more. One that has grown, or of which a part is still in use, is not kept.
+/// Takes a buffer back that nobody needs any more. One that has grown, or of which a part is still
+/// in use, is not kept.
 pub fn keep(mut buffer: BytesMut) {
     buffer.clear();
     if buffer.try_reclaim(ROOM) && buffer.capacity() < 2 * ROOM {
@@ -46,7 +50,10 @@ mod tests {
         buffer.advance(100);
         keep(buffer);
         let buffer = spare();
-        assert_eq!((buffer.as_ptr(), buffer.len(), buffer.capacity()), (at, 0, ROOM));
+        assert_eq!(
+            (buffer.as_ptr(), buffer.len(), buffer.capacity()),
+            (at, 0, ROOM)
+        );
     }
 
     #[test]

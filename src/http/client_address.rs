@@ -18,7 +18,8 @@ const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// An address as it is written; the longest has 45 characters.
 pub type AddressText = ArrayString<45>;
 
-/// Writes an address. The standard library's own way pads, which costs more than the rest of a head line.
+/// Writes an address. The standard library's own way pads, which costs more than the rest of a head
+/// line.
 #[must_use]
 pub fn address_text(address: IpAddr) -> AddressText {
     let mut text = AddressText::new();
@@ -50,8 +51,8 @@ fn push_octet(text: &mut AddressText, octet: u8) {
     text.push(digit(octet));
 }
 
-/// The header in which proxies say whom a request comes from. Another one that comes with it may be the client's own, which a proxy that does
-/// not know it passes on.
+/// The header in which proxies say whom a request comes from. Another one that comes with it may be
+/// the client's own, which a proxy that does not know it passes on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ForwardingHeader {
     /// `X-Forwarded-For`, with the other `X-Forwarded-*`.
@@ -100,11 +101,16 @@ impl TrustedProxies {
     /// Whether this address is a trusted proxy. `::ffff:10.0.0.1` is `10.0.0.1`.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        !self.networks.is_empty() && self.networks.iter().any(|net| net.contains(&address.to_canonical()))
+        !self.networks.is_empty()
+            && self
+                .networks
+                .iter()
+                .any(|net| net.contains(&address.to_canonical()))
     }
 
-    /// The client: from the right, the first hop that is not a trusted proxy. From a peer that is not trusted, the headers count for
-    /// nothing. A hop that is not an address ends the search at the last one that was.
+    /// The client: from the right, the first hop that is not a trusted proxy. From a peer that is
+    /// not trusted, the headers count for nothing. A hop that is not an address ends the search at
+    /// the last one that was.
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: Headers<'_>) -> IpAddr {
         let mut client = peer.to_canonical();
@@ -128,12 +134,17 @@ impl TrustedProxies {
     /// The hops from the right.
     fn hops<'a>(&self, headers: Headers<'a>) -> Box<dyn Iterator<Item = Option<IpAddr>> + 'a> {
         match self.header {
-            ForwardingHeader::XForwardedFor => Box::new(from_the_right(headers).map(|item| address(item?))),
-            ForwardingHeader::Forwarded => Box::new(forwarded::elements(headers).map(|element| element?.client())),
+            ForwardingHeader::XForwardedFor => {
+                Box::new(from_the_right(headers).map(|item| address(item?)))
+            }
+            ForwardingHeader::Forwarded => {
+                Box::new(forwarded::elements(headers).map(|element| element?.client()))
+            }
         }
     }
 
-    /// A proxy that does not write the header that is believed is logged, once: its clients have its address.
+    /// A proxy that does not write the header that is believed is logged, once: its clients have
+    /// its address.
     fn tell_of_silence(&self, peer: IpAddr, headers: Headers<'_>) {
         static TOLD_OTHER: Once = Once::new();
         static TOLD_NONE: Once = Once::new();
@@ -157,14 +168,15 @@ impl TrustedProxies {
         }
     }
 
-    /// Whether the peer is a proxy of the operator's that nobody has told the gateway of: then its address is everybody's.
-    /// The first time this is logged.
+    /// Whether the peer is a proxy of the operator's that nobody has told the gateway of: then its
+    /// address is everybody's. The first time this is logged.
     #[must_use]
     pub fn is_nameless_proxy(&self, peer: IpAddr, headers: Headers<'_>) -> bool {
         static TOLD: Once = Once::new();
         let forwards = || headers.contains(X_FORWARDED_FOR) || headers.contains(FORWARDED);
         let nameless = self.networks.is_empty() && is_private(peer.to_canonical()) && forwards();
-        // What a gateway has sent is no proxy's: that one writes the header too, and where it comes back here, that is told of.
+        // What a gateway has sent is no proxy's: that one writes the header too, and where it comes
+        // back here, that is told of.
         if nameless && !headers.contains(VIA) {
             TOLD.call_once(|| {
                 log::warn!(
@@ -177,10 +189,13 @@ impl TrustedProxies {
     }
 }
 
-/// An address that no client comes from over the Internet; among them 100.64.0.0/10, from which cloud providers' balancers speak.
+/// An address that no client comes from over the Internet; among them 100.64.0.0/10, from which
+/// cloud providers' balancers speak.
 const fn is_private(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local() || is_shared(v4),
+        IpAddr::V4(v4) => {
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || is_shared(v4)
+        }
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
     }
 }
@@ -192,7 +207,12 @@ const fn is_shared(address: Ipv4Addr) -> bool {
 
 /// The items of `X-Forwarded-For`, of its last line first; `None` for a line that is not text.
 fn from_the_right(headers: Headers<'_>) -> impl Iterator<Item = Option<&str>> {
-    headers.get_all(X_FORWARDED_FOR).rev().flat_map(|line| line.text().unwrap_or("\0").rsplit(',').map(|item| Some(item.trim()).filter(|i| *i != "\0")))
+    headers.get_all(X_FORWARDED_FOR).rev().flat_map(|line| {
+        line.text()
+            .unwrap_or("\0")
+            .rsplit(',')
+            .map(|item| Some(item.trim()).filter(|i| *i != "\0"))
+    })
 }
 
 /// `1.2.3.4`, `1.2.3.4:567`, `::1`, `[::1]`, `[::1]:567`.
@@ -201,7 +221,8 @@ pub(super) fn address(text: &str) -> Option<IpAddr> {
         return Some(address);
     }
     if let Ok(address) = text.parse::<std::net::SocketAddr>() {
-        // The standard library reads a zone before a port, and only there; it means nothing on another machine.
+        // The standard library reads a zone before a port, and only there; it means nothing on
+        // another machine.
         return Some(address.ip()).filter(|_| !text.contains('%'));
     }
     text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
@@ -217,8 +238,16 @@ mod tests {
     }
 
     fn client_by(header: ForwardingHeader, peer: &str, lines: &[(&str, &str)]) -> String {
-        let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()], header);
-        trusted.client(peer.parse().unwrap(), RequestHead::sample("GET", "/", lines).headers()).to_string()
+        let trusted = TrustedProxies::new(
+            vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
+            header,
+        );
+        trusted
+            .client(
+                peer.parse().unwrap(),
+                RequestHead::sample("GET", "/", lines).headers(),
+            )
+            .to_string()
     }
 
     #[test]
@@ -234,7 +263,13 @@ mod tests {
 
     #[test]
     fn headers_of_strangers_count_for_nothing() {
-        assert_eq!(client("8.8.8.8", &[(X_FORWARDED_FOR, "1.1.1.1"), (FORWARDED, "for=2.2.2.2")]), "8.8.8.8");
+        assert_eq!(
+            client(
+                "8.8.8.8",
+                &[(X_FORWARDED_FOR, "1.1.1.1"), (FORWARDED, "for=2.2.2.2")]
+            ),
+            "8.8.8.8"
+        );
         assert_eq!(client("::ffff:8.8.8.8", &[]), "8.8.8.8");
     }
 
@@ -243,16 +278,39 @@ mod tests {
         let nameless = |trusted: &[&str], peer: &str, name: &str| {
             let head = RequestHead::sample("GET", "/", &[(name, "198.51.100.7")]);
             let networks = trusted.iter().map(|net| net.parse().unwrap()).collect();
-            TrustedProxies::new(networks, ForwardingHeader::default()).is_nameless_proxy(peer.parse().unwrap(), head.headers())
+            TrustedProxies::new(networks, ForwardingHeader::default())
+                .is_nameless_proxy(peer.parse().unwrap(), head.headers())
         };
-        for private in
-            ["127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1", "100.127.9.9", "::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1"]
-        {
-            assert!(nameless(&[], private, X_FORWARDED_FOR) && nameless(&[], private, FORWARDED), "{private}");
+        for private in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.31.0.1",
+            "192.168.1.1",
+            "169.254.1.1",
+            "100.64.0.1",
+            "100.127.9.9",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+        ] {
+            assert!(
+                nameless(&[], private, X_FORWARDED_FOR) && nameless(&[], private, FORWARDED),
+                "{private}"
+            );
             assert!(!nameless(&[], private, "x-other"), "{private}");
-            assert!(!nameless(&["192.0.2.1/32"], private, X_FORWARDED_FOR), "{private}: the operator has named the proxies");
+            assert!(
+                !nameless(&["192.0.2.1/32"], private, X_FORWARDED_FOR),
+                "{private}: the operator has named the proxies"
+            );
         }
-        for public in ["8.8.8.8", "100.63.0.1", "100.128.0.1", "172.32.0.1", "2001:db8::1"] {
+        for public in [
+            "8.8.8.8",
+            "100.63.0.1",
+            "100.128.0.1",
+            "172.32.0.1",
+            "2001:db8::1",
+        ] {
             assert!(!nameless(&[], public, X_FORWARDED_FOR), "{public}");
         }
     }
@@ -260,19 +318,37 @@ mod tests {
     #[test]
     fn the_rightmost_untrusted_hop_is_the_client() {
         let xff = X_FORWARDED_FOR;
-        assert_eq!(client("10.0.0.1", &[(xff, "6.6.6.6, 1.1.1.1, 10.0.0.2")]), "1.1.1.1");
-        assert_eq!(client("10.0.0.1", &[(xff, "6.6.6.6"), (xff, "1.1.1.1")]), "1.1.1.1");
-        assert_eq!(client("::ffff:10.0.0.1", &[(xff, "::ffff:1.1.1.1")]), "1.1.1.1");
+        assert_eq!(
+            client("10.0.0.1", &[(xff, "6.6.6.6, 1.1.1.1, 10.0.0.2")]),
+            "1.1.1.1"
+        );
+        assert_eq!(
+            client("10.0.0.1", &[(xff, "6.6.6.6"), (xff, "1.1.1.1")]),
+            "1.1.1.1"
+        );
+        assert_eq!(
+            client("::ffff:10.0.0.1", &[(xff, "::ffff:1.1.1.1")]),
+            "1.1.1.1"
+        );
         assert_eq!(client("10.0.0.1", &[(xff, "1.1.1.1:443")]), "1.1.1.1");
-        assert_eq!(client("fd00::1", &[(xff, "[2001:db8::1]:443")]), "2001:db8::1");
-        assert_eq!(client("10.0.0.1", &[(xff, "6.6.6.6, evil, 10.0.0.2")]), "10.0.0.2");
+        assert_eq!(
+            client("fd00::1", &[(xff, "[2001:db8::1]:443")]),
+            "2001:db8::1"
+        );
+        assert_eq!(
+            client("10.0.0.1", &[(xff, "6.6.6.6, evil, 10.0.0.2")]),
+            "10.0.0.2"
+        );
         for zoned in ["[fe80::1%1]:443", "[fe80::1%1]", "fe80::1%1"] {
             assert_eq!(client("10.0.0.1", &[(xff, zoned)]), "10.0.0.1", "{zoned}");
         }
         assert_eq!(client("10.0.0.1", &[(xff, "")]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
         let long = vec!["10.0.0.2"; 500].join(",");
-        assert_eq!(client("10.0.0.1", &[(xff, &format!("6.6.6.6,{long}"))]), "10.0.0.2");
+        assert_eq!(
+            client("10.0.0.1", &[(xff, &format!("6.6.6.6,{long}"))]),
+            "10.0.0.2"
+        );
     }
 
     #[test]
@@ -282,12 +358,31 @@ mod tests {
             (&[xff, forwarded][..], "1.1.1.1", "2.2.2.2"),
             (&[xff], "1.1.1.1", "10.0.0.1"),
             (&[forwarded], "10.0.0.1", "2.2.2.2"),
-            (&[(FORWARDED, "for=6.6.6.6;proto=http, For=\"[2001:db8::1]:47\"")], "10.0.0.1", "2001:db8::1"),
-            (&[(FORWARDED, "for=6.6.6.6, for=_hidden")], "10.0.0.1", "10.0.0.1"),
-            (&[(FORWARDED, "for=6.6.6.6, for=1.1.1.1, for=10.0.0.2")], "10.0.0.1", "1.1.1.1"),
+            (
+                &[(
+                    FORWARDED,
+                    "for=6.6.6.6;proto=http, For=\"[2001:db8::1]:47\"",
+                )],
+                "10.0.0.1",
+                "2001:db8::1",
+            ),
+            (
+                &[(FORWARDED, "for=6.6.6.6, for=_hidden")],
+                "10.0.0.1",
+                "10.0.0.1",
+            ),
+            (
+                &[(FORWARDED, "for=6.6.6.6, for=1.1.1.1, for=10.0.0.2")],
+                "10.0.0.1",
+                "1.1.1.1",
+            ),
         ] {
             assert_eq!(client("10.0.0.1", lines), by_xff, "{lines:?}");
-            assert_eq!(client_by(ForwardingHeader::Forwarded, "10.0.0.1", lines), by_forwarded, "{lines:?}");
+            assert_eq!(
+                client_by(ForwardingHeader::Forwarded, "10.0.0.1", lines),
+                by_forwarded,
+                "{lines:?}"
+            );
         }
     }
 }

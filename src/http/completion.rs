@@ -1,4 +1,5 @@
-//! What is counted and logged once a request is over, however it ends: answered, refused, or left by its client.
+//! What is counted and logged once a request is over, however it ends: answered, refused, or left
+//! by its client.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -56,10 +57,14 @@ pub struct Reports {
 }
 
 impl Reports {
-    /// Whether nobody wants to read of a request: what failed in any way is worth a line on every path.
+    /// Whether nobody wants to read of a request: what failed in any way is worth a line on every
+    /// path.
     fn skips(&self, path: &str, status: u16, error: Option<&str>) -> bool {
         let named = |path: &str| self.skipped.iter().any(|skipped| skipped == path);
-        !self.skipped.is_empty() && status < 400 && error.is_none() && canonical(path).is_ok_and(|path| named(&path))
+        !self.skipped.is_empty()
+            && status < 400
+            && error.is_none()
+            && canonical(path).is_ok_and(|path| named(&path))
     }
 }
 
@@ -82,11 +87,15 @@ impl CountedRoute {
     /// A route with its counters.
     #[must_use]
     pub fn new(metrics: &Metrics, name: &str) -> Self {
-        Self { name: name.into(), metrics: metrics.route(name) }
+        Self {
+            name: name.into(),
+            metrics: metrics.route(name),
+        }
     }
 }
 
-/// A request under way. It reports itself when dropped, so nothing that happens to a request goes unreported.
+/// A request under way. It reports itself when dropped, so nothing that happens to a request goes
+/// unreported.
 #[derive(Debug)]
 pub struct Completion {
     reports: Arc<Reports>,
@@ -132,7 +141,13 @@ pub struct StreamAccount {
 impl Completion {
     /// Starts the account of a request.
     #[must_use]
-    pub fn new(reports: Arc<Reports>, inbound: Inbound, method: &str, path: &str, route: Arc<CountedRoute>) -> Box<Self> {
+    pub fn new(
+        reports: Arc<Reports>,
+        inbound: Inbound,
+        method: &str,
+        path: &str,
+        route: Arc<CountedRoute>,
+    ) -> Box<Self> {
         reports.metrics.requests_in_flight.inc();
         let mut shown = ArrayString::new();
         // Letters of one byte each: no other method comes in.
@@ -172,7 +187,8 @@ impl Completion {
 
     /// An answer goes out: to a client that has broken off its body and left, for form's sake.
     pub fn answered(&mut self, status: StatusCode) {
-        let left = self.error == Some(ErrorCode::BodyBroken) && self.connection.as_ref().is_some_and(Connection::has_left);
+        let left = self.error == Some(ErrorCode::BodyBroken)
+            && self.connection.as_ref().is_some_and(Connection::has_left);
         self.status = if left { CLIENT_LEFT } else { status.as_u16() };
     }
 
@@ -183,14 +199,23 @@ impl Completion {
 
     /// The answer breaks off. Its status has gone out; the line at least says why.
     fn broke_off(&mut self, code: ErrorCode) {
-        self.error = Some(self.connection.as_ref().map_or(code, |connection| connection.blamed_code(code)));
+        self.error = Some(
+            self.connection
+                .as_ref()
+                .map_or(code, |connection| connection.blamed_code(code)),
+        );
     }
 }
 
 impl Completion {
-    /// What the access line has as its error: the gateway's own, or why the answer did not go out in full.
+    /// What the access line has as its error: the gateway's own, or why the answer did not go out
+    /// in full.
     fn error_word(&self) -> Option<&'static str> {
-        let error = self.stream.as_ref().and_then(|stream| stream.error.get()).or(self.error);
+        let error = self
+            .stream
+            .as_ref()
+            .and_then(|stream| stream.error.get())
+            .or(self.error);
         error.map_or_else(|| self.cut_word(), |error| Some(error.word()))
     }
 
@@ -201,15 +226,27 @@ impl Completion {
         }
         // Without an answer, the status says it of a client that has left.
         let unanswered = self.status == CLIENT_LEFT;
-        if (unanswered || connection.was_cut()) && !connection.has_left() && self.reports.drain.is_cutting() {
+        if (unanswered || connection.was_cut())
+            && !connection.has_left()
+            && self.reports.drain.is_cutting()
+        {
             return Some(ErrorCode::ShuttingDown.word());
         }
         // A WebSocket ends when somebody leaves.
         (connection.was_cut() && !unanswered && self.status != SWITCHED).then_some(LEFT)
     }
 
-    fn span<'a>(&'a self, ids: SpanIds, time: UnixMillis, took: Duration, error: Option<&'a str>, session: Option<&'a str>) -> RequestSpan<'a> {
-        let asked_after = self.upstream_asked.map(|asked| asked.saturating_duration_since(self.inbound.started));
+    fn span<'a>(
+        &'a self,
+        ids: SpanIds,
+        time: UnixMillis,
+        took: Duration,
+        error: Option<&'a str>,
+        session: Option<&'a str>,
+    ) -> RequestSpan<'a> {
+        let asked_after = self
+            .upstream_asked
+            .map(|asked| asked.saturating_duration_since(self.inbound.started));
         RequestSpan {
             ids,
             started: UNIX_EPOCH + Duration::from_millis(time.0),
@@ -237,7 +274,11 @@ impl Drop for Completion {
         let took = monotonic_now().duration_since(self.inbound.started);
         self.reports.metrics.requests_in_flight.dec();
         // How long a tunnel was open says nothing about answers.
-        let answered = if self.status == SWITCHED { self.upstream_took.unwrap_or(took) } else { took };
+        let answered = if self.status == SWITCHED {
+            self.upstream_took.unwrap_or(took)
+        } else {
+            took
+        };
         self.route.metrics.answered(self.status, answered);
         let session = self.session.map(|id| id.text());
         let time = UnixMillis(self.reports.clock.unix_now().0.saturating_sub(millis(took)));
@@ -258,7 +299,11 @@ impl Drop for Completion {
             error,
             reason: self.reason.as_deref(),
             bytes: self.bytes,
-            received: self.stream.as_ref().filter(|_| self.status == SWITCHED).map(|stream| stream.received.get()),
+            received: self
+                .stream
+                .as_ref()
+                .filter(|_| self.status == SWITCHED)
+                .map(|stream| stream.received.get()),
             took,
             upstream_took: self.upstream_took,
             endpoint: self.endpoint.as_deref(),
@@ -281,7 +326,10 @@ pub struct SeenSession {
 
 /// Notes the session and its app for the access line.
 pub fn saw(req: &HttpRequest, session: SessionId, app: &Arc<str>) {
-    req.extensions_mut().insert(SeenSession { session: Some(session), app: Some(app.clone()) });
+    req.extensions_mut().insert(SeenSession {
+        session: Some(session),
+        app: Some(app.clone()),
+    });
 }
 
 /// The path without a token in it, also where the client has escaped some of its letters.
@@ -335,7 +383,10 @@ impl<B: MessageBody<Error: BrokenOff> + Unpin> MessageBody for Reported<B> {
         self.body.size()
     }
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let next = ready!(Pin::new(&mut self.body).poll_next(cx));
         match &next {
             Some(Ok(bytes)) => self.completion.sent(bytes.len()),

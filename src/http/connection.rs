@@ -39,7 +39,8 @@ impl Connection {
         self.0.nameless.set(true);
     }
 
-    /// Whether the balancer did not say whose connection it is. What comes on it are some client's own bytes, though the peer is trusted.
+    /// Whether the balancer did not say whose connection it is. What comes on it are some client's
+    /// own bytes, though the peer is trusted.
     #[must_use]
     pub fn is_nameless(&self) -> bool {
         self.0.nameless.get()
@@ -83,19 +84,28 @@ impl Connection {
         self.0.cut.get()
     }
 
-    /// The error of a request whose body broke off, said as what it was: a client that was silent for too long.
+    /// The error of a request whose body broke off, said as what it was: a client that was silent
+    /// for too long.
     #[must_use]
     pub fn blamed(&self, error: GatewayError) -> GatewayError {
         if self.blamed_code(error.code) == error.code {
             error
         } else {
-            GatewayError::new(ErrorCode::RequestTimeout, "The request's body did not come in time.").closing()
+            GatewayError::new(
+                ErrorCode::RequestTimeout,
+                "The request's body did not come in time.",
+            )
+            .closing()
         }
     }
 
     /// The same of a code, where the answer has begun.
     #[must_use]
     pub fn blamed_code(&self, code: ErrorCode) -> ErrorCode {
-        if code == ErrorCode::BodyBroken && self.0.body_stalled.get() { ErrorCode::RequestTimeout } else { code }
+        if code == ErrorCode::BodyBroken && self.0.body_stalled.get() {
+            ErrorCode::RequestTimeout
+        } else {
+            code
+        }
     }
 }

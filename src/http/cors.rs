@@ -1,4 +1,5 @@
-//! Cross-origin rules for H5 builds and web-views. Mini programs need none: `wx.request` has no origin.
+//! Cross-origin rules for H5 builds and web-views. Mini programs need none: `wx.request` has no
+//! origin.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -11,7 +12,8 @@ use crate::session::carrier::TokenCarrier;
 /// Where mini programs run, for WeChat's own client.
 const MINI_PROGRAMS: &str = "https://servicewechat.com";
 const ALLOW_ORIGIN: &str = "access-control-allow-origin";
-/// Without it a browser sends no cookies across origins, and shows its page no answer to a request that had some.
+/// Without it a browser sends no cookies across origins, and shows its page no answer to a request
+/// that had some.
 const ALLOW_CREDENTIALS: &str = "access-control-allow-credentials";
 /// A preflight may be remembered for this long, in seconds; browsers cap it at two hours.
 const MAX_AGE: &str = "7200";
@@ -26,19 +28,30 @@ pub struct Cors {
 }
 
 impl Cors {
-    /// These origins, such as `https://h5.example.com`; none: no CORS headers at all. Where a token may stand in a cookie, their pages may
-    /// send it.
+    /// These origins, such as `https://h5.example.com`; none: no CORS headers at all. Where a token
+    /// may stand in a cookie, their pages may send it.
     #[must_use]
     pub fn new(origins: &[String], carriers: &[TokenCarrier]) -> Self {
-        let credentials = carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Cookie(_)));
-        Self { origins: origins.iter().filter_map(|origin| Origin::parse(origin)).collect(), credentials }
+        let credentials = carriers
+            .iter()
+            .any(|carrier| matches!(carrier, TokenCarrier::Cookie(_)));
+        Self {
+            origins: origins
+                .iter()
+                .filter_map(|origin| Origin::parse(origin))
+                .collect(),
+            credentials,
+        }
     }
 
-    /// The answer to a preflight of an allowed origin; `None`: the request is none, and goes its usual way.
+    /// The answer to a preflight of an allowed origin; `None`: the request is none, and goes its
+    /// usual way.
     #[must_use]
     pub fn preflight(&self, request: &RequestHead) -> Option<HttpResponse> {
         let headers = request.headers();
-        let is_preflight = request.method() == "OPTIONS" && headers.contains("origin") && headers.contains("access-control-request-method");
+        let is_preflight = request.method() == "OPTIONS"
+            && headers.contains("origin")
+            && headers.contains("access-control-request-method");
         let origin = self.allowed(headers).filter(|_| is_preflight)?;
         let mut response = HttpResponse::NoContent();
         response.insert_header((ALLOW_ORIGIN, origin));
@@ -47,10 +60,17 @@ impl Cors {
         }
         response.insert_header(("access-control-allow-methods", METHODS));
         response.insert_header(("access-control-max-age", MAX_AGE));
-        if let Some(asked) = headers.get("access-control-request-headers").and_then(Value::text) {
+        if let Some(asked) = headers
+            .get("access-control-request-headers")
+            .and_then(Value::text)
+        {
             response.insert_header(("access-control-allow-headers", asked));
         }
-        for name in ["Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"] {
+        for name in [
+            "Origin",
+            "Access-Control-Request-Method",
+            "Access-Control-Request-Headers",
+        ] {
             response.append_header(("vary", name));
         }
         Some(response.finish())
@@ -68,21 +88,34 @@ impl Cors {
         }
     }
 
-    /// Lets an allowed origin's page read an answer. Headers that an upstream set itself stay as they are.
+    /// Lets an allowed origin's page read an answer. Headers that an upstream set itself stay as
+    /// they are.
     pub fn decorate(&self, request: Headers<'_>, answer: &mut AnswerHead) {
         if !self.origins.is_empty() && !answer.contains(ALLOW_ORIGIN) {
-            // A second "true" beside an upstream's own would be "true, true", which browsers do not take for a yes.
+            // A second "true" beside an upstream's own would be "true, true", which browsers do not
+            // take for a yes.
             let credentials_said = answer.contains(ALLOW_CREDENTIALS);
-            let missing = self.fields(request).filter(|(name, _)| !(credentials_said && *name == ALLOW_CREDENTIALS));
+            let missing = self
+                .fields(request)
+                .filter(|(name, _)| !(credentials_said && *name == ALLOW_CREDENTIALS));
             missing.for_each(|(name, value)| answer.push(name, value.as_bytes()));
         }
     }
 
     fn fields<'a>(&self, request: Headers<'a>) -> impl Iterator<Item = (&'static str, &'a str)> {
         let vary = (!self.origins.is_empty()).then_some(("vary", "Origin"));
-        let allowed = self.allowed(request).map(|origin| [(ALLOW_ORIGIN, origin), ("access-control-expose-headers", EXPOSED)]);
-        let credentials = allowed.filter(|_| self.credentials).map(|_| (ALLOW_CREDENTIALS, "true"));
-        vary.into_iter().chain(allowed.into_iter().flatten()).chain(credentials)
+        let allowed = self.allowed(request).map(|origin| {
+            [
+                (ALLOW_ORIGIN, origin),
+                ("access-control-expose-headers", EXPOSED),
+            ]
+        });
+        let credentials = allowed
+            .filter(|_| self.credentials)
+            .map(|_| (ALLOW_CREDENTIALS, "true"));
+        vary.into_iter()
+            .chain(allowed.into_iter().flatten())
+            .chain(credentials)
     }
 
     /// Whether no origins are configured.
@@ -94,23 +127,34 @@ impl Cors {
     /// Whether an origin is among the configured ones.
     #[must_use]
     pub fn names(&self, origin: &str) -> bool {
-        !self.is_empty() && Origin::parse(origin).is_some_and(|origin| self.origins.contains(&origin))
+        !self.is_empty()
+            && Origin::parse(origin).is_some_and(|origin| self.origins.contains(&origin))
     }
 
-    /// Whether the page that a browser names in `Origin` is a configured one, of this host, or WeChat's. `https`: whether the client is known
-    /// to have come by it.
+    /// Whether the page that a browser names in `Origin` is a configured one, of this host, or
+    /// WeChat's. `https`: whether the client is known to have come by it.
     #[must_use]
     pub fn knows_page(&self, headers: Headers<'_>, https: bool) -> bool {
-        let Some(origin) = headers.single("origin") else { return false };
+        let Some(origin) = headers.single("origin") else {
+            return false;
+        };
         let page = Origin::parse(origin);
-        // A page that came without encryption may be anybody's. Where https ends before the gateway and nobody says so, both have to do.
+        // A page that came without encryption may be anybody's. Where https ends before the gateway
+        // and nobody says so, both have to do.
         let own = page.as_ref().filter(|page| page.is_https() || !https);
-        let of_this_host = own.is_some_and(|page| headers.single("host").is_some_and(|host| page.is_of_host(host)));
+        let of_this_host = own.is_some_and(|page| {
+            headers
+                .single("host")
+                .is_some_and(|host| page.is_of_host(host))
+        });
         let of_mini_program = page.is_some() && page == Origin::parse(MINI_PROGRAMS);
         of_this_host || of_mini_program || self.names(origin)
     }
 
     fn allowed<'a>(&self, headers: Headers<'a>) -> Option<&'a str> {
-        headers.get("origin")?.text().filter(|origin| self.names(origin))
+        headers
+            .get("origin")?
+            .text()
+            .filter(|origin| self.names(origin))
     }
 }

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// Set when the process is told to end: from then on answers carry `Connection: close` and the process is not ready. Set again when no more
-/// connections are accepted: then WebSockets end too. And again when requests under way have had their time: then what is left of them is cut.
+/// Set when the process is told to end: from then on answers carry `Connection: close` and the
+/// process is not ready. Set again when no more connections are accepted: then WebSockets end too.
+/// And again when requests under way have had their time: then what is left of them is cut.
 #[derive(Debug, Clone, Default)]
 pub struct Drain(Arc<State>);
 

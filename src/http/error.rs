@@ -1,4 +1,5 @@
-//! Every error that the gateway itself answers with: one stable word, one status, one shape (RFC 9457).
+//! Every error that the gateway itself answers with: one stable word, one status, one shape (RFC
+//! 9457).
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -155,7 +156,8 @@ impl ErrorCode {
         Self::Internal,
     ];
 
-    /// The stable word, the HTTP status and the title. One `match` without `_`: a new code does not compile until someone has decided.
+    /// The stable word, the HTTP status and the title. One `match` without `_`: a new code does not
+    /// compile until someone has decided.
     #[must_use]
     pub const fn describe(self) -> (&'static str, u16, &'static str) {
         match self {
@@ -171,10 +173,18 @@ impl ErrorCode {
             Self::AppMismatch => ("app_mismatch", 400, "The login code is of another app"),
             Self::UserBlocked => ("user_blocked", 403, "The platform has blocked this user"),
             Self::RateLimited => ("rate_limited", 429, "Too many requests"),
-            Self::PlatformUnavailable => ("platform_unavailable", 503, "The platform does not answer"),
-            Self::PlatformError => ("platform_error", 502, "The platform's answer cannot be used"),
+            Self::PlatformUnavailable => {
+                ("platform_unavailable", 503, "The platform does not answer")
+            }
+            Self::PlatformError => (
+                "platform_error",
+                502,
+                "The platform's answer cannot be used",
+            ),
             Self::Misconfigured => ("misconfigured", 500, "The gateway's settings are wrong"),
-            Self::StoreUnavailable => ("store_unavailable", 503, "Sessions cannot be looked up now"),
+            Self::StoreUnavailable => {
+                ("store_unavailable", 503, "Sessions cannot be looked up now")
+            }
             Self::RouteNotFound => ("route_not_found", 404, "No such route"),
             Self::EndpointNotFound => ("endpoint_not_found", 404, "No such endpoint"),
             Self::MethodNotAllowed => ("method_not_allowed", 405, "Not with this method"),
@@ -185,9 +195,15 @@ impl ErrorCode {
             Self::HeadTooLarge => ("head_too_large", 431, "The request's head is too large"),
             Self::RequestTimeout => ("request_timeout", 408, "The request did not come in time"),
             Self::VersionUnsupported => ("version_unsupported", 505, "Not this version of HTTP"),
-            Self::ExpectationFailed => ("expectation_failed", 417, "An expectation that is not met"),
+            Self::ExpectationFailed => {
+                ("expectation_failed", 417, "An expectation that is not met")
+            }
             Self::UpgradeInvalid => ("upgrade_invalid", 400, "Not a WebSocket handshake"),
-            Self::WebsocketVersionUnsupported => ("websocket_version_unsupported", 426, "Not this version of WebSocket"),
+            Self::WebsocketVersionUnsupported => (
+                "websocket_version_unsupported",
+                426,
+                "Not this version of WebSocket",
+            ),
             Self::OriginForbidden => ("origin_forbidden", 403, "Not from this web page"),
             Self::WebsocketLimit => ("websocket_limit", 429, "Too many WebSockets of one user"),
             Self::WebsocketsFull => ("websockets_full", 503, "Too many WebSockets"),
@@ -196,9 +212,19 @@ impl ErrorCode {
             Self::AdminTokenInvalid => ("admin_token_invalid", 401, "Not the admin token"),
             Self::AdminDisabled => ("admin_disabled", 403, "The admin API is off"),
             Self::UntrustedPeer => ("untrusted_peer", 403, "Only trusted proxies may ask"),
-            Self::UpstreamUnreachable => ("upstream_unreachable", 502, "The backend cannot be reached"),
-            Self::UpstreamTimeout => ("upstream_timeout", 504, "The backend was silent for too long"),
-            Self::UpstreamUnavailable => ("upstream_unavailable", 503, "The backend takes no more requests now"),
+            Self::UpstreamUnreachable => {
+                ("upstream_unreachable", 502, "The backend cannot be reached")
+            }
+            Self::UpstreamTimeout => (
+                "upstream_timeout",
+                504,
+                "The backend was silent for too long",
+            ),
+            Self::UpstreamUnavailable => (
+                "upstream_unavailable",
+                503,
+                "The backend takes no more requests now",
+            ),
             Self::UpstreamError => ("upstream_error", 502, "The backend's answer cannot be used"),
             Self::ShuttingDown => ("shutting_down", 503, "The gateway is shutting down"),
             Self::LoopDetected => ("loop_detected", 508, "The request has come back"),
@@ -243,13 +269,24 @@ impl GatewayError {
     /// An error with its sentence.
     #[must_use]
     pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None, platform_code: None, refusal: None, allow: None, close: false }
+        Self {
+            code,
+            detail: detail.into(),
+            retry_after: None,
+            platform_code: None,
+            refusal: None,
+            allow: None,
+            close: false,
+        }
     }
 
     /// The session of a request has ended, before it or meanwhile.
     #[must_use]
     pub fn session_expired() -> Self {
-        Self::new(ErrorCode::SessionExpired, "The session has expired or was ended. Log in again and repeat the request.")
+        Self::new(
+            ErrorCode::SessionExpired,
+            "The session has expired or was ended. Log in again and repeat the request.",
+        )
     }
 
     /// The same, and the connection ends with it.
@@ -273,18 +310,22 @@ impl GatewayError {
         self
     }
 
-    /// For the access line: which quota it was, or what is wrong with the request. In the gateway's own words alone, with nothing that the
-    /// client sent. `None`: the code says it all.
+    /// For the access line: which quota it was, or what is wrong with the request. In the gateway's
+    /// own words alone, with nothing that the client sent. `None`: the code says it all.
     #[must_use]
     pub fn reason(&self) -> Option<Cow<'static, str>> {
         match (&self.refusal, self.code) {
             (Some(refusal), _) => Some(refusal.policy.as_str().into()),
-            (None, ErrorCode::RateLimited) if self.platform_code.is_some() => Some("platform".into()),
+            (None, ErrorCode::RateLimited) if self.platform_code.is_some() => {
+                Some("platform".into())
+            }
             (None, ErrorCode::PathInvalid) => Some(self.detail.clone()),
             (None, ErrorCode::RequestInvalid) => Some(match &self.detail {
                 Cow::Borrowed(detail) => Cow::Borrowed(detail),
                 // Behind the colon stands what a parser says, with a piece of what it read.
-                Cow::Owned(detail) => Cow::Owned(detail.split(':').next().unwrap_or_default().to_owned()),
+                Cow::Owned(detail) => {
+                    Cow::Owned(detail.split(':').next().unwrap_or_default().to_owned())
+                }
             }),
             _ => None,
         }

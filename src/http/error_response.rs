@@ -1,7 +1,10 @@
 //! How an error is written as an answer.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    SEC_WEBSOCKET_VERSION, WWW_AUTHENTICATE,
+};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use std::time::Duration;
@@ -17,12 +20,16 @@ impl GatewayError {
         self.response_with(self.code.status(), request_id)
     }
 
-    /// The answer in the shape that its clients expect. That nobody answers here is said plainly in any case: to a proxy that asks the wrong
-    /// address whether a request may pass, a template's 200 would be a yes.
+    /// The answer in the shape that its clients expect. That nobody answers here is said plainly in
+    /// any case: to a proxy that asks the wrong address whether a request may pass, a template's
+    /// 200 would be a yes.
     #[must_use]
     pub fn response_as(&self, shape: &FailureShape, request_id: &str) -> HttpResponse {
         let (status, body) = match (shape, self.code) {
-            (FailureShape::Problem, _) | (_, ErrorCode::RouteNotFound | ErrorCode::EndpointNotFound) => return self.response(request_id),
+            (FailureShape::Problem, _)
+            | (_, ErrorCode::RouteNotFound | ErrorCode::EndpointNotFound) => {
+                return self.response(request_id);
+            }
             (FailureShape::Template { status, body }, _) => (status, body),
         };
         let (code, own, title) = self.code.describe();
@@ -38,12 +45,20 @@ impl GatewayError {
         self.answer(status, "application/problem+json", body)
     }
 
-    fn answer(&self, status: StatusCode, content_type: &'static str, body: Vec<u8>) -> HttpResponse {
+    fn answer(
+        &self,
+        status: StatusCode,
+        content_type: &'static str,
+        body: Vec<u8>,
+    ) -> HttpResponse {
         let mut response = HttpResponseBuilder::new(status).body(body);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(HeaderName::from_static(X_HUFU_ERROR), HeaderValue::from_static(self.code.word()));
+        headers.insert(
+            HeaderName::from_static(X_HUFU_ERROR),
+            HeaderValue::from_static(self.code.word()),
+        );
         if let Some(challenge) = challenge(self.code, status) {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
@@ -56,11 +71,17 @@ impl GatewayError {
         if let Some(refusal) = &self.refusal {
             rate_limit::write_fields(headers, refusal);
         }
-        if let Some(methods) = self.allow.as_deref().and_then(|methods| HeaderValue::from_str(methods).ok()) {
+        if let Some(methods) = self
+            .allow
+            .as_deref()
+            .and_then(|methods| HeaderValue::from_str(methods).ok())
+        {
             headers.insert(ALLOW, methods);
         }
         if self.close {
-            response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
+            response
+                .head_mut()
+                .set_connection_type(actix_web::http::ConnectionType::Close);
         }
         response
     }
@@ -71,14 +92,20 @@ fn challenge(code: ErrorCode, status: StatusCode) -> Option<&'static str> {
     match code {
         _ if status != StatusCode::UNAUTHORIZED => None,
         ErrorCode::AdminTokenInvalid => Some(r#"Bearer realm="hufu admin""#),
-        ErrorCode::TokenInvalid | ErrorCode::SessionExpired => Some(r#"Bearer realm="hufu", error="invalid_token""#),
+        ErrorCode::TokenInvalid | ErrorCode::SessionExpired => {
+            Some(r#"Bearer realm="hufu", error="invalid_token""#)
+        }
         _ => Some(r#"Bearer realm="hufu""#),
     }
 }
 
 /// Rounded up, and never none: a client that came back at once would be refused again.
 pub(super) fn whole_seconds(span: Duration) -> u64 {
-    span.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX)
+    span.as_millis()
+        .div_ceil(1000)
+        .max(1)
+        .try_into()
+        .unwrap_or(u64::MAX)
 }
 
 #[derive(Serialize)]

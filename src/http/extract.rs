@@ -28,8 +28,8 @@ pub struct Inbound {
     pub started: Instant,
     /// Its name in logs and answers: a trusted proxy's, or a fresh one.
     pub id: ArrayString<REQUEST_ID_MAX>,
-    /// Its W3C trace context for the upstream: the client's if well-formed, or a fresh one; with spans, the one below which the
-    /// upstream's are to hang.
+    /// Its W3C trace context for the upstream: the client's if well-formed, or a fresh one; with
+    /// spans, the one below which the upstream's are to hang.
     pub traceparent: ArrayString<TRACEPARENT_LEN>,
     /// Its spans, where they are made and the trace is one of those that are kept.
     pub spans: Option<SpanIds>,
@@ -47,7 +47,8 @@ pub struct Inbound {
     pub peer_text: AddressText,
     /// The client's address as it is written.
     pub client_text: AddressText,
-    /// The address whose quota the request counts against; `None`: the only one that is known is a proxy's.
+    /// The address whose quota the request counts against; `None`: the only one that is known is a
+    /// proxy's.
     pub limited_by: Option<IpAddr>,
 }
 
@@ -59,13 +60,23 @@ impl Inbound {
         let (peer, headers) = (head.peer(), head.headers());
         let trusted_peer = trusted.contains(peer) && !head.connection().is_nameless();
         let fresh = Fresh::draw();
-        let sent = headers.single(TRACEPARENT).filter(|t| is_traceparent(t)).and_then(|t| ArrayString::from(t).ok());
+        let sent = headers
+            .single(TRACEPARENT)
+            .filter(|t| is_traceparent(t))
+            .and_then(|t| ArrayString::from(t).ok());
         let (traceparent, spans) = match traces {
             Some(traces) => traced(traces, sent.as_deref(), &fresh, trusted_peer),
             None => (sent.unwrap_or_else(|| fresh.traceparent()), None),
         };
-        let sent_id = headers.single(X_REQUEST_ID).filter(|id| trusted_peer && is_request_id(id)).and_then(|id| ArrayString::from(id).ok());
-        let client = if trusted_peer { trusted.client(peer, headers) } else { peer.to_canonical() };
+        let sent_id = headers
+            .single(X_REQUEST_ID)
+            .filter(|id| trusted_peer && is_request_id(id))
+            .and_then(|id| ArrayString::from(id).ok());
+        let client = if trusted_peer {
+            trusted.client(peer, headers)
+        } else {
+            peer.to_canonical()
+        };
         let of_proxy = trusted.contains(client) || trusted.is_nameless_proxy(peer, headers);
         let limited_by = (!of_proxy).then_some(client);
         let peer_text = address_text(peer.to_canonical());
@@ -81,7 +92,11 @@ impl Inbound {
             client,
             limited_by,
             peer_text,
-            client_text: if trusted_peer { address_text(client) } else { peer_text },
+            client_text: if trusted_peer {
+                address_text(client)
+            } else {
+                peer_text
+            },
         }
     }
 
@@ -117,7 +132,8 @@ fn trace_id(traceparent: &str) -> &str {
     traceparent.get(3..35).unwrap_or_default()
 }
 
-/// What is drawn for every request, as it is written: a trace id, which is the request's id too, and a span id.
+/// What is drawn for every request, as it is written: a trace id, which is the request's id too,
+/// and a span id.
 struct Fresh(ArrayString<48>);
 
 impl Fresh {
@@ -135,7 +151,8 @@ impl Fresh {
         text
     }
 
-    /// Marked as sampled: an unsampled mark would switch off the tracing that a backend already has.
+    /// Marked as sampled: an unsampled mark would switch off the tracing that a backend already
+    /// has.
     fn traceparent(&self) -> ArrayString<TRACEPARENT_LEN> {
         context(self.trace(), self.0.get(32..).unwrap_or_default(), true)
     }
@@ -149,31 +166,59 @@ fn context(trace: &str, span: &str, sampled: bool) -> ArrayString<TRACEPARENT_LE
     text
 }
 
-/// Where spans are made: the context for the upstream, and the ids of this request's spans if its trace is kept. Whether it is was
-/// decided by a trusted proxy, if one sent the context; a client has no say in what the collector must hold.
-fn traced(traces: &Traces, sent: Option<&str>, fresh: &Fresh, trusted_peer: bool) -> (ArrayString<TRACEPARENT_LEN>, Option<SpanIds>) {
+/// Where spans are made: the context for the upstream, and the ids of this request's spans if its
+/// trace is kept. Whether it is was decided by a trusted proxy, if one sent the context; a client
+/// has no say in what the collector must hold.
+fn traced(
+    traces: &Traces,
+    sent: Option<&str>,
+    fresh: &Fresh,
+    trusted_peer: bool,
+) -> (ArrayString<TRACEPARENT_LEN>, Option<SpanIds>) {
     let part = |from: usize, to: usize| sent.and_then(|sent| sent.get(from..to));
     let parent = part(36, 52).and_then(hash::from_hex::<8>);
     let trace_text = part(3, 35).unwrap_or(fresh.trace());
     let trace = hash::from_hex::<16>(trace_text).unwrap_or_default();
-    let flags = part(53, 55).and_then(hash::from_hex::<1>).filter(|_| trusted_peer);
+    let flags = part(53, 55)
+        .and_then(hash::from_hex::<1>)
+        .filter(|_| trusted_peer);
     let sampled = flags.map_or_else(|| traces.samples(&trace), |[flags]| flags & 1 == 1);
     let more = random::name_bytes::<16>();
     let (server, client) = (hash::first(&more), hash::last(&more));
-    (context(trace_text, &hash::hex_text::<16>(&client), sampled), sampled.then_some(SpanIds { trace, parent, server, client }))
+    (
+        context(trace_text, &hash::hex_text::<16>(&client), sampled),
+        sampled.then_some(SpanIds {
+            trace,
+            parent,
+            server,
+            client,
+        }),
+    )
 }
 
 /// Version 00 of <https://www.w3.org/TR/trace-context/>, lower case, neither id all zeros.
 fn is_traceparent(text: &str) -> bool {
-    let hex = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let hex = |part: &str| {
+        part.bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
     let parts: Vec<&str> = text.split('-').collect();
-    let [version, trace, span, flags] = parts[..] else { return false };
+    let [version, trace, span, flags] = parts[..] else {
+        return false;
+    };
     let lengths = version == "00" && trace.len() == 32 && span.len() == 16 && flags.len() == 2;
-    lengths && parts.iter().all(|p| hex(p)) && trace.bytes().any(|b| b != b'0') && span.bytes().any(|b| b != b'0')
+    lengths
+        && parts.iter().all(|p| hex(p))
+        && trace.bytes().any(|b| b != b'0')
+        && span.bytes().any(|b| b != b'0')
 }
 
 fn is_request_id(text: &str) -> bool {
-    (1..=REQUEST_ID_MAX).contains(&text.len()) && !text.contains("hufu_") && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+    (1..=REQUEST_ID_MAX).contains(&text.len())
+        && !text.contains("hufu_")
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
 }
 
 #[cfg(test)]
@@ -182,7 +227,9 @@ mod tests {
 
     #[test]
     fn trace_contexts_are_checked() {
-        assert!(is_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+        assert!(is_traceparent(
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        ));
         assert!(is_traceparent(&Fresh::draw().traceparent()));
         for wrong in [
             "",

@@ -1,4 +1,5 @@
-//! What the gateway's own errors look like: the problem document of RFC 9457, or what older clients expect.
+//! What the gateway's own errors look like: the problem document of RFC 9457, or what older clients
+//! expect.
 
 use std::fmt;
 
@@ -23,7 +24,11 @@ impl FailureShape {
     /// This text under this status; `None`: it is no status of an answer with a body.
     #[must_use]
     pub fn template(status: Option<u16>, body: Template) -> Option<Self> {
-        let of_answers = |status: u16| StatusCode::from_u16(status).ok().filter(|_| (200..600).contains(&status) && !matches!(status, 204 | 205 | 304));
+        let of_answers = |status: u16| {
+            StatusCode::from_u16(status)
+                .ok()
+                .filter(|_| (200..600).contains(&status) && !matches!(status, 204 | 205 | 304))
+        };
         let status = match status {
             Some(status) => Some(of_answers(status)?),
             None => None,
@@ -65,14 +70,20 @@ impl Template {
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let (mut parts, mut plain, mut rest) = (Vec::new(), String::new(), text);
         while let Some(at) = rest.find('{') {
-            let word: String = rest[at + 1..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            let word: String = rest[at + 1..]
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect();
             let end = at + 1 + word.len();
             if word.is_empty() || !rest[end..].starts_with('}') {
                 plain.push_str(&rest[..=at]);
                 rest = &rest[at + 1..];
                 continue;
             }
-            let value = PLACEHOLDERS.iter().position(|known| *known == word).ok_or(TemplateError::Unknown(word))?;
+            let value = PLACEHOLDERS
+                .iter()
+                .position(|known| *known == word)
+                .ok_or(TemplateError::Unknown(word))?;
             plain.push_str(&rest[..at]);
             parts.extend([Part::Text(std::mem::take(&mut plain)), Part::Value(value)]);
             rest = &rest[end + 1..];
@@ -87,7 +98,8 @@ impl Template {
         }
     }
 
-    /// The text with these values in it, written so that none of them can end the JSON string that it stands in.
+    /// The text with these values in it, written so that none of them can end the JSON string that
+    /// it stands in.
     #[must_use]
     pub fn fill(&self, values: &Filling<'_>) -> String {
         let mut out = String::with_capacity(256);
@@ -120,17 +132,32 @@ mod tests {
     #[test]
     fn values_cannot_leave_their_string() {
         let template = Template::parse(r#"{"ret":-1,"code":"{code}","msg":"{detail}","id":"{request_id}","s":{status},"e":{}}"#).unwrap();
-        let text = template.fill(&["session_expired", "a \"b\" \\ \n</script>{code}", "T", "401", "虎"]);
+        let text = template.fill(&[
+            "session_expired",
+            "a \"b\" \\ \n</script>{code}",
+            "T",
+            "401",
+            "虎",
+        ]);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["msg"], "a \"b\" \\ \n</script>{code}");
-        assert_eq!((&value["ret"], &value["s"], &value["id"]), (&(-1).into(), &401.into(), &"虎".into()));
+        assert_eq!(
+            (&value["ret"], &value["s"], &value["id"]),
+            (&(-1).into(), &401.into(), &"虎".into())
+        );
     }
 
     #[test]
     fn what_stands_for_nothing_is_refused() {
-        assert_eq!(Template::parse(r#"{"a":"{reason}"}"#), Err(TemplateError::Unknown("reason".to_owned())));
+        assert_eq!(
+            Template::parse(r#"{"a":"{reason}"}"#),
+            Err(TemplateError::Unknown("reason".to_owned()))
+        );
         for text in ["", "{code}", "{\"a\":{detail}}", "{\"a\":\"{code}\""] {
-            assert!(matches!(Template::parse(text), Err(TemplateError::NotJson(_))), "{text}");
+            assert!(
+                matches!(Template::parse(text), Err(TemplateError::NotJson(_))),
+                "{text}"
+            );
         }
         assert!(Template::parse("\"{code}\"").is_ok());
     }

@@ -1,4 +1,5 @@
-//! The head of a request as it came: one buffer, and in it the places of its parts. Nothing is copied out of it, and nothing changed.
+//! The head of a request as it came: one buffer, and in it the places of its parts. Nothing is
+//! copied out of it, and nothing changed.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
@@ -66,7 +67,8 @@ pub struct RequestHead {
 }
 
 impl Span {
-    /// Where `part` stands in `whole`, of which it is a piece of less than 4 GiB. An empty one may stand anywhere.
+    /// Where `part` stands in `whole`, of which it is a piece of less than 4 GiB. An empty one may
+    /// stand anywhere.
     #[must_use]
     pub fn of(part: &[u8], whole: &[u8]) -> Self {
         if part.is_empty() {
@@ -74,11 +76,16 @@ impl Span {
         }
         let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
         let at = |place: usize| u32::try_from(place).unwrap_or_default();
-        Self { start: at(start), end: at(start + part.len()) }
+        Self {
+            start: at(start),
+            end: at(start + part.len()),
+        }
     }
 
     fn within(self, bytes: &[u8]) -> &[u8] {
-        bytes.get(self.start as usize..self.end as usize).unwrap_or_default()
+        bytes
+            .get(self.start as usize..self.end as usize)
+            .unwrap_or_default()
     }
 
     const fn len(self) -> usize {
@@ -86,7 +93,8 @@ impl Span {
     }
 
     fn text(self, text: &str) -> &str {
-        text.get(self.start as usize..self.end as usize).unwrap_or_default()
+        text.get(self.start as usize..self.end as usize)
+            .unwrap_or_default()
     }
 }
 
@@ -105,22 +113,38 @@ impl HeaderLines {
     /// To look at.
     #[must_use]
     pub fn view(&self) -> Headers<'_> {
-        Headers { bytes: &self.bytes, lines: &self.lines }
+        Headers {
+            bytes: &self.bytes,
+            lines: &self.lines,
+        }
     }
 }
 
 impl<'a> Headers<'a> {
     /// All lines in their order; names in lower case.
     pub fn iter(self) -> impl Iterator<Item = (&'a [u8], Value<'a>)> {
-        self.lines.iter().map(move |(name, value)| (name.within(self.bytes), Value(value.within(self.bytes))))
+        self.lines
+            .iter()
+            .map(move |(name, value)| (name.within(self.bytes), Value(value.within(self.bytes))))
     }
 
-    /// All lines in their order, with what each looks like where it is written as everybody writes it: `name: value` and a line end.
+    /// All lines in their order, with what each looks like where it is written as everybody writes
+    /// it: `name: value` and a line end.
     pub fn whole_lines(self) -> impl Iterator<Item = (&'a [u8], Value<'a>, Option<&'a [u8]>)> {
         self.lines.iter().map(move |(name, value)| {
-            let whole = Span { start: name.start, end: value.end + 2 }.within(self.bytes);
-            let as_usual = name.end + 2 == value.start && whole.ends_with(b"\r\n") && self.bytes[name.end as usize..value.start as usize] == *b": ";
-            (name.within(self.bytes), Value(value.within(self.bytes)), as_usual.then_some(whole))
+            let whole = Span {
+                start: name.start,
+                end: value.end + 2,
+            }
+            .within(self.bytes);
+            let as_usual = name.end + 2 == value.start
+                && whole.ends_with(b"\r\n")
+                && self.bytes[name.end as usize..value.start as usize] == *b": ";
+            (
+                name.within(self.bytes),
+                Value(value.within(self.bytes)),
+                as_usual.then_some(whole),
+            )
         })
     }
 
@@ -128,7 +152,9 @@ impl<'a> Headers<'a> {
     #[must_use]
     pub fn get_all(self, name: &str) -> impl DoubleEndedIterator<Item = Value<'a>> {
         // The length tells most names apart.
-        let lines = self.lines.iter().filter(move |(own, _)| own.len() == name.len() && own.within(self.bytes) == name.as_bytes());
+        let lines = self.lines.iter().filter(move |(own, _)| {
+            own.len() == name.len() && own.within(self.bytes) == name.as_bytes()
+        });
         lines.map(move |(_, value)| Value(value.within(self.bytes)))
     }
 
@@ -149,7 +175,11 @@ impl<'a> Headers<'a> {
     pub fn single(self, name: &str) -> Option<&'a str> {
         let mut values = self.get_all(name);
         let value = values.next()?;
-        if values.next().is_some() { None } else { value.text() }
+        if values.next().is_some() {
+            None
+        } else {
+            value.text()
+        }
     }
 }
 
@@ -164,8 +194,14 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn text(self) -> Option<&'a str> {
         // To its end in any case, so that many bytes are looked at at once.
-        let visible = self.0.iter().fold(true, |visible, b| visible & matches!(b, b'\t' | b' '..=b'~'));
-        if visible { std::str::from_utf8(self.0).ok() } else { None }
+        let visible = self.0.iter().fold(true, |visible, b| {
+            visible & matches!(b, b'\t' | b' '..=b'~')
+        });
+        if visible {
+            std::str::from_utf8(self.0).ok()
+        } else {
+            None
+        }
     }
 }
 
@@ -176,25 +212,54 @@ impl Drop for RequestHead {
 }
 
 impl RequestHead {
-    /// The head in these bytes, whose method and path were found to be ASCII, and the query too where it is not given in an escaped form. No peer: it came over a Unix socket.
+    /// The head in these bytes, whose method and path were found to be ASCII, and the query too
+    /// where it is not given in an escaped form. No peer: it came over a Unix socket.
     #[must_use]
-    pub fn new(bytes: BytesMut, parts: RequestParts, peer: Option<IpAddr>, connection: Connection) -> Self {
-        let RequestParts { method, path, mut query, escaped_query, http_11, lines } = parts;
+    pub fn new(
+        bytes: BytesMut,
+        parts: RequestParts,
+        peer: Option<IpAddr>,
+        connection: Connection,
+    ) -> Self {
+        let RequestParts {
+            method,
+            path,
+            mut query,
+            escaped_query,
+            http_11,
+            lines,
+        } = parts;
         let end = query.unwrap_or_default().end.max(path.end).max(method.end);
-        let mut start = std::str::from_utf8(bytes.get(..end as usize).unwrap_or_default()).unwrap_or_default().to_owned();
+        let mut start = std::str::from_utf8(bytes.get(..end as usize).unwrap_or_default())
+            .unwrap_or_default()
+            .to_owned();
         if let Some((query, escaped)) = query.as_mut().zip(escaped_query) {
             // Last in the text, and this is what everybody reads and passes on.
             start.truncate(query.start as usize);
             start.push_str(&escaped);
             query.end = query.start + u32::try_from(escaped.len()).unwrap_or_default();
         }
-        Self { headers: HeaderLines::new(bytes, lines), start, method, path, query, http_11, peer, connection }
+        Self {
+            headers: HeaderLines::new(bytes, lines),
+            start,
+            method,
+            path,
+            query,
+            http_11,
+            peer,
+            connection,
+        }
     }
 
-    /// The head of a request to one of the gateway's own endpoints. A request that came from nowhere has an empty one.
+    /// The head of a request to one of the gateway's own endpoints. A request that came from
+    /// nowhere has an empty one.
     #[must_use]
     pub fn of(request: &HttpRequest) -> Rc<Self> {
-        request.extensions().get::<Rc<Self>>().cloned().unwrap_or_default()
+        request
+            .extensions()
+            .get::<Rc<Self>>()
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// The method.
@@ -207,10 +272,15 @@ impl RequestHead {
     #[must_use]
     pub fn path(&self) -> &str {
         // "http://host" names the root without a word.
-        if self.path == Span::default() { "/" } else { self.path.text(&self.start) }
+        if self.path == Span::default() {
+            "/"
+        } else {
+            self.path.text(&self.start)
+        }
     }
 
-    /// The query, without its question mark: as it came, but for characters that need an escape and came without.
+    /// The query, without its question mark: as it came, but for characters that need an escape and
+    /// came without.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.query.map(|query| query.text(&self.start))
@@ -228,7 +298,8 @@ impl RequestHead {
         self.headers.view()
     }
 
-    /// The socket's peer. A Unix socket has no peer address: whoever may write to it is on this machine.
+    /// The socket's peer. A Unix socket has no peer address: whoever may write to it is on this
+    /// machine.
     #[must_use]
     pub fn peer(&self) -> IpAddr {
         self.peer.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
@@ -249,12 +320,27 @@ impl RequestHead {
         let mut put = |part: &str| {
             let start = u32::try_from(bytes.len()).unwrap();
             bytes.extend_from_slice(part.as_bytes());
-            Span { start, end: u32::try_from(bytes.len()).unwrap() }
+            Span {
+                start,
+                end: u32::try_from(bytes.len()).unwrap(),
+            }
         };
-        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let (path, query) = target
+            .split_once('?')
+            .map_or((target, None), |(path, query)| (path, Some(query)));
         let (method, path, query) = (put(method), put(path), query.map(&mut put));
-        let lines = lines.iter().map(|(name, value)| (put(name), put(value))).collect();
-        let parts = RequestParts { method, path, query, escaped_query: None, http_11: true, lines };
+        let lines = lines
+            .iter()
+            .map(|(name, value)| (put(name), put(value)))
+            .collect();
+        let parts = RequestParts {
+            method,
+            path,
+            query,
+            escaped_query: None,
+            http_11: true,
+            lines,
+        };
         Self::new(bytes, parts, None, Connection::default())
     }
 }
@@ -265,19 +351,47 @@ mod tests {
 
     #[test]
     fn names_have_no_case_and_values_are_as_they_came() {
-        let head = RequestHead::sample("GET", "/a?b=c", &[("X-Wx-Skey", "T u"), ("Cookie", "a=1"), ("COOKIE", "b=\u{e9}")]);
-        assert_eq!((head.method(), head.path(), head.query()), ("GET", "/a", Some("b=c")));
+        let head = RequestHead::sample(
+            "GET",
+            "/a?b=c",
+            &[
+                ("X-Wx-Skey", "T u"),
+                ("Cookie", "a=1"),
+                ("COOKIE", "b=\u{e9}"),
+            ],
+        );
+        assert_eq!(
+            (head.method(), head.path(), head.query()),
+            ("GET", "/a", Some("b=c"))
+        );
         let headers = head.headers();
         assert_eq!(headers.single("x-wx-skey"), Some("T u"));
         assert_eq!(headers.single("cookie"), None);
-        assert_eq!(headers.get_all("cookie").map(Value::text).collect::<Vec<_>>(), [Some("a=1"), None]);
+        assert_eq!(
+            headers
+                .get_all("cookie")
+                .map(Value::text)
+                .collect::<Vec<_>>(),
+            [Some("a=1"), None]
+        );
         assert!(!headers.contains("x-other"));
-        assert_eq!(headers.iter().map(|(name, _)| name).collect::<Vec<_>>(), [&b"x-wx-skey"[..], b"cookie", b"cookie"]);
+        assert_eq!(
+            headers.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            [&b"x-wx-skey"[..], b"cookie", b"cookie"]
+        );
     }
 
     #[test]
     fn a_request_from_nowhere_has_an_empty_head() {
         let head = RequestHead::default();
-        assert_eq!((head.method(), head.path(), head.query(), head.headers().iter().count()), ("", "/", None, 0));
+        assert_eq!(
+            (
+                head.method(),
+                head.path(),
+                head.query(),
+                head.headers().iter().count()
+            ),
+            ("", "/", None, 0)
+        );
     }
 }

@@ -1,14 +1,21 @@
-//! `GET /auth/healthz`: the process answers. Says nothing of Redis: a balancer that took the gateways out whenever Redis
-//! stumbles would turn a stumble into an outage.
+//! `GET /auth/healthz`: the process answers. Says nothing of Redis: a balancer that took the
+//! gateways out whenever Redis stumbles would turn a stumble into an outage.
 
 use actix_web::http::header::{CACHE_CONTROL, ContentType};
 use actix_web::{HttpResponse, web};
 
 use crate::http::own::OwnEndpoints;
 
-/// 200 `ok`; while the process drains 503 `draining`: a balancer that cannot ask the admin listener has no other way to notice before the
-/// port is closed.
+/// 200 `ok`; while the process drains 503 `draining`: a balancer that cannot ask the admin listener
+/// has no other way to notice before the port is closed.
 pub async fn healthz(own: web::Data<OwnEndpoints>) -> HttpResponse {
-    let (mut answer, text) = if own.drain.is_on() { (HttpResponse::ServiceUnavailable(), "draining") } else { (HttpResponse::Ok(), "ok") };
-    answer.insert_header(ContentType::plaintext()).insert_header((CACHE_CONTROL, "no-store")).body(text)
+    let (mut answer, text) = if own.drain.is_on() {
+        (HttpResponse::ServiceUnavailable(), "draining")
+    } else {
+        (HttpResponse::Ok(), "ok")
+    };
+    answer
+        .insert_header(ContentType::plaintext())
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(text)
 }

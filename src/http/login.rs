@@ -35,25 +35,55 @@ pub struct TokenResponse<'a> {
 impl<'a> TokenResponse<'a> {
     /// The body for this token.
     #[must_use]
-    pub const fn new(token: &'a str, session_id: &'a str, expires_in: Duration, absolute_expires_in: Duration) -> Self {
-        Self { token, token_type: "Bearer", expires_in: expires_in.as_secs(), absolute_expires_in: absolute_expires_in.as_secs(), session_id }
+    pub const fn new(
+        token: &'a str,
+        session_id: &'a str,
+        expires_in: Duration,
+        absolute_expires_in: Duration,
+    ) -> Self {
+        Self {
+            token,
+            token_type: "Bearer",
+            expires_in: expires_in.as_secs(),
+            absolute_expires_in: absolute_expires_in.as_secs(),
+            session_id,
+        }
     }
 
     /// The answer that carries it, which nothing on the way may keep.
     #[must_use]
     pub fn answer(&self) -> HttpResponse {
-        HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(self)
+        HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .json(self)
     }
 }
 
-/// Exchanges the code. An `Authorization` that comes with it is ignored: interceptors attach the dead token.
-pub async fn login(req: HttpRequest, body: web::Json<Object<LoginRequest>>, flow: web::Data<LoginFlow>) -> Result<HttpResponse, GatewayError> {
+/// Exchanges the code. An `Authorization` that comes with it is ignored: interceptors attach the
+/// dead token.
+pub async fn login(
+    req: HttpRequest,
+    body: web::Json<Object<LoginRequest>>,
+    flow: web::Data<LoginFlow>,
+) -> Result<HttpResponse, GatewayError> {
     let Object(body) = &*body;
-    let answer = flow.login(body.app.as_deref(), &body.code, client(&req)).await.inspect_err(|_| {
-        req.extensions_mut().insert(SeenSession { session: None, app: flow.app_name(body.app.as_deref()) });
-    })?;
+    let answer = flow
+        .login(body.app.as_deref(), &body.code, client(&req))
+        .await
+        .inspect_err(|_| {
+            req.extensions_mut().insert(SeenSession {
+                session: None,
+                app: flow.app_name(body.app.as_deref()),
+            });
+        })?;
     remember(&req, &answer);
-    Ok(TokenResponse::new(&answer.token, &answer.session_id, answer.expires_in, answer.absolute_expires_in).answer())
+    Ok(TokenResponse::new(
+        &answer.token,
+        &answer.session_id,
+        answer.expires_in,
+        answer.absolute_expires_in,
+    )
+    .answer())
 }
 
 /// For the access line.
@@ -69,24 +99,56 @@ fn client(req: &HttpRequest) -> Client {
     Client {
         address: inbound.map(|inbound| inbound.client),
         limited_by: inbound.and_then(|inbound| inbound.limited_by),
-        request_id: inbound.map(|inbound| inbound.id.to_string()).unwrap_or_default(),
-        device: head.headers().single("user-agent").map(device_name).unwrap_or_default(),
-        referer_appid: head.headers().single("referer").and_then(referer_appid).map(str::to_owned),
+        request_id: inbound
+            .map(|inbound| inbound.id.to_string())
+            .unwrap_or_default(),
+        device: head
+            .headers()
+            .single("user-agent")
+            .map(device_name)
+            .unwrap_or_default(),
+        referer_appid: head
+            .headers()
+            .single("referer")
+            .and_then(referer_appid)
+            .map(str::to_owned),
     }
 }
 
-/// `wx.request` sends `https://servicewechat.com/{appid}/{version}/page-frame.html` and lets nobody change it.
+/// `wx.request` sends `https://servicewechat.com/{appid}/{version}/page-frame.html` and lets nobody
+/// change it.
 fn referer_appid(referer: &str) -> Option<&str> {
-    let (appid, _) = referer.strip_prefix("https://servicewechat.com/")?.split_once('/')?;
-    (!appid.is_empty() && appid.len() <= 32 && appid.bytes().all(|b| b.is_ascii_alphanumeric())).then_some(appid)
+    let (appid, _) = referer
+        .strip_prefix("https://servicewechat.com/")?
+        .split_once('/')?;
+    (!appid.is_empty() && appid.len() <= 32 && appid.bytes().all(|b| b.is_ascii_alphanumeric()))
+        .then_some(appid)
 }
 
-/// What a user would call the device: the model of an Android phone, else the first word in the parentheses, else the product.
+/// What a user would call the device: the model of an Android phone, else the first word in the
+/// parentheses, else the product.
 fn device_name(user_agent: &str) -> String {
-    let Some((product, rest)) = user_agent.split_once('(') else { return user_agent.split(['/', ' ']).next().unwrap_or_default().to_owned() };
-    let parts: Vec<&str> = rest.split(')').next().unwrap_or_default().split(';').map(str::trim).collect();
-    let model = parts.iter().position(|part| part.starts_with("Android")).and_then(|at| parts.get(at + 1));
-    let name = model.or_else(|| parts.first()).map_or(product, |part| part.split(" Build/").next().unwrap_or(part));
+    let Some((product, rest)) = user_agent.split_once('(') else {
+        return user_agent
+            .split(['/', ' '])
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+    };
+    let parts: Vec<&str> = rest
+        .split(')')
+        .next()
+        .unwrap_or_default()
+        .split(';')
+        .map(str::trim)
+        .collect();
+    let model = parts
+        .iter()
+        .position(|part| part.starts_with("Android"))
+        .and_then(|at| parts.get(at + 1));
+    let name = model
+        .or_else(|| parts.first())
+        .map_or(product, |part| part.split(" Build/").next().unwrap_or(part));
     name.chars().filter(|c| !c.is_control()).collect()
 }
 
@@ -97,9 +159,18 @@ mod tests {
     #[test]
     fn devices_have_the_names_that_users_know() {
         for (user_agent, name) in [
-            ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 MicroMessenger/8.0.40", "iPhone"),
-            ("Mozilla/5.0 (Linux; Android 13; M2102K1C Build/TKQ1.220829.002; wv) MicroMessenger/8.0.40", "M2102K1C"),
-            ("Mozilla/5.0 (Windows NT 10.0; Win64; x64)", "Windows NT 10.0"),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 MicroMessenger/8.0.40",
+                "iPhone",
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 13; M2102K1C Build/TKQ1.220829.002; wv) MicroMessenger/8.0.40",
+                "M2102K1C",
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64)",
+                "Windows NT 10.0",
+            ),
             ("curl/8.5.0", "curl"),
             ("", ""),
         ] {
@@ -109,8 +180,16 @@ mod tests {
 
     #[test]
     fn the_referer_names_the_app() {
-        assert_eq!(referer_appid("https://servicewechat.com/wx0123456789abcdef/0/page-frame.html"), Some("wx0123456789abcdef"));
-        for other in ["https://servicewechat.com/", "https://evil.test/wx0/0/", "https://servicewechat.com/a%0ab/0/x", "https://servicewechat.com//0/x"] {
+        assert_eq!(
+            referer_appid("https://servicewechat.com/wx0123456789abcdef/0/page-frame.html"),
+            Some("wx0123456789abcdef")
+        );
+        for other in [
+            "https://servicewechat.com/",
+            "https://evil.test/wx0/0/",
+            "https://servicewechat.com/a%0ab/0/x",
+            "https://servicewechat.com//0/x",
+        ] {
             assert_eq!(referer_appid(other), None, "{other}");
         }
     }

@@ -1,5 +1,5 @@
-//! The gateway's own endpoints, one file each, and what every answer shares: error codes, the facts of a
-//! request head, CORS, and the completion that counts and logs it.
+//! The gateway's own endpoints, one file each, and what every answer shares: error codes, the facts
+//! of a request head, CORS, and the completion that counts and logs it.
 
 pub mod answer;
 pub mod authenticate;

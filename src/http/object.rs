@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// A body that is an object. Left to itself serde also takes an array for a struct, its elements for the fields in their order, so
-/// that a new field would change what such a body means.
+/// A body that is an object. Left to itself serde also takes an array for a struct, its elements
+/// for the fields in their order, so that a new field would change what such a body means.
 #[derive(Debug)]
 pub struct Object<T>(pub T);
 

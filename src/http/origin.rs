@@ -1,4 +1,5 @@
-//! The origin of a web page, and when two are the same (RFC 6454 section 5): scheme, host and port, however they are written.
+//! The origin of a web page, and when two are the same (RFC 6454 section 5): scheme, host and port,
+//! however they are written.
 
 use crate::route::{HostName, host_name};
 
@@ -11,7 +12,8 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Reads `https://HOST` or `http://HOST`, with a port or without; `None`: no origin that a page of a web server has.
+    /// Reads `https://HOST` or `http://HOST`, with a port or without; `None`: no origin that a page
+    /// of a web server has.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
@@ -19,13 +21,21 @@ impl Origin {
         (https || scheme.eq_ignore_ascii_case("http")).then(|| Self::at(https, authority))?
     }
 
-    /// The origin of the pages that a `Host` has under a scheme, whose port counts where none is written.
+    /// The origin of the pages that a `Host` has under a scheme, whose port counts where none is
+    /// written.
     fn at(https: bool, authority: &str) -> Option<Self> {
         let host = host_name(authority)?;
         // Behind the address, in which there are colons too.
         let behind = authority.rfind(']').map_or(0, |end| end + 1);
-        let port = authority.get(behind..)?.split_once(':').map_or("", |(_, port)| port);
-        let port = if port.is_empty() { if https { 443 } else { 80 } } else { port.parse().ok()? };
+        let port = authority
+            .get(behind..)?
+            .split_once(':')
+            .map_or("", |(_, port)| port);
+        let port = if port.is_empty() {
+            if https { 443 } else { 80 }
+        } else {
+            port.parse().ok()?
+        };
         Some(Self { https, host, port })
     }
 
@@ -35,7 +45,8 @@ impl Origin {
         self.https
     }
 
-    /// Whether its pages are those of this `Host`, as far as that can say: it has no scheme, so the page's counts.
+    /// Whether its pages are those of this `Host`, as far as that can say: it has no scheme, so the
+    /// page's counts.
     #[must_use]
     pub fn is_of_host(&self, host: &str) -> bool {
         Self::at(self.https, host).as_ref() == Some(self)
@@ -72,18 +83,49 @@ mod tests {
             ("https://a.example", "a.example:65979", false),
             ("https://a.example", "", false),
         ] {
-            assert_eq!(Origin::parse(origin).is_some_and(|page| page.is_of_host(host)), same, "{origin} {host}");
+            assert_eq!(
+                Origin::parse(origin).is_some_and(|page| page.is_of_host(host)),
+                same,
+                "{origin} {host}"
+            );
         }
-        assert_ne!(Origin::parse("https://a.example"), Origin::parse("http://a.example:443"));
-        assert_eq!(Origin::parse("https://a.example:443"), Origin::parse("https://A.example."));
+        assert_ne!(
+            Origin::parse("https://a.example"),
+            Origin::parse("http://a.example:443")
+        );
+        assert_eq!(
+            Origin::parse("https://a.example:443"),
+            Origin::parse("https://A.example.")
+        );
     }
 
     #[test]
     fn what_no_web_server_has_is_no_origin() {
-        for text in ["", "null", "*", "a.example", "//a.example", "://a.example", "ws://a.example", "file://", "https://", "https://a/b", "https://u@a"] {
+        for text in [
+            "",
+            "null",
+            "*",
+            "a.example",
+            "//a.example",
+            "://a.example",
+            "ws://a.example",
+            "file://",
+            "https://",
+            "https://a/b",
+            "https://u@a",
+        ] {
             assert_eq!(Origin::parse(text), None, "{text}");
         }
-        for text in ["https://a,b", "https://a b", "https://a:x", "https://a:65536", "https://[::1", "https://.", "chrome-extension://a", "https:///a"] {
+        for text in [
+            "https://a,b",
+            "https://a b",
+            "https://a:x",
+            "https://a:65536",
+            "https://[::1",
+            "https://.",
+            "chrome-extension://a",
+            "https:///a",
+        ] {
             assert_eq!(Origin::parse(text), None, "{text}");
         }
     }

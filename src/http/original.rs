@@ -26,7 +26,8 @@ pub enum AskingProxy {
     Apisix,
 }
 
-/// Where the word of the proxy in front stands. All else may be the client's, which many proxies pass on while they ask.
+/// Where the word of the proxy in front stands. All else may be the client's, which many proxies
+/// pass on while they ask.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Believed {
     uri: Option<Place>,
@@ -60,10 +61,24 @@ impl Believed {
     pub fn of(proxy: AskingProxy) -> Self {
         use AskingProxy as P;
         match proxy {
-            P::Nginx => Self::headers(Some("x-original-uri"), Some("x-original-method"), Some("x-forwarded-host")),
-            P::IngressNginx => Self::headers(Some("x-original-url"), Some("x-original-method"), None),
-            P::Traefik | P::Caddy | P::Haproxy | P::Apisix => Self::headers(Some("x-forwarded-uri"), Some("x-forwarded-method"), Some("x-forwarded-host")),
-            P::Envoy => Self { uri: Some(Place::Asking), method: Some(Place::Asking), host: Some(Place::Asking) },
+            P::Nginx => Self::headers(
+                Some("x-original-uri"),
+                Some("x-original-method"),
+                Some("x-forwarded-host"),
+            ),
+            P::IngressNginx => {
+                Self::headers(Some("x-original-url"), Some("x-original-method"), None)
+            }
+            P::Traefik | P::Caddy | P::Haproxy | P::Apisix => Self::headers(
+                Some("x-forwarded-uri"),
+                Some("x-forwarded-method"),
+                Some("x-forwarded-host"),
+            ),
+            P::Envoy => Self {
+                uri: Some(Place::Asking),
+                method: Some(Place::Asking),
+                host: Some(Place::Asking),
+            },
         }
     }
 
@@ -71,7 +86,11 @@ impl Believed {
     #[must_use]
     pub fn headers(uri: Option<&str>, method: Option<&str>, host: Option<&str>) -> Self {
         let place = |name: &str| Place::Header(name.to_ascii_lowercase());
-        Self { uri: uri.map(place), method: method.map(place), host: host.map(place) }
+        Self {
+            uri: uri.map(place),
+            method: method.map(place),
+            host: host.map(place),
+        }
     }
 
     /// Whether anything says which path is meant.
@@ -80,8 +99,8 @@ impl Believed {
         self.uri.is_some()
     }
 
-    /// What the asking says of the original request. `appended` is what its path has behind the endpoint's; the host is read where one matters;
-    /// `form` is what becomes of the path.
+    /// What the asking says of the original request. `appended` is what its path has behind the
+    /// endpoint's; the host is read where one matters; `form` is what becomes of the path.
     pub fn read<'a>(
         &self,
         head: &'a RequestHead,
@@ -98,11 +117,17 @@ impl Believed {
         let (in_uri, path) = match &self.uri {
             None => (None, None),
             Some(Place::Asking) => (None, Some(appended).filter(|path| !path.is_empty())),
-            Some(Place::Header(name)) => at_most_one(headers, name)?.map_or(Ok((None, None)), parts)?,
+            Some(Place::Header(name)) => {
+                at_most_one(headers, name)?.map_or(Ok((None, None)), parts)?
+            }
         };
-        // Backends that read the target as a URL take what follows for a host, and serve the path behind it.
+        // Backends that read the target as a URL take what follows for a host, and serve the path
+        // behind it.
         if path.is_some_and(|path| path.starts_with("//")) {
-            return Err(GatewayError::new(ErrorCode::PathInvalid, "The original path begins with two slashes."));
+            return Err(GatewayError::new(
+                ErrorCode::PathInvalid,
+                "The original path begins with two slashes.",
+            ));
         }
         let path = path.map(form).transpose().map_err(path_invalid)?;
         let said = match &self.host {
@@ -118,7 +143,8 @@ impl Believed {
     }
 }
 
-/// The host, if there is one, and the path of an original URI. Of its query nothing is read: what browsers and backends write there decides no rule.
+/// The host, if there is one, and the path of an original URI. Of its query nothing is read: what
+/// browsers and backends write there decides no rule.
 fn parts(uri: &[u8]) -> Result<(Option<HostName>, Option<&str>), GatewayError> {
     // Two values that something in between has joined.
     if uri.iter().any(|b| matches!(b, b' ' | b'\t')) {
@@ -126,28 +152,46 @@ fn parts(uri: &[u8]) -> Result<(Option<HostName>, Option<&str>), GatewayError> {
     }
     // Backends differ in where the path ends then, and so do the proxies that ask.
     if uri.contains(&b'#') {
-        return Err(GatewayError::new(ErrorCode::PathInvalid, "The original URI has a fragment."));
+        return Err(GatewayError::new(
+            ErrorCode::PathInvalid,
+            "The original URI has a fragment.",
+        ));
     }
     let end = uri.iter().position(|b| *b == b'?').unwrap_or(uri.len());
     let visible = uri[..end].iter().all(|b| matches!(b, b'!'..=b'~'));
-    let text = std::str::from_utf8(&uri[..end]).ok().filter(|_| visible).ok_or_else(twice)?;
-    let scheme = ["http://", "https://"].into_iter().find(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
-    let Some(scheme) = scheme else { return Ok((None, Some(text))) };
+    let text = std::str::from_utf8(&uri[..end])
+        .ok()
+        .filter(|_| visible)
+        .ok_or_else(twice)?;
+    let scheme = ["http://", "https://"].into_iter().find(|scheme| {
+        text.get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    });
+    let Some(scheme) = scheme else {
+        return Ok((None, Some(text)));
+    };
     let rest = &text[scheme.len()..];
-    // The client has written the host, and some proxies take a "?" in it: then this is no path any more.
+    // The client has written the host, and some proxies take a "?" in it: then this is no path any
+    // more.
     let slash = rest.find('/').ok_or_else(twice)?;
     // Without a host it has as many readings as there are URL parsers.
-    let host = Some(&rest[..slash]).filter(|host| !host.is_empty()).and_then(host_name).ok_or_else(twice)?;
+    let host = Some(&rest[..slash])
+        .filter(|host| !host.is_empty())
+        .and_then(host_name)
+        .ok_or_else(twice)?;
     Ok((Some(host), Some(&rest[slash..])))
 }
 
-/// The method that the client asked with. What the gate would not let in is no more let in by a proxy that asks: a yes would send the identity
-/// headers on with a TRACE, which echoes them.
+/// The method that the client asked with. What the gate would not let in is no more let in by a
+/// proxy that asks: a yes would send the identity headers on with a TRACE, which echoes them.
 fn original_method<'a>(headers: Headers<'a>, name: &str) -> Result<Option<&'a str>, GatewayError> {
     match text(headers, name)? {
         // Two values that something in between has joined.
         Some(method) if !is_word(method) => Err(twice()),
-        Some(method) if !goes_on(method) => Err(GatewayError::new(ErrorCode::MethodNotAllowed, "The original request has a method that is never passed on.")),
+        Some(method) if !goes_on(method) => Err(GatewayError::new(
+            ErrorCode::MethodNotAllowed,
+            "The original request has a method that is never passed on.",
+        )),
         method => Ok(method),
     }
 }
@@ -158,14 +202,22 @@ fn original_host(headers: Headers<'_>, place: &Place) -> Result<Option<HostName>
         Place::Header(name) => name,
         Place::Asking => "host",
     };
-    let Some(host) = text(headers, name)? else { return Ok(None) };
+    let Some(host) = text(headers, name)? else {
+        return Ok(None);
+    };
     host_name(host).map(Some).ok_or_else(twice)
 }
 
 fn text<'a>(headers: Headers<'a>, name: &str) -> Result<Option<&'a str>, GatewayError> {
-    let Some(value) = at_most_one(headers, name)? else { return Ok(None) };
+    let Some(value) = at_most_one(headers, name)? else {
+        return Ok(None);
+    };
     let visible = value.iter().all(|b| matches!(b, b'\t' | b' '..=b'~'));
-    std::str::from_utf8(value).ok().filter(|_| visible).map(Some).ok_or_else(twice)
+    std::str::from_utf8(value)
+        .ok()
+        .filter(|_| visible)
+        .map(Some)
+        .ok_or_else(twice)
 }
 
 /// The one value of a header. Two mean that something in between lets a client's through.
@@ -185,7 +237,10 @@ pub fn path_invalid(why: PathError) -> GatewayError {
 }
 
 fn twice() -> GatewayError {
-    GatewayError::new(ErrorCode::RequestInvalid, "The original URI, host or method came twice or is not one; the proxy in front must set it once.")
+    GatewayError::new(
+        ErrorCode::RequestInvalid,
+        "The original URI, host or method came twice or is not one; the proxy in front must set it once.",
+    )
 }
 
 #[cfg(test)]
@@ -197,17 +252,48 @@ mod tests {
     /// Path, host and method.
     type Said<'a> = (Option<String>, Option<String>, Option<&'a str>);
 
-    fn read<'a>(believed: &Believed, head: &'a RequestHead, appended: &'a str) -> Result<Said<'a>, ErrorCode> {
-        let original = believed.read(head, appended, true, crate::route::canonical).map_err(|error| error.code)?;
-        Ok((original.path.map(Cow::into_owned), original.host.map(|host| host.to_string()), original.method))
+    fn read<'a>(
+        believed: &Believed,
+        head: &'a RequestHead,
+        appended: &'a str,
+    ) -> Result<Said<'a>, ErrorCode> {
+        let original = believed
+            .read(head, appended, true, crate::route::canonical)
+            .map_err(|error| error.code)?;
+        Ok((
+            original.path.map(Cow::into_owned),
+            original.host.map(|host| host.to_string()),
+            original.method,
+        ))
     }
 
     #[test]
     fn each_proxy_is_believed_where_it_speaks_itself_and_nowhere_else() {
-        let every = ["X-Original-URI", "X-Original-URL", "X-Original-Method", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Host"];
-        let lines: Vec<_> =
-            every.iter().zip(["/uri", "http://b.test/url", "PUT", "/forwarded", "POST", "a.test:80"]).map(|(name, value)| (*name, value)).collect();
-        let head = RequestHead::sample("GET", "/auth/verify/appended", &[&lines[..], &[("Host", "own.test")]].concat());
+        let every = [
+            "X-Original-URI",
+            "X-Original-URL",
+            "X-Original-Method",
+            "X-Forwarded-Uri",
+            "X-Forwarded-Method",
+            "X-Forwarded-Host",
+        ];
+        let lines: Vec<_> = every
+            .iter()
+            .zip([
+                "/uri",
+                "http://b.test/url",
+                "PUT",
+                "/forwarded",
+                "POST",
+                "a.test:80",
+            ])
+            .map(|(name, value)| (*name, value))
+            .collect();
+        let head = RequestHead::sample(
+            "GET",
+            "/auth/verify/appended",
+            &[&lines[..], &[("Host", "own.test")]].concat(),
+        );
         use AskingProxy as P;
         for (proxy, path, host, method) in [
             (P::Nginx, "/uri", "a.test", "PUT"),
@@ -219,10 +305,24 @@ mod tests {
             (P::Envoy, "/appended", "own.test", "GET"),
         ] {
             let said = read(&Believed::of(proxy), &head, "/appended");
-            assert_eq!(said, Ok((Some(path.to_owned()), Some(host.to_owned()), Some(method))), "{proxy:?}");
+            assert_eq!(
+                said,
+                Ok((Some(path.to_owned()), Some(host.to_owned()), Some(method))),
+                "{proxy:?}"
+            );
         }
-        assert_eq!(read(&Believed::default(), &head, "/appended"), Ok((None, None, None)));
-        assert_eq!(read(&Believed::headers(None, Some("X-Original-Method"), None), &head, "/appended"), Ok((None, None, Some("PUT"))));
+        assert_eq!(
+            read(&Believed::default(), &head, "/appended"),
+            Ok((None, None, None))
+        );
+        assert_eq!(
+            read(
+                &Believed::headers(None, Some("X-Original-Method"), None),
+                &head,
+                "/appended"
+            ),
+            Ok((None, None, Some("PUT")))
+        );
     }
 
     #[test]
@@ -231,16 +331,29 @@ mod tests {
         let of = |url: &'static str, more: &[(&'static str, &'static str)]| {
             let lines = [&[("X-Original-URL", url)], more].concat();
             let head = RequestHead::sample("GET", "/auth/verify", &lines);
-            read(&believed, &head, "").map(|(path, host, _)| (path.unwrap_or_default(), host.unwrap_or_default()))
+            read(&believed, &head, "")
+                .map(|(path, host, _)| (path.unwrap_or_default(), host.unwrap_or_default()))
         };
         let is = |path: &str, host: &str| Ok((path.to_owned(), host.to_owned()));
-        assert_eq!(of("http://Shop.Test:80/api/x?a=http://evil/public", &[]), is("/api/x", "shop.test"));
+        assert_eq!(
+            of("http://Shop.Test:80/api/x?a=http://evil/public", &[]),
+            is("/api/x", "shop.test")
+        );
         assert_eq!(of("HTTPS://[::1]:8443/", &[]), is("/", "[::1]"));
-        assert_eq!(of("http:///api/x", &[("X-Forwarded-Host", "a.test")]), Err(ErrorCode::RequestInvalid));
+        assert_eq!(
+            of("http:///api/x", &[("X-Forwarded-Host", "a.test")]),
+            Err(ErrorCode::RequestInvalid)
+        );
         assert_eq!(of("http://a.test/api//x", &[]), is("/api/x", "a.test"));
         assert_eq!(of("/api/x?n=鸡\"<>%\\", &[]), is("/api/x", ""));
-        assert_eq!(of("http://a.test/x", &[("X-Forwarded-Host", "A.test.:80")]), is("/x", "a.test"));
-        assert_eq!(of("http://a.test/x", &[("X-Forwarded-Host", "b.test")]), Err(ErrorCode::RequestInvalid));
+        assert_eq!(
+            of("http://a.test/x", &[("X-Forwarded-Host", "A.test.:80")]),
+            is("/x", "a.test")
+        );
+        assert_eq!(
+            of("http://a.test/x", &[("X-Forwarded-Host", "b.test")]),
+            Err(ErrorCode::RequestInvalid)
+        );
         for url in [
             "http:///api/x",
             "http:////api/x",
@@ -256,13 +369,28 @@ mod tests {
         ] {
             assert_eq!(of(url, &[]), Err(ErrorCode::RequestInvalid), "{url}");
         }
-        for url in ["", "api", "ftp://a/x", "//a/../x", "//a/x", "///a", "//", "http://a//x", "HTTP://a//", "/a#b", "/a?b#c", "http://a/x%2f", "http:/a/x"] {
+        for url in [
+            "",
+            "api",
+            "ftp://a/x",
+            "//a/../x",
+            "//a/x",
+            "///a",
+            "//",
+            "http://a//x",
+            "HTTP://a//",
+            "/a#b",
+            "/a?b#c",
+            "http://a/x%2f",
+            "http:/a/x",
+        ] {
             assert_eq!(of(url, &[]), Err(ErrorCode::PathInvalid), "{url}");
         }
     }
 
     proptest! {
-        /// Clients write the host of a whole URL, and nginx takes all of what they write there but a slash.
+        /// Clients write the host of a whole URL, and nginx takes all of what they write there but
+        /// a slash.
         #[test]
         fn no_host_is_taken_for_the_path(host in "[!-.0-~]{0,12}", query in "[!-~]{0,12}") {
             let url = format!("http://{host}/api/secret?{query}");

@@ -1,4 +1,5 @@
-//! The gateway's own endpoints as one scope, and what they share: the account of the request, CORS, the error shape.
+//! The gateway's own endpoints as one scope, and what they share: the account of the request, CORS,
+//! the error shape.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -68,12 +69,27 @@ impl OwnEndpoints {
         prefix: &str,
     ) -> Self {
         let route = |name: &str| Arc::new(CountedRoute::new(metrics, name));
-        let routes = ENDPOINTS.iter().map(|(name, _)| (*name, route(name))).collect();
-        Self { reports, trusted, cors, drain, failure, prefix: prefix.to_owned(), routes: Arc::new(routes), unknown: route("unknown_endpoint") }
+        let routes = ENDPOINTS
+            .iter()
+            .map(|(name, _)| (*name, route(name)))
+            .collect();
+        Self {
+            reports,
+            trusted,
+            cors,
+            drain,
+            failure,
+            prefix: prefix.to_owned(),
+            routes: Arc::new(routes),
+            unknown: route("unknown_endpoint"),
+        }
     }
 
     fn route_of(&self, path: &str) -> Arc<CountedRoute> {
-        let below = path.strip_prefix(self.prefix.as_str()).unwrap_or_default().trim_start_matches('/');
+        let below = path
+            .strip_prefix(self.prefix.as_str())
+            .unwrap_or_default()
+            .trim_start_matches('/');
         let name = match below.split_once('/') {
             Some(("logout", "all")) => "logout/all",
             Some(("sessions", _)) => ONE_SESSION,
@@ -92,47 +108,110 @@ impl OwnEndpoints {
 
 /// Registers the endpoints under `prefix`.
 pub fn configure(cfg: &mut web::ServiceConfig, prefix: &str) {
-    let json = web::JsonConfig::default().limit(JSON_LIMIT).error_handler(|error, req| RequestHead::of(req).connection().blamed(json_error(&error)).into());
+    let json = web::JsonConfig::default()
+        .limit(JSON_LIMIT)
+        .error_handler(|error, req| {
+            RequestHead::of(req)
+                .connection()
+                .blamed(json_error(&error))
+                .into()
+        });
     cfg.service(
         web::scope(prefix)
             .wrap(from_fn(reported))
             .app_data(json)
-            .service(web::resource("/login").route(web::post().to(login::login)).default_service(web::to(|| not_allowed("POST"))))
-            .service(web::resource("/logout").route(web::post().to(logout::logout)).default_service(web::to(|| not_allowed("POST"))))
-            .service(web::resource("/logout/all").route(web::post().to(logout::logout_all)).default_service(web::to(|| not_allowed("POST"))))
-            .service(web::resource("/rotate").route(web::post().to(rotate::rotate)).default_service(web::to(|| not_allowed("POST"))))
-            .service(web::resource("/sessions").route(reading().to(sessions::sessions)).default_service(web::to(|| not_allowed("GET, HEAD"))))
-            .service(web::resource("/sessions/{session_id}").route(web::delete().to(sessions::sign_out)).default_service(web::to(|| not_allowed("DELETE"))))
-            .service(web::resource("/session").route(reading().to(session::session)).default_service(web::to(|| not_allowed("GET, HEAD"))))
-            .service(web::resource("/healthz").route(reading().to(healthz::healthz)).default_service(web::to(|| not_allowed("GET, HEAD"))))
+            .service(
+                web::resource("/login")
+                    .route(web::post().to(login::login))
+                    .default_service(web::to(|| not_allowed("POST"))),
+            )
+            .service(
+                web::resource("/logout")
+                    .route(web::post().to(logout::logout))
+                    .default_service(web::to(|| not_allowed("POST"))),
+            )
+            .service(
+                web::resource("/logout/all")
+                    .route(web::post().to(logout::logout_all))
+                    .default_service(web::to(|| not_allowed("POST"))),
+            )
+            .service(
+                web::resource("/rotate")
+                    .route(web::post().to(rotate::rotate))
+                    .default_service(web::to(|| not_allowed("POST"))),
+            )
+            .service(
+                web::resource("/sessions")
+                    .route(reading().to(sessions::sessions))
+                    .default_service(web::to(|| not_allowed("GET, HEAD"))),
+            )
+            .service(
+                web::resource("/sessions/{session_id}")
+                    .route(web::delete().to(sessions::sign_out))
+                    .default_service(web::to(|| not_allowed("DELETE"))),
+            )
+            .service(
+                web::resource("/session")
+                    .route(reading().to(session::session))
+                    .default_service(web::to(|| not_allowed("GET, HEAD"))),
+            )
+            .service(
+                web::resource("/healthz")
+                    .route(reading().to(healthz::healthz))
+                    .default_service(web::to(|| not_allowed("GET, HEAD"))),
+            )
             .default_service(web::to(no_endpoint)),
     );
 }
 
 async fn no_endpoint() -> Result<HttpResponse, GatewayError> {
-    Err(GatewayError::new(ErrorCode::EndpointNotFound, "The gateway has no endpoint of this name."))
+    Err(GatewayError::new(
+        ErrorCode::EndpointNotFound,
+        "The gateway has no endpoint of this name.",
+    ))
 }
 
 fn json_error(error: &JsonPayloadError) -> GatewayError {
     match error {
-        JsonPayloadError::ContentType => {
-            GatewayError::new(ErrorCode::UnsupportedMediaType, "Send a JSON body with \"Content-Type: application/json\", such as {\"code\":\"…\"}.")
-        }
+        JsonPayloadError::ContentType => GatewayError::new(
+            ErrorCode::UnsupportedMediaType,
+            "Send a JSON body with \"Content-Type: application/json\", such as {\"code\":\"…\"}.",
+        ),
         JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
-            GatewayError::new(ErrorCode::BodyTooLarge, format!("The body of this endpoint has at most {JSON_LIMIT} bytes.")).closing()
+            GatewayError::new(
+                ErrorCode::BodyTooLarge,
+                format!("The body of this endpoint has at most {JSON_LIMIT} bytes."),
+            )
+            .closing()
         }
-        JsonPayloadError::Deserialize(error) => GatewayError::new(ErrorCode::RequestInvalid, format!("The body is not what this endpoint takes: {error}.")),
+        JsonPayloadError::Deserialize(error) => GatewayError::new(
+            ErrorCode::RequestInvalid,
+            format!("The body is not what this endpoint takes: {error}."),
+        ),
         _ => GatewayError::new(ErrorCode::BodyBroken, "The body broke off."),
     }
 }
 
-/// The account of every request to an own endpoint: opened before the handler, closed with the last byte of its answer.
-async fn reported(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<Reported<BoxBody>>, Error> {
-    let shared = req.app_data::<web::Data<OwnEndpoints>>().cloned().ok_or_else(|| GatewayError::new(ErrorCode::Internal, "The gateway is not set up."))?;
+/// The account of every request to an own endpoint: opened before the handler, closed with the last
+/// byte of its answer.
+async fn reported(
+    req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<Reported<BoxBody>>, Error> {
+    let shared = req
+        .app_data::<web::Data<OwnEndpoints>>()
+        .cloned()
+        .ok_or_else(|| GatewayError::new(ErrorCode::Internal, "The gateway is not set up."))?;
     let head = RequestHead::of(req.request());
     let inbound = Inbound::of(&head, &shared.trusted, shared.reports.traces.as_deref());
     let route = shared.route_of(req.path());
-    let mut completion = Completion::new(shared.reports.clone(), inbound.clone(), req.method().as_str(), req.path(), route.clone());
+    let mut completion = Completion::new(
+        shared.reports.clone(),
+        inbound.clone(),
+        req.method().as_str(),
+        req.path(),
+        route.clone(),
+    );
     completion.connection = Some(head.connection().clone());
     req.extensions_mut().insert(inbound);
     // The request must not be cloned before it is routed: actix-web writes what it matched into it.
@@ -145,12 +224,19 @@ async fn reported(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -
             () = shared.drain.cutting() => return Err(cut(&mut completion).into()),
         },
     };
-    Ok(finished(response, &head, &shared, &shared.failure, &mut completion).map_body(|_, body| Reported::new(body, completion)))
+    Ok(
+        finished(response, &head, &shared, &shared.failure, &mut completion)
+            .map_body(|_, body| Reported::new(body, completion)),
+    )
 }
 
 /// The process ends, and the request has had its time.
 fn cut(completion: &mut Completion) -> GatewayError {
-    let error = GatewayError::new(ErrorCode::ShuttingDown, "The gateway is shutting down, and the request was not over in time.").closing();
+    let error = GatewayError::new(
+        ErrorCode::ShuttingDown,
+        "The gateway is shutting down, and the request was not over in time.",
+    )
+    .closing();
     completion.error = Some(error.code);
     completion.answered(StatusCode::SERVICE_UNAVAILABLE);
     error
@@ -165,8 +251,13 @@ fn finished(
 ) -> ServiceResponse<BoxBody> {
     let mut response = answer::finished(response, completion, shape);
     if shared.drain.is_on() {
-        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        response
+            .response_mut()
+            .head_mut()
+            .set_connection_type(ConnectionType::Close);
     }
-    shared.cors.decorate_own(head.headers(), response.response_mut());
+    shared
+        .cors
+        .decorate_own(head.headers(), response.response_mut());
     response
 }

@@ -9,12 +9,32 @@ use crate::limit::{Policy, Refusal};
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// The fields of draft-ietf-httpapi-ratelimit-headers-11: which policy refused, and when it has one more.
+/// The fields of draft-ietf-httpapi-ratelimit-headers-11: which policy refused, and when it has one
+/// more.
 pub(super) fn write_fields(headers: &mut HeaderMap, refusal: &Refusal) {
-    let Refusal { policy, quota, retry_after } = refusal;
+    let Refusal {
+        policy,
+        quota,
+        retry_after,
+    } = refusal;
     let fields = [
-        (RATELIMIT_POLICY, format!("\"{}\";q={};w={}", policy.as_str(), quota.amount(), quota.window().as_secs())),
-        (RATELIMIT, format!("\"{}\";r=0;t={}", policy.as_str(), whole_seconds(*retry_after))),
+        (
+            RATELIMIT_POLICY,
+            format!(
+                "\"{}\";q={};w={}",
+                policy.as_str(),
+                quota.amount(),
+                quota.window().as_secs()
+            ),
+        ),
+        (
+            RATELIMIT,
+            format!(
+                "\"{}\";r=0;t={}",
+                policy.as_str(),
+                whole_seconds(*retry_after)
+            ),
+        ),
     ];
     for (name, value) in fields {
         if let Ok(value) = HeaderValue::try_from(value) {
@@ -26,11 +46,20 @@ pub(super) fn write_fields(headers: &mut HeaderMap, refusal: &Refusal) {
 impl From<Refusal> for GatewayError {
     fn from(refusal: Refusal) -> Self {
         let detail = match refusal.policy {
-            Policy::PerIp => "Too many logins came from this address. Try again later with the same code, or with a fresh one after five minutes.",
-            Policy::PerUser => "This user logs in too often. Keep the token that there is; should there be none, call wx.login again later.",
-            Policy::PerApp => "Too many users of this app log in at the moment. Try again later with the same code, or with a fresh one after five minutes.",
+            Policy::PerIp => {
+                "Too many logins came from this address. Try again later with the same code, or with a fresh one after five minutes."
+            }
+            Policy::PerUser => {
+                "This user logs in too often. Keep the token that there is; should there be none, call wx.login again later."
+            }
+            Policy::PerApp => {
+                "Too many users of this app log in at the moment. Try again later with the same code, or with a fresh one after five minutes."
+            }
         };
         let error = Self::new(ErrorCode::RateLimited, detail).retry_after(refusal.retry_after);
-        Self { refusal: Some(Box::new(refusal)), ..error }
+        Self {
+            refusal: Some(Box::new(refusal)),
+            ..error
+        }
     }
 }

@@ -14,11 +14,13 @@ pub struct Answer<B> {
     pub head: AnswerHead,
     /// Its body.
     pub body: B,
-    /// Ready when it is to break off, whatever is still to come of it. It is asked only while the answer waits: for the body or for the client.
+    /// Ready when it is to break off, whatever is still to come of it. It is asked only while the
+    /// answer waits: for the body or for the client.
     pub until: Option<LocalBoxFuture<'static, ()>>,
 }
 
-/// The head of an answer: the status line and the header lines so far, without those of the framing and of the connection.
+/// The head of an answer: the status line and the header lines so far, without those of the framing
+/// and of the connection.
 #[derive(Debug)]
 pub struct AnswerHead {
     status: StatusCode,
@@ -42,7 +44,12 @@ impl AnswerHead {
             lines.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
             lines.extend_from_slice(b"\r\n");
         }
-        Self { status, lines, dated: false, close: false }
+        Self {
+            status,
+            lines,
+            dated: false,
+            close: false,
+        }
     }
 
     /// The status.
@@ -60,7 +67,10 @@ impl AnswerHead {
     /// Whether there is a line of this name, given in lower case. It looks through all of them.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.lines[..].split(|b| *b == b'\n').any(|line| line.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b':')))
+        self.lines[..].split(|b| *b == b'\n').any(|line| {
+            line.strip_prefix(name.as_bytes())
+                .is_some_and(|rest| rest.first() == Some(&b':'))
+        })
     }
 
     /// Adds a line. Its name is in lower case, and neither holds a line end.
@@ -112,7 +122,11 @@ pub fn pass_line(out: &mut BytesMut, name: &[u8], value: &[u8], whole: Option<&[
 impl<B> From<HttpResponse<B>> for Answer<B> {
     fn from(response: HttpResponse<B>) -> Self {
         let mut head = AnswerHead::new(response.status());
-        for (name, value) in response.headers().iter().filter(|(name, _)| ![CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(name)) {
+        for (name, value) in response
+            .headers()
+            .iter()
+            .filter(|(name, _)| ![CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(name))
+        {
             head.pass(name.as_str().as_bytes(), value.as_bytes(), None);
         }
         head.close = response.head().connection_type() == ConnectionType::Close;
@@ -123,11 +137,19 @@ impl<B> From<HttpResponse<B>> for Answer<B> {
 impl<B> Answer<B> {
     /// An answer that ends with its body.
     pub const fn new(head: AnswerHead, body: B) -> Self {
-        Self { head, body, until: None }
+        Self {
+            head,
+            body,
+            until: None,
+        }
     }
 
     /// The answer with another body.
     pub fn map_body<C>(self, map: impl FnOnce(B) -> C) -> Answer<C> {
-        Answer { head: self.head, body: map(self.body), until: self.until }
+        Answer {
+            head: self.head,
+            body: map(self.body),
+            until: self.until,
+        }
     }
 }

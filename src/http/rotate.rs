@@ -10,25 +10,49 @@ use crate::http::page::may_change;
 use crate::limit::LoginLimits;
 use crate::session::{SessionService, SessionToken};
 
-/// 200 as a login. The old token opens the session for `session.rotate_grace` longer, and asked again with it meanwhile this
-/// gives the same answer: the one before may have been lost on its way.
-pub async fn rotate(req: HttpRequest, auth: web::Data<Authenticator>, limits: web::Data<LoginLimits>) -> Result<HttpResponse, GatewayError> {
+/// 200 as a login. The old token opens the session for `session.rotate_grace` longer, and asked
+/// again with it meanwhile this gives the same answer: the one before may have been lost on its
+/// way.
+pub async fn rotate(
+    req: HttpRequest,
+    auth: web::Data<Authenticator>,
+    limits: web::Data<LoginLimits>,
+) -> Result<HttpResponse, GatewayError> {
     may_change(&req, &auth)?;
     let token = auth.token(&req)?;
     within_quota(&token, auth.sessions(), &limits).await?;
     let issued = auth.sessions().rotate(&token).await?;
-    let issued = issued
-        .ok_or_else(|| GatewayError::new(ErrorCode::SessionExpired, "The session has expired or was ended, so its token cannot be changed. Log in again."))?;
+    let issued = issued.ok_or_else(|| {
+        GatewayError::new(
+            ErrorCode::SessionExpired,
+            "The session has expired or was ended, so its token cannot be changed. Log in again.",
+        )
+    })?;
     saw(&req, issued.id, &issued.app);
     let (token, session_id) = (issued.token.expose(), issued.id.to_string());
-    Ok(TokenResponse::new(&token, &session_id, issued.expires_in, issued.absolute_expires_in).answer())
+    Ok(TokenResponse::new(
+        &token,
+        &session_id,
+        issued.expires_in,
+        issued.absolute_expires_in,
+    )
+    .answer())
 }
 
-/// A rotation makes a token as a login does, and counts against the same quota. A token that opens nothing is the rotation's to refuse.
-async fn within_quota(token: &SessionToken, sessions: &SessionService, limits: &LoginLimits) -> Result<(), GatewayError> {
-    let Some(quota) = limits.per_user() else { return Ok(()) };
+/// A rotation makes a token as a login does, and counts against the same quota. A token that opens
+/// nothing is the rotation's to refuse.
+async fn within_quota(
+    token: &SessionToken,
+    sessions: &SessionService,
+    limits: &LoginLimits,
+) -> Result<(), GatewayError> {
+    let Some(quota) = limits.per_user() else {
+        return Ok(());
+    };
     match sessions.resolve(&token.id()).await? {
-        Some(live) => Ok(limits.admit_user(sessions.limit_of(&live.session.user, quota)).await?),
+        Some(live) => Ok(limits
+            .admit_user(sessions.limit_of(&live.session.user, quota))
+            .await?),
         None => Ok(()),
     }
 }

@@ -21,18 +21,24 @@ struct SessionResponse<'a> {
     absolute_expires_in: u64,
 }
 
-/// 200 with the session; never the openid or the session_key, which the client has no business with.
-pub async fn session(req: HttpRequest, auth: web::Data<Authenticator>) -> Result<HttpResponse, GatewayError> {
+/// 200 with the session; never the openid or the session_key, which the client has no business
+/// with.
+pub async fn session(
+    req: HttpRequest,
+    auth: web::Data<Authenticator>,
+) -> Result<HttpResponse, GatewayError> {
     let live = auth.session(&req).await?;
     saw(&req, live.id, &live.session.user.app);
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(SessionResponse {
-        session_id: live.id.to_string(),
-        app: &live.session.user.app,
-        provider: live.session.user.provider.as_str(),
-        created_at: rfc3339(live.session.created),
-        expires_in: live.expires_in.as_secs(),
-        absolute_expires_in: live.absolute_expires_in.as_secs(),
-    }))
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(SessionResponse {
+            session_id: live.id.to_string(),
+            app: &live.session.user.app,
+            provider: live.session.user.provider.as_str(),
+            created_at: rfc3339(live.session.created),
+            expires_in: live.expires_in.as_secs(),
+            absolute_expires_in: live.absolute_expires_in.as_secs(),
+        }))
 }
 
 /// A time of the store as answers show it.

@@ -1,4 +1,5 @@
-//! `GET /auth/sessions` and `DELETE /auth/sessions/{session_id}`: where the caller is signed in, and signing one of these out.
+//! `GET /auth/sessions` and `DELETE /auth/sessions/{session_id}`: where the caller is signed in,
+//! and signing one of these out.
 
 use std::net::IpAddr;
 
@@ -45,26 +46,44 @@ impl<'a> Device<'a> {
 }
 
 /// 200 with the user's own sessions, newest first.
-pub async fn sessions(req: HttpRequest, auth: web::Data<Authenticator>) -> Result<HttpResponse, GatewayError> {
+pub async fn sessions(
+    req: HttpRequest,
+    auth: web::Data<Authenticator>,
+) -> Result<HttpResponse, GatewayError> {
     let live = auth.session(&req).await?;
     saw(&req, live.id, &live.session.user.app);
     let devices = auth.sessions().devices(&live.session.user).await?;
-    let sessions = devices.iter().map(|device| Device::new(device, live.id)).collect();
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(SessionsResponse { sessions }))
+    let sessions = devices
+        .iter()
+        .map(|device| Device::new(device, live.id))
+        .collect();
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(SessionsResponse { sessions }))
 }
 
-/// 204 when one of the user's own sessions has ended by it. A name that is no name, nobody's, and another user's are the same 404:
-/// who guesses names learns nothing.
-pub async fn sign_out(req: HttpRequest, auth: web::Data<Authenticator>) -> Result<HttpResponse, GatewayError> {
+/// 204 when one of the user's own sessions has ended by it. A name that is no name, nobody's, and
+/// another user's are the same 404: who guesses names learns nothing.
+pub async fn sign_out(
+    req: HttpRequest,
+    auth: web::Data<Authenticator>,
+) -> Result<HttpResponse, GatewayError> {
     may_change(&req, &auth)?;
     let live = auth.session(&req).await?;
     saw(&req, live.id, &live.session.user.app);
-    let ended = match req.match_info().get("session_id").and_then(SessionId::parse) {
+    let ended = match req
+        .match_info()
+        .get("session_id")
+        .and_then(SessionId::parse)
+    {
         Some(id) => auth.sessions().end_device(&live.session.user, &id).await?,
         None => Written::Gone,
     };
     match ended {
         Written::Done => Ok(HttpResponse::NoContent().finish()),
-        Written::Gone | Written::Stale => Err(GatewayError::new(ErrorCode::SessionNotFound, "You have no session of this name; it may have ended before.")),
+        Written::Gone | Written::Stale => Err(GatewayError::new(
+            ErrorCode::SessionNotFound,
+            "You have no session of this name; it may have ended before.",
+        )),
     }
 }

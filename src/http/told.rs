@@ -31,25 +31,39 @@ impl<'a> Told<'a> {
     /// The scheme by which the client came, as far as is known.
     #[must_use]
     pub fn scheme(&self, inbound: &Inbound) -> &'a [u8] {
-        self.proto.unwrap_or(if inbound.secure { b"https" } else { b"http" })
+        self.proto
+            .unwrap_or(if inbound.secure { b"https" } else { b"http" })
     }
 
     /// A proxy may add a line behind the client's own, so the last one counts.
     fn by_x_forwarded(headers: Headers<'a>) -> Self {
         let last = |name: &str| headers.get_all(name).next_back().map(Value::bytes);
-        Self { proto: last("x-forwarded-proto"), host: last("x-forwarded-host") }
+        Self {
+            proto: last("x-forwarded-proto"),
+            host: last("x-forwarded-host"),
+        }
     }
 
     fn by_forwarded(headers: Headers<'a>, client: IpAddr) -> Self {
-        let Some(element) = of_client(headers, client) else { return Self::default() };
-        let proto = element.get("proto").filter(|proto| ["http", "https"].contains(proto));
+        let Some(element) = of_client(headers, client) else {
+            return Self::default();
+        };
+        let proto = element
+            .get("proto")
+            .filter(|proto| ["http", "https"].contains(proto));
         let host = element.get("host").filter(|host| host_name(host).is_some());
-        Self { proto: proto.map(str::as_bytes), host: host.map(str::as_bytes) }
+        Self {
+            proto: proto.map(str::as_bytes),
+            host: host.map(str::as_bytes),
+        }
     }
 }
 
-/// Whether the client is known to have come by https: to the gateway itself, or to a trusted proxy that says so.
+/// Whether the client is known to have come by https: to the gateway itself, or to a trusted proxy
+/// that says so.
 #[must_use]
 pub fn is_https(inbound: &Inbound, headers: Headers<'_>) -> bool {
-    Told::of(inbound, headers).scheme(inbound).eq_ignore_ascii_case(b"https")
+    Told::of(inbound, headers)
+        .scheme(inbound)
+        .eq_ignore_ascii_case(b"https")
 }

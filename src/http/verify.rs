@@ -1,5 +1,5 @@
-//! `/auth/verify`: the answer for proxies that ask before they forward (nginx `auth_request`, Traefik ForwardAuth, Envoy
-//! ext_authz, Caddy `forward_auth` and others).
+//! `/auth/verify`: the answer for proxies that ask before they forward (nginx `auth_request`,
+//! Traefik ForwardAuth, Envoy ext_authz, Caddy `forward_auth` and others).
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +21,8 @@ use crate::identity::Apps;
 use crate::route::{AuthMode, NoRoute, RouteTable};
 use crate::session::LinesFor;
 
-/// The endpoint, which answers past the application: it is asked for every request of the proxy in front.
+/// The endpoint, which answers past the application: it is asked for every request of the proxy in
+/// front.
 #[derive(Debug)]
 pub struct Verify {
     /// What all own endpoints share.
@@ -51,16 +52,29 @@ impl Verify {
 
     /// What stands behind the endpoint's own path. Envoy appends what the client asked for.
     fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
-        let below = path.strip_prefix(&self.prefix)?.strip_prefix('/')?.strip_prefix(VERIFY)?;
+        let below = path
+            .strip_prefix(&self.prefix)?
+            .strip_prefix('/')?
+            .strip_prefix(VERIFY)?;
         (below.is_empty() || below.starts_with('/')).then_some(below)
     }
 
-    /// 200 with every identity header, or 401, 403, 503, and nothing else: other answers mean other things to the proxies that ask. What the gate
-    /// refuses does not come here. A body is ignored.
+    /// 200 with every identity header, or 401, 403, 503, and nothing else: other answers mean other
+    /// things to the proxies that ask. What the gate refuses does not come here. A body is ignored.
     pub async fn answer(self: Rc<Self>, head: Rc<RequestHead>) -> Answer<Reported<BoxBody>> {
         let inbound = Inbound::of(&head, &self.own.trusted, self.own.reports.traces.as_deref());
-        let mut completion = Completion::new(self.own.reports.clone(), inbound, head.method(), head.path(), self.own.route(VERIFY));
-        let Answer { head: mut answer, body, .. } = match self.decide(&head, &completion.inbound).await {
+        let mut completion = Completion::new(
+            self.own.reports.clone(),
+            inbound,
+            head.method(),
+            head.path(),
+            self.own.route(VERIFY),
+        );
+        let Answer {
+            head: mut answer,
+            body,
+            ..
+        } = match self.decide(&head, &completion.inbound).await {
             Ok(caller) => Answer::new(self.allowed(&caller, &mut completion), BoxBody::new(())),
             Err(error) => {
                 completion.refused(&error);
@@ -78,9 +92,14 @@ impl Verify {
         if !inbound.trusted_peer {
             return Err(untrusted());
         }
-        // Where the endpoint's own part is written in another way, nobody can say where the appended one begins.
+        // Where the endpoint's own part is written in another way, nobody can say where the
+        // appended one begins.
         let appended = self.below(head.path()).ok_or_else(misspelt)?;
-        let original = self.believed.read(head, appended, self.routes.names_hosts(), |path| self.routes.read(path))?;
+        let original = self
+            .believed
+            .read(head, appended, self.routes.names_hosts(), |path| {
+                self.routes.read(path)
+            })?;
         let mode = mode(head.headers(), &original, &self.routes)?;
         self.auth.admit(mode, head, inbound.client).await
     }
@@ -94,21 +113,33 @@ impl Verify {
                 (completion.session, completion.app) = (Some(live.id), Some(app.clone()));
                 let appid = self.apps.get(app).map_or("", |app| &*app.appid);
                 let write = || IdentityHeaders::new(&self.names, Some((live, appid))).all_lines();
-                answer.push_lines(&live.session.header_lines(LinesFor::Asker, self.identity_edition, write));
+                answer.push_lines(&live.session.header_lines(
+                    LinesFor::Asker,
+                    self.identity_edition,
+                    write,
+                ));
             }
-            Caller::Anonymous { .. } => answer.push_lines(&IdentityHeaders::new(&self.names, None).all_lines()),
+            Caller::Anonymous { .. } => {
+                answer.push_lines(&IdentityHeaders::new(&self.names, None).all_lines());
+            }
         }
         answer
     }
 }
 
-/// The rule of the route that the original request belongs to; `required` where there is none. What the proxy does not say counts as whatever
-/// has the strictest answer.
-fn mode(headers: Headers<'_>, original: &Original<'_>, routes: &RouteTable) -> Result<AuthMode, GatewayError> {
+/// The rule of the route that the original request belongs to; `required` where there is none. What
+/// the proxy does not say counts as whatever has the strictest answer.
+fn mode(
+    headers: Headers<'_>,
+    original: &Original<'_>,
+    routes: &RouteTable,
+) -> Result<AuthMode, GatewayError> {
     if let Some(method) = original.method.filter(|_| routes.names_methods()) {
         refuse_another(method, headers)?;
     }
-    let Some(path) = &original.path else { return Ok(routes.strictest_of_all()) };
+    let Some(path) = &original.path else {
+        return Ok(routes.strictest_of_all());
+    };
     match routes.strictest(original.host.as_deref(), original.method, path) {
         Ok(mode) => Ok(mode),
         Err(NoRoute::Unknown) => Ok(AuthMode::Required),
@@ -118,17 +149,25 @@ fn mode(headers: Headers<'_>, original: &Original<'_>, routes: &RouteTable) -> R
 }
 
 fn misspelt() -> GatewayError {
-    GatewayError::new(ErrorCode::PathInvalid, "The path of this endpoint must be written as it is configured.")
+    GatewayError::new(
+        ErrorCode::PathInvalid,
+        "The path of this endpoint must be written as it is configured.",
+    )
 }
 
 fn untrusted() -> GatewayError {
-    GatewayError::new(ErrorCode::UntrustedPeer, "Only trusted proxies may ask here. If this is one, add its address to server.trusted_proxies.")
+    GatewayError::new(
+        ErrorCode::UntrustedPeer,
+        "Only trusted proxies may ask here. If this is one, add its address to server.trusted_proxies.",
+    )
 }
 
 /// An error whose status the asking proxies would not take for a no becomes a 401; its word stays.
 fn status(error: &GatewayError) -> StatusCode {
     match error.code.status() {
-        keep @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE) => keep,
+        keep @ (StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::SERVICE_UNAVAILABLE) => keep,
         // Nobody who logs in comes further with it.
         StatusCode::METHOD_NOT_ALLOWED => StatusCode::FORBIDDEN,
         _ => StatusCode::UNAUTHORIZED,

@@ -31,7 +31,11 @@ impl Apps {
     /// The apps by name.
     #[must_use]
     pub fn new(apps: impl IntoIterator<Item = App>) -> Self {
-        Self(apps.into_iter().map(|app| (app.name.clone(), app)).collect())
+        Self(
+            apps.into_iter()
+                .map(|app| (app.name.clone(), app))
+                .collect(),
+        )
     }
 
     /// The app with this name.

@@ -29,11 +29,15 @@ pub(super) struct CodeOf {
 impl CodeOf {
     pub(super) fn new(naming: &NamingKey, app: &App, code: &str) -> Self {
         let parts: [&[u8]; 2] = [app.name.as_bytes(), code.as_bytes()];
-        Self { key: naming.name("login code", &parts), sealed: DerivedBox::new(naming, "login answer", &parts) }
+        Self {
+            key: naming.name("login code", &parts),
+            sealed: DerivedBox::new(naming, "login answer", &parts),
+        }
     }
 
     pub(super) fn seal(&self, outcome: &Outcome) -> Vec<u8> {
-        self.sealed.seal(&serde_json::to_vec(outcome).expect("an outcome has only strings and numbers"))
+        self.sealed
+            .seal(&serde_json::to_vec(outcome).expect("an outcome has only strings and numbers"))
     }
 
     pub(super) fn open(&self, answer: &[u8]) -> Option<Outcome> {
@@ -41,19 +45,32 @@ impl CodeOf {
     }
 }
 
-/// Refuses what cannot be a code before anything goes out. Platforms use letters, digits and URL-safe marks.
+/// Refuses what cannot be a code before anything goes out. Platforms use letters, digits and
+/// URL-safe marks.
 pub(super) fn check_code(code: &str) -> Result<(), LoginError> {
     if code.is_empty() {
-        return Err(LoginError::CodeMalformed("it is empty; send the code that wx.login gave"));
+        return Err(LoginError::CodeMalformed(
+            "it is empty; send the code that wx.login gave",
+        ));
     }
     if code.len() > CODE_MAX {
-        return Err(LoginError::CodeMalformed("it is longer than any platform's codes"));
+        return Err(LoginError::CodeMalformed(
+            "it is longer than any platform's codes",
+        ));
     }
     if code.contains("mock one") {
-        return Err(LoginError::CodeMalformed("it is the mock code that the developer tools give to a test app id; open the project with a real app id"));
+        return Err(LoginError::CodeMalformed(
+            "it is the mock code that the developer tools give to a test app id; open the project with a real app id",
+        ));
     }
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.~+/=|:".contains(&b);
-    if code.bytes().all(allowed) { Ok(()) } else { Err(LoginError::CodeMalformed("it has characters that no platform puts into a code")) }
+    if code.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err(LoginError::CodeMalformed(
+            "it has characters that no platform puts into a code",
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -64,8 +81,22 @@ mod tests {
     fn codes_with_foreign_characters_stay_here() {
         assert!(check_code("0a3RkM000abc-_XYZ").is_ok());
         let long = "a".repeat(CODE_MAX + 1);
-        for wrong in ["", "a&b", "a\"b", "a\r\nb", "a\0b", "a b", "a#b", "ü", "the code is a mock one", &long] {
-            assert!(matches!(check_code(wrong), Err(LoginError::CodeMalformed(_))), "{wrong:?}");
+        for wrong in [
+            "",
+            "a&b",
+            "a\"b",
+            "a\r\nb",
+            "a\0b",
+            "a b",
+            "a#b",
+            "ü",
+            "the code is a mock one",
+            &long,
+        ] {
+            assert!(
+                matches!(check_code(wrong), Err(LoginError::CodeMalformed(_))),
+                "{wrong:?}"
+            );
         }
     }
 }

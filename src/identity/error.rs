@@ -49,8 +49,8 @@ pub enum LoginError {
         /// When to come back.
         retry_after: Duration,
     },
-    /// A quota of the gateway's own is used up. The code is as good as before, unless it is the user's quota: who the user is only the
-    /// platform tells, and for that the code was exchanged.
+    /// A quota of the gateway's own is used up. The code is as good as before, unless it is the
+    /// user's quota: who the user is only the platform tells, and for that the code was exchanged.
     #[error(transparent)]
     Limited(#[from] Refusal),
     /// The platform is down, slow or busy.

@@ -1,5 +1,5 @@
-//! The walk of a login: check the code, reserve it, exchange it, make a session, answer; and the same answer
-//! again for whoever comes with the same code a moment later.
+//! The walk of a login: check the code, reserve it, exchange it, make a session, answer; and the
+//! same answer again for whoever comes with the same code a moment later.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,7 +30,8 @@ const FOLLOW: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 pub struct Client {
     /// Its address.
     pub address: Option<IpAddr>,
-    /// The address whose quota it counts against; `None`: the gateway sees only one that is not the client's.
+    /// The address whose quota it counts against; `None`: the gateway sees only one that is not the
+    /// client's.
     pub limited_by: Option<IpAddr>,
     /// A name of its device, from the User-Agent.
     pub device: String,
@@ -68,15 +69,36 @@ pub struct LoginFlow {
 impl LoginFlow {
     /// The flow over these apps and this session service.
     #[must_use]
-    pub const fn new(apps: Arc<Apps>, sessions: Arc<SessionService>, limits: LoginLimits, replay_window: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { apps, sessions, limits, replay_window, metrics }
+    pub const fn new(
+        apps: Arc<Apps>,
+        sessions: Arc<SessionService>,
+        limits: LoginLimits,
+        replay_window: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            apps,
+            sessions,
+            limits,
+            replay_window,
+            metrics,
+        }
     }
 
     /// Exchanges a code for a session.
-    pub async fn login(&self, app: Option<&str>, code: &str, client: Client) -> Result<LoginAnswer, LoginError> {
-        let app = self.app(app).inspect_err(|error| self.count("none", error.outcome()))?;
+    pub async fn login(
+        &self,
+        app: Option<&str>,
+        code: &str,
+        client: Client,
+    ) -> Result<LoginAnswer, LoginError> {
+        let app = self
+            .app(app)
+            .inspect_err(|error| self.count("none", error.outcome()))?;
         let result = self.login_to(app, code, client).await;
-        let outcome = result.as_ref().map_or_else(LoginError::outcome, |(_, outcome)| outcome);
+        let outcome = result
+            .as_ref()
+            .map_or_else(LoginError::outcome, |(_, outcome)| outcome);
         self.count(&app.name, outcome);
         result.map(|(answer, _)| answer)
     }
@@ -88,7 +110,13 @@ impl LoginFlow {
     }
 
     fn count(&self, app: &str, outcome: &'static str) {
-        self.metrics.logins.get_or_create(&AppOutcome { app: app.to_owned(), outcome }).inc();
+        self.metrics
+            .logins
+            .get_or_create(&AppOutcome {
+                app: app.to_owned(),
+                outcome,
+            })
+            .inc();
     }
 
     fn app(&self, name: Option<&str>) -> Result<&App, LoginError> {
@@ -98,33 +126,54 @@ impl LoginFlow {
         }
     }
 
-    async fn login_to(&self, app: &App, code: &str, client: Client) -> Result<(LoginAnswer, &'static str), LoginError> {
+    async fn login_to(
+        &self,
+        app: &App,
+        code: &str,
+        client: Client,
+    ) -> Result<(LoginAnswer, &'static str), LoginError> {
         check_code(code)?;
         let login = CodeOf::new(self.sessions.naming(), app, code);
         match self.reserve(app, &login, &client).await? {
             Reserved::Leader { now, ticket } => {
                 let seen = client.clone();
-                let result = self.lead_to_the_end(app, code, login, now, ticket, client).await;
-                result.map(|answer| (answer, "ok")).map_err(|error| told_apart(error, app, &seen))
+                let result = self
+                    .lead_to_the_end(app, code, login, now, ticket, client)
+                    .await;
+                result
+                    .map(|answer| (answer, "ok"))
+                    .map_err(|error| told_apart(error, app, &seen))
             }
             Reserved::Settled { outcome } => {
                 let result = self.replayed(outcome).await;
-                result.map(|answer| (answer, "replayed")).map_err(|error| told_apart(error, app, &client))
+                result
+                    .map(|answer| (answer, "replayed"))
+                    .map_err(|error| told_apart(error, app, &client))
             }
         }
     }
 
-    /// Reserves the code and asks the quota of the address at the same time. The app's is asked last and by the leader alone: it counts
-    /// exchanges, and neither a repeated code nor an address beyond its quota may use it up for all the others. Whoever is refused
-    /// leaves nothing behind: the code is let go, and is as good as before.
-    async fn reserve(&self, app: &App, login: &CodeOf, client: &Client) -> Result<Reserved, LoginError> {
+    /// Reserves the code and asks the quota of the address at the same time. The app's is asked
+    /// last and by the leader alone: it counts exchanges, and neither a repeated code nor an
+    /// address beyond its quota may use it up for all the others. Whoever is refused leaves nothing
+    /// behind: the code is let go, and is as good as before.
+    async fn reserve(
+        &self,
+        app: &App,
+        login: &CodeOf,
+        client: &Client,
+    ) -> Result<Reserved, LoginError> {
         let gate = self.limits.gate(client.limited_by, &app.appid);
         self.limits.refuse_early(&gate)?;
         let lease = app.provider.total_timeout() + STORE_SHARE;
-        let (reserved, admitted) = tokio::join!(self.sessions.store().reserve(&login.key, lease), self.limits.admit_address(&gate));
+        let (reserved, admitted) = tokio::join!(
+            self.sessions.store().reserve(&login.key, lease),
+            self.limits.admit_address(&gate)
+        );
         if let Err(refusal) = admitted {
             if let Ok(Reservation::Leader { ticket, .. }) = reserved {
-                self.settle(app, login, &ticket, None, &client.request_id).await;
+                self.settle(app, login, &ticket, None, &client.request_id)
+                    .await;
             }
             return Err(refusal.into());
         }
@@ -132,15 +181,22 @@ impl LoginFlow {
         if let Reserved::Leader { ticket, .. } = &found
             && let Err(refusal) = self.limits.admit_exchange(&gate).await
         {
-            self.settle(app, login, ticket, None, &client.request_id).await;
+            self.settle(app, login, ticket, None, &client.request_id)
+                .await;
             return Err(refusal.into());
         }
         Ok(found)
     }
 
-    /// Waits while somebody else exchanges the code. A leader that dies leaves a reservation that lapses, and the next one to look
-    /// becomes the leader; so the wait is bounded by two leases, the dead leader's and its successor's.
-    async fn follow(&self, login: &CodeOf, first: Reservation, lease: Duration) -> Result<Reserved, LoginError> {
+    /// Waits while somebody else exchanges the code. A leader that dies leaves a reservation that
+    /// lapses, and the next one to look becomes the leader; so the wait is bounded by two leases,
+    /// the dead leader's and its successor's.
+    async fn follow(
+        &self,
+        login: &CodeOf,
+        first: Reservation,
+        lease: Duration,
+    ) -> Result<Reserved, LoginError> {
         let (mut seen, mut first_seen) = (first, None);
         for attempt in 1.. {
             let now = match seen {
@@ -158,11 +214,13 @@ impl LoginFlow {
             tokio::time::sleep(backoff::jittered(FOLLOW.0, FOLLOW.1, attempt)).await;
             seen = self.sessions.store().reserve(&login.key, lease).await?;
         }
-        Err(LoginError::PlatformUnavailable { retry_after: Duration::from_secs(1) })
+        Err(LoginError::PlatformUnavailable {
+            retry_after: Duration::from_secs(1),
+        })
     }
 
-    /// Exchanges the code whether or not its client stays for the answer: a code is good once, and a phone that lost its connection
-    /// comes again with the same one.
+    /// Exchanges the code whether or not its client stays for the answer: a code is good once, and
+    /// a phone that lost its connection comes again with the same one.
     async fn lead_to_the_end(
         &self,
         app: &App,
@@ -174,20 +232,39 @@ impl LoginFlow {
     ) -> Result<LoginAnswer, LoginError> {
         let (flow, app, code) = (self.clone(), app.clone(), Secret::new(code.to_owned()));
         let (name, request_id) = (app.name.clone(), client.request_id.clone());
-        let exchange = tokio::spawn(async move { flow.lead(&app, code.expose(), &login, now, ticket, &client).await });
+        let exchange = tokio::spawn(async move {
+            flow.lead(&app, code.expose(), &login, now, ticket, &client)
+                .await
+        });
         exchange.await.unwrap_or_else(|lost| {
             log::error!(app = &*name, request_id = request_id.as_str(); "login: the exchange of a code was broken off: {lost}");
             Err(LoginError::PlatformUnavailable { retry_after: Duration::from_secs(1) })
         })
     }
 
-    async fn lead(&self, app: &App, code: &str, login: &CodeOf, now: UnixMillis, ticket: [u8; 16], client: &Client) -> Result<LoginAnswer, LoginError> {
+    async fn lead(
+        &self,
+        app: &App,
+        code: &str,
+        login: &CodeOf,
+        now: UnixMillis,
+        ticket: [u8; 16],
+        client: &Client,
+    ) -> Result<LoginAnswer, LoginError> {
         let identity = match app.provider.exchange(code).await {
             Ok(identity) => identity,
-            Err(error) => return Err(self.refused(app, login, ticket, error, &client.request_id).await),
+            Err(error) => {
+                return Err(self
+                    .refused(app, login, ticket, error, &client.request_id)
+                    .await);
+            }
         };
         let sign_in = SignIn {
-            user: UserKey { provider: app.provider.kind(), app: app.name.clone(), subject: identity.subject },
+            user: UserKey {
+                provider: app.provider.kind(),
+                app: app.name.clone(),
+                subject: identity.subject,
+            },
             unionid: identity.unionid,
             session_key: identity.session_key,
             claims: identity.claims,
@@ -198,27 +275,61 @@ impl LoginFlow {
         };
         let settle = |issued: &IssuedSession| {
             let answer = login.seal(&Outcome::Issued(answer_of(issued, app)));
-            Some(Settlement { login: login.key, ticket, answer, keep: self.replay_window })
+            Some(Settlement {
+                login: login.key,
+                ticket,
+                answer,
+                keep: self.replay_window,
+            })
         };
         match self.sessions.issue(sign_in, settle).await? {
             SignedIn::Issued(issued) => Ok(answer_of(&issued, app)),
             SignedIn::Limited(refusal) => {
                 self.limits.count_refusal(&refusal);
-                self.settle(app, login, &ticket, None, &client.request_id).await;
+                self.settle(app, login, &ticket, None, &client.request_id)
+                    .await;
                 Err(refusal.into())
             }
         }
     }
 
-    /// Settles a code that brought no identity: a verdict of the platform is kept for the others who wait for it, anything
-    /// else frees the code for another try.
-    async fn refused(&self, app: &App, login: &CodeOf, ticket: [u8; 16], error: ExchangeError, request_id: &str) -> LoginError {
+    /// Settles a code that brought no identity: a verdict of the platform is kept for the others
+    /// who wait for it, anything else frees the code for another try.
+    async fn refused(
+        &self,
+        app: &App,
+        login: &CodeOf,
+        ticket: [u8; 16],
+        error: ExchangeError,
+        request_id: &str,
+    ) -> LoginError {
         let (outcome, told) = match error {
-            ExchangeError::BadCode { platform_code } => (Some(Outcome::BadCode(platform_code)), LoginError::CodeInvalid { platform_code }),
-            ExchangeError::CodeUsed { platform_code } => (Some(Outcome::Used(platform_code)), LoginError::CodeUsed { platform_code }),
-            ExchangeError::UserBlocked { platform_code } => (Some(Outcome::Blocked(platform_code)), LoginError::UserBlocked { platform_code }),
-            ExchangeError::Throttled { platform_code, retry_after } => (None, LoginError::Throttled { platform_code, retry_after }),
-            ExchangeError::Unavailable { reason, retry_after } => {
+            ExchangeError::BadCode { platform_code } => (
+                Some(Outcome::BadCode(platform_code)),
+                LoginError::CodeInvalid { platform_code },
+            ),
+            ExchangeError::CodeUsed { platform_code } => (
+                Some(Outcome::Used(platform_code)),
+                LoginError::CodeUsed { platform_code },
+            ),
+            ExchangeError::UserBlocked { platform_code } => (
+                Some(Outcome::Blocked(platform_code)),
+                LoginError::UserBlocked { platform_code },
+            ),
+            ExchangeError::Throttled {
+                platform_code,
+                retry_after,
+            } => (
+                None,
+                LoginError::Throttled {
+                    platform_code,
+                    retry_after,
+                },
+            ),
+            ExchangeError::Unavailable {
+                reason,
+                retry_after,
+            } => {
                 log::warn!(app = &*app.name, request_id; "login: {reason}");
                 (None, LoginError::PlatformUnavailable { retry_after })
             }
@@ -226,20 +337,36 @@ impl LoginFlow {
                 log::error!(app = &*app.name, request_id; "login: the platform's answer cannot be used: {reason}");
                 (None, LoginError::PlatformError)
             }
-            ExchangeError::Misconfigured { reason, platform_code } => {
+            ExchangeError::Misconfigured {
+                reason,
+                platform_code,
+            } => {
                 log::error!(app = &*app.name, platform_code, request_id; "login: {reason}");
                 (None, LoginError::Misconfigured)
             }
         };
         let answer = outcome.map(|outcome| login.seal(&outcome));
-        self.settle(app, login, &ticket, answer.as_deref(), request_id).await;
+        self.settle(app, login, &ticket, answer.as_deref(), request_id)
+            .await;
         told
     }
 
     /// Ends a reservation, with an outcome for those who wait or without.
-    async fn settle(&self, app: &App, login: &CodeOf, ticket: &[u8; 16], answer: Option<&[u8]>, request_id: &str) {
+    async fn settle(
+        &self,
+        app: &App,
+        login: &CodeOf,
+        ticket: &[u8; 16],
+        answer: Option<&[u8]>,
+        request_id: &str,
+    ) {
         let answer = answer.map(|sealed| (sealed, self.replay_window));
-        if let Err(error) = self.sessions.store().settle(&login.key, ticket, answer).await {
+        if let Err(error) = self
+            .sessions
+            .store()
+            .settle(&login.key, ticket, answer)
+            .await
+        {
             // The verdict stands; the reservation lapses by itself.
             log::warn!(app = &*app.name, request_id; "login: the verdict could not be kept for those who wait: {error}");
         }
@@ -254,16 +381,28 @@ impl LoginFlow {
             Outcome::Used(platform_code) => Err(LoginError::CodeUsed { platform_code }),
             Outcome::Blocked(platform_code) => Err(LoginError::UserBlocked { platform_code }),
             Outcome::Issued(answer) => {
-                let found = self.session_of(&answer).await?.ok_or(LoginError::CodeUsed { platform_code: USED })?;
-                Ok(LoginAnswer { expires_in: found.expires_in, absolute_expires_in: found.session.absolute_deadline.since(found.now), ..answer })
+                let found = self
+                    .session_of(&answer)
+                    .await?
+                    .ok_or(LoginError::CodeUsed {
+                        platform_code: USED,
+                    })?;
+                Ok(LoginAnswer {
+                    expires_in: found.expires_in,
+                    absolute_expires_in: found.session.absolute_deadline.since(found.now),
+                    ..answer
+                })
             }
         }
     }
 
-    /// The session that an answer speaks of. The answer may be in the store a round trip before it, so a missing one is looked for again.
+    /// The session that an answer speaks of. The answer may be in the store a round trip before it,
+    /// so a missing one is looked for again.
     async fn session_of(&self, answer: &LoginAnswer) -> Result<Option<LoadedSession>, StoreError> {
         const LOOKS: u32 = 3;
-        let Some(id) = SessionId::parse(&answer.session_id) else { return Ok(None) };
+        let Some(id) = SessionId::parse(&answer.session_id) else {
+            return Ok(None);
+        };
         for look in 1..=LOOKS {
             if let Lookup::Found(found) = self.sessions.store().load(&id).await? {
                 return Ok(Some(found));
@@ -291,12 +430,15 @@ fn answer_of(issued: &IssuedSession, app: &App) -> LoginAnswer {
     }
 }
 
-/// A refused code whose Referer names another app came from there: say so, since the platform does not.
+/// A refused code whose Referer names another app came from there: say so, since the platform does
+/// not.
 fn told_apart(error: LoginError, app: &App, client: &Client) -> LoginError {
     match (&error, client.referer_appid.as_deref()) {
         (LoginError::CodeInvalid { platform_code }, Some(other)) if *other != *app.appid => {
             log::warn!(app = &*app.name, request_id = client.request_id.as_str(); "login: the code came from {other:?}, this app is {}", app.appid);
-            LoginError::AppMismatch { platform_code: *platform_code }
+            LoginError::AppMismatch {
+                platform_code: *platform_code,
+            }
         }
         _ => error,
     }

@@ -11,7 +11,8 @@ use crate::session::ProviderKind;
 /// What a platform vouches for.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// The user's name within the app, such as an openid: visible ASCII, at most 128 bytes, since it becomes a header.
+    /// The user's name within the app, such as an openid: visible ASCII, at most 128 bytes, since
+    /// it becomes a header.
     pub subject: Arc<str>,
     /// The user's name across the owner's apps, under the same rule.
     pub unionid: Option<Arc<str>>,

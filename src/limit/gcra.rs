@@ -1,5 +1,5 @@
-//! The generic cell rate algorithm: a quota held by one number. Pure: the caller says what time it is. `gcra.lua` is the same
-//! in Redis.
+//! The generic cell rate algorithm: a quota held by one number. Pure: the caller says what time it
+//! is. `gcra.lua` is the same in Redis.
 
 use std::time::Duration;
 
@@ -22,12 +22,13 @@ impl Level {
     /// How long until the next one can be had; zero where it can be had now.
     #[must_use]
     pub fn next_in(self, quota: Quota) -> Duration {
-        (self.backlog + Duration::from_micros(quota.interval())).saturating_sub(Duration::from_micros(quota.capacity()))
+        (self.backlog + Duration::from_micros(quota.interval()))
+            .saturating_sub(Duration::from_micros(quota.capacity()))
     }
 }
 
-/// When everything taken so far will have been paid off. Each one taken moves it by the quota's interval, and time catches up
-/// with it.
+/// When everything taken so far will have been paid off. Each one taken moves it by the quota's
+/// interval, and time catches up with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cell(pub Micros);
 
@@ -39,17 +40,25 @@ impl Cell {
         let admitted = with_one <= quota.capacity();
         let backlog = if admitted { with_one } else { owed };
         self.0 = now + backlog;
-        Level { admitted, backlog: Duration::from_micros(backlog) }
+        Level {
+            admitted,
+            backlog: Duration::from_micros(backlog),
+        }
     }
 
     /// How long a [`Cell::take`] would be refused; `None`: not now.
     #[must_use]
     pub fn refused_for(self, quota: Quota, now: Micros) -> Option<Duration> {
-        let wait = Level { admitted: false, backlog: Duration::from_micros(self.owed(quota, now)) }.next_in(quota);
+        let wait = Level {
+            admitted: false,
+            backlog: Duration::from_micros(self.owed(quota, now)),
+        }
+        .next_in(quota);
         (!wait.is_zero()).then_some(wait)
     }
 
-    /// Never more than the quota's whole: a clock that was set back, or a quota that was made smaller, refuses nobody for longer.
+    /// Never more than the quota's whole: a clock that was set back, or a quota that was made
+    /// smaller, refuses nobody for longer.
     fn owed(self, quota: Quota, now: Micros) -> u64 {
         self.0.saturating_sub(now).min(quota.capacity())
     }
@@ -72,8 +81,14 @@ mod tests {
             assert!(cell.take(quota, start).admitted);
         }
         let refused = cell.take(quota, start);
-        assert_eq!((refused.admitted, refused.next_in(quota)), (false, Duration::from_secs(10)));
-        assert_eq!(cell.refused_for(quota, start + 9_999_999), Some(Duration::from_micros(1)));
+        assert_eq!(
+            (refused.admitted, refused.next_in(quota)),
+            (false, Duration::from_secs(10))
+        );
+        assert_eq!(
+            cell.refused_for(quota, start + 9_999_999),
+            Some(Duration::from_micros(1))
+        );
         assert_eq!(cell.refused_for(quota, start + 10_000_000), None);
         assert!(cell.take(quota, start + 10_000_000).admitted);
         assert!(!cell.take(quota, start + 10_000_000).admitted);
@@ -92,7 +107,8 @@ mod tests {
     }
 
     proptest! {
-        /// In no span are more admitted than the amount and what the span pays for; and who keeps to the pace is never refused.
+        /// In no span are more admitted than the amount and what the span pays for; and who keeps
+        /// to the pace is never refused.
         #[test]
         fn the_quota_holds_in_every_span(amount in 1_u32..50, seconds in 1_u64..100, steps in prop::collection::vec(0_u64..3_000_000, 1..200)) {
             let quota = quota(amount, seconds);

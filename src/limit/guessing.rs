@@ -9,8 +9,8 @@ use crate::limit::address::network;
 use crate::limit::recent::Recent;
 use crate::metrics::Metrics;
 
-/// Invalid tokens that an address may send within [`SPAN`] before it counts as guessing: many phones share an address, and
-/// each of them may hold a token of a key that is gone.
+/// Invalid tokens that an address may send within [`SPAN`] before it counts as guessing: many
+/// phones share an address, and each of them may hold a token of a key that is gone.
 const FREE: u32 = 30;
 const SPAN: Duration = Duration::from_secs(60);
 /// An address that goes on is told of again after this long.
@@ -35,7 +35,8 @@ enum Sighting {
     Stray,
     /// The address has sent many.
     Guessing,
-    /// The same, and it is time to say so; with the number of addresses that were passed over since the last time.
+    /// The same, and it is time to say so; with the number of addresses that were passed over since
+    /// the last time.
     Tell { passed_over: u64 },
 }
 
@@ -49,11 +50,19 @@ struct Senders {
 
 impl Senders {
     fn new(addresses: usize) -> Self {
-        Self { by_address: Recent::new(addresses), told: None, passed_over: 0 }
+        Self {
+            by_address: Recent::new(addresses),
+            told: None,
+            passed_over: 0,
+        }
     }
 
     fn saw(&mut self, from: IpAddr, now: Instant) -> Sighting {
-        let sender = self.by_address.entry(network(from), || Sender { since: now, sent: 0, told: None });
+        let sender = self.by_address.entry(network(from), || Sender {
+            since: now,
+            sent: 0,
+            told: None,
+        });
         if now.saturating_duration_since(sender.since) >= SPAN {
             (sender.since, sender.sent) = (now, 0);
         }
@@ -61,21 +70,29 @@ impl Senders {
         if sender.sent <= FREE {
             return Sighting::Stray;
         }
-        if sender.told.is_some_and(|told| now.saturating_duration_since(told) < AGAIN) {
+        if sender
+            .told
+            .is_some_and(|told| now.saturating_duration_since(told) < AGAIN)
+        {
             return Sighting::Guessing;
         }
         sender.told = Some(now);
-        if self.told.is_some_and(|told| now.saturating_duration_since(told) < BETWEEN) {
+        if self
+            .told
+            .is_some_and(|told| now.saturating_duration_since(told) < BETWEEN)
+        {
             self.passed_over += 1;
             return Sighting::Guessing;
         }
         self.told = Some(now);
-        Sighting::Tell { passed_over: std::mem::take(&mut self.passed_over) }
+        Sighting::Tell {
+            passed_over: std::mem::take(&mut self.passed_over),
+        }
     }
 }
 
-/// Watches for guessing, for the whole process: a metric and, now and then, a log line. Nobody is refused for it: a made-up
-/// token costs less to refuse than a limit would.
+/// Watches for guessing, for the whole process: a metric and, now and then, a log line. Nobody is
+/// refused for it: a made-up token costs less to refuse than a limit would.
 #[derive(Debug)]
 pub struct GuessWatch {
     senders: Mutex<Senders>,
@@ -86,17 +103,28 @@ impl GuessWatch {
     /// Nobody has sent anything.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { senders: Mutex::new(Senders::new(ADDRESSES)), metrics }
+        Self {
+            senders: Mutex::new(Senders::new(ADDRESSES)),
+            metrics,
+        }
     }
 
     /// A token came that nobody issued.
     pub fn invalid_token(&self, from: IpAddr) {
-        let sighting = self.senders.lock().unwrap_or_else(PoisonError::into_inner).saw(from, monotonic_now());
+        let sighting = self
+            .senders
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .saw(from, monotonic_now());
         if sighting != Sighting::Stray {
             self.metrics.guessed_tokens.inc();
         }
         if let Sighting::Tell { passed_over } = sighting {
-            let others = if passed_over == 0 { String::new() } else { format!(" ({passed_over} more such addresses since the last line)") };
+            let others = if passed_over == 0 {
+                String::new()
+            } else {
+                format!(" ({passed_over} more such addresses since the last line)")
+            };
             log::warn!(
                 client = network(from).to_string().as_str();
                 "{} has sent more than {FREE} session tokens within a minute that this gateway never issued: somebody is guessing, or a sealing key \
@@ -115,20 +143,30 @@ mod tests {
 
     #[test]
     fn an_address_is_told_of_once_and_again_much_later() {
-        let (mut senders, from, now) = (Senders::new(100), "192.0.2.1".parse().unwrap(), monotonic_now());
+        let (mut senders, from, now) = (
+            Senders::new(100),
+            "192.0.2.1".parse().unwrap(),
+            monotonic_now(),
+        );
         let saw: Vec<_> = (0..1000).map(|_| senders.saw(from, now)).collect();
         assert!(saw[..30].iter().all(|s| *s == Sighting::Stray));
         assert_eq!(saw[30], Sighting::Tell { passed_over: 0 });
         assert!(saw[31..].iter().all(|s| *s == Sighting::Guessing));
         assert_eq!(senders.saw(from, now + SPAN), Sighting::Stray);
         let later = now + AGAIN;
-        let told = (0..1000).filter(|_| matches!(senders.saw(from, later), Sighting::Tell { .. })).count();
+        let told = (0..1000)
+            .filter(|_| matches!(senders.saw(from, later), Sighting::Tell { .. }))
+            .count();
         assert_eq!(told, 1);
     }
 
     #[test]
     fn a_few_an_hour_are_no_guessing() {
-        let (mut senders, from, now) = (Senders::new(100), "192.0.2.1".parse().unwrap(), monotonic_now());
+        let (mut senders, from, now) = (
+            Senders::new(100),
+            "192.0.2.1".parse().unwrap(),
+            monotonic_now(),
+        );
         for minute in 0..600 {
             for _ in 0..FREE {
                 assert_eq!(senders.saw(from, now + minute * SPAN), Sighting::Stray);
@@ -149,7 +187,10 @@ mod tests {
         }
         assert_eq!(told, 1);
         let from: IpAddr = "192.0.2.1".parse().unwrap();
-        let last = (0..31).map(|_| senders.saw(from, now + BETWEEN)).last().unwrap();
+        let last = (0..31)
+            .map(|_| senders.saw(from, now + BETWEEN))
+            .last()
+            .unwrap();
         assert_eq!(last, Sighting::Tell { passed_over: 1999 });
     }
 }

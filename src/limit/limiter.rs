@@ -1,5 +1,6 @@
-//! Decides by the store's cells, and by what is remembered of them here: what has surely no chance is refused without asking,
-//! and while the store does not answer each process holds the quotas for itself.
+//! Decides by the store's cells, and by what is remembered of them here: what has surely no chance
+//! is refused without asking, and while the store does not answer each process holds the quotas for
+//! itself.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,8 +54,9 @@ pub struct Refusal {
     pub retry_after: Duration,
 }
 
-/// What is remembered of the store's cells, shared by all workers of a process. Time empties a cell here as there, and only other
-/// gateways fill it further: so a cell is never fuller here than in the store.
+/// What is remembered of the store's cells, shared by all workers of a process. Time empties a cell
+/// here as there, and only other gateways fill it further: so a cell is never fuller here than in
+/// the store.
 #[derive(Debug)]
 pub struct FirstLine {
     started: Instant,
@@ -69,23 +71,35 @@ struct Remembered {
 
 impl Default for FirstLine {
     fn default() -> Self {
-        let remembered = Remembered { cells: Recent::new(REMEMBERED), store_failed: None };
-        Self { started: monotonic_now(), remembered: Mutex::new(remembered) }
+        let remembered = Remembered {
+            cells: Recent::new(REMEMBERED),
+            store_failed: None,
+        };
+        Self {
+            started: monotonic_now(),
+            remembered: Mutex::new(remembered),
+        }
     }
 }
 
 impl FirstLine {
     fn micros(&self, now: Instant) -> Micros {
-        u64::try_from(now.saturating_duration_since(self.started).as_micros()).unwrap_or(u64::MAX / 2)
+        u64::try_from(now.saturating_duration_since(self.started).as_micros())
+            .unwrap_or(u64::MAX / 2)
     }
 
     fn remembered(&self) -> MutexGuard<'_, Remembered> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long the cell has surely none left.
     fn refused_for(&self, limit: &Limit, now: Instant) -> Option<Duration> {
-        self.remembered().cells.peek(&limit.cell)?.refused_for(limit.quota, self.micros(now))
+        self.remembered()
+            .cells
+            .peek(&limit.cell)?
+            .refused_for(limit.quota, self.micros(now))
     }
 
     /// What the store has answered to a question of this moment.
@@ -96,11 +110,16 @@ impl FirstLine {
 
     fn take(&self, limit: &Limit, now: Instant) -> Level {
         let micros = self.micros(now);
-        self.remembered().cells.entry(limit.cell, Cell::default).take(limit.quota, micros)
+        self.remembered()
+            .cells
+            .entry(limit.cell, Cell::default)
+            .take(limit.quota, micros)
     }
 
     fn store_is_left_alone(&self, now: Instant) -> bool {
-        self.remembered().store_failed.is_some_and(|failed| now.saturating_duration_since(failed) < STORE_LEFT_ALONE)
+        self.remembered()
+            .store_failed
+            .is_some_and(|failed| now.saturating_duration_since(failed) < STORE_LEFT_ALONE)
     }
 
     fn store_failed(&self, now: Instant) {
@@ -125,8 +144,16 @@ impl fmt::Debug for Limiter {
 impl Limiter {
     /// A limiter over a worker's store; the first line is the whole process's.
     #[must_use]
-    pub const fn new(store: Arc<dyn CounterStore>, first_line: Arc<FirstLine>, metrics: Arc<Metrics>) -> Self {
-        Self { store, first_line, metrics }
+    pub const fn new(
+        store: Arc<dyn CounterStore>,
+        first_line: Arc<FirstLine>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            store,
+            first_line,
+            metrics,
+        }
     }
 
     /// Refuses what has surely no chance, without asking the store.
@@ -135,7 +162,11 @@ impl Limiter {
             None => Ok(()),
             Some(retry_after) => {
                 self.count(policy, "refused_early");
-                Err(Refusal { policy, quota: limit.quota, retry_after })
+                Err(Refusal {
+                    policy,
+                    quota: limit.quota,
+                    retry_after,
+                })
             }
         }
     }
@@ -143,7 +174,11 @@ impl Limiter {
     /// Takes one.
     pub async fn take(&self, policy: Policy, limit: Limit) -> Result<(), Refusal> {
         let asked = monotonic_now();
-        let answer = if self.first_line.store_is_left_alone(asked) { None } else { self.ask(&limit, asked).await };
+        let answer = if self.first_line.store_is_left_alone(asked) {
+            None
+        } else {
+            self.ask(&limit, asked).await
+        };
         let (level, of_store) = match answer {
             Some(level) => (level, true),
             None => (self.first_line.take(&limit, monotonic_now()), false),
@@ -160,7 +195,11 @@ impl Limiter {
         if level.admitted {
             return Ok(());
         }
-        Err(Refusal { policy, quota: limit.quota, retry_after: level.next_in(limit.quota) })
+        Err(Refusal {
+            policy,
+            quota: limit.quota,
+            retry_after: level.next_in(limit.quota),
+        })
     }
 
     async fn ask(&self, limit: &Limit, asked: Instant) -> Option<Level> {
@@ -169,7 +208,8 @@ impl Limiter {
                 self.first_line.learn(limit.cell, level, asked);
                 Some(level)
             }
-            // The store's own calls say what is wrong with it, and the metric that limits are held alone.
+            // The store's own calls say what is wrong with it, and the metric that limits are held
+            // alone.
             Err(error) => {
                 log::debug!("{error}");
                 self.first_line.store_failed(monotonic_now());
@@ -184,6 +224,12 @@ impl Limiter {
     }
 
     fn count(&self, policy: Policy, outcome: &'static str) {
-        self.metrics.limits.get_or_create(&PolicyOutcome { policy: policy.as_str(), outcome }).inc();
+        self.metrics
+            .limits
+            .get_or_create(&PolicyOutcome {
+                policy: policy.as_str(),
+                outcome,
+            })
+            .inc();
     }
 }

@@ -39,7 +39,11 @@ impl LoginLimits {
     /// The limits over a limiter.
     #[must_use]
     pub const fn new(limiter: Limiter, naming: Arc<NamingKey>, quotas: LoginQuotas) -> Self {
-        Self { limiter, naming, quotas }
+        Self {
+            limiter,
+            naming,
+            quotas,
+        }
     }
 
     /// The quota of one user, which is held where the session is made.
@@ -48,21 +52,39 @@ impl LoginLimits {
         self.quotas.per_user
     }
 
-    /// The gate for a client's address (`None`: it stands for no client) and an app, by its id on the platform: that is what the
-    /// platform limits.
+    /// The gate for a client's address (`None`: it stands for no client) and an app, by its id on
+    /// the platform: that is what the platform limits.
     #[must_use]
     pub fn gate(&self, address: Option<IpAddr>, appid: &str) -> LoginGate {
-        let limit = |quota, purpose, part: &[u8]| Limit { cell: CellName { tag: None, name: self.naming.name(purpose, &[part]) }, quota };
+        let limit = |quota, purpose, part: &[u8]| Limit {
+            cell: CellName {
+                tag: None,
+                name: self.naming.name(purpose, &[part]),
+            },
+            quota,
+        };
         LoginGate {
-            address: address.zip(self.quotas.per_ip).map(|(address, quota)| limit(quota, "limit per_ip", network(address).to_string().as_bytes())),
-            app: self.quotas.per_app.map(|quota| limit(quota, "limit per_app", appid.as_bytes())),
+            address: address.zip(self.quotas.per_ip).map(|(address, quota)| {
+                limit(
+                    quota,
+                    "limit per_ip",
+                    network(address).to_string().as_bytes(),
+                )
+            }),
+            app: self
+                .quotas
+                .per_app
+                .map(|quota| limit(quota, "limit per_app", appid.as_bytes())),
         }
     }
 
     /// Refuses what has surely no chance, without asking the store.
     pub fn refuse_early(&self, gate: &LoginGate) -> Result<(), Refusal> {
         let parts = [(Policy::PerIp, &gate.address), (Policy::PerApp, &gate.app)];
-        parts.into_iter().filter_map(|(policy, limit)| Some((policy, limit.as_ref()?))).try_for_each(|(policy, limit)| self.limiter.refuse_early(policy, limit))
+        parts
+            .into_iter()
+            .filter_map(|(policy, limit)| Some((policy, limit.as_ref()?)))
+            .try_for_each(|(policy, limit)| self.limiter.refuse_early(policy, limit))
     }
 
     /// Takes one login from the address's quota.

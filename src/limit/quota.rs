@@ -13,8 +13,9 @@ pub enum BadQuota {
     Window,
 }
 
-/// At most `amount` at once, and over time `amount` in each `window`: whoever has used it up gets one more each
-/// `window / amount`. So the busiest window, after a quiet one, sees twice the amount.
+/// At most `amount` at once, and over time `amount` in each `window`: whoever has used it up gets
+/// one more each `window / amount`. So the busiest window, after a quiet one, sees twice the
+/// amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     amount: u32,
@@ -32,7 +33,11 @@ impl Quota {
         match (amount, window) {
             (0, _) => Err(BadQuota::Amount),
             (amount, _) if amount > Self::MOST => Err(BadQuota::Amount),
-            (_, window) if window.is_zero() || window > Self::LONGEST || window.subsec_nanos() != 0 => Err(BadQuota::Window),
+            (_, window)
+                if window.is_zero() || window > Self::LONGEST || window.subsec_nanos() != 0 =>
+            {
+                Err(BadQuota::Window)
+            }
             _ => Ok(Self { amount, window }),
         }
     }
@@ -75,7 +80,11 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(Quota::new(0, second), Err(BadQuota::Amount));
         assert_eq!(Quota::new(Quota::MOST + 1, second), Err(BadQuota::Amount));
-        for window in [Duration::ZERO, Duration::from_millis(1500), Duration::from_secs(86_401)] {
+        for window in [
+            Duration::ZERO,
+            Duration::from_millis(1500),
+            Duration::from_secs(86_401),
+        ] {
             assert_eq!(Quota::new(1, window), Err(BadQuota::Window), "{window:?}");
         }
         let most = Quota::new(Quota::MOST, second).unwrap();

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Two generations: what is used moves into the young one; when that is full it becomes the old one, and what the old one held
-/// is forgotten. So whoever comes often stays, and many who come once push out each other.
+/// Two generations: what is used moves into the young one; when that is full it becomes the old
+/// one, and what the old one held is forgotten. So whoever comes often stays, and many who come
+/// once push out each other.
 #[derive(Debug)]
 pub struct Recent<K, V> {
     generation: usize,
@@ -13,10 +14,15 @@ pub struct Recent<K, V> {
 }
 
 impl<K: Hash + Eq + Copy, V> Recent<K, V> {
-    /// An empty map that holds at most twice `generation` entries, and surely the last `generation` that were used.
+    /// An empty map that holds at most twice `generation` entries, and surely the last `generation`
+    /// that were used.
     #[must_use]
     pub fn new(generation: usize) -> Self {
-        Self { generation: generation.max(1), young: HashMap::new(), old: HashMap::new() }
+        Self {
+            generation: generation.max(1),
+            young: HashMap::new(),
+            old: HashMap::new(),
+        }
     }
 
     /// The entry of a key, made if there is none.
@@ -25,7 +31,9 @@ impl<K: Hash + Eq + Copy, V> Recent<K, V> {
             self.old = std::mem::take(&mut self.young);
         }
         let old = &mut self.old;
-        self.young.entry(key).or_insert_with(|| old.remove(&key).unwrap_or_else(fresh))
+        self.young
+            .entry(key)
+            .or_insert_with(|| old.remove(&key).unwrap_or_else(fresh))
     }
 
     /// The entry of a key, if there is one. Does not count as use.
@@ -60,7 +68,10 @@ mod tests {
             assert!(recent.len() <= 200);
         }
         assert_eq!(recent.peek(&0), Some(&99_999));
-        assert_eq!((recent.peek(&99_999), recent.peek(&99_950), recent.peek(&1)), (Some(&1), Some(&1), None));
+        assert_eq!(
+            (recent.peek(&99_999), recent.peek(&99_950), recent.peek(&1)),
+            (Some(&1), Some(&1), None)
+        );
         assert!(!recent.is_empty());
     }
 }

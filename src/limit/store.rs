@@ -13,10 +13,12 @@ pub struct CounterError {
     pub reason: String,
 }
 
-/// What a cell is called in the store: a keyed hash, so that nobody who looks there learns an address.
+/// What a cell is called in the store: a keyed hash, so that nobody who looks there learns an
+/// address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CellName {
-    /// The tag of the user whose cell it is: it lies where the user's other keys are. `None`: it is nobody's.
+    /// The tag of the user whose cell it is: it lies where the user's other keys are. `None`: it is
+    /// nobody's.
     pub tag: Option<[u8; 2]>,
     /// The hash.
     pub name: [u8; 16],

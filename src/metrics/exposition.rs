@@ -1,4 +1,5 @@
-//! The two forms of the page: OpenMetrics, in which it is made, and the text format of Prometheus, which everything reads.
+//! The two forms of the page: OpenMetrics, in which it is made, and the text format of Prometheus,
+//! which everything reads.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -23,8 +24,9 @@ impl Exposition {
     }
 }
 
-/// The page in the text format. It differs in the lines before the samples: a counter and an info are described under the name of their
-/// samples, there is no type `info` or `unknown` and no end mark.
+/// The page in the text format. It differs in the lines before the samples: a counter and an info
+/// are described under the name of their samples, there is no type `info` or `unknown` and no end
+/// mark.
 pub(super) fn text(open_metrics: &str) -> Result<String, fmt::Error> {
     let mut page = String::with_capacity(open_metrics.len());
     // The help comes first, but only the type tells the name.
@@ -32,14 +34,20 @@ pub(super) fn text(open_metrics: &str) -> Result<String, fmt::Error> {
     for line in open_metrics.lines() {
         if let Some(text) = line.strip_prefix("# HELP ") {
             help = text.split_once(' ').map_or("", |(_, help)| help);
-        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|line| line.split_once(' ')) {
+        } else if let Some((name, kind)) = line
+            .strip_prefix("# TYPE ")
+            .and_then(|line| line.split_once(' '))
+        {
             let (suffix, kind) = match kind {
                 "counter" => ("_total", "counter"),
                 "info" => ("_info", "gauge"),
                 "unknown" => ("", "untyped"),
                 kind => ("", kind),
             };
-            write!(page, "# HELP {name}{suffix} {help}\n# TYPE {name}{suffix} {kind}\n")?;
+            write!(
+                page,
+                "# HELP {name}{suffix} {help}\n# TYPE {name}{suffix} {kind}\n"
+            )?;
         } else if !line.starts_with('#') {
             page.push_str(line);
             page.push('\n');

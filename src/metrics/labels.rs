@@ -62,7 +62,8 @@ pub struct PolicyOutcome {
 /// A store operation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Operation {
-    /// `load`, `create`, `renew`, `rotate`, `remove`, `remove_all`, `list`, `count`, `session_keys`, `reserve`, `settle`, `limit`, `publish` or `now`.
+    /// `load`, `create`, `renew`, `rotate`, `remove`, `remove_all`, `list`, `count`,
+    /// `session_keys`, `reserve`, `settle`, `limit`, `publish` or `now`.
     pub operation: &'static str,
 }
 
@@ -85,8 +86,9 @@ pub struct StoreNode {
 pub struct UpstreamOutcome {
     /// The upstream's name in the configuration.
     pub upstream: String,
-    /// `answered`, `unreachable`, `timeout`, `broken`, `unavailable`, `client_left`, `session_expired` or `shutting_down`; of retries
-    /// `stale_connection`, `another_endpoint` or `refused`.
+    /// `answered`, `unreachable`, `timeout`, `broken`, `unavailable`, `client_left`,
+    /// `session_expired` or `shutting_down`; of retries `stale_connection`, `another_endpoint` or
+    /// `refused`.
     pub outcome: &'static str,
 }
 

@@ -1,5 +1,5 @@
-//! One HTTP call to a platform, bounded in time and size. A URL of WeChat's holds the app's secret, so nothing here
-//! ever shows a URL: errors name the host and the cause.
+//! One HTTP call to a platform, bounded in time and size. A URL of WeChat's holds the app's secret,
+//! so nothing here ever shows a URL: errors name the host and the cause.
 
 use std::error::Error;
 use std::fmt;
@@ -13,10 +13,12 @@ use crate::peer;
 
 /// How much of an answer is read. The longest that the platforms send have some hundred bytes.
 pub const BODY_MAX: usize = 64 * 1024;
-/// How long a connection may take to open, TLS included: then the next address gets its chance within the total.
+/// How long a connection may take to open, TLS included: then the next address gets its chance
+/// within the total.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
-/// Idle connections go before the platform's side or a firewall between cuts them: a login on a connection that has
-/// just been cut fails, and cannot be repeated, since the code may have been taken.
+/// Idle connections go before the platform's side or a firewall between cuts them: a login on a
+/// connection that has just been cut fails, and cannot be repeated, since the code may have been
+/// taken.
 const POOL_IDLE: Duration = Duration::from_secs(20);
 
 /// What a proxy answers that wants a login.
@@ -37,7 +39,9 @@ impl fmt::Debug for PlatformClient {
 
 /// The client could not be made.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the client for platform calls cannot start: {0}; are CA certificates installed (package ca-certificates)?")]
+#[error(
+    "the client for platform calls cannot start: {0}; are CA certificates installed (package ca-certificates)?"
+)]
 pub struct ClientError(String);
 
 /// Where a platform's API lives, such as `https://api.weixin.qq.com`.
@@ -115,7 +119,11 @@ impl BaseUrl {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(BadBaseUrl::Scheme);
         }
-        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+        if url.query().is_some()
+            || url.fragment().is_some()
+            || !url.username().is_empty()
+            || url.password().is_some()
+        {
             return Err(BadBaseUrl::Extra);
         }
         Ok(Self(url))
@@ -125,7 +133,9 @@ impl BaseUrl {
     #[must_use]
     pub fn host(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();
-        self.0.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        self.0
+            .port()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
     /// The URL of an API under this base; every value of the query is encoded.
@@ -144,16 +154,18 @@ impl fmt::Debug for BaseUrl {
 }
 
 impl PlatformClient {
-    /// The client: no redirects (a redirect would carry the secret elsewhere), these proxies and none from the environment
-    /// (a proxy may see it), HTTP/1.1, the system's CA certificates. The process must have installed a default
-    /// rustls provider before.
+    /// The client: no redirects (a redirect would carry the secret elsewhere), these proxies and
+    /// none from the environment (a proxy may see it), HTTP/1.1, the system's CA certificates. The
+    /// process must have installed a default rustls provider before.
     pub fn new(proxies: Proxies) -> Result<Self, ClientError> {
         let proxies = Arc::new(proxies);
         let chosen = proxies.clone();
         let client = Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
-            .proxy(reqwest::Proxy::custom(move |url| chosen.via(url).map(ProxyUrl::url)))
+            .proxy(reqwest::Proxy::custom(move |url| {
+                chosen.via(url).map(ProxyUrl::url)
+            }))
             .http1_only()
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -171,13 +183,32 @@ impl PlatformClient {
     }
 
     /// `GET {base}{path}?{query}`, at most `limit` long, at most [`BODY_MAX`] bytes.
-    pub async fn get(&self, base: &BaseUrl, path: &str, query: &[(&str, &str)], limit: Duration) -> Result<Answer, CallError> {
+    pub async fn get(
+        &self,
+        base: &BaseUrl,
+        path: &str,
+        query: &[(&str, &str)],
+        limit: Duration,
+    ) -> Result<Answer, CallError> {
         let call = async {
-            let way = Way { base, proxy: self.way(base) };
-            let response = self.client.get(base.join(path, query)).send().await.map_err(|error| way.failed(error))?;
+            let way = Way {
+                base,
+                proxy: self.way(base),
+            };
+            let response = self
+                .client
+                .get(base.join(path, query))
+                .send()
+                .await
+                .map_err(|error| way.failed(error))?;
             way.read(response).await
         };
-        tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(CallError::Silent { host: base.host(), after: limit }))
+        tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
+            Err(CallError::Silent {
+                host: base.host(),
+                after: limit,
+            })
+        })
     }
 }
 
@@ -188,15 +219,22 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// Reads the body up to the limit. What is dropped half read closes its connection, so the platform cannot go on sending.
+    /// Reads the body up to the limit. What is dropped half read closes its connection, so the
+    /// platform cannot go on sending.
     async fn read(&self, mut response: Response) -> Result<Answer, CallError> {
         let host = self.base.host();
         let too_large = || CallError::TooLarge { host: host.clone() };
         let status = response.status().as_u16();
         if let Some(proxy) = self.proxy.filter(|_| status == PROXY_LOGIN) {
-            return Err(CallError::NotSent { host, cause: wants_login(proxy) });
+            return Err(CallError::NotSent {
+                host,
+                cause: wants_login(proxy),
+            });
         }
-        if response.content_length().is_some_and(|length| length > BODY_MAX as u64) {
+        if response
+            .content_length()
+            .is_some_and(|length| length > BODY_MAX as u64)
+        {
             return Err(too_large());
         }
         let mut body = Vec::new();
@@ -217,10 +255,15 @@ impl Way<'_> {
             Some(proxy) => format!("through the proxy {}: {}", proxy.host(), root_cause(&error)),
             None => root_cause(&error),
         };
-        if unsent { CallError::NotSent { host, cause } } else { CallError::Broken { host, cause } }
+        if unsent {
+            CallError::NotSent { host, cause }
+        } else {
+            CallError::Broken { host, cause }
+        }
     }
 
-    /// Whose fault it is that there is no connection: the proxy's, or that of the platform behind it.
+    /// Whose fault it is that there is no connection: the proxy's, or that of the platform behind
+    /// it.
     fn not_through(&self, proxy: &ProxyUrl, error: &reqwest::Error) -> String {
         let (at, cause) = (proxy.host(), root_cause(error));
         let says = |words: &str| causes(error).any(|cause| cause.to_string().contains(words));
@@ -228,10 +271,16 @@ impl Way<'_> {
             return wants_login(proxy);
         }
         if says("tunnel error: unsuccessful") {
-            return format!("the proxy {at} has refused the way there: does it allow this host and port?");
+            return format!(
+                "the proxy {at} has refused the way there: does it allow this host and port?"
+            );
         }
         // A call to http:// has no other connection than that to the proxy.
-        if says("tunnel error") || says("tcp connect error") || says("dns error") || self.base.0.scheme() == "http" {
+        if says("tunnel error")
+            || says("tcp connect error")
+            || says("dns error")
+            || self.base.0.scheme() == "http"
+        {
             return format!("the proxy {at} cannot be reached: {cause}");
         }
         format!("through the proxy {at}: {cause}")
@@ -239,17 +288,26 @@ impl Way<'_> {
 }
 
 fn wants_login(proxy: &ProxyUrl) -> String {
-    format!("the proxy {} wants a login, or another one (407): see platforms.proxy", proxy.host())
+    format!(
+        "the proxy {} wants a login, or another one (407): see platforms.proxy",
+        proxy.host()
+    )
 }
 
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     let first: &(dyn Error + 'static) = error;
-    std::iter::successors(Some(first), |error: &&(dyn Error + 'static)| (**error).source())
+    std::iter::successors(Some(first), |error: &&(dyn Error + 'static)| {
+        (**error).source()
+    })
 }
 
-/// The innermost cause: the outer layers only say that something failed, and might one day show the URL.
+/// The innermost cause: the outer layers only say that something failed, and might one day show the
+/// URL.
 fn root_cause(error: &reqwest::Error) -> String {
-    causes(error).last().map(|cause| peer::plainly(&cause.to_string())).unwrap_or_default()
+    causes(error)
+        .last()
+        .map(|cause| peer::plainly(&cause.to_string()))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -258,10 +316,22 @@ mod tests {
 
     #[test]
     fn base_urls_hold_no_more_than_a_base() {
-        assert_eq!(BaseUrl::parse("https://api.weixin.qq.com").unwrap().host(), "api.weixin.qq.com");
-        assert_eq!(BaseUrl::parse("http://127.0.0.1:9000/wx/").unwrap().host(), "127.0.0.1:9000");
-        assert_eq!(BaseUrl::parse("api.weixin.qq.com"), Err(BadBaseUrl::NotAUrl));
-        assert_eq!(BaseUrl::parse("ftp://api.weixin.qq.com"), Err(BadBaseUrl::Scheme));
+        assert_eq!(
+            BaseUrl::parse("https://api.weixin.qq.com").unwrap().host(),
+            "api.weixin.qq.com"
+        );
+        assert_eq!(
+            BaseUrl::parse("http://127.0.0.1:9000/wx/").unwrap().host(),
+            "127.0.0.1:9000"
+        );
+        assert_eq!(
+            BaseUrl::parse("api.weixin.qq.com"),
+            Err(BadBaseUrl::NotAUrl)
+        );
+        assert_eq!(
+            BaseUrl::parse("ftp://api.weixin.qq.com"),
+            Err(BadBaseUrl::Scheme)
+        );
         for extra in ["https://h/?a=b", "https://h/#f", "https://u:p@h/"] {
             assert_eq!(BaseUrl::parse(extra), Err(BadBaseUrl::Extra), "{extra}");
         }
@@ -270,12 +340,22 @@ mod tests {
     #[test]
     fn queries_are_encoded_and_paths_joined() {
         let base = BaseUrl::parse("http://h/wx/").unwrap();
-        assert_eq!(base.join("/sns/x", &[("js_code", "a&b=c d+é#")]).as_str(), "http://h/wx/sns/x?js_code=a%26b%3Dc+d%2B%C3%A9%23");
+        assert_eq!(
+            base.join("/sns/x", &[("js_code", "a&b=c d+é#")]).as_str(),
+            "http://h/wx/sns/x?js_code=a%26b%3Dc+d%2B%C3%A9%23"
+        );
     }
 
     #[test]
     fn debug_shows_neither_url_nor_body() {
-        let shown = format!("{:?} {:?}", BaseUrl::parse("https://h/path").unwrap(), Answer { status: 200, body: b"session_key".to_vec() });
+        let shown = format!(
+            "{:?} {:?}",
+            BaseUrl::parse("https://h/path").unwrap(),
+            Answer {
+                status: 200,
+                body: b"session_key".to_vec()
+            }
+        );
         assert_eq!(shown, "BaseUrl(h) Answer(200, 11 bytes)");
     }
 }

@@ -38,7 +38,8 @@ pub enum BadProxyUrl {
     Extra,
 }
 
-/// Hosts that are called directly, as in `NO_PROXY`: a name and all below it, an address, a network, or `*` for all.
+/// Hosts that are called directly, as in `NO_PROXY`: a name and all below it, an address, a
+/// network, or `*` for all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exception {
     /// `*`.
@@ -53,9 +54,15 @@ impl Proxies {
     /// The proxy for a call, if it takes one.
     #[must_use]
     pub fn via(&self, url: &Url) -> Option<&ProxyUrl> {
-        let proxy = if url.scheme() == "https" { &self.https } else { &self.http };
+        let proxy = if url.scheme() == "https" {
+            &self.https
+        } else {
+            &self.http
+        };
         let host = url.host_str().unwrap_or_default();
-        proxy.as_ref().filter(|_| !self.except.iter().any(|exception| exception.has(host)))
+        proxy
+            .as_ref()
+            .filter(|_| !self.except.iter().any(|exception| exception.has(host)))
     }
 }
 
@@ -68,21 +75,32 @@ impl ProxyUrl {
             socks if socks.starts_with("socks") => return Err(BadProxyUrl::Socks),
             _ => return Err(BadProxyUrl::Scheme),
         }
-        let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
-        if bare { Ok(Self(url)) } else { Err(BadProxyUrl::Extra) }
+        let bare =
+            matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+        if bare {
+            Ok(Self(url))
+        } else {
+            Err(BadProxyUrl::Extra)
+        }
     }
 
     /// Host and port, for messages.
     #[must_use]
     pub fn host(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();
-        self.0.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        self.0
+            .port_or_known_default()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
     /// The URL as it may be shown.
     #[must_use]
     pub fn shown(&self) -> String {
-        let login = if self.0.username().is_empty() && self.0.password().is_none() { "" } else { "[hidden]@" };
+        let login = if self.0.username().is_empty() && self.0.password().is_none() {
+            ""
+        } else {
+            "[hidden]@"
+        };
         format!("{}://{login}{}", self.0.scheme(), self.host())
     }
 
@@ -105,19 +123,34 @@ impl Exception {
         if text == "*" {
             return Some(Self::All);
         }
-        if let Some(network) = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) {
+        if let Some(network) = text
+            .parse::<IpNet>()
+            .ok()
+            .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+        {
             return Some(Self::Network(network));
         }
         let name = text.strip_prefix('.').unwrap_or(text).to_ascii_lowercase();
-        let sound = name.split('.').all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')));
+        let sound = name.split('.').all(|label| {
+            !label.is_empty()
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        });
         sound.then_some(Self::Name(name))
     }
 
     fn has(&self, host: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Network(network) => host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok_and(|address| network.contains(&address)),
-            Self::Name(name) => host.strip_suffix(name.as_str()).is_some_and(|start| start.is_empty() || start.ends_with('.')),
+            Self::Network(network) => host
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .parse::<IpAddr>()
+                .is_ok_and(|address| network.contains(&address)),
+            Self::Name(name) => host
+                .strip_suffix(name.as_str())
+                .is_some_and(|start| start.is_empty() || start.ends_with('.')),
         }
     }
 }
@@ -130,8 +163,14 @@ mod tests {
     fn exceptions_are_those_of_no_proxy() {
         let has = |exception: &str, host: &str| {
             let proxy = ProxyUrl::parse("http://p:3128").ok();
-            let proxies = Proxies { https: proxy.clone(), http: proxy, except: vec![Exception::parse(exception).unwrap()] };
-            proxies.via(&Url::parse(&format!("https://{host}/x")).unwrap()).is_none()
+            let proxies = Proxies {
+                https: proxy.clone(),
+                http: proxy,
+                except: vec![Exception::parse(exception).unwrap()],
+            };
+            proxies
+                .via(&Url::parse(&format!("https://{host}/x")).unwrap())
+                .is_none()
         };
         for (exception, host, direct) in [
             ("*", "a.test", true),
@@ -148,7 +187,14 @@ mod tests {
         ] {
             assert_eq!(has(exception, host), direct, "{exception} {host}");
         }
-        for wrong in ["", "a..test", "a.test:443", "*.a.test", "http://a.test", "10.0.0.0/33"] {
+        for wrong in [
+            "",
+            "a..test",
+            "a.test:443",
+            "*.a.test",
+            "http://a.test",
+            "10.0.0.0/33",
+        ] {
             assert_eq!(Exception::parse(wrong), None, "{wrong}");
         }
     }
@@ -156,8 +202,17 @@ mod tests {
     #[test]
     fn a_proxy_shows_its_host_alone() {
         let proxy = ProxyUrl::parse("http://user:p%40ss@proxy.test:3128").unwrap();
-        assert_eq!((format!("{proxy:?}"), proxy.host()), ("http://[hidden]@proxy.test:3128".to_owned(), "proxy.test:3128".to_owned()));
-        assert_eq!(ProxyUrl::parse("https://proxy.test").unwrap().shown(), "https://proxy.test:443");
+        assert_eq!(
+            (format!("{proxy:?}"), proxy.host()),
+            (
+                "http://[hidden]@proxy.test:3128".to_owned(),
+                "proxy.test:3128".to_owned()
+            )
+        );
+        assert_eq!(
+            ProxyUrl::parse("https://proxy.test").unwrap().shown(),
+            "https://proxy.test:443"
+        );
         for (text, why) in [
             ("proxy:3128", BadProxyUrl::Scheme),
             ("proxy.test", BadProxyUrl::NotAUrl),

@@ -7,11 +7,21 @@ const SECRET_MIN: usize = 20;
 /// Longest trace id that is believed.
 const TRACE_MAX: usize = 64;
 
-/// The text without anything of `hidden`, without control characters, line breaks and marks that reorder a line,
-/// and cut to a length that a log line bears.
+/// The text without anything of `hidden`, without control characters, line breaks and marks that
+/// reorder a line, and cut to a length that a log line bears.
 #[must_use]
 pub fn printable(text: &str, hidden: &[&str]) -> String {
-    let mut text: String = text.chars().filter(|c| !reorders(*c)).map(|c| if c.is_control() || is_break(c) { ' ' } else { c }).collect();
+    let mut text: String = text
+        .chars()
+        .filter(|c| !reorders(*c))
+        .map(|c| {
+            if c.is_control() || is_break(c) {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect();
     for value in hidden.iter().filter(|value| !value.is_empty()) {
         text = text.replace(value, "[hidden]");
     }
@@ -22,7 +32,8 @@ pub fn printable(text: &str, hidden: &[&str]) -> String {
     text
 }
 
-/// The text without anything that could be a key, a token or an openid that the platform repeats: those have 24 characters and more.
+/// The text without anything that could be a key, a token or an openid that the platform repeats:
+/// those have 24 characters and more.
 fn without_long_words(text: &str) -> String {
     let of_secrets = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '_');
     let mut out = String::with_capacity(text.len());
@@ -31,18 +42,28 @@ fn without_long_words(text: &str) -> String {
         let word = &rest[..rest.find(|c| !of_secrets(c)).unwrap_or(rest.len())];
         let gap = &rest[word.len()..];
         let gap = &gap[..gap.find(of_secrets).unwrap_or(gap.len())];
-        out.push_str(if word.len() >= SECRET_MIN { "[hidden]" } else { word });
+        out.push_str(if word.len() >= SECRET_MIN {
+            "[hidden]"
+        } else {
+            word
+        });
         out.push_str(gap);
         rest = &rest[word.len() + gap.len()..];
     }
     out
 }
 
-/// The id under which the platform's own support finds a call: `rid: …`, or `req_id: …` in older messages.
+/// The id under which the platform's own support finds a call: `rid: …`, or `req_id: …` in older
+/// messages.
 #[must_use]
 pub fn trace_id(errmsg: &str) -> Option<&str> {
-    let rest = ["rid:", "req_id:"].into_iter().find_map(|mark| errmsg.split_once(mark)).map(|(_, rest)| rest.trim_start_matches(' '))?;
-    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_').unwrap_or(rest.len());
+    let rest = ["rid:", "req_id:"]
+        .into_iter()
+        .find_map(|mark| errmsg.split_once(mark))
+        .map(|(_, rest)| rest.trim_start_matches(' '))?;
+    let end = rest
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_')
+        .unwrap_or(rest.len());
     Some(&rest[..end]).filter(|id| !id.is_empty() && id.len() <= TRACE_MAX)
 }
 
@@ -73,22 +94,60 @@ mod tests {
 
     #[test]
     fn a_log_line_stays_one_line_and_keeps_secrets() {
-        assert_eq!(printable("a\r\nERROR b\u{1b}[31m\u{202e}c", &[]), "a  ERROR b [31mc");
-        assert_eq!(printable("invalid secret s3cret!", &["s3cret", ""]), "invalid secret [hidden]!");
-        assert_eq!(printable(&"汉".repeat(500), &[]).chars().count(), LONGEST + 1);
+        assert_eq!(
+            printable("a\r\nERROR b\u{1b}[31m\u{202e}c", &[]),
+            "a  ERROR b [31mc"
+        );
+        assert_eq!(
+            printable("invalid secret s3cret!", &["s3cret", ""]),
+            "invalid secret [hidden]!"
+        );
+        assert_eq!(
+            printable(&"汉".repeat(500), &[]).chars().count(),
+            LONGEST + 1
+        );
         let at_the_cut = format!("{}s3cret", "a".repeat(LONGEST - 3));
-        assert!(!printable(&at_the_cut, &["s3cret"]).contains("s3c"), "hidden before it is cut");
-        assert_eq!(printable("s3\u{200b}cret", &["s3cret"]), "[hidden]", "marks go before the search");
+        assert!(
+            !printable(&at_the_cut, &["s3cret"]).contains("s3c"),
+            "hidden before it is cut"
+        );
+        assert_eq!(
+            printable("s3\u{200b}cret", &["s3cret"]),
+            "[hidden]",
+            "marks go before the search"
+        );
     }
 
     #[test]
     fn what_is_as_long_as_a_secret_is_not_shown() {
-        let at = |length: usize| printable(&format!("invalid {}!", "x1".repeat(50).split_at(length).0), &[]);
+        let at = |length: usize| {
+            printable(
+                &format!("invalid {}!", "x1".repeat(50).split_at(length).0),
+                &[],
+            )
+        };
         assert_eq!(at(SECRET_MIN), "invalid [hidden]!");
-        assert_eq!(at(SECRET_MIN - 1), format!("invalid {}!", &"x1".repeat(50)[..SECRET_MIN - 1]));
-        for secret in ["oGZUI0egBJY1zhBYw2KhdUfwVJJE", "HyVFkGl5F5OQWJZZaNzBBg==", "o6_bmasdasdsad6_2sgVt7hMZOPfL", "0a1b2c3d4e5f60718293a4b5c6d7e8f9"] {
-            for text in [secret.to_owned(), format!("openid={secret}"), format!("[{secret}],"), format!("汉{secret}汉"), format!("a {secret}")] {
-                assert!(!printable(&text, &[]).contains(&secret[..SECRET_MIN]), "{text}");
+        assert_eq!(
+            at(SECRET_MIN - 1),
+            format!("invalid {}!", &"x1".repeat(50)[..SECRET_MIN - 1])
+        );
+        for secret in [
+            "oGZUI0egBJY1zhBYw2KhdUfwVJJE",
+            "HyVFkGl5F5OQWJZZaNzBBg==",
+            "o6_bmasdasdsad6_2sgVt7hMZOPfL",
+            "0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+        ] {
+            for text in [
+                secret.to_owned(),
+                format!("openid={secret}"),
+                format!("[{secret}],"),
+                format!("汉{secret}汉"),
+                format!("a {secret}"),
+            ] {
+                assert!(
+                    !printable(&text, &[]).contains(&secret[..SECRET_MIN]),
+                    "{text}"
+                );
             }
         }
         // What an operator needs stays: the platform's words, its numbers and the id of the call.
@@ -99,9 +158,18 @@ mod tests {
     #[test]
     fn both_generations_of_traces_are_found() {
         for (errmsg, id) in [
-            ("invalid code, rid: 623ea70a-74b9b592-3e3d489a", Some("623ea70a-74b9b592-3e3d489a")),
-            ("invalid appid rid: 608d5803-66b84dfc-005383b1", Some("608d5803-66b84dfc-005383b1")),
-            ("missing code, hints: [ req_id: QkacMBore-rt6w3 ]", Some("QkacMBore-rt6w3")),
+            (
+                "invalid code, rid: 623ea70a-74b9b592-3e3d489a",
+                Some("623ea70a-74b9b592-3e3d489a"),
+            ),
+            (
+                "invalid appid rid: 608d5803-66b84dfc-005383b1",
+                Some("608d5803-66b84dfc-005383b1"),
+            ),
+            (
+                "missing code, hints: [ req_id: QkacMBore-rt6w3 ]",
+                Some("QkacMBore-rt6w3"),
+            ),
             ("invalid code", None),
             ("rid: ", None),
             ("rid: \nERROR", None),

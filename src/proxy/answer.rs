@@ -41,30 +41,52 @@ pub struct AnswerRules {
 pub fn to_client(head: &ResponseHead, rules: &AnswerRules, route: &RouteRules) -> AnswerHead {
     let mut answer = AnswerHead::new(head.status);
     if let (StatusCode::NOT_MODIFIED, Some(length)) = (head.status, head.content_length) {
-        answer.push("content-length", itoa::Buffer::new().format(length).as_bytes());
+        answer.push(
+            "content-length",
+            itoa::Buffer::new().format(length).as_bytes(),
+        );
     }
     let headers = head.headers.view();
     let options = hop_by_hop::options(headers);
     for (name, value, whole) in headers.whole_lines() {
         // The length is written from the body's own, and the request's id is the gateway's.
-        let is_written_anew = hop_by_hop::contains(name) || hop_by_hop::named(&options, name) || name == b"content-length" || name == X_REQUEST_ID.as_bytes();
+        let is_written_anew = hop_by_hop::contains(name)
+            || hop_by_hop::named(&options, name)
+            || name == b"content-length"
+            || name == X_REQUEST_ID.as_bytes();
         if is_written_anew || !rules.lets_through(name, value) || route.replaces_in_answers(name) {
             continue;
         }
-        if name == b"location" { route.write_location(value, &mut answer) } else { answer.pass(name, value.bytes(), whole) }
+        if name == b"location" {
+            route.write_location(value, &mut answer);
+        } else {
+            answer.pass(name, value.bytes(), whole);
+        }
     }
     route.write_set(&mut answer);
     answer
 }
 
 impl AnswerRules {
-    /// An upstream cannot speak for the gateway: neither its errors nor its identity headers nor its cookies.
+    /// An upstream cannot speak for the gateway: neither its errors nor its identity headers nor
+    /// its cookies.
     fn lets_through(&self, name: &[u8], value: Value<'_>) -> bool {
         if self.reserved.contains(name) {
             return false;
         }
-        let cookie = || value.bytes().split(|b| *b == b'=').next().unwrap_or_default().trim_ascii();
-        name != b"set-cookie" || !self.token_cookies.iter().any(|own| own.as_bytes() == cookie())
+        let cookie = || {
+            value
+                .bytes()
+                .split(|b| *b == b'=')
+                .next()
+                .unwrap_or_default()
+                .trim_ascii()
+        };
+        name != b"set-cookie"
+            || !self
+                .token_cookies
+                .iter()
+                .any(|own| own.as_bytes() == cookie())
     }
 }
 
@@ -79,7 +101,10 @@ impl MessageBody for AnswerBody {
         }
     }
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         match &mut *self {
             Self::Upstream(body) => Pin::new(&mut **body).poll_next(cx),
             Self::Tunnel(body) => Pin::new(body).poll_next(cx),

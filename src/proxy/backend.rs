@@ -1,4 +1,5 @@
-//! One upstream as all workers share it: its state, the way to its addresses, its queue; and what is said of it in log and metrics.
+//! One upstream as all workers share it: its state, the way to its addresses, its queue; and what
+//! is said of it in log and metrics.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,13 +30,15 @@ impl Backend {
         Self::with(UpstreamState::new(upstream), metrics)
     }
 
-    /// The same upstream under the settings of a later reading of the configuration; what is known of the endpoints that stay goes on.
-    /// Requests under way keep the places that they have in the old one's queue.
+    /// The same upstream under the settings of a later reading of the configuration; what is known
+    /// of the endpoints that stay goes on. Requests under way keep the places that they have in the
+    /// old one's queue.
     pub fn succeeding(&self, upstream: Arc<Upstream>) -> Result<Self, TlsError> {
         Self::with(self.state.succeeding(upstream), self.metrics.clone())
     }
 
-    /// Whether nothing about it is different under these settings. Files of TLS may hold something else by now.
+    /// Whether nothing about it is different under these settings. Files of TLS may hold something
+    /// else by now.
     #[must_use]
     pub fn serves(&self, upstream: &Upstream) -> bool {
         self.upstream().is_same(upstream) && upstream.tls.is_none()
@@ -45,10 +48,27 @@ impl Backend {
         let upstream = &state.upstream;
         let connector = Connector::new(upstream)?;
         let waiting = metrics.upstream_waiting(&upstream.name);
-        let queue = (upstream.max_concurrent > 0).then(|| Queue::new(upstream.max_concurrent, upstream.queue, upstream.queue_timeout, waiting));
+        let queue = (upstream.max_concurrent > 0).then(|| {
+            Queue::new(
+                upstream.max_concurrent,
+                upstream.queue,
+                upstream.queue_timeout,
+                waiting,
+            )
+        });
         let answered = metrics.upstream_answered(&upstream.name);
-        let made = Self { state, connector, queue, answered, metrics };
-        made.state.targets().targets().iter().for_each(|target| made.show(target));
+        let made = Self {
+            state,
+            connector,
+            queue,
+            answered,
+            metrics,
+        };
+        made.state
+            .targets()
+            .targets()
+            .iter()
+            .for_each(|target| made.show(target));
         Ok(made)
     }
 
@@ -60,16 +80,31 @@ impl Backend {
 
     /// It is not used any more: addresses that no other of these has are not shown any longer.
     pub fn retire(&self, others: &[Arc<Self>]) {
-        let successor = others.iter().find(|other| other.upstream().name == self.upstream().name).map(|other| other.state.targets());
-        let stays = |target: &Target| successor.as_ref().is_some_and(|set| set.targets().iter().any(|other| other.name == target.name));
-        for target in self.state.targets().targets().iter().filter(|target| !stays(target)) {
-            self.metrics.upstream_endpoint_gone(&self.upstream().name, &target.name);
+        let successor = others
+            .iter()
+            .find(|other| other.upstream().name == self.upstream().name)
+            .map(|other| other.state.targets());
+        let stays = |target: &Target| {
+            successor
+                .as_ref()
+                .is_some_and(|set| set.targets().iter().any(|other| other.name == target.name))
+        };
+        for target in self
+            .state
+            .targets()
+            .targets()
+            .iter()
+            .filter(|target| !stays(target))
+        {
+            self.metrics
+                .upstream_endpoint_gone(&self.upstream().name, &target.name);
         }
     }
 
     /// A connection to a target was opened.
     pub fn connected(&self, target: &Target) {
-        self.metrics.upstream_connection(&self.upstream().name, &target.name);
+        self.metrics
+            .upstream_connection(&self.upstream().name, &target.name);
     }
 
     /// A request was sent again: why, in a word of docs/metrics.md.
@@ -79,7 +114,8 @@ impl Backend {
 
     /// A request ended without an answer: why, in a word of docs/metrics.md.
     pub fn unanswered(&self, outcome: &'static str) {
-        self.metrics.upstream_request(&self.upstream().name, outcome);
+        self.metrics
+            .upstream_request(&self.upstream().name, outcome);
     }
 
     /// A target answered.
@@ -96,7 +132,8 @@ impl Backend {
         }
     }
 
-    /// A target could not be asked, since the gateway has no descriptor or no port for it. In the log, now and then: it goes for all of them.
+    /// A target could not be asked, since the gateway has no descriptor or no port for it. In the
+    /// log, now and then: it goes for all of them.
     pub fn starves(&self, target: &Target, why: &str) {
         static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
         if let Some(silent) = TOLD.admit() {
@@ -112,15 +149,21 @@ impl Backend {
         }
         let upstream = &*self.upstream().name;
         match found {
-            Ok(()) => log::info!(upstream, endpoint = &*target.name; "health checks: the endpoint is well again"),
-            Err(why) => log::warn!(upstream, endpoint = &*target.name; "health checks: the endpoint is sick and gets no more requests: {why}"),
+            Ok(()) => {
+                log::info!(upstream, endpoint = &*target.name; "health checks: the endpoint is well again");
+            }
+            Err(why) => {
+                log::warn!(upstream, endpoint = &*target.name; "health checks: the endpoint is sick and gets no more requests: {why}");
+            }
         }
         self.show(target);
     }
 
     /// Takes over what a look-up of the host names has found.
     pub fn refresh(&self, found: &[Option<Vec<Address>>]) {
-        let Some(gone) = self.state.refresh(found) else { return };
+        let Some(gone) = self.state.refresh(found) else {
+            return;
+        };
         let upstream = &*self.upstream().name;
         for target in &gone {
             self.metrics.upstream_endpoint_gone(upstream, &target.name);
@@ -139,13 +182,16 @@ impl Backend {
                 let time = humantime::format_duration(time);
                 log::warn!(upstream, endpoint; "requests to the endpoint fail: it is left out for {time}");
             }
-            Change::Suspected => log::warn!(upstream, endpoint; "requests to the endpoint fail; it is used nevertheless, since too many would be left out"),
+            Change::Suspected => {
+                log::warn!(upstream, endpoint; "requests to the endpoint fail; it is used nevertheless, since too many would be left out");
+            }
             Change::Returned => log::info!(upstream, endpoint; "the endpoint answers again"),
         }
         self.show(target);
     }
 
     fn show(&self, target: &Target) {
-        self.metrics.upstream_endpoint(&self.upstream().name, &target.name, target.is_well());
+        self.metrics
+            .upstream_endpoint(&self.upstream().name, &target.name, target.is_well());
     }
 }

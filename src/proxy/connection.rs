@@ -1,4 +1,5 @@
-//! One connection to an upstream: its socket, what was read and not yet used, and the silence that is still allowed.
+//! One connection to an upstream: its socket, what was read and not yet used, and the silence that
+//! is still allowed.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -55,7 +56,12 @@ impl Connection {
     /// A fresh connection. It is boxed, since it moves with each request and its answer.
     #[must_use]
     pub fn new(io: Io, timeout: Duration) -> Box<Self> {
-        Box::new(Self { io, buf: BytesMut::with_capacity(READ_SIZE), patience: Patience::new(timeout), served: false })
+        Box::new(Self {
+            io,
+            buf: BytesMut::with_capacity(READ_SIZE),
+            patience: Patience::new(timeout),
+            served: false,
+        })
     }
 
     /// Reads more into the buffer.
@@ -67,7 +73,8 @@ impl Connection {
         tokio_util::io::poll_read_buf(Pin::new(&mut self.io), cx, &mut self.buf)
     }
 
-    /// What has come in since the last exchange, as far as the runtime has heard. Costs no system call while that is nothing.
+    /// What has come in since the last exchange, as far as the runtime has heard. Costs no system
+    /// call while that is nothing.
     #[must_use]
     pub fn unasked(&mut self) -> Unasked {
         let mut byte = [0];
@@ -109,7 +116,11 @@ impl Unasked {
 }
 
 impl AsyncRead for Io {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
             Self::Unix(io) => Pin::new(io).poll_read(cx, buf),
@@ -119,7 +130,11 @@ impl AsyncRead for Io {
 }
 
 impl AsyncWrite for Io {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Plain(io) => Pin::new(io).poll_write(cx, bytes),
             Self::Unix(io) => Pin::new(io).poll_write(cx, bytes),
@@ -127,7 +142,11 @@ impl AsyncWrite for Io {
         }
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Plain(io) => Pin::new(io).poll_write_vectored(cx, parts),
             Self::Unix(io) => Pin::new(io).poll_write_vectored(cx, parts),
@@ -152,9 +171,9 @@ impl AsyncWrite for Io {
     }
 }
 
-/// Runs out when an upstream is silent for too long, or when its answer takes too long in all. One timer per connection, moved only when
-/// it fires or is too late, and the time is asked for only when there is something to wait for: a busy connection costs no timer operation
-/// per request.
+/// Runs out when an upstream is silent for too long, or when its answer takes too long in all. One
+/// timer per connection, moved only when it fires or is too late, and the time is asked for only
+/// when there is something to wait for: a busy connection costs no timer operation per request.
 pub struct Patience {
     timer: Pin<Box<Sleep>>,
     /// When the connection was last known to be in use.
@@ -174,7 +193,15 @@ impl Patience {
     fn new(timeout: Duration) -> Self {
         let since = monotonic_now();
         let deadline = since + timeout;
-        Self { timer: Box::pin(tokio::time::sleep_until(deadline.into())), since, moved_on: false, armed: deadline, deadline, renewed: None, limit: None }
+        Self {
+            timer: Box::pin(tokio::time::sleep_until(deadline.into())),
+            since,
+            moved_on: false,
+            armed: deadline,
+            deadline,
+            renewed: None,
+            limit: None,
+        }
     }
 
     /// An exchange begins, which must be over at `limit`.
@@ -188,7 +215,8 @@ impl Patience {
         (self.since, self.moved_on, self.renewed) = (now, false, None);
         let deadline = now + timeout;
         self.deadline = self.limit.map_or(deadline, |limit| limit.min(deadline));
-        // The timer itself moves only where it would come too late: this exchange's timeout may be shorter than the last's.
+        // The timer itself moves only where it would come too late: this exchange's timeout may be
+        // shorter than the last's.
         if self.deadline < self.armed {
             self.arm();
         }
@@ -202,7 +230,11 @@ impl Patience {
     /// When the connection was in use last, within the time that one piece of an answer takes.
     #[must_use]
     pub fn last_used(&self) -> Instant {
-        if self.moved_on { monotonic_now() } else { self.since }
+        if self.moved_on {
+            monotonic_now()
+        } else {
+            self.since
+        }
     }
 
     /// An answer has come.

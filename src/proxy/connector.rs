@@ -36,7 +36,9 @@ pub enum TlsError {
     #[error("{0:?} is no name that a certificate can have")]
     Name(String),
     /// The operating system has no authorities.
-    #[error("the operating system has no certificates of authorities; install ca-certificates, or set tls.ca")]
+    #[error(
+        "the operating system has no certificates of authorities; install ca-certificates, or set tls.ca"
+    )]
     NoAuthorities,
     /// Certificate and key do not go together, or are of a kind that is not supported.
     #[error("{0}")]
@@ -55,13 +57,17 @@ pub enum ConnectError {
 /// An endpoint's silence.
 #[must_use]
 pub fn no_answer(timeout: Duration) -> ConnectError {
-    ConnectError::Endpoint(format!("no answer within {}", humantime::format_duration(timeout)))
+    ConnectError::Endpoint(format!(
+        "no answer within {}",
+        humantime::format_duration(timeout)
+    ))
 }
 
 /// A Unix socket whose queue is full says so at once, where TCP would send its first packet again.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 
-/// The last descriptors are not for backends: without them the admin listener answers no probe, and Redis is not found again.
+/// The last descriptors are not for backends: without them the admin listener answers no probe, and
+/// Redis is not found again.
 const KEPT: u64 = 16;
 
 /// Opens connections to one upstream.
@@ -86,17 +92,44 @@ impl Connector {
     pub fn new(upstream: &Upstream) -> Result<Self, TlsError> {
         let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
         let last = RawFd::try_from(limit.saturating_sub(KEPT)).unwrap_or(RawFd::MAX);
-        let Some(files) = &upstream.tls else { return Ok(Self { tls: None, last }) };
-        let name = |host: &str| ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()));
-        let named = files.server_name.as_deref().or_else(|| upstream.host.name());
-        let names: Result<_, _> = upstream.endpoints.iter().map(|endpoint| name(named.unwrap_or(&endpoint.host))).collect();
-        let (connector, of) = (TlsConnector::from(Arc::new(config(files)?)), format!("upstreams.{}.tls", upstream.name));
+        let Some(files) = &upstream.tls else {
+            return Ok(Self { tls: None, last });
+        };
+        let name = |host: &str| {
+            ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))
+        };
+        let named = files
+            .server_name
+            .as_deref()
+            .or_else(|| upstream.host.name());
+        let names: Result<_, _> = upstream
+            .endpoints
+            .iter()
+            .map(|endpoint| name(named.unwrap_or(&endpoint.host)))
+            .collect();
+        let (connector, of) = (
+            TlsConnector::from(Arc::new(config(files)?)),
+            format!("upstreams.{}.tls", upstream.name),
+        );
         let for_name = format!("set {of}.server_name to a name that it has");
-        Ok(Self { tls: Some(Tls { connector, names: names?, ca: (format!("{of}.ca"), files.ca.is_some()), for_name }), last })
+        Ok(Self {
+            tls: Some(Tls {
+                connector,
+                names: names?,
+                ca: (format!("{of}.ca"), files.ca.is_some()),
+                for_name,
+            }),
+            last,
+        })
     }
 
     /// Connects within `timeout`, handshake included.
-    pub async fn connect(&self, target: &Target, timeout: Duration, patience: Duration) -> Result<Box<Connection>, ConnectError> {
+    pub async fn connect(
+        &self,
+        target: &Target,
+        timeout: Duration,
+        patience: Duration,
+    ) -> Result<Box<Connection>, ConnectError> {
         match tokio::time::timeout(timeout, self.open(&target.address, target.endpoint)).await {
             Ok(Ok(io)) => Ok(Connection::new(io, patience)),
             Ok(Err(error)) => Err(self.told(&error, &target.address)),
@@ -117,8 +150,19 @@ impl Connector {
     /// What to do about an endpoint's certificate of which such words are said.
     #[must_use]
     pub fn cure(&self, words: &str) -> Option<String> {
-        let Tls { ca: (ca, is_ca_set), for_name, .. } = self.tls.as_ref()?;
-        peer::cure(words, &CertificateKeys { ca, is_ca_set: *is_ca_set, for_name })
+        let Tls {
+            ca: (ca, is_ca_set),
+            for_name,
+            ..
+        } = self.tls.as_ref()?;
+        peer::cure(
+            words,
+            &CertificateKeys {
+                ca,
+                is_ca_set: *is_ca_set,
+                for_name,
+            },
+        )
     }
 
     /// Connects to an address of this endpoint, handshake included.
@@ -127,14 +171,23 @@ impl Connector {
             Address::Tcp(address) => *address,
             Address::Unix(path) => return self.open_unix(path).await.map(Io::Unix),
         };
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }?;
         self.leaves_enough(&socket)?;
         let io = socket.connect(address).await?;
         io.set_nodelay(true)?;
         match &self.tls {
             None => Ok(Io::Plain(io)),
-            Some(Tls { connector, names, .. }) => {
-                let name = names.get(endpoint).cloned().ok_or(std::io::ErrorKind::InvalidInput)?;
+            Some(Tls {
+                connector, names, ..
+            }) => {
+                let name = names
+                    .get(endpoint)
+                    .cloned()
+                    .ok_or(std::io::ErrorKind::InvalidInput)?;
                 Ok(Io::Tls(Box::new(connector.connect(name, io).await?)))
             }
         }
@@ -145,7 +198,9 @@ impl Connector {
             let socket = UnixSocket::new_stream()?;
             self.leaves_enough(&socket)?;
             match socket.connect(path).await {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(QUEUE_FULL_PAUSE).await,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    tokio::time::sleep(QUEUE_FULL_PAUSE).await;
+                }
                 connected => return connected,
             }
         }
@@ -153,43 +208,75 @@ impl Connector {
 
     /// The lowest number that is free is given to a socket, so its own tells how many are taken.
     fn leaves_enough(&self, socket: &impl AsRawFd) -> io::Result<()> {
-        if socket.as_raw_fd() >= self.last { Err(Errno::EMFILE.into()) } else { Ok(()) }
+        if socket.as_raw_fd() >= self.last {
+            Err(Errno::EMFILE.into())
+        } else {
+            Ok(())
+        }
     }
 }
 
 /// Whose fault it is.
 fn told(error: &io::Error, address: &Address) -> ConnectError {
     match (error.raw_os_error().map(Errno::from_raw), address) {
-        (Some(Errno::EMFILE | Errno::ENFILE), _) => ConnectError::Own("no file descriptor is left: raise the limit of open files".to_owned()),
+        (Some(Errno::EMFILE | Errno::ENFILE), _) => ConnectError::Own(
+            "no file descriptor is left: raise the limit of open files".to_owned(),
+        ),
         (Some(Errno::EADDRNOTAVAIL), Address::Tcp(address)) if has_way(*address) => {
-            ConnectError::Own(format!("no local port is left for {address}: raise idle_connections, or widen net.ipv4.ip_local_port_range"))
+            ConnectError::Own(format!(
+                "no local port is left for {address}: raise idle_connections, or widen net.ipv4.ip_local_port_range"
+            ))
         }
         _ => ConnectError::Endpoint(peer::plainly(&error.to_string())),
     }
 }
 
-/// Whether this machine has an address from which this one can be reached. Where it has none, the error is the same as without a port; but UDP
-/// has ports of its own, and connecting by it sends nothing.
+/// Whether this machine has an address from which this one can be reached. Where it has none, the
+/// error is the same as without a port; but UDP has ports of its own, and connecting by it sends
+/// nothing.
 fn has_way(address: SocketAddr) -> bool {
-    let any: SocketAddr = if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-    UdpSocket::bind(any).and_then(|socket| socket.connect(address)).is_ok()
+    let any: SocketAddr = if address.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    };
+    UdpSocket::bind(any)
+        .and_then(|socket| socket.connect(address))
+        .is_ok()
 }
 
 /// Whether a TLS handshake is answered in TLS, whatever the certificate says.
 pub async fn speaks_tls(address: SocketAddr) -> bool {
-    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider())).with_safe_default_protocol_versions();
-    let (Ok(builder), Ok(io)) = (builder, TcpStream::connect(address).await) else { return false };
-    let config = builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
-    let shaken = TlsConnector::from(Arc::new(config)).connect(ServerName::from(address.ip()), io).await;
-    let said = shaken.err().and_then(|error| error.into_inner()?.downcast::<rustls::Error>().ok());
+    let builder =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions();
+    let (Ok(builder), Ok(io)) = (builder, TcpStream::connect(address).await) else {
+        return false;
+    };
+    let config = builder
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let shaken = TlsConnector::from(Arc::new(config))
+        .connect(ServerName::from(address.ip()), io)
+        .await;
+    let said = shaken
+        .err()
+        .and_then(|error| error.into_inner()?.downcast::<rustls::Error>().ok());
     // No authority is known, so a certificate never passes: that one came is the answer.
-    said.is_some_and(|said| matches!(*said, rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_)))
+    said.is_some_and(|said| {
+        matches!(
+            *said,
+            rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_)
+        )
+    })
 }
 
 fn config(files: &TlsFiles) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     match &files.ca {
-        Some(path) => certificates(path)?.into_iter().try_for_each(|certificate| roots.add(certificate))?,
+        Some(path) => certificates(path)?
+            .into_iter()
+            .try_for_each(|certificate| roots.add(certificate))?,
         None => {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if roots.is_empty() {
@@ -197,11 +284,16 @@ fn config(files: &TlsFiles) -> Result<ClientConfig, TlsError> {
             }
         }
     }
-    // Named rather than taken from the process, which may have none yet while a configuration is only checked.
+    // Named rather than taken from the process, which may have none yet while a configuration is
+    // only checked.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?.with_root_certificates(roots);
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots);
     let mut config = match &files.client {
-        Some((cert, key)) => builder.with_client_auth_cert(certificates(cert)?, private_key(key)?)?,
+        Some((cert, key)) => {
+            builder.with_client_auth_cert(certificates(cert)?, private_key(key)?)?
+        }
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -209,18 +301,33 @@ fn config(files: &TlsFiles) -> Result<ClientConfig, TlsError> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let wrong = |reason: String| TlsError::File { path: path.to_owned(), reason };
+    let wrong = |reason: String| TlsError::File {
+        path: path.to_owned(),
+        reason,
+    };
     let content = files::read(path).map_err(|reason| wrong(reason.to_string()))?;
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content).collect();
     let all = all.map_err(|error| wrong(error.to_string()))?;
-    if all.is_empty() { Err(wrong("holds no certificate in PEM".to_owned())) } else { Ok(all) }
+    if all.is_empty() {
+        Err(wrong("holds no certificate in PEM".to_owned()))
+    } else {
+        Ok(all)
+    }
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let wrong = |reason: String| TlsError::File { path: path.to_owned(), reason };
+    let wrong = |reason: String| TlsError::File {
+        path: path.to_owned(),
+        reason,
+    };
     let content = files::read(path).map_err(|reason| wrong(reason.to_string()))?;
-    PrivateKeyDer::from_pem_slice(&content)
-        .map_err(|error| wrong(if matches!(error, pem::Error::NoItemsFound) { "holds no private key in PEM".to_owned() } else { error.to_string() }))
+    PrivateKeyDer::from_pem_slice(&content).map_err(|error| {
+        wrong(if matches!(error, pem::Error::NoItemsFound) {
+            "holds no private key in PEM".to_owned()
+        } else {
+            error.to_string()
+        })
+    })
 }
 
 #[cfg(test)]
@@ -231,15 +338,31 @@ mod tests {
     fn what_the_gateway_lacks_is_not_the_endpoints_fault() {
         let address = |text: &str| Address::Tcp(text.parse().unwrap());
         let socket = Address::Unix(Path::new("/run/app.sock").into());
-        let is_own = |errno: Errno, address: &Address| matches!(told(&errno.into(), address), ConnectError::Own(_));
+        let is_own = |errno: Errno, address: &Address| {
+            matches!(told(&errno.into(), address), ConnectError::Own(_))
+        };
         for errno in [Errno::EMFILE, Errno::ENFILE] {
-            assert!(is_own(errno, &address("127.0.0.1:9")) && is_own(errno, &socket), "{errno}");
+            assert!(
+                is_own(errno, &address("127.0.0.1:9")) && is_own(errno, &socket),
+                "{errno}"
+            );
         }
-        assert!(is_own(Errno::EADDRNOTAVAIL, &address("127.0.0.1:9")), "all its ports are taken");
+        assert!(
+            is_own(Errno::EADDRNOTAVAIL, &address("127.0.0.1:9")),
+            "all its ports are taken"
+        );
         // An address of a link, without the link: there is no way to it, whatever ports are free.
         assert!(!is_own(Errno::EADDRNOTAVAIL, &address("[fe80::1]:9")));
-        for errno in [Errno::ECONNREFUSED, Errno::ENETUNREACH, Errno::ENOENT, Errno::EACCES] {
-            assert!(!is_own(errno, &address("127.0.0.1:9")) && !is_own(errno, &socket), "{errno}");
+        for errno in [
+            Errno::ECONNREFUSED,
+            Errno::ENETUNREACH,
+            Errno::ENOENT,
+            Errno::EACCES,
+        ] {
+            assert!(
+                !is_own(errno, &address("127.0.0.1:9")) && !is_own(errno, &socket),
+                "{errno}"
+            );
         }
     }
 }

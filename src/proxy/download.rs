@@ -1,5 +1,6 @@
-//! An answer's body on its way to the client, with constant memory. It also carries on with the request's body: an upstream may answer
-//! before it has read everything, and what it then still reads must be whole.
+//! An answer's body on its way to the client, with constant memory. It also carries on with the
+//! request's body: an upstream may answer before it has read everything, and what it then still
+//! reads must be whole.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -80,8 +81,9 @@ pub struct Download {
     reusable: bool,
     /// Backends that send a body where there is none may still be about to.
     bodiless: bool,
-    /// The answer began before the request was out. Whether the upstream will read the rest as that request's body, or as the next request,
-    /// whose answer would go to somebody else, only it knows: the connection is not used again.
+    /// The answer began before the request was out. Whether the upstream will read the rest as that
+    /// request's body, or as the next request, whose answer would go to somebody else, only it
+    /// knows: the connection is not used again.
     early: bool,
     timeout: Duration,
 }
@@ -101,24 +103,62 @@ enum Left {
 impl Download {
     /// The body behind a head, which it gives back.
     #[must_use]
-    pub fn new(answer: Answer, pool: Rc<Pool>, held: Held, timeout: Duration) -> (ResponseHead, Self) {
-        let Answer { head, connection, upload, takes_body, .. } = answer;
+    pub fn new(
+        answer: Answer,
+        pool: Rc<Pool>,
+        held: Held,
+        timeout: Duration,
+    ) -> (ResponseHead, Self) {
+        let Answer {
+            head,
+            connection,
+            upload,
+            takes_body,
+            ..
+        } = answer;
         let (left, size) = match head.framing {
             // A length is taken at its word, except after HEAD; a 304 has its length as a header.
-            Framing::Empty if head.status == StatusCode::NOT_MODIFIED => (Left::Nothing, BodySize::None),
-            Framing::Empty => (Left::Nothing, head.content_length.map_or(BodySize::None, BodySize::Sized)),
+            Framing::Empty if head.status == StatusCode::NOT_MODIFIED => {
+                (Left::Nothing, BodySize::None)
+            }
+            Framing::Empty => (
+                Left::Nothing,
+                head.content_length.map_or(BodySize::None, BodySize::Sized),
+            ),
             Framing::Sized(length) => (Left::Bytes(length), BodySize::Sized(length)),
             Framing::Chunked => (Left::ChunkSize, BodySize::Stream),
             Framing::UntilClose | Framing::Switched => (Left::UntilClose, BodySize::Stream),
         };
         let (reusable, bodiless, early) = (head.keep_alive, head.bodiless, !upload.is_done());
-        (head, Self { pool, held, connection: Some(connection), upload, takes_body, left, size, reusable, bodiless, early, timeout })
+        (
+            head,
+            Self {
+                pool,
+                held,
+                connection: Some(connection),
+                upload,
+                takes_body,
+                left,
+                size,
+                reusable,
+                bodiless,
+                early,
+                timeout,
+            },
+        )
     }
 
-    /// Carries an exchange without an answer body to its end: a body of size zero is never polled, so the rest of the request's
-    /// body would stay where it is.
+    /// Carries an exchange without an answer body to its end: a body of size zero is never polled,
+    /// so the rest of the request's body would stay where it is.
     pub async fn finish_if_empty(&mut self) -> Result<(), BrokenBody> {
-        if self.left == Left::Nothing { std::future::poll_fn(|cx| self.poll(cx)).await.transpose().map(|_| ()) } else { Ok(()) }
+        if self.left == Left::Nothing {
+            std::future::poll_fn(|cx| self.poll(cx))
+                .await
+                .transpose()
+                .map(|_| ())
+        } else {
+            Ok(())
+        }
     }
 
     /// The connection behind a switch of protocols, with what the request holds.
@@ -132,7 +172,13 @@ impl Download {
     pub fn is_here(&self) -> bool {
         match self.left {
             Left::Nothing => true,
-            Left::Bytes(left) => self.upload.is_done() && self.connection.as_ref().is_some_and(|connection| connection.buf.len() as u64 >= left),
+            Left::Bytes(left) => {
+                self.upload.is_done()
+                    && self
+                        .connection
+                        .as_ref()
+                        .is_some_and(|connection| connection.buf.len() as u64 >= left)
+            }
             _ => false,
         }
     }
@@ -149,7 +195,9 @@ impl Download {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenBody>>> {
-        let Some(mut connection) = self.connection.take() else { return Poll::Ready(None) };
+        let Some(mut connection) = self.connection.take() else {
+            return Poll::Ready(None);
+        };
         let next = self.poll_with(cx, &mut connection);
         // After an error the connection is dropped, which the upstream sees as a broken exchange.
         if !matches!(next, Poll::Ready(Some(Err(_)))) {
@@ -161,7 +209,11 @@ impl Download {
         next
     }
 
-    fn poll_with(&mut self, cx: &mut Context<'_>, connection: &mut Connection) -> Poll<Option<Result<Bytes, BrokenBody>>> {
+    fn poll_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection,
+    ) -> Poll<Option<Result<Bytes, BrokenBody>>> {
         if let Err(error) = self.carry_on_upload(cx, connection) {
             return Poll::Ready(Some(Err(error)));
         }
@@ -171,16 +223,24 @@ impl Download {
                 Ok(None) => {}
                 Err(why) => return Poll::Ready(Some(Err(why.into()))),
             }
-            if self.left == Left::Nothing && (self.upload.is_done() || !self.takes_body || !self.reusable) {
+            if self.left == Left::Nothing
+                && (self.upload.is_done() || !self.takes_body || !self.reusable)
+            {
                 return Poll::Ready(None);
             }
             match connection.poll_read(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(self.cut()),
                 // A reset is no end, not even of a body that ends with its connection.
-                Poll::Ready(Err(_)) if self.left == Left::Nothing => return Poll::Ready(self.cut()),
-                Poll::Ready(Err(_)) => return Poll::Ready(Some(Err(BrokenBody::Answer(BadAnswer::Cut)))),
+                Poll::Ready(Err(_)) if self.left == Left::Nothing => {
+                    return Poll::Ready(self.cut());
+                }
+                Poll::Ready(Err(_)) => {
+                    return Poll::Ready(Some(Err(BrokenBody::Answer(BadAnswer::Cut))));
+                }
                 Poll::Ready(Ok(_)) => connection.patience.renew(self.timeout),
-                Poll::Pending if connection.patience.poll(cx).is_ready() => return Poll::Ready(Some(Err(self.silence()))),
+                Poll::Pending if connection.patience.poll(cx).is_ready() => {
+                    return Poll::Ready(Some(Err(self.silence())));
+                }
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -188,10 +248,18 @@ impl Download {
 
     /// Whose silence it is.
     fn silence(&self) -> BrokenBody {
-        if self.takes_body && self.upload.waits_for_client() { BrokenBody::ClientSilent } else { BrokenBody::Silence }
+        if self.takes_body && self.upload.waits_for_client() {
+            BrokenBody::ClientSilent
+        } else {
+            BrokenBody::Silence
+        }
     }
 
-    fn carry_on_upload(&mut self, cx: &mut Context<'_>, connection: &mut Connection) -> Result<(), BrokenBody> {
+    fn carry_on_upload(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection,
+    ) -> Result<(), BrokenBody> {
         if self.takes_body && !self.upload.is_done() {
             match self.upload.poll(cx, &mut connection.io) {
                 Poll::Ready(Err(UploadError::Client)) => return Err(BrokenBody::Client),
@@ -215,11 +283,13 @@ impl Download {
         }
     }
 
-    /// The next piece of the body out of what was read; `None`: more must be read, or nothing is left.
+    /// The next piece of the body out of what was read; `None`: more must be read, or nothing is
+    /// left.
     fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Bytes>, BadAnswer> {
         loop {
             if self.left == Left::Nothing {
-                // Bytes behind the end are nobody's: they end the connection, not the answer (RFC 9112 section 6.3).
+                // Bytes behind the end are nobody's: they end the connection, not the answer (RFC
+                // 9112 section 6.3).
                 if !buf.is_empty() {
                     buf.clear();
                     self.reusable = false;
@@ -234,18 +304,28 @@ impl Download {
                 Left::UntilClose => return Ok(Some(buf.split().freeze())),
                 Left::Bytes(left) => {
                     let (piece, left) = split_piece(buf, left);
-                    self.left = if left == 0 { Left::Nothing } else { Left::Bytes(left) };
+                    self.left = if left == 0 {
+                        Left::Nothing
+                    } else {
+                        Left::Bytes(left)
+                    };
                     return Ok(Some(piece));
                 }
                 Left::ChunkBytes(left) => {
                     let (piece, left) = split_piece(buf, left);
-                    self.left = if left == 0 { Left::ChunkEnd } else { Left::ChunkBytes(left) };
+                    self.left = if left == 0 {
+                        Left::ChunkEnd
+                    } else {
+                        Left::ChunkBytes(left)
+                    };
                     return Ok(Some(piece));
                 }
-                Left::Nothing | Left::ChunkSize | Left::ChunkEnd | Left::Trailers => match next_frame(self.left, buf)? {
-                    Some(left) => self.left = left,
-                    None => return Ok(None),
-                },
+                Left::Nothing | Left::ChunkSize | Left::ChunkEnd | Left::Trailers => {
+                    match next_frame(self.left, buf)? {
+                        Some(left) => self.left = left,
+                        None => return Ok(None),
+                    }
+                }
             }
         }
     }
@@ -256,7 +336,8 @@ fn split_piece(buf: &mut BytesMut, left: u64) -> (Bytes, u64) {
     (buf.split_to(take).freeze(), left - take as u64)
 }
 
-/// Takes a size line, the end of a chunk or a trailer line off the front; `None`: it is not complete yet.
+/// Takes a size line, the end of a chunk or a trailer line off the front; `None`: it is not
+/// complete yet.
 fn next_frame(left: Left, buf: &mut BytesMut) -> Result<Option<Left>, BadAnswer> {
     match left {
         // httparse reads a line without a digit as zero, which would end the body there.
@@ -264,7 +345,11 @@ fn next_frame(left: Left, buf: &mut BytesMut) -> Result<Option<Left>, BadAnswer>
         Left::ChunkSize => match httparse::parse_chunk_size(buf) {
             Ok(httparse::Status::Complete((len, size))) if len <= MAX_LINE => {
                 let _ = buf.split_to(len);
-                Ok(Some(if size == 0 { Left::Trailers } else { Left::ChunkBytes(size) }))
+                Ok(Some(if size == 0 {
+                    Left::Trailers
+                } else {
+                    Left::ChunkBytes(size)
+                }))
             }
             Ok(httparse::Status::Partial) if buf.len() < MAX_LINE => Ok(None),
             Ok(_) | Err(_) => Err(BadAnswer::Chunk),
@@ -278,7 +363,11 @@ fn next_frame(left: Left, buf: &mut BytesMut) -> Result<Option<Left>, BadAnswer>
         Left::Trailers => match buf.windows(2).position(|pair| pair == b"\r\n") {
             Some(end) => {
                 let _ = buf.split_to(end + 2);
-                Ok(Some(if end == 0 { Left::Nothing } else { Left::Trailers }))
+                Ok(Some(if end == 0 {
+                    Left::Nothing
+                } else {
+                    Left::Trailers
+                }))
             }
             None if buf.len() < MAX_LINE => Ok(None),
             None => Err(BadAnswer::Chunk),
@@ -294,7 +383,10 @@ impl MessageBody for Download {
         self.size
     }
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         self.poll(cx)
     }
 }
@@ -312,7 +404,11 @@ mod tests {
                 if let Left::ChunkBytes(n) = left {
                     let (bytes, rest) = split_piece(&mut buf, n);
                     out.extend_from_slice(&bytes);
-                    left = if rest == 0 { Left::ChunkEnd } else { Left::ChunkBytes(rest) };
+                    left = if rest == 0 {
+                        Left::ChunkEnd
+                    } else {
+                        Left::ChunkBytes(rest)
+                    };
                     if rest > 0 {
                         break;
                     }
@@ -332,16 +428,35 @@ mod tests {
     #[test]
     fn chunks_are_joined_however_they_arrive() {
         for piece in 1..12 {
-            let (body, complete) = dechunk("3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\nX-Trailer: y\r\n\r\n", piece).unwrap();
-            assert_eq!((body.as_slice(), complete), (&b"abc0123456789"[..], true), "{piece}");
+            let (body, complete) = dechunk(
+                "3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\nX-Trailer: y\r\n\r\n",
+                piece,
+            )
+            .unwrap();
+            assert_eq!(
+                (body.as_slice(), complete),
+                (&b"abc0123456789"[..], true),
+                "{piece}"
+            );
         }
-        assert_eq!(dechunk("3\r\nabc\r\n", 3).unwrap(), (b"abc".to_vec(), false));
+        assert_eq!(
+            dechunk("3\r\nabc\r\n", 3).unwrap(),
+            (b"abc".to_vec(), false)
+        );
     }
 
     #[test]
     fn malformed_chunks_are_refused() {
         let long = format!("3;{}\r\nabc\r\n", "x".repeat(MAX_LINE));
-        for wire in ["z\r\n", "3\r\nabcd\r\n", "3\r\nabc\n0\r\n", "ffffffffffffffffff\r\n", "-1\r\n", "\r\n", &long] {
+        for wire in [
+            "z\r\n",
+            "3\r\nabcd\r\n",
+            "3\r\nabc\n0\r\n",
+            "ffffffffffffffffff\r\n",
+            "-1\r\n",
+            "\r\n",
+            &long,
+        ] {
             assert_eq!(dechunk(wire, 1), Err(BadAnswer::Chunk), "{wire}");
         }
     }

@@ -1,4 +1,5 @@
-//! A request on its way to an upstream: a place in the queue, an endpoint, a connection, and where it can do no harm another endpoint.
+//! A request on its way to an upstream: a place in the queue, an endpoint, a connection, and where
+//! it can do no harm another endpoint.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -72,7 +73,8 @@ pub struct Forwarder {
     beat: Rc<Beat>,
 }
 
-/// Counts a request that is not answered, also one whose client leaves and takes everything with it.
+/// Counts a request that is not answered, also one whose client leaves and takes everything with
+/// it.
 struct Counted<'a> {
     backend: &'a Backend,
     outcome: Option<&'static str>,
@@ -100,31 +102,52 @@ struct Tried {
 }
 
 impl Forwarder {
-    /// The upstreams in the order of the configuration. Idle connections of the forwarder `before` are kept where they lead to the same place.
+    /// The upstreams in the order of the configuration. Idle connections of the forwarder `before`
+    /// are kept where they lead to the same place.
     #[must_use]
     pub fn new(backends: &[Arc<Backend>], before: Option<&Self>) -> Self {
         let own = |backend: &Arc<Backend>| {
             let name = &backend.upstream().name;
-            let before = before.and_then(|before| before.own.iter().find(|own| own.shared.upstream().name == *name));
-            before.filter(|own| Arc::ptr_eq(&own.shared, backend)).cloned().unwrap_or_else(|| Rc::new(Own::new(backend, before.map(|own| &**own))))
+            let before = before.and_then(|before| {
+                before
+                    .own
+                    .iter()
+                    .find(|own| own.shared.upstream().name == *name)
+            });
+            before
+                .filter(|own| Arc::ptr_eq(&own.shared, backend))
+                .cloned()
+                .unwrap_or_else(|| Rc::new(Own::new(backend, before.map(|own| &**own))))
         };
         let beat = before.map_or_else(|| Rc::new(Beat::start()), |before| before.beat.clone());
-        Self { own: backends.iter().map(own).collect(), beat }
+        Self {
+            own: backends.iter().map(own).collect(),
+            beat,
+        }
     }
 
     /// Sends a request and waits for the head of the answer.
-    pub async fn forward(&self, request: Outgoing<'_>, completion: &mut Completion) -> Result<UpstreamResponse, GatewayError> {
+    pub async fn forward(
+        &self,
+        request: Outgoing<'_>,
+        completion: &mut Completion,
+    ) -> Result<UpstreamResponse, GatewayError> {
         let own = &self.own[request.upstream.index];
         let asked = monotonic_now();
         completion.upstream_asked = Some(asked);
-        let mut counted = Counted { backend: &own.shared, outcome: Some(CLIENT_LEFT) };
+        let mut counted = Counted {
+            backend: &own.shared,
+            outcome: Some(CLIENT_LEFT),
+        };
         let guard = request.guard;
         let result = tokio::select! {
             biased;
             result = own.send(request, asked, completion) => result,
             ended = guard.ended(&self.beat) => Err(ended),
         };
-        let answered = result.as_ref().map_or_else(|_| monotonic_now(), |response| response.at);
+        let answered = result
+            .as_ref()
+            .map_or_else(|_| monotonic_now(), |response| response.at);
         completion.upstream_took = Some(answered.duration_since(asked));
         match result {
             Ok(response) => {
@@ -147,30 +170,84 @@ impl Own {
         let news = shared.state.subscribe();
         let upstream = shared.upstream();
         // A connection with TLS belongs to the certificates that it was made with.
-        let plain = before.filter(|own| upstream.tls.is_none() && own.shared.upstream().tls.is_none() && own.shared.upstream().idle == upstream.idle);
+        let plain = before.filter(|own| {
+            upstream.tls.is_none()
+                && own.shared.upstream().tls.is_none()
+                && own.shared.upstream().idle == upstream.idle
+        });
         let before = plain.map(|own| own.view.borrow().clone());
-        let view = Rc::new(View::new(news.borrow().clone(), upstream, before.as_deref()));
+        let view = Rc::new(View::new(
+            news.borrow().clone(),
+            upstream,
+            before.as_deref(),
+        ));
         let budget = RetryBudget::new(shared.upstream().retries, monotonic_now());
-        Self { shared: shared.clone(), news: RefCell::new(news), view: RefCell::new(view), budget: RefCell::new(budget) }
+        Self {
+            shared: shared.clone(),
+            news: RefCell::new(news),
+            view: RefCell::new(view),
+            budget: RefCell::new(budget),
+        }
     }
 
-    async fn send(&self, request: Outgoing<'_>, asked: Instant, completion: &mut Completion) -> Result<UpstreamResponse, UpstreamError> {
-        let Outgoing { upstream, user, method, head, payload, framing, body_limit, timeout, handshake, guard } = request;
+    async fn send(
+        &self,
+        request: Outgoing<'_>,
+        asked: Instant,
+        completion: &mut Completion,
+    ) -> Result<UpstreamResponse, UpstreamError> {
+        let Outgoing {
+            upstream,
+            user,
+            method,
+            head,
+            payload,
+            framing,
+            body_limit,
+            timeout,
+            handshake,
+            guard,
+        } = request;
         let limit = upstream.total_timeout.map(|total| asked + total);
         let first_byte_timeout = timeout.unwrap_or(upstream.first_byte_timeout);
-        let terms = Terms { method, first_byte_timeout, timeout: timeout.unwrap_or(upstream.timeout), limit, handshake, passed: &guard.passed };
-        let user = if upstream.balance == Balance::UserHash { user.map(|user| balance::stable_hash(&user.parts())) } else { None };
-        let wish = Wish { user, may_repeat: terms.may_repeat() };
+        let terms = Terms {
+            method,
+            first_byte_timeout,
+            timeout: timeout.unwrap_or(upstream.timeout),
+            limit,
+            handshake,
+            passed: &guard.passed,
+        };
+        let user = if upstream.balance == Balance::UserHash {
+            user.map(|user| balance::stable_hash(&user.parts()))
+        } else {
+            None
+        };
+        let wish = Wish {
+            user,
+            may_repeat: terms.may_repeat(),
+        };
         let place = match &self.shared.queue {
             Some(queue) => Some(Box::pin(place(queue, guard)).await?),
             None => None,
         };
         let view = self.view().await?;
         self.budget.borrow_mut().request(asked);
-        let (mut tried, mut upload) = (Tried::default(), Upload::new(head, payload, framing, body_limit));
-        let mut pick = self.shared.state.pick(&view.set, &[], wish, asked).ok_or(UpstreamError::AllSick)?;
+        let (mut tried, mut upload) = (
+            Tried::default(),
+            Upload::new(head, payload, framing, body_limit),
+        );
+        let mut pick = self
+            .shared
+            .state
+            .pick(&view.set, &[], wish, asked)
+            .ok_or(UpstreamError::AllSick)?;
         // Whoever waited in the queue began later.
-        let mut now = if place.is_some() { monotonic_now() } else { asked };
+        let mut now = if place.is_some() {
+            monotonic_now()
+        } else {
+            asked
+        };
         loop {
             let target = &view.set.targets()[pick.index];
             tried.push(pick.index);
@@ -180,7 +257,13 @@ impl Own {
             let (error, again) = match self.attempt(&view, pick.index, upload, now, terms).await {
                 Ok(answer) => {
                     self.shared.succeeded(target, &pick);
-                    return response(answer, view.pools[pick.index].clone(), Held { place, under_way }, terms).await;
+                    return response(
+                        answer,
+                        view.pools[pick.index].clone(),
+                        Held { place, under_way },
+                        terms,
+                    )
+                    .await;
                 }
                 Err(failed) => failed,
             };
@@ -188,17 +271,36 @@ impl Own {
             if error.is_the_endpoints() {
                 self.shared.failed(target, &pick, now);
             }
-            let Some((again, next)) = again.zip(self.next(&view, &tried, wish, now, limit)) else { return Err(error) };
+            let Some((again, next)) = again.zip(self.next(&view, &tried, wish, now, limit)) else {
+                return Err(error);
+            };
             (upload, pick) = (again, next);
         }
     }
 
     /// Where a request may go that failed elsewhere.
-    fn next(&self, view: &View, tried: &Tried, wish: Wish, now: Instant, limit: Option<Instant>) -> Option<Pick> {
-        let enough = tried.count > self.shared.upstream().retries.attempts as usize || tried.count == MAX_TRIED || limit.is_some_and(|limit| now >= limit);
-        let next = if enough { None } else { self.shared.state.pick(&view.set, tried.places(), wish, now) }?;
+    fn next(
+        &self,
+        view: &View,
+        tried: &Tried,
+        wish: Wish,
+        now: Instant,
+        limit: Option<Instant>,
+    ) -> Option<Pick> {
+        let enough = tried.count > self.shared.upstream().retries.attempts as usize
+            || tried.count == MAX_TRIED
+            || limit.is_some_and(|limit| now >= limit);
+        let next = if enough {
+            None
+        } else {
+            self.shared.state.pick(&view.set, tried.places(), wish, now)
+        }?;
         let granted = self.budget.borrow_mut().withdraw(now);
-        self.shared.retried(if granted { "another_endpoint" } else { "refused" });
+        self.shared.retried(if granted {
+            "another_endpoint"
+        } else {
+            "refused"
+        });
         granted.then_some(next)
     }
 
@@ -217,39 +319,90 @@ impl Own {
             upload.set_host(&upstream.endpoints[target.endpoint].authority());
         }
         // A handshake keeps its connection, so it brings its own.
-        let kept = if terms.handshake.is_none() { view.pools[index].take(now, terms.may_repeat()) } else { None };
+        let kept = if terms.handshake.is_none() {
+            view.pools[index].take(now, terms.may_repeat())
+        } else {
+            None
+        };
         if let Some((connection, bodiless)) = kept {
             let answer = exchange(connection, upload, now, terms).await;
             match answer {
-                Err(Failed { failure: Failure::Answer(BadAnswer::Cut), .. }) if bodiless => view.pools[index].note_untidy(),
-                Err(Failed { failure: Failure::Answer(BadAnswer::Leftover), .. }) => view.pools[index].note_untidy(),
+                Err(Failed {
+                    failure: Failure::Answer(BadAnswer::Cut),
+                    ..
+                }) if bodiless => view.pools[index].note_untidy(),
+                Err(Failed {
+                    failure: Failure::Answer(BadAnswer::Leftover),
+                    ..
+                }) => view.pools[index].note_untidy(),
                 _ => {}
             }
             match answer {
                 Ok(answer) => return Ok(answer),
-                Err(Failed { again: None, failure }) => return Err((self.error(failure, target, terms), None)),
-                // It was closed while it rested, or what was left of its last answer came, which says nothing about the endpoint.
-                Err(Failed { again: Some(again), .. }) => upload = again,
+                Err(Failed {
+                    again: None,
+                    failure,
+                }) => return Err((self.error(failure, target, terms), None)),
+                // It was closed while it rested, or what was left of its last answer came, which
+                // says nothing about the endpoint.
+                Err(Failed {
+                    again: Some(again), ..
+                }) => upload = again,
             }
             self.shared.retried("stale_connection");
         }
-        let left = terms.limit.map_or(upstream.connect_timeout, |limit| limit.saturating_duration_since(monotonic_now()).min(upstream.connect_timeout));
-        // Boxed, as all that happens rarely: a future is as large as the largest of what it may wait for, and is moved.
-        let connection = match Box::pin(self.shared.connector.connect(target, left, terms.first_byte_timeout)).await {
+        let left = terms.limit.map_or(upstream.connect_timeout, |limit| {
+            limit
+                .saturating_duration_since(monotonic_now())
+                .min(upstream.connect_timeout)
+        });
+        // Boxed, as all that happens rarely: a future is as large as the largest of what it may
+        // wait for, and is moved.
+        let connection = match Box::pin(self.shared.connector.connect(
+            target,
+            left,
+            terms.first_byte_timeout,
+        ))
+        .await
+        {
             Ok(connection) => connection,
-            Err(ConnectError::Endpoint(reason)) => return Err((UpstreamError::Unreachable { endpoint: target.name.clone(), reason }, Some(upload))),
-            Err(ConnectError::Own(reason)) => return Err((UpstreamError::Starved { endpoint: target.name.clone(), reason }, Some(upload))),
+            Err(ConnectError::Endpoint(reason)) => {
+                return Err((
+                    UpstreamError::Unreachable {
+                        endpoint: target.name.clone(),
+                        reason,
+                    },
+                    Some(upload),
+                ));
+            }
+            Err(ConnectError::Own(reason)) => {
+                return Err((
+                    UpstreamError::Starved {
+                        endpoint: target.name.clone(),
+                        reason,
+                    },
+                    Some(upload),
+                ));
+            }
         };
         self.shared.connected(target);
-        exchange(connection, upload, monotonic_now(), terms).await.map_err(|Failed { failure, again }| (self.error(failure, target, terms), again))
+        exchange(connection, upload, monotonic_now(), terms)
+            .await
+            .map_err(|Failed { failure, again }| (self.error(failure, target, terms), again))
     }
 
-    /// The addresses as they are now. Before the first look-up of its names has come back, an upstream has none.
+    /// The addresses as they are now. Before the first look-up of its names has come back, an
+    /// upstream has none.
     async fn view(&self) -> Result<Rc<View>, UpstreamError> {
         if self.view.borrow().set.targets().is_empty() {
             let mut news = self.news.borrow().clone();
             let known = news.wait_for(|set| !set.targets().is_empty());
-            match Box::pin(tokio::time::timeout(self.shared.upstream().connect_timeout, known)).await {
+            match Box::pin(tokio::time::timeout(
+                self.shared.upstream().connect_timeout,
+                known,
+            ))
+            .await
+            {
                 Ok(Ok(_)) => {}
                 Ok(Err(_)) | Err(_) => return Err(UpstreamError::Unresolved),
             }
@@ -267,8 +420,13 @@ impl Own {
         match failure {
             Failure::Answer(why) => UpstreamError::Broken { endpoint, why },
             Failure::Silence => {
-                let total = upstream.total_timeout.filter(|_| terms.limit.is_some_and(|limit| monotonic_now() >= limit));
-                UpstreamError::Timeout { endpoint, patience: total.unwrap_or(terms.first_byte_timeout) }
+                let total = upstream
+                    .total_timeout
+                    .filter(|_| terms.limit.is_some_and(|limit| monotonic_now() >= limit));
+                UpstreamError::Timeout {
+                    endpoint,
+                    patience: total.unwrap_or(terms.first_byte_timeout),
+                }
             }
             Failure::Client => UpstreamError::ClientLeft,
             Failure::TooLarge => UpstreamError::BodyTooLarge,
@@ -284,17 +442,27 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// A place among those that are under way. Whoever had to wait for it may have been signed out meanwhile.
+/// A place among those that are under way. Whoever had to wait for it may have been signed out
+/// meanwhile.
 async fn place(queue: &Queue, guard: &Guard<'_>) -> Result<OwnedSemaphorePermit, UpstreamError> {
     if let Some(place) = queue.free() {
         return Ok(place);
     }
     let place = queue.enter().await.map_err(|_| UpstreamError::Full)?;
-    if guard.is_alive().await { Ok(place) } else { Err(UpstreamError::SessionEnded) }
+    if guard.is_alive().await {
+        Ok(place)
+    } else {
+        Err(UpstreamError::SessionEnded)
+    }
 }
 
 /// The answer with its body still to come.
-async fn response(mut answer: Answer, pool: Rc<Pool>, held: Held, terms: Terms<'_>) -> Result<UpstreamResponse, UpstreamError> {
+async fn response(
+    mut answer: Answer,
+    pool: Rc<Pool>,
+    held: Held,
+    terms: Terms<'_>,
+) -> Result<UpstreamResponse, UpstreamError> {
     if terms.timeout != terms.first_byte_timeout {
         answer.connection.patience.renew(terms.timeout);
     }
@@ -312,10 +480,18 @@ impl View {
     fn new(set: Arc<TargetSet>, upstream: &Upstream, before: Option<&Self>) -> Self {
         let kept = |target: &Arc<Target>| {
             let before = before?;
-            let index = before.set.targets().iter().position(|old| old.id == target.id && old.address == target.address)?;
+            let index = before
+                .set
+                .targets()
+                .iter()
+                .position(|old| old.id == target.id && old.address == target.address)?;
             Some(before.pools[index].clone())
         };
-        let pools = set.targets().iter().map(|target| kept(target).unwrap_or_else(|| Rc::new(Pool::new(upstream.idle)))).collect();
+        let pools = set
+            .targets()
+            .iter()
+            .map(|target| kept(target).unwrap_or_else(|| Rc::new(Pool::new(upstream.idle))))
+            .collect();
         Self { set, pools }
     }
 }

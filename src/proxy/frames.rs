@@ -1,5 +1,6 @@
-//! Where the frames of a WebSocket begin and end (RFC 6455 section 5.2). Only their heads are read: what is in them is between the client
-//! and the upstream, in whatever extension they have agreed on.
+//! Where the frames of a WebSocket begin and end (RFC 6455 section 5.2). Only their heads are read:
+//! what is in them is between the client and the upstream, in whatever extension they have agreed
+//! on.
 
 use arrayvec::ArrayVec;
 
@@ -45,7 +46,9 @@ impl Frames {
                 self.left = payload;
             }
         }
-        let payload = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - at);
+        let payload = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len() - at);
         self.left -= payload as u64;
         self.data |= payload > 0 && self.opcode < CLOSE;
         at + payload
@@ -63,7 +66,8 @@ impl Frames {
         self.closed
     }
 
-    /// Whether data came since the last call: not pings and pongs, which clients answer without their user.
+    /// Whether data came since the last call: not pings and pongs, which clients answer without
+    /// their user.
     pub const fn take_data(&mut self) -> bool {
         std::mem::replace(&mut self.data, false)
     }
@@ -81,11 +85,18 @@ fn payload_length(head: &[u8]) -> Option<u64> {
     if head.len() < 2 + extended + key {
         return None;
     }
-    let length = head[2..2 + extended].iter().fold(0, |length, byte| (length << 8) | u64::from(*byte));
-    Some(if extended == 0 { u64::from(second & 0x7f) } else { length })
+    let length = head[2..2 + extended]
+        .iter()
+        .fold(0, |length, byte| (length << 8) | u64::from(*byte));
+    Some(if extended == 0 {
+        u64::from(second & 0x7f)
+    } else {
+        length
+    })
 }
 
-/// A close frame with its code and reason, as a server sends it; with a masking key, as a client does.
+/// A close frame with its code and reason, as a server sends it; with a masking key, as a client
+/// does.
 #[must_use]
 pub fn close_frame(code: u16, reason: &'static str, mask: Option<[u8; 4]>) -> Vec<u8> {
     let mut payload = code.to_be_bytes().to_vec();
@@ -97,7 +108,10 @@ pub fn close_frame(code: u16, reason: &'static str, mask: Option<[u8; 4]>) -> Ve
     if let Some(key) = mask {
         frame[1] |= 0x80;
         frame.extend_from_slice(&key);
-        payload.iter_mut().zip(key.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
+        payload
+            .iter_mut()
+            .zip(key.iter().cycle())
+            .for_each(|(byte, key)| *byte ^= key);
     }
     frame.extend_from_slice(&payload);
     frame
@@ -123,7 +137,10 @@ mod tests {
                 frame.extend_from_slice(&(length as u64).to_be_bytes());
             }
         }
-        frame.extend(std::iter::repeat_n(0x88, if masked { 4 } else { 0 } + length));
+        frame.extend(std::iter::repeat_n(
+            0x88,
+            if masked { 4 } else { 0 } + length,
+        ));
         frame
     }
 
@@ -166,7 +183,13 @@ mod tests {
 
     #[test]
     fn a_close_frame_has_its_code_and_reason() {
-        assert_eq!(close_frame(1008, "ended", None), [b"\x88\x07\x03\xf0".as_slice(), b"ended"].concat());
-        assert_eq!(close_frame(1008, "", Some([1, 2, 3, 4])), [0x88, 0x82, 1, 2, 3, 4, 0x03 ^ 1, 0xf0 ^ 2]);
+        assert_eq!(
+            close_frame(1008, "ended", None),
+            [b"\x88\x07\x03\xf0".as_slice(), b"ended"].concat()
+        );
+        assert_eq!(
+            close_frame(1008, "", Some([1, 2, 3, 4])),
+            [0x88, 0x82, 1, 2, 3, 4, 0x03 ^ 1, 0xf0 ^ 2]
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! What ends a request before it is answered: its session has ended, or the process does. Nobody looks before a request has been under way
-//! for a while, so that one which is answered at once costs no timer and no allocation.
+//! What ends a request before it is answered: its session has ended, or the process does. Nobody
+//! looks before a request has been under way for a while, so that one which is answered at once
+//! costs no timer and no allocation.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -59,13 +60,23 @@ impl Drop for Beat {
 impl<'a> Guard<'a> {
     /// Watches a request, whose session was just found alive.
     #[must_use]
-    pub const fn new(session: Option<(&'a Arc<SessionService>, &'a LiveSession)>, drain: &'a Drain) -> Self {
-        Self { session, drain, passed: Cell::new(false) }
+    pub const fn new(
+        session: Option<(&'a Arc<SessionService>, &'a LiveSession)>,
+        drain: &'a Drain,
+    ) -> Self {
+        Self {
+            session,
+            drain,
+            passed: Cell::new(false),
+        }
     }
 
-    /// Asks once more for the session of a request that had to wait. A store that is down ends nothing.
+    /// Asks once more for the session of a request that had to wait. A store that is down ends
+    /// nothing.
     pub async fn is_alive(&self) -> bool {
-        let Some((sessions, live)) = self.session else { return true };
+        let Some((sessions, live)) = self.session else {
+            return true;
+        };
         !matches!(sessions.follow(&live.id, false).await, Ok(None))
     }
 
@@ -77,7 +88,10 @@ impl<'a> Guard<'a> {
     }
 
     async fn watched(&self) -> UpstreamError {
-        let mut watch = SessionWatch::new(self.session.map(|(sessions, live)| (sessions.clone(), live)));
+        let mut watch = SessionWatch::new(
+            self.session
+                .map(|(sessions, live)| (sessions.clone(), live)),
+        );
         poll_fn(|cx| {
             if self.drain.is_cutting() {
                 return Poll::Ready(UpstreamError::ShuttingDown);

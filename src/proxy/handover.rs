@@ -1,5 +1,5 @@
-//! The way from a tunnel's task to the answer's body, which is asked for bytes when the client takes some: one piece at a time, so
-//! that a slow client slows the upstream and fills no memory.
+//! The way from a tunnel's task to the answer's body, which is asked for bytes when the client
+//! takes some: one piece at a time, so that a slow client slows the upstream and fills no memory.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -39,7 +39,11 @@ impl Giver {
     pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.0.borrow_mut();
         state.giver = Some(cx.waker().clone());
-        if state.piece.is_none() { Poll::Ready(()) } else { Poll::Pending }
+        if state.piece.is_none() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 
     /// Whether the client has left.
@@ -97,7 +101,10 @@ impl MessageBody for TunnelBody {
         BodySize::Stream
     }
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenBody>>> {
+    fn poll_next(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BrokenBody>>> {
         let mut state = self.0.borrow_mut();
         if let Some(piece) = state.piece.take() {
             let giver = state.giver.take();

@@ -17,15 +17,23 @@ use crate::proxy::upstream_client::{Failure, Terms, exchange};
 use crate::upstream::health::Health;
 use crate::upstream::{HealthSettings, Target};
 
-/// Asks every endpoint of an upstream again and again, all of them at once. Ends when it is dropped.
+/// Asks every endpoint of an upstream again and again, all of them at once. Ends when it is
+/// dropped.
 pub async fn check_for_ever(backend: Arc<Backend>, settings: HealthSettings) {
     let mut known: HashMap<u64, Health> = HashMap::new();
     loop {
         let set = backend.state.targets();
         known.retain(|id, _| set.targets().iter().any(|target| target.id == *id));
-        let found = join_all(set.targets().iter().map(|target| ask(&backend, target, &settings))).await;
+        let found = join_all(
+            set.targets()
+                .iter()
+                .map(|target| ask(&backend, target, &settings)),
+        )
+        .await;
         for (target, found) in set.targets().iter().zip(found) {
-            let health = known.entry(target.id).or_insert_with(|| Health::known(!target.is_sick()));
+            let health = known
+                .entry(target.id)
+                .or_insert_with(|| Health::known(!target.is_sick()));
             let found = match found {
                 Ok(()) => Ok(()),
                 Err(ConnectError::Endpoint(why)) => Err(why),
@@ -40,24 +48,66 @@ pub async fn check_for_ever(backend: Arc<Backend>, settings: HealthSettings) {
             }
         }
         // A little sooner or later each time, so that several gateways do not ask in step.
-        tokio::time::sleep(settings.interval.mul_f64(random::fraction().mul_add(0.2, 0.9))).await;
+        tokio::time::sleep(
+            settings
+                .interval
+                .mul_f64(random::fraction().mul_add(0.2, 0.9)),
+        )
+        .await;
     }
 }
 
-/// One question, on a connection of its own: a kept one would not show that no others are accepted. The error is for the log.
-async fn ask(backend: &Backend, target: &Target, settings: &HealthSettings) -> Result<(), ConnectError> {
+/// One question, on a connection of its own: a kept one would not show that no others are accepted.
+/// The error is for the log.
+async fn ask(
+    backend: &Backend,
+    target: &Target,
+    settings: &HealthSettings,
+) -> Result<(), ConnectError> {
     let limit = monotonic_now() + settings.timeout;
-    let connection = backend.connector.connect(target, settings.timeout, settings.timeout).await?;
+    let connection = backend
+        .connector
+        .connect(target, settings.timeout, settings.timeout)
+        .await?;
     let endpoint = &backend.upstream().endpoints[target.endpoint];
     let host = backend.upstream().host.without_client(endpoint);
-    let head = format!("GET {} HTTP/1.1\r\nhost: {host}\r\nuser-agent: hufu-health-check\r\naccept: */*\r\nconnection: close\r\n\r\n", settings.path);
-    let upload = Upload::new(BytesMut::from(head.as_bytes()), Payload::None, BodyFraming::None, 0);
+    let head = format!(
+        "GET {} HTTP/1.1\r\nhost: {host}\r\nuser-agent: hufu-health-check\r\naccept: */*\r\nconnection: close\r\n\r\n",
+        settings.path
+    );
+    let upload = Upload::new(
+        BytesMut::from(head.as_bytes()),
+        Payload::None,
+        BodyFraming::None,
+        0,
+    );
     let passed = Cell::new(false);
-    let terms = Terms { method: "GET", first_byte_timeout: settings.timeout, timeout: settings.timeout, limit: Some(limit), handshake: None, passed: &passed };
-    match exchange(connection, upload, monotonic_now(), terms).await.map_err(|failed| failed.failure) {
-        Ok(answer) if settings.expected_status.contains(&answer.head.status.as_u16()) => Ok(()),
-        Ok(answer) => Err(ConnectError::Endpoint(format!("it answered {}", answer.head.status.as_u16()))),
+    let terms = Terms {
+        method: "GET",
+        first_byte_timeout: settings.timeout,
+        timeout: settings.timeout,
+        limit: Some(limit),
+        handshake: None,
+        passed: &passed,
+    };
+    match exchange(connection, upload, monotonic_now(), terms)
+        .await
+        .map_err(|failed| failed.failure)
+    {
+        Ok(answer)
+            if settings
+                .expected_status
+                .contains(&answer.head.status.as_u16()) =>
+        {
+            Ok(())
+        }
+        Ok(answer) => Err(ConnectError::Endpoint(format!(
+            "it answered {}",
+            answer.head.status.as_u16()
+        ))),
         Err(Failure::Answer(why)) => Err(ConnectError::Endpoint(why.to_string())),
-        Err(Failure::Silence | Failure::Client | Failure::TooLarge) => Err(no_answer(settings.timeout)),
+        Err(Failure::Silence | Failure::Client | Failure::TooLarge) => {
+            Err(no_answer(settings.timeout))
+        }
     }
 }

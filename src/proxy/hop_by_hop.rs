@@ -21,22 +21,32 @@ pub fn contains(name: &[u8]) -> bool {
     )
 }
 
-/// What the `Connection` headers of a message name, but for what says how long the connection lives.
+/// What the `Connection` headers of a message name, but for what says how long the connection
+/// lives.
 pub fn options(headers: Headers<'_>) -> Vec<&[u8]> {
     let mut options = Vec::new();
     for value in headers.get_all("connection").map(Value::bytes) {
         // Most say nothing else.
         if !is_of_its_life(value) {
-            options.extend(value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|option| !is_of_its_life(option)));
+            options.extend(
+                value
+                    .split(|b| *b == b',')
+                    .map(<[u8]>::trim_ascii)
+                    .filter(|option| !is_of_its_life(option)),
+            );
         }
     }
     options
 }
 
-/// Whether a header (lower case) is among them, and can be: what the gateway has looked at to let a message pass goes on with it.
+/// Whether a header (lower case) is among them, and can be: what the gateway has looked at to let a
+/// message pass goes on with it.
 #[must_use]
 pub fn named(options: &[&[u8]], name: &[u8]) -> bool {
-    options.iter().any(|option| option.eq_ignore_ascii_case(name)) && !is_looked_at(name)
+    options
+        .iter()
+        .any(|option| option.eq_ignore_ascii_case(name))
+        && !is_looked_at(name)
 }
 
 /// A handshake without its key would be another request than the one that was let in.
@@ -45,5 +55,7 @@ fn is_looked_at(name: &[u8]) -> bool {
 }
 
 fn is_of_its_life(option: &[u8]) -> bool {
-    option.is_empty() || option.eq_ignore_ascii_case(b"keep-alive") || option.eq_ignore_ascii_case(b"close")
+    option.is_empty()
+        || option.eq_ignore_ascii_case(b"keep-alive")
+        || option.eq_ignore_ascii_case(b"close")
 }

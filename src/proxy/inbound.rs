@@ -1,4 +1,5 @@
-//! What is refused before a route is looked for, beyond what the gate refuses, and how the request's body is framed.
+//! What is refused before a route is looked for, beyond what the gate refuses, and how the
+//! request's body is framed.
 
 use std::borrow::Cow;
 
@@ -13,7 +14,10 @@ use crate::session::token::redacted;
 pub fn refuse_token_in(path: &str) -> Result<(), GatewayError> {
     match redacted(path) {
         Cow::Borrowed(_) => Ok(()),
-        Cow::Owned(_) => Err(GatewayError::new(ErrorCode::PathInvalid, "The path carries a session token; send it as \"Authorization: Bearer …\".")),
+        Cow::Owned(_) => Err(GatewayError::new(
+            ErrorCode::PathInvalid,
+            "The path carries a session token; send it as \"Authorization: Bearer …\".",
+        )),
     }
 }
 
@@ -22,16 +26,31 @@ pub fn body_framing(headers: Headers<'_>, limit: u64) -> Result<BodyFraming, Gat
     if headers.contains("transfer-encoding") {
         return Ok(BodyFraming::Chunked);
     }
-    let Some(length) = headers.get("content-length") else { return Ok(BodyFraming::None) };
+    let Some(length) = headers.get("content-length") else {
+        return Ok(BodyFraming::None);
+    };
     let length = length.text().and_then(|digits| digits.trim().parse().ok());
-    let length = length.ok_or_else(|| GatewayError::new(ErrorCode::RequestInvalid, "The Content-Length is not a number.").closing())?;
-    if length > limit { Err(too_large().closing()) } else { Ok(BodyFraming::Sized(length)) }
+    let length = length.ok_or_else(|| {
+        GatewayError::new(
+            ErrorCode::RequestInvalid,
+            "The Content-Length is not a number.",
+        )
+        .closing()
+    })?;
+    if length > limit {
+        Err(too_large().closing())
+    } else {
+        Ok(BodyFraming::Sized(length))
+    }
 }
 
 /// The body is over the limit.
 #[must_use]
 pub fn too_large() -> GatewayError {
-    GatewayError::new(ErrorCode::BodyTooLarge, "The request's body is longer than this route takes.")
+    GatewayError::new(
+        ErrorCode::BodyTooLarge,
+        "The request's body is longer than this route takes.",
+    )
 }
 
 /// The host of a request, in the form in which hosts are compared.
@@ -44,7 +63,10 @@ pub fn host(headers: Headers<'_>) -> Option<HostName> {
 #[must_use]
 pub fn no_route(why: NoRoute<'_>) -> GatewayError {
     match why {
-        NoRoute::Unknown => GatewayError::new(ErrorCode::RouteNotFound, "No route of the gateway matches this host and path."),
+        NoRoute::Unknown => GatewayError::new(
+            ErrorCode::RouteNotFound,
+            "No route of the gateway matches this host and path.",
+        ),
         NoRoute::OtherMethods(methods) => other_methods(methods),
         NoRoute::Refused(why) => ambiguous_path(why),
     }

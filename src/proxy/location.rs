@@ -1,4 +1,5 @@
-//! Redirects of an upstream to itself: its address means nothing outside, and its path may be another one there.
+//! Redirects of an upstream to itself: its address means nothing outside, and its path may be
+//! another one there.
 
 use std::borrow::Cow;
 
@@ -9,8 +10,9 @@ use crate::route::PathRewrite;
 /// What browsers escape too, beside everything beyond ASCII.
 const UNWRITTEN: AsciiSet = CONTROLS.add(b' ');
 
-/// What a client gets for a `Location`; `None`: the same as the upstream said. `http://UPSTREAM/path` becomes the path by which clients
-/// reach it; everything else, paths without a host too, is passed on.
+/// What a client gets for a `Location`; `None`: the same as the upstream said.
+/// `http://UPSTREAM/path` becomes the path by which clients reach it; everything else, paths
+/// without a host too, is passed on.
 #[must_use]
 pub fn for_client(location: &str, authorities: &[String], rewrite: &PathRewrite) -> Option<String> {
     let location = as_read(location);
@@ -27,7 +29,11 @@ pub fn for_client(location: &str, authorities: &[String], rewrite: &PathRewrite)
 /// Browsers leave out spaces around a URL, and tabs and line ends anywhere, before they look at it.
 fn as_read(location: &str) -> Cow<'_, str> {
     let trimmed = location.trim_matches(|c: char| c <= ' ');
-    if trimmed.contains(['\t', '\r', '\n']) { trimmed.replace(['\t', '\r', '\n'], "").into() } else { trimmed.into() }
+    if trimmed.contains(['\t', '\r', '\n']) {
+        trimmed.replace(['\t', '\r', '\n'], "").into()
+    } else {
+        trimmed.into()
+    }
 }
 
 /// The ports that an authority without one may mean, and what stands behind `//`.
@@ -42,16 +48,20 @@ fn behind_scheme(location: &str) -> Option<(&'static [&'static str], &str)> {
     }
 }
 
-/// Whether an authority is one of the upstream's, each of which has its port. Two servers cannot listen on one port, so where a port is
-/// named the scheme does not count: backends behind TLS that ends before them often write the wrong one.
+/// Whether an authority is one of the upstream's, each of which has its port. Two servers cannot
+/// listen on one port, so where a port is named the scheme does not count: backends behind TLS that
+/// ends before them often write the wrong one.
 fn is_own(authority: &str, usual_ports: &[&str], authorities: &[String]) -> bool {
     let is_same = |own: &str| own.eq_ignore_ascii_case(authority);
     let without = |own: &str, port: &&str| own.strip_suffix(*port).is_some_and(is_same);
-    authorities.iter().any(|own| is_same(own) || usual_ports.iter().any(|port| without(own, port)))
+    authorities
+        .iter()
+        .any(|own| is_same(own) || usual_ports.iter().any(|port| without(own, port)))
 }
 
-/// The path without dot segments and empty ones, as the client would ask for it. It has to happen here: before the prefixes are exchanged
-/// `..` has another meaning than behind it, and two slashes at the front, or a backslash, would begin another host's name.
+/// The path without dot segments and empty ones, as the client would ask for it. It has to happen
+/// here: before the prefixes are exchanged `..` has another meaning than behind it, and two slashes
+/// at the front, or a backslash, would begin another host's name.
 fn resolved(path: &str) -> String {
     let (mut kept, mut ends_in_slash) = (Vec::new(), true);
     for segment in path.split(['/', '\\']) {
@@ -63,7 +73,11 @@ fn resolved(path: &str) -> String {
             _ => kept.push(segment),
         }
     }
-    let end = if ends_in_slash && !kept.is_empty() { "/" } else { "" };
+    let end = if ends_in_slash && !kept.is_empty() {
+        "/"
+    } else {
+        ""
+    };
     format!("/{}{end}", kept.join("/"))
 }
 
@@ -73,8 +87,17 @@ mod tests {
 
     #[test]
     fn the_upstreams_own_address_becomes_a_path() {
-        let authorities = ["10.0.0.1:9000".to_owned(), "web:80".to_owned(), "[::1]:81".to_owned(), "safe:443".to_owned()];
-        let (plain, stripped, changed) = (PathRewrite::default(), PathRewrite::new("/api", "/"), PathRewrite::new("/api", "/v2"));
+        let authorities = [
+            "10.0.0.1:9000".to_owned(),
+            "web:80".to_owned(),
+            "[::1]:81".to_owned(),
+            "safe:443".to_owned(),
+        ];
+        let (plain, stripped, changed) = (
+            PathRewrite::default(),
+            PathRewrite::new("/api", "/"),
+            PathRewrite::new("/api", "/v2"),
+        );
         let below = PathRewrite::new("/", "/v2");
         for (location, rewrite, out) in [
             ("http://10.0.0.1:9000/x?y#z", &plain, Some("/x?y#z")),
@@ -86,12 +109,32 @@ mod tests {
             ("http://10.0.0.1:9000/?x", &stripped, Some("/api/?x")),
             ("http://10.0.0.1:9000/v2/x", &changed, Some("/api/x")),
             ("http://10.0.0.1:9000/v20", &changed, None),
-            ("http://10.0.0.1:9000//evil.example/x", &plain, Some("/evil.example/x")),
-            ("http://10.0.0.1:9000/\\evil.example/x", &plain, Some("/evil.example/x")),
-            ("http://10.0.0.1:9000\\\\evil.example/x", &plain, Some("/evil.example/x")),
-            ("http://10.0.0.1:9000/\t/evil.example", &plain, Some("/evil.example")),
+            (
+                "http://10.0.0.1:9000//evil.example/x",
+                &plain,
+                Some("/evil.example/x"),
+            ),
+            (
+                "http://10.0.0.1:9000/\\evil.example/x",
+                &plain,
+                Some("/evil.example/x"),
+            ),
+            (
+                "http://10.0.0.1:9000\\\\evil.example/x",
+                &plain,
+                Some("/evil.example/x"),
+            ),
+            (
+                "http://10.0.0.1:9000/\t/evil.example",
+                &plain,
+                Some("/evil.example"),
+            ),
             (" http://10.0.0.1:90\t00/x ", &plain, Some("/x")),
-            ("http://10.0.0.1:9000/v2//evil.example", &below, Some("/evil.example")),
+            (
+                "http://10.0.0.1:9000/v2//evil.example",
+                &below,
+                Some("/evil.example"),
+            ),
             ("http://10.0.0.1:9000/v2/..//evil.example", &below, None),
             ("http://10.0.0.1:9000/a//b/", &plain, Some("/a/b/")),
             // Dot segments, before the prefixes are exchanged.
@@ -100,10 +143,22 @@ mod tests {
             ("http://10.0.0.1:9000/%2E./x", &stripped, Some("/api/x")),
             ("http://10.0.0.1:9000/v2/../x", &changed, None),
             ("http://10.0.0.1:9000/v1/../v2/x", &changed, Some("/api/x")),
-            ("http://10.0.0.1:9000/x?to=/../y", &plain, Some("/x?to=/../y")),
+            (
+                "http://10.0.0.1:9000/x?to=/../y",
+                &plain,
+                Some("/x?to=/../y"),
+            ),
             // What must be escaped.
-            ("http://10.0.0.1:9000/a b?c d#e f", &plain, Some("/a%20b?c%20d#e%20f")),
-            ("http://10.0.0.1:9000/登录", &plain, Some("/%E7%99%BB%E5%BD%95")),
+            (
+                "http://10.0.0.1:9000/a b?c d#e f",
+                &plain,
+                Some("/a%20b?c%20d#e%20f"),
+            ),
+            (
+                "http://10.0.0.1:9000/登录",
+                &plain,
+                Some("/%E7%99%BB%E5%BD%95"),
+            ),
             ("http://10.0.0.1:9000/a%20b%2Fc", &plain, Some("/a%20b%2Fc")),
             // The scheme says which port is meant where none is named, and nothing else.
             ("https://10.0.0.1:9000/x", &plain, Some("/x")),
@@ -126,9 +181,17 @@ mod tests {
             ("x//10.0.0.1:9000/", &plain, None),
             ("http:/10.0.0.1:9000/x", &plain, None),
             ("", &plain, None),
-            ("https://login.example/?to=http://10.0.0.1:9000/", &plain, None),
+            (
+                "https://login.example/?to=http://10.0.0.1:9000/",
+                &plain,
+                None,
+            ),
         ] {
-            assert_eq!(for_client(location, &authorities, rewrite).as_deref(), out, "{location}");
+            assert_eq!(
+                for_client(location, &authorities, rewrite).as_deref(),
+                out,
+                "{location}"
+            );
         }
     }
 }

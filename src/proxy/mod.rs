@@ -1,14 +1,15 @@
 //! The request path: from a client's request to an upstream and back.
 //!
-//! `walk` tells the story, `outgoing` writes what goes on, `forward` finds it an endpoint and tries another where that can do no harm;
-//! `unanswered` says why nobody answered. `upstream_client` speaks HTTP/1.1 with the endpoint, `connector` opens its sockets, `connection` and `pool` keep them, `response_head` reads
-//! its answers strictly, `upload` and `download` carry the bodies. `backend` and `queue` are what all workers share of an upstream;
-//! `watch` is what goes on beside the requests: `health_check` and `resolve`.
-//! `handshake` is what WebSockets begin with, `tunnel` carries them, with `frames` to know where one may end and `handover` to the answer's
-//! body; `websockets` says how many there may be. `streaming` binds what still comes to its session: `session_watch` looks at it;
-//! `guard` does so before there is an answer.
-//! `via` marks what goes on, and knows it when it comes back.
-//! `rules` and `location` are what a route changes on the way.
+//! `walk` tells the story, `outgoing` writes what goes on, `forward` finds it an endpoint and tries
+//! another where that can do no harm; `unanswered` says why nobody answered. `upstream_client`
+//! speaks HTTP/1.1 with the endpoint, `connector` opens its sockets, `connection` and `pool` keep
+//! them, `response_head` reads its answers strictly, `upload` and `download` carry the bodies.
+//! `backend` and `queue` are what all workers share of an upstream; `watch` is what goes on beside
+//! the requests: `health_check` and `resolve`. `handshake` is what WebSockets begin with, `tunnel`
+//! carries them, with `frames` to know where one may end and `handover` to the answer's body;
+//! `websockets` says how many there may be. `streaming` binds what still comes to its session:
+//! `session_watch` looks at it; `guard` does so before there is an answer. `via` marks what goes
+//! on, and knows it when it comes back. `rules` and `location` are what a route changes on the way.
 
 pub mod answer;
 pub mod backend;

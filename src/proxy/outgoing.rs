@@ -1,5 +1,5 @@
-//! Writing the request head that goes on to the upstream. The inbound head is never changed: what must not go on is left out while
-//! the outgoing head is written.
+//! Writing the request head that goes on to the upstream. The inbound head is never changed: what
+//! must not go on is left out while the outgoing head is written.
 
 use std::borrow::Cow;
 
@@ -72,13 +72,17 @@ impl HeadRules {
         let of_client = *parts.host == HostHeader::Client;
         match parts.host {
             // HTTP/1.0 clients may leave it out; HTTP/1.1 upstreams want one.
-            HostHeader::Client if !headers.contains("host") => write_line(&mut out, "host", parts.upstream.as_bytes()),
+            HostHeader::Client if !headers.contains("host") => {
+                write_line(&mut out, "host", parts.upstream.as_bytes());
+            }
             HostHeader::Fixed(host) => write_line(&mut out, "host", host.as_bytes()),
             // In its place among the client's lines, or once an endpoint is chosen.
             HostHeader::Client | HostHeader::Endpoint => {}
         }
         for (name, value, whole) in headers.whole_lines() {
-            if (of_client || name != b"host") && self.goes_on(name, &connection, parts.inbound, parts.edits) {
+            if (of_client || name != b"host")
+                && self.goes_on(name, &connection, parts.inbound, parts.edits)
+            {
                 self.pass(&mut out, name, value, whole);
             }
         }
@@ -88,11 +92,19 @@ impl HeadRules {
         forwarding(&mut out, parts);
         match parts.framing {
             BodyFraming::None => {}
-            BodyFraming::Sized(length) => write_line(&mut out, "content-length", itoa::Buffer::new().format(length).as_bytes()),
+            BodyFraming::Sized(length) => write_line(
+                &mut out,
+                "content-length",
+                itoa::Buffer::new().format(length).as_bytes(),
+            ),
             BodyFraming::Chunked => write_line(&mut out, "transfer-encoding", b"chunked"),
         }
         write_line(&mut out, "x-request-id", parts.inbound.id.as_bytes());
-        write_line(&mut out, "traceparent", parts.inbound.traceparent.as_bytes());
+        write_line(
+            &mut out,
+            "traceparent",
+            parts.inbound.traceparent.as_bytes(),
+        );
         self.via.write(&mut out, headers);
         out.extend_from_slice(parts.edits.lines());
         // Last and unconditional: a `Connection: x-wx-openid` of the client's has no say in it.
@@ -118,12 +130,23 @@ impl HeadRules {
         out.extend_from_slice(b" HTTP/1.1\r\n");
     }
 
-    fn goes_on(&self, name: &[u8], connection: &[&[u8]], inbound: &Inbound, edits: &RequestEdits) -> bool {
-        if hop_by_hop::contains(name) || is_rewritten(name) || self.reserved.contains(name) || edits.replaces(name) {
+    fn goes_on(
+        &self,
+        name: &[u8],
+        connection: &[&[u8]],
+        inbound: &Inbound,
+        edits: &RequestEdits,
+    ) -> bool {
+        if hop_by_hop::contains(name)
+            || is_rewritten(name)
+            || self.reserved.contains(name)
+            || edits.replaces(name)
+        {
             return false;
         }
         match believed::speaker(name) {
-            // Neither is taken out by a client's `Connection`: a proxy's word, or what the operator wants to arrive.
+            // Neither is taken out by a client's `Connection`: a proxy's word, or what the operator
+            // wants to arrive.
             Some(Speaker::Nobody) => edits.allows(name),
             Some(Speaker::Proxies) => inbound.trusted_peer && is_believed(name, inbound.forwarding),
             None => !hop_by_hop::named(connection, name),
@@ -143,14 +166,23 @@ impl HeadRules {
             b"referer" | b"x-forwarded-uri" | b"x-original-uri" => match value.text() {
                 Some(uri) => pass_line(out, name, self.uri_without_token(uri).as_bytes(), None),
                 None if holds_token(value) => {
-                    pass_line(out, name, self.uri_without_token(&String::from_utf8_lossy(value.bytes())).as_bytes(), None);
+                    pass_line(
+                        out,
+                        name,
+                        self.uri_without_token(&String::from_utf8_lossy(value.bytes()))
+                            .as_bytes(),
+                        None,
+                    );
                 }
                 None => pass_line(out, name, value.bytes(), whole),
             },
             b"sec-websocket-protocol" => {
                 let offered = String::from_utf8_lossy(value.bytes());
-                let rest: Vec<&str> =
-                    offered.split(',').map(str::trim).filter(|protocol| !is_of_gateway_protocol(protocol) && !shows_token(protocol)).collect();
+                let rest: Vec<&str> = offered
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|protocol| !is_of_gateway_protocol(protocol) && !shows_token(protocol))
+                    .collect();
                 if rest.iter().any(|protocol| !protocol.is_empty()) {
                     write_line(out, "sec-websocket-protocol", rest.join(", ").as_bytes());
                 }
@@ -163,17 +195,32 @@ impl HeadRules {
 
     /// Whether an `Authorization` is the place of a token that has none.
     fn is_empty_carrier(&self, value: Value<'_>) -> bool {
-        self.carriers.contains(&TokenCarrier::Bearer) && value.text().and_then(bearer_token).is_some_and(str::is_empty)
+        self.carriers.contains(&TokenCarrier::Bearer)
+            && value
+                .text()
+                .and_then(bearer_token)
+                .is_some_and(str::is_empty)
     }
 
     fn carries_header(&self, name: &[u8]) -> bool {
-        self.carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Header(own) if is_same_name(own, name)))
+        self.carriers
+            .iter()
+            .any(|carrier| matches!(carrier, TokenCarrier::Header(own) if is_same_name(own, name)))
     }
 
-    /// The query without a token: neither under a configured name nor, sent to the wrong place by mistake, under any other.
+    /// The query without a token: neither under a configured name nor, sent to the wrong place by
+    /// mistake, under any other.
     fn without_token(&self, query: &str) -> String {
-        let is_own = |name: &str| self.carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Query(own) if own == name));
-        query.split('&').filter(|pair| !is_token(pair, is_own)).collect::<Vec<_>>().join("&")
+        let is_own = |name: &str| {
+            self.carriers
+                .iter()
+                .any(|carrier| matches!(carrier, TokenCarrier::Query(own) if own == name))
+        };
+        query
+            .split('&')
+            .filter(|pair| !is_token(pair, is_own))
+            .collect::<Vec<_>>()
+            .join("&")
     }
 
     fn uri_without_token(&self, uri: &str) -> String {
@@ -187,14 +234,21 @@ impl HeadRules {
     }
 
     fn without_token_cookie(&self, value: Value<'_>) -> Vec<u8> {
-        let is_own = |name: &str| self.carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Cookie(own) if own == name));
+        let is_own = |name: &str| {
+            self.carriers
+                .iter()
+                .any(|carrier| matches!(carrier, TokenCarrier::Cookie(own) if own == name))
+        };
         let pairs = value.bytes().split(|b| *b == b';').map(<[u8]>::trim_ascii);
-        let rest: Vec<&[u8]> = pairs.filter(|pair| !is_token(&String::from_utf8_lossy(pair), is_own)).collect();
+        let rest: Vec<&[u8]> = pairs
+            .filter(|pair| !is_token(&String::from_utf8_lossy(pair), is_own))
+            .collect();
         rest.join(&b"; "[..])
     }
 }
 
-/// Whether a `name=value` pair carries a token: under a name that is configured for it, or by its looks.
+/// Whether a `name=value` pair carries a token: under a name that is configured for it, or by its
+/// looks.
 fn is_token(pair: &str, is_own: impl Fn(&str) -> bool) -> bool {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
     value.starts_with(TOKEN_START) || shows_token(pair) || is_own(name)
@@ -203,14 +257,29 @@ fn is_token(pair: &str, is_own: impl Fn(&str) -> bool) -> bool {
 /// Whether a token stands in it, also where some of its characters are escaped.
 fn shows_token(text: &str) -> bool {
     let shows = |text: &str| matches!(redacted(text), Cow::Owned(_));
-    shows(text) || (text.contains('%') && shows(&percent_encoding::percent_decode_str(text).decode_utf8_lossy()))
+    shows(text)
+        || (text.contains('%')
+            && shows(&percent_encoding::percent_decode_str(text).decode_utf8_lossy()))
 }
 
-/// Whether a header, in any spelling, is the gateway's or the connection's own, so that no route sets or removes it.
+/// Whether a header, in any spelling, is the gateway's or the connection's own, so that no route
+/// sets or removes it.
 #[must_use]
 pub fn is_own(name: &str) -> bool {
-    let folded: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-    folded == "host" || hop_by_hop::contains(folded.as_bytes()) || is_rewritten(folded.as_bytes()) || believed::is_of_proxies(folded.as_bytes())
+    let folded: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    folded == "host"
+        || hop_by_hop::contains(folded.as_bytes())
+        || is_rewritten(folded.as_bytes())
+        || believed::is_of_proxies(folded.as_bytes())
 }
 
 /// What the gateway writes anew. `expect` was answered here.
@@ -226,7 +295,8 @@ fn is_rewritten(name: &[u8]) -> bool {
         || folds_to(name, "x-real-ip")
 }
 
-/// Whether a trusted proxy is believed to have written it, and not to have passed on what a client sent.
+/// Whether a trusted proxy is believed to have written it, and not to have passed on what a client
+/// sent.
 fn is_believed(name: &[u8], written: ForwardingHeader) -> bool {
     match written {
         ForwardingHeader::XForwardedFor => !folds_to(name, FORWARDED),
@@ -238,22 +308,35 @@ fn folded_start(name: &[u8], start: &str) -> bool {
     name.len() >= start.len() && folds_to(&name[..start.len()], start)
 }
 
-/// Equal when every character that is neither letter nor digit counts as `-`. Names arrive in lower case.
+/// Equal when every character that is neither letter nor digit counts as `-`. Names arrive in lower
+/// case.
 fn folds_to(name: &[u8], folded: &str) -> bool {
-    name.len() == folded.len() && name.iter().zip(folded.bytes()).all(|(a, b)| *a == b || (b == b'-' && !a.is_ascii_alphanumeric()))
+    name.len() == folded.len()
+        && name
+            .iter()
+            .zip(folded.bytes())
+            .all(|(a, b)| *a == b || (b == b'-' && !a.is_ascii_alphanumeric()))
 }
 
-/// A backend's own `Authorization` on a route without sessions is none of the gateway's business; one with a token of ours is, in
-/// whatever form.
+/// A backend's own `Authorization` on a route without sessions is none of the gateway's business;
+/// one with a token of ours is, in whatever form.
 fn holds_token(value: Value<'_>) -> bool {
-    value.bytes().windows(TOKEN_START.len()).any(|part| part == TOKEN_START.as_bytes())
+    value
+        .bytes()
+        .windows(TOKEN_START.len())
+        .any(|part| part == TOKEN_START.as_bytes())
 }
 
-/// Whether a value is a token and little else, such as a word before it: a client has taken the wrong name for it. The length alone tells for
-/// nearly all headers, so that longer ones are not searched.
+/// Whether a value is a token and little else, such as a word before it: a client has taken the
+/// wrong name for it. The length alone tells for nearly all headers, so that longer ones are not
+/// searched.
 fn is_lone_token(value: Value<'_>) -> bool {
     const MOST_BESIDE: usize = 24;
-    (TOKEN_LEN..=TOKEN_LEN + MOST_BESIDE).contains(&value.bytes().len()) && matches!(redacted(&String::from_utf8_lossy(value.bytes())), Cow::Owned(_))
+    (TOKEN_LEN..=TOKEN_LEN + MOST_BESIDE).contains(&value.bytes().len())
+        && matches!(
+            redacted(&String::from_utf8_lossy(value.bytes())),
+            Cow::Owned(_)
+        )
 }
 
 /// Where the request came from, as the upstream is told.
@@ -263,7 +346,11 @@ fn forwarding(out: &mut BytesMut, parts: &OutgoingHead<'_>) {
     match (inbound.trusted_peer, inbound.forwarding) {
         (false, _) => {}
         (true, ForwardingHeader::XForwardedFor) => {
-            for chain in headers.get_all("x-forwarded-for").map(Value::bytes).filter(|chain| !chain.is_empty()) {
+            for chain in headers
+                .get_all("x-forwarded-for")
+                .map(Value::bytes)
+                .filter(|chain| !chain.is_empty())
+            {
                 out.extend_from_slice(chain);
                 out.extend_from_slice(b", ");
             }

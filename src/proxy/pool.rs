@@ -7,21 +7,23 @@ use std::time::{Duration, Instant};
 use crate::proxy::connection::{Connection, Unasked};
 use crate::upstream::IdleSettings;
 
-/// A request that must not be sent twice only takes a connection that was in use this recently, so that it hardly ever meets one
-/// that the upstream is just closing.
+/// A request that must not be sent twice only takes a connection that was in use this recently, so
+/// that it hardly ever meets one that the upstream is just closing.
 const FRESH_ENOUGH: Duration = Duration::from_secs(1);
-/// How long a connection rests behind an answer without a body before a request takes it that must not be sent twice: what an untidy
-/// upstream does there, it does at once.
+/// How long a connection rests behind an answer without a body before a request takes it that must
+/// not be sent twice: what an untidy upstream does there, it does at once.
 const REST: Duration = Duration::from_millis(20);
-/// The same before any request, where the upstream is known to be untidy: long enough on a busy machine too.
+/// The same before any request, where the upstream is known to be untidy: long enough on a busy
+/// machine too.
 const LONG_REST: Duration = Duration::from_millis(100);
 
 /// Connections that wait for another request, the one that has rested longest first.
 pub struct Pool {
     settings: IdleSettings,
     idle: RefCell<VecDeque<Idle>>,
-    /// Whether the upstream was ever seen to send bytes behind the end of an answer, or to close there without having said so: most Python
-    /// servers do the one or the other where an application returns a body with a 204.
+    /// Whether the upstream was ever seen to send bytes behind the end of an answer, or to close
+    /// there without having said so: most Python servers do the one or the other where an
+    /// application returns a body with a 204.
     untidy: Cell<bool>,
 }
 
@@ -36,7 +38,11 @@ impl Pool {
     /// Without any connection.
     #[must_use]
     pub const fn new(settings: IdleSettings) -> Self {
-        Self { settings, idle: RefCell::new(VecDeque::new()), untidy: Cell::new(false) }
+        Self {
+            settings,
+            idle: RefCell::new(VecDeque::new()),
+            untidy: Cell::new(false),
+        }
     }
 
     /// The upstream does something behind the end of an answer.
@@ -44,41 +50,60 @@ impl Pool {
         self.untidy.set(true);
     }
 
-    /// Gives a connection back after a complete exchange; `bodiless`: its answer had no body, by its method or its status.
+    /// Gives a connection back after a complete exchange; `bodiless`: its answer had no body, by
+    /// its method or its status.
     pub fn give_back(&self, mut connection: Box<Connection>, bodiless: bool) {
         let mut idle = self.idle.borrow_mut();
         let since = connection.patience.last_used();
         // The newest are used first, so those that nobody needs any more come to the front.
-        let too_old = |oldest: &Idle| since.saturating_duration_since(oldest.since) > self.settings.timeout;
-        while idle.front().is_some_and(|oldest| idle.len() >= self.settings.connections || too_old(oldest)) {
+        let too_old =
+            |oldest: &Idle| since.saturating_duration_since(oldest.since) > self.settings.timeout;
+        while idle
+            .front()
+            .is_some_and(|oldest| idle.len() >= self.settings.connections || too_old(oldest))
+        {
             idle.pop_front();
         }
         if self.settings.connections > 0 {
             connection.served = true;
-            idle.push_back(Idle { connection, since, bodiless });
+            idle.push_back(Idle {
+                connection,
+                since,
+                bodiless,
+            });
         }
     }
 
-    /// The connection that was used last and is still alive, and whether its last answer had no body by its method or its status. For a request that must not be sent twice, only one that was in use a moment ago
-    /// and of which the system says that it is open. The system is also asked where a body may have come that is none: it would be
-    /// read as the next answer.
+    /// The connection that was used last and is still alive, and whether its last answer had no
+    /// body by its method or its status. For a request that must not be sent twice, only one that
+    /// was in use a moment ago and of which the system says that it is open. The system is also
+    /// asked where a body may have come that is none: it would be read as the next answer.
     #[must_use]
     pub fn take(&self, now: Instant, may_repeat: bool) -> Option<(Box<Connection>, bool)> {
         let mut idle = self.idle.borrow_mut();
         let mut place = idle.len();
         while place > 0 {
             place -= 1;
-            let (age, bodiless) = (now.saturating_duration_since(idle[place].since), idle[place].bodiless);
+            let (age, bodiless) = (
+                now.saturating_duration_since(idle[place].since),
+                idle[place].bodiless,
+            );
             if bodiless && self.rests(age, may_repeat) {
                 continue;
             }
-            let Some(Idle { mut connection, .. }) = idle.remove(place) else { break };
+            let Some(Idle { mut connection, .. }) = idle.remove(place) else {
+                break;
+            };
             let mut unasked = connection.unasked();
             if unasked == Unasked::Nothing && (bodiless || !may_repeat) {
                 unasked = connection.unasked_of_the_system();
             }
             match unasked {
-                Unasked::Nothing if age <= self.settings.timeout && (may_repeat || age <= FRESH_ENOUGH) => return Some((connection, bodiless)),
+                Unasked::Nothing
+                    if age <= self.settings.timeout && (may_repeat || age <= FRESH_ENOUGH) =>
+                {
+                    return Some((connection, bodiless));
+                }
                 Unasked::End if bodiless && age <= FRESH_ENOUGH => self.note_untidy(),
                 Unasked::Bytes => self.note_untidy(),
                 Unasked::Nothing | Unasked::End => {}

@@ -26,7 +26,13 @@ impl Queue {
     /// So many at once, so many who wait, for so long at most; `shown` shows how many do.
     #[must_use]
     pub fn new(at_once: usize, length: usize, patience: Duration, shown: Gauge) -> Self {
-        Self { places: Arc::new(Semaphore::new(at_once)), waiting: AtomicUsize::new(0), length, patience, shown }
+        Self {
+            places: Arc::new(Semaphore::new(at_once)),
+            waiting: AtomicUsize::new(0),
+            length,
+            patience,
+            shown,
+        }
     }
 
     /// A place that nobody has or waits for; kept until it is dropped.

@@ -1,4 +1,5 @@
-//! Looking up the host names of an upstream's endpoints, again and again. Every address that a name has is used.
+//! Looking up the host names of an upstream's endpoints, again and again. Every address that a name
+//! has is used.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,8 +19,12 @@ pub async fn look_up(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(tokio::net::lookup_host((host, port)).await?.collect())
 }
 
-/// Keeps an upstream's addresses up to date. What cannot be looked up keeps the addresses that it had. Ends when it is dropped.
-pub async fn resolve_for_ever(backend: Arc<Backend>, look_up: impl AsyncFn(String, u16) -> io::Result<Vec<SocketAddr>>) {
+/// Keeps an upstream's addresses up to date. What cannot be looked up keeps the addresses that it
+/// had. Ends when it is dropped.
+pub async fn resolve_for_ever(
+    backend: Arc<Backend>,
+    look_up: impl AsyncFn(String, u16) -> io::Result<Vec<SocketAddr>>,
+) {
     let endpoints = &backend.upstream().endpoints;
     let mut failing = vec![false; endpoints.len()];
     loop {
@@ -29,15 +34,28 @@ pub async fn resolve_for_ever(backend: Arc<Backend>, look_up: impl AsyncFn(Strin
                 found.push(Some(vec![address]));
                 continue;
             }
-            let answer = tokio::time::timeout(LOOK_UP, look_up(endpoint.host.clone(), endpoint.port)).await;
+            let answer =
+                tokio::time::timeout(LOOK_UP, look_up(endpoint.host.clone(), endpoint.port)).await;
             let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            let failed = answer.as_ref().map_or_else(|error| Some(error.to_string()), |found| found.is_empty().then(|| "it has no address".to_owned()));
+            let failed = answer.as_ref().map_or_else(
+                |error| Some(error.to_string()),
+                |found| found.is_empty().then(|| "it has no address".to_owned()),
+            );
             tell(&backend, &endpoint.host, failed.as_deref(), failing);
-            found.push(answer.ok().map(|found| found.into_iter().map(Address::Tcp).collect()));
+            found.push(
+                answer
+                    .ok()
+                    .map(|found| found.into_iter().map(Address::Tcp).collect()),
+            );
         }
         backend.refresh(&found);
         let any = !backend.state.targets().targets().is_empty();
-        tokio::time::sleep(if any { backend.upstream().resolve_interval } else { SOON }).await;
+        tokio::time::sleep(if any {
+            backend.upstream().resolve_interval
+        } else {
+            SOON
+        })
+        .await;
     }
 }
 
@@ -47,7 +65,11 @@ fn tell(backend: &Backend, host: &str, failed: Option<&str>, failing: &mut bool)
     let has_address = !backend.state.targets().targets().is_empty();
     match failed {
         Some(why) if !*failing => {
-            let meanwhile = if has_address { "the addresses of before stay in use" } else { "there is no address yet, and requests get 502" };
+            let meanwhile = if has_address {
+                "the addresses of before stay in use"
+            } else {
+                "there is no address yet, and requests get 502"
+            };
             log::warn!(upstream, host; "the host name cannot be looked up, so {meanwhile}: {why}");
         }
         None if *failing => log::info!(upstream, host; "the host name can be looked up again"),

@@ -1,5 +1,6 @@
-//! Reading an upstream's answer, strictly: what could be read in two ways is an error, since the next answer on the same
-//! connection would be somebody else's. Oddities with one meaning are read over.
+//! Reading an upstream's answer, strictly: what could be read in two ways is an error, since the
+//! next answer on the same connection would be somebody else's. Oddities with one meaning are read
+//! over.
 
 use std::mem::MaybeUninit;
 
@@ -12,7 +13,8 @@ use crate::proxy::handshake::Handshake;
 /// Longest head of an answer, in bytes.
 pub const MAX_HEAD: usize = 64 * 1024;
 const MAX_HEADERS: usize = 128;
-/// Interim answers that are read over. Some servers send one every few seconds (`102`) while they work.
+/// Interim answers that are read over. Some servers send one every few seconds (`102`) while they
+/// work.
 const MAX_INTERIM: u8 = 64;
 
 /// How the end of an answer's body is known.
@@ -82,11 +84,25 @@ pub enum BadAnswer {
     Cut,
 }
 
-/// Takes a head off the front of `buf`; `None`: more bytes are needed. Interim answers are taken off and counted in `interim`.
-pub fn take(buf: &mut BytesMut, method: &str, handshake: Option<&Handshake>, interim: &mut u8) -> Result<Option<ResponseHead>, BadAnswer> {
+/// Takes a head off the front of `buf`; `None`: more bytes are needed. Interim answers are taken
+/// off and counted in `interim`.
+pub fn take(
+    buf: &mut BytesMut,
+    method: &str,
+    handshake: Option<&Handshake>,
+    interim: &mut u8,
+) -> Result<Option<ResponseHead>, BadAnswer> {
     loop {
         read_as_1_1(buf);
-        let Some(Front { len, status, version, lines }) = parse_front(buf)? else { return Ok(None) };
+        let Some(Front {
+            len,
+            status,
+            version,
+            lines,
+        }) = parse_front(buf)?
+        else {
+            return Ok(None);
+        };
         // Copied: a part of the buffer that lived on would keep the buffer from being used again.
         let head = BytesMut::from(&buf[..len]);
         buf.advance(len);
@@ -94,7 +110,8 @@ pub fn take(buf: &mut BytesMut, method: &str, handshake: Option<&Handshake>, int
             *interim += 1;
             if status == 101 {
                 let handshake = handshake.ok_or(BadAnswer::Status)?;
-                return ResponseHead::switched(version, HeaderLines::new(head, lines), handshake).map(Some);
+                return ResponseHead::switched(version, HeaderLines::new(head, lines), handshake)
+                    .map(Some);
             }
             if *interim > MAX_INTERIM {
                 return Err(BadAnswer::Interim);
@@ -116,21 +133,55 @@ struct Front {
 /// A later minor version is read as the highest that is known (RFC 9110 section 2.5).
 fn read_as_1_1(buf: &mut [u8]) {
     // Empty lines before a head are read over.
-    let start = buf.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(0);
-    if let Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'2'..=b'9']) = buf.get_mut(start..start + 8) {
+    let start = buf
+        .iter()
+        .position(|b| !matches!(b, b'\r' | b'\n'))
+        .unwrap_or(0);
+    if let Some(
+        [
+            b'H',
+            b'T',
+            b'T',
+            b'P',
+            b'/',
+            b'1',
+            b'.',
+            minor @ b'2'..=b'9',
+        ],
+    ) = buf.get_mut(start..start + 8)
+    {
         *minor = b'1';
     }
 }
 
 /// The head at the front; `None`: it is not complete yet.
 fn parse_front(buf: &[u8]) -> Result<Option<Front>, BadAnswer> {
-    // Not written before it is used: 4 KiB of empty headers would cost more than parsing the real ones.
+    // Not written before it is used: 4 KiB of empty headers would cost more than parsing the real
+    // ones.
     let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut []);
-    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, buf, &mut lines) {
+    match httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut response,
+        buf,
+        &mut lines,
+    ) {
         Ok(httparse::Status::Complete(len)) if len <= MAX_HEAD => {
-            let lines = response.headers.iter().map(|line| (Span::of(line.name.as_bytes(), buf), Span::of(line.value, buf))).collect();
-            Ok(Some(Front { len, status: response.code.unwrap_or(0), version: response.version.unwrap_or(0), lines }))
+            let lines = response
+                .headers
+                .iter()
+                .map(|line| {
+                    (
+                        Span::of(line.name.as_bytes(), buf),
+                        Span::of(line.value, buf),
+                    )
+                })
+                .collect();
+            Ok(Some(Front {
+                len,
+                status: response.code.unwrap_or(0),
+                version: response.version.unwrap_or(0),
+                lines,
+            }))
         }
         Ok(httparse::Status::Partial) if buf.len() < MAX_HEAD => Ok(None),
         Ok(_) | Err(httparse::Error::TooManyHeaders) => Err(BadAnswer::HeadTooLong),
@@ -139,7 +190,12 @@ fn parse_front(buf: &[u8]) -> Result<Option<Front>, BadAnswer> {
 }
 
 impl ResponseHead {
-    fn new(method: &str, status: u16, version: u8, headers: HeaderLines) -> Result<Self, BadAnswer> {
+    fn new(
+        method: &str,
+        status: u16,
+        version: u8,
+        headers: HeaderLines,
+    ) -> Result<Self, BadAnswer> {
         // From 600 on they have no meaning, and go on as they came.
         if !(200..1000).contains(&status) {
             return Err(BadAnswer::Status);
@@ -151,7 +207,9 @@ impl ResponseHead {
         if chunked && content_length.is_some() {
             return Err(BadAnswer::Length);
         }
-        let bodiless = method == "HEAD" || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        let bodiless = method == "HEAD"
+            || status == StatusCode::NO_CONTENT
+            || status == StatusCode::NOT_MODIFIED;
         let framing = match (bodiless, chunked, content_length) {
             (true, ..) | (false, false, Some(0)) => Framing::Empty,
             (false, true, _) => Framing::Chunked,
@@ -159,28 +217,53 @@ impl ResponseHead {
             (false, false, None) => Framing::UntilClose,
         };
         let keep_alive = version == 1 && framing != Framing::UntilClose && !says_close(lines);
-        Ok(Self { status, headers, framing, bodiless, content_length, keep_alive })
+        Ok(Self {
+            status,
+            headers,
+            framing,
+            bodiless,
+            content_length,
+            keep_alive,
+        })
     }
 }
 
 impl ResponseHead {
     /// The answer to a handshake.
-    fn switched(version: u8, headers: HeaderLines, handshake: &Handshake) -> Result<Self, BadAnswer> {
+    fn switched(
+        version: u8,
+        headers: HeaderLines,
+        handshake: &Handshake,
+    ) -> Result<Self, BadAnswer> {
         if version != 1 || !handshake.is_answered_by(headers.view()) {
             return Err(BadAnswer::Handshake);
         }
-        Ok(Self { status: StatusCode::SWITCHING_PROTOCOLS, headers, framing: Framing::Switched, bodiless: false, content_length: None, keep_alive: false })
+        Ok(Self {
+            status: StatusCode::SWITCHING_PROTOCOLS,
+            headers,
+            framing: Framing::Switched,
+            bodiless: false,
+            content_length: None,
+            keep_alive: false,
+        })
     }
 }
 
-/// Plain digits, or none. The same length twice, in two lines or as a list, is one (RFC 9112 section 6.3): something on the way has joined
-/// what two have set.
+/// Plain digits, or none. The same length twice, in two lines or as a list, is one (RFC 9112
+/// section 6.3): something on the way has joined what two have set.
 fn content_length(headers: Headers<'_>) -> Result<Option<u64>, BadAnswer> {
     let mut length = None;
-    for part in headers.get_all("content-length").flat_map(|line| line.bytes().split(|b| *b == b',')) {
+    for part in headers
+        .get_all("content-length")
+        .flat_map(|line| line.bytes().split(|b| *b == b','))
+    {
         let digits = part.trim_ascii();
-        let parsed = std::str::from_utf8(digits).ok().filter(|_| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit));
-        let parsed: u64 = parsed.and_then(|digits| digits.parse().ok()).ok_or(BadAnswer::Length)?;
+        let parsed = std::str::from_utf8(digits)
+            .ok()
+            .filter(|_| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit));
+        let parsed: u64 = parsed
+            .and_then(|digits| digits.parse().ok())
+            .ok_or(BadAnswer::Length)?;
         if length.replace(parsed).is_some_and(|other| other != parsed) {
             return Err(BadAnswer::Length);
         }
@@ -198,7 +281,11 @@ fn is_chunked(headers: Headers<'_>, version: u8) -> Result<bool, BadAnswer> {
 }
 
 fn says_close(headers: Headers<'_>) -> bool {
-    headers.get_all("connection").any(|line| line.bytes().split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close")))
+    headers.get_all("connection").any(|line| {
+        line.bytes()
+            .split(|b| *b == b',')
+            .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+    })
 }
 
 #[cfg(test)]
@@ -212,14 +299,49 @@ mod tests {
     #[test]
     fn framing_follows_rfc_9112() {
         for (head, method, framing, keep_alive) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "GET", Framing::Sized(5), true),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "HEAD", Framing::Empty, true),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n", "GET", Framing::Chunked, true),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+                "GET",
+                Framing::Sized(5),
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+                "HEAD",
+                Framing::Empty,
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n",
+                "GET",
+                Framing::Chunked,
+                true,
+            ),
             ("HTTP/1.1 200 OK\r\n\r\n", "GET", Framing::UntilClose, false),
-            ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", "GET", Framing::Sized(5), false),
-            ("HTTP/1.1 204 No Content\r\n\r\n", "GET", Framing::Empty, true),
-            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", "GET", Framing::Empty, true),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: x, Close\r\n\r\n", "GET", Framing::Sized(5), false),
+            (
+                "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n",
+                "GET",
+                Framing::Sized(5),
+                false,
+            ),
+            (
+                "HTTP/1.1 204 No Content\r\n\r\n",
+                "GET",
+                Framing::Empty,
+                true,
+            ),
+            (
+                "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
+                "GET",
+                Framing::Empty,
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: x, Close\r\n\r\n",
+                "GET",
+                Framing::Sized(5),
+                false,
+            ),
             (
                 "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
                 "GET",
@@ -230,24 +352,42 @@ mod tests {
             let head = read(head, method).unwrap().unwrap();
             assert_eq!((head.framing, head.keep_alive), (framing, keep_alive));
         }
-        assert!(read("HTTP/1.1 200 OK\r\nContent-", "GET").unwrap().is_none());
+        assert!(
+            read("HTTP/1.1 200 OK\r\nContent-", "GET")
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[test]
     fn oddities_with_one_meaning_are_read_over() {
-        let working = "HTTP/1.1 102 Processing\r\n\r\n".repeat(64) + "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+        let working = "HTTP/1.1 102 Processing\r\n\r\n".repeat(64)
+            + "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
         for (head, status) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", 200),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5, 5 ,5\r\ncontent-length: 05\r\n\r\n", 200),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
+                200,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5, 5 ,5\r\ncontent-length: 05\r\n\r\n",
+                200,
+            ),
             ("HTTP/1.1 600 Odd\r\nContent-Length: 5\r\n\r\n", 600),
             ("HTTP/1.1 999\r\nContent-Length: 5\r\n\r\n", 999),
             ("HTTP/1.2 200 OK\r\nContent-Length: 5\r\n\r\n", 200),
             ("\r\nHTTP/1.9 200 OK\r\nContent-Length: 5\r\n\r\n", 200),
-            ("HTTP/1.3 102 Processing\r\n\r\nHTTP/1.2 200 OK\r\nContent-Length: 5\r\n\r\n", 200),
+            (
+                "HTTP/1.3 102 Processing\r\n\r\nHTTP/1.2 200 OK\r\nContent-Length: 5\r\n\r\n",
+                200,
+            ),
             (&working, 200),
         ] {
             let read = read(head, "GET").unwrap().unwrap();
-            assert_eq!((read.status.as_u16(), read.framing, read.keep_alive), (status, Framing::Sized(5), true), "{head}");
+            assert_eq!(
+                (read.status.as_u16(), read.framing, read.keep_alive),
+                (status, Framing::Sized(5), true),
+                "{head}"
+            );
         }
     }
 
@@ -257,21 +397,66 @@ mod tests {
         let long = format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(MAX_HEAD));
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(200));
         for (head, why) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", BadAnswer::Length),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", BadAnswer::Length),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\n", BadAnswer::Length),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5,\r\n\r\n", BadAnswer::Length),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length:\r\n\r\n", BadAnswer::Length),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5 5\r\n\r\n", BadAnswer::Length),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\nTransfer-Encoding: chunked\r\n\r\n", BadAnswer::Length),
-            ("HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n", BadAnswer::Length),
-            ("HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n", BadAnswer::Length),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", BadAnswer::Length),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", BadAnswer::Length),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", BadAnswer::TransferEncoding),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", BadAnswer::TransferEncoding),
-            ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", BadAnswer::TransferEncoding),
-            ("HTTP/1.1 101 Switching Protocols\r\n\r\n", BadAnswer::Status),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5,\r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length:\r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5 5\r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+                BadAnswer::TransferEncoding,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+                BadAnswer::TransferEncoding,
+            ),
+            (
+                "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                BadAnswer::TransferEncoding,
+            ),
+            (
+                "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+                BadAnswer::Status,
+            ),
             ("HTTP/1.1 099 Odd\r\n\r\n", BadAnswer::Status),
             ("HTTP/1.1 000 Odd\r\n\r\n", BadAnswer::Status),
             ("HTTP/1.1 1000 Odd\r\n\r\n", BadAnswer::NotHttp),

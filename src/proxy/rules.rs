@@ -42,7 +42,8 @@ impl RouteRules {
         }
     }
 
-    /// Whether an upstream's header does not go on as it is: it is set or removed here, or another spelling of one that is.
+    /// Whether an upstream's header does not go on as it is: it is set or removed here, or another
+    /// spelling of one that is.
     #[must_use]
     pub fn replaces_in_answers(&self, name: &[u8]) -> bool {
         self.response.iter().any(|(own, _)| is_same_name(own, name))
@@ -59,8 +60,15 @@ impl RouteRules {
 
     /// An upstream's `Location` as the client gets it.
     pub fn write_location(&self, location: Value<'_>, answer: &mut AnswerHead) {
-        let changed = std::str::from_utf8(location.bytes()).ok().and_then(|text| location::for_client(text, &self.authorities, &self.rewrite));
-        answer.push("location", changed.as_ref().map_or(location.bytes(), |text| text.as_bytes()));
+        let changed = std::str::from_utf8(location.bytes())
+            .ok()
+            .and_then(|text| location::for_client(text, &self.authorities, &self.rewrite));
+        answer.push(
+            "location",
+            changed
+                .as_ref()
+                .map_or(location.bytes(), |text| text.as_bytes()),
+        );
     }
 }
 
@@ -82,18 +90,28 @@ impl fmt::Debug for RequestEdits {
 impl RequestEdits {
     fn new(edits: &HeaderEdits) -> Self {
         let line = |(name, value): &(String, String)| format!("{name}: {value}\r\n");
-        let allowed = edits.allow.iter().map(|name| name.to_ascii_lowercase()).collect();
-        Self { touched: edits.names().map(str::to_owned).collect(), allowed, lines: edits.set.iter().map(line).collect() }
+        let allowed = edits
+            .allow
+            .iter()
+            .map(|name| name.to_ascii_lowercase())
+            .collect();
+        Self {
+            touched: edits.names().map(str::to_owned).collect(),
+            allowed,
+            lines: edits.set.iter().map(line).collect(),
+        }
     }
 
-    /// Whether a client's header goes on that else would not. In no other spelling than the route's: a proxy before the gateway that takes the
-    /// name from its clients may not know the others.
+    /// Whether a client's header goes on that else would not. In no other spelling than the
+    /// route's: a proxy before the gateway that takes the name from its clients may not know the
+    /// others.
     #[must_use]
     pub fn allows(&self, name: &[u8]) -> bool {
         self.allowed.iter().any(|own| own.as_bytes() == name)
     }
 
-    /// Whether a client's header does not go on: it is set or removed here, or another spelling of one that is.
+    /// Whether a client's header does not go on: it is set or removed here, or another spelling of
+    /// one that is.
     #[must_use]
     pub fn replaces(&self, name: &[u8]) -> bool {
         self.touched.iter().any(|own| is_same_name(own, name))
@@ -106,8 +124,8 @@ impl RequestEdits {
     }
 }
 
-/// The endpoints, and what the upstream gets as its host: it may write its redirects from either, and where it believes `X-Forwarded-Proto`,
-/// with the client's scheme.
+/// The endpoints, and what the upstream gets as its host: it may write its redirects from either,
+/// and where it believes `X-Forwarded-Proto`, with the client's scheme.
 fn authorities(upstream: &Upstream) -> Vec<String> {
     let mut all: Vec<_> = upstream.endpoints.iter().map(own_authority).collect();
     let hosts = match &upstream.host {
@@ -125,17 +143,28 @@ fn authorities(upstream: &Upstream) -> Vec<String> {
 }
 
 fn has_port(host: &str) -> bool {
-    host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'))
+    host.rsplit_once(':')
+        .is_some_and(|(_, port)| !port.ends_with(']'))
 }
 
 /// An endpoint with its port. A server behind a Unix socket takes that of its scheme.
 fn own_authority(endpoint: &Endpoint) -> String {
-    if endpoint.socket.is_some() { format!("{}:80", endpoint.authority()) } else { endpoint.host_and_port() }
+    if endpoint.socket.is_some() {
+        format!("{}:80", endpoint.authority())
+    } else {
+        endpoint.host_and_port()
+    }
 }
 
 /// Names and values were checked with the configuration.
 fn response_edits(edits: &HeaderEdits) -> Vec<(String, Option<String>)> {
-    let removed = edits.remove.iter().map(|name| (name.to_ascii_lowercase(), None));
-    let set = edits.set.iter().map(|(name, value)| (name.to_ascii_lowercase(), Some(value.clone())));
+    let removed = edits
+        .remove
+        .iter()
+        .map(|name| (name.to_ascii_lowercase(), None));
+    let set = edits
+        .set
+        .iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), Some(value.clone())));
     removed.chain(set).collect()
 }

@@ -1,4 +1,5 @@
-//! Whether the session behind an open stream still lives: a look at it about twice a second, which the near cache makes cheap.
+//! Whether the session behind an open stream still lives: a look at it about twice a second, which
+//! the near cache makes cheap.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use crate::session::{LiveSession, SessionId, SessionService, StoreError};
 /// Between two looks, on average.
 const STEP: Duration = Duration::from_millis(450);
 
-/// Watches over one stream. Without a session it never ends; its timer wakes the stream all the same.
+/// Watches over one stream. Without a session it never ends; its timer wakes the stream all the
+/// same.
 pub struct SessionWatch {
     session: Option<Watched>,
     /// Made when it is first needed: most answers are out before.
@@ -36,8 +38,17 @@ impl SessionWatch {
     #[must_use]
     pub fn new(session: Option<(Arc<SessionService>, &LiveSession)>) -> Self {
         let now = monotonic_now();
-        let watched = |(sessions, live): (Arc<SessionService>, &LiveSession)| Watched { sessions, id: live.id, until: now + live.expires_in, look: None };
-        Self { session: session.map(watched), timer: None, used: false }
+        let watched = |(sessions, live): (Arc<SessionService>, &LiveSession)| Watched {
+            sessions,
+            id: live.id,
+            until: now + live.expires_in,
+            look: None,
+        };
+        Self {
+            session: session.map(watched),
+            timer: None,
+            used: false,
+        }
     }
 
     /// The user has used the stream: the next look renews the session as a request does.
@@ -57,7 +68,9 @@ impl SessionWatch {
                     return Poll::Ready(());
                 }
             }
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(next(monotonic_now()).into())));
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(sleep_until(next(monotonic_now()).into())));
             ready!(timer.as_mut().poll(cx));
             timer.as_mut().reset(next(monotonic_now()).into());
             if let Some(watched) = &mut self.session {

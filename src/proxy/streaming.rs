@@ -1,4 +1,5 @@
-//! Answers that go on after their head: what is still coming is bound to the session, and a switch of protocols becomes a tunnel.
+//! Answers that go on after their head: what is still coming is bound to the session, and a switch
+//! of protocols becomes a tunnel.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -38,18 +39,26 @@ impl Proxy {
         caller: &Caller,
         completion: &mut Completion,
     ) -> Result<Answer<AnswerBody>, GatewayError> {
-        if let Some(opening) = opening.filter(|_| answer.head.status() == StatusCode::SWITCHING_PROTOCOLS) {
+        if let Some(opening) =
+            opening.filter(|_| answer.head.status() == StatusCode::SWITCHING_PROTOCOLS)
+        {
             return self.switch(answer, opening, caller, completion);
         }
         if !matches!(caller, Caller::Session(_)) || answer.body.is_here() {
             return Ok(answer.map_body(AnswerBody::Upstream));
         }
-        let (mut watch, account) = (self.watch(caller), completion.stream.get_or_insert_default().clone());
+        let (mut watch, account) = (
+            self.watch(caller),
+            completion.stream.get_or_insert_default().clone(),
+        );
         let until = async move {
             poll_fn(|cx| watch.poll_ended(cx)).await;
             account.error.set(Some(ErrorCode::SessionExpired));
         };
-        Ok(Answer { until: Some(Box::pin(until)), ..answer.map_body(AnswerBody::Upstream) })
+        Ok(Answer {
+            until: Some(Box::pin(until)),
+            ..answer.map_body(AnswerBody::Upstream)
+        })
     }
 
     /// The tunnel behind a handshake that the upstream has answered.
@@ -60,7 +69,11 @@ impl Proxy {
         caller: &Caller,
         completion: &mut Completion,
     ) -> Result<Answer<AnswerBody>, GatewayError> {
-        let Opening { handshake, place, client } = opening;
+        let Opening {
+            handshake,
+            place,
+            client,
+        } = opening;
         let Answer { mut head, body, .. } = answer;
         let (upstream, held) = Download::into_connection(*body).ok_or_else(cut_off)?;
         handshake.answer(&mut head);
@@ -77,16 +90,29 @@ impl Proxy {
     }
 
     fn watch(&self, caller: &Caller) -> SessionWatch {
-        SessionWatch::new(self.session(caller).map(|(sessions, live)| (sessions.clone(), live)))
+        SessionWatch::new(
+            self.session(caller)
+                .map(|(sessions, live)| (sessions.clone(), live)),
+        )
     }
 
     /// The caller's session, for whoever watches it.
     #[must_use]
-    pub fn session<'a>(&'a self, caller: &'a Caller) -> Option<(&'a Arc<SessionService>, &'a LiveSession)> {
-        if let Caller::Session(live) = caller { Some((self.auth.sessions(), live)) } else { None }
+    pub fn session<'a>(
+        &'a self,
+        caller: &'a Caller,
+    ) -> Option<(&'a Arc<SessionService>, &'a LiveSession)> {
+        if let Caller::Session(live) = caller {
+            Some((self.auth.sessions(), live))
+        } else {
+            None
+        }
     }
 }
 
 fn cut_off() -> GatewayError {
-    GatewayError::new(ErrorCode::UpstreamError, "The backend of this route ended the WebSocket at its beginning.")
+    GatewayError::new(
+        ErrorCode::UpstreamError,
+        "The backend of this route ended the WebSocket at its beginning.",
+    )
 }

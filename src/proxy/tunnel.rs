@@ -1,5 +1,5 @@
-//! A WebSocket after its handshake: bytes in both directions as they are, until one side ends it or the gateway does, with a close frame
-//! between two frames of the upstream's.
+//! A WebSocket after its handshake: bytes in both directions as they are, until one side ends it or
+//! the gateway does, with a close frame between two frames of the upstream's.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -103,8 +103,16 @@ impl Running {
     async fn run(mut self) {
         let end = poll_fn(|cx| self.poll(cx)).await;
         match end {
-            End::Session => self.tunnel.account.error.set(Some(ErrorCode::SessionExpired)),
-            End::Upstream if !self.to_client.has_closed() => self.tunnel.account.error.set(Some(ErrorCode::UpstreamError)),
+            End::Session => self
+                .tunnel
+                .account
+                .error
+                .set(Some(ErrorCode::SessionExpired)),
+            End::Upstream if !self.to_client.has_closed() => self
+                .tunnel
+                .account
+                .error
+                .set(Some(ErrorCode::UpstreamError)),
             _ => {}
         }
         self.tell_client(end).await;
@@ -129,7 +137,11 @@ impl Running {
         if self.tunnel.drain.ends_streams() {
             return Poll::Ready(End::Drain);
         }
-        if monotonic_now().duration_since(self.heard) > self.tunnel.idle_timeout { Poll::Ready(End::Idle) } else { Poll::Pending }
+        if monotonic_now().duration_since(self.heard) > self.tunnel.idle_timeout {
+            Poll::Ready(End::Idle)
+        } else {
+            Poll::Pending
+        }
     }
 
     /// From the client to the upstream.
@@ -153,7 +165,10 @@ impl Running {
                     if self.to_upstream.take_data() {
                         self.tunnel.watch.used();
                     }
-                    self.tunnel.account.received.set(self.tunnel.account.received.get() + bytes.len() as u64);
+                    self.tunnel
+                        .account
+                        .received
+                        .set(self.tunnel.account.received.get() + bytes.len() as u64);
                     self.heard = monotonic_now();
                     self.unsent = bytes;
                 }
@@ -192,9 +207,12 @@ impl Running {
         }
     }
 
-    /// The frame under way to its end, then a close frame; where the frame does not end in time, the connection is cut.
+    /// The frame under way to its end, then a close frame; where the frame does not end in time,
+    /// the connection is cut.
     async fn tell_client(&mut self, end: End) {
-        let Some((code, reason)) = end.close() else { return self.body.end(Ok(Bytes::new())) };
+        let Some((code, reason)) = end.close() else {
+            return self.body.end(Ok(Bytes::new()));
+        };
         let mut patience = Box::pin(sleep(REST_OF_FRAME));
         let whole = poll_fn(|cx| self.poll_rest_of_frame(cx, &mut patience)).await;
         self.body.end(match (whole, self.to_client.has_closed()) {
@@ -204,7 +222,11 @@ impl Running {
         });
     }
 
-    fn poll_rest_of_frame(&mut self, cx: &mut Context<'_>, patience: &mut Pin<Box<Sleep>>) -> Poll<bool> {
+    fn poll_rest_of_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        patience: &mut Pin<Box<Sleep>>,
+    ) -> Poll<bool> {
         loop {
             if self.to_client.is_at_boundary() {
                 return Poll::Ready(true);
@@ -217,12 +239,13 @@ impl Running {
                 return Poll::Ready(false);
             }
             let taken = self.to_client.to_frame_end(&self.tunnel.upstream.buf);
-            self.body.give(self.tunnel.upstream.buf.split_to(taken).freeze());
+            self.body
+                .give(self.tunnel.upstream.buf.split_to(taken).freeze());
         }
     }
 
-    /// A close frame where one may stand, then the end; what the upstream still says is read for a moment, since closing before would take
-    /// away from it what it has not read yet.
+    /// A close frame where one may stand, then the end; what the upstream still says is read for a
+    /// moment, since closing before would take away from it what it has not read yet.
     async fn tell_upstream(mut self, end: End) {
         let upstream = &mut self.tunnel.upstream;
         let goodbye = async {
@@ -231,7 +254,10 @@ impl Running {
                 && self.to_upstream.is_at_boundary()
                 && !self.to_upstream.has_closed()
             {
-                upstream.io.write_all(&close_frame(code, reason, Some(random::bytes()))).await?;
+                upstream
+                    .io
+                    .write_all(&close_frame(code, reason, Some(random::bytes())))
+                    .await?;
             }
             upstream.io.shutdown().await?;
             while upstream.io.read(&mut [0; 1024]).await? > 0 {}

@@ -75,7 +75,16 @@ impl UpstreamError {
     /// Whether it says something of the endpoint's health.
     #[must_use]
     pub const fn is_the_endpoints(&self) -> bool {
-        !matches!(self, Self::ClientLeft | Self::BodyTooLarge | Self::Starved { .. } | Self::Broken { why: BadAnswer::Leftover, .. })
+        !matches!(
+            self,
+            Self::ClientLeft
+                | Self::BodyTooLarge
+                | Self::Starved { .. }
+                | Self::Broken {
+                    why: BadAnswer::Leftover,
+                    ..
+                }
+        )
     }
 }
 
@@ -83,28 +92,63 @@ impl UpstreamError {
 #[must_use]
 pub fn told(error: &UpstreamError) -> (&'static str, GatewayError) {
     match error {
-        UpstreamError::Unreachable { .. } => {
-            ("unreachable", GatewayError::new(ErrorCode::UpstreamUnreachable, "The backend of this route does not accept connections."))
-        }
-        UpstreamError::Unresolved => ("unreachable", GatewayError::new(ErrorCode::UpstreamUnreachable, "The backend of this route has no address yet.")),
-        UpstreamError::Timeout { .. } => ("timeout", GatewayError::new(ErrorCode::UpstreamTimeout, "The backend of this route did not answer in time.")),
-        UpstreamError::Broken { .. } => {
-            ("broken", GatewayError::new(ErrorCode::UpstreamError, "The backend of this route gave an answer that cannot be used."))
-        }
+        UpstreamError::Unreachable { .. } => (
+            "unreachable",
+            GatewayError::new(
+                ErrorCode::UpstreamUnreachable,
+                "The backend of this route does not accept connections.",
+            ),
+        ),
+        UpstreamError::Unresolved => (
+            "unreachable",
+            GatewayError::new(
+                ErrorCode::UpstreamUnreachable,
+                "The backend of this route has no address yet.",
+            ),
+        ),
+        UpstreamError::Timeout { .. } => (
+            "timeout",
+            GatewayError::new(
+                ErrorCode::UpstreamTimeout,
+                "The backend of this route did not answer in time.",
+            ),
+        ),
+        UpstreamError::Broken { .. } => (
+            "broken",
+            GatewayError::new(
+                ErrorCode::UpstreamError,
+                "The backend of this route gave an answer that cannot be used.",
+            ),
+        ),
         UpstreamError::Full | UpstreamError::AllSick => {
-            let error = GatewayError::new(ErrorCode::UpstreamUnavailable, "The backend of this route takes no more requests right now. Try again later.");
+            let error = GatewayError::new(
+                ErrorCode::UpstreamUnavailable,
+                "The backend of this route takes no more requests right now. Try again later.",
+            );
             ("unavailable", error.retry_after(COME_BACK))
         }
         UpstreamError::Starved { .. } => {
-            let error =
-                GatewayError::new(ErrorCode::UpstreamUnavailable, "The gateway cannot open another connection to a backend right now. Try again later.");
+            let error = GatewayError::new(
+                ErrorCode::UpstreamUnavailable,
+                "The gateway cannot open another connection to a backend right now. Try again later.",
+            );
             ("unavailable", error.retry_after(COME_BACK))
         }
-        UpstreamError::ClientLeft => (CLIENT_LEFT, GatewayError::new(ErrorCode::BodyBroken, "The request's body ended before its announced end.").closing()),
+        UpstreamError::ClientLeft => (
+            CLIENT_LEFT,
+            GatewayError::new(
+                ErrorCode::BodyBroken,
+                "The request's body ended before its announced end.",
+            )
+            .closing(),
+        ),
         UpstreamError::BodyTooLarge => (CLIENT_LEFT, inbound::too_large().closing()),
         UpstreamError::SessionEnded => ("session_expired", GatewayError::session_expired()),
         UpstreamError::ShuttingDown => {
-            let error = GatewayError::new(ErrorCode::ShuttingDown, "The gateway is shutting down, and the backend of this route has not answered in time.");
+            let error = GatewayError::new(
+                ErrorCode::ShuttingDown,
+                "The gateway is shutting down, and the backend of this route has not answered in time.",
+            );
             ("shutting_down", error.closing())
         }
     }
@@ -115,7 +159,10 @@ pub fn tell(error: &UpstreamError, upstream: &str, request_id: &str) {
     /// A full upstream turns away as many as come; the access lines name each of them.
     static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
     match error {
-        UpstreamError::ClientLeft | UpstreamError::BodyTooLarge | UpstreamError::SessionEnded | UpstreamError::ShuttingDown => {}
+        UpstreamError::ClientLeft
+        | UpstreamError::BodyTooLarge
+        | UpstreamError::SessionEnded
+        | UpstreamError::ShuttingDown => {}
         UpstreamError::Full | UpstreamError::AllSick | UpstreamError::Starved { .. } => {
             if let Some(silent) = TOLD.admit() {
                 log::warn!(upstream, request_id; "{error}{silent}");

@@ -1,5 +1,6 @@
-//! A request on its way to the upstream: its head, then its body as the client sends it. A body that the client breaks off is
-//! never ended properly, so that the upstream cannot take it for a whole one.
+//! A request on its way to the upstream: its head, then its body as the client sends it. A body
+//! that the client breaks off is never ended properly, so that the upstream cannot take it for a
+//! whole one.
 
 use std::io::IoSlice;
 use std::pin::Pin;
@@ -39,7 +40,8 @@ pub enum UploadError {
 
 /// A request on its way.
 pub struct Upload {
-    /// The head, which is kept until something of the body was taken, so that it can go out again; then chunk frames.
+    /// The head, which is kept until something of the body was taken, so that it can go out again;
+    /// then chunk frames.
     frame: BytesMut,
     /// How much of the frame has been written.
     at: usize,
@@ -66,7 +68,8 @@ impl Drop for Upload {
 }
 
 impl Upload {
-    /// A request with this head; at most `limit` bytes of body. Boxed, since it moves through everything that is tried to get it out.
+    /// A request with this head; at most `limit` bytes of body. Boxed, since it moves through
+    /// everything that is tried to get it out.
     #[must_use]
     pub fn new(head: BytesMut, payload: Payload, framing: BodyFraming, limit: u64) -> Box<Self> {
         let body = match framing {
@@ -74,16 +77,35 @@ impl Upload {
             BodyFraming::Sized(left) => Body::Sized { payload, left },
             BodyFraming::Chunked => Body::Chunked { payload },
         };
-        Box::new(Self { frame: head, at: 0, data: Bytes::new(), body, limit, taken: 0, wrote: false, progressed: false, unflushed: false })
+        Box::new(Self {
+            frame: head,
+            at: 0,
+            data: Bytes::new(),
+            body,
+            limit,
+            taken: 0,
+            wrote: false,
+            progressed: false,
+            unflushed: false,
+        })
     }
 
-    /// Puts a `Host` behind the request line, in the place of the one of an earlier attempt. For a head that has none, before any of it is
-    /// written.
+    /// Puts a `Host` behind the request line, in the place of the one of an earlier attempt. For a
+    /// head that has none, before any of it is written.
     pub fn set_host(&mut self, host: &str) {
-        let end = |bytes: &[u8]| bytes.windows(2).position(|pair| pair == b"\r\n").map_or(bytes.len(), |at| at + 2);
+        let end = |bytes: &[u8]| {
+            bytes
+                .windows(2)
+                .position(|pair| pair == b"\r\n")
+                .map_or(bytes.len(), |at| at + 2)
+        };
         let start = end(&self.frame);
         let rest = &self.frame[start..];
-        let rest = if rest.starts_with(HOST) { &rest[end(rest)..] } else { rest };
+        let rest = if rest.starts_with(HOST) {
+            &rest[end(rest)..]
+        } else {
+            rest
+        };
         let mut head = buffers::spare();
         for part in [&self.frame[..start], HOST, host.as_bytes(), b"\r\n", rest] {
             head.extend_from_slice(part);
@@ -97,7 +119,8 @@ impl Upload {
         !self.has_unwritten() && !self.unflushed && matches!(self.body, Body::Done)
     }
 
-    /// Whether everything that the client has sent so far has gone on, and the rest is still to come from it.
+    /// Whether everything that the client has sent so far has gone on, and the rest is still to
+    /// come from it.
     #[must_use]
     pub fn waits_for_client(&self) -> bool {
         !self.has_unwritten() && !matches!(self.body, Body::Done)
@@ -109,13 +132,15 @@ impl Upload {
         self.taken > 0
     }
 
-    /// Whether not a single byte has been written, so that the request can go to somebody else whatever it asks for.
+    /// Whether not a single byte has been written, so that the request can go to somebody else
+    /// whatever it asks for.
     #[must_use]
     pub const fn wrote_nothing(&self) -> bool {
         !self.wrote
     }
 
-    /// Back to the start, if nothing of the body was taken from the client or nothing was written; then it can be sent again.
+    /// Back to the start, if nothing of the body was taken from the client or nothing was written;
+    /// then it can be sent again.
     #[must_use]
     pub fn rewound(mut self: Box<Self>) -> Option<Box<Self>> {
         if self.taken > 0 && self.wrote {
@@ -135,7 +160,11 @@ impl Upload {
     }
 
     /// Writes what can be written now; `Ready(Ok)`: the request is out in full.
-    pub fn poll(&mut self, cx: &mut Context<'_>, io: &mut (impl AsyncWrite + Unpin)) -> Poll<Result<(), UploadError>> {
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<Result<(), UploadError>> {
         loop {
             let filled = if self.data.is_empty() {
                 // Before the first write, so that head and a small body leave in one packet.
@@ -158,7 +187,11 @@ impl Upload {
         }
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, io: &mut (impl AsyncWrite + Unpin)) -> Poll<Result<(), UploadError>> {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<Result<(), UploadError>> {
         let io = Pin::new(io);
         let frame = &self.frame[self.at..];
         let written = if self.data.is_empty() {
@@ -168,7 +201,9 @@ impl Upload {
         };
         let written = written.map_err(UploadError::Upstream)?;
         if written == 0 {
-            return Poll::Ready(Err(UploadError::Upstream(std::io::ErrorKind::WriteZero.into())));
+            return Poll::Ready(Err(UploadError::Upstream(
+                std::io::ErrorKind::WriteZero.into(),
+            )));
         }
         (self.wrote, self.progressed, self.unflushed) = (true, true, true);
         let of_frame = written.min(frame.len());
@@ -178,7 +213,10 @@ impl Upload {
             // The head is not needed any more.
             self.frame.clear();
             self.at = 0;
-            if self.data.is_empty() && written > of_frame && matches!(self.body, Body::Chunked { .. }) {
+            if self.data.is_empty()
+                && written > of_frame
+                && matches!(self.body, Body::Chunked { .. })
+            {
                 self.frame.extend_from_slice(b"\r\n");
             }
         }
@@ -191,7 +229,9 @@ impl Upload {
             Body::Done => return Poll::Ready(Ok(())),
             Body::Sized { payload, .. } | Body::Chunked { payload } => payload,
         };
-        let piece = ready!(Pin::new(payload).poll_next(cx)).transpose().map_err(|_| UploadError::Client)?;
+        let piece = ready!(Pin::new(payload).poll_next(cx))
+            .transpose()
+            .map_err(|_| UploadError::Client)?;
         Poll::Ready(match piece {
             Some(piece) if piece.is_empty() => Ok(()),
             Some(piece) => self.take(piece),
@@ -206,8 +246,14 @@ impl Upload {
         }
         match &mut self.body {
             // More than announced cannot come; if it did, it must not go on.
-            Body::Sized { left, .. } => *left = left.checked_sub(piece.len() as u64).ok_or(UploadError::Client)?,
-            Body::Chunked { .. } => self.frame.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes()),
+            Body::Sized { left, .. } => {
+                *left = left
+                    .checked_sub(piece.len() as u64)
+                    .ok_or(UploadError::Client)?;
+            }
+            Body::Chunked { .. } => self
+                .frame
+                .extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes()),
             Body::Done => return Err(UploadError::Client),
         }
         if matches!(self.body, Body::Sized { left: 0, .. }) {

@@ -15,7 +15,8 @@ use crate::proxy::upload::{Upload, UploadError};
 /// What an exchange must keep to.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
-    /// The method, which decides whether an answer has a body and whether the request may be sent twice.
+    /// The method, which decides whether an answer has a body and whether the request may be sent
+    /// twice.
     pub method: &'a str,
     /// How long the upstream may be silent before the head of its answer.
     pub first_byte_timeout: Duration,
@@ -55,8 +56,9 @@ pub struct Answer {
 pub struct Failed {
     /// Why.
     pub failure: Failure,
-    /// The request, back at its start, where another attempt can do no harm: nothing of it was written, or the upstream closed in the place
-    /// of an answer to a method that changes nothing, and the client's body was not begun.
+    /// The request, back at its start, where another attempt can do no harm: nothing of it was
+    /// written, or the upstream closed in the place of an answer to a method that changes nothing,
+    /// and the client's body was not begun.
     pub again: Option<Box<Upload>>,
 }
 
@@ -73,39 +75,67 @@ pub enum Failure {
     TooLarge,
 }
 
-/// Methods that change nothing. RFC 9110 section 9.2.2 has more that may be repeated; but a second DELETE may answer 404 to a client whose
-/// first one worked.
+/// Methods that change nothing. RFC 9110 section 9.2.2 has more that may be repeated; but a second
+/// DELETE may answer 404 to a client whose first one worked.
 #[must_use]
 pub fn may_repeat(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 
 /// Sends a request and reads until the head of its answer.
-pub async fn exchange(mut connection: Box<Connection>, mut upload: Box<Upload>, now: Instant, terms: Terms<'_>) -> Result<Answer, Failed> {
+pub async fn exchange(
+    mut connection: Box<Connection>,
+    mut upload: Box<Upload>,
+    now: Instant,
+    terms: Terms<'_>,
+) -> Result<Answer, Failed> {
     after_the_others().await;
-    connection.patience.begin(now, terms.first_byte_timeout, terms.limit);
+    connection
+        .patience
+        .begin(now, terms.first_byte_timeout, terms.limit);
     let (mut interim, mut takes_body) = (0, true);
-    let head = poll_fn(|cx| poll_head(cx, &mut connection, &mut upload, &mut takes_body, &mut interim, terms)).await;
+    let head = poll_fn(|cx| {
+        poll_head(
+            cx,
+            &mut connection,
+            &mut upload,
+            &mut takes_body,
+            &mut interim,
+            terms,
+        )
+    })
+    .await;
     let failure = match head {
         Ok(head) => {
             let at = monotonic_now();
             connection.patience.answered(at);
-            return Ok(Answer { head, at, connection, upload, takes_body });
+            return Ok(Answer {
+                head,
+                at,
+                connection,
+                upload,
+                takes_body,
+            });
         }
         // The upstream cannot answer what it has not got.
         Err(Failure::Silence) if takes_body && upload.waits_for_client() => Failure::Client,
         // Nothing is wrong with the next answer but that it comes behind this.
-        Err(Failure::Answer(BadAnswer::NotHttp)) if connection.served => Failure::Answer(BadAnswer::Leftover),
+        Err(Failure::Answer(BadAnswer::NotHttp)) if connection.served => {
+            Failure::Answer(BadAnswer::Leftover)
+        }
         Err(failure) => failure,
     };
-    let unanswered = matches!(failure, Failure::Answer(BadAnswer::Cut | BadAnswer::Leftover));
+    let unanswered = matches!(
+        failure,
+        Failure::Answer(BadAnswer::Cut | BadAnswer::Leftover)
+    );
     let harmless = unanswered && (terms.may_repeat() || upload.wrote_nothing());
     let again = if harmless { upload.rewound() } else { None };
     Err(Failed { failure, again })
 }
 
-/// Sends the request and reads until the answer's head is complete. A failed upload does not end the wait: an upstream that refuses a body
-/// has most likely said why.
+/// Sends the request and reads until the answer's head is complete. A failed upload does not end
+/// the wait: an upstream that refuses a body has most likely said why.
 fn poll_head(
     cx: &mut Context<'_>,
     connection: &mut Connection,
@@ -138,7 +168,9 @@ fn poll_head(
             }
         }
         match connection.poll_read(cx) {
-            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Failure::Answer(BadAnswer::Cut))),
+            Poll::Ready(Ok(0) | Err(_)) => {
+                return Poll::Ready(Err(Failure::Answer(BadAnswer::Cut)));
+            }
             Poll::Ready(Ok(_)) => connection.patience.renew(terms.first_byte_timeout),
             Poll::Pending => {
                 ready!(connection.patience.poll(cx));

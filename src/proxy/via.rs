@@ -1,8 +1,10 @@
-//! The mark by which a gateway knows its own requests: one that comes back is refused, or it would go round until something breaks.
+//! The mark by which a gateway knows its own requests: one that comes back is refused, or it would
+//! go round until something breaks.
 //!
-//! The mark is the deployment's: made with the naming key, it is the same for all its processes, and nobody writes it who has not seen it. It
-//! goes to backends alone; whoever learns it there can make the gateway refuse that one's own requests and no others. The marks of other
-//! gateways go on, so that a loop through them ends too.
+//! The mark is the deployment's: made with the naming key, it is the same for all its processes,
+//! and nobody writes it who has not seen it. It goes to backends alone; whoever learns it there can
+//! make the gateway refuse that one's own requests and no others. The marks of other gateways go
+//! on, so that a loop through them ends too.
 
 use std::time::Duration;
 
@@ -52,7 +54,10 @@ impl Via {
                  loop_detected have its path{silent}"
             );
         }
-        Err(GatewayError::new(ErrorCode::LoopDetected, "The request has come back to the gateway that had sent it on."))
+        Err(GatewayError::new(
+            ErrorCode::LoopDetected,
+            "The request has come back to the gateway that had sent it on.",
+        ))
     }
 
     /// Writes the mark, behind those of the gateways before this one.
@@ -69,11 +74,18 @@ impl Via {
 }
 
 fn marks(headers: Headers<'_>) -> impl Iterator<Item = &[u8]> {
-    headers.get_all(VIA).map(Value::bytes).flat_map(|value| value.split(|b| *b == b',')).map(<[u8]>::trim_ascii)
+    headers
+        .get_all(VIA)
+        .map(Value::bytes)
+        .flat_map(|value| value.split(|b| *b == b','))
+        .map(<[u8]>::trim_ascii)
 }
 
 fn is_mark(text: &[u8]) -> bool {
-    text.len() == WRITTEN && text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    text.len() == WRITTEN
+        && text
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 #[cfg(test)]
@@ -90,22 +102,45 @@ mod tests {
     #[test]
     fn own_marks_come_back_and_others_go_on() {
         let naming = NamingKey::ephemeral();
-        let (own, twin, other) = (Via::new(&naming, "hufu"), Via::new(&naming, "hufu"), Via::new(&NamingKey::ephemeral(), "hufu"));
+        let (own, twin, other) = (
+            Via::new(&naming, "hufu"),
+            Via::new(&naming, "hufu"),
+            Via::new(&NamingKey::ephemeral(), "hufu"),
+        );
         assert_eq!((own.mark.len(), &own.mark), (WRITTEN, &twin.mark));
         assert!(own.mark != other.mark && own.mark != Via::new(&naming, "test").mark);
         assert_eq!(written(&own, &[]), own.line);
         let both = format!("{}, {}", other.mark, own.mark);
-        assert_eq!(written(&own, &[(VIA, &other.mark)]), format!("{VIA}: {both}\r\n"));
+        assert_eq!(
+            written(&own, &[(VIA, &other.mark)]),
+            format!("{VIA}: {both}\r\n")
+        );
         let head = RequestHead::sample("GET", "/", &[(VIA, "x"), (VIA, &both)]);
-        assert!(twin.refuse_return(head.headers()).is_err() && other.refuse_return(head.headers()).is_err());
-        assert!(Via::new(&NamingKey::ephemeral(), "hufu").refuse_return(head.headers()).is_ok());
+        assert!(
+            twin.refuse_return(head.headers()).is_err()
+                && other.refuse_return(head.headers()).is_err()
+        );
+        assert!(
+            Via::new(&NamingKey::ephemeral(), "hufu")
+                .refuse_return(head.headers())
+                .is_ok()
+        );
     }
 
     #[test]
     fn nothing_made_up_goes_on_and_not_too_many() {
         let via = Via::new(&NamingKey::ephemeral(), "hufu");
-        assert_eq!(written(&via, &[(VIA, "x, , \"y\""), (VIA, "AAAAAAAAAAAAAAAAAAAAA=")]), via.line);
+        assert_eq!(
+            written(
+                &via,
+                &[(VIA, "x, , \"y\""), (VIA, "AAAAAAAAAAAAAAAAAAAAA=")]
+            ),
+            via.line
+        );
         let many: Vec<String> = (10..40).map(|number| format!("{number:022}")).collect();
-        assert_eq!(written(&via, &[(VIA, &many.join(","))]), format!("{VIA}: {}, {}\r\n", many[22..].join(", "), via.mark));
+        assert_eq!(
+            written(&via, &[(VIA, &many.join(","))]),
+            format!("{VIA}: {}, {}\r\n", many[22..].join(", "), via.mark)
+        );
     }
 }

@@ -13,7 +13,9 @@ use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
 use crate::http::error::{ErrorCode, GatewayError, X_HUFU_ERROR};
 use crate::http::extract::X_REQUEST_ID;
 use crate::http::told::is_https;
-use crate::http::{Answer, Cors, Drain, FailureShape, Inbound, RequestHead, TrustedProxies, method};
+use crate::http::{
+    Answer, Cors, Drain, FailureShape, Inbound, RequestHead, TrustedProxies, method,
+};
 use crate::identity::Apps;
 use crate::proxy::answer::{self, AnswerBody, AnswerRules};
 use crate::proxy::forward::{Forwarder, Outgoing, UpstreamResponse};
@@ -44,7 +46,8 @@ pub struct Proxy {
     pub names: HeaderNames,
     /// Another one whenever a name or an app's id has changed.
     pub identity_edition: u64,
-    /// What the gateway's own endpoints live under; nothing below it goes to an upstream, in whatever spelling.
+    /// What the gateway's own endpoints live under; nothing below it goes to an upstream, in
+    /// whatever spelling.
     pub prefix: String,
     /// What the outgoing head leaves out.
     pub head_rules: HeadRules,
@@ -67,18 +70,32 @@ pub struct Proxy {
 }
 
 /// Answers any request outside the gateway's own endpoints.
-pub async fn proxy(proxy: Rc<Proxy>, head: Rc<RequestHead>, payload: Payload) -> Answer<Reported<AnswerBody>> {
+pub async fn proxy(
+    proxy: Rc<Proxy>,
+    head: Rc<RequestHead>,
+    payload: Payload,
+) -> Answer<Reported<AnswerBody>> {
     let facts = Inbound::of(&head, &proxy.trusted, proxy.reports.traces.as_deref());
-    let mut completion = Completion::new(proxy.reports.clone(), facts, head.method(), head.path(), proxy.unrouted.clone());
+    let mut completion = Completion::new(
+        proxy.reports.clone(),
+        facts,
+        head.method(),
+        head.path(),
+        proxy.unrouted.clone(),
+    );
     completion.connection = Some(head.connection().clone());
     // Until the route is known.
     let mut failure = &FailureShape::Problem;
-    let mut answer = match proxy.walk(&head, payload, &mut completion, &mut failure).await {
+    let mut answer = match proxy
+        .walk(&head, payload, &mut completion, &mut failure)
+        .await
+    {
         Ok(answer) => answer,
         Err(error) => {
             let error = head.connection().blamed(error);
             completion.refused(&error);
-            Answer::from(error.response_as(failure, &completion.inbound.id)).map_body(AnswerBody::Own)
+            Answer::from(error.response_as(failure, &completion.inbound.id))
+                .map_body(AnswerBody::Own)
         }
     };
     proxy.finish(&head, &mut answer, &mut completion);
@@ -96,22 +113,34 @@ impl Proxy {
     ) -> Result<Answer<AnswerBody>, GatewayError> {
         self.head_rules.via.refuse_return(request.headers())?;
         let handshake = handshake::read(request)?;
-        let path = self.routes.read(request.path()).map_err(inbound::ambiguous_path)?;
+        let path = self
+            .routes
+            .read(request.path())
+            .map_err(inbound::ambiguous_path)?;
         inbound::refuse_token_in(&path)?;
         if let Some(response) = self.cors.preflight(request) {
             return Ok(Answer::from(response).map_body(AnswerBody::Own));
         }
         let (route, rules) = self.route(request, &path, completion)?;
         *failure = &rules.failure;
-        let outward = route.outward(request.path(), &path).map_err(inbound::ambiguous_path)?;
+        let outward = route
+            .outward(request.path(), &path)
+            .map_err(inbound::ambiguous_path)?;
         if handshake.is_some() {
             let https = is_https(&completion.inbound, request.headers());
             check_origin(request.headers(), https, &self.cors, self.auth.carriers())?;
         }
-        let caller = self.auth.admit(route.auth, request, completion.inbound.client).await?;
+        let caller = self
+            .auth
+            .admit(route.auth, request, completion.inbound.client)
+            .await?;
         let body_limit = self.body_limit(route);
         // The gate lets no handshake in with a body; an announced length of zero stays behind.
-        let framing = if handshake.is_some() { BodyFraming::None } else { inbound::body_framing(request.headers(), body_limit)? };
+        let framing = if handshake.is_some() {
+            BodyFraming::None
+        } else {
+            inbound::body_framing(request.headers(), body_limit)?
+        };
         let identity = self.identity(&caller, completion);
         let head = self.head_rules.write(&OutgoingHead {
             head: request,
@@ -126,7 +155,14 @@ impl Proxy {
             upgrades: handshake.is_some(),
         });
         let (payload, opening) = match handshake {
-            Some(handshake) => (Payload::None, Some(Opening { handshake, place: self.websockets.enter(caller.user())?, client: payload })),
+            Some(handshake) => (
+                Payload::None,
+                Some(Opening {
+                    handshake,
+                    place: self.websockets.enter(caller.user())?,
+                    client: payload,
+                }),
+            ),
             None => (payload, None),
         };
         let guard = Guard::new(self.session(&caller), &self.drain);
@@ -142,23 +178,48 @@ impl Proxy {
             handshake: opening.as_ref().map(|opening| &opening.handshake),
             guard: &guard,
         };
-        let UpstreamResponse { head, body, .. } = self.forwarder.forward(outgoing, completion).await?;
-        let mut answer = Answer::new(answer::to_client(&head, &self.answer_rules, rules), Box::new(body));
-        if let Caller::Anonymous { dead_token: Some(code) } = caller {
+        let UpstreamResponse { head, body, .. } =
+            self.forwarder.forward(outgoing, completion).await?;
+        let mut answer = Answer::new(
+            answer::to_client(&head, &self.answer_rules, rules),
+            Box::new(body),
+        );
+        if let Caller::Anonymous {
+            dead_token: Some(code),
+        } = caller
+        {
             // On an optional route a dead token means an anonymous request; the answer says why.
             answer.head.push(X_HUFU_ERROR, code.word().as_bytes());
         }
         self.stream(answer, opening, &caller, completion)
     }
 
-    fn route(&self, request: &RequestHead, path: &str, completion: &mut Completion) -> Result<(&Route, &RouteRules), GatewayError> {
-        let is_own = |path: &str| path.strip_prefix(&self.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    fn route(
+        &self,
+        request: &RequestHead,
+        path: &str,
+        completion: &mut Completion,
+    ) -> Result<(&Route, &RouteRules), GatewayError> {
+        let is_own = |path: &str| {
+            path.strip_prefix(&self.prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         let decoded = || canonical(&slashes_decoded(path)).is_ok_and(|path| is_own(&path));
         if is_own(path) || (self.routes.is_encoded(path) && decoded()) {
-            return Err(GatewayError::new(ErrorCode::EndpointNotFound, "The gateway has no endpoint of this name."));
+            return Err(GatewayError::new(
+                ErrorCode::EndpointNotFound,
+                "The gateway has no endpoint of this name.",
+            ));
         }
-        let host = if self.routes.names_hosts() { inbound::host(request.headers()) } else { None };
-        let index = self.routes.find(host.as_deref(), request.method(), path).map_err(inbound::no_route)?;
+        let host = if self.routes.names_hosts() {
+            inbound::host(request.headers())
+        } else {
+            None
+        };
+        let index = self
+            .routes
+            .find(host.as_deref(), request.method(), path)
+            .map_err(inbound::no_route)?;
         if self.routes.chose_by_method(index) {
             method::refuse_another(request.method(), request.headers())?;
         }
@@ -172,19 +233,31 @@ impl Proxy {
 
     /// The identity lines for the upstream, and the session for the access line.
     fn identity<'a>(&self, caller: &'a Caller, completion: &mut Completion) -> Cow<'a, str> {
-        let Caller::Session(live) = caller else { return Cow::Borrowed("") };
+        let Caller::Session(live) = caller else {
+            return Cow::Borrowed("");
+        };
         let user = &live.session.user;
         completion.session = Some(live.id);
         completion.app = Some(user.app.clone());
         let appid = self.apps.get(&user.app).map_or("", |app| &*app.appid);
-        live.session.header_lines(LinesFor::Upstream, self.identity_edition, || IdentityHeaders::new(&self.names, Some((live, appid))).lines())
+        live.session
+            .header_lines(LinesFor::Upstream, self.identity_edition, || {
+                IdentityHeaders::new(&self.names, Some((live, appid))).lines()
+            })
     }
 
     /// What every answer gets, whoever made it.
-    fn finish(&self, request: &RequestHead, answer: &mut Answer<AnswerBody>, completion: &mut Completion) {
+    fn finish(
+        &self,
+        request: &RequestHead,
+        answer: &mut Answer<AnswerBody>,
+        completion: &mut Completion,
+    ) {
         let status = answer.head.status();
         completion.answered(status);
-        answer.head.push(X_REQUEST_ID, completion.inbound.id.as_bytes());
+        answer
+            .head
+            .push(X_REQUEST_ID, completion.inbound.id.as_bytes());
         self.cors.decorate(request.headers(), &mut answer.head);
         answer.head.close |= self.drain.is_on() && status != StatusCode::SWITCHING_PROTOCOLS;
     }

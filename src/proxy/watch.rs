@@ -1,4 +1,5 @@
-//! What goes on beside the requests: health checks and look-ups of host names. `lifecycle` runs it and ends it.
+//! What goes on beside the requests: health checks and look-ups of host names. `lifecycle` runs it
+//! and ends it.
 
 use std::sync::Arc;
 
@@ -22,13 +23,25 @@ struct Watched {
 }
 
 impl UpstreamWatch {
-    /// Watches these upstreams from now on: begins with those that are new, ends with those that are gone, and goes on with the others.
+    /// Watches these upstreams from now on: begins with those that are new, ends with those that
+    /// are gone, and goes on with the others.
     pub fn follow(&mut self, backends: &[Arc<Backend>]) {
-        self.tasks.retain(|old| backends.iter().any(|backend| Arc::ptr_eq(&old.backend, backend)));
+        self.tasks.retain(|old| {
+            backends
+                .iter()
+                .any(|backend| Arc::ptr_eq(&old.backend, backend))
+        });
         for backend in backends {
-            if !self.tasks.iter().any(|old| Arc::ptr_eq(&old.backend, backend)) {
+            if !self
+                .tasks
+                .iter()
+                .any(|old| Arc::ptr_eq(&old.backend, backend))
+            {
                 let task = actix_web::rt::spawn(watch(backend.clone()));
-                self.tasks.push(Watched { backend: backend.clone(), task });
+                self.tasks.push(Watched {
+                    backend: backend.clone(),
+                    task,
+                });
             }
         }
     }
@@ -42,7 +55,12 @@ impl Drop for Watched {
 
 async fn watch(backend: Arc<Backend>) {
     let look_ups = async {
-        if backend.upstream().endpoints.iter().any(|endpoint| literal(endpoint).is_none()) {
+        if backend
+            .upstream()
+            .endpoints
+            .iter()
+            .any(|endpoint| literal(endpoint).is_none())
+        {
             resolve_for_ever(backend.clone(), look_up).await;
         }
     };

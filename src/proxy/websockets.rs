@@ -50,7 +50,11 @@ impl Websockets {
     /// None open; `shown` shows how many are.
     #[must_use]
     pub fn new(limits: WebsocketLimits, shown: Gauge) -> Self {
-        Self { limits, open: Mutex::default(), shown }
+        Self {
+            limits,
+            open: Mutex::default(),
+            shown,
+        }
     }
 
     /// A place for another one.
@@ -63,13 +67,19 @@ impl Websockets {
         if let Some(user) = user {
             let of_user = open.users.entry(user.clone()).or_default();
             if self.limits.max_per_user > 0 && *of_user >= self.limits.max_per_user {
-                return Err(GatewayError::new(ErrorCode::WebsocketLimit, "This user has as many WebSockets open as one user may. Close one first."));
+                return Err(GatewayError::new(
+                    ErrorCode::WebsocketLimit,
+                    "This user has as many WebSockets open as one user may. Close one first.",
+                ));
             }
             *of_user += 1;
         }
         open.all += 1;
         self.shown.inc();
-        Ok(Place { of: self.clone(), user: user.cloned() })
+        Ok(Place {
+            of: self.clone(),
+            user: user.cloned(),
+        })
     }
 }
 
@@ -89,16 +99,26 @@ impl Drop for Place {
     }
 }
 
-/// A browser opens WebSockets for every page of the world, with the cookies of the gateway's host, and CORS does not apply to them: so the
-/// gateway looks at `Origin` itself (OWASP ASVS 4.4.2). What is no browser sends none. Where no token stands in a cookie and no origins are
-/// configured, a foreign page has nothing that would let it in. `https`: whether the client is known to have come by it.
-pub fn check_origin(headers: Headers<'_>, https: bool, cors: &Cors, carriers: &[TokenCarrier]) -> Result<(), GatewayError> {
+/// A browser opens WebSockets for every page of the world, with the cookies of the gateway's host,
+/// and CORS does not apply to them: so the gateway looks at `Origin` itself (OWASP ASVS 4.4.2).
+/// What is no browser sends none. Where no token stands in a cookie and no origins are configured,
+/// a foreign page has nothing that would let it in. `https`: whether the client is known to have
+/// come by it.
+pub fn check_origin(
+    headers: Headers<'_>,
+    https: bool,
+    cors: &Cors,
+    carriers: &[TokenCarrier],
+) -> Result<(), GatewayError> {
     let mut origins = headers.get_all("origin");
     let alone = match (origins.next(), origins.next()) {
         (None, _) => return Ok(()),
         (_, second) => second.is_none(),
     };
-    let harmless = cors.is_empty() && !carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Cookie(_)));
+    let harmless = cors.is_empty()
+        && !carriers
+            .iter()
+            .any(|carrier| matches!(carrier, TokenCarrier::Cookie(_)));
     if alone && harmless || cors.knows_page(headers, https) {
         return Ok(());
     }
@@ -112,19 +132,33 @@ mod tests {
     use crate::session::ProviderKind;
 
     fn user(name: &str) -> UserKey {
-        UserKey { provider: ProviderKind::WechatMiniProgram, app: "shop".into(), subject: name.into() }
+        UserKey {
+            provider: ProviderKind::WechatMiniProgram,
+            app: "shop".into(),
+            subject: name.into(),
+        }
     }
 
     #[test]
     fn places_are_counted_in_all_and_for_each_user() {
-        let limits = WebsocketLimits { max: 3, max_per_user: 2, idle_timeout: Duration::from_secs(1) };
+        let limits = WebsocketLimits {
+            max: 3,
+            max_per_user: 2,
+            idle_timeout: Duration::from_secs(1),
+        };
         let sockets = Arc::new(Websockets::new(limits, Gauge::default()));
         let (zhang, li) = (user("zhang"), user("li"));
         let first = sockets.enter(Some(&zhang)).unwrap();
         let _second = sockets.enter(Some(&zhang)).unwrap();
-        assert_eq!(sockets.enter(Some(&zhang)).unwrap_err().code, ErrorCode::WebsocketLimit);
+        assert_eq!(
+            sockets.enter(Some(&zhang)).unwrap_err().code,
+            ErrorCode::WebsocketLimit
+        );
         let _third = sockets.enter(Some(&li)).unwrap();
-        assert_eq!(sockets.enter(None).unwrap_err().code, ErrorCode::WebsocketsFull);
+        assert_eq!(
+            sockets.enter(None).unwrap_err().code,
+            ErrorCode::WebsocketsFull
+        );
         drop(first);
         assert_eq!(sockets.shown.get(), 2);
         drop(sockets.enter(Some(&zhang)).unwrap());
@@ -136,9 +170,19 @@ mod tests {
     fn foreign_pages_are_refused_where_they_could_do_harm() {
         let check = |origin: &str, https: bool, origins: &[&str], carriers: &[&str]| {
             let lines = [("Host", "api.test:8443"), ("Origin", origin)];
-            let head = RequestHead::sample("GET", "/", &lines[..if origin.is_empty() { 1 } else { 2 }]);
-            let carriers: Vec<TokenCarrier> = carriers.iter().map(|carrier| carrier.parse().unwrap()).collect();
-            let cors = Cors::new(&origins.iter().map(|origin| (*origin).to_owned()).collect::<Vec<_>>(), &carriers);
+            let head =
+                RequestHead::sample("GET", "/", &lines[..if origin.is_empty() { 1 } else { 2 }]);
+            let carriers: Vec<TokenCarrier> = carriers
+                .iter()
+                .map(|carrier| carrier.parse().unwrap())
+                .collect();
+            let cors = Cors::new(
+                &origins
+                    .iter()
+                    .map(|origin| (*origin).to_owned())
+                    .collect::<Vec<_>>(),
+                &carriers,
+            );
             check_origin(head.headers(), https, &cors, &carriers).is_ok()
         };
         let h5: &[&str] = &["https://h5.test"];
@@ -158,13 +202,26 @@ mod tests {
             ("https://evil.test", &[], ["cookie:sid"], false),
         ] {
             for https in [false, true] {
-                assert_eq!(check(origin, https, origins, &carriers), allowed, "{origin} {https} {origins:?} {carriers:?}");
+                assert_eq!(
+                    check(origin, https, origins, &carriers),
+                    allowed,
+                    "{origin} {https} {origins:?} {carriers:?}"
+                );
             }
         }
         // An origin has the scheme of a page, and not a lesser one than the gateway's.
-        assert!(check("http://api.test:8443", false, &[], &["cookie:sid"]) && !check("http://api.test:8443", true, &[], &["cookie:sid"]));
-        for origin in ["ftp://api.test:8443", "://api.test:8443", "api.test:8443", "//api.test:8443", "ws://api.test:8443", "chrome-extension://api.test:8443"]
-        {
+        assert!(
+            check("http://api.test:8443", false, &[], &["cookie:sid"])
+                && !check("http://api.test:8443", true, &[], &["cookie:sid"])
+        );
+        for origin in [
+            "ftp://api.test:8443",
+            "://api.test:8443",
+            "api.test:8443",
+            "//api.test:8443",
+            "ws://api.test:8443",
+            "chrome-extension://api.test:8443",
+        ] {
             assert!(!check(origin, false, &[], &["cookie:sid"]), "{origin}");
         }
     }

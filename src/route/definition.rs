@@ -70,7 +70,8 @@ impl Route {
 
     /// The path for the upstream, of the one that came and its form by which the route was found.
     pub fn outward<'a>(&self, raw: &'a str, form: &'a str) -> Result<Cow<'a, str>, PathError> {
-        // Its own part stands in it as it is configured, so whatever a server makes of the rest lies below it.
+        // Its own part stands in it as it is configured, so whatever a server makes of the rest
+        // lies below it.
         if !self.raw_path || !lies_below(raw, &self.path) {
             return Ok(self.rewrite.apply(form));
         }
@@ -79,14 +80,23 @@ impl Route {
             Cow::Owned(raw) => Cow::Owned(self.rewrite.apply(&raw).into_owned()),
         };
         let front = out.get(1..4).unwrap_or(&out[1..]);
-        if front.starts_with('/') || front.eq_ignore_ascii_case("%2f") { Err(PathError::Front) } else { Ok(out) }
+        if front.starts_with('/') || front.eq_ignore_ascii_case("%2f") {
+            Err(PathError::Front)
+        } else {
+            Ok(out)
+        }
     }
 
     /// What it is called in metrics and access lines: `/api`, `a.example.com/api`, `POST,PUT /api`.
     #[must_use]
     pub fn name(&self) -> String {
         let space = if self.methods.is_all() { "" } else { " " };
-        format!("{}{space}{}{}", self.methods.names().join(","), self.hosts, self.path)
+        format!(
+            "{}{space}{}{}",
+            self.methods.names().join(","),
+            self.hosts,
+            self.path
+        )
     }
 
     /// Whether there are requests that both match, and neither is the more special one.

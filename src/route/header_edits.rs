@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// What a route changes in the headers of a request or an answer; the reader of the configuration has refused what must not be touched.
+/// What a route changes in the headers of a request or an answer; the reader of the configuration
+/// has refused what must not be touched.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct HeaderEdits {
     /// Name and value, in the place of whatever came under this name.
@@ -23,6 +24,9 @@ impl fmt::Debug for HeaderEdits {
 impl HeaderEdits {
     /// Every name that is set or removed.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.set.iter().map(|(name, _)| name.as_str()).chain(self.remove.iter().map(String::as_str))
+        self.set
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .chain(self.remove.iter().map(String::as_str))
     }
 }

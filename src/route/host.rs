@@ -12,8 +12,9 @@ const MAX_NAME: usize = 253;
 /// A host in the form in which hosts are compared.
 pub type HostName = ArrayString<MAX_NAME>;
 
-/// The host of a `Host` header: in lower case, without the port, without the dot that may end a name; an IPv6 address in its shortest
-/// form. `None`: no host has this name, so only routes for any host can match.
+/// The host of a `Host` header: in lower case, without the port, without the dot that may end a
+/// name; an IPv6 address in its shortest form. `None`: no host has this name, so only routes for
+/// any host can match.
 #[must_use]
 pub fn host_name(host: &str) -> Option<HostName> {
     let mut name = HostName::new();
@@ -26,18 +27,25 @@ pub fn host_name(host: &str) -> Option<HostName> {
     }
     let end = host.find(':').unwrap_or(host.len());
     let (text, port) = host.split_at(end);
-    name.try_push_str(text.strip_suffix('.').unwrap_or(text)).ok()?;
+    name.try_push_str(text.strip_suffix('.').unwrap_or(text))
+        .ok()?;
     name.make_ascii_lowercase();
     let of_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-    let sound = name.split('.').all(|label| !label.is_empty() && label.bytes().all(of_name));
+    let sound = name
+        .split('.')
+        .all(|label| !label.is_empty() && label.bytes().all(of_name));
     (sound && is_port(port)).then_some(name)
 }
 
 fn is_port(text: &str) -> bool {
-    text.is_empty() || text.strip_prefix(':').is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
+    text.is_empty()
+        || text
+            .strip_prefix(':')
+            .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// The hosts of a route. The stricter one is the more special one: a name before `*.longer.example` before `*.example` before any.
+/// The hosts of a route. The stricter one is the more special one: a name before `*.longer.example`
+/// before `*.example` before any.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HostPattern {
     /// Every host, and requests without one.
@@ -66,12 +74,15 @@ impl HostPattern {
             (Self::Any, _) => true,
             (_, None) => false,
             (Self::Exact(name), Some(host)) => &**name == host,
-            (Self::Below(name), Some(host)) => host.strip_suffix(&**name).is_some_and(|start| start.len() > 1 && start.ends_with('.')),
+            (Self::Below(name), Some(host)) => host
+                .strip_suffix(&**name)
+                .is_some_and(|start| start.len() > 1 && start.ends_with('.')),
         }
     }
 
-    /// A host that it matches and no more special pattern does, for questions about the table; `None`: none in particular. `*.a.b`, which
-    /// nobody can ask for, is one of the hosts below `a.b` and the name of none.
+    /// A host that it matches and no more special pattern does, for questions about the table;
+    /// `None`: none in particular. `*.a.b`, which nobody can ask for, is one of the hosts below
+    /// `a.b` and the name of none.
     #[must_use]
     pub fn example(&self) -> Option<String> {
         (*self != Self::Any).then(|| self.to_string())
@@ -98,7 +109,11 @@ pub struct ByHost<T> {
 
 impl<T> Default for ByHost<T> {
     fn default() -> Self {
-        Self { any: None, exact: HashMap::new(), below: HashMap::new() }
+        Self {
+            any: None,
+            exact: HashMap::new(),
+            below: HashMap::new(),
+        }
     }
 }
 
@@ -117,7 +132,8 @@ impl<T> ByHost<T> {
     /// What the most special pattern has for a host.
     #[must_use]
     pub fn get(&self, host: Option<&str>) -> Option<&T> {
-        host.and_then(|host| self.special(host)).or(self.any.as_ref())
+        host.and_then(|host| self.special(host))
+            .or(self.any.as_ref())
     }
 
     fn special(&self, host: &str) -> Option<&T> {
@@ -137,7 +153,10 @@ impl<T> ByHost<T> {
 
     /// Everything, for whatever host.
     pub fn all(&self) -> impl Iterator<Item = &T> {
-        self.any.iter().chain(self.exact.values()).chain(self.below.values())
+        self.any
+            .iter()
+            .chain(self.exact.values())
+            .chain(self.below.values())
     }
 }
 
@@ -177,13 +196,19 @@ mod tests {
     #[test]
     fn a_wildcard_stands_for_one_or_more_labels() {
         let below = HostPattern::parse("*.Example.com").unwrap();
-        for (host, matches) in
-            [("a.example.com", true), ("a.b.example.com", true), ("example.com", false), ("aexample.com", false), ("a.example.com.evil", false)]
-        {
+        for (host, matches) in [
+            ("a.example.com", true),
+            ("a.b.example.com", true),
+            ("example.com", false),
+            ("aexample.com", false),
+            ("a.example.com.evil", false),
+        ] {
             assert_eq!(below.matches(Some(host)), matches, "{host}");
         }
         assert!(!below.matches(None) && HostPattern::Any.matches(None));
-        for wrong in ["*", "*.", "a.*", "*.*.a", "*a.b", "*.[::1]", "http://a", "a/b"] {
+        for wrong in [
+            "*", "*.", "a.*", "*.*.a", "*a.b", "*.[::1]", "http://a", "a/b",
+        ] {
             assert_eq!(HostPattern::parse(wrong), None, "{wrong}");
         }
     }
@@ -196,7 +221,14 @@ mod tests {
         }
         assert_eq!(hosts.get(None), None);
         *hosts.entry(&HostPattern::Any) = 4;
-        for (host, value) in [("a.b.c", 1), ("x.b.c", 2), ("x.y.b.c", 2), ("b.c", 3), ("c", 4), ("d", 4)] {
+        for (host, value) in [
+            ("a.b.c", 1),
+            ("x.b.c", 2),
+            ("x.y.b.c", 2),
+            ("b.c", 3),
+            ("c", 4),
+            ("d", 4),
+        ] {
             assert_eq!(hosts.get(Some(host)), Some(&value), "{host}");
         }
         assert_eq!(hosts.all().count(), 4);

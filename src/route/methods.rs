@@ -23,8 +23,8 @@ impl Methods {
         &self.0
     }
 
-    /// Whether a method is named. Case does not count: a backend that takes `post` for `POST` would otherwise serve by another route's
-    /// rule what this one protects.
+    /// Whether a method is named. Case does not count: a backend that takes `post` for `POST` would
+    /// otherwise serve by another route's rule what this one protects.
     #[must_use]
     pub fn names_it(&self, method: &str) -> bool {
         self.0.iter().any(|own| own.eq_ignore_ascii_case(method))
@@ -33,22 +33,48 @@ impl Methods {
     /// A method that both name; where both are for all, there is no need to name one.
     #[must_use]
     pub fn overlap(&self, other: &Self) -> bool {
-        if self.is_all() || other.is_all() { self.is_all() && other.is_all() } else { self.0.iter().any(|method| other.names_it(method)) }
+        if self.is_all() || other.is_all() {
+            self.is_all() && other.is_all()
+        } else {
+            self.0.iter().any(|method| other.names_it(method))
+        }
     }
 }
 
-/// Where a method goes among routes that differ in nothing but their methods: to the one that names it; `HEAD`, which backends answer
-/// as they answer `GET`, to the one that names `GET`; else to the one for all.
-pub fn pick<'a>(method: &str, routes: &(impl Iterator<Item = (usize, &'a Methods)> + Clone)) -> Option<usize> {
-    let naming = |method: &str| routes.clone().find(|(_, methods)| methods.names_it(method)).map(|(index, _)| index);
-    let as_get = || if method.eq_ignore_ascii_case("HEAD") { naming("GET") } else { None };
-    naming(method).or_else(as_get).or_else(|| routes.clone().find(|(_, methods)| methods.is_all()).map(|(index, _)| index))
+/// Where a method goes among routes that differ in nothing but their methods: to the one that names
+/// it; `HEAD`, which backends answer as they answer `GET`, to the one that names `GET`; else to the
+/// one for all.
+pub fn pick<'a>(
+    method: &str,
+    routes: &(impl Iterator<Item = (usize, &'a Methods)> + Clone),
+) -> Option<usize> {
+    let naming = |method: &str| {
+        routes
+            .clone()
+            .find(|(_, methods)| methods.names_it(method))
+            .map(|(index, _)| index)
+    };
+    let as_get = || {
+        if method.eq_ignore_ascii_case("HEAD") {
+            naming("GET")
+        } else {
+            None
+        }
+    };
+    naming(method).or_else(as_get).or_else(|| {
+        routes
+            .clone()
+            .find(|(_, methods)| methods.is_all())
+            .map(|(index, _)| index)
+    })
 }
 
 /// The value of `Allow` for these routes.
 #[must_use]
 pub fn allow<'a>(routes: impl Iterator<Item = &'a Methods>) -> String {
-    let mut names: Vec<&str> = routes.flat_map(|methods| methods.names().iter().map(String::as_str)).collect();
+    let mut names: Vec<&str> = routes
+        .flat_map(|methods| methods.names().iter().map(String::as_str))
+        .collect();
     if names.contains(&"GET") && !names.contains(&"HEAD") {
         names.push("HEAD");
     }
@@ -68,9 +94,15 @@ mod tests {
     fn a_method_goes_to_the_route_that_names_it() {
         let all = [methods(&["GET"]), methods(&[]), methods(&["POST", "PUT"])];
         let to = |method| pick(method, &all.iter().enumerate());
-        for (method, route) in
-            [("GET", Some(0)), ("HEAD", Some(0)), ("get", Some(0)), ("head", Some(0)), ("POST", Some(2)), ("pUt", Some(2)), ("OPTIONS", Some(1))]
-        {
+        for (method, route) in [
+            ("GET", Some(0)),
+            ("HEAD", Some(0)),
+            ("get", Some(0)),
+            ("head", Some(0)),
+            ("POST", Some(2)),
+            ("pUt", Some(2)),
+            ("OPTIONS", Some(1)),
+        ] {
             assert_eq!(to(method), route, "{method}");
         }
         let head = [methods(&["GET"]), methods(&["HEAD"])];
@@ -81,7 +113,13 @@ mod tests {
 
     #[test]
     fn two_routes_overlap_where_neither_is_the_more_special() {
-        assert!(methods(&[]).overlap(&methods(&[])) && methods(&["GET", "PUT"]).overlap(&methods(&["PUT"])));
-        assert!(!methods(&[]).overlap(&methods(&["GET"])) && !methods(&["GET"]).overlap(&methods(&["POST", "HEAD"])));
+        assert!(
+            methods(&[]).overlap(&methods(&[]))
+                && methods(&["GET", "PUT"]).overlap(&methods(&["PUT"]))
+        );
+        assert!(
+            !methods(&[]).overlap(&methods(&["GET"]))
+                && !methods(&["GET"]).overlap(&methods(&["POST", "HEAD"]))
+        );
     }
 }

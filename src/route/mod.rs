@@ -1,5 +1,6 @@
-//! Which rules and which upstream a request has, by its host, path and method, and what becomes of its path. A path has one canonical
-//! form, and that form is what is matched and what the upstream gets.
+//! Which rules and which upstream a request has, by its host, path and method, and what becomes of
+//! its path. A path has one canonical form, and that form is what is matched and what the upstream
+//! gets.
 
 pub mod definition;
 pub mod header_edits;

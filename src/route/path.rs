@@ -1,9 +1,10 @@
 //! The canonical form of a request path, or the reason why there is none.
 //!
-//! What two servers could read in two ways is refused, never guessed: dot segments, encoded slashes and
-//! backslashes, NUL and control characters, escapes of escapes, invalid UTF-8. What has one meaning is brought
-//! into one form: escapes of unreserved characters are decoded, the others written in upper case, repeated
-//! slashes merged (as nginx merges them for matching, and clients that join a base URL and a path produce them).
+//! What two servers could read in two ways is refused, never guessed: dot segments, encoded slashes
+//! and backslashes, NUL and control characters, escapes of escapes, invalid UTF-8. What has one
+//! meaning is brought into one form: escapes of unreserved characters are decoded, the others
+//! written in upper case, repeated slashes merged (as nginx merges them for matching, and clients
+//! that join a base URL and a path produce them).
 
 use std::borrow::Cow;
 
@@ -34,9 +35,12 @@ pub enum PathError {
     #[error("the path is not UTF-8")]
     Utf8,
     /// A path that would go on with two slashes at its front.
-    #[error("the path that goes on begins with two slashes, which servers read as the name of a host")]
+    #[error(
+        "the path that goes on begins with two slashes, which servers read as the name of a host"
+    )]
     Front,
-    /// Another reading of the path (without `;` parameters or a suffix, or ignoring case) belongs to another route.
+    /// Another reading of the path (without `;` parameters or a suffix, or ignoring case) belongs
+    /// to another route.
     #[error("the path can be read as belonging to another route")]
     Ambiguous,
 }
@@ -56,8 +60,8 @@ pub fn canonical(raw: &str) -> Result<Cow<'_, str>, PathError> {
     Ok(Cow::Owned(rewritten))
 }
 
-/// The same form where an encoded slash is allowed, which stays one. Whether a server takes it for a slash or for a part of a name: the path
-/// has no dot segment.
+/// The same form where an encoded slash is allowed, which stays one. Whether a server takes it for
+/// a slash or for a part of a name: the path has no dot segment.
 pub fn with_encoded_slashes(raw: &str) -> Result<String, PathError> {
     if !raw.starts_with('/') {
         return Err(PathError::NotAPath);
@@ -88,7 +92,11 @@ pub fn as_it_came(raw: &str) -> Cow<'_, str> {
     }
     let mut out = String::with_capacity(raw.len() + 16);
     for b in raw.bytes() {
-        if must_be_escaped(b) { push_hex(&mut out, b) } else { out.push(char::from(b)) }
+        if must_be_escaped(b) {
+            push_hex(&mut out, b);
+        } else {
+            out.push(char::from(b));
+        }
     }
     Cow::Owned(out)
 }
@@ -102,16 +110,52 @@ enum Slashes {
 
 fn refuse_other_escapes(path: &str) -> Result<(), PathError> {
     refuse_double_escapes(path)?;
-    if percent_encoding::percent_decode_str(path).decode_utf8().is_err() { Err(PathError::Utf8) } else { Ok(()) }
+    if percent_encoding::percent_decode_str(path)
+        .decode_utf8()
+        .is_err()
+    {
+        Err(PathError::Utf8)
+    } else {
+        Ok(())
+    }
 }
 
 const fn must_be_escaped(b: u8) -> bool {
-    matches!(b, 0x80..|b' '| b'"' | b'<' | b'>' | b'`' | b'{' | b'}' | b'|' | b'^' | b'[' | b']' | b'#' | b'?')
+    matches!(
+        b,
+        0x80..|b' '| b'"'
+            | b'<'
+            | b'>'
+            | b'`'
+            | b'{'
+            | b'}'
+            | b'|'
+            | b'^'
+            | b'['
+            | b']'
+            | b'#'
+            | b'?'
+    )
 }
 
 /// Characters that need no second look: RFC 3986 `pchar` and the slash, without `%` and `;`.
 const fn is_plain(b: u8) -> bool {
-    is_unreserved(b) || matches!(b, b'/' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@')
+    is_unreserved(b)
+        || matches!(
+            b,
+            b'/' | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b'='
+                | b':'
+                | b'@'
+        )
 }
 
 const fn is_unreserved(b: u8) -> bool {
@@ -149,7 +193,9 @@ fn rewrite(path: &[u8], slashes: Slashes) -> Result<String, PathError> {
 
 /// The byte that an escape stands for, and what follows it.
 fn escape(after_percent: &[u8]) -> Result<(u8, &[u8]), PathError> {
-    let (digits, rest) = after_percent.split_first_chunk::<2>().ok_or(PathError::Escape)?;
+    let (digits, rest) = after_percent
+        .split_first_chunk::<2>()
+        .ok_or(PathError::Escape)?;
     let digit = |b: u8| char::from(b).to_digit(16).ok_or(PathError::Escape);
     let value = digit(digits[0])? * 16 + digit(digits[1])?;
     Ok((u8::try_from(value).map_err(|_| PathError::Escape)?, rest))
@@ -174,11 +220,20 @@ fn push_escaped(out: &mut String, value: u8, slashes: Slashes) -> Result<(), Pat
     }
 }
 
-/// An escaped percent sign before digits that would make it an escape of `.`, `/`, `\`, `%`, `;` or a control character. Looked for in
-/// what goes on: the digits may have been escaped themselves.
+/// An escaped percent sign before digits that would make it an escape of `.`, `/`, `\`, `%`, `;` or
+/// a control character. Looked for in what goes on: the digits may have been escaped themselves.
 fn refuse_double_escapes(path: &str) -> Result<(), PathError> {
-    let is_loaded = |after: &str| matches!(escape(after.as_bytes()), Ok((b'.' | b'/' | b'\\' | b'%' | b';' | 0..=0x1f | 0x7f, _)));
-    if path.split("%25").skip(1).any(is_loaded) { Err(PathError::DoubleEscape) } else { Ok(()) }
+    let is_loaded = |after: &str| {
+        matches!(
+            escape(after.as_bytes()),
+            Ok((b'.' | b'/' | b'\\' | b'%' | b';' | 0..=0x1f | 0x7f, _))
+        )
+    };
+    if path.split("%25").skip(1).any(is_loaded) {
+        Err(PathError::DoubleEscape)
+    } else {
+        Ok(())
+    }
 }
 
 fn push_hex(out: &mut String, b: u8) {
@@ -195,19 +250,29 @@ fn refuse_dot_segments(path: &str) -> Result<(), PathError> {
         let name = name.split("%3B").next().unwrap_or(name);
         name == "." || name == ".."
     };
-    if path.split('/').any(dotted) { Err(PathError::DotSegment) } else { Ok(()) }
+    if path.split('/').any(dotted) {
+        Err(PathError::DotSegment)
+    } else {
+        Ok(())
+    }
 }
 
 /// Whether a path has something behind this one, at the end of a segment.
 #[must_use]
 pub fn lies_below(path: &str, above: &str) -> bool {
-    path.strip_prefix(above.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
+    path.strip_prefix(above.trim_end_matches('/'))
+        .is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// What a table has for the whole path and for each path above it up to the root, a segment at a time; the longest first.
-pub fn upwards<'a, T>(table: &'a FxHashMap<Box<str>, T>, path: &str) -> impl Iterator<Item = &'a T> {
+/// What a table has for the whole path and for each path above it up to the root, a segment at a
+/// time; the longest first.
+pub fn upwards<'a, T>(
+    table: &'a FxHashMap<Box<str>, T>,
+    path: &str,
+) -> impl Iterator<Item = &'a T> {
     let whole = path.strip_suffix('/').unwrap_or(path);
-    std::iter::successors(Some(whole), |path| Some(&path[..path.rfind('/')?])).filter_map(|path| table.get(path))
+    std::iter::successors(Some(whole), |path| Some(&path[..path.rfind('/')?]))
+        .filter_map(|path| table.get(path))
 }
 
 #[cfg(test)]
@@ -278,7 +343,10 @@ mod tests {
         for (raw, form) in [
             ("/raw/a%2fb", "/raw/a%2Fb"),
             ("/raw//a%2F%2Fb/", "/raw/a%2F%2Fb/"),
-            ("/raw/plain/http%3A%2F%2Fa.example%2Fb.jpg@png", "/raw/plain/http%3A%2F%2Fa.example%2Fb.jpg@png"),
+            (
+                "/raw/plain/http%3A%2F%2Fa.example%2Fb.jpg@png",
+                "/raw/plain/http%3A%2F%2Fa.example%2Fb.jpg@png",
+            ),
             ("/raw/..a%2F...%2F.b", "/raw/..a%2F...%2F.b"),
         ] {
             assert_eq!(with_encoded_slashes(raw).as_deref(), Ok(form), "{raw}");

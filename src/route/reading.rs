@@ -12,9 +12,11 @@ use crate::route::path::upwards;
 #[derive(Debug, Clone, Default)]
 pub struct Readings {
     folded: FxHashMap<Box<str>, ByHost<SameReading>>,
-    /// Whether a route's own path has capitals or characters beyond ASCII, so that any path may be another spelling of it.
+    /// Whether a route's own path has capitals or characters beyond ASCII, so that any path may be
+    /// another spelling of it.
     cased: bool,
-    /// The length of the longest path that a suffix could lead past; 0: all routes have the same rule.
+    /// The length of the longest path that a suffix could lead past; 0: all routes have the same
+    /// rule.
     guarded: usize,
 }
 
@@ -33,38 +35,73 @@ impl Readings {
     pub fn new(routes: &[Route]) -> Self {
         let mut folded: FxHashMap<Box<str>, ByHost<SameReading>> = FxHashMap::default();
         for (index, route) in routes.iter().enumerate() {
-            let same = folded.entry(other_reading(&route.path).into()).or_default().entry(&route.hosts);
+            let same = folded
+                .entry(other_reading(&route.path).into())
+                .or_default()
+                .entry(&route.hosts);
             same.routes.push(index);
             same.len = same.len.max(route.path.len());
         }
-        let cased = routes.iter().any(|route| route.path.bytes().any(of_another));
-        let even = routes.iter().all(|route| route.auth == routes[0].auth && route.methods.is_all());
-        let guarded = if even { 0 } else { folded.keys().map(|path| path.len()).max().unwrap_or(0) };
-        Self { folded, cased, guarded }
+        let cased = routes
+            .iter()
+            .any(|route| route.path.bytes().any(of_another));
+        let even = routes
+            .iter()
+            .all(|route| route.auth == routes[0].auth && route.methods.is_all());
+        let guarded = if even {
+            0
+        } else {
+            folded.keys().map(|path| path.len()).max().unwrap_or(0)
+        };
+        Self {
+            folded,
+            cased,
+            guarded,
+        }
     }
 
     /// A path as the most generous servers would read it; borrowed: all read it as it is written.
     #[must_use]
     pub fn of<'a>(&self, path: &'a str) -> Cow<'a, str> {
-        if self.cased || has_another(path) { Cow::Owned(other_reading(path)) } else { Cow::Borrowed(path) }
+        if self.cased || has_another(path) {
+            Cow::Owned(other_reading(path))
+        } else {
+            Cow::Borrowed(path)
+        }
     }
 
-    /// The places that such servers may find for a reading, the one with the longest path first. None where all find what the path says.
+    /// The places that such servers may find for a reading, the one with the longest path first.
+    /// None where all find what the path says.
     #[expect(clippy::ptr_arg, reason = "a borrowed one is no other reading")]
-    pub fn places<'a>(&'a self, reading: &Cow<'_, str>) -> impl Iterator<Item = &'a ByHost<SameReading>> {
+    pub fn places<'a>(
+        &'a self,
+        reading: &Cow<'_, str>,
+    ) -> impl Iterator<Item = &'a ByHost<SameReading>> {
         let other = match reading {
             Cow::Borrowed(_) => None,
             Cow::Owned(other) => Some(other),
         };
-        other.into_iter().flat_map(|other| upwards(&self.folded, other))
+        other
+            .into_iter()
+            .flat_map(|other| upwards(&self.folded, other))
     }
 
-    /// The places that a reading has without a suffix of its last name, if they may have a stricter rule. Many frameworks take
-    /// that for a wish for a form of the answer (`/orders.json`), or for decoration (`/orders.html`).
-    pub fn without_suffix<'a>(&'a self, reading: &str) -> impl Iterator<Item = &'a ByHost<SameReading>> {
-        let stems = self.has_suffix(reading).then(|| stems(reading)).into_iter().flatten();
+    /// The places that a reading has without a suffix of its last name, if they may have a stricter
+    /// rule. Many frameworks take that for a wish for a form of the answer (`/orders.json`), or for
+    /// decoration (`/orders.html`).
+    pub fn without_suffix<'a>(
+        &'a self,
+        reading: &str,
+    ) -> impl Iterator<Item = &'a ByHost<SameReading>> {
+        let stems = self
+            .has_suffix(reading)
+            .then(|| stems(reading))
+            .into_iter()
+            .flatten();
         // What is longer than all paths is not even looked up, however many dots it has.
-        stems.take_while(|stem| stem.len() <= self.guarded).filter_map(|stem| self.folded.get(stem))
+        stems
+            .take_while(|stem| stem.len() <= self.guarded)
+            .filter_map(|stem| self.folded.get(stem))
     }
 
     fn has_suffix(&self, reading: &str) -> bool {
@@ -76,7 +113,9 @@ impl Readings {
 /// Whether some server may read a path as one below another, or as the same.
 #[must_use]
 pub fn may_lie_below(path: &str, above: &str) -> bool {
-    other_reading(path).strip_prefix(&*other_reading(above)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    other_reading(path)
+        .strip_prefix(&*other_reading(above))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Characters that some server reads as something else.
@@ -86,28 +125,49 @@ const fn of_another(b: u8) -> bool {
 
 /// Whether some server may read a canonical path in another way.
 fn has_another(path: &str) -> bool {
-    path.bytes().any(of_another) || path.as_bytes().windows(2).any(|pair| pair == b"./") || path.ends_with('.')
+    path.bytes().any(of_another)
+        || path.as_bytes().windows(2).any(|pair| pair == b"./")
+        || path.ends_with('.')
 }
 
-/// The path as the most generous servers together would read it: without `;` parameters and what they leave empty (servlet
-/// containers), without case, dots and blanks at the end of a name, and streams (Windows), decoded again and again, and cut at what would
-/// then be a query.
+/// The path as the most generous servers together would read it: without `;` parameters and what
+/// they leave empty (servlet containers), without case, dots and blanks at the end of a name, and
+/// streams (Windows), decoded again and again, and cut at what would then be a query.
 fn other_reading(path: &str) -> String {
     let mut text = path.to_owned();
     for _ in 0..3 {
-        text = percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned();
+        text = percent_encoding::percent_decode_str(&text)
+            .decode_utf8_lossy()
+            .into_owned();
     }
     // There and back: "ſ" has no other lower case, but the upper case of "s".
     let lower = text.to_uppercase().to_lowercase();
     let path = lower.split(['?', '#']).next().unwrap_or_default();
-    let name = |segment: &str| segment.split([';', ':']).next().unwrap_or_default().trim_end_matches(['.', ' ']).to_owned();
-    let names: Vec<String> = path.split('/').map(name).filter(|name| !name.is_empty()).collect();
-    names.iter().fold(String::new(), |path, name| path + "/" + name)
+    let name = |segment: &str| {
+        segment
+            .split([';', ':'])
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches(['.', ' '])
+            .to_owned()
+    };
+    let names: Vec<String> = path
+        .split('/')
+        .map(name)
+        .filter(|name| !name.is_empty())
+        .collect();
+    names
+        .iter()
+        .fold(String::new(), |path, name| path + "/" + name)
 }
 
-/// The path up to each dot in its last name, the shortest first. Suffixes of other names are no server's custom.
+/// The path up to each dot in its last name, the shortest first. Suffixes of other names are no
+/// server's custom.
 fn stems(path: &str) -> impl Iterator<Item = &str> {
     let path = path.strip_suffix('/').unwrap_or(path);
     let name = path.rfind('/').map_or(0, |slash| slash + 1);
-    path[name..].match_indices('.').filter(|(dot, _)| *dot > 0).map(move |(dot, _)| path[..name + dot].trim_end_matches(' '))
+    path[name..]
+        .match_indices('.')
+        .filter(|(dot, _)| *dot > 0)
+        .map(move |(dot, _)| path[..name + dot].trim_end_matches(' '))
 }

@@ -1,5 +1,6 @@
-//! What a route makes of a path on its way to the upstream. A matched path is canonical and begins with the route's own; what comes out
-//! is canonical again: a prefix is exchanged for another at the end of a segment, and nothing else.
+//! What a route makes of a path on its way to the upstream. A matched path is canonical and begins
+//! with the route's own; what comes out is canonical again: a prefix is exchanged for another at
+//! the end of a segment, and nothing else.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,10 +13,14 @@ pub struct PathRewrite {
 }
 
 impl PathRewrite {
-    /// Puts `to` in the place of `from`. Both are canonical, `/` for nothing; `from` begins the route's path, whole segments of it.
+    /// Puts `to` in the place of `from`. Both are canonical, `/` for nothing; `from` begins the
+    /// route's path, whole segments of it.
     #[must_use]
     pub fn new(from: &str, to: &str) -> Self {
-        Self { from: from.trim_end_matches('/').into(), to: to.trim_end_matches('/').into() }
+        Self {
+            from: from.trim_end_matches('/').into(),
+            to: to.trim_end_matches('/').into(),
+        }
     }
 
     /// The path for the upstream.
@@ -30,7 +35,8 @@ impl PathRewrite {
         exchange(path, &self.to, &self.from)
     }
 
-    /// The prefix that is left out without another in its place: by it a backend can write links that work outside.
+    /// The prefix that is left out without another in its place: by it a backend can write links
+    /// that work outside.
     #[must_use]
     pub fn stripped(&self) -> Option<&str> {
         (self.to.is_empty() && !self.from.is_empty()).then_some(&*self.from)
@@ -39,7 +45,9 @@ impl PathRewrite {
 
 /// `path` with `to` in the place of the segments `from` at its front.
 fn exchange<'a>(path: &'a str, from: &str, to: &str) -> Option<Cow<'a, str>> {
-    let rest = path.strip_prefix(from).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+    let rest = path
+        .strip_prefix(from)
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
     Some(match (to, rest) {
         ("", "") => Cow::Borrowed("/"),
         ("", rest) => Cow::Borrowed(rest),
@@ -69,7 +77,11 @@ mod tests {
             ("/", "/", "/x", "/x"),
             ("/api", "/api", "/api/x", "/api/x"),
         ] {
-            assert_eq!(PathRewrite::new(from, to).apply(path), out, "{from} {to} {path}");
+            assert_eq!(
+                PathRewrite::new(from, to).apply(path),
+                out,
+                "{from} {to} {path}"
+            );
         }
         assert_eq!(PathRewrite::default().apply("/a/b"), "/a/b");
         assert_eq!(PathRewrite::new("/api", "/").stripped(), Some("/api"));
@@ -82,7 +94,10 @@ mod tests {
         assert_eq!(rewrite.reverse("/v2/x").as_deref(), Some("/api/x"));
         assert_eq!(rewrite.reverse("/v2").as_deref(), Some("/api"));
         assert_eq!(rewrite.reverse("/v20"), None);
-        assert_eq!(PathRewrite::new("/api", "/").reverse("/x").as_deref(), Some("/api/x"));
+        assert_eq!(
+            PathRewrite::new("/api", "/").reverse("/x").as_deref(),
+            Some("/api/x")
+        );
     }
 
     proptest! {

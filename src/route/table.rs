@@ -1,4 +1,5 @@
-//! The route table: the longest path wins, by whole segments; then the more special host; then the method.
+//! The route table: the longest path wins, by whole segments; then the more special host; then the
+//! method.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -9,7 +10,9 @@ use rustc_hash::FxHashMap;
 use crate::route::definition::{AuthMode, Route};
 use crate::route::host::{ByHost, HostPattern};
 use crate::route::methods;
-use crate::route::path::{PathError, canonical, has_encoded_slash, lies_below, upwards, with_encoded_slashes};
+use crate::route::path::{
+    PathError, canonical, has_encoded_slash, lies_below, upwards, with_encoded_slashes,
+};
 use crate::route::reading::{Readings, SameReading};
 
 /// Stands for every method that no route names.
@@ -34,7 +37,8 @@ pub enum NoRoute<'a> {
     Refused(PathError),
 }
 
-/// All routes. A lookup costs as much as the path has segments and the host labels, however many routes there are.
+/// All routes. A lookup costs as much as the path has segments and the host labels, however many
+/// routes there are.
 #[derive(Debug, Clone, Default)]
 pub struct RouteTable {
     routes: Vec<Route>,
@@ -70,13 +74,18 @@ struct Place {
 }
 
 impl RouteTable {
-    /// A table of these routes. Paths are canonical and without a slash at the end, except for `/` itself.
+    /// A table of these routes. Paths are canonical and without a slash at the end, except for `/`
+    /// itself.
     pub fn new(routes: Vec<Route>) -> Result<Self, RouteConflict> {
         let mut table = Self::default();
         for (index, route) in routes.iter().enumerate() {
             let key: Box<str> = route.path.trim_end_matches('/').into();
             let place = table.exact.entry(key).or_default().entry(&route.hosts);
-            if place.routes.iter().any(|earlier| routes[*earlier].conflicts_with(route)) {
+            if place
+                .routes
+                .iter()
+                .any(|earlier| routes[*earlier].conflicts_with(route))
+            {
                 return Err(RouteConflict { name: route.name() });
             }
             place.routes.push(index);
@@ -85,10 +94,20 @@ impl RouteTable {
         table.readings = Readings::new(&routes);
         table.by_method = vec![false; routes.len()];
         for place in table.exact.values().flat_map(ByHost::all) {
-            place.routes.iter().for_each(|index| table.by_method[*index] = place.routes.len() > 1 || !routes[*index].methods.is_all());
+            place.routes.iter().for_each(|index| {
+                table.by_method[*index] =
+                    place.routes.len() > 1 || !routes[*index].methods.is_all();
+            });
         }
-        table.raw = routes.iter().filter(|route| route.raw_path).map(|route| route.path.clone()).collect();
-        table.hosts = routes.iter().filter_map(|route| route.hosts.example()).collect();
+        table.raw = routes
+            .iter()
+            .filter(|route| route.raw_path)
+            .map(|route| route.path.clone())
+            .collect();
+        table.hosts = routes
+            .iter()
+            .filter_map(|route| route.hosts.example())
+            .collect();
         table.routes = routes;
         Ok(table)
     }
@@ -99,14 +118,23 @@ impl RouteTable {
         &self.routes
     }
 
-    /// The form of a path by which its route is found. Encoded slashes stay in it where the path lies, as it is written, below a route that
-    /// passes them on; [`Self::find`] gives it to no other route.
+    /// The form of a path by which its route is found. Encoded slashes stay in it where the path
+    /// lies, as it is written, below a route that passes them on; [`Self::find`] gives it to no
+    /// other route.
     pub fn read<'a>(&self, raw: &'a str) -> Result<Cow<'a, str>, PathError> {
         match canonical(raw) {
             Err(PathError::Slash) if !self.raw.is_empty() => {
                 let form = with_encoded_slashes(raw)?;
-                let above = self.raw.iter().filter(|path| lies_below(&form, path)).max_by_key(|path| path.len());
-                if above.is_some_and(|above| lies_below(raw, above)) { Ok(Cow::Owned(form)) } else { Err(PathError::Slash) }
+                let above = self
+                    .raw
+                    .iter()
+                    .filter(|path| lies_below(&form, path))
+                    .max_by_key(|path| path.len());
+                if above.is_some_and(|above| lies_below(raw, above)) {
+                    Ok(Cow::Owned(form))
+                } else {
+                    Err(PathError::Slash)
+                }
             }
             read => read,
         }
@@ -124,25 +152,41 @@ impl RouteTable {
         !self.hosts.is_empty()
     }
 
-    /// The index of the route of a request: its host as [`host_name`](crate::route::host_name) gives it, its canonical path. Path and host
-    /// choose the place, and only then the method the route: what a place does not serve is no other route's. A path that another reading
-    /// (without `;` parameters, or ignoring case) would give to a more special place is refused: a backend that reads so would serve what
-    /// that protects. So is one that would have a stricter rule without a suffix (`.json`).
+    /// The index of the route of a request: its host as [`host_name`](crate::route::host_name)
+    /// gives it, its canonical path. Path and host choose the place, and only then the method the
+    /// route: what a place does not serve is no other route's. A path that another reading (without
+    /// `;` parameters, or ignoring case) would give to a more special place is refused: a backend
+    /// that reads so would serve what that protects. So is one that would have a stricter rule
+    /// without a suffix (`.json`).
     pub fn find(&self, host: Option<&str>, method: &str, path: &str) -> Result<usize, NoRoute<'_>> {
         let reading = self.readings.of(path);
-        let place = self.place(host, upwards(&self.exact, path), self.readings.places(&reading))?;
-        let found = self.pick(&place.routes, method).ok_or(NoRoute::OtherMethods(&place.allow))?;
+        let place = self.place(
+            host,
+            upwards(&self.exact, path),
+            self.readings.places(&reading),
+        )?;
+        let found = self
+            .pick(&place.routes, method)
+            .ok_or(NoRoute::OtherMethods(&place.allow))?;
         if self.is_encoded(path) && !self.routes[found].raw_path {
             return Err(NoRoute::Refused(PathError::Slash));
         }
-        self.refuse_suffix(place, host, method, self.routes[found].auth, self.readings.without_suffix(&reading))?;
+        self.refuse_suffix(
+            place,
+            host,
+            method,
+            self.routes[found].auth,
+            self.readings.without_suffix(&reading),
+        )?;
         Ok(found)
     }
 
     /// Whether a request to this route would have another rule with another method.
     #[must_use]
     pub fn chose_by_method(&self, index: usize) -> bool {
-        self.by_method.get(index).is_some_and(|by_method| *by_method)
+        self.by_method
+            .get(index)
+            .is_some_and(|by_method| *by_method)
     }
 
     /// Whether the method of some request matters.
@@ -154,15 +198,25 @@ impl RouteTable {
     /// The strictest rule that any request has. One that no route takes needs a session.
     #[must_use]
     pub fn strictest_of_all(&self) -> AuthMode {
-        let takes_all = |route: &Route| &*route.path == "/" && route.hosts == HostPattern::Any && route.methods.is_all();
+        let takes_all = |route: &Route| {
+            &*route.path == "/" && route.hosts == HostPattern::Any && route.methods.is_all()
+        };
         let strictest = self.routes.iter().map(|route| route.auth).min();
-        strictest.filter(|_| self.routes.iter().any(takes_all)).unwrap_or(AuthMode::Required)
+        strictest
+            .filter(|_| self.routes.iter().any(takes_all))
+            .unwrap_or(AuthMode::Required)
     }
 
-    /// The strictest answer that a request may get whose host or method is not known (`None`): a rule only if it, or a weaker one, is every
-    /// host's and every method's. [`NoRoute::Unknown`] counts as a rule that requires a session. Without the host this costs as much as
-    /// the table has patterns of hosts.
-    pub fn strictest(&self, host: Option<&str>, method: Option<&str>, path: &str) -> Result<AuthMode, NoRoute<'_>> {
+    /// The strictest answer that a request may get whose host or method is not known (`None`): a
+    /// rule only if it, or a weaker one, is every host's and every method's. [`NoRoute::Unknown`]
+    /// counts as a rule that requires a session. Without the host this costs as much as the table
+    /// has patterns of hosts.
+    pub fn strictest(
+        &self,
+        host: Option<&str>,
+        method: Option<&str>,
+        path: &str,
+    ) -> Result<AuthMode, NoRoute<'_>> {
         let reading = self.readings.of(path);
         let way = Way {
             places: upwards(&self.exact, path).collect(),
@@ -173,26 +227,44 @@ impl RouteTable {
         if host.is_some() {
             return self.strictest_of(host, method, &way);
         }
-        let named = self.hosts.iter().map(|host| self.strictest_of(Some(host), method, &way));
+        let named = self
+            .hosts
+            .iter()
+            .map(|host| self.strictest_of(Some(host), method, &way));
         let strictness = |answer: &Result<AuthMode, NoRoute<'_>>| match answer {
             Ok(rule) => Some(*rule),
             Err(NoRoute::Unknown) => Some(AuthMode::Required),
             Err(NoRoute::OtherMethods(_) | NoRoute::Refused(_)) => None,
         };
-        named.fold(self.strictest_of(None, method, &way), |one, other| std::cmp::min_by_key(one, other, strictness))
+        named.fold(self.strictest_of(None, method, &way), |one, other| {
+            std::cmp::min_by_key(one, other, strictness)
+        })
     }
 
     /// The same for one host; `None`: one that no pattern names.
-    fn strictest_of<'a>(&'a self, host: Option<&str>, method: Option<&str>, way: &Way<'a>) -> Result<AuthMode, NoRoute<'a>> {
+    fn strictest_of<'a>(
+        &'a self,
+        host: Option<&str>,
+        method: Option<&str>,
+        way: &Way<'a>,
+    ) -> Result<AuthMode, NoRoute<'a>> {
         let place = self.place(host, way.places.iter().copied(), way.others.iter().copied())?;
         let asked = method.unwrap_or(UNNAMED);
-        let found = self.pick(&place.routes, asked).ok_or(NoRoute::OtherMethods(&place.allow))?;
-        let found = if method.is_some() { &[found] } else { &*place.routes };
+        let found = self
+            .pick(&place.routes, asked)
+            .ok_or(NoRoute::OtherMethods(&place.allow))?;
+        let found = if method.is_some() {
+            &[found]
+        } else {
+            &*place.routes
+        };
         if way.encoded && !found.iter().all(|index| self.routes[*index].raw_path) {
             return Err(NoRoute::Refused(PathError::Slash));
         }
         let rules = found.iter().map(|index| self.routes[*index].auth);
-        let (Some(strictest), Some(weakest)) = (rules.clone().min(), rules.max()) else { return Err(NoRoute::Unknown) };
+        let (Some(strictest), Some(weakest)) = (rules.clone().min(), rules.max()) else {
+            return Err(NoRoute::Unknown);
+        };
         self.refuse_suffix(place, host, asked, weakest, way.stems.iter().copied())?;
         Ok(strictest)
     }
@@ -204,24 +276,39 @@ impl RouteTable {
         mut places: impl Iterator<Item = &'a ByHost<Place>>,
         mut others: impl Iterator<Item = &'a ByHost<SameReading>>,
     ) -> Result<&'a Place, NoRoute<'a>> {
-        let place = places.find_map(|hosts| hosts.get(host)).ok_or(NoRoute::Unknown)?;
+        let place = places
+            .find_map(|hosts| hosts.get(host))
+            .ok_or(NoRoute::Unknown)?;
         let other = others.find_map(|hosts| hosts.get(host));
-        if other.is_some_and(|other| other.len > self.path_len(place)) { Err(NoRoute::Refused(PathError::Ambiguous)) } else { Ok(place) }
+        if other.is_some_and(|other| other.len > self.path_len(place)) {
+            Err(NoRoute::Refused(PathError::Ambiguous))
+        } else {
+            Ok(place)
+        }
     }
 
     fn path_len(&self, place: &Place) -> usize {
-        place.routes.first().map_or(0, |index| self.routes[*index].path.len())
+        place
+            .routes
+            .first()
+            .map_or(0, |index| self.routes[*index].path.len())
     }
 
     fn pick(&self, routes: &[usize], method: &str) -> Option<usize> {
         match routes[..] {
             [only] if self.routes[only].methods.is_all() => Some(only),
-            _ => methods::pick(method, &routes.iter().map(|index| (*index, &self.routes[*index].methods))),
+            _ => methods::pick(
+                method,
+                &routes
+                    .iter()
+                    .map(|index| (*index, &self.routes[*index].methods)),
+            ),
         }
     }
 
-    /// Refuses what belongs to another place for a backend that leaves out suffixes, if that has a stricter rule or does not take the method.
-    /// The strictest of all methods counts: headers and forms may name another to the backend.
+    /// Refuses what belongs to another place for a backend that leaves out suffixes, if that has a
+    /// stricter rule or does not take the method. The strictest of all methods counts: headers and
+    /// forms may name another to the backend.
     fn refuse_suffix<'a>(
         &'a self,
         place: &Place,
@@ -232,9 +319,14 @@ impl RouteTable {
     ) -> Result<(), NoRoute<'a>> {
         let is_stricter = |there: &SameReading| {
             let rules = || there.routes.iter().map(|index| self.routes[*index].auth);
-            there.len > self.path_len(place) && (rules().any(|other| other < rule) || self.pick(&there.routes, method).is_none())
+            there.len > self.path_len(place)
+                && (rules().any(|other| other < rule) || self.pick(&there.routes, method).is_none())
         };
-        if stems.filter_map(|hosts| hosts.get(host)).any(is_stricter) { Err(NoRoute::Refused(PathError::Ambiguous)) } else { Ok(()) }
+        if stems.filter_map(|hosts| hosts.get(host)).any(is_stricter) {
+            Err(NoRoute::Refused(PathError::Ambiguous))
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -1,5 +1,6 @@
-//! The access_tokens of the server side APIs: `/cgi-bin/token` gives a new one at every call, `/cgi-bin/stable_token`
-//! the same one until its last five minutes. The two do not touch each other.
+//! The access_tokens of the server side APIs: `/cgi-bin/token` gives a new one at every call,
+//! `/cgi-bin/stable_token` the same one until its last five minutes. The two do not touch each
+//! other.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -44,9 +45,13 @@ impl AccessTokens {
         granted(token, now.plus(LIFE), now)
     }
 
-    /// The stable token. Forced, a new one at once, and the old one is dead; `None` when it was forced a moment ago.
+    /// The stable token. Forced, a new one at once, and the old one is dead; `None` when it was
+    /// forced a moment ago.
     pub(super) fn stable(&mut self, app: &str, force: bool, now: UnixMillis) -> Option<Granted> {
-        let present = self.stable.get(app).map(|stable| (stable.token.clone(), stable.forced_at));
+        let present = self
+            .stable
+            .get(app)
+            .map(|stable| (stable.token.clone(), stable.forced_at));
         let (token, forced_at) = present.unzip();
         let forced_at = forced_at.flatten();
         if force && forced_at.is_some_and(|at| now.since(at) < FORCED_APART) {
@@ -62,19 +67,29 @@ impl AccessTokens {
             }
         }
         let token = self.make(app, now);
-        self.stable.insert(app.to_owned(), Stable { token: token.clone(), forced_at: if force { Some(now) } else { forced_at } });
+        self.stable.insert(
+            app.to_owned(),
+            Stable {
+                token: token.clone(),
+                forced_at: if force { Some(now) } else { forced_at },
+            },
+        );
         Some(granted(token, now.plus(LIFE), now))
     }
 
     /// The app of a token that lives.
     pub(super) fn app_of(&self, token: &str, now: UnixMillis) -> Option<String> {
-        self.live.get(token).filter(|(_, until)| now < *until).map(|(app, _)| app.clone())
+        self.live
+            .get(token)
+            .filter(|(_, until)| now < *until)
+            .map(|(app, _)| app.clone())
     }
 
     fn make(&mut self, app: &str, now: UnixMillis) -> String {
         self.live.retain(|_, (_, until)| now < *until);
         let token = encoding::base64url(&random::bytes::<96>());
-        self.live.insert(token.clone(), (app.to_owned(), now.plus(LIFE)));
+        self.live
+            .insert(token.clone(), (app.to_owned(), now.plus(LIFE)));
         token
     }
 
@@ -86,7 +101,10 @@ impl AccessTokens {
 }
 
 fn granted(access_token: String, until: UnixMillis, now: UnixMillis) -> Granted {
-    Granted { access_token, expires_in: millis(until.since(now)) / 1000 }
+    Granted {
+        access_token,
+        expires_in: millis(until.since(now)) / 1000,
+    }
 }
 
 #[cfg(test)]
@@ -103,9 +121,15 @@ mod tests {
         let first = tokens.plain("wx1", at(0));
         let second = tokens.plain("wx1", at(10));
         assert_ne!(first, second);
-        assert_eq!(tokens.app_of(&first.access_token, at(309)).as_deref(), Some("wx1"));
+        assert_eq!(
+            tokens.app_of(&first.access_token, at(309)).as_deref(),
+            Some("wx1")
+        );
         assert_eq!(tokens.app_of(&first.access_token, at(310)), None);
-        assert_eq!(tokens.app_of(&second.access_token, at(310)).as_deref(), Some("wx1"));
+        assert_eq!(
+            tokens.app_of(&second.access_token, at(310)).as_deref(),
+            Some("wx1")
+        );
     }
 
     #[test]
@@ -114,10 +138,16 @@ mod tests {
         let first = tokens.stable("wx1", false, at(0)).unwrap();
         tokens.plain("wx1", at(1));
         let again = tokens.stable("wx1", false, at(6899)).unwrap();
-        assert_eq!((again.access_token, again.expires_in), (first.access_token.clone(), 301));
+        assert_eq!(
+            (again.access_token, again.expires_in),
+            (first.access_token.clone(), 301)
+        );
         let next = tokens.stable("wx1", false, at(6900)).unwrap();
         assert_ne!(next.access_token, first.access_token);
-        assert!(tokens.app_of(&first.access_token, at(7199)).is_some(), "both live for the overlap");
+        assert!(
+            tokens.app_of(&first.access_token, at(7199)).is_some(),
+            "both live for the overlap"
+        );
     }
 
     #[test]
@@ -127,7 +157,10 @@ mod tests {
         let forced = tokens.stable("wx1", true, at(5)).unwrap();
         assert_eq!(tokens.app_of(&first.access_token, at(5)), None);
         assert_eq!(tokens.stable("wx1", true, at(34)), None);
-        assert_eq!(tokens.stable("wx1", false, at(34)).unwrap().access_token, forced.access_token);
+        assert_eq!(
+            tokens.stable("wx1", false, at(34)).unwrap().access_token,
+            forced.access_token
+        );
         assert!(tokens.stable("wx1", true, at(35)).is_some());
     }
 }

@@ -6,7 +6,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::platform::{Platform, Session};
 use super::wire::{self, Refusal};
 
-pub(super) async fn mini_program(request: HttpRequest, platform: web::Data<Platform>) -> HttpResponse {
+pub(super) async fn mini_program(
+    request: HttpRequest,
+    platform: web::Data<Platform>,
+) -> HttpResponse {
     wire::answer(&platform, &exchange(&request, &platform))
 }
 

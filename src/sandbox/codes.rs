@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::clock::UnixMillis;
 use crate::crypto::{encoding, random};
 
-/// How many codes are remembered, used ones too. The oldest go first; what is forgotten counts as never issued.
+/// How many codes are remembered, used ones too. The oldest go first; what is forgotten counts as
+/// never issued.
 const REMEMBERED: usize = 200_000;
 
 /// What a code is for.
@@ -48,24 +49,59 @@ pub(super) struct Codes {
 
 impl Codes {
     /// A fresh code, 32 characters as WeChat's are.
-    pub(super) fn issue(&mut self, app: &str, user: &str, purpose: Purpose, at: UnixMillis) -> String {
+    pub(super) fn issue(
+        &mut self,
+        app: &str,
+        user: &str,
+        purpose: Purpose,
+        at: UnixMillis,
+    ) -> String {
         let code = format!("0{}", &encoding::base64url(&random::bytes::<24>())[1..]);
-        self.remember(&code, Issued { app: app.to_owned(), user: user.to_owned(), purpose, at, used: false });
+        self.remember(
+            &code,
+            Issued {
+                app: app.to_owned(),
+                user: user.to_owned(),
+                purpose,
+                at,
+                used: false,
+            },
+        );
         code
     }
 
     /// Notes a code that somebody else issued as used, for a user of its name.
     pub(super) fn adopt(&mut self, app: &str, code: &str, purpose: Purpose, at: UnixMillis) {
-        self.remember(code, Issued { app: app.to_owned(), user: code.to_owned(), purpose, at, used: true });
+        self.remember(
+            code,
+            Issued {
+                app: app.to_owned(),
+                user: code.to_owned(),
+                purpose,
+                at,
+                used: true,
+            },
+        );
     }
 
     /// Whose the code is, without using it.
-    pub(super) fn owner(&self, app: &str, code: &str, purpose: Purpose, now: UnixMillis, ttl: Duration) -> Result<String, CodeRefusal> {
+    pub(super) fn owner(
+        &self,
+        app: &str,
+        code: &str,
+        purpose: Purpose,
+        now: UnixMillis,
+        ttl: Duration,
+    ) -> Result<String, CodeRefusal> {
         let issued = self.by_code.get(code).ok_or(CodeRefusal::Unknown)?;
         if issued.app != app || issued.purpose != purpose || now.since(issued.at) >= ttl {
             return Err(CodeRefusal::Invalid);
         }
-        if issued.used { Err(CodeRefusal::Used) } else { Ok(issued.user.clone()) }
+        if issued.used {
+            Err(CodeRefusal::Used)
+        } else {
+            Ok(issued.user.clone())
+        }
     }
 
     /// Uses the code up.
@@ -99,13 +135,36 @@ mod tests {
         let code = codes.issue("wx1", "alice", Purpose::Login, now);
         assert_eq!(code.len(), 32);
         let owner = |codes: &Codes, app, purpose, at| codes.owner(app, &code, purpose, at, TTL);
-        assert_eq!(owner(&codes, "wx1", Purpose::Login, now.plus(Duration::from_millis(299_999))), Ok("alice".to_owned()));
-        assert_eq!(owner(&codes, "wx1", Purpose::Login, now.plus(TTL)), Err(CodeRefusal::Invalid));
-        assert_eq!(owner(&codes, "wx2", Purpose::Login, now), Err(CodeRefusal::Invalid));
-        assert_eq!(owner(&codes, "wx1", Purpose::Phone, now), Err(CodeRefusal::Invalid));
+        assert_eq!(
+            owner(
+                &codes,
+                "wx1",
+                Purpose::Login,
+                now.plus(Duration::from_millis(299_999))
+            ),
+            Ok("alice".to_owned())
+        );
+        assert_eq!(
+            owner(&codes, "wx1", Purpose::Login, now.plus(TTL)),
+            Err(CodeRefusal::Invalid)
+        );
+        assert_eq!(
+            owner(&codes, "wx2", Purpose::Login, now),
+            Err(CodeRefusal::Invalid)
+        );
+        assert_eq!(
+            owner(&codes, "wx1", Purpose::Phone, now),
+            Err(CodeRefusal::Invalid)
+        );
         codes.spend(&code);
-        assert_eq!(owner(&codes, "wx1", Purpose::Login, now), Err(CodeRefusal::Used));
-        assert_eq!(codes.owner("wx1", "other", Purpose::Login, now, TTL), Err(CodeRefusal::Unknown));
+        assert_eq!(
+            owner(&codes, "wx1", Purpose::Login, now),
+            Err(CodeRefusal::Used)
+        );
+        assert_eq!(
+            codes.owner("wx1", "other", Purpose::Login, now, TTL),
+            Err(CodeRefusal::Unknown)
+        );
     }
 
     #[test]
@@ -114,7 +173,13 @@ mod tests {
         for n in 0..=REMEMBERED {
             codes.adopt("wx1", &n.to_string(), Purpose::Login, UnixMillis(0));
         }
-        assert_eq!((codes.by_code.len(), codes.by_age.len()), (REMEMBERED, REMEMBERED));
-        assert_eq!(codes.owner("wx1", "0", Purpose::Login, UnixMillis(0), TTL), Err(CodeRefusal::Unknown));
+        assert_eq!(
+            (codes.by_code.len(), codes.by_age.len()),
+            (REMEMBERED, REMEMBERED)
+        );
+        assert_eq!(
+            codes.owner("wx1", "0", Purpose::Login, UnixMillis(0), TTL),
+            Err(CodeRefusal::Unknown)
+        );
     }
 }

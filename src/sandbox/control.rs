@@ -1,5 +1,5 @@
-//! The control side: what a phone or a person does at WeChat's end, and what is to go wrong. Whoever gets a request
-//! wrong is told what is wrong with it and shown one that works.
+//! The control side: what a phone or a person does at WeChat's end, and what is to go wrong.
+//! Whoever gets a request wrong is told what is wrong with it and shown one that works.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -74,7 +74,10 @@ struct FaultRequest {
     reset: bool,
 }
 
-pub(super) async fn code(body: web::Bytes, platform: web::Data<Platform>) -> Result<HttpResponse, BadRequest> {
+pub(super) async fn code(
+    body: web::Bytes,
+    platform: web::Data<Platform>,
+) -> Result<HttpResponse, BadRequest> {
     let example = json!({ "app": "wx0123456789abcdef", "user": "alice" });
     let asked: CodeRequest = parsed(&body, &example)?;
     check_user(&platform, &asked.app, &asked.user, &example)?;
@@ -83,14 +86,21 @@ pub(super) async fn code(body: web::Bytes, platform: web::Data<Platform>) -> Res
     Ok(HttpResponse::Ok().json(json!({ "code": code, "openid": openid, "expires_in": platform.settings().code_ttl.as_secs() })))
 }
 
-pub(super) async fn open_data(body: web::Bytes, platform: web::Data<Platform>) -> Result<HttpResponse, BadRequest> {
-    let example = json!({ "app": "wx0123456789abcdef", "user": "alice", "data": { "nickName": "Alice" } });
+pub(super) async fn open_data(
+    body: web::Bytes,
+    platform: web::Data<Platform>,
+) -> Result<HttpResponse, BadRequest> {
+    let example =
+        json!({ "app": "wx0123456789abcdef", "user": "alice", "data": { "nickName": "Alice" } });
     let asked: OpenDataRequest = parsed(&body, &example)?;
     check_user(&platform, &asked.app, &asked.user, &example)?;
     Ok(HttpResponse::Ok().json(platform.open_data(&asked.app, &asked.user, asked.data)))
 }
 
-pub(super) async fn rotate(body: web::Bytes, platform: web::Data<Platform>) -> Result<HttpResponse, BadRequest> {
+pub(super) async fn rotate(
+    body: web::Bytes,
+    platform: web::Data<Platform>,
+) -> Result<HttpResponse, BadRequest> {
     let example = json!({ "app": "wx0123456789abcdef", "user": "alice" });
     let asked: RotateRequest = parsed(&body, &example)?;
     check_user(&platform, &asked.app, &asked.user, &example)?;
@@ -99,7 +109,10 @@ pub(super) async fn rotate(body: web::Bytes, platform: web::Data<Platform>) -> R
     Ok(HttpResponse::Ok().json(json!({ "openid": users::openid(&asked.app, &asked.user), "session_key": session_key.expose() })))
 }
 
-pub(super) async fn faults(body: web::Bytes, platform: web::Data<Platform>) -> Result<HttpResponse, BadRequest> {
+pub(super) async fn faults(
+    body: web::Bytes,
+    platform: web::Data<Platform>,
+) -> Result<HttpResponse, BadRequest> {
     let example = json!({ "api": "jscode2session", "times": 2, "body": { "errcode": -1, "errmsg": "system error" } });
     let asked: FaultRequest = parsed(&body, &example)?;
     let (api, fault) = fault_of(asked).map_err(|wrong| BadRequest { wrong, example })?;
@@ -108,17 +121,33 @@ pub(super) async fn faults(body: web::Bytes, platform: web::Data<Platform>) -> R
 }
 
 pub(super) async fn calls(platform: web::Data<Platform>) -> HttpResponse {
-    HttpResponse::Ok().json(routes::apis().map(|api| (api, platform.calls(api))).collect::<BTreeMap<_, _>>())
+    HttpResponse::Ok().json(
+        routes::apis()
+            .map(|api| (api, platform.calls(api)))
+            .collect::<BTreeMap<_, _>>(),
+    )
 }
 
 fn parsed<T: DeserializeOwned>(body: &[u8], example: &Value) -> Result<T, BadRequest> {
     serde_json::from_slice(body).map_err(|error| {
-        let wrong = if body.is_empty() { "the body is empty; it must be a JSON object".to_owned() } else { format!("the body: {error}") };
-        BadRequest { wrong, example: example.clone() }
+        let wrong = if body.is_empty() {
+            "the body is empty; it must be a JSON object".to_owned()
+        } else {
+            format!("the body: {error}")
+        };
+        BadRequest {
+            wrong,
+            example: example.clone(),
+        }
     })
 }
 
-fn check_user(platform: &Platform, app: &str, user: &str, example: &Value) -> Result<(), BadRequest> {
+fn check_user(
+    platform: &Platform,
+    app: &str,
+    user: &str,
+    example: &Value,
+) -> Result<(), BadRequest> {
     let wrong = if user.is_empty() {
         "user is empty; any name will do".to_owned()
     } else if platform.knows(app) {
@@ -129,12 +158,19 @@ fn check_user(platform: &Platform, app: &str, user: &str, example: &Value) -> Re
     } else {
         "app is empty; it is an appid, any will do".to_owned()
     };
-    Err(BadRequest { wrong, example: example.clone() })
+    Err(BadRequest {
+        wrong,
+        example: example.clone(),
+    })
 }
 
 fn fault_of(asked: FaultRequest) -> Result<(&'static str, Fault), String> {
     let Some(api) = routes::apis().find(|api| *api == asked.api) else {
-        return Err(format!("api {:?} is none of {:?}", asked.api, routes::apis().collect::<Vec<_>>()));
+        return Err(format!(
+            "api {:?} is none of {:?}",
+            asked.api,
+            routes::apis().collect::<Vec<_>>()
+        ));
     };
     if asked.times == 0 {
         return Err("times must be at least 1".to_owned());
@@ -146,12 +182,26 @@ fn fault_of(asked: FaultRequest) -> Result<(&'static str, Fault), String> {
         return Err("reset cuts the connection, so there can be no status and no body".to_owned());
     }
     let status = asked.status.unwrap_or(200);
-    let status = StatusCode::from_u16(status).ok().filter(|_| (200..=599).contains(&status)).ok_or("status must be 200 to 599")?;
+    let status = StatusCode::from_u16(status)
+        .ok()
+        .filter(|_| (200..=599).contains(&status))
+        .ok_or("status must be 200 to 599")?;
     if asked.status.is_none() && asked.body.is_none() && asked.delay_ms == 0 && !asked.reset {
-        return Err("nothing goes wrong: give at least one of status, body, delay_ms and reset".to_owned());
+        return Err(
+            "nothing goes wrong: give at least one of status, body, delay_ms and reset".to_owned(),
+        );
     }
-    let answer = (asked.status.is_some() || asked.body.is_some()).then(|| (status, text_of(asked.body)));
-    Ok((api, Fault { times: asked.times, answer, delay: Duration::from_millis(asked.delay_ms), reset: asked.reset }))
+    let answer =
+        (asked.status.is_some() || asked.body.is_some()).then(|| (status, text_of(asked.body)));
+    Ok((
+        api,
+        Fault {
+            times: asked.times,
+            answer,
+            delay: Duration::from_millis(asked.delay_ms),
+            reset: asked.reset,
+        },
+    ))
 }
 
 /// A text goes out as it is, so that HTML and broken JSON can be ordered; anything else as JSON.

@@ -1,4 +1,5 @@
-//! The echo upstream: tells what arrived. For a first try, the demo and the tests; large bodies take constant memory.
+//! The echo upstream: tells what arrived. For a first try, the demo and the tests; large bodies
+//! take constant memory.
 
 use std::convert::Infallible;
 use std::io;
@@ -31,8 +32,8 @@ struct Echo {
     method: String,
     path: String,
     query: String,
-    /// Sorted by name, the values of one name in the order in which they came: the server library keeps neither the
-    /// order of different names nor their case.
+    /// Sorted by name, the values of one name in the order in which they came: the server library
+    /// keeps neither the order of different names nor their case.
     headers: Vec<(String, String)>,
     body_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,16 +57,34 @@ pub fn configure(cfg: &mut web::ServiceConfig) {
         .default_service(web::to(echo));
 }
 
-/// Serves the echo on one worker, without touching signals. Call it within a runtime and await or spawn the server.
+/// Serves the echo on one worker, without touching signals. Call it within a runtime and await or
+/// spawn the server.
 pub fn serve(listener: TcpListener) -> io::Result<Server> {
     let server = HttpServer::new(|| App::new().configure(configure));
-    Ok(server.workers(1).disable_signals().shutdown_timeout(1).keep_alive(Duration::from_secs(75)).listen(listener)?.run())
+    Ok(server
+        .workers(1)
+        .disable_signals()
+        .shutdown_timeout(1)
+        .keep_alive(Duration::from_secs(75))
+        .listen(listener)?
+        .run())
 }
 
-async fn echo(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, actix_web::Error> {
+async fn echo(
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, actix_web::Error> {
     let body = read(payload).await?;
-    let mut headers: Vec<(String, String)> =
-        request.headers().iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect();
+    let mut headers: Vec<(String, String)> = request
+        .headers()
+        .iter()
+        .map(|(name, value)| {
+            (
+                name.to_string(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        })
+        .collect();
     headers.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(HttpResponse::Ok().json(Echo {
         method: request.method().to_string(),
@@ -73,21 +92,33 @@ async fn echo(request: HttpRequest, payload: web::Payload) -> Result<HttpRespons
         query: request.query_string().to_owned(),
         headers,
         body_bytes: body.bytes,
-        body: if body.bytes <= TOLD as u64 { String::from_utf8(body.head).ok() } else { None },
+        body: if body.bytes <= TOLD as u64 {
+            String::from_utf8(body.head).ok()
+        } else {
+            None
+        },
     }))
 }
 
 async fn status(code: web::Path<String>) -> HttpResponse {
-    let code = code.parse().ok().filter(|code| (200..=599).contains(code)).and_then(|code| StatusCode::from_u16(code).ok());
+    let code = code
+        .parse()
+        .ok()
+        .filter(|code| (200..=599).contains(code))
+        .and_then(|code| StatusCode::from_u16(code).ok());
     match code {
-        Some(code) if code == StatusCode::NO_CONTENT || code == StatusCode::NOT_MODIFIED => HttpResponse::build(code).finish(),
+        Some(code) if code == StatusCode::NO_CONTENT || code == StatusCode::NOT_MODIFIED => {
+            HttpResponse::build(code).finish()
+        }
         Some(code) => HttpResponse::build(code).json(json!({ "status": code.as_u16() })),
         None => bad("the status must be a number from 200 to 599"),
     }
 }
 
 async fn bytes(n: web::Path<String>) -> HttpResponse {
-    let Ok(n) = n.parse::<u64>() else { return bad("the length must be a number") };
+    let Ok(n) = n.parse::<u64>() else {
+        return bad("the length must be a number");
+    };
     let pieces = stream::iter(pieces(n)).map(Ok::<_, Infallible>);
     HttpResponse::Ok().no_chunking(n).streaming(pieces)
 }
@@ -97,13 +128,19 @@ async fn sink(payload: web::Payload) -> Result<HttpResponse, actix_web::Error> {
     Ok(HttpResponse::Ok().json(json!({ "bytes": body.bytes, "sha256": body.sha256 })))
 }
 
-async fn slow(ms: web::Path<String>, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, actix_web::Error> {
+async fn slow(
+    ms: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, actix_web::Error> {
     match ms.parse() {
         Ok(ms @ 0..=SLOW_MAX_MS) => {
             tokio::time::sleep(Duration::from_millis(ms)).await;
             echo(request, payload).await
         }
-        _ => Ok(bad("the wait must be a number of milliseconds, at most 600000")),
+        _ => Ok(bad(
+            "the wait must be a number of milliseconds, at most 600000",
+        )),
     }
 }
 
@@ -113,7 +150,9 @@ async fn events() -> HttpResponse {
         tokio::time::sleep(SSE_PAUSE).await;
         Ok::<_, Infallible>(web::Bytes::from(format!("id: {n}\ndata: event {n}\n\n")))
     });
-    HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/event-stream")).streaming(events)
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/event-stream"))
+        .streaming(events)
 }
 
 async fn read(mut payload: web::Payload) -> Result<Body, actix_web::Error> {
@@ -124,14 +163,20 @@ async fn read(mut payload: web::Payload) -> Result<Body, actix_web::Error> {
         sha256.update(&piece);
         head.extend_from_slice(&piece[..piece.len().min(TOLD - head.len())]);
     }
-    Ok(Body { bytes, sha256: hash::to_hex(&sha256.finish()), head })
+    Ok(Body {
+        bytes,
+        sha256: hash::to_hex(&sha256.finish()),
+        head,
+    })
 }
 
 /// `n` bytes in pieces of one static block: no piece is allocated.
 fn pieces(n: u64) -> impl Iterator<Item = web::Bytes> {
     let whole = n / PIECE.len() as u64;
     let rest = usize::try_from(n % PIECE.len() as u64).unwrap_or_default();
-    (0..whole).map(|_| web::Bytes::from_static(&PIECE)).chain((rest > 0).then(|| web::Bytes::from_static(&PIECE[..rest])))
+    (0..whole)
+        .map(|_| web::Bytes::from_static(&PIECE))
+        .chain((rest > 0).then(|| web::Bytes::from_static(&PIECE[..rest])))
 }
 
 fn bad(wrong: &str) -> HttpResponse {

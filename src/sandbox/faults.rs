@@ -37,7 +37,11 @@ impl Faults {
         let queue = self.queues.get_mut(api)?;
         let first = queue.front_mut()?;
         first.times -= 1;
-        if first.times == 0 { queue.pop_front() } else { Some(first.clone()) }
+        if first.times == 0 {
+            queue.pop_front()
+        } else {
+            Some(first.clone())
+        }
     }
 
     /// The calls of an API so far.
@@ -52,12 +56,22 @@ mod tests {
 
     #[test]
     fn troubles_come_in_order_and_as_often_as_ordered() {
-        let fault = |times, reset| Fault { times, answer: None, delay: Duration::ZERO, reset };
+        let fault = |times, reset| Fault {
+            times,
+            answer: None,
+            delay: Duration::ZERO,
+            reset,
+        };
         let mut faults = Faults::default();
         faults.order("token", fault(2, true));
         faults.order("token", fault(1, false));
-        let met: Vec<Option<bool>> = (0..4).map(|_| faults.called("token").map(|fault| fault.reset)).collect();
+        let met: Vec<Option<bool>> = (0..4)
+            .map(|_| faults.called("token").map(|fault| fault.reset))
+            .collect();
         assert_eq!(met, [Some(true), Some(true), Some(false), None]);
-        assert_eq!((faults.calls("token"), faults.calls("jscode2session")), (4, 0));
+        assert_eq!(
+            (faults.calls("token"), faults.calls("jscode2session")),
+            (4, 0)
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The platforms' simulator and the echo upstream, for demos and tests. Nothing of it runs under `hufu serve`.
-//! docs/sandbox.md tells every endpoint with an example.
+//! The platforms' simulator and the echo upstream, for demos and tests. Nothing of it runs under
+//! `hufu serve`. docs/sandbox.md tells every endpoint with an example.
 
 pub mod echo;
 pub mod platform;

@@ -36,11 +36,19 @@ struct Watermark {
     appid: String,
 }
 
-pub(super) async fn number(request: HttpRequest, body: web::Bytes, platform: web::Data<Platform>) -> HttpResponse {
+pub(super) async fn number(
+    request: HttpRequest,
+    body: web::Bytes,
+    platform: web::Data<Platform>,
+) -> HttpResponse {
     wire::answer(&platform, &look_up(&request, &body, &platform))
 }
 
-fn look_up(request: &HttpRequest, body: &[u8], platform: &Platform) -> Result<PhoneNumber, Refusal> {
+fn look_up(
+    request: &HttpRequest,
+    body: &[u8],
+    platform: &Platform,
+) -> Result<PhoneNumber, Refusal> {
     if request.method() != Method::POST {
         return Err(wire::POST_ONLY);
     }
@@ -48,7 +56,19 @@ fn look_up(request: &HttpRequest, body: &[u8], platform: &Platform) -> Result<Ph
     let appid = platform.app_of_token(wire::required(&query, "access_token", wire::NO_TOKEN)?)?;
     let asked: PhoneCode = serde_json::from_slice(body).map_err(|_| wire::BAD_BODY)?;
     let number = platform.phone(&appid, &asked.code, asked.openid.as_deref())?;
-    let watermark = Watermark { timestamp: platform.now().0 / 1000, appid };
-    let phone_info = PhoneInfo { phone_number: number.clone(), pure_phone_number: number, country_code: 86, watermark };
-    Ok(PhoneNumber { errcode: 0, errmsg: "ok", phone_info })
+    let watermark = Watermark {
+        timestamp: platform.now().0 / 1000,
+        appid,
+    };
+    let phone_info = PhoneInfo {
+        phone_number: number.clone(),
+        pure_phone_number: number,
+        country_code: 86,
+        watermark,
+    };
+    Ok(PhoneNumber {
+        errcode: 0,
+        errmsg: "ok",
+        phone_info,
+    })
 }

@@ -16,7 +16,8 @@ use crate::clock::{Clock, UnixMillis};
 use crate::crypto::{hash, open_data, random};
 use crate::secret::Secret;
 
-/// The platform. Share it by `Arc`; everything that a handler can do, a test in the same process can do directly.
+/// The platform. Share it by `Arc`; everything that a handler can do, a test in the same process
+/// can do directly.
 pub struct Platform {
     settings: SandboxSettings,
     clock: Arc<dyn Clock>,
@@ -56,7 +57,9 @@ struct State {
 
 impl fmt::Debug for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Platform").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Platform")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -64,10 +67,15 @@ impl Platform {
     /// A platform without users, whose codes and tokens age by this clock.
     #[must_use]
     pub fn new(settings: SandboxSettings, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { settings, clock, state: Mutex::default() })
+        Arc::new(Self {
+            settings,
+            clock,
+            state: Mutex::default(),
+        })
     }
 
-    /// What `wx.login` does on the phone: a fresh login code, and a new session_key if the old one is old enough.
+    /// What `wx.login` does on the phone: a fresh login code, and a new session_key if the old one
+    /// is old enough.
     #[must_use]
     pub fn login_code(&self, app: &str, user: &str) -> String {
         self.code(app, user, Purpose::Login)
@@ -88,10 +96,17 @@ impl Platform {
     /// The user's present session_key.
     #[must_use]
     pub fn session_key(&self, app: &str, user: &str) -> Secret<String> {
-        Secret::new(self.state().users.named(app, user, self.now()).session_key.clone())
+        Secret::new(
+            self.state()
+                .users
+                .named(app, user, self.now())
+                .session_key
+                .clone(),
+        )
     }
 
-    /// Seals data as the phone would. A `watermark` in the data stays as it is; else it gets the right one.
+    /// Seals data as the phone would. A `watermark` in the data stays as it is; else it gets the
+    /// right one.
     #[must_use]
     pub fn open_data(&self, app: &str, user: &str, data: Map<String, Value>) -> SealedOpenData {
         let (key, now) = (self.session_key(app, user), self.now());
@@ -99,11 +114,22 @@ impl Platform {
         raw.remove("watermark");
         let raw_data = Value::Object(raw).to_string();
         let mut sealed = data;
-        sealed.entry("watermark").or_insert_with(|| json!({ "timestamp": now.0 / 1000, "appid": app }));
-        let sealed = open_data::encrypt(key.expose(), random::bytes(), Value::Object(sealed).to_string().as_bytes());
+        sealed
+            .entry("watermark")
+            .or_insert_with(|| json!({ "timestamp": now.0 / 1000, "appid": app }));
+        let sealed = open_data::encrypt(
+            key.expose(),
+            random::bytes(),
+            Value::Object(sealed).to_string().as_bytes(),
+        );
         let (encrypted_data, iv) = sealed.expect("the simulator's own keys have 16 bytes");
         let signature = open_data::signature(&raw_data, key.expose());
-        SealedOpenData { encrypted_data, iv, raw_data, signature }
+        SealedOpenData {
+            encrypted_data,
+            iv,
+            raw_data,
+            signature,
+        }
     }
 
     /// How often an API (its last path segment) was called.
@@ -143,8 +169,13 @@ impl Platform {
         if !self.knows(app) {
             return Err(wire::BAD_APPID);
         }
-        let AcceptedApps::Only(apps) = &self.settings.apps else { return Ok(()) };
-        let good = apps.iter().any(|known| known.appid == app && hash::constant_time_eq(known.secret.expose().as_bytes(), secret.as_bytes()));
+        let AcceptedApps::Only(apps) = &self.settings.apps else {
+            return Ok(());
+        };
+        let good = apps.iter().any(|known| {
+            known.appid == app
+                && hash::constant_time_eq(known.secret.expose().as_bytes(), secret.as_bytes())
+        });
         if good { Ok(()) } else { Err(wire::BAD_SECRET) }
     }
 
@@ -164,11 +195,20 @@ impl Platform {
         }
         let session_key = known.session_key.clone();
         state.spend(app, code, Purpose::Login, adopted, now);
-        Ok(Session { session_key, openid: users::openid(app, &user), unionid: users::unionid(&user) })
+        Ok(Session {
+            session_key,
+            openid: users::openid(app, &user),
+            unionid: users::unionid(&user),
+        })
     }
 
     /// The phone number behind a phone code; with an openid, only if the code is that user's.
-    pub(super) fn phone(&self, app: &str, code: &str, openid: Option<&str>) -> Result<String, Refusal> {
+    pub(super) fn phone(
+        &self,
+        app: &str,
+        code: &str,
+        openid: Option<&str>,
+    ) -> Result<String, Refusal> {
         let (now, mut state) = (self.now(), self.state());
         let (mut user, adopted) = self.owner(&state, app, code, Purpose::Phone, now)?;
         if let Some(openid) = openid {
@@ -183,21 +223,45 @@ impl Platform {
     }
 
     /// Whose code it is, and whether it was not issued here.
-    fn owner(&self, state: &State, app: &str, code: &str, purpose: Purpose, now: UnixMillis) -> Result<(String, bool), Refusal> {
-        match state.codes.owner(app, code, purpose, now, self.settings.code_ttl) {
+    fn owner(
+        &self,
+        state: &State,
+        app: &str,
+        code: &str,
+        purpose: Purpose,
+        now: UnixMillis,
+    ) -> Result<(String, bool), Refusal> {
+        match state
+            .codes
+            .owner(app, code, purpose, now, self.settings.code_ttl)
+        {
             Ok(user) => Ok((user, false)),
-            Err(CodeRefusal::Unknown) if self.settings.accept_unknown_codes => Ok((code.to_owned(), true)),
+            Err(CodeRefusal::Unknown) if self.settings.accept_unknown_codes => {
+                Ok((code.to_owned(), true))
+            }
             Err(CodeRefusal::Unknown | CodeRefusal::Invalid) => Err(wire::BAD_CODE),
             Err(CodeRefusal::Used) => Err(wire::CODE_USED),
         }
     }
 
     /// The session_key of an openid, after the caller has proved that it knows it.
-    pub(super) fn check_signature(&self, app: &str, openid: &str, signature: &str) -> Result<String, Refusal> {
+    pub(super) fn check_signature(
+        &self,
+        app: &str,
+        openid: &str,
+        signature: &str,
+    ) -> Result<String, Refusal> {
         let mut state = self.state();
-        let user = state.users.with_openid(app, openid).ok_or(wire::BAD_OPENID)?;
+        let user = state
+            .users
+            .with_openid(app, openid)
+            .ok_or(wire::BAD_OPENID)?;
         let expected = hash::to_hex(&hash::hmac_sha256(user.session_key.as_bytes(), b""));
-        if hash::constant_time_eq(expected.as_bytes(), signature.as_bytes()) { Ok(user.name.clone()) } else { Err(wire::BAD_SIGNATURE) }
+        if hash::constant_time_eq(expected.as_bytes(), signature.as_bytes()) {
+            Ok(user.name.clone())
+        } else {
+            Err(wire::BAD_SIGNATURE)
+        }
     }
 
     pub(super) fn plain_token(&self, app: &str) -> Granted {
@@ -205,12 +269,18 @@ impl Platform {
     }
 
     pub(super) fn stable_token(&self, app: &str, force: bool) -> Result<Granted, Refusal> {
-        self.state().tokens.stable(app, force, self.now()).ok_or(wire::TOO_OFTEN)
+        self.state()
+            .tokens
+            .stable(app, force, self.now())
+            .ok_or(wire::TOO_OFTEN)
     }
 
     /// The app that an access_token belongs to.
     pub(super) fn app_of_token(&self, token: &str) -> Result<String, Refusal> {
-        self.state().tokens.app_of(token, self.now()).ok_or(wire::BAD_TOKEN)
+        self.state()
+            .tokens
+            .app_of(token, self.now())
+            .ok_or(wire::BAD_TOKEN)
     }
 
     pub(super) fn order(&self, api: &'static str, fault: Fault) {
@@ -228,6 +298,10 @@ impl Platform {
 
 impl State {
     fn spend(&mut self, app: &str, code: &str, purpose: Purpose, adopted: bool, now: UnixMillis) {
-        if adopted { self.codes.adopt(app, code, purpose, now) } else { self.codes.spend(code) }
+        if adopted {
+            self.codes.adopt(app, code, purpose, now);
+        } else {
+            self.codes.spend(code);
+        }
     }
 }

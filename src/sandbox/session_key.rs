@@ -28,14 +28,28 @@ struct Proved {
 }
 
 pub(super) async fn check(request: HttpRequest, platform: web::Data<Platform>) -> HttpResponse {
-    wire::answer(&platform, &proved(&request, &platform).map(|_| Checked { errcode: 0, errmsg: "ok" }))
+    wire::answer(
+        &platform,
+        &proved(&request, &platform).map(|_| Checked {
+            errcode: 0,
+            errmsg: "ok",
+        }),
+    )
 }
 
 pub(super) async fn reset(request: HttpRequest, platform: web::Data<Platform>) -> HttpResponse {
     let reset = proved(&request, &platform).map(|proved| {
         platform.rotate(&proved.app, &proved.user);
-        let session_key = platform.session_key(&proved.app, &proved.user).expose().clone();
-        Reset { errcode: 0, errmsg: "ok", openid: proved.openid, session_key }
+        let session_key = platform
+            .session_key(&proved.app, &proved.user)
+            .expose()
+            .clone();
+        Reset {
+            errcode: 0,
+            errmsg: "ok",
+            openid: proved.openid,
+            session_key,
+        }
     });
     wire::answer(&platform, &reset)
 }
@@ -47,6 +61,10 @@ fn proved(request: &HttpRequest, platform: &Platform) -> Result<Proved, Refusal>
     if wire::required(&query, "sig_method", wire::BAD_SIG_METHOD)? != "hmac_sha256" {
         return Err(wire::BAD_SIG_METHOD);
     }
-    let user = platform.check_signature(&app, &openid, wire::required(&query, "signature", wire::BAD_SIGNATURE)?)?;
+    let user = platform.check_signature(
+        &app,
+        &openid,
+        wire::required(&query, "signature", wire::BAD_SIGNATURE)?,
+    )?;
     Ok(Proved { app, openid, user })
 }

@@ -28,20 +28,22 @@ pub enum AcceptedApps {
 pub struct SandboxSettings {
     /// Which apps may call.
     pub apps: AcceptedApps,
-    /// Whether a code that was never issued is good once, for a user of its name: for demos, so that `wx.login` codes
-    /// of the developer tools and codes that a person types both work.
+    /// Whether a code that was never issued is good once, for a user of its name: for demos, so
+    /// that `wx.login` codes of the developer tools and codes that a person types both work.
     pub accept_unknown_codes: bool,
     /// How long a code is good. WeChat's: five minutes.
     pub code_ttl: Duration,
-    /// How old a session_key must be before another `wx.login` replaces it. WeChat tells only that there is such a
-    /// minimum; zero replaces it at every login.
+    /// How old a session_key must be before another `wx.login` replaces it. WeChat tells only that
+    /// there is such a minimum; zero replaces it at every login.
     pub rotate_after: Duration,
-    /// How many exchanges one user gets in a minute before 45011. An older page of WeChat's says 100.
+    /// How many exchanges one user gets in a minute before 45011. An older page of WeChat's says
+    /// 100.
     pub logins_per_minute: u32,
 }
 
 impl Default for SandboxSettings {
-    /// Any app, issued codes only, five minutes, a new session_key after one minute, 100 logins a minute.
+    /// Any app, issued codes only, five minutes, a new session_key after one minute, 100 logins a
+    /// minute.
     fn default() -> Self {
         Self {
             apps: AcceptedApps::Any,

@@ -26,15 +26,29 @@ struct StableToken {
 pub(super) async fn plain(request: HttpRequest, platform: web::Data<Platform>) -> HttpResponse {
     let query = wire::query(&request);
     let value = |name: &str| query.get(name).map_or("", String::as_str);
-    let granted = checked(&platform, value("grant_type"), value("appid"), value("secret")).map(|()| platform.plain_token(value("appid")));
+    let granted = checked(
+        &platform,
+        value("grant_type"),
+        value("appid"),
+        value("secret"),
+    )
+    .map(|()| platform.plain_token(value("appid")));
     wire::answer(&platform, &granted)
 }
 
-pub(super) async fn stable(request: HttpRequest, body: web::Bytes, platform: web::Data<Platform>) -> HttpResponse {
+pub(super) async fn stable(
+    request: HttpRequest,
+    body: web::Bytes,
+    platform: web::Data<Platform>,
+) -> HttpResponse {
     wire::answer(&platform, &grant_stable(&request, &body, &platform))
 }
 
-fn grant_stable(request: &HttpRequest, body: &[u8], platform: &Platform) -> Result<Granted, Refusal> {
+fn grant_stable(
+    request: &HttpRequest,
+    body: &[u8],
+    platform: &Platform,
+) -> Result<Granted, Refusal> {
     if request.method() != Method::POST {
         return Err(wire::POST_ONLY);
     }
@@ -43,7 +57,12 @@ fn grant_stable(request: &HttpRequest, body: &[u8], platform: &Platform) -> Resu
     platform.stable_token(&wanted.appid, wanted.force_refresh)
 }
 
-fn checked(platform: &Platform, grant_type: &str, appid: &str, secret: &str) -> Result<(), Refusal> {
+fn checked(
+    platform: &Platform,
+    grant_type: &str,
+    appid: &str,
+    secret: &str,
+) -> Result<(), Refusal> {
     if grant_type != GRANT_TYPE {
         return Err(wire::BAD_GRANT_TYPE);
     }

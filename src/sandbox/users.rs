@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::clock::UnixMillis;
 use crate::crypto::{encoding, hash, random};
 
-/// A user whose name contains this has no unionid, as when the app is bound to no Open Platform account.
+/// A user whose name contains this has no unionid, as when the app is bound to no Open Platform
+/// account.
 pub(super) const WITHOUT_UNIONID: &str = "no-unionid";
 /// A user whose name begins with this is blocked: 40226.
 pub(super) const BLOCKED: &str = "blocked";
@@ -24,42 +25,53 @@ pub(super) struct User {
 #[derive(Default)]
 pub(super) struct Users(HashMap<(String, String), User>);
 
-/// The openid: derived from app and user alone, 28 characters, and like a real one with a beginning that all users of
-/// the app share.
+/// The openid: derived from app and user alone, 28 characters, and like a real one with a beginning
+/// that all users of the app share.
 #[must_use]
 pub fn openid(app: &str, user: &str) -> String {
     let of_app = encoding::base64url(&hash::sha256(format!("sandbox app\n{app}").as_bytes()));
-    let of_user = encoding::base64url(&hash::sha256(format!("sandbox openid\n{app}\n{user}").as_bytes()));
+    let of_user = encoding::base64url(&hash::sha256(
+        format!("sandbox openid\n{app}\n{user}").as_bytes(),
+    ));
     format!("o{}{}", &of_app[..5], &of_user[..22])
 }
 
-/// The unionid: of the user alone, as if all apps were bound to one account; `None` for a name that says so.
+/// The unionid: of the user alone, as if all apps were bound to one account; `None` for a name that
+/// says so.
 #[must_use]
 pub fn unionid(user: &str) -> Option<String> {
     if user.contains(WITHOUT_UNIONID) {
         return None;
     }
-    Some(format!("oSbx6{}", &encoding::base64url(&hash::sha256(format!("sandbox unionid\n{user}").as_bytes()))[..23]))
+    Some(format!(
+        "oSbx6{}",
+        &encoding::base64url(&hash::sha256(format!("sandbox unionid\n{user}").as_bytes()))[..23]
+    ))
 }
 
 /// The user's phone number, in a range that looks Chinese.
 #[must_use]
 pub(super) fn phone_number(user: &str) -> String {
     let digits = hash::sha256(format!("sandbox phone\n{user}").as_bytes());
-    let tail: String = digits[..8].iter().map(|b| char::from(b'0' + b % 10)).collect();
+    let tail: String = digits[..8]
+        .iter()
+        .map(|b| char::from(b'0' + b % 10))
+        .collect();
     format!("138{tail}")
 }
 
 impl Users {
     /// The user, made if new.
     pub(super) fn named(&mut self, app: &str, user: &str, now: UnixMillis) -> &mut User {
-        self.0.entry((app.to_owned(), openid(app, user))).or_insert_with(|| User {
-            name: user.to_owned(),
-            session_key: new_session_key(),
-            keyed_at: now,
-            minute: 0,
-            exchanges: 0,
-        })
+        self.0
+            .entry((app.to_owned(), openid(app, user)))
+            .or_insert_with(|| User {
+                name: user.to_owned(),
+                session_key: new_session_key(),
+                keyed_at: now,
+                minute: 0,
+                exchanges: 0,
+            })
     }
 
     /// The user with this openid, if one was ever named.
@@ -115,7 +127,8 @@ mod tests {
 
     #[test]
     fn the_key_turns_only_when_it_is_old_enough() {
-        let (mut users, now, minute) = (Users::default(), UnixMillis(5_000), Duration::from_secs(60));
+        let (mut users, now, minute) =
+            (Users::default(), UnixMillis(5_000), Duration::from_secs(60));
         let user = users.named("wx1", "alice", now);
         let first = user.session_key.clone();
         user.logged_in(now.plus(Duration::from_secs(59)), minute);

@@ -13,7 +13,10 @@ use crate::crypto::{hash, random};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refusal(pub(super) i64, pub(super) &'static str);
 
-pub(super) const BAD_TOKEN: Refusal = Refusal(40001, "invalid credential, access_token is invalid or not latest");
+pub(super) const BAD_TOKEN: Refusal = Refusal(
+    40001,
+    "invalid credential, access_token is invalid or not latest",
+);
 pub(super) const BAD_GRANT_TYPE: Refusal = Refusal(40002, "invalid grant_type");
 pub(super) const BAD_OPENID: Refusal = Refusal(40003, "invalid openid");
 pub(super) const BAD_APPID: Refusal = Refusal(40013, "invalid appid");
@@ -26,13 +29,19 @@ pub(super) const NO_APPID: Refusal = Refusal(41002, "appid missing");
 pub(super) const NO_SECRET: Refusal = Refusal(41004, "appsecret missing");
 pub(super) const NO_CODE: Refusal = Refusal(41008, "missing code");
 pub(super) const POST_ONLY: Refusal = Refusal(43002, "require POST method");
-pub(super) const TOO_OFTEN: Refusal = Refusal(45011, "api minute-quota reach limit mustslower retry next minute");
+pub(super) const TOO_OFTEN: Refusal = Refusal(
+    45011,
+    "api minute-quota reach limit mustslower retry next minute",
+);
 pub(super) const BAD_BODY: Refusal = Refusal(47001, "data format error");
 pub(super) const BAD_SIG_METHOD: Refusal = Refusal(87008, "invalid sig_method");
 pub(super) const BAD_SIGNATURE: Refusal = Refusal(87009, "invalid signature");
 
 /// The answer to an API call.
-pub(super) fn answer<T: Serialize>(platform: &Platform, result: &Result<T, Refusal>) -> HttpResponse {
+pub(super) fn answer<T: Serialize>(
+    platform: &Platform,
+    result: &Result<T, Refusal>,
+) -> HttpResponse {
     match result {
         Ok(body) => text(serde_json::to_string(body).unwrap_or_default()),
         Err(Refusal(errcode, errmsg)) => {
@@ -44,16 +53,28 @@ pub(super) fn answer<T: Serialize>(platform: &Platform, result: &Result<T, Refus
 
 /// The query as names and values. What cannot be decoded counts as absent, as with the platform.
 pub(super) fn query(request: &HttpRequest) -> HashMap<String, String> {
-    web::Query::from_query(request.query_string()).map(web::Query::into_inner).unwrap_or_default()
+    web::Query::from_query(request.query_string())
+        .map(web::Query::into_inner)
+        .unwrap_or_default()
 }
 
 /// A parameter, or the refusal for its absence.
-pub(super) fn required<'a>(query: &'a HashMap<String, String>, name: &str, missing: Refusal) -> Result<&'a str, Refusal> {
-    query.get(name).map(String::as_str).filter(|value| !value.is_empty()).ok_or(missing)
+pub(super) fn required<'a>(
+    query: &'a HashMap<String, String>,
+    name: &str,
+    missing: Refusal,
+) -> Result<&'a str, Refusal> {
+    query
+        .get(name)
+        .map(String::as_str)
+        .filter(|value| !value.is_empty())
+        .ok_or(missing)
 }
 
 fn text(body: String) -> HttpResponse {
-    HttpResponse::Ok().insert_header(ContentType(actix_web::mime::TEXT_PLAIN)).body(body)
+    HttpResponse::Ok()
+        .insert_header(ContentType(actix_web::mime::TEXT_PLAIN))
+        .body(body)
 }
 
 /// As real ones look: the time in hexadecimal and two random words.

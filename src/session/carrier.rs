@@ -14,7 +14,8 @@ pub enum TokenCarrier {
     Cookie(String),
     /// A query parameter of this name.
     Query(String),
-    /// A protocol that a WebSocket handshake offers: `hufu.token.TOKEN`, beside [`PROTOCOL`]. For browsers, which cannot set headers there.
+    /// A protocol that a WebSocket handshake offers: `hufu.token.TOKEN`, beside [`PROTOCOL`]. For
+    /// browsers, which cannot set headers there.
     Protocol,
 }
 
@@ -33,21 +34,27 @@ pub fn is_of_gateway_protocol(protocol: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CarrierError {
     /// None of the kinds.
-    #[error("is no carrier; write \"bearer\", \"header:NAME\", \"cookie:NAME\", \"query:NAME\" or \"protocol\"")]
+    #[error(
+        "is no carrier; write \"bearer\", \"header:NAME\", \"cookie:NAME\", \"query:NAME\" or \"protocol\""
+    )]
     Kind,
     /// Characters that the name of a header or a cookie cannot have, or no name.
     #[error("needs a name of letters, digits, \"-\", \"_\" and \".\" after the colon")]
     Name,
     /// A header with a meaning of its own.
-    #[error("is a header that has a meaning of its own; choose another (for \"Authorization: Bearer\" write \"bearer\")")]
+    #[error(
+        "is a header that has a meaning of its own; choose another (for \"Authorization: Bearer\" write \"bearer\")"
+    )]
     Taken,
     /// A header by which the gateway tells backends who the user is, or which it sets itself.
-    #[error("is a header that the gateway itself sets for backends; choose another, such as \"header:X-Session-Token\"")]
+    #[error(
+        "is a header that the gateway itself sets for backends; choose another, such as \"header:X-Session-Token\""
+    )]
     Own,
 }
 
-/// Headers that clients, proxies and servers act on: a value of our own in one of them would break requests, or be changed or
-/// dropped on its way.
+/// Headers that clients, proxies and servers act on: a value of our own in one of them would break
+/// requests, or be changed or dropped on its way.
 const OF_HTTP: [&str; 26] = [
     "accept",
     "authorization",
@@ -77,17 +84,42 @@ const OF_HTTP: [&str; 26] = [
     "x-rewrite-url",
 ];
 /// How the names of others of that kind begin.
-const OF_HTTP_FAMILIES: [&str; 8] = ["accept-", "access-control-", "content-", "if-", "proxy-", "sec-", "x-forwarded-", "x-original-"];
-/// Headers that backends take from the gateway, and from WeChat Cloud Hosting in its place, for the truth.
-const OF_GATEWAY: [&str; 9] =
-    ["traceparent", "x-request-id", "x-wx-appid", "x-wx-from-appid", "x-wx-from-openid", "x-wx-from-unionid", "x-wx-openid", "x-wx-source", "x-wx-unionid"];
+const OF_HTTP_FAMILIES: [&str; 8] = [
+    "accept-",
+    "access-control-",
+    "content-",
+    "if-",
+    "proxy-",
+    "sec-",
+    "x-forwarded-",
+    "x-original-",
+];
+/// Headers that backends take from the gateway, and from WeChat Cloud Hosting in its place, for the
+/// truth.
+const OF_GATEWAY: [&str; 9] = [
+    "traceparent",
+    "x-request-id",
+    "x-wx-appid",
+    "x-wx-from-appid",
+    "x-wx-from-openid",
+    "x-wx-from-unionid",
+    "x-wx-openid",
+    "x-wx-source",
+    "x-wx-unionid",
+];
 
 impl FromStr for TokenCarrier {
     type Err = CarrierError;
 
     fn from_str(text: &str) -> Result<Self, CarrierError> {
         let (kind, name) = text.split_once(':').unwrap_or((text, ""));
-        let named = |make: fn(String) -> Self| if is_name(name) { Ok(make(name.to_owned())) } else { Err(CarrierError::Name) };
+        let named = |make: fn(String) -> Self| {
+            if is_name(name) {
+                Ok(make(name.to_owned()))
+            } else {
+                Err(CarrierError::Name)
+            }
+        };
         match kind {
             "bearer" if kind == text => Ok(Self::Bearer),
             "protocol" if kind == text => Ok(Self::Protocol),
@@ -117,7 +149,10 @@ impl fmt::Display for TokenCarrier {
 #[must_use]
 pub fn is_of_http(name: &str) -> bool {
     let name = folded(name);
-    OF_HTTP.contains(&&*name) || OF_HTTP_FAMILIES.iter().any(|family| name.starts_with(family))
+    OF_HTTP.contains(&&*name)
+        || OF_HTTP_FAMILIES
+            .iter()
+            .any(|family| name.starts_with(family))
 }
 
 /// Whether the gateway sets a header itself, however its name is spelt.
@@ -133,7 +168,10 @@ fn folded(name: &str) -> String {
 
 /// The characters that need no quoting in a header name, a cookie name and a query alike.
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
 #[cfg(test)]
@@ -142,7 +180,13 @@ mod tests {
 
     #[test]
     fn a_carrier_is_read_as_it_is_written() {
-        for text in ["bearer", "header:X-WX-Skey", "cookie:hufu", "query:3rd_session", "protocol"] {
+        for text in [
+            "bearer",
+            "header:X-WX-Skey",
+            "cookie:hufu",
+            "query:3rd_session",
+            "protocol",
+        ] {
             assert_eq!(text.parse::<TokenCarrier>().unwrap().to_string(), text);
         }
     }

@@ -8,7 +8,13 @@ use crate::session::user::UserKey;
 impl SessionService {
     /// The user's living sessions, newest first. Looking renews none of them.
     pub async fn devices(&self, user: &UserKey) -> Result<Vec<LiveSession>, StoreError> {
-        let mut sessions: Vec<_> = self.store.list(user).await?.into_iter().map(LiveSession::from).collect();
+        let mut sessions: Vec<_> = self
+            .store
+            .list(user)
+            .await?
+            .into_iter()
+            .map(LiveSession::from)
+            .collect();
         sessions.sort_by_key(|live| std::cmp::Reverse((live.session.created, live.id)));
         Ok(sessions)
     }
@@ -18,16 +24,19 @@ impl SessionService {
         Ok(self.look_up(id).await?.map(LiveSession::from))
     }
 
-    /// Ends one of the user's sessions. `Gone`: there is none of this name, or it is somebody else's, and nothing tells these apart.
+    /// Ends one of the user's sessions. `Gone`: there is none of this name, or it is somebody
+    /// else's, and nothing tells these apart.
     pub async fn end_device(&self, user: &UserKey, id: &SessionId) -> Result<Written, StoreError> {
         match self.look_up(id).await? {
-            // Whose a session is never changes, so nothing can happen between the look and the write.
+            // Whose a session is never changes, so nothing can happen between the look and the
+            // write.
             Some(found) if found.session.user == *user => self.store.remove(id, user).await,
             _ => Ok(Written::Gone),
         }
     }
 
-    /// Ends all sessions of the user, and with them every token that was rotated away; how many they were.
+    /// Ends all sessions of the user, and with them every token that was rotated away; how many
+    /// they were.
     pub async fn end_all(&self, user: &UserKey) -> Result<u64, StoreError> {
         self.store.remove_all(user).await
     }

@@ -20,11 +20,19 @@ impl Lifetime {
         now.plus(self.idle).min(absolute_deadline)
     }
 
-    /// Whether a use at `now` should move the expiry of a session that would end in `expires_in`: only when more
-    /// than a tenth of the idle timeout would be gained, so that a busy session costs no write per request.
+    /// Whether a use at `now` should move the expiry of a session that would end in `expires_in`:
+    /// only when more than a tenth of the idle timeout would be gained, so that a busy session
+    /// costs no write per request.
     #[must_use]
-    pub fn renewal_due(&self, now: UnixMillis, expires_in: Duration, absolute_deadline: UnixMillis) -> bool {
-        let gained = self.expiry(now, absolute_deadline).since(now.plus(expires_in));
+    pub fn renewal_due(
+        &self,
+        now: UnixMillis,
+        expires_in: Duration,
+        absolute_deadline: UnixMillis,
+    ) -> bool {
+        let gained = self
+            .expiry(now, absolute_deadline)
+            .since(now.plus(expires_in));
         gained > self.idle / 10
     }
 }
@@ -41,7 +49,10 @@ mod tests {
 
     #[test]
     fn renews_after_a_tenth_and_never_past_the_absolute_deadline() {
-        let life = Lifetime { idle: secs(100), absolute: secs(1000) };
+        let life = Lifetime {
+            idle: secs(100),
+            absolute: secs(1000),
+        };
         let (now, deadline) = (UnixMillis(0), UnixMillis(1_000_000));
         assert!(!life.renewal_due(now, secs(100), deadline));
         assert!(!life.renewal_due(now, secs(90), deadline));
@@ -62,7 +73,8 @@ mod tests {
                 now = now.plus(secs(step));
                 if now >= expiry {
                     let idle_for = now.since(last_use);
-                    // Close to the absolute deadline less than a tenth can be gained, and is not written for.
+                    // Close to the absolute deadline less than a tenth can be gained, and is not
+                    // written for.
                     prop_assert!(deadline.since(expiry) <= life.idle / 10 || idle_for >= life.idle.mul_f64(0.9));
                     break;
                 }

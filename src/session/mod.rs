@@ -1,5 +1,5 @@
-//! Sessions: what is known of a signed-in user, the token that names it, how long it lives, and the store
-//! that keeps it (a trait; the implementations are in `store`).
+//! Sessions: what is known of a signed-in user, the token that names it, how long it lives, and the
+//! store that keeps it (a trait; the implementations are in `store`).
 
 pub mod carrier;
 pub mod devices;
@@ -15,6 +15,9 @@ pub use carrier::{CarrierError, TokenCarrier};
 pub use lifetime::Lifetime;
 pub use model::{LinesFor, LoadedSession, Session, SessionKey, SharedSession};
 pub use service::{IssuedSession, LiveSession, SessionRules, SessionService, SignedIn};
-pub use store::{Lookup, NewSession, Reservation, Rotated, Rotation, SessionCount, SessionStore, StoreError, Written};
+pub use store::{
+    Lookup, NewSession, Reservation, Rotated, Rotation, SessionCount, SessionStore, StoreError,
+    Written,
+};
 pub use token::{SessionId, SessionToken, TokenError};
 pub use user::{ProviderKind, UserKey};

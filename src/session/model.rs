@@ -24,7 +24,8 @@ pub struct Session {
     pub absolute_deadline: UnixMillis,
     /// Where the login came from, for the user's own list of devices.
     pub client_address: Option<IpAddr>,
-    /// A short name of the device at login, for the same list; at most [`Session::DEVICE_MAX`] bytes.
+    /// A short name of the device at login, for the same list; at most [`Session::DEVICE_MAX`]
+    /// bytes.
     pub device: String,
     /// Further facts that the provider vouches for, in the order in which it gave them.
     pub claims: Vec<(String, String)>,
@@ -55,18 +56,32 @@ pub enum LinesFor {
 }
 
 impl SharedSession {
-    /// The session's header lines: written by the first request, and the same for all that follow under one `edition` of the names and app
-    /// ids in them. After those have changed, a session that was read before has its lines written for each request.
+    /// The session's header lines: written by the first request, and the same for all that follow
+    /// under one `edition` of the names and app ids in them. After those have changed, a session
+    /// that was read before has its lines written for each request.
     #[must_use]
-    pub fn header_lines(&self, of: LinesFor, edition: u64, write: impl Fn() -> String) -> Cow<'_, str> {
-        let (of, lines) = self.0.header_lines[of as usize].get_or_init(|| (edition, write().into()));
-        if *of == edition { Cow::Borrowed(lines) } else { Cow::Owned(write()) }
+    pub fn header_lines(
+        &self,
+        of: LinesFor,
+        edition: u64,
+        write: impl Fn() -> String,
+    ) -> Cow<'_, str> {
+        let (of, lines) =
+            self.0.header_lines[of as usize].get_or_init(|| (edition, write().into()));
+        if *of == edition {
+            Cow::Borrowed(lines)
+        } else {
+            Cow::Owned(write())
+        }
     }
 }
 
 impl From<Session> for SharedSession {
     fn from(session: Session) -> Self {
-        Self(Arc::new(Shared { session, header_lines: Default::default() }))
+        Self(Arc::new(Shared {
+            session,
+            header_lines: Default::default(),
+        }))
     }
 }
 
@@ -81,11 +96,13 @@ impl Deref for SharedSession {
 /// A session as it was found.
 #[derive(Debug, Clone)]
 pub struct LoadedSession {
-    /// Its name. Of a token that was rotated away a moment ago this is the name of what the session is now.
+    /// Its name. Of a token that was rotated away a moment ago this is the name of what the session
+    /// is now.
     pub id: SessionId,
     /// The session.
     pub session: SharedSession,
-    /// How long it lives if nobody uses it; under a token that was rotated away, at most as long as that one does.
+    /// How long it lives if nobody uses it; under a token that was rotated away, at most as long as
+    /// that one does.
     pub expires_in: Duration,
     /// The asked token was rotated away: the sealed answer that the rotation gave.
     pub rotated: Option<Vec<u8>>,

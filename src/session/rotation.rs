@@ -1,8 +1,10 @@
-//! A fresh token for a session that goes on, so that one that was written down somewhere does not work for long.
+//! A fresh token for a session that goes on, so that one that was written down somewhere does not
+//! work for long.
 //!
-//! The old token opens the session for a moment longer, since requests that carry it are still on their way, and whoever rotates
-//! it again meanwhile gets the same new token: a client that lost the answer, or two parts of it that rotated at once. The store
-//! keeps that answer sealed under the old token, so that it tells nobody who does not hold one.
+//! The old token opens the session for a moment longer, since requests that carry it are still on
+//! their way, and whoever rotates it again meanwhile gets the same new token: a client that lost
+//! the answer, or two parts of it that rotated at once. The store keeps that answer sealed under
+//! the old token, so that it tells nobody who does not hold one.
 
 use crate::crypto::keyring::DerivedBox;
 use crate::metrics::Outcome;
@@ -21,17 +23,27 @@ impl SessionService {
             Ok(None) => "gone",
             Err(_) => "store_unavailable",
         };
-        self.metrics.session_rotations.get_or_create(&Outcome { outcome }).inc();
+        self.metrics
+            .session_rotations
+            .get_or_create(&Outcome { outcome })
+            .inc();
         Ok(result?.map(|(issued, _)| issued))
     }
 
-    async fn rotated(&self, token: &SessionToken) -> Result<Option<(IssuedSession, &'static str)>, StoreError> {
-        let Some(loaded) = self.look_up(&token.id()).await? else { return Ok(None) };
+    async fn rotated(
+        &self,
+        token: &SessionToken,
+    ) -> Result<Option<(IssuedSession, &'static str)>, StoreError> {
+        let Some(loaded) = self.look_up(&token.id()).await? else {
+            return Ok(None);
+        };
         if let Some(answer) = &loaded.rotated {
             return self.repeated(token, answer).await;
         }
         let fresh = SessionToken::issue(&self.keys, loaded.id.tag);
-        let answer = self.answer_box(token).seal(Secret::new(fresh.expose()).expose().as_bytes());
+        let answer = self
+            .answer_box(token)
+            .seal(Secret::new(fresh.expose()).expose().as_bytes());
         let rotation = Rotation {
             from: loaded.id,
             to: fresh.id(),
@@ -41,19 +53,35 @@ impl SessionService {
             answer: &answer,
         };
         match self.store.rotate(rotation).await? {
-            Rotated::Done { expires_in } => Ok(Some((issued(fresh, &LoadedSession { expires_in, ..loaded }), "rotated"))),
+            Rotated::Done { expires_in } => Ok(Some((
+                issued(
+                    fresh,
+                    &LoadedSession {
+                        expires_in,
+                        ..loaded
+                    },
+                ),
+                "rotated",
+            ))),
             Rotated::Before { answer } => self.repeated(token, &answer).await,
             Rotated::Gone => Ok(None),
         }
     }
 
     /// The answer that the rotation gave, if its session still lives.
-    async fn repeated(&self, token: &SessionToken, answer: &[u8]) -> Result<Option<(IssuedSession, &'static str)>, StoreError> {
+    async fn repeated(
+        &self,
+        token: &SessionToken,
+        answer: &[u8],
+    ) -> Result<Option<(IssuedSession, &'static str)>, StoreError> {
         let Some(fresh) = self.opened(token, answer) else {
             log::warn!(session = token.id().to_string().as_str(); "the answer of a rotation cannot be read: a key was changed since");
             return Ok(None);
         };
-        Ok(self.look_up(&fresh.id()).await?.map(|loaded| (issued(fresh, &loaded), "repeated")))
+        Ok(self
+            .look_up(&fresh.id())
+            .await?
+            .map(|loaded| (issued(fresh, &loaded), "repeated")))
     }
 
     fn opened(&self, token: &SessionToken, answer: &[u8]) -> Option<SessionToken> {
@@ -62,11 +90,21 @@ impl SessionService {
     }
 
     fn answer_box(&self, token: &SessionToken) -> DerivedBox {
-        DerivedBox::new(&self.naming, "rotate answer", &[Secret::new(token.expose()).expose().as_bytes()])
+        DerivedBox::new(
+            &self.naming,
+            "rotate answer",
+            &[Secret::new(token.expose()).expose().as_bytes()],
+        )
     }
 }
 
 fn issued(token: SessionToken, loaded: &LoadedSession) -> IssuedSession {
     let absolute_expires_in = loaded.session.absolute_deadline.since(loaded.now);
-    IssuedSession { id: token.id(), token, app: loaded.session.user.app.clone(), expires_in: loaded.expires_in, absolute_expires_in }
+    IssuedSession {
+        id: token.id(),
+        token,
+        app: loaded.session.user.app.clone(),
+        expires_in: loaded.expires_in,
+        absolute_expires_in,
+    }
 }

@@ -1,4 +1,5 @@
-//! What the gateway does with sessions: issue, resolve, end; `rotation` and `devices` have the rest.
+//! What the gateway does with sessions: issue, resolve, end; `rotation` and `devices` have the
+//! rest.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +12,9 @@ use crate::metrics::{Counter, Metrics, Outcome};
 use crate::secret::Secret;
 use crate::session::lifetime::Lifetime;
 use crate::session::model::{LoadedSession, Session, SessionKey, SharedSession};
-use crate::session::store::{Created, Lookup, NewSession, SessionStore, Settlement, StoreError, Written};
+use crate::session::store::{
+    Created, Lookup, NewSession, SessionStore, Settlement, StoreError, Written,
+};
 use crate::session::token::{self, KnownTokens, SessionId, SessionToken};
 use crate::session::user::UserKey;
 
@@ -31,7 +34,12 @@ pub struct LiveSession {
 impl From<LoadedSession> for LiveSession {
     fn from(loaded: LoadedSession) -> Self {
         let absolute_expires_in = loaded.session.absolute_deadline.since(loaded.now);
-        Self { id: loaded.id, session: loaded.session, expires_in: loaded.expires_in, absolute_expires_in }
+        Self {
+            id: loaded.id,
+            session: loaded.session,
+            expires_in: loaded.expires_in,
+            absolute_expires_in,
+        }
     }
 }
 
@@ -105,16 +113,34 @@ pub struct SessionService {
 
 impl std::fmt::Debug for SessionService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SessionService").field("rules", &self.rules).finish_non_exhaustive()
+        f.debug_struct("SessionService")
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
     }
 }
 
 impl SessionService {
     /// The service over a store.
     #[must_use]
-    pub fn new(store: Arc<dyn SessionStore>, keys: Arc<Keyring>, naming: Arc<NamingKey>, rules: SessionRules, metrics: Arc<Metrics>) -> Self {
-        let found = metrics.session_lookups.get_or_create_owned(&Outcome { outcome: "found" });
-        Self { store, keys, naming, rules, metrics, known: KnownTokens::default(), found }
+    pub fn new(
+        store: Arc<dyn SessionStore>,
+        keys: Arc<Keyring>,
+        naming: Arc<NamingKey>,
+        rules: SessionRules,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let found = metrics
+            .session_lookups
+            .get_or_create_owned(&Outcome { outcome: "found" });
+        Self {
+            store,
+            keys,
+            naming,
+            rules,
+            metrics,
+            known: KnownTokens::default(),
+            found,
+        }
     }
 
     /// The store below, for the login flow's reservations.
@@ -146,10 +172,16 @@ impl SessionService {
         read
     }
 
-    /// Makes a session for a user who has just proved who they are. `settle` seals the answer for replays: it
-    /// is given the issued session and returns what is stored beside it.
-    pub async fn issue(&self, sign_in: SignIn, settle: impl FnOnce(&IssuedSession) -> Option<Settlement>) -> Result<SignedIn, StoreError> {
-        let limit = sign_in.quota.map(|quota| self.limit_of(&sign_in.user, quota));
+    /// Makes a session for a user who has just proved who they are. `settle` seals the answer for
+    /// replays: it is given the issued session and returns what is stored beside it.
+    pub async fn issue(
+        &self,
+        sign_in: SignIn,
+        settle: impl FnOnce(&IssuedSession) -> Option<Settlement>,
+    ) -> Result<SignedIn, StoreError> {
+        let limit = sign_in
+            .quota
+            .map(|quota| self.limit_of(&sign_in.user, quota));
         let token = SessionToken::issue(&self.keys, token::tag_of(&self.naming, &sign_in.user));
         let lifetime = self.rules.lifetime;
         let session = Session {
@@ -168,7 +200,10 @@ impl SessionService {
             expires_in: lifetime.idle.min(lifetime.absolute),
             absolute_expires_in: lifetime.absolute,
         };
-        let session_key = sign_in.session_key.map(|key| SessionKey { key, reserved_at: sign_in.reserved_at });
+        let session_key = sign_in.session_key.map(|key| SessionKey {
+            key,
+            reserved_at: sign_in.reserved_at,
+        });
         let settlement = settle(&issued);
         let new = NewSession {
             id: issued.id,
@@ -185,9 +220,15 @@ impl SessionService {
                 Ok(SignedIn::Issued(issued))
             }
             (Created::Limited(level), Some(Limit { quota, .. })) => {
-                Ok(SignedIn::Limited(Refusal { policy: Policy::PerUser, quota, retry_after: level.next_in(quota) }))
+                Ok(SignedIn::Limited(Refusal {
+                    policy: Policy::PerUser,
+                    quota,
+                    retry_after: level.next_in(quota),
+                }))
             }
-            (Created::Limited(_), None) => Err(StoreError::new("a limit that nobody set is used up")),
+            (Created::Limited(_), None) => {
+                Err(StoreError::new("a limit that nobody set is used up"))
+            }
         }
     }
 
@@ -195,24 +236,46 @@ impl SessionService {
     #[must_use]
     pub fn limit_of(&self, user: &UserKey, quota: Quota) -> Limit {
         let name = self.naming.name("limit per_user", &user.parts());
-        Limit { cell: CellName { tag: Some(token::tag_of(&self.naming, user)), name }, quota }
+        Limit {
+            cell: CellName {
+                tag: Some(token::tag_of(&self.naming, user)),
+                name,
+            },
+            quota,
+        }
     }
 
-    /// The living session of this name, renewed when that is due; `None`: unknown, expired or revoked.
+    /// The living session of this name, renewed when that is due; `None`: unknown, expired or
+    /// revoked.
     pub async fn resolve(&self, id: &SessionId) -> Result<Option<LiveSession>, StoreError> {
-        let Some(loaded) = self.look_up(id).await? else { return Ok(None) };
+        let Some(loaded) = self.look_up(id).await? else {
+            return Ok(None);
+        };
         Ok(self.renewed(loaded).await)
     }
 
-    /// The living session of an open stream, under the name that it has now. A stream that was used since the last look renews it as a
-    /// request does.
-    pub async fn follow(&self, id: &SessionId, used: bool) -> Result<Option<LiveSession>, StoreError> {
-        let Some(loaded) = self.look_up(id).await? else { return Ok(None) };
-        Ok(if used { self.renewed(loaded).await } else { Some(loaded.into()) })
+    /// The living session of an open stream, under the name that it has now. A stream that was used
+    /// since the last look renews it as a request does.
+    pub async fn follow(
+        &self,
+        id: &SessionId,
+        used: bool,
+    ) -> Result<Option<LiveSession>, StoreError> {
+        let Some(loaded) = self.look_up(id).await? else {
+            return Ok(None);
+        };
+        Ok(if used {
+            self.renewed(loaded).await
+        } else {
+            Some(loaded.into())
+        })
     }
 
     /// What the store knows under a name.
-    pub(super) async fn look_up(&self, id: &SessionId) -> Result<Option<LoadedSession>, StoreError> {
+    pub(super) async fn look_up(
+        &self,
+        id: &SessionId,
+    ) -> Result<Option<LoadedSession>, StoreError> {
         let lookup = match self.store.known(id) {
             Some(known) => Ok(known),
             None => self.store.load(id).await,
@@ -236,13 +299,33 @@ impl SessionService {
     }
 
     async fn renewed(&self, mut loaded: LoadedSession) -> Option<LiveSession> {
-        let LoadedSession { session, now, expires_in, rotated, .. } = &loaded;
+        let LoadedSession {
+            session,
+            now,
+            expires_in,
+            rotated,
+            ..
+        } = &loaded;
         let lifetime = self.rules.lifetime;
-        // A token that was rotated away renews nothing: its time is over soon, and its session's began anew when it was rotated.
+        // A token that was rotated away renews nothing: its time is over soon, and its session's
+        // began anew when it was rotated.
         if rotated.is_none() && lifetime.renewal_due(*now, *expires_in, session.absolute_deadline) {
-            match self.store.renew(&loaded.id, &session.user, lifetime.idle, session.absolute_deadline).await {
-                Ok(Written::Done) => loaded.expires_in = lifetime.expiry(*now, session.absolute_deadline).since(*now),
-                // Rotated away between the read and the write: the token still opens the session for a while.
+            match self
+                .store
+                .renew(
+                    &loaded.id,
+                    &session.user,
+                    lifetime.idle,
+                    session.absolute_deadline,
+                )
+                .await
+            {
+                Ok(Written::Done) => {
+                    loaded.expires_in =
+                        lifetime.expiry(*now, session.absolute_deadline).since(*now);
+                }
+                // Rotated away between the read and the write: the token still opens the session
+                // for a while.
                 Ok(Written::Stale) => {}
                 // Revoked between the read and the write: the write is the newer truth.
                 Ok(Written::Gone) => return None,
@@ -265,7 +348,10 @@ impl SessionService {
     }
 
     fn count(&self, outcome: &'static str) {
-        self.metrics.session_lookups.get_or_create(&Outcome { outcome }).inc();
+        self.metrics
+            .session_lookups
+            .get_or_create(&Outcome { outcome })
+            .inc();
     }
 }
 

@@ -10,7 +10,8 @@ use crate::session::model::{LoadedSession, Session, SessionKey};
 use crate::session::token::SessionId;
 use crate::session::user::UserKey;
 
-/// The store could not answer: nothing is known about the session. Never to be mistaken for "there is none".
+/// The store could not answer: nothing is known about the session. Never to be mistaken for "there
+/// is none".
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the session store does not do its work: {reason}")]
 pub struct StoreError {
@@ -21,7 +22,9 @@ pub struct StoreError {
 impl StoreError {
     /// An error with its reason for the log.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into() }
+        Self {
+            reason: reason.into(),
+        }
     }
 }
 
@@ -44,7 +47,8 @@ pub enum Lookup {
     Found(LoadedSession),
     /// There is none: unknown, expired or revoked.
     Gone,
-    /// There is a record, but it does not open: another key, changed, or from a release that writes another form.
+    /// There is a record, but it does not open: another key, changed, or from a release that writes
+    /// another form.
     Unreadable(&'static str),
 }
 
@@ -101,7 +105,8 @@ pub struct NewSession<'a> {
     pub max_per_user: u32,
     /// The session_key that the login brought, where the platform has one.
     pub session_key: Option<&'a SessionKey>,
-    /// The limit that it counts against; its cell has the session's tag. Whoever is over it gets no session, and nobody is evicted.
+    /// The limit that it counts against; its cell has the session's tag. Whoever is over it gets no
+    /// session, and nobody is evicted.
     pub limit: Option<Limit>,
     /// Stored together with the session; without the one there is not the other.
     pub settlement: Option<Settlement>,
@@ -169,8 +174,8 @@ pub struct SessionCount {
     pub at_most: u64,
 }
 
-/// Keeps sessions. Every check-and-write is atomic; expiry is by the store's own clock; a write never brings back
-/// a session that has ended; every call answers within its configured timeout.
+/// Keeps sessions. Every check-and-write is atomic; expiry is by the store's own clock; a write
+/// never brings back a session that has ended; every call answers within its configured timeout.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
     /// The store's time; also the cheapest proof that it answers.
@@ -179,29 +184,42 @@ pub trait SessionStore: Send + Sync {
     /// Reserves a login code for `lease`.
     async fn reserve(&self, login: &LoginKey, lease: Duration) -> Result<Reservation, StoreError>;
 
-    /// Ends a reservation: with an answer that others find for a while, or without, so that the code may be tried again.
-    /// `Stale`: the reservation had lapsed and somebody else holds it.
-    async fn settle(&self, login: &LoginKey, ticket: &[u8; 16], answer: Option<(&[u8], Duration)>) -> Result<Written, StoreError>;
+    /// Ends a reservation: with an answer that others find for a while, or without, so that the
+    /// code may be tried again. `Stale`: the reservation had lapsed and somebody else holds it.
+    async fn settle(
+        &self,
+        login: &LoginKey,
+        ticket: &[u8; 16],
+        answer: Option<(&[u8], Duration)>,
+    ) -> Result<Written, StoreError>;
 
     /// Makes a session, keeps the session_key's generation and evicts what is over the cap, as one.
     async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError>;
 
-    /// What is known of a session without asking anybody; `None`: [`load`](Self::load) has to be asked. Most requests end here, so it
-    /// makes no future, whose room they would all pay for.
+    /// What is known of a session without asking anybody; `None`: [`load`](Self::load) has to be
+    /// asked. Most requests end here, so it makes no future, whose room they would all pay for.
     fn known(&self, id: &SessionId) -> Option<Lookup> {
         let _ = id;
         None
     }
 
-    /// Looks a session up. Does not renew it. A token that was rotated away finds what its session is now; what was found in this
-    /// way hangs on two keys, so whoever keeps copies must not keep this one.
+    /// Looks a session up. Does not renew it. A token that was rotated away finds what its session
+    /// is now; what was found in this way hangs on two keys, so whoever keeps copies must not keep
+    /// this one.
     async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError>;
 
-    /// Moves the session's expiry to now + `idle`, at most `absolute_deadline`. `Stale`: it has moved to another token, and lives
-    /// under that one.
-    async fn renew(&self, id: &SessionId, user: &UserKey, idle: Duration, absolute_deadline: UnixMillis) -> Result<Written, StoreError>;
+    /// Moves the session's expiry to now + `idle`, at most `absolute_deadline`. `Stale`: it has
+    /// moved to another token, and lives under that one.
+    async fn renew(
+        &self,
+        id: &SessionId,
+        user: &UserKey,
+        idle: Duration,
+        absolute_deadline: UnixMillis,
+    ) -> Result<Written, StoreError>;
 
-    /// Ends a session, under this name and under every other that it was given since. `Gone`: it had ended before.
+    /// Ends a session, under this name and under every other that it was given since. `Gone`: it
+    /// had ended before.
     async fn remove(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError>;
 
     /// Moves a session to another token, as one.

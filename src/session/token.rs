@@ -1,8 +1,8 @@
 //! The token that a client holds and the names made from it.
 //!
-//! `hufu_` + base64url of `tag (2) ‖ random (32) ‖ check (4)`: 56 characters, one spelling. The tag comes from
-//! the user and decides the Redis Cluster slot; the check bytes turn away tokens that nobody issued without
-//! asking the store.
+//! `hufu_` + base64url of `tag (2) ‖ random (32) ‖ check (4)`: 56 characters, one spelling. The tag
+//! comes from the user and decides the Redis Cluster slot; the check bytes turn away tokens that
+//! nobody issued without asking the store.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -64,8 +64,14 @@ impl SessionToken {
     }
 
     fn of(body: [u8; BODY]) -> Self {
-        let id = SessionId { tag: [body[0], body[1]], hash: hash::truncated(&hash::sha256(&body)) };
-        Self { body: Secret::new(body), id }
+        let id = SessionId {
+            tag: [body[0], body[1]],
+            hash: hash::truncated(&hash::sha256(&body)),
+        };
+        Self {
+            body: Secret::new(body),
+            id,
+        }
     }
 
     /// Reads what a client sent.
@@ -75,7 +81,11 @@ impl SessionToken {
 
     fn checked(keys: &Keyring, body: [u8; BODY]) -> Result<Self, TokenError> {
         let (checked, check) = body.split_last_chunk::<4>().ok_or(TokenError::Malformed)?;
-        if keys.checks(checked, check) { Ok(Self::of(body)) } else { Err(TokenError::Foreign) }
+        if keys.checks(checked, check) {
+            Ok(Self::of(body))
+        } else {
+            Err(TokenError::Foreign)
+        }
     }
 
     /// The text that goes to the client: the login and rotate answers, and nowhere else.
@@ -92,12 +102,15 @@ impl SessionToken {
 }
 
 fn from_text(text: &str) -> Result<[u8; BODY], TokenError> {
-    text.strip_prefix(PREFIX).and_then(from_base64url::<BODY>).ok_or(TokenError::Malformed)
+    text.strip_prefix(PREFIX)
+        .and_then(from_base64url::<BODY>)
+        .ok_or(TokenError::Malformed)
 }
 
-/// Tokens whose check bytes were found right a moment ago, with the names of their sessions: a busy client's token is read and hashed once
-/// and not on every request. Two generations of bounded size; what was not used for a whole generation is forgotten. They are the keys of a
-/// map with a random hash, so nobody can time their way to one.
+/// Tokens whose check bytes were found right a moment ago, with the names of their sessions: a busy
+/// client's token is read and hashed once and not on every request. Two generations of bounded
+/// size; what was not used for a whole generation is forgotten. They are the keys of a map with a
+/// random hash, so nobody can time their way to one.
 #[derive(Default)]
 pub struct KnownTokens(Mutex<Generations>);
 
@@ -122,9 +135,12 @@ impl KnownTokens {
     /// Tokens in one generation; both together take about 8 MiB when they are full.
     const GENERATION: usize = 32 * 1024;
 
-    /// The session that a client's token opens; refuses what [`SessionToken::parse`] refuses with the same keys.
+    /// The session that a client's token opens; refuses what [`SessionToken::parse`] refuses with
+    /// the same keys.
     pub fn session(&self, keys: &Keyring, text: &str) -> Result<SessionId, TokenError> {
-        let written = text.strip_prefix(PREFIX).and_then(|body| body.as_bytes().try_into().ok());
+        let written = text
+            .strip_prefix(PREFIX)
+            .and_then(|body| body.as_bytes().try_into().ok());
         let written = written.map(KnownText).ok_or(TokenError::Malformed)?;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(id) = known.young.get(&written) {
@@ -142,7 +158,8 @@ impl KnownTokens {
     }
 }
 
-/// The text with every token in it made unreadable: for places where a client has put one by mistake, such as a path.
+/// The text with every token in it made unreadable: for places where a client has put one by
+/// mistake, such as a path.
 #[must_use]
 pub fn redacted(text: &str) -> Cow<'_, str> {
     // Looking for one byte is much faster than looking for five, and most paths have not even that.
@@ -150,9 +167,15 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let is_body = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let tokens: Vec<&str> =
-        text.match_indices(PREFIX).map(|(at, _)| &text[at..]).filter_map(|rest| rest.get(..TOKEN_LEN)).filter(|t| t.chars().all(is_body)).collect();
-    tokens.into_iter().fold(Cow::Borrowed(text), |text, token| Cow::Owned(text.replace(token, "hufu_[hidden]")))
+    let tokens: Vec<&str> = text
+        .match_indices(PREFIX)
+        .map(|(at, _)| &text[at..])
+        .filter_map(|rest| rest.get(..TOKEN_LEN))
+        .filter(|t| t.chars().all(is_body))
+        .collect();
+    tokens.into_iter().fold(Cow::Borrowed(text), |text, token| {
+        Cow::Owned(text.replace(token, "hufu_[hidden]"))
+    })
 }
 
 impl fmt::Debug for SessionToken {
@@ -161,8 +184,9 @@ impl fmt::Debug for SessionToken {
     }
 }
 
-/// The public name of a session: the user's tag and the first 16 bytes of the token's SHA-256. It names the
-/// key in the store and gives nothing of the token, so logs show it and an operator can revoke by it.
+/// The public name of a session: the user's tag and the first 16 bytes of the token's SHA-256. It
+/// names the key in the store and gives nothing of the token, so logs show it and an operator can
+/// revoke by it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionId {
     /// The user's tag.
@@ -175,7 +199,8 @@ impl SessionId {
     /// The 25 characters that name it: tag and hash in base64url.
     #[must_use]
     pub fn text(&self) -> ArrayString<25> {
-        // In one go: four characters of three bytes, of which the tag has two, and then those of the hash.
+        // In one go: four characters of three bytes, of which the tag has two, and then those of
+        // the hash.
         let mut bytes = [0; 19];
         bytes[..2].copy_from_slice(&self.tag);
         bytes[3..].copy_from_slice(&self.hash);
@@ -190,7 +215,10 @@ impl SessionId {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (tag, hash) = text.split_at_checked(3)?;
-        Some(Self { tag: from_base64url(tag)?, hash: from_base64url(hash)? })
+        Some(Self {
+            tag: from_base64url(tag)?,
+            hash: from_base64url(hash)?,
+        })
     }
 }
 
@@ -226,7 +254,10 @@ mod tests {
         let text = token.expose();
         assert_eq!(text.len(), TOKEN_LEN);
         assert_eq!(SessionToken::parse(&keys, &text).unwrap().id(), token.id());
-        assert_eq!(SessionToken::parse(&Keyring::ephemeral(), &text).unwrap_err(), TokenError::Foreign);
+        assert_eq!(
+            SessionToken::parse(&Keyring::ephemeral(), &text).unwrap_err(),
+            TokenError::Foreign
+        );
         assert_eq!(token.id().tag, [1, 2]);
         let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         for i in 0..text.len() {
@@ -236,11 +267,27 @@ mod tests {
                     continue;
                 }
                 changed[i] = *other;
-                assert!(SessionToken::parse(&keys, std::str::from_utf8(&changed).unwrap()).is_err(), "{i} {other}");
+                assert!(
+                    SessionToken::parse(&keys, std::str::from_utf8(&changed).unwrap()).is_err(),
+                    "{i} {other}"
+                );
             }
         }
-        for wrong in ["", "hufu_", &text[1..], &text[..55], &format!("{text}A"), &format!("{text}="), &format!(" {text}"), &text.to_uppercase()] {
-            assert_eq!(SessionToken::parse(&keys, wrong).unwrap_err(), TokenError::Malformed, "{wrong:?}");
+        for wrong in [
+            "",
+            "hufu_",
+            &text[1..],
+            &text[..55],
+            &format!("{text}A"),
+            &format!("{text}="),
+            &format!(" {text}"),
+            &text.to_uppercase(),
+        ] {
+            assert_eq!(
+                SessionToken::parse(&keys, wrong).unwrap_err(),
+                TokenError::Malformed,
+                "{wrong:?}"
+            );
         }
     }
 
@@ -254,7 +301,10 @@ mod tests {
             }
             let foreign = SessionToken::issue(&Keyring::ephemeral(), [n, 2]).expose();
             for _ in 0..2 {
-                assert_eq!(known.session(&keys, &foreign).unwrap_err(), TokenError::Foreign);
+                assert_eq!(
+                    known.session(&keys, &foreign).unwrap_err(),
+                    TokenError::Foreign
+                );
             }
         }
         assert_eq!(known.0.lock().unwrap().young.len(), 3);
@@ -269,11 +319,16 @@ mod tests {
             body[..8].copy_from_slice(&n.to_be_bytes());
             let check = keys.check_bytes(&body[..CHECKED]);
             body[CHECKED..].copy_from_slice(&check);
-            known.session(&keys, &SessionToken::of(body).expose()).unwrap();
+            known
+                .session(&keys, &SessionToken::of(body).expose())
+                .unwrap();
             known.session(&keys, &used.expose()).unwrap();
         }
         let held = known.0.lock().unwrap();
-        assert!(held.young.len() <= KnownTokens::GENERATION && held.old.len() <= KnownTokens::GENERATION);
+        assert!(
+            held.young.len() <= KnownTokens::GENERATION
+                && held.old.len() <= KnownTokens::GENERATION
+        );
         assert!(held.young.values().any(|id| *id == used.id()));
     }
 
@@ -281,7 +336,10 @@ mod tests {
     fn a_token_in_another_text_is_made_unreadable() {
         let token = SessionToken::issue(&Keyring::ephemeral(), [1, 2]).expose();
         assert_eq!(redacted(&format!("/api/{token}/x")), "/api/hufu_[hidden]/x");
-        assert_eq!(redacted(&format!("{token}{token}")), "hufu_[hidden]hufu_[hidden]");
+        assert_eq!(
+            redacted(&format!("{token}{token}")),
+            "hufu_[hidden]hufu_[hidden]"
+        );
         for other in ["/api/x", "/hufu_docs/intro", "hufu_", "/é/hufu_é"] {
             assert!(matches!(redacted(other), Cow::Borrowed(_)), "{other}");
         }
@@ -307,7 +365,10 @@ mod tests {
         let mut ones = 0_u32;
         for _ in 0..10_000 {
             let token = SessionToken::issue(&keys, [0, 0]);
-            ones += token.body.expose()[2..CHECKED].iter().map(|b| b.count_ones()).sum::<u32>();
+            ones += token.body.expose()[2..CHECKED]
+                .iter()
+                .map(|b| b.count_ones())
+                .sum::<u32>();
             assert!(seen.insert(token.expose()));
         }
         // Monobit: 2 560 000 bits, standard deviation 800; six of them fail once in 10^9 runs.

@@ -43,7 +43,8 @@ impl fmt::Display for ProviderKind {
     }
 }
 
-/// A user: the subject that a platform vouches for, within one app. The same openid under another app is another user.
+/// A user: the subject that a platform vouches for, within one app. The same openid under another
+/// app is another user.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UserKey {
     /// The platform.
@@ -58,6 +59,10 @@ impl UserKey {
     /// The parts that name the user, for keyed hashes.
     #[must_use]
     pub fn parts(&self) -> [&[u8]; 3] {
-        [self.provider.as_str().as_bytes(), self.app.as_bytes(), self.subject.as_bytes()]
+        [
+            self.provider.as_str().as_bytes(),
+            self.app.as_bytes(),
+            self.subject.as_bytes(),
+        ]
     }
 }

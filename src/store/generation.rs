@@ -7,16 +7,18 @@
 //! sealed key   47 bytes for the usual key of 16 bytes
 //! ```
 //!
-//! 62 bytes: up to 64 a Redis hash keeps its compact form. Version, time and fingerprint stand where the script can
-//! compare them, so these 15 bytes keep their place in every later version.
+//! 62 bytes: up to 64 a Redis hash keeps its compact form. Version, time and fingerprint stand
+//! where the script can compare them, so these 15 bytes keep their place in every later version.
 
 use crate::clock::UnixMillis;
 
 /// Bytes before the sealed key.
 pub(super) const HEADER: usize = 15;
-/// How many generations a user has: the clients' parallel logins may use the one before the newest for a while.
+/// How many generations a user has: the clients' parallel logins may use the one before the newest
+/// for a while.
 pub(super) const KEPT: usize = 2;
-/// The fields of the user's hash that hold them, newest first. No session is called so: their fields have 16 bytes.
+/// The fields of the user's hash that hold them, newest first. No session is called so: their
+/// fields have 16 bytes.
 pub(super) const FIELDS: [&str; KEPT] = ["k0", "k1"];
 
 /// The bytes that stand before the sealed key.
@@ -35,16 +37,25 @@ pub(super) fn reserved_at(header: &[u8; HEADER]) -> UnixMillis {
     UnixMillis(u64::from_be_bytes(number))
 }
 
-/// Puts a generation among those that a user has (newest first): ordered by reservation, the same key only once and
-/// with its newest time, the oldest beyond [`KEPT`] dropped. `scripts/create.lua` does the same inside Redis.
+/// Puts a generation among those that a user has (newest first): ordered by reservation, the same
+/// key only once and with its newest time, the oldest beyond [`KEPT`] dropped. `scripts/create.lua`
+/// does the same inside Redis.
 pub(super) fn keep(kept: &mut Vec<Vec<u8>>, fresh: Vec<u8>) {
-    let Some((time, print)) = parts(&fresh) else { return };
+    let Some((time, print)) = parts(&fresh) else {
+        return;
+    };
     let known = |old: &Vec<u8>| parts(old).is_some_and(|(_, old_print)| old_print == print);
-    if kept.iter().any(|old| known(old) && parts(old).is_some_and(|(old_time, _)| old_time >= time)) {
+    if kept
+        .iter()
+        .any(|old| known(old) && parts(old).is_some_and(|(old_time, _)| old_time >= time))
+    {
         return;
     }
     kept.retain(|old| parts(old).is_some() && !known(old));
-    let place = kept.iter().position(|old| parts(old).is_some_and(|(old_time, _)| old_time <= time)).unwrap_or(kept.len());
+    let place = kept
+        .iter()
+        .position(|old| parts(old).is_some_and(|(old_time, _)| old_time <= time))
+        .unwrap_or(kept.len());
     kept.insert(place, fresh);
     kept.truncate(KEPT);
 }
@@ -65,7 +76,9 @@ mod tests {
     }
 
     fn of(kept: &[Vec<u8>]) -> Vec<(u64, u8)> {
-        kept.iter().map(|v| (reserved_at(v.first_chunk().unwrap()).0, v[7])).collect()
+        kept.iter()
+            .map(|v| (reserved_at(v.first_chunk().unwrap()).0, v[7]))
+            .collect()
     }
 
     #[test]

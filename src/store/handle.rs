@@ -42,17 +42,31 @@ struct RedisParts {
     probe: StoreProbe,
 }
 
-/// Opens the store. Nobody is asked yet: a Redis that is down when the gateway starts is found when it comes.
+/// Opens the store. Nobody is asked yet: a Redis that is down when the gateway starts is found when
+/// it comes.
 ///
 /// For `rediss` the process needs its rustls provider installed before the first call.
-pub fn open(settings: &StoreSettings, keys: Arc<Keyring>, naming: Arc<NamingKey>, metrics: Arc<Metrics>) -> Result<StoreHandle, BadStoreSettings> {
+pub fn open(
+    settings: &StoreSettings,
+    keys: Arc<Keyring>,
+    naming: Arc<NamingKey>,
+    metrics: Arc<Metrics>,
+) -> Result<StoreHandle, BadStoreSettings> {
     let prefix = settings.key_prefix.clone();
     let kind = match &settings.url {
-        StoreUrl::Memory => Kind::Memory(Arc::new(MemorySessionStore::new(Arc::new(SystemClock), prefix, keys, naming, metrics))),
+        StoreUrl::Memory => Kind::Memory(Arc::new(MemorySessionStore::new(
+            Arc::new(SystemClock),
+            prefix,
+            keys,
+            naming,
+            metrics,
+        ))),
         StoreUrl::Redis(url) => {
             let place = Place::new(url, settings)?;
             let probe = StoreProbe::redis(&place, prefix.clone());
-            let push = settings.near_cache.map(|near_cache| Arc::new(Push::new(&place, near_cache, prefix.clone(), &metrics)));
+            let push = settings.near_cache.map(|near_cache| {
+                Arc::new(Push::new(&place, near_cache, prefix.clone(), &metrics))
+            });
             let setup = RedisSetup {
                 place,
                 wait_replicas: settings.wait_replicas,
@@ -70,15 +84,21 @@ pub fn open(settings: &StoreSettings, keys: Arc<Keyring>, naming: Arc<NamingKey>
 }
 
 impl StoreHandle {
-    /// The store of one worker, for sessions and for the cells of limits. Memory is shared; to Redis each worker has connections of its own, made on first use
-    /// in the runtime that uses it.
+    /// The store of one worker, for sessions and for the cells of limits. Memory is shared; to
+    /// Redis each worker has connections of its own, made on first use in the runtime that uses it.
     #[must_use]
     pub fn worker(&self) -> WorkerStore {
         match &self.0 {
-            Kind::Memory(store) => WorkerStore { sessions: store.clone(), counters: store.clone() },
+            Kind::Memory(store) => WorkerStore {
+                sessions: store.clone(),
+                counters: store.clone(),
+            },
             Kind::Redis(parts) => {
                 let store = Arc::new(RedisSessionStore::new(&parts.setup));
-                WorkerStore { sessions: store.clone(), counters: store }
+                WorkerStore {
+                    sessions: store.clone(),
+                    counters: store,
+                }
             }
         }
     }
@@ -98,12 +118,18 @@ impl StoreHandle {
         }
     }
 
-    /// How this process hears of revocations: of all connections that its workers have at present, so it is asked after one of them
-    /// has been used. `None`: there is no store outside the process.
+    /// How this process hears of revocations: of all connections that its workers have at present,
+    /// so it is asked after one of them has been used. `None`: there is no store outside the
+    /// process.
     #[must_use]
     pub fn push(&self) -> Option<PushState> {
-        let Kind::Redis(parts) = &self.0 else { return None };
-        let off = PushState { mode: Some(PushMode::Off), trouble: None };
+        let Kind::Redis(parts) = &self.0 else {
+            return None;
+        };
+        let off = PushState {
+            mode: Some(PushMode::Off),
+            trouble: None,
+        };
         Some(parts.setup.push.as_ref().map_or(off, |push| push.state()))
     }
 

@@ -1,5 +1,6 @@
-//! The names of the keys. The braces are Redis Cluster's hash tag: all that belongs to one user lies in one slot.
-//! The kind stands before the tag, so that ACLs and tracking can name a kind by its beginning.
+//! The names of the keys. The braces are Redis Cluster's hash tag: all that belongs to one user
+//! lies in one slot. The kind stands before the tag, so that ACLs and tracking can name a kind by
+//! its beginning.
 
 use std::sync::Arc;
 
@@ -38,16 +39,22 @@ impl Keys {
         self.in_slot("s", tag, hash)
     }
 
-    /// The user's index of sessions. The tag is the session's, so that both keys are in one slot whatever made the tag.
+    /// The user's index of sessions. The tag is the session's, so that both keys are in one slot
+    /// whatever made the tag.
     pub(super) fn user(&self, tag: Tag, user: &UserKey) -> String {
         self.in_slot("u", tag, &self.naming.name("user", &user.parts()))
     }
 
     /// The session whose record a key is.
     pub(super) fn session_in(&self, key: &str) -> Option<SessionId> {
-        let rest = key.strip_prefix(self.prefix.as_str())?.strip_prefix(":s:{")?;
+        let rest = key
+            .strip_prefix(self.prefix.as_str())?
+            .strip_prefix(":s:{")?;
         let (tag, hash) = rest.split_once("}:")?;
-        Some(SessionId { tag: from_base64url(tag)?, hash: from_base64url(hash)? })
+        Some(SessionId {
+            tag: from_base64url(tag)?,
+            hash: from_base64url(hash)?,
+        })
     }
 
     /// The login code's reservation.
@@ -80,21 +87,54 @@ mod tests {
     fn keys_have_the_documented_form() {
         let mut key = [7; 32];
         key[0] = 1;
-        let keys = Keys::new(KeyPrefix::default(), Arc::new(NamingKey::new(&Secret::new(key))));
-        let id = SessionId { tag: [0xff, 0xfe], hash: [0; 16] };
+        let keys = Keys::new(
+            KeyPrefix::default(),
+            Arc::new(NamingKey::new(&Secret::new(key))),
+        );
+        let id = SessionId {
+            tag: [0xff, 0xfe],
+            hash: [0; 16],
+        };
         assert_eq!(keys.session(&id), "hufu:s:{__4}:AAAAAAAAAAAAAAAAAAAAAA");
-        assert_eq!(keys.session_in("hufu:s:{__4}:AAAAAAAAAAAAAAAAAAAAAA"), Some(id));
+        assert_eq!(
+            keys.session_in("hufu:s:{__4}:AAAAAAAAAAAAAAAAAAAAAA"),
+            Some(id)
+        );
         assert!(
-            ["hufu:u:{__4}:AAAAAAAAAAAAAAAAAAAAAA", "other:s:{__4}:AAAAAAAAAAAAAAAAAAAAAA", "hufu:s:{__4}:AAA", ""]
-                .iter()
-                .all(|key| keys.session_in(key).is_none())
+            [
+                "hufu:u:{__4}:AAAAAAAAAAAAAAAAAAAAAA",
+                "other:s:{__4}:AAAAAAAAAAAAAAAAAAAAAA",
+                "hufu:s:{__4}:AAA",
+                ""
+            ]
+            .iter()
+            .all(|key| keys.session_in(key).is_none())
         );
         assert_eq!(keys.login(&[0; 16]), "hufu:c:AAAAAAAAAAAAAAAAAAAAAA");
-        assert_eq!(keys.cell(&CellName { tag: None, name: [0; 16] }), "hufu:l:AAAAAAAAAAAAAAAAAAAAAA");
-        assert_eq!(keys.cell(&CellName { tag: Some([0xff, 0xfe]), name: [0; 16] }), "hufu:l:{__4}:AAAAAAAAAAAAAAAAAAAAAA");
-        let user = |subject: &str| UserKey { provider: ProviderKind::WechatMiniProgram, app: "shop".into(), subject: subject.into() };
+        assert_eq!(
+            keys.cell(&CellName {
+                tag: None,
+                name: [0; 16]
+            }),
+            "hufu:l:AAAAAAAAAAAAAAAAAAAAAA"
+        );
+        assert_eq!(
+            keys.cell(&CellName {
+                tag: Some([0xff, 0xfe]),
+                name: [0; 16]
+            }),
+            "hufu:l:{__4}:AAAAAAAAAAAAAAAAAAAAAA"
+        );
+        let user = |subject: &str| UserKey {
+            provider: ProviderKind::WechatMiniProgram,
+            app: "shop".into(),
+            subject: subject.into(),
+        };
         let name = keys.user([0xff, 0xfe], &user("o1"));
-        assert!(name.starts_with("hufu:u:{__4}:") && name.len() == 13 + 22, "{name}");
+        assert!(
+            name.starts_with("hufu:u:{__4}:") && name.len() == 13 + 22,
+            "{name}"
+        );
         assert_ne!(name, keys.user([0xff, 0xfe], &user("o2")));
         assert_eq!(name, keys.user([0xff, 0xfe], &user("o1")));
     }

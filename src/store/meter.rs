@@ -36,20 +36,30 @@ impl Meter {
     }
 
     /// Runs a call and counts it under its name in the metrics.
-    pub(super) async fn watch<T>(&self, operation: &'static str, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    pub(super) async fn watch<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         let label = Operation { operation };
         let started = monotonic_now();
         let result = work.await;
-        self.metrics.store_seconds.get_or_create(&label).observe(started.elapsed().as_secs_f64());
+        self.metrics
+            .store_seconds
+            .get_or_create(&label)
+            .observe(started.elapsed().as_secs_f64());
         if result.is_err() {
             self.metrics.store_errors.get_or_create(&label).inc();
         }
         result
     }
 
-    /// The same for a lookup, which is not handed over: moving its future costs more than counting it.
+    /// The same for a lookup, which is not handed over: moving its future costs more than counting
+    /// it.
     pub(super) fn load_begins(&self) -> LoadTimer {
-        LoadTimer { started: monotonic_now() }
+        LoadTimer {
+            started: monotonic_now(),
+        }
     }
 
     /// The lookup has come to its end.

@@ -1,11 +1,14 @@
 //! Where sessions are kept: in this process or in Redis, sealed alike, under the same keys.
 //!
 //! - [`settings`]: what the configuration says; [`url`]: the store's URL
-//! - [`handle`]: opens the store; each worker takes its own [`SessionStore`](crate::session::SessionStore) from it
-//! - [`record`], `keys`, `forward`, `sealed`, `generation`: the stored form, which both stores share
+//! - [`handle`]: opens the store; each worker takes its own
+//!   [`SessionStore`](crate::session::SessionStore) from it
+//! - [`record`], `keys`, `forward`, `sealed`, `generation`: the stored form, which both stores
+//!   share
 //! - [`memory`]: for the demo, for tests, and for a single process that may forget
 //! - [`redis`]: for everything else; its scripts are the only writers
-//! - [`near_cache`]: sessions that were looked up a moment ago; [`push`]: how their changes are heard of
+//! - [`near_cache`]: sessions that were looked up a moment ago; [`push`]: how their changes are
+//!   heard of
 //! - [`probe`]: whether the store answers, for readiness; `pools`: its connections
 
 pub mod handle;
@@ -31,4 +34,6 @@ pub use probe::StoreProbe;
 pub use push::{PushChoice, PushMode, PushState};
 pub use redis::{RedisSessionStore, examine};
 pub use settings::{BadStoreSettings, KeyPrefix, StoreSettings, StoreTls};
-pub use url::{BadStoreUrl, NodeAddress, RedisLogin, RedisServers, RedisUrl, ServerAddress, StoreUrl};
+pub use url::{
+    BadStoreUrl, NodeAddress, RedisLogin, RedisServers, RedisUrl, ServerAddress, StoreUrl,
+};

@@ -1,9 +1,9 @@
 //! Sessions that were looked up a moment ago, kept in the process and dropped when Redis says so.
 //!
-//! A state machine: it takes the time, does no I/O, and whoever owns the connections tells it what happened on them. What it
-//! promises: a value is served as certain only while the connection that hears of its changes is known to have been alive within
-//! `max_stale`, so that no revocation can have gone unheard for longer; and no load that an invalidation overtook becomes an
-//! entry.
+//! A state machine: it takes the time, does no I/O, and whoever owns the connections tells it what
+//! happened on them. What it promises: a value is served as certain only while the connection that
+//! hears of its changes is known to have been alive within `max_stale`, so that no revocation can
+//! have gone unheard for longer; and no load that an invalidation overtook becomes an entry.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,7 +13,8 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 use crate::session::SessionId;
 use crate::store::push::PushChoice;
 
-/// Up to this capacity a cache grows as it fills: it is soon moved, and its places would cost 8 MiB that few need.
+/// Up to this capacity a cache grows as it fills: it is soon moved, and its places would cost 8 MiB
+/// that few need.
 const GROWS: usize = 100_000;
 /// Most entries for which there is a place from the start.
 const MOST_PLACES: usize = 4_000_000;
@@ -27,7 +28,8 @@ pub struct ConnectionId(pub u64);
 pub enum Hears {
     /// Whatever changes a session, whoever does it.
     Everything,
-    /// What gateways revoke. Nobody tells of a deletion by hand, so what was read is certain for `max_stale` at most.
+    /// What gateways revoke. Nobody tells of a deletion by hand, so what was read is certain for
+    /// `max_stale` at most.
     Revocations,
 }
 
@@ -47,10 +49,11 @@ pub struct NearCacheSettings {
 /// What the cache knows.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Known<V> {
-    /// This is what Redis holds, or held less than `max_stale` ago: the value, or `None` for no such session.
+    /// This is what Redis holds, or held less than `max_stale` ago: the value, or `None` for no
+    /// such session.
     Certain(Option<V>),
-    /// This was so when Redis was last heard of; it serves only while Redis cannot be reached. Never a missing session: "down" is not
-    /// "not logged in".
+    /// This was so when Redis was last heard of; it serves only while Redis cannot be reached.
+    /// Never a missing session: "down" is not "not logged in".
     Unconfirmed(V),
     /// Nothing.
     Nothing,
@@ -100,8 +103,8 @@ pub struct NearCache<V> {
     settings: NearCacheSettings,
     /// A quick hash will do: the names are hashes of tokens, which no client chooses.
     ///
-    /// Slots are boxed, and a large cache has all its places from the start: moving a table of a million to a larger one would stop the worker
-    /// for longer than a call to Redis may take.
+    /// Slots are boxed, and a large cache has all its places from the start: moving a table of a
+    /// million to a larger one would stop the worker for longer than a call to Redis may take.
     slots: FxHashMap<SessionId, Box<Slot<V>>>,
     /// In the order of their coming, for eviction.
     queue: VecDeque<SessionId>,
@@ -111,14 +114,21 @@ pub struct NearCache<V> {
 }
 
 fn heard(connections: &[(ConnectionId, Heard)], id: ConnectionId) -> Option<&Heard> {
-    connections.iter().find(|(known, _)| *known == id).map(|(_, heard)| heard)
+    connections
+        .iter()
+        .find(|(known, _)| *known == id)
+        .map(|(_, heard)| heard)
 }
 
 impl<V: Clone> NearCache<V> {
     /// An empty cache.
     #[must_use]
     pub fn new(settings: NearCacheSettings) -> Self {
-        let places = if settings.capacity > GROWS { settings.capacity.min(MOST_PLACES) } else { 0 };
+        let places = if settings.capacity > GROWS {
+            settings.capacity.min(MOST_PLACES)
+        } else {
+            0
+        };
         Self {
             settings,
             slots: FxHashMap::with_capacity_and_hasher(places, FxBuildHasher),
@@ -130,12 +140,22 @@ impl<V: Clone> NearCache<V> {
 
     /// What is known of a session.
     pub fn get(&mut self, id: &SessionId, now: Instant) -> Known<V> {
-        let NearCacheSettings { max_stale, outage_grace, .. } = self.settings;
-        let Some(slot) = self.slots.get_mut(id) else { return Known::Nothing };
+        let NearCacheSettings {
+            max_stale,
+            outage_grace,
+            ..
+        } = self.settings;
+        let Some(slot) = self.slots.get_mut(id) else {
+            return Known::Nothing;
+        };
         // Redis pushes a natural expiry up to 100 ms late, so the entry's own deadline decides.
         slot.held.take_if(|held| now >= held.until);
-        let Some(held) = &mut slot.held else { return Known::Nothing };
-        let Some(heard) = heard(&self.connections, held.by) else { return Known::Nothing };
+        let Some(held) = &mut slot.held else {
+            return Known::Nothing;
+        };
+        let Some(heard) = heard(&self.connections, held.by) else {
+            return Known::Nothing;
+        };
         let silence = now.saturating_duration_since(heard.sent);
         let age = match heard.hears {
             Hears::Everything => Duration::ZERO,
@@ -146,20 +166,31 @@ impl<V: Clone> NearCache<V> {
             return Known::Certain(held.value.clone());
         }
         match &held.value {
-            Some(value) if silence <= outage_grace && age <= max_stale + outage_grace => Known::Unconfirmed(value.clone()),
+            Some(value) if silence <= outage_grace && age <= max_stale + outage_grace => {
+                Known::Unconfirmed(value.clone())
+            }
             _ => Known::Nothing,
         }
     }
 
-    /// Before a read goes out whose changes this connection hears of: from here on an invalidation taints it.
+    /// Before a read goes out whose changes this connection hears of: from here on an invalidation
+    /// taints it.
     pub fn begin(&mut self, id: SessionId, by: ConnectionId) -> Load {
         self.loads += 1;
         let number = self.loads;
-        if self.settings.capacity > 0 && heard(&self.connections, by).is_some_and(|heard| heard.alive) {
+        if self.settings.capacity > 0
+            && heard(&self.connections, by).is_some_and(|heard| heard.alive)
+        {
             match self.slots.get_mut(&id) {
                 Some(slot) => slot.loading = Some((number, by)),
                 None => {
-                    self.slots.insert(id, Box::new(Slot { held: None, loading: Some((number, by)) }));
+                    self.slots.insert(
+                        id,
+                        Box::new(Slot {
+                            held: None,
+                            loading: Some((number, by)),
+                        }),
+                    );
                     self.queue.push_back(id);
                 }
             }
@@ -168,20 +199,31 @@ impl<V: Clone> NearCache<V> {
         Load { id, number }
     }
 
-    /// What a read that went out at `read` brought: the session, which lives until then, or `None`. Kept unless something has happened
-    /// to it in between.
+    /// What a read that went out at `read` brought: the session, which lives until then, or `None`.
+    /// Kept unless something has happened to it in between.
     pub fn finish(&mut self, load: &Load, value: Option<V>, read: Instant, until: Instant) {
         if let Some(slot) = self.slots.get_mut(&load.id)
             && let Some((number, by)) = slot.loading
             && number == load.number
         {
-            **slot = Slot { held: Some(Held { value, by, read, until, used: false }), loading: None };
+            **slot = Slot {
+                held: Some(Held {
+                    value,
+                    by,
+                    read,
+                    until,
+                    used: false,
+                }),
+                loading: None,
+            };
         }
     }
 
     /// The read brought nothing: what was known before is what is known.
     pub fn failed(&mut self, load: &Load) {
-        let Some(slot) = self.slots.get_mut(&load.id) else { return };
+        let Some(slot) = self.slots.get_mut(&load.id) else {
+            return;
+        };
         slot.loading.take_if(|(number, _)| *number == load.number);
         if slot.is_empty() {
             self.slots.remove(&load.id);
@@ -193,23 +235,35 @@ impl<V: Clone> NearCache<V> {
         self.slots.remove(id);
     }
 
-    /// Everything that this connection hears of has changed (FLUSHALL), or it has stopped keeping track.
+    /// Everything that this connection hears of has changed (FLUSHALL), or it has stopped keeping
+    /// track.
     pub fn flushed(&mut self, by: ConnectionId) {
-        self.slots.retain(|_, slot| slot.held.as_ref().is_none_or(|held| held.by != by) && slot.loading.is_none_or(|(_, loading)| loading != by));
+        self.slots.retain(|_, slot| {
+            slot.held.as_ref().is_none_or(|held| held.by != by)
+                && slot.loading.is_none_or(|(_, loading)| loading != by)
+        });
         self.tidy();
     }
 
-    /// A new connection, heard of when its first answer was asked for. What lost connections have left behind is dropped before its
-    /// first read.
+    /// A new connection, heard of when its first answer was asked for. What lost connections have
+    /// left behind is dropped before its first read.
     pub fn connected(&mut self, id: ConnectionId, hears: Hears, sent: Instant) {
         self.connections.retain(|(_, heard)| heard.alive);
         let connections = &self.connections;
         self.slots.retain(|_, slot| {
-            slot.held.take_if(|held| heard(connections, held.by).is_none());
+            slot.held
+                .take_if(|held| heard(connections, held.by).is_none());
             !slot.is_empty()
         });
         self.tidy();
-        self.connections.push((id, Heard { hears, sent, alive: true }));
+        self.connections.push((
+            id,
+            Heard {
+                hears,
+                sent,
+                alive: true,
+            },
+        ));
     }
 
     /// A heartbeat was answered.
@@ -246,8 +300,14 @@ impl<V: Clone> NearCache<V> {
     /// Second chance: what was used since it was last looked at stays.
     fn evict(&mut self) {
         while self.slots.len() > self.settings.capacity {
-            let Some(oldest) = self.queue.pop_front() else { return };
-            match self.slots.get_mut(&oldest).and_then(|slot| slot.held.as_mut()) {
+            let Some(oldest) = self.queue.pop_front() else {
+                return;
+            };
+            match self
+                .slots
+                .get_mut(&oldest)
+                .and_then(|slot| slot.held.as_mut())
+            {
                 Some(held) if held.used => {
                     held.used = false;
                     self.queue.push_back(oldest);
@@ -265,7 +325,8 @@ impl<V: Clone> NearCache<V> {
         if self.queue.len() > 2 * self.slots.len() + 64 {
             let slots = &self.slots;
             let mut seen = std::collections::HashSet::with_capacity(slots.len());
-            self.queue.retain(|id| slots.contains_key(id) && seen.insert(*id));
+            self.queue
+                .retain(|id| slots.contains_key(id) && seen.insert(*id));
         }
     }
 }

@@ -37,18 +37,25 @@ impl Pools {
         }
     }
 
-    /// A connection without a login, for as long as it is used: whoever asks next finds out anew whether the server has a password.
+    /// A connection without a login, for as long as it is used: whoever asks next finds out anew
+    /// whether the server has a password.
     async fn opened(&self, server: &Server) -> Result<Connection, StoreError> {
         if !self.warned.swap(true, Ordering::Relaxed) {
             let (seen, advice) = NO_PASSWORD;
             log::warn!("redis {}: {seen} ({advice})", server.address);
         }
-        new_pool(server)?.get().await.map_err(|error| told(server, &error))
+        new_pool(server)?
+            .get()
+            .await
+            .map_err(|error| told(server, &error))
     }
 
     /// Drops the pools of servers that are not among these.
     pub(super) fn keep(&self, servers: &[NodeAddress]) {
-        self.pools.lock().unwrap_or_else(PoisonError::into_inner).retain(|address, _| servers.iter().any(|server| address == server));
+        self.pools
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|address, _| servers.iter().any(|server| address == server));
     }
 
     fn pool(&self, server: &Server) -> Result<Pool, StoreError> {
@@ -63,10 +70,17 @@ impl Pools {
 }
 
 fn new_pool(server: &Server) -> Result<Pool, StoreError> {
-    let manager = Manager::new_with_config(server.connection_info(), server.limits()).map_err(|error| server.error(&error))?;
+    let manager = Manager::new_with_config(server.connection_info(), server.limits())
+        .map_err(|error| server.error(&error))?;
     let limit = Some(PATIENCE);
-    let pool = Pool::builder(manager).max_size(CONNECTIONS).runtime(Runtime::Tokio1).wait_timeout(limit).create_timeout(limit).recycle_timeout(limit);
-    pool.build().map_err(|error| server.trouble(&error.to_string()))
+    let pool = Pool::builder(manager)
+        .max_size(CONNECTIONS)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(limit)
+        .create_timeout(limit)
+        .recycle_timeout(limit);
+    pool.build()
+        .map_err(|error| server.trouble(&error.to_string()))
 }
 
 fn told(server: &Server, error: &PoolError) -> StoreError {

@@ -39,13 +39,20 @@ impl StoreProbe {
     }
 
     pub(super) fn redis(place: &Place, prefix: KeyPrefix) -> Self {
-        Self(Some(Arc::new(Target { place: place.clone(), data: Pools::default(), prefix, masters: Mutex::default() })))
+        Self(Some(Arc::new(Target {
+            place: place.clone(),
+            data: Pools::default(),
+            prefix,
+            masters: Mutex::default(),
+        })))
     }
 
-    /// How long the store took to say that it is there and takes writes; at most a second. A store in this process
-    /// always is. The error names every server that is not well.
+    /// How long the store took to say that it is there and takes writes; at most a second. A store
+    /// in this process always is. The error names every server that is not well.
     pub async fn check(&self) -> Result<Duration, StoreError> {
-        let Some(target) = &self.0 else { return Ok(Duration::ZERO) };
+        let Some(target) = &self.0 else {
+            return Ok(Duration::ZERO);
+        };
         let started = monotonic_now();
         match tokio::time::timeout(PATIENCE, target.ask()).await {
             Ok(outcome) => outcome.map(|()| started.elapsed()),
@@ -57,11 +64,19 @@ impl StoreProbe {
 impl Target {
     async fn ask(&self) -> Result<(), StoreError> {
         match &self.place {
-            Place::One(server) => self.ask_server(server, "the URL must name the master").await,
-            Place::Sentinel { master, sentinels, data } => {
+            Place::One(server) => {
+                self.ask_server(server, "the URL must name the master")
+                    .await
+            }
+            Place::Sentinel {
+                master,
+                sentinels,
+                data,
+            } => {
                 let address = Self::master(master, sentinels).await?;
                 self.data.keep(std::slice::from_ref(&address));
-                self.ask_server(&data.at(&address), "the failover is under way").await
+                self.ask_server(&data.at(&address), "the failover is under way")
+                    .await
             }
             Place::Cluster { seeds, data } => self.ask_cluster(seeds, data).await,
         }
@@ -70,7 +85,9 @@ impl Target {
     fn silent(&self) -> StoreError {
         match &self.place {
             Place::One(server) => server.silent("no answer in time"),
-            Place::Sentinel { master, .. } => StoreError::new(format!("redis sentinel: the master {master:?} does not answer in time")),
+            Place::Sentinel { master, .. } => StoreError::new(format!(
+                "redis sentinel: the master {master:?} does not answer in time"
+            )),
             Place::Cluster { .. } => StoreError::new("redis cluster: no answer in time"),
         }
     }
@@ -78,7 +95,10 @@ impl Target {
     /// A server answers and takes writes.
     async fn ask_server(&self, server: &Server, if_replica: &str) -> Result<(), StoreError> {
         let mut connection = self.data.connection(server).await?;
-        cmd("PING").exec_async(&mut connection).await.map_err(|error| server.unconnected(&error))?;
+        cmd("PING")
+            .exec_async(&mut connection)
+            .await
+            .map_err(|error| server.unconnected(&error))?;
         self.may_read(&mut connection, server).await?;
         // A replica answers PING like a master. Where INFO is not allowed, PING has to do.
         match cmd("INFO").arg("replication").query_async::<String>(&mut connection).await {
@@ -96,9 +116,13 @@ impl Target {
         }
     }
 
-    /// An ACL that lets us ask for PING and not for sessions is found here. Any other answer is as good as one: a node of a cluster knows none
-    /// of most keys.
-    async fn may_read(&self, connection: &mut Connection, server: &Server) -> Result<(), StoreError> {
+    /// An ACL that lets us ask for PING and not for sessions is found here. Any other answer is as
+    /// good as one: a node of a cluster knows none of most keys.
+    async fn may_read(
+        &self,
+        connection: &mut Connection,
+        server: &Server,
+    ) -> Result<(), StoreError> {
         let nobodys = format!("{}:s:{{readyz}}:nobody", self.prefix.as_str());
         match cmd("GET").arg(nobodys).exec_async(connection).await {
             Err(error) if error.code() == Some("NOPERM") => Err(server.error(&error)),
@@ -106,7 +130,8 @@ impl Target {
         }
     }
 
-    /// The first answer of a sentinel, in their order. They are not pooled: a pool sends UNWATCH, which sentinels do not know.
+    /// The first answer of a sentinel, in their order. They are not pooled: a pool sends UNWATCH,
+    /// which sentinels do not know.
     async fn master(name: &str, sentinels: &[Server]) -> Result<NodeAddress, StoreError> {
         let mut silent = Vec::new();
         for sentinel in sentinels {
@@ -125,28 +150,55 @@ impl Target {
         self.data.keep(&[map.masters(), seeds].concat());
         let asked = map.masters().iter().map(|address| async {
             let server = data.at(address);
-            let outcome = tokio::time::timeout(2 * SHARE, self.ask_server(&server, "the failover is under way")).await;
-            outcome.unwrap_or_else(|_| Err(server.silent("no answer in time"))).err()
+            let outcome = tokio::time::timeout(
+                2 * SHARE,
+                self.ask_server(&server, "the failover is under way"),
+            )
+            .await;
+            outcome
+                .unwrap_or_else(|_| Err(server.silent("no answer in time")))
+                .err()
         });
         let mut wrong: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
         if map.uncovered() > 0 {
-            wrong.push(StoreError::new(format!("redis cluster: {} slots have no master", map.uncovered())));
+            wrong.push(StoreError::new(format!(
+                "redis cluster: {} slots have no master",
+                map.uncovered()
+            )));
         }
-        if wrong.is_empty() { Ok(()) } else { Err(joined(wrong)) }
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(joined(wrong))
+        }
     }
 
-    /// The map as a node tells it. All are asked, those of the last map too: the first nodes of a cluster may be long gone.
+    /// The map as a node tells it. All are asked, those of the last map too: the first nodes of a
+    /// cluster may be long gone.
     async fn map(&self, seeds: &[NodeAddress], data: &Servers) -> Result<SlotMap, StoreError> {
         let mut addresses = seeds.to_vec();
-        addresses.extend(self.masters().iter().filter(|master| !seeds.contains(master)).cloned());
+        addresses.extend(
+            self.masters()
+                .iter()
+                .filter(|master| !seeds.contains(master))
+                .cloned(),
+        );
         let asked = addresses.iter().map(|address| async {
             let server = data.at(address);
             let answer = async {
                 let mut connection = self.data.connection(&server).await?;
-                let answer: Value = cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await.map_err(|error| server.error(&error))?;
-                SlotMap::read(answer, &address.host).ok_or_else(|| server.trouble("it belongs to no cluster, or to one without slots"))
+                let answer: Value = cmd("CLUSTER")
+                    .arg("SLOTS")
+                    .query_async(&mut connection)
+                    .await
+                    .map_err(|error| server.error(&error))?;
+                SlotMap::read(answer, &address.host).ok_or_else(|| {
+                    server.trouble("it belongs to no cluster, or to one without slots")
+                })
             };
-            tokio::time::timeout(SHARE, answer).await.unwrap_or_else(|_| Err(server.silent("no answer in time")))
+            tokio::time::timeout(SHARE, answer)
+                .await
+                .unwrap_or_else(|_| Err(server.silent("no answer in time")))
         });
         let (mut maps, mut silent) = (Vec::new(), Vec::new());
         for outcome in join_all(asked).await {
@@ -163,5 +215,11 @@ impl Target {
 }
 
 fn joined(errors: Vec<StoreError>) -> StoreError {
-    StoreError::new(errors.into_iter().map(|error| error.reason).collect::<Vec<_>>().join("; "))
+    StoreError::new(
+        errors
+            .into_iter()
+            .map(|error| error.reason)
+            .collect::<Vec<_>>()
+            .join("; "),
+    )
 }

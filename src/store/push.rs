@@ -1,4 +1,5 @@
-//! How a gateway hears of what changes in Redis: what the configuration asks for, and what is in effect.
+//! How a gateway hears of what changes in Redis: what the configuration asks for, and what is in
+//! effect.
 
 use std::fmt;
 
@@ -48,8 +49,10 @@ impl fmt::Display for PushMode {
 /// What is in effect now, over all connections of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushState {
-    /// The least of what the connections have; `None`: there is no connection at present, so nothing is known.
+    /// The least of what the connections have; `None`: there is no connection at present, so
+    /// nothing is known.
     pub mode: Option<PushMode>,
-    /// Why it is less than the configuration asks for, in the words of an operator; never with `auto`, which takes what there is.
+    /// Why it is less than the configuration asks for, in the words of an operator; never with
+    /// `auto`, which takes what there is.
     pub trouble: Option<String>,
 }

@@ -11,7 +11,8 @@
 //! claims    to the end: name and value, each varint length and UTF-8
 //! ```
 //!
-//! A varint is LEB128. The version stands outside the seal (`sealed`). A number once given keeps its meaning.
+//! A varint is LEB128. The version stands outside the seal (`sealed`). A number once given keeps
+//! its meaning.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,7 +36,10 @@ pub fn encode(session: &Session) -> Vec<u8> {
     out.push(session.user.provider.code());
     out.push(presence(session));
     put_varint(&mut out, session.created.0);
-    put_varint(&mut out, millis(session.absolute_deadline.since(session.created)));
+    put_varint(
+        &mut out,
+        millis(session.absolute_deadline.since(session.created)),
+    );
     put_text(&mut out, &session.user.app);
     put_text(&mut out, &session.user.subject);
     if let Some(unionid) = &session.unionid {
@@ -61,12 +65,28 @@ pub fn decode(record: &[u8]) -> Result<Session, NotARecord> {
     let has = rest.byte()?;
     let created = UnixMillis(rest.varint()?);
     let absolute_deadline = created.plus(Duration::from_millis(rest.varint()?));
-    let user = UserKey { provider, app: rest.text()?.into(), subject: rest.text()?.into() };
-    let unionid = if has & UNIONID == 0 { None } else { Some(Arc::from(rest.text()?)) };
+    let user = UserKey {
+        provider,
+        app: rest.text()?.into(),
+        subject: rest.text()?.into(),
+    };
+    let unionid = if has & UNIONID == 0 {
+        None
+    } else {
+        Some(Arc::from(rest.text()?))
+    };
     let client_address = rest.address(has & !UNIONID)?;
     let device = rest.text()?.to_owned();
     let claims = rest.claims()?;
-    Ok(Session { user, unionid, created, absolute_deadline, client_address, device, claims })
+    Ok(Session {
+        user,
+        unionid,
+        created,
+        absolute_deadline,
+        client_address,
+        device,
+        claims,
+    })
 }
 
 fn presence(session: &Session) -> u8 {
@@ -75,7 +95,12 @@ fn presence(session: &Session) -> u8 {
         Some(IpAddr::V6(_)) => IPV6,
         None => 0,
     };
-    address | if session.unionid.is_some() { UNIONID } else { 0 }
+    address
+        | if session.unionid.is_some() {
+            UNIONID
+        } else {
+            0
+        }
 }
 
 fn put_varint(out: &mut Vec<u8>, mut number: u64) {
@@ -158,17 +183,31 @@ mod tests {
     fn sessions() -> impl Strategy<Value = Session> {
         let address = prop::option::of(any::<IpAddr>());
         let claims = prop::collection::vec((".{0,9}", ".{0,200}"), 0..4);
-        (".{0,20}", ".{0,40}", prop::option::of(".{0,40}"), any::<u32>(), 0..u64::from(u32::MAX), address, ".{0,24}", claims).prop_map(
-            |(app, subject, unionid, created, lives, client_address, device, claims)| Session {
-                user: UserKey { provider: ProviderKind::WechatMiniProgram, app: app.into(), subject: subject.into() },
-                unionid: unionid.map(Arc::from),
-                created: UnixMillis(u64::from(created) << 10),
-                absolute_deadline: UnixMillis((u64::from(created) << 10) + lives),
-                client_address,
-                device,
-                claims,
-            },
+        (
+            ".{0,20}",
+            ".{0,40}",
+            prop::option::of(".{0,40}"),
+            any::<u32>(),
+            0..u64::from(u32::MAX),
+            address,
+            ".{0,24}",
+            claims,
         )
+            .prop_map(
+                |(app, subject, unionid, created, lives, client_address, device, claims)| Session {
+                    user: UserKey {
+                        provider: ProviderKind::WechatMiniProgram,
+                        app: app.into(),
+                        subject: subject.into(),
+                    },
+                    unionid: unionid.map(Arc::from),
+                    created: UnixMillis(u64::from(created) << 10),
+                    absolute_deadline: UnixMillis((u64::from(created) << 10) + lives),
+                    client_address,
+                    device,
+                    claims,
+                },
+            )
     }
 
     proptest! {
@@ -206,10 +245,18 @@ mod tests {
 
     #[test]
     fn numbers_have_one_spelling() {
-        let overlong: [&[u8]; 4] = [&[0x80, 0], &[0xff; 10], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], &[0x80]];
+        let overlong: [&[u8]; 4] = [
+            &[0x80, 0],
+            &[0xff; 10],
+            &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2],
+            &[0x80],
+        ];
         for bytes in overlong {
             assert_eq!(Reader(bytes).varint(), Err(NotARecord), "{bytes:?}");
         }
-        assert_eq!(Reader(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]).varint(), Ok(u64::MAX));
+        assert_eq!(
+            Reader(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]).varint(),
+            Ok(u64::MAX)
+        );
     }
 }

@@ -1,6 +1,7 @@
-//! Seals what the store holds: a version byte, then the sealing of `crypto::keyring` (key id, nonce, ciphertext, tag).
-//! The associated data is what stands before the seal and the name of the key in the store, so a value that somebody
-//! moves to another key, or marks as another version, does not open.
+//! Seals what the store holds: a version byte, then the sealing of `crypto::keyring` (key id,
+//! nonce, ciphertext, tag). The associated data is what stands before the seal and the name of the
+//! key in the store, so a value that somebody moves to another key, or marks as another version,
+//! does not open.
 
 use std::sync::Arc;
 
@@ -56,7 +57,9 @@ impl Sealer {
 
     /// What is stored under `key` for this session.
     pub(super) fn seal_session(&self, key: &str, session: &Session) -> Vec<u8> {
-        let sealed = self.keys.seal(&place(&[VERSION], key), &record::encode(session));
+        let sealed = self
+            .keys
+            .seal(&place(&[VERSION], key), &record::encode(session));
         [&[VERSION][..], &sealed].concat()
     }
 
@@ -71,51 +74,85 @@ impl Sealer {
         if !Forward::is(stored) {
             return self.open_session(key, stored).map(Stored::Session);
         }
-        let sealed = stored.strip_prefix(&[FORWARD]).ok_or(Unreadable("in a form that this release does not know"))?;
+        let sealed = stored
+            .strip_prefix(&[FORWARD])
+            .ok_or(Unreadable("in a form that this release does not know"))?;
         let forward = Forward::decode(&self.keys.open(&place(&[FORWARD], key), sealed)?);
-        forward.map(Stored::Forward).ok_or(Unreadable("it opens, but is not a forward: another release wrote it"))
+        forward.map(Stored::Forward).ok_or(Unreadable(
+            "it opens, but is not a forward: another release wrote it",
+        ))
     }
 
     /// The session that is stored under `key`.
     fn open_session(&self, key: &str, stored: &[u8]) -> Result<Session, Unreadable> {
         let sealed = version_checked(stored)?;
         let record = self.keys.open(&place(&[VERSION], key), sealed)?;
-        record::decode(&record).map_err(|_| Unreadable("it opens, but is not a record: another release wrote it"))
+        record::decode(&record)
+            .map_err(|_| Unreadable("it opens, but is not a record: another release wrote it"))
     }
 
     /// What is stored in the user's hash `key` for this session_key.
-    pub(super) fn seal_generation(&self, key: &str, user: &UserKey, session_key: &SessionKey) -> Vec<u8> {
-        let header = generation::header(VERSION, session_key.reserved_at, self.fingerprint(user, session_key.key.expose()));
-        let sealed = self.keys.seal(&place(&header, key), packed(session_key.key.expose()).expose());
+    pub(super) fn seal_generation(
+        &self,
+        key: &str,
+        user: &UserKey,
+        session_key: &SessionKey,
+    ) -> Vec<u8> {
+        let header = generation::header(
+            VERSION,
+            session_key.reserved_at,
+            self.fingerprint(user, session_key.key.expose()),
+        );
+        let sealed = self.keys.seal(
+            &place(&header, key),
+            packed(session_key.key.expose()).expose(),
+        );
         [&header[..], &sealed].concat()
     }
 
     /// The session_key that is stored in the user's hash `key`.
-    pub(super) fn open_generation(&self, key: &str, stored: &[u8]) -> Result<SessionKey, Unreadable> {
+    pub(super) fn open_generation(
+        &self,
+        key: &str,
+        stored: &[u8],
+    ) -> Result<SessionKey, Unreadable> {
         version_checked(stored)?;
-        let (header, sealed) = stored.split_first_chunk::<{ generation::HEADER }>().ok_or(Unreadable("cut"))?;
+        let (header, sealed) = stored
+            .split_first_chunk::<{ generation::HEADER }>()
+            .ok_or(Unreadable("cut"))?;
         let plain = Secret::new(self.keys.open(&place(header, key), sealed)?);
-        let key = unpacked(plain.expose()).ok_or(Unreadable("it opens, but is not a session_key: another release wrote it"))?;
-        Ok(SessionKey { key, reserved_at: generation::reserved_at(header) })
+        let key = unpacked(plain.expose()).ok_or(Unreadable(
+            "it opens, but is not a session_key: another release wrote it",
+        ))?;
+        Ok(SessionKey {
+            key,
+            reserved_at: generation::reserved_at(header),
+        })
     }
 
-    /// The session_keys that are stored in the user's hash `key`, in the same order. One that does not open is of no
-    /// use to anybody: it is left out, and the log says so.
+    /// The session_keys that are stored in the user's hash `key`, in the same order. One that does
+    /// not open is of no use to anybody: it is left out, and the log says so.
     pub(super) fn open_generations(&self, key: &str, stored: &[Vec<u8>]) -> Vec<SessionKey> {
-        let opened = stored.iter().filter_map(|value| match self.open_generation(key, value) {
-            Ok(session_key) => Some(session_key),
-            Err(Unreadable(why)) => {
-                log::warn!("a session_key cannot be read: {why}");
-                None
-            }
-        });
+        let opened = stored
+            .iter()
+            .filter_map(|value| match self.open_generation(key, value) {
+                Ok(session_key) => Some(session_key),
+                Err(Unreadable(why)) => {
+                    log::warn!("a session_key cannot be read: {why}");
+                    None
+                }
+            });
         opened.collect()
     }
 
-    /// Tells equal keys of one user from different ones, and nothing else to anybody without the naming key.
+    /// Tells equal keys of one user from different ones, and nothing else to anybody without the
+    /// naming key.
     fn fingerprint(&self, user: &UserKey, session_key: &str) -> [u8; 8] {
         let [provider, app, subject] = user.parts();
-        self.naming.name("session key", &[provider, app, subject, session_key.as_bytes()])
+        self.naming.name(
+            "session key",
+            &[provider, app, subject, session_key.as_bytes()],
+        )
     }
 }
 
@@ -159,12 +196,19 @@ mod tests {
     use crate::store::settings::KeyPrefix;
 
     fn sealer() -> Sealer {
-        Sealer::new(Arc::new(Keyring::ephemeral()), Arc::new(NamingKey::ephemeral()))
+        Sealer::new(
+            Arc::new(Keyring::ephemeral()),
+            Arc::new(NamingKey::ephemeral()),
+        )
     }
 
     fn typical() -> Session {
         Session {
-            user: UserKey { provider: ProviderKind::WechatMiniProgram, app: "shop".into(), subject: "oGZUI0egBJY1zhBYw2KhdUfwVJJE".into() },
+            user: UserKey {
+                provider: ProviderKind::WechatMiniProgram,
+                app: "shop".into(),
+                subject: "oGZUI0egBJY1zhBYw2KhdUfwVJJE".into(),
+            },
             unionid: Some("o6_bmasdasdsad6_2sgVt7hMZOPfL".into()),
             created: UnixMillis(1_764_000_000_000),
             absolute_deadline: UnixMillis(1_764_000_000_000 + 72 * 3_600_000),
@@ -175,7 +219,10 @@ mod tests {
     }
 
     fn session_key(text: &str) -> SessionKey {
-        SessionKey { key: text.to_owned().into(), reserved_at: UnixMillis(1_764_000_000_000) }
+        SessionKey {
+            key: text.to_owned().into(),
+            reserved_at: UnixMillis(1_764_000_000_000),
+        }
     }
 
     const WECHAT_KEY: &str = "HyVFkGl5F5OQWJZZaNzBBg==";
@@ -184,32 +231,62 @@ mod tests {
     fn a_typical_record_has_129_bytes_and_a_generation_fits_a_listpack() {
         let sealer = sealer();
         assert_eq!(sealer.seal_session("k", &typical()).len(), 129);
-        assert_eq!(sealer.seal_generation("k", &typical().user, &session_key(WECHAT_KEY)).len(), 62);
+        assert_eq!(
+            sealer
+                .seal_generation("k", &typical().user, &session_key(WECHAT_KEY))
+                .len(),
+            62
+        );
     }
 
     #[test]
     fn a_record_opens_in_its_place_only() {
         let sealer = sealer();
         let stored = sealer.seal_session("hufu:s:{AAA}:a", &typical());
-        assert_eq!(sealer.open_session("hufu:s:{AAA}:a", &stored), Ok(typical()));
-        assert_eq!(sealer.open_session("hufu:s:{AAA}:b", &stored), Err(Unreadable("changed, cut, or moved from its place")));
-        assert_eq!(super::tests::sealer().open_session("hufu:s:{AAA}:a", &stored), Err(Unreadable("sealed with a key that is not configured")));
+        assert_eq!(
+            sealer.open_session("hufu:s:{AAA}:a", &stored),
+            Ok(typical())
+        );
+        assert_eq!(
+            sealer.open_session("hufu:s:{AAA}:b", &stored),
+            Err(Unreadable("changed, cut, or moved from its place"))
+        );
+        assert_eq!(
+            super::tests::sealer().open_session("hufu:s:{AAA}:a", &stored),
+            Err(Unreadable("sealed with a key that is not configured"))
+        );
         for i in 0..stored.len() {
             let mut changed = stored.clone();
             changed[i] ^= 1;
-            assert!(sealer.open_session("hufu:s:{AAA}:a", &changed).is_err(), "byte {i}");
-            assert!(sealer.open_session("hufu:s:{AAA}:a", &stored[..i]).is_err(), "cut at {i}");
+            assert!(
+                sealer.open_session("hufu:s:{AAA}:a", &changed).is_err(),
+                "byte {i}"
+            );
+            assert!(
+                sealer.open_session("hufu:s:{AAA}:a", &stored[..i]).is_err(),
+                "cut at {i}"
+            );
         }
     }
 
     #[test]
     fn a_forward_opens_in_its_place_only_and_is_no_record() {
         let sealer = sealer();
-        let forward = Forward { to: [7; 16], until: UnixMillis(1_764_000_030_000), answer: vec![9; 86] };
+        let forward = Forward {
+            to: [7; 16],
+            until: UnixMillis(1_764_000_030_000),
+            answer: vec![9; 86],
+        };
         let stored = sealer.seal_forward("k", &forward);
         assert_eq!(stored.len(), 139);
-        assert_eq!(sealer.open_stored("k", &stored), Ok(Stored::Forward(forward)));
-        assert_eq!(sealer.open_stored("k", &sealer.seal_session("k", &typical())), Ok(Stored::Session(typical())));
+        assert_eq!(
+            sealer.open_stored("k", &stored),
+            Ok(Stored::Forward(forward))
+        );
+        assert_eq!(
+            sealer.open_stored("k", &sealer.seal_session("k", &typical())),
+            Ok(Stored::Session(typical()))
+        );
         assert!(sealer.open_stored("other", &stored).is_err());
         for i in 0..stored.len() {
             let mut changed = stored.clone();
@@ -224,25 +301,43 @@ mod tests {
     fn a_form_of_a_later_release_is_told_apart() {
         let mut stored = sealer().seal_session("k", &typical());
         stored[0] = 2;
-        assert_eq!(sealer().open_session("k", &stored), Err(Unreadable("in a form that this release does not know")));
+        assert_eq!(
+            sealer().open_session("k", &stored),
+            Err(Unreadable("in a form that this release does not know"))
+        );
         assert_eq!(sealer().open_session("k", b""), Err(Unreadable("empty")));
         stored[0] = 0x82;
-        assert_eq!(sealer().open_stored("k", &stored), Err(Unreadable("in a form that this release does not know")));
+        assert_eq!(
+            sealer().open_stored("k", &stored),
+            Err(Unreadable("in a form that this release does not know"))
+        );
     }
 
     #[test]
     fn session_keys_of_any_form_come_back_as_they_were_written() {
         let sealer = sealer();
-        for text in [WECHAT_KEY, "HyVFkGl5F5OQWJZZaNzBBh==", "AAAA", "", "no base64 at all, and rather long: longer than a key of any platform"] {
+        for text in [
+            WECHAT_KEY,
+            "HyVFkGl5F5OQWJZZaNzBBh==",
+            "AAAA",
+            "",
+            "no base64 at all, and rather long: longer than a key of any platform",
+        ] {
             let stored = sealer.seal_generation("k", &typical().user, &session_key(text));
             let read = sealer.open_generation("k", &stored).unwrap();
-            assert_eq!((read.key.expose().as_str(), read.reserved_at), (text, UnixMillis(1_764_000_000_000)));
+            assert_eq!(
+                (read.key.expose().as_str(), read.reserved_at),
+                (text, UnixMillis(1_764_000_000_000))
+            );
             assert!(sealer.open_generation("other", &stored).is_err());
             for i in 0..stored.len() {
                 let mut changed = stored.clone();
                 changed[i] ^= 1;
                 assert!(sealer.open_generation("k", &changed).is_err(), "byte {i}");
-                assert!(sealer.open_generation("k", &stored[..i]).is_err(), "cut at {i}");
+                assert!(
+                    sealer.open_generation("k", &stored[..i]).is_err(),
+                    "cut at {i}"
+                );
             }
         }
     }
@@ -250,35 +345,75 @@ mod tests {
     #[test]
     fn fingerprints_tell_keys_and_users_apart() {
         let sealer = sealer();
-        let other = UserKey { subject: "other".into(), ..typical().user };
-        let print = |user: &UserKey, key| sealer.seal_generation("k", user, &session_key(key))[7..15].to_vec();
-        assert_eq!(print(&typical().user, WECHAT_KEY), print(&typical().user, WECHAT_KEY));
-        assert_ne!(print(&typical().user, WECHAT_KEY), print(&typical().user, "AAAA"));
-        assert_ne!(print(&typical().user, WECHAT_KEY), print(&other, WECHAT_KEY));
+        let other = UserKey {
+            subject: "other".into(),
+            ..typical().user
+        };
+        let print = |user: &UserKey, key| {
+            sealer.seal_generation("k", user, &session_key(key))[7..15].to_vec()
+        };
+        assert_eq!(
+            print(&typical().user, WECHAT_KEY),
+            print(&typical().user, WECHAT_KEY)
+        );
+        assert_ne!(
+            print(&typical().user, WECHAT_KEY),
+            print(&typical().user, "AAAA")
+        );
+        assert_ne!(
+            print(&typical().user, WECHAT_KEY),
+            print(&other, WECHAT_KEY)
+        );
     }
 
-    /// Records as releases have written them, with these keys. A fixture is never changed: one that no longer opens
-    /// would have logged everybody out.
+    /// Records as releases have written them, with these keys. A fixture is never changed: one that
+    /// no longer opens would have logged everybody out.
     mod fixtures {
         use super::*;
 
         fn fixed() -> (Sealer, Keys) {
             let key = |first: u8| Secret::new(std::array::from_fn(|i| first.wrapping_add(i as u8)));
             let naming = Arc::new(NamingKey::new(&key(100)));
-            (Sealer::new(Arc::new(Keyring::new(&[key(0)]).unwrap()), naming.clone()), Keys::new(KeyPrefix::default(), naming))
+            (
+                Sealer::new(Arc::new(Keyring::new(&[key(0)]).unwrap()), naming.clone()),
+                Keys::new(KeyPrefix::default(), naming),
+            )
         }
 
-        const ID: crate::session::SessionId = crate::session::SessionId { tag: [1, 2], hash: [3; 16] };
+        const ID: crate::session::SessionId = crate::session::SessionId {
+            tag: [1, 2],
+            hash: [3; 16],
+        };
 
         fn sessions() -> Vec<(&'static str, Session)> {
-            let bare = Session { unionid: None, client_address: None, device: String::new(), ..typical() };
-            let claims = vec![("scope".to_owned(), "snsapi_base".to_owned()), ("nick".to_owned(), "虎".to_owned())];
-            let full = Session { client_address: Some("2001:db8::7".parse().unwrap()), claims, ..typical() };
-            vec![("v1-typical", typical()), ("v1-bare", bare), ("v1-ipv6-claims", full)]
+            let bare = Session {
+                unionid: None,
+                client_address: None,
+                device: String::new(),
+                ..typical()
+            };
+            let claims = vec![
+                ("scope".to_owned(), "snsapi_base".to_owned()),
+                ("nick".to_owned(), "虎".to_owned()),
+            ];
+            let full = Session {
+                client_address: Some("2001:db8::7".parse().unwrap()),
+                claims,
+                ..typical()
+            };
+            vec![
+                ("v1-typical", typical()),
+                ("v1-bare", bare),
+                ("v1-ipv6-claims", full),
+            ]
         }
 
         fn forward() -> Forward {
-            Forward { to: [4; 16], until: UnixMillis(1_764_000_030_000), answer: b"the answer, sealed under the old token".to_vec() }
+            Forward {
+                to: [4; 16],
+                until: UnixMillis(1_764_000_030_000),
+                answer: b"the answer, sealed under the old token".to_vec(),
+            }
         }
 
         fn folder() -> std::path::PathBuf {
@@ -287,19 +422,40 @@ mod tests {
 
         fn read(name: &str) -> Vec<u8> {
             let path = folder().join(name).with_extension("hex");
-            hex::decode(fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).trim()).unwrap()
+            hex::decode(
+                fs::read_to_string(&path)
+                    .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+                    .trim(),
+            )
+            .unwrap()
         }
 
         #[test]
         fn stored_records_of_every_version_load() {
             let (sealer, keys) = fixed();
             for (name, session) in sessions() {
-                assert_eq!(sealer.open_session(&keys.session(&ID), &read(name)), Ok(session), "{name}");
+                assert_eq!(
+                    sealer.open_session(&keys.session(&ID), &read(name)),
+                    Ok(session),
+                    "{name}"
+                );
             }
-            assert_eq!(sealer.open_stored(&keys.session(&ID), &read("v1-forward")), Ok(Stored::Forward(forward())));
-            let read = sealer.open_generation(&keys.user(ID.tag, &typical().user), &read("v1-generation")).unwrap();
-            assert_eq!((read.key.expose().as_str(), read.reserved_at), (WECHAT_KEY, UnixMillis(1_764_000_000_000)));
-            assert_eq!(fs::read_dir(folder()).unwrap().count(), sessions().len() + 2, "every fixture is read");
+            assert_eq!(
+                sealer.open_stored(&keys.session(&ID), &read("v1-forward")),
+                Ok(Stored::Forward(forward()))
+            );
+            let read = sealer
+                .open_generation(&keys.user(ID.tag, &typical().user), &read("v1-generation"))
+                .unwrap();
+            assert_eq!(
+                (read.key.expose().as_str(), read.reserved_at),
+                (WECHAT_KEY, UnixMillis(1_764_000_000_000))
+            );
+            assert_eq!(
+                fs::read_dir(folder()).unwrap().count(),
+                sessions().len() + 2,
+                "every fixture is read"
+            );
         }
 
         /// Writes the fixtures of the current version; for the release that brings a new one.
@@ -307,14 +463,26 @@ mod tests {
         #[ignore = "writes files"]
         fn write() {
             let (sealer, keys) = fixed();
-            let write = |name: &str, stored: &[u8]| fs::write(folder().join(name).with_extension("hex"), hex::encode(stored) + "\n").unwrap();
+            let write = |name: &str, stored: &[u8]| {
+                fs::write(
+                    folder().join(name).with_extension("hex"),
+                    hex::encode(stored) + "\n",
+                )
+                .unwrap();
+            };
             fs::create_dir_all(folder()).unwrap();
             for (name, session) in sessions() {
                 write(name, &sealer.seal_session(&keys.session(&ID), &session));
             }
-            write("v1-forward", &sealer.seal_forward(&keys.session(&ID), &forward()));
+            write(
+                "v1-forward",
+                &sealer.seal_forward(&keys.session(&ID), &forward()),
+            );
             let user_key = keys.user(ID.tag, &typical().user);
-            write("v1-generation", &sealer.seal_generation(&user_key, &typical().user, &session_key(WECHAT_KEY)));
+            write(
+                "v1-generation",
+                &sealer.seal_generation(&user_key, &typical().user, &session_key(WECHAT_KEY)),
+            );
         }
     }
 }

@@ -7,7 +7,8 @@ use crate::secret::Secret;
 use crate::store::near_cache::NearCacheSettings;
 use crate::store::url::{RedisLogin, StoreUrl};
 
-/// Why the store's settings cannot be used, in the words of an operator; never with a password in it.
+/// Why the store's settings cannot be used, in the words of an operator; never with a password in
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct BadStoreSettings {
@@ -17,22 +18,28 @@ pub struct BadStoreSettings {
 
 impl BadStoreSettings {
     pub(super) fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into() }
+        Self {
+            reason: reason.into(),
+        }
     }
 }
 
 /// The `[store]` section.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// Where the store is (`store.url`, with `store.username` and `store.password` in their places).
+    /// Where the store is (`store.url`, with `store.username` and `store.password` in their
+    /// places).
     pub url: StoreUrl,
-    /// The login at the sentinels, where the URL names some (`store.sentinel_username`, `store.sentinel_password`).
+    /// The login at the sentinels, where the URL names some (`store.sentinel_username`,
+    /// `store.sentinel_password`).
     pub sentinel_login: RedisLogin,
-    /// How many replicas must have a revocation before it is answered (`store.wait_replicas`); 0: none.
+    /// How many replicas must have a revocation before it is answered (`store.wait_replicas`); 0:
+    /// none.
     pub wait_replicas: u32,
     /// What every key begins with (`store.key_prefix`).
     pub key_prefix: KeyPrefix,
-    /// Sessions that are kept in the process and dropped when Redis says so (`session.near_cache`); `None`: every lookup asks Redis.
+    /// Sessions that are kept in the process and dropped when Redis says so (`session.near_cache`);
+    /// `None`: every lookup asks Redis.
     pub near_cache: Option<NearCacheSettings>,
     /// How long a connection may take, TLS and login included (`store.connect_timeout`).
     pub connect_timeout: Duration,
@@ -43,8 +50,8 @@ pub struct StoreSettings {
 }
 
 impl StoreSettings {
-    /// The defaults over a URL: prefix `hufu`, one second to connect, half a second for an answer: together with one
-    /// repetition over a fresh connection, two seconds at most.
+    /// The defaults over a URL: prefix `hufu`, one second to connect, half a second for an answer:
+    /// together with one repetition over a fresh connection, two seconds at most.
     #[must_use]
     pub fn new(url: StoreUrl) -> Self {
         Self {
@@ -60,7 +67,8 @@ impl StoreSettings {
     }
 }
 
-/// Certificates for `rediss://`, in PEM. Nothing set: the system's authorities, and no certificate of our own.
+/// Certificates for `rediss://`, in PEM. Nothing set: the system's authorities, and no certificate
+/// of our own.
 #[derive(Clone, Default)]
 pub struct StoreTls {
     /// The authorities that may have signed the server's certificate, instead of the system's.
@@ -73,11 +81,16 @@ pub struct StoreTls {
 
 impl fmt::Debug for StoreTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreTls").field("ca", &self.ca.is_some()).field("cert", &self.cert.is_some()).field("key", &self.key).finish()
+        f.debug_struct("StoreTls")
+            .field("ca", &self.ca.is_some())
+            .field("cert", &self.cert.is_some())
+            .field("key", &self.key)
+            .finish()
     }
 }
 
-/// What every key begins with: letters, digits, `-`, `_`, `.` and `:`. Braces would move the cluster's hash tag.
+/// What every key begins with: letters, digits, `-`, `_`, `.` and `:`. Braces would move the
+/// cluster's hash tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPrefix(String);
 
@@ -87,11 +100,17 @@ impl KeyPrefix {
 
     /// Checks a prefix.
     pub fn new(text: &str) -> Result<Self, BadStoreSettings> {
-        let fits = (1..=Self::MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
+        let fits = (1..=Self::MAX).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
         if fits {
             Ok(Self(text.to_owned()))
         } else {
-            Err(BadStoreSettings::new(format!("a key prefix has 1 to {} letters, digits, `-`, `_`, `.` or `:`, such as `hufu`", Self::MAX)))
+            Err(BadStoreSettings::new(format!(
+                "a key prefix has 1 to {} letters, digits, `-`, `_`, `.` or `:`, such as `hufu`",
+                Self::MAX
+            )))
         }
     }
 
@@ -114,7 +133,8 @@ mod tests {
 
     #[test]
     fn nothing_prints_a_password() {
-        let mut settings = StoreSettings::new(StoreUrl::parse("rediss://hufu:tiger@h:1/2").unwrap());
+        let mut settings =
+            StoreSettings::new(StoreUrl::parse("rediss://hufu:tiger@h:1/2").unwrap());
         settings.tls.key = Some(Secret::new(b"tiger".to_vec()));
         settings.sentinel_login.password = Some(Secret::new("tiger".to_owned()));
         assert!(!format!("{settings:?} {}", settings.url).contains("tiger"));

@@ -1,6 +1,6 @@
-//! One line per request. Lines are collected in memory and written by a thread of their own, so that a request
-//! costs no system call and a slow output slows no request: when the output does not keep up, lines are dropped and
-//! counted.
+//! One line per request. Lines are collected in memory and written by a thread of their own, so
+//! that a request costs no system call and a slow output slows no request: when the output does not
+//! keep up, lines are dropped and counted.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -13,7 +13,8 @@ use prometheus_client::metrics::counter::Counter;
 
 use crate::clock::UnixMillis;
 
-/// How long a line waits for others, and how many bytes of them: what is written soon is still in the processor's cache.
+/// How long a line waits for others, and how many bytes of them: what is written soon is still in
+/// the processor's cache.
 const BATCH: (Duration, usize) = (Duration::from_millis(100), 256 * 1024);
 /// How long the last batch may take when the process ends.
 const LAST_WRITE: Duration = Duration::from_secs(1);
@@ -105,20 +106,44 @@ pub struct AccessLogGuard {
 
 impl AccessLog {
     /// A log that writes to `out`. Keep the guard until no more requests come.
-    pub fn start(format: LineFormat, out: impl Write + Send + 'static, dropped: Counter) -> std::io::Result<(Self, AccessLogGuard)> {
-        let waiting = Arc::new(Waiting { lines: Mutex::default(), enough: Condvar::new(), dropped });
+    pub fn start(
+        format: LineFormat,
+        out: impl Write + Send + 'static,
+        dropped: Counter,
+    ) -> std::io::Result<(Self, AccessLogGuard)> {
+        let waiting = Arc::new(Waiting {
+            lines: Mutex::default(),
+            enough: Condvar::new(),
+            dropped,
+        });
         let (end, ended) = mpsc::channel::<()>();
         let source = waiting.clone();
-        let thread = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || {
-            write_batches(&source, out);
-            drop(end);
-        })?;
-        Ok((Self { waiting: waiting.clone(), format }, AccessLogGuard { waiting, ended, thread: Some(thread) }))
+        let thread = std::thread::Builder::new()
+            .name("access-log".to_owned())
+            .spawn(move || {
+                write_batches(&source, out);
+                drop(end);
+            })?;
+        Ok((
+            Self {
+                waiting: waiting.clone(),
+                format,
+            },
+            AccessLogGuard {
+                waiting,
+                ended,
+                thread: Some(thread),
+            },
+        ))
     }
 
     /// Takes a line.
     pub fn record(&self, line: &AccessLine<'_>) {
-        let mut lines = self.waiting.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self
+            .waiting
+            .lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if lines.text.len() > MAX_WAITING {
             drop(lines);
             self.waiting.dropped.inc();
@@ -140,11 +165,17 @@ impl AccessLog {
 
 impl Drop for AccessLogGuard {
     fn drop(&mut self) {
-        self.waiting.lines.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
+        self.waiting
+            .lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .ended = true;
         self.waiting.enough.notify_one();
         // An output that takes nothing must not keep the process alive: its last lines are lost.
         let ended = self.ended.recv_timeout(LAST_WRITE);
-        if let (Some(thread), Ok(()) | Err(RecvTimeoutError::Disconnected)) = (self.thread.take(), ended) {
+        if let (Some(thread), Ok(()) | Err(RecvTimeoutError::Disconnected)) =
+            (self.thread.take(), ended)
+        {
             let _ = thread.join();
         }
     }
@@ -156,11 +187,19 @@ fn write_batches(waiting: &Waiting, mut out: impl Write) {
         batch.clear();
         let lines = waiting.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let too_few = |lines: &mut Lines| lines.text.len() < BATCH.1 && !lines.ended;
-        let (mut lines, _) = waiting.enough.wait_timeout_while(lines, BATCH.0, too_few).unwrap_or_else(PoisonError::into_inner);
+        let (mut lines, _) = waiting
+            .enough
+            .wait_timeout_while(lines, BATCH.0, too_few)
+            .unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut batch, &mut lines.text);
         let last = lines.ended;
         drop(lines);
-        if !batch.is_empty() && out.write_all(batch.as_bytes()).and_then(|()| out.flush()).is_err() {
+        if !batch.is_empty()
+            && out
+                .write_all(batch.as_bytes())
+                .and_then(|()| out.flush())
+                .is_err()
+        {
             waiting.dropped.inc_by(batch.lines().count() as u64);
         }
         if last {
@@ -176,10 +215,16 @@ impl Lines {
 
     fn push_three_digits(&mut self, number: u64) {
         // A digit before them, so that noughts are written.
-        self.text.push_str(itoa::Buffer::new().format(1000 + number % 1000).get(1..).unwrap_or_default());
+        self.text.push_str(
+            itoa::Buffer::new()
+                .format(1000 + number % 1000)
+                .get(1..)
+                .unwrap_or_default(),
+        );
     }
 
-    /// Milliseconds with three decimals; whole numbers only, since printing a float costs more than the rest of a line.
+    /// Milliseconds with three decimals; whole numbers only, since printing a float costs more than
+    /// the rest of a line.
     fn push_millis(&mut self, span: Duration) {
         let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         self.push_number(micros / 1000);
@@ -208,7 +253,10 @@ impl Lines {
     fn push_time(&mut self, time: UnixMillis) {
         let second = time.0 / 1000;
         if self.second != second || self.stamp.is_empty() {
-            let written = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + Duration::from_secs(second)).to_string();
+            let written = humantime::format_rfc3339_seconds(
+                std::time::UNIX_EPOCH + Duration::from_secs(second),
+            )
+            .to_string();
             (self.second, self.stamp) = (second, written.trim_end_matches('Z').to_owned());
         }
         self.text.push_str(&self.stamp);
@@ -256,18 +304,31 @@ fn json(out: &mut Lines, line: &AccessLine<'_>) {
 
 /// A JSON string. Almost all values need no escape.
 fn quoted(out: &mut String, value: &str) {
-    if value.bytes().all(|b| b >= b' ' && b != b'"' && b != b'\\' && b != 0x7f) {
+    if value
+        .bytes()
+        .all(|b| b >= b' ' && b != b'"' && b != b'\\' && b != 0x7f)
+    {
         out.push('"');
         out.push_str(value);
         out.push('"');
     } else {
-        out.push_str(&serde_json::Value::from(value).to_string().replace('\u{7f}', "\\u007f"));
+        out.push_str(
+            &serde_json::Value::from(value)
+                .to_string()
+                .replace('\u{7f}', "\\u007f"),
+        );
     }
 }
 
 fn text(out: &mut Lines, line: &AccessLine<'_>) {
     out.push_time(line.time);
-    let _ = write!(out.text, " {} {} {} ", line.status, line.method, line.path.escape_debug());
+    let _ = write!(
+        out.text,
+        " {} {} {} ",
+        line.status,
+        line.method,
+        line.path.escape_debug()
+    );
     out.push_millis(line.took);
     out.text.push_str("ms");
     if let Some(took) = line.upstream_took {
@@ -284,11 +345,20 @@ fn text(out: &mut Lines, line: &AccessLine<'_>) {
     if let Some(received) = line.received {
         let _ = write!(out.text, " received={received}");
     }
-    let _ = write!(out.text, " bytes={} client={} route={}", line.bytes, line.client, line.route);
+    let _ = write!(
+        out.text,
+        " bytes={} client={} route={}",
+        line.bytes, line.client, line.route
+    );
     if let Some(reason) = line.reason {
         let _ = write!(out.text, " reason={reason:?}");
     }
-    for (name, value) in [("error", line.error), ("app", line.app), ("session", line.session), ("request_id", Some(line.request_id))] {
+    for (name, value) in [
+        ("error", line.error),
+        ("app", line.app),
+        ("session", line.session),
+        ("request_id", Some(line.request_id)),
+    ] {
         if let Some(value) = value {
             let _ = write!(out.text, " {name}={}", value.escape_debug());
         }
@@ -353,8 +423,14 @@ mod tests {
             let value: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert_eq!(value["path"], path);
             assert_eq!(value["time"], "2023-11-14T22:13:20.123Z");
-            assert_eq!((&value["endpoint"], &value["attempts"]), (&"10.0.0.1:80".into(), &2.into()));
-            assert_eq!((&value["status"], &value["ms"], &value["upstream_ms"]), (&200.into(), &1.5.into(), &1.0.into()));
+            assert_eq!(
+                (&value["endpoint"], &value["attempts"]),
+                (&"10.0.0.1:80".into(), &2.into())
+            );
+            assert_eq!(
+                (&value["status"], &value["ms"], &value["upstream_ms"]),
+                (&200.into(), &1.5.into(), &1.0.into())
+            );
         }
     }
 

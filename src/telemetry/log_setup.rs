@@ -8,11 +8,14 @@ use log::kv::{self, Key, Value, VisitSource};
 
 use crate::clock::{Clock as _, SystemClock};
 
-/// Starts the log. `RUST_LOG` wins over `level`; the server's own lines on broken connections are left out, since each is an
-/// access line already. Starting twice is fine: the first stays.
+/// Starts the log. `RUST_LOG` wins over `level`; the server's own lines on broken connections are
+/// left out, since each is an access line already. Starting twice is fine: the first stays.
 pub fn init(level: log::LevelFilter, json: bool) {
     let mut builder = env_logger::Builder::new();
-    builder.filter_level(level).filter_module("actix_http", log::LevelFilter::Off).filter_module("actix_server", log::LevelFilter::Warn);
+    builder
+        .filter_level(level)
+        .filter_module("actix_http", log::LevelFilter::Off)
+        .filter_module("actix_server", log::LevelFilter::Warn);
     builder.parse_default_env();
     if json {
         builder.format(json_line);
@@ -24,8 +27,16 @@ pub fn init(level: log::LevelFilter, json: bool) {
 
 fn json_line(out: &mut Formatter, record: &log::Record<'_>) -> std::io::Result<()> {
     let mut line = serde_json::Map::new();
-    line.insert("time".to_owned(), humantime::format_rfc3339_millis(time_of_day()).to_string().into());
-    line.insert("level".to_owned(), record.level().as_str().to_ascii_lowercase().into());
+    line.insert(
+        "time".to_owned(),
+        humantime::format_rfc3339_millis(time_of_day())
+            .to_string()
+            .into(),
+    );
+    line.insert(
+        "level".to_owned(),
+        record.level().as_str().to_ascii_lowercase().into(),
+    );
     line.insert("message".to_owned(), record.args().to_string().into());
     let _ = record.key_values().visit(&mut Pairs(&mut |key, value| {
         line.insert(key, value.into());
@@ -34,13 +45,22 @@ fn json_line(out: &mut Formatter, record: &log::Record<'_>) -> std::io::Result<(
 }
 
 fn text_line(out: &mut Formatter, record: &log::Record<'_>) -> std::io::Result<()> {
-    let (time, level) = (humantime::format_rfc3339_seconds(time_of_day()), record.level());
+    let (time, level) = (
+        humantime::format_rfc3339_seconds(time_of_day()),
+        record.level(),
+    );
     let style = out.default_level_style(level);
-    write!(out, "{time} {style}{level:5}{style:#} {}", one_line(&record.args().to_string()))?;
+    write!(
+        out,
+        "{time} {style}{level:5}{style:#} {}",
+        one_line(&record.args().to_string())
+    )?;
     let mut pairs = String::new();
-    let _ = record.key_values().visit(&mut Pairs(&mut |key, value: String| {
-        pairs.push_str(&format!(" {key}={}", one_line(&value)));
-    }));
+    let _ = record
+        .key_values()
+        .visit(&mut Pairs(&mut |key, value: String| {
+            pairs.push_str(&format!(" {key}={}", one_line(&value)));
+        }));
     writeln!(out, "{pairs}")
 }
 
@@ -51,7 +71,15 @@ fn time_of_day() -> SystemTime {
 /// Line ends and other control characters written as escapes, so that no input can forge a line.
 fn one_line(text: &str) -> String {
     if text.contains(|c: char| c.is_control()) {
-        text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+        text.chars()
+            .flat_map(|c| {
+                if c.is_control() {
+                    c.escape_default().collect::<Vec<_>>()
+                } else {
+                    vec![c]
+                }
+            })
+            .collect()
     } else {
         text.to_owned()
     }

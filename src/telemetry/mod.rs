@@ -1,4 +1,5 @@
-//! What the gateway says of itself: its own log, and one access line per request, and spans for who wants them.
+//! What the gateway says of itself: its own log, and one access line per request, and spans for who
+//! wants them.
 
 pub mod access;
 pub mod log_setup;

@@ -19,7 +19,11 @@ impl Throttle {
     /// One per interval.
     #[must_use]
     pub const fn new(interval: Duration) -> Self {
-        Self { interval, last: Mutex::new(None), held: AtomicU64::new(0) }
+        Self {
+            interval,
+            last: Mutex::new(None),
+            held: AtomicU64::new(0),
+        }
     }
 
     /// Whether to speak now; with the number of times that were held back since the last.
@@ -41,7 +45,11 @@ pub struct HeldBack(u64);
 
 impl fmt::Display for HeldBack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0 { Ok(()) } else { write!(f, " ({} more like it since the last line)", self.0) }
+        if self.0 == 0 {
+            Ok(())
+        } else {
+            write!(f, " ({} more like it since the last line)", self.0)
+        }
     }
 }
 
@@ -55,11 +63,20 @@ mod tests {
         assert_eq!(throttle.admit(), Some(HeldBack(0)));
         assert_eq!((throttle.admit(), throttle.admit()), (None, None));
         let eager = Throttle::new(Duration::ZERO);
-        assert_eq!((eager.admit(), eager.admit()), (Some(HeldBack(0)), Some(HeldBack(0))));
+        assert_eq!(
+            (eager.admit(), eager.admit()),
+            (Some(HeldBack(0)), Some(HeldBack(0)))
+        );
     }
 
     #[test]
     fn none_held_back_are_not_worth_a_word() {
-        assert_eq!((HeldBack(0).to_string(), HeldBack(2).to_string()), (String::new(), " (2 more like it since the last line)".to_owned()));
+        assert_eq!(
+            (HeldBack(0).to_string(), HeldBack(2).to_string()),
+            (
+                String::new(),
+                " (2 more like it since the last line)".to_owned()
+            )
+        );
     }
 }

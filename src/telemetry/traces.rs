@@ -1,17 +1,22 @@
 //! Spans of requests, sent to an OpenTelemetry collector (OTLP over HTTP) where one is configured.
 //!
-//! A request has a server span and, where it was passed on, a client span below it; the upstream's own spans hang below that one.
-//! Spans are queued and sent by a thread of their own: a collector that is slow or gone costs spans, never a request.
+//! A request has a server span and, where it was passed on, a client span below it; the upstream's
+//! own spans hang below that one. Spans are queued and sent by a thread of their own: a collector
+//! that is slow or gone costs spans, never a request.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{
+    SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::{WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanEvents, SpanExporter, SpanLinks, SpanProcessor as _};
+use opentelemetry_sdk::trace::{
+    BatchSpanProcessor, SpanData, SpanEvents, SpanExporter, SpanLinks, SpanProcessor as _,
+};
 
 use crate::metrics::{Metrics, Outcome};
 use crate::secret::Secret;
@@ -60,7 +65,8 @@ pub struct RequestSpan<'a> {
     pub started: SystemTime,
     /// Until the last byte of its answer.
     pub took: Duration,
-    /// How long after the start the upstream was asked, and how long it took until its answer's head.
+    /// How long after the start the upstream was asked, and how long it took until its answer's
+    /// head.
     pub upstream: Option<(Duration, Duration)>,
     /// The method.
     pub method: &'a str,
@@ -95,28 +101,54 @@ pub struct Traces {
 impl Traces {
     /// Starts the sending thread. No connection is made before the first spans.
     pub fn start(settings: &TraceSettings, metrics: Arc<Metrics>) -> Result<Self, TraceError> {
-        let authorization = settings.authorization.iter().map(|value| ("authorization".to_owned(), value.expose().clone())).collect();
+        let authorization = settings
+            .authorization
+            .iter()
+            .map(|value| ("authorization".to_owned(), value.expose().clone()))
+            .collect();
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
             .with_endpoint(&settings.endpoint)
             .with_timeout(EXPORT_TIMEOUT)
             .with_headers(authorization)
             .build()
-            .map_err(|error| TraceError(format!("spans cannot be sent to {}: {error}", settings.endpoint)))?;
-        let exporter = Watched { exporter, endpoint: settings.endpoint.clone(), metrics: metrics.clone(), told: Throttle::new(Duration::from_secs(30)) };
+            .map_err(|error| {
+                TraceError(format!(
+                    "spans cannot be sent to {}: {error}",
+                    settings.endpoint
+                ))
+            })?;
+        let exporter = Watched {
+            exporter,
+            endpoint: settings.endpoint.clone(),
+            metrics: metrics.clone(),
+            told: Throttle::new(Duration::from_secs(30)),
+        };
         let mut processor = BatchSpanProcessor::builder(exporter).build();
         let resource = Resource::builder_empty()
-            .with_attributes([KeyValue::new("service.name", settings.service_name.clone()), KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))])
+            .with_attributes([
+                KeyValue::new("service.name", settings.service_name.clone()),
+                KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            ])
             .build();
         processor.set_resource(&resource);
-        let scope = InstrumentationScope::builder("hufu").with_version(env!("CARGO_PKG_VERSION")).build();
-        Ok(Self { processor, scope, below: bound(settings.sample), metrics })
+        let scope = InstrumentationScope::builder("hufu")
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .build();
+        Ok(Self {
+            processor,
+            scope,
+            below: bound(settings.sample),
+            metrics,
+        })
     }
 
     /// Whether this trace is one of those that are kept: the same answer at every gateway.
     #[must_use]
     pub fn samples(&self, trace: &[u8; 16]) -> bool {
-        let last = trace.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        let last = trace
+            .last_chunk::<8>()
+            .map_or(0, |bytes| u64::from_be_bytes(*bytes));
         last < self.below || self.below == u64::MAX
     }
 
@@ -127,18 +159,41 @@ impl Traces {
             let attributes = vec![KeyValue::new("http.request.method", span.method.to_owned())];
             let started = span.started + after;
             let ids = (span.ids.client, Some(span.ids.server), false);
-            self.processor.on_end(self.data(span, ids, SpanKind::Client, format!("{} upstream", span.method), (started, took), attributes, Status::Unset));
+            self.processor.on_end(self.data(
+                span,
+                ids,
+                SpanKind::Client,
+                format!("{} upstream", span.method),
+                (started, took),
+                attributes,
+                Status::Unset,
+            ));
             count("recorded");
         }
         // OpenTelemetry's rule for servers: 4xx is the caller's fault and no error of this span.
-        let status = if span.status >= 500 { Status::error(span.error.unwrap_or_default().to_owned()) } else { Status::Unset };
+        let status = if span.status >= 500 {
+            Status::error(span.error.unwrap_or_default().to_owned())
+        } else {
+            Status::Unset
+        };
         let ids = (span.ids.server, span.ids.parent, true);
         let name = format!("{} {}", span.method, span.route);
-        self.processor.on_end(self.data(span, ids, SpanKind::Server, name, (span.started, span.took), attributes(span), status));
+        self.processor.on_end(self.data(
+            span,
+            ids,
+            SpanKind::Server,
+            name,
+            (span.started, span.took),
+            attributes(span),
+            status,
+        ));
         count("recorded");
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one span, in the order in which the exporter's own struct has them")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one span, in the order in which the exporter's own struct has them"
+    )]
     fn data(
         &self,
         span: &RequestSpan<'_>,
@@ -151,7 +206,13 @@ impl Traces {
     ) -> SpanData {
         let trace = TraceId::from_bytes(span.ids.trace);
         SpanData {
-            span_context: SpanContext::new(trace, SpanId::from_bytes(id), TraceFlags::SAMPLED, false, TraceState::NONE),
+            span_context: SpanContext::new(
+                trace,
+                SpanId::from_bytes(id),
+                TraceFlags::SAMPLED,
+                false,
+                TraceState::NONE,
+            ),
             parent_span_id: parent.map_or(SpanId::INVALID, SpanId::from_bytes),
             parent_span_is_remote: remote && parent.is_some(),
             span_kind,
@@ -175,7 +236,8 @@ impl Traces {
     }
 }
 
-/// Names as OpenTelemetry's semantic conventions for HTTP have them; the gateway's own begin with `hufu.`.
+/// Names as OpenTelemetry's semantic conventions for HTTP have them; the gateway's own begin with
+/// `hufu.`.
 fn attributes(span: &RequestSpan<'_>) -> Vec<KeyValue> {
     let mut attributes = vec![
         KeyValue::new("http.request.method", span.method.to_owned()),
@@ -185,7 +247,11 @@ fn attributes(span: &RequestSpan<'_>) -> Vec<KeyValue> {
         KeyValue::new("client.address", span.client.to_owned()),
         KeyValue::new("hufu.request_id", span.request_id.to_owned()),
     ];
-    for (name, value) in [("error.type", span.error), ("hufu.session", span.session), ("hufu.app", span.app)] {
+    for (name, value) in [
+        ("error.type", span.error),
+        ("hufu.session", span.session),
+        ("hufu.app", span.app),
+    ] {
         attributes.extend(value.map(|value| KeyValue::new(name, value.to_owned())));
     }
     attributes
@@ -198,7 +264,11 @@ fn attributes(span: &RequestSpan<'_>) -> Vec<KeyValue> {
     reason = "a share of the whole range, where one more or less is nothing"
 )]
 fn bound(share: f64) -> u64 {
-    if share >= 1.0 { u64::MAX } else { (share.max(0.0) * u64::MAX as f64) as u64 }
+    if share >= 1.0 {
+        u64::MAX
+    } else {
+        (share.max(0.0) * u64::MAX as f64) as u64
+    }
 }
 
 /// An exporter that says when it fails.
@@ -215,7 +285,10 @@ impl<E: SpanExporter> SpanExporter for Watched<E> {
         let spans = batch.len() as u64;
         let result = self.exporter.export(batch).await;
         let outcome = if result.is_ok() { "sent" } else { "lost" };
-        self.metrics.spans.get_or_create(&Outcome { outcome }).inc_by(spans);
+        self.metrics
+            .spans
+            .get_or_create(&Outcome { outcome })
+            .inc_by(spans);
         if let Err(error) = &result
             && let Some(silent) = self.told.admit()
         {
@@ -239,8 +312,14 @@ mod tests {
 
     #[test]
     fn a_share_of_the_traces_is_kept() {
-        let kept =
-            |share: f64| (0..=255_u8).filter(|first| u64::from_be_bytes([*first, 0, 0, 0, 0, 0, 0, 1]) < bound(share) || bound(share) == u64::MAX).count();
+        let kept = |share: f64| {
+            (0..=255_u8)
+                .filter(|first| {
+                    u64::from_be_bytes([*first, 0, 0, 0, 0, 0, 0, 1]) < bound(share)
+                        || bound(share) == u64::MAX
+                })
+                .count()
+        };
         assert_eq!((kept(0.0), kept(0.25), kept(1.0)), (0, 64, 256));
     }
 }

@@ -1,5 +1,5 @@
-//! Choosing among the endpoints that can be used. Nothing here allocates, locks or waits: it runs for every request to an upstream
-//! with several endpoints.
+//! Choosing among the endpoints that can be used. Nothing here allocates, locks or waits: it runs
+//! for every request to an upstream with several endpoints.
 
 /// What a choice looks at. Whoever asks answers `None` for a seat that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,18 +12,26 @@ pub struct Seat {
     pub place: u64,
 }
 
-/// The order in which seats take turns, each as often as its weight, spread out as evenly as that goes. A round of it is as long as
-/// the weights together, divided by what they have in common.
+/// The order in which seats take turns, each as often as its weight, spread out as evenly as that
+/// goes. A round of it is as long as the weights together, divided by what they have in common.
 #[must_use]
 pub fn turns(weights: &[u32]) -> Vec<u16> {
     let common = weights.iter().fold(0, |a, b| gcd(a, *b)).max(1);
-    let total: i64 = weights.iter().map(|weight| i64::from(weight / common)).sum();
+    let total: i64 = weights
+        .iter()
+        .map(|weight| i64::from(weight / common))
+        .sum();
     let mut due = vec![0_i64; weights.len()];
     let mut order = Vec::with_capacity(usize::try_from(total).unwrap_or_default());
     for _ in 0..total {
-        due.iter_mut().zip(weights).for_each(|(due, weight)| *due += i64::from(weight / common));
+        due.iter_mut()
+            .zip(weights)
+            .for_each(|(due, weight)| *due += i64::from(weight / common));
         // The first of several that are equally due.
-        let next = (0..due.len()).rev().max_by_key(|index| due[*index]).unwrap_or_default();
+        let next = (0..due.len())
+            .rev()
+            .max_by_key(|index| due[*index])
+            .unwrap_or_default();
         due[next] -= total;
         order.push(u16::try_from(next).unwrap_or_default());
     }
@@ -35,16 +43,37 @@ const fn gcd(a: u32, b: u32) -> u32 {
 }
 
 /// The seat whose turn it is, or the next in the order that can be used.
-pub fn round_robin(order: &[u16], turn: usize, seat: impl Fn(usize) -> Option<Seat>) -> Option<usize> {
-    let start = if order.is_empty() { 0 } else { turn % order.len() };
-    order[start..].iter().chain(&order[..start]).map(|index| usize::from(*index)).find(|index| seat(*index).is_some())
+pub fn round_robin(
+    order: &[u16],
+    turn: usize,
+    seat: impl Fn(usize) -> Option<Seat>,
+) -> Option<usize> {
+    let start = if order.is_empty() {
+        0
+    } else {
+        turn % order.len()
+    };
+    order[start..]
+        .iter()
+        .chain(&order[..start])
+        .map(|index| usize::from(*index))
+        .find(|index| seat(*index).is_some())
 }
 
-/// Two seats are drawn by lot, by their weights; the one with fewer requests under way for its weight is taken. `draw` gives a number
-/// below its argument.
-pub fn least_request(count: usize, seat: impl Fn(usize) -> Option<Seat>, mut draw: impl FnMut(u64) -> u64) -> Option<usize> {
+/// Two seats are drawn by lot, by their weights; the one with fewer requests under way for its
+/// weight is taken. `draw` gives a number below its argument.
+pub fn least_request(
+    count: usize,
+    seat: impl Fn(usize) -> Option<Seat>,
+    mut draw: impl FnMut(u64) -> u64,
+) -> Option<usize> {
     let usable = |not: Option<usize>| (0..count).filter(move |index| Some(*index) != not);
-    let total = |not| usable(not).filter_map(&seat).map(|seat| u64::from(seat.weight)).sum::<u64>();
+    let total = |not| {
+        usable(not)
+            .filter_map(&seat)
+            .map(|seat| u64::from(seat.weight))
+            .sum::<u64>()
+    };
     let mut drawn = |not| {
         let mut left = draw(total(not).max(1));
         usable(not).find_map(|index| {
@@ -59,23 +88,33 @@ pub fn least_request(count: usize, seat: impl Fn(usize) -> Option<Seat>, mut dra
         })
     };
     let (first, one) = drawn(None)?;
-    let Some((second, other)) = drawn(Some(first)) else { return Some(first) };
-    let busier = one.load as u64 * u64::from(other.weight) > other.load as u64 * u64::from(one.weight);
+    let Some((second, other)) = drawn(Some(first)) else {
+        return Some(first);
+    };
+    let busier =
+        one.load as u64 * u64::from(other.weight) > other.load as u64 * u64::from(one.weight);
     Some(if busier { second } else { first })
 }
 
-/// Weighted rendezvous: every seat has a score with every user, and the highest wins. A seat that comes takes only the users whose
-/// score with it is the highest; one that goes leaves its users to their second best, and moves nobody else.
+/// Weighted rendezvous: every seat has a score with every user, and the highest wins. A seat that
+/// comes takes only the users whose score with it is the highest; one that goes leaves its users to
+/// their second best, and moves nobody else.
 pub fn user_hash(count: usize, seat: impl Fn(usize) -> Option<Seat>, user: u64) -> Option<usize> {
     let score = |seat: Seat| f64::from(seat.weight) / -unit(mix(user ^ seat.place)).ln();
-    (0..count).filter_map(|index| Some((index, score(seat(index)?)))).max_by(|a, b| a.1.total_cmp(&b.1)).map(|(index, _)| index)
+    (0..count)
+        .filter_map(|index| Some((index, score(seat(index)?))))
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .map(|(index, _)| index)
 }
 
-/// A hash that is the same in every process and every release: FNV-1a over the parts, each with its end marked, then mixed.
+/// A hash that is the same in every process and every release: FNV-1a over the parts, each with its
+/// end marked, then mixed.
 #[must_use]
 pub fn stable_hash(parts: &[&[u8]]) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let part = |hash: u64, part: &&[u8]| step(part.iter().fold(hash, |hash, byte| step(hash, *byte)), 0xff);
+    let part = |hash: u64, part: &&[u8]| {
+        step(part.iter().fold(hash, |hash, byte| step(hash, *byte)), 0xff)
+    };
     mix(parts.iter().fold(0xcbf2_9ce4_8422_2325, part))
 }
 
@@ -99,7 +138,11 @@ mod tests {
     use super::*;
 
     const fn at(place: u64) -> Seat {
-        Seat { weight: 1, load: 0, place: mix(place + 1) }
+        Seat {
+            weight: 1,
+            load: 0,
+            place: mix(place + 1),
+        }
     }
 
     /// A repeatable lot.
@@ -112,7 +155,11 @@ mod tests {
     }
 
     fn seats() -> impl Strategy<Value = Vec<Option<Seat>>> {
-        let seat = (1_u32..20, 0_usize..50, any::<u64>()).prop_map(|(weight, load, place)| Seat { weight, load, place });
+        let seat = (1_u32..20, 0_usize..50, any::<u64>()).prop_map(|(weight, load, place)| Seat {
+            weight,
+            load,
+            place,
+        });
         proptest::collection::vec(proptest::option::of(seat), 0..12)
     }
 
@@ -136,20 +183,42 @@ mod tests {
         };
         let weighted = of([Seat { weight: 1, ..at(0) }, Seat { weight: 2, ..at(1) }]);
         assert!((800..1200).contains(&weighted[0]), "{weighted:?}");
-        assert_eq!(of([Seat { load: 9, ..at(0) }, Seat { load: 2, ..at(1) }]), [0, 3000]);
-        assert_eq!(of([Seat { load: 3, weight: 4, ..at(0) }, Seat { load: 2, ..at(1) }]), [3000, 0], "three of four are fewer than two of one");
+        assert_eq!(
+            of([Seat { load: 9, ..at(0) }, Seat { load: 2, ..at(1) }]),
+            [0, 3000]
+        );
+        assert_eq!(
+            of([
+                Seat {
+                    load: 3,
+                    weight: 4,
+                    ..at(0)
+                },
+                Seat { load: 2, ..at(1) }
+            ]),
+            [3000, 0],
+            "three of four are fewer than two of one"
+        );
     }
 
     #[test]
     fn users_follow_the_weights() {
         let seats = [Seat { weight: 1, ..at(0) }, Seat { weight: 3, ..at(1) }];
-        let second = (0..4000).filter(|user| user_hash(2, |index| Some(seats[index]), mix(*user)) == Some(1)).count();
-        assert!((2800..3200).contains(&second), "{second} of 4000 instead of 3000");
+        let second = (0..4000)
+            .filter(|user| user_hash(2, |index| Some(seats[index]), mix(*user)) == Some(1))
+            .count();
+        assert!(
+            (2800..3200).contains(&second),
+            "{second} of 4000 instead of 3000"
+        );
     }
 
     #[test]
     fn the_hash_is_the_same_for_ever() {
-        assert_eq!(stable_hash(&[b"wechat-mini-program", b"shop", b"openid"]), 0x89c9_ba09_8204_d9a5);
+        assert_eq!(
+            stable_hash(&[b"wechat-mini-program", b"shop", b"openid"]),
+            0x89c9_ba09_8204_d9a5
+        );
         assert_ne!(stable_hash(&[b"ab", b"c"]), stable_hash(&[b"a", b"bc"]));
     }
 
@@ -176,7 +245,8 @@ mod tests {
             }
         }
 
-        /// A new seat moves about one user in n, all of them to itself; one that cannot be used moves its own users only.
+        /// A new seat moves about one user in n, all of them to itself; one that cannot be used
+        /// moves its own users only.
         #[test]
         fn few_users_move(count in 1_usize..10, seed in any::<u64>()) {
             const USERS: u64 = 2000;

@@ -1,5 +1,5 @@
-//! The breaker: after several failures in a row it refuses calls for a while, then lets one through on trial.
-//! A state machine: it is told the time, does no I/O and answers what changed.
+//! The breaker: after several failures in a row it refuses calls for a while, then lets one through
+//! on trial. A state machine: it is told the time, does no I/O and answers what changed.
 
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,21 @@ pub struct BreakerSettings {
     pub open_for: Duration,
     /// The longest that it stays open.
     pub open_max: Duration,
-    /// How long a trial may take. One whose outcome was never told (the caller was cancelled) lapses after this, so
-    /// that the breaker cannot stay shut behind a trial that nobody runs any more.
+    /// How long a trial may take. One whose outcome was never told (the caller was cancelled)
+    /// lapses after this, so that the breaker cannot stay shut behind a trial that nobody runs any
+    /// more.
     pub trial_lease: Duration,
 }
 
 impl Default for BreakerSettings {
     /// Five failures; one second, at most thirty; trials of ten seconds.
     fn default() -> Self {
-        Self { failures: 5, open_for: Duration::from_secs(1), open_max: Duration::from_secs(30), trial_lease: Duration::from_secs(10) }
+        Self {
+            failures: 5,
+            open_for: Duration::from_secs(1),
+            open_max: Duration::from_secs(30),
+            trial_lease: Duration::from_secs(10),
+        }
     }
 }
 
@@ -38,8 +44,8 @@ pub enum Admission {
     },
 }
 
-/// Belongs to one admitted call. The outcome of a call that started before the last change tells nothing about
-/// the time after it and is ignored.
+/// Belongs to one admitted call. The outcome of a call that started before the last change tells
+/// nothing about the time after it and is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket(pub(super) u64);
 
@@ -74,7 +80,11 @@ impl Breaker {
     /// A closed breaker.
     #[must_use]
     pub const fn new(settings: BreakerSettings) -> Self {
-        Self { settings, state: State::Closed { failures: 0 }, changes: 0 }
+        Self {
+            settings,
+            state: State::Closed { failures: 0 },
+            changes: 0,
+        }
     }
 
     /// Goes on under other settings; what was decided under the old ones stands.
@@ -94,20 +104,29 @@ impl Breaker {
         matches!(self.state, State::Closed { failures } if failures + 1 >= self.settings.failures)
     }
 
-    /// The ticket of calls that pass while nothing changes, for whoever admits calls without asking each time.
+    /// The ticket of calls that pass while nothing changes, for whoever admits calls without asking
+    /// each time.
     #[must_use]
     pub const fn ticket(&self) -> Ticket {
         Ticket(self.changes)
     }
 
-    /// Asks for one call. Whoever gets a ticket tells the outcome with [`Breaker::succeeded`] or [`Breaker::failed`].
+    /// Asks for one call. Whoever gets a ticket tells the outcome with [`Breaker::succeeded`] or
+    /// [`Breaker::failed`].
     pub fn admit(&mut self, now: Instant) -> Admission {
         match self.state {
             State::Closed { .. } => Admission::Pass(Ticket(self.changes)),
-            State::Open { until, .. } if now < until => Admission::Refused { retry_after: until - now },
-            State::Trial { lapses, .. } if now < lapses => Admission::Refused { retry_after: self.settings.open_for.min(lapses - now) },
+            State::Open { until, .. } if now < until => Admission::Refused {
+                retry_after: until - now,
+            },
+            State::Trial { lapses, .. } if now < lapses => Admission::Refused {
+                retry_after: self.settings.open_for.min(lapses - now),
+            },
             State::Open { openings, .. } | State::Trial { openings, .. } => {
-                Admission::Trial(self.enter(State::Trial { lapses: now + self.settings.trial_lease, openings }))
+                Admission::Trial(self.enter(State::Trial {
+                    lapses: now + self.settings.trial_lease,
+                    openings,
+                }))
             }
         }
     }
@@ -145,8 +164,15 @@ impl Breaker {
     }
 
     fn open(&mut self, now: Instant, openings: u32) -> Change {
-        let open_for = self.settings.open_for.saturating_mul(2_u32.saturating_pow(openings)).min(self.settings.open_max);
-        self.enter(State::Open { until: now + open_for, openings: openings.saturating_add(1) });
+        let open_for = self
+            .settings
+            .open_for
+            .saturating_mul(2_u32.saturating_pow(openings))
+            .min(self.settings.open_max);
+        self.enter(State::Open {
+            until: now + open_for,
+            openings: openings.saturating_add(1),
+        });
         Change::Opened { open_for }
     }
 
@@ -174,25 +200,55 @@ mod tests {
     }
 
     fn opened(now: Instant) -> Breaker {
-        let mut breaker = Breaker::new(BreakerSettings { failures: 1, ..BreakerSettings::default() });
+        let mut breaker = Breaker::new(BreakerSettings {
+            failures: 1,
+            ..BreakerSettings::default()
+        });
         let ticket = pass(&mut breaker, now);
-        assert_eq!(breaker.failed(ticket, now), Some(Change::Opened { open_for: SECOND }));
+        assert_eq!(
+            breaker.failed(ticket, now),
+            Some(Change::Opened { open_for: SECOND })
+        );
         breaker
     }
 
     #[test]
     fn opens_after_failures_in_a_row_and_a_good_trial_closes_it() {
         let now = monotonic_now();
-        let mut breaker = Breaker::new(BreakerSettings { failures: 2, ..BreakerSettings::default() });
+        let mut breaker = Breaker::new(BreakerSettings {
+            failures: 2,
+            ..BreakerSettings::default()
+        });
         let ticket = pass(&mut breaker, now);
         assert_eq!(breaker.failed(ticket, now), None);
-        assert_eq!(breaker.succeeded(ticket), None, "a success between starts the count again");
+        assert_eq!(
+            breaker.succeeded(ticket),
+            None,
+            "a success between starts the count again"
+        );
         assert_eq!(breaker.failed(ticket, now), None);
-        assert_eq!(breaker.failed(ticket, now), Some(Change::Opened { open_for: SECOND }));
-        assert_eq!(breaker.admit(now), Admission::Refused { retry_after: SECOND });
-        let Admission::Trial(trial) = breaker.admit(now + SECOND) else { panic!("no trial") };
-        assert!(matches!(breaker.admit(now + SECOND), Admission::Refused { .. }), "one trial at a time");
-        assert_eq!(breaker.failed(ticket, now + SECOND), None, "a call from before the change decides nothing");
+        assert_eq!(
+            breaker.failed(ticket, now),
+            Some(Change::Opened { open_for: SECOND })
+        );
+        assert_eq!(
+            breaker.admit(now),
+            Admission::Refused {
+                retry_after: SECOND
+            }
+        );
+        let Admission::Trial(trial) = breaker.admit(now + SECOND) else {
+            panic!("no trial")
+        };
+        assert!(
+            matches!(breaker.admit(now + SECOND), Admission::Refused { .. }),
+            "one trial at a time"
+        );
+        assert_eq!(
+            breaker.failed(ticket, now + SECOND),
+            None,
+            "a call from before the change decides nothing"
+        );
         assert_eq!(breaker.succeeded(trial), Some(Change::Closed));
         assert!(breaker.is_closed());
     }
@@ -204,7 +260,12 @@ mod tests {
         for seconds in [2, 4, 8, 16, 30, 30] {
             now += Duration::from_secs(30);
             let trial = pass(&mut breaker, now);
-            assert_eq!(breaker.failed(trial, now), Some(Change::Opened { open_for: Duration::from_secs(seconds) }));
+            assert_eq!(
+                breaker.failed(trial, now),
+                Some(Change::Opened {
+                    open_for: Duration::from_secs(seconds)
+                })
+            );
         }
     }
 
@@ -237,8 +298,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens: it never refuses for longer than the longest pause, there is one trial at a time, it
-        /// refuses everything while open, and once the longest waits are over it always lets somebody through.
+        /// Whatever happens: it never refuses for longer than the longest pause, there is one trial
+        /// at a time, it refuses everything while open, and once the longest waits are over it
+        /// always lets somebody through.
         #[test]
         fn never_stuck_and_never_two_trials(steps in proptest::collection::vec(step(), 0..200), failures in 1_u32..4) {
             let settings = BreakerSettings { failures, ..BreakerSettings::default() };

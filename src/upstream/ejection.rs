@@ -1,5 +1,6 @@
-//! Which endpoints are left out because requests to them failed. Each has a breaker; but a breaker may not open where too many are open
-//! already: when most endpoints fail, the fault is most likely not theirs, and whoever is left must not carry everything.
+//! Which endpoints are left out because requests to them failed. Each has a breaker; but a breaker
+//! may not open where too many are open already: when most endpoints fail, the fault is most likely
+//! not theirs, and whoever is left must not carry everything.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -38,30 +39,54 @@ impl Ejection {
     /// Nobody yet.
     #[must_use]
     pub const fn new(settings: EjectionSettings) -> Self {
-        Self { settings, members: BTreeMap::new() }
+        Self {
+            settings,
+            members: BTreeMap::new(),
+        }
     }
 
     /// The same under other settings: who is left out stays so for as long as was said.
     #[must_use]
     pub fn succeeding(&self, settings: EjectionSettings) -> Self {
-        let mut next = Self { settings, members: self.members.clone() };
+        let mut next = Self {
+            settings,
+            members: self.members.clone(),
+        };
         let breaker = next.breaker_settings();
-        next.members.values_mut().for_each(|member| member.breaker.settle(breaker));
+        next.members
+            .values_mut()
+            .for_each(|member| member.breaker.settle(breaker));
         next
     }
 
-    /// These are the members from now on; who was one stays as it was. Returns whom the smaller number brings back.
+    /// These are the members from now on; who was one stays as it was. Returns whom the smaller
+    /// number brings back.
     pub fn set_members(&mut self, members: &[u64]) -> Vec<u64> {
         self.members.retain(|id, _| members.contains(id));
         for id in members {
             let breaker = Breaker::new(self.breaker_settings());
-            self.members.entry(*id).or_insert(Member { breaker, suspected: false });
+            self.members.entry(*id).or_insert(Member {
+                breaker,
+                suspected: false,
+            });
         }
         let mut returned = Vec::new();
         while self.ejected() > self.most() {
-            let Some((id, _)) = self.members.iter().find(|(_, member)| !member.breaker.is_closed()) else { break };
+            let Some((id, _)) = self
+                .members
+                .iter()
+                .find(|(_, member)| !member.breaker.is_closed())
+            else {
+                break;
+            };
             returned.push(*id);
-            self.members.insert(*id, Member { breaker: Breaker::new(self.breaker_settings()), suspected: true });
+            self.members.insert(
+                *id,
+                Member {
+                    breaker: Breaker::new(self.breaker_settings()),
+                    suspected: true,
+                },
+            );
         }
         returned
     }
@@ -69,7 +94,10 @@ impl Ejection {
     /// How many are left out.
     #[must_use]
     pub fn ejected(&self) -> usize {
-        self.members.values().filter(|member| !member.breaker.is_closed()).count()
+        self.members
+            .values()
+            .filter(|member| !member.breaker.is_closed())
+            .count()
     }
 
     /// How many may be: the configured share, rounded up, and never all.
@@ -82,7 +110,9 @@ impl Ejection {
     /// Whether a member is left out.
     #[must_use]
     pub fn is_ejected(&self, id: u64) -> bool {
-        self.members.get(&id).is_some_and(|member| !member.breaker.is_closed())
+        self.members
+            .get(&id)
+            .is_some_and(|member| !member.breaker.is_closed())
     }
 
     /// The ticket of ordinary requests to a member.
@@ -99,7 +129,9 @@ impl Ejection {
             let known = std::mem::replace(&mut member.suspected, true);
             return (!known).then_some(Verdict::Suspected);
         }
-        let Some(Change::Opened { open_for }) = member.breaker.failed(ticket, now) else { return None };
+        let Some(Change::Opened { open_for }) = member.breaker.failed(ticket, now) else {
+            return None;
+        };
         member.suspected = false;
         Some(Verdict::Ejected { time: open_for })
     }
@@ -112,11 +144,19 @@ impl Ejection {
         (closed || was_suspected).then_some(Verdict::Returned)
     }
 
-    /// The member whose time is over, with the ticket of its one trial; else how long it is until somebody's may be. Only those count whom
-    /// `may_be_tried` lets.
-    pub fn trial(&mut self, now: Instant, may_be_tried: impl Fn(u64) -> bool) -> Result<(u64, Ticket), Duration> {
+    /// The member whose time is over, with the ticket of its one trial; else how long it is until
+    /// somebody's may be. Only those count whom `may_be_tried` lets.
+    pub fn trial(
+        &mut self,
+        now: Instant,
+        may_be_tried: impl Fn(u64) -> bool,
+    ) -> Result<(u64, Ticket), Duration> {
         let mut wait = self.settings.max_time;
-        for (id, member) in self.members.iter_mut().filter(|(id, member)| !member.breaker.is_closed() && may_be_tried(**id)) {
+        for (id, member) in self
+            .members
+            .iter_mut()
+            .filter(|(id, member)| !member.breaker.is_closed() && may_be_tried(**id))
+        {
             match member.breaker.admit(now) {
                 Admission::Trial(ticket) | Admission::Pass(ticket) => return Ok((*id, ticket)),
                 Admission::Refused { retry_after } => wait = wait.min(retry_after),
@@ -126,8 +166,19 @@ impl Ejection {
     }
 
     const fn breaker_settings(&self) -> BreakerSettings {
-        let EjectionSettings { failures, time, max_time, trial_lease, .. } = self.settings;
-        BreakerSettings { failures, open_for: time, open_max: max_time, trial_lease }
+        let EjectionSettings {
+            failures,
+            time,
+            max_time,
+            trial_lease,
+            ..
+        } = self.settings;
+        BreakerSettings {
+            failures,
+            open_for: time,
+            open_max: max_time,
+            trial_lease,
+        }
     }
 }
 
@@ -141,12 +192,22 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn settings(failures: u32, max_percent: u32) -> EjectionSettings {
-        EjectionSettings { failures, time: SECOND, max_time: 8 * SECOND, max_percent, trial_lease: SECOND }
+        EjectionSettings {
+            failures,
+            time: SECOND,
+            max_time: 8 * SECOND,
+            max_percent,
+            trial_lease: SECOND,
+        }
     }
 
     fn of(members: u64, settings: EjectionSettings) -> Ejection {
         let mut ejection = Ejection::new(settings);
-        assert!(ejection.set_members(&(0..members).collect::<Vec<_>>()).is_empty());
+        assert!(
+            ejection
+                .set_members(&(0..members).collect::<Vec<_>>())
+                .is_empty()
+        );
         ejection
     }
 
@@ -159,12 +220,22 @@ mod tests {
     fn failures_in_a_row_eject_and_a_trial_brings_back() {
         let (now, mut ejection) = (monotonic_now(), of(3, settings(2, 50)));
         assert_eq!(fail(&mut ejection, 0, now), None);
-        assert_eq!(fail(&mut ejection, 0, now), Some(Verdict::Ejected { time: SECOND }));
+        assert_eq!(
+            fail(&mut ejection, 0, now),
+            Some(Verdict::Ejected { time: SECOND })
+        );
         assert_eq!(ejection.trial(now, |_| true), Err(SECOND));
         let (id, ticket) = ejection.trial(now + SECOND, |_| true).unwrap();
         assert_eq!((id, ejection.is_ejected(0)), (0, true));
-        assert!(ejection.trial(now + SECOND, |_| true).is_err(), "one trial at a time");
-        assert_eq!(ejection.failed(0, ticket, now + SECOND), Some(Verdict::Ejected { time: 2 * SECOND }), "for longer each time");
+        assert!(
+            ejection.trial(now + SECOND, |_| true).is_err(),
+            "one trial at a time"
+        );
+        assert_eq!(
+            ejection.failed(0, ticket, now + SECOND),
+            Some(Verdict::Ejected { time: 2 * SECOND }),
+            "for longer each time"
+        );
         let (_, ticket) = ejection.trial(now + 3 * SECOND, |_| true).unwrap();
         assert_eq!(ejection.succeeded(0, ticket), Some(Verdict::Returned));
         assert_eq!(ejection.ejected(), 0);
@@ -172,11 +243,28 @@ mod tests {
 
     #[test]
     fn never_all_and_never_more_than_the_share() {
-        for (members, percent, most) in [(1, 100, 0), (2, 100, 1), (2, 50, 1), (3, 50, 2), (4, 50, 2), (5, 10, 1), (3, 0, 0)] {
+        for (members, percent, most) in [
+            (1, 100, 0),
+            (2, 100, 1),
+            (2, 50, 1),
+            (3, 50, 2),
+            (4, 50, 2),
+            (5, 10, 1),
+            (3, 0, 0),
+        ] {
             let (now, mut ejection) = (monotonic_now(), of(members, settings(1, percent)));
-            let verdicts: Vec<_> = (0..members).filter_map(|id| fail(&mut ejection, id, now)).collect();
-            assert_eq!((ejection.ejected(), ejection.most()), (most, most), "{members} {percent}");
-            let suspected = verdicts.iter().filter(|verdict| **verdict == Verdict::Suspected).count();
+            let verdicts: Vec<_> = (0..members)
+                .filter_map(|id| fail(&mut ejection, id, now))
+                .collect();
+            assert_eq!(
+                (ejection.ejected(), ejection.most()),
+                (most, most),
+                "{members} {percent}"
+            );
+            let suspected = verdicts
+                .iter()
+                .filter(|verdict| **verdict == Verdict::Suspected)
+                .count();
             assert_eq!(suspected + most, usize::try_from(members).unwrap());
         }
         let (now, mut ejection) = (monotonic_now(), of(1, settings(1, 100)));
@@ -187,8 +275,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens, members that come and go included: never more than the share are left out, never all, and whoever is left out
-        /// gets a trial once the longest times are over.
+        /// Whatever happens, members that come and go included: never more than the share are left
+        /// out, never all, and whoever is left out gets a trial once the longest times are over.
         #[test]
         fn the_share_holds(
             steps in proptest::collection::vec((0_u64..6, 0_u8..5, 0_u64..4000), 0..200),

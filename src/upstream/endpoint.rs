@@ -4,10 +4,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// One endpoint of an upstream: a host name, which may stand for several addresses, an address, or a Unix socket.
+/// One endpoint of an upstream: a host name, which may stand for several addresses, an address, or
+/// a Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// Host name or address, without the brackets of IPv6; of a Unix socket `localhost`, by which nobody connects.
+    /// Host name or address, without the brackets of IPv6; of a Unix socket `localhost`, by which
+    /// nobody connects.
     pub host: String,
     /// Port; of a Unix socket 0.
     pub port: u16,
@@ -33,13 +35,20 @@ impl fmt::Display for Endpoint {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// Neither `http://` nor `https://` nor `unix:`.
-    #[error("an endpoint starts with http:// or https://; write \"http://HOST:PORT\", or \"unix:/PATH\" for a Unix socket")]
+    #[error(
+        "an endpoint starts with http:// or https://; write \"http://HOST:PORT\", or \"unix:/PATH\" for a Unix socket"
+    )]
     Scheme,
     /// `unix:` without the absolute path of a file, or behind another scheme.
-    #[error("a Unix socket is written with its absolute path, as in \"unix:/run/app.sock\", and without http://")]
+    #[error(
+        "a Unix socket is written with its absolute path, as in \"unix:/run/app.sock\", and without http://"
+    )]
     Socket,
     /// A path that is longer than the operating system takes.
-    #[error("the path of a Unix socket has at most {} bytes", Endpoint::SOCKET_PATH_MAX)]
+    #[error(
+        "the path of a Unix socket has at most {} bytes",
+        Endpoint::SOCKET_PATH_MAX
+    )]
     SocketTooLong,
     /// A path, query or user behind the port.
     #[error("an endpoint is a host and a port only; a path belongs into [[routes]]")]
@@ -63,11 +72,12 @@ impl Endpoint {
         if let Some(path) = text.strip_prefix("unix:") {
             return Self::of_socket(path.strip_prefix("//").unwrap_or(path));
         }
-        let (tls, authority, usual_port) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
-            (Some(rest), _) => (true, rest, "443"),
-            (None, Some(rest)) => (false, rest, "80"),
-            (None, None) => return Err(EndpointError::Scheme),
-        };
+        let (tls, authority, usual_port) =
+            match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+                (Some(rest), _) => (true, rest, "443"),
+                (None, Some(rest)) => (false, rest, "80"),
+                (None, None) => return Err(EndpointError::Scheme),
+            };
         if authority.starts_with("unix:") {
             return Err(EndpointError::Socket);
         }
@@ -78,8 +88,14 @@ impl Endpoint {
         let (host, port) = match authority.strip_prefix('[') {
             Some(v6) => {
                 let (host, rest) = v6.split_once(']').ok_or(EndpointError::Host)?;
-                host.parse::<std::net::Ipv6Addr>().map_err(|_| EndpointError::Host)?;
-                (host, rest.strip_prefix(':').or_else(|| rest.is_empty().then_some(usual_port)).ok_or(EndpointError::Port)?)
+                host.parse::<std::net::Ipv6Addr>()
+                    .map_err(|_| EndpointError::Host)?;
+                (
+                    host,
+                    rest.strip_prefix(':')
+                        .or_else(|| rest.is_empty().then_some(usual_port))
+                        .ok_or(EndpointError::Port)?,
+                )
             }
             None => authority.split_once(':').unwrap_or((authority, usual_port)),
         };
@@ -87,8 +103,18 @@ impl Endpoint {
         if host.is_empty() || !host.chars().all(allowed) {
             return Err(EndpointError::Host);
         }
-        let port = port.parse().ok().filter(|port| *port != 0).ok_or(EndpointError::Port)?;
-        Ok(Self { host: host.to_owned(), port, socket: None, tls, weight: 1 })
+        let port = port
+            .parse()
+            .ok()
+            .filter(|port| *port != 0)
+            .ok_or(EndpointError::Port)?;
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            socket: None,
+            tls,
+            weight: 1,
+        })
     }
 
     /// The endpoint at the path of a Unix socket.
@@ -100,27 +126,41 @@ impl Endpoint {
         if path.len() > Self::SOCKET_PATH_MAX {
             return Err(EndpointError::SocketTooLong);
         }
-        Ok(Self { host: "localhost".to_owned(), port: 0, socket: Some(Path::new(path).into()), tls: false, weight: 1 })
+        Ok(Self {
+            host: "localhost".to_owned(),
+            port: 0,
+            socket: Some(Path::new(path).into()),
+            tls: false,
+            weight: 1,
+        })
     }
 
-    /// What stands for it in `Host`: with its port where that is not the scheme's. A Unix socket has no name of its own; nginx calls it so too.
+    /// What stands for it in `Host`: with its port where that is not the scheme's. A Unix socket
+    /// has no name of its own; nginx calls it so too.
     #[must_use]
     pub fn authority(&self) -> String {
         let text = self.host_and_port();
         let usual = if self.tls { ":443" } else { ":80" };
-        text.strip_suffix(usual).map_or_else(|| text.clone(), str::to_owned)
+        text.strip_suffix(usual)
+            .map_or_else(|| text.clone(), str::to_owned)
     }
 
     /// The same with the port, where it has one.
     #[must_use]
     pub fn host_and_port(&self) -> String {
-        if self.socket.is_some() { self.host.clone() } else { self.to_string() }
+        if self.socket.is_some() {
+            self.host.clone()
+        } else {
+            self.to_string()
+        }
     }
 
     /// Whether both lead to the same place, whatever their weights.
     #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
-        self.host.eq_ignore_ascii_case(&other.host) && self.port == other.port && self.socket == other.socket
+        self.host.eq_ignore_ascii_case(&other.host)
+            && self.port == other.port
+            && self.socket == other.socket
     }
 }
 
@@ -138,7 +178,17 @@ mod tests {
             ("http://[::1]:8000", "::1", 8000, false),
             ("http://[::1]", "::1", 80, false),
         ] {
-            assert_eq!(Endpoint::parse(text).unwrap(), Endpoint { host: host.to_owned(), port, socket: None, tls, weight: 1 }, "{text}");
+            assert_eq!(
+                Endpoint::parse(text).unwrap(),
+                Endpoint {
+                    host: host.to_owned(),
+                    port,
+                    socket: None,
+                    tls,
+                    weight: 1
+                },
+                "{text}"
+            );
         }
         for (text, why) in [
             ("10.0.0.1:8000", EndpointError::Scheme),
@@ -159,11 +209,17 @@ mod tests {
             ("unix:/run/a\0b", EndpointError::Socket),
             ("http://unix:/run/app.sock", EndpointError::Socket),
             ("https://unix:/run/app.sock", EndpointError::Socket),
-            (&format!("unix:/{}", "x".repeat(107)), EndpointError::SocketTooLong),
+            (
+                &format!("unix:/{}", "x".repeat(107)),
+                EndpointError::SocketTooLong,
+            ),
         ] {
             assert_eq!(Endpoint::parse(text).unwrap_err(), why, "{text}");
         }
-        assert_eq!(Endpoint::parse("http://[::1]:8000").unwrap().to_string(), "[::1]:8000");
+        assert_eq!(
+            Endpoint::parse("http://[::1]:8000").unwrap().to_string(),
+            "[::1]:8000"
+        );
         for (text, authority) in [
             ("http://web", "web"),
             ("https://web:443", "web"),
@@ -171,13 +227,21 @@ mod tests {
             ("http://10.0.0.1:8080", "10.0.0.1:8080"),
             ("https://[::1]", "[::1]"),
         ] {
-            assert_eq!(Endpoint::parse(text).unwrap().authority(), authority, "{text}");
+            assert_eq!(
+                Endpoint::parse(text).unwrap().authority(),
+                authority,
+                "{text}"
+            );
         }
         for text in ["unix:/run/app.sock", "unix:///run/app.sock"] {
             let socket = Endpoint::parse(text).unwrap();
-            assert_eq!((socket.to_string().as_str(), socket.authority().as_str()), ("unix:/run/app.sock", "localhost"));
+            assert_eq!(
+                (socket.to_string().as_str(), socket.authority().as_str()),
+                ("unix:/run/app.sock", "localhost")
+            );
         }
-        let [one, other] = ["unix:/run/app.sock", "unix:/run/other.sock"].map(|text| Endpoint::parse(text).unwrap());
+        let [one, other] = ["unix:/run/app.sock", "unix:/run/other.sock"]
+            .map(|text| Endpoint::parse(text).unwrap());
         assert!(!one.is_same_place(&other));
         assert!(Endpoint::parse(&format!("unix:/{}", "x".repeat(106))).is_ok());
     }

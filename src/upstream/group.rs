@@ -39,7 +39,8 @@ pub struct EjectionSettings {
     pub time: Duration,
     /// The longest that it is left out without a trial.
     pub max_time: Duration,
-    /// The largest share of the endpoints that may be left out at once, in percent, rounded up; never all of them.
+    /// The largest share of the endpoints that may be left out at once, in percent, rounded up;
+    /// never all of them.
     pub max_percent: u32,
     /// How long a trial may take before another is made.
     pub trial_lease: Duration,
@@ -71,14 +72,17 @@ pub struct IdleSettings {
     pub timeout: Duration,
 }
 
-/// The files of TLS connections to an upstream, which could be opened when the configuration was read.
+/// The files of TLS connections to an upstream, which could be opened when the configuration was
+/// read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The authority that signed the endpoints' certificates; `None`: those of the operating system.
+    /// The authority that signed the endpoints' certificates; `None`: those of the operating
+    /// system.
     pub ca: Option<PathBuf>,
     /// The gateway's own certificate and its key.
     pub client: Option<(PathBuf, PathBuf)>,
-    /// The name that the certificates must have; `None`: the one that goes out as `Host`, or the endpoint's.
+    /// The name that the certificates must have; `None`: the one that goes out as `Host`, or the
+    /// endpoint's.
     pub server_name: Option<String>,
 }
 
@@ -169,7 +173,10 @@ impl Upstream {
             name: name.into(),
             index: 0,
             host: HostHeader::Client,
-            authority: endpoints.first().map(Endpoint::host_and_port).unwrap_or_default(),
+            authority: endpoints
+                .first()
+                .map(Endpoint::host_and_port)
+                .unwrap_or_default(),
             endpoints,
             balance: Balance::LeastRequest,
             connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
@@ -179,9 +186,16 @@ impl Upstream {
             max_concurrent: 0,
             queue: 0,
             queue_timeout: Duration::from_secs(1),
-            idle: IdleSettings { connections: 64, timeout: Duration::from_secs(50) },
+            idle: IdleSettings {
+                connections: 64,
+                timeout: Duration::from_secs(50),
+            },
             resolve_interval: Duration::from_secs(30),
-            retries: RetrySettings { attempts: 2, percent: 20, per_second: 3 },
+            retries: RetrySettings {
+                attempts: 2,
+                percent: 20,
+                per_second: 3,
+            },
             ejection: EjectionSettings {
                 failures: 5,
                 time: Duration::from_secs(10),
@@ -194,15 +208,28 @@ impl Upstream {
         }
     }
 
-    /// Whether both are one upstream with the same settings, whatever their places in the configuration.
+    /// Whether both are one upstream with the same settings, whatever their places in the
+    /// configuration.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        Self { index: other.index, ..self.clone() } == *other
+        Self {
+            index: other.index,
+            ..self.clone()
+        } == *other
     }
 
     /// An upstream that nobody calls.
     #[cfg(test)]
     pub(crate) fn for_tests(name: &str) -> Self {
-        Self::new(name, vec![Endpoint { host: "127.0.0.1".to_owned(), port: 9, socket: None, tls: false, weight: 1 }])
+        Self::new(
+            name,
+            vec![Endpoint {
+                host: "127.0.0.1".to_owned(),
+                port: 9,
+                socket: None,
+                tls: false,
+                weight: 1,
+            }],
+        )
     }
 }

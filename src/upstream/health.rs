@@ -1,4 +1,5 @@
-//! Whether an endpoint answers as it should when it is asked. A state machine: it is told what came of each question.
+//! Whether an endpoint answers as it should when it is asked. A state machine: it is told what came
+//! of each question.
 
 use crate::upstream::HealthSettings;
 
@@ -12,7 +13,10 @@ pub struct Health {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { up: true, against: 0 }
+        Self {
+            up: true,
+            against: 0,
+        }
     }
 }
 
@@ -36,11 +40,18 @@ impl Health {
             return None;
         }
         self.against += 1;
-        let needed = if good { settings.healthy_after } else { settings.unhealthy_after };
+        let needed = if good {
+            settings.healthy_after
+        } else {
+            settings.unhealthy_after
+        };
         if self.against < needed {
             return None;
         }
-        *self = Self { up: good, against: 0 };
+        *self = Self {
+            up: good,
+            against: 0,
+        };
         Some(good)
     }
 }
@@ -55,20 +66,32 @@ mod tests {
 
     fn settings(healthy_after: u32, unhealthy_after: u32) -> HealthSettings {
         let second = Duration::from_secs(1);
-        HealthSettings { path: "/".to_owned(), interval: second, timeout: second, healthy_after, unhealthy_after, expected_status: 200..=299 }
+        HealthSettings {
+            path: "/".to_owned(),
+            interval: second,
+            timeout: second,
+            healthy_after,
+            unhealthy_after,
+            expected_status: 200..=299,
+        }
     }
 
     #[test]
     fn it_takes_several_answers_in_a_row_to_change() {
         let (settings, mut health) = (settings(2, 3), Health::default());
-        let seen: Vec<_> = [false, false, true, false, false, false, true, false, true, true].map(|good| health.observe(good, &settings)).into();
+        let seen: Vec<_> = [
+            false, false, true, false, false, false, true, false, true, true,
+        ]
+        .map(|good| health.observe(good, &settings))
+        .into();
         let mut expected = vec![None; 10];
         (expected[5], expected[9]) = (Some(false), Some(true));
         assert_eq!(seen, expected);
     }
 
     proptest! {
-        /// It changes exactly when the last answers, as many as are needed, all say the same and the opposite of before.
+        /// It changes exactly when the last answers, as many as are needed, all say the same and
+        /// the opposite of before.
         #[test]
         fn a_change_has_its_answers(answers in proptest::collection::vec(any::<bool>(), 0..100), healthy in 1_u32..5, unhealthy in 1_u32..5) {
             let (settings, mut health) = (settings(healthy, unhealthy), Health::default());

@@ -1,5 +1,5 @@
-//! How many other attempts are made. When an upstream fails as a whole, attempts after attempts would make its load a multiple of what
-//! broke it; so they may be a share of the requests only.
+//! How many other attempts are made. When an upstream fails as a whole, attempts after attempts
+//! would make its load a multiple of what broke it; so they may be a share of the requests only.
 
 use std::time::Instant;
 
@@ -8,7 +8,8 @@ use crate::upstream::RetrySettings;
 /// How many seconds are looked back.
 const WINDOW: usize = 10;
 
-/// What one worker may spend on other attempts at one upstream: a share of the requests of the last ten seconds, and a few more.
+/// What one worker may spend on other attempts at one upstream: a share of the requests of the last
+/// ten seconds, and a few more.
 #[derive(Debug, Clone)]
 pub struct RetryBudget {
     settings: RetrySettings,
@@ -23,7 +24,13 @@ impl RetryBudget {
     /// A budget that begins now.
     #[must_use]
     pub const fn new(settings: RetrySettings, now: Instant) -> Self {
-        Self { settings, origin: now, newest: 0, requests: [0; WINDOW], retries: [0; WINDOW] }
+        Self {
+            settings,
+            origin: now,
+            newest: 0,
+            requests: [0; WINDOW],
+            retries: [0; WINDOW],
+        }
     }
 
     /// Counts a request.
@@ -43,12 +50,16 @@ impl RetryBudget {
     }
 
     fn allowed(&self) -> u64 {
-        spent(&self.requests) * u64::from(self.settings.percent) / 100 + u64::from(self.settings.per_second) * WINDOW as u64
+        spent(&self.requests) * u64::from(self.settings.percent) / 100
+            + u64::from(self.settings.per_second) * WINDOW as u64
     }
 
     /// The cell of this second; those of seconds that are over are emptied.
     fn cell(&mut self, now: Instant) -> usize {
-        let second = now.saturating_duration_since(self.origin).as_secs().max(self.newest);
+        let second = now
+            .saturating_duration_since(self.origin)
+            .as_secs()
+            .max(self.newest);
         for passed in (self.newest + 1..=second).take(WINDOW) {
             let index = usize::try_from(passed % WINDOW as u64).unwrap_or_default();
             (self.requests[index], self.retries[index]) = (0, 0);
@@ -78,19 +89,42 @@ mod tests {
     #[test]
     fn a_share_and_a_few_more() {
         let now = monotonic_now();
-        let mut budget = RetryBudget::new(RetrySettings { attempts: 2, percent: 20, per_second: 3 }, now);
-        assert_eq!(granted(&mut budget, 100, now), 30, "three a second over ten seconds, without any request");
+        let mut budget = RetryBudget::new(
+            RetrySettings {
+                attempts: 2,
+                percent: 20,
+                per_second: 3,
+            },
+            now,
+        );
+        assert_eq!(
+            granted(&mut budget, 100, now),
+            30,
+            "three a second over ten seconds, without any request"
+        );
         (0..100).for_each(|_| budget.request(now));
         assert_eq!(granted(&mut budget, 100, now), 20);
         let later = now + Duration::from_secs(10);
-        assert_eq!(granted(&mut budget, 100, later), 30, "what was before is forgotten");
-        let mut none = RetryBudget::new(RetrySettings { attempts: 2, percent: 0, per_second: 0 }, now);
+        assert_eq!(
+            granted(&mut budget, 100, later),
+            30,
+            "what was before is forgotten"
+        );
+        let mut none = RetryBudget::new(
+            RetrySettings {
+                attempts: 2,
+                percent: 0,
+                per_second: 0,
+            },
+            now,
+        );
         none.request(now);
         assert_eq!(granted(&mut none, 5, now), 0);
     }
 
     proptest! {
-        /// In any ten seconds there are never more retries than the share of their requests and the few more.
+        /// In any ten seconds there are never more retries than the share of their requests and the
+        /// few more.
         #[test]
         fn never_more_than_allowed(
             steps in proptest::collection::vec((0_u64..3000, 0_u32..40, 0_u32..40), 1..80),
@@ -108,7 +142,8 @@ mod tests {
                 let recent = || log.iter().filter(|(second, ..)| second + WINDOW as u64 > at.as_secs());
                 let (requests, retries) = (recent().map(|entry| entry.1).sum::<u64>(), recent().map(|entry| entry.2).sum::<u64>());
                 let allowed = requests * u64::from(percent) / 100 + u64::from(per_second) * 10;
-                // What was granted for requests that are forgotten by now may be a little more than the rest allows.
+                // What was granted for requests that are forgotten by now may be a little more than
+                // the rest allows.
                 prop_assert!(granted == 0 || retries <= allowed, "{} retries of {} allowed", retries, allowed);
             }
         }

@@ -1,5 +1,5 @@
-//! What all workers know of one upstream: its addresses, who is sick, who is ejected, whose turn it is. While everybody is well, a request
-//! takes no lock here.
+//! What all workers know of one upstream: its addresses, who is sick, who is ejected, whose turn it
+//! is. While everybody is well, a request takes no lock here.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,11 +23,13 @@ const NEVER: u64 = u64::MAX;
 pub struct Wish {
     /// The hash of the user whose request it is.
     pub user: Option<u64>,
-    /// It may be sent a second time, should the first go wrong: trials are made with such requests rather than with others.
+    /// It may be sent a second time, should the first go wrong: trials are made with such requests
+    /// rather than with others.
     pub may_repeat: bool,
 }
 
-/// A choice. Whoever sends a request there tells what came of it with [`UpstreamState::answered`] or [`UpstreamState::failed`].
+/// A choice. Whoever sends a request there tells what came of it with [`UpstreamState::answered`]
+/// or [`UpstreamState::failed`].
 #[derive(Debug, Clone)]
 pub struct Pick {
     /// Its place in the set.
@@ -70,13 +72,25 @@ impl UpstreamState {
         let mut ejection = Ejection::new(upstream.ejection);
         ejection.set_members(&ids(&set));
         let targets = watch::Sender::new(Arc::new(set));
-        Self { upstream, targets, ejection: Mutex::new(ejection), origin: monotonic_now(), trial_at: AtomicU64::new(NEVER), turn: AtomicUsize::new(0) }
+        Self {
+            upstream,
+            targets,
+            ejection: Mutex::new(ejection),
+            origin: monotonic_now(),
+            trial_at: AtomicU64::new(NEVER),
+            turn: AtomicUsize::new(0),
+        }
     }
 
-    /// The state of an upstream whose settings have changed: what is known of the endpoints that stay goes on.
+    /// The state of an upstream whose settings have changed: what is known of the endpoints that
+    /// stay goes on.
     #[must_use]
     pub fn succeeding(&self, upstream: Arc<Upstream>) -> Self {
-        let set = self.targets().succeeding(&self.upstream.endpoints, &upstream.endpoints, upstream.health.is_some());
+        let set = self.targets().succeeding(
+            &self.upstream.endpoints,
+            &upstream.endpoints,
+            upstream.health.is_some(),
+        );
         let mut ejection = self.ejection().succeeding(upstream.ejection);
         let returned = ejection.set_members(&ids(&set));
         // Whoever asks next finds out when a trial is due.
@@ -107,8 +121,8 @@ impl UpstreamState {
         self.targets.borrow().clone()
     }
 
-    /// Takes over what a look-up of the endpoints' names has found (see [`TargetSet::refreshed`]); returns the addresses that are gone
-    /// if anything has changed.
+    /// Takes over what a look-up of the endpoints' names has found (see [`TargetSet::refreshed`]);
+    /// returns the addresses that are gone if anything has changed.
     pub fn refresh(&self, found: &[Option<Vec<Address>>]) -> Option<Vec<Arc<Target>>> {
         let before = self.targets();
         let set = Arc::new(before.refreshed(&self.upstream.endpoints, found)?);
@@ -117,7 +131,12 @@ impl UpstreamState {
             self.note(&ejection, &set, id);
         }
         drop(ejection);
-        let gone = before.targets().iter().filter(|old| set.targets().iter().all(|new| new.id != old.id)).cloned().collect();
+        let gone = before
+            .targets()
+            .iter()
+            .filter(|old| set.targets().iter().all(|new| new.id != old.id))
+            .cloned()
+            .collect();
         self.targets.send_replace(set);
         Some(gone)
     }
@@ -127,7 +146,10 @@ impl UpstreamState {
     pub fn pick(&self, set: &TargetSet, tried: &[usize], wish: Wish, now: Instant) -> Option<Pick> {
         let targets = set.targets();
         if let [only] = targets {
-            return (tried.is_empty() && !only.has(Mark::Sick)).then(|| Pick { index: 0, ticket: only.ticket() });
+            return (tried.is_empty() && !only.has(Mark::Sick)).then(|| Pick {
+                index: 0,
+                ticket: only.ticket(),
+            });
         }
         if tried.is_empty()
             && let Some(pick) = self.trial(set, wish.may_repeat, now)
@@ -135,37 +157,66 @@ impl UpstreamState {
             return Some(pick);
         }
         let usable = |index: usize| !tried.contains(&index) && !targets[index].has(Mark::Sick);
-        let well = |index: usize| (usable(index) && !targets[index].has(Mark::Ejected)).then(|| targets[index].seat());
+        let well = |index: usize| {
+            (usable(index) && !targets[index].has(Mark::Ejected)).then(|| targets[index].seat())
+        };
         // Those who are left are sick: then somebody who only failed lately is better than nobody.
         let any = |index: usize| usable(index).then(|| targets[index].seat());
-        let index = self.choose(set, wish.user, well).or_else(|| if tried.is_empty() { self.choose(set, wish.user, any) } else { None })?;
-        Some(Pick { index, ticket: targets[index].ticket() })
+        let index = self.choose(set, wish.user, well).or_else(|| {
+            if tried.is_empty() {
+                self.choose(set, wish.user, any)
+            } else {
+                None
+            }
+        })?;
+        Some(Pick {
+            index,
+            ticket: targets[index].ticket(),
+        })
     }
 
-    fn choose(&self, set: &TargetSet, user: Option<u64>, seat: impl Fn(usize) -> Option<Seat>) -> Option<usize> {
+    fn choose(
+        &self,
+        set: &TargetSet,
+        user: Option<u64>,
+        seat: impl Fn(usize) -> Option<Seat>,
+    ) -> Option<usize> {
         let count = set.targets().len();
         match (self.upstream.balance, user) {
-            (Balance::RoundRobin, _) => balance::round_robin(set.turns(), self.turn.fetch_add(1, Ordering::Relaxed), seat),
+            (Balance::RoundRobin, _) => {
+                balance::round_robin(set.turns(), self.turn.fetch_add(1, Ordering::Relaxed), seat)
+            }
             (Balance::UserHash, Some(user)) => balance::user_hash(count, seat, user),
-            (Balance::LeastRequest, _) | (Balance::UserHash, None) => balance::least_request(count, seat, draw),
+            (Balance::LeastRequest, _) | (Balance::UserHash, None) => {
+                balance::least_request(count, seat, draw)
+            }
         }
     }
 
-    /// Somebody who is ejected and whose time is over gets this request as a trial. One that cannot be sent again is only taken if no better
-    /// has come for a while.
+    /// Somebody who is ejected and whose time is over gets this request as a trial. One that cannot
+    /// be sent again is only taken if no better has come for a while.
     fn trial(&self, set: &TargetSet, may_repeat: bool, now: Instant) -> Option<Pick> {
         let elapsed = self.elapsed(now);
-        let grace = if may_repeat { 0 } else { millis(self.upstream.ejection.time) };
+        let grace = if may_repeat {
+            0
+        } else {
+            millis(self.upstream.ejection.time)
+        };
         if self.trial_at.load(Ordering::Relaxed).saturating_add(grace) > elapsed {
             return None;
         }
         let place = |id: u64| set.targets().iter().position(|target| target.id == id);
-        let is_well = |id: u64| place(id).is_some_and(|index| !set.targets()[index].has(Mark::Sick));
+        let is_well =
+            |id: u64| place(id).is_some_and(|index| !set.targets()[index].has(Mark::Sick));
         let mut ejection = self.ejection();
         match ejection.trial(now, is_well) {
             Ok((id, ticket)) => place(id).map(|index| Pick { index, ticket }),
             Err(wait) => {
-                let next = if ejection.ejected() == 0 { NEVER } else { elapsed + millis(wait).max(1) };
+                let next = if ejection.ejected() == 0 {
+                    NEVER
+                } else {
+                    elapsed + millis(wait).max(1)
+                };
                 self.trial_at.store(next, Ordering::Relaxed);
                 None
             }
@@ -201,10 +252,20 @@ impl UpstreamState {
     /// Whether requests to this upstream have nowhere good to go.
     #[must_use]
     pub fn is_unwell(&self) -> bool {
-        !self.targets.borrow().targets().iter().any(|target| target.is_well())
+        !self
+            .targets
+            .borrow()
+            .targets()
+            .iter()
+            .any(|target| target.is_well())
     }
 
-    fn told(&self, ejection: &Ejection, target: &Target, verdict: Option<Verdict>) -> Option<Change> {
+    fn told(
+        &self,
+        ejection: &Ejection,
+        target: &Target,
+        verdict: Option<Verdict>,
+    ) -> Option<Change> {
         let verdict = verdict?;
         target.mark(Mark::Suspected, verdict == Verdict::Suspected);
         target.mark(Mark::Ejected, ejection.is_ejected(target.id));
@@ -212,7 +273,10 @@ impl UpstreamState {
             target.set_ticket(ticket);
         }
         // Whoever asks next finds out how long it is.
-        self.trial_at.store(if ejection.ejected() == 0 { NEVER } else { 0 }, Ordering::Relaxed);
+        self.trial_at.store(
+            if ejection.ejected() == 0 { NEVER } else { 0 },
+            Ordering::Relaxed,
+        );
         Some(match verdict {
             Verdict::Ejected { time } => Change::Ejected { time },
             Verdict::Suspected => Change::Suspected,
@@ -240,7 +304,12 @@ fn ids(set: &TargetSet) -> Vec<u64> {
 }
 
 /// A number below `below`, which is a sum of weights.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "weights together stay far below 2^52")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "weights together stay far below 2^52"
+)]
 fn draw(below: u64) -> u64 {
     ((random::fraction() * below as f64) as u64).min(below.saturating_sub(1))
 }
@@ -253,13 +322,28 @@ mod tests {
     use crate::upstream::Endpoint;
     use crate::upstream::group::EjectionSettings;
 
-    const GET: Wish = Wish { user: None, may_repeat: true };
-    const POST: Wish = Wish { user: None, may_repeat: false };
+    const GET: Wish = Wish {
+        user: None,
+        may_repeat: true,
+    };
+    const POST: Wish = Wish {
+        user: None,
+        may_repeat: false,
+    };
 
     fn state(count: u8, balance: Balance) -> UpstreamState {
-        let endpoints = (1..=count).map(|n| Endpoint::parse(&format!("http://10.0.0.{n}:80")).unwrap()).collect();
-        let ejection = EjectionSettings { failures: 1, ..Upstream::for_tests("u").ejection };
-        UpstreamState::new(Arc::new(Upstream { balance, ejection, ..Upstream::new("u", endpoints) }))
+        let endpoints = (1..=count)
+            .map(|n| Endpoint::parse(&format!("http://10.0.0.{n}:80")).unwrap())
+            .collect();
+        let ejection = EjectionSettings {
+            failures: 1,
+            ..Upstream::for_tests("u").ejection
+        };
+        UpstreamState::new(Arc::new(Upstream {
+            balance,
+            ejection,
+            ..Upstream::new("u", endpoints)
+        }))
     }
 
     #[test]
@@ -272,14 +356,26 @@ mod tests {
                 break pick;
             }
         };
-        assert!(matches!(state.failed(&set.targets()[0], &bad, now), Some(Change::Ejected { .. })));
+        assert!(matches!(
+            state.failed(&set.targets()[0], &bad, now),
+            Some(Change::Ejected { .. })
+        ));
         assert!((0..50).all(|_| state.pick(&set, &[], GET, now).unwrap().index == 1));
-        assert!(state.pick(&set, &[1], GET, now).is_none(), "a retry does not go to somebody who is ejected");
+        assert!(
+            state.pick(&set, &[1], GET, now).is_none(),
+            "a retry does not go to somebody who is ejected"
+        );
         let later = now + Duration::from_secs(11);
         let trial = state.pick(&set, &[], GET, later).unwrap();
         assert_eq!(trial.index, 0);
-        assert!((0..50).all(|_| state.pick(&set, &[], GET, later).unwrap().index == 1), "one trial at a time");
-        assert_eq!(state.answered(&set.targets()[0], &trial), Some(Change::Returned));
+        assert!(
+            (0..50).all(|_| state.pick(&set, &[], GET, later).unwrap().index == 1),
+            "one trial at a time"
+        );
+        assert_eq!(
+            state.answered(&set.targets()[0], &trial),
+            Some(Change::Returned)
+        );
         assert!((0..50).any(|_| state.pick(&set, &[], GET, later).unwrap().index == 0));
         assert_eq!(state.trial_at.load(Ordering::Relaxed), NEVER);
     }
@@ -288,7 +384,14 @@ mod tests {
     fn trials_are_made_with_what_may_be_repeated_unless_nothing_such_comes() {
         let (state, now) = (state(2, Balance::LeastRequest), monotonic_now());
         let set = state.targets();
-        state.failed(&set.targets()[0], &Pick { index: 0, ticket: set.targets()[0].ticket() }, now);
+        state.failed(
+            &set.targets()[0],
+            &Pick {
+                index: 0,
+                ticket: set.targets()[0].ticket(),
+            },
+            now,
+        );
         let seconds = |n: u64| now + Duration::from_secs(n);
         // Somebody asks now and then, so that the time of the next trial is known.
         assert_eq!(state.pick(&set, &[], GET, seconds(1)).unwrap().index, 1);
@@ -300,11 +403,17 @@ mod tests {
     fn sick_ones_are_never_used_and_an_ejected_one_is_better_than_nobody() {
         let (state, now) = (state(2, Balance::LeastRequest), monotonic_now());
         let set = state.targets();
-        let pick = Pick { index: 0, ticket: set.targets()[0].ticket() };
+        let pick = Pick {
+            index: 0,
+            ticket: set.targets()[0].ticket(),
+        };
         state.failed(&set.targets()[0], &pick, now);
         assert!(!state.is_unwell());
         assert!(state.checked(&set.targets()[1], false));
-        assert_eq!(state.pick(&set, &[], GET, now).map(|pick| pick.index), Some(0));
+        assert_eq!(
+            state.pick(&set, &[], GET, now).map(|pick| pick.index),
+            Some(0)
+        );
         assert!(state.is_unwell());
         assert!(state.checked(&set.targets()[0], false));
         assert!(state.pick(&set, &[], GET, now).is_none());
@@ -314,21 +423,66 @@ mod tests {
     fn under_other_settings_endpoints_that_stay_keep_what_is_known_of_them() {
         let (state, now) = (state(3, Balance::LeastRequest), monotonic_now());
         let set = state.targets();
-        state.failed(&set.targets()[0], &Pick { index: 0, ticket: set.targets()[0].ticket() }, now);
+        state.failed(
+            &set.targets()[0],
+            &Pick {
+                index: 0,
+                ticket: set.targets()[0].ticket(),
+            },
+            now,
+        );
         state.checked(&set.targets()[1], false);
-        let urls = ["http://10.0.0.9:80", "http://10.0.0.2:80", "http://10.0.0.1:80"];
-        let endpoints: Vec<_> = urls.iter().map(|url| Endpoint::parse(url).unwrap()).collect();
-        let next = state.succeeding(Arc::new(Upstream { ejection: state.upstream.ejection, ..Upstream::new("u", endpoints) }));
+        let urls = [
+            "http://10.0.0.9:80",
+            "http://10.0.0.2:80",
+            "http://10.0.0.1:80",
+        ];
+        let endpoints: Vec<_> = urls
+            .iter()
+            .map(|url| Endpoint::parse(url).unwrap())
+            .collect();
+        let next = state.succeeding(Arc::new(Upstream {
+            ejection: state.upstream.ejection,
+            ..Upstream::new("u", endpoints)
+        }));
         let now_set = next.targets();
-        let known = |index: usize| (now_set.targets()[index].has(Mark::Ejected), now_set.targets()[index].has(Mark::Sick));
-        assert_eq!((known(0), known(1), known(2)), ((false, false), (false, false), (true, false)), "nobody asks whether they are sick any more");
-        assert!(set.targets().iter().all(|old| old.id != now_set.targets()[0].id));
+        let known = |index: usize| {
+            (
+                now_set.targets()[index].has(Mark::Ejected),
+                now_set.targets()[index].has(Mark::Sick),
+            )
+        };
+        assert_eq!(
+            (known(0), known(1), known(2)),
+            ((false, false), (false, false), (true, false)),
+            "nobody asks whether they are sick any more"
+        );
+        assert!(
+            set.targets()
+                .iter()
+                .all(|old| old.id != now_set.targets()[0].id)
+        );
         assert!((0..50).all(|_| next.pick(&now_set, &[], GET, now).unwrap().index != 2));
-        let trial = next.pick(&now_set, &[], GET, now + Duration::from_secs(11)).unwrap();
-        assert_eq!((trial.index, next.answered(&now_set.targets()[2], &trial)), (2, Some(Change::Returned)));
+        let trial = next
+            .pick(&now_set, &[], GET, now + Duration::from_secs(11))
+            .unwrap();
+        assert_eq!(
+            (trial.index, next.answered(&now_set.targets()[2], &trial)),
+            (2, Some(Change::Returned))
+        );
         // A smaller upstream may leave out nobody.
-        let one = state.succeeding(Arc::new(Upstream { ejection: state.upstream.ejection, ..Upstream::new("u", vec![state.upstream.endpoints[0].clone()]) }));
-        assert_eq!((one.targets().targets()[0].has(Mark::Ejected), one.is_unwell()), (false, true), "only suspected");
+        let one = state.succeeding(Arc::new(Upstream {
+            ejection: state.upstream.ejection,
+            ..Upstream::new("u", vec![state.upstream.endpoints[0].clone()])
+        }));
+        assert_eq!(
+            (
+                one.targets().targets()[0].has(Mark::Ejected),
+                one.is_unwell()
+            ),
+            (false, true),
+            "only suspected"
+        );
     }
 
     #[test]
@@ -341,12 +495,16 @@ mod tests {
         }
         assert!(state.is_unwell());
         let pick = state.pick(&set, &[], GET, now).unwrap();
-        assert_eq!(state.answered(&set.targets()[0], &pick), Some(Change::Returned));
+        assert_eq!(
+            state.answered(&set.targets()[0], &pick),
+            Some(Change::Returned)
+        );
         assert!(!state.is_unwell());
     }
 
     proptest! {
-        /// While anybody is well, nobody who is not is chosen, trials aside; and nobody who was tried is tried again.
+        /// While anybody is well, nobody who is not is chosen, trials aside; and nobody who was
+        /// tried is tried again.
         #[test]
         fn the_well_come_first(
             outcomes in proptest::collection::vec((any::<bool>(), 0_u64..3000, any::<bool>()), 0..100),

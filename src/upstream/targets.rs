@@ -1,4 +1,5 @@
-//! The addresses behind an upstream's endpoints. A set never changes; another takes its place when a host name leads elsewhere.
+//! The addresses behind an upstream's endpoints. A set never changes; another takes its place when
+//! a host name leads elsewhere.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -39,7 +40,8 @@ impl fmt::Display for Address {
     }
 }
 
-/// One address of an upstream, and what all workers know of it. It lives as long as a set has it or a request is under way to it.
+/// One address of an upstream, and what all workers know of it. It lives as long as a set has it or
+/// a request is under way to it.
 #[derive(Debug)]
 pub struct Target {
     /// Tells it from all others that this upstream ever had.
@@ -54,7 +56,8 @@ pub struct Target {
     place: u64,
     load: AtomicUsize,
     marks: AtomicU8,
-    /// Whether a request has failed since the last that was answered: then the next that is answered tells the ejection so.
+    /// Whether a request has failed since the last that was answered: then the next that is
+    /// answered tells the ejection so.
     pub(super) troubled: AtomicBool,
     ticket: AtomicU64,
 }
@@ -63,13 +66,30 @@ impl Target {
     fn new(id: u64, endpoint: usize, weight: u32, address: Address) -> Arc<Self> {
         let name: Arc<str> = address.to_string().into();
         let place = balance::stable_hash(&[name.as_bytes()]);
-        let (load, marks, troubled, ticket) = (AtomicUsize::new(0), AtomicU8::new(0), AtomicBool::new(false), AtomicU64::new(0));
-        Arc::new(Self { id, endpoint, address, name, weight, place, load, marks, troubled, ticket })
+        let (load, marks, troubled, ticket) = (
+            AtomicUsize::new(0),
+            AtomicU8::new(0),
+            AtomicBool::new(false),
+            AtomicU64::new(0),
+        );
+        Arc::new(Self {
+            id,
+            endpoint,
+            address,
+            name,
+            weight,
+            place,
+            load,
+            marks,
+            troubled,
+            ticket,
+        })
     }
 
     /// The same address at another place, with what is known of it.
     fn moved(&self, endpoint: usize, weight: u32, asked: bool) -> Arc<Self> {
-        let marks = self.marks.load(Ordering::Relaxed) & if asked { u8::MAX } else { !(Mark::Sick as u8) };
+        let marks =
+            self.marks.load(Ordering::Relaxed) & if asked { u8::MAX } else { !(Mark::Sick as u8) };
         Arc::new(Self {
             id: self.id,
             endpoint,
@@ -102,12 +122,20 @@ impl Target {
 
     /// Sets or removes a mark; tells whether that changed anything.
     pub(super) fn mark(&self, mark: Mark, on: bool) -> bool {
-        let before = if on { self.marks.fetch_or(mark as u8, Ordering::Relaxed) } else { self.marks.fetch_and(!(mark as u8), Ordering::Relaxed) };
+        let before = if on {
+            self.marks.fetch_or(mark as u8, Ordering::Relaxed)
+        } else {
+            self.marks.fetch_and(!(mark as u8), Ordering::Relaxed)
+        };
         (before & mark as u8 != 0) != on
     }
 
     pub(super) fn seat(&self) -> Seat {
-        Seat { weight: self.weight, load: self.load.load(Ordering::Relaxed), place: self.place }
+        Seat {
+            weight: self.weight,
+            load: self.load.load(Ordering::Relaxed),
+            place: self.place,
+        }
     }
 
     pub(super) fn ticket(&self) -> Ticket {
@@ -150,18 +178,33 @@ impl TargetSet {
     /// Those endpoints that are addresses; names are still to be looked up.
     #[must_use]
     pub fn literal(endpoints: &[Endpoint]) -> Self {
-        let found: Vec<_> = endpoints.iter().map(|endpoint| literal(endpoint).map(|address| vec![address])).collect();
-        Self::default().refreshed(endpoints, &found).unwrap_or_default()
+        let found: Vec<_> = endpoints
+            .iter()
+            .map(|endpoint| literal(endpoint).map(|address| vec![address]))
+            .collect();
+        Self::default()
+            .refreshed(endpoints, &found)
+            .unwrap_or_default()
     }
 
-    /// The set of an upstream whose settings have changed, with what is known of the addresses that stay: those of the same endpoints. Requests
-    /// under way to them are counted anew; whether they are sick counts only where somebody goes on asking (`asked`).
+    /// The set of an upstream whose settings have changed, with what is known of the addresses that
+    /// stay: those of the same endpoints. Requests under way to them are counted anew; whether they
+    /// are sick counts only where somebody goes on asking (`asked`).
     #[must_use]
     pub fn succeeding(&self, before: &[Endpoint], now: &[Endpoint], asked: bool) -> Self {
-        let mut next = Self { next_id: self.next_id, ..Self::default() };
+        let mut next = Self {
+            next_id: self.next_id,
+            ..Self::default()
+        };
         for (index, endpoint) in now.iter().enumerate() {
-            let known = before.iter().position(|old| old.is_same_place(endpoint) && old.tls == endpoint.tls);
-            let stay: Vec<_> = self.targets.iter().filter(|target| Some(target.endpoint) == known).collect();
+            let known = before
+                .iter()
+                .position(|old| old.is_same_place(endpoint) && old.tls == endpoint.tls);
+            let stay: Vec<_> = self
+                .targets
+                .iter()
+                .filter(|target| Some(target.endpoint) == known)
+                .collect();
             if stay.is_empty() {
                 let address = literal(endpoint).into_iter();
                 next.targets.extend(address.map(|address| {
@@ -169,19 +212,39 @@ impl TargetSet {
                     Target::new(next.next_id, index, endpoint.weight, address)
                 }));
             }
-            next.targets.extend(stay.into_iter().map(|target| target.moved(index, endpoint.weight, asked)));
+            next.targets.extend(
+                stay.into_iter()
+                    .map(|target| target.moved(index, endpoint.weight, asked)),
+            );
         }
-        next.turns = balance::turns(&next.targets.iter().map(|target| target.weight).collect::<Vec<_>>());
+        next.turns = balance::turns(
+            &next
+                .targets
+                .iter()
+                .map(|target| target.weight)
+                .collect::<Vec<_>>(),
+        );
         next
     }
 
-    /// The set after a look-up, with what is known of the addresses that stay; `None`: nothing has changed. `found` has the addresses of
-    /// each endpoint; where there are none, because the name could not be looked up, those of before stay.
+    /// The set after a look-up, with what is known of the addresses that stay; `None`: nothing has
+    /// changed. `found` has the addresses of each endpoint; where there are none, because the name
+    /// could not be looked up, those of before stay.
     #[must_use]
-    pub fn refreshed(&self, endpoints: &[Endpoint], found: &[Option<Vec<Address>>]) -> Option<Self> {
-        let mut next = Self { next_id: self.next_id, ..Self::default() };
+    pub fn refreshed(
+        &self,
+        endpoints: &[Endpoint],
+        found: &[Option<Vec<Address>>],
+    ) -> Option<Self> {
+        let mut next = Self {
+            next_id: self.next_id,
+            ..Self::default()
+        };
         for (index, (endpoint, found)) in endpoints.iter().zip(found).enumerate() {
-            let known = self.targets.iter().filter(|target| target.endpoint == index);
+            let known = self
+                .targets
+                .iter()
+                .filter(|target| target.endpoint == index);
             let Some(addresses) = found.as_ref().filter(|addresses| !addresses.is_empty()) else {
                 next.targets.extend(known.cloned());
                 continue;
@@ -190,15 +253,29 @@ impl TargetSet {
             addresses.sort_unstable();
             addresses.dedup();
             for address in addresses {
-                let stays = known.clone().find(|target| target.address == address).cloned();
+                let stays = known
+                    .clone()
+                    .find(|target| target.address == address)
+                    .cloned();
                 next.targets.push(stays.unwrap_or_else(|| {
                     next.next_id += 1;
                     Target::new(next.next_id, index, endpoint.weight, address)
                 }));
             }
         }
-        next.turns = balance::turns(&next.targets.iter().map(|target| target.weight).collect::<Vec<_>>());
-        let same = next.targets.len() == self.targets.len() && next.targets.iter().zip(&self.targets).all(|(a, b)| a.id == b.id);
+        next.turns = balance::turns(
+            &next
+                .targets
+                .iter()
+                .map(|target| target.weight)
+                .collect::<Vec<_>>(),
+        );
+        let same = next.targets.len() == self.targets.len()
+            && next
+                .targets
+                .iter()
+                .zip(&self.targets)
+                .all(|(a, b)| a.id == b.id);
         (!same).then_some(next)
     }
 
@@ -219,7 +296,11 @@ pub fn literal(endpoint: &Endpoint) -> Option<Address> {
     if let Some(path) = &endpoint.socket {
         return Some(Address::Unix(path.clone()));
     }
-    endpoint.host.parse::<IpAddr>().ok().map(|ip| Address::Tcp(SocketAddr::new(ip, endpoint.port)))
+    endpoint
+        .host
+        .parse::<IpAddr>()
+        .ok()
+        .map(|ip| Address::Tcp(SocketAddr::new(ip, endpoint.port)))
 }
 
 #[cfg(test)]
@@ -227,34 +308,78 @@ mod tests {
     use super::*;
 
     fn endpoints() -> Vec<Endpoint> {
-        ["http://10.0.0.1:80", "http://orders.internal:81"].map(|url| Endpoint::parse(url).unwrap()).into()
+        ["http://10.0.0.1:80", "http://orders.internal:81"]
+            .map(|url| Endpoint::parse(url).unwrap())
+            .into()
     }
 
     fn addresses(set: &TargetSet) -> Vec<String> {
-        set.targets().iter().map(|target| target.name.to_string()).collect()
+        set.targets()
+            .iter()
+            .map(|target| target.name.to_string())
+            .collect()
     }
 
     fn found(names: &[&str]) -> Vec<Option<Vec<Address>>> {
-        vec![None, Some(names.iter().map(|name| Address::Tcp(name.parse().unwrap())).collect())]
+        vec![
+            None,
+            Some(
+                names
+                    .iter()
+                    .map(|name| Address::Tcp(name.parse().unwrap()))
+                    .collect(),
+            ),
+        ]
     }
 
     #[test]
     fn names_become_all_their_addresses_and_what_is_known_of_them_stays() {
         let first = TargetSet::literal(&endpoints());
         assert_eq!(addresses(&first), ["10.0.0.1:80"]);
-        let second = first.refreshed(&endpoints(), &found(&["10.0.1.2:81", "10.0.1.1:81", "10.0.1.2:81", "[fd00::1]:81"])).unwrap();
-        assert_eq!(addresses(&second), ["10.0.0.1:80", "10.0.1.1:81", "10.0.1.2:81", "[fd00::1]:81"]);
-        assert!(second.refreshed(&endpoints(), &found(&["[fd00::1]:81", "10.0.1.1:81", "10.0.1.2:81"])).is_none(), "the order means nothing");
+        let second = first
+            .refreshed(
+                &endpoints(),
+                &found(&["10.0.1.2:81", "10.0.1.1:81", "10.0.1.2:81", "[fd00::1]:81"]),
+            )
+            .unwrap();
+        assert_eq!(
+            addresses(&second),
+            ["10.0.0.1:80", "10.0.1.1:81", "10.0.1.2:81", "[fd00::1]:81"]
+        );
+        assert!(
+            second
+                .refreshed(
+                    &endpoints(),
+                    &found(&["[fd00::1]:81", "10.0.1.1:81", "10.0.1.2:81"])
+                )
+                .is_none(),
+            "the order means nothing"
+        );
         second.targets()[1].mark(Mark::Sick, true);
-        let third = second.refreshed(&endpoints(), &found(&["10.0.1.1:81", "10.0.1.3:81"])).unwrap();
-        assert_eq!(addresses(&third), ["10.0.0.1:80", "10.0.1.1:81", "10.0.1.3:81"]);
-        assert!(Arc::ptr_eq(&third.targets()[1], &second.targets()[1]) && !third.targets()[1].is_well());
-        assert!(second.targets().iter().all(|old| old.id != third.targets()[2].id), "a number is never used again");
+        let third = second
+            .refreshed(&endpoints(), &found(&["10.0.1.1:81", "10.0.1.3:81"]))
+            .unwrap();
+        assert_eq!(
+            addresses(&third),
+            ["10.0.0.1:80", "10.0.1.1:81", "10.0.1.3:81"]
+        );
+        assert!(
+            Arc::ptr_eq(&third.targets()[1], &second.targets()[1]) && !third.targets()[1].is_well()
+        );
+        assert!(
+            second
+                .targets()
+                .iter()
+                .all(|old| old.id != third.targets()[2].id),
+            "a number is never used again"
+        );
     }
 
     #[test]
     fn a_resolver_that_fails_changes_nothing() {
-        let set = TargetSet::literal(&endpoints()).refreshed(&endpoints(), &found(&["10.0.1.1:81"])).unwrap();
+        let set = TargetSet::literal(&endpoints())
+            .refreshed(&endpoints(), &found(&["10.0.1.1:81"]))
+            .unwrap();
         assert!(set.refreshed(&endpoints(), &[None, None]).is_none());
         assert!(set.refreshed(&endpoints(), &found(&[])).is_none());
     }

@@ -1,4 +1,5 @@
-//! The admin listener before those who know its formats better than we: Prometheus's own checker and parser, and schemathesis.
+//! The admin listener before those who know its formats better than we: Prometheus's own checker
+//! and parser, and schemathesis.
 
 use std::process::{Command, Output, Stdio};
 
@@ -17,8 +18,19 @@ const PARSE: &str = "import importlib, sys\n\
     for family in parse(open(sys.argv[2]).read()):\n    print(family.name, family.type, len(family.samples))\n";
 
 fn run(mut command: Command) -> (bool, String) {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    (status.success(), format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)))
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    (
+        status.success(),
+        format!(
+            "{}{}",
+            String::from_utf8_lossy(&stdout),
+            String::from_utf8_lossy(&stderr)
+        ),
+    )
 }
 
 #[tokio::test]
@@ -26,18 +38,38 @@ async fn the_metrics_come_in_the_form_that_is_asked_for() {
     let gateway = Gateway::start("");
     gateway.token("alice").await;
     let page = async |accept: Option<&str>| {
-        let request = accept.into_iter().fold(http().get(gateway.admin_at("/metrics")), |request, accept| request.header("accept", accept));
+        let request = accept.into_iter().fold(
+            http().get(gateway.admin_at("/metrics")),
+            |request, accept| request.header("accept", accept),
+        );
         let answer = request.send().await.unwrap();
-        let form = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        let form = answer.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .to_owned();
         assert_eq!(answer.headers()["vary"], "Accept");
         (form, answer.text().await.unwrap())
     };
     let (form, text) = page(None).await;
     assert_eq!(form, "text/plain; version=0.0.4; charset=utf-8");
-    assert!(text.contains("# TYPE hufu_logins_total counter\nhufu_logins_total{app=\"shop\",outcome=\"ok\"} 1\n") && !text.contains("# EOF"), "{text}");
-    let (form, open) = page(Some("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1")).await;
-    assert_eq!(form, "application/openmetrics-text; version=1.0.0; charset=utf-8");
-    assert!(open.contains("# TYPE hufu_logins counter\n") && open.ends_with("# EOF\n"), "{open}");
+    assert!(
+        text.contains(
+            "# TYPE hufu_logins_total counter\nhufu_logins_total{app=\"shop\",outcome=\"ok\"} 1\n"
+        ) && !text.contains("# EOF"),
+        "{text}"
+    );
+    let (form, open) = page(Some(
+        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+    ))
+    .await;
+    assert_eq!(
+        form,
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
+    assert!(
+        open.contains("# TYPE hufu_logins counter\n") && open.ends_with("# EOF\n"),
+        "{open}"
+    );
 
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
@@ -48,7 +80,9 @@ async fn the_metrics_come_in_the_form_that_is_asked_for() {
     let (text, open) = (file("text", &text), file("open", &open));
     if let Some(promtool) = program("promtool") {
         let mut check = Command::new(promtool);
-        check.args(["check", "metrics"]).stdin(Stdio::from(std::fs::File::open(&text).unwrap()));
+        check
+            .args(["check", "metrics"])
+            .stdin(Stdio::from(std::fs::File::open(&text).unwrap()));
         assert_eq!(run(check), (true, String::new()));
     }
     if let Some(python) = python_with("prometheus_client") {
@@ -58,11 +92,17 @@ async fn the_metrics_come_in_the_form_that_is_asked_for() {
             let (read, said) = run(parse);
             assert!(read, "{parser}: {said}");
             // One names an info and a counter for their samples, the other does not.
-            let mut families: Vec<String> = said.lines().map(|line| line.replace("hufu_build_info gauge", "hufu_build info")).collect();
+            let mut families: Vec<String> = said
+                .lines()
+                .map(|line| line.replace("hufu_build_info gauge", "hufu_build info"))
+                .collect();
             families.sort_unstable();
             families
         };
-        let (text, open) = (families("prometheus_client", &text), families("prometheus_client.openmetrics", &open));
+        let (text, open) = (
+            families("prometheus_client", &text),
+            families("prometheus_client.openmetrics", &open),
+        );
         assert!(text.len() > 10 && text == open, "{text:#?}\n{open:#?}");
     }
 }
@@ -71,38 +111,104 @@ async fn the_metrics_come_in_the_form_that_is_asked_for() {
 #[tokio::test]
 async fn every_405_names_the_methods_that_are_allowed() {
     let gateway = Gateway::start("");
-    let own = hufu::http::own::ENDPOINTS.iter().filter(|(_, methods)| *methods != "any");
-    let public = own.map(|(name, methods)| (gateway.listen, format!("/auth/{}", name.replace("{session_id}", "x")), Some(*methods)));
-    let admin = hufu::admin::ENDPOINTS.iter().map(|path| (gateway.admin, (*path).to_owned(), None));
+    let own = hufu::http::own::ENDPOINTS
+        .iter()
+        .filter(|(_, methods)| *methods != "any");
+    let public = own.map(|(name, methods)| {
+        (
+            gateway.listen,
+            format!("/auth/{}", name.replace("{session_id}", "x")),
+            Some(*methods),
+        )
+    });
+    let admin = hufu::admin::ENDPOINTS
+        .iter()
+        .map(|path| (gateway.admin, (*path).to_owned(), None));
     for (address, path, methods) in public.chain(admin) {
-        for method in ["BREW", "PATCH", "TRACE", "CONNECT", "A-METHOD-THAT-IS-TOO-LONG"] {
-            let answer = wire::send(address, format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await;
-            assert_eq!((answer.status, answer.code()), (405, Some("method_not_allowed")), "{method} {path}: {}", answer.text);
-            let allow = answer.header("allow").unwrap_or_else(|| panic!("{method} {path}: {}", answer.text));
+        for method in [
+            "BREW",
+            "PATCH",
+            "TRACE",
+            "CONNECT",
+            "A-METHOD-THAT-IS-TOO-LONG",
+        ] {
+            let answer = wire::send(
+                address,
+                format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                    .as_bytes(),
+            )
+            .await;
+            assert_eq!(
+                (answer.status, answer.code()),
+                (405, Some("method_not_allowed")),
+                "{method} {path}: {}",
+                answer.text
+            );
+            let allow = answer
+                .header("allow")
+                .unwrap_or_else(|| panic!("{method} {path}: {}", answer.text));
             // The gate does not know whose path it is.
             let known = ["BREW", "PATCH"].contains(&method);
-            assert!(if known { methods.is_none_or(|methods| allow == methods) } else { allow.contains("POST") }, "{method} {path}: {allow}");
+            assert!(
+                if known {
+                    methods.is_none_or(|methods| allow == methods)
+                } else {
+                    allow.contains("POST")
+                },
+                "{method} {path}: {allow}"
+            );
         }
     }
 }
 
 #[tokio::test]
 async fn schemathesis_finds_nothing_in_the_admin_api() {
-    let Some(schemathesis) = program("schemathesis") else { return };
-    let gateway = Gateway::with(&Setup { config: format!("admin.token = \"{TOKEN}\"\n"), ..Setup::default() });
+    let Some(schemathesis) = program("schemathesis") else {
+        return;
+    };
+    let gateway = Gateway::with(&Setup {
+        config: format!("admin.token = \"{TOKEN}\"\n"),
+        ..Setup::default()
+    });
     gateway.token("alice").await;
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi-admin.json")).unwrap();
+    let text = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/docs/openapi-admin.json"
+    ))
+    .unwrap();
     let mut document: Value = serde_json::from_str(&text).unwrap();
-    // What the description cannot know: the names of this gateway's apps. And what OpenAPI has no words for: an app is counted only with a user.
+    // What the description cannot know: the names of this gateway's apps. And what OpenAPI has no
+    // words for: an app is counted only with a user.
     for method in ["get", "delete"] {
-        document["paths"]["/admin/api/sessions"][method]["parameters"][0]["schema"]["enum"] = json!(["shop"]);
+        document["paths"]["/admin/api/sessions"][method]["parameters"][0]["schema"]["enum"] =
+            json!(["shop"]);
     }
-    document["paths"]["/admin/api/sessions/count"]["get"]["parameters"].as_array_mut().unwrap().remove(0);
+    document["paths"]["/admin/api/sessions/count"]["get"]["parameters"]
+        .as_array_mut()
+        .unwrap()
+        .remove(0);
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("openapi.json"), document.to_string()).unwrap();
     let mut check = Command::new(schemathesis);
-    check.current_dir(folder.path()).args(["run", "openapi.json", "--url", &gateway.admin_at(""), "--header", &format!("Authorization: Bearer {TOKEN}")]);
-    check.args(["--phases", "coverage,fuzzing", "--max-examples", "15", "--seed", "1", "--request-timeout", "10", "--no-color"]);
+    check.current_dir(folder.path()).args([
+        "run",
+        "openapi.json",
+        "--url",
+        &gateway.admin_at(""),
+        "--header",
+        &format!("Authorization: Bearer {TOKEN}"),
+    ]);
+    check.args([
+        "--phases",
+        "coverage,fuzzing",
+        "--max-examples",
+        "15",
+        "--seed",
+        "1",
+        "--request-timeout",
+        "10",
+        "--no-color",
+    ]);
     let (passed, said) = run(check);
     assert!(passed, "{said}");
     assert!(said.contains("Tested: 5"), "{said}");

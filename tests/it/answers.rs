@@ -1,5 +1,5 @@
-//! What backends say beside and behind their answers: bytes behind a complete one reach nobody and harm nobody, and oddities with one
-//! meaning are read over.
+//! What backends say beside and behind their answers: bytes behind a complete one reach nobody and
+//! harm nobody, and oddities with one meaning are read over.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -44,7 +44,11 @@ impl Surplus {
                         return;
                     }
                     match pause {
-                        None => drop(stream.write_all(format!("{answer}{surplus}").as_bytes()).await),
+                        None => drop(
+                            stream
+                                .write_all(format!("{answer}{surplus}").as_bytes())
+                                .await,
+                        ),
                         Some(pause) => {
                             drop(stream.write_all(answer.as_bytes()).await);
                             tokio::time::sleep(pause).await;
@@ -58,7 +62,12 @@ impl Surplus {
                 });
             }
         });
-        Self { url, said, again, _task: task }
+        Self {
+            url,
+            said,
+            again,
+            _task: task,
+        }
     }
 }
 
@@ -76,48 +85,165 @@ async fn read_head(stream: &mut TcpStream) -> bool {
     }
 }
 
-/// What is known against the upstream's endpoints: requests without an answer, ejections, endpoints that are not well.
+/// What is known against the upstream's endpoints: requests without an answer, ejections, endpoints
+/// that are not well.
 async fn held_against(gateway: &Gateway, with_502: bool) -> Vec<String> {
-    let page = http().get(gateway.admin_at("/metrics")).send().await.unwrap().text().await.unwrap();
-    let counts =
-        |line: &&str| !line.ends_with(" 0") && (line.starts_with("hufu_upstream_ejections_total{") || (with_502 && line.contains("outcome=\"broken\"")));
-    let unwell = |line: &&str| line.starts_with("hufu_upstream_endpoint_up{") && !line.ends_with(" 1");
-    page.lines().filter(|line| counts(line) || unwell(line)).map(str::to_owned).collect()
+    let page = http()
+        .get(gateway.admin_at("/metrics"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let counts = |line: &&str| {
+        !line.ends_with(" 0")
+            && (line.starts_with("hufu_upstream_ejections_total{")
+                || (with_502 && line.contains("outcome=\"broken\"")))
+    };
+    let unwell =
+        |line: &&str| line.starts_with("hufu_upstream_endpoint_up{") && !line.ends_with(" 1");
+    page.lines()
+        .filter(|line| counts(line) || unwell(line))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[tokio::test]
 async fn bytes_behind_an_answer_end_its_connection_and_reach_nobody() {
     const SECOND: &str = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsurplus";
     for (method, answer, surplus, status, body) in [
-        ("GET", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", "0\r\n\r\n", 204, ""),
+        (
+            "GET",
+            "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "0\r\n\r\n",
+            204,
+            "",
+        ),
         ("GET", "HTTP/1.1 204 No Content\r\n\r\n", "surplus", 204, ""),
-        ("DELETE", "HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n", "surplus", 204, ""),
-        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", "surplus", 200, ""),
-        ("HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "7\r\nsurplus\r\n0\r\n\r\n", 200, ""),
+        (
+            "DELETE",
+            "HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n",
+            "surplus",
+            204,
+            "",
+        ),
+        (
+            "HEAD",
+            "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n",
+            "surplus",
+            200,
+            "",
+        ),
+        (
+            "HEAD",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "7\r\nsurplus\r\n0\r\n\r\n",
+            200,
+            "",
+        ),
         ("HEAD", "HTTP/1.1 404 Not Found\r\n\r\n", "surplus", 404, ""),
-        ("GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n", "surplus", 304, ""),
+        (
+            "GET",
+            "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n",
+            "surplus",
+            304,
+            "",
+        ),
         ("GET", "HTTP/1.1 304 Not Modified\r\n\r\n", SECOND, 304, ""),
-        ("GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "\r\n", 200, "ok"),
-        ("POST", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "\r\n", 200, "ok"),
-        ("POST", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "surplus", 200, ""),
-        ("GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", "\r\n", 200, "ok"),
-        ("POST", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", SECOND, 200, "ok"),
-        ("POST", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", SECOND, 200, "ok"),
-        ("GET", "HTTP/1.1 799 Odd\r\nContent-Length: 2\r\n\r\nok", SECOND, 799, "ok"),
+        (
+            "GET",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            "\r\n",
+            200,
+            "ok",
+        ),
+        (
+            "POST",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            "\r\n",
+            200,
+            "ok",
+        ),
+        (
+            "POST",
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            "surplus",
+            200,
+            "",
+        ),
+        (
+            "GET",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            "\r\n",
+            200,
+            "ok",
+        ),
+        (
+            "POST",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            SECOND,
+            200,
+            "ok",
+        ),
+        (
+            "POST",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            SECOND,
+            200,
+            "ok",
+        ),
+        (
+            "GET",
+            "HTTP/1.1 799 Odd\r\nContent-Length: 2\r\n\r\nok",
+            SECOND,
+            799,
+            "ok",
+        ),
     ] {
         for pause in [None, Some(Duration::from_millis(50))] {
-            let (one, two) = (Surplus::start(answer, surplus, pause).await, Surplus::start(answer, surplus, pause).await);
-            let gateway = Gateway::start(&upstream_of(&[&one.url, &two.url], "none", "[upstreams.many.ejection]\nfailures = 1"));
+            let (one, two) = (
+                Surplus::start(answer, surplus, pause).await,
+                Surplus::start(answer, surplus, pause).await,
+            );
+            let gateway = Gateway::start(&upstream_of(
+                &[&one.url, &two.url],
+                "none",
+                "[upstreams.many.ejection]\nfailures = 1",
+            ));
             let mut client = Peer::connect(gateway.listen).await;
             for n in 1..=6 {
                 // The reader is strict: a byte too many would be the next answer's.
-                let lines = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
+                let lines = if method == "POST" {
+                    "Content-Length: 0\r\n"
+                } else {
+                    ""
+                };
                 let got = client.ask(method, "/thing", lines).await;
-                assert_eq!((got.status(), got.text().as_str(), got.code()), (status, body, None), "{answer:?} {pause:?}: {got:?}");
-                until("the surplus to be out", async || (one.said.load(Ordering::SeqCst) + two.said.load(Ordering::SeqCst) == n).then_some(())).await;
+                assert_eq!(
+                    (got.status(), got.text().as_str(), got.code()),
+                    (status, body, None),
+                    "{answer:?} {pause:?}: {got:?}"
+                );
+                until("the surplus to be out", async || {
+                    (one.said.load(Ordering::SeqCst) + two.said.load(Ordering::SeqCst) == n)
+                        .then_some(())
+                })
+                .await;
             }
-            assert_eq!((one.again.load(Ordering::SeqCst), two.again.load(Ordering::SeqCst)), (0, 0), "{answer:?} {pause:?}");
-            assert_eq!(held_against(&gateway, true).await, [""; 0], "{answer:?} {pause:?}");
+            assert_eq!(
+                (
+                    one.again.load(Ordering::SeqCst),
+                    two.again.load(Ordering::SeqCst)
+                ),
+                (0, 0),
+                "{answer:?} {pause:?}"
+            );
+            assert_eq!(
+                held_against(&gateway, true).await,
+                [""; 0],
+                "{answer:?} {pause:?}"
+            );
         }
     }
 }
@@ -128,7 +254,9 @@ async fn bytes_behind_an_early_answer_reach_nobody() {
     let backend = ByHand::start().await;
     let gateway = Gateway::start(&route("/", &backend.url, "none"));
     let mut client = Peer::connect(gateway.listen).await;
-    client.send("POST /thing HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf").await;
+    client
+        .send("POST /thing HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+        .await;
     let (mut peer, _) = backend.request().await;
     peer.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nnoHTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsurplus").await;
     let got = client.answer("POST").await;
@@ -136,7 +264,8 @@ async fn bytes_behind_an_early_answer_reach_nobody() {
     let mut other = Peer::connect(gateway.listen).await;
     other.send("GET /other HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let (mut peer, _) = backend.request().await;
-    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        .await;
     assert_eq!(other.answer("GET").await.text(), "ok");
 }
 
@@ -144,21 +273,39 @@ async fn bytes_behind_an_early_answer_reach_nobody() {
 #[tokio::test]
 async fn what_is_left_of_the_last_answer_is_no_failure_of_the_next() {
     let backend = ByHand::start().await;
-    let gateway = Gateway::start(&upstream_of(&[&backend.url], "none", "[upstreams.many.ejection]\nfailures = 1"));
+    let gateway = Gateway::start(&upstream_of(
+        &[&backend.url],
+        "none",
+        "[upstreams.many.ejection]\nfailures = 1",
+    ));
     for (method, status) in [("GET", 200), ("HEAD", 200), ("POST", 502)] {
         let mut client = Peer::connect(gateway.listen).await;
-        let lines = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
+        let lines = if method == "POST" {
+            "Content-Length: 0\r\n"
+        } else {
+            ""
+        };
         client.send("GET /first HTTP/1.1\r\nHost: x\r\n\r\n").await;
         let (mut peer, _) = backend.request().await;
-        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            .await;
         assert_eq!(client.answer("GET").await.text(), "ok");
-        client.send(format!("{method} /second HTTP/1.1\r\nHost: x\r\n{lines}\r\n")).await;
-        assert!(peer.head().await.first.contains("/second"), "on the kept connection");
+        client
+            .send(format!(
+                "{method} /second HTTP/1.1\r\nHost: x\r\n{lines}\r\n"
+            ))
+            .await;
+        assert!(
+            peer.head().await.first.contains("/second"),
+            "on the kept connection"
+        );
         peer.send("left over").await;
         if status == 200 {
             let (mut fresh, head) = backend.request().await;
             assert!(head.first.contains("/second"), "{head:?}");
-            fresh.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").await;
+            fresh
+                .send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+                .await;
         }
         let got = client.answer(method).await;
         assert_eq!(got.status(), status, "{method}: {got:?}");
@@ -169,22 +316,31 @@ async fn what_is_left_of_the_last_answer_is_no_failure_of_the_next() {
 
 #[tokio::test]
 async fn oddities_with_one_meaning_are_read_over() {
-    let working = "HTTP/1.1 102 Processing\r\n\r\n".repeat(64) + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let working = "HTTP/1.1 102 Processing\r\n\r\n".repeat(64)
+        + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     let backend = ByHand::start().await;
     let gateway = Gateway::start(&route("/", &backend.url, "none"));
     let mut client = Peer::connect(gateway.listen).await;
     let mut kept: Option<Peer> = None;
     for (answer, status) in [
-        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", 200),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+            200,
+        ),
         ("HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok", 200),
         ("HTTP/1.2 200 OK\r\nContent-Length: 2\r\n\r\nok", 200),
-        ("HTTP/1.9 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 200),
+        (
+            "HTTP/1.9 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            200,
+        ),
         ("HTTP/1.1 600 Odd\r\nContent-Length: 2\r\n\r\nok", 600),
         ("HTTP/1.1 799\r\nContent-Length: 2\r\n\r\nok", 799),
         ("HTTP/1.1 999 Odd\r\nContent-Length: 2\r\n\r\nok", 999),
         (&working, 200),
     ] {
-        client.send(format!("GET /{status} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+        client
+            .send(format!("GET /{status} HTTP/1.1\r\nHost: x\r\n\r\n"))
+            .await;
         let mut peer = match kept.take() {
             None => backend.request().await.0,
             Some(mut peer) => {
@@ -195,13 +351,26 @@ async fn oddities_with_one_meaning_are_read_over() {
         peer.send(answer).await;
         // One length, whatever the backend said how often.
         let got = client.answer("GET").await;
-        assert_eq!((got.status(), got.text().as_str(), got.head.closes()), (status, "ok", false), "{answer:?}: {got:?}");
+        assert_eq!(
+            (got.status(), got.text().as_str(), got.head.closes()),
+            (status, "ok", false),
+            "{answer:?}: {got:?}"
+        );
         assert!(got.head.first.starts_with("HTTP/1.1 "), "{got:?}");
         kept = Some(peer);
     }
     assert!(backend.is_left_alone().await, "one connection is enough");
     for status in [600, 799, 999] {
-        gateway.access_line("an odd status", |line| line["status"] == status && line["path"] == format!("/{status}"));
-        assert_eq!(gateway.counted(&format!("hufu_requests_total{{route=\"/\",status=\"{status}\"}}")).await, 1);
+        gateway.access_line("an odd status", |line| {
+            line["status"] == status && line["path"] == format!("/{status}")
+        });
+        assert_eq!(
+            gateway
+                .counted(&format!(
+                    "hufu_requests_total{{route=\"/\",status=\"{status}\"}}"
+                ))
+                .await,
+            1
+        );
     }
 }

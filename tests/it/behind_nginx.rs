@@ -1,4 +1,5 @@
-//! The nginx configurations of the documentation, as they stand there but for addresses and certificates, in a real nginx.
+//! The nginx configurations of the documentation, as they stand there but for addresses and
+//! certificates, in a real nginx.
 
 use std::path::Path;
 
@@ -15,19 +16,35 @@ use crate::helpers::wire::{self, Answer};
 use crate::helpers::ws_client::{echoed, handshake};
 use crate::helpers::ws_upstream::WsUpstream;
 
-/// The configuration of nginx on a page of the documentation, with the file that it includes, if there is one.
+/// The configuration of nginx on a page of the documentation, with the file that it includes, if
+/// there is one.
 fn example(page: &str) -> String {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page)).unwrap();
-    let blocks: Vec<_> = text.split("```nginx\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let text = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("docs")
+            .join(page),
+    )
+    .unwrap();
+    let blocks: Vec<_> = text
+        .split("```nginx\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
     match blocks[..] {
         [config] => config.to_owned(),
         [config, included] => {
             let file = included.lines().next().unwrap().trim_start_matches("# ");
             let line = format!("include {file};");
-            assert!(config.contains(&line), "{page} has two examples: which of them is meant?");
+            assert!(
+                config.contains(&line),
+                "{page} has two examples: which of them is meant?"
+            );
             config.replace(&line, included)
         }
-        _ => panic!("{page} has {} examples: which of them is meant?", blocks.len()),
+        _ => panic!(
+            "{page} has {} examples: which of them is meant?",
+            blocks.len()
+        ),
     }
 }
 
@@ -35,9 +52,17 @@ fn example(page: &str) -> String {
 fn nginx(page: &str, gateway: &str, backend: &str) -> Nginx {
     let text = example(page);
     let changed = |line: &str, port: u16| {
-        let line = line.replace("127.0.0.1:8080", gateway).replace("127.0.0.1:9000", backend);
-        let line = line.replace("listen 443 ssl;", "listen 80;").replace("listen 80;", &format!("listen 127.0.0.1:{port};"));
-        if line.trim_start().starts_with("ssl_") { String::new() } else { line + "\n" }
+        let line = line
+            .replace("127.0.0.1:8080", gateway)
+            .replace("127.0.0.1:9000", backend);
+        let line = line
+            .replace("listen 443 ssl;", "listen 80;")
+            .replace("listen 80;", &format!("listen 127.0.0.1:{port};"));
+        if line.trim_start().starts_with("ssl_") {
+            String::new()
+        } else {
+            line + "\n"
+        }
     };
     Nginx::configured(|port| text.lines().map(|line| changed(line, port)).collect())
 }
@@ -47,7 +72,12 @@ fn host(url: &str) -> &str {
 }
 
 async fn get(nginx: &Nginx, path: &str, lines: &str) -> Answer {
-    wire::send(nginx.address(), format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}Connection: close\r\n\r\n").as_bytes()).await
+    wire::send(
+        nginx.address(),
+        format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}Connection: close\r\n\r\n")
+            .as_bytes(),
+    )
+    .await
 }
 
 /// What a client may try, in one request: none of it is to arrive.
@@ -57,35 +87,77 @@ const FORGED: &str = "X-WX-OPENID: evil\r\nX_WX_OPENID: evil\r\nX.WX.OPENID: evi
 #[tokio::test]
 async fn in_front_of_the_gateway() {
     let echo = echo_upstream();
-    let config = format!("server.trusted_proxies = [\"127.0.0.1\"]\n{}", route("/api", &echo.url, "required"));
-    let gateway = Gateway::with(&Setup { config, ..Setup::default() });
+    let config = format!(
+        "server.trusted_proxies = [\"127.0.0.1\"]\n{}",
+        route("/api", &echo.url, "required")
+    );
+    let gateway = Gateway::with(&Setup {
+        config,
+        ..Setup::default()
+    });
     let nginx = nginx("operations.md", &gateway.listen.to_string(), "unused");
     let code = gateway.wechat.platform.login_code(APPID, "alice");
-    let login: Value = http().post(nginx.at("/auth/login")).json(&serde_json::json!({ "code": code })).send().await.unwrap().json().await.unwrap();
-    let bearer = format!("Authorization: Bearer {}\r\n", login["token"].as_str().unwrap());
+    let login: Value = http()
+        .post(nginx.at("/auth/login"))
+        .json(&serde_json::json!({ "code": code }))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let bearer = format!(
+        "Authorization: Bearer {}\r\n",
+        login["token"].as_str().unwrap()
+    );
     let more = "Forwarded: for=6.6.6.6\r\nX-Forwarded-Proto: evil\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Prefix: evil\r\nX-Original-URL: /evil\r\n";
     let answer = get(&nginx, "/api/x", &format!("{bearer}{FORGED}{more}")).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let text = answer.body().to_lowercase();
-    assert!(text.contains(&hufu::sandbox::openid(APPID, "alice").to_lowercase()) && text.contains("shop.test"), "{text}");
-    assert!(!text.contains("evil") && !text.contains("6.6.6.6") && !text.contains("hufu_"), "{text}");
-    for (path, status, code) in
-        [("/api/x", 401, Some("login_required")), ("/auth/verify", 404, None), ("/auth/verify/api", 404, None), ("/%61uth//verify", 404, None)]
-    {
+    assert!(
+        text.contains(&hufu::sandbox::openid(APPID, "alice").to_lowercase())
+            && text.contains("shop.test"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("evil") && !text.contains("6.6.6.6") && !text.contains("hufu_"),
+        "{text}"
+    );
+    for (path, status, code) in [
+        ("/api/x", 401, Some("login_required")),
+        ("/auth/verify", 404, None),
+        ("/auth/verify/api", 404, None),
+        ("/%61uth//verify", 404, None),
+    ] {
         let answer = get(&nginx, path, "").await;
-        assert_eq!((answer.status, answer.code()), (status, code), "{path}: {}", answer.text);
+        assert_eq!(
+            (answer.status, answer.code()),
+            (status, code),
+            "{path}: {}",
+            answer.text
+        );
     }
-    gateway.access_line("the client's address", |line| line["path"] == "/api/x" && line["client"] == "127.0.0.1");
+    gateway.access_line("the client's address", |line| {
+        line["path"] == "/api/x" && line["client"] == "127.0.0.1"
+    });
 }
 
 #[tokio::test]
 async fn a_websocket_goes_through_both() {
     let upstream = WsUpstream::start().await;
-    let gateway = Gateway::start(&format!("server.trusted_proxies = [\"127.0.0.1\"]\n{}", route("/", &upstream.url, "required")));
+    let gateway = Gateway::start(&format!(
+        "server.trusted_proxies = [\"127.0.0.1\"]\n{}",
+        route("/", &upstream.url, "required")
+    ));
     let nginx = nginx("operations.md", &gateway.listen.to_string(), "unused");
     let bearer = format!("Bearer {}", gateway.token("alice").await);
-    let request = handshake(&format!("ws://{}/live", nginx.address()), &[("authorization", &bearer)]);
-    let (mut socket, _) = client_async(request, TcpStream::connect(nginx.address()).await.unwrap()).await.unwrap();
+    let request = handshake(
+        &format!("ws://{}/live", nginx.address()),
+        &[("authorization", &bearer)],
+    );
+    let (mut socket, _) = client_async(request, TcpStream::connect(nginx.address()).await.unwrap())
+        .await
+        .unwrap();
     echoed(&mut socket, Message::text("hello")).await;
 }
 
@@ -96,52 +168,154 @@ async fn a_broken_answer_stays_broken_over_a_unix_socket() {
     let upstream = Recorder::start(Reply::AtHeadThenClose(part)).await;
     let folder = tempfile::tempdir().unwrap();
     let path = format!("unix:{}", folder.path().join("hufu.sock").display());
-    let config = format!("server.listen = \"{path}\"\nserver.trusted_proxies = [\"127.0.0.1\"]\n{}", route("/", &upstream.url, "none"));
-    let _gateway = Gateway::with(&Setup { config, ..Setup::default() });
+    let config = format!(
+        "server.listen = \"{path}\"\nserver.trusted_proxies = [\"127.0.0.1\"]\n{}",
+        route("/", &upstream.url, "none")
+    );
+    let _gateway = Gateway::with(&Setup {
+        config,
+        ..Setup::default()
+    });
     let nginx = nginx("operations.md", &path, "unused");
     let answer = wire::send_to_the_end(nginx.address(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    assert!(answer.closed && answer.status == 200 && answer.text.contains("part") && !answer.text.ends_with("0\r\n\r\n"), "{}", answer.text);
+    assert!(
+        answer.closed
+            && answer.status == 200
+            && answer.text.contains("part")
+            && !answer.text.ends_with("0\r\n\r\n"),
+        "{}",
+        answer.text
+    );
 }
 
 #[tokio::test]
 async fn nginx_that_asks_before_it_passes_on() {
     let backend = Recorder::start(Reply::AtHeadThenClose(ok())).await;
-    let routes = format!("{}methods = [\"GET\"]\n", route("/api/read", "http://127.0.0.1:9", "required"));
-    let gateway = Gateway::start(&format!("server.trusted_proxies = [\"127.0.0.1\"]\nverify.proxy = \"nginx\"\n{routes}"));
-    let nginx = nginx("http-api.md", &gateway.listen.to_string(), host(&backend.url));
+    let routes = format!(
+        "{}methods = [\"GET\"]\n",
+        route("/api/read", "http://127.0.0.1:9", "required")
+    );
+    let gateway = Gateway::start(&format!(
+        "server.trusted_proxies = [\"127.0.0.1\"]\nverify.proxy = \"nginx\"\n{routes}"
+    ));
+    let nginx = nginx(
+        "http-api.md",
+        &gateway.listen.to_string(),
+        host(&backend.url),
+    );
     let code = gateway.wechat.platform.login_code(APPID, "alice");
-    let login: Value = http().post(nginx.at("/auth/login")).json(&serde_json::json!({ "code": code })).send().await.unwrap().json().await.unwrap();
+    let login: Value = http()
+        .post(nginx.at("/auth/login"))
+        .json(&serde_json::json!({ "code": code }))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     let token = login["token"].as_str().unwrap();
     let bearer = format!("Authorization: Bearer {token}\r\n");
 
     // As a client may ask for a WebSocket, in whatever form: it is asked about as a request.
-    for upgrade in ["", "Upgrade: websocket\r\n", "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 8\r\n", "Expect: 100-continue\r\n"] {
+    for upgrade in [
+        "",
+        "Upgrade: websocket\r\n",
+        "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 8\r\n",
+        "Expect: 100-continue\r\n",
+    ] {
         let answer = get(&nginx, "/api/x", &format!("{bearer}{FORGED}{upgrade}")).await;
-        assert!(answer.text.contains("HTTP/1.1 200 OK"), "{upgrade}: {}", answer.text);
+        assert!(
+            answer.text.contains("HTTP/1.1 200 OK"),
+            "{upgrade}: {}",
+            answer.text
+        );
         let record = backend.connections().pop().unwrap();
-        assert_eq!(record.values("x-wx-openid"), [hufu::sandbox::openid(APPID, "alice")], "{}", record.head());
-        assert!(!record.head().contains("evil") && !record.head().contains("6.6.6.6") && !record.head().contains(token), "{}", record.head());
+        assert_eq!(
+            record.values("x-wx-openid"),
+            [hufu::sandbox::openid(APPID, "alice")],
+            "{}",
+            record.head()
+        );
+        assert!(
+            !record.head().contains("evil")
+                && !record.head().contains("6.6.6.6")
+                && !record.head().contains(token),
+            "{}",
+            record.head()
+        );
     }
     let passed = backend.connections().len();
     for (method, path, lines, status, code) in [
         ("GET", "/api/x", String::new(), 401, Some("login_required")),
-        ("GET", "/api/x", "Authorization: Bearer rubbish\r\n".to_owned(), 401, Some("token_invalid")),
-        ("GET", "/api/x", "X-Forwarded-Uri: /public\r\nX-Original-URI: /public\r\nX-Forwarded-Method: GET\r\n".to_owned(), 401, Some("login_required")),
-        ("DELETE", "/api/read", bearer.clone(), 403, Some("method_not_allowed")),
-        ("A-METHOD-THAT-IS-TOO-LONG", "/api/x", bearer.clone(), 403, Some("method_not_allowed")),
+        (
+            "GET",
+            "/api/x",
+            "Authorization: Bearer rubbish\r\n".to_owned(),
+            401,
+            Some("token_invalid"),
+        ),
+        (
+            "GET",
+            "/api/x",
+            "X-Forwarded-Uri: /public\r\nX-Original-URI: /public\r\nX-Forwarded-Method: GET\r\n"
+                .to_owned(),
+            401,
+            Some("login_required"),
+        ),
+        (
+            "DELETE",
+            "/api/read",
+            bearer.clone(),
+            403,
+            Some("method_not_allowed"),
+        ),
+        (
+            "A-METHOD-THAT-IS-TOO-LONG",
+            "/api/x",
+            bearer.clone(),
+            403,
+            Some("method_not_allowed"),
+        ),
         ("TRACE", "/api/x", bearer.clone(), 405, None),
         ("GET", "/auth/verify", bearer.clone(), 404, None),
         ("GET", "/auth/verify/api/x", bearer.clone(), 404, None),
         ("GET", "/auth/./verify/", bearer.clone(), 404, None),
         ("GET", "/_hufu_verify", bearer.clone(), 404, None),
     ] {
-        let answer = wire::send(nginx.address(), format!("{method} {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}Connection: close\r\n\r\n").as_bytes()).await;
-        assert_eq!((answer.status, answer.code()), (status, code), "{method} {path} {lines}: {}", answer.text);
-        assert!(!answer.text.to_lowercase().contains("x-wx-openid"), "{method} {path}: {}", answer.text);
+        let answer = wire::send(
+            nginx.address(),
+            format!(
+                "{method} {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}Connection: close\r\n\r\n"
+            )
+            .as_bytes(),
+        )
+        .await;
+        assert_eq!(
+            (answer.status, answer.code()),
+            (status, code),
+            "{method} {path} {lines}: {}",
+            answer.text
+        );
+        assert!(
+            !answer.text.to_lowercase().contains("x-wx-openid"),
+            "{method} {path}: {}",
+            answer.text
+        );
     }
-    assert_eq!(backend.connections().len(), passed, "the backend was asked nothing of it");
-    gateway.access_line("an id of nginx's", |line| line["route"] == "verify" && line["request_id"].as_str().is_some_and(|id| id.len() == 32));
+    assert_eq!(
+        backend.connections().len(),
+        passed,
+        "the backend was asked nothing of it"
+    );
+    gateway.access_line("an id of nginx's", |line| {
+        line["route"] == "verify" && line["request_id"].as_str().is_some_and(|id| id.len() == 32)
+    });
     drop(gateway);
     let answer = get(&nginx, "/api/x", &bearer).await;
-    assert_eq!((answer.status, answer.code(), answer.header("retry-after")), (503, Some("store_unavailable"), Some("1")), "{}", answer.text);
+    assert_eq!(
+        (answer.status, answer.code(), answer.header("retry-after")),
+        (503, Some("store_unavailable"), Some("1")),
+        "{}",
+        answer.text
+    );
 }

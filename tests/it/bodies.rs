@@ -26,29 +26,51 @@ async fn a_client_that_leaves_half_way_is_a_broken_body_upstream() {
     for (n, (head, half)) in [
         ("Content-Length: 100000", "x".repeat(40_000)),
         ("Content-Length: 10", "12345".to_owned()),
-        ("Transfer-Encoding: chunked", format!("9c40\r\n{}\r\n", "y".repeat(40_000))),
+        (
+            "Transfer-Encoding: chunked",
+            format!("9c40\r\n{}\r\n", "y".repeat(40_000)),
+        ),
         ("Transfer-Encoding: chunked", "5\r\n123".to_owned()),
     ]
     .into_iter()
     .enumerate()
     {
         let mut client = TcpStream::connect(gateway.listen).await.unwrap();
-        client.write_all(format!("POST /{n} HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n{half}").as_bytes()).await.unwrap();
+        client
+            .write_all(format!("POST /{n} HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n{half}").as_bytes())
+            .await
+            .unwrap();
         until("the upstream to have what was sent", async || {
-            upstream.connections().iter().any(|c| c.head().contains(&format!("/{n} ")) && !c.body().is_empty()).then_some(())
+            upstream
+                .connections()
+                .iter()
+                .any(|c| c.head().contains(&format!("/{n} ")) && !c.body().is_empty())
+                .then_some(())
         })
         .await;
         drop(client);
         let record = until("the upstream's connection to be closed", async || {
-            upstream.connections().into_iter().find(|c| c.head().contains(&format!("/{n} ")) && c.closed)
+            upstream
+                .connections()
+                .into_iter()
+                .find(|c| c.head().contains(&format!("/{n} ")) && c.closed)
         })
         .await;
         let body = String::from_utf8(record.body().to_vec()).unwrap();
-        assert!(!body.ends_with("0\r\n\r\n"), "a broken chunked body must not be ended");
+        assert!(
+            !body.ends_with("0\r\n\r\n"),
+            "a broken chunked body must not be ended"
+        );
         if let Some(length) = record.values("content-length").first() {
-            assert!(body.len() < length.parse::<usize>().unwrap(), "{} of {length}", body.len());
+            assert!(
+                body.len() < length.parse::<usize>().unwrap(),
+                "{} of {length}",
+                body.len()
+            );
         }
-        gateway.access_line("the client's leaving", |line| line["path"] == format!("/{n}") && line["status"] == 499);
+        gateway.access_line("the client's leaving", |line| {
+            line["path"] == format!("/{n}") && line["status"] == 499
+        });
     }
 }
 
@@ -57,11 +79,22 @@ async fn a_client_that_leaves_while_the_upstream_works_cancels_the_request() {
     let upstream = Recorder::start(Reply::Never).await;
     let gateway = Gateway::start(&route("/", &upstream.url, "none"));
     let mut client = TcpStream::connect(gateway.listen).await.unwrap();
-    client.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    until("the request upstream", async || (!upstream.connections().is_empty()).then_some(())).await;
+    client
+        .write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    until("the request upstream", async || {
+        (!upstream.connections().is_empty()).then_some(())
+    })
+    .await;
     drop(client);
-    until("the cancelled request", async || upstream.connections()[0].closed.then_some(())).await;
-    gateway.access_line("the client's leaving", |line| line["path"] == "/slow" && line["status"] == 499);
+    until("the cancelled request", async || {
+        upstream.connections()[0].closed.then_some(())
+    })
+    .await;
+    gateway.access_line("the client's leaving", |line| {
+        line["path"] == "/slow" && line["status"] == 499
+    });
 }
 
 #[tokio::test]
@@ -73,12 +106,23 @@ async fn an_early_answer_does_not_cut_the_upload_short() {
         let upstream = Recorder::start(Reply::AtHead(ok())).await;
         let gateway = Gateway::start(&route("/", &upstream.url, "none"));
         let mut client = TcpStream::connect(gateway.listen).await.unwrap();
-        client.write_all(format!("POST /upload HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n").as_bytes()).await.unwrap();
+        client
+            .write_all(format!("POST /upload HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
         let answer = wire::read(&mut client).await;
-        assert_eq!((answer.status, answer.body(), answer.closed), (200, "ok", false), "the answer does not wait for the upload");
+        assert_eq!(
+            (answer.status, answer.body(), answer.closed),
+            (200, "ok", false),
+            "the answer does not wait for the upload"
+        );
         for _ in 0..PIECES {
             let piece = "x".repeat(PIECE);
-            let piece = if chunked { format!("{PIECE:x}\r\n{piece}\r\n") } else { piece };
+            let piece = if chunked {
+                format!("{PIECE:x}\r\n{piece}\r\n")
+            } else {
+                piece
+            };
             client.write_all(piece.as_bytes()).await.unwrap();
         }
         if chunked {
@@ -90,8 +134,13 @@ async fn an_early_answer_does_not_cut_the_upload_short() {
             (letters == PIECES * PIECE && (!chunked || body.ends_with(b"0\r\n\r\n"))).then_some(())
         })
         .await;
-        // What the upstream took the rest for, only it knows: nobody else's request meets that connection.
-        wire::send(gateway.listen, b"GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+        // What the upstream took the rest for, only it knows: nobody else's request meets that
+        // connection.
+        wire::send(
+            gateway.listen,
+            b"GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        )
+        .await;
         assert_eq!(upstream.connections().len(), 2, "{framing}");
     }
 }
@@ -100,38 +149,89 @@ async fn an_early_answer_does_not_cut_the_upload_short() {
 async fn bodies_arrive_as_they_were_sent() {
     let echo = echo_upstream();
     let gateway = Gateway::start(&route("/", &echo.url, "none"));
-    let body: Vec<u8> = (0..3 * MIB).map(|n| u8::try_from((n * 31) % 251).unwrap()).collect();
+    let body: Vec<u8> = (0..3 * MIB)
+        .map(|n| u8::try_from((n * 31) % 251).unwrap())
+        .collect();
     let digest = hufu::crypto::hash::to_hex(&hufu::crypto::hash::sha256(&body));
     for chunked in [false, true] {
         let request = http().put(gateway.at("/sink"));
         let request = if chunked {
-            let pieces: Vec<_> = body.chunks(7777).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
-            request.body(reqwest::Body::wrap_stream(futures_util::stream::iter(pieces)))
+            let pieces: Vec<_> = body
+                .chunks(7777)
+                .map(|piece| Ok::<_, std::io::Error>(piece.to_vec()))
+                .collect();
+            request.body(reqwest::Body::wrap_stream(futures_util::stream::iter(
+                pieces,
+            )))
         } else {
             request.body(body.clone())
         };
         let answer: Value = request.send().await.unwrap().json().await.unwrap();
-        assert_eq!((&answer["bytes"], &answer["sha256"]), (&(3 * MIB).into(), &digest.clone().into()), "chunked: {chunked}");
+        assert_eq!(
+            (&answer["bytes"], &answer["sha256"]),
+            (&(3 * MIB).into(), &digest.clone().into()),
+            "chunked: {chunked}"
+        );
     }
-    let empty: Value = http().post(gateway.at("/sink")).body("").send().await.unwrap().json().await.unwrap();
+    let empty: Value = http()
+        .post(gateway.at("/sink"))
+        .body("")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     assert_eq!(empty["bytes"], 0);
 }
 
 #[tokio::test]
 async fn bodies_over_the_limit_are_refused_and_never_whole_upstream() {
     let upstream = Recorder::start(Reply::Never).await;
-    let gateway = Gateway::with(&Setup { config: format!("server.body_limit = \"1000B\"\n{}", route("/", &upstream.url, "none")), ..Setup::default() });
-    let sized = wire::send(gateway.listen, format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n{}", "x".repeat(1001)).as_bytes()).await;
-    assert_eq!((sized.status, sized.code(), sized.header("connection")), (413, Some("body_too_large"), Some("close")));
+    let gateway = Gateway::with(&Setup {
+        config: format!(
+            "server.body_limit = \"1000B\"\n{}",
+            route("/", &upstream.url, "none")
+        ),
+        ..Setup::default()
+    });
+    let sized = wire::send(
+        gateway.listen,
+        format!(
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n{}",
+            "x".repeat(1001)
+        )
+        .as_bytes(),
+    )
+    .await;
+    assert_eq!(
+        (sized.status, sized.code(), sized.header("connection")),
+        (413, Some("body_too_large"), Some("close"))
+    );
     assert!(upstream.connections().is_empty());
     let chunked = wire::send(
         gateway.listen,
         format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n\r\n", "x".repeat(1001)).as_bytes(),
     )
     .await;
-    assert_eq!((chunked.status, chunked.code()), (413, Some("body_too_large")));
-    until("the upstream's connection to be closed", async || upstream.connections().iter().all(|c| c.closed).then_some(())).await;
-    assert!(upstream.connections().iter().all(|c| !c.body().ends_with(b"0\r\n\r\n")));
+    assert_eq!(
+        (chunked.status, chunked.code()),
+        (413, Some("body_too_large"))
+    );
+    until("the upstream's connection to be closed", async || {
+        upstream
+            .connections()
+            .iter()
+            .all(|c| c.closed)
+            .then_some(())
+    })
+    .await;
+    assert!(
+        upstream
+            .connections()
+            .iter()
+            .all(|c| !c.body().ends_with(b"0\r\n\r\n"))
+    );
 }
 
 #[tokio::test]
@@ -141,20 +241,57 @@ async fn answers_that_are_none_are_502_and_their_connections_are_not_used_again(
         ("", 502, "upstream_error"),
         ("HTTP/1.1 200 OK\r\nContent-Le", 502, "upstream_error"),
         ("SSH-2.0-OpenSSH_9.2\r\n", 502, "upstream_error"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 502, "upstream_error"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok", 502, "upstream_error"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok", 502, "upstream_error"),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 502, "upstream_error"),
-        ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", 502, "upstream_error"),
-        ("HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n", 502, "upstream_error"),
-        ("HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n", 502, "upstream_error"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            502,
+            "upstream_error",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
+            502,
+            "upstream_error",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok",
+            502,
+            "upstream_error",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            502,
+            "upstream_error",
+        ),
+        (
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+            502,
+            "upstream_error",
+        ),
+        (
+            "HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n",
+            502,
+            "upstream_error",
+        ),
+        (
+            "HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+            502,
+            "upstream_error",
+        ),
         (&flood, 502, "upstream_error"),
     ] {
         let upstream = Recorder::start(Reply::AtHeadThenClose(answer.as_bytes().to_vec())).await;
         let gateway = Gateway::start(&route("/", &upstream.url, "none"));
         for _ in 0..2 {
-            let got = wire::send(gateway.listen, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
-            assert_eq!((got.status, got.code()), (status, Some(code)), "{answer:?}: {}", got.text);
+            let got = wire::send(
+                gateway.listen,
+                b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+            )
+            .await;
+            assert_eq!(
+                (got.status, got.code()),
+                (status, Some(code)),
+                "{answer:?}: {}",
+                got.text
+            );
         }
         assert_eq!(upstream.connections().len(), 2, "{answer:?}");
     }
@@ -164,15 +301,30 @@ async fn answers_that_are_none_are_502_and_their_connections_are_not_used_again(
 async fn a_broken_upstream_body_is_a_broken_client_body() {
     for (answer, complete) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", false),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", false),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalfX\r\n0\r\n\r\n", false),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n\r\n0\r\n\r\n", false),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;a=b\r\nhalf\r\n0\r\nX: y\r\n\r\n", true),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+            false,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalfX\r\n0\r\n\r\n",
+            false,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n\r\n0\r\n\r\n",
+            false,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;a=b\r\nhalf\r\n0\r\nX: y\r\n\r\n",
+            true,
+        ),
         ("HTTP/1.1 200 OK\r\n\r\nuntil the end", true),
         ("HTTP/1.1 200 OK\r\n\r\nuntil the reset", false),
     ] {
-        let reply =
-            if answer.ends_with("reset") { Reply::AtHeadThenReset(answer.as_bytes().to_vec()) } else { Reply::AtHeadThenClose(answer.as_bytes().to_vec()) };
+        let reply = if answer.ends_with("reset") {
+            Reply::AtHeadThenReset(answer.as_bytes().to_vec())
+        } else {
+            Reply::AtHeadThenClose(answer.as_bytes().to_vec())
+        };
         let upstream = Recorder::start(reply).await;
         let gateway = Gateway::start(&route("/", &upstream.url, "none"));
         // What breaks off at once may take the head with it.
@@ -188,18 +340,44 @@ async fn a_broken_upstream_body_is_a_broken_client_body() {
 #[tokio::test]
 async fn bodiless_answers_keep_their_headers_and_their_connections() {
     for (method, answer, expected) in [
-        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n", "content-length: 1234"),
-        ("GET", "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 1234\r\n\r\n", "content-length: 1234"),
-        ("GET", "HTTP/1.1 204 No Content\r\nX-Kept: yes\r\n\r\n", "x-kept: yes"),
-        ("GET", "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-1/9\r\nContent-Length: 2\r\n\r\nok", "content-range: bytes 0-1/9"),
+        (
+            "HEAD",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n",
+            "content-length: 1234",
+        ),
+        (
+            "GET",
+            "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 1234\r\n\r\n",
+            "content-length: 1234",
+        ),
+        (
+            "GET",
+            "HTTP/1.1 204 No Content\r\nX-Kept: yes\r\n\r\n",
+            "x-kept: yes",
+        ),
+        (
+            "GET",
+            "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-1/9\r\nContent-Length: 2\r\n\r\nok",
+            "content-range: bytes 0-1/9",
+        ),
     ] {
         let upstream = Recorder::start(Reply::AtHead(answer.as_bytes().to_vec())).await;
         let gateway = Gateway::start(&route("/", &upstream.url, "none"));
         let mut client = TcpStream::connect(gateway.listen).await.unwrap();
         for _ in 0..3 {
-            client.write_all(format!("{method} / HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1\r\n\r\n").as_bytes()).await.unwrap();
+            client
+                .write_all(
+                    format!("{method} / HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1\r\n\r\n")
+                        .as_bytes(),
+                )
+                .await
+                .unwrap();
             let got = wire::read(&mut client).await;
-            assert!(got.text.to_lowercase().contains(expected), "{method} {answer}: {}", got.text);
+            assert!(
+                got.text.to_lowercase().contains(expected),
+                "{method} {answer}: {}",
+                got.text
+            );
             assert!(!got.closed && got.body().len() <= 2, "{}", got.text);
         }
         assert_eq!(upstream.connections().len(), 1, "{method} {answer}");
@@ -214,8 +392,20 @@ async fn a_stale_kept_connection_costs_no_client_an_error() {
     let gateway = Gateway::start(&route("/", &upstream.url, "none"));
     let client = http();
     for _ in 0..50 {
-        assert_eq!(client.get(gateway.at("/")).send().await.unwrap().status(), 200);
-        assert_eq!(client.post(gateway.at("/")).body("x").send().await.unwrap().status(), 200);
+        assert_eq!(
+            client.get(gateway.at("/")).send().await.unwrap().status(),
+            200
+        );
+        assert_eq!(
+            client
+                .post(gateway.at("/"))
+                .body("x")
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            200
+        );
     }
 }
 
@@ -223,12 +413,32 @@ async fn a_stale_kept_connection_costs_no_client_an_error() {
 async fn silence_and_refusal_have_their_words() {
     let silent = Recorder::start(Reply::Never).await;
     let (refusing, _socket) = crate::helpers::raw::refusing();
-    let config = format!("{}{}", route("/silent", &silent.url, "none").replace("\"5s\"", "\"1s\""), route("/refusing", &refusing, "none"));
+    let config = format!(
+        "{}{}",
+        route("/silent", &silent.url, "none").replace("\"5s\"", "\"1s\""),
+        route("/refusing", &refusing, "none")
+    );
     let gateway = Gateway::start(&config);
-    for (path, status, code) in [("/silent", 504, "upstream_timeout"), ("/refusing", 502, "upstream_unreachable")] {
-        let got = wire::send(gateway.listen, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await;
-        assert_eq!((got.status, got.code()), (status, Some(code)), "{}", got.text);
-        assert!(!got.body().contains("127.0.0.1"), "nothing of the inside: {}", got.body());
+    for (path, status, code) in [
+        ("/silent", 504, "upstream_timeout"),
+        ("/refusing", 502, "upstream_unreachable"),
+    ] {
+        let got = wire::send(
+            gateway.listen,
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
+        )
+        .await;
+        assert_eq!(
+            (got.status, got.code()),
+            (status, Some(code)),
+            "{}",
+            got.text
+        );
+        assert!(
+            !got.body().contains("127.0.0.1"),
+            "nothing of the inside: {}",
+            got.body()
+        );
     }
 }
 
@@ -240,7 +450,10 @@ async fn event_streams_pass_without_waiting_for_their_end() {
     .await;
     let gateway = Gateway::start(&route("/", &upstream.url, "none"));
     let mut answer = http().get(gateway.at("/events")).send().await.unwrap();
-    assert_eq!(answer.chunk().await.unwrap().unwrap().as_ref(), b"data: 1\n\n");
+    assert_eq!(
+        answer.chunk().await.unwrap().unwrap().as_ref(),
+        b"data: 1\n\n"
+    );
 }
 
 #[tokio::test]
@@ -252,14 +465,26 @@ async fn pipelined_requests_get_their_own_answers() {
     client.write_all(requests.as_bytes()).await.unwrap();
     let mut all = String::new();
     client.read_to_string(&mut all).await.unwrap();
-    let order: Vec<_> = ["/one", "/two", "/three"].map(|path| all.find(&format!("\"path\":\"{path}\""))).into_iter().collect();
-    assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{all}");
+    let order: Vec<_> = ["/one", "/two", "/three"]
+        .map(|path| all.find(&format!("\"path\":\"{path}\"")))
+        .into_iter()
+        .collect();
+    assert!(
+        order.iter().all(Option::is_some) && order.is_sorted(),
+        "{all}"
+    );
 }
 
 #[tokio::test]
 async fn large_bodies_take_constant_memory_in_both_directions() {
     let echo = echo_upstream();
-    let gateway = Gateway::with(&Setup { config: format!("server.body_limit = \"{LARGE}B\"\n{}", route("/", &echo.url, "none")), ..Setup::default() });
+    let gateway = Gateway::with(&Setup {
+        config: format!(
+            "server.body_limit = \"{LARGE}B\"\n{}",
+            route("/", &echo.url, "none")
+        ),
+        ..Setup::default()
+    });
     let client = http();
     client.get(gateway.at("/warm")).send().await.unwrap();
     let (before, began) = (gateway.resident_kib(), monotonic_now());
@@ -272,10 +497,24 @@ async fn large_bodies_take_constant_memory_in_both_directions() {
     };
     let work = async {
         let piece = bytes::Bytes::from(vec![b'x'; usize::try_from(MIB).unwrap()]);
-        let pieces = futures_util::stream::iter((0..LARGE / MIB).map(move |_| Ok::<_, std::io::Error>(piece.clone())));
-        let answer: Value = client.post(gateway.at("/sink")).body(reqwest::Body::wrap_stream(pieces)).send().await.unwrap().json().await.unwrap();
+        let pieces = futures_util::stream::iter(
+            (0..LARGE / MIB).map(move |_| Ok::<_, std::io::Error>(piece.clone())),
+        );
+        let answer: Value = client
+            .post(gateway.at("/sink"))
+            .body(reqwest::Body::wrap_stream(pieces))
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
         assert_eq!(answer["bytes"], LARGE);
-        let mut answer = client.get(gateway.at(&format!("/bytes/{LARGE}"))).send().await.unwrap();
+        let mut answer = client
+            .get(gateway.at(&format!("/bytes/{LARGE}")))
+            .send()
+            .await
+            .unwrap();
         let mut got = 0;
         while let Some(chunk) = answer.chunk().await.unwrap() {
             got += chunk.len() as u64;
@@ -284,21 +523,37 @@ async fn large_bodies_take_constant_memory_in_both_directions() {
     };
     tokio::select! { () = work => {}, () = watch => {} }
     let (most, took) = (most.get(), began.elapsed());
-    println!("{} MiB up and down again in {took:?}: {before} KiB before, at most {most} KiB since", LARGE / MIB);
-    assert!(before > 0 && most < before + BOUND_KIB, "{before} KiB before, at most {most} KiB since");
+    println!(
+        "{} MiB up and down again in {took:?}: {before} KiB before, at most {most} KiB since",
+        LARGE / MIB
+    );
+    assert!(
+        before > 0 && most < before + BOUND_KIB,
+        "{before} KiB before, at most {most} KiB since"
+    );
 }
 
 /// A client that sees nothing at all on a kept connection sends its request again, also a POST.
 #[tokio::test]
 async fn an_answer_that_breaks_off_at_once_still_shows_its_head() {
-    for answer in ["HTTP/1.1 201 Created\r\nContent-Length: 50\r\n\r\nhello", "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n"]
-    {
+    for answer in [
+        "HTTP/1.1 201 Created\r\nContent-Length: 50\r\n\r\nhello",
+        "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n",
+    ] {
         let upstream = Recorder::start(Reply::AtHeadThenClose(answer.as_bytes().to_vec())).await;
         let gateway = Gateway::start(&route("/", &upstream.url, "none"));
         for _ in 0..10 {
-            let seen = wire::send(gateway.listen, b"POST /order HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
+            let seen = wire::send(
+                gateway.listen,
+                b"POST /order HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+            )
+            .await;
             assert_eq!((seen.status, seen.closed), (201, true), "{}", seen.text);
-            assert!(!seen.text.ends_with("0\r\n\r\n"), "a broken body is not a whole one: {}", seen.text);
+            assert!(
+                !seen.text.ends_with("0\r\n\r\n"),
+                "a broken body is not a whole one: {}",
+                seen.text
+            );
         }
     }
 }

@@ -18,19 +18,34 @@ const EMPTY: [(&str, &str); 9] = [
     ("?tok&a=b&tok=", ""),
     ("", "Authorization: Bearer \r\n"),
     ("", "authorization: bearer\r\n"),
-    ("?tok=", "Authorization: Bearer  \r\nCookie: sid=\r\nX-Token: \r\n"),
+    (
+        "?tok=",
+        "Authorization: Bearer  \r\nCookie: sid=\r\nX-Token: \r\n",
+    ),
 ];
 
 async fn ask(gateway: &Gateway, method: &str, path: &str, lines: &str) -> Answer {
-    let length = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
-    wire::send(gateway.listen, format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{lines}{length}Connection: close\r\n\r\n").as_bytes()).await
+    let length = if method == "POST" {
+        "Content-Length: 0\r\n"
+    } else {
+        ""
+    };
+    wire::send(
+        gateway.listen,
+        format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{lines}{length}Connection: close\r\n\r\n")
+            .as_bytes(),
+    )
+    .await
 }
 
 #[tokio::test]
 async fn an_empty_carrier_is_no_token_and_no_guess() {
     let echo = echo_upstream();
     let routes = route("/api", &echo.url, "required") + &route("/maybe", &echo.url, "optional");
-    let gateway = Gateway::with(&Setup { config: format!("server.trusted_proxies = [\"127.0.0.1\"]\n{CARRIERS}{routes}"), ..Setup::default() });
+    let gateway = Gateway::with(&Setup {
+        config: format!("server.trusted_proxies = [\"127.0.0.1\"]\n{CARRIERS}{routes}"),
+        ..Setup::default()
+    });
     let token = gateway.token("alice").await;
     for (query, lines) in EMPTY {
         for (method, path) in [
@@ -43,31 +58,85 @@ async fn an_empty_carrier_is_no_token_and_no_guess() {
             ("POST", "/auth/rotate"),
         ] {
             let answer = ask(&gateway, method, &format!("{path}{query}"), lines).await;
-            assert_eq!((answer.status, answer.code()), (401, Some("login_required")), "{path}{query} {lines}");
+            assert_eq!(
+                (answer.status, answer.code()),
+                (401, Some("login_required")),
+                "{path}{query} {lines}"
+            );
         }
         let answer = ask(&gateway, "GET", &format!("/maybe{query}"), lines).await;
-        assert_eq!((answer.status, answer.code()), (200, None), "{query} {lines}");
+        assert_eq!(
+            (answer.status, answer.code()),
+            (200, None),
+            "{query} {lines}"
+        );
         // Beside a live one the live one counts.
-        for (path, live) in [("/api", "X-Token"), ("/auth/verify", "X-Token"), ("/auth/session", "X-Token"), ("/maybe", "X-Token")] {
-            let answer = ask(&gateway, "GET", &format!("{path}{query}"), &format!("{lines}{live}: {token}\r\n")).await;
-            assert_eq!((answer.status, answer.code()), (200, None), "{path}{query} {lines}");
+        for (path, live) in [
+            ("/api", "X-Token"),
+            ("/auth/verify", "X-Token"),
+            ("/auth/session", "X-Token"),
+            ("/maybe", "X-Token"),
+        ] {
+            let answer = ask(
+                &gateway,
+                "GET",
+                &format!("{path}{query}"),
+                &format!("{lines}{live}: {token}\r\n"),
+            )
+            .await;
+            assert_eq!(
+                (answer.status, answer.code()),
+                (200, None),
+                "{path}{query} {lines}"
+            );
         }
-        let answer = ask(&gateway, "GET", &format!("/api{query}"), &format!("{lines}Cookie: sid={token}\r\n")).await;
-        assert_eq!((answer.status, answer.body().contains("x-wx-openid")), (200, true), "{query} {lines}");
+        let answer = ask(
+            &gateway,
+            "GET",
+            &format!("/api{query}"),
+            &format!("{lines}Cookie: sid={token}\r\n"),
+        )
+        .await;
+        assert_eq!(
+            (answer.status, answer.body().contains("x-wx-openid")),
+            (200, true),
+            "{query} {lines}"
+        );
     }
     for spaces in [" ", "  ", "      "] {
         let bearer = format!("Authorization: Bearer{spaces}{token}\r\nCookie: sid=\r\n");
         for path in ["/api", "/auth/verify", "/auth/session"] {
-            assert_eq!(ask(&gateway, "GET", path, &bearer).await.status, 200, "{bearer}");
+            assert_eq!(
+                ask(&gateway, "GET", path, &bearer).await.status,
+                200,
+                "{bearer}"
+            );
         }
     }
     // Rotated and signed out with an empty one beside.
-    let answer = ask(&gateway, "POST", "/auth/rotate?tok=", &format!("Authorization: Bearer   {token}\r\nCookie: sid=\r\n")).await;
+    let answer = ask(
+        &gateway,
+        "POST",
+        "/auth/rotate?tok=",
+        &format!("Authorization: Bearer   {token}\r\nCookie: sid=\r\n"),
+    )
+    .await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let other = gateway.token("bob").await;
-    let answer = ask(&gateway, "POST", "/auth/logout", &format!("Authorization: Bearer \r\nX-Token: {other}\r\n")).await;
+    let answer = ask(
+        &gateway,
+        "POST",
+        "/auth/logout",
+        &format!("Authorization: Bearer \r\nX-Token: {other}\r\n"),
+    )
+    .await;
     assert_eq!(answer.status, 204, "{}", answer.text);
-    assert_eq!(ask(&gateway, "GET", "/api", &format!("X-Token: {other}\r\n")).await.code(), Some("session_expired"));
+    assert_eq!(
+        ask(&gateway, "GET", "/api", &format!("X-Token: {other}\r\n"))
+            .await
+            .code(),
+        Some("session_expired")
+    );
     // Two tokens are as ambiguous as before.
     for lines in [
         format!("Authorization: Bearer {token}\r\nCookie: sid={other}\r\nX-Token: \r\n"),
@@ -75,26 +144,65 @@ async fn an_empty_carrier_is_no_token_and_no_guess() {
         format!("Cookie: sid={token}; sid=; sid={other}\r\n"),
     ] {
         let answer = ask(&gateway, "GET", "/api", &lines).await;
-        assert_eq!((answer.status, answer.code()), (400, Some("token_ambiguous")), "{lines}");
+        assert_eq!(
+            (answer.status, answer.code()),
+            (400, Some("token_ambiguous")),
+            "{lines}"
+        );
     }
-    assert_eq!(gateway.counted("hufu_session_lookups_total{outcome=\"invalid_token\"}").await, 0);
+    assert_eq!(
+        gateway
+            .counted("hufu_session_lookups_total{outcome=\"invalid_token\"}")
+            .await,
+        0
+    );
     assert_eq!(gateway.counted("hufu_guessed_tokens_total").await, 0);
     // What is no token but something is a guess as before.
-    assert_eq!(ask(&gateway, "GET", "/api?tok=x", "Cookie: sid=\r\n").await.code(), Some("token_invalid"));
-    assert_eq!(gateway.counted("hufu_session_lookups_total{outcome=\"invalid_token\"}").await, 1);
+    assert_eq!(
+        ask(&gateway, "GET", "/api?tok=x", "Cookie: sid=\r\n")
+            .await
+            .code(),
+        Some("token_invalid")
+    );
+    assert_eq!(
+        gateway
+            .counted("hufu_session_lookups_total{outcome=\"invalid_token\"}")
+            .await,
+        1
+    );
 }
 
 #[tokio::test]
 async fn an_empty_carrier_does_not_reach_the_backend() {
     let backend = Recorder::start(Reply::AtHead(ok())).await;
-    let gateway = Gateway::with(&Setup { config: format!("{CARRIERS}{}", route("/api", &backend.url, "required")), ..Setup::default() });
+    let gateway = Gateway::with(&Setup {
+        config: format!("{CARRIERS}{}", route("/api", &backend.url, "required")),
+        ..Setup::default()
+    });
     let token = gateway.token("alice").await;
     for (query, lines) in EMPTY {
-        let answer = ask(&gateway, "GET", &format!("/api{query}"), &format!("{lines}Cookie: c=d; sid={token}\r\n")).await;
+        let answer = ask(
+            &gateway,
+            "GET",
+            &format!("/api{query}"),
+            &format!("{lines}Cookie: c=d; sid={token}\r\n"),
+        )
+        .await;
         assert_eq!(answer.status, 200, "{query} {lines}: {}", answer.text);
     }
-    let seen: String = backend.connections().iter().map(|c| String::from_utf8_lossy(&c.bytes).into_owned()).collect();
-    for carrier in ["sid=", "x-token", "tok", "authorization", "Bearer", "bearer"] {
+    let seen: String = backend
+        .connections()
+        .iter()
+        .map(|c| String::from_utf8_lossy(&c.bytes).into_owned())
+        .collect();
+    for carrier in [
+        "sid=",
+        "x-token",
+        "tok",
+        "authorization",
+        "Bearer",
+        "bearer",
+    ] {
         assert!(!seen.contains(carrier), "{carrier}: {seen}");
     }
 }
@@ -102,17 +210,46 @@ async fn an_empty_carrier_does_not_reach_the_backend() {
 #[tokio::test]
 async fn a_protocol_without_a_token_carries_none() {
     let upstream = WsUpstream::start().await;
-    let gateway = Gateway::with(&Setup { config: format!("{CARRIERS}{}", route("/", &upstream.url, "required")), ..Setup::default() });
+    let gateway = Gateway::with(&Setup {
+        config: format!("{CARRIERS}{}", route("/", &upstream.url, "required")),
+        ..Setup::default()
+    });
     let token = gateway.token("zhang").await;
     for offered in ["hufu.v1, hufu.token.", "hufu.token."] {
-        assert_eq!(refused(&gateway, "/echo", &[("sec-websocket-protocol", offered)]).await, (401, "login_required".to_owned()));
+        assert_eq!(
+            refused(&gateway, "/echo", &[("sec-websocket-protocol", offered)]).await,
+            (401, "login_required".to_owned())
+        );
     }
     for lines in [
-        [("sec-websocket-protocol", "hufu.v1, hufu.token."), ("x-token", token.as_str())],
-        [("sec-websocket-protocol", &format!("hufu.v1, hufu.token., hufu.token.{token}")), ("x-token", "")],
-        [("sec-websocket-protocol", &format!("hufu.v1, hufu.token.{token}")), ("cookie", "sid=")],
+        [
+            ("sec-websocket-protocol", "hufu.v1, hufu.token."),
+            ("x-token", token.as_str()),
+        ],
+        [
+            (
+                "sec-websocket-protocol",
+                &format!("hufu.v1, hufu.token., hufu.token.{token}"),
+            ),
+            ("x-token", ""),
+        ],
+        [
+            (
+                "sec-websocket-protocol",
+                &format!("hufu.v1, hufu.token.{token}"),
+            ),
+            ("cookie", "sid="),
+        ],
     ] {
-        assert!(connect(&gateway, "/echo", &lines).await.is_ok(), "{lines:?}");
+        assert!(
+            connect(&gateway, "/echo", &lines).await.is_ok(),
+            "{lines:?}"
+        );
     }
-    assert_eq!(gateway.counted("hufu_session_lookups_total{outcome=\"invalid_token\"}").await, 0);
+    assert_eq!(
+        gateway
+            .counted("hufu_session_lookups_total{outcome=\"invalid_token\"}")
+            .await,
+        0
+    );
 }

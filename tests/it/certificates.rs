@@ -1,4 +1,5 @@
-//! Certificates that clients refuse, and files that are none: what `check`, `doctor` and `serve` say of them.
+//! Certificates that clients refuse, and files that are none: what `check`, `doctor` and `serve`
+//! say of them.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may fail")]
 
@@ -23,7 +24,13 @@ impl Authority {
         let made = Self(Certificates::new());
         std::fs::write(made.0.path("ca.cnf"), CA).unwrap();
         std::fs::write(made.0.path("index"), "").unwrap();
-        made.sign("between", "ca", "basicConstraints=critical,CA:TRUE", "20250101000000Z", "20990101000000Z");
+        made.sign(
+            "between",
+            "ca",
+            "basicConstraints=critical,CA:TRUE",
+            "20250101000000Z",
+            "20990101000000Z",
+        );
         made
     }
 
@@ -31,46 +38,87 @@ impl Authority {
     fn sign(&self, who: &str, issuer: &str, extensions: &str, from: &str, to: &str) {
         let at = self.0.path("");
         std::fs::write(at.join("extensions"), extensions.replace(" & ", "\n")).unwrap();
-        openssl(&at, &format!("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={who} -keyout {who}.key -out {who}.csr"));
+        openssl(
+            &at,
+            &format!(
+                "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={who} -keyout {who}.key -out {who}.csr"
+            ),
+        );
         let dates = format!("-startdate {from} -enddate {to}");
         openssl(
             &at,
-            &format!("ca -batch -notext -config ca.cnf -in {who}.csr -cert {issuer}.pem -keyfile {issuer}.key -extfile extensions {dates} -out {who}.pem"),
+            &format!(
+                "ca -batch -notext -config ca.cnf -in {who}.csr -cert {issuer}.pem -keyfile {issuer}.key -extfile extensions {dates} -out {who}.pem"
+            ),
         );
     }
 
     /// The certificates of all of them in one file, the first one's key beside it.
     fn bundle(&self, name: &str, all: &[&str]) {
-        let content: Vec<u8> = all.iter().flat_map(|who| self.0.read(&format!("{who}.pem"))).collect();
+        let content: Vec<u8> = all
+            .iter()
+            .flat_map(|who| self.0.read(&format!("{who}.pem")))
+            .collect();
         std::fs::write(self.0.path(&format!("{name}.pem")), content).unwrap();
-        std::fs::copy(self.0.path(&format!("{}.key", all[0])), self.0.path(&format!("{name}.key"))).unwrap();
+        std::fs::copy(
+            self.0.path(&format!("{}.key", all[0])),
+            self.0.path(&format!("{name}.key")),
+        )
+        .unwrap();
     }
 
     /// A configuration with this certificate and routes for these hosts.
     fn config(&self, who: &str, hosts: &[&str], backend: &str) -> String {
-        let (cert, key) = (self.0.path(&format!("{who}.pem")), self.0.path(&format!("{who}.key")));
+        let (cert, key) = (
+            self.0.path(&format!("{who}.pem")),
+            self.0.path(&format!("{who}.key")),
+        );
         let routes: String = hosts.iter().map(|host| format!("[[routes]]\npath = \"/\"\nupstream = \"u\"\nauth = \"none\"\nhost = \"{host}\"\n")).collect();
-        format!("server.tls = [{{ cert = {cert:?}, key = {key:?} }}]\n[upstreams.u]\nendpoints = [\"{backend}\"]\n{routes}")
+        format!(
+            "server.tls = [{{ cert = {cert:?}, key = {key:?} }}]\n[upstreams.u]\nendpoints = [\"{backend}\"]\n{routes}"
+        )
     }
 
     /// What a command says of it.
-    fn told(&self, command: &str, who: &str, hosts: &[&str], backend: &str, more: &[(&str, &Path)]) -> Output {
+    fn told(
+        &self,
+        command: &str,
+        who: &str,
+        hosts: &[&str],
+        backend: &str,
+        more: &[(&str, &Path)],
+    ) -> Output {
         let wechat = sandbox(hufu::sandbox::SandboxSettings::default());
-        let setup = Setup { config: self.config(who, hosts, backend), ..Setup::default() };
+        let setup = Setup {
+            config: self.config(who, hosts, backend),
+            ..Setup::default()
+        };
         let path = self.0.path("hufu.toml");
         std::fs::write(&path, configuration(&setup, &wechat.server.url)).unwrap();
-        Command::new(env!("CARGO_BIN_EXE_hufu")).args([command, "--config"]).arg(&path).envs(more.iter().copied()).output().unwrap()
+        Command::new(env!("CARGO_BIN_EXE_hufu"))
+            .args([command, "--config"])
+            .arg(&path)
+            .envs(more.iter().copied())
+            .output()
+            .unwrap()
     }
 }
 
 /// A moment so many days from now, as openssl writes it.
 fn days_from_now(days: i64) -> String {
-    let output = Command::new("date").args(["-u", "-d", &format!("{days} days"), "+%Y%m%d%H%M%SZ"]).output().unwrap();
+    let output = Command::new("date")
+        .args(["-u", "-d", &format!("{days} days"), "+%Y%m%d%H%M%SZ"])
+        .output()
+        .unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 #[test]
@@ -79,18 +127,54 @@ fn what_phones_refuse_is_said_with_what_mends_it() {
     let (yesterday, later) = (days_from_now(-1), days_from_now(60));
     let san = |name: &str| format!("subjectAltName=DNS:{name} & {AIA}");
     all.sign("leaf", "between", &san("a.test"), &yesterday, &later);
-    all.sign("bare", "between", "subjectAltName=DNS:a.test", &yesterday, &later);
+    all.sign(
+        "bare",
+        "between",
+        "subjectAltName=DNS:a.test",
+        &yesterday,
+        &later,
+    );
     all.sign("direct", "ca", &san("a.test"), &yesterday, &later);
-    all.sign("expired", "between", &san("a.test"), &days_from_now(-9), &yesterday);
-    all.sign("future", "between", &san("a.test"), &days_from_now(2), &later);
-    all.sign("soon", "between", &san("a.test"), &yesterday, &days_from_now(13));
+    all.sign(
+        "expired",
+        "between",
+        &san("a.test"),
+        &days_from_now(-9),
+        &yesterday,
+    );
+    all.sign(
+        "future",
+        "between",
+        &san("a.test"),
+        &days_from_now(2),
+        &later,
+    );
+    all.sign(
+        "soon",
+        "between",
+        &san("a.test"),
+        &yesterday,
+        &days_from_now(13),
+    );
     all.sign("nameless", "between", AIA, &yesterday, &later);
-    all.sign("wild", "between", "subjectAltName=DNS:*.b.test,DNS:c.test", &yesterday, &later);
+    all.sign(
+        "wild",
+        "between",
+        "subjectAltName=DNS:*.b.test,DNS:c.test",
+        &yesterday,
+        &later,
+    );
     openssl(
         &all.0.path(""),
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 -subj /CN=own -addext subjectAltName=DNS:a.test -keyout own.key -out own.pem",
     );
-    all.sign("stale", "ca", "basicConstraints=critical,CA:TRUE", &days_from_now(-9), &days_from_now(-2));
+    all.sign(
+        "stale",
+        "ca",
+        "basicConstraints=critical,CA:TRUE",
+        &days_from_now(-9),
+        &days_from_now(-2),
+    );
     all.sign("of-stale", "stale", &san("a.test"), &yesterday, &later);
     for (bundle, of) in [
         ("whole", &["leaf", "between", "ca"][..]),
@@ -105,50 +189,220 @@ fn what_phones_refuse_is_said_with_what_mends_it() {
         all.bundle(bundle, of);
     }
     let file = |name: &str| all.0.path(name).display().to_string();
-    let whole = ("ok", "issuer", vec!["3 certificates, up to CN=ca".to_owned()]);
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    let add = format!("curl -sS http://authority.test/issuer.der | openssl x509 -inform DER >> {}", file("leaf.pem"));
+    let whole = (
+        "ok",
+        "issuer",
+        vec!["3 certificates, up to CN=ca".to_owned()],
+    );
+    let words = |words: &[&str]| {
+        words
+            .iter()
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let add = format!(
+        "curl -sS http://authority.test/issuer.der | openssl x509 -inform DER >> {}",
+        file("leaf.pem")
+    );
     let root = all.0.path("ca.pem");
     let known = [("SSL_CERT_FILE", &*root)];
     for (who, hosts, expected) in [
-        ("whole", &["a.test"][..], vec![whole.clone(), ("ok", "validity", words(&["holds for "])), ("ok", "names", words(&["a.test"]))]),
-        ("leaf", &["a.test"], vec![("warn", "issuer", vec!["it was signed by CN=between, which is neither in the file".to_owned(), add])]),
-        ("bare", &["a.test"], vec![("warn", "issuer", vec![format!("cat INTERMEDIATE.pem >> {}", file("bare.pem"))])]),
-        ("own", &["a.test"], vec![("warn", "issuer", words(&["it is self-signed", "certbot certonly"]))]),
-        ("crossed", &["a.test"], vec![("warn", "issuer", words(&["CN=leaf was signed by CN=between, and behind it stands CN=ca", "openssl storeutl"]))]),
-        ("expired-whole", &["a.test"], vec![("FAIL", "validity", words(&["it ended on 20", "certbot renew"])), whole.clone()]),
-        ("future-whole", &["a.test"], vec![("FAIL", "validity", words(&["it does not hold before 20", "`date`"])), whole.clone()]),
-        ("soon-whole", &["a.test"], vec![("warn", "validity", words(&["it ends in 1", " days, on 20", "certbot renew"])), whole.clone()]),
-        ("stale-whole", &["a.test"], vec![("FAIL", "validity", words(&["CN=stale, which is behind it, ended on 20", "issued anew"])), whole.clone()]),
+        (
+            "whole",
+            &["a.test"][..],
+            vec![
+                whole.clone(),
+                ("ok", "validity", words(&["holds for "])),
+                ("ok", "names", words(&["a.test"])),
+            ],
+        ),
+        (
+            "leaf",
+            &["a.test"],
+            vec![(
+                "warn",
+                "issuer",
+                vec![
+                    "it was signed by CN=between, which is neither in the file".to_owned(),
+                    add,
+                ],
+            )],
+        ),
+        (
+            "bare",
+            &["a.test"],
+            vec![(
+                "warn",
+                "issuer",
+                vec![format!("cat INTERMEDIATE.pem >> {}", file("bare.pem"))],
+            )],
+        ),
+        (
+            "own",
+            &["a.test"],
+            vec![(
+                "warn",
+                "issuer",
+                words(&["it is self-signed", "certbot certonly"]),
+            )],
+        ),
+        (
+            "crossed",
+            &["a.test"],
+            vec![(
+                "warn",
+                "issuer",
+                words(&[
+                    "CN=leaf was signed by CN=between, and behind it stands CN=ca",
+                    "openssl storeutl",
+                ]),
+            )],
+        ),
+        (
+            "expired-whole",
+            &["a.test"],
+            vec![
+                (
+                    "FAIL",
+                    "validity",
+                    words(&["it ended on 20", "certbot renew"]),
+                ),
+                whole.clone(),
+            ],
+        ),
+        (
+            "future-whole",
+            &["a.test"],
+            vec![
+                (
+                    "FAIL",
+                    "validity",
+                    words(&["it does not hold before 20", "`date`"]),
+                ),
+                whole.clone(),
+            ],
+        ),
+        (
+            "soon-whole",
+            &["a.test"],
+            vec![
+                (
+                    "warn",
+                    "validity",
+                    words(&["it ends in 1", " days, on 20", "certbot renew"]),
+                ),
+                whole.clone(),
+            ],
+        ),
+        (
+            "stale-whole",
+            &["a.test"],
+            vec![
+                (
+                    "FAIL",
+                    "validity",
+                    words(&["CN=stale, which is behind it, ended on 20", "issued anew"]),
+                ),
+                whole.clone(),
+            ],
+        ),
         (
             "nameless-whole",
             &["a.test"],
-            vec![("FAIL", "names", words(&["names no host", "certbot certonly -d HOST"])), ("warn", "names", words(&["no certificate has a.test"]))],
+            vec![
+                (
+                    "FAIL",
+                    "names",
+                    words(&["names no host", "certbot certonly -d HOST"]),
+                ),
+                ("warn", "names", words(&["no certificate has a.test"])),
+            ],
         ),
         (
             "whole",
             &["b.test"],
             vec![
-                ("warn", "names", words(&["it is for a.test, and no route is for any of these hosts", "certbot certonly -d HOST"])),
-                ("warn", "names", words(&["no certificate has b.test", "certbot certonly -d b.test"])),
+                (
+                    "warn",
+                    "names",
+                    words(&[
+                        "it is for a.test, and no route is for any of these hosts",
+                        "certbot certonly -d HOST",
+                    ]),
+                ),
+                (
+                    "warn",
+                    "names",
+                    words(&["no certificate has b.test", "certbot certonly -d b.test"]),
+                ),
             ],
         ),
-        ("wild-whole", &["x.b.test", "*.b.test"], vec![("note", "names", words(&["*.b.test; no route is for c.test"]))]),
-        ("wild-whole", &["x.y.b.test", "c.test"], vec![("warn", "names", words(&["no certificate has x.y.b.test"]))]),
+        (
+            "wild-whole",
+            &["x.b.test", "*.b.test"],
+            vec![(
+                "note",
+                "names",
+                words(&["*.b.test; no route is for c.test"]),
+            )],
+        ),
+        (
+            "wild-whole",
+            &["x.y.b.test", "c.test"],
+            vec![("warn", "names", words(&["no certificate has x.y.b.test"]))],
+        ),
     ] {
         // Of "ca" this machine knows.
-        let (doctor, check) = (all.told("doctor", who, hosts, &echo.url, &known), all.told("check", who, hosts, &echo.url, &known));
+        let (doctor, check) = (
+            all.told("doctor", who, hosts, &echo.url, &known),
+            all.told("check", who, hosts, &echo.url, &known),
+        );
         let (lines, checked) = (said(&doctor), said(&check));
-        assert_eq!((doctor.status.code(), check.status.code()), (Some(i32::from(lines.contains("FAIL"))), Some(0)), "{who}: {lines}{checked}");
+        assert_eq!(
+            (doctor.status.code(), check.status.code()),
+            (Some(i32::from(lines.contains("FAIL"))), Some(0)),
+            "{who}: {lines}{checked}"
+        );
         for (verdict, about, words) in &expected {
-            let fits = |line: &&str| line.starts_with(verdict) && line.contains(about) && words.iter().all(|word| line.contains(word));
-            assert!(lines.lines().any(|line| fits(&line)), "{who} {hosts:?}: {verdict} {about} {words:?}\n{lines}");
+            let fits = |line: &&str| {
+                line.starts_with(verdict)
+                    && line.contains(about)
+                    && words.iter().all(|word| line.contains(word))
+            };
+            assert!(
+                lines.lines().any(|line| fits(&line)),
+                "{who} {hosts:?}: {verdict} {about} {words:?}\n{lines}"
+            );
             let is_warning = matches!(*verdict, "warn" | "FAIL");
-            assert_eq!(words.iter().all(|word| checked.contains(word)), is_warning, "{who}: {words:?}\n{checked}");
+            assert_eq!(
+                words.iter().all(|word| checked.contains(word)),
+                is_warning,
+                "{who}: {words:?}\n{checked}"
+            );
         }
-        let troubles = lines.lines().filter(|line| line.contains("certificate ") && (line.starts_with("warn") || line.starts_with("FAIL"))).count();
-        assert_eq!(troubles, expected.iter().filter(|(verdict, ..)| matches!(*verdict, "warn" | "FAIL")).count(), "{who}: {lines}");
-        assert_eq!(checked.matches("warning: ").filter(|_| checked.contains("server.tls: ")).count(), troubles, "{who}: {checked}");
+        let troubles = lines
+            .lines()
+            .filter(|line| {
+                line.contains("certificate ")
+                    && (line.starts_with("warn") || line.starts_with("FAIL"))
+            })
+            .count();
+        assert_eq!(
+            troubles,
+            expected
+                .iter()
+                .filter(|(verdict, ..)| matches!(*verdict, "warn" | "FAIL"))
+                .count(),
+            "{who}: {lines}"
+        );
+        assert_eq!(
+            checked
+                .matches("warning: ")
+                .filter(|_| checked.contains("server.tls: "))
+                .count(),
+            troubles,
+            "{who}: {checked}"
+        );
     }
     // An authority of the company's own, which this machine knows and the phones may know too.
     let own = all.told("doctor", "direct", &["a.test"], &echo.url, &known);
@@ -156,66 +410,162 @@ fn what_phones_refuse_is_said_with_what_mends_it() {
     // And one that it does not know: to put that one into the file helps nobody.
     let known = all.0.path("own.pem");
     for command in ["doctor", "check"] {
-        let private = said(&all.told(command, "whole", &["a.test"], &echo.url, &[("SSL_CERT_FILE", &known)]));
-        for words in ["3 certificates, up to CN=ca, which is self-signed and not among this machine's authorities", "must be installed on every client"] {
+        let private = said(&all.told(
+            command,
+            "whole",
+            &["a.test"],
+            &echo.url,
+            &[("SSL_CERT_FILE", &known)],
+        ));
+        for words in [
+            "3 certificates, up to CN=ca, which is self-signed and not among this machine's authorities",
+            "must be installed on every client",
+        ] {
             assert!(private.contains(words), "{command}: {private}");
         }
     }
     // What certbot writes beside it.
     all.bundle("fullchain", &["leaf", "between"]);
     let beside = all.told("check", "leaf", &["a.test"], &echo.url, &[]);
-    assert!(said(&beside).contains(&format!("write cert = {:?}", file("fullchain.pem"))), "{}", said(&beside));
+    assert!(
+        said(&beside).contains(&format!("write cert = {:?}", file("fullchain.pem"))),
+        "{}",
+        said(&beside)
+    );
 }
 
 #[tokio::test]
 async fn a_gateway_says_it_and_shows_until_when_they_hold() {
     let (all, echo) = (Authority::new(), echo_upstream());
-    all.sign("one", "ca", "subjectAltName=DNS:a.test,DNS:*.a.test", "20250101000000Z", "20990101000000Z");
+    all.sign(
+        "one",
+        "ca",
+        "subjectAltName=DNS:a.test,DNS:*.a.test",
+        "20250101000000Z",
+        "20990101000000Z",
+    );
     all.bundle("shown", &["one", "ca"]);
     let gateway = Gateway::start(&all.config("shown", &["a.test"], &echo.url));
-    let ends = async |name: &str| gateway.counted(&format!("hufu_tls_certificate_not_after_seconds{{name=\"{name}\"}}")).await;
-    assert_eq!((ends("a.test").await, ends("*.a.test").await, ends("b.test").await), (4_070_908_800, 4_070_908_800, 0));
-    assert!(!gateway.stderr().contains("it ended on"), "{}", gateway.stderr());
-    all.sign("two", "ca", "subjectAltName=DNS:b.test", "20250101000000Z", "20260101000000Z");
+    let ends = async |name: &str| {
+        gateway
+            .counted(&format!(
+                "hufu_tls_certificate_not_after_seconds{{name=\"{name}\"}}"
+            ))
+            .await
+    };
+    assert_eq!(
+        (
+            ends("a.test").await,
+            ends("*.a.test").await,
+            ends("b.test").await
+        ),
+        (4_070_908_800, 4_070_908_800, 0)
+    );
+    assert!(
+        !gateway.stderr().contains("it ended on"),
+        "{}",
+        gateway.stderr()
+    );
+    all.sign(
+        "two",
+        "ca",
+        "subjectAltName=DNS:b.test",
+        "20250101000000Z",
+        "20260101000000Z",
+    );
     all.bundle("shown", &["two", "ca"]);
-    until("the new one", async || (ends("b.test").await == 1_767_225_600).then_some(())).await;
+    until("the new one", async || {
+        (ends("b.test").await == 1_767_225_600).then_some(())
+    })
+    .await;
     assert_eq!(ends("a.test").await, 0);
-    until("the complaint", async || gateway.stderr().contains("it ended on 2026-01-01 00:00:00 UTC: every client refuses it").then_some(())).await;
-    assert!(gateway.stderr().contains("no route is for any of these hosts"), "{}", gateway.stderr());
+    until("the complaint", async || {
+        gateway
+            .stderr()
+            .contains("it ended on 2026-01-01 00:00:00 UTC: every client refuses it")
+            .then_some(())
+    })
+    .await;
+    assert!(
+        gateway
+            .stderr()
+            .contains("no route is for any of these hosts"),
+        "{}",
+        gateway.stderr()
+    );
     let another = Gateway::start(&all.config("shown", &["a.test"], &echo.url));
-    assert!(another.stderr().contains("it ended on 2026-01-01"), "{}", another.stderr());
+    assert!(
+        another.stderr().contains("it ended on 2026-01-01"),
+        "{}",
+        another.stderr()
+    );
 }
 
 #[test]
 fn what_is_no_file_is_an_error_at_once_whatever_it_is_for() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    assert!(Command::new("mkfifo").arg(at("fifo")).status().unwrap().success());
+    assert!(
+        Command::new("mkfifo")
+            .arg(at("fifo"))
+            .status()
+            .unwrap()
+            .success()
+    );
     std::fs::write(at("long"), vec![b'x'; 2 << 20]).unwrap();
-    let (fifo, own) = (at("fifo").display().to_string(), folder.path().display().to_string());
-    let pair = |cert: &str, key: &str| format!("server.tls = [{{ cert = {cert:?}, key = {key:?} }}]\n");
+    let (fifo, own) = (
+        at("fifo").display().to_string(),
+        folder.path().display().to_string(),
+    );
+    let pair =
+        |cert: &str, key: &str| format!("server.tls = [{{ cert = {cert:?}, key = {key:?} }}]\n");
     let certificates = Certificates::new();
-    let (cert, key) = (certificates.path("server.pem").display().to_string(), certificates.path("server.key").display().to_string());
-    let upstream = |ca: &str| format!("[upstreams.u]\nendpoints = [\"https://127.0.0.1:1\"]\ntls = {{ ca = {ca:?} }}\n");
+    let (cert, key) = (
+        certificates.path("server.pem").display().to_string(),
+        certificates.path("server.key").display().to_string(),
+    );
+    let upstream = |ca: &str| {
+        format!("[upstreams.u]\nendpoints = [\"https://127.0.0.1:1\"]\ntls = {{ ca = {ca:?} }}\n")
+    };
     let mut tried = 0;
-    for (path, what) in [(&*fifo, "is a FIFO"), ("/dev/zero", "is a device"), (&*own, "is a directory"), ("/nowhere", "does not exist")] {
+    for (path, what) in [
+        (&*fifo, "is a FIFO"),
+        ("/dev/zero", "is a device"),
+        (&*own, "is a directory"),
+        ("/nowhere", "does not exist"),
+    ] {
         for (of, config) in [
             ("server.tls[0].cert", pair(path, &key)),
             ("server.tls[0].key", pair(&cert, path)),
             ("store.tls.ca", format!("[store.tls]\nca = {path:?}\n")),
             ("upstreams.u.tls.ca", upstream(path)),
             ("admin.token_file", format!("admin.token_file = {path:?}\n")),
-            ("secrets.naming_key_file", format!("secrets.naming_key_file = {path:?}\n")),
-            ("secrets.keys_file", format!("secrets.keys_file = {path:?}\n")),
+            (
+                "secrets.naming_key_file",
+                format!("secrets.naming_key_file = {path:?}\n"),
+            ),
+            (
+                "secrets.keys_file",
+                format!("secrets.keys_file = {path:?}\n"),
+            ),
         ] {
             let output = check(folder.path(), &config);
             let said = said(&output);
-            assert!(output.status.code() == Some(2) && said.contains(&format!("{of}: {path} {what}\n")), "{said}");
+            assert!(
+                output.status.code() == Some(2) && said.contains(&format!("{of}: {path} {what}\n")),
+                "{said}"
+            );
             tried += 1;
         }
     }
     assert_eq!(tried, 28);
-    assert!(said(&check(folder.path(), &pair(&at("long").display().to_string(), &key))).contains("longer than 1 MiB"));
+    assert!(
+        said(&check(
+            folder.path(),
+            &pair(&at("long").display().to_string(), &key)
+        ))
+        .contains("longer than 1 MiB")
+    );
     std::fs::rename(at("fifo"), at(".env")).unwrap();
     assert!(said(&check(folder.path(), "")).contains(".env: is a FIFO"));
 }
@@ -224,12 +574,19 @@ fn what_is_no_file_is_an_error_at_once_whatever_it_is_for() {
 fn a_byte_order_mark_before_a_certificate_a_key_or_a_secret_is_read_over() {
     let (folder, certificates) = (tempfile::tempdir().unwrap(), Certificates::new());
     let marked = |name: &str, content: &[u8]| {
-        std::fs::write(folder.path().join(name), [b"\xef\xbb\xbf", content].concat()).unwrap();
+        std::fs::write(
+            folder.path().join(name),
+            [b"\xef\xbb\xbf", content].concat(),
+        )
+        .unwrap();
     };
     marked("cert", &certificates.read("server.pem"));
     marked("key", &certificates.read("server.key"));
     marked("token", b"an-admin-token-of-a-test-that-is-long\r\n");
-    marked("keys", format!("{}\r\n", hufu::crypto::keyring::generate_key()).as_bytes());
+    marked(
+        "keys",
+        format!("{}\r\n", hufu::crypto::keyring::generate_key()).as_bytes(),
+    );
     let config = format!(
         "server.tls = [{{ cert = \"cert\", key = \"key\" }}]\nadmin.token_file = \"token\"\nsecrets.keys_file = \"keys\"\n{}",
         route("/", "http://127.0.0.1:1", "none")
@@ -241,5 +598,9 @@ fn a_byte_order_mark_before_a_certificate_a_key_or_a_secret_is_read_over() {
 fn check(folder: &Path, config: &str) -> Output {
     let base = "store.url = \"memory:\"\napps.shop.appid = \"wx1\"\napps.shop.secret = \"s\"\n";
     std::fs::write(folder.join("hufu.toml"), format!("{base}{config}")).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_hufu")).arg("check").current_dir(folder).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_hufu"))
+        .arg("check")
+        .current_dir(folder)
+        .output()
+        .unwrap()
 }

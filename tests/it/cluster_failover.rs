@@ -1,5 +1,5 @@
-//! A cluster under a gateway that is in use: a master dies, slots move, a node joins. Nobody who was signed in is told
-//! otherwise, and nothing has to be restarted.
+//! A cluster under a gateway that is in use: a master dies, slots move, a node joins. Nobody who
+//! was signed in is told otherwise, and nothing has to be restarted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,10 @@ use crate::helpers::load::Load;
 use crate::helpers::redis_server::RedisServer;
 use crate::helpers::sentinels::{follows, replicated};
 use crate::helpers::servers::echo_upstream;
-use crate::helpers::store::{Harness, Inspector, answer_within_two_seconds, fresh_keys, new_session, open, session_of, settings, user};
+use crate::helpers::store::{
+    Harness, Inspector, answer_within_two_seconds, fresh_keys, new_session, open, session_of,
+    settings, user,
+};
 use crate::helpers::wait::until;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -29,8 +32,14 @@ async fn a_cluster_loses_a_master_moves_slots_and_grows_and_signs_nobody_out() {
     a_worker_without_requests_asks_who_is_master(&cluster).await;
     let echo = echo_upstream();
     // With a grace the near cache may ride out the whole failover, and there is nothing to count.
-    let config = format!("session.near_cache.outage_grace = \"0s\"\n{}", route("/api", &echo.url, "required"));
-    let gateway = Gateway::with(&Setup { store: cluster.url(), config });
+    let config = format!(
+        "session.near_cache.outage_grace = \"0s\"\n{}",
+        route("/api", &echo.url, "required")
+    );
+    let gateway = Gateway::with(&Setup {
+        store: cluster.url(),
+        config,
+    });
     let load = Load::start(&gateway, USERS).await;
     load.served().await;
     assert_eq!(load.tally().unavailable, 0);
@@ -43,12 +52,18 @@ async fn a_cluster_loses_a_master_moves_slots_and_grows_and_signs_nobody_out() {
     gateway.login("somebody new").await;
 }
 
-/// A frozen master is replaced; when it thaws it believes for a moment that it is still the master. A worker that had no
-/// request meanwhile has an open connection to it, and would not find the sessions made since. There is nothing to listen
-/// to, so after a silence another node is asked.
+/// A frozen master is replaced; when it thaws it believes for a moment that it is still the master.
+/// A worker that had no request meanwhile has an open connection to it, and would not find the
+/// sessions made since. There is nothing to listen to, so after a silence another node is asked.
 async fn a_worker_without_requests_asks_who_is_master(cluster: &RedisCluster) {
     let (keys, naming) = fresh_keys();
-    let handle = store::open(&settings(&cluster.url()), keys.clone(), naming.clone(), Arc::new(Metrics::new())).unwrap();
+    let handle = store::open(
+        &settings(&cluster.url()),
+        keys.clone(),
+        naming.clone(),
+        Arc::new(Metrics::new()),
+    )
+    .unwrap();
     let (busy, idle) = (handle.for_worker(), handle.for_worker());
     let session = session_of("alice", busy.now().await.unwrap());
     let (slot, id) = loop {
@@ -60,8 +75,14 @@ async fn a_worker_without_requests_asks_who_is_master(cluster: &RedisCluster) {
     };
     assert!(matches!(idle.load(&id).await.unwrap(), Lookup::Gone));
     cluster.nodes[0].freeze();
-    until("another master", async || (cluster.owner(slot, 1) != Some(0)).then_some(())).await;
-    let made = until("a session on it", async || busy.create(new_session(id, &session, HOUR)).await.ok()).await;
+    until("another master", async || {
+        (cluster.owner(slot, 1) != Some(0)).then_some(())
+    })
+    .await;
+    let made = until("a session on it", async || {
+        busy.create(new_session(id, &session, HOUR)).await.ok()
+    })
+    .await;
     assert!(matches!(made, Created::Made(made) if made.evicted.is_empty()));
     cluster.nodes[0].thaw();
     let found = idle.load(&id).await.unwrap();
@@ -71,7 +92,16 @@ async fn a_worker_without_requests_asks_who_is_master(cluster: &RedisCluster) {
 }
 
 fn slot_of(cluster: &RedisCluster, tag: &[u8]) -> u16 {
-    cluster.ask(1, &["CLUSTER", "KEYSLOT", &hufu::crypto::encoding::base64url(tag)]).unwrap()
+    cluster
+        .ask(
+            1,
+            &[
+                "CLUSTER",
+                "KEYSLOT",
+                &hufu::crypto::encoding::base64url(tag),
+            ],
+        )
+        .unwrap()
 }
 
 async fn a_master_dies(cluster: &mut RedisCluster, gateway: &Gateway, load: &Load) {
@@ -85,13 +115,24 @@ async fn a_master_dies(cluster: &mut RedisCluster, gateway: &Gateway, load: &Loa
     cluster.nodes[master].kill();
     load.turned_away().await;
     let (state, reason) = gateway.store_state().await;
-    assert!(state == "down" && reason.contains(&format!("127.0.0.1:{}", cluster.nodes[master].port())), "{state} {reason}");
+    assert!(
+        state == "down" && reason.contains(&format!("127.0.0.1:{}", cluster.nodes[master].port())),
+        "{state} {reason}"
+    );
     load.served().await;
     let took = killed.elapsed();
     let during = load.tally();
-    println!("cluster, kill -9 of one master of three under {USERS} users: served again after {took:?}; {during}");
-    assert!(during.unavailable > 0 && during.ok > 0 && during.outage < Duration::from_secs(10), "{during}");
-    until("readiness", async || (gateway.store_state().await.0 == "up").then_some(())).await;
+    println!(
+        "cluster, kill -9 of one master of three under {USERS} users: served again after {took:?}; {during}"
+    );
+    assert!(
+        during.unavailable > 0 && during.ok > 0 && during.outage < Duration::from_secs(10),
+        "{during}"
+    );
+    until("readiness", async || {
+        (gateway.store_state().await.0 == "up").then_some(())
+    })
+    .await;
     cluster.nodes[master].start_again(&[]);
     follows(&cluster.nodes[master]);
     cluster.is_well();
@@ -106,10 +147,18 @@ async fn slots_move(cluster: &RedisCluster, load: &Load) {
     assert!(slots.len() > 4);
     for slot in slots.iter().take(4) {
         let from = cluster.owner(*slot, 1).unwrap();
-        let to = cluster.masters_of(1).into_iter().find(|node| *node != from).unwrap();
+        let to = cluster
+            .masters_of(1)
+            .into_iter()
+            .find(|node| *node != from)
+            .unwrap();
         cluster.begin_move(*slot, from, to);
         load.served().await;
-        for key in cluster.keys(*slot, from).iter().filter(|key| key.contains(":s:")) {
+        for key in cluster
+            .keys(*slot, from)
+            .iter()
+            .filter(|key| key.contains(":s:"))
+        {
             cluster.move_key(key, from, to);
         }
         load.served().await;
@@ -118,7 +167,10 @@ async fn slots_move(cluster: &RedisCluster, load: &Load) {
     }
     let moved = load.tally();
     println!("cluster, four slots moved key by key: {moved}");
-    assert_eq!(moved.unavailable, 0, "reading needs no more than to ask the right node: {moved}");
+    assert_eq!(
+        moved.unavailable, 0,
+        "reading needs no more than to ask the right node: {moved}"
+    );
 }
 
 /// The slots of all sessions.
@@ -146,28 +198,44 @@ async fn a_node_joins(cluster: &mut RedisCluster, gateway: &Gateway, load: &Load
     let grown = load.tally();
     println!("cluster, a node added and six slots moved there: {grown}");
     assert_eq!(grown.unavailable, 0, "{grown}");
-    let series = format!("hufu_store_connections_total{{node=\"127.0.0.1:{}\"}}", cluster.nodes[newcomer].port());
+    let series = format!(
+        "hufu_store_connections_total{{node=\"127.0.0.1:{}\"}}",
+        cluster.nodes[newcomer].port()
+    );
     assert!(gateway.counted(&series).await > 0, "{series}");
 }
 
-/// While one of a script's keys has moved and the other has not, no node can run it: the call waits, and when the move
-/// takes too long it is an error, never "there is no such session".
+/// While one of a script's keys has moved and the other has not, no node can run it: the call
+/// waits, and when the move takes too long it is an error, never "there is no such session".
 async fn a_script_waits_for_its_slot(cluster: &RedisCluster) {
     let h = Harness::looked_into(&settings(&cluster.url()), Inspector(Vec::new()));
     let id = h.sign_in(&user("mover"), HOUR, HOUR).await;
     let slot = slot_of(cluster, &id.tag);
     let from = cluster.owner(slot, 1).unwrap();
-    let to = cluster.masters_of(1).into_iter().find(|node| *node != from).unwrap();
+    let to = cluster
+        .masters_of(1)
+        .into_iter()
+        .find(|node| *node != from)
+        .unwrap();
     cluster.begin_move(slot, from, to);
-    for key in cluster.keys(slot, from).iter().filter(|key| key.contains(":s:")) {
+    for key in cluster
+        .keys(slot, from)
+        .iter()
+        .filter(|key| key.contains(":s:"))
+    {
         cluster.move_key(key, from, to);
     }
     assert!(h.alive(&id).await);
-    let error = answer_within_two_seconds(h.store().remove(&id, &user("mover"))).await.unwrap_err();
+    let error = answer_within_two_seconds(h.store().remove(&id, &user("mover")))
+        .await
+        .unwrap_err();
     assert!(error.reason.contains("TRYAGAIN"), "{error}");
     let (mover, before) = (user("mover"), put_off(cluster, from));
     let (removed, ()) = tokio::join!(h.store().remove(&id, &mover), async {
-        until("the call to be put off", async || (put_off(cluster, from) > before).then_some(())).await;
+        until("the call to be put off", async || {
+            (put_off(cluster, from) > before).then_some(())
+        })
+        .await;
         cluster.end_move(slot, from, to);
     });
     assert_eq!(removed.unwrap(), Written::Done);
@@ -177,7 +245,15 @@ async fn a_script_waits_for_its_slot(cluster: &RedisCluster) {
 /// How many calls a node has put off because of a slot that is on the move.
 fn put_off(cluster: &RedisCluster, node: usize) -> u32 {
     let errors: String = cluster.ask(node, &["INFO", "errorstats"]).unwrap();
-    errors.lines().find_map(|line| line.strip_prefix("errorstat_TRYAGAIN:count=")?.trim().parse().ok()).unwrap_or(0)
+    errors
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("errorstat_TRYAGAIN:count=")?
+                .trim()
+                .parse()
+                .ok()
+        })
+        .unwrap_or(0)
 }
 
 #[tokio::test]
@@ -187,12 +263,25 @@ async fn a_cluster_that_freezes_gives_errors_in_time_and_recovers() {
     let id = h.sign_in(&user("o1"), HOUR, HOUR).await;
     cluster.nodes.iter().for_each(RedisServer::freeze);
     for _ in 0..3 {
-        answer_within_two_seconds(h.store().load(&id)).await.unwrap_err();
-        answer_within_two_seconds(h.store().now()).await.unwrap_err();
-        answer_within_two_seconds(h.store().remove(&id, &user("o1"))).await.unwrap_err();
+        answer_within_two_seconds(h.store().load(&id))
+            .await
+            .unwrap_err();
+        answer_within_two_seconds(h.store().now())
+            .await
+            .unwrap_err();
+        answer_within_two_seconds(h.store().remove(&id, &user("o1")))
+            .await
+            .unwrap_err();
     }
     cluster.nodes.iter().for_each(RedisServer::thaw);
-    until("the session", async || h.store().load(&id).await.ok().filter(|found| matches!(found, Lookup::Found(_)))).await;
+    until("the session", async || {
+        h.store()
+            .load(&id)
+            .await
+            .ok()
+            .filter(|found| matches!(found, Lookup::Found(_)))
+    })
+    .await;
     // A cluster without all its slots says so, in the words of an operator.
     let plain = open(&settings(&cluster.nodes[0].url("hufu:tiger@"))).for_worker();
     let error = until("a key of another node", async || {

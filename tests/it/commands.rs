@@ -10,10 +10,20 @@ use hufu::crypto::keyring::parse_key;
 
 fn hufu(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hufu"));
-    for name in ["HUFU_KEY", "HUFU_NAMING_KEY", "HUFU_REDIS_PASSWORD", "WX_SECRET"] {
+    for name in [
+        "HUFU_KEY",
+        "HUFU_NAMING_KEY",
+        "HUFU_REDIS_PASSWORD",
+        "WX_SECRET",
+    ] {
         command.env_remove(name);
     }
-    command.env("LC_ALL", "C").current_dir(folder).args(args).output().unwrap()
+    command
+        .env("LC_ALL", "C")
+        .current_dir(folder)
+        .args(args)
+        .output()
+        .unwrap()
 }
 
 fn folder() -> tempfile::TempDir {
@@ -33,7 +43,16 @@ fn code(output: &Output) -> i32 {
 }
 
 fn init(folder: &Path) -> Output {
-    hufu(folder, &["init", "--appid", "wx0123456789abcdef", "--upstream", "http://127.0.0.1:9000"])
+    hufu(
+        folder,
+        &[
+            "init",
+            "--appid",
+            "wx0123456789abcdef",
+            "--upstream",
+            "http://127.0.0.1:9000",
+        ],
+    )
 }
 
 #[test]
@@ -41,9 +60,14 @@ fn init_and_check_take_a_stranger_to_a_good_configuration() {
     let folder = folder();
     let written = init(folder.path());
     assert_eq!((code(&written), out(&written).as_str()), (0, ""));
-    assert!(err(&written).contains("WX_SECRET=") && err(&written).contains("hufu serve"), "{}", err(&written));
+    assert!(
+        err(&written).contains("WX_SECRET=") && err(&written).contains("hufu serve"),
+        "{}",
+        err(&written)
+    );
     let config = fs::read_to_string(folder.path().join("hufu.toml")).unwrap();
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/configs/valid/least.toml");
+    let example =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/configs/valid/least.toml");
     assert_eq!(config, fs::read_to_string(example).unwrap());
 
     let unfilled = hufu(folder.path(), &["check"]);
@@ -53,13 +77,31 @@ fn init_and_check_take_a_stranger_to_a_good_configuration() {
         "{}",
         err(&unfilled)
     );
-    assert!(err(&unfilled).ends_with("hufu: 1 problem\n"), "{}", err(&unfilled));
+    assert!(
+        err(&unfilled).ends_with("hufu: 1 problem\n"),
+        "{}",
+        err(&unfilled)
+    );
 
     let env = folder.path().join(".env");
-    fs::write(&env, fs::read_to_string(&env).unwrap().replace("WX_SECRET=", "WX_SECRET=0123456789abcdef0123456789abcdef")).unwrap();
+    fs::write(
+        &env,
+        fs::read_to_string(&env)
+            .unwrap()
+            .replace("WX_SECRET=", "WX_SECRET=0123456789abcdef0123456789abcdef"),
+    )
+    .unwrap();
     let filled = hufu(folder.path(), &["check"]);
-    assert_eq!((code(&filled), out(&filled).as_str()), (0, ""), "{}", err(&filled));
-    assert_eq!(err(&filled), "hufu.toml: ok: 1 app, 1 upstream, 1 route, sessions in Redis at 127.0.0.1:6379\n");
+    assert_eq!(
+        (code(&filled), out(&filled).as_str()),
+        (0, ""),
+        "{}",
+        err(&filled)
+    );
+    assert_eq!(
+        err(&filled),
+        "hufu.toml: ok: 1 app, 1 upstream, 1 route, sessions in Redis at 127.0.0.1:6379\n"
+    );
 }
 
 #[test]
@@ -67,17 +109,29 @@ fn check_print_shows_every_setting_and_no_secret() {
     let folder = folder();
     init(folder.path());
     let env = folder.path().join(".env");
-    let text = fs::read_to_string(&env).unwrap().replace("WX_SECRET=", "WX_SECRET=0123456789abcdef0123456789abcdef");
+    let text = fs::read_to_string(&env)
+        .unwrap()
+        .replace("WX_SECRET=", "WX_SECRET=0123456789abcdef0123456789abcdef");
     fs::write(&env, &text).unwrap();
-    let printed = hufu(folder.path(), &["check", "--print", "--config", "hufu.toml"]);
+    let printed = hufu(
+        folder.path(),
+        &["check", "--print", "--config", "hufu.toml"],
+    );
     assert_eq!(code(&printed), 0, "{}", err(&printed));
     let table: toml::Table = out(&printed).parse().unwrap();
     assert_eq!(table["apps"]["shop"]["secret"].as_str(), Some("[hidden]"));
     assert_eq!(table["session"]["idle_timeout"].as_str(), Some("24h"));
-    let secrets: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('=')).collect();
+    let secrets: Vec<_> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once('='))
+        .collect();
     assert_eq!(secrets.len(), 4);
     for (name, secret) in secrets {
-        assert!(!out(&printed).contains(secret) && !err(&printed).contains(secret), "{name}");
+        assert!(
+            !out(&printed).contains(secret) && !err(&printed).contains(secret),
+            "{name}"
+        );
     }
 }
 
@@ -87,14 +141,36 @@ fn init_keeps_the_keys_from_other_users() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = folder();
     init(folder.path());
-    let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
+    let mode = |name: &str| {
+        fs::metadata(folder.path().join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
     assert_eq!(mode(".env"), 0o600);
-    fs::set_permissions(folder.path().join(".env"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(
+        folder.path().join(".env"),
+        fs::Permissions::from_mode(0o644),
+    )
+    .unwrap();
     let env = folder.path().join(".env");
-    fs::write(&env, fs::read_to_string(&env).unwrap().replace("WX_SECRET=", "WX_SECRET=0123456789abcdef0123456789abcdef")).unwrap();
+    fs::write(
+        &env,
+        fs::read_to_string(&env)
+            .unwrap()
+            .replace("WX_SECRET=", "WX_SECRET=0123456789abcdef0123456789abcdef"),
+    )
+    .unwrap();
     let checked = hufu(folder.path(), &["check"]);
     assert_eq!(code(&checked), 0);
-    assert!(err(&checked).starts_with("warning: .env: every user of this machine can read it\n    chmod 600 .env\n"), "{}", err(&checked));
+    assert!(
+        err(&checked).starts_with(
+            "warning: .env: every user of this machine can read it\n    chmod 600 .env\n"
+        ),
+        "{}",
+        err(&checked)
+    );
 }
 
 #[test]
@@ -104,9 +180,15 @@ fn init_overwrites_nothing_and_writes_no_half() {
         fs::write(folder.path().join(existing), "mine").unwrap();
         let refused = init(folder.path());
         assert_eq!(code(&refused), 1);
-        assert_eq!(err(&refused), format!("hufu: {existing} exists already; nothing was written\n"));
+        assert_eq!(
+            err(&refused),
+            format!("hufu: {existing} exists already; nothing was written\n")
+        );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert_eq!(fs::read_to_string(folder.path().join(existing)).unwrap(), "mine");
+        assert_eq!(
+            fs::read_to_string(folder.path().join(existing)).unwrap(),
+            "mine"
+        );
     }
 }
 
@@ -120,7 +202,10 @@ fn init_refuses_what_would_not_load() {
         ("wx1", "ftp://api.internal", "--upstream"),
     ] {
         let folder = folder();
-        let refused = hufu(folder.path(), &["init", "--appid", appid, "--upstream", upstream]);
+        let refused = hufu(
+            folder.path(),
+            &["init", "--appid", appid, "--upstream", upstream],
+        );
         assert_eq!(code(&refused), 2, "{appid} {upstream}");
         assert!(err(&refused).contains(word), "{}", err(&refused));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -135,29 +220,54 @@ fn keygen_prints_keys_that_load() {
     assert_ne!(out(&key), out(&hufu(folder.path(), &["keygen"])));
 
     let env = out(&hufu(folder.path(), &["keygen", "--env"]));
-    let values: Vec<_> = env.lines().filter_map(|line| line.split_once('=')).collect();
-    assert_eq!(values.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["HUFU_KEY", "HUFU_NAMING_KEY"]);
+    let values: Vec<_> = env
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .collect();
+    assert_eq!(
+        values.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+        ["HUFU_KEY", "HUFU_NAMING_KEY"]
+    );
     assert!(values.iter().all(|(_, key)| parse_key(key).is_ok()) && values[0].1 != values[1].1);
 
     let redis = out(&hufu(folder.path(), &["keygen", "--redis"]));
     let lines: Vec<_> = redis.lines().collect();
     assert_eq!((lines.len(), lines[0].len()), (2, 43));
-    assert!(lines[1].starts_with("user hufu on #") && lines[1].contains(" ~hufu:* "), "{redis}");
-    assert!(!lines[1].contains(lines[0]), "the ACL line holds a hash only");
+    assert!(
+        lines[1].starts_with("user hufu on #") && lines[1].contains(" ~hufu:* "),
+        "{redis}"
+    );
+    assert!(
+        !lines[1].contains(lines[0]),
+        "the ACL line holds a hash only"
+    );
     let both = out(&hufu(folder.path(), &["keygen", "--redis", "--env"]));
-    assert!(both.starts_with("HUFU_REDIS_PASSWORD=") && both.contains("\n# user hufu on #"), "{both}");
+    assert!(
+        both.starts_with("HUFU_REDIS_PASSWORD=") && both.contains("\n# user hufu on #"),
+        "{both}"
+    );
 }
 
 #[test]
 fn a_file_that_is_none_is_an_error_of_the_caller() {
     let folder = folder();
     fs::write(folder.path().join("latin1.toml"), b"# caf\xe9").unwrap();
-    fs::write(folder.path().join("broken.toml"), "[server]\nlisten = 0.0.0.0:8080\n[apps.shop]\nsecret = \"tiger\"").unwrap();
+    fs::write(
+        folder.path().join("broken.toml"),
+        "[server]\nlisten = 0.0.0.0:8080\n[apps.shop]\nsecret = \"tiger\"",
+    )
+    .unwrap();
     for (file, message) in [
-        ("none.toml", "none.toml: does not exist\n    write one with `hufu init`, or name another with --config\n"),
+        (
+            "none.toml",
+            "none.toml: does not exist\n    write one with `hufu init`, or name another with --config\n",
+        ),
         (".", ".: is a directory\n"),
         ("latin1.toml", "latin1.toml: is not UTF-8, but"),
-        ("broken.toml", "broken.toml:2: not TOML: invalid float; text stands in quotes\n    2 | listen = 0.0.0.0:8080\n      |             ^\n"),
+        (
+            "broken.toml",
+            "broken.toml:2: not TOML: invalid float; text stands in quotes\n    2 | listen = 0.0.0.0:8080\n      |             ^\n",
+        ),
     ] {
         for command in ["check", "serve"] {
             let failed = hufu(folder.path(), &[command, "--config", file]);
@@ -184,7 +294,11 @@ fn a_broken_configuration_shows_no_secret() {
         fs::write(folder.path().join("hufu.toml"), text).unwrap();
         let failed = hufu(folder.path(), &["check", "--print"]);
         assert_eq!((code(&failed), out(&failed).as_str()), (2, ""));
-        assert!(err(&failed).contains("hufu.toml:") && !err(&failed).contains("tiger"), "{text}\n{}", err(&failed));
+        assert!(
+            err(&failed).contains("hufu.toml:") && !err(&failed).contains("tiger"),
+            "{text}\n{}",
+            err(&failed)
+        );
     }
 }
 
@@ -193,13 +307,29 @@ fn the_environment_wins_over_the_file_beside_the_configuration() {
     let folder = folder();
     init(folder.path());
     let mut check = Command::new(env!("CARGO_BIN_EXE_hufu"));
-    let checked = check.current_dir(folder.path()).arg("check").env("WX_SECRET", "of the environment").output().unwrap();
+    let checked = check
+        .current_dir(folder.path())
+        .arg("check")
+        .env("WX_SECRET", "of the environment")
+        .output()
+        .unwrap();
     assert_eq!(code(&checked), 0, "{}", err(&checked));
     let elsewhere = tempfile::tempdir().unwrap();
     let path = folder.path().join("hufu.toml");
     let mut check = Command::new(env!("CARGO_BIN_EXE_hufu"));
-    let checked = check.current_dir(elsewhere.path()).args(["check", "-c"]).arg(&path).env("WX_SECRET", "x").output().unwrap();
-    assert_eq!(code(&checked), 0, "the .env lies beside the file, not where the command runs: {}", err(&checked));
+    let checked = check
+        .current_dir(elsewhere.path())
+        .args(["check", "-c"])
+        .arg(&path)
+        .env("WX_SECRET", "x")
+        .output()
+        .unwrap();
+    assert_eq!(
+        code(&checked),
+        0,
+        "the .env lies beside the file, not where the command runs: {}",
+        err(&checked)
+    );
 }
 
 #[test]
@@ -207,19 +337,38 @@ fn init_speaks_the_language_of_the_terminal() {
     let said = |locale: &str, more: &[&str]| {
         let folder = folder();
         let mut command = Command::new(env!("CARGO_BIN_EXE_hufu"));
-        command.args(["init", "--appid", "wx0123456789abcdef", "--upstream", "http://127.0.0.1:9000"]).args(more);
-        err(&command.env("LC_ALL", locale).current_dir(folder.path()).output().unwrap())
+        command
+            .args([
+                "init",
+                "--appid",
+                "wx0123456789abcdef",
+                "--upstream",
+                "http://127.0.0.1:9000",
+            ])
+            .args(more);
+        err(&command
+            .env("LC_ALL", locale)
+            .current_dir(folder.path())
+            .output()
+            .unwrap())
     };
     let redis = ["--redis", "redis://10.0.0.5:6379/0"];
     for (locale, more, words) in [
-        ("zh_CN.UTF-8", &[][..], "redis-server redis.conf    （已经有"),
+        (
+            "zh_CN.UTF-8",
+            &[][..],
+            "redis-server redis.conf    （已经有",
+        ),
         ("zh_CN.UTF-8", &redis, "确认 redis://10.0.0.5:6379/0"),
         ("C", &["--lang", "zh"], "接下来："),
         ("zh_CN.UTF-8", &["--lang", "en"], "Next:"),
         ("C", &redis, "have Redis at redis://10.0.0.5:6379/0"),
     ] {
         let said = said(locale, more);
-        assert!(said.contains(words) && said.contains("hufu doctor") && said.contains("WX_SECRET="), "{locale} {more:?}: {said}");
+        assert!(
+            said.contains(words) && said.contains("hufu doctor") && said.contains("WX_SECRET="),
+            "{locale} {more:?}: {said}"
+        );
     }
 }
 
@@ -228,15 +377,41 @@ fn every_command_explains_itself() {
     let folder = folder();
     let help = hufu(folder.path(), &["--help"]);
     assert_eq!(code(&help), 0);
-    for command in ["demo", "init", "check", "doctor", "serve", "sessions", "keygen", "sandbox", "echo", "schema", "completions", "man"] {
-        assert!(out(&help).contains(&format!("\n  {command} ")), "{command} is not in the help");
+    for command in [
+        "demo",
+        "init",
+        "check",
+        "doctor",
+        "serve",
+        "sessions",
+        "keygen",
+        "sandbox",
+        "echo",
+        "schema",
+        "completions",
+        "man",
+    ] {
+        assert!(
+            out(&help).contains(&format!("\n  {command} ")),
+            "{command} is not in the help"
+        );
         let of_command = hufu(folder.path(), &[command, "--help"]);
         assert_eq!(code(&of_command), 0);
         assert!(out(&of_command).contains("Usage: hufu"), "{command}");
     }
-    for wrong in [&["serv"][..], &[], &["init"], &["check", "--no-such-option"], &["sandbox"]] {
+    for wrong in [
+        &["serv"][..],
+        &[],
+        &["init"],
+        &["check", "--no-such-option"],
+        &["sandbox"],
+    ] {
         let refused = hufu(folder.path(), wrong);
-        assert_eq!((code(&refused), out(&refused).as_str()), (2, ""), "{wrong:?}");
+        assert_eq!(
+            (code(&refused), out(&refused).as_str()),
+            (2, ""),
+            "{wrong:?}"
+        );
         assert!(!err(&refused).is_empty());
     }
 }
@@ -249,10 +424,22 @@ fn a_dollar_sign_in_env_does_not_vanish_unseen() {
     let text = fs::read_to_string(&env).unwrap();
     fs::write(&env, text.replace("WX_SECRET=", "WX_SECRET=tig$er#1")).unwrap();
     let lost = hufu(folder.path(), &["check"]);
-    let line = text.lines().position(|line| line.starts_with("WX_SECRET=")).unwrap() + 1;
+    let line = text
+        .lines()
+        .position(|line| line.starts_with("WX_SECRET="))
+        .unwrap()
+        + 1;
     assert_eq!(code(&lost), 2);
-    assert!(err(&lost).starts_with(&format!(".env:{line}: WX_SECRET has a dollar sign")), "{}", err(&lost));
-    assert!(err(&lost).contains("single quotes") && !err(&lost).contains("tig"), "{}", err(&lost));
+    assert!(
+        err(&lost).starts_with(&format!(".env:{line}: WX_SECRET has a dollar sign")),
+        "{}",
+        err(&lost)
+    );
+    assert!(
+        err(&lost).contains("single quotes") && !err(&lost).contains("tig"),
+        "{}",
+        err(&lost)
+    );
     fs::write(&env, text.replace("WX_SECRET=", "WX_SECRET='tig$er#1'")).unwrap();
     assert_eq!(code(&hufu(folder.path(), &["check"])), 0);
 }
@@ -260,8 +447,15 @@ fn a_dollar_sign_in_env_does_not_vanish_unseen() {
 #[test]
 fn who_looks_for_a_session_hears_nothing_of_routes() {
     let folder = folder();
-    let config = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/configs/valid/route_overlap.toml")).unwrap();
-    let config = format!("admin = {{ listen = \"127.0.0.1:1\", token = \"an-admin-token-of-a-test\" }}\n{}", config.replace("${WX_SECRET}", "tiger"));
+    let config = fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures/configs/valid/route_overlap.toml"),
+    )
+    .unwrap();
+    let config = format!(
+        "admin = {{ listen = \"127.0.0.1:1\", token = \"an-admin-token-of-a-test\" }}\n{}",
+        config.replace("${WX_SECRET}", "tiger")
+    );
     fs::write(folder.path().join("hufu.toml"), config).unwrap();
     let count = |output: &Output| err(output).matches("routes[").count();
     assert!(count(&hufu(folder.path(), &["check"])) > 3);
@@ -281,9 +475,16 @@ fn a_listener_that_cannot_be_had_says_why() {
     };
     let missing = folder.path().join("missing");
     let socket = format!("unix:{}/hufu.sock", missing.display());
-    for (listen, words) in [("192.0.2.1:8080", "no address of this machine".to_owned()), (&socket, format!("create the folder {}", missing.display()))] {
+    for (listen, words) in [
+        ("192.0.2.1:8080", "no address of this machine".to_owned()),
+        (&socket, format!("create the folder {}", missing.display())),
+    ] {
         let failed = start(listen);
         assert_eq!(code(&failed), 1);
-        assert!(err(&failed).contains(&words) && !err(&failed).contains("stop that one"), "{}", err(&failed));
+        assert!(
+            err(&failed).contains(&words) && !err(&failed).contains("stop that one"),
+            "{}",
+            err(&failed)
+        );
     }
 }

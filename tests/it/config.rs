@@ -1,4 +1,5 @@
-//! The configuration: files that are right, files that are wrong and every word that is said about them, and the manual.
+//! The configuration: files that are right, files that are wrong and every word that is said about
+//! them, and the manual.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may fail")]
 
@@ -23,38 +24,63 @@ fn variables() -> Variables {
         ("WX_SECRET", SECRET),
         ("HUFU_REDIS_PASSWORD", "tiger"),
         ("HUFU_ADMIN_TOKEN", "tiger-admin-token-of-a-test"),
-        ("HUFU_TRACES_AUTHORIZATION", "Bearer collector-login-of-a-test"),
+        (
+            "HUFU_TRACES_AUTHORIZATION",
+            "Bearer collector-login-of-a-test",
+        ),
         ("PROXY_PASSWORD", "tiger"),
         ("EMPTY", ""),
     ])
 }
 
 fn folder(kind: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/configs").join(kind)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/configs")
+        .join(kind)
 }
 
 fn parse(path: &Path) -> Result<(Settings, Vec<Problem>), ConfigError> {
     let name = path.file_name().unwrap().to_str().unwrap();
-    Settings::parse(name, &fs::read_to_string(path).unwrap(), path.parent().unwrap(), &variables())
+    Settings::parse(
+        name,
+        &fs::read_to_string(path).unwrap(),
+        path.parent().unwrap(),
+        &variables(),
+    )
 }
 
 fn files(kind: &str) -> Vec<PathBuf> {
-    let mut files: Vec<_> = fs::read_dir(folder(kind)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = fs::read_dir(folder(kind))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.retain(|path| path.extension().is_some_and(|ext| ext == "toml"));
     files.sort();
     files
 }
 
-/// Compares with the file beside it; `HUFU_BLESS=1` writes that file instead, for a person to read and commit.
+/// Compares with the file beside it; `HUFU_BLESS=1` writes that file instead, for a person to read
+/// and commit.
 fn hold(path: &Path, text: &str) {
     let folder = path.parent().unwrap().display().to_string();
     let text = format!("{}\n", text.replace(&format!("{folder}/"), ""));
-    assert!(!text.contains("tiger\"") && !text.contains("tiger@") && !text.contains(KEY) && !text.contains(SECRET), "{path:?} shows a secret:\n{text}");
+    assert!(
+        !text.contains("tiger\"")
+            && !text.contains("tiger@")
+            && !text.contains(KEY)
+            && !text.contains(SECRET),
+        "{path:?} shows a secret:\n{text}"
+    );
     let expected = path.with_extension("expected");
     if std::env::var_os("HUFU_BLESS").is_some() {
         fs::write(&expected, &text).unwrap();
     }
-    assert_eq!(text, fs::read_to_string(&expected).unwrap_or_default(), "{}", path.display());
+    assert_eq!(
+        text,
+        fs::read_to_string(&expected).unwrap_or_default(),
+        "{}",
+        path.display()
+    );
 }
 
 #[test]
@@ -62,7 +88,9 @@ fn every_problem_of_a_broken_file_is_named_at_once() {
     let files = files("invalid");
     assert!(files.len() >= 15);
     for path in files {
-        let error = parse(&path).map(|_| ()).expect_err(&path.display().to_string());
+        let error = parse(&path)
+            .map(|_| ())
+            .expect_err(&path.display().to_string());
         hold(&path, &error.to_string());
     }
 }
@@ -72,11 +100,28 @@ fn good_files_load_and_say_what_is_odd() {
     let files = files("valid");
     assert!(files.len() >= 4);
     for path in files {
-        let (settings, warnings) = parse(&path).unwrap_or_else(|error| panic!("{}:\n{error}", path.display()));
-        let warnings: Vec<_> = warnings.iter().filter(|warning| !warning.what.starts_with("every user")).map(ToString::to_string).collect();
-        hold(&path, format!("{}\n\n{}", warnings.join("\n"), settings.effective).trim());
-        assert!(settings.effective.to_string().parse::<toml::Table>().is_ok());
-        assert!(!format!("{settings:?}").contains("tiger"), "Debug shows a secret");
+        let (settings, warnings) =
+            parse(&path).unwrap_or_else(|error| panic!("{}:\n{error}", path.display()));
+        let warnings: Vec<_> = warnings
+            .iter()
+            .filter(|warning| !warning.what.starts_with("every user"))
+            .map(ToString::to_string)
+            .collect();
+        hold(
+            &path,
+            format!("{}\n\n{}", warnings.join("\n"), settings.effective).trim(),
+        );
+        assert!(
+            settings
+                .effective
+                .to_string()
+                .parse::<toml::Table>()
+                .is_ok()
+        );
+        assert!(
+            !format!("{settings:?}").contains("tiger"),
+            "Debug shows a secret"
+        );
     }
 }
 
@@ -86,7 +131,11 @@ fn no_text_makes_the_reader_panic() {
     let mut read = 0;
     for (at, c) in text.char_indices().step_by(7) {
         let cut = &text[..at];
-        let changed = format!("{cut}{}{}", ["\"", "[", "=", "\n", "$", "{"][at % 6], &text[at + c.len_utf8()..]);
+        let changed = format!(
+            "{cut}{}{}",
+            ["\"", "[", "=", "\n", "$", "{"][at % 6],
+            &text[at + c.len_utf8()..]
+        );
         for text in [cut, &changed] {
             if let Err(error) = Settings::parse("f", text, Path::new("nowhere"), &variables()) {
                 assert!(!error.problems.is_empty() && !error.to_string().contains("tiger"));
@@ -101,48 +150,137 @@ fn no_text_makes_the_reader_panic() {
 fn values_arrive_in_their_types() {
     let (settings, _) = parse(&folder("valid").join("full.toml")).unwrap();
     assert_eq!(settings.server.listen.to_string(), "[::]:8443");
-    assert_eq!(settings.server.trusted_proxies[2].to_string(), "192.0.2.7/32");
-    assert_eq!((settings.server.workers, settings.server.body_limit), (4, 1 << 30));
-    assert_eq!(settings.server.request_head_timeout, Duration::from_millis(1500));
-    assert_eq!((settings.session.rules.lifetime.idle, settings.session.rules.max_per_user), (Duration::from_secs(900), 0));
+    assert_eq!(
+        settings.server.trusted_proxies[2].to_string(),
+        "192.0.2.7/32"
+    );
+    assert_eq!(
+        (settings.server.workers, settings.server.body_limit),
+        (4, 1 << 30)
+    );
+    assert_eq!(
+        settings.server.request_head_timeout,
+        Duration::from_millis(1500)
+    );
+    assert_eq!(
+        (
+            settings.session.rules.lifetime.idle,
+            settings.session.rules.max_per_user
+        ),
+        (Duration::from_secs(900), 0)
+    );
     assert_eq!(settings.session.rules.rotate_grace, Duration::from_secs(60));
     let quotas = settings.login.quotas;
-    let seen = [quotas.per_ip, quotas.per_user, quotas.per_app].map(|quota| quota.map(|quota| (quota.amount(), quota.window().as_secs())));
+    let seen = [quotas.per_ip, quotas.per_user, quotas.per_app]
+        .map(|quota| quota.map(|quota| (quota.amount(), quota.window().as_secs())));
     assert_eq!(seen, [Some((2000, 60)), None, Some((40_000, 120))]);
-    assert_eq!(settings.admin.token.as_ref().unwrap().expose(), "tiger-admin-token-of-a-test");
-    let StoreUrl::Redis(redis) = &settings.store.url else { panic!("not Redis") };
-    let RedisServers::One { at: ServerAddress::Node(at), db } = &redis.servers else { panic!("{redis}") };
-    assert_eq!((at.port, *db, redis.login.username.as_deref()), (6380, 2, Some("hufu")));
-    assert_eq!(redis.login.password.as_ref().unwrap().expose(), "tiger-password");
+    assert_eq!(
+        settings.admin.token.as_ref().unwrap().expose(),
+        "tiger-admin-token-of-a-test"
+    );
+    let StoreUrl::Redis(redis) = &settings.store.url else {
+        panic!("not Redis")
+    };
+    let RedisServers::One {
+        at: ServerAddress::Node(at),
+        db,
+    } = &redis.servers
+    else {
+        panic!("{redis}")
+    };
+    assert_eq!(
+        (at.port, *db, redis.login.username.as_deref()),
+        (6380, 2, Some("hufu"))
+    );
+    assert_eq!(
+        redis.login.password.as_ref().unwrap().expose(),
+        "tiger-password"
+    );
     assert!(redis.tls && settings.store.tls.ca.is_some());
     assert!(!settings.secrets.ephemeral);
     // The apps are in the order of their names.
-    assert_eq!(settings.apps[1].base_urls, ["https://api.weixin.qq.com", "https://api2.weixin.qq.com"]);
+    assert_eq!(
+        settings.apps[1].base_urls,
+        ["https://api.weixin.qq.com", "https://api2.weixin.qq.com"]
+    );
     assert_eq!(settings.apps[0].secret.expose(), "tiger-password");
     assert_eq!(&*settings.routes.routes()[1].upstream.name, "orders");
     let orders = &settings.upstreams[0];
-    assert_eq!(orders.endpoints.iter().map(|endpoint| (endpoint.port, endpoint.weight, endpoint.tls)).collect::<Vec<_>>(), [(8000, 1, true), (8443, 3, true)]);
-    assert_eq!((orders.balance, orders.max_concurrent, orders.queue, orders.index), (Balance::UserHash, 100, 20, 0));
-    assert_eq!((orders.first_byte_timeout, orders.total_timeout), (Duration::from_secs(10), Some(Duration::from_secs(3600))));
-    assert_eq!((orders.retries.attempts, orders.ejection.failures, orders.ejection.max_percent), (1, 3, 30));
+    assert_eq!(
+        orders
+            .endpoints
+            .iter()
+            .map(|endpoint| (endpoint.port, endpoint.weight, endpoint.tls))
+            .collect::<Vec<_>>(),
+        [(8000, 1, true), (8443, 3, true)]
+    );
+    assert_eq!(
+        (
+            orders.balance,
+            orders.max_concurrent,
+            orders.queue,
+            orders.index
+        ),
+        (Balance::UserHash, 100, 20, 0)
+    );
+    assert_eq!(
+        (orders.first_byte_timeout, orders.total_timeout),
+        (Duration::from_secs(10), Some(Duration::from_secs(3600)))
+    );
+    assert_eq!(
+        (
+            orders.retries.attempts,
+            orders.ejection.failures,
+            orders.ejection.max_percent
+        ),
+        (1, 3, 30)
+    );
     let health = orders.health.as_ref().unwrap();
-    assert_eq!((health.path.as_str(), health.expected_status.clone()), ("/healthz?deep=1", 204..=204));
-    assert_eq!(orders.tls.as_ref().unwrap().server_name.as_deref(), Some("orders.internal"));
+    assert_eq!(
+        (health.path.as_str(), health.expected_status.clone()),
+        ("/healthz?deep=1", 204..=204)
+    );
+    assert_eq!(
+        orders.tls.as_ref().unwrap().server_name.as_deref(),
+        Some("orders.internal")
+    );
     assert_eq!(settings.identity.subject, "X-User-Id");
     assert_eq!(settings.identity.appid, "X-WX-APPID");
-    assert_eq!((settings.log.format, settings.log.level), (LogFormat::Json, log::LevelFilter::Debug));
+    assert_eq!(
+        (settings.log.format, settings.log.level),
+        (LogFormat::Json, log::LevelFilter::Debug)
+    );
 }
 
 #[test]
 fn sentinels_and_clusters_arrive_in_their_types() {
     let (settings, _) = parse(&folder("valid").join("sentinel.toml")).unwrap();
-    let StoreUrl::Redis(redis) = &settings.store.url else { panic!("not Redis") };
-    assert!(matches!(&redis.servers, RedisServers::Sentinel { sentinels, master, db: 3 } if sentinels.len() == 3 && master == "sessions"));
-    assert_eq!(settings.store.sentinel_login.username.as_deref(), Some("watcher"));
-    assert_eq!(settings.store.sentinel_login.password.as_ref().unwrap().expose(), "tiger-password");
+    let StoreUrl::Redis(redis) = &settings.store.url else {
+        panic!("not Redis")
+    };
+    assert!(
+        matches!(&redis.servers, RedisServers::Sentinel { sentinels, master, db: 3 } if sentinels.len() == 3 && master == "sessions")
+    );
+    assert_eq!(
+        settings.store.sentinel_login.username.as_deref(),
+        Some("watcher")
+    );
+    assert_eq!(
+        settings
+            .store
+            .sentinel_login
+            .password
+            .as_ref()
+            .unwrap()
+            .expose(),
+        "tiger-password"
+    );
     assert_eq!(settings.store.wait_replicas, 1);
     let (settings, _) = parse(&folder("valid").join("cluster.toml")).unwrap();
-    assert_eq!(settings.store.url.to_string(), "redis+cluster://10.0.0.1:6379,10.0.0.2:7001");
+    assert_eq!(
+        settings.store.url.to_string(),
+        "redis+cluster://10.0.0.1:6379,10.0.0.2:7001"
+    );
 }
 
 #[test]
@@ -151,23 +289,50 @@ fn every_default_is_the_one_of_the_manual() {
     assert_eq!(warnings, []);
     assert_eq!(settings.identity, hufu::assertion::HeaderNames::default());
     // The code's own defaults, for whoever makes an upstream without a file, are the manual's too.
-    let (upstream, plain) = (&settings.upstreams[0], Upstream::new("api", settings.upstreams[0].endpoints.clone()));
+    let (upstream, plain) = (
+        &settings.upstreams[0],
+        Upstream::new("api", settings.upstreams[0].endpoints.clone()),
+    );
     assert_eq!(format!("{upstream:?}"), format!("{plain:?}"));
-    // What the loader took from nowhere else it took from the manual: the printed settings and the manual agree.
+    // What the loader took from nowhere else it took from the manual: the printed settings and the
+    // manual agree.
     let manual: toml::Table = manual::TEXT.parse().unwrap();
     let printed: toml::Table = settings.effective.to_string().parse().unwrap();
-    for section in ["server", "admin", "session", "login", "identity", "cors", "websockets", "log"] {
+    for section in [
+        "server",
+        "admin",
+        "session",
+        "login",
+        "identity",
+        "cors",
+        "websockets",
+        "log",
+    ] {
         assert_eq!(manual[section], printed[section], "[{section}]");
     }
     for (manual, printed) in [
         (&manual["apps"]["shop"], &printed["apps"]["shop"]),
         (&manual["upstreams"]["orders"], &printed["upstreams"]["api"]),
-        (&manual["upstreams"]["orders"]["retries"], &printed["upstreams"]["api"]["retries"]),
-        (&manual["upstreams"]["orders"]["ejection"], &printed["upstreams"]["api"]["ejection"]),
-        (&manual["upstreams"]["orders"]["health"], &printed["upstreams"]["api"]["health"]),
+        (
+            &manual["upstreams"]["orders"]["retries"],
+            &printed["upstreams"]["api"]["retries"],
+        ),
+        (
+            &manual["upstreams"]["orders"]["ejection"],
+            &printed["upstreams"]["api"]["ejection"],
+        ),
+        (
+            &manual["upstreams"]["orders"]["health"],
+            &printed["upstreams"]["api"]["health"],
+        ),
         (&manual["store"], &printed["store"]),
     ] {
-        for (key, value) in manual.as_table().unwrap().iter().filter(|(_, value)| !value.is_table()) {
+        for (key, value) in manual
+            .as_table()
+            .unwrap()
+            .iter()
+            .filter(|(_, value)| !value.is_table())
+        {
             assert_eq!(printed.get(key), Some(value), "{key}");
         }
     }
@@ -180,14 +345,28 @@ fn the_manual_has_every_key_and_no_other() {
     let (settings, _) = parse(&folder("valid").join("full.toml")).unwrap();
     let code: BTreeSet<String> = settings.effective.paths().collect();
     assert_eq!(manual, code);
-    // And the manual is a good configuration once its examples are switched on, without the twins, the files and the sentinels.
+    // And the manual is a good configuration once its examples are switched on, without the twins,
+    // the files and the sentinels.
     let complete = manual::complete();
     let lines = complete.lines().filter(|line| {
-        let others = ["tls = ", "ca = ", "cert = ", "key = ", "server_name = ", "sentinel_", "uri_header", "method_header", "host_header"];
+        let others = [
+            "tls = ",
+            "ca = ",
+            "cert = ",
+            "key = ",
+            "server_name = ",
+            "sentinel_",
+            "uri_header",
+            "method_header",
+            "host_header",
+        ];
         !line.contains("_file = ") && !others.iter().any(|key| line.starts_with(key))
     });
     // Who names the proxy that asks trusts it too.
-    let text = lines.collect::<Vec<_>>().join("\n").replace("trusted_proxies = []", "trusted_proxies = [\"10.0.0.0/8\"]");
+    let text = lines
+        .collect::<Vec<_>>()
+        .join("\n")
+        .replace("trusted_proxies = []", "trusted_proxies = [\"10.0.0.0/8\"]");
     let (_, warnings) = Settings::parse("hufu.toml", &text, Path::new("."), &variables()).unwrap();
     assert_eq!(warnings, []);
     // As it stands it is no configuration: its examples have no appid.
@@ -197,20 +376,38 @@ fn the_manual_has_every_key_and_no_other() {
 
 #[test]
 fn the_page_for_operators_has_every_key_and_default_of_the_manual() {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")).unwrap();
-    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let page =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md"))
+            .unwrap();
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
     let rows: BTreeMap<String, &str> = rows
         .filter(|(key, _)| (key.contains('.') || *key == "failure") && !key.contains(['"', ' ']))
-        .map(|(key, rest)| (key.replace("NAME", "*").replace("routes[]", "routes.*"), rest.split('|').next().unwrap().trim()))
+        .map(|(key, rest)| {
+            (
+                key.replace("NAME", "*").replace("routes[]", "routes.*"),
+                rest.split('|').next().unwrap().trim(),
+            )
+        })
         .collect();
-    assert_eq!(rows.keys().cloned().collect::<BTreeSet<_>>(), manual::paths().into_iter().collect());
+    assert_eq!(
+        rows.keys().cloned().collect::<BTreeSet<_>>(),
+        manual::paths().into_iter().collect()
+    );
     let manual: toml::Table = manual::TEXT.parse().unwrap();
     for (key, default) in rows {
         let value = key
             .replace("apps.*", "apps.shop")
             .replace("upstreams.*", "upstreams.orders")
             .split('.')
-            .try_fold(toml::Value::Table(manual.clone()), |table, part| if part == "*" { table.get(0).cloned() } else { table.get(part).cloned() });
+            .try_fold(toml::Value::Table(manual.clone()), |table, part| {
+                if part == "*" {
+                    table.get(0).cloned()
+                } else {
+                    table.get(part).cloned()
+                }
+            });
         let in_manual = value.map_or_else(String::new, |value| format!("`{value}`"));
         assert_eq!(default, in_manual, "{key}");
     }

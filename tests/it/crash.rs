@@ -1,7 +1,9 @@
-//! `kill -9` of the gateway at random moments, two hundred times, while clients log in, rotate and sign out; and of Redis. Whatever
-//! was cut off in the middle: the store is whole at every moment, what was acknowledged holds, and every session can be revoked.
+//! `kill -9` of the gateway at random moments, two hundred times, while clients log in, rotate and
+//! sign out; and of Redis. Whatever was cut off in the middle: the store is whole at every moment,
+//! what was acknowledged holds, and every session can be revoked.
 //!
-//! A run that fails prints its seed: `HUFU_SEED=… cargo test --test it -- crash::` draws the same numbers again.
+//! A run that fails prints its seed: `HUFU_SEED=… cargo test --test it -- crash::` draws the same
+//! numbers again.
 
 mod client;
 
@@ -28,16 +30,28 @@ const ANSWERS: u64 = 16;
 const MOMENT_MS: u64 = 6;
 
 fn seed() -> u64 {
-    let seed = std::env::var("HUFU_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = std::env::var("HUFU_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
     seed.unwrap_or_else(|| u64::from_be_bytes(hufu::crypto::random::bytes()))
 }
 
 fn configuration(echo: &Running, more: &str) -> String {
-    format!("apps.shop.timeout = \"500ms\"\nsession.rotate_grace = \"10m\"\nstore.timeout = \"5s\"\n{more}{}", route("/api", &echo.url, "required"))
+    format!(
+        "apps.shop.timeout = \"500ms\"\nsession.rotate_grace = \"10m\"\nstore.timeout = \"5s\"\n{more}{}",
+        route("/api", &echo.url, "required")
+    )
 }
 
-/// Kills a gateway and starts it again, so many times; the store is looked at each time, in the middle of what the clients do.
-fn strike(mut gateway: Gateway, slot: usize, slots: &Slots, redis: &RedisServer, mut dice: Dice) -> Gateway {
+/// Kills a gateway and starts it again, so many times; the store is looked at each time, in the
+/// middle of what the clients do.
+fn strike(
+    mut gateway: Gateway,
+    slot: usize,
+    slots: &Slots,
+    redis: &RedisServer,
+    mut dice: Dice,
+) -> Gateway {
     for _ in 0..KILLS {
         slots.wait_for_answers(usize::try_from(dice.below(ANSWERS)).unwrap());
         std::thread::sleep(Duration::from_millis(dice.below(MOMENT_MS)));
@@ -63,18 +77,36 @@ impl Scene {
         let slots = Arc::new(Slots::new([gateways[0].listen, gateways[1].listen]));
         let stop = Arc::new(AtomicBool::new(false));
         let clients = (0..CLIENTS as u64).map(|n| {
-            let user = if own { format!("user{n}") } else { format!("user{}", n % 2) };
-            let client = Client::new(user, own, Dice::new(seed ^ (n + 1)), slots.clone(), gateways[0].wechat.clone());
+            let user = if own {
+                format!("user{n}")
+            } else {
+                format!("user{}", n % 2)
+            };
+            let client = Client::new(
+                user,
+                own,
+                Dice::new(seed ^ (n + 1)),
+                slots.clone(),
+                gateways[0].wechat.clone(),
+            );
             let stop = stop.clone();
             tokio::spawn(async move { client.work(&stop).await })
         });
         let clients = clients.collect();
-        Self { slots, stop, clients }
+        Self {
+            slots,
+            stop,
+            clients,
+        }
     }
 
     async fn stopped(self) -> Vec<Client> {
         self.stop.store(true, Ordering::Relaxed);
-        join_all(self.clients).await.into_iter().map(Result::unwrap).collect()
+        join_all(self.clients)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect()
     }
 }
 
@@ -82,14 +114,29 @@ async fn gateways_are_killed(more: &str, own: bool) {
     let seed = seed();
     println!("HUFU_SEED={seed}");
     let (redis, echo) = (Arc::new(RedisServer::start(&[])), echo_upstream());
-    let first = Gateway::with(&Setup { store: redis.url(""), config: configuration(&echo, more) });
+    let first = Gateway::with(&Setup {
+        store: redis.url(""),
+        config: configuration(&echo, more),
+    });
     let gateways = [first.sibling(), first];
     let scene = Scene::start(&gateways, own, seed);
     let strikes = gateways.into_iter().enumerate().map(|(slot, gateway)| {
         let (slots, redis) = (scene.slots.clone(), redis.clone());
-        tokio::task::spawn_blocking(move || strike(gateway, slot, &slots, &redis, Dice::new(!seed ^ slot as u64)))
+        tokio::task::spawn_blocking(move || {
+            strike(
+                gateway,
+                slot,
+                &slots,
+                &redis,
+                Dice::new(!seed ^ slot as u64),
+            )
+        })
     });
-    let survivors: Vec<Gateway> = join_all(strikes).await.into_iter().map(Result::unwrap).collect();
+    let survivors: Vec<Gateway> = join_all(strikes)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
     let clients = scene.stopped().await;
     // One that has cached nothing.
     let judge = survivors[0].sibling();
@@ -105,18 +152,32 @@ async fn gateways_are_killed(more: &str, own: bool) {
 
 /// Every session, whoever holds its token, ends with its user's.
 async fn all_can_be_revoked(gateway: &Gateway, redis: &RedisServer, clients: &[Client]) {
-    let (done, lost) = clients.iter().fold((0, 0), |(done, lost), client| (done + client.done, lost + client.lost));
-    println!("{done} requests were answered, {lost} were cut off; then there were {:?}", walk(redis, "hufu"));
+    let (done, lost) = clients.iter().fold((0, 0), |(done, lost), client| {
+        (done + client.done, lost + client.lost)
+    });
+    println!(
+        "{done} requests were answered, {lost} were cut off; then there were {:?}",
+        walk(redis, "hufu")
+    );
     for client in clients {
         let token = gateway.token(&client.user).await;
-        let ended = http().post(gateway.at("/auth/logout/all")).bearer_auth(&token).send().await.unwrap();
+        let ended = http()
+            .post(gateway.at("/auth/logout/all"))
+            .bearer_auth(&token)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(ended.status(), 200);
     }
     for client in clients {
         client.all_ended(gateway).await;
     }
     let nothing = walk(redis, "hufu").assert_sound();
-    assert_eq!((nothing.sessions, nothing.users), (0, 0), "everybody is signed out: {nothing:?}");
+    assert_eq!(
+        (nothing.sessions, nothing.users),
+        (0, 0),
+        "everybody is signed out: {nothing:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -130,8 +191,9 @@ async fn users_who_share_a_cap_are_signed_out_for_good_through_a_hundred_kills()
     gateways_are_killed("session.max_per_user = 3\nsession.idle_timeout = \"2s\"\nsession.near_cache.capacity = 0\n", false).await;
 }
 
-/// With an append-only file that is written once a second. What was acknowledged in the last moment may be lost, as docs/consistency.md
-/// says; but a script's writes come back together or not at all.
+/// With an append-only file that is written once a second. What was acknowledged in the last moment
+/// may be lost, as docs/consistency.md says; but a script's writes come back together or not at
+/// all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_is_killed_comes_back_whole() {
     const KILLS: usize = 12;
@@ -139,13 +201,18 @@ async fn a_redis_that_is_killed_comes_back_whole() {
     println!("HUFU_SEED={seed}");
     let mut redis = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "everysec"]);
     let (echo, mut dice) = (echo_upstream(), Dice::new(seed));
-    let first = Gateway::with(&Setup { store: redis.url(""), config: configuration(&echo, "session.max_per_user = 3\n") });
+    let first = Gateway::with(&Setup {
+        store: redis.url(""),
+        config: configuration(&echo, "session.max_per_user = 3\n"),
+    });
     let gateways = [first.sibling(), first];
     let scene = Scene::start(&gateways, false, seed);
     for _ in 0..KILLS {
         let slots = scene.slots.clone();
         let more = usize::try_from(20 + dice.below(60)).unwrap();
-        tokio::task::spawn_blocking(move || slots.wait_for_answers(more)).await.unwrap();
+        tokio::task::spawn_blocking(move || slots.wait_for_answers(more))
+            .await
+            .unwrap();
         redis.kill();
         redis.start_again(&[]);
         walk(&redis, "hufu").assert_sound();
@@ -159,8 +226,16 @@ async fn a_redis_that_is_killed_comes_back_whole() {
 #[tokio::test]
 async fn the_checker_finds_what_must_not_be() {
     let redis = RedisServer::start(&[]);
-    let gateway = Gateway::with(&Setup { store: redis.url(""), ..Setup::default() });
-    let key = |kind: &str| redis.ask::<Vec<String>>(&["KEYS", &format!("hufu:{kind}:*")]).unwrap().remove(0);
+    let gateway = Gateway::with(&Setup {
+        store: redis.url(""),
+        ..Setup::default()
+    });
+    let key = |kind: &str| {
+        redis
+            .ask::<Vec<String>>(&["KEYS", &format!("hufu:{kind}:*")])
+            .unwrap()
+            .remove(0)
+    };
     for (harm, said) in [
         (&["PERSIST", "s"][..], "has no expiry"),
         (&["PERSIST", "c"], "has no expiry"),
@@ -170,14 +245,31 @@ async fn the_checker_finds_what_must_not_be() {
         (&["EXPIRE", "u", "9"], "the last of its sessions ends at"),
         (&["EXPIRE", "c", "9000"], "stays for"),
         (&["HSET", "u", "stray", "1"], "has a field"),
-        (&["SET", "hufu:x", "1", "EX", "9"], "nothing that the gateway writes"),
+        (
+            &["SET", "hufu:x", "1", "EX", "9"],
+            "nothing that the gateway writes",
+        ),
     ] {
         redis.ask::<()>(&["FLUSHALL"]).unwrap();
         gateway.token("alice").await;
         let sound = walk(&redis, "hufu").assert_sound();
-        assert_eq!((sound.sessions, sound.users, sound.codes, sound.forwards), (1, 1, 1, 0));
-        let names: Vec<String> = harm.iter().map(|word| if word.len() == 1 && *word != "1" && *word != "9" { key(word) } else { (*word).to_owned() }).collect();
-        redis.ask::<redis::Value>(&names.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+        assert_eq!(
+            (sound.sessions, sound.users, sound.codes, sound.forwards),
+            (1, 1, 1, 0)
+        );
+        let names: Vec<String> = harm
+            .iter()
+            .map(|word| {
+                if word.len() == 1 && *word != "1" && *word != "9" {
+                    key(word)
+                } else {
+                    (*word).to_owned()
+                }
+            })
+            .collect();
+        redis
+            .ask::<redis::Value>(&names.iter().map(String::as_str).collect::<Vec<_>>())
+            .unwrap();
         let problems = walk(&redis, "hufu").problems().join("\n");
         assert!(problems.contains(said), "{harm:?}: {problems:?}");
     }

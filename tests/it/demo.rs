@@ -1,4 +1,5 @@
-//! `hufu demo` as a stranger meets it: the printed lines pasted into a shell, and the page in a browser.
+//! `hufu demo` as a stranger meets it: the printed lines pasted into a shell, and the page in a
+//! browser.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -49,13 +50,26 @@ impl Demo {
     fn start_with(args: &[&str], locale: &str) -> Self {
         let mut command = hufu(&[&["demo", "--listen", "127.0.0.1:0"], args].concat());
         command.env("LC_ALL", locale);
-        let mut child = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut welcome = String::new();
         while !welcome.contains("Ctrl-C") {
-            assert!(stderr.read_line(&mut welcome).unwrap() > 0, "the demo ended: {welcome}");
+            assert!(
+                stderr.read_line(&mut welcome).unwrap() > 0,
+                "the demo ended: {welcome}"
+            );
         }
-        Self { child, welcome, _stderr: stderr }
+        Self {
+            child,
+            welcome,
+            _stderr: stderr,
+        }
     }
 
     /// A URL, as the welcome gives it.
@@ -67,7 +81,11 @@ impl Demo {
 
     /// The three lines, as they are printed.
     fn lines(&self) -> [&str; 3] {
-        let lines: Vec<_> = self.welcome.lines().filter(|line| line.contains("curl -s")).collect();
+        let lines: Vec<_> = self
+            .welcome
+            .lines()
+            .filter(|line| line.contains("curl -s"))
+            .collect();
         lines.try_into().unwrap()
     }
 
@@ -77,7 +95,11 @@ impl Demo {
     }
 
     fn ended(&mut self, signal: Signal) -> ExitStatus {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+        kill(
+            Pid::from_raw(i32::try_from(self.child.id()).unwrap()),
+            signal,
+        )
+        .unwrap();
         until_blocking("the demo to end", || self.child.try_wait().unwrap())
     }
 }
@@ -97,7 +119,11 @@ fn hufu(args: &[&str]) -> Command {
 
 /// What a shell prints that is given this text.
 fn pasted(text: &str) -> String {
-    let output = Command::new("sh").args(["-c", text]).env("no_proxy", "127.0.0.1").output().unwrap();
+    let output = Command::new("sh")
+        .args(["-c", text])
+        .env("no_proxy", "127.0.0.1")
+        .output()
+        .unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -105,27 +131,59 @@ fn pasted(text: &str) -> String {
 fn the_printed_lines_work_by_copy_and_paste() {
     let demo = Demo::start();
     let [login, call, logout] = demo.lines();
-    let status = format!("{} -o /dev/null -w '%{{http_code}}\\n'", call.trim_end_matches("; echo"));
+    let status = format!(
+        "{} -o /dev/null -w '%{{http_code}}\\n'",
+        call.trim_end_matches("; echo")
+    );
     let out = pasted(&[login, call, &status, logout, call, &status].join("\n"));
     let lines: Vec<&str> = out.lines().map(str::trim_end).collect();
     let logged_in: Value = serde_json::from_str(lines[0]).unwrap();
-    assert!(logged_in["token"].as_str().unwrap().starts_with("hufu_"), "{out}");
+    assert!(
+        logged_in["token"].as_str().unwrap().starts_with("hufu_"),
+        "{out}"
+    );
     let echoed: Value = serde_json::from_str(lines[1]).unwrap();
     let headers = echoed["headers"].as_array().unwrap();
-    assert!(headers.iter().any(|header| header[0] == "x-wx-openid" && header[1].as_str().unwrap().starts_with('o')), "{out}");
-    assert_eq!((lines[2], lines[3]), ("200", "HTTP/1.1 204 No Content"), "{out}");
+    assert!(
+        headers.iter().any(
+            |header| header[0] == "x-wx-openid" && header[1].as_str().unwrap().starts_with('o')
+        ),
+        "{out}"
+    );
+    assert_eq!(
+        (lines[2], lines[3]),
+        ("200", "HTTP/1.1 204 No Content"),
+        "{out}"
+    );
     let refused: Value = serde_json::from_str(lines[lines.len() - 2]).unwrap();
-    assert_eq!((&refused["code"], lines.last()), (&"session_expired".into(), Some(&"401")), "{out}");
+    assert_eq!(
+        (&refused["code"], lines.last()),
+        (&"session_expired".into(), Some(&"401")),
+        "{out}"
+    );
 }
 
 #[test]
 fn it_speaks_the_language_of_the_terminal() {
     let chinese = |demo: &Demo| demo.welcome.contains("按 Ctrl-C 结束演示");
-    for (args, locale, expected) in [(&[][..], "zh_CN.UTF-8", true), (&["--lang", "en"], "zh_CN.UTF-8", false), (&["--lang", "zh"], "C", true)] {
+    for (args, locale, expected) in [
+        (&[][..], "zh_CN.UTF-8", true),
+        (&["--lang", "en"], "zh_CN.UTF-8", false),
+        (&["--lang", "zh"], "C", true),
+    ] {
         let demo = Demo::start_with(args, locale);
-        assert_eq!(chinese(&demo), expected, "{args:?} {locale}: {}", demo.welcome);
+        assert_eq!(
+            chinese(&demo),
+            expected,
+            "{args:?} {locale}: {}",
+            demo.welcome
+        );
         // The lines are the same, and work.
-        assert!(pasted(demo.lines()[0]).contains("\"token\":\"hufu_"), "{}", demo.welcome);
+        assert!(
+            pasted(demo.lines()[0]).contains("\"token\":\"hufu_"),
+            "{}",
+            demo.welcome
+        );
     }
     let other = hufu(&["demo", "--lang", "fr"]).output().unwrap();
     assert_eq!(other.status.code(), Some(2));
@@ -136,16 +194,32 @@ async fn the_page_needs_nothing_from_elsewhere() {
     let demo = Demo::start();
     let answer = http().get(demo.at("/")).send().await.unwrap();
     assert_eq!(answer.status(), 200);
-    let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
-    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
-    assert!(policy.contains("; script-src 'sha256-") && policy.contains("; connect-src 'self';") && !policy.contains("unsafe"), "{policy}");
+    let policy = answer.headers()["content-security-policy"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        policy.starts_with("default-src 'none'; style-src 'sha256-"),
+        "{policy}"
+    );
+    assert!(
+        policy.contains("; script-src 'sha256-")
+            && policy.contains("; connect-src 'self';")
+            && !policy.contains("unsafe"),
+        "{policy}"
+    );
     let page = answer.text().await.unwrap();
     assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("innerHTML"));
     // Two languages with the same words.
     let keys = |language: &str| -> Vec<String> {
         let (_, rest) = page.split_once(&format!("\n  {language}: {{\n")).unwrap();
         let (texts, _) = rest.split_once("\n  }").unwrap();
-        texts.split(['{', ',', '\n']).filter_map(|part| part.trim().split_once(": ")).map(|(key, _)| key.to_owned()).filter(|key| is_key(key)).collect()
+        texts
+            .split(['{', ',', '\n'])
+            .filter_map(|part| part.trim().split_once(": "))
+            .map(|(key, _)| key.to_owned())
+            .filter(|key| is_key(key))
+            .collect()
     };
     assert!(keys("en").len() > 80);
     assert_eq!(keys("en"), keys("zh"));
@@ -159,15 +233,48 @@ fn is_key(key: &str) -> bool {
 #[tokio::test]
 async fn the_store_is_shown_in_words() {
     let demo = Demo::start();
-    let login = http().post(demo.at("/auth/login")).json(&serde_json::json!({ "code": "tiger" })).send().await.unwrap();
-    let token = login.json::<Value>().await.unwrap()["token"].as_str().unwrap().to_owned();
-    let stored = http().get(demo.at("/demo/store")).send().await.unwrap().text().await.unwrap();
+    let login = http()
+        .post(demo.at("/auth/login"))
+        .json(&serde_json::json!({ "code": "tiger" }))
+        .send()
+        .await
+        .unwrap();
+    let token = login.json::<Value>().await.unwrap()["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let stored = http()
+        .get(demo.at("/demo/store"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     let entries: Vec<Value> = serde_json::from_str(&stored).unwrap();
-    let kinds: Vec<&str> = entries.iter().map(|entry| &entry["key"].as_str().unwrap()[..7]).collect();
+    let kinds: Vec<&str> = entries
+        .iter()
+        .map(|entry| &entry["key"].as_str().unwrap()[..7])
+        .collect();
     assert_eq!(kinds, ["hufu:c:", "hufu:s:", "hufu:u:"]);
-    assert!(entries[1]["value"].as_str().unwrap().contains(" bytes: ") && entries[2]["value"]["k0"].is_string(), "{stored}");
-    assert!(!stored.contains(&token) && !stored.contains("\\\\x"), "{stored}");
-    assert_eq!(http().get(demo.at("/elsewhere")).send().await.unwrap().status(), 404);
+    assert!(
+        entries[1]["value"].as_str().unwrap().contains(" bytes: ")
+            && entries[2]["value"]["k0"].is_string(),
+        "{stored}"
+    );
+    assert!(
+        !stored.contains(&token) && !stored.contains("\\\\x"),
+        "{stored}"
+    );
+    assert_eq!(
+        http()
+            .get(demo.at("/elsewhere"))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        404
+    );
 }
 
 #[test]
@@ -178,13 +285,28 @@ fn a_taken_port_names_the_flag() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     let other = taken.local_addr().unwrap().port().saturating_add(10);
-    assert!(said.contains(&address) && said.contains(&format!("stop that one or choose another with --listen, such as --listen 127.0.0.1:{other}")), "{said}");
+    assert!(
+        said.contains(&address)
+            && said.contains(&format!(
+                "stop that one or choose another with --listen, such as --listen 127.0.0.1:{other}"
+            )),
+        "{said}"
+    );
     let alone = hufu(&["demo", "--listen", "8090"]).output().unwrap();
     let said = String::from_utf8(alone.stderr).unwrap();
-    assert!(said.contains("write an address with a port, such as 127.0.0.1:8090"), "{said}");
-    let foreign = hufu(&["echo", "--listen", "192.0.2.1:9000"]).output().unwrap();
+    assert!(
+        said.contains("write an address with a port, such as 127.0.0.1:8090"),
+        "{said}"
+    );
+    let foreign = hufu(&["echo", "--listen", "192.0.2.1:9000"])
+        .output()
+        .unwrap();
     let said = String::from_utf8(foreign.stderr).unwrap();
-    assert!(said.contains("no address of this machine") && said.contains("such as --listen 127.0.0.1:9010"), "{said}");
+    assert!(
+        said.contains("no address of this machine")
+            && said.contains("such as --listen 127.0.0.1:9010"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -192,46 +314,107 @@ async fn it_ends_at_once_although_a_browser_keeps_its_connections() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let mut demo = Demo::start();
         let browser = http();
-        assert_eq!(browser.get(demo.at("/")).send().await.unwrap().text().await.unwrap().lines().next(), Some("<!doctype html>"));
+        assert_eq!(
+            browser
+                .get(demo.at("/"))
+                .send()
+                .await
+                .unwrap()
+                .text()
+                .await
+                .unwrap()
+                .lines()
+                .next(),
+            Some("<!doctype html>")
+        );
         // Browsers open connections before they need them, and a request may be on its way.
         let address = demo.at("").trim_start_matches("http://").to_owned();
         let _silent = TcpStream::connect(&address).unwrap();
         let mut half = TcpStream::connect(&address).unwrap();
-        half.write_all(b"POST /api/hello HTTP/1.1\r\nHost: demo\r\nContent-Length: 9\r\n\r\nhalf").unwrap();
+        half.write_all(b"POST /api/hello HTTP/1.1\r\nHost: demo\r\nContent-Length: 9\r\n\r\nhalf")
+            .unwrap();
         let started = monotonic_now();
         let status = demo.ended(signal);
-        assert!(status.success() && started.elapsed() < END, "{signal}: {status} after {:?}", started.elapsed());
-        assert_eq!(kill(demo.group(), None), Err(Errno::ESRCH), "a process was left behind");
+        assert!(
+            status.success() && started.elapsed() < END,
+            "{signal}: {status} after {:?}",
+            started.elapsed()
+        );
+        assert_eq!(
+            kill(demo.group(), None),
+            Err(Errno::ESRCH),
+            "a process was left behind"
+        );
     }
 }
 
 /// The page walks by itself through everything that a visitor can press, in a real browser.
 #[test]
 fn the_page_walks_through_all_steps() {
-    let Some(browser) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| runs(name)) else {
+    let Some(browser) = ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find(|name| runs(name))
+    else {
         println!("skipped: no chromium on the path");
         return;
     };
     let demo = Demo::start();
     let profile = tempfile::tempdir().unwrap();
     for language in ["zh", "en"] {
-        let dom = dumped(browser, profile.path(), &demo.at(&format!("/?lang={language}#autoplay")));
-        assert!(dom.contains("data-walk=\"passed\""), "{language}: {:?}\n{dom}", walked(&dom));
-        assert_eq!(walked(&dom), WALK.map(|(step, status, outcome)| (step.to_owned(), status.to_owned(), outcome.to_owned(), "ok".to_owned())));
-        assert!(dom.contains(&format!("<html lang=\"{}\"", if language == "zh" { "zh-CN" } else { "en" })));
+        let dom = dumped(
+            browser,
+            profile.path(),
+            &demo.at(&format!("/?lang={language}#autoplay")),
+        );
+        assert!(
+            dom.contains("data-walk=\"passed\""),
+            "{language}: {:?}\n{dom}",
+            walked(&dom)
+        );
+        assert_eq!(
+            walked(&dom),
+            WALK.map(|(step, status, outcome)| (
+                step.to_owned(),
+                status.to_owned(),
+                outcome.to_owned(),
+                "ok".to_owned()
+            ))
+        );
+        assert!(dom.contains(&format!(
+            "<html lang=\"{}\"",
+            if language == "zh" { "zh-CN" } else { "en" }
+        )));
     }
 }
 
 fn runs(name: &str) -> bool {
-    Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    Command::new(name)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
-/// The document once the browser's clock, which does not run while a request is under way, has gone on by two minutes.
+/// The document once the browser's clock, which does not run while a request is under way, has gone
+/// on by two minutes.
 fn dumped(browser: &str, profile: &Path, url: &str) -> String {
     let out = profile.join("dom.html");
     let status = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server"])
-        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"])
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--no-proxy-server",
+        ])
+        .args([
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+        ])
         .arg(format!("--user-data-dir={}", profile.display()))
         .args(["--virtual-time-budget=120000", "--dump-dom", url])
         .stdin(Stdio::null())
@@ -239,16 +422,38 @@ fn dumped(browser: &str, profile: &Path, url: &str) -> String {
         .stderr(File::create(profile.join("stderr")).unwrap())
         .status()
         .unwrap();
-    assert!(status.success(), "{status}: {}", std::fs::read_to_string(profile.join("stderr")).unwrap());
+    assert!(
+        status.success(),
+        "{status}: {}",
+        std::fs::read_to_string(profile.join("stderr")).unwrap()
+    );
     std::fs::read_to_string(out).unwrap()
 }
 
-/// Step, status, outcome and result of each exchange in the document, oldest first; the page shows the newest first.
+/// Step, status, outcome and result of each exchange in the document, oldest first; the page shows
+/// the newest first.
 fn walked(dom: &str) -> Vec<(String, String, String, String)> {
-    let attribute = |item: &str, name: &str| item.split_once(&format!("data-{name}=\"")).and_then(|(_, rest)| rest.split_once('"')).unwrap().0.to_owned();
-    let items = dom.split("<li data-step=").skip(1).map(|rest| format!("data-step={rest}"));
-    let mut walked: Vec<_> =
-        items.map(|item| (attribute(&item, "step"), attribute(&item, "status"), attribute(&item, "outcome"), attribute(&item, "result"))).collect();
+    let attribute = |item: &str, name: &str| {
+        item.split_once(&format!("data-{name}=\""))
+            .and_then(|(_, rest)| rest.split_once('"'))
+            .unwrap()
+            .0
+            .to_owned()
+    };
+    let items = dom
+        .split("<li data-step=")
+        .skip(1)
+        .map(|rest| format!("data-step={rest}"));
+    let mut walked: Vec<_> = items
+        .map(|item| {
+            (
+                attribute(&item, "step"),
+                attribute(&item, "status"),
+                attribute(&item, "outcome"),
+                attribute(&item, "result"),
+            )
+        })
+        .collect();
     walked.reverse();
     walked
 }

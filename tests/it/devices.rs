@@ -1,4 +1,5 @@
-//! Several devices of one user: listing them, signing them out, changing a token. Over real HTTP, with both stores.
+//! Several devices of one user: listing them, signing them out, changing a token. Over real HTTP,
+//! with both stores.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,8 +17,16 @@ use crate::helpers::wire;
 /// Both stores, one after the other; the server lives as long as its gateway.
 fn gateways(config: &str) -> Vec<(Gateway, Option<RedisServer>)> {
     let redis = RedisServer::start(&[]);
-    let with = |store: String| Gateway::with(&Setup { store, config: config.to_owned() });
-    vec![(with("memory:".to_owned()), None), (with(redis.url("")), Some(redis))]
+    let with = |store: String| {
+        Gateway::with(&Setup {
+            store,
+            config: config.to_owned(),
+        })
+    };
+    vec![
+        (with("memory:".to_owned()), None),
+        (with(redis.url("")), Some(redis)),
+    ]
 }
 
 /// Fails unless the store holds what it should, where there is one to look into.
@@ -28,15 +37,39 @@ fn assert_sound(redis: Option<&RedisServer>) {
 }
 
 async fn post(gateway: &Gateway, path: &str, token: &str) -> (u16, Value) {
-    read(http().post(gateway.at(path)).bearer_auth(token).send().await.unwrap()).await
+    read(
+        http()
+            .post(gateway.at(path))
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap(),
+    )
+    .await
 }
 
 async fn get(gateway: &Gateway, path: &str, token: &str) -> (u16, Value) {
-    read(http().get(gateway.at(path)).bearer_auth(token).send().await.unwrap()).await
+    read(
+        http()
+            .get(gateway.at(path))
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap(),
+    )
+    .await
 }
 
 async fn delete(gateway: &Gateway, session_id: &str, token: &str) -> (u16, Value) {
-    read(http().delete(gateway.at(&format!("/auth/sessions/{session_id}"))).bearer_auth(token).send().await.unwrap()).await
+    read(
+        http()
+            .delete(gateway.at(&format!("/auth/sessions/{session_id}")))
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap(),
+    )
+    .await
 }
 
 async fn read(answer: reqwest::Response) -> (u16, Value) {
@@ -44,15 +77,25 @@ async fn read(answer: reqwest::Response) -> (u16, Value) {
     if status == 200 || status >= 400 {
         assert_eq!(answer.headers()["cache-control"], "no-store");
     }
-    let word = answer.headers().get("x-hufu-error").map(|word| word.to_str().unwrap().to_owned());
+    let word = answer
+        .headers()
+        .get("x-hufu-error")
+        .map(|word| word.to_str().unwrap().to_owned());
     let text = answer.text().await.unwrap();
-    let body: Value = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() };
+    let body: Value = if text.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_str(&text).unwrap()
+    };
     assert_eq!(body.get("code").and_then(Value::as_str), word.as_deref());
     (status, body)
 }
 
 fn token(body: &Value) -> String {
-    body["token"].as_str().unwrap_or_else(|| panic!("no token: {body}")).to_owned()
+    body["token"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no token: {body}"))
+        .to_owned()
 }
 
 fn text(value: &Value) -> &str {
@@ -62,13 +105,21 @@ fn text(value: &Value) -> &str {
 /// The session that a token opens, and 0 if it opens none.
 async fn opens(gateway: &Gateway, token: &str) -> (u16, String) {
     let (status, body) = get(gateway, "/auth/session", token).await;
-    (status, body["session_id"].as_str().unwrap_or_default().to_owned())
+    (
+        status,
+        body["session_id"].as_str().unwrap_or_default().to_owned(),
+    )
 }
 
 async fn session_ids(gateway: &Gateway, token: &str) -> Vec<String> {
     let (status, body) = get(gateway, "/auth/sessions", token).await;
     assert_eq!(status, 200, "{body}");
-    body["sessions"].as_array().unwrap().iter().map(|session| text(&session["session_id"]).to_owned()).collect()
+    body["sessions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|session| text(&session["session_id"]).to_owned())
+        .collect()
 }
 
 #[tokio::test]
@@ -76,7 +127,10 @@ async fn a_user_sees_their_devices_and_signs_one_out() {
     for (gateway, redis) in gateways("") {
         let phone = http()
             .post(gateway.at("/auth/login"))
-            .header("user-agent", "Mozilla/5.0 (Linux; Android 13; M2102K1C Build/TKQ1; wv) MicroMessenger/8.0.40")
+            .header(
+                "user-agent",
+                "Mozilla/5.0 (Linux; Android 13; M2102K1C Build/TKQ1; wv) MicroMessenger/8.0.40",
+            )
             .json(&json!({ "code": gateway.wechat.platform.login_code(APPID, "alice") }));
         let phone: Value = phone.send().await.unwrap().json().await.unwrap();
         // Sessions that begin in the same millisecond have no order.
@@ -85,35 +139,85 @@ async fn a_user_sees_their_devices_and_signs_one_out() {
         let (status, body) = get(&gateway, "/auth/sessions", &token(&tablet)).await;
         let sessions = body["sessions"].as_array().unwrap();
         assert_eq!((status, sessions.len()), (200, 2), "{body}");
-        assert_eq!((&sessions[0]["session_id"], &sessions[0]["current"]), (&tablet["session_id"], &json!(true)));
+        assert_eq!(
+            (&sessions[0]["session_id"], &sessions[0]["current"]),
+            (&tablet["session_id"], &json!(true))
+        );
         let older = &sessions[1];
-        assert_eq!((&older["session_id"], &older["current"]), (&phone["session_id"], &json!(false)));
-        assert_eq!((&older["device"], &older["client_address"]), (&json!("M2102K1C"), &json!("127.0.0.1")));
-        assert!(older["expires_in"].as_u64().is_some_and(|span| (86_000..=86_400).contains(&span)), "{older}");
-        assert!(older["absolute_expires_in"].as_u64().is_some_and(|span| (259_000..=259_200).contains(&span)), "{older}");
+        assert_eq!(
+            (&older["session_id"], &older["current"]),
+            (&phone["session_id"], &json!(false))
+        );
+        assert_eq!(
+            (&older["device"], &older["client_address"]),
+            (&json!("M2102K1C"), &json!("127.0.0.1"))
+        );
+        assert!(
+            older["expires_in"]
+                .as_u64()
+                .is_some_and(|span| (86_000..=86_400).contains(&span)),
+            "{older}"
+        );
+        assert!(
+            older["absolute_expires_in"]
+                .as_u64()
+                .is_some_and(|span| (259_000..=259_200).contains(&span)),
+            "{older}"
+        );
         humantime::parse_rfc3339(text(&older["created_at"])).unwrap();
         assert_eq!(older.as_object().unwrap().len(), 7, "{older}");
         let everything = body.to_string();
-        assert!(!everything.contains(&hufu::sandbox::openid(APPID, "alice")) && !everything.contains("hufu_"));
+        assert!(
+            !everything.contains(&hufu::sandbox::openid(APPID, "alice"))
+                && !everything.contains("hufu_")
+        );
 
         // Another user's, nobody's, and what is no name at all look the same.
         let nobodys = text(&phone["session_id"]).to_owned() + "A";
         let mut answers = BTreeSet::new();
-        for id in [text(&stranger["session_id"]), &"A".repeat(25), &nobodys, "x", "%ff", "..%2f", "*"] {
+        for id in [
+            text(&stranger["session_id"]),
+            &"A".repeat(25),
+            &nobodys,
+            "x",
+            "%ff",
+            "..%2f",
+            "*",
+        ] {
             let (status, mut body) = delete(&gateway, id, &token(&tablet)).await;
-            assert_eq!((status, text(&body["code"])), (404, "session_not_found"), "{id}");
+            assert_eq!(
+                (status, text(&body["code"])),
+                (404, "session_not_found"),
+                "{id}"
+            );
             body["request_id"] = Value::Null;
             answers.insert(body.to_string());
         }
         assert_eq!(answers.len(), 1);
         assert_eq!(opens(&gateway, &token(&stranger)).await.0, 200);
 
-        assert_eq!(delete(&gateway, text(&phone["session_id"]), &token(&tablet)).await, (204, Value::Null));
+        assert_eq!(
+            delete(&gateway, text(&phone["session_id"]), &token(&tablet)).await,
+            (204, Value::Null)
+        );
         assert_eq!(opens(&gateway, &token(&phone)).await.0, 401);
-        assert_eq!(delete(&gateway, text(&phone["session_id"]), &token(&tablet)).await.0, 404);
-        assert_eq!(session_ids(&gateway, &token(&tablet)).await, [text(&tablet["session_id"])]);
+        assert_eq!(
+            delete(&gateway, text(&phone["session_id"]), &token(&tablet))
+                .await
+                .0,
+            404
+        );
+        assert_eq!(
+            session_ids(&gateway, &token(&tablet)).await,
+            [text(&tablet["session_id"])]
+        );
         // One's own too; and then the token is dead for everything.
-        assert_eq!(delete(&gateway, text(&tablet["session_id"]), &token(&tablet)).await.0, 204);
+        assert_eq!(
+            delete(&gateway, text(&tablet["session_id"]), &token(&tablet))
+                .await
+                .0,
+            204
+        );
         for (status, body) in [
             get(&gateway, "/auth/sessions", &token(&tablet)).await,
             delete(&gateway, text(&tablet["session_id"]), &token(&tablet)).await,
@@ -133,14 +237,26 @@ async fn signing_out_everywhere_ends_every_device_and_no_stranger() {
         let stranger = gateway.token("mallory").await;
         let (status, rotated) = post(&gateway, "/auth/rotate", &tokens[0]).await;
         assert_eq!(status, 200);
-        assert_eq!(post(&gateway, "/auth/logout/all", &tokens[3]).await, (200, json!({ "revoked": 5 })));
+        assert_eq!(
+            post(&gateway, "/auth/logout/all", &tokens[3]).await,
+            (200, json!({ "revoked": 5 }))
+        );
         for dead in tokens.iter().chain([&token(&rotated)]) {
             assert_eq!(opens(&gateway, dead).await.0, 401);
-            assert_eq!(post(&gateway, "/auth/rotate", dead).await.0, 401, "nor does the grace bring one back");
+            assert_eq!(
+                post(&gateway, "/auth/rotate", dead).await.0,
+                401,
+                "nor does the grace bring one back"
+            );
         }
         assert_eq!(opens(&gateway, &stranger).await.0, 200);
-        let line = gateway.access_line("the line of the call", |line| line["path"] == "/auth/logout/all");
-        assert_eq!((&line["route"], &line["app"], line["session"].is_string()), (&json!("logout/all"), &json!("shop"), true));
+        let line = gateway.access_line("the line of the call", |line| {
+            line["path"] == "/auth/logout/all"
+        });
+        assert_eq!(
+            (&line["route"], &line["app"], line["session"].is_string()),
+            (&json!("logout/all"), &json!("shop"), true)
+        );
         assert_sound(redis.as_ref());
     }
 }
@@ -148,34 +264,72 @@ async fn signing_out_everywhere_ends_every_device_and_no_stranger() {
 #[tokio::test]
 async fn a_rotated_token_is_a_new_token_of_the_same_session() {
     let echo = echo_upstream();
-    for (gateway, redis) in gateways(&format!("session.rotate_grace = \"1s\"\n{}", route("/api", &echo.url, "required"))) {
+    for (gateway, redis) in gateways(&format!(
+        "session.rotate_grace = \"1s\"\n{}",
+        route("/api", &echo.url, "required")
+    )) {
         let login = gateway.login("alice").await;
         let old = token(&login);
         let (_, before) = get(&gateway, "/auth/session", &old).await;
         let started = hufu::clock::monotonic_now();
         let (status, body) = post(&gateway, "/auth/rotate", &old).await;
         let new = token(&body);
-        assert_eq!((status, &body["token_type"], &body["expires_in"]), (200, &json!("Bearer"), &json!(86_400)));
+        assert_eq!(
+            (status, &body["token_type"], &body["expires_in"]),
+            (200, &json!("Bearer"), &json!(86_400))
+        );
         assert!(body["absolute_expires_in"].as_u64().unwrap() <= 259_200);
         assert!(old != new && new.len() == 56 && body["session_id"] != login["session_id"]);
-        assert_eq!(body.as_object().unwrap().keys().collect::<Vec<_>>(), login.as_object().unwrap().keys().collect::<Vec<_>>());
+        assert_eq!(
+            body.as_object().unwrap().keys().collect::<Vec<_>>(),
+            login.as_object().unwrap().keys().collect::<Vec<_>>()
+        );
 
         let (_, after) = get(&gateway, "/auth/session", &new).await;
-        assert_eq!((&after["created_at"], &after["app"], &after["session_id"]), (&before["created_at"], &before["app"], &body["session_id"]));
-        assert_eq!(session_ids(&gateway, &new).await, [text(&body["session_id"])], "still one device");
-        let seen: Value = http().get(gateway.at("/api/x")).bearer_auth(&new).send().await.unwrap().json().await.unwrap();
-        assert!(seen.to_string().contains(&hufu::sandbox::openid(APPID, "alice")));
+        assert_eq!(
+            (&after["created_at"], &after["app"], &after["session_id"]),
+            (&before["created_at"], &before["app"], &body["session_id"])
+        );
+        assert_eq!(
+            session_ids(&gateway, &new).await,
+            [text(&body["session_id"])],
+            "still one device"
+        );
+        let seen: Value = http()
+            .get(gateway.at("/api/x"))
+            .bearer_auth(&new)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        assert!(
+            seen.to_string()
+                .contains(&hufu::sandbox::openid(APPID, "alice"))
+        );
 
-        // Within the grace the old token opens the session, under its new name, and gives the same answer again.
+        // Within the grace the old token opens the session, under its new name, and gives the same
+        // answer again.
         let (alive, by_old) = opens(&gateway, &old).await;
         let (again, repeated) = post(&gateway, "/auth/rotate", &old).await;
         let in_time = started.elapsed() < Duration::from_secs(1);
         if in_time {
             assert_eq!((alive, by_old.as_str()), (200, text(&body["session_id"])));
-            assert_eq!((again, &repeated["token"], &repeated["session_id"]), (200, &body["token"], &body["session_id"]));
+            assert_eq!(
+                (again, &repeated["token"], &repeated["session_id"]),
+                (200, &body["token"], &body["session_id"])
+            );
         }
-        until("the grace to end", async || (opens(&gateway, &old).await.0 == 401).then_some(())).await;
-        assert!(started.elapsed() > Duration::from_millis(950), "{:?}", started.elapsed());
+        until("the grace to end", async || {
+            (opens(&gateway, &old).await.0 == 401).then_some(())
+        })
+        .await;
+        assert!(
+            started.elapsed() > Duration::from_millis(950),
+            "{:?}",
+            started.elapsed()
+        );
         let (status, refused) = post(&gateway, "/auth/rotate", &old).await;
         assert_eq!((status, text(&refused["code"])), (401, "session_expired"));
         assert_eq!(opens(&gateway, &new).await.0, 200);
@@ -188,14 +342,34 @@ async fn many_rotations_at_once_give_one_token() {
     for (gateway, redis) in gateways("") {
         let old = gateway.token("alice").await;
         let all = join_all((0..40).map(|_| post(&gateway, "/auth/rotate", &old))).await;
-        let tokens: BTreeSet<_> = all.iter().map(|(status, body)| (*status, token(body), text(&body["session_id"]).to_owned())).collect();
+        let tokens: BTreeSet<_> = all
+            .iter()
+            .map(|(status, body)| (*status, token(body), text(&body["session_id"]).to_owned()))
+            .collect();
         assert_eq!(tokens.len(), 1, "all answers are equal: {tokens:?}");
         let (_, new, session_id) = tokens.first().unwrap();
         assert_eq!(opens(&gateway, new).await, (200, session_id.clone()));
-        assert_eq!(session_ids(&gateway, new).await.len(), 1, "no session was left behind");
-        let page = http().get(gateway.admin_at("/metrics")).send().await.unwrap().text().await.unwrap();
-        assert!(page.contains("hufu_session_rotations_total{outcome=\"rotated\"} 1\n"), "{page}");
-        assert!(page.contains("hufu_session_rotations_total{outcome=\"repeated\"} 39\n"), "{page}");
+        assert_eq!(
+            session_ids(&gateway, new).await.len(),
+            1,
+            "no session was left behind"
+        );
+        let page = http()
+            .get(gateway.admin_at("/metrics"))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        assert!(
+            page.contains("hufu_session_rotations_total{outcome=\"rotated\"} 1\n"),
+            "{page}"
+        );
+        assert!(
+            page.contains("hufu_session_rotations_total{outcome=\"repeated\"} 39\n"),
+            "{page}"
+        );
         assert_sound(redis.as_ref());
     }
 }
@@ -209,12 +383,18 @@ async fn a_session_that_is_ended_while_it_is_rotated_stays_ended() {
             let end = async {
                 match round % 2 {
                     0 => assert_eq!(post(&gateway, "/auth/logout", &old).await.0, 204),
-                    _ => assert_eq!(post(&gateway, "/auth/logout/all", &other).await, (200, json!({ "revoked": 2 }))),
+                    _ => assert_eq!(
+                        post(&gateway, "/auth/logout/all", &other).await,
+                        (200, json!({ "revoked": 2 }))
+                    ),
                 }
             };
             let (one, two, (), three) = tokio::join!(rotate(), rotate(), end, rotate());
             for (status, body) in [one, two, three] {
-                assert!(status == 200 || (status, text(&body["code"])) == (401, "session_expired"), "{status} {body}");
+                assert!(
+                    status == 200 || (status, text(&body["code"])) == (401, "session_expired"),
+                    "{status} {body}"
+                );
                 if status == 200 {
                     assert_eq!(opens(&gateway, &token(&body)).await.0, 401, "round {round}");
                 }
@@ -223,7 +403,11 @@ async fn a_session_that_is_ended_while_it_is_rotated_stays_ended() {
             post(&gateway, "/auth/logout/all", &other).await;
         }
         if let Some(redis) = redis {
-            assert_eq!(walk(&redis, "hufu").assert_sound().users, 0, "nobody is signed in");
+            assert_eq!(
+                walk(&redis, "hufu").assert_sound().users,
+                0,
+                "nobody is signed in"
+            );
         }
     }
 }
@@ -234,12 +418,18 @@ async fn logout_with_the_old_token_ends_the_new_one() {
         let old = gateway.token("alice").await;
         let new = token(&post(&gateway, "/auth/rotate", &old).await.1);
         assert_eq!(post(&gateway, "/auth/logout", &old).await.0, 204);
-        assert_eq!((opens(&gateway, &old).await.0, opens(&gateway, &new).await.0), (401, 401));
+        assert_eq!(
+            (opens(&gateway, &old).await.0, opens(&gateway, &new).await.0),
+            (401, 401)
+        );
         // And the other way round.
         let old = gateway.token("alice").await;
         let new = token(&post(&gateway, "/auth/rotate", &old).await.1);
         assert_eq!(post(&gateway, "/auth/logout", &new).await.0, 204);
-        assert_eq!((opens(&gateway, &old).await.0, opens(&gateway, &new).await.0), (401, 401));
+        assert_eq!(
+            (opens(&gateway, &old).await.0, opens(&gateway, &new).await.0),
+            (401, 401)
+        );
         assert_eq!(post(&gateway, "/auth/rotate", &old).await.0, 401);
         assert_sound(redis.as_ref());
     }
@@ -250,20 +440,45 @@ async fn fifty_logins_at_once_keep_to_the_cap_and_the_newest_stay() {
     for (gateway, redis) in gateways("session.max_per_user = 4\n") {
         let tokens = join_all((0..50).map(|_| gateway.token("alice"))).await;
         let statuses = join_all(tokens.iter().map(|token| opens(&gateway, token))).await;
-        let alive: BTreeSet<_> = statuses.iter().filter(|(status, _)| *status == 200).map(|(_, id)| id.clone()).collect();
+        let alive: BTreeSet<_> = statuses
+            .iter()
+            .filter(|(status, _)| *status == 200)
+            .map(|(_, id)| id.clone())
+            .collect();
         assert_eq!(alive.len(), 4);
-        let token = tokens.iter().zip(&statuses).find(|(_, (status, _))| *status == 200).map(|(token, _)| token).unwrap();
-        assert_eq!(session_ids(&gateway, token).await.into_iter().collect::<BTreeSet<_>>(), alive);
+        let token = tokens
+            .iter()
+            .zip(&statuses)
+            .find(|(_, (status, _))| *status == 200)
+            .map(|(token, _)| token)
+            .unwrap();
+        assert_eq!(
+            session_ids(&gateway, token)
+                .await
+                .into_iter()
+                .collect::<BTreeSet<_>>(),
+            alive
+        );
         assert_sound(redis.as_ref());
     }
 }
 
-/// What a killed gateway leaves behind: the session as it was, or the new one, whose answer the old token still gets.
+/// What a killed gateway leaves behind: the session as it was, or the new one, whose answer the old
+/// token still gets.
 #[tokio::test]
 async fn an_answer_that_was_lost_can_be_had_from_another_gateway() {
     let redis = RedisServer::start(&[]);
-    let keys = format!("secrets.keys = [\"{}\"]\nsecrets.naming_key = \"{}\"\n", hufu::crypto::keyring::generate_key(), hufu::crypto::keyring::generate_key());
-    let start = || Gateway::with(&Setup { store: redis.url(""), config: keys.clone() });
+    let keys = format!(
+        "secrets.keys = [\"{}\"]\nsecrets.naming_key = \"{}\"\n",
+        hufu::crypto::keyring::generate_key(),
+        hufu::crypto::keyring::generate_key()
+    );
+    let start = || {
+        Gateway::with(&Setup {
+            store: redis.url(""),
+            config: keys.clone(),
+        })
+    };
     let (first, second) = (start(), start());
     let old = first.token("alice").await;
     let lost = post(&first, "/auth/rotate", &old).await.1;
@@ -276,7 +491,10 @@ async fn an_answer_that_was_lost_can_be_had_from_another_gateway() {
 #[tokio::test]
 async fn while_the_store_is_down_nothing_is_said_to_have_happened() {
     let mut redis = RedisServer::start(&[]);
-    let gateway = Gateway::with(&Setup { store: redis.url(""), ..Setup::default() });
+    let gateway = Gateway::with(&Setup {
+        store: redis.url(""),
+        ..Setup::default()
+    });
     let login = gateway.login("alice").await;
     redis.kill();
     for (status, body) in [
@@ -289,28 +507,76 @@ async fn while_the_store_is_down_nothing_is_said_to_have_happened() {
     }
 }
 
-/// Somebody else's write in the place of a user's index: the session ends nevertheless, and the log tells who looks after Redis.
+/// Somebody else's write in the place of a user's index: the session ends nevertheless, and the log
+/// tells who looks after Redis.
 #[tokio::test]
 async fn a_broken_index_keeps_nobody_signed_in() {
     let redis = RedisServer::start(&[]);
-    let gateway = Gateway::with(&Setup { store: redis.url(""), ..Setup::default() });
-    let (phone, tablet) = (token(&gateway.login("alice").await), gateway.login("alice").await);
-    let index = redis.ask::<Vec<String>>(&["KEYS", "hufu:u:*"]).unwrap().remove(0);
-    redis.ask::<()>(&["SET", &index, "not a hash", "EX", "3600"]).unwrap();
-    assert_eq!(delete(&gateway, text(&tablet["session_id"]), &phone).await, (204, Value::Null));
+    let gateway = Gateway::with(&Setup {
+        store: redis.url(""),
+        ..Setup::default()
+    });
+    let (phone, tablet) = (
+        token(&gateway.login("alice").await),
+        gateway.login("alice").await,
+    );
+    let index = redis
+        .ask::<Vec<String>>(&["KEYS", "hufu:u:*"])
+        .unwrap()
+        .remove(0);
+    redis
+        .ask::<()>(&["SET", &index, "not a hash", "EX", "3600"])
+        .unwrap();
+    assert_eq!(
+        delete(&gateway, text(&tablet["session_id"]), &phone).await,
+        (204, Value::Null)
+    );
     assert_eq!(opens(&gateway, &token(&tablet)).await.0, 401);
     // A new session, or an old one under a new name, would be one that nothing finds.
     assert_eq!(post(&gateway, "/auth/rotate", &phone).await.0, 503);
-    assert_eq!(gateway.login_with(json!({ "code": gateway.wechat.platform.login_code(APPID, "alice") })).await.status(), 503);
-    assert_eq!(redis.ask::<Vec<String>>(&["KEYS", "hufu:s:*"]).unwrap().len(), 1);
+    assert_eq!(
+        gateway
+            .login_with(json!({ "code": gateway.wechat.platform.login_code(APPID, "alice") }))
+            .await
+            .status(),
+        503
+    );
+    assert_eq!(
+        redis
+            .ask::<Vec<String>>(&["KEYS", "hufu:s:*"])
+            .unwrap()
+            .len(),
+        1
+    );
     // Which sessions there are is not known: nobody is told that all have ended.
     assert_eq!(post(&gateway, "/auth/logout/all", &phone).await.0, 503);
-    assert_eq!(post(&gateway, "/auth/logout", &phone).await, (204, Value::Null));
-    assert_eq!((opens(&gateway, &phone).await.0, post(&gateway, "/auth/logout", &phone).await.0), (401, 204));
+    assert_eq!(
+        post(&gateway, "/auth/logout", &phone).await,
+        (204, Value::Null)
+    );
+    assert_eq!(
+        (
+            opens(&gateway, &phone).await.0,
+            post(&gateway, "/auth/logout", &phone).await.0
+        ),
+        (401, 204)
+    );
     let log = gateway.stderr();
-    let told: Vec<_> = log.lines().filter(|line| line.contains("a session has ended, but its user's index cannot be changed")).collect();
-    assert!(told.len() >= 2 && told.iter().all(|line| line.contains("WRONGTYPE") && line.contains("\"level\":\"error\"")), "{log}");
-    assert_eq!(redis.ask::<Vec<String>>(&["KEYS", "hufu:s:*"]).unwrap(), Vec::<String>::new());
+    let told: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("a session has ended, but its user's index cannot be changed"))
+        .collect();
+    assert!(
+        told.len() >= 2
+            && told
+                .iter()
+                .all(|line| line.contains("WRONGTYPE") && line.contains("\"level\":\"error\"")),
+        "{log}"
+    );
+    assert_eq!(
+        redis.ask::<Vec<String>>(&["KEYS", "hufu:s:*"]).unwrap(),
+        Vec::<String>::new()
+    );
 }
 
 #[tokio::test]
@@ -326,17 +592,45 @@ async fn the_endpoints_take_their_methods_and_want_a_token() {
         ("/auth/sessions/AAAAAAAAAAAAAAAAAAAAAAAAA", "DELETE", "GET"),
     ] {
         let answer = ask(wrong, path).await;
-        assert_eq!((answer.status, answer.code()), (405, Some("method_not_allowed")), "{wrong} {path}");
+        assert_eq!(
+            (answer.status, answer.code()),
+            (405, Some("method_not_allowed")),
+            "{wrong} {path}"
+        );
         assert!(answer.header("allow").unwrap().starts_with(right));
-        assert_eq!(ask(right, path).await.code(), Some("login_required"), "{right} {path}");
-        let forged = format!("{right} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hufu_x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-        assert_eq!(wire::send(gateway.listen, forged.as_bytes()).await.code(), Some("token_invalid"));
+        assert_eq!(
+            ask(right, path).await.code(),
+            Some("login_required"),
+            "{right} {path}"
+        );
+        let forged = format!(
+            "{right} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hufu_x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        assert_eq!(
+            wire::send(gateway.listen, forged.as_bytes()).await.code(),
+            Some("token_invalid")
+        );
     }
     for path in ["/auth/logout/one", "/auth/sessions/a/b", "/auth/rotate/x"] {
-        assert_eq!(ask("POST", path).await.code(), Some("endpoint_not_found"), "{path}");
+        assert_eq!(
+            ask("POST", path).await.code(),
+            Some("endpoint_not_found"),
+            "{path}"
+        );
     }
-    let page = http().get(gateway.admin_at("/metrics")).send().await.unwrap().text().await.unwrap();
-    for line in [r#"route="sessions/{session_id}",status="401""#, r#"route="logout/all",status="405""#, r#"route="rotate",status="401""#] {
+    let page = http()
+        .get(gateway.admin_at("/metrics"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    for line in [
+        r#"route="sessions/{session_id}",status="401""#,
+        r#"route="logout/all",status="405""#,
+        r#"route="rotate",status="401""#,
+    ] {
         assert!(page.contains(line), "{line}\n{page}");
     }
 }

@@ -14,7 +14,9 @@ use crate::helpers::tls::acceptor;
 use crate::helpers::wait::until;
 
 fn upstream(url: &str, more: &str) -> String {
-    format!("[upstreams.other]\nendpoints = [\"{url}\"]\n{more}[[routes]]\npath = \"/other\"\nupstream = \"other\"\nauth = \"none\"\n")
+    format!(
+        "[upstreams.other]\nendpoints = [\"{url}\"]\n{more}[[routes]]\npath = \"/other\"\nupstream = \"other\"\nauth = \"none\"\n"
+    )
 }
 
 fn of(url: &str, more: &str) -> Said {
@@ -26,15 +28,46 @@ async fn a_backend_is_spoken_to_as_requests_will_be() {
     let (certificates, plain) = (Certificates::new(), echo_upstream());
     let encrypted = Backend::with_tls("encrypted", acceptor(&certificates)).await;
     let at = |scheme: &str| format!("{scheme}://127.0.0.1:{}", encrypted.port);
-    let [ca, cert, key] = ["ca.pem", "client.pem", "client.key"].map(|name| certificates.path(name).display().to_string());
-    let trusting = format!("[upstreams.other.tls]\nca = \"{ca}\"\ncert = \"{cert}\"\nkey = \"{key}\"\n");
-    of(&at("https"), &trusting).has("ok", "endpoint", &["by TLS with a certificate that is trusted, and speaks HTTP"]);
-    of(&at("https"), "").has("FAIL", "endpoint", &["is not trusted", "set upstreams.other.tls.ca"]);
+    let [ca, cert, key] = ["ca.pem", "client.pem", "client.key"]
+        .map(|name| certificates.path(name).display().to_string());
+    let trusting =
+        format!("[upstreams.other.tls]\nca = \"{ca}\"\ncert = \"{cert}\"\nkey = \"{key}\"\n");
+    of(&at("https"), &trusting).has(
+        "ok",
+        "endpoint",
+        &["by TLS with a certificate that is trusted, and speaks HTTP"],
+    );
+    of(&at("https"), "").has(
+        "FAIL",
+        "endpoint",
+        &["is not trusted", "set upstreams.other.tls.ca"],
+    );
     let named = trusting + "server_name = \"another.example\"\n";
-    of(&at("https"), &named).has("FAIL", "endpoint", &["certificate not valid for name", "upstreams.other.tls.server_name"]);
-    of(&at("http"), "").has("FAIL", "endpoint", &["it speaks TLS there", "write https:// in upstreams.other.endpoints"]);
+    of(&at("https"), &named).has(
+        "FAIL",
+        "endpoint",
+        &[
+            "certificate not valid for name",
+            "upstreams.other.tls.server_name",
+        ],
+    );
+    of(&at("http"), "").has(
+        "FAIL",
+        "endpoint",
+        &[
+            "it speaks TLS there",
+            "write https:// in upstreams.other.endpoints",
+        ],
+    );
     of(&plain.url, "").has("ok", "endpoint", &["connects", "speaks HTTP"]);
-    of(&plain.url.replace("http://", "https://"), "").has("FAIL", "endpoint", &["it speaks no TLS there", "write http:// in upstreams.other.endpoints"]);
+    of(&plain.url.replace("http://", "https://"), "").has(
+        "FAIL",
+        "endpoint",
+        &[
+            "it speaks no TLS there",
+            "write http:// in upstreams.other.endpoints",
+        ],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,21 +75,55 @@ async fn a_certificate_that_signs_itself_is_told_in_words() {
     let certificates = Certificates::new();
     let server = Server::start("openssl s_server", |port, _| {
         let mut command = Command::new("openssl");
-        command.args(["s_server", "-quiet", "-www", "-accept", &format!("127.0.0.1:{port}")]);
-        command.arg("-cert").arg(certificates.path("ca.pem")).arg("-key").arg(certificates.path("ca.key"));
+        command.args([
+            "s_server",
+            "-quiet",
+            "-www",
+            "-accept",
+            &format!("127.0.0.1:{port}"),
+        ]);
+        command
+            .arg("-cert")
+            .arg(certificates.path("ca.pem"))
+            .arg("-key")
+            .arg(certificates.path("ca.key"));
         command
     });
     let url = format!("https://{}", server.address());
-    of(&url, "").has("FAIL", "endpoint", &["its certificate is not trusted", "upstreams.other.tls.ca", "CA:FALSE"]);
+    of(&url, "").has(
+        "FAIL",
+        "endpoint",
+        &[
+            "its certificate is not trusted",
+            "upstreams.other.tls.ca",
+            "CA:FALSE",
+        ],
+    );
     let gateway = Gateway::start(&upstream(&url, ""));
-    assert_eq!(http().get(gateway.at("/other")).send().await.unwrap().status(), 502);
+    assert_eq!(
+        http()
+            .get(gateway.at("/other"))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        502
+    );
     let log = gateway.stderr();
-    assert!(log.contains("its certificate is not trusted") && log.contains("set upstreams.other.tls.ca") && !log.contains("OtherError"), "{log}");
+    assert!(
+        log.contains("its certificate is not trusted")
+            && log.contains("set upstreams.other.tls.ca")
+            && !log.contains("OtherError"),
+        "{log}"
+    );
 }
 
 #[test]
 fn what_is_no_http_server_is_not_taken_for_one() {
-    for (greeting, words) in [(&b"SSH-2.0-of a test\r\n"[..], "no HTTP/1.1"), (b"", "closes the connection without an answer")] {
+    for (greeting, words) in [
+        (&b"SSH-2.0-of a test\r\n"[..], "no HTTP/1.1"),
+        (b"", "closes the connection without an answer"),
+    ] {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let serving = std::thread::spawn(move || {
@@ -79,9 +146,30 @@ fn what_is_no_http_server_is_not_taken_for_one() {
 async fn a_backend_without_an_address_is_not_one_that_refuses() {
     let gateway = Gateway::start(&upstream("http://nothing.invalid:9", ""));
     let answer = http().get(gateway.at("/other")).send().await.unwrap();
-    assert_eq!((answer.status().as_u16(), answer.headers()["x-hufu-error"].to_str().unwrap()), (502, "upstream_unreachable"));
+    assert_eq!(
+        (
+            answer.status().as_u16(),
+            answer.headers()["x-hufu-error"].to_str().unwrap()
+        ),
+        (502, "upstream_unreachable")
+    );
     let body: serde_json::Value = answer.json().await.unwrap();
-    assert_eq!(body["detail"], "The backend of this route has no address yet.");
-    until("the log to say it", async || gateway.stderr().contains("there is no address yet, and requests get 502").then_some(())).await;
-    assert!(gateway.stderr().contains("there is no address yet: its host names could not be looked up"), "{}", gateway.stderr());
+    assert_eq!(
+        body["detail"],
+        "The backend of this route has no address yet."
+    );
+    until("the log to say it", async || {
+        gateway
+            .stderr()
+            .contains("there is no address yet, and requests get 502")
+            .then_some(())
+    })
+    .await;
+    assert!(
+        gateway
+            .stderr()
+            .contains("there is no address yet: its host names could not be looked up"),
+        "{}",
+        gateway.stderr()
+    );
 }

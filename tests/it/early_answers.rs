@@ -1,5 +1,5 @@
-//! Answers that come while the client still sends: whoever reads only when all is sent sees them, over plain sockets, TLS and Unix sockets,
-//! with real clients, and behind real proxies.
+//! Answers that come while the client still sends: whoever reads only when all is sent sees them,
+//! over plain sockets, TLS and Unix sockets, with real clients, and behind real proxies.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -35,17 +35,32 @@ fn gateway(config: &str) -> Gateway {
 }
 
 fn refusing_config(open: &str, config: &str) -> String {
-    format!("server.body_limit = \"1MiB\"\n{config}{}{}", route("/api", NOBODY, "required"), route("/open", open, "none"))
+    format!(
+        "server.body_limit = \"1MiB\"\n{config}{}{}",
+        route("/api", NOBODY, "required"),
+        route("/open", open, "none")
+    )
 }
 
 /// Sends a whole request, and only then reads: the answer, or what was in the way.
-async fn upload(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), path: &str, chunked: bool, length: usize) -> Result<String, std::io::Error> {
-    let framing = if chunked { "Transfer-Encoding: chunked".to_owned() } else { format!("Content-Length: {length}") };
+async fn upload(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    path: &str,
+    chunked: bool,
+    length: usize,
+) -> Result<String, std::io::Error> {
+    let framing = if chunked {
+        "Transfer-Encoding: chunked".to_owned()
+    } else {
+        format!("Content-Length: {length}")
+    };
     stream.write_all(format!("POST {path} HTTP/1.1\r\nHost: a.test\r\nAuthorization: Bearer dead\r\n{framing}\r\n\r\n").as_bytes()).await?;
     let piece = vec![b'x'; MIB / 4];
     for _ in 0..length / piece.len() {
         if chunked {
-            stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).await?;
+            stream
+                .write_all(format!("{:x}\r\n", piece.len()).as_bytes())
+                .await?;
         }
         stream.write_all(&piece).await?;
         if chunked {
@@ -67,8 +82,13 @@ async fn upload(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), path: &str, 
 }
 
 fn is_whole(answer: &std::io::Result<String>, status: u16, what: &str) {
-    let text = answer.as_ref().unwrap_or_else(|error| panic!("{what}: {error}"));
-    assert!(text.starts_with(&format!("HTTP/1.1 {status}")) && text.ends_with('}'), "{what}: {text:?}");
+    let text = answer
+        .as_ref()
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!(
+        text.starts_with(&format!("HTTP/1.1 {status}")) && text.ends_with('}'),
+        "{what}: {text:?}"
+    );
 }
 
 #[tokio::test]
@@ -77,10 +97,19 @@ async fn whoever_sends_everything_first_sees_the_refusal() {
     let backend = Recorder::start(Reply::Never).await;
     let gateway = Gateway::start(&refusing_config(&backend.url, ""));
     for (path, status) in REFUSED {
-        for (length, chunked) in [(5 * MIB, false), (5 * MIB, true), (14 * MIB, false), (14 * MIB, true)] {
+        for (length, chunked) in [
+            (5 * MIB, false),
+            (5 * MIB, true),
+            (14 * MIB, false),
+            (14 * MIB, true),
+        ] {
             for n in 0..if path == "/api/x" { 10 } else { 3 } {
                 let mut stream = TcpStream::connect(gateway.listen).await.unwrap();
-                is_whole(&upload(&mut stream, path, chunked, length).await, status, &format!("{path} {length} chunked: {chunked}, the {n}th"));
+                is_whole(
+                    &upload(&mut stream, path, chunked, length).await,
+                    status,
+                    &format!("{path} {length} chunked: {chunked}, the {n}th"),
+                );
             }
         }
     }
@@ -90,12 +119,22 @@ async fn whoever_sends_everything_first_sees_the_refusal() {
 async fn over_tls_and_over_unix_sockets_too() {
     let certificates = Certificates::new();
     certificates.sign("a", "DNS:a.test");
-    let pair = format!("server.tls = [{{ cert = {:?}, key = {:?} }}]\n", certificates.path("a.pem"), certificates.path("a.key"));
+    let pair = format!(
+        "server.tls = [{{ cert = {:?}, key = {:?} }}]\n",
+        certificates.path("a.pem"),
+        certificates.path("a.key")
+    );
     let tls = gateway(&pair);
     for version in [&TLS12, &TLS13] {
         for (path, status) in REFUSED {
-            let mut stream = connect(&tls, &client(&certificates, &[version], &[]), "a.test").await.unwrap();
-            is_whole(&upload(&mut stream, path, false, 14 * MIB).await, status, &format!("{path} over {version:?}"));
+            let mut stream = connect(&tls, &client(&certificates, &[version], &[]), "a.test")
+                .await
+                .unwrap();
+            is_whole(
+                &upload(&mut stream, path, false, 14 * MIB).await,
+                status,
+                &format!("{path} over {version:?}"),
+            );
         }
     }
     let folder = tempfile::tempdir().unwrap();
@@ -103,30 +142,51 @@ async fn over_tls_and_over_unix_sockets_too() {
     let _unix = gateway(&format!("server.listen = \"unix:{}\"\n", path.display()));
     for (target, status) in REFUSED {
         let mut stream = UnixStream::connect(&path).await.unwrap();
-        is_whole(&upload(&mut stream, target, false, 14 * MIB).await, status, &format!("{target} over a Unix socket"));
+        is_whole(
+            &upload(&mut stream, target, false, 14 * MIB).await,
+            status,
+            &format!("{target} over a Unix socket"),
+        );
     }
 }
 
-/// A client that stops when it sees the answer is not waited for, and the gateway's side is closed at once.
+/// A client that stops when it sees the answer is not waited for, and the gateway's side is closed
+/// at once.
 #[tokio::test]
 async fn whoever_reads_at_once_has_the_answer_at_once_and_its_end() {
     let gateway = gateway("");
     for framing in ["Content-Length: 5000000", "Transfer-Encoding: chunked"] {
         let mut client = Peer::connect(gateway.listen).await;
-        client.send(format!("POST /api HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n10\r\n0123456789")).await;
+        client
+            .send(format!(
+                "POST /api HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n10\r\n0123456789"
+            ))
+            .await;
         let answer = client.answer("POST").await;
-        assert_eq!((answer.status(), answer.text().ends_with('}')), (401, true), "{framing}: {answer:?}");
-        assert_eq!(answer.head.closes(), framing.starts_with('C'), "{framing}: {answer:?}");
+        assert_eq!(
+            (answer.status(), answer.text().ends_with('}')),
+            (401, true),
+            "{framing}: {answer:?}"
+        );
+        assert_eq!(
+            answer.head.closes(),
+            framing.starts_with('C'),
+            "{framing}: {answer:?}"
+        );
         client.ended().await;
         // What it had on its way disturbs nobody.
         client.send(vec![b'x'; 1000]).await;
     }
 }
 
-/// A client that is answered and goes on sending, a little at a time: done when its connection has ended.
+/// A client that is answered and goes on sending, a little at a time: done when its connection has
+/// ended.
 async fn sends_on(gateway: &Gateway) -> JoinHandle<()> {
     let mut client = TcpStream::connect(gateway.listen).await.unwrap();
-    client.write_all(b"POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: 14000000\r\n\r\n").await.unwrap();
+    client
+        .write_all(b"POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: 14000000\r\n\r\n")
+        .await
+        .unwrap();
     let mut start = [0; 12];
     client.read_exact(&mut start).await.unwrap();
     assert_eq!(&start, b"HTTP/1.1 401");
@@ -138,16 +198,29 @@ async fn sends_on(gateway: &Gateway) -> JoinHandle<()> {
     })
 }
 
-/// Those that linger are a quarter of all clients at most; then the oldest go. The others keep their connections.
+/// Those that linger are a quarter of all clients at most; then the oldest go. The others keep
+/// their connections.
 #[tokio::test]
 async fn many_that_linger_make_room_for_each_other() {
     const MOST: usize = 16;
     let config = refusing_config(NOBODY, "");
-    let gateway = Gateway::with_descriptors(&Setup { config, ..Setup::default() }, 128);
+    let gateway = Gateway::with_descriptors(
+        &Setup {
+            config,
+            ..Setup::default()
+        },
+        128,
+    );
     let first = join_all((0..4).map(|_| sends_on(&gateway))).await;
     let others = join_all((0..MOST).map(|_| sends_on(&gateway))).await;
-    until("the oldest to go", async || first.iter().all(JoinHandle::is_finished).then_some(())).await;
-    assert!(!others.iter().any(JoinHandle::is_finished), "one that was not the oldest went");
+    until("the oldest to go", async || {
+        first.iter().all(JoinHandle::is_finished).then_some(())
+    })
+    .await;
+    assert!(
+        !others.iter().any(JoinHandle::is_finished),
+        "one that was not the oldest went"
+    );
 }
 
 /// The end of a drain ends all of it, and nobody loses an answer that was there.
@@ -155,7 +228,10 @@ async fn many_that_linger_make_room_for_each_other() {
 async fn the_end_of_a_drain_ends_it() {
     let mut gateway = gateway("server.drain_grace = \"0s\"\nserver.drain_deadline = \"1s\"\n");
     let mut client = TcpStream::connect(gateway.listen).await.unwrap();
-    client.write_all(b"POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: 14000000\r\n\r\n").await.unwrap();
+    client
+        .write_all(b"POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: 14000000\r\n\r\n")
+        .await
+        .unwrap();
     let (mut reader, mut writer) = client.into_split();
     // A slow sender, which never pauses for long.
     let drip = tokio::spawn(async move {
@@ -210,9 +286,15 @@ const fetched = () => fetch(`http://${host}:${port}${path}`, { method: 'POST', b
 /// Ten of ten see the status, with each real client.
 fn all_see(place: &str, at: SocketAddr, path: &str, status: u16, mib: usize) {
     const TRIES: usize = 10;
-    for (name, program, args) in [("http.client", "python3", ["-c", PYTHON]), ("Node", "node", ["-e", NODE])] {
+    for (name, program, args) in [
+        ("http.client", "python3", ["-c", PYTHON]),
+        ("Node", "node", ["-e", NODE]),
+    ] {
         let (port, size) = (at.port().to_string(), (mib * MIB).to_string());
-        let ran = Command::new(program).args(args).args(["127.0.0.1", &port, path, &size, &TRIES.to_string()]).output();
+        let ran = Command::new(program)
+            .args(args)
+            .args(["127.0.0.1", &port, path, &size, &TRIES.to_string()])
+            .output();
         let ran = match ran {
             Ok(ran) => ran,
             Err(_) if program == "node" => {
@@ -221,13 +303,23 @@ fn all_see(place: &str, at: SocketAddr, path: &str, status: u16, mib: usize) {
             }
             Err(error) => panic!("{program}: {error}"),
         };
-        let seen = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
-        assert_eq!(seen.trim_end().lines().collect::<Vec<_>>(), vec![status.to_string(); TRIES], "{name} {place} {path} {mib} MiB");
+        let seen = String::from_utf8_lossy(&ran.stdout).into_owned()
+            + &String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(
+            seen.trim_end().lines().collect::<Vec<_>>(),
+            vec![status.to_string(); TRIES],
+            "{name} {place} {path} {mib} MiB"
+        );
     }
 }
 
 fn all_see_all(place: &str, at: SocketAddr) {
-    for (path, status, mib) in [("/api/x", 401, 5), ("/api/x", 401, 14), ("/open/x", 413, 14), ("/nowhere", 404, 5)] {
+    for (path, status, mib) in [
+        ("/api/x", 401, 5),
+        ("/api/x", 401, 14),
+        ("/open/x", 413, 14),
+        ("/nowhere", 404, 5),
+    ] {
         all_see(place, at, path, status, mib);
     }
 }
@@ -239,17 +331,25 @@ fn real_clients_see_it() {
 
 #[test]
 fn real_clients_see_it_through_caddy() {
-    let Some(program) = program("caddy") else { return };
+    let Some(program) = program("caddy") else {
+        return;
+    };
     let gateway = gateway("");
-    let proxy = Server::start("caddy", |port, folder| caddy::command(&program, folder, port, gateway.listen));
+    let proxy = Server::start("caddy", |port, folder| {
+        caddy::command(&program, folder, port, gateway.listen)
+    });
     all_see_all("through Caddy", proxy.address());
 }
 
 #[test]
 fn real_clients_see_it_through_envoy() {
-    let Some(program) = program("envoy") else { return };
+    let Some(program) = program("envoy") else {
+        return;
+    };
     let gateway = gateway("");
-    let proxy = Server::start("envoy", |port, folder| envoy::command(&program, folder, port, gateway.listen));
+    let proxy = Server::start("envoy", |port, folder| {
+        envoy::command(&program, folder, port, gateway.listen)
+    });
     all_see_all("through Envoy", proxy.address());
 }
 
@@ -261,6 +361,9 @@ fn real_clients_see_it_through_nginx() {
             "client_max_body_size 0;\nlocation / {{ proxy_pass http://{}; proxy_http_version 1.1; proxy_request_buffering {buffering}; }}",
             gateway.listen
         ));
-        all_see_all(&format!("through nginx, proxy_request_buffering {buffering}"), nginx.address());
+        all_see_all(
+            &format!("through nginx, proxy_request_buffering {buffering}"),
+            nginx.address(),
+        );
     }
 }

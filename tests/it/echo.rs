@@ -7,10 +7,32 @@ use crate::helpers::servers::{echo_upstream, http};
 #[tokio::test]
 async fn tells_the_request() {
     let echo = echo_upstream();
-    let answer: Value = http().put(echo.at("/a/b?c=d%20e")).header("X-Two", "1").header("X-Two", "2").body("tiger").send().await.unwrap().json().await.unwrap();
-    assert_eq!((&answer["method"], &answer["path"], &answer["query"]), (&"PUT".into(), &"/a/b".into(), &"c=d%20e".into()));
-    assert_eq!((&answer["body"], &answer["body_bytes"]), (&"tiger".into(), &5.into()));
-    let twos: Vec<&Value> = answer["headers"].as_array().unwrap().iter().filter(|header| header[0] == "x-two").map(|header| &header[1]).collect();
+    let answer: Value = http()
+        .put(echo.at("/a/b?c=d%20e"))
+        .header("X-Two", "1")
+        .header("X-Two", "2")
+        .body("tiger")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(
+        (&answer["method"], &answer["path"], &answer["query"]),
+        (&"PUT".into(), &"/a/b".into(), &"c=d%20e".into())
+    );
+    assert_eq!(
+        (&answer["body"], &answer["body_bytes"]),
+        (&"tiger".into(), &5.into())
+    );
+    let twos: Vec<&Value> = answer["headers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|header| header[0] == "x-two")
+        .map(|header| &header[1])
+        .collect();
     assert_eq!(twos, ["1", "2"]);
 }
 
@@ -18,8 +40,19 @@ async fn tells_the_request() {
 async fn keeps_large_and_binary_bodies_to_itself() {
     let echo = echo_upstream();
     for (body, bytes) in [(vec![b'a'; 4097], 4097), (vec![0xff; 3], 3)] {
-        let answer: Value = http().post(echo.at("/")).body(body).send().await.unwrap().json().await.unwrap();
-        assert_eq!((&answer["body"], &answer["body_bytes"]), (&Value::Null, &bytes.into()));
+        let answer: Value = http()
+            .post(echo.at("/"))
+            .body(body)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        assert_eq!(
+            (&answer["body"], &answer["body_bytes"]),
+            (&Value::Null, &bytes.into())
+        );
     }
 }
 
@@ -27,17 +60,52 @@ async fn keeps_large_and_binary_bodies_to_itself() {
 async fn special_paths() {
     let (echo, http) = (echo_upstream(), http());
     for status in [200, 204, 304, 404, 503] {
-        assert_eq!(http.get(echo.at(&format!("/status/{status}"))).send().await.unwrap().status(), status);
+        assert_eq!(
+            http.get(echo.at(&format!("/status/{status}")))
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            status
+        );
     }
-    assert_eq!(http.get(echo.at("/status/099")).send().await.unwrap().status(), 400);
+    assert_eq!(
+        http.get(echo.at("/status/099"))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        400
+    );
     let bytes = http.get(echo.at("/bytes/3000000")).send().await.unwrap();
     assert_eq!(bytes.content_length(), Some(3_000_000));
     assert_eq!(bytes.bytes().await.unwrap().len(), 3_000_000);
-    let sunk: Value = http.post(echo.at("/sink")).body("abc").send().await.unwrap().json().await.unwrap();
-    assert_eq!(sunk, serde_json::json!({ "bytes": 3, "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" }));
-    let slow: Value = http.get(echo.at("/slow/1")).send().await.unwrap().json().await.unwrap();
+    let sunk: Value = http
+        .post(echo.at("/sink"))
+        .body("abc")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(
+        sunk,
+        serde_json::json!({ "bytes": 3, "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" })
+    );
+    let slow: Value = http
+        .get(echo.at("/slow/1"))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     assert_eq!(slow["path"], "/slow/1");
     let events = http.get(echo.at("/sse")).send().await.unwrap();
     assert_eq!(events.headers()["content-type"], "text/event-stream");
-    assert_eq!(events.text().await.unwrap(), "id: 1\ndata: event 1\n\nid: 2\ndata: event 2\n\nid: 3\ndata: event 3\n\n");
+    assert_eq!(
+        events.text().await.unwrap(),
+        "id: 1\ndata: event 1\n\nid: 2\ndata: event 2\n\nid: 3\ndata: event 3\n\n"
+    );
 }

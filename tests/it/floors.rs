@@ -1,4 +1,5 @@
-//! The floors of the house: a module names only what is below it. The table is data, ARCHITECTURE.md shows the same one.
+//! The floors of the house: a module names only what is below it. The table is data,
+//! ARCHITECTURE.md shows the same one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -55,7 +56,19 @@ pub(crate) const HOMES: [(&str, &[&str]); 29] = [
     ("toml", &["config", "cli"]),
     ("anyhow", &["cli", "app", "lifecycle", "config", "main"]),
     ("dotenvy", &["config"]),
-    ("actix_web", &["http", "proxy", "admin", "edge", "sandbox", "cli", "app", "lifecycle"]),
+    (
+        "actix_web",
+        &[
+            "http",
+            "proxy",
+            "admin",
+            "edge",
+            "sandbox",
+            "cli",
+            "app",
+            "lifecycle",
+        ],
+    ),
     ("actix_http", &["edge"]),
     ("actix_server", &["edge"]),
     ("actix_service", &["edge"]),
@@ -95,19 +108,32 @@ fn sources(dir: &Path, out: &mut Vec<PathBuf>) {
 
 fn module_of(path: &Path, src: &Path) -> String {
     let first = path.strip_prefix(src).unwrap().components().next().unwrap();
-    first.as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
+    first
+        .as_os_str()
+        .to_str()
+        .unwrap()
+        .trim_end_matches(".rs")
+        .to_owned()
 }
 
 /// The code of a file without comments and without its test module.
 fn code(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap();
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// What stands behind each `crate::`, groups included.
 fn named_modules(code: &str) -> BTreeSet<String> {
-    let word = |text: &str| text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let word = |text: &str| {
+        text.trim_start()
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect::<String>()
+    };
     let mut found = BTreeSet::new();
     for rest in code.split("crate::").skip(1) {
         match rest.strip_prefix('{') {
@@ -136,7 +162,8 @@ fn top_level_items(group: &str) -> Vec<String> {
 }
 
 fn names_crate(code: &str, name: &str) -> bool {
-    code.match_indices(&format!("{name}::")).any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))
+    code.match_indices(&format!("{name}::"))
+        .any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))
 }
 
 #[test]
@@ -145,7 +172,10 @@ fn every_module_names_only_what_is_below_it() {
     let mut files = Vec::new();
     sources(&src, &mut files);
     assert!(files.len() > 30, "only {} sources found", files.len());
-    let floors: BTreeMap<&str, u8> = FLOORS.iter().map(|(floor, module)| (*module, *floor)).collect();
+    let floors: BTreeMap<&str, u8> = FLOORS
+        .iter()
+        .map(|(floor, module)| (*module, *floor))
+        .collect();
     let (mut faults, mut arrows) = (Vec::new(), 0);
     for file in &files {
         let (module, text) = (module_of(file, &src), code(file));
@@ -153,28 +183,50 @@ fn every_module_names_only_what_is_below_it() {
             faults.push(format!("{module}: not in the table of floors"));
             continue;
         };
-        for other in named_modules(&text).iter().filter(|other| **other != module) {
+        for other in named_modules(&text)
+            .iter()
+            .filter(|other| **other != module)
+        {
             arrows += 1;
             match floors.get(other.as_str()) {
                 Some(below) if below < floor => {}
-                Some(same) if same == floor && (*floor == 4 || NEIGHBOURS.contains(&(module.as_str(), other.as_str()))) => {}
+                Some(same)
+                    if same == floor
+                        && (*floor == 4
+                            || NEIGHBOURS.contains(&(module.as_str(), other.as_str()))) => {}
                 Some(_) => faults.push(format!("{}: {module} names {other}", file.display())),
-                None => faults.push(format!("{}: {module} names {other}, which is in no floor", file.display())),
+                None => faults.push(format!(
+                    "{}: {module} names {other}, which is in no floor",
+                    file.display()
+                )),
             }
         }
         for (name, homes) in HOMES {
             if names_crate(&text, name) && !homes.contains(&module.as_str()) {
-                faults.push(format!("{}: the crate {name} lives in {homes:?}", file.display()));
+                faults.push(format!(
+                    "{}: the crate {name} lives in {homes:?}",
+                    file.display()
+                ));
             }
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    assert!(arrows > 50, "only {arrows} arrows found: the scan does not see the code");
+    assert!(
+        arrows > 50,
+        "only {arrows} arrows found: the scan does not see the code"
+    );
 }
 
 #[test]
 fn the_scan_sees_groups_and_crates() {
     let code = "use crate::{a::b, c::{d, e}, f};\nuse crate::g::h; redis::cmd(); xredis::y(); z::redis::w();";
-    assert_eq!(named_modules(code), ["a", "c", "f", "g"].map(str::to_owned).into());
-    assert!(names_crate(code, "redis") && !names_crate("deadpool_redis::x", "redis") && !names_crate("a::redis::b", "redis"));
+    assert_eq!(
+        named_modules(code),
+        ["a", "c", "f", "g"].map(str::to_owned).into()
+    );
+    assert!(
+        names_crate(code, "redis")
+            && !names_crate("deadpool_redis::x", "redis")
+            && !names_crate("a::redis::b", "redis")
+    );
 }

@@ -1,4 +1,5 @@
-//! The fuzz targets without a fuzzer: their properties hold for the seeds and for mutations of them. `make fuzz` looks further.
+//! The fuzz targets without a fuzzer: their properties hold for the seeds and for mutations of
+//! them. `make fuzz` looks further.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,12 +29,27 @@ fn fuzz() -> PathBuf {
 }
 
 fn names(folder: &str) -> BTreeSet<String> {
-    let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
-    fs::read_dir(fuzz().join(folder)).unwrap().map(name).collect()
+    let name = |entry: std::io::Result<fs::DirEntry>| {
+        entry
+            .unwrap()
+            .path()
+            .file_stem()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    fs::read_dir(fuzz().join(folder))
+        .unwrap()
+        .map(name)
+        .collect()
 }
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let seeds: Vec<Vec<u8>> = fs::read_dir(fuzz().join("seeds").join(target)).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
+    let seeds: Vec<Vec<u8>> = fs::read_dir(fuzz().join("seeds").join(target))
+        .unwrap()
+        .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+        .collect();
     assert!(seeds.len() > 2, "{target} has {} seeds", seeds.len());
     seeds
 }
@@ -72,7 +88,10 @@ fn every_target_has_a_harness_and_seeds() {
     assert_eq!(names("seeds"), targets);
     let manifest = fs::read_to_string(fuzz().join("Cargo.toml")).unwrap();
     for target in targets {
-        assert!(manifest.contains(&format!("name = \"{target}\"")), "{target} is not in the manifest");
+        assert!(
+            manifest.contains(&format!("name = \"{target}\"")),
+            "{target} is not in the manifest"
+        );
     }
 }
 
@@ -81,8 +100,15 @@ fn the_properties_hold_for_the_seeds_and_what_is_near_them() {
     for (name, check) in TARGETS {
         let seeds = seeds(name);
         seeds.iter().for_each(|seed| check(seed));
-        let mut runner = TestRunner::new(Config { cases: 1000, failure_persistence: None, ..Config::default() });
-        let inputs = (prop::sample::select(seeds), prop::collection::vec(edits(), 1..8));
+        let mut runner = TestRunner::new(Config {
+            cases: 1000,
+            failure_persistence: None,
+            ..Config::default()
+        });
+        let inputs = (
+            prop::sample::select(seeds),
+            prop::collection::vec(edits(), 1..8),
+        );
         let result = runner.run(&inputs, |(mut data, edits)| {
             edits.iter().for_each(|edit| apply(&mut data, edit));
             check(&data);

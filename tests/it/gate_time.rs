@@ -1,4 +1,5 @@
-//! The gate over time: deadlines, "100 Continue", refusals that linger, answers that nobody reads, clients that leave.
+//! The gate over time: deadlines, "100 Continue", refusals that linger, answers that nobody reads,
+//! clients that leave.
 
 use std::time::Duration;
 
@@ -18,7 +19,10 @@ const FIRST: &str = "GET /first HTTP/1.1\r\nHost: x\r\n\r\n";
 #[tokio::test]
 async fn slow_heads_are_cut_and_idle_connections_closed() {
     let upstream = Recorder::start(Reply::AtHead(ok())).await;
-    let gateway = Gateway::start(&format!("server.request_head_timeout = \"1s\"\n{}", route("/", &upstream.url, "none")));
+    let gateway = Gateway::start(&format!(
+        "server.request_head_timeout = \"1s\"\n{}",
+        route("/", &upstream.url, "none")
+    ));
     for first in ["", FIRST] {
         let mut client = TcpStream::connect(gateway.listen).await.unwrap();
         if !first.is_empty() {
@@ -35,7 +39,9 @@ async fn slow_heads_are_cut_and_idle_connections_closed() {
         // Bytes that keep coming do not move the deadline.
         let (mut reader, mut writer) = client.into_split();
         let drip = tokio::spawn(async move {
-            let _ = writer.write_all(b"GET /slow?token=x HTTP/1.1\r\nHost: x\r\n").await;
+            let _ = writer
+                .write_all(b"GET /slow?token=x HTTP/1.1\r\nHost: x\r\n")
+                .await;
             while writer.write_all(b"X: y\r\n").await.is_ok() {
                 // A slow sender: its head must not be full before it is late.
                 tokio::time::sleep(Duration::from_millis(40)).await;
@@ -44,34 +50,57 @@ async fn slow_heads_are_cut_and_idle_connections_closed() {
         let mut text = String::new();
         let _ = reader.read_to_string(&mut text).await;
         drip.abort();
-        assert!(text.starts_with("HTTP/1.1 408") && text.contains("request_timeout"), "{text}");
+        assert!(
+            text.starts_with("HTTP/1.1 408") && text.contains("request_timeout"),
+            "{text}"
+        );
     }
-    gateway.access_line("the slow head", |line| line["status"] == 408 && line["path"] == "/slow" && line["error"] == "request_timeout");
+    gateway.access_line("the slow head", |line| {
+        line["status"] == 408 && line["path"] == "/slow" && line["error"] == "request_timeout"
+    });
     // Who sends nothing at all gets nothing.
     let silent = wire::read(&mut TcpStream::connect(gateway.listen).await.unwrap()).await;
     assert_eq!((silent.text.as_str(), silent.closed), ("", true));
-    let gateway = Gateway::start(&format!("server.keep_alive = \"200ms\"\n{}", route("/", &upstream.url, "none")));
+    let gateway = Gateway::start(&format!(
+        "server.keep_alive = \"200ms\"\n{}",
+        route("/", &upstream.url, "none")
+    ));
     let mut resting = TcpStream::connect(gateway.listen).await.unwrap();
     resting.write_all(FIRST.as_bytes()).await.unwrap();
     let mut all = String::new();
-    tokio::time::timeout(Duration::from_secs(5), resting.read_to_string(&mut all)).await.unwrap().unwrap();
-    assert!(all.ends_with("ok") && all.matches("HTTP/1.1").count() == 1, "{all}");
+    tokio::time::timeout(Duration::from_secs(5), resting.read_to_string(&mut all))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        all.ends_with("ok") && all.matches("HTTP/1.1").count() == 1,
+        "{all}"
+    );
 }
 
 #[tokio::test]
 async fn slow_bodies_are_cut_and_never_whole_upstream() {
     let upstream = Recorder::start(Reply::Never).await;
-    let gateway = Gateway::start(&format!("server.request_body_timeout = \"300ms\"\n{}", route("/", &upstream.url, "none")));
+    let gateway = Gateway::start(&format!(
+        "server.request_body_timeout = \"300ms\"\n{}",
+        route("/", &upstream.url, "none")
+    ));
     for (path, framing, dripping) in [
         ("/a", "Content-Length: 1000\r\n\r\nabc", false),
         ("/b", "Transfer-Encoding: chunked\r\n\r\n3e8\r\nabc", false),
-        ("/auth/login", "Content-Length: 99\r\nContent-Type: application/json\r\n\r\n{", false),
+        (
+            "/auth/login",
+            "Content-Length: 99\r\nContent-Type: application/json\r\n\r\n{",
+            false,
+        ),
         ("/c", "Content-Length: 100000\r\n\r\n", true),
     ] {
         let client = TcpStream::connect(gateway.listen).await.unwrap();
         let (mut reader, mut writer) = client.into_split();
         let drip = tokio::spawn(async move {
-            let _ = writer.write_all(format!("POST {path} HTTP/1.1\r\nHost: x\r\n{framing}").as_bytes()).await;
+            let _ = writer
+                .write_all(format!("POST {path} HTTP/1.1\r\nHost: x\r\n{framing}").as_bytes())
+                .await;
             while dripping && writer.write_all(b"x").await.is_ok() {
                 // A slow sender: so few bytes are no sign of life.
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -82,11 +111,28 @@ async fn slow_bodies_are_cut_and_never_whole_upstream() {
         let mut text = String::new();
         let _ = reader.read_to_string(&mut text).await;
         drip.abort();
-        assert!(text.starts_with("HTTP/1.1 408") && text.contains("x-hufu-error: request_timeout"), "{path}: {text}");
-        gateway.access_line("the slow body", |line| line["status"] == 408 && line["path"] == path);
+        assert!(
+            text.starts_with("HTTP/1.1 408") && text.contains("x-hufu-error: request_timeout"),
+            "{path}: {text}"
+        );
+        gateway.access_line("the slow body", |line| {
+            line["status"] == 408 && line["path"] == path
+        });
     }
-    until("the upstream's connections to be closed", async || upstream.connections().iter().all(|c| c.closed).then_some(())).await;
-    assert!(upstream.connections().iter().all(|c| c.body().len() < 1000 && !c.body().ends_with(b"0\r\n\r\n")));
+    until("the upstream's connections to be closed", async || {
+        upstream
+            .connections()
+            .iter()
+            .all(|c| c.closed)
+            .then_some(())
+    })
+    .await;
+    assert!(
+        upstream
+            .connections()
+            .iter()
+            .all(|c| c.body().len() < 1000 && !c.body().ends_with(b"0\r\n\r\n"))
+    );
 }
 
 /// What keeps a backend is no silence of the client's, who has sent all that was taken.
@@ -94,9 +140,16 @@ async fn slow_bodies_are_cut_and_never_whole_upstream() {
 async fn a_slow_backend_costs_its_client_no_time() {
     const LENGTH: usize = 32 << 20;
     let backend = ByHand::start().await;
-    let gateway = Gateway::start(&format!("server.request_body_timeout = \"200ms\"\nserver.body_limit = \"64MiB\"\n{}", route("/", &backend.url, "none")));
+    let gateway = Gateway::start(&format!(
+        "server.request_body_timeout = \"200ms\"\nserver.body_limit = \"64MiB\"\n{}",
+        route("/", &backend.url, "none")
+    ));
     let mut client = Peer::connect(gateway.listen).await;
-    client.send(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {LENGTH}\r\n\r\n")).await;
+    client
+        .send(format!(
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {LENGTH}\r\n\r\n"
+        ))
+        .await;
     let mut sender = client.sender();
     let upload = tokio::spawn(async move { sender.send(vec![b'x'; LENGTH]).await });
     let (mut peer, _) = backend.request().await;
@@ -114,23 +167,48 @@ async fn a_slow_backend_costs_its_client_no_time() {
 #[tokio::test]
 async fn continue_is_said_only_once_the_body_is_wanted() {
     let upstream = Recorder::start(Reply::AfterBody(5, ok())).await;
-    let gateway = Gateway::start(&(route("/api", &upstream.url, "required") + &route("/public", &upstream.url, "none")));
+    let gateway = Gateway::start(
+        &(route("/api", &upstream.url, "required") + &route("/public", &upstream.url, "none")),
+    );
     for framing in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
-        let head = |path: &str| format!("POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n{framing}\r\n\r\n");
+        let head = |path: &str| {
+            format!("POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n{framing}\r\n\r\n")
+        };
         let refused = wire::send(gateway.listen, head("/api").as_bytes()).await;
-        assert_eq!((refused.status, refused.header("connection")), (401, Some("close")), "{framing}: {}", refused.text);
+        assert_eq!(
+            (refused.status, refused.header("connection")),
+            (401, Some("close")),
+            "{framing}: {}",
+            refused.text
+        );
         assert!(!refused.text.contains("100 Continue"), "{}", refused.text);
 
         let mut client = TcpStream::connect(gateway.listen).await.unwrap();
         client.write_all(head("/public").as_bytes()).await.unwrap();
         let asked = wire::read(&mut client).await;
         assert_eq!(asked.text, "HTTP/1.1 100 Continue\r\n\r\n", "{framing}");
-        client.write_all(if framing.starts_with('C') { b"hello".as_slice() } else { b"5\r\nhello\r\n0\r\n\r\n" }).await.unwrap();
+        client
+            .write_all(if framing.starts_with('C') {
+                b"hello".as_slice()
+            } else {
+                b"5\r\nhello\r\n0\r\n\r\n"
+            })
+            .await
+            .unwrap();
         let answer = wire::read(&mut client).await;
-        assert_eq!((answer.status, answer.body(), answer.closed), (200, "ok", false), "{}", answer.text);
+        assert_eq!(
+            (answer.status, answer.body(), answer.closed),
+            (200, "ok", false),
+            "{}",
+            answer.text
+        );
         client.write_all(b"POST /public HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello").await.unwrap();
         let at_once = wire::read(&mut client).await;
-        assert!(at_once.text.contains("HTTP/1.1 200 OK") && at_once.text.ends_with("ok"), "{}", at_once.text);
+        assert!(
+            at_once.text.contains("HTTP/1.1 200 OK") && at_once.text.ends_with("ok"),
+            "{}",
+            at_once.text
+        );
     }
     let none = wire::send(gateway.listen, b"GET /auth/healthz HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n").await;
     assert_eq!(none.status, 200, "{}", none.text);
@@ -139,12 +217,23 @@ async fn continue_is_said_only_once_the_body_is_wanted() {
 #[tokio::test]
 async fn an_upload_that_is_refused_early_sees_its_answer() {
     let upstream = Recorder::start(Reply::Never).await;
-    let gateway =
-        Gateway::start(&format!("server.body_limit = \"1MiB\"\n{}{}", route("/api", &upstream.url, "required"), route("/public", &upstream.url, "none")));
+    let gateway = Gateway::start(&format!(
+        "server.body_limit = \"1MiB\"\n{}{}",
+        route("/api", &upstream.url, "required"),
+        route("/public", &upstream.url, "none")
+    ));
     for (path, status) in [("/api", 401), ("/public", 413)] {
-        let (mut reader, mut writer) = TcpStream::connect(gateway.listen).await.unwrap().into_split();
+        let (mut reader, mut writer) = TcpStream::connect(gateway.listen)
+            .await
+            .unwrap()
+            .into_split();
         let upload = tokio::spawn(async move {
-            let _ = writer.write_all(format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n\r\n").as_bytes()).await;
+            let _ = writer
+                .write_all(
+                    format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n\r\n")
+                        .as_bytes(),
+                )
+                .await;
             let mut sent = 0;
             while sent < 50_000_000 && writer.write_all(&[b'x'; 10_000]).await.is_ok() {
                 sent += 10_000;
@@ -154,14 +243,19 @@ async fn an_upload_that_is_refused_early_sees_its_answer() {
         let mut answer = Vec::new();
         let _ = reader.read_to_end(&mut answer).await;
         let answer = String::from_utf8_lossy(&answer).into_owned();
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.ends_with('}'), "{path}: {answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.ends_with('}'),
+            "{path}: {answer}"
+        );
         let sent = upload.await.unwrap();
         assert!(sent < 50_000_000, "a refused upload is not read to its end");
     }
     // One that is short is read to its end, and its connection goes on.
     let mut client = Peer::connect(gateway.listen).await;
     for _ in 0..3 {
-        client.send("POST /api HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab").await;
+        client
+            .send("POST /api HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab")
+            .await;
         assert_eq!(client.answer("POST").await.status(), 401);
         client.send("c\r\n0\r\n\r\n").await;
     }
@@ -178,7 +272,12 @@ async fn requests_wait_for_their_turn_where_nobody_reads_the_answers() {
         let mut client = TcpStream::connect(gateway.listen).await.unwrap();
         let requests = FIRST.repeat(2000);
         let mut sent = 0;
-        while let Ok(Ok(())) = tokio::time::timeout(Duration::from_millis(500), client.write_all(requests.as_bytes())).await {
+        while let Ok(Ok(())) = tokio::time::timeout(
+            Duration::from_millis(500),
+            client.write_all(requests.as_bytes()),
+        )
+        .await
+        {
             sent += requests.len();
             assert!(sent < 64 << 20, "it takes requests without end");
         }
@@ -186,11 +285,20 @@ async fn requests_wait_for_their_turn_where_nobody_reads_the_answers() {
     }
     let after = gateway.resident_kib();
     println!("resident: {before} KiB before, {after} KiB with 8 clients that never read");
-    assert!(before > 0 && after < before + 16 * 1024, "{before} KiB before, {after} KiB after");
+    assert!(
+        before > 0 && after < before + 16 * 1024,
+        "{before} KiB before, {after} KiB after"
+    );
     // The first of them reads on, and gets its answers.
     let mut buf = vec![0; 1 << 20];
     for _ in 0..20 {
-        assert!(tokio::time::timeout(Duration::from_secs(10), clients[0].read(&mut buf)).await.unwrap().unwrap() > 0);
+        assert!(
+            tokio::time::timeout(Duration::from_secs(10), clients[0].read(&mut buf))
+                .await
+                .unwrap()
+                .unwrap()
+                > 0
+        );
     }
 }
 
@@ -198,20 +306,45 @@ async fn requests_wait_for_their_turn_where_nobody_reads_the_answers() {
 #[tokio::test]
 async fn clients_that_leave_are_forgotten() {
     let upstream = Recorder::start(Reply::Never).await;
-    let gateway = Gateway::start(&format!("admin.token = \"{}\"\n{}", "t".repeat(30), route("/", &upstream.url, "none")));
-    for start in
-        ["", "GET /", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc", FIRST, "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHo", "\0"]
-    {
+    let gateway = Gateway::start(&format!(
+        "admin.token = \"{}\"\n{}",
+        "t".repeat(30),
+        route("/", &upstream.url, "none")
+    ));
+    for start in [
+        "",
+        "GET /",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc",
+        FIRST,
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHo",
+        "\0",
+    ] {
         for _ in 0..30 {
             let mut client = TcpStream::connect(gateway.listen).await.unwrap();
             client.write_all(start.as_bytes()).await.unwrap();
         }
     }
-    until("all connections to be closed", async || (gateway.counted("hufu_connections_open").await == 0).then_some(())).await;
-    until("all requests to be over", async || (gateway.counted("hufu_requests_in_flight").await == 0).then_some(())).await;
-    until("the upstream's connections to be closed", async || upstream.connections().iter().all(|c| c.closed).then_some(())).await;
+    until("all connections to be closed", async || {
+        (gateway.counted("hufu_connections_open").await == 0).then_some(())
+    })
+    .await;
+    until("all requests to be over", async || {
+        (gateway.counted("hufu_requests_in_flight").await == 0).then_some(())
+    })
+    .await;
+    until("the upstream's connections to be closed", async || {
+        upstream
+            .connections()
+            .iter()
+            .all(|c| c.closed)
+            .then_some(())
+    })
+    .await;
     let mut client = TcpStream::connect(gateway.listen).await.unwrap();
-    client.write_all(b"GET /auth/healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    client
+        .write_all(b"GET /auth/healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
     assert_eq!(wire::read(&mut client).await.status, 200);
     assert_eq!(gateway.counted("hufu_connections_open").await, 1);
 }

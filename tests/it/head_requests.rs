@@ -10,12 +10,24 @@ const TOKEN: &str = "an-admin-token-that-nobody-may-see";
 
 #[tokio::test]
 async fn head_says_what_get_says_and_leaves_the_body_out() {
-    let gateway = Gateway::with(&Setup { config: format!("admin.token = \"{TOKEN}\"\n"), ..Setup::default() });
+    let gateway = Gateway::with(&Setup {
+        config: format!("admin.token = \"{TOKEN}\"\n"),
+        ..Setup::default()
+    });
     let login = gateway.login("alice").await;
-    let (token, id) = (login["token"].as_str().unwrap(), login["session_id"].as_str().unwrap());
-    let (admin, user) = (format!("Authorization: Bearer {TOKEN}\r\n"), format!("Authorization: Bearer {token}\r\n"));
+    let (token, id) = (
+        login["token"].as_str().unwrap(),
+        login["session_id"].as_str().unwrap(),
+    );
+    let (admin, user) = (
+        format!("Authorization: Bearer {TOKEN}\r\n"),
+        format!("Authorization: Bearer {token}\r\n"),
+    );
     let one = format!("/admin/api/sessions/{id}");
-    let sessions = format!("/admin/api/sessions?user={}", hufu::sandbox::openid(crate::helpers::gateway::APPID, "alice"));
+    let sessions = format!(
+        "/admin/api/sessions?user={}",
+        hufu::sandbox::openid(crate::helpers::gateway::APPID, "alice")
+    );
     for (to, path, lines, status) in [
         (gateway.admin, "/healthz", "", 200),
         (gateway.admin, "/startupz", "", 200),
@@ -36,28 +48,77 @@ async fn head_says_what_get_says_and_leaves_the_body_out() {
         (gateway.listen, "/auth/login", "", 405),
         (gateway.listen, "/auth/verify", &user, 403),
     ] {
-        let ask = async |method: &str| wire::send(to, format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n").as_bytes()).await;
+        let ask = async |method: &str| {
+            wire::send(
+                to,
+                format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n")
+                    .as_bytes(),
+            )
+            .await
+        };
         let (get, head) = (ask("GET").await, ask("HEAD").await);
-        assert_eq!((get.status, head.status, head.body()), (status, status, ""), "{path}: {}", head.text);
-        for name in ["content-type", "cache-control", "allow", "www-authenticate", "x-hufu-error"] {
+        assert_eq!(
+            (get.status, head.status, head.body()),
+            (status, status, ""),
+            "{path}: {}",
+            head.text
+        );
+        for name in [
+            "content-type",
+            "cache-control",
+            "allow",
+            "www-authenticate",
+            "x-hufu-error",
+        ] {
             assert_eq!(get.header(name), head.header(name), "{path} {name}");
         }
         // What counts requests has other numbers each time.
         if path == "/metrics" {
-            assert!(head.header("content-length").unwrap().parse::<usize>().unwrap() > 1000, "{}", head.text);
+            assert!(
+                head.header("content-length")
+                    .unwrap()
+                    .parse::<usize>()
+                    .unwrap()
+                    > 1000,
+                "{}",
+                head.text
+            );
         } else {
-            assert_eq!(head.header("content-length"), Some(get.body().len().to_string().as_str()), "{path}: {}", head.text);
+            assert_eq!(
+                head.header("content-length"),
+                Some(get.body().len().to_string().as_str()),
+                "{path}: {}",
+                head.text
+            );
         }
     }
     for path in ["/healthz", "/startupz", "/readyz", "/metrics"] {
-        let answer = wire::send(gateway.admin, format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").as_bytes()).await;
-        assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")), "{path}");
+        let answer = wire::send(
+            gateway.admin,
+            format!(
+                "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            )
+            .as_bytes(),
+        )
+        .await;
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (405, Some("GET, HEAD")),
+            "{path}"
+        );
         // Nothing of a body is left on the connection.
         let mut kept = TcpStream::connect(gateway.admin).await.unwrap();
         for _ in 0..2 {
-            kept.write_all(format!("HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+            kept.write_all(format!("HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
+                .await
+                .unwrap();
             let answer = wire::read(&mut kept).await;
-            assert_eq!((answer.status, answer.body(), answer.closed), (200, "", false), "{path}: {}", answer.text);
+            assert_eq!(
+                (answer.status, answer.body(), answer.closed),
+                (200, "", false),
+                "{path}: {}",
+                answer.text
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
-//! The small print of HTTP in requests with a body, and backends that stop in the middle of one: `Expect`, trailers, bytes that come one
-//! at a time, bodies that never end, and connections of which one half is closed.
+//! The small print of HTTP in requests with a body, and backends that stop in the middle of one:
+//! `Expect`, trailers, bytes that come one at a time, bodies that never end, and connections of
+//! which one half is closed.
 
 use std::time::Duration;
 
@@ -11,12 +12,17 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// Waits until the gateway has nothing under way.
 async fn forgotten(gateway: &Gateway) {
-    until("all requests to be over", async || (gateway.counted("hufu_requests_in_flight").await == 0).then_some(())).await;
+    until("all requests to be over", async || {
+        (gateway.counted("hufu_requests_in_flight").await == 0).then_some(())
+    })
+    .await;
 }
 
 /// Bytes that show where one is missing.
 fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|n| u8::try_from((n * 31 + n / 251) % 251).unwrap()).collect()
+    (0..length)
+        .map(|n| u8::try_from((n * 31 + n / 251) % 251).unwrap())
+        .collect()
 }
 
 fn expecting(target: &str, lines: &str) -> String {
@@ -26,24 +32,58 @@ fn expecting(target: &str, lines: &str) -> String {
 #[tokio::test]
 async fn nobody_is_told_to_continue_whose_request_is_refused() {
     let backend = ByHand::start().await;
-    let config = format!("server.body_limit = \"1MiB\"\n{}{}", route("/api", &backend.url, "required"), route("/open", &backend.url, "none"));
-    let gateway = Gateway::with(&Setup { config, ..Setup::default() });
+    let config = format!(
+        "server.body_limit = \"1MiB\"\n{}{}",
+        route("/api", &backend.url, "required"),
+        route("/open", &backend.url, "none")
+    );
+    let gateway = Gateway::with(&Setup {
+        config,
+        ..Setup::default()
+    });
     for (target, lines, status, code) in [
         ("/api", "Content-Length: 5\r\n", 401, "login_required"),
-        ("/api", "Transfer-Encoding: chunked\r\n", 401, "login_required"),
-        ("/api", "Content-Length: 5\r\nAuthorization: Bearer hufu_x\r\n", 401, "token_invalid"),
-        ("/open", "Content-Length: 2000000\r\n", 413, "body_too_large"),
+        (
+            "/api",
+            "Transfer-Encoding: chunked\r\n",
+            401,
+            "login_required",
+        ),
+        (
+            "/api",
+            "Content-Length: 5\r\nAuthorization: Bearer hufu_x\r\n",
+            401,
+            "token_invalid",
+        ),
+        (
+            "/open",
+            "Content-Length: 2000000\r\n",
+            413,
+            "body_too_large",
+        ),
         ("/nowhere", "Content-Length: 5\r\n", 404, "route_not_found"),
-        ("/open/%2e%2e/api", "Content-Length: 5\r\n", 400, "path_invalid"),
+        (
+            "/open/%2e%2e/api",
+            "Content-Length: 5\r\n",
+            400,
+            "path_invalid",
+        ),
     ] {
         let mut client = Peer::connect(gateway.listen).await;
         client.send(expecting(target, lines)).await;
         let answer = client.answer("POST").await;
-        assert_eq!((answer.status(), answer.code()), (status, Some(code)), "{target} {lines}: {answer:?}");
+        assert_eq!(
+            (answer.status(), answer.code()),
+            (status, Some(code)),
+            "{target} {lines}: {answer:?}"
+        );
         assert_eq!(answer.interim, [0; 0], "{target} {lines}");
-        // It may send the body or not, and nobody can tell what its next bytes are: the connection ends, and they are no request.
+        // It may send the body or not, and nobody can tell what its next bytes are: the connection
+        // ends, and they are no request.
         assert!(answer.head.closes(), "{target} {lines}: {answer:?}");
-        let _ = client.try_send("GET /open HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let _ = client
+            .try_send("GET /open HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await;
         client.ended().await;
     }
     assert!(backend.is_left_alone().await, "nothing goes to the backend");
@@ -58,14 +98,23 @@ async fn a_client_is_told_once_to_continue_and_its_body_arrives_whole() {
     for own in ["", "HTTP/1.1 100 Continue\r\n\r\n"] {
         for chunked in [false, true] {
             let mut client = Peer::connect(gateway.listen).await;
-            let framing = if chunked { "Transfer-Encoding: chunked\r\n".to_owned() } else { format!("Content-Length: {}\r\n", body.len()) };
+            let framing = if chunked {
+                "Transfer-Encoding: chunked\r\n".to_owned()
+            } else {
+                format!("Content-Length: {}\r\n", body.len())
+            };
             client.send(expecting("/upload", &framing)).await;
             let told = client.head().await;
             assert_eq!(told.status(), 100, "{told:?}");
             let upload = async {
                 if chunked {
                     for piece in body.chunks(50_000) {
-                        client.send([format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat()).await;
+                        client
+                            .send(
+                                [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"]
+                                    .concat(),
+                            )
+                            .await;
                     }
                     client.send("0\r\n\r\n").await;
                 } else {
@@ -76,22 +125,35 @@ async fn a_client_is_told_once_to_continue_and_its_body_arrives_whole() {
             let answer = async {
                 let (mut peer, head) = backend.request().await;
                 peer.send(own).await;
-                let arrived = if chunked { peer.chunks().await.0 } else { peer.take(body.len()).await };
+                let arrived = if chunked {
+                    peer.chunks().await.0
+                } else {
+                    peer.take(body.len()).await
+                };
                 peer.send(OK).await;
                 peer.finish().await;
                 (head, arrived)
             };
             let (answer, (head, arrived)) = tokio::join!(upload, answer);
-            assert!(arrived == body, "{own:?} {framing}: {} bytes, or others", arrived.len());
+            assert!(
+                arrived == body,
+                "{own:?} {framing}: {} bytes, or others",
+                arrived.len()
+            );
             assert_eq!((answer.status(), answer.text().as_str()), (200, "ok"));
             assert_eq!(answer.interim, [0; 0], "once is enough: {own:?} {framing}");
-            let framed = if chunked { head.value("transfer-encoding") == Some("chunked") } else { head.value("content-length") == Some("1048576") };
+            let framed = if chunked {
+                head.value("transfer-encoding") == Some("chunked")
+            } else {
+                head.value("content-length") == Some("1048576")
+            };
             assert!(framed && head.value("expect").is_none(), "{head:?}");
         }
     }
 }
 
-/// A backend that has made up its mind at the head. Its answer does not wait for a body that may never come.
+/// A backend that has made up its mind at the head. Its answer does not wait for a body that may
+/// never come.
 #[tokio::test]
 async fn an_answer_does_not_wait_for_a_body_that_was_asked_for() {
     let backend = ByHand::start().await;
@@ -101,13 +163,22 @@ async fn an_answer_does_not_wait_for_a_body_that_was_asked_for() {
         client.send(expecting("/upload", framing)).await;
         assert_eq!(client.head().await.status(), 100);
         let (mut peer, _) = backend.request().await;
-        peer.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await;
+        peer.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+            .await;
         let answer = client.answer("POST").await;
-        assert_eq!((answer.status(), answer.text().as_str(), answer.interim), (403, "no", vec![]), "{framing}");
+        assert_eq!(
+            (answer.status(), answer.text().as_str(), answer.interim),
+            (403, "no", vec![]),
+            "{framing}"
+        );
         // Then nothing comes, and nobody is held for it.
         drop(client);
         let body = peer.rest().await;
-        assert!(body.is_empty(), "{framing}: {:?}", String::from_utf8_lossy(&body));
+        assert!(
+            body.is_empty(),
+            "{framing}: {:?}",
+            String::from_utf8_lossy(&body)
+        );
     }
     forgotten(&gateway).await;
 }
@@ -118,13 +189,21 @@ async fn a_client_of_http_1_0_is_never_told_to_continue() {
     let backend = ByHand::start().await;
     let gateway = Gateway::start(&route("/", &backend.url, "none"));
     let mut client = Peer::connect(gateway.listen).await;
-    client.send("POST /x HTTP/1.0\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n").await;
+    client
+        .send("POST /x HTTP/1.0\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        .await;
     let (mut peer, head) = backend.request().await;
     client.send("hello").await;
-    assert_eq!((peer.take(5).await, head.value("expect")), (b"hello".to_vec(), None));
+    assert_eq!(
+        (peer.take(5).await, head.value("expect")),
+        (b"hello".to_vec(), None)
+    );
     peer.send(OK).await;
     let answer = client.answer("POST").await;
-    assert_eq!((answer.status(), answer.text().as_str(), answer.interim), (200, "ok", vec![]));
+    assert_eq!(
+        (answer.status(), answer.text().as_str(), answer.interim),
+        (200, "ok", vec![])
+    );
     client.ended().await;
 }
 
@@ -133,12 +212,22 @@ async fn trailers_of_an_upload_become_no_headers() {
     let backend = ByHand::start().await;
     let gateway = Gateway::start(&route("/", &backend.url, "none"));
     let mut client = Peer::connect(gateway.listen).await;
-    let head = "POST /x HTTP/1.1\r\nHost: x\r\nTrailer: X-WX-OPENID\r\nTransfer-Encoding: chunked\r\n\r\n";
-    client.send(format!("{head}5\r\nhello\r\n0\r\nX-WX-OPENID: evil\r\nContent-Length: 3\r\nX-Sum: 1\r\n\r\n")).await;
+    let head =
+        "POST /x HTTP/1.1\r\nHost: x\r\nTrailer: X-WX-OPENID\r\nTransfer-Encoding: chunked\r\n\r\n";
+    client
+        .send(format!(
+            "{head}5\r\nhello\r\n0\r\nX-WX-OPENID: evil\r\nContent-Length: 3\r\nX-Sum: 1\r\n\r\n"
+        ))
+        .await;
     let (mut peer, head) = backend.request().await;
     let (body, trailers) = peer.chunks().await;
     assert_eq!((body, trailers), (b"hello".to_vec(), Vec::new()));
-    assert!(["x-wx-openid", "content-length", "x-sum", "trailer"].iter().all(|name| head.value(name).is_none()), "{head:?}");
+    assert!(
+        ["x-wx-openid", "content-length", "x-sum", "trailer"]
+            .iter()
+            .all(|name| head.value(name).is_none()),
+        "{head:?}"
+    );
     peer.send(OK).await;
     assert_eq!(client.answer("POST").await.text(), "ok");
     // What follows the trailers is the next request, on both connections.
@@ -154,10 +243,15 @@ async fn requests_that_come_byte_by_byte_arrive_whole() {
     let gateway = Gateway::start(&route("/", &backend.url, "none"));
     for (framing, sent) in [
         ("Content-Length: 40\r\n", "0123456789".repeat(4)),
-        ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n1;a=b\r\n,\r\n6\r\n world\r\n0\r\n\r\n".to_owned()),
+        (
+            "Transfer-Encoding: chunked\r\n",
+            "5\r\nhello\r\n1;a=b\r\n,\r\n6\r\n world\r\n0\r\n\r\n".to_owned(),
+        ),
     ] {
         let mut client = Peer::connect(gateway.listen).await;
-        let request = format!("POST /slow HTTP/1.1\r\nHost: x\r\n{framing}\r\n{sent}GET /next HTTP/1.1\r\nHost: x\r\n\r\n");
+        let request = format!(
+            "POST /slow HTTP/1.1\r\nHost: x\r\n{framing}\r\n{sent}GET /next HTTP/1.1\r\nHost: x\r\n\r\n"
+        );
         let trickle = async {
             for byte in request.bytes() {
                 client.send([byte]).await;
@@ -168,14 +262,26 @@ async fn requests_that_come_byte_by_byte_arrive_whole() {
         };
         let answer = async {
             let (mut peer, head) = backend.request().await;
-            let body = if head.value("content-length").is_some() { peer.take(40).await } else { peer.chunks().await.0 };
-            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nfirst").await;
+            let body = if head.value("content-length").is_some() {
+                peer.take(40).await
+            } else {
+                peer.chunks().await.0
+            };
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nfirst")
+                .await;
             let (mut peer, head) = backend.request().await;
             peer.send(OK).await;
             (body, head.first)
         };
         let ((one, two), (body, next)) = tokio::join!(trickle, answer);
-        assert_eq!(String::from_utf8(body).unwrap(), if framing.starts_with('C') { &*sent } else { "hello, world" });
+        assert_eq!(
+            String::from_utf8(body).unwrap(),
+            if framing.starts_with('C') {
+                &*sent
+            } else {
+                "hello, world"
+            }
+        );
         assert_eq!((one.text().as_str(), two.text().as_str()), ("first", "ok"));
         assert!(next.starts_with("GET /next "), "{next}");
     }
@@ -184,11 +290,17 @@ async fn requests_that_come_byte_by_byte_arrive_whole() {
 #[tokio::test]
 async fn a_body_whose_end_never_comes_is_cut_and_never_whole() {
     let backend = ByHand::start().await;
-    let gateway = Gateway::start(&format!("server.request_body_timeout = \"500ms\"\n{}", route("/", &backend.url, "none")));
+    let gateway = Gateway::start(&format!(
+        "server.request_body_timeout = \"500ms\"\n{}",
+        route("/", &backend.url, "none")
+    ));
     for (framing, sent) in [
         ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n"),
         ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n"),
-        ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\nX: y\r\n"),
+        (
+            "Transfer-Encoding: chunked\r\n",
+            "5\r\nhello\r\n0\r\nX: y\r\n",
+        ),
         ("Content-Length: 6\r\n", "hello"),
     ] {
         let request = format!("POST /x HTTP/1.1\r\nHost: x\r\n{framing}\r\n{sent}");
@@ -202,11 +314,18 @@ async fn a_body_whose_end_never_comes_is_cut_and_never_whole() {
                 client.rest().await;
             } else {
                 let answer = client.answer("POST").await;
-                assert_eq!((answer.status(), answer.code()), (408, Some("request_timeout")), "{sent:?}: {answer:?}");
+                assert_eq!(
+                    (answer.status(), answer.code()),
+                    (408, Some("request_timeout")),
+                    "{sent:?}: {answer:?}"
+                );
                 client.ended().await;
             }
             let body = String::from_utf8(peer.rest().await).unwrap();
-            assert!(!body.ends_with("0\r\n\r\n") && body.len() < 16, "{sent:?}: {body:?}");
+            assert!(
+                !body.ends_with("0\r\n\r\n") && body.len() < 16,
+                "{sent:?}: {body:?}"
+            );
         }
     }
     forgotten(&gateway).await;
@@ -218,7 +337,10 @@ async fn an_exchange_that_breaks_off_behind_its_head_is_told_as_what_it_was() {
     let backend = ByHand::start().await;
     let hasty = route("/hasty", &backend.url, "none").replace("\"5s\"", "\"300ms\"");
     let limits = "server.request_body_timeout = \"500ms\"\nserver.body_limit = \"1000B\"\n";
-    let gateway = Gateway::start(&format!("{limits}{}{hasty}", route("/", &backend.url, "none")));
+    let gateway = Gateway::start(&format!(
+        "{limits}{}{hasty}",
+        route("/", &backend.url, "none")
+    ));
     let long = format!("7d0\r\n{}\r\n", "x".repeat(2000));
     for (target, then, code) in [
         ("/leaves", None, "body_broken"),
@@ -232,8 +354,13 @@ async fn an_exchange_that_breaks_off_behind_its_head_is_told_as_what_it_was() {
         let mut client = Peer::connect(gateway.listen).await;
         client.send(format!("POST {target} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")).await;
         let (mut peer, _) = backend.request().await;
-        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n").await;
-        assert_eq!((client.head().await.status(), client.take(9).await), (200, b"4\r\nhalf\r\n".to_vec()), "{target}");
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+            .await;
+        assert_eq!(
+            (client.head().await.status(), client.take(9).await),
+            (200, b"4\r\nhalf\r\n".to_vec()),
+            "{target}"
+        );
         match then {
             Some(then) => {
                 client.send(then).await;
@@ -242,19 +369,36 @@ async fn an_exchange_that_breaks_off_behind_its_head_is_told_as_what_it_was() {
             None => drop(client),
         }
         let body = peer.rest().await;
-        assert_eq!(body.ends_with(b"0\r\n\r\n"), target == "/hasty/waits", "{target}: {:?}", String::from_utf8_lossy(&body));
+        assert_eq!(
+            body.ends_with(b"0\r\n\r\n"),
+            target == "/hasty/waits",
+            "{target}: {:?}",
+            String::from_utf8_lossy(&body)
+        );
         let line = gateway.access_line(target, |line| line["path"] == target);
-        assert_eq!((&line["status"], &line["error"]), (&200.into(), &code.into()), "{line}");
+        assert_eq!(
+            (&line["status"], &line["error"]),
+            (&200.into(), &code.into()),
+            "{line}"
+        );
     }
-    // An answer without a body waits for the rest of the upload, so it may still become another one.
-    for (then, status, code) in [("z\r\n", 400, "body_broken"), (&*long, 413, "body_too_large")] {
+    // An answer without a body waits for the rest of the upload, so it may still become another
+    // one.
+    for (then, status, code) in [
+        ("z\r\n", 400, "body_broken"),
+        (&*long, 413, "body_too_large"),
+    ] {
         let mut client = Peer::connect(gateway.listen).await;
         client.send("POST /empty HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
         let (mut peer, _) = backend.request().await;
         peer.send("HTTP/1.1 204 No Content\r\n\r\n").await;
         client.send(then).await;
         let answer = client.answer("POST").await;
-        assert_eq!((answer.status(), answer.code()), (status, Some(code)), "{answer:?}");
+        assert_eq!(
+            (answer.status(), answer.code()),
+            (status, Some(code)),
+            "{answer:?}"
+        );
         assert!(!peer.rest().await.ends_with(b"0\r\n\r\n"), "{then:?}");
     }
 }
@@ -266,10 +410,19 @@ async fn a_backend_that_stops_sending_breaks_its_answer_off() {
     let gateway = Gateway::start(&route("/", &backend.url, "none"));
     for (answer, whole) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", None),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", None),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n", None),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+            None,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n",
+            None,
+        ),
         ("HTTP/1.1 200 OK\r\n\r\nto the end", Some("to the end")),
-        ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", Some("ok")),
+        (
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+            Some("ok"),
+        ),
     ] {
         let mut client = Peer::connect(gateway.listen).await;
         client.send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await;
@@ -282,7 +435,10 @@ async fn a_backend_that_stops_sending_breaks_its_answer_off() {
                 let head = client.head().await;
                 assert_eq!(head.status(), 200, "{answer:?}");
                 let rest = String::from_utf8(client.rest().await).unwrap();
-                assert!(rest.contains("half") && rest.len() < 100 && !rest.ends_with("0\r\n\r\n"), "{answer:?}: {rest:?}");
+                assert!(
+                    rest.contains("half") && rest.len() < 100 && !rest.ends_with("0\r\n\r\n"),
+                    "{answer:?}: {rest:?}"
+                );
             }
         }
         // Nothing more comes on it.
@@ -290,11 +446,16 @@ async fn a_backend_that_stops_sending_breaks_its_answer_off() {
     }
     // In the place of an answer: tried once more on a GET, and then told.
     let mut client = Peer::connect(gateway.listen).await;
-    client.send("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi").await;
+    client
+        .send("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
+        .await;
     let (mut peer, _) = backend.request().await;
     peer.finish().await;
     let answer = client.answer("POST").await;
-    assert_eq!((answer.status(), answer.code()), (502, Some("upstream_error")));
+    assert_eq!(
+        (answer.status(), answer.code()),
+        (502, Some("upstream_error"))
+    );
     assert!(backend.is_left_alone().await, "a POST is not sent twice");
     forgotten(&gateway).await;
 }
@@ -304,12 +465,26 @@ async fn a_backend_that_stops_sending_breaks_its_answer_off() {
 async fn a_backend_that_stops_reading_holds_nobody_for_ever() {
     const LENGTH: usize = 64 << 20;
     let backend = ByHand::start().await;
-    let config = format!("server.body_limit = \"1GiB\"\n{}", route("/", &backend.url, "none").replace("\"5s\"", "\"2s\""));
+    let config = format!(
+        "server.body_limit = \"1GiB\"\n{}",
+        route("/", &backend.url, "none").replace("\"5s\"", "\"2s\"")
+    );
     let gateway = Gateway::start(&config);
     // It says nothing more; and it has said already what it thinks of the request.
-    for (answer, status, code) in [(None, 504, Some("upstream_timeout")), (Some("HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nstop"), 403, None)] {
+    for (answer, status, code) in [
+        (None, 504, Some("upstream_timeout")),
+        (
+            Some("HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nstop"),
+            403,
+            None,
+        ),
+    ] {
         let mut client = Peer::connect(gateway.listen).await;
-        client.send(format!("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: {LENGTH}\r\n\r\n")).await;
+        client
+            .send(format!(
+                "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: {LENGTH}\r\n\r\n"
+            ))
+            .await;
         client.send(pattern(1000)).await;
         let (mut peer, _) = backend.request().await;
         peer.take(1000).await;
@@ -328,7 +503,11 @@ async fn a_backend_that_stops_reading_holds_nobody_for_ever() {
         };
         let read = async {
             let answer = client.answer("POST").await;
-            assert_eq!((answer.status(), answer.code()), (status, code), "{answer:?}");
+            assert_eq!(
+                (answer.status(), answer.code()),
+                (status, code),
+                "{answer:?}"
+            );
             client.rest().await
         };
         let (rest, ()) = tokio::join!(read, upload);
@@ -343,16 +522,29 @@ async fn a_backend_that_hangs_is_a_timeout_wherever_it_stops() {
     let gateway = Gateway::start(&route("/", &backend.url, "none").replace("\"5s\"", "\"1s\""));
     for (request, begun) in [
         ("GET /x HTTP/1.1\r\nHost: x\r\n\r\n", ""),
-        ("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi", ""),
-        ("GET /x HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 103 Early Hints\r\n\r\n"),
-        ("GET /x HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Le"),
+        (
+            "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi",
+            "",
+        ),
+        (
+            "GET /x HTTP/1.1\r\nHost: x\r\n\r\n",
+            "HTTP/1.1 103 Early Hints\r\n\r\n",
+        ),
+        (
+            "GET /x HTTP/1.1\r\nHost: x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Le",
+        ),
     ] {
         let mut client = Peer::connect(gateway.listen).await;
         client.send(request).await;
         let (mut peer, _) = backend.request().await;
         peer.send(begun).await;
         let answer = client.answer("GET").await;
-        assert_eq!((answer.status(), answer.code()), (504, Some("upstream_timeout")), "{begun:?}: {answer:?}");
+        assert_eq!(
+            (answer.status(), answer.code()),
+            (504, Some("upstream_timeout")),
+            "{begun:?}: {answer:?}"
+        );
         // The backend's connection does not go on; the client's may.
         peer.rest().await;
         if !answer.head.closes() {
@@ -363,7 +555,8 @@ async fn a_backend_that_hangs_is_a_timeout_wherever_it_stops() {
     let mut client = Peer::connect(gateway.listen).await;
     client.send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let (mut peer, _) = backend.request().await;
-    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf").await;
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        .await;
     assert_eq!(client.head().await.status(), 200);
     assert_eq!(client.rest().await, b"half");
     peer.ended().await;

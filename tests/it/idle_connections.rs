@@ -30,12 +30,24 @@ async fn ask(stream: &mut TcpStream) {
 async fn ten_thousand_connections_may_rest() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     if hard < MANY as u64 + 2000 {
-        println!("left out: at most {hard} files can be open here; raise the limit (ulimit -Hn) to {}", MANY + 2000);
+        println!(
+            "left out: at most {hard} files can be open here; raise the limit (ulimit -Hn) to {}",
+            MANY + 2000
+        );
         return;
     }
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
-    let gateway = Gateway::with(&Setup { config: "server.keep_alive = \"10m\"\n".to_owned(), ..Setup::default() });
-    assert!(gateway.stderr().contains(&format!("at most {hard} files and connections can be open")), "{}", gateway.stderr());
+    let gateway = Gateway::with(&Setup {
+        config: "server.keep_alive = \"10m\"\n".to_owned(),
+        ..Setup::default()
+    });
+    assert!(
+        gateway
+            .stderr()
+            .contains(&format!("at most {hard} files and connections can be open")),
+        "{}",
+        gateway.stderr()
+    );
     ask(&mut TcpStream::connect(gateway.listen).await.unwrap()).await;
     let before = gateway.resident_kib();
     let mut all = Vec::with_capacity(MANY);
@@ -47,15 +59,24 @@ async fn ten_thousand_connections_may_rest() {
         });
         all.extend(join_all(more).await);
     }
-    until("all of them to be counted", async || (gateway.counted("hufu_connections_open").await == MANY as u64).then_some(())).await;
+    until("all of them to be counted", async || {
+        (gateway.counted("hufu_connections_open").await == MANY as u64).then_some(())
+    })
+    .await;
     let grown = gateway.resident_kib().saturating_sub(before);
-    println!("{MANY} resting connections take {grown} KiB, {} bytes each", grown * 1024 / MANY as u64);
+    println!(
+        "{MANY} resting connections take {grown} KiB, {} bytes each",
+        grown * 1024 / MANY as u64
+    );
     for stream in all.iter_mut().step_by(97) {
         ask(stream).await;
     }
     ask(&mut TcpStream::connect(gateway.listen).await.unwrap()).await;
     drop(all);
-    until("all of them to be gone", async || (gateway.counted("hufu_connections_open").await == 0).then_some(())).await;
+    until("all of them to be gone", async || {
+        (gateway.counted("hufu_connections_open").await == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -72,7 +93,10 @@ async fn without_descriptors_it_waits_and_goes_on_when_there_are_some() {
         route("/open", &echo.url, "none"),
         echo.url
     );
-    let setup = Setup { config, ..Setup::default() };
+    let setup = Setup {
+        config,
+        ..Setup::default()
+    };
     let gateway = Gateway::with_descriptors(&setup, u32::try_from(LIMIT).unwrap());
     let room = room_for_clients(LIMIT as u64, 2);
     let mut first = TcpStream::connect(gateway.listen).await.unwrap();
@@ -81,39 +105,121 @@ async fn without_descriptors_it_waits_and_goes_on_when_there_are_some() {
     for _ in 0..2 * LIMIT {
         others.push(TcpStream::connect(gateway.listen).await.unwrap());
     }
-    until("it to be told", async || gateway.stderr().contains("as many as the limit of open files has room for").then_some(())).await;
-    until("all the room to be taken", async || (gateway.counted("hufu_connections_open").await == room as u64).then_some(())).await;
+    until("it to be told", async || {
+        gateway
+            .stderr()
+            .contains("as many as the limit of open files has room for")
+            .then_some(())
+    })
+    .await;
+    until("all the room to be taken", async || {
+        (gateway.counted("hufu_connections_open").await == room as u64).then_some(())
+    })
+    .await;
     let ticks = gateway.ticks();
     // Liveness, readiness and backends have descriptors of their own.
     for page in ["/healthz", "/readyz"] {
-        assert_eq!(http().get(gateway.admin_at(page)).send().await.unwrap().status(), 200, "{page}");
+        assert_eq!(
+            http()
+                .get(gateway.admin_at(page))
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            200,
+            "{page}"
+        );
     }
-    first.write_all(b"GET /open/x HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    first
+        .write_all(b"GET /open/x HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
     let mut start = [0; 12];
     first.read_exact(&mut start).await.unwrap();
     assert_eq!(&start, b"HTTP/1.1 200");
     // Not even those who all have a request at a backend take them.
     for other in &mut others {
-        other.write_all(b"GET /silent/x HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        other
+            .write_all(b"GET /silent/x HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await
+            .unwrap();
     }
     until("a request that cannot be passed on", async || {
         let mut start = [0; 12];
-        others.iter().any(|other| other.try_read(&mut start).is_ok_and(|n| start[..n].starts_with(b"HTTP/1.1 503"))).then_some(())
+        others
+            .iter()
+            .any(|other| {
+                other
+                    .try_read(&mut start)
+                    .is_ok_and(|n| start[..n].starts_with(b"HTTP/1.1 503"))
+            })
+            .then_some(())
     })
     .await;
-    // What the gateway lacks is held against no endpoint: neither by requests nor by health checks, whose endpoint would be sick for long.
-    let told = |what: &str| gateway.stderr().lines().any(|line| line.contains("counts against nobody: no file descriptor is left") && line.contains(what));
-    until("a request to be told of", async || told("\"upstream\":\"silent\"").then_some(())).await;
-    until("a health check to be told of", async || told("\"upstream\":\"asked\"").then_some(())).await;
-    let page = http().get(gateway.admin_at("/metrics")).send().await.unwrap().text().await.unwrap();
-    let known: Vec<_> = page.lines().filter(|line| line.starts_with("hufu_upstream_endpoint_up{")).collect();
-    assert!(known.len() == 3 && known.iter().all(|line| line.ends_with(" 1")), "{known:?}");
+    // What the gateway lacks is held against no endpoint: neither by requests nor by health checks,
+    // whose endpoint would be sick for long.
+    let told = |what: &str| {
+        gateway.stderr().lines().any(|line| {
+            line.contains("counts against nobody: no file descriptor is left")
+                && line.contains(what)
+        })
+    };
+    until("a request to be told of", async || {
+        told("\"upstream\":\"silent\"").then_some(())
+    })
+    .await;
+    until("a health check to be told of", async || {
+        told("\"upstream\":\"asked\"").then_some(())
+    })
+    .await;
+    let page = http()
+        .get(gateway.admin_at("/metrics"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let known: Vec<_> = page
+        .lines()
+        .filter(|line| line.starts_with("hufu_upstream_endpoint_up{"))
+        .collect();
+    assert!(
+        known.len() == 3 && known.iter().all(|line| line.ends_with(" 1")),
+        "{known:?}"
+    );
     for page in ["/healthz", "/readyz", "/metrics"] {
-        assert_eq!(http().get(gateway.admin_at(page)).send().await.unwrap().status(), 200, "{page}");
+        assert_eq!(
+            http()
+                .get(gateway.admin_at(page))
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            200,
+            "{page}"
+        );
     }
-    println!("without room for more clients: {} ticks of 10 ms", gateway.ticks() - ticks);
+    println!(
+        "without room for more clients: {} ticks of 10 ms",
+        gateway.ticks() - ticks
+    );
     drop(others);
-    until("it to accept again", async || Some(http().get(gateway.at("/auth/healthz")).send().await.ok()?.status()).filter(|status| *status == 200)).await;
+    until("it to accept again", async || {
+        Some(
+            http()
+                .get(gateway.at("/auth/healthz"))
+                .send()
+                .await
+                .ok()?
+                .status(),
+        )
+        .filter(|status| *status == 200)
+    })
+    .await;
     let log = gateway.stderr();
-    assert!(!log.contains("panic") && !log.contains("Too many open files"), "{log}");
+    assert!(
+        !log.contains("panic") && !log.contains("Too many open files"),
+        "{log}"
+    );
 }

@@ -1,5 +1,5 @@
-//! The sealing keys change in three rolls, as docs/operations.md has them, under load and on every mixture of processes; and what is
-//! seen when a key goes too early, or the naming key changes.
+//! The sealing keys change in three rolls, as docs/operations.md has them, under load and on every
+//! mixture of processes; and what is seen when a key goes too early, or the naming key changes.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -33,7 +33,11 @@ struct Installation {
 
 impl Installation {
     fn new() -> Self {
-        Self { redis: RedisServer::start(&[]), echo: echo_upstream(), naming_key: generate_key() }
+        Self {
+            redis: RedisServer::start(&[]),
+            echo: echo_upstream(),
+            naming_key: generate_key(),
+        }
     }
 
     /// A file with these sealing keys.
@@ -44,13 +48,24 @@ impl Installation {
             self.naming_key,
             route("/api", &self.echo.url, "required")
         );
-        Setup { store: self.redis.url(""), config }
+        Setup {
+            store: self.redis.url(""),
+            config,
+        }
     }
 }
 
 async fn call(gateway: &Gateway, method: &str, path: &str, token: &str) -> (u16, Value) {
-    let answer = http().request(method.parse().unwrap(), gateway.at(path)).bearer_auth(token).send().await.unwrap();
-    (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default())
+    let answer = http()
+        .request(method.parse().unwrap(), gateway.at(path))
+        .bearer_auth(token)
+        .send()
+        .await
+        .unwrap();
+    (
+        answer.status().as_u16(),
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default(),
+    )
 }
 
 /// A session that the load uses, and when it was made.
@@ -60,7 +75,8 @@ struct Used {
     made: Instant,
 }
 
-/// Clients that use every session that they are given, on either gateway, until shortly before its end.
+/// Clients that use every session that they are given, on either gateway, until shortly before its
+/// end.
 struct Load {
     sessions: Arc<Mutex<Vec<Used>>>,
     slots: Arc<Slots>,
@@ -73,14 +89,30 @@ struct Load {
 impl Load {
     fn start(gateways: &[Gateway; 2]) -> Self {
         let slots = Arc::new(Slots::new([gateways[0].listen, gateways[1].listen]));
-        let mut load = Self { sessions: Arc::default(), slots, wrong: Arc::default(), served: Arc::default(), stop: Arc::default(), tasks: Vec::new() };
+        let mut load = Self {
+            sessions: Arc::default(),
+            slots,
+            wrong: Arc::default(),
+            served: Arc::default(),
+            stop: Arc::default(),
+            tasks: Vec::new(),
+        };
         load.tasks = (0..4).map(|seed| tokio::spawn(load.client(seed))).collect();
         load
     }
 
     fn client(&self, seed: u64) -> impl Future<Output = ()> + use<> {
-        let (sessions, slots, wrong) = (self.sessions.clone(), self.slots.clone(), self.wrong.clone());
-        let (served, stop, client, mut dice) = (self.served.clone(), self.stop.clone(), http(), Dice::new(seed));
+        let (sessions, slots, wrong) = (
+            self.sessions.clone(),
+            self.slots.clone(),
+            self.wrong.clone(),
+        );
+        let (served, stop, client, mut dice) = (
+            self.served.clone(),
+            self.stop.clone(),
+            http(),
+            Dice::new(seed),
+        );
         async move {
             while !stop.load(Ordering::Relaxed) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -88,17 +120,31 @@ impl Load {
                     let mut sessions = sessions.lock().unwrap();
                     sessions.retain(|session| session.made.elapsed() < ABSOLUTE - END);
                     let at = usize::try_from(dice.below(sessions.len().max(1) as u64)).unwrap();
-                    sessions.get(at).map(|session| (session.user.clone(), session.token.clone(), session.made))
+                    sessions
+                        .get(at)
+                        .map(|session| (session.user.clone(), session.token.clone(), session.made))
                 };
-                let (Some((user, token, made)), Some(at)) = (chosen, slots.any(&mut dice)) else { continue };
+                let (Some((user, token, made)), Some(at)) = (chosen, slots.any(&mut dice)) else {
+                    continue;
+                };
                 // A process that has just ended refuses connections: balancers then take the next.
-                let Ok(answer) = client.get(format!("http://{at}/api/x")).bearer_auth(&token).send().await else { continue };
+                let Ok(answer) = client
+                    .get(format!("http://{at}/api/x"))
+                    .bearer_auth(&token)
+                    .send()
+                    .await
+                else {
+                    continue;
+                };
                 let status = answer.status().as_u16();
                 let whose = answer.text().await.ok().and_then(|body| subject(&body));
                 if status == 200 && whose == Some(hufu::sandbox::openid(APPID, &user)) {
                     served.fetch_add(1, Ordering::Relaxed);
                 } else if made.elapsed() < ABSOLUTE {
-                    wrong.lock().unwrap().push(format!("{user}: {status} {whose:?}, {} ms after the login", made.elapsed().as_millis()));
+                    wrong.lock().unwrap().push(format!(
+                        "{user}: {status} {whose:?}, {} ms after the login",
+                        made.elapsed().as_millis()
+                    ));
                 }
             }
         }
@@ -107,17 +153,25 @@ impl Load {
     async fn add(&self, gateway: &Gateway, user: &str) {
         let made = monotonic_now();
         let token = gateway.token(user).await;
-        self.sessions.lock().unwrap().push(Used { user: user.to_owned(), token, made });
+        self.sessions.lock().unwrap().push(Used {
+            user: user.to_owned(),
+            token,
+            made,
+        });
     }
 
     /// Waits until both processes have met most of the sessions.
     async fn goes_on(&self) {
         let before = self.served.load(Ordering::Relaxed);
-        until("the load to be served", async || (self.served.load(Ordering::Relaxed) >= before + 40).then_some(())).await;
+        until("the load to be served", async || {
+            (self.served.load(Ordering::Relaxed) >= before + 40).then_some(())
+        })
+        .await;
     }
 }
 
-/// Everything that is done with sessions, begun on one process and gone on with on the other, both ways.
+/// Everything that is done with sessions, begun on one process and gone on with on the other, both
+/// ways.
 async fn mixture_works(gateways: &[Gateway; 2], load: &Load, when: &str) {
     for (one, other) in [(&gateways[0], &gateways[1]), (&gateways[1], &gateways[0])] {
         load.add(one, "loaded").await;
@@ -126,12 +180,37 @@ async fn mixture_works(gateways: &[Gateway; 2], load: &Load, when: &str) {
         let (status, rotated) = call(other, "POST", "/auth/rotate", &first).await;
         assert_eq!(status, 200, "{when}: {rotated}");
         let fresh = rotated["token"].as_str().unwrap();
-        assert_eq!(call(one, "GET", "/auth/session", fresh).await.0, 200, "{when}");
-        assert_eq!(call(one, "POST", "/auth/rotate", &first).await.1["token"], *fresh, "{when}: the same answer from the other process");
-        assert_eq!(call(one, "GET", "/auth/sessions", fresh).await.1["sessions"].as_array().map(Vec::len), Some(2), "{when}");
-        assert_eq!(call(one, "POST", "/auth/logout", fresh).await.0, 204, "{when}");
-        until("the logout to be everywhere", async || (call(other, "GET", "/api/x", fresh).await.0 == 401).then_some(())).await;
-        assert_eq!(call(other, "POST", "/auth/logout/all", &second).await, (200, serde_json::json!({ "revoked": 1 })), "{when}");
+        assert_eq!(
+            call(one, "GET", "/auth/session", fresh).await.0,
+            200,
+            "{when}"
+        );
+        assert_eq!(
+            call(one, "POST", "/auth/rotate", &first).await.1["token"],
+            *fresh,
+            "{when}: the same answer from the other process"
+        );
+        assert_eq!(
+            call(one, "GET", "/auth/sessions", fresh).await.1["sessions"]
+                .as_array()
+                .map(Vec::len),
+            Some(2),
+            "{when}"
+        );
+        assert_eq!(
+            call(one, "POST", "/auth/logout", fresh).await.0,
+            204,
+            "{when}"
+        );
+        until("the logout to be everywhere", async || {
+            (call(other, "GET", "/api/x", fresh).await.0 == 401).then_some(())
+        })
+        .await;
+        assert_eq!(
+            call(other, "POST", "/auth/logout/all", &second).await,
+            (200, serde_json::json!({ "revoked": 1 })),
+            "{when}"
+        );
     }
     load.goes_on().await;
 }
@@ -144,7 +223,12 @@ async fn roll(gateways: &mut [Gateway; 2], setup: &Setup, load: &Load, step: &st
         let mut old = std::mem::replace(&mut gateways[slot], fresh);
         old.signal(Signal::SIGTERM);
         mixture_works(gateways, load, &format!("{step}, process {slot}")).await;
-        assert_eq!(tokio::task::spawn_blocking(move || old.ended().code()).await.unwrap(), Some(0));
+        assert_eq!(
+            tokio::task::spawn_blocking(move || old.ended().code())
+                .await
+                .unwrap(),
+            Some(0)
+        );
     }
 }
 
@@ -156,8 +240,20 @@ async fn three_rolls_change_the_key_and_sign_nobody_out() {
     let mut gateways = [first.sibling(), first];
     let load = Load::start(&gateways);
     mixture_works(&gateways, &load, "before").await;
-    roll(&mut gateways, &installation.file(&[&old, &new]), &load, "1. added behind").await;
-    roll(&mut gateways, &installation.file(&[&new, &old]), &load, "2. moved to the front").await;
+    roll(
+        &mut gateways,
+        &installation.file(&[&old, &new]),
+        &load,
+        "1. added behind",
+    )
+    .await;
+    roll(
+        &mut gateways,
+        &installation.file(&[&new, &old]),
+        &load,
+        "2. moved to the front",
+    )
+    .await;
     let swapped = monotonic_now();
     until("the last session of the old key to end", async || {
         load.add(&gateways[0], "between").await;
@@ -165,19 +261,43 @@ async fn three_rolls_change_the_key_and_sign_nobody_out() {
         (swapped.elapsed() > ABSOLUTE).then_some(())
     })
     .await;
-    roll(&mut gateways, &installation.file(&[&new]), &load, "3. removed").await;
+    roll(
+        &mut gateways,
+        &installation.file(&[&new]),
+        &load,
+        "3. removed",
+    )
+    .await;
     load.stop.store(true, Ordering::Relaxed);
     for task in load.tasks {
         task.await.unwrap();
     }
     let wrong = std::mem::take(&mut *load.wrong.lock().unwrap());
-    println!("{} requests during three rolls, {} wrong", load.served.load(Ordering::Relaxed), wrong.len());
+    println!(
+        "{} requests during three rolls, {} wrong",
+        load.served.load(Ordering::Relaxed),
+        wrong.len()
+    );
     assert!(wrong.is_empty(), "{wrong:#?}");
     walk(&installation.redis, "hufu").assert_sound();
     for gateway in &gateways {
-        assert_eq!(gateway.counted("hufu_session_lookups_total{outcome=\"invalid_token\"}").await, 0);
-        assert_eq!(gateway.counted("hufu_session_lookups_total{outcome=\"unreadable\"}").await, 0);
-        assert!(!gateway.stderr().contains("cannot be read"), "{}", gateway.stderr());
+        assert_eq!(
+            gateway
+                .counted("hufu_session_lookups_total{outcome=\"invalid_token\"}")
+                .await,
+            0
+        );
+        assert_eq!(
+            gateway
+                .counted("hufu_session_lookups_total{outcome=\"unreadable\"}")
+                .await,
+            0
+        );
+        assert!(
+            !gateway.stderr().contains("cannot be read"),
+            "{}",
+            gateway.stderr()
+        );
     }
 }
 
@@ -188,20 +308,38 @@ async fn a_key_that_is_removed_at_once_signs_its_sessions_out_and_they_are_count
     let before = Gateway::with(&installation.file(&[&old]));
     let token = before.token("zhang").await;
     let after = before.successor(&installation.file(&[&new]));
-    for (path, code) in [("/api/x", "token_invalid"), ("/auth/session", "token_invalid")] {
+    for (path, code) in [
+        ("/api/x", "token_invalid"),
+        ("/auth/session", "token_invalid"),
+    ] {
         let (status, body) = call(&after, "GET", path, &token).await;
         assert_eq!((status, body["code"].as_str()), (401, Some(code)));
     }
-    assert_eq!(after.counted("hufu_session_lookups_total{outcome=\"invalid_token\"}").await, 2);
-    // The user signs in again, unseen, and the sessions that nothing opens any more are still theirs to end.
+    assert_eq!(
+        after
+            .counted("hufu_session_lookups_total{outcome=\"invalid_token\"}")
+            .await,
+        2
+    );
+    // The user signs in again, unseen, and the sessions that nothing opens any more are still
+    // theirs to end.
     let fresh = after.token("zhang").await;
-    assert_eq!(call(&after, "GET", "/auth/sessions", &fresh).await.1["sessions"].as_array().map(Vec::len), Some(1));
-    assert_eq!(call(&after, "POST", "/auth/logout/all", &fresh).await, (200, serde_json::json!({ "revoked": 2 })));
+    assert_eq!(
+        call(&after, "GET", "/auth/sessions", &fresh).await.1["sessions"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
+    assert_eq!(
+        call(&after, "POST", "/auth/logout/all", &fresh).await,
+        (200, serde_json::json!({ "revoked": 2 }))
+    );
     assert_eq!(call(&before, "GET", "/auth/session", &token).await.0, 401);
     assert_eq!(walk(&installation.redis, "hufu").assert_sound().sessions, 0);
 }
 
-/// A process that came up with another naming key by mistake: sessions go on, and the log says what does not.
+/// A process that came up with another naming key by mistake: sessions go on, and the log says what
+/// does not.
 #[tokio::test]
 async fn another_naming_key_is_told_of() {
     let mut installation = Installation::new();
@@ -213,25 +351,63 @@ async fn another_naming_key_is_told_of() {
     let told = "secrets.naming_key is not the one that this session was made with";
     assert!(!wrong.stderr().contains(told));
     for token in [&phone, &tablet, &phone] {
-        assert_eq!(call(&wrong, "GET", "/api/x", token).await.0, 200, "nobody is signed out");
+        assert_eq!(
+            call(&wrong, "GET", "/api/x", token).await.0,
+            200,
+            "nobody is signed out"
+        );
     }
-    until("the log line", async || wrong.stderr().contains(told).then_some(())).await;
-    assert!(wrong.stderr().matches(told).count() <= 2, "each worker says it once: {}", wrong.stderr());
+    until("the log line", async || {
+        wrong.stderr().contains(told).then_some(())
+    })
+    .await;
+    assert!(
+        wrong.stderr().matches(told).count() <= 2,
+        "each worker says it once: {}",
+        wrong.stderr()
+    );
     // What it does not find is the other device; the one that asks it ends.
     assert_eq!(call(&wrong, "POST", "/auth/logout", &phone).await.0, 204);
-    until("the logout to be everywhere", async || (call(&right, "GET", "/api/x", &phone).await.0 == 401).then_some(())).await;
+    until("the logout to be everywhere", async || {
+        (call(&right, "GET", "/api/x", &phone).await.0 == 401).then_some(())
+    })
+    .await;
     assert_eq!(call(&right, "GET", "/api/x", &tablet).await.0, 200);
     assert!(!right.stderr().contains(told));
     // The process with the right key finds everything.
-    assert_eq!(call(&right, "POST", "/auth/logout/all", &tablet).await, (200, serde_json::json!({ "revoked": 1 })));
+    assert_eq!(
+        call(&right, "POST", "/auth/logout/all", &tablet).await,
+        (200, serde_json::json!({ "revoked": 1 }))
+    );
 }
 
 /// The steps that operators read are those that are tested here.
 #[test]
 fn the_steps_of_the_page_are_these() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
-    let steps = page.split("To rotate a sealing key").nth(1).unwrap().split("\n\n").nth(1).unwrap();
-    let steps: Vec<&str> = steps.split("\n").filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).collect();
-    let said = ["**behind** the old one", "Swap them", "After `session.absolute_timeout`"];
-    assert!(steps.len() == 3 && steps.iter().zip(said).all(|(step, said)| step.contains(said)), "{steps:#?}");
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md"))
+        .unwrap();
+    let steps = page
+        .split("To rotate a sealing key")
+        .nth(1)
+        .unwrap()
+        .split("\n\n")
+        .nth(1)
+        .unwrap();
+    let steps: Vec<&str> = steps
+        .split("\n")
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_digit()))
+        .collect();
+    let said = [
+        "**behind** the old one",
+        "Swap them",
+        "After `session.absolute_timeout`",
+    ];
+    assert!(
+        steps.len() == 3
+            && steps
+                .iter()
+                .zip(said)
+                .all(|(step, said)| step.contains(said)),
+        "{steps:#?}"
+    );
 }

@@ -14,7 +14,13 @@ const ADMIN_TOKEN: &str = "admin-token-that-nobody-may-see";
 fn forms(secret: &str) -> Vec<Vec<u8>> {
     let bytes = secret.as_bytes();
     let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    let mut forms = vec![bytes.to_vec(), hex.into_bytes(), base64::engine::general_purpose::STANDARD_NO_PAD.encode(bytes).into_bytes()];
+    let mut forms = vec![
+        bytes.to_vec(),
+        hex.into_bytes(),
+        base64::engine::general_purpose::STANDARD_NO_PAD
+            .encode(bytes)
+            .into_bytes(),
+    ];
     forms.extend(base64::engine::general_purpose::STANDARD.decode(secret));
     forms
 }
@@ -24,7 +30,10 @@ fn assert_absent(secrets: &[(&str, String)], place: &str, bytes: &[u8]) {
         assert!(secret.len() >= 16, "{name} is too short to look for");
         for form in forms(secret) {
             if let Some(at) = bytes.windows(form.len()).position(|window| window == form) {
-                panic!("{place} holds the {name}: {}", String::from_utf8_lossy(&bytes[at.saturating_sub(300)..at + 20]));
+                panic!(
+                    "{place} holds the {name}: {}",
+                    String::from_utf8_lossy(&bytes[at.saturating_sub(300)..at + 20])
+                );
             }
         }
     }
@@ -34,54 +43,145 @@ fn assert_absent(secrets: &[(&str, String)], place: &str, bytes: &[u8]) {
 async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
     let redis = RedisServer::start(&[]);
     let echo = echo_upstream();
-    let config = format!("log.level = \"trace\"\nadmin.token = \"{ADMIN_TOKEN}\"\n{}", route("/api", &echo.url, "required"));
-    let gateway = Gateway::with(&Setup { store: redis.url(""), config });
+    let config = format!(
+        "log.level = \"trace\"\nadmin.token = \"{ADMIN_TOKEN}\"\n{}",
+        route("/api", &echo.url, "required")
+    );
+    let gateway = Gateway::with(&Setup {
+        store: redis.url(""),
+        config,
+    });
     let code = gateway.wechat.platform.login_code(APPID, "alice");
-    let login: Value = gateway.login_with(json!({ "code": code })).await.json().await.unwrap();
+    let login: Value = gateway
+        .login_with(json!({ "code": code }))
+        .await
+        .json()
+        .await
+        .unwrap();
     let old_token = login["token"].as_str().unwrap().to_owned();
-    let rotate = || http().post(gateway.at("/auth/rotate")).bearer_auth(&old_token);
+    let rotate = || {
+        http()
+            .post(gateway.at("/auth/rotate"))
+            .bearer_auth(&old_token)
+    };
     let rotated: Value = rotate().send().await.unwrap().json().await.unwrap();
     let token = rotated["token"].as_str().unwrap().to_owned();
-    assert_eq!(rotate().send().await.unwrap().json::<Value>().await.unwrap()["token"], token);
-    let session_key = gateway.wechat.platform.session_key(APPID, "alice").expose().clone();
+    assert_eq!(
+        rotate()
+            .send()
+            .await
+            .unwrap()
+            .json::<Value>()
+            .await
+            .unwrap()["token"],
+        token
+    );
+    let session_key = gateway
+        .wechat
+        .platform
+        .session_key(APPID, "alice")
+        .expose()
+        .clone();
     let openid = hufu::sandbox::openid(APPID, "alice");
-    let mut secrets = vec![("session_key", session_key), ("app secret", APP_SECRET.to_owned()), ("token", token.clone()), ("code", code.clone())];
-    secrets.extend([("rotated token", old_token.clone()), ("admin token", ADMIN_TOKEN.to_owned())]);
+    let mut secrets = vec![
+        ("session_key", session_key),
+        ("app secret", APP_SECRET.to_owned()),
+        ("token", token.clone()),
+        ("code", code.clone()),
+    ];
+    secrets.extend([
+        ("rotated token", old_token.clone()),
+        ("admin token", ADMIN_TOKEN.to_owned()),
+    ]);
 
     // Every kind of request, good and bad, and everything that comes back.
     let mut emitted = String::new();
     for (path, line) in [
         ("/api/x", format!("Authorization: Bearer {token}")),
         ("/auth/session", format!("Authorization: Bearer {token}")),
-        ("/auth/session", format!("Authorization: Bearer {old_token}")),
+        (
+            "/auth/session",
+            format!("Authorization: Bearer {old_token}"),
+        ),
         ("/auth/sessions", format!("Authorization: Bearer {token}")),
         ("/auth/sessions/x", format!("Authorization: Bearer {token}")),
         ("/auth/verify", format!("Authorization: Bearer {token}")),
         ("/nowhere", format!("Authorization: Bearer {token}")),
-        (&format!("/api/x?token={token}"), format!("Authorization: Bearer {token}")),
+        (
+            &format!("/api/x?token={token}"),
+            format!("Authorization: Bearer {token}"),
+        ),
         ("/api/../x", format!("Authorization: Bearer {token}")),
         ("/api/x", format!("Authorization: Bearer {token}, {token}")),
     ] {
-        emitted += &wire::send(gateway.listen, format!("GET {path} HTTP/1.1\r\nHost: x\r\n{line}\r\nConnection: close\r\n\r\n").as_bytes()).await.text;
+        emitted += &wire::send(
+            gateway.listen,
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\n{line}\r\nConnection: close\r\n\r\n")
+                .as_bytes(),
+        )
+        .await
+        .text;
     }
     for errcode in [40029, 40125, 40013, -1, 12345] {
-        let body = format!(r#"{{"errcode":{errcode},"errmsg":"secret={APP_SECRET} code={code}-{errcode}"}}"#);
-        http().post(gateway.wechat.server.at("/sandbox/faults")).json(&json!({ "api": "jscode2session", "times": 1, "body": body })).send().await.unwrap();
-        emitted += &gateway.login_with(json!({ "code": format!("{code}-{errcode}") })).await.text().await.unwrap();
+        let body = format!(
+            r#"{{"errcode":{errcode},"errmsg":"secret={APP_SECRET} code={code}-{errcode}"}}"#
+        );
+        http()
+            .post(gateway.wechat.server.at("/sandbox/faults"))
+            .json(&json!({ "api": "jscode2session", "times": 1, "body": body }))
+            .send()
+            .await
+            .unwrap();
+        emitted += &gateway
+            .login_with(json!({ "code": format!("{code}-{errcode}") }))
+            .await
+            .text()
+            .await
+            .unwrap();
     }
     for (path, admin_token) in [
         (format!("/sessions?user={openid}"), ADMIN_TOKEN),
-        (format!("/sessions/{}", rotated["session_id"].as_str().unwrap()), ADMIN_TOKEN),
+        (
+            format!("/sessions/{}", rotated["session_id"].as_str().unwrap()),
+            ADMIN_TOKEN,
+        ),
         (format!("/sessions/count?user={openid}"), ADMIN_TOKEN),
         ("/sessions".to_owned(), ADMIN_TOKEN),
         ("/sessions".to_owned(), &token),
     ] {
-        emitted += &http().get(gateway.admin_at(&format!("/admin/api{path}"))).bearer_auth(admin_token).send().await.unwrap().text().await.unwrap();
+        emitted += &http()
+            .get(gateway.admin_at(&format!("/admin/api{path}")))
+            .bearer_auth(admin_token)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
     }
-    emitted += &http().get(gateway.admin_at("/metrics")).send().await.unwrap().text().await.unwrap();
-    emitted += &http().get(gateway.admin_at("/readyz")).send().await.unwrap().text().await.unwrap();
-    gateway.access_line("the last request", |line| line["path"] == "/api/../x" || line["status"] == 400);
-    assert!(emitted.len() > 3000 && gateway.stdout().lines().count() > 8, "there is something to look at");
+    emitted += &http()
+        .get(gateway.admin_at("/metrics"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    emitted += &http()
+        .get(gateway.admin_at("/readyz"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    gateway.access_line("the last request", |line| {
+        line["path"] == "/api/../x" || line["status"] == 400
+    });
+    assert!(
+        emitted.len() > 3000 && gateway.stdout().lines().count() > 8,
+        "there is something to look at"
+    );
     assert_absent(&secrets, "an answer", emitted.as_bytes());
     assert_absent(&secrets, "the access log", gateway.stdout().as_bytes());
     assert_absent(&secrets, "the log", gateway.stderr().as_bytes());
@@ -90,9 +190,15 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
     assert_absent(&secrets, "the log", gateway.stderr().as_bytes());
     assert_absent(&secrets, "the access log", gateway.stdout().as_bytes());
     secrets.push(("unionid", hufu::sandbox::unionid("alice").unwrap()));
-    let mut connection = redis::Client::open(redis.url("")).unwrap().get_connection().unwrap();
+    let mut connection = redis::Client::open(redis.url(""))
+        .unwrap()
+        .get_connection()
+        .unwrap();
     let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query(&mut connection).unwrap();
-    assert!(keys.len() >= 3, "a session, where it was before, and its user");
+    assert!(
+        keys.len() >= 3,
+        "a session, where it was before, and its user"
+    );
     let mut dump = Vec::new();
     for key in &keys {
         dump.extend_from_slice(key);
@@ -101,7 +207,10 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
         let kind: String = redis::cmd("TYPE").arg(key).query(&mut connection).unwrap();
         let values: Vec<Vec<u8>> = match kind.as_str() {
             "string" => vec![redis::cmd("GET").arg(key).query(&mut connection).unwrap()],
-            "hash" => redis::cmd("HGETALL").arg(key).query(&mut connection).unwrap(),
+            "hash" => redis::cmd("HGETALL")
+                .arg(key)
+                .query(&mut connection)
+                .unwrap(),
             other => panic!("an unexpected type {other}"),
         };
         dump.extend(values.concat());

@@ -21,8 +21,18 @@ use crate::helpers::wire;
 const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
 
 fn with_tls(certificates: &Certificates, config: &str) -> Gateway {
-    let pair = |who: &str| format!("{{ cert = {:?}, key = {:?} }}", certificates.path(&format!("{who}.pem")), certificates.path(&format!("{who}.key")));
-    Gateway::start(&format!("server.tls = [{}, {}]\n{config}", pair("a"), pair("b")))
+    let pair = |who: &str| {
+        format!(
+            "{{ cert = {:?}, key = {:?} }}",
+            certificates.path(&format!("{who}.pem")),
+            certificates.path(&format!("{who}.key"))
+        )
+    };
+    Gateway::start(&format!(
+        "server.tls = [{}, {}]\n{config}",
+        pair("a"),
+        pair("b")
+    ))
 }
 
 #[tokio::test]
@@ -33,26 +43,87 @@ async fn tls_shows_the_certificate_of_the_name_that_was_asked_for() {
     certificates.sign("b", "DNS:b.test,DNS:*.c.test");
     let gateway = with_tls(&certificates, &route("/", &upstream.url, "none"));
     let both: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS13];
-    for (name, version) in [("a.test", &both[..1]), ("a.test", &both[1..]), ("b.test", &both[..]), ("www.c.test", &both[..])] {
-        let mut stream = connect(&gateway, &client(&certificates, version, &["h2", "http/1.1"]), name).await.unwrap();
+    for (name, version) in [
+        ("a.test", &both[..1]),
+        ("a.test", &both[1..]),
+        ("b.test", &both[..]),
+        ("www.c.test", &both[..]),
+    ] {
+        let mut stream = connect(
+            &gateway,
+            &client(&certificates, version, &["h2", "http/1.1"]),
+            name,
+        )
+        .await
+        .unwrap();
         let session = stream.get_ref().1;
-        assert_eq!(session.alpn_protocol(), Some(b"http/1.1".as_slice()), "{name}");
-        assert_eq!(session.protocol_version(), Some(if version.len() == 1 { version[0].version } else { ProtocolVersion::TLSv1_3 }));
+        assert_eq!(
+            session.alpn_protocol(),
+            Some(b"http/1.1".as_slice()),
+            "{name}"
+        );
+        assert_eq!(
+            session.protocol_version(),
+            Some(if version.len() == 1 {
+                version[0].version
+            } else {
+                ProtocolVersion::TLSv1_3
+            })
+        );
         stream.write_all(GET).await.unwrap();
         let answer = wire::read(&mut stream).await;
-        assert_eq!((answer.status, answer.body(), answer.closed), (200, "ok", true), "{}", answer.text);
+        assert_eq!(
+            (answer.status, answer.body(), answer.closed),
+            (200, "ok", true),
+            "{}",
+            answer.text
+        );
     }
-    assert_eq!(upstream.connections()[0].values("x-forwarded-proto"), ["https"]);
-    // A name that none has gets the first certificate, which its client does not take; a client of HTTP/2 alone is told so.
-    assert!(connect(&gateway, &client(&certificates, &both, &[]), "other.test").await.is_err());
-    assert!(connect(&gateway, &client(&certificates, &both, &["h2"]), "a.test").await.is_err());
-    assert_eq!(gateway.counted("hufu_tls_handshakes_total{outcome=\"ok\"}").await, 4);
-    until("two failed handshakes to be counted", async || (gateway.counted("hufu_tls_handshakes_total{outcome=\"failed\"}").await == 2).then_some(())).await;
+    assert_eq!(
+        upstream.connections()[0].values("x-forwarded-proto"),
+        ["https"]
+    );
+    // A name that none has gets the first certificate, which its client does not take; a client of
+    // HTTP/2 alone is told so.
+    assert!(
+        connect(&gateway, &client(&certificates, &both, &[]), "other.test")
+            .await
+            .is_err()
+    );
+    assert!(
+        connect(&gateway, &client(&certificates, &both, &["h2"]), "a.test")
+            .await
+            .is_err()
+    );
+    assert_eq!(
+        gateway
+            .counted("hufu_tls_handshakes_total{outcome=\"ok\"}")
+            .await,
+        4
+    );
+    until("two failed handshakes to be counted", async || {
+        (gateway
+            .counted("hufu_tls_handshakes_total{outcome=\"failed\"}")
+            .await
+            == 2)
+            .then_some(())
+    })
+    .await;
     // The gate stands behind TLS as well.
-    let mut stream = connect(&gateway, &client(&certificates, &both, &[]), "a.test").await.unwrap();
-    stream.write_all(b"GET /a#b HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
+    let mut stream = connect(&gateway, &client(&certificates, &both, &[]), "a.test")
+        .await
+        .unwrap();
+    stream
+        .write_all(b"GET /a#b HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        .await
+        .unwrap();
     let refused = wire::read(&mut stream).await;
-    assert_eq!((refused.status, refused.code(), refused.closed), (400, Some("path_invalid"), true), "{}", refused.text);
+    assert_eq!(
+        (refused.status, refused.code(), refused.closed),
+        (400, Some("path_invalid"), true),
+        "{}",
+        refused.text
+    );
 }
 
 #[tokio::test]
@@ -69,12 +140,24 @@ async fn certificates_are_read_again_and_broken_ones_change_nothing() {
     };
     let first = shown().await;
     certificates.sign("a", "DNS:a.test");
-    let second = until("the new certificate", async || Some(shown().await).filter(|shown| *shown != first)).await;
+    let second = until("the new certificate", async || {
+        Some(shown().await).filter(|shown| *shown != first)
+    })
+    .await;
     std::fs::write(certificates.path("a.pem"), "not a certificate").unwrap();
-    until("the complaint", async || gateway.stderr().contains("the certificates read before stay in use").then_some(())).await;
+    until("the complaint", async || {
+        gateway
+            .stderr()
+            .contains("the certificates read before stay in use")
+            .then_some(())
+    })
+    .await;
     assert_eq!(shown().await, second);
     certificates.sign("a", "DNS:a.test");
-    until("the newest certificate", async || Some(shown().await).filter(|shown| *shown != second)).await;
+    until("the newest certificate", async || {
+        Some(shown().await).filter(|shown| *shown != second)
+    })
+    .await;
     assert!(!gateway.stderr().contains("PRIVATE KEY"));
 }
 
@@ -84,13 +167,33 @@ async fn handshakes_have_a_deadline() {
     let certificates = Certificates::new();
     certificates.sign("a", "DNS:a.test");
     certificates.sign("b", "DNS:b.test");
-    let gateway = with_tls(&certificates, &format!("server.request_head_timeout = \"300ms\"\n{}", route("/", &echo.url, "none")));
+    let gateway = with_tls(
+        &certificates,
+        &format!(
+            "server.request_head_timeout = \"300ms\"\n{}",
+            route("/", &echo.url, "none")
+        ),
+    );
     let silent = wire::read(&mut TcpStream::connect(gateway.listen).await.unwrap()).await;
     assert!(silent.closed && silent.text.is_empty(), "{}", silent.text);
-    assert_eq!(gateway.counted("hufu_tls_handshakes_total{outcome=\"timeout\"}").await, 1);
+    assert_eq!(
+        gateway
+            .counted("hufu_tls_handshakes_total{outcome=\"timeout\"}")
+            .await,
+        1
+    );
     let plain = wire::send(gateway.listen, GET).await;
-    assert!(plain.closed && !plain.text.contains("HTTP"), "{}", plain.text);
-    assert_eq!(gateway.counted("hufu_tls_handshakes_total{outcome=\"failed\"}").await, 1);
+    assert!(
+        plain.closed && !plain.text.contains("HTTP"),
+        "{}",
+        plain.text
+    );
+    assert_eq!(
+        gateway
+            .counted("hufu_tls_handshakes_total{outcome=\"failed\"}")
+            .await,
+        1
+    );
 }
 
 /// Wherever a handshake stops: before its first byte, within the ClientHello, or behind it.
@@ -102,7 +205,13 @@ async fn handshakes_that_drag_on_keep_nobody_from_theirs() {
     let certificates = Certificates::new();
     certificates.sign("a", "DNS:a.test");
     certificates.sign("b", "DNS:b.test");
-    let gateway = with_tls(&certificates, &format!("server.request_head_timeout = \"60s\"\n{}", route("/", &echo.url, "none")));
+    let gateway = with_tls(
+        &certificates,
+        &format!(
+            "server.request_head_timeout = \"60s\"\n{}",
+            route("/", &echo.url, "none")
+        ),
+    );
     let connector = client(&certificates, &[&version::TLS13], &["http/1.1"]);
     let served = async |when: &str| {
         let asked = tokio::time::timeout(Duration::from_secs(20), async {
@@ -110,7 +219,14 @@ async fn handshakes_that_drag_on_keep_nobody_from_theirs() {
             stream.write_all(GET).await.unwrap();
             wire::read(&mut stream).await
         });
-        assert_eq!(asked.await.unwrap_or_else(|_| panic!("{when}: a client waits for others")).status, 200, "{when}");
+        assert_eq!(
+            asked
+                .await
+                .unwrap_or_else(|_| panic!("{when}: a client waits for others"))
+                .status,
+            200,
+            "{when}"
+        );
     };
     let hello = client_hello(&connector, "a.test");
     let mut stalled = Vec::new();
@@ -128,7 +244,11 @@ async fn handshakes_that_drag_on_keep_nobody_from_theirs() {
         stream.read_u8().await.unwrap();
     }
     // When they have had their time, and others come, they make room.
-    let displaced = async || gateway.counted("hufu_tls_handshakes_total{outcome=\"displaced\"}").await;
+    let displaced = async || {
+        gateway
+            .counted("hufu_tls_handshakes_total{outcome=\"displaced\"}")
+            .await
+    };
     until("those that drag on to give way", async || {
         served("they drag on").await;
         (displaced().await >= (STALLED - MANY) as u64).then_some(())
@@ -138,14 +258,35 @@ async fn handshakes_that_drag_on_keep_nobody_from_theirs() {
     let is_closed = |stream: &TcpStream| loop {
         match stream.try_read(&mut [0; 4096]) {
             Ok(1..) => {}
-            read => return read.is_ok() || read.is_err_and(|error| error.kind() != ErrorKind::WouldBlock),
+            read => {
+                return read.is_ok()
+                    || read.is_err_and(|error| error.kind() != ErrorKind::WouldBlock);
+            }
         }
     };
-    until("their connections to end", async || (stalled.iter().filter(|stream| is_closed(stream)).count() >= STALLED - MANY).then_some(())).await;
+    until("their connections to end", async || {
+        (stalled.iter().filter(|stream| is_closed(stream)).count() >= STALLED - MANY).then_some(())
+    })
+    .await;
     served("in the end").await;
-    assert_eq!(gateway.counted("hufu_tls_handshakes_total{outcome=\"timeout\"}").await, 0);
-    let told: Vec<String> = gateway.stderr().lines().filter(|line| line.contains("a TLS handshake gave way")).map(str::to_owned).collect();
-    assert!(told.len() == 1 && told[0].contains("127.0.0.1: ") && told[0].contains("limit the connections of each address"), "{told:?}");
+    assert_eq!(
+        gateway
+            .counted("hufu_tls_handshakes_total{outcome=\"timeout\"}")
+            .await,
+        0
+    );
+    let told: Vec<String> = gateway
+        .stderr()
+        .lines()
+        .filter(|line| line.contains("a TLS handshake gave way"))
+        .map(str::to_owned)
+        .collect();
+    assert!(
+        told.len() == 1
+            && told[0].contains("127.0.0.1: ")
+            && told[0].contains("limit the connections of each address"),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]
@@ -153,22 +294,41 @@ async fn a_unix_socket_is_a_listener() {
     let upstream = Recorder::start(Reply::AtHead(ok())).await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hufu.sock");
-    let config = format!("server.listen = \"unix:{}\"\n{}", path.display(), route("/", &upstream.url, "none"));
+    let config = format!(
+        "server.listen = \"unix:{}\"\n{}",
+        path.display(),
+        route("/", &upstream.url, "none")
+    );
     // A process that is killed leaves its socket behind; the next one takes its place.
     for _ in 0..2 {
-        let gateway = Gateway::with(&Setup { config: config.clone(), ..Setup::default() });
+        let gateway = Gateway::with(&Setup {
+            config: config.clone(),
+            ..Setup::default()
+        });
         assert_eq!(ask(&path, GET).await.status, 200);
-        assert_eq!(ask(&path, b"GET / HTTP/1.1\nHost: x\n\n").await.code(), Some("request_invalid"));
-        gateway.access_line("the client on this machine", |line| line["client"] == "127.0.0.1" && line["status"] == 200);
+        assert_eq!(
+            ask(&path, b"GET / HTTP/1.1\nHost: x\n\n").await.code(),
+            Some("request_invalid")
+        );
+        gateway.access_line("the client on this machine", |line| {
+            line["client"] == "127.0.0.1" && line["status"] == 200
+        });
         drop(gateway);
         assert!(path.exists());
     }
     // One that ends in order takes it along.
-    let mut gateway = Gateway::with(&Setup { config: format!("server.drain_grace = \"0s\"\n{config}"), ..Setup::default() });
+    let mut gateway = Gateway::with(&Setup {
+        config: format!("server.drain_grace = \"0s\"\n{config}"),
+        ..Setup::default()
+    });
     assert_eq!(ask(&path, GET).await.status, 200);
     gateway.signal(Signal::SIGTERM);
     assert_eq!(gateway.ended().code(), Some(0), "{}", gateway.stderr());
-    assert!(!path.exists() && !gateway.stderr().contains("cannot be removed"), "{}", gateway.stderr());
+    assert!(
+        !path.exists() && !gateway.stderr().contains("cannot be removed"),
+        "{}",
+        gateway.stderr()
+    );
 }
 
 async fn ask(path: &Path, request: &[u8]) -> wire::Answer {
@@ -187,28 +347,67 @@ async fn balancers_name_their_clients_in_a_proxy_header() {
         ))
     };
     let gateway = start("127.0.0.1");
-    let v2 = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &[7, 7, 7, 7, 10, 0, 0, 1, 0x12, 0x34, 0, 80]].concat();
-    for (header, client) in [(b"PROXY TCP4 6.6.6.6 10.0.0.1 4660 80\r\n".to_vec(), "6.6.6.6"), (v2, "7.7.7.7"), (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.1")] {
-        // The client's own word about itself counts for nothing; it is the balancer that is trusted, not whom it passes on.
+    let v2 = [
+        &b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..],
+        &[7, 7, 7, 7, 10, 0, 0, 1, 0x12, 0x34, 0, 80],
+    ]
+    .concat();
+    for (header, client) in [
+        (
+            b"PROXY TCP4 6.6.6.6 10.0.0.1 4660 80\r\n".to_vec(),
+            "6.6.6.6",
+        ),
+        (v2, "7.7.7.7"),
+        (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.1"),
+    ] {
+        // The client's own word about itself counts for nothing; it is the balancer that is
+        // trusted, not whom it passes on.
         let request = "GET /x HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 1.2.3.4\r\nConnection: close\r\n\r\n";
         let answer = wire::send(gateway.listen, &[&header[..], request.as_bytes()].concat()).await;
         assert_eq!(answer.status, 200, "{client}: {}", answer.text);
-        // A balancer that does not say whose connection it is does not make its client's words its own.
-        let spoofed = upstream.connections().iter().any(|c| String::from_utf8_lossy(&c.bytes).contains("1.2.3.4"));
+        // A balancer that does not say whose connection it is does not make its client's words its
+        // own.
+        let spoofed = upstream
+            .connections()
+            .iter()
+            .any(|c| String::from_utf8_lossy(&c.bytes).contains("1.2.3.4"));
         assert!(!spoofed, "{client}");
         if client != "127.0.0.1" {
             gateway.access_line("the client", |line| line["client"] == client);
-            let seen: String = upstream.connections().iter().map(|c| String::from_utf8_lossy(&c.bytes).into_owned()).collect();
-            assert!(seen.contains(&format!("x-forwarded-for: {client}\r\n")), "{seen}");
+            let seen: String = upstream
+                .connections()
+                .iter()
+                .map(|c| String::from_utf8_lossy(&c.bytes).into_owned())
+                .collect();
+            assert!(
+                seen.contains(&format!("x-forwarded-for: {client}\r\n")),
+                "{seen}"
+            );
         }
     }
-    for missing in [GET.to_vec(), b"PROXY TCP4 evil\r\n".to_vec(), b"PROXY".to_vec()] {
+    for missing in [
+        GET.to_vec(),
+        b"PROXY TCP4 evil\r\n".to_vec(),
+        b"PROXY".to_vec(),
+    ] {
         let answer = wire::send(gateway.listen, &missing).await;
         assert!(answer.closed && answer.text.is_empty(), "{}", answer.text);
     }
-    assert!(gateway.stderr().contains("without a sound PROXY header"), "{}", gateway.stderr());
+    assert!(
+        gateway.stderr().contains("without a sound PROXY header"),
+        "{}",
+        gateway.stderr()
+    );
     let stranger = start("10.0.0.0/8");
     assert_eq!(wire::send(stranger.listen, GET).await.status, 200);
-    assert_eq!(wire::send(stranger.listen, &[b"PROXY TCP4 6.6.6.6 10.0.0.1 1 2\r\n", GET].concat()).await.status, 400);
+    assert_eq!(
+        wire::send(
+            stranger.listen,
+            &[b"PROXY TCP4 6.6.6.6 10.0.0.1 1 2\r\n", GET].concat()
+        )
+        .await
+        .status,
+        400
+    );
     assert!(!stranger.stdout().contains("6.6.6.6"));
 }

@@ -22,18 +22,29 @@ async fn many_who_ask_for_one_session_at_once_make_one_read() {
         let ids = [two.session().await, two.session().await];
         let before = reads(&mut inspector);
         let asked: Vec<_> = (0..200).map(|number| ids[number % 2]).collect();
-        let answers = futures_util::future::join_all(asked.iter().map(|id| two.near.load(id))).await;
+        let answers =
+            futures_util::future::join_all(asked.iter().map(|id| two.near.load(id))).await;
         for (id, answer) in asked.iter().zip(answers) {
-            assert!(matches!(answer.unwrap(), Lookup::Found(loaded) if loaded.id == *id), "the session of another token");
+            assert!(
+                matches!(answer.unwrap(), Lookup::Found(loaded) if loaded.id == *id),
+                "the session of another token"
+            );
         }
-        assert_eq!(reads(&mut inspector) - before, 2, "{push:?}: one for each session");
+        assert_eq!(
+            reads(&mut inspector) - before,
+            2,
+            "{push:?}: one for each session"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_hundred_requests_at_once_make_one_read_per_worker() {
     let (redis, echo) = (RedisServer::start(&[]), echo_upstream());
-    let gateway = Gateway::with(&Setup { store: redis.url(""), config: route("/api", &echo.url, "required") });
+    let gateway = Gateway::with(&Setup {
+        store: redis.url(""),
+        config: route("/api", &echo.url, "required"),
+    });
     let (client, mut inspector) = (http(), connection(&redis));
     for _ in 0..5 {
         let token = gateway.token("alice").await;
@@ -63,7 +74,10 @@ async fn a_reader_who_leaves_hands_over_to_those_who_wait() {
             tokio::spawn(async move { near.load(&id).await })
         };
         let leader = load();
-        until("the leader's read", async || (reads(&mut inspector) > before).then_some(())).await;
+        until("the leader's read", async || {
+            (reads(&mut inspector) > before).then_some(())
+        })
+        .await;
         let followers: Vec<_> = (0..100).map(|_| load()).collect();
         tokio::task::yield_now().await;
         leader.abort();
@@ -71,7 +85,10 @@ async fn a_reader_who_leaves_hands_over_to_those_who_wait() {
             assert!(found(&follower.await.unwrap().unwrap()));
         }
         link.set(Fault::None);
-        assert!(reads(&mut inspector) - before <= 2, "the leader's and its successor's");
+        assert!(
+            reads(&mut inspector) - before <= 2,
+            "the leader's and its successor's"
+        );
         assert!(found(&two.near.load(&id).await.unwrap()));
     }
 }
@@ -90,9 +107,21 @@ async fn a_read_that_a_revocation_overtakes_is_joined_by_nobody() {
         let near = two.near.clone();
         async move { near.load(&id).await }
     });
-    until("the early read", async || (reads(&mut inspector) > before).then_some(())).await;
-    assert_eq!(two.near.remove(&id, &user("o1")).await.unwrap(), Written::Done);
-    assert!(!found(&two.near.load(&id).await.unwrap()), "asked after the end");
+    until("the early read", async || {
+        (reads(&mut inspector) > before).then_some(())
+    })
+    .await;
+    assert_eq!(
+        two.near.remove(&id, &user("o1")).await.unwrap(),
+        Written::Done
+    );
+    assert!(
+        !found(&two.near.load(&id).await.unwrap()),
+        "asked after the end"
+    );
     early.await.unwrap().unwrap();
-    assert!(!found(&two.near.load(&id).await.unwrap()), "the early read is not kept");
+    assert!(
+        !found(&two.near.load(&id).await.unwrap()),
+        "the early read is not kept"
+    );
 }

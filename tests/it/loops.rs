@@ -1,4 +1,5 @@
-//! Requests that come back to the gateway that has sent them: over itself, over nginx, over another process, over another gateway.
+//! Requests that come back to the gateway that has sent them: over itself, over nginx, over another
+//! process, over another gateway.
 
 use hufu::crypto::keyring::generate_key;
 
@@ -9,7 +10,12 @@ use crate::helpers::wait::until;
 use crate::helpers::wire::{self, Answer};
 
 async fn get(gateway: &Gateway, path: &str, lines: &str) -> Answer {
-    wire::send(gateway.listen, format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}Connection: close\r\n\r\n").as_bytes()).await
+    wire::send(
+        gateway.listen,
+        format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}Connection: close\r\n\r\n")
+            .as_bytes(),
+    )
+    .await
 }
 
 fn url(gateway: &Gateway) -> String {
@@ -18,9 +24,20 @@ fn url(gateway: &Gateway) -> String {
 
 /// How often a gateway was asked for this path, and how it answered itself.
 async fn asked(gateway: &Gateway, path: &str, times: usize) {
-    gateway.access_line("the request that came back", |line| line["path"] == path && line["error"] == "loop_detected" && line["status"] == 508);
-    let lines = || gateway.stdout().lines().filter(|line| line.contains(&format!("\"{path}\""))).count();
-    until("the line of every request", async || (lines() >= times).then_some(())).await;
+    gateway.access_line("the request that came back", |line| {
+        line["path"] == path && line["error"] == "loop_detected" && line["status"] == 508
+    });
+    let lines = || {
+        gateway
+            .stdout()
+            .lines()
+            .filter(|line| line.contains(&format!("\"{path}\"")))
+            .count()
+    };
+    until("the line of every request", async || {
+        (lines() >= times).then_some(())
+    })
+    .await;
     assert_eq!(lines(), times, "{}", gateway.stdout());
 }
 
@@ -35,22 +52,43 @@ async fn a_request_goes_round_once() {
         assert_eq!(answer.status, 508, "{}", answer.text);
         asked(&gateway, path, 2).await;
     }
-    let posted = wire::send(gateway.listen, b"POST /posted HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab").await;
+    let posted = wire::send(
+        gateway.listen,
+        b"POST /posted HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab",
+    )
+    .await;
     assert_eq!(posted.status, 508, "{}", posted.text);
     let handshake = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    let opened = wire::send(gateway.listen, format!("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{handshake}\r\n").as_bytes()).await;
+    let opened = wire::send(
+        gateway.listen,
+        format!("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{handshake}\r\n").as_bytes(),
+    )
+    .await;
     assert_eq!(opened.status, 508, "{}", opened.text);
     let told = gateway.stderr();
-    assert!(told.contains("has come back") && told.contains("loop_detected have its path\""), "{told}");
-    assert!(!told.contains("forwards requests of others"), "the gateway takes itself for a proxy: {told}");
+    assert!(
+        told.contains("has come back") && told.contains("loop_detected have its path\""),
+        "{told}"
+    );
+    assert!(
+        !told.contains("forwards requests of others"),
+        "the gateway takes itself for a proxy: {told}"
+    );
 }
 
 #[tokio::test]
 async fn another_process_of_the_deployment_refuses_it_too() {
-    let keys = format!("secrets.keys = [\"{}\"]\nsecrets.naming_key = \"{}\"\n", generate_key(), generate_key());
+    let keys = format!(
+        "secrets.keys = [\"{}\"]\nsecrets.naming_key = \"{}\"\n",
+        generate_key(),
+        generate_key()
+    );
     let config = |url: &str| keys.clone() + &route("/", url, "none");
     let one = Gateway::start(&config("http://127.0.0.1:1"));
-    let other = one.successor(&Setup { config: config(&url(&one)), ..Setup::default() });
+    let other = one.successor(&Setup {
+        config: config(&url(&one)),
+        ..Setup::default()
+    });
     one.reload(&config(&url(&other)), "applied").await;
     assert_eq!(get(&one, "/x", "").await.status, 508);
     asked(&other, "/x", 1).await;
@@ -66,8 +104,12 @@ async fn gateways_with_other_keys_make_a_chain_and_no_ring() {
     let first = Gateway::start(&route("/", &url(&middle), "none"));
     assert_eq!(get(&first, "/chain", "").await.status, 200);
     let marks = upstream.connections().pop().unwrap().values("hufu-via");
-    assert!(marks.len() == 1 && marks[0].split(", ").count() == 3, "{marks:?}");
-    last.reload(&route("/", &url(&first), "none"), "applied").await;
+    assert!(
+        marks.len() == 1 && marks[0].split(", ").count() == 3,
+        "{marks:?}"
+    );
+    last.reload(&route("/", &url(&first), "none"), "applied")
+        .await;
     assert_eq!(get(&first, "/ring", "").await.status, 508);
     asked(&first, "/ring", 2).await;
 }
@@ -85,23 +127,59 @@ async fn no_client_makes_the_gateway_refuse_others_or_itself() {
     ] {
         let answer = get(&gateway, "/x", lines).await;
         assert_eq!(answer.status, 200, "{lines}: {}", answer.text);
-        assert!(!answer.text.to_lowercase().contains("hufu-via"), "{}", answer.text);
+        assert!(
+            !answer.text.to_lowercase().contains("hufu-via"),
+            "{}",
+            answer.text
+        );
         let seen = upstream.connections().pop().unwrap();
         let marks = seen.values("hufu-via");
         let passed = usize::from(lines.starts_with("Hufu-Via: AAAA"));
-        assert!(marks.len() == 1 && marks[0].split(", ").count() == 1 + passed, "{lines}: {}", seen.head());
-        assert!(!seen.head().contains("evil") && !seen.head().contains("hufu_via"), "{}", seen.head());
+        assert!(
+            marks.len() == 1 && marks[0].split(", ").count() == 1 + passed,
+            "{lines}: {}",
+            seen.head()
+        );
+        assert!(
+            !seen.head().contains("evil") && !seen.head().contains("hufu_via"),
+            "{}",
+            seen.head()
+        );
     }
-    // The own mark, which a backend has seen: refused on routes, and no reason to refuse what a proxy asks about on its way.
+    // The own mark, which a backend has seen: refused on routes, and no reason to refuse what a
+    // proxy asks about on its way.
     let own = upstream.connections()[0].values("hufu-via").remove(0);
     let refused = get(&gateway, "/x", &format!("Hufu-Via: {own}\r\n")).await;
-    assert_eq!((refused.status, refused.code(), refused.header("content-type")), (508, Some("loop_detected"), Some("application/problem+json")));
-    assert_eq!(get(&gateway, "/auth/healthz", &format!("Hufu-Via: {own}\r\n")).await.status, 200);
+    assert_eq!(
+        (
+            refused.status,
+            refused.code(),
+            refused.header("content-type")
+        ),
+        (508, Some("loop_detected"), Some("application/problem+json"))
+    );
+    assert_eq!(
+        get(&gateway, "/auth/healthz", &format!("Hufu-Via: {own}\r\n"))
+            .await
+            .status,
+        200
+    );
     assert_eq!(get(&gateway, "/x", "").await.status, 200);
-    let trusting = Gateway::start(&format!("server.trusted_proxies = [\"127.0.0.1\"]\n{}", route("/", &upstream.url, "none")));
+    let trusting = Gateway::start(&format!(
+        "server.trusted_proxies = [\"127.0.0.1\"]\n{}",
+        route("/", &upstream.url, "none")
+    ));
     assert_eq!(get(&trusting, "/y", "").await.status, 200);
-    let own = upstream.connections().pop().unwrap().values("hufu-via").remove(0);
-    let (with, without) = (get(&trusting, "/auth/verify", &format!("Hufu-Via: {own}\r\n")).await, get(&trusting, "/auth/verify", "").await);
+    let own = upstream
+        .connections()
+        .pop()
+        .unwrap()
+        .values("hufu-via")
+        .remove(0);
+    let (with, without) = (
+        get(&trusting, "/auth/verify", &format!("Hufu-Via: {own}\r\n")).await,
+        get(&trusting, "/auth/verify", "").await,
+    );
     assert_eq!((with.status, with.code()), (without.status, without.code()));
     assert!(!with.text.contains(&own), "{}", with.text);
 }

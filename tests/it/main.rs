@@ -1,5 +1,9 @@
 //! One binary for all tests that need more than one module: a module per capability.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod access_lines;
 mod admin_api;

@@ -1,4 +1,5 @@
-//! The near cache against real Redis: how seldom it asks, how soon it forgets, and what it does when Redis is away.
+//! The near cache against real Redis: how seldom it asks, how soon it forgets, and what it does
+//! when Redis is away.
 
 use std::time::Duration;
 
@@ -17,24 +18,54 @@ use crate::helpers::wait::until;
 async fn two_hundred_calls_hardly_ask_redis_and_made_up_tokens_never_do() {
     let redis = RedisServer::start(&[]);
     let echo = echo_upstream();
-    let gateway = Gateway::with(&Setup { store: redis.url(""), config: route("/api", &echo.url, "required") });
+    let gateway = Gateway::with(&Setup {
+        store: redis.url(""),
+        config: route("/api", &echo.url, "required"),
+    });
     let token = gateway.token("alice").await;
     let mut inspector = connection(&redis);
     let before = reads(&mut inspector);
     let client = http();
     for _ in 0..200 {
-        assert_eq!(client.get(gateway.at("/api")).bearer_auth(&token).send().await.unwrap().status(), 200);
+        assert_eq!(
+            client
+                .get(gateway.at("/api"))
+                .bearer_auth(&token)
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            200
+        );
     }
     let after = reads(&mut inspector);
-    assert!(after - before < 20, "{} reads for 200 calls", after - before);
+    assert!(
+        after - before < 20,
+        "{} reads for 200 calls",
+        after - before
+    );
     for n in 0..200 {
         let made_up = format!("{}{n:03}", &token[..53]);
-        assert_eq!(client.get(gateway.at("/api")).bearer_auth(&made_up).send().await.unwrap().status(), 401);
+        assert_eq!(
+            client
+                .get(gateway.at("/api"))
+                .bearer_auth(&made_up)
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            401
+        );
     }
-    assert_eq!(reads(&mut inspector), after, "a made-up token reached Redis");
+    assert_eq!(
+        reads(&mut inspector),
+        after,
+        "a made-up token reached Redis"
+    );
 }
 
-/// A read asks for Redis's time along only where no heartbeat has told it lately, and what it makes of it is right all the same.
+/// A read asks for Redis's time along only where no heartbeat has told it lately, and what it makes
+/// of it is right all the same.
 #[tokio::test]
 async fn reads_know_the_time_from_heartbeats() {
     const READS: usize = 100;
@@ -48,15 +79,28 @@ async fn reads_know_the_time_from_heartbeats() {
         }
         let (gets, times) = (reads(&mut inspector), calls(&mut inspector, "time"));
         for id in ids {
-            let Lookup::Found(loaded) = two.near.load(&id).await.unwrap() else { panic!("{id} is gone") };
+            let Lookup::Found(loaded) = two.near.load(&id).await.unwrap() else {
+                panic!("{id} is gone")
+            };
             let (seconds, micros): (u64, u64) = redis::cmd("TIME").query(&mut inspector).unwrap();
             let now = UnixMillis(seconds * 1000 + micros / 1000);
             let apart = now.since(loaded.now).max(loaded.now.since(now));
-            assert!(apart < Duration::from_secs(5), "Redis says {now:?}, the read {:?}", loaded.now);
-            assert!(loaded.expires_in <= HOUR && loaded.expires_in > HOUR - Duration::from_secs(60), "{:?}", loaded.expires_in);
+            assert!(
+                apart < Duration::from_secs(5),
+                "Redis says {now:?}, the read {:?}",
+                loaded.now
+            );
+            assert!(
+                loaded.expires_in <= HOUR && loaded.expires_in > HOUR - Duration::from_secs(60),
+                "{:?}",
+                loaded.expires_in
+            );
         }
         // The test's own questions are not the store's.
-        let (gets, times) = (reads(&mut inspector) - gets, calls(&mut inspector, "time") - times - READS as u64);
+        let (gets, times) = (
+            reads(&mut inspector) - gets,
+            calls(&mut inspector, "time") - times - READS as u64,
+        );
         assert_eq!(gets, READS as u64);
         (times < READS as u64 / 2).then_some(())
     })
@@ -75,17 +119,30 @@ async fn revoked_on_one_known_on_the_other(two: &Two, push: PushChoice) {
     let mut took = Vec::new();
     for _ in 0..200 {
         let id = two.session().await;
-        assert!(found(&two.near.load(&id).await.unwrap()) && found(&two.near.load(&id).await.unwrap()));
-        assert_eq!(two.other.remove(&id, &user("o1")).await.unwrap(), Written::Done);
+        assert!(
+            found(&two.near.load(&id).await.unwrap()) && found(&two.near.load(&id).await.unwrap())
+        );
+        assert_eq!(
+            two.other.remove(&id, &user("o1")).await.unwrap(),
+            Written::Done
+        );
         let revoked = monotonic_now();
         while found(&two.near.load(&id).await.unwrap()) {
-            assert!(revoked.elapsed() < Duration::from_secs(1), "the revocation was not pushed");
+            assert!(
+                revoked.elapsed() < Duration::from_secs(1),
+                "the revocation was not pushed"
+            );
             tokio::task::yield_now().await;
         }
         took.push(revoked.elapsed());
     }
     took.sort();
-    println!("{push:?}: revocation on one store until the other refuses: median {:?}, worst {:?} of {}", took[100], took[199], took.len());
+    println!(
+        "{push:?}: revocation on one store until the other refuses: median {:?}, worst {:?} of {}",
+        took[100],
+        took[199],
+        took.len()
+    );
 }
 
 #[tokio::test]
@@ -93,7 +150,11 @@ async fn no_load_that_a_deletion_overtakes_is_kept() {
     let redis = RedisServer::start(&[]);
     let two = Two::with(&redis, PushChoice::Tracking).await;
     let patient = redis::AsyncConnectionConfig::new().set_response_timeout(None);
-    let mut deleter = redis::Client::open(redis.url("")).unwrap().get_multiplexed_async_connection_with_config(&patient).await.unwrap();
+    let mut deleter = redis::Client::open(redis.url(""))
+        .unwrap()
+        .get_multiplexed_async_connection_with_config(&patient)
+        .await
+        .unwrap();
     race(&two, async |ids| {
         let mut deletions = redis::pipe();
         for (id, _) in ids {
@@ -109,8 +170,14 @@ async fn no_load_that_a_published_revocation_overtakes_is_kept() {
     let redis = RedisServer::start(&[]);
     let two = Two::with(&redis, PushChoice::Pubsub).await;
     race(&two, async |ids| {
-        let removals = futures_util::future::join_all(ids.iter().map(|(id, user)| two.other.remove(id, user))).await;
-        assert!(removals.into_iter().all(|removed| removed.unwrap() == Written::Done));
+        let removals =
+            futures_util::future::join_all(ids.iter().map(|(id, user)| two.other.remove(id, user)))
+                .await;
+        assert!(
+            removals
+                .into_iter()
+                .all(|removed| removed.unwrap() == Written::Done)
+        );
     })
     .await;
 }
@@ -126,19 +193,33 @@ async fn race(two: &Two, mut end: impl AsyncFnMut(&[(SessionId, UserKey)])) {
         let ids = futures_util::future::join_all(made).await;
         let loads = futures_util::future::join_all(ids.iter().map(|(id, _)| two.near.load(id)));
         let (loaded, ()) = tokio::join!(loads, end(&ids));
-        seen += loaded.iter().filter(|lookup| found(lookup.as_ref().unwrap())).count();
-        // With tracking whatever was pushed has arrived once a later answer of the same connection has; with pub/sub it is on its way
-        // on another one.
+        seen += loaded
+            .iter()
+            .filter(|lookup| found(lookup.as_ref().unwrap()))
+            .count();
+        // With tracking whatever was pushed has arrived once a later answer of the same connection
+        // has; with pub/sub it is on its way on another one.
         two.near.now().await.unwrap();
         let made_and_ended = two.session().await;
         assert!(found(&two.near.load(&made_and_ended).await.unwrap()));
-        assert_eq!(two.other.remove(&made_and_ended, &user("o1")).await.unwrap(), Written::Done);
-        until("what was said before to have arrived", async || (!found(&two.near.load(&made_and_ended).await.unwrap())).then_some(())).await;
+        assert_eq!(
+            two.other
+                .remove(&made_and_ended, &user("o1"))
+                .await
+                .unwrap(),
+            Written::Done
+        );
+        until("what was said before to have arrived", async || {
+            (!found(&two.near.load(&made_and_ended).await.unwrap())).then_some(())
+        })
+        .await;
         for (id, _) in &ids {
             stale += usize::from(found(&two.near.load(id).await.unwrap()));
         }
     }
-    println!("{RACES} reads that raced a deletion: {seen} came first, {stale} were stale afterwards");
+    println!(
+        "{RACES} reads that raced a deletion: {seen} came first, {stale} were stale afterwards"
+    );
     assert!(seen > 0);
     assert_eq!(stale, 0, "of {RACES}");
 }
@@ -153,11 +234,19 @@ async fn a_flush_a_hand_and_a_cut_connection_are_noticed() {
 
 async fn what_no_gateway_did_is_noticed(redis: &RedisServer, two: &Two, push: PushChoice) {
     let mut hand = connection(redis);
-    let gone = async |id: &SessionId, what: &str| until(what, async || (!found(&two.near.load(id).await.unwrap())).then_some(())).await;
+    let gone = async |id: &SessionId, what: &str| {
+        until(what, async || {
+            (!found(&two.near.load(id).await.unwrap())).then_some(())
+        })
+        .await;
+    };
 
     let id = two.session().await;
     assert!(found(&two.near.load(&id).await.unwrap()));
-    redis::cmd("DEL").arg(two.maker.key_of(&id)).exec(&mut hand).unwrap();
+    redis::cmd("DEL")
+        .arg(two.maker.key_of(&id))
+        .exec(&mut hand)
+        .unwrap();
     gone(&id, "a deletion by hand to be noticed").await;
 
     let id = two.session().await;
@@ -168,14 +257,29 @@ async fn what_no_gateway_did_is_noticed(redis: &RedisServer, two: &Two, push: Pu
     let id = two.session().await;
     assert!(found(&two.near.load(&id).await.unwrap()));
     // Nobody is told of a deletion while the pushing connections are cut.
-    let kind = if push == PushChoice::Pubsub { "pubsub" } else { "normal" };
-    redis::pipe().cmd("CLIENT").arg(&["KILL", "TYPE", kind, "SKIPME", "yes"]).ignore().cmd("DEL").arg(two.maker.key_of(&id)).ignore().exec(&mut hand).unwrap();
+    let kind = if push == PushChoice::Pubsub {
+        "pubsub"
+    } else {
+        "normal"
+    };
+    redis::pipe()
+        .cmd("CLIENT")
+        .arg(&["KILL", "TYPE", kind, "SKIPME", "yes"])
+        .ignore()
+        .cmd("DEL")
+        .arg(two.maker.key_of(&id))
+        .ignore()
+        .exec(&mut hand)
+        .unwrap();
     gone(&id, "the deletion behind the cut to be noticed").await;
 
     let missing = two.maker.unknown();
     assert!(!found(&two.near.load(&missing).await.unwrap()));
     let id = two.session().await;
-    assert!(found(&two.near.load(&id).await.unwrap()), "a miss is not kept against a login");
+    assert!(
+        found(&two.near.load(&id).await.unwrap()),
+        "a miss is not kept against a login"
+    );
 }
 
 #[tokio::test]
@@ -189,31 +293,69 @@ async fn an_outage_is_ridden_out_for_the_grace_and_never_mistaken_for_a_logout()
 
 async fn an_outage(redis: &mut RedisServer, two: &Two, push: PushChoice) {
     let (kept, missing) = (two.session().await, two.maker.unknown());
-    assert!(found(&two.near.load(&kept).await.unwrap()) && !found(&two.near.load(&missing).await.unwrap()));
+    assert!(
+        found(&two.near.load(&kept).await.unwrap())
+            && !found(&two.near.load(&missing).await.unwrap())
+    );
     redis.freeze();
     let started = monotonic_now();
-    let served = until("the grace to end", async || match two.near.load(&kept).await {
-        Ok(lookup) => {
-            assert!(found(&lookup), "a frozen store must not sign anybody out");
-            None
+    let served = until("the grace to end", async || {
+        match two.near.load(&kept).await {
+            Ok(lookup) => {
+                assert!(found(&lookup), "a frozen store must not sign anybody out");
+                None
+            }
+            Err(_) => Some(started.elapsed()),
         }
-        Err(_) => Some(started.elapsed()),
     })
     .await;
     println!("{push:?}: a frozen Redis: the kept session was served for {served:?}");
-    assert!(served < CACHE.outage_grace + Duration::from_secs(1), "{served:?}");
-    assert!(two.near.load(&missing).await.is_err(), "a missing session is not told on a guess");
+    assert!(
+        served < CACHE.outage_grace + Duration::from_secs(1),
+        "{served:?}"
+    );
+    assert!(
+        two.near.load(&missing).await.is_err(),
+        "a missing session is not told on a guess"
+    );
     redis.thaw();
-    until("the session after the thaw", async || two.near.load(&kept).await.ok().filter(found)).await;
-    two.hears(if push == PushChoice::Pubsub { PushMode::Pubsub } else { PushMode::Tracking }).await;
+    until("the session after the thaw", async || {
+        two.near.load(&kept).await.ok().filter(found)
+    })
+    .await;
+    two.hears(if push == PushChoice::Pubsub {
+        PushMode::Pubsub
+    } else {
+        PushMode::Tracking
+    })
+    .await;
     assert!(found(&two.near.load(&kept).await.unwrap()));
 
     redis.kill();
-    assert!(found(&two.near.load(&kept).await.unwrap()), "within the grace");
+    assert!(
+        found(&two.near.load(&kept).await.unwrap()),
+        "within the grace"
+    );
     assert!(two.near.load(&missing).await.is_err());
-    until("the grace to end", async || two.near.load(&kept).await.err()).await;
+    until("the grace to end", async || {
+        two.near.load(&kept).await.err()
+    })
+    .await;
     redis.start_again(&[]);
-    until("the session after the restart", async || two.near.load(&kept).await.ok().filter(found)).await;
-    assert_eq!(two.other.remove(&kept, &user("o1")).await.unwrap(), Written::Done);
-    until("the revocation after the restart", async || two.near.load(&kept).await.ok().filter(|lookup| !found(lookup))).await;
+    until("the session after the restart", async || {
+        two.near.load(&kept).await.ok().filter(found)
+    })
+    .await;
+    assert_eq!(
+        two.other.remove(&kept, &user("o1")).await.unwrap(),
+        Written::Done
+    );
+    until("the revocation after the restart", async || {
+        two.near
+            .load(&kept)
+            .await
+            .ok()
+            .filter(|lookup| !found(lookup))
+    })
+    .await;
 }

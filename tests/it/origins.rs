@@ -1,4 +1,5 @@
-//! Web pages of other origins: whether theirs is the gateway's own, and what they may do with cookies.
+//! Web pages of other origins: whether theirs is the gateway's own, and what they may do with
+//! cookies.
 
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::recorder::{Recorder, Reply};
@@ -15,21 +16,36 @@ const WITH_COOKIES: &str = "access-control-allow-credentials";
 fn values(answer: &Answer, name: &str) -> Vec<String> {
     let head = answer.text.split("\r\n\r\n").next().unwrap();
     let lines = head.lines().filter_map(|line| line.split_once(':'));
-    lines.filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned()).collect()
+    lines
+        .filter(|(own, _)| own.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim().to_owned())
+        .collect()
 }
 
 async fn ask(gateway: &Gateway, method: &str, path: &str, lines: &str) -> Answer {
-    wire::send(gateway.listen, format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n").as_bytes()).await
+    wire::send(
+        gateway.listen,
+        format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n")
+            .as_bytes(),
+    )
+    .await
 }
 
 #[tokio::test]
 async fn a_page_of_this_host_is_known_however_host_and_origin_are_written() {
     let upstream = WsUpstream::start().await;
-    let config = format!("server.trusted_proxies = [\"127.0.0.1\"]\n{COOKIES}{}", route("/", &upstream.url, "required"));
-    let gateway = Gateway::with(&Setup { config, ..Setup::default() });
+    let config = format!(
+        "server.trusted_proxies = [\"127.0.0.1\"]\n{COOKIES}{}",
+        route("/", &upstream.url, "required")
+    );
+    let gateway = Gateway::with(&Setup {
+        config,
+        ..Setup::default()
+    });
     let cookie = format!("Cookie: sid={}\r\n", gateway.token("zhang").await);
     let handshake = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    // What the proxy in front says of the scheme, the page's origin, the host, and whether the two are one place.
+    // What the proxy in front says of the scheme, the page's origin, the host, and whether the two
+    // are one place.
     for (scheme, origin, host, status) in [
         ("", "https://a.example", "a.example", 101),
         ("", "https://a.example", "a.example:443", 101),
@@ -58,30 +74,68 @@ async fn a_page_of_this_host_is_known_however_host_and_origin_are_written() {
         ("", "null", "a.example", 403),
         ("", "a.example", "a.example", 403),
     ] {
-        let told = if scheme.is_empty() { String::new() } else { format!("X-Forwarded-Proto: {scheme}\r\n") };
-        let request = format!("GET /echo HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n{told}{cookie}{handshake}\r\n");
+        let told = if scheme.is_empty() {
+            String::new()
+        } else {
+            format!("X-Forwarded-Proto: {scheme}\r\n")
+        };
+        let request = format!(
+            "GET /echo HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n{told}{cookie}{handshake}\r\n"
+        );
         let answer = wire::send(gateway.listen, request.as_bytes()).await;
-        assert_eq!(answer.status, status, "{scheme} {origin} {host}: {}", answer.text);
+        assert_eq!(
+            answer.status, status,
+            "{scheme} {origin} {host}: {}",
+            answer.text
+        );
     }
-    let twice = format!("GET /echo HTTP/1.1\r\nHost: a.example\r\nOrigin: https://a.example\r\nOrigin: https://a.example\r\n{cookie}{handshake}\r\n");
-    assert_eq!(wire::send(gateway.listen, twice.as_bytes()).await.code(), Some("origin_forbidden"));
+    let twice = format!(
+        "GET /echo HTTP/1.1\r\nHost: a.example\r\nOrigin: https://a.example\r\nOrigin: https://a.example\r\n{cookie}{handshake}\r\n"
+    );
+    assert_eq!(
+        wire::send(gateway.listen, twice.as_bytes()).await.code(),
+        Some("origin_forbidden")
+    );
 }
 
 #[tokio::test]
 async fn where_cookies_carry_the_token_listed_pages_may_send_them() {
     let echo = echo_upstream();
-    for (carriers, allowed) in [("", &[][..]), ("session.carriers = [\"bearer\", \"header:X-Token\"]\n", &[]), (COOKIES, &["true"])] {
+    for (carriers, allowed) in [
+        ("", &[][..]),
+        ("session.carriers = [\"bearer\", \"header:X-Token\"]\n", &[]),
+        (COOKIES, &["true"]),
+    ] {
         let config = format!(
             "server.trusted_proxies = [\"127.0.0.1\"]\n{carriers}cors.origins = [\"{PAGE}\", \"https://h5.shop.test:8443\"]\n{}",
             route("/api", &echo.url, "required")
         );
-        let gateway = Gateway::with(&Setup { config, ..Setup::default() });
-        for origin in [PAGE, "https://h5.shop.test:8443", "https://H5.Shop.test:443"] {
+        let gateway = Gateway::with(&Setup {
+            config,
+            ..Setup::default()
+        });
+        for origin in [
+            PAGE,
+            "https://h5.shop.test:8443",
+            "https://H5.Shop.test:443",
+        ] {
             for path in ["/api/x", "/auth/login", "/auth/session", "/nowhere"] {
-                let asked = format!("Origin: {origin}\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization\r\n");
+                let asked = format!(
+                    "Origin: {origin}\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization\r\n"
+                );
                 let preflight = ask(&gateway, "OPTIONS", path, &asked).await;
-                assert_eq!((preflight.status, values(&preflight, ALLOWED)), (204, vec![origin.to_owned()]), "{path}: {}", preflight.text);
-                assert_eq!(values(&preflight, WITH_COOKIES), allowed, "{path}: {}", preflight.text);
+                assert_eq!(
+                    (preflight.status, values(&preflight, ALLOWED)),
+                    (204, vec![origin.to_owned()]),
+                    "{path}: {}",
+                    preflight.text
+                );
+                assert_eq!(
+                    values(&preflight, WITH_COOKIES),
+                    allowed,
+                    "{path}: {}",
+                    preflight.text
+                );
                 // With cookies a star would be a header, a method or an origin of this name.
                 assert!(!preflight.text.contains('*'), "{}", preflight.text);
             }
@@ -94,37 +148,112 @@ async fn where_cookies_carry_the_token_listed_pages_may_send_them() {
             ("/auth/nowhere", String::new(), 404),
             ("/auth/verify", String::new(), 401),
             ("/auth/healthz", String::new(), 200),
-            ("/auth/session", format!("Authorization: Bearer {token}\r\n"), 200),
+            (
+                "/auth/session",
+                format!("Authorization: Bearer {token}\r\n"),
+                200,
+            ),
             ("/api/x", format!("Authorization: Bearer {token}\r\n"), 200),
         ] {
             let answer = ask(&gateway, "GET", path, &format!("Origin: {PAGE}\r\n{lines}")).await;
-            assert_eq!((answer.status, values(&answer, ALLOWED)), (status, vec![PAGE.to_owned()]), "{path}: {}", answer.text);
-            assert_eq!(values(&answer, WITH_COOKIES), allowed, "{path}: {}", answer.text);
-            for other in ["https://evil.test", "https://h5.shop.test:444", "http://h5.shop.test", "null"] {
-                let answer = ask(&gateway, "GET", path, &format!("Origin: {other}\r\n{lines}")).await;
-                assert!(values(&answer, ALLOWED).is_empty() && values(&answer, WITH_COOKIES).is_empty(), "{path} {other}: {}", answer.text);
+            assert_eq!(
+                (answer.status, values(&answer, ALLOWED)),
+                (status, vec![PAGE.to_owned()]),
+                "{path}: {}",
+                answer.text
+            );
+            assert_eq!(
+                values(&answer, WITH_COOKIES),
+                allowed,
+                "{path}: {}",
+                answer.text
+            );
+            for other in [
+                "https://evil.test",
+                "https://h5.shop.test:444",
+                "http://h5.shop.test",
+                "null",
+            ] {
+                let answer = ask(
+                    &gateway,
+                    "GET",
+                    path,
+                    &format!("Origin: {other}\r\n{lines}"),
+                )
+                .await;
+                assert!(
+                    values(&answer, ALLOWED).is_empty() && values(&answer, WITH_COOKIES).is_empty(),
+                    "{path} {other}: {}",
+                    answer.text
+                );
             }
         }
-        let preflight = ask(&gateway, "OPTIONS", "/auth/login", "Origin: https://evil.test\r\nAccess-Control-Request-Method: POST\r\n").await;
-        assert!(values(&preflight, ALLOWED).is_empty() && values(&preflight, WITH_COOKIES).is_empty(), "{}", preflight.text);
+        let preflight = ask(
+            &gateway,
+            "OPTIONS",
+            "/auth/login",
+            "Origin: https://evil.test\r\nAccess-Control-Request-Method: POST\r\n",
+        )
+        .await;
+        assert!(
+            values(&preflight, ALLOWED).is_empty() && values(&preflight, WITH_COOKIES).is_empty(),
+            "{}",
+            preflight.text
+        );
     }
 }
 
 #[tokio::test]
-async fn a_page_with_a_cookie_gets_a_backends_answer_and_a_backend_that_answers_for_itself_keeps_its_word() {
+async fn a_page_with_a_cookie_gets_a_backends_answer_and_a_backend_that_answers_for_itself_keeps_its_word()
+ {
     for (own, origins, credentials) in [
         ("", vec![PAGE], vec!["true"]),
-        ("Access-Control-Allow-Credentials: true\r\n", vec![PAGE], vec!["true"]),
-        ("Access-Control-Allow-Origin: https://other.test\r\n", vec!["https://other.test"], vec![]),
+        (
+            "Access-Control-Allow-Credentials: true\r\n",
+            vec![PAGE],
+            vec!["true"],
+        ),
+        (
+            "Access-Control-Allow-Origin: https://other.test\r\n",
+            vec!["https://other.test"],
+            vec![],
+        ),
         ("Access-Control-Allow-Origin: *\r\n", vec!["*"], vec![]),
-        ("Access-Control-Allow-Origin: https://h5.shop.test\r\nAccess-Control-Allow-Credentials: true\r\n", vec![PAGE], vec!["true"]),
+        (
+            "Access-Control-Allow-Origin: https://h5.shop.test\r\nAccess-Control-Allow-Credentials: true\r\n",
+            vec![PAGE],
+            vec!["true"],
+        ),
     ] {
-        let backend = Recorder::start(Reply::AtHead(format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{own}\r\nok").into_bytes())).await;
-        let config = format!("{COOKIES}cors.origins = [\"{PAGE}\"]\n{}", route("/api", &backend.url, "required"));
-        let gateway = Gateway::with(&Setup { config, ..Setup::default() });
+        let backend = Recorder::start(Reply::AtHead(
+            format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{own}\r\nok").into_bytes(),
+        ))
+        .await;
+        let config = format!(
+            "{COOKIES}cors.origins = [\"{PAGE}\"]\n{}",
+            route("/api", &backend.url, "required")
+        );
+        let gateway = Gateway::with(&Setup {
+            config,
+            ..Setup::default()
+        });
         let token = gateway.token("zhang").await;
-        let answer = ask(&gateway, "GET", "/api", &format!("Origin: {PAGE}\r\nCookie: sid={token}\r\n")).await;
-        assert_eq!((answer.status, values(&answer, ALLOWED), values(&answer, WITH_COOKIES)), (200, owned(&origins), owned(&credentials)), "{own}");
+        let answer = ask(
+            &gateway,
+            "GET",
+            "/api",
+            &format!("Origin: {PAGE}\r\nCookie: sid={token}\r\n"),
+        )
+        .await;
+        assert_eq!(
+            (
+                answer.status,
+                values(&answer, ALLOWED),
+                values(&answer, WITH_COOKIES)
+            ),
+            (200, owned(&origins), owned(&credentials)),
+            "{own}"
+        );
     }
 }
 
@@ -135,19 +264,37 @@ fn owned(texts: &[&str]) -> Vec<String> {
 #[tokio::test]
 async fn what_carries_tokens_takes_a_restart_for_cross_origin_pages_too() {
     let echo = echo_upstream();
-    let rest = format!("cors.origins = [\"{PAGE}\"]\n{}", route("/api", &echo.url, "required"));
+    let rest = format!(
+        "cors.origins = [\"{PAGE}\"]\n{}",
+        route("/api", &echo.url, "required")
+    );
     let gateway = Gateway::start(&rest);
     gateway.reload(&format!("{COOKIES}{rest}"), "applied").await;
-    let answer = http().get(gateway.at("/api")).header("origin", PAGE).send().await.unwrap();
-    assert!(answer.headers().contains_key(ALLOWED) && !answer.headers().contains_key(WITH_COOKIES), "the gateway reads no cookies before a restart");
+    let answer = http()
+        .get(gateway.at("/api"))
+        .header("origin", PAGE)
+        .send()
+        .await
+        .unwrap();
+    assert!(
+        answer.headers().contains_key(ALLOWED) && !answer.headers().contains_key(WITH_COOKIES),
+        "the gateway reads no cookies before a restart"
+    );
 }
 
 #[tokio::test]
 async fn a_foreign_page_changes_nothing_by_a_cookie() {
-    let carriers = "session.carriers = [\"bearer\", \"header:X-Token\", \"query:t\", \"cookie:sid\"]\n";
+    let carriers =
+        "session.carriers = [\"bearer\", \"header:X-Token\", \"query:t\", \"cookie:sid\"]\n";
     let echo = echo_upstream();
-    let config = format!("server.trusted_proxies = [\"127.0.0.1\"]\n{carriers}cors.origins = [\"{PAGE}\"]\n{}", route("/api", &echo.url, "required"));
-    let gateway = Gateway::with(&Setup { config, ..Setup::default() });
+    let config = format!(
+        "server.trusted_proxies = [\"127.0.0.1\"]\n{carriers}cors.origins = [\"{PAGE}\"]\n{}",
+        route("/api", &echo.url, "required")
+    );
+    let gateway = Gateway::with(&Setup {
+        config,
+        ..Setup::default()
+    });
     let token = gateway.token("zhang").await;
     let cookie = format!("Cookie: sid={token}\r\n");
     let foreign = [
@@ -163,16 +310,41 @@ async fn a_foreign_page_changes_nothing_by_a_cookie() {
         "Sec-Fetch-Site: same-site\r\n",
         "Sec-Fetch-Site: none\r\nSec-Fetch-Site: cross-site\r\n",
     ];
-    for (method, path) in [("POST", "logout"), ("POST", "logout/all"), ("POST", "rotate"), ("DELETE", "sessions/dkwCuDFheT-qyxg68IAiwfmSA")] {
+    for (method, path) in [
+        ("POST", "logout"),
+        ("POST", "logout/all"),
+        ("POST", "rotate"),
+        ("DELETE", "sessions/dkwCuDFheT-qyxg68IAiwfmSA"),
+    ] {
         for lines in foreign {
             // A second cookie, or an empty header, makes it no less the browser's.
-            for carried in [cookie.clone(), format!("Cookie: a=b\r\n{cookie}"), format!("Authorization: Bearer \r\nX-Token: \r\n{cookie}")] {
-                let answer = ask(&gateway, method, &format!("/auth/{path}"), &format!("{lines}{carried}")).await;
-                assert_eq!((answer.status, answer.code()), (403, Some("origin_forbidden")), "{path} {lines} {carried}: {}", answer.text);
+            for carried in [
+                cookie.clone(),
+                format!("Cookie: a=b\r\n{cookie}"),
+                format!("Authorization: Bearer \r\nX-Token: \r\n{cookie}"),
+            ] {
+                let answer = ask(
+                    &gateway,
+                    method,
+                    &format!("/auth/{path}"),
+                    &format!("{lines}{carried}"),
+                )
+                .await;
+                assert_eq!(
+                    (answer.status, answer.code()),
+                    (403, Some("origin_forbidden")),
+                    "{path} {lines} {carried}: {}",
+                    answer.text
+                );
             }
             // Nothing that says who asks, or what a page cannot say without knowing it.
             let answer = ask(&gateway, method, &format!("/auth/{path}"), lines).await;
-            assert_eq!((answer.status, answer.code()), (401, Some("login_required")), "{path} {lines}: {}", answer.text);
+            assert_eq!(
+                (answer.status, answer.code()),
+                (401, Some("login_required")),
+                "{path} {lines}: {}",
+                answer.text
+            );
         }
     }
     let alive = ask(&gateway, "GET", "/auth/session", &cookie).await;
@@ -180,23 +352,44 @@ async fn a_foreign_page_changes_nothing_by_a_cookie() {
     // What reads stays CORS' matter, and what is proxied the backend's.
     for path in ["/auth/session", "/auth/sessions", "/auth/verify", "/api/x"] {
         let answer = ask(&gateway, "GET", path, &format!("{}{cookie}", foreign[0])).await;
-        assert_ne!(answer.code(), Some("origin_forbidden"), "{path}: {}", answer.text);
+        assert_ne!(
+            answer.code(),
+            Some("origin_forbidden"),
+            "{path}: {}",
+            answer.text
+        );
     }
 }
 
 #[tokio::test]
 async fn known_pages_other_clients_and_tokens_in_headers_log_out_as_ever() {
-    let carriers = "session.carriers = [\"bearer\", \"header:X-Token\", \"query:t\", \"cookie:sid\"]\n";
-    let gateway = Gateway::with(&Setup { config: format!("{carriers}cors.origins = [\"{PAGE}\"]\n"), ..Setup::default() });
+    let carriers =
+        "session.carriers = [\"bearer\", \"header:X-Token\", \"query:t\", \"cookie:sid\"]\n";
+    let gateway = Gateway::with(&Setup {
+        config: format!("{carriers}cors.origins = [\"{PAGE}\"]\n"),
+        ..Setup::default()
+    });
     let evil = "Origin: https://evil.example\r\nSec-Fetch-Site: cross-site\r\n";
     for (lines, query) in [
         ("Cookie: sid={}\r\n".to_owned(), ""),
-        ("Cookie: sid={}\r\nSec-Fetch-Site: same-origin\r\n".to_owned(), ""),
+        (
+            "Cookie: sid={}\r\nSec-Fetch-Site: same-origin\r\n".to_owned(),
+            "",
+        ),
         ("Cookie: sid={}\r\nSec-Fetch-Site: none\r\n".to_owned(), ""),
-        ("Cookie: sid={}\r\nOrigin: http://x\r\nSec-Fetch-Site: same-origin\r\n".to_owned(), ""),
+        (
+            "Cookie: sid={}\r\nOrigin: http://x\r\nSec-Fetch-Site: same-origin\r\n".to_owned(),
+            "",
+        ),
         ("Cookie: sid={}\r\nOrigin: https://X:443\r\n".to_owned(), ""),
-        (format!("Cookie: sid={{}}\r\nOrigin: {PAGE}\r\nSec-Fetch-Site: cross-site\r\n"), ""),
-        ("Cookie: sid={}\r\nOrigin: https://servicewechat.com\r\n".to_owned(), ""),
+        (
+            format!("Cookie: sid={{}}\r\nOrigin: {PAGE}\r\nSec-Fetch-Site: cross-site\r\n"),
+            "",
+        ),
+        (
+            "Cookie: sid={}\r\nOrigin: https://servicewechat.com\r\n".to_owned(),
+            "",
+        ),
         (format!("{evil}Authorization: Bearer {{}}\r\n"), ""),
         (format!("{evil}X-Token: {{}}\r\n"), ""),
         (format!("{evil}X-Token: {{}}\r\nCookie: sid={{}}\r\n"), ""),

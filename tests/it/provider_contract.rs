@@ -34,12 +34,24 @@ fn settings(base_urls: &[&str]) -> MiniProgramSettings {
 fn provider(settings: MiniProgramSettings) -> MiniProgram {
     tls_provider();
     logs::keep();
-    MiniProgram::new(settings, PlatformClient::new(Default::default()).unwrap(), Arc::new(SystemClock), Arc::new(Metrics::new())).unwrap()
+    MiniProgram::new(
+        settings,
+        PlatformClient::new(Default::default()).unwrap(),
+        Arc::new(SystemClock),
+        Arc::new(Metrics::new()),
+    )
+    .unwrap()
 }
 
 fn strict_sandbox() -> Sandbox {
-    let app = SandboxApp { appid: APPID.to_owned(), secret: Secret::new(SECRET.to_owned()) };
-    sandbox(SandboxSettings { apps: AcceptedApps::Only(vec![app]), ..SandboxSettings::default() })
+    let app = SandboxApp {
+        appid: APPID.to_owned(),
+        secret: Secret::new(SECRET.to_owned()),
+    };
+    sandbox(SandboxSettings {
+        apps: AcceptedApps::Only(vec![app]),
+        ..SandboxSettings::default()
+    })
 }
 
 /// Nothing of an outcome may show what is secret: neither its texts nor anything logged on the way.
@@ -52,7 +64,10 @@ fn hides_secrets<T: std::fmt::Debug>(outcome: &Result<T, ExchangeError>) {
         assert!(!shown.contains(secret), "{shown}");
         assert_eq!(logs::lines_with(secret), Vec::<String>::new());
     }
-    assert!(!shown.contains(['\r', '\n']) && !shown.contains("\\r") && !shown.contains("\\n"), "{shown}");
+    assert!(
+        !shown.contains(['\r', '\n']) && !shown.contains("\\r") && !shown.contains("\\n"),
+        "{shown}"
+    );
 }
 
 async fn exchange(provider: &MiniProgram) -> Result<Identity, ExchangeError> {
@@ -68,21 +83,48 @@ async fn a_code_of_the_simulator_becomes_its_user() {
     let code = sandbox.platform.login_code(APPID, "alice");
     let identity = provider.exchange(&code).await.unwrap();
     assert_eq!(*identity.subject, *hufu::sandbox::openid(APPID, "alice"));
-    assert_eq!(identity.unionid.as_deref().map(str::to_owned), hufu::sandbox::unionid("alice"));
-    assert_eq!(identity.session_key, Some(sandbox.platform.session_key(APPID, "alice")));
-    assert!(matches!(provider.exchange(&code).await, Err(ExchangeError::CodeUsed { platform_code: 40163 })));
+    assert_eq!(
+        identity.unionid.as_deref().map(str::to_owned),
+        hufu::sandbox::unionid("alice")
+    );
+    assert_eq!(
+        identity.session_key,
+        Some(sandbox.platform.session_key(APPID, "alice"))
+    );
+    assert!(matches!(
+        provider.exchange(&code).await,
+        Err(ExchangeError::CodeUsed {
+            platform_code: 40163
+        })
+    ));
     let late = sandbox.platform.login_code(APPID, "alice");
     sandbox.clock.advance(Duration::from_secs(300));
-    assert!(matches!(provider.exchange(&late).await, Err(ExchangeError::BadCode { platform_code: 40029 })));
-    assert!(matches!(provider.exchange("a&secret=b c").await, Err(ExchangeError::BadCode { .. })), "encoded, not a parameter of its own");
+    assert!(matches!(
+        provider.exchange(&late).await,
+        Err(ExchangeError::BadCode {
+            platform_code: 40029
+        })
+    ));
+    assert!(
+        matches!(
+            provider.exchange("a&secret=b c").await,
+            Err(ExchangeError::BadCode { .. })
+        ),
+        "encoded, not a parameter of its own"
+    );
 }
 
 #[tokio::test]
 async fn the_request_is_the_documented_one() {
     let raw = Raw::start([raw::text("200 OK", &fixture("ok"))]);
-    provider(settings(&[&raw.url])).exchange("a&b=c+d").await.unwrap();
+    provider(settings(&[&raw.url]))
+        .exchange("a&b=c+d")
+        .await
+        .unwrap();
     let head = raw.heads.lock().unwrap()[0].clone();
-    let line = format!("GET /sns/jscode2session?appid={APPID}&secret={SECRET}&js_code=a%26b%3Dc%2Bd&grant_type=authorization_code HTTP/1.1\r\n");
+    let line = format!(
+        "GET /sns/jscode2session?appid={APPID}&secret={SECRET}&js_code=a%26b%3Dc%2Bd&grant_type=authorization_code HTTP/1.1\r\n"
+    );
     assert!(head.starts_with(&line), "{head}");
 }
 
@@ -91,7 +133,10 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 fn fixtures() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/wechat"))
+    Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/wechat"
+    ))
 }
 
 /// Every recorded answer and the word for what it must lead to.
@@ -135,39 +180,79 @@ fn verdict(outcome: &Result<Identity, ExchangeError>) -> String {
         Err(ExchangeError::Throttled { platform_code, .. }) => format!("throttled {platform_code}"),
         Err(ExchangeError::Unavailable { .. }) => "unavailable".to_owned(),
         Err(ExchangeError::Nonsense { .. }) => "nonsense".to_owned(),
-        Err(ExchangeError::Misconfigured { platform_code, .. }) => format!("misconfigured {platform_code}"),
+        Err(ExchangeError::Misconfigured { platform_code, .. }) => {
+            format!("misconfigured {platform_code}")
+        }
     }
 }
 
 #[tokio::test]
 async fn every_recorded_answer_has_its_verdict() {
-    let on_disk: BTreeSet<String> =
-        std::fs::read_dir(fixtures()).unwrap().map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect();
-    let listed: BTreeSet<String> = VERDICTS.iter().map(|(name, ..)| (*name).to_owned()).collect();
+    let on_disk: BTreeSet<String> = std::fs::read_dir(fixtures())
+        .unwrap()
+        .map(|file| {
+            file.unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    let listed: BTreeSet<String> = VERDICTS
+        .iter()
+        .map(|(name, ..)| (*name).to_owned())
+        .collect();
     assert_eq!(on_disk, listed);
     for (name, status, expected) in VERDICTS {
         let raw = Raw::start([raw::text(status, &fixture(name))]);
         let outcome = exchange(&provider(settings(&[&raw.url]))).await;
         assert_eq!(verdict(&outcome), expected, "{name}");
         let tries = if name == "busy" { 3 } else { 1 };
-        assert_eq!(raw.requests(), tries, "{name}: an answer ends it, but for busy");
+        assert_eq!(
+            raw.requests(),
+            tries,
+            "{name}: an answer ends it, but for busy"
+        );
     }
 }
 
 #[tokio::test]
 async fn operators_are_told_what_to_mend() {
     let raw = Raw::start([raw::text("200 OK", &fixture("echoes_secret"))]);
-    let Err(ExchangeError::Misconfigured { reason, .. }) = exchange(&provider(settings(&[&raw.url]))).await else { panic!() };
-    assert!(reason.contains("apps.shop.secret") && reason.contains("rid 608d5803-66b84dfc-005383b6"), "{reason}");
+    let Err(ExchangeError::Misconfigured { reason, .. }) =
+        exchange(&provider(settings(&[&raw.url]))).await
+    else {
+        panic!()
+    };
+    assert!(
+        reason.contains("apps.shop.secret") && reason.contains("rid 608d5803-66b84dfc-005383b6"),
+        "{reason}"
+    );
 }
 
 #[tokio::test]
 async fn busy_is_tried_again_and_then_good() {
     let sandbox = strict_sandbox();
     let order = json!({ "api": "jscode2session", "times": 2, "body": { "errcode": -1, "errmsg": "system error" } });
-    assert_eq!(http().post(sandbox.server.at("/sandbox/faults")).json(&order).send().await.unwrap().status(), 204);
+    assert_eq!(
+        http()
+            .post(sandbox.server.at("/sandbox/faults"))
+            .json(&order)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        204
+    );
     let provider = provider(settings(&[&sandbox.server.url]));
-    assert!(provider.exchange(&sandbox.platform.login_code(APPID, "alice")).await.is_ok());
+    assert!(
+        provider
+            .exchange(&sandbox.platform.login_code(APPID, "alice"))
+            .await
+            .is_ok()
+    );
     assert_eq!(sandbox.platform.calls("jscode2session"), 3);
 }
 
@@ -176,19 +261,38 @@ async fn silence_ends_with_the_timeout_and_the_connection() {
     let raw = Raw::start([Act::Silence]);
     let timeout = Duration::from_millis(150);
     let began = monotonic_now();
-    let outcome = exchange(&provider(MiniProgramSettings { timeout, ..settings(&[&raw.url]) })).await;
+    let outcome = exchange(&provider(MiniProgramSettings {
+        timeout,
+        ..settings(&[&raw.url])
+    }))
+    .await;
     assert_eq!(verdict(&outcome), "unavailable");
     assert!(began.elapsed() >= timeout && began.elapsed() < Duration::from_secs(3));
-    wait::until("the connection is closed", async || (raw.left.load(Ordering::SeqCst)).then_some(())).await;
-    assert_eq!(raw.requests(), 1, "the code may be consumed, so it is not sent again");
+    wait::until("the connection is closed", async || {
+        (raw.left.load(Ordering::SeqCst)).then_some(())
+    })
+    .await;
+    assert_eq!(
+        raw.requests(),
+        1,
+        "the code may be consumed, so it is not sent again"
+    );
 }
 
 #[tokio::test]
 async fn half_an_answer_and_a_cut_connection_are_not_repeated() {
     let half = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"openid\":\"o1\",\"session_key\":\"tiihtNczf5v6AKRyjwEUhQ==\"".to_vec();
-    for act in [Act::Say(half), Act::Cut, Act::Say(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec())] {
+    for act in [
+        Act::Say(half),
+        Act::Cut,
+        Act::Say(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()),
+    ] {
         let raw = Raw::start([act.clone()]);
-        assert_eq!(verdict(&exchange(&provider(settings(&[&raw.url]))).await), "unavailable", "{act:?}");
+        assert_eq!(
+            verdict(&exchange(&provider(settings(&[&raw.url]))).await),
+            "unavailable",
+            "{act:?}"
+        );
         assert_eq!(raw.requests(), 1);
     }
 }
@@ -196,13 +300,26 @@ async fn half_an_answer_and_a_cut_connection_are_not_repeated() {
 #[tokio::test]
 async fn a_flood_is_not_read() {
     let mut met = 0;
-    for head in ["HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"] {
+    for head in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+    ] {
         let raw = Raw::start([Act::Flood(head)]);
         let outcome = exchange(&provider(settings(&[&raw.url]))).await;
-        assert!(matches!(&outcome, Err(ExchangeError::Nonsense { reason }) if reason.contains("longer than 65536")), "{outcome:?}");
-        wait::until("the connection is closed", async || (raw.left.load(Ordering::SeqCst)).then_some(())).await;
+        assert!(
+            matches!(&outcome, Err(ExchangeError::Nonsense { reason }) if reason.contains("longer than 65536")),
+            "{outcome:?}"
+        );
+        wait::until("the connection is closed", async || {
+            (raw.left.load(Ordering::SeqCst)).then_some(())
+        })
+        .await;
         // 64 KiB read, and what the two ends of the connection held in their buffers.
-        assert!(raw.flooded.load(Ordering::SeqCst) < 1 << 20, "{}", raw.flooded.load(Ordering::SeqCst));
+        assert!(
+            raw.flooded.load(Ordering::SeqCst) < 1 << 20,
+            "{}",
+            raw.flooded.load(Ordering::SeqCst)
+        );
         met += 1;
     }
     assert_eq!(met, 2);
@@ -211,9 +328,15 @@ async fn a_flood_is_not_read() {
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let elsewhere = Raw::start([raw::text("200 OK", &fixture("ok"))]);
-    let redirect = format!("HTTP/1.1 302 Found\r\nLocation: {}/sns/jscode2session\r\nContent-Length: 0\r\n\r\n", elsewhere.url);
+    let redirect = format!(
+        "HTTP/1.1 302 Found\r\nLocation: {}/sns/jscode2session\r\nContent-Length: 0\r\n\r\n",
+        elsewhere.url
+    );
     let raw = Raw::start([Act::Say(redirect.into_bytes())]);
-    assert_eq!(verdict(&exchange(&provider(settings(&[&raw.url]))).await), "nonsense");
+    assert_eq!(
+        verdict(&exchange(&provider(settings(&[&raw.url]))).await),
+        "nonsense"
+    );
     assert_eq!(elsewhere.requests(), 0);
 }
 
@@ -231,24 +354,44 @@ async fn a_refused_connection_leads_to_the_next_address() {
 #[tokio::test]
 async fn nobody_listens_anywhere() {
     let (dead, _held) = raw::refusing();
-    let Err(ExchangeError::Unavailable { reason, .. }) = exchange(&provider(settings(&[&dead]))).await else { panic!() };
+    let Err(ExchangeError::Unavailable { reason, .. }) =
+        exchange(&provider(settings(&[&dead]))).await
+    else {
+        panic!()
+    };
     assert!(reason.contains("onnection refused"), "{reason}");
 }
 
 #[tokio::test]
 async fn one_exchange_too_many_is_refused_at_once() {
     let raw = Raw::start([Act::Silence]);
-    let provider = Arc::new(provider(MiniProgramSettings { max_concurrent: 1, ..settings(&[&raw.url]) }));
+    let provider = Arc::new(provider(MiniProgramSettings {
+        max_concurrent: 1,
+        ..settings(&[&raw.url])
+    }));
     let first = tokio::spawn({
         let provider = provider.clone();
         async move { provider.exchange(CODE).await }
     });
-    wait::until("the first is under way", async || (raw.requests() == 1).then_some(())).await;
-    let Err(ExchangeError::Unavailable { reason, retry_after }) = exchange(&provider).await else { panic!() };
+    wait::until("the first is under way", async || {
+        (raw.requests() == 1).then_some(())
+    })
+    .await;
+    let Err(ExchangeError::Unavailable {
+        reason,
+        retry_after,
+    }) = exchange(&provider).await
+    else {
+        panic!()
+    };
     assert_eq!(reason, "1 exchanges are under way already");
     assert!(retry_after >= Duration::from_secs(1) && retry_after <= Duration::from_secs(2));
     first.abort();
-    wait::until("the cancelled one has freed its place and its connection", async || (raw.left.load(Ordering::SeqCst)).then_some(())).await;
+    wait::until(
+        "the cancelled one has freed its place and its connection",
+        async || (raw.left.load(Ordering::SeqCst)).then_some(()),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -263,13 +406,21 @@ async fn a_silent_platform_is_left_alone_and_found_again() {
     assert_eq!(verdict(&exchange(&provider).await), "unavailable");
     assert_eq!(raw.requests(), 5, "nothing is sent while it is left alone");
     assert!(!logs::lines_with("logins are refused").is_empty());
-    wait::until("it to be tried again", async || exchange(&provider).await.ok()).await;
+    wait::until("it to be tried again", async || {
+        exchange(&provider).await.ok()
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn nothing_that_a_client_sends_shuts_the_others_out() {
-    // A firewall before the platform may cut the connection when it dislikes what a code looks like.
-    for act in [raw::text("200 OK", &fixture("bad_code")), raw::text("403 Forbidden", b"<html>"), Act::Cut] {
+    // A firewall before the platform may cut the connection when it dislikes what a code looks
+    // like.
+    for act in [
+        raw::text("200 OK", &fixture("bad_code")),
+        raw::text("403 Forbidden", b"<html>"),
+        Act::Cut,
+    ] {
         let raw = Raw::start([act]);
         let provider = provider(settings(&[&raw.url]));
         for n in 1..=20 {
@@ -281,9 +432,15 @@ async fn nothing_that_a_client_sends_shuts_the_others_out() {
 
 #[tokio::test]
 async fn after_silence_the_next_login_asks_another_address() {
-    let (silent, alive) = (Raw::start([Act::Silence]), Raw::start([raw::text("200 OK", &fixture("ok"))]));
+    let (silent, alive) = (
+        Raw::start([Act::Silence]),
+        Raw::start([raw::text("200 OK", &fixture("ok"))]),
+    );
     let timeout = Duration::from_millis(150);
-    let provider = provider(MiniProgramSettings { timeout, ..settings(&[&silent.url, &alive.url]) });
+    let provider = provider(MiniProgramSettings {
+        timeout,
+        ..settings(&[&silent.url, &alive.url])
+    });
     assert_eq!(verdict(&exchange(&provider).await), "unavailable");
     assert_eq!(verdict(&exchange(&provider).await), "ok");
     assert_eq!((silent.requests(), alive.requests()), (1, 1));
@@ -294,9 +451,20 @@ async fn throttled_until_the_next_minute() {
     let raw = Raw::start([raw::text("200 OK", &fixture("too_often"))]);
     tls_provider();
     let clock = Arc::new(ManualClock::at(UnixMillis(59_000)));
-    let provider = MiniProgram::new(settings(&[&raw.url]), PlatformClient::new(Default::default()).unwrap(), clock, Arc::new(Metrics::new())).unwrap();
-    let Err(ExchangeError::Throttled { retry_after, .. }) = exchange(&provider).await else { panic!() };
-    assert!(retry_after > Duration::from_secs(1) && retry_after <= Duration::from_secs(3), "{retry_after:?}");
+    let provider = MiniProgram::new(
+        settings(&[&raw.url]),
+        PlatformClient::new(Default::default()).unwrap(),
+        clock,
+        Arc::new(Metrics::new()),
+    )
+    .unwrap();
+    let Err(ExchangeError::Throttled { retry_after, .. }) = exchange(&provider).await else {
+        panic!()
+    };
+    assert!(
+        retry_after > Duration::from_secs(1) && retry_after <= Duration::from_secs(3),
+        "{retry_after:?}"
+    );
 }
 
 #[tokio::test]
@@ -304,9 +472,21 @@ async fn every_call_is_timed() {
     let raw = Raw::start([Act::Silence]);
     tls_provider();
     let metrics = Arc::new(Metrics::new());
-    let short = MiniProgramSettings { timeout: Duration::from_millis(20), ..settings(&[&raw.url]) };
-    let provider = MiniProgram::new(short, PlatformClient::new(Default::default()).unwrap(), Arc::new(SystemClock), metrics.clone()).unwrap();
+    let short = MiniProgramSettings {
+        timeout: Duration::from_millis(20),
+        ..settings(&[&raw.url])
+    };
+    let provider = MiniProgram::new(
+        short,
+        PlatformClient::new(Default::default()).unwrap(),
+        Arc::new(SystemClock),
+        metrics.clone(),
+    )
+    .unwrap();
     assert_eq!(verdict(&exchange(&provider).await), "unavailable");
     let page = metrics.encode(Exposition::Text).unwrap();
-    assert!(page.contains(r#"hufu_platform_duration_seconds_count{app="shop",api="jscode2session"} 1"#), "{page}");
+    assert!(
+        page.contains(r#"hufu_platform_duration_seconds_count{app="shop",api="jscode2session"} 1"#),
+        "{page}"
+    );
 }

@@ -1,4 +1,5 @@
-//! Proxies before Redis that do not know a command and do not say so: they close the connection, stay silent, or answer something else.
+//! Proxies before Redis that do not know a command and do not say so: they close the connection,
+//! stay silent, or answer something else.
 
 use hufu::session::Written;
 use hufu::store::near_cache::NearCacheSettings;
@@ -20,7 +21,8 @@ const WAYS: [Instead; 5] = [
     Instead::Bytes("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
 ];
 
-/// Asks until this way of hearing is in effect. A first try may take longer than a connection may, on a busy machine.
+/// Asks until this way of hearing is in effect. A first try may take longer than a connection may,
+/// on a busy machine.
 async fn hears(two: &Two, mode: PushMode, what: &str) {
     until(what, async || {
         let _ = two.near.now().await;
@@ -32,9 +34,19 @@ async fn hears(two: &Two, mode: PushMode, what: &str) {
 /// A session that is ended elsewhere ends here.
 async fn hears_of_an_end(two: &Two, what: &str) {
     let id = two.session().await;
-    assert!(found(&two.near.load(&id).await.unwrap()) && found(&two.near.load(&id).await.unwrap()), "{what}");
-    assert_eq!(two.other.remove(&id, &user("o1")).await.unwrap(), Written::Done, "{what}");
-    until(what, async || (!found(&two.near.load(&id).await.unwrap())).then_some(())).await;
+    assert!(
+        found(&two.near.load(&id).await.unwrap()) && found(&two.near.load(&id).await.unwrap()),
+        "{what}"
+    );
+    assert_eq!(
+        two.other.remove(&id, &user("o1")).await.unwrap(),
+        Written::Done,
+        "{what}"
+    );
+    until(what, async || {
+        (!found(&two.near.load(&id).await.unwrap())).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -42,7 +54,9 @@ async fn without_pushes_that_nobody_refuses_gateways_tell_each_other() {
     let redis = RedisServer::start(&[]);
     // A HELLO that is answered with a plain yes is no RESP3 either.
     let plain_yes = ("HELLO", Instead::Bytes("+OK\r\n"));
-    let all = ["HELLO", "CLIENT TRACKING"].into_iter().flat_map(|command| WAYS.map(|way| (command, way)));
+    let all = ["HELLO", "CLIENT TRACKING"]
+        .into_iter()
+        .flat_map(|command| WAYS.map(|way| (command, way)));
     for unknown in all.chain([plain_yes]) {
         let what = format!("{unknown:?}");
         let link = Link::refusing(redis.port(), &[unknown]);
@@ -57,7 +71,10 @@ async fn without_pushes_that_nobody_refuses_gateways_tell_each_other() {
         for _ in 0..20 {
             assert!(found(&two.near.load(&id).await.unwrap()));
         }
-        assert!(reads(&mut connection(&redis)) - before < 20, "{what}: nothing is kept");
+        assert!(
+            reads(&mut connection(&redis)) - before < 20,
+            "{what}: nothing is kept"
+        );
     }
 }
 
@@ -82,7 +99,10 @@ async fn where_subscribing_fails_too_every_lookup_asks() {
 #[tokio::test]
 async fn a_redis_behind_it_that_pushes_after_all_is_found_out() {
     let redis = RedisServer::start(&[]);
-    for unknown in [("HELLO", Instead::Close), ("CLIENT TRACKING", Instead::Silence)] {
+    for unknown in [
+        ("HELLO", Instead::Close),
+        ("CLIENT TRACKING", Instead::Silence),
+    ] {
         let link = Link::refusing(redis.port(), &[unknown]);
         let two = Two::over(&link.url(), &redis, CACHE);
         hears(&two, PushMode::Pubsub, "pub/sub").await;
@@ -108,32 +128,71 @@ async fn the_log_and_readiness_say_what_the_proxy_does() {
     let (redis, echo) = (RedisServer::start(&[]), echo_upstream());
     let routes = route("/api", &echo.url, "required");
     for (unknown, words) in [
-        (("HELLO", Instead::Close), "it closes the connection at HELLO"),
+        (
+            ("HELLO", Instead::Close),
+            "it closes the connection at HELLO",
+        ),
         (("HELLO", Instead::Silence), "it says nothing to HELLO"),
-        (("CLIENT TRACKING", Instead::Bytes(":1\r\n")), "it answers CLIENT TRACKING with something else"),
+        (
+            ("CLIENT TRACKING", Instead::Bytes(":1\r\n")),
+            "it answers CLIENT TRACKING with something else",
+        ),
     ] {
         let link = Link::refusing(redis.port(), &[unknown]);
         // As a user would set it; the first request of all is answered.
-        let gateway = Gateway::with(&Setup { store: link.url(), config: format!("store.connect_timeout = \"4s\"\n{routes}") });
+        let gateway = Gateway::with(&Setup {
+            store: link.url(),
+            config: format!("store.connect_timeout = \"4s\"\n{routes}"),
+        });
         let token = gateway.token("alice").await;
-        assert_eq!(http().get(gateway.at("/api")).bearer_auth(&token).send().await.unwrap().status(), 200);
+        assert_eq!(
+            http()
+                .get(gateway.at("/api"))
+                .bearer_auth(&token)
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            200
+        );
         until("readiness to name the way", async || {
             let part = gateway.part("near_cache").await;
             (part["state"] == "up" && part["mode"] == "pubsub").then_some(())
         })
         .await;
-        assert!(gateway.stderr().contains("push = pubsub") && gateway.stderr().contains(words), "{}", gateway.stderr());
-        let wanting = Gateway::with(&Setup { store: link.url(), config: format!("session.near_cache.push = \"tracking\"\n{routes}") });
+        assert!(
+            gateway.stderr().contains("push = pubsub") && gateway.stderr().contains(words),
+            "{}",
+            gateway.stderr()
+        );
+        let wanting = Gateway::with(&Setup {
+            store: link.url(),
+            config: format!("session.near_cache.push = \"tracking\"\n{routes}"),
+        });
         let part = until("readiness to say why", async || {
-            let _ = http().get(wanting.at("/auth/session")).bearer_auth(&token).send().await;
+            let _ = http()
+                .get(wanting.at("/auth/session"))
+                .bearer_auth(&token)
+                .send()
+                .await;
             let _ = wanting.login("bob").await;
             Some(wanting.part("near_cache").await).filter(|part| part["state"] == "down")
         })
         .await;
-        assert!(part["mode"] == "off" && part["reason"].as_str().unwrap().contains(words), "{part}");
+        assert!(
+            part["mode"] == "off" && part["reason"].as_str().unwrap().contains(words),
+            "{part}"
+        );
     }
     // Nobody wants pushes: nothing of it is asked for.
     let link = Link::refusing(redis.port(), &[("HELLO", Instead::Close)]);
-    let two = Two::over(&link.url(), &redis, NearCacheSettings { push: PushChoice::Pubsub, ..CACHE });
+    let two = Two::over(
+        &link.url(),
+        &redis,
+        NearCacheSettings {
+            push: PushChoice::Pubsub,
+            ..CACHE
+        },
+    );
     hears(&two, PushMode::Pubsub, "pub/sub").await;
 }

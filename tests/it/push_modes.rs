@@ -17,8 +17,15 @@ use crate::helpers::wait::until;
 
 #[tokio::test]
 async fn where_nobody_tells_redis_is_asked_every_time() {
-    for (push, not) in [(PushChoice::Tracking, "-client|tracking"), (PushChoice::Auto, "-client|tracking -subscribe"), (PushChoice::Pubsub, "-publish")] {
-        let redis = RedisServer::start_with_file(&format!("save \"\"\nuser default on nopass ~* &* +@all {not}\n"), &[]);
+    for (push, not) in [
+        (PushChoice::Tracking, "-client|tracking"),
+        (PushChoice::Auto, "-client|tracking -subscribe"),
+        (PushChoice::Pubsub, "-publish"),
+    ] {
+        let redis = RedisServer::start_with_file(
+            &format!("save \"\"\nuser default on nopass ~* &* +@all {not}\n"),
+            &[],
+        );
         let two = Two::on(&redis, NearCacheSettings { push, ..CACHE });
         let id = two.session().await;
         let mut inspector = connection(&redis);
@@ -27,10 +34,17 @@ async fn where_nobody_tells_redis_is_asked_every_time() {
             assert!(found(&two.near.load(&id).await.unwrap()));
         }
         assert_eq!(reads(&mut inspector) - before, 10);
-        assert_eq!(two.other.remove(&id, &user("o1")).await.unwrap(), Written::Done);
+        assert_eq!(
+            two.other.remove(&id, &user("o1")).await.unwrap(),
+            Written::Done
+        );
         assert!(!found(&two.near.load(&id).await.unwrap()));
         two.hears(PushMode::Off).await;
-        assert_eq!(two.handle.push().unwrap().trouble.is_some(), push != PushChoice::Auto, "{push:?}");
+        assert_eq!(
+            two.handle.push().unwrap().trouble.is_some(),
+            push != PushChoice::Auto,
+            "{push:?}"
+        );
     }
 }
 
@@ -39,26 +53,59 @@ async fn through_a_proxy_that_knows_no_push_gateways_tell_each_other() {
     let (redis, echo) = (RedisServer::start(&[]), echo_upstream());
     let refusals: [Refused; 3] = [
         NO_RESP3,
-        &[("HELLO", Instead::Error("ERR unknown command 'HELLO', with args beginning with: '3' "))],
-        &[("CLIENT TRACKING", Instead::Error("ERR Unknown subcommand or wrong number of arguments for 'TRACKING'. Try CLIENT HELP."))],
+        &[(
+            "HELLO",
+            Instead::Error("ERR unknown command 'HELLO', with args beginning with: '3' "),
+        )],
+        &[(
+            "CLIENT TRACKING",
+            Instead::Error(
+                "ERR Unknown subcommand or wrong number of arguments for 'TRACKING'. Try CLIENT HELP.",
+            ),
+        )],
     ];
     let client = http();
     for refused in refusals {
         let link = Link::refusing(redis.port(), refused);
-        let one = Gateway::with(&Setup { store: link.url(), config: route("/api", &echo.url, "required") });
+        let one = Gateway::with(&Setup {
+            store: link.url(),
+            config: route("/api", &echo.url, "required"),
+        });
         let (other, direct) = (one.sibling(), one.sibling_over(&redis.url("")));
         let gateways = [&one, &other, &direct];
-        let status = async |gateway: &Gateway, token: &str| client.get(gateway.at("/api")).bearer_auth(token).send().await.unwrap().status().as_u16();
+        let status = async |gateway: &Gateway, token: &str| {
+            client
+                .get(gateway.at("/api"))
+                .bearer_auth(token)
+                .send()
+                .await
+                .unwrap()
+                .status()
+                .as_u16()
+        };
         for gateway in gateways {
-            let mode = if std::ptr::eq(gateway, &raw const direct) { "tracking" } else { "pubsub" };
+            let mode = if std::ptr::eq(gateway, &raw const direct) {
+                "tracking"
+            } else {
+                "pubsub"
+            };
             until("readiness to name the way", async || {
                 gateway.token("warm").await;
                 let part = gateway.part("near_cache").await;
                 (part["state"] == "up" && part["mode"] == mode).then_some(())
             })
             .await;
-            assert!(gateway.counted(&format!("hufu_store_push_mode{{mode=\"{mode}\"}}")).await > 0);
-            assert!(gateway.stderr().contains(&format!("push = {mode}")), "{}", gateway.stderr());
+            assert!(
+                gateway
+                    .counted(&format!("hufu_store_push_mode{{mode=\"{mode}\"}}"))
+                    .await
+                    > 0
+            );
+            assert!(
+                gateway.stderr().contains(&format!("push = {mode}")),
+                "{}",
+                gateway.stderr()
+            );
         }
         for revoker in gateways {
             let token = one.token("alice").await;
@@ -73,13 +120,29 @@ async fn through_a_proxy_that_knows_no_push_gateways_tell_each_other() {
                 assert_eq!(status(&other, &token).await, 200);
             }
             assert!(reads(&mut inspector) - before < 6, "nothing is kept");
-            assert_eq!(client.post(revoker.at("/auth/logout")).bearer_auth(&token).send().await.unwrap().status(), 204);
+            assert_eq!(
+                client
+                    .post(revoker.at("/auth/logout"))
+                    .bearer_auth(&token)
+                    .send()
+                    .await
+                    .unwrap()
+                    .status(),
+                204
+            );
             let revoked = monotonic_now();
             for gateway in gateways {
-                until("the end", async || (status(gateway, &token).await == 401).then_some(())).await;
+                until("the end", async || {
+                    (status(gateway, &token).await == 401).then_some(())
+                })
+                .await;
             }
             // max_stale is 2 s, so it was told and did not just lapse.
-            assert!(revoked.elapsed() < Duration::from_millis(1500), "{:?}", revoked.elapsed());
+            assert!(
+                revoked.elapsed() < Duration::from_millis(1500),
+                "{:?}",
+                revoked.elapsed()
+            );
         }
     }
 }
@@ -88,20 +151,52 @@ async fn through_a_proxy_that_knows_no_push_gateways_tell_each_other() {
 async fn tracking_that_is_asked_for_and_refused_is_said_aloud() {
     let (redis, echo) = (RedisServer::start(&[]), echo_upstream());
     let link = Link::refusing(redis.port(), NO_RESP3);
-    let config = format!("session.near_cache.push = \"tracking\"\n{}", route("/api", &echo.url, "required"));
-    let gateway = Gateway::with(&Setup { store: link.url(), config });
+    let config = format!(
+        "session.near_cache.push = \"tracking\"\n{}",
+        route("/api", &echo.url, "required")
+    );
+    let gateway = Gateway::with(&Setup {
+        store: link.url(),
+        config,
+    });
     let token = gateway.token("alice").await;
     let mut inspector = connection(&redis);
     let before = reads(&mut inspector);
     for _ in 0..20 {
-        assert_eq!(http().get(gateway.at("/api")).bearer_auth(&token).send().await.unwrap().status(), 200);
+        assert_eq!(
+            http()
+                .get(gateway.at("/api"))
+                .bearer_auth(&token)
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            200
+        );
     }
     assert_eq!(reads(&mut inspector) - before, 20, "nothing is kept");
     let part = gateway.part("near_cache").await;
-    assert!(part["state"] == "down" && part["mode"] == "off" && part["reason"].as_str().unwrap().contains("NOPROTO"), "{part}");
-    assert_eq!(http().get(gateway.admin_at("/readyz?strict=1")).send().await.unwrap().status(), 503);
+    assert!(
+        part["state"] == "down"
+            && part["mode"] == "off"
+            && part["reason"].as_str().unwrap().contains("NOPROTO"),
+        "{part}"
+    );
+    assert_eq!(
+        http()
+            .get(gateway.admin_at("/readyz?strict=1"))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        503
+    );
     let log = gateway.stderr();
-    assert!(log.lines().any(|line| line.contains("push = off") && line.to_lowercase().contains("error")), "{log}");
+    assert!(
+        log.lines()
+            .any(|line| line.contains("push = off") && line.to_lowercase().contains("error")),
+        "{log}"
+    );
 }
 
 #[tokio::test]
@@ -111,20 +206,41 @@ async fn every_kind_of_revocation_is_told() {
     two.other.now().await.unwrap();
     let ended = async |id: &SessionId, what: &str| {
         let since = monotonic_now();
-        until(what, async || (!found(&two.near.load(id).await.unwrap())).then_some(())).await;
-        assert!(since.elapsed() < CACHE.max_stale / 2, "{what}: {:?}", since.elapsed());
+        until(what, async || {
+            (!found(&two.near.load(id).await.unwrap())).then_some(())
+        })
+        .await;
+        assert!(
+            since.elapsed() < CACHE.max_stale / 2,
+            "{what}: {:?}",
+            since.elapsed()
+        );
     };
     let kept = async || {
         let id = two.session().await;
-        assert!(found(&two.near.load(&id).await.unwrap()) && found(&two.near.load(&id).await.unwrap()));
+        assert!(
+            found(&two.near.load(&id).await.unwrap()) && found(&two.near.load(&id).await.unwrap())
+        );
         id
     };
     let owner = user("o1");
     let rotated = kept().await;
-    let Lookup::Found(loaded) = two.near.load(&rotated).await.unwrap() else { unreachable!() };
+    let Lookup::Found(loaded) = two.near.load(&rotated).await.unwrap() else {
+        unreachable!()
+    };
     let to = two.maker.fresh_id(&owner);
-    let rotation = Rotation { from: rotated, to, session: &loaded.session, idle: HOUR, until: loaded.now, answer: b"" };
-    assert!(matches!(two.other.rotate(rotation).await.unwrap(), Rotated::Done { .. }));
+    let rotation = Rotation {
+        from: rotated,
+        to,
+        session: &loaded.session,
+        idle: HOUR,
+        until: loaded.now,
+        answer: b"",
+    };
+    assert!(matches!(
+        two.other.rotate(rotation).await.unwrap(),
+        Rotated::Done { .. }
+    ));
     ended(&rotated, "a rotation").await;
 
     assert_eq!(two.other.remove_all(&owner).await.unwrap(), 1);
@@ -137,7 +253,10 @@ async fn every_kind_of_revocation_is_told() {
 
     let oldest = kept().await;
     let session = two.maker.session(&owner, HOUR).await;
-    let new = NewSession { max_per_user: 1, ..new_session(two.maker.fresh_id(&owner), &session, HOUR) };
+    let new = NewSession {
+        max_per_user: 1,
+        ..new_session(two.maker.fresh_id(&owner), &session, HOUR)
+    };
     assert_eq!(made(two.other.create(new).await.unwrap()).evicted, [oldest]);
     ended(&oldest, "an eviction over the cap").await;
 }
@@ -148,39 +267,75 @@ async fn whatever_ends_a_session_is_told_to_the_other_gateway() {
     let link = Link::refusing(redis.port(), NO_RESP3);
     // So long that nothing lapses by itself.
     let own = "session.near_cache.max_stale = \"60s\"\nsession.rotate_grace = \"0s\"\nsession.max_per_user = 1\nadmin.token = \"an-admin-token-for-tests\"\n";
-    let one = Gateway::with(&Setup { store: link.url(), config: format!("{own}{}", route("/api", &echo.url, "required")) });
+    let one = Gateway::with(&Setup {
+        store: link.url(),
+        config: format!("{own}{}", route("/api", &echo.url, "required")),
+    });
     let other = one.sibling();
     let client = http();
-    let status = async |token: &str| client.get(other.at("/api")).bearer_auth(token).send().await.unwrap().status().as_u16();
+    let status = async |token: &str| {
+        client
+            .get(other.at("/api"))
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
+    };
     for gateway in [&one, &other] {
         until("pub/sub", async || {
             let token = one.token("warm").await;
-            client.get(gateway.at("/api")).bearer_auth(&token).send().await.unwrap();
+            client
+                .get(gateway.at("/api"))
+                .bearer_auth(&token)
+                .send()
+                .await
+                .unwrap();
             (gateway.part("near_cache").await["mode"] == "pubsub").then_some(())
         })
         .await;
     }
-    let ways = ["logout", "logout/all", "rotate", "device", "operator", "cap"];
+    let ways = [
+        "logout",
+        "logout/all",
+        "rotate",
+        "device",
+        "operator",
+        "cap",
+    ];
     for way in ways {
         let login = one.login("alice").await;
-        let (token, id) = (login["token"].as_str().unwrap(), login["session_id"].as_str().unwrap());
+        let (token, id) = (
+            login["token"].as_str().unwrap(),
+            login["session_id"].as_str().unwrap(),
+        );
         for _ in 0..4 {
             assert_eq!(status(token).await, 200);
         }
         let ended = match way {
-            "device" => client.delete(one.at(&format!("/auth/sessions/{id}"))).bearer_auth(token),
-            "operator" => client.delete(one.admin_at(&format!("/admin/api/sessions/{id}"))).bearer_auth("an-admin-token-for-tests"),
+            "device" => client
+                .delete(one.at(&format!("/auth/sessions/{id}")))
+                .bearer_auth(token),
+            "operator" => client
+                .delete(one.admin_at(&format!("/admin/api/sessions/{id}")))
+                .bearer_auth("an-admin-token-for-tests"),
             "cap" => {
                 one.token("alice").await;
                 client.get(one.at("/auth/healthz"))
             }
-            path => client.post(one.at(&format!("/auth/{path}"))).bearer_auth(token),
+            path => client
+                .post(one.at(&format!("/auth/{path}")))
+                .bearer_auth(token),
         };
         let answer = ended.send().await.unwrap();
         assert!(answer.status().is_success(), "{way}: {}", answer.status());
         let refused = monotonic_now();
         until(way, async || (status(token).await == 401).then_some(())).await;
-        println!("{way}: refused by the other gateway after {:?}", refused.elapsed());
+        println!(
+            "{way}: refused by the other gateway after {:?}",
+            refused.elapsed()
+        );
     }
     let part = other.part("near_cache").await;
     assert_eq!(part["mode"], "pubsub");

@@ -22,7 +22,14 @@ fn url(path: &Path, query: &str) -> String {
 }
 
 async fn status(gateway: &Gateway, token: &str) -> u16 {
-    http().get(gateway.at("/api")).bearer_auth(token).send().await.unwrap().status().as_u16()
+    http()
+        .get(gateway.at("/api"))
+        .bearer_auth(token)
+        .send()
+        .await
+        .unwrap()
+        .status()
+        .as_u16()
 }
 
 /// Uses the gateway until it says how it hears of changes.
@@ -40,8 +47,14 @@ async fn a_gateway_works_over_a_socket_as_over_a_port() {
     let (mut redis, echo) = (server(&[]), echo_upstream());
     let socket = redis.path("redis.sock");
     for push in ["auto", "pubsub"] {
-        let config = format!("{ADMIN}session.near_cache.push = \"{push}\"\n{}", route("/api", &echo.url, "required"));
-        let one = Gateway::with(&Setup { store: url(&socket, "?db=3"), config });
+        let config = format!(
+            "{ADMIN}session.near_cache.push = \"{push}\"\n{}",
+            route("/api", &echo.url, "required")
+        );
+        let one = Gateway::with(&Setup {
+            store: url(&socket, "?db=3"),
+            config,
+        });
         let port = redis.url("").replace("/0", "/3");
         let other = one.sibling_over(&port);
         for gateway in [&one, &other] {
@@ -50,53 +63,128 @@ async fn a_gateway_works_over_a_socket_as_over_a_port() {
         for (here, there) in [(&one, &other), (&other, &one)] {
             let token = here.token("alice").await;
             for gateway in [here, there] {
-                assert_eq!((status(gateway, &token).await, status(gateway, &token).await), (200, 200));
+                assert_eq!(
+                    (status(gateway, &token).await, status(gateway, &token).await),
+                    (200, 200)
+                );
             }
-            assert_eq!(http().post(here.at("/auth/logout")).bearer_auth(&token).send().await.unwrap().status(), 204);
-            until("the end to be heard of", async || (status(there, &token).await == 401).then_some(())).await;
+            assert_eq!(
+                http()
+                    .post(here.at("/auth/logout"))
+                    .bearer_auth(&token)
+                    .send()
+                    .await
+                    .unwrap()
+                    .status(),
+                204
+            );
+            until("the end to be heard of", async || {
+                (status(there, &token).await == 401).then_some(())
+            })
+            .await;
         }
-        let keys: u64 = redis::cmd("DBSIZE").query(&mut redis::Client::open(port).unwrap().get_connection().unwrap()).unwrap();
+        let keys: u64 = redis::cmd("DBSIZE")
+            .query(&mut redis::Client::open(port).unwrap().get_connection().unwrap())
+            .unwrap();
         assert!(keys > 0, "the sessions are in database 3");
-        assert_eq!(redis.connect("").keys::<_, Vec<String>>("*").unwrap(), [""; 0], "and not in database 0");
-        let count = http().get(one.admin_at("/admin/api/sessions/count")).bearer_auth("an-admin-token-for-tests").send().await.unwrap();
+        assert_eq!(
+            redis.connect("").keys::<_, Vec<String>>("*").unwrap(),
+            [""; 0],
+            "and not in database 0"
+        );
+        let count = http()
+            .get(one.admin_at("/admin/api/sessions/count"))
+            .bearer_auth("an-admin-token-for-tests")
+            .send()
+            .await
+            .unwrap();
         let count: Value = count.json().await.unwrap();
         assert!(count["at_most"].as_u64().unwrap() > 0, "{count}");
         assert_eq!(one.store_state().await.0, "up");
         let started = one.stderr();
-        assert!(started.contains("redis+unix:///") || !started.contains("redis://"), "{started}");
+        assert!(
+            started.contains("redis+unix:///") || !started.contains("redis://"),
+            "{started}"
+        );
     }
 
     // It goes, leaves its file behind, and comes back.
-    let config = format!("session.near_cache.push = \"off\"\n{}", route("/api", &echo.url, "required"));
-    let gateway = Gateway::with(&Setup { store: url(&socket, ""), config });
+    let config = format!(
+        "session.near_cache.push = \"off\"\n{}",
+        route("/api", &echo.url, "required")
+    );
+    let gateway = Gateway::with(&Setup {
+        store: url(&socket, ""),
+        config,
+    });
     let token = gateway.token("bob").await;
     redis.kill();
-    until("the store to be missed", async || (status(&gateway, &token).await == 503).then_some(())).await;
+    until("the store to be missed", async || {
+        (status(&gateway, &token).await == 503).then_some(())
+    })
+    .await;
     let (state, reason) = gateway.store_state().await;
-    assert!(state == "down" && reason.contains(&format!("redis unix:{}", socket.display())) && reason.contains("nobody listens there"), "{reason}");
+    assert!(
+        state == "down"
+            && reason.contains(&format!("redis unix:{}", socket.display()))
+            && reason.contains("nobody listens there"),
+        "{reason}"
+    );
     std::fs::remove_file(&socket).unwrap();
-    until("the socket to be missed", async || gateway.store_state().await.1.contains("there is no such socket").then_some(())).await;
+    until("the socket to be missed", async || {
+        gateway
+            .store_state()
+            .await
+            .1
+            .contains("there is no such socket")
+            .then_some(())
+    })
+    .await;
     redis.start_again(&[]);
-    until("the store to be back", async || (status(&gateway, &gateway.token("carol").await).await == 200).then_some(())).await;
+    until("the store to be back", async || {
+        (status(&gateway, &gateway.token("carol").await).await == 200).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn logins_over_a_socket_stand_in_the_url_or_beside_it() {
     let echo = echo_upstream();
-    let redis = RedisServer::start_with_file("save \"\"\nuser default off\nuser hufu on >tiger&+word ~* &* +@all\n", &["--unixsocket", "redis.sock"]);
+    let redis = RedisServer::start_with_file(
+        "save \"\"\nuser default off\nuser hufu on >tiger&+word ~* &* +@all\n",
+        &["--unixsocket", "redis.sock"],
+    );
     let socket = redis.path("redis.sock");
     let routes = route("/api", &echo.url, "required");
-    for (query, config) in [("?user=hufu&pass=tiger%26%2Bword", ""), ("", "store.username = \"hufu\"\nstore.password = \"tiger&+word\"\n")] {
-        let gateway = Gateway::with(&Setup { store: url(&socket, query), config: format!("{config}{routes}") });
+    for (query, config) in [
+        ("?user=hufu&pass=tiger%26%2Bword", ""),
+        (
+            "",
+            "store.username = \"hufu\"\nstore.password = \"tiger&+word\"\n",
+        ),
+    ] {
+        let gateway = Gateway::with(&Setup {
+            store: url(&socket, query),
+            config: format!("{config}{routes}"),
+        });
         let token = gateway.token("alice").await;
         assert_eq!(status(&gateway, &token).await, 200);
         assert!(!gateway.stderr().contains("tiger"), "{}", gateway.stderr());
         let said = doctor(&url(&socket, query), config);
-        said.has("ok", "connection", &["unix:", "answers PING"]).has("ok", "near cache", &["tracking"]).has("ok", "rights", &[]);
+        said.has("ok", "connection", &["unix:", "answers PING"])
+            .has("ok", "near cache", &["tracking"])
+            .has("ok", "rights", &[]);
         assert!(!said.lines("connection").concat().contains("not encrypted"));
     }
     let said = doctor(&url(&socket, "?user=hufu&pass=wrong"), "");
-    said.has("FAIL", "connection", &["the server refuses this login", "check store.username and store.password"]);
+    said.has(
+        "FAIL",
+        "connection",
+        &[
+            "the server refuses this login",
+            "check store.username and store.password",
+        ],
+    );
 }
 
 #[test]
@@ -104,7 +192,14 @@ fn a_socket_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("none.sock");
     let said = doctor(&url(&missing, "?pass=tiger"), "");
-    said.has("FAIL", "connection", &[&format!("unix:{}", missing.display()), "there is no such socket"]);
+    said.has(
+        "FAIL",
+        "connection",
+        &[
+            &format!("unix:{}", missing.display()),
+            "there is no such socket",
+        ],
+    );
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
     doctor(&url(&file, ""), "").has("FAIL", "connection", &["nobody listens there"]);

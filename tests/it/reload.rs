@@ -1,4 +1,5 @@
-//! SIGHUP: what is read again, that a request sees one configuration whole, and that a bad file changes nothing.
+//! SIGHUP: what is read again, that a request sees one configuration whole, and that a bad file
+//! changes nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -23,49 +24,101 @@ async fn get(gateway: &Gateway, path: &str) -> (u16, String) {
 fn seen(body: &str, name: &str) -> Option<String> {
     let body: Value = serde_json::from_str(body).ok()?;
     let headers: Vec<(String, String)> = serde_json::from_value(body["headers"].clone()).ok()?;
-    headers.into_iter().find(|(other, _)| other == name).map(|(_, value)| value)
+    headers
+        .into_iter()
+        .find(|(other, _)| other == name)
+        .map(|(_, value)| value)
 }
 
 #[tokio::test]
 async fn routes_and_upstreams_change_and_what_is_under_way_ends_as_it_began() {
-    let (one, two) = (Backend::start("one", Mode::Answer).await, Backend::start("two", Mode::Answer).await);
+    let (one, two) = (
+        Backend::start("one", Mode::Answer).await,
+        Backend::start("two", Mode::Answer).await,
+    );
     let gateway = Gateway::start(&route("/old", &one.url(), "none"));
     let mut kept = TcpStream::connect(gateway.listen).await.unwrap();
-    kept.write_all(b"GET /old HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    kept.write_all(b"GET /old HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
     assert_eq!(wire::read(&mut kept).await.body(), "one");
     one.set(Mode::Hang);
     let slow = tokio::spawn(http().get(gateway.at("/old/slow")).send());
-    until("the request under way", async || (one.requests("GET /old/slow") == 1).then_some(())).await;
+    until("the request under way", async || {
+        (one.requests("GET /old/slow") == 1).then_some(())
+    })
+    .await;
 
-    gateway.reload(&route("/new", &two.url(), "none"), "applied").await;
-    kept.write_all(b"GET /new HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    assert_eq!(wire::read(&mut kept).await.body(), "two", "on a connection from before, too");
+    gateway
+        .reload(&route("/new", &two.url(), "none"), "applied")
+        .await;
+    kept.write_all(b"GET /new HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(
+        wire::read(&mut kept).await.body(),
+        "two",
+        "on a connection from before, too"
+    );
     assert_eq!(get(&gateway, "/old").await.0, 404);
     assert!(!slow.is_finished());
     drop(slow);
 
     one.set(Mode::Slow(std::time::Duration::from_millis(500)));
-    gateway.reload(&route("/old", &one.url(), "none"), "applied").await;
+    gateway
+        .reload(&route("/old", &one.url(), "none"), "applied")
+        .await;
     let slow = tokio::spawn(http().get(gateway.at("/old/slow")).send());
-    until("the request under way", async || (one.requests("GET /old/slow") == 2).then_some(())).await;
-    gateway.reload(&route("/new", &two.url(), "none"), "applied").await;
+    until("the request under way", async || {
+        (one.requests("GET /old/slow") == 2).then_some(())
+    })
+    .await;
+    gateway
+        .reload(&route("/new", &two.url(), "none"), "applied")
+        .await;
     let answer = slow.await.unwrap().unwrap();
-    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "one"), "its route and its upstream are gone since");
+    assert_eq!(
+        (
+            answer.status().as_u16(),
+            answer.text().await.unwrap().as_str()
+        ),
+        (200, "one"),
+        "its route and its upstream are gone since"
+    );
 }
 
-/// Nothing holds what was before: neither the connections that rested nor those that were given back later.
+/// Nothing holds what was before: neither the connections that rested nor those that were given
+/// back later.
 #[tokio::test]
 async fn connections_to_upstreams_that_are_gone_are_closed() {
-    let (old, new) = (Recorder::start(Reply::AtHead(ok())).await, Backend::start("new", Mode::Answer).await);
+    let (old, new) = (
+        Recorder::start(Reply::AtHead(ok())).await,
+        Backend::start("new", Mode::Answer).await,
+    );
     let gateway = Gateway::start(&route("/api", &old.url, "none"));
     assert_eq!(get(&gateway, "/api").await.0, 200);
-    assert!(old.connections().iter().all(|connection| !connection.closed) && !old.connections().is_empty(), "it rests");
-    gateway.reload(&route("/api", &new.url(), "none"), "applied").await;
-    until("the end of the old connections", async || old.connections().iter().all(|connection| connection.closed).then_some(())).await;
+    assert!(
+        old.connections()
+            .iter()
+            .all(|connection| !connection.closed)
+            && !old.connections().is_empty(),
+        "it rests"
+    );
+    gateway
+        .reload(&route("/api", &new.url(), "none"), "applied")
+        .await;
+    until("the end of the old connections", async || {
+        old.connections()
+            .iter()
+            .all(|connection| connection.closed)
+            .then_some(())
+    })
+    .await;
     assert_eq!(get(&gateway, "/api").await.1, "new");
 }
 
-/// Each configuration marks what goes to the upstream and what comes back; a request that met a mixture would show two marks.
+/// Each configuration marks what goes to the upstream and what comes back; a request that met a
+/// mixture would show two marks.
 #[tokio::test]
 async fn a_request_sees_one_configuration_whole_and_none_is_lost() {
     let echo = echo_upstream();
@@ -77,22 +130,41 @@ async fn a_request_sees_one_configuration_whole_and_none_is_lost() {
             echo.url
         )
     };
-    let gateway = Arc::new(Gateway::with(&Setup { config: config("one"), ..Setup::default() }));
-    let (over, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let gateway = Arc::new(Gateway::with(&Setup {
+        config: config("one"),
+        ..Setup::default()
+    }));
+    let (over, served) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
     let token = gateway.token("alice").await;
     let clients: Vec<_> = (0..8)
         .map(|_| {
-            let (gateway, token, over, served) = (gateway.clone(), token.clone(), over.clone(), served.clone());
+            let (gateway, token, over, served) =
+                (gateway.clone(), token.clone(), over.clone(), served.clone());
             tokio::spawn(async move {
                 let client = http();
                 while !over.load(Ordering::Relaxed) {
-                    let answer = client.get(gateway.at("/api")).bearer_auth(&token).send().await.unwrap();
+                    let answer = client
+                        .get(gateway.at("/api"))
+                        .bearer_auth(&token)
+                        .send()
+                        .await
+                        .unwrap();
                     assert_eq!(answer.status(), 200);
                     let mark = answer.headers()["x-mark"].to_str().unwrap().to_owned();
                     let body = answer.text().await.unwrap();
                     assert_eq!(seen(&body, "x-mark").as_deref(), Some(mark.as_str()));
-                    let (own, other) = if mark == "one" { ("x-user-one", "x-user-two") } else { ("x-user-two", "x-user-one") };
-                    assert!(seen(&body, own).is_some() && seen(&body, other).is_none(), "{mark}: {body}");
+                    let (own, other) = if mark == "one" {
+                        ("x-user-one", "x-user-two")
+                    } else {
+                        ("x-user-two", "x-user-one")
+                    };
+                    assert!(
+                        seen(&body, own).is_some() && seen(&body, other).is_none(),
+                        "{mark}: {body}"
+                    );
                     served.fetch_add(1, Ordering::Relaxed);
                 }
             })
@@ -101,9 +173,21 @@ async fn a_request_sees_one_configuration_whole_and_none_is_lost() {
     for mark in ["two", "one"].repeat(5) {
         let before = served.load(Ordering::Relaxed);
         gateway.reload(&config(mark), "applied").await;
-        let answer = http().get(gateway.at("/api")).bearer_auth(&token).send().await.unwrap();
-        assert_eq!(answer.headers()["x-mark"], mark, "what was reported holds for whoever comes then");
-        until("requests under the new configuration", async || (served.load(Ordering::Relaxed) > before + 20).then_some(())).await;
+        let answer = http()
+            .get(gateway.at("/api"))
+            .bearer_auth(&token)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            answer.headers()["x-mark"],
+            mark,
+            "what was reported holds for whoever comes then"
+        );
+        until("requests under the new configuration", async || {
+            (served.load(Ordering::Relaxed) > before + 20).then_some(())
+        })
+        .await;
     }
     over.store(true, Ordering::Relaxed);
     for client in clients {
@@ -118,29 +202,61 @@ async fn a_bad_file_changes_nothing_and_says_everything_that_is_wrong() {
     let read = "hufu_configuration_read_timestamp_seconds";
     let at = gateway.counted(read).await;
     assert!(at > 1_700_000_000);
-    let bad = format!("server.trusted_proxy = []\n{}\n[[routes]]\npath = \"nothing\"\nupstream = \"nobody\"\n", route("/other", &echo.url, "none"));
+    let bad = format!(
+        "server.trusted_proxy = []\n{}\n[[routes]]\npath = \"nothing\"\nupstream = \"nobody\"\n",
+        route("/other", &echo.url, "none")
+    );
     gateway.reload(&bad, "refused").await;
-    assert_eq!((get(&gateway, "/api").await.0, get(&gateway, "/other").await.0), (200, 404));
+    assert_eq!(
+        (
+            get(&gateway, "/api").await.0,
+            get(&gateway, "/other").await.0
+        ),
+        (200, 404)
+    );
     let log = gateway.stderr();
-    for said in ["server.trusted_proxy", "unknown key", "does not start with a slash", "nobody", "the one before stays in force"] {
+    for said in [
+        "server.trusted_proxy",
+        "unknown key",
+        "does not start with a slash",
+        "nobody",
+        "the one before stays in force",
+    ] {
         assert!(log.contains(said), "{said}: {log}");
     }
     gateway.write("hufu.toml", "this is no TOML");
     gateway.reload_as_it_is("refused").await;
-    assert_eq!((get(&gateway, "/api").await.0, gateway.counted(read).await), (200, at));
-    gateway.reload(&route("/other", &echo.url, "none"), "applied").await;
-    assert_eq!((get(&gateway, "/api").await.0, get(&gateway, "/other").await.0), (404, 200));
+    assert_eq!(
+        (get(&gateway, "/api").await.0, gateway.counted(read).await),
+        (200, at)
+    );
+    gateway
+        .reload(&route("/other", &echo.url, "none"), "applied")
+        .await;
+    assert_eq!(
+        (
+            get(&gateway, "/api").await.0,
+            get(&gateway, "/other").await.0
+        ),
+        (404, 200)
+    );
     assert!(gateway.counted(read).await >= at);
 }
 
 #[tokio::test]
 async fn variables_and_files_are_read_again() {
     let echo = echo_upstream();
-    let config = format!("{}response_headers = {{ set = {{ X-Greeting = \"${{GREETING}}\" }} }}\n", route("/api", &echo.url, "none"));
+    let config = format!(
+        "{}response_headers = {{ set = {{ X-Greeting = \"${{GREETING}}\" }} }}\n",
+        route("/api", &echo.url, "none")
+    );
     let gateway = Gateway::start(&route("/api", &echo.url, "none"));
     let greeting = async || {
         let answer = http().get(gateway.at("/api")).send().await.unwrap();
-        answer.headers().get("x-greeting").map(|value| value.to_str().unwrap().to_owned())
+        answer
+            .headers()
+            .get("x-greeting")
+            .map(|value| value.to_str().unwrap().to_owned())
     };
     gateway.reload(&config, "refused").await;
     assert!(gateway.stderr().contains("GREETING is not set"));
@@ -154,10 +270,18 @@ async fn variables_and_files_are_read_again() {
 #[tokio::test]
 async fn a_session_from_before_has_its_apps_new_id() {
     let echo = echo_upstream();
-    let gateway = Gateway::with(&Setup { config: route("/api", &echo.url, "required"), ..Setup::default() });
+    let gateway = Gateway::with(&Setup {
+        config: route("/api", &echo.url, "required"),
+        ..Setup::default()
+    });
     let token = gateway.token("alice").await;
     let appid = async || {
-        let answer = http().get(gateway.at("/api")).bearer_auth(&token).send().await.unwrap();
+        let answer = http()
+            .get(gateway.at("/api"))
+            .bearer_auth(&token)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), 200);
         seen(&answer.text().await.unwrap(), "x-wx-appid").unwrap()
     };
@@ -174,48 +298,119 @@ async fn a_session_from_before_has_its_apps_new_id() {
 async fn apps_limits_origins_errors_and_trusted_proxies_change() {
     let echo = echo_upstream();
     let api = route("/api", &echo.url, "required");
-    let gateway = Gateway::with(&Setup { config: api.clone(), ..Setup::default() });
-    let verify = async || wire::send(gateway.listen, b"GET /auth/verify HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.code().map(str::to_owned);
+    let gateway = Gateway::with(&Setup {
+        config: api.clone(),
+        ..Setup::default()
+    });
+    let verify = async || {
+        wire::send(
+            gateway.listen,
+            b"GET /auth/verify HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        )
+        .await
+        .code()
+        .map(str::to_owned)
+    };
     let origin = async || {
-        let answer = http().get(gateway.at("/api")).header("origin", "https://h5.example.com").send().await.unwrap();
-        (answer.status().as_u16(), answer.headers().contains_key("access-control-allow-origin"))
+        let answer = http()
+            .get(gateway.at("/api"))
+            .header("origin", "https://h5.example.com")
+            .send()
+            .await
+            .unwrap();
+        (
+            answer.status().as_u16(),
+            answer.headers().contains_key("access-control-allow-origin"),
+        )
     };
     let login = async |app: &str| {
-        let code = gateway.wechat.platform.login_code("wx9999999999999999", "bob");
-        gateway.login_with(json!({ "app": app, "code": code })).await.status().as_u16()
+        let code = gateway
+            .wechat
+            .platform
+            .login_code("wx9999999999999999", "bob");
+        gateway
+            .login_with(json!({ "app": app, "code": code }))
+            .await
+            .status()
+            .as_u16()
     };
-    assert_eq!((verify().await.as_deref(), origin().await, login("second").await), (Some("untrusted_peer"), (401, false), 400));
+    assert_eq!(
+        (
+            verify().await.as_deref(),
+            origin().await,
+            login("second").await
+        ),
+        (Some("untrusted_peer"), (401, false), 400)
+    );
     let more = format!(
         "server.trusted_proxies = [\"127.0.0.1\"]\ncors.origins = [\"https://h5.example.com\"]\nlogin.rate_limit = {{ per_ip = \"off\", per_user = \"1/1h\" }}\n\
          apps.second.appid = \"wx9999999999999999\"\napps.second.secret = \"s\"\napps.second.base_url = \"{}\"\n{api}",
         gateway.wechat.server.url
     );
     gateway.reload(&more, "applied").await;
-    assert_eq!((verify().await.as_deref(), origin().await, login("second").await), (Some("login_required"), (401, true), 200));
+    assert_eq!(
+        (
+            verify().await.as_deref(),
+            origin().await,
+            login("second").await
+        ),
+        (Some("login_required"), (401, true), 200)
+    );
     assert_eq!(login("second").await, 429, "one in an hour");
     gateway.reload(&api, "applied").await;
-    assert_eq!((verify().await.as_deref(), origin().await, login("second").await), (Some("untrusted_peer"), (401, false), 400));
+    assert_eq!(
+        (
+            verify().await.as_deref(),
+            origin().await,
+            login("second").await
+        ),
+        (Some("untrusted_peer"), (401, false), 400)
+    );
 }
 
 #[tokio::test]
 async fn what_is_known_of_endpoints_stays_and_so_do_their_connections() {
-    let (one, two) = (Backend::start("one", Mode::Answer).await, Backend::start("two", Mode::Sick).await);
+    let (one, two) = (
+        Backend::start("one", Mode::Answer).await,
+        Backend::start("two", Mode::Sick).await,
+    );
     let health = "[upstreams.many.health]\npath = \"/healthz\"\ninterval = \"20ms\"\nunhealthy_after = 1\nhealthy_after = 1";
     let both = |settings: &str| upstream(&[&one, &two], "none", &format!("{settings}\n{health}"));
     let gateway = Gateway::start(&both(""));
     let up = async || {
-        let series = format!("hufu_upstream_endpoint_up{{upstream=\"many\",endpoint=\"127.0.0.1:{}\"}}", two.port);
-        let page = http().get(gateway.admin_at("/metrics")).send().await.unwrap().text().await.unwrap();
-        page.lines().find_map(|line| line.strip_prefix(&series).map(|value| value.trim().to_owned()))
+        let series = format!(
+            "hufu_upstream_endpoint_up{{upstream=\"many\",endpoint=\"127.0.0.1:{}\"}}",
+            two.port
+        );
+        let page = http()
+            .get(gateway.admin_at("/metrics"))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        page.lines().find_map(|line| {
+            line.strip_prefix(&series)
+                .map(|value| value.trim().to_owned())
+        })
     };
-    until("the sick one to be found", async || (up().await.as_deref() == Some("0")).then_some(())).await;
+    until("the sick one to be found", async || {
+        (up().await.as_deref() == Some("0")).then_some(())
+    })
+    .await;
     let mut kept = TcpStream::connect(gateway.listen).await.unwrap();
     let mut ask = async || {
-        kept.write_all(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        kept.write_all(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .unwrap();
         wire::read(&mut kept).await.body().to_owned()
     };
     assert_eq!(ask().await, "one");
-    let opened = format!("hufu_upstream_connections_total{{upstream=\"many\",endpoint=\"127.0.0.1:{}\"}}", one.port);
+    let opened = format!(
+        "hufu_upstream_connections_total{{upstream=\"many\",endpoint=\"127.0.0.1:{}\"}}",
+        one.port
+    );
     assert_eq!(gateway.counted(&opened).await, 1);
     two.set(Mode::Hang);
     for settings in ["", "connect_timeout = \"3s\"\ntimeout = \"20s\""] {
@@ -225,36 +420,82 @@ async fn what_is_known_of_endpoints_stays_and_so_do_their_connections() {
             assert_eq!(ask().await, "one", "{settings}");
         }
     }
-    assert_eq!((gateway.counted(&opened).await, two.requests("GET /x")), (1, 0), "the kept connection was used all the time");
+    assert_eq!(
+        (gateway.counted(&opened).await, two.requests("GET /x")),
+        (1, 0),
+        "the kept connection was used all the time"
+    );
     two.set(Mode::Answer);
-    until("the sick one to be well again", async || (up().await.as_deref() == Some("1")).then_some(())).await;
-    gateway.reload(&upstream(&[&one], "none", ""), "applied").await;
-    assert_eq!((up().await, ask().await.as_str()), (None, "one"), "an endpoint that is gone is not shown any more");
+    until("the sick one to be well again", async || {
+        (up().await.as_deref() == Some("1")).then_some(())
+    })
+    .await;
+    gateway
+        .reload(&upstream(&[&one], "none", ""), "applied")
+        .await;
+    assert_eq!(
+        (up().await, ask().await.as_str()),
+        (None, "one"),
+        "an endpoint that is gone is not shown any more"
+    );
     let asked = two.requests("GET /healthz");
     assert_eq!(ask().await, "one");
-    assert_eq!(two.requests("GET /healthz"), asked, "nobody asks it any more");
+    assert_eq!(
+        two.requests("GET /healthz"),
+        asked,
+        "nobody asks it any more"
+    );
 }
 
 #[tokio::test]
 async fn what_takes_a_restart_is_named() {
     let echo = echo_upstream();
     let api = route("/api", &echo.url, "none");
-    let gateway = Gateway::with(&Setup { config: api.clone(), ..Setup::default() });
+    let gateway = Gateway::with(&Setup {
+        config: api.clone(),
+        ..Setup::default()
+    });
     gateway.reload(&api, "applied").await;
-    assert!(!gateway.stderr().contains("takes a restart"), "{}", gateway.stderr());
+    assert!(
+        !gateway.stderr().contains("takes a restart"),
+        "{}",
+        gateway.stderr()
+    );
     let other = format!(
         "server.keep_alive = \"5s\"\nserver.body_limit = \"1KiB\"\nserver.prefix = \"/session\"\nsession.idle_timeout = \"1h\"\n\
          admin.token = \"a-token-that-is-long-enough-for-it\"\n{api}"
     );
     gateway.reload(&other, "applied").await;
     let log = gateway.stderr();
-    let warning = log.lines().find(|line| line.contains("takes a restart")).unwrap();
-    for key in ["server.keep_alive", "server.prefix", "session.idle_timeout", "admin.token"] {
+    let warning = log
+        .lines()
+        .find(|line| line.contains("takes a restart"))
+        .unwrap();
+    for key in [
+        "server.keep_alive",
+        "server.prefix",
+        "session.idle_timeout",
+        "admin.token",
+    ] {
         assert!(warning.contains(key), "{key}: {warning}");
     }
-    assert!(!warning.contains("body_limit") && !warning.contains("secrets") && !warning.contains("long-enough"), "{warning}");
-    assert_eq!(get(&gateway, "/auth/healthz").await.0, 200, "the prefix is the one of the start");
-    let long = http().post(gateway.at("/api")).body("x".repeat(2000)).send().await.unwrap();
+    assert!(
+        !warning.contains("body_limit")
+            && !warning.contains("secrets")
+            && !warning.contains("long-enough"),
+        "{warning}"
+    );
+    assert_eq!(
+        get(&gateway, "/auth/healthz").await.0,
+        200,
+        "the prefix is the one of the start"
+    );
+    let long = http()
+        .post(gateway.at("/api"))
+        .body("x".repeat(2000))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(long.status(), 413, "and the limit is the new one");
 }
 
@@ -262,16 +503,30 @@ async fn what_takes_a_restart_is_named() {
 async fn what_is_believed_of_an_original_request_changes() {
     let echo = echo_upstream();
     let routes = route("/api", &echo.url, "required") + &route("/public", &echo.url, "none");
-    let config = |verify: &str| format!("server.trusted_proxies = [\"127.0.0.1\"]\n{verify}{routes}");
-    let gateway = Gateway::with(&Setup { config: config(""), ..Setup::default() });
+    let config =
+        |verify: &str| format!("server.trusted_proxies = [\"127.0.0.1\"]\n{verify}{routes}");
+    let gateway = Gateway::with(&Setup {
+        config: config(""),
+        ..Setup::default()
+    });
     let asked = async || {
         let lines = "X-Original-URI: /public\r\nX-Forwarded-Uri: /api\r\n";
-        wire::send(gateway.listen, format!("GET /auth/verify HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n").as_bytes()).await.status
+        wire::send(
+            gateway.listen,
+            format!("GET /auth/verify HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n")
+                .as_bytes(),
+        )
+        .await
+        .status
     };
     assert_eq!(asked().await, 401);
     for (verify, outcome, status) in [
         ("verify.proxy = \"nginx\"\n", "applied", 200),
-        ("verify.proxy = \"nginx\"\nverify.uri_header = \"X-Forwarded-Uri\"\n", "refused", 200),
+        (
+            "verify.proxy = \"nginx\"\nverify.uri_header = \"X-Forwarded-Uri\"\n",
+            "refused",
+            200,
+        ),
         ("verify.proxy = \"caddy\"\n", "applied", 401),
         ("verify.uri_header = \"X-Original-URI\"\n", "applied", 200),
         ("", "applied", 401),
@@ -279,7 +534,11 @@ async fn what_is_believed_of_an_original_request_changes() {
         gateway.reload(&config(verify), outcome).await;
         assert_eq!(asked().await, status, "{verify}");
     }
-    assert!(!gateway.stderr().contains("takes a restart"), "{}", gateway.stderr());
+    assert!(
+        !gateway.stderr().contains("takes a restart"),
+        "{}",
+        gateway.stderr()
+    );
 }
 
 /// As in a container that mounts the file: the operator has edited another one.
@@ -290,11 +549,18 @@ async fn a_reload_that_finds_the_very_same_bytes_says_so() {
     let told = || gateway.stderr().matches("the very same bytes").count();
     gateway.reload_as_it_is("applied").await;
     assert_eq!(told(), 1, "{}", gateway.stderr());
-    gateway.reload(&route("/two", &echo.url, "none"), "applied").await;
+    gateway
+        .reload(&route("/two", &echo.url, "none"), "applied")
+        .await;
     assert_eq!(told(), 1, "{}", gateway.stderr());
     gateway.write(".env", "SOMETHING=1\n");
     gateway.reload_as_it_is("applied").await;
-    assert_eq!(told(), 1, "a variable may have changed: {}", gateway.stderr());
+    assert_eq!(
+        told(),
+        1,
+        "a variable may have changed: {}",
+        gateway.stderr()
+    );
     gateway.reload_as_it_is("applied").await;
     assert_eq!(told(), 2, "{}", gateway.stderr());
 }

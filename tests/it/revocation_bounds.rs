@@ -1,7 +1,9 @@
-//! Two gateways on one Redis: how long one of them still serves a session that was ended on the other, whatever happens to Redis, to
-//! the connections and to what they say. What is asserted is a bound of the contract; what was measured is printed.
+//! Two gateways on one Redis: how long one of them still serves a session that was ended on the
+//! other, whatever happens to Redis, to the connections and to what they say. What is asserted is a
+//! bound of the contract; what was measured is printed.
 //!
-//! `cargo test --test it -- revocation_bounds:: --nocapture` prints the table of docs/consistency.md.
+//! `cargo test --test it -- revocation_bounds:: --nocapture` prints the table of
+//! docs/consistency.md.
 
 use std::time::{Duration, Instant};
 
@@ -31,13 +33,25 @@ struct Pair {
 }
 
 impl Pair {
-    /// Two gateways that hear of changes in this way; the other one over a store of another URL, where given.
+    /// Two gateways that hear of changes in this way; the other one over a store of another URL,
+    /// where given.
     async fn over(store: &str, others: Option<&str>, mode: &str, more: &str) -> Self {
         let echo = echo_upstream();
-        let config = format!("session.near_cache.push = \"{mode}\"\n{more}\n{}", route("/api", &echo.url, "required"));
-        let one = Gateway::with(&Setup { store: store.to_owned(), config });
+        let config = format!(
+            "session.near_cache.push = \"{mode}\"\n{more}\n{}",
+            route("/api", &echo.url, "required")
+        );
+        let one = Gateway::with(&Setup {
+            store: store.to_owned(),
+            config,
+        });
         let other = others.map_or_else(|| one.sibling(), |url| one.sibling_over(url));
-        let pair = Self { one, other, clients: (0..4).map(|_| http()).collect(), _echo: echo };
+        let pair = Self {
+            one,
+            other,
+            clients: (0..4).map(|_| http()).collect(),
+            _echo: echo,
+        };
         pair.hear(mode).await;
         pair
     }
@@ -46,7 +60,9 @@ impl Pair {
     async fn hear(&self, mode: &str) {
         for gateway in [&self.one, &self.other] {
             until("the way of hearing", async || {
-                let _ = self.status(&self.clients[0], gateway, &self.token().await?).await;
+                let _ = self
+                    .status(&self.clients[0], gateway, &self.token().await?)
+                    .await;
                 (gateway.part("near_cache").await["mode"] == mode).then_some(())
             })
             .await;
@@ -55,14 +71,28 @@ impl Pair {
 
     /// A session, if the store is there to make one.
     async fn token(&self) -> Option<String> {
-        let code = self.one.wechat.platform.login_code(crate::helpers::gateway::APPID, "alice");
-        let answer = self.one.login_with(serde_json::json!({ "code": code })).await;
+        let code = self
+            .one
+            .wechat
+            .platform
+            .login_code(crate::helpers::gateway::APPID, "alice");
+        let answer = self
+            .one
+            .login_with(serde_json::json!({ "code": code }))
+            .await;
         let body: serde_json::Value = answer.json().await.unwrap();
         Some(body["token"].as_str()?.to_owned())
     }
 
     async fn status(&self, client: &reqwest::Client, gateway: &Gateway, token: &str) -> u16 {
-        client.get(gateway.at("/api")).bearer_auth(token).send().await.unwrap().status().as_u16()
+        client
+            .get(gateway.at("/api"))
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     }
 
     /// A session that the workers of both gateways have in their caches.
@@ -76,18 +106,25 @@ impl Pair {
         token
     }
 
-    /// Ends it on the one gateway; when that was acknowledged. 503 means that it did not happen, and is tried again.
+    /// Ends it on the one gateway; when that was acknowledged. 503 means that it did not happen,
+    /// and is tried again.
     async fn end(&self, token: &str) -> Instant {
         until("the logout", async || {
-            let answer = http().post(self.one.at("/auth/logout")).bearer_auth(token).send().await.unwrap().status();
+            let answer = http()
+                .post(self.one.at("/auth/logout"))
+                .bearer_auth(token)
+                .send()
+                .await
+                .unwrap()
+                .status();
             assert!(answer == 204 || answer == 503, "{answer}");
             (answer == 204).then(monotonic_now)
         })
         .await
     }
 
-    /// Asks the other gateway until all its workers have refused the token, and answers how long after `since` one of them served it
-    /// for the last time. `refusal` says which statuses end it.
+    /// Asks the other gateway until all its workers have refused the token, and answers how long
+    /// after `since` one of them served it for the last time. `refusal` says which statuses end it.
     async fn served_for(&self, token: &str, since: Instant, refusal: &[u16]) -> Duration {
         let mut last = Duration::ZERO;
         for client in &self.clients {
@@ -126,7 +163,11 @@ async fn two_hundred_revocations_and_a_flush() {
             let ended = pair.end(&token).await;
             let served = pair.served_for(&token, ended, &[401]).await;
             for client in &pair.clients {
-                assert_eq!(pair.status(client, &pair.one, &token).await, 401, "{mode}: the gateway that ended it");
+                assert_eq!(
+                    pair.status(client, &pair.one, &token).await,
+                    401,
+                    "{mode}: the gateway that ended it"
+                );
             }
             assert!(served < BOUND, "{mode}: {served:?}");
             took.push((served, ended.elapsed()));
@@ -144,7 +185,18 @@ async fn two_hundred_revocations_and_a_flush() {
 
         let token = pair.known().await;
         redis.ask::<()>(&["FLUSHALL"]).unwrap();
-        pair.bounded("FLUSHALL", mode, &token, monotonic_now(), if mode == "pubsub" { BOUND } else { Duration::ZERO }).await;
+        pair.bounded(
+            "FLUSHALL",
+            mode,
+            &token,
+            monotonic_now(),
+            if mode == "pubsub" {
+                BOUND
+            } else {
+                Duration::ZERO
+            },
+        )
+        .await;
     }
 }
 
@@ -156,12 +208,27 @@ async fn a_connection_that_is_cut_or_dead() {
         let pair = Pair::over(&redis.url(""), Some(&link.url()), mode, "").await;
         for kind in ["normal", "pubsub"] {
             let token = pair.known().await;
-            redis.ask::<u64>(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]).unwrap();
+            redis
+                .ask::<u64>(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"])
+                .unwrap();
             let ended = pair.end(&token).await;
-            pair.bounded(&format!("CLIENT KILL TYPE {kind}"), mode, &token, ended, BOUND).await;
+            pair.bounded(
+                &format!("CLIENT KILL TYPE {kind}"),
+                mode,
+                &token,
+                ended,
+                BOUND,
+            )
+            .await;
             pair.hear(mode).await;
         }
-        for (what, fault) in [("the other's connections closed again and again", Fault::Close), ("the other's connections dead, unnoticed", Fault::Lose)] {
+        for (what, fault) in [
+            (
+                "the other's connections closed again and again",
+                Fault::Close,
+            ),
+            ("the other's connections dead, unnoticed", Fault::Lose),
+        ] {
             let token = pair.known().await;
             link.set(fault);
             let ended = pair.end(&token).await;
@@ -169,9 +236,19 @@ async fn a_connection_that_is_cut_or_dead() {
             let served = pair.served_for(&token, ended, &[503]).await;
             println!("{mode}: {what}: served for {served:?} more (bound {BOUND:?})");
             assert!(served < BOUND + SLACK, "{served:?}");
-            assert_ne!(pair.status(&pair.clients[0], &pair.other, &token).await, 200);
+            assert_ne!(
+                pair.status(&pair.clients[0], &pair.other, &token).await,
+                200
+            );
             link.set(Fault::None);
-            pair.bounded("and after it was repaired", mode, &token, monotonic_now(), Duration::ZERO).await;
+            pair.bounded(
+                "and after it was repaired",
+                mode,
+                &token,
+                monotonic_now(),
+                Duration::ZERO,
+            )
+            .await;
             pair.hear(mode).await;
         }
     }
@@ -186,30 +263,47 @@ async fn a_redis_that_freezes_or_dies() {
         redis.freeze();
         let frozen = monotonic_now();
         let served = pair.served_for(&token, frozen, &[503]).await;
-        println!("{mode}: Redis frozen: a living session served for {served:?} more (bound {BOUND:?})");
+        println!(
+            "{mode}: Redis frozen: a living session served for {served:?} more (bound {BOUND:?})"
+        );
         assert!(served < BOUND + SLACK, "{served:?}");
-        assert_eq!(http().post(pair.one.at("/auth/logout")).bearer_auth(&token).send().await.unwrap().status(), 503, "not acknowledged");
+        assert_eq!(
+            http()
+                .post(pair.one.at("/auth/logout"))
+                .bearer_auth(&token)
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            503,
+            "not acknowledged"
+        );
         redis.thaw();
         let ended = pair.end(&token).await;
-        pair.bounded("after the thaw", mode, &token, ended, BOUND).await;
+        pair.bounded("after the thaw", mode, &token, ended, BOUND)
+            .await;
         pair.hear(mode).await;
 
         let token = pair.known().await;
         redis.kill();
         let killed = monotonic_now();
         let served = pair.served_for(&token, killed, &[503]).await;
-        println!("{mode}: Redis killed: a living session served for {served:?} more (bound {BOUND:?})");
+        println!(
+            "{mode}: Redis killed: a living session served for {served:?} more (bound {BOUND:?})"
+        );
         assert!(served < BOUND + SLACK, "{served:?}");
         redis.start_again(&[]);
         let ended = pair.end(&token).await;
-        pair.bounded("after the restart", mode, &token, ended, BOUND).await;
+        pair.bounded("after the restart", mode, &token, ended, BOUND)
+            .await;
         pair.hear(mode).await;
 
         let token = pair.known().await;
         redis.kill();
         redis.start_again(&[]);
         let ended = pair.end(&token).await;
-        pair.bounded("killed and back at once", mode, &token, ended, BOUND).await;
+        pair.bounded("killed and back at once", mode, &token, ended, BOUND)
+            .await;
     }
 }
 
@@ -225,12 +319,26 @@ async fn a_failover_of_sentinels() {
         group.watch_closely();
         let ended = pair.end(&tokens[0]).await;
         group.watch_at_ease();
-        pair.bounded("Sentinel, ended as soon as there is a new master", mode, &tokens[0], ended, BOUND).await;
+        pair.bounded(
+            "Sentinel, ended as soon as there is a new master",
+            mode,
+            &tokens[0],
+            ended,
+            BOUND,
+        )
+        .await;
         pair.hear(mode).await;
         // It believes for a while that it is still the master.
         group.servers[0].start_again(&[]);
         let ended = pair.end(&tokens[1]).await;
-        pair.bounded("Sentinel, when the old master is back", mode, &tokens[1], ended, BOUND).await;
+        pair.bounded(
+            "Sentinel, when the old master is back",
+            mode,
+            &tokens[1],
+            ended,
+            BOUND,
+        )
+        .await;
     }
 }
 
@@ -244,7 +352,10 @@ async fn a_cluster_whose_slots_move() {
         for _ in 0..4 {
             let token = pair.known().await;
             let bytes: [u8; 38] = hufu::crypto::encoding::from_base64url(&token[5..]).unwrap();
-            for key in [hufu::crypto::encoding::base64url(&bytes[..2]), "push".to_owned()] {
+            for key in [
+                hufu::crypto::encoding::base64url(&bytes[..2]),
+                "push".to_owned(),
+            ] {
                 let slot: u16 = cluster.ask(0, &["CLUSTER", "KEYSLOT", &key]).unwrap();
                 let from = cluster.owner(slot, 1).unwrap();
                 let to = (from + 1) % 3;
@@ -255,7 +366,9 @@ async fn a_cluster_whose_slots_move() {
             worst = worst.max(pair.served_for(&token, ended, &[401]).await);
             pair.hear(mode).await;
         }
-        println!("{mode}: Cluster, after each of four moves of the slots in question: served for {worst:?} more at the most (bound {BOUND:?})");
+        println!(
+            "{mode}: Cluster, after each of four moves of the slots in question: served for {worst:?} more at the most (bound {BOUND:?})"
+        );
         assert!(worst < BOUND + SLACK, "{worst:?}");
     }
 }

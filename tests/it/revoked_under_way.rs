@@ -1,4 +1,5 @@
-//! A session that is revoked while its request is under way: in an upload, in a queue, in a wait for the answer.
+//! A session that is revoked while its request is under way: in an upload, in a queue, in a wait
+//! for the answer.
 
 use crate::helpers::backend::upstream_of;
 use crate::helpers::gateway::{Gateway, route};
@@ -20,26 +21,43 @@ async fn signed_in() -> (ByHand, Gateway, String) {
 /// A client that has sent the beginning of a request with this token.
 async fn asking(gateway: &Gateway, request: &str, token: &str, rest: &str) -> Peer {
     let mut client = Peer::connect(gateway.listen).await;
-    client.send(format!("{request} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{rest}")).await;
+    client
+        .send(format!(
+            "{request} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{rest}"
+        ))
+        .await;
     client
 }
 
 async fn log_out(gateway: &Gateway, token: &str) {
-    let answer = http().post(gateway.at("/auth/logout")).bearer_auth(token).send().await.unwrap();
+    let answer = http()
+        .post(gateway.at("/auth/logout"))
+        .bearer_auth(token)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 204);
 }
 
 /// The 401 of a session that has ended.
 async fn refused(gateway: &Gateway, client: &mut Peer, path: &str) {
     let answer = client.answer("GET").await;
-    assert_eq!((answer.status(), answer.code()), (401, Some("session_expired")), "{path}: {answer:?}");
+    assert_eq!(
+        (answer.status(), answer.code()),
+        (401, Some("session_expired")),
+        "{path}: {answer:?}"
+    );
     logged(gateway, path, 401);
 }
 
 /// The access line of a request whose session ended on the way.
 fn logged(gateway: &Gateway, path: &str, status: u16) {
     let line = gateway.access_line(path, |line| line["path"] == path);
-    assert_eq!((&line["status"], &line["error"]), (&status.into(), &"session_expired".into()), "{line}");
+    assert_eq!(
+        (&line["status"], &line["error"]),
+        (&status.into(), &"session_expired".into()),
+        "{line}"
+    );
 }
 
 #[tokio::test]
@@ -58,9 +76,24 @@ async fn an_upload_is_broken_off() {
     let answered = refused(&gateway, &mut client, "/upload");
     tokio::select! { () = sending => panic!("closed before its answer"), () = answered => {} }
     let body = String::from_utf8(peer.rest().await).unwrap();
-    assert!(body.starts_with("5\r\nhello\r\n") && !body.ends_with("0\r\n\r\n"), "never a whole one: {body:?}");
-    let outcome = async |outcome: &str| gateway.counted(&format!("hufu_upstream_requests_total{{upstream=\"u2f\",outcome=\"{outcome}\"}}")).await;
-    assert_eq!((outcome("session_expired").await, outcome("client_left").await), (1, 0));
+    assert!(
+        body.starts_with("5\r\nhello\r\n") && !body.ends_with("0\r\n\r\n"),
+        "never a whole one: {body:?}"
+    );
+    let outcome = async |outcome: &str| {
+        gateway
+            .counted(&format!(
+                "hufu_upstream_requests_total{{upstream=\"u2f\",outcome=\"{outcome}\"}}"
+            ))
+            .await
+    };
+    assert_eq!(
+        (
+            outcome("session_expired").await,
+            outcome("client_left").await
+        ),
+        (1, 0)
+    );
 }
 
 /// The answer is the client's already, but what it still sends is nobody's any more.
@@ -69,7 +102,8 @@ async fn an_upload_behind_an_early_answer_is_broken_off() {
     let (backend, gateway, token) = signed_in().await;
     let mut client = asking(&gateway, "POST /early", &token, BEGUN).await;
     let (mut peer, _) = backend.request().await;
-    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        .await;
     assert_eq!(client.answer("POST").await.text(), "ok");
     log_out(&gateway, &token).await;
     client.ended().await;
@@ -82,7 +116,13 @@ async fn an_upload_behind_an_early_answer_is_broken_off() {
 async fn a_wait_for_an_answer_ends_unless_the_request_must_not_be_sent_again() {
     let (backend, gateway, token) = signed_in().await;
     // The backend has all of this one, and acts on it.
-    let mut acting = asking(&gateway, "POST /order", &token, "Content-Length: 2\r\n\r\nhi").await;
+    let mut acting = asking(
+        &gateway,
+        "POST /order",
+        &token,
+        "Content-Length: 2\r\n\r\nhi",
+    )
+    .await;
     let (mut order, _) = backend.request().await;
     assert_eq!(order.take(2).await, b"hi");
     let mut polling = asking(&gateway, "GET /poll", &token, "\r\n").await;
@@ -91,9 +131,18 @@ async fn a_wait_for_an_answer_ends_unless_the_request_must_not_be_sent_again() {
     refused(&gateway, &mut polling, "/poll").await;
     poll.ended().await;
     // Both were looked at.
-    until("a look at each", async || (gateway.counted("hufu_session_lookups_total{outcome=\"gone\"}").await >= 2).then_some(())).await;
+    until("a look at each", async || {
+        (gateway
+            .counted("hufu_session_lookups_total{outcome=\"gone\"}")
+            .await
+            >= 2)
+            .then_some(())
+    })
+    .await;
     // A 401 in its place would have the client order twice.
-    order.send("HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok").await;
+    order
+        .send("HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok")
+        .await;
     let answer = acting.answer("POST").await;
     assert_eq!((answer.status(), answer.text().as_str()), (201, "ok"));
     // A connection that has had a 401 goes on.
@@ -103,22 +152,43 @@ async fn a_wait_for_an_answer_ends_unless_the_request_must_not_be_sent_again() {
 #[tokio::test]
 async fn whoever_waits_in_the_queue_is_asked_again_before_the_backend_hears_of_it() {
     let backend = ByHand::start().await;
-    let gateway = Gateway::start(&upstream_of(&[&backend.url], "required", "max_concurrent = 1\nqueue = 5\nqueue_timeout = \"60s\""));
+    let gateway = Gateway::start(&upstream_of(
+        &[&backend.url],
+        "required",
+        "max_concurrent = 1\nqueue = 5\nqueue_timeout = \"60s\"",
+    ));
     let (stays, leaves) = (gateway.token("ann").await, gateway.token("ben").await);
     let mut first = asking(&gateway, "GET /first", &stays, "\r\n").await;
     let (mut held, _) = backend.request().await;
-    let waiting = async |count| until("the queue", async || (gateway.counted("hufu_upstream_waiting{upstream=\"many\"}").await == count).then_some(())).await;
-    let mut gone = asking(&gateway, "POST /gone", &leaves, "Content-Length: 2\r\n\r\nhi").await;
+    let waiting = async |count| {
+        until("the queue", async || {
+            (gateway
+                .counted("hufu_upstream_waiting{upstream=\"many\"}")
+                .await
+                == count)
+                .then_some(())
+        })
+        .await;
+    };
+    let mut gone = asking(
+        &gateway,
+        "POST /gone",
+        &leaves,
+        "Content-Length: 2\r\n\r\nhi",
+    )
+    .await;
     waiting(1).await;
     let mut next = asking(&gateway, "GET /next", &stays, "\r\n").await;
     waiting(2).await;
     log_out(&gateway, &leaves).await;
-    held.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst").await;
+    held.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst")
+        .await;
     assert_eq!(first.answer("GET").await.text(), "first");
     refused(&gateway, &mut gone, "/gone").await;
     // Its place is the next one's.
     assert!(held.head().await.first.starts_with("GET /next "));
-    held.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext").await;
+    held.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext")
+        .await;
     assert_eq!(next.answer("GET").await.text(), "next");
     assert!(backend.is_left_alone().await);
 }
@@ -128,19 +198,32 @@ async fn whoever_waits_in_the_queue_is_asked_again_before_the_backend_hears_of_i
 async fn every_request_to_a_backend_is_in_one_outcome() {
     let backend = ByHand::start().await;
     let gateway = Gateway::start(&route("/", &backend.url, "none"));
-    let outcome = async |outcome: &str| gateway.counted(&format!("hufu_upstream_requests_total{{upstream=\"u2f\",outcome=\"{outcome}\"}}")).await;
+    let outcome = async |outcome: &str| {
+        gateway
+            .counted(&format!(
+                "hufu_upstream_requests_total{{upstream=\"u2f\",outcome=\"{outcome}\"}}"
+            ))
+            .await
+    };
     for n in 1..4 {
         let mut client = Peer::connect(gateway.listen).await;
         client.send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await;
         let (mut peer, _) = backend.request().await;
         drop(client);
         peer.ended().await;
-        until("the one who left", async || (outcome("client_left").await == n).then_some(())).await;
+        until("the one who left", async || {
+            (outcome("client_left").await == n).then_some(())
+        })
+        .await;
     }
     let mut client = Peer::connect(gateway.listen).await;
     client.send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let (mut peer, _) = backend.request().await;
-    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        .await;
     assert_eq!(client.answer("GET").await.text(), "ok");
-    assert_eq!((outcome("answered").await, outcome("client_left").await), (1, 3));
+    assert_eq!(
+        (outcome("answered").await, outcome("client_left").await),
+        (1, 3)
+    );
 }

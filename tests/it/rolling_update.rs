@@ -28,7 +28,8 @@ struct Clients {
 }
 
 impl Clients {
-    /// One request after the other on a kept connection, until the answer says that it ends. The error: a request that was lost.
+    /// One request after the other on a kept connection, until the answer says that it ends. The
+    /// error: a request that was lost.
     async fn run(&self) -> Result<(), String> {
         let mut kept: Option<TcpStream> = None;
         while !self.over.load(Ordering::SeqCst) {
@@ -36,7 +37,10 @@ impl Clients {
                 Some(stream) => stream,
                 None => self.connect().await?,
             };
-            stream.write_all(b"GET /api HTTP/1.1\r\nHost: x\r\n\r\n").await.map_err(|error| format!("sending: {error}"))?;
+            stream
+                .write_all(b"GET /api HTTP/1.1\r\nHost: x\r\n\r\n")
+                .await
+                .map_err(|error| format!("sending: {error}"))?;
             let head = answer(&mut stream).await?;
             if !head.starts_with("HTTP/1.1 200") {
                 return Err(head);
@@ -60,7 +64,9 @@ impl Clients {
                 other => return other.map_err(|error| format!("connecting: {error}")),
             }
         }
-        TcpStream::connect(self.staying).await.map_err(|error| format!("connecting to the other: {error}"))
+        TcpStream::connect(self.staying)
+            .await
+            .map_err(|error| format!("connecting to the other: {error}"))
     }
 }
 
@@ -70,8 +76,11 @@ async fn answer(stream: &mut TcpStream) -> Result<String, String> {
     loop {
         let text = String::from_utf8_lossy(&all).to_lowercase();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length: usize =
-                head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok()).ok_or_else(|| format!("no length: {head}"))?;
+            let length: usize = head
+                .split("content-length: ")
+                .nth(1)
+                .and_then(|rest| rest.lines().next()?.parse().ok())
+                .ok_or_else(|| format!("no length: {head}"))?;
             if body.len() == length {
                 return Ok(head.replacen("http", "HTTP", 1));
             }
@@ -88,8 +97,14 @@ async fn answer(stream: &mut TcpStream) -> Result<String, String> {
 #[tokio::test]
 async fn sigterm_under_load_loses_no_request() {
     let backend = Backend::start("one", Mode::Answer).await;
-    let config = format!("server.drain_grace = \"1s\"\nserver.drain_deadline = \"10s\"\n{}", route("/api", &backend.url(), "none"));
-    let mut leaving = Gateway::with(&Setup { config, ..Setup::default() });
+    let config = format!(
+        "server.drain_grace = \"1s\"\nserver.drain_deadline = \"10s\"\n{}",
+        route("/api", &backend.url(), "none")
+    );
+    let mut leaving = Gateway::with(&Setup {
+        config,
+        ..Setup::default()
+    });
     let staying = leaving.sibling();
     let clients = Arc::new(Clients {
         leaving: leaving.listen,
@@ -107,26 +122,54 @@ async fn sigterm_under_load_loses_no_request() {
             tokio::spawn(async move { clients.run().await })
         })
         .collect();
-    until("everybody at work", async || (answered() > CLIENTS * 5).then_some(())).await;
+    until("everybody at work", async || {
+        (answered() > CLIENTS * 5).then_some(())
+    })
+    .await;
     leaving.signal(Signal::SIGTERM);
     // The balancer asks now and then; meanwhile clients still come here.
     until("the balancer to notice", async || {
-        let ready = http().get(leaving.admin_at("/readyz")).send().await.ok()?.status();
+        let ready = http()
+            .get(leaving.admin_at("/readyz"))
+            .send()
+            .await
+            .ok()?
+            .status();
         (ready == 503 && clients.told_to_close.load(Ordering::SeqCst) > CLIENTS).then_some(())
     })
     .await;
     clients.noticed.store(true, Ordering::SeqCst);
-    until("the end of the first", async || (!leaving.runs()).then_some(())).await;
+    until("the end of the first", async || {
+        (!leaving.runs()).then_some(())
+    })
+    .await;
     assert_eq!(leaving.ended().code(), Some(0), "{}", leaving.stderr());
     let before = answered();
-    until("everybody at the other", async || (answered() > before + CLIENTS * 5).then_some(())).await;
+    until("everybody at the other", async || {
+        (answered() > before + CLIENTS * 5).then_some(())
+    })
+    .await;
     clients.over.store(true, Ordering::SeqCst);
     let mut lost = Vec::new();
     for task in tasks {
         lost.extend(task.await.unwrap().err());
     }
-    println!("{} answered, {} told to reconnect, {} refused", answered(), clients.told_to_close.load(Ordering::SeqCst), clients.refused.load(Ordering::SeqCst));
+    println!(
+        "{} answered, {} told to reconnect, {} refused",
+        answered(),
+        clients.told_to_close.load(Ordering::SeqCst),
+        clients.refused.load(Ordering::SeqCst)
+    );
     assert!(lost.is_empty(), "{lost:?}");
-    let lines = |gateway: &Gateway| gateway.stdout().lines().filter(|line| line.contains("\"/api\"") && line.contains(":200,")).count();
-    until("the access lines", async || (lines(&staying) + lines(&leaving) == answered()).then_some(())).await;
+    let lines = |gateway: &Gateway| {
+        gateway
+            .stdout()
+            .lines()
+            .filter(|line| line.contains("\"/api\"") && line.contains(":200,"))
+            .count()
+    };
+    until("the access lines", async || {
+        (lines(&staying) + lines(&leaving) == answered()).then_some(())
+    })
+    .await;
 }

@@ -1,5 +1,5 @@
-//! A failover of Sentinel under a gateway that is in use: nobody who was signed in is told otherwise, and nothing has to be
-//! restarted.
+//! A failover of Sentinel under a gateway that is in use: nobody who was signed in is told
+//! otherwise, and nothing has to be restarted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,9 +29,14 @@ async fn a_failover_of_sentinels_signs_nobody_out() {
 
     let echo = echo_upstream();
     // With a grace the near cache may ride out the whole failover, and there is nothing to count.
-    let config =
-        format!("session.near_cache.outage_grace = \"0s\"\nstore.sentinel_password = \"{SENTINEL_PASSWORD}\"\n{}", route("/api", &echo.url, "required"));
-    let gateway = Gateway::with(&Setup { store: group.url(), config });
+    let config = format!(
+        "session.near_cache.outage_grace = \"0s\"\nstore.sentinel_password = \"{SENTINEL_PASSWORD}\"\n{}",
+        route("/api", &echo.url, "required")
+    );
+    let gateway = Gateway::with(&Setup {
+        store: group.url(),
+        config,
+    });
     let load = Load::start(&gateway, USERS).await;
     load.served().await;
     let before = load.tally();
@@ -43,15 +48,26 @@ async fn a_failover_of_sentinels_signs_nobody_out() {
     group.servers[master].kill();
     load.turned_away().await;
     let (state, reason) = gateway.store_state().await;
-    assert!(state == "down" && reason.contains(&format!("127.0.0.1:{}", group.servers[master].port())), "{state} {reason}");
+    assert!(
+        state == "down" && reason.contains(&format!("127.0.0.1:{}", group.servers[master].port())),
+        "{state} {reason}"
+    );
     group.watch_closely();
-    until("another master", async || (group.master() == Some(replica)).then_some(())).await;
+    until("another master", async || {
+        (group.master() == Some(replica)).then_some(())
+    })
+    .await;
     group.watch_at_ease();
     load.served().await;
     let took = killed.elapsed();
     let during = load.tally();
-    println!("sentinel, kill -9 of the master under {USERS} users: served again after {took:?}; {during}");
-    assert!(during.unavailable > 0 && during.ok > 0 && during.outage < Duration::from_secs(10), "{during}");
+    println!(
+        "sentinel, kill -9 of the master under {USERS} users: served again after {took:?}; {during}"
+    );
+    assert!(
+        during.unavailable > 0 && during.ok > 0 && during.outage < Duration::from_secs(10),
+        "{during}"
+    );
     assert_eq!(gateway.store_state().await.0, "up");
 
     // What comes back as the old master is one no more, and nobody notices.
@@ -60,22 +76,40 @@ async fn a_failover_of_sentinels_signs_nobody_out() {
     load.served().await;
     let after = load.tally();
     assert_eq!(after.unavailable, 0, "{after}");
-    assert!(gateway.counted("hufu_store_refreshes_total{outcome=\"ok\"}").await > 0);
+    assert!(
+        gateway
+            .counted("hufu_store_refreshes_total{outcome=\"ok\"}")
+            .await
+            > 0
+    );
     gateway.login("somebody new").await;
 }
 
-/// A frozen master is replaced; when it thaws it believes for a moment that it is still the master. A worker that had no
-/// request meanwhile has an open connection to it, and would not find the sessions made since.
+/// A frozen master is replaced; when it thaws it believes for a moment that it is still the master.
+/// A worker that had no request meanwhile has an open connection to it, and would not find the
+/// sessions made since.
 async fn a_worker_without_requests_hears_of_a_new_master(group: &mut SentinelGroup) {
     let (keys, naming) = fresh_keys();
-    let handle = store::open(&group.settings(), keys.clone(), naming.clone(), Arc::new(Metrics::new())).unwrap();
+    let handle = store::open(
+        &group.settings(),
+        keys.clone(),
+        naming.clone(),
+        Arc::new(Metrics::new()),
+    )
+    .unwrap();
     let (busy, idle) = (handle.for_worker(), handle.for_worker());
     busy.now().await.unwrap();
     idle.now().await.unwrap();
-    until("both workers to listen", async || (group.listeners() == 2).then_some(())).await;
+    until("both workers to listen", async || {
+        (group.listeners() == 2).then_some(())
+    })
+    .await;
     // Whom they listen to may die: they listen to another one.
     group.kill_sentinel(0);
-    until("both workers to listen again", async || (group.listeners() == 2).then_some(())).await;
+    until("both workers to listen again", async || {
+        (group.listeners() == 2).then_some(())
+    })
+    .await;
     group.start_sentinel_again(0);
     group.servers[0].freeze();
     group.watch_closely();

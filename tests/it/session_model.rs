@@ -1,5 +1,5 @@
-//! Random sequences of login, use, rotation, revocation and expiry, against a model that a reader can hold in the head: devices
-//! that live or do not, and tokens that hold one or have moved on.
+//! Random sequences of login, use, rotation, revocation and expiry, against a model that a reader
+//! can hold in the head: devices that live or do not, and tokens that hold one or have moved on.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -95,7 +95,9 @@ impl Model {
     }
 
     fn devices_of(&self, user: usize) -> Vec<usize> {
-        let mut devices: Vec<_> = (0..self.devices.len()).filter(|device| self.devices[*device].user == user && self.lives(*device)).collect();
+        let mut devices: Vec<_> = (0..self.devices.len())
+            .filter(|device| self.devices[*device].user == user && self.lives(*device))
+            .collect();
         devices.sort_by_key(|device| self.devices[*device].created);
         devices
     }
@@ -106,9 +108,16 @@ impl Model {
             self.devices[*oldest].ended = true;
         }
         let deadline = self.now.plus(self.rules.lifetime.absolute);
-        let device = Device { user, created: self.devices.len() as u64, expiry: self.now.plus(idle).min(deadline), deadline, ended: false };
+        let device = Device {
+            user,
+            created: self.devices.len() as u64,
+            expiry: self.now.plus(idle).min(deadline),
+            deadline,
+            ended: false,
+        };
         self.devices.push(device);
-        self.tokens.push((token, Holds::Device(self.devices.len() - 1)));
+        self.tokens
+            .push((token, Holds::Device(self.devices.len() - 1)));
         self.devices.len() - 1
     }
 
@@ -123,11 +132,18 @@ impl Model {
 
     fn rotated(&mut self, token: usize, device: usize, grace: Duration, fresh: SessionToken) {
         let now = self.now;
-        let expiry = self.rules.lifetime.expiry(now, self.devices[device].deadline);
+        let expiry = self
+            .rules
+            .lifetime
+            .expiry(now, self.devices[device].deadline);
         self.devices[device].expiry = expiry;
         self.tokens.push((fresh, Holds::Device(device)));
         let until = now.plus(grace).min(expiry);
-        self.tokens[token].1 = if until > now { Holds::Moved(self.tokens.len() - 1, until) } else { Holds::Nothing };
+        self.tokens[token].1 = if until > now {
+            Holds::Moved(self.tokens.len() - 1, until)
+        } else {
+            Holds::Nothing
+        };
     }
 
     fn end(&mut self, token: usize) -> bool {
@@ -151,20 +167,39 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(h: &'a Harness, lifetime: Lifetime, rotate_grace: Duration) -> Self {
-        let rules = SessionRules { lifetime, max_per_user: u32::try_from(CAP).unwrap(), rotate_grace };
-        let ghostly = Lifetime { idle: Duration::from_millis(1), ..lifetime };
+        let rules = SessionRules {
+            lifetime,
+            max_per_user: u32::try_from(CAP).unwrap(),
+            rotate_grace,
+        };
+        let ghostly = Lifetime {
+            idle: Duration::from_millis(1),
+            ..lifetime
+        };
         Self {
             h,
-            model: Model { rules, now: UnixMillis(0), devices: Vec::new(), tokens: Vec::new() },
+            model: Model {
+                rules,
+                now: UnixMillis(0),
+                devices: Vec::new(),
+                tokens: Vec::new(),
+            },
             sessions: h.service(rules),
-            without_grace: h.service(SessionRules { rotate_grace: Duration::ZERO, ..rules }),
-            ghosts: h.service(SessionRules { lifetime: ghostly, ..rules }),
+            without_grace: h.service(SessionRules {
+                rotate_grace: Duration::ZERO,
+                ..rules
+            }),
+            ghosts: h.service(SessionRules {
+                lifetime: ghostly,
+                ..rules
+            }),
             users: (0..USERS).map(|n| user(&format!("o{n}"))).collect(),
         }
     }
 
     async fn look_at_the_clock(&mut self) {
-        // Over a real Redis nothing in these runs lasts as long as a lifetime, and the model's clock stands still.
+        // Over a real Redis nothing in these runs lasts as long as a lifetime, and the model's
+        // clock stands still.
         if let Place::Memory(..) = self.h.place {
             self.model.now = self.h.store().now().await.unwrap();
         }
@@ -172,7 +207,8 @@ impl<'a> Run<'a> {
 
     async fn take(&mut self, step: &Step) {
         self.look_at_the_clock().await;
-        let chosen = |n: &usize| (!self.model.tokens.is_empty()).then(|| n % self.model.tokens.len());
+        let chosen =
+            |n: &usize| (!self.model.tokens.is_empty()).then(|| n % self.model.tokens.len());
         match step {
             Step::Login(user) => {
                 self.login(*user, false).await;
@@ -199,14 +235,22 @@ impl<'a> Run<'a> {
             }
             Step::Logout(n) => {
                 if let Some(token) = chosen(n) {
-                    self.sessions.end(&self.model.tokens[token].0).await.unwrap();
+                    self.sessions
+                        .end(&self.model.tokens[token].0)
+                        .await
+                        .unwrap();
                     self.model.end(token);
                 }
             }
             Step::LogoutAll(user) => {
                 let living = self.model.devices_of(*user);
-                assert_eq!(self.sessions.end_all(&self.users[*user]).await.unwrap(), living.len() as u64);
-                living.into_iter().for_each(|device| self.model.devices[device].ended = true);
+                assert_eq!(
+                    self.sessions.end_all(&self.users[*user]).await.unwrap(),
+                    living.len() as u64
+                );
+                living
+                    .into_iter()
+                    .for_each(|device| self.model.devices[device].ended = true);
             }
             Step::EndDevice(user, n) => {
                 if let Some(token) = chosen(n) {
@@ -229,8 +273,14 @@ impl<'a> Run<'a> {
             quota: None,
         };
         let service = if ghost { &self.ghosts } else { &self.sessions };
-        let SignedIn::Issued(issued) = service.issue(sign_in, |_| None).await.unwrap() else { panic!("nothing limits it") };
-        let idle = if ghost { Duration::from_millis(1) } else { self.model.rules.lifetime.idle };
+        let SignedIn::Issued(issued) = service.issue(sign_in, |_| None).await.unwrap() else {
+            panic!("nothing limits it")
+        };
+        let idle = if ghost {
+            Duration::from_millis(1)
+        } else {
+            self.model.rules.lifetime.idle
+        };
         let device = self.model.login(user, idle, issued.token);
         // The order of sessions that begin in the same millisecond is nobody's business.
         self.h.pass(Duration::from_millis(2)).await;
@@ -238,39 +288,80 @@ impl<'a> Run<'a> {
     }
 
     async fn use_token(&mut self, token: usize) {
-        let live = self.sessions.resolve(&self.model.tokens[token].0.id()).await.unwrap();
+        let live = self
+            .sessions
+            .resolve(&self.model.tokens[token].0.id())
+            .await
+            .unwrap();
         let opened = self.model.opens(token);
-        assert_eq!(live.as_ref().map(|live| live.id), opened.map(|(_, at)| self.model.tokens[at].0.id()), "token {token}");
-        let (Some(live), Some((device, at))) = (live, opened) else { return };
+        assert_eq!(
+            live.as_ref().map(|live| live.id),
+            opened.map(|(_, at)| self.model.tokens[at].0.id()),
+            "token {token}"
+        );
+        let (Some(live), Some((device, at))) = (live, opened) else {
+            return;
+        };
         if at == token {
             self.model.used(device);
         }
         let device = &self.model.devices[device];
         assert_eq!(live.session.user, self.users[device.user]);
         if let (Place::Memory(..), true) = (&self.h.place, at == token) {
-            assert_eq!((live.expires_in, live.absolute_expires_in), (device.expiry.since(self.model.now), device.deadline.since(self.model.now)));
+            assert_eq!(
+                (live.expires_in, live.absolute_expires_in),
+                (
+                    device.expiry.since(self.model.now),
+                    device.deadline.since(self.model.now)
+                )
+            );
         }
     }
 
     async fn rotate(&mut self, token: usize, with_grace: bool) {
-        let service = if with_grace { &self.sessions } else { &self.without_grace };
+        let service = if with_grace {
+            &self.sessions
+        } else {
+            &self.without_grace
+        };
         let issued = service.rotate(&self.model.tokens[token].0).await.unwrap();
         let opened = self.model.opens(token);
         assert_eq!(issued.is_some(), opened.is_some(), "token {token}");
-        let (Some(issued), Some((device, at))) = (issued, opened) else { return };
+        let (Some(issued), Some((device, at))) = (issued, opened) else {
+            return;
+        };
         if at == token {
-            assert!(self.model.tokens.iter().all(|(other, _)| *other != issued.token), "a fresh one");
-            let grace = if with_grace { self.model.rules.rotate_grace } else { Duration::ZERO };
+            assert!(
+                self.model
+                    .tokens
+                    .iter()
+                    .all(|(other, _)| *other != issued.token),
+                "a fresh one"
+            );
+            let grace = if with_grace {
+                self.model.rules.rotate_grace
+            } else {
+                Duration::ZERO
+            };
             self.model.rotated(token, device, grace, issued.token);
         } else {
-            let Holds::Moved(to, _) = self.model.tokens[token].1 else { panic!("it has moved") };
+            let Holds::Moved(to, _) = self.model.tokens[token].1 else {
+                panic!("it has moved")
+            };
             assert!(issued.token == self.model.tokens[to].0, "the same answer");
         }
     }
 
     async fn end_device(&mut self, user: usize, token: usize) {
-        let mine = self.model.opens(token).is_some_and(|(device, _)| self.model.devices[device].user == user);
-        let ended = self.sessions.end_device(&self.users[user], &self.model.tokens[token].0.id()).await.unwrap();
+        let mine = self
+            .model
+            .opens(token)
+            .is_some_and(|(device, _)| self.model.devices[device].user == user);
+        let ended = self
+            .sessions
+            .end_device(&self.users[user], &self.model.tokens[token].0.id())
+            .await
+            .unwrap();
         assert_eq!(ended, if mine { Written::Done } else { Written::Gone });
         if mine {
             self.model.end(token);
@@ -282,15 +373,30 @@ impl<'a> Run<'a> {
         self.look_at_the_clock().await;
         for user in 0..USERS {
             let listed = self.sessions.devices(&self.users[user]).await.unwrap();
-            let expected: BTreeSet<_> = self.model.devices_of(user).into_iter().map(|device| self.name_of(device)).collect();
-            assert_eq!(listed.iter().map(|live| live.id).collect::<BTreeSet<_>>(), expected);
+            let expected: BTreeSet<_> = self
+                .model
+                .devices_of(user)
+                .into_iter()
+                .map(|device| self.name_of(device))
+                .collect();
+            assert_eq!(
+                listed.iter().map(|live| live.id).collect::<BTreeSet<_>>(),
+                expected
+            );
             assert!(listed.len() <= CAP);
-            assert!(listed.is_sorted_by_key(|live| std::cmp::Reverse(live.session.created)), "newest first");
+            assert!(
+                listed.is_sorted_by_key(|live| std::cmp::Reverse(live.session.created)),
+                "newest first"
+            );
         }
     }
 
     fn name_of(&self, device: usize) -> hufu::session::SessionId {
-        let holder = self.model.tokens.iter().find(|(_, holds)| matches!(holds, Holds::Device(held) if *held == device));
+        let holder = self
+            .model
+            .tokens
+            .iter()
+            .find(|(_, holds)| matches!(holds, Holds::Device(held) if *held == device));
         holder.expect("every device is held by one token").0.id()
     }
 }
@@ -301,17 +407,30 @@ async fn run(h: &Harness, lifetime: Lifetime, grace: Duration, steps: &[Step]) -
         run.take(step).await;
         run.compare().await;
     }
-    // Whatever happened: no key without an expiry, and indexes and records agree once the expired are swept.
+    // Whatever happened: no key without an expiry, and indexes and records agree once the expired
+    // are swept.
     for user in 0..USERS {
         run.login(user, false).await;
     }
-    assert!(h.look().await.values().all(|seen| seen.expires_in.is_some()));
+    assert!(
+        h.look()
+            .await
+            .values()
+            .all(|seen| seen.expires_in.is_some())
+    );
     h.assert_consistent().await;
-    run.model.tokens.iter().filter(|(_, holds)| matches!(holds, Holds::Moved(..))).count()
+    run.model
+        .tokens
+        .iter()
+        .filter(|(_, holds)| matches!(holds, Holds::Moved(..)))
+        .count()
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 const fn secs(n: u64) -> Duration {
@@ -321,11 +440,26 @@ const fn secs(n: u64) -> Duration {
 #[test]
 fn sessions_in_memory_do_as_the_model_does() {
     let (runtime, moved) = (runtime(), Cell::new(0));
-    let mut runner = TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        cases: 400,
+        failure_persistence: None,
+        ..Config::default()
+    });
     let steps = prop::collection::vec(step(true), 1..60);
     let outcome = runner.run(&steps, |steps| {
-        let lifetime = Lifetime { idle: secs(60), absolute: secs(200) };
-        moved.set(moved.get() + runtime.block_on(run(&Harness::memory("hufu:model"), lifetime, secs(30), &steps)));
+        let lifetime = Lifetime {
+            idle: secs(60),
+            absolute: secs(200),
+        };
+        moved.set(
+            moved.get()
+                + runtime.block_on(run(
+                    &Harness::memory("hufu:model"),
+                    lifetime,
+                    secs(30),
+                    &steps,
+                )),
+        );
         Ok(())
     });
     outcome.unwrap();
@@ -335,13 +469,25 @@ fn sessions_in_memory_do_as_the_model_does() {
 #[test]
 fn sessions_in_redis_do_as_the_model_does() {
     let (server, runtime, cases) = (RedisServer::start(&[]), runtime(), Cell::new(0));
-    let mut runner = TestRunner::new(Config { cases: 25, failure_persistence: None, max_shrink_iters: 200, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        cases: 25,
+        failure_persistence: None,
+        max_shrink_iters: 200,
+        ..Config::default()
+    });
     let steps = prop::collection::vec(step(false), 1..40);
     let outcome = runner.run(&steps, |steps| {
         cases.set(cases.get() + 1);
-        let lifetime = Lifetime { idle: secs(3600), absolute: secs(7200) };
+        let lifetime = Lifetime {
+            idle: secs(3600),
+            absolute: secs(7200),
+        };
         runtime.block_on(async {
-            let h = Harness::patient_redis(&server.url(""), &server.url(""), &format!("hufu:model{}", cases.get()));
+            let h = Harness::patient_redis(
+                &server.url(""),
+                &server.url(""),
+                &format!("hufu:model{}", cases.get()),
+            );
             // A forward's life is bounded, as the checker knows.
             run(&h, lifetime, secs(600), &steps).await;
             walk(&server, &h.prefix).assert_sound();

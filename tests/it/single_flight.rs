@@ -1,4 +1,5 @@
-//! One code, many requests, several gateways: one call to the platform, one token, whoever dies meanwhile.
+//! One code, many requests, several gateways: one call to the platform, one token, whoever dies
+//! meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,18 +22,33 @@ const API: &str = "jscode2session";
 
 /// Two processes on one Redis.
 fn pair(redis: &RedisServer, config: &str) -> [Gateway; 2] {
-    let one = Gateway::with(&Setup { store: redis.url(""), config: config.to_owned() });
+    let one = Gateway::with(&Setup {
+        store: redis.url(""),
+        config: config.to_owned(),
+    });
     let other = one.sibling();
     [one, other]
 }
 
 async fn slow_platform(gateway: &Gateway, delay_ms: u64) {
     let order = json!({ "api": API, "times": 1, "delay_ms": delay_ms });
-    assert!(http().post(gateway.wechat.server.at("/sandbox/faults")).json(&order).send().await.unwrap().status().is_success());
+    assert!(
+        http()
+            .post(gateway.wechat.server.at("/sandbox/faults"))
+            .json(&order)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .is_success()
+    );
 }
 
 async fn platform_called(gateway: &Gateway) {
-    until("the call to the platform", async || (gateway.wechat.platform.calls(API) > 0).then_some(())).await;
+    until("the call to the platform", async || {
+        (gateway.wechat.platform.calls(API) > 0).then_some(())
+    })
+    .await;
 }
 
 async fn answered(answer: reqwest::Response) -> (u16, Value) {
@@ -47,7 +63,10 @@ fn dump(redis: &RedisServer) -> Vec<u8> {
         let kind: String = redis::cmd("TYPE").arg(&key).query(&mut connection).unwrap();
         let values: Vec<Vec<u8>> = match kind.as_str() {
             "string" => vec![redis::cmd("GET").arg(&key).query(&mut connection).unwrap()],
-            _ => redis::cmd("HGETALL").arg(&key).query(&mut connection).unwrap(),
+            _ => redis::cmd("HGETALL")
+                .arg(&key)
+                .query(&mut connection)
+                .unwrap(),
         };
         all.extend(key);
         all.extend(values.concat());
@@ -69,18 +88,42 @@ async fn twenty_requests_over_two_gateways_are_one_call_and_one_token() {
         assert_eq!(status, 200, "{body}");
         // What is left of a time may have gone on by a second.
         for left in ["expires_in", "absolute_expires_in"] {
-            assert!(body[left].as_u64().is_some_and(|seconds| seconds > 86_390), "{body}");
+            assert!(
+                body[left].as_u64().is_some_and(|seconds| seconds > 86_390),
+                "{body}"
+            );
             body[left] = Value::Null;
         }
         *bodies.entry(body.to_string()).or_default() += 1;
     }
     assert_eq!(bodies.len(), 1, "every answer is the same: {bodies:?}");
     assert_eq!(gateways[0].wechat.platform.calls(API), 1);
-    let token = serde_json::from_str::<Value>(bodies.keys().next().unwrap()).unwrap()["token"].as_str().unwrap().to_owned();
+    let token = serde_json::from_str::<Value>(bodies.keys().next().unwrap()).unwrap()["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let held = dump(&redis);
-    assert!(redis.ask::<Vec<String>>(&["KEYS", "hufu:c:*"]).unwrap().len() == 1, "the answer is kept for whoever comes again");
-    assert!(!held.windows(20).any(|window| window == &token.as_bytes()[5..25]), "and nobody reads the token in it");
-    let replayed: u64 = join_all(gateways.iter().map(|gateway| gateway.counted("hufu_logins_total{app=\"shop\",outcome=\"replayed\"}"))).await.iter().sum();
+    assert!(
+        redis
+            .ask::<Vec<String>>(&["KEYS", "hufu:c:*"])
+            .unwrap()
+            .len()
+            == 1,
+        "the answer is kept for whoever comes again"
+    );
+    assert!(
+        !held
+            .windows(20)
+            .any(|window| window == &token.as_bytes()[5..25]),
+        "and nobody reads the token in it"
+    );
+    let replayed: u64 =
+        join_all(gateways.iter().map(|gateway| {
+            gateway.counted("hufu_logins_total{app=\"shop\",outcome=\"replayed\"}")
+        }))
+        .await
+        .iter()
+        .sum();
     assert_eq!(replayed, 19);
 }
 
@@ -94,25 +137,50 @@ async fn different_codes_never_share_a_result() {
         let (user, gateway) = (format!("user{}", n % 15), &gateways[n / 15 % 2]);
         (user, gateway, n % 30)
     });
-    let codes: Vec<String> = (0..30).map(|n| gateways[0].wechat.platform.login_code(APPID, &format!("user{}", n % 15))).collect();
+    let codes: Vec<String> = (0..30)
+        .map(|n| {
+            gateways[0]
+                .wechat
+                .platform
+                .login_code(APPID, &format!("user{}", n % 15))
+        })
+        .collect();
     let checked = sent.map(|case| async {
         let (user, gateway, code) = case.await;
-        let (status, login) = answered(gateway.login_with(json!({ "code": codes[code] })).await).await;
+        let (status, login) =
+            answered(gateway.login_with(json!({ "code": codes[code] })).await).await;
         assert_eq!(status, 200, "{login}");
         let token = login["token"].as_str().unwrap().to_owned();
-        let seen = client.get(gateway.at("/api/x")).bearer_auth(&token).send().await.unwrap();
+        let seen = client
+            .get(gateway.at("/api/x"))
+            .bearer_auth(&token)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(seen.status(), 200);
-        assert_eq!(subject(&seen.text().await.unwrap()), Some(hufu::sandbox::openid(APPID, &user)), "the token is {user}'s own");
+        assert_eq!(
+            subject(&seen.text().await.unwrap()),
+            Some(hufu::sandbox::openid(APPID, &user)),
+            "the token is {user}'s own"
+        );
         (code, token)
     });
     let tokens: BTreeSet<(usize, String)> = join_all(checked).await.into_iter().collect();
     assert_eq!(tokens.len(), 30, "a code has one token");
-    assert_eq!(tokens.iter().map(|(_, token)| token).collect::<BTreeSet<_>>().len(), 30, "and a token one code");
+    assert_eq!(
+        tokens
+            .iter()
+            .map(|(_, token)| token)
+            .collect::<BTreeSet<_>>()
+            .len(),
+        30,
+        "and a token one code"
+    );
     assert_eq!(gateways[0].wechat.platform.calls(API), 30);
 }
 
-/// Whoever waits takes the code over when the reservation of the dead has lapsed. Had the platform taken it from the dead, it says
-/// so: a code is good once. Else it is still good.
+/// Whoever waits takes the code over when the reservation of the dead has lapsed. Had the platform
+/// taken it from the dead, it says so: a code is good once. Else it is still good.
 #[tokio::test]
 async fn a_follower_outlives_its_leader() {
     for (taken, expected) in [(true, (400, Some("code_used"))), (false, (200, None))] {
@@ -125,11 +193,24 @@ async fn a_follower_outlives_its_leader() {
         platform_called(&leader).await;
         let started = hufu::clock::monotonic_now();
         let die = async {
-            until("the follower's look", async || (dump(&redis).len() > 30).then_some(())).await;
+            until("the follower's look", async || {
+                (dump(&redis).len() > 30).then_some(())
+            })
+            .await;
             leader.signal(Signal::SIGKILL);
             if taken {
-                let query = [("appid", APPID), ("secret", APP_SECRET), ("js_code", &code), ("grant_type", "authorization_code")];
-                http().get(leader.wechat.server.at("/sns/jscode2session")).query(&query).send().await.unwrap();
+                let query = [
+                    ("appid", APPID),
+                    ("secret", APP_SECRET),
+                    ("js_code", &code),
+                    ("grant_type", "authorization_code"),
+                ];
+                http()
+                    .get(leader.wechat.server.at("/sns/jscode2session"))
+                    .query(&query)
+                    .send()
+                    .await
+                    .unwrap();
             }
         };
         let followers = join_all((0..6).map(|_| follower.login_with(body.clone())));
@@ -142,9 +223,19 @@ async fn a_follower_outlives_its_leader() {
         }
         assert_eq!(tokens.len(), 1, "all who waited get one answer");
         // The lease is the platform's time and two seconds; then comes the follower's own exchange.
-        println!("a follower whose leader died was answered {expected:?} after {} ms", started.elapsed().as_millis());
-        assert!(started.elapsed() < Duration::from_secs(12), "{:?}", started.elapsed());
-        assert!(first.await.unwrap().is_err(), "the leader's client is told nothing");
+        println!(
+            "a follower whose leader died was answered {expected:?} after {} ms",
+            started.elapsed().as_millis()
+        );
+        assert!(
+            started.elapsed() < Duration::from_secs(12),
+            "{:?}",
+            started.elapsed()
+        );
+        assert!(
+            first.await.unwrap().is_err(),
+            "the leader's client is told nothing"
+        );
         // The dead leader's call, the test's own where there is one, and one of all who waited.
         assert_eq!(follower.wechat.platform.calls(API), 2 + u64::from(taken));
     }
@@ -159,40 +250,79 @@ async fn a_login_whose_client_hung_up_can_be_repeated() {
     let code = one.wechat.platform.login_code(APPID, "alice");
     let body = json!({ "code": code }).to_string();
     let mut phone = TcpStream::connect(one.listen).await.unwrap();
-    let head = format!("POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
-    phone.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let head = format!(
+        "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    phone
+        .write_all(format!("{head}{body}").as_bytes())
+        .await
+        .unwrap();
     platform_called(&one).await;
     // With a reset, as a network that goes away leaves it.
     phone.set_zero_linger().unwrap();
     drop(phone);
     let (status, login) = answered(other.login_with(json!({ "code": code })).await).await;
-    assert_eq!((status, one.wechat.platform.calls(API)), (200, 1), "{login}");
+    assert_eq!(
+        (status, one.wechat.platform.calls(API)),
+        (200, 1),
+        "{login}"
+    );
 }
 
-/// Redis does what it is told, and the gateway hears otherwise: nobody is given the token, so no session and no answer stay.
+/// Redis does what it is told, and the gateway hears otherwise: nobody is given the token, so no
+/// session and no answer stay.
 #[tokio::test]
 async fn a_login_that_failed_leaves_neither_session_nor_answer() {
     let redis = RedisServer::start(&[]);
     let link = Link::to(redis.port());
-    let gateway = Gateway::with(&Setup { store: link.url(), ..Setup::default() });
-    // Once before, by a broken index: then Redis knows every script, and does not only say that it does not.
+    let gateway = Gateway::with(&Setup {
+        store: link.url(),
+        ..Setup::default()
+    });
+    // Once before, by a broken index: then Redis knows every script, and does not only say that it
+    // does not.
     gateway.token("zhang").await;
-    let index = redis.ask::<Vec<String>>(&["KEYS", "hufu:u:*"]).unwrap().remove(0);
+    let index = redis
+        .ask::<Vec<String>>(&["KEYS", "hufu:u:*"])
+        .unwrap()
+        .remove(0);
     redis.ask::<()>(&["SET", &index, "not a hash"]).unwrap();
-    assert_eq!(gateway.login_with(json!({ "code": gateway.wechat.platform.login_code(APPID, "zhang") })).await.status(), 503);
+    assert_eq!(
+        gateway
+            .login_with(json!({ "code": gateway.wechat.platform.login_code(APPID, "zhang") }))
+            .await
+            .status(),
+        503
+    );
     redis.ask::<()>(&["FLUSHDB"]).unwrap();
 
     let before = gateway.wechat.platform.calls(API);
     slow_platform(&gateway, 300).await;
     let body = json!({ "code": gateway.wechat.platform.login_code(APPID, "alice") });
     let fail = async {
-        until("the call to the platform", async || (gateway.wechat.platform.calls(API) > before).then_some(())).await;
-        link.set(Fault::Say("OOM command not allowed when used memory > 'maxmemory'."));
+        until("the call to the platform", async || {
+            (gateway.wechat.platform.calls(API) > before).then_some(())
+        })
+        .await;
+        link.set(Fault::Say(
+            "OOM command not allowed when used memory > 'maxmemory'.",
+        ));
     };
     let (answer, ()) = tokio::join!(gateway.login_with(body.clone()), fail);
-    assert_eq!((answer.status().as_u16(), answer.headers()["x-hufu-error"].to_str().unwrap()), (503, "store_unavailable"));
+    assert_eq!(
+        (
+            answer.status().as_u16(),
+            answer.headers()["x-hufu-error"].to_str().unwrap()
+        ),
+        (503, "store_unavailable")
+    );
     let left = walk(&redis, "hufu").assert_sound();
-    assert_eq!((left.sessions, left.users, left.codes), (0, 0, 0), "{left:?}");
+    assert_eq!(
+        (left.sessions, left.users, left.codes),
+        (0, 0, 0),
+        "{left:?}"
+    );
     link.set(Fault::None);
     // A worker whose connection failed meanwhile takes a moment.
     let (status, again) = until("the store to recover", async || {
@@ -200,5 +330,9 @@ async fn a_login_that_failed_leaves_neither_session_nor_answer() {
         (status != 503).then_some((status, again))
     })
     .await;
-    assert_eq!((status, again["code"].as_str()), (400, Some("code_used")), "at once: no reservation was left");
+    assert_eq!(
+        (status, again["code"].as_str()),
+        (400, Some("code_used")),
+        "at once: no reservation was left"
+    );
 }

@@ -17,7 +17,9 @@ mod rotation;
 use crate::helpers::cluster::RedisCluster;
 use crate::helpers::redis_server::RedisServer;
 use crate::helpers::sentinels::{SENTINEL_PASSWORD, SentinelGroup};
-use crate::helpers::store::{Harness, Inspector, Place, made, new_session, session_key, settings, user};
+use crate::helpers::store::{
+    Harness, Inspector, Place, made, new_session, session_key, settings, user,
+};
 use crate::helpers::wait::until;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -83,11 +85,25 @@ suite![
 
 /// Runs the suite; all cases at the same time.
 pub(crate) async fn run(harness: impl Fn(&str) -> Harness) {
-    let harnesses: Vec<_> = (0..SUITE.len()).map(|i| harness(&format!("hufu:case{i}"))).collect();
-    join_all(SUITE.iter().zip(&harnesses).map(|((name, case), harness)| async move {
-        case(harness).await;
-        assert!(harness.look().await.values().all(|seen| seen.expires_in.is_some()), "{name}: a key without an expiry");
-    }))
+    let harnesses: Vec<_> = (0..SUITE.len())
+        .map(|i| harness(&format!("hufu:case{i}")))
+        .collect();
+    join_all(
+        SUITE
+            .iter()
+            .zip(&harnesses)
+            .map(|((name, case), harness)| async move {
+                case(harness).await;
+                assert!(
+                    harness
+                        .look()
+                        .await
+                        .values()
+                        .all(|seen| seen.expires_in.is_some()),
+                    "{name}: a key without an expiry"
+                );
+            }),
+    )
     .await;
 }
 
@@ -122,30 +138,64 @@ async fn a_cluster_keeps_the_contract() {
 
 /// With patience for a machine that runs all tests at once.
 fn patient(url: &str) -> StoreSettings {
-    StoreSettings { timeout: Duration::from_secs(10), ..settings(url) }
+    StoreSettings {
+        timeout: Duration::from_secs(10),
+        ..settings(url)
+    }
 }
 
 fn with_prefix(settings: &StoreSettings, prefix: &str, inspector: Vec<String>) -> Harness {
-    Harness::looked_into(&StoreSettings { key_prefix: KeyPrefix::new(prefix).unwrap(), ..settings.clone() }, Inspector(inspector))
+    Harness::looked_into(
+        &StoreSettings {
+            key_prefix: KeyPrefix::new(prefix).unwrap(),
+            ..settings.clone()
+        },
+        Inspector(inspector),
+    )
 }
 
 async fn round_trip(h: &Harness) {
     let session = h.session(&user("o1"), 3 * HOUR).await;
     let id = h.fresh_id(&session.user);
-    let created = made(h.store().create(new_session(id, &session, HOUR)).await.unwrap());
-    assert!(created.expires_in <= HOUR && created.expires_in > HOUR - Duration::from_secs(5), "{created:?}");
+    let created = made(
+        h.store()
+            .create(new_session(id, &session, HOUR))
+            .await
+            .unwrap(),
+    );
+    assert!(
+        created.expires_in <= HOUR && created.expires_in > HOUR - Duration::from_secs(5),
+        "{created:?}"
+    );
     assert_eq!(created.evicted, []);
-    let Lookup::Found(found) = h.store().load(&id).await.unwrap() else { panic!("it was just made") };
+    let Lookup::Found(found) = h.store().load(&id).await.unwrap() else {
+        panic!("it was just made")
+    };
     assert_eq!(*found.session, session);
-    assert!(found.expires_in <= created.expires_in && found.expires_in > HOUR - Duration::from_secs(5), "{found:?}");
-    assert!(found.now >= session.created && found.now.since(session.created) < Duration::from_secs(5), "{found:?}");
+    assert!(
+        found.expires_in <= created.expires_in && found.expires_in > HOUR - Duration::from_secs(5),
+        "{found:?}"
+    );
+    assert!(
+        found.now >= session.created && found.now.since(session.created) < Duration::from_secs(5),
+        "{found:?}"
+    );
 }
 
 async fn nothing_known_is_gone(h: &Harness) {
     let id = h.fresh_id(&user("o1"));
     assert!(!h.alive(&id).await);
-    assert_eq!(h.store().renew(&id, &user("o1"), HOUR, UnixMillis(u64::MAX >> 20)).await.unwrap(), Written::Gone);
-    assert_eq!(h.store().remove(&id, &user("o1")).await.unwrap(), Written::Gone);
+    assert_eq!(
+        h.store()
+            .renew(&id, &user("o1"), HOUR, UnixMillis(u64::MAX >> 20))
+            .await
+            .unwrap(),
+        Written::Gone
+    );
+    assert_eq!(
+        h.store().remove(&id, &user("o1")).await.unwrap(),
+        Written::Gone
+    );
     assert!(h.look().await.is_empty());
 }
 
@@ -154,50 +204,112 @@ async fn an_unused_session_ends(h: &Harness) {
     assert!(h.alive(&id).await);
     h.pass(SHORT).await;
     assert!(!h.alive(&id).await);
-    until("its keys to go", async || h.look().await.is_empty().then_some(())).await;
+    until("its keys to go", async || {
+        h.look().await.is_empty().then_some(())
+    })
+    .await;
 }
 
 async fn a_used_session_ends_too(h: &Harness) {
     let absolute = 2 * SHORT;
     let session = h.session(&user("o1"), absolute).await;
     let id = h.fresh_id(&session.user);
-    h.store().create(new_session(id, &session, SHORT)).await.unwrap();
+    h.store()
+        .create(new_session(id, &session, SHORT))
+        .await
+        .unwrap();
     let mut renewals = 0;
     while h.alive(&id).await {
         h.pass(SHORT / 5).await;
-        if h.store().renew(&id, &session.user, SHORT, session.absolute_deadline).await.unwrap() == Written::Done {
+        if h.store()
+            .renew(&id, &session.user, SHORT, session.absolute_deadline)
+            .await
+            .unwrap()
+            == Written::Done
+        {
             renewals += 1;
         }
     }
     let now = h.store().now().await.unwrap();
-    assert!(now >= session.absolute_deadline, "it ended {:?} early", session.absolute_deadline.since(now));
+    assert!(
+        now >= session.absolute_deadline,
+        "it ended {:?} early",
+        session.absolute_deadline.since(now)
+    );
     assert!(renewals > 3, "{renewals}");
-    assert_eq!(h.store().renew(&id, &session.user, HOUR, session.absolute_deadline).await.unwrap(), Written::Gone);
+    assert_eq!(
+        h.store()
+            .renew(&id, &session.user, HOUR, session.absolute_deadline)
+            .await
+            .unwrap(),
+        Written::Gone
+    );
 }
 
 async fn renewal_moves_the_expiry_and_not_past_the_deadline(h: &Harness) {
     let session = h.session(&user("o1"), 2 * HOUR).await;
     let id = h.fresh_id(&session.user);
-    h.store().create(new_session(id, &session, SHORT)).await.unwrap();
-    assert_eq!(h.store().renew(&id, &session.user, HOUR, session.absolute_deadline).await.unwrap(), Written::Done);
+    h.store()
+        .create(new_session(id, &session, SHORT))
+        .await
+        .unwrap();
+    assert_eq!(
+        h.store()
+            .renew(&id, &session.user, HOUR, session.absolute_deadline)
+            .await
+            .unwrap(),
+        Written::Done
+    );
     h.pass(SHORT).await;
     assert!(h.alive(&id).await);
-    assert_eq!(h.store().renew(&id, &session.user, 10 * HOUR, session.absolute_deadline).await.unwrap(), Written::Done);
-    let Lookup::Found(found) = h.store().load(&id).await.unwrap() else { panic!("it was just renewed") };
-    assert!(found.now.plus(found.expires_in) <= session.absolute_deadline && found.expires_in > HOUR, "{found:?}");
+    assert_eq!(
+        h.store()
+            .renew(&id, &session.user, 10 * HOUR, session.absolute_deadline)
+            .await
+            .unwrap(),
+        Written::Done
+    );
+    let Lookup::Found(found) = h.store().load(&id).await.unwrap() else {
+        panic!("it was just renewed")
+    };
+    assert!(
+        found.now.plus(found.expires_in) <= session.absolute_deadline && found.expires_in > HOUR,
+        "{found:?}"
+    );
     let (_, index) = h.only("u").await.unwrap();
-    assert!(index.expires_in.unwrap() > HOUR, "the index lives as long as its session");
+    assert!(
+        index.expires_in.unwrap() > HOUR,
+        "the index lives as long as its session"
+    );
 }
 
 async fn what_was_removed_stays_removed(h: &Harness) {
     let session = h.session(&user("o1"), HOUR).await;
-    let (first, second) = (h.sign_in(&session.user, HOUR, HOUR).await, h.sign_in(&session.user, HOUR, HOUR).await);
-    assert_eq!(h.store().remove(&first, &session.user).await.unwrap(), Written::Done);
-    assert_eq!(h.store().remove(&first, &session.user).await.unwrap(), Written::Gone);
-    assert_eq!(h.store().renew(&first, &session.user, HOUR, session.absolute_deadline).await.unwrap(), Written::Gone);
+    let (first, second) = (
+        h.sign_in(&session.user, HOUR, HOUR).await,
+        h.sign_in(&session.user, HOUR, HOUR).await,
+    );
+    assert_eq!(
+        h.store().remove(&first, &session.user).await.unwrap(),
+        Written::Done
+    );
+    assert_eq!(
+        h.store().remove(&first, &session.user).await.unwrap(),
+        Written::Gone
+    );
+    assert_eq!(
+        h.store()
+            .renew(&first, &session.user, HOUR, session.absolute_deadline)
+            .await
+            .unwrap(),
+        Written::Gone
+    );
     assert!(!h.alive(&first).await);
     assert!(h.alive(&second).await);
-    assert_eq!(h.store().remove(&second, &session.user).await.unwrap(), Written::Done);
+    assert_eq!(
+        h.store().remove(&second, &session.user).await.unwrap(),
+        Written::Done
+    );
     assert!(h.look().await.is_empty());
 }
 
@@ -207,8 +319,17 @@ async fn two_removals_and_a_renewal_at_once_leave_nothing(h: &Harness) {
         let id = h.sign_in(&session.user, HOUR, HOUR).await;
         let (store, user) = (h.store(), &session.user);
         let renew = || store.renew(&id, user, HOUR, session.absolute_deadline);
-        let (_, one, _, two, last) = tokio::join!(renew(), store.remove(&id, user), renew(), store.remove(&id, user), renew());
-        assert_eq!(BTreeSet::from([one.unwrap() == Written::Done, two.unwrap() == Written::Done]), BTreeSet::from([false, true]));
+        let (_, one, _, two, last) = tokio::join!(
+            renew(),
+            store.remove(&id, user),
+            renew(),
+            store.remove(&id, user),
+            renew()
+        );
+        assert_eq!(
+            BTreeSet::from([one.unwrap() == Written::Done, two.unwrap() == Written::Done]),
+            BTreeSet::from([false, true])
+        );
         let _ = last.unwrap();
         assert!(h.look().await.is_empty());
     }
@@ -216,22 +337,42 @@ async fn two_removals_and_a_renewal_at_once_leave_nothing(h: &Harness) {
 
 /// The memory store has no outside that could move anything.
 async fn a_record_in_another_place_does_not_open(h: &Harness) {
-    let Place::Redis(_, inspector) = &h.place else { return };
-    let (one, other) = (h.sign_in(&user("o1"), HOUR, HOUR).await, h.sign_in(&user("o2"), HOUR, HOUR).await);
-    let keys: Vec<String> = h.look().await.into_keys().filter(|key| key.contains(":s:")).collect();
-    let [first, second] = &keys[..] else { panic!("{keys:?}") };
+    let Place::Redis(_, inspector) = &h.place else {
+        return;
+    };
+    let (one, other) = (
+        h.sign_in(&user("o1"), HOUR, HOUR).await,
+        h.sign_in(&user("o2"), HOUR, HOUR).await,
+    );
+    let keys: Vec<String> = h
+        .look()
+        .await
+        .into_keys()
+        .filter(|key| key.contains(":s:"))
+        .collect();
+    let [first, second] = &keys[..] else {
+        panic!("{keys:?}")
+    };
     let get = async |key: &str| inspector.run::<Vec<u8>>(&[b"GET", key.as_bytes()]).await;
     let (in_first, in_second) = (get(first).await, get(second).await);
     for (key, value) in [(first, &in_second), (second, &in_first)] {
-        inspector.run::<()>(&[b"SET", key.as_bytes(), value, b"KEEPTTL"]).await;
+        inspector
+            .run::<()>(&[b"SET", key.as_bytes(), value, b"KEEPTTL"])
+            .await;
     }
     for id in [one, other] {
-        assert!(matches!(h.store().load(&id).await.unwrap(), Lookup::Unreadable(_)));
+        assert!(matches!(
+            h.store().load(&id).await.unwrap(),
+            Lookup::Unreadable(_)
+        ));
     }
     for (key, value) in [(first, &in_first), (second, &in_second)] {
         inspector.run::<()>(&[b"SET", key.as_bytes(), value]).await;
     }
-    assert!(matches!(h.store().load(&one).await.unwrap(), Lookup::Unreadable("it has no expiry: the gateway writes none such")));
+    assert!(matches!(
+        h.store().load(&one).await.unwrap(),
+        Lookup::Unreadable("it has no expiry: the gateway writes none such")
+    ));
     for key in &keys {
         inspector.run::<()>(&[b"DEL", key.as_bytes()]).await;
     }
@@ -240,7 +381,15 @@ async fn a_record_in_another_place_does_not_open(h: &Harness) {
 pub(super) async fn capped(h: &Harness, subject: &str, cap: u32) -> (SessionId, Vec<SessionId>) {
     let session = h.session(&user(subject), HOUR).await;
     let id = h.fresh_id(&session.user);
-    let created = made(h.store().create(NewSession { max_per_user: cap, ..new_session(id, &session, HOUR) }).await.unwrap());
+    let created = made(
+        h.store()
+            .create(NewSession {
+                max_per_user: cap,
+                ..new_session(id, &session, HOUR)
+            })
+            .await
+            .unwrap(),
+    );
     // The order of sessions that begin in the same millisecond is nobody's business.
     h.pass(Duration::from_millis(2)).await;
     (id, created.evicted)
@@ -297,8 +446,17 @@ async fn every_write_sweeps_the_index(h: &Harness) {
         assert!(in_index(h, &dead).await);
         h.pass(SHORT / 2).await;
         match write {
-            0 => assert_eq!(h.store().renew(&keeper, &session.user, HOUR, session.absolute_deadline).await.unwrap(), Written::Done),
-            1 => assert_eq!(h.store().remove(&dead, &session.user).await.unwrap(), Written::Gone),
+            0 => assert_eq!(
+                h.store()
+                    .renew(&keeper, &session.user, HOUR, session.absolute_deadline)
+                    .await
+                    .unwrap(),
+                Written::Done
+            ),
+            1 => assert_eq!(
+                h.store().remove(&dead, &session.user).await.unwrap(),
+                Written::Gone
+            ),
             _ => drop(h.sign_in(&session.user, HOUR, HOUR).await),
         }
         assert!(!in_index(h, &dead).await, "after write {write}");
@@ -308,13 +466,20 @@ async fn every_write_sweeps_the_index(h: &Harness) {
 
 async fn in_index(h: &Harness, id: &SessionId) -> bool {
     let (_, index) = h.only("u").await.unwrap();
-    let shows = |name: &[u8]| index.content.windows(name.len()).any(|window| window == name);
+    let shows = |name: &[u8]| {
+        index
+            .content
+            .windows(name.len())
+            .any(|window| window == name)
+    };
     shows(&id.hash) || shows(hufu::crypto::encoding::base64url(&id.hash).as_bytes())
 }
 
 /// The memory store has no outside that could delete anything.
 async fn a_record_deleted_by_hand_evicts_nobody(h: &Harness) {
-    let Place::Redis(_, inspector) = &h.place else { return };
+    let Place::Redis(_, inspector) = &h.place else {
+        return;
+    };
     let (deleted, _) = capped(h, "o1", 2).await;
     let (key, _) = h.only("s").await.unwrap();
     let (living, _) = capped(h, "o1", 2).await;
@@ -325,11 +490,17 @@ async fn a_record_deleted_by_hand_evicts_nobody(h: &Harness) {
 
 /// The memory store has no outside that could restore anything.
 async fn a_record_restored_with_a_longer_life_still_ends(h: &Harness) {
-    let Place::Redis(_, inspector) = &h.place else { return };
+    let Place::Redis(_, inspector) = &h.place else {
+        return;
+    };
     let id = h.sign_in(&user("o1"), HOUR, SHORT).await;
     let (key, _) = h.only("s").await.unwrap();
-    inspector.run::<()>(&[b"PEXPIRE", key.as_bytes(), b"3600000"]).await;
-    let Lookup::Found(found) = h.store().load(&id).await.unwrap() else { panic!("its deadline is not here yet") };
+    inspector
+        .run::<()>(&[b"PEXPIRE", key.as_bytes(), b"3600000"])
+        .await;
+    let Lookup::Found(found) = h.store().load(&id).await.unwrap() else {
+        panic!("its deadline is not here yet")
+    };
     assert!(found.expires_in <= SHORT, "{found:?}");
     h.pass(SHORT).await;
     assert!(!h.alive(&id).await);
@@ -338,9 +509,21 @@ async fn a_record_restored_with_a_longer_life_still_ends(h: &Harness) {
 async fn fifty_logins_at_once_keep_to_the_cap(h: &Harness) {
     let session = h.session(&user("o1"), HOUR).await;
     let ids: Vec<_> = (0..50).map(|_| h.fresh_id(&session.user)).collect();
-    let login = |id: &SessionId| h.store().create(NewSession { max_per_user: 10, ..new_session(*id, &session, HOUR) });
-    let created: Vec<_> = join_all(ids.iter().map(login)).await.into_iter().map(|created| made(created.unwrap())).collect();
-    let evicted: BTreeSet<_> = created.iter().flat_map(|created| created.evicted.clone()).collect();
+    let login = |id: &SessionId| {
+        h.store().create(NewSession {
+            max_per_user: 10,
+            ..new_session(*id, &session, HOUR)
+        })
+    };
+    let created: Vec<_> = join_all(ids.iter().map(login))
+        .await
+        .into_iter()
+        .map(|created| made(created.unwrap()))
+        .collect();
+    let evicted: BTreeSet<_> = created
+        .iter()
+        .flat_map(|created| created.evicted.clone())
+        .collect();
     assert_eq!(evicted.len(), 40, "each is evicted once");
     for id in &ids {
         assert_eq!(h.alive(id).await, !evicted.contains(id));
@@ -352,18 +535,52 @@ async fn the_newest_two_session_keys_stay(h: &Harness) {
     let session = h.session(&user("o1"), HOUR).await;
     // In the order in which they arrive: when they were reserved, the key, and what is kept then.
     let logins: [(u64, &str, &[&str]); 7] = [
-        (10, "AAAAAAAAAAAAAAAAAAAAAA==", &["AAAAAAAAAAAAAAAAAAAAAA=="]),
-        (30, "HyVFkGl5F5OQWJZZaNzBBg==", &["HyVFkGl5F5OQWJZZaNzBBg==", "AAAAAAAAAAAAAAAAAAAAAA=="]),
-        (31, "HyVFkGl5F5OQWJZZaNzBBg==", &["HyVFkGl5F5OQWJZZaNzBBg==", "AAAAAAAAAAAAAAAAAAAAAA=="]),
-        (5, "late and of another form", &["HyVFkGl5F5OQWJZZaNzBBg==", "AAAAAAAAAAAAAAAAAAAAAA=="]),
-        (20, "another form", &["HyVFkGl5F5OQWJZZaNzBBg==", "another form"]),
-        (40, "another form", &["another form", "HyVFkGl5F5OQWJZZaNzBBg=="]),
-        (35, "another form", &["another form", "HyVFkGl5F5OQWJZZaNzBBg=="]),
+        (
+            10,
+            "AAAAAAAAAAAAAAAAAAAAAA==",
+            &["AAAAAAAAAAAAAAAAAAAAAA=="],
+        ),
+        (
+            30,
+            "HyVFkGl5F5OQWJZZaNzBBg==",
+            &["HyVFkGl5F5OQWJZZaNzBBg==", "AAAAAAAAAAAAAAAAAAAAAA=="],
+        ),
+        (
+            31,
+            "HyVFkGl5F5OQWJZZaNzBBg==",
+            &["HyVFkGl5F5OQWJZZaNzBBg==", "AAAAAAAAAAAAAAAAAAAAAA=="],
+        ),
+        (
+            5,
+            "late and of another form",
+            &["HyVFkGl5F5OQWJZZaNzBBg==", "AAAAAAAAAAAAAAAAAAAAAA=="],
+        ),
+        (
+            20,
+            "another form",
+            &["HyVFkGl5F5OQWJZZaNzBBg==", "another form"],
+        ),
+        (
+            40,
+            "another form",
+            &["another form", "HyVFkGl5F5OQWJZZaNzBBg=="],
+        ),
+        (
+            35,
+            "another form",
+            &["another form", "HyVFkGl5F5OQWJZZaNzBBg=="],
+        ),
     ];
     for (time, key, kept) in logins {
         let generation = session_key(key, UnixMillis(session.created.0 + time));
         let new = new_session(h.fresh_id(&session.user), &session, HOUR);
-        h.store().create(NewSession { session_key: Some(&generation), ..new }).await.unwrap();
+        h.store()
+            .create(NewSession {
+                session_key: Some(&generation),
+                ..new
+            })
+            .await
+            .unwrap();
         assert_eq!(h.session_keys(&session.user).await, kept, "after {time}");
     }
     assert!(h.session_keys(&user("other")).await.is_empty());
@@ -373,11 +590,23 @@ async fn session_keys_go_with_the_last_session(h: &Harness) {
     let session = h.session(&user("o1"), HOUR).await;
     let generation = session_key("AAAAAAAAAAAAAAAAAAAAAA==", session.created);
     let id = h.fresh_id(&session.user);
-    h.store().create(NewSession { session_key: Some(&generation), ..new_session(id, &session, HOUR) }).await.unwrap();
+    h.store()
+        .create(NewSession {
+            session_key: Some(&generation),
+            ..new_session(id, &session, HOUR)
+        })
+        .await
+        .unwrap();
     let other = h.sign_in(&session.user, HOUR, HOUR).await;
-    assert_eq!(h.store().remove(&id, &session.user).await.unwrap(), Written::Done);
+    assert_eq!(
+        h.store().remove(&id, &session.user).await.unwrap(),
+        Written::Done
+    );
     assert_eq!(h.session_keys(&session.user).await.len(), 1);
-    assert_eq!(h.store().remove(&other, &session.user).await.unwrap(), Written::Done);
+    assert_eq!(
+        h.store().remove(&other, &session.user).await.unwrap(),
+        Written::Done
+    );
     assert!(h.session_keys(&session.user).await.is_empty() && h.look().await.is_empty());
 }
 
@@ -398,11 +627,28 @@ async fn one_exchanges_a_code_and_the_others_get_its_answer(h: &Harness) {
             Reservation::Settled { .. } => panic!("nobody has settled it"),
         }
     }
-    let [(_, ticket)] = tickets[..] else { panic!("{} leaders", tickets.len()) };
-    assert_eq!(h.store().settle(&[1; 16], &[0; 16], Some((b"forged", HOUR))).await.unwrap(), Written::Stale);
-    assert_eq!(h.store().settle(&[1; 16], &ticket, Some((b"answer\0\xff", HOUR))).await.unwrap(), Written::Done);
+    let [(_, ticket)] = tickets[..] else {
+        panic!("{} leaders", tickets.len())
+    };
+    assert_eq!(
+        h.store()
+            .settle(&[1; 16], &[0; 16], Some((b"forged", HOUR)))
+            .await
+            .unwrap(),
+        Written::Stale
+    );
+    assert_eq!(
+        h.store()
+            .settle(&[1; 16], &ticket, Some((b"answer\0\xff", HOUR)))
+            .await
+            .unwrap(),
+        Written::Done
+    );
     for _ in 0..2 {
-        let Reservation::Settled { answer, .. } = h.store().reserve(&[1; 16], HOUR).await.unwrap() else { panic!("it is settled") };
+        let Reservation::Settled { answer, .. } = h.store().reserve(&[1; 16], HOUR).await.unwrap()
+        else {
+            panic!("it is settled")
+        };
         assert_eq!(answer, b"answer\0\xff");
     }
     assert!(h.only("c").await.unwrap().1.expires_in.unwrap() <= HOUR);
@@ -410,13 +656,28 @@ async fn one_exchanges_a_code_and_the_others_get_its_answer(h: &Harness) {
 
 async fn a_freed_code_can_be_reserved_again(h: &Harness) {
     let ticket = reserved(h, [1; 16], HOUR).await;
-    assert_eq!(h.store().settle(&[1; 16], &ticket, None).await.unwrap(), Written::Done);
+    assert_eq!(
+        h.store().settle(&[1; 16], &ticket, None).await.unwrap(),
+        Written::Done
+    );
     assert!(h.look().await.is_empty());
-    assert_eq!(h.store().settle(&[1; 16], &ticket, Some((b"late", HOUR))).await.unwrap(), Written::Stale);
+    assert_eq!(
+        h.store()
+            .settle(&[1; 16], &ticket, Some((b"late", HOUR)))
+            .await
+            .unwrap(),
+        Written::Stale
+    );
     let second = reserved(h, [1; 16], HOUR).await;
     assert_ne!(ticket, second);
     // A replay window of nothing keeps nothing.
-    assert_eq!(h.store().settle(&[1; 16], &second, Some((b"answer", Duration::ZERO))).await.unwrap(), Written::Done);
+    assert_eq!(
+        h.store()
+            .settle(&[1; 16], &second, Some((b"answer", Duration::ZERO)))
+            .await
+            .unwrap(),
+        Written::Done
+    );
     assert!(h.look().await.is_empty());
 }
 
@@ -424,15 +685,39 @@ async fn a_lapsed_reservation_goes_to_the_next(h: &Harness) {
     let first = reserved(h, [1; 16], SHORT).await;
     h.pass(SHORT + Duration::from_millis(5)).await;
     let second = reserved(h, [1; 16], HOUR).await;
-    assert_eq!(h.store().settle(&[1; 16], &first, Some((b"late", HOUR))).await.unwrap(), Written::Stale);
-    assert_eq!(h.store().settle(&[1; 16], &first, None).await.unwrap(), Written::Stale);
-    assert_eq!(h.store().settle(&[1; 16], &second, Some((b"answer", HOUR))).await.unwrap(), Written::Done);
+    assert_eq!(
+        h.store()
+            .settle(&[1; 16], &first, Some((b"late", HOUR)))
+            .await
+            .unwrap(),
+        Written::Stale
+    );
+    assert_eq!(
+        h.store().settle(&[1; 16], &first, None).await.unwrap(),
+        Written::Stale
+    );
+    assert_eq!(
+        h.store()
+            .settle(&[1; 16], &second, Some((b"answer", HOUR)))
+            .await
+            .unwrap(),
+        Written::Done
+    );
 }
 
 async fn an_answer_is_kept_for_its_time(h: &Harness) {
     let ticket = reserved(h, [1; 16], HOUR).await;
-    assert_eq!(h.store().settle(&[1; 16], &ticket, Some((b"answer", SHORT))).await.unwrap(), Written::Done);
-    assert!(matches!(h.store().reserve(&[1; 16], HOUR).await.unwrap(), Reservation::Settled { .. }));
+    assert_eq!(
+        h.store()
+            .settle(&[1; 16], &ticket, Some((b"answer", SHORT)))
+            .await
+            .unwrap(),
+        Written::Done
+    );
+    assert!(matches!(
+        h.store().reserve(&[1; 16], HOUR).await.unwrap(),
+        Reservation::Settled { .. }
+    ));
     h.pass(SHORT + Duration::from_millis(5)).await;
     reserved(h, [1; 16], HOUR).await;
 }
@@ -441,18 +726,43 @@ async fn session_and_answer_come_together(h: &Harness) {
     let ticket = reserved(h, [1; 16], HOUR).await;
     let session = h.session(&user("o1"), HOUR).await;
     let id = h.fresh_id(&session.user);
-    let settlement = Some(Settlement { login: [1; 16], ticket, answer: b"answer".to_vec(), keep: HOUR });
-    h.store().create(NewSession { settlement, ..new_session(id, &session, HOUR) }).await.unwrap();
+    let settlement = Some(Settlement {
+        login: [1; 16],
+        ticket,
+        answer: b"answer".to_vec(),
+        keep: HOUR,
+    });
+    h.store()
+        .create(NewSession {
+            settlement,
+            ..new_session(id, &session, HOUR)
+        })
+        .await
+        .unwrap();
     assert!(h.alive(&id).await);
-    let Reservation::Settled { answer, .. } = h.store().reserve(&[1; 16], HOUR).await.unwrap() else { panic!("it is settled") };
+    let Reservation::Settled { answer, .. } = h.store().reserve(&[1; 16], HOUR).await.unwrap()
+    else {
+        panic!("it is settled")
+    };
     assert_eq!(answer, b"answer");
 }
 
 async fn a_session_stands_when_its_reservation_has_lapsed(h: &Harness) {
     let session = h.session(&user("o1"), HOUR).await;
     let id = h.fresh_id(&session.user);
-    let settlement = Some(Settlement { login: [1; 16], ticket: [7; 16], answer: b"answer".to_vec(), keep: HOUR });
-    h.store().create(NewSession { settlement, ..new_session(id, &session, HOUR) }).await.unwrap();
+    let settlement = Some(Settlement {
+        login: [1; 16],
+        ticket: [7; 16],
+        answer: b"answer".to_vec(),
+        keep: HOUR,
+    });
+    h.store()
+        .create(NewSession {
+            settlement,
+            ..new_session(id, &session, HOUR)
+        })
+        .await
+        .unwrap();
     assert!(h.alive(&id).await);
     assert!(h.only("c").await.is_none());
 }
@@ -460,12 +770,26 @@ async fn a_session_stands_when_its_reservation_has_lapsed(h: &Harness) {
 async fn a_session_that_would_be_over_is_not_made(h: &Harness) {
     let ticket = reserved(h, [1; 16], HOUR).await;
     let session = h.session(&user("o1"), Duration::ZERO).await;
-    let settlement = Some(Settlement { login: [1; 16], ticket, answer: b"answer".to_vec(), keep: HOUR });
+    let settlement = Some(Settlement {
+        login: [1; 16],
+        ticket,
+        answer: b"answer".to_vec(),
+        keep: HOUR,
+    });
     let id = h.fresh_id(&session.user);
-    h.store().create(NewSession { settlement, ..new_session(id, &session, HOUR) }).await.unwrap_err();
+    h.store()
+        .create(NewSession {
+            settlement,
+            ..new_session(id, &session, HOUR)
+        })
+        .await
+        .unwrap_err();
     assert!(!h.alive(&id).await);
     let left = h.store().reserve(&[1; 16], HOUR).await.unwrap();
-    assert!(!matches!(left, Reservation::Settled { .. }), "an answer without its session: {left:?}");
+    assert!(
+        !matches!(left, Reservation::Settled { .. }),
+        "an answer without its session: {left:?}"
+    );
 }
 
 async fn every_key_has_an_expiry(h: &Harness) {
@@ -473,24 +797,55 @@ async fn every_key_has_an_expiry(h: &Harness) {
     let generation = session_key("AAAAAAAAAAAAAAAAAAAAAA==", session.created);
     for i in 0..4 {
         let ticket = reserved(h, [i; 16], HOUR).await;
-        let settlement = Some(Settlement { login: [i; 16], ticket, answer: b"answer".to_vec(), keep: HOUR });
+        let settlement = Some(Settlement {
+            login: [i; 16],
+            ticket,
+            answer: b"answer".to_vec(),
+            keep: HOUR,
+        });
         let new = new_session(h.fresh_id(&session.user), &session, HOUR);
-        h.store().create(NewSession { settlement, session_key: Some(&generation), max_per_user: 2, ..new }).await.unwrap();
+        h.store()
+            .create(NewSession {
+                settlement,
+                session_key: Some(&generation),
+                max_per_user: 2,
+                ..new
+            })
+            .await
+            .unwrap();
     }
     reserved(h, [9; 16], HOUR).await;
     let seen = h.look().await;
-    assert_eq!(seen.len(), 2 + 1 + 5, "records, index, reservations: {:?}", seen.keys());
+    assert_eq!(
+        seen.len(),
+        2 + 1 + 5,
+        "records, index, reservations: {:?}",
+        seen.keys()
+    );
     for (key, seen) in seen {
-        assert!(seen.expires_in.is_some_and(|span| span <= HOUR && !span.is_zero()), "{key}: {seen:?}");
+        assert!(
+            seen.expires_in
+                .is_some_and(|span| span <= HOUR && !span.is_zero()),
+            "{key}: {seen:?}"
+        );
     }
 }
 
 async fn a_dump_names_nobody_and_signs_nobody_in(h: &Harness) {
     let session = h.session(&user("oGZUI0egBJY1zhBYw2KhdUfwVJJE"), HOUR).await;
-    let token = hufu::session::SessionToken::issue(&h.keys, hufu::session::token::tag_of(&h.naming, &session.user));
+    let token = hufu::session::SessionToken::issue(
+        &h.keys,
+        hufu::session::token::tag_of(&h.naming, &session.user),
+    );
     let key = "HyVFkGl5F5OQWJZZaNzBBg==";
     let generation = session_key(key, session.created);
-    h.store().create(NewSession { session_key: Some(&generation), ..new_session(token.id(), &session, HOUR) }).await.unwrap();
+    h.store()
+        .create(NewSession {
+            session_key: Some(&generation),
+            ..new_session(token.id(), &session, HOUR)
+        })
+        .await
+        .unwrap();
     let raw_key = hufu::crypto::encoding::from_base64(key).unwrap();
     let token = token.expose();
     let secrets: [&[u8]; 8] = [
@@ -508,7 +863,11 @@ async fn a_dump_names_nobody_and_signs_nobody_in(h: &Harness) {
     for (key, seen) in &seen {
         for secret in secrets {
             let shows = |bytes: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
-            assert!(!shows(key.as_bytes()) && !shows(&seen.content), "{key} shows {}", secret.escape_ascii());
+            assert!(
+                !shows(key.as_bytes()) && !shows(&seen.content),
+                "{key} shows {}",
+                secret.escape_ascii()
+            );
         }
     }
 }

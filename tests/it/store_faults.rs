@@ -1,5 +1,6 @@
-//! A store that is slow, cut off in the middle of an answer, read-only, full, or still reading its data: a bounded 503, and
-//! nobody ever gets what was meant for somebody else on the same connection.
+//! A store that is slow, cut off in the middle of an answer, read-only, full, or still reading its
+//! data: a bounded 503, and nobody ever gets what was meant for somebody else on the same
+//! connection.
 
 use std::time::Duration;
 
@@ -29,12 +30,21 @@ async fn whatever_the_store_answers_everybody_gets_their_own_or_a_503_in_time() 
     let redis = RedisServer::start(&[]);
     let link = Link::to(redis.port());
     let echo = echo_upstream();
-    let gateway = Gateway::with(&Setup { store: link.url(), config: route("/api", &echo.url, "required") });
+    let gateway = Gateway::with(&Setup {
+        store: link.url(),
+        config: route("/api", &echo.url, "required"),
+    });
     let load = Load::start(&gateway, USERS).await;
     load.served().await;
 
     // Late is not down.
-    let slow = through(&link, &load, Fault::Delay(Duration::from_millis(200)), async |load| load.served().await).await;
+    let slow = through(
+        &link,
+        &load,
+        Fault::Delay(Duration::from_millis(200)),
+        async |load| load.served().await,
+    )
+    .await;
     assert!(slow.ok > 0, "{slow}");
     for fault in [
         Fault::Delay(Duration::from_millis(700)),
@@ -42,7 +52,9 @@ async fn whatever_the_store_answers_everybody_gets_their_own_or_a_503_in_time() 
         Fault::Say("LOADING Redis is loading the dataset in memory"),
         Fault::Say("READONLY You can't write against a read only replica."),
         Fault::Say("OOM command not allowed when used memory > 'maxmemory'."),
-        Fault::Say("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."),
+        Fault::Say(
+            "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        ),
     ] {
         let felt = through(&link, &load, fault, async |load| load.turned_away().await).await;
         assert!(felt.unavailable > 0 && felt.ok > 0, "{felt}");
@@ -55,20 +67,60 @@ async fn a_store_that_takes_200_ms_costs_time_and_nothing_else() {
     let redis = RedisServer::start(&[]);
     let link = Link::to(redis.port());
     let echo = echo_upstream();
-    let gateway = Gateway::with(&Setup { store: link.url(), config: route("/api", &echo.url, "required") });
+    let gateway = Gateway::with(&Setup {
+        store: link.url(),
+        config: route("/api", &echo.url, "required"),
+    });
     let token = gateway.token("alice").await;
     link.set(Fault::Delay(Duration::from_millis(200)));
     for _ in 0..3 {
-        assert_eq!(http().get(gateway.at("/api")).bearer_auth(&token).send().await.unwrap().status(), 200);
+        assert_eq!(
+            http()
+                .get(gateway.at("/api"))
+                .bearer_auth(&token)
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            200
+        );
     }
     // A logout that was answered "out of memory" did not happen, as far as the client can know.
-    link.set(Fault::Say("OOM command not allowed when used memory > 'maxmemory'."));
-    assert_eq!(http().post(gateway.at("/auth/logout")).bearer_auth(&token).send().await.unwrap().status(), 503);
+    link.set(Fault::Say(
+        "OOM command not allowed when used memory > 'maxmemory'.",
+    ));
+    assert_eq!(
+        http()
+            .post(gateway.at("/auth/logout"))
+            .bearer_auth(&token)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        503
+    );
     link.set(Fault::None);
-    until("the logout", async || (http().post(gateway.at("/auth/logout")).bearer_auth(&token).send().await.unwrap().status() == 204).then_some(())).await;
+    until("the logout", async || {
+        (http()
+            .post(gateway.at("/auth/logout"))
+            .bearer_auth(&token)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            == 204)
+            .then_some(())
+    })
+    .await;
     // The other worker may have to connect anew; what it must not say is that the session lives.
     until("the end of the session at every worker", async || {
-        let status = http().get(gateway.at("/api")).bearer_auth(&token).send().await.unwrap().status();
+        let status = http()
+            .get(gateway.at("/api"))
+            .bearer_auth(&token)
+            .send()
+            .await
+            .unwrap()
+            .status();
         assert!(status == 401 || status == 503, "{status}");
         (status == 401).then_some(())
     })
@@ -80,21 +132,56 @@ async fn a_store_that_takes_200_ms_costs_time_and_nothing_else() {
 async fn a_verdict_that_cannot_be_kept_is_logged_with_the_logins_id() {
     let redis = RedisServer::start(&[]);
     let link = Link::to(redis.port());
-    let gateway = Gateway::with(&Setup { store: link.url(), ..Setup::default() });
+    let gateway = Gateway::with(&Setup {
+        store: link.url(),
+        ..Setup::default()
+    });
     let order = json!({ "api": "jscode2session", "times": 1, "delay_ms": 1500, "body": { "errcode": 40029, "errmsg": "invalid code" } });
-    assert!(http().post(gateway.wechat.server.at("/sandbox/faults")).json(&order).send().await.unwrap().status().is_success());
+    assert!(
+        http()
+            .post(gateway.wechat.server.at("/sandbox/faults"))
+            .json(&order)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .is_success()
+    );
     let breaks = async {
         until("the code at WeChat", async || {
-            let calls: Value = http().get(gateway.wechat.server.at("/sandbox/calls")).send().await.unwrap().json().await.unwrap();
+            let calls: Value = http()
+                .get(gateway.wechat.server.at("/sandbox/calls"))
+                .send()
+                .await
+                .unwrap()
+                .json()
+                .await
+                .unwrap();
             (calls["jscode2session"] == 1).then_some(())
         })
         .await;
-        link.set(Fault::Say("OOM command not allowed when used memory > 'maxmemory'."));
+        link.set(Fault::Say(
+            "OOM command not allowed when used memory > 'maxmemory'.",
+        ));
     };
     let (answer, ()) = tokio::join!(gateway.login_with(json!({ "code": "zoe" })), breaks);
     assert_eq!(answer.status(), 400);
-    let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
-    let line = until("the line", async || gateway.stderr().lines().find(|line| line.contains("could not be kept")).map(str::to_owned)).await;
+    let id = answer.headers()["x-request-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let line = until("the line", async || {
+        gateway
+            .stderr()
+            .lines()
+            .find(|line| line.contains("could not be kept"))
+            .map(str::to_owned)
+    })
+    .await;
     let line: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!((line["request_id"].as_str(), line["app"].as_str()), (Some(&*id), Some("shop")), "{line}");
+    assert_eq!(
+        (line["request_id"].as_str(), line["app"].as_str()),
+        (Some(&*id), Some("shop")),
+        "{line}"
+    );
 }

@@ -9,12 +9,15 @@ use hufu::session::{NewSession, Reservation, SessionId, StoreError, Written};
 use hufu::store::{StoreTls, StoreUrl};
 
 use crate::helpers::redis_server::RedisServer;
-use crate::helpers::store::{Harness, answer_within_two_seconds, inspect, new_session, open, session_key, settings, user};
+use crate::helpers::store::{
+    Harness, answer_within_two_seconds, inspect, new_session, open, session_key, settings, user,
+};
 use crate::helpers::wait::until;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Every call of the store, none of which may answer anything but an error; each within two seconds.
+/// Every call of the store, none of which may answer anything but an error; each within two
+/// seconds.
 async fn all_calls_fail(h: &Harness, id: &SessionId) -> Vec<StoreError> {
     let (store, user) = (h.store(), user("o1"));
     let session = hufu::session::Session {
@@ -26,16 +29,45 @@ async fn all_calls_fail(h: &Harness, id: &SessionId) -> Vec<StoreError> {
         device: String::new(),
         claims: Vec::new(),
     };
-    let settlement = Some(Settlement { login: [1; 16], ticket: [2; 16], answer: vec![3], keep: HOUR });
-    let new = NewSession { settlement, ..new_session(h.fresh_id(&user), &session, HOUR) };
+    let settlement = Some(Settlement {
+        login: [1; 16],
+        ticket: [2; 16],
+        answer: vec![3],
+        keep: HOUR,
+    });
+    let new = NewSession {
+        settlement,
+        ..new_session(h.fresh_id(&user), &session, HOUR)
+    };
     vec![
-        answer_within_two_seconds(store.load(id)).await.map(drop).unwrap_err(),
-        answer_within_two_seconds(store.create(new)).await.map(drop).unwrap_err(),
-        answer_within_two_seconds(store.now()).await.map(drop).unwrap_err(),
-        answer_within_two_seconds(store.renew(id, &user, HOUR, session.absolute_deadline)).await.map(drop).unwrap_err(),
-        answer_within_two_seconds(store.remove(id, &user)).await.map(drop).unwrap_err(),
-        answer_within_two_seconds(store.reserve(&[1; 16], HOUR)).await.map(drop).unwrap_err(),
-        answer_within_two_seconds(store.settle(&[1; 16], &[2; 16], None)).await.map(drop).unwrap_err(),
+        answer_within_two_seconds(store.load(id))
+            .await
+            .map(drop)
+            .unwrap_err(),
+        answer_within_two_seconds(store.create(new))
+            .await
+            .map(drop)
+            .unwrap_err(),
+        answer_within_two_seconds(store.now())
+            .await
+            .map(drop)
+            .unwrap_err(),
+        answer_within_two_seconds(store.renew(id, &user, HOUR, session.absolute_deadline))
+            .await
+            .map(drop)
+            .unwrap_err(),
+        answer_within_two_seconds(store.remove(id, &user))
+            .await
+            .map(drop)
+            .unwrap_err(),
+        answer_within_two_seconds(store.reserve(&[1; 16], HOUR))
+            .await
+            .map(drop)
+            .unwrap_err(),
+        answer_within_two_seconds(store.settle(&[1; 16], &[2; 16], None))
+            .await
+            .map(drop)
+            .unwrap_err(),
     ]
 }
 
@@ -45,17 +77,24 @@ async fn a_frozen_redis_gives_an_error_in_time_and_recovers() {
     let h = Harness::on(&server);
     let id = h.sign_in(&user("o1"), HOUR, HOUR).await;
     server.freeze();
-    let first = answer_within_two_seconds(h.store().load(&id)).await.unwrap_err();
+    let first = answer_within_two_seconds(h.store().load(&id))
+        .await
+        .unwrap_err();
     assert!(first.reason.contains("no answer in time"), "{first}");
     for error in all_calls_fail(&h, &id).await {
-        assert!(error.reason.contains("no answer in time") || error.reason.contains("no connection in time"), "{error}");
+        assert!(
+            error.reason.contains("no answer in time")
+                || error.reason.contains("no connection in time"),
+            "{error}"
+        );
     }
     server.thaw();
     h.recovers().await;
     assert!(h.alive(&id).await);
 }
 
-/// A worker has hundreds of requests at once: they share one attempt to connect, and none waits in a row behind it.
+/// A worker has hundreds of requests at once: they share one attempt to connect, and none waits in
+/// a row behind it.
 #[tokio::test]
 async fn many_calls_wait_for_one_connection_together() {
     let server = RedisServer::start(&[]);
@@ -64,17 +103,32 @@ async fn many_calls_wait_for_one_connection_together() {
     let started = monotonic_now();
     let all = futures_util::future::join_all((0..100).map(|_| h.store().now())).await;
     assert!(all.iter().all(Result::is_err));
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
     server.thaw();
     h.recovers().await;
     let mut redis = inspect(&server.url("")).await;
-    let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut redis).await.unwrap();
-    // Ours and the inspector's; those that were given up while it stood still go as it reads their end.
+    let clients: String = redis::cmd("CLIENT")
+        .arg("LIST")
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    // Ours and the inspector's; those that were given up while it stood still go as it reads their
+    // end.
     let connections = until("given-up connections to go", async || {
-        let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut redis.clone()).await.unwrap();
+        let clients: String = redis::cmd("CLIENT")
+            .arg("LIST")
+            .query_async(&mut redis.clone())
+            .await
+            .unwrap();
         (clients.lines().count() == 2).then_some(())
     });
-    tokio::time::timeout(Duration::from_secs(5), connections).await.unwrap_or_else(|_| panic!("{clients}"));
+    tokio::time::timeout(Duration::from_secs(5), connections)
+        .await
+        .unwrap_or_else(|_| panic!("{clients}"));
 }
 
 #[tokio::test]
@@ -90,10 +144,14 @@ async fn a_killed_redis_gives_an_error_and_a_new_one_is_found() {
     h.recovers().await;
     assert!(h.alive(&id).await, "the session was on the disk");
     // Scripts are gone with the old process; they are loaded again.
-    assert_eq!(h.store().remove(&id, &user("o1")).await.unwrap(), Written::Done);
+    assert_eq!(
+        h.store().remove(&id, &user("o1")).await.unwrap(),
+        Written::Done
+    );
 }
 
-/// Redis is restarted between two requests: the connection turns out to be dead only when it is used.
+/// Redis is restarted between two requests: the connection turns out to be dead only when it is
+/// used.
 #[tokio::test]
 async fn a_restart_between_two_requests_costs_no_error() {
     let mut server = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
@@ -111,8 +169,15 @@ async fn a_refused_connection_is_an_error_at_once() {
     server.kill();
     let started = monotonic_now();
     let error = h.store().now().await.unwrap_err();
-    assert!(error.reason.to_lowercase().contains("connection refused"), "{error}");
-    assert!(started.elapsed() < Duration::from_millis(400), "{:?}", started.elapsed());
+    assert!(
+        error.reason.to_lowercase().contains("connection refused"),
+        "{error}"
+    );
+    assert!(
+        started.elapsed() < Duration::from_millis(400),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -120,28 +185,69 @@ async fn a_full_redis_takes_no_login_and_keeps_those_who_are_signed_in() {
     let server = RedisServer::start(&["--maxmemory-policy", "noeviction"]);
     let h = Harness::on(&server);
     let session = h.session(&user("o1"), HOUR).await;
-    let (kept, ended) = (h.sign_in(&session.user, HOUR / 2, HOUR).await, h.sign_in(&session.user, HOUR / 2, HOUR).await);
-    let Reservation::Leader { ticket, .. } = h.store().reserve(&[1; 16], HOUR).await.unwrap() else { panic!("nobody else is here") };
+    let (kept, ended) = (
+        h.sign_in(&session.user, HOUR / 2, HOUR).await,
+        h.sign_in(&session.user, HOUR / 2, HOUR).await,
+    );
+    let Reservation::Leader { ticket, .. } = h.store().reserve(&[1; 16], HOUR).await.unwrap()
+    else {
+        panic!("nobody else is here")
+    };
     let mut redis = inspect(&server.url("")).await;
-    redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").exec_async(&mut redis).await.unwrap();
+    redis::cmd("CONFIG")
+        .arg("SET")
+        .arg("maxmemory")
+        .arg("1")
+        .exec_async(&mut redis)
+        .await
+        .unwrap();
 
     let generation = session_key("AAAAAAAAAAAAAAAAAAAAAA==", session.created);
-    let settlement = Some(Settlement { login: [1; 16], ticket, answer: b"answer".to_vec(), keep: HOUR });
-    let new = NewSession { settlement, session_key: Some(&generation), max_per_user: 2, ..new_session(h.fresh_id(&session.user), &session, HOUR) };
+    let settlement = Some(Settlement {
+        login: [1; 16],
+        ticket,
+        answer: b"answer".to_vec(),
+        keep: HOUR,
+    });
+    let new = NewSession {
+        settlement,
+        session_key: Some(&generation),
+        max_per_user: 2,
+        ..new_session(h.fresh_id(&session.user), &session, HOUR)
+    };
     let error = h.store().create(new).await.unwrap_err();
     assert!(error.reason.contains("OOM"), "{error}");
     h.store().reserve(&[2; 16], HOUR).await.unwrap_err();
 
-    assert!(h.alive(&kept).await && h.alive(&ended).await, "nobody was evicted for a session that was not made");
-    assert_eq!(h.store().renew(&kept, &session.user, HOUR, session.absolute_deadline).await.unwrap(), Written::Done);
-    assert_eq!(h.store().remove(&ended, &session.user).await.unwrap(), Written::Done);
+    assert!(
+        h.alive(&kept).await && h.alive(&ended).await,
+        "nobody was evicted for a session that was not made"
+    );
+    assert_eq!(
+        h.store()
+            .renew(&kept, &session.user, HOUR, session.absolute_deadline)
+            .await
+            .unwrap(),
+        Written::Done
+    );
+    assert_eq!(
+        h.store().remove(&ended, &session.user).await.unwrap(),
+        Written::Done
+    );
     assert!(h.session_keys(&session.user).await.is_empty());
 
-    redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("0").exec_async(&mut redis).await.unwrap();
+    redis::cmd("CONFIG")
+        .arg("SET")
+        .arg("maxmemory")
+        .arg("0")
+        .exec_async(&mut redis)
+        .await
+        .unwrap();
     h.sign_in(&session.user, HOUR, HOUR).await;
 }
 
-/// An answer without its session would hand out a token that opens nothing, a session without its answer counts for nobody.
+/// An answer without its session would hand out a token that opens nothing, a session without its
+/// answer counts for nobody.
 #[tokio::test]
 async fn session_and_answer_are_undone_together() {
     let server = RedisServer::start(&[]);
@@ -149,17 +255,47 @@ async fn session_and_answer_are_undone_together() {
     let session = h.session(&user("o1"), HOUR).await;
     let mut redis = inspect(&server.url("")).await;
     for broken in ["c", "u"] {
-        let Reservation::Leader { ticket, .. } = h.store().reserve(&[1; 16], HOUR).await.unwrap() else { panic!("nobody else is here") };
+        let Reservation::Leader { ticket, .. } = h.store().reserve(&[1; 16], HOUR).await.unwrap()
+        else {
+            panic!("nobody else is here")
+        };
         let id = h.sign_in(&session.user, HOUR, HOUR).await;
         // What somebody else has put in the place of one of the two makes its half fail.
         let (key, _) = h.only(broken).await.unwrap();
-        redis::pipe().cmd("DEL").arg(&key).cmd("LPUSH").arg(&key).arg("x").cmd("EXPIRE").arg(&key).arg(3600).exec_async(&mut redis).await.unwrap();
-        let settlement = Some(Settlement { login: [1; 16], ticket, answer: b"answer".to_vec(), keep: HOUR });
+        redis::pipe()
+            .cmd("DEL")
+            .arg(&key)
+            .cmd("LPUSH")
+            .arg(&key)
+            .arg("x")
+            .cmd("EXPIRE")
+            .arg(&key)
+            .arg(3600)
+            .exec_async(&mut redis)
+            .await
+            .unwrap();
+        let settlement = Some(Settlement {
+            login: [1; 16],
+            ticket,
+            answer: b"answer".to_vec(),
+            keep: HOUR,
+        });
         let new = h.fresh_id(&session.user);
-        let error = h.store().create(NewSession { settlement, ..new_session(new, &session, HOUR) }).await.unwrap_err();
+        let error = h
+            .store()
+            .create(NewSession {
+                settlement,
+                ..new_session(new, &session, HOUR)
+            })
+            .await
+            .unwrap_err();
         assert!(error.reason.contains("WRONGTYPE"), "{error}");
         assert!(!h.alive(&new).await, "{broken}");
-        redis::cmd("DEL").arg(&key).exec_async(&mut redis).await.unwrap();
+        redis::cmd("DEL")
+            .arg(&key)
+            .exec_async(&mut redis)
+            .await
+            .unwrap();
         assert!(h.only("c").await.is_none(), "{broken}");
         let _ = h.store().remove(&id, &session.user).await.unwrap();
     }
@@ -173,23 +309,47 @@ async fn a_replica_is_told_apart_and_left_when_it_becomes_master() {
     let probe = open(&settings(&server.url(""))).probe();
     probe.check().await.unwrap();
     let mut redis = inspect(&server.url("")).await;
-    redis::cmd("REPLICAOF").arg("127.0.0.1").arg("1").exec_async(&mut redis).await.unwrap();
+    redis::cmd("REPLICAOF")
+        .arg("127.0.0.1")
+        .arg("1")
+        .exec_async(&mut redis)
+        .await
+        .unwrap();
     let before = client_id(&server).await;
     let error = h.store().remove(&id, &user("o1")).await.unwrap_err();
     assert!(error.reason.contains("READONLY"), "{error}");
     assert!(probe.check().await.unwrap_err().reason.contains("replica"));
-    redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec_async(&mut redis).await.unwrap();
-    assert_eq!(h.store().remove(&id, &user("o1")).await.unwrap(), Written::Done);
-    assert_ne!(before, client_id(&server).await, "the connection was made anew");
+    redis::cmd("REPLICAOF")
+        .arg("NO")
+        .arg("ONE")
+        .exec_async(&mut redis)
+        .await
+        .unwrap();
+    assert_eq!(
+        h.store().remove(&id, &user("o1")).await.unwrap(),
+        Written::Done
+    );
+    assert_ne!(
+        before,
+        client_id(&server).await,
+        "the connection was made anew"
+    );
     probe.check().await.unwrap();
 }
 
 /// The ids of all connections that have run a script.
 async fn client_id(server: &RedisServer) -> Vec<String> {
     let mut redis = inspect(&server.url("")).await;
-    let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut redis).await.unwrap();
-    let ids = clients.lines().filter(|line| line.contains("cmd=evalsha") || line.contains("cmd=time"));
-    ids.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+    let clients: String = redis::cmd("CLIENT")
+        .arg("LIST")
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    let ids = clients
+        .lines()
+        .filter(|line| line.contains("cmd=evalsha") || line.contains("cmd=time"));
+    ids.map(|line| line.split(' ').next().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
@@ -202,10 +362,20 @@ async fn a_wrong_password_is_an_error_and_never_a_missing_session() {
         let h = Harness::redis(&server.url(login), &inspector, "hufu");
         for error in all_calls_fail(&h, &id).await {
             assert!(error.reason.contains("store.password"), "{error}");
-            assert!(!error.reason.contains("lion") && !error.reason.contains("tiger"), "{error}");
+            assert!(
+                !error.reason.contains("lion") && !error.reason.contains("tiger"),
+                "{error}"
+            );
         }
         let probe = open(&settings(&server.url(login))).probe();
-        assert!(probe.check().await.unwrap_err().reason.contains("store.password"));
+        assert!(
+            probe
+                .check()
+                .await
+                .unwrap_err()
+                .reason
+                .contains("store.password")
+        );
     }
 }
 
@@ -217,43 +387,73 @@ async fn the_probe_answers_within_a_second_and_recovers() {
     server.freeze();
     let started = monotonic_now();
     probe.check().await.unwrap_err();
-    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_millis(1500),
+        "{:?}",
+        started.elapsed()
+    );
     server.thaw();
     until("the probe to recover", async || probe.check().await.ok()).await;
     server.kill();
     probe.check().await.unwrap_err();
-    assert_eq!(open(&settings("memory:")).probe().check().await.unwrap(), Duration::ZERO);
+    assert_eq!(
+        open(&settings("memory:")).probe().check().await.unwrap(),
+        Duration::ZERO
+    );
 }
 
 #[tokio::test]
 async fn rediss_takes_the_authority_that_was_configured_and_no_other() {
     let server = RedisServer::start_tls();
     let mut trusting = settings(&server.url(""));
-    trusting.tls = StoreTls { ca: Some(server.ca()), cert: None, key: None };
+    trusting.tls = StoreTls {
+        ca: Some(server.ca()),
+        cert: None,
+        key: None,
+    };
     let handle = open(&trusting);
     let worker = handle.for_worker();
     until("TLS to be up", async || worker.now().await.ok()).await;
     handle.probe().check().await.unwrap();
-    let error = open(&settings(&server.url(""))).for_worker().now().await.unwrap_err();
+    let error = open(&settings(&server.url("")))
+        .for_worker()
+        .now()
+        .await
+        .unwrap_err();
     assert!(error.reason.contains("certificate"), "{error}");
     let other_host = StoreUrl::parse(&server.url("").replace("127.0.0.1", "localhost")).unwrap();
     trusting.url = other_host;
     open(&trusting).for_worker().now().await.unwrap_err();
     let plain = settings(&server.url("").replace("rediss", "redis"));
-    answer_within_two_seconds(open(&plain).for_worker().now()).await.unwrap_err();
+    answer_within_two_seconds(open(&plain).for_worker().now())
+        .await
+        .unwrap_err();
 }
 
 #[test]
 fn certificates_that_cannot_be_used_are_found_when_the_store_is_opened() {
     for tls in [
-        StoreTls { ca: None, cert: Some(b"x".to_vec()), key: None },
-        StoreTls { ca: None, cert: Some(b"x".to_vec()), key: Some(Secret::new(b"tiger".to_vec())) },
-        StoreTls { ca: Some(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec()), cert: None, key: None },
+        StoreTls {
+            ca: None,
+            cert: Some(b"x".to_vec()),
+            key: None,
+        },
+        StoreTls {
+            ca: None,
+            cert: Some(b"x".to_vec()),
+            key: Some(Secret::new(b"tiger".to_vec())),
+        },
+        StoreTls {
+            ca: Some(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec()),
+            cert: None,
+            key: None,
+        },
     ] {
         let mut settings = settings("rediss://127.0.0.1:1/0");
         settings.tls = tls;
         let (keys, naming) = crate::helpers::store::fresh_keys();
-        let error = hufu::store::open(&settings, keys, naming, std::sync::Arc::default()).unwrap_err();
+        let error =
+            hufu::store::open(&settings, keys, naming, std::sync::Arc::default()).unwrap_err();
         assert!(!error.reason.contains("tiger"), "{error}");
     }
 }
@@ -268,6 +468,10 @@ async fn each_worker_has_one_connection_of_its_own() {
         assert!(a.is_ok() && b.is_ok() && c.is_ok());
     }
     let mut redis = inspect(&server.url("")).await;
-    let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut redis).await.unwrap();
+    let clients: String = redis::cmd("CLIENT")
+        .arg("LIST")
+        .query_async(&mut redis)
+        .await
+        .unwrap();
     assert_eq!(clients.lines().count(), 3, "{clients}");
 }

@@ -1,4 +1,5 @@
-//! Clients of the gateway's own TLS come back: who need not shake hands in full again, where, and how long.
+//! Clients of the gateway's own TLS come back: who need not shake hands in full again, where, and
+//! how long.
 
 use std::sync::Arc;
 
@@ -26,17 +27,36 @@ impl Stage {
         let certificates = Certificates::new();
         certificates.sign("a", "DNS:a.test,DNS:*.a.test");
         certificates.sign("b", "DNS:b.test");
-        Self { echo: echo_upstream(), certificates }
+        Self {
+            echo: echo_upstream(),
+            certificates,
+        }
     }
 
     /// A configuration that shows these certificates and has these keys.
     fn setup(&self, shown: &[&str], keys: &[&str]) -> Setup {
-        let pair =
-            |who: &&str| format!("{{ cert = {:?}, key = {:?} }}", self.certificates.path(&format!("{who}.pem")), self.certificates.path(&format!("{who}.key")));
+        let pair = |who: &&str| {
+            format!(
+                "{{ cert = {:?}, key = {:?} }}",
+                self.certificates.path(&format!("{who}.pem")),
+                self.certificates.path(&format!("{who}.key"))
+            )
+        };
         let shown: Vec<String> = shown.iter().map(pair).collect();
-        let keys = if keys.is_empty() { String::new() } else { format!("secrets.keys = {keys:?}\n") };
-        let config = format!("server.tls = [{}]\n{keys}{}", shown.join(", "), route("/", &self.echo.url, "none"));
-        Setup { config, ..Setup::default() }
+        let keys = if keys.is_empty() {
+            String::new()
+        } else {
+            format!("secrets.keys = {keys:?}\n")
+        };
+        let config = format!(
+            "server.tls = [{}]\n{keys}{}",
+            shown.join(", "),
+            route("/", &self.echo.url, "none")
+        );
+        Setup {
+            config,
+            ..Setup::default()
+        }
     }
 
     /// A client that comes back.
@@ -62,7 +82,10 @@ async fn others(gateway: &Gateway, client: &TlsConnector, count: usize) {
     let sixteenth = async || {
         for _ in 0..count / 16 {
             let stream = connect(gateway, &client, "a.test").await.unwrap();
-            assert_eq!(stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
+            assert_eq!(
+                stream.get_ref().1.handshake_kind(),
+                Some(HandshakeKind::Full)
+            );
         }
     };
     futures_util::future::join_all((0..16).map(|_| sixteenth())).await;
@@ -73,43 +96,109 @@ fn key() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_of_tls_1_3_goes_on_after_ten_thousand_others_and_at_every_gateway_with_the_key() {
+async fn a_session_of_tls_1_3_goes_on_after_ten_thousand_others_and_at_every_gateway_with_the_key()
+{
     let stage = Stage::new();
     let (old, new, foreign) = (key(), key(), key());
     let gateway = Gateway::with(&stage.setup(&["a", "b"], &[&old]));
     let client = stage.client(&version::TLS13);
-    assert_eq!(visit(&gateway, &client, "a.test").await, HandshakeKind::Full);
-    assert_eq!(visit(&gateway, &client, "a.test").await, HandshakeKind::Resumed);
+    assert_eq!(
+        visit(&gateway, &client, "a.test").await,
+        HandshakeKind::Full
+    );
+    assert_eq!(
+        visit(&gateway, &client, "a.test").await,
+        HandshakeKind::Resumed
+    );
     others(&gateway, &client, 10_000).await;
-    assert_eq!(visit(&gateway, &client, "a.test").await, HandshakeKind::Resumed);
-    assert!(gateway.counted("hufu_tls_handshakes_total{outcome=\"ok\"}").await > 10_000);
-    until("two resumed handshakes", async || (gateway.counted("hufu_tls_handshakes_total{outcome=\"resumed\"}").await == 2).then_some(())).await;
+    assert_eq!(
+        visit(&gateway, &client, "a.test").await,
+        HandshakeKind::Resumed
+    );
+    assert!(
+        gateway
+            .counted("hufu_tls_handshakes_total{outcome=\"ok\"}")
+            .await
+            > 10_000
+    );
+    until("two resumed handshakes", async || {
+        (gateway
+            .counted("hufu_tls_handshakes_total{outcome=\"resumed\"}")
+            .await
+            == 2)
+            .then_some(())
+    })
+    .await;
     // At another one, and after a restart.
     let sibling = gateway.sibling();
-    assert_eq!(visit(&sibling, &client, "a.test").await, HandshakeKind::Resumed);
+    assert_eq!(
+        visit(&sibling, &client, "a.test").await,
+        HandshakeKind::Resumed
+    );
     drop(gateway);
-    assert_eq!(visit(&sibling.sibling(), &client, "a.test").await, HandshakeKind::Resumed);
-    // While keys are rolled: with the new one behind the old one, before it, and a ticket of the new one.
+    assert_eq!(
+        visit(&sibling.sibling(), &client, "a.test").await,
+        HandshakeKind::Resumed
+    );
+    // While keys are rolled: with the new one behind the old one, before it, and a ticket of the
+    // new one.
     for keys in [[&*old, &*new], [&*new, &*old]] {
         let rolled = sibling.successor(&stage.setup(&["a", "b"], &keys));
-        assert_eq!(visit(&rolled, &client, "a.test").await, HandshakeKind::Resumed);
+        assert_eq!(
+            visit(&rolled, &client, "a.test").await,
+            HandshakeKind::Resumed
+        );
     }
-    assert_eq!(visit(&sibling.successor(&stage.setup(&["a", "b"], &[&new])), &client, "a.test").await, HandshakeKind::Resumed);
+    assert_eq!(
+        visit(
+            &sibling.successor(&stage.setup(&["a", "b"], &[&new])),
+            &client,
+            "a.test"
+        )
+        .await,
+        HandshakeKind::Resumed
+    );
     // Another name is another session; another key opens nothing.
-    assert_eq!(visit(&sibling, &client, "b.test").await, HandshakeKind::Full);
-    assert_eq!(visit(&sibling, &client, "www.a.test").await, HandshakeKind::Full);
-    assert_eq!(visit(&sibling.successor(&stage.setup(&["a", "b"], &[&foreign])), &client, "b.test").await, HandshakeKind::Full);
+    assert_eq!(
+        visit(&sibling, &client, "b.test").await,
+        HandshakeKind::Full
+    );
+    assert_eq!(
+        visit(&sibling, &client, "www.a.test").await,
+        HandshakeKind::Full
+    );
+    assert_eq!(
+        visit(
+            &sibling.successor(&stage.setup(&["a", "b"], &[&foreign])),
+            &client,
+            "b.test"
+        )
+        .await,
+        HandshakeKind::Full
+    );
 }
 
-/// Another installation with the same keys, which a client meets under a name of ours, must show a certificate for it.
+/// Another installation with the same keys, which a client meets under a name of ours, must show a
+/// certificate for it.
 #[tokio::test]
 async fn a_ticket_counts_only_with_a_certificate_of_the_same_names() {
     let (stage, key) = (Stage::new(), key());
     stage.certificates.sign("c", "DNS:a.test");
     let client = stage.client(&version::TLS13);
     let gateway = Gateway::with(&stage.setup(&["a"], &[&key]));
-    assert_eq!(visit(&gateway, &client, "a.test").await, HandshakeKind::Full);
-    assert_eq!(visit(&gateway.successor(&stage.setup(&["c"], &[&key])), &client, "a.test").await, HandshakeKind::Full);
+    assert_eq!(
+        visit(&gateway, &client, "a.test").await,
+        HandshakeKind::Full
+    );
+    assert_eq!(
+        visit(
+            &gateway.successor(&stage.setup(&["c"], &[&key])),
+            &client,
+            "a.test"
+        )
+        .await,
+        HandshakeKind::Full
+    );
     // One for another name altogether is shown as it is, and the client does not take it.
     let elsewhere = gateway.successor(&stage.setup(&["b"], &[&key]));
     assert!(connect(&elsewhere, &client, "a.test").await.is_err());
@@ -119,14 +208,26 @@ async fn a_ticket_counts_only_with_a_certificate_of_the_same_names() {
 async fn a_renewed_certificate_ends_no_session() {
     let stage = Stage::new();
     let gateway = Gateway::with(&stage.setup(&["a"], &[]));
-    let clients = [old_client(&stage.certificates), stage.client(&version::TLS13)];
+    let clients = [
+        old_client(&stage.certificates),
+        stage.client(&version::TLS13),
+    ];
     for client in &clients {
         assert_eq!(visit(&gateway, client, "a.test").await, HandshakeKind::Full);
     }
     stage.certificates.sign("a", "DNS:*.a.test,DNS:a.test");
-    until("the new certificate", async || gateway.stderr().contains("the certificates were read again").then_some(())).await;
+    until("the new certificate", async || {
+        gateway
+            .stderr()
+            .contains("the certificates were read again")
+            .then_some(())
+    })
+    .await;
     for client in &clients {
-        assert_eq!(visit(&gateway, client, "a.test").await, HandshakeKind::Resumed);
+        assert_eq!(
+            visit(&gateway, client, "a.test").await,
+            HandshakeKind::Resumed
+        );
     }
 }
 
@@ -136,11 +237,23 @@ async fn a_session_of_tls_1_2_goes_on_at_its_own_gateway_only() {
     let (stage, key) = (Stage::new(), key());
     let gateway = Gateway::with(&stage.setup(&["a", "b"], &[&key]));
     let sibling = gateway.sibling();
-    for client in [old_client(&stage.certificates), stage.client(&version::TLS12)] {
-        assert_eq!(visit(&gateway, &client, "a.test").await, HandshakeKind::Full);
+    for client in [
+        old_client(&stage.certificates),
+        stage.client(&version::TLS12),
+    ] {
+        assert_eq!(
+            visit(&gateway, &client, "a.test").await,
+            HandshakeKind::Full
+        );
         others(&gateway, &client, 800).await;
-        assert_eq!(visit(&gateway, &client, "a.test").await, HandshakeKind::Resumed);
-        assert_eq!(visit(&sibling, &client, "a.test").await, HandshakeKind::Full);
+        assert_eq!(
+            visit(&gateway, &client, "a.test").await,
+            HandshakeKind::Resumed
+        );
+        assert_eq!(
+            visit(&sibling, &client, "a.test").await,
+            HandshakeKind::Full
+        );
     }
 }
 
@@ -150,7 +263,16 @@ async fn without_keys_a_session_goes_on_in_its_process() {
     let stage = Stage::new();
     let gateway = Gateway::with(&stage.setup(&["a"], &[]));
     let client = stage.client(&version::TLS13);
-    assert_eq!(visit(&gateway, &client, "a.test").await, HandshakeKind::Full);
-    assert_eq!(visit(&gateway, &client, "a.test").await, HandshakeKind::Resumed);
-    assert_eq!(visit(&gateway.sibling(), &client, "a.test").await, HandshakeKind::Full);
+    assert_eq!(
+        visit(&gateway, &client, "a.test").await,
+        HandshakeKind::Full
+    );
+    assert_eq!(
+        visit(&gateway, &client, "a.test").await,
+        HandshakeKind::Resumed
+    );
+    assert_eq!(
+        visit(&gateway.sibling(), &client, "a.test").await,
+        HandshakeKind::Full
+    );
 }

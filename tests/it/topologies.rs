@@ -1,4 +1,5 @@
-//! Groups of Redis servers: logins, certificates, replicas that are waited for, and what is said when something is wrong.
+//! Groups of Redis servers: logins, certificates, replicas that are waited for, and what is said
+//! when something is wrong.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +14,32 @@ use hufu::store::{self, StoreSettings, StoreTls, StoreUrl};
 use crate::helpers::cluster::RedisCluster;
 use crate::helpers::redis_server::{Certificates, RedisServer};
 use crate::helpers::sentinels::{SentinelGroup, follows};
-use crate::helpers::store::{Harness, Inspector, answer_within_two_seconds, fresh_keys, made, new_session, open, session_of, settings, user};
+use crate::helpers::store::{
+    Harness, Inspector, answer_within_two_seconds, fresh_keys, made, new_session, open, session_of,
+    settings, user,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
 async fn a_revocation_waits_for_replicas_and_holds_up_nobody_else() {
     let master = RedisServer::start(&[]);
-    let replica = RedisServer::start(&["--replicaof", "127.0.0.1", &master.port().to_string(), "--repl-diskless-sync-delay", "0"]);
+    let replica = RedisServer::start(&[
+        "--replicaof",
+        "127.0.0.1",
+        &master.port().to_string(),
+        "--repl-diskless-sync-delay",
+        "0",
+    ]);
     follows(&replica);
     let (keys, naming, metrics) = (fresh_keys().0, fresh_keys().1, Arc::new(Metrics::new()));
-    let settings = StoreSettings { wait_replicas: 1, ..settings(&master.url("")) };
-    let store = store::open(&settings, keys.clone(), naming.clone(), metrics.clone()).unwrap().for_worker();
+    let settings = StoreSettings {
+        wait_replicas: 1,
+        ..settings(&master.url(""))
+    };
+    let store = store::open(&settings, keys.clone(), naming.clone(), metrics.clone())
+        .unwrap()
+        .for_worker();
     let sign_in = async || {
         let session = session_of("o1", store.now().await.unwrap());
         let id = SessionToken::issue(&keys, tag_of(&naming, &session.user)).id();
@@ -33,8 +48,15 @@ async fn a_revocation_waits_for_replicas_and_holds_up_nobody_else() {
     };
     let waits = || {
         let page = metrics.encode(Exposition::Text).unwrap();
-        let of =
-            |outcome: &str| page.lines().find_map(|line| line.strip_prefix(&format!("hufu_store_replica_waits_total{{outcome=\"{outcome}\"}} "))?.parse().ok());
+        let of = |outcome: &str| {
+            page.lines().find_map(|line| {
+                line.strip_prefix(&format!(
+                    "hufu_store_replica_waits_total{{outcome=\"{outcome}\"}} "
+                ))?
+                .parse()
+                .ok()
+            })
+        };
         (of("replicated").unwrap_or(0), of("short").unwrap_or(0))
     };
     let id = sign_in().await;
@@ -43,36 +65,71 @@ async fn a_revocation_waits_for_replicas_and_holds_up_nobody_else() {
     assert_eq!((waits(), left), ((1, 0), 0), "the replica has it already");
 
     sign_in().await;
-    assert_eq!((store.remove_all(&user("o1")).await.unwrap(), waits()), (1, (2, 0)));
+    assert_eq!(
+        (store.remove_all(&user("o1")).await.unwrap(), waits()),
+        (1, (2, 0))
+    );
 
     let oldest = sign_in().await;
     let session = session_of("o1", store.now().await.unwrap());
     let fresh = || SessionToken::issue(&keys, tag_of(&naming, &session.user)).id();
     let newest = fresh();
-    let created = made(store.create(NewSession { max_per_user: 1, ..new_session(newest, &session, HOUR) }).await.unwrap());
-    assert_eq!((created.evicted, waits()), (vec![oldest], (3, 0)), "an eviction ends a session too");
+    let created = made(
+        store
+            .create(NewSession {
+                max_per_user: 1,
+                ..new_session(newest, &session, HOUR)
+            })
+            .await
+            .unwrap(),
+    );
+    assert_eq!(
+        (created.evicted, waits()),
+        (vec![oldest], (3, 0)),
+        "an eviction ends a session too"
+    );
     let to = fresh();
-    let rotation = Rotation { from: newest, to, session: &session, idle: HOUR, until: session.created, answer: b"" };
-    assert!(matches!(store.rotate(rotation).await.unwrap(), Rotated::Done { .. }));
+    let rotation = Rotation {
+        from: newest,
+        to,
+        session: &session,
+        idle: HOUR,
+        until: session.created,
+        answer: b"",
+    };
+    assert!(matches!(
+        store.rotate(rotation).await.unwrap(),
+        Rotated::Done { .. }
+    ));
     let left: u32 = replica.ask(&["DBSIZE"]).unwrap();
-    assert_eq!((waits(), left), ((4, 0), 2), "the old token is gone there, the new one and the index are there");
+    assert_eq!(
+        (waits(), left),
+        ((4, 0), 2),
+        "the old token is gone there, the new one and the index are there"
+    );
     assert_eq!(store.remove(&to, &user("o1")).await.unwrap(), Written::Done);
 
     let (kept, ended) = (sign_in().await, sign_in().await);
     replica.freeze();
     let started = monotonic_now();
     let user = user("o1");
-    let (removed, looked_up) = tokio::join!(answer_within_two_seconds(store.remove(&ended, &user)), async {
-        let mut longest = Duration::ZERO;
-        for _ in 0..20 {
-            let sent = monotonic_now();
-            assert!(matches!(store.load(&kept).await.unwrap(), Lookup::Found(_)));
-            longest = longest.max(sent.elapsed());
+    let (removed, looked_up) = tokio::join!(
+        answer_within_two_seconds(store.remove(&ended, &user)),
+        async {
+            let mut longest = Duration::ZERO;
+            for _ in 0..20 {
+                let sent = monotonic_now();
+                assert!(matches!(store.load(&kept).await.unwrap(), Lookup::Found(_)));
+                longest = longest.max(sent.elapsed());
+            }
+            longest
         }
-        longest
-    });
+    );
     assert_eq!(removed.unwrap(), Written::Done, "the revocation stands");
-    assert!(started.elapsed() >= Duration::from_millis(350) && looked_up < Duration::from_millis(300), "{looked_up:?}");
+    assert!(
+        started.elapsed() >= Duration::from_millis(350) && looked_up < Duration::from_millis(300),
+        "{looked_up:?}"
+    );
     assert_eq!(waits(), (5, 1));
     assert!(matches!(store.load(&ended).await.unwrap(), Lookup::Gone));
 }
@@ -84,11 +141,27 @@ async fn servers_that_want_a_certificate_get_one() {
     let cluster = RedisCluster::start_tls(&certificates);
     let cluster_url = format!("rediss+cluster://{}", cluster.addresses());
     for url in [server.url(""), cluster_url] {
-        let trusting = StoreTls { ca: Some(certificates.read("ca.pem")), cert: None, key: None };
-        let stranger = StoreSettings { tls: trusting.clone(), ..settings(&url) };
-        answer_within_two_seconds(open(&stranger).for_worker().now()).await.unwrap_err();
-        let known = StoreTls { cert: Some(certificates.read("client.pem")), key: Some(Secret::new(certificates.read("client.key"))), ..trusting };
-        let known = StoreSettings { tls: known, ..settings(&url) };
+        let trusting = StoreTls {
+            ca: Some(certificates.read("ca.pem")),
+            cert: None,
+            key: None,
+        };
+        let stranger = StoreSettings {
+            tls: trusting.clone(),
+            ..settings(&url)
+        };
+        answer_within_two_seconds(open(&stranger).for_worker().now())
+            .await
+            .unwrap_err();
+        let known = StoreTls {
+            cert: Some(certificates.read("client.pem")),
+            key: Some(Secret::new(certificates.read("client.key"))),
+            ..trusting
+        };
+        let known = StoreSettings {
+            tls: known,
+            ..settings(&url)
+        };
         let h = Harness::looked_into(&known, Inspector(Vec::new()));
         h.recovers().await;
         // Users of all nodes.
@@ -103,20 +176,54 @@ async fn servers_that_want_a_certificate_get_one() {
 #[tokio::test]
 async fn sentinels_that_are_not_there_or_refuse_are_named() {
     let group = SentinelGroup::start();
-    let error = open(&settings(&group.url())).for_worker().now().await.unwrap_err();
+    let error = open(&settings(&group.url()))
+        .for_worker()
+        .now()
+        .await
+        .unwrap_err();
     assert!(error.reason.contains("store.sentinel_password"), "{error}");
-    let probe = open(&settings(&group.url())).probe().check().await.unwrap_err();
+    let probe = open(&settings(&group.url()))
+        .probe()
+        .check()
+        .await
+        .unwrap_err();
     assert!(probe.reason.contains("store.sentinel_password"), "{probe}");
     let unknown = StoreUrl::parse(&group.url().replace("/sessions/", "/other/")).unwrap();
-    let error = open(&StoreSettings { url: unknown, ..group.settings() }).for_worker().now().await.unwrap_err();
-    assert!(error.reason.contains("knows no master \"other\""), "{error}");
+    let error = open(&StoreSettings {
+        url: unknown,
+        ..group.settings()
+    })
+    .for_worker()
+    .now()
+    .await
+    .unwrap_err();
+    assert!(
+        error.reason.contains("knows no master \"other\""),
+        "{error}"
+    );
     let nowhere = settings("redis+sentinel://127.0.0.1:1/sessions");
     let error = open(&nowhere).for_worker().now().await.unwrap_err();
-    assert!(error.reason.to_lowercase().contains("127.0.0.1:1: connection refused"), "{error}");
+    assert!(
+        error
+            .reason
+            .to_lowercase()
+            .contains("127.0.0.1:1: connection refused"),
+        "{error}"
+    );
     let nowhere = settings("redis+cluster://127.0.0.1:1");
     let error = open(&nowhere).for_worker().now().await.unwrap_err();
-    assert!(error.reason.to_lowercase().contains("127.0.0.1:1: connection refused"), "{error}");
-    let no_cluster = settings(&group.servers[0].url("").replace("redis://", "redis+cluster://"));
+    assert!(
+        error
+            .reason
+            .to_lowercase()
+            .contains("127.0.0.1:1: connection refused"),
+        "{error}"
+    );
+    let no_cluster = settings(
+        &group.servers[0]
+            .url("")
+            .replace("redis://", "redis+cluster://"),
+    );
     let error = open(&no_cluster).for_worker().now().await.unwrap_err();
     assert!(error.reason.contains("cluster support disabled"), "{error}");
 }

@@ -1,4 +1,5 @@
-//! Several endpoints: who gets which request, who is asked whether it is well, how many may be under way, where names lead, and TLS.
+//! Several endpoints: who gets which request, who is asked whether it is well, how many may be
+//! under way, where names lead, and TLS.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -32,17 +33,33 @@ async fn get(gateway: &Gateway, path: &str) -> String {
 
 #[tokio::test]
 async fn turns_follow_the_weights() {
-    let (one, two) = (Backend::start("one", Mode::Answer).await, Backend::start("two", Mode::Answer).await);
-    let endpoints = format!("endpoints = [{{ url = \"{}\", weight = 3 }}, \"{}\"]", one.url(), two.url());
-    let config = upstream_of(&[], "none", "balance = \"round_robin\"").replace("endpoints = []", &endpoints);
+    let (one, two) = (
+        Backend::start("one", Mode::Answer).await,
+        Backend::start("two", Mode::Answer).await,
+    );
+    let endpoints = format!(
+        "endpoints = [{{ url = \"{}\", weight = 3 }}, \"{}\"]",
+        one.url(),
+        two.url()
+    );
+    let config =
+        upstream_of(&[], "none", "balance = \"round_robin\"").replace("endpoints = []", &endpoints);
     let gateway = Gateway::start(&config);
     for _ in 0..40 {
         get(&gateway, "/x").await;
     }
     assert_eq!((one.requests("GET /x"), two.requests("GET /x")), (30, 10));
     let line = gateway.access_line("an access line", |line| line["path"] == "/x");
-    assert!(line["endpoint"] == format!("127.0.0.1:{}", one.port) || line["endpoint"] == format!("127.0.0.1:{}", two.port), "{line}");
-    assert_eq!(line["attempts"], Value::Null, "one attempt goes without saying");
+    assert!(
+        line["endpoint"] == format!("127.0.0.1:{}", one.port)
+            || line["endpoint"] == format!("127.0.0.1:{}", two.port),
+        "{line}"
+    );
+    assert_eq!(
+        line["attempts"],
+        Value::Null,
+        "one attempt goes without saying"
+    );
 }
 
 #[tokio::test]
@@ -62,13 +79,24 @@ async fn the_less_busy_endpoint_is_taken() {
     futures_util::future::join_all(asked).await;
     let (slow, quick) = (slow.requests("GET"), quick.requests("GET"));
     assert_eq!(slow + quick, 80);
-    assert!(quick > slow, "{slow} to the slow one, {quick} to the quick one");
+    assert!(
+        quick > slow,
+        "{slow} to the slow one, {quick} to the quick one"
+    );
 }
 
 #[tokio::test]
 async fn a_user_always_meets_the_same_endpoint() {
-    let backends = [Backend::start("one", Mode::Answer).await, Backend::start("two", Mode::Answer).await, Backend::start("three", Mode::Answer).await];
-    let config = upstream(&backends.iter().collect::<Vec<_>>(), "optional", "balance = \"user_hash\"");
+    let backends = [
+        Backend::start("one", Mode::Answer).await,
+        Backend::start("two", Mode::Answer).await,
+        Backend::start("three", Mode::Answer).await,
+    ];
+    let config = upstream(
+        &backends.iter().collect::<Vec<_>>(),
+        "optional",
+        "balance = \"user_hash\"",
+    );
     let gateway = Gateway::start(&config);
     let client = http();
     let mut met: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -76,13 +104,27 @@ async fn a_user_always_meets_the_same_endpoint() {
         // Two sessions of one user, as after a new login.
         for token in [gateway.token(&user).await, gateway.token(&user).await] {
             for _ in 0..4 {
-                let body = client.get(gateway.at("/x")).bearer_auth(&token).send().await.unwrap().text().await.unwrap();
+                let body = client
+                    .get(gateway.at("/x"))
+                    .bearer_auth(&token)
+                    .send()
+                    .await
+                    .unwrap()
+                    .text()
+                    .await
+                    .unwrap();
                 met.entry(user.clone()).or_default().insert(body);
             }
         }
     }
-    assert!(met.values().all(|endpoints| endpoints.len() == 1), "{met:?}");
-    assert!(met.values().flatten().collect::<BTreeSet<_>>().len() > 1, "not all users meet one endpoint: {met:?}");
+    assert!(
+        met.values().all(|endpoints| endpoints.len() == 1),
+        "{met:?}"
+    );
+    assert!(
+        met.values().flatten().collect::<BTreeSet<_>>().len() > 1,
+        "not all users meet one endpoint: {met:?}"
+    );
     let mut anonymous = BTreeSet::new();
     for _ in 0..40 {
         anonymous.insert(get(&gateway, "/x").await);
@@ -92,36 +134,79 @@ async fn a_user_always_meets_the_same_endpoint() {
 
 #[tokio::test]
 async fn a_sick_endpoint_is_left_out_until_it_is_well() {
-    let (one, two) = (Backend::start("one", Mode::Answer).await, Backend::start("two", Mode::Answer).await);
+    let (one, two) = (
+        Backend::start("one", Mode::Answer).await,
+        Backend::start("two", Mode::Answer).await,
+    );
     let health = "[upstreams.many.health]\npath = \"/healthz\"\ninterval = \"20ms\"\nhealthy_after = 1\nunhealthy_after = 2";
     let gateway = Gateway::start(&upstream(&[&one, &two], "none", health));
     let up = async |backend: &Backend| {
-        let series = format!("hufu_upstream_endpoint_up{{upstream=\"many\",endpoint=\"127.0.0.1:{}\"}}", backend.port);
+        let series = format!(
+            "hufu_upstream_endpoint_up{{upstream=\"many\",endpoint=\"127.0.0.1:{}\"}}",
+            backend.port
+        );
         gateway.counted(&series).await
     };
-    until("the first checks", async || (one.requests("GET /healthz") > 2 && two.requests("GET /healthz") > 2).then_some(())).await;
+    until("the first checks", async || {
+        (one.requests("GET /healthz") > 2 && two.requests("GET /healthz") > 2).then_some(())
+    })
+    .await;
     assert_eq!((up(&one).await, up(&two).await), (1, 1));
     one.set(Mode::Sick);
-    until("the sick one to be left out", async || (up(&one).await == 0).then_some(())).await;
+    until("the sick one to be left out", async || {
+        (up(&one).await == 0).then_some(())
+    })
+    .await;
     for _ in 0..20 {
         assert_eq!(get(&gateway, "/x").await, two.name);
     }
-    assert_eq!(readiness(&gateway).await["parts"]["upstreams"]["state"], "up");
+    assert_eq!(
+        readiness(&gateway).await["parts"]["upstreams"]["state"],
+        "up"
+    );
     two.set(Mode::Hang);
-    until("both to be left out", async || (up(&two).await == 0).then_some(())).await;
-    let answer = wire::send(gateway.listen, b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx").await;
-    assert_eq!((answer.status, answer.code(), answer.header("retry-after")), (503, Some("upstream_unavailable"), Some("1")), "{}", answer.text);
+    until("both to be left out", async || {
+        (up(&two).await == 0).then_some(())
+    })
+    .await;
+    let answer = wire::send(
+        gateway.listen,
+        b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx",
+    )
+    .await;
+    assert_eq!(
+        (answer.status, answer.code(), answer.header("retry-after")),
+        (503, Some("upstream_unavailable"), Some("1")),
+        "{}",
+        answer.text
+    );
     let ready = readiness(&gateway).await;
-    assert_eq!((&ready["degraded"], &ready["status"]), (&true.into(), &"ready".into()));
-    assert_eq!(ready["parts"]["upstreams"]["reason"], "without a healthy endpoint: many");
+    assert_eq!(
+        (&ready["degraded"], &ready["status"]),
+        (&true.into(), &"ready".into())
+    );
+    assert_eq!(
+        ready["parts"]["upstreams"]["reason"],
+        "without a healthy endpoint: many"
+    );
     one.set(Mode::Answer);
-    until("the first to be back", async || (up(&one).await == 1).then_some(())).await;
+    until("the first to be back", async || {
+        (up(&one).await == 1).then_some(())
+    })
+    .await;
     assert_eq!(get(&gateway, "/x").await, one.name);
     assert_eq!(readiness(&gateway).await["degraded"], false);
 }
 
 async fn readiness(gateway: &Gateway) -> Value {
-    http().get(gateway.admin_at("/readyz")).send().await.unwrap().json().await.unwrap()
+    http()
+        .get(gateway.admin_at("/readyz"))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -131,31 +216,69 @@ async fn so_many_at_once_so_many_wait_and_no_more() {
     let gateway = Gateway::start(&upstream(&[&backend], "none", limits));
     let ask = |path: &str| tokio::spawn(http().get(gateway.at(path)).send());
     let first = ask("/first");
-    until("the first request", async || (backend.requests("GET /first") == 1).then_some(())).await;
+    until("the first request", async || {
+        (backend.requests("GET /first") == 1).then_some(())
+    })
+    .await;
     let second = ask("/second");
     let waiting = "hufu_upstream_waiting{upstream=\"many\"}";
-    until("the second to wait", async || (gateway.counted(waiting).await == 1).then_some(())).await;
-    let third = wire::send(gateway.listen, b"GET /third HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
-    assert_eq!((third.status, third.code(), third.header("retry-after")), (503, Some("upstream_unavailable"), Some("1")));
+    until("the second to wait", async || {
+        (gateway.counted(waiting).await == 1).then_some(())
+    })
+    .await;
+    let third = wire::send(
+        gateway.listen,
+        b"GET /third HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    )
+    .await;
+    assert_eq!(
+        (third.status, third.code(), third.header("retry-after")),
+        (503, Some("upstream_unavailable"), Some("1"))
+    );
     backend.set(Mode::Answer);
     // The first is never answered; when its client leaves, its place is the second's.
     first.abort();
     assert_eq!(second.await.unwrap().unwrap().status(), 200);
-    assert_eq!((backend.requests("GET /second"), backend.requests("GET /third")), (1, 0));
+    assert_eq!(
+        (
+            backend.requests("GET /second"),
+            backend.requests("GET /third")
+        ),
+        (1, 0)
+    );
     assert_eq!(gateway.counted(waiting).await, 0);
-    assert_eq!(gateway.counted("hufu_upstream_requests_total{upstream=\"many\",outcome=\"unavailable\"}").await, 1);
+    assert_eq!(
+        gateway
+            .counted("hufu_upstream_requests_total{upstream=\"many\",outcome=\"unavailable\"}")
+            .await,
+        1
+    );
     // A place is given back at the end of each answer.
     for _ in 0..5 {
         assert_eq!(get(&gateway, "/x").await, "one");
     }
 }
 
-/// Whose client leaves, does not wait any more, whatever of its request has come: the place is another's.
+/// Whose client leaves, does not wait any more, whatever of its request has come: the place is
+/// another's.
 #[tokio::test]
 async fn a_client_that_leaves_the_queue_frees_its_place() {
     let backend = ByHand::start().await;
-    let gateway = Gateway::start(&upstream_of(&[&backend.url], "none", "max_concurrent = 1\nqueue = 1\nqueue_timeout = \"60s\""));
-    let waiting = async |count| until("the queue", async || (gateway.counted("hufu_upstream_waiting{upstream=\"many\"}").await == count).then_some(())).await;
+    let gateway = Gateway::start(&upstream_of(
+        &[&backend.url],
+        "none",
+        "max_concurrent = 1\nqueue = 1\nqueue_timeout = \"60s\"",
+    ));
+    let waiting = async |count| {
+        until("the queue", async || {
+            (gateway
+                .counted("hufu_upstream_waiting{upstream=\"many\"}")
+                .await
+                == count)
+                .then_some(())
+        })
+        .await;
+    };
     let mut first = Peer::connect(gateway.listen).await;
     first.send("GET /first HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let (mut held, _) = backend.request().await;
@@ -175,66 +298,132 @@ async fn a_client_that_leaves_the_queue_frees_its_place() {
     let mut next = Peer::connect(gateway.listen).await;
     next.send("POST /next HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n").await;
     waiting(1).await;
-    held.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nfirst").await;
+    held.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nfirst")
+        .await;
     assert_eq!(first.answer("GET").await.text(), "first");
     let (mut peer, head) = backend.request().await;
     assert!(head.first.starts_with("POST /next "), "{head:?}");
     assert_eq!(peer.chunks().await.0, b"hello");
-    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext").await;
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext")
+        .await;
     assert_eq!(next.answer("POST").await.text(), "next");
     assert!(backend.is_left_alone().await);
-    let left = || gateway.stdout().lines().filter(|line| line.contains("\"/left\"") && line.contains("499")).count();
-    until("a line for each who left", async || (left() == 4).then_some(())).await;
+    let left = || {
+        gateway
+            .stdout()
+            .lines()
+            .filter(|line| line.contains("\"/left\"") && line.contains("499"))
+            .count()
+    };
+    until("a line for each who left", async || {
+        (left() == 4).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_wait_in_the_queue_has_an_end() {
     let backend = Backend::start("one", Mode::Hang).await;
-    let gateway = Gateway::start(&upstream(&[&backend], "none", "max_concurrent = 1\nqueue = 5\nqueue_timeout = \"50ms\""));
+    let gateway = Gateway::start(&upstream(
+        &[&backend],
+        "none",
+        "max_concurrent = 1\nqueue = 5\nqueue_timeout = \"50ms\"",
+    ));
     let _first = tokio::spawn(http().get(gateway.at("/first")).send());
-    until("the first request", async || (backend.requests("GET /first") == 1).then_some(())).await;
+    until("the first request", async || {
+        (backend.requests("GET /first") == 1).then_some(())
+    })
+    .await;
     let second = http().get(gateway.at("/second")).send().await.unwrap();
-    assert_eq!((second.status().as_u16(), backend.requests("GET /second")), (503, 0));
+    assert_eq!(
+        (second.status().as_u16(), backend.requests("GET /second")),
+        (503, 0)
+    );
 }
 
 #[tokio::test]
 async fn a_name_stands_for_all_its_addresses() {
     let backend = Backend::start("one", Mode::Answer).await;
     // On most machines localhost is ::1 too, where nobody listens: another endpoint that is down.
-    let gateway = Gateway::start(&upstream_of(&[&format!("http://localhost:{}", backend.port)], "none", ""));
+    let gateway = Gateway::start(&upstream_of(
+        &[&format!("http://localhost:{}", backend.port)],
+        "none",
+        "",
+    ));
     for n in 0..60 {
         assert_eq!(get(&gateway, "/x").await, "one");
-        let posted = http().post(gateway.at("/x")).body("x").send().await.unwrap();
-        assert_eq!(posted.status(), 200, "{n}: where nobody listens nothing is sent, so a POST may go elsewhere too");
+        let posted = http()
+            .post(gateway.at("/x"))
+            .body("x")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            posted.status(),
+            200,
+            "{n}: where nobody listens nothing is sent, so a POST may go elsewhere too"
+        );
     }
     assert_eq!(backend.requests("POST"), 60);
 }
 
 #[tokio::test]
 async fn names_are_looked_up_again_and_a_failing_resolver_changes_nothing() {
-    let endpoints = vec![Endpoint::parse("http://orders.test:80").unwrap(), Endpoint::parse("http://10.9.9.9:80").unwrap()];
-    let upstream = Upstream { resolve_interval: Duration::from_millis(5), ..Upstream::new("orders", endpoints) };
-    let backend = Arc::new(SharedBackend::new(Arc::new(upstream), Arc::new(Metrics::new())).unwrap());
+    let endpoints = vec![
+        Endpoint::parse("http://orders.test:80").unwrap(),
+        Endpoint::parse("http://10.9.9.9:80").unwrap(),
+    ];
+    let upstream = Upstream {
+        resolve_interval: Duration::from_millis(5),
+        ..Upstream::new("orders", endpoints)
+    };
+    let backend =
+        Arc::new(SharedBackend::new(Arc::new(upstream), Arc::new(Metrics::new())).unwrap());
     type Answer = Result<Vec<&'static str>, io::ErrorKind>;
-    let (answer, asked): (Arc<Mutex<Answer>>, _) = (Arc::new(Mutex::new(Ok(vec!["10.0.0.1:80"]))), Arc::new(Mutex::new(0)));
+    let (answer, asked): (Arc<Mutex<Answer>>, _) = (
+        Arc::new(Mutex::new(Ok(vec!["10.0.0.1:80"]))),
+        Arc::new(Mutex::new(0)),
+    );
     let (told, counted) = (answer.clone(), asked.clone());
     let look_up = async move |host: String, port: u16| -> io::Result<Vec<SocketAddr>> {
-        assert_eq!((host.as_str(), port), ("orders.test", 80), "an address needs no look-up");
+        assert_eq!(
+            (host.as_str(), port),
+            ("orders.test", 80),
+            "an address needs no look-up"
+        );
         *counted.lock().unwrap() += 1;
         let answer = told.lock().unwrap().clone();
-        Ok(answer.map_err(io::Error::from)?.iter().map(|address| address.parse().unwrap()).collect())
+        Ok(answer
+            .map_err(io::Error::from)?
+            .iter()
+            .map(|address| address.parse().unwrap())
+            .collect())
     };
     let task = tokio::spawn(resolve_for_ever(backend.clone(), look_up));
-    let addresses = || backend.state.targets().targets().iter().map(|target| target.name.to_string()).collect::<Vec<_>>().join(" ");
+    let addresses = || {
+        backend
+            .state
+            .targets()
+            .targets()
+            .iter()
+            .map(|target| target.name.to_string())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     let set = |now: Answer| *answer.lock().unwrap() = now;
-    let become_known = async |expected: &str| until(expected, async || (addresses() == expected).then_some(())).await;
+    let become_known = async |expected: &str| {
+        until(expected, async || (addresses() == expected).then_some(())).await;
+    };
     become_known("10.0.0.1:80 10.9.9.9:80").await;
     set(Ok(vec!["[fd00::1]:80", "10.0.0.2:80"]));
     become_known("10.0.0.2:80 [fd00::1]:80 10.9.9.9:80").await;
     for wrong in [Err(io::ErrorKind::TimedOut), Ok(Vec::new())] {
         set(wrong);
         let before = *asked.lock().unwrap();
-        until("three more look-ups", async || (*asked.lock().unwrap() > before + 3).then_some(())).await;
+        until("three more look-ups", async || {
+            (*asked.lock().unwrap() > before + 3).then_some(())
+        })
+        .await;
         assert_eq!(addresses(), "10.0.0.2:80 [fd00::1]:80 10.9.9.9:80");
     }
     set(Ok(vec!["10.0.0.3:80"]));
@@ -250,19 +439,42 @@ async fn encrypted_upstreams_are_verified_and_get_the_gateways_certificate() {
     let tls = |keys: &[&str]| {
         let line = |key: &&str| match *key {
             "ca" => format!("ca = {:?}\n", certificates.path("ca.pem")),
-            "client" => format!("cert = {:?}\nkey = {:?}\n", certificates.path("client.pem"), certificates.path("client.key")),
+            "client" => format!(
+                "cert = {:?}\nkey = {:?}\n",
+                certificates.path("client.pem"),
+                certificates.path("client.key")
+            ),
             name => format!("server_name = \"{name}\"\n"),
         };
-        upstream_of(&[&url], "none", &format!("[upstreams.many.tls]\n{}", keys.iter().map(line).collect::<String>()))
+        upstream_of(
+            &[&url],
+            "none",
+            &format!(
+                "[upstreams.many.tls]\n{}",
+                keys.iter().map(line).collect::<String>()
+            ),
+        )
     };
     let gateway = Gateway::start(&tls(&["ca", "client"]));
     for _ in 0..20 {
         assert_eq!(get(&gateway, "/x").await, "encrypted");
     }
     let body = "x".repeat(300_000);
-    let posted = http().post(gateway.at("/x")).body(body).send().await.unwrap();
-    assert_eq!((posted.status().as_u16(), backend.requests("POST /x")), (200, 1));
-    assert!(backend.connections() <= 3, "{} connections for 21 requests: they are not kept", backend.connections());
+    let posted = http()
+        .post(gateway.at("/x"))
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (posted.status().as_u16(), backend.requests("POST /x")),
+        (200, 1)
+    );
+    assert!(
+        backend.connections() <= 3,
+        "{} connections for 21 requests: they are not kept",
+        backend.connections()
+    );
     let before = backend.requests("");
     for (keys, why) in [
         (&["ca"][..], "no certificate of the gateway's own"),
@@ -270,8 +482,16 @@ async fn encrypted_upstreams_are_verified_and_get_the_gateways_certificate() {
         (&["ca", "client", "orders.internal"], "another name"),
     ] {
         let gateway = Gateway::start(&tls(keys));
-        let answer = wire::send(gateway.listen, b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+        let answer = wire::send(
+            gateway.listen,
+            b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        )
+        .await;
         assert_eq!(answer.status, 502, "{why}: {}", answer.text);
     }
-    assert_eq!(backend.requests(""), before, "nothing went out before the peer was known");
+    assert_eq!(
+        backend.requests(""),
+        before,
+        "nothing went out before the peer was known"
+    );
 }

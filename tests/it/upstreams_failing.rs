@@ -11,59 +11,105 @@ use crate::helpers::wait::until;
 use crate::helpers::wire;
 
 const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-const POST: &[u8] = b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody";
+const POST: &[u8] =
+    b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody";
 
 async fn retries(gateway: &Gateway, outcome: &str) -> u64 {
-    gateway.counted(&format!("hufu_upstream_retries_total{{upstream=\"many\",outcome=\"{outcome}\"}}")).await
+    gateway
+        .counted(&format!(
+            "hufu_upstream_retries_total{{upstream=\"many\",outcome=\"{outcome}\"}}"
+        ))
+        .await
 }
 
 async fn ejections(gateway: &Gateway, backend: &Backend) -> u64 {
-    gateway.counted(&format!("hufu_upstream_ejections_total{{upstream=\"many\",endpoint=\"127.0.0.1:{}\"}}", backend.port)).await
+    gateway
+        .counted(&format!(
+            "hufu_upstream_ejections_total{{upstream=\"many\",endpoint=\"127.0.0.1:{}\"}}",
+            backend.port
+        ))
+        .await
 }
 
 #[tokio::test]
 async fn an_endpoint_killed_under_load_costs_no_get() {
-    let (one, two) = (EchoProcess::start("127.0.0.1:0"), EchoProcess::start("127.0.0.1:0"));
+    let (one, two) = (
+        EchoProcess::start("127.0.0.1:0"),
+        EchoProcess::start("127.0.0.1:0"),
+    );
     let ejection = "[upstreams.many.ejection]\ntime = \"200ms\"\nmax_time = \"200ms\"";
-    let gateway = Gateway::start(&upstream_of(&[&one.url(), &two.url()], "required", ejection));
+    let gateway = Gateway::start(&upstream_of(
+        &[&one.url(), &two.url()],
+        "required",
+        ejection,
+    ));
     let load = Load::start(&gateway, 8).await;
     load.served().await;
     let address = two.address.clone();
-    let opened = format!("hufu_upstream_connections_total{{upstream=\"many\",endpoint=\"{address}\"}}");
+    let opened =
+        format!("hufu_upstream_connections_total{{upstream=\"many\",endpoint=\"{address}\"}}");
     let mut victim = two;
     for _ in 0..3 {
         drop(victim);
         load.served().await;
         let before = gateway.counted(&opened).await;
         victim = EchoProcess::start(&address);
-        until("requests to the one that is back", async || (gateway.counted(&opened).await > before).then_some(())).await;
+        until("requests to the one that is back", async || {
+            (gateway.counted(&opened).await > before).then_some(())
+        })
+        .await;
     }
     load.served().await;
     // The load itself refuses every answer but 200 with its user's own name, and 503.
     let tally = load.tally();
     assert_eq!(tally.unavailable, 0, "{tally}");
-    println!("an endpoint killed under load: {tally}; {} requests went elsewhere", retries(&gateway, "another_endpoint").await);
+    println!(
+        "an endpoint killed under load: {tally}; {} requests went elsewhere",
+        retries(&gateway, "another_endpoint").await
+    );
 }
 
 #[tokio::test]
 async fn a_hung_endpoint_is_a_timeout_and_then_left_out() {
-    let (hung, well) = (Backend::start("hung", Mode::Hang).await, Backend::start("well", Mode::Answer).await);
+    let (hung, well) = (
+        Backend::start("hung", Mode::Hang).await,
+        Backend::start("well", Mode::Answer).await,
+    );
     let settings = "balance = \"round_robin\"\nfirst_byte_timeout = \"1s\"\n[upstreams.many.ejection]\nfailures = 2\ntime = \"10m\"\nmax_time = \"10m\"";
     let gateway = Gateway::start(&upstream(&[&hung, &well], "none", settings));
     let mut statuses = Vec::new();
     for _ in 0..20 {
         let answer = wire::send(gateway.listen, GET).await;
-        assert!(answer.status == 200 || answer.code() == Some("upstream_timeout"), "{}", answer.text);
+        assert!(
+            answer.status == 200 || answer.code() == Some("upstream_timeout"),
+            "{}",
+            answer.text
+        );
         statuses.push(answer.status);
     }
-    assert_eq!(statuses.iter().filter(|status| **status == 504).count(), 2, "{statuses:?}");
-    assert_eq!((ejections(&gateway, &hung).await, hung.requests("GET")), (1, 2), "silence is not tried again: the client has waited long enough");
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 504).count(),
+        2,
+        "{statuses:?}"
+    );
+    assert_eq!(
+        (ejections(&gateway, &hung).await, hung.requests("GET")),
+        (1, 2),
+        "silence is not tried again: the client has waited long enough"
+    );
 }
 
 #[tokio::test]
 async fn a_half_closed_endpoint_costs_no_get() {
-    let (half, well) = (Backend::start("half", Mode::HalfClosed).await, Backend::start("well", Mode::Answer).await);
-    let gateway = Gateway::start(&upstream(&[&half, &well], "none", "balance = \"round_robin\""));
+    let (half, well) = (
+        Backend::start("half", Mode::HalfClosed).await,
+        Backend::start("well", Mode::Answer).await,
+    );
+    let gateway = Gateway::start(&upstream(
+        &[&half, &well],
+        "none",
+        "balance = \"round_robin\"",
+    ));
     for _ in 0..20 {
         assert_eq!(wire::send(gateway.listen, GET).await.body(), "well");
     }
@@ -74,17 +120,37 @@ async fn a_half_closed_endpoint_costs_no_get() {
 
 #[tokio::test]
 async fn what_may_have_had_an_effect_is_never_sent_twice() {
-    let (one, two) = (Backend::start("one", Mode::Cut).await, Backend::start("two", Mode::Cut).await);
-    let gateway = Gateway::start(&upstream(&[&one, &two], "none", "[upstreams.many.ejection]\nmax_percent = 0"));
+    let (one, two) = (
+        Backend::start("one", Mode::Cut).await,
+        Backend::start("two", Mode::Cut).await,
+    );
+    let gateway = Gateway::start(&upstream(
+        &[&one, &two],
+        "none",
+        "[upstreams.many.ejection]\nmax_percent = 0",
+    ));
     for n in 1..=10 {
         let answer = wire::send(gateway.listen, POST).await;
-        assert_eq!((answer.status, answer.code()), (502, Some("upstream_error")));
+        assert_eq!(
+            (answer.status, answer.code()),
+            (502, Some("upstream_error"))
+        );
         assert_eq!(one.requests("POST") + two.requests("POST"), n);
         let delete = wire::send(gateway.listen, &[b"DELETE", &GET[3..]].concat()).await;
-        assert_eq!((delete.status, one.requests("DELETE") + two.requests("DELETE")), (502, n));
+        assert_eq!(
+            (
+                delete.status,
+                one.requests("DELETE") + two.requests("DELETE")
+            ),
+            (502, n)
+        );
     }
     assert_eq!(wire::send(gateway.listen, GET).await.status, 502);
-    assert_eq!((one.requests("GET"), two.requests("GET")), (1, 1), "a GET is tried at both");
+    assert_eq!(
+        (one.requests("GET"), two.requests("GET")),
+        (1, 1),
+        "a GET is tried at both"
+    );
     // A GET whose body has begun to go out cannot be sent again.
     let body = b"GET /x HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody";
     assert_eq!(wire::send(gateway.listen, body).await.status, 502);
@@ -95,7 +161,11 @@ async fn what_may_have_had_an_effect_is_never_sent_twice() {
 async fn a_post_that_was_not_sent_goes_elsewhere() {
     let (nobody, _socket) = refusing();
     let well = Backend::start("well", Mode::Answer).await;
-    let gateway = Gateway::start(&upstream_of(&[&nobody, &well.url()], "none", "balance = \"round_robin\""));
+    let gateway = Gateway::start(&upstream_of(
+        &[&nobody, &well.url()],
+        "none",
+        "balance = \"round_robin\"",
+    ));
     for n in 1..=20 {
         assert_eq!(wire::send(gateway.listen, POST).await.body(), "well");
         assert_eq!(well.requests("POST"), n);
@@ -114,60 +184,123 @@ async fn a_stale_connection_costs_no_client_an_error() {
             assert_eq!(answer.status(), 200, "{mode:?}, request {n}");
             assert_eq!(answer.text().await.unwrap(), "one");
         }
-        assert!(backend.connections() >= 250, "{mode:?}: {} connections", backend.connections());
-        println!("{mode:?}: {} of 500 requests met a connection that was being closed", retries(&gateway, "stale_connection").await);
+        assert!(
+            backend.connections() >= 250,
+            "{mode:?}: {} connections",
+            backend.connections()
+        );
+        println!(
+            "{mode:?}: {} of 500 requests met a connection that was being closed",
+            retries(&gateway, "stale_connection").await
+        );
         assert_eq!(ejections(&gateway, &backend).await, 0);
     }
 }
 
 #[tokio::test]
 async fn retries_are_a_share_of_the_requests() {
-    let backends = [Backend::start("one", Mode::Cut).await, Backend::start("two", Mode::Cut).await, Backend::start("three", Mode::Cut).await];
+    let backends = [
+        Backend::start("one", Mode::Cut).await,
+        Backend::start("two", Mode::Cut).await,
+        Backend::start("three", Mode::Cut).await,
+    ];
     let budget = "[upstreams.many.retries]\nattempts = 2\npercent = 20\nper_second = 0\n[upstreams.many.ejection]\nmax_percent = 0";
-    let gateway = Gateway::start(&upstream(&backends.iter().collect::<Vec<_>>(), "none", budget));
+    let gateway = Gateway::start(&upstream(
+        &backends.iter().collect::<Vec<_>>(),
+        "none",
+        budget,
+    ));
     for _ in 0..200 {
         assert_eq!(wire::send(gateway.listen, GET).await.status, 502);
     }
     let attempts: usize = backends.iter().map(|backend| backend.requests("GET")).sum();
-    assert!((210..=250).contains(&attempts), "{attempts} attempts of 200 requests");
-    assert_eq!(attempts as u64, 200 + retries(&gateway, "another_endpoint").await);
+    assert!(
+        (210..=250).contains(&attempts),
+        "{attempts} attempts of 200 requests"
+    );
+    assert_eq!(
+        attempts as u64,
+        200 + retries(&gateway, "another_endpoint").await
+    );
     assert!(retries(&gateway, "refused").await > 100);
 }
 
 #[tokio::test]
 async fn an_answer_that_takes_too_long_in_all_is_cut() {
     let backend = Backend::start("one", Mode::Drip).await;
-    let gateway = Gateway::start(&upstream(&[&backend], "none", "timeout = \"5s\"\ntotal_timeout = \"1s\""));
+    let gateway = Gateway::start(&upstream(
+        &[&backend],
+        "none",
+        "timeout = \"5s\"\ntotal_timeout = \"1s\"",
+    ));
     let answer = http().get(gateway.at("/x")).send().await.unwrap();
     assert_eq!(answer.status(), 200);
-    assert!(answer.text().await.is_err(), "a part must not look like the whole");
+    assert!(
+        answer.text().await.is_err(),
+        "a part must not look like the whole"
+    );
     backend.set(Mode::Hang);
     let answer = wire::send(gateway.listen, GET).await;
-    assert_eq!((answer.status, answer.code()), (504, Some("upstream_timeout")));
+    assert_eq!(
+        (answer.status, answer.code()),
+        (504, Some("upstream_timeout"))
+    );
 }
 
 #[tokio::test]
 async fn a_client_that_does_not_go_on_is_not_the_endpoints_fault() {
-    let (one, two) = (Backend::start("one", Mode::Answer).await, Backend::start("two", Mode::Answer).await);
-    let gateway = Gateway::start(&upstream(&[&one, &two], "none", "timeout = \"200ms\"\n[upstreams.many.ejection]\nfailures = 1"));
+    let (one, two) = (
+        Backend::start("one", Mode::Answer).await,
+        Backend::start("two", Mode::Answer).await,
+    );
+    let gateway = Gateway::start(&upstream(
+        &[&one, &two],
+        "none",
+        "timeout = \"200ms\"\n[upstreams.many.ejection]\nfailures = 1",
+    ));
     for _ in 0..4 {
-        let stalled = wire::send(gateway.listen, b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhal").await;
-        assert_eq!((stalled.status, stalled.code()), (400, Some("body_broken")), "{}", stalled.text);
+        let stalled = wire::send(
+            gateway.listen,
+            b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhal",
+        )
+        .await;
+        assert_eq!(
+            (stalled.status, stalled.code()),
+            (400, Some("body_broken")),
+            "{}",
+            stalled.text
+        );
     }
-    assert_eq!((ejections(&gateway, &one).await, ejections(&gateway, &two).await), (0, 0));
+    assert_eq!(
+        (
+            ejections(&gateway, &one).await,
+            ejections(&gateway, &two).await
+        ),
+        (0, 0)
+    );
 }
 
 #[tokio::test]
 async fn idle_connections_are_kept_as_many_and_as_long_as_told() {
     let backend = Backend::start("one", Mode::Answer).await;
-    for (settings, all) in [("", false), ("idle_connections = 0", true), ("idle_timeout = \"1ms\"", true)] {
+    for (settings, all) in [
+        ("", false),
+        ("idle_connections = 0", true),
+        ("idle_timeout = \"1ms\"", true),
+    ] {
         let gateway = Gateway::start(&upstream(&[&backend], "none", settings));
         let (client, before) = (http(), backend.connections());
         for _ in 0..10 {
-            assert_eq!(client.get(gateway.at("/x")).send().await.unwrap().status(), 200);
+            assert_eq!(
+                client.get(gateway.at("/x")).send().await.unwrap().status(),
+                200
+            );
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let opened = backend.connections() - before;
-        assert!(if all { opened == 10 } else { opened <= 2 }, "{settings}: {opened} connections for ten requests");
+        assert!(
+            if all { opened == 10 } else { opened <= 2 },
+            "{settings}: {opened} connections for ten requests"
+        );
     }
 }

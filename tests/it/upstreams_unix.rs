@@ -63,22 +63,74 @@ fn socket() -> (tempfile::TempDir, PathBuf) {
 async fn a_socket_is_an_endpoint_like_others() {
     let (_folder, path) = socket();
     let _echo = echo(&path);
-    let gateway = Gateway::start(&upstream_of(&[&url(&path)], "none", "health = { path = \"/health\", interval = \"50ms\" }"));
+    let gateway = Gateway::start(&upstream_of(
+        &[&url(&path)],
+        "none",
+        "health = { path = \"/health\", interval = \"50ms\" }",
+    ));
     for _ in 0..3 {
-        let seen = wire::send(gateway.listen, b"GET /x HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n").await;
-        assert!(seen.status == 200 && seen.body().to_ascii_lowercase().contains("\r\nhost: shop.example\r\n"), "{}", seen.text);
-        let posted = http().post(gateway.at("/x")).body("body").send().await.unwrap();
+        let seen = wire::send(
+            gateway.listen,
+            b"GET /x HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n",
+        )
+        .await;
+        assert!(
+            seen.status == 200
+                && seen
+                    .body()
+                    .to_ascii_lowercase()
+                    .contains("\r\nhost: shop.example\r\n"),
+            "{}",
+            seen.text
+        );
+        let posted = http()
+            .post(gateway.at("/x"))
+            .body("body")
+            .send()
+            .await
+            .unwrap();
         assert_eq!(posted.status(), 200);
     }
     // As nginx calls it.
     let unnamed = wire::send(gateway.listen, b"GET /x HTTP/1.0\r\n\r\n").await;
-    assert!(unnamed.body().to_ascii_lowercase().contains("\r\nhost: localhost\r\n"), "{}", unnamed.text);
-    let moved = wire::send(gateway.listen, b"GET /moved HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
-    assert_eq!((moved.status, moved.header("location")), (302, Some("/there")));
+    assert!(
+        unnamed
+            .body()
+            .to_ascii_lowercase()
+            .contains("\r\nhost: localhost\r\n"),
+        "{}",
+        unnamed.text
+    );
+    let moved = wire::send(
+        gateway.listen,
+        b"GET /moved HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    )
+    .await;
+    assert_eq!(
+        (moved.status, moved.header("location")),
+        (302, Some("/there"))
+    );
     let line = gateway.access_line("a request", |line| line["path"] == "/x");
     assert_eq!(line["endpoint"], url(&path));
-    assert_eq!(gateway.counted(&format!("hufu_upstream_endpoint_up{{upstream=\"many\",endpoint=\"{}\"}}", url(&path))).await, 1);
-    assert!(gateway.counted(&format!("hufu_upstream_connections_total{{upstream=\"many\",endpoint=\"{}\"}}", url(&path))).await < 6, "they are kept");
+    assert_eq!(
+        gateway
+            .counted(&format!(
+                "hufu_upstream_endpoint_up{{upstream=\"many\",endpoint=\"{}\"}}",
+                url(&path)
+            ))
+            .await,
+        1
+    );
+    assert!(
+        gateway
+            .counted(&format!(
+                "hufu_upstream_connections_total{{upstream=\"many\",endpoint=\"{}\"}}",
+                url(&path)
+            ))
+            .await
+            < 6,
+        "they are kept"
+    );
 }
 
 #[tokio::test]
@@ -89,32 +141,92 @@ async fn beside_others_and_without_anybody_behind_it() {
     let gateway = Gateway::start(&upstream_of(&[&url(&path), &well.url()], "none", settings));
     // Nothing is there: it goes elsewhere.
     for _ in 0..6 {
-        assert_eq!(http().post(gateway.at("/x")).body("body").send().await.unwrap().text().await.unwrap(), "well");
+        assert_eq!(
+            http()
+                .post(gateway.at("/x"))
+                .body("body")
+                .send()
+                .await
+                .unwrap()
+                .text()
+                .await
+                .unwrap(),
+            "well"
+        );
     }
-    let up = format!("hufu_upstream_endpoint_up{{upstream=\"many\",endpoint=\"{}\"}}", url(&path));
-    until("health checks to find it sick", async || (gateway.counted(&up).await == 0).then_some(())).await;
-    assert!(gateway.stderr().contains("No such file"), "{}", gateway.stderr());
+    let up = format!(
+        "hufu_upstream_endpoint_up{{upstream=\"many\",endpoint=\"{}\"}}",
+        url(&path)
+    );
+    until("health checks to find it sick", async || {
+        (gateway.counted(&up).await == 0).then_some(())
+    })
+    .await;
+    assert!(
+        gateway.stderr().contains("No such file"),
+        "{}",
+        gateway.stderr()
+    );
     let _echo = echo(&path);
-    until("health checks to find it well", async || (gateway.counted(&up).await == 1).then_some(())).await;
-    until("its turn", async || http().get(gateway.at("/x")).send().await.unwrap().text().await.unwrap().contains("GET /x").then_some(())).await;
+    until("health checks to find it well", async || {
+        (gateway.counted(&up).await == 1).then_some(())
+    })
+    .await;
+    until("its turn", async || {
+        http()
+            .get(gateway.at("/x"))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+            .contains("GET /x")
+            .then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn gunicorn_listens_there() {
-    let Some(gunicorn) = program("gunicorn") else { return };
+    let Some(gunicorn) = program("gunicorn") else {
+        return;
+    };
     let (_folder, path) = socket();
     let app = "def app(environ, start):\n    start('200 OK', [])\n    return [environ['HTTP_HOST'].encode(), environ['wsgi.input'].read()]\n";
     // The helper waits for a port.
     let server = Server::start("gunicorn", |port, folder| {
         std::fs::write(folder.join("app.py"), app).unwrap();
         let mut command = Command::new(&gunicorn);
-        command.args(["--bind", &url(&path), "--bind", &format!("127.0.0.1:{port}"), "app:app"]).current_dir(folder);
+        command
+            .args([
+                "--bind",
+                &url(&path),
+                "--bind",
+                &format!("127.0.0.1:{port}"),
+                "app:app",
+            ])
+            .current_dir(folder);
         command
     });
     let gateway = Gateway::start(&upstream_of(&[&url(&path)], "none", ""));
     for _ in 0..5 {
-        let answer = http().post(gateway.at("/x")).header("host", "shop.example").body("hello").send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "shop.examplehello"), "{}", server.output());
+        let answer = http()
+            .post(gateway.at("/x"))
+            .header("host", "shop.example")
+            .body("hello")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            (
+                answer.status().as_u16(),
+                answer.text().await.unwrap().as_str()
+            ),
+            (200, "shop.examplehello"),
+            "{}",
+            server.output()
+        );
     }
 }
 
@@ -123,10 +235,24 @@ async fn nginx_listens_there() {
     let (_folder, path) = socket();
     let _nginx = Nginx::configured(|port| {
         let _ = std::fs::remove_file(&path);
-        format!("server {{ listen 127.0.0.1:{port}; listen {}; location / {{ return 200 \"$http_host $request_uri\"; }} }}", url(&path))
+        format!(
+            "server {{ listen 127.0.0.1:{port}; listen {}; location / {{ return 200 \"$http_host $request_uri\"; }} }}",
+            url(&path)
+        )
     });
     let gateway = Gateway::start(&upstream_of(&[&url(&path)], "none", ""));
     for _ in 0..5 {
-        assert_eq!(http().get(gateway.at("/x?y")).header("host", "shop.example").send().await.unwrap().text().await.unwrap(), "shop.example /x?y");
+        assert_eq!(
+            http()
+                .get(gateway.at("/x?y"))
+                .header("host", "shop.example")
+                .send()
+                .await
+                .unwrap()
+                .text()
+                .await
+                .unwrap(),
+            "shop.example /x?y"
+        );
     }
 }

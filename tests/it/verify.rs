@@ -9,10 +9,22 @@ use crate::helpers::nginx::Nginx;
 use crate::helpers::servers::{echo_upstream, http};
 use crate::helpers::wire::{self, Answer};
 
-const OWNED: [&str; 8] = ["x-wx-openid", "x-wx-appid", "x-wx-unionid", "x-wx-source", "x-hufu-app", "x-hufu-provider", "x-hufu-subject", "x-hufu-session"];
+const OWNED: [&str; 8] = [
+    "x-wx-openid",
+    "x-wx-appid",
+    "x-wx-unionid",
+    "x-wx-source",
+    "x-hufu-app",
+    "x-hufu-provider",
+    "x-hufu-subject",
+    "x-hufu-session",
+];
 
 fn trusting(routes: &str) -> Gateway {
-    Gateway::with(&Setup { config: format!("server.trusted_proxies = [\"127.0.0.1\"]\n{routes}"), ..Setup::default() })
+    Gateway::with(&Setup {
+        config: format!("server.trusted_proxies = [\"127.0.0.1\"]\n{routes}"),
+        ..Setup::default()
+    })
 }
 
 /// What is believed at `/auth/verify`.
@@ -21,46 +33,134 @@ fn believing(proxy: &str) -> String {
 }
 
 async fn ask(gateway: &Gateway, method: &str, lines: &str) -> Answer {
-    wire::send(gateway.listen, format!("{method} /auth/verify HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n").as_bytes()).await
+    wire::send(
+        gateway.listen,
+        format!("{method} /auth/verify HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n")
+            .as_bytes(),
+    )
+    .await
 }
 
 #[tokio::test]
 async fn the_answer_is_200_with_every_header_or_a_no_that_proxies_understand() {
     let echo = echo_upstream();
     let gateway = trusting(
-        &(believing("traefik") + &route("/api", &echo.url, "required") + &route("/public", &echo.url, "none") + &route("/maybe", &echo.url, "optional")),
+        &(believing("traefik")
+            + &route("/api", &echo.url, "required")
+            + &route("/public", &echo.url, "none")
+            + &route("/maybe", &echo.url, "optional")),
     );
     let token = gateway.token("alice").await;
-    for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PROPFIND"] {
-        let answer = ask(&gateway, method, &format!("Authorization: Bearer {token}\r\nX-WX-OPENID: evil\r\n")).await;
-        assert_eq!((answer.status, answer.header("content-length"), answer.body()), (200, Some("0"), ""), "{method}: {}", answer.text);
+    for method in [
+        "GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PROPFIND",
+    ] {
+        let answer = ask(
+            &gateway,
+            method,
+            &format!("Authorization: Bearer {token}\r\nX-WX-OPENID: evil\r\n"),
+        )
+        .await;
+        assert_eq!(
+            (
+                answer.status,
+                answer.header("content-length"),
+                answer.body()
+            ),
+            (200, Some("0"), ""),
+            "{method}: {}",
+            answer.text
+        );
         assert_eq!(answer.header("cache-control"), Some("no-store"));
-        assert_eq!(answer.header("x-wx-openid"), Some(hufu::sandbox::openid(APPID, "alice").as_str()));
+        assert_eq!(
+            answer.header("x-wx-openid"),
+            Some(hufu::sandbox::openid(APPID, "alice").as_str())
+        );
         assert!(answer.header("transfer-encoding").is_none());
         for name in OWNED {
-            assert_eq!(answer.text.to_lowercase().matches(&format!("\r\n{name}:")).count(), 1, "{name}");
+            assert_eq!(
+                answer
+                    .text
+                    .to_lowercase()
+                    .matches(&format!("\r\n{name}:"))
+                    .count(),
+                1,
+                "{name}"
+            );
         }
     }
     for (lines, status, code) in [
         (String::new(), 401, "login_required"),
-        ("Authorization: Bearer rubbish\r\n".to_owned(), 401, "token_invalid"),
-        (format!("Authorization: Bearer {token}\r\nAuthorization: Bearer {token}\r\n"), 401, "token_ambiguous"),
-        (format!("Authorization: Bearer {token}\r\nX-Forwarded-Uri: /public\r\nX-Forwarded-Uri: /public\r\n"), 401, "request_invalid"),
-        (format!("Authorization: Bearer {token}\r\nX-Forwarded-Uri: /public\r\nX-Forwarded-Uri: /public?x\r\n"), 401, "request_invalid"),
-        ("X-Forwarded-Uri: /public/../api\r\n".to_owned(), 401, "path_invalid"),
-        ("X-Forwarded-Uri: /api/x?y=/public\r\n".to_owned(), 401, "login_required"),
-        ("X-Forwarded-Uri: /nowhere\r\n".to_owned(), 401, "login_required"),
-        ("User-Agent: GoogleHC/1.0\r\n".to_owned(), 401, "login_required"),
-        ("X-Forwarded-Method: OPTIONS\r\nX-Forwarded-Uri: /api\r\n".to_owned(), 401, "login_required"),
+        (
+            "Authorization: Bearer rubbish\r\n".to_owned(),
+            401,
+            "token_invalid",
+        ),
+        (
+            format!("Authorization: Bearer {token}\r\nAuthorization: Bearer {token}\r\n"),
+            401,
+            "token_ambiguous",
+        ),
+        (
+            format!(
+                "Authorization: Bearer {token}\r\nX-Forwarded-Uri: /public\r\nX-Forwarded-Uri: /public\r\n"
+            ),
+            401,
+            "request_invalid",
+        ),
+        (
+            format!(
+                "Authorization: Bearer {token}\r\nX-Forwarded-Uri: /public\r\nX-Forwarded-Uri: /public?x\r\n"
+            ),
+            401,
+            "request_invalid",
+        ),
+        (
+            "X-Forwarded-Uri: /public/../api\r\n".to_owned(),
+            401,
+            "path_invalid",
+        ),
+        (
+            "X-Forwarded-Uri: /api/x?y=/public\r\n".to_owned(),
+            401,
+            "login_required",
+        ),
+        (
+            "X-Forwarded-Uri: /nowhere\r\n".to_owned(),
+            401,
+            "login_required",
+        ),
+        (
+            "User-Agent: GoogleHC/1.0\r\n".to_owned(),
+            401,
+            "login_required",
+        ),
+        (
+            "X-Forwarded-Method: OPTIONS\r\nX-Forwarded-Uri: /api\r\n".to_owned(),
+            401,
+            "login_required",
+        ),
     ] {
         let answer = ask(&gateway, "GET", &lines).await;
-        assert_eq!((answer.status, answer.code()), (status, Some(code)), "{lines}: {}", answer.text);
+        assert_eq!(
+            (answer.status, answer.code()),
+            (status, Some(code)),
+            "{lines}: {}",
+            answer.text
+        );
     }
-    for lines in ["X-Forwarded-Uri: /public/x?y\r\n", "X-Forwarded-Uri: /maybe\r\n", "X-Forwarded-Uri: /maybe\r\nAuthorization: Bearer rubbish\r\n"] {
+    for lines in [
+        "X-Forwarded-Uri: /public/x?y\r\n",
+        "X-Forwarded-Uri: /maybe\r\n",
+        "X-Forwarded-Uri: /maybe\r\nAuthorization: Bearer rubbish\r\n",
+    ] {
         let answer = ask(&gateway, "GET", lines).await;
         assert_eq!(answer.status, 200, "{lines}");
         for name in OWNED {
-            assert_eq!(answer.header(name), Some(""), "{lines} {name}: an empty value overwrites what the client sent");
+            assert_eq!(
+                answer.header(name),
+                Some(""),
+                "{lines} {name}: an empty value overwrites what the client sent"
+            );
         }
     }
     // What Caddy sends on for a WebSocket handshake.
@@ -71,7 +171,12 @@ async fn the_answer_is_200_with_every_header_or_a_no_that_proxies_understand() {
     )
     .await;
     assert_eq!(answer.status, 200);
-    let answer = wire::send(gateway.listen, format!("GET /auth/verify HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{handshake}\r\n").as_bytes()).await;
+    let answer = wire::send(
+        gateway.listen,
+        format!("GET /auth/verify HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{handshake}\r\n")
+            .as_bytes(),
+    )
+    .await;
     assert_eq!(answer.status, 401);
     let answer = wire::send(gateway.listen, format!("POST /auth/verify HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nExpect: 100-continue\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc").as_bytes()).await;
     assert!(answer.text.contains("HTTP/1.1 200 OK"), "{}", answer.text);
@@ -82,8 +187,13 @@ async fn strangers_are_not_answered() {
     let gateway = Gateway::start("");
     let token = gateway.token("alice").await;
     let answer = ask(&gateway, "GET", &format!("Authorization: Bearer {token}\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Uri: /public\r\n")).await;
-    assert_eq!((answer.status, answer.code()), (403, Some("untrusted_peer")));
-    assert!(answer.body().contains("server.trusted_proxies") && answer.header("x-wx-openid").is_none());
+    assert_eq!(
+        (answer.status, answer.code()),
+        (403, Some("untrusted_peer"))
+    );
+    assert!(
+        answer.body().contains("server.trusted_proxies") && answer.header("x-wx-openid").is_none()
+    );
 }
 
 #[tokio::test]
@@ -123,27 +233,73 @@ async fn a_real_nginx_asks_and_forged_headers_do_not_get_through() {
         .await
         .unwrap();
     let text = answer.to_string();
-    assert!(text.contains(&hufu::sandbox::openid(APPID, "alice")) && !text.contains("evil") && !text.contains("hufu_"), "{text}");
-    assert_eq!(http().get(nginx.at("/api/x")).send().await.unwrap().status(), 401);
-    assert_eq!(http().get(nginx.at("/api/x")).bearer_auth("rubbish").send().await.unwrap().status(), 401);
+    assert!(
+        text.contains(&hufu::sandbox::openid(APPID, "alice"))
+            && !text.contains("evil")
+            && !text.contains("hufu_"),
+        "{text}"
+    );
+    assert_eq!(
+        http()
+            .get(nginx.at("/api/x"))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        401
+    );
+    assert_eq!(
+        http()
+            .get(nginx.at("/api/x"))
+            .bearer_auth("rubbish")
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        401
+    );
     // nginx asks in HTTP/1.0, about a handshake too, without what makes it one.
-    for (lines, status) in [(format!("Authorization: Bearer {token}\r\n"), 200), (String::new(), 401)] {
+    for (lines, status) in [
+        (format!("Authorization: Bearer {token}\r\n"), 200),
+        (String::new(), 401),
+    ] {
         let lines = format!(
             "{lines}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nExpect: 100-continue\r\n"
         );
-        let answer = wire::send(nginx.address(), format!("GET /api/x HTTP/1.1\r\nHost: x\r\n{lines}\r\n").as_bytes()).await;
-        assert!(answer.text.contains(&format!("HTTP/1.1 {status} ")), "{}", answer.text);
+        let answer = wire::send(
+            nginx.address(),
+            format!("GET /api/x HTTP/1.1\r\nHost: x\r\n{lines}\r\n").as_bytes(),
+        )
+        .await;
+        assert!(
+            answer.text.contains(&format!("HTTP/1.1 {status} ")),
+            "{}",
+            answer.text
+        );
     }
 }
 
 #[tokio::test]
 async fn the_appended_path_begins_behind_the_endpoint_whatever_the_prefix() {
     let echo = echo_upstream();
-    // Read from the first "/verify", the appended /api/x would be /verify/api/x, which belongs to the open "/".
-    let gateway =
-        trusting(&format!("server.prefix = \"/verify\"\n{}{}", believing("envoy"), route("/", &echo.url, "none") + &route("/api", &echo.url, "required")));
-    for (path, status) in [("/verify/verify/api/x", 401), ("/verify/verify/open", 200), ("/verify/verify", 401), ("/%76erify/verify/open", 401)] {
-        let answer = wire::send(gateway.listen, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await;
+    // Read from the first "/verify", the appended /api/x would be /verify/api/x, which belongs to
+    // the open "/".
+    let gateway = trusting(&format!(
+        "server.prefix = \"/verify\"\n{}{}",
+        believing("envoy"),
+        route("/", &echo.url, "none") + &route("/api", &echo.url, "required")
+    ));
+    for (path, status) in [
+        ("/verify/verify/api/x", 401),
+        ("/verify/verify/open", 200),
+        ("/verify/verify", 401),
+        ("/%76erify/verify/open", 401),
+    ] {
+        let answer = wire::send(
+            gateway.listen,
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
+        )
+        .await;
         assert_eq!(answer.status, status, "{path}: {}", answer.text);
     }
 }
@@ -154,18 +310,37 @@ async fn a_preflight_is_no_yes() {
     let gateway = trusting("cors.origins = [\"https://h5.test\"]\n");
     let preflight = "OPTIONS /auth/verify HTTP/1.1\r\nHost: x\r\nOrigin: https://h5.test\r\nAccess-Control-Request-Method: GET\r\nConnection: close\r\n\r\n";
     let answer = wire::send(gateway.listen, preflight.as_bytes()).await;
-    assert_eq!((answer.status, answer.header("x-hufu-error")), (401, Some("login_required")), "{}", answer.text);
+    assert_eq!(
+        (answer.status, answer.header("x-hufu-error")),
+        (401, Some("login_required")),
+        "{}",
+        answer.text
+    );
 }
 
 /// Some proxies pass a fragment on, and backends differ in whether the path ends there.
 #[tokio::test]
 async fn an_original_uri_with_a_fragment_is_refused() {
     let echo = echo_upstream();
-    let gateway = trusting(&(believing("nginx") + &route("/open", &echo.url, "none") + &route("/api", &echo.url, "required")));
-    assert_eq!(ask(&gateway, "GET", "X-Original-URI: /open/x\r\n").await.status, 200);
+    let gateway = trusting(
+        &(believing("nginx")
+            + &route("/open", &echo.url, "none")
+            + &route("/api", &echo.url, "required")),
+    );
+    assert_eq!(
+        ask(&gateway, "GET", "X-Original-URI: /open/x\r\n")
+            .await
+            .status,
+        200
+    );
     for uri in ["/open/x#/../../api/x", "/open#", "/open?a#b"] {
         let answer = ask(&gateway, "GET", &format!("X-Original-URI: {uri}\r\n")).await;
-        assert_eq!((answer.status, answer.header("x-hufu-error")), (401, Some("path_invalid")), "{uri}: {}", answer.text);
+        assert_eq!(
+            (answer.status, answer.header("x-hufu-error")),
+            (401, Some("path_invalid")),
+            "{uri}: {}",
+            answer.text
+        );
     }
 }
 
@@ -173,9 +348,20 @@ async fn an_original_uri_with_a_fragment_is_refused() {
 #[tokio::test]
 async fn an_original_method_that_never_goes_on_is_refused_whatever_the_routes() {
     let echo = echo_upstream();
-    let by_method = format!("{}methods = [\"GET\", \"POST\"]\n", route("/api", &echo.url, "required"));
-    for routes in [String::new(), route("/api", &echo.url, "required"), route("/api", &echo.url, "none"), by_method] {
-        for (proxy, uri, name) in [("nginx", "X-Original-URI", "X-Original-Method"), ("caddy", "X-Forwarded-Uri", "X-Forwarded-Method")] {
+    let by_method = format!(
+        "{}methods = [\"GET\", \"POST\"]\n",
+        route("/api", &echo.url, "required")
+    );
+    for routes in [
+        String::new(),
+        route("/api", &echo.url, "required"),
+        route("/api", &echo.url, "none"),
+        by_method,
+    ] {
+        for (proxy, uri, name) in [
+            ("nginx", "X-Original-URI", "X-Original-Method"),
+            ("caddy", "X-Forwarded-Uri", "X-Forwarded-Method"),
+        ] {
             let gateway = trusting(&(believing(proxy) + &routes));
             let token = gateway.token("alice").await;
             for lines in [format!("{uri}: /api/x\r\n"), String::new()] {
@@ -187,19 +373,35 @@ async fn an_original_method_that_never_goes_on_is_refused_whatever_the_routes() 
                     ("A-METHOD-THAT-IS-TOO-LONG", 403, Some("method_not_allowed")),
                     ("GET, TRACE", 401, Some("request_invalid")),
                 ] {
-                    let answer = ask(&gateway, "GET", &format!("{lines}{name}: {method}\r\nAuthorization: Bearer {token}\r\n")).await;
-                    assert_eq!((answer.status, answer.code()), (status, code), "{routes} {lines} {name}: {method}: {}", answer.text);
+                    let answer = ask(
+                        &gateway,
+                        "GET",
+                        &format!("{lines}{name}: {method}\r\nAuthorization: Bearer {token}\r\n"),
+                    )
+                    .await;
+                    assert_eq!(
+                        (answer.status, answer.code()),
+                        (status, code),
+                        "{routes} {lines} {name}: {method}: {}",
+                        answer.text
+                    );
                 }
             }
         }
     }
     // As the asking's own method the gate refuses it.
     let answer = ask(&trusting(""), "TRACE", "").await;
-    assert_eq!((answer.status, answer.code()), (405, Some("method_not_allowed")), "{}", answer.text);
+    assert_eq!(
+        (answer.status, answer.code()),
+        (405, Some("method_not_allowed")),
+        "{}",
+        answer.text
+    );
 }
 
-/// Some proxies pass the client's `Upgrade` and `Expect` on while they ask. Without the `Connection` that belongs to it `Upgrade` means nothing; with
-/// it, what is no sound handshake gets the gate's own no, as docs/http-api.md lists them, and never a yes.
+/// Some proxies pass the client's `Upgrade` and `Expect` on while they ask. Without the
+/// `Connection` that belongs to it `Upgrade` means nothing; with it, what is no sound handshake
+/// gets the gate's own no, as docs/http-api.md lists them, and never a yes.
 #[tokio::test]
 async fn a_broken_handshake_is_asked_about_as_a_request_or_refused() {
     let gateway = trusting("");
@@ -208,12 +410,20 @@ async fn a_broken_handshake_is_asked_about_as_a_request_or_refused() {
     let whole = "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     for (method, lines, status) in [
         ("GET", "Upgrade: websocket\r\n", 200),
-        ("GET", "Upgrade: websocket\r\nSec-WebSocket-Version: 8\r\n", 200),
+        (
+            "GET",
+            "Upgrade: websocket\r\nSec-WebSocket-Version: 8\r\n",
+            200,
+        ),
         ("GET", "Upgrade: h2c\r\nConnection: upgrade\r\n", 200),
         ("POST", "Connection: upgrade\r\n", 200),
         ("GET", whole, 200),
         ("GET", "Upgrade: websocket\r\nConnection: upgrade\r\n", 426),
-        ("GET", "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n", 400),
+        (
+            "GET",
+            "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n",
+            400,
+        ),
         ("GET", "Upgrade: websocket, h2c\r\n", 400),
         ("GET", "Upgrade: websocket\r\nContent-Length: 0\r\n", 200),
         ("GET", &format!("{whole}Content-Length: 0\r\n"), 200),
@@ -226,6 +436,10 @@ async fn a_broken_handshake_is_asked_about_as_a_request_or_refused() {
     ] {
         let answer = ask(&gateway, method, &format!("{lines}{bearer}")).await;
         assert_eq!(answer.status, status, "{method} {lines}: {}", answer.text);
-        assert!(answer.closed && answer.header("x-wx-openid").is_some() == (status == 200), "{method} {lines}: {}", answer.text);
+        assert!(
+            answer.closed && answer.header("x-wx-openid").is_some() == (status == 200),
+            "{method} {lines}: {}",
+            answer.text
+        );
     }
 }

@@ -39,16 +39,49 @@ async fn messages_pass_both_ways_and_the_upstream_knows_whose_they_are() {
     let mut socket = open(&gateway, "/echo?room=1", &token).await;
     talk(&mut socket).await;
     let asked = upstream.handshake(0);
-    assert!(asked.starts_with("/echo?room=1\n") && asked.contains("\nx-wx-openid: ") && asked.contains("\nx-request-id: "), "{asked}");
-    assert!(!asked.contains(&token) && !asked.contains("authorization"), "{asked}");
+    assert!(
+        asked.starts_with("/echo?room=1\n")
+            && asked.contains("\nx-wx-openid: ")
+            && asked.contains("\nx-request-id: "),
+        "{asked}"
+    );
+    assert!(
+        !asked.contains(&token) && !asked.contains("authorization"),
+        "{asked}"
+    );
     assert_eq!(gateway.counted("hufu_websockets_open").await, 1);
-    socket.close(Some(CloseFrame { code: 4000.into(), reason: "bye".into() })).await.unwrap();
-    assert_eq!(closed(&mut socket).await.map(|frame| frame.code.into()), Some(4000));
-    until("the upstream's end", async || upstream.heard.lock().unwrap().contains(&"close 4000".to_owned()).then_some(())).await;
+    socket
+        .close(Some(CloseFrame {
+            code: 4000.into(),
+            reason: "bye".into(),
+        }))
+        .await
+        .unwrap();
+    assert_eq!(
+        closed(&mut socket).await.map(|frame| frame.code.into()),
+        Some(4000)
+    );
+    until("the upstream's end", async || {
+        upstream
+            .heard
+            .lock()
+            .unwrap()
+            .contains(&"close 4000".to_owned())
+            .then_some(())
+    })
+    .await;
     let line = gateway.access_line("the end of the socket", |line| line["status"] == 101);
-    assert!(line["received"].as_u64().unwrap() > 1 << 20 && line["bytes"].as_u64().unwrap() > 1 << 20 && line["session"].is_string(), "{line}");
+    assert!(
+        line["received"].as_u64().unwrap() > 1 << 20
+            && line["bytes"].as_u64().unwrap() > 1 << 20
+            && line["session"].is_string(),
+        "{line}"
+    );
     assert!(line["error"].is_null(), "{line}");
-    until("no socket open", async || (gateway.counted("hufu_websockets_open").await == 0).then_some(())).await;
+    until("no socket open", async || {
+        (gateway.counted("hufu_websockets_open").await == 0).then_some(())
+    })
+    .await;
     assert!(!gateway.stdout().contains(&token) && !gateway.stderr().contains(&token));
 }
 
@@ -58,15 +91,26 @@ async fn the_upstreams_own_close_and_its_death_reach_the_client() {
     let gateway = Gateway::start(&route("/", &upstream.url, "none"));
     let mut socket = connect(&gateway, "/close", &[]).await.unwrap().0;
     let frame = closed(&mut socket).await.unwrap();
-    assert_eq!((u16::from(frame.code), frame.reason.as_str()), (4001, "enough"));
+    assert_eq!(
+        (u16::from(frame.code), frame.reason.as_str()),
+        (4001, "enough")
+    );
     drop(socket);
     let mut socket = connect(&gateway, "/die", &[]).await.unwrap().0;
     socket.send(Message::text("x")).await.unwrap();
-    assert_eq!(closed(&mut socket).await.map(|frame| frame.code.into()), Some(1011));
-    gateway.access_line("the upstream's death", |line| line["path"] == "/die" && line["error"] == "upstream_error");
+    assert_eq!(
+        closed(&mut socket).await.map(|frame| frame.code.into()),
+        Some(1011)
+    );
+    gateway.access_line("the upstream's death", |line| {
+        line["path"] == "/die" && line["error"] == "upstream_error"
+    });
     // And a client's leaving the upstream, without a word about errors.
     drop(connect(&gateway, "/echo", &[]).await.unwrap());
-    until("the upstream's end", async || (upstream.ended.load(Ordering::SeqCst) == 3).then_some(())).await;
+    until("the upstream's end", async || {
+        (upstream.ended.load(Ordering::SeqCst) == 3).then_some(())
+    })
+    .await;
     let line = gateway.access_line("the client's leaving", |line| line["path"] == "/echo");
     assert!(line["status"] == 101 && line["error"].is_null(), "{line}");
 }
@@ -74,45 +118,121 @@ async fn the_upstreams_own_close_and_its_death_reach_the_client() {
 /// Two streams of a user, and one that nobody has logged in for.
 #[tokio::test]
 async fn an_event_stream_is_cut_when_its_session_ends() {
-    let (redis, upstream) = (RedisServer::start(&[]), Recorder::start(Reply::AtHead(EVENTS.to_vec())).await);
+    let (redis, upstream) = (
+        RedisServer::start(&[]),
+        Recorder::start(Reply::AtHead(EVENTS.to_vec())).await,
+    );
     let flood = Raw::start([Act::Flood("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")]);
-    let config = format!("{}{}{}", route("/", &upstream.url, "required"), route("/flood", &flood.url, "required"), route("/open", &upstream.url, "none"));
-    let one = Gateway::with(&Setup { store: redis.url(""), config });
+    let config = format!(
+        "{}{}{}",
+        route("/", &upstream.url, "required"),
+        route("/flood", &flood.url, "required"),
+        route("/open", &upstream.url, "none")
+    );
+    let one = Gateway::with(&Setup {
+        store: redis.url(""),
+        config,
+    });
     let other = one.sibling();
     let (token, client) = (one.token("zhang").await, http());
-    let mut events = client.get(one.at("/events")).bearer_auth(&token).send().await.unwrap();
+    let mut events = client
+        .get(one.at("/events"))
+        .bearer_auth(&token)
+        .send()
+        .await
+        .unwrap();
     let mut anonymous = client.get(one.at("/open")).send().await.unwrap();
     for stream in [&mut events, &mut anonymous] {
-        assert_eq!(stream.chunk().await.unwrap().unwrap().as_ref(), b"data: 1\n\n");
+        assert_eq!(
+            stream.chunk().await.unwrap().unwrap().as_ref(),
+            b"data: 1\n\n"
+        );
     }
-    let mut flood = client.get(one.at("/flood")).bearer_auth(&token).send().await.unwrap();
+    let mut flood = client
+        .get(one.at("/flood"))
+        .bearer_auth(&token)
+        .send()
+        .await
+        .unwrap();
     assert!(flood.chunk().await.unwrap().is_some());
-    assert_eq!(client.post(other.at("/auth/logout")).bearer_auth(&token).send().await.unwrap().status(), 204);
+    assert_eq!(
+        client
+            .post(other.at("/auth/logout"))
+            .bearer_auth(&token)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        204
+    );
     let ended = monotonic_now();
-    let cut = async |stream: &mut reqwest::Response| while let Ok(Some(_)) = stream.chunk().await {};
-    tokio::time::timeout(BOUND, cut(&mut flood)).await.expect("the flood goes on");
-    assert!(tokio::time::timeout(BOUND, events.chunk()).await.expect("the stream stays open").is_err(), "it must not look complete");
+    let cut =
+        async |stream: &mut reqwest::Response| while let Ok(Some(_)) = stream.chunk().await {};
+    tokio::time::timeout(BOUND, cut(&mut flood))
+        .await
+        .expect("the flood goes on");
+    assert!(
+        tokio::time::timeout(BOUND, events.chunk())
+            .await
+            .expect("the stream stays open")
+            .is_err(),
+        "it must not look complete"
+    );
     println!("cut after {:?}", ended.elapsed());
     for path in ["/events", "/flood"] {
-        one.access_line("its reason", |line| line["path"] == path && line["status"] == 200 && line["error"] == "session_expired");
+        one.access_line("its reason", |line| {
+            line["path"] == path && line["status"] == 200 && line["error"] == "session_expired"
+        });
     }
-    assert!(tokio::time::timeout(Duration::from_millis(600), anonymous.chunk()).await.is_err(), "nobody's session, nobody's end");
+    assert!(
+        tokio::time::timeout(Duration::from_millis(600), anonymous.chunk())
+            .await
+            .is_err(),
+        "nobody's session, nobody's end"
+    );
 }
 
 #[tokio::test]
 async fn who_may_not_come_in_does_not_reach_the_upstream() {
     let upstream = WsUpstream::start().await;
-    let config = format!("cors.origins = [\"https://h5.test\"]\n{}", route("/", &upstream.url, "required"));
-    let gateway = Gateway::with(&Setup { config, ..Setup::default() });
+    let config = format!(
+        "cors.origins = [\"https://h5.test\"]\n{}",
+        route("/", &upstream.url, "required")
+    );
+    let gateway = Gateway::with(&Setup {
+        config,
+        ..Setup::default()
+    });
     let bearer = format!("Bearer {}", gateway.token("zhang").await);
-    assert_eq!(refused(&gateway, "/echo", &[]).await, (401, "login_required".to_owned()));
-    assert_eq!(refused(&gateway, "/echo", &[("authorization", "Bearer hufu_x")]).await, (401, "token_invalid".to_owned()));
+    assert_eq!(
+        refused(&gateway, "/echo", &[]).await,
+        (401, "login_required".to_owned())
+    );
+    assert_eq!(
+        refused(&gateway, "/echo", &[("authorization", "Bearer hufu_x")]).await,
+        (401, "token_invalid".to_owned())
+    );
     for origin in ["https://evil.test", "null"] {
-        assert_eq!(refused(&gateway, "/echo", &[("authorization", &bearer), ("origin", origin)]).await, (403, "origin_forbidden".to_owned()));
+        assert_eq!(
+            refused(
+                &gateway,
+                "/echo",
+                &[("authorization", &bearer), ("origin", origin)]
+            )
+            .await,
+            (403, "origin_forbidden".to_owned())
+        );
     }
     assert_eq!(upstream.opened.load(Ordering::SeqCst), 0);
     for origin in ["https://h5.test", "https://servicewechat.com"] {
-        let mut socket = connect(&gateway, "/echo", &[("authorization", &bearer), ("origin", origin)]).await.unwrap().0;
+        let mut socket = connect(
+            &gateway,
+            "/echo",
+            &[("authorization", &bearer), ("origin", origin)],
+        )
+        .await
+        .unwrap()
+        .0;
         echoed(&mut socket, Message::text(origin)).await;
     }
 }
@@ -120,26 +240,75 @@ async fn who_may_not_come_in_does_not_reach_the_upstream() {
 #[tokio::test]
 async fn a_protocol_carries_the_token_and_the_upstream_does_not_see_it() {
     let upstream = WsUpstream::start().await;
-    let config = format!("session.carriers = [\"bearer\", \"protocol\"]\n{}", route("/", &upstream.url, "required"));
-    let gateway = Gateway::with(&Setup { config, ..Setup::default() });
+    let config = format!(
+        "session.carriers = [\"bearer\", \"protocol\"]\n{}",
+        route("/", &upstream.url, "required")
+    );
+    let gateway = Gateway::with(&Setup {
+        config,
+        ..Setup::default()
+    });
     let token = gateway.token("zhang").await;
     let offer = |more: &str| format!("hufu.v1, hufu.token.{token}{more}");
-    let chosen = |answer: &Response| answer.headers().get("sec-websocket-protocol").map(|p| p.to_str().unwrap().to_owned());
-    for (n, (path, more, answer, seen)) in
-        [("/echo", "", "hufu.v1", None), ("/echo", ", chat", "hufu.v1", Some("chat")), ("/chat", ", v2, chat", "chat", Some("v2, chat"))]
-            .into_iter()
-            .enumerate()
+    let chosen = |answer: &Response| {
+        answer
+            .headers()
+            .get("sec-websocket-protocol")
+            .map(|p| p.to_str().unwrap().to_owned())
+    };
+    for (n, (path, more, answer, seen)) in [
+        ("/echo", "", "hufu.v1", None),
+        ("/echo", ", chat", "hufu.v1", Some("chat")),
+        ("/chat", ", v2, chat", "chat", Some("v2, chat")),
+    ]
+    .into_iter()
+    .enumerate()
     {
-        let (mut socket, response) = connect(&gateway, path, &[("sec-websocket-protocol", &offer(more))]).await.unwrap();
+        let (mut socket, response) =
+            connect(&gateway, path, &[("sec-websocket-protocol", &offer(more))])
+                .await
+                .unwrap();
         assert_eq!(chosen(&response).as_deref(), Some(answer), "{path}{more}");
         echoed(&mut socket, Message::text("x")).await;
         let asked = upstream.handshake(n);
-        assert!(!asked.contains(&token) && !asked.contains("hufu.v1") && asked.contains("x-wx-openid"), "{asked}");
-        assert_eq!(asked.lines().find_map(|line| line.strip_prefix("sec-websocket-protocol: ")), seen);
+        assert!(
+            !asked.contains(&token) && !asked.contains("hufu.v1") && asked.contains("x-wx-openid"),
+            "{asked}"
+        );
+        assert_eq!(
+            asked
+                .lines()
+                .find_map(|line| line.strip_prefix("sec-websocket-protocol: ")),
+            seen
+        );
     }
-    assert_eq!(refused(&gateway, "/foreign", &[("sec-websocket-protocol", &offer(", chat"))]).await, (502, "upstream_error".to_owned()));
-    assert_eq!(refused(&gateway, "/wrong", &[("sec-websocket-protocol", &offer(""))]).await, (502, "upstream_error".to_owned()));
-    assert_eq!(refused(&gateway, "/echo", &[("sec-websocket-protocol", "hufu.v1, hufu.token.hufu_x")]).await, (401, "token_invalid".to_owned()));
+    assert_eq!(
+        refused(
+            &gateway,
+            "/foreign",
+            &[("sec-websocket-protocol", &offer(", chat"))]
+        )
+        .await,
+        (502, "upstream_error".to_owned())
+    );
+    assert_eq!(
+        refused(
+            &gateway,
+            "/wrong",
+            &[("sec-websocket-protocol", &offer(""))]
+        )
+        .await,
+        (502, "upstream_error".to_owned())
+    );
+    assert_eq!(
+        refused(
+            &gateway,
+            "/echo",
+            &[("sec-websocket-protocol", "hufu.v1, hufu.token.hufu_x")]
+        )
+        .await,
+        (401, "token_invalid".to_owned())
+    );
     assert!(!gateway.stdout().contains(&token) && !gateway.stderr().contains(&token));
 }
 
@@ -150,18 +319,38 @@ async fn what_comes_early_waits_for_the_101_and_goes_nowhere_without() {
     // "early", masked with zeros.
     let early = b"\x81\x85\0\0\0\0early";
     let mut client = TcpStream::connect(gateway.listen).await.unwrap();
-    client.write_all(&[format!("GET /echo HTTP/1.1\r\n{HANDSHAKE}\r\n").as_bytes(), early].concat()).await.unwrap();
+    client
+        .write_all(
+            &[
+                format!("GET /echo HTTP/1.1\r\n{HANDSHAKE}\r\n").as_bytes(),
+                early,
+            ]
+            .concat(),
+        )
+        .await
+        .unwrap();
     let mut seen = Vec::new();
     while !seen.ends_with(b"\x81\x05early") {
-        assert!(client.read_buf(&mut seen).await.unwrap() > 0, "{}", String::from_utf8_lossy(&seen));
+        assert!(
+            client.read_buf(&mut seen).await.unwrap() > 0,
+            "{}",
+            String::from_utf8_lossy(&seen)
+        );
     }
     assert!(seen.starts_with(b"HTTP/1.1 101 "));
     assert_eq!(*upstream.heard.lock().unwrap(), ["early"]);
-    // Case 88: the answer is another one, and what looks like a request behind the handshake is none.
-    let smuggled = format!("GET /refused HTTP/1.1\r\n{HANDSHAKE}\r\nGET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+    // Case 88: the answer is another one, and what looks like a request behind the handshake is
+    // none.
+    let smuggled =
+        format!("GET /refused HTTP/1.1\r\n{HANDSHAKE}\r\nGET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
     let answer = wire::send_to_the_end(gateway.listen, smuggled.as_bytes()).await;
     assert_eq!(
-        (answer.status, answer.header("x-why"), answer.body(), answer.closed),
+        (
+            answer.status,
+            answer.header("x-why"),
+            answer.body(),
+            answer.closed
+        ),
         (409, Some("full"), "7\r\nno room\r\n0\r\n\r\n", true),
         "{}",
         answer.text
@@ -172,41 +361,96 @@ async fn what_comes_early_waits_for_the_101_and_goes_nowhere_without() {
 #[tokio::test]
 async fn a_session_revoked_on_another_gateway_closes_its_sockets() {
     let (redis, upstream) = (RedisServer::start(&[]), WsUpstream::start().await);
-    let one = Gateway::with(&Setup { store: redis.url(""), config: route("/", &upstream.url, "required") });
+    let one = Gateway::with(&Setup {
+        store: redis.url(""),
+        config: route("/", &upstream.url, "required"),
+    });
     let other = one.sibling();
     let (token, keeps) = (one.token("zhang").await, one.token("li").await);
     let mut stays = open(&one, "/echo", &keeps).await;
-    let mut sockets =
-        [open(&one, "/echo", &token).await, open(&other, "/echo", &token).await, open(&one, "/half", &token).await, open(&one, "/late", &token).await];
+    let mut sockets = [
+        open(&one, "/echo", &token).await,
+        open(&other, "/echo", &token).await,
+        open(&one, "/half", &token).await,
+        open(&one, "/late", &token).await,
+    ];
     for socket in &mut sockets[..2] {
         echoed(socket, Message::text("x")).await;
     }
     // So that it is in the middle of a frame.
-    until("half a frame", async || upstream.heard.lock().unwrap().contains(&"half sent".to_owned()).then_some(())).await;
+    until("half a frame", async || {
+        upstream
+            .heard
+            .lock()
+            .unwrap()
+            .contains(&"half sent".to_owned())
+            .then_some(())
+    })
+    .await;
     sockets[3].send(Message::text("go on")).await.unwrap();
-    assert_eq!(sockets[3].next().await.unwrap().unwrap(), Message::binary(b"abcdefghij".to_vec()));
-    assert_eq!(http().post(other.at("/auth/logout")).bearer_auth(&token).send().await.unwrap().status(), 204);
+    assert_eq!(
+        sockets[3].next().await.unwrap().unwrap(),
+        Message::binary(b"abcdefghij".to_vec())
+    );
+    assert_eq!(
+        http()
+            .post(other.at("/auth/logout"))
+            .bearer_auth(&token)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        204
+    );
     let ended = monotonic_now();
     for (n, socket) in sockets.iter_mut().enumerate() {
         let frame = closed(socket).await;
-        println!("socket {n}: {:?} after {:?}", frame.as_ref().map(|frame| u16::from(frame.code)), ended.elapsed());
+        println!(
+            "socket {n}: {:?} after {:?}",
+            frame.as_ref().map(|frame| u16::from(frame.code)),
+            ended.elapsed()
+        );
         // One stands in a frame that never ends: it is cut.
-        assert_eq!(frame.map(|frame| (u16::from(frame.code), frame.reason.to_string())), (n != 2).then(|| (1008, "session_expired".to_owned())), "{n}");
+        assert_eq!(
+            frame.map(|frame| (u16::from(frame.code), frame.reason.to_string())),
+            (n != 2).then(|| (1008, "session_expired".to_owned())),
+            "{n}"
+        );
     }
     assert!(ended.elapsed() < BOUND);
-    until("the upstream's connections to end", async || (upstream.ended.load(Ordering::SeqCst) == 4).then_some(())).await;
-    assert!(upstream.heard.lock().unwrap().contains(&"close 1008".to_owned()));
-    one.access_line("its reason", |line| line["status"] == 101 && line["error"] == "session_expired");
+    until("the upstream's connections to end", async || {
+        (upstream.ended.load(Ordering::SeqCst) == 4).then_some(())
+    })
+    .await;
+    assert!(
+        upstream
+            .heard
+            .lock()
+            .unwrap()
+            .contains(&"close 1008".to_owned())
+    );
+    one.access_line("its reason", |line| {
+        line["status"] == 101 && line["error"] == "session_expired"
+    });
     echoed(&mut stays, Message::text("still here")).await;
 }
 
 #[tokio::test]
 async fn sessions_that_expire_close_their_sockets_and_use_renews_them() {
     let upstream = WsUpstream::start().await;
-    let config = format!("session.idle_timeout = \"2s\"\nsession.absolute_timeout = \"6s\"\n{}", route("/", &upstream.url, "required"));
-    let gateway = Gateway::with(&Setup { config, ..Setup::default() });
+    let config = format!(
+        "session.idle_timeout = \"2s\"\nsession.absolute_timeout = \"6s\"\n{}",
+        route("/", &upstream.url, "required")
+    );
+    let gateway = Gateway::with(&Setup {
+        config,
+        ..Setup::default()
+    });
     let (busy, idle) = (gateway.token("zhang").await, gateway.token("li").await);
-    let (mut busy, mut idle) = (open(&gateway, "/echo", &busy).await, open(&gateway, "/echo", &idle).await);
+    let (mut busy, mut idle) = (
+        open(&gateway, "/echo", &busy).await,
+        open(&gateway, "/echo", &idle).await,
+    );
     let started = monotonic_now();
     let mut rounds = 0;
     let code = loop {
@@ -221,29 +465,59 @@ async fn sessions_that_expire_close_their_sockets_and_use_renews_them() {
         // A client with little to say: the seconds until its session ends are the point.
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
-    println!("the busy one had {rounds} rounds in {:?}", started.elapsed());
+    println!(
+        "the busy one had {rounds} rounds in {:?}",
+        started.elapsed()
+    );
     assert_eq!(code.map(|frame| frame.code.into()), Some(1008));
-    assert!(started.elapsed() > Duration::from_secs(3), "it outlives the idle timeout");
-    assert_eq!(closed(&mut idle).await.map(|frame| frame.code.into()), Some(1008));
+    assert!(
+        started.elapsed() > Duration::from_secs(3),
+        "it outlives the idle timeout"
+    );
+    assert_eq!(
+        closed(&mut idle).await.map(|frame| frame.code.into()),
+        Some(1008)
+    );
 }
 
 #[tokio::test]
 async fn silence_ends_a_socket_and_limits_hold() {
     let upstream = WsUpstream::start().await;
-    let config = format!("websockets = {{ max = 3, max_per_user = 2, idle_timeout = \"1s\" }}\n{}", route("/", &upstream.url, "required"));
-    let gateway = Gateway::with(&Setup { config, ..Setup::default() });
+    let config = format!(
+        "websockets = {{ max = 3, max_per_user = 2, idle_timeout = \"1s\" }}\n{}",
+        route("/", &upstream.url, "required")
+    );
+    let gateway = Gateway::with(&Setup {
+        config,
+        ..Setup::default()
+    });
     let (zhang, li) = (gateway.token("zhang").await, gateway.token("li").await);
     let bearer = |token: &str| format!("Bearer {token}");
-    let mut sockets = [open(&gateway, "/echo", &zhang).await, open(&gateway, "/echo", &zhang).await];
-    assert_eq!(refused(&gateway, "/echo", &[("authorization", &bearer(&zhang))]).await, (429, "websocket_limit".to_owned()));
+    let mut sockets = [
+        open(&gateway, "/echo", &zhang).await,
+        open(&gateway, "/echo", &zhang).await,
+    ];
+    assert_eq!(
+        refused(&gateway, "/echo", &[("authorization", &bearer(&zhang))]).await,
+        (429, "websocket_limit".to_owned())
+    );
     let _third = open(&gateway, "/echo", &li).await;
-    assert_eq!(refused(&gateway, "/echo", &[("authorization", &bearer(&li))]).await, (503, "websockets_full".to_owned()));
+    assert_eq!(
+        refused(&gateway, "/echo", &[("authorization", &bearer(&li))]).await,
+        (503, "websockets_full".to_owned())
+    );
     assert_eq!(upstream.opened.load(Ordering::SeqCst), 3);
     for socket in &mut sockets {
         let frame = closed(socket).await.unwrap();
-        assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1001, "idle"));
+        assert_eq!(
+            (u16::from(frame.code), frame.reason.as_str()),
+            (1001, "idle")
+        );
     }
-    until("the places to be free", async || (gateway.counted("hufu_websockets_open").await == 0).then_some(())).await;
+    until("the places to be free", async || {
+        (gateway.counted("hufu_websockets_open").await == 0).then_some(())
+    })
+    .await;
     let mut again = open(&gateway, "/echo", &zhang).await;
     echoed(&mut again, Message::text("x")).await;
 }
@@ -279,13 +553,22 @@ async fn many_sockets_at_once_and_a_reader_that_does_not_read() {
 #[tokio::test]
 async fn a_gateway_that_ends_says_so() {
     let upstream = WsUpstream::start().await;
-    let config = format!("server.drain_grace = \"0s\"\n{}", route("/", &upstream.url, "none"));
-    let mut gateway = Gateway::with(&Setup { config, ..Setup::default() });
+    let config = format!(
+        "server.drain_grace = \"0s\"\n{}",
+        route("/", &upstream.url, "none")
+    );
+    let mut gateway = Gateway::with(&Setup {
+        config,
+        ..Setup::default()
+    });
     let mut socket = connect(&gateway, "/echo", &[]).await.unwrap().0;
     echoed(&mut socket, Message::text("x")).await;
     gateway.signal(Signal::SIGTERM);
     let frame = closed(&mut socket).await.unwrap();
-    assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1001, "going_away"));
+    assert_eq!(
+        (u16::from(frame.code), frame.reason.as_str()),
+        (1001, "going_away")
+    );
     drop(socket);
     assert_eq!(gateway.ended().code(), Some(0), "{}", gateway.stderr());
     gateway.access_line("the socket's end", |line| line["status"] == 101);

@@ -1,4 +1,5 @@
-//! What the store holds, in a form that is pleasant to read: text as text, sealed bytes in hexadecimal with their number.
+//! What the store holds, in a form that is pleasant to read: text as text, sealed bytes in
+//! hexadecimal with their number.
 
 use std::collections::BTreeMap;
 
@@ -26,15 +27,25 @@ enum Value {
 
 impl From<StoredEntry> for Stored {
     fn from(entry: StoredEntry) -> Self {
-        Self { value: Value::of(&entry.content), key: entry.key, expires_in_ms: millis(entry.expires_in) }
+        Self {
+            value: Value::of(&entry.content),
+            key: entry.key,
+            expires_in_ms: millis(entry.expires_in),
+        }
     }
 }
 
 impl Value {
-    /// The store writes a hash as `field → value`, a line each, and escapes all else to ASCII: the arrow tells them apart.
+    /// The store writes a hash as `field → value`, a line each, and escapes all else to ASCII: the
+    /// arrow tells them apart.
     fn of(content: &str) -> Self {
-        let fields: Option<BTreeMap<_, _>> =
-            content.lines().map(|line| line.split_once(" → ").map(|(field, value)| (field.to_owned(), readable(value)))).collect();
+        let fields: Option<BTreeMap<_, _>> = content
+            .lines()
+            .map(|line| {
+                line.split_once(" → ")
+                    .map(|(field, value)| (field.to_owned(), readable(value)))
+            })
+            .collect();
         match fields {
             Some(fields) if !fields.is_empty() => Self::Hash(fields),
             _ => Self::String(readable(content)),
@@ -72,7 +83,9 @@ fn unescaped(text: &str) -> Vec<u8> {
 }
 
 fn digit(hex: Option<u8>) -> u8 {
-    hex.and_then(|hex| char::from(hex).to_digit(16)).and_then(|digit| u8::try_from(digit).ok()).unwrap_or_default()
+    hex.and_then(|hex| char::from(hex).to_digit(16))
+        .and_then(|digit| u8::try_from(digit).ok())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -89,9 +102,16 @@ mod tests {
     #[test]
     fn text_stays_text_and_bytes_are_counted() {
         assert_eq!(Value::of("plain"), Value::String("plain".to_owned()));
-        assert_eq!(Value::of("S\\x00\\n"), Value::String("3 bytes: 53000a".to_owned()));
+        assert_eq!(
+            Value::of("S\\x00\\n"),
+            Value::String("3 bytes: 53000a".to_owned())
+        );
         assert_eq!(Value::of(""), Value::String(String::new()));
-        let hash = [("a", "1:2"), ("k0", "2 bytes: 01ff")].map(|(field, value)| (field.to_owned(), value.to_owned()));
-        assert_eq!(Value::of("a → 1:2\nk0 → \\x01\\xff"), Value::Hash(hash.into()));
+        let hash = [("a", "1:2"), ("k0", "2 bytes: 01ff")]
+            .map(|(field, value)| (field.to_owned(), value.to_owned()));
+        assert_eq!(
+            Value::of("a → 1:2\nk0 → \\x01\\xff"),
+            Value::Hash(hash.into())
+        );
     }
 }

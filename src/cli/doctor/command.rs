@@ -19,8 +19,9 @@ use crate::store;
 
 /// Validate a configuration and try everything in it: Redis, WeChat, the backends
 ///
-/// Begins as `hufu check` does; then it connects with the gateway's own logins, writes nothing, uses nothing up, and prints one line
-/// for each thing that it saw, with what to do. It may run beside a gateway.
+/// Begins as `hufu check` does; then it connects with the gateway's own logins, writes nothing,
+/// uses nothing up, and prints one line for each thing that it saw, with what to do. It may run
+/// beside a gateway.
 ///
 /// Exit codes: 0 no line says FAIL, 1 one does, 2 wrong arguments or configuration.
 #[derive(Debug, Args)]
@@ -36,12 +37,19 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
     let (settings, warnings) = Settings::load(&args.config.path)?;
     // A second client in the process finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
     let examined = runtime.block_on(examine(&settings, &warnings));
     // A name server that does not answer would hold up the end.
     runtime.shutdown_background();
     let report = Report(examined?);
-    print(&if args.json { report.json() } else { report.text() })?;
+    print(&if args.json {
+        report.json()
+    } else {
+        report.text()
+    })?;
     match report.count(Verdict::Fail) {
         0 => Ok(()),
         failed => {
@@ -54,26 +62,66 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
 /// Everything at once; the report is in the order of the configuration.
 async fn examine(settings: &Settings, warnings: &[Problem]) -> Result<Vec<Examined>> {
     let store_settings = app::store_settings(&settings.store, settings.session.near_cache)?;
-    let client = PlatformClient::new(settings.platforms.clone()).context("cannot set up the client for the platforms")?;
+    let client = PlatformClient::new(settings.platforms.clone())
+        .context("cannot set up the client for the platforms")?;
     let apps = settings.apps.iter().map(|app| async {
         match app.provider {
-            ProviderKind::WechatMiniProgram => wechat::examination::examine(&app::mini_program_settings(app), &client).await,
+            ProviderKind::WechatMiniProgram => {
+                wechat::examination::examine(&app::mini_program_settings(app), &client).await
+            }
         }
     });
-    let (store, apps, upstreams) =
-        tokio::join!(store::examine(&store_settings), join_all(apps), join_all(settings.upstreams.iter().map(|upstream| upstreams::examine(upstream))));
-    let own = [configuration(warnings), listeners::examine(&settings.server.listen, settings.admin.listen)];
-    let certificates = certificate_check::examine(&settings.server.tls, &app::hosts(&settings.routes), SystemClock.unix_now());
-    Ok(own.into_iter().chain(certificates).chain(store).chain(apps).chain(upstreams).collect())
+    let (store, apps, upstreams) = tokio::join!(
+        store::examine(&store_settings),
+        join_all(apps),
+        join_all(
+            settings
+                .upstreams
+                .iter()
+                .map(|upstream| upstreams::examine(upstream))
+        )
+    );
+    let own = [
+        configuration(warnings),
+        listeners::examine(&settings.server.listen, settings.admin.listen),
+    ];
+    let certificates = certificate_check::examine(
+        &settings.server.tls,
+        &app::hosts(&settings.routes),
+        SystemClock.unix_now(),
+    );
+    Ok(own
+        .into_iter()
+        .chain(certificates)
+        .chain(store)
+        .chain(apps)
+        .chain(upstreams)
+        .collect())
 }
 
 /// What `check` says.
 fn configuration(warnings: &[Problem]) -> Examined {
     let mut findings = vec![Finding::ok("check", "it can be used")];
     // What is odd about certificates has lines of its own.
-    findings.extend(warnings.iter().filter(|warning| warning.path != "server.tls").map(|warning| {
-        let key = if warning.path.is_empty() { &warning.file } else { &warning.path };
-        Finding::warn("check", format!("{key}: {}", warning.what), warning.hint.clone())
-    }));
-    Examined { subject: "configuration".to_owned(), findings }
+    findings.extend(
+        warnings
+            .iter()
+            .filter(|warning| warning.path != "server.tls")
+            .map(|warning| {
+                let key = if warning.path.is_empty() {
+                    &warning.file
+                } else {
+                    &warning.path
+                };
+                Finding::warn(
+                    "check",
+                    format!("{key}: {}", warning.what),
+                    warning.hint.clone(),
+                )
+            }),
+    );
+    Examined {
+        subject: "configuration".to_owned(),
+        findings,
+    }
 }

@@ -13,29 +13,46 @@ pub(super) fn examine(public: &Listen, admin: SocketAddr) -> Examined {
         Listen::Tcp(address) => examine_one("server.listen", *address),
         Listen::Unix(path) => examine_socket("server.listen", path),
     };
-    Examined { subject: "listeners".to_owned(), findings: vec![public, examine_one("admin.listen", admin)] }
+    Examined {
+        subject: "listeners".to_owned(),
+        findings: vec![public, examine_one("admin.listen", admin)],
+    }
 }
 
 /// Nothing is made here: a gateway that starts at this moment must not find somebody else's socket.
 fn examine_socket(key: &'static str, path: &Path) -> Finding {
     let shown = path.display();
     if UnixStream::connect(path).is_ok() {
-        return Finding::note(key, format!("{shown} is in use"), format!("by a running gateway? If by something else, choose another {key}"));
+        return Finding::note(
+            key,
+            format!("{shown} is in use"),
+            format!("by a running gateway? If by something else, choose another {key}"),
+        );
     }
     if path.parent().is_some_and(Path::is_dir) {
         Finding::ok(key, format!("{shown} is free"))
     } else {
-        Finding::fail(key, format!("{shown}: its folder does not exist"), "make the folder, writable for the gateway's user")
+        Finding::fail(
+            key,
+            format!("{shown}: its folder does not exist"),
+            "make the folder, writable for the gateway's user",
+        )
     }
 }
 
 fn examine_one(key: &'static str, address: SocketAddr) -> Finding {
     match TcpListener::bind(address) {
         Ok(_) => Finding::ok(key, format!("{address} is free")),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            Finding::note(key, format!("{address} is in use"), format!("by a running gateway? If by something else, choose another {key}"))
-        }
-        Err(error) => Finding::fail(key, format!("{address}: {error}"), Listen::Tcp(address).advice(&error, key)),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Finding::note(
+            key,
+            format!("{address} is in use"),
+            format!("by a running gateway? If by something else, choose another {key}"),
+        ),
+        Err(error) => Finding::fail(
+            key,
+            format!("{address}: {error}"),
+            Listen::Tcp(address).advice(&error, key),
+        ),
     }
 }
 
@@ -59,7 +76,14 @@ mod tests {
         let (free, taken) = (folder.path().join("free"), folder.path().join("taken"));
         let _listener = std::os::unix::net::UnixListener::bind(&taken).unwrap();
         let verdict = |path: &Path| examine_socket("server.listen", path).verdict;
-        assert_eq!((verdict(&free), verdict(&taken), verdict(&free.join("deeper"))), (Verdict::Ok, Verdict::Note, Verdict::Fail));
+        assert_eq!(
+            (
+                verdict(&free),
+                verdict(&taken),
+                verdict(&free.join("deeper"))
+            ),
+            (Verdict::Ok, Verdict::Note, Verdict::Fail)
+        );
         assert!(!free.exists());
     }
 }

@@ -1,5 +1,6 @@
-//! Whether the backends can be connected to and speak HTTP, by TLS where that is configured. They are asked for no more than `HEAD /`: what
-//! a backend does with other requests is its own business.
+//! Whether the backends can be connected to and speak HTTP, by TLS where that is configured. They
+//! are asked for no more than `HEAD /`: what a backend does with other requests is its own
+//! business.
 
 use std::io;
 use std::time::Duration;
@@ -36,38 +37,66 @@ pub(super) async fn examine(upstream: &Upstream) -> Examined {
     let findings = match Connector::new(upstream) {
         Ok(connector) => {
             let endpoints = upstream.endpoints.iter().enumerate();
-            join_all(endpoints.map(|(at, endpoint)| examine_endpoint(at, endpoint, upstream, &connector))).await
+            join_all(
+                endpoints
+                    .map(|(at, endpoint)| examine_endpoint(at, endpoint, upstream, &connector)),
+            )
+            .await
         }
-        Err(error) => vec![Finding::fail(CHECK, error.to_string(), format!("mend upstreams.{}.tls", upstream.name))],
+        Err(error) => vec![Finding::fail(
+            CHECK,
+            error.to_string(),
+            format!("mend upstreams.{}.tls", upstream.name),
+        )],
     };
-    Examined { subject: format!("upstream {}", upstream.name), findings }
+    Examined {
+        subject: format!("upstream {}", upstream.name),
+        findings,
+    }
 }
 
-async fn examine_endpoint(at: usize, endpoint: &Endpoint, upstream: &Upstream, connector: &Connector) -> Finding {
+async fn examine_endpoint(
+    at: usize,
+    endpoint: &Endpoint,
+    upstream: &Upstream,
+    connector: &Connector,
+) -> Finding {
     let (within, name) = (upstream.connect_timeout, &upstream.name);
-    let fail = |why: String, advice: String| Finding::fail(CHECK, format!("{endpoint}: {why}"), advice);
+    let fail =
+        |why: String, advice: String| Finding::fail(CHECK, format!("{endpoint}: {why}"), advice);
     let known = literal(endpoint);
     let is_known = known.is_some();
     let found = async {
         match known {
             Some(address) => Ok(vec![address]),
-            None => lookup_host((endpoint.host.as_str(), endpoint.port)).await.map(|found| found.map(Address::Tcp).collect()),
+            None => lookup_host((endpoint.host.as_str(), endpoint.port))
+                .await
+                .map(|found| found.map(Address::Tcp).collect()),
         }
     };
     let addresses: Vec<_> = match timeout(within, found).await {
         Ok(Ok(addresses)) => addresses,
         Ok(Err(error)) => {
-            let advice = format!("mend upstreams.{name}.endpoints, or the name servers of this machine; without an address its requests get 502");
+            let advice = format!(
+                "mend upstreams.{name}.endpoints, or the name servers of this machine; without an address its requests get 502"
+            );
             return fail(format!("its name does not resolve: {error}"), advice);
         }
-        Err(_) => return fail("its name does not resolve in time".to_owned(), "are the name servers of this machine right?".to_owned()),
+        Err(_) => {
+            return fail(
+                "its name does not resolve in time".to_owned(),
+                "are the name servers of this machine right?".to_owned(),
+            );
+        }
     };
     let started = monotonic_now();
     let (address, io) = match timeout(within, first_of(&addresses, at, connector)).await {
         Ok(Ok(connected)) => connected,
         Ok(Err(error)) => {
             let why = peer::plainly(&error.to_string());
-            let advice = if error.kind() == io::ErrorKind::PermissionDenied && endpoint.socket.is_some() {
+            let advice = if error.kind() == io::ErrorKind::PermissionDenied
+                && endpoint.socket.is_some()
+            {
                 "let the user of the gateway write to the socket and enter its folder: a group that both have, and mode 0660 for the socket".to_owned()
             } else {
                 advice(&why, name, connector)
@@ -76,7 +105,13 @@ async fn examine_endpoint(at: usize, endpoint: &Endpoint, upstream: &Upstream, c
         }
         Err(_) => {
             let advice = format!("{}; a firewall that drops packets looks like this", down());
-            return fail(format!("no connection within {}", humantime::format_duration(within)), advice);
+            return fail(
+                format!(
+                    "no connection within {}",
+                    humantime::format_duration(within)
+                ),
+                advice,
+            );
         }
     };
     let took = in_ms(started.elapsed());
@@ -91,7 +126,10 @@ async fn examine_endpoint(at: usize, endpoint: &Endpoint, upstream: &Upstream, c
         && !matches!(asked, Asked::Http(status) if status != 400)
         && timeout(within, speaks_tls(*address)).await == Ok(true)
     {
-        return fail("it speaks TLS there".to_owned(), format!("write https:// in upstreams.{name}.endpoints"));
+        return fail(
+            "it speaks TLS there".to_owned(),
+            format!("write https:// in upstreams.{name}.endpoints"),
+        );
     }
     match asked {
         Asked::Http(_) if endpoint.tls => Finding::ok(CHECK, format!("{connects}, by TLS with a certificate that is trusted, and speaks HTTP")),
@@ -105,7 +143,11 @@ async fn examine_endpoint(at: usize, endpoint: &Endpoint, upstream: &Upstream, c
 }
 
 /// The first address that can be connected to, handshake included; else why the last cannot.
-async fn first_of<'a>(addresses: &'a [Address], endpoint: usize, connector: &Connector) -> io::Result<(&'a Address, Io)> {
+async fn first_of<'a>(
+    addresses: &'a [Address],
+    endpoint: usize,
+    connector: &Connector,
+) -> io::Result<(&'a Address, Io)> {
     let mut why = io::Error::other("its name has no address");
     for address in addresses {
         match connector.open(address, endpoint).await {
@@ -118,7 +160,9 @@ async fn first_of<'a>(addresses: &'a [Address], endpoint: usize, connector: &Con
 
 async fn ask(mut io: Io, host: &str) -> Asked {
     const NO_ANSWER: Asked = Asked::Other("it closes the connection without an answer to HEAD /");
-    let head = format!("HEAD / HTTP/1.1\r\nhost: {host}\r\nuser-agent: hufu-doctor\r\naccept: */*\r\nconnection: close\r\n\r\n");
+    let head = format!(
+        "HEAD / HTTP/1.1\r\nhost: {host}\r\nuser-agent: hufu-doctor\r\naccept: */*\r\nconnection: close\r\n\r\n"
+    );
     let exchange = async {
         io.write_all(head.as_bytes()).await.ok()?;
         io.flush().await.ok()?;
@@ -138,7 +182,11 @@ async fn ask(mut io: Io, host: &str) -> Asked {
 /// Of `HTTP/1.1 200`.
 fn status(start: &[u8; 12]) -> Option<u16> {
     let (version, code) = std::str::from_utf8(start).ok()?.split_at_checked(9)?;
-    if matches!(version, "HTTP/1.1 " | "HTTP/1.0 ") { code.parse().ok() } else { None }
+    if matches!(version, "HTTP/1.1 " | "HTTP/1.0 ") {
+        code.parse().ok()
+    } else {
+        None
+    }
 }
 
 fn down() -> String {
@@ -150,8 +198,12 @@ fn advice(why: &str, upstream: &str, connector: &Connector) -> String {
         return format!("{cure}; until then its requests get 502");
     }
     match why {
-        _ if why.contains("no TLS") => format!("write http:// in upstreams.{upstream}.endpoints, or the port that speaks TLS"),
-        _ if why.contains("certificate") => "mend the certificate there; until then its requests get 502".to_owned(),
+        _ if why.contains("no TLS") => {
+            format!("write http:// in upstreams.{upstream}.endpoints, or the port that speaks TLS")
+        }
+        _ if why.contains("certificate") => {
+            "mend the certificate there; until then its requests get 502".to_owned()
+        }
         _ => down(),
     }
 }

@@ -16,12 +16,17 @@ pub(super) fn env(appid: &str, password: Option<&str>) -> String {
     if let Some(password) = password {
         let _ = writeln!(text, "HUFU_REDIS_PASSWORD={password}");
     }
-    text + &format!("# The AppSecret of {appid}, from mp.weixin.qq.com: 开发管理 → 开发设置 (Development Settings)\nWX_SECRET=\n")
+    text + &format!(
+        "# The AppSecret of {appid}, from mp.weixin.qq.com: 开发管理 → 开发设置 (Development Settings)\nWX_SECRET=\n"
+    )
 }
 
-/// The configuration. Tables throughout: a key that somebody adds belongs to the table that is written above it.
+/// The configuration. Tables throughout: a key that somebody adds belongs to the table that is
+/// written above it.
 pub(super) fn config(appid: &str, upstream: &str, redis: &str, user: Option<&str>) -> String {
-    let login = user.map_or_else(String::new, |user| format!("username = \"{user}\"\npassword = \"${{HUFU_REDIS_PASSWORD}}\"\n"));
+    let login = user.map_or_else(String::new, |user| {
+        format!("username = \"{user}\"\npassword = \"${{HUFU_REDIS_PASSWORD}}\"\n")
+    });
     format!(
         "#:schema ./{SCHEMA}\n\
          [store]\n\
@@ -50,6 +55,8 @@ pub(super) fn write_new(name: &str, text: &str, private: bool) -> anyhow::Result
         use std::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600);
     }
-    let written = options.open(name).and_then(|mut file: File| file.write_all(text.as_bytes()));
+    let written = options
+        .open(name)
+        .and_then(|mut file: File| file.write_all(text.as_bytes()));
     written.with_context(|| format!("{name} cannot be written"))
 }

@@ -9,9 +9,14 @@ pub(super) fn text(lang: Lang, args: &InitArgs) -> String {
         Lang::En => {
             let own = redis.map_or_else(|| format!(", {REDIS}"), |_| String::new());
             let step = match (redis, user) {
-                (None, _) => format!("redis-server {REDIS}    (for a Redis that is there already: {})", again(args)),
+                (None, _) => format!(
+                    "redis-server {REDIS}    (for a Redis that is there already: {})",
+                    again(args)
+                ),
                 (Some(url), None) => format!("have Redis at {url}"),
-                (Some(url), Some(user)) => format!("write the password of {user} at {url} behind HUFU_REDIS_PASSWORD= in {ENV}"),
+                (Some(url), Some(user)) => format!(
+                    "write the password of {user} at {url} behind HUFU_REDIS_PASSWORD= in {ENV}"
+                ),
             };
             format!(
                 "Wrote {CONFIG} (with {SCHEMA}, for editors){own} and {ENV} (which holds the keys: keep it out of version control).\n\n\
@@ -25,9 +30,14 @@ pub(super) fn text(lang: Lang, args: &InitArgs) -> String {
         Lang::Zh => {
             let own = redis.map_or_else(|| format!("、{REDIS} "), |_| String::new());
             let step = match (redis, user) {
-                (None, _) => format!("redis-server {REDIS}    （已经有 Redis 的话：{}）", again(args)),
+                (None, _) => format!(
+                    "redis-server {REDIS}    （已经有 Redis 的话：{}）",
+                    again(args)
+                ),
                 (Some(url), None) => format!("确认 {url} 上的 Redis 已经启动"),
-                (Some(url), Some(user)) => format!("在 {ENV} 的 HUFU_REDIS_PASSWORD= 后面填 {url} 上用户 {user} 的密码"),
+                (Some(url), Some(user)) => {
+                    format!("在 {ENV} 的 HUFU_REDIS_PASSWORD= 后面填 {url} 上用户 {user} 的密码")
+                }
             };
             format!(
                 "已写入 {CONFIG}（以及供编辑器使用的 {SCHEMA}）{own}和 {ENV}（里面是密钥，不要提交到版本库）。\n\n\
@@ -43,5 +53,8 @@ pub(super) fn text(lang: Lang, args: &InitArgs) -> String {
 
 /// The commands by which the same is begun anew with another Redis: nothing is overwritten.
 fn again(args: &InitArgs) -> String {
-    format!("rm {CONFIG} {ENV} {SCHEMA} {REDIS} && hufu init --appid {} --upstream {:?} --redis redis://HOST:6379/0", args.appid, args.upstream)
+    format!(
+        "rm {CONFIG} {ENV} {SCHEMA} {REDIS} && hufu init --appid {} --upstream {:?} --redis redis://HOST:6379/0",
+        args.appid, args.upstream
+    )
 }

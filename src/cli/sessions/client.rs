@@ -31,15 +31,36 @@ impl AdminClient {
     pub(super) fn new(admin: &str, token: &Secret<String>, token_from: String) -> Result<Self> {
         // A second client in the process finds it installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let wrong = || UsageError(format!("--admin {admin:?} is not the address of an admin listener, such as http://127.0.0.1:8081"));
-        let base = Url::parse(admin).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none());
-        let base = base.filter(|url| url.username().is_empty() && url.password().is_none()).ok_or_else(wrong)?;
+        let wrong = || {
+            UsageError(format!(
+                "--admin {admin:?} is not the address of an admin listener, such as http://127.0.0.1:8081"
+            ))
+        };
+        let base = Url::parse(admin).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none()
+        });
+        let base = base
+            .filter(|url| url.username().is_empty() && url.password().is_none())
+            .ok_or_else(wrong)?;
         if token.expose().is_empty() || !token.expose().bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(UsageError("the token is empty, or has characters that a header cannot carry".to_owned()).into());
+            return Err(UsageError(
+                "the token is empty, or has characters that a header cannot carry".to_owned(),
+            )
+            .into());
         }
-        // The token goes to the gateway that was named, and not to where a proxy variable or a redirect points.
-        let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).connect_timeout(CONNECT).timeout(ANSWER);
-        Ok(Self { client: client.build().context("cannot set up an HTTP client")?, base, token: token.clone(), token_from })
+        // The token goes to the gateway that was named, and not to where a proxy variable or a
+        // redirect points.
+        let client = Client::builder()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .timeout(ANSWER);
+        Ok(Self {
+            client: client.build().context("cannot set up an HTTP client")?,
+            base,
+            token: token.clone(),
+            token_from,
+        })
     }
 
     pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer> {
@@ -53,31 +74,70 @@ impl AdminClient {
     async fn call(&self, method: Method, path: &str, query: &[(&str, &str)]) -> Result<Answer> {
         let mut url = self.base.clone();
         url.set_path(&format!("/admin/api{path}"));
-        let request = self.client.request(method, url).query(query).bearer_auth(self.token.expose());
+        let request = self
+            .client
+            .request(method, url)
+            .query(query)
+            .bearer_auth(self.token.expose());
         // The error of the client would show the URL, and with it the user.
         let sent = request.send().await.map_err(reqwest::Error::without_url);
-        let answer = sent.with_context(|| format!("the gateway's admin listener at {} does not answer", self.base))?;
-        let (status, own_error) = (answer.status(), answer.headers().contains_key("x-hufu-error"));
-        let body = answer.bytes().await.map_err(reqwest::Error::without_url).context("the gateway's answer broke off")?;
-        let body = if body.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&body).ok() };
+        let answer = sent.with_context(|| {
+            format!(
+                "the gateway's admin listener at {} does not answer",
+                self.base
+            )
+        })?;
+        let (status, own_error) = (
+            answer.status(),
+            answer.headers().contains_key("x-hufu-error"),
+        );
+        let body = answer
+            .bytes()
+            .await
+            .map_err(reqwest::Error::without_url)
+            .context("the gateway's answer broke off")?;
+        let body = if body.is_empty() {
+            Some(Value::Null)
+        } else {
+            serde_json::from_slice(&body).ok()
+        };
         match body {
             Some(body) if status.is_success() => Ok(Answer { body }),
             Some(body) if own_error => Err(self.refused(status, &body)),
-            _ => bail!("{} is not the admin listener of a gateway with an admin API (HTTP {status})", self.base),
+            _ => bail!(
+                "{} is not the admin listener of a gateway with an admin API (HTTP {status})",
+                self.base
+            ),
         }
     }
 
     /// What the gateway said, in the words of this command, and whose fault it is.
     fn refused(&self, status: StatusCode, body: &Value) -> anyhow::Error {
-        let (code, detail) = (body["code"].as_str().unwrap_or_default(), body["detail"].as_str().unwrap_or_default());
-        let wait = body["retry_after"].as_u64().map(|seconds| format!(" Try again in {seconds} s.")).unwrap_or_default();
+        let (code, detail) = (
+            body["code"].as_str().unwrap_or_default(),
+            body["detail"].as_str().unwrap_or_default(),
+        );
+        let wait = body["retry_after"]
+            .as_u64()
+            .map(|seconds| format!(" Try again in {seconds} s."))
+            .unwrap_or_default();
         let told = match code {
-            "admin_token_invalid" => format!("{} is not this gateway's admin.token", self.token_from),
-            "app_required" => "the gateway serves several apps: name one with --app NAME".to_owned(),
-            "store_unavailable" => format!("the gateway cannot reach its Redis: its log says why, and `hufu doctor`.{wait}"),
+            "admin_token_invalid" => {
+                format!("{} is not this gateway's admin.token", self.token_from)
+            }
+            "app_required" => {
+                "the gateway serves several apps: name one with --app NAME".to_owned()
+            }
+            "store_unavailable" => format!(
+                "the gateway cannot reach its Redis: its log says why, and `hufu doctor`.{wait}"
+            ),
             _ => format!("{detail}{wait}"),
         };
         let said = format!("{}: {told} ({code})", self.base);
-        if status == StatusCode::BAD_REQUEST { UsageError(said).into() } else { anyhow::Error::msg(said) }
+        if status == StatusCode::BAD_REQUEST {
+            UsageError(said).into()
+        } else {
+            anyhow::Error::msg(said)
+        }
     }
 }

@@ -16,9 +16,11 @@ use crate::session::SessionId;
 
 /// Look at users' sessions and end them, through the admin API of a running gateway
 ///
-/// The gateway needs admin.token. Without --admin and a token option, both come from the configuration file.
+/// The gateway needs admin.token. Without --admin and a token option, both come from the
+/// configuration file.
 ///
-/// Exit codes: 0 done, 1 the gateway refused it, cannot be reached, or has no such session, 2 wrong arguments or configuration.
+/// Exit codes: 0 done, 1 the gateway refused it, cannot be reached, or has no such session, 2 wrong
+/// arguments or configuration.
 #[derive(Debug, Args)]
 pub(crate) struct SessionsArgs {
     #[command(subcommand)]
@@ -42,8 +44,8 @@ enum SessionsCommand {
     RevokeAll(UserArgs),
     /// Count the sessions of a user, or of everybody
     ///
-    /// A user's sessions are counted exactly. Those of everybody are told as two bounds, from the number of keys in Redis: nothing
-    /// is scanned.
+    /// A user's sessions are counted exactly. Those of everybody are told as two bounds, from the
+    /// number of keys in Redis: nothing is scanned.
     Count(CountArgs),
 }
 
@@ -74,11 +76,18 @@ struct SessionArg {
     session: SessionId,
 }
 
-/// Which gateway, and what opens its API. The token itself is no option: arguments can be read by every user of the machine.
+/// Which gateway, and what opens its API. The token itself is no option: arguments can be read by
+/// every user of the machine.
 #[derive(Debug, Args)]
 struct GatewayArgs {
     /// The configuration file, for admin.listen and admin.token; a .env beside it is read too
-    #[arg(long = "config", short = 'c', value_name = "FILE", default_value = "hufu.toml", global = true)]
+    #[arg(
+        long = "config",
+        short = 'c',
+        value_name = "FILE",
+        default_value = "hufu.toml",
+        global = true
+    )]
     config: PathBuf,
     /// The admin listener, such as http://10.0.0.5:8081, instead of the file's
     #[arg(long, value_name = "URL", global = true)]
@@ -92,14 +101,22 @@ struct GatewayArgs {
 }
 
 pub(crate) fn run(args: &SessionsArgs) -> Result<()> {
-    if let Some(user) = args.command.user().filter(|user| !openid::looks_like_one(user)) {
+    if let Some(user) = args
+        .command
+        .user()
+        .filter(|user| !openid::looks_like_one(user))
+    {
         say(&openid::doubt(user));
     }
     let client = args.gateway.client()?;
     let answer = actix_web::rt::System::new().block_on(args.command.ask(&client))?;
     if args.json {
         // What was done without an answer is an empty one: a script reads one line in any case.
-        let body = if answer.body.is_null() { serde_json::json!({}) } else { answer.body };
+        let body = if answer.body.is_null() {
+            serde_json::json!({})
+        } else {
+            answer.body
+        };
         return print(&format!("{body}\n"));
     }
     args.command.show(&answer)
@@ -120,14 +137,23 @@ impl SessionsCommand {
             Self::Show(session) => client.get(&session.path(), &[]).await,
             Self::Revoke(session) => client.delete(&session.path(), &[]).await,
             Self::RevokeAll(user) => client.delete("/sessions", &user.query()).await,
-            Self::Count(who) => client.get("/sessions/count", &query(who.app.as_deref(), who.user.as_deref())).await,
+            Self::Count(who) => {
+                client
+                    .get(
+                        "/sessions/count",
+                        &query(who.app.as_deref(), who.user.as_deref()),
+                    )
+                    .await
+            }
         }
     }
 
     fn show(&self, answer: &Answer) -> Result<()> {
         match self {
             Self::List(_) => {
-                let sessions = answer.body["sessions"].as_array().context("the gateway's answer has no list of sessions")?;
+                let sessions = answer.body["sessions"]
+                    .as_array()
+                    .context("the gateway's answer has no list of sessions")?;
                 if sessions.is_empty() {
                     say("no sessions");
                     return Ok(());
@@ -141,15 +167,24 @@ impl SessionsCommand {
             }
             Self::RevokeAll(_) => print(&format!("{}\n", number(&answer.body, "revoked")?)),
             Self::Count(_) => {
-                let (least, most) = (number(&answer.body, "at_least")?, number(&answer.body, "at_most")?);
-                print(&if least == most { format!("{least}\n") } else { format!("{least} to {most}\n") })
+                let (least, most) = (
+                    number(&answer.body, "at_least")?,
+                    number(&answer.body, "at_most")?,
+                );
+                print(&if least == most {
+                    format!("{least}\n")
+                } else {
+                    format!("{least} to {most}\n")
+                })
             }
         }
     }
 }
 
 fn number(body: &Value, key: &str) -> Result<u64> {
-    body[key].as_u64().with_context(|| format!("the gateway's answer has no {key}"))
+    body[key]
+        .as_u64()
+        .with_context(|| format!("the gateway's answer has no {key}"))
 }
 
 impl UserArgs {
@@ -159,7 +194,10 @@ impl UserArgs {
 }
 
 fn query<'a>(app: Option<&'a str>, user: Option<&'a str>) -> Vec<(&'static str, &'a str)> {
-    app.map(|app| ("app", app)).into_iter().chain(user.map(|user| ("user", user))).collect()
+    app.map(|app| ("app", app))
+        .into_iter()
+        .chain(user.map(|user| ("user", user)))
+        .collect()
 }
 
 impl SessionArg {
@@ -188,31 +226,51 @@ impl GatewayArgs {
         // What is odd about routes is for `hufu check`, not for whoever looks for a session.
         warnings.retain(|warning| warning.path.is_empty() || warning.path.starts_with("admin"));
         crate::cli::warn(&warnings);
-        let admin = self.admin.clone().unwrap_or_else(|| url_of(settings.admin.listen));
-        let missing =
-            || UsageError(format!("{}: admin.token is not set; set it for the gateway too, or use --token-env or --token-file", self.config.display()));
-        AdminClient::new(&admin, &given.or(settings.admin.token).ok_or_else(missing)?, from)
+        let admin = self
+            .admin
+            .clone()
+            .unwrap_or_else(|| url_of(settings.admin.listen));
+        let missing = || {
+            UsageError(format!(
+                "{}: admin.token is not set; set it for the gateway too, or use --token-env or --token-file",
+                self.config.display()
+            ))
+        };
+        AdminClient::new(
+            &admin,
+            &given.or(settings.admin.token).ok_or_else(missing)?,
+            from,
+        )
     }
 
     fn token(&self) -> Result<Option<Secret<String>>, UsageError> {
         let text = match (&self.token_env, &self.token_file) {
-            (Some(name), _) => std::env::var(name).map_err(|_| UsageError(format!("--token-env {name}: there is no such variable")))?,
+            (Some(name), _) => std::env::var(name).map_err(|_| {
+                UsageError(format!("--token-env {name}: there is no such variable"))
+            })?,
             (None, Some(path)) => read(path)?,
             (None, None) => return Ok(None),
         };
-        Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())))
+        Ok(Some(Secret::new(
+            text.trim_end_matches(['\r', '\n']).to_owned(),
+        )))
     }
 }
 
 fn read(path: &Path) -> Result<String, UsageError> {
-    let text = files::read_piped_text(path).map_err(|reason| UsageError(format!("--token-file: {} {reason}", path.display())))?;
+    let text = files::read_piped_text(path)
+        .map_err(|reason| UsageError(format!("--token-file: {} {reason}", path.display())))?;
     Ok(text.to_string())
 }
 
 /// Where a listener is reached from its own machine.
 fn url_of(mut listen: std::net::SocketAddr) -> String {
     if listen.ip().is_unspecified() {
-        listen.set_ip(if listen.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+        listen.set_ip(if listen.is_ipv4() {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
     }
     format!("http://{listen}")
 }
@@ -223,7 +281,11 @@ mod tests {
 
     #[test]
     fn a_listener_on_every_address_is_asked_on_the_machine_itself() {
-        for (listen, url) in [("0.0.0.0:8081", "http://127.0.0.1:8081"), ("[::]:1", "http://[::1]:1"), ("10.0.0.5:2", "http://10.0.0.5:2")] {
+        for (listen, url) in [
+            ("0.0.0.0:8081", "http://127.0.0.1:8081"),
+            ("[::]:1", "http://[::1]:1"),
+            ("10.0.0.5:2", "http://10.0.0.5:2"),
+        ] {
             assert_eq!(url_of(listen.parse().unwrap()), url);
         }
     }

@@ -5,7 +5,10 @@ const LENGTH: usize = 28;
 
 /// Whether it has the form of an openid.
 pub(super) fn looks_like_one(user: &str) -> bool {
-    user.len() == LENGTH && user.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    user.len() == LENGTH
+        && user
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 /// What to say of another one.
@@ -22,8 +25,17 @@ mod tests {
 
     #[test]
     fn names_and_openids_are_told_apart() {
-        assert!(looks_like_one("oGZUI0egBJY1zhBYw2KhdUfwVJJE") && looks_like_one(&crate::sandbox::openid("wx0123456789abcdef", "alice")));
-        for other in ["alice", "", "oGZUI0egBJY1zhBYw2KhdUfwVJJ", "oGZUI0egBJY1zhBYw2KhdUfwVJJ ", "虎虎虎虎虎虎虎虎虎a"] {
+        assert!(
+            looks_like_one("oGZUI0egBJY1zhBYw2KhdUfwVJJE")
+                && looks_like_one(&crate::sandbox::openid("wx0123456789abcdef", "alice"))
+        );
+        for other in [
+            "alice",
+            "",
+            "oGZUI0egBJY1zhBYw2KhdUfwVJJ",
+            "oGZUI0egBJY1zhBYw2KhdUfwVJJ ",
+            "虎虎虎虎虎虎虎虎虎a",
+        ] {
             assert!(!looks_like_one(other), "{other}");
         }
         assert!(doubt("x").contains("1 character.") && doubt("虎符").contains("2 characters."));

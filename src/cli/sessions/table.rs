@@ -5,19 +5,49 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// Column heads, and the keys of the API.
-const COLUMNS: [(&str, &str); 5] =
-    [("SESSION", "session_id"), ("SINCE", "created_at"), ("ENDS IN", "expires_in"), ("ADDRESS", "client_address"), ("DEVICE", "device")];
+const COLUMNS: [(&str, &str); 5] = [
+    ("SESSION", "session_id"),
+    ("SINCE", "created_at"),
+    ("ENDS IN", "expires_in"),
+    ("ADDRESS", "client_address"),
+    ("DEVICE", "device"),
+];
 
 /// What is known of one session, the most asked for first.
-const FIELDS: [&str; 10] = ["session_id", "app", "provider", "user", "unionid", "created_at", "expires_in", "absolute_expires_in", "client_address", "device"];
+const FIELDS: [&str; 10] = [
+    "session_id",
+    "app",
+    "provider",
+    "user",
+    "unionid",
+    "created_at",
+    "expires_in",
+    "absolute_expires_in",
+    "client_address",
+    "device",
+];
 
 /// One line each, newest first.
 pub(super) fn of_sessions(sessions: &[Value]) -> String {
     let mut rows = vec![COLUMNS.map(|(head, _)| head.to_owned())];
-    rows.extend(sessions.iter().map(|session| COLUMNS.map(|(_, key)| shown(key, &session[key]))));
-    let widths: Vec<usize> = (0..COLUMNS.len()).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    rows.extend(
+        sessions
+            .iter()
+            .map(|session| COLUMNS.map(|(_, key)| shown(key, &session[key]))),
+    );
+    let widths: Vec<usize> = (0..COLUMNS.len())
+        .map(|column| {
+            rows.iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
     let line = |row: &[String; 5]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
     rows.iter().map(line).collect()
@@ -25,13 +55,19 @@ pub(super) fn of_sessions(sessions: &[Value]) -> String {
 
 /// One line for each thing that is known.
 pub(super) fn of_session(session: &Value) -> String {
-    FIELDS.iter().map(|key| format!("{key:20} {}\n", shown(key, &session[*key]))).collect()
+    FIELDS
+        .iter()
+        .map(|key| format!("{key:20} {}\n", shown(key, &session[*key])))
+        .collect()
 }
 
 fn shown(key: &str, value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::Number(seconds) if key.ends_with("expires_in") => humantime::format_duration(Duration::from_secs(seconds.as_u64().unwrap_or(0))).to_string(),
+        Value::Number(seconds) if key.ends_with("expires_in") => {
+            humantime::format_duration(Duration::from_secs(seconds.as_u64().unwrap_or(0)))
+                .to_string()
+        }
         Value::String(text) if text.is_empty() => "-".to_owned(),
         Value::String(text) => harmless(text),
         other => other.to_string(),
@@ -40,7 +76,10 @@ fn shown(key: &str, value: &Value) -> String {
 
 /// A device names itself: nothing of it may move the cursor, or write from right to left.
 fn harmless(text: &str) -> String {
-    let odd = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let odd = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
     text.chars().map(|c| if odd(c) { '?' } else { c }).collect()
 }
 
@@ -61,6 +100,10 @@ mod tests {
                         BBBBBB   2026-11-23T07:48:15Z  1m 1s    -            -\n";
         assert_eq!(of_sessions(&sessions), expected);
         let one = of_session(&sessions[1]);
-        assert!(one.starts_with("session_id           BBBBBB\napp                  -\n") && one.contains("\nexpires_in           1m 1s\n"), "{one}");
+        assert!(
+            one.starts_with("session_id           BBBBBB\napp                  -\n")
+                && one.contains("\nexpires_in           1m 1s\n"),
+            "{one}"
+        );
     }
 }

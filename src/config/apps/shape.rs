@@ -1,4 +1,5 @@
-//! What WeChat's AppIDs and AppSecrets look like. Another form is most likely a slip of the pen, and never shown: it may be a secret.
+//! What WeChat's AppIDs and AppSecrets look like. Another form is most likely a slip of the pen,
+//! and never shown: it may be a secret.
 
 /// `wx` and 16 digits.
 const APPID: usize = 18;
@@ -7,12 +8,19 @@ const SECRET: usize = 32;
 /// What is odd about an AppID, as it follows its key; `None`: nothing.
 pub(crate) fn of_appid(text: &str) -> Option<String> {
     if is_hex(text) && text.len() == SECRET {
-        return Some("has 32 hexadecimal digits: that is an AppSecret rather than an AppID".to_owned());
+        return Some(
+            "has 32 hexadecimal digits: that is an AppSecret rather than an AppID".to_owned(),
+        );
     }
     match text.strip_prefix("wx") {
         None => Some("does not begin with wx, as WeChat's do".to_owned()),
-        Some(_) if text.len() != APPID => Some(format!("has {}; WeChat's have {APPID}: wx and 16 hexadecimal digits", characters(text))),
-        Some(digits) if !is_hex(digits) => Some("is not wx and 16 hexadecimal digits (0-9, a-f), as WeChat's are".to_owned()),
+        Some(_) if text.len() != APPID => Some(format!(
+            "has {}; WeChat's have {APPID}: wx and 16 hexadecimal digits",
+            characters(text)
+        )),
+        Some(digits) if !is_hex(digits) => {
+            Some("is not wx and 16 hexadecimal digits (0-9, a-f), as WeChat's are".to_owned())
+        }
         Some(_) => None,
     }
 }
@@ -21,9 +29,17 @@ pub(crate) fn of_appid(text: &str) -> Option<String> {
 pub(super) fn of_secret(text: &str) -> Option<String> {
     let inner = text.trim();
     match () {
-        () if inner.len() != text.len() => Some(format!("has a space or line end at its ends, {} in all; it is sent as it stands", characters(text))),
-        () if inner.len() != SECRET => Some(format!("has {}; WeChat's AppSecrets have {SECRET} hexadecimal digits", characters(inner))),
-        () if !is_hex(inner) => Some(format!("has {SECRET} characters, but not hexadecimal digits (0-9, a-f) alone, as WeChat's AppSecrets do")),
+        () if inner.len() != text.len() => Some(format!(
+            "has a space or line end at its ends, {} in all; it is sent as it stands",
+            characters(text)
+        )),
+        () if inner.len() != SECRET => Some(format!(
+            "has {}; WeChat's AppSecrets have {SECRET} hexadecimal digits",
+            characters(inner)
+        )),
+        () if !is_hex(inner) => Some(format!(
+            "has {SECRET} characters, but not hexadecimal digits (0-9, a-f) alone, as WeChat's AppSecrets do"
+        )),
         () => None,
     }
 }
@@ -51,7 +67,10 @@ mod tests {
             ("gh_0123456789ab", "wx"),
             ("0123456789abcdef0123456789abcdef", "AppSecret"),
         ] {
-            assert!(of_appid(slip).is_some_and(|odd| odd.contains(word)), "{slip}");
+            assert!(
+                of_appid(slip).is_some_and(|odd| odd.contains(word)),
+                "{slip}"
+            );
         }
         assert_eq!(of_secret("0123456789abcdef0123456789abcdef"), None);
         for (slip, word) in [

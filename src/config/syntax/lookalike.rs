@@ -1,4 +1,5 @@
-//! Chinese and full-width punctuation where TOML wants the plain one: input methods write it, and it is easily overlooked.
+//! Chinese and full-width punctuation where TOML wants the plain one: input methods write it, and
+//! it is easily overlooked.
 
 /// What looks alike, and what TOML wants.
 const PAIRS: [(&str, char); 15] = [
@@ -19,7 +20,8 @@ const PAIRS: [(&str, char); 15] = [
     ("\u{3000}\u{a0}", ' '),
 ];
 
-/// The first such character of a broken line that stands outside of quotes, and the one to write, in words.
+/// The first such character of a broken line that stands outside of quotes, and the one to write,
+/// in words.
 pub(super) fn find(line: &str) -> Option<(String, String)> {
     let mut open = None;
     let mut within = None;
@@ -36,18 +38,26 @@ pub(super) fn find(line: &str) -> Option<(String, String)> {
         }
         escaped = c == '\\' && !escaped;
     }
-    within.filter(|_| open.is_some()).map(|(c, plain)| (shown(c), shown(plain)))
+    within
+        .filter(|_| open.is_some())
+        .map(|(c, plain)| (shown(c), shown(plain)))
 }
 
 fn plain(c: char) -> Option<char> {
-    PAIRS.iter().find(|(alike, _)| alike.contains(c)).map(|(_, plain)| *plain)
+    PAIRS
+        .iter()
+        .find(|(alike, _)| alike.contains(c))
+        .map(|(_, plain)| *plain)
 }
 
-/// Of a value that is wrong: the first full-width sign in it, and the one to write. Letters and digits are not shown, which may be a secret's.
+/// Of a value that is wrong: the first full-width sign in it, and the one to write. Letters and
+/// digits are not shown, which may be a secret's.
 pub(in crate::config) fn within(value: &str) -> Option<(char, char)> {
     /// From `！` to `～` they stand in ASCII's order.
     const SHIFT: u32 = '！' as u32 - '!' as u32;
-    let plain = |c: char| char::from_u32(u32::from(c).checked_sub(SHIFT)?).filter(char::is_ascii_punctuation);
+    let plain = |c: char| {
+        char::from_u32(u32::from(c).checked_sub(SHIFT)?).filter(char::is_ascii_punctuation)
+    };
     value.chars().find_map(|c| Some((c, plain(c)?)))
 }
 
@@ -75,13 +85,17 @@ mod tests {
             ("workers = 1；", Some(("；", "line break"))),
             ("［server］", Some(("［", "["))),
             ("keys = [\"a\"， \"b\"]", Some(("，", ","))),
-            ("workers\u{3000}= 1", Some(("the wide or fixed space (U+3000)", "space"))),
+            (
+                "workers\u{3000}= 1",
+                Some(("the wide or fixed space (U+3000)", "space")),
+            ),
             ("listen = \"“\" x", None),
             ("x = 1 1 # “here”", None),
             ("x = \"a\\\"“\" 1", None),
             ("", None),
         ] {
-            let found = found.map(|(wide, plain): (&str, &str)| (wide.to_owned(), plain.to_owned()));
+            let found =
+                found.map(|(wide, plain): (&str, &str)| (wide.to_owned(), plain.to_owned()));
             assert_eq!(find(line), found, "{line}");
         }
     }

@@ -14,9 +14,24 @@ const LONG: Duration = Duration::from_secs(3600);
 
 /// A client of whom nothing is asked in a hurry.
 pub(in crate::edge) fn patient(socket: UnixStream) -> Client {
-    let limits = HeadLimits { head: 2048, target: 512 };
-    let settings = GateSettings { limits, head_timeout: LONG, body_timeout: LONG, write_timeout: LONG, keep_alive: LONG };
-    Client::new(Stream::Unix(socket), None, Connection::default(), settings, lingering(None))
+    let limits = HeadLimits {
+        head: 2048,
+        target: 512,
+    };
+    let settings = GateSettings {
+        limits,
+        head_timeout: LONG,
+        body_timeout: LONG,
+        write_timeout: LONG,
+        keep_alive: LONG,
+    };
+    Client::new(
+        Stream::Unix(socket),
+        None,
+        Connection::default(),
+        settings,
+        lingering(None),
+    )
 }
 
 async fn body(client: &mut Client) -> Bytes {
@@ -35,8 +50,13 @@ async fn a_bodys_time_runs_only_while_it_is_waited_for() {
     const PAUSE: Duration = Duration::from_millis(20);
     let (socket, mut peer) = UnixStream::pair().unwrap();
     let mut client = patient(socket);
-    peer.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n").await.unwrap();
-    assert!(matches!(poll_fn(|cx| client.poll_request(cx)).await, Arrived::Request(..)));
+    peer.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(matches!(
+        poll_fn(|cx| client.poll_request(cx)).await,
+        Arrived::Request(..)
+    ));
     let first = deadline(&mut client).await;
     peer.write_all(b"hello").await.unwrap();
     assert_eq!(body(&mut client).await, "hello");

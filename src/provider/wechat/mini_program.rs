@@ -1,5 +1,6 @@
-//! Mini programs and mini games: a code of `wx.login` becomes an openid and a session_key by `jscode2session`.
-//! Every exchange is bounded in time, retries and number; a platform that does not answer is left alone for a while.
+//! Mini programs and mini games: a code of `wx.login` becomes an openid and a session_key by
+//! `jscode2session`. Every exchange is bounded in time, retries and number; a platform that does
+//! not answer is left alone for a while.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +28,8 @@ const API: &str = "jscode2session";
 const PATH: &str = "/sns/jscode2session";
 /// Calls for one code in all: each busy platform gets two more chances.
 const TRIES: u32 = 3;
-/// The wait before the second try and the longest before a later one; WeChat's "busy" passes within moments.
+/// The wait before the second try and the longest before a later one; WeChat's "busy" passes within
+/// moments.
 const BETWEEN_TRIES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// When a client whose login failed here should come back, before jitter.
 const COME_BACK: Duration = Duration::from_secs(2);
@@ -38,7 +40,8 @@ const MINUTE_MS: u64 = 60_000;
 pub struct MiniProgram {
     settings: MiniProgramSettings,
     bases: Vec<BaseUrl>,
-    /// Where the last connection worked: a dead first address costs its connect timeout once, not at every login.
+    /// Where the last connection worked: a dead first address costs its connect timeout once, not
+    /// at every login.
     preferred: AtomicUsize,
     client: PlatformClient,
     permits: Semaphore,
@@ -50,7 +53,11 @@ pub struct MiniProgram {
 
 impl fmt::Debug for MiniProgram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MiniProgram({}, {})", self.settings.app, self.settings.appid)
+        write!(
+            f,
+            "MiniProgram({}, {})",
+            self.settings.app, self.settings.appid
+        )
     }
 }
 
@@ -62,17 +69,27 @@ enum Try {
     Busy(String),
     /// Nothing was sent.
     NotSent(String),
-    /// Sent, and the connection ended without an answer: the code may be consumed, so there is no other try.
+    /// Sent, and the connection ended without an answer: the code may be consumed, so there is no
+    /// other try.
     Cut(String),
     /// Sent, and nothing came, or HTTP 5xx; again the code may be consumed.
     Down(String),
 }
 
 impl MiniProgram {
-    /// The provider. The clock tells when WeChat's minute ends; the metrics take the time of each call.
-    pub fn new(settings: MiniProgramSettings, client: PlatformClient, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self, SettingsError> {
+    /// The provider. The clock tells when WeChat's minute ends; the metrics take the time of each
+    /// call.
+    pub fn new(
+        settings: MiniProgramSettings,
+        client: PlatformClient,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, SettingsError> {
         let bases = settings.checked_bases()?;
-        let breaker = BreakerSettings { trial_lease: settings.timeout, ..BreakerSettings::default() };
+        let breaker = BreakerSettings {
+            trial_lease: settings.timeout,
+            ..BreakerSettings::default()
+        };
         Ok(Self {
             permits: Semaphore::new(settings.max_concurrent.min(Semaphore::MAX_PERMITS)),
             breaker: Mutex::new(Breaker::new(breaker)),
@@ -86,7 +103,8 @@ impl MiniProgram {
         })
     }
 
-    /// Tries until there is an answer, the tries are used up or the time would be over before the next.
+    /// Tries until there is an answer, the tries are used up or the time would be over before the
+    /// next.
     async fn tries(&self, code: &str, deadline: Instant) -> Try {
         for attempt in 1.. {
             let tried = self.try_once(code, deadline).await;
@@ -115,32 +133,61 @@ impl MiniProgram {
                     refused.push(format!("{host}: {cause}"));
                     continue;
                 }
-                Err(error @ CallError::TooLarge { .. }) => Try::Answered(Err(ExchangeError::Nonsense { reason: error.to_string() })),
+                Err(error @ CallError::TooLarge { .. }) => {
+                    Try::Answered(Err(ExchangeError::Nonsense {
+                        reason: error.to_string(),
+                    }))
+                }
                 Err(error @ CallError::Broken { .. }) => Try::Cut(error.to_string()),
                 Err(error @ CallError::Silent { .. }) => Try::Down(error.to_string()),
             };
             // After silence this code is lost, but the next login asks elsewhere.
-            let next = if matches!(tried, Try::Down(_)) { (at + 1) % self.bases.len() } else { at };
+            let next = if matches!(tried, Try::Down(_)) {
+                (at + 1) % self.bases.len()
+            } else {
+                at
+            };
             self.preferred.store(next, Ordering::Relaxed);
             return tried;
         }
         Try::NotSent(format!("no connection to {}", refused.join("; ")))
     }
 
-    async fn call(&self, base: &BaseUrl, code: &str, deadline: Instant) -> Result<Reply, CallError> {
+    async fn call(
+        &self,
+        base: &BaseUrl,
+        code: &str,
+        deadline: Instant,
+    ) -> Result<Reply, CallError> {
         let secret = self.settings.secret.expose();
-        let query = [("appid", &*self.settings.appid), ("secret", secret), ("js_code", code), ("grant_type", "authorization_code")];
+        let query = [
+            ("appid", &*self.settings.appid),
+            ("secret", secret),
+            ("js_code", code),
+            ("grant_type", "authorization_code"),
+        ];
         let sent = monotonic_now();
-        let answer = self.client.get(base, PATH, &query, deadline.saturating_duration_since(sent)).await;
+        let answer = self
+            .client
+            .get(base, PATH, &query, deadline.saturating_duration_since(sent))
+            .await;
         let took = monotonic_now().saturating_duration_since(sent);
-        self.metrics.platform_seconds.get_or_create(&AppApi { app: self.settings.app.to_string(), api: API }).observe(took.as_secs_f64());
+        self.metrics
+            .platform_seconds
+            .get_or_create(&AppApi {
+                app: self.settings.app.to_string(),
+                api: API,
+            })
+            .observe(took.as_secs_f64());
         answer.map(|answer| reply::read(&answer, &[secret, code]))
     }
 
     fn judged(&self, reply: Reply) -> Try {
         let refusal = match reply {
             Reply::Identity(identity) => return Try::Answered(Ok(identity)),
-            Reply::Nonsense(reason) => return Try::Answered(Err(ExchangeError::Nonsense { reason })),
+            Reply::Nonsense(reason) => {
+                return Try::Answered(Err(ExchangeError::Nonsense { reason }));
+            }
             Reply::Down(reason) => return Try::Down(reason),
             Reply::Refused(refusal) => refusal,
         };
@@ -148,11 +195,15 @@ impl MiniProgram {
         match errcode::meaning(&refusal, &self.settings.app, &self.settings.appid) {
             Meaning::Final(error) => Try::Answered(Err(error)),
             Meaning::Busy => Try::Busy(format!("WeChat says that it is busy ({})", refusal.told())),
-            Meaning::TooOften => Try::Answered(Err(ExchangeError::Throttled { platform_code: refusal.errcode, retry_after: self.next_minute() })),
+            Meaning::TooOften => Try::Answered(Err(ExchangeError::Throttled {
+                platform_code: refusal.errcode,
+                retry_after: self.next_minute(),
+            })),
         }
     }
 
-    /// Until WeChat counts anew, and up to two seconds more, so that not all come back in the same instant.
+    /// Until WeChat counts anew, and up to two seconds more, so that not all come back in the same
+    /// instant.
     fn next_minute(&self) -> Duration {
         let left = MINUTE_MS - self.clock.unix_now().0 % MINUTE_MS;
         Duration::from_millis(left) + come_back()
@@ -168,9 +219,10 @@ impl MiniProgram {
         }
     }
 
-    /// Tells the breaker. What a client can cause by the code that it sends must not shut the others out, so no answer
-    /// counts against the platform, and neither does a cut connection, which is how firewalls answer what they dislike:
-    /// it costs no waiting either. Only a trial has to do better.
+    /// Tells the breaker. What a client can cause by the code that it sends must not shut the
+    /// others out, so no answer counts against the platform, and neither does a cut connection,
+    /// which is how firewalls answer what they dislike: it costs no waiting either. Only a trial
+    /// has to do better.
     fn record(&self, ticket: Ticket, tried: &Try) {
         let mut breaker = self.breaker();
         let change = match tried {
@@ -182,7 +234,9 @@ impl MiniProgram {
         self.note(tried, change);
         let app = &*self.settings.app;
         match change {
-            Some(Change::Opened { open_for }) => log::error!(app; "{API}: WeChat does not answer; logins are refused for {} ms", open_for.as_millis()),
+            Some(Change::Opened { open_for }) => {
+                log::error!(app; "{API}: WeChat does not answer; logins are refused for {} ms", open_for.as_millis());
+            }
             Some(Change::Closed) => log::info!(app; "{API}: WeChat answers again"),
             None => {}
         }
@@ -193,7 +247,11 @@ impl MiniProgram {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match tried {
             Try::Answered(answer) => trouble.answered(answer),
-            Try::NotSent(reason) | Try::Cut(reason) | Try::Down(reason) if matches!(change, Some(Change::Opened { .. })) => trouble.opened(reason),
+            Try::NotSent(reason) | Try::Cut(reason) | Try::Down(reason)
+                if matches!(change, Some(Change::Opened { .. })) =>
+            {
+                trouble.opened(reason);
+            }
             Try::Busy(_) | Try::NotSent(_) | Try::Cut(_) | Try::Down(_) => {}
         }
         if matches!(change, Some(Change::Closed)) {
@@ -217,25 +275,38 @@ impl IdentityProvider for MiniProgram {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).told()
+        self.trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .told()
     }
 
     async fn exchange(&self, code: &str) -> Result<Identity, ExchangeError> {
         let Ok(_permit) = self.permits.try_acquire() else {
-            return Err(unavailable(format!("{} exchanges are under way already", self.settings.max_concurrent)));
+            return Err(unavailable(format!(
+                "{} exchanges are under way already",
+                self.settings.max_concurrent
+            )));
         };
         let ticket = self.admitted()?;
-        let tried = self.tries(code, monotonic_now() + self.settings.timeout).await;
+        let tried = self
+            .tries(code, monotonic_now() + self.settings.timeout)
+            .await;
         self.record(ticket, &tried);
         match tried {
             Try::Answered(result) => result,
-            Try::Busy(reason) | Try::NotSent(reason) | Try::Cut(reason) | Try::Down(reason) => Err(unavailable(reason)),
+            Try::Busy(reason) | Try::NotSent(reason) | Try::Cut(reason) | Try::Down(reason) => {
+                Err(unavailable(reason))
+            }
         }
     }
 }
 
 fn unavailable(reason: String) -> ExchangeError {
-    ExchangeError::Unavailable { reason, retry_after: come_back() }
+    ExchangeError::Unavailable {
+        reason,
+        retry_after: come_back(),
+    }
 }
 
 fn come_back() -> Duration {

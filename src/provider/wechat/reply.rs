@@ -1,4 +1,5 @@
-//! What `jscode2session` answered, read from the body alone: the header says `text/plain` whatever it holds.
+//! What `jscode2session` answered, read from the body alone: the header says `text/plain` whatever
+//! it holds.
 
 use std::sync::Arc;
 
@@ -21,7 +22,8 @@ pub enum Reply {
     Refused(Refusal),
     /// The platform, or something before it, is out of order: HTTP 5xx or 429.
     Down(String),
-    /// Not an answer of this API. The reason shows nothing of the body, which may hold half a session_key.
+    /// Not an answer of this API. The reason shows nothing of the body, which may hold half a
+    /// session_key.
     Nonsense(String),
 }
 
@@ -55,14 +57,32 @@ pub fn read(answer: &Answer, hidden: &[&str]) -> Reply {
     }
     let body: Body = match serde_json::from_slice(without_mark(&answer.body)) {
         Ok(body) => body,
-        Err(error) => return Reply::Nonsense(format!("{} (HTTP status {}, {} bytes)", shape(&answer.body, &error), answer.status, answer.body.len())),
+        Err(error) => {
+            return Reply::Nonsense(format!(
+                "{} (HTTP status {}, {} bytes)",
+                shape(&answer.body, &error),
+                answer.status,
+                answer.body.len()
+            ));
+        }
     };
     match errcode(body.errcode.as_ref()) {
         Some(0) if answer.status == 200 => identity(body),
-        Some(0) => Reply::Nonsense(format!("HTTP status {} with a body that names no error", answer.status)),
+        Some(0) => Reply::Nonsense(format!(
+            "HTTP status {} with a body that names no error",
+            answer.status
+        )),
         Some(errcode) => {
-            let hidden: Vec<&str> = hidden.iter().copied().chain(body.session_key.as_deref()).collect();
-            Reply::Refused(Refusal::new(errcode, body.errmsg.as_deref().unwrap_or_default(), &hidden))
+            let hidden: Vec<&str> = hidden
+                .iter()
+                .copied()
+                .chain(body.session_key.as_deref())
+                .collect();
+            Reply::Refused(Refusal::new(
+                errcode,
+                body.errmsg.as_deref().unwrap_or_default(),
+                &hidden,
+            ))
         }
         None => Reply::Nonsense("errcode is not a number".to_owned()),
     }
@@ -81,18 +101,29 @@ fn identity(body: Body) -> Reply {
     let Some(openid) = body.openid.filter(|openid| !openid.is_empty()) else {
         return Reply::Nonsense("half a reply: it has no openid".to_owned());
     };
-    let Some(session_key) = body.session_key.filter(|key| !key.is_empty()).map(Secret::new) else {
+    let Some(session_key) = body
+        .session_key
+        .filter(|key| !key.is_empty())
+        .map(Secret::new)
+    else {
         return Reply::Nonsense("half a reply: it has no session_key".to_owned());
     };
     let unionid = body.unionid.filter(|unionid| !unionid.is_empty());
     // They become header values: what is not visible ASCII could end a header or begin another.
     if !is_plain(&openid) || unionid.as_deref().is_some_and(|unionid| !is_plain(unionid)) {
-        return Reply::Nonsense("openid or unionid is longer than 128 bytes or not of visible ASCII".to_owned());
+        return Reply::Nonsense(
+            "openid or unionid is longer than 128 bytes or not of visible ASCII".to_owned(),
+        );
     }
     if session_key.expose().len() > VALUE_MAX {
         return Reply::Nonsense("session_key is longer than 128 bytes".to_owned());
     }
-    Reply::Identity(Identity { subject: openid.into(), unionid: unionid.map(Arc::from), session_key: Some(session_key), claims: Vec::new() })
+    Reply::Identity(Identity {
+        subject: openid.into(),
+        unionid: unionid.map(Arc::from),
+        session_key: Some(session_key),
+        claims: Vec::new(),
+    })
 }
 
 fn is_plain(value: &str) -> bool {
@@ -138,7 +169,13 @@ mod tests {
     }
 
     fn read_200(body: &str) -> Reply {
-        read(&Answer { status: 200, body: body.as_bytes().to_vec() }, &["s3cret"])
+        read(
+            &Answer {
+                status: 200,
+                body: body.as_bytes().to_vec(),
+            },
+            &["s3cret"],
+        )
     }
 
     #[test]
@@ -149,14 +186,26 @@ mod tests {
             r#"{"session_key":"a==","openid":"o1","errcode":"0","unionid":""}"#,
             "\u{feff}{\"session_key\":\"a==\",\"openid\":\"o1\",\"errcode\":null,\"more\":[1]}\n",
         ] {
-            let Reply::Identity(identity) = read_200(body) else { panic!("{body}") };
-            assert_eq!((&*identity.subject, identity.unionid, identity.session_key.unwrap().expose().as_str()), ("o1", None, "a=="));
+            let Reply::Identity(identity) = read_200(body) else {
+                panic!("{body}")
+            };
+            assert_eq!(
+                (
+                    &*identity.subject,
+                    identity.unionid,
+                    identity.session_key.unwrap().expose().as_str()
+                ),
+                ("o1", None, "a==")
+            );
         }
     }
 
     #[test]
     fn whatever_else_comes_is_nonsense_and_shows_nothing_of_itself() {
-        let long = format!(r#"{{"openid":"{}","session_key":"KEYKEY"}}"#, "o".repeat(129));
+        let long = format!(
+            r#"{{"openid":"{}","session_key":"KEYKEY"}}"#,
+            "o".repeat(129)
+        );
         let bodies = [
             "",
             " ",
@@ -180,20 +229,41 @@ mod tests {
             &long,
         ];
         for body in bodies {
-            let Reply::Nonsense(reason) = read_200(body) else { panic!("{body}") };
+            let Reply::Nonsense(reason) = read_200(body) else {
+                panic!("{body}")
+            };
             assert!(!reason.contains("KEY"), "{reason}");
         }
     }
 
     #[test]
     fn refusals_are_read_from_numbers_and_texts_and_hide_what_they_echo() {
-        let Reply::Refused(refusal) = read_200(r#"{"errcode":"40029","errmsg":"invalid s3cret\nKEYKEY, rid: 1-2","session_key":"KEYKEY"}"#) else { panic!() };
-        assert_eq!(refusal, Refusal { errcode: 40029, errmsg: "invalid [hidden] [hidden], rid: 1-2".to_owned(), trace: Some("1-2".to_owned()) });
+        let Reply::Refused(refusal) = read_200(
+            r#"{"errcode":"40029","errmsg":"invalid s3cret\nKEYKEY, rid: 1-2","session_key":"KEYKEY"}"#,
+        ) else {
+            panic!()
+        };
+        assert_eq!(
+            refusal,
+            Refusal {
+                errcode: 40029,
+                errmsg: "invalid [hidden] [hidden], rid: 1-2".to_owned(),
+                trace: Some("1-2".to_owned())
+            }
+        );
     }
 
     #[test]
     fn the_status_counts_when_the_body_names_no_error() {
-        let read = |status| read(&Answer { status, body: br#"{"openid":"o1","session_key":"a"}"#.to_vec() }, &[]);
+        let read = |status| {
+            read(
+                &Answer {
+                    status,
+                    body: br#"{"openid":"o1","session_key":"a"}"#.to_vec(),
+                },
+                &[],
+            )
+        };
         assert!(matches!(read(502), Reply::Down(_)));
         assert!(matches!(read(429), Reply::Down(_)));
         assert!(matches!(read(302), Reply::Nonsense(_)));

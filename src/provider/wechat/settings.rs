@@ -26,14 +26,20 @@ pub struct MiniProgramSettings {
 impl MiniProgramSettings {
     /// WeChat's own address.
     pub const BASE_URL: &'static str = "https://api.weixin.qq.com";
-    /// Five seconds: room for three tries of a platform that answers at all, well within the 60 s of `wx.request`.
+    /// Five seconds: room for three tries of a platform that answers at all, well within the 60 s
+    /// of `wx.request`.
     pub const TIMEOUT: Duration = Duration::from_secs(5);
-    /// Sixty-four: 640 logins a second while the platform answers within 100 ms, and few enough sockets while it does not.
+    /// Sixty-four: 640 logins a second while the platform answers within 100 ms, and few enough
+    /// sockets while it does not.
     pub const MAX_CONCURRENT: usize = 64;
 
     /// The settings of an app that leaves everything else at its default.
     #[must_use]
-    pub fn new(app: impl Into<Arc<str>>, appid: impl Into<Arc<str>>, secret: Secret<String>) -> Self {
+    pub fn new(
+        app: impl Into<Arc<str>>,
+        appid: impl Into<Arc<str>>,
+        secret: Secret<String>,
+    ) -> Self {
         Self {
             app: app.into(),
             appid: appid.into(),
@@ -57,7 +63,12 @@ impl MiniProgramSettings {
         if let Some((key, _)) = empties.into_iter().find(|(_, empty)| *empty) {
             return Err(SettingsError::Empty { app: app(), key });
         }
-        self.base_urls.iter().map(|base| BaseUrl::parse(base).map_err(|why| SettingsError::BaseUrl { app: app(), why })).collect()
+        self.base_urls
+            .iter()
+            .map(|base| {
+                BaseUrl::parse(base).map_err(|why| SettingsError::BaseUrl { app: app(), why })
+            })
+            .collect()
     }
 }
 
@@ -93,12 +104,29 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_name_their_key() {
         assert!(settings().checked_bases().is_ok());
-        let told = |settings: MiniProgramSettings| settings.checked_bases().unwrap_err().to_string();
-        assert_eq!(told(MiniProgramSettings { base_urls: vec![], ..settings() }), "apps.shop.base_url: it must not be empty or zero");
-        assert!(
-            told(MiniProgramSettings { base_urls: vec!["gopher://x".to_owned()], ..settings() }).starts_with("apps.shop.base_url: it must begin with https://")
+        let told =
+            |settings: MiniProgramSettings| settings.checked_bases().unwrap_err().to_string();
+        assert_eq!(
+            told(MiniProgramSettings {
+                base_urls: vec![],
+                ..settings()
+            }),
+            "apps.shop.base_url: it must not be empty or zero"
         );
-        assert!(told(MiniProgramSettings { secret: Secret::new(String::new()), ..settings() }).starts_with("apps.shop.secret"));
+        assert!(
+            told(MiniProgramSettings {
+                base_urls: vec!["gopher://x".to_owned()],
+                ..settings()
+            })
+            .starts_with("apps.shop.base_url: it must begin with https://")
+        );
+        assert!(
+            told(MiniProgramSettings {
+                secret: Secret::new(String::new()),
+                ..settings()
+            })
+            .starts_with("apps.shop.secret")
+        );
     }
 
     #[test]

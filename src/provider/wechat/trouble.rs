@@ -1,4 +1,5 @@
-//! Why nobody can sign in to an app just now, as far as its last exchanges show. Pure: for readiness.
+//! Why nobody can sign in to an app just now, as far as its last exchanges show. Pure: for
+//! readiness.
 
 use crate::identity::{ExchangeError, Identity};
 
@@ -15,16 +16,27 @@ impl Trouble {
     /// The platform has answered. What it says of a code shows that it takes the app's credentials.
     pub(super) fn answered(&mut self, answer: &Result<Identity, ExchangeError>) {
         match answer {
-            Ok(_) | Err(ExchangeError::BadCode { .. } | ExchangeError::CodeUsed { .. } | ExchangeError::UserBlocked { .. }) => self.refused = None,
+            Ok(_)
+            | Err(
+                ExchangeError::BadCode { .. }
+                | ExchangeError::CodeUsed { .. }
+                | ExchangeError::UserBlocked { .. },
+            ) => self.refused = None,
             Err(ExchangeError::Misconfigured { reason, .. }) => self.refused = Some(reason.clone()),
             // Of one user, or of one answer.
-            Err(ExchangeError::Throttled { .. } | ExchangeError::Unavailable { .. } | ExchangeError::Nonsense { .. }) => {}
+            Err(
+                ExchangeError::Throttled { .. }
+                | ExchangeError::Unavailable { .. }
+                | ExchangeError::Nonsense { .. },
+            ) => {}
         }
     }
 
     /// The breaker has opened.
     pub(super) fn opened(&mut self, reason: &str) {
-        self.silent = Some(format!("WeChat does not answer, and is asked only now and then: {reason}"));
+        self.silent = Some(format!(
+            "WeChat does not answer, and is asked only now and then: {reason}"
+        ));
     }
 
     /// The breaker has closed.
@@ -45,18 +57,35 @@ mod tests {
     #[test]
     fn what_a_client_can_cause_is_no_trouble_and_ends_it() {
         let mut trouble = Trouble::default();
-        let refused = || Err(ExchangeError::Misconfigured { reason: "the secret".to_owned(), platform_code: 40125 });
-        trouble.answered(&Err(ExchangeError::Nonsense { reason: "?".to_owned() }));
-        trouble.answered(&Err(ExchangeError::BadCode { platform_code: 40029 }));
+        let refused = || {
+            Err(ExchangeError::Misconfigured {
+                reason: "the secret".to_owned(),
+                platform_code: 40125,
+            })
+        };
+        trouble.answered(&Err(ExchangeError::Nonsense {
+            reason: "?".to_owned(),
+        }));
+        trouble.answered(&Err(ExchangeError::BadCode {
+            platform_code: 40029,
+        }));
         assert_eq!(trouble.told(), None);
         trouble.answered(&refused());
-        trouble.answered(&Err(ExchangeError::Nonsense { reason: "?".to_owned() }));
+        trouble.answered(&Err(ExchangeError::Nonsense {
+            reason: "?".to_owned(),
+        }));
         assert_eq!(trouble.told().as_deref(), Some("the secret"));
         trouble.opened("no route");
-        assert!(trouble.told().is_some_and(|reason| reason.contains("no route")));
+        assert!(
+            trouble
+                .told()
+                .is_some_and(|reason| reason.contains("no route"))
+        );
         trouble.closed();
         assert_eq!(trouble.told().as_deref(), Some("the secret"));
-        trouble.answered(&Err(ExchangeError::CodeUsed { platform_code: 40163 }));
+        trouble.answered(&Err(ExchangeError::CodeUsed {
+            platform_code: 40163,
+        }));
         assert_eq!(trouble.told(), None);
     }
 }

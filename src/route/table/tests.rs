@@ -9,16 +9,26 @@ use crate::upstream::Upstream;
 
 fn table(paths: &[&str]) -> RouteTable {
     let upstream = Arc::new(Upstream::for_tests("u"));
-    RouteTable::new(paths.iter().map(|p| Route::new((*p).into(), AuthMode::Required, upstream.clone())).collect()).unwrap()
+    RouteTable::new(
+        paths
+            .iter()
+            .map(|p| Route::new((*p).into(), AuthMode::Required, upstream.clone()))
+            .collect(),
+    )
+    .unwrap()
 }
 
 fn found<'a>(table: &'a RouteTable, path: &str) -> Result<&'a str, NoRoute<'a>> {
-    table.find(None, "GET", path).map(|i| &*table.routes()[i].path)
+    table
+        .find(None, "GET", path)
+        .map(|i| &*table.routes()[i].path)
 }
 
 /// `METHODS AUTH HOST/PATH`, as in `GET,PUT none *.a.b/x` or `- required /`.
 fn route(text: &str) -> Route {
-    let [methods, auth, place] = text.split(' ').collect::<Vec<_>>()[..] else { panic!("{text}") };
+    let [methods, auth, place] = text.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{text}")
+    };
     let (host, path) = place.split_at(place.find('/').unwrap());
     let auth = match auth {
         "required" => AuthMode::Required,
@@ -26,8 +36,18 @@ fn route(text: &str) -> Route {
         _ => AuthMode::None,
     };
     let mut route = Route::new(path.into(), auth, Arc::new(Upstream::for_tests("u")));
-    route.hosts = if host.is_empty() { HostPattern::Any } else { HostPattern::parse(host).unwrap() };
-    route.methods = Methods::new(methods.split(',').filter(|method| *method != "-").map(str::to_owned).collect());
+    route.hosts = if host.is_empty() {
+        HostPattern::Any
+    } else {
+        HostPattern::parse(host).unwrap()
+    };
+    route.methods = Methods::new(
+        methods
+            .split(',')
+            .filter(|method| *method != "-")
+            .map(str::to_owned)
+            .collect(),
+    );
     route
 }
 
@@ -81,7 +101,11 @@ fn another_reading_never_reaches_a_more_special_route() {
         "/f%C4%B1les/../api",
     ];
     for path in evasions.iter().filter(|path| !path.contains("..")) {
-        assert_eq!(found(&t, path), Err(NoRoute::Refused(PathError::Ambiguous)), "{path}");
+        assert_eq!(
+            found(&t, path),
+            Err(NoRoute::Refused(PathError::Ambiguous)),
+            "{path}"
+        );
     }
     assert_eq!(found(&t, "/Files/A;v=1"), Ok("/Files"));
     assert_eq!(found(&t, "/api/x;v=1/Y"), Ok("/api"));
@@ -89,22 +113,48 @@ fn another_reading_never_reaches_a_more_special_route() {
 
 #[test]
 fn path_then_host_choose_and_the_method_only_after_them() {
-    let t = routes(&["- none /", "GET required a.b/api", "POST none a.b/api", "- none /api", "- optional *.b/api/x", "DELETE none /only"]);
+    let t = routes(&[
+        "- none /",
+        "GET required a.b/api",
+        "POST none a.b/api",
+        "- none /api",
+        "- optional *.b/api/x",
+        "DELETE none /only",
+    ]);
     for (host, method, path, expected) in [
         (Some("a.b"), "GET", "/api", Ok(1)),
         (Some("a.b"), "HEAD", "/api", Ok(1)),
         (Some("a.b"), "POST", "/api/y", Ok(2)),
         // Neither the route for any host nor the one above takes what these two do not serve.
-        (Some("a.b"), "PUT", "/api", Err(NoRoute::OtherMethods("GET, HEAD, POST"))),
-        (Some("a.b"), "OPTIONS", "/api", Err(NoRoute::OtherMethods("GET, HEAD, POST"))),
+        (
+            Some("a.b"),
+            "PUT",
+            "/api",
+            Err(NoRoute::OtherMethods("GET, HEAD, POST")),
+        ),
+        (
+            Some("a.b"),
+            "OPTIONS",
+            "/api",
+            Err(NoRoute::OtherMethods("GET, HEAD, POST")),
+        ),
         (Some("x.b"), "PUT", "/api", Ok(3)),
         (None, "PUT", "/api", Ok(3)),
         (Some("a.b"), "PUT", "/api/x/1", Ok(4)),
         (Some("b"), "PUT", "/api/x/1", Ok(3)),
-        (Some("a.b"), "GET", "/only/x", Err(NoRoute::OtherMethods("DELETE"))),
+        (
+            Some("a.b"),
+            "GET",
+            "/only/x",
+            Err(NoRoute::OtherMethods("DELETE")),
+        ),
         (Some("a.b"), "GET", "/", Ok(0)),
     ] {
-        assert_eq!(t.find(host, method, path), expected, "{host:?} {method} {path}");
+        assert_eq!(
+            t.find(host, method, path),
+            expected,
+            "{host:?} {method} {path}"
+        );
     }
     assert!(t.chose_by_method(1) && t.chose_by_method(5) && !t.chose_by_method(3));
 }
@@ -113,39 +163,85 @@ fn path_then_host_choose_and_the_method_only_after_them() {
 fn another_reading_is_refused_where_the_host_has_the_more_special_place() {
     let t = routes(&["- none /", "POST required a.b/api"]);
     for (host, method, path, expected) in [
-        (Some("a.b"), "GET", "/API", Err(NoRoute::Refused(PathError::Ambiguous))),
-        (Some("a.b"), "POST", "/api;x/y", Err(NoRoute::Refused(PathError::Ambiguous))),
+        (
+            Some("a.b"),
+            "GET",
+            "/API",
+            Err(NoRoute::Refused(PathError::Ambiguous)),
+        ),
+        (
+            Some("a.b"),
+            "POST",
+            "/api;x/y",
+            Err(NoRoute::Refused(PathError::Ambiguous)),
+        ),
         (Some("c.d"), "POST", "/api;x/y", Ok(0)),
         (None, "POST", "/API", Ok(0)),
     ] {
-        assert_eq!(t.find(host, method, path), expected, "{host:?} {method} {path}");
+        assert_eq!(
+            t.find(host, method, path),
+            expected,
+            "{host:?} {method} {path}"
+        );
     }
 }
 
 #[test]
 fn who_does_not_know_host_or_method_gets_the_strictest_rule() {
-    let t = routes(&["- none /", "- required a.b/api", "GET none /api", "POST optional /api", "- none /api/pub", "PUT optional /all", "- none /all"]);
+    let t = routes(&[
+        "- none /",
+        "- required a.b/api",
+        "GET none /api",
+        "POST optional /api",
+        "- none /api/pub",
+        "PUT optional /all",
+        "- none /all",
+    ]);
     for (host, method, path, rule) in [
         (None, Some("GET"), "/x", Ok(AuthMode::None)),
         (None, Some("GET"), "/api", Ok(AuthMode::Required)),
         (Some("c.d"), Some("GET"), "/api", Ok(AuthMode::None)),
-        (Some("c.d"), Some("PUT"), "/api", Err(NoRoute::OtherMethods("GET, HEAD, POST"))),
+        (
+            Some("c.d"),
+            Some("PUT"),
+            "/api",
+            Err(NoRoute::OtherMethods("GET, HEAD, POST")),
+        ),
         // It may be PUT.
-        (Some("c.d"), None, "/api", Err(NoRoute::OtherMethods("GET, HEAD, POST"))),
+        (
+            Some("c.d"),
+            None,
+            "/api",
+            Err(NoRoute::OtherMethods("GET, HEAD, POST")),
+        ),
         (Some("c.d"), None, "/all", Ok(AuthMode::Optional)),
         (Some("a.b"), None, "/api", Ok(AuthMode::Required)),
         (None, None, "/api/pub/1", Ok(AuthMode::None)),
-        (None, None, "/API", Err(NoRoute::Refused(PathError::Ambiguous))),
+        (
+            None,
+            None,
+            "/API",
+            Err(NoRoute::Refused(PathError::Ambiguous)),
+        ),
     ] {
-        assert_eq!(t.strictest(host, method, path), rule, "{host:?} {method:?} {path}");
+        assert_eq!(
+            t.strictest(host, method, path),
+            rule,
+            "{host:?} {method:?} {path}"
+        );
     }
     let t = routes(&["- none a.b/api"]);
-    for (host, rule) in [(Some("a.b"), Ok(AuthMode::None)), (Some("c.d"), Err(NoRoute::Unknown)), (None, Err(NoRoute::Unknown))] {
+    for (host, rule) in [
+        (Some("a.b"), Ok(AuthMode::None)),
+        (Some("c.d"), Err(NoRoute::Unknown)),
+        (None, Err(NoRoute::Unknown)),
+    ] {
         assert_eq!(t.strictest(host, None, "/api"), rule, "{host:?}");
     }
 }
 
-/// Rails, ThinkPHP, Struts and Spring MVC up to 5.2 serve all of these with what is behind `/public/secret`.
+/// Rails, ThinkPHP, Struts and Spring MVC up to 5.2 serve all of these with what is behind
+/// `/public/secret`.
 #[test]
 fn a_suffix_never_leads_past_a_stricter_rule() {
     let t = routes(&[
@@ -188,18 +284,46 @@ fn a_suffix_never_leads_past_a_stricter_rule() {
         (None, "GET", "/public/x.json", Ok(1)),
         (None, "GET", "/x.json", Ok(0)),
     ] {
-        assert_eq!(t.find(host, method, path), expected, "{host:?} {method} {path}");
+        assert_eq!(
+            t.find(host, method, path),
+            expected,
+            "{host:?} {method} {path}"
+        );
     }
-    assert_eq!(t.strictest(Some("c.d"), Some("GET"), "/public/secret.json"), Err(NoRoute::Refused(PathError::Ambiguous)));
-    assert_eq!(t.strictest(None, None, "/only.json"), Err(NoRoute::Refused(PathError::Ambiguous)));
-    assert_eq!(t.strictest(Some("c.d"), None, "/only.json"), Ok(AuthMode::None));
-    assert_eq!(t.strictest(None, None, "/public/secret.css"), Ok(AuthMode::None));
+    assert_eq!(
+        t.strictest(Some("c.d"), Some("GET"), "/public/secret.json"),
+        Err(NoRoute::Refused(PathError::Ambiguous))
+    );
+    assert_eq!(
+        t.strictest(None, None, "/only.json"),
+        Err(NoRoute::Refused(PathError::Ambiguous))
+    );
+    assert_eq!(
+        t.strictest(Some("c.d"), None, "/only.json"),
+        Ok(AuthMode::None)
+    );
+    assert_eq!(
+        t.strictest(None, None, "/public/secret.css"),
+        Ok(AuthMode::None)
+    );
 }
 
 #[test]
 fn a_suffix_beside_the_same_rule_is_a_name_like_others() {
-    let t = routes(&["- required /", "- required /app", "- none /open", "- none /open/app", "- optional /maybe", "- none /maybe/app"]);
-    for (path, expected) in [("/app.js", Ok(0)), ("/open/app.js", Ok(2)), ("/maybe/app.js", Ok(4)), ("/open.json", Ok(0))] {
+    let t = routes(&[
+        "- required /",
+        "- required /app",
+        "- none /open",
+        "- none /open/app",
+        "- optional /maybe",
+        "- none /maybe/app",
+    ]);
+    for (path, expected) in [
+        ("/app.js", Ok(0)),
+        ("/open/app.js", Ok(2)),
+        ("/maybe/app.js", Ok(4)),
+        ("/open.json", Ok(0)),
+    ] {
         assert_eq!(t.find(None, "GET", path), expected, "{path}");
     }
 }
@@ -208,8 +332,14 @@ fn a_suffix_beside_the_same_rule_is_a_name_like_others() {
 #[test]
 fn the_file_of_another_host_opens_nothing_to_who_does_not_say_the_host() {
     let t = routes(&["- none /", "- required /admin", "- none a.b/admin.css"]);
-    assert_eq!(t.strictest(Some("a.b"), None, "/admin.css"), Ok(AuthMode::None));
-    assert_eq!(t.strictest(None, None, "/admin.css"), Err(NoRoute::Refused(PathError::Ambiguous)));
+    assert_eq!(
+        t.strictest(Some("a.b"), None, "/admin.css"),
+        Ok(AuthMode::None)
+    );
+    assert_eq!(
+        t.strictest(None, None, "/admin.css"),
+        Err(NoRoute::Refused(PathError::Ambiguous))
+    );
 }
 
 /// One host has a route for the other spelling, another has not.
@@ -217,25 +347,50 @@ fn the_file_of_another_host_opens_nothing_to_who_does_not_say_the_host() {
 fn the_spelling_of_another_host_opens_nothing_to_who_does_not_say_the_host() {
     let t = routes(&["- none a.b/API", "- required /api", "- none /"]);
     assert_eq!(t.strictest(Some("a.b"), None, "/API"), Ok(AuthMode::None));
-    assert_eq!(t.find(Some("c.d"), "GET", "/API"), Err(NoRoute::Refused(PathError::Ambiguous)));
-    assert_eq!(t.strictest(None, None, "/API"), Err(NoRoute::Refused(PathError::Ambiguous)));
+    assert_eq!(
+        t.find(Some("c.d"), "GET", "/API"),
+        Err(NoRoute::Refused(PathError::Ambiguous))
+    );
+    assert_eq!(
+        t.strictest(None, None, "/API"),
+        Err(NoRoute::Refused(PathError::Ambiguous))
+    );
 }
 
 #[test]
 fn two_routes_for_the_same_requests_are_a_conflict() {
-    for (one, other) in [("- none /a", "- required /a"), ("GET none *.a.b/a", "PUT,GET none *.A.b./a")] {
+    for (one, other) in [
+        ("- none /a", "- required /a"),
+        ("GET none *.a.b/a", "PUT,GET none *.A.b./a"),
+    ] {
         let conflict = RouteTable::new(vec![route(one), route(other)]).unwrap_err();
         assert_eq!(conflict.name, route(other).name());
     }
-    for (one, other) in [("- none /a", "GET none /a"), ("GET none /a", "PUT none /a"), ("- none a.b/a", "- none *.b/a"), ("- none *.b/a", "- none /a")] {
-        assert!(RouteTable::new(vec![route(one), route(other)]).is_ok(), "{one} {other}");
+    for (one, other) in [
+        ("- none /a", "GET none /a"),
+        ("GET none /a", "PUT none /a"),
+        ("- none a.b/a", "- none *.b/a"),
+        ("- none *.b/a", "- none /a"),
+    ] {
+        assert!(
+            RouteTable::new(vec![route(one), route(other)]).is_ok(),
+            "{one} {other}"
+        );
     }
 }
 
 #[test]
 fn a_thousand_routes_are_found_as_one_is() {
     for count in [1, 1000] {
-        let texts: Vec<String> = (0..count).flat_map(|n| [format!("GET none h{n}.a.b/"), format!("- none *.w{n}.b/x"), format!("- none /p/{n}/q")]).collect();
+        let texts: Vec<String> = (0..count)
+            .flat_map(|n| {
+                [
+                    format!("GET none h{n}.a.b/"),
+                    format!("- none *.w{n}.b/x"),
+                    format!("- none /p/{n}/q"),
+                ]
+            })
+            .collect();
         let table = RouteTable::new(texts.iter().map(|text| route(text)).collect()).unwrap();
         let started = crate::clock::monotonic_now();
         for _ in 0..1000 {
@@ -243,26 +398,63 @@ fn a_thousand_routes_are_found_as_one_is() {
             assert_eq!(table.find(Some("a.w0.b"), "PUT", "/x/y"), Ok(1));
             assert_eq!(table.find(Some("other"), "PUT", "/p/0/q/r"), Ok(2));
         }
-        println!("{} routes: {:?} a lookup", count * 3, (crate::clock::monotonic_now() - started) / 3000);
+        println!(
+            "{} routes: {:?} a lookup",
+            count * 3,
+            (crate::clock::monotonic_now() - started) / 3000
+        );
     }
 }
 
 /// Matches by looking at every route.
-fn naive<'a>(all: &'a [Route], host: Option<&str>, method: &str, path: &str) -> Result<&'a Route, bool> {
-    let under = |p: &str| p == "/" || path == p || path.strip_prefix(p).is_some_and(|rest| rest.starts_with('/'));
-    let special = |route: &Route| (route.path.len(), matches!(route.hosts, HostPattern::Exact(_)), route.hosts.to_string().len());
-    let matching: Vec<_> = all.iter().filter(|route| under(&route.path) && route.hosts.matches(host)).collect();
-    let best = matching.iter().map(|route| special(route)).max().ok_or(false)?;
-    let place: Vec<_> = matching.into_iter().filter(|route| special(route) == best).collect();
+fn naive<'a>(
+    all: &'a [Route],
+    host: Option<&str>,
+    method: &str,
+    path: &str,
+) -> Result<&'a Route, bool> {
+    let under = |p: &str| {
+        p == "/"
+            || path == p
+            || path
+                .strip_prefix(p)
+                .is_some_and(|rest| rest.starts_with('/'))
+    };
+    let special = |route: &Route| {
+        (
+            route.path.len(),
+            matches!(route.hosts, HostPattern::Exact(_)),
+            route.hosts.to_string().len(),
+        )
+    };
+    let matching: Vec<_> = all
+        .iter()
+        .filter(|route| under(&route.path) && route.hosts.matches(host))
+        .collect();
+    let best = matching
+        .iter()
+        .map(|route| special(route))
+        .max()
+        .ok_or(false)?;
+    let place: Vec<_> = matching
+        .into_iter()
+        .filter(|route| special(route) == best)
+        .collect();
     let names = |route: &Route, method: &str| route.methods.names().iter().any(|own| own == method);
     let by = |wanted: &dyn Fn(&Route) -> bool| place.iter().find(|route| wanted(route)).copied();
-    by(&|r| names(r, method)).or_else(|| by(&|r| method == "HEAD" && names(r, "GET"))).or_else(|| by(&|r| r.methods.is_all())).ok_or(true)
+    by(&|r| names(r, method))
+        .or_else(|| by(&|r| method == "HEAD" && names(r, "GET")))
+        .or_else(|| by(&|r| r.methods.is_all()))
+        .ok_or(true)
 }
 
 fn without_conflicts(texts: &[String]) -> Vec<Route> {
     let mut kept: Vec<Route> = Vec::new();
     for candidate in texts.iter().map(|text| route(text)) {
-        if !kept.iter().any(|earlier| earlier.conflicts_with(&candidate)) {
+        if !kept
+            .iter()
+            .any(|earlier| earlier.conflicts_with(&candidate))
+        {
             kept.push(candidate);
         }
     }
@@ -326,7 +518,8 @@ proptest! {
         }
     }
 
-    /// Who asks with less than everything gets the strictest of the answers to all who know everything.
+    /// Who asks with less than everything gets the strictest of the answers to all who know
+    /// everything.
     #[test]
     fn who_knows_less_gets_no_weaker_answer(
         texts in prop::collection::vec("(-|GET|PUT|GET,PUT|HEAD) (none|optional|required) ((\\*\\.)?[ab](\\.[ab])?)?(/|(/[abA](\\.[ab])?){1,2})", 1..8),

@@ -18,7 +18,8 @@ pub struct StoredEntry {
     pub expires_in: Duration,
 }
 
-/// The keys and their expiries. What has expired is dropped at every access, so memory holds what lives.
+/// The keys and their expiries. What has expired is dropped at every access, so memory holds what
+/// lives.
 #[derive(Default)]
 pub(super) struct Held {
     pub(super) entries: HashMap<String, Entry>,
@@ -40,7 +41,12 @@ pub(super) enum Value {
 
 impl Held {
     pub(super) fn sweep(&mut self, now: UnixMillis) {
-        while let Some((_, key)) = self.expiries.first().filter(|(expiry, _)| *expiry <= now).cloned() {
+        while let Some((_, key)) = self
+            .expiries
+            .first()
+            .filter(|(expiry, _)| *expiry <= now)
+            .cloned()
+        {
             self.remove(&key);
         }
     }
@@ -91,13 +97,23 @@ impl Held {
         }
     }
 
-    pub(super) fn settle(&mut self, key: &str, ticket: &[u8; 16], answer: Option<(&[u8], Duration)>, now: UnixMillis) -> Written {
+    pub(super) fn settle(
+        &mut self,
+        key: &str,
+        ticket: &[u8; 16],
+        answer: Option<(&[u8], Duration)>,
+        now: UnixMillis,
+    ) -> Written {
         match self.entries.get(key).map(|entry| &entry.value) {
             Some(Value::Pending(held)) if held == ticket => {}
             _ => return Written::Stale,
         }
         match answer {
-            Some((answer, keep)) if !keep.is_zero() => self.put(key.to_owned(), now.plus(keep), Value::Settled(answer.to_vec())),
+            Some((answer, keep)) if !keep.is_zero() => self.put(
+                key.to_owned(),
+                now.plus(keep),
+                Value::Settled(answer.to_vec()),
+            ),
             _ => {
                 self.remove(key);
             }
@@ -114,6 +130,10 @@ impl Entry {
             Value::Pending(ticket) => format!("P{}", ticket.escape_ascii()),
             Value::Settled(answer) => format!("S{}", answer.escape_ascii()),
         };
-        StoredEntry { key: key.to_owned(), content, expires_in: self.expiry.since(now) }
+        StoredEntry {
+            key: key.to_owned(),
+            content,
+            expires_in: self.expiry.since(now),
+        }
     }
 }

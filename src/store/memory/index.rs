@@ -30,16 +30,34 @@ impl Index {
         if cap == 0 || self.sessions.len() < room {
             return Vec::new();
         }
-        let mut by_age: Vec<_> = self.sessions.iter().map(|(hash, member)| (member.created, *hash)).collect();
+        let mut by_age: Vec<_> = self
+            .sessions
+            .iter()
+            .map(|(hash, member)| (member.created, *hash))
+            .collect();
         by_age.sort_unstable();
-        let evicted: Vec<_> = by_age.into_iter().take(self.sessions.len() + 1 - room).map(|(_, hash)| hash).collect();
+        let evicted: Vec<_> = by_age
+            .into_iter()
+            .take(self.sessions.len() + 1 - room)
+            .map(|(_, hash)| hash)
+            .collect();
         self.sessions.retain(|hash, _| !evicted.contains(hash));
         evicted
     }
 
     pub(super) fn shown(&self) -> String {
-        let sessions = self.sessions.iter().map(|(hash, member)| format!("{} → {}:{}", base64url(hash), member.expiry.0, member.created.0));
-        let generations = generation::FIELDS.iter().zip(&self.generations).map(|(field, value)| format!("{field} → {}", value.escape_ascii()));
+        let sessions = self.sessions.iter().map(|(hash, member)| {
+            format!(
+                "{} → {}:{}",
+                base64url(hash),
+                member.expiry.0,
+                member.created.0
+            )
+        });
+        let generations = generation::FIELDS
+            .iter()
+            .zip(&self.generations)
+            .map(|(field, value)| format!("{field} → {}", value.escape_ascii()));
         sessions.chain(generations).collect::<Vec<_>>().join("\n")
     }
 }

@@ -22,7 +22,9 @@ impl Default for Cells {
 
 impl Cells {
     pub(super) fn take(&mut self, limit: &Limit, now: UnixMillis) -> Level {
-        self.0.entry(limit.cell, Cell::default).take(limit.quota, micros(now))
+        self.0
+            .entry(limit.cell, Cell::default)
+            .take(limit.quota, micros(now))
     }
 }
 
@@ -34,6 +36,10 @@ const fn micros(now: UnixMillis) -> Micros {
 impl CounterStore for MemorySessionStore {
     async fn take(&self, limit: &Limit) -> Result<Level, CounterError> {
         let now = self.clock.unix_now();
-        Ok(self.cells.lock().unwrap_or_else(PoisonError::into_inner).take(limit, now))
+        Ok(self
+            .cells
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(limit, now))
     }
 }

@@ -1,9 +1,11 @@
-//! The store inside the process: what Redis would hold, byte for byte, in a map. It forgets when the process ends.
+//! The store inside the process: what Redis would hold, byte for byte, in a map. It forgets when
+//! the process ends.
 //!
 //! - `held`: the keys and their expiries
 //! - `index`: a user's hash
 //! - `limits`: cells of limits
-//! - `store`: the store; `rotation` and `devices` have what it does with tokens and with all sessions of a user
+//! - `store`: the store; `rotation` and `devices` have what it does with tokens and with all
+//!   sessions of a user
 
 mod devices;
 mod held;

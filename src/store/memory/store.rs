@@ -15,7 +15,8 @@ use crate::metrics::Metrics;
 use crate::session::store::{Created, CreatedSession, LoginKey, Settlement};
 use crate::session::token::tag_of;
 use crate::session::{
-    LoadedSession, Lookup, NewSession, Reservation, Rotated, Rotation, SessionCount, SessionId, SessionKey, SessionStore, StoreError, UserKey, Written,
+    LoadedSession, Lookup, NewSession, Reservation, Rotated, Rotation, SessionCount, SessionId,
+    SessionKey, SessionStore, StoreError, UserKey, Written,
 };
 use crate::store::forward::{Forward, Trail};
 use crate::store::generation;
@@ -44,35 +45,62 @@ impl std::fmt::Debug for MemorySessionStore {
 impl MemorySessionStore {
     /// An empty store that goes by `clock`.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, prefix: KeyPrefix, keys: Arc<Keyring>, naming: Arc<NamingKey>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        prefix: KeyPrefix,
+        keys: Arc<Keyring>,
+        naming: Arc<NamingKey>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let (held, cells) = (Mutex::default(), Mutex::default());
-        Self { clock, keys: Keys::new(prefix, naming.clone()), sealer: Sealer::new(keys, naming.clone()), naming, meter: Meter::new(metrics), held, cells }
+        Self {
+            clock,
+            keys: Keys::new(prefix, naming.clone()),
+            sealer: Sealer::new(keys, naming.clone()),
+            naming,
+            meter: Meter::new(metrics),
+            held,
+            cells,
+        }
     }
 
     /// All that is stored, ordered by key: what somebody would see who looks into Redis.
     #[must_use]
     pub fn dump(&self) -> Vec<StoredEntry> {
         let (held, now) = self.at_now();
-        let mut entries: Vec<_> = held.entries.iter().map(|(key, entry)| entry.shown(key, now)).collect();
+        let mut entries: Vec<_> = held
+            .entries
+            .iter()
+            .map(|(key, entry)| entry.shown(key, now))
+            .collect();
         entries.sort_by(|a, b| a.key.cmp(&b.key));
         entries
     }
 
-    /// The user's session_key generations, newest first; those that do not open are left out, with a warning.
+    /// The user's session_key generations, newest first; those that do not open are left out, with
+    /// a warning.
     pub async fn session_keys(&self, user: &UserKey) -> Result<Vec<SessionKey>, StoreError> {
-        self.meter.watch("session_keys", async { Ok(self.kept_session_keys(user)) }).await
+        self.meter
+            .watch("session_keys", async { Ok(self.kept_session_keys(user)) })
+            .await
     }
 
     fn kept_session_keys(&self, user: &UserKey) -> Vec<SessionKey> {
         let (held, _) = self.at_now();
         let key = self.keys.user(tag_of(&self.naming, user), user);
-        let stored = held.index(&key).map(|index| index.generations.clone()).unwrap_or_default();
+        let stored = held
+            .index(&key)
+            .map(|index| index.generations.clone())
+            .unwrap_or_default();
         self.sealer.open_generations(&key, &stored)
     }
 
     /// The content, without what has expired by now.
     pub(super) fn at_now(&self) -> (MutexGuard<'_, Held>, UnixMillis) {
-        let mut held = self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut held = self
+            .held
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let now = self.clock.unix_now();
         held.sweep(now);
         (held, now)
@@ -82,10 +110,16 @@ impl MemorySessionStore {
         let (mut held, now) = self.at_now();
         let expiry = now.plus(new.idle).min(new.session.absolute_deadline);
         if expiry <= now {
-            return Err(StoreError::new("the session would be over before it began: the store's clock has jumped"));
+            return Err(StoreError::new(
+                "the session would be over before it began: the store's clock has jumped",
+            ));
         }
         if let Some(limit) = &new.limit {
-            let level = self.cells.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take(limit, now);
+            let level = self
+                .cells
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .take(limit, now);
             if !level.admitted {
                 return Ok(Created::Limited(level));
             }
@@ -98,19 +132,54 @@ impl MemorySessionStore {
         for hash in &evicted {
             held.remove(&self.keys.session_of(new.id.tag, hash));
         }
-        index.sessions.insert(new.id.hash, Member { expiry, created: new.session.created });
+        index.sessions.insert(
+            new.id.hash,
+            Member {
+                expiry,
+                created: new.session.created,
+            },
+        );
         if let Some(session_key) = new.session_key {
-            generation::keep(&mut index.generations, self.sealer.seal_generation(&user_key, &new.session.user, session_key));
+            generation::keep(
+                &mut index.generations,
+                self.sealer
+                    .seal_generation(&user_key, &new.session.user, session_key),
+            );
         }
         held.put_index(&user_key, index);
         let key = self.keys.session(&new.id);
-        held.put(key.clone(), expiry, Value::Bytes(self.sealer.seal_session(&key, new.session)));
-        if let Some(Settlement { login, ticket, answer, keep }) = new.settlement {
-            // Stale is fine: the session stands, and whoever took the reservation over answers for themselves.
-            let _ = held.settle(&self.keys.login(&login), &ticket, Some((&answer, keep)), now);
+        held.put(
+            key.clone(),
+            expiry,
+            Value::Bytes(self.sealer.seal_session(&key, new.session)),
+        );
+        if let Some(Settlement {
+            login,
+            ticket,
+            answer,
+            keep,
+        }) = new.settlement
+        {
+            // Stale is fine: the session stands, and whoever took the reservation over answers for
+            // themselves.
+            let _ = held.settle(
+                &self.keys.login(&login),
+                &ticket,
+                Some((&answer, keep)),
+                now,
+            );
         }
-        let evicted = evicted.into_iter().map(|hash| SessionId { tag: new.id.tag, hash }).collect();
-        Ok(Created::Made(CreatedSession { expires_in: expiry.since(now), evicted }))
+        let evicted = evicted
+            .into_iter()
+            .map(|hash| SessionId {
+                tag: new.id.tag,
+                hash,
+            })
+            .collect();
+        Ok(Created::Made(CreatedSession {
+            expires_in: expiry.since(now),
+            evicted,
+        }))
     }
 
     fn load_now(&self, id: &SessionId) -> Lookup {
@@ -123,9 +192,17 @@ impl MemorySessionStore {
         let mut trail = Trail::new(*id);
         loop {
             let key = self.keys.session(&trail.id);
-            let Some(Entry { expiry, value: Value::Bytes(stored) }) = held.entries.get(&key) else { return Lookup::Gone };
+            let Some(Entry {
+                expiry,
+                value: Value::Bytes(stored),
+            }) = held.entries.get(&key)
+            else {
+                return Lookup::Gone;
+            };
             match self.sealer.open_stored(&key, stored) {
-                Ok(Stored::Session(session)) => return trail.arrive(session, expiry.since(now), now),
+                Ok(Stored::Session(session)) => {
+                    return trail.arrive(session, expiry.since(now), now);
+                }
                 Ok(Stored::Forward(forward)) if trail.follow(&forward) => {}
                 Ok(Stored::Forward(_)) => return Lookup::Gone,
                 Err(why) => return Lookup::Unreadable(why.0),
@@ -133,7 +210,13 @@ impl MemorySessionStore {
         }
     }
 
-    fn renew_now(&self, id: &SessionId, user: &UserKey, idle: Duration, absolute_deadline: UnixMillis) -> Written {
+    fn renew_now(
+        &self,
+        id: &SessionId,
+        user: &UserKey,
+        idle: Duration,
+        absolute_deadline: UnixMillis,
+    ) -> Written {
         let (mut held, now) = self.at_now();
         let expiry = now.plus(idle).min(absolute_deadline);
         let key = self.keys.session(id);
@@ -148,13 +231,26 @@ impl MemorySessionStore {
         held.expire_at(&key, expiry);
         let user_key = self.keys.user(id.tag, user);
         let mut index = held.index(&user_key).cloned().unwrap_or_default();
-        index.sessions.entry(id.hash).or_insert(Member { expiry, created: now }).expiry = expiry;
+        index
+            .sessions
+            .entry(id.hash)
+            .or_insert(Member {
+                expiry,
+                created: now,
+            })
+            .expiry = expiry;
         index.drop_dead(now);
         held.put_index(&user_key, index);
         Written::Done
     }
 
-    pub(super) fn forget(&self, held: &mut Held, id: &SessionId, user: &UserKey, now: UnixMillis) -> bool {
+    pub(super) fn forget(
+        &self,
+        held: &mut Held,
+        id: &SessionId,
+        user: &UserKey,
+        now: UnixMillis,
+    ) -> bool {
         let user_key = self.keys.user(id.tag, user);
         if let Some(mut index) = held.index(&user_key).cloned() {
             index.sessions.remove(&id.hash);
@@ -169,7 +265,10 @@ impl MemorySessionStore {
         let key = self.keys.login(login);
         match held.entries.get(&key).map(|entry| &entry.value) {
             Some(Value::Pending(_)) => Reservation::Pending { now },
-            Some(Value::Settled(answer)) => Reservation::Settled { now, answer: answer.clone() },
+            Some(Value::Settled(answer)) => Reservation::Settled {
+                now,
+                answer: answer.clone(),
+            },
             _ => {
                 let ticket = random::bytes();
                 held.put(key, now.plus(lease), Value::Pending(ticket));
@@ -182,14 +281,23 @@ impl MemorySessionStore {
 #[async_trait]
 impl SessionStore for MemorySessionStore {
     async fn now(&self) -> Result<UnixMillis, StoreError> {
-        self.meter.watch("now", async { Ok(self.clock.unix_now()) }).await
+        self.meter
+            .watch("now", async { Ok(self.clock.unix_now()) })
+            .await
     }
 
     async fn reserve(&self, login: &LoginKey, lease: Duration) -> Result<Reservation, StoreError> {
-        self.meter.watch("reserve", async { Ok(self.reserve_now(login, lease)) }).await
+        self.meter
+            .watch("reserve", async { Ok(self.reserve_now(login, lease)) })
+            .await
     }
 
-    async fn settle(&self, login: &LoginKey, ticket: &[u8; 16], answer: Option<(&[u8], Duration)>) -> Result<Written, StoreError> {
+    async fn settle(
+        &self,
+        login: &LoginKey,
+        ticket: &[u8; 16],
+        answer: Option<(&[u8], Duration)>,
+    ) -> Result<Written, StoreError> {
         let settle = || {
             let (mut held, now) = self.at_now();
             held.settle(&self.keys.login(login), ticket, answer, now)
@@ -198,34 +306,58 @@ impl SessionStore for MemorySessionStore {
     }
 
     async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError> {
-        self.meter.watch("create", async { self.create_now(new) }).await
+        self.meter
+            .watch("create", async { self.create_now(new) })
+            .await
     }
 
     async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError> {
-        self.meter.watch("load", async { Ok(self.load_now(id)) }).await
+        self.meter
+            .watch("load", async { Ok(self.load_now(id)) })
+            .await
     }
 
-    async fn renew(&self, id: &SessionId, user: &UserKey, idle: Duration, absolute_deadline: UnixMillis) -> Result<Written, StoreError> {
-        self.meter.watch("renew", async { Ok(self.renew_now(id, user, idle, absolute_deadline)) }).await
+    async fn renew(
+        &self,
+        id: &SessionId,
+        user: &UserKey,
+        idle: Duration,
+        absolute_deadline: UnixMillis,
+    ) -> Result<Written, StoreError> {
+        self.meter
+            .watch("renew", async {
+                Ok(self.renew_now(id, user, idle, absolute_deadline))
+            })
+            .await
     }
 
     async fn remove(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError> {
-        self.meter.watch("remove", async { self.remove_now(id, user) }).await
+        self.meter
+            .watch("remove", async { self.remove_now(id, user) })
+            .await
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Rotated, StoreError> {
-        self.meter.watch("rotate", async { Ok(self.rotate_now(&rotation)) }).await
+        self.meter
+            .watch("rotate", async { Ok(self.rotate_now(&rotation)) })
+            .await
     }
 
     async fn list(&self, user: &UserKey) -> Result<Vec<LoadedSession>, StoreError> {
-        self.meter.watch("list", async { Ok(self.list_now(user)) }).await
+        self.meter
+            .watch("list", async { Ok(self.list_now(user)) })
+            .await
     }
 
     async fn remove_all(&self, user: &UserKey) -> Result<u64, StoreError> {
-        self.meter.watch("remove_all", async { Ok(self.remove_all_now(user)) }).await
+        self.meter
+            .watch("remove_all", async { Ok(self.remove_all_now(user)) })
+            .await
     }
 
     async fn count(&self) -> Result<SessionCount, StoreError> {
-        self.meter.watch("count", async { Ok(self.count_now()) }).await
+        self.meter
+            .watch("count", async { Ok(self.count_now()) })
+            .await
     }
 }

@@ -10,11 +10,19 @@ const A: ConnectionId = ConnectionId(1);
 const B: ConnectionId = ConnectionId(2);
 
 const fn settings(capacity: usize) -> NearCacheSettings {
-    NearCacheSettings { push: PushChoice::Auto, capacity, max_stale: secs(2), outage_grace: secs(5) }
+    NearCacheSettings {
+        push: PushChoice::Auto,
+        capacity,
+        max_stale: secs(2),
+        outage_grace: secs(5),
+    }
 }
 
 const fn id(n: u8) -> SessionId {
-    SessionId { tag: [0, 0], hash: [n; 16] }
+    SessionId {
+        tag: [0, 0],
+        hash: [n; 16],
+    }
 }
 
 const fn secs(n: u64) -> Duration {
@@ -68,11 +76,19 @@ fn what_hears_of_revocations_only_is_read_again_after_max_stale() {
     assert_eq!(cache.get(&id(1), now + secs(2)), Known::Certain(Some(7)));
     assert_eq!(cache.get(&id(1), now + secs(3)), Known::Unconfirmed(7));
     let load = cache.begin(id(1), A);
-    assert_eq!(cache.get(&id(1), now + secs(3)), Known::Unconfirmed(7), "until the load has ended");
+    assert_eq!(
+        cache.get(&id(1), now + secs(3)),
+        Known::Unconfirmed(7),
+        "until the load has ended"
+    );
     cache.failed(&load);
     assert_eq!(cache.get(&id(1), now + secs(7)), Known::Unconfirmed(7));
     cache.heartbeat(A, now + secs(8));
-    assert_eq!(cache.get(&id(1), now + secs(8)), Known::Nothing, "nobody would have told of a deletion by hand");
+    assert_eq!(
+        cache.get(&id(1), now + secs(8)),
+        Known::Nothing,
+        "nobody would have told of a deletion by hand"
+    );
 }
 
 #[test]
@@ -85,7 +101,11 @@ fn an_invalidation_taints_a_load_under_way() {
     assert_eq!(cache.get(&id(2), now), Known::Nothing);
     let (first, second) = (cache.begin(id(3), A), cache.begin(id(3), A));
     cache.finish(&first, Some(1), now, now + secs(100));
-    assert_eq!(cache.get(&id(3), now), Known::Nothing, "an older load counts for nothing");
+    assert_eq!(
+        cache.get(&id(3), now),
+        Known::Nothing,
+        "an older load counts for nothing"
+    );
     cache.finish(&second, Some(2), now, now + secs(100));
     assert_eq!(cache.get(&id(3), now), Known::Certain(Some(2)));
     cache.flushed(A);
@@ -104,7 +124,10 @@ fn the_entry_s_own_deadline_decides_and_what_is_used_stays() {
     assert_eq!(cache.get(&id(0), now), Known::Certain(Some(0)));
     let load = cache.begin(id(9), A);
     cache.finish(&load, Some(9), now, now + secs(1));
-    assert_eq!((cache.len(), cache.get(&id(0), now)), (3, Known::Certain(Some(0))));
+    assert_eq!(
+        (cache.len(), cache.get(&id(0), now)),
+        (3, Known::Certain(Some(0)))
+    );
     assert_eq!(cache.get(&id(1), now), Known::Nothing);
     assert_eq!(cache.get(&id(0), now + secs(1)), Known::Nothing);
 }
@@ -135,8 +158,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Against a Redis of four values that tells of each change at once while a connection lives, and of none while it does not;
-    /// with revocations only, not of what is done by hand either.
+    /// Against a Redis of four values that tells of each change at once while a connection lives,
+    /// and of none while it does not; with revocations only, not of what is done by hand either.
     #[test]
     fn what_is_certain_was_so_within_max_stale(hears in prop_oneof![Just(Everything), Just(Revocations)], steps in prop::collection::vec(step(), 1..80)) {
         let mut cache = NearCache::new(settings(3));

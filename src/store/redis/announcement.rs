@@ -5,8 +5,9 @@
 //! B, sender (16), number (8)     a heartbeat: it means something to its sender only
 //! ```
 //!
-//! A channel has no key, so a cluster would take the message anywhere and pass it on to all nodes. The braces give all channels one
-//! slot, and so one node that all gateways publish to and subscribe at: nothing hangs on the nodes' own connections.
+//! A channel has no key, so a cluster would take the message anywhere and pass it on to all nodes.
+//! The braces give all channels one slot, and so one node that all gateways publish to and
+//! subscribe at: nothing hangs on the nodes' own connections.
 
 use crate::crypto::encoding::base64url;
 use crate::session::SessionId;
@@ -48,12 +49,19 @@ impl Announcement {
         let (kind, rest) = bytes.split_first()?;
         match kind {
             b'R' => {
-                let (ids, []) = rest.as_chunks::<18>() else { return None };
-                Some(Self::Revoked(ids.iter().map(session).collect::<Option<_>>()?))
+                let (ids, []) = rest.as_chunks::<18>() else {
+                    return None;
+                };
+                Some(Self::Revoked(
+                    ids.iter().map(session).collect::<Option<_>>()?,
+                ))
             }
             b'B' => {
                 let (sender, number) = rest.split_first_chunk::<16>()?;
-                Some(Self::Beat { sender: *sender, number: u64::from_be_bytes(number.try_into().ok()?) })
+                Some(Self::Beat {
+                    sender: *sender,
+                    number: u64::from_be_bytes(number.try_into().ok()?),
+                })
             }
             _ => None,
         }
@@ -62,7 +70,10 @@ impl Announcement {
 
 fn session(bytes: &[u8; 18]) -> Option<SessionId> {
     let (tag, hash) = bytes.split_first_chunk::<2>()?;
-    Some(SessionId { tag: *tag, hash: hash.try_into().ok()? })
+    Some(SessionId {
+        tag: *tag,
+        hash: hash.try_into().ok()?,
+    })
 }
 
 #[cfg(test)]
@@ -72,8 +83,18 @@ mod tests {
 
     #[test]
     fn what_was_said_is_understood_and_nothing_else() {
-        let ids = [1, 2].map(|n| SessionId { tag: [n, 0], hash: [n; 16] });
-        for said in [Announcement::Revoked(ids.to_vec()), Announcement::Revoked(Vec::new()), Announcement::Beat { sender: [7; 16], number: 1 << 40 }] {
+        let ids = [1, 2].map(|n| SessionId {
+            tag: [n, 0],
+            hash: [n; 16],
+        });
+        for said in [
+            Announcement::Revoked(ids.to_vec()),
+            Announcement::Revoked(Vec::new()),
+            Announcement::Beat {
+                sender: [7; 16],
+                number: 1 << 40,
+            },
+        ] {
             assert_eq!(Announcement::decode(&said.encode()), Some(said));
         }
         for odd in [&b""[..], b"R1", b"B", &[b'B'; 26], b"X", &[b'R'; 20]] {
@@ -85,7 +106,13 @@ mod tests {
     fn all_channels_are_in_one_slot_and_under_the_prefix() {
         let prefix = KeyPrefix::default();
         let (all, own) = (revocations(&prefix), heartbeats(&prefix, &[0; 16]));
-        assert_eq!((all.as_str(), own.as_str()), ("hufu:revoked:{push}", "hufu:beat:{push}:AAAAAAAAAAAAAAAAAAAAAA"));
+        assert_eq!(
+            (all.as_str(), own.as_str()),
+            (
+                "hufu:revoked:{push}",
+                "hufu:beat:{push}:AAAAAAAAAAAAAAAAAAAAAA"
+            )
+        );
         assert_eq!(slot_of(all.as_bytes()), slot_of(own.as_bytes()));
     }
 }

@@ -1,5 +1,6 @@
-//! Redis Cluster: a map of the slots, a connection per master, and what to do when the map is wrong. The redis crate's own
-//! cluster connection reconnects behind one's back, which a cache of what a connection has read could not live with.
+//! Redis Cluster: a map of the slots, a connection per master, and what to do when the map is
+//! wrong. The redis crate's own cluster connection reconnects behind one's back, which a cache of
+//! what a connection has read could not live with.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,7 +54,12 @@ struct Known {
 }
 
 impl Cluster {
-    pub(super) fn new(seeds: &[NodeAddress], data: &Servers, metrics: &Arc<Metrics>, tracker: Option<Arc<Tracker>>) -> Self {
+    pub(super) fn new(
+        seeds: &[NodeAddress],
+        data: &Servers,
+        metrics: &Arc<Metrics>,
+        tracker: Option<Arc<Tracker>>,
+    ) -> Self {
         Self {
             seeds: seeds.to_vec(),
             data: data.clone(),
@@ -65,7 +71,8 @@ impl Cluster {
         }
     }
 
-    /// Sends a request to the node that has its key; one without a key to a node that is always the same while it lives.
+    /// Sends a request to the node that has its key; one without a key to a node that is always the
+    /// same while it lives.
     pub(super) async fn call(&self, request: &Request<'_>) -> Result<Value, StoreError> {
         let slot = request.key().map(|key| slot_of(&key));
         let started = monotonic_now();
@@ -95,26 +102,50 @@ impl Cluster {
     pub(super) async fn call_all(&self, request: &Request<'_>) -> Result<Vec<Value>, StoreError> {
         let all = async {
             self.refresh(None).await?;
-            let masters = self.known().map.as_ref().map(|map| map.masters().to_vec()).unwrap_or_default();
+            let masters = self
+                .known()
+                .map
+                .as_ref()
+                .map(|map| map.masters().to_vec())
+                .unwrap_or_default();
             try_join_all(masters.iter().map(|address| async {
                 let node = self.node(address);
-                node.send(request, false).await.map_err(|failure| node.error(&failure))
+                node.send(request, false)
+                    .await
+                    .map_err(|failure| node.error(&failure))
             }))
             .await
         };
-        tokio::time::timeout(self.patience.call(), all).await.unwrap_or_else(|_| Err(StoreError::new("redis cluster: not all masters answered in time")))
+        tokio::time::timeout(self.patience.call(), all)
+            .await
+            .unwrap_or_else(|_| {
+                Err(StoreError::new(
+                    "redis cluster: not all masters answered in time",
+                ))
+            })
     }
 
-    /// Asks the node that the map names; `None`: it answered, but has the slot no more. A master that was frozen and
-    /// replaced believes for a moment after its thaw that nothing has happened, and does not know the sessions made
-    /// since. Only a connection that nobody has used meanwhile can still lead there: after a silence others are asked too.
-    async fn first(&self, request: &Request<'_>, slot: Option<u16>, node: &Connector) -> Result<Option<Value>, Failure> {
-        let Some(slot) = slot.filter(|_| node.silence() > self.patience.answer) else { return node.send(request, false).await.map(Some) };
-        let others = tokio::time::timeout(self.patience.answer / 2, self.refresh(Some(node.address())));
+    /// Asks the node that the map names; `None`: it answered, but has the slot no more. A master
+    /// that was frozen and replaced believes for a moment after its thaw that nothing has happened,
+    /// and does not know the sessions made since. Only a connection that nobody has used meanwhile
+    /// can still lead there: after a silence others are asked too.
+    async fn first(
+        &self,
+        request: &Request<'_>,
+        slot: Option<u16>,
+        node: &Connector,
+    ) -> Result<Option<Value>, Failure> {
+        let Some(slot) = slot.filter(|_| node.silence() > self.patience.answer) else {
+            return node.send(request, false).await.map(Some);
+        };
+        let others =
+            tokio::time::timeout(self.patience.answer / 2, self.refresh(Some(node.address())));
         // Should nobody else answer, this node's word counts.
         let (answer, _) = tokio::join!(node.send(request, false), others);
         let value = answer?;
-        let is_owner = self.known_owner(slot).is_some_and(|owner| owner.address() == node.address());
+        let is_owner = self
+            .known_owner(slot)
+            .is_some_and(|owner| owner.address() == node.address());
         Ok(is_owner.then_some(value))
     }
 
@@ -134,7 +165,9 @@ impl Cluster {
                     if hop > HASTY_HOPS {
                         pause(hop).await;
                     }
-                    self.after(&node, &failure, slot, hop).await.ok_or_else(|| trouble.clone())?
+                    self.after(&node, &failure, slot, hop)
+                        .await
+                        .ok_or_else(|| trouble.clone())?
                 }
             };
             match node.send(request, asking).await {
@@ -146,17 +179,27 @@ impl Cluster {
     }
 
     /// Where the request goes after this failure, and whether it is to ask there; `None`: nowhere.
-    async fn after(&self, node: &Connector, failure: &Failure, slot: Option<u16>, hop: u32) -> Option<(Arc<Connector>, bool)> {
+    async fn after(
+        &self,
+        node: &Connector,
+        failure: &Failure,
+        slot: Option<u16>,
+        hop: u32,
+    ) -> Option<(Arc<Connector>, bool)> {
         match failure.next() {
             Next::Moved(target) => {
                 let target = redirected(&target, node.address().host())?;
                 self.moved(slot, &target);
-                // The rest of the map has probably changed too. Whether that succeeds or not, this node is known.
+                // The rest of the map has probably changed too. Whether that succeeds or not, this
+                // node is known.
                 let _ = self.refresh(None).await;
                 self.moved(slot, &target);
                 Some((self.node(&target), false))
             }
-            Next::Ask(target) => Some((self.node(&redirected(&target, node.address().host())?), true)),
+            Next::Ask(target) => Some((
+                self.node(&redirected(&target, node.address().host())?),
+                true,
+            )),
             Next::Later => {
                 pause(hop).await;
                 let _ = self.refresh(None).await;
@@ -165,7 +208,8 @@ impl Cluster {
             Next::Elsewhere => {
                 let _ = self.refresh(None).await;
                 let owner = self.owner(slot).await.ok()?;
-                // Still the same: its replica has not taken over yet, and waiting for that is the client's business.
+                // Still the same: its replica has not taken over yet, and waiting for that is the
+                // client's business.
                 (owner.address() != node.address()).then_some((owner, false))
             }
             Next::Nowhere => None,
@@ -179,7 +223,8 @@ impl Cluster {
             return Ok(node);
         }
         self.refresh(None).await?;
-        self.known_owner(slot).ok_or_else(|| StoreError::new(format!("redis cluster: no node has slot {slot}")))
+        self.known_owner(slot)
+            .ok_or_else(|| StoreError::new(format!("redis cluster: no node has slot {slot}")))
     }
 
     fn known_owner(&self, slot: u16) -> Option<Arc<Connector>> {
@@ -196,7 +241,11 @@ impl Cluster {
         if let Some(node) = known.nodes.get(address) {
             return node.clone();
         }
-        let node = Arc::new(Connector::new(self.data.at(address), self.metrics.clone(), self.tracker.clone()));
+        let node = Arc::new(Connector::new(
+            self.data.at(address),
+            self.metrics.clone(),
+            self.tracker.clone(),
+        ));
         known.nodes.insert(address.clone(), node.clone());
         node
     }
@@ -207,7 +256,8 @@ impl Cluster {
         }
     }
 
-    /// Asks for the map, unless somebody has just done so; all but one node, where that one's word is in doubt.
+    /// Asks for the map, unless somebody has just done so; all but one node, where that one's word
+    /// is in doubt.
     async fn refresh(&self, but: Option<&ServerAddress>) -> Result<(), StoreError> {
         let _alone = self.refreshing.lock().await;
         if let Some((at, outcome)) = &self.known().asked
@@ -216,11 +266,15 @@ impl Cluster {
             return outcome.clone();
         }
         let answer = self.ask_around(but).await;
-        let label = Outcome { outcome: if answer.is_ok() { "ok" } else { "failed" } };
+        let label = Outcome {
+            outcome: if answer.is_ok() { "ok" } else { "failed" },
+        };
         self.metrics.store_refreshes.get_or_create(&label).inc();
         let mut known = self.known();
         let outcome = answer.map(|map| {
-            known.nodes.retain(|address, _| map.masters().contains(address));
+            known
+                .nodes
+                .retain(|address, _| map.masters().contains(address));
             known.map = Some(Arc::new(map));
         });
         known.asked = Some((monotonic_now(), outcome.clone()));
@@ -238,18 +292,27 @@ impl Cluster {
         Err(last)
     }
 
-    /// Whom to ask: first those who are connected, the masters before the seeds, in no order that would repeat a failure.
+    /// Whom to ask: first those who are connected, the masters before the seeds, in no order that
+    /// would repeat a failure.
     fn candidates(&self, but: Option<&ServerAddress>) -> Vec<Arc<Connector>> {
         let mut known = self.known();
-        let mut addresses: Vec<NodeAddress> = known.map.as_ref().map(|map| map.masters().to_vec()).unwrap_or_default();
+        let mut addresses: Vec<NodeAddress> = known
+            .map
+            .as_ref()
+            .map(|map| map.masters().to_vec())
+            .unwrap_or_default();
         for seed in &self.seeds {
             if !addresses.contains(seed) {
                 addresses.push(seed.clone());
             }
         }
-        let mut nodes: Vec<_> =
-            addresses.iter().filter(|address| but.is_none_or(|but| *but != **address)).map(|address| self.connector(&mut known, address)).collect();
-        nodes.sort_by_cached_key(|node| (!node.is_connected(), u16::from_be_bytes(random::bytes())));
+        let mut nodes: Vec<_> = addresses
+            .iter()
+            .filter(|address| but.is_none_or(|but| *but != **address))
+            .map(|address| self.connector(&mut known, address))
+            .collect();
+        nodes
+            .sort_by_cached_key(|node| (!node.is_connected(), u16::from_be_bytes(random::bytes())));
         nodes
     }
 
@@ -258,7 +321,8 @@ impl Cluster {
         command.arg("SLOTS");
         let request = Request::Command(&command);
         match tokio::time::timeout(self.patience.answer, node.send(&request, false)).await {
-            Ok(Ok(answer)) => SlotMap::read(answer, node.address().host()).ok_or_else(|| node.trouble("it belongs to no cluster, or to one without slots")),
+            Ok(Ok(answer)) => SlotMap::read(answer, node.address().host())
+                .ok_or_else(|| node.trouble("it belongs to no cluster, or to one without slots")),
             Ok(Err(failure)) => Err(node.error(&failure)),
             Err(_) => Err(node.server().silent("no answer in time")),
         }

@@ -1,6 +1,6 @@
-//! The one connection of a worker to a node: multiplexed, made on first use in the worker's own runtime (one made
-//! elsewhere costs wake-ups across threads), thrown away when it fails. Everything that waits is bounded. Nowhere else are
-//! connections made for sessions.
+//! The one connection of a worker to a node: multiplexed, made on first use in the worker's own
+//! runtime (one made elsewhere costs wake-ups across threads), thrown away when it fails.
+//! Everything that waits is bounded. Nowhere else are connections made for sessions.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +18,8 @@ use crate::metrics::Metrics;
 use crate::session::StoreError;
 use crate::store::url::ServerAddress;
 
-/// After a failed attempt to connect, calls fail at once for this long instead of waiting in a row for the next one.
+/// After a failed attempt to connect, calls fail at once for this long instead of waiting in a row
+/// for the next one.
 const RETRY_AFTER: Duration = Duration::from_millis(150);
 
 /// Connects when needed, and again when that went wrong.
@@ -51,8 +52,18 @@ struct Live {
 }
 
 impl Connector {
-    pub(super) fn new(server: Server, metrics: Arc<Metrics>, tracker: Option<Arc<Tracker>>) -> Self {
-        Self { server, metrics, tracker, state: Mutex::default(), connecting: tokio::sync::Mutex::new(()) }
+    pub(super) fn new(
+        server: Server,
+        metrics: Arc<Metrics>,
+        tracker: Option<Arc<Tracker>>,
+    ) -> Self {
+        Self {
+            server,
+            metrics,
+            tracker,
+            state: Mutex::default(),
+            connecting: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// How to connect to the node.
@@ -70,7 +81,9 @@ impl Connector {
         match failure {
             Failure::NoConnection(error) => error.clone(),
             // A connection is open before the server has said anything.
-            Failure::Request(error) if self.state().answered.is_none() => self.server.unconnected(error),
+            Failure::Request(error) if self.state().answered.is_none() => {
+                self.server.unconnected(error)
+            }
             Failure::Request(error) => self.server.error(error),
         }
     }
@@ -82,7 +95,9 @@ impl Connector {
 
     /// How long it has said nothing.
     pub(super) fn silence(&self) -> Duration {
-        self.state().answered.map_or(Duration::MAX, |at| at.elapsed())
+        self.state()
+            .answered
+            .map_or(Duration::MAX, |at| at.elapsed())
     }
 
     /// Whether it is connected, as far as is known.
@@ -90,22 +105,36 @@ impl Connector {
         self.state().live.is_some()
     }
 
-    /// Sends a request and reads its answer. A connection that turns out to be closed (the server was started anew, a
-    /// firewall forgot it) is replaced once, so that a restart of Redis costs no user an error. The first sending may
-    /// have been carried out: every request of the store may be repeated.
+    /// Sends a request and reads its answer. A connection that turns out to be closed (the server
+    /// was started anew, a firewall forgot it) is replaced once, so that a restart of Redis costs
+    /// no user an error. The first sending may have been carried out: every request of the store
+    /// may be repeated.
     pub(super) async fn send(&self, request: &Request<'_>, asking: bool) -> Result<Value, Failure> {
-        let (live, fresh) = self.live_or_connect().await.map_err(Failure::NoConnection)?;
+        let (live, fresh) = self
+            .live_or_connect()
+            .await
+            .map_err(Failure::NoConnection)?;
         let result = self.attempt(live, request, asking).await;
         match result {
             Err(error) if error.is_connection_dropped() && !fresh => {
-                let (live, _) = self.live_or_connect().await.map_err(Failure::NoConnection)?;
-                self.attempt(live, request, asking).await.map_err(Failure::Request)
+                let (live, _) = self
+                    .live_or_connect()
+                    .await
+                    .map_err(Failure::NoConnection)?;
+                self.attempt(live, request, asking)
+                    .await
+                    .map_err(Failure::Request)
             }
             result => result.map_err(Failure::Request),
         }
     }
 
-    async fn attempt(&self, mut live: Live, request: &Request<'_>, asking: bool) -> RedisResult<Value> {
+    async fn attempt(
+        &self,
+        mut live: Live,
+        request: &Request<'_>,
+        asking: bool,
+    ) -> RedisResult<Value> {
         if let Some(reading) = request.reading() {
             // A node that is just taking the slot over answers for it only once.
             let feed = live.feed.as_deref().filter(|_| !asking);
@@ -124,9 +153,15 @@ impl Connector {
         if let Some(live) = self.live() {
             return Ok((live, false));
         }
-        // Waiting for another's attempt counts too: a caller never waits longer than for an attempt of its own. Boxed, as all that happens
-        // rarely: a future is as large as the largest of what it may wait for, and each lookup moves its own to the heap.
-        match Box::pin(tokio::time::timeout(self.server.patience.connect, self.connect())).await {
+        // Waiting for another's attempt counts too: a caller never waits longer than for an attempt
+        // of its own. Boxed, as all that happens rarely: a future is as large as the largest of
+        // what it may wait for, and each lookup moves its own to the heap.
+        match Box::pin(tokio::time::timeout(
+            self.server.patience.connect,
+            self.connect(),
+        ))
+        .await
+        {
             Ok(outcome) => outcome,
             Err(_) => Err(self.failed(self.server.silent("no connection in time"))),
         }
@@ -146,7 +181,10 @@ impl Connector {
 
     async fn open(&self) -> RedisResult<(MultiplexedConnection, Option<Feed>)> {
         match &self.tracker {
-            Some(tracker) => tracker.connect(&self.server).await.map(|(connection, feed)| (connection, Some(feed))),
+            Some(tracker) => tracker
+                .connect(&self.server)
+                .await
+                .map(|(connection, feed)| (connection, Some(feed))),
             None => Ok((opening::open(&self.server).await?, None)),
         }
     }
@@ -164,10 +202,15 @@ impl Connector {
     }
 
     fn made(&self, connection: MultiplexedConnection, feed: Option<Feed>) -> Live {
-        self.metrics.store_connection(&self.server.address.to_string());
+        self.metrics
+            .store_connection(&self.server.address.to_string());
         let mut state = self.state();
         state.made += 1;
-        let live = Live { number: state.made, connection, feed: feed.map(Arc::new) };
+        let live = Live {
+            number: state.made,
+            connection,
+            feed: feed.map(Arc::new),
+        };
         state.live = Some(live.clone());
         if state.failed.take().is_some() {
             log::info!("redis {}: connected again", self.server.address);
@@ -182,7 +225,11 @@ impl Connector {
 
     fn discard(&self, number: u64) {
         let mut state = self.state();
-        if state.live.as_ref().is_some_and(|live| live.number == number) {
+        if state
+            .live
+            .as_ref()
+            .is_some_and(|live| live.number == number)
+        {
             state.live = None;
         }
     }

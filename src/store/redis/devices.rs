@@ -12,7 +12,10 @@ use crate::session::{LoadedSession, Lookup, SessionCount, SessionId, StoreError,
 const AT_ONCE: usize = 100;
 
 impl RedisSessionStore {
-    pub(super) async fn sessions_of(&self, user: &UserKey) -> Result<Vec<LoadedSession>, StoreError> {
+    pub(super) async fn sessions_of(
+        &self,
+        user: &UserKey,
+    ) -> Result<Vec<LoadedSession>, StoreError> {
         let mut found = Vec::new();
         for some in self.index_of(user).await?.chunks(AT_ONCE) {
             found.extend(self.read_some(some, user).await?);
@@ -25,14 +28,28 @@ impl RedisSessionStore {
         let tag = tag_of(&self.naming, user);
         let mut command = cmd("HGETALL");
         command.arg(self.keys.user(tag, user));
-        let fields: Vec<(Vec<u8>, Vec<u8>)> = self.connector.call(&Request::Command(&command)).await?;
-        Ok(fields.into_iter().filter_map(|(name, _)| Some(SessionId { tag, hash: name.try_into().ok()? })).collect())
+        let fields: Vec<(Vec<u8>, Vec<u8>)> =
+            self.connector.call(&Request::Command(&command)).await?;
+        Ok(fields
+            .into_iter()
+            .filter_map(|(name, _)| {
+                Some(SessionId {
+                    tag,
+                    hash: name.try_into().ok()?,
+                })
+            })
+            .collect())
     }
 
-    async fn read_some(&self, ids: &[SessionId], user: &UserKey) -> Result<Vec<LoadedSession>, StoreError> {
+    async fn read_some(
+        &self,
+        ids: &[SessionId],
+        user: &UserKey,
+    ) -> Result<Vec<LoadedSession>, StoreError> {
         let read = try_join_all(ids.iter().map(|id| self.read_session(id))).await?;
         let found = ids.iter().zip(read).filter_map(|(id, lookup)| match lookup {
-            // The index is not sealed: whoever could write to it must not make a stranger's session show up here.
+            // The index is not sealed: whoever could write to it must not make a stranger's session
+            // show up here.
             Lookup::Found(loaded) if loaded.session.user == *user => Some(loaded),
             Lookup::Found(_) | Lookup::Gone => None,
             Lookup::Unreadable(why) => {
@@ -43,9 +60,12 @@ impl RedisSessionStore {
         Ok(found.collect())
     }
 
-    /// Which keys a script may touch has to be said before it runs, so the first call is told which sessions there are.
-    /// Answers how many ended, and the names of all that may have.
-    pub(super) async fn remove_sessions_of(&self, user: &UserKey) -> Result<(u64, Vec<SessionId>), StoreError> {
+    /// Which keys a script may touch has to be said before it runs, so the first call is told which
+    /// sessions there are. Answers how many ended, and the names of all that may have.
+    pub(super) async fn remove_sessions_of(
+        &self,
+        user: &UserKey,
+    ) -> Result<(u64, Vec<SessionId>), StoreError> {
         let tag = tag_of(&self.naming, user);
         let mut names: Vec<[u8; 16]> = Vec::new();
         for _ in 0..ROUNDS {
@@ -53,20 +73,41 @@ impl RedisSessionStore {
             for name in &names {
                 script.key(self.keys.session_of(tag, name)).arg(name);
             }
-            let (done, ended, others): (bool, u64, Vec<Vec<u8>>) = self.revocations.run(&self.connector, &script, |(_, ended, _)| *ended > 0).await?;
+            let (done, ended, others): (bool, u64, Vec<Vec<u8>>) = self
+                .revocations
+                .run(&self.connector, &script, |(_, ended, _)| *ended > 0)
+                .await?;
             if done {
-                return Ok((ended, names.into_iter().map(|hash| SessionId { tag, hash }).collect()));
+                return Ok((
+                    ended,
+                    names
+                        .into_iter()
+                        .map(|hash| SessionId { tag, hash })
+                        .collect(),
+                ));
             }
-            names = others.into_iter().filter_map(|name| name.try_into().ok()).collect();
+            names = others
+                .into_iter()
+                .filter_map(|name| name.try_into().ok())
+                .collect();
         }
-        Err(StoreError::new("too many logins of one user while all were to end"))
+        Err(StoreError::new(
+            "too many logins of one user while all were to end",
+        ))
     }
 
-    /// From the number of keys, which Redis knows without looking. A user who is signed in has one of their own, and one for each
-    /// session; answers of logins and rotations live for seconds and are among them.
+    /// From the number of keys, which Redis knows without looking. A user who is signed in has one
+    /// of their own, and one for each session; answers of logins and rotations live for seconds and
+    /// are among them.
     pub(super) async fn count_keys(&self) -> Result<SessionCount, StoreError> {
-        let sizes: Vec<u64> = self.connector.call_all(&Request::Command(&cmd("DBSIZE"))).await?;
+        let sizes: Vec<u64> = self
+            .connector
+            .call_all(&Request::Command(&cmd("DBSIZE")))
+            .await?;
         let keys: u64 = sizes.iter().sum();
-        Ok(SessionCount { at_least: keys.div_ceil(2), at_most: keys.saturating_sub(1) })
+        Ok(SessionCount {
+            at_least: keys.div_ceil(2),
+            at_most: keys.saturating_sub(1),
+        })
     }
 }

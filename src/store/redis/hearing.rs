@@ -50,7 +50,12 @@ pub(super) enum Subscribed {
 
 impl Hearing {
     pub(super) fn new(choice: PushChoice, metrics: Arc<Metrics>) -> Self {
-        Self { choice, numbers: AtomicU64::new(0), known: Mutex::default(), metrics }
+        Self {
+            choice,
+            numbers: AtomicU64::new(0),
+            known: Mutex::default(),
+            metrics,
+        }
     }
 
     pub(super) const fn choice(&self) -> PushChoice {
@@ -91,14 +96,21 @@ impl Hearing {
             PushChoice::Pubsub => Some(PushMode::Pubsub),
         };
         let less = mode.zip(wanted).is_some_and(|(mode, wanted)| mode < wanted);
-        PushState { mode, trouble: if less { known.why() } else { None } }
+        PushState {
+            mode,
+            trouble: if less { known.why() } else { None },
+        }
     }
 
     fn update(&self, change: impl FnOnce(&mut Known)) {
         let mut known = self.known();
         change(&mut known);
         for mode in PushMode::ALL {
-            let count = known.connections.values().filter(|way| known.of(way) == Some(mode)).count();
+            let count = known
+                .connections
+                .values()
+                .filter(|way| known.of(way) == Some(mode))
+                .count();
             self.metrics.store_push(mode.word(), count);
         }
         let Some(mode) = known.mode() else { return };
@@ -110,10 +122,18 @@ impl Hearing {
     fn tell(&self, mode: PushMode, why: Option<String>) {
         let why = why.unwrap_or_default();
         match (mode, self.choice) {
-            (PushMode::Tracking, _) => log::info!("near cache: push = tracking: Redis pushes what changes"),
-            (PushMode::Pubsub, PushChoice::Pubsub) => log::info!("near cache: push = pubsub: gateways publish what they revoke"),
-            (PushMode::Pubsub, _) => log::info!("near cache: push = pubsub: gateways publish what they revoke, because {why}"),
-            (PushMode::Off, PushChoice::Auto) => log::warn!("near cache: push = off: every lookup asks Redis, because {why}"),
+            (PushMode::Tracking, _) => {
+                log::info!("near cache: push = tracking: Redis pushes what changes");
+            }
+            (PushMode::Pubsub, PushChoice::Pubsub) => {
+                log::info!("near cache: push = pubsub: gateways publish what they revoke");
+            }
+            (PushMode::Pubsub, _) => log::info!(
+                "near cache: push = pubsub: gateways publish what they revoke, because {why}"
+            ),
+            (PushMode::Off, PushChoice::Auto) => {
+                log::warn!("near cache: push = off: every lookup asks Redis, because {why}");
+            }
             (PushMode::Off, _) => log::error!(
                 "near cache: push = off, not what session.near_cache.push asks for: every lookup asks Redis, because {why}; \"auto\" takes what the server can"
             ),
@@ -138,7 +158,11 @@ impl Known {
 
     /// The least of all.
     fn mode(&self) -> Option<PushMode> {
-        self.connections.values().map(|way| self.of(way)).min().flatten()
+        self.connections
+            .values()
+            .map(|way| self.of(way))
+            .min()
+            .flatten()
     }
 
     /// Why it is no more than that: what the first connection says that has no more.

@@ -12,19 +12,30 @@ use crate::session::StoreError;
 impl RedisSessionStore {
     async fn take_one(&self, limit: &Limit) -> Result<Level, StoreError> {
         let mut script = self.scripts.take.key(self.keys.cell(&limit.cell));
-        script.arg(limit.quota.interval()).arg(limit.quota.capacity());
-        let (admitted, backlog): (bool, u64) = self.connector.call(&Request::Script(&script)).await?;
-        Ok(Level { admitted, backlog: Duration::from_micros(backlog) })
+        script
+            .arg(limit.quota.interval())
+            .arg(limit.quota.capacity());
+        let (admitted, backlog): (bool, u64) =
+            self.connector.call(&Request::Script(&script)).await?;
+        Ok(Level {
+            admitted,
+            backlog: Duration::from_micros(backlog),
+        })
     }
 }
 
 #[async_trait]
 impl CounterStore for RedisSessionStore {
     async fn take(&self, limit: &Limit) -> Result<Level, CounterError> {
-        self.meter.watch("limit", self.take_one(limit)).await.map_err(unknown)
+        self.meter
+            .watch("limit", self.take_one(limit))
+            .await
+            .map_err(unknown)
     }
 }
 
 fn unknown(error: StoreError) -> CounterError {
-    CounterError { reason: error.reason }
+    CounterError {
+        reason: error.reason,
+    }
 }

@@ -10,12 +10,17 @@ use crate::session::store::{LoginKey, Settlement};
 use crate::session::{Reservation, StoreError, Written};
 
 impl RedisSessionStore {
-    pub(super) async fn reserve_code(&self, login: &LoginKey, lease: Duration) -> Result<Reservation, StoreError> {
+    pub(super) async fn reserve_code(
+        &self,
+        login: &LoginKey,
+        lease: Duration,
+    ) -> Result<Reservation, StoreError> {
         let ticket: [u8; 16] = random::bytes();
         let mut script = self.scripts.reserve.key(self.keys.login(login));
         // Redis refuses an expiry of nothing.
         script.arg(&ticket).arg(millis(lease).max(1));
-        let (seconds, micros, state, answer): (u64, u64, u8, Vec<u8>) = self.connector.call(&Request::Script(&script)).await?;
+        let (seconds, micros, state, answer): (u64, u64, u8, Vec<u8>) =
+            self.connector.call(&Request::Script(&script)).await?;
         let now = store_time((seconds, micros));
         match state {
             0 => Ok(Reservation::Leader { now, ticket }),
@@ -24,18 +29,30 @@ impl RedisSessionStore {
         }
     }
 
-    pub(super) async fn settle_code(&self, login: &LoginKey, ticket: &[u8; 16], answer: Option<(&[u8], Duration)>) -> Result<Written, StoreError> {
+    pub(super) async fn settle_code(
+        &self,
+        login: &LoginKey,
+        ticket: &[u8; 16],
+        answer: Option<(&[u8], Duration)>,
+    ) -> Result<Written, StoreError> {
         let (answer, keep) = answer.unwrap_or((&[], Duration::ZERO));
         let mut script = self.scripts.settle.key(self.keys.login(login));
         script.arg(ticket).arg(answer).arg(millis(keep));
         let settled: bool = self.connector.call(&Request::Script(&script)).await?;
-        Ok(if settled { Written::Done } else { Written::Stale })
+        Ok(if settled {
+            Written::Done
+        } else {
+            Written::Stale
+        })
     }
 
-    /// Takes an answer back whose session does not exist. As far as possible: what cannot be taken back now goes by
-    /// itself, and until then names a session that nobody finds.
+    /// Takes an answer back whose session does not exist. As far as possible: what cannot be taken
+    /// back now goes by itself, and until then names a session that nobody finds.
     pub(super) async fn withdraw_answer(&self, settlement: &Settlement) {
-        let mut script = self.scripts.withdraw.key(self.keys.login(&settlement.login));
+        let mut script = self
+            .scripts
+            .withdraw
+            .key(self.keys.login(&settlement.login));
         script.arg(&settlement.answer);
         if let Err(error) = self.connector.call::<bool>(&Request::Script(&script)).await {
             log::warn!("the answer of a login that failed could not be taken back: {error}");

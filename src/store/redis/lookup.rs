@@ -1,4 +1,5 @@
-//! Looking a session up: in the near cache, else in Redis; and where it went if its token was rotated away.
+//! Looking a session up: in the near cache, else in Redis; and where it went if its token was
+//! rotated away.
 
 use std::ops::ControlFlow;
 use std::sync::Once;
@@ -27,7 +28,9 @@ impl RedisSessionStore {
 
     /// The session from the near cache, where there is one, or from Redis.
     pub(super) async fn find_session(&self, id: &SessionId) -> Result<Lookup, StoreError> {
-        let Some(tracker) = &self.tracker else { return self.read_counted(id, None).await };
+        let Some(tracker) = &self.tracker else {
+            return self.read_counted(id, None).await;
+        };
         if let Some(lookup) = self.known_session(id) {
             return Ok(lookup);
         }
@@ -35,7 +38,8 @@ impl RedisSessionStore {
             Ok(lookup) => return Ok(lookup),
             Err(error) => error,
         };
-        // Only now: finding out that Redis cannot be reached takes time, in which the grace may have ended.
+        // Only now: finding out that Redis cannot be reached takes time, in which the grace may
+        // have ended.
         match tracker.cache.look(id) {
             Answer::Known(lookup) => Ok(lookup),
             Answer::Ask(Some(last_known)) => {
@@ -47,15 +51,26 @@ impl RedisSessionStore {
         }
     }
 
-    /// Reads the session from Redis, or waits for the read that is under way: however many ask at once, Redis is asked once.
+    /// Reads the session from Redis, or waits for the read that is under way: however many ask at
+    /// once, Redis is asked once.
     async fn read_together(&self, cache: &WorkerCache, id: &SessionId) -> Landed {
         let seat = cache.join(*id);
         let mut landed = match seat.flight.try_lock() {
             Ok(landed) => landed,
-            // Whoever reads is bound by the same time; only one who has waited for somebody that left can wait for longer.
-            Err(_) => match Box::pin(tokio::time::timeout(self.connector.patience(), seat.flight.lock())).await {
+            // Whoever reads is bound by the same time; only one who has waited for somebody that
+            // left can wait for longer.
+            Err(_) => match Box::pin(tokio::time::timeout(
+                self.connector.patience(),
+                seat.flight.lock(),
+            ))
+            .await
+            {
                 Ok(landed) => landed,
-                Err(_) => return Err(StoreError::new("another read of the same session took too long")),
+                Err(_) => {
+                    return Err(StoreError::new(
+                        "another read of the same session took too long",
+                    ));
+                }
             },
         };
         if let Some(landed) = &*landed {
@@ -79,17 +94,26 @@ impl RedisSessionStore {
         self.read_tracked(id, None).await
     }
 
-    async fn read_counted(&self, id: &SessionId, reading: Option<&Reading<'_>>) -> Result<Lookup, StoreError> {
+    async fn read_counted(
+        &self,
+        id: &SessionId,
+        reading: Option<&Reading<'_>>,
+    ) -> Result<Lookup, StoreError> {
         let timer = self.meter.load_begins();
         let outcome = self.read_tracked(id, reading).await;
         self.meter.load_ended(&timer, &outcome);
         outcome
     }
 
-    async fn read_tracked(&self, id: &SessionId, reading: Option<&Reading<'_>>) -> Result<Lookup, StoreError> {
+    async fn read_tracked(
+        &self,
+        id: &SessionId,
+        reading: Option<&Reading<'_>>,
+    ) -> Result<Lookup, StoreError> {
         match self.read_one(Trail::new(*id), reading).await? {
             ControlFlow::Break(lookup) => Ok(lookup),
-            // Every request takes the way above, and pays for no timer; only what follows is several calls in a row.
+            // Every request takes the way above, and pays for no timer; only what follows is
+            // several calls in a row.
             ControlFlow::Continue(trail) => Box::pin(self.in_time(self.read_on(trail))).await,
         }
     }
@@ -104,13 +128,31 @@ impl RedisSessionStore {
     }
 
     /// Looks where the trail has come to: the trail goes on, or this is what is there.
-    async fn read_one(&self, mut trail: Trail, reading: Option<&Reading<'_>>) -> Result<ControlFlow<Lookup, Trail>, StoreError> {
+    async fn read_one(
+        &self,
+        mut trail: Trail,
+        reading: Option<&Reading<'_>>,
+    ) -> Result<ControlFlow<Lookup, Trail>, StoreError> {
         let key = self.keys.session(&trail.id);
-        let Read { stored, lives, time } = self.connector.call(&Request::Read { key: &key, reading }).await?;
-        let Some(now) = time.or_else(|| reading?.time()) else { return Err(StoreError::new("redis did not tell its time")) };
-        // The key may expire between GET and PTTL (-2). One without an expiry (-1) is none of ours: somebody restored it.
+        let Read {
+            stored,
+            lives,
+            time,
+        } = self
+            .connector
+            .call(&Request::Read { key: &key, reading })
+            .await?;
+        let Some(now) = time.or_else(|| reading?.time()) else {
+            return Err(StoreError::new("redis did not tell its time"));
+        };
+        // The key may expire between GET and PTTL (-2). One without an expiry (-1) is none of ours:
+        // somebody restored it.
         let (Some(stored), Ok(lives)) = (stored, u64::try_from(lives)) else {
-            return Ok(ControlFlow::Break(if lives == -1 { Lookup::Unreadable("it has no expiry: the gateway writes none such") } else { Lookup::Gone }));
+            return Ok(ControlFlow::Break(if lives == -1 {
+                Lookup::Unreadable("it has no expiry: the gateway writes none such")
+            } else {
+                Lookup::Gone
+            }));
         };
         Ok(match self.sealer.open_stored(&key, &stored) {
             Ok(Stored::Session(session)) => {
@@ -125,8 +167,9 @@ impl RedisSessionStore {
         })
     }
 
-    /// Says, once, that the naming key is not the one under which a session was made: such a session works, but is in an index that
-    /// this process does not find. Nothing else would tell before somebody signs out everywhere and stays signed in.
+    /// Says, once, that the naming key is not the one under which a session was made: such a
+    /// session works, but is in an index that this process does not find. Nothing else would tell
+    /// before somebody signs out everywhere and stays signed in.
     fn check_naming(&self, id: &SessionId, user: &UserKey) {
         if tag_of(&self.naming, user) != id.tag {
             self.naming_check.told.call_once(|| {
@@ -140,8 +183,8 @@ impl RedisSessionStore {
     }
 }
 
-/// Which of the sessions that are read have their naming looked at: to make the name again is a fifth of what a read costs where the
-/// processor has no instructions for SHA-256.
+/// Which of the sessions that are read have their naming looked at: to make the name again is a
+/// fifth of what a read costs where the processor has no instructions for SHA-256.
 #[derive(Debug)]
 pub(super) struct NamingCheck {
     /// Whether a session of another naming key was met.
@@ -152,11 +195,15 @@ pub(super) struct NamingCheck {
 impl NamingCheck {
     /// So many at first: after a start with another key each of them tells.
     const ALL: u32 = 1024;
-    /// Then one of so many: another process with another key makes some of all sessions, and one will do.
+    /// Then one of so many: another process with another key makes some of all sessions, and one
+    /// will do.
     const ONE_OF: u32 = 16;
 
     pub(super) const fn new() -> Self {
-        Self { told: Once::new(), read: AtomicU32::new(0) }
+        Self {
+            told: Once::new(),
+            read: AtomicU32::new(0),
+        }
     }
 
     fn is_due(&self) -> bool {
@@ -186,6 +233,10 @@ impl FromRedisValue for Read {
             let (stored, lives) = from_redis_value(value)?;
             (stored, lives, None)
         };
-        Ok(Self { stored, lives, time })
+        Ok(Self {
+            stored,
+            lives,
+            time,
+        })
     }
 }

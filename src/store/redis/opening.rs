@@ -1,7 +1,9 @@
-//! How a connection without pushes is opened, also to a server that has no password for the one that is configured.
+//! How a connection without pushes is opened, also to a server that has no password for the one
+//! that is configured.
 //!
-//! Redis refuses `AUTH` with a password then, and takes any password in `HELLO`, with which connections that are pushed to begin. Both must
-//! come to the same: such a server lets everybody in, and is used.
+//! Redis refuses `AUTH` with a password then, and takes any password in `HELLO`, with which
+//! connections that are pushed to begin. Both must come to the same: such a server lets everybody
+//! in, and is used.
 
 use redis::aio::MultiplexedConnection;
 use redis::{Client, ConnectionInfo, ErrorKind, RedisError, RedisResult, cmd};
@@ -9,8 +11,10 @@ use redis::{Client, ConnectionInfo, ErrorKind, RedisError, RedisResult, cmd};
 use super::server::Server;
 
 /// What is said of such a server, and what to do.
-pub(in crate::store) const NO_PASSWORD: (&str, &str) =
-    ("this Redis has no password and lets everybody in", "remove store.password, or give the server one (`requirepass`)");
+pub(in crate::store) const NO_PASSWORD: (&str, &str) = (
+    "this Redis has no password and lets everybody in",
+    "remove store.password, or give the server one (`requirepass`)",
+);
 
 /// Opens one.
 pub(in crate::store) async fn open(server: &Server) -> RedisResult<MultiplexedConnection> {
@@ -24,8 +28,15 @@ pub(in crate::store) async fn open(server: &Server) -> RedisResult<MultiplexedCo
 }
 
 /// The same server without a login, where it has refused the password only because it has none.
-pub(in crate::store) async fn without_password(server: &Server, error: &RedisError) -> Option<Server> {
-    if error.kind() == ErrorKind::AuthenticationFailed { lets_everybody_in(server).await } else { None }
+pub(in crate::store) async fn without_password(
+    server: &Server,
+    error: &RedisError,
+) -> Option<Server> {
+    if error.kind() == ErrorKind::AuthenticationFailed {
+        lets_everybody_in(server).await
+    } else {
+        None
+    }
 }
 
 /// The same server without a login, where a password alone is configured and nobody needs one.
@@ -37,5 +48,7 @@ pub(super) async fn lets_everybody_in(server: &Server) -> Option<Server> {
 }
 
 async fn connect(server: &Server, info: ConnectionInfo) -> RedisResult<MultiplexedConnection> {
-    Client::open(info)?.get_multiplexed_async_connection_with_config(&server.limits()).await
+    Client::open(info)?
+        .get_multiplexed_async_connection_with_config(&server.limits())
+        .await
 }

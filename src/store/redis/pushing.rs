@@ -1,7 +1,8 @@
 //! A connection on which Redis pushes what changes: how it is opened, and why there is none.
 //!
-//! Not everything before a Redis says no where it does not know a command: proxies close the connection, stay silent, or answer something
-//! else. A server that is down does the same, so that alone proves nothing: whoever opens a connection looks whether another one is answered.
+//! Not everything before a Redis says no where it does not know a command: proxies close the
+//! connection, stay silent, or answer something else. A server that is down does the same, so that
+//! alone proves nothing: whoever opens a connection looks whether another one is answered.
 
 use std::time::Duration;
 
@@ -29,17 +30,41 @@ const HELLO: &str = "HELLO";
 const TRACKING: &str = "CLIENT TRACKING";
 
 /// Opens one within this time.
-pub(super) async fn open(server: &Server, limits: &AsyncConnectionConfig, within: Duration) -> Result<MultiplexedConnection, NoPush> {
+pub(super) async fn open(
+    server: &Server,
+    limits: &AsyncConnectionConfig,
+    within: Duration,
+) -> Result<MultiplexedConnection, NoPush> {
     let started = monotonic_now();
     // HELLO 3 is what the connection begins with.
     let client = Client::open(server.pushing_connection_info()).map_err(NoPush::Failed)?;
-    let mut connection = bounded(within, client.get_multiplexed_async_connection_with_config(limits)).await.map_err(|error| judged(HELLO, error))?;
-    // And once more: the library takes any answer to its own for a yes, and without RESP3 nothing would ever be pushed.
+    let mut connection = bounded(
+        within,
+        client.get_multiplexed_async_connection_with_config(limits),
+    )
+    .await
+    .map_err(|error| judged(HELLO, error))?;
+    // And once more: the library takes any answer to its own for a yes, and without RESP3 nothing
+    // would ever be pushed.
     let mut both = pipe();
-    both.add_command(cmd(HELLO)).cmd("CLIENT").arg("TRACKING").arg("ON");
+    both.add_command(cmd(HELLO))
+        .cmd("CLIENT")
+        .arg("TRACKING")
+        .arg("ON");
     let left = within.saturating_sub(started.elapsed());
-    let answers: Vec<Value> = bounded(left, both.query_async(&mut connection)).await.map_err(|error| judged(TRACKING, error))?;
-    let nonsense = |command| Err(judged(command, (ErrorKind::UnexpectedReturnType, "not an answer to the command").into()));
+    let answers: Vec<Value> = bounded(left, both.query_async(&mut connection))
+        .await
+        .map_err(|error| judged(TRACKING, error))?;
+    let nonsense = |command| {
+        Err(judged(
+            command,
+            (
+                ErrorKind::UnexpectedReturnType,
+                "not an answer to the command",
+            )
+                .into(),
+        ))
+    };
     match answers.as_slice() {
         [hello, _] if !speaks_resp3(hello) => nonsense(HELLO),
         [_, Value::Okay] => Ok(connection),
@@ -47,14 +72,26 @@ pub(super) async fn open(server: &Server, limits: &AsyncConnectionConfig, within
     }
 }
 
-async fn bounded<T>(within: Duration, asked: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-    tokio::time::timeout(within, asked).await.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+async fn bounded<T>(
+    within: Duration,
+    asked: impl Future<Output = RedisResult<T>>,
+) -> RedisResult<T> {
+    tokio::time::timeout(within, asked)
+        .await
+        .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
 }
 
 fn speaks_resp3(hello: &Value) -> bool {
-    let Value::Map(fields) = hello else { return false };
-    let is_proto = |key: &Value| matches!(key, Value::BulkString(name) if name == b"proto") || matches!(key, Value::SimpleString(name) if name == "proto");
-    fields.iter().any(|(key, value)| is_proto(key) && *value == Value::Int(3))
+    let Value::Map(fields) = hello else {
+        return false;
+    };
+    let is_proto = |key: &Value| {
+        matches!(key, Value::BulkString(name) if name == b"proto")
+            || matches!(key, Value::SimpleString(name) if name == "proto")
+    };
+    fields
+        .iter()
+        .any(|(key, value)| is_proto(key) && *value == Value::Int(3))
 }
 
 fn judged(command: &str, error: RedisError) -> NoPush {
@@ -62,10 +99,22 @@ fn judged(command: &str, error: RedisError) -> NoPush {
         return NoPush::Refused("no RESP3".to_owned());
     }
     if let Some(said) = said_by_server(&error) {
-        let passing = matches!(said.code(), "WRONGPASS" | "NOAUTH" | "LOADING" | "READONLY" | "CLUSTERDOWN" | "MASTERDOWN");
-        return if passing { NoPush::Failed(error) } else { NoPush::Refused(said.code().to_owned()) };
+        let passing = matches!(
+            said.code(),
+            "WRONGPASS" | "NOAUTH" | "LOADING" | "READONLY" | "CLUSTERDOWN" | "MASTERDOWN"
+        );
+        return if passing {
+            NoPush::Failed(error)
+        } else {
+            NoPush::Refused(said.code().to_owned())
+        };
     }
-    if error.is_connection_refusal() || matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig) {
+    if error.is_connection_refusal()
+        || matches!(
+            error.kind(),
+            ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig
+        )
+    {
         return NoPush::Failed(error);
     }
     let what = if error.is_timeout() {
@@ -78,7 +127,8 @@ fn judged(command: &str, error: RedisError) -> NoPush {
     NoPush::Unclear(what, error)
 }
 
-/// A connection without pushes on which the server has answered something: it is there, whatever it knows.
+/// A connection without pushes on which the server has answered something: it is there, whatever it
+/// knows.
 pub(super) async fn answering(server: &Server) -> RedisResult<MultiplexedConnection> {
     let mut connection = plain(server).await?;
     match cmd("PING").exec_async(&mut connection).await {

@@ -13,15 +13,16 @@ use crate::clock::millis;
 /// A request. All its keys are in one cluster slot.
 pub(super) enum Request<'a> {
     Command(&'a Cmd),
-    /// A session's record and for how long it lives, and the server's time where the connection does not know it.
+    /// A session's record and for how long it lives, and the server's time where the connection
+    /// does not know it.
     Read {
         key: &'a str,
         /// `None`: the answer is not for the near cache.
         reading: Option<&'a Reading<'a>>,
     },
     Script(&'a Invocation<'a>),
-    /// A script, and then its writes on so many replicas, or not within the time. Answers `[the script's answer, replicas]`, and nil
-    /// for their number where the server did not tell.
+    /// A script, and then its writes on so many replicas, or not within the time. Answers `[the
+    /// script's answer, replicas]`, and nil for their number where the server did not tell.
     Replicated {
         script: &'a Invocation<'a>,
         replicas: u32,
@@ -35,7 +36,9 @@ impl Request<'_> {
         match self {
             Self::Command(command) => first_key(command),
             Self::Read { key, .. } => Some(Cow::Borrowed(key.as_bytes())),
-            Self::Script(script) | Self::Replicated { script, .. } => script.first_key().map(Cow::Borrowed),
+            Self::Script(script) | Self::Replicated { script, .. } => {
+                script.first_key().map(Cow::Borrowed)
+            }
         }
     }
 
@@ -47,19 +50,37 @@ impl Request<'_> {
         }
     }
 
-    /// Sends it. `asking`: to a node that is just taking the slot over, and answers for it only when told that we know.
-    pub(super) async fn send(&self, connection: &mut MultiplexedConnection, asking: bool) -> RedisResult<Value> {
+    /// Sends it. `asking`: to a node that is just taking the slot over, and answers for it only
+    /// when told that we know.
+    pub(super) async fn send(
+        &self,
+        connection: &mut MultiplexedConnection,
+        asking: bool,
+    ) -> RedisResult<Value> {
         match self {
             Self::Command(command) => send_one(connection, command, asking).await,
             Self::Read { key, reading } => {
                 let commands = read(key, reading.is_some_and(Reading::knows_time));
-                if asking { send_asking(connection, commands.cmd_iter()).await } else { commands.query_async(connection).await }
+                if asking {
+                    send_asking(connection, commands.cmd_iter()).await
+                } else {
+                    commands.query_async(connection).await
+                }
             }
             Self::Script(script) => run(connection, script, asking).await,
-            Self::Replicated { script, replicas, within } => {
+            Self::Replicated {
+                script,
+                replicas,
+                within,
+            } => {
                 let answer = run(connection, script, asking).await?;
-                // WAIT counts what this connection has written. The script has run, whatever comes of the waiting.
-                let reached = cmd("WAIT").arg(*replicas).arg(millis(*within).max(1)).query_async(connection).await;
+                // WAIT counts what this connection has written. The script has run, whatever comes
+                // of the waiting.
+                let reached = cmd("WAIT")
+                    .arg(*replicas)
+                    .arg(millis(*within).max(1))
+                    .query_async(connection)
+                    .await;
                 Ok(Value::Array(vec![answer, reached.unwrap_or(Value::Nil)]))
             }
         }
@@ -88,17 +109,27 @@ fn first_key(command: &Cmd) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-async fn send_one(connection: &mut MultiplexedConnection, command: &Cmd, asking: bool) -> RedisResult<Value> {
+async fn send_one(
+    connection: &mut MultiplexedConnection,
+    command: &Cmd,
+    asking: bool,
+) -> RedisResult<Value> {
     if asking {
         let answers: Value = send_asking(connection, std::iter::once(command)).await?;
-        let Value::Array(mut answers) = answers else { return Ok(answers) };
+        let Value::Array(mut answers) = answers else {
+            return Ok(answers);
+        };
         return Ok(answers.pop().unwrap_or(Value::Nil));
     }
     command.query_async(connection).await
 }
 
-/// Each command with an ASKING before it, in one piece: ASKING is good for one command, and nobody else's may come between.
-async fn send_asking<'a>(connection: &mut MultiplexedConnection, commands: impl Iterator<Item = &'a Cmd>) -> RedisResult<Value> {
+/// Each command with an ASKING before it, in one piece: ASKING is good for one command, and nobody
+/// else's may come between.
+async fn send_asking<'a>(
+    connection: &mut MultiplexedConnection,
+    commands: impl Iterator<Item = &'a Cmd>,
+) -> RedisResult<Value> {
     let mut all = Pipeline::new();
     for command in commands {
         all.cmd("ASKING").ignore().add_command(command.clone());
@@ -107,10 +138,17 @@ async fn send_asking<'a>(connection: &mut MultiplexedConnection, commands: impl 
 }
 
 /// Runs a script by its hash; a server that does not have it is sent the text.
-async fn run(connection: &mut MultiplexedConnection, script: &Invocation<'_>, asking: bool) -> RedisResult<Value> {
+async fn run(
+    connection: &mut MultiplexedConnection,
+    script: &Invocation<'_>,
+    asking: bool,
+) -> RedisResult<Value> {
     let by_hash = script.by_hash();
     let result = send_one(connection, &by_hash, asking).await;
-    if !result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
+    if !result
+        .as_ref()
+        .is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
+    {
         return result;
     }
     script.load(connection).await?;
@@ -131,7 +169,15 @@ mod tests {
         };
         assert_eq!(Request::Command(&get).key().as_deref(), Some(&b"k"[..]));
         assert_eq!(Request::Command(&cmd("TIME")).key(), None);
-        assert_eq!(Request::Read { key: "k", reading: None }.key().as_deref(), Some(&b"k"[..]));
+        assert_eq!(
+            Request::Read {
+                key: "k",
+                reading: None
+            }
+            .key()
+            .as_deref(),
+            Some(&b"k"[..])
+        );
         let scripts = Scripts::new();
         let mut script = scripts.remove.key("u");
         script.key("s").arg("a");

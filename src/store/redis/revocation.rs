@@ -19,7 +19,8 @@ use crate::session::{SessionId, StoreError};
 #[derive(Debug)]
 pub(super) struct Revocations(Option<Waiting>);
 
-/// Connections of their own: while Redis waits for replicas, nothing else on the same connection is answered.
+/// Connections of their own: while Redis waits for replicas, nothing else on the same connection is
+/// answered.
 #[derive(Debug)]
 struct Waiting {
     connections: Topology,
@@ -32,20 +33,39 @@ impl Revocations {
     pub(super) fn new(place: &Place, replicas: u32, metrics: &Arc<Metrics>) -> Self {
         Self((replicas > 0).then(|| {
             let connections = Topology::new(place, metrics, None);
-            // Redis gives up before the connection does, so that it says how many replicas there were.
+            // Redis gives up before the connection does, so that it says how many replicas there
+            // were.
             let within = connections.answer_timeout().mul_f64(0.8);
-            Waiting { connections, replicas, within, metrics: metrics.clone() }
+            Waiting {
+                connections,
+                replicas,
+                within,
+                metrics: metrics.clone(),
+            }
         }))
     }
 
-    /// Runs the script of a removal, over `connections` where nobody waits; `ended` tells by its answer whether it has ended
-    /// anything. With too few replicas in time the removal stands nevertheless, and the answer says so: only a failover in
-    /// the same moment could undo it.
-    pub(super) async fn run<T: FromRedisValue>(&self, connections: &Topology, script: &Invocation<'_>, ended: impl Fn(&T) -> bool) -> Result<T, StoreError> {
-        let Some(waiting) = &self.0 else { return connections.call(&Request::Script(script)).await };
-        let request = Request::Replicated { script, replicas: waiting.replicas, within: waiting.within };
+    /// Runs the script of a removal, over `connections` where nobody waits; `ended` tells by its
+    /// answer whether it has ended anything. With too few replicas in time the removal stands
+    /// nevertheless, and the answer says so: only a failover in the same moment could undo it.
+    pub(super) async fn run<T: FromRedisValue>(
+        &self,
+        connections: &Topology,
+        script: &Invocation<'_>,
+        ended: impl Fn(&T) -> bool,
+    ) -> Result<T, StoreError> {
+        let Some(waiting) = &self.0 else {
+            return connections.call(&Request::Script(script)).await;
+        };
+        let request = Request::Replicated {
+            script,
+            replicas: waiting.replicas,
+            within: waiting.within,
+        };
         let (answer, reached): (Value, Option<u32>) = waiting.connections.call(&request).await?;
-        let answer = from_redis_value(answer).map_err(|_| StoreError::new("redis: the script of a removal answered something else"))?;
+        let answer = from_redis_value(answer).map_err(|_| {
+            StoreError::new("redis: the script of a removal answered something else")
+        })?;
         if ended(&answer) {
             waiting.count(reached);
         }
@@ -54,22 +74,39 @@ impl Revocations {
 }
 
 impl RedisSessionStore {
-    /// Redis has ended these sessions: no worker of this process serves them from now on, and the other gateways are told, before
-    /// the caller is answered. Those that cannot be told hear of it from Redis itself, or read again within `max_stale`.
+    /// Redis has ended these sessions: no worker of this process serves them from now on, and the
+    /// other gateways are told, before the caller is answered. Those that cannot be told hear of it
+    /// from Redis itself, or read again within `max_stale`.
     pub(super) async fn revoked(&self, ids: &[SessionId]) {
-        let Some(tracker) = self.tracker.as_ref().filter(|_| !ids.is_empty()) else { return };
+        let Some(tracker) = self.tracker.as_ref().filter(|_| !ids.is_empty()) else {
+            return;
+        };
         tracker.revoked(ids);
         if !tracker.announces() {
             return;
         }
-        let (channel, said) = (announcement::revocations(self.keys.prefix()), Announcement::Revoked(ids.to_vec()));
+        let (channel, said) = (
+            announcement::revocations(self.keys.prefix()),
+            Announcement::Revoked(ids.to_vec()),
+        );
         let published = async {
-            let answer = tokio::time::timeout(self.connector.answer_timeout(), publish(&self.connector, &channel, &said)).await;
+            let answer = tokio::time::timeout(
+                self.connector.answer_timeout(),
+                publish(&self.connector, &channel, &said),
+            )
+            .await;
             answer.unwrap_or_else(|_| Err(StoreError::new("no answer to PUBLISH in time")))
         };
         if let Err(error) = self.meter.watch("publish", published).await {
-            let level = if tracker.is_told_by_redis() { log::Level::Debug } else { log::Level::Warn };
-            log::log!(level, "a revocation stands, but could not be published: other gateways may serve the session for max_stale: {error}");
+            let level = if tracker.is_told_by_redis() {
+                log::Level::Debug
+            } else {
+                log::Level::Warn
+            };
+            log::log!(
+                level,
+                "a revocation stands, but could not be published: other gateways may serve the session for max_stale: {error}"
+            );
         }
     }
 }
@@ -77,10 +114,21 @@ impl RedisSessionStore {
 impl Waiting {
     fn count(&self, reached: Option<u32>) {
         let enough = reached.is_some_and(|reached| reached >= self.replicas);
-        self.metrics.store_replica_waits.get_or_create(&Outcome { outcome: if enough { "replicated" } else { "short" } }).inc();
+        self.metrics
+            .store_replica_waits
+            .get_or_create(&Outcome {
+                outcome: if enough { "replicated" } else { "short" },
+            })
+            .inc();
         if !enough {
-            let had = reached.map_or_else(|| "an unknown number".to_owned(), |reached| reached.to_string());
-            log::warn!("a session was ended, but {had} of {} replicas had that in time: a failover now could bring it back", self.replicas);
+            let had = reached.map_or_else(
+                || "an unknown number".to_owned(),
+                |reached| reached.to_string(),
+            );
+            log::warn!(
+                "a session was ended, but {had} of {} replicas had that in time: a failover now could bring it back",
+                self.replicas
+            );
         }
     }
 }

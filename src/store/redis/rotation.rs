@@ -9,40 +9,93 @@ use crate::store::forward::{Forward, Trail, too_often};
 use crate::store::sealed::Stored;
 
 impl RedisSessionStore {
-    pub(super) async fn rotate_session(&self, rotation: &Rotation<'_>) -> Result<Rotated, StoreError> {
-        let Rotation { from, to, session, idle, until, answer } = rotation;
+    pub(super) async fn rotate_session(
+        &self,
+        rotation: &Rotation<'_>,
+    ) -> Result<Rotated, StoreError> {
+        let Rotation {
+            from,
+            to,
+            session,
+            idle,
+            until,
+            answer,
+        } = rotation;
         let (old, new) = (self.keys.session(from), self.keys.session(to));
-        let forward = Forward { to: to.hash, until: *until, answer: answer.to_vec() };
-        let mut script = self.scripts.rotate.key(self.keys.user(from.tag, &session.user));
-        script.key(&old).key(&new).arg(&from.hash).arg(&to.hash).arg(self.sealer.seal_session(&new, session));
-        script.arg(self.sealer.seal_forward(&old, &forward)).arg(until.0).arg(session.absolute_deadline.0).arg(millis(*idle)).arg(session.created.0);
+        let forward = Forward {
+            to: to.hash,
+            until: *until,
+            answer: answer.to_vec(),
+        };
+        let mut script = self
+            .scripts
+            .rotate
+            .key(self.keys.user(from.tag, &session.user));
+        script
+            .key(&old)
+            .key(&new)
+            .arg(&from.hash)
+            .arg(&to.hash)
+            .arg(self.sealer.seal_session(&new, session));
+        script
+            .arg(self.sealer.seal_forward(&old, &forward))
+            .arg(until.0)
+            .arg(session.absolute_deadline.0)
+            .arg(millis(*idle))
+            .arg(session.created.0);
         // The end of the old token is a revocation.
-        let (state, lives, stored): (u8, u64, Vec<u8>) = self.revocations.run(&self.connector, &script, |(state, _, _)| *state == 1).await?;
+        let (state, lives, stored): (u8, u64, Vec<u8>) = self
+            .revocations
+            .run(&self.connector, &script, |(state, _, _)| *state == 1)
+            .await?;
         Ok(match state {
             0 => Rotated::Gone,
-            1 => Rotated::Done { expires_in: Duration::from_millis(lives) },
+            1 => Rotated::Done {
+                expires_in: Duration::from_millis(lives),
+            },
             _ => match self.sealer.open_stored(&old, &stored) {
-                Ok(Stored::Forward(before)) => Rotated::Before { answer: before.answer },
+                Ok(Stored::Forward(before)) => Rotated::Before {
+                    answer: before.answer,
+                },
                 _ => Rotated::Gone,
             },
         })
     }
 
     /// Ends a session, and says under which names it was known.
-    pub(super) async fn remove_session(&self, id: &SessionId, user: &UserKey) -> Result<(Written, Vec<SessionId>), StoreError> {
+    pub(super) async fn remove_session(
+        &self,
+        id: &SessionId,
+        user: &UserKey,
+    ) -> Result<(Written, Vec<SessionId>), StoreError> {
         let (mut trail, mut names) = (Trail::new(*id), vec![*id]);
         loop {
             let mut script = self.scripts.remove.key(self.keys.user(id.tag, user));
             for name in &names {
                 script.key(self.keys.session(name)).arg(&name.hash);
             }
-            let (state, stored): (u8, Vec<u8>) = self.revocations.run(&self.connector, &script, |(state, _)| *state == 1).await?;
+            let (state, stored): (u8, Vec<u8>) = self
+                .revocations
+                .run(&self.connector, &script, |(state, _)| *state == 1)
+                .await?;
             if state < 2 {
                 told_of_index(id, &stored);
-                return Ok((if state == 1 { Written::Done } else { Written::Gone }, names));
+                return Ok((
+                    if state == 1 {
+                        Written::Done
+                    } else {
+                        Written::Gone
+                    },
+                    names,
+                ));
             }
             // One that does not open leads nobody anywhere.
-            let Ok(Stored::Forward(forward)) = self.sealer.open_stored(&self.keys.session(&trail.id), &stored) else { return Ok((Written::Gone, names)) };
+            let Ok(Stored::Forward(forward)) = self
+                .sealer
+                .open_stored(&self.keys.session(&trail.id), &stored)
+            else {
+                return Ok((Written::Gone, names));
+            };
             if !trail.follow(&forward) {
                 return Err(too_often());
             }

@@ -1,4 +1,5 @@
-//! The Lua scripts, with their hashes; Redis keeps them and is sent the text only when it has forgotten it.
+//! The Lua scripts, with their hashes; Redis keeps them and is sent the text only when it has
+//! forgotten it.
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisResult, ToRedisArgs, cmd};
@@ -20,15 +21,34 @@ pub(in crate::store) struct Scripts {
 impl Scripts {
     pub(in crate::store) fn new() -> Self {
         Self {
-            create: Script::new(concat!(include_str!("scripts/index.lua"), include_str!("scripts/gcra.lua"), include_str!("scripts/create.lua"))),
-            renew: Script::new(concat!(include_str!("scripts/index.lua"), include_str!("scripts/renew.lua"))),
-            remove: Script::new(concat!(include_str!("scripts/index.lua"), include_str!("scripts/remove.lua"))),
-            remove_all: Script::new(concat!(include_str!("scripts/index.lua"), include_str!("scripts/remove_all.lua"))),
-            rotate: Script::new(concat!(include_str!("scripts/index.lua"), include_str!("scripts/rotate.lua"))),
+            create: Script::new(concat!(
+                include_str!("scripts/index.lua"),
+                include_str!("scripts/gcra.lua"),
+                include_str!("scripts/create.lua")
+            )),
+            renew: Script::new(concat!(
+                include_str!("scripts/index.lua"),
+                include_str!("scripts/renew.lua")
+            )),
+            remove: Script::new(concat!(
+                include_str!("scripts/index.lua"),
+                include_str!("scripts/remove.lua")
+            )),
+            remove_all: Script::new(concat!(
+                include_str!("scripts/index.lua"),
+                include_str!("scripts/remove_all.lua")
+            )),
+            rotate: Script::new(concat!(
+                include_str!("scripts/index.lua"),
+                include_str!("scripts/rotate.lua")
+            )),
             reserve: Script::new(include_str!("scripts/reserve.lua")),
             settle: Script::new(include_str!("scripts/settle.lua")),
             withdraw: Script::new(include_str!("scripts/withdraw.lua")),
-            take: Script::new(concat!(include_str!("scripts/gcra.lua"), include_str!("scripts/take.lua"))),
+            take: Script::new(concat!(
+                include_str!("scripts/gcra.lua"),
+                include_str!("scripts/take.lua")
+            )),
         }
     }
 }
@@ -44,13 +64,18 @@ impl Script {
 
     /// A run of the script with its first key, which decides the node in a cluster.
     pub(super) fn key(&self, key: impl ToRedisArgs) -> Invocation<'_> {
-        let mut run = Invocation { script: self, keys: Vec::new(), args: Vec::new() };
+        let mut run = Invocation {
+            script: self,
+            keys: Vec::new(),
+            args: Vec::new(),
+        };
         run.key(key);
         run
     }
 }
 
-/// A run of a script. The redis crate's own does not show the command, and a cluster needs it: to send it behind ASKING.
+/// A run of a script. The redis crate's own does not show the command, and a cluster needs it: to
+/// send it behind ASKING.
 pub(super) struct Invocation<'a> {
     script: &'a Script,
     keys: Vec<Vec<u8>>,
@@ -77,7 +102,11 @@ impl Invocation<'_> {
     /// The command that runs it on a server that has it.
     pub(super) fn by_hash(&self) -> Cmd {
         let mut command = cmd("EVALSHA");
-        command.arg(self.script.0.get_hash()).arg(self.keys.len()).arg(&self.keys).arg(&self.args);
+        command
+            .arg(self.script.0.get_hash())
+            .arg(self.keys.len())
+            .arg(&self.keys)
+            .arg(&self.args);
         command
     }
 

@@ -1,5 +1,5 @@
-//! A master with replicas, watched by Redis Sentinel: the sentinels know who the master is, the server itself confirms it,
-//! and a subscription tells at once when another one takes over.
+//! A master with replicas, watched by Redis Sentinel: the sentinels know who the master is, the
+//! server itself confirms it, and a subscription tells at once when another one takes over.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -47,7 +47,13 @@ struct Known {
 }
 
 impl Sentinels {
-    pub(super) fn new(master: &str, sentinels: &[Server], data: &Servers, metrics: &Arc<Metrics>, tracker: Option<Arc<Tracker>>) -> Self {
+    pub(super) fn new(
+        master: &str,
+        sentinels: &[Server],
+        data: &Servers,
+        metrics: &Arc<Metrics>,
+        tracker: Option<Arc<Tracker>>,
+    ) -> Self {
         Self {
             master: master.into(),
             sentinels: sentinels.into(),
@@ -65,7 +71,10 @@ impl Sentinels {
     pub(super) async fn call(&self, request: &Request<'_>) -> Result<Value, StoreError> {
         self.listen();
         let started = monotonic_now();
-        let mut trouble = StoreError::new(format!("redis sentinel: no master {:?} in time", self.master));
+        let mut trouble = StoreError::new(format!(
+            "redis sentinel: no master {:?} in time",
+            self.master
+        ));
         let master = self.known().master.clone();
         if let Some(master) = &master {
             match master.send(request, false).await {
@@ -80,7 +89,9 @@ impl Sentinels {
         }
         // Only a call that goes wrong pays for a timer.
         let rest = self.patience.call().saturating_sub(started.elapsed());
-        tokio::time::timeout(rest, self.elsewhere(request)).await.unwrap_or(Err(trouble))
+        tokio::time::timeout(rest, self.elsewhere(request))
+            .await
+            .unwrap_or(Err(trouble))
     }
 
     /// The master at present.
@@ -109,7 +120,11 @@ impl Sentinels {
             return false;
         }
         let mut known = self.known();
-        if known.master.as_ref().is_some_and(|known| Arc::ptr_eq(known, master)) {
+        if known
+            .master
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, master))
+        {
             known.master = None;
         }
         true
@@ -130,15 +145,25 @@ impl Sentinels {
             }
         }
         let found = self.ask_in_turn().await;
-        let label = Outcome { outcome: if found.is_ok() { "ok" } else { "failed" } };
+        let label = Outcome {
+            outcome: if found.is_ok() { "ok" } else { "failed" },
+        };
         self.metrics.store_refreshes.get_or_create(&label).inc();
         let mut known = self.known();
         match found {
             Ok((wise, master)) => {
                 if known.failed.take().is_some() {
-                    log::info!("redis {}: it is the master {:?} now", master.address(), self.master);
+                    log::info!(
+                        "redis {}: it is the master {:?} now",
+                        master.address(),
+                        self.master
+                    );
                 }
-                *known = Known { master: Some(master.clone()), failed: None, wise };
+                *known = Known {
+                    master: Some(master.clone()),
+                    failed: None,
+                    wise,
+                };
                 Ok(master)
             }
             Err(error) => {
@@ -155,7 +180,8 @@ impl Sentinels {
             // Whoever is cut off by the time of its call leaves the next one to begin behind it.
             self.known().wise = (index + 1) % count;
             let sentinel = &self.sentinels[index];
-            let found = tokio::time::timeout(self.patience.answer, master_of(sentinel, &self.master)).await;
+            let found =
+                tokio::time::timeout(self.patience.answer, master_of(sentinel, &self.master)).await;
             let found = found.unwrap_or_else(|_| Err(sentinel.silent("no answer in time")));
             match found {
                 Ok(address) => match self.confirmed(&address).await {
@@ -168,14 +194,26 @@ impl Sentinels {
         Err(last)
     }
 
-    /// A connection to the server, if it says itself that it is a master: a sentinel may not have heard yet.
+    /// A connection to the server, if it says itself that it is a master: a sentinel may not have
+    /// heard yet.
     async fn confirmed(&self, address: &NodeAddress) -> Result<Arc<Connector>, StoreError> {
-        let node = Connector::new(self.data.at(address), self.metrics.clone(), self.tracker.clone());
-        let role = node.send(&Request::Command(&cmd("ROLE")), false).await.map_err(|failure| node.error(&failure))?;
-        let role = Vec::<Value>::from_redis_value(role).ok().and_then(|parts| from_redis_value::<String>(parts.into_iter().next()?).ok());
+        let node = Connector::new(
+            self.data.at(address),
+            self.metrics.clone(),
+            self.tracker.clone(),
+        );
+        let role = node
+            .send(&Request::Command(&cmd("ROLE")), false)
+            .await
+            .map_err(|failure| node.error(&failure))?;
+        let role = Vec::<Value>::from_redis_value(role)
+            .ok()
+            .and_then(|parts| from_redis_value::<String>(parts.into_iter().next()?).ok());
         match role.as_deref() {
             Some("master") => Ok(Arc::new(node)),
-            _ => Err(node.trouble("the sentinels call it the master, but it is a replica: the failover is under way")),
+            _ => Err(node.trouble(
+                "the sentinels call it the master, but it is a replica: the failover is under way",
+            )),
         }
     }
 
@@ -184,7 +222,11 @@ impl Sentinels {
         let mut listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
         listener.keep(|| {
             let known = self.known.clone();
-            sentinel_watch::listen(self.sentinels.clone(), self.master.clone(), move |announced| forget(&known, announced))
+            sentinel_watch::listen(
+                self.sentinels.clone(),
+                self.master.clone(),
+                move |announced| forget(&known, announced),
+            )
         });
     }
 
@@ -199,7 +241,10 @@ fn forget(known: &Mutex<Known>, named: Option<&NodeAddress>) {
     if let Some(master) = &known.master
         && named.is_none_or(|named| *master.address() != *named)
     {
-        log::info!("redis {}: the sentinels name another master", master.address());
+        log::info!(
+            "redis {}: the sentinels name another master",
+            master.address()
+        );
         known.master = None;
     }
 }

@@ -1,5 +1,6 @@
-//! Listens to one sentinel for `+switch-master`. Without it a worker without requests would keep its connection to a master
-//! that was frozen, and when that thaws as yesterday's master, read from it once.
+//! Listens to one sentinel for `+switch-master`. Without it a worker without requests would keep
+//! its connection to a master that was frozen, and when that thaws as yesterday's master, read from
+//! it once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,13 +20,17 @@ const LISTEN_AFTER: Duration = Duration::from_secs(1);
 
 const CHANNEL: &str = "+switch-master";
 
-/// The task that listens; it ends with its owner, and with the runtime of the worker that started it.
+/// The task that listens; it ends with its owner, and with the runtime of the worker that started
+/// it.
 #[derive(Debug, Default)]
 pub(super) struct Listener(Option<JoinHandle<()>>);
 
 impl Listener {
     /// Starts the task when there is none, in the runtime of the worker that calls.
-    pub(super) fn keep<F: Future<Output = ()> + Send + 'static>(&mut self, listen: impl FnOnce() -> F) {
+    pub(super) fn keep<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        listen: impl FnOnce() -> F,
+    ) {
         if self.0.as_ref().is_none_or(JoinHandle::is_finished) {
             self.0 = Some(tokio::spawn(listen()));
         }
@@ -40,9 +45,14 @@ impl Drop for Listener {
     }
 }
 
-/// Listens to the first sentinel that can be listened to, and to the next one when that ends: a worker without requests has nothing
-/// else to hear by. `news` is told who the master is, and, with `None`, that it is no more.
-pub(super) async fn listen(sentinels: Arc<[Server]>, name: Arc<str>, news: impl Fn(Option<&NodeAddress>)) {
+/// Listens to the first sentinel that can be listened to, and to the next one when that ends: a
+/// worker without requests has nothing else to hear by. `news` is told who the master is, and, with
+/// `None`, that it is no more.
+pub(super) async fn listen(
+    sentinels: Arc<[Server]>,
+    name: Arc<str>,
+    news: impl Fn(Option<&NodeAddress>),
+) {
     loop {
         for sentinel in &*sentinels {
             // Calls go on without: they find a new master when the old one fails.
@@ -55,15 +65,26 @@ pub(super) async fn listen(sentinels: Arc<[Server]>, name: Arc<str>, news: impl 
 }
 
 /// Listens to one sentinel until it ends.
-async fn heed(sentinel: &Server, name: &str, news: impl Fn(Option<&NodeAddress>)) -> Result<(), StoreError> {
+async fn heed(
+    sentinel: &Server,
+    name: &str,
+    news: impl Fn(Option<&NodeAddress>),
+) -> Result<(), StoreError> {
     let (sender, announcements) = unbounded_channel();
-    let connection = subscribed(sentinel, sender).await.map_err(|error| sentinel.error(&error))?;
+    let connection = subscribed(sentinel, sender)
+        .await
+        .map_err(|error| sentinel.error(&error))?;
     follow(connection, announcements, sentinel, name, news).await
 }
 
-async fn subscribed(sentinel: &Server, sender: UnboundedSender<PushInfo>) -> Result<MultiplexedConnection, RedisError> {
+async fn subscribed(
+    sentinel: &Server,
+    sender: UnboundedSender<PushInfo>,
+) -> Result<MultiplexedConnection, RedisError> {
     let client = Client::open(sentinel.pushing_connection_info())?;
-    let mut connection = client.get_multiplexed_async_connection_with_config(&sentinel.limits().set_push_sender(sender)).await?;
+    let mut connection = client
+        .get_multiplexed_async_connection_with_config(&sentinel.limits().set_push_sender(sender))
+        .await?;
     connection.subscribe(CHANNEL).await?;
     Ok(connection)
 }
@@ -89,7 +110,9 @@ async fn follow(
 
 /// The message is "name old-host old-port new-host new-port".
 fn announces(data: &[Value], name: &str) -> bool {
-    let Some(Value::BulkString(message)) = data.last() else { return false };
+    let Some(Value::BulkString(message)) = data.last() else {
+        return false;
+    };
     message.split(|b| *b == b' ').next() == Some(name.as_bytes())
 }
 
@@ -99,9 +122,17 @@ mod tests {
 
     #[test]
     fn announcements_of_other_masters_are_not_ours() {
-        let message = |text: &str| vec![Value::BulkString(CHANNEL.as_bytes().to_vec()), Value::BulkString(text.as_bytes().to_vec())];
+        let message = |text: &str| {
+            vec![
+                Value::BulkString(CHANNEL.as_bytes().to_vec()),
+                Value::BulkString(text.as_bytes().to_vec()),
+            ]
+        };
         assert!(announces(&message("main 127.0.0.1 1 127.0.0.1 2"), "main"));
-        assert!(!announces(&message("main2 127.0.0.1 1 127.0.0.1 2"), "main"));
+        assert!(!announces(
+            &message("main2 127.0.0.1 1 127.0.0.1 2"),
+            "main"
+        ));
         assert!(!announces(&[], "main"));
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError,
-    TlsCertificates,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo,
+    IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError, TlsCertificates,
 };
 
 use super::failure::{About, of_silence, reason, socket_hint};
@@ -41,13 +41,23 @@ pub(in crate::store) enum Place {
 
 impl Place {
     /// Where these settings say. Nobody is asked.
-    pub(in crate::store) fn new(url: &RedisUrl, settings: &StoreSettings) -> Result<Self, BadStoreSettings> {
+    pub(in crate::store) fn new(
+        url: &RedisUrl,
+        settings: &StoreSettings,
+    ) -> Result<Self, BadStoreSettings> {
         let with = |login: &RedisLogin, db: u32, names: LoginKeys| {
-            Servers::new(login, db, names, url.tls, settings).map_err(|error| BadStoreSettings::new(format!("store: {error}")))
+            Servers::new(login, db, names, url.tls, settings)
+                .map_err(|error| BadStoreSettings::new(format!("store: {error}")))
         };
         Ok(match &url.servers {
-            RedisServers::One { at, db } => Self::One(with(&url.login, *db, STORE_LOGIN)?.server(at)),
-            RedisServers::Sentinel { sentinels, master, db } => {
+            RedisServers::One { at, db } => {
+                Self::One(with(&url.login, *db, STORE_LOGIN)?.server(at))
+            }
+            RedisServers::Sentinel {
+                sentinels,
+                master,
+                db,
+            } => {
                 let asked = with(&settings.sentinel_login, 0, SENTINEL_LOGIN)?;
                 Self::Sentinel {
                     master: master.clone(),
@@ -55,7 +65,10 @@ impl Place {
                     data: with(&url.login, *db, STORE_LOGIN)?,
                 }
             }
-            RedisServers::Cluster { nodes } => Self::Cluster { seeds: nodes.clone(), data: with(&url.login, 0, STORE_LOGIN)? },
+            RedisServers::Cluster { nodes } => Self::Cluster {
+                seeds: nodes.clone(),
+                data: with(&url.login, 0, STORE_LOGIN)?,
+            },
         })
     }
 }
@@ -76,11 +89,15 @@ impl Patience {
     }
 }
 
-/// The configuration keys of a login, for the hint when it is refused: of a user's, and of a password alone.
+/// The configuration keys of a login, for the hint when it is refused: of a user's, and of a
+/// password alone.
 type LoginKeys = [&'static str; 2];
 
 const STORE_LOGIN: LoginKeys = ["store.username and store.password", "store.password"];
-const SENTINEL_LOGIN: LoginKeys = ["store.sentinel_username and store.sentinel_password", "store.sentinel_password"];
+const SENTINEL_LOGIN: LoginKeys = [
+    "store.sentinel_username and store.sentinel_password",
+    "store.sentinel_password",
+];
 
 /// Servers with the same login, certificates and limits, wherever they are.
 #[derive(Debug, Clone)]
@@ -94,16 +111,50 @@ pub(in crate::store) struct Servers {
 }
 
 impl Servers {
-    fn new(who: &RedisLogin, db: u32, [keys, password_key]: LoginKeys, tls: bool, settings: &StoreSettings) -> Result<Self, RedisError> {
+    fn new(
+        who: &RedisLogin,
+        db: u32,
+        [keys, password_key]: LoginKeys,
+        tls: bool,
+        settings: &StoreSettings,
+    ) -> Result<Self, RedisError> {
         let (host, port) = ("127.0.0.1".to_owned(), 1);
-        let at = if tls { ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None } } else { ConnectionAddr::Tcp(host, port) };
+        let at = if tls {
+            ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure: false,
+                tls_params: None,
+            }
+        } else {
+            ConnectionAddr::Tcp(host, port)
+        };
         // Small commands must not wait for the acknowledgement of the one before.
         let tcp = TcpSettings::default().set_nodelay(true);
-        let info = at.into_connection_info()?.set_redis_settings(login(who, db)).set_tcp_settings(tcp);
-        let client = if tls { Client::build_with_tls(info, certificates(&settings.tls)?)? } else { Client::open(info)? };
+        let info = at
+            .into_connection_info()?
+            .set_redis_settings(login(who, db))
+            .set_tcp_settings(tcp);
+        let client = if tls {
+            Client::build_with_tls(info, certificates(&settings.tls)?)?
+        } else {
+            Client::open(info)?
+        };
         let info = client.get_connection_info().clone();
-        let login_keys = if who.username.is_none() && who.password.is_some() { password_key } else { keys };
-        Ok(Self { info, login_keys, has_ca: settings.tls.ca.is_some(), patience: Patience { connect: settings.connect_timeout, answer: settings.timeout } })
+        let login_keys = if who.username.is_none() && who.password.is_some() {
+            password_key
+        } else {
+            keys
+        };
+        Ok(Self {
+            info,
+            login_keys,
+            has_ca: settings.tls.ca.is_some(),
+            patience: Patience {
+                connect: settings.connect_timeout,
+                answer: settings.timeout,
+            },
+        })
     }
 
     /// The server at this address.
@@ -114,13 +165,34 @@ impl Servers {
     fn server(&self, address: &ServerAddress) -> Server {
         let place = match (address, self.info.addr()) {
             (ServerAddress::Socket(path), _) => ConnectionAddr::Unix(path.clone()),
-            (ServerAddress::Node(node), ConnectionAddr::TcpTls { insecure, tls_params, .. }) => {
-                ConnectionAddr::TcpTls { host: node.host.clone(), port: node.port, insecure: *insecure, tls_params: tls_params.clone() }
-            }
+            (
+                ServerAddress::Node(node),
+                ConnectionAddr::TcpTls {
+                    insecure,
+                    tls_params,
+                    ..
+                },
+            ) => ConnectionAddr::TcpTls {
+                host: node.host.clone(),
+                port: node.port,
+                insecure: *insecure,
+                tls_params: tls_params.clone(),
+            },
             (ServerAddress::Node(node), _) => ConnectionAddr::Tcp(node.host.clone(), node.port),
         };
-        let Self { login_keys, has_ca, patience, .. } = *self;
-        Server { info: self.info.clone().set_addr(place), address: address.clone(), login_keys, has_ca, patience }
+        let Self {
+            login_keys,
+            has_ca,
+            patience,
+            ..
+        } = *self;
+        Server {
+            info: self.info.clone().set_addr(place),
+            address: address.clone(),
+            login_keys,
+            has_ca,
+            patience,
+        }
     }
 }
 
@@ -154,7 +226,10 @@ impl Server {
     /// Limits for a connection: everything that waits on the server is bounded.
     pub(in crate::store) fn limits(&self) -> AsyncConnectionConfig {
         let Patience { connect, answer } = self.patience;
-        AsyncConnectionConfig::new().set_connection_timeout(Some(connect)).set_response_timeout(Some(answer)).set_pipeline_buffer_size(QUEUE)
+        AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(connect))
+            .set_response_timeout(Some(answer))
+            .set_pipeline_buffer_size(QUEUE)
     }
 
     /// The connection's parameters, certificates included.
@@ -162,19 +237,29 @@ impl Server {
         self.info.clone()
     }
 
-    /// The same server without its login, which is a password alone; `None`: it is more than that, or there is none.
+    /// The same server without its login, which is a password alone; `None`: it is more than that,
+    /// or there is none.
     pub(super) fn without_password(&self) -> Option<Self> {
         let login = self.info.redis_settings();
         if login.password().is_none() || login.username().is_some_and(|name| name != "default") {
             return None;
         }
-        let open = RedisConnectionInfo::default().set_db(login.db()).set_skip_set_lib_name();
-        Some(Self { info: self.info.clone().set_redis_settings(open), ..self.clone() })
+        let open = RedisConnectionInfo::default()
+            .set_db(login.db())
+            .set_skip_set_lib_name();
+        Some(Self {
+            info: self.info.clone().set_redis_settings(open),
+            ..self.clone()
+        })
     }
 
     /// The same for a connection to which the server pushes.
     pub(super) fn pushing_connection_info(&self) -> ConnectionInfo {
-        let settings = self.info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let settings = self
+            .info
+            .redis_settings()
+            .clone()
+            .set_protocol(ProtocolVersion::RESP3);
         self.info.clone().set_redis_settings(settings)
     }
 
@@ -185,7 +270,16 @@ impl Server {
         }
         let server = &self.address.to_string();
         let (login_keys, tls) = (self.login_keys, self.is_encrypted());
-        StoreError::new(reason(&About { server, login_keys, tls, has_ca: self.has_ca, database: self.database() }, error))
+        StoreError::new(reason(
+            &About {
+                server,
+                login_keys,
+                tls,
+                has_ca: self.has_ca,
+                database: self.database(),
+            },
+            error,
+        ))
     }
 
     /// The same for an error of a connection on which nothing has been answered yet.
@@ -213,7 +307,9 @@ impl Server {
 
 fn login(who: &RedisLogin, db: u32) -> RedisConnectionInfo {
     // CLIENT SETINFO came with Redis 7.2; an older one could not name it in an ACL.
-    let mut info = RedisConnectionInfo::default().set_db(db.into()).set_skip_set_lib_name();
+    let mut info = RedisConnectionInfo::default()
+        .set_db(db.into())
+        .set_skip_set_lib_name();
     if let Some(username) = &who.username {
         info = info.set_username(username);
     }
@@ -225,9 +321,21 @@ fn login(who: &RedisLogin, db: u32) -> RedisConnectionInfo {
 
 fn certificates(tls: &StoreTls) -> Result<TlsCertificates, RedisError> {
     let client_tls = match (&tls.cert, &tls.key) {
-        (Some(cert), Some(key)) => Some(ClientTlsConfig { client_cert: cert.clone(), client_key: key.expose().clone() }),
+        (Some(cert), Some(key)) => Some(ClientTlsConfig {
+            client_cert: cert.clone(),
+            client_key: key.expose().clone(),
+        }),
         (None, None) => None,
-        _ => return Err((redis::ErrorKind::InvalidClientConfig, "`tls.cert` and `tls.key` go together; one of them is missing").into()),
+        _ => {
+            return Err((
+                redis::ErrorKind::InvalidClientConfig,
+                "`tls.cert` and `tls.key` go together; one of them is missing",
+            )
+                .into());
+        }
     };
-    Ok(TlsCertificates { client_tls, root_cert: tls.ca.clone() })
+    Ok(TlsCertificates {
+        client_tls,
+        root_cert: tls.ca.clone(),
+    })
 }

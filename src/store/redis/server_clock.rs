@@ -16,11 +16,15 @@ pub(super) struct ServerClock {
 impl ServerClock {
     /// One that nobody has told the time yet.
     pub(super) const fn new(trusted: Duration) -> Self {
-        Self { trusted, told: Mutex::new(None) }
+        Self {
+            trusted,
+            told: Mutex::new(None),
+        }
     }
 
-    /// The server has answered with its time when it was asked at `sent`. It was read later than that, so this clock is fast by no more than
-    /// the answer took, and no session lives longer for it.
+    /// The server has answered with its time when it was asked at `sent`. It was read later than
+    /// that, so this clock is fast by no more than the answer took, and no session lives longer for
+    /// it.
     pub(super) fn set(&self, time: UnixMillis, sent: Instant) {
         *self.told() = Some((time, sent));
     }
@@ -47,7 +51,10 @@ mod tests {
         let (clock, sent) = (ServerClock::new(Duration::from_secs(2)), monotonic_now());
         assert_eq!(clock.at(sent), None);
         clock.set(UnixMillis(5000), sent);
-        assert_eq!(clock.at(sent + Duration::from_millis(1500)), Some(UnixMillis(6500)));
+        assert_eq!(
+            clock.at(sent + Duration::from_millis(1500)),
+            Some(UnixMillis(6500))
+        );
         assert_eq!(clock.at(sent + Duration::from_millis(2001)), None);
     }
 }

@@ -19,15 +19,16 @@ use crate::crypto::keyring::NamingKey;
 use crate::session::store::{Created, LoginKey};
 use crate::session::token::tag_of;
 use crate::session::{
-    LoadedSession, Lookup, NewSession, Reservation, Rotated, Rotation, SessionCount, SessionId, SessionKey, SessionStore, StoreError, UserKey, Written,
+    LoadedSession, Lookup, NewSession, Reservation, Rotated, Rotation, SessionCount, SessionId,
+    SessionKey, SessionStore, StoreError, UserKey, Written,
 };
 use crate::store::generation;
 use crate::store::keys::Keys;
 use crate::store::meter::Meter;
 use crate::store::sealed::Sealer;
 
-/// How often a call that has to know the user's sessions may find that others changed them meanwhile. One of those who change
-/// them gets through each time.
+/// How often a call that has to know the user's sessions may find that others changed them
+/// meanwhile. One of those who change them gets through each time.
 pub(super) const ROUNDS: u32 = 256;
 
 /// Sessions in Redis, over connections that belong to the worker that first uses them.
@@ -45,7 +46,9 @@ pub struct RedisSessionStore {
 
 impl fmt::Debug for RedisSessionStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisSessionStore").field("connector", &self.connector).finish_non_exhaustive()
+        f.debug_struct("RedisSessionStore")
+            .field("connector", &self.connector)
+            .finish_non_exhaustive()
     }
 }
 
@@ -65,15 +68,40 @@ pub(in crate::store) struct RedisSetup {
 impl RedisSessionStore {
     /// The store of one worker.
     pub(in crate::store) fn new(setup: &RedisSetup) -> Self {
-        let RedisSetup { place, wait_replicas, push, scripts, keys, sealer, naming, meter } = setup.clone();
+        let RedisSetup {
+            place,
+            wait_replicas,
+            push,
+            scripts,
+            keys,
+            sealer,
+            naming,
+            meter,
+        } = setup.clone();
         let tracker = push.map(|push| Tracker::new(&push, keys.clone(), meter.metrics().clone()));
-        let (connector, revocations) = (Topology::new(&place, meter.metrics(), tracker.as_ref()), Revocations::new(&place, wait_replicas, meter.metrics()));
-        Self { connector, revocations, scripts, keys, sealer, naming, meter, tracker, naming_check: NamingCheck::new() }
+        let (connector, revocations) = (
+            Topology::new(&place, meter.metrics(), tracker.as_ref()),
+            Revocations::new(&place, wait_replicas, meter.metrics()),
+        );
+        Self {
+            connector,
+            revocations,
+            scripts,
+            keys,
+            sealer,
+            naming,
+            meter,
+            tracker,
+            naming_check: NamingCheck::new(),
+        }
     }
 
-    /// The user's session_key generations, newest first; those that do not open are left out, with a warning.
+    /// The user's session_key generations, newest first; those that do not open are left out, with
+    /// a warning.
     pub async fn session_keys(&self, user: &UserKey) -> Result<Vec<SessionKey>, StoreError> {
-        self.meter.watch("session_keys", self.kept_session_keys(user)).await
+        self.meter
+            .watch("session_keys", self.kept_session_keys(user))
+            .await
     }
 
     async fn kept_session_keys(&self, user: &UserKey) -> Result<Vec<SessionKey>, StoreError> {
@@ -81,27 +109,51 @@ impl RedisSessionStore {
         let mut command = cmd("HMGET");
         command.arg(&key).arg(&generation::FIELDS);
         let stored: Vec<Option<Vec<u8>>> = self.connector.call(&Request::Command(&command)).await?;
-        Ok(self.sealer.open_generations(&key, &stored.into_iter().flatten().collect::<Vec<_>>()))
+        Ok(self
+            .sealer
+            .open_generations(&key, &stored.into_iter().flatten().collect::<Vec<_>>()))
     }
 
     async fn read_time(&self) -> Result<UnixMillis, StoreError> {
-        self.connector.call(&Request::Command(&cmd("TIME"))).await.map(store_time)
+        self.connector
+            .call(&Request::Command(&cmd("TIME")))
+            .await
+            .map(store_time)
     }
 
-    async fn renew_session(&self, id: &SessionId, user: &UserKey, idle: Duration, absolute_deadline: UnixMillis) -> Result<Written, StoreError> {
+    async fn renew_session(
+        &self,
+        id: &SessionId,
+        user: &UserKey,
+        idle: Duration,
+        absolute_deadline: UnixMillis,
+    ) -> Result<Written, StoreError> {
         let mut script = self.scripts.renew.key(self.keys.user(id.tag, user));
-        script.key(self.keys.session(id)).arg(&id.hash).arg(absolute_deadline.0).arg(millis(idle));
-        Ok(match self.connector.call(&Request::Script(&script)).await? {
-            0_u8 => Written::Gone,
-            1 => Written::Done,
-            _ => Written::Stale,
-        })
+        script
+            .key(self.keys.session(id))
+            .arg(&id.hash)
+            .arg(absolute_deadline.0)
+            .arg(millis(idle));
+        Ok(
+            match self.connector.call(&Request::Script(&script)).await? {
+                0_u8 => Written::Gone,
+                1 => Written::Done,
+                _ => Written::Stale,
+            },
+        )
     }
 
     /// Several calls in a row share the time of one.
-    pub(super) async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    pub(super) async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         let outcome = tokio::time::timeout(self.connector.patience(), work).await;
-        outcome.unwrap_or_else(|_| Err(StoreError::new("several calls in a row took too long together")))
+        outcome.unwrap_or_else(|_| {
+            Err(StoreError::new(
+                "several calls in a row took too long together",
+            ))
+        })
     }
 }
 
@@ -112,15 +164,27 @@ impl SessionStore for RedisSessionStore {
     }
 
     async fn reserve(&self, login: &LoginKey, lease: Duration) -> Result<Reservation, StoreError> {
-        self.meter.watch("reserve", self.reserve_code(login, lease)).await
+        self.meter
+            .watch("reserve", self.reserve_code(login, lease))
+            .await
     }
 
-    async fn settle(&self, login: &LoginKey, ticket: &[u8; 16], answer: Option<(&[u8], Duration)>) -> Result<Written, StoreError> {
-        self.meter.watch("settle", self.settle_code(login, ticket, answer)).await
+    async fn settle(
+        &self,
+        login: &LoginKey,
+        ticket: &[u8; 16],
+        answer: Option<(&[u8], Duration)>,
+    ) -> Result<Written, StoreError> {
+        self.meter
+            .watch("settle", self.settle_code(login, ticket, answer))
+            .await
     }
 
     async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError> {
-        let created = self.meter.watch("create", self.create_with_answer(&new)).await?;
+        let created = self
+            .meter
+            .watch("create", self.create_with_answer(&new))
+            .await?;
         if let Created::Made(made) = &created {
             self.revoked(&made.evicted).await;
         }
@@ -135,14 +199,29 @@ impl SessionStore for RedisSessionStore {
         self.find_session(id).await
     }
 
-    async fn renew(&self, id: &SessionId, user: &UserKey, idle: Duration, absolute_deadline: UnixMillis) -> Result<Written, StoreError> {
-        let outcome = self.meter.watch("renew", self.renew_session(id, user, idle, absolute_deadline)).await;
+    async fn renew(
+        &self,
+        id: &SessionId,
+        user: &UserKey,
+        idle: Duration,
+        absolute_deadline: UnixMillis,
+    ) -> Result<Written, StoreError> {
+        let outcome = self
+            .meter
+            .watch(
+                "renew",
+                self.renew_session(id, user, idle, absolute_deadline),
+            )
+            .await;
         self.forget(id);
         outcome
     }
 
     async fn remove(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError> {
-        let outcome = self.meter.watch("remove", self.in_time(self.remove_session(id, user))).await;
+        let outcome = self
+            .meter
+            .watch("remove", self.in_time(self.remove_session(id, user)))
+            .await;
         self.forget(id);
         let (written, names) = outcome?;
         self.revoked(&names).await;
@@ -150,7 +229,10 @@ impl SessionStore for RedisSessionStore {
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Rotated, StoreError> {
-        let outcome = self.meter.watch("rotate", self.rotate_session(&rotation)).await;
+        let outcome = self
+            .meter
+            .watch("rotate", self.rotate_session(&rotation))
+            .await;
         self.forget(&rotation.from);
         if matches!(outcome, Ok(Rotated::Done { .. })) {
             self.revoked(&[rotation.from]).await;
@@ -159,11 +241,16 @@ impl SessionStore for RedisSessionStore {
     }
 
     async fn list(&self, user: &UserKey) -> Result<Vec<LoadedSession>, StoreError> {
-        self.meter.watch("list", self.in_time(self.sessions_of(user))).await
+        self.meter
+            .watch("list", self.in_time(self.sessions_of(user)))
+            .await
     }
 
     async fn remove_all(&self, user: &UserKey) -> Result<u64, StoreError> {
-        let (ended, names) = self.meter.watch("remove_all", self.in_time(self.remove_sessions_of(user))).await?;
+        let (ended, names) = self
+            .meter
+            .watch("remove_all", self.in_time(self.remove_sessions_of(user)))
+            .await?;
         self.revoked(&names).await;
         Ok(ended)
     }

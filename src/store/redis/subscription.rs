@@ -1,9 +1,12 @@
-//! The process's one subscription to what gateways revoke, for servers that do not push what changes by themselves.
+//! The process's one subscription to what gateways revoke, for servers that do not push what
+//! changes by themselves.
 //!
-//! A task in the runtime of whichever worker needs it first; should that worker end, the next one that needs it starts it again.
-//! Messages are passed on to the near caches of all workers. A heartbeat takes the way of a revocation: it is published over the
-//! connections that calls take, and counts when it has come back on the subscription. So a server that is frozen, a subscription on
-//! a node that is no master any more, and a proxy that swallows messages are all found out by the same silence.
+//! A task in the runtime of whichever worker needs it first; should that worker end, the next one
+//! that needs it starts it again. Messages are passed on to the near caches of all workers. A
+//! heartbeat takes the way of a revocation: it is published over the connections that calls take,
+//! and counts when it has come back on the subscription. So a server that is frozen, a subscription
+//! on a node that is no master any more, and a proxy that swallows messages are all found out by
+//! the same silence.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -72,10 +75,25 @@ struct Listening<'a> {
 }
 
 impl Subscription {
-    pub(super) fn new(place: &Place, settings: &NearCacheSettings, prefix: KeyPrefix, hearing: Arc<Hearing>, metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        place: &Place,
+        settings: &NearCacheSettings,
+        prefix: KeyPrefix,
+        hearing: Arc<Hearing>,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
         let topology = Topology::new(place, metrics, None);
-        let shared = Shared { hearing, topology, prefix, max_stale: settings.max_stale, listeners: Mutex::default() };
-        Self { shared: Arc::new(shared), task: Mutex::default() }
+        let shared = Shared {
+            hearing,
+            topology,
+            prefix,
+            max_stale: settings.max_stale,
+            listeners: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+            task: Mutex::default(),
+        }
     }
 
     /// From now on this cache is told.
@@ -129,7 +147,11 @@ async fn run(shared: Arc<Shared>) {
         };
         log::debug!("near cache: the subscription has ended: {why}");
         shared.hearing.subscription(Subscribed::No(why.reason));
-        failures = if began.elapsed() > STEADY { 1 } else { failures + 1 };
+        failures = if began.elapsed() > STEADY {
+            1
+        } else {
+            failures + 1
+        };
         tokio::time::sleep(backoff::jittered(WAITS.0, WAITS.1, failures)).await;
     }
 }
@@ -142,11 +164,19 @@ impl Shared {
         let sender = random::bytes();
         let own = announcement::heartbeats(&self.prefix, &sender);
         let limit = server.patience.connect + server.patience.answer;
-        let stream = match tokio::time::timeout(limit, subscribed(&server, &[&channel, &own])).await {
+        let stream = match tokio::time::timeout(limit, subscribed(&server, &[&channel, &own])).await
+        {
             Ok(stream) => stream?,
             Err(_) => return Err(server.trouble("no answer to SUBSCRIBE in time")),
         };
-        let listening = Listening { shared: self, server, id: self.hearing.number(), sender, pending: Mutex::default(), returned: Mutex::new(monotonic_now()) };
+        let listening = Listening {
+            shared: self,
+            server,
+            id: self.hearing.number(),
+            sender,
+            pending: Mutex::default(),
+            returned: Mutex::new(monotonic_now()),
+        };
         let why = tokio::select! {
             why = listening.receive(stream) => why,
             why = listening.beat(&channel, &own) => why,
@@ -169,7 +199,8 @@ impl Shared {
     }
 
     fn revoked(&self, ids: &[SessionId]) {
-        self.listeners().each(|worker| ids.iter().for_each(|id| worker.changed(id)));
+        self.listeners()
+            .each(|worker| ids.iter().for_each(|id| worker.changed(id)));
     }
 
     fn flushed(&self, id: ConnectionId) {
@@ -178,31 +209,40 @@ impl Shared {
 
     fn ended(&self) {
         let mut listeners = self.listeners();
-        let Some((id, _)) = listeners.standing.take() else { return };
+        let Some((id, _)) = listeners.standing.take() else {
+            return;
+        };
         listeners.each(|worker| worker.lost(id));
         drop(listeners);
         self.hearing.subscription(Subscribed::Starting);
     }
 
     fn listeners(&self) -> MutexGuard<'_, Listeners> {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Listeners {
     fn each(&self, tell: impl Fn(&WorkerCache)) {
-        self.workers.iter().filter_map(Weak::upgrade).for_each(|worker| tell(&worker));
+        self.workers
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|worker| tell(&worker));
     }
 }
 
 impl Listening<'_> {
-    /// Passes on what is said, in the order in which it is said: when a heartbeat has come back, whatever was said before it has been
-    /// passed on.
+    /// Passes on what is said, in the order in which it is said: when a heartbeat has come back,
+    /// whatever was said before it has been passed on.
     async fn receive(&self, mut stream: PubSubStream) -> StoreError {
         while let Some(message) = stream.next().await {
             match Announcement::decode(message.get_payload_bytes()) {
                 Some(Announcement::Revoked(ids)) => self.shared.revoked(&ids),
-                Some(Announcement::Beat { sender, number }) if sender == self.sender => self.back(number),
+                Some(Announcement::Beat { sender, number }) if sender == self.sender => {
+                    self.back(number);
+                }
                 Some(Announcement::Beat { .. }) => {}
                 // Whatever it revokes, nothing is kept that it could mean.
                 None => self.shared.flushed(self.id),
@@ -211,11 +251,16 @@ impl Listening<'_> {
         self.server.trouble("the subscription was closed")
     }
 
-    /// A heartbeat has come back. The first one goes over the channel of the revocations, and nothing is kept before it is here.
+    /// A heartbeat has come back. The first one goes over the channel of the revocations, and
+    /// nothing is kept before it is here.
     fn back(&self, number: u64) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(at) = pending.iter().position(|(sent, _)| *sent == number) else { return };
-        let Some((_, sent)) = pending.drain(..=at).next_back() else { return };
+        let Some(at) = pending.iter().position(|(sent, _)| *sent == number) else {
+            return;
+        };
+        let Some((_, sent)) = pending.drain(..=at).next_back() else {
+            return;
+        };
         drop(pending);
         *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = monotonic_now();
         if number == 0 {
@@ -230,20 +275,42 @@ impl Listening<'_> {
         let patience = self.shared.max_stale + self.server.patience.answer;
         for number in 0.. {
             let sent = monotonic_now();
-            self.pending.lock().unwrap_or_else(PoisonError::into_inner).push_back((number, sent));
-            let beat = Announcement::Beat { sender: self.sender, number };
-            if let Err(error) = publish(&self.shared.topology, if number == 0 { all } else { own }, &beat).await
+            self.pending
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push_back((number, sent));
+            let beat = Announcement::Beat {
+                sender: self.sender,
+                number,
+            };
+            if let Err(error) = publish(
+                &self.shared.topology,
+                if number == 0 { all } else { own },
+                &beat,
+            )
+            .await
                 && number == 0
             {
                 return error;
             }
             tokio::time::sleep(self.shared.max_stale / HEARTBEATS).await;
-            if self.returned.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > patience {
-                return self.server.trouble("what is published does not come back on the subscription");
+            if self
+                .returned
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .elapsed()
+                > patience
+            {
+                return self
+                    .server
+                    .trouble("what is published does not come back on the subscription");
             }
-            // Where the channel's slot has moved to, or the sentinels' master, revocations are published.
+            // Where the channel's slot has moved to, or the sentinels' master, revocations are
+            // published.
             match self.shared.topology.server_of(all.as_bytes()).await {
-                Ok(server) if server.address != self.server.address => return self.server.trouble("the store has moved to another server"),
+                Ok(server) if server.address != self.server.address => {
+                    return self.server.trouble("the store has moved to another server");
+                }
                 _ => {}
             }
         }
@@ -252,17 +319,31 @@ impl Listening<'_> {
 }
 
 /// Says it to all who have subscribed.
-pub(super) async fn publish(topology: &Topology, channel: &str, said: &Announcement) -> Result<(), StoreError> {
+pub(super) async fn publish(
+    topology: &Topology,
+    channel: &str,
+    said: &Announcement,
+) -> Result<(), StoreError> {
     let mut command = cmd("PUBLISH");
     command.arg(channel).arg(said.encode());
-    topology.call::<i64>(&Request::Command(&command)).await.map(drop)
+    topology
+        .call::<i64>(&Request::Command(&command))
+        .await
+        .map(drop)
 }
 
 async fn subscribed(server: &Server, channels: &[&str]) -> Result<PubSubStream, StoreError> {
     let subscribe = async {
-        let mut connection = match Client::open(server.connection_info())?.get_async_pubsub().await {
+        let mut connection = match Client::open(server.connection_info())?
+            .get_async_pubsub()
+            .await
+        {
             Err(error) => match without_password(server, &error).await {
-                Some(open) => Client::open(open.connection_info())?.get_async_pubsub().await?,
+                Some(open) => {
+                    Client::open(open.connection_info())?
+                        .get_async_pubsub()
+                        .await?
+                }
                 None => return Err(error),
             },
             Ok(connection) => connection,

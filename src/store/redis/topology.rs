@@ -1,5 +1,5 @@
-//! Sends each request to the server that has its key, whatever the topology. Every call answers within a bound, and what
-//! failed is found again by itself.
+//! Sends each request to the server that has its key, whatever the topology. Every call answers
+//! within a bound, and what failed is found again by itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,15 +33,30 @@ pub(super) struct One {
 
 impl Topology {
     /// Connects to nobody yet.
-    pub(super) fn new(place: &Place, metrics: &Arc<Metrics>, tracker: Option<&Arc<Tracker>>) -> Self {
+    pub(super) fn new(
+        place: &Place,
+        metrics: &Arc<Metrics>,
+        tracker: Option<&Arc<Tracker>>,
+    ) -> Self {
         let tracker = tracker.cloned();
         match place {
             Place::One(server) => {
                 let patience = server.patience;
-                Self::One(Box::new(One { node: Connector::new(server.clone(), metrics.clone(), tracker), patience }))
+                Self::One(Box::new(One {
+                    node: Connector::new(server.clone(), metrics.clone(), tracker),
+                    patience,
+                }))
             }
-            Place::Sentinel { master, sentinels, data } => Self::Sentinel(Box::new(Sentinels::new(master, sentinels, data, metrics, tracker))),
-            Place::Cluster { seeds, data } => Self::Cluster(Box::new(Cluster::new(seeds, data, metrics, tracker))),
+            Place::Sentinel {
+                master,
+                sentinels,
+                data,
+            } => Self::Sentinel(Box::new(Sentinels::new(
+                master, sentinels, data, metrics, tracker,
+            ))),
+            Place::Cluster { seeds, data } => {
+                Self::Cluster(Box::new(Cluster::new(seeds, data, metrics, tracker)))
+            }
         }
     }
 
@@ -65,9 +80,16 @@ impl Topology {
     }
 
     /// Sends a request to whoever has its key, and reads the answer.
-    pub(super) async fn call<T: FromRedisValue>(&self, request: &Request<'_>) -> Result<T, StoreError> {
+    pub(super) async fn call<T: FromRedisValue>(
+        &self,
+        request: &Request<'_>,
+    ) -> Result<T, StoreError> {
         let value = match self {
-            Self::One(one) => one.node.send(request, false).await.map_err(|failure| one.node.error(&failure)),
+            Self::One(one) => one
+                .node
+                .send(request, false)
+                .await
+                .map_err(|failure| one.node.error(&failure)),
             Self::Sentinel(sentinels) => Box::pin(sentinels.call(request)).await,
             Self::Cluster(cluster) => Box::pin(cluster.call(request)).await,
         };
@@ -75,10 +97,18 @@ impl Topology {
     }
 
     /// Sends a request without a key to every server that has keys of its own.
-    pub(super) async fn call_all<T: FromRedisValue>(&self, request: &Request<'_>) -> Result<Vec<T>, StoreError> {
+    pub(super) async fn call_all<T: FromRedisValue>(
+        &self,
+        request: &Request<'_>,
+    ) -> Result<Vec<T>, StoreError> {
         match self {
             Self::One(_) | Self::Sentinel(_) => Ok(vec![self.call(request).await?]),
-            Self::Cluster(cluster) => cluster.call_all(request).await?.into_iter().map(|value| self.read(value)).collect(),
+            Self::Cluster(cluster) => cluster
+                .call_all(request)
+                .await?
+                .into_iter()
+                .map(|value| self.read(value))
+                .collect(),
         }
     }
 
@@ -94,7 +124,9 @@ impl Topology {
     fn read<T: FromRedisValue>(&self, value: Value) -> Result<T, StoreError> {
         from_redis_value(value).map_err(|error| match self {
             Self::One(one) => one.node.error(&Failure::Request(RedisError::from(error))),
-            Self::Sentinel(_) | Self::Cluster(_) => StoreError::new(format!("redis: {}", RedisError::from(error))),
+            Self::Sentinel(_) | Self::Cluster(_) => {
+                StoreError::new(format!("redis: {}", RedisError::from(error)))
+            }
         })
     }
 }

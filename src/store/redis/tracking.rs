@@ -1,8 +1,9 @@
-//! Connections whose answers may be kept, because somebody tells what changes: Redis itself, on the connection (`CLIENT TRACKING`
-//! over RESP3), or else the gateways, over the process's subscription.
+//! Connections whose answers may be kept, because somebody tells what changes: Redis itself, on the
+//! connection (`CLIENT TRACKING` over RESP3), or else the gateways, over the process's
+//! subscription.
 //!
-//! Tracking is in its default mode and never `NOLOOP`: with that, one's own renewal would drop the tracking without a push, and a
-//! later revocation would never be heard of.
+//! Tracking is in its default mode and never `NOLOOP`: with that, one's own renewal would drop the
+//! tracking without a push, and a later revocation would never be heard of.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -43,9 +44,19 @@ pub(in crate::store) struct Push {
 }
 
 impl Push {
-    pub(in crate::store) fn new(place: &Place, settings: NearCacheSettings, prefix: KeyPrefix, metrics: &Arc<Metrics>) -> Self {
+    pub(in crate::store) fn new(
+        place: &Place,
+        settings: NearCacheSettings,
+        prefix: KeyPrefix,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
         let hearing = Arc::new(Hearing::new(settings.push, metrics.clone()));
-        Self { settings, subscription: Subscription::new(place, &settings, prefix, hearing.clone(), metrics), hearing, doubts: Doubts::default() }
+        Self {
+            settings,
+            subscription: Subscription::new(place, &settings, prefix, hearing.clone(), metrics),
+            hearing,
+            doubts: Doubts::default(),
+        }
     }
 
     /// What is in effect.
@@ -101,7 +112,13 @@ impl Feed {
     }
 
     fn beat(&mut self, connection: MultiplexedConnection, every: Duration) {
-        let heartbeats = tokio::spawn(beat(self.tracker.cache.clone(), self.id, self.clock.clone(), connection, every));
+        let heartbeats = tokio::spawn(beat(
+            self.tracker.cache.clone(),
+            self.id,
+            self.clock.clone(),
+            connection,
+            every,
+        ));
         self.heartbeats = Some(heartbeats.abort_handle());
     }
 }
@@ -123,26 +140,36 @@ impl Tracker {
     pub(super) fn new(push: &Arc<Push>, keys: Keys, metrics: Arc<Metrics>) -> Arc<Self> {
         let cache = Arc::new(WorkerCache::new(push.settings, metrics));
         push.subscription.attach(&cache);
-        Arc::new(Self { cache, push: push.clone(), keys })
+        Arc::new(Self {
+            cache,
+            push: push.clone(),
+            keys,
+        })
     }
 
-    /// This process has revoked these sessions: none of its workers serves them from now on, before anybody is told of it.
+    /// This process has revoked these sessions: none of its workers serves them from now on, before
+    /// anybody is told of it.
     pub(super) fn revoked(&self, ids: &[SessionId]) {
         self.push.subscription.revoked(ids);
     }
 
-    /// Whether other gateways may depend on being told. Under `auto` this one may have what another has not, as over another proxy.
+    /// Whether other gateways may depend on being told. Under `auto` this one may have what another
+    /// has not, as over another proxy.
     pub(super) fn announces(&self) -> bool {
         self.push.hearing.choice() != PushChoice::Tracking
     }
 
-    /// Whether Redis pushes to all connections of this process, and so probably to the other gateways too.
+    /// Whether Redis pushes to all connections of this process, and so probably to the other
+    /// gateways too.
     pub(super) fn is_told_by_redis(&self) -> bool {
         self.push.state().mode == Some(PushMode::Tracking)
     }
 
     /// A connection, and what tells of changes to what is read on it.
-    pub(super) async fn connect(self: &Arc<Self>, server: &Server) -> RedisResult<(MultiplexedConnection, Feed)> {
+    pub(super) async fn connect(
+        self: &Arc<Self>,
+        server: &Server,
+    ) -> RedisResult<(MultiplexedConnection, Feed)> {
         let id = self.push.hearing.number();
         if self.push.hearing.choice() == PushChoice::Pubsub {
             return Ok((plain(server).await?, self.without_pushes(id, None)));
@@ -153,10 +180,16 @@ impl Tracker {
         match self.tracked_or_spare(server, id).await? {
             Opened::Tracked(connection) => {
                 let mut feed = self.feed(id, Some(Ear::Connection(id)), Way::Tracking);
-                feed.beat(connection.clone(), self.push.settings.max_stale / HEARTBEATS);
+                feed.beat(
+                    connection.clone(),
+                    self.push.settings.max_stale / HEARTBEATS,
+                );
                 Ok((connection, feed))
             }
-            Opened::Refused(connection, code) => Ok((connection, self.without_pushes(id, Some(refused(server, &code))))),
+            Opened::Refused(connection, code) => Ok((
+                connection,
+                self.without_pushes(id, Some(refused(server, &code))),
+            )),
             Opened::Spare(connection, what) => {
                 let why = refused(server, &format!("it {what}"));
                 self.push.doubts.remember(server, &why);
@@ -165,9 +198,14 @@ impl Tracker {
         }
     }
 
-    /// A connection on which Redis pushes, else one that answers all the same. Of the time that a connection may take the first has nearly all;
-    /// the other is begun in the middle of it, so that silence costs no more.
-    async fn tracked_or_spare(self: &Arc<Self>, server: &Server, id: ConnectionId) -> RedisResult<Opened> {
+    /// A connection on which Redis pushes, else one that answers all the same. Of the time that a
+    /// connection may take the first has nearly all; the other is begun in the middle of it, so
+    /// that silence costs no more.
+    async fn tracked_or_spare(
+        self: &Arc<Self>,
+        server: &Server,
+        id: ConnectionId,
+    ) -> RedisResult<Opened> {
         let patience = server.patience.connect;
         let mut tracked = pin!(self.tracked(server, id, patience - patience / 8));
         let mut spare = pin!(async {
@@ -200,7 +238,9 @@ impl Tracker {
     /// What hears where the server pushes nothing, and why it does not, where that was tried.
     fn without_pushes(self: &Arc<Self>, id: ConnectionId, refusal: Option<String>) -> Feed {
         let feed = match refusal {
-            Some(refusal) if self.push.hearing.choice() == PushChoice::Tracking => self.feed(id, None, Way::Off(refusal)),
+            Some(refusal) if self.push.hearing.choice() == PushChoice::Tracking => {
+                self.feed(id, None, Way::Off(refusal))
+            }
             refusal => self.feed(id, Some(Ear::Subscription), Way::Pubsub(refusal)),
         };
         // Now rather than with the first read: until the subscription stands nothing is kept.
@@ -208,10 +248,15 @@ impl Tracker {
         feed
     }
 
-    /// The same where the server has not said no: it is asked again from time to time, beside the connection that is in use.
+    /// The same where the server has not said no: it is asked again from time to time, beside the
+    /// connection that is in use.
     fn doubtful(self: &Arc<Self>, id: ConnectionId, server: &Server, why: String) -> Feed {
         let mut feed = self.without_pushes(id, Some(why));
-        let again = tokio::spawn(ask_again(self.clone(), server.clone(), feed.outdated.clone()));
+        let again = tokio::spawn(ask_again(
+            self.clone(),
+            server.clone(),
+            feed.outdated.clone(),
+        ));
         feed.again = Some(again.abort_handle());
         feed
     }
@@ -219,11 +264,24 @@ impl Tracker {
     fn feed(self: &Arc<Self>, id: ConnectionId, ear: Option<Ear>, way: Way) -> Feed {
         self.push.hearing.opened(id, way);
         let clock = Arc::new(ServerClock::new(self.push.settings.max_stale));
-        Feed { id, ear, tracker: self.clone(), clock, heartbeats: None, again: None, outdated: Arc::default() }
+        Feed {
+            id,
+            ear,
+            tracker: self.clone(),
+            clock,
+            heartbeats: None,
+            again: None,
+            outdated: Arc::default(),
+        }
     }
 
     /// A connection on which Redis pushes.
-    async fn tracked(self: &Arc<Self>, server: &Server, id: ConnectionId, within: Duration) -> Result<MultiplexedConnection, NoPush> {
+    async fn tracked(
+        self: &Arc<Self>,
+        server: &Server,
+        id: ConnectionId,
+        within: Duration,
+    ) -> Result<MultiplexedConnection, NoPush> {
         let tracker = self.clone();
         let listen = move |push: PushInfo| -> Result<(), std::convert::Infallible> {
             tracker.heard(id, &push);
@@ -231,7 +289,8 @@ impl Tracker {
         };
         // From before it was asked: what changes from then on is heard of.
         let sent = monotonic_now();
-        let connection = pushing::open(server, &server.limits().set_push_sender(listen), within).await?;
+        let connection =
+            pushing::open(server, &server.limits().set_push_sender(listen), within).await?;
         self.cache.connected(id, sent);
         Ok(connection)
     }
@@ -239,8 +298,12 @@ impl Tracker {
     fn heard(&self, id: ConnectionId, push: &PushInfo) {
         match push.kind {
             PushKind::Invalidate => match push.data.first() {
-                Some(Value::Array(keys)) => keys.iter().filter_map(|key| self.session_of(key)).for_each(|session| self.cache.changed(&session)),
-                // Everything: FLUSHALL, or a server whose table of tracked keys is full in a way that it cannot name.
+                Some(Value::Array(keys)) => keys
+                    .iter()
+                    .filter_map(|key| self.session_of(key))
+                    .for_each(|session| self.cache.changed(&session)),
+                // Everything: FLUSHALL, or a server whose table of tracked keys is full in a way
+                // that it cannot name.
                 _ => self.cache.flushed(id),
             },
             PushKind::Disconnection => self.cache.lost(id),
@@ -257,7 +320,13 @@ impl Tracker {
 }
 
 /// Asks the time again and again on that very connection: a frozen server sends no disconnection.
-async fn beat(cache: Arc<WorkerCache>, id: ConnectionId, clock: Arc<ServerClock>, mut connection: MultiplexedConnection, every: Duration) {
+async fn beat(
+    cache: Arc<WorkerCache>,
+    id: ConnectionId,
+    clock: Arc<ServerClock>,
+    mut connection: MultiplexedConnection,
+    every: Duration,
+) {
     loop {
         tokio::time::sleep(every).await;
         let sent = monotonic_now();
@@ -273,13 +342,17 @@ async fn beat(cache: Arc<WorkerCache>, id: ConnectionId, clock: Arc<ServerClock>
     }
 }
 
-/// Tries whether the server pushes by now, ever more rarely. Once it does, the connection that cannot hear is to make room for one that can.
+/// Tries whether the server pushes by now, ever more rarely. Once it does, the connection that
+/// cannot hear is to make room for one that can.
 async fn ask_again(tracker: Arc<Tracker>, server: Server, outdated: Arc<AtomicBool>) {
     let mut wait = AGAIN.0;
     while tracker.push.doubts.about(&server).is_some() {
         tokio::time::sleep(wait).await;
         wait = (2 * wait).min(AGAIN.1);
-        if pushing::open(&server, &server.limits(), server.patience.connect).await.is_ok() {
+        if pushing::open(&server, &server.limits(), server.patience.connect)
+            .await
+            .is_ok()
+        {
             tracker.push.doubts.forget(&server);
         }
     }
@@ -318,5 +391,8 @@ enum Opened {
 }
 
 fn refused(server: &Server, why: &str) -> String {
-    format!("redis {} does not push what changes ({why}): that takes Redis 6.2 with RESP3 and the right to CLIENT TRACKING", server.address)
+    format!(
+        "redis {} does not push what changes ({why}): that takes Redis 6.2 with RESP3 and the right to CLIENT TRACKING",
+        server.address
+    )
 }

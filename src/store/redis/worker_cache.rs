@@ -1,4 +1,5 @@
-//! The near cache of a worker as its lookups use it: what is known, what is being read, and who waits for the same read.
+//! The near cache of a worker as its lookups use it: what is known, what is being read, and who
+//! waits for the same read.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +13,8 @@ use crate::metrics::{Counter, Metrics, Outcome};
 use crate::session::{LoadedSession, Lookup, SessionId, SharedSession, StoreError};
 use crate::store::near_cache::{ConnectionId, Hears, Known, Load, NearCache, NearCacheSettings};
 
-/// How long a session that does not exist is remembered. A token is random, so nobody asks for it before it is made; this only bounds
-/// what is kept.
+/// How long a session that does not exist is remembered. A token is random, so nobody asks for it
+/// before it is made; this only bounds what is kept.
 const MISS_KEPT: Duration = Duration::from_secs(30);
 
 /// A session as the cache keeps it, with what turns it back into one that was just loaded.
@@ -29,8 +30,8 @@ struct Remembered {
 /// What a flight has brought, for all who joined it.
 pub(super) type Landed = Result<Lookup, StoreError>;
 
-/// A read under way: whoever holds the lock reads, the others wait for it. A reader who leaves without a result (its client hung up)
-/// leaves the lock to the next, who reads in its place.
+/// A read under way: whoever holds the lock reads, the others wait for it. A reader who leaves
+/// without a result (its client hung up) leaves the lock to the next, who reads in its place.
 pub(super) type Flight = tokio::sync::Mutex<Option<Landed>>;
 
 /// The near cache of one worker.
@@ -44,8 +45,9 @@ pub(super) struct WorkerCache {
 
 struct State {
     entries: NearCache<Remembered>,
-    /// Reads that may be joined: those that have not gone out yet, and those whose changes are heard of and that nothing has tainted.
-    /// So nobody is given what was read before a change that this worker knew of when they came.
+    /// Reads that may be joined: those that have not gone out yet, and those whose changes are
+    /// heard of and that nothing has tainted. So nobody is given what was read before a change that
+    /// this worker knew of when they came.
     flights: FxHashMap<SessionId, Arc<Flight>>,
     /// The subscription on which gateways tell what they revoke, while there is one.
     subscription: Option<ConnectionId>,
@@ -110,7 +112,11 @@ impl Drop for Seat<'_> {
 
 impl State {
     fn close(&mut self, session: &SessionId, flight: &Arc<Flight>) {
-        if self.flights.get(session).is_some_and(|open| Arc::ptr_eq(open, flight)) {
+        if self
+            .flights
+            .get(session)
+            .is_some_and(|open| Arc::ptr_eq(open, flight))
+        {
             self.flights.remove(session);
         }
     }
@@ -118,9 +124,18 @@ impl State {
 
 impl WorkerCache {
     pub(super) fn new(settings: NearCacheSettings, metrics: Arc<Metrics>) -> Self {
-        let state = State { entries: NearCache::new(settings), flights: FxHashMap::default(), subscription: None };
+        let state = State {
+            entries: NearCache::new(settings),
+            flights: FxHashMap::default(),
+            subscription: None,
+        };
         let counter = |outcome| metrics.near_cache.get_or_create_owned(&Outcome { outcome });
-        Self { state: Mutex::new(state), hits: counter("hit"), misses: counter("miss"), metrics }
+        Self {
+            state: Mutex::new(state),
+            hits: counter("hit"),
+            misses: counter("miss"),
+            metrics,
+        }
     }
 
     /// What is known of a session now.
@@ -149,7 +164,11 @@ impl WorkerCache {
     /// Joins the read of a session that is under way, or is the first of one.
     pub(super) fn join(&self, session: SessionId) -> Seat<'_> {
         let flight = self.state().flights.entry(session).or_default().clone();
-        Seat { cache: self, session, flight }
+        Seat {
+            cache: self,
+            session,
+            flight,
+        }
     }
 
     /// This gateway has changed the session, or another says that it has.
@@ -188,7 +207,9 @@ impl WorkerCache {
         let mut state = self.state();
         state.entries.lost(id);
         state.flights.clear();
-        state.subscription.take_if(|subscription| *subscription == id);
+        state
+            .subscription
+            .take_if(|subscription| *subscription == id);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -200,20 +221,35 @@ impl Remembered {
     fn loaded(&self, now: Instant) -> LoadedSession {
         let (store_time, read) = self.read;
         let expires_in = self.until.saturating_duration_since(now);
-        LoadedSession { id: self.id, session: self.session.clone(), expires_in, now: store_time.plus(now.saturating_duration_since(read)), rotated: None }
+        LoadedSession {
+            id: self.id,
+            session: self.session.clone(),
+            expires_in,
+            now: store_time.plus(now.saturating_duration_since(read)),
+            rotated: None,
+        }
     }
 }
 
 impl Seat<'_> {
     /// The read that is about to go out.
     pub(super) const fn reading(&self) -> Reading<'_> {
-        Reading { cache: self.cache, session: self.session, flight: &self.flight, begun: Mutex::new(Begun { load: None, time: None }) }
+        Reading {
+            cache: self.cache,
+            session: self.session,
+            flight: &self.flight,
+            begun: Mutex::new(Begun {
+                load: None,
+                time: None,
+            }),
+        }
     }
 }
 
 impl Reading<'_> {
-    /// The read goes out now, and this ear hears of changes; `None`: nobody does, so the answer is not kept, and who comes from now on
-    /// reads for themselves. The server's time then is told where it is known.
+    /// The read goes out now, and this ear hears of changes; `None`: nobody does, so the answer is
+    /// not kept, and who comes from now on reads for themselves. The server's time then is told
+    /// where it is known.
     pub(super) fn begin(&self, ear: Option<Ear>, clock: Option<&ServerClock>) {
         let sent = monotonic_now();
         let mut state = self.cache.state();
@@ -226,7 +262,10 @@ impl Reading<'_> {
         if load.is_none() {
             state.close(&self.session, self.flight);
         }
-        *self.begun() = Begun { load, time: clock.and_then(|clock| clock.at(sent)) };
+        *self.begun() = Begun {
+            load,
+            time: clock.and_then(|clock| clock.at(sent)),
+        };
     }
 
     /// Whether the server need not be asked for its time.
@@ -243,22 +282,38 @@ impl Reading<'_> {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What came of it. A record that cannot be read is not kept: a roll of keys may make it readable. What hangs on two keys, one that
-    /// a token was rotated away from and its successor's, is not kept either.
+    /// What came of it. A record that cannot be read is not kept: a roll of keys may make it
+    /// readable. What hangs on two keys, one that a token was rotated away from and its
+    /// successor's, is not kept either.
     pub(super) fn finish(self, outcome: &Landed) {
         self.cache.misses.inc();
         let mut state = self.cache.state();
         state.close(&self.session, self.flight);
-        let Some((load, sent)) = self.begun.into_inner().unwrap_or_else(PoisonError::into_inner).load else { return };
+        let Some((load, sent)) = self
+            .begun
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .load
+        else {
+            return;
+        };
         match outcome {
             Ok(Lookup::Found(found)) if found.rotated.is_none() => {
-                // From when it was asked: its life was told later than that, so it ends here no later than there.
+                // From when it was asked: its life was told later than that, so it ends here no
+                // later than there.
                 let until = sent + found.expires_in;
-                let remembered = Remembered { id: found.id, session: found.session.clone(), until, read: (found.now, sent) };
+                let remembered = Remembered {
+                    id: found.id,
+                    session: found.session.clone(),
+                    until,
+                    read: (found.now, sent),
+                };
                 state.entries.finish(&load, Some(remembered), sent, until);
             }
             Ok(Lookup::Gone) => state.entries.finish(&load, None, sent, sent + MISS_KEPT),
-            Ok(Lookup::Found(_) | Lookup::Unreadable(_)) => state.entries.invalidated(&self.session),
+            Ok(Lookup::Found(_) | Lookup::Unreadable(_)) => {
+                state.entries.invalidated(&self.session);
+            }
             Err(_) => state.entries.failed(&load),
         }
     }

@@ -1,4 +1,5 @@
-//! The servers that Python's applications run on. An application that returns a body where there is none makes most of them send it.
+//! The servers that Python's applications run on. An application that returns a body where there is
+//! none makes most of them send it.
 
 use std::path::Path;
 use std::process::Command;
@@ -64,7 +65,11 @@ fn start(name: &str, arguments: impl Fn(u16) -> Vec<String>) -> Option<Server> {
 
 fn command(program: &Path, folder: &Path, arguments: &[String]) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(folder).env("PYTHONPATH", folder).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env("PYTHONPATH", folder)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
     command
 }
 
@@ -78,17 +83,38 @@ async fn is_harmless(name: &str, server: Option<Server>) {
     let gateway = Gateway::start(&route("/", &format!("http://{}", server.address()), "none"));
     let mut client = Peer::connect(gateway.listen).await;
     for _ in 0..5 {
-        for target in ["/200", "/204", "/304", "/204?nolength", "/304?nolength", "/200"] {
-            // What a server does behind its very first answer of that kind shows in the second request.
+        for target in [
+            "/200",
+            "/204",
+            "/304",
+            "/204?nolength",
+            "/304?nolength",
+            "/200",
+        ] {
+            // What a server does behind its very first answer of that kind shows in the second
+            // request.
             for method in ["HEAD", "GET", "GET", "POST"] {
                 if method == "POST" && target.contains("304") {
                     continue;
                 }
-                client.send(format!("{method} {target} HTTP/1.1\r\nHost: x\r\n{}\r\n", if method == "POST" { "Content-Length: 0\r\n" } else { "" })).await;
+                client
+                    .send(format!(
+                        "{method} {target} HTTP/1.1\r\nHost: x\r\n{}\r\n",
+                        if method == "POST" {
+                            "Content-Length: 0\r\n"
+                        } else {
+                            ""
+                        }
+                    ))
+                    .await;
                 let got = client.answer(method).await;
                 // A server may have an error of its own for such an application.
                 let expected: u16 = target[1..4].parse().unwrap();
-                assert!(got.code().is_none() && (got.status() == expected || got.status() == 500), "{name}: {method} {target}: {got:?} {}", server.output());
+                assert!(
+                    got.code().is_none() && (got.status() == expected || got.status() == 500),
+                    "{name}: {method} {target}: {got:?} {}",
+                    server.output()
+                );
                 if method == "GET" && expected == 200 {
                     assert_eq!(got.text(), "surplussurplussurplus", "{name}");
                 }
@@ -104,31 +130,67 @@ async fn is_harmless(name: &str, server: Option<Server>) {
 #[tokio::test]
 async fn bodies_of_bodiless_answers_by_gunicorn() {
     for workers in ["sync", "gthread --threads 4 --keep-alive 5"] {
-        is_harmless(workers, start("gunicorn", |port| words(&format!("--bind 127.0.0.1:{port} --worker-class {workers} apps:wsgi")))).await;
+        is_harmless(
+            workers,
+            start("gunicorn", |port| {
+                words(&format!(
+                    "--bind 127.0.0.1:{port} --worker-class {workers} apps:wsgi"
+                ))
+            }),
+        )
+        .await;
     }
 }
 
 #[tokio::test]
 async fn bodies_of_bodiless_answers_by_waitress() {
-    is_harmless("waitress", start("waitress-serve", |port| words(&format!("--listen=127.0.0.1:{port} apps:wsgi")))).await;
+    is_harmless(
+        "waitress",
+        start("waitress-serve", |port| {
+            words(&format!("--listen=127.0.0.1:{port} apps:wsgi"))
+        }),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn bodies_of_bodiless_answers_by_uvicorn() {
-    is_harmless("uvicorn", start("uvicorn", |port| words(&format!("--host 127.0.0.1 --port {port} apps:asgi")))).await;
+    is_harmless(
+        "uvicorn",
+        start("uvicorn", |port| {
+            words(&format!("--host 127.0.0.1 --port {port} apps:asgi"))
+        }),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn bodies_of_bodiless_answers_by_hypercorn() {
-    is_harmless("hypercorn", start("hypercorn", |port| words(&format!("--bind 127.0.0.1:{port} apps:asgi")))).await;
+    is_harmless(
+        "hypercorn",
+        start("hypercorn", |port| {
+            words(&format!("--bind 127.0.0.1:{port} apps:asgi"))
+        }),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn bodies_of_bodiless_answers_by_daphne() {
-    is_harmless("daphne", start("daphne", |port| words(&format!("-b 127.0.0.1 -p {port} apps:asgi")))).await;
+    is_harmless(
+        "daphne",
+        start("daphne", |port| {
+            words(&format!("-b 127.0.0.1 -p {port} apps:asgi"))
+        }),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn bodies_of_bodiless_answers_by_pythons_own_server() {
-    is_harmless("http.server", start("python3", |port| words(&format!("server.py {port}")))).await;
+    is_harmless(
+        "http.server",
+        start("python3", |port| words(&format!("server.py {port}"))),
+    )
+    .await;
 }

@@ -1,4 +1,5 @@
-//! The headers that backends believe (docs/headers.md): against every spelling, and against the servers that believe them.
+//! The headers that backends believe (docs/headers.md): against every spelling, and against the
+//! servers that believe them.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -18,14 +19,28 @@ use crate::helpers::wire::{self, Answer};
 const AT_ONCE: usize = 80;
 
 async fn get(address: std::net::SocketAddr, path: &str, lines: &str) -> Answer {
-    wire::send(address, format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}Connection: close\r\n\r\n").as_bytes()).await
+    wire::send(
+        address,
+        format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}Connection: close\r\n\r\n")
+            .as_bytes(),
+    )
+    .await
 }
 
 /// The names of the list as a client may send them: for a family one of it, and a longer one.
 fn names(of: Speaker) -> Vec<String> {
-    let families = BELIEVED.iter().filter(|(_, speaker)| *speaker == of).map(|(pattern, _)| *pattern);
+    let families = BELIEVED
+        .iter()
+        .filter(|(_, speaker)| *speaker == of)
+        .map(|(pattern, _)| *pattern);
     let names: Vec<_> = families
-        .flat_map(|pattern| pattern.strip_suffix('*').map_or(vec![pattern.to_owned()], |stem| vec![format!("{stem}a"), format!("{stem}b-c")]))
+        .flat_map(|pattern| {
+            pattern
+                .strip_suffix('*')
+                .map_or(vec![pattern.to_owned()], |stem| {
+                    vec![format!("{stem}a"), format!("{stem}b-c")]
+                })
+        })
         .collect();
     assert!(names.len() > 8, "{names:?}");
     names
@@ -33,11 +48,16 @@ fn names(of: Speaker) -> Vec<String> {
 
 /// A name with another character in the place of each that is neither letter nor digit.
 fn spelled(name: &str, with: char) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { with }).collect()
+    name.chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { with })
+        .collect()
 }
 
 fn lines(names: &[String]) -> String {
-    names.iter().map(|name| format!("{name}: /public\r\n")).collect()
+    names
+        .iter()
+        .map(|name| format!("{name}: /public\r\n"))
+        .collect()
 }
 
 #[tokio::test]
@@ -45,15 +65,31 @@ async fn none_arrives_in_any_spelling_whoever_sends_it() {
     let upstream = Recorder::start(Reply::AtHeadThenClose(ok())).await;
     let all = names(Speaker::Nobody);
     for trusted in ["[]", "[\"127.0.0.1\"]"] {
-        let gateway = Gateway::start(&format!("server.trusted_proxies = {trusted}\n{}", route("/public", &upstream.url, "none")));
+        let gateway = Gateway::start(&format!(
+            "server.trusted_proxies = {trusted}\n{}",
+            route("/public", &upstream.url, "none")
+        ));
         for with in ['-', '_', '.', '~'] {
             for change in [str::to_owned, str::to_uppercase, str::to_lowercase] {
-                let sent: Vec<_> = all.iter().map(|name| change(&spelled(name, with))).collect();
+                let sent: Vec<_> = all
+                    .iter()
+                    .map(|name| change(&spelled(name, with)))
+                    .collect();
                 for sent in sent.chunks(AT_ONCE) {
-                    assert_eq!(get(gateway.listen, "/public", &lines(sent)).await.status, 200);
+                    assert_eq!(
+                        get(gateway.listen, "/public", &lines(sent)).await.status,
+                        200
+                    );
                     let seen = upstream.connections().pop().unwrap();
-                    let arrived: Vec<_> = sent.iter().filter(|name| !seen.values(name).is_empty()).collect();
-                    assert!(arrived.is_empty() && !seen.head().contains(": /public"), "{trusted} {arrived:?}: {}", seen.head());
+                    let arrived: Vec<_> = sent
+                        .iter()
+                        .filter(|name| !seen.values(name).is_empty())
+                        .collect();
+                    assert!(
+                        arrived.is_empty() && !seen.head().contains(": /public"),
+                        "{trusted} {arrived:?}: {}",
+                        seen.head()
+                    );
                 }
             }
         }
@@ -65,12 +101,23 @@ async fn what_proxies_say_arrives_from_proxies_alone() {
     let upstream = Recorder::start(Reply::AtHeadThenClose(ok())).await;
     let all = names(Speaker::Proxies);
     for (trusted, arrive) in [("[]", false), ("[\"127.0.0.1\"]", true)] {
-        let gateway = Gateway::start(&format!("server.trusted_proxies = {trusted}\n{}", route("/public", &upstream.url, "none")));
-        assert_eq!(get(gateway.listen, "/public", &lines(&all)).await.status, 200);
+        let gateway = Gateway::start(&format!(
+            "server.trusted_proxies = {trusted}\n{}",
+            route("/public", &upstream.url, "none")
+        ));
+        assert_eq!(
+            get(gateway.listen, "/public", &lines(&all)).await.status,
+            200
+        );
         let seen = upstream.connections().pop().unwrap();
         // Of the two that say all of it, the one that is not believed stays behind.
         for name in all.iter().filter(|name| *name != "Forwarded") {
-            assert_eq!(!seen.values(name).is_empty(), arrive, "{trusted} {name}: {}", seen.head());
+            assert_eq!(
+                !seen.values(name).is_empty(),
+                arrive,
+                "{trusted} {name}: {}",
+                seen.head()
+            );
         }
     }
 }
@@ -79,37 +126,88 @@ async fn what_proxies_say_arrives_from_proxies_alone() {
 async fn a_route_lets_through_what_it_names_and_in_that_spelling_only() {
     let upstream = Recorder::start(Reply::AtHeadThenClose(ok())).await;
     let edits = "request_headers = { allow = [\"X-Remote-User\", \"SCRIPT_NAME\"], set = { X-Script-Name = \"/ours\" } }\n";
-    let gateway = Gateway::start(&(route("/allowed", &upstream.url, "none") + edits + &route("/public", &upstream.url, "none")));
+    let gateway = Gateway::start(
+        &(route("/allowed", &upstream.url, "none")
+            + edits
+            + &route("/public", &upstream.url, "none")),
+    );
     let sent = "X-Remote-User: alice\r\nX_Remote_User: evil\r\nx.remote.user: evil\r\nscript_name: /app\r\nScript-Name: /evil\r\nX-Script-Name: /evil\r\nX-Remote-Group: evil\r\n";
     for connection in ["", "Connection: X-Remote-User\r\n"] {
-        assert_eq!(get(gateway.listen, "/allowed", &format!("{sent}{connection}")).await.status, 200);
+        assert_eq!(
+            get(gateway.listen, "/allowed", &format!("{sent}{connection}"))
+                .await
+                .status,
+            200
+        );
         let seen = upstream.connections().pop().unwrap();
-        assert_eq!((seen.values("x-remote-user"), seen.values("script_name")), (vec!["alice".to_owned()], vec!["/app".to_owned()]), "{}", seen.head());
+        assert_eq!(
+            (seen.values("x-remote-user"), seen.values("script_name")),
+            (vec!["alice".to_owned()], vec!["/app".to_owned()]),
+            "{}",
+            seen.head()
+        );
         assert_eq!(seen.values("x-script-name"), ["/ours"]);
         assert!(!seen.head().contains("evil"), "{}", seen.head());
     }
     assert_eq!(get(gateway.listen, "/public", sent).await.status, 200);
     let head = upstream.connections().pop().unwrap().head();
-    assert!(!head.contains("alice") && !head.contains("/app") && !head.contains("evil"), "{head}");
+    assert!(
+        !head.contains("alice") && !head.contains("/app") && !head.contains("evil"),
+        "{head}"
+    );
 }
 
-/// Asks a server that says what it makes of a request: by itself with the header that it believes, and through the gateway with all of the list.
-async fn holds(server: &Server, address: std::net::SocketAddr, believes: &str, moved: impl Fn(&Value) -> bool) {
+/// Asks a server that says what it makes of a request: by itself with the header that it believes,
+/// and through the gateway with all of the list.
+async fn holds(
+    server: &Server,
+    address: std::net::SocketAddr,
+    believes: &str,
+    moved: impl Fn(&Value) -> bool,
+) {
     let url = format!("http://{address}");
-    let json = |answer: &Answer| serde_json::from_str(answer.body()).unwrap_or_else(|_| panic!("{}\n{}", answer.text, server.output()));
+    let json = |answer: &Answer| {
+        serde_json::from_str(answer.body())
+            .unwrap_or_else(|_| panic!("{}\n{}", answer.text, server.output()))
+    };
     let direct: Value = json(&get(address, "/public/admin/x", believes).await);
-    assert!(moved(&direct), "without the gateway it believes {believes}: {direct}");
-    let gateway = Gateway::start(&(route("/public", &url, "none") + &route("/admin", &url, "required")));
-    assert_eq!(get(gateway.listen, "/admin/x", believes).await.code(), Some("login_required"));
+    assert!(
+        moved(&direct),
+        "without the gateway it believes {believes}: {direct}"
+    );
+    let gateway =
+        Gateway::start(&(route("/public", &url, "none") + &route("/admin", &url, "required")));
+    assert_eq!(
+        get(gateway.listen, "/admin/x", believes).await.code(),
+        Some("login_required")
+    );
     let all = names(Speaker::Nobody);
     for with in [None, Some('-'), Some('_')] {
-        let sent: Vec<_> = all.iter().map(|name| with.map_or(name.clone(), |with| spelled(name, with))).collect();
+        let sent: Vec<_> = all
+            .iter()
+            .map(|name| with.map_or(name.clone(), |with| spelled(name, with)))
+            .collect();
         for sent in sent.chunks(AT_ONCE) {
-            let seen: Value = json(&get(gateway.listen, "/public/admin/x", &format!("{}{believes}", lines(sent))).await);
+            let seen: Value = json(
+                &get(
+                    gateway.listen,
+                    "/public/admin/x",
+                    &format!("{}{believes}", lines(sent)),
+                )
+                .await,
+            );
             assert_eq!(seen["path"], "/public/admin/x", "{seen}");
             let names: Vec<String> = serde_json::from_value(seen["names"].clone()).unwrap();
-            assert!(names.iter().any(|name| folded(name) == "http-host" || folded(name) == "host"), "{names:?}");
-            let arrived: Vec<_> = names.iter().filter(|name| speaker(name.as_bytes()) == Some(Speaker::Nobody)).collect();
+            assert!(
+                names
+                    .iter()
+                    .any(|name| folded(name) == "http-host" || folded(name) == "host"),
+                "{names:?}"
+            );
+            let arrived: Vec<_> = names
+                .iter()
+                .filter(|name| speaker(name.as_bytes()) == Some(Speaker::Nobody))
+                .collect();
             assert!(arrived.is_empty(), "{arrived:?}");
         }
     }
@@ -176,35 +274,92 @@ fn python(name: &str, source: &str, arguments: impl Fn(u16) -> Vec<String>) -> O
     Some(Server::start(name, |port, folder| {
         std::fs::write(folder.join("app.py"), source).unwrap();
         let mut command = Command::new(&found);
-        command.args(arguments(port)).arg("app:application").current_dir(folder);
-        command.env("HOME", folder).env("PYTHONPATH", folder).env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+            .args(arguments(port))
+            .arg("app:application")
+            .current_dir(folder);
+        command
+            .env("HOME", folder)
+            .env("PYTHONPATH", folder)
+            .env("PYTHONDONTWRITEBYTECODE", "1");
         command
     }))
 }
 
 #[tokio::test]
 async fn gunicorn_serves_the_path_that_was_let_in() {
-    let Some(server) = python("gunicorn", WSGI, |port| vec!["--bind".to_owned(), format!("127.0.0.1:{port}")]) else { return };
-    holds(&server, server.address(), "SCRIPT_NAME: /public\r\n", |seen| seen["path"] == "/admin/x").await;
+    let Some(server) = python("gunicorn", WSGI, |port| {
+        vec!["--bind".to_owned(), format!("127.0.0.1:{port}")]
+    }) else {
+        return;
+    };
+    holds(
+        &server,
+        server.address(),
+        "SCRIPT_NAME: /public\r\n",
+        |seen| seen["path"] == "/admin/x",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn daphne_with_django_serves_the_path_that_was_let_in() {
-    let Some(server) = python("daphne", DJANGO, |port| ["-b", "127.0.0.1", "-p", &port.to_string()].map(str::to_owned).into()) else { return };
-    holds(&server, server.address(), "Daphne-Root-Path: /public\r\n", |seen| seen["path"] == "/admin/x").await;
+    let Some(server) = python("daphne", DJANGO, |port| {
+        ["-b", "127.0.0.1", "-p", &port.to_string()]
+            .map(str::to_owned)
+            .into()
+    }) else {
+        return;
+    };
+    holds(
+        &server,
+        server.address(),
+        "Daphne-Root-Path: /public\r\n",
+        |seen| seen["path"] == "/admin/x",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn uvicorn_has_the_scheme_from_the_gateway() {
-    let Some(server) = python("uvicorn", ASGI, |port| ["--host", "127.0.0.1", "--port", &port.to_string()].map(str::to_owned).into()) else { return };
-    holds(&server, server.address(), "X-Forwarded-Proto: https\r\n", |seen| seen["scheme"] == "https").await;
-    let gateway = Gateway::start(&route("/public", &format!("http://{}", server.address()), "none"));
-    let seen = get(gateway.listen, "/public", "X-Forwarded-Proto: https\r\nX-Scheme: https\r\nFront-End-Https: on\r\n").await;
-    assert!(seen.body().contains("\"scheme\": \"http\"") && seen.body().contains("\"root\": \"\""), "{}", seen.text);
+    let Some(server) = python("uvicorn", ASGI, |port| {
+        ["--host", "127.0.0.1", "--port", &port.to_string()]
+            .map(str::to_owned)
+            .into()
+    }) else {
+        return;
+    };
+    holds(
+        &server,
+        server.address(),
+        "X-Forwarded-Proto: https\r\n",
+        |seen| seen["scheme"] == "https",
+    )
+    .await;
+    let gateway = Gateway::start(&route(
+        "/public",
+        &format!("http://{}", server.address()),
+        "none",
+    ));
+    let seen = get(
+        gateway.listen,
+        "/public",
+        "X-Forwarded-Proto: https\r\nX-Scheme: https\r\nFront-End-Https: on\r\n",
+    )
+    .await;
+    assert!(
+        seen.body().contains("\"scheme\": \"http\"") && seen.body().contains("\"root\": \"\""),
+        "{}",
+        seen.text
+    );
 }
 
 fn sees(name: &'static str) -> impl Fn(&Value) -> bool {
-    move |seen| seen["names"].as_array().is_some_and(|names| names.iter().any(|own| own == name))
+    move |seen| {
+        seen["names"]
+            .as_array()
+            .is_some_and(|names| names.iter().any(|own| own == name))
+    }
 }
 
 #[tokio::test]
@@ -213,15 +368,32 @@ async fn puma_is_told_of_no_file_to_send() {
     let server = Server::start("puma", |port, folder| {
         std::fs::write(folder.join("config.ru"), RACK).unwrap();
         let mut command = Command::new(&puma);
-        command.args(["--bind", &format!("tcp://127.0.0.1:{port}"), "--threads", "1:2", "config.ru"]).current_dir(folder).env("HOME", folder);
+        command
+            .args([
+                "--bind",
+                &format!("tcp://127.0.0.1:{port}"),
+                "--threads",
+                "1:2",
+                "config.ru",
+            ])
+            .current_dir(folder)
+            .env("HOME", folder);
         command
     });
-    holds(&server, server.address(), "X-Sendfile-Type: X-Accel-Redirect\r\nX-Accel-Mapping: /=/\r\n", sees("X_ACCEL_MAPPING")).await;
+    holds(
+        &server,
+        server.address(),
+        "X-Sendfile-Type: X-Accel-Redirect\r\nX-Accel-Mapping: /=/\r\n",
+        sees("X_ACCEL_MAPPING"),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn php_gets_no_other_path() {
-    let Some(fpm) = program("php-fpm") else { return };
+    let Some(fpm) = program("php-fpm") else {
+        return;
+    };
     let scripts = tempfile::tempdir().unwrap();
     let script = scripts.path().join("index.php");
     std::fs::write(&script, PHP).unwrap();
@@ -232,17 +404,33 @@ async fn php_gets_no_other_path() {
         server.address(),
         script.display()
     ));
-    holds(&server, nginx.address(), "X-Rewrite-URL: /admin/x\r\n", sees("X_REWRITE_URL")).await;
+    holds(
+        &server,
+        nginx.address(),
+        "X-Rewrite-URL: /admin/x\r\n",
+        sees("X_REWRITE_URL"),
+    )
+    .await;
 }
 
 fn php_fpm(program: &Path, port: u16, folder: &Path) -> Command {
-    // Root's process must be told that it may serve as root: the folder of the test is nobody else's.
-    let user = if std::fs::metadata(folder).unwrap().uid() == 0 { "user = root\ngroup = root\n" } else { "" };
+    // Root's process must be told that it may serve as root: the folder of the test is nobody
+    // else's.
+    let user = if std::fs::metadata(folder).unwrap().uid() == 0 {
+        "user = root\ngroup = root\n"
+    } else {
+        ""
+    };
     let config = folder.join("fpm.conf");
     let at = folder.display();
-    let text = format!("[global]\nerror_log = {at}/log\npid = {at}/pid\n[www]\n{user}listen = 127.0.0.1:{port}\npm = static\npm.max_children = 2\n");
+    let text = format!(
+        "[global]\nerror_log = {at}/log\npid = {at}/pid\n[www]\n{user}listen = 127.0.0.1:{port}\npm = static\npm.max_children = 2\n"
+    );
     std::fs::write(&config, text).unwrap();
     let mut command = Command::new(program);
-    command.args(["--nodaemonize", "--allow-to-run-as-root", "--fpm-config"]).arg(config).env("HOME", folder);
+    command
+        .args(["--nodaemonize", "--allow-to-run-as-root", "--fpm-config"])
+        .arg(config)
+        .env("HOME", folder);
     command
 }

@@ -1,4 +1,5 @@
-//! Each proxy with its example of the documentation, which finds the gateway and the backend where they are.
+//! Each proxy with its example of the documentation, which finds the gateway and the backend where
+//! they are.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -31,7 +32,8 @@ impl Proxy {
         let proxy = Self::set_up(name, gateway, backend)?;
         // Traefik listens before it knows its routes.
         until("the proxy to know the gateway", async || {
-            let request = "GET /auth/login HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n";
+            let request =
+                "GET /auth/login HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n";
             (wire::send(proxy.address(), request.as_bytes()).await.status == 405).then_some(())
         })
         .await;
@@ -40,17 +42,35 @@ impl Proxy {
 
     fn set_up(name: &str, gateway: SocketAddr, backend: &str) -> Option<Self> {
         let backend = backend.trim_start_matches("http://").to_owned();
-        let at = move |text: &str| text.replace("127.0.0.1:8080", &gateway.to_string()).replace("127.0.0.1:9000", &backend);
+        let at = move |text: &str| {
+            text.replace("127.0.0.1:8080", &gateway.to_string())
+                .replace("127.0.0.1:9000", &backend)
+        };
         match name {
             "nginx" => {
                 let blocks = blocks(PAGE, "### nginx", "nginx");
-                Some(Self::Nginx(nginx(&at(&blocks[0].replace("include /etc/nginx/hufu-never.conf;", &blocks[1])))))
+                Some(Self::Nginx(nginx(&at(&blocks[0].replace(
+                    "include /etc/nginx/hufu-never.conf;",
+                    &blocks[1],
+                )))))
             }
             "ingress-nginx" => Some(Self::Nginx(nginx(&at(&ingress())))),
             "caddy" => caddy(&at(&blocks(PAGE, "### Caddy", "caddyfile")[0])),
-            "traefik" => traefik(&blocks(PAGE, "### Traefik", "yaml").iter().map(|block| at(block)).collect::<Vec<_>>()),
-            "envoy" => envoy(&blocks(PAGE, "### Envoy", "yaml")[0], gateway, at("127.0.0.1:9000").rsplit(':').next().unwrap()),
-            "haproxy" => haproxy(&at(&blocks(PAGE, "### HAProxy", "haproxy")[0]), &at(&blocks(PAGE, "### HAProxy", "lua")[0])),
+            "traefik" => traefik(
+                &blocks(PAGE, "### Traefik", "yaml")
+                    .iter()
+                    .map(|block| at(block))
+                    .collect::<Vec<_>>(),
+            ),
+            "envoy" => envoy(
+                &blocks(PAGE, "### Envoy", "yaml")[0],
+                gateway,
+                at("127.0.0.1:9000").rsplit(':').next().unwrap(),
+            ),
+            "haproxy" => haproxy(
+                &at(&blocks(PAGE, "### HAProxy", "haproxy")[0]),
+                &at(&blocks(PAGE, "### HAProxy", "lua")[0]),
+            ),
             _ => panic!("{name}"),
         }
     }
@@ -80,7 +100,11 @@ fn caddy(config: &str) -> Option<Proxy> {
     let caddy = program("caddy")?;
     Some(Proxy::Other(Server::start("caddy", |port, folder| {
         let config = config.replace(":80 {", &format!("http://:{port} {{"));
-        let file = write(folder, "Caddyfile", &format!("{{\n\tadmin off\n\tauto_https off\n}}\n{config}"));
+        let file = write(
+            folder,
+            "Caddyfile",
+            &format!("{{\n\tadmin off\n\tauto_https off\n}}\n{config}"),
+        );
         let mut command = Command::new(&caddy);
         command.args(["run", "--config", &file]).env("HOME", folder);
         command
@@ -89,12 +113,19 @@ fn caddy(config: &str) -> Option<Proxy> {
 
 fn traefik(configs: &[String]) -> Option<Proxy> {
     let traefik = program("traefik")?;
-    let [fixed, dynamic] = configs else { panic!("two parts") };
+    let [fixed, dynamic] = configs else {
+        panic!("two parts")
+    };
     Some(Proxy::Other(Server::start("traefik", |port, folder| {
         let dynamic = write(folder, "dynamic.yml", dynamic);
-        let fixed = fixed.replace("\":80\"", &format!("\"127.0.0.1:{port}\"")).replace("/etc/traefik/dynamic.yml", &dynamic);
+        let fixed = fixed
+            .replace("\":80\"", &format!("\"127.0.0.1:{port}\""))
+            .replace("/etc/traefik/dynamic.yml", &dynamic);
         let mut command = Command::new(&traefik);
-        command.arg(format!("--configFile={}", write(folder, "traefik.yml", &fixed)));
+        command.arg(format!(
+            "--configFile={}",
+            write(folder, "traefik.yml", &fixed)
+        ));
         command
     })))
 }
@@ -103,11 +134,25 @@ fn envoy(config: &str, gateway: SocketAddr, backend: &str) -> Option<Proxy> {
     let envoy = program("envoy")?;
     Some(Proxy::Other(Server::start("envoy", |port, folder| {
         let config = config
-            .replace("address: 0.0.0.0, port_value: 80}", &format!("address: 127.0.0.1, port_value: {port}}}"))
-            .replace("port_value: 8080", &format!("port_value: {}", gateway.port()))
+            .replace(
+                "address: 0.0.0.0, port_value: 80}",
+                &format!("address: 127.0.0.1, port_value: {port}}}"),
+            )
+            .replace(
+                "port_value: 8080",
+                &format!("port_value: {}", gateway.port()),
+            )
             .replace("port_value: 9000", &format!("port_value: {backend}"));
         let mut command = Command::new(&envoy);
-        command.args(["--disable-hot-restart", "--concurrency", "1", "-l", "warn", "-c", &write(folder, "envoy.yaml", &config)]);
+        command.args([
+            "--disable-hot-restart",
+            "--concurrency",
+            "1",
+            "-l",
+            "warn",
+            "-c",
+            &write(folder, "envoy.yaml", &config),
+        ]);
         command
     })))
 }
@@ -115,7 +160,9 @@ fn envoy(config: &str, gateway: SocketAddr, backend: &str) -> Option<Proxy> {
 fn haproxy(config: &str, lua: &str) -> Option<Proxy> {
     let haproxy = program("haproxy")?;
     Some(Proxy::Other(Server::start("haproxy", |port, folder| {
-        let config = config.replace("/etc/haproxy/hufu.lua", &write(folder, "hufu.lua", lua)).replace("bind :80", &format!("bind 127.0.0.1:{port}"));
+        let config = config
+            .replace("/etc/haproxy/hufu.lua", &write(folder, "hufu.lua", lua))
+            .replace("bind :80", &format!("bind 127.0.0.1:{port}"));
         let mut command = Command::new(&haproxy);
         command.args(["-db", "-f", &write(folder, "haproxy.cfg", &config)]);
         command
@@ -124,13 +171,21 @@ fn haproxy(config: &str, lua: &str) -> Option<Proxy> {
 
 /// The same with the headers that the page's ConfigMap removes.
 fn ingress() -> String {
-    let removed: String =
-        example("ingress-nginx").lines().filter_map(|line| Some(format!("proxy_set_header {} \"\";\n", line.trim().strip_suffix(": \"\"")?))).collect();
+    let removed: String = example("ingress-nginx")
+        .lines()
+        .filter_map(|line| {
+            Some(format!(
+                "proxy_set_header {} \"\";\n",
+                line.trim().strip_suffix(": \"\"")?
+            ))
+        })
+        .collect();
     assert!(removed.lines().count() > 60);
     INGRESS.replace("# What proxy-set-headers says.", &removed)
 }
 
-/// What the controller makes of the annotations of docs/ingress-nginx.md (its nginx.tmpl): the lines that have to do with headers.
+/// What the controller makes of the annotations of docs/ingress-nginx.md (its nginx.tmpl): the
+/// lines that have to do with headers.
 const INGRESS: &str = r#"
     map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
     server {

@@ -1,4 +1,5 @@
-//! Backends that answer with their name, and can be told to misbehave. And one that is a process, to be killed.
+//! Backends that answer with their name, and can be told to misbehave. And one that is a process,
+//! to be killed.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -66,7 +67,12 @@ impl Backend {
     async fn listen(name: &'static str, mode: Mode, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared { name, mode: Mutex::new(mode), requests: Mutex::default(), connections: AtomicUsize::new(0) });
+        let shared = Arc::new(Shared {
+            name,
+            mode: Mutex::new(mode),
+            requests: Mutex::default(),
+            connections: AtomicUsize::new(0),
+        });
         let (serving, mut tasks) = (shared.clone(), JoinSet::new());
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
@@ -85,7 +91,12 @@ impl Backend {
                 });
             }
         });
-        Self { name, port, shared, _tasks: tasks }
+        Self {
+            name,
+            port,
+            shared,
+            _tasks: tasks,
+        }
     }
 
     /// From now on, also on connections that are open.
@@ -100,7 +111,13 @@ impl Backend {
 
     /// How many requests have come whose method and target begin like this.
     pub(crate) fn requests(&self, start: &str) -> usize {
-        self.shared.requests.lock().unwrap().iter().filter(|request| request.starts_with(start)).count()
+        self.shared
+            .requests
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|request| request.starts_with(start))
+            .count()
     }
 
     /// How many connections were opened.
@@ -119,8 +136,15 @@ impl Shared {
             self.requests.lock().unwrap().push(request);
             count += 1;
             let mode = *self.mode.lock().unwrap();
-            let (status, body) = if mode == Mode::Sick { ("503 Service Unavailable", "sick") } else { ("200 OK", self.name) };
-            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            let (status, body) = if mode == Mode::Sick {
+                ("503 Service Unavailable", "sick")
+            } else {
+                ("200 OK", self.name)
+            };
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
             match mode {
                 Mode::Hang | Mode::HalfClosed => continue,
                 Mode::Cut => return,
@@ -129,7 +153,10 @@ impl Shared {
                 Mode::Drip => return drip(&mut stream).await,
                 Mode::Answer | Mode::AnswerAndClose | Mode::CloseAtTheSecond | Mode::Sick => {}
             }
-            if stream.write_all(answer.as_bytes()).await.is_err() || stream.flush().await.is_err() || mode == Mode::AnswerAndClose {
+            if stream.write_all(answer.as_bytes()).await.is_err()
+                || stream.flush().await.is_err()
+                || mode == Mode::AnswerAndClose
+            {
                 return;
             }
         }
@@ -137,7 +164,9 @@ impl Shared {
 }
 
 async fn drip(stream: &mut (impl AsyncWrite + Unpin)) {
-    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+    let _ = stream
+        .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await;
     while stream.write_all(b"1\r\nx\r\n").await.is_ok() && stream.flush().await.is_ok() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -150,7 +179,16 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
         head.push(stream.read_u8().await.ok()?);
     }
     let head = String::from_utf8(head).unwrap();
-    let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok()).unwrap_or(0);
+    let length = head
+        .lines()
+        .find_map(|line| {
+            line.to_lowercase()
+                .strip_prefix("content-length:")?
+                .trim()
+                .parse()
+                .ok()
+        })
+        .unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
     Some(head.split(' ').take(2).collect::<Vec<_>>().join(" "))
@@ -159,13 +197,23 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
 /// An upstream of several backends, with a route to it. `settings` are further lines of its table.
 pub(crate) fn upstream(backends: &[&Backend], auth: &str, settings: &str) -> String {
     let urls: Vec<_> = backends.iter().map(|backend| backend.url()).collect();
-    upstream_of(&urls.iter().map(String::as_str).collect::<Vec<_>>(), auth, settings)
+    upstream_of(
+        &urls.iter().map(String::as_str).collect::<Vec<_>>(),
+        auth,
+        settings,
+    )
 }
 
 /// The same of URLs.
 pub(crate) fn upstream_of(urls: &[&str], auth: &str, settings: &str) -> String {
-    let timeout = if settings.contains("timeout = ") { "" } else { "timeout = \"10s\"\n" };
-    format!("\n[[routes]]\npath = \"/\"\nupstream = \"many\"\nauth = \"{auth}\"\n[upstreams.many]\nendpoints = {urls:?}\n{timeout}{settings}\n")
+    let timeout = if settings.contains("timeout = ") {
+        ""
+    } else {
+        "timeout = \"10s\"\n"
+    };
+    format!(
+        "\n[[routes]]\npath = \"/\"\nupstream = \"many\"\nauth = \"{auth}\"\n[upstreams.many]\nendpoints = {urls:?}\n{timeout}{settings}\n"
+    )
 }
 
 /// `hufu echo` as a process; killed when dropped.
@@ -190,12 +238,21 @@ impl EchoProcess {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
-        let Some(address) = line.split("http://").nth(1).and_then(|rest| rest.split(". ").next()) else {
+        BufReader::new(child.stderr.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let Some(address) = line
+            .split("http://")
+            .nth(1)
+            .and_then(|rest| rest.split(". ").next())
+        else {
             let _ = child.wait();
             return None;
         };
-        Some(Self { child, address: address.to_owned() })
+        Some(Self {
+            child,
+            address: address.to_owned(),
+        })
     }
 
     /// Its URL.

@@ -21,12 +21,19 @@ pub(crate) struct RedisCluster {
 impl RedisCluster {
     /// Six nodes, three of them replicas, with the user of redis.conf.
     pub(crate) fn start() -> Self {
-        let mut cluster = Self { nodes: (0..6).map(|_| Self::node()).collect(), masters: 3 };
+        let mut cluster = Self {
+            nodes: (0..6).map(|_| Self::node()).collect(),
+            masters: 3,
+        };
         cluster.join(3);
         for master in 0..3 {
             let id = cluster.id(master);
             let replica = 3 + master;
-            until_blocking("the replica to know its master", || cluster.ask::<()>(replica, &["CLUSTER", "REPLICATE", &id]).ok());
+            until_blocking("the replica to know its master", || {
+                cluster
+                    .ask::<()>(replica, &["CLUSTER", "REPLICATE", &id])
+                    .ok()
+            });
         }
         for replica in 3..6 {
             follows(&cluster.nodes[replica]);
@@ -38,7 +45,10 @@ impl RedisCluster {
 
     /// Three masters without replicas.
     pub(crate) fn start_small() -> Self {
-        let cluster = Self { nodes: (0..3).map(|_| Self::node()).collect(), masters: 3 };
+        let cluster = Self {
+            nodes: (0..3).map(|_| Self::node()).collect(),
+            masters: 3,
+        };
         cluster.join(3);
         cluster
     }
@@ -46,16 +56,40 @@ impl RedisCluster {
     /// A node that belongs to no cluster yet.
     pub(crate) fn node() -> RedisServer {
         let user = shipped_user();
-        let own = ["--cluster-enabled", "yes", "--cluster-port", FREE, "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0"];
-        let more = ["--repl-diskless-sync-delay", "0", "--cluster-allow-replica-migration", "no"];
+        let own = [
+            "--cluster-enabled",
+            "yes",
+            "--cluster-port",
+            FREE,
+            "--cluster-node-timeout",
+            "1000",
+            "--cluster-replica-validity-factor",
+            "0",
+        ];
+        let more = [
+            "--repl-diskless-sync-delay",
+            "0",
+            "--cluster-allow-replica-migration",
+            "no",
+        ];
         let user: Vec<&str> = user.iter().map(String::as_str).collect();
         RedisServer::start(&[&own[..], &more, &user].concat())
     }
 
-    /// Three masters that speak TLS only, among themselves too, and want certificates of all; without replicas.
+    /// Three masters that speak TLS only, among themselves too, and want certificates of all;
+    /// without replicas.
     pub(crate) fn start_tls(certificates: &Arc<Certificates>) -> Self {
-        let own = ["--cluster-enabled", "yes", "--cluster-port", FREE, "--tls-cluster", "yes"];
-        let nodes = (0..3).map(|_| RedisServer::start_with_certificates(certificates, &own)).collect();
+        let own = [
+            "--cluster-enabled",
+            "yes",
+            "--cluster-port",
+            FREE,
+            "--tls-cluster",
+            "yes",
+        ];
+        let nodes = (0..3)
+            .map(|_| RedisServer::start_with_certificates(certificates, &own))
+            .collect();
         let cluster = Self { nodes, masters: 3 };
         cluster.join(3);
         cluster
@@ -68,22 +102,36 @@ impl RedisCluster {
 
     /// The nodes as they stand in a URL.
     pub(crate) fn addresses(&self) -> String {
-        self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect::<Vec<_>>().join(",")
+        self.nodes
+            .iter()
+            .map(|node| format!("127.0.0.1:{}", node.port()))
+            .collect::<Vec<_>>()
+            .join(",")
     }
 
     /// The nodes that have slots, as another node sees it.
     pub(crate) fn masters_of(&self, asked: usize) -> BTreeSet<usize> {
         let place = |port: &u16| self.nodes.iter().position(|node| node.port() == *port);
-        self.slots(asked).iter().filter_map(|(_, port)| place(port)).collect()
+        self.slots(asked)
+            .iter()
+            .filter_map(|(_, port)| place(port))
+            .collect()
     }
 
     /// The URLs of the masters as they were at the start, for looking into them.
     pub(crate) fn inspectors(&self) -> Vec<String> {
-        self.nodes[..self.masters].iter().map(|node| node.url("")).collect()
+        self.nodes[..self.masters]
+            .iter()
+            .map(|node| node.url(""))
+            .collect()
     }
 
     /// Sends a node one command.
-    pub(crate) fn ask<T: redis::FromRedisValue>(&self, node: usize, words: &[&str]) -> redis::RedisResult<T> {
+    pub(crate) fn ask<T: redis::FromRedisValue>(
+        &self,
+        node: usize,
+        words: &[&str],
+    ) -> redis::RedisResult<T> {
         self.nodes[node].ask(words)
     }
 
@@ -94,7 +142,10 @@ impl RedisCluster {
 
     /// The running node that has a slot, as another node sees it.
     pub(crate) fn owner(&self, slot: u16, asked: usize) -> Option<usize> {
-        let (_, port) = self.slots(asked).into_iter().find(|(slots, _)| slots.contains(&slot))?;
+        let (_, port) = self
+            .slots(asked)
+            .into_iter()
+            .find(|(slots, _)| slots.contains(&slot))?;
         self.nodes.iter().position(|node| node.port() == port)
     }
 
@@ -102,7 +153,9 @@ impl RedisCluster {
     fn slots(&self, asked: usize) -> Vec<(RangeInclusive<u16>, u16)> {
         let ranges: Vec<Vec<Value>> = self.ask(asked, &["CLUSTER", "SLOTS"]).unwrap();
         let read = |range: &Vec<Value>| {
-            let Value::Array(master) = &range[2] else { panic!("{range:?}") };
+            let Value::Array(master) = &range[2] else {
+                panic!("{range:?}")
+            };
             (number(&range[0])..=number(&range[1]), number(&master[1]))
         };
         ranges.iter().map(read).collect()
@@ -111,8 +164,12 @@ impl RedisCluster {
     /// Makes a node known to all.
     pub(crate) fn meet(&self, node: usize) {
         let newcomer = &self.nodes[node];
-        let (port, bus) = (newcomer.port().to_string(), newcomer.argument("--cluster-port").to_owned());
-        self.ask::<()>(0, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).unwrap();
+        let (port, bus) = (
+            newcomer.port().to_string(),
+            newcomer.argument("--cluster-port").to_owned(),
+        );
+        self.ask::<()>(0, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus])
+            .unwrap();
     }
 
     /// Spreads the slots over the first nodes, and waits until every node knows it.
@@ -120,8 +177,21 @@ impl RedisCluster {
         let share = SLOTS.div_ceil(masters);
         for node in 0..masters {
             let (first, last) = (node * share, ((node + 1) * share).min(SLOTS) - 1);
-            self.ask::<()>(node, &["CLUSTER", "SET-CONFIG-EPOCH", &(node + 1).to_string()]).unwrap();
-            self.ask::<()>(node, &["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]).unwrap();
+            self.ask::<()>(
+                node,
+                &["CLUSTER", "SET-CONFIG-EPOCH", &(node + 1).to_string()],
+            )
+            .unwrap();
+            self.ask::<()>(
+                node,
+                &[
+                    "CLUSTER",
+                    "ADDSLOTSRANGE",
+                    &first.to_string(),
+                    &last.to_string(),
+                ],
+            )
+            .unwrap();
         }
         (1..self.nodes.len()).for_each(|node| self.meet(node));
         self.is_well();
@@ -142,19 +212,33 @@ impl RedisCluster {
     /// Begins to move a slot: from now on both nodes answer for it, each for the keys that it has.
     pub(crate) fn begin_move(&self, slot: u16, from: usize, to: usize) {
         let slot = slot.to_string();
-        self.ask::<()>(to, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &self.id(from)]).unwrap();
-        self.ask::<()>(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &self.id(to)]).unwrap();
+        self.ask::<()>(
+            to,
+            &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &self.id(from)],
+        )
+        .unwrap();
+        self.ask::<()>(
+            from,
+            &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &self.id(to)],
+        )
+        .unwrap();
     }
 
     /// The keys of a slot on a node.
     pub(crate) fn keys(&self, slot: u16, node: usize) -> Vec<String> {
-        self.ask(node, &["CLUSTER", "GETKEYSINSLOT", &slot.to_string(), "1000"]).unwrap()
+        self.ask(
+            node,
+            &["CLUSTER", "GETKEYSINSLOT", &slot.to_string(), "1000"],
+        )
+        .unwrap()
     }
 
     /// Moves one key of a slot that is on its way.
     pub(crate) fn move_key(&self, key: &str, from: usize, to: usize) {
         let port = self.nodes[to].port().to_string();
-        let moved: String = self.ask(from, &["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]).unwrap();
+        let moved: String = self
+            .ask(from, &["MIGRATE", "127.0.0.1", &port, key, "0", "5000"])
+            .unwrap();
         assert!(moved == "OK" || moved == "NOKEY", "{moved}");
     }
 
@@ -165,12 +249,18 @@ impl RedisCluster {
         }
         let id = self.id(to);
         for node in [to, from] {
-            self.ask::<()>(node, &["CLUSTER", "SETSLOT", &slot.to_string(), "NODE", &id]).unwrap();
+            self.ask::<()>(
+                node,
+                &["CLUSTER", "SETSLOT", &slot.to_string(), "NODE", &id],
+            )
+            .unwrap();
         }
     }
 }
 
 fn number(value: &Value) -> u16 {
-    let Value::Int(number) = value else { panic!("{value:?}") };
+    let Value::Int(number) = value else {
+        panic!("{value:?}")
+    };
     u16::try_from(*number).unwrap()
 }

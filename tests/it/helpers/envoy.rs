@@ -6,7 +6,13 @@ use std::process::Command;
 
 /// Envoy on this port, before that server, with its files in `folder`.
 pub(crate) fn command(envoy: &Path, folder: &Path, port: u16, backend: SocketAddr) -> Command {
-    let place = |at: SocketAddr| format!("{{ socket_address: {{ address: {}, port_value: {} }} }}", at.ip(), at.port());
+    let place = |at: SocketAddr| {
+        format!(
+            "{{ socket_address: {{ address: {}, port_value: {} }} }}",
+            at.ip(),
+            at.port()
+        )
+    };
     let listen = SocketAddr::from(([127, 0, 0, 1], port));
     let config = format!(
         "static_resources:
@@ -34,6 +40,12 @@ pub(crate) fn command(envoy: &Path, folder: &Path, port: u16, backend: SocketAdd
     std::fs::write(&file, config).unwrap();
     let mut command = Command::new(envoy);
     // Several may run at once.
-    command.arg("-c").arg(file).args(["--concurrency", "1", "-l", "error", "--use-dynamic-base-id"]);
+    command.arg("-c").arg(file).args([
+        "--concurrency",
+        "1",
+        "-l",
+        "error",
+        "--use-dynamic-base-id",
+    ]);
     command
 }

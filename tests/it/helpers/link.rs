@@ -1,5 +1,6 @@
-//! A link to a Redis server that can be made to misbehave: it delays answers, cuts them in the middle, puts an error in the place of
-//! each, loses everything without a word, or does not know some commands, as the proxies before managed editions do not.
+//! A link to a Redis server that can be made to misbehave: it delays answers, cuts them in the
+//! middle, puts an error in the place of each, loses everything without a word, or does not know
+//! some commands, as the proxies before managed editions do not.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -18,7 +19,8 @@ pub(crate) enum Fault {
     Cut,
     /// Answers with this error. The server has carried the command out.
     Say(&'static str),
-    /// Loses what comes from the server; the connection stays open, as behind a firewall that has forgotten it.
+    /// Loses what comes from the server; the connection stays open, as behind a firewall that has
+    /// forgotten it.
     Lose,
     /// Closes every connection, the next time that something comes from the server.
     Close,
@@ -41,7 +43,10 @@ pub(crate) enum Instead {
 pub(crate) type Refused = &'static [(&'static str, Instead)];
 
 /// What a proxy answers that does not know RESP3.
-pub(crate) const NO_RESP3: Refused = &[("HELLO", Instead::Error("NOPROTO unsupported protocol version"))];
+pub(crate) const NO_RESP3: Refused = &[(
+    "HELLO",
+    Instead::Error("NOPROTO unsupported protocol version"),
+)];
 
 /// A listening link; it accepts no more when it is dropped.
 pub(crate) struct Link {
@@ -66,13 +71,19 @@ impl Link {
         let watched = Arc::downgrade(&fault);
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let Some(fault) = watched.upgrade() else { return };
+                let Some(fault) = watched.upgrade() else {
+                    return;
+                };
                 if let Ok(server) = TcpStream::connect(("127.0.0.1", port)) {
                     carry(client, server, &fault, &known);
                 }
             }
         });
-        Self { port: own, fault, refused }
+        Self {
+            port: own,
+            fault,
+            refused,
+        }
     }
 
     /// The store's URL through the link.
@@ -106,14 +117,25 @@ type Unknown = Arc<Mutex<Vec<(&'static str, Instead)>>>;
 /// Two threads, which end with the connection.
 fn carry(client: TcpStream, server: TcpStream, fault: &Arc<Mutex<Fault>>, refused: &Unknown) {
     let commands = Commands::default();
-    let (from, to, asked) = (client.try_clone().unwrap(), server.try_clone().unwrap(), commands.clone());
+    let (from, to, asked) = (
+        client.try_clone().unwrap(),
+        server.try_clone().unwrap(),
+        commands.clone(),
+    );
     let refused = refused.clone();
     std::thread::spawn(move || requests(from, to, &asked, &refused));
     let fault = Arc::downgrade(fault);
     std::thread::spawn(move || {
-        let now = || fault.upgrade().map_or(Fault::None, |fault| fault.lock().unwrap().clone());
+        let now = || {
+            fault
+                .upgrade()
+                .map_or(Fault::None, |fault| fault.lock().unwrap().clone())
+        };
         answers(&server, &client, &commands, now);
-        let _ = (server.shutdown(Shutdown::Both), client.shutdown(Shutdown::Both));
+        let _ = (
+            server.shutdown(Shutdown::Both),
+            client.shutdown(Shutdown::Both),
+        );
     });
 }
 
@@ -127,12 +149,19 @@ fn requests(mut from: TcpStream, mut to: TcpStream, commands: &Commands, refused
             let word = |at: usize| text.split("\r\n").nth(at).unwrap_or_default();
             let (name, both) = (word(2).to_owned(), format!("{} {}", word(2), word(4)));
             let unknown = refused.lock().unwrap().clone();
-            let refusal = unknown.iter().find(|(command, _)| [&name, &both].iter().any(|said| said.eq_ignore_ascii_case(command)));
+            let refusal = unknown.iter().find(|(command, _)| {
+                [&name, &both]
+                    .iter()
+                    .any(|said| said.eq_ignore_ascii_case(command))
+            });
             if refusal.is_some() {
                 // Something harmless keeps its place among the answers.
                 request = b"*1\r\n$4\r\nPING\r\n".to_vec();
             }
-            commands.lock().unwrap().push_back((name, refusal.map(|(_, instead)| *instead)));
+            commands
+                .lock()
+                .unwrap()
+                .push_back((name, refusal.map(|(_, instead)| *instead)));
             if to.write_all(&request).is_err() {
                 return;
             }
@@ -141,7 +170,12 @@ fn requests(mut from: TcpStream, mut to: TcpStream, commands: &Commands, refused
     let _ = to.shutdown(Shutdown::Both);
 }
 
-fn answers(mut from: &TcpStream, mut to: &TcpStream, commands: &Commands, fault: impl Fn() -> Fault) {
+fn answers(
+    mut from: &TcpStream,
+    mut to: &TcpStream,
+    commands: &Commands,
+    fault: impl Fn() -> Fault,
+) {
     let (mut held, mut piece, mut silent) = (Vec::new(), [0; 16 * 1024], false);
     while let Ok(len @ 1..) = from.read(&mut piece) {
         held.extend_from_slice(&piece[..len]);
@@ -151,7 +185,11 @@ fn answers(mut from: &TcpStream, mut to: &TcpStream, commands: &Commands, fault:
         while let Some(end) = complete(&held) {
             let mut answer: Vec<u8> = held.drain(..end).collect();
             let pushed = answer[0] == b'>';
-            let (name, refusal) = if pushed { Default::default() } else { commands.lock().unwrap().pop_front().unwrap_or_default() };
+            let (name, refusal) = if pushed {
+                Default::default()
+            } else {
+                commands.lock().unwrap().pop_front().unwrap_or_default()
+            };
             match refusal {
                 Some(Instead::Error(error)) => answer = format!("-{error}\r\n").into_bytes(),
                 Some(Instead::Bytes(bytes)) => answer = bytes.as_bytes().to_vec(),
@@ -183,7 +221,12 @@ fn answers(mut from: &TcpStream, mut to: &TcpStream, commands: &Commands, fault:
 /// The length of the first value in the bytes, if it is there as a whole.
 fn complete(bytes: &[u8]) -> Option<usize> {
     let line_end = bytes.windows(2).position(|pair| pair == b"\r\n")? + 2;
-    let number = || std::str::from_utf8(&bytes[1..line_end - 2]).unwrap().parse::<i64>().unwrap();
+    let number = || {
+        std::str::from_utf8(&bytes[1..line_end - 2])
+            .unwrap()
+            .parse::<i64>()
+            .unwrap()
+    };
     match bytes[0] {
         b'$' if number() >= 0 => {
             let end = line_end + usize::try_from(number()).unwrap() + 2;

@@ -51,8 +51,18 @@ pub(crate) struct Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ok, unavailable, outage, slowest } = self;
-        write!(f, "{ok} times 200, {unavailable} times 503 within {} ms, the slowest answer after {} ms", outage.as_millis(), slowest.as_millis())
+        let Self {
+            ok,
+            unavailable,
+            outage,
+            slowest,
+        } = self;
+        write!(
+            f,
+            "{ok} times 200, {unavailable} times 503 within {} ms, the slowest answer after {} ms",
+            outage.as_millis(),
+            slowest.as_millis()
+        )
     }
 }
 
@@ -63,10 +73,17 @@ impl Load {
         for number in 0..users {
             let name = format!("user{number}");
             let token = gateway.token(&name).await;
-            all.push(Arc::new(User { name, token, seen: Mutex::default() }));
+            all.push(Arc::new(User {
+                name,
+                token,
+                seen: Mutex::default(),
+            }));
         }
         let (client, url) = (http(), gateway.at("/api"));
-        let tasks = all.iter().map(|user| tokio::spawn(run(user.clone(), client.clone(), url.clone()))).collect();
+        let tasks = all
+            .iter()
+            .map(|user| tokio::spawn(run(user.clone(), client.clone(), url.clone())))
+            .collect();
         Self { users: all, tasks }
     }
 
@@ -75,7 +92,8 @@ impl Load {
         self.users.iter().map(|user| user.token.as_str()).collect()
     }
 
-    /// Waits until every user has been served, after this call, several times, and nobody was turned away for a while.
+    /// Waits until every user has been served, after this call, several times, and nobody was
+    /// turned away for a while.
     pub(crate) async fn served(&self) {
         let rests = Duration::from_millis(300);
         let mut before: BTreeMap<&str, u32> = BTreeMap::new();
@@ -85,7 +103,11 @@ impl Load {
         until("everybody to be served again", async || {
             let well = self.users.iter().all(|user| {
                 let seen = user.seen.lock().unwrap();
-                seen.ok >= before[user.name.as_str()] + 5 && seen.unavailable.last().is_none_or(|last| last.elapsed() > rests)
+                seen.ok >= before[user.name.as_str()] + 5
+                    && seen
+                        .unavailable
+                        .last()
+                        .is_none_or(|last| last.elapsed() > rests)
             });
             well.then_some(())
         })
@@ -94,10 +116,17 @@ impl Load {
 
     /// Waits until somebody has been turned away.
     pub(crate) async fn turned_away(&self) {
-        until("a 503", async || self.users.iter().any(|user| !user.seen.lock().unwrap().unavailable.is_empty()).then_some(())).await;
+        until("a 503", async || {
+            self.users
+                .iter()
+                .any(|user| !user.seen.lock().unwrap().unavailable.is_empty())
+                .then_some(())
+        })
+        .await;
     }
 
-    /// What was answered since the last look: nothing but the user's own identity and 503, each in time.
+    /// What was answered since the last look: nothing but the user's own identity and 503, each in
+    /// time.
     pub(crate) fn tally(&self) -> Tally {
         let (mut ok, mut refusals, mut longest) = (0, Vec::new(), Duration::ZERO);
         for user in &self.users {
@@ -107,10 +136,21 @@ impl Load {
             refusals.extend(seen.unavailable);
             longest = longest.max(seen.longest);
         }
-        assert!(longest < BOUND, "an answer took {longest:?}, after {ok} in time");
+        assert!(
+            longest < BOUND,
+            "an answer took {longest:?}, after {ok} in time"
+        );
         refusals.sort();
-        let outage = refusals.first().zip(refusals.last()).map_or(Duration::ZERO, |(first, last)| *last - *first);
-        Tally { ok, unavailable: refusals.len(), outage, slowest: longest }
+        let outage = refusals
+            .first()
+            .zip(refusals.last())
+            .map_or(Duration::ZERO, |(first, last)| *last - *first);
+        Tally {
+            ok,
+            unavailable: refusals.len(),
+            outage,
+            slowest: longest,
+        }
     }
 }
 
@@ -124,8 +164,19 @@ async fn run(user: Arc<User>, client: reqwest::Client, url: String) {
     let own = hufu::sandbox::openid(APPID, &user.name);
     loop {
         let started = monotonic_now();
-        let answer = client.get(&url).bearer_auth(&user.token).send().await.unwrap();
-        let (status, word) = (answer.status().as_u16(), answer.headers().get("x-hufu-error").map(|word| word.to_str().unwrap().to_owned()));
+        let answer = client
+            .get(&url)
+            .bearer_auth(&user.token)
+            .send()
+            .await
+            .unwrap();
+        let (status, word) = (
+            answer.status().as_u16(),
+            answer
+                .headers()
+                .get("x-hufu-error")
+                .map(|word| word.to_str().unwrap().to_owned()),
+        );
         let body = answer.text().await.unwrap();
         {
             let mut seen = user.seen.lock().unwrap();
@@ -144,5 +195,8 @@ async fn run(user: Arc<User>, client: reqwest::Client, url: String) {
 pub(crate) fn subject(body: &str) -> Option<String> {
     let body: Value = serde_json::from_str(body).ok()?;
     let headers: Vec<(String, String)> = serde_json::from_value(body["headers"].clone()).ok()?;
-    headers.into_iter().find(|(name, _)| name == "x-wx-openid").map(|(_, value)| value)
+    headers
+        .into_iter()
+        .find(|(name, _)| name == "x-wx-openid")
+        .map(|(_, value)| value)
 }

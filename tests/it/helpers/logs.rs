@@ -13,7 +13,12 @@ impl log::Log for Keeper {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        LINES.lock().unwrap().push(format!("{} {} {}", record.level(), record.target(), record.args()));
+        LINES.lock().unwrap().push(format!(
+            "{} {} {}",
+            record.level(),
+            record.target(),
+            record.args()
+        ));
     }
 
     fn flush(&self) {}
@@ -29,5 +34,11 @@ pub(crate) fn keep() {
 
 /// The lines so far that hold this text.
 pub(crate) fn lines_with(text: &str) -> Vec<String> {
-    LINES.lock().unwrap().iter().filter(|line| line.contains(text)).cloned().collect()
+    LINES
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|line| line.contains(text))
+        .cloned()
+        .collect()
 }

@@ -25,9 +25,14 @@ impl Nginx {
     pub(crate) fn configured(http: impl Fn(u16) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path().display();
-        // Between choosing a free port and nginx's taking it another test may take it: choose again.
+        // Between choosing a free port and nginx's taking it another test may take it: choose
+        // again.
         let (child, port) = until_blocking("nginx on a free port", || {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let port = TcpListener::bind("127.0.0.1:0")
+                .unwrap()
+                .local_addr()
+                .unwrap()
+                .port();
             let config = format!(
                 "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\nevents {{}}\nhttp {{ access_log off; client_body_temp_path {at}/b; proxy_temp_path {at}/p; \
                  fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n{}\n}}\n",
@@ -43,10 +48,14 @@ impl Nginx {
                 .arg(folder.path().join("nginx.conf"))
                 .stderr(Stdio::null())
                 .spawn();
-            let mut child = spawned.expect("nginx is needed: run make test, which installs it, or apt-get install nginx");
-            let up = until_blocking("nginx to listen or to end", || match child.try_wait().unwrap() {
-                Some(_) => Some(false),
-                None => answers_as_nginx(port),
+            let mut child = spawned.expect(
+                "nginx is needed: run make test, which installs it, or apt-get install nginx",
+            );
+            let up = until_blocking("nginx to listen or to end", || {
+                match child.try_wait().unwrap() {
+                    Some(_) => Some(false),
+                    None => answers_as_nginx(port),
+                }
             });
             if !up {
                 let _ = child.kill();
@@ -54,7 +63,11 @@ impl Nginx {
             }
             up.then_some((child, port))
         });
-        Self { child, _folder: folder, port }
+        Self {
+            child,
+            _folder: folder,
+            port,
+        }
     }
 
     /// Where it listens.
@@ -68,12 +81,15 @@ impl Nginx {
     }
 }
 
-/// Whether it is nginx that has the port; `None`: nobody has it yet. nginx tries for seconds to get a port that another test was faster to take.
+/// Whether it is nginx that has the port; `None`: nobody has it yet. nginx tries for seconds to get
+/// a port that another test was faster to take.
 fn answers_as_nginx(port: u16) -> Option<bool> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     let mut answer = Vec::new();
     // Not HTTP: whoever it is answers at once, and no location sees it.
-    let _ = stream.write_all(b"X\r\n\r\n").and_then(|()| stream.read_to_end(&mut answer));
+    let _ = stream
+        .write_all(b"X\r\n\r\n")
+        .and_then(|()| stream.read_to_end(&mut answer));
     Some(answer.windows(5).any(|part| part == b"nginx"))
 }
 

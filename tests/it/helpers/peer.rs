@@ -1,5 +1,6 @@
-//! One end of a connection, driven by hand and read strictly: a client's towards the gateway, or a backend's towards it. Nothing here
-//! depends on which packet a thing comes in, nor on the order or the case of headers.
+//! One end of a connection, driven by hand and read strictly: a client's towards the gateway, or a
+//! backend's towards it. Nothing here depends on which packet a thing comes in, nor on the order or
+//! the case of headers.
 
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
@@ -44,13 +45,19 @@ pub(crate) struct ByHand {
 impl ByHand {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self { url: format!("http://{}", listener.local_addr().unwrap()), listener }
+        Self {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            listener,
+        }
     }
 
     /// The gateway's next connection.
     pub(crate) async fn accept(&self) -> Peer {
         let accepted = tokio::time::timeout(PATIENCE, self.listener.accept()).await;
-        Peer { stream: accepted.expect("the gateway does not come").unwrap().0, buf: Vec::new() }
+        Peer {
+            stream: accepted.expect("the gateway does not come").unwrap().0,
+            buf: Vec::new(),
+        }
     }
 
     /// The gateway's next connection, and the head of the request on it.
@@ -62,19 +69,29 @@ impl ByHand {
 
     /// Whether no connection has come that was not accepted.
     pub(crate) async fn is_left_alone(&self) -> bool {
-        tokio::time::timeout(Duration::from_millis(50), self.listener.accept()).await.is_err()
+        tokio::time::timeout(Duration::from_millis(50), self.listener.accept())
+            .await
+            .is_err()
     }
 }
 
 impl Head {
     /// The status of an answer.
     pub(crate) fn status(&self) -> u16 {
-        self.first.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+        self.first
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap_or(0)
     }
 
     /// All values of a header.
     pub(crate) fn values(&self, name: &str) -> Vec<&str> {
-        self.lines.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect()
+        self.lines
+            .iter()
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+            .collect()
     }
 
     /// The one value of a header; `None`: it is not there.
@@ -86,7 +103,8 @@ impl Head {
 
     /// Whether it says that its connection ends.
     pub(crate) fn closes(&self) -> bool {
-        self.value("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+        self.value("connection")
+            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 }
 
@@ -110,7 +128,10 @@ impl Peer {
     pub(crate) async fn connect(to: SocketAddr) -> Self {
         let stream = TcpStream::connect(to).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buf: Vec::new() }
+        Self {
+            stream,
+            buf: Vec::new(),
+        }
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -119,13 +140,18 @@ impl Peer {
 
     /// The same to somebody who may have closed.
     pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
-        tokio::time::timeout(PATIENCE, self.stream.write_all(bytes.as_ref())).await.expect("the other side takes nothing")
+        tokio::time::timeout(PATIENCE, self.stream.write_all(bytes.as_ref()))
+            .await
+            .expect("the other side takes nothing")
     }
 
     /// The same connection once more, so that one task can send while another reads.
     pub(crate) fn sender(&self) -> Self {
         let socket = SockRef::from(&self.stream).try_clone().unwrap();
-        Self { stream: TcpStream::from_std(socket.into()).unwrap(), buf: Vec::new() }
+        Self {
+            stream: TcpStream::from_std(socket.into()).unwrap(),
+            buf: Vec::new(),
+        }
     }
 
     /// Closes the sending side.
@@ -135,7 +161,9 @@ impl Peer {
 
     /// Closes the receiving side: nothing more is read.
     pub(crate) fn stop_listening(&self) {
-        SockRef::from(&self.stream).shutdown(Shutdown::Read).unwrap();
+        SockRef::from(&self.stream)
+            .shutdown(Shutdown::Read)
+            .unwrap();
     }
 
     /// Reads more; 0: the other side has closed.
@@ -146,7 +174,11 @@ impl Peer {
 
     async fn must_read(&mut self) {
         let read = self.more().await;
-        assert!(matches!(read, Ok(1..)), "{read:?} after {:?}", String::from_utf8_lossy(&self.buf));
+        assert!(
+            matches!(read, Ok(1..)),
+            "{read:?} after {:?}",
+            String::from_utf8_lossy(&self.buf)
+        );
     }
 
     /// The next head.
@@ -160,7 +192,16 @@ impl Peer {
         let text = String::from_utf8(self.buf.drain(..end + 4).collect()).unwrap();
         let mut lines = text.trim_end().split("\r\n");
         let first = lines.next().unwrap().to_owned();
-        Head { first, lines: lines.map(|line| line.split_once(':').map(|(n, v)| (n.to_owned(), v.trim().to_owned())).unwrap()).collect() }
+        Head {
+            first,
+            lines: lines
+                .map(|line| {
+                    line.split_once(':')
+                        .map(|(n, v)| (n.to_owned(), v.trim().to_owned()))
+                        .unwrap()
+                })
+                .collect(),
+        }
     }
 
     /// So many bytes.
@@ -186,7 +227,8 @@ impl Peer {
         let mut body = Vec::new();
         loop {
             let size = self.line().await;
-            let size = usize::from_str_radix(&size, 16).unwrap_or_else(|_| panic!("{size:?} is no size of a chunk"));
+            let size = usize::from_str_radix(&size, 16)
+                .unwrap_or_else(|_| panic!("{size:?} is no size of a chunk"));
             if size == 0 {
                 break;
             }
@@ -212,8 +254,15 @@ impl Peer {
                 _ => break head,
             }
         };
-        let (chunked, length) = (head.value("transfer-encoding"), head.value("content-length").map(|length| length.parse().unwrap()));
-        assert!(chunked.is_none_or(|coding| coding.eq_ignore_ascii_case("chunked") && length.is_none()), "{head:?}");
+        let (chunked, length) = (
+            head.value("transfer-encoding"),
+            head.value("content-length")
+                .map(|length| length.parse().unwrap()),
+        );
+        assert!(
+            chunked.is_none_or(|coding| coding.eq_ignore_ascii_case("chunked") && length.is_none()),
+            "{head:?}"
+        );
         let body = if method == "HEAD" || matches!(head.status(), 204 | 304) {
             Vec::new()
         } else if chunked.is_some() {
@@ -224,15 +273,26 @@ impl Peer {
             self.take(length).await
         } else {
             let (body, whole) = self.until_closed().await;
-            assert!(whole, "a reset is no end: {head:?} {:?}", String::from_utf8_lossy(&body));
+            assert!(
+                whole,
+                "a reset is no end: {head:?} {:?}",
+                String::from_utf8_lossy(&body)
+            );
             body
         };
-        Message { head, body, interim }
+        Message {
+            head,
+            body,
+            interim,
+        }
     }
 
     /// Sends a request without a body and reads its answer.
     pub(crate) async fn ask(&mut self, method: &str, target: &str, lines: &str) -> Message {
-        self.send(format!("{method} {target} HTTP/1.1\r\nHost: x\r\n{lines}\r\n")).await;
+        self.send(format!(
+            "{method} {target} HTTP/1.1\r\nHost: x\r\n{lines}\r\n"
+        ))
+        .await;
         self.answer(method).await
     }
 
@@ -255,6 +315,10 @@ impl Peer {
     /// The other side closes without another word.
     pub(crate) async fn ended(&mut self) {
         let rest = self.rest().await;
-        assert!(rest.is_empty(), "{:?} and no end", String::from_utf8_lossy(&rest));
+        assert!(
+            rest.is_empty(),
+            "{:?} and no end",
+            String::from_utf8_lossy(&rest)
+        );
     }
 }

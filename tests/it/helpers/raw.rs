@@ -33,7 +33,10 @@ pub(crate) struct Raw {
 
 /// An answer with a head as WeChat sends it.
 pub(crate) fn text(status: &str, body: &[u8]) -> Act {
-    let head = format!("HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
     Act::Say([head.as_bytes(), body].concat())
 }
 
@@ -46,11 +49,16 @@ impl Raw {
         socket.set_send_buffer_size(16 * 1024).unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(64).unwrap();
-        let raw = Self { url: format!("http://{}", listener.local_addr().unwrap()), ..Self::default() };
+        let raw = Self {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            ..Self::default()
+        };
         let shared = raw.clone();
         tokio::spawn(async move {
             for n in 0.. {
-                let Ok((stream, _)) = listener.accept().await else { return };
+                let Ok((stream, _)) = listener.accept().await else {
+                    return;
+                };
                 let act = acts[n.min(acts.len() - 1)].clone();
                 tokio::spawn(shared.clone().serve(stream, act));
             }
@@ -71,7 +79,10 @@ impl Raw {
                 Err(_) => return,
             }
         }
-        self.heads.lock().unwrap().push(String::from_utf8(head).unwrap());
+        self.heads
+            .lock()
+            .unwrap()
+            .push(String::from_utf8(head).unwrap());
         match act {
             Act::Cut => {}
             Act::Say(bytes) => {

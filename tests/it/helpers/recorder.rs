@@ -35,7 +35,8 @@ impl Recorded {
     /// The first request's head.
     pub(crate) fn head(&self) -> String {
         let text = String::from_utf8_lossy(&self.bytes).into_owned();
-        text.split_once("\r\n\r\n").map_or_else(String::new, |(head, _)| head.to_owned())
+        text.split_once("\r\n\r\n")
+            .map_or_else(String::new, |(head, _)| head.to_owned())
     }
 
     /// What follows the first request's head.
@@ -46,14 +47,26 @@ impl Recorded {
 
     /// Whether the first request is there to its end.
     fn is_whole(&self) -> bool {
-        let length = self.values("content-length").first().map_or(0, |length| length.parse().unwrap());
-        if self.values("transfer-encoding").is_empty() { self.body().len() >= length } else { self.body().ends_with(b"\r\n\r\n") }
+        let length = self
+            .values("content-length")
+            .first()
+            .map_or(0, |length| length.parse().unwrap());
+        if self.values("transfer-encoding").is_empty() {
+            self.body().len() >= length
+        } else {
+            self.body().ends_with(b"\r\n\r\n")
+        }
     }
 
     /// The values of a header in the first head.
     pub(crate) fn values(&self, name: &str) -> Vec<String> {
         let head = self.head();
-        head.lines().skip(1).filter_map(|line| line.split_once(':')).filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.trim().to_owned()).collect()
+        head.lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(':'))
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.trim().to_owned())
+            .collect()
     }
 }
 
@@ -79,7 +92,13 @@ impl Recorder {
     pub(crate) async fn start_with(reply: impl FnOnce(&str) -> Reply) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().to_string();
-        let (made, reply) = (Self { url: format!("http://{own}"), connections: Arc::default() }, reply(&own));
+        let (made, reply) = (
+            Self {
+                url: format!("http://{own}"),
+                connections: Arc::default(),
+            },
+            reply(&own),
+        );
         let connections = made.connections.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -93,7 +112,12 @@ impl Recorder {
 
     /// What has come so far, a record a connection.
     pub(crate) fn connections(&self) -> Vec<Recorded> {
-        self.connections.lock().unwrap().iter().map(|record| record.lock().unwrap().clone()).collect()
+        self.connections
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|record| record.lock().unwrap().clone())
+            .collect()
     }
 }
 
@@ -110,16 +134,30 @@ async fn record_one(mut stream: TcpStream, record: Arc<Mutex<Recorded>>, reply: 
         let (total, head) = {
             let mut record = record.lock().unwrap();
             record.bytes.extend_from_slice(&buf[..n]);
-            // A head that has been found does not move, and bodies are long: only what is new is looked through.
+            // A head that has been found does not move, and bodies are long: only what is new is
+            // looked through.
             let from = record.bytes.len().saturating_sub(n + 3).max(answered_to);
-            let head = head_at.or_else(|| Some(from - answered_to + record.bytes[from..].windows(4).position(|four| four == b"\r\n\r\n")?));
+            let head = head_at.or_else(|| {
+                Some(
+                    from - answered_to
+                        + record.bytes[from..]
+                            .windows(4)
+                            .position(|four| four == b"\r\n\r\n")?,
+                )
+            });
             (record.bytes.len(), head)
         };
         head_at = head;
         let Some(head) = head else { continue };
         let body = total - answered_to - head - 4;
         let answer = match &reply {
-            Reply::AtHead(answer) | Reply::AtHeadThenClose(answer) | Reply::AtHeadThenReset(answer) if answered_to == 0 || body == 0 => answer,
+            Reply::AtHead(answer)
+            | Reply::AtHeadThenClose(answer)
+            | Reply::AtHeadThenReset(answer)
+                if answered_to == 0 || body == 0 =>
+            {
+                answer
+            }
             Reply::AfterBody(wanted, answer) if body >= *wanted => answer,
             Reply::AtEndThenClose(answer) if record.lock().unwrap().is_whole() => answer,
             _ => continue,

@@ -26,7 +26,8 @@ pub(crate) struct RedisServer {
 }
 
 impl RedisServer {
-    /// A server that keeps nothing on disk, with further arguments such as `["--maxmemory", "3mb"]`.
+    /// A server that keeps nothing on disk, with further arguments such as `["--maxmemory",
+    /// "3mb"]`.
     pub(crate) fn start(args: &[&str]) -> Self {
         Self::launch(tempfile::tempdir().unwrap(), None, args, None)
     }
@@ -36,9 +37,13 @@ impl RedisServer {
         Self::launch(tempfile::tempdir().unwrap(), Some(content), args, None)
     }
 
-    /// A server that speaks TLS only, with a certificate for 127.0.0.1 from an authority of its own: [`Self::ca`].
+    /// A server that speaks TLS only, with a certificate for 127.0.0.1 from an authority of its
+    /// own: [`Self::ca`].
     pub(crate) fn start_tls() -> Self {
-        Self::start_with_certificates(&Arc::new(Certificates::new()), &["--tls-auth-clients", "no"])
+        Self::start_with_certificates(
+            &Arc::new(Certificates::new()),
+            &["--tls-auth-clients", "no"],
+        )
     }
 
     /// A server that speaks TLS only, with these certificates; it asks clients for theirs.
@@ -47,16 +52,33 @@ impl RedisServer {
         for name in ["ca.pem", "server.pem", "server.key"] {
             std::fs::copy(certificates.path(name), folder.path().join(name)).unwrap();
         }
-        let own = ["--tls-cert-file", "server.pem", "--tls-key-file", "server.key", "--tls-ca-cert-file", "ca.pem"];
+        let own = [
+            "--tls-cert-file",
+            "server.pem",
+            "--tls-key-file",
+            "server.key",
+            "--tls-ca-cert-file",
+            "ca.pem",
+        ];
         Self::launch(folder, None, &[&own, args].concat(), Some(certificates))
     }
 
     /// A sentinel with this configuration.
     pub(crate) fn start_sentinel(content: &str) -> Self {
-        Self::launch(tempfile::tempdir().unwrap(), Some(content), &["--sentinel"], None)
+        Self::launch(
+            tempfile::tempdir().unwrap(),
+            Some(content),
+            &["--sentinel"],
+            None,
+        )
     }
 
-    fn launch(folder: TempDir, file: Option<&str>, extra: &[&str], tls: Option<&Arc<Certificates>>) -> Self {
+    fn launch(
+        folder: TempDir,
+        file: Option<&str>,
+        extra: &[&str],
+        tls: Option<&Arc<Certificates>>,
+    ) -> Self {
         let mut args: Vec<String> = Vec::new();
         if let Some(content) = file {
             std::fs::write(folder.path().join("redis.conf"), content).unwrap();
@@ -65,13 +87,29 @@ impl RedisServer {
             args.extend(["--save", "", "--appendonly", "no"].map(str::to_owned));
         }
         args.extend(extra.iter().map(|&arg| arg.to_owned()));
-        // Between choosing a free port and the server's taking it another test may take it: choose again.
+        // Between choosing a free port and the server's taking it another test may take it: choose
+        // again.
         until_blocking("redis-server on a free port", || {
             let port = free_port();
             // A cluster's nodes have a second port.
-            let args: Vec<_> = args.iter().map(|arg| if arg == FREE { free_port().to_string() } else { arg.clone() }).collect();
+            let args: Vec<_> = args
+                .iter()
+                .map(|arg| {
+                    if arg == FREE {
+                        free_port().to_string()
+                    } else {
+                        arg.clone()
+                    }
+                })
+                .collect();
             let child = spawn(folder.path(), port, &args, tls.is_some());
-            let mut server = Self { child, folder: tempfile::tempdir().unwrap(), port, args, tls: tls.cloned() };
+            let mut server = Self {
+                child,
+                folder: tempfile::tempdir().unwrap(),
+                port,
+                args,
+                tls: tls.cloned(),
+            };
             server.answers().then_some(server)
         })
         .in_folder(folder)
@@ -95,7 +133,15 @@ impl RedisServer {
 
     /// The URL of its database 0, with `user:password@` where given.
     pub(crate) fn url(&self, login: &str) -> String {
-        format!("{}://{login}127.0.0.1:{}/0", if self.tls.is_some() { "rediss" } else { "redis" }, self.port)
+        format!(
+            "{}://{login}127.0.0.1:{}/0",
+            if self.tls.is_some() {
+                "rediss"
+            } else {
+                "redis"
+            },
+            self.port
+        )
     }
 
     /// A connection for looking after it, as this user.
@@ -107,14 +153,18 @@ impl RedisServer {
     pub(crate) fn try_connect(&self, login: &str) -> redis::RedisResult<redis::Connection> {
         let client = match &self.tls {
             None => redis::Client::open(self.url(login)),
-            Some(certificates) => redis::Client::build_with_tls(self.url(login), certificates.of_client()),
+            Some(certificates) => {
+                redis::Client::build_with_tls(self.url(login), certificates.of_client())
+            }
         };
         client?.get_connection_with_timeout(Duration::from_secs(5))
     }
 
     /// Sends it one command, as the default user.
     pub(crate) fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
-        redis::cmd(words[0]).arg(&words[1..]).query(&mut self.try_connect("")?)
+        redis::cmd(words[0])
+            .arg(&words[1..])
+            .query(&mut self.try_connect("")?)
     }
 
     /// The certificate of its authority, in PEM.
@@ -136,7 +186,12 @@ impl RedisServer {
     /// Starts it again on the same port, with the same arguments and these.
     pub(crate) fn start_again(&mut self, more: &[&str]) {
         self.args.extend(more.iter().map(|&arg| arg.to_owned()));
-        self.child = spawn(self.folder.path(), self.port, &self.args, self.tls.is_some());
+        self.child = spawn(
+            self.folder.path(),
+            self.port,
+            &self.args,
+            self.tls.is_some(),
+        );
         assert!(self.answers(), "redis-server did not start again");
     }
 
@@ -157,9 +212,11 @@ impl RedisServer {
     /// Waits until it answers, whatever it answers; `false` if it ends before.
     fn answers(&mut self) -> bool {
         let (port, tls) = (self.port, self.tls.is_some());
-        until_blocking("redis-server to answer", || match self.child.try_wait().unwrap() {
-            Some(_) => Some(false),
-            None => speaks(port, tls).then_some(true),
+        until_blocking("redis-server to answer", || {
+            match self.child.try_wait().unwrap() {
+                Some(_) => Some(false),
+                None => speaks(port, tls).then_some(true),
+            }
         })
     }
 }
@@ -174,28 +231,50 @@ impl Drop for RedisServer {
 
 fn spawn(folder: &Path, port: u16, args: &[String], tls: bool) -> Child {
     let port = port.to_string();
-    let ports = if tls { ["--port", "0", "--tls-port", &port] } else { ["--port", &port, "--tls-port", "0"] };
+    let ports = if tls {
+        ["--port", "0", "--tls-port", &port]
+    } else {
+        ["--port", &port, "--tls-port", "0"]
+    };
     let mut command = Command::new("redis-server");
-    command.args(args.iter().take_while(|arg| !arg.starts_with("--"))).args(ports).args(["--bind", "127.0.0.1", "--dir"]).arg(folder);
+    command
+        .args(args.iter().take_while(|arg| !arg.starts_with("--")))
+        .args(ports)
+        .args(["--bind", "127.0.0.1", "--dir"])
+        .arg(folder);
     command.args(args.iter().skip_while(|arg| !arg.starts_with("--")));
-    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.spawn().expect("redis-server is needed for these tests: apt-get install redis-server, or brew install redis")
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
-/// Whether a Redis that has read its data answers there: `+PONG`, or `-NOAUTH`, behind which it may still be reading.
-/// Behind TLS an accepted connection has to do.
+/// Whether a Redis that has read its data answers there: `+PONG`, or `-NOAUTH`, behind which it may
+/// still be reading. Behind TLS an accepted connection has to do.
 fn speaks(port: u16, tls: bool) -> bool {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
+        return false;
+    };
     if tls {
         return true;
     }
-    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
     let mut answer = [0; 3];
-    stream.write_all(b"PING\r\n").is_ok() && stream.read_exact(&mut answer).is_ok() && matches!(&answer, b"+PO" | b"-NO")
+    stream.write_all(b"PING\r\n").is_ok()
+        && stream.read_exact(&mut answer).is_ok()
+        && matches!(&answer, b"+PO" | b"-NO")
 }
 
 /// An authority, and what it has signed: a server's certificate for 127.0.0.1, and a client's.
@@ -205,7 +284,10 @@ impl Certificates {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
-        openssl(at, "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem");
+        openssl(
+            at,
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem",
+        );
         let made = Self(folder);
         for who in ["server", "client"] {
             made.sign(who, "IP:127.0.0.1");
@@ -217,8 +299,18 @@ impl Certificates {
     pub(crate) fn sign(&self, who: &str, names: &str) {
         let at = self.0.path();
         std::fs::write(at.join("names"), format!("subjectAltName={names}\n")).unwrap();
-        openssl(at, &format!("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={who} -keyout {who}.key -out {who}.csr"));
-        openssl(at, &format!("x509 -req -in {who}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out {who}.pem"));
+        openssl(
+            at,
+            &format!(
+                "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={who} -keyout {who}.key -out {who}.csr"
+            ),
+        );
+        openssl(
+            at,
+            &format!(
+                "x509 -req -in {who}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out {who}.pem"
+            ),
+        );
     }
 
     /// `ca.pem`, `server.pem`, `server.key`, `client.pem` or `client.key`.
@@ -228,8 +320,14 @@ impl Certificates {
 
     /// What a client shows and trusts.
     fn of_client(&self) -> redis::TlsCertificates {
-        let client_tls = Some(redis::ClientTlsConfig { client_cert: self.read("client.pem"), client_key: self.read("client.key") });
-        redis::TlsCertificates { client_tls, root_cert: Some(self.read("ca.pem")) }
+        let client_tls = Some(redis::ClientTlsConfig {
+            client_cert: self.read("client.pem"),
+            client_key: self.read("client.key"),
+        });
+        redis::TlsCertificates {
+            client_tls,
+            root_cert: Some(self.read("ca.pem")),
+        }
     }
 
     /// The same file's content.
@@ -240,7 +338,14 @@ impl Certificates {
 
 /// Runs openssl in a folder.
 pub(crate) fn openssl(folder: &Path, args: &str) {
-    let output = Command::new("openssl").args(args.split(' ')).current_dir(folder).output();
+    let output = Command::new("openssl")
+        .args(args.split(' '))
+        .current_dir(folder)
+        .output();
     let output = output.expect("openssl is needed for this test: apt-get install openssl");
-    assert!(output.status.success(), "openssl {args}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "openssl {args}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

@@ -15,8 +15,9 @@ pub(crate) const SENTINEL_PASSWORD: &str = "watchers";
 /// What the sentinels call the master.
 const NAME: &str = "sessions";
 
-/// For how long a server may say nothing before the sentinels replace it. On a loaded machine a live one may be silent for a
-/// second, and a test that kills the master has to know which one it is.
+/// For how long a server may say nothing before the sentinels replace it. On a loaded machine a
+/// live one may be silent for a second, and a test that kills the master has to know which one it
+/// is.
 const AT_EASE: Duration = Duration::from_secs(60);
 /// The same once the test has taken the master away.
 const CLOSELY: Duration = Duration::from_secs(1);
@@ -29,27 +30,40 @@ pub(crate) struct SentinelGroup {
 }
 
 impl SentinelGroup {
-    /// Starts everything, and waits until the replica follows and every sentinel knows it and the others.
+    /// Starts everything, and waits until the replica follows and every sentinel knows it and the
+    /// others.
     pub(crate) fn start() -> Self {
         let acl = shipped_user();
         let acl: Vec<&str> = acl.iter().map(String::as_str).collect();
         let data = [&acl[..], &["--repl-diskless-sync-delay", "0"]].concat();
         let master = RedisServer::start(&data);
         let port = master.port().to_string();
-        let replica = RedisServer::start(&[&data[..], &["--replicaof", "127.0.0.1", &port]].concat());
+        let replica =
+            RedisServer::start(&[&data[..], &["--replicaof", "127.0.0.1", &port]].concat());
         let watch = format!(
             "requirepass {SENTINEL_PASSWORD}\nsentinel sentinel-pass {SENTINEL_PASSWORD}\nsentinel monitor {NAME} 127.0.0.1 {port} 2\n\
              sentinel down-after-milliseconds {NAME} {}\nsentinel failover-timeout {NAME} 2000\n\
              user watcher on >{SENTINEL_PASSWORD} &+switch-master -@all +auth +hello +subscribe +sentinel|get-master-addr-by-name\n",
             AT_EASE.as_millis()
         );
-        let sentinels = (0..3).map(|_| RedisServer::start_sentinel(&watch)).collect();
-        let group = Self { servers: vec![master, replica], sentinels };
+        let sentinels = (0..3)
+            .map(|_| RedisServer::start_sentinel(&watch))
+            .collect();
+        let group = Self {
+            servers: vec![master, replica],
+            sentinels,
+        };
         follows(&group.servers[1]);
         for sentinel in 0..3 {
             until_blocking("the sentinels to know each other and the replica", || {
-                let known: Vec<(String, String)> = group.ask_sentinel(sentinel, &["SENTINEL", "MASTER", NAME])?;
-                let count = |name: &str| known.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+                let known: Vec<(String, String)> =
+                    group.ask_sentinel(sentinel, &["SENTINEL", "MASTER", NAME])?;
+                let count = |name: &str| {
+                    known
+                        .iter()
+                        .find(|(key, _)| key == name)
+                        .map(|(_, value)| value.clone())
+                };
                 (count("num-slaves")? == "1" && count("num-other-sentinels")? == "2").then_some(())
             });
         }
@@ -58,8 +72,15 @@ impl SentinelGroup {
 
     /// The store's URL, for the user of redis.conf.
     pub(crate) fn url(&self) -> String {
-        let sentinels: Vec<_> = self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port())).collect();
-        format!("redis+sentinel://hufu:tiger@{}/{NAME}/0", sentinels.join(","))
+        let sentinels: Vec<_> = self
+            .sentinels
+            .iter()
+            .map(|sentinel| format!("127.0.0.1:{}", sentinel.port()))
+            .collect();
+        format!(
+            "redis+sentinel://hufu:tiger@{}/{NAME}/0",
+            sentinels.join(",")
+        )
     }
 
     /// The store's settings, with the login at the sentinels.
@@ -72,7 +93,8 @@ impl SentinelGroup {
 
     /// Which of the two servers the last sentinel calls the master.
     pub(crate) fn master(&self) -> Option<usize> {
-        let (_, port): (String, u16) = self.ask_sentinel(2, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME])?;
+        let (_, port): (String, u16) =
+            self.ask_sentinel(2, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME])?;
         self.servers.iter().position(|server| server.port() == port)
     }
 
@@ -87,15 +109,31 @@ impl SentinelGroup {
     }
 
     fn down_after(&self, silence: Duration) {
-        let words = ["SENTINEL", "SET", NAME, "DOWN-AFTER-MILLISECONDS", &silence.as_millis().to_string()];
-        let told = (0..3).filter_map(|sentinel| self.ask_sentinel::<String>(sentinel, &words)).count();
+        let words = [
+            "SENTINEL",
+            "SET",
+            NAME,
+            "DOWN-AFTER-MILLISECONDS",
+            &silence.as_millis().to_string(),
+        ];
+        let told = (0..3)
+            .filter_map(|sentinel| self.ask_sentinel::<String>(sentinel, &words))
+            .count();
         assert!(told >= 2, "{told} sentinels live");
     }
 
     /// How many connections listen to the sentinels' announcements.
     pub(crate) fn listeners(&self) -> usize {
-        let clients = (0..3).filter_map(|index| self.ask_sentinel::<String>(index, &["CLIENT", "LIST"]));
-        clients.map(|clients| clients.lines().filter(|line| line.contains(" sub=1 ")).count()).sum()
+        let clients =
+            (0..3).filter_map(|index| self.ask_sentinel::<String>(index, &["CLIENT", "LIST"]));
+        clients
+            .map(|clients| {
+                clients
+                    .lines()
+                    .filter(|line| line.contains(" sub=1 "))
+                    .count()
+            })
+            .sum()
     }
 
     /// Ends a sentinel.
@@ -109,23 +147,37 @@ impl SentinelGroup {
     }
 
     fn ask_sentinel<T: FromRedisValue>(&self, index: usize, words: &[&str]) -> Option<T> {
-        let mut connection = self.sentinels[index].try_connect(&format!(":{SENTINEL_PASSWORD}@")).ok()?;
-        redis::cmd(words[0]).arg(&words[1..]).query(&mut connection).ok()
+        let mut connection = self.sentinels[index]
+            .try_connect(&format!(":{SENTINEL_PASSWORD}@"))
+            .ok()?;
+        redis::cmd(words[0])
+            .arg(&words[1..])
+            .query(&mut connection)
+            .ok()
     }
 }
 
 /// The user that redis.conf ships, with a password, as arguments for redis-server.
 pub(crate) fn shipped_user() -> Vec<String> {
     let file = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/redis.conf")).unwrap();
-    let user = file.lines().find_map(|line| line.strip_prefix("user hufu on resetpass ")).unwrap();
-    ["--user", "hufu", "on", ">tiger"].into_iter().chain(user.split(' ')).map(str::to_owned).collect()
+    let user = file
+        .lines()
+        .find_map(|line| line.strip_prefix("user hufu on resetpass "))
+        .unwrap();
+    ["--user", "hufu", "on", ">tiger"]
+        .into_iter()
+        .chain(user.split(' '))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Waits until a server follows a master.
 pub(crate) fn follows(server: &RedisServer) {
     // A server that sentinels have just made a replica closes its connections once more.
     let linked = |info: String| info.contains("master_link_status:up").then_some(());
-    until_blocking("the replica to follow", || server.ask(&["INFO", "replication"]).ok().and_then(linked));
+    until_blocking("the replica to follow", || {
+        server.ask(&["INFO", "replication"]).ok().and_then(linked)
+    });
 }
 
 /// Waits until a replica has everything that its master has written so far.
@@ -134,9 +186,20 @@ pub(crate) fn replicated(master: &RedisServer) {
     // WAIT waits for the connection's own writes, and replicas take all writes in order.
     until_blocking("a replica to have all", || {
         // A slot of the node's own is found by trying.
-        let mut write = |number: u32| redis::cmd("SET").arg(format!("test:{number}")).arg("").arg("EX").arg(60).exec(&mut connection);
+        let mut write = |number: u32| {
+            redis::cmd("SET")
+                .arg(format!("test:{number}"))
+                .arg("")
+                .arg("EX")
+                .arg(60)
+                .exec(&mut connection)
+        };
         assert!((0..10_000).any(|number| write(number).is_ok()));
-        let reached: u32 = redis::cmd("WAIT").arg(1).arg(500).query(&mut connection).unwrap();
+        let reached: u32 = redis::cmd("WAIT")
+            .arg(1)
+            .arg(500)
+            .query(&mut connection)
+            .unwrap();
         (reached > 0).then_some(())
     });
 }

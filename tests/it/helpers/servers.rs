@@ -1,4 +1,5 @@
-//! The simulator and the echo upstream on a port of their own, stopped and gone when the value is dropped.
+//! The simulator and the echo upstream on a port of their own, stopped and gone when the value is
+//! dropped.
 
 use std::io;
 use std::net::TcpListener;
@@ -19,7 +20,9 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts what `serve` makes of a free port.
-    pub(crate) fn start(serve: impl FnOnce(TcpListener) -> io::Result<Server> + Send + 'static) -> Self {
+    pub(crate) fn start(
+        serve: impl FnOnce(TcpListener) -> io::Result<Server> + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (started, waiting) = mpsc::channel();
@@ -30,7 +33,11 @@ impl Running {
                 server.await.unwrap();
             });
         });
-        Self { url, handle: waiting.recv().unwrap(), thread: Some(thread) }
+        Self {
+            url,
+            handle: waiting.recv().unwrap(),
+            thread: Some(thread),
+        }
     }
 
     /// A path on it.
@@ -61,7 +68,11 @@ pub(crate) fn sandbox(settings: SandboxSettings) -> Sandbox {
     let clock = ManualClock::at(UnixMillis(1_700_000_000_000));
     let platform = Platform::new(settings, Arc::new(clock.clone()));
     let shared = platform.clone();
-    Sandbox { server: Running::start(move |listener| hufu::sandbox::serve(listener, shared)), platform, clock }
+    Sandbox {
+        server: Running::start(move |listener| hufu::sandbox::serve(listener, shared)),
+        platform,
+        clock,
+    }
 }
 
 /// Starts an echo upstream.

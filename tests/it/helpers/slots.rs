@@ -1,4 +1,5 @@
-//! What clients of two gateways share that are killed or replaced one after the other; and numbers that a seed decides.
+//! What clients of two gateways share that are killed or replaced one after the other; and numbers
+//! that a seed decides.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -25,7 +26,8 @@ impl Dice {
     }
 }
 
-/// Where the gateways listen (`None`: dead at the moment), and how many answers all clients together have had from them.
+/// Where the gateways listen (`None`: dead at the moment), and how many answers all clients
+/// together have had from them.
 pub(crate) struct Slots {
     listen: Mutex<[Option<SocketAddr>; 2]>,
     answers: AtomicUsize,
@@ -34,7 +36,10 @@ pub(crate) struct Slots {
 impl Slots {
     /// Both live.
     pub(crate) fn new(at: [SocketAddr; 2]) -> Self {
-        Self { listen: Mutex::new(at.map(Some)), answers: AtomicUsize::new(0) }
+        Self {
+            listen: Mutex::new(at.map(Some)),
+            answers: AtomicUsize::new(0),
+        }
     }
 
     /// Somebody else listens there now, or nobody.
@@ -50,12 +55,22 @@ impl Slots {
     /// Waits for so many more answers, so that a machine that is slow is not killed idle.
     pub(crate) fn wait_for_answers(&self, more: usize) {
         let enough = self.answers.load(Ordering::Relaxed) + more;
-        until_blocking("answers", || (self.answers.load(Ordering::Relaxed) >= enough).then_some(()));
+        until_blocking("answers", || {
+            (self.answers.load(Ordering::Relaxed) >= enough).then_some(())
+        });
     }
 
     /// Where a request goes; `None`: nobody lives at the moment.
     pub(crate) fn any(&self, dice: &mut Dice) -> Option<SocketAddr> {
-        let living: Vec<_> = self.listen.lock().unwrap().iter().flatten().copied().collect();
-        (!living.is_empty()).then(|| living[usize::try_from(dice.below(living.len() as u64)).unwrap()])
+        let living: Vec<_> = self
+            .listen
+            .lock()
+            .unwrap()
+            .iter()
+            .flatten()
+            .copied()
+            .collect();
+        (!living.is_empty())
+            .then(|| living[usize::try_from(dice.below(living.len() as u64)).unwrap()])
     }
 }

@@ -12,8 +12,13 @@ use hufu::metrics::Metrics;
 use hufu::secret::Secret;
 use hufu::session::store::{Created, CreatedSession};
 use hufu::session::token::tag_of;
-use hufu::session::{NewSession, ProviderKind, Session, SessionId, SessionKey, SessionRules, SessionService, SessionStore, SessionToken, StoreError, UserKey};
-use hufu::store::{self, KeyPrefix, MemorySessionStore, RedisSessionStore, StoreHandle, StoreSettings, StoreUrl};
+use hufu::session::{
+    NewSession, ProviderKind, Session, SessionId, SessionKey, SessionRules, SessionService,
+    SessionStore, SessionToken, StoreError, UserKey,
+};
+use hufu::store::{
+    self, KeyPrefix, MemorySessionStore, RedisSessionStore, StoreHandle, StoreSettings, StoreUrl,
+};
 
 use super::redis_server::RedisServer;
 use super::wait::until;
@@ -46,8 +51,19 @@ impl Harness {
     pub(crate) fn memory(prefix: &str) -> Self {
         let (keys, naming) = fresh_keys();
         let clock = ManualClock::at(UnixMillis(1_764_000_000_000));
-        let store = MemorySessionStore::new(Arc::new(clock.clone()), KeyPrefix::new(prefix).unwrap(), keys.clone(), naming.clone(), Arc::new(Metrics::new()));
-        Self { place: Place::Memory(Arc::new(store), clock), keys, naming, prefix: prefix.to_owned() }
+        let store = MemorySessionStore::new(
+            Arc::new(clock.clone()),
+            KeyPrefix::new(prefix).unwrap(),
+            keys.clone(),
+            naming.clone(),
+            Arc::new(Metrics::new()),
+        );
+        Self {
+            place: Place::Memory(Arc::new(store), clock),
+            keys,
+            naming,
+            prefix: prefix.to_owned(),
+        }
     }
 
     /// A store in Redis that logs in with `url`, and is looked into with `inspector`.
@@ -71,9 +87,20 @@ impl Harness {
 
     pub(crate) fn looked_into(settings: &StoreSettings, inspector: Inspector) -> Self {
         let (keys, naming) = fresh_keys();
-        let handle = store::open(settings, keys.clone(), naming.clone(), Arc::new(Metrics::new())).unwrap();
+        let handle = store::open(
+            settings,
+            keys.clone(),
+            naming.clone(),
+            Arc::new(Metrics::new()),
+        )
+        .unwrap();
         let place = Place::Redis(Arc::new(handle.redis().unwrap()), inspector);
-        Self { place, keys, naming, prefix: settings.key_prefix.as_str().to_owned() }
+        Self {
+            place,
+            keys,
+            naming,
+            prefix: settings.key_prefix.as_str().to_owned(),
+        }
     }
 
     /// A store on a server without users.
@@ -101,27 +128,47 @@ impl Harness {
             Place::Memory(store, _) => store.clone(),
             Place::Redis(store, _) => store.clone(),
         };
-        SessionService::new(store, self.keys.clone(), self.naming.clone(), rules, Arc::new(Metrics::new()))
+        SessionService::new(
+            store,
+            self.keys.clone(),
+            self.naming.clone(),
+            rules,
+            Arc::new(Metrics::new()),
+        )
     }
 
-    /// Fails unless the indexes name the sessions that there are records of, and no other that has not expired.
+    /// Fails unless the indexes name the sessions that there are records of, and no other that has
+    /// not expired.
     pub(crate) async fn assert_consistent(&self) {
         let now = self.store().now().await.unwrap().0;
         let (mut recorded, mut named) = (BTreeSet::new(), BTreeSet::new());
         for (key, seen) in self.look().await {
-            let (kind, name) = key.strip_prefix(&format!("{}:", self.prefix)).unwrap().split_at(1);
-            if kind == "s" && (seen.content.starts_with(b"\x01") || seen.content.starts_with(br"\x01")) {
+            let (kind, name) = key
+                .strip_prefix(&format!("{}:", self.prefix))
+                .unwrap()
+                .split_at(1);
+            if kind == "s"
+                && (seen.content.starts_with(b"\x01") || seen.content.starts_with(br"\x01"))
+            {
                 recorded.insert(name.rsplit(':').next().unwrap().to_owned());
             }
             // An expired one stays until the next write.
-            named.extend(seen.members.into_iter().filter(|(_, expiry)| *expiry > now).map(|(name, _)| name));
+            named.extend(
+                seen.members
+                    .into_iter()
+                    .filter(|(_, expiry)| *expiry > now)
+                    .map(|(name, _)| name),
+            );
         }
         assert_eq!(named, recorded, "the index, and the records");
     }
 
     /// Waits until the store answers again.
     pub(crate) async fn recovers(&self) {
-        until("the store to recover", async || self.store().now().await.ok()).await;
+        until("the store to recover", async || {
+            self.store().now().await.ok()
+        })
+        .await;
     }
 
     pub(crate) async fn session_keys(&self, user: &UserKey) -> Vec<String> {
@@ -129,7 +176,10 @@ impl Harness {
             Place::Memory(store, _) => store.session_keys(user).await,
             Place::Redis(store, _) => store.session_keys(user).await,
         };
-        kept.unwrap().into_iter().map(|generation| generation.key.expose().clone()).collect()
+        kept.unwrap()
+            .into_iter()
+            .map(|generation| generation.key.expose().clone())
+            .collect()
     }
 
     /// Lets the store's time pass.
@@ -138,8 +188,15 @@ impl Harness {
             Place::Memory(_, clock) => clock.advance(span),
             Place::Redis(store, _) => {
                 // Redis takes a key for expired one millisecond after its time.
-                let then = store.now().await.unwrap().plus(span + Duration::from_millis(2));
-                until("the store's clock", async || (store.now().await.unwrap() >= then).then_some(())).await;
+                let then = store
+                    .now()
+                    .await
+                    .unwrap()
+                    .plus(span + Duration::from_millis(2));
+                until("the store's clock", async || {
+                    (store.now().await.unwrap() >= then).then_some(())
+                })
+                .await;
             }
         }
     }
@@ -149,9 +206,22 @@ impl Harness {
         match &self.place {
             Place::Memory(store, _) => {
                 let seen = store.dump().into_iter().map(|entry| {
-                    let fields = entry.content.lines().filter_map(|line| line.split_once(" → ")).filter(|(name, _)| name.len() == 22);
-                    let members = fields.map(|(name, value)| (name.to_owned(), expiry_of(value.as_bytes()))).collect();
-                    (entry.key, Seen { content: entry.content.into_bytes(), expires_in: Some(entry.expires_in), members })
+                    let fields = entry
+                        .content
+                        .lines()
+                        .filter_map(|line| line.split_once(" → "))
+                        .filter(|(name, _)| name.len() == 22);
+                    let members = fields
+                        .map(|(name, value)| (name.to_owned(), expiry_of(value.as_bytes())))
+                        .collect();
+                    (
+                        entry.key,
+                        Seen {
+                            content: entry.content.into_bytes(),
+                            expires_in: Some(entry.expires_in),
+                            members,
+                        },
+                    )
                 });
                 seen.collect()
             }
@@ -162,7 +232,12 @@ impl Harness {
     /// The only key of one kind (`s`, `u`, `c`).
     pub(crate) async fn only(&self, kind: &str) -> Option<(String, Seen)> {
         let beginning = format!("{}:{kind}:", self.prefix);
-        let mut found: Vec<_> = self.look().await.into_iter().filter(|(key, _)| key.starts_with(&beginning)).collect();
+        let mut found: Vec<_> = self
+            .look()
+            .await
+            .into_iter()
+            .filter(|(key, _)| key.starts_with(&beginning))
+            .collect();
         assert!(found.len() <= 1, "{found:?}");
         found.pop()
     }
@@ -177,7 +252,10 @@ impl Harness {
 
     /// The key of a session's record.
     pub(crate) fn key_of(&self, id: &SessionId) -> String {
-        let (tag, hash) = (id.to_string()[..3].to_owned(), id.to_string()[3..].to_owned());
+        let (tag, hash) = (
+            id.to_string()[..3].to_owned(),
+            id.to_string()[3..].to_owned(),
+        );
         format!("{}:s:{{{tag}}}:{hash}", self.prefix)
     }
 
@@ -205,10 +283,18 @@ impl Harness {
     }
 
     /// Makes a session that lives for these times.
-    pub(crate) async fn sign_in(&self, user: &UserKey, idle: Duration, absolute: Duration) -> SessionId {
+    pub(crate) async fn sign_in(
+        &self,
+        user: &UserKey,
+        idle: Duration,
+        absolute: Duration,
+    ) -> SessionId {
         let session = self.session(user, absolute).await;
         let id = self.fresh_id(user);
-        self.store().create(new_session(id, &session, idle)).await.unwrap();
+        self.store()
+            .create(new_session(id, &session, idle))
+            .await
+            .unwrap();
         id
     }
 }
@@ -216,12 +302,28 @@ impl Harness {
 /// A session of this user that begins now, for an hour.
 pub(crate) fn session_of(subject: &str, now: UnixMillis) -> Session {
     let absolute_deadline = now.plus(Duration::from_secs(3600));
-    Session { user: user(subject), unionid: None, created: now, absolute_deadline, client_address: None, device: String::new(), claims: Vec::new() }
+    Session {
+        user: user(subject),
+        unionid: None,
+        created: now,
+        absolute_deadline,
+        client_address: None,
+        device: String::new(),
+        claims: Vec::new(),
+    }
 }
 
 /// A plain session: no cap, no session_key, no answer.
 pub(crate) fn new_session(id: SessionId, session: &Session, idle: Duration) -> NewSession<'_> {
-    NewSession { id, session, idle, max_per_user: 0, session_key: None, limit: None, settlement: None }
+    NewSession {
+        id,
+        session,
+        idle,
+        max_per_user: 0,
+        session_key: None,
+        limit: None,
+        settlement: None,
+    }
 }
 
 /// The session that was to be made.
@@ -233,11 +335,18 @@ pub(crate) fn made(created: Created) -> CreatedSession {
 }
 
 pub(crate) fn session_key(text: &str, reserved_at: UnixMillis) -> SessionKey {
-    SessionKey { key: Secret::new(text.to_owned()), reserved_at }
+    SessionKey {
+        key: Secret::new(text.to_owned()),
+        reserved_at,
+    }
 }
 
 pub(crate) fn user(subject: &str) -> UserKey {
-    UserKey { provider: ProviderKind::WechatMiniProgram, app: "shop".into(), subject: subject.into() }
+    UserKey {
+        provider: ProviderKind::WechatMiniProgram,
+        app: "shop".into(),
+        subject: subject.into(),
+    }
 }
 
 pub(crate) fn settings(url: &str) -> StoreSettings {
@@ -253,17 +362,28 @@ pub(crate) fn open(settings: &StoreSettings) -> StoreHandle {
 }
 
 pub(crate) fn fresh_keys() -> (Arc<Keyring>, Arc<NamingKey>) {
-    (Arc::new(Keyring::ephemeral()), Arc::new(NamingKey::ephemeral()))
+    (
+        Arc::new(Keyring::ephemeral()),
+        Arc::new(NamingKey::ephemeral()),
+    )
 }
 
 /// An answer that must be there within two seconds, and how long it took.
-pub(crate) async fn answer_within_two_seconds<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    tokio::time::timeout(Duration::from_secs(2), call).await.expect("an answer within two seconds")
+pub(crate) async fn answer_within_two_seconds<T>(
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    tokio::time::timeout(Duration::from_secs(2), call)
+        .await
+        .expect("an answer within two seconds")
 }
 
 /// A connection for looking into a Redis.
 pub(crate) async fn inspect(url: &str) -> redis::aio::MultiplexedConnection {
-    redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
+    redis::Client::open(url)
+        .unwrap()
+        .get_multiplexed_async_connection()
+        .await
+        .unwrap()
 }
 
 /// Servers that hold a store, seen from outside.
@@ -273,7 +393,10 @@ impl Inspector {
     /// Runs a command on the server that has its key.
     pub(crate) async fn run<T: redis::FromRedisValue>(&self, words: &[&[u8]]) -> T {
         for url in &self.0 {
-            let answer = redis::cmd(std::str::from_utf8(words[0]).unwrap()).arg(&words[1..]).query_async(&mut inspect(url).await).await;
+            let answer = redis::cmd(std::str::from_utf8(words[0]).unwrap())
+                .arg(&words[1..])
+                .query_async(&mut inspect(url).await)
+                .await;
             match answer {
                 Err(error) if error.code() == Some("MOVED") => {}
                 answer => return answer.unwrap(),
@@ -296,8 +419,15 @@ async fn look_into(url: &str, prefix: &str) -> BTreeMap<String, Seen> {
     let mut seen = BTreeMap::new();
     let mut cursor = 0_u64;
     loop {
-        let (next, keys): (u64, Vec<String>) =
-            redis::cmd("SCAN").arg(cursor).arg("MATCH").arg(format!("{prefix}:*")).arg("COUNT").arg(1000).query_async(&mut redis).await.unwrap();
+        let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
+            .arg(cursor)
+            .arg("MATCH")
+            .arg(format!("{prefix}:*"))
+            .arg("COUNT")
+            .arg(1000)
+            .query_async(&mut redis)
+            .await
+            .unwrap();
         for key in keys {
             seen.extend(look_at(&mut redis, &key).await.map(|found| (key, found)));
         }
@@ -310,18 +440,46 @@ async fn look_into(url: &str, prefix: &str) -> BTreeMap<String, Seen> {
 
 /// `None` when it has expired since it was listed.
 async fn look_at(redis: &mut redis::aio::MultiplexedConnection, key: &str) -> Option<Seen> {
-    let (kind, lives): (String, i64) = redis::pipe().cmd("TYPE").arg(key).cmd("PTTL").arg(key).query_async(redis).await.unwrap();
+    let (kind, lives): (String, i64) = redis::pipe()
+        .cmd("TYPE")
+        .arg(key)
+        .cmd("PTTL")
+        .arg(key)
+        .query_async(redis)
+        .await
+        .unwrap();
     let read: redis::RedisResult<Vec<Vec<u8>>> = match kind.as_str() {
-        "string" => redis::cmd("GET").arg(key).query_async(redis).await.map(|bytes: Vec<u8>| vec![bytes]),
+        "string" => redis::cmd("GET")
+            .arg(key)
+            .query_async(redis)
+            .await
+            .map(|bytes: Vec<u8>| vec![bytes]),
         "hash" => redis::cmd("HGETALL").arg(key).query_async(redis).await,
         _ => return None,
     };
-    let (read, expires_in) = (read.ok()?, u64::try_from(lives).ok().map(Duration::from_millis));
-    let fields = read.chunks_exact(2).filter(|field| kind == "hash" && field[0].len() == 16);
-    Some(Seen { members: fields.map(|field| (base64url(&field[0]), expiry_of(&field[1]))).collect(), content: read.concat(), expires_in })
+    let (read, expires_in) = (
+        read.ok()?,
+        u64::try_from(lives).ok().map(Duration::from_millis),
+    );
+    let fields = read
+        .chunks_exact(2)
+        .filter(|field| kind == "hash" && field[0].len() == 16);
+    Some(Seen {
+        members: fields
+            .map(|field| (base64url(&field[0]), expiry_of(&field[1])))
+            .collect(),
+        content: read.concat(),
+        expires_in,
+    })
 }
 
 /// Of a member's `expiry:created`.
 fn expiry_of(value: &[u8]) -> u64 {
-    std::str::from_utf8(value).unwrap().split_once(':').unwrap().0.parse().unwrap()
+    std::str::from_utf8(value)
+        .unwrap()
+        .split_once(':')
+        .unwrap()
+        .0
+        .parse()
+        .unwrap()
 }

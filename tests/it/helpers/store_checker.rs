@@ -1,13 +1,14 @@
-//! Walks a whole store in Redis and proves what the gateway promises of it at every moment, whoever died in the middle of what:
-//! no key is without an expiry, no index names a session that is gone, and no session is missing in its user's index, where
-//! nothing could revoke it.
+//! Walks a whole store in Redis and proves what the gateway promises of it at every moment, whoever
+//! died in the middle of what: no key is without an expiry, no index names a session that is gone,
+//! and no session is missing in its user's index, where nothing could revoke it.
 
 use std::collections::BTreeMap;
 
 use super::redis_server::RedisServer;
 
-/// What can be seen in one moment: nobody else's write comes between the reads of a script. Answers the time, then of each key its
-/// name, its type, when it expires (-1: never), how many values it has, and these.
+/// What can be seen in one moment: nobody else's write comes between the reads of a script. Answers
+/// the time, then of each key its name, its type, when it expires (-1: never), how many values it
+/// has, and these.
 const SNAPSHOT: &str = r"
 local function digits(number) return string.format('%.0f', number) end
 local time, cursor = redis.call('TIME'), '0'
@@ -35,9 +36,11 @@ repeat
 until cursor == '0'
 return seen";
 
-/// How much two times may differ that are the same, in milliseconds: Redis tells a script a time that is a little behind.
+/// How much two times may differ that are the same, in milliseconds: Redis tells a script a time
+/// that is a little behind.
 const NEAR: u64 = 100;
-/// Longest that anything but a session lives: a rotated token's forward, a code's answer, in milliseconds.
+/// Longest that anything but a session lives: a rotated token's forward, a code's answer, in
+/// milliseconds.
 const LONGEST_PASSING: u64 = 600_000;
 
 /// What a walk has found.
@@ -65,7 +68,12 @@ type Members<'a> = BTreeMap<(&'a str, String), Vec<(&'a str, u64)>>;
 
 /// Looks at every key that begins so.
 pub(crate) fn walk(server: &RedisServer, prefix: &str) -> Walk {
-    let parts: Vec<Vec<u8>> = redis::cmd("EVAL").arg(SNAPSHOT).arg(0).arg(prefix).query(&mut server.connect("")).unwrap();
+    let parts: Vec<Vec<u8>> = redis::cmd("EVAL")
+        .arg(SNAPSHOT)
+        .arg(0)
+        .arg(prefix)
+        .query(&mut server.connect(""))
+        .unwrap();
     let (now, entries) = read(parts);
     let mut walk = Walk::default();
     let members = walk.indexes(prefix, now, &entries);
@@ -76,7 +84,9 @@ pub(crate) fn walk(server: &RedisServer, prefix: &str) -> Walk {
         for (index, _) in places.iter().filter(|(_, expiry)| *expiry > now + NEAR) {
             let record = entries.get(&format!("{prefix}:s:{{{tag}}}:{name}"));
             if !record.is_some_and(|record| is_record(&record.values)) {
-                walk.problems.push(format!("{index} names {name}, and there is no such session"));
+                walk.problems.push(format!(
+                    "{index} names {name}, and there is no such session"
+                ));
             }
         }
     }
@@ -97,21 +107,38 @@ impl Walk {
     }
 
     /// Who is in the indexes, and that each lives as long as the last of its members.
-    fn indexes<'a>(&mut self, prefix: &str, now: u64, entries: &'a BTreeMap<String, Entry>) -> Members<'a> {
+    fn indexes<'a>(
+        &mut self,
+        prefix: &str,
+        now: u64,
+        entries: &'a BTreeMap<String, Entry>,
+    ) -> Members<'a> {
         let mut members = Members::new();
         let beginning = format!("{prefix}:u:{{");
-        for (key, entry) in entries.iter().filter(|(key, _)| key.starts_with(&beginning)) {
+        for (key, entry) in entries
+            .iter()
+            .filter(|(key, _)| key.starts_with(&beginning))
+        {
             self.users += 1;
             let tag = key[beginning.len()..].split('}').next().unwrap_or_default();
             let mut last = 0;
             for field in entry.values.chunks_exact(2) {
                 if field[0].len() == 16 {
-                    let (expiry, _) = std::str::from_utf8(&field[1]).ok().and_then(|value| value.split_once(':')).unwrap_or_default();
+                    let (expiry, _) = std::str::from_utf8(&field[1])
+                        .ok()
+                        .and_then(|value| value.split_once(':'))
+                        .unwrap_or_default();
                     let expiry = expiry.parse().unwrap_or(u64::MAX);
                     last = last.max(expiry);
-                    members.entry((tag, hufu::crypto::encoding::base64url(&field[0]))).or_default().push((key, expiry));
+                    members
+                        .entry((tag, hufu::crypto::encoding::base64url(&field[0])))
+                        .or_default()
+                        .push((key, expiry));
                 } else if !matches!(&*field[0], b"k0" | b"k1") {
-                    self.problems.push(format!("{key} has a field {:?}", field[0].escape_ascii().to_string()));
+                    self.problems.push(format!(
+                        "{key} has a field {:?}",
+                        field[0].escape_ascii().to_string()
+                    ));
                 }
             }
             if entry.kind != "hash" || last + NEAR < now || !near(entry.expiry, last) {
@@ -129,12 +156,18 @@ impl Walk {
         let rest = key.strip_prefix(prefix).unwrap_or_default();
         if let Some(session) = rest.strip_prefix(":s:{") {
             let (tag, name) = session.split_once("}:").unwrap_or_default();
-            let places = members.get(&(tag, name.to_owned())).map(Vec::as_slice).unwrap_or_default();
+            let places = members
+                .get(&(tag, name.to_owned()))
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             if is_record(&entry.values) {
                 self.sessions += 1;
-                // Not in the index: nobody could sign it out with the others. In two: it would not be its user's alone.
+                // Not in the index: nobody could sign it out with the others. In two: it would not
+                // be its user's alone.
                 if places.len() != 1 || !near(Some(expiry), places[0].1) {
-                    self.problems.push(format!("{key} ends at {expiry}, and the indexes have it as {places:?}"));
+                    self.problems.push(format!(
+                        "{key} ends at {expiry}, and the indexes have it as {places:?}"
+                    ));
                 }
             } else {
                 self.forwards += 1;
@@ -147,13 +180,15 @@ impl Walk {
             // A cell of a limit goes when the quota has filled up again.
             self.passing(key, now, expiry);
         } else if !rest.starts_with(":u:{") {
-            self.problems.push(format!("{key} is nothing that the gateway writes"));
+            self.problems
+                .push(format!("{key} is nothing that the gateway writes"));
         }
     }
 
     fn passing(&mut self, key: &str, now: u64, expiry: u64) {
         if expiry > now + LONGEST_PASSING + NEAR {
-            self.problems.push(format!("{key} stays for {} ms", expiry - now));
+            self.problems
+                .push(format!("{key} stays for {} ms", expiry - now));
         }
     }
 }
@@ -164,12 +199,17 @@ fn near(one: Option<u64>, other: u64) -> bool {
 
 /// A session's record and not where it went: `scripts/index.lua` looks at the same bit.
 fn is_record(values: &[Vec<u8>]) -> bool {
-    values.first().and_then(|value| value.first()).is_some_and(|version| *version < 128)
+    values
+        .first()
+        .and_then(|value| value.first())
+        .is_some_and(|version| *version < 128)
 }
 
 fn read(parts: Vec<Vec<u8>>) -> (u64, BTreeMap<String, Entry>) {
     let mut parts = parts.into_iter();
-    let text = |parts: &mut std::vec::IntoIter<Vec<u8>>| parts.next().map(|part| String::from_utf8(part).unwrap());
+    let text = |parts: &mut std::vec::IntoIter<Vec<u8>>| {
+        parts.next().map(|part| String::from_utf8(part).unwrap())
+    };
     let now: u64 = text(&mut parts).unwrap().parse().unwrap();
     let mut entries = BTreeMap::new();
     while let Some(key) = text(&mut parts) {
@@ -177,7 +217,14 @@ fn read(parts: Vec<Vec<u8>>) -> (u64, BTreeMap<String, Entry>) {
         let expiry: i64 = text(&mut parts).unwrap().parse().unwrap();
         let count: usize = text(&mut parts).unwrap().parse().unwrap();
         let values = parts.by_ref().take(count).collect();
-        entries.insert(key, Entry { kind, expiry: u64::try_from(expiry).ok(), values });
+        entries.insert(
+            key,
+            Entry {
+                kind,
+                expiry: u64::try_from(expiry).ok(),
+                values,
+            },
+        );
     }
     (now, entries)
 }

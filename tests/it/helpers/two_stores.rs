@@ -14,10 +14,15 @@ use super::wait::until;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 /// Short, so that a test sees both ends.
-pub(crate) const CACHE: NearCacheSettings =
-    NearCacheSettings { push: PushChoice::Auto, capacity: 10_000, max_stale: Duration::from_millis(500), outage_grace: Duration::from_millis(1500) };
+pub(crate) const CACHE: NearCacheSettings = NearCacheSettings {
+    push: PushChoice::Auto,
+    capacity: 10_000,
+    max_stale: Duration::from_millis(500),
+    outage_grace: Duration::from_millis(1500),
+};
 
-/// Two stores on one Redis with the same keys, as two gateways have them, and a third that makes sessions.
+/// Two stores on one Redis with the same keys, as two gateways have them, and a third that makes
+/// sessions.
 pub(crate) struct Two {
     pub(crate) near: Arc<dyn SessionStore>,
     pub(crate) other: Arc<dyn SessionStore>,
@@ -36,31 +41,65 @@ impl Two {
 
     fn open(url: &str, redis: &RedisServer, cache: NearCacheSettings, timeout: Duration) -> Self {
         let maker = Harness::patient_redis(&redis.url(""), &redis.url(""), "hufu");
-        let settings = StoreSettings { near_cache: Some(cache), timeout, ..StoreSettings::new(StoreUrl::parse(url).unwrap()) };
-        let open = || hufu::store::open(&settings, maker.keys.clone(), maker.naming.clone(), Arc::new(Metrics::new())).unwrap();
+        let settings = StoreSettings {
+            near_cache: Some(cache),
+            timeout,
+            ..StoreSettings::new(StoreUrl::parse(url).unwrap())
+        };
+        let open = || {
+            hufu::store::open(
+                &settings,
+                maker.keys.clone(),
+                maker.naming.clone(),
+                Arc::new(Metrics::new()),
+            )
+            .unwrap()
+        };
         let handle = open();
-        Self { near: handle.for_worker(), other: open().for_worker(), handle, maker }
+        Self {
+            near: handle.for_worker(),
+            other: open().for_worker(),
+            handle,
+            maker,
+        }
     }
 
     /// With what `push` says in effect.
     pub(crate) async fn with(redis: &RedisServer, push: PushChoice) -> Self {
-        Self::on(redis, NearCacheSettings { push, ..CACHE }).ready(push).await
+        Self::on(redis, NearCacheSettings { push, ..CACHE })
+            .ready(push)
+            .await
     }
 
-    /// The same, which gives a server that does not answer no more than the default time; all others have patience, for a machine that
-    /// runs all tests at once.
+    /// The same, which gives a server that does not answer no more than the default time; all
+    /// others have patience, for a machine that runs all tests at once.
     pub(crate) async fn hasty(redis: &RedisServer, push: PushChoice) -> Self {
-        Self::open(&redis.url(""), redis, NearCacheSettings { push, ..CACHE }, Duration::from_millis(500)).ready(push).await
+        Self::open(
+            &redis.url(""),
+            redis,
+            NearCacheSettings { push, ..CACHE },
+            Duration::from_millis(500),
+        )
+        .ready(push)
+        .await
     }
 
     async fn ready(self, push: PushChoice) -> Self {
-        self.hears(if push == PushChoice::Pubsub { PushMode::Pubsub } else { PushMode::Tracking }).await;
+        self.hears(if push == PushChoice::Pubsub {
+            PushMode::Pubsub
+        } else {
+            PushMode::Tracking
+        })
+        .await;
         self
     }
 
     pub(crate) async fn hears(&self, mode: PushMode) {
         let _ = self.near.now().await;
-        until("the way of hearing", async || (self.handle.push().unwrap().mode == Some(mode)).then_some(())).await;
+        until("the way of hearing", async || {
+            (self.handle.push().unwrap().mode == Some(mode)).then_some(())
+        })
+        .await;
     }
 
     pub(crate) async fn session(&self) -> SessionId {
@@ -73,7 +112,10 @@ pub(crate) fn found(lookup: &Lookup) -> bool {
 }
 
 pub(crate) fn connection(redis: &RedisServer) -> redis::Connection {
-    redis::Client::open(redis.url("")).unwrap().get_connection().unwrap()
+    redis::Client::open(redis.url(""))
+        .unwrap()
+        .get_connection()
+        .unwrap()
 }
 
 /// How often Redis was asked for a value.
@@ -83,7 +125,13 @@ pub(crate) fn reads(connection: &mut redis::Connection) -> u64 {
 
 /// How often Redis was sent a command, named in lower case.
 pub(crate) fn calls(connection: &mut redis::Connection, command: &str) -> u64 {
-    let stats: String = redis::cmd("INFO").arg("commandstats").query(connection).unwrap();
-    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
-    line.and_then(|rest| rest.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
+    let stats: String = redis::cmd("INFO")
+        .arg("commandstats")
+        .query(connection)
+        .unwrap();
+    let line = stats
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+    line.and_then(|rest| rest.split(',').next())
+        .map_or(0, |calls| calls.parse().unwrap())
 }

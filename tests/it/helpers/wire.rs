@@ -21,12 +21,18 @@ impl Answer {
     /// The value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let head = self.text.split("\r\n\r\n").next()?;
-        head.lines().skip(1).filter_map(|line| line.split_once(':')).find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.trim())
+        head.lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(':'))
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.trim())
     }
 
     /// What follows the head.
     pub(crate) fn body(&self) -> &str {
-        self.text.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+        self.text
+            .split_once("\r\n\r\n")
+            .map_or("", |(_, body)| body)
     }
 
     /// The gateway's error word.
@@ -35,7 +41,8 @@ impl Answer {
     }
 }
 
-/// Sends bytes and reads until the server closes, or until it has been silent for a while after an answer.
+/// Sends bytes and reads until the server closes, or until it has been silent for a while after an
+/// answer.
 pub(crate) async fn send(to: SocketAddr, bytes: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(to).await.unwrap();
     // The server may close before it has read everything.
@@ -64,7 +71,11 @@ pub(crate) async fn read_to_the_end(stream: &mut (impl AsyncRead + Unpin)) -> An
 async fn read_with(stream: &mut (impl AsyncRead + Unpin), silence: Duration) -> Answer {
     let (mut all, mut buf, mut closed) = (Vec::new(), [0; 16 * 1024], false);
     loop {
-        let patience = if all.is_empty() { Duration::from_secs(10) } else { silence };
+        let patience = if all.is_empty() {
+            Duration::from_secs(10)
+        } else {
+            silence
+        };
         match tokio::time::timeout(patience, stream.read(&mut buf)).await {
             Ok(Ok(0) | Err(_)) => {
                 closed = true;
@@ -75,6 +86,14 @@ async fn read_with(stream: &mut (impl AsyncRead + Unpin), silence: Duration) -> 
         }
     }
     let text = String::from_utf8_lossy(&all).into_owned();
-    let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    Answer { status, text, closed }
+    let status = text
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or(0);
+    Answer {
+        status,
+        text,
+        closed,
+    }
 }

@@ -28,24 +28,50 @@ pub(crate) fn handshake(url: &str, lines: &[(&'static str, &str)]) -> Request {
     request
 }
 
-pub(crate) async fn connect(gateway: &Gateway, path: &str, lines: &[(&'static str, &str)]) -> Result<(Socket, Response), Error> {
+pub(crate) async fn connect(
+    gateway: &Gateway,
+    path: &str,
+    lines: &[(&'static str, &str)],
+) -> Result<(Socket, Response), Error> {
     let request = handshake(&format!("ws://{}{path}", gateway.listen), lines);
     client_async(request, TcpStream::connect(gateway.listen).await.unwrap()).await
 }
 
 /// With a token.
 pub(crate) async fn open(gateway: &Gateway, path: &str, token: &str) -> Socket {
-    connect(gateway, path, &[("authorization", &format!("Bearer {token}"))]).await.unwrap().0
+    connect(
+        gateway,
+        path,
+        &[("authorization", &format!("Bearer {token}"))],
+    )
+    .await
+    .unwrap()
+    .0
 }
 
 /// The answer to a handshake that was not taken up.
-pub(crate) async fn refused(gateway: &Gateway, path: &str, lines: &[(&'static str, &str)]) -> (u16, String) {
-    let Err(Error::Http(answer)) = connect(gateway, path, lines).await else { panic!("not an answer") };
-    (answer.status().as_u16(), answer.headers().get("x-hufu-error").map_or("", |code| code.to_str().unwrap()).to_owned())
+pub(crate) async fn refused(
+    gateway: &Gateway,
+    path: &str,
+    lines: &[(&'static str, &str)],
+) -> (u16, String) {
+    let Err(Error::Http(answer)) = connect(gateway, path, lines).await else {
+        panic!("not an answer")
+    };
+    (
+        answer.status().as_u16(),
+        answer
+            .headers()
+            .get("x-hufu-error")
+            .map_or("", |code| code.to_str().unwrap())
+            .to_owned(),
+    )
 }
 
 /// Reads to the close frame; `None`: there was none.
-pub(crate) async fn closed(socket: &mut Socket<impl AsyncRead + AsyncWrite + Unpin>) -> Option<CloseFrame> {
+pub(crate) async fn closed(
+    socket: &mut Socket<impl AsyncRead + AsyncWrite + Unpin>,
+) -> Option<CloseFrame> {
     let read = async {
         loop {
             match socket.next().await {
@@ -55,26 +81,45 @@ pub(crate) async fn closed(socket: &mut Socket<impl AsyncRead + AsyncWrite + Unp
             }
         }
     };
-    tokio::time::timeout(BOUND, read).await.expect("the socket stays open")
+    tokio::time::timeout(BOUND, read)
+        .await
+        .expect("the socket stays open")
 }
 
 /// The code and the reason of the close frame.
-pub(crate) async fn farewell(socket: &mut Socket<impl AsyncRead + AsyncWrite + Unpin>) -> Option<(u16, String)> {
-    closed(socket).await.map(|frame| (frame.code.into(), frame.reason.to_string()))
+pub(crate) async fn farewell(
+    socket: &mut Socket<impl AsyncRead + AsyncWrite + Unpin>,
+) -> Option<(u16, String)> {
+    closed(socket)
+        .await
+        .map(|frame| (frame.code.into(), frame.reason.to_string()))
 }
 
 /// Text, a megabyte, and a ping there and back.
 pub(crate) async fn talk(socket: &mut Socket<impl AsyncRead + AsyncWrite + Unpin>) {
     echoed(socket, Message::text("hello")).await;
-    let large: Vec<u8> = (0..1 << 20).map(|n: u32| u8::try_from(n % 251).unwrap()).collect();
+    let large: Vec<u8> = (0..1 << 20)
+        .map(|n: u32| u8::try_from(n % 251).unwrap())
+        .collect();
     echoed(socket, Message::binary(large)).await;
-    socket.send(Message::Ping("are you there".into())).await.unwrap();
-    assert_eq!(socket.next().await.unwrap().unwrap(), Message::Pong("are you there".into()));
+    socket
+        .send(Message::Ping("are you there".into()))
+        .await
+        .unwrap();
+    assert_eq!(
+        socket.next().await.unwrap().unwrap(),
+        Message::Pong("are you there".into())
+    );
 }
 
 /// Sends a message and gets it back.
-pub(crate) async fn echoed(socket: &mut Socket<impl AsyncRead + AsyncWrite + Unpin>, message: Message) {
+pub(crate) async fn echoed(
+    socket: &mut Socket<impl AsyncRead + AsyncWrite + Unpin>,
+    message: Message,
+) {
     socket.send(message.clone()).await.unwrap();
-    let answer = tokio::time::timeout(BOUND, socket.next()).await.expect("no echo");
+    let answer = tokio::time::timeout(BOUND, socket.next())
+        .await
+        .expect("no echo");
     assert_eq!(answer.unwrap().unwrap(), message);
 }

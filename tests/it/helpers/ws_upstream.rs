@@ -38,7 +38,10 @@ impl WsUpstream {
 
     async fn listen(scheme: &str, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let upstream = Self { url: format!("{scheme}://{}", listener.local_addr().unwrap()), ..Self::default() };
+        let upstream = Self {
+            url: format!("{scheme}://{}", listener.local_addr().unwrap()),
+            ..Self::default()
+        };
         let shared = upstream.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -70,19 +73,44 @@ impl WsUpstream {
         let path = Arc::new(Mutex::new(String::new()));
         #[expect(clippy::result_large_err, reason = "the library's own type")]
         let look = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
-            let lines: String = request.headers().iter().map(|(n, v)| format!("{n}: {}\n", String::from_utf8_lossy(v.as_bytes()))).collect();
-            self.asked.lock().unwrap().push(format!("{}\n{lines}", request.uri()));
+            let lines: String = request
+                .headers()
+                .iter()
+                .map(|(n, v)| format!("{n}: {}\n", String::from_utf8_lossy(v.as_bytes())))
+                .collect();
+            self.asked
+                .lock()
+                .unwrap()
+                .push(format!("{}\n{lines}", request.uri()));
             *path.lock().unwrap() = request.uri().path().to_owned();
             match request.uri().path() {
-                "/chat" => drop(response.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("chat"))),
-                "/foreign" => drop(response.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("never-offered"))),
-                "/wrong" => drop(response.headers_mut().insert("sec-websocket-accept", HeaderValue::from_static("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="))),
-                "/refused" => return Err(Response::builder().status(409).header("x-why", "full").body(Some("no room".to_owned())).unwrap()),
+                "/chat" => drop(
+                    response
+                        .headers_mut()
+                        .insert("sec-websocket-protocol", HeaderValue::from_static("chat")),
+                ),
+                "/foreign" => drop(response.headers_mut().insert(
+                    "sec-websocket-protocol",
+                    HeaderValue::from_static("never-offered"),
+                )),
+                "/wrong" => drop(response.headers_mut().insert(
+                    "sec-websocket-accept",
+                    HeaderValue::from_static("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+                )),
+                "/refused" => {
+                    return Err(Response::builder()
+                        .status(409)
+                        .header("x-why", "full")
+                        .body(Some("no room".to_owned()))
+                        .unwrap());
+                }
                 _ => {}
             }
             Ok(response)
         };
-        let Ok(mut socket) = accept_hdr_async(stream, look).await else { return };
+        let Ok(mut socket) = accept_hdr_async(stream, look).await else {
+            return;
+        };
         let path = path.lock().unwrap().clone();
         match path.as_str() {
             "/flood" => while socket.send(Message::binary(vec![7; 65_536])).await.is_ok() {},
@@ -100,7 +128,12 @@ impl WsUpstream {
             }
             "/die" => drop(socket.next().await),
             "/close" => {
-                let _ = socket.close(Some(CloseFrame { code: 4001.into(), reason: "enough".into() })).await;
+                let _ = socket
+                    .close(Some(CloseFrame {
+                        code: 4001.into(),
+                        reason: "enough".into(),
+                    }))
+                    .await;
                 while let Some(Ok(_)) = socket.next().await {}
             }
             _ => {
@@ -112,7 +145,10 @@ impl WsUpstream {
                         }
                         Message::Binary(bytes) => socket.send(Message::binary(bytes)).await,
                         Message::Close(frame) => {
-                            self.heard.lock().unwrap().push(format!("close {}", frame.map_or(0, |frame| frame.code.into())));
+                            self.heard.lock().unwrap().push(format!(
+                                "close {}",
+                                frame.map_or(0, |frame| frame.code.into())
+                            ));
                             continue;
                         }
                         _ => Ok(()),

@@ -21,7 +21,10 @@ pub(super) async fn the_list_has_the_living_sessions_of_the_user(h: &Harness) {
     assert!(listed(h, &one).await.is_empty());
     let session = h.session(&one, HOUR).await;
     let first = h.fresh_id(&one);
-    h.store().create(new_session(first, &session, HOUR)).await.unwrap();
+    h.store()
+        .create(new_session(first, &session, HOUR))
+        .await
+        .unwrap();
     let second = h.sign_in(&one, HOUR, HOUR).await;
     h.sign_in(&one, SHORT, HOUR).await;
     h.sign_in(&other, HOUR, HOUR).await;
@@ -30,17 +33,25 @@ pub(super) async fn the_list_has_the_living_sessions_of_the_user(h: &Harness) {
     let list = h.store().list(&one).await.unwrap();
     let found = list.iter().find(|loaded| loaded.id == first).unwrap();
     assert_eq!((&*found.session, &found.rotated), (&session, &None));
-    assert!(found.expires_in <= HOUR && found.expires_in > HOUR / 2, "{found:?}");
+    assert!(
+        found.expires_in <= HOUR && found.expires_in > HOUR / 2,
+        "{found:?}"
+    );
     let _ = h.store().remove(&first, &one).await.unwrap();
     assert_eq!(listed(h, &one).await, BTreeSet::from([second]));
     // More than are read at once.
     let many = join_all((0..130).map(|_| h.sign_in(&one, HOUR, HOUR))).await;
-    assert_eq!(listed(h, &one).await, many.into_iter().chain([second]).collect());
+    assert_eq!(
+        listed(h, &one).await,
+        many.into_iter().chain([second]).collect()
+    );
 }
 
 /// The memory store has no outside that could write into its index.
 pub(super) async fn a_stranger_in_the_index_does_not_show(h: &Harness) {
-    let Place::Redis(_, inspector) = &h.place else { return };
+    let Place::Redis(_, inspector) = &h.place else {
+        return;
+    };
     let (mut by_tag, mut twins) = (HashMap::new(), None);
     for n in 0..5000 {
         let user = user(&format!("o{n}"));
@@ -53,7 +64,9 @@ pub(super) async fn a_stranger_in_the_index_does_not_show(h: &Harness) {
     let mine = h.sign_in(&one, HOUR, HOUR).await;
     let (index, _) = h.only("u").await.unwrap();
     let theirs = h.sign_in(&other, HOUR, HOUR).await;
-    inspector.run::<()>(&[b"HSET", index.as_bytes(), &theirs.hash, b"9000000000000:1"]).await;
+    inspector
+        .run::<()>(&[b"HSET", index.as_bytes(), &theirs.hash, b"9000000000000:1"])
+        .await;
     assert_eq!(listed(h, &one).await, BTreeSet::from([mine]));
 }
 
@@ -64,7 +77,11 @@ pub(super) async fn all_sessions_end_together(h: &Harness) {
     let stranger = h.sign_in(&other, HOUR, HOUR).await;
     h.sign_in(&one, SHORT, HOUR).await;
     h.pass(SHORT).await;
-    assert_eq!(h.store().remove_all(&one).await.unwrap(), 5, "and not the one that had expired");
+    assert_eq!(
+        h.store().remove_all(&one).await.unwrap(),
+        5,
+        "and not the one that had expired"
+    );
     for id in &ids {
         assert!(!h.alive(id).await);
     }
@@ -87,20 +104,45 @@ pub(super) async fn logins_while_all_end_are_ended_or_live(h: &Harness) {
             }
         }
         assert_eq!(listed(h, &one).await, alive, "who lives is in the list");
-        assert_eq!(ended + alive.len() as u64, 10, "each was ended once or lives");
+        assert_eq!(
+            ended + alive.len() as u64,
+            10,
+            "each was ended once or lives"
+        );
         h.assert_consistent().await;
-        assert_eq!(h.store().remove_all(&one).await.unwrap(), alive.len() as u64);
+        assert_eq!(
+            h.store().remove_all(&one).await.unwrap(),
+            alive.len() as u64
+        );
     }
 }
 
 pub(super) async fn sessions_are_counted_about(h: &Harness) {
     let own_database = !matches!(h.place, Place::Redis(..));
     let before = h.store().count().await.unwrap();
-    assert!(!own_database || before == SessionCount { at_least: 0, at_most: 0 });
+    assert!(
+        !own_database
+            || before
+                == SessionCount {
+                    at_least: 0,
+                    at_most: 0
+                }
+    );
     for n in 0..3 {
         h.sign_in(&user(&format!("o{n}")), HOUR, HOUR).await;
     }
     let counted = h.store().count().await.unwrap();
     // In Redis the other cases count too: all share one database.
-    assert!(if own_database { counted == SessionCount { at_least: 3, at_most: 3 } } else { counted.at_least >= 3 && counted.at_most >= 5 }, "{counted:?}");
+    assert!(
+        if own_database {
+            counted
+                == SessionCount {
+                    at_least: 3,
+                    at_most: 3,
+                }
+        } else {
+            counted.at_least >= 3 && counted.at_most >= 5
+        },
+        "{counted:?}"
+    );
 }

@@ -13,13 +13,21 @@ use crate::helpers::store::{Harness, made, new_session, user};
 use crate::helpers::wait::until;
 
 fn limit(name: u8, amount: u32, window: Duration) -> Limit {
-    Limit { cell: CellName { tag: None, name: [name; 16] }, quota: Quota::new(amount, window).unwrap() }
+    Limit {
+        cell: CellName {
+            tag: None,
+            name: [name; 16],
+        },
+        quota: Quota::new(amount, window).unwrap(),
+    }
 }
 
 /// How many of so many calls at once are admitted.
 async fn admitted(h: &Harness, limit: &Limit, calls: usize) -> usize {
     let all = join_all((0..calls).map(|_| h.counters().take(limit))).await;
-    all.into_iter().filter(|level| level.as_ref().unwrap().admitted).count()
+    all.into_iter()
+        .filter(|level| level.as_ref().unwrap().admitted)
+        .count()
 }
 
 pub(super) async fn many_at_once_get_what_the_quota_has(h: &Harness) {
@@ -27,7 +35,10 @@ pub(super) async fn many_at_once_get_what_the_quota_has(h: &Harness) {
     assert_eq!(admitted(h, &hourly, 60).await, 20);
     let refused = h.counters().take(&hourly).await.unwrap();
     let (wait, interval) = (refused.next_in(hourly.quota), HOUR / 20);
-    assert!(!refused.admitted && wait <= interval && wait > interval - Duration::from_secs(30), "{wait:?}");
+    assert!(
+        !refused.admitted && wait <= interval && wait > interval - Duration::from_secs(30),
+        "{wait:?}"
+    );
     assert_eq!(admitted(h, &limit(2, 20, HOUR), 1).await, 1, "another cell");
 }
 
@@ -44,7 +55,11 @@ pub(super) async fn time_brings_them_back_one_by_one(h: &Harness) {
     h.pass(wait).await;
     assert!(h.counters().take(&quota).await.unwrap().admitted);
     h.pass(Duration::from_secs(2)).await;
-    assert_eq!(h.counters().take(&quota).await.unwrap().backlog, Duration::from_millis(250), "as new");
+    assert_eq!(
+        h.counters().take(&quota).await.unwrap().backlog,
+        Duration::from_millis(250),
+        "as new"
+    );
 }
 
 pub(super) async fn a_smaller_quota_refuses_nobody_for_longer_than_its_window(h: &Harness) {
@@ -52,17 +67,30 @@ pub(super) async fn a_smaller_quota_refuses_nobody_for_longer_than_its_window(h:
     assert_eq!(admitted(h, &large, 100).await, 100);
     let small = limit(1, 2, Duration::from_secs(2));
     let level = h.counters().take(&small).await.unwrap();
-    assert!(!level.admitted && level.next_in(small.quota) <= Duration::from_secs(1), "{level:?}");
+    assert!(
+        !level.admitted && level.next_in(small.quota) <= Duration::from_secs(1),
+        "{level:?}"
+    );
 }
 
 pub(super) async fn who_is_over_the_limit_gets_no_session_and_evicts_nobody(h: &Harness) {
     let session = h.session(&user("o1"), HOUR).await;
-    let cell = CellName { tag: Some(tag_of(&h.naming, &session.user)), name: [7; 16] };
+    let cell = CellName {
+        tag: Some(tag_of(&h.naming, &session.user)),
+        name: [7; 16],
+    };
     let quota = Quota::new(3, HOUR).unwrap();
     let limit = Some(Limit { cell, quota });
     for evicted in [0, 0, 1] {
-        let new = NewSession { limit, max_per_user: 2, ..new_session(h.fresh_id(&session.user), &session, HOUR) };
-        assert_eq!(made(h.store().create(new).await.unwrap()).evicted.len(), evicted);
+        let new = NewSession {
+            limit,
+            max_per_user: 2,
+            ..new_session(h.fresh_id(&session.user), &session, HOUR)
+        };
+        assert_eq!(
+            made(h.store().create(new).await.unwrap()).evicted.len(),
+            evicted
+        );
         h.pass(Duration::from_millis(2)).await;
     }
     let before: Vec<_> = h.look().await.into_keys().collect();
@@ -70,13 +98,43 @@ pub(super) async fn who_is_over_the_limit_gets_no_session_and_evicts_nobody(h: &
         hufu::session::Reservation::Leader { ticket, .. } => ticket,
         other => panic!("{other:?}"),
     };
-    let settlement = Some(Settlement { login: [3; 16], ticket, answer: b"answer".to_vec(), keep: HOUR });
+    let settlement = Some(Settlement {
+        login: [3; 16],
+        ticket,
+        answer: b"answer".to_vec(),
+        keep: HOUR,
+    });
     let id = h.fresh_id(&session.user);
-    let refused = h.store().create(NewSession { limit, max_per_user: 2, settlement, ..new_session(id, &session, HOUR) }).await.unwrap();
-    let Created::Limited(level) = refused else { panic!("{refused:?}") };
+    let refused = h
+        .store()
+        .create(NewSession {
+            limit,
+            max_per_user: 2,
+            settlement,
+            ..new_session(id, &session, HOUR)
+        })
+        .await
+        .unwrap();
+    let Created::Limited(level) = refused else {
+        panic!("{refused:?}")
+    };
     assert!(!level.admitted && level.next_in(quota) <= HOUR / 3);
     assert!(!h.alive(&id).await);
     let _ = h.store().settle(&[3; 16], &ticket, None).await.unwrap();
-    assert_eq!(h.look().await.into_keys().collect::<Vec<_>>(), before, "nothing was written, evicted, or kept of the answer");
-    assert_eq!(made(h.store().create(new_session(id, &session, HOUR)).await.unwrap()).evicted, [], "without the limit");
+    assert_eq!(
+        h.look().await.into_keys().collect::<Vec<_>>(),
+        before,
+        "nothing was written, evicted, or kept of the answer"
+    );
+    assert_eq!(
+        made(
+            h.store()
+                .create(new_session(id, &session, HOUR))
+                .await
+                .unwrap()
+        )
+        .evicted,
+        [],
+        "without the limit"
+    );
 }

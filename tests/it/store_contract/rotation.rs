@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hufu::clock::UnixMillis;
-use hufu::session::{LoadedSession, Lookup, NewSession, Rotated, Rotation, Session, SessionId, Written};
+use hufu::session::{
+    LoadedSession, Lookup, NewSession, Rotated, Rotation, Session, SessionId, Written,
+};
 
 use super::{HOUR, SHORT, capped};
 use crate::helpers::store::{Harness, made, new_session, user};
@@ -23,14 +25,29 @@ async fn found(h: &Harness, id: &SessionId) -> LoadedSession {
 async fn begin(h: &Harness, idle: Duration, absolute: Duration) -> (SessionId, Session) {
     let session = h.session(&user("o1"), absolute).await;
     let id = h.fresh_id(&session.user);
-    h.store().create(new_session(id, &session, idle)).await.unwrap();
+    h.store()
+        .create(new_session(id, &session, idle))
+        .await
+        .unwrap();
     (id, session)
 }
 
 /// Rotates to a fresh name, which is its own answer.
-async fn rotate(h: &Harness, from: SessionId, session: &Session, grace: Duration) -> (SessionId, Rotated) {
+async fn rotate(
+    h: &Harness,
+    from: SessionId,
+    session: &Session,
+    grace: Duration,
+) -> (SessionId, Rotated) {
     let (to, now) = (h.fresh_id(&session.user), h.store().now().await.unwrap());
-    let rotation = Rotation { from, to, session, idle: HOUR, until: now.plus(grace), answer: &to.hash };
+    let rotation = Rotation {
+        from,
+        to,
+        session,
+        idle: HOUR,
+        until: now.plus(grace),
+        answer: &to.hash,
+    };
     (to, h.store().rotate(rotation).await.unwrap())
 }
 
@@ -46,11 +63,23 @@ pub(super) async fn a_session_goes_on_under_its_new_name(h: &Harness) {
     let new = rotated(h, old, &session, MINUTE).await;
     assert_ne!(old, new);
     let by_new = found(h, &new).await;
-    assert_eq!((by_new.id, &*by_new.session, &by_new.rotated), (new, &session, &None));
-    assert!(by_new.expires_in <= HOUR && by_new.expires_in > HOUR - MINUTE, "{by_new:?}");
+    assert_eq!(
+        (by_new.id, &*by_new.session, &by_new.rotated),
+        (new, &session, &None)
+    );
+    assert!(
+        by_new.expires_in <= HOUR && by_new.expires_in > HOUR - MINUTE,
+        "{by_new:?}"
+    );
     let by_old = found(h, &old).await;
-    assert_eq!((by_old.id, &*by_old.session, by_old.rotated.as_deref()), (new, &session, Some(&new.hash[..])));
-    assert!(by_old.expires_in <= MINUTE && by_old.expires_in > MINUTE / 2, "{by_old:?}");
+    assert_eq!(
+        (by_old.id, &*by_old.session, by_old.rotated.as_deref()),
+        (new, &session, Some(&new.hash[..]))
+    );
+    assert!(
+        by_old.expires_in <= MINUTE && by_old.expires_in > MINUTE / 2,
+        "{by_old:?}"
+    );
     h.assert_consistent().await;
     assert_eq!(h.look().await.len(), 3, "a record, a forward and the index");
 }
@@ -62,7 +91,10 @@ pub(super) async fn the_old_name_dies_after_its_grace(h: &Harness) {
     h.pass(SHORT).await;
     assert!(!h.alive(&old).await && h.alive(&new).await);
     assert_eq!(rotate(h, old, &session, SHORT).await.1, Rotated::Gone);
-    assert_eq!(h.store().remove(&old, &session.user).await.unwrap(), Written::Gone);
+    assert_eq!(
+        h.store().remove(&old, &session.user).await.unwrap(),
+        Written::Gone
+    );
     assert!(h.alive(&new).await);
     h.assert_consistent().await;
 }
@@ -80,12 +112,22 @@ pub(super) async fn asked_again_it_gives_the_same_answer(h: &Harness) {
     let new = rotated(h, old, &session, MINUTE).await;
     for _ in 0..3 {
         let (other, again) = rotate(h, old, &session, MINUTE).await;
-        assert_eq!(again, Rotated::Before { answer: new.hash.to_vec() });
+        assert_eq!(
+            again,
+            Rotated::Before {
+                answer: new.hash.to_vec()
+            }
+        );
         assert!(!h.alive(&other).await);
     }
     // Also when the answer has been rotated on.
     let newest = rotated(h, new, &session, MINUTE).await;
-    assert_eq!(rotate(h, old, &session, MINUTE).await.1, Rotated::Before { answer: new.hash.to_vec() });
+    assert_eq!(
+        rotate(h, old, &session, MINUTE).await.1,
+        Rotated::Before {
+            answer: new.hash.to_vec()
+        }
+    );
     for id in [old, new, newest] {
         assert_eq!(found(h, &id).await.id, newest);
     }
@@ -95,10 +137,23 @@ pub(super) async fn asked_again_it_gives_the_same_answer(h: &Harness) {
 pub(super) async fn many_at_once_have_one_winner(h: &Harness) {
     let (old, session) = begin(h, HOUR, HOUR).await;
     let all = join_all((0..30).map(|_| rotate(h, old, &session, MINUTE))).await;
-    let winners: Vec<_> = all.iter().filter(|(_, outcome)| matches!(outcome, Rotated::Done { .. })).map(|(to, _)| *to).collect();
-    let [winner] = winners[..] else { panic!("{} winners", winners.len()) };
+    let winners: Vec<_> = all
+        .iter()
+        .filter(|(_, outcome)| matches!(outcome, Rotated::Done { .. }))
+        .map(|(to, _)| *to)
+        .collect();
+    let [winner] = winners[..] else {
+        panic!("{} winners", winners.len())
+    };
     for (to, outcome) in &all {
-        assert!(*to == winner || *outcome == Rotated::Before { answer: winner.hash.to_vec() }, "{outcome:?}");
+        assert!(
+            *to == winner
+                || *outcome
+                    == Rotated::Before {
+                        answer: winner.hash.to_vec()
+                    },
+            "{outcome:?}"
+        );
         assert_eq!(h.alive(to).await, *to == winner);
     }
     assert!(h.alive(&old).await);
@@ -107,13 +162,28 @@ pub(super) async fn many_at_once_have_one_winner(h: &Harness) {
 
 pub(super) async fn what_has_ended_is_not_rotated(h: &Harness) {
     let (old, session) = begin(h, HOUR, HOUR).await;
-    assert_eq!(h.store().remove(&old, &session.user).await.unwrap(), Written::Done);
+    assert_eq!(
+        h.store().remove(&old, &session.user).await.unwrap(),
+        Written::Done
+    );
     assert_eq!(rotate(h, old, &session, MINUTE).await.1, Rotated::Gone);
-    assert_eq!(rotate(h, h.fresh_id(&session.user), &session, MINUTE).await.1, Rotated::Gone);
+    assert_eq!(
+        rotate(h, h.fresh_id(&session.user), &session, MINUTE)
+            .await
+            .1,
+        Rotated::Gone
+    );
     assert!(h.look().await.is_empty());
     let (old, session) = begin(h, HOUR, HOUR).await;
-    let ended = Session { absolute_deadline: UnixMillis(session.created.0 - 1), ..session };
-    assert_eq!(rotate(h, old, &ended, MINUTE).await.1, Rotated::Gone, "past its deadline");
+    let ended = Session {
+        absolute_deadline: UnixMillis(session.created.0 - 1),
+        ..session
+    };
+    assert_eq!(
+        rotate(h, old, &ended, MINUTE).await.1,
+        Rotated::Gone,
+        "past its deadline"
+    );
 }
 
 pub(super) async fn the_deadline_stays_and_the_idle_time_begins_anew(h: &Harness) {
@@ -122,15 +192,30 @@ pub(super) async fn the_deadline_stays_and_the_idle_time_begins_anew(h: &Harness
     for id in [old, new] {
         let found = found(h, &id).await;
         assert_eq!(found.session.absolute_deadline, session.absolute_deadline);
-        assert!(found.now.plus(found.expires_in) <= session.absolute_deadline && found.expires_in > 29 * MINUTE, "{found:?}");
+        assert!(
+            found.now.plus(found.expires_in) <= session.absolute_deadline
+                && found.expires_in > 29 * MINUTE,
+            "{found:?}"
+        );
     }
-    assert!(h.look().await.values().all(|seen| seen.expires_in.unwrap() <= 30 * MINUTE));
+    assert!(
+        h.look()
+            .await
+            .values()
+            .all(|seen| seen.expires_in.unwrap() <= 30 * MINUTE)
+    );
 }
 
 pub(super) async fn the_old_name_cannot_be_renewed(h: &Harness) {
     let (old, session) = begin(h, HOUR, 5 * HOUR).await;
     let new = rotated(h, old, &session, MINUTE).await;
-    assert_eq!(h.store().renew(&old, &session.user, 4 * HOUR, session.absolute_deadline).await.unwrap(), Written::Stale);
+    assert_eq!(
+        h.store()
+            .renew(&old, &session.user, 4 * HOUR, session.absolute_deadline)
+            .await
+            .unwrap(),
+        Written::Stale
+    );
     assert!(found(h, &old).await.expires_in <= MINUTE && found(h, &new).await.expires_in <= HOUR);
     h.assert_consistent().await;
 }
@@ -141,12 +226,30 @@ pub(super) async fn ending_under_any_name_ends_it(h: &Harness) {
         let other = h.sign_in(&session.user, HOUR, HOUR).await;
         let second = rotated(h, first, &session, MINUTE).await;
         let names = [first, second, rotated(h, second, &session, MINUTE).await];
-        assert_eq!(h.store().remove(&names[ended], &session.user).await.unwrap(), Written::Done);
+        assert_eq!(
+            h.store()
+                .remove(&names[ended], &session.user)
+                .await
+                .unwrap(),
+            Written::Done
+        );
         for name in &names {
             assert!(!h.alive(name).await, "{ended}");
-            assert_ne!(h.store().renew(name, &session.user, HOUR, session.absolute_deadline).await.unwrap(), Written::Done);
-            assert!(!matches!(rotate(h, *name, &session, MINUTE).await.1, Rotated::Done { .. }));
-            assert_eq!(h.store().remove(name, &session.user).await.unwrap(), Written::Gone);
+            assert_ne!(
+                h.store()
+                    .renew(name, &session.user, HOUR, session.absolute_deadline)
+                    .await
+                    .unwrap(),
+                Written::Done
+            );
+            assert!(!matches!(
+                rotate(h, *name, &session, MINUTE).await.1,
+                Rotated::Done { .. }
+            ));
+            assert_eq!(
+                h.store().remove(name, &session.user).await.unwrap(),
+                Written::Gone
+            );
         }
         assert!(h.alive(&other).await);
         h.assert_consistent().await;
@@ -158,7 +261,8 @@ pub(super) async fn a_session_that_ends_while_it_is_rotated_is_ended(h: &Harness
     for _ in 0..20 {
         let (old, session) = begin(h, HOUR, HOUR).await;
         let (store, rotate) = (h.store(), || rotate(h, old, &session, MINUTE));
-        let (one, removed, two) = tokio::join!(rotate(), store.remove(&old, &session.user), rotate());
+        let (one, removed, two) =
+            tokio::join!(rotate(), store.remove(&old, &session.user), rotate());
         assert_eq!(removed.unwrap(), Written::Done);
         for id in [old, one.0, two.0] {
             assert!(!h.alive(&id).await);
@@ -191,9 +295,22 @@ pub(super) async fn it_counts_once_and_keeps_its_age(h: &Harness) {
     // The oldest is still the one that began first, whatever it is called.
     let third = h.fresh_id(&session.user);
     let newest = h.session(&session.user, HOUR).await;
-    let created = made(h.store().create(NewSession { max_per_user: 2, ..new_session(third, &newest, HOUR) }).await.unwrap());
+    let created = made(
+        h.store()
+            .create(NewSession {
+                max_per_user: 2,
+                ..new_session(third, &newest, HOUR)
+            })
+            .await
+            .unwrap(),
+    );
     assert_eq!(created.evicted, [first_now]);
-    assert!(!h.alive(&first).await && !h.alive(&first_now).await && h.alive(&second).await && h.alive(&third).await);
+    assert!(
+        !h.alive(&first).await
+            && !h.alive(&first_now).await
+            && h.alive(&second).await
+            && h.alive(&third).await
+    );
 }
 
 pub(super) async fn too_many_names_are_cut_at_the_oldest(h: &Harness) {
@@ -205,8 +322,17 @@ pub(super) async fn too_many_names_are_cut_at_the_oldest(h: &Harness) {
     }
     let alive: Vec<_> = join_all(names.iter().map(|name| h.alive(name))).await;
     assert_eq!(alive.iter().position(|alive| *alive), Some(1), "{alive:?}");
-    assert!(h.store().remove(&names[0], &session.user).await.is_err(), "that it ended would not be true");
-    assert_eq!(h.store().remove(&names[1], &session.user).await.unwrap(), Written::Done);
-    let alive: BTreeSet<_> = join_all(names.iter().map(|name| h.alive(name))).await.into_iter().collect();
+    assert!(
+        h.store().remove(&names[0], &session.user).await.is_err(),
+        "that it ended would not be true"
+    );
+    assert_eq!(
+        h.store().remove(&names[1], &session.user).await.unwrap(),
+        Written::Done
+    );
+    let alive: BTreeSet<_> = join_all(names.iter().map(|name| h.alive(name)))
+        .await
+        .into_iter()
+        .collect();
     assert_eq!(alive, BTreeSet::from([false]));
 }

@@ -1,4 +1,5 @@
-//! What an open socket or stream holds, and that it is given back: by a client that takes nothing, and by a thousand of them.
+//! What an open socket or stream holds, and that it is given back: by a client that takes nothing,
+//! and by a thousand of them.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -42,15 +43,31 @@ impl Stream for TlsStream<TcpStream> {
 }
 
 /// A client that asks for a stream without end, sees its beginning and takes nothing more.
-async fn takes_nothing(gateway: &Gateway, certificates: Option<&Certificates>, request: &str) -> Box<dyn Stream> {
+async fn takes_nothing(
+    gateway: &Gateway,
+    certificates: Option<&Certificates>,
+    request: &str,
+) -> Box<dyn Stream> {
     let mut client: Box<dyn Stream> = match certificates {
         None => Box::new(TcpStream::connect(gateway.listen).await.unwrap()),
-        Some(certificates) => Box::new(tls::connect(gateway, &tls::client(certificates, rustls::ALL_VERSIONS, &[]), "a.test").await.unwrap()),
+        Some(certificates) => Box::new(
+            tls::connect(
+                gateway,
+                &tls::client(certificates, rustls::ALL_VERSIONS, &[]),
+                "a.test",
+            )
+            .await
+            .unwrap(),
+        ),
     };
     client.write_all(request.as_bytes()).await.unwrap();
     let mut seen = Vec::new();
     while !seen.windows(4).any(|four| four == b"\r\n\r\n") {
-        assert!(client.read_buf(&mut seen).await.unwrap() > 0, "{}", String::from_utf8_lossy(&seen));
+        assert!(
+            client.read_buf(&mut seen).await.unwrap() > 0,
+            "{}",
+            String::from_utf8_lossy(&seen)
+        );
     }
     client
 }
@@ -63,14 +80,23 @@ async fn is_broken(mut client: Box<dyn Stream>) {
             last = buf[..n].to_vec();
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), read).await.expect("the connection stays open");
-    assert!(!last.ends_with(b"0\r\n\r\n"), "a part must not look like the whole");
+    tokio::time::timeout(Duration::from_secs(20), read)
+        .await
+        .expect("the connection stays open");
+    assert!(
+        !last.ends_with(b"0\r\n\r\n"),
+        "a part must not look like the whole"
+    );
 }
 
 fn listening(certificates: Option<&Certificates>) -> String {
     let pair = |certificates: &Certificates| {
         certificates.sign("a", "DNS:a.test");
-        format!("server.tls = [{{ cert = {:?}, key = {:?} }}]\n", certificates.path("a.pem"), certificates.path("a.key"))
+        format!(
+            "server.tls = [{{ cert = {:?}, key = {:?} }}]\n",
+            certificates.path("a.pem"),
+            certificates.path("a.key")
+        )
     };
     certificates.map(pair).unwrap_or_default()
 }
@@ -83,23 +109,45 @@ async fn resting(gateway: &Gateway) -> usize {
 }
 
 async fn descriptors_are_back(gateway: &Gateway, before: usize) {
-    until("all connections to be closed", async || (gateway.counted("hufu_connections_open").await == 0).then_some(())).await;
-    until("the descriptors to be given back", async || (gateway.sockets() <= before).then_some(())).await;
+    until("all connections to be closed", async || {
+        (gateway.counted("hufu_connections_open").await == 0).then_some(())
+    })
+    .await;
+    until("the descriptors to be given back", async || {
+        (gateway.sockets() <= before).then_some(())
+    })
+    .await;
 }
 
 async fn stream_is_cut(certificates: Option<Certificates>) {
     // Whoever comes second gets an answer.
-    let upstream = Raw::start([Act::Flood("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"), text("200 OK", b"well")]);
+    let upstream = Raw::start([
+        Act::Flood("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"),
+        text("200 OK", b"well"),
+    ]);
     let one_place = "max_concurrent = 1\nqueue = 0";
-    let config = format!("server.write_timeout = \"1s\"\n{}{}", listening(certificates.as_ref()), upstream_of(&[&upstream.url], "none", one_place));
+    let config = format!(
+        "server.write_timeout = \"1s\"\n{}{}",
+        listening(certificates.as_ref()),
+        upstream_of(&[&upstream.url], "none", one_place)
+    );
     let gateway = Gateway::start(&config);
     let before = resting(&gateway).await;
     const GET: &str = "GET /flood HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
     let client = takes_nothing(&gateway, certificates.as_ref(), GET).await;
     let began = monotonic_now();
-    until("the upstream's connection to be closed", async || upstream.left.load(Ordering::SeqCst).then_some(())).await;
-    println!("cut after {:?}; the upstream was rid of {} bytes", began.elapsed(), upstream.flooded.load(Ordering::SeqCst));
-    gateway.access_line("the end of the stream", |line| line["path"] == "/flood" && line["status"] == 200);
+    until("the upstream's connection to be closed", async || {
+        upstream.left.load(Ordering::SeqCst).then_some(())
+    })
+    .await;
+    println!(
+        "cut after {:?}; the upstream was rid of {} bytes",
+        began.elapsed(),
+        upstream.flooded.load(Ordering::SeqCst)
+    );
+    gateway.access_line("the end of the stream", |line| {
+        line["path"] == "/flood" && line["status"] == 200
+    });
     until("its place at the upstream to be free", async || {
         drop(takes_nothing(&gateway, certificates.as_ref(), GET).await);
         (upstream.requests() == 2).then_some(())
@@ -125,34 +173,65 @@ async fn a_revoked_session_ends_a_stream_of_which_nothing_is_taken() {
     let upstream = Raw::start([Act::Flood("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")]);
     let gateway = Gateway::start(&route("/", &upstream.url, "required"));
     let token = gateway.token("zhang").await;
-    let request = format!("GET /flood HTTP/1.1\r\nHost: a.test\r\nAuthorization: Bearer {token}\r\n\r\n");
+    let request =
+        format!("GET /flood HTTP/1.1\r\nHost: a.test\r\nAuthorization: Bearer {token}\r\n\r\n");
     let client = takes_nothing(&gateway, None, &request).await;
-    assert_eq!(http().post(gateway.at("/auth/logout")).bearer_auth(&token).send().await.unwrap().status(), 204);
+    assert_eq!(
+        http()
+            .post(gateway.at("/auth/logout"))
+            .bearer_auth(&token)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        204
+    );
     let began = monotonic_now();
-    until("the upstream's connection to be closed", async || upstream.left.load(Ordering::SeqCst).then_some(())).await;
+    until("the upstream's connection to be closed", async || {
+        upstream.left.load(Ordering::SeqCst).then_some(())
+    })
+    .await;
     println!("ended after {:?}", began.elapsed());
     let line = gateway.access_line("the end of the stream", |line| line["path"] == "/flood");
-    assert_eq!((&line["status"], &line["error"]), (&200.into(), &"session_expired".into()));
+    assert_eq!(
+        (&line["status"], &line["error"]),
+        (&200.into(), &"session_expired".into())
+    );
     is_broken(client).await;
 }
 
 async fn socket_is_cut(certificates: Option<Certificates>) {
     let upstream = WsUpstream::start().await;
     let limits = "websockets = { max = 1, idle_timeout = \"10m\" }\n";
-    let config = format!("server.write_timeout = \"1s\"\n{limits}{}{}", listening(certificates.as_ref()), route("/", &upstream.url, "none"));
+    let config = format!(
+        "server.write_timeout = \"1s\"\n{limits}{}{}",
+        listening(certificates.as_ref()),
+        route("/", &upstream.url, "none")
+    );
     let gateway = Gateway::start(&config);
     let before = resting(&gateway).await;
     let handshake = |path: &str| format!("GET {path} HTTP/1.1\r\n{HANDSHAKE}\r\n");
     let client = takes_nothing(&gateway, certificates.as_ref(), &handshake("/flood")).await;
     assert_eq!(upstream.opened.load(Ordering::SeqCst), 1);
     let began = monotonic_now();
-    until("the socket's place to be free", async || (gateway.counted("hufu_websockets_open").await == 0).then_some(())).await;
+    until("the socket's place to be free", async || {
+        (gateway.counted("hufu_websockets_open").await == 0).then_some(())
+    })
+    .await;
     println!("cut after {:?}", began.elapsed());
-    until("the upstream's connection to end", async || (upstream.ended.load(Ordering::SeqCst) == 1).then_some(())).await;
-    let line = gateway.access_line("the end of the socket", |line| line["path"] == "/flood" && line["status"] == 101);
+    until("the upstream's connection to end", async || {
+        (upstream.ended.load(Ordering::SeqCst) == 1).then_some(())
+    })
+    .await;
+    let line = gateway.access_line("the end of the socket", |line| {
+        line["path"] == "/flood" && line["status"] == 101
+    });
     assert!(line["bytes"].as_u64().unwrap() > 0, "{line}");
     drop(takes_nothing(&gateway, certificates.as_ref(), &handshake("/echo")).await);
-    until("the upstream's other connection to end", async || (upstream.ended.load(Ordering::SeqCst) == 2).then_some(())).await;
+    until("the upstream's other connection to end", async || {
+        (upstream.ended.load(Ordering::SeqCst) == 2).then_some(())
+    })
+    .await;
     descriptors_are_back(&gateway, before).await;
     is_broken(client).await;
 }
@@ -170,18 +249,27 @@ async fn a_client_that_takes_nothing_of_a_socket_over_tls_is_cut() {
 /// Who leaves a stream on which nothing happens is noticed all the same, however it leaves.
 #[tokio::test]
 async fn clients_that_leave_silent_streams_are_forgotten() {
-    let (events, sockets) = (Recorder::start(Reply::AtHead(EVENTS.to_vec())).await, WsUpstream::start().await);
+    let (events, sockets) = (
+        Recorder::start(Reply::AtHead(EVENTS.to_vec())).await,
+        WsUpstream::start().await,
+    );
     let patient = |routes: String| routes.replace("timeout = \"5s\"", "timeout = \"5m\"");
-    let gateway = Gateway::start(&patient(route("/events", &events.url, "required") + &route("/echo", &sockets.url, "required")));
+    let gateway = Gateway::start(&patient(
+        route("/events", &events.url, "required") + &route("/echo", &sockets.url, "required"),
+    ));
     let before = resting(&gateway).await;
     let token = gateway.token("zhang").await;
     for (path, lines) in [("/events", "Host: x\r\n"), ("/echo", HANDSHAKE)] {
-        let request = format!("GET {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n{lines}\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n{lines}\r\n");
         let mut clients = Vec::new();
         for _ in 0..9 {
             clients.push(takes_nothing(&gateway, None, &request).await);
         }
-        until("all of them to be open", async || (gateway.counted("hufu_requests_in_flight").await == 9).then_some(())).await;
+        until("all of them to be open", async || {
+            (gateway.counted("hufu_requests_in_flight").await == 9).then_some(())
+        })
+        .await;
         // Three close, three reset, and three end their sending side alone.
         let mut half_closed = Vec::new();
         for (n, mut client) in clients.into_iter().enumerate() {
@@ -194,25 +282,54 @@ async fn clients_that_leave_silent_streams_are_forgotten() {
                 }
             }
         }
-        until("all of them to be over", async || (gateway.counted("hufu_requests_in_flight").await == 0).then_some(())).await;
+        until("all of them to be over", async || {
+            (gateway.counted("hufu_requests_in_flight").await == 0).then_some(())
+        })
+        .await;
     }
-    until("the upstream's sockets to end", async || (sockets.ended.load(Ordering::SeqCst) == 9).then_some(())).await;
-    until("the upstream's streams to end", async || events.connections().iter().all(|connection| connection.closed).then_some(())).await;
+    until("the upstream's sockets to end", async || {
+        (sockets.ended.load(Ordering::SeqCst) == 9).then_some(())
+    })
+    .await;
+    until("the upstream's streams to end", async || {
+        events
+            .connections()
+            .iter()
+            .all(|connection| connection.closed)
+            .then_some(())
+    })
+    .await;
     assert_eq!(events.connections().len(), 9);
     descriptors_are_back(&gateway, before).await;
 }
 
-/// Slow is not silent: what takes longer than the timeout in all comes through if something is taken all the time.
+/// Slow is not silent: what takes longer than the timeout in all comes through if something is
+/// taken all the time.
 #[tokio::test]
 async fn a_client_that_takes_a_little_at_a_time_gets_everything() {
     const LENGTH: usize = 12 << 20;
     let echo = echo_upstream();
-    let gateway = Gateway::start(&format!("server.write_timeout = \"2s\"\n{}", route("/", &echo.url, "none")));
+    let gateway = Gateway::start(&format!(
+        "server.write_timeout = \"2s\"\n{}",
+        route("/", &echo.url, "none")
+    ));
     let mut client = TcpStream::connect(gateway.listen).await.unwrap();
     // Or the system would take megabytes at once for it.
-    SockRef::from(&client).set_recv_buffer_size(64 * 1024).unwrap();
-    client.write_all(format!("GET /bytes/{LENGTH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
-    let (mut got, mut buf, began) = (Vec::with_capacity(LENGTH), vec![0; 48 * 1024], monotonic_now());
+    SockRef::from(&client)
+        .set_recv_buffer_size(64 * 1024)
+        .unwrap();
+    client
+        .write_all(
+            format!("GET /bytes/{LENGTH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                .as_bytes(),
+        )
+        .await
+        .unwrap();
+    let (mut got, mut buf, began) = (
+        Vec::with_capacity(LENGTH),
+        vec![0; 48 * 1024],
+        monotonic_now(),
+    );
     loop {
         match client.read(&mut buf).await.unwrap() {
             0 => break,
@@ -221,7 +338,12 @@ async fn a_client_that_takes_a_little_at_a_time_gets_everything() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     println!("{} bytes in {:?}", got.len(), began.elapsed());
-    assert!(got.starts_with(b"HTTP/1.1 200") && got.iter().filter(|byte| **byte == b'x').count() >= LENGTH, "{} bytes", got.len());
+    assert!(
+        got.starts_with(b"HTTP/1.1 200")
+            && got.iter().filter(|byte| **byte == b'x').count() >= LENGTH,
+        "{} bytes",
+        got.len()
+    );
 }
 
 #[tokio::test]
@@ -232,13 +354,22 @@ async fn a_thousand_sockets_are_held() {
     const NEEDED: u64 = 2 * MANY as u64 + 500;
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     if hard < NEEDED {
-        println!("left out: at most {hard} files can be open here; raise the limit (ulimit -Hn) to {NEEDED}");
+        println!(
+            "left out: at most {hard} files can be open here; raise the limit (ulimit -Hn) to {NEEDED}"
+        );
         return;
     }
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     let upstream = WsUpstream::start().await;
-    let config = format!("websockets.max_per_user = {}\n{}", MANY / USERS, route("/", &upstream.url, "required"));
-    let gateway = Gateway::with(&Setup { config, ..Setup::default() });
+    let config = format!(
+        "websockets.max_per_user = {}\n{}",
+        MANY / USERS,
+        route("/", &upstream.url, "required")
+    );
+    let gateway = Gateway::with(&Setup {
+        config,
+        ..Setup::default()
+    });
     let mut tokens = Vec::new();
     for user in 0..USERS {
         tokens.push(gateway.token(&format!("user{user}")).await);
@@ -248,25 +379,60 @@ async fn a_thousand_sockets_are_held() {
     while sockets.len() < MANY {
         sockets.extend(join_all(tokens.iter().map(|token| open(&gateway, "/echo", token))).await);
     }
-    until("all of them to be counted", async || (gateway.counted("hufu_websockets_open").await == MANY as u64).then_some(())).await;
+    until("all of them to be counted", async || {
+        (gateway.counted("hufu_websockets_open").await == MANY as u64).then_some(())
+    })
+    .await;
     for (n, socket) in sockets.iter_mut().enumerate() {
         echoed(socket, Message::text(n.to_string())).await;
     }
     let grown = gateway.resident_kib().saturating_sub(before);
-    println!("{MANY} sockets take {grown} KiB, {} bytes each", grown * 1024 / MANY as u64);
+    println!(
+        "{MANY} sockets take {grown} KiB, {} bytes each",
+        grown * 1024 / MANY as u64
+    );
     assert!(grown < 128 * 1024, "{grown} KiB");
     // One user's are closed when the session ends; each of the others still echoes.
-    assert_eq!(http().post(gateway.at("/auth/logout")).bearer_auth(&tokens[0]).send().await.unwrap().status(), 204);
-    let (ended, mut others): (Vec<_>, Vec<_>) = sockets.into_iter().enumerate().partition(|(n, _)| n % USERS == 0);
+    assert_eq!(
+        http()
+            .post(gateway.at("/auth/logout"))
+            .bearer_auth(&tokens[0])
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        204
+    );
+    let (ended, mut others): (Vec<_>, Vec<_>) = sockets
+        .into_iter()
+        .enumerate()
+        .partition(|(n, _)| n % USERS == 0);
     for (_, mut socket) in ended {
-        assert_eq!(farewell(&mut socket).await, Some((1008, "session_expired".to_owned())));
+        assert_eq!(
+            farewell(&mut socket).await,
+            Some((1008, "session_expired".to_owned()))
+        );
     }
     for (n, socket) in &mut others {
         echoed(socket, Message::text(format!("still {n}"))).await;
     }
     drop(others);
-    until("all of them to be gone", async || (gateway.counted("hufu_websockets_open").await == 0).then_some(())).await;
-    until("the upstream's connections to end", async || (upstream.ended.load(Ordering::SeqCst) == MANY).then_some(())).await;
+    until("all of them to be gone", async || {
+        (gateway.counted("hufu_websockets_open").await == 0).then_some(())
+    })
+    .await;
+    until("the upstream's connections to end", async || {
+        (upstream.ended.load(Ordering::SeqCst) == MANY).then_some(())
+    })
+    .await;
     descriptors_are_back(&gateway, descriptors).await;
-    assert!(connect(&gateway, "/echo", &[("authorization", &format!("Bearer {}", tokens[1]))]).await.is_ok());
+    assert!(
+        connect(
+            &gateway,
+            "/echo",
+            &[("authorization", &format!("Bearer {}", tokens[1]))]
+        )
+        .await
+        .is_ok()
+    );
 }

@@ -27,9 +27,13 @@ struct Backends {
 
 impl Backends {
     async fn start() -> Self {
-        let (sockets, events) = (WsUpstream::start().await, Recorder::start(Reply::AtHead(EVENTS.to_vec())).await);
+        let (sockets, events) = (
+            WsUpstream::start().await,
+            Recorder::start(Reply::AtHead(EVENTS.to_vec())).await,
+        );
         // Nothing comes behind the first event: that is not what ends the stream here.
-        let patient = route("/events", &events.url, "required").replace("timeout = \"5s\"", "timeout = \"5m\"");
+        let patient = route("/events", &events.url, "required")
+            .replace("timeout = \"5s\"", "timeout = \"5m\"");
         let routes = route("/", &sockets.url, "required") + &patient;
         Self { sockets, routes }
     }
@@ -37,12 +41,21 @@ impl Backends {
 
 /// An event stream that has begun.
 async fn stream(gateway: &Gateway, token: &str) -> reqwest::Response {
-    let mut events = http().get(gateway.at("/events")).bearer_auth(token).send().await.unwrap();
-    assert_eq!(events.chunk().await.unwrap().unwrap().as_ref(), b"data: 1\n\n");
+    let mut events = http()
+        .get(gateway.at("/events"))
+        .bearer_auth(token)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        events.chunk().await.unwrap().unwrap().as_ref(),
+        b"data: 1\n\n"
+    );
     events
 }
 
-/// Whether it goes on; `false`: it has broken off. A stream that ends as if it were complete fails the test.
+/// Whether it goes on; `false`: it has broken off. A stream that ends as if it were complete fails
+/// the test.
 async fn goes_on(events: &mut reqwest::Response, span: Duration) -> bool {
     match tokio::time::timeout(span, events.chunk()).await {
         Err(_) => true,
@@ -61,26 +74,53 @@ async fn busy(socket: &mut Socket, span: Duration) {
 }
 
 async fn rotate(gateway: &Gateway, token: &str) -> String {
-    let answer = http().post(gateway.at("/auth/rotate")).bearer_auth(token).send().await.unwrap();
+    let answer = http()
+        .post(gateway.at("/auth/rotate"))
+        .bearer_auth(token)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 200);
     let answer: Value = answer.json().await.unwrap();
     answer["token"].as_str().unwrap().to_owned()
 }
 
 async fn status(gateway: &Gateway, token: &str) -> u16 {
-    http().get(gateway.at("/auth/session")).bearer_auth(token).send().await.unwrap().status().as_u16()
+    http()
+        .get(gateway.at("/auth/session"))
+        .bearer_auth(token)
+        .send()
+        .await
+        .unwrap()
+        .status()
+        .as_u16()
 }
 
 async fn sign_out(gateway: &Gateway, token: &str) {
-    assert_eq!(http().post(gateway.at("/auth/logout")).bearer_auth(token).send().await.unwrap().status(), 204);
+    assert_eq!(
+        http()
+            .post(gateway.at("/auth/logout"))
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        204
+    );
 }
 
 async fn outlives_its_token(store: &str, cache: &str) {
     let backends = Backends::start().await;
     let config = format!("session.rotate_grace = \"3s\"\n{cache}{}", backends.routes);
-    let gateway = Gateway::with(&Setup { store: store.to_owned(), config });
+    let gateway = Gateway::with(&Setup {
+        store: store.to_owned(),
+        config,
+    });
     let first = gateway.token("zhang").await;
-    let (mut used, mut resting) = (open(&gateway, "/echo", &first).await, open(&gateway, "/echo", &first).await);
+    let (mut used, mut resting) = (
+        open(&gateway, "/echo", &first).await,
+        open(&gateway, "/echo", &first).await,
+    );
     let mut events = stream(&gateway, &first).await;
     echoed(&mut used, Message::text("before")).await;
     // Twice, faster than a stream looks.
@@ -91,16 +131,30 @@ async fn outlives_its_token(store: &str, cache: &str) {
     }
     busy(&mut used, LOOKS).await;
     echoed(&mut resting, Message::text("still here")).await;
-    assert!(goes_on(&mut events, Duration::from_millis(1)).await, "a stream ends with its session, not with its token");
+    assert!(
+        goes_on(&mut events, Duration::from_millis(1)).await,
+        "a stream ends with its session, not with its token"
+    );
     assert_eq!(status(&gateway, &third).await, 200);
     assert_eq!(gateway.counted("hufu_websockets_open").await, 2);
 
     sign_out(&gateway, &third).await;
     for socket in [&mut used, &mut resting] {
-        assert_eq!(farewell(socket).await, Some((1008, "session_expired".to_owned())));
+        assert_eq!(
+            farewell(socket).await,
+            Some((1008, "session_expired".to_owned()))
+        );
     }
     assert!(!goes_on(&mut events, BOUND).await, "the stream stays open");
-    let heard = async || backends.sockets.heard.lock().unwrap().contains(&"close 1008".to_owned()).then_some(());
+    let heard = async || {
+        backends
+            .sockets
+            .heard
+            .lock()
+            .unwrap()
+            .contains(&"close 1008".to_owned())
+            .then_some(())
+    };
     until("the backend to hear of it", heard).await;
 }
 
@@ -123,7 +177,10 @@ async fn streams_live_on_with_a_rotated_token_without_a_near_cache() {
 
 /// Waits until a request that needs the store is refused because of it.
 async fn store_is_missed(gateway: &Gateway, token: &str) {
-    until("the near cache's grace to be over", async || (status(gateway, token).await == 503).then_some(())).await;
+    until("the near cache's grace to be over", async || {
+        (status(gateway, token).await == 503).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -131,11 +188,20 @@ async fn without_redis_streams_stay_open_until_their_sessions_would_have_expired
     /// Longer than `outage_grace` by far.
     const KNOWN: Duration = Duration::from_secs(8);
     let (mut redis, backends) = (RedisServer::start(&[]), Backends::start().await);
-    let config = format!("session.idle_timeout = \"8s\"\nsession.near_cache.outage_grace = \"500ms\"\n{}", backends.routes);
-    let gateway = Gateway::with(&Setup { store: redis.url(""), config });
+    let config = format!(
+        "session.idle_timeout = \"8s\"\nsession.near_cache.outage_grace = \"500ms\"\n{}",
+        backends.routes
+    );
+    let gateway = Gateway::with(&Setup {
+        store: redis.url(""),
+        config,
+    });
     let token = gateway.token("zhang").await;
     let began = monotonic_now();
-    let (mut used, mut resting) = (open(&gateway, "/echo", &token).await, open(&gateway, "/echo", &token).await);
+    let (mut used, mut resting) = (
+        open(&gateway, "/echo", &token).await,
+        open(&gateway, "/echo", &token).await,
+    );
     let mut events = stream(&gateway, &token).await;
     redis.kill();
     store_is_missed(&gateway, &token).await;
@@ -145,14 +211,31 @@ async fn without_redis_streams_stay_open_until_their_sessions_would_have_expired
     }
     assert!(goes_on(&mut events, Duration::from_millis(1)).await);
     // Use that cannot be told to the store renews nothing.
-    let (one, two, cut) = tokio::join!(used_to_the_end(&mut used), farewell(&mut resting), goes_on(&mut events, BOUND));
+    let (one, two, cut) = tokio::join!(
+        used_to_the_end(&mut used),
+        farewell(&mut resting),
+        goes_on(&mut events, BOUND)
+    );
     let ended = began.elapsed();
     println!("503 after {missed:?}, the streams ended after {ended:?}");
-    assert!(ended > KNOWN - Duration::from_secs(1) && ended < KNOWN + BOUND, "{ended:?}");
-    assert_eq!((one, two), (Some((1008, "session_expired".to_owned())), Some((1008, "session_expired".to_owned()))));
+    assert!(
+        ended > KNOWN - Duration::from_secs(1) && ended < KNOWN + BOUND,
+        "{ended:?}"
+    );
+    assert_eq!(
+        (one, two),
+        (
+            Some((1008, "session_expired".to_owned())),
+            Some((1008, "session_expired".to_owned()))
+        )
+    );
     assert!(!cut, "the stream stays open");
-    gateway.access_line("the socket's reason", |line| line["status"] == 101 && line["error"] == "session_expired");
-    gateway.access_line("the stream's reason", |line| line["path"] == "/events" && line["error"] == "session_expired");
+    gateway.access_line("the socket's reason", |line| {
+        line["status"] == 101 && line["error"] == "session_expired"
+    });
+    gateway.access_line("the stream's reason", |line| {
+        line["path"] == "/events" && line["error"] == "session_expired"
+    });
 }
 
 /// Sends messages as long as the socket takes them.
@@ -161,8 +244,13 @@ async fn used_to_the_end(socket: &mut Socket) -> Option<(u16, String)> {
         if socket.send(Message::text("x")).await.is_err() {
             return farewell(socket).await;
         }
-        match tokio::time::timeout(BOUND, socket.next()).await.expect("the socket stays open and says nothing") {
-            Some(Ok(Message::Close(frame))) => return frame.map(|frame| (frame.code.into(), frame.reason.to_string())),
+        match tokio::time::timeout(BOUND, socket.next())
+            .await
+            .expect("the socket stays open and says nothing")
+        {
+            Some(Ok(Message::Close(frame))) => {
+                return frame.map(|frame| (frame.code.into(), frame.reason.to_string()));
+            }
             Some(Ok(_)) => tokio::time::sleep(Duration::from_millis(40)).await,
             Some(Err(_)) | None => return None,
         }
@@ -173,11 +261,23 @@ async fn used_to_the_end(socket: &mut Socket) -> Option<(u16, String)> {
 async fn streams_outlast_an_outage_of_redis_and_end_with_their_sessions_after_it() {
     let mut redis = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     let backends = Backends::start().await;
-    let config = format!("session.near_cache.outage_grace = \"500ms\"\n{}", backends.routes);
-    let gateway = Gateway::with(&Setup { store: redis.url(""), config });
+    let config = format!(
+        "session.near_cache.outage_grace = \"500ms\"\n{}",
+        backends.routes
+    );
+    let gateway = Gateway::with(&Setup {
+        store: redis.url(""),
+        config,
+    });
     let (token, lost) = (gateway.token("zhang").await, gateway.token("li").await);
-    let (mut socket, mut other) = (open(&gateway, "/echo", &token).await, open(&gateway, "/echo", &lost).await);
-    let (mut events, mut others) = (stream(&gateway, &token).await, stream(&gateway, &lost).await);
+    let (mut socket, mut other) = (
+        open(&gateway, "/echo", &token).await,
+        open(&gateway, "/echo", &lost).await,
+    );
+    let (mut events, mut others) = (
+        stream(&gateway, &token).await,
+        stream(&gateway, &lost).await,
+    );
     for outage in ["frozen", "dead"] {
         match outage {
             "frozen" => redis.freeze(),
@@ -189,16 +289,29 @@ async fn streams_outlast_an_outage_of_redis_and_end_with_their_sessions_after_it
             "frozen" => redis.thaw(),
             _ => redis.start_again(&[]),
         }
-        until("the session to work again", async || (status(&gateway, &token).await == 200).then_some(())).await;
+        until("the session to work again", async || {
+            (status(&gateway, &token).await == 200).then_some(())
+        })
+        .await;
         busy(&mut socket, LOOKS).await;
         echoed(&mut other, Message::text(outage)).await;
-        assert!(goes_on(&mut events, Duration::from_millis(1)).await && goes_on(&mut others, Duration::from_millis(1)).await, "{outage}");
+        assert!(
+            goes_on(&mut events, Duration::from_millis(1)).await
+                && goes_on(&mut others, Duration::from_millis(1)).await,
+            "{outage}"
+        );
     }
     sign_out(&gateway, &token).await;
-    assert_eq!(farewell(&mut socket).await, Some((1008, "session_expired".to_owned())));
+    assert_eq!(
+        farewell(&mut socket).await,
+        Some((1008, "session_expired".to_owned()))
+    );
     assert!(!goes_on(&mut events, BOUND).await, "the stream stays open");
     // A Redis that has lost its sessions has ended them.
     redis.ask::<()>(&["FLUSHALL"]).unwrap();
-    assert_eq!(farewell(&mut other).await, Some((1008, "session_expired".to_owned())));
+    assert_eq!(
+        farewell(&mut other).await,
+        Some((1008, "session_expired".to_owned()))
+    );
     assert!(!goes_on(&mut others, BOUND).await, "the stream stays open");
 }

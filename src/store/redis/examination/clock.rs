@@ -18,16 +18,34 @@ const HARMLESS: &str = "sessions end by Redis's clock alone, so nobody is signed
 pub(super) async fn check(connection: &mut MultiplexedConnection) -> RedisResult<Finding> {
     let before = SystemClock.unix_now();
     let (said, took) = ask_timed::<(u64, u64)>(connection, &cmd("TIME")).await?;
-    let Ok(time) = said else { return Ok(Finding::note("clock", "TIME is not allowed, so its clock cannot be seen", "")) };
-    // The answer was written at some moment of the round trip; the middle is wrong by half of it at most.
+    let Ok(time) = said else {
+        return Ok(Finding::note(
+            "clock",
+            "TIME is not allowed, so its clock cannot be seen",
+            "",
+        ));
+    };
+    // The answer was written at some moment of the round trip; the middle is wrong by half of it at
+    // most.
     let (here, there) = (before.plus(took / 2), store_time(time));
-    Ok(judged(here.since(there).max(there.since(here)), there > here, took))
+    Ok(judged(
+        here.since(there).max(there.since(here)),
+        there > here,
+        took,
+    ))
 }
 
 fn judged(apart: Duration, ahead: bool, round_trip: Duration) -> Finding {
     if apart.saturating_sub(round_trip / 2) > APART {
-        let (seconds, which) = (apart.as_secs_f64(), if ahead { "ahead of" } else { "behind" });
-        return Finding::warn("clock", format!("{seconds:.1} s {which} this machine's"), HARMLESS);
+        let (seconds, which) = (
+            apart.as_secs_f64(),
+            if ahead { "ahead of" } else { "behind" },
+        );
+        return Finding::warn(
+            "clock",
+            format!("{seconds:.1} s {which} this machine's"),
+            HARMLESS,
+        );
     }
     Finding::ok("clock", format!("{} ms from this machine's", millis(apart)))
 }
@@ -40,8 +58,15 @@ mod tests {
     #[test]
     fn a_slow_answer_is_no_wrong_clock() {
         let second = Duration::from_secs(1);
-        assert_eq!(judged(second * 3, true, Duration::ZERO).verdict, Verdict::Warn);
-        assert!(judged(second * 3, false, Duration::ZERO).seen.starts_with("3.0 s behind"));
+        assert_eq!(
+            judged(second * 3, true, Duration::ZERO).verdict,
+            Verdict::Warn
+        );
+        assert!(
+            judged(second * 3, false, Duration::ZERO)
+                .seen
+                .starts_with("3.0 s behind")
+        );
         assert_eq!(judged(second * 3, true, second * 5).verdict, Verdict::Ok);
         assert_eq!(judged(second, true, Duration::ZERO).verdict, Verdict::Ok);
     }

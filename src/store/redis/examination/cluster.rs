@@ -19,7 +19,11 @@ struct View {
     state: Option<String>,
 }
 
-pub(super) async fn examine(seeds: &[NodeAddress], data: &Servers, wanted: &Wanted<'_>) -> Vec<Examined> {
+pub(super) async fn examine(
+    seeds: &[NodeAddress],
+    data: &Servers,
+    wanted: &Wanted<'_>,
+) -> Vec<Examined> {
     let asked = seeds.iter().map(|seed| async {
         let server = data.at(seed);
         let view = view(&server).await;
@@ -29,7 +33,10 @@ pub(super) async fn examine(seeds: &[NodeAddress], data: &Servers, wanted: &Want
     for (server, view) in join_all(asked).await {
         match view {
             Ok(view) => views.push(view),
-            Err(finding) => examined.push(Examined { subject: format!("redis {}", server.address), findings: vec![finding] }),
+            Err(finding) => examined.push(Examined {
+                subject: format!("redis {}", server.address),
+                findings: vec![finding],
+            }),
         }
     }
     if views.is_empty() {
@@ -37,12 +44,34 @@ pub(super) async fn examine(seeds: &[NodeAddress], data: &Servers, wanted: &Want
     }
     // Others answer for those that are gone, as long as one does.
     for silent in examined.iter_mut().flat_map(|silent| &mut silent.findings) {
-        *silent = Finding::warn(silent.check, silent.seen.clone(), "another node answers for it; take it out of store.url if it is gone for good");
+        *silent = Finding::warn(
+            silent.check,
+            silent.seen.clone(),
+            "another node answers for it; take it out of store.url if it is gone for good",
+        );
     }
-    let masters: BTreeSet<NodeAddress> = views.iter().flat_map(|view| view.map.masters().iter().cloned()).collect();
-    examined.insert(0, Examined { subject: "redis cluster".to_owned(), findings: coverage(&views, masters.len()) });
-    examined.retain(|silent| !masters.iter().any(|master| silent.subject == format!("redis {master}")));
-    let nodes = join_all(masters.iter().map(|master| node::examine_with_replicas(master, data, wanted))).await;
+    let masters: BTreeSet<NodeAddress> = views
+        .iter()
+        .flat_map(|view| view.map.masters().iter().cloned())
+        .collect();
+    examined.insert(
+        0,
+        Examined {
+            subject: "redis cluster".to_owned(),
+            findings: coverage(&views, masters.len()),
+        },
+    );
+    examined.retain(|silent| {
+        !masters
+            .iter()
+            .any(|master| silent.subject == format!("redis {master}"))
+    });
+    let nodes = join_all(
+        masters
+            .iter()
+            .map(|master| node::examine_with_replicas(master, data, wanted)),
+    )
+    .await;
     examined.extend(nodes.into_iter().flatten());
     examined
 }
@@ -50,35 +79,72 @@ pub(super) async fn examine(seeds: &[NodeAddress], data: &Servers, wanted: &Want
 async fn view(server: &Server) -> Result<View, Finding> {
     let gone = |error| lost(server, &error);
     let mut connection = connect(server).await.map_err(gone)?;
-    let slots = ask::<Value>(&mut connection, cmd("CLUSTER").arg("SLOTS")).await.map_err(gone)?;
+    let slots = ask::<Value>(&mut connection, cmd("CLUSTER").arg("SLOTS"))
+        .await
+        .map_err(gone)?;
     let slots = slots.map_err(|refusal| {
         let advice = "write redis:// in store.url for a single server; in a cluster the ACL user needs `+cluster|slots`";
         Finding::fail("slots", format!("CLUSTER SLOTS: {} {}", refusal.code, refusal.words), advice)
     })?;
     let map = SlotMap::read(slots, server.address.host());
-    let map = map.ok_or_else(|| Finding::fail("slots", "it belongs to no cluster, or to one without slots", "is store.url right?"))?;
-    let info = ask::<String>(&mut connection, cmd("CLUSTER").arg("INFO")).await.map_err(gone)?;
-    let state = info.ok().and_then(|text| text.lines().find_map(|line| line.strip_prefix("cluster_state:").map(|state| state.trim().to_owned())));
+    let map = map.ok_or_else(|| {
+        Finding::fail(
+            "slots",
+            "it belongs to no cluster, or to one without slots",
+            "is store.url right?",
+        )
+    })?;
+    let info = ask::<String>(&mut connection, cmd("CLUSTER").arg("INFO"))
+        .await
+        .map_err(gone)?;
+    let state = info.ok().and_then(|text| {
+        text.lines().find_map(|line| {
+            line.strip_prefix("cluster_state:")
+                .map(|state| state.trim().to_owned())
+        })
+    });
     Ok(View { map, state })
 }
 
 fn coverage(views: &[View], masters: usize) -> Vec<Finding> {
-    let uncovered = views.iter().map(|view| view.map.uncovered()).max().unwrap_or_default();
+    let uncovered = views
+        .iter()
+        .map(|view| view.map.uncovered())
+        .max()
+        .unwrap_or_default();
     let covered = usize::from(SLOTS) - uncovered;
     let slots = if uncovered > 0 {
         let advice = "their users get 503; with cluster-require-full-coverage all do: bring their master back, or `CLUSTER ADDSLOTS` them somewhere";
-        Finding::fail("slots", format!("{covered} of {SLOTS} covered: {uncovered} have no master"), advice)
+        Finding::fail(
+            "slots",
+            format!("{covered} of {SLOTS} covered: {uncovered} have no master"),
+            advice,
+        )
     } else {
-        Finding::ok("slots", format!("all {SLOTS} covered, by {masters} masters"))
+        Finding::ok(
+            "slots",
+            format!("all {SLOTS} covered, by {masters} masters"),
+        )
     };
     let mut findings = vec![slots];
-    if views.iter().any(|view| view.state.as_deref().is_some_and(|state| state != "ok")) {
+    if views
+        .iter()
+        .any(|view| view.state.as_deref().is_some_and(|state| state != "ok"))
+    {
         let advice = "`CLUSTER NODES` there says which node is missing; until it is back the cluster refuses requests";
-        findings.push(Finding::fail("state", "a node says cluster_state:fail", advice));
+        findings.push(Finding::fail(
+            "state",
+            "a node says cluster_state:fail",
+            advice,
+        ));
     }
     if views.iter().any(|view| !view.map.agrees(&views[0].map)) {
         let advice = "slots are just moving, or the nodes cannot see each other; if it stays so, look at `CLUSTER NODES` on each";
-        findings.push(Finding::warn("agreement", "the nodes do not agree on who has which slots", advice));
+        findings.push(Finding::warn(
+            "agreement",
+            "the nodes do not agree on who has which slots",
+            advice,
+        ));
     }
     findings
 }

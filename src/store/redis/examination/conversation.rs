@@ -7,7 +7,9 @@ use redis::{Cmd, FromRedisValue, RedisError, RedisResult};
 
 use crate::clock::monotonic_now;
 use crate::finding::Finding;
-use crate::store::redis::failure::{NO_LOGIN, database_refusal, no_database, said_by_server, wants_login, without_arguments};
+use crate::store::redis::failure::{
+    NO_LOGIN, database_refusal, no_database, said_by_server, wants_login, without_arguments,
+};
 use crate::store::redis::opening;
 use crate::store::redis::server::Server;
 
@@ -27,7 +29,10 @@ impl Refusal {
     /// `None`: the error is not the server's word.
     pub(super) fn of(error: &RedisError) -> Option<Self> {
         let said = said_by_server(error)?;
-        Some(Self { code: said.code().to_owned(), words: without_arguments(said.details().unwrap_or_default()) })
+        Some(Self {
+            code: said.code().to_owned(),
+            words: without_arguments(said.details().unwrap_or_default()),
+        })
     }
 
     /// Whether an ACL stands in the way.
@@ -42,7 +47,10 @@ pub(super) async fn connect(server: &Server) -> RedisResult<MultiplexedConnectio
 }
 
 /// Asks, within the store's timeout.
-pub(super) async fn ask<T: FromRedisValue>(connection: &mut MultiplexedConnection, command: &Cmd) -> Said<T> {
+pub(super) async fn ask<T: FromRedisValue>(
+    connection: &mut MultiplexedConnection,
+    command: &Cmd,
+) -> Said<T> {
     match command.query_async(connection).await {
         Ok(answer) => Ok(Ok(answer)),
         // Whoever has not logged in gets this to every command: it says nothing about any of them.
@@ -52,7 +60,10 @@ pub(super) async fn ask<T: FromRedisValue>(connection: &mut MultiplexedConnectio
 }
 
 /// The same, with the time that it took.
-pub(super) async fn ask_timed<T: FromRedisValue>(connection: &mut MultiplexedConnection, command: &Cmd) -> RedisResult<(Result<T, Refusal>, Duration)> {
+pub(super) async fn ask_timed<T: FromRedisValue>(
+    connection: &mut MultiplexedConnection,
+    command: &Cmd,
+) -> RedisResult<(Result<T, Refusal>, Duration)> {
     let sent = monotonic_now();
     let said = ask(connection, command).await?;
     Ok((said, sent.elapsed()))
@@ -63,7 +74,9 @@ pub(super) fn lost(server: &Server, error: &RedisError) -> Finding {
     let check = "connection";
     if wants_login(error) {
         let keys = server.login_keys();
-        let advice = format!("set {keys} (with `requirepass` the password alone); until then requests that need a session get 503");
+        let advice = format!(
+            "set {keys} (with `requirepass` the password alone); until then requests that need a session get 503"
+        );
         return Finding::fail(check, NO_LOGIN, advice);
     }
     if let Some(words) = database_refusal(error) {
@@ -71,7 +84,10 @@ pub(super) fn lost(server: &Server, error: &RedisError) -> Finding {
         return Finding::fail(check, seen, advice);
     }
     let reason = server.unconnected(error).reason;
-    let seen = reason.strip_prefix(&format!("redis {}: ", server.address)).unwrap_or(&reason).to_owned();
+    let seen = reason
+        .strip_prefix(&format!("redis {}: ", server.address))
+        .unwrap_or(&reason)
+        .to_owned();
     let advice = lost_advice(error, &seen);
     Finding::fail(check, seen, advice)
 }

@@ -1,5 +1,6 @@
-//! Whether the default user lost its permissions together with its login. Redis up to the end of 2025 reads its own append-only
-//! file as that user, and without them drops every write of a script at a restart, silently (redis/redis#14541).
+//! Whether the default user lost its permissions together with its login. Redis up to the end of
+//! 2025 reads its own append-only file as that user, and without them drops every write of a script
+//! at a restart, silently (redis/redis#14541).
 
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value, cmd, from_redis_value};
@@ -11,7 +12,10 @@ use crate::finding::Finding;
 const CHECK: &str = "default user";
 
 /// `None`: the trap is not there, because nothing is read back.
-pub(super) async fn check(connection: &mut MultiplexedConnection, info: &Info) -> RedisResult<Option<Finding>> {
+pub(super) async fn check(
+    connection: &mut MultiplexedConnection,
+    info: &Info,
+) -> RedisResult<Option<Finding>> {
     if !info.is_on("aof_enabled") {
         return Ok(None);
     }
@@ -21,17 +25,28 @@ pub(super) async fn check(connection: &mut MultiplexedConnection, info: &Info) -
 
 fn unseen() -> Finding {
     let advice = "if you switched it off, see with `ACL GETUSER default` that it kept `~* &* +@all` (redis.conf says why)";
-    Finding::note(CHECK, "its permissions cannot be seen with this login", advice)
+    Finding::note(
+        CHECK,
+        "its permissions cannot be seen with this login",
+        advice,
+    )
 }
 
 fn judged(user: &Value) -> Finding {
     match field(user, "commands") {
-        Some(commands) if commands.contains("-@all") || !commands.contains("+@all") => Finding::warn(
+        Some(commands) if commands.contains("-@all") || !commands.contains("+@all") => {
+            Finding::warn(
+                CHECK,
+                format!(
+                    "it lacks permissions ({commands}), and Redis up to the end of 2025 needs them to read its append-only file: a restart loses all sessions"
+                ),
+                "`ACL SETUSER default off resetpass ~* &* +@all`: off is what keeps strangers out (redis/redis#14541)",
+            )
+        }
+        Some(_) => Finding::ok(
             CHECK,
-            format!("it lacks permissions ({commands}), and Redis up to the end of 2025 needs them to read its append-only file: a restart loses all sessions"),
-            "`ACL SETUSER default off resetpass ~* &* +@all`: off is what keeps strangers out (redis/redis#14541)",
+            "has its permissions, which Redis needs to read its append-only file",
         ),
-        Some(_) => Finding::ok(CHECK, "has its permissions, which Redis needs to read its append-only file"),
         None => unseen(),
     }
 }
@@ -40,8 +55,14 @@ fn judged(user: &Value) -> Finding {
 fn field(user: &Value, name: &str) -> Option<String> {
     let named = |key: &Value| from_redis_value::<String>(key.clone()).is_ok_and(|key| key == name);
     let value = match user {
-        Value::Array(parts) => parts.chunks_exact(2).find(|pair| named(&pair[0])).map(|pair| &pair[1]),
-        Value::Map(pairs) => pairs.iter().find(|(key, _)| named(key)).map(|(_, value)| value),
+        Value::Array(parts) => parts
+            .chunks_exact(2)
+            .find(|pair| named(&pair[0]))
+            .map(|pair| &pair[1]),
+        Value::Map(pairs) => pairs
+            .iter()
+            .find(|(key, _)| named(key))
+            .map(|(_, value)| value),
         _ => None,
     };
     from_redis_value(value?.clone()).ok()
@@ -56,11 +77,22 @@ mod tests {
     fn a_default_user_without_permissions_is_a_trap() {
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let of = |commands: &str| {
-            let parts = vec![text("flags"), Value::Array(vec![text("off")]), text("commands"), text(commands)];
+            let parts = vec![
+                text("flags"),
+                Value::Array(vec![text("off")]),
+                text("commands"),
+                text(commands),
+            ];
             judged(&Value::Array(parts)).verdict
         };
-        assert_eq!((of("+@all"), of("-@all"), of("-@all +ping"), of("+@read")), (Verdict::Ok, Verdict::Warn, Verdict::Warn, Verdict::Warn));
-        assert_eq!(judged(&Value::Map(vec![(text("commands"), text("-@all"))])).verdict, Verdict::Warn);
+        assert_eq!(
+            (of("+@all"), of("-@all"), of("-@all +ping"), of("+@read")),
+            (Verdict::Ok, Verdict::Warn, Verdict::Warn, Verdict::Warn)
+        );
+        assert_eq!(
+            judged(&Value::Map(vec![(text("commands"), text("-@all"))])).verdict,
+            Verdict::Warn
+        );
         assert_eq!(judged(&Value::Nil).verdict, Verdict::Note);
     }
 }

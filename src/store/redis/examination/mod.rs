@@ -1,10 +1,12 @@
-//! What `hufu doctor` finds out about the store: everything is asked with the gateway's own login, over connections of its own
-//! that are gone afterwards, and nothing is written.
+//! What `hufu doctor` finds out about the store: everything is asked with the gateway's own login,
+//! over connections of its own that are gone afterwards, and nothing is written.
 //!
-//! - `place`: which servers there are, by the topology: one, the `sentinel`s' master, or a `cluster`
+//! - `place`: which servers there are, by the topology: one, the `sentinel`s' master, or a
+//!   `cluster`
 //! - `node`: everything about one server, in the order of the report
 //! - `conversation`: a question to a server, and whether it answered, refused or fell silent
-//! - `info`, `version`, `push`, `rights`, `memory`, `persistence`, `default_user`, `replicas`, `clock`: one thing each
+//! - `info`, `version`, `push`, `rights`, `memory`, `persistence`, `default_user`, `replicas`,
+//!   `clock`: one thing each
 
 mod clock;
 mod cluster;

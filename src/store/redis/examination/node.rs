@@ -37,28 +37,53 @@ pub(super) struct Wanted<'a> {
     /// The ACL user that the gateway logs in as.
     pub(super) user: &'a str,
     pub(super) part: Part,
-    /// Not the master itself, but one that may take its place: ACLs and settings are not replicated.
+    /// Not the master itself, but one that may take its place: ACLs and settings are not
+    /// replicated.
     pub(super) is_replica: bool,
 }
 
 /// The master, and then its replicas, as far as the gateway may come to use them.
-pub(super) async fn examine_with_replicas(address: &NodeAddress, data: &Servers, wanted: &Wanted<'_>) -> Vec<Examined> {
+pub(super) async fn examine_with_replicas(
+    address: &NodeAddress,
+    data: &Servers,
+    wanted: &Wanted<'_>,
+) -> Vec<Examined> {
     let (master, replicas) = examine(&data.at(address), wanted).await;
-    let wanted = Wanted { is_replica: true, ..*wanted };
-    let replicas = join_all(replicas.iter().map(|replica| async { examine(&data.at(replica), &wanted).await.0 })).await;
+    let wanted = Wanted {
+        is_replica: true,
+        ..*wanted
+    };
+    let replicas = join_all(
+        replicas
+            .iter()
+            .map(|replica| async { examine(&data.at(replica), &wanted).await.0 }),
+    )
+    .await;
     std::iter::once(master).chain(replicas).collect()
 }
 
-/// Asks until everything is known or the server falls silent; beside what was found, the replicas that it has.
+/// Asks until everything is known or the server falls silent; beside what was found, the replicas
+/// that it has.
 pub(super) async fn examine(server: &Server, wanted: &Wanted<'_>) -> (Examined, Vec<NodeAddress>) {
     let (mut findings, mut replicas) = (Vec::new(), Vec::new());
     if let Err(error) = ask_all(server, wanted, &mut findings, &mut replicas).await {
         findings.push(lost(server, &error));
     }
-    (Examined { subject: format!("redis {}", server.address), findings }, replicas)
+    (
+        Examined {
+            subject: format!("redis {}", server.address),
+            findings,
+        },
+        replicas,
+    )
 }
 
-async fn ask_all(server: &Server, wanted: &Wanted<'_>, findings: &mut Vec<Finding>, replicas: &mut Vec<NodeAddress>) -> RedisResult<()> {
+async fn ask_all(
+    server: &Server,
+    wanted: &Wanted<'_>,
+    findings: &mut Vec<Finding>,
+    replicas: &mut Vec<NodeAddress>,
+) -> RedisResult<()> {
     let mut connection = connect(server).await?;
     findings.push(reached(server, wanted, &mut connection).await?);
     if lets_everybody_in(server).await.is_some() {
@@ -73,7 +98,14 @@ async fn ask_all(server: &Server, wanted: &Wanted<'_>, findings: &mut Vec<Findin
         findings.extend(replicas::role(info, wanted));
     }
     findings.extend(rights::check(&connection, wanted).await?);
-    findings.push(push::check(server, wanted.settings.near_cache.as_ref(), &wanted.settings.key_prefix).await?);
+    findings.push(
+        push::check(
+            server,
+            wanted.settings.near_cache.as_ref(),
+            &wanted.settings.key_prefix,
+        )
+        .await?,
+    );
     if let Some(info) = &info {
         findings.push(memory::eviction(info));
         findings.push(memory::usage(info));
@@ -81,7 +113,11 @@ async fn ask_all(server: &Server, wanted: &Wanted<'_>, findings: &mut Vec<Findin
         findings.extend(default_user::check(&mut connection, info).await?);
         if !wanted.is_replica {
             *replicas = info.replicas_online();
-            findings.extend(replicas::check(replicas.len(), wanted.part, wanted.settings.wait_replicas));
+            findings.extend(replicas::check(
+                replicas.len(),
+                wanted.part,
+                wanted.settings.wait_replicas,
+            ));
         }
     }
     findings.push(clock::check(&mut connection).await?);
@@ -89,7 +125,11 @@ async fn ask_all(server: &Server, wanted: &Wanted<'_>, findings: &mut Vec<Findin
 }
 
 /// How fast it answers, and whether anybody can listen in.
-async fn reached(server: &Server, wanted: &Wanted<'_>, connection: &mut MultiplexedConnection) -> RedisResult<Finding> {
+async fn reached(
+    server: &Server,
+    wanted: &Wanted<'_>,
+    connection: &mut MultiplexedConnection,
+) -> RedisResult<Finding> {
     let mut took = Vec::with_capacity(PINGS);
     for _ in 0..PINGS {
         // Even a PING that the ACL refuses is an answer.
@@ -107,12 +147,20 @@ fn judged(server: &Server, ping: Duration, timeout: Duration) -> Finding {
     };
     let seen = format!("answers PING in {}{encryption}", in_ms(ping));
     if ping > timeout / 5 {
-        return Finding::warn("connection", seen, "that is more than a fifth of store.timeout: look at the network, or at SLOWLOG on the server");
+        return Finding::warn(
+            "connection",
+            seen,
+            "that is more than a fifth of store.timeout: look at the network, or at SLOWLOG on the server",
+        );
     }
     Finding::ok("connection", seen)
 }
 
 fn is_this_machine(address: &ServerAddress) -> bool {
     let host = address.host();
-    address.is_socket() || host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    address.is_socket()
+        || host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }

@@ -7,7 +7,8 @@ use super::conversation::ask;
 use super::info::Info;
 use crate::finding::Finding;
 
-/// Settings that only `CONFIG GET` tells, which the gateway's own user may not ask; `None`: not told.
+/// Settings that only `CONFIG GET` tells, which the gateway's own user may not ask; `None`: not
+/// told.
 #[derive(Debug, Default)]
 struct Told {
     /// `appendfsync`.
@@ -18,12 +19,21 @@ struct Told {
 
 const TURN_ON: &str = "turn on appendonly, as redis.conf does";
 
-pub(super) async fn check(connection: &mut MultiplexedConnection, info: &Info) -> RedisResult<Finding> {
-    let told = Told { fsync: setting(connection, "appendfsync").await?, save: setting(connection, "save").await? };
+pub(super) async fn check(
+    connection: &mut MultiplexedConnection,
+    info: &Info,
+) -> RedisResult<Finding> {
+    let told = Told {
+        fsync: setting(connection, "appendfsync").await?,
+        save: setting(connection, "save").await?,
+    };
     Ok(judged(info, &told))
 }
 
-async fn setting(connection: &mut MultiplexedConnection, name: &str) -> RedisResult<Option<String>> {
+async fn setting(
+    connection: &mut MultiplexedConnection,
+    name: &str,
+) -> RedisResult<Option<String>> {
     let pair = ask::<Vec<String>>(connection, cmd("CONFIG").arg("GET").arg(name)).await?;
     Ok(pair.ok().and_then(|pair| pair.into_iter().nth(1)))
 }
@@ -37,24 +47,39 @@ fn judged(info: &Info, told: &Told) -> Finding {
         return append_only(info, told);
     }
     match told.save.as_deref() {
-        Some("") => Finding::warn(check, "nothing is kept: a restart signs everybody out", TURN_ON),
+        Some("") => Finding::warn(
+            check,
+            "nothing is kept: a restart signs everybody out",
+            TURN_ON,
+        ),
         Some(_) => Finding::warn(check, snapshots(info), TURN_ON),
-        None if info.number("rdb_saves") == Some(0) => {
-            Finding::warn(check, "no append-only file, and no snapshot since its start: a restart may sign everybody out", TURN_ON)
-        }
+        None if info.number("rdb_saves") == Some(0) => Finding::warn(
+            check,
+            "no append-only file, and no snapshot since its start: a restart may sign everybody out",
+            TURN_ON,
+        ),
         None => Finding::warn(check, snapshots(info), TURN_ON),
     }
 }
 
 fn snapshots(info: &Info) -> String {
-    let waiting = info.number("rdb_changes_since_last_save").map(|changes| format!(" ({changes} changes now)")).unwrap_or_default();
-    format!("snapshots only: a crash loses the logins since the last one and brings back the sessions that were ended since{waiting}")
+    let waiting = info
+        .number("rdb_changes_since_last_save")
+        .map(|changes| format!(" ({changes} changes now)"))
+        .unwrap_or_default();
+    format!(
+        "snapshots only: a crash loses the logins since the last one and brings back the sessions that were ended since{waiting}"
+    )
 }
 
 fn append_only(info: &Info, told: &Told) -> Finding {
     let check = "persistence";
     if info.text("aof_last_write_status") == "err" {
-        return Finding::fail(check, "the append-only file cannot be written", "see the server's log; is its disk full?");
+        return Finding::fail(
+            check,
+            "the append-only file cannot be written",
+            "see the server's log; is its disk full?",
+        );
     }
     match told.fsync.as_deref() {
         Some("no") => Finding::warn(
@@ -62,9 +87,18 @@ fn append_only(info: &Info, told: &Told) -> Finding {
             "append-only file, written out when the system likes: a crash of the machine loses up to half a minute",
             "set appendfsync to everysec",
         ),
-        Some("always") => Finding::ok(check, "append-only file, appendfsync always: a crash loses nothing that was answered"),
-        Some(_) => Finding::ok(check, "append-only file, appendfsync everysec: a crash of the machine loses about a second"),
-        None => Finding::ok(check, "append-only file: a crash of the machine loses about a second, unless appendfsync is not everysec"),
+        Some("always") => Finding::ok(
+            check,
+            "append-only file, appendfsync always: a crash loses nothing that was answered",
+        ),
+        Some(_) => Finding::ok(
+            check,
+            "append-only file, appendfsync everysec: a crash of the machine loses about a second",
+        ),
+        None => Finding::ok(
+            check,
+            "append-only file: a crash of the machine loses about a second, unless appendfsync is not everysec",
+        ),
     }
 }
 
@@ -76,20 +110,36 @@ mod tests {
     #[test]
     fn what_a_crash_loses_is_told() {
         let of = |info: &str, fsync: Option<&str>, save: Option<&str>| {
-            let told = Told { fsync: fsync.map(str::to_owned), save: save.map(str::to_owned) };
+            let told = Told {
+                fsync: fsync.map(str::to_owned),
+                save: save.map(str::to_owned),
+            };
             let finding = judged(&Info::parse(info), &told);
             (finding.verdict, finding.seen)
         };
         let aof = "aof_enabled:1\r\naof_last_write_status:ok\r\n";
         assert!(matches!(of(aof, None, None), (Verdict::Ok, seen) if seen.contains("unless")));
-        assert!(matches!(of(aof, Some("everysec"), None), (Verdict::Ok, seen) if seen.ends_with("about a second")));
-        assert!(matches!(of(aof, Some("always"), None), (Verdict::Ok, seen) if seen.contains("nothing")));
+        assert!(
+            matches!(of(aof, Some("everysec"), None), (Verdict::Ok, seen) if seen.ends_with("about a second"))
+        );
+        assert!(
+            matches!(of(aof, Some("always"), None), (Verdict::Ok, seen) if seen.contains("nothing"))
+        );
         assert_eq!(of(aof, Some("no"), None).0, Verdict::Warn);
-        assert_eq!(of("aof_enabled:1\r\naof_last_write_status:err\r\n", None, None).0, Verdict::Fail);
-        assert!(matches!(of("aof_enabled:0\r\n", None, Some("")), (Verdict::Warn, seen) if seen.starts_with("nothing is kept")));
+        assert_eq!(
+            of("aof_enabled:1\r\naof_last_write_status:err\r\n", None, None).0,
+            Verdict::Fail
+        );
+        assert!(
+            matches!(of("aof_enabled:0\r\n", None, Some("")), (Verdict::Warn, seen) if seen.starts_with("nothing is kept"))
+        );
         let changes = "aof_enabled:0\r\nrdb_changes_since_last_save:7\r\n";
-        assert!(matches!(of(changes, None, Some("3600 1")), (Verdict::Warn, seen) if seen.contains("7 changes")));
-        assert!(matches!(of("aof_enabled:0\r\nrdb_saves:0\r\n", None, None), (Verdict::Warn, seen) if seen.contains("no snapshot")));
+        assert!(
+            matches!(of(changes, None, Some("3600 1")), (Verdict::Warn, seen) if seen.contains("7 changes"))
+        );
+        assert!(
+            matches!(of("aof_enabled:0\r\nrdb_saves:0\r\n", None, None), (Verdict::Warn, seen) if seen.contains("no snapshot"))
+        );
         assert_eq!(of("", None, None).0, Verdict::Warn);
     }
 }

@@ -7,28 +7,48 @@ use crate::store::redis::server::Place;
 use crate::store::settings::StoreSettings;
 use crate::store::url::StoreUrl;
 
-/// Examines the store: connects with its login, asks, and writes nothing. Ends within seconds, whatever the servers do.
+/// Examines the store: connects with its login, asks, and writes nothing. Ends within seconds,
+/// whatever the servers do.
 ///
 /// For `rediss` the process needs its rustls provider installed before.
 pub async fn examine(settings: &StoreSettings) -> Vec<Examined> {
     let StoreUrl::Redis(url) = &settings.url else {
-        let seen = "sessions are in this process: gone when it ends, and unknown to other processes";
+        let seen =
+            "sessions are in this process: gone when it ends, and unknown to other processes";
         return vec![Examined {
             subject: "store".to_owned(),
-            findings: vec![Finding::note("memory", seen, "for more than a try, write a Redis in store.url")],
+            findings: vec![Finding::note(
+                "memory",
+                seen,
+                "for more than a try, write a Redis in store.url",
+            )],
         }];
     };
     let place = match Place::new(url, settings) {
         Ok(place) => place,
         Err(error) => {
             let finding = Finding::fail("settings", error.reason, "mend store.url or store.tls");
-            return vec![Examined { subject: "store".to_owned(), findings: vec![finding] }];
+            return vec![Examined {
+                subject: "store".to_owned(),
+                findings: vec![finding],
+            }];
         }
     };
-    let wanted = |part| Wanted { settings, user: url.login.username.as_deref().unwrap_or("default"), part, is_replica: false };
+    let wanted = |part| Wanted {
+        settings,
+        user: url.login.username.as_deref().unwrap_or("default"),
+        part,
+        is_replica: false,
+    };
     match place {
         Place::One(server) => vec![node::examine(&server, &wanted(Part::Alone)).await.0],
-        Place::Sentinel { master, sentinels, data } => sentinel::examine(&master, &sentinels, &data, &wanted(Part::Watched)).await,
-        Place::Cluster { seeds, data } => cluster::examine(&seeds, &data, &wanted(Part::OfCluster)).await,
+        Place::Sentinel {
+            master,
+            sentinels,
+            data,
+        } => sentinel::examine(&master, &sentinels, &data, &wanted(Part::Watched)).await,
+        Place::Cluster { seeds, data } => {
+            cluster::examine(&seeds, &data, &wanted(Part::OfCluster)).await
+        }
     }
 }

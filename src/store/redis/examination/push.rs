@@ -21,9 +21,17 @@ const MESSAGE: Duration = Duration::from_secs(2);
 type Offered = Result<(), String>;
 
 /// `None`: the gateway is to keep nothing.
-pub(super) async fn check(server: &Server, near_cache: Option<&NearCacheSettings>, prefix: &KeyPrefix) -> RedisResult<Finding> {
+pub(super) async fn check(
+    server: &Server,
+    near_cache: Option<&NearCacheSettings>,
+    prefix: &KeyPrefix,
+) -> RedisResult<Finding> {
     let Some(settings) = near_cache else {
-        return Ok(Finding::note("near cache", "off (session.near_cache): every lookup asks Redis", ""));
+        return Ok(Finding::note(
+            "near cache",
+            "off (session.near_cache): every lookup asks Redis",
+            "",
+        ));
     };
     let (choice, mut refused) = (settings.push, Vec::new());
     if choice != PushChoice::Pubsub {
@@ -44,9 +52,18 @@ pub(super) async fn check(server: &Server, near_cache: Option<&NearCacheSettings
 fn judged(choice: PushChoice, mode: PushMode, refused: &[String]) -> Finding {
     let why = refused.join("; ");
     match mode {
-        PushMode::Tracking => Finding::ok("near cache", "tracking: RESP3, and CLIENT TRACKING is allowed"),
-        PushMode::Pubsub if choice == PushChoice::Pubsub => Finding::ok("near cache", "pubsub, as session.near_cache.push asks: a message came through"),
-        PushMode::Pubsub => Finding::ok("near cache", format!("pubsub, since tracking is not to be had ({why}): a message came through")),
+        PushMode::Tracking => Finding::ok(
+            "near cache",
+            "tracking: RESP3, and CLIENT TRACKING is allowed",
+        ),
+        PushMode::Pubsub if choice == PushChoice::Pubsub => Finding::ok(
+            "near cache",
+            "pubsub, as session.near_cache.push asks: a message came through",
+        ),
+        PushMode::Pubsub => Finding::ok(
+            "near cache",
+            format!("pubsub, since tracking is not to be had ({why}): a message came through"),
+        ),
         PushMode::Off => Finding::warn(
             "near cache",
             format!("nothing tells what changes ({why}), so every lookup asks Redis"),
@@ -57,10 +74,13 @@ fn judged(choice: PushChoice, mode: PushMode, refused: &[String]) -> Finding {
 }
 
 async fn tracking(server: &Server) -> RedisResult<Offered> {
-    // Another connection was answered a moment ago, so what goes wrong here has to do with these commands.
+    // Another connection was answered a moment ago, so what goes wrong here has to do with these
+    // commands.
     match pushing::open(server, &server.limits(), server.patience.connect).await {
         Ok(_) => Ok(Ok(())),
-        Err(NoPush::Refused(code)) if code == "NOPERM" => Ok(Err("no CLIENT TRACKING: the ACL user may not".to_owned())),
+        Err(NoPush::Refused(code)) if code == "NOPERM" => {
+            Ok(Err("no CLIENT TRACKING: the ACL user may not".to_owned()))
+        }
         Err(NoPush::Refused(code)) => Ok(Err(format!("no RESP3 or no CLIENT TRACKING: {code}"))),
         Err(NoPush::Unclear(what, _)) => Ok(Err(format!("no CLIENT TRACKING: it {what}"))),
         Err(NoPush::Failed(error)) => Err(error),
@@ -75,11 +95,17 @@ async fn pubsub(server: &Server, prefix: &KeyPrefix) -> RedisResult<Offered> {
     let come_through = async {
         let mut subscription = client.get_async_pubsub().await?;
         subscription.subscribe(&channel).await?;
-        if let Err(refusal) = ask::<u64>(&mut connection, cmd("PUBLISH").arg(&channel).arg("doctor")).await? {
+        if let Err(refusal) =
+            ask::<u64>(&mut connection, cmd("PUBLISH").arg(&channel).arg("doctor")).await?
+        {
             return Ok(Err(format!("no PUBLISH: {}", told(&refusal))));
         }
         let came = subscription.on_message().next().await.is_some();
-        Ok(if came { Ok(()) } else { Err("the subscription was closed".to_owned()) })
+        Ok(if came {
+            Ok(())
+        } else {
+            Err("the subscription was closed".to_owned())
+        })
     };
     match tokio::time::timeout(MESSAGE, come_through).await {
         Ok(Ok(offered)) => Ok(offered),
@@ -94,5 +120,9 @@ async fn pubsub(server: &Server, prefix: &KeyPrefix) -> RedisResult<Offered> {
 }
 
 fn told(refusal: &Refusal) -> String {
-    if refusal.is_noperm() { "the ACL user may not".to_owned() } else { format!("{} {}", refusal.code, refusal.words) }
+    if refusal.is_noperm() {
+        "the ACL user may not".to_owned()
+    } else {
+        format!("{} {}", refusal.code, refusal.words)
+    }
 }

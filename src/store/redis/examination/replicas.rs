@@ -11,18 +11,33 @@ pub(super) fn role(info: &Info, wanted: &Wanted<'_>) -> Option<Finding> {
         return Some(Finding::ok(check, "a replica"));
     }
     if info.text("redis_mode") == "sentinel" {
-        return Some(Finding::fail(check, "it is a Sentinel and holds no data", "write redis+sentinel:// and the master's name in store.url"));
+        return Some(Finding::fail(
+            check,
+            "it is a Sentinel and holds no data",
+            "write redis+sentinel:// and the master's name in store.url",
+        ));
     }
     if info.text("role") == "slave" {
         let advice = match wanted.part {
-            Part::Alone => "write its master in store.url, or redis+sentinel:// for a master that changes",
+            Part::Alone => {
+                "write its master in store.url, or redis+sentinel:// for a master that changes"
+            }
             Part::Watched | Part::OfCluster => "a failover is under way: ask again in a moment",
         };
-        return Some(Finding::fail(check, "it is a replica and takes no writes", advice));
+        return Some(Finding::fail(
+            check,
+            "it is a replica and takes no writes",
+            advice,
+        ));
     }
     let of_cluster = info.is_on("cluster_enabled");
-    (of_cluster && wanted.part != Part::OfCluster)
-        .then(|| Finding::fail(check, "it is a node of a cluster", "write redis+cluster:// with some of its nodes in store.url"))
+    (of_cluster && wanted.part != Part::OfCluster).then(|| {
+        Finding::fail(
+            check,
+            "it is a node of a cluster",
+            "write redis+cluster:// with some of its nodes in store.url",
+        )
+    })
 }
 
 /// Its replicas, against what `store.wait_replicas` asks for.
@@ -38,11 +53,19 @@ pub(super) fn check(online: usize, part: Part, wait_replicas: u32) -> Option<Fin
     }
     match (part, online, wait_replicas) {
         (Part::Alone, 0, _) => None,
-        (Part::Watched | Part::OfCluster, 0, _) => {
-            Some(Finding::warn(check, seen, "add one: when this server dies nobody can take its place, and its users get 503 until it is back"))
-        }
-        (_, _, 0) => Some(Finding::ok(check, format!("{seen}; logouts do not wait for them (store.wait_replicas = 0)"))),
-        _ => Some(Finding::ok(check, format!("{seen}; logouts wait for {wait_replicas}"))),
+        (Part::Watched | Part::OfCluster, 0, _) => Some(Finding::warn(
+            check,
+            seen,
+            "add one: when this server dies nobody can take its place, and its users get 503 until it is back",
+        )),
+        (_, _, 0) => Some(Finding::ok(
+            check,
+            format!("{seen}; logouts do not wait for them (store.wait_replicas = 0)"),
+        )),
+        _ => Some(Finding::ok(
+            check,
+            format!("{seen}; logouts wait for {wait_replicas}"),
+        )),
     }
 }
 
@@ -67,21 +90,45 @@ mod tests {
     fn only_replicas_that_have_copied_everything_count() {
         let text = "connected_slaves:2\r\nslave0:ip=10.0.0.2,port=6380,state=online,offset=1,lag=0\r\nslave1:ip=h,port=2,state=wait_bgsave\r\n";
         let online = Info::parse(text).replicas_online();
-        assert_eq!(online.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.2:6380"]);
+        assert_eq!(
+            online.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["10.0.0.2:6380"]
+        );
     }
 
     #[test]
     fn neither_a_replica_nor_a_node_of_a_cluster_is_a_server() {
         let settings = StoreSettings::new(StoreUrl::Memory);
         let of = |text: &str, part, is_replica| {
-            let wanted = Wanted { settings: &settings, user: "default", part, is_replica };
+            let wanted = Wanted {
+                settings: &settings,
+                user: "default",
+                part,
+                is_replica,
+            };
             role(&Info::parse(text), &wanted).map(|finding| finding.verdict)
         };
-        assert_eq!(of("redis_mode:sentinel\r\n", Part::Alone, false), Some(Verdict::Fail));
-        assert_eq!(of("role:slave\r\n", Part::Watched, false), Some(Verdict::Fail));
+        assert_eq!(
+            of("redis_mode:sentinel\r\n", Part::Alone, false),
+            Some(Verdict::Fail)
+        );
+        assert_eq!(
+            of("role:slave\r\n", Part::Watched, false),
+            Some(Verdict::Fail)
+        );
         assert_eq!(of("role:slave\r\n", Part::Watched, true), Some(Verdict::Ok));
-        assert_eq!(of("role:master\r\ncluster_enabled:1\r\n", Part::Alone, false), Some(Verdict::Fail));
-        assert_eq!(of("role:master\r\ncluster_enabled:1\r\n", Part::OfCluster, false), None);
+        assert_eq!(
+            of("role:master\r\ncluster_enabled:1\r\n", Part::Alone, false),
+            Some(Verdict::Fail)
+        );
+        assert_eq!(
+            of(
+                "role:master\r\ncluster_enabled:1\r\n",
+                Part::OfCluster,
+                false
+            ),
+            None
+        );
         assert_eq!(of("role:master\r\n", Part::Alone, false), None);
     }
 }

@@ -8,12 +8,25 @@ const FLOOR: (u32, u32) = (6, 2);
 
 pub(super) fn check(info: &Info) -> Finding {
     let (compatible, valkey) = (info.text("redis_version"), info.text("valkey_version"));
-    let name = if valkey.is_empty() { format!("Redis {compatible}") } else { format!("Valkey {valkey} (speaks as Redis {compatible})") };
+    let name = if valkey.is_empty() {
+        format!("Redis {compatible}")
+    } else {
+        format!("Valkey {valkey} (speaks as Redis {compatible})")
+    };
     match parts(compatible) {
-        None => Finding::warn("version", "it does not say which version it is", "make sure that it speaks as Redis 6.2 or later does"),
-        Some(version) if version < FLOOR => {
-            Finding::fail("version", name, format!("the scripts need Redis {}.{} or later: logins fail on this one", FLOOR.0, FLOOR.1))
-        }
+        None => Finding::warn(
+            "version",
+            "it does not say which version it is",
+            "make sure that it speaks as Redis 6.2 or later does",
+        ),
+        Some(version) if version < FLOOR => Finding::fail(
+            "version",
+            name,
+            format!(
+                "the scripts need Redis {}.{} or later: logins fail on this one",
+                FLOOR.0, FLOOR.1
+            ),
+        ),
         Some(_) => Finding::ok("version", name),
     }
 }
@@ -43,6 +56,9 @@ mod tests {
             assert_eq!(of(text).verdict, verdict, "{text}");
         }
         let valkey = of("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.0\r\n");
-        assert_eq!((valkey.verdict, valkey.seen.as_str()), (Verdict::Ok, "Valkey 8.1.0 (speaks as Redis 7.2.4)"));
+        assert_eq!(
+            (valkey.verdict, valkey.seen.as_str()),
+            (Verdict::Ok, "Valkey 8.1.0 (speaks as Redis 7.2.4)")
+        );
     }
 }
