@@ -14,7 +14,7 @@ use super::{count_sessions, list_sessions, revoke_all_sessions, revoke_session, 
 use crate::clock::monotonic_now;
 use crate::crypto::hash;
 use crate::http::answer::{self, not_allowed, reading};
-use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
+use crate::http::request_log::{CountedRoute, LoggedBody, Reports, RequestLog};
 use crate::http::{
     ErrorCode, FailureShape, GatewayError, Headers, Inbound, RequestHead, TrustedProxies, token,
 };
@@ -153,7 +153,7 @@ async fn no_operation() -> Result<HttpResponse, GatewayError> {
 async fn guarded(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<Reported<BoxBody>>, Error> {
+) -> Result<ServiceResponse<LoggedBody<BoxBody>>, Error> {
     let api = req
         .app_data::<web::Data<AdminApi>>()
         .cloned()
@@ -161,7 +161,7 @@ async fn guarded(
     // No proxy is believed here: whoever is locked out must not be able to choose another address.
     let head = RequestHead::of(req.request());
     let inbound = Inbound::of(&head, &TrustedProxies::default(), None);
-    let mut completion = Completion::new(
+    let mut request_log = RequestLog::new(
         api.reports.clone(),
         inbound.clone(),
         req.method().as_str(),
@@ -176,8 +176,8 @@ async fn guarded(
     };
     let response = in_operators_words(response);
     Ok(
-        answer::finished(response, &mut completion, &FailureShape::Problem)
-            .map_body(|_, body| Reported::new(body, completion)),
+        answer::finished(response, &mut request_log, &FailureShape::Problem)
+            .map_body(|_, body| LoggedBody::new(body, request_log)),
     )
 }
 

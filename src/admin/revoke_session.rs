@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::show_session::{not_found, session_id};
 use super::user::asked_from;
 use crate::http::GatewayError;
-use crate::http::completion::saw;
+use crate::http::request_log::saw;
 use crate::session::{SessionService, Written};
 
 /// 204 when it has ended by this, 404 when it had ended before or never was.

@@ -4,7 +4,7 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::user::SessionView;
-use crate::http::completion::saw;
+use crate::http::request_log::saw;
 use crate::http::{ErrorCode, GatewayError};
 use crate::session::{SessionId, SessionService};
 

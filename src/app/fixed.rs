@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::clock::SystemClock;
 use crate::config::Settings;
 use crate::http::Drain;
-use crate::http::completion::{CountedRoute, Reports};
+use crate::http::request_log::{CountedRoute, Reports};
 use crate::limit::{FirstLine, GuessWatch};
 use crate::metrics::Metrics;
 use crate::proxy::websockets::Websockets;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use super::fixed::Fixed;
 use crate::clock::SystemClock;
 use crate::config::{AppSettings, Settings};
-use crate::http::completion::{CountedRoute, Reports};
+use crate::http::request_log::{CountedRoute, Reports};
 use crate::http::{Cors, FailureShape, TrustedProxies};
 use crate::identity::{self, Apps, IdentityProvider};
 use crate::metrics::Metrics;

@@ -13,8 +13,8 @@ use super::reading::Reading;
 use crate::assertion::{HeaderNames, ReservedNames};
 use crate::edge::Direct;
 use crate::http::authenticate::Authenticator;
-use crate::http::completion::Reported;
 use crate::http::own::{self, OwnEndpoints};
+use crate::http::request_log::LoggedBody;
 use crate::http::verify::Verify;
 use crate::http::{Answer, RequestHead};
 use crate::identity::LoginFlow;
@@ -176,7 +176,7 @@ impl Hot {
 }
 
 impl Direct for Hot {
-    type Body = Reported<AnswerBody>;
+    type Body = LoggedBody<AnswerBody>;
 
     fn answer(
         &self,

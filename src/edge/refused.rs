@@ -8,8 +8,8 @@ use actix_web::body::BoxBody;
 use crate::clock::monotonic_now;
 use crate::edge::refusal::Refusal;
 use crate::http::Answer;
-use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
 use crate::http::extract::{Inbound, X_REQUEST_ID};
+use crate::http::request_log::{CountedRoute, LoggedBody, Reports, RequestLog};
 
 /// Most bytes of a refused request's method and path in the access line.
 const SHOWN: (usize, usize) = (20, 512);
@@ -35,10 +35,10 @@ impl RefusalDesk {
         refusal: Refusal,
         head: &[u8],
         client: IpAddr,
-    ) -> Answer<Reported<BoxBody>> {
+    ) -> Answer<LoggedBody<BoxBody>> {
         let (method, path) = shown(head);
         let inbound = Inbound::unread(client.to_canonical(), monotonic_now());
-        let mut completion = Completion::new(
+        let mut request_log = RequestLog::new(
             self.reports.clone(),
             inbound,
             &method,
@@ -46,14 +46,14 @@ impl RefusalDesk {
             self.route.clone(),
         );
         let error = refusal.error();
-        completion.refused(&error);
-        completion.status = refusal.code.status().as_u16();
+        request_log.refused(&error);
+        request_log.status = refusal.code.status().as_u16();
         self.reports.metrics.refused_request(refusal.code.word());
-        let mut answer = Answer::from(error.response(&completion.inbound.id));
+        let mut answer = Answer::from(error.response(&request_log.inbound.id));
         answer
             .head
-            .push(X_REQUEST_ID, completion.inbound.id.as_bytes());
-        answer.map_body(|body| Reported::new(body, completion))
+            .push(X_REQUEST_ID, request_log.inbound.id.as_bytes());
+        answer.map_body(|body| LoggedBody::new(body, request_log))
     }
 }
 

@@ -7,16 +7,16 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpMessage as _, HttpResponse, ResponseError, Route, guard, web};
 
-use crate::http::completion::{Completion, SeenSession};
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::X_REQUEST_ID;
 use crate::http::failure::FailureShape;
+use crate::http::request_log::{RequestLog, SeenSession};
 
 /// Writes the body of an error in its shape, notes what the access line needs, and gives the answer
 /// the request's id.
 pub fn finished(
     response: ServiceResponse<BoxBody>,
-    completion: &mut Completion,
+    request_log: &mut RequestLog,
     shape: &FailureShape,
 ) -> ServiceResponse<BoxBody> {
     match response
@@ -24,17 +24,17 @@ pub fn finished(
         .error()
         .map(actix_web::Error::as_error::<GatewayError>)
     {
-        Some(Some(error)) => completion.refused(error),
-        Some(None) => completion.error = Some(ErrorCode::RequestInvalid),
+        Some(Some(error)) => request_log.refused(error),
+        Some(None) => request_log.error = Some(ErrorCode::RequestInvalid),
         None => {}
     }
-    let response = with_error_body(response, shape, &completion.inbound.id);
-    completion.answered(response.status());
+    let response = with_error_body(response, shape, &request_log.inbound.id);
+    request_log.answered(response.status());
     if let Some(seen) = response.request().extensions().get::<SeenSession>() {
-        completion.session = seen.session;
-        completion.app.clone_from(&seen.app);
+        request_log.session = seen.session;
+        request_log.app.clone_from(&seen.app);
     }
-    with_id(response, &completion.inbound.id)
+    with_id(response, &request_log.inbound.id)
 }
 
 /// Gives an answer its request's id.

@@ -7,11 +7,11 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use crate::http::completion::{SeenSession, saw};
 use crate::http::error::GatewayError;
 use crate::http::extract::Inbound;
 use crate::http::head::RequestHead;
 use crate::http::object::Object;
+use crate::http::request_log::{SeenSession, saw};
 use crate::identity::{Client, LoginAnswer, LoginFlow};
 use crate::session::SessionId;
 

@@ -6,9 +6,9 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use crate::http::authenticate::Authenticator;
-use crate::http::completion::{SeenSession, saw};
 use crate::http::error::GatewayError;
 use crate::http::page::may_change;
+use crate::http::request_log::{SeenSession, saw};
 
 /// 204, also when the session had ended before. 503 when the store is down: it did not happen.
 pub async fn logout(

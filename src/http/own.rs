@@ -12,11 +12,11 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpMessage, HttpResponse, web};
 
 use crate::http::answer::{self, not_allowed, reading};
-use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
 use crate::http::failure::FailureShape;
 use crate::http::head::RequestHead;
+use crate::http::request_log::{CountedRoute, LoggedBody, Reports, RequestLog};
 use crate::http::{Cors, Drain, TrustedProxies, healthz, login, logout, rotate, session, sessions};
 use crate::metrics::Metrics;
 
@@ -197,7 +197,7 @@ fn json_error(error: &JsonPayloadError) -> GatewayError {
 async fn reported(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<Reported<BoxBody>>, Error> {
+) -> Result<ServiceResponse<LoggedBody<BoxBody>>, Error> {
     let shared = req
         .app_data::<web::Data<OwnEndpoints>>()
         .cloned()
@@ -205,14 +205,14 @@ async fn reported(
     let head = RequestHead::of(req.request());
     let inbound = Inbound::of(&head, &shared.trusted, shared.reports.traces.as_deref());
     let route = shared.route_of(req.path());
-    let mut completion = Completion::new(
+    let mut request_log = RequestLog::new(
         shared.reports.clone(),
         inbound.clone(),
         req.method().as_str(),
         req.path(),
         route.clone(),
     );
-    completion.connection = Some(head.connection().clone());
+    request_log.connection = Some(head.connection().clone());
     req.extensions_mut().insert(inbound);
     // The request must not be cloned before it is routed: actix-web writes what it matched into it.
     let preflight = shared.cors.preflight(&head);
@@ -221,24 +221,24 @@ async fn reported(
         None => tokio::select! {
             biased;
             response = next.call(req) => response?.map_into_boxed_body(),
-            () = shared.drain.cutting() => return Err(cut(&mut completion).into()),
+            () = shared.drain.cutting() => return Err(cut(&mut request_log).into()),
         },
     };
     Ok(
-        finished(response, &head, &shared, &shared.failure, &mut completion)
-            .map_body(|_, body| Reported::new(body, completion)),
+        finished(response, &head, &shared, &shared.failure, &mut request_log)
+            .map_body(|_, body| LoggedBody::new(body, request_log)),
     )
 }
 
 /// The process ends, and the request has had its time.
-fn cut(completion: &mut Completion) -> GatewayError {
+fn cut(request_log: &mut RequestLog) -> GatewayError {
     let error = GatewayError::new(
         ErrorCode::ShuttingDown,
         "The gateway is shutting down, and the request was not over in time.",
     )
     .closing();
-    completion.error = Some(error.code);
-    completion.answered(StatusCode::SERVICE_UNAVAILABLE);
+    request_log.error = Some(error.code);
+    request_log.answered(StatusCode::SERVICE_UNAVAILABLE);
     error
 }
 
@@ -247,9 +247,9 @@ fn finished(
     head: &RequestHead,
     shared: &OwnEndpoints,
     shape: &FailureShape,
-    completion: &mut Completion,
+    request_log: &mut RequestLog,
 ) -> ServiceResponse<BoxBody> {
-    let mut response = answer::finished(response, completion, shape);
+    let mut response = answer::finished(response, request_log, shape);
     if shared.drain.is_on() {
         response
             .response_mut()

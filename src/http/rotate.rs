@@ -3,10 +3,10 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::http::authenticate::Authenticator;
-use crate::http::completion::saw;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::login::TokenResponse;
 use crate::http::page::may_change;
+use crate::http::request_log::saw;
 use crate::limit::LoginLimits;
 use crate::session::{SessionService, SessionToken};
 

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::clock::UnixMillis;
 use crate::http::authenticate::Authenticator;
-use crate::http::completion::saw;
 use crate::http::error::GatewayError;
+use crate::http::request_log::saw;
 
 #[derive(Serialize)]
 struct SessionResponse<'a> {

@@ -8,9 +8,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use crate::http::authenticate::Authenticator;
-use crate::http::completion::saw;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::page::may_change;
+use crate::http::request_log::saw;
 use crate::http::session::rfc3339;
 use crate::session::{LiveSession, SessionId, Written};
 

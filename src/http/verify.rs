@@ -9,13 +9,13 @@ use actix_web::http::StatusCode;
 
 use crate::assertion::{HeaderNames, IdentityHeaders};
 use crate::http::authenticate::{Authenticator, Caller};
-use crate::http::completion::{Completion, Reported};
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::{Inbound, X_REQUEST_ID};
 use crate::http::head::{Headers, RequestHead};
 use crate::http::method::{other_methods, refuse_another};
 use crate::http::original::{Believed, Original, path_invalid};
 use crate::http::own::{OwnEndpoints, VERIFY};
+use crate::http::request_log::{LoggedBody, RequestLog};
 use crate::http::response::{Answer, AnswerHead};
 use crate::identity::Apps;
 use crate::route::{AuthMode, NoRoute, RouteTable};
@@ -61,9 +61,9 @@ impl Verify {
 
     /// 200 with every identity header, or 401, 403, 503, and nothing else: other answers mean other
     /// things to the proxies that ask. What the gate refuses does not come here. A body is ignored.
-    pub async fn answer(self: Rc<Self>, head: Rc<RequestHead>) -> Answer<Reported<BoxBody>> {
+    pub async fn answer(self: Rc<Self>, head: Rc<RequestHead>) -> Answer<LoggedBody<BoxBody>> {
         let inbound = Inbound::of(&head, &self.own.trusted, self.own.reports.traces.as_deref());
-        let mut completion = Completion::new(
+        let mut request_log = RequestLog::new(
             self.own.reports.clone(),
             inbound,
             head.method(),
@@ -74,18 +74,18 @@ impl Verify {
             head: mut answer,
             body,
             ..
-        } = match self.decide(&head, &completion.inbound).await {
-            Ok(caller) => Answer::new(self.allowed(&caller, &mut completion), BoxBody::new(())),
+        } = match self.decide(&head, &request_log.inbound).await {
+            Ok(caller) => Answer::new(self.allowed(&caller, &mut request_log), BoxBody::new(())),
             Err(error) => {
-                completion.refused(&error);
-                Answer::from(error.response_with(status(&error), &completion.inbound.id))
+                request_log.refused(&error);
+                Answer::from(error.response_with(status(&error), &request_log.inbound.id))
             }
         };
-        completion.status = answer.status().as_u16();
-        answer.push(X_REQUEST_ID, completion.inbound.id.as_bytes());
+        request_log.status = answer.status().as_u16();
+        answer.push(X_REQUEST_ID, request_log.inbound.id.as_bytes());
         answer.close |= self.own.drain.is_on();
         self.own.cors.decorate(head.headers(), &mut answer);
-        Answer::new(answer, Reported::new(body, completion))
+        Answer::new(answer, LoggedBody::new(body, request_log))
     }
 
     async fn decide(&self, head: &RequestHead, inbound: &Inbound) -> Result<Caller, GatewayError> {
@@ -104,13 +104,13 @@ impl Verify {
         self.auth.admit(mode, head, inbound.client).await
     }
 
-    fn allowed(&self, caller: &Caller, completion: &mut Completion) -> AnswerHead {
+    fn allowed(&self, caller: &Caller, request_log: &mut RequestLog) -> AnswerHead {
         let mut answer = AnswerHead::new(StatusCode::OK);
         answer.push("cache-control", b"no-store");
         match caller {
             Caller::Session(live) => {
                 let app = &live.session.user.app;
-                (completion.session, completion.app) = (Some(live.id), Some(app.clone()));
+                (request_log.session, request_log.app) = (Some(live.id), Some(app.clone()));
                 let appid = self.apps.get(app).map_or("", |app| &*app.appid);
                 let write = || IdentityHeaders::new(&self.names, Some((live, appid))).all_lines();
                 answer.push_lines(&live.session.header_lines(

@@ -12,8 +12,8 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, BytesMut};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::http::completion::BrokenOff;
 use crate::http::error::ErrorCode;
+use crate::http::request_log::BrokenOff;
 use crate::proxy::connection::Connection;
 use crate::proxy::pool::Pool;
 use crate::proxy::response_head::{BadAnswer, Framing, ResponseHead};

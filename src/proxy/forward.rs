@@ -11,8 +11,8 @@ use actix_web::web::BytesMut;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::clock::monotonic_now;
-use crate::http::completion::Completion;
 use crate::http::error::GatewayError;
+use crate::http::request_log::RequestLog;
 use crate::proxy::backend::Backend;
 use crate::proxy::connector::ConnectError;
 use crate::proxy::download::{BrokenBody, Download, Held};
@@ -130,11 +130,11 @@ impl Forwarder {
     pub async fn forward(
         &self,
         request: Outgoing<'_>,
-        completion: &mut Completion,
+        request_log: &mut RequestLog,
     ) -> Result<UpstreamResponse, GatewayError> {
         let own = &self.own[request.upstream.index];
         let asked = monotonic_now();
-        completion.upstream_asked = Some(asked);
+        request_log.upstream_asked = Some(asked);
         let mut counted = Counted {
             backend: &own.shared,
             outcome: Some(CLIENT_LEFT),
@@ -142,13 +142,13 @@ impl Forwarder {
         let guard = request.guard;
         let result = tokio::select! {
             biased;
-            result = own.send(request, asked, completion) => result,
+            result = own.send(request, asked, request_log) => result,
             ended = guard.ended(&self.beat) => Err(ended),
         };
         let answered = result
             .as_ref()
             .map_or_else(|_| monotonic_now(), |response| response.at);
-        completion.upstream_took = Some(answered.duration_since(asked));
+        request_log.upstream_took = Some(answered.duration_since(asked));
         match result {
             Ok(response) => {
                 counted.outcome = None;
@@ -158,7 +158,7 @@ impl Forwarder {
             Err(error) => {
                 let (outcome, told) = told(&error);
                 counted.outcome = Some(outcome);
-                tell(&error, &own.shared.upstream().name, &completion.inbound.id);
+                tell(&error, &own.shared.upstream().name, &request_log.inbound.id);
                 Err(told)
             }
         }
@@ -194,7 +194,7 @@ impl Own {
         &self,
         request: Outgoing<'_>,
         asked: Instant,
-        completion: &mut Completion,
+        request_log: &mut RequestLog,
     ) -> Result<UpstreamResponse, UpstreamError> {
         let Outgoing {
             upstream,
@@ -251,7 +251,7 @@ impl Own {
         loop {
             let target = &view.set.targets()[pick.index];
             tried.push(pick.index);
-            (completion.endpoint, completion.attempts) = (Some(target.name.clone()), tried.count);
+            (request_log.endpoint, request_log.attempts) = (Some(target.name.clone()), tried.count);
             // With one address there is nothing to compare.
             let under_way = (view.set.targets().len() > 1).then(|| UnderWay::to(target));
             let (error, again) = match self.attempt(&view, pick.index, upload, now, terms).await {

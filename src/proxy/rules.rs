@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::assertion::headers::is_same_name;
 use crate::http::AnswerHead;
-use crate::http::completion::CountedRoute;
 use crate::http::failure::FailureShape;
 use crate::http::head::Value;
+use crate::http::request_log::CountedRoute;
 use crate::proxy::location;
 use crate::route::{HeaderEdits, PathRewrite, Route};
 use crate::upstream::{Endpoint, HostHeader, Upstream};

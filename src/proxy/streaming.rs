@@ -9,8 +9,8 @@ use actix_web::http::StatusCode;
 
 use crate::http::Answer;
 use crate::http::authenticate::Caller;
-use crate::http::completion::Completion;
 use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::request_log::RequestLog;
 use crate::proxy::answer::AnswerBody;
 use crate::proxy::download::Download;
 use crate::proxy::handshake::Handshake;
@@ -37,19 +37,19 @@ impl Proxy {
         answer: Answer<Box<Download>>,
         opening: Option<Opening>,
         caller: &Caller,
-        completion: &mut Completion,
+        request_log: &mut RequestLog,
     ) -> Result<Answer<AnswerBody>, GatewayError> {
         if let Some(opening) =
             opening.filter(|_| answer.head.status() == StatusCode::SWITCHING_PROTOCOLS)
         {
-            return self.switch(answer, opening, caller, completion);
+            return self.switch(answer, opening, caller, request_log);
         }
         if !matches!(caller, Caller::Session(_)) || answer.body.is_here() {
             return Ok(answer.map_body(AnswerBody::Upstream));
         }
         let (mut watch, account) = (
             self.watch(caller),
-            completion.stream.get_or_insert_default().clone(),
+            request_log.stream.get_or_insert_default().clone(),
         );
         let until = async move {
             poll_fn(|cx| watch.poll_ended(cx)).await;
@@ -67,7 +67,7 @@ impl Proxy {
         answer: Answer<Box<Download>>,
         opening: Opening,
         caller: &Caller,
-        completion: &mut Completion,
+        request_log: &mut RequestLog,
     ) -> Result<Answer<AnswerBody>, GatewayError> {
         let Opening {
             handshake,
@@ -83,7 +83,7 @@ impl Proxy {
             watch: self.watch(caller),
             idle_timeout: self.websockets.limits.idle_timeout,
             drain: self.drain.clone(),
-            account: completion.stream.get_or_insert_default().clone(),
+            account: request_log.stream.get_or_insert_default().clone(),
             held: (place, held),
         };
         Ok(Answer::new(head, AnswerBody::Tunnel(tunnel.open())))

@@ -9,9 +9,9 @@ use actix_web::http::StatusCode;
 
 use crate::assertion::{HeaderNames, IdentityHeaders};
 use crate::http::authenticate::{Authenticator, Caller};
-use crate::http::completion::{Completion, CountedRoute, Reported, Reports};
 use crate::http::error::{ErrorCode, GatewayError, X_HUFU_ERROR};
 use crate::http::extract::X_REQUEST_ID;
+use crate::http::request_log::{CountedRoute, LoggedBody, Reports, RequestLog};
 use crate::http::told::is_https;
 use crate::http::{
     Answer, Cors, Drain, FailureShape, Inbound, RequestHead, TrustedProxies, method,
@@ -74,32 +74,32 @@ pub async fn proxy(
     proxy: Rc<Proxy>,
     head: Rc<RequestHead>,
     payload: Payload,
-) -> Answer<Reported<AnswerBody>> {
+) -> Answer<LoggedBody<AnswerBody>> {
     let facts = Inbound::of(&head, &proxy.trusted, proxy.reports.traces.as_deref());
-    let mut completion = Completion::new(
+    let mut request_log = RequestLog::new(
         proxy.reports.clone(),
         facts,
         head.method(),
         head.path(),
         proxy.unrouted.clone(),
     );
-    completion.connection = Some(head.connection().clone());
+    request_log.connection = Some(head.connection().clone());
     // Until the route is known.
     let mut failure = &FailureShape::Problem;
     let mut answer = match proxy
-        .walk(&head, payload, &mut completion, &mut failure)
+        .walk(&head, payload, &mut request_log, &mut failure)
         .await
     {
         Ok(answer) => answer,
         Err(error) => {
             let error = head.connection().blamed(error);
-            completion.refused(&error);
-            Answer::from(error.response_as(failure, &completion.inbound.id))
+            request_log.refused(&error);
+            Answer::from(error.response_as(failure, &request_log.inbound.id))
                 .map_body(AnswerBody::Own)
         }
     };
-    proxy.finish(&head, &mut answer, &mut completion);
-    answer.map_body(|body| Reported::new(body, completion))
+    proxy.finish(&head, &mut answer, &mut request_log);
+    answer.map_body(|body| LoggedBody::new(body, request_log))
 }
 
 impl Proxy {
@@ -108,7 +108,7 @@ impl Proxy {
         &'a self,
         request: &RequestHead,
         payload: Payload,
-        completion: &mut Completion,
+        request_log: &mut RequestLog,
         failure: &mut &'a FailureShape,
     ) -> Result<Answer<AnswerBody>, GatewayError> {
         self.head_rules.via.refuse_return(request.headers())?;
@@ -121,18 +121,18 @@ impl Proxy {
         if let Some(response) = self.cors.preflight(request) {
             return Ok(Answer::from(response).map_body(AnswerBody::Own));
         }
-        let (route, rules) = self.route(request, &path, completion)?;
+        let (route, rules) = self.route(request, &path, request_log)?;
         *failure = &rules.failure;
         let outward = route
             .outward(request.path(), &path)
             .map_err(inbound::ambiguous_path)?;
         if handshake.is_some() {
-            let https = is_https(&completion.inbound, request.headers());
+            let https = is_https(&request_log.inbound, request.headers());
             check_origin(request.headers(), https, &self.cors, self.auth.carriers())?;
         }
         let caller = self
             .auth
-            .admit(route.auth, request, completion.inbound.client)
+            .admit(route.auth, request, request_log.inbound.client)
             .await?;
         let body_limit = self.body_limit(route);
         // The gate lets no handshake in with a body; an announced length of zero stays behind.
@@ -141,7 +141,7 @@ impl Proxy {
         } else {
             inbound::body_framing(request.headers(), body_limit)?
         };
-        let identity = self.identity(&caller, completion);
+        let identity = self.identity(&caller, request_log);
         let head = self.head_rules.write(&OutgoingHead {
             head: request,
             path: &outward,
@@ -149,7 +149,7 @@ impl Proxy {
             edits: &rules.request,
             host: &route.upstream.host,
             upstream: &route.upstream.authority,
-            inbound: &completion.inbound,
+            inbound: &request_log.inbound,
             identity: &identity,
             framing,
             upgrades: handshake.is_some(),
@@ -179,7 +179,7 @@ impl Proxy {
             guard: &guard,
         };
         let UpstreamResponse { head, body, .. } =
-            self.forwarder.forward(outgoing, completion).await?;
+            self.forwarder.forward(outgoing, request_log).await?;
         let mut answer = Answer::new(
             answer::to_client(&head, &self.answer_rules, rules),
             Box::new(body),
@@ -191,14 +191,14 @@ impl Proxy {
             // On an optional route a dead token means an anonymous request; the answer says why.
             answer.head.push(X_HUFU_ERROR, code.word().as_bytes());
         }
-        self.stream(answer, opening, &caller, completion)
+        self.stream(answer, opening, &caller, request_log)
     }
 
     fn route(
         &self,
         request: &RequestHead,
         path: &str,
-        completion: &mut Completion,
+        request_log: &mut RequestLog,
     ) -> Result<(&Route, &RouteRules), GatewayError> {
         let is_own = |path: &str| {
             path.strip_prefix(&self.prefix)
@@ -223,7 +223,7 @@ impl Proxy {
         if self.routes.chose_by_method(index) {
             method::refuse_another(request.method(), request.headers())?;
         }
-        completion.routed(self.rules[index].counted.clone());
+        request_log.routed(self.rules[index].counted.clone());
         Ok((&self.routes.routes()[index], &self.rules[index]))
     }
 
@@ -232,13 +232,13 @@ impl Proxy {
     }
 
     /// The identity lines for the upstream, and the session for the access line.
-    fn identity<'a>(&self, caller: &'a Caller, completion: &mut Completion) -> Cow<'a, str> {
+    fn identity<'a>(&self, caller: &'a Caller, request_log: &mut RequestLog) -> Cow<'a, str> {
         let Caller::Session(live) = caller else {
             return Cow::Borrowed("");
         };
         let user = &live.session.user;
-        completion.session = Some(live.id);
-        completion.app = Some(user.app.clone());
+        request_log.session = Some(live.id);
+        request_log.app = Some(user.app.clone());
         let appid = self.apps.get(&user.app).map_or("", |app| &*app.appid);
         live.session
             .header_lines(LinesFor::Upstream, self.identity_edition, || {
@@ -251,13 +251,13 @@ impl Proxy {
         &self,
         request: &RequestHead,
         answer: &mut Answer<AnswerBody>,
-        completion: &mut Completion,
+        request_log: &mut RequestLog,
     ) {
         let status = answer.head.status();
-        completion.answered(status);
+        request_log.answered(status);
         answer
             .head
-            .push(X_REQUEST_ID, completion.inbound.id.as_bytes());
+            .push(X_REQUEST_ID, request_log.inbound.id.as_bytes());
         self.cors.decorate(request.headers(), &mut answer.head);
         answer.head.close |= self.drain.is_on() && status != StatusCode::SWITCHING_PROTOCOLS;
     }

@@ -97,7 +97,7 @@ impl CountedRoute {
 /// A request under way. It reports itself when dropped, so nothing that happens to a request goes
 /// unreported.
 #[derive(Debug)]
-pub struct Completion {
+pub struct RequestLog {
     reports: Arc<Reports>,
     /// The facts of the request's head.
     pub inbound: Inbound,
@@ -138,7 +138,7 @@ pub struct StreamAccount {
     pub error: Cell<Option<ErrorCode>>,
 }
 
-impl Completion {
+impl RequestLog {
     /// Starts the account of a request.
     #[must_use]
     pub fn new(
@@ -207,7 +207,7 @@ impl Completion {
     }
 }
 
-impl Completion {
+impl RequestLog {
     /// What the access line has as its error: the gateway's own, or why the answer did not go out
     /// in full.
     fn error_word(&self) -> Option<&'static str> {
@@ -265,7 +265,7 @@ impl Completion {
     }
 }
 
-impl Drop for Completion {
+impl Drop for RequestLog {
     fn drop(&mut self) {
         let error = self.error_word();
         if error == Some(ErrorCode::ShuttingDown.word()) {
@@ -359,24 +359,24 @@ impl BrokenOff for Box<dyn Error> {
 
 /// A body that reports its request when its last byte has gone, or when the client has.
 #[derive(Debug)]
-pub struct Reported<B> {
+pub struct LoggedBody<B> {
     body: B,
-    completion: Box<Completion>,
+    request_log: Box<RequestLog>,
 }
 
-impl<B> Reported<B> {
+impl<B> LoggedBody<B> {
     /// The body with the request's account.
-    pub const fn new(body: B, completion: Box<Completion>) -> Self {
-        Self { body, completion }
+    pub const fn new(body: B, request_log: Box<RequestLog>) -> Self {
+        Self { body, request_log }
     }
 
     /// Another body of the same request, before anything of it has gone.
-    pub fn map<C>(self, map: impl FnOnce(B) -> C) -> Reported<C> {
-        Reported::new(map(self.body), self.completion)
+    pub fn map<C>(self, map: impl FnOnce(B) -> C) -> LoggedBody<C> {
+        LoggedBody::new(map(self.body), self.request_log)
     }
 }
 
-impl<B: MessageBody<Error: BrokenOff> + Unpin> MessageBody for Reported<B> {
+impl<B: MessageBody<Error: BrokenOff> + Unpin> MessageBody for LoggedBody<B> {
     type Error = B::Error;
 
     fn size(&self) -> BodySize {
@@ -389,8 +389,8 @@ impl<B: MessageBody<Error: BrokenOff> + Unpin> MessageBody for Reported<B> {
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let next = ready!(Pin::new(&mut self.body).poll_next(cx));
         match &next {
-            Some(Ok(bytes)) => self.completion.sent(bytes.len()),
-            Some(Err(error)) => self.completion.broke_off(error.code()),
+            Some(Ok(bytes)) => self.request_log.sent(bytes.len()),
+            Some(Err(error)) => self.request_log.broke_off(error.code()),
             None => {}
         }
         Poll::Ready(next)
