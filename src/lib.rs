@@ -3,15 +3,15 @@
 //! It exchanges login codes for an identity, keeps the session in Redis under a random opaque
 //! token, and passes authenticated requests on to existing backends. ARCHITECTURE.md is the map.
 //!
-//! The modules stand on floors and name only what is below them; `tests/it/floors.rs` holds the
+//! The modules stand in layers and name only what is below them; `tests/it/layers.rs` holds the
 //! tree to it. In reading order:
 //!
-//! - floor 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`], [`finding`],
+//! - layer 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`], [`finding`],
 //!   [`files`], [`peer`]
-//! - floor 1, rules: [`session`], [`identity`], [`route`], [`upstream`], [`limit`], [`assertion`]
-//! - floor 2, machinery: [`store`], [`provider`], [`telemetry`]
-//! - floor 3, faces: [`edge`], [`http`], [`proxy`], [`admin`], [`sandbox`]
-//! - floor 4, assembly: [`config`], [`app`], [`lifecycle`], [`cli`]
+//! - layer 1, rules: [`session`], [`identity`], [`route`], [`upstream`], [`limit`], [`assertion`]
+//! - layer 2, machinery: [`store`], [`provider`], [`telemetry`]
+//! - layer 3, faces: [`edge`], [`http`], [`proxy`], [`admin`], [`sandbox`]
+//! - layer 4, assembly: [`config`], [`app`], [`lifecycle`], [`cli`]
 
 pub mod admin;
 pub mod app;

@@ -6,7 +6,7 @@ use hufu::assertion::believed::{BELIEVED, Speaker};
 use hufu::http::ErrorCode;
 use hufu::metrics::Metrics;
 
-use crate::floors::{FLOORS, HOMES};
+use crate::layers::{HOMES, LAYERS};
 
 mod capacity;
 mod errors;
@@ -83,21 +83,21 @@ fn every_metric_is_on_its_page_and_no_other() {
 }
 
 #[test]
-fn the_floors_of_the_page_are_those_of_the_test() {
+fn the_layers_of_the_page_are_those_of_the_test() {
     let table = rows(&page("ARCHITECTURE.md"));
     let mut documented = BTreeSet::new();
     for row in table.iter().filter(|row| row.len() == 4) {
-        if let Some(floor) = row[0].chars().next().and_then(|c| c.to_digit(10)) {
+        if let Some(layer) = row[0].chars().next().and_then(|c| c.to_digit(10)) {
             documented.extend(
                 row[1]
                     .split(", ")
-                    .map(|module| (u8::try_from(floor).unwrap(), module.to_owned())),
+                    .map(|module| (u8::try_from(layer).unwrap(), module.to_owned())),
             );
         }
     }
-    let code: BTreeSet<_> = FLOORS
+    let code: BTreeSet<_> = LAYERS
         .iter()
-        .map(|(floor, module)| (*floor, (*module).to_owned()))
+        .map(|(layer, module)| (*layer, (*module).to_owned()))
         .collect();
     assert_eq!(documented, code);
     let text = page("ARCHITECTURE.md");

@@ -4,7 +4,7 @@ use super::info::Info;
 use crate::finding::Finding;
 
 /// `SET … PXAT` in the scripts came with it.
-const FLOOR: (u32, u32) = (6, 2);
+const OLDEST: (u32, u32) = (6, 2);
 
 pub(super) fn check(info: &Info) -> Finding {
     let (compatible, valkey) = (info.text("redis_version"), info.text("valkey_version"));
@@ -19,12 +19,12 @@ pub(super) fn check(info: &Info) -> Finding {
             "it does not say which version it is",
             "make sure that it speaks as Redis 6.2 or later does",
         ),
-        Some(version) if version < FLOOR => Finding::fail(
+        Some(version) if version < OLDEST => Finding::fail(
             "version",
             name,
             format!(
                 "the scripts need Redis {}.{} or later: logins fail on this one",
-                FLOOR.0, FLOOR.1
+                OLDEST.0, OLDEST.1
             ),
         ),
         Some(_) => Finding::ok("version", name),

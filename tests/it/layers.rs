@@ -1,11 +1,15 @@
-//! The floors of the house: a module names only what is below it. The table is data,
+//! The layers: a module names only what is below it. The table is data,
 //! ARCHITECTURE.md shows the same one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Floor, module.
-pub(crate) const FLOORS: [(u8, &str); 28] = [
+mod names;
+mod rings;
+mod tree;
+
+/// Layer, module.
+pub(crate) const LAYERS: [(u8, &str); 28] = [
     (4, "main"),
     (4, "lib"),
     (4, "cli"),
@@ -36,7 +40,7 @@ pub(crate) const FLOORS: [(u8, &str); 28] = [
     (0, "peer"),
 ];
 
-/// On one floor, who may name whom.
+/// On one layer, who may name whom.
 const NEIGHBOURS: [(&str, &str); 10] = [
     ("identity", "session"),
     ("identity", "limit"),
@@ -172,15 +176,15 @@ fn every_module_names_only_what_is_below_it() {
     let mut files = Vec::new();
     sources(&src, &mut files);
     assert!(files.len() > 30, "only {} sources found", files.len());
-    let floors: BTreeMap<&str, u8> = FLOORS
+    let layers: BTreeMap<&str, u8> = LAYERS
         .iter()
-        .map(|(floor, module)| (*module, *floor))
+        .map(|(layer, module)| (*module, *layer))
         .collect();
     let (mut faults, mut arrows) = (Vec::new(), 0);
     for file in &files {
         let (module, text) = (module_of(file, &src), code(file));
-        let Some(floor) = floors.get(module.as_str()) else {
-            faults.push(format!("{module}: not in the table of floors"));
+        let Some(layer) = layers.get(module.as_str()) else {
+            faults.push(format!("{module}: not in the table of layers"));
             continue;
         };
         for other in named_modules(&text)
@@ -188,15 +192,15 @@ fn every_module_names_only_what_is_below_it() {
             .filter(|other| **other != module)
         {
             arrows += 1;
-            match floors.get(other.as_str()) {
-                Some(below) if below < floor => {}
+            match layers.get(other.as_str()) {
+                Some(below) if below < layer => {}
                 Some(same)
-                    if same == floor
-                        && (*floor == 4
+                    if same == layer
+                        && (*layer == 4
                             || NEIGHBOURS.contains(&(module.as_str(), other.as_str()))) => {}
                 Some(_) => faults.push(format!("{}: {module} names {other}", file.display())),
                 None => faults.push(format!(
-                    "{}: {module} names {other}, which is in no floor",
+                    "{}: {module} names {other}, which is in no layer",
                     file.display()
                 )),
             }
