@@ -10,6 +10,8 @@ use crate::layers::{HOMES, LAYERS};
 
 mod capacity;
 mod errors;
+mod markdown;
+mod twins;
 
 fn page(name: &str) -> String {
     std::fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR")))
@@ -41,18 +43,19 @@ fn quoted(cell: &str) -> Vec<String> {
 
 #[test]
 fn every_error_code_is_on_its_page_with_its_status_and_no_other() {
-    let table = rows(&page("docs/errors.md"));
-    let documented: BTreeMap<String, String> = table
-        .iter()
-        .filter(|row| row.len() >= 4)
-        .filter_map(|row| Some((quoted(&row[0]).first()?.clone(), row[1].clone())))
-        .collect();
     let code: BTreeMap<String, String> = ErrorCode::ALL
         .iter()
         .map(|code| (code.word().to_owned(), code.describe().1.to_string()))
         .collect();
     assert!(code.len() > 20);
-    assert_eq!(documented, code);
+    for name in ["docs/errors.md", "docs/zh-CN/errors.md"] {
+        let documented: BTreeMap<String, String> = rows(&page(name))
+            .iter()
+            .filter(|row| row.len() >= 4)
+            .filter_map(|row| Some((quoted(&row[0]).first()?.clone(), row[1].clone())))
+            .collect();
+        assert_eq!(documented, code, "{name}");
+    }
 }
 
 #[test]
