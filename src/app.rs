@@ -1,9 +1,9 @@
 //! The one place that picks implementations and wires them.
 
-mod fixed;
 mod parts;
-mod reading;
+mod process_state;
 mod reload;
+mod reloadable;
 mod worker;
 
 use std::io::IsTerminal as _;
@@ -17,18 +17,19 @@ use actix_web::{App, web};
 use anyhow::{Context as _, Result};
 use tokio::sync::watch;
 
-use self::fixed::Fixed;
 use self::parts::{NearCachePart, PlatformsPart, StorePart, UpstreamsPart};
-use self::reading::Reading;
+use self::process_state::ProcessState;
 pub use self::reload::Reloader;
+use self::reloadable::Reloadable;
 use self::worker::Worker;
 use crate::admin::{self, AdminApi, CurrentApps, Part, Readiness};
 use crate::clock::SystemClock;
 use crate::config::{self, AppSettings, LogFormat, Settings, StoreTlsFiles};
 use crate::edge::head::HeadLimits;
 use crate::edge::{
-    self, Acceptor, CertificateWatch, Door, Edition, GateSettings, Lanes, Listen, Listener,
-    Nothing, RefusalDesk, SocketFile, Swapping, TicketKeys, Watched,
+    self, Acceptor, CertificateContext, CertificateWatch, ConfigGeneration, ConnectionSettings,
+    Dispatcher, Listen, Listener, ListenerContext, NoFastPath, Rejector, ReloadableApp, SocketFile,
+    TicketKeys,
 };
 use crate::files;
 use crate::http::Drain;
@@ -62,7 +63,7 @@ pub struct Gateway {
     /// Starts draining.
     pub drain: Drain,
     /// How long the end may take.
-    pub patience: Patience,
+    pub drain_timeouts: DrainTimeouts,
     /// The store, for whoever shows what it holds.
     pub store: StoreHandle,
     /// What the store is called in messages, without a password.
@@ -85,16 +86,16 @@ struct PublicServer {
 
 /// How long the end may take.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct DrainTimeouts {
     /// After the signal connections are still accepted for this long: balancers are slow to notice.
     pub grace: Duration,
     /// Then requests under way have this long.
     pub deadline: Duration,
 }
 
-/// What stays, and what another reading of the configuration replaces.
+/// What stays, and what a reload replaces.
 struct Assembly {
-    fixed: Arc<Fixed>,
+    process: Arc<ProcessState>,
     reloader: Reloader,
     /// How many files the process may have open.
     descriptors: Option<u64>,
@@ -125,11 +126,11 @@ pub fn build(
     )
     .context("cannot start the access log")?;
     let settings = Arc::new(settings);
-    let fixed = Arc::new(Fixed::new(settings.clone(), metrics, access_log)?);
-    let first = Reading::new(settings.clone(), None, &fixed)?;
+    let process = Arc::new(ProcessState::new(settings.clone(), metrics, access_log)?);
+    let first = Reloadable::new(settings.clone(), None, &process)?;
     let assembly = Assembly {
-        reloader: Reloader::new(first, file, fixed.clone(), workers(&settings)),
-        fixed: fixed.clone(),
+        reloader: Reloader::new(first, file, process.clone(), workers(&settings)),
+        process: process.clone(),
         descriptors,
     };
     let PublicServer {
@@ -139,15 +140,15 @@ pub fn build(
         certificates,
     } = assembly.public_server()?;
     let (admin_server, admin) = assembly.admin_server()?;
-    let patience = Patience {
+    let drain_timeouts = DrainTimeouts {
         grace: settings.server.drain_grace,
         deadline: settings.server.drain_deadline,
     };
     let store_name = store_settings(&settings.store, None)?.url.to_string();
     let (traces, drain, store) = (
-        fixed.reports.traces.clone(),
-        fixed.drain.clone(),
-        fixed.store.clone(),
+        process.reports.traces.clone(),
+        process.drain.clone(),
+        process.store.clone(),
     );
     let reloader = assembly.reloader;
     Ok(Gateway {
@@ -159,7 +160,7 @@ pub fn build(
         admin_server,
         reloader,
         drain,
-        patience,
+        drain_timeouts,
         store,
         access,
         traces,
@@ -210,21 +211,21 @@ fn is_json(settings: &Settings, terminal: bool) -> bool {
 impl Assembly {
     /// The settings of TLS on the public listener, and what reads its certificates again.
     fn tls(&self) -> Result<(Option<Arc<edge::Tls>>, Option<CertificateWatch>)> {
-        let files = self.fixed.settings.server.tls.clone();
+        let files = self.process.settings.server.tls.clone();
         if files.is_empty() {
             return Ok((None, None));
         }
         let tickets = TicketKeys::new(
-            self.fixed.settings.secrets.keys.clone(),
+            self.process.settings.secrets.keys.clone(),
             Arc::new(SystemClock),
         );
-        let editions = self.reloader.editions();
-        let hosts = Box::new(move || hosts(&editions.borrow().content.routes));
+        let generations = self.reloader.generations();
+        let hosts = Box::new(move || hosts(&generations.borrow().content.routes));
         let (tls, watch) = edge::tls(
             files,
             tickets,
-            Watched {
-                metrics: self.fixed.metrics.clone(),
+            CertificateContext {
+                metrics: self.process.metrics.clone(),
                 hosts,
             },
         )
@@ -233,8 +234,8 @@ impl Assembly {
     }
 
     fn public_server(&self) -> Result<PublicServer> {
-        let fixed = &self.fixed;
-        let server = &fixed.settings.server;
+        let process = &self.process;
+        let server = &process.settings.server;
         let listener = open(&server.listen, "server.listen")?;
         let listen = listener
             .address(&server.listen)
@@ -248,23 +249,23 @@ impl Assembly {
             tls,
             balancers,
             server.request_head_timeout,
-            fixed.metrics.clone(),
+            process.metrics.clone(),
         );
-        let desk = RefusalDesk::new(fixed.reports.clone(), fixed.unrouted.clone());
-        let shared = fixed.clone();
+        let rejector = Rejector::new(process.reports.clone(), process.unrouted.clone());
+        let shared = process.clone();
         // The outer closure runs once in every worker: what it makes belongs to that worker alone.
-        // The inner one runs for each reading.
+        // The inner one runs for each load of the configuration.
         let start = move || {
             let mut worker = Worker::new(shared.clone());
-            move |reading: &Reading| {
-                let (handlers, direct) = worker.handlers(reading);
-                Lanes {
-                    direct,
+            move |reloadable: &Reloadable| {
+                let (handlers, fast_path) = worker.handlers(reloadable);
+                Dispatcher {
+                    fast_path,
                     application: App::new().configure(|cfg| handlers.configure(cfg)),
                 }
             }
         };
-        let workers = workers(&fixed.settings);
+        let workers = workers(&process.settings);
         let connections = self
             .descriptors
             .map(|descriptors| edge::room_for_clients(descriptors, workers));
@@ -273,19 +274,19 @@ impl Assembly {
             drain_deadline: server.drain_deadline,
             connections,
         };
-        let app = Swapping {
+        let app = ReloadableApp {
             start,
-            editions: self.reloader.editions(),
+            generations: self.reloader.generations(),
         };
         let server = edge::serve(
             listener,
             how,
-            Door {
+            ListenerContext {
                 acceptor,
-                gate: self.gate(),
-                desk,
-                metrics: Some(fixed.metrics.clone()),
-                drain: fixed.drain.clone(),
+                limits: self.connection_settings(),
+                rejector,
+                metrics: Some(process.metrics.clone()),
+                drain: process.drain.clone(),
             },
             app,
         )
@@ -298,10 +299,10 @@ impl Assembly {
         })
     }
 
-    /// What the public listener allows its clients.
-    fn gate(&self) -> GateSettings {
-        let server = &self.fixed.settings.server;
-        GateSettings {
+    /// Limits and deadlines of the listeners' connections.
+    fn connection_settings(&self) -> ConnectionSettings {
+        let server = &self.process.settings.server;
+        ConnectionSettings {
             limits: HeadLimits {
                 head: server.max_request_head,
                 target: MAX_TARGET.min(server.max_request_head),
@@ -314,28 +315,28 @@ impl Assembly {
     }
 
     fn admin_server(&self) -> Result<(Server, SocketAddr)> {
-        let fixed = &self.fixed;
-        let address = fixed.settings.admin.listen;
-        let metrics = web::Data::from(fixed.metrics.clone());
+        let process = &self.process;
+        let address = process.settings.admin.listen;
+        let metrics = web::Data::from(process.metrics.clone());
         let mut parts: Vec<Arc<dyn Part>> = vec![
-            Arc::new(StorePart(fixed.store.probe())),
-            Arc::new(UpstreamsPart(self.reloader.editions())),
-            Arc::new(PlatformsPart(self.reloader.editions())),
+            Arc::new(StorePart(process.store.probe())),
+            Arc::new(UpstreamsPart(self.reloader.generations())),
+            Arc::new(PlatformsPart(self.reloader.generations())),
         ];
-        if fixed.store.push().is_some() {
-            parts.push(Arc::new(NearCachePart(fixed.store.clone())));
+        if process.store.push().is_some() {
+            parts.push(Arc::new(NearCachePart(process.store.clone())));
         }
         let readiness = web::Data::new(Readiness {
-            drain: fixed.drain.clone(),
+            drain: process.drain.clone(),
             parts,
         });
         let api = web::Data::new(AdminApi::new(
-            fixed.settings.admin.token.as_ref(),
-            fixed.reports.clone(),
-            &fixed.metrics,
+            process.settings.admin.token.as_ref(),
+            process.reports.clone(),
+            &process.metrics,
         ));
         let apps = web::Data::new(CurrentApps(self.reloader.apps()));
-        let shared = fixed.clone();
+        let shared = process.clone();
         let start = move || {
             let (metrics, readiness, api, apps, shared) = (
                 metrics.clone(),
@@ -353,8 +354,8 @@ impl Assembly {
                 let app = app
                     .app_data(web::Data::new(shared.sessions(shared.store.for_worker())))
                     .configure(admin::configure);
-                Lanes {
-                    direct: Nothing,
+                Dispatcher {
+                    fast_path: NoFastPath,
                     application: app,
                 }
             }
@@ -367,30 +368,30 @@ impl Assembly {
         else {
             anyhow::bail!("the admin listener has no address")
         };
-        let door = Door {
+        let context = ListenerContext {
             acceptor: Acceptor::new(
                 None,
                 None,
-                fixed.settings.server.request_head_timeout,
-                fixed.metrics.clone(),
+                process.settings.server.request_head_timeout,
+                process.metrics.clone(),
             ),
-            gate: self.gate(),
-            desk: RefusalDesk::new(fixed.reports.clone(), fixed.unrouted.clone()),
+            limits: self.connection_settings(),
+            rejector: Rejector::new(process.reports.clone(), process.unrouted.clone()),
             metrics: None,
-            drain: fixed.drain.clone(),
+            drain: process.drain.clone(),
         };
         let how = edge::ServerSettings {
             workers: 1,
-            drain_deadline: fixed.settings.server.drain_deadline,
+            drain_deadline: process.settings.server.drain_deadline,
             connections: None,
         };
-        let (edition, _) = Edition::new(());
-        let app = Swapping {
+        let (generation, _) = ConfigGeneration::new(());
+        let app = ReloadableApp {
             start,
-            editions: watch::Sender::new(edition).subscribe(),
+            generations: watch::Sender::new(generation).subscribe(),
         };
         Ok((
-            edge::serve(listener, how, door, app).context("cannot serve the admin listener")?,
+            edge::serve(listener, how, context, app).context("cannot serve the admin listener")?,
             listen,
         ))
     }

@@ -25,7 +25,7 @@ pub async fn run(gateway: Gateway) -> Result<()> {
         socket_file,
         mut reloader,
         drain,
-        patience,
+        drain_timeouts,
         access,
         traces,
         certificates,
@@ -39,24 +39,27 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     let admin_task = actix_web::rt::spawn(admin_server);
     tokio::select! {
         name = signals.next() => {
-            log::info!("{name}: draining; not ready any more, connections are accepted for another {}; a second signal ends it at once", humantime::format_duration(patience.grace));
+            log::info!("{name}: draining; not ready any more, connections are accepted for another {}; a second signal ends it at once", humantime::format_duration(drain_timeouts.grace));
             drain.start();
         }
         // The server ends by itself only when a listener breaks.
         ended = &mut public_task => return ended.context("the server's task panicked")?.context("the server ended"),
     }
     let drained = async {
-        tokio::time::sleep(patience.grace).await;
+        tokio::time::sleep(drain_timeouts.grace).await;
         log::info!(
             "accepting no more connections; requests under way have {}, unless a second signal comes",
-            humantime::format_duration(patience.deadline)
+            humantime::format_duration(drain_timeouts.deadline)
         );
         drain.end_streams();
         // While it still listens: another gateway that starts on the same path finds it in use, or
         // not there.
         drop(socket_file);
         let mut stopped = pin!(public.stop(true));
-        if timeout(patience.deadline, &mut stopped).await.is_err() {
+        if timeout(drain_timeouts.deadline, &mut stopped)
+            .await
+            .is_err()
+        {
             drain.cut();
             stopped.await;
         }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::reading::Reading;
+use super::reloadable::Reloadable;
 use crate::admin::{Part, PartState};
-use crate::edge::Edition;
+use crate::edge::ConfigGeneration;
 use crate::store::{PushMode, StoreHandle, StoreProbe};
 
 /// The upstreams as a part of readiness.
-pub(super) struct UpstreamsPart(pub(super) watch::Receiver<Arc<Edition<Reading>>>);
+pub(super) struct UpstreamsPart(pub(super) watch::Receiver<Arc<ConfigGeneration<Reloadable>>>);
 
 #[async_trait]
 impl Part for UpstreamsPart {
@@ -20,8 +20,8 @@ impl Part for UpstreamsPart {
     }
 
     async fn check(&self) -> PartState {
-        let edition = self.0.borrow().clone();
-        let unwell: Vec<&str> = edition
+        let generation = self.0.borrow().clone();
+        let unwell: Vec<&str> = generation
             .content
             .backends
             .iter()
@@ -39,7 +39,7 @@ impl Part for UpstreamsPart {
 }
 
 /// The platforms as a part of readiness: whether users can sign in.
-pub(super) struct PlatformsPart(pub(super) watch::Receiver<Arc<Edition<Reading>>>);
+pub(super) struct PlatformsPart(pub(super) watch::Receiver<Arc<ConfigGeneration<Reloadable>>>);
 
 #[async_trait]
 impl Part for PlatformsPart {
@@ -48,8 +48,8 @@ impl Part for PlatformsPart {
     }
 
     async fn check(&self) -> PartState {
-        let edition = self.0.borrow().clone();
-        let troubles: Vec<String> = edition
+        let generation = self.0.borrow().clone();
+        let troubles: Vec<String> = generation
             .content
             .apps
             .iter()

@@ -1,4 +1,4 @@
-//! Reading the configuration again, and putting what it makes into the place of what was before.
+//! Reloadable the configuration again, and putting what it makes into the place of what was before.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::sync::watch;
 
-use super::fixed::Fixed;
-use super::reading::Reading;
+use super::process_state::ProcessState;
+use super::reloadable::Reloadable;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{ConfigError, Settings};
-use crate::edge::Edition;
+use crate::edge::ConfigGeneration;
 use crate::http::TrustedProxies;
 use crate::identity::Apps;
 use crate::proxy::watch::UpstreamWatch;
@@ -24,12 +24,12 @@ const TAKING: Duration = Duration::from_secs(5);
 const UNCHANGED: &str = "; the file, .env and the files of secrets hold the very same bytes as at the last reading: if you changed one, this \
                          process sees another (in a container mount the folder, not the file)";
 
-/// The reading in force, and all who look at it.
+/// Holds the current configuration, and publishes each new one.
 pub struct Reloader {
     file: Option<PathBuf>,
-    fixed: Arc<Fixed>,
+    process: Arc<ProcessState>,
     workers: usize,
-    editions: watch::Sender<Arc<Edition<Reading>>>,
+    generations: watch::Sender<Arc<ConfigGeneration<Reloadable>>>,
     apps: watch::Sender<Arc<Apps>>,
     trusted: watch::Sender<Arc<TrustedProxies>>,
     upstreams: UpstreamWatch,
@@ -38,32 +38,32 @@ pub struct Reloader {
 impl Reloader {
     /// The first reading, of `file` if it came out of one.
     pub(super) fn new(
-        first: Reading,
+        first: Reloadable,
         file: Option<PathBuf>,
-        fixed: Arc<Fixed>,
+        process: Arc<ProcessState>,
         workers: usize,
     ) -> Self {
         let (apps, trusted) = (
             watch::Sender::new(first.apps.clone()),
             watch::Sender::new(first.trusted.clone()),
         );
-        let (edition, _) = Edition::new(first);
-        fixed
+        let (generation, _) = ConfigGeneration::new(first);
+        process
             .metrics
             .configuration_read(SystemClock.unix_now().0 / 1000);
         Self {
             file,
-            fixed,
+            process,
             workers,
-            editions: watch::Sender::new(edition),
+            generations: watch::Sender::new(generation),
             apps,
             trusted,
             upstreams: UpstreamWatch::default(),
         }
     }
 
-    pub(super) fn editions(&self) -> watch::Receiver<Arc<Edition<Reading>>> {
-        self.editions.subscribe()
+    pub(super) fn generations(&self) -> watch::Receiver<Arc<ConfigGeneration<Reloadable>>> {
+        self.generations.subscribe()
     }
 
     pub(super) fn apps(&self) -> watch::Receiver<Arc<Apps>> {
@@ -77,7 +77,7 @@ impl Reloader {
     /// Begins with the health checks and the look-ups of names. They end when this is dropped.
     pub fn watch_upstreams(&mut self) {
         self.upstreams
-            .follow(&self.editions.borrow().content.backends);
+            .follow(&self.generations.borrow().content.backends);
     }
 
     /// Reads the file again. One with problems changes nothing.
@@ -101,13 +101,13 @@ impl Reloader {
         };
         match applied {
             Ok(()) => {
-                self.fixed.metrics.reload("applied");
-                self.fixed
+                self.process.metrics.reload("applied");
+                self.process
                     .metrics
                     .configuration_read(SystemClock.unix_now().0 / 1000);
             }
             Err(why) => {
-                self.fixed.metrics.reload("refused");
+                self.process.metrics.reload("refused");
                 log::error!(
                     "the configuration was not read again, the one before stays in force: {why:#}"
                 );
@@ -116,10 +116,10 @@ impl Reloader {
     }
 
     async fn apply(&mut self, settings: Settings) -> Result<()> {
-        let same = self.editions.borrow().content.settings.source == settings.source;
-        let unchangeable = self.fixed.settings.unchangeable(&settings);
-        let before = self.editions.borrow().clone();
-        let next = Reading::new(Arc::new(settings), Some(&before.content), &self.fixed)?;
+        let same = self.generations.borrow().content.settings.source == settings.source;
+        let unchangeable = self.process.settings.unchangeable(&settings);
+        let before = self.generations.borrow().clone();
+        let next = Reloadable::new(Arc::new(settings), Some(&before.content), &self.process)?;
         let (apps, trusted, backends) = (
             next.apps.clone(),
             next.trusted.clone(),
@@ -132,10 +132,10 @@ impl Reloader {
             next.settings.routes.routes().len()
         );
         self.upstreams.follow(&backends);
-        let (edition, mut taken) = Edition::new(next);
+        let (generation, mut taken) = ConfigGeneration::new(next);
         self.trusted.send_replace(trusted);
         self.apps.send_replace(apps);
-        self.editions.send_replace(edition);
+        self.generations.send_replace(generation);
         let all = async {
             for _ in 0..self.workers {
                 let _ = taken.recv().await;

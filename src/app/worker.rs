@@ -1,5 +1,4 @@
-//! What a worker has for itself, and the applications that it makes: one of each reading of the
-//! configuration.
+//! What a worker owns, and the application that it makes for each load of the configuration.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,10 +7,10 @@ use actix_web::dev::Payload;
 use actix_web::web;
 use futures_util::future::LocalBoxFuture;
 
-use super::fixed::Fixed;
-use super::reading::Reading;
+use super::process_state::ProcessState;
+use super::reloadable::Reloadable;
 use crate::assertion::{HeaderNames, ReservedNames};
-use crate::edge::Direct;
+use crate::edge::FastPath;
 use crate::http::authenticate::Authenticator;
 use crate::http::own::{self, OwnEndpoints};
 use crate::http::request_log::LoggedBody;
@@ -28,17 +27,17 @@ use crate::route::canonical;
 use crate::session::SessionService;
 use crate::session::carrier::TokenCarrier;
 
-/// What one worker has for itself for good.
+/// What one worker keeps across reloads.
 pub(super) struct Worker {
-    fixed: Arc<Fixed>,
+    process: Arc<ProcessState>,
     sessions: Arc<SessionService>,
     limiter: Limiter,
     auth: Authenticator,
-    /// The way to the upstreams of the reading before, whose connections the next one takes over.
+    /// The forwarder before the last reload; the next one takes over its connections.
     forwarder: Option<Forwarder>,
 }
 
-/// What the handlers of one reading need.
+/// What the handlers of the gateway's own endpoints need.
 pub(super) struct Handlers {
     own: OwnEndpoints,
     login: LoginFlow,
@@ -47,29 +46,29 @@ pub(super) struct Handlers {
     prefix: String,
 }
 
-/// What answers past the application of the own endpoints: the proxy, and what other proxies ask.
-pub(super) struct Hot {
+/// Answers without actix-web's application: the proxy and `/auth/verify`.
+pub(super) struct GatewayFastPath {
     proxy: Rc<Proxy>,
     verify: Rc<Verify>,
 }
 
 impl Worker {
-    pub(super) fn new(fixed: Arc<Fixed>) -> Self {
+    pub(super) fn new(process: Arc<ProcessState>) -> Self {
         // Connections of the worker's own, for sessions and limits alike.
-        let store = fixed.store.worker();
-        let sessions = Arc::new(fixed.sessions(store.sessions));
+        let store = process.store.worker();
+        let sessions = Arc::new(process.sessions(store.sessions));
         let limiter = Limiter::new(
             store.counters,
-            fixed.first_line.clone(),
-            fixed.metrics.clone(),
+            process.local_limits.clone(),
+            process.metrics.clone(),
         );
         let auth = Authenticator::new(
             sessions.clone(),
-            fixed.carriers.clone(),
-            fixed.guesses.clone(),
+            process.carriers.clone(),
+            process.guesses.clone(),
         );
         Self {
-            fixed,
+            process,
             sessions,
             limiter,
             auth,
@@ -77,71 +76,71 @@ impl Worker {
         }
     }
 
-    /// What answers under a reading: the handlers of the own endpoints, and the proxy.
-    pub(super) fn handlers(&mut self, reading: &Reading) -> (Handlers, Hot) {
-        let (fixed, settings) = (&self.fixed, &reading.settings);
-        let prefix = fixed.settings.server.prefix.clone();
+    /// The handlers of the own endpoints, and the fast path.
+    pub(super) fn handlers(&mut self, reloadable: &Reloadable) -> (Handlers, GatewayFastPath) {
+        let (process, settings) = (&self.process, &reloadable.settings);
+        let prefix = process.settings.server.prefix.clone();
         let names = settings.identity.clone();
         let limits = LoginLimits::new(
             self.limiter.clone(),
-            fixed.settings.secrets.naming_key.clone(),
+            process.settings.secrets.naming_key.clone(),
             settings.login.quotas,
         );
-        let forwarder = Forwarder::new(&reading.backends, self.forwarder.as_ref());
+        let forwarder = Forwarder::new(&reloadable.backends, self.forwarder.as_ref());
         self.forwarder = Some(forwarder.clone());
         let proxy = Proxy {
-            routes: reading.routes.clone(),
-            rules: reading.rules.clone(),
-            unrouted: fixed.unrouted.clone(),
+            routes: reloadable.routes.clone(),
+            rules: reloadable.rules.clone(),
+            unrouted: process.unrouted.clone(),
             auth: self.auth.clone(),
-            apps: reading.apps.clone(),
+            apps: reloadable.apps.clone(),
             prefix: prefix.clone(),
             head_rules: HeadRules {
                 reserved: ReservedNames::new(&names),
                 via: Via::new(
-                    &fixed.settings.secrets.naming_key,
-                    &fixed.settings.store.key_prefix,
+                    &process.settings.secrets.naming_key,
+                    &process.settings.store.key_prefix,
                 ),
-                carriers: fixed.carriers.clone(),
+                carriers: process.carriers.clone(),
             },
-            answer_rules: answer_rules(&names, &fixed.carriers),
+            answer_rules: answer_rules(&names, &process.carriers),
             names: names.clone(),
-            identity_edition: reading.identity_edition,
-            trusted: reading.trusted.clone(),
-            cors: reading.cors.clone(),
+            identity_generation: reloadable.identity_generation,
+            trusted: reloadable.trusted.clone(),
+            cors: reloadable.cors.clone(),
             body_limit: settings.server.body_limit,
             forwarder,
-            reports: reading.reports.clone(),
-            drain: fixed.drain.clone(),
-            websockets: fixed.websockets.clone(),
+            reports: reloadable.reports.clone(),
+            drain: process.drain.clone(),
+            websockets: process.websockets.clone(),
         };
         let own = OwnEndpoints::new(
-            reading.reports.clone(),
-            reading.trusted.clone(),
-            reading.cors.clone(),
-            fixed.drain.clone(),
+            reloadable.reports.clone(),
+            reloadable.trusted.clone(),
+            reloadable.cors.clone(),
+            process.drain.clone(),
             settings.failure.clone(),
-            &fixed.metrics,
+            &process.metrics,
             &prefix,
         );
         let verify = Verify {
             own: own.clone(),
             auth: self.auth.clone(),
             believed: settings.verify.clone(),
-            routes: reading.routes.clone(),
-            apps: reading.apps.clone(),
+            routes: reloadable.routes.clone(),
+            apps: reloadable.apps.clone(),
             names,
-            identity_edition: reading.identity_edition,
+            identity_generation: reloadable.identity_generation,
             prefix: prefix.clone(),
         };
         let handlers = Handlers {
             own,
             login: LoginFlow::new(
-                reading.apps.clone(),
+                reloadable.apps.clone(),
                 self.sessions.clone(),
                 limits.clone(),
                 settings.login.replay_window,
-                fixed.metrics.clone(),
+                process.metrics.clone(),
             ),
             limits,
             auth: self.auth.clone(),
@@ -149,7 +148,7 @@ impl Worker {
         };
         (
             handlers,
-            Hot {
+            GatewayFastPath {
                 proxy: Rc::new(proxy),
                 verify: Rc::new(verify),
             },
@@ -167,7 +166,7 @@ impl Handlers {
     }
 }
 
-impl Hot {
+impl GatewayFastPath {
     /// Whether a path belongs to the gateway's own endpoints.
     fn is_own(&self, path: &str) -> bool {
         path.strip_prefix(&self.proxy.prefix)
@@ -175,7 +174,7 @@ impl Hot {
     }
 }
 
-impl Direct for Hot {
+impl FastPath for GatewayFastPath {
     type Body = LoggedBody<AnswerBody>;
 
     fn answer(
@@ -184,8 +183,8 @@ impl Direct for Hot {
         payload: Payload,
     ) -> Result<LocalBoxFuture<'static, Answer<Self::Body>>, Payload> {
         let path = head.path();
-        // Own endpoints are own endpoints in every spelling, and what asks in another one is never
-        // told yes.
+        // The own endpoints keep every spelling of their paths. `/auth/verify` under another
+        // spelling is never answered with yes.
         let other = if path.contains('%') || path.as_bytes().windows(2).any(|pair| pair == b"//") {
             canonical(path).ok()
         } else {

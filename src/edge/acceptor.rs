@@ -16,7 +16,7 @@ use crate::clock::monotonic_now;
 use crate::edge::crowd::Crowd;
 use crate::edge::handshakes::{MANY, UNDISTURBED, handshakes};
 use crate::edge::proxy_protocol;
-use crate::edge::stream::{Counted, Stream};
+use crate::edge::stream::{CountingSocket, Stream};
 use crate::edge::tls::Tls;
 use crate::http::TrustedProxies;
 use crate::metrics::Metrics;
@@ -121,9 +121,11 @@ impl Acceptor {
             socket.peek(&mut [0]).await?;
             // Half a ClientHello holds at most 64 KiB, as rustls sees to, and nothing that others
             // wait for.
-            let hello =
-                LazyConfigAcceptor::new(rustls::server::Acceptor::default(), Counted::new(socket))
-                    .await?;
+            let hello = LazyConfigAcceptor::new(
+                rustls::server::Acceptor::default(),
+                CountingSocket::new(socket),
+            )
+            .await?;
             let config = tls
                 .configuration(&hello.client_hello())
                 .ok_or(io::ErrorKind::NotFound)?;

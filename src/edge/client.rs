@@ -17,9 +17,9 @@ use crate::clock::monotonic_now;
 use crate::edge::crowd::Crowd;
 use crate::edge::head::Head;
 use crate::edge::linger::Linger;
-use crate::edge::reader::{Reader, Step};
-use crate::edge::refusal::Refusal;
-use crate::edge::settings::GateSettings;
+use crate::edge::parser::{RequestParser, Step};
+use crate::edge::refusal::RequestRefusal;
+use crate::edge::settings::ConnectionSettings;
 use crate::edge::stream::Stream;
 use crate::edge::timer::Timer;
 use crate::http::{Connection, buffers};
@@ -43,8 +43,8 @@ pub struct Client {
     _counted: Option<OpenConnection>,
     connection: Connection,
     peer: Option<IpAddr>,
-    settings: GateSettings,
-    reader: Reader,
+    settings: ConnectionSettings,
+    parser: RequestParser,
     /// What has come and was not yet read. It has no room while the connection rests.
     held: BytesMut,
     timer: Timer,
@@ -79,7 +79,7 @@ pub enum Arrived {
     /// A request, with the bytes of its head.
     Request(Head, BytesMut),
     /// What no request begins with.
-    Refused(Refusal, BytesMut),
+    Refused(RequestRefusal, BytesMut),
     /// Nothing any more.
     Over,
 }
@@ -91,7 +91,7 @@ impl Client {
         stream: Stream,
         peer: Option<IpAddr>,
         connection: Connection,
-        settings: GateSettings,
+        settings: ConnectionSettings,
         crowd: Arc<Crowd>,
     ) -> Self {
         Self {
@@ -100,7 +100,7 @@ impl Client {
             connection,
             peer,
             settings,
-            reader: Reader::new(settings.limits),
+            parser: RequestParser::new(settings.limits),
             held: BytesMut::new(),
             timer: Timer::default(),
             read_by: Some(monotonic_now() + settings.head_timeout),
@@ -149,12 +149,12 @@ impl Client {
     /// Waits for the next request.
     pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Arrived> {
         loop {
-            if self.reader.is_in_body() && !ready!(self.poll_drain(cx)) {
+            if self.parser.is_in_body() && !ready!(self.poll_drain(cx)) {
                 return Poll::Ready(Arrived::Over);
             }
             if !self.held.is_empty() {
-                let begun = self.reader.is_within_head();
-                match self.reader.take_head(&mut self.held) {
+                let begun = self.parser.is_within_head();
+                match self.parser.take_head(&mut self.held) {
                     Ok(Some((head, bytes))) => return Poll::Ready(self.begin(head, bytes)),
                     Ok(None) if !begun => {
                         self.read_by = Some(monotonic_now() + self.settings.head_timeout);
@@ -180,7 +180,7 @@ impl Client {
                     return Poll::Ready(if late.is_empty() {
                         Arrived::Over
                     } else {
-                        Arrived::Refused(Refusal::LATE, late)
+                        Arrived::Refused(RequestRefusal::LATE, late)
                     });
                 }
                 Poll::Pending => return Poll::Pending,
@@ -192,7 +192,7 @@ impl Client {
     /// long.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
-            match self.reader.take_body(&mut self.held) {
+            match self.parser.take_body(&mut self.held) {
                 Step::Data(bytes) => self.body_bytes += bytes.len(),
                 Step::End => {
                     self.rest();
@@ -225,9 +225,9 @@ impl Client {
             self.body_patience,
             self.linger,
         ) = (None, 0, self.settings.body_timeout, None);
-        self.last |= head.last || self.reader.is_websocket();
+        self.last |= head.last || self.parser.is_websocket();
         (self.promised, self.unasked) = (
-            (head.expects && self.reader.is_in_body()).then_some(0),
+            (head.expects && self.parser.is_in_body()).then_some(0),
             false,
         );
         Arrived::Request(head, bytes)
@@ -236,7 +236,7 @@ impl Client {
     /// Whether the request under way has a body, or becomes a WebSocket.
     #[must_use]
     pub fn is_in_body(&self) -> bool {
-        self.reader.is_in_body()
+        self.parser.is_in_body()
     }
 
     /// The next piece of the body, or of what comes through a WebSocket.
@@ -246,14 +246,14 @@ impl Client {
             return Poll::Ready(Some(Err(PayloadError::Incomplete(None))));
         }
         loop {
-            match self.reader.take_body(&mut self.held) {
+            match self.parser.take_body(&mut self.held) {
                 Step::Data(bytes) => {
                     self.body_has_come(bytes.len());
                     return Poll::Ready(Some(Ok(bytes)));
                 }
                 Step::End => return Poll::Ready(None),
                 Step::Broken => return Poll::Ready(Some(Err(PayloadError::EncodingCorrupted))),
-                Step::More if self.reader.is_handshake() => {
+                Step::More if self.parser.is_handshake() => {
                     self.tunnel = Some(cx.waker().clone());
                     return Poll::Pending;
                 }
@@ -264,12 +264,12 @@ impl Client {
             }
             match self.poll_fill(cx, READ_SIZES.1) {
                 Poll::Ready(Ok(1..)) => {}
-                Poll::Ready(Ok(0)) if self.reader.is_websocket() => return Poll::Ready(None),
+                Poll::Ready(Ok(0)) if self.parser.is_websocket() => return Poll::Ready(None),
                 Poll::Ready(Ok(0)) => {
                     return Poll::Ready(Some(Err(PayloadError::Incomplete(None))));
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(PayloadError::Io(error)))),
-                Poll::Pending if self.reader.is_websocket() => return Poll::Pending,
+                Poll::Pending if self.parser.is_websocket() => return Poll::Pending,
                 Poll::Pending => {
                     let moment = *self
                         .read_by
@@ -300,7 +300,7 @@ impl Client {
     /// asked for it sends nothing.
     #[must_use]
     pub fn is_sending(&self) -> bool {
-        !self.left && !self.unasked && self.reader.owes_more_than(UNDER_WAY, &self.held)
+        !self.left && !self.unasked && self.parser.owes_more_than(UNDER_WAY, &self.held)
     }
 
     /// Passes over what comes of a body whose answer is there but for its end. Ready: the client
@@ -320,7 +320,7 @@ impl Client {
 
     fn poll_pass(&mut self, linger: &mut Linger, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            match self.reader.take_body(&mut self.held) {
+            match self.parser.take_body(&mut self.held) {
                 Step::Data(_) => {}
                 Step::End | Step::Broken => return Poll::Ready(()),
                 Step::More => match self.poll_fill(cx, READ_SIZES.1) {
@@ -364,7 +364,7 @@ impl Client {
         loop {
             // Of a body that is not whole, whoever reads it hears.
             if self.held.len() >= self.settings.limits.head
-                || !self.reader.is_whole_with(&self.held)
+                || !self.parser.is_whole_with(&self.held)
             {
                 return Poll::Pending;
             }
@@ -407,12 +407,12 @@ impl Client {
     /// still to come of it is in the way.
     #[must_use]
     pub fn may_go_on(&self) -> bool {
-        !self.last && self.promised.is_none() && self.reader.may_end_within(DRAIN.1 as u64)
+        !self.last && self.promised.is_none() && self.parser.may_end_within(DRAIN.1 as u64)
     }
 
     /// The handshake under way is answered with 101: what comes from now on is the WebSocket's.
     pub fn switch(&mut self) {
-        self.reader.switch();
+        self.parser.switch();
         if let Some(tunnel) = self.tunnel.take() {
             tunnel.wake();
         }
@@ -464,7 +464,7 @@ impl Client {
 
     /// The answer is out: the connection waits for another request, first for the rest of this one.
     pub fn rest(&mut self) {
-        let patience = if self.reader.is_in_body() {
+        let patience = if self.parser.is_in_body() {
             DRAIN.0
         } else {
             self.settings.keep_alive

@@ -3,7 +3,7 @@
 use httparse::Header;
 
 use crate::edge::head::Follows;
-use crate::edge::refusal::Refusal;
+use crate::edge::refusal::RequestRefusal;
 use crate::edge::target::is_host;
 
 /// Longest header name, in bytes. Servers behind the gateway may not take longer ones, and some
@@ -37,7 +37,7 @@ struct Options {
 
 impl<'a> Fields<'a> {
     /// Reads the fields; what has two readings is refused.
-    pub fn read(headers: &[Header<'a>], http_11: bool) -> Result<Self, Refusal> {
+    pub fn read(headers: &[Header<'a>], http_11: bool) -> Result<Self, RequestRefusal> {
         let mut fields = Self::default();
         for header in headers {
             // The length tells most names apart, so that few are compared.
@@ -63,22 +63,22 @@ impl<'a> Fields<'a> {
                     once(&mut fields.version, header.value)?;
                 }
                 0..=MAX_NAME => {}
-                _ => return Err(Refusal::HEAD_TOO_LARGE),
+                _ => return Err(RequestRefusal::HEAD_TOO_LARGE),
             }
         }
         if fields.chunked && fields.length.is_some() {
-            return Err(Refusal::malformed(
+            return Err(RequestRefusal::malformed(
                 "A request has either a Content-Length or a Transfer-Encoding.",
             ));
         }
         if http_11 && fields.host.is_none() {
-            return Err(Refusal::malformed("The Host header is missing."));
+            return Err(RequestRefusal::malformed("The Host header is missing."));
         }
         Ok(fields)
     }
 
     /// What follows the head.
-    pub fn follows(&self, method: &str, http_11: bool) -> Result<Follows, Refusal> {
+    pub fn follows(&self, method: &str, http_11: bool) -> Result<Follows, RequestRefusal> {
         if self.websocket {
             return self.handshake(method, http_11);
         }
@@ -87,7 +87,7 @@ impl<'a> Fields<'a> {
             Some(length) => Ok(Follows::Sized(length)),
             None if self.chunked => Ok(Follows::Chunked),
             // Where such a body ended, nobody could tell.
-            None if !http_11 && method == "POST" => Err(Refusal::malformed(
+            None if !http_11 && method == "POST" => Err(RequestRefusal::malformed(
                 "A POST in HTTP/1.0 has a Content-Length.",
             )),
             None => Ok(Follows::Nothing),
@@ -102,15 +102,15 @@ impl<'a> Fields<'a> {
 
     /// Servers take all that comes after a head with `Upgrade: websocket` for its body, whatever
     /// else the head says. So it is a proper handshake, or nothing may come after it.
-    fn handshake(&self, method: &str, http_11: bool) -> Result<Follows, Refusal> {
+    fn handshake(&self, method: &str, http_11: bool) -> Result<Follows, RequestRefusal> {
         // Some clients say of a GET that its body is empty.
         if method != "GET" || self.length.is_some_and(|length| length > 0) || self.chunked {
-            return Err(Refusal::handshake(
+            return Err(RequestRefusal::handshake(
                 "A WebSocket handshake is a GET without a body.",
             ));
         }
         if self.expects {
-            return Err(Refusal::expectation());
+            return Err(RequestRefusal::expectation());
         }
         // A proxy that asks at /auth/verify may pass the client's `Upgrade` on, without the
         // `Connection` that would give it a meaning.
@@ -118,35 +118,35 @@ impl<'a> Fields<'a> {
             return Ok(Follows::End);
         }
         if self.version != Some(b"13") {
-            return Err(Refusal::websocket_version());
+            return Err(RequestRefusal::websocket_version());
         }
         if !self.key.is_some_and(is_websocket_key) {
-            return Err(Refusal::handshake(
+            return Err(RequestRefusal::handshake(
                 "A WebSocket handshake has one Sec-WebSocket-Key of 16 bytes in base64.",
             ));
         }
         Ok(Follows::Handshake)
     }
 
-    fn host(&mut self, value: &'a [u8]) -> Result<(), Refusal> {
+    fn host(&mut self, value: &'a [u8]) -> Result<(), RequestRefusal> {
         if !is_host(value) {
-            return Err(Refusal::malformed(
+            return Err(RequestRefusal::malformed(
                 "The Host header is not a host name or address.",
             ));
         }
         once(&mut self.host, value)
     }
 
-    fn expect(&mut self, value: &[u8]) -> Result<(), Refusal> {
+    fn expect(&mut self, value: &[u8]) -> Result<(), RequestRefusal> {
         if self.expects || !value.eq_ignore_ascii_case(b"100-continue") {
-            return Err(Refusal::expectation());
+            return Err(RequestRefusal::expectation());
         }
         self.expects = true;
         Ok(())
     }
 
     /// Other upgrades mean nothing here and are not passed on.
-    fn upgrade(&mut self, value: &[u8]) -> Result<(), Refusal> {
+    fn upgrade(&mut self, value: &[u8]) -> Result<(), RequestRefusal> {
         let names_it = tokens(value).any(|token| {
             token
                 .get(..WEBSOCKET.len())
@@ -155,7 +155,7 @@ impl<'a> Fields<'a> {
         let again = std::mem::replace(&mut self.upgrade, true);
         // Several lines say what one list would.
         if self.websocket || (names_it && (again || !value.eq_ignore_ascii_case(WEBSOCKET))) {
-            return Err(Refusal::handshake(
+            return Err(RequestRefusal::handshake(
                 "A WebSocket handshake has one Upgrade header, and in it \"websocket\" alone.",
             ));
         }
@@ -163,14 +163,14 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn length(&mut self, value: &[u8]) -> Result<(), Refusal> {
+    fn length(&mut self, value: &[u8]) -> Result<(), RequestRefusal> {
         // No sign, no list, no space, nothing that could be octal, nothing that overflows where
         // lengths are signed.
         let plain = (1..=18).contains(&value.len())
             && value.iter().all(u8::is_ascii_digit)
             && (value.len() == 1 || value[0] != b'0');
         if self.length.is_some() || !plain {
-            return Err(Refusal::malformed("A Content-Length is one number."));
+            return Err(RequestRefusal::malformed("A Content-Length is one number."));
         }
         self.length = Some(
             value
@@ -180,9 +180,9 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn transfer_encoding(&mut self, value: &[u8], http_11: bool) -> Result<(), Refusal> {
+    fn transfer_encoding(&mut self, value: &[u8], http_11: bool) -> Result<(), RequestRefusal> {
         if self.chunked || !http_11 || !value.eq_ignore_ascii_case(b"chunked") {
-            return Err(Refusal::malformed(
+            return Err(RequestRefusal::malformed(
                 "A Transfer-Encoding is \"chunked\", once, in HTTP/1.1.",
             ));
         }
@@ -204,10 +204,10 @@ impl Options {
     }
 }
 
-fn once<'a>(place: &mut Option<&'a [u8]>, value: &'a [u8]) -> Result<(), Refusal> {
+fn once<'a>(place: &mut Option<&'a [u8]>, value: &'a [u8]) -> Result<(), RequestRefusal> {
     match place.replace(value) {
         None => Ok(()),
-        Some(_) => Err(Refusal::malformed(
+        Some(_) => Err(RequestRefusal::malformed(
             "A header that has one value came twice.",
         )),
     }

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use httparse::{Error, Header, Request, Status};
 
 use crate::edge::fields::Fields;
-use crate::edge::refusal::Refusal;
+use crate::edge::refusal::RequestRefusal;
 use crate::edge::target::{self, Target};
 use crate::http::head::{RequestParts, Span};
 use crate::http::method::goes_on;
@@ -55,7 +55,7 @@ pub struct Head {
 
 /// Reads the head at the beginning of `bytes`; `None`: it is not complete, as far as can be told
 /// without reading it to its end.
-pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Refusal> {
+pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, RequestRefusal> {
     let mut space = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_HEADERS];
     let mut request = Request::new(&mut []);
     let len = match request.parse_with_uninit_headers(bytes, &mut space) {
@@ -83,13 +83,13 @@ pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Refusal> {
         return Ok(None);
     };
     if !goes_on(method) {
-        return Err(Refusal::method());
+        return Err(RequestRefusal::method());
     }
     if target.len() > limits.target {
-        return Err(Refusal::URI_TOO_LONG);
+        return Err(RequestRefusal::URI_TOO_LONG);
     }
     if len > limits.head {
-        return Err(Refusal::HEAD_TOO_LARGE);
+        return Err(RequestRefusal::HEAD_TOO_LARGE);
     }
     check_line_ends(&bytes[..len], request.headers)?;
     let http_11 = version == 1;
@@ -100,7 +100,7 @@ pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Refusal> {
         escaped,
     } = target::read(method, target, fields.host)?;
     if target.len() + 2 * escaped > limits.target {
-        return Err(Refusal::URI_TOO_LONG);
+        return Err(RequestRefusal::URI_TOO_LONG);
     }
     let follows = fields.follows(method, http_11)?;
     let last = fields.is_last(http_11) || follows == Follows::End;
@@ -131,7 +131,7 @@ pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Refusal> {
 
 /// The parser takes a bare LF for the end of a line. It lets neither CR nor LF into a value, so the
 /// byte before each LF tells.
-fn check_line_ends(head: &[u8], headers: &[Header<'_>]) -> Result<(), Refusal> {
+fn check_line_ends(head: &[u8], headers: &[Header<'_>]) -> Result<(), RequestRefusal> {
     let start = head.as_ptr() as usize;
     let ends_well = |next_line: usize| next_line >= 2 && head[next_line - 2] == b'\r';
     let lines = headers
@@ -144,37 +144,37 @@ fn check_line_ends(head: &[u8], headers: &[Header<'_>]) -> Result<(), Refusal> {
     if lines && head.ends_with(b"\r\n\r\n") && head[..leading].chunks(2).all(|end| end == b"\r\n") {
         Ok(())
     } else {
-        Err(Refusal::LINE_END)
+        Err(RequestRefusal::LINE_END)
     }
 }
 
-fn refusal(error: Error, bytes: &[u8], limits: HeadLimits) -> Refusal {
+fn refusal(error: Error, bytes: &[u8], limits: HeadLimits) -> RequestRefusal {
     match error {
-        Error::TooManyHeaders => Refusal::HEAD_TOO_LARGE,
+        Error::TooManyHeaders => RequestRefusal::HEAD_TOO_LARGE,
         Error::Version => of_version(bytes),
-        Error::HeaderName => Refusal::malformed(
+        Error::HeaderName => RequestRefusal::malformed(
             "A header's name is not a word, is followed by a space, or the line continues another.",
         ),
-        Error::HeaderValue => Refusal::CONTROL,
-        Error::NewLine => Refusal::LINE_END,
+        Error::HeaderValue => RequestRefusal::CONTROL,
+        Error::NewLine => RequestRefusal::LINE_END,
         Error::Token | Error::Status
             if bytes.len() > limits.target && !bytes[..limits.target].contains(&b'\n') =>
         {
-            Refusal::URI_TOO_LONG
+            RequestRefusal::URI_TOO_LONG
         }
-        Error::Token | Error::Status => Refusal::malformed(
+        Error::Token | Error::Status => RequestRefusal::malformed(
             "The request does not begin with a method, a target and a version of HTTP.",
         ),
     }
 }
 
 /// `HTTP/2.0` is a version that this listener does not speak; anything else is none.
-fn of_version(bytes: &[u8]) -> Refusal {
+fn of_version(bytes: &[u8]) -> RequestRefusal {
     match version(bytes) {
         Some([major, minor]) if major.is_ascii_digit() && minor.is_ascii_digit() => {
-            Refusal::version()
+            RequestRefusal::version()
         }
-        _ => Refusal::malformed(
+        _ => RequestRefusal::malformed(
             "The request does not begin with a method, a target and a version of HTTP.",
         ),
     }

@@ -1,17 +1,16 @@
-//! What the gate refuses, each with the word and the sentence that the client gets.
+//! Why the parser refuses a request: the error code and the sentence that the client gets.
 
 use crate::http::{ErrorCode, GatewayError};
 
-/// A request that does not come in. The connection ends with it.
+/// A refused request. The connection ends with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// The word.
+pub struct RequestRefusal {
     pub code: ErrorCode,
     /// The sentence for whoever wrote the client.
     pub detail: &'static str,
 }
 
-impl Refusal {
+impl RequestRefusal {
     /// No complete head in time.
     pub const LATE: Self = Self::new(
         ErrorCode::RequestTimeout,

@@ -1,7 +1,7 @@
 //! Looks for the end of a head that comes in pieces, each byte once, however many pieces there are.
 
 use crate::edge::head::HeadLimits;
-use crate::edge::refusal::Refusal;
+use crate::edge::refusal::RequestRefusal;
 
 /// Bytes of a request line beside its target.
 const AROUND_TARGET: usize = 64;
@@ -27,12 +27,12 @@ impl Scan {
 
     /// Goes on in `bytes`, whose beginning is the same as the last time. True: the head is
     /// complete.
-    pub fn advance(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<bool, Refusal> {
+    pub fn advance(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<bool, RequestRefusal> {
         while let Some(&byte) = bytes.get(self.at) {
             self.at += 1;
             let after_cr = std::mem::replace(&mut self.after_cr, byte == b'\r');
             if after_cr != (byte == b'\n') {
-                return Err(Refusal::LINE_END);
+                return Err(RequestRefusal::LINE_END);
             }
             match byte {
                 b'\n' if self.line == 0 && self.first_line.is_some() => return Ok(true),
@@ -41,7 +41,7 @@ impl Scan {
                     self.line = 0;
                 }
                 b'\r' | b'\n' => {}
-                0..=8 | 10..=31 | 127 => return Err(Refusal::CONTROL),
+                0..=8 | 10..=31 | 127 => return Err(RequestRefusal::CONTROL),
                 _ => self.line += 1,
             }
             self.check_length(limits)?;
@@ -49,10 +49,10 @@ impl Scan {
         Ok(false)
     }
 
-    fn check_length(&self, limits: HeadLimits) -> Result<(), Refusal> {
+    fn check_length(&self, limits: HeadLimits) -> Result<(), RequestRefusal> {
         match self.first_line {
-            None if self.line > limits.target + AROUND_TARGET => Err(Refusal::URI_TOO_LONG),
-            _ if self.at > limits.head => Err(Refusal::HEAD_TOO_LARGE),
+            None if self.line > limits.target + AROUND_TARGET => Err(RequestRefusal::URI_TOO_LONG),
+            _ if self.at > limits.head => Err(RequestRefusal::HEAD_TOO_LARGE),
             _ => Ok(()),
         }
     }

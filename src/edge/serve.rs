@@ -1,4 +1,4 @@
-//! A server: actix's accept loop and workers, and a conversation on each connection.
+//! A server: actix's accept loop and workers, which serve each connection.
 
 use std::fmt::Debug;
 use std::io;
@@ -15,15 +15,15 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::edge::acceptor::{Accepted, Acceptor};
 use crate::edge::client::Client;
-use crate::edge::conversation::{Ending, Handler, converse};
+use crate::edge::connection::{Handler, ShutdownSignal, serve_connection};
 use crate::edge::crowd::Crowd;
-use crate::edge::lanes::{Direct, Lanes};
+use crate::edge::dispatcher::{Dispatcher, FastPath};
+use crate::edge::generation::ReloadableApp;
 use crate::edge::linger::lingering;
 use crate::edge::listener::Listener;
-use crate::edge::refused::RefusalDesk;
-use crate::edge::settings::{GateSettings, ServerSettings};
+use crate::edge::rejector::Rejector;
+use crate::edge::settings::{ConnectionSettings, ServerSettings};
 use crate::edge::stream::Stream;
-use crate::edge::swap::Swapping;
 use crate::http::{Connection, Drain};
 use crate::metrics::Metrics;
 use crate::telemetry::Throttle;
@@ -32,15 +32,15 @@ use crate::telemetry::Throttle;
 /// second who is left.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
-/// What makes a connection ready for HTTP, and what it then keeps to.
+/// What the connections of a listener need.
 #[derive(Clone)]
-pub struct Door {
-    /// What a connection goes through before its first request.
+pub struct ListenerContext {
+    /// Makes a connection ready for HTTP.
     pub acceptor: Acceptor,
-    /// What clients are allowed.
-    pub gate: GateSettings,
-    /// Where refusals are counted and logged.
-    pub desk: RefusalDesk,
+    /// Limits and deadlines of each connection.
+    pub limits: ConnectionSettings,
+    /// Answers refused requests.
+    pub rejector: Rejector,
     /// Where connections are counted, if they are.
     pub metrics: Option<Arc<Metrics>>,
     /// Whether the process is on its way out.
@@ -51,14 +51,14 @@ pub struct Door {
 pub fn serve<F, M, T, D, I, S, B>(
     listener: Listener,
     server: ServerSettings,
-    door: Door,
-    app: Swapping<F, T>,
+    context: ListenerContext,
+    app: ReloadableApp<F, T>,
 ) -> io::Result<Server>
 where
     F: Fn() -> M + Send + Clone + 'static,
-    M: FnMut(&T) -> Lanes<D, I> + 'static,
+    M: FnMut(&T) -> Dispatcher<D, I> + 'static,
     T: Send + Sync + 'static,
-    D: Direct + 'static,
+    D: FastPath + 'static,
     I: IntoServiceFactory<S, Request> + 'static,
     S: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>> + 'static,
     S::Error: Into<actix_web::Error>,
@@ -75,17 +75,18 @@ where
     let signal = builder.graceful_shutdown_signal();
     let crowd = lingering(server.connections);
     let worker = move || {
-        let (door, app, signal, crowd) = (door.clone(), app.clone(), signal.clone(), crowd.clone());
+        let (context, app, signal, crowd) =
+            (context.clone(), app.clone(), signal.clone(), crowd.clone());
         async move {
             let handler = app
                 .begin()
                 .await
                 .map_err(|error| log::error!("a worker cannot start: {error:?}"))?;
-            let ending = heard(signal, door.drain.clone());
+            let shutdown = shutdown_signal(signal, context.drain.clone());
             Ok::<_, ()>(Rc::new(Worker {
-                door,
+                context,
                 handler: Rc::new(handler),
-                ending,
+                shutdown,
                 room: server.connections,
                 crowd,
             }))
@@ -122,24 +123,24 @@ where
     })
 }
 
-/// The end of the server, as one worker's connections hear of it.
-fn heard(signal: GracefulShutdownSignal, drain: Drain) -> Rc<Ending> {
-    let ending = Rc::new(Ending::default());
-    let told = ending.clone();
+/// Passes the server's shutdown on to one worker's connections.
+fn shutdown_signal(signal: GracefulShutdownSignal, drain: Drain) -> Rc<ShutdownSignal> {
+    let shutdown = Rc::new(ShutdownSignal::default());
+    let sent = shutdown.clone();
     actix_web::rt::spawn(async move {
         signal.notified().await;
-        told.begin();
+        sent.begin();
         drain.cutting().await;
-        told.cut();
+        sent.cut();
     });
-    ending
+    shutdown
 }
 
 /// What the connections of a worker share.
 struct Worker<H> {
-    door: Door,
+    context: ListenerContext,
     handler: Rc<H>,
-    ending: Rc<Ending>,
+    shutdown: Rc<ShutdownSignal>,
     /// Connections of clients at most, in all workers.
     room: Option<usize>,
     /// Those of them that linger, in all workers.
@@ -149,7 +150,7 @@ struct Worker<H> {
 impl<H: Handler> Worker<H> {
     async fn serve_tcp(self: Rc<Self>, socket: TcpStream) -> Result<(), ()> {
         // Boxed, since it is larger than a connection that rests.
-        let accepted = Box::pin(self.door.acceptor.accept(socket))
+        let accepted = Box::pin(self.context.acceptor.accept(socket))
             .await
             .map_err(drop)?;
         self.serve(accepted).await;
@@ -177,7 +178,7 @@ impl<H: Handler> Worker<H> {
             connection.came_nameless();
         }
         let counted = self
-            .door
+            .context
             .metrics
             .as_ref()
             .map(|metrics| metrics.connection_opened());
@@ -186,15 +187,15 @@ impl<H: Handler> Worker<H> {
             stream,
             client.map(|client| client.ip()),
             connection,
-            self.door.gate,
+            self.context.limits,
             self.crowd.clone(),
         )
         .counted(counted);
-        converse(
+        serve_connection(
             client,
             self.handler.clone(),
-            self.door.desk.clone(),
-            self.ending.clone(),
+            self.context.rejector.clone(),
+            self.shutdown.clone(),
         )
         .await;
     }
@@ -203,7 +204,7 @@ impl<H: Handler> Worker<H> {
     /// else.
     fn look_at_room(&self) {
         static TOLD: Throttle = Throttle::new(Duration::from_secs(10));
-        let Some((room, metrics)) = self.room.zip(self.door.metrics.as_ref()) else {
+        let Some((room, metrics)) = self.room.zip(self.context.metrics.as_ref()) else {
             return;
         };
         if usize::try_from(metrics.connections_open.get()).is_ok_and(|open| open >= room)

@@ -1,4 +1,4 @@
-//! What a listener allows its clients.
+//! Limits and deadlines of a listener.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::edge::head::HeadLimits;
 
 /// Limits and deadlines of every connection of a listener.
 #[derive(Debug, Clone, Copy)]
-pub struct GateSettings {
+pub struct ConnectionSettings {
     /// How long a head may be.
     pub limits: HeadLimits,
     /// How long a head may take, from its first byte or from the connection's beginning.

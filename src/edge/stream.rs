@@ -14,7 +14,7 @@ pub enum Stream {
     /// TCP as it is.
     Tcp(TcpStream),
     /// TCP with TLS, after the handshake.
-    Tls(Box<TlsStream<Counted>>),
+    Tls(Box<TlsStream<CountingSocket>>),
     /// A Unix socket.
     Unix(UnixStream),
 }
@@ -22,12 +22,12 @@ pub enum Stream {
 /// A socket under TLS, which counts what the client takes: the layer above takes bytes also while
 /// the client does not.
 #[derive(Debug)]
-pub struct Counted {
+pub struct CountingSocket {
     socket: TcpStream,
     written: u64,
 }
 
-impl Counted {
+impl CountingSocket {
     /// Nothing written yet.
     #[must_use]
     pub const fn new(socket: TcpStream) -> Self {
@@ -131,7 +131,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-impl AsyncRead for Counted {
+impl AsyncRead for CountingSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -141,7 +141,7 @@ impl AsyncRead for Counted {
     }
 }
 
-impl AsyncWrite for Counted {
+impl AsyncWrite for CountingSocket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

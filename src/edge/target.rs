@@ -2,18 +2,19 @@
 
 use std::fmt::Write as _;
 
-use crate::edge::refusal::Refusal;
+use crate::edge::refusal::RequestRefusal;
 
-const FORM: Refusal = Refusal::target(
+const FORM: RequestRefusal = RequestRefusal::target(
     "The request target is a path, or \"http://\" with the same host as in the Host header.",
 );
-const TWO_HOSTS: Refusal =
-    Refusal::target("The request target and the Host header name two hosts.");
+const TWO_HOSTS: RequestRefusal =
+    RequestRefusal::target("The request target and the Host header name two hosts.");
 /// What a target may begin with, and the port that it means where it names none.
 const SCHEMES: [(&str, u32); 2] = [("http://", 80), ("https://", 443)];
-const FRAGMENT: Refusal = Refusal::target("A request target has no fragment: write # as %23.");
-const CHARACTER: Refusal =
-    Refusal::target("The request target holds a character that must be escaped.");
+const FRAGMENT: RequestRefusal =
+    RequestRefusal::target("A request target has no fragment: write # as %23.");
+const CHARACTER: RequestRefusal =
+    RequestRefusal::target("The request target holds a character that must be escaped.");
 
 /// A path and a query, as they came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +30,11 @@ pub struct Target<'a> {
 /// The path and the query of a target: a path with its query, the same behind the host that `Host`
 /// names, or `*` for OPTIONS. What servers behind the gateway would read otherwise, or not at all,
 /// is refused.
-pub fn read<'a>(method: &str, target: &'a str, host: Option<&[u8]>) -> Result<Target<'a>, Refusal> {
+pub fn read<'a>(
+    method: &str,
+    target: &'a str,
+    host: Option<&[u8]>,
+) -> Result<Target<'a>, RequestRefusal> {
     let path = match target.as_bytes() {
         [b'/', ..] => target,
         b"*" if method == "OPTIONS" => {
@@ -53,7 +58,7 @@ pub fn read<'a>(method: &str, target: &'a str, host: Option<&[u8]>) -> Result<Ta
 }
 
 /// What stands behind the scheme and the host, which is the one that `Host` names.
-fn behind_host<'a>(target: &'a str, host: Option<&[u8]>) -> Result<&'a str, Refusal> {
+fn behind_host<'a>(target: &'a str, host: Option<&[u8]>) -> Result<&'a str, RequestRefusal> {
     let (behind_scheme, default_port) = SCHEMES
         .iter()
         .find_map(|(scheme, port)| Some((behind(target, scheme)?, *port)))
@@ -97,7 +102,7 @@ fn is_same_host(one: &[u8], other: &[u8], default_port: u32) -> bool {
 }
 
 /// How many bytes go on escaped.
-fn check_path(path: &[u8]) -> Result<usize, Refusal> {
+fn check_path(path: &[u8]) -> Result<usize, RequestRefusal> {
     let (mut in_query, mut escaped) = (false, 0);
     for &byte in path {
         in_query |= byte == b'?';
@@ -194,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    fn of_get(target: &str) -> Result<(&str, Option<&str>), Refusal> {
+    fn of_get(target: &str) -> Result<(&str, Option<&str>), RequestRefusal> {
         read("GET", target, Some(b"shop.test")).map(|target| (target.path, target.query))
     }
 

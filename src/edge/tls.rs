@@ -51,11 +51,11 @@ pub struct CertificateWatch {
     files: Vec<CertificateFiles>,
     tls: Arc<Tls>,
     seen: Vec<Seen>,
-    watched: Watched,
+    context: CertificateContext,
 }
 
 /// What the watch needs besides.
-pub struct Watched {
+pub struct CertificateContext {
     /// Shows until when they hold.
     pub metrics: Arc<Metrics>,
     /// The hosts of the routes, as they are now.
@@ -70,7 +70,7 @@ type Seen = Option<(SystemTime, u64)>;
 pub fn tls(
     files: Vec<CertificateFiles>,
     tickets: TicketKeys,
-    watched: Watched,
+    context: CertificateContext,
 ) -> Result<(Arc<Tls>, CertificateWatch), CertificateError> {
     let seen = look_at(&files);
     let tls = Tls {
@@ -79,7 +79,7 @@ pub fn tls(
         sessions: Arc::default(),
     };
     tls.show(&files)?;
-    watched.metrics.certificates(tls.ends());
+    context.metrics.certificates(tls.ends());
     let tls = Arc::new(tls);
     Ok((
         tls.clone(),
@@ -87,7 +87,7 @@ pub fn tls(
             files,
             tls,
             seen,
-            watched,
+            context,
         },
     ))
 }
@@ -235,7 +235,7 @@ impl CertificateWatch {
         self.seen = now;
         match self.tls.show(&self.files) {
             Ok(()) => {
-                self.watched.metrics.certificates(self.tls.ends());
+                self.context.metrics.certificates(self.tls.ends());
                 log::info!("server.tls: the certificates were read again");
                 true
             }
@@ -248,7 +248,7 @@ impl CertificateWatch {
 
     fn tell(&self) {
         for Examined { subject, findings } in
-            examine(&self.files, &(self.watched.hosts)(), SystemClock.unix_now())
+            examine(&self.files, &(self.context.hosts)(), SystemClock.unix_now())
         {
             for Finding { seen, advice, .. } in findings
                 .iter()

@@ -38,7 +38,7 @@ pub struct Verify {
     /// The identity headers' names.
     pub names: HeaderNames,
     /// Another one whenever a name or an app's id has changed.
-    pub identity_edition: u64,
+    pub identity_generation: u64,
     /// What the gateway's own endpoints live under.
     pub prefix: String,
 }
@@ -115,7 +115,7 @@ impl Verify {
                 let write = || IdentityHeaders::new(&self.names, Some((live, appid))).all_lines();
                 answer.push_lines(&live.session.header_lines(
                     LinesFor::Asker,
-                    self.identity_edition,
+                    self.identity_generation,
                     write,
                 ));
             }

@@ -54,11 +54,11 @@ pub struct Refusal {
     pub retry_after: Duration,
 }
 
-/// What is remembered of the store's cells, shared by all workers of a process. Time empties a cell
-/// here as there, and only other gateways fill it further: so a cell is never fuller here than in
-/// the store.
+/// A copy of the store's cells as last seen, shared by all workers of a process. Time empties a
+/// cell here as in the store, and only other gateways fill it further. So a cell is never fuller
+/// here than in the store.
 #[derive(Debug)]
-pub struct FirstLine {
+pub struct LocalLimits {
     started: Instant,
     remembered: Mutex<Remembered>,
 }
@@ -69,7 +69,7 @@ struct Remembered {
     store_failed: Option<Instant>,
 }
 
-impl Default for FirstLine {
+impl Default for LocalLimits {
     fn default() -> Self {
         let remembered = Remembered {
             cells: Recent::new(REMEMBERED),
@@ -82,7 +82,7 @@ impl Default for FirstLine {
     }
 }
 
-impl FirstLine {
+impl LocalLimits {
     fn micros(&self, now: Instant) -> Micros {
         u64::try_from(now.saturating_duration_since(self.started).as_micros())
             .unwrap_or(u64::MAX / 2)
@@ -131,7 +131,7 @@ impl FirstLine {
 #[derive(Clone)]
 pub struct Limiter {
     store: Arc<dyn CounterStore>,
-    first_line: Arc<FirstLine>,
+    local_limits: Arc<LocalLimits>,
     metrics: Arc<Metrics>,
 }
 
@@ -146,19 +146,19 @@ impl Limiter {
     #[must_use]
     pub const fn new(
         store: Arc<dyn CounterStore>,
-        first_line: Arc<FirstLine>,
+        local_limits: Arc<LocalLimits>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             store,
-            first_line,
+            local_limits,
             metrics,
         }
     }
 
     /// Refuses what has surely no chance, without asking the store.
     pub fn refuse_early(&self, policy: Policy, limit: &Limit) -> Result<(), Refusal> {
-        match self.first_line.refused_for(limit, monotonic_now()) {
+        match self.local_limits.refused_for(limit, monotonic_now()) {
             None => Ok(()),
             Some(retry_after) => {
                 self.count(policy, "refused_early");
@@ -174,14 +174,14 @@ impl Limiter {
     /// Takes one.
     pub async fn take(&self, policy: Policy, limit: Limit) -> Result<(), Refusal> {
         let asked = monotonic_now();
-        let answer = if self.first_line.store_is_left_alone(asked) {
+        let answer = if self.local_limits.store_is_left_alone(asked) {
             None
         } else {
             self.ask(&limit, asked).await
         };
         let (level, of_store) = match answer {
             Some(level) => (level, true),
-            None => (self.first_line.take(&limit, monotonic_now()), false),
+            None => (self.local_limits.take(&limit, monotonic_now()), false),
         };
         self.count(
             policy,
@@ -205,14 +205,14 @@ impl Limiter {
     async fn ask(&self, limit: &Limit, asked: Instant) -> Option<Level> {
         match self.store.take(limit).await {
             Ok(level) => {
-                self.first_line.learn(limit.cell, level, asked);
+                self.local_limits.learn(limit.cell, level, asked);
                 Some(level)
             }
             // The store's own calls say what is wrong with it, and the metric that limits are held
             // alone.
             Err(error) => {
                 log::debug!("{error}");
-                self.first_line.store_failed(monotonic_now());
+                self.local_limits.store_failed(monotonic_now());
                 None
             }
         }

@@ -45,7 +45,7 @@ pub struct Proxy {
     /// The identity headers' names.
     pub names: HeaderNames,
     /// Another one whenever a name or an app's id has changed.
-    pub identity_edition: u64,
+    pub identity_generation: u64,
     /// What the gateway's own endpoints live under; nothing below it goes to an upstream, in
     /// whatever spelling.
     pub prefix: String,
@@ -241,7 +241,7 @@ impl Proxy {
         request_log.app = Some(user.app.clone());
         let appid = self.apps.get(&user.app).map_or("", |app| &*app.appid);
         live.session
-            .header_lines(LinesFor::Upstream, self.identity_edition, || {
+            .header_lines(LinesFor::Upstream, self.identity_generation, || {
                 IdentityHeaders::new(&self.names, Some((live, appid))).lines()
             })
     }

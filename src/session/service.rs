@@ -336,7 +336,7 @@ impl SessionService {
         Some(loaded.into())
     }
 
-    /// Ends the session of a token. Ending one that has ended is fine.
+    /// Ends the session of a token. ShutdownSignal one that has ended is fine.
     pub async fn end(&self, token: &SessionToken) -> Result<(), StoreError> {
         let id = token.id();
         match self.store.load(&id).await? {

@@ -18,7 +18,7 @@ pub(in crate::edge) fn patient(socket: UnixStream) -> Client {
         head: 2048,
         target: 512,
     };
-    let settings = GateSettings {
+    let settings = ConnectionSettings {
         limits,
         head_timeout: LONG,
         body_timeout: LONG,

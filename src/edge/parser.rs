@@ -5,7 +5,7 @@ use actix_web::web::{Buf as _, Bytes, BytesMut};
 
 use crate::edge::chunks::{Chunks, Piece};
 use crate::edge::head::{self, Follows, Head, HeadLimits};
-use crate::edge::refusal::Refusal;
+use crate::edge::refusal::RequestRefusal;
 use crate::edge::scan::Scan;
 
 /// What stands behind a head is copied up to this length; of more the buffer is shared.
@@ -13,7 +13,7 @@ const COPIED: usize = 1024;
 
 /// The state of one connection.
 #[derive(Debug)]
-pub struct Reader {
+pub struct RequestParser {
     limits: HeadLimits,
     scan: Scan,
     body: Body,
@@ -49,7 +49,7 @@ pub enum Step {
     Broken,
 }
 
-impl Reader {
+impl RequestParser {
     /// A connection at its beginning.
     #[must_use]
     pub fn new(limits: HeadLimits) -> Self {
@@ -124,7 +124,10 @@ impl Reader {
 
     /// Takes the next head off the front of `held`, with its bytes; `None`: it is not complete.
     /// After a refusal nothing more is read.
-    pub fn take_head(&mut self, held: &mut BytesMut) -> Result<Option<(Head, BytesMut)>, Refusal> {
+    pub fn take_head(
+        &mut self,
+        held: &mut BytesMut,
+    ) -> Result<Option<(Head, BytesMut)>, RequestRefusal> {
         let Some(head) = self.head(held)? else {
             return Ok(None);
         };
@@ -189,7 +192,7 @@ impl Reader {
         }
     }
 
-    fn head(&mut self, bytes: &[u8]) -> Result<Option<Head>, Refusal> {
+    fn head(&mut self, bytes: &[u8]) -> Result<Option<Head>, RequestRefusal> {
         if !self.scan.has_begun()
             && let Some(head) = head::read(bytes, self.limits)?
         {
@@ -201,7 +204,9 @@ impl Reader {
         self.scan = Scan::default();
         head::read(bytes, self.limits)?
             .map(Some)
-            .ok_or(Refusal::malformed("The request's head cannot be read."))
+            .ok_or(RequestRefusal::malformed(
+                "The request's head cannot be read.",
+            ))
     }
 }
 
@@ -232,8 +237,8 @@ mod tests {
     }
 
     fn outcome(pieces: &[&[u8]]) -> Outcome {
-        let (mut reader, mut held, mut out, mut current) = (
-            Reader::new(LIMITS),
+        let (mut parser, mut held, mut out, mut current) = (
+            RequestParser::new(LIMITS),
             BytesMut::new(),
             Outcome::default(),
             None,
@@ -243,7 +248,7 @@ mod tests {
             held.extend_from_slice(piece);
             while !over {
                 if let Some((head, mut body, last)) = current.take() {
-                    match reader.take_body(&mut held) {
+                    match parser.take_body(&mut held) {
                         Step::Data(bytes) => {
                             Vec::extend_from_slice(&mut body, &bytes);
                             current = Some((head, body, last));
@@ -263,7 +268,7 @@ mod tests {
                 if held.is_empty() {
                     break;
                 }
-                match reader.take_head(&mut held) {
+                match parser.take_head(&mut held) {
                     Ok(Some((head, bytes))) => {
                         current = Some((bytes.to_vec(), Vec::new(), head.last));
                     }
@@ -390,16 +395,16 @@ mod tests {
             ),
             (format!("{chunked}5\r\nhello!\r\n0\r\n\r\n"), false),
         ] {
-            let (mut reader, mut held) = (
-                Reader::new(LIMITS),
+            let (mut parser, mut held) = (
+                RequestParser::new(LIMITS),
                 BytesMut::from(format!("POST / HTTP/1.1\r\nHost: x\r\n{request}").as_str()),
             );
-            reader.take_head(&mut held).unwrap().unwrap();
-            assert_eq!(reader.is_whole_with(&held), whole, "{request:?}");
+            parser.take_head(&mut held).unwrap().unwrap();
+            assert_eq!(parser.is_whole_with(&held), whole, "{request:?}");
             // Looking changes nothing, and part of it may have been read.
-            let read = reader.take_body(&mut held);
+            let read = parser.take_body(&mut held);
             assert_eq!(
-                reader.is_whole_with(&held),
+                parser.is_whole_with(&held),
                 whole && read != Step::Broken,
                 "{request:?} after {read:?}"
             );
@@ -429,18 +434,18 @@ mod tests {
     #[test]
     fn a_websocket_waits_for_its_answer() {
         let handshake = "GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-        let (mut reader, mut held) = (
-            Reader::new(LIMITS),
+        let (mut parser, mut held) = (
+            RequestParser::new(LIMITS),
             BytesMut::from(format!("{handshake}frame").as_str()),
         );
-        let (head, _) = reader.take_head(&mut held).unwrap().unwrap();
+        let (head, _) = parser.take_head(&mut held).unwrap().unwrap();
         assert_eq!(
-            (head.len, reader.take_body(&mut held), reader.is_websocket()),
+            (head.len, parser.take_body(&mut held), parser.is_websocket()),
             (handshake.len(), Step::More, true)
         );
-        reader.switch();
+        parser.switch();
         assert_eq!(
-            (reader.take_body(&mut held), reader.take_body(&mut held)),
+            (parser.take_body(&mut held), parser.take_body(&mut held)),
             (Step::Data(Bytes::from_static(b"frame")), Step::More)
         );
     }

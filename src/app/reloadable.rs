@@ -1,11 +1,10 @@
-//! What one reading of the configuration makes: all that another reading can replace while the
-//! gateway runs.
+//! What a reload replaces: everything made from the keys that can change while the gateway runs.
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
-use super::fixed::Fixed;
+use super::process_state::ProcessState;
 use crate::clock::SystemClock;
 use crate::config::{AppSettings, Settings};
 use crate::http::request_log::{CountedRoute, Reports};
@@ -20,8 +19,8 @@ use crate::route::{Route, RouteTable};
 use crate::session::ProviderKind;
 use crate::upstream::Upstream;
 
-/// One reading, for all workers.
-pub(super) struct Reading {
+/// What one load of the configuration made, for all workers.
+pub(super) struct Reloadable {
     pub(super) settings: Arc<Settings>,
     pub(super) apps: Arc<Apps>,
     pub(super) platforms: PlatformClient,
@@ -34,16 +33,16 @@ pub(super) struct Reading {
     pub(super) backends: Vec<Arc<Backend>>,
     /// Another one whenever a name of an identity header or an app's id has changed: sessions keep
     /// their header lines.
-    pub(super) identity_edition: u64,
+    pub(super) identity_generation: u64,
 }
 
-impl Reading {
+impl Reloadable {
     /// What stays the same as `before` is taken over from there, with everything that is known of
     /// it.
     pub(super) fn new(
         settings: Arc<Settings>,
         before: Option<&Self>,
-        fixed: &Fixed,
+        process: &ProcessState,
     ) -> Result<Self> {
         let before_it = before.filter(|before| before.settings.platforms == settings.platforms);
         let platforms = match before_it {
@@ -52,19 +51,19 @@ impl Reading {
                 .context("cannot set up the client for the platforms")?,
         };
         Ok(Self {
-            apps: Arc::new(apps(&settings.apps, before_it, &platforms, fixed)?),
+            apps: Arc::new(apps(&settings.apps, before_it, &platforms, process)?),
             platforms,
             trusted: Arc::new(TrustedProxies::new(
                 settings.server.trusted_proxies.clone(),
                 settings.server.forwarding_header,
             )),
-            reports: fixed.reports_but(&settings.log.skip),
-            cors: Arc::new(Cors::new(&settings.cors.origins, &fixed.carriers)),
+            reports: process.reports_but(&settings.log.skip),
+            cors: Arc::new(Cors::new(&settings.cors.origins, &process.carriers)),
             routes: Arc::new(settings.routes.clone()),
-            rules: route_rules(&settings, &fixed.metrics),
-            backends: backends(&settings.upstreams, before, fixed)?,
-            identity_edition: before.map_or(0, |before| {
-                before.identity_edition + u64::from(!same_identity(&before.settings, &settings))
+            rules: route_rules(&settings, &process.metrics),
+            backends: backends(&settings.upstreams, before, process)?,
+            identity_generation: before.map_or(0, |before| {
+                before.identity_generation + u64::from(!same_identity(&before.settings, &settings))
             }),
             settings,
         })
@@ -104,9 +103,9 @@ fn route_rules(settings: &Settings, metrics: &Metrics) -> Arc<[RouteRules]> {
 /// and the exchanges under way.
 fn apps(
     settings: &[AppSettings],
-    before: Option<&Reading>,
+    before: Option<&Reloadable>,
     platforms: &PlatformClient,
-    fixed: &Fixed,
+    process: &ProcessState,
 ) -> Result<Apps> {
     let app = |app: &AppSettings| {
         let same = before
@@ -117,7 +116,7 @@ fn apps(
             None => Ok(identity::App {
                 name: app.name.clone(),
                 appid: app.appid.clone(),
-                provider: provider(app, platforms, fixed)?,
+                provider: provider(app, platforms, process)?,
             }),
         }
     };
@@ -128,7 +127,7 @@ fn apps(
 fn provider(
     app: &AppSettings,
     platforms: &PlatformClient,
-    fixed: &Fixed,
+    process: &ProcessState,
 ) -> Result<Arc<dyn IdentityProvider>> {
     match app.provider {
         ProviderKind::WechatMiniProgram => {
@@ -137,7 +136,7 @@ fn provider(
                 settings,
                 platforms.clone(),
                 Arc::new(SystemClock),
-                fixed.metrics.clone(),
+                process.metrics.clone(),
             );
             Ok(Arc::new(
                 provider.with_context(|| format!("apps.{}", app.name))?,
@@ -148,8 +147,8 @@ fn provider(
 
 fn backends(
     upstreams: &[Arc<Upstream>],
-    before: Option<&Reading>,
-    fixed: &Fixed,
+    before: Option<&Reloadable>,
+    process: &ProcessState,
 ) -> Result<Vec<Arc<Backend>>> {
     let backend = |upstream: &Arc<Upstream>| {
         let before = before.and_then(|before| {
@@ -161,7 +160,7 @@ fn backends(
         let made = match before {
             Some(same) if same.serves(upstream) => return Ok(same.clone()),
             Some(other) => other.succeeding(upstream.clone()),
-            None => Backend::new(upstream.clone(), fixed.metrics.clone()),
+            None => Backend::new(upstream.clone(), process.metrics.clone()),
         };
         made.map(Arc::new)
             .with_context(|| format!("upstreams.{}.tls", upstream.name))

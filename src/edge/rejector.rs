@@ -1,4 +1,4 @@
-//! The answer to a request that is refused before it has come in.
+//! Answers requests that the parser refuses.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix_web::body::BoxBody;
 
 use crate::clock::monotonic_now;
-use crate::edge::refusal::Refusal;
+use crate::edge::refusal::RequestRefusal;
 use crate::http::Answer;
 use crate::http::extract::{Inbound, X_REQUEST_ID};
 use crate::http::request_log::{CountedRoute, LoggedBody, Reports, RequestLog};
@@ -14,14 +14,14 @@ use crate::http::request_log::{CountedRoute, LoggedBody, Reports, RequestLog};
 /// Most bytes of a refused request's method and path in the access line.
 const SHOWN: (usize, usize) = (20, 512);
 
-/// Where refusals are counted and logged.
+/// Answers refused requests, and counts and logs them.
 #[derive(Debug, Clone)]
-pub struct RefusalDesk {
+pub struct Rejector {
     reports: Arc<Reports>,
     route: Arc<CountedRoute>,
 }
 
-impl RefusalDesk {
+impl Rejector {
     /// Refusals are counted under `route`.
     #[must_use]
     pub const fn new(reports: Arc<Reports>, route: Arc<CountedRoute>) -> Self {
@@ -32,7 +32,7 @@ impl RefusalDesk {
     #[must_use]
     pub fn answer(
         &self,
-        refusal: Refusal,
+        refusal: RequestRefusal,
         head: &[u8],
         client: IpAddr,
     ) -> Answer<LoggedBody<BoxBody>> {

@@ -1,4 +1,4 @@
-//! What a process has from its start to its end, whatever the configuration says later.
+//! What the process keeps from start to end, across all reloads.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::clock::SystemClock;
 use crate::config::Settings;
 use crate::http::Drain;
 use crate::http::request_log::{CountedRoute, Reports};
-use crate::limit::{FirstLine, GuessWatch};
+use crate::limit::{GuessWatch, LocalLimits};
 use crate::metrics::Metrics;
 use crate::proxy::websockets::Websockets;
 use crate::session::carrier::TokenCarrier;
@@ -16,23 +16,23 @@ use crate::session::{SessionService, SessionStore};
 use crate::store::StoreHandle;
 use crate::telemetry::{AccessLog, Traces};
 
-/// What all workers share for good.
-pub(super) struct Fixed {
-    /// The settings of the start; of those that can be read again, [`super::reading::Reading`] has
-    /// the ones in force.
+/// What all workers share, and no reload replaces.
+pub(super) struct ProcessState {
+    /// The settings at the start. [`super::reloadable::Reloadable`] has the ones that a reload can
+    /// change.
     pub(super) settings: Arc<Settings>,
     pub(super) store: StoreHandle,
     pub(super) metrics: Arc<Metrics>,
     pub(super) reports: Arc<Reports>,
     pub(super) drain: Drain,
     pub(super) carriers: Arc<[TokenCarrier]>,
-    pub(super) first_line: Arc<FirstLine>,
+    pub(super) local_limits: Arc<LocalLimits>,
     pub(super) guesses: Arc<GuessWatch>,
     pub(super) unrouted: Arc<CountedRoute>,
     pub(super) websockets: Arc<Websockets>,
 }
 
-impl Fixed {
+impl ProcessState {
     pub(super) fn new(
         settings: Arc<Settings>,
         metrics: Arc<Metrics>,
@@ -65,7 +65,7 @@ impl Fixed {
             }),
             drain,
             carriers: settings.session.carriers.clone().into(),
-            first_line: Arc::default(),
+            local_limits: Arc::default(),
             guesses: Arc::new(GuessWatch::new(metrics.clone())),
             unrouted: Arc::new(CountedRoute::new(&metrics, "none")),
             websockets: Arc::new(Websockets::new(

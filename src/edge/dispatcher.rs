@@ -1,5 +1,4 @@
-//! Where a request goes: past the application to what answers it directly, or through the
-//! application as a request of its server.
+//! Sends a request to the fast path, or as actix-web's request to the application.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -13,11 +12,11 @@ use actix_web::dev::{Payload, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use futures_util::future::LocalBoxFuture;
 
-use crate::edge::conversation::Handler;
+use crate::edge::connection::Handler;
 use crate::http::{Answer, ErrorCode, GatewayError, RequestHead};
 
-/// What answers requests without the application.
-pub trait Direct {
+/// Answers some requests without the application.
+pub trait FastPath {
     /// The body of its answers.
     type Body: MessageBody + Unpin + 'static;
 
@@ -29,11 +28,11 @@ pub trait Direct {
     ) -> Result<LocalBoxFuture<'static, Answer<Self::Body>>, Payload>;
 }
 
-/// Nothing is answered without the application.
+/// Sends every request to the application.
 #[derive(Debug, Clone, Copy)]
-pub struct Nothing;
+pub struct NoFastPath;
 
-impl Direct for Nothing {
+impl FastPath for NoFastPath {
     type Body = actix_web::body::BoxBody;
 
     fn answer(
@@ -45,18 +44,18 @@ impl Direct for Nothing {
     }
 }
 
-/// Both lanes.
+/// The fast path and the application.
 #[derive(Debug)]
-pub struct Lanes<D, A> {
-    /// What is asked first.
-    pub direct: D,
+pub struct Dispatcher<D, A> {
+    /// Gets each request first.
+    pub fast_path: D,
     /// The application.
     pub application: A,
 }
 
-impl<D, A, B> Handler for Lanes<D, Rc<A>>
+impl<D, A, B> Handler for Dispatcher<D, Rc<A>>
 where
-    D: Direct,
+    D: FastPath,
     A: Service<Request, Response = ServiceResponse<B>> + 'static,
     A::Error: Into<actix_web::Error>,
     B: MessageBody + Unpin + 'static,
@@ -65,24 +64,24 @@ where
     type Answering = Answering<D::Body, EitherBody<B>>;
 
     fn answer(&self, head: Rc<RequestHead>, payload: Payload) -> Self::Answering {
-        match self.direct.answer(&head, payload) {
-            Ok(answer) => Answering::Direct(answer),
+        match self.fast_path.answer(&head, payload) {
+            Ok(answer) => Answering::Fast(answer),
             Err(payload) => {
                 let application = self.application.clone();
-                Answering::Applied(Box::pin(async move {
-                    applied(&*application, &head, payload).await
+                Answering::Application(Box::pin(async move {
+                    call_application(&*application, &head, payload).await
                 }))
             }
         }
     }
 }
 
-/// An answer on its way through one of the lanes.
+/// An answer on its way from the fast path or from the application.
 pub enum Answering<D, A> {
     /// Past the application.
-    Direct(LocalBoxFuture<'static, Answer<D>>),
+    Fast(LocalBoxFuture<'static, Answer<D>>),
     /// Through it.
-    Applied(LocalBoxFuture<'static, Answer<A>>),
+    Application(LocalBoxFuture<'static, Answer<A>>),
 }
 
 impl<D, A> Future for Answering<D, A> {
@@ -90,11 +89,11 @@ impl<D, A> Future for Answering<D, A> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut *self {
-            Self::Direct(answer) => answer
+            Self::Fast(answer) => answer
                 .as_mut()
                 .poll(cx)
                 .map(|answer| answer.map_body(EitherBody::left)),
-            Self::Applied(answer) => answer
+            Self::Application(answer) => answer
                 .as_mut()
                 .poll(cx)
                 .map(|answer| answer.map_body(EitherBody::right)),
@@ -102,7 +101,7 @@ impl<D, A> Future for Answering<D, A> {
     }
 }
 
-async fn applied<A, B>(
+async fn call_application<A, B>(
     application: &A,
     head: &Rc<RequestHead>,
     payload: Payload,
@@ -112,7 +111,7 @@ where
     A::Error: Into<actix_web::Error>,
     B: MessageBody,
 {
-    let Some(request) = request(head, payload) else {
+    let Some(request) = application_request(head, payload) else {
         let error = GatewayError::new(ErrorCode::RequestInvalid, "The request cannot be read.");
         return Answer::from(
             error
@@ -137,7 +136,7 @@ where
 }
 
 /// The request as the application takes it; `None`: its server knows no such method or name.
-fn request(head: &Rc<RequestHead>, payload: Payload) -> Option<Request> {
+fn application_request(head: &Rc<RequestHead>, payload: Payload) -> Option<Request> {
     let mut request = Request::with_payload(payload);
     let out = request.head_mut();
     out.method = Method::from_bytes(head.method().as_bytes()).ok()?;

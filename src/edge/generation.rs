@@ -1,6 +1,5 @@
-//! What a worker answers with, which another takes the place of when the configuration has been
-//! read again. A request is answered by the one or by the other from its beginning to its end, and
-//! pays nothing for it.
+//! Each worker's application, made again for every generation of the configuration. One generation
+//! answers a request from its beginning to its end. A reload costs requests nothing.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -13,45 +12,42 @@ use actix_web::dev::{AppConfig, Payload};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::edge::conversation::Handler;
-use crate::edge::lanes::Lanes;
+use crate::edge::connection::Handler;
+use crate::edge::dispatcher::Dispatcher;
 use crate::http::RequestHead;
 
-/// What applications are made from.
+/// What one load of the configuration made; the workers make their applications from it.
 #[derive(Debug)]
-pub struct Edition<T> {
-    /// The thing itself.
+pub struct ConfigGeneration<T> {
     pub content: T,
     taken: mpsc::UnboundedSender<()>,
 }
 
-/// The applications of all workers: `start` is called once in each worker, and what it gives makes
-/// an application of each edition.
-pub struct Swapping<F, T> {
-    /// The beginning of a worker.
+/// Makes the applications of all workers: `start` runs once in each worker and returns a function
+/// that makes an application from each generation.
+pub struct ReloadableApp<F, T> {
     pub start: F,
-    /// The editions.
-    pub editions: watch::Receiver<Arc<Edition<T>>>,
+    pub generations: watch::Receiver<Arc<ConfigGeneration<T>>>,
 }
 
-impl<F: Clone, T> Clone for Swapping<F, T> {
+impl<F: Clone, T> Clone for ReloadableApp<F, T> {
     fn clone(&self) -> Self {
         Self {
             start: self.start.clone(),
-            editions: self.editions.clone(),
+            generations: self.generations.clone(),
         }
     }
 }
 
-/// What one worker answers with.
+/// The application that one worker currently answers with.
 #[derive(Debug)]
-pub struct Swapped<L> {
+pub struct CurrentApp<L> {
     current: Rc<RefCell<Rc<L>>>,
     task: JoinHandle<()>,
 }
 
-impl<T> Edition<T> {
-    /// An edition, and what hears of each worker that has taken it.
+impl<T> ConfigGeneration<T> {
+    /// A generation, and a receiver that gets one message from each worker that has taken it over.
     #[must_use]
     pub fn new(content: T) -> (Arc<Self>, mpsc::UnboundedReceiver<()>) {
         let (taken, hears) = mpsc::unbounded_channel();
@@ -64,60 +60,64 @@ impl<T> Edition<T> {
     }
 }
 
-impl<F, T> Swapping<F, T> {
-    /// Begins in a worker, with the edition of now.
-    pub async fn begin<M, D, I, S>(self) -> Result<Swapped<Lanes<D, Rc<S::Service>>>, S::InitError>
+impl<F, T> ReloadableApp<F, T> {
+    /// Starts a worker with the current generation.
+    pub async fn begin<M, D, I, S>(
+        self,
+    ) -> Result<CurrentApp<Dispatcher<D, Rc<S::Service>>>, S::InitError>
     where
         F: Fn() -> M,
-        M: FnMut(&T) -> Lanes<D, I> + 'static,
+        M: FnMut(&T) -> Dispatcher<D, I> + 'static,
         T: 'static,
         D: 'static,
         I: IntoServiceFactory<S, Request> + 'static,
         S: ServiceFactory<Request, Config = AppConfig> + 'static,
         S::InitError: Debug,
     {
-        let (mut make, mut editions) = ((self.start)(), self.editions);
-        let first = editions.borrow_and_update().clone();
+        let (mut make, mut generations) = ((self.start)(), self.generations);
+        let first = generations.borrow_and_update().clone();
         let current = Rc::new(RefCell::new(Rc::new(ready(make(&first.content)).await?)));
         first.take();
         let place = current.clone();
         let task = actix_web::rt::spawn(async move {
-            while editions.changed().await.is_ok() {
-                let edition = editions.borrow_and_update().clone();
-                match ready(make(&edition.content)).await {
+            while generations.changed().await.is_ok() {
+                let generation = generations.borrow_and_update().clone();
+                match ready(make(&generation.content)).await {
                     // Requests under way keep what they need of the old one.
                     Ok(next) => drop(place.replace(Rc::new(next))),
                     Err(error) => {
                         log::error!("a worker goes on with the configuration of before: {error:?}");
                     }
                 }
-                edition.take();
+                generation.take();
             }
         });
-        Ok(Swapped { current, task })
+        Ok(CurrentApp { current, task })
     }
 }
 
-/// With the application set up.
-async fn ready<D, I, S>(lanes: Lanes<D, I>) -> Result<Lanes<D, Rc<S::Service>>, S::InitError>
+/// Sets the application up.
+async fn ready<D, I, S>(
+    dispatcher: Dispatcher<D, I>,
+) -> Result<Dispatcher<D, Rc<S::Service>>, S::InitError>
 where
     I: IntoServiceFactory<S, Request>,
     S: ServiceFactory<Request, Config = AppConfig>,
 {
     let application = Rc::new(
-        lanes
+        dispatcher
             .application
             .into_factory()
             .new_service(AppConfig::default())
             .await?,
     );
-    Ok(Lanes {
-        direct: lanes.direct,
+    Ok(Dispatcher {
+        fast_path: dispatcher.fast_path,
         application,
     })
 }
 
-impl<L: Handler> Handler for Swapped<L> {
+impl<L: Handler> Handler for CurrentApp<L> {
     type Body = L::Body;
     type Answering = L::Answering;
 
@@ -126,7 +126,7 @@ impl<L: Handler> Handler for Swapped<L> {
     }
 }
 
-impl<L> Drop for Swapped<L> {
+impl<L> Drop for CurrentApp<L> {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -1,4 +1,4 @@
-//! The story of a connection: a request comes in, is answered, and the next one may come.
+//! Serves a connection: reads a request, writes its answer, and goes on with the next one.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future as _, poll_fn};
@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use crate::edge::client::{Arrived, Client};
-use crate::edge::refused::RefusalDesk;
+use crate::edge::rejector::Rejector;
 use crate::edge::writing::{After, Writing};
 use crate::http::together::after_the_others;
 use crate::http::{Answer, RequestHead};
@@ -35,29 +35,29 @@ pub trait Handler {
     fn answer(&self, head: Rc<RequestHead>, payload: Payload) -> Self::Answering;
 }
 
-/// Whether the server is to end, for the connections of one worker.
+/// Tells the connections of one worker that the server stops.
 #[derive(Debug, Default)]
-pub struct Ending {
-    begun: Cell<bool>,
-    cuts: Cell<bool>,
+pub struct ShutdownSignal {
+    has_begun: Cell<bool>,
+    is_cutting: Cell<bool>,
     notify: Notify,
 }
 
-impl Ending {
-    /// Connections that rest are closed from now on.
+impl ShutdownSignal {
+    /// Closes idle connections from now on.
     pub fn begin(&self) {
-        self.begun.set(true);
+        self.has_begun.set(true);
         self.notify.notify_waiters();
     }
 
-    /// What is still on its way out is cut.
+    /// Cuts the answers that are still being written.
     pub fn cut(&self) {
-        self.cuts.set(true);
+        self.is_cutting.set(true);
         self.notify.notify_waiters();
     }
 
-    /// Has the task woken when there is more to hear.
-    fn hear<'a>(&'a self, next: &mut Pin<&mut Notified<'a>>, cx: &mut Context<'_>) {
+    /// Wakes the task when the signal changes.
+    fn register<'a>(&'a self, next: &mut Pin<&mut Notified<'a>>, cx: &mut Context<'_>) {
         while next.as_mut().poll(cx).is_ready() {
             next.set(self.notify.notified());
         }
@@ -65,27 +65,28 @@ impl Ending {
 }
 
 /// Serves a connection from its first request to its last.
-pub async fn converse<H: Handler>(
+pub async fn serve_connection<H: Handler>(
     client: Client,
     handler: Rc<H>,
-    desk: RefusalDesk,
-    ending: Rc<Ending>,
+    rejector: Rejector,
+    shutdown: Rc<ShutdownSignal>,
 ) {
     let client = Rc::new(RefCell::new(client));
-    let mut ended = pin!(ending.notify.notified());
-    ended.as_mut().enable();
+    let mut notified = pin!(shutdown.notify.notified());
+    notified.as_mut().enable();
     // What the client may still be sending must not take its answer away from it.
     let unread = loop {
         let next = poll_fn(|cx| {
             let next = client.borrow_mut().poll_request(cx);
             match next {
                 Poll::Pending
-                    if ending.cuts.get() || (ending.begun.get() && client.borrow().is_idle()) =>
+                    if shutdown.is_cutting.get()
+                        || (shutdown.has_begun.get() && client.borrow().is_idle()) =>
                 {
                     Poll::Ready(Arrived::Over)
                 }
                 Poll::Pending => {
-                    ending.hear(&mut ended, cx);
+                    shutdown.register(&mut notified, cx);
                     Poll::Pending
                 }
                 next => next,
@@ -98,12 +99,13 @@ pub async fn converse<H: Handler>(
                     .borrow()
                     .peer()
                     .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-                let (writing, _) = Writing::new(&client, None, desk.answer(refusal, &bytes, peer));
+                let (writing, _) =
+                    Writing::new(&client, None, rejector.answer(refusal, &bytes, peer));
                 // Whether it goes out or not: the connection ends.
-                let _ = written(writing, &ending, &mut ended).await;
+                let _ = written(writing, &shutdown, &mut notified).await;
                 break true;
             }
-            Arrived::Over if ending.cuts.get() => return,
+            Arrived::Over if shutdown.is_cutting.get() => return,
             Arrived::Over => break client.borrow().is_in_body(),
         };
         let request = {
@@ -123,18 +125,18 @@ pub async fn converse<H: Handler>(
         let (writing, after) = Writing::new(&client, Some(&request), answer);
         // A stream may be open for hours, and needs no head.
         drop(request);
-        match (written(writing, &ending, &mut ended).await, after) {
+        match (written(writing, &shutdown, &mut notified).await, after) {
             (Ok(()), After::Next) => client.borrow_mut().rest(),
             (Ok(()), After::Close) => break client.borrow().is_in_body(),
             (Err(_), _) => return,
         }
     };
     // Whoever has its answer only now, is to see it.
-    let late = ending.cuts.get();
+    let late = shutdown.is_cutting.get();
     poll_fn(|cx| match client.borrow_mut().poll_close(cx, unread) {
-        Poll::Pending if ending.cuts.get() && !late => Poll::Ready(()),
+        Poll::Pending if shutdown.is_cutting.get() && !late => Poll::Ready(()),
         Poll::Pending => {
-            ending.hear(&mut ended, cx);
+            shutdown.register(&mut notified, cx);
             Poll::Pending
         }
         closed => closed,
@@ -165,17 +167,17 @@ async fn answered<H: Handler>(
 
 async fn written<'a, B: MessageBody + Unpin>(
     mut writing: Writing<'_, B>,
-    ending: &'a Ending,
-    ended: &mut Pin<&mut Notified<'a>>,
+    shutdown: &'a ShutdownSignal,
+    notified: &mut Pin<&mut Notified<'a>>,
 ) -> io::Result<()> {
     poll_fn(|cx| match writing.poll(cx) {
         // Who only sends and has its answer but for the end gets that too.
-        Poll::Pending if ending.cuts.get() && writing.let_go() => writing.poll(cx),
-        Poll::Pending if ending.cuts.get() => {
+        Poll::Pending if shutdown.is_cutting.get() && writing.let_go() => writing.poll(cx),
+        Poll::Pending if shutdown.is_cutting.get() => {
             Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
         }
         Poll::Pending => {
-            ending.hear(ended, cx);
+            shutdown.register(notified, cx);
             Poll::Pending
         }
         written => written,
