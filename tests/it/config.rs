@@ -375,40 +375,45 @@ fn the_manual_has_every_key_and_no_other() {
 }
 
 #[test]
-fn the_page_for_operators_has_every_key_and_default_of_the_manual() {
-    let page =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md"))
-            .unwrap();
+fn the_pages_for_operators_have_every_key_and_default_of_the_manual() {
+    let manual: toml::Table = manual::TEXT.parse().unwrap();
+    for name in ["docs/configuration.md", "docs/zh-CN/configuration.md"] {
+        let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+        let rows = keys_and_defaults(&page);
+        assert_eq!(
+            rows.keys().cloned().collect::<BTreeSet<_>>(),
+            manual::paths().into_iter().collect(),
+            "{name}"
+        );
+        for (key, default) in rows {
+            let value = key
+                .replace("apps.*", "apps.shop")
+                .replace("upstreams.*", "upstreams.orders")
+                .split('.')
+                .try_fold(toml::Value::Table(manual.clone()), |table, part| {
+                    if part == "*" {
+                        table.get(0).cloned()
+                    } else {
+                        table.get(part).cloned()
+                    }
+                });
+            let in_manual = value.map_or_else(String::new, |value| format!("`{value}`"));
+            assert_eq!(default, in_manual, "{name}: {key}");
+        }
+    }
+}
+
+/// The first two columns of the tables of keys.
+fn keys_and_defaults(page: &str) -> BTreeMap<String, &str> {
     let rows = page
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
-    let rows: BTreeMap<String, &str> = rows
-        .filter(|(key, _)| (key.contains('.') || *key == "failure") && !key.contains(['"', ' ']))
+    rows.filter(|(key, _)| (key.contains('.') || *key == "failure") && !key.contains(['"', ' ']))
         .map(|(key, rest)| {
             (
                 key.replace("NAME", "*").replace("routes[]", "routes.*"),
                 rest.split('|').next().unwrap().trim(),
             )
         })
-        .collect();
-    assert_eq!(
-        rows.keys().cloned().collect::<BTreeSet<_>>(),
-        manual::paths().into_iter().collect()
-    );
-    let manual: toml::Table = manual::TEXT.parse().unwrap();
-    for (key, default) in rows {
-        let value = key
-            .replace("apps.*", "apps.shop")
-            .replace("upstreams.*", "upstreams.orders")
-            .split('.')
-            .try_fold(toml::Value::Table(manual.clone()), |table, part| {
-                if part == "*" {
-                    table.get(0).cloned()
-                } else {
-                    table.get(part).cloned()
-                }
-            });
-        let in_manual = value.map_or_else(String::new, |value| format!("`{value}`"));
-        assert_eq!(default, in_manual, "{key}");
-    }
+        .collect()
 }

@@ -147,12 +147,13 @@ fn the_headers_that_backends_believe_are_on_their_page_and_no_other() {
 
 #[test]
 fn the_endpoints_of_the_code_are_on_their_page() {
-    let text = page("docs/http-api.md");
-    for (name, _) in hufu::http::own::ENDPOINTS {
-        assert!(text.contains(&format!("/auth/{name}")), "{name}");
-    }
-    for path in hufu::admin::ENDPOINTS {
-        assert!(text.contains(path), "{path}");
+    for text in [page("docs/http-api.md"), page("docs/zh-CN/http-api.md")] {
+        for (name, _) in hufu::http::own::ENDPOINTS {
+            assert!(text.contains(&format!("/auth/{name}")), "{name}");
+        }
+        for path in hufu::admin::ENDPOINTS {
+            assert!(text.contains(path), "{path}");
+        }
     }
 }
 

@@ -14,21 +14,6 @@ impl Text {
         Self(lines.collect::<Vec<_>>().join("\n"))
     }
 
-    /// The text, cut before each heading. The first part is what stands before the first one.
-    pub(super) fn sections(&self) -> Vec<Self> {
-        let mut sections = vec![String::new()];
-        for line in self.0.lines() {
-            if level(line).is_some() {
-                sections.push(String::new());
-            }
-            if let Some(last) = sections.last_mut() {
-                last.push_str(line);
-                last.push('\n');
-            }
-        }
-        sections.into_iter().map(Self).collect()
-    }
-
     /// The headings: how deep, and the text.
     pub(super) fn headings(&self) -> Vec<(usize, &str)> {
         let headings = self.0.lines().filter_map(|line| Some((level(line)?, line)));
@@ -64,6 +49,23 @@ impl Text {
         rest.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
             .collect()
     }
+}
+
+/// The page, cut before each heading. The first part is what stands before the first one.
+pub(super) fn sections(page: &str) -> Vec<String> {
+    let mut sections = vec![String::new()];
+    let mut inside = false;
+    for line in page.lines() {
+        inside ^= line.trim_start().starts_with("```");
+        if !inside && level(line).is_some() {
+            sections.push(String::new());
+        }
+        if let Some(last) = sections.last_mut() {
+            last.push_str(line);
+            last.push('\n');
+        }
+    }
+    sections
 }
 
 /// The blocks of code, with the line that opens each.
@@ -109,7 +111,7 @@ fn slug(heading: &str) -> String {
 }
 
 #[test]
-fn anchors_are_those_of_github() {
+fn a_page_is_read_as_github_reads_it() {
     let page = "# `POST /auth/login`\n\n```sh\n# no heading\n```\n## <a id=\"all-codes\"></a>全部 错误码\n### `DELETE /auth/sessions/{session_id}`\n";
     assert_eq!(
         Text::of(page).anchors(),
@@ -120,5 +122,6 @@ fn anchors_are_those_of_github() {
             "all-codes"
         ]
     );
+    assert_eq!(sections(page).len(), 4);
     assert_eq!(blocks(page), ["```sh\n# no heading\n"]);
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::markdown::{Text, blocks};
+use super::markdown::{Text, blocks, sections};
 use super::{page, quoted, rows};
 
-/// Longer examples stand on the English page alone, and the Chinese one links to them.
-const LONGEST_REPEATED: usize = 60;
+/// The examples of a section that has a longer one stand on the English page alone, and the Chinese
+/// one links to them.
+const LONGEST_REPEATED: usize = 50;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -119,13 +120,20 @@ fn twins_have_the_same_headings_and_every_anchor_holds_in_both_languages() {
 fn twins_have_the_same_examples() {
     for name in twins() {
         let (english, chinese) = both(&name);
-        let short = |block: &String| block.lines().count() <= LONGEST_REPEATED + 1;
-        let repeated: Vec<_> = blocks(&english).into_iter().filter(short).collect();
-        let own = blocks(&chinese);
-        for (english, chinese) in repeated.iter().zip(&own) {
-            assert_eq!(english, chinese, "{name}");
+        for (english, chinese) in sections(&english).iter().zip(sections(&chinese)) {
+            let examples = blocks(english);
+            let repeated = examples
+                .iter()
+                .all(|block| block.lines().count() <= LONGEST_REPEATED + 1);
+            if repeated {
+                assert_eq!(examples, blocks(&chinese), "{name}");
+            } else {
+                assert_eq!(blocks(&chinese), [""; 0], "{name}");
+                let heading = &Text::of(english).anchors()[0];
+                let link = format!("](../{name}#{heading})");
+                assert!(chinese.contains(&link), "{name} has no {link}");
+            }
         }
-        assert_eq!(repeated.len(), own.len(), "{name}");
     }
 }
 
@@ -135,23 +143,24 @@ fn twins_have_the_same_examples() {
 fn twins_name_the_same_keys_codes_and_pages_in_each_section() {
     for name in twins() {
         let (english, chinese) = both(&name);
-        let (english, chinese) = (Text::of(&english), Text::of(&chinese));
-        for (english, chinese) in english.sections().iter().zip(&chinese.sections()) {
+        for (english, chinese) in sections(&english).iter().zip(sections(&chinese)) {
+            let (english, chinese) = (Text::of(english), Text::of(&chinese));
             let heading = english.headings().first().map_or("", |(_, text)| text);
             let words = |text: &Text| text.words().into_iter().collect::<BTreeSet<_>>();
             assert_eq!(
-                words(english),
-                words(chinese),
+                words(&english),
+                words(&chinese),
                 "docs/{name} and its Chinese twin differ in: {heading}"
             );
             let links = |text: &Text, folder: &str| -> BTreeSet<String> {
                 let from = format!("{folder}/{name}");
                 let links = text.links().into_iter();
-                links.map(|link| destination(&from, link)).collect()
+                let others = links.filter(|link| !link.starts_with(&format!("../{name}#")));
+                others.map(|link| destination(&from, link)).collect()
             };
             assert_eq!(
-                links(english, "docs"),
-                links(chinese, "docs/zh-CN"),
+                links(&english, "docs"),
+                links(&chinese, "docs/zh-CN"),
                 "docs/{name} and its Chinese twin link to other pages in: {heading}"
             );
         }
@@ -168,15 +177,26 @@ fn destination(from: &str, link: &str) -> String {
 }
 
 #[test]
-fn the_tables_of_twins_have_the_same_first_column() {
+fn the_tables_of_twins_have_the_same_words_in_each_cell() {
     for name in twins() {
         let (english, chinese) = both(&name);
-        let column = |text: &str| -> Vec<(usize, Vec<String>)> {
-            let rows = rows(text).into_iter();
-            rows.map(|cells| (cells.len(), quoted(&cells[0]))).collect()
-        };
-        assert_eq!(column(&english), column(&chinese), "{name}");
+        let (english, chinese) = (cells(&english), cells(&chinese));
+        for (english, chinese) in english.iter().zip(&chinese) {
+            assert_eq!(english, chinese, "docs/{name} and its Chinese twin");
+        }
+        assert_eq!(english.len(), chinese.len(), "{name}");
     }
+}
+
+/// The words in backticks of each cell, row by row.
+fn cells(page: &str) -> Vec<Vec<BTreeSet<String>>> {
+    let rows = rows(page).into_iter();
+    rows.map(|row| {
+        row.iter()
+            .map(|cell| quoted(cell).into_iter().collect())
+            .collect()
+    })
+    .collect()
 }
 
 #[test]
