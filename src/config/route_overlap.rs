@@ -3,7 +3,7 @@
 //! path that goes on as it came, to a backend that may read it in another way, is an error.
 
 use super::reader::Section;
-use crate::route::{HostPattern, PathRewrite, Route, RouteTable, may_lie_below};
+use crate::route::{AccessRule, HostPattern, PathRewrite, Route, RouteTable, may_lie_below};
 
 /// Warns of every protected route that a weaker one opens, once, where the weaker one stands.
 /// `lines` are those of the routes.
@@ -50,7 +50,9 @@ pub(super) fn refuse_raw(root: &Section<'_>, table: &RouteTable, lines: &[Option
         .filter(|(_, route)| route.raw_path)
     {
         let below = |other: &Route| {
-            other.path != raw.path && other.auth < raw.auth && may_lie_below(&other.path, &raw.path)
+            other.path != raw.path
+                && !raw.access.covers(&other.access)
+                && may_lie_below(&other.path, &raw.path)
         };
         let Some((other, stricter)) = routes.iter().enumerate().find(|(_, other)| below(other))
         else {
@@ -98,7 +100,7 @@ fn share_a_backend(one: &Route, other: &Route) -> bool {
 /// `protected` leads to. Two routes that differ in their methods alone are meant to.
 fn way_in(table: &RouteTable, protected: &Route, other: &Route) -> Option<String> {
     let twins = other.path == protected.path && other.hosts == protected.hosts;
-    if twins || other.auth <= protected.auth || !share_a_backend(protected, other) {
+    if twins || other.access.covers(&protected.access) || !share_a_backend(protected, other) {
         return None;
     }
     let inside = protected.rewrite.apply(&protected.path);
@@ -117,10 +119,9 @@ fn way_in(table: &RouteTable, protected: &Route, other: &Route) -> Option<String
 }
 
 fn word(route: &Route) -> &'static str {
-    use crate::route::AuthMode as M;
-    match route.auth {
-        M::Required => "\"required\"",
-        M::Optional => "\"optional\"",
-        M::None => "\"none\"",
+    match route.access {
+        AccessRule::Required => "\"required\"",
+        AccessRule::Optional => "\"optional\"",
+        AccessRule::None => "\"none\"",
     }
 }

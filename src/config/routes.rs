@@ -13,7 +13,7 @@ use super::values::{choice, duration, one_of, size};
 use super::{failure, header_edits, route_overlap};
 use crate::assertion::{HeaderNames, ReservedNames};
 use crate::http::FailureShape;
-use crate::route::{AuthMode, HostPattern, Methods, PathRewrite, Route, RouteTable};
+use crate::route::{AccessRule, HostPattern, Methods, PathRewrite, Route, RouteTable};
 
 const STRIP: &str = "true, false or a path";
 const STRIP_HINT: &str = "write true, without quotes, to leave out the route's own path";
@@ -109,12 +109,12 @@ fn read_route(
     let upstream = section.required("upstream", "write the name of an upstream", |text| {
         find(around.upstreams, text)
     });
-    let auth = section.value(
+    let access = section.value(
         "auth",
         choice([
-            ("required", AuthMode::Required),
-            ("optional", AuthMode::Optional),
-            ("none", AuthMode::None),
+            ("required", AccessRule::Required),
+            ("optional", AccessRule::Optional),
+            ("none", AccessRule::None),
         ]),
     );
     let rewrite = read_rewrite(section, path.as_deref());
@@ -155,7 +155,7 @@ fn read_route(
         body_limit,
         request_headers,
         response_headers,
-        ..Route::new(path, auth, upstream??)
+        ..Route::new(path, access, upstream??)
     };
     let conflict = earlier.iter().enumerate().find_map(|(index, other)| {
         Some((

@@ -509,14 +509,14 @@ pub(super) fn size(text: &str) -> Result<u64, Wrong> {
 }
 
 /// One of a few words.
-pub(super) fn choice<T: Copy, const N: usize>(
+pub(super) fn choice<T: Clone, const N: usize>(
     words: [(&'static str, T); N],
 ) -> impl Fn(&str) -> Result<T, Wrong> {
     move |text| {
         let found = words
             .iter()
             .find(|(word, _)| *word == text)
-            .map(|(_, value)| *value);
+            .map(|(_, value)| value.clone());
         found.ok_or_else(|| {
             let likeness = |word: &str| strsim::jaro_winkler(&text.to_ascii_lowercase(), word);
             let alike = words

@@ -72,7 +72,10 @@ pub(super) fn warn(
         root.warn("verify", &what, "write server.trusted_proxies = [\"127.0.0.1\"] with the address that the proxy asks from");
     }
     let strictest = routes.strictest_of_all();
-    let differ = routes.routes().iter().any(|route| route.auth != strictest);
+    let differ = routes
+        .routes()
+        .iter()
+        .any(|route| route.access != strictest);
     if differ && !believed.names_uri() && !server.trusted_proxies.is_empty() {
         let what = format!(
             "routes differ in their auth, and nothing says in which header a proxy that asks {}/verify names the path",

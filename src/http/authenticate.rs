@@ -10,7 +10,7 @@ use crate::http::extract::Inbound;
 use crate::http::head::RequestHead;
 use crate::http::token;
 use crate::limit::GuessWatch;
-use crate::route::AuthMode;
+use crate::route::AccessRule;
 use crate::session::carrier::TokenCarrier;
 use crate::session::{LiveSession, SessionId, SessionService, SessionToken, TokenError, UserKey};
 
@@ -70,11 +70,11 @@ impl Authenticator {
     /// Applies a route's rule to a request of this client.
     pub async fn admit(
         &self,
-        mode: AuthMode,
+        rule: &AccessRule,
         head: &RequestHead,
         client: IpAddr,
     ) -> Result<Caller, GatewayError> {
-        if mode == AuthMode::None {
+        if *rule == AccessRule::None {
             return Ok(Caller::Anonymous { dead_token: None });
         }
         match self
@@ -82,12 +82,12 @@ impl Authenticator {
             .await
         {
             Ok(live) => Ok(Caller::Session(live)),
-            Err(error) => match (mode, error.code) {
-                (AuthMode::Optional, ErrorCode::LoginRequired) => {
+            Err(error) => match (rule, error.code) {
+                (AccessRule::Optional, ErrorCode::LoginRequired) => {
                     Ok(Caller::Anonymous { dead_token: None })
                 }
                 (
-                    AuthMode::Optional,
+                    AccessRule::Optional,
                     code @ (ErrorCode::SessionExpired | ErrorCode::TokenInvalid),
                 ) => Ok(Caller::Anonymous {
                     dead_token: Some(code),

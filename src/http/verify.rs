@@ -18,7 +18,7 @@ use crate::http::own::{OwnEndpoints, VERIFY};
 use crate::http::request_log::{LoggedBody, RequestLog};
 use crate::http::response::{Answer, AnswerHead};
 use crate::identity::Apps;
-use crate::route::{AuthMode, NoRoute, RouteTable};
+use crate::route::{AccessRule, NoRoute, RouteTable};
 use crate::session::LinesFor;
 
 /// The endpoint, which answers past the application: it is asked for every request of the proxy in
@@ -100,8 +100,8 @@ impl Verify {
             .read(head, appended, self.routes.names_hosts(), |path| {
                 self.routes.read(path)
             })?;
-        let mode = mode(head.headers(), &original, &self.routes)?;
-        self.auth.admit(mode, head, inbound.client).await
+        let rule = rule(head.headers(), &original, &self.routes)?;
+        self.auth.admit(&rule, head, inbound.client).await
     }
 
     fn allowed(&self, caller: &Caller, request_log: &mut RequestLog) -> AnswerHead {
@@ -128,12 +128,12 @@ impl Verify {
 }
 
 /// The rule of the route that the original request belongs to; `required` where there is none. What
-/// the proxy does not say counts as whatever has the strictest answer.
-fn mode(
+/// the proxy does not say counts as all that it could be: a refusal wins, and else all their rules hold together.
+fn rule(
     headers: Headers<'_>,
     original: &Original<'_>,
     routes: &RouteTable,
-) -> Result<AuthMode, GatewayError> {
+) -> Result<AccessRule, GatewayError> {
     if let Some(method) = original.method.filter(|_| routes.names_methods()) {
         refuse_another(method, headers)?;
     }
@@ -141,8 +141,8 @@ fn mode(
         return Ok(routes.strictest_of_all());
     };
     match routes.strictest(original.host.as_deref(), original.method, path) {
-        Ok(mode) => Ok(mode),
-        Err(NoRoute::Unknown) => Ok(AuthMode::Required),
+        Ok(rule) => Ok(rule),
+        Err(NoRoute::Unknown) => Ok(AccessRule::Required),
         Err(NoRoute::OtherMethods(methods)) => Err(other_methods(methods)),
         Err(NoRoute::Refused(why)) => Err(path_invalid(why)),
     }

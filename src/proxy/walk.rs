@@ -132,7 +132,7 @@ impl Proxy {
         }
         let caller = self
             .auth
-            .admit(route.auth, request, request_log.inbound.client)
+            .admit(&route.access, request, request_log.inbound.client)
             .await?;
         let body_limit = self.body_limit(route);
         // The gate lets no handshake in with a body; an announced length of zero stays behind.

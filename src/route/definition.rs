@@ -4,23 +4,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::route::access::AccessRule;
 use crate::route::header_edits::HeaderEdits;
 use crate::route::host::HostPattern;
 use crate::route::methods::Methods;
 use crate::route::path::{PathError, as_it_came, lies_below};
 use crate::route::rewrite::PathRewrite;
 use crate::upstream::Upstream;
-
-/// Whether a route needs a session; the strictest is the smallest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum AuthMode {
-    /// No session: 401.
-    Required,
-    /// No token: anonymous. A dead token: anonymous, and the answer says so. Store down: 503.
-    Optional,
-    /// Sessions are not looked at.
-    None,
-}
 
 /// Which requests go where, and what it takes to get there.
 #[derive(Debug, Clone)]
@@ -31,8 +21,8 @@ pub struct Route {
     pub hosts: HostPattern,
     /// The methods that it is for.
     pub methods: Methods,
-    /// Whether it needs a session.
-    pub auth: AuthMode,
+    /// Who is let in.
+    pub access: AccessRule,
     /// Who answers.
     pub upstream: Arc<Upstream>,
     /// What becomes of the path.
@@ -52,12 +42,12 @@ pub struct Route {
 impl Route {
     /// Every request for this path, with the rest as it is by default.
     #[must_use]
-    pub fn new(path: Arc<str>, auth: AuthMode, upstream: Arc<Upstream>) -> Self {
+    pub fn new(path: Arc<str>, access: AccessRule, upstream: Arc<Upstream>) -> Self {
         Self {
             path,
             hosts: HostPattern::Any,
             methods: Methods::default(),
-            auth,
+            access,
             upstream,
             rewrite: PathRewrite::default(),
             raw_path: false,

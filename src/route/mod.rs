@@ -2,6 +2,7 @@
 //! its path. A path has one canonical form, and that form is what is matched and what the upstream
 //! gets.
 
+pub mod access;
 pub mod definition;
 pub mod header_edits;
 pub mod host;
@@ -11,7 +12,8 @@ pub mod reading;
 pub mod rewrite;
 pub mod table;
 
-pub use definition::{AuthMode, Route};
+pub use access::AccessRule;
+pub use definition::Route;
 pub use header_edits::HeaderEdits;
 pub use host::{HostName, HostPattern, host_name};
 pub use methods::Methods;

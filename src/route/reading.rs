@@ -47,7 +47,7 @@ impl Readings {
             .any(|route| route.path.bytes().any(of_another));
         let even = routes
             .iter()
-            .all(|route| route.auth == routes[0].auth && route.methods.is_all());
+            .all(|route| route.access == routes[0].access && route.methods.is_all());
         let guarded = if even {
             0
         } else {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::route::definition::{AuthMode, Route};
+use crate::route::access::AccessRule;
+use crate::route::definition::Route;
 use crate::route::host::{ByHost, HostPattern};
 use crate::route::methods;
 use crate::route::path::{
@@ -175,7 +176,7 @@ impl RouteTable {
             place,
             host,
             method,
-            self.routes[found].auth,
+            &[found],
             self.readings.without_suffix(&reading),
         )?;
         Ok(found)
@@ -195,16 +196,16 @@ impl RouteTable {
         self.by_method.contains(&true)
     }
 
-    /// The strictest rule that any request has. One that no route takes needs a session.
+    /// All rules together that any request has. One that no route takes needs a session.
     #[must_use]
-    pub fn strictest_of_all(&self) -> AuthMode {
+    pub fn strictest_of_all(&self) -> AccessRule {
         let takes_all = |route: &Route| {
             &*route.path == "/" && route.hosts == HostPattern::Any && route.methods.is_all()
         };
-        let strictest = self.routes.iter().map(|route| route.auth).min();
-        strictest
-            .filter(|_| self.routes.iter().any(takes_all))
-            .unwrap_or(AuthMode::Required)
+        if !self.routes.iter().any(takes_all) {
+            return AccessRule::Required;
+        }
+        together(self.routes.iter()).unwrap_or(AccessRule::Required)
     }
 
     /// The strictest answer that a request may get whose host or method is not known (`None`): a
@@ -216,7 +217,7 @@ impl RouteTable {
         host: Option<&str>,
         method: Option<&str>,
         path: &str,
-    ) -> Result<AuthMode, NoRoute<'_>> {
+    ) -> Result<AccessRule, NoRoute<'_>> {
         let reading = self.readings.of(path);
         let way = Way {
             places: upwards(&self.exact, path).collect(),
@@ -231,14 +232,7 @@ impl RouteTable {
             .hosts
             .iter()
             .map(|host| self.strictest_of(Some(host), method, &way));
-        let strictness = |answer: &Result<AuthMode, NoRoute<'_>>| match answer {
-            Ok(rule) => Some(*rule),
-            Err(NoRoute::Unknown) => Some(AuthMode::Required),
-            Err(NoRoute::OtherMethods(_) | NoRoute::Refused(_)) => None,
-        };
-        named.fold(self.strictest_of(None, method, &way), |one, other| {
-            std::cmp::min_by_key(one, other, strictness)
-        })
+        named.fold(self.strictest_of(None, method, &way), both)
     }
 
     /// The same for one host; `None`: one that no pattern names.
@@ -247,7 +241,7 @@ impl RouteTable {
         host: Option<&str>,
         method: Option<&str>,
         way: &Way<'a>,
-    ) -> Result<AuthMode, NoRoute<'a>> {
+    ) -> Result<AccessRule, NoRoute<'a>> {
         let place = self.place(host, way.places.iter().copied(), way.others.iter().copied())?;
         let asked = method.unwrap_or(UNNAMED);
         let found = self
@@ -261,12 +255,10 @@ impl RouteTable {
         if way.encoded && !found.iter().all(|index| self.routes[*index].raw_path) {
             return Err(NoRoute::Refused(PathError::Slash));
         }
-        let rules = found.iter().map(|index| self.routes[*index].auth);
-        let (Some(strictest), Some(weakest)) = (rules.clone().min(), rules.max()) else {
-            return Err(NoRoute::Unknown);
-        };
-        self.refuse_suffix(place, host, asked, weakest, way.stems.iter().copied())?;
-        Ok(strictest)
+        let rule =
+            together(found.iter().map(|index| &self.routes[*index])).ok_or(NoRoute::Unknown)?;
+        self.refuse_suffix(place, host, asked, found, way.stems.iter().copied())?;
+        Ok(rule)
     }
 
     /// The place of a host, unless another reading belongs to one with a longer path.
@@ -306,27 +298,58 @@ impl RouteTable {
         }
     }
 
-    /// Refuses what belongs to another place for a backend that leaves out suffixes, if that has a
-    /// stricter rule or does not take the method. The strictest of all methods counts: headers and
-    /// forms may name another to the backend.
+    /// Refuses what belongs to another place for a backend that leaves out suffixes, unless each of
+    /// the routes `found` covers every rule there, and the method is taken there. The rules of all
+    /// methods count: headers and forms may name another to the backend.
     fn refuse_suffix<'a>(
         &'a self,
         place: &Place,
         host: Option<&str>,
         method: &str,
-        rule: AuthMode,
+        found: &[usize],
         stems: impl Iterator<Item = &'a ByHost<SameReading>>,
     ) -> Result<(), NoRoute<'a>> {
-        let is_stricter = |there: &SameReading| {
-            let rules = || there.routes.iter().map(|index| self.routes[*index].auth);
-            there.len > self.path_len(place)
-                && (rules().any(|other| other < rule) || self.pick(&there.routes, method).is_none())
-        };
-        if stems.filter_map(|hosts| hosts.get(host)).any(is_stricter) {
-            Err(NoRoute::Refused(PathError::Ambiguous))
-        } else {
-            Ok(())
+        for there in stems.filter_map(|hosts| hosts.get(host)) {
+            let is_open =
+                self.cover(found, &there.routes) && self.pick(&there.routes, method).is_some();
+            if there.len > self.path_len(place) && !is_open {
+                return Err(NoRoute::Refused(PathError::Ambiguous));
+            }
         }
+        Ok(())
+    }
+
+    /// Whether each of these routes has a rule that covers those of all the others.
+    fn cover(&self, routes: &[usize], others: &[usize]) -> bool {
+        routes.iter().all(|route| {
+            let rule = &self.routes[*route].access;
+            others
+                .iter()
+                .all(|other| rule.covers(&self.routes[*other].access))
+        })
+    }
+}
+
+/// What the rules of all these routes ask together.
+fn together<'a>(mut routes: impl Iterator<Item = &'a Route>) -> Option<AccessRule> {
+    let first = routes.next()?.access.clone();
+    Some(routes.fold(first, |rule, route| rule.and(route.access.clone())))
+}
+
+/// The answer to a request that may be either of two: a refusal wins, and rules are asked together.
+fn both<'a>(
+    one: Result<AccessRule, NoRoute<'a>>,
+    other: Result<AccessRule, NoRoute<'a>>,
+) -> Result<AccessRule, NoRoute<'a>> {
+    let refused = |answer: &Result<AccessRule, NoRoute<'_>>| {
+        matches!(answer, Err(NoRoute::OtherMethods(_) | NoRoute::Refused(_)))
+    };
+    match (one, other) {
+        (one, _) if refused(&one) => one,
+        (_, other) if refused(&other) => other,
+        (Ok(one), Ok(other)) => Ok(one.and(other)),
+        (Ok(rule), Err(_)) | (Err(_), Ok(rule)) => Ok(rule.and(AccessRule::Required)),
+        (Err(unknown), Err(_)) => Err(unknown),
     }
 }
 

@@ -12,7 +12,7 @@ fn table(paths: &[&str]) -> RouteTable {
     RouteTable::new(
         paths
             .iter()
-            .map(|p| Route::new((*p).into(), AuthMode::Required, upstream.clone()))
+            .map(|p| Route::new((*p).into(), AccessRule::Required, upstream.clone()))
             .collect(),
     )
     .unwrap()
@@ -31,9 +31,9 @@ fn route(text: &str) -> Route {
     };
     let (host, path) = place.split_at(place.find('/').unwrap());
     let auth = match auth {
-        "required" => AuthMode::Required,
-        "optional" => AuthMode::Optional,
-        _ => AuthMode::None,
+        "required" => AccessRule::Required,
+        "optional" => AccessRule::Optional,
+        _ => AccessRule::None,
     };
     let mut route = Route::new(path.into(), auth, Arc::new(Upstream::for_tests("u")));
     route.hosts = if host.is_empty() {
@@ -198,9 +198,9 @@ fn who_does_not_know_host_or_method_gets_the_strictest_rule() {
         "- none /all",
     ]);
     for (host, method, path, rule) in [
-        (None, Some("GET"), "/x", Ok(AuthMode::None)),
-        (None, Some("GET"), "/api", Ok(AuthMode::Required)),
-        (Some("c.d"), Some("GET"), "/api", Ok(AuthMode::None)),
+        (None, Some("GET"), "/x", Ok(AccessRule::None)),
+        (None, Some("GET"), "/api", Ok(AccessRule::Required)),
+        (Some("c.d"), Some("GET"), "/api", Ok(AccessRule::None)),
         (
             Some("c.d"),
             Some("PUT"),
@@ -214,9 +214,9 @@ fn who_does_not_know_host_or_method_gets_the_strictest_rule() {
             "/api",
             Err(NoRoute::OtherMethods("GET, HEAD, POST")),
         ),
-        (Some("c.d"), None, "/all", Ok(AuthMode::Optional)),
-        (Some("a.b"), None, "/api", Ok(AuthMode::Required)),
-        (None, None, "/api/pub/1", Ok(AuthMode::None)),
+        (Some("c.d"), None, "/all", Ok(AccessRule::Optional)),
+        (Some("a.b"), None, "/api", Ok(AccessRule::Required)),
+        (None, None, "/api/pub/1", Ok(AccessRule::None)),
         (
             None,
             None,
@@ -232,9 +232,9 @@ fn who_does_not_know_host_or_method_gets_the_strictest_rule() {
     }
     let t = routes(&["- none a.b/api"]);
     for (host, rule) in [
-        (Some("a.b"), Ok(AuthMode::None)),
+        (Some("a.b"), Ok(AccessRule::None)),
         (Some("c.d"), Err(NoRoute::Unknown)),
-        (None, Err(NoRoute::Unknown)),
+        (None, Ok(AccessRule::Required)),
     ] {
         assert_eq!(t.strictest(host, None, "/api"), rule, "{host:?}");
     }
@@ -300,11 +300,11 @@ fn a_suffix_never_leads_past_a_stricter_rule() {
     );
     assert_eq!(
         t.strictest(Some("c.d"), None, "/only.json"),
-        Ok(AuthMode::None)
+        Ok(AccessRule::None)
     );
     assert_eq!(
         t.strictest(None, None, "/public/secret.css"),
-        Ok(AuthMode::None)
+        Ok(AccessRule::None)
     );
 }
 
@@ -334,7 +334,7 @@ fn the_file_of_another_host_opens_nothing_to_who_does_not_say_the_host() {
     let t = routes(&["- none /", "- required /admin", "- none a.b/admin.css"]);
     assert_eq!(
         t.strictest(Some("a.b"), None, "/admin.css"),
-        Ok(AuthMode::None)
+        Ok(AccessRule::None)
     );
     assert_eq!(
         t.strictest(None, None, "/admin.css"),
@@ -346,7 +346,7 @@ fn the_file_of_another_host_opens_nothing_to_who_does_not_say_the_host() {
 #[test]
 fn the_spelling_of_another_host_opens_nothing_to_who_does_not_say_the_host() {
     let t = routes(&["- none a.b/API", "- required /api", "- none /"]);
-    assert_eq!(t.strictest(Some("a.b"), None, "/API"), Ok(AuthMode::None));
+    assert_eq!(t.strictest(Some("a.b"), None, "/API"), Ok(AccessRule::None));
     assert_eq!(
         t.find(Some("c.d"), "GET", "/API"),
         Err(NoRoute::Refused(PathError::Ambiguous))
@@ -462,12 +462,12 @@ fn without_conflicts(texts: &[String]) -> Vec<Route> {
 }
 
 /// The stricter, the smaller: never, with a session, without one.
-fn strictness(answer: Result<AuthMode, NoRoute<'_>>) -> u8 {
+fn strictness(answer: &Result<AccessRule, NoRoute<'_>>) -> u8 {
     match answer {
         Err(NoRoute::Refused(_) | NoRoute::OtherMethods(_)) => 0,
-        Err(NoRoute::Unknown) | Ok(AuthMode::Required) => 1,
-        Ok(AuthMode::Optional) => 2,
-        Ok(AuthMode::None) => 3,
+        Err(NoRoute::Unknown) | Ok(AccessRule::Required) => 1,
+        Ok(AccessRule::Optional) => 2,
+        Ok(AccessRule::None) => 3,
     }
 }
 
@@ -510,7 +510,7 @@ proptest! {
         if let Ok(index) = table.find(host.as_deref(), &method, &path) {
             let found = &kept[index];
             for stem in stems {
-                let is_stricter = |there: &Route| there.path.len() > found.path.len() && there.auth < found.auth;
+                let is_stricter = |there: &Route| there.path.len() > found.path.len() && !found.access.covers(&there.access);
                 for method in ["GET", "PUT", "POST"] {
                     prop_assert!(!naive(&kept, host.as_deref(), method, stem).is_ok_and(is_stricter), "{} by {}", path, found.name());
                 }
@@ -531,11 +531,11 @@ proptest! {
         let mut hosts: Vec<String> = names.map(|hosts| hosts.replace('*', "other")).collect();
         hosts.push("stranger".to_owned());
         let methods = ["GET", "HEAD", "PUT", "OTHER"];
-        let ask = |host: Option<&str>, method: Option<&str>| strictness(table.strictest(host, method, &path));
+        let ask = |host: Option<&str>, method: Option<&str>| strictness(&table.strictest(host, method, &path));
         for host in hosts.iter().map(|host| Some(&**host)) {
             for method in methods {
-                let known = table.find(host, method, &path).map(|index| kept[index].auth);
-                prop_assert_eq!(ask(host, Some(method)), strictness(known), "{:?} {} {}", host, method, path);
+                let known = table.find(host, method, &path).map(|index| kept[index].access.clone());
+                prop_assert_eq!(ask(host, Some(method)), strictness(&known), "{:?} {} {}", host, method, path);
             }
             let strictest = methods.iter().map(|method| ask(host, Some(method))).min();
             prop_assert_eq!(Some(ask(host, None)), strictest, "{:?} {}", host, path);
@@ -550,13 +550,13 @@ proptest! {
 #[test]
 fn the_strictest_of_all_counts_what_no_route_takes() {
     for (texts, strictest) in [
-        (&[][..], AuthMode::Required),
-        (&["- none /public"], AuthMode::Required),
-        (&["- none /", "- required /api"], AuthMode::Required),
-        (&["- none /", "- optional /api"], AuthMode::Optional),
-        (&["- none /"], AuthMode::None),
-        (&["- none a.test/"], AuthMode::Required),
-        (&["GET none /"], AuthMode::Required),
+        (&[][..], AccessRule::Required),
+        (&["- none /public"], AccessRule::Required),
+        (&["- none /", "- required /api"], AccessRule::Required),
+        (&["- none /", "- optional /api"], AccessRule::Optional),
+        (&["- none /"], AccessRule::None),
+        (&["- none a.test/"], AccessRule::Required),
+        (&["GET none /"], AccessRule::Required),
     ] {
         assert_eq!(routes(texts).strictest_of_all(), strictest, "{texts:?}");
     }
