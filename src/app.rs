@@ -24,7 +24,7 @@ use self::reloadable::Reloadable;
 use self::worker::Worker;
 use crate::admin::{self, AdminApi, CurrentApps, Part, Readiness};
 use crate::clock::SystemClock;
-use crate::config::{self, AppSettings, LogFormat, Settings, StoreTlsFiles};
+use crate::config::{self, LogFormat, Settings, StoreTlsFiles};
 use crate::edge::head::HeadLimits;
 use crate::edge::{
     self, Acceptor, CertificateContext, CertificateWatch, ConfigGeneration, ConnectionSettings,
@@ -34,7 +34,6 @@ use crate::edge::{
 use crate::files;
 use crate::http::Drain;
 use crate::metrics::Metrics;
-use crate::provider::wechat::mini_program::MiniProgramSettings;
 use crate::route::{HostPattern, RouteTable};
 use crate::secret::Secret;
 use crate::store::near_cache::NearCacheSettings;
@@ -445,13 +444,4 @@ fn certificates(tls: &StoreTlsFiles) -> Result<StoreTls> {
         .transpose()?
         .unzip();
     Ok(StoreTls { ca, cert, key })
-}
-
-/// A mini program's own settings out of the configuration's.
-pub(crate) fn mini_program_settings(app: &AppSettings) -> MiniProgramSettings {
-    let mut settings =
-        MiniProgramSettings::new(app.name.clone(), app.appid.clone(), app.secret.clone());
-    settings.base_urls.clone_from(&app.base_urls);
-    (settings.timeout, settings.max_concurrent) = (app.timeout, app.max_concurrent);
-    settings
 }

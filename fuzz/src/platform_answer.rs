@@ -1,18 +1,22 @@
-//! WeChat's answer is somebody else's text: nothing that was sent, and no session_key, comes back
+//! A platform's answer is somebody else's text: nothing that was sent, and no session_key, comes back
 //! in what is logged of it, and what becomes a header can stand in one.
 
-use hufu::provider::call::Answer;
-use hufu::provider::wechat::reply::{Reply, read};
+use hufu::provider::client::Answer;
+use hufu::provider::registry::platforms;
+use hufu::provider::reply::{Reply, read};
 
 const APP_SECRET: &str = "tiger-of-the-app";
 
-/// See the module. The first byte chooses the HTTP status.
+/// See the module. The first byte chooses the HTTP status and the platform.
 pub fn check(data: &[u8]) {
     let Some((&choice, body)) = data.split_first() else {
         return;
     };
     let status = [200, 200, 400, 429, 502][usize::from(choice) % 5];
+    let platforms: Vec<_> = platforms().collect();
+    let platform = platforms[usize::from(choice) / 5 % platforms.len()];
     match read(
+        &platform.login,
         &Answer {
             status,
             body: body.to_vec(),
@@ -39,8 +43,7 @@ pub fn check(data: &[u8]) {
             );
         }
         Reply::Refused(refusal) => {
-            assert_ne!(refusal.errcode, 0);
-            is_fit_for_a_log(&refusal.errmsg, &session_key(body));
+            is_fit_for_a_log(&refusal.description, &session_key(body));
         }
         Reply::Down(reason) | Reply::Nonsense(reason) => {
             is_fit_for_a_log(&reason, &session_key(body));
@@ -53,7 +56,10 @@ pub fn check(data: &[u8]) {
 fn session_key(body: &[u8]) -> String {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let value = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
-    let key = value["session_key"].as_str().unwrap_or_default();
+    let key = [&value["session_key"], &value["data"]["session_key"]]
+        .into_iter()
+        .find_map(|key| key.as_str())
+        .unwrap_or_default();
     if key.len() > 8
         && key
             .bytes()
@@ -71,7 +77,7 @@ fn is_fit_for_a_log(text: &str, session_key: &str) {
         "{text:?} shows a secret"
     );
     assert!(
-        text.chars().count() <= 201
+        text.chars().count() <= 2_100
             && !text
                 .chars()
                 .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202e}')),

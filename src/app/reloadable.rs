@@ -6,17 +6,17 @@ use anyhow::{Context as _, Result};
 
 use super::process_state::ProcessState;
 use crate::clock::SystemClock;
-use crate::config::{AppSettings, Settings};
+use crate::config::Settings;
 use crate::http::request_log::{CountedRoute, Reports};
 use crate::http::{Cors, FailureShape, TrustedProxies};
 use crate::identity::{self, Apps, IdentityProvider};
 use crate::metrics::Metrics;
-use crate::provider::call::PlatformClient;
-use crate::provider::wechat::mini_program::MiniProgram;
+use crate::provider::api::PlatformApi;
+use crate::provider::client::PlatformClient;
+use crate::provider::settings::AppSettings;
 use crate::proxy::RouteRules;
 use crate::proxy::backend::Backend;
 use crate::route::{Route, RouteTable};
-use crate::session::ProviderKind;
 use crate::upstream::Upstream;
 
 /// What one load of the configuration made, for all workers.
@@ -129,20 +129,13 @@ fn provider(
     platforms: &PlatformClient,
     process: &ProcessState,
 ) -> Result<Arc<dyn IdentityProvider>> {
-    match app.provider {
-        ProviderKind::WechatMiniProgram => {
-            let settings = super::mini_program_settings(app);
-            let provider = MiniProgram::new(
-                settings,
-                platforms.clone(),
-                Arc::new(SystemClock),
-                process.metrics.clone(),
-            );
-            Ok(Arc::new(
-                provider.with_context(|| format!("apps.{}", app.name))?,
-            ))
-        }
-    }
+    let api = PlatformApi::new(
+        app.clone(),
+        platforms.clone(),
+        Arc::new(SystemClock),
+        process.metrics.clone(),
+    );
+    Ok(Arc::new(api.with_context(|| format!("apps.{}", app.name))?))
 }
 
 fn backends(

@@ -11,8 +11,9 @@ use clap::Args;
 use super::lang::LangArg;
 use super::{UsageError, keygen, schema};
 use crate::config::schema::FILE as SCHEMA;
-use crate::config::shape;
 use crate::crypto::keyring;
+use crate::provider::registry::{Platform, platform};
+use crate::session::ProviderKind;
 use crate::store::StoreUrl;
 use crate::upstream::Endpoint;
 
@@ -42,6 +43,8 @@ pub(crate) struct InitArgs {
     lang: LangArg,
 }
 
+/// The platform of the app: the default of `apps.NAME.provider`.
+const PLATFORM: &Platform = platform(ProviderKind::ALL[0]);
 const CONFIG: &str = "hufu.toml";
 const ENV: &str = ".env";
 const REDIS: &str = "redis.conf";
@@ -73,9 +76,10 @@ pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
             return Err(error);
         }
     }
-    if let Some(odd) = shape::of_appid(&args.appid) {
+    if let Some(odd) = (PLATFORM.appid_doubt)(&args.appid) {
         super::say(&format!(
-            "warning: --appid {odd}. It stands in {CONFIG}: put it right there if it is not what mp.weixin.qq.com shows\n"
+            "warning: --appid {odd}. It stands in {CONFIG}: correct it there if the console shows another one ({})\n",
+            PLATFORM.console
         ));
     }
     super::say(&next_steps::text(args.lang.get(), args));
@@ -105,8 +109,8 @@ fn check(args: &InitArgs) -> Result<(), UsageError> {
         Ok(())
     } else {
         Err(UsageError(format!(
-            "--appid {:?} is not an AppID, such as wx0123456789abcdef",
-            args.appid
+            "--appid {:?} is not an AppID, such as {}",
+            args.appid, PLATFORM.appid_example
         )))
     }
 }
@@ -139,7 +143,7 @@ fn contents(args: &InitArgs) -> Vec<(&'static str, String)> {
     let fresh = args.redis.is_none().then(keyring::generate_key);
     let password = user.map(|_| fresh.as_deref().unwrap_or_default());
     let mut files = vec![
-        (ENV, files::env(&args.appid, password)),
+        (ENV, files::env(&args.appid, PLATFORM.console, password)),
         (
             CONFIG,
             files::config(&args.appid, &args.upstream, url, user),

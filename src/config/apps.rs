@@ -1,38 +1,15 @@
 //! `[apps.NAME]`: whose users may sign in.
 
-pub(crate) mod shape;
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::problem::Wrong;
 use super::reader::Section;
 use super::values::{duration, one_of};
-use crate::provider::call::BaseUrl;
-use crate::secret::Secret;
+use crate::provider::base_url::BaseUrl;
+use crate::provider::registry::{Platform, platform};
+use crate::provider::settings::AppSettings;
 use crate::session::ProviderKind;
-
-/// One app.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppSettings {
-    /// Its name in the configuration.
-    pub name: Arc<str>,
-    /// The platform.
-    pub provider: ProviderKind,
-    /// Its id there.
-    pub appid: Arc<str>,
-    /// Its secret there.
-    pub secret: Secret<String>,
-    /// Where the platform's API is, tried in turn; at least one, without a slash at the end.
-    pub base_urls: Vec<String>,
-    /// How long an exchange may take in all.
-    pub timeout: Duration,
-    /// Exchanges under way at once.
-    pub max_concurrent: usize,
-}
-
-const APPID_HINT: &str = "copy the AppID from mp.weixin.qq.com: 开发管理 → 开发设置 (Development → Development Settings)";
-const SECRET_HINT: &str = "copy the AppSecret from mp.weixin.qq.com: 开发管理 → 开发设置 (Development → Development Settings)";
 
 /// Every app; `None` for one that is not all there, which the reader has noted.
 pub(super) fn read(root: &mut Section<'_>) -> Vec<AppSettings> {
@@ -62,28 +39,29 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<AppSettings> {
 
 fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
     let provider = section.value("provider", provider);
-    let appid = section.required("appid", APPID_HINT, appid);
-    if let Some(odd) = appid
-        .as_deref()
-        .filter(|_| provider == ProviderKind::WechatMiniProgram)
-        .and_then(shape::of_appid)
-    {
-        section.warn("appid", &odd, APPID_HINT);
+    let platform = platform(provider);
+    let appid_hint = format!("copy the AppID from {}", platform.console);
+    let secret_hint = format!("copy the AppSecret from {}", platform.console);
+    let appid = section.required("appid", &appid_hint, |text| appid(text, platform));
+    if let Some(odd) = appid.as_deref().and_then(platform.appid_doubt) {
+        section.warn("appid", &odd, &appid_hint);
     }
     if !section.has("secret") && !section.has("secret_file") {
         section.problem(
             "secret",
             "missing",
-            &format!("write secret = \"${{WX_SECRET}}\"; {SECRET_HINT}"),
+            &format!("write secret = \"${{WX_SECRET}}\"; {secret_hint}"),
         );
     }
-    let secret = section.secret("secret", "secret_file", SECRET_HINT);
-    let base_urls = section.list("base_url", base_url);
+    let secret = section.secret("secret", "secret_file", &secret_hint);
+    let base_urls = section.list_or("base_url", platform.base_urls, |text| {
+        base_url(text, platform)
+    });
     // A stand-in takes any.
     if let Some(odd) = secret
         .as_ref()
-        .filter(|_| base_urls.iter().any(|url| is_of_wechat(url)))
-        .and_then(|secret| shape::of_secret(secret.expose()))
+        .filter(|_| base_urls.iter().any(|url| platform.lives_at(url)))
+        .and_then(|secret| (platform.secret_doubt)(secret.expose()))
     {
         section.warn(
             if section.has("secret") {
@@ -92,14 +70,14 @@ fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
                 "secret_file"
             },
             &odd,
-            SECRET_HINT,
+            &secret_hint,
         );
     }
     if section.is_empty_list("base_url") {
         section.problem(
             "base_url",
             "is empty",
-            "write \"https://api.weixin.qq.com\", or remove it",
+            &format!("write {:?}, or remove it", platform.base_urls[0]),
         );
     }
     if base_urls
@@ -142,7 +120,7 @@ fn provider(text: &str) -> Result<ProviderKind, Wrong> {
     })
 }
 
-fn appid(text: &str) -> Result<Arc<str>, Wrong> {
+fn appid(text: &str, platform: &Platform) -> Result<Arc<str>, Wrong> {
     let good = !text.is_empty()
         && text.len() <= 64
         && text
@@ -153,27 +131,29 @@ fn appid(text: &str) -> Result<Arc<str>, Wrong> {
     } else {
         Err(Wrong::new(
             "is not an AppID",
-            "write it as the platform shows it, as in \"wx0123456789abcdef\"",
+            format!(
+                "write it as the platform shows it, as in {:?}",
+                platform.appid_example
+            ),
         ))
     }
 }
 
-fn base_url(text: &str) -> Result<String, Wrong> {
-    let form = "write it as in \"https://api.weixin.qq.com\"";
+fn base_url(text: &str, platform: &Platform) -> Result<String, Wrong> {
+    let form = format!("write it as in {:?}", platform.base_urls[0]);
     let rest = text
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"))
-        .ok_or_else(|| Wrong::new("does not begin with https://", form))?;
-    if rest.is_empty()
+        .ok_or_else(|| Wrong::new("does not begin with https://", form.clone()))?;
+    let is_odd = rest.is_empty()
         || rest.starts_with(['/', ':'])
         || rest.contains(['?', '#', '@', '\\'])
-        || !rest.bytes().all(|b| b.is_ascii_graphic())
-    {
+        || !rest.bytes().all(|b| b.is_ascii_graphic());
+    if is_odd || BaseUrl::parse(text).is_err() {
         return Err(Wrong::new("is not a base URL", form));
     }
-    BaseUrl::parse(text).map_err(|_| Wrong::new("is not a base URL", form))?;
     let base = text.trim_end_matches('/');
-    if let Some(meant) = without_call(base) {
+    if let Some(meant) = without_call(base, platform) {
         return Err(Wrong::new(
             "has the path of a call, which the gateway adds itself",
             format!("write {meant:?}"),
@@ -183,29 +163,17 @@ fn base_url(text: &str) -> Result<String, Wrong> {
 }
 
 /// For a URL with the path of a call behind it, the one without. A stand-in may lie below a path of
-/// its own; WeChat does not.
-fn without_call(url: &str) -> Option<&str> {
+/// its own; a platform does not.
+fn without_call<'a>(url: &'a str, platform: &Platform) -> Option<&'a str> {
     let (scheme, rest) = url.split_once("://")?;
     let host = rest
         .find('/')
         .map(|at| &url[..scheme.len() + "://".len() + at])?;
-    if is_of_wechat(url) {
+    if platform.lives_at(url) {
         Some(host)
     } else {
-        url.strip_suffix("/sns/jscode2session")
+        url.strip_suffix(platform.login.path)
     }
-}
-
-/// Whether it is the platform itself that is asked there.
-fn is_of_wechat(url: &str) -> bool {
-    let host = url
-        .split("//")
-        .nth(1)
-        .unwrap_or_default()
-        .split(['/', ':'])
-        .next()
-        .unwrap_or_default();
-    host == "weixin.qq.com" || host.ends_with(".weixin.qq.com")
 }
 
 /// Whether a URL stays on this machine.

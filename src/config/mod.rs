@@ -40,8 +40,6 @@ mod websockets;
 
 pub use self::log::{LogFormat, LogSettings};
 pub use admin::AdminSettings;
-pub use apps::AppSettings;
-pub(crate) use apps::shape;
 pub use cors::CorsSettings;
 pub use effective::Effective;
 pub use env::Variables;

@@ -9,8 +9,8 @@ use super::own_listeners::OwnListeners;
 use super::problem::{ConfigError, Problem};
 use super::reader::{Findings, Reader, Section};
 use super::{
-    AdminSettings, AppSettings, CorsSettings, LogSettings, LoginSettings, SecretSettings,
-    ServerSettings, SessionSettings, StoreSettings,
+    AdminSettings, CorsSettings, LogSettings, LoginSettings, SecretSettings, ServerSettings,
+    SessionSettings, StoreSettings,
 };
 use super::{
     admin, apps, cors, failure, identity, login, platforms, routes, secrets, server, session,
@@ -20,6 +20,7 @@ use crate::assertion::HeaderNames;
 use crate::files::{self, FileError};
 use crate::http::{Believed, FailureShape};
 use crate::provider::proxy::Proxies;
+use crate::provider::settings::AppSettings;
 use crate::proxy::websockets::WebsocketLimits;
 use crate::route::RouteTable;
 use crate::telemetry::TraceSettings;

@@ -157,6 +157,21 @@ impl<'a> Section<'a> {
             .collect()
     }
 
+    /// A list with another default than the manual's.
+    pub(super) fn list_or<T>(
+        &mut self,
+        key: &'static str,
+        default: &[&str],
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Vec<T> {
+        if self.has(key) {
+            return self.list(key, parse);
+        }
+        self.take(key);
+        self.note(key, Some(default.to_vec().into()));
+        default.iter().filter_map(|text| parse(text).ok()).collect()
+    }
+
     /// One text of a list of mixed things: what it means, and how it reads with its variables put
     /// in.
     pub(super) fn element<T>(

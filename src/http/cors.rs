@@ -7,10 +7,9 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use crate::http::head::{Headers, RequestHead, Value};
 use crate::http::origin::Origin;
 use crate::http::response::AnswerHead;
+use crate::provider::registry::platforms;
 use crate::session::carrier::TokenCarrier;
 
-/// Where mini programs run, for WeChat's own client.
-const MINI_PROGRAMS: &str = "https://servicewechat.com";
 const ALLOW_ORIGIN: &str = "access-control-allow-origin";
 /// Without it a browser sends no cookies across origins, and shows its page no answer to a request
 /// that had some.
@@ -132,7 +131,7 @@ impl Cors {
     }
 
     /// Whether the page that a browser names in `Origin` is a configured one, of this host, or
-    /// WeChat's. `https`: whether the client is known to have come by it.
+    /// a platform's. `https`: whether the client is known to have come by it.
     #[must_use]
     pub fn knows_page(&self, headers: Headers<'_>, https: bool) -> bool {
         let Some(origin) = headers.single("origin") else {
@@ -147,7 +146,10 @@ impl Cors {
                 .single("host")
                 .is_some_and(|host| page.is_of_host(host))
         });
-        let of_mini_program = page.is_some() && page == Origin::parse(MINI_PROGRAMS);
+        let of_mini_program = page.is_some()
+            && platforms()
+                .filter_map(|platform| platform.web_origin)
+                .any(|origin| page == Origin::parse(origin));
         of_this_host || of_mini_program || self.names(origin)
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 
-use crate::identity::LoginError;
+use crate::identity::{LoginError, PlatformCode};
 use crate::limit::Refusal;
 use crate::session::StoreError;
 use crate::telemetry::Throttle;
@@ -256,7 +256,7 @@ pub struct GatewayError {
     /// When to come back.
     pub retry_after: Option<Duration>,
     /// The platform's own number.
-    pub platform_code: Option<i64>,
+    pub platform_code: Option<PlatformCode>,
     /// The gateway's own quota that is used up.
     pub refusal: Option<Box<Refusal>>,
     /// The methods that would have been right, for `Allow`.
@@ -331,8 +331,8 @@ impl GatewayError {
         }
     }
 
-    const fn platform(mut self, platform_code: i64) -> Self {
-        self.platform_code = Some(platform_code);
+    fn platform(mut self, platform_code: impl Into<Option<PlatformCode>>) -> Self {
+        self.platform_code = platform_code.into();
         self
     }
 }
@@ -359,10 +359,10 @@ impl From<LoginError> for GatewayError {
             LoginError::AppUnknown => Self::new(E::AppUnknown, "No app of this name is configured; send the name in [apps.NAME], not the appid."),
             LoginError::CodeMalformed(why) => Self::new(E::CodeInvalid, format!("This is not a login code: {why}.")),
             LoginError::CodeInvalid { platform_code } => {
-                Self::new(E::CodeInvalid, "The platform refused the code: it is wrong, older than five minutes, or of another app. Call wx.login again.")
+                Self::new(E::CodeInvalid, "The platform refused the code: it is wrong, too old, or of another app. Get a fresh one from the platform's login call.")
                     .platform(platform_code)
             }
-            LoginError::CodeUsed { platform_code } => Self::new(E::CodeUsed, "A code is good once. Call wx.login for a fresh one.").platform(platform_code),
+            LoginError::CodeUsed { platform_code } => Self::new(E::CodeUsed, "A code is good once. Get a fresh one from the platform's login call.").platform(platform_code),
             LoginError::AppMismatch { platform_code } => {
                 Self::new(E::AppMismatch, "The code was made by another app than the one that it was sent for.").platform(platform_code)
             }

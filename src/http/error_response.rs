@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::http::error::{ErrorCode, GatewayError, X_HUFU_ERROR};
 use crate::http::failure::FailureShape;
 use crate::http::rate_limit;
+use crate::identity::PlatformCode;
 
 impl GatewayError {
     /// The answer, as a problem document.
@@ -119,7 +120,7 @@ struct Problem<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    platform_code: Option<i64>,
+    platform_code: Option<&'a PlatformCode>,
 }
 
 impl<'a> Problem<'a> {
@@ -133,7 +134,7 @@ impl<'a> Problem<'a> {
             detail: &error.detail,
             request_id,
             retry_after: error.retry_after.map(whole_seconds),
-            platform_code: error.platform_code,
+            platform_code: error.platform_code.as_ref(),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::http::head::RequestHead;
 use crate::http::object::Object;
 use crate::http::request_log::{SeenSession, saw};
 use crate::identity::{Client, LoginAnswer, LoginFlow};
+use crate::provider::registry::appid_of_page;
 use crate::session::SessionId;
 
 /// What the client sends. Further fields are ignored.
@@ -110,19 +111,9 @@ fn client(req: &HttpRequest) -> Client {
         referer_appid: head
             .headers()
             .single("referer")
-            .and_then(referer_appid)
+            .and_then(appid_of_page)
             .map(str::to_owned),
     }
-}
-
-/// `wx.request` sends `https://servicewechat.com/{appid}/{version}/page-frame.html` and lets nobody
-/// change it.
-fn referer_appid(referer: &str) -> Option<&str> {
-    let (appid, _) = referer
-        .strip_prefix("https://servicewechat.com/")?
-        .split_once('/')?;
-    (!appid.is_empty() && appid.len() <= 32 && appid.bytes().all(|b| b.is_ascii_alphanumeric()))
-        .then_some(appid)
 }
 
 /// What a user would call the device: the model of an Android phone, else the first word in the
@@ -175,22 +166,6 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(device_name(user_agent), name);
-        }
-    }
-
-    #[test]
-    fn the_referer_names_the_app() {
-        assert_eq!(
-            referer_appid("https://servicewechat.com/wx0123456789abcdef/0/page-frame.html"),
-            Some("wx0123456789abcdef")
-        );
-        for other in [
-            "https://servicewechat.com/",
-            "https://evil.test/wx0/0/",
-            "https://servicewechat.com/a%0ab/0/x",
-            "https://servicewechat.com//0/x",
-        ] {
-            assert_eq!(referer_appid(other), None, "{other}");
         }
     }
 }

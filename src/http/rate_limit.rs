@@ -50,7 +50,7 @@ impl From<Refusal> for GatewayError {
                 "Too many logins came from this address. Try again later with the same code, or with a fresh one after five minutes."
             }
             Policy::PerUser => {
-                "This user logs in too often. Keep the token that there is; should there be none, call wx.login again later."
+                "This user logs in too often. Keep the token that there is; should there be none, log in again later."
             }
             Policy::PerApp => {
                 "Too many users of this app log in at the moment. Try again later with the same code, or with a fresh one after five minutes."

@@ -6,18 +6,19 @@ use crate::crypto::keyring::{DerivedBox, NamingKey};
 use crate::identity::app::App;
 use crate::identity::error::LoginError;
 use crate::identity::login::LoginAnswer;
+use crate::identity::provider::PlatformCode;
 use crate::session::store::LoginKey;
 
-/// Longest code that goes out to a platform, in bytes. WeChat's have 32.
+/// Longest code that goes out to a platform, in bytes. Most have 32.
 const CODE_MAX: usize = 512;
 
 /// What the store keeps of a settled login, sealed under the code.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Outcome {
     Issued(LoginAnswer),
-    BadCode(i64),
-    Used(i64),
-    Blocked(i64),
+    BadCode(PlatformCode),
+    Used(PlatformCode),
+    Blocked(PlatformCode),
 }
 
 /// A code's name in the store and the box that only the code opens.
@@ -50,7 +51,7 @@ impl CodeOf {
 pub(super) fn check_code(code: &str) -> Result<(), LoginError> {
     if code.is_empty() {
         return Err(LoginError::CodeMalformed(
-            "it is empty; send the code that wx.login gave",
+            "it is empty; send the code that the platform's login call gave",
         ));
     }
     if code.len() > CODE_MAX {

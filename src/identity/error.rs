@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::provider::PlatformCode;
 use crate::limit::Refusal;
 use crate::session::StoreError;
 
@@ -19,33 +20,20 @@ pub enum LoginError {
     CodeMalformed(&'static str),
     /// The platform refused the code.
     #[error("the platform refused the code ({platform_code})")]
-    CodeInvalid {
-        /// The platform's number.
-        platform_code: i64,
-    },
+    CodeInvalid { platform_code: PlatformCode },
     /// The code was used before.
     #[error("the code was used before")]
-    CodeUsed {
-        /// The platform's number.
-        platform_code: i64,
-    },
+    CodeUsed { platform_code: Option<PlatformCode> },
     /// The platform refused the code, and the Referer names another app: the code came from there.
     #[error("the code came from another app ({platform_code})")]
-    AppMismatch {
-        /// The platform's number.
-        platform_code: i64,
-    },
+    AppMismatch { platform_code: PlatformCode },
     /// The platform has blocked the user.
     #[error("the platform has blocked the user")]
-    UserBlocked {
-        /// The platform's number.
-        platform_code: i64,
-    },
+    UserBlocked { platform_code: PlatformCode },
     /// The platform limits calls.
     #[error("the platform limits calls")]
     Throttled {
-        /// The platform's number.
-        platform_code: i64,
+        platform_code: PlatformCode,
         /// When to come back.
         retry_after: Duration,
     },

@@ -12,7 +12,7 @@ use crate::clock::UnixMillis;
 use crate::identity::app::{App, Apps};
 use crate::identity::code::{CodeOf, Outcome, check_code};
 use crate::identity::error::LoginError;
-use crate::identity::provider::ExchangeError;
+use crate::identity::provider::{ExchangeError, ExchangeRequest};
 use crate::limit::LoginLimits;
 use crate::metrics::{AppOutcome, Metrics};
 use crate::secret::Secret;
@@ -37,7 +37,7 @@ pub struct Client {
     pub device: String,
     /// The id of its request, which it has in its answer: for the log.
     pub request_id: String,
-    /// The appid in its Referer (`https://servicewechat.com/{appid}/…`): a hint, never a proof.
+    /// The id of the app whose page its Referer names: a hint, never a proof.
     pub referer_appid: Option<String>,
 }
 
@@ -145,7 +145,7 @@ impl LoginFlow {
                     .map_err(|error| told_apart(error, app, &seen))
             }
             Reserved::Settled { outcome } => {
-                let result = self.replayed(outcome).await;
+                let result = self.replayed(app, outcome).await;
                 result
                     .map(|answer| (answer, "replayed"))
                     .map_err(|error| told_apart(error, app, &client))
@@ -251,7 +251,7 @@ impl LoginFlow {
         ticket: [u8; 16],
         client: &Client,
     ) -> Result<LoginAnswer, LoginError> {
-        let identity = match app.provider.exchange(code).await {
+        let identity = match app.provider.exchange(&ExchangeRequest { code }).await {
             Ok(identity) => identity,
             Err(error) => {
                 return Err(self
@@ -305,15 +305,17 @@ impl LoginFlow {
     ) -> LoginError {
         let (outcome, told) = match error {
             ExchangeError::BadCode { platform_code } => (
-                Some(Outcome::BadCode(platform_code)),
+                Some(Outcome::BadCode(platform_code.clone())),
                 LoginError::CodeInvalid { platform_code },
             ),
             ExchangeError::CodeUsed { platform_code } => (
-                Some(Outcome::Used(platform_code)),
-                LoginError::CodeUsed { platform_code },
+                Some(Outcome::Used(platform_code.clone())),
+                LoginError::CodeUsed {
+                    platform_code: Some(platform_code),
+                },
             ),
             ExchangeError::UserBlocked { platform_code } => (
-                Some(Outcome::Blocked(platform_code)),
+                Some(Outcome::Blocked(platform_code.clone())),
                 LoginError::UserBlocked { platform_code },
             ),
             ExchangeError::Throttled {
@@ -373,19 +375,19 @@ impl LoginFlow {
     }
 
     /// The answer that was given a moment ago, if its session still lives.
-    async fn replayed(&self, outcome: Outcome) -> Result<LoginAnswer, LoginError> {
-        /// WeChat's number for a used code.
-        const USED: i64 = 40163;
+    async fn replayed(&self, app: &App, outcome: Outcome) -> Result<LoginAnswer, LoginError> {
         match outcome {
             Outcome::BadCode(platform_code) => Err(LoginError::CodeInvalid { platform_code }),
-            Outcome::Used(platform_code) => Err(LoginError::CodeUsed { platform_code }),
+            Outcome::Used(platform_code) => Err(LoginError::CodeUsed {
+                platform_code: Some(platform_code),
+            }),
             Outcome::Blocked(platform_code) => Err(LoginError::UserBlocked { platform_code }),
             Outcome::Issued(answer) => {
                 let found = self
                     .session_of(&answer)
                     .await?
                     .ok_or(LoginError::CodeUsed {
-                        platform_code: USED,
+                        platform_code: app.provider.used_code(),
                     })?;
                 Ok(LoginAnswer {
                     expires_in: found.expires_in,
@@ -437,7 +439,7 @@ fn told_apart(error: LoginError, app: &App, client: &Client) -> LoginError {
         (LoginError::CodeInvalid { platform_code }, Some(other)) if *other != *app.appid => {
             log::warn!(app = &*app.name, request_id = client.request_id.as_str(); "login: the code came from {other:?}, this app is {}", app.appid);
             LoginError::AppMismatch {
-                platform_code: *platform_code,
+                platform_code: platform_code.clone(),
             }
         }
         _ => error,

@@ -9,4 +9,4 @@ pub mod provider;
 pub use app::{App, Apps};
 pub use error::LoginError;
 pub use login::{Client, LoginAnswer, LoginFlow};
-pub use provider::{ExchangeError, Identity, IdentityProvider};
+pub use provider::{ExchangeError, ExchangeRequest, Identity, IdentityProvider, PlatformCode};

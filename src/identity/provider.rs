@@ -1,12 +1,30 @@
 //! The seam between a login and the platform that answers for it.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::secret::Secret;
 use crate::session::ProviderKind;
+
+/// What a client hands over to be exchanged.
+#[derive(Clone, Copy)]
+pub struct ExchangeRequest<'a> {
+    /// What the platform's login call gave the client.
+    pub code: &'a str,
+}
+
+/// A platform's own number or word for an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum PlatformCode {
+    Number(i64),
+    Word(Cow<'static, str>),
+}
 
 /// What a platform vouches for.
 #[derive(Debug, Clone)]
@@ -27,27 +45,17 @@ pub struct Identity {
 pub enum ExchangeError {
     /// The platform does not know the code: wrong, older than five minutes, or of another app.
     #[error("the platform refused the code ({platform_code})")]
-    BadCode {
-        /// The platform's own number.
-        platform_code: i64,
-    },
+    BadCode { platform_code: PlatformCode },
     /// The code was exchanged before.
     #[error("the code was used before ({platform_code})")]
-    CodeUsed {
-        /// The platform's own number.
-        platform_code: i64,
-    },
+    CodeUsed { platform_code: PlatformCode },
     /// The platform has blocked the user.
     #[error("the platform has blocked the user ({platform_code})")]
-    UserBlocked {
-        /// The platform's own number.
-        platform_code: i64,
-    },
+    UserBlocked { platform_code: PlatformCode },
     /// The platform wants fewer calls.
     #[error("the platform limits calls ({platform_code})")]
     Throttled {
-        /// The platform's own number.
-        platform_code: i64,
+        platform_code: PlatformCode,
         /// When to come back.
         retry_after: Duration,
     },
@@ -70,8 +78,7 @@ pub enum ExchangeError {
     Misconfigured {
         /// What is wrong and what to do, for the log.
         reason: String,
-        /// The platform's own number.
-        platform_code: i64,
+        platform_code: PlatformCode,
     },
 }
 
@@ -87,6 +94,69 @@ pub trait IdentityProvider: Send + Sync {
     /// Why nobody can sign in just now, for the operator; `None`: as far as is known everybody can.
     fn trouble(&self) -> Option<String>;
 
+    /// What the platform says of a used code, if it has a number or word for that alone.
+    fn used_code(&self) -> Option<PlatformCode>;
+
     /// Exchanges a code for an identity.
-    async fn exchange(&self, code: &str) -> Result<Identity, ExchangeError>;
+    async fn exchange(&self, request: &ExchangeRequest<'_>) -> Result<Identity, ExchangeError>;
+}
+
+impl<'de> Deserialize<'de> for PlatformCode {
+    /// A number that is written as a text is a number: platforms write both.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(i64),
+            Text(String),
+        }
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Number(number) => Self::Number(number),
+            Written::Text(text) => text
+                .trim()
+                .parse()
+                .map_or_else(|_| Self::Word(text.into()), Self::Number),
+        })
+    }
+}
+
+impl fmt::Display for PlatformCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Word(word) => word.fmt(f),
+        }
+    }
+}
+
+impl log::kv::ToValue for PlatformCode {
+    fn to_value(&self) -> log::kv::Value<'_> {
+        match self {
+            Self::Number(number) => (*number).into(),
+            Self::Word(word) => log::kv::Value::from(&**word),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_numbers_or_words_and_keep_their_form() {
+        let read = |json: &str| serde_json::from_str::<PlatformCode>(json);
+        assert_eq!(read("40029").unwrap(), PlatformCode::Number(40029));
+        assert_eq!(read("\" -1 \"").unwrap(), PlatformCode::Number(-1));
+        let word = read("\"isv.code-invalid\"").unwrap();
+        assert_eq!(word, PlatformCode::Word("isv.code-invalid".into()));
+        assert_eq!(
+            serde_json::to_string(&word).unwrap(),
+            "\"isv.code-invalid\""
+        );
+        assert_eq!(
+            serde_json::to_string(&PlatformCode::Number(7)).unwrap(),
+            "7"
+        );
+        assert!(read("4.5").is_err());
+    }
 }

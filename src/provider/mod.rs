@@ -1,6 +1,14 @@
-//! The platforms that vouch for users.
+//! The platforms that vouch for users: one engine for all of them, and what sets each apart.
 
-pub mod call;
+pub mod api;
+pub mod base_url;
+pub mod client;
+pub mod diagnostic;
 pub mod proxy;
+pub mod registry;
+pub mod reply;
+pub mod settings;
 pub mod untrusted;
-pub mod wechat;
+
+mod trouble;
+mod wechat;

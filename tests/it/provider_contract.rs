@@ -7,12 +7,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hufu::clock::{ManualClock, SystemClock, UnixMillis, monotonic_now};
-use hufu::identity::{ExchangeError, Identity, IdentityProvider};
+use hufu::identity::{ExchangeError, ExchangeRequest, Identity, IdentityProvider, PlatformCode};
 use hufu::metrics::{Exposition, Metrics};
-use hufu::provider::call::PlatformClient;
-use hufu::provider::wechat::mini_program::{MiniProgram, MiniProgramSettings};
+use hufu::provider::api::PlatformApi;
+use hufu::provider::client::PlatformClient;
+use hufu::provider::settings::AppSettings;
 use hufu::sandbox::{AcceptedApps, SandboxApp, SandboxSettings};
 use hufu::secret::Secret;
+use hufu::session::ProviderKind;
 use serde_json::json;
 
 use crate::helpers::raw::{self, Act, Raw};
@@ -24,17 +26,22 @@ const SECRET: &str = "5ec2e7of7he7ige25ec2e7of7he7ige2";
 const SESSION_KEY: &str = "tiihtNczf5v6AKRyjwEUhQ==";
 const CODE: &str = "0a3RkM000abc";
 
-fn settings(base_urls: &[&str]) -> MiniProgramSettings {
-    MiniProgramSettings {
+fn settings(base_urls: &[&str]) -> AppSettings {
+    AppSettings {
         base_urls: base_urls.iter().map(|&base| base.to_owned()).collect(),
-        ..MiniProgramSettings::new("shop", APPID, Secret::new(SECRET.to_owned()))
+        ..AppSettings::new(
+            ProviderKind::WechatMiniProgram,
+            "shop",
+            APPID,
+            Secret::new(SECRET.to_owned()),
+        )
     }
 }
 
-fn provider(settings: MiniProgramSettings) -> MiniProgram {
+fn provider(settings: AppSettings) -> PlatformApi {
     tls_provider();
     logs::keep();
-    MiniProgram::new(
+    PlatformApi::new(
         settings,
         PlatformClient::new(Default::default()).unwrap(),
         Arc::new(SystemClock),
@@ -70,8 +77,12 @@ fn hides_secrets<T: std::fmt::Debug>(outcome: &Result<T, ExchangeError>) {
     );
 }
 
-async fn exchange(provider: &MiniProgram) -> Result<Identity, ExchangeError> {
-    let outcome = provider.exchange(CODE).await;
+const fn grant(code: &str) -> ExchangeRequest<'_> {
+    ExchangeRequest { code }
+}
+
+async fn exchange(provider: &PlatformApi) -> Result<Identity, ExchangeError> {
+    let outcome = provider.exchange(&grant(CODE)).await;
     hides_secrets(&outcome);
     outcome
 }
@@ -81,7 +92,7 @@ async fn a_code_of_the_simulator_becomes_its_user() {
     let sandbox = strict_sandbox();
     let provider = provider(settings(&[&sandbox.server.url]));
     let code = sandbox.platform.login_code(APPID, "alice");
-    let identity = provider.exchange(&code).await.unwrap();
+    let identity = provider.exchange(&grant(&code)).await.unwrap();
     assert_eq!(*identity.subject, *hufu::sandbox::openid(APPID, "alice"));
     assert_eq!(
         identity.unionid.as_deref().map(str::to_owned),
@@ -92,22 +103,22 @@ async fn a_code_of_the_simulator_becomes_its_user() {
         Some(sandbox.platform.session_key(APPID, "alice"))
     );
     assert!(matches!(
-        provider.exchange(&code).await,
+        provider.exchange(&grant(&code)).await,
         Err(ExchangeError::CodeUsed {
-            platform_code: 40163
+            platform_code: PlatformCode::Number(40163)
         })
     ));
     let late = sandbox.platform.login_code(APPID, "alice");
     sandbox.clock.advance(Duration::from_secs(300));
     assert!(matches!(
-        provider.exchange(&late).await,
+        provider.exchange(&grant(&late)).await,
         Err(ExchangeError::BadCode {
-            platform_code: 40029
+            platform_code: PlatformCode::Number(40029)
         })
     ));
     assert!(
         matches!(
-            provider.exchange("a&secret=b c").await,
+            provider.exchange(&grant("a&secret=b c")).await,
             Err(ExchangeError::BadCode { .. })
         ),
         "encoded, not a parameter of its own"
@@ -118,7 +129,7 @@ async fn a_code_of_the_simulator_becomes_its_user() {
 async fn the_request_is_the_documented_one() {
     let raw = Raw::start([raw::text("200 OK", &fixture("ok"))]);
     provider(settings(&[&raw.url]))
-        .exchange("a&b=c+d")
+        .exchange(&grant("a&b=c+d"))
         .await
         .unwrap();
     let head = raw.heads.lock().unwrap()[0].clone();
@@ -249,7 +260,7 @@ async fn busy_is_tried_again_and_then_good() {
     let provider = provider(settings(&[&sandbox.server.url]));
     assert!(
         provider
-            .exchange(&sandbox.platform.login_code(APPID, "alice"))
+            .exchange(&grant(&sandbox.platform.login_code(APPID, "alice")))
             .await
             .is_ok()
     );
@@ -261,7 +272,7 @@ async fn silence_ends_with_the_timeout_and_the_connection() {
     let raw = Raw::start([Act::Silence]);
     let timeout = Duration::from_millis(150);
     let began = monotonic_now();
-    let outcome = exchange(&provider(MiniProgramSettings {
+    let outcome = exchange(&provider(AppSettings {
         timeout,
         ..settings(&[&raw.url])
     }))
@@ -365,13 +376,13 @@ async fn nobody_listens_anywhere() {
 #[tokio::test]
 async fn one_exchange_too_many_is_refused_at_once() {
     let raw = Raw::start([Act::Silence]);
-    let provider = Arc::new(provider(MiniProgramSettings {
+    let provider = Arc::new(provider(AppSettings {
         max_concurrent: 1,
         ..settings(&[&raw.url])
     }));
     let first = tokio::spawn({
         let provider = provider.clone();
-        async move { provider.exchange(CODE).await }
+        async move { provider.exchange(&grant(CODE)).await }
     });
     wait::until("the first is under way", async || {
         (raw.requests() == 1).then_some(())
@@ -437,7 +448,7 @@ async fn after_silence_the_next_login_asks_another_address() {
         Raw::start([raw::text("200 OK", &fixture("ok"))]),
     );
     let timeout = Duration::from_millis(150);
-    let provider = provider(MiniProgramSettings {
+    let provider = provider(AppSettings {
         timeout,
         ..settings(&[&silent.url, &alive.url])
     });
@@ -451,7 +462,7 @@ async fn throttled_until_the_next_minute() {
     let raw = Raw::start([raw::text("200 OK", &fixture("too_often"))]);
     tls_provider();
     let clock = Arc::new(ManualClock::at(UnixMillis(59_000)));
-    let provider = MiniProgram::new(
+    let provider = PlatformApi::new(
         settings(&[&raw.url]),
         PlatformClient::new(Default::default()).unwrap(),
         clock,
@@ -472,11 +483,11 @@ async fn every_call_is_timed() {
     let raw = Raw::start([Act::Silence]);
     tls_provider();
     let metrics = Arc::new(Metrics::new());
-    let short = MiniProgramSettings {
+    let short = AppSettings {
         timeout: Duration::from_millis(20),
         ..settings(&[&raw.url])
     };
-    let provider = MiniProgram::new(
+    let provider = PlatformApi::new(
         short,
         PlatformClient::new(Default::default()).unwrap(),
         Arc::new(SystemClock),

@@ -12,12 +12,11 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Problem, Settings};
 use crate::edge::certificate_check;
 use crate::finding::{Examined, Finding, Verdict};
-use crate::provider::call::PlatformClient;
-use crate::provider::wechat;
-use crate::session::ProviderKind;
+use crate::provider::client::PlatformClient;
+use crate::provider::diagnostic;
 use crate::store;
 
-/// Validate a configuration and try everything in it: Redis, WeChat, the backends
+/// Validate a configuration and try everything in it: Redis, the platforms, the backends
 ///
 /// Begins as `hufu check` does; then it connects with the gateway's own logins, writes nothing,
 /// uses nothing up, and prints one line for each thing that it saw, with what to do. It may run
@@ -64,13 +63,10 @@ async fn examine(settings: &Settings, warnings: &[Problem]) -> Result<Vec<Examin
     let store_settings = app::store_settings(&settings.store, settings.session.near_cache)?;
     let client = PlatformClient::new(settings.platforms.clone())
         .context("cannot set up the client for the platforms")?;
-    let apps = settings.apps.iter().map(|app| async {
-        match app.provider {
-            ProviderKind::WechatMiniProgram => {
-                wechat::examination::examine(&app::mini_program_settings(app), &client).await
-            }
-        }
-    });
+    let apps = settings
+        .apps
+        .iter()
+        .map(|app| diagnostic::examine(app, &client));
     let (store, apps, upstreams) = tokio::join!(
         store::examine(&store_settings),
         join_all(apps),

@@ -11,14 +11,12 @@ use crate::config::schema::FILE as SCHEMA;
 use crate::crypto::keyring;
 
 /// The `.env`: keys, the password of Redis where there is a user, and a place for the AppSecret.
-pub(super) fn env(appid: &str, password: Option<&str>) -> String {
+pub(super) fn env(appid: &str, console: &str, password: Option<&str>) -> String {
     let mut text = keygen::env_lines(&keyring::generate_key(), &keyring::generate_key());
     if let Some(password) = password {
         let _ = writeln!(text, "HUFU_REDIS_PASSWORD={password}");
     }
-    text + &format!(
-        "# The AppSecret of {appid}, from mp.weixin.qq.com: 开发管理 → 开发设置 (Development Settings)\nWX_SECRET=\n"
-    )
+    text + &format!("# The AppSecret of {appid}, from {console}\nWX_SECRET=\n")
 }
 
 /// The configuration. Tables throughout: a key that somebody adds belongs to the table that is

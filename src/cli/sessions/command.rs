@@ -7,10 +7,11 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::client::{AdminClient, Answer};
-use super::{openid, table};
+use super::table;
 use crate::cli::{UsageError, print, say};
 use crate::config::Settings;
 use crate::files;
+use crate::provider::registry;
 use crate::secret::Secret;
 use crate::session::SessionId;
 
@@ -101,12 +102,10 @@ struct GatewayArgs {
 }
 
 pub(crate) fn run(args: &SessionsArgs) -> Result<()> {
-    if let Some(user) = args
-        .command
-        .user()
-        .filter(|user| !openid::looks_like_one(user))
-    {
-        say(&openid::doubt(user));
+    if let Some(odd) = args.command.user().and_then(registry::user_doubt) {
+        say(&format!(
+            "note: --user {odd}. A backend gets it as X-WX-OPENID"
+        ));
     }
     let client = args.gateway.client()?;
     let answer = actix_web::rt::System::new().block_on(args.command.ask(&client))?;

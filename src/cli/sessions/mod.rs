@@ -6,7 +6,6 @@
 
 mod client;
 mod command;
-mod openid;
 mod table;
 
 pub(crate) use command::{SessionsArgs, run};

@@ -1,314 +1,108 @@
 //! Mini programs and mini games: a code of `wx.login` becomes an openid and a session_key by
-//! `jscode2session`. Every exchange is bounded in time, retries and number; a platform that does
-//! not answer is left alone for a while.
+//! `jscode2session`. The table of errors is that of `api_code2session` with what public code and
+//! forum threads add to it.
 
-use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use serde::Deserialize;
 
-use async_trait::async_trait;
-use tokio::sync::Semaphore;
-
-use super::errcode::{self, Meaning};
-use super::reply::{self, Reply};
-pub use super::settings::{MiniProgramSettings, SettingsError};
-use super::trouble::Trouble;
-use crate::backoff;
-use crate::clock::{Clock, monotonic_now};
-use crate::identity::{ExchangeError, Identity, IdentityProvider};
-use crate::metrics::{AppApi, Metrics};
-use crate::provider::call::{BaseUrl, CallError, PlatformClient};
+use super::form;
+use crate::identity::PlatformCode::{self, Number};
+use crate::provider::client::Call;
+use crate::provider::registry::{LoginApi, Meaning, Platform};
+use crate::provider::reply::{Parsed, needed};
 use crate::session::ProviderKind;
-use crate::upstream::breaker::{Admission, Breaker, BreakerSettings, Change, Ticket};
 
-/// The documented API.
-const API: &str = "jscode2session";
-/// Its path.
-const PATH: &str = "/sns/jscode2session";
-/// Calls for one code in all: each busy platform gets two more chances.
-const TRIES: u32 = 3;
-/// The wait before the second try and the longest before a later one; WeChat's "busy" passes within
-/// moments.
-const BETWEEN_TRIES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
-/// When a client whose login failed here should come back, before jitter.
-const COME_BACK: Duration = Duration::from_secs(2);
-/// WeChat counts calls by the minute.
-const MINUTE_MS: u64 = 60_000;
+pub(crate) static MINI_PROGRAM: Platform = Platform {
+    kind: ProviderKind::WechatMiniProgram,
+    name: "WeChat",
+    base_urls: &["https://api.weixin.qq.com"],
+    domain: "weixin.qq.com",
+    console: "mp.weixin.qq.com: 开发管理 → 开发设置 (Development → Development Settings)",
+    web_origin: Some("https://servicewechat.com"),
+    appid_example: "wx0123456789abcdef",
+    appid_doubt: form::of_appid,
+    secret_doubt: form::of_secret,
+    user_doubt: Some(form::of_openid),
+    login: LoginApi {
+        path: "/sns/jscode2session",
+        request: |app, request| {
+            Call::get(MINI_PROGRAM.login.path)
+                .query("appid", &*app.appid)
+                .query("secret", app.secret.expose())
+                .query("js_code", request.code)
+                .query("grant_type", "authorization_code")
+        },
+        read,
+        error_field: "errcode",
+        errors: ERRORS,
+        checks_secret_first: true,
+    },
+};
 
-/// The provider `wechat-mini-program` of one app.
-pub struct MiniProgram {
-    settings: MiniProgramSettings,
-    bases: Vec<BaseUrl>,
-    /// Where the last connection worked: a dead first address costs its connect timeout once, not
-    /// at every login.
-    preferred: AtomicUsize,
-    client: PlatformClient,
-    permits: Semaphore,
-    breaker: Mutex<Breaker>,
-    trouble: Mutex<Trouble>,
-    clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
+const ERRORS: &[(PlatformCode, Meaning)] = &[
+    (Number(-1), Meaning::Busy),
+    (Number(40029), Meaning::BadCode),
+    (Number(40163), Meaning::CodeUsed),
+    (Number(40226), Meaning::UserBlocked),
+    (Number(45011), Meaning::TooOften),
+    (
+        Number(40013),
+        Meaning::Misconfigured(
+            "WeChat knows no mini program {appid}: compare apps.{app}.appid with 开发管理 → 开发设置 on mp.weixin.qq.com",
+        ),
+    ),
+    (
+        Number(40125),
+        Meaning::Misconfigured(
+            "WeChat refuses the secret of {appid}: it was reset or belongs to another app; put the present one into apps.{app}.secret",
+        ),
+    ),
+    (
+        Number(40164),
+        Meaning::Misconfigured(
+            "WeChat refuses this machine's address for {appid}: add it to the IP whitelist of the app of apps.{app}",
+        ),
+    ),
+    (
+        Number(41002),
+        Meaning::Misconfigured(
+            "WeChat received no appid: apps.{app}.appid is empty, or something between here and apps.{app}.base_url changes requests",
+        ),
+    ),
+    (
+        Number(41004),
+        Meaning::Misconfigured(
+            "WeChat received no secret: apps.{app}.secret is empty, or something between here and apps.{app}.base_url changes requests",
+        ),
+    ),
+    (
+        Number(41008),
+        Meaning::Unexpected("the code is missing, but one was sent"),
+    ),
+    (
+        Number(45009),
+        Meaning::Misconfigured(
+            "the day's quota of WeChat's API is used up for {appid}: nobody can sign in until midnight in Beijing, or until you clear or raise it on mp.weixin.qq.com (开发管理 → 接口权限)",
+        ),
+    ),
+];
+
+#[derive(Deserialize)]
+struct Body {
+    errcode: Option<PlatformCode>,
+    errmsg: Option<String>,
+    openid: Option<String>,
+    unionid: Option<String>,
+    session_key: Option<String>,
 }
 
-impl fmt::Debug for MiniProgram {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "MiniProgram({}, {})",
-            self.settings.app, self.settings.appid
-        )
-    }
-}
-
-/// What one try came to.
-enum Try {
-    /// An answer that stands.
-    Answered(Result<Identity, ExchangeError>),
-    /// The platform says that it is busy: it is alive, and the code is most likely still good.
-    Busy(String),
-    /// Nothing was sent.
-    NotSent(String),
-    /// Sent, and the connection ended without an answer: the code may be consumed, so there is no
-    /// other try.
-    Cut(String),
-    /// Sent, and nothing came, or HTTP 5xx; again the code may be consumed.
-    Down(String),
-}
-
-impl MiniProgram {
-    /// The provider. The clock tells when WeChat's minute ends; the metrics take the time of each
-    /// call.
-    pub fn new(
-        settings: MiniProgramSettings,
-        client: PlatformClient,
-        clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, SettingsError> {
-        let bases = settings.checked_bases()?;
-        let breaker = BreakerSettings {
-            trial_lease: settings.timeout,
-            ..BreakerSettings::default()
-        };
-        Ok(Self {
-            permits: Semaphore::new(settings.max_concurrent.min(Semaphore::MAX_PERMITS)),
-            breaker: Mutex::new(Breaker::new(breaker)),
-            trouble: Mutex::default(),
-            preferred: AtomicUsize::new(0),
-            settings,
-            bases,
-            client,
-            clock,
-            metrics,
-        })
-    }
-
-    /// Tries until there is an answer, the tries are used up or the time would be over before the
-    /// next.
-    async fn tries(&self, code: &str, deadline: Instant) -> Try {
-        for attempt in 1.. {
-            let tried = self.try_once(code, deadline).await;
-            let may_repeat = matches!(tried, Try::Busy(_) | Try::NotSent(_));
-            let wait = backoff::jittered(BETWEEN_TRIES.0, BETWEEN_TRIES.1, attempt);
-            if !may_repeat || attempt == TRIES || monotonic_now() + wait >= deadline {
-                return tried;
-            }
-            tokio::time::sleep(wait).await;
-        }
-        Try::NotSent("no try was made".to_owned())
-    }
-
-    /// One call, at the first address that can be connected to.
-    async fn try_once(&self, code: &str, deadline: Instant) -> Try {
-        let first = self.preferred.load(Ordering::Relaxed);
-        let mut refused = Vec::new();
-        for offset in 0..self.bases.len() {
-            let at = (first + offset) % self.bases.len();
-            if offset > 0 && monotonic_now() >= deadline {
-                break;
-            }
-            let tried = match self.call(&self.bases[at], code, deadline).await {
-                Ok(reply) => self.judged(reply),
-                Err(CallError::NotSent { host, cause }) => {
-                    refused.push(format!("{host}: {cause}"));
-                    continue;
-                }
-                Err(error @ CallError::TooLarge { .. }) => {
-                    Try::Answered(Err(ExchangeError::Nonsense {
-                        reason: error.to_string(),
-                    }))
-                }
-                Err(error @ CallError::Broken { .. }) => Try::Cut(error.to_string()),
-                Err(error @ CallError::Silent { .. }) => Try::Down(error.to_string()),
-            };
-            // After silence this code is lost, but the next login asks elsewhere.
-            let next = if matches!(tried, Try::Down(_)) {
-                (at + 1) % self.bases.len()
-            } else {
-                at
-            };
-            self.preferred.store(next, Ordering::Relaxed);
-            return tried;
-        }
-        Try::NotSent(format!("no connection to {}", refused.join("; ")))
-    }
-
-    async fn call(
-        &self,
-        base: &BaseUrl,
-        code: &str,
-        deadline: Instant,
-    ) -> Result<Reply, CallError> {
-        let secret = self.settings.secret.expose();
-        let query = [
-            ("appid", &*self.settings.appid),
-            ("secret", secret),
-            ("js_code", code),
-            ("grant_type", "authorization_code"),
-        ];
-        let sent = monotonic_now();
-        let answer = self
-            .client
-            .get(base, PATH, &query, deadline.saturating_duration_since(sent))
-            .await;
-        let took = monotonic_now().saturating_duration_since(sent);
-        self.metrics
-            .platform_seconds
-            .get_or_create(&AppApi {
-                app: self.settings.app.to_string(),
-                api: API,
-            })
-            .observe(took.as_secs_f64());
-        answer.map(|answer| reply::read(&answer, &[secret, code]))
-    }
-
-    fn judged(&self, reply: Reply) -> Try {
-        let refusal = match reply {
-            Reply::Identity(identity) => return Try::Answered(Ok(identity)),
-            Reply::Nonsense(reason) => {
-                return Try::Answered(Err(ExchangeError::Nonsense { reason }));
-            }
-            Reply::Down(reason) => return Try::Down(reason),
-            Reply::Refused(refusal) => refusal,
-        };
-        log::debug!(app = &*self.settings.app; "{API}: {}", refusal.told());
-        match errcode::meaning(&refusal, &self.settings.app, &self.settings.appid) {
-            Meaning::Final(error) => Try::Answered(Err(error)),
-            Meaning::Busy => Try::Busy(format!("WeChat says that it is busy ({})", refusal.told())),
-            Meaning::TooOften => Try::Answered(Err(ExchangeError::Throttled {
-                platform_code: refusal.errcode,
-                retry_after: self.next_minute(),
-            })),
-        }
-    }
-
-    /// Until WeChat counts anew, and up to two seconds more, so that not all come back in the same
-    /// instant.
-    fn next_minute(&self) -> Duration {
-        let left = MINUTE_MS - self.clock.unix_now().0 % MINUTE_MS;
-        Duration::from_millis(left) + come_back()
-    }
-
-    fn admitted(&self) -> Result<Ticket, ExchangeError> {
-        match self.breaker().admit(monotonic_now()) {
-            Admission::Pass(ticket) | Admission::Trial(ticket) => Ok(ticket),
-            Admission::Refused { retry_after } => Err(ExchangeError::Unavailable {
-                reason: "WeChat has not answered lately and is left alone for a moment".to_owned(),
-                retry_after: retry_after + come_back(),
-            }),
-        }
-    }
-
-    /// Tells the breaker. What a client can cause by the code that it sends must not shut the
-    /// others out, so no answer counts against the platform, and neither does a cut connection,
-    /// which is how firewalls answer what they dislike: it costs no waiting either. Only a trial
-    /// has to do better.
-    fn record(&self, ticket: Ticket, tried: &Try) {
-        let mut breaker = self.breaker();
-        let change = match tried {
-            Try::Answered(_) | Try::Busy(_) => breaker.succeeded(ticket),
-            Try::Cut(_) if breaker.is_closed() => None,
-            Try::NotSent(_) | Try::Cut(_) | Try::Down(_) => breaker.failed(ticket, monotonic_now()),
-        };
-        drop(breaker);
-        self.note(tried, change);
-        let app = &*self.settings.app;
-        match change {
-            Some(Change::Opened { open_for }) => {
-                log::error!(app; "{API}: WeChat does not answer; logins are refused for {} ms", open_for.as_millis());
-            }
-            Some(Change::Closed) => log::info!(app; "{API}: WeChat answers again"),
-            None => {}
-        }
-    }
-
-    /// Keeps what readiness says of the app.
-    fn note(&self, tried: &Try, change: Option<Change>) {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        match tried {
-            Try::Answered(answer) => trouble.answered(answer),
-            Try::NotSent(reason) | Try::Cut(reason) | Try::Down(reason)
-                if matches!(change, Some(Change::Opened { .. })) =>
-            {
-                trouble.opened(reason);
-            }
-            Try::Busy(_) | Try::NotSent(_) | Try::Cut(_) | Try::Down(_) => {}
-        }
-        if matches!(change, Some(Change::Closed)) {
-            trouble.closed();
-        }
-    }
-
-    fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait]
-impl IdentityProvider for MiniProgram {
-    fn kind(&self) -> ProviderKind {
-        ProviderKind::WechatMiniProgram
-    }
-
-    fn total_timeout(&self) -> Duration {
-        self.settings.timeout
-    }
-
-    fn trouble(&self) -> Option<String> {
-        self.trouble
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .told()
-    }
-
-    async fn exchange(&self, code: &str) -> Result<Identity, ExchangeError> {
-        let Ok(_permit) = self.permits.try_acquire() else {
-            return Err(unavailable(format!(
-                "{} exchanges are under way already",
-                self.settings.max_concurrent
-            )));
-        };
-        let ticket = self.admitted()?;
-        let tried = self
-            .tries(code, monotonic_now() + self.settings.timeout)
-            .await;
-        self.record(ticket, &tried);
-        match tried {
-            Try::Answered(result) => result,
-            Try::Busy(reason) | Try::NotSent(reason) | Try::Cut(reason) | Try::Down(reason) => {
-                Err(unavailable(reason))
-            }
-        }
-    }
-}
-
-fn unavailable(reason: String) -> ExchangeError {
-    ExchangeError::Unavailable {
-        reason,
-        retry_after: come_back(),
-    }
-}
-
-fn come_back() -> Duration {
-    backoff::jittered(COME_BACK, COME_BACK, 1)
+/// Success has usually no errcode, and sometimes 0.
+fn read(body: &[u8]) -> Result<Parsed, serde_json::Error> {
+    let body: Body = serde_json::from_slice(body)?;
+    Ok(Parsed {
+        error: body.errcode.filter(|code| *code != Number(0)),
+        message: body.errmsg,
+        subject: needed("openid", body.openid),
+        unionid: body.unionid,
+        session_key: needed("session_key", body.session_key).map(Some),
+    })
 }

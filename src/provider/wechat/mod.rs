@@ -1,8 +1,6 @@
-//! WeChat's platforms.
+//! WeChat.
 
-pub mod errcode;
-pub mod examination;
-pub mod mini_program;
-pub mod reply;
-pub mod settings;
-mod trouble;
+mod form;
+mod mini_program;
+
+pub(super) use mini_program::MINI_PROGRAM;

@@ -1,13 +1,16 @@
-//! One HTTP call to a platform, bounded in time and size. A URL of WeChat's holds the app's secret,
-//! so nothing here ever shows a URL: errors name the host and the cause.
+//! One HTTP call to a platform, bounded in time and size. A URL may hold the app's secret, so
+//! nothing here ever shows one: errors name the host and the cause.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, Response, Url, redirect};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, RequestBuilder, Response, Url, redirect};
 
+use super::base_url::BaseUrl;
 use super::proxy::{Proxies, ProxyUrl};
 use crate::peer;
 
@@ -44,22 +47,22 @@ impl fmt::Debug for PlatformClient {
 )]
 pub struct ClientError(String);
 
-/// Where a platform's API lives, such as `https://api.weixin.qq.com`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct BaseUrl(Url);
+/// A call, before it has a base URL. The engine asks for a new one for each try, so that what a
+/// platform signs together with the time is fresh. With a body it is a POST.
+pub struct Call<'a> {
+    path: &'static str,
+    query: Vec<Pair<'a>>,
+    headers: Vec<Pair<'a>>,
+    body: Body<'a>,
+}
 
-/// Why a text is no base URL. It never repeats the text, which may hold a password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadBaseUrl {
-    /// It does not parse, or has no host.
-    #[error("it is not a URL such as https://api.weixin.qq.com")]
-    NotAUrl,
-    /// Another scheme.
-    #[error("it must begin with https:// (or http:// for a sandbox)")]
-    Scheme,
-    /// A query, a fragment or a user name.
-    #[error("it must end after the host or a path: no query, no fragment, no user name")]
-    Extra,
+/// A name and a value.
+pub type Pair<'a> = (&'static str, Cow<'a, str>);
+
+enum Body<'a> {
+    Empty,
+    Form(Vec<Pair<'a>>),
+    Json(serde_json::Value),
 }
 
 /// A complete answer within the limits.
@@ -112,45 +115,85 @@ pub enum CallError {
     },
 }
 
-impl BaseUrl {
-    /// Checks and takes a base URL.
-    pub fn parse(text: &str) -> Result<Self, BadBaseUrl> {
-        let url = Url::parse(text).map_err(|_| BadBaseUrl::NotAUrl)?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(BadBaseUrl::Scheme);
+impl<'a> Call<'a> {
+    const fn new(path: &'static str, body: Body<'a>) -> Self {
+        Self {
+            path,
+            query: Vec::new(),
+            headers: Vec::new(),
+            body,
         }
-        if url.query().is_some()
-            || url.fragment().is_some()
-            || !url.username().is_empty()
-            || url.password().is_some()
-        {
-            return Err(BadBaseUrl::Extra);
-        }
-        Ok(Self(url))
     }
 
-    /// Host and port, for messages.
     #[must_use]
-    pub fn host(&self) -> String {
-        let host = self.0.host_str().unwrap_or_default();
-        self.0
-            .port()
-            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    pub const fn get(path: &'static str) -> Self {
+        Self::new(path, Body::Empty)
     }
 
-    /// The URL of an API under this base; every value of the query is encoded.
-    fn join(&self, path: &str, query: &[(&str, &str)]) -> Url {
-        let mut url = self.0.clone();
-        url.set_path(&format!("{}{path}", self.0.path().trim_end_matches('/')));
-        url.query_pairs_mut().extend_pairs(query);
-        url
+    #[must_use]
+    pub const fn post_json(path: &'static str, body: serde_json::Value) -> Self {
+        Self::new(path, Body::Json(body))
+    }
+
+    #[must_use]
+    pub const fn post_form(path: &'static str) -> Self {
+        Self::new(path, Body::Form(Vec::new()))
+    }
+
+    /// A parameter of the query; its value is encoded.
+    #[must_use]
+    pub fn query(mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+
+    /// A parameter of the query that signs what the query holds so far.
+    #[must_use]
+    pub fn signed(self, name: &'static str, sign: impl FnOnce(&[Pair<'a>]) -> String) -> Self {
+        let signature = sign(&self.query);
+        self.query(name, signature)
+    }
+
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// A field of the form; its value is encoded.
+    #[must_use]
+    pub fn field(mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
+        if let Body::Form(fields) = &mut self.body {
+            fields.push((name, value.into()));
+        }
+        self
+    }
+
+    /// The request of this call under a base.
+    fn build(&self, client: &Client, base: &BaseUrl) -> RequestBuilder {
+        let url = base.join(self.path, pairs(&self.query));
+        let request = match &self.body {
+            Body::Empty => client.get(url),
+            Body::Form(fields) => client
+                .post(url.clone())
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(encoded(url, fields)),
+            Body::Json(value) => client.post(url).json(value),
+        };
+        self.headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, &**value)
+        })
     }
 }
 
-impl fmt::Debug for BaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BaseUrl({})", self.host())
-    }
+fn pairs<'a>(pairs: &'a [Pair<'_>]) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pairs.iter().map(|(name, value)| (*name, &**value))
+}
+
+/// The fields as a form's body, which has the form of a query.
+fn encoded(mut url: Url, fields: &[Pair<'_>]) -> String {
+    url.query_pairs_mut().clear().extend_pairs(pairs(fields));
+    url.query().unwrap_or_default().to_owned()
 }
 
 impl PlatformClient {
@@ -179,36 +222,36 @@ impl PlatformClient {
     /// The proxy that calls under this base go through.
     #[must_use]
     pub fn way(&self, base: &BaseUrl) -> Option<&ProxyUrl> {
-        self.proxies.via(&base.0)
+        self.proxies.via(base.url())
     }
 
-    /// `GET {base}{path}?{query}`, at most `limit` long, at most [`BODY_MAX`] bytes.
-    pub async fn get(
+    /// Makes a call, at most `limit` long; of the answer at most [`BODY_MAX`] bytes are read.
+    pub async fn send(
         &self,
         base: &BaseUrl,
-        path: &str,
-        query: &[(&str, &str)],
+        call: &Call<'_>,
         limit: Duration,
     ) -> Result<Answer, CallError> {
-        let call = async {
+        let exchange = async {
             let way = Way {
                 base,
                 proxy: self.way(base),
             };
-            let response = self
-                .client
-                .get(base.join(path, query))
+            let response = call
+                .build(&self.client, base)
                 .send()
                 .await
                 .map_err(|error| way.failed(error))?;
             way.read(response).await
         };
-        tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
-            Err(CallError::Silent {
-                host: base.host(),
-                after: limit,
+        tokio::time::timeout(limit, exchange)
+            .await
+            .unwrap_or_else(|_| {
+                Err(CallError::Silent {
+                    host: base.host(),
+                    after: limit,
+                })
             })
-        })
     }
 }
 
@@ -279,7 +322,7 @@ impl Way<'_> {
         if says("tunnel error")
             || says("tcp connect error")
             || says("dns error")
-            || self.base.0.scheme() == "http"
+            || self.base.url().scheme() == "http"
         {
             return format!("the proxy {at} cannot be reached: {cause}");
         }
@@ -314,48 +357,67 @@ fn root_cause(error: &reqwest::Error) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn base_urls_hold_no_more_than_a_base() {
-        assert_eq!(
-            BaseUrl::parse("https://api.weixin.qq.com").unwrap().host(),
-            "api.weixin.qq.com"
-        );
-        assert_eq!(
-            BaseUrl::parse("http://127.0.0.1:9000/wx/").unwrap().host(),
-            "127.0.0.1:9000"
-        );
-        assert_eq!(
-            BaseUrl::parse("api.weixin.qq.com"),
-            Err(BadBaseUrl::NotAUrl)
-        );
-        assert_eq!(
-            BaseUrl::parse("ftp://api.weixin.qq.com"),
-            Err(BadBaseUrl::Scheme)
-        );
-        for extra in ["https://h/?a=b", "https://h/#f", "https://u:p@h/"] {
-            assert_eq!(BaseUrl::parse(extra), Err(BadBaseUrl::Extra), "{extra}");
-        }
+    fn built(call: &Call<'_>) -> (String, String) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = PlatformClient::new(Proxies::default()).unwrap().client;
+        let base = BaseUrl::parse("http://h/wx").unwrap();
+        let request = call.build(&client, &base).build().unwrap();
+        let header = |name: &str| {
+            let value = request.headers().get(name)?.to_str().ok()?;
+            Some(format!("\n{name}: {value}"))
+        };
+        let headers: String = ["content-type", "access-token"]
+            .into_iter()
+            .filter_map(header)
+            .collect();
+        let body = request.body().and_then(|body| body.as_bytes());
+        (
+            format!("{} {}{headers}", request.method(), request.url()),
+            String::from_utf8_lossy(body.unwrap_or_default()).into_owned(),
+        )
     }
 
     #[test]
-    fn queries_are_encoded_and_paths_joined() {
-        let base = BaseUrl::parse("http://h/wx/").unwrap();
+    fn a_call_is_written_in_the_form_that_it_names() {
+        let get = Call::get("/a")
+            .query("code", "a&b")
+            .signed("sign", |query| format!("{}+", query[0].1));
         assert_eq!(
-            base.join("/sns/x", &[("js_code", "a&b=c d+é#")]).as_str(),
-            "http://h/wx/sns/x?js_code=a%26b%3Dc+d%2B%C3%A9%23"
+            built(&get),
+            (
+                "GET http://h/wx/a?code=a%26b&sign=a%26b%2B".to_owned(),
+                String::new()
+            )
+        );
+        let json =
+            Call::post_json("/b", serde_json::json!({ "code": "\"" })).header("access-token", "t");
+        assert_eq!(
+            built(&json),
+            (
+                "POST http://h/wx/b\ncontent-type: application/json\naccess-token: t".to_owned(),
+                r#"{"code":"\""}"#.to_owned()
+            )
+        );
+        let form = Call::post_form("/c")
+            .query("v", "1")
+            .field("code", "a b&c")
+            .field("x", "汉");
+        assert_eq!(
+            built(&form),
+            (
+                "POST http://h/wx/c?v=1\ncontent-type: application/x-www-form-urlencoded"
+                    .to_owned(),
+                "code=a+b%26c&x=%E6%B1%89".to_owned()
+            )
         );
     }
 
     #[test]
-    fn debug_shows_neither_url_nor_body() {
-        let shown = format!(
-            "{:?} {:?}",
-            BaseUrl::parse("https://h/path").unwrap(),
-            Answer {
-                status: 200,
-                body: b"session_key".to_vec()
-            }
-        );
-        assert_eq!(shown, "BaseUrl(h) Answer(200, 11 bytes)");
+    fn debug_shows_no_body() {
+        let answer = Answer {
+            status: 200,
+            body: b"session_key".to_vec(),
+        };
+        assert_eq!(format!("{answer:?}"), "Answer(200, 11 bytes)");
     }
 }

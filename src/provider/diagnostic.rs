@@ -1,25 +1,26 @@
-//! Whether WeChat can be reached and takes the app's credentials: what `hufu doctor` asks. A login
-//! code that nobody was given is exchanged; WeChat looks at the credentials first, and a made-up
-//! code uses nothing up.
+//! Whether a platform can be reached and takes an app's credentials: what `hufu doctor` asks. A
+//! login code that nobody was given is exchanged; that uses nothing up.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::mini_program::{MiniProgram, MiniProgramSettings};
+use super::api::PlatformApi;
+use super::base_url::BaseUrl;
+use super::client::PlatformClient;
+use super::registry::{Platform, platform};
+use super::settings::AppSettings;
 use crate::clock::{SystemClock, monotonic_now};
 use crate::crypto::{hash, random};
 use crate::finding::{Examined, Finding, in_ms};
-use crate::identity::{ExchangeError, Identity, IdentityProvider as _};
+use crate::identity::{ExchangeError, ExchangeRequest, Identity, IdentityProvider as _};
 use crate::metrics::Metrics;
 use crate::peer;
-use crate::provider::call::{BaseUrl, PlatformClient};
 
 const CHECK: &str = "secret";
 
 /// Asks at each base URL, all at once; takes as long as one exchange may take.
-pub async fn examine(settings: &MiniProgramSettings, client: &PlatformClient) -> Examined {
+pub async fn examine(settings: &AppSettings, client: &PlatformClient) -> Examined {
     let findings = join_all(
         settings
             .base_urls
@@ -28,72 +29,66 @@ pub async fn examine(settings: &MiniProgramSettings, client: &PlatformClient) ->
     )
     .await;
     Examined {
-        subject: format!("app {}", settings.app),
+        subject: format!("app {}", settings.name),
         findings,
     }
 }
 
-async fn examine_at(
-    base: &str,
-    settings: &MiniProgramSettings,
-    client: &PlatformClient,
-) -> Finding {
-    let alone = MiniProgramSettings {
+async fn examine_at(base: &str, settings: &AppSettings, client: &PlatformClient) -> Finding {
+    let alone = AppSettings {
         base_urls: vec![base.to_owned()],
         ..settings.clone()
     };
-    let provider = match MiniProgram::new(
-        alone,
-        client.clone(),
-        Arc::new(SystemClock),
-        Arc::new(Metrics::new()),
-    ) {
-        Ok(provider) => provider,
+    let metrics = Arc::new(Metrics::new());
+    let api = match PlatformApi::new(alone, client.clone(), Arc::new(SystemClock), metrics) {
+        Ok(api) => api,
         Err(error) => {
             return Finding::fail(CHECK, error.to_string(), "mend it in the configuration");
         }
     };
-    let host = BaseUrl::parse(base)
-        .map(|base| base.host())
-        .unwrap_or_default();
-    // As long as WeChat's own.
+    let base = BaseUrl::parse(base).ok();
+    let host = base.as_ref().map(BaseUrl::host).unwrap_or_default();
+    // As long as a real one.
     let code = hash::to_hex(&random::bytes::<16>());
     let sent = monotonic_now();
-    let outcome = provider.exchange(&code).await;
-    let way = BaseUrl::parse(base)
-        .ok()
-        .and_then(|base| Some(format!("through the proxy {}", client.way(&base)?.host())));
-    judged(
-        outcome,
-        &host,
-        settings,
-        (sent.elapsed(), way.as_deref().unwrap_or("directly")),
-    )
+    let outcome = api.exchange(&ExchangeRequest { code: &code }).await;
+    let way = base
+        .and_then(|base| Some(format!("through the proxy {}", client.way(&base)?.host())))
+        .unwrap_or_else(|| "directly".to_owned());
+    let took = format!("{}, {way}", in_ms(sent.elapsed()));
+    judged(outcome, &host, settings, &took)
 }
 
 fn judged(
     outcome: Result<Identity, ExchangeError>,
     host: &str,
-    settings: &MiniProgramSettings,
-    (took, way): (Duration, &str),
+    settings: &AppSettings,
+    took: &str,
 ) -> Finding {
-    let (app, appid, took) = (
-        &settings.app,
-        &settings.appid,
-        format!("{}, {way}", in_ms(took)),
-    );
+    let (app, appid) = (&settings.name, &settings.appid);
+    let platform = platform(settings.provider);
     match outcome {
         Err(
             ExchangeError::BadCode { .. }
             | ExchangeError::CodeUsed { .. }
             | ExchangeError::UserBlocked { .. },
-        ) => Finding::ok(
-            CHECK,
-            format!("{host} takes the secret of {appid} ({took})"),
-        ),
+        ) => {
+            let seen = if platform.login.checks_secret_first {
+                "takes"
+            } else {
+                "answers, and says nothing against"
+            };
+            Finding::ok(
+                CHECK,
+                format!("{host} {seen} the secret of {appid} ({took})"),
+            )
+        }
         Ok(_) => Finding::warn(
             CHECK,
-            format!("{host} takes any code, so it is a sandbox and not WeChat ({took})"),
+            format!(
+                "{host} takes any code, so it is a sandbox and not {} ({took})",
+                platform.name
+            ),
             format!("for real users remove apps.{app}.base_url; the secret could not be tried"),
         ),
         Err(ExchangeError::Misconfigured { reason, .. }) => Finding::fail(
@@ -116,7 +111,7 @@ fn judged(
             Finding::fail(CHECK, format!("{host}: {reason}"), advice)
         }
         Err(ExchangeError::Nonsense { reason }) => {
-            let advice = nonsense(&reason, app);
+            let advice = nonsense(&reason, app, platform);
             Finding::fail(CHECK, format!("{host}: {reason}"), advice)
         }
     }
@@ -155,21 +150,24 @@ fn unavailable(reason: &str, app: &str) -> String {
     }
 }
 
-/// What to do about an answer that is none of WeChat's login API, or an error that it does not
-/// document.
-fn nonsense(reason: &str, app: &str) -> String {
-    if reason.contains("errcode") && !reason.contains("HTTP status") {
-        return "look the errcode up in WeChat's documentation".to_owned();
+/// What to do about an answer that is none of the platform's login API, or an error that it does
+/// not document.
+fn nonsense(reason: &str, app: &str, platform: &Platform) -> String {
+    let (name, field) = (platform.name, platform.login.error_field);
+    if reason.contains(field) && !reason.contains("HTTP status") {
+        return format!("look the {field} up in {name}'s documentation");
     }
     format!(
-        "what answers there is not WeChat's API: leave apps.{app}.base_url out for https://api.weixin.qq.com, or write there what stands before \
-         /sns/jscode2session"
+        "what answers there is not {name}'s API: leave apps.{app}.base_url out for {}, or write there what stands before {}",
+        platform.base_urls.join(", "),
+        platform.login.path
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::ProviderKind;
 
     #[test]
     fn each_reason_for_no_answer_has_its_own_cure() {
@@ -211,11 +209,12 @@ mod tests {
 
     #[test]
     fn a_page_is_no_errcode() {
+        let wechat = platform(ProviderKind::WechatMiniProgram);
         for reason in [
             "the body is HTML (HTTP status 404, 9 bytes)",
             "HTTP status 404 with a body that names no error",
         ] {
-            let cure = nonsense(reason, "shop");
+            let cure = nonsense(reason, "shop", wechat);
             assert!(
                 cure.contains("base_url out for https://api.weixin.qq.com")
                     && !cure.contains("errcode"),
@@ -225,7 +224,8 @@ mod tests {
         assert!(
             nonsense(
                 "a number that jscode2session does not document (errcode 99999 x)",
-                "shop"
+                "shop",
+                wechat
             )
             .contains("errcode")
         );

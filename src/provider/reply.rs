@@ -1,22 +1,38 @@
-//! What `jscode2session` answered, read from the body alone: the header says `text/plain` whatever
-//! it holds.
+//! What a platform answered to a login: read by its own file, believed or not here. The body alone
+//! counts: some platforms call JSON `text/plain`.
 
 use std::sync::Arc;
 
-use serde::Deserialize;
-
-use super::errcode::Refusal;
-use crate::identity::Identity;
-use crate::provider::call::Answer;
+use super::client::Answer;
+use super::registry::LoginApi;
+use super::untrusted;
+use crate::identity::{Identity, PlatformCode};
 use crate::secret::Secret;
 
-/// Longest openid, unionid or session_key that is believed, in bytes.
+/// Longest subject, unionid or session_key that is believed, in bytes. A key of 64 bytes has as
+/// many in hexadecimal.
 const VALUE_MAX: usize = 128;
 
-/// An answer, read.
+/// What a body says, in the same words for every platform.
+#[derive(Debug)]
+pub struct Parsed {
+    /// The number or word of an error; `None`: it reports success.
+    pub error: Option<PlatformCode>,
+    /// The platform's text about the error.
+    pub message: Option<String>,
+    pub subject: Result<String, Missing>,
+    pub unionid: Option<String>,
+    /// Some platforms have none.
+    pub session_key: Result<Option<String>, Missing>,
+}
+
+/// A field that should be there.
+#[derive(Debug)]
+pub struct Missing(pub &'static str);
+
+/// An answer, judged.
 #[derive(Debug)]
 pub enum Reply {
-    /// The user and the session_key.
     Identity(Identity),
     /// An error of the platform's.
     Refused(Refusal),
@@ -27,36 +43,42 @@ pub enum Reply {
     Nonsense(String),
 }
 
-#[derive(Deserialize)]
-struct Body {
-    #[serde(default)]
-    errcode: Option<Errcode>,
-    #[serde(default)]
-    errmsg: Option<String>,
-    #[serde(default)]
-    openid: Option<String>,
-    #[serde(default)]
-    unionid: Option<String>,
-    #[serde(default)]
-    session_key: Option<String>,
+/// An error that the platform answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: PlatformCode,
+    /// Number, trace and text, for the log.
+    pub description: String,
 }
 
-/// A number, or the same number as a text: both have been seen.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Errcode {
-    Number(i64),
-    Text(String),
+impl Refusal {
+    /// Takes the platform's text in; `hidden` are values that must not come through.
+    fn new(api: &LoginApi, code: PlatformCode, message: &str, hidden: &[&str]) -> Self {
+        let message = untrusted::printable(message, hidden);
+        let trace = untrusted::trace_id(&message)
+            .map(|id| format!(", rid {id}"))
+            .unwrap_or_default();
+        let shown = untrusted::printable(&code.to_string(), hidden);
+        Self {
+            description: format!("{} {shown}{trace}: {message:?}", api.error_field),
+            code,
+        }
+    }
 }
 
-/// Reads an answer. `hidden` are the values that were sent and must not come back in a message.
+/// The value of a field that must be there and not be empty.
+pub fn needed(name: &'static str, value: Option<String>) -> Result<String, Missing> {
+    value.filter(|value| !value.is_empty()).ok_or(Missing(name))
+}
+
+/// Judges an answer. `hidden` are the values that were sent and must not come back in a message.
 #[must_use]
-pub fn read(answer: &Answer, hidden: &[&str]) -> Reply {
+pub fn read(api: &LoginApi, answer: &Answer, hidden: &[&str]) -> Reply {
     if answer.status >= 500 || answer.status == 429 {
         return Reply::Down(format!("it answered with HTTP status {}", answer.status));
     }
-    let body: Body = match serde_json::from_slice(without_mark(&answer.body)) {
-        Ok(body) => body,
+    let parsed = match (api.read)(without_mark(&answer.body)) {
+        Ok(parsed) => parsed,
         Err(error) => {
             return Reply::Nonsense(format!(
                 "{} (HTTP status {}, {} bytes)",
@@ -66,62 +88,49 @@ pub fn read(answer: &Answer, hidden: &[&str]) -> Reply {
             ));
         }
     };
-    match errcode(body.errcode.as_ref()) {
-        Some(0) if answer.status == 200 => identity(body),
-        Some(0) => Reply::Nonsense(format!(
+    match parsed.error {
+        None if answer.status == 200 => identity(parsed),
+        None => Reply::Nonsense(format!(
             "HTTP status {} with a body that names no error",
             answer.status
         )),
-        Some(errcode) => {
+        Some(code) => {
+            let session_key = parsed.session_key.ok().flatten();
             let hidden: Vec<&str> = hidden
                 .iter()
                 .copied()
-                .chain(body.session_key.as_deref())
+                .chain(session_key.as_deref())
                 .collect();
-            Reply::Refused(Refusal::new(
-                errcode,
-                body.errmsg.as_deref().unwrap_or_default(),
-                &hidden,
-            ))
+            let message = parsed.message.unwrap_or_default();
+            Reply::Refused(Refusal::new(api, code, &message, &hidden))
         }
-        None => Reply::Nonsense("errcode is not a number".to_owned()),
     }
 }
 
-/// The number; 0 when there is none, which is how success usually looks.
-fn errcode(errcode: Option<&Errcode>) -> Option<i64> {
-    match errcode {
-        None => Some(0),
-        Some(Errcode::Number(number)) => Some(*number),
-        Some(Errcode::Text(text)) => text.trim().parse().ok(),
-    }
-}
-
-fn identity(body: Body) -> Reply {
-    let Some(openid) = body.openid.filter(|openid| !openid.is_empty()) else {
-        return Reply::Nonsense("half a reply: it has no openid".to_owned());
+fn identity(parsed: Parsed) -> Reply {
+    let (subject, session_key) = match (parsed.subject, parsed.session_key) {
+        (Ok(subject), Ok(session_key)) => (subject, session_key.map(Secret::new)),
+        (Err(Missing(field)), _) | (_, Err(Missing(field))) => {
+            return Reply::Nonsense(format!("half a reply: it has no {field}"));
+        }
     };
-    let Some(session_key) = body
-        .session_key
-        .filter(|key| !key.is_empty())
-        .map(Secret::new)
-    else {
-        return Reply::Nonsense("half a reply: it has no session_key".to_owned());
-    };
-    let unionid = body.unionid.filter(|unionid| !unionid.is_empty());
+    let unionid = parsed.unionid.filter(|unionid| !unionid.is_empty());
     // They become header values: what is not visible ASCII could end a header or begin another.
-    if !is_plain(&openid) || unionid.as_deref().is_some_and(|unionid| !is_plain(unionid)) {
+    if !is_plain(&subject) || unionid.as_deref().is_some_and(|unionid| !is_plain(unionid)) {
         return Reply::Nonsense(
-            "openid or unionid is longer than 128 bytes or not of visible ASCII".to_owned(),
+            "the user's id or unionid is longer than 128 bytes or not of visible ASCII".to_owned(),
         );
     }
-    if session_key.expose().len() > VALUE_MAX {
+    if session_key
+        .as_ref()
+        .is_some_and(|key| key.expose().len() > VALUE_MAX)
+    {
         return Reply::Nonsense("session_key is longer than 128 bytes".to_owned());
     }
     Reply::Identity(Identity {
-        subject: openid.into(),
+        subject: subject.into(),
         unionid: unionid.map(Arc::from),
-        session_key: Some(session_key),
+        session_key,
         claims: Vec::new(),
     })
 }
@@ -152,6 +161,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::provider::registry::platform;
+    use crate::session::ProviderKind;
+
+    const fn api() -> &'static LoginApi {
+        &platform(ProviderKind::WechatMiniProgram).login
+    }
 
     proptest! {
         /// Nothing panics, and what becomes an identity can become a header.
@@ -160,7 +175,7 @@ mod tests {
             let mut body = serde_json::json!({ "openid": openid, "session_key": key, "unionid": openid }).to_string().into_bytes();
             body.truncate(cut);
             for body in [noise, body] {
-                if let Reply::Identity(identity) = read(&Answer { status, body }, &[]) {
+                if let Reply::Identity(identity) = read(api(), &Answer { status, body }, &[]) {
                     prop_assert!(status == 200 && is_plain(&identity.subject) && !identity.subject.is_empty());
                     prop_assert!(identity.session_key.is_some_and(|key| (1..=VALUE_MAX).contains(&key.expose().len())));
                 }
@@ -170,6 +185,7 @@ mod tests {
 
     fn read_200(body: &str) -> Reply {
         read(
+            api(),
             &Answer {
                 status: 200,
                 body: body.as_bytes().to_vec(),
@@ -223,7 +239,6 @@ mod tests {
             r#"{"openid":"o1","unionid":"ü","session_key":"KEYKEY"}"#,
             r#"{"openid":["KEYKEY"],"session_key":"KEYKEY"}"#,
             r#"{"openid":"o1","openid":"o2","session_key":"KEYKEY"}"#,
-            r#"{"errcode":"forty","session_key":"KEYKEY"}"#,
             r#"{"errcode":4.5}"#,
             "{}",
             &long,
@@ -246,17 +261,24 @@ mod tests {
         assert_eq!(
             refusal,
             Refusal {
-                errcode: 40029,
-                errmsg: "invalid [hidden] [hidden], rid: 1-2".to_owned(),
-                trace: Some("1-2".to_owned())
+                code: PlatformCode::Number(40029),
+                description: "errcode 40029, rid 1-2: \"invalid [hidden] [hidden], rid: 1-2\""
+                    .to_owned(),
             }
         );
+        let Reply::Refused(refusal) =
+            read_200(r#"{"errcode":"HyVFkGl5F5OQWJZZaNzBBg==","errmsg":null}"#)
+        else {
+            panic!()
+        };
+        assert_eq!(refusal.description, "errcode [hidden]: \"\"");
     }
 
     #[test]
     fn the_status_counts_when_the_body_names_no_error() {
         let read = |status| {
             read(
+                api(),
                 &Answer {
                     status,
                     body: br#"{"openid":"o1","session_key":"a"}"#.to_vec(),

@@ -6,9 +6,9 @@ use crate::identity::{ExchangeError, Identity};
 /// What stands between all users of an app and their sessions.
 #[derive(Debug, Default)]
 pub(super) struct Trouble {
-    /// WeChat refuses what the operator has set.
+    /// The platform refuses what the operator has set.
     refused: Option<String>,
-    /// WeChat does not answer, and is left alone.
+    /// The platform does not answer, and the breaker is open.
     silent: Option<String>,
 }
 
@@ -33,9 +33,9 @@ impl Trouble {
     }
 
     /// The breaker has opened.
-    pub(super) fn opened(&mut self, reason: &str) {
+    pub(super) fn opened(&mut self, platform: &str, reason: &str) {
         self.silent = Some(format!(
-            "WeChat does not answer, and is asked only now and then: {reason}"
+            "{platform} does not answer, and is asked only now and then: {reason}"
         ));
     }
 
@@ -53,6 +53,7 @@ impl Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::PlatformCode;
 
     #[test]
     fn what_a_client_can_cause_is_no_trouble_and_ends_it() {
@@ -60,14 +61,14 @@ mod tests {
         let refused = || {
             Err(ExchangeError::Misconfigured {
                 reason: "the secret".to_owned(),
-                platform_code: 40125,
+                platform_code: PlatformCode::Number(40125),
             })
         };
         trouble.answered(&Err(ExchangeError::Nonsense {
             reason: "?".to_owned(),
         }));
         trouble.answered(&Err(ExchangeError::BadCode {
-            platform_code: 40029,
+            platform_code: PlatformCode::Number(40029),
         }));
         assert_eq!(trouble.told(), None);
         trouble.answered(&refused());
@@ -75,7 +76,7 @@ mod tests {
             reason: "?".to_owned(),
         }));
         assert_eq!(trouble.told().as_deref(), Some("the secret"));
-        trouble.opened("no route");
+        trouble.opened("WeChat", "no route");
         assert!(
             trouble
                 .told()
@@ -84,7 +85,7 @@ mod tests {
         trouble.closed();
         assert_eq!(trouble.told().as_deref(), Some("the secret"));
         trouble.answered(&Err(ExchangeError::CodeUsed {
-            platform_code: 40163,
+            platform_code: PlatformCode::Number(40163),
         }));
         assert_eq!(trouble.told(), None);
     }

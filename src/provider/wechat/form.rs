@@ -1,12 +1,15 @@
-//! What WeChat's AppIDs and AppSecrets look like. Another form is most likely a slip of the pen,
-//! and never shown: it may be a secret.
+//! What WeChat's AppIDs, AppSecrets and openids look like. Another form is most likely a slip of
+//! the pen, and never shown: it may be a secret.
 
 /// `wx` and 16 digits.
 const APPID: usize = 18;
 const SECRET: usize = 32;
 
+/// An openid.
+const OPENID: usize = 28;
+
 /// What is odd about an AppID, as it follows its key; `None`: nothing.
-pub(crate) fn of_appid(text: &str) -> Option<String> {
+pub(super) fn of_appid(text: &str) -> Option<String> {
     if is_hex(text) && text.len() == SECRET {
         return Some(
             "has 32 hexadecimal digits: that is an AppSecret rather than an AppID".to_owned(),
@@ -42,6 +45,20 @@ pub(super) fn of_secret(text: &str) -> Option<String> {
         )),
         () => None,
     }
+}
+
+/// What is odd about an openid, as it follows its option.
+pub(super) fn of_openid(text: &str) -> Option<String> {
+    let is_one = text.len() == OPENID
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    (!is_one).then(|| {
+        format!(
+            "is no openid: WeChat's have {OPENID} letters, digits, \"-\" and \"_\", this has {}",
+            characters(text)
+        )
+    })
 }
 
 fn characters(text: &str) -> String {
@@ -82,6 +99,23 @@ mod tests {
         ] {
             let odd = of_secret(slip).unwrap_or_else(|| panic!("{slip}"));
             assert!(odd.contains(word) && !odd.contains(slip.trim()), "{odd}");
+        }
+    }
+
+    #[test]
+    fn names_and_openids_are_told_apart() {
+        assert_eq!(of_openid("oGZUI0egBJY1zhBYw2KhdUfwVJJE"), None);
+        for (other, count) in [
+            ("x", "1 character"),
+            ("", "0 characters"),
+            ("oGZUI0egBJY1zhBYw2KhdUfwVJJ", "27 characters"),
+            ("oGZUI0egBJY1zhBYw2KhdUfwVJJ ", "28 characters"),
+            ("虎符", "2 characters"),
+        ] {
+            assert!(
+                of_openid(other).is_some_and(|odd| odd.ends_with(count)),
+                "{other}"
+            );
         }
     }
 }
