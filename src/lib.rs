@@ -9,8 +9,8 @@
 //! - layer 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`], [`finding`],
 //!   [`files`], [`peer`]
 //! - layer 1, rules: [`session`], [`identity`], [`route`], [`upstream`], [`limit`], [`assertion`]
-//! - layer 2, machinery: [`store`], [`provider`], [`telemetry`]
-//! - layer 3, faces: [`edge`], [`http`], [`proxy`], [`admin`], [`sandbox`]
+//! - layer 2, machinery: [`http`], [`store`], [`provider`], [`telemetry`]
+//! - layer 3, faces: [`edge`], [`endpoints`], [`proxy`], [`admin`], [`sandbox`]
 //! - layer 4, assembly: [`config`], [`app`], [`lifecycle`], [`cli`]
 
 pub mod admin;
@@ -22,6 +22,7 @@ pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod edge;
+pub mod endpoints;
 pub mod files;
 pub mod finding;
 pub mod http;

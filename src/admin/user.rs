@@ -7,7 +7,6 @@ use actix_web::{HttpMessage as _, HttpRequest};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::http::session::rfc3339;
 use crate::http::{ErrorCode, GatewayError, Inbound};
 use crate::identity::Apps;
 use crate::session::{LiveSession, UserKey};
@@ -103,7 +102,7 @@ impl<'a> From<&'a LiveSession> for SessionView<'a> {
             provider: session.user.provider.as_str(),
             user: &session.user.subject,
             unionid: session.unionid.as_deref(),
-            created_at: rfc3339(session.created),
+            created_at: session.created.rfc3339(),
             device: &session.device,
             client_address: session.client_address,
             expires_in: live.expires_in.as_secs(),

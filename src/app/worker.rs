@@ -11,10 +11,9 @@ use super::process_state::ProcessState;
 use super::reloadable::Reloadable;
 use crate::assertion::{HeaderNames, ReservedNames};
 use crate::edge::FastPath;
+use crate::endpoints::{self, OwnEndpoints, Verify};
 use crate::http::authenticate::Authenticator;
-use crate::http::own::{self, OwnEndpoints};
 use crate::http::request_log::LoggedBody;
-use crate::http::verify::Verify;
 use crate::http::{Answer, RequestHead};
 use crate::identity::LoginFlow;
 use crate::limit::{Limiter, LoginLimits};
@@ -162,7 +161,7 @@ impl Handlers {
             .app_data(web::Data::new(self.login))
             .app_data(web::Data::new(self.limits))
             .app_data(web::Data::new(self.auth))
-            .configure(|cfg| own::configure(cfg, &self.prefix));
+            .configure(|cfg| endpoints::configure(cfg, &self.prefix));
     }
 }
 

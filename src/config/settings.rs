@@ -17,8 +17,9 @@ use super::{
     store, syntax, traces, upstreams, verify, websockets,
 };
 use crate::assertion::HeaderNames;
+use crate::endpoints::Believed;
 use crate::files::{self, FileError};
-use crate::http::{Believed, FailureShape};
+use crate::http::FailureShape;
 use crate::provider::proxy::Proxies;
 use crate::provider::settings::AppSettings;
 use crate::proxy::websockets::WebsocketLimits;

@@ -5,7 +5,7 @@ use super::identity::is_header_name;
 use super::problem::Wrong;
 use super::reader::Section;
 use super::values::choice;
-use crate::http::{AskingProxy, Believed};
+use crate::endpoints::{AskingProxy, Believed};
 use crate::route::RouteTable;
 use crate::session::carrier;
 

@@ -1,5 +1,5 @@
-//! The gateway's own endpoints, one file each, and what every answer shares: error codes, the facts
-//! of a request head, CORS, and the completion that counts and logs it.
+//! The vocabulary of both listeners, below those who serve them: a request's head and the facts in
+//! it, its token and whose it is, answers, error codes, CORS, and the request log.
 
 pub mod answer;
 pub mod authenticate;
@@ -14,25 +14,15 @@ pub mod extract;
 pub mod failure;
 pub mod forwarded;
 pub mod head;
-pub mod healthz;
-pub mod login;
-pub mod logout;
 pub mod method;
 pub mod object;
 pub mod origin;
-pub mod original;
-pub mod own;
-pub mod page;
 mod rate_limit;
 pub mod request_log;
 pub mod response;
-pub mod rotate;
-pub mod session;
-pub mod sessions;
 pub mod together;
 pub mod token;
 pub mod told;
-pub mod verify;
 
 pub use client_address::{ForwardingHeader, TrustedProxies};
 pub use connection::Connection;
@@ -43,6 +33,5 @@ pub use extract::Inbound;
 pub use failure::FailureShape;
 pub use head::{Headers, RequestHead};
 pub use origin::Origin;
-pub use original::{AskingProxy, Believed};
 pub use request_log::RequestLog;
 pub use response::{Answer, AnswerHead};

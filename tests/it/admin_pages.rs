@@ -111,7 +111,7 @@ async fn the_metrics_come_in_the_form_that_is_asked_for() {
 #[tokio::test]
 async fn every_405_names_the_methods_that_are_allowed() {
     let gateway = Gateway::start("");
-    let own = hufu::http::own::ENDPOINTS
+    let own = hufu::endpoints::ENDPOINTS
         .iter()
         .filter(|(_, methods)| *methods != "any");
     let public = own.map(|(name, methods)| {

@@ -148,7 +148,7 @@ fn the_headers_that_backends_believe_are_on_their_page_and_no_other() {
 #[test]
 fn the_endpoints_of_the_code_are_on_their_page() {
     for text in [page("docs/http-api.md"), page("docs/zh-CN/http-api.md")] {
-        for (name, _) in hufu::http::own::ENDPOINTS {
+        for (name, _) in hufu::endpoints::ENDPOINTS {
             assert!(text.contains(&format!("/auth/{name}")), "{name}");
         }
         for path in hufu::admin::ENDPOINTS {

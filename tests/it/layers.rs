@@ -9,7 +9,7 @@ mod rings;
 mod tree;
 
 /// Layer, module.
-pub(crate) const LAYERS: [(u8, &str); 28] = [
+pub(crate) const LAYERS: [(u8, &str); 29] = [
     (4, "main"),
     (4, "lib"),
     (4, "cli"),
@@ -17,10 +17,11 @@ pub(crate) const LAYERS: [(u8, &str); 28] = [
     (4, "lifecycle"),
     (4, "config"),
     (3, "edge"),
-    (3, "http"),
+    (3, "endpoints"),
     (3, "proxy"),
     (3, "admin"),
     (3, "sandbox"),
+    (2, "http"),
     (2, "store"),
     (2, "provider"),
     (2, "telemetry"),
@@ -41,15 +42,13 @@ pub(crate) const LAYERS: [(u8, &str); 28] = [
 ];
 
 /// On one layer, who may name whom.
-const NEIGHBOURS: [(&str, &str); 10] = [
+const NEIGHBOURS: [(&str, &str); 8] = [
     ("identity", "session"),
     ("identity", "limit"),
     ("session", "limit"),
     ("assertion", "session"),
     ("route", "upstream"),
-    ("edge", "http"),
-    ("proxy", "http"),
-    ("admin", "http"),
+    ("http", "telemetry"),
     ("backoff", "crypto"),
     ("crypto", "secret"),
 ];
@@ -64,6 +63,7 @@ pub(crate) const HOMES: [(&str, &[&str]); 29] = [
         "actix_web",
         &[
             "http",
+            "endpoints",
             "proxy",
             "admin",
             "edge",

@@ -11,9 +11,9 @@ use super::tree::{Place, Tree};
 /// one takes it from this list.
 const KNOWN: [&str; 11] = [
     "edge: fields, head",
+    "endpoints: dispatch, healthz, logout, page, rotate, sessions",
     "http: client_address, forwarded",
     "http: error_response, rate_limit",
-    "http: healthz, logout, own, page, rotate, sessions",
     "identity: code, login",
     "proxy: streaming, walk",
     "sandbox: control, routes",

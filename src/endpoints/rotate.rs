@@ -2,10 +2,10 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use crate::endpoints::login::TokenResponse;
+use crate::endpoints::page::may_change;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::login::TokenResponse;
-use crate::http::page::may_change;
 use crate::http::request_log::saw;
 use crate::limit::LoginLimits;
 use crate::session::{SessionService, SessionToken};

@@ -8,13 +8,13 @@ use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 
 use crate::assertion::{HeaderNames, IdentityHeaders};
+use crate::endpoints::dispatch::{OwnEndpoints, VERIFY};
+use crate::endpoints::original::{Believed, Original, path_invalid};
 use crate::http::authenticate::{Authenticator, Caller};
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::{Inbound, X_REQUEST_ID};
 use crate::http::head::{Headers, RequestHead};
 use crate::http::method::{other_methods, refuse_another};
-use crate::http::original::{Believed, Original, path_invalid};
-use crate::http::own::{OwnEndpoints, VERIFY};
 use crate::http::request_log::{LoggedBody, RequestLog};
 use crate::http::response::{Answer, AnswerHead};
 use crate::identity::Apps;

@@ -5,9 +5,9 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
+use crate::endpoints::page::may_change;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::GatewayError;
-use crate::http::page::may_change;
 use crate::http::request_log::{SeenSession, saw};
 
 /// 204, also when the session had ended before. 503 when the store is down: it did not happen.

@@ -4,11 +4,11 @@
 
 use actix_web::{HttpMessage, HttpRequest, web};
 
+use crate::endpoints::dispatch::OwnEndpoints;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
 use crate::http::head::{Headers, RequestHead, Value};
-use crate::http::own::OwnEndpoints;
 use crate::http::told::is_https;
 
 /// Refuses what a foreign page asks of one of the gateway's own endpoints, where nothing but a

@@ -7,11 +7,10 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
+use crate::endpoints::page::may_change;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::page::may_change;
 use crate::http::request_log::saw;
-use crate::http::session::rfc3339;
 use crate::session::{LiveSession, SessionId, Written};
 
 #[derive(Serialize)]
@@ -36,7 +35,7 @@ impl<'a> Device<'a> {
         Self {
             session_id: live.id.to_string(),
             current: live.id == current,
-            created_at: rfc3339(live.session.created),
+            created_at: live.session.created.rfc3339(),
             device: &live.session.device,
             client_address: live.session.client_address,
             expires_in: live.expires_in.as_secs(),

@@ -4,7 +4,7 @@
 use actix_web::http::header::{CACHE_CONTROL, ContentType};
 use actix_web::{HttpResponse, web};
 
-use crate::http::own::OwnEndpoints;
+use crate::endpoints::dispatch::OwnEndpoints;
 
 /// 200 `ok`; while the process drains 503 `draining`: a balancer that cannot ask the admin listener
 /// has no other way to notice before the port is closed.

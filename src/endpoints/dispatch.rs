@@ -11,13 +11,14 @@ use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpMessage, HttpResponse, web};
 
+use crate::endpoints::{healthz, login, logout, rotate, session, sessions};
 use crate::http::answer::{self, not_allowed, reading};
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
 use crate::http::failure::FailureShape;
 use crate::http::head::RequestHead;
 use crate::http::request_log::{CountedRoute, LoggedBody, Reports, RequestLog};
-use crate::http::{Cors, Drain, TrustedProxies, healthz, login, logout, rotate, session, sessions};
+use crate::http::{Cors, Drain, TrustedProxies};
 use crate::metrics::Metrics;
 
 /// Longest JSON body of the gateway's own endpoints; a login needs a few hundred bytes.

@@ -1,12 +1,9 @@
 //! `GET /auth/session`: what the gateway knows of the caller's own session.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use crate::clock::UnixMillis;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::GatewayError;
 use crate::http::request_log::saw;
@@ -35,13 +32,8 @@ pub async fn session(
             session_id: live.id.to_string(),
             app: &live.session.user.app,
             provider: live.session.user.provider.as_str(),
-            created_at: rfc3339(live.session.created),
+            created_at: live.session.created.rfc3339(),
             expires_in: live.expires_in.as_secs(),
             absolute_expires_in: live.absolute_expires_in.as_secs(),
         }))
-}
-
-/// A time of the store as answers show it.
-pub(crate) fn rfc3339(time: UnixMillis) -> String {
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(time.0)).to_string()
 }
