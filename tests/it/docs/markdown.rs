@@ -87,6 +87,16 @@ pub(super) fn blocks(page: &str) -> Vec<String> {
     blocks
 }
 
+/// The lines of a block without their comments, and without the lines that are nothing else.
+pub(super) fn code(block: &str) -> Vec<&str> {
+    let lines = block
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("# "));
+    lines
+        .map(|line| line.split(" # ").next().unwrap_or(line).trim_end())
+        .collect()
+}
+
 fn level(line: &str) -> Option<usize> {
     let text = line.trim_start_matches('#');
     let level = line.len() - text.len();
@@ -123,5 +133,6 @@ fn a_page_is_read_as_github_reads_it() {
         ]
     );
     assert_eq!(sections(page).len(), 4);
+    assert_eq!(code("a # of a\n# of b\n  b\n#:c\n"), ["a", "  b", "#:c"]);
     assert_eq!(blocks(page), ["```sh\n# no heading\n"]);
 }
