@@ -59,29 +59,31 @@ fn every_error_code_is_on_its_page_with_its_status_and_no_other() {
 }
 
 #[test]
-fn every_metric_is_on_its_page_and_no_other() {
+fn every_metric_is_on_its_pages_and_no_other() {
     let described: BTreeSet<String> = Metrics::new().names().into_iter().collect();
     assert!(described.len() > 8, "{described:?}");
-    let text = page("docs/metrics.md");
-    for name in &described {
-        assert!(
-            text.contains(&format!("`{name}`")),
-            "docs/metrics.md lacks {name}"
-        );
-    }
-    for word in text
-        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        .filter(|word| word.starts_with("hufu_"))
-    {
-        let base = word
-            .strip_suffix("_bucket")
-            .or_else(|| word.strip_suffix("_count"))
-            .or_else(|| word.strip_suffix("_sum"))
-            .unwrap_or(word);
-        assert!(
-            described.contains(base) || described.contains(word),
-            "docs/metrics.md has {word}, which the code has not"
-        );
+    for name in ["docs/metrics.md", "docs/zh-CN/metrics.md"] {
+        let text = page(name);
+        for metric in &described {
+            assert!(
+                text.contains(&format!("`{metric}`")),
+                "{name} lacks {metric}"
+            );
+        }
+        for word in text
+            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+            .filter(|word| word.starts_with("hufu_"))
+        {
+            let base = word
+                .strip_suffix("_bucket")
+                .or_else(|| word.strip_suffix("_count"))
+                .or_else(|| word.strip_suffix("_sum"))
+                .unwrap_or(word);
+            assert!(
+                described.contains(base) || described.contains(word),
+                "{name} has {word}, which the code has not"
+            );
+        }
     }
 }
 
