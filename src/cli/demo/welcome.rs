@@ -26,7 +26,7 @@ pub(super) fn text(lang: Lang, at: &str, admin: SocketAddr) -> String {
              {lines}\n\n\
              第一行登录；第二行调用后端（响应里的 x-wx-openid 就是后端看到的用户）；第三行退出登录，之后第二行会得到 401。\n\
              code 可以随便填，每个只能用一次，对应与它同名的用户；微信开发者工具里 wx.login 拿到的 code 也能用。\n\
-             PowerShell 的写法见 docs/operations.md#windows\n\
+             PowerShell 的写法见 docs/zh-CN/operations.md#windows\n\
              监控指标：http://{admin}/metrics   按 Ctrl-C 结束演示。\n"
         ),
     }
