@@ -23,6 +23,7 @@ const LONGEST: usize = 256;
 
 /// `public` is where the public listener is.
 pub(super) fn read(section: &mut Section<'_>, public: &Listen) -> AdminSettings {
+    section.takes_restart();
     let listen: SocketAddr = section.value("listen", server::listen);
     if let Listen::Tcp(public) = public
         && listen.port() == public.port()

@@ -1,10 +1,13 @@
 //! The settings in force, as TOML with secrets hidden: what `hufu check --print` shows. The reader
 //! notes here every key that it takes, so that none can be forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use toml::de::DeValue;
+
+use crate::crypto::hash;
+use crate::secret::Secret;
 
 /// Every key that was read, with the value in force, in the order of reading.
 #[derive(Debug, Default)]
@@ -16,7 +19,24 @@ pub struct Effective {
 struct Table {
     header: String,
     path: String,
-    keys: Vec<(&'static str, Option<toml::Value>)>,
+    keys: Vec<Key>,
+}
+
+#[derive(Debug)]
+struct Key {
+    name: &'static str,
+    /// `None`: not set, and without a default.
+    value: Option<toml::Value>,
+    /// What the value hashes to where it is not shown, so that a change is seen.
+    hidden: Option<Secret<[u8; 32]>>,
+    /// Whether it counts from the start of a process to its end.
+    takes_restart: bool,
+}
+
+impl Key {
+    fn differs(&self, other: &Self) -> bool {
+        self.value != other.value || self.hidden != other.hidden
+    }
 }
 
 impl Effective {
@@ -33,48 +53,73 @@ impl Effective {
         self.tables.len() - 1
     }
 
-    /// Notes a key of a table; `None`: not set, and without a default.
-    pub(super) fn note(&mut self, table: usize, key: &'static str, value: Option<toml::Value>) {
+    /// Notes a key of a table.
+    pub(super) fn note(
+        &mut self,
+        table: usize,
+        name: &'static str,
+        value: Option<toml::Value>,
+        takes_restart: bool,
+    ) {
         if let Some(table) = self.tables.get_mut(table) {
-            table.keys.push((key, value));
+            table.keys.push(Key {
+                name,
+                value,
+                hidden: None,
+                takes_restart,
+            });
         }
     }
 
-    /// The dotted paths of the keys that `is_meant` names and that have another value in `other`,
-    /// each once.
-    pub(super) fn differing(&self, other: &Self, is_meant: impl Fn(&str) -> bool) -> Vec<String> {
-        let values = |from: &Self| {
-            let mut values: BTreeMap<String, Vec<Option<toml::Value>>> = BTreeMap::new();
-            for (table, (key, value)) in from
-                .tables
-                .iter()
-                .flat_map(|table| table.keys.iter().map(move |key| (table, key)))
-            {
-                values
-                    .entry(format!("{}{key}", table.path))
-                    .or_default()
-                    .push(value.clone());
+    /// Notes the real value of the key that was noted under this name, which is shown in part or
+    /// not at all.
+    pub(super) fn note_hidden(&mut self, table: usize, name: &str, secret: &[u8]) {
+        let table = self.tables.get_mut(table);
+        let mut keys = table.into_iter().flat_map(|table| &mut table.keys);
+        if let Some(key) = keys.find(|key| key.name == name) {
+            key.hidden = Some(Secret::new(hash::sha256(secret)));
+        }
+    }
+
+    /// The dotted paths of the keys that take a restart and have another value in `other`, each
+    /// once.
+    pub(super) fn waiting_for_restart(&self, other: &Self) -> Vec<String> {
+        let (ours, theirs) = (self.fixed_values(), other.fixed_values());
+        let differs = |path: &&String| match (ours.get(*path), theirs.get(*path)) {
+            (Some(our), Some(their)) if our.len() == their.len() => {
+                our.iter().zip(their).any(|(our, their)| our.differs(their))
             }
-            values.retain(|path, _| is_meant(path));
-            values
+            _ => true,
         };
-        let (ours, theirs) = (values(self), values(other));
-        let differs = |path: &&String| ours.get(*path) != theirs.get(*path);
-        ours.keys()
-            .chain(theirs.keys().filter(|path| !ours.contains_key(*path)))
-            .filter(differs)
-            .cloned()
-            .collect()
+        let paths: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        paths.into_iter().filter(differs).cloned().collect()
+    }
+
+    fn fixed_values(&self) -> BTreeMap<String, Vec<&Key>> {
+        let mut values: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (path, key) in self.keys().filter(|(_, key)| key.takes_restart) {
+            values.entry(path).or_default().push(key);
+        }
+        values
+    }
+
+    fn keys(&self) -> impl Iterator<Item = (String, &Key)> {
+        self.tables.iter().flat_map(|table| {
+            let path = |key: &Key| format!("{}{}", table.path, key.name);
+            table.keys.iter().map(move |key| (path(key), key))
+        })
     }
 
     /// The dotted path of every key, with `*` for the names that the operator chose.
     pub fn paths(&self) -> impl Iterator<Item = String> {
-        self.tables.iter().flat_map(|table| {
-            table
-                .keys
-                .iter()
-                .map(|(key, _)| format!("{}{key}", table.path))
-        })
+        self.keys().map(|(path, _)| path)
+    }
+
+    /// The same of the keys that take a restart.
+    pub fn restart_paths(&self) -> impl Iterator<Item = String> {
+        self.keys()
+            .filter(|(_, key)| key.takes_restart)
+            .map(|(path, _)| path)
     }
 }
 
@@ -114,10 +159,10 @@ impl fmt::Display for Effective {
                 (0, header) => writeln!(f, "{header}")?,
                 (_, header) => writeln!(f, "\n{header}")?,
             }
-            for (key, value) in &table.keys {
+            for Key { name, value, .. } in &table.keys {
                 match value {
-                    Some(value) => writeln!(f, "{key} = {value}")?,
-                    None => writeln!(f, "# {key} is not set")?,
+                    Some(value) => writeln!(f, "{name} = {value}")?,
+                    None => writeln!(f, "# {name} is not set")?,
                 }
             }
         }

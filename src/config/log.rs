@@ -30,6 +30,7 @@ pub struct LogSettings {
 }
 
 pub(super) fn read(section: &mut Section<'_>) -> LogSettings {
+    section.takes_restart();
     let levels = [
         ("error", LevelFilter::Error),
         ("warn", LevelFilter::Warn),
@@ -48,7 +49,7 @@ pub(super) fn read(section: &mut Section<'_>) -> LogSettings {
             ]),
         ),
         level: section.value("level", choice(levels)),
-        skip: section.list("skip", path),
+        skip: section.on_reload(|section| section.list("skip", path)),
     }
 }
 

@@ -3,6 +3,10 @@
 //! `reader` walks the file and collects everything that is wrong with it; one file per section says
 //! which keys there are and what they mean. The defaults stand in `hufu.toml`, the manual, which is
 //! built in ([`manual`]).
+//!
+//! Every section is read in one way: `read` makes the settings out of the section, a line for each
+//! key, and nothing else knows the key's name. A reload takes a key, unless its section begins with
+//! `takes_restart`; there, `on_reload` stands around the keys that a reload takes nevertheless.
 
 mod admin;
 mod apps;
@@ -22,7 +26,6 @@ mod own_listeners;
 mod platforms;
 mod problem;
 mod reader;
-mod restart;
 mod route_overlap;
 mod routes;
 pub mod schema;

@@ -107,6 +107,7 @@ impl<'a> Reader<'a> {
             path: String::new(),
             pattern: String::new(),
             line: None,
+            takes_restart: false,
         };
         read_table(
             self,
@@ -153,6 +154,8 @@ struct Place {
     /// `apps.*.`: the same for every table of the kind.
     pattern: String,
     line: Option<usize>,
+    /// Whether its keys count from the start of a process to its end.
+    takes_restart: bool,
 }
 
 /// One table of the file, with its defaults.
@@ -240,6 +243,7 @@ impl<'a> Section<'a> {
             path: format!("{}{key}.", self.place.path),
             pattern: format!("{}{key}.", self.place.pattern),
             line,
+            takes_restart: self.place.takes_restart,
         };
         let table = given.and_then(|given| self.table(&given));
         let header = format!("[{}{key}]", self.place.path);
@@ -283,6 +287,7 @@ impl<'a> Section<'a> {
                     path: format!("{path}."),
                     pattern: format!("{key}.*."),
                     line: Some(line),
+                    takes_restart: self.place.takes_restart,
                 };
                 all.push(read_table(
                     self.reader,
@@ -327,6 +332,7 @@ impl<'a> Section<'a> {
                 path: format!("{}.", row.path),
                 pattern: format!("{}{key}.*.", self.place.pattern),
                 line: Some(row.line),
+                takes_restart: self.place.takes_restart,
             };
             if let Some(table) = self.table(&row) {
                 all.push(read_table(
@@ -355,6 +361,7 @@ impl<'a> Section<'a> {
             path: format!("{}.", given.path),
             pattern: format!("{}{key}.", self.place.pattern),
             line: Some(given.line),
+            takes_restart: self.place.takes_restart,
         };
         let mut section = Section {
             reader: self.reader,
@@ -423,13 +430,37 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// From here on the keys of this table, and of those below it, count from the start of a
+    /// process to its end.
+    pub(super) const fn takes_restart(&mut self) {
+        self.place.takes_restart = true;
+    }
+
+    /// Reads keys that a reload takes, in a table that takes a restart otherwise.
+    pub(super) fn on_reload<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let others = std::mem::replace(&mut self.place.takes_restart, false);
+        let value = read(self);
+        self.place.takes_restart = others;
+        value
+    }
+
     /// Notes a key with the value in force.
     pub(super) fn note(&self, key: &'static str, value: Option<toml::Value>) {
+        self.reader.findings.borrow_mut().effective.note(
+            self.shown,
+            key,
+            value,
+            self.place.takes_restart,
+        );
+    }
+
+    /// Notes the real value of a key that was noted, but is shown in part or not at all.
+    pub(super) fn note_hidden(&self, key: &str, secret: &[u8]) {
         self.reader
             .findings
             .borrow_mut()
             .effective
-            .note(self.shown, key, value);
+            .note_hidden(self.shown, key, secret);
     }
 
     /// Something is wrong with a key.

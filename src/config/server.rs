@@ -56,6 +56,7 @@ pub struct ServerSettings {
 }
 
 pub(super) fn read(section: &mut Section<'_>) -> ServerSettings {
+    section.takes_restart();
     let any = || duration(Duration::ZERO);
     let settings = ServerSettings {
         listen: section.value("listen", public),
@@ -67,9 +68,10 @@ pub(super) fn read(section: &mut Section<'_>) -> ServerSettings {
         proxy_protocol: section.flag("proxy_protocol"),
         prefix: section.value("prefix", prefix),
         workers: section.number("workers", 1024),
-        trusted_proxies: section.list("trusted_proxies", network),
-        forwarding_header: section.value("forwarding_header", choice(FORWARDING_HEADERS)),
-        body_limit: section.value("body_limit", body_limit),
+        trusted_proxies: section.on_reload(|section| section.list("trusted_proxies", network)),
+        forwarding_header: section
+            .on_reload(|section| section.value("forwarding_header", choice(FORWARDING_HEADERS))),
+        body_limit: section.on_reload(|section| section.value("body_limit", body_limit)),
         keep_alive: section.value("keep_alive", any()),
         request_head_timeout: section
             .value("request_head_timeout", duration(Duration::from_millis(100))),

@@ -27,6 +27,7 @@ const LONGEST_STALE: Duration = Duration::from_secs(60);
 const LONGEST_GRACE: Duration = Duration::from_secs(600);
 
 pub(super) fn read(section: &mut Section<'_>) -> SessionSettings {
+    section.takes_restart();
     let second = Duration::from_secs(1);
     let lifetime = Lifetime {
         idle: section.value("idle_timeout", duration(second)),

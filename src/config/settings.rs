@@ -106,6 +106,13 @@ impl Settings {
             .ok_or(ConfigError { problems })
     }
 
+    /// The keys that a process started with these settings cannot take over from `later`, and that
+    /// are different there.
+    #[must_use]
+    pub fn unchangeable(&self, later: &Self) -> Vec<String> {
+        self.effective.waiting_for_restart(&later.effective)
+    }
+
     /// Reads a text, which messages call `file`; paths in it start at `directory`.
     pub fn parse(
         file: &str,

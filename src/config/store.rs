@@ -42,10 +42,13 @@ pub struct StoreTlsFiles {
 /// The store, and whether what it holds outlives this process (which can be known of many a broken
 /// URL too).
 pub(super) fn read(section: &mut Section<'_>) -> (StoreSettings, bool) {
+    section.takes_restart();
     let text = section.discreet("url");
     let durable = !text.as_ref().is_some_and(|url| url.starts_with("memory"));
     let url = text.as_ref().and_then(|text| read_url(section, text));
-    section.note("url", text.map(|text| shown(&text, url.as_ref()).into()));
+    let shown = text.as_ref().map(|text| shown(text, url.as_ref()).into());
+    section.note("url", shown);
+    section.note_hidden("url", text.unwrap_or_default().as_bytes());
     let key_prefix = section.value("key_prefix", key_prefix);
     let login = read_login(section, "username", "password", "password_file");
     let sentinel_login = read_login(

@@ -6,6 +6,7 @@ use crate::telemetry::TraceSettings;
 
 /// `None`: no spans are made.
 pub(super) fn read(section: &mut Section<'_>) -> Option<TraceSettings> {
+    section.takes_restart();
     let endpoint = section.optional("endpoint", endpoint);
     let authorization = section.secret(
         "authorization",

@@ -234,6 +234,7 @@ impl<'a> Section<'a> {
             }
             None => (String::new(), self.file_of(in_file, file_key)?),
         };
+        self.note_hidden(key, secret.expose().as_bytes());
         let place = if self.has(key) { key } else { file_key };
         if secret.expose().is_empty() {
             // What is written is a variable's name at most.
@@ -295,6 +296,11 @@ impl<'a> Section<'a> {
                 )
             }));
         }
+        let texts: Vec<&str> = all
+            .iter()
+            .map(|(.., text)| text.expose().as_str())
+            .collect();
+        self.note_hidden(key, texts.join("\n").as_bytes());
         all
     }
 

@@ -7,6 +7,7 @@ use super::values::duration;
 use crate::proxy::websockets::WebsocketLimits;
 
 pub(super) fn read(section: &mut Section<'_>) -> WebsocketLimits {
+    section.takes_restart();
     WebsocketLimits {
         max: section.number("max", 10_000_000),
         max_per_user: section.number("max_per_user", 10_000),

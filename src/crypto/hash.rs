@@ -47,15 +47,6 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-impl PartialEq for KeyedHash {
-    /// The same key: another one would give nothing the same hash once in 2^256.
-    fn eq(&self, other: &Self) -> bool {
-        constant_time_eq(&self.of([]), &other.of([]))
-    }
-}
-
-impl Eq for KeyedHash {}
-
 /// SHA-256 over pieces that arrive one after the other, in constant memory.
 #[derive(Debug, Clone, Default)]
 pub struct RunningSha256(Sha256);

@@ -119,18 +119,6 @@ impl fmt::Debug for Keyring {
     }
 }
 
-impl PartialEq for Keyring {
-    /// The same keys in the same order.
-    fn eq(&self, other: &Self) -> bool {
-        self.keys.len() == other.keys.len()
-            && self
-                .keys
-                .iter()
-                .zip(&other.keys)
-                .all(|(a, b)| a.check == b.check)
-    }
-}
-
 impl Keyring {
     /// A ring of these keys, the sealing one first.
     pub fn new(keys: &[Secret<[u8; 32]>]) -> Result<Self, KeyError> {
@@ -242,7 +230,6 @@ fn check(key: &SealingKey, token: &[u8]) -> [u8; 4] {
 
 /// The naming key: names users and their cluster slots in the store. It never rotates, or a user's
 /// sessions could not be found any more.
-#[derive(PartialEq, Eq)]
 pub struct NamingKey(KeyedHash);
 
 impl fmt::Debug for NamingKey {

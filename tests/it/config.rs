@@ -83,6 +83,144 @@ fn hold(path: &Path, text: &str) {
     );
 }
 
+/// What differs from the defaults, so that a new key changes the full snapshot alone.
+fn without_defaults(printed: &str) -> String {
+    let manual: toml::Value = manual::TEXT.parse::<toml::Table>().unwrap().into();
+    let mut kept = String::new();
+    let mut defaults = Some(&manual);
+    let mut header = None;
+    for line in printed
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
+        if line.starts_with('[') {
+            defaults = defaults_of(&manual, line.trim_matches(['[', ']']));
+            header = Some(line);
+            continue;
+        }
+        let given: toml::Table = line.parse().unwrap();
+        let (key, value) = given.iter().next().unwrap();
+        if defaults.and_then(|table| table.get(key)) != Some(value) {
+            if let Some(header) = header.take() {
+                kept = format!("{kept}\n{header}\n");
+            }
+            kept = format!("{kept}{line}\n");
+        }
+    }
+    kept
+}
+
+/// The table of the manual that has the defaults of this one; that of its example where the
+/// operator chooses the name.
+fn defaults_of<'a>(manual: &'a toml::Value, path: &str) -> Option<&'a toml::Value> {
+    let mut value = manual;
+    for part in path.split('.') {
+        let table = value.as_table()?;
+        value = table.get(part).or_else(|| table.values().next())?;
+    }
+    value.get(0).or(Some(value))
+}
+
+#[test]
+fn what_takes_a_restart_is_named_also_where_it_is_written_alike() {
+    let read = |text: &str, variables: &[(&'static str, &'static str)]| {
+        let text = format!(
+            "store.url = \"memory:\"\n[apps.a]\nappid = \"wx1\"\nsecret = \"s\"\n[upstreams.u]\nendpoints = [\"http://x\"]\n\
+             [[routes]]\npath = \"/\"\nupstream = \"u\"\n{text}"
+        );
+        let variables = Variables::only(variables.iter().copied());
+        Settings::parse("f", &text, Path::new(""), &variables)
+            .unwrap()
+            .0
+    };
+    let sizes = "[server]\nmax_request_head = \"${SIZE}\"\nbody_limit = \"${BODY}\"\n";
+    let settings = read(sizes, &[("SIZE", "16KiB"), ("BODY", "1KiB")]);
+    for (text, variables, named) in [
+        (sizes, [("SIZE", "16KiB"), ("BODY", "2KiB")], &[][..]),
+        (
+            sizes,
+            [("SIZE", "32KiB"), ("BODY", "1KiB")],
+            &["server.max_request_head"][..],
+        ),
+        (
+            "[log]\nlevel = \"warn\"\n",
+            [("SIZE", ""), ("BODY", "")],
+            &["log.level", "server.max_request_head"][..],
+        ),
+    ] {
+        assert_eq!(settings.unchangeable(&read(text, &variables)), named);
+    }
+    let token = "[admin]\ntoken = \"${SECRET}0123456789abcdef01234567\"\n";
+    let traces = "[traces]\nendpoint = \"http://c/v1/traces\"\nauthorization = \"${SECRET}\"\n";
+    let keys = format!("[secrets]\nkeys = [\"${{SECRET}}{}\"]\n", &KEY[1..]);
+    let naming_key = format!(
+        "[secrets]\nnaming_key = \"${{SECRET}}{}\"\n",
+        &NAMING_KEY[1..]
+    );
+    for (text, named) in [
+        (token, "admin.token"),
+        (traces, "traces.authorization"),
+        (&keys, "secrets.keys"),
+        (&naming_key, "secrets.naming_key"),
+    ] {
+        let [before, same, other] = ["A", "A", "B"].map(|secret| read(text, &[("SECRET", secret)]));
+        assert_eq!(before.unchangeable(&same), [""; 0]);
+        assert_eq!(before.unchangeable(&other), [named]);
+    }
+}
+
+#[test]
+fn passwords_of_the_store_are_compared_wherever_they_stand() {
+    let read = |store: &str, password: &'static str| {
+        let text = format!(
+            "[store]\n{store}[secrets]\nkeys = \"{KEY}\"\nnaming_key = \"{NAMING_KEY}\"\n[apps.a]\nappid = \"wx1\"\nsecret = \"s\"\n"
+        );
+        let variables = Variables::only([("PASSWORD", password)]);
+        Settings::parse("f", &text, Path::new(""), &variables)
+            .unwrap()
+            .0
+    };
+    for (store, named) in [
+        ("url = \"redis://h:${PASSWORD}@r:6379/0\"\n", "store.url"),
+        (
+            "url = \"redis://r:6379/0\"\npassword = \"${PASSWORD}\"\n",
+            "store.password",
+        ),
+        (
+            "url = \"redis+sentinel://r:26379/m/0\"\nsentinel_password = \"${PASSWORD}\"\n",
+            "store.sentinel_password",
+        ),
+    ] {
+        let settings = read(store, "one");
+        assert_eq!(settings.unchangeable(&read(store, "one")), [""; 0]);
+        assert_eq!(settings.unchangeable(&read(store, "two")), [named]);
+    }
+}
+
+#[test]
+fn the_manual_says_which_keys_take_a_restart() {
+    let (_, text) = manual::TEXT.split_once("# SIGHUP ").unwrap();
+    let (text, _) = text.split_once(" docs/").unwrap();
+    let (sections, reloaded) = text.split_once("except for").unwrap();
+    let is_fixed = |path: &String| {
+        let section = path.split('.').next().unwrap();
+        sections.contains(&format!("[{section}]"))
+            && !reloaded
+                .split([' ', ','])
+                .any(|word| word.trim_end_matches('.') == path)
+    };
+    let (settings, _) = parse(&folder("valid").join("full.toml")).unwrap();
+    let fixed: BTreeSet<String> = settings.effective.restart_paths().collect();
+    assert!(fixed.len() > 40);
+    assert_eq!(
+        manual::paths()
+            .into_iter()
+            .filter(is_fixed)
+            .collect::<BTreeSet<_>>(),
+        fixed
+    );
+}
+
 #[test]
 fn every_problem_of_a_broken_file_is_named_at_once() {
     let files = files("invalid");
@@ -107,17 +245,14 @@ fn good_files_load_and_say_what_is_odd() {
             .filter(|warning| !warning.what.starts_with("every user"))
             .map(ToString::to_string)
             .collect();
-        hold(
-            &path,
-            format!("{}\n\n{}", warnings.join("\n"), settings.effective).trim(),
-        );
-        assert!(
-            settings
-                .effective
-                .to_string()
-                .parse::<toml::Table>()
-                .is_ok()
-        );
+        let printed = settings.effective.to_string();
+        assert!(printed.parse::<toml::Table>().is_ok());
+        let shown = if path.ends_with("full.toml") {
+            printed
+        } else {
+            without_defaults(&printed)
+        };
+        hold(&path, format!("{}\n\n{shown}", warnings.join("\n")).trim());
         assert!(
             !format!("{settings:?}").contains("tiger"),
             "Debug shows a secret"
