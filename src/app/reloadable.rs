@@ -58,7 +58,7 @@ impl Reloadable {
                 settings.server.forwarding_header,
             )),
             reports: process.reports_but(&settings.log.skip),
-            cors: Arc::new(Cors::new(&settings.cors.origins, &process.carriers)),
+            cors: Arc::new(Cors::new(&settings.cors, &process.carriers)),
             routes: Arc::new(settings.routes.clone()),
             rules: route_rules(&settings, &process.metrics),
             backends: backends(&settings.upstreams, before, process)?,

@@ -1,19 +1,28 @@
 //! `[cors]`: web pages that may call the gateway.
 
+use std::time::Duration;
+
 use super::problem::Wrong;
 use super::reader::Section;
-use crate::http::Origin;
-
-/// Which web pages may call the gateway from a browser.
-#[derive(Debug, Clone)]
-pub struct CorsSettings {
-    /// Origins as browsers send them, such as `https://h5.example.com`.
-    pub origins: Vec<String>,
-}
+use super::values::duration;
+use crate::http::{CorsSettings, Origin};
 
 pub(super) fn read(section: &mut Section<'_>) -> CorsSettings {
     CorsSettings {
         origins: section.list("origins", origin),
+        max_age: section.value("max_age", max_age),
+    }
+}
+
+fn max_age(text: &str) -> Result<Duration, Wrong> {
+    let span = duration(Duration::ZERO)(text)?;
+    if span > Duration::from_secs(24 * 3600) {
+        Err(Wrong::new(
+            "is longer than any browser remembers a preflight",
+            "write at most \"24h\"",
+        ))
+    } else {
+        Ok(span)
     }
 }
 

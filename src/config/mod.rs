@@ -43,7 +43,6 @@ mod websockets;
 
 pub use self::log::{LogFormat, LogSettings};
 pub use admin::AdminSettings;
-pub use cors::CorsSettings;
 pub use effective::Effective;
 pub use env::Variables;
 pub use login::LoginSettings;

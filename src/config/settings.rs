@@ -9,8 +9,8 @@ use super::own_listeners::OwnListeners;
 use super::problem::{ConfigError, Problem};
 use super::reader::{Findings, Reader, Section};
 use super::{
-    AdminSettings, CorsSettings, LogSettings, LoginSettings, SecretSettings, ServerSettings,
-    SessionSettings, StoreSettings,
+    AdminSettings, LogSettings, LoginSettings, SecretSettings, ServerSettings, SessionSettings,
+    StoreSettings,
 };
 use super::{
     admin, apps, cors, failure, identity, login, platforms, routes, secrets, server, session,
@@ -19,7 +19,7 @@ use super::{
 use crate::assertion::HeaderNames;
 use crate::endpoints::Believed;
 use crate::files::{self, FileError};
-use crate::http::FailureShape;
+use crate::http::{CorsSettings, FailureShape};
 use crate::provider::proxy::Proxies;
 use crate::provider::settings::AppSettings;
 use crate::proxy::websockets::WebsocketLimits;

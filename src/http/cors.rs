@@ -1,6 +1,8 @@
 //! Cross-origin rules for H5 builds and web-views. Mini programs need none: `wx.request` has no
 //! origin.
 
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderName, HeaderValue};
 
@@ -14,32 +16,41 @@ const ALLOW_ORIGIN: &str = "access-control-allow-origin";
 /// Without it a browser sends no cookies across origins, and shows its page no answer to a request
 /// that had some.
 const ALLOW_CREDENTIALS: &str = "access-control-allow-credentials";
-/// A preflight may be remembered for this long, in seconds; browsers cap it at two hours.
-const MAX_AGE: &str = "7200";
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 const EXPOSED: &str = "X-Hufu-Error, X-Request-Id, Retry-After, RateLimit, RateLimit-Policy";
+
+/// Which web pages may call the gateway from a browser.
+#[derive(Debug, Clone, Default)]
+pub struct CorsSettings {
+    /// Origins as browsers send them, such as `https://h5.example.com`; none: no CORS headers.
+    pub origins: Vec<String>,
+    /// How long a browser may remember the answer to a preflight.
+    pub max_age: Duration,
+}
 
 /// The origins whose pages may call the gateway and read its answers.
 #[derive(Debug, Clone, Default)]
 pub struct Cors {
     origins: Vec<Origin>,
     credentials: bool,
+    max_age: Duration,
 }
 
 impl Cors {
-    /// These origins, such as `https://h5.example.com`; none: no CORS headers at all. Where a token
-    /// may stand in a cookie, their pages may send it.
+    /// Where a token may stand in a cookie, the pages may send it.
     #[must_use]
-    pub fn new(origins: &[String], carriers: &[TokenCarrier]) -> Self {
+    pub fn new(settings: &CorsSettings, carriers: &[TokenCarrier]) -> Self {
         let credentials = carriers
             .iter()
             .any(|carrier| matches!(carrier, TokenCarrier::Cookie(_)));
         Self {
-            origins: origins
+            origins: settings
+                .origins
                 .iter()
                 .filter_map(|origin| Origin::parse(origin))
                 .collect(),
             credentials,
+            max_age: settings.max_age,
         }
     }
 
@@ -58,7 +69,7 @@ impl Cors {
             response.insert_header((ALLOW_CREDENTIALS, "true"));
         }
         response.insert_header(("access-control-allow-methods", METHODS));
-        response.insert_header(("access-control-max-age", MAX_AGE));
+        response.insert_header(("access-control-max-age", self.max_age.as_secs()));
         if let Some(asked) = headers
             .get("access-control-request-headers")
             .and_then(Value::text)

@@ -26,7 +26,7 @@ pub mod told;
 
 pub use client_address::{ForwardingHeader, TrustedProxies};
 pub use connection::Connection;
-pub use cors::Cors;
+pub use cors::{Cors, CorsSettings};
 pub use drain::Drain;
 pub use error::{ErrorCode, GatewayError};
 pub use extract::Inbound;

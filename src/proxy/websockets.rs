@@ -128,7 +128,7 @@ pub fn check_origin(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::RequestHead;
+    use crate::http::{CorsSettings, RequestHead};
     use crate::session::ProviderKind;
 
     fn user(name: &str) -> UserKey {
@@ -176,13 +176,11 @@ mod tests {
                 .iter()
                 .map(|carrier| carrier.parse().unwrap())
                 .collect();
-            let cors = Cors::new(
-                &origins
-                    .iter()
-                    .map(|origin| (*origin).to_owned())
-                    .collect::<Vec<_>>(),
-                &carriers,
-            );
+            let settings = CorsSettings {
+                origins: origins.iter().map(|origin| (*origin).to_owned()).collect(),
+                ..CorsSettings::default()
+            };
+            let cors = Cors::new(&settings, &carriers);
             check_origin(head.headers(), https, &cors, &carriers).is_ok()
         };
         let h5: &[&str] = &["https://h5.test"];

@@ -283,6 +283,24 @@ async fn what_carries_tokens_takes_a_restart_for_cross_origin_pages_too() {
 }
 
 #[tokio::test]
+async fn a_browser_remembers_a_preflight_for_as_long_as_is_configured() {
+    let echo = echo_upstream();
+    let rest = format!(
+        "cors.origins = [\"{PAGE}\"]\n{}",
+        route("/api", &echo.url, "required")
+    );
+    let gateway = Gateway::start(&rest);
+    let asked = format!("Origin: {PAGE}\r\nAccess-Control-Request-Method: POST\r\n");
+    let mut said = Vec::new();
+    for max_age in ["", "cors.max_age = \"10m\"\n", "cors.max_age = \"0s\"\n"] {
+        gateway.reload(&format!("{max_age}{rest}"), "applied").await;
+        let preflight = ask(&gateway, "OPTIONS", "/api", &asked).await;
+        said.extend(values(&preflight, "access-control-max-age"));
+    }
+    assert_eq!(said, ["7200", "600", "0"]);
+}
+
+#[tokio::test]
 async fn a_foreign_page_changes_nothing_by_a_cookie() {
     let carriers =
         "session.carriers = [\"bearer\", \"header:X-Token\", \"query:t\", \"cookie:sid\"]\n";
