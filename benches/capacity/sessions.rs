@@ -12,7 +12,8 @@ use hufu::secret::Secret;
 use hufu::session::store::{LoginKey, Settlement};
 use hufu::session::token::tag_of;
 use hufu::session::{
-    NewSession, ProviderKind, Reservation, Session, SessionId, SessionKey, SessionStore, UserKey,
+    Claims, NewSession, ProviderKind, Reservation, Session, SessionId, SessionKey, SessionStore,
+    UserKey,
 };
 use hufu::store::{self, StoreSettings, StoreUrl};
 
@@ -186,6 +187,6 @@ fn session_of(user: u64, created: UnixMillis) -> Session {
         absolute_deadline: created.plus(ABSOLUTE),
         client_address: Some([203, 0, 113, 7].into()),
         device: "iPhone 15 Pro".to_owned(),
-        claims: Vec::new(),
+        claims: Claims::default(),
     }
 }

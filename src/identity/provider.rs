@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::secret::Secret;
-use crate::session::ProviderKind;
+use crate::session::{Claims, ProviderKind};
 
 /// What a client hands over to be exchanged.
 #[derive(Clone, Copy)]
@@ -37,7 +37,7 @@ pub struct Identity {
     /// The session_key, on platforms that have one.
     pub session_key: Option<Secret<String>>,
     /// Further facts.
-    pub claims: Vec<(String, String)>,
+    pub claims: Claims,
 }
 
 /// Why a code was not exchanged, named for what the caller can do.

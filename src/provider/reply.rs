@@ -8,6 +8,7 @@ use super::registry::LoginApi;
 use super::untrusted;
 use crate::identity::{Identity, PlatformCode};
 use crate::secret::Secret;
+use crate::session::Claims;
 
 /// Longest subject, unionid or session_key that is believed, in bytes. A key of 64 bytes has as
 /// many in hexadecimal.
@@ -131,7 +132,7 @@ fn identity(parsed: Parsed) -> Reply {
         subject: subject.into(),
         unionid: unionid.map(Arc::from),
         session_key,
-        claims: Vec::new(),
+        claims: Claims::default(),
     })
 }
 

@@ -2,6 +2,8 @@
 //! store that keeps it (a trait; the implementations are in `store`).
 
 pub mod carrier;
+pub mod claims;
+pub mod codec;
 pub mod devices;
 pub mod lifetime;
 pub mod model;
@@ -12,6 +14,7 @@ pub mod token;
 pub mod user;
 
 pub use carrier::{CarrierError, TokenCarrier};
+pub use claims::{Claims, ClaimsError};
 pub use lifetime::Lifetime;
 pub use model::{LinesFor, LoadedSession, Session, SessionKey, SharedSession};
 pub use service::{IssuedSession, LiveSession, SessionRules, SessionService, SignedIn};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::clock::UnixMillis;
 use crate::secret::Secret;
+use crate::session::claims::Claims;
 use crate::session::token::SessionId;
 use crate::session::user::UserKey;
 
@@ -27,8 +28,8 @@ pub struct Session {
     /// A short name of the device at login, for the same list; at most [`Session::DEVICE_MAX`]
     /// bytes.
     pub device: String,
-    /// Further facts that the provider vouches for, in the order in which it gave them.
-    pub claims: Vec<(String, String)>,
+    /// Further facts that the provider vouches for.
+    pub claims: Claims,
 }
 
 impl Session {

@@ -10,6 +10,7 @@ use crate::crypto::keyring::{Keyring, NamingKey};
 use crate::limit::{CellName, Limit, Policy, Quota, Refusal};
 use crate::metrics::{Counter, Metrics, Outcome};
 use crate::secret::Secret;
+use crate::session::claims::Claims;
 use crate::session::lifetime::Lifetime;
 use crate::session::model::{LoadedSession, Session, SessionKey, SharedSession};
 use crate::session::store::{
@@ -68,7 +69,7 @@ pub struct SignIn {
     /// The platform's session_key, where it has one.
     pub session_key: Option<Secret<String>>,
     /// Further facts.
-    pub claims: Vec<(String, String)>,
+    pub claims: Claims,
     /// The client's address.
     pub client_address: Option<IpAddr>,
     /// The client's device, any length.

@@ -8,18 +8,19 @@
 //! app, subject, unionid if any     varint length and UTF-8
 //! address   4 or 16 bytes if any
 //! device    varint length and UTF-8
-//! claims    to the end: name and value, each varint length and UTF-8
+//! claims    to the end: name and value, each varint length and UTF-8; `Claims` has the limits
 //! ```
 //!
-//! A varint is LEB128. The version stands outside the seal (`sealed`). A number once given keeps
-//! its meaning.
+//! A varint is LEB128 (`session::codec`). The version stands outside the seal (`sealed`). A number
+//! once given keeps its meaning.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{UnixMillis, millis};
-use crate::session::{ProviderKind, Session, UserKey};
+use crate::session::codec::{Malformed, Reader, put_text, put_varint};
+use crate::session::{Claims, ClaimsError, ProviderKind, Session, UserKey};
 
 const UNIONID: u8 = 1;
 const IPV4: u8 = 2;
@@ -28,6 +29,18 @@ const IPV6: u8 = 4;
 /// Not a record of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotARecord;
+
+impl From<Malformed> for NotARecord {
+    fn from(_: Malformed) -> Self {
+        Self
+    }
+}
+
+impl From<ClaimsError> for NotARecord {
+    fn from(_: ClaimsError) -> Self {
+        Self
+    }
+}
 
 /// The record of a session. A deadline before the creation is stored as one at the creation.
 #[must_use]
@@ -51,10 +64,7 @@ pub fn encode(session: &Session) -> Vec<u8> {
         None => {}
     }
     put_text(&mut out, &session.device);
-    for (name, value) in &session.claims {
-        put_text(&mut out, name);
-        put_text(&mut out, value);
-    }
+    out.extend_from_slice(session.claims.encoded());
     out
 }
 
@@ -75,9 +85,9 @@ pub fn decode(record: &[u8]) -> Result<Session, NotARecord> {
     } else {
         Some(Arc::from(rest.text()?))
     };
-    let client_address = rest.address(has & !UNIONID)?;
+    let client_address = address(&mut rest, has & !UNIONID)?;
     let device = rest.text()?.to_owned();
-    let claims = rest.claims()?;
+    let claims = Claims::decode(rest.0)?;
     Ok(Session {
         user,
         unionid,
@@ -103,74 +113,12 @@ fn presence(session: &Session) -> u8 {
         }
 }
 
-fn put_varint(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    put_varint(out, text.len() as u64);
-    out.extend_from_slice(text.as_bytes());
-}
-
-/// What has not been read yet.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> Result<&'a [u8], NotARecord> {
-        let (taken, rest) = self.0.split_at_checked(len).ok_or(NotARecord)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn byte(&mut self) -> Result<u8, NotARecord> {
-        Ok(self.take(1)?[0])
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], NotARecord> {
-        self.take(N)?.try_into().map_err(|_| NotARecord)
-    }
-
-    /// One number has one spelling here too: no bits beyond the 64th, no empty last byte.
-    fn varint(&mut self) -> Result<u64, NotARecord> {
-        let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 0x7f);
-            if bits << shift >> shift != bits || (byte == 0 && shift > 0) {
-                return Err(NotARecord);
-            }
-            number |= bits << shift;
-            if byte & 0x80 == 0 {
-                return Ok(number);
-            }
-        }
-        Err(NotARecord)
-    }
-
-    fn text(&mut self) -> Result<&'a str, NotARecord> {
-        let len = usize::try_from(self.varint()?).map_err(|_| NotARecord)?;
-        std::str::from_utf8(self.take(len)?).map_err(|_| NotARecord)
-    }
-
-    fn address(&mut self, has: u8) -> Result<Option<IpAddr>, NotARecord> {
-        match has {
-            0 => Ok(None),
-            IPV4 => Ok(Some(self.array::<4>()?.into())),
-            IPV6 => Ok(Some(self.array::<16>()?.into())),
-            _ => Err(NotARecord),
-        }
-    }
-
-    fn claims(&mut self) -> Result<Vec<(String, String)>, NotARecord> {
-        let mut claims = Vec::new();
-        while !self.0.is_empty() {
-            claims.push((self.text()?.to_owned(), self.text()?.to_owned()));
-        }
-        Ok(claims)
+fn address(rest: &mut Reader<'_>, has: u8) -> Result<Option<IpAddr>, NotARecord> {
+    match has {
+        0 => Ok(None),
+        IPV4 => Ok(Some(rest.array::<4>()?.into())),
+        IPV6 => Ok(Some(rest.array::<16>()?.into())),
+        _ => Err(NotARecord),
     }
 }
 
@@ -182,7 +130,7 @@ mod tests {
 
     fn sessions() -> impl Strategy<Value = Session> {
         let address = prop::option::of(any::<IpAddr>());
-        let claims = prop::collection::vec((".{0,9}", ".{0,200}"), 0..4);
+        let claims = prop::collection::btree_map("[a-z0-9_]{1,9}", ".{0,200}", 0..4);
         (
             ".{0,20}",
             ".{0,40}",
@@ -205,7 +153,8 @@ mod tests {
                     absolute_deadline: UnixMillis((u64::from(created) << 10) + lives),
                     client_address,
                     device,
-                    claims,
+                    claims: Claims::new(claims.iter().map(|(name, value)| (&**name, &**value)))
+                        .unwrap(),
                 },
             )
     }
@@ -222,7 +171,7 @@ mod tests {
             let cut = cut.index(record.len());
             match decode(&record[..cut]) {
                 Err(NotARecord) => {}
-                Ok(read) => prop_assert!(read.claims.len() < session.claims.len()),
+                Ok(read) => prop_assert!(read.claims.iter().count() < session.claims.iter().count()),
             }
         }
 
@@ -234,29 +183,5 @@ mod tests {
                 prop_assert_eq!(encode(&session), bytes);
             }
         }
-
-        #[test]
-        fn varints_round_trip(number in any::<u64>()) {
-            let mut out = Vec::new();
-            put_varint(&mut out, number);
-            prop_assert_eq!(Reader(&out).varint(), Ok(number));
-        }
-    }
-
-    #[test]
-    fn numbers_have_one_spelling() {
-        let overlong: [&[u8]; 4] = [
-            &[0x80, 0],
-            &[0xff; 10],
-            &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2],
-            &[0x80],
-        ];
-        for bytes in overlong {
-            assert_eq!(Reader(bytes).varint(), Err(NotARecord), "{bytes:?}");
-        }
-        assert_eq!(
-            Reader(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]).varint(),
-            Ok(u64::MAX)
-        );
     }
 }

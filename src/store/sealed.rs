@@ -191,7 +191,7 @@ mod tests {
 
     use super::*;
     use crate::clock::UnixMillis;
-    use crate::session::ProviderKind;
+    use crate::session::{Claims, ProviderKind};
     use crate::store::keys::Keys;
     use crate::store::settings::KeyPrefix;
 
@@ -214,7 +214,7 @@ mod tests {
             absolute_deadline: UnixMillis(1_764_000_000_000 + 72 * 3_600_000),
             client_address: Some([203, 0, 113, 7].into()),
             device: "iPhone 15 Pro Max".to_owned(),
-            claims: Vec::new(),
+            claims: Claims::default(),
         }
     }
 
@@ -392,10 +392,7 @@ mod tests {
                 device: String::new(),
                 ..typical()
             };
-            let claims = vec![
-                ("scope".to_owned(), "snsapi_base".to_owned()),
-                ("nick".to_owned(), "虎".to_owned()),
-            ];
+            let claims = Claims::new([("scope", "snsapi_base"), ("nick", "虎")]).unwrap();
             let full = Session {
                 client_address: Some("2001:db8::7".parse().unwrap()),
                 claims,

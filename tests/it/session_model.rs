@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use hufu::clock::UnixMillis;
 use hufu::session::service::{SignIn, SignedIn};
-use hufu::session::{Lifetime, SessionRules, SessionService, SessionToken, UserKey, Written};
+use hufu::session::{
+    Claims, Lifetime, SessionRules, SessionService, SessionToken, UserKey, Written,
+};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -266,7 +268,7 @@ impl<'a> Run<'a> {
             user: self.users[user].clone(),
             unionid: None,
             session_key: None,
-            claims: Vec::new(),
+            claims: Claims::default(),
             client_address: None,
             device: String::new(),
             reserved_at: self.h.store().now().await.unwrap(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hufu::clock::monotonic_now;
 use hufu::secret::Secret;
 use hufu::session::store::Settlement;
-use hufu::session::{NewSession, Reservation, SessionId, StoreError, Written};
+use hufu::session::{Claims, NewSession, Reservation, SessionId, StoreError, Written};
 use hufu::store::{StoreTls, StoreUrl};
 
 use crate::helpers::redis_server::RedisServer;
@@ -27,7 +27,7 @@ async fn all_calls_fail(h: &Harness, id: &SessionId) -> Vec<StoreError> {
         absolute_deadline: hufu::clock::UnixMillis(u64::from(u32::MAX) * 1000),
         client_address: None,
         device: String::new(),
-        claims: Vec::new(),
+        claims: Claims::default(),
     };
     let settlement = Some(Settlement {
         login: [1; 16],

@@ -13,7 +13,7 @@ use hufu::secret::Secret;
 use hufu::session::store::{Created, CreatedSession};
 use hufu::session::token::tag_of;
 use hufu::session::{
-    NewSession, ProviderKind, Session, SessionId, SessionKey, SessionRules, SessionService,
+    Claims, NewSession, ProviderKind, Session, SessionId, SessionKey, SessionRules, SessionService,
     SessionStore, SessionToken, StoreError, UserKey,
 };
 use hufu::store::{
@@ -278,7 +278,7 @@ impl Harness {
             absolute_deadline: created.plus(absolute),
             client_address: Some([203, 0, 113, 7].into()),
             device: "iPhone 15 Pro".to_owned(),
-            claims: vec![("scope".to_owned(), "snsapi_base".to_owned())],
+            claims: Claims::new([("scope", "snsapi_base")]).unwrap(),
         }
     }
 
@@ -309,7 +309,7 @@ pub(crate) fn session_of(subject: &str, now: UnixMillis) -> Session {
         absolute_deadline,
         client_address: None,
         device: String::new(),
-        claims: Vec::new(),
+        claims: Claims::default(),
     }
 }
 
