@@ -9,7 +9,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::process_state::ProcessState;
 use super::reloadable::Reloadable;
-use crate::assertion::{HeaderNames, ReservedNames};
+use crate::assertion::{HeaderNames, IdentityLines, ReservedNames};
 use crate::edge::FastPath;
 use crate::endpoints::{self, OwnEndpoints, Verify};
 use crate::http::authenticate::Authenticator;
@@ -87,6 +87,7 @@ impl Worker {
         );
         let forwarder = Forwarder::new(&reloadable.backends, self.forwarder.as_ref());
         self.forwarder = Some(forwarder.clone());
+        let identity_lines = IdentityLines::new(names.clone(), reloadable.identity_generation);
         let proxy = Proxy {
             routes: reloadable.routes.clone(),
             rules: reloadable.rules.clone(),
@@ -103,8 +104,7 @@ impl Worker {
                 carriers: process.carriers.clone(),
             },
             answer_rules: answer_rules(&names, &process.carriers),
-            names: names.clone(),
-            identity_generation: reloadable.identity_generation,
+            identity_lines: identity_lines.clone(),
             trusted: reloadable.trusted.clone(),
             cors: reloadable.cors.clone(),
             body_limit: settings.server.body_limit,
@@ -128,8 +128,7 @@ impl Worker {
             believed: settings.verify.clone(),
             routes: reloadable.routes.clone(),
             apps: reloadable.apps.clone(),
-            names,
-            identity_generation: reloadable.identity_generation,
+            identity_lines,
             prefix: prefix.clone(),
         };
         let handlers = Handlers {

@@ -3,5 +3,7 @@
 
 pub mod believed;
 pub mod headers;
+pub mod lines;
 
-pub use headers::{HeaderNames, IdentityHeaders, ReservedNames};
+pub use headers::{HeaderNames, ReservedNames};
+pub use lines::IdentityLines;

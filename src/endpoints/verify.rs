@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 
-use crate::assertion::{HeaderNames, IdentityHeaders};
+use crate::assertion::IdentityLines;
 use crate::endpoints::dispatch::{OwnEndpoints, VERIFY};
 use crate::endpoints::original::{Believed, Original, path_invalid};
 use crate::http::authenticate::{Authenticator, Caller};
@@ -19,7 +19,6 @@ use crate::http::request_log::{LoggedBody, RequestLog};
 use crate::http::response::{Answer, AnswerHead};
 use crate::identity::Apps;
 use crate::route::{AccessRule, NoRoute, RouteTable};
-use crate::session::LinesFor;
 
 /// The endpoint, which answers past the application: it is asked for every request of the proxy in
 /// front.
@@ -35,10 +34,8 @@ pub struct Verify {
     pub routes: Arc<RouteTable>,
     /// The apps, for their ids.
     pub apps: Arc<Apps>,
-    /// The identity headers' names.
-    pub names: HeaderNames,
-    /// Another one whenever a name or an app's id has changed.
-    pub identity_generation: u64,
+    /// The identity headers of sessions.
+    pub identity_lines: IdentityLines,
     /// What the gateway's own endpoints live under.
     pub prefix: String,
 }
@@ -112,15 +109,10 @@ impl Verify {
                 let app = &live.session.user.app;
                 (request_log.session, request_log.app) = (Some(live.id), Some(app.clone()));
                 let appid = self.apps.get(app).map_or("", |app| &*app.appid);
-                let write = || IdentityHeaders::new(&self.names, Some((live, appid))).all_lines();
-                answer.push_lines(&live.session.header_lines(
-                    LinesFor::Asker,
-                    self.identity_generation,
-                    write,
-                ));
+                answer.push_lines(&self.identity_lines.asker(live, appid));
             }
             Caller::Anonymous { .. } => {
-                answer.push_lines(&IdentityHeaders::new(&self.names, None).all_lines());
+                answer.push_lines(&self.identity_lines.anonymous());
             }
         }
         answer

@@ -1,13 +1,12 @@
 //! The walk of a request: every filter is a call with a name.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 
-use crate::assertion::{HeaderNames, IdentityHeaders};
+use crate::assertion::IdentityLines;
 use crate::http::authenticate::{Authenticator, Caller};
 use crate::http::error::{ErrorCode, GatewayError, X_HUFU_ERROR};
 use crate::http::extract::X_REQUEST_ID;
@@ -28,7 +27,6 @@ use crate::proxy::streaming::Opening;
 use crate::proxy::upload::BodyFraming;
 use crate::proxy::websockets::{Websockets, check_origin};
 use crate::route::{Route, RouteTable, canonical, slashes_decoded};
-use crate::session::LinesFor;
 
 /// What one worker needs to pass requests on.
 pub struct Proxy {
@@ -42,10 +40,8 @@ pub struct Proxy {
     pub auth: Authenticator,
     /// The apps, for their ids.
     pub apps: Arc<Apps>,
-    /// The identity headers' names.
-    pub names: HeaderNames,
-    /// Another one whenever a name or an app's id has changed.
-    pub identity_generation: u64,
+    /// The identity headers of sessions.
+    pub identity_lines: IdentityLines,
     /// What the gateway's own endpoints live under; nothing below it goes to an upstream, in
     /// whatever spelling.
     pub prefix: String,
@@ -150,7 +146,7 @@ impl Proxy {
             host: &route.upstream.host,
             upstream: &route.upstream.authority,
             inbound: &request_log.inbound,
-            identity: &identity,
+            identity: identity.as_deref().unwrap_or_default(),
             framing,
             upgrades: handshake.is_some(),
         });
@@ -232,18 +228,15 @@ impl Proxy {
     }
 
     /// The identity lines for the upstream, and the session for the access line.
-    fn identity<'a>(&self, caller: &'a Caller, request_log: &mut RequestLog) -> Cow<'a, str> {
+    fn identity(&self, caller: &Caller, request_log: &mut RequestLog) -> Option<Arc<str>> {
         let Caller::Session(live) = caller else {
-            return Cow::Borrowed("");
+            return None;
         };
         let user = &live.session.user;
         request_log.session = Some(live.id);
         request_log.app = Some(user.app.clone());
         let appid = self.apps.get(&user.app).map_or("", |app| &*app.appid);
-        live.session
-            .header_lines(LinesFor::Upstream, self.identity_generation, || {
-                IdentityHeaders::new(&self.names, Some((live, appid))).lines()
-            })
+        Some(self.identity_lines.upstream(live, appid))
     }
 
     /// What every answer gets, whoever made it.

@@ -16,7 +16,7 @@ pub mod user;
 pub use carrier::{CarrierError, TokenCarrier};
 pub use claims::{Claims, ClaimsError};
 pub use lifetime::Lifetime;
-pub use model::{LinesFor, LoadedSession, Session, SessionKey, SharedSession};
+pub use model::{LoadedSession, Session, SessionKey, SharedSession};
 pub use service::{IssuedSession, LiveSession, SessionRules, SessionService, SignedIn};
 pub use store::{
     Lookup, NewSession, Reservation, Rotated, Rotation, SessionCount, SessionStore, StoreError,

@@ -1,9 +1,9 @@
 //! What is known of a signed-in user.
 
-use std::borrow::Cow;
+use std::any::Any;
 use std::net::IpAddr;
 use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::UnixMillis;
@@ -44,36 +44,26 @@ pub struct SharedSession(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     session: Session,
-    header_lines: [OnceLock<(u64, Box<str>)>; 2],
-}
-
-/// Who the header lines are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LinesFor {
-    /// An upstream.
-    Upstream = 0,
-    /// A proxy that asks whether a request may pass.
-    Asker = 1,
+    /// The requests of one worker take it one after the other, so hardly anybody waits for it.
+    derived: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 impl SharedSession {
-    /// The session's header lines: written by the first request, and the same for all that follow
-    /// under one `edition` of the names and app ids in them. After those have changed, a session
-    /// that was read before has its lines written for each request.
-    #[must_use]
-    pub fn header_lines(
-        &self,
-        of: LinesFor,
-        edition: u64,
-        write: impl Fn() -> String,
-    ) -> Cow<'_, str> {
-        let (of, lines) =
-            self.0.header_lines[of as usize].get_or_init(|| (edition, write().into()));
-        if *of == edition {
-            Cow::Borrowed(lines)
-        } else {
-            Cow::Owned(write())
+    /// Gives `read` what it has made of the session before, kept for as long as the session is; at
+    /// first, and after somebody kept another type, the default.
+    pub fn with_derived<T: Any + Send + Default, R>(&self, read: impl FnOnce(&mut T) -> R) -> R {
+        let mut kept = self
+            .0
+            .derived
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(derived) = kept.as_mut().and_then(|kept| kept.downcast_mut()) {
+            return read(derived);
         }
+        let mut derived = T::default();
+        let value = read(&mut derived);
+        *kept = Some(Box::new(derived));
+        value
     }
 }
 
@@ -81,7 +71,7 @@ impl From<Session> for SharedSession {
     fn from(session: Session) -> Self {
         Self(Arc::new(Shared {
             session,
-            header_lines: Default::default(),
+            derived: Mutex::new(None),
         }))
     }
 }

@@ -1,0 +1,122 @@
+//! The identity lines of a session: rendered by its first request, and kept beside it for those
+//! that follow.
+
+use std::sync::Arc;
+
+use crate::assertion::headers::{HeaderNames, IdentityHeaders};
+use crate::session::LiveSession;
+
+/// Renders identity lines under one reading of the configuration.
+#[derive(Debug, Clone)]
+pub struct IdentityLines {
+    names: HeaderNames,
+    generation: u64,
+}
+
+/// What was rendered for a session, under one generation.
+#[derive(Debug, Default)]
+struct Rendered {
+    generation: u64,
+    upstream: Option<Arc<str>>,
+    asker: Option<Arc<str>>,
+}
+
+impl IdentityLines {
+    /// `generation` is another number whenever a name or an app's id has changed.
+    #[must_use]
+    pub const fn new(names: HeaderNames, generation: u64) -> Self {
+        Self { names, generation }
+    }
+
+    /// The lines of a session for an upstream. `appid` is the id of its app.
+    #[must_use]
+    pub fn upstream(&self, live: &LiveSession, appid: &str) -> Arc<str> {
+        let render = || IdentityHeaders::new(&self.names, Some((live, appid))).lines();
+        self.rendered(live, |rendered| &mut rendered.upstream, render)
+    }
+
+    /// Those for a proxy that asks whether a request may pass.
+    #[must_use]
+    pub fn asker(&self, live: &LiveSession, appid: &str) -> Arc<str> {
+        let render = || IdentityHeaders::new(&self.names, Some((live, appid))).all_lines();
+        self.rendered(live, |rendered| &mut rendered.asker, render)
+    }
+
+    /// Those for such a proxy where there is no session.
+    #[must_use]
+    pub fn anonymous(&self) -> String {
+        IdentityHeaders::new(&self.names, None).all_lines()
+    }
+
+    fn rendered(
+        &self,
+        live: &LiveSession,
+        lines: impl FnOnce(&mut Rendered) -> &mut Option<Arc<str>>,
+        render: impl FnOnce() -> String,
+    ) -> Arc<str> {
+        live.session.with_derived(|kept: &mut Rendered| {
+            if kept.generation != self.generation {
+                *kept = Rendered {
+                    generation: self.generation,
+                    ..Rendered::default()
+                };
+            }
+            lines(kept).get_or_insert_with(|| render().into()).clone()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::UnixMillis;
+    use crate::session::{Claims, ProviderKind, Session, SessionId, UserKey};
+
+    fn live() -> LiveSession {
+        let session = Session {
+            user: UserKey {
+                provider: ProviderKind::WechatMiniProgram,
+                app: "shop".into(),
+                subject: "zhang".into(),
+            },
+            unionid: None,
+            created: UnixMillis(0),
+            absolute_deadline: UnixMillis(1),
+            client_address: None,
+            device: String::new(),
+            claims: Claims::default(),
+        };
+        LiveSession {
+            id: SessionId {
+                tag: [0; 2],
+                hash: [0; 16],
+            },
+            session: session.into(),
+            expires_in: Duration::ZERO,
+            absolute_expires_in: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn lines_are_rendered_once_and_once_more_after_a_reload() {
+        let names = HeaderNames::default();
+        let before = IdentityLines::new(names.clone(), 1);
+        let renamed = HeaderNames {
+            subject: "X-User-Id".into(),
+            ..names
+        };
+        let after = IdentityLines::new(renamed, 2);
+        let live = live();
+        let first = before.upstream(&live, "wx1");
+        assert!(first.starts_with("X-WX-OPENID: zhang\r\nX-WX-APPID: wx1\r\n"));
+        assert!(Arc::ptr_eq(&first, &before.upstream(&live, "wx1")));
+        let asker = before.asker(&live, "wx1");
+        assert!(asker.contains("x-wx-unionid: \r\n"), "{asker}");
+        assert!(Arc::ptr_eq(&asker, &before.asker(&live, "wx1")));
+        let second = after.upstream(&live, "wx1");
+        assert!(second.starts_with("X-User-Id: zhang\r\n"), "{second}");
+        assert!(Arc::ptr_eq(&second, &after.upstream(&live, "wx1")));
+    }
+}
