@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use actix_web::http::header::HeaderValue;
-use hufu::http::client_address::address_text;
+use hufu::http::address::address_text;
 use hufu::http::{ForwardingHeader, TrustedProxies};
 
 /// See the module. The first byte chooses the peer and the header, then a header on each line.

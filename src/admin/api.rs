@@ -10,27 +10,19 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 
 use super::lockout::Lockout;
-use super::{count_sessions, list_sessions, revoke_all_sessions, revoke_session, show_session};
+use super::table::{API_PREFIX, OPERATIONS};
 use crate::clock::monotonic_now;
 use crate::crypto::hash;
-use crate::http::answer::{self, not_allowed, reading};
+use crate::http::answer::{self, app_data};
+use crate::http::endpoint::register;
 use crate::http::request_log::{CountedRoute, LoggedBody, Reports, RequestLog};
 use crate::http::{
-    ErrorCode, FailureShape, GatewayError, Headers, Inbound, RequestHead, TrustedProxies, token,
+    EndpointCounters, ErrorCode, FailureShape, GatewayError, Headers, Inbound, RequestHead,
+    TrustedProxies, token,
 };
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 use crate::session::TokenCarrier;
-
-/// The operations, by method and path; `docs/openapi-admin.json` has the same ones.
-pub const OPERATIONS: [(&str, &str); 5] = [
-    ("GET", "/admin/api/sessions"),
-    ("DELETE", "/admin/api/sessions"),
-    ("GET", "/admin/api/sessions/count"),
-    ("GET", "/admin/api/sessions/{session_id}"),
-    ("DELETE", "/admin/api/sessions/{session_id}"),
-];
-const PREFIX: &str = "/admin/api";
 
 /// What all operations share.
 pub struct AdminApi {
@@ -39,45 +31,26 @@ pub struct AdminApi {
     token: Option<[u8; 32]>,
     lockout: Mutex<Lockout>,
     reports: Arc<Reports>,
-    counted: Counted,
-}
-
-/// The routes under which requests are counted and logged.
-struct Counted {
-    sessions: Arc<CountedRoute>,
-    count: Arc<CountedRoute>,
-    one_session: Arc<CountedRoute>,
-    unknown: Arc<CountedRoute>,
+    counters: EndpointCounters,
 }
 
 impl AdminApi {
     /// The shared part; without a token every operation is refused.
     #[must_use]
     pub fn new(token: Option<&Secret<String>>, reports: Arc<Reports>, metrics: &Metrics) -> Self {
-        let route = |name: &str| Arc::new(CountedRoute::new(metrics, name));
-        let counted = Counted {
-            sessions: route("admin/sessions"),
-            count: route("admin/sessions/count"),
-            one_session: route("admin/sessions/{session_id}"),
-            unknown: route("admin/unknown_endpoint"),
-        };
         let token = token.map(|token| hash::sha256(token.expose().as_bytes()));
         Self {
             token,
             lockout: Mutex::default(),
             reports,
-            counted,
+            counters: EndpointCounters::new(&OPERATIONS, "admin/", metrics),
         }
     }
 
-    fn route(&self, path: &str) -> Arc<CountedRoute> {
-        let counted = match path.strip_prefix(PREFIX) {
-            Some("/sessions") => &self.counted.sessions,
-            Some("/sessions/count") => &self.counted.count,
-            Some(below) if below.starts_with("/sessions/") => &self.counted.one_session,
-            _ => &self.counted.unknown,
-        };
-        counted.clone()
+    fn counted(&self, path: &str) -> Arc<CountedRoute> {
+        let below = path.strip_prefix(API_PREFIX).unwrap_or_default();
+        let operation = below.strip_prefix('/').unwrap_or_default();
+        self.counters.of(operation).clone()
     }
 
     /// Whether the request carries the token.
@@ -118,25 +91,9 @@ impl AdminApi {
 /// Registers the operations.
 pub(super) fn configure(cfg: &mut web::ServiceConfig) {
     cfg.service(
-        web::scope(PREFIX)
+        web::scope(API_PREFIX)
             .wrap(from_fn(guarded))
-            .service(
-                web::resource("/sessions")
-                    .route(reading().to(list_sessions::list_sessions))
-                    .delete(revoke_all_sessions::revoke_all_sessions)
-                    .default_service(web::to(|| not_allowed("GET, HEAD, DELETE"))),
-            )
-            .service(
-                web::resource("/sessions/count")
-                    .route(reading().to(count_sessions::count_sessions))
-                    .default_service(web::to(|| not_allowed("GET, HEAD"))),
-            )
-            .service(
-                web::resource("/sessions/{session_id}")
-                    .route(reading().to(show_session::show_session))
-                    .delete(revoke_session::revoke_session)
-                    .default_service(web::to(|| not_allowed("GET, HEAD, DELETE"))),
-            )
+            .configure(|cfg| register(cfg, &OPERATIONS))
             .default_service(web::to(no_operation)),
     );
 }
@@ -154,10 +111,7 @@ async fn guarded(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<LoggedBody<BoxBody>>, Error> {
-    let api = req
-        .app_data::<web::Data<AdminApi>>()
-        .cloned()
-        .ok_or_else(|| GatewayError::new(ErrorCode::Internal, "The gateway is not set up."))?;
+    let api = app_data::<AdminApi>(&req)?;
     // No proxy is believed here: whoever is locked out must not be able to choose another address.
     let head = RequestHead::of(req.request());
     let inbound = Inbound::of(&head, &TrustedProxies::default(), None);
@@ -166,7 +120,7 @@ async fn guarded(
         inbound.clone(),
         req.method().as_str(),
         req.path(),
-        api.route(req.path()),
+        api.counted(req.path()),
     );
     let admitted = api.admit(inbound.peer, head.headers());
     req.extensions_mut().insert(inbound);

@@ -1,11 +1,11 @@
 //! `GET /admin/api/sessions/count[?app=…&user=…]`: how many sessions there are, of a user or of
 //! everybody.
 
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
 use super::user::{CurrentApps, user_key};
+use crate::http::answer::json;
 use crate::http::{ErrorCode, GatewayError};
 use crate::session::{SessionCount, SessionService};
 
@@ -51,11 +51,9 @@ pub(super) async fn count_sessions(
             ));
         }
     };
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(CountAnswer {
-            at_least,
-            at_most,
-            exact: at_least == at_most,
-        }))
+    Ok(json(&CountAnswer {
+        at_least,
+        at_most,
+        exact: at_least == at_most,
+    }))
 }

@@ -1,11 +1,11 @@
 //! `GET /admin/api/sessions?app=…&user=…`: a user's sessions.
 
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::user::{CurrentApps, SessionView, UserQuery};
 use crate::http::GatewayError;
+use crate::http::answer::json;
 use crate::session::SessionService;
 
 #[derive(Serialize)]
@@ -21,7 +21,5 @@ pub(super) async fn list_sessions(
 ) -> Result<HttpResponse, GatewayError> {
     let devices = sessions.devices(&query.key(&apps.now())?).await?;
     let sessions = devices.iter().map(SessionView::from).collect();
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(SessionsAnswer { sessions }))
+    Ok(json(&SessionsAnswer { sessions }))
 }

@@ -3,11 +3,12 @@
 //! public one.
 
 pub mod api;
-pub mod endpoints;
+pub mod dispatch;
 pub mod health;
 pub mod lockout;
 pub mod metrics_page;
 pub mod readiness;
+pub mod table;
 
 mod count_sessions;
 mod list_sessions;
@@ -16,7 +17,8 @@ mod revoke_session;
 mod show_session;
 mod user;
 
-pub use api::{AdminApi, OPERATIONS};
-pub use endpoints::{ENDPOINTS, configure};
+pub use api::AdminApi;
+pub use dispatch::configure;
 pub use readiness::{Part, PartState, Parts, Readiness};
+pub use table::{API_PREFIX, ENDPOINTS, OPERATIONS};
 pub use user::CurrentApps;

@@ -1,11 +1,11 @@
 //! `DELETE /admin/api/sessions?app=…&user=…`: ends all sessions of a user.
 
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use super::user::{CurrentApps, UserQuery, asked_from};
 use crate::http::GatewayError;
+use crate::http::answer::json;
 use crate::session::SessionService;
 
 #[derive(Serialize)]
@@ -24,7 +24,5 @@ pub(super) async fn revoke_all_sessions(
     let revoked = sessions.end_all(&user).await?;
     let from = asked_from(&req);
     log::info!(app = &*user.app, revoked = revoked, from = from.as_str(); "an operator ended all sessions of a user");
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(RevokedAnswer { revoked }))
+    Ok(json(&RevokedAnswer { revoked }))
 }

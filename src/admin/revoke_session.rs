@@ -2,9 +2,10 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::show_session::{not_found, session_id};
+use super::show_session::not_found;
 use super::user::asked_from;
 use crate::http::GatewayError;
+use crate::http::endpoint::named_session;
 use crate::http::request_log::saw;
 use crate::session::{SessionService, Written};
 
@@ -13,7 +14,7 @@ pub(super) async fn revoke_session(
     req: HttpRequest,
     sessions: web::Data<SessionService>,
 ) -> Result<HttpResponse, GatewayError> {
-    let id = session_id(&req).ok_or_else(not_found)?;
+    let id = named_session(&req).ok_or_else(not_found)?;
     let live = sessions.find(&id).await?.ok_or_else(not_found)?;
     saw(&req, live.id, &live.session.user.app);
     match sessions.end_device(&live.session.user, &id).await? {

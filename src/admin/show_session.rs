@@ -1,12 +1,13 @@
 //! `GET /admin/api/sessions/{session_id}`: whose a session is that a log line names.
 
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::user::SessionView;
+use crate::http::answer::json;
+use crate::http::endpoint::named_session;
 use crate::http::request_log::saw;
 use crate::http::{ErrorCode, GatewayError};
-use crate::session::{SessionId, SessionService};
+use crate::session::SessionService;
 
 /// 200 with the session, 404 when it has ended or never was. The name of a token that was rotated
 /// away a moment ago finds what its session is called now.
@@ -14,19 +15,10 @@ pub(super) async fn show_session(
     req: HttpRequest,
     sessions: web::Data<SessionService>,
 ) -> Result<HttpResponse, GatewayError> {
-    let id = session_id(&req).ok_or_else(not_found)?;
+    let id = named_session(&req).ok_or_else(not_found)?;
     let live = sessions.find(&id).await?.ok_or_else(not_found)?;
     saw(&req, live.id, &live.session.user.app);
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(SessionView::from(&live)))
-}
-
-/// The name in the path; `None`: it cannot be one.
-pub(super) fn session_id(req: &HttpRequest) -> Option<SessionId> {
-    req.match_info()
-        .get("session_id")
-        .and_then(SessionId::parse)
+    Ok(json(&SessionView::from(&live)))
 }
 
 pub(super) fn not_found() -> GatewayError {

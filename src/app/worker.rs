@@ -4,17 +4,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::web;
 use futures_util::future::LocalBoxFuture;
 
 use super::process_state::ProcessState;
 use super::reloadable::Reloadable;
 use crate::assertion::{HeaderNames, IdentityLines, ReservedNames};
 use crate::edge::FastPath;
-use crate::endpoints::{self, OwnEndpoints, Verify};
+use crate::endpoints::{self, ENDPOINTS, EndpointContext, Endpoints, OwnEndpoint, Verify, verify};
 use crate::http::authenticate::Authenticator;
 use crate::http::request_log::LoggedBody;
-use crate::http::{Answer, RequestHead};
+use crate::http::{Answer, EndpointCounters, RequestHead};
 use crate::identity::LoginFlow;
 use crate::limit::{Limiter, LoginLimits};
 use crate::proxy::answer::{AnswerBody, AnswerRules};
@@ -22,7 +21,6 @@ use crate::proxy::forward::Forwarder;
 use crate::proxy::outgoing::HeadRules;
 use crate::proxy::via::Via;
 use crate::proxy::{Proxy, proxy};
-use crate::route::canonical;
 use crate::session::SessionService;
 use crate::session::carrier::TokenCarrier;
 
@@ -34,15 +32,6 @@ pub(super) struct Worker {
     auth: Authenticator,
     /// The forwarder before the last reload; the next one takes over its connections.
     forwarder: Option<Forwarder>,
-}
-
-/// What the handlers of the gateway's own endpoints need.
-pub(super) struct Handlers {
-    own: OwnEndpoints,
-    login: LoginFlow,
-    limits: LoginLimits,
-    auth: Authenticator,
-    prefix: String,
 }
 
 /// Answers without actix-web's application: the proxy and `/auth/verify`.
@@ -75,8 +64,8 @@ impl Worker {
         }
     }
 
-    /// The handlers of the own endpoints, and the fast path.
-    pub(super) fn handlers(&mut self, reloadable: &Reloadable) -> (Handlers, GatewayFastPath) {
+    /// The application's endpoints, and the fast path.
+    pub(super) fn handlers(&mut self, reloadable: &Reloadable) -> (Endpoints, GatewayFastPath) {
         let (process, settings) = (&self.process, &reloadable.settings);
         let prefix = process.settings.server.prefix.clone();
         let names = settings.identity.clone();
@@ -113,17 +102,16 @@ impl Worker {
             drain: process.drain.clone(),
             websockets: process.websockets.clone(),
         };
-        let own = OwnEndpoints::new(
-            reloadable.reports.clone(),
-            reloadable.trusted.clone(),
-            reloadable.cors.clone(),
-            process.drain.clone(),
-            settings.failure.clone(),
-            &process.metrics,
-            &prefix,
-        );
+        let context = EndpointContext {
+            reports: reloadable.reports.clone(),
+            trusted: reloadable.trusted.clone(),
+            cors: reloadable.cors.clone(),
+            drain: process.drain.clone(),
+        };
+        let counters = Arc::new(EndpointCounters::new(&ENDPOINTS, "", &process.metrics));
         let verify = Verify {
-            own: own.clone(),
+            context: context.clone(),
+            counted: counters.of(verify::PATH).clone(),
             auth: self.auth.clone(),
             believed: settings.verify.clone(),
             routes: reloadable.routes.clone(),
@@ -131,8 +119,10 @@ impl Worker {
             identity_lines,
             prefix: prefix.clone(),
         };
-        let handlers = Handlers {
-            own,
+        let endpoints = Endpoints {
+            context,
+            counters,
+            failure: settings.failure.clone(),
             login: LoginFlow::new(
                 reloadable.apps.clone(),
                 self.sessions.clone(),
@@ -145,30 +135,12 @@ impl Worker {
             prefix,
         };
         (
-            handlers,
+            endpoints,
             GatewayFastPath {
                 proxy: Rc::new(proxy),
                 verify: Rc::new(verify),
             },
         )
-    }
-}
-
-impl Handlers {
-    pub(super) fn configure(self, cfg: &mut web::ServiceConfig) {
-        cfg.app_data(web::Data::new(self.own))
-            .app_data(web::Data::new(self.login))
-            .app_data(web::Data::new(self.limits))
-            .app_data(web::Data::new(self.auth))
-            .configure(|cfg| endpoints::configure(cfg, &self.prefix));
-    }
-}
-
-impl GatewayFastPath {
-    /// Whether a path belongs to the gateway's own endpoints.
-    fn is_own(&self, path: &str) -> bool {
-        path.strip_prefix(&self.proxy.prefix)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 
@@ -180,26 +152,15 @@ impl FastPath for GatewayFastPath {
         head: &Rc<RequestHead>,
         payload: Payload,
     ) -> Result<LocalBoxFuture<'static, Answer<Self::Body>>, Payload> {
-        let path = head.path();
-        // The own endpoints keep every spelling of their paths. `/auth/verify` under another
-        // spelling is never answered with yes.
-        let other = if path.contains('%') || path.as_bytes().windows(2).any(|pair| pair == b"//") {
-            canonical(path).ok()
-        } else {
-            None
-        };
-        if self.verify.has(path) || other.as_deref().is_some_and(|path| self.verify.has(path)) {
-            let answer = self.verify.clone().answer(head.clone());
-            return Ok(Box::pin(async move {
-                answer.await.map_body(|body| body.map(AnswerBody::Own))
-            }));
-        }
-        let is_own = self.is_own(path)
-            || (path.contains('%') && other.is_some_and(|path| self.is_own(&path)));
-        if is_own {
-            Err(payload)
-        } else {
-            Ok(Box::pin(proxy(self.proxy.clone(), head.clone(), payload)))
+        match endpoints::find(head.path(), &self.proxy.prefix) {
+            None => Ok(Box::pin(proxy(self.proxy.clone(), head.clone(), payload))),
+            Some(OwnEndpoint::Verify) => {
+                let answer = self.verify.clone().answer(head.clone());
+                Ok(Box::pin(async move {
+                    answer.await.map_body(|body| body.map(AnswerBody::Own))
+                }))
+            }
+            Some(OwnEndpoint::Application) => Err(payload),
         }
     }
 }

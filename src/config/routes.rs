@@ -13,7 +13,7 @@ use super::values::{choice, duration, one_of, size};
 use super::{failure, header_edits, route_overlap};
 use crate::assertion::{HeaderNames, ReservedNames};
 use crate::http::FailureShape;
-use crate::route::{AccessRule, HostPattern, Methods, PathRewrite, Route, RouteTable};
+use crate::route::{AccessRule, HostPattern, Methods, PathRewrite, Route, RouteTable, below};
 
 const STRIP: &str = "true, false or a path";
 const STRIP_HINT: &str = "write true, without quotes, to leave out the route's own path";
@@ -124,10 +124,7 @@ fn read_route(
     let request_headers = header_edits::read(section, "request_headers", &around.reserved);
     let response_headers = header_edits::read(section, "response_headers", &around.reserved);
     let path = path?;
-    if path
-        .strip_prefix(around.prefix)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    {
+    if below(&path, around.prefix).is_some() {
         let what = format!(
             "lies under the gateway's own prefix {}: what the gateway answers there itself never reaches this route",
             around.prefix
@@ -279,9 +276,9 @@ fn prefix_of(path: &str, text: &str) -> Result<String, Wrong> {
         return Err(Wrong::new(format!("is none of {STRIP}"), STRIP_HINT));
     }
     let prefix = route_path(text)?;
-    match path.strip_prefix(prefix.as_str()) {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => Ok(prefix),
-        _ => Err(Wrong::new(
+    match below(path, &prefix) {
+        Some(_) => Ok(prefix),
+        None => Err(Wrong::new(
             "does not begin the route's path, whole segments of it",
             format!("write true for {path:?}"),
         )),

@@ -4,12 +4,12 @@
 use actix_web::http::header::{CACHE_CONTROL, ContentType};
 use actix_web::{HttpResponse, web};
 
-use crate::endpoints::dispatch::OwnEndpoints;
+use crate::http::Drain;
 
 /// 200 `ok`; while the process drains 503 `draining`: a balancer that cannot ask the admin listener
 /// has no other way to notice before the port is closed.
-pub async fn healthz(own: web::Data<OwnEndpoints>) -> HttpResponse {
-    let (mut answer, text) = if own.drain.is_on() {
+pub async fn healthz(drain: web::Data<Drain>) -> HttpResponse {
+    let (mut answer, text) = if drain.is_on() {
         (HttpResponse::ServiceUnavailable(), "draining")
     } else {
         (HttpResponse::Ok(), "ok")

@@ -1,16 +1,16 @@
 //! `POST /auth/login`: a code in, a token out.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use crate::endpoints::token_answer::TokenAnswer;
+use crate::http::answer::json;
 use crate::http::error::GatewayError;
 use crate::http::extract::Inbound;
 use crate::http::head::RequestHead;
-use crate::http::object::Object;
+use crate::http::json_body::Object;
 use crate::http::request_log::{SeenSession, saw};
 use crate::identity::{Client, LoginAnswer, LoginFlow};
 use crate::provider::registry::appid_of_page;
@@ -21,43 +21,6 @@ use crate::session::SessionId;
 pub struct LoginRequest {
     code: String,
     app: Option<String>,
-}
-
-/// What it gets, here and from a rotation; times in whole seconds.
-#[derive(Serialize)]
-pub struct TokenResponse<'a> {
-    token: &'a str,
-    token_type: &'static str,
-    expires_in: u64,
-    absolute_expires_in: u64,
-    session_id: &'a str,
-}
-
-impl<'a> TokenResponse<'a> {
-    /// The body for this token.
-    #[must_use]
-    pub const fn new(
-        token: &'a str,
-        session_id: &'a str,
-        expires_in: Duration,
-        absolute_expires_in: Duration,
-    ) -> Self {
-        Self {
-            token,
-            token_type: "Bearer",
-            expires_in: expires_in.as_secs(),
-            absolute_expires_in: absolute_expires_in.as_secs(),
-            session_id,
-        }
-    }
-
-    /// The answer that carries it, which nothing on the way may keep.
-    #[must_use]
-    pub fn answer(&self) -> HttpResponse {
-        HttpResponse::Ok()
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .json(self)
-    }
 }
 
 /// Exchanges the code. An `Authorization` that comes with it is ignored: interceptors attach the
@@ -78,13 +41,12 @@ pub async fn login(
             });
         })?;
     remember(&req, &answer);
-    Ok(TokenResponse::new(
+    Ok(json(&TokenAnswer::new(
         &answer.token,
         &answer.session_id,
         answer.expires_in,
         answer.absolute_expires_in,
-    )
-    .answer())
+    )))
 }
 
 /// For the access line.

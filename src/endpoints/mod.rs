@@ -1,20 +1,29 @@
-//! The gateway's own endpoints, one file each.
+//! The gateway's own endpoints: one file and one row of the `table` each.
 //!
-//! `dispatch` routes to them and reports their requests. `verify` answers past the application, with
-//! `original` to read what the asking proxy says. `page` keeps foreign web pages out of what changes
-//! something.
+//! `dispatch` puts them into actix-web's application, under the prefix. `find` says whether a request
+//! is for one of them. `verify` answers on the fast path, with `original` to read what the asking
+//! proxy says. `page` keeps foreign web pages out of what changes something.
 
+pub mod context;
 pub mod dispatch;
+pub mod find;
 pub mod healthz;
 pub mod login;
 pub mod logout;
+pub mod logout_all;
 pub mod original;
 pub mod page;
 pub mod rotate;
 pub mod session;
 pub mod sessions;
+pub mod sign_out;
+pub mod table;
+pub mod token_answer;
 pub mod verify;
 
-pub use dispatch::{ENDPOINTS, OwnEndpoints, configure};
+pub use context::EndpointContext;
+pub use dispatch::Endpoints;
+pub use find::{OwnEndpoint, find};
 pub use original::{AskingProxy, Believed};
+pub use table::ENDPOINTS;
 pub use verify::Verify;

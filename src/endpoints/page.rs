@@ -4,7 +4,7 @@
 
 use actix_web::{HttpMessage, HttpRequest, web};
 
-use crate::endpoints::dispatch::OwnEndpoints;
+use crate::http::Cors;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
@@ -24,9 +24,9 @@ pub fn may_change(req: &HttpRequest, auth: &Authenticator) -> Result<(), Gateway
         .extensions()
         .get::<Inbound>()
         .is_some_and(|inbound| is_https(inbound, headers));
-    let known = match req.app_data::<web::Data<OwnEndpoints>>() {
+    let known = match req.app_data::<web::Data<Cors>>() {
         _ if !headers.contains("origin") => !is_of_other_site(headers),
-        Some(shared) => shared.cors.knows_page(headers, https),
+        Some(cors) => cors.knows_page(headers, https),
         None => false,
     };
     if known {

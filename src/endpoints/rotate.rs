@@ -2,8 +2,9 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::endpoints::login::TokenResponse;
 use crate::endpoints::page::may_change;
+use crate::endpoints::token_answer::TokenAnswer;
+use crate::http::answer::json;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::request_log::saw;
@@ -30,13 +31,12 @@ pub async fn rotate(
     })?;
     saw(&req, issued.id, &issued.app);
     let (token, session_id) = (issued.token.expose(), issued.id.to_string());
-    Ok(TokenResponse::new(
+    Ok(json(&TokenAnswer::new(
         &token,
         &session_id,
         issued.expires_in,
         issued.absolute_expires_in,
-    )
-    .answer())
+    )))
 }
 
 /// A rotation makes a token as a login does, and counts against the same quota. A token that opens

@@ -1,15 +1,15 @@
 //! `GET /auth/session`: what the gateway knows of the caller's own session.
 
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
+use crate::http::answer::json;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::GatewayError;
 use crate::http::request_log::saw;
 
 #[derive(Serialize)]
-struct SessionResponse<'a> {
+struct SessionAnswer<'a> {
     session_id: String,
     app: &'a str,
     provider: &'static str,
@@ -26,14 +26,12 @@ pub async fn session(
 ) -> Result<HttpResponse, GatewayError> {
     let live = auth.session(&req).await?;
     saw(&req, live.id, &live.session.user.app);
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(SessionResponse {
-            session_id: live.id.to_string(),
-            app: &live.session.user.app,
-            provider: live.session.user.provider.as_str(),
-            created_at: live.session.created.rfc3339(),
-            expires_in: live.expires_in.as_secs(),
-            absolute_expires_in: live.absolute_expires_in.as_secs(),
-        }))
+    Ok(json(&SessionAnswer {
+        session_id: live.id.to_string(),
+        app: &live.session.user.app,
+        provider: live.session.user.provider.as_str(),
+        created_at: live.session.created.rfc3339(),
+        expires_in: live.expires_in.as_secs(),
+        absolute_expires_in: live.absolute_expires_in.as_secs(),
+    }))
 }

@@ -1,20 +1,18 @@
-//! `GET /auth/sessions` and `DELETE /auth/sessions/{session_id}`: where the caller is signed in,
-//! and signing one of these out.
+//! `GET /auth/sessions`: where the caller is signed in.
 
 use std::net::IpAddr;
 
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use crate::endpoints::page::may_change;
+use crate::http::answer::json;
 use crate::http::authenticate::Authenticator;
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::error::GatewayError;
 use crate::http::request_log::saw;
-use crate::session::{LiveSession, SessionId, Written};
+use crate::session::{LiveSession, SessionId};
 
 #[derive(Serialize)]
-struct SessionsResponse<'a> {
+struct SessionsAnswer<'a> {
     sessions: Vec<Device<'a>>,
 }
 
@@ -56,33 +54,5 @@ pub async fn sessions(
         .iter()
         .map(|device| Device::new(device, live.id))
         .collect();
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(SessionsResponse { sessions }))
-}
-
-/// 204 when one of the user's own sessions has ended by it. A name that is no name, nobody's, and
-/// another user's are the same 404: who guesses names learns nothing.
-pub async fn sign_out(
-    req: HttpRequest,
-    auth: web::Data<Authenticator>,
-) -> Result<HttpResponse, GatewayError> {
-    may_change(&req, &auth)?;
-    let live = auth.session(&req).await?;
-    saw(&req, live.id, &live.session.user.app);
-    let ended = match req
-        .match_info()
-        .get("session_id")
-        .and_then(SessionId::parse)
-    {
-        Some(id) => auth.sessions().end_device(&live.session.user, &id).await?,
-        None => Written::Gone,
-    };
-    match ended {
-        Written::Done => Ok(HttpResponse::NoContent().finish()),
-        Written::Gone | Written::Stale => Err(GatewayError::new(
-            ErrorCode::SessionNotFound,
-            "You have no session of this name; it may have ended before.",
-        )),
-    }
+    Ok(json(&SessionsAnswer { sessions }))
 }

@@ -8,24 +8,28 @@ use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 
 use crate::assertion::IdentityLines;
-use crate::endpoints::dispatch::{OwnEndpoints, VERIFY};
+use crate::endpoints::context::EndpointContext;
 use crate::endpoints::original::{Believed, Original, path_invalid};
 use crate::http::authenticate::{Authenticator, Caller};
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::{Inbound, X_REQUEST_ID};
 use crate::http::head::{Headers, RequestHead};
 use crate::http::method::{other_methods, refuse_another};
-use crate::http::request_log::{LoggedBody, RequestLog};
+use crate::http::request_log::{CountedRoute, LoggedBody, RequestLog};
 use crate::http::response::{Answer, AnswerHead};
 use crate::identity::Apps;
-use crate::route::{AccessRule, NoRoute, RouteTable};
+use crate::route::{AccessRule, NoRoute, RouteTable, below};
+
+/// Its path below the prefix.
+pub const PATH: &str = "verify";
 
 /// The endpoint, which answers past the application: it is asked for every request of the proxy in
 /// front.
 #[derive(Debug)]
 pub struct Verify {
-    /// What all own endpoints share.
-    pub own: OwnEndpoints,
+    pub context: EndpointContext,
+    /// Where its requests are counted.
+    pub counted: Arc<CountedRoute>,
     /// Who is who.
     pub auth: Authenticator,
     /// What is believed of the original request.
@@ -40,32 +44,28 @@ pub struct Verify {
     pub prefix: String,
 }
 
+/// What stands behind the endpoint's own path: Envoy appends what the client asked for. `None`: the
+/// path is not the endpoint's.
+#[must_use]
+pub fn appended<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    below(path.strip_prefix(prefix)?.strip_prefix('/')?, PATH)
+}
+
 impl Verify {
-    /// Whether a path is the endpoint's.
-    #[must_use]
-    pub fn has(&self, path: &str) -> bool {
-        self.below(path).is_some()
-    }
-
-    /// What stands behind the endpoint's own path. Envoy appends what the client asked for.
-    fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
-        let below = path
-            .strip_prefix(&self.prefix)?
-            .strip_prefix('/')?
-            .strip_prefix(VERIFY)?;
-        (below.is_empty() || below.starts_with('/')).then_some(below)
-    }
-
     /// 200 with every identity header, or 401, 403, 503, and nothing else: other answers mean other
     /// things to the proxies that ask. What the gate refuses does not come here. A body is ignored.
     pub async fn answer(self: Rc<Self>, head: Rc<RequestHead>) -> Answer<LoggedBody<BoxBody>> {
-        let inbound = Inbound::of(&head, &self.own.trusted, self.own.reports.traces.as_deref());
+        let inbound = Inbound::of(
+            &head,
+            &self.context.trusted,
+            self.context.reports.traces.as_deref(),
+        );
         let mut request_log = RequestLog::new(
-            self.own.reports.clone(),
+            self.context.reports.clone(),
             inbound,
             head.method(),
             head.path(),
-            self.own.route(VERIFY),
+            self.counted.clone(),
         );
         let Answer {
             head: mut answer,
@@ -80,8 +80,8 @@ impl Verify {
         };
         request_log.status = answer.status().as_u16();
         answer.push(X_REQUEST_ID, request_log.inbound.id.as_bytes());
-        answer.close |= self.own.drain.is_on();
-        self.own.cors.decorate(head.headers(), &mut answer);
+        answer.close |= self.context.drain.is_on();
+        self.context.cors.decorate(head.headers(), &mut answer);
         Answer::new(answer, LoggedBody::new(body, request_log))
     }
 
@@ -91,7 +91,7 @@ impl Verify {
         }
         // Where the endpoint's own part is written in another way, nobody can say where the
         // appended one begins.
-        let appended = self.below(head.path()).ok_or_else(misspelt)?;
+        let appended = appended(head.path(), &self.prefix).ok_or_else(misspelt)?;
         let original = self
             .believed
             .read(head, appended, self.routes.names_hosts(), |path| {

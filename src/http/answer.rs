@@ -2,10 +2,11 @@
 //! accounted for.
 
 use actix_web::body::BoxBody;
-use actix_web::dev::ServiceResponse;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::{HttpMessage as _, HttpResponse, ResponseError, Route, guard, web};
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use actix_web::{HttpMessage as _, HttpResponse, ResponseError, web};
+use serde::Serialize;
 
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::X_REQUEST_ID;
@@ -64,20 +65,18 @@ pub fn with_error_body(
     ServiceResponse::new(response.into_parts().0, out)
 }
 
-/// A route for whoever reads: GET, and HEAD, whose answer is the same without its body (RFC 9110
-/// section 9.3.2).
+/// 200 with this as JSON, which nothing on the way may keep.
 #[must_use]
-pub fn reading() -> Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+pub fn json(body: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(body)
 }
 
-/// Refuses a method that an endpoint does not take.
-pub async fn not_allowed(methods: &'static str) -> Result<HttpResponse, GatewayError> {
-    Err(GatewayError::new(
-        ErrorCode::MethodNotAllowed,
-        format!("This endpoint takes {methods}."),
-    )
-    .allow(methods))
+/// What the application has for the handlers of a request.
+pub fn app_data<T: 'static>(req: &ServiceRequest) -> Result<web::Data<T>, GatewayError> {
+    let data = req.app_data::<web::Data<T>>().cloned();
+    data.ok_or_else(|| GatewayError::new(ErrorCode::Internal, "The gateway is not set up."))
 }
 
 impl ResponseError for GatewayError {

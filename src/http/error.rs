@@ -289,6 +289,15 @@ impl GatewayError {
         )
     }
 
+    /// The gateway's prefix, and no endpoint below it.
+    #[must_use]
+    pub fn no_endpoint() -> Self {
+        Self::new(
+            ErrorCode::EndpointNotFound,
+            "The gateway has no endpoint of this name.",
+        )
+    }
+
     /// The same, and the connection ends with it.
     #[must_use]
     pub const fn closing(mut self) -> Self {

@@ -7,11 +7,10 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
-use std::time::Duration;
 
 use crate::http::error::{ErrorCode, GatewayError, X_HUFU_ERROR};
 use crate::http::failure::FailureShape;
-use crate::http::rate_limit;
+use crate::http::rate_limit::{self, whole_seconds};
 use crate::identity::PlatformCode;
 
 impl GatewayError {
@@ -100,15 +99,6 @@ fn challenge(code: ErrorCode, status: StatusCode) -> Option<&'static str> {
     }
 }
 
-/// Rounded up, and never none: a client that came back at once would be refused again.
-pub(super) fn whole_seconds(span: Duration) -> u64 {
-    span.as_millis()
-        .div_ceil(1000)
-        .max(1)
-        .try_into()
-        .unwrap_or(u64::MAX)
-}
-
 #[derive(Serialize)]
 struct Problem<'a> {
     r#type: String,
@@ -136,17 +126,5 @@ impl<'a> Problem<'a> {
             retry_after: error.retry_after.map(whole_seconds),
             platform_code: error.platform_code.as_ref(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fraction_of_a_second_is_a_second() {
-        assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
-        assert_eq!(whole_seconds(Duration::ZERO), 1);
-        assert_eq!(whole_seconds(Duration::from_millis(1001)), 2);
     }
 }

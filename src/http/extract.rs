@@ -7,7 +7,8 @@ use arrayvec::ArrayString;
 
 use crate::clock::monotonic_now;
 use crate::crypto::{hash, random};
-use crate::http::client_address::{AddressText, ForwardingHeader, TrustedProxies, address_text};
+use crate::http::address::{AddressText, address_text};
+use crate::http::client_address::{ForwardingHeader, TrustedProxies};
 use crate::http::head::RequestHead;
 use crate::telemetry::{SpanIds, Traces};
 

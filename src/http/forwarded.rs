@@ -4,7 +4,7 @@
 use std::iter::from_fn;
 use std::net::IpAddr;
 
-use crate::http::client_address::address;
+use crate::http::address::address;
 use crate::http::head::Headers;
 
 /// Its name.

@@ -1,6 +1,7 @@
 //! The vocabulary of both listeners, below those who serve them: a request's head and the facts in
 //! it, its token and whose it is, answers, error codes, CORS, and the request log.
 
+pub mod address;
 pub mod answer;
 pub mod authenticate;
 pub mod buffers;
@@ -8,14 +9,15 @@ pub mod client_address;
 pub mod connection;
 pub mod cors;
 pub mod drain;
+pub mod endpoint;
 pub mod error;
 mod error_response;
 pub mod extract;
 pub mod failure;
 pub mod forwarded;
 pub mod head;
+pub mod json_body;
 pub mod method;
-pub mod object;
 pub mod origin;
 mod rate_limit;
 pub mod request_log;
@@ -28,6 +30,7 @@ pub use client_address::{ForwardingHeader, TrustedProxies};
 pub use connection::Connection;
 pub use cors::{Cors, CorsSettings};
 pub use drain::Drain;
+pub use endpoint::{Endpoint, EndpointCounters};
 pub use error::{ErrorCode, GatewayError};
 pub use extract::Inbound;
 pub use failure::FailureShape;

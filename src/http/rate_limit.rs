@@ -1,9 +1,10 @@
 //! How a quota that is used up is told to clients.
 
+use std::time::Duration;
+
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::error_response::whole_seconds;
 use crate::limit::{Policy, Refusal};
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -43,6 +44,15 @@ pub(super) fn write_fields(headers: &mut HeaderMap, refusal: &Refusal) {
     }
 }
 
+/// Rounded up, and never none: a client that came back at once would be refused again.
+pub(super) fn whole_seconds(span: Duration) -> u64 {
+    span.as_millis()
+        .div_ceil(1000)
+        .max(1)
+        .try_into()
+        .unwrap_or(u64::MAX)
+}
+
 impl From<Refusal> for GatewayError {
     fn from(refusal: Refusal) -> Self {
         let detail = match refusal.policy {
@@ -61,5 +71,17 @@ impl From<Refusal> for GatewayError {
             refusal: Some(Box::new(refusal)),
             ..error
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fraction_of_a_second_is_a_second() {
+        assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
+        assert_eq!(whole_seconds(Duration::ZERO), 1);
+        assert_eq!(whole_seconds(Duration::from_millis(1001)), 2);
     }
 }

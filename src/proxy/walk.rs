@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 
 use crate::assertion::IdentityLines;
 use crate::http::authenticate::{Authenticator, Caller};
-use crate::http::error::{ErrorCode, GatewayError, X_HUFU_ERROR};
+use crate::http::error::{GatewayError, X_HUFU_ERROR};
 use crate::http::extract::X_REQUEST_ID;
 use crate::http::request_log::{CountedRoute, LoggedBody, Reports, RequestLog};
 use crate::http::told::is_https;
@@ -26,7 +26,7 @@ use crate::proxy::rules::RouteRules;
 use crate::proxy::streaming::Opening;
 use crate::proxy::upload::BodyFraming;
 use crate::proxy::websockets::{Websockets, check_origin};
-use crate::route::{Route, RouteTable, canonical, slashes_decoded};
+use crate::route::{Route, RouteTable, below, canonical, slashes_decoded};
 
 /// What one worker needs to pass requests on.
 pub struct Proxy {
@@ -196,16 +196,10 @@ impl Proxy {
         path: &str,
         request_log: &mut RequestLog,
     ) -> Result<(&Route, &RouteRules), GatewayError> {
-        let is_own = |path: &str| {
-            path.strip_prefix(&self.prefix)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
+        let is_own = |path: &str| below(path, &self.prefix).is_some();
         let decoded = || canonical(&slashes_decoded(path)).is_ok_and(|path| is_own(&path));
         if is_own(path) || (self.routes.is_encoded(path) && decoded()) {
-            return Err(GatewayError::new(
-                ErrorCode::EndpointNotFound,
-                "The gateway has no endpoint of this name.",
-            ));
+            return Err(GatewayError::no_endpoint());
         }
         let host = if self.routes.names_hosts() {
             inbound::host(request.headers())

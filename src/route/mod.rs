@@ -17,7 +17,7 @@ pub use definition::Route;
 pub use header_edits::HeaderEdits;
 pub use host::{HostName, HostPattern, host_name};
 pub use methods::Methods;
-pub use path::{PathError, as_it_came, canonical, slashes_decoded, with_encoded_slashes};
+pub use path::{PathError, as_it_came, below, canonical, slashes_decoded, with_encoded_slashes};
 pub use reading::may_lie_below;
 pub use rewrite::PathRewrite;
 pub use table::{NoRoute, RouteConflict, RouteTable};

@@ -45,6 +45,13 @@ pub enum PathError {
     Ambiguous,
 }
 
+/// What a path has behind a prefix of whole segments: nothing, or a slash and more.
+#[must_use]
+pub fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    path.strip_prefix(prefix)
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// The canonical form of a raw path (without the query).
 pub fn canonical(raw: &str) -> Result<Cow<'_, str>, PathError> {
     let bytes = raw.as_bytes();

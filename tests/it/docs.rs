@@ -150,11 +150,13 @@ fn the_headers_that_backends_believe_are_on_their_page_and_no_other() {
 #[test]
 fn the_endpoints_of_the_code_are_on_their_page() {
     for text in [page("docs/http-api.md"), page("docs/zh-CN/http-api.md")] {
-        for (name, _) in hufu::endpoints::ENDPOINTS {
-            assert!(text.contains(&format!("/auth/{name}")), "{name}");
+        for endpoint in &hufu::endpoints::ENDPOINTS {
+            let path = format!("/auth/{}", endpoint.path);
+            assert!(text.contains(&path), "{path}");
         }
-        for path in hufu::admin::ENDPOINTS {
-            assert!(text.contains(path), "{path}");
+        for endpoint in &hufu::admin::ENDPOINTS {
+            let path = format!("/{}", endpoint.path);
+            assert!(text.contains(&path), "{path}");
         }
     }
 }

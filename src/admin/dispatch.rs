@@ -1,17 +1,16 @@
-//! The listener's endpoints in one table, and the shape of what goes wrong before one of them is
-//! reached.
+//! The listener's endpoints in actix-web's application, and the shape of what goes wrong before one of
+//! them is reached.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpResponse, web};
 
-use super::{api, health, metrics_page, readiness};
-use crate::http::answer::{self, not_allowed, reading};
+use super::api;
+use super::table::{API_PREFIX, ENDPOINTS, OPERATIONS};
+use crate::http::answer;
+use crate::http::endpoint::register;
 use crate::http::{ErrorCode, FailureShape, GatewayError, Inbound, RequestHead, TrustedProxies};
-
-/// The listener's endpoints that need no token.
-pub const ENDPOINTS: [&str; 4] = ["/healthz", "/startupz", "/readyz", "/metrics"];
 
 /// Registers the endpoints.
 pub fn configure(cfg: &mut web::ServiceConfig) {
@@ -22,40 +21,25 @@ pub fn configure(cfg: &mut web::ServiceConfig) {
         )
         .into()
     });
-    let only_read = || web::to(|| not_allowed("GET, HEAD"));
     cfg.service(
         web::scope("")
             .wrap(from_fn(with_problems))
             .app_data(query)
-            .service(
-                web::resource("/healthz")
-                    .route(reading().to(health::healthz))
-                    .default_service(only_read()),
-            )
-            .service(
-                web::resource("/startupz")
-                    .route(reading().to(health::startupz))
-                    .default_service(only_read()),
-            )
-            .service(
-                web::resource("/readyz")
-                    .route(reading().to(readiness::readyz))
-                    .default_service(only_read()),
-            )
-            .service(
-                web::resource("/metrics")
-                    .route(reading().to(metrics_page::metrics))
-                    .default_service(only_read()),
-            )
+            .configure(|cfg| register(cfg, &ENDPOINTS))
             .configure(api::configure)
             .default_service(web::to(no_endpoint)),
     );
 }
 
 async fn no_endpoint() -> Result<HttpResponse, GatewayError> {
+    let paths = ENDPOINTS.iter().map(|row| format!("/{}", row.path));
+    let api = OPERATIONS
+        .first()
+        .map(|row| format!("{API_PREFIX}/{}", row.path));
+    let paths: Vec<_> = paths.chain(api).collect();
     Err(GatewayError::new(
         ErrorCode::EndpointNotFound,
-        "Endpoints here: /healthz /startupz /readyz /metrics /admin/api/sessions",
+        format!("Endpoints here: {}", paths.join(" ")),
     ))
 }
 

@@ -1,0 +1,31 @@
+//! The listener's endpoints, one row each.
+
+use actix_web::web::to;
+
+use super::{
+    count_sessions, health, list_sessions, metrics_page, readiness, revoke_all_sessions,
+    revoke_session, show_session,
+};
+use crate::http::Endpoint;
+
+/// What answers without a token.
+pub static ENDPOINTS: [Endpoint; 4] = [
+    Endpoint::get("healthz", || to(health::healthz)),
+    Endpoint::get("startupz", || to(health::startupz)),
+    Endpoint::get("readyz", || to(readiness::readyz)),
+    Endpoint::get("metrics", || to(metrics_page::metrics)),
+];
+
+/// What the operations of the admin API live under.
+pub const API_PREFIX: &str = "/admin/api";
+
+/// The operations of the admin API; `docs/openapi-admin.json` has the same ones.
+pub static OPERATIONS: [Endpoint; 5] = [
+    Endpoint::get("sessions", || to(list_sessions::list_sessions)),
+    Endpoint::delete("sessions", || to(revoke_all_sessions::revoke_all_sessions)),
+    Endpoint::get("sessions/count", || to(count_sessions::count_sessions)),
+    Endpoint::get("sessions/{session_id}", || to(show_session::show_session)),
+    Endpoint::delete("sessions/{session_id}", || {
+        to(revoke_session::revoke_session)
+    }),
+];

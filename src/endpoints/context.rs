@@ -1,0 +1,16 @@
+//! What the application's endpoints and `verify` share.
+
+use std::sync::Arc;
+
+use crate::http::request_log::Reports;
+use crate::http::{Cors, Drain, TrustedProxies};
+
+#[derive(Debug, Clone)]
+pub struct EndpointContext {
+    /// Where requests are counted and logged.
+    pub reports: Arc<Reports>,
+    /// Whose forwarding headers are believed.
+    pub trusted: Arc<TrustedProxies>,
+    pub cors: Arc<Cors>,
+    pub drain: Drain,
+}

@@ -1,0 +1,28 @@
+//! `POST /auth/logout/all`: the end of all sessions of a user.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+
+use crate::endpoints::page::may_change;
+use crate::http::answer::json;
+use crate::http::authenticate::Authenticator;
+use crate::http::error::GatewayError;
+use crate::http::request_log::saw;
+
+#[derive(Serialize)]
+struct RevokedAnswer {
+    revoked: u64,
+}
+
+/// 200 with how many sessions ended, this one among them. A dead token is 401: it does not say
+/// whose sessions are meant.
+pub async fn logout_all(
+    req: HttpRequest,
+    auth: web::Data<Authenticator>,
+) -> Result<HttpResponse, GatewayError> {
+    may_change(&req, &auth)?;
+    let live = auth.session(&req).await?;
+    saw(&req, live.id, &live.session.user.app);
+    let revoked = auth.sessions().end_all(&live.session.user).await?;
+    Ok(json(&RevokedAnswer { revoked }))
+}

@@ -1,0 +1,32 @@
+//! `DELETE /auth/sessions/{session_id}`: signs out one of the caller's devices.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::endpoints::page::may_change;
+use crate::http::authenticate::Authenticator;
+use crate::http::endpoint::named_session;
+use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::request_log::saw;
+use crate::session::Written;
+
+/// 204 when one of the user's own sessions has ended by it. A name that is no name, nobody's, and
+/// another user's are the same 404: who guesses names learns nothing.
+pub async fn sign_out(
+    req: HttpRequest,
+    auth: web::Data<Authenticator>,
+) -> Result<HttpResponse, GatewayError> {
+    may_change(&req, &auth)?;
+    let live = auth.session(&req).await?;
+    saw(&req, live.id, &live.session.user.app);
+    let ended = match named_session(&req) {
+        Some(id) => auth.sessions().end_device(&live.session.user, &id).await?,
+        None => Written::Gone,
+    };
+    match ended {
+        Written::Done => Ok(HttpResponse::NoContent().finish()),
+        Written::Gone | Written::Stale => Err(GatewayError::new(
+            ErrorCode::SessionNotFound,
+            "You have no session of this name; it may have ended before.",
+        )),
+    }
+}

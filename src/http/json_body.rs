@@ -1,0 +1,75 @@
+//! Bodies that are JSON objects.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use actix_web::error::JsonPayloadError;
+use actix_web::web;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+
+use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::head::RequestHead;
+
+/// Longest JSON body of the gateway's own endpoints; a login needs a few hundred bytes.
+const JSON_LIMIT: usize = 16 * 1024;
+
+/// A body that is an object. Left to itself serde also takes an array for a struct, its elements
+/// for the fields in their order, so that a new field would change what such a body means.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+/// How handlers read such a body, and what is answered where they cannot.
+#[must_use]
+pub fn json_config() -> web::JsonConfig {
+    web::JsonConfig::default()
+        .limit(JSON_LIMIT)
+        .error_handler(|error, req| {
+            RequestHead::of(req)
+                .connection()
+                .blamed(json_error(&error))
+                .into()
+        })
+}
+
+fn json_error(error: &JsonPayloadError) -> GatewayError {
+    match error {
+        JsonPayloadError::ContentType => GatewayError::new(
+            ErrorCode::UnsupportedMediaType,
+            "Send a JSON body with \"Content-Type: application/json\", such as {\"code\":\"…\"}.",
+        ),
+        JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
+            GatewayError::new(
+                ErrorCode::BodyTooLarge,
+                format!("The body of this endpoint has at most {JSON_LIMIT} bytes."),
+            )
+            .closing()
+        }
+        JsonPayloadError::Deserialize(error) => GatewayError::new(
+            ErrorCode::RequestInvalid,
+            format!("The body is not what this endpoint takes: {error}."),
+        ),
+        _ => GatewayError::new(ErrorCode::BodyBroken, "The body broke off."),
+    }
+}
+
+/// Says what is missing where something else stands.
+struct OnlyObjects<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyObjects<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object such as {\"code\": \"…\"}")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(OnlyObjects(PhantomData))
+    }
+}
