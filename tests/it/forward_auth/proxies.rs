@@ -54,6 +54,7 @@ impl Proxy {
                     &blocks[1],
                 )))))
             }
+            "nginx-websockets" => Some(Self::Nginx(nginx(&at(&nginx_with_websockets())))),
             "ingress-nginx" => Some(Self::Nginx(nginx(&at(&ingress())))),
             "caddy" => caddy(&at(&blocks(PAGE, "### Caddy", "caddyfile")[0])),
             "traefik" => traefik(
@@ -74,6 +75,31 @@ impl Proxy {
             _ => panic!("{name}"),
         }
     }
+}
+
+/// The example with what the page says to take from the other page's for WebSockets.
+fn nginx_with_websockets() -> String {
+    let own = blocks(PAGE, "### nginx", "nginx");
+    let other = blocks("operations.md", "## Behind nginx or a balancer", "nginx");
+    let lines = |start: &str| -> String {
+        let found: Vec<_> = other[0]
+            .lines()
+            .filter(|line| line.trim_start().starts_with(start))
+            .collect();
+        assert!(!found.is_empty(), "{start}");
+        found.join("\n")
+    };
+    let upgrade = [
+        lines("proxy_set_header Upgrade"),
+        lines("proxy_set_header Connection"),
+    ];
+    let (before, api) = own[0].split_once("location /api/ {").unwrap();
+    let api = api.replace("proxy_set_header Connection \"\";", &upgrade.join("\n"));
+    format!(
+        "{}\n{before}location /api/ {{{}",
+        lines("map "),
+        api.replace("include /etc/nginx/hufu-never.conf;", &own[1])
+    )
 }
 
 /// The example of a proxy, as text.
@@ -169,9 +195,11 @@ fn haproxy(config: &str, lua: &str) -> Option<Proxy> {
     })))
 }
 
-/// The same with the headers that the page's ConfigMap removes.
+/// The same with the headers that the page's ConfigMap removes, and its `server-snippet`.
 fn ingress() -> String {
-    let removed: String = example("ingress-nginx")
+    let page = example("ingress-nginx");
+    let snippet = page.split_once("server-snippet: |\n").unwrap().1;
+    let removed: String = page
         .lines()
         .filter_map(|line| {
             Some(format!(
@@ -181,7 +209,9 @@ fn ingress() -> String {
         })
         .collect();
     assert!(removed.lines().count() > 60);
-    INGRESS.replace("# What proxy-set-headers says.", &removed)
+    INGRESS
+        .replace("# What proxy-set-headers says.", &removed)
+        .replace("# What server-snippet says.", snippet)
 }
 
 /// What the controller makes of the annotations of docs/ingress-nginx.md (its nginx.tmpl): the
@@ -192,6 +222,7 @@ const INGRESS: &str = r#"
         listen 80;
         proxy_headers_hash_max_size 512;
         proxy_headers_hash_bucket_size 64;
+        # What server-snippet says.
         location /auth/login { proxy_pass http://127.0.0.1:8080; proxy_set_header Host $http_host; }
         location = /_external-auth {
             internal;
