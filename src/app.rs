@@ -37,7 +37,7 @@ use crate::metrics::Metrics;
 use crate::route::{HostPattern, RouteTable};
 use crate::secret::Secret;
 use crate::store::near_cache::NearCacheSettings;
-use crate::store::{KeyPrefix, StoreHandle, StoreSettings, StoreTls};
+use crate::store::{KeyPrefix, RedisTls, StoreHandle, StoreSettings};
 use crate::telemetry::access::AccessLogGuard;
 use crate::telemetry::{AccessLog, LineFormat, Throttle, Traces, log_setup};
 
@@ -430,7 +430,7 @@ pub(crate) fn store_settings(
     })
 }
 
-fn certificates(tls: &StoreTlsFiles) -> Result<StoreTls> {
+fn certificates(tls: &StoreTlsFiles) -> Result<RedisTls> {
     let read = |path: &Path| {
         files::read(path)
             .map(|content| content.to_vec())
@@ -443,5 +443,5 @@ fn certificates(tls: &StoreTlsFiles) -> Result<StoreTls> {
         .map(|(cert, key)| Ok::<_, anyhow::Error>((read(cert)?, Secret::new(read(key)?))))
         .transpose()?
         .unzip();
-    Ok(StoreTls { ca, cert, key })
+    Ok(RedisTls { ca, cert, key })
 }

@@ -9,7 +9,7 @@
 //! - layer 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`], [`finding`],
 //!   [`files`], [`peer`]
 //! - layer 1, rules: [`session`], [`identity`], [`route`], [`upstream`], [`limit`], [`assertion`]
-//! - layer 2, machinery: [`http`], [`store`], [`provider`], [`telemetry`]
+//! - layer 2, machinery: [`http`], [`store`], [`redis_client`], [`provider`], [`telemetry`]
 //! - layer 3, faces: [`edge`], [`endpoints`], [`proxy`], [`admin`], [`sandbox`]
 //! - layer 4, assembly: [`config`], [`app`], [`lifecycle`], [`cli`]
 
@@ -33,6 +33,7 @@ pub mod metrics;
 pub mod peer;
 pub mod provider;
 pub mod proxy;
+pub mod redis_client;
 pub mod route;
 pub mod sandbox;
 pub mod secret;

@@ -12,7 +12,7 @@ use crate::store::memory::MemorySessionStore;
 use crate::store::meter::Meter;
 use crate::store::probe::StoreProbe;
 use crate::store::push::{PushMode, PushState};
-use crate::store::redis::{Place, Push, RedisSessionStore, RedisSetup, Scripts};
+use crate::store::redis::{Push, RedisSessionStore, RedisSetup, Scripts};
 use crate::store::sealed::Sealer;
 use crate::store::settings::{BadStoreSettings, StoreSettings};
 use crate::store::url::StoreUrl;
@@ -62,7 +62,7 @@ pub fn open(
             metrics,
         ))),
         StoreUrl::Redis(url) => {
-            let place = Place::new(url, settings)?;
+            let place = settings.place(url)?;
             let probe = StoreProbe::redis(&place, prefix.clone());
             let push = settings.near_cache.map(|near_cache| {
                 Arc::new(Push::new(&place, near_cache, prefix.clone(), &metrics))

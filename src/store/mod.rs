@@ -9,7 +9,7 @@
 //! - [`redis`]: for everything else; its scripts are the only writers
 //! - [`near_cache`]: sessions that were looked up a moment ago; [`push`]: how their changes are
 //!   heard of
-//! - [`probe`]: whether the store answers, for readiness; `pools`: its connections
+//! - [`probe`]: whether the store answers, for readiness
 
 pub mod handle;
 pub mod memory;
@@ -24,16 +24,25 @@ mod generation;
 mod keys;
 mod meter;
 pub mod near_cache;
-mod pools;
 pub mod push;
 mod sealed;
 
+pub use crate::redis_client::{
+    NodeAddress, RedisLogin, RedisServers, RedisTls, RedisUrl, ServerAddress,
+};
 pub use handle::{StoreHandle, WorkerStore, open};
 pub use memory::{MemorySessionStore, StoredEntry};
 pub use probe::StoreProbe;
 pub use push::{PushChoice, PushMode, PushState};
 pub use redis::{RedisSessionStore, examine};
-pub use settings::{BadStoreSettings, KeyPrefix, StoreSettings, StoreTls};
-pub use url::{
-    BadStoreUrl, NodeAddress, RedisLogin, RedisServers, RedisUrl, ServerAddress, StoreUrl,
-};
+pub use settings::{BadStoreSettings, KeyPrefix, StoreSettings};
+pub use url::{BadStoreUrl, StoreUrl};
+
+use crate::redis_client::ClientError;
+use crate::session::StoreError;
+
+impl From<ClientError> for StoreError {
+    fn from(error: ClientError) -> Self {
+        Self::new(error.reason)
+    }
+}

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
+pub use crate::redis_client::ConnectionId;
 use crate::session::SessionId;
 use crate::store::push::PushChoice;
 
@@ -18,10 +19,6 @@ use crate::store::push::PushChoice;
 const GROWS: usize = 100_000;
 /// Most entries for which there is a place from the start.
 const MOST_PLACES: usize = 4_000_000;
-
-/// A connection on which changes are heard of. Numbers are never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u64);
 
 /// What a connection tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

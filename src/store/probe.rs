@@ -3,16 +3,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use deadpool_redis::Connection;
 use futures_util::future::join_all;
 use redis::{Value, cmd};
 
 use crate::clock::monotonic_now;
+use crate::redis_client::slots::SlotMap;
+use crate::redis_client::{
+    ClientError, NodeAddress, Place, PooledConnection, Pools, Server, Servers, master_of,
+};
 use crate::session::StoreError;
-use crate::store::pools::Pools;
-use crate::store::redis::{Place, Server, Servers, SlotMap, master_of};
 use crate::store::settings::KeyPrefix;
-use crate::store::url::NodeAddress;
 
 /// The longest that a probe takes.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -55,14 +55,14 @@ impl StoreProbe {
         };
         let started = monotonic_now();
         match tokio::time::timeout(PATIENCE, target.ask()).await {
-            Ok(outcome) => outcome.map(|()| started.elapsed()),
-            Err(_) => Err(target.silent()),
+            Ok(outcome) => Ok(outcome.map(|()| started.elapsed())?),
+            Err(_) => Err(target.silent().into()),
         }
     }
 }
 
 impl Target {
-    async fn ask(&self) -> Result<(), StoreError> {
+    async fn ask(&self) -> Result<(), ClientError> {
         match &self.place {
             Place::One(server) => {
                 self.ask_server(server, "the URL must name the master")
@@ -82,18 +82,18 @@ impl Target {
         }
     }
 
-    fn silent(&self) -> StoreError {
+    fn silent(&self) -> ClientError {
         match &self.place {
             Place::One(server) => server.silent("no answer in time"),
-            Place::Sentinel { master, .. } => StoreError::new(format!(
+            Place::Sentinel { master, .. } => ClientError::new(format!(
                 "redis sentinel: the master {master:?} does not answer in time"
             )),
-            Place::Cluster { .. } => StoreError::new("redis cluster: no answer in time"),
+            Place::Cluster { .. } => ClientError::new("redis cluster: no answer in time"),
         }
     }
 
     /// A server answers and takes writes.
-    async fn ask_server(&self, server: &Server, if_replica: &str) -> Result<(), StoreError> {
+    async fn ask_server(&self, server: &Server, if_replica: &str) -> Result<(), ClientError> {
         let mut connection = self.data.connection(server).await?;
         cmd("PING")
             .exec_async(&mut connection)
@@ -120,9 +120,9 @@ impl Target {
     /// good as one: a node of a cluster knows none of most keys.
     async fn may_read(
         &self,
-        connection: &mut Connection,
+        connection: &mut PooledConnection,
         server: &Server,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), ClientError> {
         let nobodys = format!("{}:s:{{readyz}}:nobody", self.prefix.as_str());
         match cmd("GET").arg(nobodys).exec_async(connection).await {
             Err(error) if error.code() == Some("NOPERM") => Err(server.error(&error)),
@@ -132,7 +132,7 @@ impl Target {
 
     /// The first answer of a sentinel, in their order. They are not pooled: a pool sends UNWATCH,
     /// which sentinels do not know.
-    async fn master(name: &str, sentinels: &[Server]) -> Result<NodeAddress, StoreError> {
+    async fn master(name: &str, sentinels: &[Server]) -> Result<NodeAddress, ClientError> {
         let mut silent = Vec::new();
         for sentinel in sentinels {
             match tokio::time::timeout(SHARE, master_of(sentinel, name)).await {
@@ -145,7 +145,7 @@ impl Target {
     }
 
     /// Every slot has a master, and every master answers.
-    async fn ask_cluster(&self, seeds: &[NodeAddress], data: &Servers) -> Result<(), StoreError> {
+    async fn ask_cluster(&self, seeds: &[NodeAddress], data: &Servers) -> Result<(), ClientError> {
         let map = self.map(seeds, data).await?;
         self.data.keep(&[map.masters(), seeds].concat());
         let asked = map.masters().iter().map(|address| async {
@@ -161,7 +161,7 @@ impl Target {
         });
         let mut wrong: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
         if map.uncovered() > 0 {
-            wrong.push(StoreError::new(format!(
+            wrong.push(ClientError::new(format!(
                 "redis cluster: {} slots have no master",
                 map.uncovered()
             )));
@@ -175,7 +175,7 @@ impl Target {
 
     /// The map as a node tells it. All are asked, those of the last map too: the first nodes of a
     /// cluster may be long gone.
-    async fn map(&self, seeds: &[NodeAddress], data: &Servers) -> Result<SlotMap, StoreError> {
+    async fn map(&self, seeds: &[NodeAddress], data: &Servers) -> Result<SlotMap, ClientError> {
         let mut addresses = seeds.to_vec();
         addresses.extend(
             self.masters()
@@ -214,8 +214,8 @@ impl Target {
     }
 }
 
-fn joined(errors: Vec<StoreError>) -> StoreError {
-    StoreError::new(
+fn joined(errors: Vec<ClientError>) -> ClientError {
+    ClientError::new(
         errors
             .into_iter()
             .map(|error| error.reason)

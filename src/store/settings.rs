@@ -1,11 +1,10 @@
 //! What the configuration says about the store.
 
-use std::fmt;
 use std::time::Duration;
 
-use crate::secret::Secret;
+use crate::redis_client::{ConnectSettings, Place, RedisLogin, RedisTls, RedisUrl, Timeouts};
 use crate::store::near_cache::NearCacheSettings;
-use crate::store::url::{RedisLogin, StoreUrl};
+use crate::store::url::StoreUrl;
 
 /// Why the store's settings cannot be used, in the words of an operator; never with a password in
 /// it.
@@ -46,7 +45,7 @@ pub struct StoreSettings {
     /// How long an answer may take (`store.timeout`).
     pub timeout: Duration,
     /// Certificates for `rediss://` (`store.tls`).
-    pub tls: StoreTls,
+    pub tls: RedisTls,
 }
 
 impl StoreSettings {
@@ -62,30 +61,21 @@ impl StoreSettings {
             near_cache: None,
             connect_timeout: Duration::from_secs(1),
             timeout: Duration::from_millis(500),
-            tls: StoreTls::default(),
+            tls: RedisTls::default(),
         }
     }
-}
 
-/// Certificates for `rediss://`, in PEM. Nothing set: the system's authorities, and no certificate
-/// of our own.
-#[derive(Clone, Default)]
-pub struct StoreTls {
-    /// The authorities that may have signed the server's certificate, instead of the system's.
-    pub ca: Option<Vec<u8>>,
-    /// The gateway's certificate, for servers that ask for one.
-    pub cert: Option<Vec<u8>>,
-    /// The certificate's key.
-    pub key: Option<Secret<Vec<u8>>>,
-}
-
-impl fmt::Debug for StoreTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreTls")
-            .field("ca", &self.ca.is_some())
-            .field("cert", &self.cert.is_some())
-            .field("key", &self.key)
-            .finish()
+    /// Where the data is. Nobody is asked.
+    pub(super) fn place(&self, url: &RedisUrl) -> Result<Place, BadStoreSettings> {
+        let settings = ConnectSettings {
+            sentinel_login: &self.sentinel_login,
+            tls: &self.tls,
+            timeouts: Timeouts {
+                connect: self.connect_timeout,
+                answer: self.timeout,
+            },
+        };
+        Place::new(url, &settings).map_err(|error| BadStoreSettings::new(format!("store: {error}")))
     }
 }
 
@@ -130,6 +120,7 @@ impl Default for KeyPrefix {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     #[test]
     fn nothing_prints_a_password() {

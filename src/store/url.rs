@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_decode_str, percent_encode};
+use percent_encoding::{percent_decode, percent_decode_str};
 
+use crate::redis_client::{NodeAddress, RedisLogin, RedisServers, RedisUrl, ServerAddress};
 use crate::secret::Secret;
 
 /// Why a text is no store, in the words of an operator; never with a word of the text, which may
@@ -36,118 +37,6 @@ pub enum StoreUrl {
     Memory,
     /// Every other URL: in Redis.
     Redis(RedisUrl),
-}
-
-/// Redis, and how to log in there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RedisUrl {
-    /// The servers.
-    pub servers: RedisServers,
-    /// Whether every connection is encrypted (`rediss`), those to sentinels too.
-    pub tls: bool,
-    /// The login at the servers that hold data.
-    pub login: RedisLogin,
-}
-
-/// How the servers are found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RedisServers {
-    /// `redis://` and `redis+unix://`: one server, always the same.
-    One {
-        /// Where it is.
-        at: ServerAddress,
-        /// The number of its database, 0 unless told.
-        db: u32,
-    },
-    /// `redis+sentinel://`: the sentinels know which server is the master.
-    Sentinel {
-        /// At least one.
-        sentinels: Vec<NodeAddress>,
-        /// What the sentinels call the master.
-        master: String,
-        /// The number of its database, 0 unless told.
-        db: u32,
-    },
-    /// `redis+cluster://`: any node knows all others. There is database 0 only.
-    Cluster {
-        /// At least one.
-        nodes: Vec<NodeAddress>,
-    },
-}
-
-/// Where a server listens.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ServerAddress {
-    /// On a port.
-    Node(NodeAddress),
-    /// On a Unix socket of this machine, with this absolute path.
-    Socket(PathBuf),
-}
-
-/// Host and port of a server.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeAddress {
-    /// Name or address; an IPv6 address without its brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-/// Who logs in.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RedisLogin {
-    /// The ACL user; without one the server's default user.
-    pub username: Option<String>,
-    /// The user's password.
-    pub password: Option<Secret<String>>,
-}
-
-impl ServerAddress {
-    /// The name or address of its machine; empty: this one.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        match self {
-            Self::Node(node) => &node.host,
-            Self::Socket(_) => "",
-        }
-    }
-
-    /// Whether it is a Unix socket.
-    #[must_use]
-    pub const fn is_socket(&self) -> bool {
-        matches!(self, Self::Socket(_))
-    }
-}
-
-impl PartialEq<NodeAddress> for ServerAddress {
-    fn eq(&self, other: &NodeAddress) -> bool {
-        matches!(self, Self::Node(node) if node == other)
-    }
-}
-
-impl fmt::Display for ServerAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Node(node) => node.fmt(f),
-            Self::Socket(path) => write!(f, "unix:{}", escaped(path)),
-        }
-    }
-}
-
-/// A path as it stands in a URL, and in a line of the log.
-fn escaped(path: &std::path::Path) -> percent_encoding::PercentEncode<'_> {
-    const ODD: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
-    percent_encode(path.as_os_str().as_bytes(), ODD)
-}
-
-impl fmt::Display for NodeAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
 }
 
 const ANY: &str = "write \"redis://HOST:6379/0\", \"redis+sentinel://HOST:26379,HOST:26379/MASTER/0\", \"redis+cluster://HOST:6379,HOST:6379\" (all of them with \
@@ -216,36 +105,6 @@ impl fmt::Display for StoreUrl {
         match self {
             Self::Memory => f.write_str("memory:"),
             Self::Redis(redis) => redis.fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for RedisUrl {
-    /// The URL without user and password, for the log.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "rediss" } else { "redis" };
-        let list = |nodes: &[NodeAddress]| {
-            nodes
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(",")
-        };
-        match &self.servers {
-            RedisServers::One {
-                at: ServerAddress::Node(at),
-                db,
-            } => write!(f, "{scheme}://{at}/{db}"),
-            RedisServers::One {
-                at: ServerAddress::Socket(path),
-                db,
-            } => write!(f, "{scheme}+unix://{}?db={db}", escaped(path)),
-            RedisServers::Sentinel {
-                sentinels,
-                master,
-                db,
-            } => write!(f, "{scheme}+sentinel://{}/{master}/{db}", list(sentinels)),
-            RedisServers::Cluster { nodes } => write!(f, "{scheme}+cluster://{}", list(nodes)),
         }
     }
 }

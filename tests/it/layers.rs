@@ -9,7 +9,7 @@ mod rings;
 mod tree;
 
 /// Layer, module.
-pub(crate) const LAYERS: [(u8, &str); 29] = [
+pub(crate) const LAYERS: [(u8, &str); 30] = [
     (4, "main"),
     (4, "lib"),
     (4, "cli"),
@@ -23,6 +23,7 @@ pub(crate) const LAYERS: [(u8, &str); 29] = [
     (3, "sandbox"),
     (2, "http"),
     (2, "store"),
+    (2, "redis_client"),
     (2, "provider"),
     (2, "telemetry"),
     (1, "session"),
@@ -42,13 +43,14 @@ pub(crate) const LAYERS: [(u8, &str); 29] = [
 ];
 
 /// On one layer, who may name whom.
-const NEIGHBOURS: [(&str, &str); 8] = [
+const NEIGHBOURS: [(&str, &str); 9] = [
     ("identity", "session"),
     ("identity", "limit"),
     ("session", "limit"),
     ("assertion", "session"),
     ("route", "upstream"),
     ("http", "telemetry"),
+    ("store", "redis_client"),
     ("backoff", "crypto"),
     ("crypto", "secret"),
 ];
@@ -84,8 +86,8 @@ pub(crate) const HOMES: [(&str, &[&str]); 29] = [
     ("x509_cert", &["edge"]),
     ("httparse", &["edge", "proxy"]),
     ("rustc_hash", &["route", "store"]),
-    ("redis", &["store"]),
-    ("deadpool_redis", &["store"]),
+    ("redis", &["redis_client", "store"]),
+    ("deadpool_redis", &["redis_client"]),
     ("reqwest", &["provider", "cli"]),
     ("env_logger", &["telemetry"]),
     ("rand", &["crypto"]),

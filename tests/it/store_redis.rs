@@ -6,7 +6,7 @@ use hufu::clock::monotonic_now;
 use hufu::secret::Secret;
 use hufu::session::store::Settlement;
 use hufu::session::{Claims, NewSession, Reservation, SessionId, StoreError, Written};
-use hufu::store::{StoreTls, StoreUrl};
+use hufu::store::{RedisTls, StoreUrl};
 
 use crate::helpers::redis_server::RedisServer;
 use crate::helpers::store::{
@@ -406,7 +406,7 @@ async fn the_probe_answers_within_a_second_and_recovers() {
 async fn rediss_takes_the_authority_that_was_configured_and_no_other() {
     let server = RedisServer::start_tls();
     let mut trusting = settings(&server.url(""));
-    trusting.tls = StoreTls {
+    trusting.tls = RedisTls {
         ca: Some(server.ca()),
         cert: None,
         key: None,
@@ -433,17 +433,17 @@ async fn rediss_takes_the_authority_that_was_configured_and_no_other() {
 #[test]
 fn certificates_that_cannot_be_used_are_found_when_the_store_is_opened() {
     for tls in [
-        StoreTls {
+        RedisTls {
             ca: None,
             cert: Some(b"x".to_vec()),
             key: None,
         },
-        StoreTls {
+        RedisTls {
             ca: None,
             cert: Some(b"x".to_vec()),
             key: Some(Secret::new(b"tiger".to_vec())),
         },
-        StoreTls {
+        RedisTls {
             ca: Some(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec()),
             cert: None,
             key: None,

@@ -9,7 +9,7 @@ use hufu::metrics::{Exposition, Metrics};
 use hufu::secret::Secret;
 use hufu::session::token::tag_of;
 use hufu::session::{Lookup, NewSession, Rotated, Rotation, SessionToken, Written};
-use hufu::store::{self, StoreSettings, StoreTls, StoreUrl};
+use hufu::store::{self, RedisTls, StoreSettings, StoreUrl};
 
 use crate::helpers::cluster::RedisCluster;
 use crate::helpers::redis_server::{Certificates, RedisServer};
@@ -141,7 +141,7 @@ async fn servers_that_want_a_certificate_get_one() {
     let cluster = RedisCluster::start_tls(&certificates);
     let cluster_url = format!("rediss+cluster://{}", cluster.addresses());
     for url in [server.url(""), cluster_url] {
-        let trusting = StoreTls {
+        let trusting = RedisTls {
             ca: Some(certificates.read("ca.pem")),
             cert: None,
             key: None,
@@ -153,7 +153,7 @@ async fn servers_that_want_a_certificate_get_one() {
         answer_within_two_seconds(open(&stranger).for_worker().now())
             .await
             .unwrap_err();
-        let known = StoreTls {
+        let known = RedisTls {
             cert: Some(certificates.read("client.pem")),
             key: Some(Secret::new(certificates.read("client.key"))),
             ..trusting

@@ -79,7 +79,7 @@ fn session(bytes: &[u8; 18]) -> Option<SessionId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::redis::slots::slot_of;
+    use crate::redis_client::slots::slot_of;
 
     #[test]
     fn what_was_said_is_understood_and_nothing_else() {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::request::Request;
 use super::sessions::{ROUNDS, RedisSessionStore};
 use crate::clock::millis;
 use crate::limit::{CellName, Level};
+use crate::redis_client::Request;
 use crate::session::store::{Created, CreatedSession, Settlement};
 use crate::session::{NewSession, SessionId, StoreError, Written};
 

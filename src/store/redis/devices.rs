@@ -3,8 +3,8 @@
 use futures_util::future::try_join_all;
 use redis::cmd;
 
-use super::request::Request;
 use super::sessions::{ROUNDS, RedisSessionStore};
+use crate::redis_client::Request;
 use crate::session::token::tag_of;
 use crate::session::{LoadedSession, Lookup, SessionCount, SessionId, StoreError, UserKey};
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::metrics::Metrics;
-use crate::store::near_cache::ConnectionId;
+use crate::redis_client::ConnectionId;
 use crate::store::push::{PushChoice, PushMode, PushState};
 
 /// What is known of all connections.

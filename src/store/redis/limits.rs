@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::request::Request;
 use super::sessions::RedisSessionStore;
 use crate::limit::{CounterError, CounterStore, Level, Limit};
+use crate::redis_client::Request;
 use crate::session::StoreError;
 
 impl RedisSessionStore {

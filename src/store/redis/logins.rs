@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::request::Request;
-use super::sessions::{RedisSessionStore, store_time};
+use super::server_clock::store_time;
+use super::sessions::RedisSessionStore;
 use crate::clock::millis;
 use crate::crypto::random;
+use crate::redis_client::Request;
 use crate::session::store::{LoginKey, Settlement};
 use crate::session::{Reservation, StoreError, Written};
 

@@ -2,18 +2,16 @@
 //! rotated away.
 
 use std::ops::ControlFlow;
-use std::sync::Once;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
-use super::request::Request;
-use super::sessions::{RedisSessionStore, store_time};
+use super::server_clock::store_time;
+use super::sessions::RedisSessionStore;
 use super::worker_cache::{Answer, Landed, Reading, WorkerCache};
 use crate::clock::UnixMillis;
-use crate::session::token::tag_of;
-use crate::session::{Lookup, SessionId, StoreError, UserKey};
+use crate::redis_client::{ObservedRead, Request};
+use crate::session::{Lookup, SessionId, StoreError};
 use crate::store::forward::Trail;
 use crate::store::sealed::Stored;
 
@@ -60,7 +58,7 @@ impl RedisSessionStore {
             // Whoever reads is bound by the same time; only one who has waited for somebody that
             // left can wait for longer.
             Err(_) => match Box::pin(tokio::time::timeout(
-                self.connector.patience(),
+                self.connector.operation_timeout(),
                 seat.flight.lock(),
             ))
             .await
@@ -140,7 +138,10 @@ impl RedisSessionStore {
             time,
         } = self
             .connector
-            .call(&Request::Read { key: &key, reading })
+            .call(&Request::Read {
+                key: &key,
+                reading: reading.map(|reading| reading as &dyn ObservedRead),
+            })
             .await?;
         let Some(now) = time.or_else(|| reading?.time()) else {
             return Err(StoreError::new("redis did not tell its time"));
@@ -156,61 +157,14 @@ impl RedisSessionStore {
         };
         Ok(match self.sealer.open_stored(&key, &stored) {
             Ok(Stored::Session(session)) => {
-                if self.naming_check.is_due() {
-                    self.check_naming(&trail.id, &session.user);
-                }
+                self.naming_check
+                    .see(&self.naming, &trail.id, &session.user);
                 ControlFlow::Break(trail.arrive(session, Duration::from_millis(lives), now))
             }
             Ok(Stored::Forward(forward)) if trail.follow(&forward) => ControlFlow::Continue(trail),
             Ok(Stored::Forward(_)) => ControlFlow::Break(Lookup::Gone),
             Err(why) => ControlFlow::Break(Lookup::Unreadable(why.0)),
         })
-    }
-
-    /// Says, once, that the naming key is not the one under which a session was made: such a
-    /// session works, but is in an index that this process does not find. Nothing else would tell
-    /// before somebody signs out everywhere and stays signed in.
-    fn check_naming(&self, id: &SessionId, user: &UserKey) {
-        if tag_of(&self.naming, user) != id.tag {
-            self.naming_check.told.call_once(|| {
-                log::error!(
-                    session = id.to_string().as_str();
-                    "secrets.naming_key is not the one that this session was made with: it was changed, or another process has another one; \
-                     sessions of before are not found by logout/all, lists of devices and max_per_user. Put the old key back"
-                );
-            });
-        }
-    }
-}
-
-/// Which of the sessions that are read have their naming looked at: to make the name again is a
-/// fifth of what a read costs where the processor has no instructions for SHA-256.
-#[derive(Debug)]
-pub(super) struct NamingCheck {
-    /// Whether a session of another naming key was met.
-    told: Once,
-    read: AtomicU32,
-}
-
-impl NamingCheck {
-    /// So many at first: after a start with another key each of them tells.
-    const ALL: u32 = 1024;
-    /// Then one of so many: another process with another key makes some of all sessions, and one
-    /// will do.
-    const ONE_OF: u32 = 16;
-
-    pub(super) const fn new() -> Self {
-        Self {
-            told: Once::new(),
-            read: AtomicU32::new(0),
-        }
-    }
-
-    fn is_due(&self) -> bool {
-        // Not in one step: a worker reads on one thread, and a number lost would not matter.
-        let read = self.read.load(Ordering::Relaxed).wrapping_add(1);
-        self.read.store(read, Ordering::Relaxed);
-        (read < Self::ALL || read.is_multiple_of(Self::ONE_OF)) && !self.told.is_completed()
     }
 }
 

@@ -41,6 +41,11 @@ impl ServerClock {
     }
 }
 
+/// What `TIME` answers, in milliseconds.
+pub(super) const fn store_time((seconds, micros): (u64, u64)) -> UnixMillis {
+    UnixMillis(seconds.saturating_mul(1000).saturating_add(micros / 1000))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

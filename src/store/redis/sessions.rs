@@ -7,15 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::cmd;
 
-use super::lookup::NamingCheck;
-use super::request::Request;
-use super::revocation::Revocations;
+use super::naming_check::NamingCheck;
+use super::replica_wait::Revocations;
 use super::scripts::Scripts;
-use super::server::Place;
-use super::topology::Topology;
+use super::server_clock::store_time;
 use super::tracking::{Push, Tracker};
 use crate::clock::{UnixMillis, millis};
 use crate::crypto::keyring::NamingKey;
+use crate::redis_client::{Observer, Place, Request, Topology};
 use crate::session::store::{Created, LoginKey};
 use crate::session::token::tag_of;
 use crate::session::{
@@ -80,7 +79,11 @@ impl RedisSessionStore {
         } = setup.clone();
         let tracker = push.map(|push| Tracker::new(&push, keys.clone(), meter.metrics().clone()));
         let (connector, revocations) = (
-            Topology::new(&place, meter.metrics(), tracker.as_ref()),
+            Topology::new(
+                &place,
+                meter.metrics(),
+                tracker.clone().map(|tracker| tracker as Arc<dyn Observer>),
+            ),
             Revocations::new(&place, wait_replicas, meter.metrics()),
         );
         Self {
@@ -115,10 +118,8 @@ impl RedisSessionStore {
     }
 
     async fn read_time(&self) -> Result<UnixMillis, StoreError> {
-        self.connector
-            .call(&Request::Command(&cmd("TIME")))
-            .await
-            .map(store_time)
+        let time = self.connector.call(&Request::Command(&cmd("TIME"))).await?;
+        Ok(store_time(time))
     }
 
     async fn renew_session(
@@ -148,7 +149,7 @@ impl RedisSessionStore {
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let outcome = tokio::time::timeout(self.connector.patience(), work).await;
+        let outcome = tokio::time::timeout(self.connector.operation_timeout(), work).await;
         outcome.unwrap_or_else(|_| {
             Err(StoreError::new(
                 "several calls in a row took too long together",
@@ -258,9 +259,4 @@ impl SessionStore for RedisSessionStore {
     async fn count(&self) -> Result<SessionCount, StoreError> {
         self.meter.watch("count", self.count_keys()).await
     }
-}
-
-/// What `TIME` answers, in milliseconds.
-pub(super) const fn store_time((seconds, micros): (u64, u64)) -> UnixMillis {
-    UnixMillis(seconds.saturating_mul(1000).saturating_add(micros / 1000))
 }

@@ -19,17 +19,15 @@ use tokio::task::JoinHandle;
 
 use super::announcement::{self, Announcement};
 use super::hearing::{Hearing, Subscribed};
-use super::opening::without_password;
-use super::request::Request;
-use super::server::{Place, Server};
-use super::topology::Topology;
 use super::worker_cache::WorkerCache;
 use crate::backoff;
 use crate::clock::monotonic_now;
 use crate::crypto::random;
 use crate::metrics::Metrics;
-use crate::session::{SessionId, StoreError};
-use crate::store::near_cache::{ConnectionId, NearCacheSettings};
+use crate::redis_client::opening::without_password;
+use crate::redis_client::{ClientError, ConnectionId, Place, Request, Server, Topology};
+use crate::session::SessionId;
+use crate::store::near_cache::NearCacheSettings;
 use crate::store::settings::KeyPrefix;
 
 /// Heartbeats within `max_stale`.
@@ -158,12 +156,12 @@ async fn run(shared: Arc<Shared>) {
 
 impl Shared {
     /// Subscribes and listens; answers why it ended.
-    async fn listen(&self) -> Result<StoreError, StoreError> {
+    async fn listen(&self) -> Result<ClientError, ClientError> {
         let channel = announcement::revocations(&self.prefix);
         let server = self.topology.server_of(channel.as_bytes()).await?;
         let sender = random::bytes();
         let own = announcement::heartbeats(&self.prefix, &sender);
-        let limit = server.patience.connect + server.patience.answer;
+        let limit = server.timeouts.connect + server.timeouts.answer;
         let stream = match tokio::time::timeout(limit, subscribed(&server, &[&channel, &own])).await
         {
             Ok(stream) => stream?,
@@ -236,7 +234,7 @@ impl Listeners {
 impl Listening<'_> {
     /// Passes on what is said, in the order in which it is said: when a heartbeat has come back,
     /// whatever was said before it has been passed on.
-    async fn receive(&self, mut stream: PubSubStream) -> StoreError {
+    async fn receive(&self, mut stream: PubSubStream) -> ClientError {
         while let Some(message) = stream.next().await {
             match Announcement::decode(message.get_payload_bytes()) {
                 Some(Announcement::Revoked(ids)) => self.shared.revoked(&ids),
@@ -271,8 +269,8 @@ impl Listening<'_> {
     }
 
     /// Publishes heartbeats for as long as they come back.
-    async fn beat(&self, all: &str, own: &str) -> StoreError {
-        let patience = self.shared.max_stale + self.server.patience.answer;
+    async fn beat(&self, all: &str, own: &str) -> ClientError {
+        let patience = self.shared.max_stale + self.server.timeouts.answer;
         for number in 0.. {
             let sent = monotonic_now();
             self.pending
@@ -323,7 +321,7 @@ pub(super) async fn publish(
     topology: &Topology,
     channel: &str,
     said: &Announcement,
-) -> Result<(), StoreError> {
+) -> Result<(), ClientError> {
     let mut command = cmd("PUBLISH");
     command.arg(channel).arg(said.encode());
     topology
@@ -332,7 +330,7 @@ pub(super) async fn publish(
         .map(drop)
 }
 
-async fn subscribed(server: &Server, channels: &[&str]) -> Result<PubSubStream, StoreError> {
+async fn subscribed(server: &Server, channels: &[&str]) -> Result<PubSubStream, ClientError> {
     let subscribe = async {
         let mut connection = match Client::open(server.connection_info())?
             .get_async_pubsub()

@@ -10,26 +10,28 @@ use std::fmt;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, RedisResult, Value, cmd};
 
 use super::hearing::{Hearing, Way};
-use super::pushing::{self, NoPush, answering, plain};
-use super::server::{Place, Server};
 use super::server_clock::ServerClock;
-use super::sessions::store_time;
+use super::server_clock::store_time;
 use super::subscription::{HEARTBEATS, Subscription};
-use super::worker_cache::{Ear, WorkerCache};
-use crate::clock::monotonic_now;
+use super::worker_cache::WorkerCache;
+use crate::clock::{UnixMillis, monotonic_now};
 use crate::metrics::Metrics;
+use crate::redis_client::pushing::{self, NoPush, answering, plain};
+use crate::redis_client::{
+    ConnectionId, InvalidationSource, Observation, Observer, Place, Server, ServerAddress,
+};
 use crate::session::SessionId;
 use crate::store::keys::Keys;
-use crate::store::near_cache::{ConnectionId, NearCacheSettings};
+use crate::store::near_cache::NearCacheSettings;
 use crate::store::push::{PushChoice, PushMode, PushState};
 use crate::store::settings::KeyPrefix;
-use crate::store::url::ServerAddress;
 
 /// How long until a server that does not seem to push is asked again: at first and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
@@ -82,7 +84,7 @@ impl fmt::Debug for Tracker {
 #[derive(Debug)]
 pub(super) struct Feed {
     id: ConnectionId,
-    ear: Option<Ear>,
+    source: Option<InvalidationSource>,
     tracker: Arc<Tracker>,
     /// What heartbeats say of the server's time.
     clock: Arc<ServerClock>,
@@ -92,25 +94,24 @@ pub(super) struct Feed {
     outdated: Arc<AtomicBool>,
 }
 
-impl Feed {
-    /// Whether a new connection would hear more.
-    pub(super) fn is_outdated(&self) -> bool {
+impl Observation for Feed {
+    fn is_outdated(&self) -> bool {
         self.outdated.load(Ordering::Relaxed)
     }
 
-    /// Who hears of changes to what is read there.
-    pub(super) fn ear(&self) -> Option<Ear> {
-        if self.ear == Some(Ear::Subscription) {
+    fn source(&self) -> Option<InvalidationSource> {
+        if self.source == Some(InvalidationSource::Subscription) {
             self.tracker.push.subscription.keep();
         }
-        self.ear
+        self.source
     }
 
-    /// The server's time, as far as it is known.
-    pub(super) fn clock(&self) -> &ServerClock {
-        &self.clock
+    fn server_time(&self, now: Instant) -> Option<UnixMillis> {
+        self.clock.at(now)
     }
+}
 
+impl Feed {
     fn beat(&mut self, connection: MultiplexedConnection, every: Duration) {
         let heartbeats = tokio::spawn(beat(
             self.tracker.cache.clone(),
@@ -133,6 +134,17 @@ impl Drop for Feed {
             again.abort();
         }
         self.tracker.push.hearing.closed(self.id);
+    }
+}
+
+#[async_trait]
+impl Observer for Tracker {
+    async fn connect(
+        self: Arc<Self>,
+        server: &Server,
+    ) -> RedisResult<(MultiplexedConnection, Box<dyn Observation>)> {
+        let (connection, feed) = self.open(server).await?;
+        Ok((connection, Box::new(feed)))
     }
 }
 
@@ -166,10 +178,7 @@ impl Tracker {
     }
 
     /// A connection, and what tells of changes to what is read on it.
-    pub(super) async fn connect(
-        self: &Arc<Self>,
-        server: &Server,
-    ) -> RedisResult<(MultiplexedConnection, Feed)> {
+    async fn open(self: &Arc<Self>, server: &Server) -> RedisResult<(MultiplexedConnection, Feed)> {
         let id = self.push.hearing.number();
         if self.push.hearing.choice() == PushChoice::Pubsub {
             return Ok((plain(server).await?, self.without_pushes(id, None)));
@@ -179,7 +188,8 @@ impl Tracker {
         }
         match self.tracked_or_spare(server, id).await? {
             Opened::Tracked(connection) => {
-                let mut feed = self.feed(id, Some(Ear::Connection(id)), Way::Tracking);
+                let mut feed =
+                    self.feed(id, Some(InvalidationSource::Connection(id)), Way::Tracking);
                 feed.beat(
                     connection.clone(),
                     self.push.settings.max_stale / HEARTBEATS,
@@ -206,7 +216,7 @@ impl Tracker {
         server: &Server,
         id: ConnectionId,
     ) -> RedisResult<Opened> {
-        let patience = server.patience.connect;
+        let patience = server.timeouts.connect;
         let mut tracked = pin!(self.tracked(server, id, patience - patience / 8));
         let mut spare = pin!(async {
             tokio::time::sleep(patience / 2).await;
@@ -241,10 +251,14 @@ impl Tracker {
             Some(refusal) if self.push.hearing.choice() == PushChoice::Tracking => {
                 self.feed(id, None, Way::Off(refusal))
             }
-            refusal => self.feed(id, Some(Ear::Subscription), Way::Pubsub(refusal)),
+            refusal => self.feed(
+                id,
+                Some(InvalidationSource::Subscription),
+                Way::Pubsub(refusal),
+            ),
         };
         // Now rather than with the first read: until the subscription stands nothing is kept.
-        feed.ear();
+        let _ = feed.source();
         feed
     }
 
@@ -261,12 +275,17 @@ impl Tracker {
         feed
     }
 
-    fn feed(self: &Arc<Self>, id: ConnectionId, ear: Option<Ear>, way: Way) -> Feed {
+    fn feed(
+        self: &Arc<Self>,
+        id: ConnectionId,
+        source: Option<InvalidationSource>,
+        way: Way,
+    ) -> Feed {
         self.push.hearing.opened(id, way);
         let clock = Arc::new(ServerClock::new(self.push.settings.max_stale));
         Feed {
             id,
-            ear,
+            source,
             tracker: self.clone(),
             clock,
             heartbeats: None,
@@ -349,7 +368,7 @@ async fn ask_again(tracker: Arc<Tracker>, server: Server, outdated: Arc<AtomicBo
     while tracker.push.doubts.about(&server).is_some() {
         tokio::time::sleep(wait).await;
         wait = (2 * wait).min(AGAIN.1);
-        if pushing::open(&server, &server.limits(), server.patience.connect)
+        if pushing::open(&server, &server.limits(), server.timeouts.connect)
             .await
             .is_ok()
         {

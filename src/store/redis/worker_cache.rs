@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
-use super::server_clock::ServerClock;
 use crate::clock::{UnixMillis, monotonic_now};
 use crate::metrics::{Counter, Metrics, Outcome};
+use crate::redis_client::{ConnectionId, InvalidationSource, Observation, ObservedRead};
 use crate::session::{LoadedSession, Lookup, SessionId, SharedSession, StoreError};
-use crate::store::near_cache::{ConnectionId, Hears, Known, Load, NearCache, NearCacheSettings};
+use crate::store::near_cache::{Hears, Known, Load, NearCache, NearCacheSettings};
 
 /// How long a session that does not exist is remembered. A token is random, so nobody asks for it
 /// before it is made; this only bounds what is kept.
@@ -65,15 +65,6 @@ pub(super) enum Answer {
     Known(Lookup),
     /// Redis is to be asked; this serves if it cannot be reached.
     Ask(Option<LoadedSession>),
-}
-
-/// Who hears of changes to what a connection reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ear {
-    /// The connection itself.
-    Connection(ConnectionId),
-    /// The process's subscription.
-    Subscription,
 }
 
 /// A read whose answer may be kept.
@@ -178,7 +169,7 @@ impl WorkerCache {
         state.flights.remove(id);
     }
 
-    /// Everything that this ear hears of may have changed.
+    /// Everything that this connection hears of may have changed.
     pub(super) fn flushed(&self, by: ConnectionId) {
         let mut state = self.state();
         state.entries.flushed(by);
@@ -246,16 +237,16 @@ impl Seat<'_> {
     }
 }
 
-impl Reading<'_> {
-    /// The read goes out now, and this ear hears of changes; `None`: nobody does, so the answer is
-    /// not kept, and who comes from now on reads for themselves. The server's time then is told
-    /// where it is known.
-    pub(super) fn begin(&self, ear: Option<Ear>, clock: Option<&ServerClock>) {
+impl ObservedRead for Reading<'_> {
+    /// Where nobody hears of changes the answer is not kept, and who comes from now on reads for
+    /// themselves.
+    fn begin(&self, connection: Option<&dyn Observation>) {
         let sent = monotonic_now();
+        let source = connection.and_then(Observation::source);
         let mut state = self.cache.state();
-        let by = match ear {
-            Some(Ear::Connection(id)) => Some(id),
-            Some(Ear::Subscription) => state.subscription,
+        let by = match source {
+            Some(InvalidationSource::Connection(id)) => Some(id),
+            Some(InvalidationSource::Subscription) => state.subscription,
             None => None,
         };
         let load = by.map(|id| (state.entries.begin(self.session, id), sent));
@@ -264,15 +255,16 @@ impl Reading<'_> {
         }
         *self.begun() = Begun {
             load,
-            time: clock.and_then(|clock| clock.at(sent)),
+            time: connection.and_then(|connection| connection.server_time(sent)),
         };
     }
 
-    /// Whether the server need not be asked for its time.
-    pub(super) fn knows_time(&self) -> bool {
+    fn knows_time(&self) -> bool {
         self.time().is_some()
     }
+}
 
+impl Reading<'_> {
     /// The server's time when the read went out, if it was known.
     pub(super) fn time(&self) -> Option<UnixMillis> {
         self.begun().time

@@ -12,11 +12,11 @@ use super::tree::{Place, Tree};
 const KNOWN: [&str; 8] = [
     "edge: fields, head",
     "identity: code, login",
+    "provider: registry, reply, settings, wechat",
     "proxy: streaming, walk",
     "sandbox: control, routes",
     "sandbox: platform, wire",
     "store::memory: limits, store",
-    "store::redis: cluster, connection, lookup, revocation, sentinel, sessions, subscription, topology, tracking",
     "store::redis::examination: node, replicas, rights",
 ];
 

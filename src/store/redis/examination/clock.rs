@@ -8,7 +8,7 @@ use redis::{RedisResult, cmd};
 use super::conversation::ask_timed;
 use crate::clock::{Clock as _, SystemClock, millis};
 use crate::finding::Finding;
-use crate::store::redis::sessions::store_time;
+use crate::store::redis::server_clock::store_time;
 
 /// More than that shows in logs that are read side by side.
 const APART: Duration = Duration::from_secs(1);

@@ -8,9 +8,8 @@ use redis::{Value, cmd};
 use super::conversation::{ask, connect, lost};
 use super::node::{self, Wanted};
 use crate::finding::{Examined, Finding};
-use crate::store::redis::server::{Server, Servers};
-use crate::store::redis::slots::{SLOTS, SlotMap};
-use crate::store::url::NodeAddress;
+use crate::redis_client::slots::{SLOTS, SlotMap};
+use crate::redis_client::{NodeAddress, Server, Servers};
 
 /// What one node says about the cluster.
 struct View {

@@ -7,11 +7,10 @@ use redis::{Cmd, FromRedisValue, RedisError, RedisResult};
 
 use crate::clock::monotonic_now;
 use crate::finding::Finding;
-use crate::store::redis::failure::{
+use crate::redis_client::failure::{
     NO_LOGIN, database_refusal, no_database, said_by_server, wants_login, without_arguments,
 };
-use crate::store::redis::opening;
-use crate::store::redis::server::Server;
+use crate::redis_client::{Server, opening};
 
 /// What a server said to a question. That it said nothing is the error around it.
 pub(super) type Said<T> = RedisResult<Result<T, Refusal>>;

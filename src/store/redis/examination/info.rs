@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::store::url::NodeAddress;
+use crate::redis_client::NodeAddress;
 
 /// The lines of `INFO`, by their names.
 #[derive(Debug, Default)]

@@ -11,10 +11,9 @@ use super::conversation::{ask, ask_timed, connect, lost};
 use super::info::Info;
 use super::{clock, default_user, memory, persistence, push, replicas, rights, version};
 use crate::finding::{Examined, Finding, in_ms};
-use crate::store::redis::opening::{NO_PASSWORD, lets_everybody_in};
-use crate::store::redis::server::{Server, Servers};
+use crate::redis_client::opening::{NO_PASSWORD, lets_everybody_in};
+use crate::redis_client::{NodeAddress, Server, ServerAddress, Servers};
 use crate::store::settings::StoreSettings;
-use crate::store::url::{NodeAddress, ServerAddress};
 
 /// So many PINGs; the one in the middle counts.
 const PINGS: usize = 5;

@@ -3,7 +3,7 @@
 use super::node::{self, Part, Wanted};
 use super::{cluster, sentinel};
 use crate::finding::{Examined, Finding};
-use crate::store::redis::server::Place;
+use crate::redis_client::Place;
 use crate::store::settings::StoreSettings;
 use crate::store::url::StoreUrl;
 
@@ -24,7 +24,7 @@ pub async fn examine(settings: &StoreSettings) -> Vec<Examined> {
             )],
         }];
     };
-    let place = match Place::new(url, settings) {
+    let place = match settings.place(url) {
         Ok(place) => place,
         Err(error) => {
             let finding = Finding::fail("settings", error.reason, "mend store.url or store.tls");

@@ -7,11 +7,11 @@ use redis::{Client, RedisResult, cmd};
 
 use super::conversation::{Refusal, ask, connect};
 use crate::finding::Finding;
+use crate::redis_client::Server;
+use crate::redis_client::pushing::{self, NoPush};
 use crate::store::near_cache::NearCacheSettings;
 use crate::store::push::{PushChoice, PushMode};
 use crate::store::redis::announcement;
-use crate::store::redis::pushing::{self, NoPush};
-use crate::store::redis::server::Server;
 use crate::store::settings::KeyPrefix;
 
 /// How long a message may take from `PUBLISH` to the subscription of the same login.
@@ -76,7 +76,7 @@ fn judged(choice: PushChoice, mode: PushMode, refused: &[String]) -> Finding {
 async fn tracking(server: &Server) -> RedisResult<Offered> {
     // Another connection was answered a moment ago, so what goes wrong here has to do with these
     // commands.
-    match pushing::open(server, &server.limits(), server.patience.connect).await {
+    match pushing::open(server, &server.limits(), server.timeouts.connect).await {
         Ok(_) => Ok(Ok(())),
         Err(NoPush::Refused(code)) if code == "NOPERM" => {
             Ok(Err("no CLIENT TRACKING: the ACL user may not".to_owned()))

@@ -10,9 +10,8 @@ use redis::{Client, RedisError, RedisResult, cmd};
 use super::conversation::{Refusal, ask, connect, lost};
 use super::node::{self, Wanted};
 use crate::finding::{Examined, Finding};
-use crate::store::redis::failure::of_another_kind;
-use crate::store::redis::server::{Server, Servers};
-use crate::store::url::NodeAddress;
+use crate::redis_client::failure::of_another_kind;
+use crate::redis_client::{NodeAddress, Server, Servers};
 
 /// What one sentinel said.
 struct Answered {
@@ -153,7 +152,7 @@ async fn announcements(sentinel: &Server) -> RedisResult<Finding> {
             .subscribe("+switch-master")
             .await
     };
-    let within = sentinel.patience.connect + sentinel.patience.answer;
+    let within = sentinel.timeouts.connect + sentinel.timeouts.answer;
     let outcome = tokio::time::timeout(within, subscribed)
         .await
         .unwrap_or_else(|_| {

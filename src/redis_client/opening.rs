@@ -11,13 +11,13 @@ use redis::{Client, ConnectionInfo, ErrorKind, RedisError, RedisResult, cmd};
 use super::server::Server;
 
 /// What is said of such a server, and what to do.
-pub(in crate::store) const NO_PASSWORD: (&str, &str) = (
+pub(crate) const NO_PASSWORD: (&str, &str) = (
     "this Redis has no password and lets everybody in",
     "remove store.password, or give the server one (`requirepass`)",
 );
 
 /// Opens one.
-pub(in crate::store) async fn open(server: &Server) -> RedisResult<MultiplexedConnection> {
+pub(crate) async fn open(server: &Server) -> RedisResult<MultiplexedConnection> {
     match connect(server, server.connection_info()).await {
         Err(error) => match without_password(server, &error).await {
             Some(open) => connect(&open, open.connection_info()).await,
@@ -28,10 +28,7 @@ pub(in crate::store) async fn open(server: &Server) -> RedisResult<MultiplexedCo
 }
 
 /// The same server without a login, where it has refused the password only because it has none.
-pub(in crate::store) async fn without_password(
-    server: &Server,
-    error: &RedisError,
-) -> Option<Server> {
+pub(crate) async fn without_password(server: &Server, error: &RedisError) -> Option<Server> {
     if error.kind() == ErrorKind::AuthenticationFailed {
         lets_everybody_in(server).await
     } else {
@@ -40,7 +37,7 @@ pub(in crate::store) async fn without_password(
 }
 
 /// The same server without a login, where a password alone is configured and nobody needs one.
-pub(super) async fn lets_everybody_in(server: &Server) -> Option<Server> {
+pub(crate) async fn lets_everybody_in(server: &Server) -> Option<Server> {
     let open = server.without_password()?;
     let mut connection = connect(&open, open.connection_info()).await.ok()?;
     let answer: String = cmd("PING").query_async(&mut connection).await.ok()?;

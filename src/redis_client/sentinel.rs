@@ -6,31 +6,31 @@ use std::time::{Duration, Instant};
 
 use redis::{FromRedisValue, Value, cmd, from_redis_value};
 
+use super::address::NodeAddress;
 use super::connection::Connector;
+use super::error::ClientError;
 use super::failure::{Failure, Next};
+use super::observer::Observer;
 use super::request::Request;
 use super::sentinel_ask::master_of;
 use super::sentinel_watch::{self, Listener};
-use super::server::{Patience, Server, Servers};
-use super::tracking::Tracker;
+use super::server::{Server, Servers, Timeouts};
 use crate::clock::monotonic_now;
 use crate::metrics::{Metrics, Outcome};
-use crate::session::StoreError;
-use crate::store::url::NodeAddress;
 
 /// After a search in vain, calls fail at once for this long instead of all searching in a row.
 const SEARCH_AFTER: Duration = Duration::from_millis(150);
 
 /// The master, as one worker knows it.
 #[derive(Debug)]
-pub(super) struct Sentinels {
+pub(crate) struct Sentinels {
     master: Arc<str>,
     sentinels: Arc<[Server]>,
     data: Servers,
-    pub(super) patience: Patience,
+    pub(super) timeouts: Timeouts,
     metrics: Arc<Metrics>,
-    /// Feeds the near cache, where there is one.
-    tracker: Option<Arc<Tracker>>,
+    /// Whom reads are shown to, where anybody wants to know.
+    observer: Option<Arc<dyn Observer>>,
     known: Arc<Mutex<Known>>,
     listener: Mutex<Listener>,
     /// Held by the one call that searches; the others use its outcome.
@@ -41,7 +41,7 @@ pub(super) struct Sentinels {
 #[derive(Debug, Default)]
 struct Known {
     master: Option<Arc<Connector>>,
-    failed: Option<(Instant, StoreError)>,
+    failed: Option<(Instant, ClientError)>,
     /// The sentinel that knew the master last.
     wise: usize,
 }
@@ -52,15 +52,15 @@ impl Sentinels {
         sentinels: &[Server],
         data: &Servers,
         metrics: &Arc<Metrics>,
-        tracker: Option<Arc<Tracker>>,
+        observer: Option<Arc<dyn Observer>>,
     ) -> Self {
         Self {
             master: master.into(),
             sentinels: sentinels.into(),
             data: data.clone(),
-            patience: data.patience,
+            timeouts: data.timeouts,
             metrics: metrics.clone(),
-            tracker,
+            observer,
             known: Arc::default(),
             listener: Mutex::default(),
             searching: tokio::sync::Mutex::new(()),
@@ -68,10 +68,10 @@ impl Sentinels {
     }
 
     /// Sends a request to the master.
-    pub(super) async fn call(&self, request: &Request<'_>) -> Result<Value, StoreError> {
+    pub(super) async fn call(&self, request: &Request<'_>) -> Result<Value, ClientError> {
         self.listen();
         let started = monotonic_now();
-        let mut trouble = StoreError::new(format!(
+        let mut trouble = ClientError::new(format!(
             "redis sentinel: no master {:?} in time",
             self.master
         ));
@@ -88,14 +88,14 @@ impl Sentinels {
             }
         }
         // Only a call that goes wrong pays for a timer.
-        let rest = self.patience.call().saturating_sub(started.elapsed());
+        let rest = self.timeouts.call().saturating_sub(started.elapsed());
         tokio::time::timeout(rest, self.elsewhere(request))
             .await
             .unwrap_or(Err(trouble))
     }
 
     /// The master at present.
-    pub(super) async fn master(&self) -> Result<Server, StoreError> {
+    pub(super) async fn master(&self) -> Result<Server, ClientError> {
         self.listen();
         let known = self.known().master.clone();
         let master = match known {
@@ -106,7 +106,7 @@ impl Sentinels {
     }
 
     /// Looks for the master and sends the request there.
-    async fn elsewhere(&self, request: &Request<'_>) -> Result<Value, StoreError> {
+    async fn elsewhere(&self, request: &Request<'_>) -> Result<Value, ClientError> {
         let master = self.search().await?;
         master.send(request, false).await.map_err(|failure| {
             self.leave(&master, &failure);
@@ -131,7 +131,7 @@ impl Sentinels {
     }
 
     /// Asks for the master, unless somebody has just done so.
-    async fn search(&self) -> Result<Arc<Connector>, StoreError> {
+    async fn search(&self) -> Result<Arc<Connector>, ClientError> {
         let _alone = self.searching.lock().await;
         {
             let known = self.known();
@@ -173,15 +173,15 @@ impl Sentinels {
         }
     }
 
-    async fn ask_in_turn(&self) -> Result<(usize, Arc<Connector>), StoreError> {
+    async fn ask_in_turn(&self) -> Result<(usize, Arc<Connector>), ClientError> {
         let (first, count) = (self.known().wise, self.sentinels.len());
-        let mut last = StoreError::new("redis sentinel: none is configured");
+        let mut last = ClientError::new("redis sentinel: none is configured");
         for index in (0..count).map(|step| (first + step) % count) {
             // Whoever is cut off by the time of its call leaves the next one to begin behind it.
             self.known().wise = (index + 1) % count;
             let sentinel = &self.sentinels[index];
             let found =
-                tokio::time::timeout(self.patience.answer, master_of(sentinel, &self.master)).await;
+                tokio::time::timeout(self.timeouts.answer, master_of(sentinel, &self.master)).await;
             let found = found.unwrap_or_else(|_| Err(sentinel.silent("no answer in time")));
             match found {
                 Ok(address) => match self.confirmed(&address).await {
@@ -196,11 +196,11 @@ impl Sentinels {
 
     /// A connection to the server, if it says itself that it is a master: a sentinel may not have
     /// heard yet.
-    async fn confirmed(&self, address: &NodeAddress) -> Result<Arc<Connector>, StoreError> {
+    async fn confirmed(&self, address: &NodeAddress) -> Result<Arc<Connector>, ClientError> {
         let node = Connector::new(
             self.data.at(address),
             self.metrics.clone(),
-            self.tracker.clone(),
+            self.observer.clone(),
         );
         let role = node
             .send(&Request::Command(&cmd("ROLE")), false)

@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use futures_util::future::{select_ok, try_join_all};
 use redis::{Value, cmd};
 
+use super::address::{NodeAddress, ServerAddress};
 use super::connection::Connector;
+use super::error::ClientError;
 use super::failure::{Failure, Next};
+use super::observer::Observer;
 use super::request::Request;
-use super::server::{Patience, Server, Servers};
+use super::server::{Server, Servers, Timeouts};
 use super::slots::{SLOTS, SlotMap, redirected, slot_of};
-use super::tracking::Tracker;
 use crate::backoff;
 use crate::clock::monotonic_now;
 use crate::crypto::random;
 use crate::metrics::{Metrics, Outcome};
-use crate::session::StoreError;
-use crate::store::url::{NodeAddress, ServerAddress};
 
 /// A map is not asked for again so soon: hundreds of calls may find at once that it is wrong.
 const REFRESH_AFTER: Duration = Duration::from_millis(100);
@@ -33,13 +33,13 @@ const HASTY_HOPS: u32 = 2;
 
 /// The nodes of a cluster, as one worker knows them.
 #[derive(Debug)]
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     seeds: Vec<NodeAddress>,
     data: Servers,
-    pub(super) patience: Patience,
+    pub(super) timeouts: Timeouts,
     metrics: Arc<Metrics>,
-    /// Feeds the near cache, where there is one.
-    tracker: Option<Arc<Tracker>>,
+    /// Whom reads are shown to, where anybody wants to know.
+    observer: Option<Arc<dyn Observer>>,
     known: Mutex<Known>,
     /// Held by the one call that asks for the map; the others use its outcome.
     refreshing: tokio::sync::Mutex<()>,
@@ -50,7 +50,7 @@ struct Known {
     map: Option<Arc<SlotMap>>,
     nodes: HashMap<NodeAddress, Arc<Connector>>,
     /// When the map was asked for, and what came of it.
-    asked: Option<(Instant, Result<(), StoreError>)>,
+    asked: Option<(Instant, Result<(), ClientError>)>,
 }
 
 impl Cluster {
@@ -58,14 +58,14 @@ impl Cluster {
         seeds: &[NodeAddress],
         data: &Servers,
         metrics: &Arc<Metrics>,
-        tracker: Option<Arc<Tracker>>,
+        observer: Option<Arc<dyn Observer>>,
     ) -> Self {
         Self {
             seeds: seeds.to_vec(),
             data: data.clone(),
-            patience: data.patience,
+            timeouts: data.timeouts,
             metrics: metrics.clone(),
-            tracker,
+            observer,
             known: Mutex::default(),
             refreshing: tokio::sync::Mutex::new(()),
         }
@@ -73,10 +73,10 @@ impl Cluster {
 
     /// Sends a request to the node that has its key; one without a key to a node that is always the
     /// same while it lives.
-    pub(super) async fn call(&self, request: &Request<'_>) -> Result<Value, StoreError> {
+    pub(super) async fn call(&self, request: &Request<'_>) -> Result<Value, ClientError> {
         let slot = request.key().map(|key| slot_of(&key));
         let started = monotonic_now();
-        let mut trouble = StoreError::new("redis cluster: no answer in time");
+        let mut trouble = ClientError::new("redis cluster: no answer in time");
         let mut tried = None;
         if let Some(node) = self.known_owner(slot.unwrap_or(0)) {
             match self.first(request, slot, &node).await {
@@ -86,7 +86,7 @@ impl Cluster {
             }
         }
         // Only a call that goes wrong pays for a timer.
-        let rest = self.patience.call().saturating_sub(started.elapsed());
+        let rest = self.timeouts.call().saturating_sub(started.elapsed());
         match tokio::time::timeout(rest, self.persist(request, slot, tried, &mut trouble)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(trouble),
@@ -94,12 +94,12 @@ impl Cluster {
     }
 
     /// The node that has a key's slot at present.
-    pub(super) async fn owner_of(&self, key: &[u8]) -> Result<Server, StoreError> {
+    pub(super) async fn owner_of(&self, key: &[u8]) -> Result<Server, ClientError> {
         Ok(self.owner(Some(slot_of(key))).await?.server().clone())
     }
 
     /// Sends a request without a key to every master of the present.
-    pub(super) async fn call_all(&self, request: &Request<'_>) -> Result<Vec<Value>, StoreError> {
+    pub(super) async fn call_all(&self, request: &Request<'_>) -> Result<Vec<Value>, ClientError> {
         let all = async {
             self.refresh(None).await?;
             let masters = self
@@ -116,10 +116,10 @@ impl Cluster {
             }))
             .await
         };
-        tokio::time::timeout(self.patience.call(), all)
+        tokio::time::timeout(self.timeouts.call(), all)
             .await
             .unwrap_or_else(|_| {
-                Err(StoreError::new(
+                Err(ClientError::new(
                     "redis cluster: not all masters answered in time",
                 ))
             })
@@ -135,11 +135,11 @@ impl Cluster {
         slot: Option<u16>,
         node: &Connector,
     ) -> Result<Option<Value>, Failure> {
-        let Some(slot) = slot.filter(|_| node.silence() > self.patience.answer) else {
+        let Some(slot) = slot.filter(|_| node.silence() > self.timeouts.answer) else {
             return node.send(request, false).await.map(Some);
         };
         let others =
-            tokio::time::timeout(self.patience.answer / 2, self.refresh(Some(node.address())));
+            tokio::time::timeout(self.timeouts.answer / 2, self.refresh(Some(node.address())));
         // Should nobody else answer, this node's word counts.
         let (answer, _) = tokio::join!(node.send(request, false), others);
         let value = answer?;
@@ -155,8 +155,8 @@ impl Cluster {
         request: &Request<'_>,
         slot: Option<u16>,
         mut tried: Option<(Arc<Connector>, Failure)>,
-        trouble: &mut StoreError,
-    ) -> Result<Value, StoreError> {
+        trouble: &mut ClientError,
+    ) -> Result<Value, ClientError> {
         for hop in 0_u32.. {
             let (node, asking) = match tried.take() {
                 None => (self.owner(slot).await?, false),
@@ -216,7 +216,7 @@ impl Cluster {
         }
     }
 
-    async fn owner(&self, slot: Option<u16>) -> Result<Arc<Connector>, StoreError> {
+    async fn owner(&self, slot: Option<u16>) -> Result<Arc<Connector>, ClientError> {
         // Who has no key may go to any node; not always to the one that has just failed.
         let slot = slot.unwrap_or_else(|| u16::from_be_bytes(random::bytes()) % SLOTS);
         if let Some(node) = self.known_owner(slot) {
@@ -224,7 +224,7 @@ impl Cluster {
         }
         self.refresh(None).await?;
         self.known_owner(slot)
-            .ok_or_else(|| StoreError::new(format!("redis cluster: no node has slot {slot}")))
+            .ok_or_else(|| ClientError::new(format!("redis cluster: no node has slot {slot}")))
     }
 
     fn known_owner(&self, slot: u16) -> Option<Arc<Connector>> {
@@ -244,7 +244,7 @@ impl Cluster {
         let node = Arc::new(Connector::new(
             self.data.at(address),
             self.metrics.clone(),
-            self.tracker.clone(),
+            self.observer.clone(),
         ));
         known.nodes.insert(address.clone(), node.clone());
         node
@@ -258,7 +258,7 @@ impl Cluster {
 
     /// Asks for the map, unless somebody has just done so; all but one node, where that one's word
     /// is in doubt.
-    async fn refresh(&self, but: Option<&ServerAddress>) -> Result<(), StoreError> {
+    async fn refresh(&self, but: Option<&ServerAddress>) -> Result<(), ClientError> {
         let _alone = self.refreshing.lock().await;
         if let Some((at, outcome)) = &self.known().asked
             && at.elapsed() < REFRESH_AFTER
@@ -281,8 +281,8 @@ impl Cluster {
         outcome
     }
 
-    async fn ask_around(&self, but: Option<&ServerAddress>) -> Result<SlotMap, StoreError> {
-        let mut last = StoreError::new("redis cluster: no other node is known");
+    async fn ask_around(&self, but: Option<&ServerAddress>) -> Result<SlotMap, ClientError> {
+        let mut last = ClientError::new("redis cluster: no other node is known");
         for group in self.candidates(but).chunks(ASKED_AT_ONCE) {
             match select_ok(group.iter().map(|node| Box::pin(self.ask(node)))).await {
                 Ok((map, _)) => return Ok(map),
@@ -316,11 +316,11 @@ impl Cluster {
         nodes
     }
 
-    async fn ask(&self, node: &Connector) -> Result<SlotMap, StoreError> {
+    async fn ask(&self, node: &Connector) -> Result<SlotMap, ClientError> {
         let mut command = cmd("CLUSTER");
         command.arg("SLOTS");
         let request = Request::Command(&command);
-        match tokio::time::timeout(self.patience.answer, node.send(&request, false)).await {
+        match tokio::time::timeout(self.timeouts.answer, node.send(&request, false)).await {
             Ok(Ok(answer)) => SlotMap::read(answer, node.address().host())
                 .ok_or_else(|| node.trouble("it belongs to no cluster, or to one without slots")),
             Ok(Err(failure)) => Err(node.error(&failure)),

@@ -2,14 +2,14 @@
 
 use redis::{FromRedisValue, Value, from_redis_value};
 
-use crate::store::url::NodeAddress;
+use super::address::NodeAddress;
 
 /// Slots of a cluster.
-pub(super) const SLOTS: u16 = 16_384;
+pub(crate) const SLOTS: u16 = 16_384;
 
 /// The slot of a key: of what stands between its first braces, or of all of it where there are
 /// none.
-pub(super) fn slot_of(key: &[u8]) -> u16 {
+pub(crate) fn slot_of(key: &[u8]) -> u16 {
     crc16(hashed(key)) % SLOTS
 }
 
@@ -40,7 +40,7 @@ fn crc16(bytes: &[u8]) -> u16 {
 
 /// The masters of a cluster and their slots.
 #[derive(Debug, Clone)]
-pub(in crate::store) struct SlotMap {
+pub(crate) struct SlotMap {
     masters: Vec<NodeAddress>,
     /// For each slot the place of its master in `masters`, plus one; 0: nobody has it.
     owners: Vec<u16>,
@@ -49,7 +49,7 @@ pub(in crate::store) struct SlotMap {
 impl SlotMap {
     /// Reads the answer of `CLUSTER SLOTS`. A node that does not know its own address is on the
     /// host that was asked.
-    pub(in crate::store) fn read(answer: Value, asked: &str) -> Option<Self> {
+    pub(crate) fn read(answer: Value, asked: &str) -> Option<Self> {
         let ranges: Vec<Vec<Value>> = from_redis_value(answer).ok()?;
         let mut map = Self {
             masters: Vec::new(),
@@ -74,13 +74,13 @@ impl SlotMap {
     }
 
     /// Who has a slot.
-    pub(super) fn owner(&self, slot: u16) -> Option<&NodeAddress> {
+    pub(crate) fn owner(&self, slot: u16) -> Option<&NodeAddress> {
         let number = *self.owners.get(usize::from(slot))?;
         self.masters.get(usize::from(number).checked_sub(1)?)
     }
 
     /// Notes that a slot has moved.
-    pub(super) fn moved(&mut self, slot: u16, to: &NodeAddress) {
+    pub(crate) fn moved(&mut self, slot: u16, to: &NodeAddress) {
         let owner = self.number(to);
         if let Some(place) = self.owners.get_mut(usize::from(slot)) {
             *place = owner;
@@ -88,17 +88,17 @@ impl SlotMap {
     }
 
     /// Everybody who has a slot.
-    pub(in crate::store) fn masters(&self) -> &[NodeAddress] {
+    pub(crate) fn masters(&self) -> &[NodeAddress] {
         &self.masters
     }
 
     /// How many slots nobody has.
-    pub(in crate::store) fn uncovered(&self) -> usize {
+    pub(crate) fn uncovered(&self) -> usize {
         self.owners.iter().filter(|owner| **owner == 0).count()
     }
 
     /// Whether another map says the same.
-    pub(super) fn agrees(&self, other: &Self) -> bool {
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
         (0..SLOTS).all(|slot| self.owner(slot) == other.owner(slot))
     }
 
@@ -127,7 +127,7 @@ fn read<T: FromRedisValue>(value: Value) -> Option<T> {
 
 /// The target of a MOVED or ASK, `host:port`; without a host it is on the machine of whoever said
 /// so.
-pub(super) fn redirected(target: &str, by: &str) -> Option<NodeAddress> {
+pub(crate) fn redirected(target: &str, by: &str) -> Option<NodeAddress> {
     let (host, port) = target.rsplit_once(':')?;
     let host = if host.is_empty() || host == "?" {
         by

@@ -6,19 +6,19 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{Arg, Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value, cmd};
 
-use super::scripts::Invocation;
-use super::worker_cache::Reading;
+use super::observer::ObservedRead;
+use super::script::Invocation;
 use crate::clock::millis;
 
 /// A request. All its keys are in one cluster slot.
-pub(super) enum Request<'a> {
+pub(crate) enum Request<'a> {
     Command(&'a Cmd),
-    /// A session's record and for how long it lives, and the server's time where the connection
+    /// A value and for how long it lives, and the server's time where the connection
     /// does not know it.
     Read {
         key: &'a str,
-        /// `None`: the answer is not for the near cache.
-        reading: Option<&'a Reading<'a>>,
+        /// `None`: nobody has to know of it.
+        reading: Option<&'a dyn ObservedRead>,
     },
     Script(&'a Invocation<'a>),
     /// A script, and then its writes on so many replicas, or not within the time. Answers `[the
@@ -32,7 +32,7 @@ pub(super) enum Request<'a> {
 
 impl Request<'_> {
     /// The key that decides which node of a cluster is asked; `None`: any.
-    pub(super) fn key(&self) -> Option<Cow<'_, [u8]>> {
+    pub(crate) fn key(&self) -> Option<Cow<'_, [u8]>> {
         match self {
             Self::Command(command) => first_key(command),
             Self::Read { key, .. } => Some(Cow::Borrowed(key.as_bytes())),
@@ -42,8 +42,8 @@ impl Request<'_> {
         }
     }
 
-    /// The read that it is, if its answer may be kept.
-    pub(super) const fn reading(&self) -> Option<&Reading<'_>> {
+    /// Who has to know that it is sent.
+    pub(crate) fn reading(&self) -> Option<&dyn ObservedRead> {
         match self {
             Self::Read { reading, .. } => *reading,
             _ => None,
@@ -52,7 +52,7 @@ impl Request<'_> {
 
     /// Sends it. `asking`: to a node that is just taking the slot over, and answers for it only
     /// when told that we know.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         connection: &mut MultiplexedConnection,
         asking: bool,
@@ -60,7 +60,7 @@ impl Request<'_> {
         match self {
             Self::Command(command) => send_one(connection, command, asking).await,
             Self::Read { key, reading } => {
-                let commands = read(key, reading.is_some_and(Reading::knows_time));
+                let commands = read(key, reading.is_some_and(|reading| reading.knows_time()));
                 if asking {
                     send_asking(connection, commands.cmd_iter()).await
                 } else {
@@ -101,7 +101,7 @@ fn read(key: &str, knows_time: bool) -> Pipeline {
     commands
 }
 
-/// What stands behind the command's name, for all that the store sends but scripts.
+/// What stands behind the command's name, for all that is sent but scripts.
 fn first_key(command: &Cmd) -> Option<Cow<'_, [u8]>> {
     match command.args_iter().nth(1) {
         Some(Arg::Simple(key)) => Some(Cow::Borrowed(key)),
@@ -158,7 +158,7 @@ async fn run(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::redis::scripts::Scripts;
+    use crate::redis_client::script::Script;
 
     #[test]
     fn the_key_of_a_request_is_found() {
@@ -178,8 +178,8 @@ mod tests {
             .as_deref(),
             Some(&b"k"[..])
         );
-        let scripts = Scripts::new();
-        let mut script = scripts.remove.key("u");
+        let text = Script::new("return 1");
+        let mut script = text.key("u");
         script.key("s").arg("a");
         assert_eq!(Request::Script(&script).key().as_deref(), Some(&b"u"[..]));
     }

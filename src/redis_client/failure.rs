@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerError, ServerErrorKind};
 
+use super::error::ClientError;
 use crate::peer::{self, CertificateKeys};
-use crate::session::StoreError;
 
 /// Longest server message that goes to the log.
 const DETAIL_MAX: usize = 160;
@@ -20,26 +20,26 @@ const NO_TLS: &str = "it speaks no TLS there";
 /// What is said where nobody listens.
 const REFUSED: &str = "connection refused";
 /// What is said by a server that answers nobody who has not logged in.
-pub(super) const NO_LOGIN: &str = "the server wants a login (NOAUTH)";
+pub(crate) const NO_LOGIN: &str = "the server wants a login (NOAUTH)";
 /// How the library begins the error of a `SELECT`.
 const NO_DATABASE: &str = "Redis server refused to switch database";
 
 /// The server that a failure is about, as far as the words depend on it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct About<'a> {
-    pub(super) server: &'a str,
+pub(crate) struct About<'a> {
+    pub(crate) server: &'a str,
     /// The configuration keys of its login.
-    pub(super) login_keys: &'a str,
-    pub(super) tls: bool,
+    pub(crate) login_keys: &'a str,
+    pub(crate) tls: bool,
     /// Whether `store.tls.ca` is set.
-    pub(super) has_ca: bool,
+    pub(crate) has_ca: bool,
     /// Which of its databases is used.
-    pub(super) database: i64,
+    pub(crate) database: i64,
 }
 
 /// Why a call failed, for the log: the server's own words and what to look at; never an argument of
 /// the call.
-pub(super) fn reason(about: &About<'_>, error: &RedisError) -> String {
+pub(crate) fn reason(about: &About<'_>, error: &RedisError) -> String {
     match told(about, error) {
         (words, hint) if hint.is_empty() => format!("redis {}: {words}", about.server),
         (words, hint) => format!("redis {}: {words} ({hint})", about.server),
@@ -94,7 +94,7 @@ fn told(about: &About<'_>, error: &RedisError) -> (String, Cow<'static, str>) {
 }
 
 /// The same where the server does not let us into the database of `store.url`, by its words.
-pub(super) fn no_database(database: i64, words: &str) -> (String, Cow<'static, str>) {
+pub(crate) fn no_database(database: i64, words: &str) -> (String, Cow<'static, str>) {
     let hint = if words.contains("permission") {
         "give the ACL user `+select`, or leave the number out of store.url and tell gateways apart by store.key_prefix"
     } else {
@@ -110,7 +110,7 @@ pub(super) fn no_database(database: i64, words: &str) -> (String, Cow<'static, s
 }
 
 /// What to look at where a Unix socket cannot be opened.
-pub(super) fn socket_hint(error: &RedisError) -> Option<&'static str> {
+pub(crate) fn socket_hint(error: &RedisError) -> Option<&'static str> {
     let held: &Arc<dyn Error + Send + Sync> = error.source()?.downcast_ref()?;
     match held.downcast_ref::<io::Error>()?.kind() {
         io::ErrorKind::NotFound => Some(
@@ -127,7 +127,7 @@ pub(super) fn socket_hint(error: &RedisError) -> Option<&'static str> {
 }
 
 /// What to look at when `store.url` is for another kind of server than the one that says this.
-pub(super) fn of_another_kind(words: &str) -> Option<&'static str> {
+pub(crate) fn of_another_kind(words: &str) -> Option<&'static str> {
     let lower = words.to_ascii_lowercase();
     // Redis 7 quotes a command's name in another way than Redis 6.
     let is_unknown = |command: &str| lower.contains("unknown command") && lower.contains(command);
@@ -150,7 +150,7 @@ pub(super) fn of_another_kind(words: &str) -> Option<&'static str> {
 
 /// The same for a server that says nothing: a Redis without TLS waits for the end of the line that
 /// a handshake looks like to it.
-pub(super) fn of_silence(tls: bool) -> &'static str {
+pub(crate) fn of_silence(tls: bool) -> &'static str {
     if tls {
         "if it speaks no TLS there, write redis:// in store.url"
     } else {
@@ -160,16 +160,16 @@ pub(super) fn of_silence(tls: bool) -> &'static str {
 
 /// Why a request to one node came to nothing.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// There was no connection to be had, so nothing was sent.
-    NoConnection(StoreError),
+    NoConnection(ClientError),
     /// It was sent, or was about to be.
     Request(RedisError),
 }
 
 /// What a failure means for where the request goes next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// The slot has gone to this node for good.
     Moved(String),
     /// The slot is on its way there, and this key has arrived.
@@ -183,7 +183,7 @@ pub(super) enum Next {
 }
 
 impl Failure {
-    pub(super) fn next(&self) -> Next {
+    pub(crate) fn next(&self) -> Next {
         let Self::Request(error) = self else {
             return Next::Elsewhere;
         };
@@ -217,7 +217,7 @@ impl Failure {
 /// Whether the connection must be thrown away. What the server said about one command does not hurt
 /// it, unless it says that this is the wrong server or the wrong user: a demoted master goes on
 /// answering PING, and only a new connection finds its successor.
-pub(super) fn spoils_connection(error: &RedisError) -> bool {
+pub(crate) fn spoils_connection(error: &RedisError) -> bool {
     match said_by_server(error) {
         Some(said) => {
             matches!(
@@ -230,7 +230,7 @@ pub(super) fn spoils_connection(error: &RedisError) -> bool {
 }
 
 /// Whether the server answers nobody who has not logged in, and we have not.
-pub(super) fn wants_login(error: &RedisError) -> bool {
+pub(crate) fn wants_login(error: &RedisError) -> bool {
     // Of the refusal to change to another database the library keeps the words alone.
     let words = error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError)
         && error
@@ -243,7 +243,7 @@ pub(super) fn wants_login(error: &RedisError) -> bool {
 
 /// Why the server does not let us into the database of `store.url`; `None`: something else went
 /// wrong.
-pub(super) fn database_refusal(error: &RedisError) -> Option<&str> {
+pub(crate) fn database_refusal(error: &RedisError) -> Option<&str> {
     let is_it = error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError)
         && error.to_string().starts_with(NO_DATABASE);
     is_it.then(|| error.detail().unwrap_or_default())
@@ -258,7 +258,7 @@ fn is_long_before_login(said: &ServerError) -> bool {
 
 /// The server's error, of several commands sent together the first; `None`: the trouble is on the
 /// way to it.
-pub(super) fn said_by_server(error: &RedisError) -> Option<ServerError> {
+pub(crate) fn said_by_server(error: &RedisError) -> Option<ServerError> {
     error
         .clone()
         .into_server_errors()?
@@ -268,7 +268,7 @@ pub(super) fn said_by_server(error: &RedisError) -> Option<ServerError> {
 
 /// Redis repeats the arguments of a command that it does not know; a renamed AUTH would put the
 /// password into the log.
-pub(super) fn without_arguments(message: &str) -> String {
+pub(crate) fn without_arguments(message: &str) -> String {
     let end = message.find(", with args").unwrap_or(message.len());
     let message = &message[..end];
     message[..message.floor_char_boundary(DETAIL_MAX)].to_owned()

@@ -1,5 +1,6 @@
 //! Which Redis servers, with which credentials and limits.
 
+use std::fmt;
 use std::time::Duration;
 
 use redis::io::tcp::TcpSettings;
@@ -8,17 +9,17 @@ use redis::{
     IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError, TlsCertificates,
 };
 
+use super::address::{NodeAddress, RedisLogin, RedisServers, RedisUrl, ServerAddress};
+use super::error::ClientError;
 use super::failure::{About, of_silence, reason, socket_hint};
-use crate::session::StoreError;
-use crate::store::settings::{BadStoreSettings, StoreSettings, StoreTls};
-use crate::store::url::{NodeAddress, RedisLogin, RedisServers, RedisUrl, ServerAddress};
+use crate::secret::Secret;
 
 /// Commands that may wait for the connection's driver before callers wait for room.
 const QUEUE: usize = 512;
 
 /// Where the data is, and how the servers that hold it are found.
 #[derive(Debug, Clone)]
-pub(in crate::store) enum Place {
+pub(crate) enum Place {
     /// Always on the same server.
     One(Server),
     /// On whichever server the sentinels call the master.
@@ -41,13 +42,9 @@ pub(in crate::store) enum Place {
 
 impl Place {
     /// Where these settings say. Nobody is asked.
-    pub(in crate::store) fn new(
-        url: &RedisUrl,
-        settings: &StoreSettings,
-    ) -> Result<Self, BadStoreSettings> {
+    pub(crate) fn new(url: &RedisUrl, settings: &ConnectSettings<'_>) -> Result<Self, RedisError> {
         let with = |login: &RedisLogin, db: u32, names: LoginKeys| {
             Servers::new(login, db, names, url.tls, settings)
-                .map_err(|error| BadStoreSettings::new(format!("store: {error}")))
         };
         Ok(match &url.servers {
             RedisServers::One { at, db } => {
@@ -58,7 +55,7 @@ impl Place {
                 master,
                 db,
             } => {
-                let asked = with(&settings.sentinel_login, 0, SENTINEL_LOGIN)?;
+                let asked = with(settings.sentinel_login, 0, SENTINEL_LOGIN)?;
                 Self::Sentinel {
                     master: master.clone(),
                     sentinels: sentinels.iter().map(|at| asked.at(at)).collect(),
@@ -73,18 +70,49 @@ impl Place {
     }
 }
 
-/// How long things may take.
+/// How to connect to the servers of a URL.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::store) struct Patience {
-    /// Opening a connection.
-    pub(super) connect: Duration,
-    /// One answer.
-    pub(super) answer: Duration,
+pub(crate) struct ConnectSettings<'a> {
+    /// The login at the sentinels, where the URL names some.
+    pub(crate) sentinel_login: &'a RedisLogin,
+    pub(crate) tls: &'a RedisTls,
+    pub(crate) timeouts: Timeouts,
 }
 
-impl Patience {
+/// Certificates for `rediss://`, in PEM. Nothing set: the system's authorities, and no certificate
+/// of our own.
+#[derive(Clone, Default)]
+pub struct RedisTls {
+    /// The authorities that may have signed the server's certificate, instead of the system's.
+    pub ca: Option<Vec<u8>>,
+    /// The gateway's certificate, for servers that ask for one.
+    pub cert: Option<Vec<u8>>,
+    /// The certificate's key.
+    pub key: Option<Secret<Vec<u8>>>,
+}
+
+impl fmt::Debug for RedisTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisTls")
+            .field("ca", &self.ca.is_some())
+            .field("cert", &self.cert.is_some())
+            .field("key", &self.key)
+            .finish()
+    }
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timeouts {
+    /// Opening a connection.
+    pub(crate) connect: Duration,
+    /// One answer.
+    pub(crate) answer: Duration,
+}
+
+impl Timeouts {
     /// A call, with all redirections, searches and repetitions.
-    pub(super) fn call(&self) -> Duration {
+    pub(crate) fn call(&self) -> Duration {
         self.connect + self.answer + self.answer / 2
     }
 }
@@ -101,13 +129,13 @@ const SENTINEL_LOGIN: LoginKeys = [
 
 /// Servers with the same login, certificates and limits, wherever they are.
 #[derive(Debug, Clone)]
-pub(in crate::store) struct Servers {
+pub(crate) struct Servers {
     /// A connection's parameters but for the address.
     info: ConnectionInfo,
     login_keys: &'static str,
     /// Whether `store.tls.ca` is set.
     has_ca: bool,
-    pub(super) patience: Patience,
+    pub(crate) timeouts: Timeouts,
 }
 
 impl Servers {
@@ -116,7 +144,7 @@ impl Servers {
         db: u32,
         [keys, password_key]: LoginKeys,
         tls: bool,
-        settings: &StoreSettings,
+        settings: &ConnectSettings<'_>,
     ) -> Result<Self, RedisError> {
         let (host, port) = ("127.0.0.1".to_owned(), 1);
         let at = if tls {
@@ -136,7 +164,7 @@ impl Servers {
             .set_redis_settings(login(who, db))
             .set_tcp_settings(tcp);
         let client = if tls {
-            Client::build_with_tls(info, certificates(&settings.tls)?)?
+            Client::build_with_tls(info, certificates(settings.tls)?)?
         } else {
             Client::open(info)?
         };
@@ -150,15 +178,12 @@ impl Servers {
             info,
             login_keys,
             has_ca: settings.tls.ca.is_some(),
-            patience: Patience {
-                connect: settings.connect_timeout,
-                answer: settings.timeout,
-            },
+            timeouts: settings.timeouts,
         })
     }
 
     /// The server at this address.
-    pub(in crate::store) fn at(&self, address: &NodeAddress) -> Server {
+    pub(crate) fn at(&self, address: &NodeAddress) -> Server {
         self.server(&ServerAddress::Node(address.clone()))
     }
 
@@ -183,7 +208,7 @@ impl Servers {
         let Self {
             login_keys,
             has_ca,
-            patience,
+            timeouts,
             ..
         } = *self;
         Server {
@@ -191,41 +216,41 @@ impl Servers {
             address: address.clone(),
             login_keys,
             has_ca,
-            patience,
+            timeouts,
         }
     }
 }
 
 /// A Redis server to connect to.
 #[derive(Debug, Clone)]
-pub(in crate::store) struct Server {
+pub(crate) struct Server {
     info: ConnectionInfo,
     /// Host and port, or its socket.
-    pub(in crate::store) address: ServerAddress,
+    pub(crate) address: ServerAddress,
     login_keys: &'static str,
     has_ca: bool,
-    pub(super) patience: Patience,
+    pub(crate) timeouts: Timeouts,
 }
 
 impl Server {
     /// Whether connections are encrypted; then the server's certificate is verified too.
-    pub(super) fn is_encrypted(&self) -> bool {
+    pub(crate) fn is_encrypted(&self) -> bool {
         matches!(self.info.addr(), ConnectionAddr::TcpTls { .. })
     }
 
     /// The configuration keys of its login.
-    pub(super) const fn login_keys(&self) -> &'static str {
+    pub(crate) const fn login_keys(&self) -> &'static str {
         self.login_keys
     }
 
     /// Which of its databases is used.
-    pub(super) fn database(&self) -> i64 {
+    pub(crate) fn database(&self) -> i64 {
         self.info.redis_settings().db()
     }
 
     /// Limits for a connection: everything that waits on the server is bounded.
-    pub(in crate::store) fn limits(&self) -> AsyncConnectionConfig {
-        let Patience { connect, answer } = self.patience;
+    pub(crate) fn limits(&self) -> AsyncConnectionConfig {
+        let Timeouts { connect, answer } = self.timeouts;
         AsyncConnectionConfig::new()
             .set_connection_timeout(Some(connect))
             .set_response_timeout(Some(answer))
@@ -233,13 +258,13 @@ impl Server {
     }
 
     /// The connection's parameters, certificates included.
-    pub(in crate::store) fn connection_info(&self) -> ConnectionInfo {
+    pub(crate) fn connection_info(&self) -> ConnectionInfo {
         self.info.clone()
     }
 
     /// The same server without its login, which is a password alone; `None`: it is more than that,
     /// or there is none.
-    pub(super) fn without_password(&self) -> Option<Self> {
+    pub(crate) fn without_password(&self) -> Option<Self> {
         let login = self.info.redis_settings();
         if login.password().is_none() || login.username().is_some_and(|name| name != "default") {
             return None;
@@ -254,7 +279,7 @@ impl Server {
     }
 
     /// The same for a connection to which the server pushes.
-    pub(super) fn pushing_connection_info(&self) -> ConnectionInfo {
+    pub(crate) fn pushing_connection_info(&self) -> ConnectionInfo {
         let settings = self
             .info
             .redis_settings()
@@ -264,13 +289,13 @@ impl Server {
     }
 
     /// An error in the words of an operator, with this server's name.
-    pub(in crate::store) fn error(&self, error: &RedisError) -> StoreError {
+    pub(crate) fn error(&self, error: &RedisError) -> ClientError {
         if let Some(hint) = socket_hint(error).filter(|_| self.address.is_socket()) {
             return self.trouble(&format!("{error} ({hint})"));
         }
         let server = &self.address.to_string();
         let (login_keys, tls) = (self.login_keys, self.is_encrypted());
-        StoreError::new(reason(
+        ClientError::new(reason(
             &About {
                 server,
                 login_keys,
@@ -283,7 +308,7 @@ impl Server {
     }
 
     /// The same for an error of a connection on which nothing has been answered yet.
-    pub(in crate::store) fn unconnected(&self, error: &RedisError) -> StoreError {
+    pub(crate) fn unconnected(&self, error: &RedisError) -> ClientError {
         let dropped = error.is_connection_dropped() && !error.is_connection_refusal();
         if dropped && !self.is_encrypted() && !self.address.is_socket() {
             return self.trouble("it closes the connection before it has answered (if it speaks TLS there, write rediss:// in store.url)");
@@ -292,7 +317,7 @@ impl Server {
     }
 
     /// It has said nothing.
-    pub(in crate::store) fn silent(&self, what: &str) -> StoreError {
+    pub(crate) fn silent(&self, what: &str) -> ClientError {
         match of_silence(self.is_encrypted()) {
             "" => self.trouble(what),
             hint => self.trouble(&format!("{what} ({hint})")),
@@ -300,8 +325,8 @@ impl Server {
     }
 
     /// The same for something that Redis did not say.
-    pub(in crate::store) fn trouble(&self, what: &str) -> StoreError {
-        StoreError::new(format!("redis {}: {what}", self.address))
+    pub(crate) fn trouble(&self, what: &str) -> ClientError {
+        ClientError::new(format!("redis {}: {what}", self.address))
     }
 }
 
@@ -319,7 +344,7 @@ fn login(who: &RedisLogin, db: u32) -> RedisConnectionInfo {
     info
 }
 
-fn certificates(tls: &StoreTls) -> Result<TlsCertificates, RedisError> {
+fn certificates(tls: &RedisTls) -> Result<TlsCertificates, RedisError> {
     let client_tls = match (&tls.cert, &tls.key) {
         (Some(cert), Some(key)) => Some(ClientTlsConfig {
             client_cert: cert.clone(),

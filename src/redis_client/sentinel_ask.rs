@@ -3,16 +3,13 @@
 use redis::aio::MultiplexedConnection;
 use redis::cmd;
 
+use super::address::NodeAddress;
+use super::error::ClientError;
 use super::opening;
 use super::server::Server;
-use crate::session::StoreError;
-use crate::store::url::NodeAddress;
 
 /// Asks one sentinel.
-pub(in crate::store) async fn master_of(
-    sentinel: &Server,
-    name: &str,
-) -> Result<NodeAddress, StoreError> {
+pub(crate) async fn master_of(sentinel: &Server, name: &str) -> Result<NodeAddress, ClientError> {
     let mut connection = opening::open(sentinel)
         .await
         .map_err(|error| sentinel.unconnected(&error))?;
@@ -20,11 +17,11 @@ pub(in crate::store) async fn master_of(
 }
 
 /// Asks over a connection to a sentinel.
-pub(super) async fn ask_master(
+pub(crate) async fn ask_master(
     connection: &mut MultiplexedConnection,
     sentinel: &Server,
     name: &str,
-) -> Result<NodeAddress, StoreError> {
+) -> Result<NodeAddress, ClientError> {
     let mut command = cmd("SENTINEL");
     command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
     let address: Option<(String, u16)> = command

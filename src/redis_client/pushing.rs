@@ -16,7 +16,7 @@ use crate::clock::monotonic_now;
 
 /// Why Redis does not push on a connection.
 #[derive(Debug)]
-pub(super) enum NoPush {
+pub(crate) enum NoPush {
     /// The server understood and said no: its code.
     Refused(String),
     /// What happened instead of an answer, in words that follow "it".
@@ -30,7 +30,7 @@ const HELLO: &str = "HELLO";
 const TRACKING: &str = "CLIENT TRACKING";
 
 /// Opens one within this time.
-pub(super) async fn open(
+pub(crate) async fn open(
     server: &Server,
     limits: &AsyncConnectionConfig,
     within: Duration,
@@ -129,7 +129,7 @@ fn judged(command: &str, error: RedisError) -> NoPush {
 
 /// A connection without pushes on which the server has answered something: it is there, whatever it
 /// knows.
-pub(super) async fn answering(server: &Server) -> RedisResult<MultiplexedConnection> {
+pub(crate) async fn answering(server: &Server) -> RedisResult<MultiplexedConnection> {
     let mut connection = plain(server).await?;
     match cmd("PING").exec_async(&mut connection).await {
         Err(error) if said_by_server(&error).is_none() => Err(error),
@@ -138,6 +138,6 @@ pub(super) async fn answering(server: &Server) -> RedisResult<MultiplexedConnect
 }
 
 /// A connection without pushes.
-pub(super) async fn plain(server: &Server) -> RedisResult<MultiplexedConnection> {
+pub(crate) async fn plain(server: &Server) -> RedisResult<MultiplexedConnection> {
     opening::open(server).await
 }

@@ -8,17 +8,17 @@ use redis::{FromRedisValue, RedisError, Value, from_redis_value};
 
 use super::cluster::Cluster;
 use super::connection::Connector;
+use super::error::ClientError;
 use super::failure::Failure;
+use super::observer::Observer;
 use super::request::Request;
 use super::sentinel::Sentinels;
-use super::server::{Patience, Place, Server};
-use super::tracking::Tracker;
+use super::server::{Place, Server, Timeouts};
 use crate::metrics::Metrics;
-use crate::session::StoreError;
 
 /// The connections of one worker.
 #[derive(Debug)]
-pub(super) enum Topology {
+pub(crate) enum Topology {
     One(Box<One>),
     Sentinel(Box<Sentinels>),
     Cluster(Box<Cluster>),
@@ -26,25 +26,24 @@ pub(super) enum Topology {
 
 /// A server that is always the same.
 #[derive(Debug)]
-pub(super) struct One {
+pub(crate) struct One {
     node: Connector,
-    patience: Patience,
+    timeouts: Timeouts,
 }
 
 impl Topology {
     /// Connects to nobody yet.
-    pub(super) fn new(
+    pub(crate) fn new(
         place: &Place,
         metrics: &Arc<Metrics>,
-        tracker: Option<&Arc<Tracker>>,
+        observer: Option<Arc<dyn Observer>>,
     ) -> Self {
-        let tracker = tracker.cloned();
         match place {
             Place::One(server) => {
-                let patience = server.patience;
+                let timeouts = server.timeouts;
                 Self::One(Box::new(One {
-                    node: Connector::new(server.clone(), metrics.clone(), tracker),
-                    patience,
+                    node: Connector::new(server.clone(), metrics.clone(), observer),
+                    timeouts,
                 }))
             }
             Place::Sentinel {
@@ -52,38 +51,38 @@ impl Topology {
                 sentinels,
                 data,
             } => Self::Sentinel(Box::new(Sentinels::new(
-                master, sentinels, data, metrics, tracker,
+                master, sentinels, data, metrics, observer,
             ))),
             Place::Cluster { seeds, data } => {
-                Self::Cluster(Box::new(Cluster::new(seeds, data, metrics, tracker)))
+                Self::Cluster(Box::new(Cluster::new(seeds, data, metrics, observer)))
             }
         }
     }
 
     /// How long an answer may take.
-    pub(super) fn answer_timeout(&self) -> Duration {
+    pub(crate) fn answer_timeout(&self) -> Duration {
         self.waits().answer
     }
 
     /// The longest that several calls in a row may take that belong to one operation.
-    pub(super) fn patience(&self) -> Duration {
-        let Patience { connect, answer } = self.waits();
+    pub(crate) fn operation_timeout(&self) -> Duration {
+        let Timeouts { connect, answer } = self.waits();
         connect + 2 * answer
     }
 
-    fn waits(&self) -> Patience {
+    fn waits(&self) -> Timeouts {
         match self {
-            Self::One(one) => one.patience,
-            Self::Sentinel(sentinels) => sentinels.patience,
-            Self::Cluster(cluster) => cluster.patience,
+            Self::One(one) => one.timeouts,
+            Self::Sentinel(sentinels) => sentinels.timeouts,
+            Self::Cluster(cluster) => cluster.timeouts,
         }
     }
 
     /// Sends a request to whoever has its key, and reads the answer.
-    pub(super) async fn call<T: FromRedisValue>(
+    pub(crate) async fn call<T: FromRedisValue>(
         &self,
         request: &Request<'_>,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T, ClientError> {
         let value = match self {
             Self::One(one) => one
                 .node
@@ -97,10 +96,10 @@ impl Topology {
     }
 
     /// Sends a request without a key to every server that has keys of its own.
-    pub(super) async fn call_all<T: FromRedisValue>(
+    pub(crate) async fn call_all<T: FromRedisValue>(
         &self,
         request: &Request<'_>,
-    ) -> Result<Vec<T>, StoreError> {
+    ) -> Result<Vec<T>, ClientError> {
         match self {
             Self::One(_) | Self::Sentinel(_) => Ok(vec![self.call(request).await?]),
             Self::Cluster(cluster) => cluster
@@ -113,7 +112,7 @@ impl Topology {
     }
 
     /// The server that has a key at present.
-    pub(super) async fn server_of(&self, key: &[u8]) -> Result<Server, StoreError> {
+    pub(crate) async fn server_of(&self, key: &[u8]) -> Result<Server, ClientError> {
         match self {
             Self::One(one) => Ok(one.node.server().clone()),
             Self::Sentinel(sentinels) => sentinels.master().await,
@@ -121,11 +120,11 @@ impl Topology {
         }
     }
 
-    fn read<T: FromRedisValue>(&self, value: Value) -> Result<T, StoreError> {
+    fn read<T: FromRedisValue>(&self, value: Value) -> Result<T, ClientError> {
         from_redis_value(value).map_err(|error| match self {
             Self::One(one) => one.node.error(&Failure::Request(RedisError::from(error))),
             Self::Sentinel(_) | Self::Cluster(_) => {
-                StoreError::new(format!("redis: {}", RedisError::from(error)))
+                ClientError::new(format!("redis: {}", RedisError::from(error)))
             }
         })
     }

@@ -10,10 +10,10 @@ use redis::{Client, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
+use super::address::NodeAddress;
+use super::error::ClientError;
 use super::sentinel_ask::ask_master;
 use super::server::Server;
-use crate::session::StoreError;
-use crate::store::url::NodeAddress;
 
 /// How long to wait before the next round, when every sentinel has been tried.
 const LISTEN_AFTER: Duration = Duration::from_secs(1);
@@ -69,7 +69,7 @@ async fn heed(
     sentinel: &Server,
     name: &str,
     news: impl Fn(Option<&NodeAddress>),
-) -> Result<(), StoreError> {
+) -> Result<(), ClientError> {
     let (sender, announcements) = unbounded_channel();
     let connection = subscribed(sentinel, sender)
         .await
@@ -95,7 +95,7 @@ async fn follow(
     sentinel: &Server,
     name: &str,
     news: impl Fn(Option<&NodeAddress>),
-) -> Result<(), StoreError> {
+) -> Result<(), ClientError> {
     // What was announced while nobody listened.
     news(Some(&ask_master(&mut connection, sentinel, name).await?));
     while let Some(PushInfo { kind, data }) = announcements.recv().await {

@@ -1,6 +1,6 @@
 //! The one connection of a worker to a node: multiplexed, made on first use in the worker's own
 //! runtime (one made elsewhere costs wake-ups across threads), thrown away when it fails.
-//! Everything that waits is bounded. Nowhere else are connections made for sessions.
+//! Everything that waits is bounded. Nowhere else are connections made for requests.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 
+use super::address::ServerAddress;
+use super::error::ClientError;
 use super::failure::{Failure, spoils_connection};
+use super::observer::{Observation, Observer};
 use super::opening;
 use super::request::Request;
 use super::server::Server;
-use super::tracking::{Feed, Tracker};
 use crate::clock::monotonic_now;
 use crate::metrics::Metrics;
-use crate::session::StoreError;
-use crate::store::url::ServerAddress;
 
 /// After a failed attempt to connect, calls fail at once for this long instead of waiting in a row
 /// for the next one.
@@ -27,8 +27,8 @@ const RETRY_AFTER: Duration = Duration::from_millis(150);
 pub(super) struct Connector {
     server: Server,
     metrics: Arc<Metrics>,
-    /// Feeds the near cache, where there is one.
-    tracker: Option<Arc<Tracker>>,
+    /// Whom reads are shown to, where anybody wants to know.
+    observer: Option<Arc<dyn Observer>>,
     state: Mutex<State>,
     /// Held by the one call that connects; the others wait for its outcome.
     connecting: tokio::sync::Mutex<()>,
@@ -38,7 +38,7 @@ pub(super) struct Connector {
 struct State {
     live: Option<Live>,
     made: u64,
-    failed: Option<(Instant, StoreError)>,
+    failed: Option<(Instant, ClientError)>,
     answered: Option<Instant>,
 }
 
@@ -47,20 +47,20 @@ struct State {
 struct Live {
     number: u64,
     connection: MultiplexedConnection,
-    /// `None`: what it answers is not for the near cache.
-    feed: Option<Arc<Feed>>,
+    /// `None`: nobody is to know what is read on it.
+    observation: Option<Arc<dyn Observation>>,
 }
 
 impl Connector {
     pub(super) fn new(
         server: Server,
         metrics: Arc<Metrics>,
-        tracker: Option<Arc<Tracker>>,
+        observer: Option<Arc<dyn Observer>>,
     ) -> Self {
         Self {
             server,
             metrics,
-            tracker,
+            observer,
             state: Mutex::default(),
             connecting: tokio::sync::Mutex::new(()),
         }
@@ -77,7 +77,7 @@ impl Connector {
     }
 
     /// A failure of a request to this node, for the log.
-    pub(super) fn error(&self, failure: &Failure) -> StoreError {
+    pub(super) fn error(&self, failure: &Failure) -> ClientError {
         match failure {
             Failure::NoConnection(error) => error.clone(),
             // A connection is open before the server has said anything.
@@ -89,7 +89,7 @@ impl Connector {
     }
 
     /// An error in this node's name.
-    pub(super) fn trouble(&self, what: &str) -> StoreError {
+    pub(super) fn trouble(&self, what: &str) -> ClientError {
         self.server.trouble(what)
     }
 
@@ -107,7 +107,7 @@ impl Connector {
 
     /// Sends a request and reads its answer. A connection that turns out to be closed (the server
     /// was started anew, a firewall forgot it) is replaced once, so that a restart of Redis costs
-    /// no user an error. The first sending may have been carried out: every request of the store
+    /// no user an error. The first sending may have been carried out: every request
     /// may be repeated.
     pub(super) async fn send(&self, request: &Request<'_>, asking: bool) -> Result<Value, Failure> {
         let (live, fresh) = self
@@ -137,8 +137,7 @@ impl Connector {
     ) -> RedisResult<Value> {
         if let Some(reading) = request.reading() {
             // A node that is just taking the slot over answers for it only once.
-            let feed = live.feed.as_deref().filter(|_| !asking);
-            reading.begin(feed.and_then(Feed::ear), feed.map(Feed::clock));
+            reading.begin(live.observation.as_deref().filter(|_| !asking));
         }
         let result = request.send(&mut live.connection, asking).await;
         match &result {
@@ -149,7 +148,7 @@ impl Connector {
         result
     }
 
-    async fn live_or_connect(&self) -> Result<(Live, bool), StoreError> {
+    async fn live_or_connect(&self) -> Result<(Live, bool), ClientError> {
         if let Some(live) = self.live() {
             return Ok((live, false));
         }
@@ -157,7 +156,7 @@ impl Connector {
         // of its own. Boxed, as all that happens rarely: a future is as large as the largest of
         // what it may wait for, and each lookup moves its own to the heap.
         match Box::pin(tokio::time::timeout(
-            self.server.patience.connect,
+            self.server.timeouts.connect,
             self.connect(),
         ))
         .await
@@ -167,41 +166,51 @@ impl Connector {
         }
     }
 
-    async fn connect(&self) -> Result<(Live, bool), StoreError> {
+    async fn connect(&self) -> Result<(Live, bool), ClientError> {
         let _alone = self.connecting.lock().await;
         if let Some(live) = self.live() {
             return Ok((live, false));
         }
         self.failed_just_now()?;
         match self.open().await {
-            Ok((connection, feed)) => Ok((self.made(connection, feed), true)),
+            Ok((connection, observation)) => Ok((self.made(connection, observation), true)),
             Err(error) => Err(self.failed(self.server.unconnected(&error))),
         }
     }
 
-    async fn open(&self) -> RedisResult<(MultiplexedConnection, Option<Feed>)> {
-        match &self.tracker {
-            Some(tracker) => tracker
+    async fn open(&self) -> RedisResult<(MultiplexedConnection, Option<Box<dyn Observation>>)> {
+        match &self.observer {
+            Some(observer) => observer
+                .clone()
                 .connect(&self.server)
                 .await
-                .map(|(connection, feed)| (connection, Some(feed))),
+                .map(|(connection, observation)| (connection, Some(observation))),
             None => Ok((opening::open(&self.server).await?, None)),
         }
     }
 
     fn live(&self) -> Option<Live> {
         let live = self.state().live.clone();
-        live.filter(|live| !live.feed.as_deref().is_some_and(Feed::is_outdated))
+        live.filter(|live| {
+            !live
+                .observation
+                .as_deref()
+                .is_some_and(|observation| observation.is_outdated())
+        })
     }
 
-    fn failed_just_now(&self) -> Result<(), StoreError> {
+    fn failed_just_now(&self) -> Result<(), ClientError> {
         match &self.state().failed {
             Some((at, error)) if at.elapsed() < RETRY_AFTER => Err(error.clone()),
             _ => Ok(()),
         }
     }
 
-    fn made(&self, connection: MultiplexedConnection, feed: Option<Feed>) -> Live {
+    fn made(
+        &self,
+        connection: MultiplexedConnection,
+        observation: Option<Box<dyn Observation>>,
+    ) -> Live {
         self.metrics
             .store_connection(&self.server.address.to_string());
         let mut state = self.state();
@@ -209,7 +218,7 @@ impl Connector {
         let live = Live {
             number: state.made,
             connection,
-            feed: feed.map(Arc::new),
+            observation: observation.map(Arc::from),
         };
         state.live = Some(live.clone());
         if state.failed.take().is_some() {
@@ -218,7 +227,7 @@ impl Connector {
         live
     }
 
-    fn failed(&self, error: StoreError) -> StoreError {
+    fn failed(&self, error: ClientError) -> ClientError {
         self.state().failed = Some((monotonic_now(), error.clone()));
         error
     }

@@ -1,0 +1,54 @@
+//! Whether sessions are named with the key that this process has.
+
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::crypto::keyring::NamingKey;
+use crate::session::token::tag_of;
+use crate::session::{SessionId, UserKey};
+
+/// Which of the sessions that are read have their naming looked at: to make the name again is a
+/// fifth of what a read costs where the processor has no instructions for SHA-256.
+#[derive(Debug)]
+pub(super) struct NamingCheck {
+    /// Whether a session of another naming key was met.
+    told: Once,
+    read: AtomicU32,
+}
+
+impl NamingCheck {
+    /// So many at first: after a start with another key each of them tells.
+    const ALL: u32 = 1024;
+    /// Then one of so many: another process with another key makes some of all sessions, and one
+    /// will do.
+    const ONE_OF: u32 = 16;
+
+    pub(super) const fn new() -> Self {
+        Self {
+            told: Once::new(),
+            read: AtomicU32::new(0),
+        }
+    }
+
+    /// Says, once, that the naming key is not the one under which a session was made: such a
+    /// session works, but is in an index that this process does not find. Nothing else would tell
+    /// before somebody signs out everywhere and stays signed in.
+    pub(super) fn see(&self, naming: &NamingKey, id: &SessionId, user: &UserKey) {
+        if self.is_due() && tag_of(naming, user) != id.tag {
+            self.told.call_once(|| {
+                log::error!(
+                    session = id.to_string().as_str();
+                    "secrets.naming_key is not the one that this session was made with: it was changed, or another process has another one; \
+                     sessions of before are not found by logout/all, lists of devices and max_per_user. Put the old key back"
+                );
+            });
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        // Not in one step: a worker reads on one thread, and a number lost would not matter.
+        let read = self.read.load(Ordering::Relaxed).wrapping_add(1);
+        self.read.store(read, Ordering::Relaxed);
+        (read < Self::ALL || read.is_multiple_of(Self::ONE_OF)) && !self.told.is_completed()
+    }
+}

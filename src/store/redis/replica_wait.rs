@@ -1,0 +1,90 @@
+//! Removals that wait for replicas: what has ended must not be undone by a failover.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{FromRedisValue, Value, from_redis_value};
+
+use crate::metrics::{Metrics, Outcome};
+use crate::redis_client::{Invocation, Place, Request, Topology};
+use crate::session::StoreError;
+
+/// How removals are sent.
+#[derive(Debug)]
+pub(super) struct Revocations(Option<Waiting>);
+
+/// Connections of their own: while Redis waits for replicas, nothing else on the same connection is
+/// answered.
+#[derive(Debug)]
+struct Waiting {
+    connections: Topology,
+    replicas: u32,
+    within: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl Revocations {
+    pub(super) fn new(place: &Place, replicas: u32, metrics: &Arc<Metrics>) -> Self {
+        Self((replicas > 0).then(|| {
+            let connections = Topology::new(place, metrics, None);
+            // Redis gives up before the connection does, so that it says how many replicas there
+            // were.
+            let within = connections.answer_timeout().mul_f64(0.8);
+            Waiting {
+                connections,
+                replicas,
+                within,
+                metrics: metrics.clone(),
+            }
+        }))
+    }
+
+    /// Runs the script of a removal, over `connections` where nobody waits; `ended` tells by its
+    /// answer whether it has ended anything. With too few replicas in time the removal stands
+    /// nevertheless, and the answer says so: only a failover in the same moment could undo it.
+    pub(super) async fn run<T: FromRedisValue>(
+        &self,
+        connections: &Topology,
+        script: &Invocation<'_>,
+        ended: impl Fn(&T) -> bool,
+    ) -> Result<T, StoreError> {
+        let Some(waiting) = &self.0 else {
+            return Ok(connections.call(&Request::Script(script)).await?);
+        };
+        let request = Request::Replicated {
+            script,
+            replicas: waiting.replicas,
+            within: waiting.within,
+        };
+        let (answer, reached): (Value, Option<u32>) = waiting.connections.call(&request).await?;
+        let answer = from_redis_value(answer).map_err(|_| {
+            StoreError::new("redis: the script of a removal answered something else")
+        })?;
+        if ended(&answer) {
+            waiting.count(reached);
+        }
+        Ok(answer)
+    }
+}
+
+impl Waiting {
+    fn count(&self, reached: Option<u32>) {
+        let enough = reached.is_some_and(|reached| reached >= self.replicas);
+        self.metrics
+            .store_replica_waits
+            .get_or_create(&Outcome {
+                outcome: if enough { "replicated" } else { "short" },
+            })
+            .inc();
+        if !enough {
+            let had = reached.map_or_else(
+                || "an unknown number".to_owned(),
+                |reached| reached.to_string(),
+            );
+            log::warn!(
+                "a session was ended, but {had} of {} replicas had that in time: a failover now could bring it back",
+                self.replicas
+            );
+        }
+    }
+}
