@@ -2,7 +2,8 @@
 //! plainest way.
 
 use actix_web::web::BytesMut;
-use hufu::edge::head::{Follows, HeadLimits, read};
+use hufu::edge::fields::Follows;
+use hufu::edge::head::{HeadLimits, read};
 use hufu::http::{Connection, RequestHead};
 
 const LIMITS: HeadLimits = HeadLimits {

@@ -2,7 +2,6 @@
 
 use httparse::Header;
 
-use crate::edge::head::Follows;
 use crate::edge::refusal::RequestRefusal;
 use crate::edge::target::is_host;
 
@@ -25,6 +24,21 @@ pub struct Fields<'a> {
     options: Options,
     key: Option<&'a [u8]>,
     version: Option<&'a [u8]>,
+}
+
+/// What comes after a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follows {
+    /// The next head.
+    Nothing,
+    /// A body of so many bytes.
+    Sized(u64),
+    /// A body in chunks.
+    Chunked,
+    /// A WebSocket's bytes, once the answer is 101.
+    Handshake,
+    /// Nothing that counts: the connection ends with the answer.
+    End,
 }
 
 /// What `Connection` names.

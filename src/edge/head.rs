@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use httparse::{Error, Header, Request, Status};
 
-use crate::edge::fields::Fields;
+use crate::edge::fields::{Fields, Follows};
 use crate::edge::refusal::RequestRefusal;
 use crate::edge::target::{self, Target};
 use crate::http::head::{RequestParts, Span};
@@ -21,21 +21,6 @@ pub struct HeadLimits {
     pub head: usize,
     /// The request target.
     pub target: usize,
-}
-
-/// What comes after a head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Follows {
-    /// The next head.
-    Nothing,
-    /// A body of so many bytes.
-    Sized(u64),
-    /// A body in chunks.
-    Chunked,
-    /// A WebSocket's bytes, once the answer is 101.
-    Handshake,
-    /// Nothing that counts: the connection ends with the answer.
-    End,
 }
 
 /// A head that may come in.

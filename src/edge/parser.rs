@@ -4,7 +4,8 @@
 use actix_web::web::{Buf as _, Bytes, BytesMut};
 
 use crate::edge::chunks::{Chunks, Piece};
-use crate::edge::head::{self, Follows, Head, HeadLimits};
+use crate::edge::fields::Follows;
+use crate::edge::head::{self, Head, HeadLimits};
 use crate::edge::refusal::RequestRefusal;
 use crate::edge::scan::Scan;
 

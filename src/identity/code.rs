@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::keyring::{DerivedBox, NamingKey};
+use crate::identity::answer::LoginAnswer;
 use crate::identity::app::App;
 use crate::identity::error::LoginError;
-use crate::identity::login::LoginAnswer;
 use crate::identity::provider::PlatformCode;
 use crate::session::store::LoginKey;
 

@@ -5,10 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::backoff;
 use crate::clock::UnixMillis;
+use crate::identity::answer::LoginAnswer;
 use crate::identity::app::{App, Apps};
 use crate::identity::code::{CodeOf, Outcome, check_code};
 use crate::identity::error::LoginError;
@@ -39,21 +38,6 @@ pub struct Client {
     pub request_id: String,
     /// The id of the app whose page its Referer names: a hint, never a proof.
     pub referer_appid: Option<String>,
-}
-
-/// A login that worked.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct LoginAnswer {
-    /// The token, for the client alone.
-    pub token: String,
-    /// The session's public name.
-    pub session_id: String,
-    /// The app's name.
-    pub app: String,
-    /// Until the session ends unused.
-    pub expires_in: Duration,
-    /// Until it ends in any case.
-    pub absolute_expires_in: Duration,
 }
 
 /// The login of all apps.

@@ -1,36 +1,11 @@
-//! The cells of limits, of which only the lately used are kept.
+//! The cells of limits, as their users see them.
 
 use std::sync::PoisonError;
 
 use async_trait::async_trait;
 
 use super::store::MemorySessionStore;
-use crate::clock::UnixMillis;
-use crate::limit::{Cell, CellName, CounterError, CounterStore, Level, Limit, Micros, Recent};
-
-/// Cells kept at the least; at most twice as many.
-const KEPT: usize = 64 * 1024;
-
-/// The cells.
-pub(super) struct Cells(Recent<CellName, Cell>);
-
-impl Default for Cells {
-    fn default() -> Self {
-        Self(Recent::new(KEPT))
-    }
-}
-
-impl Cells {
-    pub(super) fn take(&mut self, limit: &Limit, now: UnixMillis) -> Level {
-        self.0
-            .entry(limit.cell, Cell::default)
-            .take(limit.quota, micros(now))
-    }
-}
-
-const fn micros(now: UnixMillis) -> Micros {
-    now.0.saturating_mul(1000)
-}
+use crate::limit::{CounterError, CounterStore, Level, Limit};
 
 #[async_trait]
 impl CounterStore for MemorySessionStore {

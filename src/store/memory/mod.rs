@@ -3,10 +3,11 @@
 //!
 //! - `held`: the keys and their expiries
 //! - `index`: a user's hash
-//! - `limits`: cells of limits
+//! - `cells`, `limits`: cells of limits
 //! - `store`: the store; `rotation` and `devices` have what it does with tokens and with all
 //!   sessions of a user
 
+mod cells;
 mod devices;
 mod held;
 mod index;

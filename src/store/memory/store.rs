@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::cells::Cells;
 use super::held::{Entry, Held, StoredEntry, Value};
 use super::index::Member;
-use super::limits::Cells;
 use crate::clock::{Clock, UnixMillis};
 use crate::crypto::keyring::{Keyring, NamingKey};
 use crate::crypto::random;

@@ -9,15 +9,11 @@ use super::tree::{Place, Tree};
 
 /// The rings that there still are: the module, and those in it that name each other. Whoever opens
 /// one takes it from this list.
-const KNOWN: [&str; 8] = [
-    "edge: fields, head",
-    "identity: code, login",
-    "provider: registry, reply, settings, wechat",
+const KNOWN: [&str; 4] = [
     "proxy: streaming, walk",
+    "provider: registry, reply, settings, wechat",
     "sandbox: control, routes",
     "sandbox: platform, wire",
-    "store::memory: limits, store",
-    "store::redis::examination: node, replicas, rights",
 ];
 
 /// Within one module: which of its children names which, and where.

@@ -6,7 +6,8 @@ use futures_util::future::join_all;
 use redis::{Value, cmd};
 
 use super::conversation::{ask, connect, lost};
-use super::node::{self, Wanted};
+use super::node;
+use super::wanted::Wanted;
 use crate::finding::{Examined, Finding};
 use crate::redis_client::slots::{SLOTS, SlotMap};
 use crate::redis_client::{NodeAddress, Server, Servers};

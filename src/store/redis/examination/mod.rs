@@ -22,5 +22,6 @@ mod replicas;
 mod rights;
 mod sentinel;
 mod version;
+mod wanted;
 
 pub use place::examine;

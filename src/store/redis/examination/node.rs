@@ -9,37 +9,14 @@ use redis::{RedisResult, cmd};
 
 use super::conversation::{ask, ask_timed, connect, lost};
 use super::info::Info;
+use super::wanted::Wanted;
 use super::{clock, default_user, memory, persistence, push, replicas, rights, version};
 use crate::finding::{Examined, Finding, in_ms};
 use crate::redis_client::opening::{NO_PASSWORD, lets_everybody_in};
 use crate::redis_client::{NodeAddress, Server, ServerAddress, Servers};
-use crate::store::settings::StoreSettings;
 
 /// So many PINGs; the one in the middle counts.
 const PINGS: usize = 5;
-
-/// What a server is to the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    /// The only one.
-    Alone,
-    /// The master that sentinels name.
-    Watched,
-    /// A master of a cluster.
-    OfCluster,
-}
-
-/// What the configuration wants of a server.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    pub(super) settings: &'a StoreSettings,
-    /// The ACL user that the gateway logs in as.
-    pub(super) user: &'a str,
-    pub(super) part: Part,
-    /// Not the master itself, but one that may take its place: ACLs and settings are not
-    /// replicated.
-    pub(super) is_replica: bool,
-}
 
 /// The master, and then its replicas, as far as the gateway may come to use them.
 pub(super) async fn examine_with_replicas(

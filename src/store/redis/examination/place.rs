@@ -1,7 +1,7 @@
 //! Which servers are examined.
 
-use super::node::{self, Part, Wanted};
-use super::{cluster, sentinel};
+use super::wanted::{Part, Wanted};
+use super::{cluster, node, sentinel};
 use crate::finding::{Examined, Finding};
 use crate::redis_client::Place;
 use crate::store::settings::StoreSettings;

@@ -1,7 +1,7 @@
 //! Whether the server is a master, and has the replicas that revocations wait for.
 
 use super::info::Info;
-use super::node::{Part, Wanted};
+use super::wanted::{Part, Wanted};
 use crate::finding::Finding;
 
 /// Its role. A replica takes no writes.

@@ -8,7 +8,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisResult, Value};
 
 use super::conversation::{Refusal, ask};
-use super::node::{Part, Wanted};
+use super::wanted::{Part, Wanted};
 use crate::crypto::encoding::base64url;
 use crate::crypto::random;
 use crate::finding::Finding;

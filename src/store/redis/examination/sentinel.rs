@@ -8,7 +8,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{Client, RedisError, RedisResult, cmd};
 
 use super::conversation::{Refusal, ask, connect, lost};
-use super::node::{self, Wanted};
+use super::node;
+use super::wanted::Wanted;
 use crate::finding::{Examined, Finding};
 use crate::redis_client::failure::of_another_kind;
 use crate::redis_client::{NodeAddress, Server, Servers};
