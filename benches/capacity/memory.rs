@@ -19,13 +19,13 @@ const SAMPLE: usize = 2000;
 /// two.
 pub(crate) async fn of_sessions(redis: &Redis, sessions: &Sessions, count: u64) -> f64 {
     sessions
-        .for_all(1, async |store, _| drop(store.now().await))
+        .for_all(1, async |store, _| drop(store.sessions.now().await))
         .await;
     let empty = redis.memory().await;
     let started = monotonic_now();
     sessions
         .for_all(count, async |store, user| {
-            sessions.sign_in(&*store, user, 0, None).await;
+            sessions.sign_in(&store, user, 0, None).await;
         })
         .await;
     let took = started.elapsed();
@@ -54,14 +54,14 @@ pub(crate) async fn of_second_sessions(redis: &Redis, sessions: &Sessions, count
     let before = redis.memory().await;
     sessions
         .for_all(count, async |store, user| {
-            sessions.sign_in(&*store, user, 1, None).await;
+            sessions.sign_in(&store, user, 1, None).await;
         })
         .await;
     let each = (redis.memory().await - before) / count as f64;
     told("memory of a user's second session", each, "bytes");
     sessions
         .for_all(count, async |store, user| {
-            sessions.remove(&*store, user, 1).await;
+            sessions.remove(&store, user, 1).await;
         })
         .await;
 }
@@ -74,14 +74,14 @@ pub(crate) async fn of_login_codes(redis: &Redis, sessions: &Sessions, count: u6
     sessions
         .for_all(count, async |store, user| {
             sessions
-                .log_in(&*store, user, 1, Duration::from_secs(3600))
+                .log_in(&store, user, 1, Duration::from_secs(3600))
                 .await;
         })
         .await;
     let with = redis.memory().await;
     sessions
         .for_all(count, async |store, user| {
-            sessions.remove(&*store, user, 1).await;
+            sessions.remove(&store, user, 1).await;
         })
         .await;
     let left = redis.memory().await;

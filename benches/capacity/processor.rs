@@ -15,8 +15,9 @@ pub(crate) async fn of_requests(redis: &Redis, sessions: &Sessions, count: u64) 
     let requests = count.min(REQUESTS);
     // Far apart, so that no two in a row share a cache line of Redis's.
     let user = |number: u64| number * 7919 % count;
-    let found = async |store: std::sync::Arc<dyn hufu::session::SessionStore>, number| {
+    let found = async |store: std::sync::Arc<hufu::store::WorkerStore>, number| {
         let lookup = store
+            .sessions
             .load(&sessions.id(user(number), 0))
             .await
             .expect("Redis answers");
@@ -28,21 +29,21 @@ pub(crate) async fn of_requests(redis: &Redis, sessions: &Sessions, count: u64) 
     let time = cost(
         redis,
         requests,
-        sessions.for_each(requests, async |store, _| drop(store.now().await)),
+        sessions.for_each(requests, async |store, _| drop(store.sessions.now().await)),
     )
     .await;
     let renew = cost(
         redis,
         requests,
         sessions.for_each(requests, async |store, number| {
-            sessions.renew(&*store, user(number)).await;
+            sessions.renew(&store, user(number)).await;
         }),
     )
     .await;
     told("Redis, a renewal", renew - time, "µs");
-    let log_in = async |store: std::sync::Arc<dyn hufu::session::SessionStore>, number| {
+    let log_in = async |store: std::sync::Arc<hufu::store::WorkerStore>, number| {
         sessions
-            .log_in(&*store, user(number), 1, Duration::from_millis(500))
+            .log_in(&store, user(number), 1, Duration::from_millis(500))
             .await;
     };
     let login = cost(redis, requests, sessions.for_each(requests, log_in)).await;
@@ -55,7 +56,7 @@ pub(crate) async fn of_requests(redis: &Redis, sessions: &Sessions, count: u64) 
         redis,
         requests,
         sessions.for_each(requests, async |store, number| {
-            sessions.remove(&*store, user(number), 1).await;
+            sessions.remove(&store, user(number), 1).await;
         }),
     )
     .await;

@@ -7,15 +7,13 @@ use futures_util::{StreamExt as _, stream};
 use hufu::clock::UnixMillis;
 use hufu::crypto::keyring::{Keyring, NamingKey};
 use hufu::crypto::{encoding, hash, random};
+use hufu::identity::Reservation;
 use hufu::metrics::Metrics;
 use hufu::secret::Secret;
 use hufu::session::store::{LoginKey, Settlement};
 use hufu::session::token::tag_of;
-use hufu::session::{
-    Claims, NewSession, ProviderKind, Reservation, Session, SessionId, SessionKey, SessionStore,
-    UserKey,
-};
-use hufu::store::{self, StoreSettings, StoreUrl};
+use hufu::session::{Claims, NewSession, ProviderKind, Session, SessionId, SessionKey, UserKey};
+use hufu::store::{self, StoreSettings, StoreUrl, WorkerStore};
 
 use crate::server::Redis;
 
@@ -37,7 +35,7 @@ const FEW: usize = 2 * WORKERS;
 
 /// The store of a few workers, and the keys.
 pub(crate) struct Sessions {
-    workers: Vec<Arc<dyn SessionStore>>,
+    workers: Vec<Arc<WorkerStore>>,
     naming: Arc<NamingKey>,
 }
 
@@ -53,7 +51,7 @@ impl Sessions {
         let handle = store::open(&settings, keys, naming.clone(), Arc::new(Metrics::new()))
             .expect("the settings are right");
         Self {
-            workers: (0..WORKERS).map(|_| handle.for_worker()).collect(),
+            workers: (0..WORKERS).map(|_| Arc::new(handle.worker())).collect(),
             naming,
         }
     }
@@ -71,7 +69,7 @@ impl Sessions {
     pub(crate) async fn for_all<F: Future<Output = ()>>(
         &self,
         count: u64,
-        work: impl Fn(Arc<dyn SessionStore>, u64) -> F,
+        work: impl Fn(Arc<WorkerStore>, u64) -> F,
     ) {
         self.run(MANY, count, work).await;
     }
@@ -80,7 +78,7 @@ impl Sessions {
     pub(crate) async fn for_each<F: Future<Output = ()>>(
         &self,
         count: u64,
-        work: impl Fn(Arc<dyn SessionStore>, u64) -> F,
+        work: impl Fn(Arc<WorkerStore>, u64) -> F,
     ) {
         self.run(FEW, count, work).await;
     }
@@ -89,7 +87,7 @@ impl Sessions {
         &self,
         at_once: usize,
         count: u64,
-        work: impl Fn(Arc<dyn SessionStore>, u64) -> F,
+        work: impl Fn(Arc<WorkerStore>, u64) -> F,
     ) {
         let runs = stream::iter(0..count)
             .map(|number| work(self.workers[number as usize % WORKERS].clone(), number));
@@ -99,12 +97,12 @@ impl Sessions {
     /// Signs a user in, as a login of the gateway does, but for the code's reservation.
     pub(crate) async fn sign_in(
         &self,
-        store: &dyn SessionStore,
+        store: &WorkerStore,
         user: u64,
         session: u64,
         settlement: Option<Settlement>,
     ) {
-        let now = store.now().await.expect("Redis answers");
+        let now = store.sessions.now().await.expect("Redis answers");
         let made = session_of(user, now);
         let key = SessionKey {
             key: Secret::new(encoding::base64(&random::bytes::<16>())),
@@ -120,20 +118,27 @@ impl Sessions {
             settlement,
             limit: None,
         };
-        store.create(new).await.expect("the session is made");
+        store
+            .sessions
+            .create(new)
+            .await
+            .expect("the session is made");
     }
 
     /// Reserves a code, and signs a user in with it; the answer is kept for a client that lost it.
     pub(crate) async fn log_in(
         &self,
-        store: &dyn SessionStore,
+        store: &WorkerStore,
         user: u64,
         session: u64,
         keep: Duration,
     ) {
         let login: LoginKey = random::name_bytes();
-        let Reservation::Leader { ticket, .. } =
-            store.reserve(&login, HOUR).await.expect("Redis answers")
+        let Reservation::Leader { ticket, .. } = store
+            .login_codes
+            .reserve(&login, HOUR)
+            .await
+            .expect("Redis answers")
         else {
             panic!("the code is new")
         };
@@ -153,17 +158,24 @@ impl Sessions {
     }
 
     /// Renews a session, as the first request after a tenth of the idle timeout does.
-    pub(crate) async fn renew(&self, store: &dyn SessionStore, user: u64) {
-        let deadline = store.now().await.expect("Redis answers").plus(ABSOLUTE);
+    pub(crate) async fn renew(&self, store: &WorkerStore, user: u64) {
+        let deadline = store
+            .sessions
+            .now()
+            .await
+            .expect("Redis answers")
+            .plus(ABSOLUTE);
         let _ = store
+            .sessions
             .renew(&self.id(user, 0), &user_of(user), IDLE, deadline)
             .await
             .expect("Redis answers");
     }
 
     /// Ends a session.
-    pub(crate) async fn remove(&self, store: &dyn SessionStore, user: u64, session: u64) {
+    pub(crate) async fn remove(&self, store: &WorkerStore, user: u64, session: u64) {
         let _ = store
+            .sessions
             .remove(&self.id(user, session), &user_of(user))
             .await
             .expect("Redis answers");

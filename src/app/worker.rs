@@ -14,7 +14,7 @@ use crate::endpoints::{self, ENDPOINTS, EndpointContext, Endpoints, OwnEndpoint,
 use crate::http::authenticate::Authenticator;
 use crate::http::request_log::LoggedBody;
 use crate::http::{Answer, EndpointCounters, RequestHead};
-use crate::identity::LoginFlow;
+use crate::identity::{LoginCodes, LoginFlow};
 use crate::limit::{Limiter, LoginLimits};
 use crate::proxy::answer::{AnswerBody, AnswerRules};
 use crate::proxy::forward::Forwarder;
@@ -28,6 +28,7 @@ use crate::session::carrier::TokenCarrier;
 pub(super) struct Worker {
     process: Arc<ProcessState>,
     sessions: Arc<SessionService>,
+    login_codes: Arc<dyn LoginCodes>,
     limiter: Limiter,
     auth: Authenticator,
     /// The forwarder before the last reload; the next one takes over its connections.
@@ -45,6 +46,7 @@ impl Worker {
         // Connections of the worker's own, for sessions and limits alike.
         let store = process.store.worker();
         let sessions = Arc::new(process.sessions(store.sessions));
+        let login_codes = store.login_codes;
         let limiter = Limiter::new(
             store.counters,
             process.local_limits.clone(),
@@ -58,6 +60,7 @@ impl Worker {
         Self {
             process,
             sessions,
+            login_codes,
             limiter,
             auth,
             forwarder: None,
@@ -126,6 +129,7 @@ impl Worker {
             login: LoginFlow::new(
                 reloadable.apps.clone(),
                 self.sessions.clone(),
+                self.login_codes.clone(),
                 limits.clone(),
                 settings.login.replay_window,
                 process.metrics.clone(),

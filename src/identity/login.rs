@@ -11,13 +11,14 @@ use crate::identity::answer::LoginAnswer;
 use crate::identity::app::{App, Apps};
 use crate::identity::code::{CodeOf, Outcome, check_code};
 use crate::identity::error::LoginError;
+use crate::identity::login_codes::{LoginCodes, Reservation};
 use crate::identity::provider::{ExchangeError, ExchangeRequest};
 use crate::limit::LoginLimits;
 use crate::metrics::{AppOutcome, Metrics};
 use crate::secret::Secret;
 use crate::session::service::{IssuedSession, SignIn, SignedIn};
 use crate::session::store::{Lookup, Settlement};
-use crate::session::{LoadedSession, Reservation, SessionId, SessionService, StoreError, UserKey};
+use crate::session::{LoadedSession, SessionId, SessionService, StoreError, UserKey};
 
 /// What the store may take beside the exchange, within a reservation.
 const STORE_SHARE: Duration = Duration::from_secs(2);
@@ -45,17 +46,19 @@ pub struct Client {
 pub struct LoginFlow {
     apps: Arc<Apps>,
     sessions: Arc<SessionService>,
+    codes: Arc<dyn LoginCodes>,
     limits: LoginLimits,
     replay_window: Duration,
     metrics: Arc<Metrics>,
 }
 
 impl LoginFlow {
-    /// The flow over these apps and this session service.
+    /// The flow over these apps, this session service and these reservations.
     #[must_use]
     pub const fn new(
         apps: Arc<Apps>,
         sessions: Arc<SessionService>,
+        codes: Arc<dyn LoginCodes>,
         limits: LoginLimits,
         replay_window: Duration,
         metrics: Arc<Metrics>,
@@ -63,6 +66,7 @@ impl LoginFlow {
         Self {
             apps,
             sessions,
+            codes,
             limits,
             replay_window,
             metrics,
@@ -151,7 +155,7 @@ impl LoginFlow {
         self.limits.refuse_early(&gate)?;
         let lease = app.provider.total_timeout() + STORE_SHARE;
         let (reserved, admitted) = tokio::join!(
-            self.sessions.store().reserve(&login.key, lease),
+            self.codes.reserve(&login.key, lease),
             self.limits.admit_address(&gate)
         );
         if let Err(refusal) = admitted {
@@ -196,7 +200,7 @@ impl LoginFlow {
                 break;
             }
             tokio::time::sleep(backoff::jittered(FOLLOW.0, FOLLOW.1, attempt)).await;
-            seen = self.sessions.store().reserve(&login.key, lease).await?;
+            seen = self.codes.reserve(&login.key, lease).await?;
         }
         Err(LoginError::PlatformUnavailable {
             retry_after: Duration::from_secs(1),
@@ -347,12 +351,7 @@ impl LoginFlow {
         request_id: &str,
     ) {
         let answer = answer.map(|sealed| (sealed, self.replay_window));
-        if let Err(error) = self
-            .sessions
-            .store()
-            .settle(&login.key, ticket, answer)
-            .await
-        {
+        if let Err(error) = self.codes.settle(&login.key, ticket, answer).await {
             // The verdict stands; the reservation lapses by itself.
             log::warn!(app = &*app.name, request_id; "login: the verdict could not be kept for those who wait: {error}");
         }

@@ -5,10 +5,12 @@ pub mod app;
 mod code;
 mod error;
 pub mod login;
+mod login_codes;
 pub mod provider;
 
 pub use answer::LoginAnswer;
 pub use app::{App, Apps};
 pub use error::LoginError;
 pub use login::{Client, LoginFlow};
+pub use login_codes::{LoginCodes, Reservation};
 pub use provider::{ExchangeError, ExchangeRequest, Identity, IdentityProvider, PlatformCode};

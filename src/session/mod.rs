@@ -19,8 +19,7 @@ pub use lifetime::Lifetime;
 pub use model::{LoadedSession, Session, SessionKey, SharedSession};
 pub use service::{IssuedSession, LiveSession, SessionRules, SessionService, SignedIn};
 pub use store::{
-    Lookup, NewSession, Reservation, Rotated, Rotation, SessionCount, SessionStore, StoreError,
-    Written,
+    Lookup, NewSession, Rotated, Rotation, SessionCount, SessionStore, StoreError, Written,
 };
 pub use token::{SessionId, SessionToken, TokenError};
 pub use user::{ProviderKind, UserKey};

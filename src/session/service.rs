@@ -144,7 +144,7 @@ impl SessionService {
         }
     }
 
-    /// The store below, for the login flow's reservations.
+    /// The store below, for the login flow's look at what it has issued.
     #[must_use]
     pub fn store(&self) -> &dyn SessionStore {
         &*self.store

@@ -55,36 +55,12 @@ pub enum Lookup {
 /// A login code's name in the store.
 pub type LoginKey = [u8; 16];
 
-/// What came of reserving a login code. All carry the store's time.
-#[derive(Debug, Clone)]
-pub enum Reservation {
-    /// This caller exchanges the code; `ticket` settles it.
-    Leader {
-        /// The time that becomes the session's creation.
-        now: UnixMillis,
-        /// Proves the reservation when settling.
-        ticket: [u8; 16],
-    },
-    /// Somebody else is exchanging the same code right now.
-    Pending {
-        /// The store's time.
-        now: UnixMillis,
-    },
-    /// The code was exchanged a moment ago; the sealed answer.
-    Settled {
-        /// The store's time.
-        now: UnixMillis,
-        /// What [`SessionStore::settle`] or [`SessionStore::create`] was given.
-        answer: Vec<u8>,
-    },
-}
-
 /// The answer of a login, kept for a moment for a client that lost it.
 #[derive(Debug, Clone)]
 pub struct Settlement {
     /// The code's name.
     pub login: LoginKey,
-    /// From [`Reservation::Leader`].
+    /// Proves the reservation.
     pub ticket: [u8; 16],
     /// The sealed answer.
     pub answer: Vec<u8>,
@@ -180,18 +156,6 @@ pub struct SessionCount {
 pub trait SessionStore: Send + Sync {
     /// The store's time; also the cheapest proof that it answers.
     async fn now(&self) -> Result<UnixMillis, StoreError>;
-
-    /// Reserves a login code for `lease`.
-    async fn reserve(&self, login: &LoginKey, lease: Duration) -> Result<Reservation, StoreError>;
-
-    /// Ends a reservation: with an answer that others find for a while, or without, so that the
-    /// code may be tried again. `Stale`: the reservation had lapsed and somebody else holds it.
-    async fn settle(
-        &self,
-        login: &LoginKey,
-        ticket: &[u8; 16],
-        answer: Option<(&[u8], Duration)>,
-    ) -> Result<Written, StoreError>;
 
     /// Makes a session, keeps the session_key's generation and evicts what is over the cap, as one.
     async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError>;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::SystemClock;
 use crate::crypto::keyring::{Keyring, NamingKey};
+use crate::identity::LoginCodes;
 use crate::limit::CounterStore;
 use crate::metrics::Metrics;
 use crate::session::SessionStore;
@@ -29,8 +30,8 @@ enum Kind {
 
 /// The store of one worker, by what it is used for: over the same connections.
 pub struct WorkerStore {
-    /// Sessions.
     pub sessions: Arc<dyn SessionStore>,
+    pub login_codes: Arc<dyn LoginCodes>,
     /// The cells of limits.
     pub counters: Arc<dyn CounterStore>,
 }
@@ -84,19 +85,21 @@ pub fn open(
 }
 
 impl StoreHandle {
-    /// The store of one worker, for sessions and for the cells of limits. Memory is shared; to
+    /// The store of one worker, by what it is used for. Memory is shared; to
     /// Redis each worker has connections of its own, made on first use in the runtime that uses it.
     #[must_use]
     pub fn worker(&self) -> WorkerStore {
         match &self.0 {
             Kind::Memory(store) => WorkerStore {
                 sessions: store.clone(),
+                login_codes: store.clone(),
                 counters: store.clone(),
             },
             Kind::Redis(parts) => {
                 let store = Arc::new(RedisSessionStore::new(&parts.setup));
                 WorkerStore {
                     sessions: store.clone(),
+                    login_codes: store.clone(),
                     counters: store,
                 }
             }

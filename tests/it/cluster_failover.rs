@@ -283,11 +283,11 @@ async fn a_cluster_that_freezes_gives_errors_in_time_and_recovers() {
     })
     .await;
     // A cluster without all its slots says so, in the words of an operator.
-    let plain = open(&settings(&cluster.nodes[0].url("hufu:tiger@"))).for_worker();
+    let plain = open(&settings(&cluster.nodes[0].url("hufu:tiger@"))).worker();
     let error = until("a key of another node", async || {
         let mut key = [0; 16];
         key[0] = hufu::crypto::random::bytes::<1>()[0];
-        plain.reserve(&key, HOUR).await.err()
+        plain.login_codes.reserve(&key, HOUR).await.err()
     })
     .await;
     assert!(error.reason.contains("redis+cluster://"), "{error}");

@@ -1,19 +1,17 @@
-//! What every session store does: one suite, run over all of them.
+//! What every store does: one suite for each trait, run over all stores.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::{LocalBoxFuture, join_all};
 use hufu::clock::UnixMillis;
+use hufu::identity::Reservation;
 use hufu::secret::Secret;
 use hufu::session::store::Settlement;
-use hufu::session::{Lookup, NewSession, Reservation, SessionId, Written};
+use hufu::session::{Lookup, NewSession, SessionId, Written};
 use hufu::store::{KeyPrefix, StoreSettings};
 
-mod devices;
-mod limits;
-mod rotation;
-
+use self::login_codes::reserved;
 use crate::helpers::cluster::RedisCluster;
 use crate::helpers::redis_server::RedisServer;
 use crate::helpers::sentinels::{SENTINEL_PASSWORD, SentinelGroup};
@@ -27,10 +25,15 @@ const SHORT: Duration = Duration::from_millis(500);
 
 type Case = for<'a> fn(&'a Harness) -> LocalBoxFuture<'a, ()>;
 
-/// The suite, by name. Each case has a prefix of keys, and keys, of its own.
+/// A suite, by name. Each case has a prefix of keys, and keys, of its own.
 macro_rules! suite {
-    ($($case:path),* $(,)?) => { pub(crate) const SUITE: &[(&str, Case)] = &[$((stringify!($case), |harness| Box::pin($case(harness)))),*]; };
+    ($($case:path),* $(,)?) => { pub(super) const SUITE: &[(&str, Case)] = &[$((stringify!($case), |harness| Box::pin($case(harness)))),*]; };
 }
+
+mod devices;
+mod limits;
+mod login_codes;
+mod rotation;
 
 suite![
     round_trip,
@@ -50,10 +53,6 @@ suite![
     fifty_logins_at_once_keep_to_the_cap,
     the_newest_two_session_keys_stay,
     session_keys_go_with_the_last_session,
-    one_exchanges_a_code_and_the_others_get_its_answer,
-    a_freed_code_can_be_reserved_again,
-    a_lapsed_reservation_goes_to_the_next,
-    an_answer_is_kept_for_its_time,
     session_and_answer_come_together,
     a_session_stands_when_its_reservation_has_lapsed,
     a_session_that_would_be_over_is_not_made,
@@ -77,19 +76,20 @@ suite![
     devices::all_sessions_end_together,
     devices::logins_while_all_end_are_ended_or_live,
     devices::sessions_are_counted_about,
-    limits::many_at_once_get_what_the_quota_has,
-    limits::time_brings_them_back_one_by_one,
-    limits::a_smaller_quota_refuses_nobody_for_longer_than_its_window,
     limits::who_is_over_the_limit_gets_no_session_and_evicts_nobody,
 ];
 
-/// Runs the suite; all cases at the same time.
+/// The suites, one for each trait.
+const SUITES: [&[(&str, Case)]; 3] = [SUITE, login_codes::SUITE, limits::SUITE];
+
+/// Runs the suites; all cases at the same time.
 pub(crate) async fn run(harness: impl Fn(&str) -> Harness) {
-    let harnesses: Vec<_> = (0..SUITE.len())
+    let cases = SUITES.concat();
+    let harnesses: Vec<_> = (0..cases.len())
         .map(|i| harness(&format!("hufu:case{i}")))
         .collect();
     join_all(
-        SUITE
+        cases
             .iter()
             .zip(&harnesses)
             .map(|((name, case), harness)| async move {
@@ -610,118 +610,6 @@ async fn session_keys_go_with_the_last_session(h: &Harness) {
     assert!(h.session_keys(&session.user).await.is_empty() && h.look().await.is_empty());
 }
 
-async fn reserved(h: &Harness, login: [u8; 16], lease: Duration) -> [u8; 16] {
-    match h.store().reserve(&login, lease).await.unwrap() {
-        Reservation::Leader { ticket, .. } => ticket,
-        other => panic!("{other:?}"),
-    }
-}
-
-async fn one_exchanges_a_code_and_the_others_get_its_answer(h: &Harness) {
-    let all = join_all((0..20).map(|_| h.store().reserve(&[1; 16], HOUR))).await;
-    let mut tickets = Vec::new();
-    for reservation in all {
-        match reservation.unwrap() {
-            Reservation::Leader { now, ticket } => tickets.push((now, ticket)),
-            Reservation::Pending { now } => assert!(now.0 > 0),
-            Reservation::Settled { .. } => panic!("nobody has settled it"),
-        }
-    }
-    let [(_, ticket)] = tickets[..] else {
-        panic!("{} leaders", tickets.len())
-    };
-    assert_eq!(
-        h.store()
-            .settle(&[1; 16], &[0; 16], Some((b"forged", HOUR)))
-            .await
-            .unwrap(),
-        Written::Stale
-    );
-    assert_eq!(
-        h.store()
-            .settle(&[1; 16], &ticket, Some((b"answer\0\xff", HOUR)))
-            .await
-            .unwrap(),
-        Written::Done
-    );
-    for _ in 0..2 {
-        let Reservation::Settled { answer, .. } = h.store().reserve(&[1; 16], HOUR).await.unwrap()
-        else {
-            panic!("it is settled")
-        };
-        assert_eq!(answer, b"answer\0\xff");
-    }
-    assert!(h.only("c").await.unwrap().1.expires_in.unwrap() <= HOUR);
-}
-
-async fn a_freed_code_can_be_reserved_again(h: &Harness) {
-    let ticket = reserved(h, [1; 16], HOUR).await;
-    assert_eq!(
-        h.store().settle(&[1; 16], &ticket, None).await.unwrap(),
-        Written::Done
-    );
-    assert!(h.look().await.is_empty());
-    assert_eq!(
-        h.store()
-            .settle(&[1; 16], &ticket, Some((b"late", HOUR)))
-            .await
-            .unwrap(),
-        Written::Stale
-    );
-    let second = reserved(h, [1; 16], HOUR).await;
-    assert_ne!(ticket, second);
-    // A replay window of nothing keeps nothing.
-    assert_eq!(
-        h.store()
-            .settle(&[1; 16], &second, Some((b"answer", Duration::ZERO)))
-            .await
-            .unwrap(),
-        Written::Done
-    );
-    assert!(h.look().await.is_empty());
-}
-
-async fn a_lapsed_reservation_goes_to_the_next(h: &Harness) {
-    let first = reserved(h, [1; 16], SHORT).await;
-    h.pass(SHORT + Duration::from_millis(5)).await;
-    let second = reserved(h, [1; 16], HOUR).await;
-    assert_eq!(
-        h.store()
-            .settle(&[1; 16], &first, Some((b"late", HOUR)))
-            .await
-            .unwrap(),
-        Written::Stale
-    );
-    assert_eq!(
-        h.store().settle(&[1; 16], &first, None).await.unwrap(),
-        Written::Stale
-    );
-    assert_eq!(
-        h.store()
-            .settle(&[1; 16], &second, Some((b"answer", HOUR)))
-            .await
-            .unwrap(),
-        Written::Done
-    );
-}
-
-async fn an_answer_is_kept_for_its_time(h: &Harness) {
-    let ticket = reserved(h, [1; 16], HOUR).await;
-    assert_eq!(
-        h.store()
-            .settle(&[1; 16], &ticket, Some((b"answer", SHORT)))
-            .await
-            .unwrap(),
-        Written::Done
-    );
-    assert!(matches!(
-        h.store().reserve(&[1; 16], HOUR).await.unwrap(),
-        Reservation::Settled { .. }
-    ));
-    h.pass(SHORT + Duration::from_millis(5)).await;
-    reserved(h, [1; 16], HOUR).await;
-}
-
 async fn session_and_answer_come_together(h: &Harness) {
     let ticket = reserved(h, [1; 16], HOUR).await;
     let session = h.session(&user("o1"), HOUR).await;
@@ -740,7 +628,7 @@ async fn session_and_answer_come_together(h: &Harness) {
         .await
         .unwrap();
     assert!(h.alive(&id).await);
-    let Reservation::Settled { answer, .. } = h.store().reserve(&[1; 16], HOUR).await.unwrap()
+    let Reservation::Settled { answer, .. } = h.codes().reserve(&[1; 16], HOUR).await.unwrap()
     else {
         panic!("it is settled")
     };
@@ -785,7 +673,7 @@ async fn a_session_that_would_be_over_is_not_made(h: &Harness) {
         .await
         .unwrap_err();
     assert!(!h.alive(&id).await);
-    let left = h.store().reserve(&[1; 16], HOUR).await.unwrap();
+    let left = h.codes().reserve(&[1; 16], HOUR).await.unwrap();
     assert!(
         !matches!(left, Reservation::Settled { .. }),
         "an answer without its session: {left:?}"

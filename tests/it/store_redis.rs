@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use hufu::clock::monotonic_now;
+use hufu::identity::Reservation;
 use hufu::secret::Secret;
 use hufu::session::store::Settlement;
-use hufu::session::{Claims, NewSession, Reservation, SessionId, StoreError, Written};
+use hufu::session::{Claims, NewSession, SessionId, StoreError, Written};
 use hufu::store::{RedisTls, StoreUrl};
 
 use crate::helpers::redis_server::RedisServer;
@@ -60,11 +61,11 @@ async fn all_calls_fail(h: &Harness, id: &SessionId) -> Vec<StoreError> {
             .await
             .map(drop)
             .unwrap_err(),
-        answer_within_two_seconds(store.reserve(&[1; 16], HOUR))
+        answer_within_two_seconds(h.codes().reserve(&[1; 16], HOUR))
             .await
             .map(drop)
             .unwrap_err(),
-        answer_within_two_seconds(store.settle(&[1; 16], &[2; 16], None))
+        answer_within_two_seconds(h.codes().settle(&[1; 16], &[2; 16], None))
             .await
             .map(drop)
             .unwrap_err(),
@@ -189,7 +190,7 @@ async fn a_full_redis_takes_no_login_and_keeps_those_who_are_signed_in() {
         h.sign_in(&session.user, HOUR / 2, HOUR).await,
         h.sign_in(&session.user, HOUR / 2, HOUR).await,
     );
-    let Reservation::Leader { ticket, .. } = h.store().reserve(&[1; 16], HOUR).await.unwrap()
+    let Reservation::Leader { ticket, .. } = h.codes().reserve(&[1; 16], HOUR).await.unwrap()
     else {
         panic!("nobody else is here")
     };
@@ -217,7 +218,7 @@ async fn a_full_redis_takes_no_login_and_keeps_those_who_are_signed_in() {
     };
     let error = h.store().create(new).await.unwrap_err();
     assert!(error.reason.contains("OOM"), "{error}");
-    h.store().reserve(&[2; 16], HOUR).await.unwrap_err();
+    h.codes().reserve(&[2; 16], HOUR).await.unwrap_err();
 
     assert!(
         h.alive(&kept).await && h.alive(&ended).await,
@@ -255,7 +256,7 @@ async fn session_and_answer_are_undone_together() {
     let session = h.session(&user("o1"), HOUR).await;
     let mut redis = inspect(&server.url("")).await;
     for broken in ["c", "u"] {
-        let Reservation::Leader { ticket, .. } = h.store().reserve(&[1; 16], HOUR).await.unwrap()
+        let Reservation::Leader { ticket, .. } = h.codes().reserve(&[1; 16], HOUR).await.unwrap()
         else {
             panic!("nobody else is here")
         };

@@ -4,6 +4,7 @@
 //! - `held`: the keys and their expiries
 //! - `index`: a user's hash
 //! - `cells`, `limits`: cells of limits
+//! - `login_codes`: reservations of login codes
 //! - `store`: the store; `rotation` and `devices` have what it does with tokens and with all
 //!   sessions of a user
 
@@ -12,6 +13,7 @@ mod devices;
 mod held;
 mod index;
 mod limits;
+mod login_codes;
 mod rotation;
 mod store;
 

@@ -10,13 +10,12 @@ use super::held::{Entry, Held, StoredEntry, Value};
 use super::index::Member;
 use crate::clock::{Clock, UnixMillis};
 use crate::crypto::keyring::{Keyring, NamingKey};
-use crate::crypto::random;
 use crate::metrics::Metrics;
-use crate::session::store::{Created, CreatedSession, LoginKey, Settlement};
+use crate::session::store::{Created, CreatedSession, Settlement};
 use crate::session::token::tag_of;
 use crate::session::{
-    LoadedSession, Lookup, NewSession, Reservation, Rotated, Rotation, SessionCount, SessionId,
-    SessionKey, SessionStore, StoreError, UserKey, Written,
+    LoadedSession, Lookup, NewSession, Rotated, Rotation, SessionCount, SessionId, SessionKey,
+    SessionStore, StoreError, UserKey, Written,
 };
 use crate::store::forward::{Forward, Trail};
 use crate::store::generation;
@@ -31,7 +30,7 @@ pub struct MemorySessionStore {
     pub(super) keys: Keys,
     pub(super) sealer: Sealer,
     pub(super) naming: Arc<NamingKey>,
-    meter: Meter,
+    pub(super) meter: Meter,
     held: Mutex<Held>,
     pub(super) cells: Mutex<Cells>,
 }
@@ -259,23 +258,6 @@ impl MemorySessionStore {
         }
         held.remove(&self.keys.session(id))
     }
-
-    fn reserve_now(&self, login: &LoginKey, lease: Duration) -> Reservation {
-        let (mut held, now) = self.at_now();
-        let key = self.keys.login(login);
-        match held.entries.get(&key).map(|entry| &entry.value) {
-            Some(Value::Pending(_)) => Reservation::Pending { now },
-            Some(Value::Settled(answer)) => Reservation::Settled {
-                now,
-                answer: answer.clone(),
-            },
-            _ => {
-                let ticket = random::bytes();
-                held.put(key, now.plus(lease), Value::Pending(ticket));
-                Reservation::Leader { now, ticket }
-            }
-        }
-    }
 }
 
 #[async_trait]
@@ -284,25 +266,6 @@ impl SessionStore for MemorySessionStore {
         self.meter
             .watch("now", async { Ok(self.clock.unix_now()) })
             .await
-    }
-
-    async fn reserve(&self, login: &LoginKey, lease: Duration) -> Result<Reservation, StoreError> {
-        self.meter
-            .watch("reserve", async { Ok(self.reserve_now(login, lease)) })
-            .await
-    }
-
-    async fn settle(
-        &self,
-        login: &LoginKey,
-        ticket: &[u8; 16],
-        answer: Option<(&[u8], Duration)>,
-    ) -> Result<Written, StoreError> {
-        let settle = || {
-            let (mut held, now) = self.at_now();
-            held.settle(&self.keys.login(login), ticket, answer, now)
-        };
-        self.meter.watch("settle", async { Ok(settle()) }).await
     }
 
     async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError> {

@@ -6,7 +6,7 @@
 //! - `tracking`: connections on which Redis tells what has changed; `subscription`: where gateways tell each other instead (`announcement`: what they say);
 //!   `hearing`: which of the two is in effect; `server_clock`: the server's time, from heartbeats
 //! - `examination`: what `hufu doctor` finds out about the servers
-//! - `sessions`: the store; `create`: how a session is made; `logins`: its reservations of login
+//! - `sessions`: the store; `create`: how a session is made; `login_codes`: reservations of login
 //!   codes; `limits`: cells of limits; `rotation`: how a session changes its token, and how it
 //!   ends; `devices`: all sessions of a user; `replica_wait`: removals that wait for replicas;
 //!   `revocation`: how other gateways are told
@@ -17,7 +17,7 @@ mod devices;
 mod examination;
 mod hearing;
 mod limits;
-mod logins;
+mod login_codes;
 mod lookup;
 mod naming_check;
 mod replica_wait;

@@ -15,11 +15,11 @@ use super::tracking::{Push, Tracker};
 use crate::clock::{UnixMillis, millis};
 use crate::crypto::keyring::NamingKey;
 use crate::redis_client::{Observer, Place, Request, Topology};
-use crate::session::store::{Created, LoginKey};
+use crate::session::store::Created;
 use crate::session::token::tag_of;
 use crate::session::{
-    LoadedSession, Lookup, NewSession, Reservation, Rotated, Rotation, SessionCount, SessionId,
-    SessionKey, SessionStore, StoreError, UserKey, Written,
+    LoadedSession, Lookup, NewSession, Rotated, Rotation, SessionCount, SessionId, SessionKey,
+    SessionStore, StoreError, UserKey, Written,
 };
 use crate::store::generation;
 use crate::store::keys::Keys;
@@ -162,23 +162,6 @@ impl RedisSessionStore {
 impl SessionStore for RedisSessionStore {
     async fn now(&self) -> Result<UnixMillis, StoreError> {
         self.meter.watch("now", self.read_time()).await
-    }
-
-    async fn reserve(&self, login: &LoginKey, lease: Duration) -> Result<Reservation, StoreError> {
-        self.meter
-            .watch("reserve", self.reserve_code(login, lease))
-            .await
-    }
-
-    async fn settle(
-        &self,
-        login: &LoginKey,
-        ticket: &[u8; 16],
-        answer: Option<(&[u8], Duration)>,
-    ) -> Result<Written, StoreError> {
-        self.meter
-            .watch("settle", self.settle_code(login, ticket, answer))
-            .await
     }
 
     async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError> {

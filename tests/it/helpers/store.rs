@@ -7,6 +7,7 @@ use std::time::Duration;
 use hufu::clock::{ManualClock, UnixMillis};
 use hufu::crypto::encoding::base64url;
 use hufu::crypto::keyring::{Keyring, NamingKey};
+use hufu::identity::LoginCodes;
 use hufu::limit::CounterStore;
 use hufu::metrics::Metrics;
 use hufu::secret::Secret;
@@ -109,6 +110,13 @@ impl Harness {
     }
 
     pub(crate) fn store(&self) -> &dyn SessionStore {
+        match &self.place {
+            Place::Memory(store, _) => &**store,
+            Place::Redis(store, _) => &**store,
+        }
+    }
+
+    pub(crate) fn codes(&self) -> &dyn LoginCodes {
         match &self.place {
             Place::Memory(store, _) => &**store,
             Place::Redis(store, _) => &**store,

@@ -1,4 +1,4 @@
-//! The cells of limits.
+//! The suite of the cells of limits, and what a limit does to a login.
 
 use std::time::Duration;
 
@@ -8,9 +8,15 @@ use hufu::session::NewSession;
 use hufu::session::store::{Created, Settlement};
 use hufu::session::token::tag_of;
 
-use super::HOUR;
+use super::{Case, HOUR};
 use crate::helpers::store::{Harness, made, new_session, user};
 use crate::helpers::wait::until;
+
+suite![
+    many_at_once_get_what_the_quota_has,
+    time_brings_them_back_one_by_one,
+    a_smaller_quota_refuses_nobody_for_longer_than_its_window,
+];
 
 fn limit(name: u8, amount: u32, window: Duration) -> Limit {
     Limit {
@@ -30,7 +36,7 @@ async fn admitted(h: &Harness, limit: &Limit, calls: usize) -> usize {
         .count()
 }
 
-pub(super) async fn many_at_once_get_what_the_quota_has(h: &Harness) {
+async fn many_at_once_get_what_the_quota_has(h: &Harness) {
     let hourly = limit(1, 20, HOUR);
     assert_eq!(admitted(h, &hourly, 60).await, 20);
     let refused = h.counters().take(&hourly).await.unwrap();
@@ -42,7 +48,7 @@ pub(super) async fn many_at_once_get_what_the_quota_has(h: &Harness) {
     assert_eq!(admitted(h, &limit(2, 20, HOUR), 1).await, 1, "another cell");
 }
 
-pub(super) async fn time_brings_them_back_one_by_one(h: &Harness) {
+async fn time_brings_them_back_one_by_one(h: &Harness) {
     // One a quarter of a second.
     let quota = limit(1, 4, Duration::from_secs(1));
     assert!(admitted(h, &quota, 6).await >= 4);
@@ -62,7 +68,7 @@ pub(super) async fn time_brings_them_back_one_by_one(h: &Harness) {
     );
 }
 
-pub(super) async fn a_smaller_quota_refuses_nobody_for_longer_than_its_window(h: &Harness) {
+async fn a_smaller_quota_refuses_nobody_for_longer_than_its_window(h: &Harness) {
     let large = limit(1, 100, 24 * HOUR);
     assert_eq!(admitted(h, &large, 100).await, 100);
     let small = limit(1, 2, Duration::from_secs(2));
@@ -94,8 +100,8 @@ pub(super) async fn who_is_over_the_limit_gets_no_session_and_evicts_nobody(h: &
         h.pass(Duration::from_millis(2)).await;
     }
     let before: Vec<_> = h.look().await.into_keys().collect();
-    let ticket = match h.store().reserve(&[3; 16], HOUR).await.unwrap() {
-        hufu::session::Reservation::Leader { ticket, .. } => ticket,
+    let ticket = match h.codes().reserve(&[3; 16], HOUR).await.unwrap() {
+        hufu::identity::Reservation::Leader { ticket, .. } => ticket,
         other => panic!("{other:?}"),
     };
     let settlement = Some(Settlement {
@@ -120,7 +126,7 @@ pub(super) async fn who_is_over_the_limit_gets_no_session_and_evicts_nobody(h: &
     };
     assert!(!level.admitted && level.next_in(quota) <= HOUR / 3);
     assert!(!h.alive(&id).await);
-    let _ = h.store().settle(&[3; 16], &ticket, None).await.unwrap();
+    let _ = h.codes().settle(&[3; 16], &ticket, None).await.unwrap();
     assert_eq!(
         h.look().await.into_keys().collect::<Vec<_>>(),
         before,

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use super::server_clock::store_time;
 use super::sessions::RedisSessionStore;
 use crate::clock::millis;
 use crate::crypto::random;
+use crate::identity::{LoginCodes, Reservation};
 use crate::redis_client::Request;
 use crate::session::store::{LoginKey, Settlement};
-use crate::session::{Reservation, StoreError, Written};
+use crate::session::{StoreError, Written};
 
 impl RedisSessionStore {
-    pub(super) async fn reserve_code(
+    async fn reserve_code(
         &self,
         login: &LoginKey,
         lease: Duration,
@@ -58,5 +61,25 @@ impl RedisSessionStore {
         if let Err(error) = self.connector.call::<bool>(&Request::Script(&script)).await {
             log::warn!("the answer of a login that failed could not be taken back: {error}");
         }
+    }
+}
+
+#[async_trait]
+impl LoginCodes for RedisSessionStore {
+    async fn reserve(&self, login: &LoginKey, lease: Duration) -> Result<Reservation, StoreError> {
+        self.meter
+            .watch("reserve", self.reserve_code(login, lease))
+            .await
+    }
+
+    async fn settle(
+        &self,
+        login: &LoginKey,
+        ticket: &[u8; 16],
+        answer: Option<(&[u8], Duration)>,
+    ) -> Result<Written, StoreError> {
+        self.meter
+            .watch("settle", self.settle_code(login, ticket, answer))
+            .await
     }
 }
