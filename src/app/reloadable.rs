@@ -13,6 +13,7 @@ use crate::identity::{self, Apps, IdentityProvider};
 use crate::metrics::Metrics;
 use crate::provider::api::PlatformApi;
 use crate::provider::client::PlatformClient;
+use crate::provider::registry;
 use crate::provider::settings::AppSettings;
 use crate::proxy::RouteRules;
 use crate::proxy::backend::Backend;
@@ -58,7 +59,11 @@ impl Reloadable {
                 settings.server.forwarding_header,
             )),
             reports: process.reports_but(&settings.log.skip),
-            cors: Arc::new(Cors::new(&settings.cors, &process.carriers)),
+            cors: Arc::new(Cors::new(
+                &settings.cors,
+                &process.carriers,
+                registry::platforms().filter_map(|platform| platform.web_origin),
+            )),
             routes: Arc::new(settings.routes.clone()),
             rules: route_rules(&settings, &process.metrics),
             backends: backends(&settings.upstreams, before, process)?,

@@ -13,7 +13,7 @@ use crate::clock::SystemClock;
 use crate::sandbox::{self, AcceptedApps, Platform, SandboxApp, SandboxSettings};
 use crate::secret::Secret;
 
-/// Run WeChat's stand-in alone, for your own tests: it answers as api.weixin.qq.com does
+/// Run the platforms' stand-in alone, for your own tests: it answers as WeChat and Douyin do
 ///
 /// Point apps.NAME.base_url at it. POST /sandbox/code makes login codes for users that you name.
 #[derive(Debug, Args)]
@@ -21,8 +21,8 @@ pub(crate) struct SandboxArgs {
     /// Where it listens, such as 127.0.0.1:9001
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) listen: SocketAddr,
-    /// An app and its secret; once for each app. Others are refused with 40013, other secrets with
-    /// 40125. Without it any app with any secret
+    /// An app and its secret; once for each app. Others are refused with the platform's number,
+    /// other secrets too (WeChat: 40013, 40125). Without it any app with any secret
     #[arg(long = "app", value_name = "APPID=SECRET", value_parser = app)]
     pub(crate) apps: Vec<SandboxApp>,
     /// Take a code that was never issued once, for a user of its name
@@ -34,7 +34,7 @@ pub(crate) struct SandboxArgs {
     /// How old a session_key must be before a login replaces it; 0s: every login does
     #[arg(long, value_name = "SPAN", value_parser = span, default_value = "1m")]
     pub(crate) key_rotation: Duration,
-    /// Exchanges of one user in a minute, before 45011
+    /// Exchanges of one user in a minute; one more is refused (WeChat: 45011)
     #[arg(long, value_name = "N", default_value_t = SandboxSettings::default().logins_per_minute)]
     pub(crate) logins_per_minute: u32,
 }
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &SandboxArgs) -> Result<()> {
     actix_web::rt::System::new().block_on(async {
         let server = sandbox::serve(listener, Platform::new(args.settings(), Arc::new(SystemClock)))?;
         say(&format!(
-            "hufu sandbox: WeChat's stand-in on http://{address}\n\
+            "hufu sandbox: the platforms' stand-in on http://{address}\n\
              In hufu.toml, under the app:  base_url = \"http://{address}\"\n\
              A login code for the user alice:\n\
              curl -s http://{address}/sandbox/code -H 'Content-Type: application/json' -d '{{\"app\":\"{app}\",\"user\":\"alice\"}}'\n\

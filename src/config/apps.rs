@@ -7,7 +7,8 @@ use super::problem::Wrong;
 use super::reader::Section;
 use super::values::{duration, one_of};
 use crate::provider::base_url::BaseUrl;
-use crate::provider::registry::{Platform, platform};
+use crate::provider::platform::Platform;
+use crate::provider::registry::platform;
 use crate::provider::settings::AppSettings;
 use crate::session::ProviderKind;
 

@@ -282,7 +282,10 @@ mod tests {
             choices("session.near_cache.push"),
             ["auto", "tracking", "pubsub", "off"]
         );
-        assert_eq!(choices("apps.*.provider"), ["wechat-mini-program"]);
+        assert_eq!(
+            choices("apps.*.provider"),
+            ["wechat-mini-program", "douyin"]
+        );
         assert!(choices("apps.*.appid").is_empty() && described["apps.*.appid"].required);
     }
 

@@ -9,7 +9,6 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use crate::http::head::{Headers, RequestHead, Value};
 use crate::http::origin::Origin;
 use crate::http::response::AnswerHead;
-use crate::provider::registry::platforms;
 use crate::session::carrier::TokenCarrier;
 
 const ALLOW_ORIGIN: &str = "access-control-allow-origin";
@@ -32,14 +31,20 @@ pub struct CorsSettings {
 #[derive(Debug, Clone, Default)]
 pub struct Cors {
     origins: Vec<Origin>,
+    /// Where the platforms' own clients run: they need no CORS headers.
+    clients: Vec<Origin>,
     credentials: bool,
     max_age: Duration,
 }
 
 impl Cors {
-    /// Where a token may stand in a cookie, the pages may send it.
-    #[must_use]
-    pub fn new(settings: &CorsSettings, carriers: &[TokenCarrier]) -> Self {
+    /// Where a token may stand in a cookie, the pages may send it. `clients`: the origins of the
+    /// platforms' own clients.
+    pub fn new<'a>(
+        settings: &CorsSettings,
+        carriers: &[TokenCarrier],
+        clients: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
         let credentials = carriers
             .iter()
             .any(|carrier| matches!(carrier, TokenCarrier::Cookie(_)));
@@ -49,6 +54,7 @@ impl Cors {
                 .iter()
                 .filter_map(|origin| Origin::parse(origin))
                 .collect(),
+            clients: clients.into_iter().filter_map(Origin::parse).collect(),
             credentials,
             max_age: settings.max_age,
         }
@@ -157,11 +163,8 @@ impl Cors {
                 .single("host")
                 .is_some_and(|host| page.is_of_host(host))
         });
-        let of_mini_program = page.is_some()
-            && platforms()
-                .filter_map(|platform| platform.web_origin)
-                .any(|origin| page == Origin::parse(origin));
-        of_this_host || of_mini_program || self.names(origin)
+        let of_client = page.is_some_and(|page| self.clients.contains(&page));
+        of_this_host || of_client || self.names(origin)
     }
 
     fn allowed<'a>(&self, headers: Headers<'a>) -> Option<&'a str> {

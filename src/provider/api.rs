@@ -11,7 +11,8 @@ use tokio::sync::Semaphore;
 
 use super::base_url::BaseUrl;
 use super::client::{CallError, PlatformClient};
-use super::registry::{LoginApi, Meaning, Platform, platform};
+use super::platform::{LoginApi, Meaning, Platform};
+use super::registry::platform;
 use super::reply::{self, Refusal, Reply};
 use super::settings::{AppSettings, SettingsError};
 use super::trouble::Trouble;

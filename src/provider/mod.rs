@@ -4,11 +4,13 @@ pub mod api;
 pub mod base_url;
 pub mod client;
 pub mod diagnostic;
+pub mod platform;
 pub mod proxy;
 pub mod registry;
 pub mod reply;
 pub mod settings;
 pub mod untrusted;
 
+mod douyin;
 mod trouble;
 mod wechat;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::client::Answer;
-use super::registry::LoginApi;
+use super::platform::{LoginApi, Missing, Parsed};
 use super::untrusted;
 use crate::identity::{Identity, PlatformCode};
 use crate::secret::Secret;
@@ -13,23 +13,6 @@ use crate::session::Claims;
 /// Longest subject, unionid or session_key that is believed, in bytes. A key of 64 bytes has as
 /// many in hexadecimal.
 const VALUE_MAX: usize = 128;
-
-/// What a body says, in the same words for every platform.
-#[derive(Debug)]
-pub struct Parsed {
-    /// The number or word of an error; `None`: it reports success.
-    pub error: Option<PlatformCode>,
-    /// The platform's text about the error.
-    pub message: Option<String>,
-    pub subject: Result<String, Missing>,
-    pub unionid: Option<String>,
-    /// Some platforms have none.
-    pub session_key: Result<Option<String>, Missing>,
-}
-
-/// A field that should be there.
-#[derive(Debug)]
-pub struct Missing(pub &'static str);
 
 /// An answer, judged.
 #[derive(Debug)]
@@ -65,11 +48,6 @@ impl Refusal {
             code,
         }
     }
-}
-
-/// The value of a field that must be there and not be empty.
-pub fn needed(name: &'static str, value: Option<String>) -> Result<String, Missing> {
-    value.filter(|value| !value.is_empty()).ok_or(Missing(name))
 }
 
 /// Judges an answer. `hidden` are the values that were sent and must not come back in a message.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::base_url::{BadBaseUrl, BaseUrl};
-use super::registry::platform;
 use crate::secret::Secret;
 use crate::session::ProviderKind;
 
@@ -33,29 +32,6 @@ impl AppSettings {
     /// Sixty-four: 640 logins a second while the platform answers within 100 ms, and few enough
     /// sockets while it does not.
     pub const MAX_CONCURRENT: usize = 64;
-
-    /// The settings of an app that leaves everything else at its default.
-    #[must_use]
-    pub fn new(
-        provider: ProviderKind,
-        name: impl Into<Arc<str>>,
-        appid: impl Into<Arc<str>>,
-        secret: Secret<String>,
-    ) -> Self {
-        Self {
-            name: name.into(),
-            provider,
-            appid: appid.into(),
-            secret,
-            base_urls: platform(provider)
-                .base_urls
-                .iter()
-                .map(|&base| base.to_owned())
-                .collect(),
-            timeout: Self::TIMEOUT,
-            max_concurrent: Self::MAX_CONCURRENT,
-        }
-    }
 
     /// The base URLs, once everything else is found to be usable too.
     pub(super) fn checked_bases(&self) -> Result<Vec<BaseUrl>, SettingsError> {
@@ -93,10 +69,11 @@ pub enum SettingsError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::registry::platform;
 
     fn settings() -> AppSettings {
         let secret = Secret::new("s3cret".to_owned());
-        AppSettings::new(ProviderKind::WechatMiniProgram, "shop", "wx1", secret)
+        platform(ProviderKind::WechatMiniProgram).app("shop", "wx1", secret)
     }
 
     #[test]

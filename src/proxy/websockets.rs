@@ -180,7 +180,7 @@ mod tests {
                 origins: origins.iter().map(|origin| (*origin).to_owned()).collect(),
                 ..CorsSettings::default()
             };
-            let cors = Cors::new(&settings, &carriers);
+            let cors = Cors::new(&settings, &carriers, ["https://servicewechat.com"]);
             check_origin(head.headers(), https, &cors, &carriers).is_ok()
         };
         let h5: &[&str] = &["https://h5.test"];

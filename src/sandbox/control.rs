@@ -1,4 +1,4 @@
-//! The control side: what a phone or a person does at WeChat's end, and what is to go wrong.
+//! The control side: what a phone or a person does at a platform's end, and what is to go wrong.
 //! Whoever gets a request wrong is told what is wrong with it and shown one that works.
 
 use std::collections::BTreeMap;
@@ -10,11 +10,21 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::apis;
 use super::codes::Purpose;
+use super::endpoint::Endpoint;
 use super::faults::Fault;
 use super::platform::Platform;
 use super::settings::AcceptedApps;
-use super::{routes, users};
+use super::users;
+
+pub(super) const ENDPOINTS: &[Endpoint] = &[
+    Endpoint::control("POST", "/sandbox/code", || web::post().to(code)),
+    Endpoint::control("POST", "/sandbox/open-data", || web::post().to(open_data)),
+    Endpoint::control("POST", "/sandbox/rotate", || web::post().to(rotate)),
+    Endpoint::control("POST", "/sandbox/faults", || web::post().to(faults)),
+    Endpoint::control("GET", "/sandbox/calls", || web::get().to(calls)),
+];
 
 /// The longest delay that can be ordered: ten minutes, beyond any client's patience.
 const DELAY_MAX_MS: u64 = 600_000;
@@ -122,7 +132,7 @@ pub(super) async fn faults(
 
 pub(super) async fn calls(platform: web::Data<Platform>) -> HttpResponse {
     HttpResponse::Ok().json(
-        routes::apis()
+        apis()
             .map(|api| (api, platform.calls(api)))
             .collect::<BTreeMap<_, _>>(),
     )
@@ -165,11 +175,11 @@ fn check_user(
 }
 
 fn fault_of(asked: FaultRequest) -> Result<(&'static str, Fault), String> {
-    let Some(api) = routes::apis().find(|api| *api == asked.api) else {
+    let Some(api) = apis().find(|api| *api == asked.api) else {
         return Err(format!(
             "api {:?} is none of {:?}",
             asked.api,
-            routes::apis().collect::<Vec<_>>()
+            apis().collect::<Vec<_>>()
         ));
     };
     if asked.times == 0 {

@@ -2,22 +2,34 @@
 //! `hufu serve`. docs/sandbox.md tells every endpoint with an example.
 
 pub mod echo;
+pub mod endpoint;
 pub mod platform;
 pub mod routes;
 pub mod settings;
 
 mod access_tokens;
-mod code2session;
 mod codes;
 mod control;
+mod douyin;
 mod faults;
-mod phone;
-mod session_key;
-mod token;
 mod users;
-mod wire;
+mod wechat;
 
+pub use endpoint::Endpoint;
 pub use platform::Platform;
-pub use routes::{ENDPOINTS, Endpoint, configure, serve};
+pub use routes::{configure, serve};
 pub use settings::{AcceptedApps, SandboxApp, SandboxSettings};
 pub use users::{openid, unionid};
+
+/// Each platform's APIs, and the control side.
+const ENDPOINTS: [&[Endpoint]; 3] = [wechat::ENDPOINTS, douyin::ENDPOINTS, control::ENDPOINTS];
+
+/// Every endpoint, in the order of docs/sandbox.md.
+pub fn endpoints() -> impl Iterator<Item = &'static Endpoint> {
+    ENDPOINTS.into_iter().flatten()
+}
+
+/// The names of the simulated APIs.
+fn apis() -> impl Iterator<Item = &'static str> {
+    endpoints().filter_map(|endpoint| endpoint.api)
+}

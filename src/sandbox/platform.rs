@@ -11,7 +11,6 @@ use super::codes::{CodeRefusal, Codes, Purpose};
 use super::faults::{Fault, Faults};
 use super::settings::{AcceptedApps, SandboxSettings};
 use super::users::{self, Users};
-use super::wire::{self, Refusal};
 use crate::clock::{Clock, UnixMillis};
 use crate::crypto::{hash, open_data, random};
 use crate::secret::Secret;
@@ -24,13 +23,26 @@ pub struct Platform {
     state: Mutex<State>,
 }
 
-/// What `jscode2session` tells, in WeChat's words.
-#[derive(Debug, Serialize)]
-pub(super) struct Session {
-    session_key: String,
-    openid: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unionid: Option<String>,
+/// What a login code becomes.
+#[derive(Debug)]
+pub(super) struct Login {
+    pub(super) session_key: String,
+    pub(super) openid: String,
+    pub(super) unionid: Option<String>,
+}
+
+/// Why a request is refused; each platform has a number of its own for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Denied {
+    AppUnknown,
+    WrongSecret,
+    BadCode,
+    CodeUsed,
+    UserBlocked,
+    TooOften,
+    UserUnknown,
+    BadSignature,
+    BadToken,
 }
 
 /// What the phone's `wx.getUserProfile` and its kind hand to the page.
@@ -165,9 +177,9 @@ impl Platform {
     }
 
     /// Checks an app's credentials.
-    pub(super) fn check_app(&self, app: &str, secret: &str) -> Result<(), Refusal> {
+    pub(super) fn check_app(&self, app: &str, secret: &str) -> Result<(), Denied> {
         if !self.knows(app) {
-            return Err(wire::BAD_APPID);
+            return Err(Denied::AppUnknown);
         }
         let AcceptedApps::Only(apps) = &self.settings.apps else {
             return Ok(());
@@ -176,26 +188,30 @@ impl Platform {
             known.appid == app
                 && hash::constant_time_eq(known.secret.expose().as_bytes(), secret.as_bytes())
         });
-        if good { Ok(()) } else { Err(wire::BAD_SECRET) }
+        if good {
+            Ok(())
+        } else {
+            Err(Denied::WrongSecret)
+        }
     }
 
     /// Exchanges a login code.
-    pub(super) fn exchange(&self, app: &str, code: &str) -> Result<Session, Refusal> {
+    pub(super) fn exchange(&self, app: &str, code: &str) -> Result<Login, Denied> {
         let (now, mut state) = (self.now(), self.state());
         let (user, adopted) = self.owner(&state, app, code, Purpose::Login, now)?;
         if user.starts_with(users::BLOCKED) {
-            return Err(wire::USER_BLOCKED);
+            return Err(Denied::UserBlocked);
         }
         let known = state.users.named(app, &user, now);
         if !known.may_exchange(now, self.settings.logins_per_minute) {
-            return Err(wire::TOO_OFTEN);
+            return Err(Denied::TooOften);
         }
         if adopted {
             known.logged_in(now, self.settings.rotate_after);
         }
         let session_key = known.session_key.clone();
         state.spend(app, code, Purpose::Login, adopted, now);
-        Ok(Session {
+        Ok(Login {
             session_key,
             openid: users::openid(app, &user),
             unionid: users::unionid(&user),
@@ -208,14 +224,14 @@ impl Platform {
         app: &str,
         code: &str,
         openid: Option<&str>,
-    ) -> Result<String, Refusal> {
+    ) -> Result<String, Denied> {
         let (now, mut state) = (self.now(), self.state());
         let (mut user, adopted) = self.owner(&state, app, code, Purpose::Phone, now)?;
         if let Some(openid) = openid {
             match state.users.with_openid(app, openid) {
                 Some(named) if adopted => user.clone_from(&named.name),
                 _ if users::openid(app, &user) == openid => {}
-                _ => return Err(wire::BAD_CODE),
+                _ => return Err(Denied::BadCode),
             }
         }
         state.spend(app, code, Purpose::Phone, adopted, now);
@@ -230,7 +246,7 @@ impl Platform {
         code: &str,
         purpose: Purpose,
         now: UnixMillis,
-    ) -> Result<(String, bool), Refusal> {
+    ) -> Result<(String, bool), Denied> {
         match state
             .codes
             .owner(app, code, purpose, now, self.settings.code_ttl)
@@ -239,8 +255,8 @@ impl Platform {
             Err(CodeRefusal::Unknown) if self.settings.accept_unknown_codes => {
                 Ok((code.to_owned(), true))
             }
-            Err(CodeRefusal::Unknown | CodeRefusal::Invalid) => Err(wire::BAD_CODE),
-            Err(CodeRefusal::Used) => Err(wire::CODE_USED),
+            Err(CodeRefusal::Unknown | CodeRefusal::Invalid) => Err(Denied::BadCode),
+            Err(CodeRefusal::Used) => Err(Denied::CodeUsed),
         }
     }
 
@@ -250,17 +266,17 @@ impl Platform {
         app: &str,
         openid: &str,
         signature: &str,
-    ) -> Result<String, Refusal> {
+    ) -> Result<String, Denied> {
         let mut state = self.state();
         let user = state
             .users
             .with_openid(app, openid)
-            .ok_or(wire::BAD_OPENID)?;
+            .ok_or(Denied::UserUnknown)?;
         let expected = hash::to_hex(&hash::hmac_sha256(user.session_key.as_bytes(), b""));
         if hash::constant_time_eq(expected.as_bytes(), signature.as_bytes()) {
             Ok(user.name.clone())
         } else {
-            Err(wire::BAD_SIGNATURE)
+            Err(Denied::BadSignature)
         }
     }
 
@@ -268,19 +284,19 @@ impl Platform {
         self.state().tokens.plain(app, self.now())
     }
 
-    pub(super) fn stable_token(&self, app: &str, force: bool) -> Result<Granted, Refusal> {
+    pub(super) fn stable_token(&self, app: &str, force: bool) -> Result<Granted, Denied> {
         self.state()
             .tokens
             .stable(app, force, self.now())
-            .ok_or(wire::TOO_OFTEN)
+            .ok_or(Denied::TooOften)
     }
 
     /// The app that an access_token belongs to.
-    pub(super) fn app_of_token(&self, token: &str) -> Result<String, Refusal> {
+    pub(super) fn app_of_token(&self, token: &str) -> Result<String, Denied> {
         self.state()
             .tokens
             .app_of(token, self.now())
-            .ok_or(wire::BAD_TOKEN)
+            .ok_or(Denied::BadToken)
     }
 
     pub(super) fn order(&self, api: &'static str, fault: Fault) {

@@ -8,26 +8,31 @@ use std::sync::Arc;
 pub enum ProviderKind {
     /// WeChat mini programs and mini games: `jscode2session`.
     WechatMiniProgram,
+    /// Douyin mini programs.
+    Douyin,
 }
 
 impl ProviderKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 1] = [Self::WechatMiniProgram];
+    pub const ALL: [Self; 2] = [Self::WechatMiniProgram, Self::Douyin];
 
-    /// The name in the configuration and in `X-Hufu-Provider`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    /// The number in stored records, and the name in the configuration and in `X-Hufu-Provider`.
+    /// Neither is ever used again for another kind.
+    const fn stored(self) -> (u8, &'static str) {
         match self {
-            Self::WechatMiniProgram => "wechat-mini-program",
+            Self::WechatMiniProgram => (1, "wechat-mini-program"),
+            Self::Douyin => (2, "douyin"),
         }
     }
 
-    /// The number in stored records. Numbers are never used again for another kind.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.stored().1
+    }
+
     #[must_use]
     pub const fn code(self) -> u8 {
-        match self {
-            Self::WechatMiniProgram => 1,
-        }
+        self.stored().0
     }
 
     /// The kind with this stored number.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hufu::crypto::{hash, open_data};
-use hufu::sandbox::{AcceptedApps, ENDPOINTS, SandboxApp, SandboxSettings};
+use hufu::sandbox::{AcceptedApps, SandboxApp, SandboxSettings};
 use hufu::secret::Secret;
 use serde_json::{Value, json};
 
@@ -604,7 +604,10 @@ async fn unknown_paths_list_the_known_ones() {
         .unwrap();
     assert_eq!(response.status(), 404);
     let told: Value = response.json().await.unwrap();
-    assert_eq!(told["endpoints"].as_array().unwrap().len(), ENDPOINTS.len());
+    assert_eq!(
+        told["endpoints"].as_array().unwrap().len(),
+        hufu::sandbox::endpoints().count()
+    );
 }
 
 #[tokio::test]
@@ -632,8 +635,7 @@ async fn the_document_and_the_routes_agree() {
         .map(|section| section.split_once('`').unwrap())
         .collect();
     let headings: Vec<&str> = sections.iter().map(|(heading, _)| *heading).collect();
-    let routes: Vec<String> = ENDPOINTS
-        .iter()
+    let routes: Vec<String> = hufu::sandbox::endpoints()
         .map(|endpoint| format!("{} {}", endpoint.method, endpoint.path))
         .collect();
     assert_eq!(headings, routes);
@@ -661,11 +663,15 @@ async fn the_document_and_the_routes_agree() {
 }
 
 /// What the examples call `$NAME`.
-async fn variables(sandbox: &Sandbox) -> [(&'static str, String); 6] {
+async fn variables(sandbox: &Sandbox) -> [(&'static str, String); 7] {
     let key = sandbox.platform.session_key(APP, "alice");
     [
         ("$BASE", sandbox.server.url.clone()),
         ("$CODE", sandbox.platform.login_code(APP, "alice")),
+        (
+            "$TT_CODE",
+            sandbox.platform.login_code("tt0123456789abcdef", "alice"),
+        ),
         ("$PHONE_CODE", sandbox.platform.phone_code(APP, "alice")),
         ("$OPENID", hufu::sandbox::openid(APP, "alice")),
         ("$TOKEN", sandbox.access_token().await),

@@ -7,8 +7,7 @@ use serde::Deserialize;
 use super::form;
 use crate::identity::PlatformCode::{self, Number};
 use crate::provider::client::Call;
-use crate::provider::registry::{LoginApi, Meaning, Platform};
-use crate::provider::reply::{Parsed, needed};
+use crate::provider::platform::{LoginApi, Meaning, Parsed, Platform, needed};
 use crate::session::ProviderKind;
 
 pub(crate) static MINI_PROGRAM: Platform = Platform {

@@ -25,6 +25,8 @@ pub(crate) struct Raw {
     pub(crate) url: String,
     /// Request heads in the order in which they came.
     pub(crate) heads: Arc<Mutex<Vec<String>>>,
+    /// Their bodies.
+    pub(crate) bodies: Arc<Mutex<Vec<String>>>,
     /// Bytes of a flood that the system took before the client closed.
     pub(crate) flooded: Arc<AtomicUsize>,
     /// Whether a client has closed a connection that was silent or flooding.
@@ -79,10 +81,21 @@ impl Raw {
                 Err(_) => return,
             }
         }
-        self.heads
+        let head = String::from_utf8(head).unwrap();
+        let length = head
+            .to_ascii_lowercase()
+            .split("\r\ncontent-length: ")
+            .nth(1)
+            .map_or(0, |rest| rest.lines().next().unwrap().parse().unwrap());
+        let mut body = vec![0; length];
+        if stream.read_exact(&mut body).await.is_err() {
+            return;
+        }
+        self.heads.lock().unwrap().push(head);
+        self.bodies
             .lock()
             .unwrap()
-            .push(String::from_utf8(head).unwrap());
+            .push(String::from_utf8(body).unwrap());
         match act {
             Act::Cut => {}
             Act::Say(bytes) => {

@@ -3,8 +3,8 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::platform::Platform;
 use super::wire::{self, Refusal};
+use crate::sandbox::platform::Platform;
 
 #[derive(Serialize)]
 struct Checked {

@@ -1,16 +1,19 @@
-//! The providers against the simulator and against servers that answer whatever they like.
+//! The platforms against the simulator and against servers that answer whatever they like. What is in
+//! tests/fixtures/platforms is the contract of each: the request that it expects, and recorded
+//! answers with what they must lead to. The engine's own tests ask as the first platform does.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hufu::clock::{ManualClock, SystemClock, UnixMillis, monotonic_now};
-use hufu::identity::{ExchangeError, ExchangeRequest, Identity, IdentityProvider, PlatformCode};
+use hufu::identity::{ExchangeError, ExchangeRequest, Identity, IdentityProvider};
 use hufu::metrics::{Exposition, Metrics};
 use hufu::provider::api::PlatformApi;
 use hufu::provider::client::PlatformClient;
+use hufu::provider::registry::platform;
 use hufu::provider::settings::AppSettings;
 use hufu::sandbox::{AcceptedApps, SandboxApp, SandboxSettings};
 use hufu::secret::Secret;
@@ -21,18 +24,24 @@ use crate::helpers::raw::{self, Act, Raw};
 use crate::helpers::servers::{Sandbox, http, sandbox, tls_provider};
 use crate::helpers::{logs, wait};
 
-const APPID: &str = "wx0123456789abcdef";
 const SECRET: &str = "5ec2e7of7he7ige25ec2e7of7he7ige2";
 const SESSION_KEY: &str = "tiihtNczf5v6AKRyjwEUhQ==";
 const CODE: &str = "0a3RkM000abc";
 
+/// The first platform: for what the engine does alike for all.
+const FIRST: ProviderKind = ProviderKind::ALL[0];
+
 fn settings(base_urls: &[&str]) -> AppSettings {
+    settings_at(FIRST, base_urls)
+}
+
+fn settings_at(kind: ProviderKind, base_urls: &[&str]) -> AppSettings {
+    let platform = platform(kind);
     AppSettings {
         base_urls: base_urls.iter().map(|&base| base.to_owned()).collect(),
-        ..AppSettings::new(
-            ProviderKind::WechatMiniProgram,
+        ..platform.app(
             "shop",
-            APPID,
+            platform.appid_example,
             Secret::new(SECRET.to_owned()),
         )
     }
@@ -50,9 +59,10 @@ fn provider(settings: AppSettings) -> PlatformApi {
     .unwrap()
 }
 
-fn strict_sandbox() -> Sandbox {
+/// A simulator that knows one app of this platform.
+fn strict_sandbox(kind: ProviderKind) -> Sandbox {
     let app = SandboxApp {
-        appid: APPID.to_owned(),
+        appid: platform(kind).appid_example.to_owned(),
         secret: Secret::new(SECRET.to_owned()),
     };
     sandbox(SandboxSettings {
@@ -89,98 +99,110 @@ async fn exchange(provider: &PlatformApi) -> Result<Identity, ExchangeError> {
 
 #[tokio::test]
 async fn a_code_of_the_simulator_becomes_its_user() {
-    let sandbox = strict_sandbox();
-    let provider = provider(settings(&[&sandbox.server.url]));
-    let code = sandbox.platform.login_code(APPID, "alice");
-    let identity = provider.exchange(&grant(&code)).await.unwrap();
-    assert_eq!(*identity.subject, *hufu::sandbox::openid(APPID, "alice"));
-    assert_eq!(
-        identity.unionid.as_deref().map(str::to_owned),
-        hufu::sandbox::unionid("alice")
-    );
-    assert_eq!(
-        identity.session_key,
-        Some(sandbox.platform.session_key(APPID, "alice"))
-    );
-    assert!(matches!(
-        provider.exchange(&grant(&code)).await,
-        Err(ExchangeError::CodeUsed {
-            platform_code: PlatformCode::Number(40163)
-        })
-    ));
-    let late = sandbox.platform.login_code(APPID, "alice");
-    sandbox.clock.advance(Duration::from_secs(300));
-    assert!(matches!(
-        provider.exchange(&grant(&late)).await,
-        Err(ExchangeError::BadCode {
-            platform_code: PlatformCode::Number(40029)
-        })
-    ));
-    assert!(
-        matches!(
-            provider.exchange(&grant("a&secret=b c")).await,
-            Err(ExchangeError::BadCode { .. })
-        ),
-        "encoded, not a parameter of its own"
-    );
+    for kind in ProviderKind::ALL {
+        let sandbox = strict_sandbox(kind);
+        let provider = provider(settings_at(kind, &[&sandbox.server.url]));
+        let appid = platform(kind).appid_example;
+        let code = sandbox.platform.login_code(appid, "alice");
+        let identity = provider.exchange(&grant(&code)).await.unwrap();
+        assert_eq!(*identity.subject, *hufu::sandbox::openid(appid, "alice"));
+        assert_eq!(
+            identity.unionid.as_deref().map(str::to_owned),
+            hufu::sandbox::unionid("alice")
+        );
+        assert_eq!(
+            identity.session_key,
+            Some(sandbox.platform.session_key(appid, "alice"))
+        );
+        // Some platforms have a number for a used code.
+        let used = provider.exchange(&grant(&code)).await;
+        match (used, provider.used_code()) {
+            (Err(ExchangeError::CodeUsed { platform_code }), Some(known)) => {
+                assert_eq!(platform_code, known);
+            }
+            (Err(ExchangeError::BadCode { .. }), None) => {}
+            (other, _) => panic!("{kind}: {other:?}"),
+        }
+        let late = sandbox.platform.login_code(appid, "alice");
+        sandbox.clock.advance(Duration::from_secs(300));
+        for code in [&*late, "a&secret=b c", "\"}{"] {
+            assert!(
+                matches!(
+                    provider.exchange(&grant(code)).await,
+                    Err(ExchangeError::BadCode { .. })
+                ),
+                "{kind}: {code} is encoded, and refused"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_simulator_refuses_other_apps_and_secrets() {
+    for kind in ProviderKind::ALL {
+        let sandbox = strict_sandbox(kind);
+        let right = settings_at(kind, &[&sandbox.server.url]);
+        let wrong_secret = AppSettings {
+            secret: Secret::new("wrong".to_owned()),
+            ..right.clone()
+        };
+        let wrong_app = AppSettings {
+            appid: "other".into(),
+            ..right.clone()
+        };
+        for (settings, key) in [
+            (wrong_secret, "apps.shop.secret"),
+            (wrong_app, "apps.shop.appid"),
+        ] {
+            let outcome = provider(settings).exchange(&grant(CODE)).await;
+            assert!(
+                matches!(&outcome, Err(ExchangeError::Misconfigured { reason, .. }) if reason.contains(key)),
+                "{kind}: {outcome:?}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
 async fn the_request_is_the_documented_one() {
-    let raw = Raw::start([raw::text("200 OK", &fixture("ok"))]);
-    provider(settings(&[&raw.url]))
-        .exchange(&grant("a&b=c+d"))
-        .await
-        .unwrap();
-    let head = raw.heads.lock().unwrap()[0].clone();
-    let line = format!(
-        "GET /sns/jscode2session?appid={APPID}&secret={SECRET}&js_code=a%26b%3Dc%2Bd&grant_type=authorization_code HTTP/1.1\r\n"
-    );
-    assert!(head.starts_with(&line), "{head}");
+    for kind in ProviderKind::ALL {
+        let raw = Raw::start([raw::text("200 OK", &fixture(kind, "ok"))]);
+        provider(settings_at(kind, &[&raw.url]))
+            .exchange(&grant("a&b=c+d"))
+            .await
+            .unwrap();
+        let documented = std::fs::read_to_string(fixtures(kind).join("request.http")).unwrap();
+        let (line, body) = documented.split_once('\n').unwrap();
+        let head = raw.heads.lock().unwrap()[0].clone();
+        assert!(head.starts_with(&format!("{line}\r\n")), "{head}");
+        assert_eq!(raw.bodies.lock().unwrap()[0], body.trim_end(), "{kind}");
+    }
 }
 
-fn fixture(name: &str) -> Vec<u8> {
-    std::fs::read(fixtures().join(format!("{name}.txt"))).unwrap()
+fn fixture(kind: ProviderKind, name: &str) -> Vec<u8> {
+    std::fs::read(fixtures(kind).join(format!("{name}.txt"))).unwrap()
 }
 
-fn fixtures() -> &'static Path {
+fn fixtures(kind: ProviderKind) -> PathBuf {
     Path::new(concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/tests/fixtures/wechat"
+        "/tests/fixtures/platforms"
     ))
+    .join(kind.as_str())
 }
 
-/// Every recorded answer and the word for what it must lead to.
-const VERDICTS: [(&str, &str, &str); 28] = [
-    ("ok", "200 OK", "ok"),
-    ("ok_unionid", "200 OK", "ok"),
-    ("ok_errcode_zero", "200 OK", "ok"),
-    ("ok_short_key", "200 OK", "ok"),
-    ("bad_code", "200 OK", "bad code 40029"),
-    ("bad_code_old", "200 OK", "bad code 40029"),
-    ("bad_code_string", "200 OK", "bad code 40029"),
-    ("code_used", "200 OK", "used 40163"),
-    ("busy", "200 OK", "unavailable"),
-    ("too_often", "200 OK", "throttled 45011"),
-    ("blocked", "200 OK", "blocked 40226"),
-    ("bad_appid", "200 OK", "misconfigured 40013"),
-    ("bad_secret", "200 OK", "misconfigured 40125"),
-    ("address_not_listed", "200 OK", "misconfigured 40164"),
-    ("day_used_up", "200 OK", "misconfigured 45009"),
-    ("no_appid", "400 Bad Request", "misconfigured 41002"),
-    ("no_secret", "200 OK", "misconfigured 41004"),
-    ("no_code", "200 OK", "nonsense"),
-    ("unknown_errcode", "200 OK", "nonsense"),
-    ("half_no_session_key", "200 OK", "nonsense"),
-    ("half_no_openid", "200 OK", "nonsense"),
-    ("truncated", "200 OK", "nonsense"),
-    ("null", "200 OK", "nonsense"),
-    ("empty", "200 OK", "nonsense"),
-    ("html_200", "200 OK", "nonsense"),
-    ("html_502", "502 Bad Gateway", "unavailable"),
-    ("openid_with_line_break", "200 OK", "nonsense"),
-    ("echoes_secret", "200 OK", "misconfigured 40125"),
-];
+/// Every recorded answer of a platform with its HTTP status and the words for what it must lead to.
+fn verdicts(kind: ProviderKind) -> Vec<[String; 3]> {
+    let table = std::fs::read_to_string(fixtures(kind).join("verdicts")).unwrap();
+    table
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| {
+            let mut columns = line.split("  ").filter(|column| !column.is_empty());
+            std::array::from_fn(|_| columns.next().unwrap().trim().to_owned())
+        })
+        .collect()
+}
 
 fn verdict(outcome: &Result<Identity, ExchangeError>) -> String {
     match outcome {
@@ -199,39 +221,49 @@ fn verdict(outcome: &Result<Identity, ExchangeError>) -> String {
 
 #[tokio::test]
 async fn every_recorded_answer_has_its_verdict() {
-    let on_disk: BTreeSet<String> = std::fs::read_dir(fixtures())
-        .unwrap()
-        .map(|file| {
-            file.unwrap()
-                .path()
-                .file_stem()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .to_owned()
-        })
-        .collect();
-    let listed: BTreeSet<String> = VERDICTS
-        .iter()
-        .map(|(name, ..)| (*name).to_owned())
-        .collect();
-    assert_eq!(on_disk, listed);
-    for (name, status, expected) in VERDICTS {
-        let raw = Raw::start([raw::text(status, &fixture(name))]);
-        let outcome = exchange(&provider(settings(&[&raw.url]))).await;
-        assert_eq!(verdict(&outcome), expected, "{name}");
-        let tries = if name == "busy" { 3 } else { 1 };
-        assert_eq!(
-            raw.requests(),
-            tries,
-            "{name}: an answer ends it, but for busy"
-        );
+    for kind in ProviderKind::ALL {
+        let on_disk: BTreeSet<String> = std::fs::read_dir(fixtures(kind))
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|ending| ending == "txt"))
+            .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        let verdicts = verdicts(kind);
+        let listed: BTreeSet<String> = verdicts.iter().map(|[name, ..]| name.clone()).collect();
+        assert_eq!(on_disk, listed);
+        for [name, status, expected] in &verdicts {
+            let raw = Raw::start([raw::text(status, &fixture(kind, name))]);
+            let outcome = exchange(&provider(settings_at(kind, &[&raw.url]))).await;
+            assert_eq!(verdict(&outcome), *expected, "{kind}: {name}");
+            if let Err(ExchangeError::Misconfigured { reason, .. }) = &outcome {
+                assert!(
+                    reason.contains("shop") || reason.contains("quota"),
+                    "{reason}"
+                );
+                assert!(!reason.contains('{'), "{reason}");
+            }
+            let tries = if name == "busy" { 3 } else { 1 };
+            assert_eq!(
+                raw.requests(),
+                tries,
+                "{kind}: {name}: an answer ends it, but for busy"
+            );
+        }
+        for (code, _) in platform(kind).login.errors {
+            let recorded = |[name, ..]: &[String; 3]| {
+                String::from_utf8_lossy(&fixture(kind, name)).contains(&code.to_string())
+            };
+            assert!(
+                verdicts.iter().any(recorded),
+                "{kind}: no answer with {code} is recorded"
+            );
+        }
     }
 }
 
 #[tokio::test]
 async fn operators_are_told_what_to_mend() {
-    let raw = Raw::start([raw::text("200 OK", &fixture("echoes_secret"))]);
+    let raw = Raw::start([raw::text("200 OK", &fixture(FIRST, "echoes_secret"))]);
     let Err(ExchangeError::Misconfigured { reason, .. }) =
         exchange(&provider(settings(&[&raw.url]))).await
     else {
@@ -245,26 +277,30 @@ async fn operators_are_told_what_to_mend() {
 
 #[tokio::test]
 async fn busy_is_tried_again_and_then_good() {
-    let sandbox = strict_sandbox();
-    let order = json!({ "api": "jscode2session", "times": 2, "body": { "errcode": -1, "errmsg": "system error" } });
-    assert_eq!(
-        http()
-            .post(sandbox.server.at("/sandbox/faults"))
-            .json(&order)
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        204
-    );
-    let provider = provider(settings(&[&sandbox.server.url]));
-    assert!(
-        provider
-            .exchange(&grant(&sandbox.platform.login_code(APPID, "alice")))
-            .await
-            .is_ok()
-    );
-    assert_eq!(sandbox.platform.calls("jscode2session"), 3);
+    for kind in ProviderKind::ALL {
+        let sandbox = strict_sandbox(kind);
+        let platform = platform(kind);
+        let api = hufu::sandbox::endpoints()
+            .find(|endpoint| endpoint.path == platform.login.path)
+            .and_then(|endpoint| endpoint.api)
+            .unwrap();
+        let busy = String::from_utf8(fixture(kind, "busy")).unwrap();
+        let order = json!({ "api": api, "times": 2, "body": busy });
+        assert_eq!(
+            http()
+                .post(sandbox.server.at("/sandbox/faults"))
+                .json(&order)
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            204
+        );
+        let provider = provider(settings_at(kind, &[&sandbox.server.url]));
+        let code = sandbox.platform.login_code(platform.appid_example, "alice");
+        assert!(provider.exchange(&grant(&code)).await.is_ok());
+        assert_eq!(sandbox.platform.calls(api), 3);
+    }
 }
 
 #[tokio::test]
@@ -338,7 +374,7 @@ async fn a_flood_is_not_read() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let elsewhere = Raw::start([raw::text("200 OK", &fixture("ok"))]);
+    let elsewhere = Raw::start([raw::text("200 OK", &fixture(FIRST, "ok"))]);
     let redirect = format!(
         "HTTP/1.1 302 Found\r\nLocation: {}/sns/jscode2session\r\nContent-Length: 0\r\n\r\n",
         elsewhere.url
@@ -354,7 +390,7 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn a_refused_connection_leads_to_the_next_address() {
     let (dead, _held) = raw::refusing();
-    let alive = Raw::start([raw::text("200 OK", &fixture("ok"))]);
+    let alive = Raw::start([raw::text("200 OK", &fixture(FIRST, "ok"))]);
     let provider = provider(settings(&[&dead, &alive.url]));
     for _ in 0..2 {
         assert_eq!(verdict(&exchange(&provider).await), "ok");
@@ -408,7 +444,7 @@ async fn one_exchange_too_many_is_refused_at_once() {
 #[tokio::test]
 async fn a_silent_platform_is_left_alone_and_found_again() {
     let mut acts = vec![raw::text("503 Service Unavailable", b"busy"); 5];
-    acts.push(raw::text("200 OK", &fixture("ok")));
+    acts.push(raw::text("200 OK", &fixture(FIRST, "ok")));
     let raw = Raw::start(acts);
     let provider = provider(settings(&[&raw.url]));
     for _ in 0..5 {
@@ -428,7 +464,7 @@ async fn nothing_that_a_client_sends_shuts_the_others_out() {
     // A firewall before the platform may cut the connection when it dislikes what a code looks
     // like.
     for act in [
-        raw::text("200 OK", &fixture("bad_code")),
+        raw::text("200 OK", &fixture(FIRST, "bad_code")),
         raw::text("403 Forbidden", b"<html>"),
         Act::Cut,
     ] {
@@ -445,7 +481,7 @@ async fn nothing_that_a_client_sends_shuts_the_others_out() {
 async fn after_silence_the_next_login_asks_another_address() {
     let (silent, alive) = (
         Raw::start([Act::Silence]),
-        Raw::start([raw::text("200 OK", &fixture("ok"))]),
+        Raw::start([raw::text("200 OK", &fixture(FIRST, "ok"))]),
     );
     let timeout = Duration::from_millis(150);
     let provider = provider(AppSettings {
@@ -459,7 +495,7 @@ async fn after_silence_the_next_login_asks_another_address() {
 
 #[tokio::test]
 async fn throttled_until_the_next_minute() {
-    let raw = Raw::start([raw::text("200 OK", &fixture("too_often"))]);
+    let raw = Raw::start([raw::text("200 OK", &fixture(FIRST, "too_often"))]);
     tls_provider();
     let clock = Arc::new(ManualClock::at(UnixMillis(59_000)));
     let provider = PlatformApi::new(

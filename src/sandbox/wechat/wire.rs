@@ -6,36 +6,52 @@ use actix_web::http::header::ContentType;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::platform::Platform;
 use crate::crypto::{hash, random};
+use crate::sandbox::platform::{Denied, Platform};
 
 /// An error of WeChat's: number and message, without the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refusal(pub(super) i64, pub(super) &'static str);
 
-pub(super) const BAD_TOKEN: Refusal = Refusal(
+const BAD_TOKEN: Refusal = Refusal(
     40001,
     "invalid credential, access_token is invalid or not latest",
 );
 pub(super) const BAD_GRANT_TYPE: Refusal = Refusal(40002, "invalid grant_type");
 pub(super) const BAD_OPENID: Refusal = Refusal(40003, "invalid openid");
-pub(super) const BAD_APPID: Refusal = Refusal(40013, "invalid appid");
-pub(super) const BAD_CODE: Refusal = Refusal(40029, "invalid code");
-pub(super) const BAD_SECRET: Refusal = Refusal(40125, "invalid appsecret");
-pub(super) const CODE_USED: Refusal = Refusal(40163, "code been used");
-pub(super) const USER_BLOCKED: Refusal = Refusal(40226, "code blocked");
+const BAD_APPID: Refusal = Refusal(40013, "invalid appid");
+const BAD_CODE: Refusal = Refusal(40029, "invalid code");
+const BAD_SECRET: Refusal = Refusal(40125, "invalid appsecret");
+const CODE_USED: Refusal = Refusal(40163, "code been used");
+const USER_BLOCKED: Refusal = Refusal(40226, "code blocked");
 pub(super) const NO_TOKEN: Refusal = Refusal(41001, "access_token missing");
 pub(super) const NO_APPID: Refusal = Refusal(41002, "appid missing");
 pub(super) const NO_SECRET: Refusal = Refusal(41004, "appsecret missing");
 pub(super) const NO_CODE: Refusal = Refusal(41008, "missing code");
 pub(super) const POST_ONLY: Refusal = Refusal(43002, "require POST method");
-pub(super) const TOO_OFTEN: Refusal = Refusal(
+const TOO_OFTEN: Refusal = Refusal(
     45011,
     "api minute-quota reach limit mustslower retry next minute",
 );
 pub(super) const BAD_BODY: Refusal = Refusal(47001, "data format error");
 pub(super) const BAD_SIG_METHOD: Refusal = Refusal(87008, "invalid sig_method");
 pub(super) const BAD_SIGNATURE: Refusal = Refusal(87009, "invalid signature");
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::AppUnknown => BAD_APPID,
+            Denied::WrongSecret => BAD_SECRET,
+            Denied::BadCode => BAD_CODE,
+            Denied::CodeUsed => CODE_USED,
+            Denied::UserBlocked => USER_BLOCKED,
+            Denied::TooOften => TOO_OFTEN,
+            Denied::UserUnknown => BAD_OPENID,
+            Denied::BadSignature => BAD_SIGNATURE,
+            Denied::BadToken => BAD_TOKEN,
+        }
+    }
+}
 
 /// The answer to an API call.
 pub(super) fn answer<T: Serialize>(

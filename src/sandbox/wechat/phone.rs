@@ -4,8 +4,8 @@ use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use super::platform::Platform;
 use super::wire::{self, Refusal};
+use crate::sandbox::platform::Platform;
 
 #[derive(Deserialize)]
 struct PhoneCode {

@@ -4,9 +4,9 @@ use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use super::access_tokens::Granted;
-use super::platform::Platform;
 use super::wire::{self, Refusal};
+use crate::sandbox::access_tokens::Granted;
+use crate::sandbox::platform::Platform;
 
 /// What both want as `grant_type`.
 const GRANT_TYPE: &str = "client_credential";
@@ -54,7 +54,7 @@ fn grant_stable(
     }
     let wanted: StableToken = serde_json::from_slice(body).map_err(|_| wire::BAD_BODY)?;
     checked(platform, &wanted.grant_type, &wanted.appid, &wanted.secret)?;
-    platform.stable_token(&wanted.appid, wanted.force_refresh)
+    Ok(platform.stable_token(&wanted.appid, wanted.force_refresh)?)
 }
 
 fn checked(
@@ -72,5 +72,5 @@ fn checked(
     if secret.is_empty() {
         return Err(wire::NO_SECRET);
     }
-    platform.check_app(appid, secret)
+    Ok(platform.check_app(appid, secret)?)
 }

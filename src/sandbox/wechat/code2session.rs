@@ -2,9 +2,18 @@
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
 
-use super::platform::{Platform, Session};
 use super::wire::{self, Refusal};
+use crate::sandbox::platform::Platform;
+
+#[derive(Serialize)]
+struct Session {
+    session_key: String,
+    openid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unionid: Option<String>,
+}
 
 pub(super) async fn mini_program(
     request: HttpRequest,
@@ -24,7 +33,14 @@ fn exchange(request: &HttpRequest, platform: &Platform) -> Result<Session, Refus
     let code = wire::required(&query, "js_code", wire::NO_CODE)?;
     platform.check_app(appid, secret)?;
     match query.get("grant_type").map(String::as_str) {
-        Some("authorization_code") => platform.exchange(appid, code),
+        Some("authorization_code") => {
+            let login = platform.exchange(appid, code)?;
+            Ok(Session {
+                session_key: login.session_key,
+                openid: login.openid,
+                unionid: login.unionid,
+            })
+        }
         _ => Err(wire::BAD_GRANT_TYPE),
     }
 }

@@ -1,0 +1,97 @@
+//! Douyin mini programs: a code of `tt.login` becomes an openid and a session_key by version 2 of
+//! `jscode2session`. Source of the numbers: code-2-session on developer.open-douyin.com.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::client::Call;
+use super::platform::{LoginApi, Meaning, Parsed, Platform, needed};
+use crate::identity::PlatformCode::{self, Number};
+use crate::session::ProviderKind;
+
+pub(super) static MINI_PROGRAM: Platform = Platform {
+    kind: ProviderKind::Douyin,
+    name: "Douyin",
+    base_urls: &["https://developer.toutiao.com"],
+    domain: "toutiao.com",
+    console: "developer.open-douyin.com: 开发 → 开发配置",
+    web_origin: None,
+    appid_example: "tt0123456789abcdef",
+    appid_doubt: |appid| {
+        (!appid.starts_with("tt")).then(|| "does not begin with tt, as Douyin's do".to_owned())
+    },
+    secret_doubt: |secret| {
+        (secret.trim() != secret)
+            .then(|| "has a space or line end at its ends; it is sent as it stands".to_owned())
+    },
+    user_doubt: None,
+    login: LoginApi {
+        path: "/api/apps/v2/jscode2session",
+        request: |app, request| {
+            Call::post_json(
+                MINI_PROGRAM.login.path,
+                json!({
+                    "appid": &*app.appid,
+                    "secret": app.secret.expose(),
+                    "code": request.code,
+                }),
+            )
+        },
+        read,
+        error_field: "err_no",
+        errors: ERRORS,
+        checks_secret_first: false,
+    },
+};
+
+const ERRORS: &[(PlatformCode, Meaning)] = &[
+    (Number(-1), Meaning::Busy),
+    // Also a used code, which has no number of its own.
+    (Number(40018), Meaning::BadCode),
+    (
+        Number(40015),
+        Meaning::Misconfigured(
+            "Douyin knows no mini program {appid}: compare apps.{app}.appid with 开发 → 开发配置 on developer.open-douyin.com",
+        ),
+    ),
+    (
+        Number(40017),
+        Meaning::Misconfigured(
+            "Douyin refuses the secret of {appid}: it was reset or belongs to another app; put the present one into apps.{app}.secret",
+        ),
+    ),
+    (
+        Number(40014),
+        Meaning::Unexpected("the parameters are wrong, but all were sent"),
+    ),
+    (
+        Number(40019),
+        Meaning::Unexpected("an anonymous code is wrong, but none was sent"),
+    ),
+];
+
+#[derive(Deserialize)]
+struct Body {
+    err_no: PlatformCode,
+    err_tips: Option<String>,
+    data: Option<Data>,
+}
+
+#[derive(Default, Deserialize)]
+struct Data {
+    openid: Option<String>,
+    unionid: Option<String>,
+    session_key: Option<String>,
+}
+
+fn read(body: &[u8]) -> Result<Parsed, serde_json::Error> {
+    let body: Body = serde_json::from_slice(body)?;
+    let data = body.data.unwrap_or_default();
+    Ok(Parsed {
+        error: Some(body.err_no).filter(|code| *code != Number(0)),
+        message: body.err_tips,
+        subject: needed("openid", data.openid),
+        unionid: data.unionid,
+        session_key: needed("session_key", data.session_key).map(Some),
+    })
+}

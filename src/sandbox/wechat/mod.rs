@@ -1,0 +1,36 @@
+//! WeChat's server side APIs.
+
+mod code2session;
+mod phone;
+mod session_key;
+mod token;
+mod wire;
+
+use actix_web::web;
+
+use super::endpoint::Endpoint;
+
+pub(super) const ENDPOINTS: &[Endpoint] = &[
+    Endpoint::api("GET", "/sns/jscode2session", "jscode2session", || {
+        web::to(code2session::mini_program)
+    }),
+    Endpoint::api("GET", "/cgi-bin/token", "token", || web::to(token::plain)),
+    Endpoint::api("POST", "/cgi-bin/stable_token", "stable_token", || {
+        web::to(token::stable)
+    }),
+    Endpoint::api("GET", "/wxa/checksession", "checksession", || {
+        web::to(session_key::check)
+    }),
+    Endpoint::api(
+        "GET",
+        "/wxa/resetusersessionkey",
+        "resetusersessionkey",
+        || web::to(session_key::reset),
+    ),
+    Endpoint::api(
+        "POST",
+        "/wxa/business/getuserphonenumber",
+        "getuserphonenumber",
+        || web::to(phone::number),
+    ),
+];
