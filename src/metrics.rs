@@ -78,7 +78,7 @@ pub struct Metrics {
     pub upstream_requests: Family<UpstreamOutcome, Counter>,
     /// Connections opened to upstreams.
     pub upstream_connections: Family<EndpointLabel, Counter>,
-    /// Whether an endpoint is well.
+    /// Whether an endpoint is healthy.
     pub upstream_endpoints: Family<EndpointLabel, Gauge>,
     /// Times that an endpoint was left out because requests to it failed.
     pub upstream_ejections: Family<EndpointLabel, Counter>,
@@ -278,7 +278,7 @@ impl Metrics {
         );
         self.register(
             "upstream_endpoint_up",
-            "Whether an endpoint is well",
+            "Whether an endpoint is healthy",
             self.upstream_endpoints.clone(),
         );
         self.register(
@@ -430,11 +430,11 @@ impl Metrics {
             })
     }
 
-    /// Shows whether an endpoint is well.
-    pub fn upstream_endpoint(&self, upstream: &str, endpoint: &str, well: bool) {
+    /// Shows whether an endpoint is healthy.
+    pub fn upstream_endpoint(&self, upstream: &str, endpoint: &str, is_healthy: bool) {
         self.upstream_endpoints
             .get_or_create(&endpoint_label(upstream, endpoint))
-            .set(i64::from(well));
+            .set(i64::from(is_healthy));
     }
 
     /// An endpoint's address is not used any more.

@@ -23,10 +23,10 @@ impl Part for UpstreamsPart {
         let generation = self.0.borrow().clone();
         let unwell: Vec<&str> = generation
             .content
-            .backends
+            .upstreams
             .iter()
-            .filter(|backend| backend.state.is_unwell())
-            .map(|backend| &*backend.upstream().name)
+            .filter(|upstream| upstream.state.has_no_healthy_endpoint())
+            .map(|upstream| &*upstream.upstream().name)
             .collect();
         if unwell.is_empty() {
             PartState::Up

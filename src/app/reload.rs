@@ -1,4 +1,4 @@
-//! Reloadable the configuration again, and putting what it makes into the place of what was before.
+//! Reloads the configuration, and replaces what was made from it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub struct Reloader {
     generations: watch::Sender<Arc<ConfigGeneration<Reloadable>>>,
     apps: watch::Sender<Arc<Apps>>,
     trusted: watch::Sender<Arc<TrustedProxies>>,
-    upstreams: UpstreamWatch,
+    upstream_watch: UpstreamWatch,
 }
 
 impl Reloader {
@@ -58,7 +58,7 @@ impl Reloader {
             generations: watch::Sender::new(generation),
             apps,
             trusted,
-            upstreams: UpstreamWatch::default(),
+            upstream_watch: UpstreamWatch::default(),
         }
     }
 
@@ -76,8 +76,8 @@ impl Reloader {
 
     /// Begins with the health checks and the look-ups of names. They end when this is dropped.
     pub fn watch_upstreams(&mut self) {
-        self.upstreams
-            .follow(&self.generations.borrow().content.backends);
+        self.upstream_watch
+            .follow(&self.generations.borrow().content.upstreams);
     }
 
     /// Reads the file again. One with problems changes nothing.
@@ -120,18 +120,18 @@ impl Reloader {
         let unchangeable = self.process.settings.unchangeable(&settings);
         let before = self.generations.borrow().clone();
         let next = Reloadable::new(Arc::new(settings), Some(&before.content), &self.process)?;
-        let (apps, trusted, backends) = (
+        let (apps, trusted, upstreams) = (
             next.apps.clone(),
             next.trusted.clone(),
-            next.backends.clone(),
+            next.upstreams.clone(),
         );
         let summary = format!(
             "apps: {}, upstreams: {}, routes: {}",
             next.settings.apps.len(),
-            backends.len(),
+            upstreams.len(),
             next.settings.routes.routes().len()
         );
-        self.upstreams.follow(&backends);
+        self.upstream_watch.follow(&upstreams);
         let (generation, mut taken) = ConfigGeneration::new(next);
         self.trusted.send_replace(trusted);
         self.apps.send_replace(apps);
@@ -144,9 +144,9 @@ impl Reloader {
         if tokio::time::timeout(TAKING, all).await.is_err() {
             log::warn!("some workers are slow to take over the new configuration");
         }
-        for old in &before.content.backends {
-            if !backends.iter().any(|backend| Arc::ptr_eq(backend, old)) {
-                old.retire(&backends);
+        for old in &before.content.upstreams {
+            if !upstreams.iter().any(|upstream| Arc::ptr_eq(upstream, old)) {
+                old.retire(&upstreams);
             }
         }
         if !unchangeable.is_empty() {

@@ -16,7 +16,7 @@ use crate::provider::client::PlatformClient;
 use crate::provider::registry;
 use crate::provider::settings::AppSettings;
 use crate::proxy::RouteRules;
-use crate::proxy::backend::Backend;
+use crate::proxy::shared_upstream::SharedUpstream;
 use crate::route::{Route, RouteTable};
 use crate::upstream::Upstream;
 
@@ -31,7 +31,7 @@ pub(super) struct Reloadable {
     pub(super) cors: Arc<Cors>,
     pub(super) routes: Arc<RouteTable>,
     pub(super) rules: Arc<[RouteRules]>,
-    pub(super) backends: Vec<Arc<Backend>>,
+    pub(super) upstreams: Vec<Arc<SharedUpstream>>,
     /// Another one whenever a name of an identity header or an app's id has changed: sessions keep
     /// their header lines.
     pub(super) identity_generation: u64,
@@ -66,7 +66,7 @@ impl Reloadable {
             )),
             routes: Arc::new(settings.routes.clone()),
             rules: route_rules(&settings, &process.metrics),
-            backends: backends(&settings.upstreams, before, process)?,
+            upstreams: shared_upstreams(&settings.upstreams, before, process)?,
             identity_generation: before.map_or(0, |before| {
                 before.identity_generation + u64::from(!same_identity(&before.settings, &settings))
             }),
@@ -143,25 +143,25 @@ fn provider(
     Ok(Arc::new(api.with_context(|| format!("apps.{}", app.name))?))
 }
 
-fn backends(
+fn shared_upstreams(
     upstreams: &[Arc<Upstream>],
     before: Option<&Reloadable>,
     process: &ProcessState,
-) -> Result<Vec<Arc<Backend>>> {
-    let backend = |upstream: &Arc<Upstream>| {
+) -> Result<Vec<Arc<SharedUpstream>>> {
+    let shared = |upstream: &Arc<Upstream>| {
         let before = before.and_then(|before| {
             before
-                .backends
+                .upstreams
                 .iter()
-                .find(|backend| backend.upstream().name == upstream.name)
+                .find(|shared| shared.upstream().name == upstream.name)
         });
         let made = match before {
             Some(same) if same.serves(upstream) => return Ok(same.clone()),
             Some(other) => other.succeeding(upstream.clone()),
-            None => Backend::new(upstream.clone(), process.metrics.clone()),
+            None => SharedUpstream::new(upstream.clone(), process.metrics.clone()),
         };
         made.map(Arc::new)
             .with_context(|| format!("upstreams.{}.tls", upstream.name))
     };
-    upstreams.iter().map(backend).collect()
+    upstreams.iter().map(shared).collect()
 }

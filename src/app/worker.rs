@@ -77,7 +77,7 @@ impl Worker {
             process.settings.secrets.naming_key.clone(),
             settings.login.quotas,
         );
-        let forwarder = Forwarder::new(&reloadable.backends, self.forwarder.as_ref());
+        let forwarder = Forwarder::new(&reloadable.upstreams, self.forwarder.as_ref());
         self.forwarder = Some(forwarder.clone());
         let identity_lines = IdentityLines::new(names.clone(), reloadable.identity_generation);
         let proxy = Proxy {

@@ -28,7 +28,7 @@ pub struct Acceptor {
     tls: Option<(Arc<Tls>, Arc<Crowd>)>,
     /// Who speaks the PROXY protocol, as it is now.
     balancers: Option<watch::Receiver<Arc<TrustedProxies>>>,
-    patience: Duration,
+    timeout: Duration,
     metrics: Arc<Metrics>,
 }
 
@@ -49,13 +49,13 @@ impl Acceptor {
     pub fn new(
         tls: Option<Arc<Tls>>,
         balancers: Option<watch::Receiver<Arc<TrustedProxies>>>,
-        patience: Duration,
+        timeout: Duration,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             tls: tls.map(|tls| (tls, handshakes())),
             balancers,
-            patience,
+            timeout,
             metrics,
         }
     }
@@ -93,7 +93,7 @@ impl Acceptor {
         balancer: Option<SocketAddr>,
     ) -> io::Result<Option<SocketAddr>> {
         static TOLD: Throttle = Throttle::new(Duration::from_secs(10));
-        let read = timeout(self.patience, proxy_protocol::read(socket))
+        let read = timeout(self.timeout, proxy_protocol::read(socket))
             .await
             .unwrap_or_else(|late| Err(late.into()));
         if let Err(error) = &read
@@ -116,7 +116,7 @@ impl Acceptor {
         socket: TcpStream,
         client: Option<SocketAddr>,
     ) -> io::Result<Stream> {
-        let handshake = timeout(self.patience, async {
+        let handshake = timeout(self.timeout, async {
             // Who is silent needs no buffer.
             socket.peek(&mut [0]).await?;
             // Half a ClientHello holds at most 64 KiB, as rustls sees to, and nothing that others

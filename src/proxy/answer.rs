@@ -12,10 +12,10 @@ use crate::http::AnswerHead;
 use crate::http::extract::X_REQUEST_ID;
 use crate::http::head::Value;
 use crate::proxy::download::{BrokenBody, Download};
-use crate::proxy::handover::TunnelBody;
 use crate::proxy::hop_by_hop;
 use crate::proxy::response_head::ResponseHead;
 use crate::proxy::rules::RouteRules;
+use crate::proxy::tunnel_body::TunnelBody;
 
 /// The body of an answer to a client.
 pub enum AnswerBody {

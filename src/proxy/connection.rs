@@ -26,7 +26,7 @@ pub struct Connection {
     /// What was read and not yet used.
     pub buf: BytesMut,
     /// The silence that is still allowed.
-    pub patience: Patience,
+    pub idle_timer: IdleTimer,
     /// It has carried an answer before.
     pub served: bool,
 }
@@ -59,7 +59,7 @@ impl Connection {
         Box::new(Self {
             io,
             buf: BytesMut::with_capacity(READ_SIZE),
-            patience: Patience::new(timeout),
+            idle_timer: IdleTimer::new(timeout),
             served: false,
         })
     }
@@ -171,10 +171,10 @@ impl AsyncWrite for Io {
     }
 }
 
-/// Runs out when an upstream is silent for too long, or when its answer takes too long in all. One
-/// timer per connection, moved only when it fires or is too late, and the time is asked for only
-/// when there is something to wait for: a busy connection costs no timer operation per request.
-pub struct Patience {
+/// Fires when an upstream is silent for too long, or when its answer takes too long in all. There is
+/// one timer per connection. It moves only when it fires or is too late, and reads the clock only
+/// while it waits: a busy connection costs no timer operation per request.
+pub struct IdleTimer {
     timer: Pin<Box<Sleep>>,
     /// When the connection was last known to be in use.
     since: Instant,
@@ -189,7 +189,7 @@ pub struct Patience {
     limit: Option<Instant>,
 }
 
-impl Patience {
+impl IdleTimer {
     fn new(timeout: Duration) -> Self {
         let since = monotonic_now();
         let deadline = since + timeout;

@@ -18,8 +18,8 @@ use tokio_rustls::TlsConnector;
 use crate::files;
 use crate::peer::{self, CertificateKeys};
 use crate::proxy::connection::{Connection, Io};
-use crate::upstream::targets::Address;
-use crate::upstream::{Target, TlsFiles, Upstream};
+use crate::upstream::resolved::Address;
+use crate::upstream::{ResolvedEndpoint, TlsFiles, Upstream};
 
 /// Why the encryption towards an upstream cannot be set up. For the operator.
 #[derive(Debug, thiserror::Error)]
@@ -126,18 +126,18 @@ impl Connector {
     /// Connects within `timeout`, handshake included.
     pub async fn connect(
         &self,
-        target: &Target,
+        target: &ResolvedEndpoint,
         timeout: Duration,
-        patience: Duration,
+        idle_timeout: Duration,
     ) -> Result<Box<Connection>, ConnectError> {
         match tokio::time::timeout(timeout, self.open(&target.address, target.endpoint)).await {
-            Ok(Ok(io)) => Ok(Connection::new(io, patience)),
-            Ok(Err(error)) => Err(self.told(&error, &target.address)),
+            Ok(Ok(io)) => Ok(Connection::new(io, idle_timeout)),
+            Ok(Err(error)) => Err(self.connect_error(&error, &target.address)),
             Err(_) => Err(no_answer(timeout)),
         }
     }
 
-    fn told(&self, error: &io::Error, address: &Address) -> ConnectError {
+    fn connect_error(&self, error: &io::Error, address: &Address) -> ConnectError {
         match told(error, address) {
             ConnectError::Endpoint(words) => ConnectError::Endpoint(match self.cure(&words) {
                 Some(cure) => format!("{words} ({cure})"),

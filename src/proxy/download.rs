@@ -18,8 +18,8 @@ use crate::proxy::connection::Connection;
 use crate::proxy::pool::Pool;
 use crate::proxy::response_head::{BadAnswer, Framing, ResponseHead};
 use crate::proxy::upload::{Upload, UploadError};
-use crate::proxy::upstream_client::Answer;
-use crate::upstream::targets::UnderWay;
+use crate::proxy::upstream_client::ExchangeResponse;
+use crate::upstream::resolved::UnderWay;
 
 /// Longest size line of a chunk, with its extensions, and longest trailer section, in bytes.
 const MAX_LINE: usize = 8 * 1024;
@@ -61,7 +61,7 @@ impl BrokenOff for BrokenBody {
 
 /// What a request holds until the last byte of its answer.
 #[derive(Default)]
-pub struct Held {
+pub struct RequestPermits {
     /// Its place among those that the upstream has under way at once.
     pub place: Option<OwnedSemaphorePermit>,
     /// That its target is busy with it.
@@ -71,7 +71,7 @@ pub struct Held {
 /// A body that is still coming.
 pub struct Download {
     pool: Rc<Pool>,
-    held: Held,
+    held: RequestPermits,
     /// Gone once the connection was given back, or after an error.
     connection: Option<Box<Connection>>,
     upload: Box<Upload>,
@@ -104,12 +104,12 @@ impl Download {
     /// The body behind a head, which it gives back.
     #[must_use]
     pub fn new(
-        answer: Answer,
+        answer: ExchangeResponse,
         pool: Rc<Pool>,
-        held: Held,
+        held: RequestPermits,
         timeout: Duration,
     ) -> (ResponseHead, Self) {
-        let Answer {
+        let ExchangeResponse {
             head,
             connection,
             upload,
@@ -163,7 +163,7 @@ impl Download {
 
     /// The connection behind a switch of protocols, with what the request holds.
     #[must_use]
-    pub fn into_connection(self) -> Option<(Box<Connection>, Held)> {
+    pub fn into_connection(self) -> Option<(Box<Connection>, RequestPermits)> {
         self.connection.map(|connection| (connection, self.held))
     }
 
@@ -237,8 +237,8 @@ impl Download {
                 Poll::Ready(Err(_)) => {
                     return Poll::Ready(Some(Err(BrokenBody::Answer(BadAnswer::Cut))));
                 }
-                Poll::Ready(Ok(_)) => connection.patience.renew(self.timeout),
-                Poll::Pending if connection.patience.poll(cx).is_ready() => {
+                Poll::Ready(Ok(_)) => connection.idle_timer.renew(self.timeout),
+                Poll::Pending if connection.idle_timer.poll(cx).is_ready() => {
                     return Poll::Ready(Some(Err(self.silence())));
                 }
                 Poll::Pending => return Poll::Pending,
@@ -268,7 +268,7 @@ impl Download {
                 Poll::Ready(Ok(())) | Poll::Pending => {}
             }
             if self.upload.take_progress() {
-                connection.patience.renew(self.timeout);
+                connection.idle_timer.renew(self.timeout);
             }
         }
         Ok(())

@@ -13,21 +13,23 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use crate::clock::monotonic_now;
 use crate::http::error::GatewayError;
 use crate::http::request_log::RequestLog;
-use crate::proxy::backend::Backend;
 use crate::proxy::connector::ConnectError;
-use crate::proxy::download::{BrokenBody, Download, Held};
-use crate::proxy::guard::{Beat, Guard};
+use crate::proxy::download::{BrokenBody, Download, RequestPermits};
 use crate::proxy::handshake::Handshake;
+use crate::proxy::pending_guard::{PendingGuard, Ticker};
 use crate::proxy::pool::Pool;
 use crate::proxy::queue::Queue;
 use crate::proxy::response_head::{BadAnswer, ResponseHead};
-use crate::proxy::unanswered::{CLIENT_LEFT, UpstreamError, tell, told};
+use crate::proxy::shared_upstream::SharedUpstream;
+use crate::proxy::unanswered::{CLIENT_LEFT, UpstreamError, client_error, log_failure};
 use crate::proxy::upload::{BodyFraming, Upload};
-use crate::proxy::upstream_client::{Answer, Failed, Failure, Terms, exchange};
+use crate::proxy::upstream_client::{ExchangeResponse, Failed, Failure, Terms, exchange};
 use crate::session::UserKey;
+use crate::upstream::resolved::UnderWay;
 use crate::upstream::retry::RetryBudget;
-use crate::upstream::targets::UnderWay;
-use crate::upstream::{Balance, HostHeader, Pick, Target, TargetSet, Upstream, Wish, balance};
+use crate::upstream::{
+    Balance, EndpointSet, HostHeader, Pick, PickHint, ResolvedEndpoint, Upstream, balance,
+};
 
 /// Most endpoints that one request is tried at: the first, and `retries.attempts` at its highest.
 const MAX_TRIED: usize = 11;
@@ -53,7 +55,7 @@ pub struct Outgoing<'a> {
     /// The handshake, where it is one.
     pub handshake: Option<&'a Handshake>,
     /// What ends it before its answer.
-    pub guard: &'a Guard<'a>,
+    pub guard: &'a PendingGuard<'a>,
 }
 
 /// An answer: its head, and its body still to come.
@@ -69,34 +71,34 @@ pub struct UpstreamResponse {
 /// The upstreams of one worker, with its own connections to them.
 #[derive(Clone)]
 pub struct Forwarder {
-    own: Rc<[Rc<Own>]>,
-    beat: Rc<Beat>,
+    upstreams: Rc<[Rc<WorkerUpstream>]>,
+    ticker: Rc<Ticker>,
 }
 
 /// Counts a request that is not answered, also one whose client leaves and takes everything with
 /// it.
-struct Counted<'a> {
-    backend: &'a Backend,
+struct OutcomeCounter<'a> {
+    shared: &'a SharedUpstream,
     outcome: Option<&'static str>,
 }
 
 /// What one worker has of one upstream.
-struct Own {
-    shared: Arc<Backend>,
-    news: RefCell<watch::Receiver<Arc<TargetSet>>>,
-    view: RefCell<Rc<View>>,
+struct WorkerUpstream {
+    shared: Arc<SharedUpstream>,
+    news: RefCell<watch::Receiver<Arc<EndpointSet>>>,
+    view: RefCell<Rc<PoolView>>,
     budget: RefCell<RetryBudget>,
 }
 
 /// The addresses of an upstream as a worker sees them, with its idle connections to each.
-struct View {
-    set: Arc<TargetSet>,
+struct PoolView {
+    set: Arc<EndpointSet>,
     pools: Vec<Rc<Pool>>,
 }
 
 /// The endpoints that a request was sent to, by their places in the set.
 #[derive(Default)]
-struct Tried {
+struct TriedEndpoints {
     places: [usize; MAX_TRIED],
     count: usize,
 }
@@ -105,24 +107,27 @@ impl Forwarder {
     /// The upstreams in the order of the configuration. Idle connections of the forwarder `before`
     /// are kept where they lead to the same place.
     #[must_use]
-    pub fn new(backends: &[Arc<Backend>], before: Option<&Self>) -> Self {
-        let own = |backend: &Arc<Backend>| {
-            let name = &backend.upstream().name;
+    pub fn new(upstreams: &[Arc<SharedUpstream>], before: Option<&Self>) -> Self {
+        let worker = |shared: &Arc<SharedUpstream>| {
+            let name = &shared.upstream().name;
             let before = before.and_then(|before| {
                 before
-                    .own
+                    .upstreams
                     .iter()
-                    .find(|own| own.shared.upstream().name == *name)
+                    .find(|worker| worker.shared.upstream().name == *name)
             });
             before
-                .filter(|own| Arc::ptr_eq(&own.shared, backend))
+                .filter(|worker| Arc::ptr_eq(&worker.shared, shared))
                 .cloned()
-                .unwrap_or_else(|| Rc::new(Own::new(backend, before.map(|own| &**own))))
+                .unwrap_or_else(|| {
+                    Rc::new(WorkerUpstream::new(shared, before.map(|worker| &**worker)))
+                })
         };
-        let beat = before.map_or_else(|| Rc::new(Beat::start()), |before| before.beat.clone());
+        let ticker =
+            before.map_or_else(|| Rc::new(Ticker::start()), |before| before.ticker.clone());
         Self {
-            own: backends.iter().map(own).collect(),
-            beat,
+            upstreams: upstreams.iter().map(worker).collect(),
+            ticker,
         }
     }
 
@@ -132,18 +137,18 @@ impl Forwarder {
         request: Outgoing<'_>,
         request_log: &mut RequestLog,
     ) -> Result<UpstreamResponse, GatewayError> {
-        let own = &self.own[request.upstream.index];
+        let worker = &self.upstreams[request.upstream.index];
         let asked = monotonic_now();
         request_log.upstream_asked = Some(asked);
-        let mut counted = Counted {
-            backend: &own.shared,
+        let mut counted = OutcomeCounter {
+            shared: &worker.shared,
             outcome: Some(CLIENT_LEFT),
         };
         let guard = request.guard;
         let result = tokio::select! {
             biased;
-            result = own.send(request, asked, request_log) => result,
-            ended = guard.ended(&self.beat) => Err(ended),
+            result = worker.send(request, asked, request_log) => result,
+            ended = guard.ended(&self.ticker) => Err(ended),
         };
         let answered = result
             .as_ref()
@@ -152,31 +157,35 @@ impl Forwarder {
         match result {
             Ok(response) => {
                 counted.outcome = None;
-                own.shared.answered.inc();
+                worker.shared.answered.inc();
                 Ok(response)
             }
             Err(error) => {
-                let (outcome, told) = told(&error);
+                let (outcome, response) = client_error(&error);
                 counted.outcome = Some(outcome);
-                tell(&error, &own.shared.upstream().name, &request_log.inbound.id);
-                Err(told)
+                log_failure(
+                    &error,
+                    &worker.shared.upstream().name,
+                    &request_log.inbound.id,
+                );
+                Err(response)
             }
         }
     }
 }
 
-impl Own {
-    fn new(shared: &Arc<Backend>, before: Option<&Self>) -> Self {
+impl WorkerUpstream {
+    fn new(shared: &Arc<SharedUpstream>, before: Option<&Self>) -> Self {
         let news = shared.state.subscribe();
         let upstream = shared.upstream();
         // A connection with TLS belongs to the certificates that it was made with.
-        let plain = before.filter(|own| {
+        let plain = before.filter(|worker| {
             upstream.tls.is_none()
-                && own.shared.upstream().tls.is_none()
-                && own.shared.upstream().idle == upstream.idle
+                && worker.shared.upstream().tls.is_none()
+                && worker.shared.upstream().idle == upstream.idle
         });
-        let before = plain.map(|own| own.view.borrow().clone());
-        let view = Rc::new(View::new(
+        let before = plain.map(|worker| worker.view.borrow().clone());
+        let view = Rc::new(PoolView::new(
             news.borrow().clone(),
             upstream,
             before.as_deref(),
@@ -223,7 +232,7 @@ impl Own {
         } else {
             None
         };
-        let wish = Wish {
+        let hint = PickHint {
             user,
             may_repeat: terms.may_repeat(),
         };
@@ -234,14 +243,14 @@ impl Own {
         let view = self.view().await?;
         self.budget.borrow_mut().request(asked);
         let (mut tried, mut upload) = (
-            Tried::default(),
+            TriedEndpoints::default(),
             Upload::new(head, payload, framing, body_limit),
         );
         let mut pick = self
             .shared
             .state
-            .pick(&view.set, &[], wish, asked)
-            .ok_or(UpstreamError::AllSick)?;
+            .pick(&view.set, &[], hint, asked)
+            .ok_or(UpstreamError::AllUnhealthy)?;
         // Whoever waited in the queue began later.
         let mut now = if place.is_some() {
             monotonic_now()
@@ -260,7 +269,7 @@ impl Own {
                     return response(
                         answer,
                         view.pools[pick.index].clone(),
-                        Held { place, under_way },
+                        RequestPermits { place, under_way },
                         terms,
                     )
                     .await;
@@ -271,7 +280,7 @@ impl Own {
             if error.is_the_endpoints() {
                 self.shared.failed(target, &pick, now);
             }
-            let Some((again, next)) = again.zip(self.next(&view, &tried, wish, now, limit)) else {
+            let Some((again, next)) = again.zip(self.next(&view, &tried, hint, now, limit)) else {
                 return Err(error);
             };
             (upload, pick) = (again, next);
@@ -281,9 +290,9 @@ impl Own {
     /// Where a request may go that failed elsewhere.
     fn next(
         &self,
-        view: &View,
-        tried: &Tried,
-        wish: Wish,
+        view: &PoolView,
+        tried: &TriedEndpoints,
+        hint: PickHint,
         now: Instant,
         limit: Option<Instant>,
     ) -> Option<Pick> {
@@ -293,7 +302,7 @@ impl Own {
         let next = if enough {
             None
         } else {
-            self.shared.state.pick(&view.set, tried.places(), wish, now)
+            self.shared.state.pick(&view.set, tried.places(), hint, now)
         }?;
         let granted = self.budget.borrow_mut().withdraw(now);
         self.shared.retried(if granted {
@@ -307,12 +316,12 @@ impl Own {
     /// One endpoint: a kept connection, and where that turns out to be dead, a fresh one.
     async fn attempt(
         &self,
-        view: &View,
+        view: &PoolView,
         index: usize,
         mut upload: Box<Upload>,
         now: Instant,
         terms: Terms<'_>,
-    ) -> Result<Answer, (UpstreamError, Option<Box<Upload>>)> {
+    ) -> Result<ExchangeResponse, (UpstreamError, Option<Box<Upload>>)> {
         let target = &view.set.targets()[index];
         let upstream = self.shared.upstream();
         if upstream.host == HostHeader::Endpoint {
@@ -393,7 +402,7 @@ impl Own {
 
     /// The addresses as they are now. Before the first look-up of its names has come back, an
     /// upstream has none.
-    async fn view(&self) -> Result<Rc<View>, UpstreamError> {
+    async fn view(&self) -> Result<Rc<PoolView>, UpstreamError> {
         if self.view.borrow().set.targets().is_empty() {
             let mut news = self.news.borrow().clone();
             let known = news.wait_for(|set| !set.targets().is_empty());
@@ -409,13 +418,18 @@ impl Own {
         }
         if self.news.borrow().has_changed().unwrap_or(false) {
             let set = self.news.borrow_mut().borrow_and_update().clone();
-            let view = View::new(set, self.shared.upstream(), Some(&*self.view.borrow()));
+            let view = PoolView::new(set, self.shared.upstream(), Some(&*self.view.borrow()));
             self.view.replace(Rc::new(view));
         }
         Ok(self.view.borrow().clone())
     }
 
-    fn error(&self, failure: Failure, target: &Target, terms: Terms<'_>) -> UpstreamError {
+    fn error(
+        &self,
+        failure: Failure,
+        target: &ResolvedEndpoint,
+        terms: Terms<'_>,
+    ) -> UpstreamError {
         let (endpoint, upstream) = (target.name.clone(), self.shared.upstream());
         match failure {
             Failure::Answer(why) => UpstreamError::Broken { endpoint, why },
@@ -425,7 +439,7 @@ impl Own {
                     .filter(|_| terms.limit.is_some_and(|limit| monotonic_now() >= limit));
                 UpstreamError::Timeout {
                     endpoint,
-                    patience: total.unwrap_or(terms.first_byte_timeout),
+                    timeout: total.unwrap_or(terms.first_byte_timeout),
                 }
             }
             Failure::Client => UpstreamError::ClientLeft,
@@ -434,17 +448,20 @@ impl Own {
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for OutcomeCounter<'_> {
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome {
-            self.backend.unanswered(outcome);
+            self.shared.unanswered(outcome);
         }
     }
 }
 
 /// A place among those that are under way. Whoever had to wait for it may have been signed out
 /// meanwhile.
-async fn place(queue: &Queue, guard: &Guard<'_>) -> Result<OwnedSemaphorePermit, UpstreamError> {
+async fn place(
+    queue: &Queue,
+    guard: &PendingGuard<'_>,
+) -> Result<OwnedSemaphorePermit, UpstreamError> {
     if let Some(place) = queue.free() {
         return Ok(place);
     }
@@ -458,13 +475,13 @@ async fn place(queue: &Queue, guard: &Guard<'_>) -> Result<OwnedSemaphorePermit,
 
 /// The answer with its body still to come.
 async fn response(
-    mut answer: Answer,
+    mut answer: ExchangeResponse,
     pool: Rc<Pool>,
-    held: Held,
+    held: RequestPermits,
     terms: Terms<'_>,
 ) -> Result<UpstreamResponse, UpstreamError> {
     if terms.timeout != terms.first_byte_timeout {
-        answer.connection.patience.renew(terms.timeout);
+        answer.connection.idle_timer.renew(terms.timeout);
     }
     let at = answer.at;
     let (head, mut body) = Download::new(answer, pool, held, terms.timeout);
@@ -475,10 +492,10 @@ async fn response(
     }
 }
 
-impl View {
+impl PoolView {
     /// Idle connections to addresses that stay are kept.
-    fn new(set: Arc<TargetSet>, upstream: &Upstream, before: Option<&Self>) -> Self {
-        let kept = |target: &Arc<Target>| {
+    fn new(set: Arc<EndpointSet>, upstream: &Upstream, before: Option<&Self>) -> Self {
+        let kept = |target: &Arc<ResolvedEndpoint>| {
             let before = before?;
             let index = before
                 .set
@@ -496,7 +513,7 @@ impl View {
     }
 }
 
-impl Tried {
+impl TriedEndpoints {
     const fn push(&mut self, place: usize) {
         if self.count < MAX_TRIED {
             self.places[self.count] = place;

@@ -1,4 +1,4 @@
-//! Asking endpoints whether they are well.
+//! Asking endpoints whether they are healthy.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -10,41 +10,41 @@ use futures_util::future::join_all;
 
 use crate::clock::monotonic_now;
 use crate::crypto::random;
-use crate::proxy::backend::Backend;
 use crate::proxy::connector::{ConnectError, no_answer};
+use crate::proxy::shared_upstream::SharedUpstream;
 use crate::proxy::upload::{BodyFraming, Upload};
 use crate::proxy::upstream_client::{Failure, Terms, exchange};
 use crate::upstream::health::Health;
-use crate::upstream::{HealthSettings, Target};
+use crate::upstream::{HealthSettings, ResolvedEndpoint};
 
 /// Asks every endpoint of an upstream again and again, all of them at once. Ends when it is
 /// dropped.
-pub async fn check_for_ever(backend: Arc<Backend>, settings: HealthSettings) {
+pub async fn check_for_ever(shared: Arc<SharedUpstream>, settings: HealthSettings) {
     let mut known: HashMap<u64, Health> = HashMap::new();
     loop {
-        let set = backend.state.targets();
+        let set = shared.state.targets();
         known.retain(|id, _| set.targets().iter().any(|target| target.id == *id));
         let found = join_all(
             set.targets()
                 .iter()
-                .map(|target| ask(&backend, target, &settings)),
+                .map(|target| ask(&shared, target, &settings)),
         )
         .await;
         for (target, found) in set.targets().iter().zip(found) {
             let health = known
                 .entry(target.id)
-                .or_insert_with(|| Health::known(!target.is_sick()));
+                .or_insert_with(|| Health::known(!target.is_unhealthy()));
             let found = match found {
                 Ok(()) => Ok(()),
                 Err(ConnectError::Endpoint(why)) => Err(why),
                 // Nobody was asked, so nothing is known.
                 Err(ConnectError::Own(why)) => {
-                    backend.starves(target, &why);
+                    shared.starves(target, &why);
                     continue;
                 }
             };
             if health.observe(found.is_ok(), &settings).is_some() {
-                backend.checked(target, found.as_ref().copied().map_err(String::as_str));
+                shared.checked(target, found.as_ref().copied().map_err(String::as_str));
             }
         }
         // A little sooner or later each time, so that several gateways do not ask in step.
@@ -60,17 +60,17 @@ pub async fn check_for_ever(backend: Arc<Backend>, settings: HealthSettings) {
 /// One question, on a connection of its own: a kept one would not show that no others are accepted.
 /// The error is for the log.
 async fn ask(
-    backend: &Backend,
-    target: &Target,
+    shared: &SharedUpstream,
+    target: &ResolvedEndpoint,
     settings: &HealthSettings,
 ) -> Result<(), ConnectError> {
     let limit = monotonic_now() + settings.timeout;
-    let connection = backend
+    let connection = shared
         .connector
         .connect(target, settings.timeout, settings.timeout)
         .await?;
-    let endpoint = &backend.upstream().endpoints[target.endpoint];
-    let host = backend.upstream().host.without_client(endpoint);
+    let endpoint = &shared.upstream().endpoints[target.endpoint];
+    let host = shared.upstream().host.without_client(endpoint);
     let head = format!(
         "GET {} HTTP/1.1\r\nhost: {host}\r\nuser-agent: hufu-health-check\r\naccept: */*\r\nconnection: close\r\n\r\n",
         settings.path

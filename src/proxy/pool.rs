@@ -54,7 +54,7 @@ impl Pool {
     /// its method or its status.
     pub fn give_back(&self, mut connection: Box<Connection>, bodiless: bool) {
         let mut idle = self.idle.borrow_mut();
-        let since = connection.patience.last_used();
+        let since = connection.idle_timer.last_used();
         // The newest are used first, so those that nobody needs any more come to the front.
         let too_old =
             |oldest: &Idle| since.saturating_duration_since(oldest.since) > self.settings.timeout;

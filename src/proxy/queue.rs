@@ -18,19 +18,19 @@ pub struct Queue {
     places: Arc<Semaphore>,
     waiting: AtomicUsize,
     length: usize,
-    patience: Duration,
+    timeout: Duration,
     shown: Gauge,
 }
 
 impl Queue {
     /// So many at once, so many who wait, for so long at most; `shown` shows how many do.
     #[must_use]
-    pub fn new(at_once: usize, length: usize, patience: Duration, shown: Gauge) -> Self {
+    pub fn new(at_once: usize, length: usize, timeout: Duration, shown: Gauge) -> Self {
         Self {
             places: Arc::new(Semaphore::new(at_once)),
             waiting: AtomicUsize::new(0),
             length,
-            patience,
+            timeout,
             shown,
         }
     }
@@ -47,7 +47,7 @@ impl Queue {
             return Ok(place);
         }
         let _turn = Turn::take(self).ok_or(Full)?;
-        match tokio::time::timeout(self.patience, self.places.clone().acquire_owned()).await {
+        match tokio::time::timeout(self.timeout, self.places.clone().acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) | Err(_) => Err(Full),
         }

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::proxy::backend::Backend;
-use crate::upstream::targets::{Address, literal};
+use crate::proxy::shared_upstream::SharedUpstream;
+use crate::upstream::resolved::{Address, literal};
 
 /// How long one look-up may take; the operating system's own patience is longer.
 const LOOK_UP: Duration = Duration::from_secs(5);
@@ -22,10 +22,10 @@ pub async fn look_up(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
 /// Keeps an upstream's addresses up to date. What cannot be looked up keeps the addresses that it
 /// had. Ends when it is dropped.
 pub async fn resolve_for_ever(
-    backend: Arc<Backend>,
+    shared: Arc<SharedUpstream>,
     look_up: impl AsyncFn(String, u16) -> io::Result<Vec<SocketAddr>>,
 ) {
-    let endpoints = &backend.upstream().endpoints;
+    let endpoints = &shared.upstream().endpoints;
     let mut failing = vec![false; endpoints.len()];
     loop {
         let mut found = Vec::with_capacity(endpoints.len());
@@ -41,17 +41,17 @@ pub async fn resolve_for_ever(
                 |error| Some(error.to_string()),
                 |found| found.is_empty().then(|| "it has no address".to_owned()),
             );
-            tell(&backend, &endpoint.host, failed.as_deref(), failing);
+            log_change(&shared, &endpoint.host, failed.as_deref(), failing);
             found.push(
                 answer
                     .ok()
                     .map(|found| found.into_iter().map(Address::Tcp).collect()),
             );
         }
-        backend.refresh(&found);
-        let any = !backend.state.targets().targets().is_empty();
+        shared.refresh(&found);
+        let any = !shared.state.targets().targets().is_empty();
         tokio::time::sleep(if any {
-            backend.upstream().resolve_interval
+            shared.upstream().resolve_interval
         } else {
             SOON
         })
@@ -60,19 +60,19 @@ pub async fn resolve_for_ever(
 }
 
 /// Once when it begins to fail, and once when it works again.
-fn tell(backend: &Backend, host: &str, failed: Option<&str>, failing: &mut bool) {
-    let upstream = &*backend.upstream().name;
-    let has_address = !backend.state.targets().targets().is_empty();
+fn log_change(shared: &SharedUpstream, host: &str, failed: Option<&str>, failing: &mut bool) {
+    let upstream = &*shared.upstream().name;
+    let has_address = !shared.state.targets().targets().is_empty();
     match failed {
         Some(why) if !*failing => {
             let meanwhile = if has_address {
-                "the addresses of before stay in use"
+                "the last addresses stay in use"
             } else {
                 "there is no address yet, and requests get 502"
             };
-            log::warn!(upstream, host; "the host name cannot be looked up, so {meanwhile}: {why}");
+            log::warn!(upstream, host; "cannot resolve the host name: {why}; {meanwhile}");
         }
-        None if *failing => log::info!(upstream, host; "the host name can be looked up again"),
+        None if *failing => log::info!(upstream, host; "the host name resolves again"),
         _ => {}
     }
     *failing = failed.is_some();

@@ -19,13 +19,13 @@ const STEP: Duration = Duration::from_millis(450);
 /// Watches over one stream. Without a session it never ends; its timer wakes the stream all the
 /// same.
 pub struct SessionWatch {
-    session: Option<Watched>,
+    session: Option<WatchedSession>,
     /// Made when it is first needed: most answers are out before.
     timer: Option<Pin<Box<Sleep>>>,
     used: bool,
 }
 
-struct Watched {
+struct WatchedSession {
     sessions: Arc<SessionService>,
     id: SessionId,
     /// As long as the store says nothing else, the session lives until then.
@@ -38,7 +38,7 @@ impl SessionWatch {
     #[must_use]
     pub fn new(session: Option<(Arc<SessionService>, &LiveSession)>) -> Self {
         let now = monotonic_now();
-        let watched = |(sessions, live): (Arc<SessionService>, &LiveSession)| Watched {
+        let watched = |(sessions, live): (Arc<SessionService>, &LiveSession)| WatchedSession {
             sessions,
             id: live.id,
             until: now + live.expires_in,
@@ -85,7 +85,7 @@ fn next(now: Instant) -> Instant {
     now + STEP.mul_f64(0.75 + random::fraction() / 2.0)
 }
 
-impl Watched {
+impl WatchedSession {
     fn look(&mut self, used: bool) {
         let (sessions, id) = (self.sessions.clone(), self.id);
         self.look = Some(async move { sessions.follow(&id, used).await }.boxed());

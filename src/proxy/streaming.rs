@@ -13,11 +13,11 @@ use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::request_log::RequestLog;
 use crate::proxy::answer::AnswerBody;
 use crate::proxy::download::Download;
+use crate::proxy::handle::Proxy;
 use crate::proxy::handshake::Handshake;
 use crate::proxy::session_watch::SessionWatch;
 use crate::proxy::tunnel::Tunnel;
-use crate::proxy::walk::Proxy;
-use crate::proxy::websockets::Place;
+use crate::proxy::websockets::WebsocketPermit;
 use crate::session::{LiveSession, SessionService};
 
 /// A WebSocket that is asked for.
@@ -25,7 +25,7 @@ pub struct Opening {
     /// The client's handshake.
     pub handshake: Handshake,
     /// Its place among the open ones.
-    pub place: Place,
+    pub place: WebsocketPermit,
     /// What the client sends behind it: nobody's before it is answered.
     pub client: Payload,
 }

@@ -19,12 +19,12 @@ use crate::http::Drain;
 use crate::http::error::ErrorCode;
 use crate::http::request_log::StreamAccount;
 use crate::proxy::connection::Connection;
-use crate::proxy::download::{BrokenBody, Held};
+use crate::proxy::download::{BrokenBody, RequestPermits};
 use crate::proxy::frames::{Frames, close_frame};
-use crate::proxy::handover::{Giver, TunnelBody, handover};
 use crate::proxy::response_head::BadAnswer;
 use crate::proxy::session_watch::SessionWatch;
-use crate::proxy::websockets::Place;
+use crate::proxy::tunnel_body::{BodySender, TunnelBody, tunnel_body};
+use crate::proxy::websockets::WebsocketPermit;
 
 /// How long the frame under way may take to its end before a close frame.
 const REST_OF_FRAME: Duration = Duration::from_millis(500);
@@ -46,7 +46,7 @@ pub struct Tunnel {
     /// For the access line.
     pub account: Rc<StreamAccount>,
     /// What it holds among the WebSockets, and at the upstream.
-    pub held: (Place, Held),
+    pub held: (WebsocketPermit, RequestPermits),
 }
 
 /// Why a tunnel ends.
@@ -67,7 +67,7 @@ enum End {
 /// A tunnel under way.
 struct Running {
     tunnel: Tunnel,
-    body: Giver,
+    body: BodySender,
     /// Bytes of the client's that the upstream has not taken yet.
     unsent: Bytes,
     unflushed: bool,
@@ -82,7 +82,7 @@ impl Tunnel {
     /// Opens the tunnel; the answer's body is the client's end of it.
     #[must_use]
     pub fn open(self) -> TunnelBody {
-        let (body, out) = handover();
+        let (body, out) = tunnel_body();
         let heard = monotonic_now();
         let running = Running {
             tunnel: self,
@@ -213,8 +213,8 @@ impl Running {
         let Some((code, reason)) = end.close() else {
             return self.body.end(Ok(Bytes::new()));
         };
-        let mut patience = Box::pin(sleep(REST_OF_FRAME));
-        let whole = poll_fn(|cx| self.poll_rest_of_frame(cx, &mut patience)).await;
+        let mut time_left = Box::pin(sleep(REST_OF_FRAME));
+        let whole = poll_fn(|cx| self.poll_rest_of_frame(cx, &mut time_left)).await;
         self.body.end(match (whole, self.to_client.has_closed()) {
             (true, true) => Ok(Bytes::new()),
             (true, false) => Ok(close_frame(code, reason, None).into()),
@@ -225,13 +225,13 @@ impl Running {
     fn poll_rest_of_frame(
         &mut self,
         cx: &mut Context<'_>,
-        patience: &mut Pin<Box<Sleep>>,
+        time_left: &mut Pin<Box<Sleep>>,
     ) -> Poll<bool> {
         loop {
             if self.to_client.is_at_boundary() {
                 return Poll::Ready(true);
             }
-            if self.body.is_left(cx) || patience.as_mut().poll(cx).is_ready() {
+            if self.body.is_left(cx) || time_left.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(false);
             }
             ready!(self.body.poll_ready(cx));

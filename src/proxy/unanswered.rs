@@ -1,4 +1,4 @@
-//! Why an upstream did not answer, and how that is told: to the client, in the metrics, in the log.
+//! Why an upstream did not answer: the error for the client, the metric's label and the log line.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub enum UpstreamError {
         reason: String,
     },
     /// No connection, for want of a descriptor or a port of the gateway's own.
-    #[error("no connection to {endpoint}, which counts against nobody: {reason}")]
+    #[error("cannot open a connection to {endpoint}: {reason}")]
     Starved {
         /// Where to.
         endpoint: Arc<str>,
@@ -33,15 +33,15 @@ pub enum UpstreamError {
         reason: String,
     },
     /// Nothing is known of where its host names lead.
-    #[error("there is no address yet: its host names could not be looked up")]
+    #[error("no address yet: cannot resolve the host names")]
     Unresolved,
     /// Silent for longer than the upstream's timeout.
-    #[error("{endpoint} gave no answer within {}", humantime::format_duration(*.patience))]
+    #[error("{endpoint} gave no answer within {}", humantime::format_duration(*.timeout))]
     Timeout {
         /// Who.
         endpoint: Arc<str>,
         /// For how long it was waited.
-        patience: Duration,
+        timeout: Duration,
     },
     /// It answered something that is no answer.
     #[error("{endpoint} gave no usable answer: {why}")]
@@ -52,11 +52,11 @@ pub enum UpstreamError {
         why: BadAnswer,
     },
     /// As many requests as may be are under way, and as many as may wait do.
-    #[error("max_concurrent requests are under way, and the queue is full or too slow")]
+    #[error("max_concurrent requests are in flight, and the queue is full or too slow")]
     Full,
-    /// Health checks found every endpoint sick.
-    #[error("health checks found every endpoint sick")]
-    AllSick,
+    /// Health checks found every endpoint unhealthy.
+    #[error("all endpoints are unhealthy")]
+    AllUnhealthy,
     /// The client broke off its body.
     #[error("the client broke off its body")]
     ClientLeft,
@@ -90,7 +90,7 @@ impl UpstreamError {
 
 /// The word for the metric and the error for the client.
 #[must_use]
-pub fn told(error: &UpstreamError) -> (&'static str, GatewayError) {
+pub fn client_error(error: &UpstreamError) -> (&'static str, GatewayError) {
     match error {
         UpstreamError::Unreachable { .. } => (
             "unreachable",
@@ -120,7 +120,7 @@ pub fn told(error: &UpstreamError) -> (&'static str, GatewayError) {
                 "The backend of this route gave an answer that cannot be used.",
             ),
         ),
-        UpstreamError::Full | UpstreamError::AllSick => {
+        UpstreamError::Full | UpstreamError::AllUnhealthy => {
             let error = GatewayError::new(
                 ErrorCode::UpstreamUnavailable,
                 "The backend of this route takes no more requests right now. Try again later.",
@@ -155,7 +155,7 @@ pub fn told(error: &UpstreamError) -> (&'static str, GatewayError) {
 }
 
 /// A line in the log, where it is not the client's own doing.
-pub fn tell(error: &UpstreamError, upstream: &str, request_id: &str) {
+pub fn log_failure(error: &UpstreamError, upstream: &str, request_id: &str) {
     /// A full upstream turns away as many as come; the access lines name each of them.
     static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
     match error {
@@ -163,7 +163,7 @@ pub fn tell(error: &UpstreamError, upstream: &str, request_id: &str) {
         | UpstreamError::BodyTooLarge
         | UpstreamError::SessionEnded
         | UpstreamError::ShuttingDown => {}
-        UpstreamError::Full | UpstreamError::AllSick | UpstreamError::Starved { .. } => {
+        UpstreamError::Full | UpstreamError::AllUnhealthy | UpstreamError::Starved { .. } => {
             if let Some(silent) = TOLD.admit() {
                 log::warn!(upstream, request_id; "{error}{silent}");
             }

@@ -39,7 +39,7 @@ impl Terms<'_> {
 }
 
 /// The head of an answer, and everything that its body needs.
-pub struct Answer {
+pub struct ExchangeResponse {
     /// The head.
     pub head: ResponseHead,
     /// When it came.
@@ -88,10 +88,10 @@ pub async fn exchange(
     mut upload: Box<Upload>,
     now: Instant,
     terms: Terms<'_>,
-) -> Result<Answer, Failed> {
+) -> Result<ExchangeResponse, Failed> {
     after_the_others().await;
     connection
-        .patience
+        .idle_timer
         .begin(now, terms.first_byte_timeout, terms.limit);
     let (mut interim, mut takes_body) = (0, true);
     let head = poll_fn(|cx| {
@@ -108,8 +108,8 @@ pub async fn exchange(
     let failure = match head {
         Ok(head) => {
             let at = monotonic_now();
-            connection.patience.answered(at);
-            return Ok(Answer {
+            connection.idle_timer.answered(at);
+            return Ok(ExchangeResponse {
                 head,
                 at,
                 connection,
@@ -153,7 +153,7 @@ fn poll_head(
         }
         // Without a body it is out at the beginning.
         if upload.take_progress() && upload.has_body() {
-            connection.patience.renew(terms.first_byte_timeout);
+            connection.idle_timer.renew(terms.first_byte_timeout);
         }
         if upload.is_done() && !may_repeat(terms.method) {
             terms.passed.set(true);
@@ -171,9 +171,9 @@ fn poll_head(
             Poll::Ready(Ok(0) | Err(_)) => {
                 return Poll::Ready(Err(Failure::Answer(BadAnswer::Cut)));
             }
-            Poll::Ready(Ok(_)) => connection.patience.renew(terms.first_byte_timeout),
+            Poll::Ready(Ok(_)) => connection.idle_timer.renew(terms.first_byte_timeout),
             Poll::Pending => {
-                ready!(connection.patience.poll(cx));
+                ready!(connection.idle_timer.poll(cx));
                 return Poll::Ready(Err(Failure::Silence));
             }
         }

@@ -6,40 +6,40 @@ use std::sync::Arc;
 use futures_util::future::join;
 use tokio::task::JoinHandle;
 
-use crate::proxy::backend::Backend;
 use crate::proxy::health_check::check_for_ever;
 use crate::proxy::resolve::{look_up, resolve_for_ever};
-use crate::upstream::targets::literal;
+use crate::proxy::shared_upstream::SharedUpstream;
+use crate::upstream::resolved::literal;
 
 /// The work beside the requests, of all upstreams. It ends when this is dropped.
 #[derive(Default)]
 pub struct UpstreamWatch {
-    tasks: Vec<Watched>,
+    tasks: Vec<WatchedUpstream>,
 }
 
-struct Watched {
-    backend: Arc<Backend>,
+struct WatchedUpstream {
+    upstream: Arc<SharedUpstream>,
     task: JoinHandle<()>,
 }
 
 impl UpstreamWatch {
     /// Watches these upstreams from now on: begins with those that are new, ends with those that
     /// are gone, and goes on with the others.
-    pub fn follow(&mut self, backends: &[Arc<Backend>]) {
+    pub fn follow(&mut self, upstreams: &[Arc<SharedUpstream>]) {
         self.tasks.retain(|old| {
-            backends
+            upstreams
                 .iter()
-                .any(|backend| Arc::ptr_eq(&old.backend, backend))
+                .any(|upstream| Arc::ptr_eq(&old.upstream, upstream))
         });
-        for backend in backends {
+        for upstream in upstreams {
             if !self
                 .tasks
                 .iter()
-                .any(|old| Arc::ptr_eq(&old.backend, backend))
+                .any(|old| Arc::ptr_eq(&old.upstream, upstream))
             {
-                let task = actix_web::rt::spawn(watch(backend.clone()));
-                self.tasks.push(Watched {
-                    backend: backend.clone(),
+                let task = actix_web::rt::spawn(watch(upstream.clone()));
+                self.tasks.push(WatchedUpstream {
+                    upstream: upstream.clone(),
                     task,
                 });
             }
@@ -47,26 +47,26 @@ impl UpstreamWatch {
     }
 }
 
-impl Drop for Watched {
+impl Drop for WatchedUpstream {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-async fn watch(backend: Arc<Backend>) {
+async fn watch(upstream: Arc<SharedUpstream>) {
     let look_ups = async {
-        if backend
+        if upstream
             .upstream()
             .endpoints
             .iter()
             .any(|endpoint| literal(endpoint).is_none())
         {
-            resolve_for_ever(backend.clone(), look_up).await;
+            resolve_for_ever(upstream.clone(), look_up).await;
         }
     };
     let checks = async {
-        if let Some(settings) = backend.upstream().health.clone() {
-            check_for_ever(backend.clone(), settings).await;
+        if let Some(settings) = upstream.upstream().health.clone() {
+            check_for_ever(upstream.clone(), settings).await;
         }
     };
     join(look_ups, checks).await;

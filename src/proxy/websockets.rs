@@ -41,7 +41,7 @@ struct Open {
 
 /// A place among them, until it is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct WebsocketPermit {
     of: Arc<Websockets>,
     user: Option<UserKey>,
 }
@@ -58,7 +58,10 @@ impl Websockets {
     }
 
     /// A place for another one.
-    pub fn enter(self: &Arc<Self>, user: Option<&UserKey>) -> Result<Place, GatewayError> {
+    pub fn enter(
+        self: &Arc<Self>,
+        user: Option<&UserKey>,
+    ) -> Result<WebsocketPermit, GatewayError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.all >= self.limits.max {
             let detail = "As many WebSockets are open as this gateway takes. Try again later.";
@@ -76,14 +79,14 @@ impl Websockets {
         }
         open.all += 1;
         self.shown.inc();
-        Ok(Place {
+        Ok(WebsocketPermit {
             of: self.clone(),
             user: user.cloned(),
         })
     }
 }
 
-impl Drop for Place {
+impl Drop for WebsocketPermit {
     fn drop(&mut self) {
         let mut open = self.of.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.all -= 1;

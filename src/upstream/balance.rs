@@ -3,7 +3,7 @@
 
 /// What a choice looks at. Whoever asks answers `None` for a seat that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seat {
+pub struct Candidate {
     /// Its share beside the others; at least 1.
     pub weight: u32,
     /// Requests under way.
@@ -46,7 +46,7 @@ const fn gcd(a: u32, b: u32) -> u32 {
 pub fn round_robin(
     order: &[u16],
     turn: usize,
-    seat: impl Fn(usize) -> Option<Seat>,
+    candidate: impl Fn(usize) -> Option<Candidate>,
 ) -> Option<usize> {
     let start = if order.is_empty() {
         0
@@ -57,33 +57,33 @@ pub fn round_robin(
         .iter()
         .chain(&order[..start])
         .map(|index| usize::from(*index))
-        .find(|index| seat(*index).is_some())
+        .find(|index| candidate(*index).is_some())
 }
 
 /// Two seats are drawn by lot, by their weights; the one with fewer requests under way for its
 /// weight is taken. `draw` gives a number below its argument.
 pub fn least_request(
     count: usize,
-    seat: impl Fn(usize) -> Option<Seat>,
+    candidate: impl Fn(usize) -> Option<Candidate>,
     mut draw: impl FnMut(u64) -> u64,
 ) -> Option<usize> {
     let usable = |not: Option<usize>| (0..count).filter(move |index| Some(*index) != not);
     let total = |not| {
         usable(not)
-            .filter_map(&seat)
-            .map(|seat| u64::from(seat.weight))
+            .filter_map(&candidate)
+            .map(|candidate| u64::from(candidate.weight))
             .sum::<u64>()
     };
     let mut drawn = |not| {
         let mut left = draw(total(not).max(1));
         usable(not).find_map(|index| {
-            let seat = seat(index)?;
-            match left.checked_sub(u64::from(seat.weight)) {
+            let candidate = candidate(index)?;
+            match left.checked_sub(u64::from(candidate.weight)) {
                 Some(rest) => {
                     left = rest;
                     None
                 }
-                None => Some((index, seat)),
+                None => Some((index, candidate)),
             }
         })
     };
@@ -99,10 +99,16 @@ pub fn least_request(
 /// Weighted rendezvous: every seat has a score with every user, and the highest wins. A seat that
 /// comes takes only the users whose score with it is the highest; one that goes leaves its users to
 /// their second best, and moves nobody else.
-pub fn user_hash(count: usize, seat: impl Fn(usize) -> Option<Seat>, user: u64) -> Option<usize> {
-    let score = |seat: Seat| f64::from(seat.weight) / -unit(mix(user ^ seat.place)).ln();
+pub fn user_hash(
+    count: usize,
+    candidate: impl Fn(usize) -> Option<Candidate>,
+    user: u64,
+) -> Option<usize> {
+    let score = |candidate: Candidate| {
+        f64::from(candidate.weight) / -unit(mix(user ^ candidate.place)).ln()
+    };
     (0..count)
-        .filter_map(|index| Some((index, score(seat(index)?))))
+        .filter_map(|index| Some((index, score(candidate(index)?))))
         .max_by(|a, b| a.1.total_cmp(&b.1))
         .map(|(index, _)| index)
 }
@@ -137,8 +143,8 @@ mod tests {
 
     use super::*;
 
-    const fn at(place: u64) -> Seat {
-        Seat {
+    const fn at(place: u64) -> Candidate {
+        Candidate {
             weight: 1,
             load: 0,
             place: mix(place + 1),
@@ -154,13 +160,14 @@ mod tests {
         }
     }
 
-    fn seats() -> impl Strategy<Value = Vec<Option<Seat>>> {
-        let seat = (1_u32..20, 0_usize..50, any::<u64>()).prop_map(|(weight, load, place)| Seat {
-            weight,
-            load,
-            place,
-        });
-        proptest::collection::vec(proptest::option::of(seat), 0..12)
+    fn candidates() -> impl Strategy<Value = Vec<Option<Candidate>>> {
+        let candidate =
+            (1_u32..20, 0_usize..50, any::<u64>()).prop_map(|(weight, load, place)| Candidate {
+                weight,
+                load,
+                place,
+            });
+        proptest::collection::vec(proptest::option::of(candidate), 0..12)
     }
 
     #[test]
@@ -174,27 +181,33 @@ mod tests {
 
     #[test]
     fn idle_seats_are_drawn_by_weight_and_busy_ones_avoided() {
-        let of = |seats: [Seat; 2]| {
+        let of = |candidates: [Candidate; 2]| {
             let (mut draw, mut counts) = (lots(7), [0_u32; 2]);
             for _ in 0..3000 {
-                counts[least_request(2, |index| Some(seats[index]), &mut draw).unwrap()] += 1;
+                counts[least_request(2, |index| Some(candidates[index]), &mut draw).unwrap()] += 1;
             }
             counts
         };
-        let weighted = of([Seat { weight: 1, ..at(0) }, Seat { weight: 2, ..at(1) }]);
+        let weighted = of([
+            Candidate { weight: 1, ..at(0) },
+            Candidate { weight: 2, ..at(1) },
+        ]);
         assert!((800..1200).contains(&weighted[0]), "{weighted:?}");
         assert_eq!(
-            of([Seat { load: 9, ..at(0) }, Seat { load: 2, ..at(1) }]),
+            of([
+                Candidate { load: 9, ..at(0) },
+                Candidate { load: 2, ..at(1) }
+            ]),
             [0, 3000]
         );
         assert_eq!(
             of([
-                Seat {
+                Candidate {
                     load: 3,
                     weight: 4,
                     ..at(0)
                 },
-                Seat { load: 2, ..at(1) }
+                Candidate { load: 2, ..at(1) }
             ]),
             [3000, 0],
             "three of four are fewer than two of one"
@@ -203,9 +216,12 @@ mod tests {
 
     #[test]
     fn users_follow_the_weights() {
-        let seats = [Seat { weight: 1, ..at(0) }, Seat { weight: 3, ..at(1) }];
+        let candidates = [
+            Candidate { weight: 1, ..at(0) },
+            Candidate { weight: 3, ..at(1) },
+        ];
         let second = (0..4000)
-            .filter(|user| user_hash(2, |index| Some(seats[index]), mix(*user)) == Some(1))
+            .filter(|user| user_hash(2, |index| Some(candidates[index]), mix(*user)) == Some(1))
             .count();
         assert!(
             (2800..3200).contains(&second),
@@ -225,13 +241,13 @@ mod tests {
     proptest! {
         /// Whoever chooses: only what can be used, and something whenever anything can.
         #[test]
-        fn only_what_can_be_used_is_chosen(seats in seats(), turn in any::<usize>(), seed in any::<u64>()) {
-            let seat = |index: usize| seats[index];
-            let order = turns(&seats.iter().map(|seat| seat.map_or(1, |seat| seat.weight)).collect::<Vec<_>>());
-            let choices = [round_robin(&order, turn, seat), least_request(seats.len(), seat, lots(seed)), user_hash(seats.len(), seat, seed)];
+        fn only_what_can_be_used_is_chosen(candidates in candidates(), turn in any::<usize>(), seed in any::<u64>()) {
+            let candidate = |index: usize| candidates[index];
+            let order = turns(&candidates.iter().map(|candidate| candidate.map_or(1, |candidate| candidate.weight)).collect::<Vec<_>>());
+            let choices = [round_robin(&order, turn, candidate), least_request(candidates.len(), candidate, lots(seed)), user_hash(candidates.len(), candidate, seed)];
             for choice in choices {
-                prop_assert_eq!(choice.is_some(), seats.iter().any(Option::is_some));
-                prop_assert!(choice.is_none_or(|index| seats[index].is_some()));
+                prop_assert_eq!(choice.is_some(), candidates.iter().any(Option::is_some));
+                prop_assert!(choice.is_none_or(|index| candidates[index].is_some()));
             }
         }
 
@@ -240,7 +256,7 @@ mod tests {
         fn a_round_is_fair(weights in proptest::collection::vec(1_u32..30, 1..8)) {
             let order = turns(&weights);
             for (index, weight) in weights.iter().enumerate() {
-                let turns = order.iter().filter(|seat| usize::from(**seat) == index).count();
+                let turns = order.iter().filter(|candidate| usize::from(**candidate) == index).count();
                 prop_assert_eq!(turns * weights.iter().sum::<u32>() as usize, *weight as usize * order.len());
             }
         }
@@ -251,16 +267,16 @@ mod tests {
         fn few_users_move(count in 1_usize..10, seed in any::<u64>()) {
             const USERS: u64 = 2000;
             let user = |n: u64| mix(seed.wrapping_add(n));
-            let seat = |index: usize| Some(at(index as u64));
+            let candidate = |index: usize| Some(at(index as u64));
             let mut moved = 0;
             for n in 0..USERS {
-                let before = user_hash(count, seat, user(n));
-                let after = user_hash(count + 1, seat, user(n));
+                let before = user_hash(count, candidate, user(n));
+                let after = user_hash(count + 1, candidate, user(n));
                 if before != after {
                     prop_assert_eq!(after, Some(count));
                     moved += 1;
                 }
-                let without_first = user_hash(count + 1, |index| if index == 0 { None } else { seat(index) }, user(n));
+                let without_first = user_hash(count + 1, |index| if index == 0 { None } else { candidate(index) }, user(n));
                 prop_assert!(after == Some(0) || without_first == after);
             }
             let share = USERS / (count as u64 + 1);

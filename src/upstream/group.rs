@@ -46,7 +46,7 @@ pub struct EjectionSettings {
     pub trial_lease: Duration,
 }
 
-/// How endpoints are asked whether they are well.
+/// How endpoints are asked whether they are healthy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthSettings {
     /// The request's target.
@@ -55,9 +55,9 @@ pub struct HealthSettings {
     pub interval: Duration,
     /// How long an answer may take, connecting included.
     pub timeout: Duration,
-    /// Good answers in a row that make a sick endpoint well; at least 1.
+    /// Good answers in a row that make an unhealthy endpoint healthy; at least 1.
     pub healthy_after: u32,
-    /// Bad ones in a row that make it sick; at least 1.
+    /// Bad ones in a row that make it unhealthy; at least 1.
     pub unhealthy_after: u32,
     /// Which statuses are good.
     pub expected_status: RangeInclusive<u16>,

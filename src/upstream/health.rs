@@ -3,7 +3,7 @@
 
 use crate::upstream::HealthSettings;
 
-/// One endpoint's health. It is well until it has been found sick.
+/// One endpoint's health. It counts as healthy until checks fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Health {
     up: bool,
@@ -33,7 +33,7 @@ impl Health {
         self.up
     }
 
-    /// An answer, or none; tells whether it changed anything: `Some(true)`: well from now on.
+    /// An answer, or none; tells whether it changed anything: `Some(true)`: healthy from now on.
     pub const fn observe(&mut self, good: bool, settings: &HealthSettings) -> Option<bool> {
         if good == self.up {
             self.against = 0;

@@ -1,5 +1,5 @@
-//! What all workers know of one upstream: its addresses, who is sick, who is ejected, whose turn it
-//! is. While everybody is well, a request takes no lock here.
+//! What all workers know of one upstream: its addresses, who is unhealthy, who is ejected, whose turn it
+//! is. While everybody is healthy, a request takes no lock here.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,18 +9,18 @@ use tokio::sync::watch;
 
 use crate::clock::{millis, monotonic_now};
 use crate::crypto::random;
-use crate::upstream::balance::{self, Seat};
+use crate::upstream::balance::{self, Candidate};
 use crate::upstream::breaker::Ticket;
 use crate::upstream::ejection::{Ejection, Verdict};
 use crate::upstream::group::{Balance, Upstream};
-use crate::upstream::targets::{Address, Mark, Target, TargetSet};
+use crate::upstream::resolved::{Address, EndpointSet, Mark, ResolvedEndpoint};
 
 /// No trial is due, since nobody is ejected.
 const NEVER: u64 = u64::MAX;
 
 /// What matters of a request when an endpoint is chosen for it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wish {
+pub struct PickHint {
     /// The hash of the user whose request it is.
     pub user: Option<u64>,
     /// It may be sent a second time, should the first go wrong: trials are made with such requests
@@ -47,7 +47,7 @@ pub enum Change {
     },
     /// It fails, and is used nevertheless: too many others are left out.
     Suspected,
-    /// It is well again as far as requests show.
+    /// It is healthy again as far as requests show.
     Returned,
 }
 
@@ -56,7 +56,7 @@ pub enum Change {
 pub struct UpstreamState {
     /// Its settings.
     pub upstream: Arc<Upstream>,
-    targets: watch::Sender<Arc<TargetSet>>,
+    targets: watch::Sender<Arc<EndpointSet>>,
     ejection: Mutex<Ejection>,
     origin: Instant,
     /// When somebody who is ejected may be tried next, in milliseconds since `origin`.
@@ -65,10 +65,10 @@ pub struct UpstreamState {
 }
 
 impl UpstreamState {
-    /// An upstream whose endpoints are all well; names among them are still to be looked up.
+    /// An upstream whose endpoints are all healthy; names among them are still to be looked up.
     #[must_use]
     pub fn new(upstream: Arc<Upstream>) -> Self {
-        let set = TargetSet::literal(&upstream.endpoints);
+        let set = EndpointSet::literal(&upstream.endpoints);
         let mut ejection = Ejection::new(upstream.ejection);
         ejection.set_members(&ids(&set));
         let targets = watch::Sender::new(Arc::new(set));
@@ -111,19 +111,19 @@ impl UpstreamState {
 
     /// The addresses now, and word of those to come.
     #[must_use]
-    pub fn subscribe(&self) -> watch::Receiver<Arc<TargetSet>> {
+    pub fn subscribe(&self) -> watch::Receiver<Arc<EndpointSet>> {
         self.targets.subscribe()
     }
 
     /// The addresses now.
     #[must_use]
-    pub fn targets(&self) -> Arc<TargetSet> {
+    pub fn targets(&self) -> Arc<EndpointSet> {
         self.targets.borrow().clone()
     }
 
-    /// Takes over what a look-up of the endpoints' names has found (see [`TargetSet::refreshed`]);
+    /// Takes over what a look-up of the endpoints' names has found (see [`EndpointSet::refreshed`]);
     /// returns the addresses that are gone if anything has changed.
-    pub fn refresh(&self, found: &[Option<Vec<Address>>]) -> Option<Vec<Arc<Target>>> {
+    pub fn refresh(&self, found: &[Option<Vec<Address>>]) -> Option<Vec<Arc<ResolvedEndpoint>>> {
         let before = self.targets();
         let set = Arc::new(before.refreshed(&self.upstream.endpoints, found)?);
         let mut ejection = self.ejection();
@@ -142,29 +142,36 @@ impl UpstreamState {
     }
 
     /// Chooses an address of the set that has not been tried. `None`: none is left, or
-    /// health checks found all of them sick.
-    pub fn pick(&self, set: &TargetSet, tried: &[usize], wish: Wish, now: Instant) -> Option<Pick> {
+    /// health checks found all of them unhealthy.
+    pub fn pick(
+        &self,
+        set: &EndpointSet,
+        tried: &[usize],
+        hint: PickHint,
+        now: Instant,
+    ) -> Option<Pick> {
         let targets = set.targets();
         if let [only] = targets {
-            return (tried.is_empty() && !only.has(Mark::Sick)).then(|| Pick {
+            return (tried.is_empty() && !only.has(Mark::Unhealthy)).then(|| Pick {
                 index: 0,
                 ticket: only.ticket(),
             });
         }
         if tried.is_empty()
-            && let Some(pick) = self.trial(set, wish.may_repeat, now)
+            && let Some(pick) = self.trial(set, hint.may_repeat, now)
         {
             return Some(pick);
         }
-        let usable = |index: usize| !tried.contains(&index) && !targets[index].has(Mark::Sick);
-        let well = |index: usize| {
-            (usable(index) && !targets[index].has(Mark::Ejected)).then(|| targets[index].seat())
+        let usable = |index: usize| !tried.contains(&index) && !targets[index].has(Mark::Unhealthy);
+        let healthy = |index: usize| {
+            (usable(index) && !targets[index].has(Mark::Ejected))
+                .then(|| targets[index].candidate())
         };
-        // Those who are left are sick: then somebody who only failed lately is better than nobody.
-        let any = |index: usize| usable(index).then(|| targets[index].seat());
-        let index = self.choose(set, wish.user, well).or_else(|| {
+        // Those who are left are unhealthy: then somebody who only failed lately is better than nobody.
+        let any = |index: usize| usable(index).then(|| targets[index].candidate());
+        let index = self.choose(set, hint.user, healthy).or_else(|| {
             if tried.is_empty() {
-                self.choose(set, wish.user, any)
+                self.choose(set, hint.user, any)
             } else {
                 None
             }
@@ -177,25 +184,27 @@ impl UpstreamState {
 
     fn choose(
         &self,
-        set: &TargetSet,
+        set: &EndpointSet,
         user: Option<u64>,
-        seat: impl Fn(usize) -> Option<Seat>,
+        candidate: impl Fn(usize) -> Option<Candidate>,
     ) -> Option<usize> {
         let count = set.targets().len();
         match (self.upstream.balance, user) {
-            (Balance::RoundRobin, _) => {
-                balance::round_robin(set.turns(), self.turn.fetch_add(1, Ordering::Relaxed), seat)
-            }
-            (Balance::UserHash, Some(user)) => balance::user_hash(count, seat, user),
+            (Balance::RoundRobin, _) => balance::round_robin(
+                set.turns(),
+                self.turn.fetch_add(1, Ordering::Relaxed),
+                candidate,
+            ),
+            (Balance::UserHash, Some(user)) => balance::user_hash(count, candidate, user),
             (Balance::LeastRequest, _) | (Balance::UserHash, None) => {
-                balance::least_request(count, seat, draw)
+                balance::least_request(count, candidate, draw)
             }
         }
     }
 
     /// Somebody who is ejected and whose time is over gets this request as a trial. One that cannot
     /// be sent again is only taken if no better has come for a while.
-    fn trial(&self, set: &TargetSet, may_repeat: bool, now: Instant) -> Option<Pick> {
+    fn trial(&self, set: &EndpointSet, may_repeat: bool, now: Instant) -> Option<Pick> {
         let elapsed = self.elapsed(now);
         let grace = if may_repeat {
             0
@@ -206,10 +215,10 @@ impl UpstreamState {
             return None;
         }
         let place = |id: u64| set.targets().iter().position(|target| target.id == id);
-        let is_well =
-            |id: u64| place(id).is_some_and(|index| !set.targets()[index].has(Mark::Sick));
+        let is_healthy =
+            |id: u64| place(id).is_some_and(|index| !set.targets()[index].has(Mark::Unhealthy));
         let mut ejection = self.ejection();
-        match ejection.trial(now, is_well) {
+        match ejection.trial(now, is_healthy) {
             Ok((id, ticket)) => place(id).map(|index| Pick { index, ticket }),
             Err(wait) => {
                 let next = if ejection.ejected() == 0 {
@@ -224,7 +233,7 @@ impl UpstreamState {
     }
 
     /// The head of an answer came, whatever it says.
-    pub fn answered(&self, target: &Target, pick: &Pick) -> Option<Change> {
+    pub fn answered(&self, target: &ResolvedEndpoint, pick: &Pick) -> Option<Change> {
         if !target.troubled.load(Ordering::Relaxed) {
             return None;
         }
@@ -233,37 +242,37 @@ impl UpstreamState {
         if !ejection.is_ejected(target.id) {
             target.troubled.store(false, Ordering::Relaxed);
         }
-        self.told(&ejection, target, verdict)
+        self.apply(&ejection, target, verdict)
     }
 
     /// No connection, silence, or nothing that could be used.
-    pub fn failed(&self, target: &Target, pick: &Pick, now: Instant) -> Option<Change> {
+    pub fn failed(&self, target: &ResolvedEndpoint, pick: &Pick, now: Instant) -> Option<Change> {
         let mut ejection = self.ejection();
         target.troubled.store(true, Ordering::Relaxed);
         let verdict = ejection.failed(target.id, pick.ticket, now);
-        self.told(&ejection, target, verdict)
+        self.apply(&ejection, target, verdict)
     }
 
     /// What health checks found; tells whether that is new.
-    pub fn checked(&self, target: &Target, well: bool) -> bool {
-        target.mark(Mark::Sick, !well)
+    pub fn checked(&self, target: &ResolvedEndpoint, healthy: bool) -> bool {
+        target.mark(Mark::Unhealthy, !healthy)
     }
 
     /// Whether requests to this upstream have nowhere good to go.
     #[must_use]
-    pub fn is_unwell(&self) -> bool {
+    pub fn has_no_healthy_endpoint(&self) -> bool {
         !self
             .targets
             .borrow()
             .targets()
             .iter()
-            .any(|target| target.is_well())
+            .any(|target| target.is_healthy())
     }
 
-    fn told(
+    fn apply(
         &self,
         ejection: &Ejection,
-        target: &Target,
+        target: &ResolvedEndpoint,
         verdict: Option<Verdict>,
     ) -> Option<Change> {
         let verdict = verdict?;
@@ -284,9 +293,9 @@ impl UpstreamState {
         })
     }
 
-    fn note(&self, ejection: &Ejection, set: &TargetSet, id: u64) {
+    fn note(&self, ejection: &Ejection, set: &EndpointSet, id: u64) {
         if let Some(target) = set.targets().iter().find(|target| target.id == id) {
-            let _ = self.told(ejection, target, Some(Verdict::Suspected));
+            let _ = self.apply(ejection, target, Some(Verdict::Suspected));
         }
     }
 
@@ -299,7 +308,7 @@ impl UpstreamState {
     }
 }
 
-fn ids(set: &TargetSet) -> Vec<u64> {
+fn ids(set: &EndpointSet) -> Vec<u64> {
     set.targets().iter().map(|target| target.id).collect()
 }
 
@@ -322,11 +331,11 @@ mod tests {
     use crate::upstream::Endpoint;
     use crate::upstream::group::EjectionSettings;
 
-    const GET: Wish = Wish {
+    const GET: PickHint = PickHint {
         user: None,
         may_repeat: true,
     };
-    const POST: Wish = Wish {
+    const POST: PickHint = PickHint {
         user: None,
         may_repeat: false,
     };
@@ -408,13 +417,13 @@ mod tests {
             ticket: set.targets()[0].ticket(),
         };
         state.failed(&set.targets()[0], &pick, now);
-        assert!(!state.is_unwell());
+        assert!(!state.has_no_healthy_endpoint());
         assert!(state.checked(&set.targets()[1], false));
         assert_eq!(
             state.pick(&set, &[], GET, now).map(|pick| pick.index),
             Some(0)
         );
-        assert!(state.is_unwell());
+        assert!(state.has_no_healthy_endpoint());
         assert!(state.checked(&set.targets()[0], false));
         assert!(state.pick(&set, &[], GET, now).is_none());
     }
@@ -449,7 +458,7 @@ mod tests {
         let known = |index: usize| {
             (
                 now_set.targets()[index].has(Mark::Ejected),
-                now_set.targets()[index].has(Mark::Sick),
+                now_set.targets()[index].has(Mark::Unhealthy),
             )
         };
         assert_eq!(
@@ -478,7 +487,7 @@ mod tests {
         assert_eq!(
             (
                 one.targets().targets()[0].has(Mark::Ejected),
-                one.is_unwell()
+                one.has_no_healthy_endpoint()
             ),
             (false, true),
             "only suspected"
@@ -493,17 +502,17 @@ mod tests {
             let pick = state.pick(&set, &[], GET, now).unwrap();
             state.failed(&set.targets()[0], &pick, now);
         }
-        assert!(state.is_unwell());
+        assert!(state.has_no_healthy_endpoint());
         let pick = state.pick(&set, &[], GET, now).unwrap();
         assert_eq!(
             state.answered(&set.targets()[0], &pick),
             Some(Change::Returned)
         );
-        assert!(!state.is_unwell());
+        assert!(!state.has_no_healthy_endpoint());
     }
 
     proptest! {
-        /// While anybody is well, nobody who is not is chosen, trials aside; and nobody who was
+        /// While anybody is healthy, nobody unhealthy is chosen, trials aside; and nobody who was
         /// tried is tried again.
         #[test]
         fn the_well_come_first(
@@ -515,18 +524,18 @@ mod tests {
             let set = state.targets();
             for (good, wait, sick) in outcomes {
                 now += Duration::from_millis(wait);
-                let wish = Wish { user: Some(wait), may_repeat: wait % 2 == 0 };
+                let hint = PickHint { user: Some(wait), may_repeat: wait % 2 == 0 };
                 state.checked(&set.targets()[usize::try_from(wait).unwrap() % usize::from(count)], !sick);
-                let usable = |target: &Arc<Target>| !target.has(Mark::Sick) && !target.has(Mark::Ejected);
+                let usable = |target: &Arc<ResolvedEndpoint>| !target.has(Mark::Unhealthy) && !target.has(Mark::Ejected);
                 let anybody = set.targets().iter().any(usable);
-                let Some(first) = state.pick(&set, &[], wish, now) else {
-                    prop_assert!(set.targets().iter().all(|target| target.has(Mark::Sick)));
+                let Some(first) = state.pick(&set, &[], hint, now) else {
+                    prop_assert!(set.targets().iter().all(|target| target.has(Mark::Unhealthy)));
                     continue;
                 };
                 let target = &set.targets()[first.index];
                 let is_trial = target.has(Mark::Ejected) && first.ticket != target.ticket();
-                prop_assert!(!target.has(Mark::Sick) && (usable(target) || is_trial || !anybody));
-                if let Some(second) = state.pick(&set, &[first.index], wish, now) {
+                prop_assert!(!target.has(Mark::Unhealthy) && (usable(target) || is_trial || !anybody));
+                if let Some(second) = state.pick(&set, &[first.index], hint, now) {
                     prop_assert!(second.index != first.index && usable(&set.targets()[second.index]));
                 }
                 if good { state.answered(target, &first) } else { state.failed(target, &first, now) };

@@ -88,7 +88,7 @@ async fn a_worker_without_requests_asks_who_is_master(cluster: &RedisCluster) {
     let found = idle.load(&id).await.unwrap();
     assert!(matches!(found, Lookup::Found(_)), "{found:?}");
     follows(&cluster.nodes[0]);
-    cluster.is_well();
+    cluster.is_healthy();
 }
 
 fn slot_of(cluster: &RedisCluster, tag: &[u8]) -> u16 {
@@ -135,7 +135,7 @@ async fn a_master_dies(cluster: &mut RedisCluster, gateway: &Gateway, load: &Loa
     .await;
     cluster.nodes[master].start_again(&[]);
     follows(&cluster.nodes[master]);
-    cluster.is_well();
+    cluster.is_healthy();
     load.served().await;
     let after = load.tally();
     assert_eq!(after.unavailable, 0, "{after}");
@@ -188,7 +188,7 @@ async fn a_node_joins(cluster: &mut RedisCluster, gateway: &Gateway, load: &Load
     cluster.nodes.push(RedisCluster::node());
     let newcomer = cluster.nodes.len() - 1;
     cluster.meet(newcomer);
-    cluster.is_well();
+    cluster.is_healthy();
     for slot in slots_of(cluster, load).iter().take(6) {
         let from = cluster.owner(*slot, 1).unwrap();
         cluster.begin_move(*slot, from, newcomer);

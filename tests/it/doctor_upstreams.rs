@@ -168,7 +168,7 @@ async fn a_backend_without_an_address_is_not_one_that_refuses() {
     assert!(
         gateway
             .stderr()
-            .contains("there is no address yet: its host names could not be looked up"),
+            .contains("no address yet: cannot resolve the host names"),
         "{}",
         gateway.stderr()
     );

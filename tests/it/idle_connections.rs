@@ -160,7 +160,8 @@ async fn without_descriptors_it_waits_and_goes_on_when_there_are_some() {
     // whose endpoint would be sick for long.
     let told = |what: &str| {
         gateway.stderr().lines().any(|line| {
-            line.contains("counts against nobody: no file descriptor is left")
+            line.contains("cannot open a connection to")
+                && line.contains("no file descriptor is left")
                 && line.contains(what)
         })
     };

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hufu::metrics::Metrics;
-use hufu::proxy::backend::Backend as SharedBackend;
 use hufu::proxy::resolve::resolve_for_ever;
+use hufu::proxy::shared_upstream::SharedUpstream;
 use hufu::upstream::{Endpoint, Upstream};
 use serde_json::Value;
 
@@ -378,7 +378,7 @@ async fn names_are_looked_up_again_and_a_failing_resolver_changes_nothing() {
         ..Upstream::new("orders", endpoints)
     };
     let backend =
-        Arc::new(SharedBackend::new(Arc::new(upstream), Arc::new(Metrics::new())).unwrap());
+        Arc::new(SharedUpstream::new(Arc::new(upstream), Arc::new(Metrics::new())).unwrap());
     type Answer = Result<Vec<&'static str>, io::ErrorKind>;
     let (answer, asked): (Arc<Mutex<Answer>>, _) = (
         Arc::new(Mutex::new(Ok(vec!["10.0.0.1:80"]))),

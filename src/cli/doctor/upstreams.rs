@@ -15,7 +15,7 @@ use crate::finding::{Examined, Finding, in_ms};
 use crate::peer;
 use crate::proxy::connection::Io;
 use crate::proxy::connector::{Connector, speaks_tls};
-use crate::upstream::targets::{Address, literal};
+use crate::upstream::resolved::{Address, literal};
 use crate::upstream::{Endpoint, Upstream};
 
 /// How long an answer may take.

@@ -38,7 +38,7 @@ impl RedisCluster {
         for replica in 3..6 {
             follows(&cluster.nodes[replica]);
         }
-        cluster.is_well();
+        cluster.is_healthy();
         cluster.masters = 3;
         cluster
     }
@@ -194,11 +194,11 @@ impl RedisCluster {
             .unwrap();
         }
         (1..self.nodes.len()).for_each(|node| self.meet(node));
-        self.is_well();
+        self.is_healthy();
     }
 
     /// Waits until all running nodes know all of them and every slot has a master.
-    pub(crate) fn is_well(&self) {
+    pub(crate) fn is_healthy(&self) {
         for node in 0..self.nodes.len() {
             until_blocking("the cluster to be well", || {
                 let state: String = self.ask(node, &["CLUSTER", "INFO"]).ok()?;

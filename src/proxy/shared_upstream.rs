@@ -8,11 +8,11 @@ use crate::metrics::{Counter, Metrics};
 use crate::proxy::connector::{Connector, TlsError};
 use crate::proxy::queue::Queue;
 use crate::telemetry::Throttle;
-use crate::upstream::targets::Address;
-use crate::upstream::{Change, Pick, Target, Upstream, UpstreamState};
+use crate::upstream::resolved::Address;
+use crate::upstream::{Change, Pick, ResolvedEndpoint, Upstream, UpstreamState};
 
 /// One upstream, for all workers.
-pub struct Backend {
+pub struct SharedUpstream {
     /// What is known of its endpoints.
     pub state: UpstreamState,
     /// The way to them.
@@ -24,7 +24,7 @@ pub struct Backend {
     metrics: Arc<Metrics>,
 }
 
-impl Backend {
+impl SharedUpstream {
     /// An upstream of the configuration; reads the files of its TLS.
     pub fn new(upstream: Arc<Upstream>, metrics: Arc<Metrics>) -> Result<Self, TlsError> {
         Self::with(UpstreamState::new(upstream), metrics)
@@ -84,7 +84,7 @@ impl Backend {
             .iter()
             .find(|other| other.upstream().name == self.upstream().name)
             .map(|other| other.state.targets());
-        let stays = |target: &Target| {
+        let stays = |target: &ResolvedEndpoint| {
             successor
                 .as_ref()
                 .is_some_and(|set| set.targets().iter().any(|other| other.name == target.name))
@@ -102,7 +102,7 @@ impl Backend {
     }
 
     /// A connection to a target was opened.
-    pub fn connected(&self, target: &Target) {
+    pub fn connected(&self, target: &ResolvedEndpoint) {
         self.metrics
             .upstream_connection(&self.upstream().name, &target.name);
     }
@@ -119,14 +119,14 @@ impl Backend {
     }
 
     /// A target answered.
-    pub fn succeeded(&self, target: &Target, pick: &Pick) {
+    pub fn succeeded(&self, target: &ResolvedEndpoint, pick: &Pick) {
         if let Some(change) = self.state.answered(target, pick) {
             self.say(target, change);
         }
     }
 
     /// A target did not answer.
-    pub fn failed(&self, target: &Target, pick: &Pick, now: Instant) {
+    pub fn failed(&self, target: &ResolvedEndpoint, pick: &Pick, now: Instant) {
         if let Some(change) = self.state.failed(target, pick, now) {
             self.say(target, change);
         }
@@ -134,26 +134,26 @@ impl Backend {
 
     /// A target could not be asked, since the gateway has no descriptor or no port for it. In the
     /// log, now and then: it goes for all of them.
-    pub fn starves(&self, target: &Target, why: &str) {
+    pub fn starves(&self, target: &ResolvedEndpoint, why: &str) {
         static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
         if let Some(silent) = TOLD.admit() {
             let (upstream, endpoint) = (&*self.upstream().name, &*target.name);
-            log::warn!(upstream, endpoint; "no connection to the endpoint, which counts against nobody: {why}{silent}");
+            log::warn!(upstream, endpoint; "cannot open a connection to the endpoint: {why}{silent}");
         }
     }
 
     /// What a health check found; `Err`: what was wrong.
-    pub fn checked(&self, target: &Target, found: Result<(), &str>) {
+    pub fn checked(&self, target: &ResolvedEndpoint, found: Result<(), &str>) {
         if !self.state.checked(target, found.is_ok()) {
             return;
         }
         let upstream = &*self.upstream().name;
         match found {
             Ok(()) => {
-                log::info!(upstream, endpoint = &*target.name; "health checks: the endpoint is well again");
+                log::info!(upstream, endpoint = &*target.name; "health checks: endpoint is healthy again");
             }
             Err(why) => {
-                log::warn!(upstream, endpoint = &*target.name; "health checks: the endpoint is sick and gets no more requests: {why}");
+                log::warn!(upstream, endpoint = &*target.name; "health checks: endpoint is unhealthy and gets no requests: {why}");
             }
         }
         self.show(target);
@@ -171,27 +171,27 @@ impl Backend {
         let set = self.state.targets();
         set.targets().iter().for_each(|target| self.show(target));
         let names: Vec<&str> = set.targets().iter().map(|target| &*target.name).collect();
-        log::info!(upstream; "the endpoints' names lead to {}", names.join(", "));
+        log::info!(upstream; "endpoint addresses are now {}", names.join(", "));
     }
 
-    fn say(&self, target: &Target, change: Change) {
+    fn say(&self, target: &ResolvedEndpoint, change: Change) {
         let (upstream, endpoint) = (&*self.upstream().name, &*target.name);
         match change {
             Change::Ejected { time } => {
                 self.metrics.upstream_ejection(upstream, endpoint);
                 let time = humantime::format_duration(time);
-                log::warn!(upstream, endpoint; "requests to the endpoint fail: it is left out for {time}");
+                log::warn!(upstream, endpoint; "endpoint ejected for {time}: requests to it fail");
             }
             Change::Suspected => {
-                log::warn!(upstream, endpoint; "requests to the endpoint fail; it is used nevertheless, since too many would be left out");
+                log::warn!(upstream, endpoint; "requests to the endpoint fail; it stays in use, since max_percent of the endpoints are ejected already");
             }
-            Change::Returned => log::info!(upstream, endpoint; "the endpoint answers again"),
+            Change::Returned => log::info!(upstream, endpoint; "endpoint answers again"),
         }
         self.show(target);
     }
 
-    fn show(&self, target: &Target) {
+    fn show(&self, target: &ResolvedEndpoint) {
         self.metrics
-            .upstream_endpoint(&self.upstream().name, &target.name, target.is_well());
+            .upstream_endpoint(&self.upstream().name, &target.name, target.is_healthy());
     }
 }

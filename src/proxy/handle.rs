@@ -1,10 +1,11 @@
-//! The walk of a request: every filter is a call with a name.
+//! Handles a request from top to bottom; every step is a call with a name.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
+use actix_web::web::BytesMut;
 
 use crate::assertion::IdentityLines;
 use crate::http::authenticate::{Authenticator, Caller};
@@ -17,18 +18,19 @@ use crate::http::{
 };
 use crate::identity::Apps;
 use crate::proxy::answer::{self, AnswerBody, AnswerRules};
+use crate::proxy::download::Download;
 use crate::proxy::forward::{Forwarder, Outgoing, UpstreamResponse};
-use crate::proxy::guard::Guard;
-use crate::proxy::handshake;
+use crate::proxy::handshake::{self, Handshake};
 use crate::proxy::inbound;
 use crate::proxy::outgoing::{HeadRules, OutgoingHead};
+use crate::proxy::pending_guard::PendingGuard;
 use crate::proxy::rules::RouteRules;
 use crate::proxy::streaming::Opening;
 use crate::proxy::upload::BodyFraming;
 use crate::proxy::websockets::{Websockets, check_origin};
 use crate::route::{Route, RouteTable, below, canonical, slashes_decoded};
 
-/// What one worker needs to pass requests on.
+/// What one worker needs to forward requests.
 pub struct Proxy {
     /// The routes.
     pub routes: Arc<RouteTable>,
@@ -36,7 +38,7 @@ pub struct Proxy {
     pub rules: Arc<[RouteRules]>,
     /// The counters of requests without a route.
     pub unrouted: Arc<CountedRoute>,
-    /// Who is who.
+    /// Finds the caller of a request.
     pub auth: Authenticator,
     /// The apps, for their ids.
     pub apps: Arc<Apps>,
@@ -55,7 +57,7 @@ pub struct Proxy {
     pub cors: Arc<Cors>,
     /// Longest request body, in bytes.
     pub body_limit: u64,
-    /// This worker's way to the upstreams.
+    /// This worker's connections to the upstreams.
     pub forwarder: Forwarder,
     /// Where requests are counted and logged.
     pub reports: Arc<Reports>,
@@ -63,6 +65,13 @@ pub struct Proxy {
     pub drain: Drain,
     /// The open WebSockets.
     pub websockets: Arc<Websockets>,
+}
+
+/// The route of a request, and the path that the upstream gets.
+struct MatchedRoute<'a> {
+    route: &'a Route,
+    rules: &'a RouteRules,
+    path: &'a str,
 }
 
 /// Answers any request outside the gateway's own endpoints.
@@ -83,7 +92,7 @@ pub async fn proxy(
     // Until the route is known.
     let mut failure = &FailureShape::Problem;
     let mut answer = match proxy
-        .walk(&head, payload, &mut request_log, &mut failure)
+        .handle_request(&head, payload, &mut request_log, &mut failure)
         .await
     {
         Ok(answer) => answer,
@@ -100,7 +109,7 @@ pub async fn proxy(
 
 impl Proxy {
     /// From the client's request to the upstream's answer.
-    async fn walk<'a>(
+    async fn handle_request<'a>(
         &'a self,
         request: &RequestHead,
         payload: Payload,
@@ -123,45 +132,22 @@ impl Proxy {
             .outward(request.path(), &path)
             .map_err(inbound::ambiguous_path)?;
         if handshake.is_some() {
-            let https = is_https(&request_log.inbound, request.headers());
-            check_origin(request.headers(), https, &self.cors, self.auth.carriers())?;
+            self.check_origin(request, &request_log.inbound)?;
         }
         let caller = self
             .auth
             .admit(&route.access, request, request_log.inbound.client)
             .await?;
-        let body_limit = self.body_limit(route);
-        // The gate lets no handshake in with a body; an announced length of zero stays behind.
-        let framing = if handshake.is_some() {
-            BodyFraming::None
-        } else {
-            inbound::body_framing(request.headers(), body_limit)?
-        };
-        let identity = self.identity(&caller, request_log);
-        let head = self.head_rules.write(&OutgoingHead {
-            head: request,
+        let framing = self.framing(request, route, handshake.is_some())?;
+        let matched = MatchedRoute {
+            route,
+            rules,
             path: &outward,
-            stripped: route.rewrite.stripped(),
-            edits: &rules.request,
-            host: &route.upstream.host,
-            upstream: &route.upstream.authority,
-            inbound: &request_log.inbound,
-            identity: identity.as_deref().unwrap_or_default(),
-            framing,
-            upgrades: handshake.is_some(),
-        });
-        let (payload, opening) = match handshake {
-            Some(handshake) => (
-                Payload::None,
-                Some(Opening {
-                    handshake,
-                    place: self.websockets.enter(caller.user())?,
-                    client: payload,
-                }),
-            ),
-            None => (payload, None),
         };
-        let guard = Guard::new(self.session(&caller), &self.drain);
+        let upgrades = handshake.is_some();
+        let head = self.outgoing_head(request, &matched, &caller, framing, upgrades, request_log);
+        let (payload, opening) = self.opening(handshake, payload, &caller)?;
+        let guard = PendingGuard::new(self.session(&caller), &self.drain);
         let outgoing = Outgoing {
             upstream: &route.upstream,
             user: caller.user(),
@@ -169,25 +155,96 @@ impl Proxy {
             head,
             payload,
             framing,
-            body_limit,
+            body_limit: self.body_limit(route),
             timeout: route.timeout,
             handshake: opening.as_ref().map(|opening| &opening.handshake),
             guard: &guard,
         };
-        let UpstreamResponse { head, body, .. } =
-            self.forwarder.forward(outgoing, request_log).await?;
-        let mut answer = Answer::new(
-            answer::to_client(&head, &self.answer_rules, rules),
-            Box::new(body),
-        );
+        let response = self.forwarder.forward(outgoing, request_log).await?;
+        let answer = self.answer(response, rules, &caller);
+        self.stream(answer, opening, &caller, request_log)
+    }
+
+    /// Refuses a WebSocket that a foreign page opens.
+    fn check_origin(&self, request: &RequestHead, inbound: &Inbound) -> Result<(), GatewayError> {
+        let headers = request.headers();
+        let https = is_https(inbound, headers);
+        check_origin(headers, https, &self.cors, self.auth.carriers())
+    }
+
+    /// How the body comes, which must not be over the route's limit.
+    fn framing(
+        &self,
+        request: &RequestHead,
+        route: &Route,
+        is_handshake: bool,
+    ) -> Result<BodyFraming, GatewayError> {
+        if is_handshake {
+            // The parser refuses a handshake with a body. An announced length of zero is dropped.
+            return Ok(BodyFraming::None);
+        }
+        inbound::body_framing(request.headers(), self.body_limit(route))
+    }
+
+    fn outgoing_head(
+        &self,
+        request: &RequestHead,
+        matched: &MatchedRoute<'_>,
+        caller: &Caller,
+        framing: BodyFraming,
+        upgrades: bool,
+        request_log: &mut RequestLog,
+    ) -> BytesMut {
+        let identity = self.identity(caller, request_log);
+        let route = matched.route;
+        self.head_rules.write(&OutgoingHead {
+            head: request,
+            path: matched.path,
+            stripped: route.rewrite.stripped(),
+            edits: &matched.rules.request,
+            host: &route.upstream.host,
+            upstream: &route.upstream.authority,
+            inbound: &request_log.inbound,
+            identity: identity.as_deref().unwrap_or_default(),
+            framing,
+            upgrades,
+        })
+    }
+
+    /// The request's body, or the WebSocket that it opens.
+    fn opening(
+        &self,
+        handshake: Option<Handshake>,
+        payload: Payload,
+        caller: &Caller,
+    ) -> Result<(Payload, Option<Opening>), GatewayError> {
+        let Some(handshake) = handshake else {
+            return Ok((payload, None));
+        };
+        let opening = Opening {
+            handshake,
+            place: self.websockets.enter(caller.user())?,
+            client: payload,
+        };
+        Ok((Payload::None, Some(opening)))
+    }
+
+    /// The answer to the client.
+    fn answer(
+        &self,
+        response: UpstreamResponse,
+        rules: &RouteRules,
+        caller: &Caller,
+    ) -> Answer<Box<Download>> {
+        let mut head = answer::to_client(&response.head, &self.answer_rules, rules);
         if let Caller::Anonymous {
             dead_token: Some(code),
         } = caller
         {
             // On an optional route a dead token means an anonymous request; the answer says why.
-            answer.head.push(X_HUFU_ERROR, code.word().as_bytes());
+            head.push(X_HUFU_ERROR, code.word().as_bytes());
         }
-        self.stream(answer, opening, &caller, request_log)
+        Answer::new(head, Box::new(response.body))
     }
 
     fn route(

@@ -1,6 +1,6 @@
-//! What ends a request before it is answered: its session has ended, or the process does. Nobody
-//! looks before a request has been under way for a while, so that one which is answered at once
-//! costs no timer and no allocation.
+//! Ends a pending request when its session ends or the process stops. A request is watched only
+//! from its worker's next tick on. So a request that is answered at once costs no timer and no
+//! allocation.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -18,46 +18,46 @@ use crate::proxy::session_watch::SessionWatch;
 use crate::proxy::unanswered::UpstreamError;
 use crate::session::{LiveSession, SessionService};
 
-/// Between two beats.
+/// Between two ticks.
 const STEP: Duration = Duration::from_millis(450);
 
-/// One timer for all requests of a worker: from its next beat on a request is watched.
-pub struct Beat {
-    heard: Rc<Notify>,
+/// One timer for all requests of a worker.
+pub struct Ticker {
+    ticks: Rc<Notify>,
     task: JoinHandle<()>,
 }
 
 /// Watches over one request until the head of its answer is there.
-pub struct Guard<'a> {
+pub struct PendingGuard<'a> {
     session: Option<(&'a Arc<SessionService>, &'a LiveSession)>,
     drain: &'a Drain,
     /// The upstream has all of a request that must not be sent twice.
     pub passed: Cell<bool>,
 }
 
-impl Beat {
-    /// Begins to beat, in this worker.
+impl Ticker {
+    /// Starts the timer in this worker.
     #[must_use]
     pub fn start() -> Self {
-        let heard = Rc::new(Notify::new());
-        let beating = heard.clone();
+        let ticks = Rc::new(Notify::new());
+        let notifier = ticks.clone();
         let task = actix_web::rt::spawn(async move {
             loop {
                 sleep(STEP).await;
-                beating.notify_waiters();
+                notifier.notify_waiters();
             }
         });
-        Self { heard, task }
+        Self { ticks, task }
     }
 }
 
-impl Drop for Beat {
+impl Drop for Ticker {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl<'a> Guard<'a> {
+impl<'a> PendingGuard<'a> {
     /// Watches a request, whose session was just found alive.
     #[must_use]
     pub const fn new(
@@ -81,8 +81,8 @@ impl<'a> Guard<'a> {
     }
 
     /// Why the request is not to go on.
-    pub async fn ended(&self, beat: &Beat) -> UpstreamError {
-        beat.heard.notified().await;
+    pub async fn ended(&self, ticker: &Ticker) -> UpstreamError {
+        ticker.ticks.notified().await;
         // Boxed: only few requests come here.
         Box::pin(self.watched()).await
     }

@@ -7,18 +7,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
-use crate::upstream::balance::{self, Seat};
+use crate::upstream::balance::{self, Candidate};
 use crate::upstream::breaker::Ticket;
 use crate::upstream::endpoint::Endpoint;
 
 /// Why an address is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// Health checks found it sick.
-    Sick = 1,
+    /// Health checks found it unhealthy.
+    Unhealthy = 1,
     /// Requests to it failed.
     Ejected = 2,
-    /// The same, but too many others are ejected already: it is used, and not well.
+    /// The same, but too many others are ejected already: it is used, but counts as unhealthy.
     Suspected = 4,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for Address {
 /// One address of an upstream, and what all workers know of it. It lives as long as a set has it or
 /// a request is under way to it.
 #[derive(Debug)]
-pub struct Target {
+pub struct ResolvedEndpoint {
     /// Tells it from all others that this upstream ever had.
     pub id: u64,
     /// The endpoint of the configuration that it belongs to.
@@ -62,7 +62,7 @@ pub struct Target {
     ticket: AtomicU64,
 }
 
-impl Target {
+impl ResolvedEndpoint {
     fn new(id: u64, endpoint: usize, weight: u32, address: Address) -> Arc<Self> {
         let name: Arc<str> = address.to_string().into();
         let place = balance::stable_hash(&[name.as_bytes()]);
@@ -87,9 +87,13 @@ impl Target {
     }
 
     /// The same address at another place, with what is known of it.
-    fn moved(&self, endpoint: usize, weight: u32, asked: bool) -> Arc<Self> {
-        let marks =
-            self.marks.load(Ordering::Relaxed) & if asked { u8::MAX } else { !(Mark::Sick as u8) };
+    fn moved(&self, endpoint: usize, weight: u32, is_checked: bool) -> Arc<Self> {
+        let marks = self.marks.load(Ordering::Relaxed)
+            & if is_checked {
+                u8::MAX
+            } else {
+                !(Mark::Unhealthy as u8)
+            };
         Arc::new(Self {
             id: self.id,
             endpoint,
@@ -104,15 +108,15 @@ impl Target {
         })
     }
 
-    /// Whether health checks found it sick.
+    /// Whether health checks found it unhealthy.
     #[must_use]
-    pub fn is_sick(&self) -> bool {
-        self.has(Mark::Sick)
+    pub fn is_unhealthy(&self) -> bool {
+        self.has(Mark::Unhealthy)
     }
 
     /// Whether nothing is known against it.
     #[must_use]
-    pub fn is_well(&self) -> bool {
+    pub fn is_healthy(&self) -> bool {
         self.marks.load(Ordering::Relaxed) == 0
     }
 
@@ -130,8 +134,8 @@ impl Target {
         (before & mark as u8 != 0) != on
     }
 
-    pub(super) fn seat(&self) -> Seat {
-        Seat {
+    pub(super) fn candidate(&self) -> Candidate {
+        Candidate {
             weight: self.weight,
             load: self.load.load(Ordering::Relaxed),
             place: self.place,
@@ -149,12 +153,12 @@ impl Target {
 
 /// A request that is under way to a target, until this is dropped.
 #[derive(Debug)]
-pub struct UnderWay(Arc<Target>);
+pub struct UnderWay(Arc<ResolvedEndpoint>);
 
 impl UnderWay {
     /// Counts one more.
     #[must_use]
-    pub fn to(target: &Arc<Target>) -> Self {
+    pub fn to(target: &Arc<ResolvedEndpoint>) -> Self {
         target.load.fetch_add(1, Ordering::Relaxed);
         Self(target.clone())
     }
@@ -168,13 +172,13 @@ impl Drop for UnderWay {
 
 /// The addresses of an upstream at one time.
 #[derive(Debug, Default)]
-pub struct TargetSet {
-    targets: Vec<Arc<Target>>,
+pub struct EndpointSet {
+    targets: Vec<Arc<ResolvedEndpoint>>,
     turns: Vec<u16>,
     next_id: u64,
 }
 
-impl TargetSet {
+impl EndpointSet {
     /// Those endpoints that are addresses; names are still to be looked up.
     #[must_use]
     pub fn literal(endpoints: &[Endpoint]) -> Self {
@@ -189,9 +193,9 @@ impl TargetSet {
 
     /// The set of an upstream whose settings have changed, with what is known of the addresses that
     /// stay: those of the same endpoints. Requests under way to them are counted anew; whether they
-    /// are sick counts only where somebody goes on asking (`asked`).
+    /// are unhealthy counts only where somebody goes on asking (`is_checked`).
     #[must_use]
-    pub fn succeeding(&self, before: &[Endpoint], now: &[Endpoint], asked: bool) -> Self {
+    pub fn succeeding(&self, before: &[Endpoint], now: &[Endpoint], is_checked: bool) -> Self {
         let mut next = Self {
             next_id: self.next_id,
             ..Self::default()
@@ -209,12 +213,12 @@ impl TargetSet {
                 let address = literal(endpoint).into_iter();
                 next.targets.extend(address.map(|address| {
                     next.next_id += 1;
-                    Target::new(next.next_id, index, endpoint.weight, address)
+                    ResolvedEndpoint::new(next.next_id, index, endpoint.weight, address)
                 }));
             }
             next.targets.extend(
                 stay.into_iter()
-                    .map(|target| target.moved(index, endpoint.weight, asked)),
+                    .map(|target| target.moved(index, endpoint.weight, is_checked)),
             );
         }
         next.turns = balance::turns(
@@ -259,7 +263,7 @@ impl TargetSet {
                     .cloned();
                 next.targets.push(stays.unwrap_or_else(|| {
                     next.next_id += 1;
-                    Target::new(next.next_id, index, endpoint.weight, address)
+                    ResolvedEndpoint::new(next.next_id, index, endpoint.weight, address)
                 }));
             }
         }
@@ -281,7 +285,7 @@ impl TargetSet {
 
     /// The addresses, in the order of their endpoints.
     #[must_use]
-    pub fn targets(&self) -> &[Arc<Target>] {
+    pub fn targets(&self) -> &[Arc<ResolvedEndpoint>] {
         &self.targets
     }
 
@@ -313,7 +317,7 @@ mod tests {
             .into()
     }
 
-    fn addresses(set: &TargetSet) -> Vec<String> {
+    fn addresses(set: &EndpointSet) -> Vec<String> {
         set.targets()
             .iter()
             .map(|target| target.name.to_string())
@@ -334,7 +338,7 @@ mod tests {
 
     #[test]
     fn names_become_all_their_addresses_and_what_is_known_of_them_stays() {
-        let first = TargetSet::literal(&endpoints());
+        let first = EndpointSet::literal(&endpoints());
         assert_eq!(addresses(&first), ["10.0.0.1:80"]);
         let second = first
             .refreshed(
@@ -355,7 +359,7 @@ mod tests {
                 .is_none(),
             "the order means nothing"
         );
-        second.targets()[1].mark(Mark::Sick, true);
+        second.targets()[1].mark(Mark::Unhealthy, true);
         let third = second
             .refreshed(&endpoints(), &found(&["10.0.1.1:81", "10.0.1.3:81"]))
             .unwrap();
@@ -364,7 +368,8 @@ mod tests {
             ["10.0.0.1:80", "10.0.1.1:81", "10.0.1.3:81"]
         );
         assert!(
-            Arc::ptr_eq(&third.targets()[1], &second.targets()[1]) && !third.targets()[1].is_well()
+            Arc::ptr_eq(&third.targets()[1], &second.targets()[1])
+                && !third.targets()[1].is_healthy()
         );
         assert!(
             second
@@ -377,7 +382,7 @@ mod tests {
 
     #[test]
     fn a_resolver_that_fails_changes_nothing() {
-        let set = TargetSet::literal(&endpoints())
+        let set = EndpointSet::literal(&endpoints())
             .refreshed(&endpoints(), &found(&["10.0.1.1:81"]))
             .unwrap();
         assert!(set.refreshed(&endpoints(), &[None, None]).is_none());

@@ -1,5 +1,5 @@
-//! The way from a tunnel's task to the answer's body, which is asked for bytes when the client
-//! takes some: one piece at a time, so that a slow client slows the upstream and fills no memory.
+//! The body of a 101 answer, which a tunnel's task fills. It holds one piece at a time, so that a
+//! slow client slows the upstream down and fills no memory.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -12,33 +12,33 @@ use actix_web::web::Bytes;
 use crate::proxy::download::BrokenBody;
 
 /// The task's end.
-pub struct Giver(Rc<RefCell<State>>);
+pub struct BodySender(Rc<RefCell<BodyState>>);
 
 /// The body of a 101: what comes out of the tunnel.
-pub struct TunnelBody(Rc<RefCell<State>>);
+pub struct TunnelBody(Rc<RefCell<BodyState>>);
 
 #[derive(Default)]
-struct State {
+struct BodyState {
     piece: Option<Bytes>,
     /// How it ends, once that is known: with these bytes, or broken off.
     end: Option<Result<Bytes, BrokenBody>>,
     left: bool,
-    giver: Option<Waker>,
-    taker: Option<Waker>,
+    sender: Option<Waker>,
+    receiver: Option<Waker>,
 }
 
 /// Both ends.
 #[must_use]
-pub fn handover() -> (Giver, TunnelBody) {
-    let state = Rc::new(RefCell::new(State::default()));
-    (Giver(state.clone()), TunnelBody(state))
+pub fn tunnel_body() -> (BodySender, TunnelBody) {
+    let state = Rc::new(RefCell::new(BodyState::default()));
+    (BodySender(state.clone()), TunnelBody(state))
 }
 
-impl Giver {
+impl BodySender {
     /// Ready when the last piece was taken.
     pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.0.borrow_mut();
-        state.giver = Some(cx.waker().clone());
+        state.sender = Some(cx.waker().clone());
         if state.piece.is_none() {
             Poll::Ready(())
         } else {
@@ -50,7 +50,7 @@ impl Giver {
     #[must_use]
     pub fn is_left(&self, cx: &Context<'_>) -> bool {
         let mut state = self.0.borrow_mut();
-        state.giver = Some(cx.waker().clone());
+        state.sender = Some(cx.waker().clone());
         state.left
     }
 
@@ -67,14 +67,14 @@ impl Giver {
     }
 
     fn wake(&self) {
-        let taker = self.0.borrow_mut().taker.take();
-        if let Some(taker) = taker {
-            taker.wake();
+        let receiver = self.0.borrow_mut().receiver.take();
+        if let Some(receiver) = receiver {
+            receiver.wake();
         }
     }
 }
 
-impl Drop for Giver {
+impl Drop for BodySender {
     fn drop(&mut self) {
         self.0.borrow_mut().end.get_or_insert(Err(BrokenBody::Own));
         self.wake();
@@ -83,13 +83,13 @@ impl Drop for Giver {
 
 impl Drop for TunnelBody {
     fn drop(&mut self) {
-        let giver = {
+        let sender = {
             let mut state = self.0.borrow_mut();
             state.left = true;
-            state.giver.take()
+            state.sender.take()
         };
-        if let Some(giver) = giver {
-            giver.wake();
+        if let Some(sender) = sender {
+            sender.wake();
         }
     }
 }
@@ -107,16 +107,16 @@ impl MessageBody for TunnelBody {
     ) -> Poll<Option<Result<Bytes, BrokenBody>>> {
         let mut state = self.0.borrow_mut();
         if let Some(piece) = state.piece.take() {
-            let giver = state.giver.take();
+            let sender = state.sender.take();
             drop(state);
-            if let Some(giver) = giver {
-                giver.wake();
+            if let Some(sender) = sender {
+                sender.wake();
             }
             return Poll::Ready(Some(Ok(piece)));
         }
         match &mut state.end {
             None => {
-                state.taker = Some(cx.waker().clone());
+                state.receiver = Some(cx.waker().clone());
                 Poll::Pending
             }
             Some(Ok(last)) if last.is_empty() => Poll::Ready(None),
