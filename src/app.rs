@@ -193,9 +193,7 @@ fn told_panic(panic: &std::panic::PanicHookInfo<'_>) {
             .location()
             .map(ToString::to_string)
             .unwrap_or_default();
-        log::error!(
-            "panic at {at}: the connection in question was dropped, the gateway goes on{silent}"
-        );
+        log::error!("panic at {at}: the connection was dropped, the gateway keeps running{silent}");
     }
 }
 

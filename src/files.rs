@@ -32,7 +32,7 @@ pub enum FileError {
     #[error("is {0}")]
     NotAFile(&'static str),
     /// Longer than anything that belongs here.
-    #[error("is longer than 1 MiB, so it is most likely another file than meant")]
+    #[error("is longer than 1 MiB, so it is probably the wrong file")]
     TooLong,
     /// Who may read it, and who has tried.
     #[error("cannot be read: {0}")]
@@ -61,7 +61,7 @@ impl FileError {
                     "save it as UTF-8 in the editor, or convert it: iconv -f {from} -t UTF-8 {file} > NEW"
                 )
             }
-            Self::Dangling(_) => "create that file, or mend the link".to_owned(),
+            Self::Dangling(_) => "create that file, or fix the link".to_owned(),
             _ => "name a file that the gateway's user can read".to_owned(),
         }
     }

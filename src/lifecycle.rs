@@ -39,7 +39,7 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     let admin_task = actix_web::rt::spawn(admin_server);
     tokio::select! {
         name = signals.next() => {
-            log::info!("{name}: draining; not ready any more, connections are accepted for another {}; a second signal ends it at once", humantime::format_duration(drain_timeouts.grace));
+            log::info!("{name}: draining; /readyz fails, new connections are accepted for another {}; a second signal stops the gateway at once", humantime::format_duration(drain_timeouts.grace));
             drain.start();
         }
         // The server ends by itself only when a listener breaks.
@@ -48,7 +48,7 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     let drained = async {
         tokio::time::sleep(drain_timeouts.grace).await;
         log::info!(
-            "accepting no more connections; requests under way have {}, unless a second signal comes",
+            "no longer accepting connections; requests in flight have {} to finish",
             humantime::format_duration(drain_timeouts.deadline)
         );
         drain.end_streams();
@@ -67,11 +67,11 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     tokio::select! {
         () = drained => match drain.cut_requests() {
             0 => log::info!("drained"),
-            cut => log::warn!("drained, but {cut} requests were not over after server.drain_deadline and were cut"),
+            cut => log::warn!("drained; {cut} requests were cut at server.drain_deadline"),
         },
         name = signals.next() => {
             drop(access);
-            anyhow::bail!("{name} again: ended at once, requests under way were cut");
+            anyhow::bail!("second {name}: stopped at once, requests in flight were cut");
         }
     }
     admin.stop(false).await;
@@ -102,7 +102,7 @@ pub fn raise_descriptor_limit() -> Option<u64> {
             log::info!("at most {hard} files and connections can be open; the limit was {soft}");
         }
         Ok((_, hard)) => log::info!("at most {hard} files and connections can be open"),
-        Err(error) => log::warn!("the limit of open files cannot be raised: {error}"),
+        Err(error) => log::warn!("cannot raise the limit of open files: {error}"),
     }
     raised.ok().map(|(_, hard)| hard)
 }
@@ -111,7 +111,7 @@ pub fn raise_descriptor_limit() -> Option<u64> {
 /// more.
 async fn reload_on(mut hangup: Signal, mut reloader: Reloader) {
     while hangup.recv().await.is_some() {
-        log::info!("SIGHUP: reading the configuration again");
+        log::info!("SIGHUP: reloading the configuration");
         reloader.reload().await;
     }
 }
@@ -125,7 +125,7 @@ async fn ignore(mut first: Signal, mut second: Signal) {
             _ = second.recv() => "SIGUSR2",
         };
         log::info!(
-            "{name} is ignored: the gateway writes to standard output and standard error and has no log files to open anew"
+            "{name} ignored: the gateway logs to standard output and error, so it has no log files to reopen"
         );
     }
 }

@@ -83,7 +83,7 @@ impl AdminApi {
             return Ok(());
         }
         lockout.wrong(from, now);
-        log::warn!("the admin API was asked with a wrong token from {from}");
+        log::warn!("admin API: wrong token from {from}");
         Err(refused())
     }
 }

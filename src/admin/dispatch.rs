@@ -17,7 +17,7 @@ pub fn configure(cfg: &mut web::ServiceConfig) {
     let query = web::QueryConfig::default().error_handler(|error, _| {
         GatewayError::new(
             ErrorCode::RequestInvalid,
-            format!("The query is not what this endpoint takes: {error}."),
+            format!("The query is invalid: {error}."),
         )
         .into()
     });

@@ -32,7 +32,7 @@ impl Part for UpstreamsPart {
             PartState::Up
         } else {
             PartState::Down {
-                reason: format!("without a healthy endpoint: {}", unwell.join(", ")),
+                reason: format!("no healthy endpoint: {}", unwell.join(", ")),
             }
         }
     }

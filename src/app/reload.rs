@@ -21,8 +21,7 @@ use crate::proxy::watch::UpstreamWatch;
 const TAKING: Duration = Duration::from_secs(5);
 
 /// Said of a reading that found nothing new.
-const UNCHANGED: &str = "; the file, .env and the files of secrets hold the very same bytes as at the last reading: if you changed one, this \
-                         process sees another (in a container mount the folder, not the file)";
+const UNCHANGED: &str = "; nothing has changed in the file, .env and the secret files since the last load: if you edited one, this process reads another file (in a container mount the folder, not the file)";
 
 /// Holds the current configuration, and publishes each new one.
 pub struct Reloader {
@@ -83,7 +82,7 @@ impl Reloader {
     /// Reads the file again. One with problems changes nothing.
     pub async fn reload(&mut self) {
         let Some(file) = self.file.clone() else {
-            log::warn!("there is no configuration file to read again");
+            log::warn!("no configuration file to reload");
             return;
         };
         // Files are read, and may be on a slow disk.
@@ -108,9 +107,7 @@ impl Reloader {
             }
             Err(why) => {
                 self.process.metrics.reload("refused");
-                log::error!(
-                    "the configuration was not read again, the one before stays in force: {why:#}"
-                );
+                log::error!("reload failed, the previous configuration stays in use: {why:#}");
             }
         }
     }
@@ -142,7 +139,7 @@ impl Reloader {
             }
         };
         if tokio::time::timeout(TAKING, all).await.is_err() {
-            log::warn!("some workers are slow to take over the new configuration");
+            log::warn!("some workers have not taken over the new configuration yet");
         }
         for old in &before.content.upstreams {
             if !upstreams.iter().any(|upstream| Arc::ptr_eq(upstream, old)) {
@@ -151,12 +148,12 @@ impl Reloader {
         }
         if !unchangeable.is_empty() {
             log::warn!(
-                "a change of these keys takes a restart, until then the values of before count: {}",
+                "changes of these keys need a restart; until then the old values apply: {}",
                 unchangeable.join(", ")
             );
         }
         log::info!(
-            "the configuration was read again and is in force: {summary}{}",
+            "configuration reloaded: {summary}{}",
             if same { UNCHANGED } else { "" }
         );
         Ok(())

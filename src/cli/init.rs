@@ -79,7 +79,7 @@ pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
     }
     if let Some(odd) = (PLATFORM.appid_doubt)(&args.appid) {
         super::say(&format!(
-            "warning: --appid {odd}. It stands in {CONFIG}: correct it there if the console shows another one ({})\n",
+            "warning: --appid {odd}. Correct it in {CONFIG} if the console shows another one ({})\n",
             PLATFORM.console
         ));
     }

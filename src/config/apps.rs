@@ -18,7 +18,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<AppSettings> {
     if apps.is_empty() && !root.has_problems_at("apps") {
         root.problem(
             "apps",
-            "no app is configured, so nobody could sign in",
+            "no app is configured, so nobody can sign in",
             "write a table [apps.NAME] with appid and secret",
         );
     }
@@ -31,7 +31,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<AppSettings> {
             root.warn(
                 "apps",
                 &format!("{} and {} have the same appid", twin.name, app.name),
-                "their users are told apart by the app's name; is this meant?",
+                "users are separate per app name; check that this is intended",
             );
         }
     }
@@ -96,7 +96,7 @@ fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
     if max_concurrent == 0 {
         section.problem(
             "max_concurrent",
-            "is 0, so nobody could sign in",
+            "is 0, so nobody can sign in",
             "write at least 1",
         );
     }

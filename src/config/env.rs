@@ -31,7 +31,7 @@ pub(super) enum VariableError {
     NotUtf8(String),
     #[error("a ${{ is not followed by a name and a }}")]
     Malformed,
-    #[error("a dollar sign stands alone")]
+    #[error("a dollar sign without a variable in braces")]
     Lone,
     #[error("a full-width ＄ stands before a {{, so no variable is put in")]
     Wide,
@@ -299,7 +299,7 @@ impl DotEnv {
                         plain.is_ok_and(|(_, plain)| self.loses(&value, &plain))
                     }) {
                         let what = format!(
-                            "{name} has a dollar sign that no variable follows which is set: it would vanish, and the name behind it"
+                            "{name} has a dollar sign followed by no variable that is set: it and the name would vanish"
                         );
                         self.problem(
                             line_of(text, &name),
@@ -313,7 +313,7 @@ impl DotEnv {
                         .filter(|first| "“”‘’＂＇「『".contains(*first))
                     {
                         let what = format!(
-                            "{name} begins with {quote}, which is a part of it and no quote"
+                            "{name} begins with {quote}, which counts as part of the value and not as a quote"
                         );
                         let hint = "write \" or ', if an input method for Chinese has written it";
                         self.warnings.push(Problem {
@@ -336,7 +336,7 @@ impl DotEnv {
                         .next()
                         .is_some_and(|name| name.contains('＝'));
                     let what = if wide {
-                        "has ＝ behind the name, which is no ="
+                        "has ＝ after the name instead of ="
                     } else {
                         "is not a line of the form NAME=value"
                     };
@@ -488,7 +488,7 @@ mod tests {
         let told = |all: &[Problem]| all.iter().map(ToString::to_string).collect::<String>();
         let (problems, warnings) = (told(&file.problems), told(&file.warnings));
         assert!(
-            problems.starts_with(":1: has ＝ behind the name") && !problems.contains("tiger"),
+            problems.starts_with(":1: has ＝ after the name") && !problems.contains("tiger"),
             "{problems}"
         );
         assert!(

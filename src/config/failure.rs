@@ -37,8 +37,8 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Arc<FailureShape>> {
 fn word(text: &str) -> Result<FailureShape, Wrong> {
     match text {
         "problem" => Ok(FailureShape::Problem),
-        "wafer" => Err(Wrong::new("is not in this version", FORM)),
-        _ => Err(Wrong::new("is no shape of errors", FORM)),
+        "wafer" => Err(Wrong::new("is not supported by this version", FORM)),
+        _ => Err(Wrong::new("is not an error format", FORM)),
     }
 }
 
@@ -51,7 +51,7 @@ fn template(table: &mut Section<'_>) -> Option<FailureShape> {
     if shape.is_none() {
         table.problem(
             "status",
-            "is no status of an answer with a body",
+            "is not a status of an answer with a body",
             "write 200 to 599, or leave it out: then each error has its own",
         );
     }

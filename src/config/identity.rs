@@ -67,7 +67,7 @@ fn name(text: &str) -> Result<String, Wrong> {
     ];
     if own.iter().any(|own| headers::is_same_name(own, text)) {
         return Err(Wrong::new(
-            "is a header that the gateway sets itself",
+            "is a header that only the gateway sets",
             "choose another, such as \"X-WX-OPENID\" or \"X-User-Id\"",
         ));
     }

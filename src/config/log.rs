@@ -64,7 +64,7 @@ fn path(text: &str) -> Result<String, Wrong> {
     match text {
         _ if !text.starts_with('/') => Err(Wrong::new("does not start with a slash", write)),
         _ if text.contains(['?', '#']) => Err(Wrong::new(
-            "has a query or a fragment, which access lines leave out",
+            "has a query or a fragment, which access lines omit",
             write,
         )),
         _ if text.contains('*') => Err(Wrong::new(
@@ -75,7 +75,7 @@ fn path(text: &str) -> Result<String, Wrong> {
             Ok(canonical) if canonical == text => Ok(text.to_owned()),
             Ok(_) => Err(Wrong::new("is not in its canonical form", write)),
             Err(error) => Err(Wrong::new(
-                format!("is no path: {error}"),
+                format!("is not a path: {error}"),
                 "write the path as clients send it",
             )),
         },

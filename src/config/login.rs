@@ -51,7 +51,7 @@ fn quota(text: &str) -> Result<Option<Quota>, Wrong> {
     if text == "off" {
         return Ok(None);
     }
-    let hint = "write it as in \"600/1m\": so many in so much time; \"off\" switches it off";
+    let hint = "write COUNT/TIME as in \"600/1m\", or \"off\" for no limit";
     let (amount, window) = text
         .split_once('/')
         .ok_or_else(|| Wrong::new("is not a limit", hint))?;
@@ -65,7 +65,7 @@ fn quota(text: &str) -> Result<Option<Quota>, Wrong> {
         .map(Some)
         .map_err(|error| match error {
             BadQuota::Amount if amount == 0 => Wrong::new(
-                "would let nobody log in",
+                "would block all logins",
                 "write at least 1, or \"off\" for no limit",
             ),
             BadQuota::Amount => Wrong::new(

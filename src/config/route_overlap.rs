@@ -17,7 +17,7 @@ pub(super) fn warn(root: &Section<'_>, table: &RouteTable, lines: &[Option<usize
         {
             let (other, backend) = (&routes[by], &protected.upstream.name);
             let what = format!(
-                "{}{}{path} reaches {backend}'s {}, which routes[{index}] gives auth = {}{}",
+                "{}{}{path} reaches {backend}'s {}, which routes[{index}] protects with auth = {}{}",
                 manner(protected, other),
                 other.hosts,
                 protected.rewrite.apply(&protected.path),

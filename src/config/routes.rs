@@ -63,7 +63,7 @@ pub(super) fn read(
     if failures.is_empty() && !root.has_problems_at("routes") {
         root.warn(
             "routes",
-            "there is no route, so nothing is passed on to a backend",
+            "there is no route, so nothing is forwarded to a backend",
             "write [[routes]] with path and upstream",
         );
     }
@@ -126,7 +126,7 @@ fn read_route(
     let path = path?;
     if below(&path, around.prefix).is_some() {
         let what = format!(
-            "lies under the gateway's own prefix {}: what the gateway answers there itself never reaches this route",
+            "lies under the gateway's own prefix {}: the gateway answers there itself, so requests never reach this route",
             around.prefix
         );
         section.warn(
@@ -194,7 +194,7 @@ fn host(text: &str) -> Result<HostPattern, Wrong> {
     let (_, end) = text.rsplit_once(']').unwrap_or(("", text));
     if end.contains(':') {
         return Err(Wrong::new(
-            "has a port or a scheme, which take no part in the choice of a route",
+            "has a port or a scheme, which routes do not match",
             form,
         ));
     }
@@ -214,7 +214,7 @@ fn method(text: &str) -> Result<String, Wrong> {
     const LONGEST: usize = 20;
     let form = "write methods in capitals, as in [\"GET\", \"POST\"]";
     if matches!(text, "CONNECT" | "TRACE") {
-        return Err(Wrong::new("is a method that never goes on", "remove it"));
+        return Err(Wrong::new("is a method that is never forwarded", "remove it"));
     }
     if text.is_empty()
         || text.len() > LONGEST
@@ -237,7 +237,7 @@ fn read_rewrite(section: &mut Section<'_>, path: Option<&str>) -> Option<PathRew
         (Some(from), to) if from == "/" && to.is_none() => {
             section.problem(
                 "strip_prefix",
-                "leaves out nothing: the route's path is \"/\"",
+                "has no effect: the route's path is \"/\"",
                 "remove it",
             );
             None
@@ -273,13 +273,13 @@ fn read_strip(section: &mut Section<'_>, path: Option<&str>) -> Option<Option<St
 /// A prefix that every path of the route has.
 fn prefix_of(path: &str, text: &str) -> Result<String, Wrong> {
     if !text.starts_with('/') {
-        return Err(Wrong::new(format!("is none of {STRIP}"), STRIP_HINT));
+        return Err(Wrong::new(format!("is not {STRIP}"), STRIP_HINT));
     }
     let prefix = route_path(text)?;
     match below(path, &prefix) {
         Some(_) => Ok(prefix),
         None => Err(Wrong::new(
-            "does not begin the route's path, whole segments of it",
+            "is not a prefix of the route's path in whole segments",
             format!("write true for {path:?}"),
         )),
     }

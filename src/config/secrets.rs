@@ -70,7 +70,7 @@ pub(super) fn read(section: &mut Section<'_>, durable: bool) -> SecretSettings {
     if naming.as_ref().is_some_and(|naming| keys.contains(naming)) {
         section.problem(
             "naming_key",
-            "is one of secrets.keys too, and could not stay when that one is rotated away",
+            "is also one of secrets.keys, so it could not stay when that key is rotated",
             "make another with `hufu keygen`",
         );
     }

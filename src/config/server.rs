@@ -118,7 +118,7 @@ fn head_size(text: &str) -> Result<usize, Wrong> {
         .filter(|bytes| (1024..=64 * 1024).contains(bytes));
     sensible.ok_or_else(|| {
         Wrong::new(
-            "is not between 1KiB and 64KiB",
+            "must be between 1KiB and 64KiB",
             "\"32KiB\" is what nginx takes by default",
         )
     })
@@ -200,7 +200,7 @@ fn prefix(text: &str) -> Result<String, Wrong> {
     let path = route_path(text)?;
     if path == "/" {
         Err(Wrong::new(
-            "would take every path for the gateway itself",
+            "would claim every path for the gateway itself",
             "write it as in \"/auth\"",
         ))
     } else {
@@ -228,7 +228,7 @@ pub(super) fn route_path(text: &str) -> Result<String, Wrong> {
         return wrong("does not start with a slash");
     }
     if text.contains(['?', '#']) {
-        return wrong("has a query or a fragment, which take no part in the choice of a route");
+        return wrong("has a query or a fragment, which routes do not match");
     }
     if text.contains('*') {
         return wrong("has a *; a route matches everything below its path anyway");
@@ -238,7 +238,7 @@ pub(super) fn route_path(text: &str) -> Result<String, Wrong> {
     }
     let canonical = route::canonical(text).map_err(|error| {
         Wrong::new(
-            format!("is no path of a route: {error}"),
+            format!("is not a route path: {error}"),
             "write the path as clients send it",
         )
     })?;

@@ -53,7 +53,7 @@ pub(super) fn read(section: &mut Section<'_>) -> SessionSettings {
         let span = duration(Duration::ZERO)(text)?;
         let wrong = || {
             Wrong::new(
-                "is too long for a token that was rotated away",
+                "is too long for a rotated token",
                 "write at most \"10m\"; requests that carry it end within a minute",
             )
         };
@@ -89,7 +89,7 @@ fn near_cache(section: &mut Section<'_>) -> Option<NearCacheSettings> {
         "pubsub" => Ok(Some(PushChoice::Pubsub)),
         "off" => Ok(None),
         _ => Err(Wrong::new(
-            "is none of \"auto\", \"tracking\", \"pubsub\" and \"off\"",
+            "is not one of \"auto\", \"tracking\", \"pubsub\" and \"off\"",
             "",
         )
         .none_of(["auto", "tracking", "pubsub", "off"])),
@@ -102,7 +102,7 @@ fn max_stale(text: &str) -> Result<Duration, Wrong> {
     let span = duration(Duration::from_millis(200))(text)?;
     let wrong = || {
         Wrong::new(
-            "is too long: a session that was ended could be served for as long",
+            "is too long: an ended session could be served for that long",
             "write at most \"60s\"",
         )
     };

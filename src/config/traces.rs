@@ -11,7 +11,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<TraceSettings> {
     let authorization = section.secret(
         "authorization",
         "authorization_file",
-        "leave it out, or write what the collector wants to see in Authorization",
+        "remove it, or write the value of the collector's Authorization header",
     );
     let sample = section.value("sample", percent);
     let service_name = section.value("service_name", name);
@@ -46,7 +46,7 @@ fn endpoint(text: &str) -> Result<String, Wrong> {
 fn percent(text: &str) -> Result<f64, Wrong> {
     let wrong = || {
         Wrong::new(
-            "is not a share",
+            "is not a percentage",
             "write a percentage, such as \"100%\", \"10%\" or \"0.1%\"",
         )
     };

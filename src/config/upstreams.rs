@@ -64,8 +64,8 @@ fn read_upstream(
     if max_concurrent == 0 && queue > 0 {
         section.problem(
             "queue",
-            "is set, and max_concurrent is 0: nobody ever waits",
-            "write how many requests may be under way at once, or remove it",
+            "has no effect, since max_concurrent is 0",
+            "set max_concurrent to the number of requests in flight, or remove this key",
         );
     }
     let queue_timeout = section.value("queue_timeout", &patience);
@@ -142,9 +142,7 @@ fn read_endpoints(section: &mut Section<'_>, own: &OwnListeners<'_>) -> Vec<Endp
             continue;
         };
         if let Some(listener) = own.met_by(&endpoint) {
-            let what = format!(
-                "leads to the gateway itself ({listener}): a request would come back to it"
-            );
+            let what = format!("points to the gateway itself ({listener}), so requests would loop");
             section.fault(
                 Some(item.line),
                 &item.path,
@@ -163,7 +161,7 @@ fn read_endpoints(section: &mut Section<'_>, own: &OwnListeners<'_>) -> Vec<Endp
             .first()
             .is_some_and(|(first, _)| first.tls != endpoint.tls)
         {
-            let what = "has another scheme than the first: what must be encrypted would go out in the clear at times";
+            let what = "has another scheme than the first endpoint: some requests would go out unencrypted";
             section.fault(
                 Some(item.line),
                 &item.path,
@@ -257,7 +255,7 @@ fn host(text: &str) -> Result<HostHeader, Wrong> {
             .iter()
             .any(|word| text.trim_end_matches('s').eq_ignore_ascii_case(word)) =>
         {
-            Err(Wrong::new("is neither of the words that stand here", form))
+            Err(Wrong::new("is an unknown value", form))
         }
         Some(canonical) if has_sound_port && *canonical == *name => {
             Ok(HostHeader::Fixed(text.to_owned()))
@@ -283,8 +281,8 @@ fn read_ejection(section: &mut Section<'_>, trial_lease: Duration) -> EjectionSe
     if failures == 0 {
         section.problem(
             "failures",
-            "is 0, so an endpoint would be left out before it failed",
-            "write at least 1; max_percent = 0 leaves nobody out",
+            "is 0, so an endpoint would be ejected before it failed",
+            "write at least 1; max_percent = 0 switches ejection off",
         );
     }
     let span = duration(Duration::from_millis(1));
@@ -344,7 +342,7 @@ fn read_health(section: &mut Section<'_>) -> Option<HealthSettings> {
     {
         section.problem(
             "path",
-            &format!("missing: {key} is set, and without a path nobody is asked"),
+            &format!("missing: {key} is set, but health checks need a path"),
             "write the path that answers, as in \"/healthz\"",
         );
     }
@@ -370,7 +368,7 @@ fn statuses(text: &str) -> Result<RangeInclusive<u16>, Wrong> {
     match (status(first), status(last)) {
         (Some(first), Some(last)) if first <= last => Ok(first..=last),
         _ => Err(Wrong::new(
-            "is neither a status nor a range of them",
+            "is not a status or a range of statuses",
             "write \"200\" or \"200-299\"",
         )),
     }
@@ -412,7 +410,7 @@ fn read_tls(section: &mut Section<'_>, encrypted: bool) -> TlsFiles {
     {
         section.problem(
             key,
-            "is set, and the endpoints are not https://, so nothing is encrypted",
+            "has no effect, since the endpoints are not https://",
             "write https:// in endpoints",
         );
     }

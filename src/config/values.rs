@@ -520,10 +520,7 @@ pub(super) fn size(text: &str) -> Result<u64, Wrong> {
         .filter(|_| has_unit)
         .ok_or_else(wrong)?;
     if size.0 == 0 {
-        Err(Wrong::new(
-            "is no size that anything fits into",
-            "write more than \"0B\"",
-        ))
+        Err(Wrong::new("is too small", "write more than \"0B\""))
     } else {
         Ok(size.0)
     }
@@ -548,11 +545,7 @@ pub(super) fn choice<T: Clone, const N: usize>(
                 .filter(|(score, _)| *score > 0.83)
                 .map_or_else(String::new, |(_, word)| format!("did you mean {word:?}? "));
             let known = || words.iter().map(|(word, _)| *word);
-            Wrong::new(
-                "is none of the words that it can be",
-                meant + &one_of(known()),
-            )
-            .none_of(known())
+            Wrong::new("is an unknown value", meant + &one_of(known())).none_of(known())
         })
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Believed {
         };
         section.warn(
             key,
-            "changes no rule without uri_header",
+            "has no effect without uri_header",
             "name the header in which the proxy says the original path too",
         );
     }
@@ -66,7 +66,7 @@ pub(super) fn warn(
 ) {
     if *believed != Believed::default() && server.trusted_proxies.is_empty() {
         let what = format!(
-            "says how a proxy asks, and no proxy is trusted: {}/verify answers 403 to everybody",
+            "has no effect, since no proxy is trusted: {}/verify answers 403 to everybody",
             server.prefix
         );
         root.warn("verify", &what, "write server.trusted_proxies = [\"127.0.0.1\"] with the address that the proxy asks from");

@@ -22,7 +22,7 @@ const NONCE_LEN: usize = 12;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// Sealed with a key that is not configured (any more).
-    #[error("sealed with a key that is not configured")]
+    #[error("sealed with an unknown key")]
     UnknownKey,
     /// Cut, changed, or moved from where it was sealed.
     #[error("does not open: changed, cut, or moved from its place")]

@@ -103,7 +103,7 @@ impl Acceptor {
                 .map(|peer| peer.ip().to_string())
                 .unwrap_or_default();
             log::warn!(
-                "{from}: a connection without a sound PROXY header was closed: {error}{silent}; does the balancer send one?"
+                "{from}: connection closed, no valid PROXY header: {error}{silent}; check that the balancer sends one"
             );
         }
         read
@@ -165,8 +165,7 @@ fn tell_displaced(client: Option<SocketAddr>) {
             .map(|client| client.ip().to_string())
             .unwrap_or_default();
         log::warn!(
-            "{from}: a TLS handshake gave way to another after {} s, since {MANY} or more were under way{silent}; \
-             if this is an attack, let a firewall or a balancer limit the connections of each address",
+            "{from}: TLS handshake dropped after {} s, since {MANY} or more were in progress{silent}; if this is an attack, limit connections per address in a firewall or balancer",
             UNDISTURBED.as_secs()
         );
     }

@@ -77,7 +77,7 @@ impl CertificateError {
     pub fn advice(&self) -> String {
         match self {
             Self::File { path, why, .. } => why.advice(&path.display().to_string()),
-            Self::Certificate { path, .. } if holds(path, "PRIVATE KEY-----") => "it holds a key: cert and key are exchanged".to_owned(),
+            Self::Certificate { path, .. } if holds(path, "PRIVATE KEY-----") => "it holds a key: cert and key are swapped".to_owned(),
             Self::Certificate { .. } => "name the file with -----BEGIN CERTIFICATE-----, the authority's certificates behind the server's".to_owned(),
             Self::Key { path } if holds(path, "-----BEGIN CERTIFICATE") => "it holds a certificate: name the file of its key".to_owned(),
             Self::Key { .. } => "name the file with -----BEGIN PRIVATE KEY-----".to_owned(),

@@ -101,7 +101,7 @@ fn of_chain(
         );
         return vec![Finding::warn(
             "certificate",
-            "one in the file is not as RFC 5280 wants it, so some clients may refuse it",
+            "a certificate in the file violates RFC 5280, so some clients may refuse it",
             advice,
         )];
     };

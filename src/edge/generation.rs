@@ -86,7 +86,7 @@ impl<F, T> ReloadableApp<F, T> {
                     // Requests under way keep what they need of the old one.
                     Ok(next) => drop(place.replace(Rc::new(next))),
                     Err(error) => {
-                        log::error!("a worker goes on with the configuration of before: {error:?}");
+                        log::error!("a worker keeps the previous configuration: {error:?}");
                     }
                 }
                 generation.take();

@@ -41,7 +41,7 @@ impl Listen {
                 format!("if another program has it, stop that one or choose another with {key}")
             }
             (io::ErrorKind::AddrNotAvailable, _) => format!(
-                "no address of this machine: choose one of its own, or 0.0.0.0 for all of them, with {key}"
+                "this machine does not have that address: choose one of its own, or 0.0.0.0 for all, with {key}"
             ),
             (io::ErrorKind::PermissionDenied, Self::Tcp(address)) if address.port() < 1024 => {
                 format!(
@@ -141,7 +141,7 @@ impl Drop for SocketFile {
             && let Err(error) = std::fs::remove_file(&self.path)
         {
             log::warn!(
-                "the socket {} cannot be removed: {error}; the next start takes it over",
+                "cannot remove the socket {}: {error}; the next start replaces it",
                 self.path.display()
             );
         }
@@ -158,7 +158,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
-            "something that is no socket stands there",
+            "a file that is not a socket is in the way",
         )),
         Ok(_) if UnixStream::connect(path).is_ok() => Err(io::ErrorKind::AddrInUse.into()),
         Ok(_) => std::fs::remove_file(path),
@@ -182,7 +182,7 @@ mod tests {
             ),
             (
                 Listen::Tcp("192.0.2.1:0".parse().unwrap()),
-                "no address of this machine".to_owned(),
+                "this machine does not have that address".to_owned(),
             ),
             (
                 Listen::Unix(missing.join("hufu.sock")),

@@ -211,8 +211,7 @@ impl<H: Handler> Worker<H> {
             && TOLD.admit().is_some()
         {
             log::warn!(
-                "{room} connections of clients are open, as many as the limit of open files has room for; more wait until one ends: raise the \
-                 limit (LimitNOFILE, ulimits), or let idle ones end sooner (server.keep_alive)"
+                "{room} client connections are open, the most that the limit of open files allows; new ones wait: raise the limit (LimitNOFILE, ulimits) or lower server.keep_alive"
             );
         }
     }

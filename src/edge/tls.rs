@@ -236,11 +236,11 @@ impl CertificateWatch {
         match self.tls.show(&self.files) {
             Ok(()) => {
                 self.context.metrics.certificates(self.tls.ends());
-                log::info!("server.tls: the certificates were read again");
+                log::info!("server.tls: certificates reloaded");
                 true
             }
             Err(error) => {
-                log::error!("server.tls: {error}; the certificates read before stay in use");
+                log::error!("server.tls: {error}; the previous certificates stay in use");
                 false
             }
         }

@@ -46,7 +46,7 @@ impl Read for Pipe {
                 Ok(0) if !self.has_writer => {
                     return Err(io::Error::new(
                         ErrorKind::TimedOut,
-                        "it is a FIFO, and nobody writes to it",
+                        "it is a FIFO without a writer",
                     ));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.has_writer = true,

@@ -115,17 +115,16 @@ impl TrustedProxies {
         if headers.contains(other) {
             TOLD_OTHER.call_once(|| {
                 log::warn!(
-                    "the trusted proxy {peer} sends {other} without {believed}, which server.forwarding_header says that proxies write: its clients have its address in \
-                     logs and sessions, and logins are not limited by address. Let it write {believed}; or set server.forwarding_header, if it writes {other} itself and does not just pass on \
-                     what clients send"
+                    "the trusted proxy {peer} sends {other}, but server.forwarding_header expects {believed}: its clients have the proxy's address in \
+                     logs and sessions, and logins are not limited by address. Let it write {believed}, or set server.forwarding_header if it writes {other} itself instead of \
+                     passing on what clients send"
                 );
             });
         } else {
             TOLD_NONE.call_once(|| {
                 log::warn!(
-                    "the trusted proxy {peer} sent a request without {believed}: if it was a client's, and no health check of the proxy's own, its clients have \
-                     its address in logs and sessions, and logins are not limited by address. Let it write {believed}, or take it out of server.trusted_proxies \
-                     if it is no proxy"
+                    "the trusted proxy {peer} sent a request without {believed}: unless it was its own health check, its clients have the proxy's address in \
+                     logs and sessions, and logins are not limited by address. Let it write {believed}, or remove it from server.trusted_proxies if it is no proxy"
                 );
             });
         }
@@ -143,7 +142,7 @@ impl TrustedProxies {
         if nameless && !headers.contains(VIA) {
             TOLD.call_once(|| {
                 log::warn!(
-                    "{peer} forwards requests of others, but server.trusted_proxies is empty: every client has its address in logs and sessions, and logins are \
+                    "{peer} forwards requests, but server.trusted_proxies is empty: every client has its address in logs and sessions, and logins are \
                      not limited by address. Add the address of your proxy to server.trusted_proxies"
                 );
             });

@@ -58,10 +58,10 @@ enum Part {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// A word in braces that stands for nothing.
-    #[error("has {{{0}}}, which stands for nothing")]
+    #[error("has the unknown placeholder {{{0}}}")]
     Unknown(String),
     /// Once filled it is no JSON.
-    #[error("is no JSON once its placeholders are filled: {0}")]
+    #[error("is not valid JSON after filling in the placeholders: {0}")]
     NotJson(String),
 }
 

@@ -47,7 +47,7 @@ fn json_error(error: &JsonPayloadError) -> GatewayError {
         }
         JsonPayloadError::Deserialize(error) => GatewayError::new(
             ErrorCode::RequestInvalid,
-            format!("The body is not what this endpoint takes: {error}."),
+            format!("The body is invalid: {error}."),
         ),
         _ => GatewayError::new(ErrorCode::BodyBroken, "The body broke off."),
     }

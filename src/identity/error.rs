@@ -48,7 +48,7 @@ pub enum LoginError {
         retry_after: Duration,
     },
     /// The platform answered nonsense.
-    #[error("the platform answered nonsense")]
+    #[error("the platform's answer is invalid")]
     PlatformError,
     /// The operator has to mend the app's settings.
     #[error("the app is misconfigured")]

@@ -225,7 +225,7 @@ impl LoginFlow {
                 .await
         });
         exchange.await.unwrap_or_else(|lost| {
-            log::error!(app = &*name, request_id = request_id.as_str(); "login: the exchange of a code was broken off: {lost}");
+            log::error!(app = &*name, request_id = request_id.as_str(); "login: the code exchange was interrupted: {lost}");
             Err(LoginError::PlatformUnavailable { retry_after: Duration::from_secs(1) })
         })
     }
@@ -353,7 +353,7 @@ impl LoginFlow {
         let answer = answer.map(|sealed| (sealed, self.replay_window));
         if let Err(error) = self.codes.settle(&login.key, ticket, answer).await {
             // The verdict stands; the reservation lapses by itself.
-            log::warn!(app = &*app.name, request_id; "login: the verdict could not be kept for those who wait: {error}");
+            log::warn!(app = &*app.name, request_id; "login: cannot store the outcome for waiting requests: {error}");
         }
     }
 
@@ -420,7 +420,7 @@ fn answer_of(issued: &IssuedSession, app: &App) -> LoginAnswer {
 fn told_apart(error: LoginError, app: &App, client: &Client) -> LoginError {
     match (&error, client.referer_appid.as_deref()) {
         (LoginError::CodeInvalid { platform_code }, Some(other)) if *other != *app.appid => {
-            log::warn!(app = &*app.name, request_id = client.request_id.as_str(); "login: the code came from {other:?}, this app is {}", app.appid);
+            log::warn!(app = &*app.name, request_id = client.request_id.as_str(); "login: the code belongs to {other:?}, but this app is {}", app.appid);
             LoginError::AppMismatch {
                 platform_code: platform_code.clone(),
             }

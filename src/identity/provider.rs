@@ -68,7 +68,7 @@ pub enum ExchangeError {
         retry_after: Duration,
     },
     /// The platform answered something that is not an answer.
-    #[error("the platform answered nonsense: {reason}")]
+    #[error("the platform's answer is invalid: {reason}")]
     Nonsense {
         /// For the log.
         reason: String,

@@ -127,8 +127,7 @@ impl GuessWatch {
             };
             log::warn!(
                 client = network(from).to_string().as_str();
-                "{} has sent more than {FREE} session tokens within a minute that this gateway never issued: somebody is guessing, or a sealing key \
-                 was removed too early{others}",
+                "{} has sent more than {FREE} tokens within a minute that this gateway never issued: somebody guesses tokens, or a sealing key was removed too early{others}",
                 network(from)
             );
         }

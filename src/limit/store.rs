@@ -7,7 +7,7 @@ use crate::limit::quota::Quota;
 
 /// The store could not answer: nothing is known about the cell.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the limit's cell cannot be used: {reason}")]
+#[error("the rate limit store is unavailable: {reason}")]
 pub struct CounterError {
     /// For the log; never for a client.
     pub reason: String,

@@ -262,9 +262,9 @@ impl PlatformApi {
         );
         match change {
             Some(Change::Opened { open_for }) => {
-                log::error!(app; "{api}: {name} does not answer; logins are refused for {} ms", open_for.as_millis());
+                log::error!(app; "{api}: circuit breaker opened: {name} does not answer; logins are refused for {} ms", open_for.as_millis());
             }
-            Some(Change::Closed) => log::info!(app; "{api}: {name} answers again"),
+            Some(Change::Closed) => log::info!(app; "{api}: circuit breaker closed: {name} answers again"),
             None => {}
         }
     }
@@ -315,7 +315,7 @@ impl IdentityProvider for PlatformApi {
     async fn exchange(&self, request: &ExchangeRequest<'_>) -> Result<Identity, ExchangeError> {
         let Ok(_permit) = self.permits.try_acquire() else {
             return Err(unavailable(format!(
-                "{} exchanges are under way already",
+                "{} exchanges are already in flight",
                 self.settings.max_concurrent
             )));
         };

@@ -44,7 +44,7 @@ async fn examine_at(base: &str, settings: &AppSettings, client: &PlatformClient)
     let api = match PlatformApi::new(alone, client.clone(), Arc::new(SystemClock), metrics) {
         Ok(api) => api,
         Err(error) => {
-            return Finding::fail(CHECK, error.to_string(), "mend it in the configuration");
+            return Finding::fail(CHECK, error.to_string(), "fix it in the configuration");
         }
     };
     let base = BaseUrl::parse(base).ok();
@@ -95,7 +95,7 @@ fn judged(
         Err(ExchangeError::Misconfigured { reason, .. }) => Finding::fail(
             CHECK,
             format!("{host}: {reason}"),
-            "nobody can sign in until this is mended",
+            "nobody can sign in until this is fixed",
         ),
         Err(ExchangeError::Throttled { .. }) => Finding::warn(
             CHECK,

@@ -34,7 +34,7 @@ pub enum BadProxyUrl {
     #[error("does not begin with http:// or https://")]
     Scheme,
     /// A path, a query or a fragment.
-    #[error("has something behind host and port")]
+    #[error("has more than a host and a port")]
     Extra,
 }
 

@@ -90,7 +90,7 @@ fn identity(parsed: Parsed) -> Reply {
     let (subject, session_key) = match (parsed.subject, parsed.session_key) {
         (Ok(subject), Ok(session_key)) => (subject, session_key.map(Secret::new)),
         (Err(Missing(field)), _) | (_, Err(Missing(field))) => {
-            return Reply::Nonsense(format!("half a reply: it has no {field}"));
+            return Reply::Nonsense(format!("incomplete reply: it has no {field}"));
         }
     };
     let unionid = parsed.unionid.filter(|unionid| !unionid.is_empty());
@@ -129,7 +129,7 @@ fn shape(body: &[u8], error: &serde_json::Error) -> &'static str {
     match body.first() {
         None => "the body is empty",
         Some(b'<') => "the body is HTML",
-        Some(b'{') if error.is_eof() => "the body is JSON that ends half way",
+        Some(b'{') if error.is_eof() => "the body is truncated JSON",
         Some(b'{') if error.is_data() => "a field of the body has another type than documented",
         _ => "the body is not a JSON object",
     }

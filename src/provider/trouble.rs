@@ -35,7 +35,7 @@ impl Trouble {
     /// The breaker has opened.
     pub(super) fn opened(&mut self, platform: &str, reason: &str) {
         self.silent = Some(format!(
-            "{platform} does not answer, and is asked only now and then: {reason}"
+            "{platform} does not answer, circuit breaker open: {reason}"
         ));
     }
 

@@ -33,12 +33,10 @@ pub enum TlsError {
         reason: String,
     },
     /// A name that no certificate can have.
-    #[error("{0:?} is no name that a certificate can have")]
+    #[error("{0:?} is not a name that a certificate can have")]
     Name(String),
     /// The operating system has no authorities.
-    #[error(
-        "the operating system has no certificates of authorities; install ca-certificates, or set tls.ca"
-    )]
+    #[error("the operating system has no CA certificates; install ca-certificates, or set tls.ca")]
     NoAuthorities,
     /// Certificate and key do not go together, or are of a kind that is not supported.
     #[error("{0}")]

@@ -31,7 +31,7 @@ pub enum BrokenBody {
     #[error("the upstream's body cannot be used: {0}")]
     Answer(#[from] BadAnswer),
     /// The upstream fell silent.
-    #[error("the upstream fell silent within its body")]
+    #[error("the upstream sent nothing for too long within its body")]
     Silence,
     /// The client broke off its own body.
     #[error("the client broke off its body")]

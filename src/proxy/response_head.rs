@@ -59,7 +59,7 @@ pub enum BadAnswer {
     #[error("its head is too long")]
     HeadTooLong,
     /// A status out of range, or a switch of protocols that nobody asked for.
-    #[error("its status makes no sense")]
+    #[error("its status is invalid")]
     Status,
     /// A switch of protocols that does not answer the handshake.
     #[error("its 101 does not answer the WebSocket handshake")]
@@ -74,7 +74,7 @@ pub enum BadAnswer {
     #[error("it sent too many interim answers")]
     Interim,
     /// Not an HTTP/1 head, on a connection that has carried an answer before.
-    #[error("in its place came what the backend sent behind the end of its last answer")]
+    #[error("the backend sent bytes after the end of its last answer")]
     Leftover,
     /// A malformed chunk.
     #[error("a chunk of its body is malformed")]

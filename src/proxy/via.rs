@@ -50,8 +50,7 @@ impl Via {
         }
         if let Some(silent) = TOLD.admit() {
             log::error!(
-                "a request has come back to the gateway that sent it: an upstream leads here, by itself or over other proxies; the access lines with \
-                 loop_detected have its path{silent}"
+                "request loop: an upstream points back to this gateway, directly or through other proxies; access lines with loop_detected have the path{silent}"
             );
         }
         Err(GatewayError::new(

@@ -14,13 +14,13 @@ use crate::peer::{self, CertificateKeys};
 const DETAIL_MAX: usize = 160;
 
 /// What is said of an answer that is not in Redis's protocol.
-const NO_REDIS: &str = "what answers there is no Redis";
+const NO_REDIS: &str = "the server there is not Redis";
 /// The same of an answer to a TLS handshake: the words of [`peer::plainly`].
 const NO_TLS: &str = "it speaks no TLS there";
 /// What is said where nobody listens.
 const REFUSED: &str = "connection refused";
 /// What is said by a server that answers nobody who has not logged in.
-pub(crate) const NO_LOGIN: &str = "the server wants a login (NOAUTH)";
+pub(crate) const NO_LOGIN: &str = "the server requires a login (NOAUTH)";
 /// How the library begins the error of a `SELECT`.
 const NO_DATABASE: &str = "Redis server refused to switch database";
 
@@ -410,7 +410,7 @@ mod tests {
         );
         assert_eq!(
             wanted,
-            "redis r:1: the server wants a login (NOAUTH) (set store.username and store.password; with `requirepass` the password alone)"
+            "redis r:1: the server requires a login (NOAUTH) (set store.username and store.password; with `requirepass` the password alone)"
         );
         let select = RedisError::from((
             ServerErrorKind::ResponseError.into(),

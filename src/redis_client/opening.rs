@@ -12,7 +12,7 @@ use super::server::Server;
 
 /// What is said of such a server, and what to do.
 pub(crate) const NO_PASSWORD: (&str, &str) = (
-    "this Redis has no password and lets everybody in",
+    "this Redis has no password: everybody can connect",
     "remove store.password, or give the server one (`requirepass`)",
 );
 

@@ -154,7 +154,7 @@ impl Sentinels {
             Ok((wise, master)) => {
                 if known.failed.take().is_some() {
                     log::info!(
-                        "redis {}: it is the master {:?} now",
+                        "redis {}: now the master {:?}",
                         master.address(),
                         self.master
                     );
@@ -242,7 +242,7 @@ fn forget(known: &Mutex<Known>, named: Option<&NodeAddress>) {
         && named.is_none_or(|named| *master.address() != *named)
     {
         log::info!(
-            "redis {}: the sentinels name another master",
+            "redis {}: the sentinels report another master",
             master.address()
         );
         known.master = None;

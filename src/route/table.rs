@@ -21,7 +21,7 @@ const UNNAMED: &str = "";
 
 /// Two routes that cannot be told apart.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name} belongs to two routes")]
+#[error("{name} matches two routes")]
 pub struct RouteConflict {
     /// The second one's name.
     pub name: String,

@@ -289,7 +289,7 @@ impl SessionService {
             Ok(Lookup::Gone) => self.count("gone"),
             Ok(Lookup::Unreadable(why)) => {
                 self.count("unreadable");
-                log::warn!(session = id.to_string().as_str(); "a session record cannot be read: {why}");
+                log::warn!(session = id.to_string().as_str(); "cannot read a session record: {why}");
             }
             Err(error) => {
                 self.count("store_unavailable");
@@ -331,7 +331,7 @@ impl SessionService {
                 // Revoked between the read and the write: the write is the newer truth.
                 Ok(Written::Gone) => return None,
                 // It was alive a moment ago and lives on unrenewed; the next request tries again.
-                Err(error) => log::warn!("a session could not be renewed: {error}"),
+                Err(error) => log::warn!("cannot renew a session: {error}"),
             }
         }
         Some(loaded.into())

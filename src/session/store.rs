@@ -13,7 +13,7 @@ use crate::session::user::UserKey;
 /// The store could not answer: nothing is known about the session. Never to be mistaken for "there
 /// is none".
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the session store does not do its work: {reason}")]
+#[error("session store unavailable: {reason}")]
 pub struct StoreError {
     /// For the log; never for a client.
     pub reason: String,

@@ -24,7 +24,7 @@ pub(super) const HOPS: usize = 8;
 
 /// Nobody rotates so often; whoever does may come again when the oldest of them are over.
 pub(super) fn too_often() -> StoreError {
-    StoreError::new("a session was rotated too often within the grace")
+    StoreError::new("a session was rotated too often within session.rotate_grace")
 }
 
 /// Where a session went.

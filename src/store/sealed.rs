@@ -28,7 +28,7 @@ pub(super) struct Unreadable(pub(super) &'static str);
 impl From<OpenError> for Unreadable {
     fn from(error: OpenError) -> Self {
         Self(match error {
-            OpenError::UnknownKey => "sealed with a key that is not configured",
+            OpenError::UnknownKey => "sealed with an unknown key",
             OpenError::Broken => "changed, cut, or moved from its place",
         })
     }
@@ -76,7 +76,7 @@ impl Sealer {
         }
         let sealed = stored
             .strip_prefix(&[FORWARD])
-            .ok_or(Unreadable("in a form that this release does not know"))?;
+            .ok_or(Unreadable("in a form that this release does not support"))?;
         let forward = Forward::decode(&self.keys.open(&place(&[FORWARD], key), sealed)?);
         forward.map(Stored::Forward).ok_or(Unreadable(
             "it opens, but is not a forward: another release wrote it",
@@ -159,7 +159,7 @@ impl Sealer {
 fn version_checked(stored: &[u8]) -> Result<&[u8], Unreadable> {
     match stored.split_first() {
         Some((&VERSION, rest)) => Ok(rest),
-        Some(_) => Err(Unreadable("in a form that this release does not know")),
+        Some(_) => Err(Unreadable("in a form that this release does not support")),
         None => Err(Unreadable("empty")),
     }
 }
@@ -253,7 +253,7 @@ mod tests {
         );
         assert_eq!(
             super::tests::sealer().open_session("hufu:s:{AAA}:a", &stored),
-            Err(Unreadable("sealed with a key that is not configured"))
+            Err(Unreadable("sealed with an unknown key"))
         );
         for i in 0..stored.len() {
             let mut changed = stored.clone();
@@ -303,13 +303,13 @@ mod tests {
         stored[0] = 2;
         assert_eq!(
             sealer().open_session("k", &stored),
-            Err(Unreadable("in a form that this release does not know"))
+            Err(Unreadable("in a form that this release does not support"))
         );
         assert_eq!(sealer().open_session("k", b""), Err(Unreadable("empty")));
         stored[0] = 0x82;
         assert_eq!(
             sealer().open_stored("k", &stored),
-            Err(Unreadable("in a form that this release does not know"))
+            Err(Unreadable("in a form that this release does not support"))
         );
     }
 

@@ -57,12 +57,12 @@ impl StoreUrl {
     pub fn parse(text: &str) -> Result<Self, BadStoreUrl> {
         let (scheme, rest) = text
             .split_once(':')
-            .ok_or_else(|| BadStoreUrl::new("is not a store", ANY))?;
+            .ok_or_else(|| BadStoreUrl::new("is not a store URL", ANY))?;
         let read: fn(&str) -> Result<RedisServers, BadStoreUrl> = match scheme {
             "memory" if rest.is_empty() => return Ok(Self::Memory),
             "memory" => {
                 return Err(BadStoreUrl::new(
-                    "has something behind memory:",
+                    "has text after memory:",
                     "write \"memory:\"",
                 ));
             }
@@ -76,7 +76,7 @@ impl StoreUrl {
             "redis" | "rediss" => one,
             "redis+sentinel" | "rediss+sentinel" => sentinel,
             "redis+cluster" | "rediss+cluster" => cluster,
-            _ => return Err(BadStoreUrl::new("is not a store", ANY)),
+            _ => return Err(BadStoreUrl::new("is not a store URL", ANY)),
         };
         let rest = rest
             .strip_prefix("//")
@@ -250,7 +250,7 @@ fn addresses(text: &str, default_port: u16, form: &str) -> Result<Vec<NodeAddres
 fn address(text: &str, default_port: u16, form: &str) -> Result<NodeAddress, BadStoreUrl> {
     let bad_host = || {
         BadStoreUrl::new(
-            "has no host that could be read",
+            "has an unreadable host",
             format!("a host is a name, an IPv4 address, or an IPv6 address in brackets; {form}"),
         )
     };
@@ -283,7 +283,7 @@ fn address(text: &str, default_port: u16, form: &str) -> Result<NodeAddress, Bad
             port,
         }),
         None => Err(BadStoreUrl::new(
-            "has a port that is no number from 1 to 65535",
+            "has a port that is not a number from 1 to 65535",
             form,
         )),
     }
@@ -493,15 +493,15 @@ mod tests {
             ("localhost:6379", "not a store"),
             ("http://tiger@h", "not a store"),
             ("redis-cluster://tiger@h", "not a store"),
-            ("memory://", "behind memory:"),
+            ("memory://", "after memory:"),
             ("redis:h", "no //"),
             ("redis:/tiger@h", "no //"),
-            ("redis://", "no host"),
-            ("redis://tiger@", "no host"),
-            ("redis://h h", "no host"),
-            ("redis://[::1", "no host"),
-            ("redis://[tiger]", "no host"),
-            ("redis://::1", "no host"),
+            ("redis://", "unreadable host"),
+            ("redis://tiger@", "unreadable host"),
+            ("redis://h h", "unreadable host"),
+            ("redis://[::1", "unreadable host"),
+            ("redis://[tiger]", "unreadable host"),
+            ("redis://::1", "unreadable host"),
             ("redis://[::1]x", "port"),
             ("redis://h:0", "port"),
             ("redis://h:65536", "port"),
@@ -519,13 +519,13 @@ mod tests {
             ("redis+sentinel://:tiger@h:1//0", "no master"),
             ("redis+sentinel://:tiger@h:1/m m", "no master"),
             ("redis+sentinel://:tiger@h:1/m/x", "database"),
-            ("redis+sentinel://:tiger@h:1,,i/m", "no host"),
+            ("redis+sentinel://:tiger@h:1,,i/m", "unreadable host"),
             ("redis+sentinel://:tiger@h:1,h:1/m", "names h:1 twice"),
-            ("redis+cluster://:tiger@h:1,", "no host"),
+            ("redis+cluster://:tiger@h:1,", "unreadable host"),
             ("redis+cluster://:tiger@h:1/1", "number 0 only"),
             ("redis+cluster://:tiger@h,h:6379", "names h:6379 twice"),
-            ("redis+cluster:///run/redis.sock", "no host"),
-            ("redis+sentinel:///run/redis.sock/m", "no host"),
+            ("redis+cluster:///run/redis.sock", "unreadable host"),
+            ("redis+sentinel:///run/redis.sock/m", "unreadable host"),
             ("redis:///run/redis.sock?pass=tiger", "options"),
             ("unix:///run/redis.sock?pass=tiger", "not a store"),
             (

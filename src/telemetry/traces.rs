@@ -114,7 +114,7 @@ impl Traces {
             .build()
             .map_err(|error| {
                 TraceError(format!(
-                    "spans cannot be sent to {}: {error}",
+                    "cannot send spans to {}: {error}",
                     settings.endpoint
                 ))
             })?;
@@ -231,7 +231,7 @@ impl Traces {
     /// Sends what is queued and ends the sending thread. Blocks for a few seconds at most.
     pub fn stop(&self) {
         if let Err(error) = self.processor.shutdown_with_timeout(EXPORT_TIMEOUT) {
-            log::warn!("the last spans were lost: {error}");
+            log::warn!("lost the last spans: {error}");
         }
     }
 }
@@ -292,7 +292,7 @@ impl<E: SpanExporter> SpanExporter for Watched<E> {
         if let Err(error) = &result
             && let Some(silent) = self.told.admit()
         {
-            log::warn!("spans cannot be sent to {}: {error}{silent}", self.endpoint);
+            log::warn!("cannot send spans to {}: {error}{silent}", self.endpoint);
         }
         result
     }

@@ -476,7 +476,10 @@ fn a_listener_that_cannot_be_had_says_why() {
     let missing = folder.path().join("missing");
     let socket = format!("unix:{}/hufu.sock", missing.display());
     for (listen, words) in [
-        ("192.0.2.1:8080", "no address of this machine".to_owned()),
+        (
+            "192.0.2.1:8080",
+            "this machine does not have that address".to_owned(),
+        ),
         (&socket, format!("create the folder {}", missing.display())),
     ] {
         let failed = start(listen);

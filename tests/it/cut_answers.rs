@@ -190,7 +190,7 @@ async fn what_the_end_of_the_process_cuts_is_told_as_such() {
     assert!(
         gateway
             .stderr()
-            .contains("4 requests were not over after server.drain_deadline and were cut"),
+            .contains("4 requests were cut at server.drain_deadline"),
         "{}",
         gateway.stderr()
     );

@@ -303,7 +303,7 @@ fn a_taken_port_names_the_flag() {
         .unwrap();
     let said = String::from_utf8(foreign.stderr).unwrap();
     assert!(
-        said.contains("no address of this machine")
+        said.contains("this machine does not have that address")
             && said.contains("such as --listen 127.0.0.1:9010"),
         "{said}"
     );

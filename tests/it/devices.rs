@@ -564,7 +564,7 @@ async fn a_broken_index_keeps_nobody_signed_in() {
     let log = gateway.stderr();
     let told: Vec<_> = log
         .lines()
-        .filter(|line| line.contains("a session has ended, but its user's index cannot be changed"))
+        .filter(|line| line.contains("session ended, but its user's index is invalid"))
         .collect();
     assert!(
         told.len() >= 2

@@ -243,7 +243,7 @@ fn a_missing_login_is_no_answer() {
             "FAIL",
             "connection",
             &[
-                "the server wants a login (NOAUTH)",
+                "the server requires a login (NOAUTH)",
                 "set store.username and store.password",
             ],
         );
@@ -277,7 +277,7 @@ fn another_server_at_the_port_is_told_from_a_redis() {
     doctor(&web.url.replace("http://", "redis://"), "").has(
         "FAIL",
         "connection",
-        &["what answers there is no Redis", "host and port"],
+        &["the server there is not Redis", "host and port"],
     );
     let encrypted = plain.url("").replace("redis://", "rediss://");
     let said = run(

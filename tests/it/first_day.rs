@@ -178,7 +178,7 @@ fn an_env_or_a_configuration_that_is_no_text_or_no_file_is_told_as_such() {
     };
     let fifo = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
     for (name, named) in [
-        ("hufu.toml", "is a FIFO, and nobody writes to it"),
+        ("hufu.toml", "is a FIFO without a writer"),
         (".env", "is a FIFO"),
     ] {
         let gbk = check(name, &|path| {
@@ -196,7 +196,7 @@ fn an_env_or_a_configuration_that_is_no_text_or_no_file_is_told_as_such() {
         assert!(
             link.starts_with(&format!(
                 "{name}: is a link to nowhere, which does not exist"
-            )) && link.contains("mend the link"),
+            )) && link.contains("fix the link"),
             "{link}"
         );
         assert!(

@@ -108,7 +108,7 @@ async fn without_descriptors_it_waits_and_goes_on_when_there_are_some() {
     until("it to be told", async || {
         gateway
             .stderr()
-            .contains("as many as the limit of open files has room for")
+            .contains("the most that the limit of open files allows")
             .then_some(())
     })
     .await;

@@ -584,7 +584,7 @@ async fn a_refusal_has_its_reason_in_the_access_line() {
     // What the client wrote is not repeated.
     assert_eq!(
         reason_of(gateway.login_with(json!({ "code": ["tiger"] })).await).await,
-        at("The body is not what this endpoint takes", "")
+        at("The body is invalid", "")
     );
     assert_eq!(
         reason_of(

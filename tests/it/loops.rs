@@ -67,11 +67,11 @@ async fn a_request_goes_round_once() {
     assert_eq!(opened.status, 508, "{}", opened.text);
     let told = gateway.stderr();
     assert!(
-        told.contains("has come back") && told.contains("loop_detected have its path\""),
+        told.contains("request loop") && told.contains("loop_detected have the path\""),
         "{told}"
     );
     assert!(
-        !told.contains("forwards requests of others"),
+        !told.contains("forwards requests, but"),
         "the gateway takes itself for a proxy: {told}"
     );
 }

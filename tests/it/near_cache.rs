@@ -334,7 +334,7 @@ async fn an_outage(redis: &mut RedisServer, two: &Two, push: PushChoice) {
     redis.kill();
     assert!(
         found(&two.near.load(&kept).await.unwrap()),
-        "within the grace"
+        "within session.rotate_grace"
     );
     assert!(two.near.load(&missing).await.is_err());
     until("the grace to end", async || {

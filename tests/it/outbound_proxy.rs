@@ -340,7 +340,7 @@ fn a_proxy_that_cannot_be_is_a_mistake_and_none_is_shown_with_its_login() {
         ),
         (
             "http://hufu:ti%40er@p:3128/x",
-            "platforms.proxy: has something behind host and port",
+            "platforms.proxy: has more than a host and a port",
         ),
         (
             "${NOT_THERE}",

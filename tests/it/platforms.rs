@@ -431,7 +431,7 @@ async fn one_exchange_too_many_is_refused_at_once() {
     else {
         panic!()
     };
-    assert_eq!(reason, "1 exchanges are under way already");
+    assert_eq!(reason, "1 exchanges are already in flight");
     assert!(retry_after >= Duration::from_secs(1) && retry_after <= Duration::from_secs(2));
     first.abort();
     wait::until(

@@ -371,7 +371,7 @@ async fn a_record_in_another_place_does_not_open(h: &Harness) {
     }
     assert!(matches!(
         h.store().load(&one).await.unwrap(),
-        Lookup::Unreadable("it has no expiry: the gateway writes none such")
+        Lookup::Unreadable("it has no expiry, but the gateway always sets one")
     ));
     for key in &keys {
         inspector.run::<()>(&[b"DEL", key.as_bytes()]).await;

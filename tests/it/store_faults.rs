@@ -174,7 +174,7 @@ async fn a_verdict_that_cannot_be_kept_is_logged_with_the_logins_id() {
         gateway
             .stderr()
             .lines()
-            .find(|line| line.contains("could not be kept"))
+            .find(|line| line.contains("cannot store the outcome"))
             .map(str::to_owned)
     })
     .await;

@@ -94,7 +94,7 @@ async fn a_port_without_tls_and_one_with_it_are_told_from_a_server_that_is_gone(
     doctor(&wrong, "").has(
         "FAIL",
         "connection",
-        &["no TLS there", "write redis:// in store.url"],
+        &["speaks no TLS there", "write redis:// in store.url"],
     );
     all_say(
         &encrypted.url("").replace("rediss://", "redis://"),

@@ -219,7 +219,7 @@ async fn a_renewed_certificate_ends_no_session() {
     until("the new certificate", async || {
         gateway
             .stderr()
-            .contains("the certificates were read again")
+            .contains("certificates reloaded")
             .then_some(())
     })
     .await;

@@ -187,7 +187,7 @@ async fn a_sick_endpoint_is_left_out_until_it_is_well() {
     );
     assert_eq!(
         ready["parts"]["upstreams"]["reason"],
-        "without a healthy endpoint: many"
+        "no healthy endpoint: many"
     );
     one.set(Mode::Answer);
     until("the first to be back", async || {

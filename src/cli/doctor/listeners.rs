@@ -34,7 +34,7 @@ fn examine_socket(key: &'static str, path: &Path) -> Finding {
     } else {
         Finding::fail(
             key,
-            format!("{shown}: its folder does not exist"),
+            format!("{shown}: the folder does not exist"),
             "make the folder, writable for the gateway's user",
         )
     }

@@ -78,13 +78,13 @@ async fn examine_endpoint(
         Ok(Ok(addresses)) => addresses,
         Ok(Err(error)) => {
             let advice = format!(
-                "mend upstreams.{name}.endpoints, or the name servers of this machine; without an address its requests get 502"
+                "fix upstreams.{name}.endpoints, or the name servers of this machine; requests get 502 until the name resolves"
             );
-            return fail(format!("its name does not resolve: {error}"), advice);
+            return fail(format!("the host name does not resolve: {error}"), advice);
         }
         Err(_) => {
             return fail(
-                "its name does not resolve in time".to_owned(),
+                "resolving the host name timed out".to_owned(),
                 "are the name servers of this machine right?".to_owned(),
             );
         }
@@ -104,7 +104,7 @@ async fn examine_endpoint(
             return fail(why, advice);
         }
         Err(_) => {
-            let advice = format!("{}; a firewall that drops packets looks like this", down());
+            let advice = format!("{}; perhaps a firewall drops the packets", down());
             return fail(
                 format!(
                     "no connection within {}",
@@ -134,9 +134,9 @@ async fn examine_endpoint(
     match asked {
         Asked::Http(_) if endpoint.tls => Finding::ok(CHECK, format!("{connects}, by TLS with a certificate that is trusted, and speaks HTTP")),
         Asked::Http(_) => Finding::ok(CHECK, format!("{connects} and speaks HTTP")),
-        Asked::Other(what) => fail(what.to_owned(), "is host and port those of a server that speaks HTTP/1.1? Until then its requests get 502".to_owned()),
+        Asked::Other(what) => fail(what.to_owned(), "check that host and port belong to a server that speaks HTTP/1.1; until then its requests get 502".to_owned()),
         Asked::Silence => {
-            let advice = "busy or frozen? Or it waits for something else than HTTP/1.1";
+            let advice = "check whether it is overloaded, and whether it speaks HTTP/1.1";
             Finding::warn(CHECK, format!("{connects}, but has not answered HEAD / within {}", humantime::format_duration(PATIENCE)), advice)
         }
     }
@@ -148,7 +148,7 @@ async fn first_of<'a>(
     endpoint: usize,
     connector: &Connector,
 ) -> io::Result<(&'a Address, Io)> {
-    let mut why = io::Error::other("its name has no address");
+    let mut why = io::Error::other("the host name has no address");
     for address in addresses {
         match connector.open(address, endpoint).await {
             Ok(io) => return Ok((address, io)),
@@ -202,7 +202,7 @@ fn advice(why: &str, upstream: &str, connector: &Connector) -> String {
             format!("write http:// in upstreams.{upstream}.endpoints, or the port that speaks TLS")
         }
         _ if why.contains("certificate") => {
-            "mend the certificate there; until then its requests get 502".to_owned()
+            "fix the certificate there; until then its requests get 502".to_owned()
         }
         _ => down(),
     }

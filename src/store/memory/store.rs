@@ -110,7 +110,7 @@ impl MemorySessionStore {
         let expiry = now.plus(new.idle).min(new.session.absolute_deadline);
         if expiry <= now {
             return Err(StoreError::new(
-                "the session would be over before it began: the store's clock has jumped",
+                "the session would expire before it starts: the store's clock has jumped",
             ));
         }
         if let Some(limit) = &new.limit {

@@ -68,7 +68,7 @@ impl RedisSessionStore {
             .in_time(self.remove_session(&new.id, &new.session.user))
             .await
         {
-            log::warn!(session = new.id.to_string().as_str(); "a session whose login failed could not be removed: {error}");
+            log::warn!(session = new.id.to_string().as_str(); "cannot remove the session of a failed login: {error}");
         }
     }
 
@@ -146,7 +146,7 @@ impl RedisSessionStore {
                 }
                 _ => {
                     return Err(StoreError::new(
-                        "the session would be over before it began: the store's clock has jumped",
+                        "the session would expire before it starts: the store's clock has jumped",
                     ));
                 }
             }

@@ -53,7 +53,7 @@ impl RedisSessionStore {
             Lookup::Found(loaded) if loaded.session.user == *user => Some(loaded),
             Lookup::Found(_) | Lookup::Gone => None,
             Lookup::Unreadable(why) => {
-                log::warn!(session = id.to_string().as_str(); "a session record cannot be read: {why}");
+                log::warn!(session = id.to_string().as_str(); "cannot read a session record: {why}");
                 None
             }
         });
@@ -92,7 +92,7 @@ impl RedisSessionStore {
                 .collect();
         }
         Err(StoreError::new(
-            "too many logins of one user while all were to end",
+            "too many logins of one user during logout/all",
         ))
     }
 

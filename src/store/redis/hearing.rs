@@ -123,19 +123,21 @@ impl Hearing {
         let why = why.unwrap_or_default();
         match (mode, self.choice) {
             (PushMode::Tracking, _) => {
-                log::info!("near cache: push = tracking: Redis pushes what changes");
+                log::info!("near cache: push = tracking: Redis pushes changes");
             }
             (PushMode::Pubsub, PushChoice::Pubsub) => {
-                log::info!("near cache: push = pubsub: gateways publish what they revoke");
+                log::info!("near cache: push = pubsub: gateways publish revocations");
             }
-            (PushMode::Pubsub, _) => log::info!(
-                "near cache: push = pubsub: gateways publish what they revoke, because {why}"
-            ),
+            (PushMode::Pubsub, _) => {
+                log::info!(
+                    "near cache: push = pubsub: gateways publish revocations, because {why}"
+                );
+            }
             (PushMode::Off, PushChoice::Auto) => {
                 log::warn!("near cache: push = off: every lookup asks Redis, because {why}");
             }
             (PushMode::Off, _) => log::error!(
-                "near cache: push = off, not what session.near_cache.push asks for: every lookup asks Redis, because {why}; \"auto\" takes what the server can"
+                "near cache: push = off instead of session.near_cache.push: every lookup asks Redis, because {why}; \"auto\" takes what the server supports"
             ),
         }
     }

@@ -59,7 +59,7 @@ impl RedisSessionStore {
             .key(self.keys.login(&settlement.login));
         script.arg(&settlement.answer);
         if let Err(error) = self.connector.call::<bool>(&Request::Script(&script)).await {
-            log::warn!("the answer of a login that failed could not be taken back: {error}");
+            log::warn!("cannot remove the stored answer of a failed login: {error}");
         }
     }
 }

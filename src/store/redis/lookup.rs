@@ -41,7 +41,7 @@ impl RedisSessionStore {
         match tracker.cache.look(id) {
             Answer::Known(lookup) => Ok(lookup),
             Answer::Ask(Some(last_known)) => {
-                log::debug!("a session is served unconfirmed: {error}");
+                log::debug!("served a session from the near cache without confirmation: {error}");
                 tracker.cache.count("unconfirmed");
                 Ok(Lookup::Found(last_known))
             }
@@ -144,13 +144,13 @@ impl RedisSessionStore {
             })
             .await?;
         let Some(now) = time.or_else(|| reading?.time()) else {
-            return Err(StoreError::new("redis did not tell its time"));
+            return Err(StoreError::new("redis did not return its time"));
         };
         // The key may expire between GET and PTTL (-2). One without an expiry (-1) is none of ours:
         // somebody restored it.
         let (Some(stored), Ok(lives)) = (stored, u64::try_from(lives)) else {
             return Ok(ControlFlow::Break(if lives == -1 {
-                Lookup::Unreadable("it has no expiry: the gateway writes none such")
+                Lookup::Unreadable("it has no expiry, but the gateway always sets one")
             } else {
                 Lookup::Gone
             }));

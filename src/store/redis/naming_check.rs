@@ -38,8 +38,7 @@ impl NamingCheck {
             self.told.call_once(|| {
                 log::error!(
                     session = id.to_string().as_str();
-                    "secrets.naming_key is not the one that this session was made with: it was changed, or another process has another one; \
-                     sessions of before are not found by logout/all, lists of devices and max_per_user. Put the old key back"
+                    "a session was made with another secrets.naming_key: the key was changed, or another process has another one. logout/all, device lists and max_per_user miss older sessions. Restore the old key"
                 );
             });
         }

@@ -58,7 +58,7 @@ impl Revocations {
         };
         let (answer, reached): (Value, Option<u32>) = waiting.connections.call(&request).await?;
         let answer = from_redis_value(answer).map_err(|_| {
-            StoreError::new("redis: the script of a removal answered something else")
+            StoreError::new("redis: the remove script returned an unexpected answer")
         })?;
         if ended(&answer) {
             waiting.count(reached);
@@ -82,7 +82,7 @@ impl Waiting {
                 |reached| reached.to_string(),
             );
             log::warn!(
-                "a session was ended, but {had} of {} replicas had that in time: a failover now could bring it back",
+                "session ended, but only {had} of {} replicas confirmed in time: a failover now could restore it",
                 self.replicas
             );
         }

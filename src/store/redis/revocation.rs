@@ -40,7 +40,7 @@ impl RedisSessionStore {
             };
             log::log!(
                 level,
-                "a revocation stands, but could not be published: other gateways may serve the session for max_stale: {error}"
+                "revocation stored, but not published: other gateways may serve the session for max_stale: {error}"
             );
         }
     }

@@ -108,6 +108,6 @@ impl RedisSessionStore {
 fn told_of_index(id: &SessionId, fault: &[u8]) {
     if !fault.is_empty() {
         let fault = String::from_utf8_lossy(fault);
-        log::error!(session = id.to_string().as_str(); "a session has ended, but its user's index cannot be changed; it holds what the gateway never writes: {fault}");
+        log::error!(session = id.to_string().as_str(); "session ended, but its user's index is invalid and cannot be changed: {fault}");
     }
 }

@@ -143,7 +143,7 @@ async fn run(shared: Arc<Shared>) {
             let _standing = Standing(&shared);
             shared.listen().await.unwrap_or_else(|error| error)
         };
-        log::debug!("near cache: the subscription has ended: {why}");
+        log::debug!("near cache: subscription lost: {why}");
         shared.hearing.subscription(Subscribed::No(why.reason));
         failures = if began.elapsed() > STEADY {
             1
@@ -301,7 +301,7 @@ impl Listening<'_> {
             {
                 return self
                     .server
-                    .trouble("what is published does not come back on the subscription");
+                    .trouble("the subscription does not receive what is published");
             }
             // Where the channel's slot has moved to, or the sentinels' master, revocations are
             // published.

@@ -411,7 +411,7 @@ enum Opened {
 
 fn refused(server: &Server, why: &str) -> String {
     format!(
-        "redis {} does not push what changes ({why}): that takes Redis 6.2 with RESP3 and the right to CLIENT TRACKING",
+        "redis {} does not push changes ({why}): this needs Redis 6.2 with RESP3 and the right to CLIENT TRACKING",
         server.address
     )
 }

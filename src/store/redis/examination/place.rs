@@ -14,20 +14,20 @@ use crate::store::url::StoreUrl;
 pub async fn examine(settings: &StoreSettings) -> Vec<Examined> {
     let StoreUrl::Redis(url) = &settings.url else {
         let seen =
-            "sessions are in this process: gone when it ends, and unknown to other processes";
+            "sessions are in this process's memory: lost when it ends, unknown to other processes";
         return vec![Examined {
             subject: "store".to_owned(),
             findings: vec![Finding::note(
                 "memory",
                 seen,
-                "for more than a try, write a Redis in store.url",
+                "for real use, set store.url to a Redis",
             )],
         }];
     };
     let place = match settings.place(url) {
         Ok(place) => place,
         Err(error) => {
-            let finding = Finding::fail("settings", error.reason, "mend store.url or store.tls");
+            let finding = Finding::fail("settings", error.reason, "fix store.url or store.tls");
             return vec![Examined {
                 subject: "store".to_owned(),
                 findings: vec![finding],
