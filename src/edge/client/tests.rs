@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 
+use actix_web::web::Bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 
@@ -65,8 +66,8 @@ async fn a_bodys_time_runs_only_while_it_is_waited_for() {
     let second = deadline(&mut client).await;
     assert!(second >= first + PAUSE, "{:?}", second - first);
     // So few bytes are no sign of life: what was waited for them is not given back.
-    assert!(client.body_patience < LONG, "{:?}", client.body_patience);
+    assert!(client.body_time_left < LONG, "{:?}", client.body_time_left);
     peer.write_all(&[b'x'; SIGN_OF_LIFE]).await.unwrap();
     assert_eq!(body(&mut client).await.len(), SIGN_OF_LIFE);
-    assert_eq!((client.body_patience, client.read_by), (LONG, None));
+    assert_eq!((client.body_time_left, client.read_by), (LONG, None));
 }
