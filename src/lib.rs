@@ -6,7 +6,7 @@
 //! The modules stand in layers and name only what is below them; `tests/it/layers.rs` holds the
 //! tree to it. In reading order:
 //!
-//! - layer 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`], [`finding`],
+//! - layer 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`], [`diagnostic`],
 //!   [`files`], [`peer`]
 //! - layer 1, rules: [`session`], [`identity`], [`route`], [`upstream`], [`limit`], [`assertion`]
 //! - layer 2, machinery: [`http`], [`store`], [`redis_client`], [`provider`], [`telemetry`]
@@ -21,10 +21,10 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod diagnostic;
 pub mod edge;
 pub mod endpoints;
 pub mod files;
-pub mod finding;
 pub mod http;
 pub mod identity;
 pub mod lifecycle;

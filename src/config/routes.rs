@@ -214,7 +214,10 @@ fn method(text: &str) -> Result<String, Wrong> {
     const LONGEST: usize = 20;
     let form = "write methods in capitals, as in [\"GET\", \"POST\"]";
     if matches!(text, "CONNECT" | "TRACE") {
-        return Err(Wrong::new("is a method that is never forwarded", "remove it"));
+        return Err(Wrong::new(
+            "is a method that is never forwarded",
+            "remove it",
+        ));
     }
     if text.is_empty()
         || text.len() > LONGEST

@@ -9,8 +9,8 @@ use super::problem::Wrong;
 use super::reader::Section;
 use super::values::{choice, duration, size};
 use crate::clock::{Clock as _, SystemClock};
+use crate::diagnostic::{DiagnosedSubject, Diagnostic, Verdict};
 use crate::edge::{CertificateFiles, Listen, certificate_check, load_certificate};
-use crate::finding::{Examined, Finding, Verdict};
 use crate::http::ForwardingHeader;
 use crate::route::{self, RouteTable};
 
@@ -151,7 +151,7 @@ fn certificate(section: &mut Section<'_>) -> Option<CertificateFiles> {
 }
 
 /// What clients will refuse about the certificates, now that the routes are known.
-pub(super) fn examine_certificates(
+pub(super) fn diagnose_certificates(
     section: &Section<'_>,
     server: &ServerSettings,
     routes: &RouteTable,
@@ -161,12 +161,14 @@ pub(super) fn examine_certificates(
         .iter()
         .map(|route| route.hosts.clone())
         .collect();
-    for Examined { subject, findings } in
-        certificate_check::examine(&server.tls, &hosts, SystemClock.unix_now())
+    for DiagnosedSubject {
+        subject,
+        diagnostics,
+    } in certificate_check::diagnose(&server.tls, &hosts, SystemClock.unix_now())
     {
-        for Finding { seen, advice, .. } in findings
+        for Diagnostic { seen, advice, .. } in diagnostics
             .iter()
-            .filter(|finding| finding.verdict >= Verdict::Warn)
+            .filter(|diagnostic| diagnostic.verdict >= Verdict::Warn)
         {
             section.warn_below("server", "tls", &format!("{subject}: {seen}"), advice);
         }

@@ -162,7 +162,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
         &routes::Surroundings::new(&server.prefix, &upstreams, &identity, &failure),
     );
     if !root.any_problems() {
-        server::examine_certificates(root, &server, &routes);
+        server::diagnose_certificates(root, &server, &routes);
     }
     let upstreams = upstreams
         .into_iter()

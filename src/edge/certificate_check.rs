@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use super::certificate::{CertificateError, CertificateFiles, load};
 use super::x509::Facts;
 use crate::clock::UnixMillis;
-use crate::finding::{Examined, Finding};
+use crate::diagnostic::{DiagnosedSubject, Diagnostic};
 use crate::route::HostPattern;
 
 /// So long before its end a certificate should have been renewed: authorities' clients do it 30
@@ -20,35 +20,42 @@ const DAY: u64 = 24 * 3600;
 /// What is found of each pair of files, whose first certificate is the server's. `hosts` are those
 /// of the routes.
 #[must_use]
-pub fn examine(
+pub fn diagnose(
     files: &[CertificateFiles],
     hosts: &[HostPattern],
     now: UnixMillis,
-) -> Vec<Examined> {
-    let mut examined: Vec<Examined> = files
+) -> Vec<DiagnosedSubject> {
+    let mut diagnosed: Vec<DiagnosedSubject> = files
         .iter()
-        .map(|files| examine_one(files, hosts, now))
+        .map(|files| diagnose_one(files, hosts, now))
         .collect();
-    if let Some(last) = examined.last_mut() {
-        last.findings.extend(uncovered(files, hosts));
+    if let Some(last) = diagnosed.last_mut() {
+        last.diagnostics.extend(uncovered(files, hosts));
     }
-    examined
+    diagnosed
 }
 
 /// Of one pair on its own.
 #[must_use]
-pub fn examine_one(files: &CertificateFiles, hosts: &[HostPattern], now: UnixMillis) -> Examined {
+pub fn diagnose_one(
+    files: &CertificateFiles,
+    hosts: &[HostPattern],
+    now: UnixMillis,
+) -> DiagnosedSubject {
     let subject = format!("certificate {}", files.cert.display());
-    let findings = match load(files) {
+    let diagnostics = match load(files) {
         Ok(certificate) => of_chain(&certificate.cert, files, hosts, now),
         Err(error) => vec![unusable(&error)],
     };
-    Examined { subject, findings }
+    DiagnosedSubject {
+        subject,
+        diagnostics,
+    }
 }
 
 /// Which of the routes' hosts no certificate has.
 #[must_use]
-pub fn uncovered(files: &[CertificateFiles], hosts: &[HostPattern]) -> Option<Finding> {
+pub fn uncovered(files: &[CertificateFiles], hosts: &[HostPattern]) -> Option<Diagnostic> {
     let names: Vec<String> = files
         .iter()
         .filter_map(|files| load(files).ok())
@@ -71,7 +78,7 @@ pub fn uncovered(files: &[CertificateFiles], hosts: &[HostPattern]) -> Option<Fi
     let seen = format!(
         "no certificate has {named}, which routes are for: clients that ask for it are shown another one, and refuse it"
     );
-    Some(Finding::warn(
+    Some(Diagnostic::warn(
         "names",
         seen,
         format!(
@@ -80,8 +87,8 @@ pub fn uncovered(files: &[CertificateFiles], hosts: &[HostPattern]) -> Option<Fi
     ))
 }
 
-fn unusable(error: &CertificateError) -> Finding {
-    Finding::fail("files", error.to_string(), error.advice())
+fn unusable(error: &CertificateError) -> Diagnostic {
+    Diagnostic::fail("files", error.to_string(), error.advice())
 }
 
 fn of_chain(
@@ -89,7 +96,7 @@ fn of_chain(
     files: &CertificateFiles,
     hosts: &[HostPattern],
     now: UnixMillis,
-) -> Vec<Finding> {
+) -> Vec<Diagnostic> {
     let facts: Option<Vec<Facts>> = chain
         .iter()
         .map(|certificate| Facts::of(certificate))
@@ -99,22 +106,22 @@ fn of_chain(
             "look at it with openssl x509 -in {} -noout -text",
             files.cert.display()
         );
-        return vec![Finding::warn(
+        return vec![Diagnostic::warn(
             "certificate",
             "a certificate in the file violates RFC 5280, so some clients may refuse it",
             advice,
         )];
     };
-    let mut findings: Vec<Finding> = vec![
+    let mut diagnostics: Vec<Diagnostic> = vec![
         of_times(&facts, files, now.0 / 1000),
         of_issuers(&facts, files),
     ];
-    findings.extend(of_names(&facts[0], files, hosts));
-    findings
+    diagnostics.extend(of_names(&facts[0], files, hosts));
+    diagnostics
 }
 
 /// Whether all of them hold now, and for how long.
-fn of_times(facts: &[Facts], files: &CertificateFiles, now: u64) -> Finding {
+fn of_times(facts: &[Facts], files: &CertificateFiles, now: u64) -> Diagnostic {
     let whose = |at: usize| {
         if at == 0 {
             "it".to_owned()
@@ -146,7 +153,7 @@ fn of_times(facts: &[Facts], files: &CertificateFiles, now: u64) -> Finding {
         .max()
     {
         let advice = "see with `date` whether this machine's clock is right; else use the certificate of before until then";
-        return Finding::fail(
+        return Diagnostic::fail(
             "validity",
             format!(
                 "{} does not hold before {}: every client refuses it",
@@ -164,7 +171,7 @@ fn of_times(facts: &[Facts], files: &CertificateFiles, now: u64) -> Finding {
         }
     };
     match end.checked_sub(now) {
-        None | Some(0) => Finding::fail(
+        None | Some(0) => Diagnostic::fail(
             "validity",
             format!(
                 "{} ended on {}: every client refuses it",
@@ -173,12 +180,12 @@ fn of_times(facts: &[Facts], files: &CertificateFiles, now: u64) -> Finding {
             ),
             renew(at),
         ),
-        Some(left) if left <= SOON => Finding::warn(
+        Some(left) if left <= SOON => Diagnostic::warn(
             "validity",
             format!("{} ends in {}, on {}", whose(at), days(left), date(end)),
             renew(at),
         ),
-        Some(left) => Finding::ok(
+        Some(left) => Diagnostic::ok(
             "validity",
             format!("holds for {}, until {}", days(left), date(end)),
         ),
@@ -186,12 +193,12 @@ fn of_times(facts: &[Facts], files: &CertificateFiles, now: u64) -> Finding {
 }
 
 /// Whether there is a way from the server's certificate to an authority.
-fn of_issuers(facts: &[Facts], files: &CertificateFiles) -> Finding {
+fn of_issuers(facts: &[Facts], files: &CertificateFiles) -> Diagnostic {
     let file = files.cert.display();
     let (leaf, last) = (&facts[0], &facts[facts.len() - 1]);
     if leaf.is_self_signed() {
         let advice = "get one from a public authority, as with certbot certonly; for a try, tell the client to trust it";
-        return Finding::warn(
+        return Diagnostic::warn(
             "issuer",
             "it is self-signed: phones and browsers refuse it",
             advice,
@@ -205,7 +212,7 @@ fn of_issuers(facts: &[Facts], files: &CertificateFiles) -> Finding {
             "{} was signed by {}, and behind it stands {}: some clients find no way to an authority",
             pair[0].subject.1, pair[0].issuer.1, pair[1].subject.1
         );
-        return Finding::warn(
+        return Diagnostic::warn(
             "issuer",
             seen,
             format!(
@@ -220,9 +227,9 @@ fn of_issuers(facts: &[Facts], files: &CertificateFiles) -> Finding {
         // Who has none here cannot tell; a server's certificate that is alone and says where its
         // authority's is to be had lacks that one.
         Some(known) if known.contains(&last.issuer.0) => {
-            Finding::ok("issuer", format!("leads to {}", last.issuer.1))
+            Diagnostic::ok("issuer", format!("leads to {}", last.issuer.1))
         }
-        None if facts.len() > 1 || leaf.issuer_at.is_none() => Finding::note(
+        None if facts.len() > 1 || leaf.issuer_at.is_none() => Diagnostic::note(
             "issuer",
             format!(
                 "leads to {}; this machine has no authorities to compare with",
@@ -240,22 +247,22 @@ fn of_issuers(facts: &[Facts], files: &CertificateFiles) -> Finding {
                 },
                 last.issuer.1
             );
-            Finding::warn("issuer", seen, missing_issuer(last, files))
+            Diagnostic::warn("issuer", seen, missing_issuer(last, files))
         }
     }
 }
 
 /// Of a chain that is complete: the file does not decide whether anybody trusts its end.
-fn of_root(certificates: usize, root: &Facts) -> Finding {
+fn of_root(certificates: usize, root: &Facts) -> Diagnostic {
     let seen = format!("{certificates} certificates, up to {}", root.subject.1);
     match authorities() {
-        Some(known) if known.contains(&root.subject.0) => Finding::ok("issuer", seen),
-        None => Finding::note(
+        Some(known) if known.contains(&root.subject.0) => Diagnostic::ok("issuer", seen),
+        None => Diagnostic::note(
             "issuer",
             format!("{seen}; this machine has no authorities to compare with"),
             "",
         ),
-        Some(_) => Finding::warn(
+        Some(_) => Diagnostic::warn(
             "issuer",
             format!(
                 "{seen}, which is self-signed and not among this machine's authorities: phones and browsers trust their own list alone, and refuse it"
@@ -290,7 +297,7 @@ fn missing_issuer(last: &Facts, files: &CertificateFiles) -> String {
 }
 
 /// Whether it is for hosts that there are routes for.
-fn of_names(leaf: &Facts, files: &CertificateFiles, hosts: &[HostPattern]) -> Option<Finding> {
+fn of_names(leaf: &Facts, files: &CertificateFiles, hosts: &[HostPattern]) -> Option<Diagnostic> {
     if leaf.names.is_empty() {
         let seen = "it names no host (subjectAltName), and the common name counts for nothing: every client refuses it";
         let how = if leaf.is_self_signed() {
@@ -298,7 +305,7 @@ fn of_names(leaf: &Facts, files: &CertificateFiles, hosts: &[HostPattern]) -> Op
         } else {
             "certbot certonly -d HOST".to_owned()
         };
-        return Some(Finding::fail(
+        return Some(Diagnostic::fail(
             "names",
             seen,
             format!("have one made with the host's name, as with {how}"),
@@ -317,15 +324,15 @@ fn of_names(leaf: &Facts, files: &CertificateFiles, hosts: &[HostPattern]) -> Op
             .join(", ")
     };
     Some(match (met.is_empty(), other.is_empty()) {
-        (_, true) => Finding::ok("names", listed(&met)),
-        (false, false) => Finding::note(
+        (_, true) => Diagnostic::ok("names", listed(&met)),
+        (false, false) => Diagnostic::note(
             "names",
             format!("{}; no route is for {}", listed(&met), listed(&other)),
             "",
         ),
         (true, false) => {
             let advice = "have one made for the host of a route, as with certbot certonly -d HOST, or mend host in [[routes]]";
-            Finding::warn(
+            Diagnostic::warn(
                 "names",
                 format!(
                     "it is for {}, and no route is for any of these hosts",

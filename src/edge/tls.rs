@@ -13,12 +13,12 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CipherSuite, ServerConfig};
 
 use super::certificate::{CertificateError, CertificateFiles, load, provider};
-use super::certificate_check::examine;
+use super::certificate_check::diagnose;
 use super::tickets::TicketKeys;
 use super::tls_sessions::TlsSessions;
 use super::x509::Facts;
 use crate::clock::{Clock as _, SystemClock, monotonic_now};
-use crate::finding::{Examined, Finding, Verdict};
+use crate::diagnostic::{DiagnosedSubject, Diagnostic, Verdict};
 use crate::metrics::Metrics;
 use crate::route::HostPattern;
 
@@ -247,12 +247,14 @@ impl CertificateWatch {
     }
 
     fn tell(&self) {
-        for Examined { subject, findings } in
-            examine(&self.files, &(self.context.hosts)(), SystemClock.unix_now())
+        for DiagnosedSubject {
+            subject,
+            diagnostics,
+        } in diagnose(&self.files, &(self.context.hosts)(), SystemClock.unix_now())
         {
-            for Finding { seen, advice, .. } in findings
+            for Diagnostic { seen, advice, .. } in diagnostics
                 .iter()
-                .filter(|finding| finding.verdict >= Verdict::Warn)
+                .filter(|diagnostic| diagnostic.verdict >= Verdict::Warn)
             {
                 log::warn!("server.tls: {subject}: {seen} → {advice}");
             }

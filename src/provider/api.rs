@@ -264,7 +264,9 @@ impl PlatformApi {
             Some(Change::Opened { open_for }) => {
                 log::error!(app; "{api}: circuit breaker opened: {name} does not answer; logins are refused for {} ms", open_for.as_millis());
             }
-            Some(Change::Closed) => log::info!(app; "{api}: circuit breaker closed: {name} answers again"),
+            Some(Change::Closed) => {
+                log::info!(app; "{api}: circuit breaker closed: {name} answers again")
+            }
             None => {}
         }
     }

@@ -13,7 +13,7 @@ use super::registry::platform;
 use super::settings::AppSettings;
 use crate::clock::{SystemClock, monotonic_now};
 use crate::crypto::{hash, random};
-use crate::finding::{Examined, Finding, in_ms};
+use crate::diagnostic::{DiagnosedSubject, Diagnostic, in_ms};
 use crate::identity::{ExchangeError, ExchangeRequest, Identity, IdentityProvider as _};
 use crate::metrics::Metrics;
 use crate::peer;
@@ -21,21 +21,21 @@ use crate::peer;
 const CHECK: &str = "secret";
 
 /// Asks at each base URL, all at once; takes as long as one exchange may take.
-pub async fn examine(settings: &AppSettings, client: &PlatformClient) -> Examined {
-    let findings = join_all(
+pub async fn diagnose(settings: &AppSettings, client: &PlatformClient) -> DiagnosedSubject {
+    let diagnostics = join_all(
         settings
             .base_urls
             .iter()
-            .map(|base| examine_at(base, settings, client)),
+            .map(|base| diagnose_at(base, settings, client)),
     )
     .await;
-    Examined {
+    DiagnosedSubject {
         subject: format!("app {}", settings.name),
-        findings,
+        diagnostics,
     }
 }
 
-async fn examine_at(base: &str, settings: &AppSettings, client: &PlatformClient) -> Finding {
+async fn diagnose_at(base: &str, settings: &AppSettings, client: &PlatformClient) -> Diagnostic {
     let alone = AppSettings {
         base_urls: vec![base.to_owned()],
         ..settings.clone()
@@ -44,7 +44,7 @@ async fn examine_at(base: &str, settings: &AppSettings, client: &PlatformClient)
     let api = match PlatformApi::new(alone, client.clone(), Arc::new(SystemClock), metrics) {
         Ok(api) => api,
         Err(error) => {
-            return Finding::fail(CHECK, error.to_string(), "fix it in the configuration");
+            return Diagnostic::fail(CHECK, error.to_string(), "fix it in the configuration");
         }
     };
     let base = BaseUrl::parse(base).ok();
@@ -65,7 +65,7 @@ fn judged(
     host: &str,
     settings: &AppSettings,
     took: &str,
-) -> Finding {
+) -> Diagnostic {
     let (app, appid) = (&settings.name, &settings.appid);
     let platform = platform(settings.provider);
     match outcome {
@@ -79,12 +79,12 @@ fn judged(
             } else {
                 "answers, and says nothing against"
             };
-            Finding::ok(
+            Diagnostic::ok(
                 CHECK,
                 format!("{host} {seen} the secret of {appid} ({took})"),
             )
         }
-        Ok(_) => Finding::warn(
+        Ok(_) => Diagnostic::warn(
             CHECK,
             format!(
                 "{host} takes any code, so it is a sandbox and not {} ({took})",
@@ -92,12 +92,12 @@ fn judged(
             ),
             format!("for real users remove apps.{app}.base_url; the secret could not be tried"),
         ),
-        Err(ExchangeError::Misconfigured { reason, .. }) => Finding::fail(
+        Err(ExchangeError::Misconfigured { reason, .. }) => Diagnostic::fail(
             CHECK,
             format!("{host}: {reason}"),
             "nobody can sign in until this is fixed",
         ),
-        Err(ExchangeError::Throttled { .. }) => Finding::warn(
+        Err(ExchangeError::Throttled { .. }) => Diagnostic::warn(
             CHECK,
             format!(
                 "{host} limits the calls of {appid} just now, so the secret could not be tried"
@@ -109,11 +109,11 @@ fn judged(
                 "{}; logins get 503 until it answers",
                 unavailable(&reason, app)
             );
-            Finding::fail(CHECK, format!("{host}: {reason}"), advice)
+            Diagnostic::fail(CHECK, format!("{host}: {reason}"), advice)
         }
         Err(ExchangeError::Nonsense { reason }) => {
             let advice = nonsense(&reason, app, platform);
-            Finding::fail(CHECK, format!("{host}: {reason}"), advice)
+            Diagnostic::fail(CHECK, format!("{host}: {reason}"), advice)
         }
     }
 }

@@ -34,7 +34,7 @@ pub use handle::{StoreHandle, WorkerStore, open};
 pub use memory::{MemorySessionStore, StoredEntry};
 pub use probe::StoreProbe;
 pub use push::{PushChoice, PushMode, PushState};
-pub use redis::{RedisSessionStore, examine};
+pub use redis::{RedisSessionStore, diagnose};
 pub use settings::{BadStoreSettings, KeyPrefix, StoreSettings};
 pub use url::{BadStoreUrl, StoreUrl};
 

@@ -198,7 +198,7 @@ fn a_script_gets_json_and_nothing_is_written() {
             .as_array()
             .unwrap()
             .iter()
-            .any(|finding| finding["check"] == "version" && finding["verdict"] == "ok")
+            .any(|diagnostic| diagnostic["check"] == "version" && diagnostic["verdict"] == "ok")
     );
     assert_eq!(server.ask::<u64>(&["DBSIZE"]).unwrap(), 0);
     assert_eq!(wechat.platform.calls("jscode2session"), 1);

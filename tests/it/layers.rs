@@ -37,7 +37,7 @@ pub(crate) const LAYERS: [(u8, &str); 30] = [
     (0, "backoff"),
     (0, "crypto"),
     (0, "metrics"),
-    (0, "finding"),
+    (0, "diagnostic"),
     (0, "files"),
     (0, "peer"),
 ];

@@ -10,8 +10,8 @@ use crate::app;
 use crate::cli::{ConfigArg, counted, print};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Problem, Settings};
+use crate::diagnostic::{DiagnosedSubject, Diagnostic, Verdict};
 use crate::edge::certificate_check;
-use crate::finding::{Examined, Finding, Verdict};
 use crate::provider::client::PlatformClient;
 use crate::provider::diagnostic;
 use crate::store;
@@ -27,7 +27,7 @@ use crate::store;
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// Print the findings as JSON instead of lines
+    /// Print the diagnostics as JSON instead of lines
     #[arg(long)]
     json: bool,
 }
@@ -40,10 +40,10 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
         .enable_all()
         .build()
         .context("cannot start")?;
-    let examined = runtime.block_on(examine(&settings, &warnings));
+    let diagnosed = runtime.block_on(diagnose(&settings, &warnings));
     // A name server that does not answer would hold up the end.
     runtime.shutdown_background();
-    let report = Report(examined?);
+    let report = Report(diagnosed?);
     print(&if args.json {
         report.json()
     } else {
@@ -59,29 +59,29 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
 }
 
 /// Everything at once; the report is in the order of the configuration.
-async fn examine(settings: &Settings, warnings: &[Problem]) -> Result<Vec<Examined>> {
+async fn diagnose(settings: &Settings, warnings: &[Problem]) -> Result<Vec<DiagnosedSubject>> {
     let store_settings = app::store_settings(&settings.store, settings.session.near_cache)?;
     let client = PlatformClient::new(settings.platforms.clone())
         .context("cannot set up the client for the platforms")?;
     let apps = settings
         .apps
         .iter()
-        .map(|app| diagnostic::examine(app, &client));
+        .map(|app| diagnostic::diagnose(app, &client));
     let (store, apps, upstreams) = tokio::join!(
-        store::examine(&store_settings),
+        store::diagnose(&store_settings),
         join_all(apps),
         join_all(
             settings
                 .upstreams
                 .iter()
-                .map(|upstream| upstreams::examine(upstream))
+                .map(|upstream| upstreams::diagnose(upstream))
         )
     );
     let own = [
         configuration(warnings),
-        listeners::examine(&settings.server.listen, settings.admin.listen),
+        listeners::diagnose(&settings.server.listen, settings.admin.listen),
     ];
-    let certificates = certificate_check::examine(
+    let certificates = certificate_check::diagnose(
         &settings.server.tls,
         &app::hosts(&settings.routes),
         SystemClock.unix_now(),
@@ -96,10 +96,10 @@ async fn examine(settings: &Settings, warnings: &[Problem]) -> Result<Vec<Examin
 }
 
 /// What `check` says.
-fn configuration(warnings: &[Problem]) -> Examined {
-    let mut findings = vec![Finding::ok("check", "it can be used")];
+fn configuration(warnings: &[Problem]) -> DiagnosedSubject {
+    let mut diagnostics = vec![Diagnostic::ok("check", "it can be used")];
     // What is odd about certificates has lines of its own.
-    findings.extend(
+    diagnostics.extend(
         warnings
             .iter()
             .filter(|warning| warning.path != "server.tls")
@@ -109,15 +109,15 @@ fn configuration(warnings: &[Problem]) -> Examined {
                 } else {
                     &warning.path
                 };
-                Finding::warn(
+                Diagnostic::warn(
                     "check",
                     format!("{key}: {}", warning.what),
                     warning.hint.clone(),
                 )
             }),
     );
-    Examined {
+    DiagnosedSubject {
         subject: "configuration".to_owned(),
-        findings,
+        diagnostics,
     }
 }

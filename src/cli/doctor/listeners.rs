@@ -5,34 +5,34 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use crate::diagnostic::{DiagnosedSubject, Diagnostic};
 use crate::edge::Listen;
-use crate::finding::{Examined, Finding};
 
-pub(super) fn examine(public: &Listen, admin: SocketAddr) -> Examined {
+pub(super) fn diagnose(public: &Listen, admin: SocketAddr) -> DiagnosedSubject {
     let public = match public {
-        Listen::Tcp(address) => examine_one("server.listen", *address),
-        Listen::Unix(path) => examine_socket("server.listen", path),
+        Listen::Tcp(address) => diagnose_one("server.listen", *address),
+        Listen::Unix(path) => diagnose_socket("server.listen", path),
     };
-    Examined {
+    DiagnosedSubject {
         subject: "listeners".to_owned(),
-        findings: vec![public, examine_one("admin.listen", admin)],
+        diagnostics: vec![public, diagnose_one("admin.listen", admin)],
     }
 }
 
 /// Nothing is made here: a gateway that starts at this moment must not find somebody else's socket.
-fn examine_socket(key: &'static str, path: &Path) -> Finding {
+fn diagnose_socket(key: &'static str, path: &Path) -> Diagnostic {
     let shown = path.display();
     if UnixStream::connect(path).is_ok() {
-        return Finding::note(
+        return Diagnostic::note(
             key,
             format!("{shown} is in use"),
             format!("by a running gateway? If by something else, choose another {key}"),
         );
     }
     if path.parent().is_some_and(Path::is_dir) {
-        Finding::ok(key, format!("{shown} is free"))
+        Diagnostic::ok(key, format!("{shown} is free"))
     } else {
-        Finding::fail(
+        Diagnostic::fail(
             key,
             format!("{shown}: the folder does not exist"),
             "make the folder, writable for the gateway's user",
@@ -40,15 +40,15 @@ fn examine_socket(key: &'static str, path: &Path) -> Finding {
     }
 }
 
-fn examine_one(key: &'static str, address: SocketAddr) -> Finding {
+fn diagnose_one(key: &'static str, address: SocketAddr) -> Diagnostic {
     match TcpListener::bind(address) {
-        Ok(_) => Finding::ok(key, format!("{address} is free")),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => Finding::note(
+        Ok(_) => Diagnostic::ok(key, format!("{address} is free")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Diagnostic::note(
             key,
             format!("{address} is in use"),
             format!("by a running gateway? If by something else, choose another {key}"),
         ),
-        Err(error) => Finding::fail(
+        Err(error) => Diagnostic::fail(
             key,
             format!("{address}: {error}"),
             Listen::Tcp(address).advice(&error, key),
@@ -59,12 +59,12 @@ fn examine_one(key: &'static str, address: SocketAddr) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Verdict;
+    use crate::diagnostic::Verdict;
 
     #[test]
     fn an_address_that_is_taken_is_worth_knowing_and_a_foreign_one_fails() {
         let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let verdict = |address| examine_one("server.listen", address).verdict;
+        let verdict = |address| diagnose_one("server.listen", address).verdict;
         assert_eq!(verdict(taken.local_addr().unwrap()), Verdict::Note);
         assert_eq!(verdict("127.0.0.1:0".parse().unwrap()), Verdict::Ok);
         assert_eq!(verdict("192.0.2.1:0".parse().unwrap()), Verdict::Fail);
@@ -75,7 +75,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (free, taken) = (folder.path().join("free"), folder.path().join("taken"));
         let _listener = std::os::unix::net::UnixListener::bind(&taken).unwrap();
-        let verdict = |path: &Path| examine_socket("server.listen", path).verdict;
+        let verdict = |path: &Path| diagnose_socket("server.listen", path).verdict;
         assert_eq!(
             (
                 verdict(&free),

@@ -1,36 +1,36 @@
-//! The findings for people and for scripts.
+//! The diagnostics for people and for scripts.
 
 use serde_json::{Value, json};
 
-use crate::finding::{Examined, Finding, Verdict};
+use crate::diagnostic::{DiagnosedSubject, Diagnostic, Verdict};
 
 /// Everything that was found, in the order of the report.
-pub(super) struct Report(pub(super) Vec<Examined>);
+pub(super) struct Report(pub(super) Vec<DiagnosedSubject>);
 
 impl Report {
-    /// How many findings have this verdict.
+    /// How many diagnostics have this verdict.
     pub(super) fn count(&self, verdict: Verdict) -> usize {
         self.lines()
-            .filter(|(_, finding)| finding.verdict == verdict)
+            .filter(|(_, diagnostic)| diagnostic.verdict == verdict)
             .count()
     }
 
     /// A line each: verdict, what was examined, which check, what was seen, what to do.
     pub(super) fn text(&self) -> String {
-        let width = |of: fn(&(&str, &Finding)) -> usize| {
+        let width = |of: fn(&(&str, &Diagnostic)) -> usize| {
             self.lines().map(|line| of(&line)).max().unwrap_or(0)
         };
         let (subjects, checks) = (
             width(|(subject, _)| subject.chars().count()),
-            width(|(_, finding)| finding.check.len()),
+            width(|(_, diagnostic)| diagnostic.check.len()),
         );
-        let line = |(subject, finding): (&str, &Finding)| {
-            let Finding {
+        let line = |(subject, diagnostic): (&str, &Diagnostic)| {
+            let Diagnostic {
                 verdict,
                 check,
                 seen,
                 advice,
-            } = finding;
+            } = diagnostic;
             let arrow = if advice.is_empty() { "" } else { " → " };
             let text = format!(
                 "{:4}  {subject:subjects$}  {check:checks$}  {seen}{arrow}{advice}",
@@ -41,30 +41,33 @@ impl Report {
         self.lines().map(line).collect()
     }
 
-    /// An object with the findings and how many there are of each verdict.
+    /// An object with the diagnostics and how many there are of each verdict.
     pub(super) fn json(&self) -> String {
-        let finding = |(subject, finding): (&str, &Finding)| {
-            let Finding {
+        let diagnostic = |(subject, diagnostic): (&str, &Diagnostic)| {
+            let Diagnostic {
                 verdict,
                 check,
                 seen,
                 advice,
-            } = finding;
+            } = diagnostic;
             json!({ "verdict": verdict.word().to_lowercase(), "subject": subject, "check": check, "seen": seen, "advice": advice })
         };
-        let findings: Vec<Value> = self.lines().map(finding).collect();
+        let diagnostics: Vec<Value> = self.lines().map(diagnostic).collect();
         let counts = [Verdict::Ok, Verdict::Note, Verdict::Warn, Verdict::Fail]
             .map(|verdict| (verdict.word().to_lowercase(), json!(self.count(verdict))));
         let counts: serde_json::Map<String, Value> = counts.into_iter().collect();
-        format!("{:#}\n", json!({ "findings": findings, "counts": counts }))
+        format!(
+            "{:#}\n",
+            json!({ "findings": diagnostics, "counts": counts })
+        )
     }
 
-    fn lines(&self) -> impl Iterator<Item = (&str, &Finding)> {
-        self.0.iter().flat_map(|examined| {
-            examined
-                .findings
+    fn lines(&self) -> impl Iterator<Item = (&str, &Diagnostic)> {
+        self.0.iter().flat_map(|diagnosed| {
+            diagnosed
+                .diagnostics
                 .iter()
-                .map(|finding| (examined.subject.as_str(), finding))
+                .map(|diagnostic| (diagnosed.subject.as_str(), diagnostic))
         })
     }
 }
@@ -82,18 +85,18 @@ mod tests {
 
     fn report() -> Report {
         let redis = vec![
-            Finding::ok("version", "Redis 7.0.15"),
-            Finding::fail("eviction", "allkeys-lru\u{1b}[31m", "set noeviction"),
+            Diagnostic::ok("version", "Redis 7.0.15"),
+            Diagnostic::fail("eviction", "allkeys-lru\u{1b}[31m", "set noeviction"),
         ];
-        let app = vec![Finding::note("secret", "x", "")];
+        let app = vec![Diagnostic::note("secret", "x", "")];
         Report(vec![
-            Examined {
+            DiagnosedSubject {
                 subject: "redis h:1".to_owned(),
-                findings: redis,
+                diagnostics: redis,
             },
-            Examined {
+            DiagnosedSubject {
                 subject: "app shop".to_owned(),
-                findings: app,
+                diagnostics: app,
             },
         ])
     }

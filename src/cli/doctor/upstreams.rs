@@ -11,7 +11,7 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use crate::clock::monotonic_now;
-use crate::finding::{Examined, Finding, in_ms};
+use crate::diagnostic::{DiagnosedSubject, Diagnostic, in_ms};
 use crate::peer;
 use crate::proxy::connection::Io;
 use crate::proxy::connector::{Connector, speaks_tls};
@@ -33,37 +33,37 @@ enum Asked {
     Silence,
 }
 
-pub(super) async fn examine(upstream: &Upstream) -> Examined {
-    let findings = match Connector::new(upstream) {
+pub(super) async fn diagnose(upstream: &Upstream) -> DiagnosedSubject {
+    let diagnostics = match Connector::new(upstream) {
         Ok(connector) => {
             let endpoints = upstream.endpoints.iter().enumerate();
             join_all(
                 endpoints
-                    .map(|(at, endpoint)| examine_endpoint(at, endpoint, upstream, &connector)),
+                    .map(|(at, endpoint)| diagnose_endpoint(at, endpoint, upstream, &connector)),
             )
             .await
         }
-        Err(error) => vec![Finding::fail(
+        Err(error) => vec![Diagnostic::fail(
             CHECK,
             error.to_string(),
             format!("mend upstreams.{}.tls", upstream.name),
         )],
     };
-    Examined {
+    DiagnosedSubject {
         subject: format!("upstream {}", upstream.name),
-        findings,
+        diagnostics,
     }
 }
 
-async fn examine_endpoint(
+async fn diagnose_endpoint(
     at: usize,
     endpoint: &Endpoint,
     upstream: &Upstream,
     connector: &Connector,
-) -> Finding {
+) -> Diagnostic {
     let (within, name) = (upstream.connect_timeout, &upstream.name);
     let fail =
-        |why: String, advice: String| Finding::fail(CHECK, format!("{endpoint}: {why}"), advice);
+        |why: String, advice: String| Diagnostic::fail(CHECK, format!("{endpoint}: {why}"), advice);
     let known = literal(endpoint);
     let is_known = known.is_some();
     let found = async {
@@ -132,12 +132,12 @@ async fn examine_endpoint(
         );
     }
     match asked {
-        Asked::Http(_) if endpoint.tls => Finding::ok(CHECK, format!("{connects}, by TLS with a certificate that is trusted, and speaks HTTP")),
-        Asked::Http(_) => Finding::ok(CHECK, format!("{connects} and speaks HTTP")),
+        Asked::Http(_) if endpoint.tls => Diagnostic::ok(CHECK, format!("{connects}, by TLS with a certificate that is trusted, and speaks HTTP")),
+        Asked::Http(_) => Diagnostic::ok(CHECK, format!("{connects} and speaks HTTP")),
         Asked::Other(what) => fail(what.to_owned(), "check that host and port belong to a server that speaks HTTP/1.1; until then its requests get 502".to_owned()),
         Asked::Silence => {
             let advice = "check whether it is overloaded, and whether it speaks HTTP/1.1";
-            Finding::warn(CHECK, format!("{connects}, but has not answered HEAD / within {}", humantime::format_duration(PATIENCE)), advice)
+            Diagnostic::warn(CHECK, format!("{connects}, but has not answered HEAD / within {}", humantime::format_duration(PATIENCE)), advice)
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::edge::parser::Step;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Fewer bytes of a body than this within the timeout count as silence.
-const SIGN_OF_LIFE: usize = 256;
+pub(super) const SIGN_OF_LIFE: usize = 256;
 /// How many bytes of a body may still be in flight when the client sees its answer. With more, the
 /// client counts as still sending.
 const UNDER_WAY: u64 = 64 * 1024;

@@ -6,6 +6,7 @@ use actix_web::web::Bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 
+use super::body::SIGN_OF_LIFE;
 use super::*;
 use crate::edge::head::HeadLimits;
 use crate::edge::linger::lingering;

@@ -30,7 +30,7 @@ mod subscription;
 mod tracking;
 mod worker_cache;
 
-pub use examination::examine;
+pub use examination::diagnose;
 pub use sessions::RedisSessionStore;
 pub(super) use sessions::RedisSetup;
 

@@ -7,7 +7,7 @@ use redis::{RedisResult, cmd};
 
 use super::conversation::ask_timed;
 use crate::clock::{Clock as _, SystemClock, millis};
-use crate::finding::Finding;
+use crate::diagnostic::Diagnostic;
 use crate::store::redis::server_clock::store_time;
 
 /// More than that shows in logs that are read side by side.
@@ -15,11 +15,11 @@ const APART: Duration = Duration::from_secs(1);
 const HARMLESS: &str = "sessions end by Redis's clock alone, so nobody is signed out; but log lines of the two do not fit together, and signed \
                         identities (JWT) look too old or too new: run NTP on both";
 
-pub(super) async fn check(connection: &mut MultiplexedConnection) -> RedisResult<Finding> {
+pub(super) async fn check(connection: &mut MultiplexedConnection) -> RedisResult<Diagnostic> {
     let before = SystemClock.unix_now();
     let (said, took) = ask_timed::<(u64, u64)>(connection, &cmd("TIME")).await?;
     let Ok(time) = said else {
-        return Ok(Finding::note(
+        return Ok(Diagnostic::note(
             "clock",
             "TIME is not allowed, so its clock cannot be seen",
             "",
@@ -35,25 +35,25 @@ pub(super) async fn check(connection: &mut MultiplexedConnection) -> RedisResult
     ))
 }
 
-fn judged(apart: Duration, ahead: bool, round_trip: Duration) -> Finding {
+fn judged(apart: Duration, ahead: bool, round_trip: Duration) -> Diagnostic {
     if apart.saturating_sub(round_trip / 2) > APART {
         let (seconds, which) = (
             apart.as_secs_f64(),
             if ahead { "ahead of" } else { "behind" },
         );
-        return Finding::warn(
+        return Diagnostic::warn(
             "clock",
             format!("{seconds:.1} s {which} this machine's"),
             HARMLESS,
         );
     }
-    Finding::ok("clock", format!("{} ms from this machine's", millis(apart)))
+    Diagnostic::ok("clock", format!("{} ms from this machine's", millis(apart)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Verdict;
+    use crate::diagnostic::Verdict;
 
     #[test]
     fn a_slow_answer_is_no_wrong_clock() {

@@ -8,7 +8,7 @@ use redis::{Value, cmd};
 use super::conversation::{ask, connect, lost};
 use super::node;
 use super::wanted::Wanted;
-use crate::finding::{Examined, Finding};
+use crate::diagnostic::{DiagnosedSubject, Diagnostic};
 use crate::redis_client::slots::{SLOTS, SlotMap};
 use crate::redis_client::{NodeAddress, Server, Servers};
 
@@ -19,32 +19,35 @@ struct View {
     state: Option<String>,
 }
 
-pub(super) async fn examine(
+pub(super) async fn diagnose(
     seeds: &[NodeAddress],
     data: &Servers,
     wanted: &Wanted<'_>,
-) -> Vec<Examined> {
+) -> Vec<DiagnosedSubject> {
     let asked = seeds.iter().map(|seed| async {
         let server = data.at(seed);
         let view = view(&server).await;
         (server, view)
     });
-    let (mut views, mut examined) = (Vec::new(), Vec::new());
+    let (mut views, mut diagnosed) = (Vec::new(), Vec::new());
     for (server, view) in join_all(asked).await {
         match view {
             Ok(view) => views.push(view),
-            Err(finding) => examined.push(Examined {
+            Err(diagnostic) => diagnosed.push(DiagnosedSubject {
                 subject: format!("redis {}", server.address),
-                findings: vec![finding],
+                diagnostics: vec![diagnostic],
             }),
         }
     }
     if views.is_empty() {
-        return examined;
+        return diagnosed;
     }
     // Others answer for those that are gone, as long as one does.
-    for silent in examined.iter_mut().flat_map(|silent| &mut silent.findings) {
-        *silent = Finding::warn(
+    for silent in diagnosed
+        .iter_mut()
+        .flat_map(|silent| &mut silent.diagnostics)
+    {
+        *silent = Diagnostic::warn(
             silent.check,
             silent.seen.clone(),
             "another node answers for it; take it out of store.url if it is gone for good",
@@ -54,14 +57,14 @@ pub(super) async fn examine(
         .iter()
         .flat_map(|view| view.map.masters().iter().cloned())
         .collect();
-    examined.insert(
+    diagnosed.insert(
         0,
-        Examined {
+        DiagnosedSubject {
             subject: "redis cluster".to_owned(),
-            findings: coverage(&views, masters.len()),
+            diagnostics: coverage(&views, masters.len()),
         },
     );
-    examined.retain(|silent| {
+    diagnosed.retain(|silent| {
         !masters
             .iter()
             .any(|master| silent.subject == format!("redis {master}"))
@@ -72,11 +75,11 @@ pub(super) async fn examine(
             .map(|master| node::examine_with_replicas(master, data, wanted)),
     )
     .await;
-    examined.extend(nodes.into_iter().flatten());
-    examined
+    diagnosed.extend(nodes.into_iter().flatten());
+    diagnosed
 }
 
-async fn view(server: &Server) -> Result<View, Finding> {
+async fn view(server: &Server) -> Result<View, Diagnostic> {
     let gone = |error| lost(server, &error);
     let mut connection = connect(server).await.map_err(gone)?;
     let slots = ask::<Value>(&mut connection, cmd("CLUSTER").arg("SLOTS"))
@@ -84,11 +87,11 @@ async fn view(server: &Server) -> Result<View, Finding> {
         .map_err(gone)?;
     let slots = slots.map_err(|refusal| {
         let advice = "write redis:// in store.url for a single server; in a cluster the ACL user needs `+cluster|slots`";
-        Finding::fail("slots", format!("CLUSTER SLOTS: {} {}", refusal.code, refusal.words), advice)
+        Diagnostic::fail("slots", format!("CLUSTER SLOTS: {} {}", refusal.code, refusal.words), advice)
     })?;
     let map = SlotMap::read(slots, server.address.host());
     let map = map.ok_or_else(|| {
-        Finding::fail(
+        Diagnostic::fail(
             "slots",
             "it belongs to no cluster, or to one without slots",
             "is store.url right?",
@@ -106,7 +109,7 @@ async fn view(server: &Server) -> Result<View, Finding> {
     Ok(View { map, state })
 }
 
-fn coverage(views: &[View], masters: usize) -> Vec<Finding> {
+fn coverage(views: &[View], masters: usize) -> Vec<Diagnostic> {
     let uncovered = views
         .iter()
         .map(|view| view.map.uncovered())
@@ -115,24 +118,24 @@ fn coverage(views: &[View], masters: usize) -> Vec<Finding> {
     let covered = usize::from(SLOTS) - uncovered;
     let slots = if uncovered > 0 {
         let advice = "their users get 503; with cluster-require-full-coverage all do: bring their master back, or `CLUSTER ADDSLOTS` them somewhere";
-        Finding::fail(
+        Diagnostic::fail(
             "slots",
             format!("{covered} of {SLOTS} covered: {uncovered} have no master"),
             advice,
         )
     } else {
-        Finding::ok(
+        Diagnostic::ok(
             "slots",
             format!("all {SLOTS} covered, by {masters} masters"),
         )
     };
-    let mut findings = vec![slots];
+    let mut diagnostics = vec![slots];
     if views
         .iter()
         .any(|view| view.state.as_deref().is_some_and(|state| state != "ok"))
     {
         let advice = "`CLUSTER NODES` there says which node is missing; until it is back the cluster refuses requests";
-        findings.push(Finding::fail(
+        diagnostics.push(Diagnostic::fail(
             "state",
             "a node says cluster_state:fail",
             advice,
@@ -140,11 +143,11 @@ fn coverage(views: &[View], masters: usize) -> Vec<Finding> {
     }
     if views.iter().any(|view| !view.map.agrees(&views[0].map)) {
         let advice = "slots are just moving, or the nodes cannot see each other; if it stays so, look at `CLUSTER NODES` on each";
-        findings.push(Finding::warn(
+        diagnostics.push(Diagnostic::warn(
             "agreement",
             "the nodes do not agree on who has which slots",
             advice,
         ));
     }
-    findings
+    diagnostics
 }

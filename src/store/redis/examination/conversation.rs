@@ -6,7 +6,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult};
 
 use crate::clock::monotonic_now;
-use crate::finding::Finding;
+use crate::diagnostic::Diagnostic;
 use crate::redis_client::failure::{
     NO_LOGIN, database_refusal, no_database, said_by_server, wants_login, without_arguments,
 };
@@ -69,18 +69,18 @@ pub(super) async fn ask_timed<T: FromRedisValue>(
 }
 
 /// A server that cannot be connected to, that does not let us in, or that falls silent on the way.
-pub(super) fn lost(server: &Server, error: &RedisError) -> Finding {
+pub(super) fn lost(server: &Server, error: &RedisError) -> Diagnostic {
     let check = "connection";
     if wants_login(error) {
         let keys = server.login_keys();
         let advice = format!(
             "set {keys} (with `requirepass` the password alone); until then requests that need a session get 503"
         );
-        return Finding::fail(check, NO_LOGIN, advice);
+        return Diagnostic::fail(check, NO_LOGIN, advice);
     }
     if let Some(words) = database_refusal(error) {
         let (seen, advice) = no_database(server.database(), words);
-        return Finding::fail(check, seen, advice);
+        return Diagnostic::fail(check, seen, advice);
     }
     let reason = server.unconnected(error).reason;
     let seen = reason
@@ -88,7 +88,7 @@ pub(super) fn lost(server: &Server, error: &RedisError) -> Finding {
         .unwrap_or(&reason)
         .to_owned();
     let advice = lost_advice(error, &seen);
-    Finding::fail(check, seen, advice)
+    Diagnostic::fail(check, seen, advice)
 }
 
 fn lost_advice(error: &RedisError, seen: &str) -> &'static str {

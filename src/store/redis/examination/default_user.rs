@@ -7,7 +7,7 @@ use redis::{RedisResult, Value, cmd, from_redis_value};
 
 use super::conversation::ask;
 use super::info::Info;
-use crate::finding::Finding;
+use crate::diagnostic::Diagnostic;
 
 const CHECK: &str = "default user";
 
@@ -15,7 +15,7 @@ const CHECK: &str = "default user";
 pub(super) async fn check(
     connection: &mut MultiplexedConnection,
     info: &Info,
-) -> RedisResult<Option<Finding>> {
+) -> RedisResult<Option<Diagnostic>> {
     if !info.is_on("aof_enabled") {
         return Ok(None);
     }
@@ -23,19 +23,19 @@ pub(super) async fn check(
     Ok(Some(said.map_or_else(|_| unseen(), |user| judged(&user))))
 }
 
-fn unseen() -> Finding {
+fn unseen() -> Diagnostic {
     let advice = "if you switched it off, see with `ACL GETUSER default` that it kept `~* &* +@all` (redis.conf says why)";
-    Finding::note(
+    Diagnostic::note(
         CHECK,
         "its permissions cannot be seen with this login",
         advice,
     )
 }
 
-fn judged(user: &Value) -> Finding {
+fn judged(user: &Value) -> Diagnostic {
     match field(user, "commands") {
         Some(commands) if commands.contains("-@all") || !commands.contains("+@all") => {
-            Finding::warn(
+            Diagnostic::warn(
                 CHECK,
                 format!(
                     "it lacks permissions ({commands}), and Redis up to the end of 2025 needs them to read its append-only file: a restart loses all sessions"
@@ -43,7 +43,7 @@ fn judged(user: &Value) -> Finding {
                 "`ACL SETUSER default off resetpass ~* &* +@all`: off is what keeps strangers out (redis/redis#14541)",
             )
         }
-        Some(_) => Finding::ok(
+        Some(_) => Diagnostic::ok(
             CHECK,
             "has its permissions, which Redis needs to read its append-only file",
         ),
@@ -71,7 +71,7 @@ fn field(user: &Value, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Verdict;
+    use crate::diagnostic::Verdict;
 
     #[test]
     fn a_default_user_without_permissions_is_a_trap() {

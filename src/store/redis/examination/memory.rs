@@ -3,42 +3,42 @@
 use bytesize::ByteSize;
 
 use super::info::Info;
-use crate::finding::Finding;
+use crate::diagnostic::Diagnostic;
 
 const POLICY: &str = "noeviction";
 
 /// Whether it throws keys away by itself.
-pub(super) fn eviction(info: &Info) -> Finding {
+pub(super) fn eviction(info: &Info) -> Diagnostic {
     match info.text("maxmemory_policy") {
-        "" => Finding::warn(
+        "" => Diagnostic::warn(
             "eviction",
             "it does not say what it does when it is full",
             "make sure that maxmemory-policy is noeviction",
         ),
-        POLICY => Finding::ok("eviction", "noeviction"),
+        POLICY => Diagnostic::ok("eviction", "noeviction"),
         other => {
             let advice = "set maxmemory-policy to noeviction: this one signs users out at random when memory runs short, and lets \"sign out \
                           everywhere\" miss sessions";
-            Finding::fail("eviction", other, advice)
+            Diagnostic::fail("eviction", other, advice)
         }
     }
 }
 
 /// How much it holds, and whether there is a limit.
-pub(super) fn usage(info: &Info) -> Finding {
+pub(super) fn usage(info: &Info) -> Diagnostic {
     let Some(used) = info.number("used_memory") else {
-        return Finding::note("memory", "it does not say how much it uses", "");
+        return Diagnostic::note("memory", "it does not say how much it uses", "");
     };
     let shown = |bytes| ByteSize(bytes).display().iec().to_string();
     match info.number("maxmemory") {
-        None => Finding::note(
+        None => Diagnostic::note(
             "memory",
             format!("{} in use; it does not say what its limit is", shown(used)),
             "",
         ),
         Some(0) => {
             let advice = "set maxmemory: without it the operating system ends the server when the machine's memory is gone";
-            Finding::warn(
+            Diagnostic::warn(
                 "memory",
                 format!("{} in use, no limit", shown(used)),
                 advice,
@@ -51,9 +51,9 @@ pub(super) fn usage(info: &Info) -> Finding {
             );
             let advice = "more than four fifths: raise maxmemory before it is full, because then logins get 503";
             if full {
-                Finding::warn("memory", seen, advice)
+                Diagnostic::warn("memory", seen, advice)
             } else {
-                Finding::ok("memory", seen)
+                Diagnostic::ok("memory", seen)
             }
         }
     }
@@ -62,7 +62,7 @@ pub(super) fn usage(info: &Info) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Verdict;
+    use crate::diagnostic::Verdict;
 
     #[test]
     fn only_noeviction_will_do() {

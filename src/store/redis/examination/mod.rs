@@ -24,4 +24,4 @@ mod sentinel;
 mod version;
 mod wanted;
 
-pub use place::examine;
+pub use place::diagnose;

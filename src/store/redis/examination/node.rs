@@ -11,7 +11,7 @@ use super::conversation::{ask, ask_timed, connect, lost};
 use super::info::Info;
 use super::wanted::Wanted;
 use super::{clock, default_user, memory, persistence, push, replicas, rights, version};
-use crate::finding::{Examined, Finding, in_ms};
+use crate::diagnostic::{DiagnosedSubject, Diagnostic, in_ms};
 use crate::redis_client::opening::{NO_PASSWORD, lets_everybody_in};
 use crate::redis_client::{NodeAddress, Server, ServerAddress, Servers};
 
@@ -23,8 +23,8 @@ pub(super) async fn examine_with_replicas(
     address: &NodeAddress,
     data: &Servers,
     wanted: &Wanted<'_>,
-) -> Vec<Examined> {
-    let (master, replicas) = examine(&data.at(address), wanted).await;
+) -> Vec<DiagnosedSubject> {
+    let (master, replicas) = diagnose(&data.at(address), wanted).await;
     let wanted = Wanted {
         is_replica: true,
         ..*wanted
@@ -32,7 +32,7 @@ pub(super) async fn examine_with_replicas(
     let replicas = join_all(
         replicas
             .iter()
-            .map(|replica| async { examine(&data.at(replica), &wanted).await.0 }),
+            .map(|replica| async { diagnose(&data.at(replica), &wanted).await.0 }),
     )
     .await;
     std::iter::once(master).chain(replicas).collect()
@@ -40,15 +40,18 @@ pub(super) async fn examine_with_replicas(
 
 /// Asks until everything is known or the server falls silent; beside what was found, the replicas
 /// that it has.
-pub(super) async fn examine(server: &Server, wanted: &Wanted<'_>) -> (Examined, Vec<NodeAddress>) {
-    let (mut findings, mut replicas) = (Vec::new(), Vec::new());
-    if let Err(error) = ask_all(server, wanted, &mut findings, &mut replicas).await {
-        findings.push(lost(server, &error));
+pub(super) async fn diagnose(
+    server: &Server,
+    wanted: &Wanted<'_>,
+) -> (DiagnosedSubject, Vec<NodeAddress>) {
+    let (mut diagnostics, mut replicas) = (Vec::new(), Vec::new());
+    if let Err(error) = ask_all(server, wanted, &mut diagnostics, &mut replicas).await {
+        diagnostics.push(lost(server, &error));
     }
     (
-        Examined {
+        DiagnosedSubject {
             subject: format!("redis {}", server.address),
-            findings,
+            diagnostics,
         },
         replicas,
     )
@@ -57,24 +60,24 @@ pub(super) async fn examine(server: &Server, wanted: &Wanted<'_>) -> (Examined, 
 async fn ask_all(
     server: &Server,
     wanted: &Wanted<'_>,
-    findings: &mut Vec<Finding>,
+    diagnostics: &mut Vec<Diagnostic>,
     replicas: &mut Vec<NodeAddress>,
 ) -> RedisResult<()> {
     let mut connection = connect(server).await?;
-    findings.push(reached(server, wanted, &mut connection).await?);
+    diagnostics.push(reached(server, wanted, &mut connection).await?);
     if lets_everybody_in(server).await.is_some() {
         let (seen, advice) = NO_PASSWORD;
-        findings.push(Finding::warn("password", seen, advice));
+        diagnostics.push(Diagnostic::warn("password", seen, advice));
     }
     let info = ask::<String>(&mut connection, &cmd("INFO")).await?;
     // What hangs on INFO is not told without it; `rights` says that it is missing.
     let info = info.ok().map(|text| Info::parse(&text));
     if let Some(info) = &info {
-        findings.push(version::check(info));
-        findings.extend(replicas::role(info, wanted));
+        diagnostics.push(version::check(info));
+        diagnostics.extend(replicas::role(info, wanted));
     }
-    findings.extend(rights::check(&connection, wanted).await?);
-    findings.push(
+    diagnostics.extend(rights::check(&connection, wanted).await?);
+    diagnostics.push(
         push::check(
             server,
             wanted.settings.near_cache.as_ref(),
@@ -83,20 +86,20 @@ async fn ask_all(
         .await?,
     );
     if let Some(info) = &info {
-        findings.push(memory::eviction(info));
-        findings.push(memory::usage(info));
-        findings.push(persistence::check(&mut connection, info).await?);
-        findings.extend(default_user::check(&mut connection, info).await?);
+        diagnostics.push(memory::eviction(info));
+        diagnostics.push(memory::usage(info));
+        diagnostics.push(persistence::check(&mut connection, info).await?);
+        diagnostics.extend(default_user::check(&mut connection, info).await?);
         if !wanted.is_replica {
             *replicas = info.replicas_online();
-            findings.extend(replicas::check(
+            diagnostics.extend(replicas::check(
                 replicas.len(),
                 wanted.part,
                 wanted.settings.wait_replicas,
             ));
         }
     }
-    findings.push(clock::check(&mut connection).await?);
+    diagnostics.push(clock::check(&mut connection).await?);
     Ok(())
 }
 
@@ -105,7 +108,7 @@ async fn reached(
     server: &Server,
     wanted: &Wanted<'_>,
     connection: &mut MultiplexedConnection,
-) -> RedisResult<Finding> {
+) -> RedisResult<Diagnostic> {
     let mut took = Vec::with_capacity(PINGS);
     for _ in 0..PINGS {
         // Even a PING that the ACL refuses is an answer.
@@ -115,7 +118,7 @@ async fn reached(
     Ok(judged(server, took[PINGS / 2], wanted.settings.timeout))
 }
 
-fn judged(server: &Server, ping: Duration, timeout: Duration) -> Finding {
+fn judged(server: &Server, ping: Duration, timeout: Duration) -> Diagnostic {
     let encryption = match (server.is_encrypted(), is_this_machine(&server.address)) {
         (true, _) => "; TLS, its certificate is verified",
         (false, true) => "",
@@ -123,13 +126,13 @@ fn judged(server: &Server, ping: Duration, timeout: Duration) -> Finding {
     };
     let seen = format!("answers PING in {}{encryption}", in_ms(ping));
     if ping > timeout / 5 {
-        return Finding::warn(
+        return Diagnostic::warn(
             "connection",
             seen,
             "that is more than a fifth of store.timeout: look at the network, or at SLOWLOG on the server",
         );
     }
-    Finding::ok("connection", seen)
+    Diagnostic::ok("connection", seen)
 }
 
 fn is_this_machine(address: &ServerAddress) -> bool {

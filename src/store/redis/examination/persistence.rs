@@ -5,7 +5,7 @@ use redis::{RedisResult, cmd};
 
 use super::conversation::ask;
 use super::info::Info;
-use crate::finding::Finding;
+use crate::diagnostic::Diagnostic;
 
 /// Settings that only `CONFIG GET` tells, which the gateway's own user may not ask; `None`: not
 /// told.
@@ -22,7 +22,7 @@ const TURN_ON: &str = "turn on appendonly, as redis.conf does";
 pub(super) async fn check(
     connection: &mut MultiplexedConnection,
     info: &Info,
-) -> RedisResult<Finding> {
+) -> RedisResult<Diagnostic> {
     let told = Told {
         fsync: setting(connection, "appendfsync").await?,
         save: setting(connection, "save").await?,
@@ -38,27 +38,27 @@ async fn setting(
     Ok(pair.ok().and_then(|pair| pair.into_iter().nth(1)))
 }
 
-fn judged(info: &Info, told: &Told) -> Finding {
+fn judged(info: &Info, told: &Told) -> Diagnostic {
     let check = "persistence";
     if info.text("aof_enabled").is_empty() {
-        return Finding::warn(check, "it does not say whether it keeps anything", TURN_ON);
+        return Diagnostic::warn(check, "it does not say whether it keeps anything", TURN_ON);
     }
     if info.is_on("aof_enabled") {
         return append_only(info, told);
     }
     match told.save.as_deref() {
-        Some("") => Finding::warn(
+        Some("") => Diagnostic::warn(
             check,
             "nothing is kept: a restart signs everybody out",
             TURN_ON,
         ),
-        Some(_) => Finding::warn(check, snapshots(info), TURN_ON),
-        None if info.number("rdb_saves") == Some(0) => Finding::warn(
+        Some(_) => Diagnostic::warn(check, snapshots(info), TURN_ON),
+        None if info.number("rdb_saves") == Some(0) => Diagnostic::warn(
             check,
             "no append-only file, and no snapshot since its start: a restart may sign everybody out",
             TURN_ON,
         ),
-        None => Finding::warn(check, snapshots(info), TURN_ON),
+        None => Diagnostic::warn(check, snapshots(info), TURN_ON),
     }
 }
 
@@ -72,30 +72,30 @@ fn snapshots(info: &Info) -> String {
     )
 }
 
-fn append_only(info: &Info, told: &Told) -> Finding {
+fn append_only(info: &Info, told: &Told) -> Diagnostic {
     let check = "persistence";
     if info.text("aof_last_write_status") == "err" {
-        return Finding::fail(
+        return Diagnostic::fail(
             check,
             "the append-only file cannot be written",
             "see the server's log; is its disk full?",
         );
     }
     match told.fsync.as_deref() {
-        Some("no") => Finding::warn(
+        Some("no") => Diagnostic::warn(
             check,
             "append-only file, written out when the system likes: a crash of the machine loses up to half a minute",
             "set appendfsync to everysec",
         ),
-        Some("always") => Finding::ok(
+        Some("always") => Diagnostic::ok(
             check,
             "append-only file, appendfsync always: a crash loses nothing that was answered",
         ),
-        Some(_) => Finding::ok(
+        Some(_) => Diagnostic::ok(
             check,
             "append-only file, appendfsync everysec: a crash of the machine loses about a second",
         ),
-        None => Finding::ok(
+        None => Diagnostic::ok(
             check,
             "append-only file: a crash of the machine loses about a second, unless appendfsync is not everysec",
         ),
@@ -105,7 +105,7 @@ fn append_only(info: &Info, told: &Told) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Verdict;
+    use crate::diagnostic::Verdict;
 
     #[test]
     fn what_a_crash_loses_is_told() {
@@ -114,8 +114,8 @@ mod tests {
                 fsync: fsync.map(str::to_owned),
                 save: save.map(str::to_owned),
             };
-            let finding = judged(&Info::parse(info), &told);
-            (finding.verdict, finding.seen)
+            let diagnostic = judged(&Info::parse(info), &told);
+            (diagnostic.verdict, diagnostic.seen)
         };
         let aof = "aof_enabled:1\r\naof_last_write_status:ok\r\n";
         assert!(matches!(of(aof, None, None), (Verdict::Ok, seen) if seen.contains("unless")));

@@ -2,7 +2,7 @@
 
 use super::wanted::{Part, Wanted};
 use super::{cluster, node, sentinel};
-use crate::finding::{Examined, Finding};
+use crate::diagnostic::{DiagnosedSubject, Diagnostic};
 use crate::redis_client::Place;
 use crate::store::settings::StoreSettings;
 use crate::store::url::StoreUrl;
@@ -11,13 +11,13 @@ use crate::store::url::StoreUrl;
 /// whatever the servers do.
 ///
 /// For `rediss` the process needs its rustls provider installed before.
-pub async fn examine(settings: &StoreSettings) -> Vec<Examined> {
+pub async fn diagnose(settings: &StoreSettings) -> Vec<DiagnosedSubject> {
     let StoreUrl::Redis(url) = &settings.url else {
         let seen =
             "sessions are in this process's memory: lost when it ends, unknown to other processes";
-        return vec![Examined {
+        return vec![DiagnosedSubject {
             subject: "store".to_owned(),
-            findings: vec![Finding::note(
+            diagnostics: vec![Diagnostic::note(
                 "memory",
                 seen,
                 "for real use, set store.url to a Redis",
@@ -27,10 +27,11 @@ pub async fn examine(settings: &StoreSettings) -> Vec<Examined> {
     let place = match settings.place(url) {
         Ok(place) => place,
         Err(error) => {
-            let finding = Finding::fail("settings", error.reason, "fix store.url or store.tls");
-            return vec![Examined {
+            let diagnostic =
+                Diagnostic::fail("settings", error.reason, "fix store.url or store.tls");
+            return vec![DiagnosedSubject {
                 subject: "store".to_owned(),
-                findings: vec![finding],
+                diagnostics: vec![diagnostic],
             }];
         }
     };
@@ -41,14 +42,14 @@ pub async fn examine(settings: &StoreSettings) -> Vec<Examined> {
         is_replica: false,
     };
     match place {
-        Place::One(server) => vec![node::examine(&server, &wanted(Part::Alone)).await.0],
+        Place::One(server) => vec![node::diagnose(&server, &wanted(Part::Alone)).await.0],
         Place::Sentinel {
             master,
             sentinels,
             data,
-        } => sentinel::examine(&master, &sentinels, &data, &wanted(Part::Watched)).await,
+        } => sentinel::diagnose(&master, &sentinels, &data, &wanted(Part::Watched)).await,
         Place::Cluster { seeds, data } => {
-            cluster::examine(&seeds, &data, &wanted(Part::OfCluster)).await
+            cluster::diagnose(&seeds, &data, &wanted(Part::OfCluster)).await
         }
     }
 }

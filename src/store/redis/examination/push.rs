@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use redis::{Client, RedisResult, cmd};
 
 use super::conversation::{Refusal, ask, connect};
-use crate::finding::Finding;
+use crate::diagnostic::Diagnostic;
 use crate::redis_client::Server;
 use crate::redis_client::pushing::{self, NoPush};
 use crate::store::near_cache::NearCacheSettings;
@@ -25,9 +25,9 @@ pub(super) async fn check(
     server: &Server,
     near_cache: Option<&NearCacheSettings>,
     prefix: &KeyPrefix,
-) -> RedisResult<Finding> {
+) -> RedisResult<Diagnostic> {
     let Some(settings) = near_cache else {
-        return Ok(Finding::note(
+        return Ok(Diagnostic::note(
             "near cache",
             "off (session.near_cache): every lookup asks Redis",
             "",
@@ -49,22 +49,22 @@ pub(super) async fn check(
     Ok(judged(choice, PushMode::Off, &refused))
 }
 
-fn judged(choice: PushChoice, mode: PushMode, refused: &[String]) -> Finding {
+fn judged(choice: PushChoice, mode: PushMode, refused: &[String]) -> Diagnostic {
     let why = refused.join("; ");
     match mode {
-        PushMode::Tracking => Finding::ok(
+        PushMode::Tracking => Diagnostic::ok(
             "near cache",
             "tracking: RESP3, and CLIENT TRACKING is allowed",
         ),
-        PushMode::Pubsub if choice == PushChoice::Pubsub => Finding::ok(
+        PushMode::Pubsub if choice == PushChoice::Pubsub => Diagnostic::ok(
             "near cache",
             "pubsub, as session.near_cache.push asks: a message came through",
         ),
-        PushMode::Pubsub => Finding::ok(
+        PushMode::Pubsub => Diagnostic::ok(
             "near cache",
             format!("pubsub, since tracking is not to be had ({why}): a message came through"),
         ),
-        PushMode::Off => Finding::warn(
+        PushMode::Off => Diagnostic::warn(
             "near cache",
             format!("nothing tells what changes ({why}), so every lookup asks Redis"),
             "needs RESP3 and the right `+client|tracking`, or the rights `+subscribe +unsubscribe +publish` and the channels `&PREFIX:*`; \

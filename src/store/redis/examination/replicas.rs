@@ -2,16 +2,16 @@
 
 use super::info::Info;
 use super::wanted::{Part, Wanted};
-use crate::finding::Finding;
+use crate::diagnostic::Diagnostic;
 
 /// Its role. A replica takes no writes.
-pub(super) fn role(info: &Info, wanted: &Wanted<'_>) -> Option<Finding> {
+pub(super) fn role(info: &Info, wanted: &Wanted<'_>) -> Option<Diagnostic> {
     let check = "role";
     if wanted.is_replica {
-        return Some(Finding::ok(check, "a replica"));
+        return Some(Diagnostic::ok(check, "a replica"));
     }
     if info.text("redis_mode") == "sentinel" {
-        return Some(Finding::fail(
+        return Some(Diagnostic::fail(
             check,
             "it is a Sentinel and holds no data",
             "write redis+sentinel:// and the master's name in store.url",
@@ -24,7 +24,7 @@ pub(super) fn role(info: &Info, wanted: &Wanted<'_>) -> Option<Finding> {
             }
             Part::Watched | Part::OfCluster => "a failover is under way: ask again in a moment",
         };
-        return Some(Finding::fail(
+        return Some(Diagnostic::fail(
             check,
             "it is a replica and takes no writes",
             advice,
@@ -32,7 +32,7 @@ pub(super) fn role(info: &Info, wanted: &Wanted<'_>) -> Option<Finding> {
     }
     let of_cluster = info.is_on("cluster_enabled");
     (of_cluster && wanted.part != Part::OfCluster).then(|| {
-        Finding::fail(
+        Diagnostic::fail(
             check,
             "it is a node of a cluster",
             "write redis+cluster:// with some of its nodes in store.url",
@@ -41,11 +41,11 @@ pub(super) fn role(info: &Info, wanted: &Wanted<'_>) -> Option<Finding> {
 }
 
 /// Its replicas, against what `store.wait_replicas` asks for.
-pub(super) fn check(online: usize, part: Part, wait_replicas: u32) -> Option<Finding> {
+pub(super) fn check(online: usize, part: Part, wait_replicas: u32) -> Option<Diagnostic> {
     let check = "replicas";
     let seen = format!("{online} online");
     if wait_replicas as usize > online {
-        return Some(Finding::fail(
+        return Some(Diagnostic::fail(
             check,
             format!("{seen}, and store.wait_replicas = {wait_replicas}"),
             "every logout waits for store.timeout in vain, and a failover can bring the session back: add replicas, or lower it",
@@ -53,16 +53,16 @@ pub(super) fn check(online: usize, part: Part, wait_replicas: u32) -> Option<Fin
     }
     match (part, online, wait_replicas) {
         (Part::Alone, 0, _) => None,
-        (Part::Watched | Part::OfCluster, 0, _) => Some(Finding::warn(
+        (Part::Watched | Part::OfCluster, 0, _) => Some(Diagnostic::warn(
             check,
             seen,
             "add one: when this server dies nobody can take its place, and its users get 503 until it is back",
         )),
-        (_, _, 0) => Some(Finding::ok(
+        (_, _, 0) => Some(Diagnostic::ok(
             check,
             format!("{seen}; logouts do not wait for them (store.wait_replicas = 0)"),
         )),
-        _ => Some(Finding::ok(
+        _ => Some(Diagnostic::ok(
             check,
             format!("{seen}; logouts wait for {wait_replicas}"),
         )),
@@ -72,13 +72,14 @@ pub(super) fn check(online: usize, part: Part, wait_replicas: u32) -> Option<Fin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Verdict;
+    use crate::diagnostic::Verdict;
     use crate::store::settings::StoreSettings;
     use crate::store::url::StoreUrl;
 
     #[test]
     fn replicas_that_are_waited_for_must_be_there() {
-        let of = |online, part, wait| check(online, part, wait).map(|finding| finding.verdict);
+        let of =
+            |online, part, wait| check(online, part, wait).map(|diagnostic| diagnostic.verdict);
         assert_eq!(of(0, Part::Alone, 0), None);
         assert_eq!(of(0, Part::Alone, 1), Some(Verdict::Fail));
         assert_eq!(of(1, Part::Watched, 1), Some(Verdict::Ok));
@@ -106,7 +107,7 @@ mod tests {
                 part,
                 is_replica,
             };
-            role(&Info::parse(text), &wanted).map(|finding| finding.verdict)
+            role(&Info::parse(text), &wanted).map(|diagnostic| diagnostic.verdict)
         };
         assert_eq!(
             of("redis_mode:sentinel\r\n", Part::Alone, false),

@@ -11,7 +11,7 @@ use super::conversation::{Refusal, ask};
 use super::wanted::{Part, Wanted};
 use crate::crypto::encoding::base64url;
 use crate::crypto::random;
-use crate::finding::Finding;
+use crate::diagnostic::Diagnostic;
 
 const CHECK: &str = "rights";
 
@@ -99,7 +99,7 @@ enum Lack {
 pub(super) async fn check(
     connection: &MultiplexedConnection,
     wanted: &Wanted<'_>,
-) -> RedisResult<Vec<Finding>> {
+) -> RedisResult<Vec<Diagnostic>> {
     let prefix = wanted.settings.key_prefix.as_str();
     let nobodys = |kind: &str| {
         format!(
@@ -188,13 +188,13 @@ fn judged(
     asked: usize,
     user: &str,
     prefix: &str,
-) -> Vec<Finding> {
+) -> Vec<Diagnostic> {
     let setuser = |rights: &str| {
         format!(
             "on that server: `ACL SETUSER {user} {rights}`, and save it (`ACL SAVE`, or the line in redis.conf)"
         )
     };
-    let mut findings = Vec::new();
+    let mut diagnostics = Vec::new();
     let denied: Vec<&str> = lacking
         .iter()
         .filter(|(_, need, lack)| !matches!(need, Need::For(_)) && *lack == Lack::Command)
@@ -202,34 +202,34 @@ fn judged(
         .collect();
     if !denied.is_empty() {
         let plus: Vec<String> = denied.iter().map(|right| format!("+{right}")).collect();
-        findings.push(Finding::fail(
+        diagnostics.push(Diagnostic::fail(
             CHECK,
             format!("the ACL user {user} may not run {}", denied.join(", ")),
             setuser(&plus.join(" ")),
         ));
     }
     if keys {
-        findings.push(Finding::fail(
+        diagnostics.push(Diagnostic::fail(
             CHECK,
             format!("the ACL user {user} may not touch all of {prefix}:*"),
             setuser(&format!("~{prefix}:*")),
         ));
     }
-    findings.extend(
+    diagnostics.extend(
         lacking
             .iter()
             .filter_map(|(right, need, lack)| match (need, lack) {
-                (Need::For(what), Lack::Command) => Some(Finding::warn(
+                (Need::For(what), Lack::Command) => Some(Diagnostic::warn(
                     CHECK,
                     format!("the ACL user {user} may not run {right}: {what}"),
                     setuser(&format!("+{right}")),
                 )),
-                (Need::For(what), _) => Some(Finding::warn(
+                (Need::For(what), _) => Some(Diagnostic::warn(
                     CHECK,
                     format!("the server has no {right}: {what}"),
                     "",
                 )),
-                (_, Lack::Unknown) => Some(Finding::fail(
+                (_, Lack::Unknown) => Some(Diagnostic::fail(
                     CHECK,
                     format!("the server has no {right}"),
                     "it was renamed there, or this edition lacks it; the gateway needs it",
@@ -237,13 +237,13 @@ fn judged(
                 _ => None,
             }),
     );
-    if findings.is_empty() {
-        findings.push(Finding::ok(
+    if diagnostics.is_empty() {
+        diagnostics.push(Diagnostic::ok(
             CHECK,
             format!("the user {user} may run the {asked} commands that are used, on {prefix}:*"),
         ));
     }
-    findings
+    diagnostics
 }
 
 #[cfg(test)]
@@ -251,7 +251,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::finding::Verdict;
+    use crate::diagnostic::Verdict;
 
     /// What `redis.conf` allows and is not asked for here: nobody can be denied the login, and
     /// `push` looks at tracking and, where there is none, at subscriptions.
@@ -348,10 +348,10 @@ mod tests {
             ("hget", Need::Always, Lack::Command),
             ("dbsize", Need::For("x"), Lack::Command),
         ];
-        let findings = judged(&lacking, true, 9, "hufu", "hufu:eu");
-        let lines: Vec<_> = findings
+        let diagnostics = judged(&lacking, true, 9, "hufu", "hufu:eu");
+        let lines: Vec<_> = diagnostics
             .iter()
-            .map(|finding| (finding.verdict, finding.seen.as_str()))
+            .map(|diagnostic| (diagnostic.verdict, diagnostic.seen.as_str()))
             .collect();
         assert_eq!(
             lines,
@@ -365,13 +365,13 @@ mod tests {
             ]
         );
         assert!(
-            findings[0]
+            diagnostics[0]
                 .advice
                 .contains("`ACL SETUSER hufu +evalsha +hget`"),
             "{}",
-            findings[0].advice
+            diagnostics[0].advice
         );
-        assert!(findings[1].advice.contains("~hufu:eu:*"));
+        assert!(diagnostics[1].advice.contains("~hufu:eu:*"));
         assert_eq!(
             judged(&[], false, 9, "hufu", "hufu")[0].verdict,
             Verdict::Ok

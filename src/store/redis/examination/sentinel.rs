@@ -10,23 +10,23 @@ use redis::{Client, RedisError, RedisResult, cmd};
 use super::conversation::{Refusal, ask, connect, lost};
 use super::node;
 use super::wanted::Wanted;
-use crate::finding::{Examined, Finding};
+use crate::diagnostic::{DiagnosedSubject, Diagnostic};
 use crate::redis_client::failure::of_another_kind;
 use crate::redis_client::{NodeAddress, Server, Servers};
 
 /// What one sentinel said.
 struct Answered {
-    examined: Examined,
+    diagnosed: DiagnosedSubject,
     /// Whom it calls the master.
     master: Option<NodeAddress>,
 }
 
-pub(super) async fn examine(
+pub(super) async fn diagnose(
     name: &str,
     sentinels: &[Server],
     data: &Servers,
     wanted: &Wanted<'_>,
-) -> Vec<Examined> {
+) -> Vec<DiagnosedSubject> {
     let answered = join_all(
         sentinels
             .iter()
@@ -41,9 +41,9 @@ pub(super) async fn examine(
         .iter()
         .filter(|answered| answered.master.is_some())
         .count();
-    let group = Examined {
+    let group = DiagnosedSubject {
         subject: format!("master {name}"),
-        findings: vec![agreement(&named, reached, sentinels.len())],
+        diagnostics: vec![agreement(&named, reached, sentinels.len())],
     };
     let masters = join_all(
         named
@@ -51,31 +51,31 @@ pub(super) async fn examine(
             .map(|master| node::examine_with_replicas(master, data, wanted)),
     )
     .await;
-    let mut examined = vec![group];
-    examined.extend(answered.into_iter().map(|answered| answered.examined));
-    examined.extend(masters.into_iter().flatten());
-    examined
+    let mut diagnosed = vec![group];
+    diagnosed.extend(answered.into_iter().map(|answered| answered.diagnosed));
+    diagnosed.extend(masters.into_iter().flatten());
+    diagnosed
 }
 
-fn agreement(named: &BTreeSet<NodeAddress>, reached: usize, all: usize) -> Finding {
+fn agreement(named: &BTreeSet<NodeAddress>, reached: usize, all: usize) -> Diagnostic {
     let masters = named
         .iter()
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(", ");
     match named.len() {
-        0 => Finding::fail(
+        0 => Diagnostic::fail(
             "sentinels",
             format!("none of {all} names it"),
             "without a master every request that needs a session gets 503",
         ),
-        1 if reached < all => Finding::warn(
+        1 if reached < all => Diagnostic::warn(
             "sentinels",
             format!("{masters}, say {reached} of {all} sentinels"),
             "the others are below",
         ),
-        1 => Finding::ok("sentinels", format!("{masters}, say all {all} sentinels")),
-        _ => Finding::warn(
+        1 => Diagnostic::ok("sentinels", format!("{masters}, say all {all} sentinels")),
+        _ => Diagnostic::warn(
             "sentinels",
             format!("they disagree: {masters}"),
             "a failover is under way, or they cannot see each other: ask again in a moment",
@@ -84,14 +84,14 @@ fn agreement(named: &BTreeSet<NodeAddress>, reached: usize, all: usize) -> Findi
 }
 
 async fn ask_sentinel(sentinel: &Server, name: &str) -> Answered {
-    let (mut findings, mut master) = (Vec::new(), None);
-    if let Err(error) = ask_all(sentinel, name, &mut findings, &mut master).await {
-        findings.push(lost(sentinel, &error));
+    let (mut diagnostics, mut master) = (Vec::new(), None);
+    if let Err(error) = ask_all(sentinel, name, &mut diagnostics, &mut master).await {
+        diagnostics.push(lost(sentinel, &error));
     }
     Answered {
-        examined: Examined {
+        diagnosed: DiagnosedSubject {
             subject: format!("sentinel {}", sentinel.address),
-            findings,
+            diagnostics,
         },
         master,
     }
@@ -100,7 +100,7 @@ async fn ask_sentinel(sentinel: &Server, name: &str) -> Answered {
 async fn ask_all(
     sentinel: &Server,
     name: &str,
-    findings: &mut Vec<Finding>,
+    diagnostics: &mut Vec<Diagnostic>,
     master: &mut Option<NodeAddress>,
 ) -> RedisResult<()> {
     let mut connection = connect(sentinel).await?;
@@ -109,14 +109,14 @@ async fn ask_all(
         cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name),
     )
     .await?;
-    findings.push(match said {
+    diagnostics.push(match said {
         Ok(Some((host, port))) => {
             let address = NodeAddress { host, port };
-            let finding = Finding::ok("master", format!("{name} is {address}"));
+            let diagnostic = Diagnostic::ok("master", format!("{name} is {address}"));
             *master = Some(address);
-            finding
+            diagnostic
         }
-        Ok(None) => Finding::fail(
+        Ok(None) => Diagnostic::fail(
             "master",
             format!("it knows no master {name:?}"),
             "the name in store.url must be that of `sentinel monitor`",
@@ -128,12 +128,12 @@ async fn ask_all(
             "the master cannot be found through this one",
         ),
     });
-    findings.push(announcements(sentinel).await?);
-    findings.push(quorum(&mut connection, name).await?);
+    diagnostics.push(announcements(sentinel).await?);
+    diagnostics.push(quorum(&mut connection, name).await?);
     Ok(())
 }
 
-fn refused(check: &'static str, refusal: &Refusal, right: &str, without: &str) -> Finding {
+fn refused(check: &'static str, refusal: &Refusal, right: &str, without: &str) -> Diagnostic {
     let advice = match of_another_kind(&refusal.words) {
         Some(advice) => advice.to_owned(),
         None if refusal.is_noperm() => {
@@ -141,11 +141,11 @@ fn refused(check: &'static str, refusal: &Refusal, right: &str, without: &str) -
         }
         None => without.to_owned(),
     };
-    Finding::fail(check, format!("{} {}", refusal.code, refusal.words), advice)
+    Diagnostic::fail(check, format!("{} {}", refusal.code, refusal.words), advice)
 }
 
 /// Whether it would tell of another master.
-async fn announcements(sentinel: &Server) -> RedisResult<Finding> {
+async fn announcements(sentinel: &Server) -> RedisResult<Diagnostic> {
     let subscribed = async {
         Client::open(sentinel.connection_info())?
             .get_async_pubsub()
@@ -162,14 +162,14 @@ async fn announcements(sentinel: &Server) -> RedisResult<Finding> {
             )))
         });
     match outcome {
-        Ok(()) => Ok(Finding::ok(
+        Ok(()) => Ok(Diagnostic::ok(
             "announcements",
             "+switch-master can be listened to",
         )),
         Err(error) => match Refusal::of(&error) {
             Some(refusal) => {
                 let advice = "give its user of store.sentinel_username `+subscribe &+switch-master`; without it idle workers find a new master late";
-                Ok(Finding::warn(
+                Ok(Diagnostic::warn(
                     "announcements",
                     format!("{} {}", refusal.code, refusal.words),
                     advice,
@@ -181,9 +181,9 @@ async fn announcements(sentinel: &Server) -> RedisResult<Finding> {
 }
 
 /// Whether so many sentinels see each other that they can agree on a failover.
-async fn quorum(connection: &mut MultiplexedConnection, name: &str) -> RedisResult<Finding> {
+async fn quorum(connection: &mut MultiplexedConnection, name: &str) -> RedisResult<Diagnostic> {
     let unseen = |right: &str| {
-        Finding::note(
+        Diagnostic::note(
             "quorum",
             "cannot be seen with this login",
             format!("`+{right}` for store.sentinel_username would show it"),
@@ -196,7 +196,7 @@ async fn quorum(connection: &mut MultiplexedConnection, name: &str) -> RedisResu
             Ok(known) => known,
             Err(refusal) if refusal.is_noperm() => return Ok(unseen("sentinel|master")),
             Err(refusal) => {
-                return Ok(Finding::warn(
+                return Ok(Diagnostic::warn(
                     "quorum",
                     format!("{} {}", refusal.code, refusal.words),
                     "",
@@ -216,33 +216,33 @@ async fn quorum(connection: &mut MultiplexedConnection, name: &str) -> RedisResu
     ))
 }
 
-fn judged(sentinels: u32, quorum: u32, replicas: u32) -> Finding {
+fn judged(sentinels: u32, quorum: u32, replicas: u32) -> Diagnostic {
     let seen = format!("{sentinels} sentinels, quorum {quorum}, {replicas} replicas");
     if sentinels < quorum {
-        return Finding::fail(
+        return Diagnostic::fail(
             "quorum",
             seen,
             "fewer sentinels than the quorum know each other: no failover can happen; start the others, or lower the quorum",
         );
     }
     if replicas == 0 {
-        return Finding::warn("quorum", seen, "without a replica nobody can become master");
+        return Diagnostic::warn("quorum", seen, "without a replica nobody can become master");
     }
     // A failover also needs the votes of more than half, so two of two must live.
     if sentinels < 3 {
-        return Finding::warn(
+        return Diagnostic::warn(
             "quorum",
             seen,
             "run three: with fewer, the loss of one ends failovers",
         );
     }
-    Finding::ok("quorum", seen)
+    Diagnostic::ok("quorum", seen)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Verdict;
+    use crate::diagnostic::Verdict;
 
     #[test]
     fn a_group_that_cannot_fail_over_is_told() {

@@ -1,12 +1,12 @@
 //! Which server it is, and whether it is new enough.
 
 use super::info::Info;
-use crate::finding::Finding;
+use crate::diagnostic::Diagnostic;
 
 /// `SET … PXAT` in the scripts came with it.
 const OLDEST: (u32, u32) = (6, 2);
 
-pub(super) fn check(info: &Info) -> Finding {
+pub(super) fn check(info: &Info) -> Diagnostic {
     let (compatible, valkey) = (info.text("redis_version"), info.text("valkey_version"));
     let name = if valkey.is_empty() {
         format!("Redis {compatible}")
@@ -14,12 +14,12 @@ pub(super) fn check(info: &Info) -> Finding {
         format!("Valkey {valkey} (speaks as Redis {compatible})")
     };
     match parts(compatible) {
-        None => Finding::warn(
+        None => Diagnostic::warn(
             "version",
             "it does not say which version it is",
             "make sure that it speaks as Redis 6.2 or later does",
         ),
-        Some(version) if version < OLDEST => Finding::fail(
+        Some(version) if version < OLDEST => Diagnostic::fail(
             "version",
             name,
             format!(
@@ -27,7 +27,7 @@ pub(super) fn check(info: &Info) -> Finding {
                 OLDEST.0, OLDEST.1
             ),
         ),
-        Some(_) => Finding::ok("version", name),
+        Some(_) => Diagnostic::ok("version", name),
     }
 }
 
@@ -39,7 +39,7 @@ fn parts(version: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Verdict;
+    use crate::diagnostic::Verdict;
 
     #[test]
     fn the_floor_is_6_2_and_valkey_is_named() {

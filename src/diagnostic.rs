@@ -1,4 +1,4 @@
-//! What an examination of something outside the gateway found: the lines of `hufu doctor`.
+//! What `hufu doctor` finds about something outside the gateway: the lines of its report.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ impl Verdict {
 
 /// One thing that was found. No text in it holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct Diagnostic {
     /// How good or bad it is.
     pub verdict: Verdict,
     /// What was looked at, in a word or two: `eviction`.
@@ -41,7 +41,7 @@ pub struct Finding {
     pub advice: String,
 }
 
-impl Finding {
+impl Diagnostic {
     /// As it should be.
     pub fn ok(check: &'static str, seen: impl Into<String>) -> Self {
         Self {
@@ -83,16 +83,16 @@ impl Finding {
     }
 }
 
-/// Something that was examined.
+/// One subject with all its diagnostics.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Examined {
+pub struct DiagnosedSubject {
     /// What it is: `redis 10.0.0.5:6379`, `app shop`.
     pub subject: String,
     /// What was found, in the order in which it was looked at.
-    pub findings: Vec<Finding>,
+    pub diagnostics: Vec<Diagnostic>,
 }
 
-/// A duration in milliseconds, as findings show it: `0.24 ms`.
+/// A duration in milliseconds, as diagnostics show it: `0.24 ms`.
 #[must_use]
 pub fn in_ms(span: Duration) -> String {
     format!("{:.2} ms", span.as_secs_f64() * 1000.0)
