@@ -1,5 +1,7 @@
 //! Handles a request from top to bottom; every step is a call with a name.
 
+mod streaming;
+
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -7,6 +9,7 @@ use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::web::BytesMut;
 
+use self::streaming::Opening;
 use crate::assertion::IdentityLines;
 use crate::http::authenticate::{Authenticator, Caller};
 use crate::http::error::{GatewayError, X_HUFU_ERROR};
@@ -25,7 +28,6 @@ use crate::proxy::inbound;
 use crate::proxy::outgoing::{HeadRules, OutgoingHead};
 use crate::proxy::pending_guard::PendingGuard;
 use crate::proxy::rules::RouteRules;
-use crate::proxy::streaming::Opening;
 use crate::proxy::upload::BodyFraming;
 use crate::proxy::websockets::{Websockets, check_origin};
 use crate::route::{Route, RouteTable, below, canonical, slashes_decoded};

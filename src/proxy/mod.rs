@@ -7,7 +7,7 @@
 //! `upload` and `download` carry the bodies. All workers share the `shared_upstream` and its
 //! `queue`. `watch` runs the `health_check`s and `resolve`s host names. `handshake` opens a
 //! WebSocket and `websockets` limits how many are open; `tunnel` carries its bytes, `frames` knows
-//! where one may end, and `tunnel_body` is the answer's body. `streaming` ends an open answer with
+//! where one may end, and `tunnel_body` is the answer's body. `handle::streaming` ends an open answer with
 //! its session, which `session_watch` watches. `pending_guard` does so before there is an answer.
 //! `via` finds loops. `rules` and `location` are what a route changes.
 
@@ -34,7 +34,6 @@ pub mod response_head;
 pub mod rules;
 pub mod session_watch;
 pub mod shared_upstream;
-pub mod streaming;
 pub mod tunnel;
 pub mod tunnel_body;
 pub mod unanswered;

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 
+use super::Proxy;
 use crate::http::Answer;
 use crate::http::authenticate::Caller;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::request_log::RequestLog;
 use crate::proxy::answer::AnswerBody;
 use crate::proxy::download::Download;
-use crate::proxy::handle::Proxy;
 use crate::proxy::handshake::Handshake;
 use crate::proxy::session_watch::SessionWatch;
 use crate::proxy::tunnel::Tunnel;
