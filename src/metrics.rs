@@ -38,7 +38,7 @@ pub struct Metrics {
     pub request_seconds: Family<RouteLabel, Histogram>,
     /// Requests being answered now.
     pub requests_in_flight: Gauge,
-    /// Requests that the gate has refused, by error code.
+    /// Requests that the parser refused, by error code.
     pub refused_requests: Family<Code, Counter>,
     /// Connections of clients that are open now.
     pub connections_open: Gauge,
@@ -178,7 +178,7 @@ impl Metrics {
         );
         self.register(
             "refused_requests_total",
-            "Requests that the gate has refused, by error code",
+            "Requests that the parser refused, by error code",
             self.refused_requests.clone(),
         );
         self.register(
@@ -352,7 +352,7 @@ impl Metrics {
         }
     }
 
-    /// Counts a request that the gate has refused.
+    /// Counts a request that the parser has refused.
     pub fn refused_request(&self, code: &'static str) {
         self.refused_requests.get_or_create(&Code { code }).inc();
     }

@@ -30,7 +30,7 @@ pub fn check(data: &[u8]) {
         .and_then(|query| std::str::from_utf8(query).ok())
         .filter(|query| query.bytes().all(|b| b.is_ascii_graphic()));
     let mut headers: Vec<(&[u8], &[u8])> = lines.filter_map(header).collect();
-    // The gate lets one host in.
+    // The parser lets one host in.
     let mut hosts = 0;
     headers.retain(|(name, _)| {
         hosts += usize::from(name.eq_ignore_ascii_case(b"host"));

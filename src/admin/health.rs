@@ -1,5 +1,5 @@
 //! `GET /healthz` and `GET /startupz`: the process lives; the process has started. Neither looks at
-//! Redis: a restart would not mend it.
+//! Redis: a restart would not fix it.
 
 use actix_web::HttpResponse;
 

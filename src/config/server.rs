@@ -109,7 +109,7 @@ fn body_limit(text: &str) -> Result<u64, Wrong> {
     }
 }
 
-/// The server behind the gate takes heads up to 128 KiB; a client's ordinary one has a few hundred
+/// The server behind the parser takes heads up to 128 KiB; a client's ordinary one has a few hundred
 /// bytes.
 fn head_size(text: &str) -> Result<usize, Wrong> {
     let bytes = size(text)?;

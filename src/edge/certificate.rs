@@ -63,7 +63,7 @@ pub enum CertificateError {
 }
 
 impl CertificateError {
-    /// Whether the file of the key is what has to be mended; else it is the file of certificates.
+    /// Whether the file of the key is what has to be fixed; else it is the file of certificates.
     #[must_use]
     pub const fn is_of_key(&self) -> bool {
         !matches!(

@@ -1,5 +1,5 @@
 //! Whether clients will take the listener's certificates: what a phone refuses without a word, said
-//! where the operator looks, with the command that mends it.
+//! where the operator looks, with the command that fixes it.
 
 use std::time::{Duration, SystemTime};
 
@@ -331,7 +331,7 @@ fn of_names(leaf: &Facts, files: &CertificateFiles, hosts: &[HostPattern]) -> Op
             "",
         ),
         (true, false) => {
-            let advice = "have one made for the host of a route, as with certbot certonly -d HOST, or mend host in [[routes]]";
+            let advice = "have one made for the host of a route, as with certbot certonly -d HOST, or fix host in [[routes]]";
             Diagnostic::warn(
                 "names",
                 format!(

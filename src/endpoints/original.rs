@@ -182,7 +182,7 @@ fn parts(uri: &[u8]) -> Result<(Option<HostName>, Option<&str>), GatewayError> {
     Ok((Some(host), Some(&rest[slash..])))
 }
 
-/// The method that the client asked with. What the gate would not let in is no more let in by a
+/// The method that the client asked with. What the parser would not let in is no more let in by a
 /// proxy that asks: a yes would send the identity headers on with a TRACE, which echoes them.
 fn original_method<'a>(headers: Headers<'a>, name: &str) -> Result<Option<&'a str>, GatewayError> {
     match text(headers, name)? {

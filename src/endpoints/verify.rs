@@ -53,7 +53,7 @@ pub fn appended<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
 
 impl Verify {
     /// 200 with every identity header, or 401, 403, 503, and nothing else: other answers mean other
-    /// things to the proxies that ask. What the gate refuses does not come here. A body is ignored.
+    /// things to the proxies that ask. What the parser refuses does not come here. A body is ignored.
     pub async fn answer(self: Rc<Self>, head: Rc<RequestHead>) -> Answer<LoggedBody<BoxBody>> {
         let inbound = Inbound::of(
             &head,

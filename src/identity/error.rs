@@ -50,7 +50,7 @@ pub enum LoginError {
     /// The platform answered nonsense.
     #[error("the platform's answer is invalid")]
     PlatformError,
-    /// The operator has to mend the app's settings.
+    /// The operator has to fix the app's settings.
     #[error("the app is misconfigured")]
     Misconfigured,
     /// The store is down.

@@ -73,7 +73,7 @@ pub enum ExchangeError {
         /// For the log.
         reason: String,
     },
-    /// The app id or secret is wrong; only the operator can mend it.
+    /// The app id or secret is wrong; only the operator can fix it.
     #[error("the app is misconfigured: {reason}")]
     Misconfigured {
         /// What is wrong and what to do, for the log.

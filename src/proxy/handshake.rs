@@ -21,7 +21,7 @@ pub struct Handshake {
     own: bool,
 }
 
-/// The handshake in a request, if there is one. The gate has let nothing pass that is half of one,
+/// The handshake in a request, if there is one. The parser has let nothing pass that is half of one,
 /// unless nothing may come after it on its connection.
 pub fn read(head: &RequestHead) -> Result<Option<Handshake>, GatewayError> {
     let headers = head.headers();

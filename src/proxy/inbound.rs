@@ -1,4 +1,4 @@
-//! What is refused before a route is looked for, beyond what the gate refuses, and how the
+//! What is refused before a route is looked for, beyond what the parser refuses, and how the
 //! request's body is framed.
 
 use std::borrow::Cow;
@@ -21,7 +21,7 @@ pub fn refuse_token_in(path: &str) -> Result<(), GatewayError> {
     }
 }
 
-/// How the body comes. The gate has refused everything that has two readings.
+/// How the body comes. The parser has refused everything that has two readings.
 pub fn body_framing(headers: Headers<'_>, limit: u64) -> Result<BodyFraming, GatewayError> {
     if headers.contains("transfer-encoding") {
         return Ok(BodyFraming::Chunked);

@@ -46,7 +46,7 @@ pub(super) async fn diagnose(upstream: &Upstream) -> DiagnosedSubject {
         Err(error) => vec![Diagnostic::fail(
             CHECK,
             error.to_string(),
-            format!("mend upstreams.{}.tls", upstream.name),
+            format!("fix upstreams.{}.tls", upstream.name),
         )],
     };
     DiagnosedSubject {
