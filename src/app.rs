@@ -187,8 +187,8 @@ pub fn start_log(settings: &Settings) {
 /// A panic ends one connection, never the process. It is told in the log's own form, and once in a
 /// while: whatever a client does to cause it, it can do as often as it likes.
 fn told_panic(panic: &std::panic::PanicHookInfo<'_>) {
-    static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
-    if let Some(silent) = TOLD.admit() {
+    static THROTTLE: Throttle = Throttle::new(Duration::from_secs(1));
+    if let Some(silent) = THROTTLE.admit() {
         let at = panic
             .location()
             .map(ToString::to_string)

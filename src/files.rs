@@ -150,7 +150,7 @@ fn unreadable(path: &Path, error: &Error) -> FileError {
             FileError::Dangling(to.display().to_string())
         }),
         ErrorKind::PermissionDenied => {
-            FileError::Denied(permissions::told(path).unwrap_or_else(|| error.to_string()))
+            FileError::Denied(permissions::describe(path).unwrap_or_else(|| error.to_string()))
         }
         _ => FileError::Unreadable(error.to_string()),
     }

@@ -526,7 +526,7 @@ impl fmt::Debug for RouteMetrics {
 
 impl RouteMetrics {
     /// Counts one answer.
-    pub fn answered(&self, status: u16, took: Duration) {
+    pub fn record_answer(&self, status: u16, took: Duration) {
         let count = || {
             self.requests.get_or_create_owned(&RouteStatus {
                 route: self.route.clone(),
@@ -550,7 +550,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics
             .route("/api")
-            .answered(200, Duration::from_millis(3));
+            .record_answer(200, Duration::from_millis(3));
         let page = metrics.encode(Exposition::OpenMetrics).unwrap();
         assert!(
             page.contains(r#"hufu_requests_total{route="/api",status="200"} 1"#),

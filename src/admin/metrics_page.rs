@@ -50,7 +50,7 @@ fn names(range: &actix_web::mime::Mime, form: Exposition) -> bool {
     range.essence_str() == kind
         && range
             .get_param("version")
-            .is_none_or(|asked| asked == version)
+            .is_none_or(|requested| requested == version)
 }
 
 #[cfg(test)]

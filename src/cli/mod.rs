@@ -106,11 +106,11 @@ pub fn run() -> ExitCode {
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     };
-    result.map_or_else(|error| told(&error), |()| ExitCode::SUCCESS)
+    result.map_or_else(|error| report(&error), |()| ExitCode::SUCCESS)
 }
 
 /// Says what went wrong, and how bad it is for a script.
-fn told(error: &anyhow::Error) -> ExitCode {
+fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(config) = error.downcast_ref::<ConfigError>() {
         let (count, s) = counted(config.problems.len());
         say(&format!("{config}\nhufu: {count} problem{s}"));

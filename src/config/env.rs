@@ -116,11 +116,11 @@ impl Variables {
             warnings.insert(0, unread);
             return;
         }
-        let told: Vec<_> = missing
+        let lines: Vec<_> = missing
             .iter()
             .map(|name| VariableError::Missing(name.clone()).to_string())
             .collect();
-        problems.retain(|problem| !told.contains(&problem.what));
+        problems.retain(|problem| !lines.contains(&problem.what));
         let names: Vec<_> = missing.iter().map(String::as_str).collect();
         let is = if names.len() == 1 { "is" } else { "are" };
         unread.what = format!(
@@ -485,8 +485,8 @@ mod tests {
     fn what_an_input_method_writes_is_named() {
         let mut file = DotEnv::default();
         file.read("A＝tiger\nB=“tiger”\n");
-        let told = |all: &[Problem]| all.iter().map(ToString::to_string).collect::<String>();
-        let (problems, warnings) = (told(&file.problems), told(&file.warnings));
+        let lines = |all: &[Problem]| all.iter().map(ToString::to_string).collect::<String>();
+        let (problems, warnings) = (lines(&file.problems), lines(&file.warnings));
         assert!(
             problems.starts_with(":1: has ＝ after the name") && !problems.contains("tiger"),
             "{problems}"
@@ -503,7 +503,7 @@ mod tests {
 
     #[test]
     fn a_variable_that_is_spelt_alike_is_named() {
-        for (known, wanted, told) in [
+        for (known, wanted, lines) in [
             ("WX_SECRET", "WX_SECERT", true),
             ("wx_secret", "WX_SECRET", true),
             ("HUFU_KEY", "WX_SECRET", false),
@@ -515,7 +515,7 @@ mod tests {
                 .hint(&variables);
             assert_eq!(
                 hint.contains(&format!("{known}: did you mean")),
-                told,
+                lines,
                 "{hint}"
             );
         }

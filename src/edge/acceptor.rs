@@ -92,12 +92,12 @@ impl Acceptor {
         socket: &mut TcpStream,
         balancer: Option<SocketAddr>,
     ) -> io::Result<Option<SocketAddr>> {
-        static TOLD: Throttle = Throttle::new(Duration::from_secs(10));
+        static THROTTLE: Throttle = Throttle::new(Duration::from_secs(10));
         let read = timeout(self.timeout, proxy_protocol::read(socket))
             .await
             .unwrap_or_else(|late| Err(late.into()));
         if let Err(error) = &read
-            && let Some(silent) = TOLD.admit()
+            && let Some(silent) = THROTTLE.admit()
         {
             let from = balancer
                 .map(|peer| peer.ip().to_string())
@@ -159,8 +159,8 @@ impl Acceptor {
 
 /// Whoever lets so many handshakes drag on is hardly a client; only the operator can keep it away.
 fn tell_displaced(client: Option<SocketAddr>) {
-    static TOLD: Throttle = Throttle::new(Duration::from_secs(60));
-    if let Some(silent) = TOLD.admit() {
+    static THROTTLE: Throttle = Throttle::new(Duration::from_secs(60));
+    if let Some(silent) = THROTTLE.admit() {
         let from = client
             .map(|client| client.ip().to_string())
             .unwrap_or_default();

@@ -117,7 +117,7 @@ pub async fn serve_connection<H: Handler>(
                 client.connection().clone(),
             ))
         };
-        let Some(answer) = answered(&client, &*handler, &request).await else {
+        let Some(answer) = call_handler(&client, &*handler, &request).await else {
             return;
         };
         // Whatever else is ready to be read is read before anything is written.
@@ -146,7 +146,7 @@ pub async fn serve_connection<H: Handler>(
 
 /// The answer to a request; `None`: the client has left, and what was done for it has been given
 /// up.
-async fn answered<H: Handler>(
+async fn call_handler<H: Handler>(
     client: &Rc<RefCell<Client>>,
     handler: &H,
     request: &Rc<RequestHead>,

@@ -119,11 +119,11 @@ where
                 .map_body(|_, body| EitherBody::right(body)),
         );
     };
-    let answered = match poll_fn(|cx| application.poll_ready(cx)).await {
+    let result = match poll_fn(|cx| application.poll_ready(cx)).await {
         Ok(()) => application.call(request).await,
         Err(error) => Err(error),
     };
-    match answered {
+    match result {
         Ok(response) => Answer::from(response.into_parts().1).map_body(EitherBody::left),
         Err(error) => {
             let error = error.into();

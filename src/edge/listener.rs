@@ -98,16 +98,16 @@ impl Listener {
     }
 
     /// Where it is, with the port that it got.
-    pub fn address(&self, asked: &Listen) -> io::Result<Listen> {
+    pub fn address(&self, configured: &Listen) -> io::Result<Listen> {
         match self {
             Self::Tcp(listener) => Ok(Listen::Tcp(listener.local_addr()?)),
-            Self::Unix(_) => Ok(asked.clone()),
+            Self::Unix(_) => Ok(configured.clone()),
         }
     }
 
     /// The file that is to go when nothing is accepted any more: of a Unix socket.
-    pub fn file(&self, asked: &Listen) -> io::Result<Option<SocketFile>> {
-        match asked {
+    pub fn file(&self, configured: &Listen) -> io::Result<Option<SocketFile>> {
+        match configured {
             Listen::Unix(path) => SocketFile::of(path).map(Some),
             Listen::Tcp(_) => Ok(None),
         }

@@ -203,12 +203,12 @@ impl<H: Handler> Worker<H> {
     /// Says when there is no room for more clients: those who wait to be accepted show nowhere
     /// else.
     fn look_at_room(&self) {
-        static TOLD: Throttle = Throttle::new(Duration::from_secs(10));
+        static THROTTLE: Throttle = Throttle::new(Duration::from_secs(10));
         let Some((room, metrics)) = self.room.zip(self.context.metrics.as_ref()) else {
             return;
         };
         if usize::try_from(metrics.connections_open.get()).is_ok_and(|open| open >= room)
-            && TOLD.admit().is_some()
+            && THROTTLE.admit().is_some()
         {
             log::warn!(
                 "{room} client connections are open, the most that the limit of open files allows; new ones wait: raise the limit (LimitNOFILE, ulimits) or lower server.keep_alive"

@@ -25,7 +25,7 @@ use crate::route::HostPattern;
 /// How often the files are looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often it is said what clients refuse about them.
-const TELL_AGAIN: Duration = Duration::from_secs(24 * 3600);
+const LOG_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
 /// TLS as the listener speaks it. Handshakes read it, the watch replaces its certificates.
 #[derive(Debug)]
@@ -216,12 +216,12 @@ impl CertificateWatch {
     /// Looks at the files until it is dropped. New ones that cannot be used change nothing.
     pub async fn run(mut self) {
         // What is wrong at the start, the reading of the configuration has said.
-        let mut told = monotonic_now();
+        let mut logged_at = monotonic_now();
         loop {
             tokio::time::sleep(LOOK_AGAIN).await;
-            if self.look() || monotonic_now().saturating_duration_since(told) >= TELL_AGAIN {
-                told = monotonic_now();
-                self.tell();
+            if self.look() || monotonic_now().saturating_duration_since(logged_at) >= LOG_AGAIN {
+                logged_at = monotonic_now();
+                self.log_problems();
             }
         }
     }
@@ -246,7 +246,7 @@ impl CertificateWatch {
         }
     }
 
-    fn tell(&self) {
+    fn log_problems(&self) {
         for DiagnosedSubject {
             subject,
             diagnostics,

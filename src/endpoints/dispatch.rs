@@ -111,7 +111,7 @@ fn cut(request_log: &mut RequestLog) -> GatewayError {
     )
     .closing();
     request_log.error = Some(error.code);
-    request_log.answered(StatusCode::SERVICE_UNAVAILABLE);
+    request_log.set_status(StatusCode::SERVICE_UNAVAILABLE);
     error
 }
 

@@ -9,7 +9,7 @@ use nix::unistd::{Uid, User, geteuid};
 
 /// Who may open a file that this process may not: of the file itself or, where that cannot be seen,
 /// of the folder that keeps it out.
-pub(super) fn told(path: &Path) -> Option<String> {
+pub(super) fn describe(path: &Path) -> Option<String> {
     let me = user(geteuid());
     let (place, meta) = visible(path)?;
     let subject = if place == path {

@@ -30,7 +30,7 @@ pub fn finished(
         None => {}
     }
     let response = with_error_body(response, shape, &request_log.inbound.id);
-    request_log.answered(response.status());
+    request_log.set_status(response.status());
     if let Some(seen) = response.request().extensions().get::<SeenSession>() {
         request_log.session = seen.session;
         request_log.app.clone_from(&seen.app);

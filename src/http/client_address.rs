@@ -109,11 +109,11 @@ impl TrustedProxies {
     /// A proxy that does not write the header that is believed is logged, once: its clients have
     /// its address.
     fn tell_of_silence(&self, peer: IpAddr, headers: Headers<'_>) {
-        static TOLD_OTHER: Once = Once::new();
-        static TOLD_NONE: Once = Once::new();
+        static LOGGED_OTHER: Once = Once::new();
+        static LOGGED_NONE: Once = Once::new();
         let (believed, other) = (self.header.name(), self.header.other().name());
         if headers.contains(other) {
-            TOLD_OTHER.call_once(|| {
+            LOGGED_OTHER.call_once(|| {
                 log::warn!(
                     "the trusted proxy {peer} sends {other}, but server.forwarding_header expects {believed}: its clients have the proxy's address in \
                      logs and sessions, and logins are not limited by address. Let it write {believed}, or set server.forwarding_header if it writes {other} itself instead of \
@@ -121,7 +121,7 @@ impl TrustedProxies {
                 );
             });
         } else {
-            TOLD_NONE.call_once(|| {
+            LOGGED_NONE.call_once(|| {
                 log::warn!(
                     "the trusted proxy {peer} sent a request without {believed}: unless it was its own health check, its clients have the proxy's address in \
                      logs and sessions, and logins are not limited by address. Let it write {believed}, or remove it from server.trusted_proxies if it is no proxy"
@@ -134,13 +134,13 @@ impl TrustedProxies {
     /// address is everybody's. The first time this is logged.
     #[must_use]
     pub fn is_nameless_proxy(&self, peer: IpAddr, headers: Headers<'_>) -> bool {
-        static TOLD: Once = Once::new();
+        static LOGGED: Once = Once::new();
         let forwards = || headers.contains(X_FORWARDED_FOR) || headers.contains(FORWARDED);
         let nameless = self.networks.is_empty() && is_private(peer.to_canonical()) && forwards();
         // What a gateway has sent is no proxy's: that one writes the header too, and where it comes
         // back here, that is told of.
         if nameless && !headers.contains(VIA) {
-            TOLD.call_once(|| {
+            LOGGED.call_once(|| {
                 log::warn!(
                     "{peer} forwards requests, but server.trusted_proxies is empty: every client has its address in logs and sessions, and logins are \
                      not limited by address. Add the address of your proxy to server.trusted_proxies"

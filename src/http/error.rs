@@ -120,8 +120,8 @@ impl GatewayError {
 impl From<StoreError> for GatewayError {
     fn from(error: StoreError) -> Self {
         /// While the store is down every request meets this; the access lines name each of them.
-        static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
-        if let Some(silent) = TOLD.admit() {
+        static THROTTLE: Throttle = Throttle::new(Duration::from_secs(1));
+        if let Some(silent) = THROTTLE.admit() {
             log::error!("{error}{silent}");
         }
         Self::new(ErrorCode::StoreUnavailable, "Sessions cannot be looked up right now. Keep the token and try again; do not log in again.")

@@ -15,6 +15,7 @@ mod error_response;
 pub mod extract;
 pub mod failure;
 pub mod forwarded;
+pub mod forwarded_origin;
 pub mod head;
 pub mod json_body;
 pub mod method;
@@ -24,7 +25,6 @@ pub mod request_log;
 pub mod response;
 pub mod together;
 pub mod token;
-pub mod told;
 
 pub use client_address::{ForwardingHeader, TrustedProxies};
 pub use connection::Connection;

@@ -110,7 +110,7 @@ pub struct RequestLog {
     /// What of several things it was, where the code leaves that open.
     reason: Option<Cow<'static, str>>,
     /// When the upstream was asked.
-    pub upstream_asked: Option<Instant>,
+    pub upstream_started: Option<Instant>,
     /// How long the upstream took to answer.
     pub upstream_took: Option<Duration>,
     /// The endpoint that the request went to last.
@@ -161,7 +161,7 @@ impl RequestLog {
             status: CLIENT_LEFT,
             error: None,
             reason: None,
-            upstream_asked: None,
+            upstream_started: None,
             upstream_took: None,
             endpoint: None,
             attempts: 0,
@@ -185,7 +185,7 @@ impl RequestLog {
     }
 
     /// An answer goes out: to a client that has broken off its body and left, for form's sake.
-    pub fn answered(&mut self, status: StatusCode) {
+    pub fn set_status(&mut self, status: StatusCode) {
         let left = self.error == Some(ErrorCode::BodyBroken)
             && self.connection.as_ref().is_some_and(Connection::has_left);
         self.status = if left { CLIENT_LEFT } else { status.as_u16() };
@@ -244,8 +244,8 @@ impl RequestLog {
         session: Option<&'a str>,
     ) -> RequestSpan<'a> {
         let asked_after = self
-            .upstream_asked
-            .map(|asked| asked.saturating_duration_since(self.inbound.started));
+            .upstream_started
+            .map(|started| started.saturating_duration_since(self.inbound.started));
         RequestSpan {
             ids,
             started: UNIX_EPOCH + Duration::from_millis(time.0),
@@ -273,12 +273,12 @@ impl Drop for RequestLog {
         let took = monotonic_now().duration_since(self.inbound.started);
         self.reports.metrics.requests_in_flight.dec();
         // How long a tunnel was open says nothing about answers.
-        let answered = if self.status == SWITCHED {
+        let answer_time = if self.status == SWITCHED {
             self.upstream_took.unwrap_or(took)
         } else {
             took
         };
-        self.route.metrics.answered(self.status, answered);
+        self.route.metrics.record_answer(self.status, answer_time);
         let session = self.session.map(|id| id.text());
         let time = UnixMillis(self.reports.clock.unix_now().0.saturating_sub(millis(took)));
         if let (Some(traces), Some(ids)) = (&self.reports.traces, self.inbound.spans) {

@@ -291,7 +291,7 @@ impl LoginFlow {
         error: ExchangeError,
         request_id: &str,
     ) -> LoginError {
-        let (outcome, told) = match error {
+        let (outcome, outcome_error) = match error {
             ExchangeError::BadCode { platform_code } => (
                 Some(Outcome::BadCode(platform_code.clone())),
                 LoginError::CodeInvalid { platform_code },
@@ -338,7 +338,7 @@ impl LoginFlow {
         let answer = outcome.map(|outcome| login.seal(&outcome));
         self.settle(app, login, &ticket, answer.as_deref(), request_id)
             .await;
-        told
+        outcome_error
     }
 
     /// Ends a reservation, with an outcome for those who wait or without.

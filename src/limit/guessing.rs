@@ -25,7 +25,7 @@ const ADDRESSES: usize = 10_000;
 struct Sender {
     since: Instant,
     sent: u32,
-    told: Option<Instant>,
+    logged_at: Option<Instant>,
 }
 
 /// What an invalid token means.
@@ -37,14 +37,14 @@ enum Sighting {
     Guessing,
     /// The same, and it is time to say so; with the number of addresses that were passed over since
     /// the last time.
-    Tell { passed_over: u64 },
+    Log { passed_over: u64 },
 }
 
 /// Who has sent invalid tokens lately. Pure: the caller says what time it is.
 #[derive(Debug)]
 struct Senders {
     by_address: Recent<IpAddr, Sender>,
-    told: Option<Instant>,
+    logged_at: Option<Instant>,
     passed_over: u64,
 }
 
@@ -52,7 +52,7 @@ impl Senders {
     fn new(addresses: usize) -> Self {
         Self {
             by_address: Recent::new(addresses),
-            told: None,
+            logged_at: None,
             passed_over: 0,
         }
     }
@@ -61,7 +61,7 @@ impl Senders {
         let sender = self.by_address.entry(network(from), || Sender {
             since: now,
             sent: 0,
-            told: None,
+            logged_at: None,
         });
         if now.saturating_duration_since(sender.since) >= SPAN {
             (sender.since, sender.sent) = (now, 0);
@@ -71,21 +71,21 @@ impl Senders {
             return Sighting::Stray;
         }
         if sender
-            .told
-            .is_some_and(|told| now.saturating_duration_since(told) < AGAIN)
+            .logged_at
+            .is_some_and(|logged_at| now.saturating_duration_since(logged_at) < AGAIN)
         {
             return Sighting::Guessing;
         }
-        sender.told = Some(now);
+        sender.logged_at = Some(now);
         if self
-            .told
-            .is_some_and(|told| now.saturating_duration_since(told) < BETWEEN)
+            .logged_at
+            .is_some_and(|logged_at| now.saturating_duration_since(logged_at) < BETWEEN)
         {
             self.passed_over += 1;
             return Sighting::Guessing;
         }
-        self.told = Some(now);
-        Sighting::Tell {
+        self.logged_at = Some(now);
+        Sighting::Log {
             passed_over: std::mem::take(&mut self.passed_over),
         }
     }
@@ -119,7 +119,7 @@ impl GuessWatch {
         if sighting != Sighting::Stray {
             self.metrics.guessed_tokens.inc();
         }
-        if let Sighting::Tell { passed_over } = sighting {
+        if let Sighting::Log { passed_over } = sighting {
             let others = if passed_over == 0 {
                 String::new()
             } else {
@@ -149,14 +149,14 @@ mod tests {
         );
         let saw: Vec<_> = (0..1000).map(|_| senders.saw(from, now)).collect();
         assert!(saw[..30].iter().all(|s| *s == Sighting::Stray));
-        assert_eq!(saw[30], Sighting::Tell { passed_over: 0 });
+        assert_eq!(saw[30], Sighting::Log { passed_over: 0 });
         assert!(saw[31..].iter().all(|s| *s == Sighting::Guessing));
         assert_eq!(senders.saw(from, now + SPAN), Sighting::Stray);
         let later = now + AGAIN;
-        let told = (0..1000)
-            .filter(|_| matches!(senders.saw(from, later), Sighting::Tell { .. }))
+        let logged = (0..1000)
+            .filter(|_| matches!(senders.saw(from, later), Sighting::Log { .. }))
             .count();
-        assert_eq!(told, 1);
+        assert_eq!(logged, 1);
     }
 
     #[test]
@@ -176,20 +176,20 @@ mod tests {
     #[test]
     fn many_addresses_neither_fill_the_memory_nor_the_log() {
         let (mut senders, now) = (Senders::new(100), monotonic_now());
-        let mut told = 0;
+        let mut logged = 0;
         for network in 0..2000_u128 {
             for host in 0..40_u128 {
                 let from = Ipv6Addr::from_bits((0x2001_0db8 << 96) | (network << 64) | host).into();
-                told += u32::from(matches!(senders.saw(from, now), Sighting::Tell { .. }));
+                logged += u32::from(matches!(senders.saw(from, now), Sighting::Log { .. }));
             }
             assert!(senders.by_address.len() <= 200);
         }
-        assert_eq!(told, 1);
+        assert_eq!(logged, 1);
         let from: IpAddr = "192.0.2.1".parse().unwrap();
         let last = (0..31)
             .map(|_| senders.saw(from, now + BETWEEN))
             .last()
             .unwrap();
-        assert_eq!(last, Sighting::Tell { passed_over: 1999 });
+        assert_eq!(last, Sighting::Log { passed_over: 1999 });
     }
 }

@@ -103,8 +103,8 @@ impl LocalLimits {
     }
 
     /// What the store has answered to a question of this moment.
-    fn learn(&self, cell: CellName, level: Level, asked: Instant) {
-        let until = self.micros(asked + level.backlog);
+    fn learn(&self, cell: CellName, level: Level, started: Instant) {
+        let until = self.micros(started + level.backlog);
         *self.remembered().cells.entry(cell, Cell::default) = Cell(until);
     }
 
@@ -173,11 +173,11 @@ impl Limiter {
 
     /// Takes one.
     pub async fn take(&self, policy: Policy, limit: Limit) -> Result<(), Refusal> {
-        let asked = monotonic_now();
-        let answer = if self.local_limits.store_is_left_alone(asked) {
+        let started = monotonic_now();
+        let answer = if self.local_limits.store_is_left_alone(started) {
             None
         } else {
-            self.ask(&limit, asked).await
+            self.ask(&limit, started).await
         };
         let (level, of_store) = match answer {
             Some(level) => (level, true),
@@ -202,10 +202,10 @@ impl Limiter {
         })
     }
 
-    async fn ask(&self, limit: &Limit, asked: Instant) -> Option<Level> {
+    async fn ask(&self, limit: &Limit, started: Instant) -> Option<Level> {
         match self.store.take(limit).await {
             Ok(level) => {
-                self.local_limits.learn(limit.cell, level, asked);
+                self.local_limits.learn(limit.cell, level, started);
                 Some(level)
             }
             // The store's own calls say what is wrong with it, and the metric that limits are held

@@ -238,7 +238,7 @@ impl IdleTimer {
     }
 
     /// An answer has come.
-    pub const fn answered(&mut self, now: Instant) {
+    pub const fn answer_received(&mut self, now: Instant) {
         (self.since, self.moved_on) = (now, false);
     }
 

@@ -136,7 +136,7 @@ impl Connector {
     }
 
     fn connect_error(&self, error: &io::Error, address: &Address) -> ConnectError {
-        match told(error, address) {
+        match classify(error, address) {
             ConnectError::Endpoint(words) => ConnectError::Endpoint(match self.cure(&words) {
                 Some(cure) => format!("{words} ({cure})"),
                 None => words,
@@ -215,7 +215,7 @@ impl Connector {
 }
 
 /// Whose fault it is.
-fn told(error: &io::Error, address: &Address) -> ConnectError {
+fn classify(error: &io::Error, address: &Address) -> ConnectError {
     match (error.raw_os_error().map(Errno::from_raw), address) {
         (Some(Errno::EMFILE | Errno::ENFILE), _) => ConnectError::Own(
             "no file descriptor is left: raise the limit of open files".to_owned(),
@@ -337,7 +337,7 @@ mod tests {
         let address = |text: &str| Address::Tcp(text.parse().unwrap());
         let socket = Address::Unix(Path::new("/run/app.sock").into());
         let is_own = |errno: Errno, address: &Address| {
-            matches!(told(&errno.into(), address), ConnectError::Own(_))
+            matches!(classify(&errno.into(), address), ConnectError::Own(_))
         };
         for errno in [Errno::EMFILE, Errno::ENFILE] {
             assert!(

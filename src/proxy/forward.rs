@@ -138,8 +138,8 @@ impl Forwarder {
         request_log: &mut RequestLog,
     ) -> Result<UpstreamResponse, GatewayError> {
         let worker = &self.upstreams[request.upstream.index];
-        let asked = monotonic_now();
-        request_log.upstream_asked = Some(asked);
+        let started = monotonic_now();
+        request_log.upstream_started = Some(started);
         let mut counted = OutcomeCounter {
             shared: &worker.shared,
             outcome: Some(CLIENT_LEFT),
@@ -147,17 +147,17 @@ impl Forwarder {
         let guard = request.guard;
         let result = tokio::select! {
             biased;
-            result = worker.send(request, asked, request_log) => result,
+            result = worker.send(request, started, request_log) => result,
             ended = guard.ended(&self.ticker) => Err(ended),
         };
-        let answered = result
+        let answered_at = result
             .as_ref()
             .map_or_else(|_| monotonic_now(), |response| response.at);
-        request_log.upstream_took = Some(answered.duration_since(asked));
+        request_log.upstream_took = Some(answered_at.duration_since(started));
         match result {
             Ok(response) => {
                 counted.outcome = None;
-                worker.shared.answered.inc();
+                worker.shared.answered_requests.inc();
                 Ok(response)
             }
             Err(error) => {
@@ -202,7 +202,7 @@ impl WorkerUpstream {
     async fn send(
         &self,
         request: Outgoing<'_>,
-        asked: Instant,
+        started: Instant,
         request_log: &mut RequestLog,
     ) -> Result<UpstreamResponse, UpstreamError> {
         let Outgoing {
@@ -217,7 +217,7 @@ impl WorkerUpstream {
             handshake,
             guard,
         } = request;
-        let limit = upstream.total_timeout.map(|total| asked + total);
+        let limit = upstream.total_timeout.map(|total| started + total);
         let first_byte_timeout = timeout.unwrap_or(upstream.first_byte_timeout);
         let terms = Terms {
             method,
@@ -241,7 +241,7 @@ impl WorkerUpstream {
             None => None,
         };
         let view = self.view().await?;
-        self.budget.borrow_mut().request(asked);
+        self.budget.borrow_mut().request(started);
         let (mut tried, mut upload) = (
             TriedEndpoints::default(),
             Upload::new(head, payload, framing, body_limit),
@@ -249,13 +249,13 @@ impl WorkerUpstream {
         let mut pick = self
             .shared
             .state
-            .pick(&view.set, &[], hint, asked)
+            .pick(&view.set, &[], hint, started)
             .ok_or(UpstreamError::AllUnhealthy)?;
         // Whoever waited in the queue began later.
         let mut now = if place.is_some() {
             monotonic_now()
         } else {
-            asked
+            started
         };
         loop {
             let target = &view.set.targets()[pick.index];

@@ -14,8 +14,8 @@ use crate::assertion::IdentityLines;
 use crate::http::authenticate::{Authenticator, Caller};
 use crate::http::error::{GatewayError, X_HUFU_ERROR};
 use crate::http::extract::X_REQUEST_ID;
+use crate::http::forwarded_origin::is_https;
 use crate::http::request_log::{CountedRoute, LoggedBody, Reports, RequestLog};
-use crate::http::told::is_https;
 use crate::http::{
     Answer, Cors, Drain, FailureShape, Inbound, RequestHead, TrustedProxies, method,
 };
@@ -300,7 +300,7 @@ impl Proxy {
         request_log: &mut RequestLog,
     ) {
         let status = answer.head.status();
-        request_log.answered(status);
+        request_log.set_status(status);
         answer
             .head
             .push(X_REQUEST_ID, request_log.inbound.id.as_bytes());

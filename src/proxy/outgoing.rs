@@ -9,10 +9,10 @@ use crate::assertion::ReservedNames;
 use crate::assertion::believed::{self, Speaker};
 use crate::assertion::headers::is_same_name;
 use crate::http::forwarded::FORWARDED;
+use crate::http::forwarded_origin::ForwardedOrigin;
 use crate::http::head::Value;
 use crate::http::response::{pass_line, write_line};
 use crate::http::token::bearer_token;
-use crate::http::told::Told;
 use crate::http::{ForwardingHeader, Inbound, RequestHead, buffers};
 use crate::proxy::hop_by_hop;
 use crate::proxy::rules::RequestEdits;
@@ -362,12 +362,15 @@ fn forwarding(out: &mut BytesMut, parts: &OutgoingHead<'_>) {
             }
         }
     }
-    let told = Told::of(inbound, headers);
+    let origin = ForwardedOrigin::of(inbound, headers);
     out.extend_from_slice(inbound.peer_text.as_bytes());
     out.extend_from_slice(b"\r\n");
     write_line(out, "x-real-ip", inbound.client_text.as_bytes());
-    write_line(out, "x-forwarded-proto", told.scheme(inbound));
-    if let Some(host) = told.host.or_else(|| headers.get("host").map(Value::bytes)) {
+    write_line(out, "x-forwarded-proto", origin.scheme(inbound));
+    if let Some(host) = origin
+        .host
+        .or_else(|| headers.get("host").map(Value::bytes))
+    {
         write_line(out, "x-forwarded-host", host);
     }
     if let Some(prefix) = parts.stripped {

@@ -20,7 +20,7 @@ pub struct SharedUpstream {
     /// Who may have a request under way; `None`: everybody.
     pub queue: Option<Queue>,
     /// Requests that were answered, counted without a lookup.
-    pub answered: Counter,
+    pub answered_requests: Counter,
     metrics: Arc<Metrics>,
 }
 
@@ -56,12 +56,12 @@ impl SharedUpstream {
                 waiting,
             )
         });
-        let answered = metrics.upstream_answered(&upstream.name);
+        let answered_requests = metrics.upstream_answered(&upstream.name);
         let made = Self {
             state,
             connector,
             queue,
-            answered,
+            answered_requests,
             metrics,
         };
         made.state
@@ -135,8 +135,8 @@ impl SharedUpstream {
     /// A target could not be asked, since the gateway has no descriptor or no port for it. In the
     /// log, now and then: it goes for all of them.
     pub fn starves(&self, target: &ResolvedEndpoint, why: &str) {
-        static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
-        if let Some(silent) = TOLD.admit() {
+        static THROTTLE: Throttle = Throttle::new(Duration::from_secs(1));
+        if let Some(silent) = THROTTLE.admit() {
             let (upstream, endpoint) = (&*self.upstream().name, &*target.name);
             log::warn!(upstream, endpoint; "cannot open a connection to the endpoint: {why}{silent}");
         }

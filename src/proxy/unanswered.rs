@@ -157,14 +157,14 @@ pub fn client_error(error: &UpstreamError) -> (&'static str, GatewayError) {
 /// A line in the log, where it is not the client's own doing.
 pub fn log_failure(error: &UpstreamError, upstream: &str, request_id: &str) {
     /// A full upstream turns away as many as come; the access lines name each of them.
-    static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
+    static THROTTLE: Throttle = Throttle::new(Duration::from_secs(1));
     match error {
         UpstreamError::ClientLeft
         | UpstreamError::BodyTooLarge
         | UpstreamError::SessionEnded
         | UpstreamError::ShuttingDown => {}
         UpstreamError::Full | UpstreamError::AllUnhealthy | UpstreamError::Starved { .. } => {
-            if let Some(silent) = TOLD.admit() {
+            if let Some(silent) = THROTTLE.admit() {
                 log::warn!(upstream, request_id; "{error}{silent}");
             }
         }

@@ -108,7 +108,7 @@ pub async fn exchange(
     let failure = match head {
         Ok(head) => {
             let at = monotonic_now();
-            connection.idle_timer.answered(at);
+            connection.idle_timer.answer_received(at);
             return Ok(ExchangeResponse {
                 head,
                 at,

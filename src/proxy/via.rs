@@ -44,11 +44,11 @@ impl Via {
     /// Refuses a request that this deployment has sent itself.
     pub fn refuse_return(&self, headers: Headers<'_>) -> Result<(), GatewayError> {
         /// The access lines have each of them.
-        static TOLD: Throttle = Throttle::new(Duration::from_secs(1));
+        static THROTTLE: Throttle = Throttle::new(Duration::from_secs(1));
         if !marks(headers).any(|mark| mark == self.mark.as_bytes()) {
             return Ok(());
         }
-        if let Some(silent) = TOLD.admit() {
+        if let Some(silent) = THROTTLE.admit() {
             log::error!(
                 "request loop: an upstream points back to this gateway, directly or through other proxies; access lines with loop_detected have the path{silent}"
             );

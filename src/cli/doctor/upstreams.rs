@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const CHECK: &str = "endpoint";
 
 /// What came in the place of an answer.
-enum Asked {
+enum ProbeOutcome {
     /// An answer with this status.
     Http(u16),
     /// Something else, or the end of the connection.
@@ -120,10 +120,10 @@ async fn diagnose_endpoint(
         _ => String::new(),
     };
     let connects = format!("{endpoint} connects{there} in {took}");
-    let asked = ask(io, &upstream.host.without_client(endpoint)).await;
+    let outcome = probe(io, &upstream.host.without_client(endpoint)).await;
     if let Address::Tcp(address) = address
         && !endpoint.tls
-        && !matches!(asked, Asked::Http(status) if status != 400)
+        && !matches!(outcome, ProbeOutcome::Http(status) if status != 400)
         && timeout(within, speaks_tls(*address)).await == Ok(true)
     {
         return fail(
@@ -131,11 +131,11 @@ async fn diagnose_endpoint(
             format!("write https:// in upstreams.{name}.endpoints"),
         );
     }
-    match asked {
-        Asked::Http(_) if endpoint.tls => Diagnostic::ok(CHECK, format!("{connects}, by TLS with a certificate that is trusted, and speaks HTTP")),
-        Asked::Http(_) => Diagnostic::ok(CHECK, format!("{connects} and speaks HTTP")),
-        Asked::Other(what) => fail(what.to_owned(), "check that host and port belong to a server that speaks HTTP/1.1; until then its requests get 502".to_owned()),
-        Asked::Silence => {
+    match outcome {
+        ProbeOutcome::Http(_) if endpoint.tls => Diagnostic::ok(CHECK, format!("{connects}, by TLS with a certificate that is trusted, and speaks HTTP")),
+        ProbeOutcome::Http(_) => Diagnostic::ok(CHECK, format!("{connects} and speaks HTTP")),
+        ProbeOutcome::Other(what) => fail(what.to_owned(), "check that host and port belong to a server that speaks HTTP/1.1; until then its requests get 502".to_owned()),
+        ProbeOutcome::Silence => {
             let advice = "check whether it is overloaded, and whether it speaks HTTP/1.1";
             Diagnostic::warn(CHECK, format!("{connects}, but has not answered HEAD / within {}", humantime::format_duration(PATIENCE)), advice)
         }
@@ -158,8 +158,9 @@ async fn first_of<'a>(
     Err(why)
 }
 
-async fn ask(mut io: Io, host: &str) -> Asked {
-    const NO_ANSWER: Asked = Asked::Other("it closes the connection without an answer to HEAD /");
+async fn probe(mut io: Io, host: &str) -> ProbeOutcome {
+    const NO_ANSWER: ProbeOutcome =
+        ProbeOutcome::Other("it closes the connection without an answer to HEAD /");
     let head = format!(
         "HEAD / HTTP/1.1\r\nhost: {host}\r\nuser-agent: hufu-doctor\r\naccept: */*\r\nconnection: close\r\n\r\n"
     );
@@ -171,11 +172,11 @@ async fn ask(mut io: Io, host: &str) -> Asked {
     };
     match timeout(PATIENCE, exchange).await {
         Ok(Some(start)) => match status(&start) {
-            Some(status) => Asked::Http(status),
-            None => Asked::Other("what answers there is no HTTP/1.1"),
+            Some(status) => ProbeOutcome::Http(status),
+            None => ProbeOutcome::Other("what answers there is no HTTP/1.1"),
         },
         Ok(None) => NO_ANSWER,
-        Err(_) => Asked::Silence,
+        Err(_) => ProbeOutcome::Silence,
     }
 }
 

@@ -121,7 +121,7 @@ impl AdminClient {
             .as_u64()
             .map(|seconds| format!(" Try again in {seconds} s."))
             .unwrap_or_default();
-        let told = match code {
+        let detail = match code {
             "admin_token_invalid" => {
                 format!("{} is not this gateway's admin.token", self.token_from)
             }
@@ -133,7 +133,7 @@ impl AdminClient {
             ),
             _ => format!("{detail}{wait}"),
         };
-        let said = format!("{}: {told} ({code})", self.base);
+        let said = format!("{}: {detail} ({code})", self.base);
         if status == StatusCode::BAD_REQUEST {
             UsageError(said).into()
         } else {

@@ -1,4 +1,4 @@
-//! Scheme and host of a request, as a trusted proxy tells them.
+//! Scheme and host of a request, as a trusted proxy forwards them.
 
 use std::net::IpAddr;
 
@@ -10,15 +10,15 @@ use crate::route::host_name;
 
 /// What a trusted proxy says of where a request comes from.
 #[derive(Debug, Default)]
-pub struct Told<'a> {
+pub struct ForwardedOrigin<'a> {
     /// The scheme by which the client came.
     pub proto: Option<&'a [u8]>,
     /// The host that it asked for.
     pub host: Option<&'a [u8]>,
 }
 
-impl<'a> Told<'a> {
-    /// Nothing where the peer is none.
+impl<'a> ForwardedOrigin<'a> {
+    /// Empty if the peer is no trusted proxy.
     #[must_use]
     pub fn of(inbound: &Inbound, headers: Headers<'a>) -> Self {
         match (inbound.trusted_peer, inbound.forwarding) {
@@ -63,7 +63,7 @@ impl<'a> Told<'a> {
 /// that says so.
 #[must_use]
 pub fn is_https(inbound: &Inbound, headers: Headers<'_>) -> bool {
-    Told::of(inbound, headers)
+    ForwardedOrigin::of(inbound, headers)
         .scheme(inbound)
         .eq_ignore_ascii_case(b"https")
 }
