@@ -10,7 +10,7 @@ const MAX_TRAILERS: u16 = 8 * 1024;
 /// Where in a chunked body the next byte belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunks {
-    place: Place,
+    place: ChunkState,
     /// Bytes of the chunk that are still to come.
     left: u64,
     /// Digits, bytes of an extension or of trailers so far.
@@ -18,7 +18,7 @@ pub struct Chunks {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ChunkState {
     Size,
     Extension,
     SizeLf,
@@ -53,7 +53,7 @@ pub enum Piece {
 impl Default for Chunks {
     fn default() -> Self {
         Self {
-            place: Place::Size,
+            place: ChunkState::Size,
             left: 0,
             count: 0,
         }
@@ -64,17 +64,17 @@ impl Chunks {
     /// Reads on in `bytes`, which have not been looked at before.
     pub fn next(&mut self, bytes: &[u8]) -> Piece {
         for (at, byte) in bytes.iter().enumerate() {
-            if self.place == Place::Data {
+            if self.place == ChunkState::Data {
                 let len = usize::try_from(self.left)
                     .unwrap_or(usize::MAX)
                     .min(bytes.len() - at);
                 self.left -= len as u64;
                 if self.left == 0 {
-                    self.place = Place::DataCr;
+                    self.place = ChunkState::DataCr;
                 }
                 return Piece::Data { skip: at, len };
             }
-            if self.place == Place::EndLf && *byte == b'\n' {
+            if self.place == ChunkState::EndLf && *byte == b'\n' {
                 return Piece::Done(at + 1);
             }
             match self.step(*byte) {
@@ -98,43 +98,43 @@ impl Chunks {
     }
 
     /// The place after a byte; `None`: it does not belong here.
-    fn step(&mut self, byte: u8) -> Option<Place> {
+    fn step(&mut self, byte: u8) -> Option<ChunkState> {
         match (self.place, byte) {
-            (Place::Size, _) if byte.is_ascii_hexdigit() => {
+            (ChunkState::Size, _) if byte.is_ascii_hexdigit() => {
                 self.count += 1;
                 self.left = self.left * 16 + u64::from(char::from(byte).to_digit(16)?);
-                (self.count <= MAX_DIGITS).then_some(Place::Size)
+                (self.count <= MAX_DIGITS).then_some(ChunkState::Size)
             }
-            (Place::Size, b'\r' | b';') if self.count == 0 => None,
-            (Place::Size | Place::Extension, b'\r') => Some(Place::SizeLf),
-            (Place::Size, b';') => self.begin(Place::Extension),
-            (Place::Extension, b'\t' | b' '..=b'~') => {
-                self.counted(MAX_EXTENSION, Place::Extension)
+            (ChunkState::Size, b'\r' | b';') if self.count == 0 => None,
+            (ChunkState::Size | ChunkState::Extension, b'\r') => Some(ChunkState::SizeLf),
+            (ChunkState::Size, b';') => self.begin(ChunkState::Extension),
+            (ChunkState::Extension, b'\t' | b' '..=b'~') => {
+                self.counted(MAX_EXTENSION, ChunkState::Extension)
             }
-            (Place::SizeLf, b'\n') if self.left == 0 => self.begin(Place::TrailerStart),
-            (Place::SizeLf, b'\n') => Some(Place::Data),
-            (Place::DataCr, b'\r') => Some(Place::DataLf),
-            (Place::DataLf, b'\n') => self.begin(Place::Size),
-            (Place::TrailerStart, b'\r') => Some(Place::EndLf),
-            (Place::TrailerStart | Place::TrailerName, _) if is_token(byte) => {
-                self.counted(MAX_TRAILERS, Place::TrailerName)
+            (ChunkState::SizeLf, b'\n') if self.left == 0 => self.begin(ChunkState::TrailerStart),
+            (ChunkState::SizeLf, b'\n') => Some(ChunkState::Data),
+            (ChunkState::DataCr, b'\r') => Some(ChunkState::DataLf),
+            (ChunkState::DataLf, b'\n') => self.begin(ChunkState::Size),
+            (ChunkState::TrailerStart, b'\r') => Some(ChunkState::EndLf),
+            (ChunkState::TrailerStart | ChunkState::TrailerName, _) if is_token(byte) => {
+                self.counted(MAX_TRAILERS, ChunkState::TrailerName)
             }
-            (Place::TrailerName, b':') => self.counted(MAX_TRAILERS, Place::TrailerValue),
-            (Place::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => {
-                self.counted(MAX_TRAILERS, Place::TrailerValue)
+            (ChunkState::TrailerName, b':') => self.counted(MAX_TRAILERS, ChunkState::TrailerValue),
+            (ChunkState::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => {
+                self.counted(MAX_TRAILERS, ChunkState::TrailerValue)
             }
-            (Place::TrailerValue, b'\r') => Some(Place::TrailerLf),
-            (Place::TrailerLf, b'\n') => Some(Place::TrailerStart),
+            (ChunkState::TrailerValue, b'\r') => Some(ChunkState::TrailerLf),
+            (ChunkState::TrailerLf, b'\n') => Some(ChunkState::TrailerStart),
             _ => None,
         }
     }
 
-    const fn begin(&mut self, place: Place) -> Option<Place> {
+    const fn begin(&mut self, place: ChunkState) -> Option<ChunkState> {
         self.count = 0;
         Some(place)
     }
 
-    fn counted(&mut self, most: u16, place: Place) -> Option<Place> {
+    fn counted(&mut self, most: u16, place: ChunkState) -> Option<ChunkState> {
         self.count += 1;
         (self.count <= most).then_some(place)
     }

@@ -7,10 +7,10 @@ use crate::http::error::{ErrorCode, GatewayError};
 
 /// A client's connection. It belongs to one worker, and has one request under way.
 #[derive(Debug, Clone, Default)]
-pub struct Connection(Rc<State>);
+pub struct Connection(Rc<ConnectionState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct ConnectionState {
     secure: Cell<bool>,
     nameless: Cell<bool>,
     body_stalled: Cell<bool>,

@@ -9,10 +9,10 @@ use tokio::sync::Notify;
 /// process is not ready. Set again when no more connections are accepted: then WebSockets end too.
 /// And again when requests under way have had their time: then what is left of them is cut.
 #[derive(Debug, Clone, Default)]
-pub struct Drain(Arc<State>);
+pub struct Drain(Arc<DrainState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct DrainState {
     stage: AtomicU8,
     cutting: Notify,
     cut: AtomicUsize,

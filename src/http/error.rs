@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::identity::{LoginError, PlatformCode};
-use crate::limit::Refusal;
+use crate::limit::LimitRefusal;
 use crate::session::StoreError;
 use crate::telemetry::Throttle;
 
@@ -29,7 +29,7 @@ pub struct GatewayError {
     /// The platform's own number.
     pub platform_code: Option<PlatformCode>,
     /// The gateway's own quota that is used up.
-    pub refusal: Option<Box<Refusal>>,
+    pub refusal: Option<Box<LimitRefusal>>,
     /// The methods that would have been right, for `Allow`.
     pub allow: Option<Box<str>>,
     /// Whether the connection cannot be used any more.

@@ -5,15 +5,15 @@ use std::time::Duration;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::http::error::{ErrorCode, GatewayError};
-use crate::limit::{Policy, Refusal};
+use crate::limit::{LimitRefusal, Policy};
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// The fields of draft-ietf-httpapi-ratelimit-headers-11: which policy refused, and when it has one
 /// more.
-pub(super) fn write_fields(headers: &mut HeaderMap, refusal: &Refusal) {
-    let Refusal {
+pub(super) fn write_fields(headers: &mut HeaderMap, refusal: &LimitRefusal) {
+    let LimitRefusal {
         policy,
         quota,
         retry_after,
@@ -53,8 +53,8 @@ pub(super) fn whole_seconds(span: Duration) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-impl From<Refusal> for GatewayError {
-    fn from(refusal: Refusal) -> Self {
+impl From<LimitRefusal> for GatewayError {
+    fn from(refusal: LimitRefusal) -> Self {
         let detail = match refusal.policy {
             Policy::PerIp => {
                 "Too many logins came from this address. Try again later with the same code, or with a fresh one after five minutes."

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::provider::PlatformCode;
-use crate::limit::Refusal;
+use crate::limit::LimitRefusal;
 use crate::session::StoreError;
 
 /// Why a login did not work, named for what the client can do.
@@ -40,7 +40,7 @@ pub enum LoginError {
     /// A quota of the gateway's own is used up. The code is as good as before, unless it is the
     /// user's quota: who the user is only the platform tells, and for that the code was exchanged.
     #[error(transparent)]
-    Limited(#[from] Refusal),
+    Limited(#[from] LimitRefusal),
     /// The platform is down, slow or busy.
     #[error("the platform is unavailable")]
     PlatformUnavailable {

@@ -45,7 +45,7 @@ impl Policy {
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the {} quota is used up", policy.as_str())]
-pub struct Refusal {
+pub struct LimitRefusal {
     /// Whose.
     pub policy: Policy,
     /// Which.
@@ -157,12 +157,12 @@ impl Limiter {
     }
 
     /// Refuses what has surely no chance, without asking the store.
-    pub fn refuse_early(&self, policy: Policy, limit: &Limit) -> Result<(), Refusal> {
+    pub fn refuse_early(&self, policy: Policy, limit: &Limit) -> Result<(), LimitRefusal> {
         match self.local_limits.refused_for(limit, monotonic_now()) {
             None => Ok(()),
             Some(retry_after) => {
                 self.count(policy, "refused_early");
-                Err(Refusal {
+                Err(LimitRefusal {
                     policy,
                     quota: limit.quota,
                     retry_after,
@@ -172,7 +172,7 @@ impl Limiter {
     }
 
     /// Takes one.
-    pub async fn take(&self, policy: Policy, limit: Limit) -> Result<(), Refusal> {
+    pub async fn take(&self, policy: Policy, limit: Limit) -> Result<(), LimitRefusal> {
         let started = monotonic_now();
         let answer = if self.local_limits.store_is_left_alone(started) {
             None
@@ -195,7 +195,7 @@ impl Limiter {
         if level.admitted {
             return Ok(());
         }
-        Err(Refusal {
+        Err(LimitRefusal {
             policy,
             quota: limit.quota,
             retry_after: level.next_in(limit.quota),
@@ -219,7 +219,7 @@ impl Limiter {
     }
 
     /// Counts a refusal by a cell that the store looked at together with something else.
-    pub fn count_refusal(&self, refusal: &Refusal) {
+    pub fn count_refusal(&self, refusal: &LimitRefusal) {
         self.count(refusal.policy, "refused");
     }
 

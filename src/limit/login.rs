@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::crypto::keyring::NamingKey;
 use crate::limit::address::network;
-use crate::limit::limiter::{Limiter, Policy, Refusal};
+use crate::limit::limiter::{LimitRefusal, Limiter, Policy};
 use crate::limit::quota::Quota;
 use crate::limit::store::{CellName, Limit};
 
@@ -79,7 +79,7 @@ impl LoginLimits {
     }
 
     /// Refuses what has surely no chance, without asking the store.
-    pub fn refuse_early(&self, gate: &LoginGate) -> Result<(), Refusal> {
+    pub fn refuse_early(&self, gate: &LoginGate) -> Result<(), LimitRefusal> {
         let parts = [(Policy::PerIp, &gate.address), (Policy::PerApp, &gate.app)];
         parts
             .into_iter()
@@ -88,27 +88,27 @@ impl LoginLimits {
     }
 
     /// Takes one login from the address's quota.
-    pub async fn admit_address(&self, gate: &LoginGate) -> Result<(), Refusal> {
+    pub async fn admit_address(&self, gate: &LoginGate) -> Result<(), LimitRefusal> {
         self.take(Policy::PerIp, gate.address).await
     }
 
     /// Takes one exchange from the app's quota.
-    pub async fn admit_exchange(&self, gate: &LoginGate) -> Result<(), Refusal> {
+    pub async fn admit_exchange(&self, gate: &LoginGate) -> Result<(), LimitRefusal> {
         self.take(Policy::PerApp, gate.app).await
     }
 
     /// Takes one from a user's quota, whose cell the session service names.
-    pub async fn admit_user(&self, limit: Limit) -> Result<(), Refusal> {
+    pub async fn admit_user(&self, limit: Limit) -> Result<(), LimitRefusal> {
         self.limiter.refuse_early(Policy::PerUser, &limit)?;
         self.limiter.take(Policy::PerUser, limit).await
     }
 
     /// Counts a refusal by the user's quota, which is asked with the making of the session.
-    pub fn count_refusal(&self, refusal: &Refusal) {
+    pub fn count_refusal(&self, refusal: &LimitRefusal) {
         self.limiter.count_refusal(refusal);
     }
 
-    async fn take(&self, policy: Policy, limit: Option<Limit>) -> Result<(), Refusal> {
+    async fn take(&self, policy: Policy, limit: Option<Limit>) -> Result<(), LimitRefusal> {
         match limit {
             Some(limit) => self.limiter.take(policy, limit).await,
             None => Ok(()),

@@ -21,7 +21,7 @@ pub mod store;
 
 pub use gcra::{Cell, Level, Micros};
 pub use guessing::GuessWatch;
-pub use limiter::{Limiter, LocalLimits, Policy, Refusal};
+pub use limiter::{LimitRefusal, Limiter, LocalLimits, Policy};
 pub use login::{LoginLimits, LoginQuotas};
 pub use quota::{BadQuota, Quota};
 pub use recent::Recent;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clock::UnixMillis;
 use crate::crypto::keyring::{Keyring, NamingKey};
-use crate::limit::{CellName, Limit, Policy, Quota, Refusal};
+use crate::limit::{CellName, Limit, LimitRefusal, Policy, Quota};
 use crate::metrics::{Counter, Metrics, Outcome};
 use crate::secret::Secret;
 use crate::session::claims::Claims;
@@ -87,7 +87,7 @@ pub enum SignedIn {
     /// There is a session.
     Issued(IssuedSession),
     /// The user's quota is used up, and nothing was made.
-    Limited(Refusal),
+    Limited(LimitRefusal),
 }
 
 /// What the operator has decided about sessions.
@@ -221,7 +221,7 @@ impl SessionService {
                 Ok(SignedIn::Issued(issued))
             }
             (Created::Limited(level), Some(Limit { quota, .. })) => {
-                Ok(SignedIn::Limited(Refusal {
+                Ok(SignedIn::Limited(LimitRefusal {
                     policy: Policy::PerUser,
                     quota,
                     retry_after: level.next_in(quota),

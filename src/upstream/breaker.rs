@@ -62,7 +62,7 @@ pub enum Change {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum BreakerState {
     Closed { failures: u32 },
     Open { until: Instant, openings: u32 },
     Trial { lapses: Instant, openings: u32 },
@@ -72,7 +72,7 @@ enum State {
 #[derive(Debug, Clone)]
 pub struct Breaker {
     settings: BreakerSettings,
-    state: State,
+    state: BreakerState,
     changes: u64,
 }
 
@@ -82,7 +82,7 @@ impl Breaker {
     pub const fn new(settings: BreakerSettings) -> Self {
         Self {
             settings,
-            state: State::Closed { failures: 0 },
+            state: BreakerState::Closed { failures: 0 },
             changes: 0,
         }
     }
@@ -95,13 +95,13 @@ impl Breaker {
     /// Whether calls pass without a trial.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed { .. })
+        matches!(self.state, BreakerState::Closed { .. })
     }
 
     /// Whether the next failure opens it.
     #[must_use]
     pub const fn is_on_the_brink(&self) -> bool {
-        matches!(self.state, State::Closed { failures } if failures + 1 >= self.settings.failures)
+        matches!(self.state, BreakerState::Closed { failures } if failures + 1 >= self.settings.failures)
     }
 
     /// The ticket of calls that pass while nothing changes, for whoever admits calls without asking
@@ -115,15 +115,15 @@ impl Breaker {
     /// [`Breaker::failed`].
     pub fn admit(&mut self, now: Instant) -> Admission {
         match self.state {
-            State::Closed { .. } => Admission::Pass(Ticket(self.changes)),
-            State::Open { until, .. } if now < until => Admission::Refused {
+            BreakerState::Closed { .. } => Admission::Pass(Ticket(self.changes)),
+            BreakerState::Open { until, .. } if now < until => Admission::Refused {
                 retry_after: until - now,
             },
-            State::Trial { lapses, .. } if now < lapses => Admission::Refused {
+            BreakerState::Trial { lapses, .. } if now < lapses => Admission::Refused {
                 retry_after: self.settings.open_for.min(lapses - now),
             },
-            State::Open { openings, .. } | State::Trial { openings, .. } => {
-                Admission::Trial(self.enter(State::Trial {
+            BreakerState::Open { openings, .. } | BreakerState::Trial { openings, .. } => {
+                Admission::Trial(self.enter(BreakerState::Trial {
                     lapses: now + self.settings.trial_lease,
                     openings,
                 }))
@@ -136,11 +136,11 @@ impl Breaker {
         if ticket.0 != self.changes {
             return None;
         }
-        if let State::Closed { failures } = &mut self.state {
+        if let BreakerState::Closed { failures } = &mut self.state {
             *failures = 0;
             return None;
         }
-        self.enter(State::Closed { failures: 0 });
+        self.enter(BreakerState::Closed { failures: 0 });
         Some(Change::Closed)
     }
 
@@ -150,16 +150,16 @@ impl Breaker {
             return None;
         }
         match &mut self.state {
-            State::Closed { failures } => {
+            BreakerState::Closed { failures } => {
                 *failures += 1;
                 (*failures >= self.settings.failures).then(|| self.open(now, 0))
             }
-            State::Trial { openings, .. } => {
+            BreakerState::Trial { openings, .. } => {
                 let openings = *openings;
                 Some(self.open(now, openings))
             }
             // Nobody holds a ticket of the open state.
-            State::Open { .. } => None,
+            BreakerState::Open { .. } => None,
         }
     }
 
@@ -169,14 +169,14 @@ impl Breaker {
             .open_for
             .saturating_mul(2_u32.saturating_pow(openings))
             .min(self.settings.open_max);
-        self.enter(State::Open {
+        self.enter(BreakerState::Open {
             until: now + open_for,
             openings: openings.saturating_add(1),
         });
         Change::Opened { open_for }
     }
 
-    const fn enter(&mut self, state: State) -> Ticket {
+    const fn enter(&mut self, state: BreakerState) -> Ticket {
         self.state = state;
         self.changes += 1;
         Ticket(self.changes)

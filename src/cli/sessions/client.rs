@@ -23,7 +23,7 @@ pub(super) struct AdminClient {
 }
 
 /// What it answered: a body, or null where there was none.
-pub(super) struct Answer {
+pub(super) struct AdminResponse {
     pub(super) body: Value,
 }
 
@@ -63,15 +63,20 @@ impl AdminClient {
         })
     }
 
-    pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer> {
+    pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<AdminResponse> {
         self.call(Method::GET, path, query).await
     }
 
-    pub(super) async fn delete(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer> {
+    pub(super) async fn delete(&self, path: &str, query: &[(&str, &str)]) -> Result<AdminResponse> {
         self.call(Method::DELETE, path, query).await
     }
 
-    async fn call(&self, method: Method, path: &str, query: &[(&str, &str)]) -> Result<Answer> {
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<AdminResponse> {
         let mut url = self.base.clone();
         url.set_path(&format!("/admin/api{path}"));
         let request = self
@@ -102,7 +107,7 @@ impl AdminClient {
             serde_json::from_slice(&body).ok()
         };
         match body {
-            Some(body) if status.is_success() => Ok(Answer { body }),
+            Some(body) if status.is_success() => Ok(AdminResponse { body }),
             Some(body) if own_error => Err(self.refused(status, &body)),
             _ => bail!(
                 "{} is not the admin listener of a gateway with an admin API (HTTP {status})",

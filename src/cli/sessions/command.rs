@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::client::{AdminClient, Answer};
+use super::client::{AdminClient, AdminResponse};
 use super::table;
 use crate::cli::{UsageError, print, say};
 use crate::config::Settings;
@@ -130,7 +130,7 @@ impl SessionsCommand {
         }
     }
 
-    async fn ask(&self, client: &AdminClient) -> Result<Answer> {
+    async fn ask(&self, client: &AdminClient) -> Result<AdminResponse> {
         match self {
             Self::List(user) => client.get("/sessions", &user.query()).await,
             Self::Show(session) => client.get(&session.path(), &[]).await,
@@ -147,7 +147,7 @@ impl SessionsCommand {
         }
     }
 
-    fn show(&self, answer: &Answer) -> Result<()> {
+    fn show(&self, answer: &AdminResponse) -> Result<()> {
         match self {
             Self::List(_) => {
                 let sessions = answer.body["sessions"]
