@@ -265,7 +265,7 @@ impl PlatformApi {
                 log::error!(app; "{api}: circuit breaker opened: {name} does not answer; logins are refused for {} ms", open_for.as_millis());
             }
             Some(Change::Closed) => {
-                log::info!(app; "{api}: circuit breaker closed: {name} answers again")
+                log::info!(app; "{api}: circuit breaker closed: {name} answers again");
             }
             None => {}
         }

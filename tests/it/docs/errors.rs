@@ -95,7 +95,7 @@ async fn the_page_names_every_code_that_keeps_its_shape() {
     ));
     let of_the_gate =
         &words(&gateway, of_the_gate()).await | &words(&hasty, vec![LATE.to_owned()]).await;
-    assert_eq!(of_the_gate, documented("what [the gate]"));
+    assert_eq!(of_the_gate, documented("what the [parser]"));
     assert_eq!(
         wire::send(
             gateway.listen,
@@ -161,6 +161,6 @@ fn the_page_names_every_refusal_of_the_gate() {
     assert!(named.len() > 5, "{named:?}");
     assert_eq!(
         words.collect::<BTreeSet<_>>(),
-        documented("what [the gate]")
+        documented("what the [parser]")
     );
 }
