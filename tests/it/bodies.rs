@@ -396,6 +396,15 @@ async fn a_stale_kept_connection_costs_no_client_an_error() {
             client.get(gateway.at("/")).send().await.unwrap().status(),
             200
         );
+        // What closes while a POST is on its way to it is another matter.
+        until("the upstream to hang up", async || {
+            upstream
+                .connections()
+                .iter()
+                .all(|one| one.ended)
+                .then_some(())
+        })
+        .await;
         assert_eq!(
             client
                 .post(gateway.at("/"))

@@ -29,6 +29,8 @@ pub(crate) struct Recorded {
     pub(crate) bytes: Vec<u8>,
     /// Whether the gateway closed it.
     pub(crate) closed: bool,
+    /// Whether the upstream has closed it too.
+    pub(crate) ended: bool,
 }
 
 impl Recorded {
@@ -104,7 +106,11 @@ impl Recorder {
             while let Ok((stream, _)) = listener.accept().await {
                 let record = Arc::new(Mutex::new(Recorded::default()));
                 connections.lock().unwrap().push(record.clone());
-                tokio::spawn(record_one(stream, record, reply.clone()));
+                let reply = reply.clone();
+                tokio::spawn(async move {
+                    record_one(stream, record.clone(), reply).await;
+                    record.lock().unwrap().ended = true;
+                });
             }
         });
         made
