@@ -15,15 +15,17 @@ pub fn check(data: &[u8]) {
     let status = [200, 200, 400, 429, 502][usize::from(choice) % 5];
     let platforms: Vec<_> = platforms().collect();
     let platform = platforms[usize::from(choice) / 5 % platforms.len()];
+    let answer = Answer {
+        status,
+        body: body.to_vec(),
+    };
     match read(
-        &platform.login,
-        &Answer {
-            status,
-            body: body.to_vec(),
-        },
+        platform.login.read,
+        platform.error_field,
+        &answer,
         &[APP_SECRET],
     ) {
-        Reply::Identity(identity) => {
+        Reply::Success(identity) => {
             let plain = |text: &str| {
                 (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
             };

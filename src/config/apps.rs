@@ -1,5 +1,6 @@
 //! `[apps.NAME]`: whose users may sign in.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::reader::Section;
 use super::values::{duration, one_of};
 use crate::provider::base_url::BaseUrl;
 use crate::provider::platform::Platform;
-use crate::provider::registry::platform;
+use crate::provider::registry::{platform, platforms};
 use crate::provider::settings::AppSettings;
 use crate::session::ProviderKind;
 
@@ -41,17 +42,29 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<AppSettings> {
 fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
     let provider = section.value("provider", provider);
     let platform = platform(provider);
-    let appid_hint = format!("copy the AppID from {}", platform.console);
-    let secret_hint = format!("copy the AppSecret from {}", platform.console);
+    refuse_foreign_keys(section, platform);
+    // An unknown provider has the default one's place here.
+    let is_known = !section.has_problems_at("provider");
+    let (console, variable) = if is_known {
+        (platform.console, platform.secret_variable)
+    } else {
+        ("the console of its platform", "APP_SECRET")
+    };
+    let appid_hint = format!("copy the AppID from {console}");
+    let secret_hint = format!("copy the AppSecret from {console}");
     let appid = section.required("appid", &appid_hint, |text| appid(text, platform));
-    if let Some(odd) = appid.as_deref().and_then(platform.appid_doubt) {
+    if let Some(odd) = appid
+        .as_deref()
+        .filter(|_| is_known)
+        .and_then(platform.appid_doubt)
+    {
         section.warn("appid", &odd, &appid_hint);
     }
     if !section.has("secret") && !section.has("secret_file") {
         section.problem(
             "secret",
             "missing",
-            &format!("write secret = \"${{WX_SECRET}}\"; {secret_hint}"),
+            &format!("write secret = \"${{{variable}}}\"; {secret_hint}"),
         );
     }
     let secret = section.secret("secret", "secret_file", &secret_hint);
@@ -61,7 +74,7 @@ fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
     // A stand-in takes any.
     if let Some(odd) = secret
         .as_ref()
-        .filter(|_| base_urls.iter().any(|url| platform.lives_at(url)))
+        .filter(|_| is_known && base_urls.iter().any(|url| platform.lives_at(url)))
         .and_then(|secret| (platform.secret_doubt)(secret.expose()))
     {
         section.warn(
@@ -109,6 +122,34 @@ fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
         timeout,
         max_concurrent,
     })
+}
+
+/// A key that only apps of another platform take is no unknown one.
+fn refuse_foreign_keys(section: &mut Section<'_>, platform: &Platform) {
+    let all = platforms().map(|other| (other.name, other.extra_keys));
+    for (key, owner) in foreign_keys(platform.extra_keys, all) {
+        if section.has(key) {
+            section.take(key);
+            section.problem(
+                key,
+                &format!(
+                    "is a key of {owner}, and this app's provider is {:?}",
+                    platform.kind.as_str()
+                ),
+                "remove it, or correct provider",
+            );
+        }
+    }
+}
+
+/// The keys that other platforms have, and this one has not, each with the name of one that has it.
+fn foreign_keys(
+    own: &[&'static str],
+    all: impl Iterator<Item = (&'static str, &'static [&'static str])>,
+) -> BTreeMap<&'static str, &'static str> {
+    all.flat_map(|(name, keys)| keys.iter().map(move |key| (*key, name)))
+        .filter(|(key, _)| !own.contains(key))
+        .collect()
 }
 
 fn provider(text: &str) -> Result<ProviderKind, Wrong> {
@@ -183,4 +224,26 @@ fn is_local(url: &str) -> bool {
     ["localhost", "127.", "[::1]"]
         .iter()
         .any(|local| host.starts_with(local))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_two_platforms_share_is_foreign_to_neither() {
+        let all: [(&str, &[&str]); 3] = [
+            ("A", &["corp_id", "agent_id"]),
+            ("B", &["corp_id"]),
+            ("C", &[]),
+        ];
+        for (own, foreign) in [
+            (0, vec![]),
+            (1, vec![("agent_id", "A")]),
+            (2, vec![("agent_id", "A"), ("corp_id", "B")]),
+        ] {
+            let found = foreign_keys(all[own].1, all.into_iter());
+            assert_eq!(found.into_iter().collect::<Vec<_>>(), foreign, "{own}");
+        }
+    }
 }

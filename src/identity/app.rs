@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::identity::capability::{AppToken, OpenData};
 use crate::identity::provider::IdentityProvider;
 
 /// One app of the configuration.
@@ -15,6 +16,18 @@ pub struct App {
     pub appid: Arc<str>,
     /// Who exchanges its codes.
     pub provider: Arc<dyn IdentityProvider>,
+}
+
+impl App {
+    #[must_use]
+    pub fn open_data(&self) -> Option<&dyn OpenData> {
+        self.provider.open_data()
+    }
+
+    #[must_use]
+    pub fn app_token(&self) -> Option<&dyn AppToken> {
+        self.provider.app_token()
+    }
 }
 
 impl fmt::Debug for App {

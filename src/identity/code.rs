@@ -6,7 +6,7 @@ use crate::crypto::keyring::{DerivedBox, NamingKey};
 use crate::identity::answer::LoginAnswer;
 use crate::identity::app::App;
 use crate::identity::error::LoginError;
-use crate::identity::provider::PlatformCode;
+use crate::identity::exchange_error::PlatformCode;
 use crate::session::store::LoginKey;
 
 /// Longest code that goes out to a platform, in bytes. Most have 32.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::provider::PlatformCode;
+use super::exchange_error::PlatformCode;
 use crate::limit::LimitRefusal;
 use crate::session::StoreError;
 

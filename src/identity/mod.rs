@@ -1,16 +1,20 @@
-//! Who somebody is: what a platform vouches for, and the walk of a login from code to token.
+//! Who somebody is: what a platform vouches for, and the steps of a login from code to token.
 
 mod answer;
 pub mod app;
+mod capability;
 mod code;
 mod error;
+mod exchange_error;
 pub mod login;
 mod login_codes;
 pub mod provider;
 
 pub use answer::LoginAnswer;
 pub use app::{App, Apps};
+pub use capability::{AppToken, GrantedToken, OpenData};
 pub use error::LoginError;
+pub use exchange_error::{ExchangeError, PlatformCode};
 pub use login::{Client, LoginFlow};
 pub use login_codes::{LoginCodes, Reservation};
-pub use provider::{ExchangeError, ExchangeRequest, Identity, IdentityProvider, PlatformCode};
+pub use provider::{ExchangeRequest, Identity, IdentityProvider};

@@ -154,7 +154,8 @@ fn unavailable(reason: &str, app: &str) -> String {
 /// What to do about an answer that is none of the platform's login API, or an error that it does
 /// not document.
 fn nonsense(reason: &str, app: &str, platform: &Platform) -> String {
-    let (name, field) = (platform.name, platform.login.error_field);
+    let name = platform.name;
+    let field = platform.error_field;
     if reason.contains(field) && !reason.contains("HTTP status") {
         return format!("look the {field} up in {name}'s documentation");
     }

@@ -5,7 +5,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::client::Call;
-use super::platform::{LoginApi, Meaning, Parsed, Platform, needed};
+use super::open_data::SessionKeyData;
+use super::platform::{LoginApi, Meaning, Parsed, Platform};
+use super::reply::{identity, needed};
+use crate::identity::Identity;
 use crate::identity::PlatformCode::{self, Number};
 use crate::session::ProviderKind;
 
@@ -15,6 +18,7 @@ pub(super) static MINI_PROGRAM: Platform = Platform {
     base_urls: &["https://developer.toutiao.com"],
     domain: "toutiao.com",
     console: "developer.open-douyin.com: 开发 → 开发配置",
+    secret_variable: "TT_SECRET",
     web_origin: None,
     appid_example: "tt0123456789abcdef",
     appid_doubt: |appid| {
@@ -25,6 +29,9 @@ pub(super) static MINI_PROGRAM: Platform = Platform {
             .then(|| "has a space or line end at its ends; it is sent as it stands".to_owned())
     },
     user_doubt: None,
+    extra_keys: &[],
+    error_field: "err_no",
+    errors: ERRORS,
     login: LoginApi {
         path: "/api/apps/v2/jscode2session",
         request: |app, request| {
@@ -38,10 +45,10 @@ pub(super) static MINI_PROGRAM: Platform = Platform {
             )
         },
         read,
-        error_field: "err_no",
-        errors: ERRORS,
         checks_secret_first: false,
     },
+    open_data: Some(&SessionKeyData),
+    app_token: None,
 };
 
 const ERRORS: &[(PlatformCode, Meaning)] = &[
@@ -84,14 +91,16 @@ struct Data {
     session_key: Option<String>,
 }
 
-fn read(body: &[u8]) -> Result<Parsed, serde_json::Error> {
+fn read(body: &[u8]) -> Result<Parsed<Identity>, serde_json::Error> {
     let body: Body = serde_json::from_slice(body)?;
     let data = body.data.unwrap_or_default();
     Ok(Parsed {
         error: Some(body.err_no).filter(|code| *code != Number(0)),
         message: body.err_tips,
-        subject: needed("openid", data.openid),
-        unionid: data.unionid,
-        session_key: needed("session_key", data.session_key).map(Some),
+        secret: data.session_key.clone(),
+        value: needed("openid", data.openid).and_then(|openid| {
+            let session_key = needed("session_key", data.session_key)?;
+            identity(openid, data.unionid, Some(session_key))
+        }),
     })
 }

@@ -12,5 +12,7 @@ pub mod settings;
 pub mod untrusted;
 
 mod douyin;
+mod engine;
+mod open_data;
 mod trouble;
 mod wechat;

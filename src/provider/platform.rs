@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::client::Call;
 use super::settings::AppSettings;
-use crate::identity::{ExchangeRequest, PlatformCode};
+use crate::identity::{ExchangeRequest, GrantedToken, Identity, OpenData, PlatformCode};
 use crate::secret::Secret;
 use crate::session::ProviderKind;
 
@@ -21,6 +21,8 @@ pub struct Platform {
     pub domain: &'static str,
     /// Where an operator finds an app's id and secret.
     pub console: &'static str,
+    /// The environment variable that messages propose for an app's secret.
+    pub secret_variable: &'static str,
     /// The origin of its clients' pages, which may call the gateway whatever `cors.origins` says;
     /// in a Referer the app's id follows it.
     pub web_origin: Option<&'static str>,
@@ -32,7 +34,16 @@ pub struct Platform {
     pub secret_doubt: fn(&str) -> Option<String>,
     /// What is odd about a user's id, as it follows it; `None`: the form is not known.
     pub user_doubt: Option<fn(&str) -> Option<String>>,
+    /// Keys that only apps of such platforms take, beside those of every app.
+    pub extra_keys: &'static [&'static str],
+    /// The field that holds the number of an error, for messages.
+    pub error_field: &'static str,
+    pub errors: &'static [(PlatformCode, Meaning)],
     pub login: LoginApi,
+    /// What its client seals under the session_key, where it does.
+    pub open_data: Option<&'static dyn OpenData>,
+    /// The API that gives a token of the app's own, where there is one.
+    pub app_token: Option<TokenApi>,
 }
 
 /// How a code becomes a user.
@@ -40,13 +51,17 @@ pub struct LoginApi {
     pub path: &'static str,
     pub request: for<'a> fn(&'a AppSettings, &ExchangeRequest<'a>) -> Call<'a>,
     /// Reads the body of an answer; whether it is believed, the engine decides.
-    pub read: fn(&[u8]) -> Result<Parsed, serde_json::Error>,
-    /// The field that holds the number of an error, for messages.
-    pub error_field: &'static str,
-    pub errors: &'static [(PlatformCode, Meaning)],
+    pub read: fn(&[u8]) -> Result<Parsed<Identity>, serde_json::Error>,
     /// Whether the platform looks at the app's secret before the code, so that a refused code shows
     /// that the secret is right.
     pub checks_secret_first: bool,
+}
+
+/// How an app gets a token of its own.
+pub struct TokenApi {
+    pub path: &'static str,
+    pub request: fn(&AppSettings) -> Call<'_>,
+    pub read: fn(&[u8]) -> Result<Parsed<GrantedToken>, serde_json::Error>,
 }
 
 /// What a number or word of a platform's means for a login.
@@ -69,20 +84,20 @@ pub enum Meaning {
 
 /// What a body says, in the same words for every platform.
 #[derive(Debug)]
-pub struct Parsed {
+pub struct Parsed<T> {
     /// The number or word of an error; `None`: it reports success.
     pub error: Option<PlatformCode>,
     /// The platform's text about the error.
     pub message: Option<String>,
-    pub subject: Result<String, Missing>,
-    pub unionid: Option<String>,
-    /// Some platforms have none.
-    pub session_key: Result<Option<String>, Missing>,
+    /// A secret in the body, which its text may repeat.
+    pub secret: Option<String>,
+    /// What is there where it reports success.
+    pub value: Result<T, Unusable>,
 }
 
-/// A field that should be there.
+/// Why a body that reports success cannot be believed; without a word of it.
 #[derive(Debug)]
-pub struct Missing(pub &'static str);
+pub struct Unusable(pub String);
 
 impl Platform {
     /// The settings of an app that leaves everything else at its default.
@@ -117,14 +132,6 @@ impl Platform {
         host.strip_suffix(self.domain)
             .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
-}
-
-impl LoginApi {
-    /// The API's name: the last segment of its path.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.path.rsplit('/').next().unwrap_or_default()
-    }
 
     /// What a number or word means; `None`: the platform does not document it.
     #[must_use]
@@ -145,7 +152,8 @@ impl LoginApi {
     }
 }
 
-/// The value of a field that must be there and not be empty.
-pub fn needed(name: &'static str, value: Option<String>) -> Result<String, Missing> {
-    value.filter(|value| !value.is_empty()).ok_or(Missing(name))
+/// An API's name: the last segment of its path.
+#[must_use]
+pub fn api_name(path: &'static str) -> &'static str {
+    path.rsplit('/').next().unwrap_or_default()
 }

@@ -30,16 +30,6 @@ pub fn appid_of_page(referer: &str) -> Option<&str> {
         .then_some(appid)
 }
 
-/// What is odd about a user's id, by the platforms whose form is known.
-#[must_use]
-pub fn user_doubt(user: &str) -> Option<String> {
-    let doubts: Option<Vec<String>> = platforms()
-        .filter_map(|platform| platform.user_doubt)
-        .map(|doubt| doubt(user))
-        .collect();
-    doubts?.into_iter().next()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,10 @@
-//! What a platform answered to a login: read by its own file, believed or not here. The body alone
-//! counts: some platforms call JSON `text/plain`.
+//! What a platform answered: read by its own file, believed or not here. The body alone counts: some
+//! platforms call JSON `text/plain`.
 
 use std::sync::Arc;
 
 use super::client::Answer;
-use super::platform::{LoginApi, Missing, Parsed};
+use super::platform::{Parsed, Unusable};
 use super::untrusted;
 use crate::identity::{Identity, PlatformCode};
 use crate::secret::Secret;
@@ -16,8 +16,8 @@ const VALUE_MAX: usize = 128;
 
 /// An answer, judged.
 #[derive(Debug)]
-pub enum Reply {
-    Identity(Identity),
+pub enum Reply<T> {
+    Success(T),
     /// An error of the platform's.
     Refused(Refusal),
     /// The platform, or something before it, is out of order: HTTP 5xx or 429.
@@ -37,14 +37,14 @@ pub struct Refusal {
 
 impl Refusal {
     /// Takes the platform's text in; `hidden` are values that must not come through.
-    fn new(api: &LoginApi, code: PlatformCode, message: &str, hidden: &[&str]) -> Self {
+    fn new(error_field: &str, code: PlatformCode, message: &str, hidden: &[&str]) -> Self {
         let message = untrusted::printable(message, hidden);
         let trace = untrusted::trace_id(&message)
             .map(|id| format!(", rid {id}"))
             .unwrap_or_default();
         let shown = untrusted::printable(&code.to_string(), hidden);
         Self {
-            description: format!("{} {shown}{trace}: {message:?}", api.error_field),
+            description: format!("{error_field} {shown}{trace}: {message:?}"),
             code,
         }
     }
@@ -52,64 +52,74 @@ impl Refusal {
 
 /// Judges an answer. `hidden` are the values that were sent and must not come back in a message.
 #[must_use]
-pub fn read(api: &LoginApi, answer: &Answer, hidden: &[&str]) -> Reply {
-    if answer.status >= 500 || answer.status == 429 {
-        return Reply::Down(format!("it answered with HTTP status {}", answer.status));
+pub fn read<T>(
+    read_body: fn(&[u8]) -> Result<Parsed<T>, serde_json::Error>,
+    error_field: &str,
+    answer: &Answer,
+    hidden: &[&str],
+) -> Reply<T> {
+    let Answer { status, body } = answer;
+    if *status >= 500 || *status == 429 {
+        return Reply::Down(format!("it answered with HTTP status {status}"));
     }
-    let parsed = match (api.read)(without_mark(&answer.body)) {
+    let parsed = match read_body(without_mark(body)) {
         Ok(parsed) => parsed,
         Err(error) => {
             return Reply::Nonsense(format!(
-                "{} (HTTP status {}, {} bytes)",
-                shape(&answer.body, &error),
-                answer.status,
-                answer.body.len()
+                "{} (HTTP status {status}, {} bytes)",
+                shape(body, &error),
+                body.len()
             ));
         }
     };
-    match parsed.error {
-        None if answer.status == 200 => identity(parsed),
-        None => Reply::Nonsense(format!(
-            "HTTP status {} with a body that names no error",
-            answer.status
+    match (parsed.error, parsed.value) {
+        (None, _) if *status != 200 => Reply::Nonsense(format!(
+            "HTTP status {status} with a body that names no error"
         )),
-        Some(code) => {
-            let session_key = parsed.session_key.ok().flatten();
+        (None, Ok(value)) => Reply::Success(value),
+        (None, Err(Unusable(reason))) => Reply::Nonsense(reason),
+        (Some(code), _) => {
             let hidden: Vec<&str> = hidden
                 .iter()
                 .copied()
-                .chain(session_key.as_deref())
+                .chain(parsed.secret.as_deref())
                 .collect();
             let message = parsed.message.unwrap_or_default();
-            Reply::Refused(Refusal::new(api, code, &message, &hidden))
+            Reply::Refused(Refusal::new(error_field, code, &message, &hidden))
         }
     }
 }
 
-fn identity(parsed: Parsed) -> Reply {
-    let (subject, session_key) = match (parsed.subject, parsed.session_key) {
-        (Ok(subject), Ok(session_key)) => (subject, session_key.map(Secret::new)),
-        (Err(Missing(field)), _) | (_, Err(Missing(field))) => {
-            return Reply::Nonsense(format!("incomplete reply: it has no {field}"));
-        }
-    };
-    let unionid = parsed.unionid.filter(|unionid| !unionid.is_empty());
+/// The value of a field that must be there and not be empty.
+pub fn needed<T: AsRef<str>>(name: &str, value: Option<T>) -> Result<T, Unusable> {
+    value
+        .filter(|value| !value.as_ref().is_empty())
+        .ok_or_else(|| Unusable(format!("incomplete reply: it has no {name}")))
+}
+
+/// The user whom an answer names.
+pub fn identity(
+    subject: String,
+    unionid: Option<String>,
+    session_key: Option<String>,
+) -> Result<Identity, Unusable> {
+    let unionid = unionid.filter(|unionid| !unionid.is_empty());
     // They become header values: what is not visible ASCII could end a header or begin another.
     if !is_plain(&subject) || unionid.as_deref().is_some_and(|unionid| !is_plain(unionid)) {
-        return Reply::Nonsense(
+        return Err(Unusable(
             "the user's id or unionid is longer than 128 bytes or not of visible ASCII".to_owned(),
-        );
+        ));
     }
     if session_key
         .as_ref()
-        .is_some_and(|key| key.expose().len() > VALUE_MAX)
+        .is_some_and(|key| key.len() > VALUE_MAX)
     {
-        return Reply::Nonsense("session_key is longer than 128 bytes".to_owned());
+        return Err(Unusable("session_key is longer than 128 bytes".to_owned()));
     }
-    Reply::Identity(Identity {
+    Ok(Identity {
         subject: subject.into(),
         unionid: unionid.map(Arc::from),
-        session_key,
+        session_key: session_key.map(Secret::new),
         claims: Claims::default(),
     })
 }
@@ -143,8 +153,10 @@ mod tests {
     use crate::provider::registry::platform;
     use crate::session::ProviderKind;
 
-    const fn api() -> &'static LoginApi {
-        &platform(ProviderKind::WechatMiniProgram).login
+    fn read(status: u16, body: Vec<u8>, hidden: &[&str]) -> Reply<Identity> {
+        let platform = platform(ProviderKind::WechatMiniProgram);
+        let answer = Answer { status, body };
+        super::read(platform.login.read, platform.error_field, &answer, hidden)
     }
 
     proptest! {
@@ -154,7 +166,7 @@ mod tests {
             let mut body = serde_json::json!({ "openid": openid, "session_key": key, "unionid": openid }).to_string().into_bytes();
             body.truncate(cut);
             for body in [noise, body] {
-                if let Reply::Identity(identity) = read(api(), &Answer { status, body }, &[]) {
+                if let Reply::Success(identity) = read(status, body, &[]) {
                     prop_assert!(status == 200 && is_plain(&identity.subject) && !identity.subject.is_empty());
                     prop_assert!(identity.session_key.is_some_and(|key| (1..=VALUE_MAX).contains(&key.expose().len())));
                 }
@@ -162,15 +174,8 @@ mod tests {
         }
     }
 
-    fn read_200(body: &str) -> Reply {
-        read(
-            api(),
-            &Answer {
-                status: 200,
-                body: body.as_bytes().to_vec(),
-            },
-            &["s3cret"],
-        )
+    fn read_200(body: &str) -> Reply<Identity> {
+        read(200, body.as_bytes().to_vec(), &["s3cret"])
     }
 
     #[test]
@@ -181,7 +186,7 @@ mod tests {
             r#"{"session_key":"a==","openid":"o1","errcode":"0","unionid":""}"#,
             "\u{feff}{\"session_key\":\"a==\",\"openid\":\"o1\",\"errcode\":null,\"more\":[1]}\n",
         ] {
-            let Reply::Identity(identity) = read_200(body) else {
+            let Reply::Success(identity) = read_200(body) else {
                 panic!("{body}")
             };
             assert_eq!(
@@ -256,14 +261,8 @@ mod tests {
     #[test]
     fn the_status_counts_when_the_body_names_no_error() {
         let read = |status| {
-            read(
-                api(),
-                &Answer {
-                    status,
-                    body: br#"{"openid":"o1","session_key":"a"}"#.to_vec(),
-                },
-                &[],
-            )
+            let body = br#"{"openid":"o1","session_key":"a"}"#;
+            read(status, body.to_vec(), &[])
         };
         assert!(matches!(read(502), Reply::Down(_)));
         assert!(matches!(read(429), Reply::Down(_)));

@@ -14,7 +14,7 @@ pub(super) struct Trouble {
 
 impl Trouble {
     /// The platform has answered. What it says of a code shows that it takes the app's credentials.
-    pub(super) fn answered(&mut self, answer: &Result<Identity, ExchangeError>) {
+    pub(super) fn note_answer(&mut self, answer: &Result<Identity, ExchangeError>) {
         match answer {
             Ok(_)
             | Err(
@@ -33,19 +33,19 @@ impl Trouble {
     }
 
     /// The breaker has opened.
-    pub(super) fn opened(&mut self, platform: &str, reason: &str) {
+    pub(super) fn note_silence(&mut self, platform: &str, reason: &str) {
         self.silent = Some(format!(
             "{platform} does not answer, circuit breaker open: {reason}"
         ));
     }
 
     /// The breaker has closed.
-    pub(super) fn closed(&mut self) {
+    pub(super) fn note_recovery(&mut self) {
         self.silent = None;
     }
 
     /// What an operator should know; `None`: users can sign in.
-    pub(super) fn told(&self) -> Option<String> {
+    pub(super) fn reason(&self) -> Option<String> {
         self.silent.as_ref().or(self.refused.as_ref()).cloned()
     }
 }
@@ -64,29 +64,29 @@ mod tests {
                 platform_code: PlatformCode::Number(40125),
             })
         };
-        trouble.answered(&Err(ExchangeError::Nonsense {
+        trouble.note_answer(&Err(ExchangeError::Nonsense {
             reason: "?".to_owned(),
         }));
-        trouble.answered(&Err(ExchangeError::BadCode {
+        trouble.note_answer(&Err(ExchangeError::BadCode {
             platform_code: PlatformCode::Number(40029),
         }));
-        assert_eq!(trouble.told(), None);
-        trouble.answered(&refused());
-        trouble.answered(&Err(ExchangeError::Nonsense {
+        assert_eq!(trouble.reason(), None);
+        trouble.note_answer(&refused());
+        trouble.note_answer(&Err(ExchangeError::Nonsense {
             reason: "?".to_owned(),
         }));
-        assert_eq!(trouble.told().as_deref(), Some("the secret"));
-        trouble.opened("WeChat", "no route");
+        assert_eq!(trouble.reason().as_deref(), Some("the secret"));
+        trouble.note_silence("WeChat", "no route");
         assert!(
             trouble
-                .told()
+                .reason()
                 .is_some_and(|reason| reason.contains("no route"))
         );
-        trouble.closed();
-        assert_eq!(trouble.told().as_deref(), Some("the secret"));
-        trouble.answered(&Err(ExchangeError::CodeUsed {
+        trouble.note_recovery();
+        assert_eq!(trouble.reason().as_deref(), Some("the secret"));
+        trouble.note_answer(&Err(ExchangeError::CodeUsed {
             platform_code: PlatformCode::Number(40163),
         }));
-        assert_eq!(trouble.told(), None);
+        assert_eq!(trouble.reason(), None);
     }
 }

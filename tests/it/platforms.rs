@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hufu::clock::{ManualClock, SystemClock, UnixMillis, monotonic_now};
-use hufu::identity::{ExchangeError, ExchangeRequest, Identity, IdentityProvider};
+use hufu::identity::{App, ExchangeError, ExchangeRequest, Identity, IdentityProvider};
 use hufu::metrics::{Exposition, Metrics};
 use hufu::provider::api::PlatformApi;
 use hufu::provider::client::PlatformClient;
@@ -95,6 +95,62 @@ async fn exchange(provider: &PlatformApi) -> Result<Identity, ExchangeError> {
     let outcome = provider.exchange(&grant(CODE)).await;
     hides_secrets(&outcome);
     outcome
+}
+
+/// What a platform can do beside the login is found on the app, and works at the simulator.
+#[tokio::test]
+async fn open_data_opens_and_a_token_is_fetched_where_the_platform_has_them() {
+    let (mut opened, mut fetched) = (0, 0);
+    for kind in ProviderKind::ALL {
+        let sandbox = strict_sandbox(kind);
+        let appid = platform(kind).appid_example;
+        let app = App {
+            name: "shop".into(),
+            appid: appid.into(),
+            provider: Arc::new(provider(settings_at(kind, &[&sandbox.server.url]))),
+        };
+        if let Some(open_data) = app.open_data() {
+            let key = sandbox.platform.session_key(appid, "alice");
+            let data = json!({ "nickName": "虎" }).as_object().unwrap().clone();
+            let sealed = sandbox.platform.open_data(appid, "alice", data);
+            let plain = open_data.open(&key, &sealed.iv, &sealed.encrypted_data);
+            let plain: serde_json::Value = serde_json::from_slice(&plain.unwrap()).unwrap();
+            assert_eq!(plain["nickName"], "虎");
+            assert_eq!(plain["watermark"]["appid"], appid);
+            assert_eq!(
+                open_data.signature(&key, &sealed.raw_data),
+                sealed.signature
+            );
+            let other = sandbox.platform.session_key(appid, "bob");
+            let refused = open_data.open(&other, &sealed.iv, &sealed.encrypted_data);
+            assert!(refused.is_err(), "{kind}");
+            opened += 1;
+        }
+        if let Some(app_token) = app.app_token() {
+            let first = app_token.fetch().await.unwrap();
+            let second = app_token.fetch().await.unwrap();
+            assert_eq!(first.token, second.token, "{kind}: it ended the other");
+            assert!(first.expires_in >= Duration::from_secs(300));
+            assert!(!format!("{first:?}").contains(first.token.expose()));
+            let wrong = PlatformApi::new(
+                AppSettings {
+                    secret: Secret::new("another".to_owned()),
+                    ..settings_at(kind, &[&sandbox.server.url])
+                },
+                PlatformClient::new(Default::default()).unwrap(),
+                Arc::new(SystemClock),
+                Arc::new(Metrics::new()),
+            );
+            let refused = wrong.unwrap().app_token().unwrap().fetch().await;
+            hides_secrets(&refused);
+            assert_eq!(
+                refused.unwrap_err().to_string().split(':').next(),
+                Some("the app is misconfigured")
+            );
+            fetched += 1;
+        }
+    }
+    assert!(opened > 1 && fetched > 0);
 }
 
 #[tokio::test]
@@ -249,7 +305,7 @@ async fn every_recorded_answer_has_its_verdict() {
                 "{kind}: {name}: an answer ends it, but for busy"
             );
         }
-        for (code, _) in platform(kind).login.errors {
+        for (code, _) in platform(kind).errors {
             let recorded = |[name, ..]: &[String; 3]| {
                 String::from_utf8_lossy(&fixture(kind, name)).contains(&code.to_string())
             };

@@ -11,7 +11,7 @@ use super::table;
 use crate::cli::{UsageError, print, say};
 use crate::config::Settings;
 use crate::files;
-use crate::provider::registry;
+use crate::provider::registry::platform;
 use crate::secret::Secret;
 use crate::session::SessionId;
 
@@ -102,12 +102,12 @@ struct GatewayArgs {
 }
 
 pub(crate) fn run(args: &SessionsArgs) -> Result<()> {
-    if let Some(odd) = args.command.user().and_then(registry::user_doubt) {
+    let (client, settings) = args.gateway.client()?;
+    if let Some(odd) = settings.and_then(|settings| args.command.user_doubt(&settings)) {
         say(&format!(
             "note: --user {odd}. A backend gets it as X-WX-OPENID"
         ));
     }
-    let client = args.gateway.client()?;
     let answer = actix_web::rt::System::new().block_on(args.command.ask(&client))?;
     if args.json {
         // What was done without an answer is an empty one: a script reads one line in any case.
@@ -122,12 +122,20 @@ pub(crate) fn run(args: &SessionsArgs) -> Result<()> {
 }
 
 impl SessionsCommand {
-    fn user(&self) -> Option<&str> {
-        match self {
-            Self::List(user) | Self::RevokeAll(user) => Some(&user.user),
-            Self::Count(who) => who.user.as_deref(),
-            Self::Show(_) | Self::Revoke(_) => None,
-        }
+    /// What is odd about the user's id, where the configuration says of which platform it is.
+    fn user_doubt(&self, settings: &Settings) -> Option<String> {
+        let (app, user) = match self {
+            Self::List(who) | Self::RevokeAll(who) => (who.app.as_deref(), who.user.as_str()),
+            Self::Count(who) => (who.app.as_deref(), who.user.as_deref()?),
+            Self::Show(_) | Self::Revoke(_) => return None,
+        };
+        let mut apps = settings
+            .apps
+            .iter()
+            .filter(|known| app.is_none_or(|app| *known.name == *app));
+        let app = apps.next().filter(|_| apps.next().is_none())?;
+        let doubt = platform(app.provider).user_doubt?;
+        doubt(user)
     }
 
     async fn ask(&self, client: &AdminClient) -> Result<AdminResponse> {
@@ -211,7 +219,7 @@ fn session_id(text: &str) -> Result<SessionId, &'static str> {
 
 impl GatewayArgs {
     /// The configuration is read only for what the options leave open: the machine may have none.
-    fn client(&self) -> Result<AdminClient> {
+    fn client(&self) -> Result<(AdminClient, Option<Settings>)> {
         let given = self.token()?;
         let from = match (&self.token_env, &self.token_file) {
             (Some(name), _) => format!("the token in the variable {name} of --token-env"),
@@ -219,7 +227,7 @@ impl GatewayArgs {
             (None, None) => format!("admin.token of {}", self.config.display()),
         };
         if let (Some(admin), Some(token)) = (&self.admin, &given) {
-            return AdminClient::new(admin, token, from);
+            return Ok((AdminClient::new(admin, token, from)?, None));
         }
         let (settings, mut warnings) = Settings::load(&self.config)?;
         // What is odd about routes is for `hufu check`, not for whoever looks for a session.
@@ -235,11 +243,10 @@ impl GatewayArgs {
                 self.config.display()
             ))
         };
-        AdminClient::new(
-            &admin,
-            &given.or(settings.admin.token).ok_or_else(missing)?,
-            from,
-        )
+        let token = given
+            .or_else(|| settings.admin.token.clone())
+            .ok_or_else(missing)?;
+        Ok((AdminClient::new(&admin, &token, from)?, Some(settings)))
     }
 
     fn token(&self) -> Result<Option<Secret<String>>, UsageError> {

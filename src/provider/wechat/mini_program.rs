@@ -2,13 +2,22 @@
 //! `jscode2session`. The table of errors is that of `api_code2session` with what public code and
 //! forum threads add to it.
 
+use std::time::Duration;
+
 use serde::Deserialize;
+use serde_json::json;
 
 use super::form;
 use crate::identity::PlatformCode::{self, Number};
+use crate::identity::{GrantedToken, Identity};
 use crate::provider::client::Call;
-use crate::provider::platform::{LoginApi, Meaning, Parsed, Platform, needed};
+use crate::provider::open_data::SessionKeyData;
+use crate::provider::platform::{LoginApi, Meaning, Parsed, Platform, TokenApi};
+use crate::provider::reply::{identity, needed};
+use crate::secret::Secret;
 use crate::session::ProviderKind;
+
+const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 
 pub(crate) static MINI_PROGRAM: Platform = Platform {
     kind: ProviderKind::WechatMiniProgram,
@@ -16,11 +25,15 @@ pub(crate) static MINI_PROGRAM: Platform = Platform {
     base_urls: &["https://api.weixin.qq.com"],
     domain: "weixin.qq.com",
     console: "mp.weixin.qq.com: 开发管理 → 开发设置 (Development → Development Settings)",
+    secret_variable: "WX_SECRET",
     web_origin: Some("https://servicewechat.com"),
     appid_example: "wx0123456789abcdef",
     appid_doubt: form::of_appid,
     secret_doubt: form::of_secret,
     user_doubt: Some(form::of_openid),
+    extra_keys: &[],
+    error_field: "errcode",
+    errors: ERRORS,
     login: LoginApi {
         path: "/sns/jscode2session",
         request: |app, request| {
@@ -31,10 +44,24 @@ pub(crate) static MINI_PROGRAM: Platform = Platform {
                 .query("grant_type", "authorization_code")
         },
         read,
-        error_field: "errcode",
-        errors: ERRORS,
         checks_secret_first: true,
     },
+    open_data: Some(&SessionKeyData),
+    app_token: Some(TokenApi {
+        path: STABLE_TOKEN,
+        request: |app| {
+            Call::post_json(
+                STABLE_TOKEN,
+                json!({
+                    "grant_type": "client_credential",
+                    "appid": &*app.appid,
+                    "secret": app.secret.expose(),
+                    "force_refresh": false,
+                }),
+            )
+        },
+        read: read_token,
+    }),
 };
 
 const ERRORS: &[(PlatformCode, Meaning)] = &[
@@ -95,13 +122,41 @@ struct Body {
 }
 
 /// Success has usually no errcode, and sometimes 0.
-fn read(body: &[u8]) -> Result<Parsed, serde_json::Error> {
+fn error(errcode: Option<PlatformCode>) -> Option<PlatformCode> {
+    errcode.filter(|code| *code != Number(0))
+}
+
+fn read(body: &[u8]) -> Result<Parsed<Identity>, serde_json::Error> {
     let body: Body = serde_json::from_slice(body)?;
     Ok(Parsed {
-        error: body.errcode.filter(|code| *code != Number(0)),
+        error: error(body.errcode),
         message: body.errmsg,
-        subject: needed("openid", body.openid),
-        unionid: body.unionid,
-        session_key: needed("session_key", body.session_key).map(Some),
+        secret: body.session_key.clone(),
+        value: needed("openid", body.openid).and_then(|openid| {
+            let session_key = needed("session_key", body.session_key)?;
+            identity(openid, body.unionid, Some(session_key))
+        }),
+    })
+}
+
+#[derive(Deserialize)]
+struct TokenBody {
+    errcode: Option<PlatformCode>,
+    errmsg: Option<String>,
+    access_token: Option<String>,
+    #[serde(default)]
+    expires_in: u32,
+}
+
+fn read_token(body: &[u8]) -> Result<Parsed<GrantedToken>, serde_json::Error> {
+    let body: TokenBody = serde_json::from_slice(body)?;
+    Ok(Parsed {
+        error: error(body.errcode),
+        message: body.errmsg,
+        secret: body.access_token.clone(),
+        value: needed("access_token", body.access_token).map(|token| GrantedToken {
+            token: Secret::new(token),
+            expires_in: Duration::from_secs(body.expires_in.into()),
+        }),
     })
 }
