@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 mod names;
+mod platform_names;
 mod rings;
 mod tree;
 

@@ -1,89 +1,17 @@
-//! One binary for all tests that need more than one module: a module per capability.
+//! One binary for all tests that need more than one module: a folder per subject.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
     reason = "a test fails by panicking"
 )]
 
-mod access_lines;
-mod admin_api;
-mod admin_pages;
-mod answers;
-mod behind_nginx;
-mod behind_proxies;
-mod bodies;
-mod carriers;
-mod certificates;
-mod cluster_failover;
-mod commands;
-mod config;
-mod crash;
-mod cut_answers;
-mod demo;
-mod devices;
 mod docs;
-mod doctor;
-mod doctor_upstreams;
-mod early_answers;
-mod echo;
-mod first_day;
-mod forged;
-mod forward_auth;
-mod fuzz;
-mod gate;
-mod gate_peers;
-mod gate_time;
-mod head_requests;
+mod edge;
 mod helpers;
-mod http_details;
-mod http_uploads;
-mod idle_connections;
-mod image;
-mod key_rotation;
 mod layers;
-mod leaks;
-mod lifecycle;
-mod limits;
-mod listener;
 mod login;
-mod lookup_flight;
-mod loops;
-mod near_cache;
-mod origins;
-mod outage;
-mod outbound_proxy;
-mod packages;
-mod platform_logins;
-mod platform_names;
-mod platform_trouble;
+mod operations;
 mod platforms;
-mod push_faults;
-mod push_modes;
-mod readme;
-mod readme_snippet;
-mod redis_conf;
-mod redis_socket;
-mod reload;
-mod revocation_bounds;
-mod revoked_under_way;
-mod rolling_update;
-mod routes;
-mod sandbox;
-mod schema;
-mod sentinel_failover;
-mod session_model;
-mod single_flight;
-mod store_contract;
-mod store_faults;
-mod store_redis;
-mod store_schemes;
-mod tls_resumption;
-mod topologies;
-mod traces;
-mod two_gateways;
-mod upstream_host;
-mod upstreams;
-mod upstreams_failing;
-mod upstreams_unix;
-mod verify;
-mod websocket;
+mod proxy;
+mod sessions;
+mod store;

@@ -5,11 +5,11 @@ use std::path::Path;
 use redis::Commands as _;
 use serde_json::Value;
 
-use crate::doctor::doctor;
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::redis_server::RedisServer;
 use crate::helpers::servers::{echo_upstream, http};
 use crate::helpers::wait::until;
+use crate::operations::doctor::doctor;
 
 const ADMIN: &str = "admin.token = \"an-admin-token-for-tests\"\n";
 

@@ -1,11 +1,11 @@
 //! A `[store]` that is wrong for the server that is there: the log of `serve`, `/readyz` and `hufu
 //! doctor` say the same cure.
 
-use crate::doctor::doctor;
 use crate::helpers::gateway::{Gateway, Setup};
 use crate::helpers::redis_server::{Certificates, RedisServer, openssl};
 use crate::helpers::sentinels::{SENTINEL_PASSWORD, SentinelGroup};
 use crate::helpers::wait::until;
+use crate::operations::doctor::doctor;
 
 /// Whether all three say it; the doctor in one of its checks.
 async fn all_say(store: &str, check: &str, config: &str, advice: &str) {

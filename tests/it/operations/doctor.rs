@@ -18,7 +18,7 @@ use crate::helpers::redis_server::RedisServer;
 use crate::helpers::sentinels::{SENTINEL_PASSWORD, SentinelGroup, shipped_user};
 use crate::helpers::servers::{Sandbox, echo_upstream, http, sandbox};
 use crate::helpers::wait::until_blocking;
-use crate::redis_conf::shipped_configuration;
+use crate::store::redis_conf::shipped_configuration;
 
 /// Of everything: a machine that runs all tests at once is slow, and a doctor that hangs is slower.
 const BOUND: Duration = Duration::from_secs(30);

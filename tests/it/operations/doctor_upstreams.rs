@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::process::Command;
 
-use crate::doctor::{Said, doctor};
 use crate::helpers::backend::Backend;
 use crate::helpers::gateway::Gateway;
 use crate::helpers::programs::Server;
@@ -12,6 +11,7 @@ use crate::helpers::redis_server::Certificates;
 use crate::helpers::servers::{echo_upstream, http};
 use crate::helpers::tls::acceptor;
 use crate::helpers::wait::until;
+use crate::operations::doctor::{Said, doctor};
 
 fn upstream(url: &str, more: &str) -> String {
     format!(

@@ -6,9 +6,9 @@ use hufu::sandbox::SandboxSettings;
 use hufu::session::ProviderKind;
 use serde_json::{Value, json};
 
-use crate::doctor::doctor;
 use crate::helpers::gateway::{Gateway, route};
 use crate::helpers::servers::{Sandbox, echo_upstream, http, sandbox};
+use crate::operations::doctor::doctor;
 
 /// An app of this platform beside the usual one.
 fn app(kind: ProviderKind, base_url: &str) -> String {

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use hufu::session::Lookup;
 
+use super::contract;
 use crate::helpers::redis_server::RedisServer;
 use crate::helpers::store::{Harness, inspect, open, settings, user};
 use crate::helpers::wait::until;
-use crate::store_contract;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -51,7 +51,7 @@ async fn the_shipped_configuration_lets_the_gateway_do_its_work() {
         server.url("hufu:t1ger%2F&\"'@"),
         server.url("inspector:seesall@"),
     );
-    store_contract::run(|prefix| Harness::patient_redis(&gateway, &inspector, prefix)).await;
+    contract::run(|prefix| Harness::patient_redis(&gateway, &inspector, prefix)).await;
     open(&settings(&gateway)).probe().check().await.unwrap();
     let mut redis = inspect(&inspector).await;
     let log: Vec<redis::Value> = redis::cmd("ACL")

@@ -1,0 +1,9 @@
+//! The platforms that vouch for users: their contract, the way to them, their stand-in in the
+//! sandbox.
+
+mod contract;
+mod echo;
+mod logins;
+mod outbound_proxy;
+mod sandbox;
+mod trouble;

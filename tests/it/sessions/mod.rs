@@ -1,0 +1,12 @@
+//! Sessions: where a token may stand, devices, revocation, who asks at `/auth/verify`, and what
+//! nobody may see of them.
+
+mod carriers;
+mod devices;
+mod forward_auth;
+mod leaks;
+mod model;
+mod revocation_bounds;
+mod revoked_under_way;
+mod two_gateways;
+mod verify;

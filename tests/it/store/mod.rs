@@ -1,0 +1,18 @@
+//! The stores: what each does, Redis in every arrangement and every trouble, the near cache and
+//! pushes.
+
+mod cluster_failover;
+mod contract;
+mod crash;
+mod faults;
+mod lookup_flight;
+mod near_cache;
+mod outage;
+mod push_faults;
+mod push_modes;
+mod redis;
+pub(crate) mod redis_conf;
+mod redis_socket;
+mod schemes;
+mod sentinel_failover;
+mod topologies;
