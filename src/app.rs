@@ -25,11 +25,11 @@ use self::worker::Worker;
 use crate::admin::{self, AdminApi, CurrentApps, Part, Readiness};
 use crate::clock::SystemClock;
 use crate::config::{self, LogFormat, Settings, StoreTlsFiles};
-use crate::edge::head::HeadLimits;
+
 use crate::edge::{
     self, Acceptor, CertificateContext, CertificateWatch, ConfigGeneration, ConnectionSettings,
-    Dispatcher, Listen, Listener, ListenerContext, NoFastPath, Rejector, ReloadableApp, SocketFile,
-    TicketKeys,
+    Dispatcher, HeadLimits, Listen, Listener, ListenerContext, NoFastPath, Rejector, ReloadableApp,
+    SocketFile, TicketKeys,
 };
 use crate::files;
 use crate::http::Drain;

@@ -7,9 +7,10 @@
 //! tree to it. In reading order:
 //!
 //! - layer 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`], [`diagnostic`],
-//!   [`files`], [`peer`]
+//!   [`files`], [`peer`], [`timer`]
 //! - layer 1, rules: [`session`], [`identity`], [`route`], [`upstream`], [`limit`], [`assertion`]
-//! - layer 2, machinery: [`http`], [`store`], [`redis_client`], [`provider`], [`telemetry`]
+//! - layer 2, machinery: [`http`], [`store`], [`redis_client`], [`provider`], [`telemetry`],
+//!   [`upstream_client`]
 //! - layer 3, faces: [`edge`], [`endpoints`], [`proxy`], [`admin`], [`sandbox`]
 //! - layer 4, assembly: [`config`], [`app`], [`lifecycle`], [`cli`]
 
@@ -40,4 +41,6 @@ pub mod secret;
 pub mod session;
 pub mod store;
 pub mod telemetry;
+pub mod timer;
 pub mod upstream;
+pub mod upstream_client;

@@ -1,6 +1,6 @@
 //! A chunked body ends where a plain reader of RFC 9112 says, in however many pieces it comes.
 
-use hufu::edge::chunks::{Chunks, Piece};
+use hufu::http::chunks::{Chunks, Piece};
 
 /// What a body is: its data and its end, or how far it is sound.
 #[derive(Debug, PartialEq, Eq)]

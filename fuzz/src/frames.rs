@@ -1,6 +1,6 @@
 //! The frames of a WebSocket end where their lengths say, in however many pieces they come.
 
-use hufu::proxy::frames::Frames;
+use hufu::proxy::websocket::frames::Frames;
 
 /// See the module. The first byte says how long the pieces are.
 pub fn check(data: &[u8]) {

@@ -11,11 +11,11 @@ use hufu::crypto::keyring::NamingKey;
 use hufu::http::Inbound;
 use hufu::proxy::outgoing::{HeadRules, OutgoingHead};
 use hufu::proxy::rules::RequestEdits;
-use hufu::proxy::upload::BodyFraming;
 use hufu::proxy::via::Via;
 use hufu::session::TokenCarrier;
 use hufu::session::token::redacted;
 use hufu::upstream::HostHeader;
+use hufu::upstream_client::upload::BodyFraming;
 
 const IDENTITY: &str = "X-WX-OPENID: alice\r\nX-WX-SOURCE: hufu\r\nX-Hufu-Subject: alice\r\n";
 

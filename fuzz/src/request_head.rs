@@ -2,8 +2,9 @@
 //! plainest way.
 
 use actix_web::web::BytesMut;
-use hufu::edge::fields::Follows;
-use hufu::edge::head::{HeadLimits, read};
+use hufu::edge::HeadLimits;
+use hufu::edge::h1::fields::Follows;
+use hufu::edge::h1::head::read;
 use hufu::http::{Connection, RequestHead};
 
 const LIMITS: HeadLimits = HeadLimits {

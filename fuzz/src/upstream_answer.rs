@@ -3,7 +3,7 @@
 
 use actix_web::web::BytesMut;
 use hufu::http::head::Value;
-use hufu::proxy::response_head::{BadAnswer, Framing, MAX_HEAD, ResponseHead, take};
+use hufu::upstream_client::response_head::{BadAnswer, Framing, MAX_HEAD, ResponseHead, take};
 
 /// See the module. The first byte chooses the method and the pieces.
 pub fn check(data: &[u8]) {

@@ -10,7 +10,7 @@ use crate::http::Drain;
 use crate::http::request_log::{CountedRoute, Reports};
 use crate::limit::{GuessWatch, LocalLimits};
 use crate::metrics::Metrics;
-use crate::proxy::websockets::Websockets;
+use crate::proxy::websocket::limits::Websockets;
 use crate::session::carrier::TokenCarrier;
 use crate::session::{SessionService, SessionStore};
 use crate::store::StoreHandle;

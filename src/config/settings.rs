@@ -22,7 +22,7 @@ use crate::files::{self, FileError};
 use crate::http::{CorsSettings, FailureShape};
 use crate::provider::proxy::Proxies;
 use crate::provider::settings::AppSettings;
-use crate::proxy::websockets::WebsocketLimits;
+use crate::proxy::websocket::limits::WebsocketLimits;
 use crate::route::RouteTable;
 use crate::telemetry::TraceSettings;
 use crate::upstream::Upstream;

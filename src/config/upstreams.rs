@@ -10,12 +10,12 @@ use super::own_listeners::OwnListeners;
 use super::problem::Wrong;
 use super::reader::{Given, Section, kind};
 use super::values::{choice, duration, whole_number};
-use crate::proxy::connector::Connector;
 use crate::route::host_name;
 use crate::upstream::{
     Balance, EjectionSettings, Endpoint, HealthSettings, HostHeader, IdleSettings, RetrySettings,
     TlsFiles, Upstream,
 };
+use crate::upstream_client::connector::Connector;
 
 /// An upstream; `None`: its name only, because it is not all there, which the reader has noted.
 pub(super) type Named = (Arc<str>, Option<Arc<Upstream>>);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::reader::Section;
 use super::values::duration;
-use crate::proxy::websockets::WebsocketLimits;
+use crate::proxy::websocket::limits::WebsocketLimits;
 
 pub(super) fn read(section: &mut Section<'_>) -> WebsocketLimits {
     section.takes_restart();

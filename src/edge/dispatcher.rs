@@ -12,7 +12,7 @@ use actix_web::dev::{Payload, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use futures_util::future::LocalBoxFuture;
 
-use crate::edge::connection::Handler;
+use crate::edge::h1::connection::Handler;
 use crate::http::{Answer, ErrorCode, GatewayError, RequestHead};
 
 /// Answers some requests without the application.

@@ -12,8 +12,8 @@ use actix_web::dev::{AppConfig, Payload};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::edge::connection::Handler;
 use crate::edge::dispatcher::Dispatcher;
+use crate::edge::h1::connection::Handler;
 use crate::http::RequestHead;
 
 /// What one load of the configuration made; the workers make their applications from it.

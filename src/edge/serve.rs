@@ -14,14 +14,14 @@ use actix_web::dev::{AppConfig, ServiceResponse};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::edge::acceptor::{Accepted, Acceptor};
-use crate::edge::client::Client;
-use crate::edge::connection::{Handler, ShutdownSignal, serve_connection};
 use crate::edge::crowd::Crowd;
 use crate::edge::dispatcher::{Dispatcher, FastPath};
 use crate::edge::generation::ReloadableApp;
-use crate::edge::linger::lingering;
+use crate::edge::h1::client::Client;
+use crate::edge::h1::connection::{Handler, ShutdownSignal, serve_connection};
+use crate::edge::h1::linger::lingering;
+use crate::edge::h1::rejector::Rejector;
 use crate::edge::listener::Listener;
-use crate::edge::rejector::Rejector;
 use crate::edge::settings::{ConnectionSettings, ServerSettings};
 use crate::edge::stream::Stream;
 use crate::http::{Connection, Drain};

@@ -2,7 +2,14 @@
 
 use std::time::Duration;
 
-use crate::edge::head::HeadLimits;
+/// How long a head may be, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// In all.
+    pub head: usize,
+    /// The request target.
+    pub target: usize,
+}
 
 /// Limits and deadlines of every connection of a listener.
 #[derive(Debug, Clone, Copy)]

@@ -170,6 +170,13 @@ impl<'a> Headers<'a> {
         self.get(name).is_some()
     }
 
+    /// Whether a comma-separated list under this name has a word, in any case.
+    #[must_use]
+    pub fn lists(self, name: &str, word: &[u8]) -> bool {
+        self.get_all(name)
+            .any(|value| list_items(value.bytes()).any(|item| item.eq_ignore_ascii_case(word)))
+    }
+
     /// The value of a header that occurs once, if it is text.
     #[must_use]
     pub fn single(self, name: &str) -> Option<&'a str> {
@@ -181,6 +188,11 @@ impl<'a> Headers<'a> {
             value.text()
         }
     }
+}
+
+/// The items of a comma-separated list.
+pub fn list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|b| *b == b',').map(<[u8]>::trim_ascii)
 }
 
 impl<'a> Value<'a> {

@@ -5,6 +5,7 @@ pub mod address;
 pub mod answer;
 pub mod authenticate;
 pub mod buffers;
+pub mod chunks;
 pub mod client_address;
 pub mod connection;
 pub mod cors;

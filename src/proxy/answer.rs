@@ -11,11 +11,11 @@ use crate::assertion::ReservedNames;
 use crate::http::AnswerHead;
 use crate::http::extract::X_REQUEST_ID;
 use crate::http::head::Value;
-use crate::proxy::download::{BrokenBody, Download};
 use crate::proxy::hop_by_hop;
-use crate::proxy::response_head::ResponseHead;
 use crate::proxy::rules::RouteRules;
-use crate::proxy::tunnel_body::TunnelBody;
+use crate::proxy::websocket::tunnel_body::TunnelBody;
+use crate::upstream_client::download::{BrokenBody, Download};
+use crate::upstream_client::response_head::ResponseHead;
 
 /// The body of an answer to a client.
 pub enum AnswerBody {

@@ -13,23 +13,23 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use crate::clock::monotonic_now;
 use crate::http::error::GatewayError;
 use crate::http::request_log::RequestLog;
-use crate::proxy::connector::ConnectError;
-use crate::proxy::download::{BrokenBody, Download, RequestPermits};
-use crate::proxy::handshake::Handshake;
 use crate::proxy::pending_guard::{PendingGuard, Ticker};
-use crate::proxy::pool::Pool;
 use crate::proxy::queue::Queue;
-use crate::proxy::response_head::{BadAnswer, ResponseHead};
 use crate::proxy::shared_upstream::SharedUpstream;
 use crate::proxy::unanswered::{CLIENT_LEFT, UpstreamError, client_error, log_failure};
-use crate::proxy::upload::{BodyFraming, Upload};
-use crate::proxy::upstream_client::{ExchangeResponse, Failed, Failure, Terms, exchange};
 use crate::session::UserKey;
 use crate::upstream::resolved::UnderWay;
 use crate::upstream::retry::RetryBudget;
 use crate::upstream::{
     Balance, EndpointSet, HostHeader, Pick, PickHint, ResolvedEndpoint, Upstream, balance,
 };
+use crate::upstream_client::connector::ConnectError;
+use crate::upstream_client::download::{BrokenBody, Download, RequestPermits};
+use crate::upstream_client::exchange::{ExchangeResponse, Failed, Failure, Terms, exchange};
+use crate::upstream_client::pool::Pool;
+use crate::upstream_client::response_head::{BadAnswer, ResponseHead};
+use crate::upstream_client::upgrade::Upgrade;
+use crate::upstream_client::upload::{BodyFraming, Upload};
 
 /// Most endpoints that one request is tried at: the first, and `retries.attempts` at its highest.
 const MAX_TRIED: usize = 11;
@@ -52,8 +52,8 @@ pub struct Outgoing<'a> {
     pub body_limit: u64,
     /// The route's own patience with silence, instead of the upstream's.
     pub timeout: Option<Duration>,
-    /// The handshake, where it is one.
-    pub handshake: Option<&'a Handshake>,
+    /// What the upstream must answer to a WebSocket handshake, where it is one.
+    pub upgrade: Option<&'a Upgrade>,
     /// What ends it before its answer.
     pub guard: &'a PendingGuard<'a>,
 }
@@ -214,7 +214,7 @@ impl WorkerUpstream {
             framing,
             body_limit,
             timeout,
-            handshake,
+            upgrade,
             guard,
         } = request;
         let limit = upstream.total_timeout.map(|total| started + total);
@@ -224,7 +224,7 @@ impl WorkerUpstream {
             first_byte_timeout,
             timeout: timeout.unwrap_or(upstream.timeout),
             limit,
-            handshake,
+            upgrade,
             passed: &guard.passed,
         };
         let user = if upstream.balance == Balance::UserHash {
@@ -328,7 +328,7 @@ impl WorkerUpstream {
             upload.set_host(&upstream.endpoints[target.endpoint].authority());
         }
         // A handshake keeps its connection, so it brings its own.
-        let kept = if terms.handshake.is_none() {
+        let kept = if terms.upgrade.is_none() {
             view.pools[index].take(now, terms.may_repeat())
         } else {
             None

@@ -21,16 +21,16 @@ use crate::http::{
 };
 use crate::identity::Apps;
 use crate::proxy::answer::{self, AnswerBody, AnswerRules};
-use crate::proxy::download::Download;
 use crate::proxy::forward::{Forwarder, Outgoing, UpstreamResponse};
-use crate::proxy::handshake::{self, Handshake};
 use crate::proxy::inbound;
 use crate::proxy::outgoing::{HeadRules, OutgoingHead};
 use crate::proxy::pending_guard::PendingGuard;
 use crate::proxy::rules::RouteRules;
-use crate::proxy::upload::BodyFraming;
-use crate::proxy::websockets::{Websockets, check_origin};
+use crate::proxy::websocket::handshake::{self, Handshake};
+use crate::proxy::websocket::limits::{Websockets, check_origin};
 use crate::route::{Route, RouteTable, below, canonical, slashes_decoded};
+use crate::upstream_client::download::Download;
+use crate::upstream_client::upload::BodyFraming;
 
 /// What one worker needs to forward requests.
 pub struct Proxy {
@@ -159,7 +159,7 @@ impl Proxy {
             framing,
             body_limit: self.body_limit(route),
             timeout: route.timeout,
-            handshake: opening.as_ref().map(|opening| &opening.handshake),
+            upgrade: opening.as_ref().map(|opening| &opening.handshake.upgrade),
             guard: &guard,
         };
         let response = self.forwarder.forward(outgoing, request_log).await?;

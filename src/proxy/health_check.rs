@@ -10,12 +10,12 @@ use futures_util::future::join_all;
 
 use crate::clock::monotonic_now;
 use crate::crypto::random;
-use crate::proxy::connector::{ConnectError, no_answer};
 use crate::proxy::shared_upstream::SharedUpstream;
-use crate::proxy::upload::{BodyFraming, Upload};
-use crate::proxy::upstream_client::{Failure, Terms, exchange};
 use crate::upstream::health::Health;
 use crate::upstream::{HealthSettings, ResolvedEndpoint};
+use crate::upstream_client::connector::{ConnectError, no_answer};
+use crate::upstream_client::exchange::{Failure, Terms, exchange};
+use crate::upstream_client::upload::{BodyFraming, Upload};
 
 /// Asks every endpoint of an upstream again and again, all of them at once. Ends when it is
 /// dropped.
@@ -87,7 +87,7 @@ async fn ask(
         first_byte_timeout: settings.timeout,
         timeout: settings.timeout,
         limit: Some(limit),
-        handshake: None,
+        upgrade: None,
         passed: &passed,
     };
     match exchange(connection, upload, monotonic_now(), terms)

@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use crate::http::Headers;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::method::other_methods;
-use crate::proxy::upload::BodyFraming;
 use crate::route::{HostName, NoRoute, PathError, host_name};
 use crate::session::token::redacted;
+use crate::upstream_client::upload::BodyFraming;
 
 /// A token in the path would be in every log on its way, and in the backend's hands.
 pub fn refuse_token_in(path: &str) -> Result<(), GatewayError> {

@@ -16,11 +16,11 @@ use crate::http::token::bearer_token;
 use crate::http::{ForwardingHeader, Inbound, RequestHead, buffers};
 use crate::proxy::hop_by_hop;
 use crate::proxy::rules::RequestEdits;
-use crate::proxy::upload::BodyFraming;
 use crate::proxy::via::Via;
 use crate::session::carrier::{TokenCarrier, is_of_gateway_protocol};
 use crate::session::token::{TOKEN_LEN, redacted};
 use crate::upstream::HostHeader;
+use crate::upstream_client::upload::BodyFraming;
 
 /// Every token starts with this.
 const TOKEN_START: &str = "hufu_";

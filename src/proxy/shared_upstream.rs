@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::metrics::{Counter, Metrics};
-use crate::proxy::connector::{Connector, TlsError};
 use crate::proxy::queue::Queue;
 use crate::telemetry::Throttle;
 use crate::upstream::resolved::Address;
 use crate::upstream::{Change, Pick, ResolvedEndpoint, Upstream, UpstreamState};
+use crate::upstream_client::connector::{Connector, TlsError};
 
 /// One upstream, for all workers.
 pub struct SharedUpstream {

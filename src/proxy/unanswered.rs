@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::proxy::inbound;
-use crate::proxy::response_head::BadAnswer;
 use crate::telemetry::Throttle;
+use crate::upstream_client::response_head::BadAnswer;
 
 /// The outcome of a request whose client left, or broke off its body: a word of docs/metrics.md.
 pub const CLIENT_LEFT: &str = "client_left";

@@ -10,7 +10,7 @@ mod rings;
 mod tree;
 
 /// Layer, module.
-pub(crate) const LAYERS: [(u8, &str); 30] = [
+pub(crate) const LAYERS: [(u8, &str); 32] = [
     (4, "main"),
     (4, "lib"),
     (4, "cli"),
@@ -27,6 +27,7 @@ pub(crate) const LAYERS: [(u8, &str); 30] = [
     (2, "redis_client"),
     (2, "provider"),
     (2, "telemetry"),
+    (2, "upstream_client"),
     (1, "session"),
     (1, "identity"),
     (1, "route"),
@@ -41,18 +42,21 @@ pub(crate) const LAYERS: [(u8, &str); 30] = [
     (0, "diagnostic"),
     (0, "files"),
     (0, "peer"),
+    (0, "timer"),
 ];
 
 /// On one layer, who may name whom.
-const NEIGHBOURS: [(&str, &str); 9] = [
+const NEIGHBOURS: [(&str, &str); 11] = [
     ("identity", "session"),
     ("identity", "limit"),
     ("session", "limit"),
     ("assertion", "session"),
     ("route", "upstream"),
     ("http", "telemetry"),
+    ("upstream_client", "http"),
     ("store", "redis_client"),
     ("backoff", "crypto"),
+    ("timer", "clock"),
     ("crypto", "secret"),
 ];
 
@@ -66,6 +70,7 @@ pub(crate) const HOMES: [(&str, &[&str]); 29] = [
         "actix_web",
         &[
             "http",
+            "upstream_client",
             "endpoints",
             "proxy",
             "admin",
@@ -79,13 +84,13 @@ pub(crate) const HOMES: [(&str, &[&str]); 29] = [
     ("actix_http", &["edge"]),
     ("actix_server", &["edge"]),
     ("actix_service", &["edge"]),
-    ("rustls", &["edge", "app", "cli", "proxy"]),
-    ("tokio_rustls", &["edge", "proxy"]),
-    ("rustls_native_certs", &["edge", "proxy"]),
-    ("socket2", &["proxy"]),
+    ("rustls", &["edge", "app", "cli", "upstream_client"]),
+    ("tokio_rustls", &["edge", "upstream_client"]),
+    ("rustls_native_certs", &["edge", "upstream_client"]),
+    ("socket2", &["upstream_client"]),
     ("ppp", &["edge"]),
     ("x509_cert", &["edge"]),
-    ("httparse", &["edge", "proxy"]),
+    ("httparse", &["edge", "upstream_client"]),
     ("rustc_hash", &["route", "store"]),
     ("redis", &["redis_client", "store"]),
     ("deadpool_redis", &["redis_client"]),
@@ -99,7 +104,7 @@ pub(crate) const HOMES: [(&str, &[&str]); 29] = [
     ("mimalloc", &["main"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
-    ("nix", &["files", "lifecycle", "proxy"]),
+    ("nix", &["files", "lifecycle", "upstream_client"]),
 ];
 
 fn sources(dir: &Path, out: &mut Vec<PathBuf>) {

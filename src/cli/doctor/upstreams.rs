@@ -13,10 +13,10 @@ use tokio::time::timeout;
 use crate::clock::monotonic_now;
 use crate::diagnostic::{DiagnosedSubject, Diagnostic, in_ms};
 use crate::peer;
-use crate::proxy::connection::Io;
-use crate::proxy::connector::{Connector, speaks_tls};
 use crate::upstream::resolved::{Address, literal};
 use crate::upstream::{Endpoint, Upstream};
+use crate::upstream_client::connection::Io;
+use crate::upstream_client::connector::{Connector, speaks_tls};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);

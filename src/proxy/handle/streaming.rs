@@ -13,12 +13,12 @@ use crate::http::authenticate::Caller;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::request_log::RequestLog;
 use crate::proxy::answer::AnswerBody;
-use crate::proxy::download::Download;
-use crate::proxy::handshake::Handshake;
 use crate::proxy::session_watch::SessionWatch;
-use crate::proxy::tunnel::Tunnel;
-use crate::proxy::websockets::WebsocketPermit;
+use crate::proxy::websocket::handshake::Handshake;
+use crate::proxy::websocket::limits::WebsocketPermit;
+use crate::proxy::websocket::tunnel::Tunnel;
 use crate::session::{LiveSession, SessionService};
+use crate::upstream_client::download::Download;
 
 /// A WebSocket that is asked for.
 pub struct Opening {

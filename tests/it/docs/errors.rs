@@ -148,7 +148,7 @@ async fn the_page_names_every_code_that_keeps_its_shape() {
 
 #[test]
 fn the_page_names_every_refusal_of_the_gate() {
-    let text = page("src/edge/refusal.rs");
+    let text = page("src/edge/h1/refusal.rs");
     let named: BTreeSet<&str> = text
         .split("ErrorCode::")
         .skip(1)

@@ -16,15 +16,15 @@ use tokio_util::io::poll_read_buf;
 
 use crate::clock::monotonic_now;
 use crate::edge::crowd::Crowd;
-use crate::edge::head::Head;
-use crate::edge::linger::Linger;
-use crate::edge::parser::RequestParser;
-use crate::edge::refusal::RequestRefusal;
+use crate::edge::h1::head::Head;
+use crate::edge::h1::linger::Linger;
+use crate::edge::h1::parser::RequestParser;
+use crate::edge::h1::refusal::RequestRefusal;
 use crate::edge::settings::ConnectionSettings;
 use crate::edge::stream::Stream;
-use crate::edge::timer::Timer;
 use crate::http::{Connection, buffers};
 use crate::metrics::OpenConnection;
+use crate::timer::Timer;
 
 /// How long the rest of an answered request's body is read.
 const DRAIN_TIME: Duration = Duration::from_secs(5);

@@ -2,8 +2,8 @@
 
 use httparse::Header;
 
-use crate::edge::refusal::RequestRefusal;
-use crate::edge::target::is_host;
+use crate::edge::h1::refusal::RequestRefusal;
+use crate::edge::h1::target::is_host;
 
 /// Longest header name, in bytes. Servers behind the gateway may not take longer ones, and some
 /// panic on one over 65 535.

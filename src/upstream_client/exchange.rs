@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use crate::clock::monotonic_now;
 use crate::http::together::after_the_others;
-use crate::proxy::connection::Connection;
-use crate::proxy::handshake::Handshake;
-use crate::proxy::response_head::{self, BadAnswer, ResponseHead};
-use crate::proxy::upload::{Upload, UploadError};
+use crate::upstream_client::connection::Connection;
+use crate::upstream_client::response_head::{self, BadAnswer, ResponseHead};
+use crate::upstream_client::upgrade::Upgrade;
+use crate::upstream_client::upload::{Upload, UploadError};
 
 /// What an exchange must keep to.
 #[derive(Debug, Clone, Copy)]
@@ -24,8 +24,8 @@ pub struct Terms<'a> {
     pub timeout: Duration,
     /// When everything must be over.
     pub limit: Option<Instant>,
-    /// The handshake, where it is one: then 101 is an answer.
-    pub handshake: Option<&'a Handshake>,
+    /// What the 101 of a WebSocket handshake must say; `None`: the request is no handshake.
+    pub upgrade: Option<&'a Upgrade>,
     /// Set once the upstream has all of a request that must not be sent twice.
     pub passed: &'a Cell<bool>,
 }
@@ -34,7 +34,7 @@ impl Terms<'_> {
     /// Whether the request may be sent twice. A handshake may not: it begins something.
     #[must_use]
     pub fn may_repeat(&self) -> bool {
-        self.handshake.is_none() && may_repeat(self.method)
+        self.upgrade.is_none() && may_repeat(self.method)
     }
 }
 
@@ -161,7 +161,7 @@ fn poll_head(
     }
     loop {
         if !connection.buf.is_empty() {
-            match response_head::take(&mut connection.buf, terms.method, terms.handshake, interim) {
+            match response_head::take(&mut connection.buf, terms.method, terms.upgrade, interim) {
                 Ok(Some(head)) => return Poll::Ready(Ok(head)),
                 Ok(None) => {}
                 Err(why) => return Poll::Ready(Err(Failure::Answer(why))),

@@ -17,9 +17,9 @@ use tokio_rustls::TlsConnector;
 
 use crate::files;
 use crate::peer::{self, CertificateKeys};
-use crate::proxy::connection::{Connection, Io};
 use crate::upstream::resolved::Address;
 use crate::upstream::{ResolvedEndpoint, TlsFiles, Upstream};
+use crate::upstream_client::connection::{Connection, Io};
 
 /// Why the encryption towards an upstream cannot be set up. For the operator.
 #[derive(Debug, thiserror::Error)]

@@ -5,23 +5,15 @@ use std::mem::MaybeUninit;
 
 use httparse::{Error, Header, Request, Status};
 
-use crate::edge::fields::{Fields, Follows};
-use crate::edge::refusal::RequestRefusal;
-use crate::edge::target::{self, Target};
+use crate::edge::h1::fields::{Fields, Follows};
+use crate::edge::h1::refusal::RequestRefusal;
+use crate::edge::h1::target::{self, Target};
+use crate::edge::settings::HeadLimits;
 use crate::http::head::{RequestParts, Span};
 use crate::http::method::goes_on;
 
 /// Most header lines. Servers behind the gateway take about a hundred, and it adds some of its own.
 pub const MAX_HEADERS: usize = 96;
-
-/// How long a head may be, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeadLimits {
-    /// In all.
-    pub head: usize,
-    /// The request target.
-    pub target: usize,
-}
 
 /// A head that may come in.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,9 +17,9 @@ use futures_util::Stream;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::edge::client::{Arrived, Client};
-use crate::edge::rejector::Rejector;
-use crate::edge::writing::{After, Writing};
+use crate::edge::h1::client::{Arrived, Client};
+use crate::edge::h1::rejector::Rejector;
+use crate::edge::h1::writing::{After, Writing};
 use crate::http::together::after_the_others;
 use crate::http::{Answer, RequestHead};
 

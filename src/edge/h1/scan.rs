@@ -1,7 +1,7 @@
 //! Looks for the end of a head that comes in pieces, each byte once, however many pieces there are.
 
-use crate::edge::head::HeadLimits;
-use crate::edge::refusal::RequestRefusal;
+use crate::edge::h1::refusal::RequestRefusal;
+use crate::edge::settings::HeadLimits;
 
 /// Bytes of a request line beside its target.
 const AROUND_TARGET: usize = 64;

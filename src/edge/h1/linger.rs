@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::clock::monotonic_now;
 use crate::edge::crowd::{Crowd, Member};
-use crate::edge::timer::Timer;
+use crate::timer::Timer;
 
 /// How long, at most.
 const TIME: Duration = Duration::from_secs(30);

@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Buf as _, BytesMut};
 
 use crate::http::head::{HeaderLines, Headers, Span, Value};
-use crate::proxy::handshake::Handshake;
+use crate::upstream_client::upgrade::Upgrade;
 
 /// Longest head of an answer, in bytes.
 pub const MAX_HEAD: usize = 64 * 1024;
@@ -89,7 +89,7 @@ pub enum BadAnswer {
 pub fn take(
     buf: &mut BytesMut,
     method: &str,
-    handshake: Option<&Handshake>,
+    upgrade: Option<&Upgrade>,
     interim: &mut u8,
 ) -> Result<Option<ResponseHead>, BadAnswer> {
     loop {
@@ -109,8 +109,8 @@ pub fn take(
         if (100..200).contains(&status) {
             *interim += 1;
             if status == 101 {
-                let handshake = handshake.ok_or(BadAnswer::Status)?;
-                return ResponseHead::switched(version, HeaderLines::new(head, lines), handshake)
+                let upgrade = upgrade.ok_or(BadAnswer::Status)?;
+                return ResponseHead::switched(version, HeaderLines::new(head, lines), upgrade)
                     .map(Some);
             }
             if *interim > MAX_INTERIM {
@@ -230,12 +230,8 @@ impl ResponseHead {
 
 impl ResponseHead {
     /// The answer to a handshake.
-    fn switched(
-        version: u8,
-        headers: HeaderLines,
-        handshake: &Handshake,
-    ) -> Result<Self, BadAnswer> {
-        if version != 1 || !handshake.is_answered_by(headers.view()) {
+    fn switched(version: u8, headers: HeaderLines, upgrade: &Upgrade) -> Result<Self, BadAnswer> {
+        if version != 1 || !upgrade.is_answered_by(headers.view()) {
             return Err(BadAnswer::Handshake);
         }
         Ok(Self {
@@ -281,11 +277,7 @@ fn is_chunked(headers: Headers<'_>, version: u8) -> Result<bool, BadAnswer> {
 }
 
 fn says_close(headers: Headers<'_>) -> bool {
-    headers.get_all("connection").any(|line| {
-        line.bytes()
-            .split(|b| *b == b',')
-            .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
-    })
+    headers.lists("connection", b"close")
 }
 
 #[cfg(test)]

@@ -18,13 +18,13 @@ use crate::crypto::random;
 use crate::http::Drain;
 use crate::http::error::ErrorCode;
 use crate::http::request_log::StreamAccount;
-use crate::proxy::connection::Connection;
-use crate::proxy::download::{BrokenBody, RequestPermits};
-use crate::proxy::frames::{Frames, close_frame};
-use crate::proxy::response_head::BadAnswer;
 use crate::proxy::session_watch::SessionWatch;
-use crate::proxy::tunnel_body::{BodySender, TunnelBody, tunnel_body};
-use crate::proxy::websockets::WebsocketPermit;
+use crate::proxy::websocket::frames::{Frames, close_frame};
+use crate::proxy::websocket::limits::WebsocketPermit;
+use crate::proxy::websocket::tunnel_body::{BodySender, TunnelBody, tunnel_body};
+use crate::upstream_client::connection::Connection;
+use crate::upstream_client::download::{BrokenBody, RequestPermits};
+use crate::upstream_client::response_head::BadAnswer;
 
 /// How long the frame under way may take to its end before a close frame.
 const REST_OF_FRAME: Duration = Duration::from_millis(500);

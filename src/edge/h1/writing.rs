@@ -15,7 +15,7 @@ use actix_web::web::{Buf as _, BufMut as _, Bytes, BytesMut};
 use futures_util::future::LocalBoxFuture;
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::edge::client::Client;
+use crate::edge::h1::client::Client;
 use crate::http::response::write_line;
 use crate::http::{Answer, RequestHead, buffers};
 
@@ -350,7 +350,7 @@ mod tests {
     use tokio::net::UnixStream;
 
     use super::*;
-    use crate::edge::client::tests::patient;
+    use crate::edge::h1::client::tests::patient;
     use crate::http::AnswerHead;
 
     /// A body of small pieces without end.

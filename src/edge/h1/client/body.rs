@@ -11,8 +11,8 @@ use tokio::io::AsyncWrite as _;
 
 use super::{BODY_READ, Client, DRAIN_BYTES};
 use crate::clock::monotonic_now;
-use crate::edge::linger::Linger;
-use crate::edge::parser::Step;
+use crate::edge::h1::linger::Linger;
+use crate::edge::h1::parser::Step;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Fewer bytes of a body than this within the timeout count as silence.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
 
-use crate::proxy::download::BrokenBody;
+use crate::upstream_client::download::BrokenBody;
 
 /// The task's end.
 pub struct BodySender(Rc<RefCell<BodyState>>);

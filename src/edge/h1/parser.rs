@@ -3,11 +3,12 @@
 
 use actix_web::web::{Buf as _, Bytes, BytesMut};
 
-use crate::edge::chunks::{Chunks, Piece};
-use crate::edge::fields::Follows;
-use crate::edge::head::{self, Head, HeadLimits};
-use crate::edge::refusal::RequestRefusal;
-use crate::edge::scan::Scan;
+use crate::edge::h1::fields::Follows;
+use crate::edge::h1::head::{self, Head};
+use crate::edge::h1::refusal::RequestRefusal;
+use crate::edge::h1::scan::Scan;
+use crate::edge::settings::HeadLimits;
+use crate::http::chunks::{Chunks, Piece};
 
 /// What stands behind a head is copied up to this length; of more the buffer is shared.
 const COPIED: usize = 1024;

@@ -8,8 +8,8 @@ use tokio::net::UnixStream;
 
 use super::body::SIGN_OF_LIFE;
 use super::*;
-use crate::edge::head::HeadLimits;
-use crate::edge::linger::lingering;
+use crate::edge::h1::linger::lingering;
+use crate::edge::settings::HeadLimits;
 
 /// Longer than any test.
 const LONG: Duration = Duration::from_secs(3600);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::edge::refusal::RequestRefusal;
+use crate::edge::h1::refusal::RequestRefusal;
 
 const FORM: RequestRefusal = RequestRefusal::target(
     "The request target is a path, or \"http://\" with the same host as in the Host header.",

@@ -8,7 +8,7 @@ use tokio::io::AsyncWrite as _;
 
 use super::{Client, HEAD_READ};
 use crate::clock::monotonic_now;
-use crate::edge::linger::Linger;
+use crate::edge::h1::linger::Linger;
 
 impl Client {
     /// Writes some of these bytes; an error: the client has left, or takes nothing for too long.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix_web::body::BoxBody;
 
 use crate::clock::monotonic_now;
-use crate::edge::refusal::RequestRefusal;
+use crate::edge::h1::refusal::RequestRefusal;
 use crate::http::Answer;
 use crate::http::extract::{Inbound, X_REQUEST_ID};
 use crate::http::request_log::{CountedRoute, LoggedBody, Reports, RequestLog};

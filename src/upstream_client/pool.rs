@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::proxy::connection::{Connection, Unasked};
 use crate::upstream::IdleSettings;
+use crate::upstream_client::connection::{Connection, Unasked};
 
 /// A request that must not be sent twice only takes a connection that was in use this recently, so
 /// that it hardly ever meets one that the upstream is just closing.

@@ -14,12 +14,12 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::http::error::ErrorCode;
 use crate::http::request_log::BrokenOff;
-use crate::proxy::connection::Connection;
-use crate::proxy::pool::Pool;
-use crate::proxy::response_head::{BadAnswer, Framing, ResponseHead};
-use crate::proxy::upload::{Upload, UploadError};
-use crate::proxy::upstream_client::ExchangeResponse;
 use crate::upstream::resolved::UnderWay;
+use crate::upstream_client::connection::Connection;
+use crate::upstream_client::exchange::ExchangeResponse;
+use crate::upstream_client::pool::Pool;
+use crate::upstream_client::response_head::{BadAnswer, Framing, ResponseHead};
+use crate::upstream_client::upload::{Upload, UploadError};
 
 /// Longest size line of a chunk, with its extensions, and longest trailer section, in bytes.
 const MAX_LINE: usize = 8 * 1024;
