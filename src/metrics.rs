@@ -52,7 +52,7 @@ pub struct Metrics {
     pub logins: Family<AppOutcome, Counter>,
     /// Questions to quotas.
     pub limits: Family<PolicyOutcome, Counter>,
-    /// Tokens that nobody issued, from addresses that send many of them.
+    /// Invalid tokens from addresses that send many of them.
     pub guessed_tokens: Counter,
     /// Session lookups by outcome.
     pub session_lookups: Family<Outcome, Counter>,
@@ -68,7 +68,7 @@ pub struct Metrics {
     pub store_refreshes: Family<Outcome, Counter>,
     /// Revocations that waited for replicas, by outcome.
     pub store_replica_waits: Family<Outcome, Counter>,
-    /// Connections that read sessions for the near cache, by how they hear of changes.
+    /// Connections that read sessions for the near cache, by how they learn of changes.
     pub store_push: Family<Mode, Gauge>,
     /// Lookups in the near cache, by outcome.
     pub near_cache: Family<Outcome, Counter>,
@@ -213,7 +213,7 @@ impl Metrics {
         );
         self.register(
             "guessed_tokens_total",
-            "Tokens that nobody issued, from addresses that send many",
+            "Invalid tokens from addresses that send many",
             self.guessed_tokens.clone(),
         );
         self.register(
@@ -253,7 +253,7 @@ impl Metrics {
         );
         self.register(
             "store_push_mode",
-            "Connections that read sessions for the near cache, by how they hear of changes",
+            "Connections that read sessions for the near cache, by how they learn of changes",
             self.store_push.clone(),
         );
         self.register(

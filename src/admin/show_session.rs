@@ -24,6 +24,6 @@ pub(super) async fn show_session(
 pub(super) fn not_found() -> GatewayError {
     GatewayError::new(
         ErrorCode::SessionNotFound,
-        "There is no session of this name; it may have ended.",
+        "There is no session with this id; it may have ended.",
     )
 }

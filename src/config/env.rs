@@ -33,7 +33,7 @@ pub(super) enum VariableError {
     Malformed,
     #[error("a dollar sign without a variable in braces")]
     Lone,
-    #[error("a full-width ＄ stands before a {{, so no variable is put in")]
+    #[error("a full-width ＄ is before a {{, so no variable is put in")]
     Wide,
 }
 

@@ -69,7 +69,7 @@ fn hint(error: &TemplateError) -> String {
             )
         }
         TemplateError::NotJson(_) => format!(
-            "{} stand within quotes; only {{status}} may stand without",
+            "{} must be within quotes; only {{status}} may be without",
             known()
         ),
     }

@@ -114,7 +114,7 @@ fn name(text: &str, reserved: &ReservedNames) -> Result<String, Wrong> {
     if reserved.contains(text.as_bytes()) {
         return Err(Wrong::new(
             "is a name that only the gateway may set",
-            "choose another; backends believe what stands there",
+            "choose another; backends believe this header",
         ));
     }
     if is_same_name(text, "host") {
@@ -137,7 +137,7 @@ fn allowed(text: &str, reserved: &ReservedNames) -> Result<String, Wrong> {
     if !identity::is_header_name(text) || text.contains('*') {
         return Err(Wrong::new(
             "is not a header name",
-            "write one name, as docs/headers.md has it; a * stands for none here",
+            "write one name as in docs/headers.md; * is not a wildcard here",
         ));
     }
     if reserved.contains(text.as_bytes()) {

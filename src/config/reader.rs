@@ -554,7 +554,7 @@ impl<'a> Section<'a> {
     fn suggestion(&self, key: &str) -> String {
         if let Some(header) = self.misplaced(key) {
             return format!(
-                "it stands below the header of another table: move it above the first table of the file, or write it under {header}"
+                "it is below the header of another table: move it above the first table of the file, or write it under {header}"
             );
         }
         let likeness = |known: &str| strsim::jaro_winkler(&key.to_ascii_lowercase(), known);

@@ -28,7 +28,7 @@ pub(super) fn parse<'a>(file: &str, text: &'a str) -> Result<DeTable<'a>, Proble
         let what = match lookalike::find(content) {
             Some((wide, plain)) => format!("invalid TOML: {wide} is not {plain} (a Chinese input method writes it): write {plain}"),
             None => {
-                let quotes = if lacks_quotes(content) { "; text stands in quotes" } else { "" };
+                let quotes = if lacks_quotes(content) { "; write strings in quotes" } else { "" };
                 format!("not TOML: {}{quotes}", error.message().trim_end_matches(", expected nothing"))
             }
         };

@@ -25,7 +25,11 @@ pub(super) fn read(section: &mut Section<'_>) -> Believed {
     let named = HEADERS.map(|key| section.optional(key, name));
     if section.has("proxy") {
         for key in HEADERS.into_iter().filter(|key| section.has(key)) {
-            section.problem(key, "is set, and proxy too", "proxy stands for all three headers: keep it, or name the headers one by one without it");
+            section.problem(
+                key,
+                "is set, and proxy too",
+                "proxy sets all three headers: keep it, or name the headers one by one without it",
+            );
         }
     }
     for (index, (key, name)) in HEADERS.iter().zip(&named).enumerate() {
@@ -78,10 +82,10 @@ pub(super) fn warn(
         .any(|route| route.access != strictest);
     if differ && !believed.names_uri() && !server.trusted_proxies.is_empty() {
         let what = format!(
-            "routes differ in their auth, and nothing says in which header a proxy that asks {}/verify names the path",
+            "routes differ in their auth, and no header is configured for a proxy that calls {}/verify to name the path",
             server.prefix
         );
-        let hint = "if one asks, write [verify] with proxy = \"nginx\" or the like; until then the strictest rule counts for whatever it asks about";
+        let hint = "if a proxy calls it, write [verify] with proxy = \"nginx\" or similar; until then the strictest rule applies to every request";
         root.warn_at(None, "verify.proxy", &what, hint);
     }
 }

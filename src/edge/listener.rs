@@ -41,7 +41,7 @@ impl Listen {
                 format!("if another program has it, stop that one or choose another with {key}")
             }
             (io::ErrorKind::AddrNotAvailable, _) => format!(
-                "this machine does not have that address: choose one of its own, or 0.0.0.0 for all, with {key}"
+                "this machine does not have that address: choose one that it has, or 0.0.0.0 for all, with {key}"
             ),
             (io::ErrorKind::PermissionDenied, Self::Tcp(address)) if address.port() < 1024 => {
                 format!(

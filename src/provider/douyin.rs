@@ -26,7 +26,7 @@ pub(super) static MINI_PROGRAM: Platform = Platform {
     },
     secret_doubt: |secret| {
         (secret.trim() != secret)
-            .then(|| "has a space or line end at its ends; it is sent as it stands".to_owned())
+            .then(|| "has a space or line end at its ends; it is sent unchanged".to_owned())
     },
     user_doubt: None,
     extra_keys: &[],

@@ -212,7 +212,7 @@ impl Sentinels {
         match role.as_deref() {
             Some("master") => Ok(Arc::new(node)),
             _ => Err(node.trouble(
-                "the sentinels call it the master, but it is a replica: the failover is under way",
+                "the sentinels name it as the master, but it is a replica: the failover is under way",
             )),
         }
     }

@@ -17,7 +17,7 @@ pub enum PushChoice {
 /// How changes are heard of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PushMode {
-    /// Not at all: nothing is kept, every lookup asks Redis.
+    /// Not at all: nothing is kept, every lookup calls Redis.
     Off,
     /// Gateways publish what they revoke.
     Pubsub,

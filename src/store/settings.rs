@@ -38,7 +38,7 @@ pub struct StoreSettings {
     /// What every key begins with (`store.key_prefix`).
     pub key_prefix: KeyPrefix,
     /// Sessions that are kept in the process and dropped when Redis says so (`session.near_cache`);
-    /// `None`: every lookup asks Redis.
+    /// `None`: every lookup calls Redis.
     pub near_cache: Option<NearCacheSettings>,
     /// How long a connection may take, TLS and login included (`store.connect_timeout`).
     pub connect_timeout: Duration,

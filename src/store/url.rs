@@ -42,7 +42,7 @@ pub enum StoreUrl {
 const ANY: &str = "write \"redis://HOST:6379/0\", \"redis+sentinel://HOST:26379,HOST:26379/MASTER/0\", \"redis+cluster://HOST:6379,HOST:6379\" (all of them with \
      rediss for TLS), \"redis+unix:///run/redis/redis.sock?db=0\" or \"memory:\"";
 const ONE: &str = "write \"redis://HOST:6379/0\", or \"rediss://HOST:6379/0\" for TLS";
-const SOCKET: &str = "write \"redis+unix:///run/redis/redis.sock?db=0\" with the absolute path of the socket; a login stands in store.username and store.password";
+const SOCKET: &str = "write \"redis+unix:///run/redis/redis.sock?db=0\" with the absolute path of the socket; a login belongs into store.username and store.password";
 const SENTINEL: &str = "write \"redis+sentinel://HOST:26379,HOST:26379/MASTER/0\" with the addresses of the sentinels and the name that they give the master";
 const CLUSTER: &str =
     "write \"redis+cluster://HOST:6379,HOST:6379\" with some of the cluster's nodes";
@@ -69,7 +69,7 @@ impl StoreUrl {
             "redis+unix" => return socket(rest).map(Self::Redis),
             "rediss+unix" => {
                 return Err(BadStoreUrl::new(
-                    "asks for TLS on a Unix socket, where there is none",
+                    "asks for TLS, which a Unix socket does not have",
                     SOCKET,
                 ));
             }
@@ -82,7 +82,8 @@ impl StoreUrl {
             .strip_prefix("//")
             .ok_or_else(|| BadStoreUrl::new("has no // behind its scheme", ANY))?;
         if rest.contains(['?', '#']) {
-            let hint = "what a connection needs has keys of its own in [store]; escape a # of a password as %23";
+            let hint =
+                "write connection options as keys of [store]; escape a # of a password as %23";
             return Err(BadStoreUrl::new("has options behind a ? or #", hint));
         }
         // The last @: passwords with an unescaped one are common, and hosts never have one.

@@ -173,7 +173,7 @@ async fn probe(mut io: Io, host: &str) -> ProbeOutcome {
     match timeout(PATIENCE, exchange).await {
         Ok(Some(start)) => match status(&start) {
             Some(status) => ProbeOutcome::Http(status),
-            None => ProbeOutcome::Other("what answers there is no HTTP/1.1"),
+            None => ProbeOutcome::Other("the server there does not speak HTTP/1.1"),
         },
         Ok(None) => NO_ANSWER,
         Err(_) => ProbeOutcome::Silence,

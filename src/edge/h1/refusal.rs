@@ -28,7 +28,7 @@ impl RequestRefusal {
     );
     /// Line ends that servers read differently.
     pub const LINE_END: Self = Self::malformed(
-        "Lines of a request's head end with CR LF, and neither stands anywhere else.",
+        "Lines of a request's head must end with CR LF, and neither may occur elsewhere.",
     );
     /// Bytes that have no place in a head.
     pub const CONTROL: Self = Self::malformed("The request's head holds a control character.");
@@ -54,7 +54,7 @@ impl RequestRefusal {
     pub const fn method() -> Self {
         Self::new(
             ErrorCode::MethodNotAllowed,
-            "CONNECT, TRACE and methods that nobody knows are not passed on.",
+            "CONNECT, TRACE and unknown methods are not forwarded.",
         )
     }
 

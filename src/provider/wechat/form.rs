@@ -33,7 +33,7 @@ pub(super) fn of_secret(text: &str) -> Option<String> {
     let inner = text.trim();
     match () {
         () if inner.len() != text.len() => Some(format!(
-            "has a space or line end at its ends, {} in all; it is sent as it stands",
+            "has a space or line end at its ends, {} in all; it is sent unchanged",
             characters(text)
         )),
         () if inner.len() != SECRET => Some(format!(

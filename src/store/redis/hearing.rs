@@ -134,10 +134,10 @@ impl Hearing {
                 );
             }
             (PushMode::Off, PushChoice::Auto) => {
-                log::warn!("near cache: push = off: every lookup asks Redis, because {why}");
+                log::warn!("near cache: push = off: every lookup calls Redis, because {why}");
             }
             (PushMode::Off, _) => log::error!(
-                "near cache: push = off instead of session.near_cache.push: every lookup asks Redis, because {why}; \"auto\" takes what the server supports"
+                "near cache: push = off instead of session.near_cache.push: every lookup calls Redis, because {why}; \"auto\" takes what the server supports"
             ),
         }
     }

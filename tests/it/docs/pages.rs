@@ -86,8 +86,8 @@ fn the_layers_of_the_page_are_those_of_the_test() {
 fn the_headers_that_backends_believe_are_on_their_page_and_no_other() {
     let text = page("docs/headers.md");
     for (speaker, section) in [
-        (Speaker::Nobody, "## Nobody's\n"),
-        (Speaker::Proxies, "## A trusted proxy's\n"),
+        (Speaker::Nobody, "## Dropped from every request\n"),
+        (Speaker::Proxies, "## Forwarded only from trusted proxies\n"),
     ] {
         let section = text
             .split_once(section)

@@ -266,7 +266,7 @@ fn a_file_that_is_none_is_an_error_of_the_caller() {
         ("latin1.toml", "latin1.toml: is not UTF-8, but"),
         (
             "broken.toml",
-            "broken.toml:2: not TOML: invalid float; text stands in quotes\n    2 | listen = 0.0.0.0:8080\n      |             ^\n",
+            "broken.toml:2: not TOML: invalid float; write strings in quotes\n    2 | listen = 0.0.0.0:8080\n      |             ^\n",
         ),
     ] {
         for command in ["check", "serve"] {

@@ -354,7 +354,7 @@ fn missing_rights_are_named_one_by_one() {
         "near cache",
         &[
             "no SUBSCRIBE: the ACL user may not",
-            "every lookup asks Redis",
+            "every lookup calls Redis",
         ],
     )
     .has("warn", "rights", &["may not run publish"]);
@@ -428,7 +428,7 @@ fn gateways_on_a_server_without_resp3_tell_each_other() {
     wanted.has(
         "warn",
         "near cache",
-        &["no RESP3", "every lookup asks Redis"],
+        &["no RESP3", "every lookup calls Redis"],
     );
     let off = doctor(&server.url(""), "session.near_cache.push = \"off\"");
     off.has("note", "near cache", &["off"]);

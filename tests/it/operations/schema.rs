@@ -180,10 +180,7 @@ fn an_editor_shows_what_a_key_is_for_and_its_default() {
     let idle = &schema["properties"]["session"]["properties"]["idle_timeout"];
     assert_eq!(
         (idle["default"].as_str(), idle["description"].as_str()),
-        (
-            Some("24h"),
-            Some("A session that nobody uses ends after this long.")
-        )
+        (Some("24h"), Some("An unused session ends after this time."))
     );
     let route = &schema["properties"]["routes"]["items"];
     assert_eq!(route["required"], serde_json::json!(["path", "upstream"]));
@@ -191,7 +188,7 @@ fn an_editor_shows_what_a_key_is_for_and_its_default() {
         route["properties"]["auth"]["description"]
             .as_str()
             .unwrap()
-            .starts_with("\"required\": no session, 401.")
+            .starts_with("\"required\": without a session, 401.")
     );
 }
 

@@ -545,7 +545,7 @@ fn believed_by_backends() -> Vec<String> {
     let text =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/headers.md")).unwrap();
     let section = text
-        .split("\n## Nobody's\n")
+        .split("\n## Dropped from every request\n")
         .nth(1)
         .unwrap()
         .split("\n## ")

@@ -29,7 +29,7 @@ pub(super) async fn check(
     let Some(settings) = near_cache else {
         return Ok(Diagnostic::note(
             "near cache",
-            "off (session.near_cache): every lookup asks Redis",
+            "off (session.near_cache): every lookup calls Redis",
             "",
         ));
     };
@@ -58,7 +58,7 @@ fn judged(choice: PushChoice, mode: PushMode, refused: &[String]) -> Diagnostic 
         ),
         PushMode::Pubsub if choice == PushChoice::Pubsub => Diagnostic::ok(
             "near cache",
-            "pubsub, as session.near_cache.push asks: a message came through",
+            "pubsub, as session.near_cache.push sets: a message arrived",
         ),
         PushMode::Pubsub => Diagnostic::ok(
             "near cache",
@@ -66,7 +66,7 @@ fn judged(choice: PushChoice, mode: PushMode, refused: &[String]) -> Diagnostic 
         ),
         PushMode::Off => Diagnostic::warn(
             "near cache",
-            format!("nothing tells what changes ({why}), so every lookup asks Redis"),
+            format!("there is no way to learn of changes ({why}), so every lookup calls Redis"),
             "needs RESP3 and the right `+client|tracking`, or the rights `+subscribe +unsubscribe +publish` and the channels `&PREFIX:*`; \
              revocations hold at once all the same",
         ),

@@ -22,7 +22,7 @@ pub(super) fn role(info: &Info, wanted: &Wanted<'_>) -> Option<Diagnostic> {
             Part::Alone => {
                 "write its master in store.url, or redis+sentinel:// for a master that changes"
             }
-            Part::Watched | Part::OfCluster => "a failover is under way: ask again in a moment",
+            Part::Watched | Part::OfCluster => "a failover is under way: try again in a moment",
         };
         return Some(Diagnostic::fail(
             check,

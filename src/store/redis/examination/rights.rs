@@ -72,7 +72,7 @@ const PROBES: &[(&str, Need, &str)] = &[
     (
         "publish",
         Need::For(
-            "gateways that cannot be pushed to by Redis hear of revocations only after session.near_cache.max_stale",
+            "gateways to which Redis cannot push learn of revocations only after session.near_cache.max_stale",
         ),
         "PUBLISH K x",
     ),

@@ -78,7 +78,7 @@ fn agreement(named: &BTreeSet<NodeAddress>, reached: usize, all: usize) -> Diagn
         _ => Diagnostic::warn(
             "sentinels",
             format!("they disagree: {masters}"),
-            "a failover is under way, or they cannot see each other: ask again in a moment",
+            "a failover is under way, or they cannot see each other: try again in a moment",
         ),
     }
 }
