@@ -349,7 +349,9 @@ impl Assembly {
                     .app_data(api.clone())
                     .app_data(apps.clone());
                 let app = app
-                    .app_data(web::Data::new(shared.sessions(shared.store.for_worker())))
+                    .app_data(web::Data::new(
+                        shared.sessions(shared.store.process().sessions),
+                    ))
                     .configure(admin::configure);
                 Dispatcher {
                     fast_path: NoFastPath,

@@ -15,7 +15,7 @@ pub(crate) async fn of_requests(redis: &Redis, sessions: &Sessions, count: u64) 
     let requests = count.min(REQUESTS);
     // Far apart, so that no two in a row share a cache line of Redis's.
     let user = |number: u64| number * 7919 % count;
-    let found = async |store: std::sync::Arc<hufu::store::WorkerStore>, number| {
+    let found = async |store: std::sync::Arc<hufu::store::Stores>, number| {
         let lookup = store
             .sessions
             .load(&sessions.id(user(number), 0))
@@ -41,7 +41,7 @@ pub(crate) async fn of_requests(redis: &Redis, sessions: &Sessions, count: u64) 
     )
     .await;
     told("Redis, a renewal", renew - time, "µs");
-    let log_in = async |store: std::sync::Arc<hufu::store::WorkerStore>, number| {
+    let log_in = async |store: std::sync::Arc<hufu::store::Stores>, number| {
         sessions
             .log_in(&store, user(number), 1, Duration::from_millis(500))
             .await;

@@ -13,7 +13,7 @@ use hufu::secret::Secret;
 use hufu::session::store::{LoginKey, Settlement};
 use hufu::session::token::tag_of;
 use hufu::session::{Claims, NewSession, ProviderKind, Session, SessionId, SessionKey, UserKey};
-use hufu::store::{self, StoreSettings, StoreUrl, WorkerStore};
+use hufu::store::{self, StoreSettings, StoreUrl, Stores};
 
 use crate::server::Redis;
 
@@ -35,7 +35,7 @@ const FEW: usize = 2 * WORKERS;
 
 /// The store of a few workers, and the keys.
 pub(crate) struct Sessions {
-    workers: Vec<Arc<WorkerStore>>,
+    workers: Vec<Arc<Stores>>,
     naming: Arc<NamingKey>,
 }
 
@@ -69,7 +69,7 @@ impl Sessions {
     pub(crate) async fn for_all<F: Future<Output = ()>>(
         &self,
         count: u64,
-        work: impl Fn(Arc<WorkerStore>, u64) -> F,
+        work: impl Fn(Arc<Stores>, u64) -> F,
     ) {
         self.run(MANY, count, work).await;
     }
@@ -78,7 +78,7 @@ impl Sessions {
     pub(crate) async fn for_each<F: Future<Output = ()>>(
         &self,
         count: u64,
-        work: impl Fn(Arc<WorkerStore>, u64) -> F,
+        work: impl Fn(Arc<Stores>, u64) -> F,
     ) {
         self.run(FEW, count, work).await;
     }
@@ -87,7 +87,7 @@ impl Sessions {
         &self,
         at_once: usize,
         count: u64,
-        work: impl Fn(Arc<WorkerStore>, u64) -> F,
+        work: impl Fn(Arc<Stores>, u64) -> F,
     ) {
         let runs = stream::iter(0..count)
             .map(|number| work(self.workers[number as usize % WORKERS].clone(), number));
@@ -97,7 +97,7 @@ impl Sessions {
     /// Signs a user in, as a login of the gateway does, but for the code's reservation.
     pub(crate) async fn sign_in(
         &self,
-        store: &WorkerStore,
+        store: &Stores,
         user: u64,
         session: u64,
         settlement: Option<Settlement>,
@@ -126,13 +126,7 @@ impl Sessions {
     }
 
     /// Reserves a code, and signs a user in with it; the answer is kept for a client that lost it.
-    pub(crate) async fn log_in(
-        &self,
-        store: &WorkerStore,
-        user: u64,
-        session: u64,
-        keep: Duration,
-    ) {
+    pub(crate) async fn log_in(&self, store: &Stores, user: u64, session: u64, keep: Duration) {
         let login: LoginKey = random::name_bytes();
         let Reservation::Leader { ticket, .. } = store
             .login_codes
@@ -158,7 +152,7 @@ impl Sessions {
     }
 
     /// Renews a session, as the first request after a tenth of the idle timeout does.
-    pub(crate) async fn renew(&self, store: &WorkerStore, user: u64) {
+    pub(crate) async fn renew(&self, store: &Stores, user: u64) {
         let deadline = store
             .sessions
             .now()
@@ -173,7 +167,7 @@ impl Sessions {
     }
 
     /// Ends a session.
-    pub(crate) async fn remove(&self, store: &WorkerStore, user: u64, session: u64) {
+    pub(crate) async fn remove(&self, store: &Stores, user: u64, session: u64) {
         let _ = store
             .sessions
             .remove(&self.id(user, session), &user_of(user))

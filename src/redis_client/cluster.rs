@@ -10,10 +10,9 @@ use futures_util::future::{select_ok, try_join_all};
 use redis::{Value, cmd};
 
 use super::address::{NodeAddress, ServerAddress};
-use super::connection::Connector;
+use super::connection::{Connections, Connector};
 use super::error::ClientError;
 use super::failure::{Failure, Next};
-use super::observer::Observer;
 use super::request::Request;
 use super::server::{Server, Servers, Timeouts};
 use super::slots::{SLOTS, SlotMap, redirected, slot_of};
@@ -38,8 +37,7 @@ pub(crate) struct Cluster {
     data: Servers,
     pub(super) timeouts: Timeouts,
     metrics: Arc<Metrics>,
-    /// Whom reads are shown to, where anybody wants to know.
-    observer: Option<Arc<dyn Observer>>,
+    connections: Connections,
     known: Mutex<Known>,
     /// Held by the one call that asks for the map; the others use its outcome.
     refreshing: tokio::sync::Mutex<()>,
@@ -58,14 +56,14 @@ impl Cluster {
         seeds: &[NodeAddress],
         data: &Servers,
         metrics: &Arc<Metrics>,
-        observer: Option<Arc<dyn Observer>>,
+        connections: Connections,
     ) -> Self {
         Self {
             seeds: seeds.to_vec(),
             data: data.clone(),
             timeouts: data.timeouts,
             metrics: metrics.clone(),
-            observer,
+            connections,
             known: Mutex::default(),
             refreshing: tokio::sync::Mutex::new(()),
         }
@@ -244,7 +242,7 @@ impl Cluster {
         let node = Arc::new(Connector::new(
             self.data.at(address),
             self.metrics.clone(),
-            self.observer.clone(),
+            self.connections.clone(),
         ));
         known.nodes.insert(address.clone(), node.clone());
         node
@@ -275,6 +273,8 @@ impl Cluster {
             known
                 .nodes
                 .retain(|address, _| map.masters().contains(address));
+            self.connections
+                .keep(&[map.masters(), &self.seeds[..]].concat());
             known.map = Some(Arc::new(map));
         });
         known.asked = Some((monotonic_now(), outcome.clone()));

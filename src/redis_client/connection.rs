@@ -1,18 +1,21 @@
 //! The one connection of a worker to a node: multiplexed, made on first use in the worker's own
-//! runtime (one made elsewhere costs wake-ups across threads), thrown away when it fails.
-//! Everything that waits is bounded. Nowhere else are connections made for requests.
+//! runtime (one made elsewhere costs wake-ups across threads), thrown away when it fails. What is on
+//! no request's path takes one of the process's pool instead. Everything that waits is bounded.
+//! Nowhere else are connections made for requests.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
+use tokio::task::JoinHandle;
 
-use super::address::ServerAddress;
+use super::address::{NodeAddress, ServerAddress};
 use super::error::ClientError;
 use super::failure::{Failure, spoils_connection};
 use super::observer::{Observation, Observer};
 use super::opening;
+use super::pools::{PooledConnection, Pools};
 use super::request::Request;
 use super::server::Server;
 use crate::clock::monotonic_now;
@@ -22,13 +25,40 @@ use crate::metrics::Metrics;
 /// for the next one.
 const RETRY_AFTER: Duration = Duration::from_millis(150);
 
+/// Which connections requests take.
+#[derive(Debug, Clone)]
+pub(crate) enum Connections {
+    /// One to each server, of the worker that first uses it.
+    Worker,
+    /// The same, and reads on it are shown to an observer.
+    Observed(Arc<dyn Observer>),
+    /// Those of the process.
+    Pooled(Pools),
+}
+
+impl Connections {
+    /// Runs a task in the runtime of the connections.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        match self {
+            Self::Worker | Self::Observed(_) => tokio::spawn(task),
+            Self::Pooled(pools) => pools.spawn(task),
+        }
+    }
+
+    /// No other servers are in use.
+    pub(super) fn keep(&self, servers: &[NodeAddress]) {
+        if let Self::Pooled(pools) = self {
+            pools.keep(servers);
+        }
+    }
+}
+
 /// Connects when needed, and again when that went wrong.
 #[derive(Debug)]
 pub(super) struct Connector {
     server: Server,
     metrics: Arc<Metrics>,
-    /// Whom reads are shown to, where anybody wants to know.
-    observer: Option<Arc<dyn Observer>>,
+    connections: Connections,
     state: Mutex<State>,
     /// Held by the one call that connects; the others wait for its outcome.
     connecting: tokio::sync::Mutex<()>,
@@ -52,15 +82,11 @@ struct Live {
 }
 
 impl Connector {
-    pub(super) fn new(
-        server: Server,
-        metrics: Arc<Metrics>,
-        observer: Option<Arc<dyn Observer>>,
-    ) -> Self {
+    pub(super) fn new(server: Server, metrics: Arc<Metrics>, connections: Connections) -> Self {
         Self {
             server,
             metrics,
-            observer,
+            connections,
             state: Mutex::default(),
             connecting: tokio::sync::Mutex::new(()),
         }
@@ -110,6 +136,9 @@ impl Connector {
     /// no user an error. The first sending may have been carried out: every request
     /// may be repeated.
     pub(super) async fn send(&self, request: &Request<'_>, asking: bool) -> Result<Value, Failure> {
+        if let Connections::Pooled(pools) = &self.connections {
+            return Box::pin(self.send_pooled(pools, request, asking)).await;
+        }
         let (live, fresh) = self
             .live_or_connect()
             .await
@@ -140,12 +169,39 @@ impl Connector {
             reading.begin(live.observation.as_deref().filter(|_| !asking));
         }
         let result = request.send(&mut live.connection, asking).await;
-        match &result {
-            Ok(_) => self.state().answered = Some(monotonic_now()),
-            Err(error) if spoils_connection(error) => self.discard(live.number),
-            Err(_) => {}
+        if self.is_spoilt_by(&result) {
+            self.discard(live.number);
         }
         result
+    }
+
+    /// The same over a connection of the pool, which was tried when it was taken out.
+    async fn send_pooled(
+        &self,
+        pools: &Pools,
+        request: &Request<'_>,
+        asking: bool,
+    ) -> Result<Value, Failure> {
+        let mut connection = pools
+            .connection(&self.server)
+            .await
+            .map_err(Failure::NoConnection)?;
+        let result = request.send(&mut connection, asking).await;
+        if self.is_spoilt_by(&result) {
+            drop(PooledConnection::take(connection));
+        }
+        result.map_err(Failure::Request)
+    }
+
+    /// Notes an answer; whether the connection that it came on must be thrown away.
+    fn is_spoilt_by(&self, result: &RedisResult<Value>) -> bool {
+        match result {
+            Ok(_) => {
+                self.state().answered = Some(monotonic_now());
+                false
+            }
+            Err(error) => spoils_connection(error),
+        }
     }
 
     async fn live_or_connect(&self) -> Result<(Live, bool), ClientError> {
@@ -179,13 +235,13 @@ impl Connector {
     }
 
     async fn open(&self) -> RedisResult<(MultiplexedConnection, Option<Box<dyn Observation>>)> {
-        match &self.observer {
-            Some(observer) => observer
+        match &self.connections {
+            Connections::Observed(observer) => observer
                 .clone()
                 .connect(&self.server)
                 .await
                 .map(|(connection, observation)| (connection, Some(observation))),
-            None => Ok((opening::open(&self.server).await?, None)),
+            _ => Ok((opening::open(&self.server).await?, None)),
         }
     }
 

@@ -7,12 +7,17 @@
 pub struct ClientError {
     /// In the words of an operator, for the log: the server, what happened, and what to look at.
     pub reason: String,
+    /// Whether a server has answered, with an error (`OOM`, `NOPERM`, a script's own); `false`: it
+    /// is down, silent, or not to be found.
+    pub answered: bool,
 }
 
 impl ClientError {
+    /// Without an answer.
     pub(crate) fn new(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
+            answered: false,
         }
     }
 }

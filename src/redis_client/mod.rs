@@ -6,10 +6,10 @@
 //!   `sentinel`s' master (`sentinel_ask`; `sentinel_watch` hears of its successor), or a node of
 //!   the `cluster` (`slots`: the map)
 //! - `connection`: the one connection of a worker to a node: made on first use, thrown away when it
-//!   fails; `observer`: who is told of it before each read is sent
+//!   fails; `observer`: who is told of it before each read is sent; `pools`: the connections of the
+//!   whole process, for all that is on no request's path
 //! - `opening`: how a connection is opened, also to a server that needs no password; `pushing`: one
 //!   on which Redis pushes what changes
-//! - `pools`: pooled connections for everything off the request path
 //! - `failure`: what an operator should read when a call fails, and where the request goes next;
 //!   `error`: that in the caller's hands
 
@@ -33,6 +33,7 @@ mod server;
 mod topology;
 
 pub use address::{NodeAddress, RedisLogin, RedisServers, RedisUrl, ServerAddress};
+pub(crate) use connection::Connections;
 pub use error::ClientError;
 pub use observer::ConnectionId;
 pub use server::RedisTls;

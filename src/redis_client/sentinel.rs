@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use redis::{FromRedisValue, Value, cmd, from_redis_value};
 
-use super::address::NodeAddress;
-use super::connection::Connector;
+use super::address::{NodeAddress, ServerAddress};
+use super::connection::{Connections, Connector};
 use super::error::ClientError;
 use super::failure::{Failure, Next};
-use super::observer::Observer;
 use super::request::Request;
 use super::sentinel_ask::master_of;
 use super::sentinel_watch::{self, Listener};
@@ -29,8 +28,7 @@ pub(crate) struct Sentinels {
     data: Servers,
     pub(super) timeouts: Timeouts,
     metrics: Arc<Metrics>,
-    /// Whom reads are shown to, where anybody wants to know.
-    observer: Option<Arc<dyn Observer>>,
+    connections: Connections,
     known: Arc<Mutex<Known>>,
     listener: Mutex<Listener>,
     /// Held by the one call that searches; the others use its outcome.
@@ -52,7 +50,7 @@ impl Sentinels {
         sentinels: &[Server],
         data: &Servers,
         metrics: &Arc<Metrics>,
-        observer: Option<Arc<dyn Observer>>,
+        connections: Connections,
     ) -> Self {
         Self {
             master: master.into(),
@@ -60,7 +58,7 @@ impl Sentinels {
             data: data.clone(),
             timeouts: data.timeouts,
             metrics: metrics.clone(),
-            observer,
+            connections,
             known: Arc::default(),
             listener: Mutex::default(),
             searching: tokio::sync::Mutex::new(()),
@@ -164,6 +162,10 @@ impl Sentinels {
                     failed: None,
                     wise,
                 };
+                drop(known);
+                if let ServerAddress::Node(address) = master.address() {
+                    self.connections.keep(std::slice::from_ref(address));
+                }
                 Ok(master)
             }
             Err(error) => {
@@ -200,7 +202,7 @@ impl Sentinels {
         let node = Connector::new(
             self.data.at(address),
             self.metrics.clone(),
-            self.observer.clone(),
+            self.connections.clone(),
         );
         let role = node
             .send(&Request::Command(&cmd("ROLE")), false)
@@ -222,11 +224,11 @@ impl Sentinels {
         let mut listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
         listener.keep(|| {
             let known = self.known.clone();
-            sentinel_watch::listen(
+            self.connections.spawn(sentinel_watch::listen(
                 self.sentinels.clone(),
                 self.master.clone(),
                 move |announced| forget(&known, announced),
-            )
+            ))
         });
     }
 

@@ -20,19 +20,15 @@ const LISTEN_AFTER: Duration = Duration::from_secs(1);
 
 const CHANNEL: &str = "+switch-master";
 
-/// The task that listens; it ends with its owner, and with the runtime of the worker that started
-/// it.
+/// The task that listens; it ends with its owner, and with the runtime that it was started in.
 #[derive(Debug, Default)]
 pub(super) struct Listener(Option<JoinHandle<()>>);
 
 impl Listener {
-    /// Starts the task when there is none, in the runtime of the worker that calls.
-    pub(super) fn keep<F: Future<Output = ()> + Send + 'static>(
-        &mut self,
-        listen: impl FnOnce() -> F,
-    ) {
+    /// Starts the task when there is none.
+    pub(super) fn keep(&mut self, start: impl FnOnce() -> JoinHandle<()>) {
         if self.0.as_ref().is_none_or(JoinHandle::is_finished) {
-            self.0 = Some(tokio::spawn(listen()));
+            self.0 = Some(start());
         }
     }
 }

@@ -11,7 +11,7 @@ use redis::{
 
 use super::address::{NodeAddress, RedisLogin, RedisServers, RedisUrl, ServerAddress};
 use super::error::ClientError;
-use super::failure::{About, of_silence, reason, socket_hint};
+use super::failure::{About, of_silence, reason, said_by_server, socket_hint};
 use crate::secret::Secret;
 
 /// Commands that may wait for the connection's driver before callers wait for room.
@@ -295,16 +295,17 @@ impl Server {
         }
         let server = &self.address.to_string();
         let (login_keys, tls) = (self.login_keys, self.is_encrypted());
-        ClientError::new(reason(
-            &About {
-                server,
-                login_keys,
-                tls,
-                has_ca: self.has_ca,
-                database: self.database(),
-            },
-            error,
-        ))
+        let about = About {
+            server,
+            login_keys,
+            tls,
+            has_ca: self.has_ca,
+            database: self.database(),
+        };
+        ClientError {
+            reason: reason(&about, error),
+            answered: said_by_server(error).is_some(),
+        }
     }
 
     /// The same for an error of a connection on which nothing has been answered yet.

@@ -7,16 +7,15 @@ use std::time::Duration;
 use redis::{FromRedisValue, RedisError, Value, from_redis_value};
 
 use super::cluster::Cluster;
-use super::connection::Connector;
+use super::connection::{Connections, Connector};
 use super::error::ClientError;
 use super::failure::Failure;
-use super::observer::Observer;
 use super::request::Request;
 use super::sentinel::Sentinels;
 use super::server::{Place, Server, Timeouts};
 use crate::metrics::Metrics;
 
-/// The connections of one worker.
+/// The connections of one worker, or of the process.
 #[derive(Debug)]
 pub(crate) enum Topology {
     One(Box<One>),
@@ -33,16 +32,12 @@ pub(crate) struct One {
 
 impl Topology {
     /// Connects to nobody yet.
-    pub(crate) fn new(
-        place: &Place,
-        metrics: &Arc<Metrics>,
-        observer: Option<Arc<dyn Observer>>,
-    ) -> Self {
+    pub(crate) fn new(place: &Place, metrics: &Arc<Metrics>, connections: Connections) -> Self {
         match place {
             Place::One(server) => {
                 let timeouts = server.timeouts;
                 Self::One(Box::new(One {
-                    node: Connector::new(server.clone(), metrics.clone(), observer),
+                    node: Connector::new(server.clone(), metrics.clone(), connections),
                     timeouts,
                 }))
             }
@@ -51,10 +46,14 @@ impl Topology {
                 sentinels,
                 data,
             } => Self::Sentinel(Box::new(Sentinels::new(
-                master, sentinels, data, metrics, observer,
+                master,
+                sentinels,
+                data,
+                metrics,
+                connections,
             ))),
             Place::Cluster { seeds, data } => {
-                Self::Cluster(Box::new(Cluster::new(seeds, data, metrics, observer)))
+                Self::Cluster(Box::new(Cluster::new(seeds, data, metrics, connections)))
             }
         }
     }
@@ -121,10 +120,15 @@ impl Topology {
     }
 
     fn read<T: FromRedisValue>(&self, value: Value) -> Result<T, ClientError> {
-        from_redis_value(value).map_err(|error| match self {
-            Self::One(one) => one.node.error(&Failure::Request(RedisError::from(error))),
-            Self::Sentinel(_) | Self::Cluster(_) => {
-                ClientError::new(format!("redis: {}", RedisError::from(error)))
+        from_redis_value(value).map_err(|error| {
+            let error = RedisError::from(error);
+            let ClientError { reason, .. } = match self {
+                Self::One(one) => one.node.error(&Failure::Request(error)),
+                Self::Sentinel(_) | Self::Cluster(_) => ClientError::new(format!("redis: {error}")),
+            };
+            ClientError {
+                reason,
+                answered: true,
             }
         })
     }

@@ -17,13 +17,17 @@ use crate::session::user::UserKey;
 pub struct StoreError {
     /// For the log; never for a client.
     pub reason: String,
+    /// Whether the store has answered, with an error; `false`: it is down, silent, or not to be
+    /// found.
+    pub answered: bool,
 }
 
 impl StoreError {
-    /// An error with its reason for the log.
+    /// Without an answer of the store; with its reason for the log.
     pub fn new(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
+            answered: false,
         }
     }
 }

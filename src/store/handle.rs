@@ -7,6 +7,7 @@ use crate::crypto::keyring::{Keyring, NamingKey};
 use crate::identity::LoginCodes;
 use crate::limit::CounterStore;
 use crate::metrics::Metrics;
+use crate::redis_client::Pools;
 use crate::session::SessionStore;
 use crate::store::keys::Keys;
 use crate::store::memory::MemorySessionStore;
@@ -28,23 +29,25 @@ enum Kind {
     Redis(Arc<RedisParts>),
 }
 
-/// The store of one worker, by what it is used for: over the same connections.
-pub struct WorkerStore {
+/// A store, by what it is used for: over the same connections.
+#[derive(Clone)]
+pub struct Stores {
     pub sessions: Arc<dyn SessionStore>,
     pub login_codes: Arc<dyn LoginCodes>,
     /// The cells of limits.
     pub counters: Arc<dyn CounterStore>,
 }
 
-/// What the stores of all workers have in common.
+/// What the stores of the process and of all workers have in common.
 #[derive(Debug)]
 struct RedisParts {
     setup: RedisSetup,
+    process: Arc<RedisSessionStore>,
     probe: StoreProbe,
 }
 
 /// Opens the store. Nobody is asked yet: a Redis that is down when the gateway starts is found when
-/// it comes.
+/// it comes. The connections of the process will live in the runtime of this call.
 ///
 /// For `rediss` the process needs its rustls provider installed before the first call.
 pub fn open(
@@ -64,7 +67,8 @@ pub fn open(
         ))),
         StoreUrl::Redis(url) => {
             let place = settings.place(url)?;
-            let probe = StoreProbe::redis(&place, prefix.clone());
+            let pools = Pools::new(metrics.clone());
+            let probe = StoreProbe::redis(&place, pools.clone(), prefix.clone());
             let push = settings.near_cache.map(|near_cache| {
                 Arc::new(Push::new(&place, near_cache, prefix.clone(), &metrics))
             });
@@ -78,38 +82,50 @@ pub fn open(
                 naming,
                 meter: Meter::new(metrics),
             };
-            Kind::Redis(Arc::new(RedisParts { setup, probe }))
+            let process = Arc::new(RedisSessionStore::for_process(&setup, pools));
+            Kind::Redis(Arc::new(RedisParts {
+                setup,
+                process,
+                probe,
+            }))
         }
     };
     Ok(StoreHandle(kind))
 }
 
+impl Stores {
+    fn over<S: SessionStore + LoginCodes + CounterStore + 'static>(store: Arc<S>) -> Self {
+        Self {
+            sessions: store.clone(),
+            login_codes: store.clone(),
+            counters: store,
+        }
+    }
+}
+
 impl StoreHandle {
-    /// The store of one worker, by what it is used for. Memory is shared; to
-    /// Redis each worker has connections of its own, made on first use in the runtime that uses it.
+    /// The store of one worker. Memory is shared; to Redis each worker has connections of its own,
+    /// made on first use in the runtime that uses it.
     #[must_use]
-    pub fn worker(&self) -> WorkerStore {
+    pub fn worker(&self) -> Stores {
         match &self.0 {
-            Kind::Memory(store) => WorkerStore {
-                sessions: store.clone(),
-                login_codes: store.clone(),
-                counters: store.clone(),
-            },
+            Kind::Memory(store) => Stores::over(store.clone()),
             Kind::Redis(parts) => {
-                let store = Arc::new(RedisSessionStore::new(&parts.setup));
-                WorkerStore {
-                    sessions: store.clone(),
-                    login_codes: store.clone(),
-                    counters: store,
-                }
+                Stores::over(Arc::new(RedisSessionStore::for_worker(&parts.setup)))
             }
         }
     }
 
-    /// The same, where only sessions matter.
+    /// The store of the process, for background work and for operators; nothing on the path of a
+    /// client's request. Any thread may use it. Its few connections are made on first use and live
+    /// in the process's main runtime. It keeps no sessions, and every worker forgets what it
+    /// revokes.
     #[must_use]
-    pub fn for_worker(&self) -> Arc<dyn SessionStore> {
-        self.worker().sessions
+    pub fn process(&self) -> Stores {
+        match &self.0 {
+            Kind::Memory(store) => Stores::over(store.clone()),
+            Kind::Redis(parts) => Stores::over(parts.process.clone()),
+        }
     }
 
     /// Asks whether the store is well.
@@ -150,7 +166,7 @@ impl StoreHandle {
     pub fn redis(&self) -> Option<RedisSessionStore> {
         match &self.0 {
             Kind::Memory(_) => None,
-            Kind::Redis(parts) => Some(RedisSessionStore::new(&parts.setup)),
+            Kind::Redis(parts) => Some(RedisSessionStore::for_worker(&parts.setup)),
         }
     }
 }

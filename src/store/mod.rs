@@ -1,8 +1,8 @@
 //! Where sessions are kept: in this process or in Redis, sealed alike, under the same keys.
 //!
 //! - [`settings`]: what the configuration says; [`url`]: the store's URL
-//! - [`handle`]: opens the store; each worker takes its own
-//!   [`SessionStore`](crate::session::SessionStore) from it
+//! - [`handle`]: opens the store; each worker takes its own [`Stores`] from it, and there are those
+//!   of the process
 //! - [`record`], `keys`, `forward`, `sealed`, `generation`: the stored form, which both stores
 //!   share
 //! - [`memory`]: for the demo, for tests, and for a single process that may forget
@@ -30,7 +30,7 @@ mod sealed;
 pub use crate::redis_client::{
     NodeAddress, RedisLogin, RedisServers, RedisTls, RedisUrl, ServerAddress,
 };
-pub use handle::{StoreHandle, WorkerStore, open};
+pub use handle::{StoreHandle, Stores, open};
 pub use memory::{MemorySessionStore, StoredEntry};
 pub use probe::StoreProbe;
 pub use push::{PushChoice, PushMode, PushState};
@@ -43,6 +43,9 @@ use crate::session::StoreError;
 
 impl From<ClientError> for StoreError {
     fn from(error: ClientError) -> Self {
-        Self::new(error.reason)
+        Self {
+            reason: error.reason,
+            answered: error.answered,
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Whether the store answers: for readiness, off the request path, over connections of its own.
+//! Whether the store answers: for readiness, off the request path, over the connections of the
+//! process.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub struct StoreProbe(Option<Arc<Target>>);
 #[derive(Debug)]
 struct Target {
     place: Place,
-    data: Pools,
+    pools: Pools,
     /// What the keys of sessions begin with.
     prefix: KeyPrefix,
     /// The masters of a cluster, as last heard.
@@ -38,10 +39,10 @@ impl StoreProbe {
         Self(None)
     }
 
-    pub(super) fn redis(place: &Place, prefix: KeyPrefix) -> Self {
+    pub(super) fn redis(place: &Place, pools: Pools, prefix: KeyPrefix) -> Self {
         Self(Some(Arc::new(Target {
             place: place.clone(),
-            data: Pools::default(),
+            pools,
             prefix,
             masters: Mutex::default(),
         })))
@@ -74,7 +75,7 @@ impl Target {
                 data,
             } => {
                 let address = Self::master(master, sentinels).await?;
-                self.data.keep(std::slice::from_ref(&address));
+                self.pools.keep(std::slice::from_ref(&address));
                 self.ask_server(&data.at(&address), "the failover is under way")
                     .await
             }
@@ -94,7 +95,7 @@ impl Target {
 
     /// A server answers and takes writes.
     async fn ask_server(&self, server: &Server, if_replica: &str) -> Result<(), ClientError> {
-        let mut connection = self.data.connection(server).await?;
+        let mut connection = self.pools.connection(server).await?;
         cmd("PING")
             .exec_async(&mut connection)
             .await
@@ -147,7 +148,7 @@ impl Target {
     /// Every slot has a master, and every master answers.
     async fn ask_cluster(&self, seeds: &[NodeAddress], data: &Servers) -> Result<(), ClientError> {
         let map = self.map(seeds, data).await?;
-        self.data.keep(&[map.masters(), seeds].concat());
+        self.pools.keep(&[map.masters(), seeds].concat());
         let asked = map.masters().iter().map(|address| async {
             let server = data.at(address);
             let outcome = tokio::time::timeout(
@@ -186,7 +187,7 @@ impl Target {
         let asked = addresses.iter().map(|address| async {
             let server = data.at(address);
             let answer = async {
-                let mut connection = self.data.connection(&server).await?;
+                let mut connection = self.pools.connection(&server).await?;
                 let answer: Value = cmd("CLUSTER")
                     .arg("SLOTS")
                     .query_async(&mut connection)

@@ -6,15 +6,15 @@ use std::time::Duration;
 use redis::{FromRedisValue, Value, from_redis_value};
 
 use crate::metrics::{Metrics, Outcome};
-use crate::redis_client::{Invocation, Place, Request, Topology};
+use crate::redis_client::{Connections, Invocation, Place, Request, Topology};
 use crate::session::StoreError;
 
 /// How removals are sent.
 #[derive(Debug)]
 pub(super) struct Revocations(Option<Waiting>);
 
-/// Connections of their own: while Redis waits for replicas, nothing else on the same connection is
-/// answered.
+/// A worker has connections of their own for them: while Redis waits for replicas, nothing else on
+/// the same connection is answered.
 #[derive(Debug)]
 struct Waiting {
     connections: Topology,
@@ -24,9 +24,14 @@ struct Waiting {
 }
 
 impl Revocations {
-    pub(super) fn new(place: &Place, replicas: u32, metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        place: &Place,
+        replicas: u32,
+        metrics: &Arc<Metrics>,
+        connections: Connections,
+    ) -> Self {
         Self((replicas > 0).then(|| {
-            let connections = Topology::new(place, metrics, None);
+            let connections = Topology::new(place, metrics, connections);
             // Redis gives up before the connection does, so that it says how many replicas there
             // were.
             let within = connections.answer_timeout().mul_f64(0.8);

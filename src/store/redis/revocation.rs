@@ -10,11 +10,11 @@ impl RedisSessionStore {
     /// other gateways are told, before the caller is answered. Those that cannot be told hear of it
     /// from Redis itself, or read again within `max_stale`.
     pub(super) async fn revoked(&self, ids: &[SessionId]) {
-        let Some(tracker) = self.tracker.as_ref().filter(|_| !ids.is_empty()) else {
+        let Some(push) = self.push.as_ref().filter(|_| !ids.is_empty()) else {
             return;
         };
-        tracker.revoked(ids);
-        if !tracker.announces() {
+        push.revoked(ids);
+        if !push.announces() {
             return;
         }
         let (channel, said) = (
@@ -33,7 +33,7 @@ impl RedisSessionStore {
             }
         };
         if let Err(error) = self.meter.watch("publish", published).await {
-            let level = if tracker.is_told_by_redis() {
+            let level = if push.is_told_by_redis() {
                 log::Level::Debug
             } else {
                 log::Level::Warn

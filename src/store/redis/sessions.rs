@@ -14,7 +14,7 @@ use super::server_clock::store_time;
 use super::tracking::{Push, Tracker};
 use crate::clock::{UnixMillis, millis};
 use crate::crypto::keyring::NamingKey;
-use crate::redis_client::{Observer, Place, Request, Topology};
+use crate::redis_client::{Connections, Place, Pools, Request, Topology};
 use crate::session::store::Created;
 use crate::session::token::tag_of;
 use crate::session::{
@@ -30,7 +30,7 @@ use crate::store::sealed::Sealer;
 /// meanwhile. One of those who change them gets through each time.
 pub(super) const ROUNDS: u32 = 256;
 
-/// Sessions in Redis, over connections that belong to the worker that first uses them.
+/// The store in Redis, over the connections of a worker or of the process.
 pub struct RedisSessionStore {
     pub(super) connector: Topology,
     pub(super) revocations: Revocations,
@@ -39,6 +39,8 @@ pub struct RedisSessionStore {
     pub(super) sealer: Sealer,
     pub(super) naming: Arc<NamingKey>,
     pub(super) meter: Meter,
+    pub(super) push: Option<Arc<Push>>,
+    /// `None`: every lookup asks Redis.
     pub(super) tracker: Option<Arc<Tracker>>,
     pub(super) naming_check: NamingCheck,
 }
@@ -51,7 +53,7 @@ impl fmt::Debug for RedisSessionStore {
     }
 }
 
-/// How the stores of all workers are set up.
+/// How the stores of the process and of all workers are set up.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct RedisSetup {
     pub(in crate::store) place: Place,
@@ -65,8 +67,31 @@ pub(in crate::store) struct RedisSetup {
 }
 
 impl RedisSessionStore {
-    /// The store of one worker.
-    pub(in crate::store) fn new(setup: &RedisSetup) -> Self {
+    /// The store of one worker, with connections and a near cache of its own.
+    pub(in crate::store) fn for_worker(setup: &RedisSetup) -> Self {
+        let tracker = setup
+            .push
+            .as_ref()
+            .map(|push| Tracker::new(push, setup.keys.clone(), setup.meter.metrics().clone()));
+        let connections = match &tracker {
+            Some(tracker) => Connections::Observed(tracker.clone()),
+            None => Connections::Worker,
+        };
+        Self::over(setup, connections, Connections::Worker, tracker)
+    }
+
+    /// The store of the process, over its pools.
+    pub(in crate::store) fn for_process(setup: &RedisSetup, pools: Pools) -> Self {
+        let connections = Connections::Pooled(pools);
+        Self::over(setup, connections.clone(), connections, None)
+    }
+
+    fn over(
+        setup: &RedisSetup,
+        connections: Connections,
+        of_revocations: Connections,
+        tracker: Option<Arc<Tracker>>,
+    ) -> Self {
         let RedisSetup {
             place,
             wait_replicas,
@@ -77,23 +102,16 @@ impl RedisSessionStore {
             naming,
             meter,
         } = setup.clone();
-        let tracker = push.map(|push| Tracker::new(&push, keys.clone(), meter.metrics().clone()));
-        let (connector, revocations) = (
-            Topology::new(
-                &place,
-                meter.metrics(),
-                tracker.clone().map(|tracker| tracker as Arc<dyn Observer>),
-            ),
-            Revocations::new(&place, wait_replicas, meter.metrics()),
-        );
+        let metrics = meter.metrics();
         Self {
-            connector,
-            revocations,
+            connector: Topology::new(&place, metrics, connections),
+            revocations: Revocations::new(&place, wait_replicas, metrics, of_revocations),
             scripts,
             keys,
             sealer,
             naming,
             meter,
+            push,
             tracker,
             naming_check: NamingCheck::new(),
         }

@@ -25,7 +25,9 @@ use crate::clock::monotonic_now;
 use crate::crypto::random;
 use crate::metrics::Metrics;
 use crate::redis_client::opening::without_password;
-use crate::redis_client::{ClientError, ConnectionId, Place, Request, Server, Topology};
+use crate::redis_client::{
+    ClientError, ConnectionId, Connections, Place, Request, Server, Topology,
+};
 use crate::session::SessionId;
 use crate::store::near_cache::NearCacheSettings;
 use crate::store::settings::KeyPrefix;
@@ -80,7 +82,7 @@ impl Subscription {
         hearing: Arc<Hearing>,
         metrics: &Arc<Metrics>,
     ) -> Self {
-        let topology = Topology::new(place, metrics, None);
+        let topology = Topology::new(place, metrics, Connections::Worker);
         let shared = Shared {
             hearing,
             topology,

@@ -65,6 +65,24 @@ impl Push {
     pub(in crate::store) fn state(&self) -> PushState {
         self.hearing.state()
     }
+
+    /// This process has revoked these sessions: none of its workers serves them from now on, before
+    /// anybody is told of it.
+    pub(super) fn revoked(&self, ids: &[SessionId]) {
+        self.subscription.revoked(ids);
+    }
+
+    /// Whether other gateways may depend on being told. Under `auto` this one may have what another
+    /// has not, as over another proxy.
+    pub(super) fn announces(&self) -> bool {
+        self.hearing.choice() != PushChoice::Tracking
+    }
+
+    /// Whether Redis pushes to all connections of this process, and so probably to the other
+    /// gateways too.
+    pub(super) fn is_told_by_redis(&self) -> bool {
+        self.state().mode == Some(PushMode::Tracking)
+    }
 }
 
 /// The near cache of a worker, and what opens the connections that feed it.
@@ -157,24 +175,6 @@ impl Tracker {
             push: push.clone(),
             keys,
         })
-    }
-
-    /// This process has revoked these sessions: none of its workers serves them from now on, before
-    /// anybody is told of it.
-    pub(super) fn revoked(&self, ids: &[SessionId]) {
-        self.push.subscription.revoked(ids);
-    }
-
-    /// Whether other gateways may depend on being told. Under `auto` this one may have what another
-    /// has not, as over another proxy.
-    pub(super) fn announces(&self) -> bool {
-        self.push.hearing.choice() != PushChoice::Tracking
-    }
-
-    /// Whether Redis pushes to all connections of this process, and so probably to the other
-    /// gateways too.
-    pub(super) fn is_told_by_redis(&self) -> bool {
-        self.push.state().mode == Some(PushMode::Tracking)
     }
 
     /// A connection, and what tells of changes to what is read on it.

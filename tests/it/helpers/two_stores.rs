@@ -57,8 +57,8 @@ impl Two {
         };
         let handle = open();
         Self {
-            near: handle.for_worker(),
-            other: open().for_worker(),
+            near: handle.worker().sessions,
+            other: open().worker().sessions,
             handle,
             maker,
         }

@@ -29,7 +29,7 @@ const USERS: usize = 24;
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_cluster_loses_a_master_moves_slots_and_grows_and_signs_nobody_out() {
     let mut cluster = RedisCluster::start();
-    a_worker_without_requests_asks_who_is_master(&cluster).await;
+    stores_without_requests_ask_who_is_master(&cluster).await;
     let echo = echo_upstream();
     // With a grace the near cache may ride out the whole failover, and there is nothing to count.
     let config = format!(
@@ -54,8 +54,9 @@ async fn a_cluster_loses_a_master_moves_slots_and_grows_and_signs_nobody_out() {
 
 /// A frozen master is replaced; when it thaws it believes for a moment that it is still the master.
 /// A worker that had no request meanwhile has an open connection to it, and would not find the
-/// sessions made since. There is nothing to listen to, so after a silence another node is asked.
-async fn a_worker_without_requests_asks_who_is_master(cluster: &RedisCluster) {
+/// sessions made since; the same is true of the process's store. There is nothing to listen to, so
+/// after a silence another node is asked.
+async fn stores_without_requests_ask_who_is_master(cluster: &RedisCluster) {
     let (keys, naming) = fresh_keys();
     let handle = store::open(
         &settings(&cluster.url()),
@@ -64,7 +65,8 @@ async fn a_worker_without_requests_asks_who_is_master(cluster: &RedisCluster) {
         Arc::new(Metrics::new()),
     )
     .unwrap();
-    let (busy, idle) = (handle.for_worker(), handle.for_worker());
+    let busy = handle.worker().sessions;
+    let idle = [handle.worker().sessions, handle.process().sessions];
     let session = session_of("alice", busy.now().await.unwrap());
     let (slot, id) = loop {
         let id = SessionToken::issue(&keys, hufu::crypto::random::bytes()).id();
@@ -73,7 +75,9 @@ async fn a_worker_without_requests_asks_who_is_master(cluster: &RedisCluster) {
             break (slot, id);
         }
     };
-    assert!(matches!(idle.load(&id).await.unwrap(), Lookup::Gone));
+    for store in &idle {
+        assert!(matches!(store.load(&id).await.unwrap(), Lookup::Gone));
+    }
     cluster.nodes[0].freeze();
     until("another master", async || {
         (cluster.owner(slot, 1) != Some(0)).then_some(())
@@ -85,8 +89,10 @@ async fn a_worker_without_requests_asks_who_is_master(cluster: &RedisCluster) {
     .await;
     assert!(matches!(made, Created::Made(made) if made.evicted.is_empty()));
     cluster.nodes[0].thaw();
-    let found = idle.load(&id).await.unwrap();
-    assert!(matches!(found, Lookup::Found(_)), "{found:?}");
+    for store in idle {
+        let found = store.load(&id).await.unwrap();
+        assert!(matches!(found, Lookup::Found(_)), "{found:?}");
+    }
     follows(&cluster.nodes[0]);
     cluster.is_healthy();
 }

@@ -8,6 +8,7 @@ mod faults;
 mod lookup_flight;
 mod near_cache;
 mod outage;
+mod process_store;
 mod push_faults;
 mod push_modes;
 mod redis;

@@ -413,20 +413,21 @@ async fn rediss_takes_the_authority_that_was_configured_and_no_other() {
         key: None,
     };
     let handle = open(&trusting);
-    let worker = handle.for_worker();
+    let worker = handle.worker().sessions;
     until("TLS to be up", async || worker.now().await.ok()).await;
     handle.probe().check().await.unwrap();
     let error = open(&settings(&server.url("")))
-        .for_worker()
+        .worker()
+        .sessions
         .now()
         .await
         .unwrap_err();
     assert!(error.reason.contains("certificate"), "{error}");
     let other_host = StoreUrl::parse(&server.url("").replace("127.0.0.1", "localhost")).unwrap();
     trusting.url = other_host;
-    open(&trusting).for_worker().now().await.unwrap_err();
+    open(&trusting).worker().sessions.now().await.unwrap_err();
     let plain = settings(&server.url("").replace("rediss", "redis"));
-    answer_within_two_seconds(open(&plain).for_worker().now())
+    answer_within_two_seconds(open(&plain).worker().sessions.now())
         .await
         .unwrap_err();
 }
@@ -463,7 +464,7 @@ fn certificates_that_cannot_be_used_are_found_when_the_store_is_opened() {
 async fn each_worker_has_one_connection_of_its_own() {
     let server = RedisServer::start(&[]);
     let handle = open(&settings(&server.url("")));
-    let (one, two) = (handle.for_worker(), handle.for_worker());
+    let (one, two) = (handle.worker().sessions, handle.worker().sessions);
     for _ in 0..10 {
         let (a, b, c) = tokio::join!(one.now(), one.now(), two.now());
         assert!(a.is_ok() && b.is_ok() && c.is_ok());

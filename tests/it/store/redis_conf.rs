@@ -144,7 +144,8 @@ async fn the_shipped_configuration_lets_nobody_in_until_it_has_a_password() {
     let server = RedisServer::start_with_file(&shipped, &[]);
     for login in ["", ":@", "hufu@", "hufu:hufu@", "default:@", ":resetpass@"] {
         let error = open(&settings(&server.url(login)))
-            .for_worker()
+            .worker()
+            .sessions
             .now()
             .await
             .unwrap_err();

@@ -23,7 +23,7 @@ const USERS: usize = 24;
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_failover_of_sentinels_signs_nobody_out() {
     let mut group = SentinelGroup::start();
-    a_worker_without_requests_hears_of_a_new_master(&mut group).await;
+    stores_without_requests_hear_of_a_new_master(&mut group).await;
     let (master, replica) = (1, 0);
     follows(&group.servers[replica]);
 
@@ -87,8 +87,8 @@ async fn a_failover_of_sentinels_signs_nobody_out() {
 
 /// A frozen master is replaced; when it thaws it believes for a moment that it is still the master.
 /// A worker that had no request meanwhile has an open connection to it, and would not find the
-/// sessions made since.
-async fn a_worker_without_requests_hears_of_a_new_master(group: &mut SentinelGroup) {
+/// sessions made since; the same is true of the process's store.
+async fn stores_without_requests_hear_of_a_new_master(group: &mut SentinelGroup) {
     let (keys, naming) = fresh_keys();
     let handle = store::open(
         &group.settings(),
@@ -97,17 +97,20 @@ async fn a_worker_without_requests_hears_of_a_new_master(group: &mut SentinelGro
         Arc::new(Metrics::new()),
     )
     .unwrap();
-    let (busy, idle) = (handle.for_worker(), handle.for_worker());
+    let busy = handle.worker().sessions;
+    let idle = [handle.worker().sessions, handle.process().sessions];
     busy.now().await.unwrap();
-    idle.now().await.unwrap();
-    until("both workers to listen", async || {
-        (group.listeners() == 2).then_some(())
+    for store in &idle {
+        store.now().await.unwrap();
+    }
+    until("all stores to listen", async || {
+        (group.listeners() == 3).then_some(())
     })
     .await;
     // Whom they listen to may die: they listen to another one.
     group.kill_sentinel(0);
-    until("both workers to listen again", async || {
-        (group.listeners() == 2).then_some(())
+    until("all stores to listen again", async || {
+        (group.listeners() == 3).then_some(())
     })
     .await;
     group.start_sentinel_again(0);
@@ -124,7 +127,9 @@ async fn a_worker_without_requests_hears_of_a_new_master(group: &mut SentinelGro
     let id = SessionToken::issue(&keys, tag_of(&naming, &session.user)).id();
     busy.create(new_session(id, &session, HOUR)).await.unwrap();
     group.servers[0].thaw();
-    let found = idle.load(&id).await.unwrap();
-    assert!(matches!(found, Lookup::Found(_)), "{found:?}");
+    for store in idle {
+        let found = store.load(&id).await.unwrap();
+        assert!(matches!(found, Lookup::Found(_)), "{found:?}");
+    }
     handle.probe().check().await.unwrap();
 }

@@ -39,7 +39,8 @@ async fn a_revocation_waits_for_replicas_and_holds_up_nobody_else() {
     };
     let store = store::open(&settings, keys.clone(), naming.clone(), metrics.clone())
         .unwrap()
-        .for_worker();
+        .worker()
+        .sessions;
     let sign_in = async || {
         let session = session_of("o1", store.now().await.unwrap());
         let id = SessionToken::issue(&keys, tag_of(&naming, &session.user)).id();
@@ -150,7 +151,7 @@ async fn servers_that_want_a_certificate_get_one() {
             tls: trusting.clone(),
             ..settings(&url)
         };
-        answer_within_two_seconds(open(&stranger).for_worker().now())
+        answer_within_two_seconds(open(&stranger).worker().sessions.now())
             .await
             .unwrap_err();
         let known = RedisTls {
@@ -177,7 +178,8 @@ async fn servers_that_want_a_certificate_get_one() {
 async fn sentinels_that_are_not_there_or_refuse_are_named() {
     let group = SentinelGroup::start();
     let error = open(&settings(&group.url()))
-        .for_worker()
+        .worker()
+        .sessions
         .now()
         .await
         .unwrap_err();
@@ -193,7 +195,8 @@ async fn sentinels_that_are_not_there_or_refuse_are_named() {
         url: unknown,
         ..group.settings()
     })
-    .for_worker()
+    .worker()
+    .sessions
     .now()
     .await
     .unwrap_err();
@@ -202,7 +205,7 @@ async fn sentinels_that_are_not_there_or_refuse_are_named() {
         "{error}"
     );
     let nowhere = settings("redis+sentinel://127.0.0.1:1/sessions");
-    let error = open(&nowhere).for_worker().now().await.unwrap_err();
+    let error = open(&nowhere).worker().sessions.now().await.unwrap_err();
     assert!(
         error
             .reason
@@ -211,7 +214,7 @@ async fn sentinels_that_are_not_there_or_refuse_are_named() {
         "{error}"
     );
     let nowhere = settings("redis+cluster://127.0.0.1:1");
-    let error = open(&nowhere).for_worker().now().await.unwrap_err();
+    let error = open(&nowhere).worker().sessions.now().await.unwrap_err();
     assert!(
         error
             .reason
@@ -224,6 +227,6 @@ async fn sentinels_that_are_not_there_or_refuse_are_named() {
             .url("")
             .replace("redis://", "redis+cluster://"),
     );
-    let error = open(&no_cluster).for_worker().now().await.unwrap_err();
+    let error = open(&no_cluster).worker().sessions.now().await.unwrap_err();
     assert!(error.reason.contains("cluster support disabled"), "{error}");
 }

@@ -1,0 +1,89 @@
+//! The store of the process: for any thread, over a few connections that outlive the workers.
+
+use std::time::Duration;
+
+use hufu::session::{Lookup, Written};
+use hufu::store::PushChoice;
+
+use crate::helpers::redis_server::RedisServer;
+use crate::helpers::store::{answer_within_two_seconds, open, settings, user};
+use crate::helpers::two_stores::{Two, connection, found};
+use crate::helpers::wait::until;
+
+/// How many connections the server has taken so far.
+fn taken(connection: &mut redis::Connection) -> u64 {
+    let stats: String = redis::cmd("INFO").arg("stats").query(connection).unwrap();
+    let line = stats
+        .lines()
+        .find_map(|line| line.strip_prefix("total_connections_received:"));
+    line.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn one_connection_made_on_first_use_serves_threads_that_come_and_go() {
+    let redis = RedisServer::start(&[]);
+    let mut inspector = connection(&redis);
+    let before = taken(&mut inspector);
+    let process = open(&settings(&redis.url(""))).process();
+    assert_eq!(taken(&mut inspector), before);
+    for _ in 0..3 {
+        let process = process.clone();
+        // As a worker has it: a runtime of its own, which ends.
+        let worker = tokio::task::spawn_blocking(move || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap()
+                .block_on(process.sessions.now())
+        });
+        worker.await.unwrap().unwrap();
+    }
+    assert_eq!(taken(&mut inspector), before + 1);
+}
+
+#[tokio::test]
+async fn it_keeps_no_session_and_every_worker_forgets_what_it_revokes() {
+    for push in [PushChoice::Tracking, PushChoice::Pubsub] {
+        let redis = RedisServer::start(&[]);
+        let two = Two::with(&redis, push).await;
+        let process = two.handle.process().sessions;
+        let id = two.session().await;
+        until("both gateways to keep the session", async || {
+            for store in [&two.near, &two.other, &process] {
+                assert!(found(&store.load(&id).await.unwrap()));
+            }
+            two.near.known(&id).and(two.other.known(&id))
+        })
+        .await;
+        assert!(process.known(&id).is_none());
+        let written = process.remove(&id, &user("o1")).await.unwrap();
+        assert_eq!(written, Written::Done);
+        let known = two.near.known(&id);
+        assert!(matches!(known, None | Some(Lookup::Gone)), "{known:?}");
+        until("the other gateway to hear of it", async || {
+            let lookup = two.other.load(&id).await.unwrap();
+            matches!(lookup, Lookup::Gone).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_redis_answers_is_told_from_no_answer() {
+    let redis = RedisServer::start(&[]);
+    let process = open(&settings(&redis.url(""))).process();
+    let _: () = redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).unwrap();
+    let lease = Duration::from_secs(60);
+    let full = process.login_codes.reserve(&[1; 16], lease).await;
+    let full = full.unwrap_err();
+    assert!(full.answered && full.reason.contains("OOM"), "{full}");
+    redis.freeze();
+    let silent = answer_within_two_seconds(process.sessions.now()).await;
+    let silent = silent.unwrap_err();
+    assert!(!silent.answered, "{silent}");
+    redis.thaw();
+    until("the server to answer again", async || {
+        process.sessions.now().await.ok()
+    })
+    .await;
+}
