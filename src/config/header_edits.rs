@@ -75,7 +75,7 @@ fn edits(table: &mut Section<'_>, reserved: &ReservedNames, of_requests: bool) -
             };
             table.problem(
                 key,
-                &format!("\"{name}\" stands there twice"),
+                &format!("\"{name}\" occurs twice"),
                 "keep one of them; case, \"-\" and \"_\" do not count",
             );
         }
