@@ -122,7 +122,7 @@ async fn the_page_names_every_code_that_keeps_its_shape() {
         .map(|path| format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
     assert_eq!(
         words(&gateway, nobody.into()).await,
-        documented("that nobody answers")
+        documented("unknown paths")
     );
     let verify = "GET /auth/verify HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     assert_eq!(
