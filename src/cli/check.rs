@@ -8,8 +8,8 @@ use crate::store::{RedisServers, StoreUrl};
 
 /// Validate a configuration: every problem at once, each with its line, its key and a hint
 ///
-/// Connects to nothing and starts nothing. Warnings are odd but no reason not to start; with
-/// problems the exit code is 2.
+/// It connects to nothing and starts nothing. Warnings do not prevent a start. With problems the
+/// exit code is 2.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]

@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use super::CommandLine;
 
-/// Print what a shell needs to complete commands and options
+/// Print a shell's completions for commands and options
 ///
 /// bash: `hufu completions bash > /etc/bash_completion.d/hufu`. zsh: into `_hufu` in a folder of
 /// $fpath. fish: `~/.config/fish/completions/hufu.fish`. PowerShell: `hufu completions powershell

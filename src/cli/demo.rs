@@ -27,13 +27,13 @@ const PAGE: &str = include_str!("demo/page.html");
 /// The app that the page logs in to.
 const APPID: &str = "wx00000000000demo0";
 
-/// Try it: gateway, WeChat's stand-in, an echo backend and a store in memory, all in this process
+/// Try it: gateway, simulated WeChat, echo backend and a store in memory, all in this process
 ///
-/// Prints three curl lines that work by copy and paste, and the address of a page that walks
-/// through login, call and logout. Nothing needs to be installed, and nothing is left behind.
+/// It prints three curl lines to copy and paste, and the address of a page that shows login, call
+/// and logout. It needs no installation and leaves nothing behind.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Where the gateway listens
+    /// The gateway's address to listen on
     #[arg(long, value_name = "ADDR", value_parser = address, default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
     #[command(flatten)]

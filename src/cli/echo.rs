@@ -9,10 +9,10 @@ use super::say;
 use super::serve::{address, listener};
 use crate::sandbox::echo;
 
-/// Run a backend that answers with what it got, to try the gateway before your own backend is there
+/// Run a backend that answers with the request that it got, to try the gateway
 #[derive(Debug, Args)]
 pub(crate) struct EchoArgs {
-    /// Where it listens, such as 127.0.0.1:9000
+    /// The address to listen on, such as 127.0.0.1:9000
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) listen: SocketAddr,
 }

@@ -18,14 +18,13 @@ use crate::session::ProviderKind;
 use crate::store::StoreUrl;
 use crate::upstream::Endpoint;
 
-/// Write a hufu.toml, a .env with fresh keys and a redis.conf into the current folder; overwrites
+/// Write a hufu.toml, a .env with new keys and a redis.conf into the current folder; overwrites
 /// nothing
 ///
-/// Beside them hufu.schema.json, with which editors complete and check hufu.toml.
+/// It also writes hufu.schema.json, with which editors complete and check hufu.toml.
 ///
-/// `redis-server redis.conf` is then the Redis of this hufu.toml: its user `hufu` has the password
-/// in .env. With --redis the Redis that is there already is used instead, and no redis.conf is
-/// written.
+/// `redis-server redis.conf` then starts the Redis of this hufu.toml: its user `hufu` has the
+/// password in .env. With --redis an existing Redis is used instead, and no redis.conf is written.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
     /// The mini program's AppID, such as wx0123456789abcdef
@@ -34,10 +33,10 @@ pub(crate) struct InitArgs {
     /// Your backend, such as http://127.0.0.1:9000
     #[arg(long, value_name = "URL")]
     upstream: String,
-    /// A Redis that is there already, such as redis://10.0.0.5:6379/0, without a login in it
+    /// An existing Redis, such as redis://10.0.0.5:6379/0, without a login in the URL
     #[arg(long, value_name = "URL")]
     redis: Option<String>,
-    /// The user to log in to it as; its password goes into .env as HUFU_REDIS_PASSWORD
+    /// The user for its login; put the password into .env as HUFU_REDIS_PASSWORD
     #[arg(long, value_name = "NAME", requires = "redis")]
     redis_user: Option<String>,
     #[command(flatten)]

@@ -4,16 +4,16 @@ use clap::Args;
 
 use crate::crypto::{hash, keyring};
 
-/// Print a fresh key
+/// Print a new key
 ///
-/// Without options: one sealing key, for `secrets.keys`. To rotate: docs/operations.md has the
-/// steps.
+/// Without options: one sealing key, for `secrets.keys`. docs/operations.md has the steps of a
+/// rotation.
 #[derive(Debug, Args)]
 pub(crate) struct KeygenArgs {
     /// As lines for a .env file: HUFU_KEY and HUFU_NAMING_KEY, as in `hufu keygen --env >> .env`
     #[arg(long)]
     env: bool,
-    /// Instead of keys: a Redis password, and the line for Redis that makes a user `hufu` with it
+    /// Instead of keys: a Redis password, and the ACL line for a user `hufu` with it
     #[arg(long)]
     redis: bool,
 }

@@ -6,7 +6,7 @@ use clap_mangen::Man;
 
 use super::{CommandLine, UsageError};
 
-/// Print the manual page, of hufu or of one of its commands
+/// Print the manual page of hufu or of one of its commands
 ///
 /// `hufu man > /usr/local/share/man/man1/hufu.1`, and `hufu man serve > …/hufu-serve.1` and so on.
 #[derive(Debug, Args)]

@@ -33,11 +33,11 @@ const USAGE: u8 = 2;
     version,
     about = "Session gateway for WeChat mini programs",
     long_about = "Session gateway for WeChat mini programs.\n\n\
-                  It takes the code of wx.login, asks WeChat whose it is, keeps the session in Redis and gives the mini program a token. \
-                  Requests that carry the token go on to your backend with the user's openid in the header X-WX-OPENID.",
+                  It exchanges the code of wx.login at WeChat, keeps the session in Redis and gives the mini program a token. \
+                  It forwards requests with the token to your backend and adds the user's openid in the header X-WX-OPENID.",
     after_help = "New here? `hufu demo` runs everything in one process with nothing to install.\n\
                   For your own app: `hufu init`, fill in .env, `hufu check`, `hufu doctor`, `hufu serve`.\n\n\
-                  Exit codes: 0 fine, 1 failed at run time, 2 wrong arguments or configuration."
+                  Exit codes: 0 success, 1 failed at run time, 2 wrong arguments or configuration."
 )]
 pub struct CommandLine {
     #[command(subcommand)]
@@ -63,7 +63,7 @@ enum Command {
 /// The file that several commands read.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArg {
-    /// The configuration file; a .env beside it is read too
+    /// The configuration file. A .env beside it is also read
     #[arg(
         long = "config",
         short = 'c',

@@ -13,28 +13,28 @@ use crate::clock::SystemClock;
 use crate::sandbox::{self, AcceptedApps, Platform, SandboxApp, SandboxSettings};
 use crate::secret::Secret;
 
-/// Run the platforms' stand-in alone, for your own tests: it answers as WeChat and Douyin do
+/// Run the simulator of the platforms, for your own tests: it simulates WeChat and Douyin
 ///
-/// Point apps.NAME.base_url at it. POST /sandbox/code makes login codes for users that you name.
+/// Set apps.NAME.base_url to it. POST /sandbox/code creates login codes for users that you name.
 #[derive(Debug, Args)]
 pub(crate) struct SandboxArgs {
-    /// Where it listens, such as 127.0.0.1:9001
+    /// The address to listen on, such as 127.0.0.1:9001
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) listen: SocketAddr,
-    /// An app and its secret; once for each app. Others are refused with the platform's number,
-    /// other secrets too (WeChat: 40013, 40125). Without it any app with any secret
+    /// An app and its secret; once for each app. Other apps and secrets are refused with the
+    /// platform's number (WeChat: 40013, 40125). Without this option any app with any secret
     #[arg(long = "app", value_name = "APPID=SECRET", value_parser = app)]
     pub(crate) apps: Vec<SandboxApp>,
-    /// Take a code that was never issued once, for a user of its name
+    /// Accept a code that was never issued once, for the user with that name
     #[arg(long)]
     pub(crate) unknown_codes: bool,
-    /// How long a code is good
+    /// How long a code is valid
     #[arg(long, value_name = "SPAN", value_parser = span, default_value = "5m")]
     pub(crate) code_lifetime: Duration,
     /// How old a session_key must be before a login replaces it; 0s: every login does
     #[arg(long, value_name = "SPAN", value_parser = span, default_value = "1m")]
     pub(crate) key_rotation: Duration,
-    /// Exchanges of one user in a minute; one more is refused (WeChat: 45011)
+    /// Exchanges per user and minute; further ones are refused (WeChat: 45011)
     #[arg(long, value_name = "N", default_value_t = SandboxSettings::default().logins_per_minute)]
     pub(crate) logins_per_minute: u32,
 }

@@ -6,8 +6,8 @@ use crate::config::schema;
 
 /// Print the JSON Schema of hufu.toml, for editors
 ///
-/// `hufu init` writes it beside hufu.toml, whose first line names it; taplo and Even Better TOML
-/// (VS Code) look there. After an upgrade: `hufu schema > hufu.schema.json`.
+/// `hufu init` writes it beside hufu.toml, whose first line names it. taplo and Even Better TOML
+/// (VS Code) use it. After an upgrade: `hufu schema > hufu.schema.json`.
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {}
 

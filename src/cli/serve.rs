@@ -13,8 +13,8 @@ use crate::lifecycle;
 
 /// Run the gateway
 ///
-/// Ends on SIGTERM, SIGINT or SIGQUIT: it goes on accepting for server.drain_grace, then finishes
-/// what is under way within server.drain_deadline.
+/// Stops on SIGTERM, SIGINT or SIGQUIT: it accepts connections for another server.drain_grace, then
+/// finishes requests in progress within server.drain_deadline.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]

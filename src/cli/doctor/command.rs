@@ -18,11 +18,10 @@ use crate::store;
 
 /// Validate a configuration and try everything in it: Redis, the platforms, the backends
 ///
-/// Begins as `hufu check` does; then it connects with the gateway's own logins, writes nothing,
-/// uses nothing up, and prints one line for each thing that it saw, with what to do. It may run
-/// beside a gateway.
+/// It runs `hufu check` first. Then it connects with the gateway's own logins and prints one line
+/// per check, with what to do. It writes nothing and consumes nothing. It can run beside a gateway.
 ///
-/// Exit codes: 0 no line says FAIL, 1 one does, 2 wrong arguments or configuration.
+/// Exit codes: 0 no line says FAIL, 1 at least one does, 2 wrong arguments or configuration.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]

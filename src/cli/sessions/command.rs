@@ -15,7 +15,7 @@ use crate::provider::registry::platform;
 use crate::secret::Secret;
 use crate::session::SessionId;
 
-/// Look at users' sessions and end them, through the admin API of a running gateway
+/// Show and end users' sessions, through the admin API of a running gateway
 ///
 /// The gateway needs admin.token. Without --admin and a token option, both come from the
 /// configuration file.
@@ -37,22 +37,22 @@ pub(crate) struct SessionsArgs {
 enum SessionsCommand {
     /// List the sessions of a user, newest first
     List(UserArgs),
-    /// Show a session: whose it is, and how long it lives
+    /// Show a session: its user and its expiry
     Show(SessionArg),
     /// End a session
     Revoke(SessionArg),
     /// End all sessions of a user
     RevokeAll(UserArgs),
-    /// Count the sessions of a user, or of everybody
+    /// Count the sessions of a user, or of all users
     ///
-    /// A user's sessions are counted exactly. Those of everybody are told as two bounds, from the
-    /// number of keys in Redis: nothing is scanned.
+    /// A user's sessions are counted exactly. For all users there are two bounds, from the number
+    /// of keys in Redis, because nothing is scanned.
     Count(CountArgs),
 }
 
 #[derive(Debug, Args)]
 struct UserArgs {
-    /// The app's name in the configuration; needed where there are several
+    /// The app's name in the configuration; required if there are several
     #[arg(long, value_name = "NAME")]
     app: Option<String>,
     /// The user: an openid
@@ -62,17 +62,17 @@ struct UserArgs {
 
 #[derive(Debug, Args)]
 struct CountArgs {
-    /// The app's name in the configuration; needed where there are several
+    /// The app's name in the configuration; required if there are several
     #[arg(long, value_name = "NAME", requires = "user")]
     app: Option<String>,
-    /// The user: an openid; without one, everybody
+    /// The user: an openid; without it, all users
     #[arg(long, value_name = "OPENID")]
     user: Option<String>,
 }
 
 #[derive(Debug, Args)]
 struct SessionArg {
-    /// The session's public name, as access lines and X-Hufu-Session show it
+    /// The session's public id, as in access lines and X-Hufu-Session
     #[arg(long, value_name = "ID", value_parser = session_id, allow_hyphen_values = true)]
     session: SessionId,
 }
@@ -81,7 +81,7 @@ struct SessionArg {
 /// every user of the machine.
 #[derive(Debug, Args)]
 struct GatewayArgs {
-    /// The configuration file, for admin.listen and admin.token; a .env beside it is read too
+    /// The configuration file, for admin.listen and admin.token; a .env beside it is also read
     #[arg(
         long = "config",
         short = 'c',
@@ -93,10 +93,10 @@ struct GatewayArgs {
     /// The admin listener, such as http://10.0.0.5:8081, instead of the file's
     #[arg(long, value_name = "URL", global = true)]
     admin: Option<String>,
-    /// The environment variable that holds the token, instead of the file's
+    /// The environment variable with the token, instead of the file's
     #[arg(long, value_name = "NAME", global = true)]
     token_env: Option<String>,
-    /// The file that holds the token, instead of the configuration's
+    /// The file with the token, instead of the configuration's
     #[arg(long, value_name = "FILE", global = true, conflicts_with = "token_env")]
     token_file: Option<PathBuf>,
 }
