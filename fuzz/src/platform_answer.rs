@@ -1,7 +1,7 @@
 //! A platform's answer is somebody else's text: nothing that was sent, and no session_key, comes back
 //! in what is logged of it, and what becomes a header can stand in one.
 
-use hufu::provider::client::Answer;
+use hufu::provider::client::PlatformAnswer;
 use hufu::provider::registry::platforms;
 use hufu::provider::reply::{Reply, read};
 
@@ -15,7 +15,7 @@ pub fn check(data: &[u8]) {
     let status = [200, 200, 400, 429, 502][usize::from(choice) % 5];
     let platforms: Vec<_> = platforms().collect();
     let platform = platforms[usize::from(choice) / 5 % platforms.len()];
-    let answer = Answer {
+    let answer = PlatformAnswer {
         status,
         body: body.to_vec(),
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::problem::Wrong;
+use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use super::values::{duration, one_of};
 use crate::provider::base_url::BaseUrl;
@@ -78,11 +78,7 @@ fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
         .and_then(|secret| (platform.secret_doubt)(secret.expose()))
     {
         section.warn(
-            if section.has("secret") {
-                "secret"
-            } else {
-                "secret_file"
-            },
+            section.written_of("secret", "secret_file"),
             &odd,
             &secret_hint,
         );
@@ -105,14 +101,12 @@ fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
         );
     }
     let timeout = section.value("timeout", duration(Duration::from_millis(100)));
-    let max_concurrent: usize = section.number("max_concurrent", 100_000);
-    if max_concurrent == 0 {
-        section.problem(
-            "max_concurrent",
-            "is 0, so nobody can sign in",
-            "write at least 1",
-        );
-    }
+    let max_concurrent = section.positive(
+        "max_concurrent",
+        100_000,
+        "is 0, so nobody can sign in",
+        "write at least 1",
+    );
     Some(AppSettings {
         name: name.into(),
         provider,
@@ -171,13 +165,13 @@ fn appid(text: &str, platform: &Platform) -> Result<Arc<str>, Wrong> {
     if good {
         Ok(text.into())
     } else {
-        Err(Wrong::new(
+        refuse(
             "is not an AppID",
             format!(
                 "write it as the platform shows it, as in {:?}",
                 platform.appid_example
             ),
-        ))
+        )
     }
 }
 
@@ -192,14 +186,14 @@ fn base_url(text: &str, platform: &Platform) -> Result<String, Wrong> {
         || rest.contains(['?', '#', '@', '\\'])
         || !rest.bytes().all(|b| b.is_ascii_graphic());
     if is_odd || BaseUrl::parse(text).is_err() {
-        return Err(Wrong::new("is not a base URL", form));
+        return refuse("is not a base URL", form);
     }
     let base = text.trim_end_matches('/');
     if let Some(meant) = without_call(base, platform) {
-        return Err(Wrong::new(
+        return refuse(
             "has the path of a call, which the gateway adds itself",
             format!("write {meant:?}"),
-        ));
+        );
     }
     Ok(base.to_owned())
 }

@@ -105,7 +105,7 @@ impl Variables {
     /// A `.env` that could not be read, after everything else was: whose variables are all set
     /// without it, needs it not; else it is the one reason for all that is missing, which is taken
     /// out of `problems`.
-    pub(super) fn tell_unread(&self, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
+    pub(super) fn note_unread(&self, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
         let Some((mut unread, reason)) = self.unread.clone() else {
             return;
         };

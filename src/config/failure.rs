@@ -5,7 +5,7 @@ use std::sync::Arc;
 use toml::de::DeValue;
 
 use super::effective;
-use super::problem::Wrong;
+use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use crate::http::failure::{FailureShape, PLACEHOLDERS, Template, TemplateError};
 
@@ -37,8 +37,8 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Arc<FailureShape>> {
 fn word(text: &str) -> Result<FailureShape, Wrong> {
     match text {
         "problem" => Ok(FailureShape::Problem),
-        "wafer" => Err(Wrong::new("is not supported by this version", FORM)),
-        _ => Err(Wrong::new("is not an error format", FORM)),
+        "wafer" => refuse("is not supported by this version", FORM),
+        _ => refuse("is not an error format", FORM),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::effective::{self, Effective};
 use super::identity;
-use super::problem::Wrong;
+use super::problem::{Wrong, refuse};
 use super::reader::{Given, Section};
 use crate::assertion::ReservedNames;
 use crate::assertion::believed::{self, Speaker};
@@ -89,7 +89,7 @@ fn set_one(
     given: &Given<'_>,
     name: impl Fn(&str) -> Result<String, Wrong>,
 ) -> Option<(String, String)> {
-    let fault = |wrong: Wrong| table.fault(Some(given.line), &given.path, &wrong.what, &wrong.hint);
+    let fault = |wrong: Wrong| table.fault_at(given, &wrong.what, &wrong.hint);
     let header = name(header)
         .map_err(|wrong| {
             fault(Wrong {
@@ -106,28 +106,28 @@ fn set_one(
 
 fn name(text: &str, reserved: &ReservedNames) -> Result<String, Wrong> {
     if !identity::is_header_name(text) {
-        return Err(Wrong::new(
+        return refuse(
             "is not a header name",
             "write letters, digits and \"-\", as in \"X-Env\"",
-        ));
+        );
     }
     if reserved.contains(text.as_bytes()) {
-        return Err(Wrong::new(
+        return refuse(
             "is a name that only the gateway may set",
             "choose another; backends believe this header",
-        ));
+        );
     }
     if is_same_name(text, "host") {
-        return Err(Wrong::new(
+        return refuse(
             "is not a route's to change",
             "upstreams.NAME.host says what the backend gets",
-        ));
+        );
     }
     if outgoing::is_own(text) {
-        return Err(Wrong::new(
+        return refuse(
             "belongs to the connection or to the gateway",
             "choose another; docs/routes.md lists what a route cannot change",
-        ));
+        );
     }
     Ok(text.to_owned())
 }
@@ -135,45 +135,38 @@ fn name(text: &str, reserved: &ReservedNames) -> Result<String, Wrong> {
 /// A name that a client may say though backends believe it.
 fn allowed(text: &str, reserved: &ReservedNames) -> Result<String, Wrong> {
     if !identity::is_header_name(text) || text.contains('*') {
-        return Err(Wrong::new(
+        return refuse(
             "is not a header name",
             "write one name as in docs/headers.md; * is not a wildcard here",
-        ));
+        );
     }
     if reserved.contains(text.as_bytes()) {
-        return Err(Wrong::new(
-            "is a name that only the gateway may set",
-            "remove it",
-        ));
+        return refuse("is a name that only the gateway may set", "remove it");
     }
     match believed::speaker(text.as_bytes()) {
         Some(Speaker::Nobody) => Ok(text.to_owned()),
-        Some(Speaker::Proxies) => Err(Wrong::new(
+        Some(Speaker::Proxies) => refuse(
             "is for trusted proxies to say",
             "remove it, and name them in server.trusted_proxies",
-        )),
-        None if outgoing::is_own(text) => Err(Wrong::new(
-            "belongs to the connection or to the gateway",
-            "remove it",
-        )),
-        None => Err(Wrong::new(
+        ),
+        None if outgoing::is_own(text) => {
+            refuse("belongs to the connection or to the gateway", "remove it")
+        }
+        None => refuse(
             "goes on anyway",
             "remove it; docs/headers.md has the names that do not",
-        )),
+        ),
     }
 }
 
 fn value(text: &str) -> Result<(), Wrong> {
     let sound = text.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
     match text {
-        "" => Err(Wrong::new(
-            "has an empty value",
-            "name the header under remove instead",
-        )),
-        _ if !sound || text.trim() != text || text.len() > LONGEST => Err(Wrong::new(
+        "" => refuse("has an empty value", "name the header under remove instead"),
+        _ if !sound || text.trim() != text || text.len() > LONGEST => refuse(
             "has a value that is not one of a header",
             "write visible ASCII in one line, without blanks at its ends, at most 4096 characters",
-        )),
+        ),
         _ => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! `[identity]`: what a backend's identity headers are called.
 
-use super::problem::Wrong;
+use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use crate::assertion::{HeaderNames, headers};
 use crate::session::{TokenCarrier, carrier};
@@ -43,16 +43,16 @@ pub(super) fn is_header_name(text: &str) -> bool {
 fn name(text: &str) -> Result<String, Wrong> {
     let form = "write letters, digits and \"-\", as in \"X-WX-OPENID\"";
     if !is_header_name(text) {
-        return Err(Wrong::new("is not a header name", form));
+        return refuse("is not a header name", form);
     }
     if !text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic()) {
-        return Err(Wrong::new("does not begin with a letter", form));
+        return refuse("does not begin with a letter", form);
     }
     if carrier::is_of_http(text) {
-        return Err(Wrong::new(
+        return refuse(
             "is a header that has a meaning of its own in HTTP",
             "choose another, such as \"X-WX-OPENID\" or \"X-User-Id\"",
-        ));
+        );
     }
     let own = [
         "x-hufu-app",
@@ -66,10 +66,10 @@ fn name(text: &str) -> Result<String, Wrong> {
         headers::VIA,
     ];
     if own.iter().any(|own| headers::is_same_name(own, text)) {
-        return Err(Wrong::new(
+        return refuse(
             "is a header that only the gateway sets",
             "choose another, such as \"X-WX-OPENID\" or \"X-User-Id\"",
-        ));
+        );
     }
     Ok(text.to_owned())
 }

@@ -2,7 +2,7 @@
 
 use log::LevelFilter;
 
-use super::problem::Wrong;
+use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use super::values::choice;
 use crate::route::canonical;
@@ -62,22 +62,21 @@ fn path(text: &str) -> Result<String, Wrong> {
         canonical(&meant).map_or(meant.clone(), std::borrow::Cow::into_owned)
     );
     match text {
-        _ if !text.starts_with('/') => Err(Wrong::new("does not start with a slash", write)),
-        _ if text.contains(['?', '#']) => Err(Wrong::new(
-            "has a query or a fragment, which access lines omit",
-            write,
-        )),
-        _ if text.contains('*') => Err(Wrong::new(
+        _ if !text.starts_with('/') => refuse("does not start with a slash", write),
+        _ if text.contains(['?', '#']) => {
+            refuse("has a query or a fragment, which access lines omit", write)
+        }
+        _ if text.contains('*') => refuse(
             "has a *; there are no patterns",
             "name each path on its own and as a whole, as in \"/auth/healthz\"",
-        )),
+        ),
         _ => match canonical(text) {
             Ok(canonical) if canonical == text => Ok(text.to_owned()),
-            Ok(_) => Err(Wrong::new("is not in its canonical form", write)),
-            Err(error) => Err(Wrong::new(
+            Ok(_) => refuse("is not in its canonical form", write),
+            Err(error) => refuse(
                 format!("is not a path: {error}"),
                 "write the path as clients send it",
-            )),
+            ),
         },
     }
 }

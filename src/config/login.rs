@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::problem::Wrong;
 use super::reader::Section;
-use super::values::duration;
+use super::values::duration_to;
 use crate::limit::{BadQuota, LoginQuotas, Quota};
 
 /// The rules of a login.
@@ -16,24 +16,16 @@ pub struct LoginSettings {
     pub quotas: LoginQuotas,
 }
 
-/// A code of WeChat lives for five minutes.
+/// Codes live for five minutes.
 const LONGEST: Duration = Duration::from_secs(300);
 
 pub(super) fn read(section: &mut Section<'_>) -> LoginSettings {
-    let window = |text: &str| {
-        let span = duration(Duration::from_millis(100))(text)?;
-        let wrong = || {
-            Wrong::new(
-                "is longer than a login code lives",
-                "write at most \"5m\"; a few seconds are enough for a retry",
-            )
-        };
-        if span > LONGEST {
-            Err(wrong())
-        } else {
-            Ok(span)
-        }
-    };
+    let window = duration_to(
+        LONGEST,
+        Duration::from_millis(100),
+        "is longer than a login code lives",
+        "write at most \"5m\"; a few seconds are enough for a retry",
+    );
     let replay_window = section.value("replay_window", window);
     let quotas = section.section("rate_limit", |section| LoginQuotas {
         per_ip: section.value("per_ip", quota),

@@ -29,6 +29,7 @@ mod reader;
 mod route_overlap;
 mod routes;
 pub mod schema;
+mod secret_values;
 mod secrets;
 mod server;
 mod session;

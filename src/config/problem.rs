@@ -100,6 +100,11 @@ impl Wrong {
     }
 }
 
+/// The value is not what its key wants.
+pub(super) fn refuse<T>(what: impl Into<String>, hint: impl Into<String>) -> Result<T, Wrong> {
+    Err(Wrong::new(what, hint))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,9 @@
 //! Walks the file table by table. Everything that is wrong is collected, and what nobody took is
 //! unknown.
 
+mod tables;
+mod unknown;
+
 use std::cell::RefCell;
 use std::path::Path;
 
@@ -9,8 +12,8 @@ use toml::de::{DeTable, DeValue};
 use super::description::{Description, Descriptions};
 use super::effective::Effective;
 use super::env::Variables;
+use super::manual;
 use super::problem::Problem;
-use super::{later, manual};
 use crate::crypto::hash;
 
 /// One reading of one file.
@@ -103,13 +106,13 @@ impl<'a> Reader<'a> {
         read: impl FnOnce(&mut Section<'_>) -> T,
     ) -> T {
         let defaults = manual::defaults();
-        let place = Place {
+        let place = TablePlace {
             path: String::new(),
             pattern: String::new(),
             line: None,
             takes_restart: false,
         };
-        read_table(
+        tables::read_table(
             self,
             place,
             String::new(),
@@ -148,7 +151,7 @@ impl<'a> Reader<'a> {
 
 /// What a table is called.
 #[derive(Debug, Clone)]
-struct Place {
+struct TablePlace {
     /// `apps.shop.`: what stands before its keys.
     path: String,
     /// `apps.*.`: the same for every table of the kind.
@@ -162,9 +165,9 @@ struct Place {
 #[derive(Debug)]
 pub(super) struct Section<'a> {
     pub(super) reader: &'a Reader<'a>,
-    place: Place,
+    place: TablePlace,
     given: Option<&'a DeTable<'a>>,
-    pub(super) defaults: Option<&'a DeTable<'a>>,
+    defaults: Option<&'a DeTable<'a>>,
     known: Vec<&'static str>,
     shown: usize,
 }
@@ -181,6 +184,16 @@ impl<'a> Section<'a> {
     /// Whether the file has this key.
     pub(super) fn has(&self, key: &str) -> bool {
         self.given.is_some_and(|table| table.contains_key(key))
+    }
+
+    /// Which of two keys the file has; where it has neither, the second.
+    pub(super) fn written_of(&self, key: &'static str, other: &'static str) -> &'static str {
+        if self.has(key) { key } else { other }
+    }
+
+    /// What the manual says of this key.
+    pub(super) fn default_of(&self, key: &str) -> Option<&'a DeValue<'a>> {
+        Some(self.defaults?.get(key)?.get_ref())
     }
 
     /// Whether the file has this key as a list without elements.
@@ -223,192 +236,12 @@ impl<'a> Section<'a> {
         let DeValue::Array(items) = list.value else {
             return None;
         };
-        let element = |(index, item): (usize, &'a toml::Spanned<DeValue<'a>>)| Given {
+        let elements = items.iter().enumerate().map(|(index, item)| Given {
             path: format!("{}[{index}]", list.path),
             line: self.reader.line(item.span().start),
             value: item.get_ref(),
-        };
-        Some(items.iter().enumerate().map(element).collect())
-    }
-
-    /// Reads the table `key` with `read`.
-    pub(super) fn section<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&mut Section<'_>) -> T,
-    ) -> T {
-        let given = self.take(key);
-        let line = given.as_ref().map(|given| given.line).or(self.place.line);
-        let place = Place {
-            path: format!("{}{key}.", self.place.path),
-            pattern: format!("{}{key}.", self.place.pattern),
-            line,
-            takes_restart: self.place.takes_restart,
-        };
-        let table = given.and_then(|given| self.table(&given));
-        let header = format!("[{}{key}]", self.place.path);
-        read_table(
-            self.reader,
-            place,
-            header,
-            table,
-            self.defaults
-                .and_then(|d| d.get(key))
-                .and_then(|v| as_table(v.get_ref())),
-            read,
-        )
-    }
-
-    /// Reads each table below `key`, which has the operator's name for it.
-    pub(super) fn named<T>(
-        &mut self,
-        key: &'static str,
-        mut read: impl FnMut(&str, &mut Section<'_>) -> T,
-    ) -> Vec<T> {
-        let defaults = self
-            .defaults
-            .and_then(|d| as_table(d.get(key)?.get_ref())?.values().next())
-            .and_then(|v| as_table(v.get_ref()));
-        let Some(tables) = self.take(key).and_then(|given| self.table(&given)) else {
-            return Vec::new();
-        };
-        let mut all = Vec::with_capacity(tables.len());
-        for (name, value) in tables {
-            let (line, name) = (self.reader.line(name.span().start), name.get_ref());
-            let path = format!("{key}.{name}");
-            if !is_bare(name) {
-                self.fault(Some(line), &path, "is a name with other characters than a-z, A-Z, 0-9, - and _, or longer than 64", "choose another name");
-            } else if let Some(table) = self.table(&Given {
-                path: path.clone(),
-                line,
-                value: value.get_ref(),
-            }) {
-                let place = Place {
-                    path: format!("{path}."),
-                    pattern: format!("{key}.*."),
-                    line: Some(line),
-                    takes_restart: self.place.takes_restart,
-                };
-                all.push(read_table(
-                    self.reader,
-                    place,
-                    format!("[{path}]"),
-                    Some(table),
-                    defaults,
-                    |section| read(name, section),
-                ));
-            }
-        }
-        all
-    }
-
-    /// Reads each row of the list of tables `key`.
-    pub(super) fn rows<T>(
-        &mut self,
-        key: &'static str,
-        mut read: impl FnMut(&mut Section<'_>) -> T,
-    ) -> Vec<T> {
-        let defaults = self
-            .defaults
-            .and_then(|d| d.get(key))
-            .and_then(|v| v.get_ref().get(0))
-            .and_then(|v| as_table(v.get_ref()));
-        let Some(given) = self.take(key) else {
-            return Vec::new();
-        };
-        let Some(rows) = self.elements(&given) else {
-            let hint = format!("write [[{}]] above its keys, with two brackets", given.path);
-            self.fault(
-                Some(given.line),
-                &given.path,
-                "must be a list of tables",
-                &hint,
-            );
-            return Vec::new();
-        };
-        let mut all = Vec::with_capacity(rows.len());
-        for row in rows {
-            let place = Place {
-                path: format!("{}.", row.path),
-                pattern: format!("{}{key}.*.", self.place.pattern),
-                line: Some(row.line),
-                takes_restart: self.place.takes_restart,
-            };
-            if let Some(table) = self.table(&row) {
-                all.push(read_table(
-                    self.reader,
-                    place,
-                    format!("[[{}{key}]]", self.place.path),
-                    Some(table),
-                    defaults,
-                    &mut read,
-                ));
-            }
-        }
-        all
-    }
-
-    /// Reads the table that a single key has for its value. Its keys are not listed on their own:
-    /// the caller notes the value as a whole.
-    pub(super) fn inline<T>(
-        &self,
-        given: &Given<'a>,
-        read: impl FnOnce(&mut Section<'_>) -> T,
-    ) -> Option<T> {
-        let table = self.table(given)?;
-        let key = given.path.rsplit('.').next().unwrap_or_default();
-        let place = Place {
-            path: format!("{}.", given.path),
-            pattern: format!("{}{key}.", self.place.pattern),
-            line: Some(given.line),
-            takes_restart: self.place.takes_restart,
-        };
-        let mut section = Section {
-            reader: self.reader,
-            place,
-            given: Some(table),
-            defaults: None,
-            known: Vec::new(),
-            shown: usize::MAX,
-        };
-        let value = read(&mut section);
-        section.refuse_the_rest();
-        Some(value)
-    }
-
-    /// The keys of a table that the operator chooses, with their values.
-    pub(super) fn entries(&self, table: &Given<'a>) -> Vec<(&'a str, Given<'a>)> {
-        let Some(entries) = self.table(table) else {
-            return Vec::new();
-        };
-        let entry = |(name, value): (
-            &'a toml::Spanned<std::borrow::Cow<'a, str>>,
-            &'a toml::Spanned<DeValue<'a>>,
-        )| {
-            let name_text: &'a str = name.get_ref();
-            (
-                name_text,
-                Given {
-                    path: format!("{}.{name_text}", table.path),
-                    line: self.reader.line(name.span().start),
-                    value: value.get_ref(),
-                },
-            )
-        };
-        entries.iter().map(entry).collect()
-    }
-
-    fn table(&self, given: &Given<'a>) -> Option<&'a DeTable<'a>> {
-        let table = as_table(given.value);
-        if table.is_none() {
-            self.fault(
-                Some(given.line),
-                &given.path,
-                &format!("must be a table, not {}", kind(given.value)),
-                "write its keys below a line with its name in brackets",
-            );
-        }
-        table
+        });
+        Some(elements.collect())
     }
 
     /// Notes what a key takes, where somebody wants to know.
@@ -505,6 +338,11 @@ impl<'a> Section<'a> {
         self.reader.findings.borrow_mut().warnings.push(warning);
     }
 
+    /// Something is wrong with a value that stands in the file.
+    pub(super) fn fault_at(&self, given: &Given<'_>, what: &str, hint: &str) {
+        self.fault(Some(given.line), &given.path, what, hint);
+    }
+
     /// Something is wrong in a place.
     pub(super) fn fault(&self, line: Option<usize>, path: &str, what: &str, hint: &str) {
         let problem = self.reader.problem_of(line, path, what, hint);
@@ -524,104 +362,6 @@ impl<'a> Section<'a> {
             .map(|(name, _)| self.reader.line(name.span().start));
         of_key.or(self.place.line)
     }
-
-    /// Whatever nobody took is of a later version, or misspelt.
-    fn refuse_the_rest(&self) {
-        for name in self.given.into_iter().flat_map(|table| table.keys()) {
-            let key: &str = name.get_ref();
-            if self.known.contains(&key) {
-                continue;
-            }
-            let (what, hint) = if later::is_later(&format!("{}{key}", self.place.pattern)) {
-                (
-                    "not in this version",
-                    "remove it; docs/configuration.md lists the keys of this version".to_owned(),
-                )
-            } else {
-                ("unknown key", self.suggestion(key))
-            };
-            self.fault(
-                Some(self.reader.line(name.span().start)),
-                &format!("{}{key}", self.place.path),
-                what,
-                &hint,
-            );
-        }
-    }
-
-    /// The key that was most likely meant: one of this table that is spelt alike, or the same key
-    /// of another table.
-    fn suggestion(&self, key: &str) -> String {
-        if let Some(header) = self.misplaced(key) {
-            return format!(
-                "it is below the header of another table: move it above the first table of the file, or write it under {header}"
-            );
-        }
-        let likeness = |known: &str| strsim::jaro_winkler(&key.to_ascii_lowercase(), known);
-        let alike = self
-            .known
-            .iter()
-            .map(|known| (likeness(known), known))
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((_, known)) = alike.filter(|(score, _)| *score > 0.83) {
-            return format!("did you mean {known}?");
-        }
-        let elsewhere: Vec<_> = manual::paths()
-            .into_iter()
-            .filter(|path| path.rsplit('.').next() == Some(key))
-            .collect();
-        match elsewhere.is_empty() {
-            true => format!("known here: {}", self.known.join(", ")),
-            false => format!("did you mean {}?", elsewhere.join(" or ")),
-        }
-    }
-
-    /// For a table of the whole file, such as `server.listen = …` at its end, that TOML takes for a
-    /// part of this one: the header to write.
-    fn misplaced(&self, key: &str) -> Option<String> {
-        let is_table = self
-            .given
-            .and_then(|table| table.get(key))
-            .is_some_and(|value| as_table(value.get_ref()).is_some());
-        if self.place.path.is_empty() || !is_table {
-            return None;
-        }
-        let (of_key, named) = (format!("{key}."), format!("{key}.*."));
-        let path = manual::paths()
-            .into_iter()
-            .find(|path| path.starts_with(&of_key))?;
-        Some(if path.starts_with(&named) {
-            format!("[{key}.NAME]")
-        } else {
-            format!("[{key}]")
-        })
-    }
-}
-
-fn read_table<'a, T>(
-    reader: &'a Reader<'a>,
-    place: Place,
-    header: String,
-    given: Option<&'a DeTable<'a>>,
-    defaults: Option<&'a DeTable<'a>>,
-    read: impl FnOnce(&mut Section<'_>) -> T,
-) -> T {
-    let shown = reader
-        .findings
-        .borrow_mut()
-        .effective
-        .open(header, place.pattern.clone());
-    let mut section = Section {
-        reader,
-        place,
-        given,
-        defaults,
-        known: Vec::new(),
-        shown,
-    };
-    let value = read(&mut section);
-    section.refuse_the_rest();
-    value
 }
 
 fn as_table<'a>(value: &'a DeValue<'a>) -> Option<&'a DeTable<'a>> {
@@ -630,15 +370,6 @@ fn as_table<'a>(value: &'a DeValue<'a>) -> Option<&'a DeTable<'a>> {
     } else {
         None
     }
-}
-
-/// Names of apps and upstreams stand in headers, log lines and metrics.
-fn is_bare(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 64
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 /// What a value is, in the operator's words.

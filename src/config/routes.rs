@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::problem::Wrong;
+use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use super::server::route_path;
 use super::upstreams::Named;
@@ -186,26 +186,23 @@ fn read_route(
 fn host(text: &str) -> Result<HostPattern, Wrong> {
     let form = "write \"api.example.com\", or \"*.example.com\" for every name below it";
     if !text.is_ascii() {
-        return Err(Wrong::new(
+        return refuse(
             "is not ASCII",
             "write it as browsers send it, with \"xn--\"",
-        ));
+        );
     }
     let (_, end) = text.rsplit_once(']').unwrap_or(("", text));
     if end.contains(':') {
-        return Err(Wrong::new(
-            "has a port or a scheme, which routes do not match",
-            form,
-        ));
+        return refuse("has a port or a scheme, which routes do not match", form);
     }
     match HostPattern::parse(text) {
         Some(hosts) if hosts.to_string() == text => Ok(hosts),
-        Some(hosts) => Err(Wrong::new(
+        Some(hosts) => refuse(
             "is not in its canonical form",
             format!("write {:?}", hosts.to_string()),
-        )),
-        None if text == "*" => Err(Wrong::new("stands for every host", "leave it out")),
-        None => Err(Wrong::new("is no host", form)),
+        ),
+        None if text == "*" => refuse("stands for every host", "leave it out"),
+        None => refuse("is no host", form),
     }
 }
 
@@ -214,16 +211,13 @@ fn method(text: &str) -> Result<String, Wrong> {
     const LONGEST: usize = 20;
     let form = "write methods in capitals, as in [\"GET\", \"POST\"]";
     if matches!(text, "CONNECT" | "TRACE") {
-        return Err(Wrong::new(
-            "is a method that is never forwarded",
-            "remove it",
-        ));
+        return refuse("is a method that is never forwarded", "remove it");
     }
     if text.is_empty()
         || text.len() > LONGEST
         || !text.bytes().all(|b| b.is_ascii_uppercase() || b == b'-')
     {
-        return Err(Wrong::new("is not a method", form));
+        return refuse("is not a method", form);
     }
     Ok(text.to_owned())
 }
@@ -276,15 +270,15 @@ fn read_strip(section: &mut Section<'_>, path: Option<&str>) -> Option<Option<St
 /// A prefix that every path of the route has.
 fn prefix_of(path: &str, text: &str) -> Result<String, Wrong> {
     if !text.starts_with('/') {
-        return Err(Wrong::new(format!("is not {STRIP}"), STRIP_HINT));
+        return refuse(format!("is not {STRIP}"), STRIP_HINT);
     }
     let prefix = route_path(text)?;
     match below(path, &prefix) {
         Some(_) => Ok(prefix),
-        None => Err(Wrong::new(
+        None => refuse(
             "is not a prefix of the route's path in whole segments",
             format!("write true for {path:?}"),
-        )),
+        ),
     }
 }
 
@@ -297,5 +291,5 @@ fn find(upstreams: &[Named], name: &str) -> Result<Option<Arc<crate::upstream::U
         [] => format!("write [upstreams.{name}] with endpoints = [\"http://HOST:PORT\"]"),
         _ => one_of(upstreams.iter().map(|(known, _)| &**known)),
     };
-    Err(Wrong::new("is not the name of an upstream", hint))
+    refuse("is not the name of an upstream", hint)
 }

@@ -44,11 +44,7 @@ pub(super) fn read(section: &mut Section<'_>, durable: bool) -> SecretSettings {
     let naming = naming.and_then(|text| match parse_key(text.expose()) {
         Ok(key) => Some(key),
         Err(error) => {
-            let key = if section.has("naming_key") {
-                "naming_key"
-            } else {
-                "naming_key_file"
-            };
+            let key = section.written_of("naming_key", "naming_key_file");
             section.problem(key, &error.to_string(), "");
             None
         }
@@ -93,11 +89,7 @@ pub(super) fn read(section: &mut Section<'_>, durable: bool) -> SecretSettings {
 
 fn sealing_keys(section: &mut Section<'_>) -> Vec<Secret<[u8; 32]>> {
     let texts = section.secrets("keys", "keys_file");
-    let given = if section.has("keys") {
-        "keys"
-    } else {
-        "keys_file"
-    };
+    let given = section.written_of("keys", "keys_file");
     if texts.is_empty() && section.has(given) && !section.has_problems_at(given) {
         section.problem(given, "has no key", "make one with `hufu keygen`");
     }

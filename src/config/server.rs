@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::problem::Wrong;
+use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use super::values::{choice, duration, size};
 use crate::clock::{Clock as _, SystemClock};
@@ -101,10 +101,10 @@ fn body_limit(text: &str) -> Result<u64, Wrong> {
     /// Beyond any upload: who writes more means no limit at all, or has slipped.
     const LARGEST: u64 = 1 << 40;
     match size(text)? {
-        limit if limit > LARGEST => Err(Wrong::new(
+        limit if limit > LARGEST => refuse(
             "is more than any request's body",
             "write at most \"1TiB\"; bodies are passed on as they come, so a large limit costs no memory",
-        )),
+        ),
         limit => Ok(limit),
     }
 }
@@ -179,10 +179,10 @@ pub(super) fn diagnose_certificates(
 fn public(text: &str) -> Result<Listen, Wrong> {
     match text.strip_prefix("unix:") {
         Some(path) if path.starts_with('/') => Ok(Listen::Unix(path.into())),
-        Some(_) => Err(Wrong::new(
+        Some(_) => refuse(
             "is not the absolute path of a socket",
             "write it as in \"unix:/run/hufu/hufu.sock\"",
-        )),
+        ),
         None => listen(text).map(Listen::Tcp),
     }
 }
@@ -201,10 +201,10 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
 fn prefix(text: &str) -> Result<String, Wrong> {
     let path = route_path(text)?;
     if path == "/" {
-        Err(Wrong::new(
+        refuse(
             "would claim every path for the gateway itself",
             "write it as in \"/auth\"",
-        ))
+        )
     } else {
         Ok(path)
     }
@@ -225,7 +225,7 @@ fn network(text: &str) -> Result<IpNet, Wrong> {
 
 /// A path as the route table wants it: canonical, without a slash at the end.
 pub(super) fn route_path(text: &str) -> Result<String, Wrong> {
-    let wrong = |what: &str| Err(Wrong::new(what, write(text)));
+    let wrong = |what: &str| refuse(what, write(text));
     if !text.starts_with('/') {
         return wrong("does not start with a slash");
     }

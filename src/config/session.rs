@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::problem::Wrong;
 use super::reader::Section;
-use super::values::duration;
+use super::values::{choice, duration, duration_to};
 use crate::session::{Lifetime, SessionRules, TokenCarrier};
 use crate::store::PushChoice;
 use crate::store::near_cache::NearCacheSettings;
@@ -38,31 +38,19 @@ pub(super) fn read(section: &mut Section<'_>) -> SessionSettings {
             humantime::format_duration(lifetime.idle),
             humantime::format_duration(lifetime.absolute),
         );
-        let key = if section.has("idle_timeout") {
-            "idle_timeout"
-        } else {
-            "absolute_timeout"
-        };
+        let key = section.written_of("idle_timeout", "absolute_timeout");
         section.problem(
             key,
             &format!("the idle timeout ({idle}) is longer than the absolute one ({absolute})"),
             "make absolute_timeout the longer one",
         );
     }
-    let grace = |text: &str| {
-        let span = duration(Duration::ZERO)(text)?;
-        let wrong = || {
-            Wrong::new(
-                "is too long for a rotated token",
-                "write at most \"10m\"; requests that carry it end within a minute",
-            )
-        };
-        if span > LONGEST_GRACE {
-            Err(wrong())
-        } else {
-            Ok(span)
-        }
-    };
+    let grace = duration_to(
+        LONGEST_GRACE,
+        Duration::ZERO,
+        "is too long for a rotated token",
+        "write at most \"10m\"; requests that carry it end within a minute",
+    );
     let max_per_user = section.number("max_per_user", 10_000);
     let carriers = carriers(section);
     SessionSettings {
@@ -77,40 +65,29 @@ pub(super) fn read(section: &mut Section<'_>) -> SessionSettings {
 }
 
 fn near_cache(section: &mut Section<'_>) -> Option<NearCacheSettings> {
+    let max_stale = duration_to(
+        LONGEST_STALE,
+        Duration::from_millis(200),
+        "is too long: an ended session could be served for that long",
+        "write at most \"60s\"",
+    );
     let settings = NearCacheSettings {
         push: PushChoice::Auto,
         capacity: section.number("capacity", 10_000_000),
         max_stale: section.value("max_stale", max_stale),
         outage_grace: section.value("outage_grace", duration(Duration::ZERO)),
     };
-    let push = section.value("push", |text| match text {
-        "auto" => Ok(Some(PushChoice::Auto)),
-        "tracking" => Ok(Some(PushChoice::Tracking)),
-        "pubsub" => Ok(Some(PushChoice::Pubsub)),
-        "off" => Ok(None),
-        _ => Err(Wrong::new(
-            "is not one of \"auto\", \"tracking\", \"pubsub\" and \"off\"",
-            "",
-        )
-        .none_of(["auto", "tracking", "pubsub", "off"])),
-    });
+    let push = section.value(
+        "push",
+        choice([
+            ("auto", Some(PushChoice::Auto)),
+            ("tracking", Some(PushChoice::Tracking)),
+            ("pubsub", Some(PushChoice::Pubsub)),
+            ("off", None),
+        ]),
+    );
     push.filter(|_| settings.capacity > 0)
         .map(|push| NearCacheSettings { push, ..settings })
-}
-
-fn max_stale(text: &str) -> Result<Duration, Wrong> {
-    let span = duration(Duration::from_millis(200))(text)?;
-    let wrong = || {
-        Wrong::new(
-            "is too long: an ended session could be served for that long",
-            "write at most \"60s\"",
-        )
-    };
-    if span > LONGEST_STALE {
-        Err(wrong())
-    } else {
-        Ok(span)
-    }
 }
 
 fn carriers(section: &mut Section<'_>) -> Vec<TokenCarrier> {

@@ -99,7 +99,7 @@ impl Settings {
                 None
             }
         };
-        variables.tell_unread(&mut problems, &mut warnings);
+        variables.note_unread(&mut problems, &mut warnings);
         settings
             .filter(|_| problems.is_empty())
             .map(|settings| (settings, warnings))

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::problem::Wrong;
+use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use super::values::duration;
 use crate::store::{RedisLogin, RedisServers, RedisUrl, ServerAddress, StoreUrl};
@@ -59,10 +59,8 @@ pub(super) fn read(section: &mut Section<'_>) -> (StoreSettings, bool) {
     );
     let wait_replicas = section.number("wait_replicas", REPLICAS_MAX);
     let patience = duration(Duration::from_millis(1));
-    let (connect_timeout, timeout) = (
-        section.value("connect_timeout", &patience),
-        section.value("timeout", &patience),
-    );
+    let connect_timeout = section.value("connect_timeout", &patience);
+    let timeout = section.value("timeout", &patience);
     let tls = section.section("tls", read_tls);
     let apart = Apart {
         login,
@@ -146,30 +144,15 @@ fn key_prefix(text: &str) -> Result<String, Wrong> {
     if good {
         Ok(text.to_owned())
     } else {
-        Err(Wrong::new("cannot begin the store's keys", form))
+        refuse("cannot begin the store's keys", form)
     }
 }
 
 fn read_tls(section: &mut Section<'_>) -> Option<StoreTlsFiles> {
-    let (ca, cert, key) = (
-        section.path("ca"),
-        section.path("cert"),
-        section.path("key"),
-    );
-    for (one, other) in [("cert", "key"), ("key", "cert")] {
-        if section.has(one) && !section.has(other) {
-            section.problem(
-                one,
-                &format!("is set without {other}"),
-                "a certificate and its key go together",
-            );
-        }
-    }
+    let ca = section.path("ca");
+    let client = section.certificate_pair();
     let given = ["ca", "cert", "key"].iter().any(|key| section.has(key));
-    given.then(|| StoreTlsFiles {
-        ca,
-        client: cert.zip(key),
-    })
+    given.then_some(StoreTlsFiles { ca, client })
 }
 
 /// What stands apart from the URL and says more about the same store.
@@ -197,12 +180,20 @@ fn joined(section: &Section<'_>, url: StoreUrl, apart: Apart<'_>) -> StoreUrl {
         }
         return StoreUrl::Memory;
     };
-    let twice = (
-        redis.login.username.is_some() && apart.login.username.is_some(),
-        redis.login.password.is_some() && apart.login.password.is_some(),
-    );
-    for (key, twice) in [("username", twice.0), ("password", twice.1)] {
-        if twice {
+    let of_url = &redis.login;
+    for (key, in_url, is_apart) in [
+        (
+            "username",
+            of_url.username.is_some(),
+            apart.login.username.is_some(),
+        ),
+        (
+            "password",
+            of_url.password.is_some(),
+            apart.login.password.is_some(),
+        ),
+    ] {
+        if in_url && is_apart {
             section.problem(
                 key,
                 &format!("is set, and the URL has a {key} too"),

@@ -1,6 +1,6 @@
 //! `[traces]`: spans for an OpenTelemetry collector.
 
-use super::problem::Wrong;
+use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use crate::telemetry::TraceSettings;
 
@@ -32,13 +32,10 @@ fn endpoint(text: &str) -> Result<String, Wrong> {
         .ok_or_else(|| Wrong::new("is not an http:// or https:// URL", form))?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     match authority.rsplit_once('@') {
-        Some(_) => Err(Wrong::new(
-            "holds a login",
-            "put it into traces.authorization",
-        )),
-        None if authority.is_empty() => Err(Wrong::new("has no host", form)),
+        Some(_) => refuse("holds a login", "put it into traces.authorization"),
+        None if authority.is_empty() => refuse("has no host", form),
         // Otherwise every batch would be refused, long after the start.
-        None if path.is_empty() => Err(Wrong::new("has no path", form)),
+        None if path.is_empty() => refuse("has no path", form),
         None => Ok(text.to_owned()),
     }
 }
@@ -63,10 +60,10 @@ fn percent(text: &str) -> Result<f64, Wrong> {
 
 fn name(text: &str) -> Result<String, Wrong> {
     if text.trim().is_empty() {
-        Err(Wrong::new(
+        refuse(
             "is empty",
             "write what the gateway is called in traces, such as \"hufu\"",
-        ))
+        )
     } else {
         Ok(text.to_owned())
     }

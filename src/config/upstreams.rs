@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::own_listeners::OwnListeners;
-use super::problem::Wrong;
+use super::problem::{Wrong, refuse};
 use super::reader::{Given, Section, kind};
 use super::values::{choice, duration, whole_number};
 use crate::route::host_name;
@@ -49,18 +49,14 @@ fn read_upstream(
     ];
     let balance = section.value("balance", choice(balance));
     let patience = duration(Duration::from_millis(1));
-    let (connect_timeout, timeout) = (
-        section.value("connect_timeout", &patience),
-        section.value("timeout", &patience),
-    );
+    let connect_timeout = section.value("connect_timeout", &patience);
+    let timeout = section.value("timeout", &patience);
     let first_byte_timeout = section
         .optional("first_byte_timeout", &patience)
         .unwrap_or(timeout);
     let total_timeout = section.optional("total_timeout", &patience);
-    let (max_concurrent, queue) = (
-        section.number("max_concurrent", CONCURRENT_MAX),
-        section.number("queue", CONCURRENT_MAX),
-    );
+    let max_concurrent = section.number("max_concurrent", CONCURRENT_MAX);
+    let queue = section.number("queue", CONCURRENT_MAX);
     if max_concurrent == 0 && queue > 0 {
         section.problem(
             "queue",
@@ -124,9 +120,8 @@ fn read_endpoints(section: &mut Section<'_>, own: &OwnListeners<'_>) -> Vec<Endp
     let list = match given.value {
         DeValue::String(_) => vec![given],
         _ => section.elements(&given).unwrap_or_else(|| {
-            section.fault(
-                Some(given.line),
-                &given.path,
+            section.fault_at(
+                &given,
                 &format!("must be a list, not {}", kind(given.value)),
                 ENDPOINTS_FORM,
             );
@@ -143,17 +138,11 @@ fn read_endpoints(section: &mut Section<'_>, own: &OwnListeners<'_>) -> Vec<Endp
         };
         if let Some(listener) = own.met_by(&endpoint) {
             let what = format!("points to the gateway itself ({listener}), so requests would loop");
-            section.fault(
-                Some(item.line),
-                &item.path,
-                &what,
-                "write where the backend listens",
-            );
+            section.fault_at(item, &what, "write where the backend listens");
         }
         if all.iter().any(|(other, _)| other.is_same_place(&endpoint)) {
-            section.fault(
-                Some(item.line),
-                &item.path,
+            section.fault_at(
+                item,
                 &format!("names {endpoint} a second time"),
                 "remove it; { url = \"…\", weight = 2 } gives it a larger share",
             );
@@ -162,12 +151,7 @@ fn read_endpoints(section: &mut Section<'_>, own: &OwnListeners<'_>) -> Vec<Endp
             .is_some_and(|(first, _)| first.tls != endpoint.tls)
         {
             let what = "has another scheme than the first endpoint: some requests would go out unencrypted";
-            section.fault(
-                Some(item.line),
-                &item.path,
-                what,
-                "write https:// for all of them, or for none",
-            );
+            section.fault_at(item, what, "write https:// for all of them, or for none");
         }
         all.push((endpoint, shown));
     }
@@ -207,7 +191,7 @@ fn read_endpoint<'a>(section: &Section<'a>, item: &Given<'a>) -> Option<(Endpoin
         );
     }
     let Some(url) = section.value_in(item, table, "url") else {
-        section.fault(Some(item.line), &item.path, "has no url", form);
+        section.fault_at(item, "has no url", form);
         return None;
     };
     let (mut endpoint, text) = section.element(&url, parse)?;
@@ -225,9 +209,8 @@ fn read_endpoint<'a>(section: &Section<'a>, item: &Given<'a>) -> Option<(Endpoin
                     "must be a whole number from 1 to {}, without quotes",
                     Endpoint::WEIGHT_MAX
                 );
-                section.fault(
-                    Some(weight.line),
-                    &weight.path,
+                section.fault_at(
+                    &weight,
                     &what,
                     "to take an endpoint out, remove it from the list",
                 );
@@ -255,16 +238,16 @@ fn host(text: &str) -> Result<HostHeader, Wrong> {
             .iter()
             .any(|word| text.trim_end_matches('s').eq_ignore_ascii_case(word)) =>
         {
-            Err(Wrong::new("is an unknown value", form))
+            refuse("is an unknown value", form)
         }
         Some(canonical) if has_sound_port && *canonical == *name => {
             Ok(HostHeader::Fixed(text.to_owned()))
         }
-        Some(canonical) if has_sound_port => Err(Wrong::new(
+        Some(canonical) if has_sound_port => refuse(
             "is not in its canonical form",
             format!("write {:?}", text.replacen(name, &canonical, 1)),
-        )),
-        _ => Err(Wrong::new("is no host", form)),
+        ),
+        _ => refuse("is no host", form),
     }
 }
 
@@ -277,19 +260,15 @@ fn read_retries(section: &mut Section<'_>) -> RetrySettings {
 }
 
 fn read_ejection(section: &mut Section<'_>, trial_lease: Duration) -> EjectionSettings {
-    let failures = section.number("failures", 1_000_000);
-    if failures == 0 {
-        section.problem(
-            "failures",
-            "is 0, so an endpoint would be ejected before it failed",
-            "write at least 1; max_percent = 0 switches ejection off",
-        );
-    }
-    let span = duration(Duration::from_millis(1));
-    let (time, max_time) = (
-        section.value("time", &span),
-        section.value("max_time", &span),
+    let failures = section.positive(
+        "failures",
+        1_000_000,
+        "is 0, so an endpoint would be ejected before it failed",
+        "write at least 1; max_percent = 0 switches ejection off",
     );
+    let span = duration(Duration::from_millis(1));
+    let time = section.value("time", &span);
+    let max_time = section.value("max_time", &span);
     if time > max_time {
         section.problem("max_time", "is shorter than time", "write a longer one");
     }
@@ -309,26 +288,14 @@ fn read_health(section: &mut Section<'_>) -> Option<HealthSettings> {
             && !text.contains('#')
         {
             true => Ok(text.to_owned()),
-            false => Err(Wrong::new("is not a path", "write it as in \"/healthz\"")),
+            false => refuse("is not a path", "write it as in \"/healthz\""),
         }
     });
     let span = duration(Duration::from_millis(1));
-    let (interval, timeout) = (
-        section.value("interval", duration(Duration::from_millis(10))),
-        section.value("timeout", &span),
-    );
-    let (healthy_after, unhealthy_after) = (
-        section.number("healthy_after", 1000),
-        section.number("unhealthy_after", 1000),
-    );
-    for (key, count) in [
-        ("healthy_after", healthy_after),
-        ("unhealthy_after", unhealthy_after),
-    ] {
-        if count == 0 {
-            section.problem(key, "is 0", "write at least 1");
-        }
-    }
+    let interval = section.value("interval", duration(Duration::from_millis(10)));
+    let timeout = section.value("timeout", &span);
+    let healthy_after = section.positive("healthy_after", 1000, "is 0", "write at least 1");
+    let unhealthy_after = section.positive("unhealthy_after", 1000, "is 0", "write at least 1");
     let expected_status = section.value("expected_status", statuses);
     let others = [
         "interval",
@@ -367,28 +334,16 @@ fn statuses(text: &str) -> Result<RangeInclusive<u16>, Wrong> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (status(first), status(last)) {
         (Some(first), Some(last)) if first <= last => Ok(first..=last),
-        _ => Err(Wrong::new(
+        _ => refuse(
             "is not a status or a range of statuses",
             "write \"200\" or \"200-299\"",
-        )),
+        ),
     }
 }
 
 fn read_tls(section: &mut Section<'_>, encrypted: bool) -> TlsFiles {
-    let (ca, cert, key) = (
-        section.path("ca"),
-        section.path("cert"),
-        section.path("key"),
-    );
-    for (one, other) in [("cert", "key"), ("key", "cert")] {
-        if section.has(one) && !section.has(other) {
-            section.problem(
-                one,
-                &format!("is set without {other}"),
-                "a certificate and its key go together",
-            );
-        }
-    }
+    let ca = section.path("ca");
+    let client = section.certificate_pair();
     let is_name = |text: &str| {
         !text.is_empty()
             && text.len() <= 253
@@ -398,10 +353,10 @@ fn read_tls(section: &mut Section<'_>, encrypted: bool) -> TlsFiles {
     };
     let server_name = section.optional("server_name", |text| match is_name(text) {
         true => Ok(text.to_owned()),
-        false => Err(Wrong::new(
+        false => refuse(
             "is not a host name",
             "write the name that the certificate has, without scheme and port",
-        )),
+        ),
     });
     if !encrypted
         && let Some(key) = ["ca", "cert", "key", "server_name"]
@@ -416,7 +371,7 @@ fn read_tls(section: &mut Section<'_>, encrypted: bool) -> TlsFiles {
     }
     TlsFiles {
         ca,
-        client: cert.zip(key),
+        client,
         server_name,
     }
 }

@@ -5,23 +5,20 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::checks;
 use super::description::{Description, Kind};
-use super::effective::Effective;
-use super::problem::Wrong;
+use super::problem::{Wrong, refuse};
 use super::reader::{Given, Section, kind};
 use super::syntax::lookalike;
 use crate::files;
-use crate::secret::Secret;
 
 /// Longer than anything here could mean; and a deadline that far ahead can still be computed.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// A text of the file: as it is written (which may be shown), and with its variables put in (which
 /// may be a secret).
-struct Text {
-    written: String,
-    value: String,
+pub(super) struct Text {
+    pub(super) written: String,
+    pub(super) value: String,
 }
 
 impl<'a> Section<'a> {
@@ -78,9 +75,8 @@ impl<'a> Section<'a> {
         let given = self.take(key);
         let written = given.as_ref().and_then(|given| whole_number(given.value));
         if let Some(given) = given.as_ref().filter(|_| written.is_none_or(|n| n > max)) {
-            self.fault(
-                Some(given.line),
-                &given.path,
+            self.fault_at(
+                given,
                 &format!("must be a whole number from 0 to {max}, without quotes"),
                 "",
             );
@@ -95,15 +91,29 @@ impl<'a> Section<'a> {
             .expect("max fits into the type: tests read every default")
     }
 
+    /// A whole number above zero; `what` and `hint` say why.
+    pub(super) fn positive<T: TryFrom<u64> + PartialEq + Default>(
+        &mut self,
+        key: &'static str,
+        max: u64,
+        what: &str,
+        hint: &str,
+    ) -> T {
+        let number = self.number(key, max);
+        if number == T::default() {
+            self.problem(key, what, hint);
+        }
+        number
+    }
+
     /// `true` or `false`, with a default.
     pub(super) fn flag(&mut self, key: &'static str) -> bool {
         self.describe(key, || Description::new(Kind::Flag));
         let given = self.take(key);
         let written = given.as_ref().and_then(|given| given.value.as_bool());
         if let Some(given) = given.as_ref().filter(|_| written.is_none()) {
-            self.fault(
-                Some(given.line),
-                &given.path,
+            self.fault_at(
+                given,
                 &format!("must be true or false, not {}", kind(given.value)),
                 "",
             );
@@ -128,9 +138,8 @@ impl<'a> Section<'a> {
         let elements = match given.value {
             DeValue::String(_) => vec![given.clone()],
             _ => self.elements(&given).unwrap_or_else(|| {
-                self.fault(
-                    Some(given.line),
-                    &given.path,
+                self.fault_at(
+                    &given,
                     &format!("must be a list of texts, not {}", kind(given.value)),
                     "write [\"…\", \"…\"]",
                 );
@@ -208,102 +217,6 @@ impl<'a> Section<'a> {
         self.parse(given, &text, &parse)
     }
 
-    /// A secret: from the key itself, or from the file that its twin names. `hint` says where to
-    /// get it.
-    pub(super) fn secret(
-        &mut self,
-        key: &'static str,
-        file_key: &'static str,
-        hint: &str,
-    ) -> Option<Secret<String>> {
-        [key, file_key]
-            .into_iter()
-            .for_each(|key| self.describe(key, || Description::new(Kind::Text(Vec::new()))));
-        let (given, in_file) = (self.take(key), self.take(file_key));
-        self.note(key, given.as_ref().map(|_| Effective::HIDDEN.into()));
-        if given.is_none() && in_file.is_none() {
-            self.note(file_key, None);
-            return None;
-        }
-        self.refuse_twins(key, file_key);
-        let (written, secret) = match given {
-            Some(given) => {
-                self.note(file_key, None);
-                let text = self.text(&given)?;
-                (format!("{:?} ", text.written), Secret::new(text.value))
-            }
-            None => (String::new(), self.file_of(in_file, file_key)?),
-        };
-        self.note_hidden(key, secret.expose().as_bytes());
-        let place = if self.has(key) { key } else { file_key };
-        if secret.expose().is_empty() {
-            // What is written is a variable's name at most.
-            self.problem(place, &format!("{written}is empty"), hint);
-            return None;
-        }
-        if secret.expose().contains(char::is_control) {
-            self.problem(
-                place,
-                "has a line break or another control character in it",
-                "look for a quote that is closed too late",
-            );
-            return None;
-        }
-        Some(secret)
-    }
-
-    /// Secrets with their places: the list in the key itself, or the lines of the file that its
-    /// twin names.
-    pub(super) fn secrets(
-        &mut self,
-        key: &'static str,
-        file_key: &'static str,
-    ) -> Vec<(Option<usize>, String, Secret<String>)> {
-        self.describe(key, || Description::new(Kind::List(Vec::new())));
-        self.describe(file_key, || Description::new(Kind::Text(Vec::new())));
-        let (given, in_file) = (self.take(key), self.take(file_key));
-        self.refuse_twins(key, file_key);
-        let mut all = Vec::new();
-        if let Some(given) = given {
-            let elements = self.elements(&given).unwrap_or_else(|| vec![given]);
-            all.extend(elements.iter().filter_map(|element| {
-                Some((
-                    Some(element.line),
-                    element.path.clone(),
-                    Secret::new(self.text(element)?.value),
-                ))
-            }));
-            self.note(key, Some(vec![Effective::HIDDEN; all.len()].into()));
-            self.note(file_key, None);
-        } else {
-            self.note(key, None);
-            let line = in_file.as_ref().map(|given| given.line);
-            let path = in_file
-                .as_ref()
-                .map(|given| given.path.clone())
-                .unwrap_or_default();
-            let text = self.file_of(in_file, file_key);
-            let lines = text
-                .iter()
-                .flat_map(|text| text.expose().lines())
-                .enumerate()
-                .filter(|(_, key)| !key.trim().is_empty());
-            all.extend(lines.map(|(index, key)| {
-                (
-                    line,
-                    format!("{path}, line {}", index + 1),
-                    Secret::new(key.trim().to_owned()),
-                )
-            }));
-        }
-        let texts: Vec<&str> = all
-            .iter()
-            .map(|(.., text)| text.expose().as_str())
-            .collect();
-        self.note_hidden(key, texts.join("\n").as_bytes());
-        all
-    }
-
     /// A text with a default that may be a secret in part (a URL with a password): nothing of it is
     /// ever shown. `None`: there is one, and it cannot be read.
     pub(super) fn discreet(&mut self, key: &'static str) -> Option<String> {
@@ -334,57 +247,20 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn refuse_twins(&self, key: &str, file_key: &str) {
-        if self.has(key) && self.has(file_key) {
-            self.problem(
-                file_key,
-                &format!("is set, and {key} too"),
-                "keep one of the two",
-            );
-        }
-    }
-
-    /// The content of a secret's file, without the line end that editors add.
-    fn file_of(
-        &self,
-        in_file: Option<Given<'a>>,
-        file_key: &'static str,
-    ) -> Option<Secret<String>> {
-        let written = in_file.and_then(|given| self.text(&given));
-        self.note(
-            file_key,
-            written.as_ref().map(|text| text.value.as_str().into()),
-        );
-        let Text { value, written } = written?;
-        let path = self.reader.directory.join(&value);
-        // Where a variable stands for the path, its value may be the secret itself, by a slip of
-        // the pen.
-        let shown = if value == written {
-            path.display().to_string()
-        } else {
-            format!("{written:?}")
-        };
-        match files::read_text(&path) {
-            Ok(text) => {
-                self.reader.has_read(&text);
-                if checks::readable_by_all(&path) {
-                    self.warn(
-                        file_key,
-                        &format!("every user of this machine can read {shown}"),
-                        &format!("chmod 600 {shown}"),
-                    );
-                }
-                Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
-            }
-            Err(reason) => {
+    /// A certificate and its key, which go together.
+    pub(super) fn certificate_pair(&mut self) -> Option<(PathBuf, PathBuf)> {
+        let cert = self.path("cert");
+        let key = self.path("key");
+        for (one, other) in [("cert", "key"), ("key", "cert")] {
+            if self.has(one) && !self.has(other) {
                 self.problem(
-                    file_key,
-                    &format!("{shown} {reason}"),
-                    &reason.advice("FILE"),
+                    one,
+                    &format!("is set without {other}"),
+                    "a certificate and its key go together",
                 );
-                None
             }
         }
+        cert.zip(key)
     }
 
     fn default_list<T>(
@@ -402,10 +278,6 @@ impl<'a> Section<'a> {
         };
         self.note(key, self.default_of(key).map(|_| texts.clone().into()));
         texts.iter().filter_map(|text| parse(text).ok()).collect()
-    }
-
-    fn default_of(&self, key: &str) -> Option<&'a DeValue<'a>> {
-        Some(self.defaults?.get(key)?.get_ref())
     }
 
     fn parsed<T>(
@@ -447,23 +319,17 @@ impl<'a> Section<'a> {
             }
             None => wrong.hint,
         };
-        self.fault(
-            Some(given.line),
-            &given.path,
-            &format!("{short:?} {}", wrong.what),
-            &hint,
-        );
+        self.fault_at(given, &format!("{short:?} {}", wrong.what), &hint);
         None
     }
 
     /// The text of a value with its variables put in.
-    fn text(&self, given: &Given<'a>) -> Option<Text> {
+    pub(super) fn text(&self, given: &Given<'a>) -> Option<Text> {
         let DeValue::String(written) = given.value else {
             let hint =
                 "write it in quotes; durations and sizes have a unit, as in \"15m\" and \"16MiB\"";
-            self.fault(
-                Some(given.line),
-                &given.path,
+            self.fault_at(
+                given,
                 &format!("must be text, not {}", kind(given.value)),
                 hint,
             );
@@ -475,9 +341,8 @@ impl<'a> Section<'a> {
                 value,
             }),
             Err(error) => {
-                self.fault(
-                    Some(given.line),
-                    &given.path,
+                self.fault_at(
+                    given,
                     &error.to_string(),
                     &error.hint(self.reader.variables),
                 );
@@ -494,14 +359,27 @@ pub(super) fn duration(min: Duration) -> impl Fn(&str) -> Result<Duration, Wrong
         let span =
             humantime::parse_duration(text).map_err(|_| Wrong::new("is not a duration", hint))?;
         match span {
-            _ if span < min && min.is_zero() => Err(Wrong::new("is too short", hint)),
-            _ if span < min => Err(Wrong::new(
+            _ if span < min && min.is_zero() => refuse("is too short", hint),
+            _ if span < min => refuse(
                 "is too short",
                 format!("the shortest is {}", humantime::format_duration(min)),
-            )),
-            _ if span > LONGEST => Err(Wrong::new("is longer than ten years", hint)),
+            ),
+            _ if span > LONGEST => refuse("is longer than ten years", hint),
             _ => Ok(span),
         }
+    }
+}
+
+/// The same, up to `max`; `what` and `hint` say why no more.
+pub(super) fn duration_to(
+    max: Duration,
+    min: Duration,
+    what: &'static str,
+    hint: &'static str,
+) -> impl Fn(&str) -> Result<Duration, Wrong> {
+    move |text| match duration(min)(text)? {
+        span if span > max => refuse(what, hint),
+        span => Ok(span),
     }
 }
 
@@ -520,7 +398,7 @@ pub(super) fn size(text: &str) -> Result<u64, Wrong> {
         .filter(|_| has_unit)
         .ok_or_else(wrong)?;
     if size.0 == 0 {
-        Err(Wrong::new("is too small", "write more than \"0B\""))
+        refuse("is too small", "write more than \"0B\"")
     } else {
         Ok(size.0)
     }

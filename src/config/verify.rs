@@ -2,7 +2,7 @@
 
 use super::ServerSettings;
 use super::identity::is_header_name;
-use super::problem::Wrong;
+use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use super::values::choice;
 use crate::endpoints::{AskingProxy, Believed};
@@ -97,13 +97,10 @@ fn name(text: &str) -> Result<String, Wrong> {
         .iter()
         .any(|family| text.to_ascii_lowercase().starts_with(family));
     if !is_header_name(text) {
-        return Err(Wrong::new("is not a header name", form));
+        return refuse("is not a header name", form);
     }
     if carrier::is_of_http(text) && !of_proxies {
-        return Err(Wrong::new(
-            "is a header that has a meaning of its own in HTTP",
-            form,
-        ));
+        return refuse("is a header that has a meaning of its own in HTTP", form);
     }
     Ok(text.to_ascii_lowercase())
 }

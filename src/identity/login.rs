@@ -131,13 +131,13 @@ impl LoginFlow {
                     .await;
                 result
                     .map(|answer| (answer, "ok"))
-                    .map_err(|error| told_apart(error, app, &seen))
+                    .map_err(|error| with_app_mismatch(error, app, &seen))
             }
             Reserved::Settled { outcome } => {
                 let result = self.replayed(app, outcome).await;
                 result
                     .map(|answer| (answer, "replayed"))
-                    .map_err(|error| told_apart(error, app, &client))
+                    .map_err(|error| with_app_mismatch(error, app, &client))
             }
         }
     }
@@ -418,7 +418,7 @@ fn answer_of(issued: &IssuedSession, app: &App) -> LoginAnswer {
 
 /// A refused code whose Referer names another app came from there: say so, since the platform does
 /// not.
-fn told_apart(error: LoginError, app: &App, client: &Client) -> LoginError {
+fn with_app_mismatch(error: LoginError, app: &App, client: &Client) -> LoginError {
     match (&error, client.referer_appid.as_deref()) {
         (LoginError::CodeInvalid { platform_code }, Some(other)) if *other != *app.appid => {
             log::warn!(app = &*app.name, request_id = client.request_id.as_str(); "login: the code belongs to {other:?}, but this app is {}", app.appid);

@@ -67,16 +67,21 @@ enum Body<'a> {
 
 /// A complete answer within the limits.
 #[derive(Clone)]
-pub struct Answer {
+pub struct PlatformAnswer {
     /// The HTTP status.
     pub status: u16,
     /// The body, at most [`BODY_MAX`] bytes. It may hold a session_key.
     pub body: Vec<u8>,
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for PlatformAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Answer({}, {} bytes)", self.status, self.body.len())
+        write!(
+            f,
+            "PlatformAnswer({}, {} bytes)",
+            self.status,
+            self.body.len()
+        )
     }
 }
 
@@ -231,9 +236,9 @@ impl PlatformClient {
         base: &BaseUrl,
         call: &Call<'_>,
         limit: Duration,
-    ) -> Result<Answer, CallError> {
+    ) -> Result<PlatformAnswer, CallError> {
         let exchange = async {
-            let way = Way {
+            let way = OpenCall {
                 base,
                 proxy: self.way(base),
             };
@@ -256,15 +261,15 @@ impl PlatformClient {
 }
 
 /// A call on its way: to whom, and through which proxy.
-struct Way<'a> {
+struct OpenCall<'a> {
     base: &'a BaseUrl,
     proxy: Option<&'a ProxyUrl>,
 }
 
-impl Way<'_> {
+impl OpenCall<'_> {
     /// Reads the body up to the limit. What is dropped half read closes its connection, so the
     /// platform cannot go on sending.
-    async fn read(&self, mut response: Response) -> Result<Answer, CallError> {
+    async fn read(&self, mut response: Response) -> Result<PlatformAnswer, CallError> {
         let host = self.base.host();
         let too_large = || CallError::TooLarge { host: host.clone() };
         let status = response.status().as_u16();
@@ -287,7 +292,7 @@ impl Way<'_> {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, body })
+        Ok(PlatformAnswer { status, body })
     }
 
     fn failed(&self, error: reqwest::Error) -> CallError {
@@ -414,10 +419,10 @@ mod tests {
 
     #[test]
     fn debug_shows_no_body() {
-        let answer = Answer {
+        let answer = PlatformAnswer {
             status: 200,
             body: b"session_key".to_vec(),
         };
-        assert_eq!(format!("{answer:?}"), "Answer(200, 11 bytes)");
+        assert_eq!(format!("{answer:?}"), "PlatformAnswer(200, 11 bytes)");
     }
 }

@@ -9,7 +9,7 @@ use super::base_url::BaseUrl;
 use super::client::{Call, CallError, PlatformClient};
 use super::platform::{Meaning, Parsed, Platform, api_name};
 use super::registry::platform;
-use super::reply::{self, Refusal, Reply};
+use super::reply::{self, PlatformRefusal, Reply};
 use super::settings::{AppSettings, SettingsError};
 use crate::backoff;
 use crate::clock::{Clock, monotonic_now};
@@ -176,8 +176,8 @@ impl Engine {
         }
     }
 
-    fn refused<T>(&self, path: &'static str, refusal: Refusal) -> Try<T> {
-        let Refusal {
+    fn refused<T>(&self, path: &'static str, refusal: PlatformRefusal) -> Try<T> {
+        let PlatformRefusal {
             code: platform_code,
             description,
         } = refusal;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::client::Answer;
+use super::client::PlatformAnswer;
 use super::platform::{Parsed, Unusable};
 use super::untrusted;
 use crate::identity::{Identity, PlatformCode};
@@ -19,7 +19,7 @@ const VALUE_MAX: usize = 128;
 pub enum Reply<T> {
     Success(T),
     /// An error of the platform's.
-    Refused(Refusal),
+    Refused(PlatformRefusal),
     /// The platform, or something before it, is out of order: HTTP 5xx or 429.
     Down(String),
     /// Not an answer of this API. The reason shows nothing of the body, which may hold half a
@@ -29,13 +29,13 @@ pub enum Reply<T> {
 
 /// An error that the platform answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct PlatformRefusal {
     pub code: PlatformCode,
     /// Number, trace and text, for the log.
     pub description: String,
 }
 
-impl Refusal {
+impl PlatformRefusal {
     /// Takes the platform's text in; `hidden` are values that must not come through.
     fn new(error_field: &str, code: PlatformCode, message: &str, hidden: &[&str]) -> Self {
         let message = untrusted::printable(message, hidden);
@@ -55,10 +55,10 @@ impl Refusal {
 pub fn read<T>(
     read_body: fn(&[u8]) -> Result<Parsed<T>, serde_json::Error>,
     error_field: &str,
-    answer: &Answer,
+    answer: &PlatformAnswer,
     hidden: &[&str],
 ) -> Reply<T> {
-    let Answer { status, body } = answer;
+    let PlatformAnswer { status, body } = answer;
     if *status >= 500 || *status == 429 {
         return Reply::Down(format!("it answered with HTTP status {status}"));
     }
@@ -85,7 +85,7 @@ pub fn read<T>(
                 .chain(parsed.secret.as_deref())
                 .collect();
             let message = parsed.message.unwrap_or_default();
-            Reply::Refused(Refusal::new(error_field, code, &message, &hidden))
+            Reply::Refused(PlatformRefusal::new(error_field, code, &message, &hidden))
         }
     }
 }
@@ -155,7 +155,7 @@ mod tests {
 
     fn read(status: u16, body: Vec<u8>, hidden: &[&str]) -> Reply<Identity> {
         let platform = platform(ProviderKind::WechatMiniProgram);
-        let answer = Answer { status, body };
+        let answer = PlatformAnswer { status, body };
         super::read(platform.login.read, platform.error_field, &answer, hidden)
     }
 
@@ -244,7 +244,7 @@ mod tests {
         };
         assert_eq!(
             refusal,
-            Refusal {
+            PlatformRefusal {
                 code: PlatformCode::Number(40029),
                 description: "errcode 40029, rid 1-2: \"invalid [hidden] [hidden], rid: 1-2\""
                     .to_owned(),

@@ -44,7 +44,7 @@ pub enum NoRoute<'a> {
 pub struct RouteTable {
     routes: Vec<Route>,
     /// A quick hash will do: what is in it is the operator's choice.
-    exact: FxHashMap<Box<str>, ByHost<Place>>,
+    exact: FxHashMap<Box<str>, ByHost<RouteSet>>,
     /// How backends may read paths.
     readings: Readings,
     /// An example for each pattern of hosts that routes have.
@@ -56,9 +56,9 @@ pub struct RouteTable {
 }
 
 /// What there is for a path, for whatever host.
-struct Way<'a> {
+struct PathMatches<'a> {
     /// The places of the path and of those above it, the longest first.
-    places: Vec<&'a ByHost<Place>>,
+    places: Vec<&'a ByHost<RouteSet>>,
     /// Those of its other reading.
     others: Vec<&'a ByHost<SameReading>>,
     /// Those that it has without a suffix.
@@ -69,7 +69,7 @@ struct Way<'a> {
 
 /// The routes with one path and one pattern of hosts.
 #[derive(Debug, Clone, Default)]
-struct Place {
+struct RouteSet {
     routes: Vec<usize>,
     allow: String,
 }
@@ -219,7 +219,7 @@ impl RouteTable {
         path: &str,
     ) -> Result<AccessRule, NoRoute<'_>> {
         let reading = self.readings.of(path);
-        let way = Way {
+        let way = PathMatches {
             places: upwards(&self.exact, path).collect(),
             others: self.readings.places(&reading).collect(),
             stems: self.readings.without_suffix(&reading).collect(),
@@ -240,7 +240,7 @@ impl RouteTable {
         &'a self,
         host: Option<&str>,
         method: Option<&str>,
-        way: &Way<'a>,
+        way: &PathMatches<'a>,
     ) -> Result<AccessRule, NoRoute<'a>> {
         let place = self.place(host, way.places.iter().copied(), way.others.iter().copied())?;
         let asked = method.unwrap_or(UNNAMED);
@@ -265,9 +265,9 @@ impl RouteTable {
     fn place<'a>(
         &'a self,
         host: Option<&str>,
-        mut places: impl Iterator<Item = &'a ByHost<Place>>,
+        mut places: impl Iterator<Item = &'a ByHost<RouteSet>>,
         mut others: impl Iterator<Item = &'a ByHost<SameReading>>,
-    ) -> Result<&'a Place, NoRoute<'a>> {
+    ) -> Result<&'a RouteSet, NoRoute<'a>> {
         let place = places
             .find_map(|hosts| hosts.get(host))
             .ok_or(NoRoute::Unknown)?;
@@ -279,7 +279,7 @@ impl RouteTable {
         }
     }
 
-    fn path_len(&self, place: &Place) -> usize {
+    fn path_len(&self, place: &RouteSet) -> usize {
         place
             .routes
             .first()
@@ -303,7 +303,7 @@ impl RouteTable {
     /// methods count: headers and forms may name another to the backend.
     fn refuse_suffix<'a>(
         &'a self,
-        place: &Place,
+        place: &RouteSet,
         host: Option<&str>,
         method: &str,
         found: &[usize],

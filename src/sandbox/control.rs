@@ -89,10 +89,10 @@ pub(super) async fn code(
     platform: web::Data<Platform>,
 ) -> Result<HttpResponse, BadRequest> {
     let example = json!({ "app": "wx0123456789abcdef", "user": "alice" });
-    let asked: CodeRequest = parsed(&body, &example)?;
-    check_user(&platform, &asked.app, &asked.user, &example)?;
-    let code = platform.code(&asked.app, &asked.user, asked.purpose);
-    let openid = users::openid(&asked.app, &asked.user);
+    let request: CodeRequest = parsed(&body, &example)?;
+    check_user(&platform, &request.app, &request.user, &example)?;
+    let code = platform.code(&request.app, &request.user, request.purpose);
+    let openid = users::openid(&request.app, &request.user);
     Ok(HttpResponse::Ok().json(json!({ "code": code, "openid": openid, "expires_in": platform.settings().code_ttl.as_secs() })))
 }
 
@@ -102,9 +102,9 @@ pub(super) async fn open_data(
 ) -> Result<HttpResponse, BadRequest> {
     let example =
         json!({ "app": "wx0123456789abcdef", "user": "alice", "data": { "nickName": "Alice" } });
-    let asked: OpenDataRequest = parsed(&body, &example)?;
-    check_user(&platform, &asked.app, &asked.user, &example)?;
-    Ok(HttpResponse::Ok().json(platform.open_data(&asked.app, &asked.user, asked.data)))
+    let request: OpenDataRequest = parsed(&body, &example)?;
+    check_user(&platform, &request.app, &request.user, &example)?;
+    Ok(HttpResponse::Ok().json(platform.open_data(&request.app, &request.user, request.data)))
 }
 
 pub(super) async fn rotate(
@@ -112,11 +112,11 @@ pub(super) async fn rotate(
     platform: web::Data<Platform>,
 ) -> Result<HttpResponse, BadRequest> {
     let example = json!({ "app": "wx0123456789abcdef", "user": "alice" });
-    let asked: RotateRequest = parsed(&body, &example)?;
-    check_user(&platform, &asked.app, &asked.user, &example)?;
-    platform.rotate(&asked.app, &asked.user);
-    let session_key = platform.session_key(&asked.app, &asked.user);
-    Ok(HttpResponse::Ok().json(json!({ "openid": users::openid(&asked.app, &asked.user), "session_key": session_key.expose() })))
+    let request: RotateRequest = parsed(&body, &example)?;
+    check_user(&platform, &request.app, &request.user, &example)?;
+    platform.rotate(&request.app, &request.user);
+    let session_key = platform.session_key(&request.app, &request.user);
+    Ok(HttpResponse::Ok().json(json!({ "openid": users::openid(&request.app, &request.user), "session_key": session_key.expose() })))
 }
 
 pub(super) async fn faults(
@@ -124,8 +124,8 @@ pub(super) async fn faults(
     platform: web::Data<Platform>,
 ) -> Result<HttpResponse, BadRequest> {
     let example = json!({ "api": "jscode2session", "times": 2, "body": { "errcode": -1, "errmsg": "system error" } });
-    let asked: FaultRequest = parsed(&body, &example)?;
-    let (api, fault) = fault_of(asked).map_err(|wrong| BadRequest { wrong, example })?;
+    let request: FaultRequest = parsed(&body, &example)?;
+    let (api, fault) = fault_of(request).map_err(|wrong| BadRequest { wrong, example })?;
     platform.order(api, fault);
     Ok(HttpResponse::NoContent().finish())
 }
@@ -174,42 +174,43 @@ fn check_user(
     })
 }
 
-fn fault_of(asked: FaultRequest) -> Result<(&'static str, Fault), String> {
-    let Some(api) = apis().find(|api| *api == asked.api) else {
+fn fault_of(request: FaultRequest) -> Result<(&'static str, Fault), String> {
+    let Some(api) = apis().find(|api| *api == request.api) else {
         return Err(format!(
             "api {:?} is none of {:?}",
-            asked.api,
+            request.api,
             apis().collect::<Vec<_>>()
         ));
     };
-    if asked.times == 0 {
+    if request.times == 0 {
         return Err("times must be at least 1".to_owned());
     }
-    if asked.delay_ms > DELAY_MAX_MS {
+    if request.delay_ms > DELAY_MAX_MS {
         return Err(format!("delay_ms must be at most {DELAY_MAX_MS}"));
     }
-    if asked.reset && (asked.status.is_some() || asked.body.is_some()) {
+    if request.reset && (request.status.is_some() || request.body.is_some()) {
         return Err("reset cuts the connection, so there can be no status and no body".to_owned());
     }
-    let status = asked.status.unwrap_or(200);
+    let status = request.status.unwrap_or(200);
     let status = StatusCode::from_u16(status)
         .ok()
         .filter(|_| (200..=599).contains(&status))
         .ok_or("status must be 200 to 599")?;
-    if asked.status.is_none() && asked.body.is_none() && asked.delay_ms == 0 && !asked.reset {
+    if request.status.is_none() && request.body.is_none() && request.delay_ms == 0 && !request.reset
+    {
         return Err(
             "nothing goes wrong: give at least one of status, body, delay_ms and reset".to_owned(),
         );
     }
-    let answer =
-        (asked.status.is_some() || asked.body.is_some()).then(|| (status, text_of(asked.body)));
+    let answer = (request.status.is_some() || request.body.is_some())
+        .then(|| (status, text_of(request.body)));
     Ok((
         api,
         Fault {
-            times: asked.times,
+            times: request.times,
             answer,
-            delay: Duration::from_millis(asked.delay_ms),
-            reset: asked.reset,
+            delay: Duration::from_millis(request.delay_ms),
+            reset: request.reset,
         },
     ))
 }

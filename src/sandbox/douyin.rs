@@ -15,14 +15,14 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[Endpoint::api(
 )];
 
 /// Number and text.
-struct Refusal(i64, &'static str);
+struct DouyinError(i64, &'static str);
 
-const BUSY: Refusal = Refusal(-1, "system error");
-const BAD_PARAMETERS: Refusal = Refusal(40014, "bad params");
-const BAD_APPID: Refusal = Refusal(40015, "bad appid");
-const BAD_SECRET: Refusal = Refusal(40017, "bad secret");
-const BAD_CODE: Refusal = Refusal(40018, "bad code");
-const BAD_ANONYMOUS_CODE: Refusal = Refusal(40019, "bad anonymous code");
+const BUSY: DouyinError = DouyinError(-1, "system error");
+const BAD_PARAMETERS: DouyinError = DouyinError(40014, "bad params");
+const BAD_APPID: DouyinError = DouyinError(40015, "bad appid");
+const BAD_SECRET: DouyinError = DouyinError(40017, "bad secret");
+const BAD_CODE: DouyinError = DouyinError(40018, "bad code");
+const BAD_ANONYMOUS_CODE: DouyinError = DouyinError(40019, "bad anonymous code");
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -33,7 +33,7 @@ struct Request {
     anonymous_code: String,
 }
 
-impl From<Denied> for Refusal {
+impl From<Denied> for DouyinError {
     /// A used code and a blocked user have no number of their own, and neither has a limit.
     fn from(denied: Denied) -> Self {
         match denied {
@@ -48,13 +48,13 @@ impl From<Denied> for Refusal {
 async fn code2session(body: web::Bytes, platform: web::Data<Platform>) -> HttpResponse {
     HttpResponse::Ok().json(match exchange(&body, &platform) {
         Ok(data) => json!({ "err_no": 0, "err_tips": "success", "data": data }),
-        Err(Refusal(err_no, err_tips)) => {
+        Err(DouyinError(err_no, err_tips)) => {
             json!({ "err_no": err_no, "err_tips": err_tips, "data": {} })
         }
     })
 }
 
-fn exchange(body: &[u8], platform: &Platform) -> Result<serde_json::Value, Refusal> {
+fn exchange(body: &[u8], platform: &Platform) -> Result<serde_json::Value, DouyinError> {
     let request: Request = serde_json::from_slice(body).map_err(|_| BAD_PARAMETERS)?;
     if request.code.is_empty() && request.anonymous_code.is_empty() {
         return Err(BAD_PARAMETERS);

@@ -20,7 +20,7 @@ use crate::secret::Secret;
 pub struct Platform {
     settings: SandboxSettings,
     clock: Arc<dyn Clock>,
-    state: Mutex<State>,
+    state: Mutex<SimulatorState>,
 }
 
 /// What a login code becomes.
@@ -60,7 +60,7 @@ pub struct SealedOpenData {
 }
 
 #[derive(Default)]
-struct State {
+struct SimulatorState {
     users: Users,
     codes: Codes,
     tokens: AccessTokens,
@@ -241,7 +241,7 @@ impl Platform {
     /// Whose code it is, and whether it was not issued here.
     fn owner(
         &self,
-        state: &State,
+        state: &SimulatorState,
         app: &str,
         code: &str,
         purpose: Purpose,
@@ -307,12 +307,12 @@ impl Platform {
         self.state().faults.called(api)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SimulatorState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl SimulatorState {
     fn spend(&mut self, app: &str, code: &str, purpose: Purpose, adopted: bool, now: UnixMillis) {
         if adopted {
             self.codes.adopt(app, code, purpose, now);

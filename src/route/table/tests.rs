@@ -7,6 +7,8 @@ use crate::route::host::HostPattern;
 use crate::route::methods::Methods;
 use crate::upstream::Upstream;
 
+const AMBIGUOUS: NoRoute<'static> = NoRoute::Refused(PathError::Ambiguous);
+
 fn table(paths: &[&str]) -> RouteTable {
     let upstream = Arc::new(Upstream::for_tests("u"));
     RouteTable::new(
@@ -49,6 +51,27 @@ fn route(text: &str) -> Route {
             .collect(),
     );
     route
+}
+
+type Found<'a, T> = Result<T, NoRoute<'a>>;
+
+/// Each host, method and path leads to what is expected of it.
+fn finds(table: &RouteTable, cases: &[(Option<&str>, &str, &str, Found<'_, usize>)]) {
+    for (host, method, path, expected) in cases {
+        let found = table.find(*host, method, path);
+        assert_eq!(found, *expected, "{host:?} {method} {path}");
+    }
+}
+
+/// The same of who may not know the host or the method.
+fn asks_for(
+    table: &RouteTable,
+    cases: &[(Option<&str>, Option<&str>, &str, Found<'_, AccessRule>)],
+) {
+    for (host, method, path, expected) in cases {
+        let strictest = table.strictest(*host, *method, path);
+        assert_eq!(strictest, *expected, "{host:?} {method:?} {path}");
+    }
 }
 
 fn routes(texts: &[&str]) -> RouteTable {
@@ -101,11 +124,7 @@ fn another_reading_never_reaches_a_more_special_route() {
         "/f%C4%B1les/../api",
     ];
     for path in evasions.iter().filter(|path| !path.contains("..")) {
-        assert_eq!(
-            found(&t, path),
-            Err(NoRoute::Refused(PathError::Ambiguous)),
-            "{path}"
-        );
+        assert_eq!(found(&t, path), Err(AMBIGUOUS), "{path}");
     }
     assert_eq!(found(&t, "/Files/A;v=1"), Ok("/Files"));
     assert_eq!(found(&t, "/api/x;v=1/Y"), Ok("/api"));
@@ -121,7 +140,7 @@ fn path_then_host_choose_and_the_method_only_after_them() {
         "- optional *.b/api/x",
         "DELETE none /only",
     ]);
-    for (host, method, path, expected) in [
+    let cases = [
         (Some("a.b"), "GET", "/api", Ok(1)),
         (Some("a.b"), "HEAD", "/api", Ok(1)),
         (Some("a.b"), "POST", "/api/y", Ok(2)),
@@ -149,41 +168,21 @@ fn path_then_host_choose_and_the_method_only_after_them() {
             Err(NoRoute::OtherMethods("DELETE")),
         ),
         (Some("a.b"), "GET", "/", Ok(0)),
-    ] {
-        assert_eq!(
-            t.find(host, method, path),
-            expected,
-            "{host:?} {method} {path}"
-        );
-    }
+    ];
+    finds(&t, &cases);
     assert!(t.chose_by_method(1) && t.chose_by_method(5) && !t.chose_by_method(3));
 }
 
 #[test]
 fn another_reading_is_refused_where_the_host_has_the_more_special_place() {
     let t = routes(&["- none /", "POST required a.b/api"]);
-    for (host, method, path, expected) in [
-        (
-            Some("a.b"),
-            "GET",
-            "/API",
-            Err(NoRoute::Refused(PathError::Ambiguous)),
-        ),
-        (
-            Some("a.b"),
-            "POST",
-            "/api;x/y",
-            Err(NoRoute::Refused(PathError::Ambiguous)),
-        ),
+    let cases = [
+        (Some("a.b"), "GET", "/API", Err(AMBIGUOUS)),
+        (Some("a.b"), "POST", "/api;x/y", Err(AMBIGUOUS)),
         (Some("c.d"), "POST", "/api;x/y", Ok(0)),
         (None, "POST", "/API", Ok(0)),
-    ] {
-        assert_eq!(
-            t.find(host, method, path),
-            expected,
-            "{host:?} {method} {path}"
-        );
-    }
+    ];
+    finds(&t, &cases);
 }
 
 #[test]
@@ -197,7 +196,7 @@ fn who_does_not_know_host_or_method_gets_the_strictest_rule() {
         "PUT optional /all",
         "- none /all",
     ]);
-    for (host, method, path, rule) in [
+    let cases = [
         (None, Some("GET"), "/x", Ok(AccessRule::None)),
         (None, Some("GET"), "/api", Ok(AccessRule::Required)),
         (Some("c.d"), Some("GET"), "/api", Ok(AccessRule::None)),
@@ -217,27 +216,16 @@ fn who_does_not_know_host_or_method_gets_the_strictest_rule() {
         (Some("c.d"), None, "/all", Ok(AccessRule::Optional)),
         (Some("a.b"), None, "/api", Ok(AccessRule::Required)),
         (None, None, "/api/pub/1", Ok(AccessRule::None)),
-        (
-            None,
-            None,
-            "/API",
-            Err(NoRoute::Refused(PathError::Ambiguous)),
-        ),
-    ] {
-        assert_eq!(
-            t.strictest(host, method, path),
-            rule,
-            "{host:?} {method:?} {path}"
-        );
-    }
+        (None, None, "/API", Err(AMBIGUOUS)),
+    ];
+    asks_for(&t, &cases);
     let t = routes(&["- none a.b/api"]);
-    for (host, rule) in [
-        (Some("a.b"), Ok(AccessRule::None)),
-        (Some("c.d"), Err(NoRoute::Unknown)),
-        (None, Ok(AccessRule::Required)),
-    ] {
-        assert_eq!(t.strictest(host, None, "/api"), rule, "{host:?}");
-    }
+    let cases = [
+        (Some("a.b"), None, "/api", Ok(AccessRule::None)),
+        (Some("c.d"), None, "/api", Err(NoRoute::Unknown)),
+        (None, None, "/api", Ok(AccessRule::Required)),
+    ];
+    asks_for(&t, &cases);
 }
 
 /// Rails, ThinkPHP, Struts and Spring MVC up to 5.2 serve all of these with what is behind
@@ -255,22 +243,21 @@ fn a_suffix_never_leads_past_a_stricter_rule() {
         "- optional /maybe",
         "- required a.b/only",
     ]);
-    let refused = Err(NoRoute::Refused(PathError::Ambiguous));
-    for (host, method, path, expected) in [
-        (None, "GET", "/public/secret.json", refused),
-        (None, "POST", "/public/secret.json/", refused),
-        (None, "GET", "/public/secret.tar.gz", refused),
-        (None, "GET", "/public/secret..html", refused),
-        (None, "GET", "/public/Secret.DO", refused),
-        (None, "GET", "/public/secret.do;x=y", refused),
-        (None, "GET", "/public/secret%20.action", refused),
-        (None, "GET", "/public/secret.css.json", refused),
-        (None, "GET", "/maybe.json", refused),
+    let cases = [
+        (None, "GET", "/public/secret.json", Err(AMBIGUOUS)),
+        (None, "POST", "/public/secret.json/", Err(AMBIGUOUS)),
+        (None, "GET", "/public/secret.tar.gz", Err(AMBIGUOUS)),
+        (None, "GET", "/public/secret..html", Err(AMBIGUOUS)),
+        (None, "GET", "/public/Secret.DO", Err(AMBIGUOUS)),
+        (None, "GET", "/public/secret.do;x=y", Err(AMBIGUOUS)),
+        (None, "GET", "/public/secret%20.action", Err(AMBIGUOUS)),
+        (None, "GET", "/public/secret.css.json", Err(AMBIGUOUS)),
+        (None, "GET", "/maybe.json", Err(AMBIGUOUS)),
         // A header or a form may make a POST of it.
-        (None, "GET", "/public/news.json", refused),
+        (None, "GET", "/public/news.json", Err(AMBIGUOUS)),
         // 405 there.
-        (None, "POST", "/public/page.html", refused),
-        (Some("a.b"), "GET", "/only.json", refused),
+        (None, "POST", "/public/page.html", Err(AMBIGUOUS)),
+        (Some("a.b"), "GET", "/only.json", Err(AMBIGUOUS)),
         (Some("c.d"), "GET", "/only.json", Ok(0)),
         (None, "GET", "/public/page.html", Ok(1)),
         // What has a route of its own is meant so.
@@ -283,29 +270,20 @@ fn a_suffix_never_leads_past_a_stricter_rule() {
         (None, "GET", "/public/secrets.json", Ok(1)),
         (None, "GET", "/public/x.json", Ok(1)),
         (None, "GET", "/x.json", Ok(0)),
-    ] {
-        assert_eq!(
-            t.find(host, method, path),
-            expected,
-            "{host:?} {method} {path}"
-        );
-    }
-    assert_eq!(
-        t.strictest(Some("c.d"), Some("GET"), "/public/secret.json"),
-        Err(NoRoute::Refused(PathError::Ambiguous))
-    );
-    assert_eq!(
-        t.strictest(None, None, "/only.json"),
-        Err(NoRoute::Refused(PathError::Ambiguous))
-    );
-    assert_eq!(
-        t.strictest(Some("c.d"), None, "/only.json"),
-        Ok(AccessRule::None)
-    );
-    assert_eq!(
-        t.strictest(None, None, "/public/secret.css"),
-        Ok(AccessRule::None)
-    );
+    ];
+    finds(&t, &cases);
+    let cases = [
+        (
+            Some("c.d"),
+            Some("GET"),
+            "/public/secret.json",
+            Err(AMBIGUOUS),
+        ),
+        (None, None, "/only.json", Err(AMBIGUOUS)),
+        (Some("c.d"), None, "/only.json", Ok(AccessRule::None)),
+        (None, None, "/public/secret.css", Ok(AccessRule::None)),
+    ];
+    asks_for(&t, &cases);
 }
 
 #[test]
@@ -332,29 +310,23 @@ fn a_suffix_beside_the_same_rule_is_a_name_like_others() {
 #[test]
 fn the_file_of_another_host_opens_nothing_to_who_does_not_say_the_host() {
     let t = routes(&["- none /", "- required /admin", "- none a.b/admin.css"]);
-    assert_eq!(
-        t.strictest(Some("a.b"), None, "/admin.css"),
-        Ok(AccessRule::None)
-    );
-    assert_eq!(
-        t.strictest(None, None, "/admin.css"),
-        Err(NoRoute::Refused(PathError::Ambiguous))
-    );
+    let cases = [
+        (Some("a.b"), None, "/admin.css", Ok(AccessRule::None)),
+        (None, None, "/admin.css", Err(AMBIGUOUS)),
+    ];
+    asks_for(&t, &cases);
 }
 
 /// One host has a route for the other spelling, another has not.
 #[test]
 fn the_spelling_of_another_host_opens_nothing_to_who_does_not_say_the_host() {
     let t = routes(&["- none a.b/API", "- required /api", "- none /"]);
-    assert_eq!(t.strictest(Some("a.b"), None, "/API"), Ok(AccessRule::None));
-    assert_eq!(
-        t.find(Some("c.d"), "GET", "/API"),
-        Err(NoRoute::Refused(PathError::Ambiguous))
-    );
-    assert_eq!(
-        t.strictest(None, None, "/API"),
-        Err(NoRoute::Refused(PathError::Ambiguous))
-    );
+    finds(&t, &[(Some("c.d"), "GET", "/API", Err(AMBIGUOUS))]);
+    let cases = [
+        (Some("a.b"), None, "/API", Ok(AccessRule::None)),
+        (None, None, "/API", Err(AMBIGUOUS)),
+    ];
+    asks_for(&t, &cases);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::wire::{self, Refusal};
+use super::wire::{self, WechatError};
 use crate::sandbox::platform::Platform;
 
 #[derive(Serialize)]
@@ -22,7 +22,7 @@ pub(super) async fn mini_program(
     wire::answer(&platform, &exchange(&request, &platform))
 }
 
-fn exchange(request: &HttpRequest, platform: &Platform) -> Result<Session, Refusal> {
+fn exchange(request: &HttpRequest, platform: &Platform) -> Result<Session, WechatError> {
     // The platform reads the query of a GET alone: to it, a POST has no appid.
     if request.method() != Method::GET {
         return Err(wire::NO_APPID);

@@ -4,7 +4,7 @@ use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use super::wire::{self, Refusal};
+use super::wire::{self, WechatError};
 use crate::sandbox::platform::Platform;
 
 #[derive(Deserialize)]
@@ -48,14 +48,14 @@ fn look_up(
     request: &HttpRequest,
     body: &[u8],
     platform: &Platform,
-) -> Result<PhoneNumber, Refusal> {
+) -> Result<PhoneNumber, WechatError> {
     if request.method() != Method::POST {
         return Err(wire::POST_ONLY);
     }
     let query = wire::query(request);
     let appid = platform.app_of_token(wire::required(&query, "access_token", wire::NO_TOKEN)?)?;
-    let asked: PhoneCode = serde_json::from_slice(body).map_err(|_| wire::BAD_BODY)?;
-    let number = platform.phone(&appid, &asked.code, asked.openid.as_deref())?;
+    let wanted: PhoneCode = serde_json::from_slice(body).map_err(|_| wire::BAD_BODY)?;
+    let number = platform.phone(&appid, &wanted.code, wanted.openid.as_deref())?;
     let watermark = Watermark {
         timestamp: platform.now().0 / 1000,
         appid,

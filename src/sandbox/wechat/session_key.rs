@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::wire::{self, Refusal};
+use super::wire::{self, WechatError};
 use crate::sandbox::platform::Platform;
 
 #[derive(Serialize)]
@@ -54,7 +54,7 @@ pub(super) async fn reset(request: HttpRequest, platform: web::Data<Platform>) -
     wire::answer(&platform, &reset)
 }
 
-fn proved(request: &HttpRequest, platform: &Platform) -> Result<Proved, Refusal> {
+fn proved(request: &HttpRequest, platform: &Platform) -> Result<Proved, WechatError> {
     let query = wire::query(request);
     let app = platform.app_of_token(wire::required(&query, "access_token", wire::NO_TOKEN)?)?;
     let openid = wire::required(&query, "openid", wire::BAD_OPENID)?.to_owned();

@@ -4,7 +4,7 @@ use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use super::wire::{self, Refusal};
+use super::wire::{self, WechatError};
 use crate::sandbox::access_tokens::Granted;
 use crate::sandbox::platform::Platform;
 
@@ -48,7 +48,7 @@ fn grant_stable(
     request: &HttpRequest,
     body: &[u8],
     platform: &Platform,
-) -> Result<Granted, Refusal> {
+) -> Result<Granted, WechatError> {
     if request.method() != Method::POST {
         return Err(wire::POST_ONLY);
     }
@@ -62,7 +62,7 @@ fn checked(
     grant_type: &str,
     appid: &str,
     secret: &str,
-) -> Result<(), Refusal> {
+) -> Result<(), WechatError> {
     if grant_type != GRANT_TYPE {
         return Err(wire::BAD_GRANT_TYPE);
     }

@@ -11,33 +11,33 @@ use crate::sandbox::platform::{Denied, Platform};
 
 /// An error of WeChat's: number and message, without the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Refusal(pub(super) i64, pub(super) &'static str);
+pub(super) struct WechatError(pub(super) i64, pub(super) &'static str);
 
-const BAD_TOKEN: Refusal = Refusal(
+const BAD_TOKEN: WechatError = WechatError(
     40001,
     "invalid credential, access_token is invalid or not latest",
 );
-pub(super) const BAD_GRANT_TYPE: Refusal = Refusal(40002, "invalid grant_type");
-pub(super) const BAD_OPENID: Refusal = Refusal(40003, "invalid openid");
-const BAD_APPID: Refusal = Refusal(40013, "invalid appid");
-const BAD_CODE: Refusal = Refusal(40029, "invalid code");
-const BAD_SECRET: Refusal = Refusal(40125, "invalid appsecret");
-const CODE_USED: Refusal = Refusal(40163, "code been used");
-const USER_BLOCKED: Refusal = Refusal(40226, "code blocked");
-pub(super) const NO_TOKEN: Refusal = Refusal(41001, "access_token missing");
-pub(super) const NO_APPID: Refusal = Refusal(41002, "appid missing");
-pub(super) const NO_SECRET: Refusal = Refusal(41004, "appsecret missing");
-pub(super) const NO_CODE: Refusal = Refusal(41008, "missing code");
-pub(super) const POST_ONLY: Refusal = Refusal(43002, "require POST method");
-const TOO_OFTEN: Refusal = Refusal(
+pub(super) const BAD_GRANT_TYPE: WechatError = WechatError(40002, "invalid grant_type");
+pub(super) const BAD_OPENID: WechatError = WechatError(40003, "invalid openid");
+const BAD_APPID: WechatError = WechatError(40013, "invalid appid");
+const BAD_CODE: WechatError = WechatError(40029, "invalid code");
+const BAD_SECRET: WechatError = WechatError(40125, "invalid appsecret");
+const CODE_USED: WechatError = WechatError(40163, "code been used");
+const USER_BLOCKED: WechatError = WechatError(40226, "code blocked");
+pub(super) const NO_TOKEN: WechatError = WechatError(41001, "access_token missing");
+pub(super) const NO_APPID: WechatError = WechatError(41002, "appid missing");
+pub(super) const NO_SECRET: WechatError = WechatError(41004, "appsecret missing");
+pub(super) const NO_CODE: WechatError = WechatError(41008, "missing code");
+pub(super) const POST_ONLY: WechatError = WechatError(43002, "require POST method");
+const TOO_OFTEN: WechatError = WechatError(
     45011,
     "api minute-quota reach limit mustslower retry next minute",
 );
-pub(super) const BAD_BODY: Refusal = Refusal(47001, "data format error");
-pub(super) const BAD_SIG_METHOD: Refusal = Refusal(87008, "invalid sig_method");
-pub(super) const BAD_SIGNATURE: Refusal = Refusal(87009, "invalid signature");
+pub(super) const BAD_BODY: WechatError = WechatError(47001, "data format error");
+pub(super) const BAD_SIG_METHOD: WechatError = WechatError(87008, "invalid sig_method");
+pub(super) const BAD_SIGNATURE: WechatError = WechatError(87009, "invalid signature");
 
-impl From<Denied> for Refusal {
+impl From<Denied> for WechatError {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::AppUnknown => BAD_APPID,
@@ -56,11 +56,11 @@ impl From<Denied> for Refusal {
 /// The answer to an API call.
 pub(super) fn answer<T: Serialize>(
     platform: &Platform,
-    result: &Result<T, Refusal>,
+    result: &Result<T, WechatError>,
 ) -> HttpResponse {
     match result {
         Ok(body) => text(serde_json::to_string(body).unwrap_or_default()),
-        Err(Refusal(errcode, errmsg)) => {
+        Err(WechatError(errcode, errmsg)) => {
             let errmsg = format!("{errmsg}, rid: {}", trace(platform));
             text(serde_json::json!({ "errcode": errcode, "errmsg": errmsg }).to_string())
         }
@@ -78,8 +78,8 @@ pub(super) fn query(request: &HttpRequest) -> HashMap<String, String> {
 pub(super) fn required<'a>(
     query: &'a HashMap<String, String>,
     name: &str,
-    missing: Refusal,
-) -> Result<&'a str, Refusal> {
+    missing: WechatError,
+) -> Result<&'a str, WechatError> {
     query
         .get(name)
         .map(String::as_str)

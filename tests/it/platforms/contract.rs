@@ -410,7 +410,7 @@ async fn a_flood_is_not_read() {
         let raw = Raw::start([Act::Flood(head)]);
         let outcome = exchange(&provider(settings(&[&raw.url]))).await;
         assert!(
-            matches!(&outcome, Err(ExchangeError::Nonsense { reason }) if reason.contains("longer than 65536")),
+            matches!(&outcome, Err(ExchangeError::Nonsense { reason, .. }) if reason.contains("longer than 65536")),
             "{outcome:?}"
         );
         wait::until("the connection is closed", async || {
