@@ -42,44 +42,39 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// As it should be.
-    pub fn ok(check: &'static str, seen: impl Into<String>) -> Self {
+    /// The advice may be empty.
+    fn new(
+        verdict: Verdict,
+        check: &'static str,
+        seen: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
         Self {
-            verdict: Verdict::Ok,
+            verdict,
             check,
             seen: seen.into(),
-            advice: String::new(),
+            advice: advice.into(),
         }
+    }
+
+    /// As it should be.
+    pub fn ok(check: &'static str, seen: impl Into<String>) -> Self {
+        Self::new(Verdict::Ok, check, seen, "")
     }
 
     /// Worth knowing; the advice may be empty.
     pub fn note(check: &'static str, seen: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Note,
-            check,
-            seen: seen.into(),
-            advice: advice.into(),
-        }
+        Self::new(Verdict::Note, check, seen, advice)
     }
 
     /// Could be better.
     pub fn warn(check: &'static str, seen: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Warn,
-            check,
-            seen: seen.into(),
-            advice: advice.into(),
-        }
+        Self::new(Verdict::Warn, check, seen, advice)
     }
 
     /// Does not work.
     pub fn fail(check: &'static str, seen: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Fail,
-            check,
-            seen: seen.into(),
-            advice: advice.into(),
-        }
+        Self::new(Verdict::Fail, check, seen, advice)
     }
 }
 

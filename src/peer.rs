@@ -1,53 +1,97 @@
 //! What a TLS library says of the other side, in words for an operator.
 
+/// What is wrong with the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerTrouble {
+    /// Its certificate is an authority's, and no server's.
+    AuthorityAsServer,
+    /// Nobody whom we know has signed its certificate.
+    Untrusted,
+    /// Its certificate is for another name.
+    OtherName,
+    /// Something else about certificates.
+    Certificate,
+    NoTls,
+    UnknownHost,
+    Refused,
+    TimedOut,
+    Other,
+}
+
 /// The library's words for what is wrong with a certificate, or with what is no TLS at all, and
 /// ours. A kind of the library's that has no word of its own is written by it as Rust code.
-const WORDS: [(&str, &str); 9] = [
+const WORDS: [(&str, PeerTrouble, &str); 9] = [
     (
         "CaUsedAsEndEntity",
+        PeerTrouble::AuthorityAsServer,
         "its certificate is not trusted: it is self-signed, and made to sign others and not for a server",
     ),
     (
         "UnknownIssuer",
+        PeerTrouble::Untrusted,
         "its certificate is not trusted: it is self-signed, or no authority that is known here has signed it",
     ),
     (
         "BadSignature",
+        PeerTrouble::Untrusted,
         "its certificate is not trusted: another authority than the one of that name that is known here has signed it",
     ),
-    (
-        "NotValidYet",
-        "its certificate is not valid yet, or this machine's clock is wrong",
-    ),
+    ("NotValidYet", PeerTrouble::Certificate, NOT_YET),
     (
         "certificate not valid yet",
-        "its certificate is not valid yet, or this machine's clock is wrong",
+        PeerTrouble::Certificate,
+        NOT_YET,
     ),
-    ("Expired", "its certificate has expired"),
-    ("certificate expired", "its certificate has expired"),
-    ("InvalidContentType", "it speaks no TLS there"),
-    ("CertificateRequired", "it wants a certificate of ours"),
+    ("Expired", PeerTrouble::Certificate, EXPIRED),
+    ("certificate expired", PeerTrouble::Certificate, EXPIRED),
+    (
+        "InvalidContentType",
+        PeerTrouble::NoTls,
+        "it speaks no TLS there",
+    ),
+    (
+        "CertificateRequired",
+        PeerTrouble::Certificate,
+        "it wants a certificate of ours",
+    ),
 ];
+const NOT_YET: &str = "its certificate is not valid yet, or this machine's clock is wrong";
+const EXPIRED: &str = "its certificate has expired";
+const UNKNOWN_HOST: &str = "failed to lookup address information: ";
+/// Other words of libraries and of the operating system.
+const SIGNS: [(&str, PeerTrouble); 7] = [
+    ("certificate not valid for name", PeerTrouble::OtherName),
+    ("certificate", PeerTrouble::Certificate),
+    (UNKNOWN_HOST, PeerTrouble::UnknownHost),
+    ("Connection refused", PeerTrouble::Refused),
+    ("timed out", PeerTrouble::TimedOut),
+    ("deadline has elapsed", PeerTrouble::TimedOut),
+    ("", PeerTrouble::Other),
+];
+
+/// What an error of a connection means, by a library's words or the operating system's.
+#[must_use]
+pub fn trouble(error: &str) -> PeerTrouble {
+    let words = WORDS.iter().map(|(theirs, trouble, _)| (*theirs, *trouble));
+    words
+        .chain(SIGNS)
+        .find(|(theirs, _)| error.contains(theirs))
+        .map_or(PeerTrouble::Other, |(_, trouble)| trouble)
+}
 
 /// An error of a connection, where it is one of TLS in plain words.
 #[must_use]
 pub fn plainly(error: &str) -> String {
-    if let Some((_, ours)) = WORDS.iter().find(|(theirs, _)| error.contains(theirs)) {
+    if let Some((.., ours)) = WORDS.iter().find(|(theirs, ..)| error.contains(theirs)) {
         return (*ours).to_owned();
     }
-    if let Some((_, why)) = error.split_once("failed to lookup address information: ") {
+    if let Some((_, why)) = error.split_once(UNKNOWN_HOST) {
         return format!("its name does not resolve: {why}");
     }
     let Some((before, rest)) = error.split_once("Other(OtherError(") else {
         return error.to_owned();
     };
     format!("{before}{}", rest.trim_end_matches(')'))
-}
-
-/// Whether such words say that the other side's certificate is not trusted.
-#[must_use]
-pub fn is_untrusted(words: &str) -> bool {
-    words.contains("is not trusted")
 }
 
 /// Where the other side's certificate is configured.
@@ -61,26 +105,23 @@ pub struct CertificateKeys<'a> {
     pub for_name: &'a str,
 }
 
-/// What to do about a certificate of which such words are said; `None`: they are about something
-/// else.
+/// What to do about a certificate; `None`: the trouble is another.
 #[must_use]
-pub fn cure(words: &str, keys: &CertificateKeys<'_>) -> Option<String> {
+pub fn cure(trouble: PeerTrouble, keys: &CertificateKeys<'_>) -> Option<String> {
     let ca = keys.ca;
-    Some(if words.contains("made to sign others") {
-        format!(
+    match trouble {
+        PeerTrouble::AuthorityAsServer => Some(format!(
             "make one for a server (with `openssl req -x509 … -addext basicConstraints=critical,CA:FALSE`), and set {ca} to it"
-        )
-    } else if is_untrusted(words) && keys.is_ca_set {
-        format!(
+        )),
+        PeerTrouble::Untrusted if keys.is_ca_set => Some(format!(
             "what {ca} holds is another authority's: set it to the certificate itself or to that of its authority"
-        )
-    } else if is_untrusted(words) {
-        format!("set {ca} to the certificate itself or to that of its authority")
-    } else if words.contains("certificate not valid for name") {
-        keys.for_name.to_owned()
-    } else {
-        return None;
-    })
+        )),
+        PeerTrouble::Untrusted => Some(format!(
+            "set {ca} to the certificate itself or to that of its authority"
+        )),
+        PeerTrouble::OtherName => Some(keys.for_name.to_owned()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -89,37 +130,49 @@ mod tests {
 
     #[test]
     fn a_cure_does_not_name_what_is_already_done() {
-        let of = |words: &str, is_ca_set| {
-            cure(
-                words,
-                &CertificateKeys {
-                    ca: "store.tls.ca",
-                    is_ca_set,
-                    for_name: "another name",
-                },
-            )
-            .unwrap_or_default()
-        };
-        for is_ca_set in [false, true] {
-            assert!(
-                of(&plainly("Other(OtherError(CaUsedAsEndEntity))"), is_ca_set)
-                    .contains("CA:FALSE")
-            );
-            assert_eq!(
-                of("certificate not valid for name \"a\"", is_ca_set),
-                "another name"
-            );
-            assert_eq!(of("connection refused", is_ca_set), "");
+        let untrusted = "invalid peer certificate: UnknownIssuer";
+        for (error, is_ca_set, words) in [
+            ("Other(OtherError(CaUsedAsEndEntity))", true, "CA:FALSE"),
+            ("Other(OtherError(CaUsedAsEndEntity))", false, "CA:FALSE"),
+            ("certificate not valid for name \"a\"", true, "another name"),
+            (untrusted, false, "set store.tls.ca to"),
+            (
+                untrusted,
+                true,
+                "what store.tls.ca holds is another authority's",
+            ),
+        ] {
+            let keys = CertificateKeys {
+                ca: "store.tls.ca",
+                is_ca_set,
+                for_name: "another name",
+            };
+            let cure = cure(trouble(error), &keys).unwrap();
+            assert!(cure.contains(words), "{error}: {cure}");
         }
-        let unknown = plainly("UnknownIssuer");
-        assert!(
-            of(&unknown, false).starts_with("set store.tls.ca to"),
-            "{unknown}"
-        );
-        assert!(
-            of(&unknown, true).starts_with("what store.tls.ca holds is another authority's"),
-            "{unknown}"
-        );
+    }
+
+    #[test]
+    fn an_error_of_a_connection_has_a_meaning() {
+        for (error, means) in [
+            (
+                "invalid peer certificate: certificate expired: x",
+                PeerTrouble::Certificate,
+            ),
+            (
+                "received corrupt message of type InvalidContentType",
+                PeerTrouble::NoTls,
+            ),
+            (
+                "failed to lookup address information: x",
+                PeerTrouble::UnknownHost,
+            ),
+            ("Connection refused (os error 111)", PeerTrouble::Refused),
+            ("Connection timed out (os error 110)", PeerTrouble::TimedOut),
+            ("Connection reset by peer", PeerTrouble::Other),
+        ] {
+            assert_eq!(trouble(error), means, "{error}");
+        }
     }
 
     #[test]

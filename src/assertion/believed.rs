@@ -171,6 +171,31 @@ pub const BELIEVED: &[(&str, Speaker)] = &[
     ("Proxy-Ip", Speaker::Proxies),
 ];
 
+/// Those from which servers take the path, or the application's place in it.
+const OF_PATH: [&str; 21] = [
+    "SCRIPT_NAME",
+    "PATH_INFO",
+    "REQUEST_URI",
+    "Daphne-Root-Path",
+    "X-Script-Name",
+    "X-Forwarded-Script-Name",
+    "X-Traversal-Path",
+    "X-Request-Base",
+    "X-Vhm-*",
+    "X-Original-URL",
+    "X-Rewrite-URL",
+    "X-Envoy-Original-*",
+    "X-ProxyContextPath",
+    "X-Replaced-Path",
+    "X-Ingress-Path",
+    "X-Waws-Unencoded-Url",
+    "X-MS-Original-URL",
+    "X-Middleware-*",
+    "X-Invoke-*",
+    "X-Matched-Path",
+    "X-Forwarded-Prefix",
+];
+
 /// For every key the lengths of the names that have it: nearly all headers of a request are told
 /// apart without looking at a name.
 static LENGTHS: [u64; 256] = lengths();
@@ -193,6 +218,12 @@ pub fn is_of_proxies(name: &[u8]) -> bool {
     BELIEVED
         .iter()
         .any(|(pattern, speaker)| *speaker == Speaker::Proxies && matches(pattern, name))
+}
+
+/// Whether a header of this name moves the path of a request at servers that believe it.
+#[must_use]
+pub fn moves_path(name: &[u8]) -> bool {
+    OF_PATH.iter().any(|pattern| matches(pattern, name))
 }
 
 fn matches(pattern: &str, name: &[u8]) -> bool {
@@ -244,6 +275,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_moves_the_path_is_believed() {
+        for pattern in OF_PATH {
+            let name = pattern.replace('*', "x");
+            assert!(speaker(name.as_bytes()).is_some() && moves_path(name.as_bytes()));
+        }
+        assert!(moves_path(b"x_script-name") && !moves_path(b"X-Forwarded-User"));
+    }
 
     #[test]
     fn every_spelling_of_every_name_is_found() {

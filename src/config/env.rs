@@ -72,6 +72,7 @@ impl Variables {
                 file.read(&text);
                 if checks::readable_by_all(&path) {
                     file.warn(
+                        None,
                         "every user of this machine can read it",
                         &format!("chmod 600 {}", path.display()),
                     );
@@ -79,13 +80,7 @@ impl Variables {
             }
             Err(FileError::Missing) => {}
             Err(reason) => {
-                let problem = Problem {
-                    file: file.name.clone(),
-                    line: None,
-                    path: String::new(),
-                    what: reason.to_string(),
-                    hint: String::new(),
-                };
+                let problem = Problem::of_file(&file.name, None, &reason.to_string(), "");
                 unread = Some((problem, reason));
             }
         }
@@ -289,6 +284,7 @@ impl DotEnv {
                     let value = Secret::new(value);
                     if self.values.get(&name) != Some(&value) {
                         self.warn(
+                            None,
                             &format!("{name} is there twice; the first counts"),
                             "remove one of them",
                         );
@@ -316,13 +312,7 @@ impl DotEnv {
                             "{name} begins with {quote}, which counts as part of the value and not as a quote"
                         );
                         let hint = "write \" or ', if an input method for Chinese has written it";
-                        self.warnings.push(Problem {
-                            file: self.name.clone(),
-                            line: line_of(text, &name),
-                            path: String::new(),
-                            what,
-                            hint: hint.to_owned(),
-                        });
+                        self.warn(line_of(text, &name), &what, hint);
                     }
                     self.values.insert(name, Secret::new(value));
                 }
@@ -368,23 +358,13 @@ impl DotEnv {
     }
 
     fn problem(&mut self, line: Option<usize>, what: &str, hint: &str) {
-        self.problems.push(Problem {
-            file: self.name.clone(),
-            line,
-            path: String::new(),
-            what: what.to_owned(),
-            hint: hint.to_owned(),
-        });
+        self.problems
+            .push(Problem::of_file(&self.name, line, what, hint));
     }
 
-    fn warn(&mut self, what: &str, hint: &str) {
-        self.warnings.push(Problem {
-            file: self.name.clone(),
-            line: None,
-            path: String::new(),
-            what: what.to_owned(),
-            hint: hint.to_owned(),
-        });
+    fn warn(&mut self, line: Option<usize>, what: &str, hint: &str) {
+        self.warnings
+            .push(Problem::of_file(&self.name, line, what, hint));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
-use crate::assertion::{HeaderNames, headers};
+use crate::assertion::{HeaderNames, believed, headers};
 use crate::session::{TokenCarrier, carrier};
 
 /// The names; none may be that of a header in which clients send their tokens.
@@ -16,9 +16,11 @@ pub(super) fn read(section: &mut Section<'_>, carriers: &[TokenCarrier]) -> Head
         };
         let all = [("subject", &names.subject), ("appid", &names.appid), ("unionid", &names.unionid), ("source", &names.source)];
         for (index, (key, name)) in all.iter().enumerate() {
-            let carries = |carrier: &TokenCarrier| matches!(carrier, TokenCarrier::Header(header) if headers::is_same_name(header, name));
-            if carriers.iter().any(carries) {
+            if carries_token(carriers, name) {
                 section.problem(key, &format!("clients send their tokens in \"{name}\" (session.carriers)"), "give the identity header another name");
+            }
+            if believed::moves_path(name.as_bytes()) {
+                section.warn(key, &format!("servers take the path of a request from \"{name}\", so what stands there moves it"), "choose another, such as \"X-WX-OPENID\" or \"X-User-Id\"");
             }
             let twin = all[..index].iter().find(|(_, other)| headers::is_same_name(other, name));
             if let Some((twin, _)) = twin {
@@ -32,6 +34,11 @@ pub(super) fn read(section: &mut Section<'_>, carriers: &[TokenCarrier]) -> Head
         }
         names
     })
+}
+
+/// Whether clients send their tokens in a header of this name.
+pub(super) fn carries_token(carriers: &[TokenCarrier], name: &str) -> bool {
+    carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Header(header) if headers::is_same_name(header, name)))
 }
 
 /// Whether a text can be the name of a header.

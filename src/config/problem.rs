@@ -18,6 +18,19 @@ pub struct Problem {
     pub hint: String,
 }
 
+impl Problem {
+    /// About a whole file, or a line of it.
+    pub(super) fn of_file(file: &str, line: Option<usize>, what: &str, hint: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            line,
+            path: String::new(),
+            what: what.to_owned(),
+            hint: hint.to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;

@@ -3,7 +3,8 @@
 //! path that goes on as it came, to a backend that may read it in another way, is an error.
 
 use super::reader::Section;
-use crate::route::{AccessRule, HostPattern, PathRewrite, Route, RouteTable, may_lie_below};
+use crate::assertion::believed;
+use crate::route::{AccessRule, HostPattern, PathRewrite, Route, RouteTable, below, may_lie_below};
 
 /// Warns of every protected route that a weaker one opens, once, where the weaker one stands.
 /// `lines` are those of the routes.
@@ -70,6 +71,57 @@ pub(super) fn refuse_raw(root: &Section<'_>, table: &RouteTable, lines: &[Option
             "give both the same auth, or this one a path of its own",
         );
     }
+}
+
+/// Warns of every route that a backend may take for one that another protects more: where it does
+/// not mind case, or where the route lets clients name the path in a header.
+pub(super) fn warn_of_readings(root: &Section<'_>, table: &RouteTable, lines: &[Option<usize>]) {
+    let routes = table.routes();
+    for (by, open) in routes.iter().enumerate() {
+        let stricter: Vec<_> = routes
+            .iter()
+            .enumerate()
+            .filter(|(_, protected)| {
+                !open.access.covers(&protected.access) && share_a_backend(protected, open)
+            })
+            .collect();
+        let backend = &open.upstream.name;
+        let protects = |index: usize, protected: &Route| {
+            format!(
+                "{backend}'s {}, which routes[{index}] protects with auth = {}",
+                protected.rewrite.apply(&protected.path),
+                word(protected)
+            )
+        };
+        let line = lines.get(by).copied().flatten();
+        let path = open.rewrite.apply(&open.path);
+        let alike = stricter.iter().find(|(_, protected)| {
+            differs_in_case(&path, &protected.rewrite.apply(&protected.path))
+        });
+        if let Some((index, protected)) = alike {
+            let what = format!(
+                "a backend that ignores case takes it for {}",
+                protects(*index, protected)
+            );
+            let hint = format!("give both the same auth, unless {backend} minds case");
+            root.warn_at(line, &format!("routes[{by}].path"), &what, &hint);
+        }
+        let mut allowed = open.request_headers.allow.iter();
+        let mover = allowed.find(|name| believed::moves_path(name.as_bytes()));
+        if let (Some(name), Some((index, protected))) = (mover, stricter.first()) {
+            let what = format!(
+                "lets clients send {name:?}, from which servers take the path, beside {}",
+                protects(*index, protected)
+            );
+            let hint = "remove it from allow, or give both the same auth";
+            root.warn_at(line, &format!("routes[{by}].request_headers"), &what, hint);
+        }
+    }
+}
+
+/// Whether a path lies below another only where case does not count.
+fn differs_in_case(path: &str, above: &str) -> bool {
+    below(path, above).is_none() && below(&path.to_lowercase(), &above.to_lowercase()).is_some()
 }
 
 /// What the two ways differ in.

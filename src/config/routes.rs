@@ -89,6 +89,7 @@ pub(super) fn read(
     if !root.any_problems() {
         route_overlap::refuse_raw(root, &table, &lines);
         route_overlap::warn(root, &table, &lines);
+        route_overlap::warn_of_readings(root, &table, &lines);
     }
     (table, failures)
 }
@@ -154,33 +155,40 @@ fn read_route(
         response_headers,
         ..Route::new(path, access, upstream??)
     };
-    let conflict = earlier.iter().enumerate().find_map(|(index, other)| {
-        Some((
-            index,
-            other
-                .as_ref()
-                .filter(|other| other.conflicts_with(&route))?,
-        ))
+    (!conflicts(section, &route, earlier, lines)).then_some(route)
+}
+
+/// Whether an earlier route takes the same requests.
+fn conflicts(
+    section: &Section<'_>,
+    route: &Route,
+    earlier: &[Option<Route>],
+    lines: &[Option<usize>],
+) -> bool {
+    let same = earlier.iter().enumerate().find_map(|(index, other)| {
+        let other = other.as_ref()?;
+        other.conflicts_with(route).then_some((index, other))
     });
-    if let Some((index, other)) = conflict {
-        let line = lines
-            .get(index)
-            .copied()
-            .flatten()
-            .map(|line| format!(" in line {line}"))
-            .unwrap_or_default();
-        let (name, other) = (route.name(), other.name());
-        let what = format!(
-            "\"{name}\" takes the same requests as \"{other}\", routes[{index}]{line}, and neither is the more special one"
-        );
-        section.problem(
-            "path",
-            &what,
-            "keep one of them, or give them different hosts or methods",
-        );
-        return None;
-    }
-    Some(route)
+    let Some((index, other)) = same else {
+        return false;
+    };
+    let line = lines
+        .get(index)
+        .copied()
+        .flatten()
+        .map(|line| format!(" in line {line}"))
+        .unwrap_or_default();
+    let what = format!(
+        "\"{}\" takes the same requests as \"{}\", routes[{index}]{line}, and neither is the more special one",
+        route.name(),
+        other.name()
+    );
+    section.problem(
+        "path",
+        &what,
+        "keep one of them, or give them different hosts or methods",
+    );
+    true
 }
 
 fn host(text: &str) -> Result<HostPattern, Wrong> {

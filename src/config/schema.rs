@@ -293,7 +293,7 @@ mod tests {
     fn comments_of_the_manual_belong_to_their_keys() {
         let comments = comments();
         assert!(
-            comments["server.workers"].starts_with("Worker threads"),
+            comments["server.workers"].starts_with("The number of worker threads"),
             "{}",
             comments["server.workers"]
         );

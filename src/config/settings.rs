@@ -84,7 +84,7 @@ impl Settings {
                 FileError::NotUtf8 { .. } | FileError::Dangling(_) => reason.advice(&file),
                 _ => "name a file with --config".to_owned(),
             };
-            ConfigError { problems: vec![Problem { file: file.clone(), line: None, path: String::new(), what: reason.to_string(), hint }] }
+            ConfigError { problems: vec![Problem::of_file(&file, None, &reason.to_string(), &hint)] }
         })?;
         let directory = path.parent().unwrap_or(Path::new(""));
         let (variables, mut problems, mut warnings) = Variables::load(directory);
@@ -168,7 +168,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
         .into_iter()
         .filter_map(|(_, upstream)| upstream)
         .collect();
-    let verify = root.section("verify", verify::read);
+    let verify = root.section("verify", |section| verify::read(section, &session.carriers));
     verify::warn(root, &verify, &server, &routes);
     let cors = root.section("cors", cors::read);
     let websockets = root.section("websockets", websockets::read);

@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use super::own_listeners::OwnListeners;
 use super::problem::{Wrong, refuse};
 use super::reader::{Given, Section, kind};
-use super::values::{choice, duration, whole_number};
+use super::values::{choice, duration};
 use crate::route::host_name;
 use crate::upstream::{
     Balance, EjectionSettings, Endpoint, HealthSettings, HostHeader, IdleSettings, RetrySettings,
@@ -169,55 +169,36 @@ fn read_endpoints(section: &mut Section<'_>, own: &OwnListeners<'_>) -> Vec<Endp
 
 /// An endpoint, and how it is shown.
 fn read_endpoint<'a>(section: &Section<'a>, item: &Given<'a>) -> Option<(Endpoint, toml::Value)> {
-    let parse = |text: &str| {
-        Endpoint::parse(text)
-            .map_err(|error| Wrong::new(format!("is not an endpoint: {error}"), ""))
-    };
-    let DeValue::Table(table) = item.value else {
-        return section
-            .element(item, parse)
-            .map(|(endpoint, text)| (endpoint, text.into()));
-    };
-    let form = "write { url = \"http://HOST:PORT\", weight = 2 }";
-    for key in table
-        .keys()
-        .filter(|key| !matches!(key.get_ref().as_ref(), "url" | "weight"))
-    {
-        section.fault(
-            Some(item.line),
-            &format!("{}.{}", item.path, key.get_ref()),
-            "unknown key",
-            form,
-        );
+    if !matches!(item.value, DeValue::Table(_)) {
+        let (endpoint, text) = section.entry(item, endpoint)?;
+        return Some((endpoint, text.into()));
     }
-    let Some(url) = section.value_in(item, table, "url") else {
-        section.fault_at(item, "has no url", form);
-        return None;
-    };
-    let (mut endpoint, text) = section.element(&url, parse)?;
+    section.inline(item, weighted_endpoint).flatten()
+}
+
+fn weighted_endpoint(table: &mut Section<'_>) -> Option<(Endpoint, toml::Value)> {
+    let form = "write { url = \"http://HOST:PORT\", weight = 2 }";
+    let url = table.required("url", form, endpoint);
+    let weight = table.number_in(
+        "weight",
+        1..=u64::from(Endpoint::WEIGHT_MAX),
+        "to take an endpoint out, remove it from the list",
+    );
+    let (mut endpoint, text) = url?;
     let mut shown = toml::Table::from_iter([("url".to_owned(), text.into())]);
-    if let Some(weight) = section.value_in(item, table, "weight") {
-        match whole_number(weight.value)
-            .filter(|weight| (1..=u64::from(Endpoint::WEIGHT_MAX)).contains(weight))
-        {
-            Some(number) => {
-                endpoint.weight = u32::try_from(number).unwrap_or(1);
-                shown.insert("weight".to_owned(), i64::from(endpoint.weight).into());
-            }
-            None => {
-                let what = format!(
-                    "must be a whole number from 1 to {}, without quotes",
-                    Endpoint::WEIGHT_MAX
-                );
-                section.fault_at(
-                    &weight,
-                    &what,
-                    "to take an endpoint out, remove it from the list",
-                );
-            }
-        }
+    if weight > 0 {
+        endpoint.weight = weight;
+        shown.insert("weight".to_owned(), i64::from(weight).into());
     }
     Some((endpoint, toml::Value::Table(shown)))
+}
+
+/// The endpoint, and its text with variables put in.
+fn endpoint(text: &str) -> Result<(Endpoint, String), Wrong> {
+    match Endpoint::parse(text) {
+        Ok(endpoint) => Ok((endpoint, text.to_owned())),
+        Err(error) => refuse(format!("is not an endpoint: {error}"), ""),
+    }
 }
 
 /// `"client"`, `"endpoint"`, or a host with or without a port.

@@ -1,9 +1,10 @@
 //! The kinds of values that keys have, read from a [`Section`].
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 use super::description::{Description, Kind};
 use super::problem::{Wrong, refuse};
@@ -71,15 +72,27 @@ impl<'a> Section<'a> {
 
     /// A whole number with a default, up to `max`.
     pub(super) fn number<T: TryFrom<u64>>(&mut self, key: &'static str, max: u64) -> T {
+        self.number_in(key, 0..=max, "")
+    }
+
+    /// The same within a range; 0 where there is neither a number nor a default.
+    pub(super) fn number_in<T: TryFrom<u64>>(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        hint: &str,
+    ) -> T {
+        let max = *range.end();
         self.describe(key, || Description::new(Kind::Number(max)));
         let given = self.take(key);
         let written = given.as_ref().and_then(|given| whole_number(given.value));
-        if let Some(given) = given.as_ref().filter(|_| written.is_none_or(|n| n > max)) {
-            self.fault_at(
-                given,
-                &format!("must be a whole number from 0 to {max}, without quotes"),
-                "",
+        let is_within = written.is_some_and(|number| range.contains(&number));
+        if let Some(given) = given.as_ref().filter(|_| !is_within) {
+            let what = format!(
+                "must be a whole number from {} to {max}, without quotes",
+                range.start()
             );
+            self.fault_at(given, &what, hint);
         }
         let number = written
             .or_else(|| self.default_of(key).and_then(whole_number))
@@ -179,32 +192,6 @@ impl<'a> Section<'a> {
         self.take(key);
         self.note(key, Some(default.to_vec().into()));
         default.iter().filter_map(|text| parse(text).ok()).collect()
-    }
-
-    /// One text of a list of mixed things: what it means, and how it reads with its variables put
-    /// in.
-    pub(super) fn element<T>(
-        &self,
-        given: &Given<'a>,
-        parse: impl Fn(&str) -> Result<T, Wrong>,
-    ) -> Option<(T, String)> {
-        let text = self.text(given)?;
-        Some((self.parse(given, &text, &parse)?, text.value))
-    }
-
-    /// The value of a key in a table that stands in a list.
-    pub(super) fn value_in(
-        &self,
-        item: &Given<'a>,
-        table: &'a DeTable<'a>,
-        key: &str,
-    ) -> Option<Given<'a>> {
-        let value = table.get(key)?;
-        Some(Given {
-            path: format!("{}.{key}", item.path),
-            line: item.line,
-            value: value.get_ref(),
-        })
     }
 
     /// The text of an entry, with its variables put in.
@@ -439,7 +426,7 @@ pub(super) fn one_of<'a>(words: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// A whole number, where it is one.
-pub(super) fn whole_number(value: &DeValue<'_>) -> Option<u64> {
+fn whole_number(value: &DeValue<'_>) -> Option<u64> {
     if let DeValue::Integer(number) = value {
         u64::from_str_radix(number.as_str(), number.radix()).ok()
     } else {

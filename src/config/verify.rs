@@ -1,13 +1,13 @@
 //! `[verify]`: what is believed of the request that a proxy asks about.
 
 use super::ServerSettings;
-use super::identity::is_header_name;
+use super::identity::{carries_token, is_header_name};
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use super::values::choice;
 use crate::endpoints::{AskingProxy, Believed};
 use crate::route::RouteTable;
-use crate::session::carrier;
+use crate::session::{TokenCarrier, carrier};
 
 const PROXIES: [(&str, AskingProxy); 7] = [
     ("nginx", AskingProxy::Nginx),
@@ -20,7 +20,7 @@ const PROXIES: [(&str, AskingProxy); 7] = [
 ];
 const HEADERS: [&str; 3] = ["uri_header", "method_header", "host_header"];
 
-pub(super) fn read(section: &mut Section<'_>) -> Believed {
+pub(super) fn read(section: &mut Section<'_>, carriers: &[TokenCarrier]) -> Believed {
     let proxy = section.optional("proxy", choice(PROXIES));
     let named = HEADERS.map(|key| section.optional(key, name));
     if section.has("proxy") {
@@ -38,6 +38,13 @@ pub(super) fn read(section: &mut Section<'_>) -> Believed {
                 key,
                 "names the same header as another key",
                 "each header says one thing: the URI, the method or the host",
+            );
+        }
+        if let Some(name) = name.as_deref().filter(|name| carries_token(carriers, name)) {
+            section.warn(
+                key,
+                &format!("clients send their tokens in \"{name}\" (session.carriers), so it cannot say both"),
+                "name a header that the proxy alone sets, as in \"X-Original-URI\"",
             );
         }
     }

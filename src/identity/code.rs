@@ -21,6 +21,20 @@ pub(super) enum Outcome {
     Blocked(PlatformCode),
 }
 
+impl Outcome {
+    /// The answer, or what the platform's verdict means for the client.
+    pub(super) fn answer(self) -> Result<LoginAnswer, LoginError> {
+        match self {
+            Self::Issued(answer) => Ok(answer),
+            Self::BadCode(platform_code) => Err(LoginError::CodeInvalid { platform_code }),
+            Self::Used(platform_code) => Err(LoginError::CodeUsed {
+                platform_code: Some(platform_code),
+            }),
+            Self::Blocked(platform_code) => Err(LoginError::UserBlocked { platform_code }),
+        }
+    }
+}
+
 /// A code's name in the store and the box that only the code opens.
 pub(super) struct CodeOf {
     pub(super) key: LoginKey,

@@ -46,6 +46,9 @@ pub enum ExchangeError {
     Nonsense {
         /// For the log.
         reason: String,
+        /// The number or word of an error that means nothing for a login; `None`: it is no answer
+        /// of the platform's at all.
+        platform_code: Option<PlatformCode>,
     },
     /// The app id or secret is wrong; only the operator can fix it.
     #[error("the app is misconfigured: {reason}")]

@@ -1,5 +1,7 @@
-//! The walk of a login: check the code, reserve it, exchange it, make a session, answer; and the
+//! The steps of a login: check the code, reserve it, exchange it, make a session, answer; and the
 //! same answer again for whoever comes with the same code a moment later.
+
+mod reservation;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,7 +14,8 @@ use crate::identity::app::{App, Apps};
 use crate::identity::code::{CodeOf, Outcome, check_code};
 use crate::identity::error::LoginError;
 use crate::identity::exchange_error::ExchangeError;
-use crate::identity::login_codes::{LoginCodes, Reservation};
+use crate::identity::login::reservation::Reserved;
+use crate::identity::login_codes::LoginCodes;
 use crate::identity::provider::ExchangeRequest;
 use crate::limit::LoginLimits;
 use crate::metrics::{AppOutcome, Metrics};
@@ -21,8 +24,6 @@ use crate::session::service::{IssuedSession, SignIn, SignedIn};
 use crate::session::store::{Lookup, Settlement};
 use crate::session::{LoadedSession, SessionId, SessionService, StoreError, UserKey};
 
-/// What the store may take beside the exchange, within a reservation.
-const STORE_SHARE: Duration = Duration::from_secs(2);
 /// How long a follower waits between two looks, at first and at most.
 const FOLLOW: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 
@@ -142,72 +143,6 @@ impl LoginFlow {
         }
     }
 
-    /// Reserves the code and asks the quota of the address at the same time. The app's is asked
-    /// last and by the leader alone: it counts exchanges, and neither a repeated code nor an
-    /// address beyond its quota may use it up for all the others. Whoever is refused leaves nothing
-    /// behind: the code is let go, and is as good as before.
-    async fn reserve(
-        &self,
-        app: &App,
-        login: &CodeOf,
-        client: &Client,
-    ) -> Result<Reserved, LoginError> {
-        let gate = self.limits.gate(client.limited_by, &app.appid);
-        self.limits.refuse_early(&gate)?;
-        let lease = app.provider.total_timeout() + STORE_SHARE;
-        let (reserved, admitted) = tokio::join!(
-            self.codes.reserve(&login.key, lease),
-            self.limits.admit_address(&gate)
-        );
-        if let Err(refusal) = admitted {
-            if let Ok(Reservation::Leader { ticket, .. }) = reserved {
-                self.settle(app, login, &ticket, None, &client.request_id)
-                    .await;
-            }
-            return Err(refusal.into());
-        }
-        let found = self.follow(login, reserved?, lease).await?;
-        if let Reserved::Leader { ticket, .. } = &found
-            && let Err(refusal) = self.limits.admit_exchange(&gate).await
-        {
-            self.settle(app, login, ticket, None, &client.request_id)
-                .await;
-            return Err(refusal.into());
-        }
-        Ok(found)
-    }
-
-    /// Waits while somebody else exchanges the code. A leader that dies leaves a reservation that
-    /// lapses, and the next one to look becomes the leader; so the wait is bounded by two leases,
-    /// the dead leader's and its successor's.
-    async fn follow(
-        &self,
-        login: &CodeOf,
-        first: Reservation,
-        lease: Duration,
-    ) -> Result<Reserved, LoginError> {
-        let (mut seen, mut first_seen) = (first, None);
-        for attempt in 1.. {
-            let now = match seen {
-                Reservation::Leader { now, ticket } => return Ok(Reserved::Leader { now, ticket }),
-                Reservation::Settled { now, answer } => match login.open(&answer) {
-                    Some(outcome) => return Ok(Reserved::Settled { outcome }),
-                    // Sealed by a release that writes another form: wait until it lapses.
-                    None => now,
-                },
-                Reservation::Pending { now } => now,
-            };
-            if now.since(*first_seen.get_or_insert(now)) > 2 * lease {
-                break;
-            }
-            tokio::time::sleep(backoff::jittered(FOLLOW.0, FOLLOW.1, attempt)).await;
-            seen = self.codes.reserve(&login.key, lease).await?;
-        }
-        Err(LoginError::PlatformUnavailable {
-            retry_after: Duration::from_secs(1),
-        })
-    }
-
     /// Exchanges the code whether or not its client stays for the answer: a code is good once, and
     /// a phone that lost its connection comes again with the same one.
     async fn lead_to_the_end(
@@ -243,9 +178,9 @@ impl LoginFlow {
         let identity = match app.provider.exchange(&ExchangeRequest { code }).await {
             Ok(identity) => identity,
             Err(error) => {
-                return Err(self
+                return self
                     .refused(app, login, ticket, error, &client.request_id)
-                    .await);
+                    .await;
             }
         };
         let sign_in = SignIn {
@@ -291,95 +226,57 @@ impl LoginFlow {
         ticket: [u8; 16],
         error: ExchangeError,
         request_id: &str,
-    ) -> LoginError {
-        let (outcome, outcome_error) = match error {
-            ExchangeError::BadCode { platform_code } => (
-                Some(Outcome::BadCode(platform_code.clone())),
-                LoginError::CodeInvalid { platform_code },
-            ),
-            ExchangeError::CodeUsed { platform_code } => (
-                Some(Outcome::Used(platform_code.clone())),
-                LoginError::CodeUsed {
-                    platform_code: Some(platform_code),
-                },
-            ),
-            ExchangeError::UserBlocked { platform_code } => (
-                Some(Outcome::Blocked(platform_code.clone())),
-                LoginError::UserBlocked { platform_code },
-            ),
+    ) -> Result<LoginAnswer, LoginError> {
+        let verdict = match error {
+            ExchangeError::BadCode { platform_code } => Ok(Outcome::BadCode(platform_code)),
+            ExchangeError::CodeUsed { platform_code } => Ok(Outcome::Used(platform_code)),
+            ExchangeError::UserBlocked { platform_code } => Ok(Outcome::Blocked(platform_code)),
             ExchangeError::Throttled {
                 platform_code,
                 retry_after,
-            } => (
-                None,
-                LoginError::Throttled {
-                    platform_code,
-                    retry_after,
-                },
-            ),
+            } => Err(LoginError::Throttled {
+                platform_code,
+                retry_after,
+            }),
             ExchangeError::Unavailable {
                 reason,
                 retry_after,
             } => {
                 log::warn!(app = &*app.name, request_id; "login: {reason}");
-                (None, LoginError::PlatformUnavailable { retry_after })
+                Err(LoginError::PlatformUnavailable { retry_after })
             }
-            ExchangeError::Nonsense { reason } => {
+            ExchangeError::Nonsense { reason, .. } => {
                 log::error!(app = &*app.name, request_id; "login: the platform's answer cannot be used: {reason}");
-                (None, LoginError::PlatformError)
+                Err(LoginError::PlatformError)
             }
             ExchangeError::Misconfigured {
                 reason,
                 platform_code,
             } => {
                 log::error!(app = &*app.name, platform_code, request_id; "login: {reason}");
-                (None, LoginError::Misconfigured)
+                Err(LoginError::Misconfigured)
             }
         };
-        let answer = outcome.map(|outcome| login.seal(&outcome));
-        self.settle(app, login, &ticket, answer.as_deref(), request_id)
+        let sealed = verdict.as_ref().ok().map(|outcome| login.seal(outcome));
+        self.settle(app, login, &ticket, sealed.as_deref(), request_id)
             .await;
-        outcome_error
-    }
-
-    /// Ends a reservation, with an outcome for those who wait or without.
-    async fn settle(
-        &self,
-        app: &App,
-        login: &CodeOf,
-        ticket: &[u8; 16],
-        answer: Option<&[u8]>,
-        request_id: &str,
-    ) {
-        let answer = answer.map(|sealed| (sealed, self.replay_window));
-        if let Err(error) = self.codes.settle(&login.key, ticket, answer).await {
-            // The verdict stands; the reservation lapses by itself.
-            log::warn!(app = &*app.name, request_id; "login: cannot store the outcome for waiting requests: {error}");
-        }
+        verdict.and_then(Outcome::answer)
     }
 
     /// The answer that was given a moment ago, if its session still lives.
     async fn replayed(&self, app: &App, outcome: Outcome) -> Result<LoginAnswer, LoginError> {
-        match outcome {
-            Outcome::BadCode(platform_code) => Err(LoginError::CodeInvalid { platform_code }),
-            Outcome::Used(platform_code) => Err(LoginError::CodeUsed {
-                platform_code: Some(platform_code),
-            }),
-            Outcome::Blocked(platform_code) => Err(LoginError::UserBlocked { platform_code }),
-            Outcome::Issued(answer) => {
-                let found = self
-                    .session_of(&answer)
-                    .await?
-                    .ok_or(LoginError::CodeUsed {
-                        platform_code: app.provider.used_code(),
-                    })?;
-                Ok(LoginAnswer {
-                    expires_in: found.expires_in,
-                    absolute_expires_in: found.session.absolute_deadline.since(found.now),
-                    ..answer
-                })
-            }
-        }
+        let answer = outcome.answer()?;
+        let found = self
+            .session_of(&answer)
+            .await?
+            .ok_or(LoginError::CodeUsed {
+                platform_code: app.provider.used_code(),
+            })?;
+        Ok(LoginAnswer {
+            expires_in: found.expires_in,
+            absolute_expires_in: found.session.absolute_deadline.since(found.now),
+            ..answer
+        })
     }
 
     /// The session that an answer speaks of. The answer may be in the store a round trip before it,
@@ -399,11 +296,6 @@ impl LoginFlow {
         }
         Ok(None)
     }
-}
-
-enum Reserved {
-    Leader { now: UnixMillis, ticket: [u8; 16] },
-    Settled { outcome: Outcome },
 }
 
 fn answer_of(issued: &IssuedSession, app: &App) -> LoginAnswer {

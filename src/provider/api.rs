@@ -115,9 +115,9 @@ impl PlatformApi {
         match (tried, change) {
             (Try::Answered(answer), _) => trouble.note_answer(answer),
             (
-                Try::NotSent(reason) | Try::Cut(reason) | Try::Down(reason),
+                Try::NotSent(none) | Try::Cut(none) | Try::Down(none),
                 Some(Change::Opened { .. }),
-            ) => trouble.note_silence(self.engine.platform.name, reason),
+            ) => trouble.note_silence(self.engine.platform.name, &none.reason),
             _ => {}
         }
         if matches!(change, Some(Change::Closed)) {
@@ -153,22 +153,14 @@ impl IdentityProvider for PlatformApi {
     }
 
     async fn exchange(&self, request: &ExchangeRequest<'_>) -> Result<Identity, ExchangeError> {
-        let settings = &self.engine.settings;
         let Ok(_permit) = self.permits.try_acquire() else {
             return Err(unavailable(format!(
                 "{} exchanges are already in flight",
-                settings.max_concurrent
+                self.engine.settings.max_concurrent
             )));
         };
         let ticket = self.admitted()?;
-        let api = &self.engine.platform.login;
-        let question = Question {
-            path: api.path,
-            call: &|| (api.request)(settings, request),
-            read: api.read,
-            hidden: &[settings.secret.expose(), request.code],
-        };
-        let tried = self.engine.ask(&question).await;
+        let tried = self.engine.exchange(request).await;
         self.record(ticket, &tried);
         tried.result()
     }

@@ -12,7 +12,7 @@ use reqwest::{Client, RequestBuilder, Response, Url, redirect};
 
 use super::base_url::BaseUrl;
 use super::proxy::{Proxies, ProxyUrl};
-use crate::peer;
+use crate::peer::{self, PeerTrouble};
 
 /// How much of an answer is read. The longest that the platforms send have some hundred bytes.
 pub const BODY_MAX: usize = 64 * 1024;
@@ -85,6 +85,16 @@ impl fmt::Debug for PlatformAnswer {
     }
 }
 
+/// What stands between us and an answer, for advice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallFault {
+    /// The proxy on the way does not let us through, or is not there.
+    Proxy,
+    /// The connection ended before the answer.
+    Broken,
+    Peer(PeerTrouble),
+}
+
 /// Why there is no answer, told apart by whether the platform can have acted on the call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
@@ -95,6 +105,7 @@ pub enum CallError {
         host: String,
         /// What the operating system or TLS said.
         cause: String,
+        fault: CallFault,
     },
     /// Sent, but no whole answer in time.
     #[error("{host} has not answered within {} ms", .after.as_millis())]
@@ -111,6 +122,7 @@ pub enum CallError {
         host: String,
         /// What HTTP said.
         cause: String,
+        fault: CallFault,
     },
     /// The answer is longer than [`BODY_MAX`]; the rest was not read.
     #[error("the answer of {host} is longer than {BODY_MAX} bytes")]
@@ -220,7 +232,7 @@ impl PlatformClient {
             .pool_idle_timeout(POOL_IDLE)
             .user_agent(concat!("hufu/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| ClientError(root_cause(&error.without_url())))?;
+            .map_err(|error| ClientError(peer::plainly(&root_cause(&error.without_url()))))?;
         Ok(Self { client, proxies })
     }
 
@@ -277,6 +289,7 @@ impl OpenCall<'_> {
             return Err(CallError::NotSent {
                 host,
                 cause: wants_login(proxy),
+                fault: CallFault::Proxy,
             });
         }
         if response
@@ -296,42 +309,60 @@ impl OpenCall<'_> {
     }
 
     fn failed(&self, error: reqwest::Error) -> CallError {
-        let (host, unsent) = (self.base.host(), error.is_connect());
+        let host = self.base.host();
+        let is_unsent = error.is_connect();
         let error = error.without_url();
-        let cause = match self.proxy {
-            Some(proxy) if unsent => self.not_through(proxy, &error),
-            Some(proxy) => format!("through the proxy {}: {}", proxy.host(), root_cause(&error)),
-            None => root_cause(&error),
-        };
-        if unsent {
-            CallError::NotSent { host, cause }
-        } else {
-            CallError::Broken { host, cause }
+        let said = root_cause(&error);
+        let by_proxy = self
+            .proxy
+            .filter(|_| is_unsent)
+            .and_then(|proxy| self.fault_of_proxy(proxy, &error));
+        if let Some(cause) = by_proxy {
+            return CallError::NotSent {
+                host,
+                cause,
+                fault: CallFault::Proxy,
+            };
         }
+        let plain = peer::plainly(&said);
+        let cause = match self.proxy {
+            Some(proxy) => format!("through the proxy {}: {plain}", proxy.host()),
+            None => plain,
+        };
+        let trouble = peer::trouble(&said);
+        if is_unsent {
+            let fault = CallFault::Peer(trouble);
+            return CallError::NotSent { host, cause, fault };
+        }
+        let fault = match trouble {
+            PeerTrouble::Other => CallFault::Broken,
+            trouble => CallFault::Peer(trouble),
+        };
+        CallError::Broken { host, cause, fault }
     }
 
-    /// Whose fault it is that there is no connection: the proxy's, or that of the platform behind
-    /// it.
-    fn not_through(&self, proxy: &ProxyUrl, error: &reqwest::Error) -> String {
-        let (at, cause) = (proxy.host(), root_cause(error));
+    /// Where there is no connection by fault of the proxy, and not of the platform behind it: what
+    /// the proxy did.
+    fn fault_of_proxy(&self, proxy: &ProxyUrl, error: &reqwest::Error) -> Option<String> {
+        let at = proxy.host();
         let says = |words: &str| causes(error).any(|cause| cause.to_string().contains(words));
         if says("proxy authorization required") {
-            return wants_login(proxy);
-        }
-        if says("tunnel error: unsuccessful") {
-            return format!(
+            Some(wants_login(proxy))
+        } else if says("tunnel error: unsuccessful") {
+            Some(format!(
                 "the proxy {at} has refused the way there: does it allow this host and port?"
-            );
-        }
+            ))
         // A call to http:// has no other connection than that to the proxy.
-        if says("tunnel error")
+        } else if says("tunnel error")
             || says("tcp connect error")
             || says("dns error")
             || self.base.url().scheme() == "http"
         {
-            return format!("the proxy {at} cannot be reached: {cause}");
+            let cause = peer::plainly(&root_cause(error));
+            Some(format!("the proxy {at} cannot be reached: {cause}"))
+        } else {
+            None
         }
-        format!("through the proxy {at}: {cause}")
     }
 }
 
@@ -354,7 +385,7 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)
 fn root_cause(error: &reqwest::Error) -> String {
     causes(error)
         .last()
-        .map(|cause| peer::plainly(&cause.to_string()))
+        .map(ToString::to_string)
         .unwrap_or_default()
 }
 

@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::api::PlatformApi;
 use super::base_url::BaseUrl;
-use super::client::PlatformClient;
+use super::client::{CallFault, PlatformClient};
+use super::engine::{Engine, Try};
 use super::platform::Platform;
 use super::registry::platform;
 use super::settings::AppSettings;
 use crate::clock::{SystemClock, monotonic_now};
 use crate::crypto::{hash, random};
 use crate::diagnostic::{DiagnosedSubject, Diagnostic, in_ms};
-use crate::identity::{ExchangeError, ExchangeRequest, Identity, IdentityProvider as _};
+use crate::identity::{ExchangeError, ExchangeRequest, Identity};
 use crate::metrics::Metrics;
-use crate::peer;
+use crate::peer::PeerTrouble;
 
 const CHECK: &str = "secret";
 
@@ -41,8 +41,8 @@ async fn diagnose_at(base: &str, settings: &AppSettings, client: &PlatformClient
         ..settings.clone()
     };
     let metrics = Arc::new(Metrics::new());
-    let api = match PlatformApi::new(alone, client.clone(), Arc::new(SystemClock), metrics) {
-        Ok(api) => api,
+    let engine = match Engine::new(alone, client.clone(), Arc::new(SystemClock), metrics) {
+        Ok(engine) => engine,
         Err(error) => {
             return Diagnostic::fail(CHECK, error.to_string(), "fix it in the configuration");
         }
@@ -52,23 +52,29 @@ async fn diagnose_at(base: &str, settings: &AppSettings, client: &PlatformClient
     // As long as a real one.
     let code = hash::to_hex(&random::bytes::<16>());
     let sent = monotonic_now();
-    let outcome = api.exchange(&ExchangeRequest { code: &code }).await;
+    let tried = engine.exchange(&ExchangeRequest { code: &code }).await;
     let way = base
         .and_then(|base| Some(format!("through the proxy {}", client.way(&base)?.host())))
         .unwrap_or_else(|| "directly".to_owned());
     let took = format!("{}, {way}", in_ms(sent.elapsed()));
-    judged(outcome, &host, settings, &took)
+    judged(tried, &host, settings, &took)
 }
 
-fn judged(
-    outcome: Result<Identity, ExchangeError>,
-    host: &str,
-    settings: &AppSettings,
-    took: &str,
-) -> Diagnostic {
-    let (app, appid) = (&settings.name, &settings.appid);
+fn judged(tried: Try<Identity>, host: &str, settings: &AppSettings, took: &str) -> Diagnostic {
+    let app = &settings.name;
+    let appid = &settings.appid;
     let platform = platform(settings.provider);
-    match outcome {
+    let answer = match tried {
+        Try::Answered(answer) => answer,
+        Try::Busy(none) | Try::NotSent(none) | Try::Cut(none) | Try::Down(none) => {
+            let advice = format!(
+                "{}; logins get 503 until it answers",
+                unavailable(none.fault, app)
+            );
+            return Diagnostic::fail(CHECK, format!("{host}: {}", none.reason), advice);
+        }
+    };
+    match answer {
         Err(
             ExchangeError::BadCode { .. }
             | ExchangeError::CodeUsed { .. }
@@ -97,67 +103,69 @@ fn judged(
             format!("{host}: {reason}"),
             "nobody can sign in until this is fixed",
         ),
-        Err(ExchangeError::Throttled { .. }) => Diagnostic::warn(
-            CHECK,
-            format!(
-                "{host} limits the calls of {appid} just now, so the secret could not be tried"
-            ),
-            "ask again in a minute",
-        ),
-        Err(ExchangeError::Unavailable { reason, .. }) => {
-            let advice = format!(
-                "{}; logins get 503 until it answers",
-                unavailable(&reason, app)
-            );
-            Diagnostic::fail(CHECK, format!("{host}: {reason}"), advice)
+        Err(ExchangeError::Throttled { .. } | ExchangeError::Unavailable { .. }) => {
+            Diagnostic::warn(
+                CHECK,
+                format!(
+                    "{host} limits the calls of {appid} just now, so the secret could not be tried"
+                ),
+                "ask again in a minute",
+            )
         }
-        Err(ExchangeError::Nonsense { reason }) => {
-            let advice = nonsense(&reason, app, platform);
+        Err(ExchangeError::Nonsense {
+            reason,
+            platform_code,
+        }) => {
+            let advice = nonsense(platform_code.is_some(), app, platform);
             Diagnostic::fail(CHECK, format!("{host}: {reason}"), advice)
         }
     }
 }
 
-/// What to do where there is no answer, by the words for the reason.
-fn unavailable(reason: &str, app: &str) -> String {
-    let says = |words: &str| reason.contains(words);
-    if says("the proxy")
-        && (says("cannot be reached") || says("wants a login") || says("has refused the way"))
-    {
-        "is platforms.proxy right, and does that proxy run and let this machine through?".to_owned()
-    } else if says("speaks no TLS") {
-        format!("write http:// in apps.{app}.base_url, or the port that speaks TLS")
-    } else if peer::is_untrusted(reason) {
-        "add its authority to those of this machine (package ca-certificates, or SSL_CERT_FILE)"
-            .to_owned()
-    } else if says("certificate not valid for name") {
-        format!("write a name that its certificate has in apps.{app}.base_url")
-    } else if says("does not resolve") {
-        format!(
-            "is the host in apps.{app}.base_url right, and do the name servers of this machine know it?"
-        )
-    } else if says("Connection refused") {
-        format!("nobody listens there: is apps.{app}.base_url right?")
-    } else if says("has not answered") || says("timed out") || says("deadline has elapsed") {
-        "does a firewall drop the packets? Where only a proxy leads out, set platforms.proxy; else it is busy: ask again".to_owned()
-    } else if says("broke") {
-        format!(
+/// What to do where there is no answer.
+fn unavailable(fault: CallFault, app: &str) -> String {
+    match fault {
+        CallFault::Proxy => {
+            "is platforms.proxy right, and does that proxy run and let this machine through?"
+                .to_owned()
+        }
+        CallFault::Broken => format!(
             "is apps.{app}.base_url right (https:// where it speaks TLS)? Else a firewall cuts the connection"
-        )
-    } else {
-        format!(
-            "busy: ask again; else, does this machine reach it (DNS, firewall, proxy)? See apps.{app}.base_url"
-        )
+        ),
+        CallFault::Peer(trouble) => match trouble {
+            PeerTrouble::NoTls => {
+                format!("write http:// in apps.{app}.base_url, or the port that speaks TLS")
+            }
+            PeerTrouble::Untrusted | PeerTrouble::AuthorityAsServer => {
+                "add its authority to those of this machine (package ca-certificates, or SSL_CERT_FILE)"
+                    .to_owned()
+            }
+            PeerTrouble::OtherName => {
+                format!("write a name that its certificate has in apps.{app}.base_url")
+            }
+            PeerTrouble::UnknownHost => format!(
+                "is the host in apps.{app}.base_url right, and do the name servers of this machine know it?"
+            ),
+            PeerTrouble::Refused => {
+                format!("nobody listens there: is apps.{app}.base_url right?")
+            }
+            PeerTrouble::TimedOut => "does a firewall drop the packets? Where only a proxy leads out, set platforms.proxy; else it is busy: ask again".to_owned(),
+            PeerTrouble::Certificate | PeerTrouble::Other => format!(
+                "busy: ask again; else, does this machine reach it (DNS, firewall, proxy)? See apps.{app}.base_url"
+            ),
+        },
     }
 }
 
-/// What to do about an answer that is none of the platform's login API, or an error that it does
-/// not document.
-fn nonsense(reason: &str, app: &str, platform: &Platform) -> String {
+/// What to do about an error that the platform does not document, or about an answer that is none
+/// of its API.
+fn nonsense(is_error: bool, app: &str, platform: &Platform) -> String {
     let name = platform.name;
-    let field = platform.error_field;
-    if reason.contains(field) && !reason.contains("HTTP status") {
-        return format!("look the {field} up in {name}'s documentation");
+    if is_error {
+        return format!(
+            "look the {} up in {name}'s documentation",
+            platform.error_field
+        );
     }
     format!(
         "what answers there is not {name}'s API: leave apps.{app}.base_url out for {}, or write there what stands before {}",
@@ -172,64 +180,44 @@ mod tests {
     use crate::session::ProviderKind;
 
     #[test]
-    fn each_reason_for_no_answer_has_its_own_cure() {
-        for (reason, cure) in [
+    fn each_fault_has_its_own_cure() {
+        for (fault, cure) in [
+            (CallFault::Proxy, "is platforms.proxy right"),
+            (CallFault::Broken, "https:// where it speaks TLS"),
             (
-                "no connection to h: h: the proxy p:1 cannot be reached: Connection refused (os error 111)",
-                "is platforms.proxy right",
-            ),
-            (
-                "no connection to h: h: the proxy p:1 cannot be reached: its name does not resolve: x",
-                "is platforms.proxy right",
-            ),
-            (
-                "no connection to h: h: it speaks no TLS there",
+                CallFault::Peer(PeerTrouble::NoTls),
                 "write http:// in apps.shop.base_url",
             ),
             (
-                "no connection to h: h: Connection refused (os error 111)",
+                CallFault::Peer(PeerTrouble::Refused),
                 "nobody listens there",
             ),
             (
-                "no connection to h: h: its name does not resolve: Name or service not known",
+                CallFault::Peer(PeerTrouble::UnknownHost),
                 "is the host in apps.shop.base_url right",
             ),
+            (CallFault::Peer(PeerTrouble::Untrusted), "SSL_CERT_FILE"),
             (
-                "no connection to h: h: its certificate is not trusted: it is self-signed",
-                "SSL_CERT_FILE",
+                CallFault::Peer(PeerTrouble::OtherName),
+                "a name that its certificate has",
             ),
-            ("h has not answered within 5000 ms", "firewall"),
-            ("WeChat says that it is busy (errcode -1)", "ask again"),
+            (CallFault::Peer(PeerTrouble::TimedOut), "firewall"),
+            (CallFault::Peer(PeerTrouble::Other), "ask again"),
         ] {
-            assert!(
-                unavailable(reason, "shop").contains(cure),
-                "{reason}: {}",
-                unavailable(reason, "shop")
-            );
+            let advice = unavailable(fault, "shop");
+            assert!(advice.contains(cure), "{fault:?}: {advice}");
         }
     }
 
     #[test]
     fn a_page_is_no_errcode() {
         let wechat = platform(ProviderKind::WechatMiniProgram);
-        for reason in [
-            "the body is HTML (HTTP status 404, 9 bytes)",
-            "HTTP status 404 with a body that names no error",
-        ] {
-            let cure = nonsense(reason, "shop", wechat);
-            assert!(
-                cure.contains("base_url out for https://api.weixin.qq.com")
-                    && !cure.contains("errcode"),
-                "{cure}"
-            );
-        }
+        let cure = nonsense(false, "shop", wechat);
         assert!(
-            nonsense(
-                "a number that jscode2session does not document (errcode 99999 x)",
-                "shop",
-                wechat
-            )
-            .contains("errcode")
+            cure.contains("base_url out for https://api.weixin.qq.com")
+                && !cure.contains("errcode"),
+            "{cure}"
         );
+        assert!(nonsense(true, "shop", wechat).contains("errcode"));
     }
 }

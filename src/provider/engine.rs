@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::base_url::BaseUrl;
-use super::client::{Call, CallError, PlatformClient};
+use super::client::{Call, CallError, CallFault, PlatformClient};
 use super::platform::{Meaning, Parsed, Platform, api_name};
 use super::registry::platform;
 use super::reply::{self, PlatformRefusal, Reply};
 use super::settings::{AppSettings, SettingsError};
 use crate::backoff;
 use crate::clock::{Clock, monotonic_now};
-use crate::identity::ExchangeError;
+use crate::identity::{ExchangeError, ExchangeRequest, Identity};
 use crate::metrics::{AppApi, Metrics};
+use crate::peer::PeerTrouble;
 
 /// Calls for one answer in all: each busy platform gets two more chances.
 const TRIES: u32 = 3;
@@ -53,22 +54,38 @@ pub(super) enum Try<T> {
     /// An answer that stands.
     Answered(Result<T, ExchangeError>),
     /// The platform says that it is busy: it is alive, and has most likely not acted.
-    Busy(String),
+    Busy(NoAnswer),
     /// Nothing was sent.
-    NotSent(String),
+    NotSent(NoAnswer),
     /// Sent, and the connection ended without an answer: the platform may have acted, so there is no
     /// other try.
-    Cut(String),
+    Cut(NoAnswer),
     /// Sent, and nothing came, or HTTP 5xx; again the platform may have acted.
-    Down(String),
+    Down(NoAnswer),
+}
+
+/// Why there is no answer that stands: for the log, and for advice.
+pub(super) struct NoAnswer {
+    pub(super) reason: String,
+    pub(super) fault: CallFault,
+}
+
+impl NoAnswer {
+    /// Nothing is known but the reason.
+    const fn of(reason: String) -> Self {
+        Self {
+            reason,
+            fault: CallFault::Peer(PeerTrouble::Other),
+        }
+    }
 }
 
 impl<T> Try<T> {
     pub(super) fn result(self) -> Result<T, ExchangeError> {
         match self {
             Self::Answered(result) => result,
-            Self::Busy(reason) | Self::NotSent(reason) | Self::Cut(reason) | Self::Down(reason) => {
-                Err(unavailable(reason))
+            Self::Busy(none) | Self::NotSent(none) | Self::Cut(none) | Self::Down(none) => {
+                Err(unavailable(none.reason))
             }
         }
     }
@@ -92,6 +109,18 @@ impl Engine {
         })
     }
 
+    /// Exchanges a login code.
+    pub(super) async fn exchange(&self, request: &ExchangeRequest<'_>) -> Try<Identity> {
+        let api = &self.platform.login;
+        let question = Question {
+            path: api.path,
+            call: &|| (api.request)(&self.settings, request),
+            read: api.read,
+            hidden: &[self.settings.secret.expose(), request.code],
+        };
+        self.ask(&question).await
+    }
+
     /// Tries until there is an answer, the tries are used up or the app's time would be over before
     /// the next.
     pub(super) async fn ask<T>(&self, question: &Question<'_, T>) -> Try<T> {
@@ -105,13 +134,14 @@ impl Engine {
             }
             tokio::time::sleep(wait).await;
         }
-        Try::NotSent("no try was made".to_owned())
+        Try::NotSent(NoAnswer::of("no try was made".to_owned()))
     }
 
     /// One call, at the first address that can be connected to.
     async fn try_once<T>(&self, question: &Question<'_, T>, deadline: Instant) -> Try<T> {
         let first = self.preferred.load(Ordering::Relaxed);
         let mut refused = Vec::new();
+        let mut last_fault = CallFault::Peer(PeerTrouble::Other);
         for offset in 0..self.bases.len() {
             let at = (first + offset) % self.bases.len();
             if offset > 0 && monotonic_now() >= deadline {
@@ -119,17 +149,20 @@ impl Engine {
             }
             let tried = match self.call(&self.bases[at], question, deadline).await {
                 Ok(reply) => self.judged(question.path, reply),
-                Err(CallError::NotSent { host, cause }) => {
+                Err(CallError::NotSent { host, cause, fault }) => {
                     refused.push(format!("{host}: {cause}"));
+                    last_fault = fault;
                     continue;
                 }
-                Err(error @ CallError::TooLarge { .. }) => {
-                    Try::Answered(Err(ExchangeError::Nonsense {
-                        reason: error.to_string(),
-                    }))
-                }
-                Err(error @ CallError::Broken { .. }) => Try::Cut(error.to_string()),
-                Err(error @ CallError::Silent { .. }) => Try::Down(error.to_string()),
+                Err(error @ CallError::TooLarge { .. }) => nonsense(error.to_string()),
+                Err(error @ CallError::Broken { fault, .. }) => Try::Cut(NoAnswer {
+                    reason: error.to_string(),
+                    fault,
+                }),
+                Err(error @ CallError::Silent { .. }) => Try::Down(NoAnswer {
+                    reason: error.to_string(),
+                    fault: CallFault::Peer(PeerTrouble::TimedOut),
+                }),
             };
             // After silence this call is lost, but the next one asks elsewhere.
             let next = if matches!(tried, Try::Down(_)) {
@@ -140,7 +173,10 @@ impl Engine {
             self.preferred.store(next, Ordering::Relaxed);
             return tried;
         }
-        Try::NotSent(format!("no connection to {}", refused.join("; ")))
+        Try::NotSent(NoAnswer {
+            reason: format!("no connection to {}", refused.join("; ")),
+            fault: last_fault,
+        })
     }
 
     async fn call<T>(
@@ -170,8 +206,8 @@ impl Engine {
     fn judged<T>(&self, path: &'static str, reply: Reply<T>) -> Try<T> {
         match reply {
             Reply::Success(value) => Try::Answered(Ok(value)),
-            Reply::Nonsense(reason) => Try::Answered(Err(ExchangeError::Nonsense { reason })),
-            Reply::Down(reason) => Try::Down(reason),
+            Reply::Nonsense(reason) => nonsense(reason),
+            Reply::Down(reason) => Try::Down(NoAnswer::of(reason)),
             Reply::Refused(refusal) => self.refused(path, refusal),
         }
     }
@@ -186,7 +222,8 @@ impl Engine {
         log::debug!(app = &*self.settings.name; "{api}: {description}");
         Try::Answered(Err(match self.platform.meaning(&platform_code) {
             Some(Meaning::Busy) => {
-                return Try::Busy(format!("{name} says that it is busy ({description})"));
+                let reason = format!("{name} says that it is busy ({description})");
+                return Try::Busy(NoAnswer::of(reason));
             }
             Some(Meaning::TooOften) => ExchangeError::Throttled {
                 platform_code,
@@ -206,9 +243,11 @@ impl Engine {
             }
             Some(Meaning::Unexpected(why)) => ExchangeError::Nonsense {
                 reason: format!("{name} says that {why} ({description})"),
+                platform_code: Some(platform_code),
             },
             None => ExchangeError::Nonsense {
                 reason: format!("an error that {api} does not document ({description})"),
+                platform_code: Some(platform_code),
             },
         }))
     }
@@ -219,6 +258,14 @@ impl Engine {
         let left = MINUTE_MS - self.clock.unix_now().0 % MINUTE_MS;
         Duration::from_millis(left) + come_back()
     }
+}
+
+/// What came is none of the platform's answers.
+fn nonsense<T>(reason: String) -> Try<T> {
+    Try::Answered(Err(ExchangeError::Nonsense {
+        reason,
+        platform_code: None,
+    }))
 }
 
 pub(super) fn unavailable(reason: String) -> ExchangeError {

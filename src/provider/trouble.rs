@@ -55,6 +55,13 @@ mod tests {
     use super::*;
     use crate::identity::PlatformCode;
 
+    fn nonsense() -> Result<Identity, ExchangeError> {
+        Err(ExchangeError::Nonsense {
+            reason: "?".to_owned(),
+            platform_code: None,
+        })
+    }
+
     #[test]
     fn what_a_client_can_cause_is_no_trouble_and_ends_it() {
         let mut trouble = Trouble::default();
@@ -64,17 +71,13 @@ mod tests {
                 platform_code: PlatformCode::Number(40125),
             })
         };
-        trouble.note_answer(&Err(ExchangeError::Nonsense {
-            reason: "?".to_owned(),
-        }));
+        trouble.note_answer(&nonsense());
         trouble.note_answer(&Err(ExchangeError::BadCode {
             platform_code: PlatformCode::Number(40029),
         }));
         assert_eq!(trouble.reason(), None);
         trouble.note_answer(&refused());
-        trouble.note_answer(&Err(ExchangeError::Nonsense {
-            reason: "?".to_owned(),
-        }));
+        trouble.note_answer(&nonsense());
         assert_eq!(trouble.reason().as_deref(), Some("the secret"));
         trouble.note_silence("WeChat", "no route");
         assert!(

@@ -83,7 +83,7 @@ fn told(about: &About<'_>, error: &RedisError) -> (String, Cow<'static, str>) {
         is_ca_set: about.has_ca,
         for_name: "write a name that it has in store.url",
     };
-    let hint = match peer::cure(&words, &certificate) {
+    let hint = match peer::cure(peer::trouble(&error.to_string()), &certificate) {
         Some(cure) => cure.into(),
         None if error.is_timeout() => of_silence(about.tls).into(),
         None => of_another_kind(&words)

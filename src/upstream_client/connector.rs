@@ -16,7 +16,7 @@ use tokio::net::{TcpSocket, TcpStream, UnixSocket, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use crate::files;
-use crate::peer::{self, CertificateKeys};
+use crate::peer::{self, CertificateKeys, PeerTrouble};
 use crate::upstream::resolved::Address;
 use crate::upstream::{ResolvedEndpoint, TlsFiles, Upstream};
 use crate::upstream_client::connection::{Connection, Io};
@@ -137,24 +137,27 @@ impl Connector {
 
     fn connect_error(&self, error: &io::Error, address: &Address) -> ConnectError {
         match classify(error, address) {
-            ConnectError::Endpoint(words) => ConnectError::Endpoint(match self.cure(&words) {
-                Some(cure) => format!("{words} ({cure})"),
-                None => words,
-            }),
+            ConnectError::Endpoint(words) => {
+                let cure = self.cure(peer::trouble(&error.to_string()));
+                ConnectError::Endpoint(match cure {
+                    Some(cure) => format!("{words} ({cure})"),
+                    None => words,
+                })
+            }
             own => own,
         }
     }
 
-    /// What to do about an endpoint's certificate of which such words are said.
+    /// What to do about an endpoint's certificate; `None`: the trouble is another.
     #[must_use]
-    pub fn cure(&self, words: &str) -> Option<String> {
+    pub fn cure(&self, trouble: PeerTrouble) -> Option<String> {
         let Tls {
             ca: (ca, is_ca_set),
             for_name,
             ..
         } = self.tls.as_ref()?;
         peer::cure(
-            words,
+            trouble,
             &CertificateKeys {
                 ca,
                 is_ca_set: *is_ca_set,

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::clock::monotonic_now;
 use crate::diagnostic::{DiagnosedSubject, Diagnostic, in_ms};
-use crate::peer;
+use crate::peer::{self, PeerTrouble};
 use crate::upstream::resolved::{Address, literal};
 use crate::upstream::{Endpoint, Upstream};
 use crate::upstream_client::connection::Io;
@@ -22,6 +22,8 @@ use crate::upstream_client::connector::{Connector, speaks_tls};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The check of every line.
 const CHECK: &str = "endpoint";
+
+const DOWN: &str = "is it running there? Until it can be reached, its requests get 502";
 
 /// What came in the place of an answer.
 enum ProbeOutcome {
@@ -55,68 +57,37 @@ pub(super) async fn diagnose(upstream: &Upstream) -> DiagnosedSubject {
     }
 }
 
+/// Ends a diagnosis: what is wrong, and what to do.
+struct Failed {
+    why: String,
+    advice: String,
+}
+
 async fn diagnose_endpoint(
     at: usize,
     endpoint: &Endpoint,
     upstream: &Upstream,
     connector: &Connector,
 ) -> Diagnostic {
-    let (within, name) = (upstream.connect_timeout, &upstream.name);
-    let fail =
-        |why: String, advice: String| Diagnostic::fail(CHECK, format!("{endpoint}: {why}"), advice);
-    let known = literal(endpoint);
-    let is_known = known.is_some();
-    let found = async {
-        match known {
-            Some(address) => Ok(vec![address]),
-            None => lookup_host((endpoint.host.as_str(), endpoint.port))
-                .await
-                .map(|found| found.map(Address::Tcp).collect()),
-        }
-    };
-    let addresses: Vec<_> = match timeout(within, found).await {
-        Ok(Ok(addresses)) => addresses,
-        Ok(Err(error)) => {
-            let advice = format!(
-                "fix upstreams.{name}.endpoints, or the name servers of this machine; requests get 502 until the name resolves"
-            );
-            return fail(format!("the host name does not resolve: {error}"), advice);
-        }
-        Err(_) => {
-            return fail(
-                "resolving the host name timed out".to_owned(),
-                "are the name servers of this machine right?".to_owned(),
-            );
-        }
-    };
+    diagnosed(at, endpoint, upstream, connector)
+        .await
+        .unwrap_or_else(|Failed { why, advice }| {
+            Diagnostic::fail(CHECK, format!("{endpoint}: {why}"), advice)
+        })
+}
+
+async fn diagnosed(
+    at: usize,
+    endpoint: &Endpoint,
+    upstream: &Upstream,
+    connector: &Connector,
+) -> Result<Diagnostic, Failed> {
+    let addresses = addresses(endpoint, upstream).await?;
     let started = monotonic_now();
-    let (address, io) = match timeout(within, first_of(&addresses, at, connector)).await {
-        Ok(Ok(connected)) => connected,
-        Ok(Err(error)) => {
-            let why = peer::plainly(&error.to_string());
-            let advice = if error.kind() == io::ErrorKind::PermissionDenied
-                && endpoint.socket.is_some()
-            {
-                "let the user of the gateway write to the socket and enter its folder: a group that both have, and mode 0660 for the socket".to_owned()
-            } else {
-                advice(&why, name, connector)
-            };
-            return fail(why, advice);
-        }
-        Err(_) => {
-            let advice = format!("{}; perhaps a firewall drops the packets", down());
-            return fail(
-                format!(
-                    "no connection within {}",
-                    humantime::format_duration(within)
-                ),
-                advice,
-            );
-        }
-    };
+    let (address, io) = connected(&addresses, at, endpoint, upstream, connector).await?;
     let took = in_ms(started.elapsed());
     let there = match address {
-        Address::Tcp(address) if !is_known => format!(" at {}", address.ip()),
+        Address::Tcp(address) if literal(endpoint).is_none() => format!(" at {}", address.ip()),
         _ => String::new(),
     };
     let connects = format!("{endpoint} connects{there} in {took}");
@@ -124,22 +95,89 @@ async fn diagnose_endpoint(
     if let Address::Tcp(address) = address
         && !endpoint.tls
         && !matches!(outcome, ProbeOutcome::Http(status) if status != 400)
-        && timeout(within, speaks_tls(*address)).await == Ok(true)
+        && timeout(upstream.connect_timeout, speaks_tls(*address)).await == Ok(true)
     {
-        return fail(
-            "it speaks TLS there".to_owned(),
-            format!("write https:// in upstreams.{name}.endpoints"),
-        );
+        return Err(Failed {
+            why: "it speaks TLS there".to_owned(),
+            advice: format!("write https:// in upstreams.{}.endpoints", upstream.name),
+        });
     }
     match outcome {
-        ProbeOutcome::Http(_) if endpoint.tls => Diagnostic::ok(CHECK, format!("{connects}, by TLS with a certificate that is trusted, and speaks HTTP")),
-        ProbeOutcome::Http(_) => Diagnostic::ok(CHECK, format!("{connects} and speaks HTTP")),
-        ProbeOutcome::Other(what) => fail(what.to_owned(), "check that host and port belong to a server that speaks HTTP/1.1; until then its requests get 502".to_owned()),
-        ProbeOutcome::Silence => {
-            let advice = "check whether it is overloaded, and whether it speaks HTTP/1.1";
-            Diagnostic::warn(CHECK, format!("{connects}, but has not answered HEAD / within {}", humantime::format_duration(PATIENCE)), advice)
-        }
+        ProbeOutcome::Http(_) if endpoint.tls => Ok(Diagnostic::ok(
+            CHECK,
+            format!("{connects}, by TLS with a certificate that is trusted, and speaks HTTP"),
+        )),
+        ProbeOutcome::Http(_) => Ok(Diagnostic::ok(CHECK, format!("{connects} and speaks HTTP"))),
+        ProbeOutcome::Other(what) => Err(Failed {
+            why: what.to_owned(),
+            advice: "check that host and port belong to a server that speaks HTTP/1.1; until then its requests get 502".to_owned(),
+        }),
+        ProbeOutcome::Silence => Ok(Diagnostic::warn(
+            CHECK,
+            format!(
+                "{connects}, but has not answered HEAD / within {}",
+                humantime::format_duration(PATIENCE)
+            ),
+            "check whether it is overloaded, and whether it speaks HTTP/1.1",
+        )),
     }
+}
+
+/// The addresses of an endpoint, looked up where it has a name.
+async fn addresses(endpoint: &Endpoint, upstream: &Upstream) -> Result<Vec<Address>, Failed> {
+    if let Some(address) = literal(endpoint) {
+        return Ok(vec![address]);
+    }
+    let found = lookup_host((endpoint.host.as_str(), endpoint.port));
+    match timeout(upstream.connect_timeout, found).await {
+        Ok(Ok(addresses)) => Ok(addresses.map(Address::Tcp).collect()),
+        Ok(Err(error)) => Err(Failed {
+            why: format!("the host name does not resolve: {error}"),
+            advice: format!(
+                "fix upstreams.{}.endpoints, or the name servers of this machine; requests get 502 until the name resolves",
+                upstream.name
+            ),
+        }),
+        Err(_) => Err(Failed {
+            why: "resolving the host name timed out".to_owned(),
+            advice: "are the name servers of this machine right?".to_owned(),
+        }),
+    }
+}
+
+/// A connection to the first address that can be connected to.
+async fn connected<'a>(
+    addresses: &'a [Address],
+    at: usize,
+    endpoint: &Endpoint,
+    upstream: &Upstream,
+    connector: &Connector,
+) -> Result<(&'a Address, Io), Failed> {
+    let within = upstream.connect_timeout;
+    let error = match timeout(within, first_of(addresses, at, connector)).await {
+        Ok(Ok(connected)) => return Ok(connected),
+        Ok(Err(error)) => error,
+        Err(_) => {
+            return Err(Failed {
+                why: format!(
+                    "no connection within {}",
+                    humantime::format_duration(within)
+                ),
+                advice: format!("{DOWN}; perhaps a firewall drops the packets"),
+            });
+        }
+    };
+    let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+    let error = error.to_string();
+    let advice = if is_denied && endpoint.socket.is_some() {
+        "let the user of the gateway write to the socket and enter its folder: a group that both have, and mode 0660 for the socket".to_owned()
+    } else {
+        advice(peer::trouble(&error), &upstream.name, connector)
+    };
+    Err(Failed {
+        why: peer::plainly(&error),
+        advice,
+    })
 }
 
 /// The first address that can be connected to, handshake included; else why the last cannot.
@@ -190,21 +228,17 @@ fn status(start: &[u8; 12]) -> Option<u16> {
     }
 }
 
-fn down() -> String {
-    "is it running there? Until it can be reached, its requests get 502".to_owned()
-}
-
-fn advice(why: &str, upstream: &str, connector: &Connector) -> String {
-    if let Some(cure) = connector.cure(why) {
+fn advice(trouble: PeerTrouble, upstream: &str, connector: &Connector) -> String {
+    if let Some(cure) = connector.cure(trouble) {
         return format!("{cure}; until then its requests get 502");
     }
-    match why {
-        _ if why.contains("no TLS") => {
+    match trouble {
+        PeerTrouble::NoTls => {
             format!("write http:// in upstreams.{upstream}.endpoints, or the port that speaks TLS")
         }
-        _ if why.contains("certificate") => {
+        PeerTrouble::Certificate => {
             "fix the certificate there; until then its requests get 502".to_owned()
         }
-        _ => down(),
+        _ => DOWN.to_owned(),
     }
 }
