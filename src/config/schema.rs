@@ -299,7 +299,10 @@ mod tests {
         );
         assert_eq!(comments["store.password"], comments["store.username"]);
         assert!(comments["routes.*.host"].starts_with("Only requests to this host"));
-        assert!(comments["routes"].starts_with("One table for each path"));
-        assert!(comments["upstreams.*.retries.attempts"].starts_with("Endpoints that are tried"));
+        assert!(comments["routes"].starts_with("One table for each forwarded path"));
+        assert!(
+            comments["upstreams.*.retries.attempts"]
+                .starts_with("How many further endpoints are tried")
+        );
     }
 }
