@@ -53,10 +53,11 @@ fn route(text: &str) -> Route {
     route
 }
 
-type Found<'a, T> = Result<T, NoRoute<'a>>;
+/// A host, a method, a path, and what is expected of them.
+type Case<'a, M, T> = (Option<&'a str>, M, &'a str, Result<T, NoRoute<'a>>);
 
 /// Each host, method and path leads to what is expected of it.
-fn finds(table: &RouteTable, cases: &[(Option<&str>, &str, &str, Found<'_, usize>)]) {
+fn finds(table: &RouteTable, cases: &[Case<'_, &str, usize>]) {
     for (host, method, path, expected) in cases {
         let found = table.find(*host, method, path);
         assert_eq!(found, *expected, "{host:?} {method} {path}");
@@ -64,10 +65,7 @@ fn finds(table: &RouteTable, cases: &[(Option<&str>, &str, &str, Found<'_, usize
 }
 
 /// The same of who may not know the host or the method.
-fn asks_for(
-    table: &RouteTable,
-    cases: &[(Option<&str>, Option<&str>, &str, Found<'_, AccessRule>)],
-) {
+fn asks_for(table: &RouteTable, cases: &[Case<'_, Option<&str>, AccessRule>]) {
     for (host, method, path, expected) in cases {
         let strictest = table.strictest(*host, *method, path);
         assert_eq!(strictest, *expected, "{host:?} {method:?} {path}");

@@ -121,7 +121,7 @@ async fn a_certificate_that_signs_itself_is_told_in_words() {
 #[test]
 fn what_is_no_http_server_is_not_taken_for_one() {
     for (greeting, words) in [
-        (&b"SSH-2.0-of a test\r\n"[..], "no HTTP/1.1"),
+        (&b"SSH-2.0-of a test\r\n"[..], "does not speak HTTP/1.1"),
         (b"", "closes the connection without an answer"),
     ] {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
