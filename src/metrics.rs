@@ -5,13 +5,14 @@ mod exposition;
 mod labels;
 
 use std::fmt;
+use std::hash::Hash;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use prometheus_client::encoding::text;
+use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 pub use self::exposition::Exposition;
 pub use self::labels::{
@@ -28,71 +29,46 @@ const SECONDS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0,
 ];
 
+/// Durations, by label.
+pub type Times<L> = Family<L, Histogram>;
+
 /// Every metric of a gateway process. Cheap to share: workers add to atomics.
 pub struct Metrics {
-    registry: Registry,
-    names: Vec<&'static str>,
-    /// Answers by route and status.
+    registrar: Registrar,
     pub requests: Family<RouteStatus, Counter>,
-    /// Time from the request head to the last byte of the answer.
-    pub request_seconds: Family<RouteLabel, Histogram>,
-    /// Requests being answered now.
+    pub request_seconds: Times<RouteLabel>,
     pub requests_in_flight: Gauge,
-    /// Requests that the parser refused, by error code.
     pub refused_requests: Family<Code, Counter>,
-    /// Connections of clients that are open now.
     pub connections_open: Gauge,
-    /// WebSockets that are open now.
     pub websockets_open: Gauge,
-    /// TLS handshakes by outcome.
     pub tls_handshakes: Family<Outcome, Counter>,
     /// Until when the listener's certificates hold, in Unix seconds.
     pub certificate_ends: Family<CertificateName, Gauge>,
-    /// Logins by outcome.
     pub logins: Family<AppOutcome, Counter>,
-    /// Questions to quotas.
     pub limits: Family<PolicyOutcome, Counter>,
     /// Invalid tokens from addresses that send many of them.
     pub guessed_tokens: Counter,
-    /// Session lookups by outcome.
     pub session_lookups: Family<Outcome, Counter>,
-    /// Rotations of tokens by outcome.
     pub session_rotations: Family<Outcome, Counter>,
-    /// Store calls.
-    pub store_seconds: Family<Operation, Histogram>,
-    /// Store calls that failed.
+    pub store_seconds: Times<Operation>,
     pub store_errors: Family<Operation, Counter>,
-    /// Connections opened to servers of the store.
     pub store_connections: Family<StoreNode, Counter>,
-    /// Searches for the store's masters, by outcome.
     pub store_refreshes: Family<Outcome, Counter>,
-    /// Revocations that waited for replicas, by outcome.
     pub store_replica_waits: Family<Outcome, Counter>,
-    /// Connections that read sessions for the near cache, by how they learn of changes.
     pub store_push: Family<Mode, Gauge>,
-    /// Lookups in the near cache, by outcome.
     pub near_cache: Family<Outcome, Counter>,
-    /// Calls to the platforms.
-    pub platform_seconds: Family<AppApi, Histogram>,
-    /// Requests to upstreams by outcome.
+    pub platform_seconds: Times<AppApi>,
     pub upstream_requests: Family<UpstreamOutcome, Counter>,
-    /// Connections opened to upstreams.
     pub upstream_connections: Family<EndpointLabel, Counter>,
-    /// Whether an endpoint is healthy.
     pub upstream_endpoints: Family<EndpointLabel, Gauge>,
-    /// Times that an endpoint was left out because requests to it failed.
     pub upstream_ejections: Family<EndpointLabel, Counter>,
     /// Requests sent again, and those that the budget did not allow, by outcome.
     pub upstream_retries: Family<UpstreamOutcome, Counter>,
-    /// Requests that wait for their turn.
     pub upstream_waiting: Family<UpstreamLabel, Gauge>,
-    /// Readings of the configuration after the first, by outcome.
     pub reloads: Family<Outcome, Counter>,
     /// When the configuration in force was read, in Unix seconds.
     pub configuration_read: Gauge,
-    /// Spans of requests by outcome.
     pub spans: Family<Outcome, Counter>,
-    /// Access lines lost because the output did not keep up.
     pub access_lines_dropped: Counter,
 }
 
@@ -108,223 +84,15 @@ impl Default for Metrics {
     }
 }
 
-fn seconds() -> Histogram {
-    Histogram::new(SECONDS)
+/// The names of docs/metrics.md, and what is registered under them.
+struct Registrar {
+    registry: Registry,
+    names: Vec<&'static str>,
 }
 
-impl Metrics {
-    /// All metrics at zero.
-    #[must_use]
-    pub fn new() -> Self {
-        let mut made = Self {
-            registry: Registry::with_prefix("hufu"),
-            names: Vec::new(),
-            requests: Family::default(),
-            request_seconds: Family::new_with_constructor(seconds),
-            requests_in_flight: Gauge::default(),
-            refused_requests: Family::default(),
-            connections_open: Gauge::default(),
-            websockets_open: Gauge::default(),
-            tls_handshakes: Family::default(),
-            certificate_ends: Family::default(),
-            logins: Family::default(),
-            limits: Family::default(),
-            guessed_tokens: Counter::default(),
-            session_lookups: Family::default(),
-            session_rotations: Family::default(),
-            store_seconds: Family::new_with_constructor(seconds),
-            store_errors: Family::default(),
-            store_connections: Family::default(),
-            store_refreshes: Family::default(),
-            store_replica_waits: Family::default(),
-            store_push: Family::default(),
-            near_cache: Family::default(),
-            platform_seconds: Family::new_with_constructor(seconds),
-            upstream_requests: Family::default(),
-            upstream_connections: Family::default(),
-            upstream_endpoints: Family::default(),
-            upstream_ejections: Family::default(),
-            upstream_retries: Family::default(),
-            upstream_waiting: Family::default(),
-            reloads: Family::default(),
-            configuration_read: Gauge::default(),
-            spans: Family::default(),
-            access_lines_dropped: Counter::default(),
-        };
-        made.register_all();
-        made
-    }
-
-    fn register_all(&mut self) {
-        self.register(
-            "build_info",
-            "The version of this gateway",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-        );
-        self.register(
-            "requests_total",
-            "Answers by route and status",
-            self.requests.clone(),
-        );
-        self.register(
-            "request_duration_seconds",
-            "From the request head to the last byte of the answer",
-            self.request_seconds.clone(),
-        );
-        self.register(
-            "requests_in_flight",
-            "Requests being answered now",
-            self.requests_in_flight.clone(),
-        );
-        self.register(
-            "refused_requests_total",
-            "Requests that the parser refused, by error code",
-            self.refused_requests.clone(),
-        );
-        self.register(
-            "connections_open",
-            "Connections of clients that are open now",
-            self.connections_open.clone(),
-        );
-        self.register(
-            "websockets_open",
-            "WebSockets that are open now",
-            self.websockets_open.clone(),
-        );
-        self.register(
-            "tls_handshakes_total",
-            "TLS handshakes of clients by outcome",
-            self.tls_handshakes.clone(),
-        );
-        self.register(
-            "tls_certificate_not_after_seconds",
-            "When the listener's certificates end, by the names in them",
-            self.certificate_ends.clone(),
-        );
-        self.register(
-            "logins_total",
-            "Logins by app and outcome",
-            self.logins.clone(),
-        );
-        self.register(
-            "limits_total",
-            "Questions to quotas, by policy and outcome",
-            self.limits.clone(),
-        );
-        self.register(
-            "guessed_tokens_total",
-            "Invalid tokens from addresses that send many",
-            self.guessed_tokens.clone(),
-        );
-        self.register(
-            "session_lookups_total",
-            "Session lookups by outcome",
-            self.session_lookups.clone(),
-        );
-        self.register(
-            "session_rotations_total",
-            "Rotations of tokens by outcome",
-            self.session_rotations.clone(),
-        );
-        self.register(
-            "store_duration_seconds",
-            "Store calls by operation",
-            self.store_seconds.clone(),
-        );
-        self.register(
-            "store_errors_total",
-            "Store calls that failed, by operation",
-            self.store_errors.clone(),
-        );
-        self.register(
-            "store_connections_total",
-            "Connections opened to servers of the store",
-            self.store_connections.clone(),
-        );
-        self.register(
-            "store_refreshes_total",
-            "Searches for the store's masters, by outcome",
-            self.store_refreshes.clone(),
-        );
-        self.register(
-            "store_replica_waits_total",
-            "Revocations that waited for replicas, by outcome",
-            self.store_replica_waits.clone(),
-        );
-        self.register(
-            "store_push_mode",
-            "Connections that read sessions for the near cache, by how they learn of changes",
-            self.store_push.clone(),
-        );
-        self.register(
-            "near_cache_total",
-            "Lookups in the near cache, by outcome",
-            self.near_cache.clone(),
-        );
-        self.register(
-            "platform_duration_seconds",
-            "Calls to the platforms by app and API",
-            self.platform_seconds.clone(),
-        );
-        self.register(
-            "upstream_requests_total",
-            "Requests to upstreams by outcome",
-            self.upstream_requests.clone(),
-        );
-        self.register(
-            "upstream_connections_total",
-            "Connections opened to upstreams",
-            self.upstream_connections.clone(),
-        );
-        self.register(
-            "upstream_endpoint_up",
-            "Whether an endpoint is healthy",
-            self.upstream_endpoints.clone(),
-        );
-        self.register(
-            "upstream_ejections_total",
-            "Times that an endpoint was left out because requests failed",
-            self.upstream_ejections.clone(),
-        );
-        self.register(
-            "upstream_retries_total",
-            "Requests sent again, by outcome",
-            self.upstream_retries.clone(),
-        );
-        self.register(
-            "upstream_waiting",
-            "Requests that wait for their turn",
-            self.upstream_waiting.clone(),
-        );
-        self.register(
-            "reloads_total",
-            "Readings of the configuration after the first, by outcome",
-            self.reloads.clone(),
-        );
-        self.register(
-            "configuration_read_timestamp_seconds",
-            "When the configuration in force was read",
-            self.configuration_read.clone(),
-        );
-        self.register(
-            "spans_total",
-            "Spans for the OpenTelemetry collector, by outcome",
-            self.spans.clone(),
-        );
-        self.register(
-            "access_lines_dropped_total",
-            "Access lines lost because the output did not keep up",
-            self.access_lines_dropped.clone(),
-        );
-    }
-
+impl Registrar {
     /// Under the name that Prometheus shows; the text format adds its suffixes itself.
-    fn register(
-        &mut self,
-        name: &'static str,
-        help: &str,
-        metric: impl prometheus_client::registry::Metric,
-    ) {
+    fn register(&mut self, name: &'static str, help: &str, metric: impl Metric) {
         self.names.push(name);
         self.registry.register(
             name.trim_end_matches("_total").trim_end_matches("_info"),
@@ -333,10 +101,140 @@ impl Metrics {
         );
     }
 
+    fn metric<M: Metric + Clone + Default>(&mut self, name: &'static str, help: &str) -> M {
+        let metric = M::default();
+        self.register(name, help, metric.clone());
+        metric
+    }
+
+    fn times<L>(&mut self, name: &'static str, help: &str) -> Times<L>
+    where
+        L: Clone + Hash + Eq + EncodeLabelSet + fmt::Debug + Send + Sync + 'static,
+    {
+        let times = Times::new_with_constructor(|| Histogram::new(SECONDS));
+        self.register(name, help, times.clone());
+        times
+    }
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registrar = Registrar {
+            registry: Registry::with_prefix("hufu"),
+            names: Vec::new(),
+        };
+        registrar.register(
+            "build_info",
+            "The version of this gateway",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        Self {
+            requests: registrar.metric("requests_total", "Answers by route and status"),
+            request_seconds: registrar.times(
+                "request_duration_seconds",
+                "From the request head to the last byte of the answer",
+            ),
+            requests_in_flight: registrar
+                .metric("requests_in_flight", "Requests being answered now"),
+            refused_requests: registrar.metric(
+                "refused_requests_total",
+                "Requests that the parser refused, by error code",
+            ),
+            connections_open: registrar.metric(
+                "connections_open",
+                "Connections of clients that are open now",
+            ),
+            websockets_open: registrar.metric("websockets_open", "WebSockets that are open now"),
+            tls_handshakes: registrar.metric(
+                "tls_handshakes_total",
+                "TLS handshakes of clients by outcome",
+            ),
+            certificate_ends: registrar.metric(
+                "tls_certificate_not_after_seconds",
+                "When the listener's certificates end, by the names in them",
+            ),
+            logins: registrar.metric("logins_total", "Logins by app and outcome"),
+            limits: registrar.metric("limits_total", "Questions to quotas, by policy and outcome"),
+            guessed_tokens: registrar.metric(
+                "guessed_tokens_total",
+                "Invalid tokens from addresses that send many",
+            ),
+            session_lookups: registrar
+                .metric("session_lookups_total", "Session lookups by outcome"),
+            session_rotations: registrar
+                .metric("session_rotations_total", "Rotations of tokens by outcome"),
+            store_seconds: registrar.times("store_duration_seconds", "Store calls by operation"),
+            store_errors: registrar.metric(
+                "store_errors_total",
+                "Store calls that failed, by operation",
+            ),
+            store_connections: registrar.metric(
+                "store_connections_total",
+                "Connections opened to servers of the store",
+            ),
+            store_refreshes: registrar.metric(
+                "store_refreshes_total",
+                "Searches for the store's masters, by outcome",
+            ),
+            store_replica_waits: registrar.metric(
+                "store_replica_waits_total",
+                "Revocations that waited for replicas, by outcome",
+            ),
+            store_push: registrar.metric(
+                "store_push_mode",
+                "Connections that read sessions for the near cache, by how they learn of changes",
+            ),
+            near_cache: registrar
+                .metric("near_cache_total", "Lookups in the near cache, by outcome"),
+            platform_seconds: registrar.times(
+                "platform_duration_seconds",
+                "Calls to the platforms by app and API",
+            ),
+            upstream_requests: registrar.metric(
+                "upstream_requests_total",
+                "Requests to upstreams by outcome",
+            ),
+            upstream_connections: registrar.metric(
+                "upstream_connections_total",
+                "Connections opened to upstreams",
+            ),
+            upstream_endpoints: registrar
+                .metric("upstream_endpoint_up", "Whether an endpoint is healthy"),
+            upstream_ejections: registrar.metric(
+                "upstream_ejections_total",
+                "Times that an endpoint was left out because requests failed",
+            ),
+            upstream_retries: registrar
+                .metric("upstream_retries_total", "Requests sent again, by outcome"),
+            upstream_waiting: registrar
+                .metric("upstream_waiting", "Requests that wait for their turn"),
+            reloads: registrar.metric(
+                "reloads_total",
+                "Readings of the configuration after the first, by outcome",
+            ),
+            configuration_read: registrar.metric(
+                "configuration_read_timestamp_seconds",
+                "When the configuration in force was read",
+            ),
+            spans: registrar.metric(
+                "spans_total",
+                "Spans for the OpenTelemetry collector, by outcome",
+            ),
+            access_lines_dropped: registrar.metric(
+                "access_lines_dropped_total",
+                "Access lines lost because the output did not keep up",
+            ),
+            registrar,
+        }
+    }
+
     /// The names of all metrics as Prometheus shows them.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.names
+        self.registrar
+            .names
             .iter()
             .map(|name| format!("hufu_{name}"))
             .collect()
@@ -345,7 +243,7 @@ impl Metrics {
     /// The page that Prometheus reads.
     pub fn encode(&self, form: Exposition) -> Result<String, fmt::Error> {
         let mut page = String::with_capacity(16 * 1024);
-        text::encode(&mut page, &self.registry)?;
+        text::encode(&mut page, &self.registrar.registry)?;
         match form {
             Exposition::OpenMetrics => Ok(page),
             Exposition::Text => exposition::text(&page),

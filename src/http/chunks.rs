@@ -2,9 +2,10 @@
 
 /// Most digits of a chunk's size.
 const MAX_DIGITS: u16 = 15;
-/// Longest chunk extension, in bytes; nobody here reads them.
+/// Longest chunk extension of a client, in bytes; nobody here reads them.
 const MAX_EXTENSION: u16 = 256;
-/// Longest trailer section, in bytes; trailers are read and dropped.
+/// Longest trailer section, in bytes; trailers are read and dropped. Also the longest chunk
+/// extension of an upstream.
 const MAX_TRAILERS: u16 = 8 * 1024;
 
 /// Where in a chunked body the next byte belongs.
@@ -15,11 +16,13 @@ pub struct Chunks {
     left: u64,
     /// Digits, bytes of an extension or of trailers so far.
     count: u16,
+    is_upstreams: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ChunkState {
     Size,
+    Padding,
     Extension,
     SizeLf,
     Data,
@@ -56,11 +59,21 @@ impl Default for Chunks {
             place: ChunkState::Size,
             left: 0,
             count: 0,
+            is_upstreams: false,
         }
     }
 }
 
 impl Chunks {
+    /// An upstream's body. Old servers pad a chunk's size with spaces, which has one meaning.
+    #[must_use]
+    pub fn of_upstream() -> Self {
+        Self {
+            is_upstreams: true,
+            ..Self::default()
+        }
+    }
+
     /// Reads on in `bytes`, which have not been looked at before.
     pub fn next(&mut self, bytes: &[u8]) -> Piece {
         for (at, byte) in bytes.iter().enumerate() {
@@ -105,11 +118,22 @@ impl Chunks {
                 self.left = self.left * 16 + u64::from(char::from(byte).to_digit(16)?);
                 (self.count <= MAX_DIGITS).then_some(ChunkState::Size)
             }
-            (ChunkState::Size, b'\r' | b';') if self.count == 0 => None,
-            (ChunkState::Size | ChunkState::Extension, b'\r') => Some(ChunkState::SizeLf),
+            (ChunkState::Size, b'\r' | b';' | b' ') if self.count == 0 => None,
+            (ChunkState::Size | ChunkState::Padding | ChunkState::Extension, b'\r') => {
+                Some(ChunkState::SizeLf)
+            }
             (ChunkState::Size, b';') => self.begin(ChunkState::Extension),
+            (ChunkState::Size | ChunkState::Padding, b' ') if self.is_upstreams => {
+                self.counted(MAX_EXTENSION, ChunkState::Padding)
+            }
+            (ChunkState::Padding, b';') => self.begin(ChunkState::Extension),
             (ChunkState::Extension, b'\t' | b' '..=b'~') => {
-                self.counted(MAX_EXTENSION, ChunkState::Extension)
+                let most = if self.is_upstreams {
+                    MAX_TRAILERS
+                } else {
+                    MAX_EXTENSION
+                };
+                self.counted(most, ChunkState::Extension)
             }
             (ChunkState::SizeLf, b'\n') if self.left == 0 => self.begin(ChunkState::TrailerStart),
             (ChunkState::SizeLf, b'\n') => Some(ChunkState::Data),
@@ -153,9 +177,14 @@ const fn is_token(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    /// The data, and how many bytes the body has; an error: the body is bad.
     fn read(pieces: &[&[u8]]) -> Result<(Vec<u8>, Option<usize>), ()> {
-        let (mut chunks, mut data, mut seen) = (Chunks::default(), Vec::new(), 0);
+        read_by(Chunks::default(), pieces)
+    }
+
+    /// The data, and how many bytes the body has; an error: the body is bad.
+    fn read_by(mut chunks: Chunks, pieces: &[&[u8]]) -> Result<(Vec<u8>, Option<usize>), ()> {
+        let mut data = Vec::new();
+        let mut seen = 0;
         for piece in pieces {
             let mut at = 0;
             loop {
@@ -198,6 +227,26 @@ mod tests {
                 Ok((data.as_bytes().to_vec(), None)),
                 "{body:?} without its end"
             );
+        }
+    }
+
+    #[test]
+    fn an_upstream_may_pad_a_size_and_extend_it_further() {
+        let long = "x".repeat(8000);
+        for (size, is_sound) in [
+            ("3".to_owned(), true),
+            ("3  ".to_owned(), true),
+            ("3 ;a=b".to_owned(), true),
+            (format!("3;{long}"), true),
+            (format!("3;{long}{long}"), false),
+            (" 3".to_owned(), false),
+            ("3 3".to_owned(), false),
+            (String::new(), false),
+        ] {
+            let body = format!("{size}\r\nabc\r\n0\r\n\r\n");
+            let read = read_by(Chunks::of_upstream(), &[body.as_bytes()]);
+            let sound = Ok((b"abc".to_vec(), Some(body.len())));
+            assert_eq!(read, if is_sound { sound } else { Err(()) }, "{size:?}");
         }
     }
 

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod answer;
 pub mod authenticate;
+pub mod body_decoder;
 pub mod buffers;
 pub mod chunks;
 pub mod client_address;
@@ -24,7 +25,8 @@ pub mod origin;
 mod rate_limit;
 pub mod request_log;
 pub mod response;
-pub mod together;
+pub mod scheduling;
+
 pub mod token;
 
 pub use client_address::{ForwardingHeader, TrustedProxies};

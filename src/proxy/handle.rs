@@ -21,13 +21,14 @@ use crate::http::{
 };
 use crate::identity::Apps;
 use crate::proxy::answer::{self, AnswerBody, AnswerRules};
-use crate::proxy::forward::{Forwarder, Outgoing, UpstreamResponse};
+use crate::proxy::forward::{Forwarder, Outgoing};
 use crate::proxy::inbound;
 use crate::proxy::outgoing::{HeadRules, OutgoingHead};
 use crate::proxy::pending_guard::PendingGuard;
 use crate::proxy::rules::RouteRules;
 use crate::proxy::websocket::handshake::{self, Handshake};
 use crate::proxy::websocket::limits::{Websockets, check_origin};
+use crate::proxy::worker_upstream::UpstreamResponse;
 use crate::route::{Route, RouteTable, below, canonical, slashes_decoded};
 use crate::upstream_client::download::Download;
 use crate::upstream_client::upload::BodyFraming;

@@ -65,10 +65,7 @@ async fn ask(
     settings: &HealthSettings,
 ) -> Result<(), ConnectError> {
     let limit = monotonic_now() + settings.timeout;
-    let connection = shared
-        .connector
-        .connect(target, settings.timeout, settings.timeout)
-        .await?;
+    let connection = shared.connector.connect(target, settings.timeout).await?;
     let endpoint = &shared.upstream().endpoints[target.endpoint];
     let host = shared.upstream().host.without_client(endpoint);
     let head = format!(

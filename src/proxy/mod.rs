@@ -1,7 +1,8 @@
 //! The request path: from a client's request to an upstream and back.
 //!
 //! `handle` handles a request from top to bottom. `outgoing` writes the head that the upstream
-//! gets. `forward` chooses an endpoint, and another one where a retry can do no harm; `unanswered`
+//! gets. `forward` sends it: `worker_upstream` chooses an endpoint, and another one where a retry can
+//! do no harm; `pool_view` is the connections of a worker. `unanswered`
 //! says why no endpoint answered. All workers share the `shared_upstream` and its `queue`. `watch`
 //! runs the `health_check`s and `resolve`s host names. `handle::streaming` ends an open answer with
 //! its session, which `session_watch` watches. `pending_guard` does so before there is an answer.
@@ -17,6 +18,7 @@ pub mod inbound;
 pub mod location;
 pub mod outgoing;
 pub mod pending_guard;
+pub mod pool_view;
 pub mod queue;
 pub mod resolve;
 pub mod rules;
@@ -26,6 +28,7 @@ pub mod unanswered;
 pub mod via;
 pub mod watch;
 pub mod websocket;
+pub mod worker_upstream;
 
 pub use handle::{Proxy, proxy};
 pub use rules::RouteRules;

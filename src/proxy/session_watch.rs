@@ -1,17 +1,16 @@
 //! Whether the session behind an open stream still lives: a look at it about twice a second, which
 //! the near cache makes cheap.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
-use tokio::time::{Sleep, sleep_until};
 
 use crate::clock::monotonic_now;
 use crate::crypto::random;
 use crate::session::{LiveSession, SessionId, SessionService, StoreError};
+use crate::timer::Timer;
 
 /// Between two looks, on average.
 const STEP: Duration = Duration::from_millis(450);
@@ -20,8 +19,9 @@ const STEP: Duration = Duration::from_millis(450);
 /// same.
 pub struct SessionWatch {
     session: Option<WatchedSession>,
-    /// Made when it is first needed: most answers are out before.
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
+    /// When to look next; `None`: nobody has waited yet, and most answers are out before.
+    next: Option<Instant>,
     used: bool,
 }
 
@@ -46,7 +46,8 @@ impl SessionWatch {
         };
         Self {
             session: session.map(watched),
-            timer: None,
+            timer: Timer::default(),
+            next: None,
             used: false,
         }
     }
@@ -68,11 +69,9 @@ impl SessionWatch {
                     return Poll::Ready(());
                 }
             }
-            let timer = self
-                .timer
-                .get_or_insert_with(|| Box::pin(sleep_until(next(monotonic_now()).into())));
-            ready!(timer.as_mut().poll(cx));
-            timer.as_mut().reset(next(monotonic_now()).into());
+            let moment = *self.next.get_or_insert_with(next_look);
+            ready!(self.timer.poll(moment, cx));
+            self.next = Some(next_look());
             if let Some(watched) = &mut self.session {
                 watched.look(std::mem::take(&mut self.used));
             }
@@ -81,8 +80,8 @@ impl SessionWatch {
 }
 
 /// Streams that began together do not look together.
-fn next(now: Instant) -> Instant {
-    now + STEP.mul_f64(0.75 + random::fraction() / 2.0)
+fn next_look() -> Instant {
+    monotonic_now() + STEP.mul_f64(0.75 + random::fraction() / 2.0)
 }
 
 impl WatchedSession {

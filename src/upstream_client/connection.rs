@@ -4,17 +4,17 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use actix_web::web::BytesMut;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::Sleep;
 use tokio_rustls::client::TlsStream;
 
 use crate::clock::monotonic_now;
+use crate::timer::Timer;
 
 /// What is read at once.
 const READ_SIZE: usize = 16 * 1024;
@@ -55,11 +55,11 @@ pub enum Io {
 impl Connection {
     /// A fresh connection. It is boxed, since it moves with each request and its answer.
     #[must_use]
-    pub fn new(io: Io, timeout: Duration) -> Box<Self> {
+    pub fn new(io: Io) -> Box<Self> {
         Box::new(Self {
             io,
             buf: BytesMut::with_capacity(READ_SIZE),
-            idle_timer: IdleTimer::new(timeout),
+            idle_timer: IdleTimer::new(),
             served: false,
         })
     }
@@ -171,17 +171,14 @@ impl AsyncWrite for Io {
     }
 }
 
-/// Fires when an upstream is silent for too long, or when its answer takes too long in all. There is
-/// one timer per connection. It moves only when it fires or is too late, and reads the clock only
-/// while it waits: a busy connection costs no timer operation per request.
+/// Fires when an upstream is silent for too long, or when its answer takes too long in all. It reads
+/// the clock only while it waits: a busy connection costs no timer operation per request.
 pub struct IdleTimer {
-    timer: Pin<Box<Sleep>>,
+    timer: Timer,
     /// When the connection was last known to be in use.
     since: Instant,
     /// Something has happened since.
     moved_on: bool,
-    /// When the timer fires.
-    armed: Instant,
     deadline: Instant,
     /// Something has happened since the deadline was set: so much silence is allowed from now on.
     renewed: Option<Duration>,
@@ -190,15 +187,13 @@ pub struct IdleTimer {
 }
 
 impl IdleTimer {
-    fn new(timeout: Duration) -> Self {
+    fn new() -> Self {
         let since = monotonic_now();
-        let deadline = since + timeout;
         Self {
-            timer: Box::pin(tokio::time::sleep_until(deadline.into())),
+            timer: Timer::default(),
             since,
             moved_on: false,
-            armed: deadline,
-            deadline,
+            deadline: since,
             renewed: None,
             limit: None,
         }
@@ -212,19 +207,16 @@ impl IdleTimer {
 
     /// So much silence is allowed from now on.
     fn wait(&mut self, now: Instant, timeout: Duration) {
-        (self.since, self.moved_on, self.renewed) = (now, false, None);
+        self.answer_received(now);
+        self.renewed = None;
         let deadline = now + timeout;
         self.deadline = self.limit.map_or(deadline, |limit| limit.min(deadline));
-        // The timer itself moves only where it would come too late: this exchange's timeout may be
-        // shorter than the last's.
-        if self.deadline < self.armed {
-            self.arm();
-        }
     }
 
     /// Something happened.
     pub const fn renew(&mut self, timeout: Duration) {
-        (self.renewed, self.moved_on) = (Some(timeout), true);
+        self.renewed = Some(timeout);
+        self.moved_on = true;
     }
 
     /// When the connection was in use last, within the time that one piece of an answer takes.
@@ -239,7 +231,8 @@ impl IdleTimer {
 
     /// An answer has come.
     pub const fn answer_received(&mut self, now: Instant) {
-        (self.since, self.moved_on) = (now, false);
+        self.since = now;
+        self.moved_on = false;
     }
 
     /// Waits: ready when the deadline has passed.
@@ -247,17 +240,6 @@ impl IdleTimer {
         if let Some(timeout) = self.renewed {
             self.wait(monotonic_now(), timeout);
         }
-        loop {
-            ready!(self.timer.as_mut().poll(cx));
-            if monotonic_now() >= self.deadline {
-                return Poll::Ready(());
-            }
-            self.arm();
-        }
-    }
-
-    fn arm(&mut self) {
-        self.armed = self.deadline;
-        self.timer.as_mut().reset(self.deadline.into());
+        self.timer.poll(self.deadline, cx)
     }
 }

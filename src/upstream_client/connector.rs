@@ -126,10 +126,9 @@ impl Connector {
         &self,
         target: &ResolvedEndpoint,
         timeout: Duration,
-        idle_timeout: Duration,
     ) -> Result<Box<Connection>, ConnectError> {
         match tokio::time::timeout(timeout, self.open(&target.address, target.endpoint)).await {
-            Ok(Ok(io)) => Ok(Connection::new(io, idle_timeout)),
+            Ok(Ok(io)) => Ok(Connection::new(io)),
             Ok(Err(error)) => Err(self.connect_error(&error, &target.address)),
             Err(_) => Err(no_answer(timeout)),
         }

@@ -12,6 +12,8 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, BytesMut};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::http::body_decoder::{BodyDecoder, BodyPart};
+use crate::http::chunks::Chunks;
 use crate::http::error::ErrorCode;
 use crate::http::request_log::BrokenOff;
 use crate::upstream::resolved::UnderWay;
@@ -20,9 +22,6 @@ use crate::upstream_client::exchange::ExchangeResponse;
 use crate::upstream_client::pool::Pool;
 use crate::upstream_client::response_head::{BadAnswer, Framing, ResponseHead};
 use crate::upstream_client::upload::{Upload, UploadError};
-
-/// Longest size line of a chunk, with its extensions, and longest trailer section, in bytes.
-const MAX_LINE: usize = 8 * 1024;
 
 /// Why a body broke off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -76,7 +75,7 @@ pub struct Download {
     connection: Option<Box<Connection>>,
     upload: Box<Upload>,
     takes_body: bool,
-    left: Left,
+    left: BodyDecoder,
     size: BodySize,
     reusable: bool,
     /// Backends that send a body where there is none may still be about to.
@@ -86,18 +85,6 @@ pub struct Download {
     /// knows: the connection is not used again.
     early: bool,
     timeout: Duration,
-}
-
-/// What is still to come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Left {
-    Nothing,
-    Bytes(u64),
-    ChunkSize,
-    ChunkBytes(u64),
-    ChunkEnd,
-    Trailers,
-    UntilClose,
 }
 
 impl Download {
@@ -119,15 +106,18 @@ impl Download {
         let (left, size) = match head.framing {
             // A length is taken at its word, except after HEAD; a 304 has its length as a header.
             Framing::Empty if head.status == StatusCode::NOT_MODIFIED => {
-                (Left::Nothing, BodySize::None)
+                (BodyDecoder::Complete, BodySize::None)
             }
             Framing::Empty => (
-                Left::Nothing,
+                BodyDecoder::Complete,
                 head.content_length.map_or(BodySize::None, BodySize::Sized),
             ),
-            Framing::Sized(length) => (Left::Bytes(length), BodySize::Sized(length)),
-            Framing::Chunked => (Left::ChunkSize, BodySize::Stream),
-            Framing::UntilClose | Framing::Switched => (Left::UntilClose, BodySize::Stream),
+            Framing::Sized(length) => (BodyDecoder::Sized(length), BodySize::Sized(length)),
+            Framing::Chunked => (
+                BodyDecoder::Chunked(Chunks::of_upstream()),
+                BodySize::Stream,
+            ),
+            Framing::UntilClose | Framing::Switched => (BodyDecoder::UntilClose, BodySize::Stream),
         };
         let (reusable, bodiless, early) = (head.keep_alive, head.bodiless, !upload.is_done());
         (
@@ -151,7 +141,7 @@ impl Download {
     /// Carries an exchange without an answer body to its end: a body of size zero is never polled,
     /// so the rest of the request's body would stay where it is.
     pub async fn finish_if_empty(&mut self) -> Result<(), BrokenBody> {
-        if self.left == Left::Nothing {
+        if self.left == BodyDecoder::Complete {
             std::future::poll_fn(|cx| self.poll(cx))
                 .await
                 .transpose()
@@ -171,8 +161,8 @@ impl Download {
     #[must_use]
     pub fn is_here(&self) -> bool {
         match self.left {
-            Left::Nothing => true,
-            Left::Bytes(left) => {
+            BodyDecoder::Complete => true,
+            BodyDecoder::Sized(left) => {
                 self.upload.is_done()
                     && self
                         .connection
@@ -223,7 +213,7 @@ impl Download {
                 Ok(None) => {}
                 Err(why) => return Poll::Ready(Some(Err(why.into()))),
             }
-            if self.left == Left::Nothing
+            if self.left == BodyDecoder::Complete
                 && (self.upload.is_done() || !self.takes_body || !self.reusable)
             {
                 return Poll::Ready(None);
@@ -231,7 +221,7 @@ impl Download {
             match connection.poll_read(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(self.cut()),
                 // A reset is no end, not even of a body that ends with its connection.
-                Poll::Ready(Err(_)) if self.left == Left::Nothing => {
+                Poll::Ready(Err(_)) if self.left == BodyDecoder::Complete => {
                     return Poll::Ready(self.cut());
                 }
                 Poll::Ready(Err(_)) => {
@@ -278,7 +268,7 @@ impl Download {
     fn cut(&mut self) -> Option<Result<Bytes, BrokenBody>> {
         self.reusable = false;
         match self.left {
-            Left::Nothing | Left::UntilClose => None,
+            BodyDecoder::Complete | BodyDecoder::UntilClose => None,
             _ => Some(Err(BrokenBody::Answer(BadAnswer::Cut))),
         }
     }
@@ -286,8 +276,11 @@ impl Download {
     /// The next piece of the body out of what was read; `None`: more must be read, or nothing is
     /// left.
     fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Bytes>, BadAnswer> {
-        loop {
-            if self.left == Left::Nothing {
+        match self.left.take(buf) {
+            BodyPart::Data(bytes) => Ok(Some(bytes)),
+            BodyPart::More => Ok(None),
+            BodyPart::Broken => Err(BadAnswer::Chunk),
+            BodyPart::End => {
                 // Bytes behind the end are nobody's: they end the connection, not the answer (RFC
                 // 9112 section 6.3).
                 if !buf.is_empty() {
@@ -295,84 +288,9 @@ impl Download {
                     self.reusable = false;
                     self.pool.note_untidy();
                 }
-                return Ok(None);
-            }
-            if buf.is_empty() {
-                return Ok(None);
-            }
-            match self.left {
-                Left::UntilClose => return Ok(Some(buf.split().freeze())),
-                Left::Bytes(left) => {
-                    let (piece, left) = split_piece(buf, left);
-                    self.left = if left == 0 {
-                        Left::Nothing
-                    } else {
-                        Left::Bytes(left)
-                    };
-                    return Ok(Some(piece));
-                }
-                Left::ChunkBytes(left) => {
-                    let (piece, left) = split_piece(buf, left);
-                    self.left = if left == 0 {
-                        Left::ChunkEnd
-                    } else {
-                        Left::ChunkBytes(left)
-                    };
-                    return Ok(Some(piece));
-                }
-                Left::Nothing | Left::ChunkSize | Left::ChunkEnd | Left::Trailers => {
-                    match next_frame(self.left, buf)? {
-                        Some(left) => self.left = left,
-                        None => return Ok(None),
-                    }
-                }
+                Ok(None)
             }
         }
-    }
-}
-
-fn split_piece(buf: &mut BytesMut, left: u64) -> (Bytes, u64) {
-    let take = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
-    (buf.split_to(take).freeze(), left - take as u64)
-}
-
-/// Takes a size line, the end of a chunk or a trailer line off the front; `None`: it is not
-/// complete yet.
-fn next_frame(left: Left, buf: &mut BytesMut) -> Result<Option<Left>, BadAnswer> {
-    match left {
-        // httparse reads a line without a digit as zero, which would end the body there.
-        Left::ChunkSize if !buf[0].is_ascii_hexdigit() => Err(BadAnswer::Chunk),
-        Left::ChunkSize => match httparse::parse_chunk_size(buf) {
-            Ok(httparse::Status::Complete((len, size))) if len <= MAX_LINE => {
-                let _ = buf.split_to(len);
-                Ok(Some(if size == 0 {
-                    Left::Trailers
-                } else {
-                    Left::ChunkBytes(size)
-                }))
-            }
-            Ok(httparse::Status::Partial) if buf.len() < MAX_LINE => Ok(None),
-            Ok(_) | Err(_) => Err(BadAnswer::Chunk),
-        },
-        Left::ChunkEnd if buf.len() < 2 => Ok(None),
-        Left::ChunkEnd if buf.starts_with(b"\r\n") => {
-            let _ = buf.split_to(2);
-            Ok(Some(Left::ChunkSize))
-        }
-        // Trailers are dropped: nothing in them may be taken for a header.
-        Left::Trailers => match buf.windows(2).position(|pair| pair == b"\r\n") {
-            Some(end) => {
-                let _ = buf.split_to(end + 2);
-                Ok(Some(if end == 0 {
-                    Left::Nothing
-                } else {
-                    Left::Trailers
-                }))
-            }
-            None if buf.len() < MAX_LINE => Ok(None),
-            None => Err(BadAnswer::Chunk),
-        },
-        _ => Err(BadAnswer::Chunk),
     }
 }
 
@@ -388,76 +306,5 @@ impl MessageBody for Download {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         self.poll(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Decodes a chunked body that arrives in pieces of one size.
-    fn dechunk(wire: &str, piece: usize) -> Result<(Vec<u8>, bool), BadAnswer> {
-        let (mut left, mut out, mut buf) = (Left::ChunkSize, Vec::new(), BytesMut::new());
-        for part in wire.as_bytes().chunks(piece) {
-            buf.extend_from_slice(part);
-            loop {
-                if let Left::ChunkBytes(n) = left {
-                    let (bytes, rest) = split_piece(&mut buf, n);
-                    out.extend_from_slice(&bytes);
-                    left = if rest == 0 {
-                        Left::ChunkEnd
-                    } else {
-                        Left::ChunkBytes(rest)
-                    };
-                    if rest > 0 {
-                        break;
-                    }
-                } else if left == Left::Nothing || buf.is_empty() {
-                    break;
-                } else {
-                    match next_frame(left, &mut buf)? {
-                        Some(next) => left = next,
-                        None => break,
-                    }
-                }
-            }
-        }
-        Ok((out, left == Left::Nothing))
-    }
-
-    #[test]
-    fn chunks_are_joined_however_they_arrive() {
-        for piece in 1..12 {
-            let (body, complete) = dechunk(
-                "3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\nX-Trailer: y\r\n\r\n",
-                piece,
-            )
-            .unwrap();
-            assert_eq!(
-                (body.as_slice(), complete),
-                (&b"abc0123456789"[..], true),
-                "{piece}"
-            );
-        }
-        assert_eq!(
-            dechunk("3\r\nabc\r\n", 3).unwrap(),
-            (b"abc".to_vec(), false)
-        );
-    }
-
-    #[test]
-    fn malformed_chunks_are_refused() {
-        let long = format!("3;{}\r\nabc\r\n", "x".repeat(MAX_LINE));
-        for wire in [
-            "z\r\n",
-            "3\r\nabcd\r\n",
-            "3\r\nabc\n0\r\n",
-            "ffffffffffffffffff\r\n",
-            "-1\r\n",
-            "\r\n",
-            &long,
-        ] {
-            assert_eq!(dechunk(wire, 1), Err(BadAnswer::Chunk), "{wire}");
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use crate::clock::monotonic_now;
-use crate::http::together::after_the_others;
+use crate::http::scheduling::yield_to_ready_tasks;
 use crate::upstream_client::connection::Connection;
 use crate::upstream_client::response_head::{self, BadAnswer, ResponseHead};
 use crate::upstream_client::upgrade::Upgrade;
@@ -89,7 +89,7 @@ pub async fn exchange(
     now: Instant,
     terms: Terms<'_>,
 ) -> Result<ExchangeResponse, Failed> {
-    after_the_others().await;
+    yield_to_ready_tasks().await;
     connection
         .idle_timer
         .begin(now, terms.first_byte_timeout, terms.limit);

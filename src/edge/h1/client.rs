@@ -173,7 +173,7 @@ impl Client {
                 Poll::Pending
                     if self
                         .read_by
-                        .is_some_and(|moment| self.timer.has_come(moment, cx)) =>
+                        .is_some_and(|moment| self.timer.poll(moment, cx).is_ready()) =>
                 {
                     let late = std::mem::take(&mut self.held);
                     return Poll::Ready(if late.is_empty() {

@@ -20,7 +20,7 @@ use tokio::sync::futures::Notified;
 use crate::edge::h1::client::{Arrived, Client};
 use crate::edge::h1::rejector::Rejector;
 use crate::edge::h1::writing::{After, Writing};
-use crate::http::together::after_the_others;
+use crate::http::scheduling::yield_to_ready_tasks;
 use crate::http::{Answer, RequestHead};
 
 /// What answers the requests of a worker.
@@ -121,7 +121,7 @@ pub async fn serve_connection<H: Handler>(
             return;
         };
         // Whatever else is ready to be read is read before anything is written.
-        after_the_others().await;
+        yield_to_ready_tasks().await;
         let (writing, after) = Writing::new(&client, Some(&request), answer);
         // A stream may be open for hours, and needs no head.
         drop(request);

@@ -107,10 +107,12 @@ impl Linger {
         timer: &mut Timer,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        if timer.has_come(self.until.min(self.heard + silence), cx) {
-            Poll::Ready(())
-        } else {
-            self.place.poll_displaced(cx)
+        if timer
+            .poll(self.until.min(self.heard + silence), cx)
+            .is_ready()
+        {
+            return Poll::Ready(());
         }
+        self.place.poll_displaced(cx)
     }
 }

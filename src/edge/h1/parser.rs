@@ -1,14 +1,15 @@
 //! Reads requests out of the bytes of a connection, strictly and one after the other. It does no
 //! I/O and knows no time.
 
-use actix_web::web::{Buf as _, Bytes, BytesMut};
+use actix_web::web::BytesMut;
 
 use crate::edge::h1::fields::Follows;
 use crate::edge::h1::head::{self, Head};
 use crate::edge::h1::refusal::RequestRefusal;
 use crate::edge::h1::scan::Scan;
 use crate::edge::settings::HeadLimits;
-use crate::http::chunks::{Chunks, Piece};
+use crate::http::body_decoder::{BodyDecoder, BodyPart};
+use crate::http::chunks::Chunks;
 
 /// What stands behind a head is copied up to this length; of more the buffer is shared.
 const COPIED: usize = 1024;
@@ -18,37 +19,10 @@ const COPIED: usize = 1024;
 pub struct RequestParser {
     limits: HeadLimits,
     scan: Scan,
-    body: Body,
-}
-
-/// What of a request's body is still to come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Body {
-    /// Nothing: the next head may come.
-    Complete,
-    /// So many bytes.
-    Sized(u64),
-    /// Chunks.
-    Chunked(Chunks),
-    /// A chunked body that is broken: where it ends, nobody can tell.
-    Broken,
-    /// A WebSocket's bytes, once the handshake is answered.
-    Handshake,
-    /// A WebSocket's bytes.
-    Tunnel,
-}
-
-/// What came of reading on in a body.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Bytes of it.
-    Data(Bytes),
-    /// More must come first.
-    More,
-    /// It is complete.
-    End,
-    /// It is no sound body.
-    Broken,
+    /// Of the request under way; a WebSocket's has no end.
+    body: BodyDecoder,
+    /// A WebSocket's bytes wait until its handshake is answered.
+    is_handshake: bool,
 }
 
 impl RequestParser {
@@ -58,23 +32,24 @@ impl RequestParser {
         Self {
             limits,
             scan: Scan::default(),
-            body: Body::Complete,
+            body: BodyDecoder::Complete,
+            is_handshake: false,
         }
     }
 
     /// Whether something of a body, or of a WebSocket, may still come.
     #[must_use]
     pub fn is_in_body(&self) -> bool {
-        self.body != Body::Complete
+        self.body != BodyDecoder::Complete
     }
 
     /// Whether the body under way may end within so many bytes.
     #[must_use]
     pub const fn may_end_within(&self, bytes: u64) -> bool {
         match self.body {
-            Body::Complete | Body::Chunked(_) => true,
-            Body::Sized(left) => left <= bytes,
-            Body::Broken | Body::Handshake | Body::Tunnel => false,
+            BodyDecoder::Complete | BodyDecoder::Chunked(_) => true,
+            BodyDecoder::Sized(left) => left <= bytes,
+            BodyDecoder::Broken | BodyDecoder::UntilClose => false,
         }
     }
 
@@ -83,9 +58,9 @@ impl RequestParser {
     #[must_use]
     pub fn owes_more_than(&self, bytes: u64, held: &[u8]) -> bool {
         match self.body {
-            Body::Sized(left) => left.saturating_sub(held.len() as u64) > bytes,
-            Body::Chunked(chunks) => !chunks.ends_within(held),
-            Body::Complete | Body::Broken | Body::Handshake | Body::Tunnel => false,
+            BodyDecoder::Sized(left) => left.saturating_sub(held.len() as u64) > bytes,
+            BodyDecoder::Chunked(chunks) => !chunks.ends_within(held),
+            BodyDecoder::Complete | BodyDecoder::Broken | BodyDecoder::UntilClose => false,
         }
     }
 
@@ -94,23 +69,24 @@ impl RequestParser {
     #[must_use]
     pub fn is_whole_with(&self, held: &[u8]) -> bool {
         match self.body {
-            Body::Complete | Body::Handshake => true,
-            Body::Sized(left) => left <= held.len() as u64,
-            Body::Chunked(chunks) => chunks.ends_within(held),
-            Body::Broken | Body::Tunnel => false,
+            BodyDecoder::Complete => true,
+            BodyDecoder::Sized(left) => left <= held.len() as u64,
+            BodyDecoder::Chunked(chunks) => chunks.ends_within(held),
+            BodyDecoder::Broken => false,
+            BodyDecoder::UntilClose => self.is_handshake,
         }
     }
 
     /// Whether it is to become a WebSocket.
     #[must_use]
     pub const fn is_handshake(&self) -> bool {
-        matches!(self.body, Body::Handshake)
+        self.is_handshake
     }
 
     /// Whether it is a WebSocket, or is to become one.
     #[must_use]
     pub const fn is_websocket(&self) -> bool {
-        matches!(self.body, Body::Handshake | Body::Tunnel)
+        matches!(self.body, BodyDecoder::UntilClose)
     }
 
     /// Whether the beginning of a head has been looked at.
@@ -121,7 +97,7 @@ impl RequestParser {
 
     /// The handshake was answered with 101.
     pub const fn switch(&mut self) {
-        self.body = Body::Tunnel;
+        self.is_handshake = false;
     }
 
     /// Takes the next head off the front of `held`, with its bytes; `None`: it is not complete.
@@ -134,11 +110,12 @@ impl RequestParser {
             return Ok(None);
         };
         self.body = match head.follows {
-            Follows::Nothing | Follows::End => Body::Complete,
-            Follows::Sized(length) => Body::Sized(length),
-            Follows::Chunked => Body::Chunked(Chunks::default()),
-            Follows::Handshake => Body::Handshake,
+            Follows::Nothing | Follows::End => BodyDecoder::Complete,
+            Follows::Sized(length) => BodyDecoder::Sized(length),
+            Follows::Chunked => BodyDecoder::Chunked(Chunks::default()),
+            Follows::Handshake => BodyDecoder::UntilClose,
         };
+        self.is_handshake = head.follows == Follows::Handshake;
         let rest = held.len() - head.len;
         let bytes = if rest > COPIED {
             held.split_to(head.len)
@@ -157,40 +134,11 @@ impl RequestParser {
     }
 
     /// Takes what there is of the body off the front of `held`.
-    pub fn take_body(&mut self, held: &mut BytesMut) -> Step {
-        match &mut self.body {
-            Body::Complete => Step::End,
-            Body::Broken => Step::Broken,
-            Body::Handshake => Step::More,
-            _ if held.is_empty() => Step::More,
-            Body::Tunnel => Step::Data(held.split().freeze()),
-            Body::Sized(left) => {
-                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(held.len());
-                *left -= taken as u64;
-                if *left == 0 {
-                    self.body = Body::Complete;
-                }
-                Step::Data(held.split_to(taken).freeze())
-            }
-            Body::Chunked(chunks) => match chunks.next(held) {
-                Piece::Data { skip, len } => {
-                    held.advance(skip);
-                    Step::Data(held.split_to(len).freeze())
-                }
-                Piece::More => {
-                    held.clear();
-                    Step::More
-                }
-                Piece::Done(len) => {
-                    held.advance(len);
-                    self.body = Body::Complete;
-                    Step::End
-                }
-                Piece::Bad(_) => {
-                    self.body = Body::Broken;
-                    Step::Broken
-                }
-            },
+    pub fn take_body(&mut self, held: &mut BytesMut) -> BodyPart {
+        if self.is_handshake {
+            BodyPart::More
+        } else {
+            self.body.take(held)
         }
     }
 
@@ -215,6 +163,7 @@ impl RequestParser {
 #[cfg(test)]
 mod tests {
     use actix_http::h1::{Codec, Message, MessageType};
+    use actix_web::web::Bytes;
     use proptest::prelude::*;
     use tokio_util::codec::Decoder as _;
 
@@ -251,16 +200,17 @@ mod tests {
             while !over {
                 if let Some((head, mut body, last)) = current.take() {
                     match parser.take_body(&mut held) {
-                        Step::Data(bytes) => {
+                        BodyPart::Data(bytes) => {
                             Vec::extend_from_slice(&mut body, &bytes);
                             current = Some((head, body, last));
                         }
-                        Step::End => {
+                        BodyPart::End => {
                             out.requests.push((head, body));
                             over = last;
                         }
                         step => {
-                            (out.broken, over) = (step == Step::Broken, step == Step::Broken);
+                            (out.broken, over) =
+                                (step == BodyPart::Broken, step == BodyPart::Broken);
                             current = Some((head, body, last));
                             break;
                         }
@@ -407,7 +357,7 @@ mod tests {
             let read = parser.take_body(&mut held);
             assert_eq!(
                 parser.is_whole_with(&held),
-                whole && read != Step::Broken,
+                whole && read != BodyPart::Broken,
                 "{request:?} after {read:?}"
             );
         }
@@ -443,12 +393,12 @@ mod tests {
         let (head, _) = parser.take_head(&mut held).unwrap().unwrap();
         assert_eq!(
             (head.len, parser.take_body(&mut held), parser.is_websocket()),
-            (handshake.len(), Step::More, true)
+            (handshake.len(), BodyPart::More, true)
         );
         parser.switch();
         assert_eq!(
             (parser.take_body(&mut held), parser.take_body(&mut held)),
-            (Step::Data(Bytes::from_static(b"frame")), Step::More)
+            (BodyPart::Data(Bytes::from_static(b"frame")), BodyPart::More)
         );
     }
 

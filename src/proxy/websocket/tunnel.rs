@@ -11,7 +11,6 @@ use actix_web::dev::Payload;
 use actix_web::web::Bytes;
 use futures_util::Stream as _;
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
-use tokio::time::{Sleep, sleep};
 
 use crate::clock::monotonic_now;
 use crate::crypto::random;
@@ -213,8 +212,10 @@ impl Running {
         let Some((code, reason)) = end.close() else {
             return self.body.end(Ok(Bytes::new()));
         };
-        let mut time_left = Box::pin(sleep(REST_OF_FRAME));
-        let whole = poll_fn(|cx| self.poll_rest_of_frame(cx, &mut time_left)).await;
+        let rest = poll_fn(|cx| self.poll_rest_of_frame(cx));
+        let whole = tokio::time::timeout(REST_OF_FRAME, rest)
+            .await
+            .unwrap_or(false);
         self.body.end(match (whole, self.to_client.has_closed()) {
             (true, true) => Ok(Bytes::new()),
             (true, false) => Ok(close_frame(code, reason, None).into()),
@@ -222,16 +223,12 @@ impl Running {
         });
     }
 
-    fn poll_rest_of_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-        time_left: &mut Pin<Box<Sleep>>,
-    ) -> Poll<bool> {
+    fn poll_rest_of_frame(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
             if self.to_client.is_at_boundary() {
                 return Poll::Ready(true);
             }
-            if self.body.is_left(cx) || time_left.as_mut().poll(cx).is_ready() {
+            if self.body.is_left(cx) {
                 return Poll::Ready(false);
             }
             ready!(self.body.poll_ready(cx));

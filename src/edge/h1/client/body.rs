@@ -12,7 +12,7 @@ use tokio::io::AsyncWrite as _;
 use super::{BODY_READ, Client, DRAIN_BYTES};
 use crate::clock::monotonic_now;
 use crate::edge::h1::linger::Linger;
-use crate::edge::h1::parser::Step;
+use crate::http::body_decoder::BodyPart;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Fewer bytes of a body than this within the timeout count as silence.
@@ -27,19 +27,19 @@ impl Client {
     pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
             match self.parser.take_body(&mut self.held) {
-                Step::Data(bytes) => self.body_bytes += bytes.len(),
-                Step::End => {
+                BodyPart::Data(bytes) => self.body_bytes += bytes.len(),
+                BodyPart::End => {
                     self.rest();
                     return Poll::Ready(true);
                 }
-                Step::Broken => return Poll::Ready(false),
-                Step::More => match self.poll_fill(cx, BODY_READ) {
+                BodyPart::Broken => return Poll::Ready(false),
+                BodyPart::More => match self.poll_fill(cx, BODY_READ) {
                     Poll::Ready(Ok(1..)) => {}
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(false),
                     Poll::Pending
                         if self
                             .read_by
-                            .is_some_and(|moment| self.timer.has_come(moment, cx)) =>
+                            .is_some_and(|moment| self.timer.poll(moment, cx).is_ready()) =>
                     {
                         return Poll::Ready(false);
                     }
@@ -60,20 +60,20 @@ impl Client {
         }
         loop {
             match self.parser.take_body(&mut self.held) {
-                Step::Data(bytes) => {
+                BodyPart::Data(bytes) => {
                     self.body_has_come(bytes.len());
                     return Poll::Ready(Some(Ok(bytes)));
                 }
-                Step::End => return Poll::Ready(None),
-                Step::Broken => return Poll::Ready(Some(Err(PayloadError::EncodingCorrupted))),
-                Step::More if self.parser.is_handshake() => {
+                BodyPart::End => return Poll::Ready(None),
+                BodyPart::Broken => return Poll::Ready(Some(Err(PayloadError::EncodingCorrupted))),
+                BodyPart::More if self.parser.is_handshake() => {
                     self.tunnel = Some(cx.waker().clone());
                     return Poll::Pending;
                 }
-                Step::More if self.left => {
+                BodyPart::More if self.left => {
                     return Poll::Ready(Some(Err(PayloadError::Incomplete(None))));
                 }
-                Step::More => {}
+                BodyPart::More => {}
             }
             match self.poll_fill(cx, BODY_READ) {
                 Poll::Ready(Ok(1..)) => {}
@@ -87,9 +87,7 @@ impl Client {
                     let moment = *self
                         .read_by
                         .get_or_insert_with(|| monotonic_now() + self.body_time_left);
-                    if !self.timer.has_come(moment, cx) {
-                        return Poll::Pending;
-                    }
+                    ready!(self.timer.poll(moment, cx));
                     self.connection.body_stalled();
                     return Poll::Ready(Some(Err(PayloadError::Incomplete(None))));
                 }
@@ -135,9 +133,9 @@ impl Client {
     fn poll_pass(&mut self, linger: &mut Linger, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match self.parser.take_body(&mut self.held) {
-                Step::Data(_) => {}
-                Step::End | Step::Broken => return Poll::Ready(()),
-                Step::More => match self.poll_fill(cx, BODY_READ) {
+                BodyPart::Data(_) => {}
+                BodyPart::End | BodyPart::Broken => return Poll::Ready(()),
+                BodyPart::More => match self.poll_fill(cx, BODY_READ) {
                     Poll::Ready(Ok(came @ 1..)) if linger.take(came) => {}
                     Poll::Ready(_) => return Poll::Ready(()),
                     Poll::Pending => return linger.poll_paused(&mut self.timer, cx),

@@ -88,9 +88,7 @@ impl Client {
                 .write_by
                 .insert((monotonic_now() + self.settings.write_timeout, taken)),
         };
-        if !self.timer.has_come(moment, cx) {
-            return Poll::Pending;
-        }
+        ready!(self.timer.poll(moment, cx));
         self.connection.write_stalled();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

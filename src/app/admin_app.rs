@@ -1,0 +1,54 @@
+//! The operators' application.
+
+use std::sync::Arc;
+
+use actix_web::web;
+
+use super::parts::{NearCachePart, PlatformsPart, StorePart, UpstreamsPart};
+use super::process_state::ProcessState;
+use super::reload::Reloader;
+use crate::admin::{self, AdminApi, CurrentApps, Parts, Readiness};
+use crate::metrics::Metrics;
+use crate::session::SessionService;
+
+/// What the admin listener's endpoints share.
+#[derive(Clone)]
+pub(super) struct AdminApp {
+    metrics: web::Data<Metrics>,
+    readiness: web::Data<Readiness>,
+    api: web::Data<AdminApi>,
+    apps: web::Data<CurrentApps>,
+}
+
+impl AdminApp {
+    pub(super) fn new(process: &ProcessState, reloader: &Reloader) -> Self {
+        let mut parts: Parts = vec![
+            Arc::new(StorePart(process.store.probe())),
+            Arc::new(UpstreamsPart(reloader.generations())),
+            Arc::new(PlatformsPart(reloader.generations())),
+        ];
+        if process.store.push().is_some() {
+            parts.push(Arc::new(NearCachePart(process.store.clone())));
+        }
+        let token = process.settings.admin.token.as_ref();
+        let api = AdminApi::new(token, process.reports.clone(), &process.metrics);
+        Self {
+            metrics: web::Data::from(process.metrics.clone()),
+            readiness: web::Data::new(Readiness {
+                drain: process.drain.clone(),
+                parts,
+            }),
+            api: web::Data::new(api),
+            apps: web::Data::new(CurrentApps(reloader.apps())),
+        }
+    }
+
+    pub(super) fn configure(&self, sessions: SessionService, cfg: &mut web::ServiceConfig) {
+        cfg.app_data(self.metrics.clone())
+            .app_data(self.readiness.clone())
+            .app_data(self.api.clone())
+            .app_data(self.apps.clone())
+            .app_data(web::Data::new(sessions))
+            .configure(admin::configure);
+    }
+}
