@@ -416,12 +416,6 @@ pub struct RouteMetrics {
     seconds: Histogram,
 }
 
-impl fmt::Debug for RouteMetrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RouteMetrics({})", self.route)
-    }
-}
-
 impl RouteMetrics {
     /// Counts one answer.
     pub fn record_answer(&self, status: u16, took: Duration) {

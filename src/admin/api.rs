@@ -15,7 +15,7 @@ use crate::clock::monotonic_now;
 use crate::crypto::hash;
 use crate::http::answer::{self, app_data};
 use crate::http::endpoint::register;
-use crate::http::request_log::{CountedRoute, LoggedBody, Reports, RequestLog};
+use crate::http::request_log::{CountedRoute, LoggedBody, RequestLog, RequestReporter};
 use crate::http::{
     EndpointCounters, ErrorCode, FailureShape, GatewayError, Headers, Inbound, RequestHead,
     TrustedProxies, token,
@@ -30,14 +30,18 @@ pub struct AdminApi {
     /// that comparing tells nothing.
     token: Option<[u8; 32]>,
     lockout: Mutex<Lockout>,
-    reports: Arc<Reports>,
+    reports: Arc<RequestReporter>,
     counters: EndpointCounters,
 }
 
 impl AdminApi {
     /// The shared part; without a token every operation is refused.
     #[must_use]
-    pub fn new(token: Option<&Secret<String>>, reports: Arc<Reports>, metrics: &Metrics) -> Self {
+    pub fn new(
+        token: Option<&Secret<String>>,
+        reports: Arc<RequestReporter>,
+        metrics: &Metrics,
+    ) -> Self {
         let token = token.map(|token| hash::sha256(token.expose().as_bytes()));
         Self {
             token,

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::user::{CurrentApps, UserQuery, asked_from};
+use super::user::{CurrentApps, UserQuery, operator_address};
 use crate::http::GatewayError;
 use crate::http::answer::json;
 use crate::session::SessionService;
@@ -22,7 +22,7 @@ pub(super) async fn revoke_all_sessions(
 ) -> Result<HttpResponse, GatewayError> {
     let user = query.key(&apps.now())?;
     let revoked = sessions.end_all(&user).await?;
-    let from = asked_from(&req);
+    let from = operator_address(&req);
     log::info!(app = &*user.app, revoked = revoked, from = from.as_str(); "an operator ended all sessions of a user");
     Ok(json(&RevokedAnswer { revoked }))
 }

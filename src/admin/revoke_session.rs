@@ -3,10 +3,10 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::show_session::not_found;
-use super::user::asked_from;
+use super::user::operator_address;
 use crate::http::GatewayError;
 use crate::http::endpoint::named_session;
-use crate::http::request_log::saw;
+use crate::http::request_log::note_session;
 use crate::session::{SessionService, Written};
 
 /// 204 when it has ended by this, 404 when it had ended before or never was.
@@ -16,10 +16,10 @@ pub(super) async fn revoke_session(
 ) -> Result<HttpResponse, GatewayError> {
     let id = named_session(&req).ok_or_else(not_found)?;
     let live = sessions.find(&id).await?.ok_or_else(not_found)?;
-    saw(&req, live.id, &live.session.user.app);
+    note_session(&req, live.id, &live.session.user.app);
     match sessions.end_device(&live.session.user, &id).await? {
         Written::Done => {
-            let from = asked_from(&req);
+            let from = operator_address(&req);
             log::info!(session = live.id.to_string().as_str(), app = &*live.session.user.app, from = from.as_str(); "an operator ended a session");
             Ok(HttpResponse::NoContent().finish())
         }

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::user::SessionView;
 use crate::http::answer::json;
 use crate::http::endpoint::named_session;
-use crate::http::request_log::saw;
+use crate::http::request_log::note_session;
 use crate::http::{ErrorCode, GatewayError};
 use crate::session::SessionService;
 
@@ -17,7 +17,7 @@ pub(super) async fn show_session(
 ) -> Result<HttpResponse, GatewayError> {
     let id = named_session(&req).ok_or_else(not_found)?;
     let live = sessions.find(&id).await?.ok_or_else(not_found)?;
-    saw(&req, live.id, &live.session.user.app);
+    note_session(&req, live.id, &live.session.user.app);
     Ok(json(&SessionView::from(&live)))
 }
 

@@ -71,7 +71,7 @@ pub(super) fn user_key(
 }
 
 /// Where an operator's request comes from, for the log line of what it did.
-pub(super) fn asked_from(req: &HttpRequest) -> String {
+pub(super) fn operator_address(req: &HttpRequest) -> String {
     req.extensions()
         .get::<Inbound>()
         .map(|inbound| inbound.peer.to_string())

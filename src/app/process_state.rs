@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::clock::SystemClock;
 use crate::config::Settings;
 use crate::http::Drain;
-use crate::http::request_log::{CountedRoute, Reports};
+use crate::http::request_log::{CountedRoute, RequestReporter};
 use crate::limit::{GuessWatch, LocalLimits};
 use crate::metrics::Metrics;
 use crate::proxy::websocket::limits::Websockets;
@@ -23,7 +23,7 @@ pub(super) struct ProcessState {
     pub(super) settings: Arc<Settings>,
     pub(super) store: StoreHandle,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) reports: Arc<Reports>,
+    pub(super) reports: Arc<RequestReporter>,
     pub(super) drain: Drain,
     pub(super) carriers: Arc<[TokenCarrier]>,
     pub(super) local_limits: Arc<LocalLimits>,
@@ -55,7 +55,7 @@ impl ProcessState {
         let drain = Drain::default();
         Ok(Self {
             store,
-            reports: Arc::new(Reports {
+            reports: Arc::new(RequestReporter {
                 metrics: metrics.clone(),
                 access,
                 traces,
@@ -78,13 +78,13 @@ impl ProcessState {
     }
 
     /// Where requests are reported that nobody wants to read of on these paths.
-    pub(super) fn reports_but(&self, skipped: &[String]) -> Arc<Reports> {
+    pub(super) fn reports_but(&self, skipped: &[String]) -> Arc<RequestReporter> {
         if skipped.is_empty() {
             return self.reports.clone();
         }
-        Arc::new(Reports {
+        Arc::new(RequestReporter {
             skipped: skipped.into(),
-            ..Reports::clone(&self.reports)
+            ..RequestReporter::clone(&self.reports)
         })
     }
 

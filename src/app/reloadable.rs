@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use super::process_state::ProcessState;
 use crate::clock::SystemClock;
 use crate::config::Settings;
-use crate::http::request_log::{CountedRoute, Reports};
+use crate::http::request_log::{CountedRoute, RequestReporter};
 use crate::http::{Cors, FailureShape, TrustedProxies};
 use crate::identity::{self, Apps, IdentityProvider};
 use crate::metrics::Metrics;
@@ -27,7 +27,7 @@ pub(super) struct Reloadable {
     pub(super) platforms: PlatformClient,
     pub(super) trusted: Arc<TrustedProxies>,
     /// Where requests are reported, and on which paths nobody reads of them.
-    pub(super) reports: Arc<Reports>,
+    pub(super) reports: Arc<RequestReporter>,
     pub(super) cors: Arc<Cors>,
     pub(super) routes: Arc<RouteTable>,
     pub(super) rules: Arc<[RouteRules]>,

@@ -146,7 +146,7 @@ impl Acceptor {
                 Ok(Stream::Tls(Box::new(stream))),
             ),
             Ok(Ok(None)) => {
-                tell_displaced(client);
+                log_displaced(client);
                 ("displaced", Err(io::ErrorKind::ConnectionAborted.into()))
             }
             Ok(Err(error)) => ("failed", Err(error)),
@@ -158,7 +158,7 @@ impl Acceptor {
 }
 
 /// Whoever lets so many handshakes drag on is hardly a client; only the operator can keep it away.
-fn tell_displaced(client: Option<SocketAddr>) {
+fn log_displaced(client: Option<SocketAddr>) {
     static THROTTLE: Throttle = Throttle::new(Duration::from_secs(60));
     if let Some(silent) = THROTTLE.admit() {
         let from = client

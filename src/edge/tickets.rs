@@ -127,12 +127,6 @@ fn is_tls13(session: &[u8]) -> bool {
     version.is_some_and(|version| version.starts_with(&[3, 4]))
 }
 
-impl fmt::Debug for TicketKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TicketKeys")
-    }
-}
-
 impl fmt::Debug for Tickets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tickets")

@@ -28,7 +28,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const LOG_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
 /// TLS as the listener speaks it. Handshakes read it, the watch replaces its certificates.
-#[derive(Debug)]
 pub struct Tls {
     shown: RwLock<Arc<[Shown]>>,
     tickets: Arc<TicketKeys>,
@@ -36,7 +35,6 @@ pub struct Tls {
 }
 
 /// A certificate, and the settings of connections that it is shown on.
-#[derive(Debug)]
 struct Shown {
     certificate: Arc<CertifiedKey>,
     /// For clients that offer TLS 1.3, with tickets.

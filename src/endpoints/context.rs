@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::http::request_log::Reports;
+use crate::http::request_log::RequestReporter;
 use crate::http::{Cors, Drain, TrustedProxies};
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EndpointContext {
     /// Where requests are counted and logged.
-    pub reports: Arc<Reports>,
+    pub reports: Arc<RequestReporter>,
     /// Whose forwarding headers are believed.
     pub trusted: Arc<TrustedProxies>,
     pub cors: Arc<Cors>,

@@ -11,7 +11,7 @@ use crate::http::error::GatewayError;
 use crate::http::extract::Inbound;
 use crate::http::head::RequestHead;
 use crate::http::json_body::Object;
-use crate::http::request_log::{SeenSession, saw};
+use crate::http::request_log::{SeenSession, note_session};
 use crate::identity::{Client, LoginAnswer, LoginFlow};
 use crate::provider::registry::appid_of_page;
 use crate::session::SessionId;
@@ -52,7 +52,7 @@ pub async fn login(
 /// For the access line.
 fn remember(req: &HttpRequest, answer: &LoginAnswer) {
     if let Some(id) = SessionId::parse(&answer.session_id) {
-        saw(req, id, &Arc::from(answer.app.as_str()));
+        note_session(req, id, &Arc::from(answer.app.as_str()));
     }
 }
 

@@ -7,7 +7,7 @@ use crate::endpoints::page::may_change;
 use crate::http::answer::json;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::GatewayError;
-use crate::http::request_log::saw;
+use crate::http::request_log::note_session;
 
 #[derive(Serialize)]
 struct RevokedAnswer {
@@ -22,7 +22,7 @@ pub async fn logout_all(
 ) -> Result<HttpResponse, GatewayError> {
     may_change(&req, &auth)?;
     let live = auth.session(&req).await?;
-    saw(&req, live.id, &live.session.user.app);
+    note_session(&req, live.id, &live.session.user.app);
     let revoked = auth.sessions().end_all(&live.session.user).await?;
     Ok(json(&RevokedAnswer { revoked }))
 }

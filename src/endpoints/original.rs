@@ -30,14 +30,14 @@ pub enum AskingProxy {
 /// pass on while they ask.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Believed {
-    uri: Option<Place>,
-    method: Option<Place>,
-    host: Option<Place>,
+    uri: Option<OriginalSource>,
+    method: Option<OriginalSource>,
+    host: Option<OriginalSource>,
 }
 
 /// Where a proxy says one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+enum OriginalSource {
     /// In the header of this name, which is in lower case.
     Header(String),
     /// In the asking itself: its own method and host, and its path behind the endpoint's.
@@ -75,9 +75,9 @@ impl Believed {
                 Some("x-forwarded-host"),
             ),
             P::Envoy => Self {
-                uri: Some(Place::Asking),
-                method: Some(Place::Asking),
-                host: Some(Place::Asking),
+                uri: Some(OriginalSource::Asking),
+                method: Some(OriginalSource::Asking),
+                host: Some(OriginalSource::Asking),
             },
         }
     }
@@ -85,7 +85,7 @@ impl Believed {
     /// What stands in these headers.
     #[must_use]
     pub fn headers(uri: Option<&str>, method: Option<&str>, host: Option<&str>) -> Self {
-        let place = |name: &str| Place::Header(name.to_ascii_lowercase());
+        let place = |name: &str| OriginalSource::Header(name.to_ascii_lowercase());
         Self {
             uri: uri.map(place),
             method: method.map(place),
@@ -111,13 +111,13 @@ impl Believed {
         let headers = head.headers();
         let method = match &self.method {
             None => None,
-            Some(Place::Asking) => Some(head.method()),
-            Some(Place::Header(name)) => original_method(headers, name)?,
+            Some(OriginalSource::Asking) => Some(head.method()),
+            Some(OriginalSource::Header(name)) => original_method(headers, name)?,
         };
         let (in_uri, path) = match &self.uri {
             None => (None, None),
-            Some(Place::Asking) => (None, Some(appended).filter(|path| !path.is_empty())),
-            Some(Place::Header(name)) => {
+            Some(OriginalSource::Asking) => (None, Some(appended).filter(|path| !path.is_empty())),
+            Some(OriginalSource::Header(name)) => {
                 at_most_one(headers, name)?.map_or(Ok((None, None)), parts)?
             }
         };
@@ -197,10 +197,13 @@ fn original_method<'a>(headers: Headers<'a>, name: &str) -> Result<Option<&'a st
 }
 
 /// The host that the client asked for.
-fn original_host(headers: Headers<'_>, place: &Place) -> Result<Option<HostName>, GatewayError> {
+fn original_host(
+    headers: Headers<'_>,
+    place: &OriginalSource,
+) -> Result<Option<HostName>, GatewayError> {
     let name = match place {
-        Place::Header(name) => name,
-        Place::Asking => "host",
+        OriginalSource::Header(name) => name,
+        OriginalSource::Asking => "host",
     };
     let Some(host) = text(headers, name)? else {
         return Ok(None);

@@ -7,7 +7,7 @@ use crate::endpoints::token_answer::TokenAnswer;
 use crate::http::answer::json;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::request_log::saw;
+use crate::http::request_log::note_session;
 use crate::limit::LoginLimits;
 use crate::session::{SessionService, SessionToken};
 
@@ -29,7 +29,7 @@ pub async fn rotate(
             "The session has expired or was ended, so its token cannot be changed. Log in again.",
         )
     })?;
-    saw(&req, issued.id, &issued.app);
+    note_session(&req, issued.id, &issued.app);
     let (token, session_id) = (issued.token.expose(), issued.id.to_string());
     Ok(json(&TokenAnswer::new(
         &token,

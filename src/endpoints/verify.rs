@@ -25,7 +25,6 @@ pub const PATH: &str = "verify";
 
 /// The endpoint, which answers past the application: it is asked for every request of the proxy in
 /// front.
-#[derive(Debug)]
 pub struct Verify {
     pub context: EndpointContext,
     /// Where its requests are counted.

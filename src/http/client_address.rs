@@ -81,7 +81,7 @@ impl TrustedProxies {
             return client;
         }
         if !headers.contains(self.header.name()) {
-            self.tell_of_silence(peer, headers);
+            self.log_missing_header(peer, headers);
             return client;
         }
         for hop in self.hops(headers).take(MAX_HOPS) {
@@ -108,7 +108,7 @@ impl TrustedProxies {
 
     /// A proxy that does not write the header that is believed is logged, once: its clients have
     /// its address.
-    fn tell_of_silence(&self, peer: IpAddr, headers: Headers<'_>) {
+    fn log_missing_header(&self, peer: IpAddr, headers: Headers<'_>) {
         static LOGGED_OTHER: Once = Once::new();
         static LOGGED_NONE: Once = Once::new();
         let (believed, other) = (self.header.name(), self.header.other().name());

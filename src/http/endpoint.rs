@@ -29,38 +29,34 @@ impl Endpoint {
     /// Takes GET and HEAD, whose answer is the same without its body (RFC 9110 section 9.3.2).
     #[must_use]
     pub const fn get(path: &'static str, handler: fn() -> Route) -> Self {
-        Self {
-            path,
-            methods: "GET, HEAD",
-            handler: Some(handler),
-        }
+        Self::new(path, "GET, HEAD", Some(handler))
     }
 
     #[must_use]
     pub const fn post(path: &'static str, handler: fn() -> Route) -> Self {
-        Self {
-            path,
-            methods: "POST",
-            handler: Some(handler),
-        }
+        Self::new(path, "POST", Some(handler))
     }
 
     #[must_use]
     pub const fn delete(path: &'static str, handler: fn() -> Route) -> Self {
-        Self {
-            path,
-            methods: "DELETE",
-            handler: Some(handler),
-        }
+        Self::new(path, "DELETE", Some(handler))
     }
 
     /// Takes any method, and answers without the application.
     #[must_use]
     pub const fn on_fast_path(path: &'static str) -> Self {
+        Self::new(path, "any", None)
+    }
+
+    const fn new(
+        path: &'static str,
+        methods: &'static str,
+        handler: Option<fn() -> Route>,
+    ) -> Self {
         Self {
             path,
-            methods: "any",
-            handler: None,
+            methods,
+            handler,
         }
     }
 
@@ -113,7 +109,6 @@ pub fn named_session(req: &HttpRequest) -> Option<SessionId> {
 }
 
 /// What the requests to the endpoints of a table are counted under.
-#[derive(Debug)]
 pub struct EndpointCounters {
     known: Vec<(&'static str, Arc<CountedRoute>)>,
     unknown: Arc<CountedRoute>,

@@ -1,4 +1,4 @@
-//! The facts of a request head that every walk needs.
+//! The facts of a request head that every handler needs.
 
 use std::net::IpAddr;
 use std::time::Instant;

@@ -27,6 +27,7 @@ pub mod request_log;
 pub mod response;
 pub mod scheduling;
 
+pub mod socket;
 pub mod token;
 
 pub use client_address::{ForwardingHeader, TrustedProxies};
@@ -41,3 +42,4 @@ pub use head::{Headers, RequestHead};
 pub use origin::Origin;
 pub use request_log::RequestLog;
 pub use response::{Answer, AnswerHead};
+pub use socket::Socket;

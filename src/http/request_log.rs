@@ -40,7 +40,7 @@ const SWITCHED: u16 = 101;
 
 /// Where completions are reported.
 #[derive(Clone)]
-pub struct Reports {
+pub struct RequestReporter {
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The access lines.
@@ -55,7 +55,7 @@ pub struct Reports {
     pub skipped: Arc<[String]>,
 }
 
-impl Reports {
+impl RequestReporter {
     /// Whether nobody wants to read of a request: what failed in any way is worth a line on every
     /// path.
     fn skips(&self, path: &str, status: u16, error: Option<&str>) -> bool {
@@ -67,14 +67,7 @@ impl Reports {
     }
 }
 
-impl std::fmt::Debug for Reports {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Reports")
-    }
-}
-
 /// The route that a completion is counted under: its name and its counters, found once at start.
-#[derive(Debug)]
 pub struct CountedRoute {
     /// The route's path, or the name of the gateway's own endpoint.
     pub name: Arc<str>,
@@ -95,9 +88,8 @@ impl CountedRoute {
 
 /// A request under way. It reports itself when dropped, so nothing that happens to a request goes
 /// unreported.
-#[derive(Debug)]
 pub struct RequestLog {
-    reports: Arc<Reports>,
+    reports: Arc<RequestReporter>,
     /// The facts of the request's head.
     pub inbound: Inbound,
     method: ArrayString<METHOD_MAX>,
@@ -141,7 +133,7 @@ impl RequestLog {
     /// Starts the account of a request.
     #[must_use]
     pub fn new(
-        reports: Arc<Reports>,
+        reports: Arc<RequestReporter>,
         inbound: Inbound,
         method: &str,
         path: &str,
@@ -151,7 +143,7 @@ impl RequestLog {
         let mut shown = ArrayString::new();
         // Letters of one byte each: no other method comes in.
         shown.push_str(&method[..method.floor_char_boundary(METHOD_MAX)]);
-        // Boxed, since it moves from the walk into the answer's body.
+        // Boxed, since it moves from the handler into the answer's body.
         Box::new(Self {
             reports,
             inbound,
@@ -324,7 +316,7 @@ pub struct SeenSession {
 }
 
 /// Notes the session and its app for the access line.
-pub fn saw(req: &HttpRequest, session: SessionId, app: &Arc<str>) {
+pub fn note_session(req: &HttpRequest, session: SessionId, app: &Arc<str>) {
     req.extensions_mut().insert(SeenSession {
         session: Some(session),
         app: Some(app.clone()),

@@ -15,7 +15,7 @@ use crate::http::authenticate::{Authenticator, Caller};
 use crate::http::error::{GatewayError, X_HUFU_ERROR};
 use crate::http::extract::X_REQUEST_ID;
 use crate::http::forwarded_origin::is_https;
-use crate::http::request_log::{CountedRoute, LoggedBody, Reports, RequestLog};
+use crate::http::request_log::{CountedRoute, LoggedBody, RequestLog, RequestReporter};
 use crate::http::{
     Answer, Cors, Drain, FailureShape, Inbound, RequestHead, TrustedProxies, method,
 };
@@ -63,7 +63,7 @@ pub struct Proxy {
     /// This worker's connections to the upstreams.
     pub forwarder: Forwarder,
     /// Where requests are counted and logged.
-    pub reports: Arc<Reports>,
+    pub reports: Arc<RequestReporter>,
     /// Whether connections are to end.
     pub drain: Drain,
     /// The open WebSockets.

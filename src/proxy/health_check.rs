@@ -1,4 +1,4 @@
-//! Asking endpoints whether they are healthy.
+//! Health checks of endpoints.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use crate::upstream_client::connector::{ConnectError, no_answer};
 use crate::upstream_client::exchange::{Failure, Terms, exchange};
 use crate::upstream_client::upload::{BodyFraming, Upload};
 
-/// Asks every endpoint of an upstream again and again, all of them at once. Ends when it is
+/// Checks every endpoint of an upstream again and again, all of them at once. Ends when it is
 /// dropped.
 pub async fn check_for_ever(shared: Arc<SharedUpstream>, settings: HealthSettings) {
     let mut known: HashMap<u64, Health> = HashMap::new();
@@ -27,7 +27,7 @@ pub async fn check_for_ever(shared: Arc<SharedUpstream>, settings: HealthSetting
         let found = join_all(
             set.targets()
                 .iter()
-                .map(|target| ask(&shared, target, &settings)),
+                .map(|target| check(&shared, target, &settings)),
         )
         .await;
         for (target, found) in set.targets().iter().zip(found) {
@@ -37,13 +37,13 @@ pub async fn check_for_ever(shared: Arc<SharedUpstream>, settings: HealthSetting
             let found = match found {
                 Ok(()) => Ok(()),
                 Err(ConnectError::Endpoint(why)) => Err(why),
-                // Nobody was asked, so nothing is known.
+                // The check never reached the endpoint, so nothing is known.
                 Err(ConnectError::Own(why)) => {
                     shared.starves(target, &why);
                     continue;
                 }
             };
-            if health.observe(found.is_ok(), &settings).is_some() {
+            if health.observe(found.is_ok(), &settings) {
                 shared.checked(target, found.as_ref().copied().map_err(String::as_str));
             }
         }
@@ -57,9 +57,9 @@ pub async fn check_for_ever(shared: Arc<SharedUpstream>, settings: HealthSetting
     }
 }
 
-/// One question, on a connection of its own: a kept one would not show that no others are accepted.
+/// One check, on a connection of its own: a kept one would not show that no others are accepted.
 /// The error is for the log.
-async fn ask(
+async fn check(
     shared: &SharedUpstream,
     target: &ResolvedEndpoint,
     settings: &HealthSettings,

@@ -1,7 +1,7 @@
 //! What belongs to one connection and never goes on to the next (RFC 9110 section 7.6.1).
 
 use crate::http::Headers;
-use crate::http::head::Value;
+use crate::http::head::{Value, list_items};
 
 /// Whether a header (lower case) always belongs to the connection; with what older proxies use.
 #[must_use]
@@ -28,12 +28,7 @@ pub fn options(headers: Headers<'_>) -> Vec<&[u8]> {
     for value in headers.get_all("connection").map(Value::bytes) {
         // Most say nothing else.
         if !is_of_its_life(value) {
-            options.extend(
-                value
-                    .split(|b| *b == b',')
-                    .map(<[u8]>::trim_ascii)
-                    .filter(|option| !is_of_its_life(option)),
-            );
+            options.extend(list_items(value).filter(|option| !is_of_its_life(option)));
         }
     }
     options

@@ -13,7 +13,6 @@ use crate::route::{HeaderEdits, PathRewrite, Route};
 use crate::upstream::{Endpoint, HostHeader, Upstream};
 
 /// The rules of one route.
-#[derive(Debug)]
 pub struct RouteRules {
     /// Its name and counters.
     pub counted: Arc<CountedRoute>,

@@ -120,15 +120,15 @@ impl SharedUpstream {
 
     /// A target answered.
     pub fn succeeded(&self, target: &ResolvedEndpoint, pick: &Pick) {
-        if let Some(change) = self.state.answered(target, pick) {
-            self.say(target, change);
+        if let Some(change) = self.state.succeeded(target, pick) {
+            self.report(target, change);
         }
     }
 
     /// A target did not answer.
     pub fn failed(&self, target: &ResolvedEndpoint, pick: &Pick, now: Instant) {
         if let Some(change) = self.state.failed(target, pick, now) {
-            self.say(target, change);
+            self.report(target, change);
         }
     }
 
@@ -174,7 +174,7 @@ impl SharedUpstream {
         log::info!(upstream; "endpoint addresses are now {}", names.join(", "));
     }
 
-    fn say(&self, target: &ResolvedEndpoint, change: Change) {
+    fn report(&self, target: &ResolvedEndpoint, change: Change) {
         let (upstream, endpoint) = (&*self.upstream().name, &*target.name);
         match change {
             Change::Ejected { time } => {

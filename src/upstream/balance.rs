@@ -1,18 +1,18 @@
 //! Choosing among the endpoints that can be used. Nothing here allocates, locks or waits: it runs
 //! for every request to an upstream with several endpoints.
 
-/// What a choice looks at. Whoever asks answers `None` for a seat that cannot be used.
+/// What a choice looks at. Whoever asks answers `None` for an endpoint that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
     /// Its share beside the others; at least 1.
     pub weight: u32,
     /// Requests under way.
     pub load: usize,
-    /// A hash of its place, which does not depend on the others.
+    /// A hash of its address, which does not depend on the others.
     pub place: u64,
 }
 
-/// The order in which seats take turns, each as often as its weight, spread out as evenly as that
+/// The order in which endpoints take turns, each as often as its weight, spread out as evenly as that
 /// goes. A round of it is as long as the weights together, divided by what they have in common.
 #[must_use]
 pub fn turns(weights: &[u32]) -> Vec<u16> {
@@ -42,7 +42,7 @@ const fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// The seat whose turn it is, or the next in the order that can be used.
+/// The endpoint whose turn it is, or the next in the order that can be used.
 pub fn round_robin(
     order: &[u16],
     turn: usize,
@@ -60,7 +60,7 @@ pub fn round_robin(
         .find(|index| candidate(*index).is_some())
 }
 
-/// Two seats are drawn by lot, by their weights; the one with fewer requests under way for its
+/// Two endpoints are drawn at random, by their weights; the one with fewer requests under way for its
 /// weight is taken. `draw` gives a number below its argument.
 pub fn least_request(
     count: usize,
@@ -96,8 +96,8 @@ pub fn least_request(
     Some(if busier { second } else { first })
 }
 
-/// Weighted rendezvous: every seat has a score with every user, and the highest wins. A seat that
-/// comes takes only the users whose score with it is the highest; one that goes leaves its users to
+/// Weighted rendezvous: every endpoint has a score with every user, and the highest wins. One
+/// that comes takes only the users whose score with it is the highest; one that goes leaves its users to
 /// their second best, and moves nobody else.
 pub fn user_hash(
     count: usize,
@@ -151,8 +151,8 @@ mod tests {
         }
     }
 
-    /// A repeatable lot.
-    fn lots(seed: u64) -> impl FnMut(u64) -> u64 {
+    /// A repeatable draw.
+    fn draws(seed: u64) -> impl FnMut(u64) -> u64 {
         let mut state = seed;
         move |below| {
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -180,9 +180,9 @@ mod tests {
     }
 
     #[test]
-    fn idle_seats_are_drawn_by_weight_and_busy_ones_avoided() {
+    fn idle_endpoints_are_drawn_by_weight_and_busy_ones_avoided() {
         let of = |candidates: [Candidate; 2]| {
-            let (mut draw, mut counts) = (lots(7), [0_u32; 2]);
+            let (mut draw, mut counts) = (draws(7), [0_u32; 2]);
             for _ in 0..3000 {
                 counts[least_request(2, |index| Some(candidates[index]), &mut draw).unwrap()] += 1;
             }
@@ -244,14 +244,14 @@ mod tests {
         fn only_what_can_be_used_is_chosen(candidates in candidates(), turn in any::<usize>(), seed in any::<u64>()) {
             let candidate = |index: usize| candidates[index];
             let order = turns(&candidates.iter().map(|candidate| candidate.map_or(1, |candidate| candidate.weight)).collect::<Vec<_>>());
-            let choices = [round_robin(&order, turn, candidate), least_request(candidates.len(), candidate, lots(seed)), user_hash(candidates.len(), candidate, seed)];
+            let choices = [round_robin(&order, turn, candidate), least_request(candidates.len(), candidate, draws(seed)), user_hash(candidates.len(), candidate, seed)];
             for choice in choices {
                 prop_assert_eq!(choice.is_some(), candidates.iter().any(Option::is_some));
                 prop_assert!(choice.is_none_or(|index| candidates[index].is_some()));
             }
         }
 
-        /// A round holds every seat as often as its weight says.
+        /// A round holds every endpoint as often as its weight says.
         #[test]
         fn a_round_is_fair(weights in proptest::collection::vec(1_u32..30, 1..8)) {
             let order = turns(&weights);
@@ -261,7 +261,7 @@ mod tests {
             }
         }
 
-        /// A new seat moves about one user in n, all of them to itself; one that cannot be used
+        /// A new endpoint moves about one user in n, all of them to itself; one that cannot be used
         /// moves its own users only.
         #[test]
         fn few_users_move(count in 1_usize..10, seed in any::<u64>()) {

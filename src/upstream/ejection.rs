@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::upstream::EjectionSettings;
-use crate::upstream::breaker::{Admission, Breaker, BreakerSettings, Change, Ticket};
+use crate::upstream::breaker::{self, Admission, Breaker, BreakerSettings, Ticket};
 
-/// What an outcome changed.
+/// What an outcome changed about an endpoint, for the log and the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Change {
     /// It is left out from now on, or goes on being left out after a trial.
     Ejected {
         /// Until the next trial.
@@ -122,26 +122,26 @@ impl Ejection {
     }
 
     /// A request to this member failed.
-    pub fn failed(&mut self, id: u64, ticket: Ticket, now: Instant) -> Option<Verdict> {
+    pub fn failed(&mut self, id: u64, ticket: Ticket, now: Instant) -> Option<Change> {
         let full = self.ejected() >= self.most();
         let member = self.members.get_mut(&id)?;
         if full && member.breaker.is_on_the_brink() {
             let known = std::mem::replace(&mut member.suspected, true);
-            return (!known).then_some(Verdict::Suspected);
+            return (!known).then_some(Change::Suspected);
         }
-        let Some(Change::Opened { open_for }) = member.breaker.failed(ticket, now) else {
+        let Some(breaker::Change::Opened { open_for }) = member.breaker.failed(ticket, now) else {
             return None;
         };
         member.suspected = false;
-        Some(Verdict::Ejected { time: open_for })
+        Some(Change::Ejected { time: open_for })
     }
 
     /// A request to this member was answered.
-    pub fn succeeded(&mut self, id: u64, ticket: Ticket) -> Option<Verdict> {
+    pub fn succeeded(&mut self, id: u64, ticket: Ticket) -> Option<Change> {
         let member = self.members.get_mut(&id)?;
         let closed = member.breaker.succeeded(ticket).is_some();
         let was_suspected = member.breaker.is_closed() && std::mem::take(&mut member.suspected);
-        (closed || was_suspected).then_some(Verdict::Returned)
+        (closed || was_suspected).then_some(Change::Returned)
     }
 
     /// The member whose time is over, with the ticket of its one trial; else how long it is until
@@ -211,7 +211,7 @@ mod tests {
         ejection
     }
 
-    fn fail(ejection: &mut Ejection, id: u64, now: Instant) -> Option<Verdict> {
+    fn fail(ejection: &mut Ejection, id: u64, now: Instant) -> Option<Change> {
         let ticket = ejection.ticket(id).unwrap();
         ejection.failed(id, ticket, now)
     }
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(fail(&mut ejection, 0, now), None);
         assert_eq!(
             fail(&mut ejection, 0, now),
-            Some(Verdict::Ejected { time: SECOND })
+            Some(Change::Ejected { time: SECOND })
         );
         assert_eq!(ejection.trial(now, |_| true), Err(SECOND));
         let (id, ticket) = ejection.trial(now + SECOND, |_| true).unwrap();
@@ -233,11 +233,11 @@ mod tests {
         );
         assert_eq!(
             ejection.failed(0, ticket, now + SECOND),
-            Some(Verdict::Ejected { time: 2 * SECOND }),
+            Some(Change::Ejected { time: 2 * SECOND }),
             "for longer each time"
         );
         let (_, ticket) = ejection.trial(now + 3 * SECOND, |_| true).unwrap();
-        assert_eq!(ejection.succeeded(0, ticket), Some(Verdict::Returned));
+        assert_eq!(ejection.succeeded(0, ticket), Some(Change::Returned));
         assert_eq!(ejection.ejected(), 0);
     }
 
@@ -253,7 +253,7 @@ mod tests {
             (3, 0, 0),
         ] {
             let (now, mut ejection) = (monotonic_now(), of(members, settings(1, percent)));
-            let verdicts: Vec<_> = (0..members)
+            let changes: Vec<_> = (0..members)
                 .filter_map(|id| fail(&mut ejection, id, now))
                 .collect();
             assert_eq!(
@@ -261,9 +261,9 @@ mod tests {
                 (most, most),
                 "{members} {percent}"
             );
-            let suspected = verdicts
+            let suspected = changes
                 .iter()
-                .filter(|verdict| **verdict == Verdict::Suspected)
+                .filter(|change| **change == Change::Suspected)
                 .count();
             assert_eq!(suspected + most, usize::try_from(members).unwrap());
         }
@@ -271,7 +271,7 @@ mod tests {
         fail(&mut ejection, 0, now);
         assert_eq!(fail(&mut ejection, 0, now), None, "suspected once");
         let ticket = ejection.ticket(0).unwrap();
-        assert_eq!(ejection.succeeded(0, ticket), Some(Verdict::Returned));
+        assert_eq!(ejection.succeeded(0, ticket), Some(Change::Returned));
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! A named group of endpoints, and the patience that the gateway has with it.
+//! A named group of endpoints, and how the gateway uses it.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -117,7 +117,7 @@ impl HostHeader {
     }
 }
 
-/// A named group of endpoints with the patience that the gateway has with them.
+/// A named group of endpoints, and how the gateway uses them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     /// Its name in the configuration.

@@ -1,23 +1,13 @@
-//! Whether an endpoint answers as it should when it is asked. A state machine: it is told what came
-//! of each question.
+//! Whether health checks find an endpoint healthy. A state machine without I/O.
 
 use crate::upstream::HealthSettings;
 
-/// One endpoint's health. It counts as healthy until checks fail.
+/// One endpoint's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Health {
     up: bool,
     /// Answers in a row that contradict `up`.
     against: u32,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        Self {
-            up: true,
-            against: 0,
-        }
-    }
 }
 
 impl Health {
@@ -27,17 +17,11 @@ impl Health {
         Self { up, against: 0 }
     }
 
-    /// Whether it counts as well.
-    #[must_use]
-    pub const fn is_up(&self) -> bool {
-        self.up
-    }
-
-    /// An answer, or none; tells whether it changed anything: `Some(true)`: healthy from now on.
-    pub const fn observe(&mut self, good: bool, settings: &HealthSettings) -> Option<bool> {
+    /// An answer, or none; returns whether that changed anything.
+    pub const fn observe(&mut self, good: bool, settings: &HealthSettings) -> bool {
         if good == self.up {
             self.against = 0;
-            return None;
+            return false;
         }
         self.against += 1;
         let needed = if good {
@@ -46,13 +30,10 @@ impl Health {
             settings.unhealthy_after
         };
         if self.against < needed {
-            return None;
+            return false;
         }
-        *self = Self {
-            up: good,
-            against: 0,
-        };
-        Some(good)
+        *self = Self::known(good);
+        true
     }
 }
 
@@ -78,15 +59,18 @@ mod tests {
 
     #[test]
     fn it_takes_several_answers_in_a_row_to_change() {
-        let (settings, mut health) = (settings(2, 3), Health::default());
-        let seen: Vec<_> = [
+        let settings = settings(2, 3);
+        let mut health = Health::known(true);
+        for (index, good) in [
             false, false, true, false, false, false, true, false, true, true,
         ]
-        .map(|good| health.observe(good, &settings))
-        .into();
-        let mut expected = vec![None; 10];
-        (expected[5], expected[9]) = (Some(false), Some(true));
-        assert_eq!(seen, expected);
+        .into_iter()
+        .enumerate()
+        {
+            let changed = health.observe(good, &settings);
+            assert_eq!(changed, [5, 9].contains(&index), "{index}");
+        }
+        assert!(health.up);
     }
 
     proptest! {
@@ -94,14 +78,15 @@ mod tests {
         /// the opposite of before.
         #[test]
         fn a_change_has_its_answers(answers in proptest::collection::vec(any::<bool>(), 0..100), healthy in 1_u32..5, unhealthy in 1_u32..5) {
-            let (settings, mut health) = (settings(healthy, unhealthy), Health::default());
+            let settings = settings(healthy, unhealthy);
+            let mut health = Health::known(true);
             for (index, good) in answers.iter().enumerate() {
                 let before = health;
                 let change = health.observe(*good, &settings);
-                let needed = if before.is_up() { unhealthy } else { healthy } as usize;
-                let run = answers[..=index].iter().rev().take_while(|answer| **answer != before.is_up()).count();
-                prop_assert_eq!(change.is_some(), run >= needed);
-                prop_assert_eq!(change, (before != health && run >= needed).then(|| health.is_up()));
+                let needed = if before.up { unhealthy } else { healthy } as usize;
+                let run = answers[..=index].iter().rev().take_while(|answer| **answer != before.up).count();
+                prop_assert_eq!(change, run >= needed);
+                prop_assert_eq!(change, before.up != health.up);
             }
         }
     }

@@ -14,10 +14,11 @@ pub mod resolved;
 pub mod retry;
 pub mod state;
 
+pub use ejection::Change;
 pub use endpoint::{Endpoint, EndpointError};
 pub use group::{
     Balance, EjectionSettings, HealthSettings, HostHeader, IdleSettings, RetrySettings, TlsFiles,
     Upstream,
 };
 pub use resolved::{EndpointSet, ResolvedEndpoint};
-pub use state::{Change, Pick, PickHint, UpstreamState};
+pub use state::{Pick, PickHint, UpstreamState};

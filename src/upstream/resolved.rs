@@ -65,47 +65,38 @@ pub struct ResolvedEndpoint {
 impl ResolvedEndpoint {
     fn new(id: u64, endpoint: usize, weight: u32, address: Address) -> Arc<Self> {
         let name: Arc<str> = address.to_string().into();
-        let place = balance::stable_hash(&[name.as_bytes()]);
-        let (load, marks, troubled, ticket) = (
-            AtomicUsize::new(0),
-            AtomicU8::new(0),
-            AtomicBool::new(false),
-            AtomicU64::new(0),
-        );
         Arc::new(Self {
             id,
             endpoint,
             address,
+            place: balance::stable_hash(&[name.as_bytes()]),
             name,
             weight,
-            place,
-            load,
-            marks,
-            troubled,
-            ticket,
+            load: AtomicUsize::default(),
+            marks: AtomicU8::default(),
+            troubled: AtomicBool::default(),
+            ticket: AtomicU64::default(),
         })
     }
 
     /// The same address at another place, with what is known of it.
     fn moved(&self, endpoint: usize, weight: u32, is_checked: bool) -> Arc<Self> {
-        let marks = self.marks.load(Ordering::Relaxed)
-            & if is_checked {
-                u8::MAX
-            } else {
-                !(Mark::Unhealthy as u8)
-            };
-        Arc::new(Self {
+        let moved = Self {
             id: self.id,
             endpoint,
             address: self.address.clone(),
             name: self.name.clone(),
             weight,
             place: self.place,
-            load: AtomicUsize::new(0),
-            marks: AtomicU8::new(marks),
-            troubled: AtomicBool::new(self.troubled.load(Ordering::Relaxed)),
-            ticket: AtomicU64::new(self.ticket.load(Ordering::Relaxed)),
-        })
+            load: AtomicUsize::default(),
+            marks: self.marks.load(Ordering::Relaxed).into(),
+            troubled: self.troubled.load(Ordering::Relaxed).into(),
+            ticket: self.ticket.load(Ordering::Relaxed).into(),
+        };
+        if !is_checked {
+            moved.mark(Mark::Unhealthy, false);
+        }
+        Arc::new(moved)
     }
 
     /// Whether health checks found it unhealthy.
@@ -209,26 +200,17 @@ impl EndpointSet {
                 .iter()
                 .filter(|target| Some(target.endpoint) == known)
                 .collect();
-            if stay.is_empty() {
-                let address = literal(endpoint).into_iter();
-                next.targets.extend(address.map(|address| {
-                    next.next_id += 1;
-                    ResolvedEndpoint::new(next.next_id, index, endpoint.weight, address)
-                }));
+            if stay.is_empty()
+                && let Some(address) = literal(endpoint)
+            {
+                next.push(index, endpoint, address);
             }
             next.targets.extend(
                 stay.into_iter()
                     .map(|target| target.moved(index, endpoint.weight, is_checked)),
             );
         }
-        next.turns = balance::turns(
-            &next
-                .targets
-                .iter()
-                .map(|target| target.weight)
-                .collect::<Vec<_>>(),
-        );
-        next
+        next.with_turns()
     }
 
     /// The set after a look-up, with what is known of the addresses that stay; `None`: nothing has
@@ -257,30 +239,36 @@ impl EndpointSet {
             addresses.sort_unstable();
             addresses.dedup();
             for address in addresses {
-                let stays = known
-                    .clone()
-                    .find(|target| target.address == address)
-                    .cloned();
-                next.targets.push(stays.unwrap_or_else(|| {
-                    next.next_id += 1;
-                    ResolvedEndpoint::new(next.next_id, index, endpoint.weight, address)
-                }));
+                match known.clone().find(|target| target.address == address) {
+                    Some(stays) => next.targets.push(stays.clone()),
+                    None => next.push(index, endpoint, address),
+                }
             }
         }
-        next.turns = balance::turns(
-            &next
-                .targets
-                .iter()
-                .map(|target| target.weight)
-                .collect::<Vec<_>>(),
-        );
         let same = next.targets.len() == self.targets.len()
             && next
                 .targets
                 .iter()
                 .zip(&self.targets)
                 .all(|(a, b)| a.id == b.id);
-        (!same).then_some(next)
+        (!same).then(|| next.with_turns())
+    }
+
+    fn with_turns(mut self) -> Self {
+        let weights: Vec<u32> = self.targets.iter().map(|target| target.weight).collect();
+        self.turns = balance::turns(&weights);
+        self
+    }
+
+    /// The next address of an endpoint, with a number of its own.
+    fn push(&mut self, index: usize, endpoint: &Endpoint, address: Address) {
+        self.next_id += 1;
+        self.targets.push(ResolvedEndpoint::new(
+            self.next_id,
+            index,
+            endpoint.weight,
+            address,
+        ));
     }
 
     /// The addresses, in the order of their endpoints.

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
@@ -11,7 +11,7 @@ use crate::clock::{millis, monotonic_now};
 use crate::crypto::random;
 use crate::upstream::balance::{self, Candidate};
 use crate::upstream::breaker::Ticket;
-use crate::upstream::ejection::{Ejection, Verdict};
+use crate::upstream::ejection::{Change, Ejection};
 use crate::upstream::group::{Balance, Upstream};
 use crate::upstream::resolved::{Address, EndpointSet, Mark, ResolvedEndpoint};
 
@@ -28,27 +28,13 @@ pub struct PickHint {
     pub may_repeat: bool,
 }
 
-/// A choice. Whoever sends a request there tells what came of it with [`UpstreamState::answered`]
+/// A choice. Whoever sends a request there reports the outcome with [`UpstreamState::succeeded`]
 /// or [`UpstreamState::failed`].
 #[derive(Debug, Clone)]
 pub struct Pick {
     /// Its place in the set.
     pub index: usize,
     ticket: Ticket,
-}
-
-/// What an outcome changed about a target, for the log and the metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// It is left out for a while.
-    Ejected {
-        /// Until the next trial.
-        time: Duration,
-    },
-    /// It fails, and is used nevertheless: too many others are left out.
-    Suspected,
-    /// It is healthy again as far as requests show.
-    Returned,
 }
 
 /// What all workers know of one upstream.
@@ -71,13 +57,16 @@ impl UpstreamState {
         let set = EndpointSet::literal(&upstream.endpoints);
         let mut ejection = Ejection::new(upstream.ejection);
         ejection.set_members(&ids(&set));
-        let targets = watch::Sender::new(Arc::new(set));
+        Self::with(upstream, set, ejection)
+    }
+
+    fn with(upstream: Arc<Upstream>, set: EndpointSet, ejection: Ejection) -> Self {
         Self {
             upstream,
-            targets,
+            targets: watch::Sender::new(Arc::new(set)),
+            trial_at: AtomicU64::new(next_trial(&ejection)),
             ejection: Mutex::new(ejection),
             origin: monotonic_now(),
-            trial_at: AtomicU64::new(NEVER),
             turn: AtomicUsize::new(0),
         }
     }
@@ -93,16 +82,7 @@ impl UpstreamState {
         );
         let mut ejection = self.ejection().succeeding(upstream.ejection);
         let returned = ejection.set_members(&ids(&set));
-        // Whoever asks next finds out when a trial is due.
-        let trial_at = if ejection.ejected() == 0 { NEVER } else { 0 };
-        let next = Self {
-            upstream,
-            targets: watch::Sender::new(Arc::new(set)),
-            ejection: Mutex::new(ejection),
-            origin: monotonic_now(),
-            trial_at: AtomicU64::new(trial_at),
-            turn: AtomicUsize::new(0),
-        };
+        let next = Self::with(upstream, set, ejection);
         for id in returned {
             next.note(&next.ejection(), &next.targets(), id);
         }
@@ -233,24 +213,24 @@ impl UpstreamState {
     }
 
     /// The head of an answer came, whatever it says.
-    pub fn answered(&self, target: &ResolvedEndpoint, pick: &Pick) -> Option<Change> {
+    pub fn succeeded(&self, target: &ResolvedEndpoint, pick: &Pick) -> Option<Change> {
         if !target.troubled.load(Ordering::Relaxed) {
             return None;
         }
         let mut ejection = self.ejection();
-        let verdict = ejection.succeeded(target.id, pick.ticket);
+        let change = ejection.succeeded(target.id, pick.ticket);
         if !ejection.is_ejected(target.id) {
             target.troubled.store(false, Ordering::Relaxed);
         }
-        self.apply(&ejection, target, verdict)
+        self.apply(&ejection, target, change)
     }
 
     /// No connection, silence, or nothing that could be used.
     pub fn failed(&self, target: &ResolvedEndpoint, pick: &Pick, now: Instant) -> Option<Change> {
         let mut ejection = self.ejection();
         target.troubled.store(true, Ordering::Relaxed);
-        let verdict = ejection.failed(target.id, pick.ticket, now);
-        self.apply(&ejection, target, verdict)
+        let change = ejection.failed(target.id, pick.ticket, now);
+        self.apply(&ejection, target, change)
     }
 
     /// What health checks found; tells whether that is new.
@@ -273,29 +253,21 @@ impl UpstreamState {
         &self,
         ejection: &Ejection,
         target: &ResolvedEndpoint,
-        verdict: Option<Verdict>,
+        change: Option<Change>,
     ) -> Option<Change> {
-        let verdict = verdict?;
-        target.mark(Mark::Suspected, verdict == Verdict::Suspected);
+        let change = change?;
+        target.mark(Mark::Suspected, change == Change::Suspected);
         target.mark(Mark::Ejected, ejection.is_ejected(target.id));
         if let Some(ticket) = ejection.ticket(target.id) {
             target.set_ticket(ticket);
         }
-        // Whoever asks next finds out how long it is.
-        self.trial_at.store(
-            if ejection.ejected() == 0 { NEVER } else { 0 },
-            Ordering::Relaxed,
-        );
-        Some(match verdict {
-            Verdict::Ejected { time } => Change::Ejected { time },
-            Verdict::Suspected => Change::Suspected,
-            Verdict::Returned => Change::Returned,
-        })
+        self.trial_at.store(next_trial(ejection), Ordering::Relaxed);
+        Some(change)
     }
 
     fn note(&self, ejection: &Ejection, set: &EndpointSet, id: u64) {
         if let Some(target) = set.targets().iter().find(|target| target.id == id) {
-            let _ = self.apply(ejection, target, Some(Verdict::Suspected));
+            let _ = self.apply(ejection, target, Some(Change::Suspected));
         }
     }
 
@@ -306,6 +278,11 @@ impl UpstreamState {
     fn elapsed(&self, now: Instant) -> u64 {
         millis(now.saturating_duration_since(self.origin))
     }
+}
+
+/// No trial, or one at once: the next request finds out when it is due.
+fn next_trial(ejection: &Ejection) -> u64 {
+    if ejection.ejected() == 0 { NEVER } else { 0 }
 }
 
 fn ids(set: &EndpointSet) -> Vec<u64> {
@@ -325,6 +302,8 @@ fn draw(below: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -355,159 +334,132 @@ mod tests {
         }))
     }
 
+    /// The endpoint that a request is sent to; `None`: none is left.
+    fn chosen(
+        state: &UpstreamState,
+        tried: &[usize],
+        hint: PickHint,
+        now: Instant,
+    ) -> Option<usize> {
+        let pick = state.pick(&state.targets(), tried, hint, now);
+        pick.map(|pick| pick.index)
+    }
+
+    /// Whether 50 requests are all sent to this endpoint.
+    fn all_chosen(state: &UpstreamState, now: Instant, index: usize) -> bool {
+        (0..50).all(|_| chosen(state, &[], GET, now) == Some(index))
+    }
+
+    /// An ordinary request to this endpoint fails.
+    fn fail(state: &UpstreamState, index: usize, now: Instant) -> Option<Change> {
+        let target = state.targets().targets()[index].clone();
+        let ticket = target.ticket();
+        state.failed(&target, &Pick { index, ticket }, now)
+    }
+
+    fn check(state: &UpstreamState, index: usize, healthy: bool) {
+        assert!(state.checked(&state.targets().targets()[index], healthy));
+    }
+
+    /// The request that is a trial is sent to this endpoint, and answered.
+    fn trial_succeeds(state: &UpstreamState, index: usize, now: Instant) {
+        let set = state.targets();
+        let trial = state.pick(&set, &[], GET, now).unwrap();
+        assert_eq!(trial.index, index);
+        assert!(!all_chosen(state, now, index), "one trial at a time");
+        let change = state.succeeded(&set.targets()[index], &trial);
+        assert_eq!(change, Some(Change::Returned));
+    }
+
     #[test]
     fn a_failed_endpoint_is_left_out_until_a_trial_succeeds() {
-        let (state, now) = (state(2, Balance::RoundRobin), monotonic_now());
-        let set = state.targets();
-        let bad = loop {
-            let pick = state.pick(&set, &[], GET, now).unwrap();
-            if pick.index == 0 {
-                break pick;
-            }
-        };
-        assert!(matches!(
-            state.failed(&set.targets()[0], &bad, now),
-            Some(Change::Ejected { .. })
-        ));
-        assert!((0..50).all(|_| state.pick(&set, &[], GET, now).unwrap().index == 1));
-        assert!(
-            state.pick(&set, &[1], GET, now).is_none(),
+        let state = state(2, Balance::RoundRobin);
+        let now = monotonic_now();
+        assert!((0..50).any(|_| chosen(&state, &[], GET, now) == Some(0)));
+        assert!(matches!(fail(&state, 0, now), Some(Change::Ejected { .. })));
+        assert!(all_chosen(&state, now, 1));
+        assert_eq!(
+            chosen(&state, &[1], GET, now),
+            None,
             "a retry does not go to somebody who is ejected"
         );
         let later = now + Duration::from_secs(11);
-        let trial = state.pick(&set, &[], GET, later).unwrap();
-        assert_eq!(trial.index, 0);
-        assert!(
-            (0..50).all(|_| state.pick(&set, &[], GET, later).unwrap().index == 1),
-            "one trial at a time"
-        );
-        assert_eq!(
-            state.answered(&set.targets()[0], &trial),
-            Some(Change::Returned)
-        );
-        assert!((0..50).any(|_| state.pick(&set, &[], GET, later).unwrap().index == 0));
+        trial_succeeds(&state, 0, later);
+        assert!((0..50).any(|_| chosen(&state, &[], GET, later) == Some(0)));
         assert_eq!(state.trial_at.load(Ordering::Relaxed), NEVER);
     }
 
     #[test]
     fn trials_are_made_with_what_may_be_repeated_unless_nothing_such_comes() {
-        let (state, now) = (state(2, Balance::LeastRequest), monotonic_now());
-        let set = state.targets();
-        state.failed(
-            &set.targets()[0],
-            &Pick {
-                index: 0,
-                ticket: set.targets()[0].ticket(),
-            },
-            now,
-        );
-        let seconds = |n: u64| now + Duration::from_secs(n);
+        let state = state(2, Balance::LeastRequest);
+        let now = monotonic_now();
+        fail(&state, 0, now);
         // Somebody asks now and then, so that the time of the next trial is known.
-        assert_eq!(state.pick(&set, &[], GET, seconds(1)).unwrap().index, 1);
-        assert!((11..20).all(|n| state.pick(&set, &[], POST, seconds(n)).unwrap().index == 1));
-        assert_eq!(state.pick(&set, &[], POST, seconds(21)).unwrap().index, 0);
+        for (second, hint, index) in [(1, GET, 1), (11, POST, 1), (19, POST, 1), (21, POST, 0)] {
+            let at = now + Duration::from_secs(second);
+            assert_eq!(chosen(&state, &[], hint, at), Some(index), "{second}");
+        }
     }
 
     #[test]
-    fn sick_ones_are_never_used_and_an_ejected_one_is_better_than_nobody() {
-        let (state, now) = (state(2, Balance::LeastRequest), monotonic_now());
-        let set = state.targets();
-        let pick = Pick {
-            index: 0,
-            ticket: set.targets()[0].ticket(),
-        };
-        state.failed(&set.targets()[0], &pick, now);
+    fn unhealthy_ones_are_never_used_and_an_ejected_one_is_better_than_nobody() {
+        let state = state(2, Balance::LeastRequest);
+        let now = monotonic_now();
+        fail(&state, 0, now);
         assert!(!state.has_no_healthy_endpoint());
-        assert!(state.checked(&set.targets()[1], false));
-        assert_eq!(
-            state.pick(&set, &[], GET, now).map(|pick| pick.index),
-            Some(0)
-        );
+        check(&state, 1, false);
+        assert_eq!(chosen(&state, &[], GET, now), Some(0));
         assert!(state.has_no_healthy_endpoint());
-        assert!(state.checked(&set.targets()[0], false));
-        assert!(state.pick(&set, &[], GET, now).is_none());
+        check(&state, 0, false);
+        assert_eq!(chosen(&state, &[], GET, now), None);
     }
 
     #[test]
     fn under_other_settings_endpoints_that_stay_keep_what_is_known_of_them() {
-        let (state, now) = (state(3, Balance::LeastRequest), monotonic_now());
-        let set = state.targets();
-        state.failed(
-            &set.targets()[0],
-            &Pick {
-                index: 0,
-                ticket: set.targets()[0].ticket(),
-            },
-            now,
-        );
-        state.checked(&set.targets()[1], false);
-        let urls = [
+        let state = state(3, Balance::LeastRequest);
+        let now = monotonic_now();
+        fail(&state, 0, now);
+        check(&state, 1, false);
+        let succeeding = |urls: &[&str]| {
+            let endpoints = urls.iter().map(|url| Endpoint::parse(url).unwrap());
+            state.succeeding(Arc::new(Upstream {
+                ejection: state.upstream.ejection,
+                ..Upstream::new("u", endpoints.collect())
+            }))
+        };
+        let next = succeeding(&[
             "http://10.0.0.9:80",
             "http://10.0.0.2:80",
             "http://10.0.0.1:80",
-        ];
-        let endpoints: Vec<_> = urls
-            .iter()
-            .map(|url| Endpoint::parse(url).unwrap())
-            .collect();
-        let next = state.succeeding(Arc::new(Upstream {
-            ejection: state.upstream.ejection,
-            ..Upstream::new("u", endpoints)
-        }));
-        let now_set = next.targets();
-        let known = |index: usize| {
-            (
-                now_set.targets()[index].has(Mark::Ejected),
-                now_set.targets()[index].has(Mark::Unhealthy),
-            )
-        };
-        assert_eq!(
-            (known(0), known(1), known(2)),
-            ((false, false), (false, false), (true, false)),
-            "nobody asks whether they are sick any more"
-        );
-        assert!(
-            set.targets()
-                .iter()
-                .all(|old| old.id != now_set.targets()[0].id)
-        );
-        assert!((0..50).all(|_| next.pick(&now_set, &[], GET, now).unwrap().index != 2));
-        let trial = next
-            .pick(&now_set, &[], GET, now + Duration::from_secs(11))
-            .unwrap();
-        assert_eq!(
-            (trial.index, next.answered(&now_set.targets()[2], &trial)),
-            (2, Some(Change::Returned))
-        );
+        ]);
+        let (old, new) = (state.targets(), next.targets());
+        for (target, ejected) in new.targets().iter().zip([false, false, true]) {
+            assert_eq!(target.has(Mark::Ejected), ejected, "{}", target.name);
+            assert!(!target.has(Mark::Unhealthy), "nobody checks them any more");
+        }
+        let is_new = |id: u64| old.targets().iter().all(|old| old.id != id);
+        assert!(is_new(new.targets()[0].id));
+        assert!((0..50).all(|_| chosen(&next, &[], GET, now) != Some(2)));
+        trial_succeeds(&next, 2, now + Duration::from_secs(11));
         // A smaller upstream may leave out nobody.
-        let one = state.succeeding(Arc::new(Upstream {
-            ejection: state.upstream.ejection,
-            ..Upstream::new("u", vec![state.upstream.endpoints[0].clone()])
-        }));
-        assert_eq!(
-            (
-                one.targets().targets()[0].has(Mark::Ejected),
-                one.has_no_healthy_endpoint()
-            ),
-            (false, true),
-            "only suspected"
-        );
+        let one = succeeding(&["http://10.0.0.1:80"]);
+        assert!(!one.targets().targets()[0].has(Mark::Ejected));
+        assert!(one.has_no_healthy_endpoint(), "it is suspected");
     }
 
     #[test]
     fn the_only_endpoint_is_never_ejected() {
-        let (state, now) = (state(1, Balance::LeastRequest), monotonic_now());
-        let set = state.targets();
+        let state = state(1, Balance::LeastRequest);
+        let now = monotonic_now();
         for _ in 0..20 {
-            let pick = state.pick(&set, &[], GET, now).unwrap();
-            state.failed(&set.targets()[0], &pick, now);
+            assert_eq!(chosen(&state, &[], GET, now), Some(0));
+            fail(&state, 0, now);
         }
         assert!(state.has_no_healthy_endpoint());
+        let set = state.targets();
         let pick = state.pick(&set, &[], GET, now).unwrap();
-        assert_eq!(
-            state.answered(&set.targets()[0], &pick),
-            Some(Change::Returned)
-        );
+        let change = state.succeeded(&set.targets()[0], &pick);
+        assert_eq!(change, Some(Change::Returned));
         assert!(!state.has_no_healthy_endpoint());
     }
 
@@ -515,17 +467,17 @@ mod tests {
         /// While anybody is healthy, nobody unhealthy is chosen, trials aside; and nobody who was
         /// tried is tried again.
         #[test]
-        fn the_well_come_first(
+        fn healthy_ones_come_first(
             outcomes in proptest::collection::vec((any::<bool>(), 0_u64..3000, any::<bool>()), 0..100),
             count in 2_u8..6,
             balance in prop_oneof![Just(Balance::RoundRobin), Just(Balance::LeastRequest), Just(Balance::UserHash)],
         ) {
             let (state, mut now) = (state(count, balance), monotonic_now());
             let set = state.targets();
-            for (good, wait, sick) in outcomes {
+            for (good, wait, unhealthy) in outcomes {
                 now += Duration::from_millis(wait);
                 let hint = PickHint { user: Some(wait), may_repeat: wait % 2 == 0 };
-                state.checked(&set.targets()[usize::try_from(wait).unwrap() % usize::from(count)], !sick);
+                state.checked(&set.targets()[usize::try_from(wait).unwrap() % usize::from(count)], !unhealthy);
                 let usable = |target: &Arc<ResolvedEndpoint>| !target.has(Mark::Unhealthy) && !target.has(Mark::Ejected);
                 let anybody = set.targets().iter().any(usable);
                 let Some(first) = state.pick(&set, &[], hint, now) else {
@@ -538,7 +490,7 @@ mod tests {
                 if let Some(second) = state.pick(&set, &[first.index], hint, now) {
                     prop_assert!(second.index != first.index && usable(&set.targets()[second.index]));
                 }
-                if good { state.answered(target, &first) } else { state.failed(target, &first, now) };
+                if good { state.succeeded(target, &first) } else { state.failed(target, &first, now) };
             }
         }
     }

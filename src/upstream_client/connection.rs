@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use actix_web::web::BytesMut;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::clock::monotonic_now;
+use crate::http::Socket;
 use crate::timer::Timer;
 
 /// What is read at once.
@@ -31,26 +32,17 @@ pub struct Connection {
     pub served: bool,
 }
 
-/// What has come on a connection that rests.
+/// What has come on an idle connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unasked {
-    /// Nothing.
+pub enum Unsolicited {
     Nothing,
-    /// Bytes that nobody asked for.
     Bytes,
-    /// Its end.
+    /// The connection's end.
     End,
 }
 
-/// A socket, encrypted or not.
-pub enum Io {
-    /// Plain.
-    Plain(TcpStream),
-    /// Plain, to a Unix socket.
-    Unix(UnixStream),
-    /// Encrypted.
-    Tls(Box<TlsStream<TcpStream>>),
-}
+/// An upstream's socket.
+pub type Io = Socket<TlsStream<TcpStream>>;
 
 impl Connection {
     /// A fresh connection. It is boxed, since it moves with each request and its answer.
@@ -76,18 +68,18 @@ impl Connection {
     /// What has come in since the last exchange, as far as the runtime has heard. Costs no system
     /// call while that is nothing.
     #[must_use]
-    pub fn unasked(&mut self) -> Unasked {
+    pub fn unsolicited(&mut self) -> Unsolicited {
         let mut byte = [0];
         match &mut self.io {
             // It asks the system only when something is said to have come.
-            Io::Plain(io) => Unasked::of(io.try_read(&mut byte)),
-            Io::Unix(io) => Unasked::of(io.try_read(&mut byte)),
+            Io::Tcp(io) => Unsolicited::of(io.try_read(&mut byte)),
+            Io::Unix(io) => Unsolicited::of(io.try_read(&mut byte)),
             Io::Tls(io) => {
                 let mut byte = ReadBuf::new(&mut byte);
                 // A session ticket may have come, which is for the TLS layer and no answer.
                 match Pin::new(io).poll_read(&mut Context::from_waker(Waker::noop()), &mut byte) {
-                    Poll::Pending => Unasked::Nothing,
-                    Poll::Ready(read) => Unasked::of(read.map(|()| byte.filled().len())),
+                    Poll::Pending => Unsolicited::Nothing,
+                    Poll::Ready(read) => Unsolicited::of(read.map(|()| byte.filled().len())),
                 }
             }
         }
@@ -95,78 +87,22 @@ impl Connection {
 
     /// The same of the system itself, where it matters: the runtime may not have heard yet.
     #[must_use]
-    pub fn unasked_of_the_system(&self) -> Unasked {
+    pub fn unsolicited_in_system(&self) -> Unsolicited {
         let socket = match &self.io {
-            Io::Plain(io) => SockRef::from(io),
+            Io::Tcp(io) => SockRef::from(io),
             Io::Unix(io) => SockRef::from(io),
             Io::Tls(io) => SockRef::from(io.get_ref().0),
         };
-        Unasked::of(socket.peek(&mut [MaybeUninit::uninit()]))
+        Unsolicited::of(socket.peek(&mut [MaybeUninit::uninit()]))
     }
 }
 
-impl Unasked {
+impl Unsolicited {
     fn of(read: io::Result<usize>) -> Self {
         match read {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Self::Nothing,
             Ok(1..) => Self::Bytes,
             Ok(0) | Err(_) => Self::End,
-        }
-    }
-}
-
-impl AsyncRead for Io {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
-            Self::Unix(io) => Pin::new(io).poll_read(cx, buf),
-            Self::Tls(io) => Pin::new(io).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Io {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Plain(io) => Pin::new(io).poll_write(cx, bytes),
-            Self::Unix(io) => Pin::new(io).poll_write(cx, bytes),
-            Self::Tls(io) => Pin::new(io).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Plain(io) => Pin::new(io).poll_write_vectored(cx, parts),
-            Self::Unix(io) => Pin::new(io).poll_write_vectored(cx, parts),
-            Self::Tls(io) => Pin::new(io).poll_write_vectored(cx, parts),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(io) => Pin::new(io).poll_flush(cx),
-            Self::Unix(io) => Pin::new(io).poll_flush(cx),
-            Self::Tls(io) => Pin::new(io).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
-            Self::Unix(io) => Pin::new(io).poll_shutdown(cx),
-            Self::Tls(io) => Pin::new(io).poll_shutdown(cx),
         }
     }
 }

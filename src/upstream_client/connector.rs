@@ -180,7 +180,7 @@ impl Connector {
         let io = socket.connect(address).await?;
         io.set_nodelay(true)?;
         match &self.tls {
-            None => Ok(Io::Plain(io)),
+            None => Ok(Io::Tcp(io)),
             Some(Tls {
                 connector, names, ..
             }) => {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::upstream::IdleSettings;
-use crate::upstream_client::connection::{Connection, Unasked};
+use crate::upstream_client::connection::{Connection, Unsolicited};
 
 /// A request that must not be sent twice only takes a connection that was in use this recently, so
 /// that it hardly ever meets one that the upstream is just closing.
@@ -94,19 +94,19 @@ impl Pool {
             let Some(Idle { mut connection, .. }) = idle.remove(place) else {
                 break;
             };
-            let mut unasked = connection.unasked();
-            if unasked == Unasked::Nothing && (bodiless || !may_repeat) {
-                unasked = connection.unasked_of_the_system();
+            let mut unsolicited = connection.unsolicited();
+            if unsolicited == Unsolicited::Nothing && (bodiless || !may_repeat) {
+                unsolicited = connection.unsolicited_in_system();
             }
-            match unasked {
-                Unasked::Nothing
+            match unsolicited {
+                Unsolicited::Nothing
                     if age <= self.settings.timeout && (may_repeat || age <= FRESH_ENOUGH) =>
                 {
                     return Some((connection, bodiless));
                 }
-                Unasked::End if bodiless && age <= FRESH_ENOUGH => self.note_untidy(),
-                Unasked::Bytes => self.note_untidy(),
-                Unasked::Nothing | Unasked::End => {}
+                Unsolicited::End if bodiless && age <= FRESH_ENOUGH => self.note_untidy(),
+                Unsolicited::Bytes => self.note_untidy(),
+                Unsolicited::Nothing | Unsolicited::End => {}
             }
         }
         None

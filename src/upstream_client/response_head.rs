@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use actix_web::http::StatusCode;
 use actix_web::web::{Buf as _, BytesMut};
 
-use crate::http::head::{HeaderLines, Headers, Span, Value};
+use crate::http::head::{HeaderLines, Headers, Span, Value, list_items};
 use crate::upstream_client::upgrade::Upgrade;
 
 /// Longest head of an answer, in bytes.
@@ -216,7 +216,8 @@ impl ResponseHead {
             (false, false, Some(length)) => Framing::Sized(length),
             (false, false, None) => Framing::UntilClose,
         };
-        let keep_alive = version == 1 && framing != Framing::UntilClose && !says_close(lines);
+        let keep_alive =
+            version == 1 && framing != Framing::UntilClose && !lines.lists("connection", b"close");
         Ok(Self {
             status,
             headers,
@@ -249,11 +250,10 @@ impl ResponseHead {
 /// section 6.3): something on the way has joined what two have set.
 fn content_length(headers: Headers<'_>) -> Result<Option<u64>, BadAnswer> {
     let mut length = None;
-    for part in headers
+    for digits in headers
         .get_all("content-length")
-        .flat_map(|line| line.bytes().split(|b| *b == b','))
+        .flat_map(|line| list_items(line.bytes()))
     {
-        let digits = part.trim_ascii();
         let parsed = std::str::from_utf8(digits)
             .ok()
             .filter(|_| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit));
@@ -274,10 +274,6 @@ fn is_chunked(headers: Headers<'_>, version: u8) -> Result<bool, BadAnswer> {
         (Some(line), None) if version == 1 && line.eq_ignore_ascii_case(b"chunked") => Ok(true),
         _ => Err(BadAnswer::TransferEncoding),
     }
-}
-
-fn says_close(headers: Headers<'_>) -> bool {
-    headers.lists("connection", b"close")
 }
 
 #[cfg(test)]

@@ -56,8 +56,8 @@ pub struct Client {
     body_time_left: Duration,
     /// Bytes of "100 Continue" that have gone out, for a client that waits for it.
     promised: Option<usize>,
-    /// It waits in vain: the answer has come before its body was asked for.
-    unasked: bool,
+    /// It waits in vain: the answer came before anybody read the body.
+    body_refused: bool,
     /// The request under way is the last one.
     last: bool,
     left: bool,
@@ -107,7 +107,7 @@ impl Client {
             body_bytes: 0,
             body_time_left: settings.body_timeout,
             promised: None,
-            unasked: false,
+            body_refused: false,
             last: settings.keep_alive.is_zero(),
             left: false,
             unflushed: false,
@@ -194,7 +194,7 @@ impl Client {
         self.linger = None;
         self.last |= head.last || self.parser.is_websocket();
         self.promised = (head.expects && self.parser.is_in_body()).then_some(0);
-        self.unasked = false;
+        self.body_refused = false;
         Arrived::Request(head, bytes)
     }
 

@@ -4,6 +4,7 @@ use httparse::Header;
 
 use crate::edge::h1::refusal::RequestRefusal;
 use crate::edge::h1::target::is_host;
+use crate::http::head::list_items;
 
 /// Longest header name, in bytes. Servers behind the gateway may not take longer ones, and some
 /// panic on one over 65 535.
@@ -161,7 +162,7 @@ impl<'a> Fields<'a> {
 
     /// Other upgrades mean nothing here and are not passed on.
     fn upgrade(&mut self, value: &[u8]) -> Result<(), RequestRefusal> {
-        let names_it = tokens(value).any(|token| {
+        let names_it = list_items(value).any(|token| {
             token
                 .get(..WEBSOCKET.len())
                 .is_some_and(|start| start.eq_ignore_ascii_case(WEBSOCKET))
@@ -207,7 +208,7 @@ impl<'a> Fields<'a> {
 
 impl Options {
     fn read(&mut self, value: &[u8]) {
-        for token in tokens(value) {
+        for token in list_items(value) {
             match token.len() {
                 5 if token.eq_ignore_ascii_case(b"close") => self.close = true,
                 7 if token.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
@@ -225,10 +226,6 @@ fn once<'a>(place: &mut Option<&'a [u8]>, value: &'a [u8]) -> Result<(), Request
             "A header that has one value came twice.",
         )),
     }
-}
-
-fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|b| *b == b',').map(<[u8]>::trim_ascii)
 }
 
 /// 16 bytes in base64: 22 characters and two that fill up.

@@ -9,22 +9,22 @@ use crate::clock::monotonic_now;
 use crate::edge::h1::refusal::RequestRefusal;
 use crate::http::Answer;
 use crate::http::extract::{Inbound, X_REQUEST_ID};
-use crate::http::request_log::{CountedRoute, LoggedBody, Reports, RequestLog};
+use crate::http::request_log::{CountedRoute, LoggedBody, RequestLog, RequestReporter};
 
 /// Most bytes of a refused request's method and path in the access line.
 const SHOWN: (usize, usize) = (20, 512);
 
 /// Answers refused requests, and counts and logs them.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Rejector {
-    reports: Arc<Reports>,
+    reports: Arc<RequestReporter>,
     route: Arc<CountedRoute>,
 }
 
 impl Rejector {
     /// Refusals are counted under `route`.
     #[must_use]
-    pub const fn new(reports: Arc<Reports>, route: Arc<CountedRoute>) -> Self {
+    pub const fn new(reports: Arc<RequestReporter>, route: Arc<CountedRoute>) -> Self {
         Self { reports, route }
     }
 

@@ -33,7 +33,7 @@ pub enum ErrorCode {
     PlatformUnavailable,
     /// The platform answered nonsense.
     PlatformError,
-    /// The operator has to mend something.
+    /// The operator has to fix something.
     Misconfigured,
     /// The store cannot be reached: nothing is known about the session.
     StoreUnavailable,
@@ -83,7 +83,7 @@ pub enum ErrorCode {
     UpstreamUnreachable,
     /// The upstream was silent for too long.
     UpstreamTimeout,
-    /// The upstream has as many requests as it takes, or every endpoint of it is sick.
+    /// The upstream has as many requests as it takes, or every endpoint of it is unhealthy.
     UpstreamUnavailable,
     /// The upstream answered something that is not HTTP, or broke off before its head was complete.
     UpstreamError,

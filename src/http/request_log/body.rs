@@ -24,7 +24,6 @@ impl BrokenOff for Box<dyn Error> {
 }
 
 /// A body that reports its request when its last byte has gone, or when the client has.
-#[derive(Debug)]
 pub struct LoggedBody<B> {
     body: B,
     request_log: Box<RequestLog>,

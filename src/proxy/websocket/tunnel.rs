@@ -114,8 +114,8 @@ impl Running {
                 .set(Some(ErrorCode::UpstreamError)),
             _ => {}
         }
-        self.tell_client(end).await;
-        self.tell_upstream(end).await;
+        self.close_client(end).await;
+        self.close_upstream(end).await;
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -208,7 +208,7 @@ impl Running {
 
     /// The frame under way to its end, then a close frame; where the frame does not end in time,
     /// the connection is cut.
-    async fn tell_client(&mut self, end: End) {
+    async fn close_client(&mut self, end: End) {
         let Some((code, reason)) = end.close() else {
             return self.body.end(Ok(Bytes::new()));
         };
@@ -243,7 +243,7 @@ impl Running {
 
     /// A close frame where one may stand, then the end; what the upstream still says is read for a
     /// moment, since closing before would take away from it what it has not read yet.
-    async fn tell_upstream(mut self, end: End) {
+    async fn close_upstream(mut self, end: End) {
         let upstream = &mut self.tunnel.upstream;
         let goodbye = async {
             if let Some((code, reason)) = end.close()

@@ -55,7 +55,7 @@ impl Client {
     /// The next piece of the body, or of what comes through a WebSocket.
     pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
         ready!(self.poll_continue(cx))?;
-        if self.unasked {
+        if self.body_refused {
             return Poll::Ready(Some(Err(PayloadError::Incomplete(None))));
         }
         loop {
@@ -112,7 +112,7 @@ impl Client {
     /// asked for it sends nothing.
     #[must_use]
     pub fn is_sending(&self) -> bool {
-        !self.left && !self.unasked && self.parser.owes_more_than(UNDER_WAY, &self.held)
+        !self.left && !self.body_refused && self.parser.owes_more_than(UNDER_WAY, &self.held)
     }
 
     /// Passes over what comes of a body whose answer is there but for its end. Ready: the client
@@ -168,7 +168,7 @@ impl Client {
 
     /// The answer begins: a body that was not asked for by now is not asked for any more.
     pub fn withdraw_continue(&mut self) {
-        self.unasked |= self.promised.take_if(|sent| *sent == 0).is_some();
+        self.body_refused |= self.promised.take_if(|sent| *sent == 0).is_some();
     }
 
     /// Whether the request under way has a body, or becomes a WebSocket.
