@@ -81,7 +81,7 @@ impl HeadRules {
         }
         for (name, value, whole) in headers.whole_lines() {
             if (of_client || name != b"host")
-                && self.goes_on(name, &connection, parts.inbound, parts.edits)
+                && self.is_forwarded(name, &connection, parts.inbound, parts.edits)
             {
                 self.pass(&mut out, name, value, whole);
             }
@@ -130,7 +130,7 @@ impl HeadRules {
         out.extend_from_slice(b" HTTP/1.1\r\n");
     }
 
-    fn goes_on(
+    fn is_forwarded(
         &self,
         name: &[u8],
         connection: &[&[u8]],
