@@ -7,7 +7,7 @@ use serde_json::json;
 use super::client::Call;
 use super::open_data::SessionKeyData;
 use super::platform::{LoginApi, Meaning, Parsed, Platform};
-use super::reply::{identity, needed};
+use super::reply::identity;
 use crate::identity::Identity;
 use crate::identity::PlatformCode::{self, Number};
 use crate::session::ProviderKind;
@@ -98,9 +98,6 @@ fn read(body: &[u8]) -> Result<Parsed<Identity>, serde_json::Error> {
         error: Some(body.err_no).filter(|code| *code != Number(0)),
         message: body.err_tips,
         secret: data.session_key.clone(),
-        value: needed("openid", data.openid).and_then(|openid| {
-            let session_key = needed("session_key", data.session_key)?;
-            identity(openid, data.unionid, Some(session_key))
-        }),
+        value: identity(data.openid, data.unionid, data.session_key),
     })
 }

@@ -97,12 +97,14 @@ pub fn needed<T: AsRef<str>>(name: &str, value: Option<T>) -> Result<T, Unusable
         .ok_or_else(|| Unusable(format!("incomplete reply: it has no {name}")))
 }
 
-/// The user whom an answer names.
+/// The user whom an answer names by an openid, with a session_key.
 pub fn identity(
-    subject: String,
+    openid: Option<String>,
     unionid: Option<String>,
     session_key: Option<String>,
 ) -> Result<Identity, Unusable> {
+    let subject = needed("openid", openid)?;
+    let session_key = needed("session_key", session_key)?;
     let unionid = unionid.filter(|unionid| !unionid.is_empty());
     // They become header values: what is not visible ASCII could end a header or begin another.
     if !is_plain(&subject) || unionid.as_deref().is_some_and(|unionid| !is_plain(unionid)) {
@@ -110,16 +112,13 @@ pub fn identity(
             "the user's id or unionid is longer than 128 bytes or not of visible ASCII".to_owned(),
         ));
     }
-    if session_key
-        .as_ref()
-        .is_some_and(|key| key.len() > VALUE_MAX)
-    {
+    if session_key.len() > VALUE_MAX {
         return Err(Unusable("session_key is longer than 128 bytes".to_owned()));
     }
     Ok(Identity {
         subject: subject.into(),
         unionid: unionid.map(Arc::from),
-        session_key: session_key.map(Secret::new),
+        session_key: Some(Secret::new(session_key)),
         claims: Claims::default(),
     })
 }

@@ -24,10 +24,11 @@ pub struct Platform {
 }
 
 /// What a login code becomes.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(super) struct Login {
     pub(super) session_key: String,
     pub(super) openid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unionid: Option<String>,
 }
 

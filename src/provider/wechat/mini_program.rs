@@ -132,10 +132,7 @@ fn read(body: &[u8]) -> Result<Parsed<Identity>, serde_json::Error> {
         error: error(body.errcode),
         message: body.errmsg,
         secret: body.session_key.clone(),
-        value: needed("openid", body.openid).and_then(|openid| {
-            let session_key = needed("session_key", body.session_key)?;
-            identity(openid, body.unionid, Some(session_key))
-        }),
+        value: identity(body.openid, body.unionid, body.session_key),
     })
 }
 

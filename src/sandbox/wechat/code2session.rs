@@ -2,18 +2,9 @@
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Serialize;
 
 use super::wire::{self, WechatError};
-use crate::sandbox::platform::Platform;
-
-#[derive(Serialize)]
-struct Session {
-    session_key: String,
-    openid: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unionid: Option<String>,
-}
+use crate::sandbox::platform::{Login, Platform};
 
 pub(super) async fn mini_program(
     request: HttpRequest,
@@ -22,7 +13,7 @@ pub(super) async fn mini_program(
     wire::answer(&platform, &exchange(&request, &platform))
 }
 
-fn exchange(request: &HttpRequest, platform: &Platform) -> Result<Session, WechatError> {
+fn exchange(request: &HttpRequest, platform: &Platform) -> Result<Login, WechatError> {
     // The platform reads the query of a GET alone: to it, a POST has no appid.
     if request.method() != Method::GET {
         return Err(wire::NO_APPID);
@@ -33,14 +24,7 @@ fn exchange(request: &HttpRequest, platform: &Platform) -> Result<Session, Wecha
     let code = wire::required(&query, "js_code", wire::NO_CODE)?;
     platform.check_app(appid, secret)?;
     match query.get("grant_type").map(String::as_str) {
-        Some("authorization_code") => {
-            let login = platform.exchange(appid, code)?;
-            Ok(Session {
-                session_key: login.session_key,
-                openid: login.openid,
-                unionid: login.unionid,
-            })
-        }
+        Some("authorization_code") => Ok(platform.exchange(appid, code)?),
         _ => Err(wire::BAD_GRANT_TYPE),
     }
 }

@@ -1,24 +1,10 @@
 //! `GET /wxa/checksession` and `GET /wxa/resetusersessionkey`.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Serialize;
+use serde_json::json;
 
 use super::wire::{self, WechatError};
 use crate::sandbox::platform::Platform;
-
-#[derive(Serialize)]
-struct Checked {
-    errcode: i64,
-    errmsg: &'static str,
-}
-
-#[derive(Serialize)]
-struct Reset {
-    errcode: i64,
-    errmsg: &'static str,
-    openid: String,
-    session_key: String,
-}
 
 /// Who asks, about whom, proved by a signature under the present session_key.
 struct Proved {
@@ -28,28 +14,20 @@ struct Proved {
 }
 
 pub(super) async fn check(request: HttpRequest, platform: web::Data<Platform>) -> HttpResponse {
-    wire::answer(
-        &platform,
-        &proved(&request, &platform).map(|_| Checked {
-            errcode: 0,
-            errmsg: "ok",
-        }),
-    )
+    let checked = proved(&request, &platform).map(|_| json!({ "errcode": 0, "errmsg": "ok" }));
+    wire::answer(&platform, &checked)
 }
 
 pub(super) async fn reset(request: HttpRequest, platform: web::Data<Platform>) -> HttpResponse {
-    let reset = proved(&request, &platform).map(|proved| {
-        platform.rotate(&proved.app, &proved.user);
-        let session_key = platform
-            .session_key(&proved.app, &proved.user)
-            .expose()
-            .clone();
-        Reset {
-            errcode: 0,
-            errmsg: "ok",
-            openid: proved.openid,
-            session_key,
-        }
+    let reset = proved(&request, &platform).map(|Proved { app, openid, user }| {
+        platform.rotate(&app, &user);
+        let session_key = platform.session_key(&app, &user);
+        json!({
+            "errcode": 0,
+            "errmsg": "ok",
+            "openid": openid,
+            "session_key": session_key.expose(),
+        })
     });
     wire::answer(&platform, &reset)
 }
