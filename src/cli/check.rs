@@ -54,10 +54,8 @@ fn summary(settings: &Settings) -> String {
             ),
         },
     };
-    let (apps, upstreams) = (
-        count(settings.apps.len(), "app"),
-        count(settings.upstreams.len(), "upstream"),
-    );
+    let apps = count(settings.apps.len(), "app");
+    let upstreams = count(settings.upstreams.len(), "upstream");
     format!(
         "{apps}, {upstreams}, {}, {store}",
         count(settings.routes.routes().len(), "route")

@@ -44,7 +44,9 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     // A port that is taken is found before anything else starts.
     drop(listener(args.listen, "--listen")?);
     actix_web::rt::System::new().block_on(async {
-        let (sandbox, echo, page) = (free_port()?, free_port()?, free_port()?);
+        let sandbox = free_port()?;
+        let echo = free_port()?;
+        let page = free_port()?;
         let text = configuration(
             args.listen,
             sandbox.local_addr()?,

@@ -38,7 +38,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
 /// Says what listens where and with which store; a store that does not answer is no reason not to
 /// start.
 async fn announce(gateway: &Gateway) {
-    let (listen, admin) = (gateway.listen.to_string(), gateway.admin.to_string());
+    let listen = gateway.listen.to_string();
+    let admin = gateway.admin.to_string();
     log::info!(listen = listen.as_str(), admin = admin.as_str(), store = gateway.store_name.as_str(); "hufu {} is listening", env!("CARGO_PKG_VERSION"));
     match gateway.store.probe().check().await {
         Ok(took) => log::info!("the store answers in {} ms", took.as_millis()),

@@ -84,7 +84,8 @@ impl Effective {
     /// The dotted paths of the keys that take a restart and have another value in `other`, each
     /// once.
     pub(super) fn waiting_for_restart(&self, other: &Self) -> Vec<String> {
-        let (ours, theirs) = (self.fixed_values(), other.fixed_values());
+        let ours = self.fixed_values();
+        let theirs = other.fixed_values();
         let differs = |path: &&String| match (ours.get(*path), theirs.get(*path)) {
             (Some(our), Some(their)) if our.len() == their.len() => {
                 our.iter().zip(their).any(|(our, their)| our.differs(their))

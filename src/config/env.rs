@@ -65,7 +65,8 @@ impl Variables {
             name: path.display().to_string(),
             ..DotEnv::default()
         };
-        let (mut source, mut unread) = (None, None);
+        let mut source = None;
+        let mut unread = None;
         match files::read_text(&path) {
             Ok(text) => {
                 source = Some(hash::sha256(text.as_bytes()));

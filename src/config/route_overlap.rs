@@ -16,7 +16,8 @@ pub(super) fn warn(root: &Section<'_>, table: &RouteTable, lines: &[Option<usize
             .enumerate()
             .find_map(|(by, other)| Some((by, way_in(table, protected, other)?)))
         {
-            let (other, backend) = (&routes[by], &protected.upstream.name);
+            let other = &routes[by];
+            let backend = &protected.upstream.name;
             let what = format!(
                 "{}{}{path} reaches {backend}'s {}, which routes[{index}] protects with auth = {}{}",
                 manner(protected, other),

@@ -107,12 +107,10 @@ fn named_tables(
     default: Option<&toml::Value>,
     notes: &Notes,
 ) -> Value {
-    let (table, default) = (
-        named.values().next(),
-        default
-            .and_then(toml::Value::as_table)
-            .and_then(|tables| tables.values().next()),
-    );
+    let table = named.values().next();
+    let default = default
+        .and_then(toml::Value::as_table)
+        .and_then(|tables| tables.values().next());
     let table = table
         .and_then(toml::Value::as_table)
         .cloned()
@@ -210,8 +208,10 @@ fn special(at: &str) -> Option<Value> {
 /// The manual's comments by the keys and tables below them. A key without one of its own belongs to
 /// the one above it.
 fn comments() -> BTreeMap<String, String> {
-    let (mut all, mut table, mut comment, mut under_key) =
-        (BTreeMap::new(), String::new(), Vec::new(), false);
+    let mut all = BTreeMap::new();
+    let mut table = String::new();
+    let mut comment = Vec::new();
+    let mut under_key = false;
     for line in manual::TEXT.lines() {
         if let Some(text) = line.strip_prefix("# ") {
             if std::mem::take(&mut under_key) {

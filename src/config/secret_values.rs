@@ -20,7 +20,8 @@ impl<'a> Section<'a> {
         [key, file_key]
             .into_iter()
             .for_each(|key| self.describe(key, || Description::new(Kind::Text(Vec::new()))));
-        let (given, in_file) = (self.take(key), self.take(file_key));
+        let given = self.take(key);
+        let in_file = self.take(file_key);
         self.note(key, given.as_ref().map(|_| Effective::HIDDEN.into()));
         if given.is_none() && in_file.is_none() {
             self.note(file_key, None);
@@ -62,7 +63,8 @@ impl<'a> Section<'a> {
     ) -> Vec<(Option<usize>, String, Secret<String>)> {
         self.describe(key, || Description::new(Kind::List(Vec::new())));
         self.describe(file_key, || Description::new(Kind::Text(Vec::new())));
-        let (given, in_file) = (self.take(key), self.take(file_key));
+        let given = self.take(key);
+        let in_file = self.take(file_key);
         self.refuse_twins(key, file_key);
         let mut all = Vec::new();
         if let Some(given) = given {

@@ -31,10 +31,8 @@ impl fmt::Debug for SecretSettings {
 /// The keys; `durable`: the store outlives the process, so they must too.
 pub(super) fn read(section: &mut Section<'_>, durable: bool) -> SecretSettings {
     section.takes_restart();
-    let (keys_given, naming_given) = (
-        section.has("keys") || section.has("keys_file"),
-        section.has("naming_key") || section.has("naming_key_file"),
-    );
+    let keys_given = section.has("keys") || section.has("keys_file");
+    let naming_given = section.has("naming_key") || section.has("naming_key_file");
     let keys = sealing_keys(section);
     let naming = section.secret(
         "naming_key",

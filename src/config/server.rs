@@ -126,7 +126,8 @@ fn head_size(text: &str) -> Result<usize, Wrong> {
 
 /// A pair that the listener can use: it is read here as it will be read then.
 fn certificate(section: &mut Section<'_>) -> Option<CertificateFiles> {
-    let (cert, key) = (section.path("cert"), section.path("key"));
+    let cert = section.path("cert");
+    let key = section.path("key");
     for (name, file) in [("cert", &cert), ("key", &key)] {
         if file.is_none() && !section.has(name) {
             section.problem(

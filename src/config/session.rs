@@ -34,10 +34,8 @@ pub(super) fn read(section: &mut Section<'_>) -> SessionSettings {
         absolute: section.value("absolute_timeout", duration(second)),
     };
     if lifetime.idle > lifetime.absolute {
-        let (idle, absolute) = (
-            humantime::format_duration(lifetime.idle),
-            humantime::format_duration(lifetime.absolute),
-        );
+        let idle = humantime::format_duration(lifetime.idle);
+        let absolute = humantime::format_duration(lifetime.absolute);
         let key = section.written_of("idle_timeout", "absolute_timeout");
         section.problem(
             key,

@@ -154,8 +154,11 @@ impl LoginFlow {
         ticket: [u8; 16],
         client: Client,
     ) -> Result<LoginAnswer, LoginError> {
-        let (flow, app, code) = (self.clone(), app.clone(), Secret::new(code.to_owned()));
-        let (name, request_id) = (app.name.clone(), client.request_id.clone());
+        let flow = self.clone();
+        let app = app.clone();
+        let code = Secret::new(code.to_owned());
+        let name = app.name.clone();
+        let request_id = client.request_id.clone();
         let exchange = tokio::spawn(async move {
             flow.lead(&app, code.expose(), &login, now, ticket, &client)
                 .await

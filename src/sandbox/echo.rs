@@ -156,7 +156,9 @@ async fn events() -> HttpResponse {
 }
 
 async fn read(mut payload: web::Payload) -> Result<Body, actix_web::Error> {
-    let (mut bytes, mut sha256, mut head) = (0, RunningSha256::default(), Vec::new());
+    let mut bytes = 0;
+    let mut sha256 = RunningSha256::default();
+    let mut head = Vec::new();
     while let Some(piece) = payload.next().await {
         let piece = piece?;
         bytes += piece.len() as u64;

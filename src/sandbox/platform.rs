@@ -122,7 +122,8 @@ impl Platform {
     /// right one.
     #[must_use]
     pub fn open_data(&self, app: &str, user: &str, data: Map<String, Value>) -> SealedOpenData {
-        let (key, now) = (self.session_key(app, user), self.now());
+        let key = self.session_key(app, user);
+        let now = self.now();
         let mut raw = data.clone();
         raw.remove("watermark");
         let raw_data = Value::Object(raw).to_string();
@@ -161,7 +162,8 @@ impl Platform {
     }
 
     pub(super) fn code(&self, app: &str, user: &str, purpose: Purpose) -> String {
-        let (now, mut state) = (self.now(), self.state());
+        let now = self.now();
+        let mut state = self.state();
         let made = state.users.named(app, user, now);
         if purpose == Purpose::Login {
             made.logged_in(now, self.settings.rotate_after);
@@ -198,7 +200,8 @@ impl Platform {
 
     /// Exchanges a login code.
     pub(super) fn exchange(&self, app: &str, code: &str) -> Result<Login, Denied> {
-        let (now, mut state) = (self.now(), self.state());
+        let now = self.now();
+        let mut state = self.state();
         let (user, adopted) = self.owner(&state, app, code, Purpose::Login, now)?;
         if user.starts_with(users::BLOCKED) {
             return Err(Denied::UserBlocked);
@@ -226,7 +229,8 @@ impl Platform {
         code: &str,
         openid: Option<&str>,
     ) -> Result<String, Denied> {
-        let (now, mut state) = (self.now(), self.state());
+        let now = self.now();
+        let mut state = self.state();
         let (mut user, adopted) = self.owner(&state, app, code, Purpose::Phone, now)?;
         if let Some(openid) = openid {
             match state.users.with_openid(app, openid) {

@@ -20,10 +20,8 @@ impl Report {
         let width = |of: fn(&(&str, &Diagnostic)) -> usize| {
             self.lines().map(|line| of(&line)).max().unwrap_or(0)
         };
-        let (subjects, checks) = (
-            width(|(subject, _)| subject.chars().count()),
-            width(|(_, diagnostic)| diagnostic.check.len()),
-        );
+        let subjects = width(|(subject, _)| subject.chars().count());
+        let checks = width(|(_, diagnostic)| diagnostic.check.len());
         let line = |(subject, diagnostic): (&str, &Diagnostic)| {
             let Diagnostic {
                 verdict,

@@ -4,7 +4,8 @@ use super::{CONFIG, ENV, InitArgs, REDIS, SCHEMA};
 use crate::cli::lang::Lang;
 
 pub(super) fn text(lang: Lang, args: &InitArgs) -> String {
-    let (redis, user) = (args.redis.as_deref(), args.redis_user.as_deref());
+    let redis = args.redis.as_deref();
+    let user = args.redis_user.as_deref();
     match lang {
         Lang::En => {
             let own = redis.map_or_else(|| format!(", {REDIS}"), |_| String::new());

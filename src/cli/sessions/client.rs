@@ -92,10 +92,8 @@ impl AdminClient {
                 self.base
             )
         })?;
-        let (status, own_error) = (
-            answer.status(),
-            answer.headers().contains_key("x-hufu-error"),
-        );
+        let status = answer.status();
+        let own_error = answer.headers().contains_key("x-hufu-error");
         let body = answer
             .bytes()
             .await
@@ -118,10 +116,8 @@ impl AdminClient {
 
     /// What the gateway said, in the words of this command, and whose fault it is.
     fn refused(&self, status: StatusCode, body: &Value) -> anyhow::Error {
-        let (code, detail) = (
-            body["code"].as_str().unwrap_or_default(),
-            body["detail"].as_str().unwrap_or_default(),
-        );
+        let code = body["code"].as_str().unwrap_or_default();
+        let detail = body["detail"].as_str().unwrap_or_default();
         let wait = body["retry_after"]
             .as_u64()
             .map(|seconds| format!(" Try again in {seconds} s."))

@@ -174,10 +174,8 @@ impl SessionsCommand {
             }
             Self::RevokeAll(_) => print(&format!("{}\n", number(&answer.body, "revoked")?)),
             Self::Count(_) => {
-                let (least, most) = (
-                    number(&answer.body, "at_least")?,
-                    number(&answer.body, "at_most")?,
-                );
+                let least = number(&answer.body, "at_least")?;
+                let most = number(&answer.body, "at_most")?;
                 print(&if least == most {
                     format!("{least}\n")
                 } else {

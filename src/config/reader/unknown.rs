@@ -65,7 +65,8 @@ impl Section<'_> {
         if self.place.path.is_empty() || !is_table {
             return None;
         }
-        let (of_key, named) = (format!("{key}."), format!("{key}.*."));
+        let of_key = format!("{key}.");
+        let named = format!("{key}.*.");
         let path = manual::paths()
             .into_iter()
             .find(|path| path.starts_with(&of_key))?;

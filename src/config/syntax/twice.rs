@@ -18,7 +18,8 @@ pub(super) fn find(text: &str, start: usize, message: &str) -> Option<Twice> {
         return None;
     }
     let begin = text.get(..start)?.rfind('\n').map_or(0, |at| at + 1);
-    let (before, line) = (text.get(..begin)?, text.get(begin..)?.lines().next()?);
+    let before = text.get(..begin)?;
+    let line = text.get(begin..)?.lines().next()?;
     let is_header = line.trim_start().starts_with('[');
     let own = keys_of(line, start - begin)?;
     let path: Vec<String> = if is_header {
@@ -56,7 +57,8 @@ fn keys_of(line: &str, offset: usize) -> Option<Vec<String>> {
         format!("{}= 0", line.split_once('=')?.0)
     };
     let (parsed, _) = DeTable::parse_recoverable(&key);
-    let (mut table, mut keys) = (parsed.get_ref(), Vec::new());
+    let mut table = parsed.get_ref();
+    let mut keys = Vec::new();
     loop {
         let (name, value) = table.iter().next()?;
         keys.push(name.get_ref().to_string());

@@ -63,7 +63,8 @@ impl LoginFlow {
         first: Reservation,
         lease: Duration,
     ) -> Result<Reserved, LoginError> {
-        let (mut seen, mut first_seen) = (first, None);
+        let mut seen = first;
+        let mut first_seen = None;
         for attempt in 1.. {
             let now = match seen {
                 Reservation::Leader { now, ticket } => return Ok(Reserved::Leader { now, ticket }),
