@@ -279,7 +279,7 @@ pub fn is_own(name: &str) -> bool {
     folded == "host"
         || hop_by_hop::contains(folded.as_bytes())
         || is_rewritten(folded.as_bytes())
-        || believed::is_of_proxies(folded.as_bytes())
+        || Speaker::Proxies.says(folded.as_bytes())
 }
 
 /// What the gateway writes anew. `expect` was answered here.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hufu::assertion::believed::{BELIEVED, Speaker};
+use hufu::assertion::believed::Speaker;
 use hufu::http::ErrorCode;
 use hufu::metrics::Metrics;
 
@@ -102,11 +102,7 @@ fn the_headers_that_backends_believe_are_on_their_page_and_no_other() {
             .flat_map(|row| quoted(&row[0]))
             .collect();
         let unique: BTreeSet<_> = documented.iter().cloned().collect();
-        let code: BTreeSet<_> = BELIEVED
-            .iter()
-            .filter(|(_, own)| *own == speaker)
-            .map(|(name, _)| (*name).to_owned())
-            .collect();
+        let code: BTreeSet<_> = speaker.names().iter().map(ToString::to_string).collect();
         assert!(
             code.len() > 8 && unique.len() == documented.len(),
             "a name stands there twice: {documented:?}"

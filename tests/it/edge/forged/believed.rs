@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use hufu::assertion::believed::{BELIEVED, Speaker, speaker};
+use hufu::assertion::believed::{Speaker, speaker};
 use serde_json::Value;
 
 use super::folded;
@@ -29,15 +29,12 @@ async fn get(address: std::net::SocketAddr, path: &str, lines: &str) -> Answer {
 
 /// The names of the list as a client may send them: for a family one of it, and a longer one.
 fn names(of: Speaker) -> Vec<String> {
-    let families = BELIEVED
-        .iter()
-        .filter(|(_, speaker)| *speaker == of)
-        .map(|(pattern, _)| *pattern);
-    let names: Vec<_> = families
+    let patterns = of.names().iter();
+    let names: Vec<_> = patterns
         .flat_map(|pattern| {
             pattern
                 .strip_suffix('*')
-                .map_or(vec![pattern.to_owned()], |stem| {
+                .map_or(vec![pattern.to_string()], |stem| {
                     vec![format!("{stem}a"), format!("{stem}b-c")]
                 })
         })
