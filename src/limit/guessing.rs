@@ -1,8 +1,10 @@
 //! Addresses that send many tokens which nobody issued.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::clock::monotonic_now;
 use crate::limit::address::network;
@@ -111,11 +113,7 @@ impl GuessWatch {
 
     /// A token came that nobody issued.
     pub fn invalid_token(&self, from: IpAddr) {
-        let sighting = self
-            .senders
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .saw(from, monotonic_now());
+        let sighting = self.senders.lock().saw(from, monotonic_now());
         if sighting != Sighting::Stray {
             self.metrics.guessed_tokens.inc();
         }

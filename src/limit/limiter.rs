@@ -3,8 +3,10 @@
 //! itself.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::clock::monotonic_now;
 use crate::limit::gcra::{Cell, Level, Micros};
@@ -88,15 +90,10 @@ impl LocalLimits {
             .unwrap_or(u64::MAX / 2)
     }
 
-    fn remembered(&self) -> MutexGuard<'_, Remembered> {
-        self.remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// How long the cell has surely none left.
     fn refused_for(&self, limit: &Limit, now: Instant) -> Option<Duration> {
-        self.remembered()
+        self.remembered
+            .lock()
             .cells
             .peek(&limit.cell)?
             .refused_for(limit.quota, self.micros(now))
@@ -105,25 +102,27 @@ impl LocalLimits {
     /// What the store has answered to a question of this moment.
     fn learn(&self, cell: CellName, level: Level, started: Instant) {
         let until = self.micros(started + level.backlog);
-        *self.remembered().cells.entry(cell, Cell::default) = Cell(until);
+        *self.remembered.lock().cells.entry(cell, Cell::default) = Cell(until);
     }
 
     fn take(&self, limit: &Limit, now: Instant) -> Level {
         let micros = self.micros(now);
-        self.remembered()
+        self.remembered
+            .lock()
             .cells
             .entry(limit.cell, Cell::default)
             .take(limit.quota, micros)
     }
 
     fn store_is_left_alone(&self, now: Instant) -> bool {
-        self.remembered()
+        self.remembered
+            .lock()
             .store_failed
             .is_some_and(|failed| now.saturating_duration_since(failed) < STORE_LEFT_ALONE)
     }
 
     fn store_failed(&self, now: Instant) {
-        self.remembered().store_failed = Some(now);
+        self.remembered.lock().store_failed = Some(now);
     }
 }
 

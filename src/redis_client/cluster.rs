@@ -3,10 +3,11 @@
 //! what a connection has read could not live with.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{select_ok, try_join_all};
+use parking_lot::Mutex;
 use redis::{Value, cmd};
 
 use super::address::{NodeAddress, ServerAddress};
@@ -101,7 +102,8 @@ impl Cluster {
         let all = async {
             self.refresh(None).await?;
             let masters = self
-                .known()
+                .known
+                .lock()
                 .map
                 .as_ref()
                 .map(|map| map.masters().to_vec())
@@ -226,13 +228,13 @@ impl Cluster {
     }
 
     fn known_owner(&self, slot: u16) -> Option<Arc<Connector>> {
-        let mut known = self.known();
+        let mut known = self.known.lock();
         let address = known.map.as_ref()?.owner(slot)?.clone();
         Some(self.connector(&mut known, &address))
     }
 
     fn node(&self, address: &NodeAddress) -> Arc<Connector> {
-        self.connector(&mut self.known(), address)
+        self.connector(&mut self.known.lock(), address)
     }
 
     fn connector(&self, known: &mut Known, address: &NodeAddress) -> Arc<Connector> {
@@ -249,7 +251,7 @@ impl Cluster {
     }
 
     fn moved(&self, slot: Option<u16>, to: &NodeAddress) {
-        if let (Some(map), Some(slot)) = (&mut self.known().map, slot) {
+        if let (Some(map), Some(slot)) = (&mut self.known.lock().map, slot) {
             Arc::make_mut(map).moved(slot, to);
         }
     }
@@ -258,7 +260,7 @@ impl Cluster {
     /// is in doubt.
     async fn refresh(&self, but: Option<&ServerAddress>) -> Result<(), ClientError> {
         let _alone = self.refreshing.lock().await;
-        if let Some((at, outcome)) = &self.known().asked
+        if let Some((at, outcome)) = &self.known.lock().asked
             && at.elapsed() < REFRESH_AFTER
         {
             return outcome.clone();
@@ -268,7 +270,7 @@ impl Cluster {
             outcome: if answer.is_ok() { "ok" } else { "failed" },
         };
         self.metrics.store_refreshes.get_or_create(&label).inc();
-        let mut known = self.known();
+        let mut known = self.known.lock();
         let outcome = answer.map(|map| {
             known
                 .nodes
@@ -295,7 +297,7 @@ impl Cluster {
     /// Whom to ask: first those who are connected, the masters before the seeds, in no order that
     /// would repeat a failure.
     fn candidates(&self, but: Option<&ServerAddress>) -> Vec<Arc<Connector>> {
-        let mut known = self.known();
+        let mut known = self.known.lock();
         let mut addresses: Vec<NodeAddress> = known
             .map
             .as_ref()
@@ -326,10 +328,6 @@ impl Cluster {
             Ok(Err(failure)) => Err(node.error(&failure)),
             Err(_) => Err(node.server().silent("no answer in time")),
         }
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

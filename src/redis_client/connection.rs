@@ -3,9 +3,10 @@
 //! no request's path takes one of the process's pool instead. Everything that waits is bounded.
 //! Nowhere else are connections made for requests.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 use tokio::task::JoinHandle;
@@ -107,7 +108,7 @@ impl Connector {
         match failure {
             Failure::NoConnection(error) => error.clone(),
             // A connection is open before the server has said anything.
-            Failure::Request(error) if self.state().answered.is_none() => {
+            Failure::Request(error) if self.state.lock().answered.is_none() => {
                 self.server.unconnected(error)
             }
             Failure::Request(error) => self.server.error(error),
@@ -121,14 +122,15 @@ impl Connector {
 
     /// How long it has said nothing.
     pub(super) fn silence(&self) -> Duration {
-        self.state()
+        self.state
+            .lock()
             .answered
             .map_or(Duration::MAX, |at| at.elapsed())
     }
 
     /// Whether it is connected, as far as is known.
     pub(super) fn is_connected(&self) -> bool {
-        self.state().live.is_some()
+        self.state.lock().live.is_some()
     }
 
     /// Sends a request and reads its answer. A connection that turns out to be closed (the server
@@ -197,7 +199,7 @@ impl Connector {
     fn is_spoilt_by(&self, result: &RedisResult<Value>) -> bool {
         match result {
             Ok(_) => {
-                self.state().answered = Some(monotonic_now());
+                self.state.lock().answered = Some(monotonic_now());
                 false
             }
             Err(error) => spoils_connection(error),
@@ -246,7 +248,7 @@ impl Connector {
     }
 
     fn live(&self) -> Option<Live> {
-        let live = self.state().live.clone();
+        let live = self.state.lock().live.clone();
         live.filter(|live| {
             !live
                 .observation
@@ -256,7 +258,7 @@ impl Connector {
     }
 
     fn failed_just_now(&self) -> Result<(), ClientError> {
-        match &self.state().failed {
+        match &self.state.lock().failed {
             Some((at, error)) if at.elapsed() < RETRY_AFTER => Err(error.clone()),
             _ => Ok(()),
         }
@@ -269,7 +271,7 @@ impl Connector {
     ) -> Live {
         self.metrics
             .store_connection(&self.server.address.to_string());
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.made += 1;
         let live = Live {
             number: state.made,
@@ -284,12 +286,12 @@ impl Connector {
     }
 
     fn failed(&self, error: ClientError) -> ClientError {
-        self.state().failed = Some((monotonic_now(), error.clone()));
+        self.state.lock().failed = Some((monotonic_now(), error.clone()));
         error
     }
 
     fn discard(&self, number: u64) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state
             .live
             .as_ref()
@@ -297,9 +299,5 @@ impl Connector {
         {
             state.live = None;
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

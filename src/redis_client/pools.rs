@@ -5,10 +5,11 @@
 //! ends with the runtime that has made it. Requests go out over them from any thread.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deadpool_redis::{Hook, Manager, Pool, PoolError, Runtime};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -77,7 +78,9 @@ impl Pools {
 
     /// Drops the pools of servers that are not among these.
     pub(crate) fn keep(&self, servers: &[NodeAddress]) {
-        self.pools()
+        self.0
+            .pools
+            .lock()
             .retain(|address, _| servers.iter().any(|server| address == server));
     }
 
@@ -109,7 +112,7 @@ impl Pools {
     }
 
     fn pool(&self, server: &Server) -> Result<Pool, ClientError> {
-        let mut pools = self.pools();
+        let mut pools = self.0.pools.lock();
         if let Some(pool) = pools.get(&server.address) {
             return Ok(pool.clone());
         }
@@ -135,10 +138,6 @@ impl Pools {
             }));
         pool.build()
             .map_err(|error| server.trouble(&error.to_string()))
-    }
-
-    fn pools(&self) -> MutexGuard<'_, HashMap<ServerAddress, Pool>> {
-        self.0.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

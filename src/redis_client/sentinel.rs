@@ -1,9 +1,10 @@
 //! A master with replicas, watched by Redis Sentinel: the sentinels know who the master is, the
 //! server itself confirms it, and a subscription tells at once when another one takes over.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use redis::{FromRedisValue, Value, cmd, from_redis_value};
 
 use super::address::{NodeAddress, ServerAddress};
@@ -73,7 +74,7 @@ impl Sentinels {
             "redis sentinel: no master {:?} in time",
             self.master
         ));
-        let master = self.known().master.clone();
+        let master = self.known.lock().master.clone();
         if let Some(master) = &master {
             match master.send(request, false).await {
                 Ok(value) => return Ok(value),
@@ -95,7 +96,7 @@ impl Sentinels {
     /// The master at present.
     pub(super) async fn master(&self) -> Result<Server, ClientError> {
         self.listen();
-        let known = self.known().master.clone();
+        let known = self.known.lock().master.clone();
         let master = match known {
             Some(master) => master,
             None => self.search().await?,
@@ -117,7 +118,7 @@ impl Sentinels {
         if failure.next() != Next::Elsewhere {
             return false;
         }
-        let mut known = self.known();
+        let mut known = self.known.lock();
         if known
             .master
             .as_ref()
@@ -132,7 +133,7 @@ impl Sentinels {
     async fn search(&self) -> Result<Arc<Connector>, ClientError> {
         let _alone = self.searching.lock().await;
         {
-            let known = self.known();
+            let known = self.known.lock();
             if let Some(master) = &known.master {
                 return Ok(master.clone());
             }
@@ -147,7 +148,7 @@ impl Sentinels {
             outcome: if found.is_ok() { "ok" } else { "failed" },
         };
         self.metrics.store_refreshes.get_or_create(&label).inc();
-        let mut known = self.known();
+        let mut known = self.known.lock();
         match found {
             Ok((wise, master)) => {
                 if known.failed.take().is_some() {
@@ -176,11 +177,11 @@ impl Sentinels {
     }
 
     async fn ask_in_turn(&self) -> Result<(usize, Arc<Connector>), ClientError> {
-        let (first, count) = (self.known().wise, self.sentinels.len());
+        let (first, count) = (self.known.lock().wise, self.sentinels.len());
         let mut last = ClientError::new("redis sentinel: none is configured");
         for index in (0..count).map(|step| (first + step) % count) {
             // Whoever is cut off by the time of its call leaves the next one to begin behind it.
-            self.known().wise = (index + 1) % count;
+            self.known.lock().wise = (index + 1) % count;
             let sentinel = &self.sentinels[index];
             let found =
                 tokio::time::timeout(self.timeouts.answer, master_of(sentinel, &self.master)).await;
@@ -221,7 +222,7 @@ impl Sentinels {
 
     /// Sees to it that somebody listens for announcements.
     fn listen(&self) {
-        let mut listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listener = self.listener.lock();
         listener.keep(|| {
             let known = self.known.clone();
             self.connections.spawn(sentinel_watch::listen(
@@ -231,15 +232,11 @@ impl Sentinels {
             ))
         });
     }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Forgets the master, unless it is the one that the sentinels name; `None`: they name another.
 fn forget(known: &Mutex<Known>, named: Option<&NodeAddress>) {
-    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = known.lock();
     if let Some(master) = &known.master
         && named.is_none_or(|named| *master.address() != *named)
     {

@@ -3,8 +3,10 @@
 use std::any::Any;
 use std::net::IpAddr;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::clock::UnixMillis;
 use crate::secret::Secret;
@@ -52,11 +54,7 @@ impl SharedSession {
     /// Gives `read` what it has made of the session before, kept for as long as the session is; at
     /// first, and after somebody kept another type, the default.
     pub fn with_derived<T: Any + Send + Default, R>(&self, read: impl FnOnce(&mut T) -> R) -> R {
-        let mut kept = self
-            .0
-            .derived
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.derived.lock();
         if let Some(derived) = kept.as_mut().and_then(|kept| kept.downcast_mut()) {
             return read(derived);
         }

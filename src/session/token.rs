@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::{Mutex, PoisonError};
 
 use arrayvec::ArrayString;
+use parking_lot::Mutex;
 
 use crate::crypto::encoding::{base64url, base64url_text, from_base64url};
 use crate::crypto::keyring::{Keyring, NamingKey};
@@ -142,7 +142,7 @@ impl KnownTokens {
             .strip_prefix(PREFIX)
             .and_then(|body| body.as_bytes().try_into().ok());
         let written = written.map(KnownText).ok_or(TokenError::Malformed)?;
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         if let Some(id) = known.young.get(&written) {
             return Ok(*id);
         }
@@ -307,7 +307,7 @@ mod tests {
                 );
             }
         }
-        assert_eq!(known.0.lock().unwrap().young.len(), 3);
+        assert_eq!(known.0.lock().young.len(), 3);
     }
 
     #[test]
@@ -324,7 +324,7 @@ mod tests {
                 .unwrap();
             known.session(&keys, &used.expose()).unwrap();
         }
-        let held = known.0.lock().unwrap();
+        let held = known.0.lock();
         assert!(
             held.young.len() <= KnownTokens::GENERATION
                 && held.old.len() <= KnownTokens::GENERATION

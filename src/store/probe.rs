@@ -1,10 +1,11 @@
 //! Whether the store answers: for readiness, off the request path, over the connections of the
 //! process.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use redis::{Value, cmd};
 
 use crate::clock::monotonic_now;
@@ -179,7 +180,8 @@ impl Target {
     async fn map(&self, seeds: &[NodeAddress], data: &Servers) -> Result<SlotMap, ClientError> {
         let mut addresses = seeds.to_vec();
         addresses.extend(
-            self.masters()
+            self.masters
+                .lock()
                 .iter()
                 .filter(|master| !seeds.contains(master))
                 .cloned(),
@@ -206,12 +208,8 @@ impl Target {
             outcome.map_or_else(|error| silent.push(error), |map| maps.push(map));
         }
         let map = maps.into_iter().next().ok_or_else(|| joined(silent))?;
-        *self.masters() = map.masters().to_vec();
+        *self.masters.lock() = map.masters().to_vec();
         Ok(map)
-    }
-
-    fn masters(&self) -> MutexGuard<'_, Vec<NodeAddress>> {
-        self.masters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,11 +4,12 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use prometheus_client::metrics::counter::Counter;
 
 use crate::clock::UnixMillis;
@@ -139,11 +140,7 @@ impl AccessLog {
 
     /// Takes a line.
     pub fn record(&self, line: &AccessLine<'_>) {
-        let mut lines = self
-            .waiting
-            .lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.waiting.lines.lock();
         if lines.text.len() > MAX_WAITING {
             drop(lines);
             self.waiting.dropped.inc();
@@ -165,11 +162,7 @@ impl AccessLog {
 
 impl Drop for AccessLogGuard {
     fn drop(&mut self) {
-        self.waiting
-            .lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .ended = true;
+        self.waiting.lines.lock().ended = true;
         self.waiting.enough.notify_one();
         // An output that takes nothing must not keep the process alive: its last lines are lost.
         let ended = self.ended.recv_timeout(LAST_WRITE);
@@ -185,12 +178,9 @@ fn write_batches(waiting: &Waiting, mut out: impl Write) {
     let mut batch = String::new();
     loop {
         batch.clear();
-        let lines = waiting.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let too_few = |lines: &mut Lines| lines.text.len() < BATCH.1 && !lines.ended;
-        let (mut lines, _) = waiting
-            .enough
-            .wait_timeout_while(lines, BATCH.0, too_few)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut lines = waiting.lines.lock();
+        waiting.enough.wait_while_for(&mut lines, too_few, BATCH.0);
         std::mem::swap(&mut batch, &mut lines.text);
         let last = lines.ended;
         drop(lines);
@@ -375,7 +365,7 @@ mod tests {
 
     impl Write for Shared {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
+            self.0.lock().extend_from_slice(bytes);
             Ok(bytes.len())
         }
         fn flush(&mut self) -> std::io::Result<()> {
@@ -411,7 +401,7 @@ mod tests {
         let (log, guard) = AccessLog::start(format, out.clone(), Counter::default()).unwrap();
         log.record(&line(path));
         drop(guard);
-        let bytes = out.0.lock().unwrap().clone();
+        let bytes = out.0.lock().clone();
         String::from_utf8(bytes).unwrap()
     }
 

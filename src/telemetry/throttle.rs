@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::clock::monotonic_now;
 
@@ -29,7 +31,7 @@ impl Throttle {
     /// Whether to speak now; with the number of times that were held back since the last.
     pub fn admit(&self) -> Option<HeldBack> {
         let now = monotonic_now();
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         if last.is_some_and(|last| now.duration_since(last) < self.interval) {
             self.held.fetch_add(1, Ordering::Relaxed);
             return None;

@@ -1,7 +1,5 @@
 //! The cells of limits, as their users see them.
 
-use std::sync::PoisonError;
-
 use async_trait::async_trait;
 
 use super::store::MemorySessionStore;
@@ -11,10 +9,6 @@ use crate::limit::{CounterError, CounterStore, Level, Limit};
 impl CounterStore for MemorySessionStore {
     async fn take(&self, limit: &Limit) -> Result<Level, CounterError> {
         let now = self.clock.unix_now();
-        Ok(self
-            .cells
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take(limit, now))
+        Ok(self.cells.lock().take(limit, now))
     }
 }

@@ -1,9 +1,10 @@
 //! The store and what it does with one session.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::cells::Cells;
 use super::held::{Entry, Held, StoredEntry, Value};
@@ -96,10 +97,7 @@ impl MemorySessionStore {
 
     /// The content, without what has expired by now.
     pub(super) fn at_now(&self) -> (MutexGuard<'_, Held>, UnixMillis) {
-        let mut held = self
-            .held
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut held = self.held.lock();
         let now = self.clock.unix_now();
         held.sweep(now);
         (held, now)
@@ -114,11 +112,7 @@ impl MemorySessionStore {
             ));
         }
         if let Some(limit) = &new.limit {
-            let level = self
-                .cells
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .take(limit, now);
+            let level = self.cells.lock().take(limit, now);
             if !level.admitted {
                 return Ok(Created::Limited(level));
             }

@@ -1,8 +1,10 @@
 //! How the connections of this process hear of changes: for the log, for `/readyz`, for the metric.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::metrics::Metrics;
 use crate::redis_client::ConnectionId;
@@ -88,7 +90,7 @@ impl Hearing {
 
     /// What is in effect.
     pub(super) fn state(&self) -> PushState {
-        let known = self.known();
+        let known = self.known.lock();
         let mode = known.mode();
         let wanted = match self.choice {
             PushChoice::Auto => None,
@@ -103,7 +105,7 @@ impl Hearing {
     }
 
     fn update(&self, change: impl FnOnce(&mut Known)) {
-        let mut known = self.known();
+        let mut known = self.known.lock();
         change(&mut known);
         for mode in PushMode::ALL {
             let count = known
@@ -140,10 +142,6 @@ impl Hearing {
                 "near cache: push = off instead of session.near_cache.push: every lookup calls Redis, because {why}; \"auto\" takes what the server supports"
             ),
         }
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

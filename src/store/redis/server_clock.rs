@@ -1,7 +1,8 @@
 //! What time it is at a server, from its last heartbeat on: so a lookup need not ask along.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::clock::UnixMillis;
 
@@ -26,18 +27,14 @@ impl ServerClock {
     /// that, so this clock is fast by no more than the answer took, and no session lives longer for
     /// it.
     pub(super) fn set(&self, time: UnixMillis, sent: Instant) {
-        *self.told() = Some((time, sent));
+        *self.told.lock() = Some((time, sent));
     }
 
     /// What time it is there at `now`; `None`: it was told too long ago.
     pub(super) fn at(&self, now: Instant) -> Option<UnixMillis> {
-        let (time, sent) = (*self.told())?;
+        let (time, sent) = (*self.told.lock())?;
         let since = now.saturating_duration_since(sent);
         (since <= self.trusted).then(|| time.plus(since))
-    }
-
-    fn told(&self) -> MutexGuard<'_, Option<(UnixMillis, Instant)>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

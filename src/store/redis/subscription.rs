@@ -9,10 +9,11 @@
 //! the same silence.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use parking_lot::Mutex;
 use redis::aio::PubSubStream;
 use redis::{Client, cmd};
 use tokio::task::JoinHandle;
@@ -98,7 +99,7 @@ impl Subscription {
 
     /// From now on this cache is told.
     pub(super) fn attach(&self, worker: &Arc<WorkerCache>) {
-        let mut listeners = self.shared.listeners();
+        let mut listeners = self.shared.listeners.lock();
         listeners.workers.retain(|worker| worker.strong_count() > 0);
         listeners.workers.push(Arc::downgrade(worker));
         if let Some((id, sent)) = listeners.standing {
@@ -108,7 +109,7 @@ impl Subscription {
 
     /// Sees to it that there is a subscription, in the runtime of the caller if there is none yet.
     pub(super) fn keep(&self) {
-        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut task = self.task.lock();
         if task.as_ref().is_none_or(JoinHandle::is_finished) {
             *task = Some(tokio::spawn(run(self.shared.clone())));
         }
@@ -122,7 +123,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        if let Some(task) = &*self.task.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(task) = &*self.task.lock() {
             task.abort();
         }
     }
@@ -185,7 +186,7 @@ impl Shared {
     }
 
     fn stands(&self, id: ConnectionId, sent: Instant) {
-        let mut listeners = self.listeners();
+        let mut listeners = self.listeners.lock();
         listeners.standing = Some((id, sent));
         listeners.each(|worker| worker.subscribed(id, sent));
         drop(listeners);
@@ -193,34 +194,29 @@ impl Shared {
     }
 
     fn heartbeat(&self, id: ConnectionId, sent: Instant) {
-        let mut listeners = self.listeners();
+        let mut listeners = self.listeners.lock();
         listeners.standing = Some((id, sent));
         listeners.each(|worker| worker.heartbeat(id, sent));
     }
 
     fn revoked(&self, ids: &[SessionId]) {
-        self.listeners()
+        self.listeners
+            .lock()
             .each(|worker| ids.iter().for_each(|id| worker.changed(id)));
     }
 
     fn flushed(&self, id: ConnectionId) {
-        self.listeners().each(|worker| worker.flushed(id));
+        self.listeners.lock().each(|worker| worker.flushed(id));
     }
 
     fn ended(&self) {
-        let mut listeners = self.listeners();
+        let mut listeners = self.listeners.lock();
         let Some((id, _)) = listeners.standing.take() else {
             return;
         };
         listeners.each(|worker| worker.lost(id));
         drop(listeners);
         self.hearing.subscription(Subscribed::Starting);
-    }
-
-    fn listeners(&self) -> MutexGuard<'_, Listeners> {
-        self.listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -254,7 +250,7 @@ impl Listening<'_> {
     /// A heartbeat has come back. The first one goes over the channel of the revocations, and
     /// nothing is kept before it is here.
     fn back(&self, number: u64) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending.lock();
         let Some(at) = pending.iter().position(|(sent, _)| *sent == number) else {
             return;
         };
@@ -262,7 +258,7 @@ impl Listening<'_> {
             return;
         };
         drop(pending);
-        *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = monotonic_now();
+        *self.returned.lock() = monotonic_now();
         if number == 0 {
             self.shared.stands(self.id, sent);
         } else {
@@ -275,10 +271,7 @@ impl Listening<'_> {
         let patience = self.shared.max_stale + self.server.timeouts.answer;
         for number in 0.. {
             let sent = monotonic_now();
-            self.pending
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push_back((number, sent));
+            self.pending.lock().push_back((number, sent));
             let beat = Announcement::Beat {
                 sender: self.sender,
                 number,
@@ -294,13 +287,7 @@ impl Listening<'_> {
                 return error;
             }
             tokio::time::sleep(self.shared.max_stale / HEARTBEATS).await;
-            if self
-                .returned
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .elapsed()
-                > patience
-            {
+            if self.returned.lock().elapsed() > patience {
                 return self
                     .server
                     .trouble("the subscription does not receive what is published");

@@ -8,11 +8,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, RedisResult, Value, cmd};
 
@@ -384,19 +385,15 @@ struct Doubts(Mutex<HashMap<ServerAddress, String>>);
 
 impl Doubts {
     fn about(&self, server: &Server) -> Option<String> {
-        self.known().get(&server.address).cloned()
+        self.0.lock().get(&server.address).cloned()
     }
 
     fn remember(&self, server: &Server, why: &str) {
-        self.known().insert(server.address.clone(), why.to_owned());
+        self.0.lock().insert(server.address.clone(), why.to_owned());
     }
 
     fn forget(&self, server: &Server) {
-        self.known().remove(&server.address);
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<ServerAddress, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().remove(&server.address);
     }
 }
 

@@ -2,9 +2,10 @@
 //! waits for the same read.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use crate::clock::{UnixMillis, monotonic_now};
@@ -93,7 +94,7 @@ pub(super) struct Seat<'a> {
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        let mut state = self.cache.state();
+        let mut state = self.cache.state.lock();
         // The map's and this one's: nobody else waits, so the next to come begins anew.
         if Arc::strong_count(&self.flight) <= 2 {
             state.close(&self.session, &self.flight);
@@ -132,7 +133,7 @@ impl WorkerCache {
     /// What is known of a session now.
     pub(super) fn look(&self, id: &SessionId) -> Answer {
         let now = monotonic_now();
-        let known = self.state().entries.get(id, now);
+        let known = self.state.lock().entries.get(id, now);
         match known {
             Known::Certain(Some(remembered)) => {
                 self.hits.inc();
@@ -154,7 +155,13 @@ impl WorkerCache {
 
     /// Joins the read of a session that is under way, or is the first of one.
     pub(super) fn join(&self, session: SessionId) -> Seat<'_> {
-        let flight = self.state().flights.entry(session).or_default().clone();
+        let flight = self
+            .state
+            .lock()
+            .flights
+            .entry(session)
+            .or_default()
+            .clone();
         Seat {
             cache: self,
             session,
@@ -164,47 +171,46 @@ impl WorkerCache {
 
     /// This gateway has changed the session, or another says that it has.
     pub(super) fn changed(&self, id: &SessionId) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.entries.invalidated(id);
         state.flights.remove(id);
     }
 
     /// Everything that this connection hears of may have changed.
     pub(super) fn flushed(&self, by: ConnectionId) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.entries.flushed(by);
         state.flights.clear();
     }
 
     /// A connection that hears of changes to all that it reads.
     pub(super) fn connected(&self, id: ConnectionId, sent: Instant) {
-        self.state().entries.connected(id, Hears::Everything, sent);
+        self.state
+            .lock()
+            .entries
+            .connected(id, Hears::Everything, sent);
     }
 
     /// The subscription stands.
     pub(super) fn subscribed(&self, id: ConnectionId, sent: Instant) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.entries.connected(id, Hears::Revocations, sent);
         state.subscription = Some(id);
     }
 
     /// A heartbeat was answered that had been sent at this time.
     pub(super) fn heartbeat(&self, id: ConnectionId, sent: Instant) {
-        self.state().entries.heartbeat(id, sent);
+        self.state.lock().entries.heartbeat(id, sent);
     }
 
     /// A connection is gone.
     pub(super) fn lost(&self, id: ConnectionId) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.entries.lost(id);
         state.flights.clear();
         state
             .subscription
             .take_if(|subscription| *subscription == id);
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -243,7 +249,7 @@ impl ObservedRead for Reading<'_> {
     fn begin(&self, connection: Option<&dyn Observation>) {
         let sent = monotonic_now();
         let source = connection.and_then(Observation::source);
-        let mut state = self.cache.state();
+        let mut state = self.cache.state.lock();
         let by = match source {
             Some(InvalidationSource::Connection(id)) => Some(id),
             Some(InvalidationSource::Subscription) => state.subscription,
@@ -253,7 +259,7 @@ impl ObservedRead for Reading<'_> {
         if load.is_none() {
             state.close(&self.session, self.flight);
         }
-        *self.begun() = Begun {
+        *self.begun.lock() = Begun {
             load,
             time: connection.and_then(|connection| connection.server_time(sent)),
         };
@@ -267,11 +273,7 @@ impl ObservedRead for Reading<'_> {
 impl Reading<'_> {
     /// The server's time when the read went out, if it was known.
     pub(super) fn time(&self) -> Option<UnixMillis> {
-        self.begun().time
-    }
-
-    fn begun(&self) -> MutexGuard<'_, Begun> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+        self.begun.lock().time
     }
 
     /// What came of it. A record that cannot be read is not kept: a roll of keys may make it
@@ -279,14 +281,9 @@ impl Reading<'_> {
     /// successor's, is not kept either.
     pub(super) fn finish(self, outcome: &Landed) {
         self.cache.misses.inc();
-        let mut state = self.cache.state();
+        let mut state = self.cache.state.lock();
         state.close(&self.session, self.flight);
-        let Some((load, sent)) = self
-            .begun
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-            .load
-        else {
+        let Some((load, sent)) = self.begun.into_inner().load else {
             return;
         };
         match outcome {
