@@ -61,7 +61,7 @@ impl Sessions {
         let name = hash::sha256(format!("{user} {session}").as_bytes());
         SessionId {
             tag: tag_of(&self.naming, &user_of(user)),
-            hash: hash::truncated(&name),
+            hash: hash::first(&name),
         }
     }
 

@@ -27,7 +27,7 @@ impl AdminApp {
             Arc::new(UpstreamsPart(reloader.generations())),
             Arc::new(PlatformsPart(reloader.generations())),
         ];
-        if process.store.push().is_some() {
+        if process.store.invalidation().is_some() {
             parts.push(Arc::new(NearCachePart(process.store.clone())));
         }
         let token = process.settings.admin.token.as_ref();

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::reloadable::Reloadable;
 use crate::admin::{Part, PartState};
 use crate::edge::ConfigGeneration;
-use crate::store::{PushMode, StoreHandle, StoreProbe};
+use crate::store::{InvalidationMode, StoreHandle, StoreProbe};
 
 /// The upstreams as a part of readiness.
 pub(super) struct UpstreamsPart(pub(super) watch::Receiver<Arc<ConfigGeneration<Reloadable>>>);
@@ -95,12 +95,12 @@ impl Part for NearCachePart {
 
     async fn check(&self) -> PartState {
         self.0
-            .push()
-            .and_then(|push| push.trouble)
+            .invalidation()
+            .and_then(|status| status.trouble)
             .map_or(PartState::Up, |reason| PartState::Down { reason })
     }
 
     fn mode(&self) -> Option<&'static str> {
-        self.0.push()?.mode.map(PushMode::word)
+        self.0.invalidation()?.mode.map(InvalidationMode::word)
     }
 }

@@ -6,7 +6,7 @@ use super::problem::Wrong;
 use super::reader::Section;
 use super::values::{choice, duration, duration_to};
 use crate::session::{Lifetime, SessionRules, TokenCarrier};
-use crate::store::PushChoice;
+use crate::store::InvalidationChoice;
 use crate::store::near_cache::NearCacheSettings;
 
 /// The rules of sessions.
@@ -70,7 +70,7 @@ fn near_cache(section: &mut Section<'_>) -> Option<NearCacheSettings> {
         "write at most \"60s\"",
     );
     let settings = NearCacheSettings {
-        push: PushChoice::Auto,
+        push: InvalidationChoice::Auto,
         capacity: section.number("capacity", 10_000_000),
         max_stale: section.value("max_stale", max_stale),
         outage_grace: section.value("outage_grace", duration(Duration::ZERO)),
@@ -78,9 +78,9 @@ fn near_cache(section: &mut Section<'_>) -> Option<NearCacheSettings> {
     let push = section.value(
         "push",
         choice([
-            ("auto", Some(PushChoice::Auto)),
-            ("tracking", Some(PushChoice::Tracking)),
-            ("pubsub", Some(PushChoice::Pubsub)),
+            ("auto", Some(InvalidationChoice::Auto)),
+            ("tracking", Some(InvalidationChoice::Tracking)),
+            ("pubsub", Some(InvalidationChoice::Pubsub)),
             ("off", None),
         ]),
     );

@@ -70,7 +70,7 @@ pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
-/// The first `N` of at least as many random bytes.
+/// The first `N` of at least as many bytes, of a hash or random ones.
 #[must_use]
 pub fn first<const N: usize, const M: usize>(bytes: &[u8; M]) -> [u8; N] {
     const { assert!(N <= M) };
@@ -82,14 +82,6 @@ pub fn first<const N: usize, const M: usize>(bytes: &[u8; M]) -> [u8; N] {
 pub fn last<const N: usize, const M: usize>(bytes: &[u8; M]) -> [u8; N] {
     const { assert!(N <= M) };
     std::array::from_fn(|at| bytes[M - N + at])
-}
-
-/// The first `N` bytes of a hash.
-#[must_use]
-pub fn truncated<const N: usize>(hash: &[u8; 32]) -> [u8; N] {
-    let mut out = [0; N];
-    out.copy_from_slice(&hash[..N]);
-    out
 }
 
 /// Lower-case hexadecimal, without an allocation: `N` is twice the number of bytes.

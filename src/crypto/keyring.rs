@@ -88,7 +88,7 @@ impl SealingKey {
         record.zeroize();
         let further = Secret::new(expand(&derive, b"further keys"));
         Self {
-            id: first(&expand(&derive, b"key id")),
+            id: hash::first(&expand(&derive, b"key id")),
             cipher,
             check: KeyedHash::new(&Secret::new(expand(&derive, b"token check"))),
             further,
@@ -102,10 +102,6 @@ fn expand(derive: &Hkdf<Sha256>, label: &[u8]) -> [u8; 32] {
         .expand(label, &mut out)
         .expect("32 bytes are within what HKDF-SHA256 can give");
     out
-}
-
-fn first<const N: usize>(hash: &[u8; 32]) -> [u8; N] {
-    hash::truncated(hash)
 }
 
 /// The sealing keys: the first seals, all open. That is rotation.
@@ -225,7 +221,7 @@ impl Keyring {
 }
 
 fn check(key: &SealingKey, token: &[u8]) -> [u8; 4] {
-    first(&key.check.of([token]))
+    hash::first(&key.check.of([token]))
 }
 
 /// The naming key: names users and their cluster slots in the store. It never rotates, or a user's
@@ -254,7 +250,7 @@ impl NamingKey {
     /// The name of `parts` for one purpose: without the key nobody can tell whose name it is.
     #[must_use]
     pub fn name<const N: usize>(&self, purpose: &str, parts: &[&[u8]]) -> [u8; N] {
-        first(
+        hash::first(
             &self
                 .0
                 .of(std::iter::once(purpose.as_bytes()).chain(parts.iter().copied())),
@@ -290,83 +286,4 @@ impl DerivedBox {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(byte: u8) -> Secret<[u8; 32]> {
-        let mut bytes = [byte; 32];
-        bytes[0] = 255;
-        Secret::new(bytes)
-    }
-
-    #[test]
-    fn opens_only_in_its_place_and_unchanged() {
-        let ring = Keyring::new(&[key(1)]).unwrap();
-        let sealed = ring.seal(b"here", b"tiger");
-        assert_eq!(sealed.len(), 5 + SEAL_OVERHEAD);
-        assert_eq!(ring.open(b"here", &sealed).unwrap(), b"tiger");
-        assert_eq!(ring.open(b"there", &sealed), Err(OpenError::Broken));
-        for i in 0..sealed.len() {
-            let mut changed = sealed.clone();
-            changed[i] ^= 1;
-            assert!(ring.open(b"here", &changed).is_err(), "byte {i}");
-            assert!(ring.open(b"here", &sealed[..i]).is_err(), "cut at {i}");
-        }
-    }
-
-    #[test]
-    fn rotation_opens_old_values_and_a_dropped_key_is_told_apart() {
-        let old = Keyring::new(&[key(1)]).unwrap();
-        let both = Keyring::new(&[key(2), key(1)]).unwrap();
-        let new = Keyring::new(&[key(2)]).unwrap();
-        let sealed = old.seal(b"", b"tiger");
-        assert_eq!(both.open(b"", &sealed).unwrap(), b"tiger");
-        assert_eq!(new.open(b"", &sealed), Err(OpenError::UnknownKey));
-        assert!(both.checks(b"token", &old.check_bytes(b"token")));
-        assert!(!new.checks(b"token", &old.check_bytes(b"token")));
-        assert_eq!(
-            Keyring::new(&[key(1), key(1)]).unwrap_err(),
-            KeyError::SameId
-        );
-        assert_eq!(Keyring::new(&[]).unwrap_err(), KeyError::None);
-    }
-
-    #[test]
-    fn derived_rings_are_the_same_everywhere_and_open_nothing_of_each_other() {
-        let (ring, rolled) = (
-            Keyring::new(&[key(1)]).unwrap(),
-            Keyring::new(&[key(2), key(1)]).unwrap(),
-        );
-        let sealed = ring.derived("tickets", 7).seal(b"", b"tiger");
-        assert_eq!(
-            Keyring::new(&[key(1)])
-                .unwrap()
-                .derived("tickets", 7)
-                .open(b"", &sealed)
-                .unwrap(),
-            b"tiger"
-        );
-        assert_eq!(
-            rolled.derived("tickets", 7).open(b"", &sealed).unwrap(),
-            b"tiger"
-        );
-        for other in [
-            ring.derived("tickets", 8),
-            ring.derived("others", 7),
-            ring,
-            rolled,
-        ] {
-            assert!(other.open(b"", &sealed).is_err());
-        }
-    }
-
-    #[test]
-    fn keys_are_read_as_keygen_prints_them_and_as_hex() {
-        let text = generate_key();
-        assert_eq!(text.len(), 43);
-        let key = parse_key(&text).unwrap();
-        assert_eq!(parse_key(&hex::encode(key.expose())).unwrap(), key);
-        assert_eq!(parse_key("secret").unwrap_err(), KeyError::Form(6));
-        assert_eq!(parse_key(&"0".repeat(64)).unwrap_err(), KeyError::NotRandom);
-    }
-}
+mod tests;

@@ -13,7 +13,7 @@ use redis::{Value, cmd};
 use super::address::{NodeAddress, ServerAddress};
 use super::connection::{Connections, Connector};
 use super::error::ClientError;
-use super::failure::{Failure, Next};
+use super::failure::{Failure, NextStep};
 use super::request::Request;
 use super::server::{Server, Servers, Timeouts};
 use super::slots::{SLOTS, SlotMap, redirected, slot_of};
@@ -28,8 +28,8 @@ const REFRESH_AFTER: Duration = Duration::from_millis(100);
 const ASKED_AT_ONCE: usize = 3;
 /// Between repetitions: the first wait and the longest.
 const WAITS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(160));
-/// After so many redirections in a row the nodes do not agree yet, and haste does not help.
-const HASTY_HOPS: u32 = 2;
+/// After so many redirections in a row the nodes do not agree yet: each further one waits.
+const QUICK_HOPS: u32 = 2;
 
 /// The nodes of a cluster, as one worker knows them.
 #[derive(Debug)]
@@ -39,13 +39,13 @@ pub(crate) struct Cluster {
     pub(super) timeouts: Timeouts,
     metrics: Arc<Metrics>,
     connections: Connections,
-    known: Mutex<Known>,
+    known: Mutex<ClusterState>,
     /// Held by the one call that asks for the map; the others use its outcome.
     refreshing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct ClusterState {
     map: Option<Arc<SlotMap>>,
     nodes: HashMap<NodeAddress, Arc<Connector>>,
     /// When the map was asked for, and what came of it.
@@ -140,7 +140,7 @@ impl Cluster {
         };
         let others =
             tokio::time::timeout(self.timeouts.answer / 2, self.refresh(Some(node.address())));
-        // Should nobody else answer, this node's word counts.
+        // If no other node answers, this node's answer counts.
         let (answer, _) = tokio::join!(node.send(request, false), others);
         let value = answer?;
         let is_owner = self
@@ -149,7 +149,7 @@ impl Cluster {
         Ok(is_owner.then_some(value))
     }
 
-    /// Goes where it is sent, until there is an answer or an error that no other node would better.
+    /// Follows redirections, until there is an answer or an error that every node would return.
     async fn persist(
         &self,
         request: &Request<'_>,
@@ -162,7 +162,7 @@ impl Cluster {
                 None => (self.owner(slot).await?, false),
                 Some((node, failure)) => {
                     *trouble = node.error(&failure);
-                    if hop > HASTY_HOPS {
+                    if hop > QUICK_HOPS {
                         pause(hop).await;
                     }
                     self.after(&node, &failure, slot, hop)
@@ -187,7 +187,7 @@ impl Cluster {
         hop: u32,
     ) -> Option<(Arc<Connector>, bool)> {
         match failure.next() {
-            Next::Moved(target) => {
+            NextStep::Moved(target) => {
                 let target = redirected(&target, node.address().host())?;
                 self.moved(slot, &target);
                 // The rest of the map has probably changed too. Whether that succeeds or not, this
@@ -196,23 +196,23 @@ impl Cluster {
                 self.moved(slot, &target);
                 Some((self.node(&target), false))
             }
-            Next::Ask(target) => Some((
+            NextStep::Ask(target) => Some((
                 self.node(&redirected(&target, node.address().host())?),
                 true,
             )),
-            Next::Later => {
+            NextStep::Later => {
                 pause(hop).await;
                 let _ = self.refresh(None).await;
                 Some((self.owner(slot).await.ok()?, false))
             }
-            Next::Elsewhere => {
+            NextStep::Elsewhere => {
                 let _ = self.refresh(None).await;
                 let owner = self.owner(slot).await.ok()?;
                 // Still the same: its replica has not taken over yet, and waiting for that is the
                 // client's business.
                 (owner.address() != node.address()).then_some((owner, false))
             }
-            Next::Nowhere => None,
+            NextStep::Nowhere => None,
         }
     }
 
@@ -237,7 +237,7 @@ impl Cluster {
         self.connector(&mut self.known.lock(), address)
     }
 
-    fn connector(&self, known: &mut Known, address: &NodeAddress) -> Arc<Connector> {
+    fn connector(&self, known: &mut ClusterState, address: &NodeAddress) -> Arc<Connector> {
         if let Some(node) = known.nodes.get(address) {
             return node.clone();
         }
@@ -256,8 +256,8 @@ impl Cluster {
         }
     }
 
-    /// Asks for the map, unless somebody has just done so; all but one node, where that one's word
-    /// is in doubt.
+    /// Asks for the map, unless another call has just done so; all but one node, if that one may be
+    /// wrong.
     async fn refresh(&self, but: Option<&ServerAddress>) -> Result<(), ClientError> {
         let _alone = self.refreshing.lock().await;
         if let Some((at, outcome)) = &self.known.lock().asked
@@ -322,12 +322,13 @@ impl Cluster {
         let mut command = cmd("CLUSTER");
         command.arg("SLOTS");
         let request = Request::Command(&command);
-        match tokio::time::timeout(self.timeouts.answer, node.send(&request, false)).await {
-            Ok(Ok(answer)) => SlotMap::read(answer, node.address().host())
-                .ok_or_else(|| node.trouble("it belongs to no cluster, or to one without slots")),
-            Ok(Err(failure)) => Err(node.error(&failure)),
-            Err(_) => Err(node.server().silent("no answer in time")),
-        }
+        let slots = async {
+            let answer = node.send(&request, false).await;
+            let answer = answer.map_err(|failure| node.error(&failure))?;
+            SlotMap::read(answer, node.address().host())
+                .ok_or_else(|| node.trouble("it belongs to no cluster, or to one without slots"))
+        };
+        node.server().within(self.timeouts.answer, slots).await
     }
 }
 

@@ -60,14 +60,14 @@ pub(super) struct Connector {
     server: Server,
     metrics: Arc<Metrics>,
     connections: Connections,
-    state: Mutex<State>,
+    state: Mutex<ConnectorState>,
     /// Held by the one call that connects; the others wait for its outcome.
     connecting: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    live: Option<Live>,
+struct ConnectorState {
+    live: Option<LiveConnection>,
     made: u64,
     failed: Option<(Instant, ClientError)>,
     answered: Option<Instant>,
@@ -75,10 +75,10 @@ struct State {
 
 /// A connection, and its number: only the one that failed is thrown away, not the one made since.
 #[derive(Debug, Clone)]
-struct Live {
+struct LiveConnection {
     number: u64,
     connection: MultiplexedConnection,
-    /// `None`: nobody is to know what is read on it.
+    /// `None`: reads on it are not observed.
     observation: Option<Arc<dyn Observation>>,
 }
 
@@ -120,7 +120,7 @@ impl Connector {
         self.server.trouble(what)
     }
 
-    /// How long it has said nothing.
+    /// How long ago it answered last.
     pub(super) fn silence(&self) -> Duration {
         self.state
             .lock()
@@ -162,7 +162,7 @@ impl Connector {
 
     async fn attempt(
         &self,
-        mut live: Live,
+        mut live: LiveConnection,
         request: &Request<'_>,
         asking: bool,
     ) -> RedisResult<Value> {
@@ -206,7 +206,7 @@ impl Connector {
         }
     }
 
-    async fn live_or_connect(&self) -> Result<(Live, bool), ClientError> {
+    async fn live_or_connect(&self) -> Result<(LiveConnection, bool), ClientError> {
         if let Some(live) = self.live() {
             return Ok((live, false));
         }
@@ -224,7 +224,7 @@ impl Connector {
         }
     }
 
-    async fn connect(&self) -> Result<(Live, bool), ClientError> {
+    async fn connect(&self) -> Result<(LiveConnection, bool), ClientError> {
         let _alone = self.connecting.lock().await;
         if let Some(live) = self.live() {
             return Ok((live, false));
@@ -247,7 +247,7 @@ impl Connector {
         }
     }
 
-    fn live(&self) -> Option<Live> {
+    fn live(&self) -> Option<LiveConnection> {
         let live = self.state.lock().live.clone();
         live.filter(|live| {
             !live
@@ -268,12 +268,12 @@ impl Connector {
         &self,
         connection: MultiplexedConnection,
         observation: Option<Box<dyn Observation>>,
-    ) -> Live {
+    ) -> LiveConnection {
         self.metrics
             .store_connection(&self.server.address.to_string());
         let mut state = self.state.lock();
         state.made += 1;
-        let live = Live {
+        let live = LiveConnection {
             number: state.made,
             connection,
             observation: observation.map(Arc::from),

@@ -17,9 +17,9 @@ const DETAIL_MAX: usize = 160;
 const NO_REDIS: &str = "the server there is not Redis";
 /// The same of an answer to a TLS handshake: the words of [`peer::plainly`].
 const NO_TLS: &str = "it speaks no TLS there";
-/// What is said where nobody listens.
+/// The text where nothing listens.
 const REFUSED: &str = "connection refused";
-/// What is said by a server that answers nobody who has not logged in.
+/// The text for a server that requires a login.
 pub(crate) const NO_LOGIN: &str = "the server requires a login (NOAUTH)";
 /// How the library begins the error of a `SELECT`.
 const NO_DATABASE: &str = "Redis server refused to switch database";
@@ -169,7 +169,7 @@ pub(crate) enum Failure {
 
 /// What a failure means for where the request goes next.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum NextStep {
     /// The slot has gone to this node for good.
     Moved(String),
     /// The slot is on its way there, and this key has arrived.
@@ -183,12 +183,12 @@ pub(crate) enum Next {
 }
 
 impl Failure {
-    pub(crate) fn next(&self) -> Next {
+    pub(crate) fn next(&self) -> NextStep {
         let Self::Request(error) = self else {
-            return Next::Elsewhere;
+            return NextStep::Elsewhere;
         };
         let Some(said) = said_by_server(error) else {
-            return Next::Elsewhere;
+            return NextStep::Elsewhere;
         };
         // "3999 127.0.0.1:6381"
         let target = || {
@@ -202,14 +202,14 @@ impl Failure {
             })
         };
         match (said.code(), target()) {
-            ("MOVED", Some(target)) => Next::Moved(target),
-            ("ASK", Some(target)) => Next::Ask(target),
-            ("TRYAGAIN" | "CLUSTERDOWN", _) => Next::Later,
+            ("MOVED", Some(target)) => NextStep::Moved(target),
+            ("ASK", Some(target)) => NextStep::Ask(target),
+            ("TRYAGAIN" | "CLUSTERDOWN", _) => NextStep::Later,
             // A script that deletes a key of a slot on the move and looks at it again. It may be
             // repeated, as all are.
-            ("ERR", _) if lost_half_way() => Next::Later,
-            _ if spoils_connection(error) => Next::Elsewhere,
-            _ => Next::Nowhere,
+            ("ERR", _) if lost_half_way() => NextStep::Later,
+            _ if spoils_connection(error) => NextStep::Elsewhere,
+            _ => NextStep::Nowhere,
         }
     }
 }
@@ -229,7 +229,7 @@ pub(crate) fn spoils_connection(error: &RedisError) -> bool {
     }
 }
 
-/// Whether the server answers nobody who has not logged in, and we have not.
+/// Whether the server requires a login that this connection lacks.
 pub(crate) fn wants_login(error: &RedisError) -> bool {
     // Of the refusal to change to another database the library keeps the words alone.
     let words = error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError)
@@ -294,262 +294,4 @@ fn hint(code: &str, words: &str) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use redis::parse_redis_value;
-
-    use super::*;
-
-    const PLAIN: About<'_> = About {
-        server: "r:1",
-        login_keys: "store.username and store.password",
-        tls: false,
-        has_ca: false,
-        database: 0,
-    };
-    const TLS: About<'_> = About { tls: true, ..PLAIN };
-
-    fn server_says(line: &str) -> RedisError {
-        parse_redis_value(format!("-{line}\r\n").as_bytes())
-            .unwrap()
-            .extract_error()
-            .unwrap_err()
-    }
-
-    #[test]
-    fn the_log_says_what_to_look_at_and_never_an_argument() {
-        let oom = reason(
-            &PLAIN,
-            &server_says("OOM command not allowed when used memory > 'maxmemory'."),
-        );
-        assert!(
-            oom.starts_with("redis r:1: OOM command not allowed") && oom.contains("maxmemory)"),
-            "{oom}"
-        );
-        let unknown = reason(
-            &PLAIN,
-            &server_says("ERR unknown command 'AUTH', with args beginning with: 'hufu' 'tiger'"),
-        );
-        assert_eq!(unknown, "redis r:1: ERR unknown command 'AUTH'");
-        let refused = reason(
-            &PLAIN,
-            &std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into(),
-        );
-        assert_eq!(
-            refused,
-            "redis r:1: connection refused (is it running, and is store.url right?)"
-        );
-        assert_eq!(
-            reason(
-                &PLAIN,
-                &std::io::Error::from(std::io::ErrorKind::TimedOut).into()
-            ),
-            "redis r:1: no answer in time"
-        );
-    }
-
-    #[test]
-    fn a_server_of_another_kind_than_the_scheme_is_for_is_named() {
-        for (said, advice) in [
-            (
-                "ERR This instance has cluster support disabled",
-                "a single server: write redis://",
-            ),
-            (
-                "ERR unknown command 'CLUSTER', with args beginning with: 'SLOTS'",
-                "a single server: write redis://",
-            ),
-            (
-                "ERR unknown command `SENTINEL`, with args beginning with: `x`, ",
-                "no Sentinel: write redis://",
-            ),
-            ("MOVED 3999 127.0.0.1:6381", "write redis+cluster://"),
-        ] {
-            let told = reason(&PLAIN, &server_says(said));
-            assert!(told.contains(advice), "{told}");
-        }
-        let silent = reason(
-            &TLS,
-            &std::io::Error::from(std::io::ErrorKind::TimedOut).into(),
-        );
-        assert_eq!(
-            silent,
-            "redis r:1: no answer in time (if it speaks no TLS there, write redis:// in store.url)"
-        );
-        let answered = std::io::Error::new(
-            std::io::ErrorKind::InvalidData,
-            "received corrupt message of type InvalidContentType",
-        );
-        assert!(
-            reason(&TLS, &answered.into())
-                .starts_with("redis r:1: it speaks no TLS there (write redis:// in store.url")
-        );
-    }
-
-    #[test]
-    fn a_refusal_has_one_wording_whatever_the_connection_was_opened_with() {
-        let hidden = RedisError::from((
-            ErrorKind::AuthenticationFailed,
-            "Password authentication failed",
-        ));
-        let open = server_says("WRONGPASS invalid username-password pair or user is disabled.");
-        let alone = About {
-            login_keys: "store.password",
-            ..PLAIN
-        };
-        for error in [hidden, open] {
-            assert_eq!(
-                reason(&alone, &error),
-                "redis r:1: the server refuses this login (check store.password)"
-            );
-        }
-        let wanted = reason(
-            &PLAIN,
-            &server_says(
-                "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user>",
-            ),
-        );
-        assert_eq!(
-            wanted,
-            "redis r:1: the server requires a login (NOAUTH) (set store.username and store.password; with `requirepass` the password alone)"
-        );
-        let select = RedisError::from((
-            ServerErrorKind::ResponseError.into(),
-            NO_DATABASE,
-            "DB index is out of range".to_owned(),
-        ));
-        let database = reason(
-            &About {
-                database: 99,
-                ..PLAIN
-            },
-            &select,
-        );
-        assert!(database.starts_with("redis r:1: no database 99 for us: DB index is out of range (leave the number out of store.url"), "{database}");
-    }
-
-    #[test]
-    fn a_missing_right_to_keys_is_told_from_one_to_a_command() {
-        for (said, advice) in [
-            (
-                "NOPERM No permissions to access a key",
-                "~<store.key_prefix>:*",
-            ),
-            (
-                "NOPERM this user has no permissions to access one of the keys used as arguments",
-                "~<store.key_prefix>:*",
-            ),
-            (
-                "NOPERM User keymaster has no permissions to run the 'get' command",
-                "`hufu doctor` names it",
-            ),
-        ] {
-            let told = reason(&PLAIN, &server_says(said));
-            assert!(told.contains(advice), "{told}");
-        }
-    }
-
-    #[test]
-    fn a_socket_that_cannot_be_opened_says_what_to_look_at() {
-        for (kind, hint) in [
-            (io::ErrorKind::NotFound, "no such socket"),
-            (io::ErrorKind::PermissionDenied, "unixsocketperm"),
-            (io::ErrorKind::ConnectionRefused, "nobody"),
-        ] {
-            assert!(
-                socket_hint(&io::Error::from(kind).into()).is_some_and(|said| said.contains(hint)),
-                "{kind:?}"
-            );
-        }
-        assert_eq!(
-            socket_hint(&io::Error::from(io::ErrorKind::TimedOut).into()),
-            None
-        );
-        assert_eq!(socket_hint(&server_says("NOAUTH x")), None);
-    }
-
-    #[test]
-    fn a_missing_login_is_told_from_a_missing_right() {
-        for wanted in [
-            "NOAUTH Authentication required.",
-            "NOAUTH HELLO must be called",
-            "ERR Protocol error: unauthenticated multibulk length",
-        ] {
-            assert!(wants_login(&server_says(wanted)), "{wanted}");
-        }
-        let select = |words: &str| {
-            RedisError::from((
-                ServerErrorKind::ResponseError.into(),
-                NO_DATABASE,
-                words.to_owned(),
-            ))
-        };
-        assert!(wants_login(&select("Authentication required.")));
-        assert_eq!(
-            database_refusal(&select("DB index is out of range")),
-            Some("DB index is out of range")
-        );
-        for other in ["NOPERM x", "WRONGPASS x", "ERR Authentication is a word"] {
-            assert!(
-                !wants_login(&server_says(other))
-                    && database_refusal(&server_says(other)).is_none(),
-                "{other}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_failure_says_where_to_go_next() {
-        let next = |line: &str| Failure::Request(server_says(line)).next();
-        assert_eq!(
-            next("MOVED 3999 127.0.0.1:6381"),
-            Next::Moved("127.0.0.1:6381".to_owned())
-        );
-        assert_eq!(next("ASK 3999 ::1:6381"), Next::Ask("::1:6381".to_owned()));
-        assert_eq!(next("MOVED"), Next::Nowhere);
-        for later in [
-            "TRYAGAIN x",
-            "CLUSTERDOWN x",
-            "ERR Script attempted to access a non local key in a cluster node script: x",
-        ] {
-            assert_eq!(next(later), Next::Later, "{later}");
-        }
-        for elsewhere in ["READONLY x", "MASTERDOWN x"] {
-            assert_eq!(next(elsewhere), Next::Elsewhere, "{elsewhere}");
-        }
-        for nowhere in ["OOM x", "LOADING x", "ERR x", "WRONGTYPE x"] {
-            assert_eq!(next(nowhere), Next::Nowhere, "{nowhere}");
-        }
-        assert_eq!(
-            Failure::Request(std::io::Error::from(std::io::ErrorKind::TimedOut).into()).next(),
-            Next::Elsewhere
-        );
-    }
-
-    #[test]
-    fn a_connection_outlives_what_is_wrong_with_one_command() {
-        for survives in [
-            "OOM x",
-            "LOADING x",
-            "NOPERM x",
-            "ERR x",
-            "WRONGTYPE x",
-            "MISCONF x",
-            "BUSY x",
-            "NOSCRIPT x",
-        ] {
-            assert!(!spoils_connection(&server_says(survives)), "{survives}");
-        }
-        for spoilt in [
-            "READONLY x",
-            "NOAUTH x",
-            "WRONGPASS x",
-            "MASTERDOWN x",
-            "ERR Protocol error: unauthenticated multibulk length",
-        ] {
-            assert!(spoils_connection(&server_says(spoilt)), "{spoilt}");
-        }
-        assert!(spoils_connection(
-            &std::io::Error::from(std::io::ErrorKind::TimedOut).into()
-        ));
-    }
-}
+mod tests;

@@ -3,10 +3,10 @@
 //! - `address`, `server`: which Redis servers, with which credentials and limits
 //! - `request`, `script`: what is sent, and the key that decides where to
 //! - `topology`: sends each request to the server that has its key: always the same one, the
-//!   `sentinel`s' master (`sentinel_ask`; `sentinel_watch` hears of its successor), or a node of
+//!   `sentinel`s' master (`sentinel_ask`; `sentinel_watch` learns of its successor), or a node of
 //!   the `cluster` (`slots`: the map)
 //! - `connection`: the one connection of a worker to a node: made on first use, thrown away when it
-//!   fails; `observer`: who is told of it before each read is sent; `pools`: the connections of the
+//!   fails; `observer`: the hook that is called before each read is sent; `pools`: the connections of the
 //!   whole process, for all that is on no request's path
 //! - `opening`: how a connection is opened, also to a server that needs no password; `pushing`: one
 //!   on which Redis pushes what changes
@@ -15,8 +15,8 @@
 
 pub(crate) mod failure;
 pub(crate) mod opening;
-pub(crate) mod pushing;
 pub(crate) mod slots;
+pub(crate) mod tracked_connection;
 
 mod address;
 mod cluster;
@@ -43,5 +43,5 @@ pub(crate) use pools::{PooledConnection, Pools};
 pub(crate) use request::Request;
 pub(crate) use script::{Invocation, Script};
 pub(crate) use sentinel_ask::master_of;
-pub(crate) use server::{ConnectSettings, Place, Server, Servers, Timeouts};
+pub(crate) use server::{ConnectSettings, Deployment, Server, Servers, Timeouts};
 pub(crate) use topology::Topology;

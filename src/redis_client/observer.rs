@@ -1,5 +1,5 @@
-//! Who wants to know what is read over which connection: where a cache of answers hangs on, which
-//! has to hear of their changes.
+//! Observes what is read over which connection: the hook for a cache of answers, which has to learn
+//! of their changes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use redis::aio::MultiplexedConnection;
 use super::server::Server;
 use crate::clock::UnixMillis;
 
-/// A connection on which changes are heard of. Numbers are never used again.
+/// A connection that reports changes. Numbers are never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
-/// Who hears of changes to what a connection reads.
+/// What reports changes to the values that a connection reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InvalidationSource {
     /// The connection itself.
@@ -37,20 +37,20 @@ pub(crate) trait Observer: fmt::Debug + Send + Sync {
 
 /// A connection under observation.
 pub(crate) trait Observation: fmt::Debug + Send + Sync {
-    /// Whether a new connection would hear more.
+    /// Whether a new connection would report more.
     fn is_outdated(&self) -> bool;
 
-    /// Who hears of changes to what is read now; `None`: nobody.
+    /// What reports changes to a value that is read now; `None`: nothing.
     fn source(&self) -> Option<InvalidationSource>;
 
     /// The server's time at `now`, as far as it is known.
     fn server_time(&self, now: Instant) -> Option<UnixMillis>;
 }
 
-/// A read whose sending somebody has to know of.
+/// A read that is to be observed.
 pub(crate) trait ObservedRead: Sync {
-    /// The read goes out now, over this connection; `None`: one that nobody observes. It is called
-    /// before anything is written: a change that is heard of later must find it under way.
+    /// The read goes out now, over this connection; `None`: over one without observation. It is
+    /// called before anything is written: a change that is reported later must find it under way.
     fn begin(&self, connection: Option<&dyn Observation>);
 
     /// Whether the server need not be asked for its time.

@@ -5,8 +5,11 @@
 //! connections that are pushed to begin. Both must come to the same: such a server lets everybody
 //! in, and is used.
 
-use redis::aio::MultiplexedConnection;
-use redis::{Client, ConnectionInfo, ErrorKind, RedisError, RedisResult, cmd};
+use std::io;
+use std::time::Duration;
+
+use redis::aio::{MultiplexedConnection, PubSub};
+use redis::{Client, ErrorKind, RedisError, RedisResult, cmd};
 
 use super::server::Server;
 
@@ -18,13 +21,32 @@ pub(crate) const NO_PASSWORD: (&str, &str) = (
 
 /// Opens one.
 pub(crate) async fn open(server: &Server) -> RedisResult<MultiplexedConnection> {
-    match connect(server, server.connection_info()).await {
+    match connect(server).await {
         Err(error) => match without_password(server, &error).await {
-            Some(open) => connect(&open, open.connection_info()).await,
+            Some(open) => connect(&open).await,
             None => Err(error),
         },
         connected => connected,
     }
+}
+
+/// Opens a connection on which what is published on these channels arrives.
+pub(crate) async fn subscribe(server: &Server, channels: &[&str]) -> RedisResult<PubSub> {
+    let mut subscription = match pubsub(server).await {
+        Err(error) => match without_password(server, &error).await {
+            Some(open) => pubsub(&open).await?,
+            None => return Err(error),
+        },
+        Ok(subscription) => subscription,
+    };
+    subscription.subscribe(channels).await?;
+    Ok(subscription)
+}
+
+async fn pubsub(server: &Server) -> RedisResult<PubSub> {
+    Client::open(server.connection_info())?
+        .get_async_pubsub()
+        .await
 }
 
 /// The same server without a login, where it has refused the password only because it has none.
@@ -39,13 +61,23 @@ pub(crate) async fn without_password(server: &Server, error: &RedisError) -> Opt
 /// The same server without a login, where a password alone is configured and nobody needs one.
 pub(crate) async fn lets_everybody_in(server: &Server) -> Option<Server> {
     let open = server.without_password()?;
-    let mut connection = connect(&open, open.connection_info()).await.ok()?;
+    let mut connection = connect(&open).await.ok()?;
     let answer: String = cmd("PING").query_async(&mut connection).await.ok()?;
     (answer == "PONG").then_some(open)
 }
 
-async fn connect(server: &Server, info: ConnectionInfo) -> RedisResult<MultiplexedConnection> {
-    Client::open(info)?
+/// A call that ends within a time.
+pub(crate) async fn bounded<T>(
+    within: Duration,
+    call: impl Future<Output = RedisResult<T>>,
+) -> RedisResult<T> {
+    tokio::time::timeout(within, call)
+        .await
+        .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+}
+
+async fn connect(server: &Server) -> RedisResult<MultiplexedConnection> {
+    Client::open(server.connection_info())?
         .get_multiplexed_async_connection_with_config(&server.limits())
         .await
 }

@@ -32,7 +32,7 @@ pub(crate) struct Pools(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     pools: Mutex<HashMap<ServerAddress, Pool>>,
-    /// `None`: the runtime of whoever asks.
+    /// `None`: the runtime of the caller.
     runtime: Option<Handle>,
     metrics: Arc<Metrics>,
     /// Whether the log knows of a password that is not needed.
@@ -95,8 +95,8 @@ impl Pools {
         }
     }
 
-    /// A connection without a login, for as long as it is used: whoever asks next finds out anew
-    /// whether the server has a password.
+    /// A connection without a login, for one use: the next call finds out anew whether the server has
+    /// a password.
     async fn checkout_without_login(
         &self,
         server: &Server,

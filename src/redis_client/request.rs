@@ -17,12 +17,12 @@ pub(crate) enum Request<'a> {
     /// does not know it.
     Read {
         key: &'a str,
-        /// `None`: nobody has to know of it.
+        /// `None`: it is not observed.
         reading: Option<&'a dyn ObservedRead>,
     },
     Script(&'a Invocation<'a>),
     /// A script, and then its writes on so many replicas, or not within the time. Answers `[the
-    /// script's answer, replicas]`, and nil for their number where the server did not tell.
+    /// script's answer, replicas]`, and nil for their number where the server did not say.
     Replicated {
         script: &'a Invocation<'a>,
         replicas: u32,
@@ -42,7 +42,7 @@ impl Request<'_> {
         }
     }
 
-    /// Who has to know that it is sent.
+    /// What observes that it is sent.
     pub(crate) fn reading(&self) -> Option<&dyn ObservedRead> {
         match self {
             Self::Read { reading, .. } => *reading,

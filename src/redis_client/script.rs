@@ -27,6 +27,7 @@ impl Script {
 
 /// A run of a script. The redis crate's own does not show the command, and a cluster needs it: to
 /// send it behind ASKING.
+#[derive(Clone)]
 pub(crate) struct Invocation<'a> {
     script: &'a Script,
     keys: Vec<Vec<u8>>,

@@ -1,5 +1,5 @@
 //! A master with replicas, watched by Redis Sentinel: the sentinels know who the master is, the
-//! server itself confirms it, and a subscription tells at once when another one takes over.
+//! server itself confirms it, and a subscription reports at once when another one takes over.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use redis::{FromRedisValue, Value, cmd, from_redis_value};
 use super::address::{NodeAddress, ServerAddress};
 use super::connection::{Connections, Connector};
 use super::error::ClientError;
-use super::failure::{Failure, Next};
+use super::failure::{Failure, NextStep};
 use super::request::Request;
 use super::sentinel_ask::master_of;
 use super::sentinel_watch::{self, Listener};
@@ -30,7 +30,7 @@ pub(crate) struct Sentinels {
     pub(super) timeouts: Timeouts,
     metrics: Arc<Metrics>,
     connections: Connections,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<MasterState>>,
     listener: Mutex<Listener>,
     /// Held by the one call that searches; the others use its outcome.
     searching: tokio::sync::Mutex<()>,
@@ -38,11 +38,11 @@ pub(crate) struct Sentinels {
 
 /// What is known of the master. It is forgotten when the sentinels announce another.
 #[derive(Debug, Default)]
-struct Known {
+struct MasterState {
     master: Option<Arc<Connector>>,
     failed: Option<(Instant, ClientError)>,
-    /// The sentinel that knew the master last.
-    wise: usize,
+    /// The sentinel to ask first: the one that knew the master last.
+    next_asked: usize,
 }
 
 impl Sentinels {
@@ -115,7 +115,7 @@ impl Sentinels {
 
     /// Forgets a master that fails as one that was replaced does. Whether it was such a failure.
     fn leave(&self, master: &Arc<Connector>, failure: &Failure) -> bool {
-        if failure.next() != Next::Elsewhere {
+        if failure.next() != NextStep::Elsewhere {
             return false;
         }
         let mut known = self.known.lock();
@@ -129,7 +129,7 @@ impl Sentinels {
         true
     }
 
-    /// Asks for the master, unless somebody has just done so.
+    /// Asks for the master, unless another call has just done so.
     async fn search(&self) -> Result<Arc<Connector>, ClientError> {
         let _alone = self.searching.lock().await;
         {
@@ -150,7 +150,7 @@ impl Sentinels {
         self.metrics.store_refreshes.get_or_create(&label).inc();
         let mut known = self.known.lock();
         match found {
-            Ok((wise, master)) => {
+            Ok((next_asked, master)) => {
                 if known.failed.take().is_some() {
                     log::info!(
                         "redis {}: now the master {:?}",
@@ -158,10 +158,10 @@ impl Sentinels {
                         self.master
                     );
                 }
-                *known = Known {
+                *known = MasterState {
                     master: Some(master.clone()),
                     failed: None,
-                    wise,
+                    next_asked,
                 };
                 drop(known);
                 if let ServerAddress::Node(address) = master.address() {
@@ -177,16 +177,14 @@ impl Sentinels {
     }
 
     async fn ask_in_turn(&self) -> Result<(usize, Arc<Connector>), ClientError> {
-        let (first, count) = (self.known.lock().wise, self.sentinels.len());
+        let (first, count) = (self.known.lock().next_asked, self.sentinels.len());
         let mut last = ClientError::new("redis sentinel: none is configured");
         for index in (0..count).map(|step| (first + step) % count) {
-            // Whoever is cut off by the time of its call leaves the next one to begin behind it.
-            self.known.lock().wise = (index + 1) % count;
+            // A call that runs out of time here leaves the next one to begin with another sentinel.
+            self.known.lock().next_asked = (index + 1) % count;
             let sentinel = &self.sentinels[index];
-            let found =
-                tokio::time::timeout(self.timeouts.answer, master_of(sentinel, &self.master)).await;
-            let found = found.unwrap_or_else(|_| Err(sentinel.silent("no answer in time")));
-            match found {
+            let ask = master_of(sentinel, &self.master);
+            match sentinel.within(self.timeouts.answer, ask).await {
                 Ok(address) => match self.confirmed(&address).await {
                     Ok(master) => return Ok((index, master)),
                     Err(error) => last = error,
@@ -220,7 +218,7 @@ impl Sentinels {
         }
     }
 
-    /// Sees to it that somebody listens for announcements.
+    /// Keeps a task that listens for announcements.
     fn listen(&self) {
         let mut listener = self.listener.lock();
         listener.keep(|| {
@@ -235,7 +233,7 @@ impl Sentinels {
 }
 
 /// Forgets the master, unless it is the one that the sentinels name; `None`: they name another.
-fn forget(known: &Mutex<Known>, named: Option<&NodeAddress>) {
+fn forget(known: &Mutex<MasterState>, named: Option<&NodeAddress>) {
     let mut known = known.lock();
     if let Some(master) = &known.master
         && named.is_none_or(|named| *master.address() != *named)

@@ -41,18 +41,18 @@ impl Drop for Listener {
     }
 }
 
-/// Listens to the first sentinel that can be listened to, and to the next one when that ends: a
-/// worker without requests has nothing else to hear by. `news` is told who the master is, and, with
-/// `None`, that it is no more.
+/// Subscribes at the first sentinel that allows it, and at the next one when that ends: a worker
+/// without requests learns of a new master in no other way. `on_change` gets the master's address,
+/// or `None` when another server has taken its place.
 pub(super) async fn listen(
     sentinels: Arc<[Server]>,
     name: Arc<str>,
-    news: impl Fn(Option<&NodeAddress>),
+    on_change: impl Fn(Option<&NodeAddress>),
 ) {
     loop {
         for sentinel in &*sentinels {
             // Calls go on without: they find a new master when the old one fails.
-            if let Err(error) = heed(sentinel, &name, &news).await {
+            if let Err(error) = listen_to(sentinel, &name, &on_change).await {
                 log::debug!("{error}");
             }
         }
@@ -61,23 +61,23 @@ pub(super) async fn listen(
 }
 
 /// Listens to one sentinel until it ends.
-async fn heed(
+async fn listen_to(
     sentinel: &Server,
     name: &str,
-    news: impl Fn(Option<&NodeAddress>),
+    on_change: impl Fn(Option<&NodeAddress>),
 ) -> Result<(), ClientError> {
     let (sender, announcements) = unbounded_channel();
     let connection = subscribed(sentinel, sender)
         .await
         .map_err(|error| sentinel.error(&error))?;
-    follow(connection, announcements, sentinel, name, news).await
+    follow(connection, announcements, sentinel, name, on_change).await
 }
 
 async fn subscribed(
     sentinel: &Server,
     sender: UnboundedSender<PushInfo>,
 ) -> Result<MultiplexedConnection, RedisError> {
-    let client = Client::open(sentinel.pushing_connection_info())?;
+    let client = Client::open(sentinel.resp3_connection_info())?;
     let mut connection = client
         .get_multiplexed_async_connection_with_config(&sentinel.limits().set_push_sender(sender))
         .await?;
@@ -90,14 +90,14 @@ async fn follow(
     mut announcements: UnboundedReceiver<PushInfo>,
     sentinel: &Server,
     name: &str,
-    news: impl Fn(Option<&NodeAddress>),
+    on_change: impl Fn(Option<&NodeAddress>),
 ) -> Result<(), ClientError> {
-    // What was announced while nobody listened.
-    news(Some(&ask_master(&mut connection, sentinel, name).await?));
+    // What was announced before the subscription.
+    on_change(Some(&ask_master(&mut connection, sentinel, name).await?));
     while let Some(PushInfo { kind, data }) = announcements.recv().await {
         match kind {
             PushKind::Disconnection => return Ok(()),
-            PushKind::Message if announces(&data, name) => news(None),
+            PushKind::Message if announces(&data, name) => on_change(None),
             _ => {}
         }
     }

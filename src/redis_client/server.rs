@@ -19,7 +19,7 @@ const QUEUE: usize = 512;
 
 /// Where the data is, and how the servers that hold it are found.
 #[derive(Debug, Clone)]
-pub(crate) enum Place {
+pub(crate) enum Deployment {
     /// Always on the same server.
     One(Server),
     /// On whichever server the sentinels call the master.
@@ -40,7 +40,7 @@ pub(crate) enum Place {
     },
 }
 
-impl Place {
+impl Deployment {
     /// Where these settings say. Nobody is asked.
     pub(crate) fn new(url: &RedisUrl, settings: &ConnectSettings<'_>) -> Result<Self, RedisError> {
         let with = |login: &RedisLogin, db: u32, names: LoginKeys| {
@@ -279,7 +279,7 @@ impl Server {
     }
 
     /// The same for a connection to which the server pushes.
-    pub(crate) fn pushing_connection_info(&self) -> ConnectionInfo {
+    pub(crate) fn resp3_connection_info(&self) -> ConnectionInfo {
         let settings = self
             .info
             .redis_settings()
@@ -315,6 +315,17 @@ impl Server {
             return self.trouble("it closes the connection before it has answered (if it speaks TLS there, write rediss:// in store.url)");
         }
         self.error(error)
+    }
+
+    /// Waits for an answer of the server for so long.
+    pub(crate) async fn within<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        tokio::time::timeout(limit, call)
+            .await
+            .unwrap_or_else(|_| Err(self.silent("no answer in time")))
     }
 
     /// It has said nothing.

@@ -42,7 +42,7 @@ fn crc16(bytes: &[u8]) -> u16 {
 #[derive(Debug, Clone)]
 pub(crate) struct SlotMap {
     masters: Vec<NodeAddress>,
-    /// For each slot the place of its master in `masters`, plus one; 0: nobody has it.
+    /// For each slot the place of its master in `masters`, plus one; 0: no node has it.
     owners: Vec<u16>,
 }
 
@@ -92,7 +92,7 @@ impl SlotMap {
         &self.masters
     }
 
-    /// How many slots nobody has.
+    /// How many slots have no master.
     pub(crate) fn uncovered(&self) -> usize {
         self.owners.iter().filter(|owner| **owner == 0).count()
     }

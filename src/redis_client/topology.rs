@@ -12,7 +12,7 @@ use super::error::ClientError;
 use super::failure::Failure;
 use super::request::Request;
 use super::sentinel::Sentinels;
-use super::server::{Place, Server, Timeouts};
+use super::server::{Deployment, Server, Timeouts};
 use crate::metrics::Metrics;
 
 /// The connections of one worker, or of the process.
@@ -31,17 +31,21 @@ pub(crate) struct One {
 }
 
 impl Topology {
-    /// Connects to nobody yet.
-    pub(crate) fn new(place: &Place, metrics: &Arc<Metrics>, connections: Connections) -> Self {
-        match place {
-            Place::One(server) => {
+    /// Opens no connection yet.
+    pub(crate) fn new(
+        deployment: &Deployment,
+        metrics: &Arc<Metrics>,
+        connections: Connections,
+    ) -> Self {
+        match deployment {
+            Deployment::One(server) => {
                 let timeouts = server.timeouts;
                 Self::One(Box::new(One {
                     node: Connector::new(server.clone(), metrics.clone(), connections),
                     timeouts,
                 }))
             }
-            Place::Sentinel {
+            Deployment::Sentinel {
                 master,
                 sentinels,
                 data,
@@ -52,7 +56,7 @@ impl Topology {
                 metrics,
                 connections,
             ))),
-            Place::Cluster { seeds, data } => {
+            Deployment::Cluster { seeds, data } => {
                 Self::Cluster(Box::new(Cluster::new(seeds, data, metrics, connections)))
             }
         }
@@ -77,7 +81,7 @@ impl Topology {
         }
     }
 
-    /// Sends a request to whoever has its key, and reads the answer.
+    /// Sends a request to the server that has its key, and reads the answer.
     pub(crate) async fn call<T: FromRedisValue>(
         &self,
         request: &Request<'_>,

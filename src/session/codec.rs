@@ -1,6 +1,9 @@
 //! The parts of which the bytes of stored forms are made. A number is a varint (LEB128), a text
 //! the varint of its length and UTF-8. Each has one spelling.
 
+use crate::clock::UnixMillis;
+use crate::crypto::hash;
+
 /// Bytes that are none of this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
@@ -18,6 +21,22 @@ pub fn put_varint(out: &mut Vec<u8>, mut number: u64) {
 pub fn put_text(out: &mut Vec<u8>, text: &str) {
     put_varint(out, text.len() as u64);
     out.extend_from_slice(text.as_bytes());
+}
+
+/// A time in six bytes: big-endian milliseconds.
+#[must_use]
+pub fn time_bytes(time: UnixMillis) -> [u8; 6] {
+    hash::last(&time.0.min((1 << 48) - 1).to_be_bytes())
+}
+
+/// The time of such bytes.
+#[must_use]
+pub fn time_of(bytes: &[u8]) -> UnixMillis {
+    UnixMillis(
+        bytes
+            .iter()
+            .fold(0, |time, byte| time << 8 | u64::from(*byte)),
+    )
 }
 
 /// What has not been read yet.

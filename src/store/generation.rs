@@ -11,6 +11,7 @@
 //! where the script can compare them, so these 15 bytes keep their place in every later version.
 
 use crate::clock::UnixMillis;
+use crate::session::codec::{time_bytes, time_of};
 
 /// Bytes before the sealed key.
 pub(super) const HEADER: usize = 15;
@@ -25,16 +26,14 @@ pub(super) const FIELDS: [&str; KEPT] = ["k0", "k1"];
 pub(super) fn header(version: u8, reserved_at: UnixMillis, fingerprint: [u8; 8]) -> [u8; HEADER] {
     let mut out = [0; HEADER];
     out[0] = version;
-    out[1..7].copy_from_slice(&reserved_at.0.min((1 << 48) - 1).to_be_bytes()[2..]);
+    out[1..7].copy_from_slice(&time_bytes(reserved_at));
     out[7..].copy_from_slice(&fingerprint);
     out
 }
 
 /// When the generation's code was reserved.
 pub(super) fn reserved_at(header: &[u8; HEADER]) -> UnixMillis {
-    let mut number = [0; 8];
-    number[2..].copy_from_slice(&header[1..7]);
-    UnixMillis(u64::from_be_bytes(number))
+    time_of(&header[1..7])
 }
 
 /// Puts a generation among those that a user has (newest first): ordered by reservation, the same

@@ -10,11 +10,11 @@ use crate::metrics::Metrics;
 use crate::redis_client::Pools;
 use crate::session::SessionStore;
 use crate::store::keys::Keys;
-use crate::store::memory::MemorySessionStore;
+use crate::store::memory::MemoryStore;
 use crate::store::meter::Meter;
+use crate::store::near_cache::invalidation::{InvalidationMode, InvalidationStatus};
 use crate::store::probe::StoreProbe;
-use crate::store::push::{PushMode, PushState};
-use crate::store::redis::{Push, RedisSessionStore, RedisSetup, Scripts};
+use crate::store::redis::{Invalidation, RedisSetup, RedisStore, Scripts};
 use crate::store::sealed::Sealer;
 use crate::store::settings::{BadStoreSettings, StoreSettings};
 use crate::store::url::StoreUrl;
@@ -25,7 +25,7 @@ pub struct StoreHandle(Kind);
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Memory(Arc<MemorySessionStore>),
+    Memory(Arc<MemoryStore>),
     Redis(Arc<RedisParts>),
 }
 
@@ -42,7 +42,7 @@ pub struct Stores {
 #[derive(Debug)]
 struct RedisParts {
     setup: RedisSetup,
-    process: Arc<RedisSessionStore>,
+    process: Arc<RedisStore>,
     probe: StoreProbe,
 }
 
@@ -58,7 +58,7 @@ pub fn open(
 ) -> Result<StoreHandle, BadStoreSettings> {
     let prefix = settings.key_prefix.clone();
     let kind = match &settings.url {
-        StoreUrl::Memory => Kind::Memory(Arc::new(MemorySessionStore::new(
+        StoreUrl::Memory => Kind::Memory(Arc::new(MemoryStore::new(
             Arc::new(SystemClock),
             prefix,
             keys,
@@ -66,23 +66,23 @@ pub fn open(
             metrics,
         ))),
         StoreUrl::Redis(url) => {
-            let place = settings.place(url)?;
+            let deployment = settings.deployment(url)?;
             let pools = Pools::new(metrics.clone());
-            let probe = StoreProbe::redis(&place, pools.clone(), prefix.clone());
-            let push = settings.near_cache.map(|near_cache| {
-                Arc::new(Push::new(&place, near_cache, prefix.clone(), &metrics))
+            let probe = StoreProbe::redis(&deployment, pools.clone(), prefix.clone());
+            let invalidation = settings.near_cache.map(|near_cache| {
+                let prefix = prefix.clone();
+                Arc::new(Invalidation::new(&deployment, near_cache, prefix, &metrics))
             });
             let setup = RedisSetup {
-                place,
+                deployment,
                 wait_replicas: settings.wait_replicas,
-                push,
+                invalidation,
                 scripts: Arc::new(Scripts::new()),
                 keys: Keys::new(prefix, naming.clone()),
-                sealer: Sealer::new(keys, naming.clone()),
-                naming,
+                sealer: Sealer::new(keys, naming),
                 meter: Meter::new(metrics),
             };
-            let process = Arc::new(RedisSessionStore::for_process(&setup, pools));
+            let process = Arc::new(RedisStore::for_process(&setup, pools));
             Kind::Redis(Arc::new(RedisParts {
                 setup,
                 process,
@@ -110,9 +110,7 @@ impl StoreHandle {
     pub fn worker(&self) -> Stores {
         match &self.0 {
             Kind::Memory(store) => Stores::over(store.clone()),
-            Kind::Redis(parts) => {
-                Stores::over(Arc::new(RedisSessionStore::for_worker(&parts.setup)))
-            }
+            Kind::Redis(parts) => Stores::over(Arc::new(RedisStore::for_worker(&parts.setup))),
         }
     }
 
@@ -128,7 +126,7 @@ impl StoreHandle {
         }
     }
 
-    /// Asks whether the store is well.
+    /// Checks whether the store answers.
     #[must_use]
     pub fn probe(&self) -> StoreProbe {
         match &self.0 {
@@ -137,24 +135,25 @@ impl StoreHandle {
         }
     }
 
-    /// How this process hears of revocations: of all connections that its workers have at present,
-    /// so it is asked after one of them has been used. `None`: there is no store outside the
-    /// process.
+    /// How this process learns of revocations, over all connections that its workers have at
+    /// present; so it is asked after one of them has been used. `None`: there is no store outside
+    /// the process.
     #[must_use]
-    pub fn push(&self) -> Option<PushState> {
+    pub fn invalidation(&self) -> Option<InvalidationStatus> {
         let Kind::Redis(parts) = &self.0 else {
             return None;
         };
-        let off = PushState {
-            mode: Some(PushMode::Off),
+        let off = InvalidationStatus {
+            mode: Some(InvalidationMode::Off),
             trouble: None,
         };
-        Some(parts.setup.push.as_ref().map_or(off, |push| push.state()))
+        let status = parts.setup.invalidation.as_ref();
+        Some(status.map_or(off, |invalidation| invalidation.status()))
     }
 
     /// The store in this process, when that is where it is: the demo shows what it holds.
     #[must_use]
-    pub fn memory(&self) -> Option<&MemorySessionStore> {
+    pub fn memory(&self) -> Option<&MemoryStore> {
         match &self.0 {
             Kind::Memory(store) => Some(store),
             Kind::Redis(_) => None,
@@ -163,10 +162,10 @@ impl StoreHandle {
 
     /// One worker's store in Redis, when that is where it is, by its own type.
     #[must_use]
-    pub fn redis(&self) -> Option<RedisSessionStore> {
+    pub fn redis(&self) -> Option<RedisStore> {
         match &self.0 {
             Kind::Memory(_) => None,
-            Kind::Redis(parts) => Some(RedisSessionStore::for_worker(&parts.setup)),
+            Kind::Redis(parts) => Some(RedisStore::for_worker(&parts.setup)),
         }
     }
 }

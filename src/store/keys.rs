@@ -8,7 +8,7 @@ use crate::crypto::encoding::{base64url, base64url_text, from_base64url};
 use crate::crypto::keyring::NamingKey;
 use crate::limit::CellName;
 use crate::session::store::LoginKey;
-use crate::session::token::Tag;
+use crate::session::token::{Tag, tag_of};
 use crate::session::{SessionId, UserKey};
 use crate::store::settings::KeyPrefix;
 
@@ -27,6 +27,11 @@ impl Keys {
     /// What all names begin with.
     pub(super) const fn prefix(&self) -> &KeyPrefix {
         &self.prefix
+    }
+
+    /// The tag of the user's keys.
+    pub(super) fn tag(&self, user: &UserKey) -> Tag {
+        tag_of(&self.naming, user)
     }
 
     /// The session's record.

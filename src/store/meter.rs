@@ -17,13 +17,6 @@ pub(super) struct Meter {
     loads: Histogram,
 }
 
-/// A lookup under way.
-#[derive(Debug)]
-#[must_use]
-pub(super) struct LoadTimer {
-    started: Instant,
-}
-
 impl Meter {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         let loads = metrics.store_seconds.get_or_create_owned(&LOAD);
@@ -41,9 +34,19 @@ impl Meter {
         operation: &'static str,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let label = Operation { operation };
         let started = monotonic_now();
         let result = work.await;
+        self.counted(operation, started, result)
+    }
+
+    /// Counts a call that began at this time and came to this result.
+    pub(super) fn counted<T>(
+        &self,
+        operation: &'static str,
+        started: Instant,
+        result: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let label = Operation { operation };
         self.metrics
             .store_seconds
             .get_or_create(&label)
@@ -54,17 +57,9 @@ impl Meter {
         result
     }
 
-    /// The same for a lookup, which is not handed over: moving its future costs more than counting
-    /// it.
-    pub(super) fn load_begins(&self) -> LoadTimer {
-        LoadTimer {
-            started: monotonic_now(),
-        }
-    }
-
-    /// The lookup has come to its end.
-    pub(super) fn load_ended<T>(&self, timer: &LoadTimer, outcome: &Result<T, StoreError>) {
-        self.loads.observe(timer.started.elapsed().as_secs_f64());
+    /// The same for a lookup, whose result is not handed over: moving it costs more than counting.
+    pub(super) fn count_load<T>(&self, started: Instant, outcome: &Result<T, StoreError>) {
+        self.loads.observe(started.elapsed().as_secs_f64());
         if outcome.is_err() {
             self.metrics.store_errors.get_or_create(&LOAD).inc();
         }

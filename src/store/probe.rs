@@ -11,27 +11,28 @@ use redis::{Value, cmd};
 use crate::clock::monotonic_now;
 use crate::redis_client::slots::SlotMap;
 use crate::redis_client::{
-    ClientError, NodeAddress, Place, PooledConnection, Pools, Server, Servers, master_of,
+    ClientError, Deployment, NodeAddress, PooledConnection, Pools, Server, Servers, master_of,
 };
 use crate::session::StoreError;
 use crate::store::settings::KeyPrefix;
 
 /// The longest that a probe takes.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// What of it one server that is asked the way may take, so that there is time for the next.
-const SHARE: Duration = Duration::from_millis(300);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// What of it a sentinel or node may take that names the masters, so that there is time for the
+/// next.
+const STEP_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Asks the store whether it is well. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct StoreProbe(Option<Arc<Target>>);
+pub struct StoreProbe(Option<Arc<ProbedStore>>);
 
 #[derive(Debug)]
-struct Target {
-    place: Place,
+struct ProbedStore {
+    deployment: Deployment,
     pools: Pools,
     /// What the keys of sessions begin with.
     prefix: KeyPrefix,
-    /// The masters of a cluster, as last heard.
+    /// The masters of a cluster, as last known.
     masters: Mutex<Vec<NodeAddress>>,
 }
 
@@ -40,9 +41,9 @@ impl StoreProbe {
         Self(None)
     }
 
-    pub(super) fn redis(place: &Place, pools: Pools, prefix: KeyPrefix) -> Self {
-        Self(Some(Arc::new(Target {
-            place: place.clone(),
+    pub(super) fn redis(deployment: &Deployment, pools: Pools, prefix: KeyPrefix) -> Self {
+        Self(Some(Arc::new(ProbedStore {
+            deployment: deployment.clone(),
             pools,
             prefix,
             masters: Mutex::default(),
@@ -56,21 +57,21 @@ impl StoreProbe {
             return Ok(Duration::ZERO);
         };
         let started = monotonic_now();
-        match tokio::time::timeout(PATIENCE, target.ask()).await {
+        match tokio::time::timeout(PROBE_TIMEOUT, target.ask()).await {
             Ok(outcome) => Ok(outcome.map(|()| started.elapsed())?),
             Err(_) => Err(target.silent().into()),
         }
     }
 }
 
-impl Target {
+impl ProbedStore {
     async fn ask(&self) -> Result<(), ClientError> {
-        match &self.place {
-            Place::One(server) => {
+        match &self.deployment {
+            Deployment::One(server) => {
                 self.ask_server(server, "the URL must name the master")
                     .await
             }
-            Place::Sentinel {
+            Deployment::Sentinel {
                 master,
                 sentinels,
                 data,
@@ -80,17 +81,17 @@ impl Target {
                 self.ask_server(&data.at(&address), "the failover is under way")
                     .await
             }
-            Place::Cluster { seeds, data } => self.ask_cluster(seeds, data).await,
+            Deployment::Cluster { seeds, data } => self.ask_cluster(seeds, data).await,
         }
     }
 
     fn silent(&self) -> ClientError {
-        match &self.place {
-            Place::One(server) => server.silent("no answer in time"),
-            Place::Sentinel { master, .. } => ClientError::new(format!(
+        match &self.deployment {
+            Deployment::One(server) => server.silent("no answer in time"),
+            Deployment::Sentinel { master, .. } => ClientError::new(format!(
                 "redis sentinel: the master {master:?} does not answer in time"
             )),
-            Place::Cluster { .. } => ClientError::new("redis cluster: no answer in time"),
+            Deployment::Cluster { .. } => ClientError::new("redis cluster: no answer in time"),
         }
     }
 
@@ -137,10 +138,12 @@ impl Target {
     async fn master(name: &str, sentinels: &[Server]) -> Result<NodeAddress, ClientError> {
         let mut silent = Vec::new();
         for sentinel in sentinels {
-            match tokio::time::timeout(SHARE, master_of(sentinel, name)).await {
-                Ok(Ok(address)) => return Ok(address),
-                Ok(Err(error)) => silent.push(error),
-                Err(_) => silent.push(sentinel.silent("no answer in time")),
+            match sentinel
+                .within(STEP_TIMEOUT, master_of(sentinel, name))
+                .await
+            {
+                Ok(address) => return Ok(address),
+                Err(error) => silent.push(error),
             }
         }
         Err(joined(silent))
@@ -152,14 +155,8 @@ impl Target {
         self.pools.keep(&[map.masters(), seeds].concat());
         let asked = map.masters().iter().map(|address| async {
             let server = data.at(address);
-            let outcome = tokio::time::timeout(
-                2 * SHARE,
-                self.ask_server(&server, "the failover is under way"),
-            )
-            .await;
-            outcome
-                .unwrap_or_else(|_| Err(server.silent("no answer in time")))
-                .err()
+            let check = self.ask_server(&server, "the failover is under way");
+            server.within(2 * STEP_TIMEOUT, check).await.err()
         });
         let mut wrong: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
         if map.uncovered() > 0 {
@@ -175,7 +172,7 @@ impl Target {
         }
     }
 
-    /// The map as a node tells it. All are asked, those of the last map too: the first nodes of a
+    /// The map as a node has it. All are asked, those of the last map too: the first nodes of a
     /// cluster may be long gone.
     async fn map(&self, seeds: &[NodeAddress], data: &Servers) -> Result<SlotMap, ClientError> {
         let mut addresses = seeds.to_vec();
@@ -199,15 +196,14 @@ impl Target {
                     server.trouble("it belongs to no cluster, or to one without slots")
                 })
             };
-            tokio::time::timeout(SHARE, answer)
-                .await
-                .unwrap_or_else(|_| Err(server.silent("no answer in time")))
+            server.within(STEP_TIMEOUT, answer).await
         });
-        let (mut maps, mut silent) = (Vec::new(), Vec::new());
-        for outcome in join_all(asked).await {
-            outcome.map_or_else(|error| silent.push(error), |map| maps.push(map));
-        }
-        let map = maps.into_iter().next().ok_or_else(|| joined(silent))?;
+        let mut silent = Vec::new();
+        let found = join_all(asked)
+            .await
+            .into_iter()
+            .find_map(|outcome| outcome.map_err(|error| silent.push(error)).ok());
+        let map = found.ok_or_else(|| joined(silent))?;
         *self.masters.lock() = map.masters().to_vec();
         Ok(map)
     }

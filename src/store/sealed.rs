@@ -9,13 +9,13 @@ use crate::crypto::encoding::{base64, from_base64};
 use crate::crypto::keyring::{Keyring, NamingKey, OpenError};
 use crate::secret::Secret;
 use crate::session::{Session, SessionKey, UserKey};
-use crate::store::forward::{self, Forward};
+use crate::store::successor::{self, Successor};
 use crate::store::{generation, record};
 
-/// The form that this release writes, of records, of forwards and of session_key generations alike.
+/// The form that this release writes, of records, of successors and of session_key generations alike.
 const VERSION: u8 = 1;
-/// The same, of forwards: with the mark by which scripts know them.
-const FORWARD: u8 = VERSION | forward::MARK;
+/// The same, of successors: with the mark by which scripts know them.
+const SUCCESSOR: u8 = VERSION | successor::MARK;
 /// A session_key that was the canonical base64 of these 16 bytes, as WeChat's are.
 const KEY_RAW: u8 = 1;
 /// A session_key of any other form, as text.
@@ -40,7 +40,7 @@ pub(super) enum Stored {
     /// The session.
     Session(Session),
     /// Its token was rotated away.
-    Forward(Forward),
+    Successor(Successor),
 }
 
 /// Seals and opens.
@@ -57,38 +57,37 @@ impl Sealer {
 
     /// What is stored under `key` for this session.
     pub(super) fn seal_session(&self, key: &str, session: &Session) -> Vec<u8> {
-        let sealed = self
-            .keys
-            .seal(&place(&[VERSION], key), &record::encode(session));
-        [&[VERSION][..], &sealed].concat()
+        self.seal(&[VERSION], key, &record::encode(session))
     }
 
     /// What is stored under `key` for a session whose token was rotated away.
-    pub(super) fn seal_forward(&self, key: &str, forward: &Forward) -> Vec<u8> {
-        let sealed = self.keys.seal(&place(&[FORWARD], key), &forward.encode());
-        [&[FORWARD][..], &sealed].concat()
+    pub(super) fn seal_successor(&self, key: &str, successor: &Successor) -> Vec<u8> {
+        self.seal(&[SUCCESSOR], key, &successor.encode())
+    }
+
+    fn seal(&self, header: &[u8], key: &str, plain: &[u8]) -> Vec<u8> {
+        [header, &self.keys.seal(&associated(header, key), plain)].concat()
+    }
+
+    fn open(&self, header: &[u8], key: &str, sealed: &[u8]) -> Result<Vec<u8>, Unreadable> {
+        Ok(self.keys.open(&associated(header, key), sealed)?)
     }
 
     /// What is stored under `key`: a session, or where it went.
     pub(super) fn open_stored(&self, key: &str, stored: &[u8]) -> Result<Stored, Unreadable> {
-        if !Forward::is(stored) {
-            return self.open_session(key, stored).map(Stored::Session);
+        match stored.split_first() {
+            Some((&VERSION, sealed)) => record::decode(&self.open(&[VERSION], key, sealed)?)
+                .map(Stored::Session)
+                .map_err(|_| Unreadable("it opens, but is not a record: another release wrote it")),
+            Some((&SUCCESSOR, sealed)) => {
+                Successor::decode(&self.open(&[SUCCESSOR], key, sealed)?)
+                    .map(Stored::Successor)
+                    .ok_or(Unreadable(
+                        "it opens, but is not a successor: another release wrote it",
+                    ))
+            }
+            _ => Err(unsupported(stored)),
         }
-        let sealed = stored
-            .strip_prefix(&[FORWARD])
-            .ok_or(Unreadable("in a form that this release does not support"))?;
-        let forward = Forward::decode(&self.keys.open(&place(&[FORWARD], key), sealed)?);
-        forward.map(Stored::Forward).ok_or(Unreadable(
-            "it opens, but is not a forward: another release wrote it",
-        ))
-    }
-
-    /// The session that is stored under `key`.
-    fn open_session(&self, key: &str, stored: &[u8]) -> Result<Session, Unreadable> {
-        let sealed = version_checked(stored)?;
-        let record = self.keys.open(&place(&[VERSION], key), sealed)?;
-        record::decode(&record)
-            .map_err(|_| Unreadable("it opens, but is not a record: another release wrote it"))
     }
 
     /// What is stored in the user's hash `key` for this session_key.
@@ -103,11 +102,7 @@ impl Sealer {
             session_key.reserved_at,
             self.fingerprint(user, session_key.key.expose()),
         );
-        let sealed = self.keys.seal(
-            &place(&header, key),
-            packed(session_key.key.expose()).expose(),
-        );
-        [&header[..], &sealed].concat()
+        self.seal(&header, key, packed(session_key.key.expose()).expose())
     }
 
     /// The session_key that is stored in the user's hash `key`.
@@ -116,11 +111,13 @@ impl Sealer {
         key: &str,
         stored: &[u8],
     ) -> Result<SessionKey, Unreadable> {
-        version_checked(stored)?;
+        if stored.first() != Some(&VERSION) {
+            return Err(unsupported(stored));
+        }
         let (header, sealed) = stored
             .split_first_chunk::<{ generation::HEADER }>()
             .ok_or(Unreadable("cut"))?;
-        let plain = Secret::new(self.keys.open(&place(header, key), sealed)?);
+        let plain = Secret::new(self.open(header, key, sealed)?);
         let key = unpacked(plain.expose()).ok_or(Unreadable(
             "it opens, but is not a session_key: another release wrote it",
         ))?;
@@ -156,15 +153,15 @@ impl Sealer {
     }
 }
 
-fn version_checked(stored: &[u8]) -> Result<&[u8], Unreadable> {
-    match stored.split_first() {
-        Some((&VERSION, rest)) => Ok(rest),
-        Some(_) => Err(Unreadable("in a form that this release does not support")),
-        None => Err(Unreadable("empty")),
-    }
+fn unsupported(stored: &[u8]) -> Unreadable {
+    Unreadable(if stored.is_empty() {
+        "empty"
+    } else {
+        "in a form that this release does not support"
+    })
 }
 
-fn place(header: &[u8], key: &str) -> Vec<u8> {
+fn associated(header: &[u8], key: &str) -> Vec<u8> {
     [header, key.as_bytes()].concat()
 }
 
@@ -239,78 +236,62 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_record_opens_in_its_place_only() {
-        let sealer = sealer();
-        let stored = sealer.seal_session("hufu:s:{AAA}:a", &typical());
-        assert_eq!(
-            sealer.open_session("hufu:s:{AAA}:a", &stored),
-            Ok(typical())
-        );
-        assert_eq!(
-            sealer.open_session("hufu:s:{AAA}:b", &stored),
-            Err(Unreadable("changed, cut, or moved from its place"))
-        );
-        assert_eq!(
-            super::tests::sealer().open_session("hufu:s:{AAA}:a", &stored),
-            Err(Unreadable("sealed with an unknown key"))
-        );
+    /// Fails if anything but the whole opens.
+    fn assert_opens_unchanged_only(stored: &[u8], opens: impl Fn(&[u8]) -> bool) {
+        assert!(opens(stored));
         for i in 0..stored.len() {
-            let mut changed = stored.clone();
-            changed[i] ^= 1;
-            assert!(
-                sealer.open_session("hufu:s:{AAA}:a", &changed).is_err(),
-                "byte {i}"
-            );
-            assert!(
-                sealer.open_session("hufu:s:{AAA}:a", &stored[..i]).is_err(),
-                "cut at {i}"
-            );
+            // With the bit that marks a successor: one that is called a record is none.
+            for bit in [1, successor::MARK] {
+                let mut changed = stored.to_vec();
+                changed[i] ^= bit;
+                assert!(!opens(&changed), "byte {i}");
+            }
+            assert!(!opens(&stored[..i]), "cut at {i}");
         }
     }
 
     #[test]
-    fn a_forward_opens_in_its_place_only_and_is_no_record() {
+    fn a_record_and_a_successor_open_in_their_place_only() {
         let sealer = sealer();
-        let forward = Forward {
+        let successor = Successor {
             to: [7; 16],
             until: UnixMillis(1_764_000_030_000),
             answer: vec![9; 86],
         };
-        let stored = sealer.seal_forward("k", &forward);
-        assert_eq!(stored.len(), 139);
-        assert_eq!(
-            sealer.open_stored("k", &stored),
-            Ok(Stored::Forward(forward))
-        );
-        assert_eq!(
-            sealer.open_stored("k", &sealer.seal_session("k", &typical())),
-            Ok(Stored::Session(typical()))
-        );
-        assert!(sealer.open_stored("other", &stored).is_err());
-        for i in 0..stored.len() {
-            let mut changed = stored.clone();
-            // The mark too: a forward that is called a record is none.
-            changed[i] ^= 0x80;
-            assert!(sealer.open_stored("k", &changed).is_err(), "byte {i}");
-            assert!(sealer.open_stored("k", &stored[..i]).is_err(), "cut at {i}");
+        let key = "hufu:s:{AAA}:a";
+        let sealed = sealer.seal_successor(key, &successor);
+        assert_eq!(sealed.len(), 139);
+        for (stored, plain) in [
+            (
+                sealer.seal_session(key, &typical()),
+                Stored::Session(typical()),
+            ),
+            (sealed, Stored::Successor(successor)),
+        ] {
+            assert_eq!(sealer.open_stored(key, &stored), Ok(plain));
+            assert_eq!(
+                sealer.open_stored("hufu:s:{AAA}:b", &stored),
+                Err(Unreadable("changed, cut, or moved from its place"))
+            );
+            assert_eq!(
+                super::tests::sealer().open_stored(key, &stored),
+                Err(Unreadable("sealed with an unknown key"))
+            );
+            assert_opens_unchanged_only(&stored, |stored| sealer.open_stored(key, stored).is_ok());
         }
     }
 
     #[test]
     fn a_form_of_a_later_release_is_told_apart() {
         let mut stored = sealer().seal_session("k", &typical());
-        stored[0] = 2;
-        assert_eq!(
-            sealer().open_session("k", &stored),
-            Err(Unreadable("in a form that this release does not support"))
-        );
-        assert_eq!(sealer().open_session("k", b""), Err(Unreadable("empty")));
-        stored[0] = 0x82;
-        assert_eq!(
-            sealer().open_stored("k", &stored),
-            Err(Unreadable("in a form that this release does not support"))
-        );
+        for version in [2, 0x82] {
+            stored[0] = version;
+            assert_eq!(
+                sealer().open_stored("k", &stored),
+                Err(Unreadable("in a form that this release does not support"))
+            );
+        }
+        assert_eq!(sealer().open_stored("k", b""), Err(Unreadable("empty")));
     }
 
     #[test]
@@ -330,15 +311,9 @@ mod tests {
                 (text, UnixMillis(1_764_000_000_000))
             );
             assert!(sealer.open_generation("other", &stored).is_err());
-            for i in 0..stored.len() {
-                let mut changed = stored.clone();
-                changed[i] ^= 1;
-                assert!(sealer.open_generation("k", &changed).is_err(), "byte {i}");
-                assert!(
-                    sealer.open_generation("k", &stored[..i]).is_err(),
-                    "cut at {i}"
-                );
-            }
+            assert_opens_unchanged_only(&stored, |stored| {
+                sealer.open_generation("k", stored).is_ok()
+            });
         }
     }
 
@@ -385,7 +360,7 @@ mod tests {
             hash: [3; 16],
         };
 
-        fn sessions() -> Vec<(&'static str, Session)> {
+        fn records() -> Vec<(&'static str, Stored)> {
             let bare = Session {
                 unionid: None,
                 client_address: None,
@@ -398,19 +373,17 @@ mod tests {
                 claims,
                 ..typical()
             };
-            vec![
-                ("v1-typical", typical()),
-                ("v1-bare", bare),
-                ("v1-ipv6-claims", full),
-            ]
-        }
-
-        fn forward() -> Forward {
-            Forward {
+            let successor = Successor {
                 to: [4; 16],
                 until: UnixMillis(1_764_000_030_000),
                 answer: b"the answer, sealed under the old token".to_vec(),
-            }
+            };
+            vec![
+                ("v1-typical", Stored::Session(typical())),
+                ("v1-bare", Stored::Session(bare)),
+                ("v1-ipv6-claims", Stored::Session(full)),
+                ("v1-successor", Stored::Successor(successor)),
+            ]
         }
 
         fn folder() -> std::path::PathBuf {
@@ -430,17 +403,13 @@ mod tests {
         #[test]
         fn stored_records_of_every_version_load() {
             let (sealer, keys) = fixed();
-            for (name, session) in sessions() {
+            for (name, record) in records() {
                 assert_eq!(
-                    sealer.open_session(&keys.session(&ID), &read(name)),
-                    Ok(session),
+                    sealer.open_stored(&keys.session(&ID), &read(name)),
+                    Ok(record),
                     "{name}"
                 );
             }
-            assert_eq!(
-                sealer.open_stored(&keys.session(&ID), &read("v1-forward")),
-                Ok(Stored::Forward(forward()))
-            );
             let read = sealer
                 .open_generation(&keys.user(ID.tag, &typical().user), &read("v1-generation"))
                 .unwrap();
@@ -450,7 +419,7 @@ mod tests {
             );
             assert_eq!(
                 fs::read_dir(folder()).unwrap().count(),
-                sessions().len() + 2,
+                records().len() + 1,
                 "every fixture is read"
             );
         }
@@ -461,25 +430,22 @@ mod tests {
         fn write() {
             let (sealer, keys) = fixed();
             let write = |name: &str, stored: &[u8]| {
-                fs::write(
-                    folder().join(name).with_extension("hex"),
-                    hex::encode(stored) + "\n",
-                )
-                .unwrap();
+                let path = folder().join(name).with_extension("hex");
+                fs::write(path, hex::encode(stored) + "\n").unwrap();
             };
             fs::create_dir_all(folder()).unwrap();
-            for (name, session) in sessions() {
-                write(name, &sealer.seal_session(&keys.session(&ID), &session));
+            let key = keys.session(&ID);
+            for (name, record) in records() {
+                let stored = match record {
+                    Stored::Session(session) => sealer.seal_session(&key, &session),
+                    Stored::Successor(successor) => sealer.seal_successor(&key, &successor),
+                };
+                write(name, &stored);
             }
-            write(
-                "v1-forward",
-                &sealer.seal_forward(&keys.session(&ID), &forward()),
-            );
             let user_key = keys.user(ID.tag, &typical().user);
-            write(
-                "v1-generation",
-                &sealer.seal_generation(&user_key, &typical().user, &session_key(WECHAT_KEY)),
-            );
+            let generation =
+                sealer.seal_generation(&user_key, &typical().user, &session_key(WECHAT_KEY));
+            write("v1-generation", &generation);
         }
     }
 }

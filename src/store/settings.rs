@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::redis_client::{ConnectSettings, Place, RedisLogin, RedisTls, RedisUrl, Timeouts};
+use crate::redis_client::{ConnectSettings, Deployment, RedisLogin, RedisTls, RedisUrl, Timeouts};
 use crate::store::near_cache::NearCacheSettings;
 use crate::store::url::StoreUrl;
 
@@ -66,7 +66,7 @@ impl StoreSettings {
     }
 
     /// Where the data is. Nobody is asked.
-    pub(super) fn place(&self, url: &RedisUrl) -> Result<Place, BadStoreSettings> {
+    pub(super) fn deployment(&self, url: &RedisUrl) -> Result<Deployment, BadStoreSettings> {
         let settings = ConnectSettings {
             sentinel_login: &self.sentinel_login,
             tls: &self.tls,
@@ -75,7 +75,8 @@ impl StoreSettings {
                 answer: self.timeout,
             },
         };
-        Place::new(url, &settings).map_err(|error| BadStoreSettings::new(format!("store: {error}")))
+        Deployment::new(url, &settings)
+            .map_err(|error| BadStoreSettings::new(format!("store: {error}")))
     }
 }
 

@@ -73,7 +73,7 @@ pub struct AccessLine<'a> {
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct LineQueue {
     lines: Mutex<Lines>,
     /// Told when there are enough lines for a batch, and when no more will come.
     enough: Condvar,
@@ -93,14 +93,14 @@ struct Lines {
 /// Takes access lines from all workers.
 #[derive(Debug, Clone)]
 pub struct AccessLog {
-    waiting: Arc<Waiting>,
+    queue: Arc<LineQueue>,
     format: LineFormat,
 }
 
 /// Writes what waits when dropped, and ends the writing thread.
 #[derive(Debug)]
 pub struct AccessLogGuard {
-    waiting: Arc<Waiting>,
+    queue: Arc<LineQueue>,
     ended: mpsc::Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
@@ -112,13 +112,13 @@ impl AccessLog {
         out: impl Write + Send + 'static,
         dropped: Counter,
     ) -> std::io::Result<(Self, AccessLogGuard)> {
-        let waiting = Arc::new(Waiting {
+        let queue = Arc::new(LineQueue {
             lines: Mutex::default(),
             enough: Condvar::new(),
             dropped,
         });
         let (end, ended) = mpsc::channel::<()>();
-        let source = waiting.clone();
+        let source = queue.clone();
         let thread = std::thread::Builder::new()
             .name("access-log".to_owned())
             .spawn(move || {
@@ -127,11 +127,11 @@ impl AccessLog {
             })?;
         Ok((
             Self {
-                waiting: waiting.clone(),
+                queue: queue.clone(),
                 format,
             },
             AccessLogGuard {
-                waiting,
+                queue,
                 ended,
                 thread: Some(thread),
             },
@@ -140,10 +140,10 @@ impl AccessLog {
 
     /// Takes a line.
     pub fn record(&self, line: &AccessLine<'_>) {
-        let mut lines = self.waiting.lines.lock();
+        let mut lines = self.queue.lines.lock();
         if lines.text.len() > MAX_WAITING {
             drop(lines);
-            self.waiting.dropped.inc();
+            self.queue.dropped.inc();
             return;
         }
         let before = lines.text.len();
@@ -155,15 +155,15 @@ impl AccessLog {
         // Before the other thread is told, which would only wait for it.
         drop(lines);
         if enough {
-            self.waiting.enough.notify_one();
+            self.queue.enough.notify_one();
         }
     }
 }
 
 impl Drop for AccessLogGuard {
     fn drop(&mut self) {
-        self.waiting.lines.lock().ended = true;
-        self.waiting.enough.notify_one();
+        self.queue.lines.lock().ended = true;
+        self.queue.enough.notify_one();
         // An output that takes nothing must not keep the process alive: its last lines are lost.
         let ended = self.ended.recv_timeout(LAST_WRITE);
         if let (Some(thread), Ok(()) | Err(RecvTimeoutError::Disconnected)) =
@@ -174,13 +174,13 @@ impl Drop for AccessLogGuard {
     }
 }
 
-fn write_batches(waiting: &Waiting, mut out: impl Write) {
+fn write_batches(queue: &LineQueue, mut out: impl Write) {
     let mut batch = String::new();
     loop {
         batch.clear();
         let too_few = |lines: &mut Lines| lines.text.len() < BATCH.1 && !lines.ended;
-        let mut lines = waiting.lines.lock();
-        waiting.enough.wait_while_for(&mut lines, too_few, BATCH.0);
+        let mut lines = queue.lines.lock();
+        queue.enough.wait_while_for(&mut lines, too_few, BATCH.0);
         std::mem::swap(&mut batch, &mut lines.text);
         let last = lines.ended;
         drop(lines);
@@ -190,7 +190,7 @@ fn write_batches(waiting: &Waiting, mut out: impl Write) {
                 .and_then(|()| out.flush())
                 .is_err()
         {
-            waiting.dropped.inc_by(batch.lines().count() as u64);
+            queue.dropped.inc_by(batch.lines().count() as u64);
         }
         if last {
             return;
@@ -225,9 +225,7 @@ impl Lines {
     /// A word, a number or an address of the gateway's own: nothing in it needs an escape.
     fn push_plain(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
-            self.text.push_str(name);
-            self.text.push_str(value);
-            self.text.push('"');
+            self.text.extend([name, value, "\""]);
         }
     }
 
@@ -357,77 +355,4 @@ fn text(out: &mut Lines, line: &AccessLine<'_>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Shared {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn line(path: &str) -> AccessLine<'_> {
-        AccessLine {
-            time: UnixMillis(1_700_000_000_123),
-            request_id: "r1",
-            trace_id: "t1",
-            method: "GET",
-            path,
-            route: "/api",
-            status: 200,
-            error: None,
-            reason: None,
-            bytes: 12,
-            received: None,
-            took: Duration::from_micros(1500),
-            upstream_took: Some(Duration::from_micros(1000)),
-            endpoint: Some("10.0.0.1:80"),
-            attempts: 2,
-            session: None,
-            app: None,
-            client: "127.0.0.1",
-        }
-    }
-
-    fn written(format: LineFormat, path: &str) -> String {
-        let out = Shared::default();
-        let (log, guard) = AccessLog::start(format, out.clone(), Counter::default()).unwrap();
-        log.record(&line(path));
-        drop(guard);
-        let bytes = out.0.lock().clone();
-        String::from_utf8(bytes).unwrap()
-    }
-
-    #[test]
-    fn json_lines_are_json_whatever_the_path() {
-        for path in ["/api/x", "/a\"b", "/a\nb", "/a\\b", "/a\u{7f}b", "/虎"] {
-            let text = written(LineFormat::Json, path);
-            assert_eq!(text.lines().count(), 1, "{text}");
-            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-            assert_eq!(value["path"], path);
-            assert_eq!(value["time"], "2023-11-14T22:13:20.123Z");
-            assert_eq!(
-                (&value["endpoint"], &value["attempts"]),
-                (&"10.0.0.1:80".into(), &2.into())
-            );
-            assert_eq!(
-                (&value["status"], &value["ms"], &value["upstream_ms"]),
-                (&200.into(), &1.5.into(), &1.0.into())
-            );
-        }
-    }
-
-    #[test]
-    fn text_lines_stay_lines() {
-        let text = written(LineFormat::Text, "/a\nb");
-        assert_eq!(text.lines().count(), 1, "{text}");
-        assert!(text.contains(r"200 GET /a\nb 1.500ms"), "{text}");
-    }
-}
+mod tests;

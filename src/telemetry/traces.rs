@@ -118,11 +118,11 @@ impl Traces {
                     settings.endpoint
                 ))
             })?;
-        let exporter = Watched {
+        let exporter = CountingExporter {
             exporter,
             endpoint: settings.endpoint.clone(),
             metrics: metrics.clone(),
-            told: Throttle::new(Duration::from_secs(30)),
+            log_throttle: Throttle::new(Duration::from_secs(30)),
         };
         let mut processor = BatchSpanProcessor::builder(exporter).build();
         let resource = Resource::builder_empty()
@@ -154,21 +154,15 @@ impl Traces {
 
     /// Queues the spans of a request.
     pub fn record(&self, span: &RequestSpan<'_>) {
-        let count = |outcome| self.metrics.spans.get_or_create(&Outcome { outcome }).inc();
         if let Some((after, took)) = span.upstream {
-            let attributes = vec![KeyValue::new("http.request.method", span.method.to_owned())];
-            let started = span.started + after;
-            let ids = (span.ids.client, Some(span.ids.server), false);
-            self.processor.on_end(self.data(
-                span,
-                ids,
-                SpanKind::Client,
-                format!("{} upstream", span.method),
-                (started, took),
-                attributes,
-                Status::Unset,
-            ));
-            count("recorded");
+            let start_time = span.started + after;
+            self.queue(SpanData {
+                parent_span_id: SpanId::from_bytes(span.ids.server),
+                span_kind: SpanKind::Client,
+                name: format!("{} upstream", span.method).into(),
+                attributes: vec![KeyValue::new("http.request.method", span.method.to_owned())],
+                ..self.empty(span.ids.trace, span.ids.client, start_time, took)
+            });
         }
         // OpenTelemetry's rule for servers: 4xx is the caller's fault and no error of this span.
         let status = if span.status >= 500 {
@@ -176,54 +170,49 @@ impl Traces {
         } else {
             Status::Unset
         };
-        let ids = (span.ids.server, span.ids.parent, true);
-        let name = format!("{} {}", span.method, span.route);
-        self.processor.on_end(self.data(
-            span,
-            ids,
-            SpanKind::Server,
-            name,
-            (span.started, span.took),
-            attributes(span),
+        self.queue(SpanData {
+            parent_span_id: span.ids.parent.map_or(SpanId::INVALID, SpanId::from_bytes),
+            parent_span_is_remote: span.ids.parent.is_some(),
+            name: format!("{} {}", span.method, span.route).into(),
+            attributes: attributes(span),
             status,
-        ));
-        count("recorded");
+            ..self.empty(span.ids.trace, span.ids.server, span.started, span.took)
+        });
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one span, in the order in which the exporter's own struct has them"
-    )]
-    fn data(
+    fn queue(&self, span: SpanData) {
+        self.processor.on_end(span);
+        let outcome = "recorded";
+        self.metrics.spans.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// A span of which nothing is known but its ids and its time.
+    fn empty(
         &self,
-        span: &RequestSpan<'_>,
-        (id, parent, remote): ([u8; 8], Option<[u8; 8]>, bool),
-        span_kind: SpanKind,
-        name: String,
-        (start_time, took): (SystemTime, Duration),
-        attributes: Vec<KeyValue>,
-        status: Status,
+        trace: [u8; 16],
+        id: [u8; 8],
+        start_time: SystemTime,
+        took: Duration,
     ) -> SpanData {
-        let trace = TraceId::from_bytes(span.ids.trace);
         SpanData {
             span_context: SpanContext::new(
-                trace,
+                TraceId::from_bytes(trace),
                 SpanId::from_bytes(id),
                 TraceFlags::SAMPLED,
                 false,
                 TraceState::NONE,
             ),
-            parent_span_id: parent.map_or(SpanId::INVALID, SpanId::from_bytes),
-            parent_span_is_remote: remote && parent.is_some(),
-            span_kind,
-            name: name.into(),
+            parent_span_id: SpanId::INVALID,
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Server,
+            name: "".into(),
             start_time,
             end_time: start_time + took,
-            attributes,
+            attributes: Vec::new(),
             dropped_attributes_count: 0,
             events: SpanEvents::default(),
             links: SpanLinks::default(),
-            status,
+            status: Status::Unset,
             instrumentation_scope: self.scope.clone(),
         }
     }
@@ -271,16 +260,16 @@ fn bound(share: f64) -> u64 {
     }
 }
 
-/// An exporter that says when it fails.
+/// An exporter whose spans are counted, and that logs its failures.
 #[derive(Debug)]
-struct Watched<E> {
+struct CountingExporter<E> {
     exporter: E,
     endpoint: String,
     metrics: Arc<Metrics>,
-    told: Throttle,
+    log_throttle: Throttle,
 }
 
-impl<E: SpanExporter> SpanExporter for Watched<E> {
+impl<E: SpanExporter> SpanExporter for CountingExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len() as u64;
         let result = self.exporter.export(batch).await;
@@ -290,7 +279,7 @@ impl<E: SpanExporter> SpanExporter for Watched<E> {
             .get_or_create(&Outcome { outcome })
             .inc_by(spans);
         if let Err(error) = &result
-            && let Some(silent) = self.told.admit()
+            && let Some(silent) = self.log_throttle.admit()
         {
             log::warn!("cannot send spans to {}: {error}{silent}", self.endpoint);
         }

@@ -1,12 +1,11 @@
 //! The cells of limits, of which only the lately used are kept.
 
 use crate::clock::UnixMillis;
-use crate::limit::{Cell, CellName, Level, Limit, Micros, Recent};
+use crate::limit::{Cell, CellName, Level, Limit, Recent};
 
 /// Cells kept at the least; at most twice as many.
 const KEPT: usize = 64 * 1024;
 
-/// The cells.
 pub(super) struct Cells(Recent<CellName, Cell>);
 
 impl Default for Cells {
@@ -19,10 +18,6 @@ impl Cells {
     pub(super) fn take(&mut self, limit: &Limit, now: UnixMillis) -> Level {
         self.0
             .entry(limit.cell, Cell::default)
-            .take(limit.quota, micros(now))
+            .take(limit.quota, now.0.saturating_mul(1000))
     }
-}
-
-const fn micros(now: UnixMillis) -> Micros {
-    now.0.saturating_mul(1000)
 }

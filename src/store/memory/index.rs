@@ -20,10 +20,6 @@ pub(super) struct Member {
 }
 
 impl Index {
-    pub(super) fn drop_dead(&mut self, now: UnixMillis) {
-        self.sessions.retain(|_, member| member.expiry > now);
-    }
-
     /// Drops the oldest sessions until one more fits under the cap (0: no cap).
     pub(super) fn evict_for_one_more(&mut self, cap: u32) -> Vec<[u8; 16]> {
         let room = usize::try_from(cap).unwrap_or(usize::MAX);

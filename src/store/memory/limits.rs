@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 
-use super::store::MemorySessionStore;
+use super::store::MemoryStore;
 use crate::limit::{CounterError, CounterStore, Level, Limit};
 
 #[async_trait]
-impl CounterStore for MemorySessionStore {
+impl CounterStore for MemoryStore {
     async fn take(&self, limit: &Limit) -> Result<Level, CounterError> {
         let now = self.clock.unix_now();
         Ok(self.cells.lock().take(limit, now))

@@ -4,38 +4,31 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::held::Value;
-use super::store::MemorySessionStore;
+use super::entries::StoredValue;
+use super::store::MemoryStore;
 use crate::crypto::random;
 use crate::identity::{LoginCodes, Reservation};
 use crate::session::store::LoginKey;
 use crate::session::{StoreError, Written};
 
-impl MemorySessionStore {
-    fn reserve_now(&self, login: &LoginKey, lease: Duration) -> Reservation {
-        let (mut held, now) = self.at_now();
-        let key = self.keys.login(login);
-        match held.entries.get(&key).map(|entry| &entry.value) {
-            Some(Value::Pending(_)) => Reservation::Pending { now },
-            Some(Value::Settled(answer)) => Reservation::Settled {
-                now,
-                answer: answer.clone(),
-            },
-            _ => {
-                let ticket = random::bytes();
-                held.put(key, now.plus(lease), Value::Pending(ticket));
-                Reservation::Leader { now, ticket }
-            }
-        }
-    }
-}
-
 #[async_trait]
-impl LoginCodes for MemorySessionStore {
+impl LoginCodes for MemoryStore {
     async fn reserve(&self, login: &LoginKey, lease: Duration) -> Result<Reservation, StoreError> {
-        self.meter
-            .watch("reserve", async { Ok(self.reserve_now(login, lease)) })
-            .await
+        self.run("reserve", |entries, now| {
+            let key = self.keys.login(login);
+            Ok(match entries.value(&key) {
+                Some(StoredValue::Pending(_)) => Reservation::Pending { now },
+                Some(StoredValue::Settled(answer)) => Reservation::Settled {
+                    now,
+                    answer: answer.clone(),
+                },
+                _ => {
+                    let ticket = random::bytes();
+                    entries.put(key, now.plus(lease), StoredValue::Pending(ticket));
+                    Reservation::Leader { now, ticket }
+                }
+            })
+        })
     }
 
     async fn settle(
@@ -44,10 +37,8 @@ impl LoginCodes for MemorySessionStore {
         ticket: &[u8; 16],
         answer: Option<(&[u8], Duration)>,
     ) -> Result<Written, StoreError> {
-        let settle = || {
-            let (mut held, now) = self.at_now();
-            held.settle(&self.keys.login(login), ticket, answer, now)
-        };
-        self.meter.watch("settle", async { Ok(settle()) }).await
+        self.run("settle", |entries, now| {
+            Ok(entries.settle(&self.keys.login(login), ticket, answer, now))
+        })
     }
 }

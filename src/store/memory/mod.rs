@@ -1,21 +1,16 @@
 //! The store inside the process: what Redis would hold, byte for byte, in a map. It forgets when
 //! the process ends.
 //!
-//! - `held`: the keys and their expiries
-//! - `index`: a user's hash
-//! - `cells`, `limits`: cells of limits
-//! - `login_codes`: reservations of login codes
-//! - `store`: the store; `rotation` and `devices` have what it does with tokens and with all
-//!   sessions of a user
+//! - `store`: the store; `sessions`, `login_codes`, `limits`: what it does for each of its traits
+//! - `entries`: the keys and their expiries; `index`: a user's hash; `cells`: cells of limits
 
 mod cells;
-mod devices;
-mod held;
+mod entries;
 mod index;
 mod limits;
 mod login_codes;
-mod rotation;
+mod sessions;
 mod store;
 
-pub use held::StoredEntry;
-pub use store::MemorySessionStore;
+pub use entries::StoredEntry;
+pub use store::MemoryStore;

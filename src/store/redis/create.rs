@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use super::sessions::{ROUNDS, RedisSessionStore};
+use super::sessions::{ROUNDS, RedisStore, session_ids};
 use crate::clock::millis;
 use crate::limit::{CellName, Level};
-use crate::redis_client::Request;
+use crate::redis_client::{Invocation, Request};
 use crate::session::store::{Created, CreatedSession, Settlement};
-use crate::session::{NewSession, SessionId, StoreError, Written};
+use crate::session::{NewSession, StoreError, Written};
 
-/// What the script says: its verdict, how long the session lives, and the names of others.
-type Answer = (i8, u64, Vec<Vec<u8>>);
+/// The script's verdict, how long the session lives, and the names of others.
+type CreateAnswer = (i8, u64, Vec<Vec<u8>>);
 
-impl RedisSessionStore {
+impl RedisStore {
     /// Writes session and answer at the same time: they may lie in different slots, so no script
     /// has them both. Should the session have to evict others, its answer may be there a round trip
     /// earlier: who asks just then looks again.
@@ -72,87 +72,79 @@ impl RedisSessionStore {
         }
     }
 
+    /// A script's keys have to be named before it runs. So a call that finds the user at the cap only
+    /// returns the user's sessions, and is repeated with their names.
     async fn create_session(&self, new: &NewSession<'_>) -> Result<Created, StoreError> {
+        let tag = new.id.tag;
+        let without_others = self.create_script(new);
+        let mut answer: CreateAnswer = self
+            .connector
+            .call(&Request::Script(&without_others))
+            .await?;
+        for _ in 1..ROUNDS {
+            let (0, _, names) = &answer else { break };
+            let mut script = without_others.clone();
+            for id in session_ids(tag, names) {
+                script.key(self.keys.session(&id)).arg(&id.hash);
+            }
+            // What it evicts is not to come back with a failover.
+            answer = self
+                .revocations
+                .run(
+                    &self.connector,
+                    &script,
+                    |(state, _, evicted): &CreateAnswer| *state == 1 && !evicted.is_empty(),
+                )
+                .await?;
+        }
+        let (state, lives, names) = answer;
+        match state {
+            1 => Ok(Created::Made(CreatedSession {
+                expires_in: Duration::from_millis(lives),
+                evicted: session_ids(tag, names),
+            })),
+            0 => Err(StoreError::new(
+                "too many logins of one user at the same time",
+            )),
+            -2 => Ok(Created::Limited(Level {
+                admitted: false,
+                backlog: Duration::from_micros(lives),
+            })),
+            _ => Err(StoreError::new(
+                "the session would expire before it starts: the store's clock has jumped",
+            )),
+        }
+    }
+
+    /// The script for a session that pushes out no other.
+    fn create_script(&self, new: &NewSession<'_>) -> Invocation<'_> {
         let key = self.keys.session(&new.id);
-        let sealed = self.sealer.seal_session(&key, new.session);
         let user_key = self.keys.user(new.id.tag, &new.session.user);
         let session_key = new.session_key.map(|session_key| {
             self.sealer
                 .seal_generation(&user_key, &new.session.user, session_key)
         });
         // Without a limit the script needs a key all the same, of the same slot.
-        let cell = self.keys.cell(&new.limit.map_or(
-            CellName {
-                tag: Some(new.id.tag),
-                name: [0; 16],
-            },
-            |limit| limit.cell,
-        ));
-        let (interval, capacity) = new.limit.map_or((0, 0), |limit| {
-            (limit.quota.interval(), limit.quota.capacity())
+        let no_cell = CellName {
+            tag: Some(new.id.tag),
+            name: [0; 16],
+        };
+        let (cell, interval, capacity) = new.limit.map_or((no_cell, 0, 0), |limit| {
+            (limit.cell, limit.quota.interval(), limit.quota.capacity())
         });
-        let mut members: Vec<[u8; 16]> = Vec::new();
-        for _ in 0..ROUNDS {
-            let mut script = self.scripts.create.key(&user_key);
-            script
-                .key(&key)
-                .key(&cell)
-                .arg(&new.id.hash)
-                .arg(&sealed)
-                .arg(new.session.created.0);
-            script
-                .arg(new.session.absolute_deadline.0)
-                .arg(millis(new.idle))
-                .arg(new.max_per_user)
-                .arg(session_key.as_deref().unwrap_or_default());
-            script.arg(interval).arg(capacity);
-            for member in &members {
-                script
-                    .key(self.keys.session_of(new.id.tag, member))
-                    .arg(member);
-            }
-            // Only a call that brings the names of others can evict, and what it evicts is not to
-            // come back with a failover.
-            let (state, lives, names): Answer = match members.len() {
-                0 => self.connector.call(&Request::Script(&script)).await?,
-                _ => {
-                    self.revocations
-                        .run(&self.connector, &script, |(state, _, evicted): &Answer| {
-                            *state == 1 && !evicted.is_empty()
-                        })
-                        .await?
-                }
-            };
-            let names = names.into_iter().filter_map(|name| name.try_into().ok());
-            match state {
-                0 => members = names.collect(),
-                1 => {
-                    let evicted = names
-                        .map(|hash| SessionId {
-                            tag: new.id.tag,
-                            hash,
-                        })
-                        .collect();
-                    return Ok(Created::Made(CreatedSession {
-                        expires_in: Duration::from_millis(lives),
-                        evicted,
-                    }));
-                }
-                -2 => {
-                    return Ok(Created::Limited(Level {
-                        admitted: false,
-                        backlog: Duration::from_micros(lives),
-                    }));
-                }
-                _ => {
-                    return Err(StoreError::new(
-                        "the session would expire before it starts: the store's clock has jumped",
-                    ));
-                }
-            }
-        }
-        Err(StoreError::new(
-            "too many logins of one user at the same time",
-        ))
+        let mut script = self.scripts.create.key(&user_key);
+        script
+            .key(&key)
+            .key(self.keys.cell(&cell))
+            .arg(&new.id.hash)
+            .arg(self.sealer.seal_session(&key, new.session))
+            .arg(new.session.created.0)
+            .arg(new.session.absolute_deadline.0)
+            .arg(millis(new.idle))
+            .arg(new.max_per_user)
+            .arg(session_key.unwrap_or_default())
+            .arg(interval)
+            .arg(capacity);
+        script
     }
 }

@@ -3,15 +3,14 @@
 use futures_util::future::try_join_all;
 use redis::cmd;
 
-use super::sessions::{ROUNDS, RedisSessionStore};
+use super::sessions::{ROUNDS, RedisStore, session_ids};
 use crate::redis_client::Request;
-use crate::session::token::tag_of;
 use crate::session::{LoadedSession, Lookup, SessionCount, SessionId, StoreError, UserKey};
 
 /// Sessions whose records are read at once: an answer of some ten kilobytes.
 const AT_ONCE: usize = 100;
 
-impl RedisSessionStore {
+impl RedisStore {
     pub(super) async fn sessions_of(
         &self,
         user: &UserKey,
@@ -25,20 +24,12 @@ impl RedisSessionStore {
 
     /// The names in the user's index, also of sessions that have just expired.
     async fn index_of(&self, user: &UserKey) -> Result<Vec<SessionId>, StoreError> {
-        let tag = tag_of(&self.naming, user);
+        let tag = self.keys.tag(user);
         let mut command = cmd("HGETALL");
         command.arg(self.keys.user(tag, user));
         let fields: Vec<(Vec<u8>, Vec<u8>)> =
             self.connector.call(&Request::Command(&command)).await?;
-        Ok(fields
-            .into_iter()
-            .filter_map(|(name, _)| {
-                Some(SessionId {
-                    tag,
-                    hash: name.try_into().ok()?,
-                })
-            })
-            .collect())
+        Ok(session_ids(tag, fields.into_iter().map(|(name, _)| name)))
     }
 
     async fn read_some(
@@ -60,36 +51,27 @@ impl RedisSessionStore {
         Ok(found.collect())
     }
 
-    /// Which keys a script may touch has to be said before it runs, so the first call is told which
-    /// sessions there are. Answers how many ended, and the names of all that may have.
+    /// A script's keys have to be named before it runs, so the first call only returns which sessions
+    /// there are. Returns how many ended, and the names of all that may have.
     pub(super) async fn remove_sessions_of(
         &self,
         user: &UserKey,
     ) -> Result<(u64, Vec<SessionId>), StoreError> {
-        let tag = tag_of(&self.naming, user);
-        let mut names: Vec<[u8; 16]> = Vec::new();
+        let tag = self.keys.tag(user);
+        let mut ids = Vec::new();
         for _ in 0..ROUNDS {
             let mut script = self.scripts.remove_all.key(self.keys.user(tag, user));
-            for name in &names {
-                script.key(self.keys.session_of(tag, name)).arg(name);
+            for id in &ids {
+                script.key(self.keys.session(id)).arg(&id.hash);
             }
             let (done, ended, others): (bool, u64, Vec<Vec<u8>>) = self
                 .revocations
                 .run(&self.connector, &script, |(_, ended, _)| *ended > 0)
                 .await?;
             if done {
-                return Ok((
-                    ended,
-                    names
-                        .into_iter()
-                        .map(|hash| SessionId { tag, hash })
-                        .collect(),
-                ));
+                return Ok((ended, ids));
             }
-            names = others
-                .into_iter()
-                .filter_map(|name| name.try_into().ok())
-                .collect();
+            ids = session_ids(tag, others);
         }
         Err(StoreError::new(
             "too many logins of one user during logout/all",

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::server_clock::store_time;
-use super::sessions::RedisSessionStore;
+use super::invalidation::server_clock::store_time;
+use super::sessions::RedisStore;
 use crate::clock::millis;
 use crate::crypto::random;
 use crate::identity::{LoginCodes, Reservation};
@@ -13,26 +13,7 @@ use crate::redis_client::Request;
 use crate::session::store::{LoginKey, Settlement};
 use crate::session::{StoreError, Written};
 
-impl RedisSessionStore {
-    async fn reserve_code(
-        &self,
-        login: &LoginKey,
-        lease: Duration,
-    ) -> Result<Reservation, StoreError> {
-        let ticket: [u8; 16] = random::bytes();
-        let mut script = self.scripts.reserve.key(self.keys.login(login));
-        // Redis refuses an expiry of nothing.
-        script.arg(&ticket).arg(millis(lease).max(1));
-        let (seconds, micros, state, answer): (u64, u64, u8, Vec<u8>) =
-            self.connector.call(&Request::Script(&script)).await?;
-        let now = store_time((seconds, micros));
-        match state {
-            0 => Ok(Reservation::Leader { now, ticket }),
-            1 => Ok(Reservation::Pending { now }),
-            _ => Ok(Reservation::Settled { now, answer }),
-        }
-    }
-
+impl RedisStore {
     pub(super) async fn settle_code(
         &self,
         login: &LoginKey,
@@ -65,11 +46,23 @@ impl RedisSessionStore {
 }
 
 #[async_trait]
-impl LoginCodes for RedisSessionStore {
+impl LoginCodes for RedisStore {
     async fn reserve(&self, login: &LoginKey, lease: Duration) -> Result<Reservation, StoreError> {
-        self.meter
-            .watch("reserve", self.reserve_code(login, lease))
-            .await
+        let reserved = async {
+            let ticket: [u8; 16] = random::bytes();
+            let mut script = self.scripts.reserve.key(self.keys.login(login));
+            // Redis refuses an expiry of nothing.
+            script.arg(&ticket).arg(millis(lease).max(1));
+            let (seconds, micros, state, answer): (u64, u64, u8, Vec<u8>) =
+                self.connector.call(&Request::Script(&script)).await?;
+            let now = store_time((seconds, micros));
+            Ok(match state {
+                0 => Reservation::Leader { now, ticket },
+                1 => Reservation::Pending { now },
+                _ => Reservation::Settled { now, answer },
+            })
+        };
+        self.meter.watch("reserve", reserved).await
     }
 
     async fn settle(

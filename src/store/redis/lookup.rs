@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
-use super::server_clock::store_time;
-use super::sessions::RedisSessionStore;
-use super::worker_cache::{Answer, Landed, Reading, WorkerCache};
-use crate::clock::UnixMillis;
+use super::invalidation::server_clock::store_time;
+use super::sessions::RedisStore;
+use crate::clock::{UnixMillis, monotonic_now};
 use crate::redis_client::{ObservedRead, Request};
 use crate::session::{Lookup, SessionId, StoreError};
-use crate::store::forward::Trail;
+use crate::store::near_cache::{CacheAnswer, JoinedRead, ReadOutcome, WorkerCache};
 use crate::store::sealed::Stored;
+use crate::store::successor::RotationChain;
 
-impl RedisSessionStore {
+impl RedisStore {
     /// What the near cache says for certain, where there is one.
     pub(super) fn known_session(&self, id: &SessionId) -> Option<Lookup> {
         match self.tracker.as_ref()?.cache.look(id) {
-            Answer::Known(lookup) => Some(lookup),
-            Answer::Ask(_) => None,
+            CacheAnswer::Known(lookup) => Some(lookup),
+            CacheAnswer::Ask(_) => None,
         }
     }
 
@@ -39,31 +39,31 @@ impl RedisSessionStore {
         // Only now: finding out that Redis cannot be reached takes time, in which the grace may
         // have ended.
         match tracker.cache.look(id) {
-            Answer::Known(lookup) => Ok(lookup),
-            Answer::Ask(Some(last_known)) => {
+            CacheAnswer::Known(lookup) => Ok(lookup),
+            CacheAnswer::Ask(Some(last_known)) => {
                 log::debug!("served a session from the near cache without confirmation: {error}");
                 tracker.cache.count("unconfirmed");
                 Ok(Lookup::Found(last_known))
             }
-            Answer::Ask(None) => Err(error),
+            CacheAnswer::Ask(None) => Err(error),
         }
     }
 
     /// Reads the session from Redis, or waits for the read that is under way: however many ask at
     /// once, Redis is asked once.
-    async fn read_together(&self, cache: &WorkerCache, id: &SessionId) -> Landed {
-        let seat = cache.join(*id);
-        let mut landed = match seat.flight.try_lock() {
-            Ok(landed) => landed,
-            // Whoever reads is bound by the same time; only one who has waited for somebody that
-            // left can wait for longer.
+    async fn read_together(&self, cache: &WorkerCache, id: &SessionId) -> ReadOutcome {
+        let joined = cache.join(*id);
+        let mut shared = match joined.read.try_lock() {
+            Ok(shared) => shared,
+            // The reader is bound by the same time; only a call whose reader has left can wait for
+            // longer.
             Err(_) => match Box::pin(tokio::time::timeout(
                 self.connector.operation_timeout(),
-                seat.flight.lock(),
+                joined.read.lock(),
             ))
             .await
             {
-                Ok(landed) => landed,
+                Ok(shared) => shared,
                 Err(_) => {
                     return Err(StoreError::new(
                         "another read of the same session took too long",
@@ -71,14 +71,13 @@ impl RedisSessionStore {
                 }
             },
         };
-        if let Some(landed) = &*landed {
+        if let Some(outcome) = &*shared {
             cache.count("joined");
-            return landed.clone();
+            return outcome.clone();
         }
-        let reading = seat.reading();
-        let outcome = self.read_counted(id, Some(&reading)).await;
-        reading.finish(&outcome);
-        landed.insert(outcome).clone()
+        let outcome = self.read_counted(id, Some(&joined)).await;
+        joined.finish(&outcome);
+        shared.insert(outcome).clone()
     }
 
     pub(super) fn forget(&self, id: &SessionId) {
@@ -95,44 +94,44 @@ impl RedisSessionStore {
     async fn read_counted(
         &self,
         id: &SessionId,
-        reading: Option<&Reading<'_>>,
+        reading: Option<&JoinedRead<'_>>,
     ) -> Result<Lookup, StoreError> {
-        let timer = self.meter.load_begins();
+        let started = monotonic_now();
         let outcome = self.read_tracked(id, reading).await;
-        self.meter.load_ended(&timer, &outcome);
+        self.meter.count_load(started, &outcome);
         outcome
     }
 
     async fn read_tracked(
         &self,
         id: &SessionId,
-        reading: Option<&Reading<'_>>,
+        reading: Option<&JoinedRead<'_>>,
     ) -> Result<Lookup, StoreError> {
-        match self.read_one(Trail::new(*id), reading).await? {
+        match self.read_one(RotationChain::new(*id), reading).await? {
             ControlFlow::Break(lookup) => Ok(lookup),
             // Every request takes the way above, and pays for no timer; only what follows is
             // several calls in a row.
-            ControlFlow::Continue(trail) => Box::pin(self.in_time(self.read_on(trail))).await,
+            ControlFlow::Continue(chain) => Box::pin(self.in_time(self.read_on(chain))).await,
         }
     }
 
-    async fn read_on(&self, mut trail: Trail) -> Result<Lookup, StoreError> {
+    async fn read_on(&self, mut chain: RotationChain) -> Result<Lookup, StoreError> {
         loop {
-            match self.read_one(trail, None).await? {
+            match self.read_one(chain, None).await? {
                 ControlFlow::Break(lookup) => return Ok(lookup),
-                ControlFlow::Continue(further) => trail = further,
+                ControlFlow::Continue(further) => chain = further,
             }
         }
     }
 
-    /// Looks where the trail has come to: the trail goes on, or this is what is there.
+    /// Looks where the chain has come to: the chain goes on, or this is what is there.
     async fn read_one(
         &self,
-        mut trail: Trail,
-        reading: Option<&Reading<'_>>,
-    ) -> Result<ControlFlow<Lookup, Trail>, StoreError> {
-        let key = self.keys.session(&trail.id);
-        let Read {
+        mut chain: RotationChain,
+        reading: Option<&JoinedRead<'_>>,
+    ) -> Result<ControlFlow<Lookup, RotationChain>, StoreError> {
+        let key = self.keys.session(&chain.id);
+        let ReadAnswer {
             stored,
             lives,
             time,
@@ -157,19 +156,20 @@ impl RedisSessionStore {
         };
         Ok(match self.sealer.open_stored(&key, &stored) {
             Ok(Stored::Session(session)) => {
-                self.naming_check
-                    .see(&self.naming, &trail.id, &session.user);
-                ControlFlow::Break(trail.arrive(session, Duration::from_millis(lives), now))
+                self.naming_check.see(&self.keys, &chain.id, &session.user);
+                ControlFlow::Break(chain.arrive(session, Duration::from_millis(lives), now))
             }
-            Ok(Stored::Forward(forward)) if trail.follow(&forward) => ControlFlow::Continue(trail),
-            Ok(Stored::Forward(_)) => ControlFlow::Break(Lookup::Gone),
+            Ok(Stored::Successor(successor)) if chain.follow(&successor) => {
+                ControlFlow::Continue(chain)
+            }
+            Ok(Stored::Successor(_)) => ControlFlow::Break(Lookup::Gone),
             Err(why) => ControlFlow::Break(Lookup::Unreadable(why.0)),
         })
     }
 }
 
 /// What a [`Request::Read`] is answered.
-struct Read {
+struct ReadAnswer {
     stored: Option<Vec<u8>>,
     /// Milliseconds, or what `PTTL` says instead.
     lives: i64,
@@ -177,7 +177,7 @@ struct Read {
     time: Option<UnixMillis>,
 }
 
-impl FromRedisValue for Read {
+impl FromRedisValue for ReadAnswer {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         let asked = matches!(&value, Value::Array(answers) if answers.len() > 2);
         let (stored, lives, time) = if asked {

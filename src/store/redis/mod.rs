@@ -2,20 +2,18 @@
 //! read.
 //!
 //! - `scripts`: the only writers
-//! - `worker_cache`: the near cache of a worker; `lookup`: where it and Redis are asked
-//! - `tracking`: connections on which Redis tells what has changed; `subscription`: where gateways tell each other instead (`announcement`: what they say);
-//!   `hearing`: which of the two is in effect; `server_clock`: the server's time, from heartbeats
-//! - `examination`: what `hufu doctor` finds out about the servers
 //! - `sessions`: the store; `create`: how a session is made; `login_codes`: reservations of login
 //!   codes; `limits`: cells of limits; `rotation`: how a session changes its token, and how it
-//!   ends; `devices`: all sessions of a user; `replica_wait`: removals that wait for replicas;
-//!   `revocation`: how other gateways are told
+//!   ends; `devices`: all sessions of a user
+//! - `lookup`: asks the near cache, then Redis; `naming_check`: whether the naming key was changed
+//! - `replica_wait`: removals that wait for replicas; `revocation`: how other gateways learn of them
+//! - `invalidation`: how near caches learn of changes
+//! - `diagnosis`: what `hufu doctor` finds out about the servers
 
-mod announcement;
 mod create;
 mod devices;
-mod examination;
-mod hearing;
+mod diagnosis;
+mod invalidation;
 mod limits;
 mod login_codes;
 mod lookup;
@@ -24,15 +22,11 @@ mod replica_wait;
 mod revocation;
 mod rotation;
 mod scripts;
-mod server_clock;
 mod sessions;
-mod subscription;
-mod tracking;
-mod worker_cache;
 
-pub use examination::diagnose;
-pub use sessions::RedisSessionStore;
-pub(super) use sessions::RedisSetup;
+pub use diagnosis::diagnose;
+pub use sessions::RedisStore;
 
+pub(super) use invalidation::Invalidation;
 pub(super) use scripts::Scripts;
-pub(super) use tracking::Push;
+pub(super) use sessions::RedisSetup;

@@ -3,9 +3,8 @@
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::crypto::keyring::NamingKey;
-use crate::session::token::tag_of;
 use crate::session::{SessionId, UserKey};
+use crate::store::keys::Keys;
 
 /// Which of the sessions that are read have their naming looked at: to make the name again is a
 /// fifth of what a read costs where the processor has no instructions for SHA-256.
@@ -17,7 +16,7 @@ pub(super) struct NamingCheck {
 }
 
 impl NamingCheck {
-    /// So many at first: after a start with another key each of them tells.
+    /// So many at first: after a start with another key each of them shows it.
     const ALL: u32 = 1024;
     /// Then one of so many: another process with another key makes some of all sessions, and one
     /// will do.
@@ -31,10 +30,10 @@ impl NamingCheck {
     }
 
     /// Says, once, that the naming key is not the one under which a session was made: such a
-    /// session works, but is in an index that this process does not find. Nothing else would tell
-    /// before somebody signs out everywhere and stays signed in.
-    pub(super) fn see(&self, naming: &NamingKey, id: &SessionId, user: &UserKey) {
-        if self.is_due() && tag_of(naming, user) != id.tag {
+    /// session works, but is in an index that this process does not find. Nothing else would show
+    /// it before a user signs out everywhere and stays signed in.
+    pub(super) fn see(&self, keys: &Keys, id: &SessionId, user: &UserKey) {
+        if self.is_due() && keys.tag(user) != id.tag {
             self.told.call_once(|| {
                 log::error!(
                     session = id.to_string().as_str();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::{FromRedisValue, Value, from_redis_value};
 
 use crate::metrics::{Metrics, Outcome};
-use crate::redis_client::{Connections, Invocation, Place, Request, Topology};
+use crate::redis_client::{Connections, Deployment, Invocation, Request, Topology};
 use crate::session::StoreError;
 
 /// How removals are sent.
@@ -25,13 +25,13 @@ struct Waiting {
 
 impl Revocations {
     pub(super) fn new(
-        place: &Place,
+        deployment: &Deployment,
         replicas: u32,
         metrics: &Arc<Metrics>,
         connections: Connections,
     ) -> Self {
         Self((replicas > 0).then(|| {
-            let connections = Topology::new(place, metrics, connections);
+            let connections = Topology::new(deployment, metrics, connections);
             // Redis gives up before the connection does, so that it says how many replicas there
             // were.
             let within = connections.answer_timeout().mul_f64(0.8);
@@ -44,8 +44,8 @@ impl Revocations {
         }))
     }
 
-    /// Runs the script of a removal, over `connections` where nobody waits; `ended` tells by its
-    /// answer whether it has ended anything. With too few replicas in time the removal stands
+    /// Runs the script of a removal, over `connections` if no replicas are waited for; `ended` says
+    /// by its answer whether it has ended anything. With too few replicas in time the removal stands
     /// nevertheless, and the answer says so: only a failover in the same moment could undo it.
     pub(super) async fn run<T: FromRedisValue>(
         &self,

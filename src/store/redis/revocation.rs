@@ -1,39 +1,33 @@
-//! Every gateway is to hear what has ended.
+//! Telling every gateway which sessions have ended.
 
-use super::announcement::{self, Announcement};
-use super::sessions::RedisSessionStore;
-use super::subscription::publish;
+use super::invalidation::announcement::{self, Announcement};
+use super::invalidation::publish;
+use super::sessions::RedisStore;
 use crate::session::{SessionId, StoreError};
 
-impl RedisSessionStore {
-    /// Redis has ended these sessions: no worker of this process serves them from now on, and the
-    /// other gateways are told, before the caller is answered. Those that cannot be told hear of it
-    /// from Redis itself, or read again within `max_stale`.
+impl RedisStore {
+    /// Redis has ended these sessions: before the caller gets an answer, every worker of this
+    /// process forgets them, and the revocation is published. Gateways that it does not reach learn of
+    /// it from Redis itself, or read again within `max_stale`.
     pub(super) async fn revoked(&self, ids: &[SessionId]) {
-        let Some(push) = self.push.as_ref().filter(|_| !ids.is_empty()) else {
+        let Some(invalidation) = self.invalidation.as_ref().filter(|_| !ids.is_empty()) else {
             return;
         };
-        push.revoked(ids);
-        if !push.announces() {
+        invalidation.revoked(ids);
+        if !invalidation.announces() {
             return;
         }
-        let (channel, said) = (
-            announcement::revocations(self.keys.prefix()),
-            Announcement::Revoked(ids.to_vec()),
-        );
+        let channel = announcement::revocations(self.keys.prefix());
+        let revoked = Announcement::Revoked(ids.to_vec());
         let published = async {
-            let answer = tokio::time::timeout(
-                self.connector.answer_timeout(),
-                publish(&self.connector, &channel, &said),
-            )
-            .await;
-            match answer {
-                Ok(answer) => answer.map_err(StoreError::from),
+            let publish = publish(&self.connector, &channel, &revoked);
+            match tokio::time::timeout(self.connector.answer_timeout(), publish).await {
+                Ok(outcome) => Ok(outcome?),
                 Err(_) => Err(StoreError::new("no answer to PUBLISH in time")),
             }
         };
         if let Err(error) = self.meter.watch("publish", published).await {
-            let level = if push.is_told_by_redis() {
+            let level = if invalidation.is_pushed_by_redis() {
                 log::Level::Debug
             } else {
                 log::Level::Warn

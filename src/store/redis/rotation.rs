@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::sessions::RedisSessionStore;
+use super::sessions::RedisStore;
 use crate::clock::millis;
 use crate::session::{Rotated, Rotation, SessionId, StoreError, UserKey, Written};
-use crate::store::forward::{Forward, Trail, too_often};
 use crate::store::sealed::Stored;
+use crate::store::successor::{RotationChain, Successor, too_often};
 
-impl RedisSessionStore {
+impl RedisStore {
     pub(super) async fn rotate_session(
         &self,
         rotation: &Rotation<'_>,
@@ -22,7 +22,7 @@ impl RedisSessionStore {
             answer,
         } = rotation;
         let (old, new) = (self.keys.session(from), self.keys.session(to));
-        let forward = Forward {
+        let successor = Successor {
             to: to.hash,
             until: *until,
             answer: answer.to_vec(),
@@ -38,7 +38,7 @@ impl RedisSessionStore {
             .arg(&to.hash)
             .arg(self.sealer.seal_session(&new, session));
         script
-            .arg(self.sealer.seal_forward(&old, &forward))
+            .arg(self.sealer.seal_successor(&old, &successor))
             .arg(until.0)
             .arg(session.absolute_deadline.0)
             .arg(millis(*idle))
@@ -54,7 +54,7 @@ impl RedisSessionStore {
                 expires_in: Duration::from_millis(lives),
             },
             _ => match self.sealer.open_stored(&old, &stored) {
-                Ok(Stored::Forward(before)) => Rotated::Before {
+                Ok(Stored::Successor(before)) => Rotated::Before {
                     answer: before.answer,
                 },
                 _ => Rotated::Gone,
@@ -68,7 +68,7 @@ impl RedisSessionStore {
         id: &SessionId,
         user: &UserKey,
     ) -> Result<(Written, Vec<SessionId>), StoreError> {
-        let (mut trail, mut names) = (Trail::new(*id), vec![*id]);
+        let (mut chain, mut names) = (RotationChain::new(*id), vec![*id]);
         loop {
             let mut script = self.scripts.remove.key(self.keys.user(id.tag, user));
             for name in &names {
@@ -89,17 +89,17 @@ impl RedisSessionStore {
                     names,
                 ));
             }
-            // One that does not open leads nobody anywhere.
-            let Ok(Stored::Forward(forward)) = self
+            // One that does not open leads nowhere.
+            let Ok(Stored::Successor(successor)) = self
                 .sealer
-                .open_stored(&self.keys.session(&trail.id), &stored)
+                .open_stored(&self.keys.session(&chain.id), &stored)
             else {
                 return Ok((Written::Gone, names));
             };
-            if !trail.follow(&forward) {
+            if !chain.follow(&successor) {
                 return Err(too_often());
             }
-            names.push(trail.id);
+            names.push(chain.id);
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::redis_client::Script;
 
 /// All scripts. Each has one cluster slot and gets every key that it touches.
 #[derive(Debug)]
-pub(in crate::store) struct Scripts {
+pub(crate) struct Scripts {
     pub(super) create: Script,
     pub(super) renew: Script,
     pub(super) remove: Script,
@@ -16,37 +16,25 @@ pub(in crate::store) struct Scripts {
     pub(super) take: Script,
 }
 
+/// The files one after the other, as one script.
+macro_rules! script {
+    ($($file:literal),+) => {
+        Script::new(concat!($(include_str!(concat!("scripts/", $file))),+))
+    };
+}
+
 impl Scripts {
-    pub(in crate::store) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            create: Script::new(concat!(
-                include_str!("scripts/index.lua"),
-                include_str!("scripts/gcra.lua"),
-                include_str!("scripts/create.lua")
-            )),
-            renew: Script::new(concat!(
-                include_str!("scripts/index.lua"),
-                include_str!("scripts/renew.lua")
-            )),
-            remove: Script::new(concat!(
-                include_str!("scripts/index.lua"),
-                include_str!("scripts/remove.lua")
-            )),
-            remove_all: Script::new(concat!(
-                include_str!("scripts/index.lua"),
-                include_str!("scripts/remove_all.lua")
-            )),
-            rotate: Script::new(concat!(
-                include_str!("scripts/index.lua"),
-                include_str!("scripts/rotate.lua")
-            )),
-            reserve: Script::new(include_str!("scripts/reserve.lua")),
-            settle: Script::new(include_str!("scripts/settle.lua")),
-            withdraw: Script::new(include_str!("scripts/withdraw.lua")),
-            take: Script::new(concat!(
-                include_str!("scripts/gcra.lua"),
-                include_str!("scripts/take.lua")
-            )),
+            create: script!("index.lua", "gcra.lua", "create.lua"),
+            renew: script!("index.lua", "renew.lua"),
+            remove: script!("index.lua", "remove.lua"),
+            remove_all: script!("index.lua", "remove_all.lua"),
+            rotate: script!("index.lua", "rotate.lua"),
+            reserve: script!("reserve.lua"),
+            settle: script!("settle.lua"),
+            withdraw: script!("withdraw.lua"),
+            take: script!("gcra.lua", "take.lua"),
         }
     }
 }

@@ -1,22 +1,20 @@
 //! The session store of one worker.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::cmd;
 
+use super::invalidation::server_clock::store_time;
+use super::invalidation::{Invalidation, Tracker};
 use super::naming_check::NamingCheck;
 use super::replica_wait::Revocations;
 use super::scripts::Scripts;
-use super::server_clock::store_time;
-use super::tracking::{Push, Tracker};
 use crate::clock::{UnixMillis, millis};
-use crate::crypto::keyring::NamingKey;
-use crate::redis_client::{Connections, Place, Pools, Request, Topology};
+use crate::redis_client::{Connections, Deployment, Pools, Request, Topology};
 use crate::session::store::Created;
-use crate::session::token::tag_of;
+use crate::session::token::Tag;
 use crate::session::{
     LoadedSession, Lookup, NewSession, Rotated, Rotation, SessionCount, SessionId, SessionKey,
     SessionStore, StoreError, UserKey, Written,
@@ -30,49 +28,51 @@ use crate::store::sealed::Sealer;
 /// meanwhile. One of those who change them gets through each time.
 pub(super) const ROUNDS: u32 = 256;
 
+/// The sessions of these names, which share the user's tag.
+pub(super) fn session_ids(tag: Tag, names: impl IntoIterator<Item: AsRef<[u8]>>) -> Vec<SessionId> {
+    names
+        .into_iter()
+        .filter_map(|name| {
+            let hash = name.as_ref().try_into().ok()?;
+            Some(SessionId { tag, hash })
+        })
+        .collect()
+}
+
 /// The store in Redis, over the connections of a worker or of the process.
-pub struct RedisSessionStore {
+#[derive(Debug)]
+pub struct RedisStore {
     pub(super) connector: Topology,
     pub(super) revocations: Revocations,
     pub(super) scripts: Arc<Scripts>,
     pub(super) keys: Keys,
     pub(super) sealer: Sealer,
-    pub(super) naming: Arc<NamingKey>,
     pub(super) meter: Meter,
-    pub(super) push: Option<Arc<Push>>,
+    pub(super) invalidation: Option<Arc<Invalidation>>,
     /// `None`: every lookup asks Redis.
     pub(super) tracker: Option<Arc<Tracker>>,
     pub(super) naming_check: NamingCheck,
 }
 
-impl fmt::Debug for RedisSessionStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisSessionStore")
-            .field("connector", &self.connector)
-            .finish_non_exhaustive()
-    }
-}
-
 /// How the stores of the process and of all workers are set up.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct RedisSetup {
-    pub(in crate::store) place: Place,
+    pub(in crate::store) deployment: Deployment,
     pub(in crate::store) wait_replicas: u32,
-    pub(in crate::store) push: Option<Arc<Push>>,
+    pub(in crate::store) invalidation: Option<Arc<Invalidation>>,
     pub(in crate::store) scripts: Arc<Scripts>,
     pub(in crate::store) keys: Keys,
     pub(in crate::store) sealer: Sealer,
-    pub(in crate::store) naming: Arc<NamingKey>,
     pub(in crate::store) meter: Meter,
 }
 
-impl RedisSessionStore {
+impl RedisStore {
     /// The store of one worker, with connections and a near cache of its own.
     pub(in crate::store) fn for_worker(setup: &RedisSetup) -> Self {
         let tracker = setup
-            .push
+            .invalidation
             .as_ref()
-            .map(|push| Tracker::new(push, setup.keys.clone(), setup.meter.metrics().clone()));
+            .map(|shared| Tracker::new(shared, setup.keys.clone(), setup.meter.metrics().clone()));
         let connections = match &tracker {
             Some(tracker) => Connections::Observed(tracker.clone()),
             None => Connections::Worker,
@@ -93,25 +93,23 @@ impl RedisSessionStore {
         tracker: Option<Arc<Tracker>>,
     ) -> Self {
         let RedisSetup {
-            place,
+            deployment,
             wait_replicas,
-            push,
+            invalidation,
             scripts,
             keys,
             sealer,
-            naming,
             meter,
         } = setup.clone();
         let metrics = meter.metrics();
         Self {
-            connector: Topology::new(&place, metrics, connections),
-            revocations: Revocations::new(&place, wait_replicas, metrics, of_revocations),
+            connector: Topology::new(&deployment, metrics, connections),
+            revocations: Revocations::new(&deployment, wait_replicas, metrics, of_revocations),
             scripts,
             keys,
             sealer,
-            naming,
             meter,
-            push,
+            invalidation,
             tracker,
             naming_check: NamingCheck::new(),
         }
@@ -120,46 +118,16 @@ impl RedisSessionStore {
     /// The user's session_key generations, newest first; those that do not open are left out, with
     /// a warning.
     pub async fn session_keys(&self, user: &UserKey) -> Result<Vec<SessionKey>, StoreError> {
-        self.meter
-            .watch("session_keys", self.kept_session_keys(user))
-            .await
-    }
-
-    async fn kept_session_keys(&self, user: &UserKey) -> Result<Vec<SessionKey>, StoreError> {
-        let key = self.keys.user(tag_of(&self.naming, user), user);
-        let mut command = cmd("HMGET");
-        command.arg(&key).arg(&generation::FIELDS);
-        let stored: Vec<Option<Vec<u8>>> = self.connector.call(&Request::Command(&command)).await?;
-        Ok(self
-            .sealer
-            .open_generations(&key, &stored.into_iter().flatten().collect::<Vec<_>>()))
-    }
-
-    async fn read_time(&self) -> Result<UnixMillis, StoreError> {
-        let time = self.connector.call(&Request::Command(&cmd("TIME"))).await?;
-        Ok(store_time(time))
-    }
-
-    async fn renew_session(
-        &self,
-        id: &SessionId,
-        user: &UserKey,
-        idle: Duration,
-        absolute_deadline: UnixMillis,
-    ) -> Result<Written, StoreError> {
-        let mut script = self.scripts.renew.key(self.keys.user(id.tag, user));
-        script
-            .key(self.keys.session(id))
-            .arg(&id.hash)
-            .arg(absolute_deadline.0)
-            .arg(millis(idle));
-        Ok(
-            match self.connector.call(&Request::Script(&script)).await? {
-                0_u8 => Written::Gone,
-                1 => Written::Done,
-                _ => Written::Stale,
-            },
-        )
+        let kept = async {
+            let key = self.keys.user(self.keys.tag(user), user);
+            let mut command = cmd("HMGET");
+            command.arg(&key).arg(&generation::FIELDS);
+            let stored: Vec<Option<Vec<u8>>> =
+                self.connector.call(&Request::Command(&command)).await?;
+            let stored: Vec<_> = stored.into_iter().flatten().collect();
+            Ok(self.sealer.open_generations(&key, &stored))
+        };
+        self.meter.watch("session_keys", kept).await
     }
 
     /// Several calls in a row share the time of one.
@@ -177,9 +145,13 @@ impl RedisSessionStore {
 }
 
 #[async_trait]
-impl SessionStore for RedisSessionStore {
+impl SessionStore for RedisStore {
     async fn now(&self) -> Result<UnixMillis, StoreError> {
-        self.meter.watch("now", self.read_time()).await
+        let time = async {
+            let time = self.connector.call(&Request::Command(&cmd("TIME"))).await?;
+            Ok(store_time(time))
+        };
+        self.meter.watch("now", time).await
     }
 
     async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError> {
@@ -208,13 +180,21 @@ impl SessionStore for RedisSessionStore {
         idle: Duration,
         absolute_deadline: UnixMillis,
     ) -> Result<Written, StoreError> {
-        let outcome = self
-            .meter
-            .watch(
-                "renew",
-                self.renew_session(id, user, idle, absolute_deadline),
-            )
-            .await;
+        let renewed = async {
+            let mut script = self.scripts.renew.key(self.keys.user(id.tag, user));
+            script
+                .key(self.keys.session(id))
+                .arg(&id.hash)
+                .arg(absolute_deadline.0)
+                .arg(millis(idle));
+            let state = self.connector.call(&Request::Script(&script)).await?;
+            Ok(match state {
+                0_u8 => Written::Gone,
+                1 => Written::Done,
+                _ => Written::Stale,
+            })
+        };
+        let outcome = self.meter.watch("renew", renewed).await;
         self.forget(id);
         outcome
     }

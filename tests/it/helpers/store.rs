@@ -17,9 +17,7 @@ use hufu::session::{
     Claims, NewSession, ProviderKind, Session, SessionId, SessionKey, SessionRules, SessionService,
     SessionStore, SessionToken, StoreError, UserKey,
 };
-use hufu::store::{
-    self, KeyPrefix, MemorySessionStore, RedisSessionStore, StoreHandle, StoreSettings, StoreUrl,
-};
+use hufu::store::{self, KeyPrefix, MemoryStore, RedisStore, StoreHandle, StoreSettings, StoreUrl};
 
 use super::redis_server::RedisServer;
 use super::wait::until;
@@ -34,9 +32,9 @@ pub(crate) struct Harness {
 
 /// Which store it is, and how a test looks into it and lets its time pass.
 pub(crate) enum Place {
-    Memory(Arc<MemorySessionStore>, ManualClock),
+    Memory(Arc<MemoryStore>, ManualClock),
     /// With a user who may see everything.
-    Redis(Arc<RedisSessionStore>, Inspector),
+    Redis(Arc<RedisStore>, Inspector),
 }
 
 /// A key as somebody sees it who has stolen the store's disk.
@@ -52,7 +50,7 @@ impl Harness {
     pub(crate) fn memory(prefix: &str) -> Self {
         let (keys, naming) = fresh_keys();
         let clock = ManualClock::at(UnixMillis(1_764_000_000_000));
-        let store = MemorySessionStore::new(
+        let store = MemoryStore::new(
             Arc::new(clock.clone()),
             KeyPrefix::new(prefix).unwrap(),
             keys.clone(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hufu::metrics::Metrics;
 use hufu::session::{Lookup, SessionId, SessionStore};
 use hufu::store::near_cache::NearCacheSettings;
-use hufu::store::{PushChoice, PushMode, StoreHandle, StoreSettings, StoreUrl};
+use hufu::store::{InvalidationChoice, InvalidationMode, StoreHandle, StoreSettings, StoreUrl};
 
 use super::redis_server::RedisServer;
 use super::store::{Harness, user};
@@ -15,7 +15,7 @@ use super::wait::until;
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 /// Short, so that a test sees both ends.
 pub(crate) const CACHE: NearCacheSettings = NearCacheSettings {
-    push: PushChoice::Auto,
+    push: InvalidationChoice::Auto,
     capacity: 10_000,
     max_stale: Duration::from_millis(500),
     outage_grace: Duration::from_millis(1500),
@@ -65,7 +65,7 @@ impl Two {
     }
 
     /// With what `push` says in effect.
-    pub(crate) async fn with(redis: &RedisServer, push: PushChoice) -> Self {
+    pub(crate) async fn with(redis: &RedisServer, push: InvalidationChoice) -> Self {
         Self::on(redis, NearCacheSettings { push, ..CACHE })
             .ready(push)
             .await
@@ -73,7 +73,7 @@ impl Two {
 
     /// The same, which gives a server that does not answer no more than the default time; all
     /// others have patience, for a machine that runs all tests at once.
-    pub(crate) async fn hasty(redis: &RedisServer, push: PushChoice) -> Self {
+    pub(crate) async fn hasty(redis: &RedisServer, push: InvalidationChoice) -> Self {
         Self::open(
             &redis.url(""),
             redis,
@@ -84,20 +84,20 @@ impl Two {
         .await
     }
 
-    async fn ready(self, push: PushChoice) -> Self {
-        self.hears(if push == PushChoice::Pubsub {
-            PushMode::Pubsub
+    async fn ready(self, push: InvalidationChoice) -> Self {
+        self.hears(if push == InvalidationChoice::Pubsub {
+            InvalidationMode::Pubsub
         } else {
-            PushMode::Tracking
+            InvalidationMode::Tracking
         })
         .await;
         self
     }
 
-    pub(crate) async fn hears(&self, mode: PushMode) {
+    pub(crate) async fn hears(&self, mode: InvalidationMode) {
         let _ = self.near.now().await;
         until("the way of hearing", async || {
-            (self.handle.push().unwrap().mode == Some(mode)).then_some(())
+            (self.handle.invalidation().unwrap().mode == Some(mode)).then_some(())
         })
         .await;
     }

@@ -19,7 +19,7 @@ use crate::helpers::store_checker::walk;
 
 const USERS: usize = 2;
 const CAP: usize = 3;
-/// Tokens that a session may have left behind, as `store/forward.rs` has it.
+/// Tokens that a session may have left behind, as `store/successor.rs` has it.
 const HOPS: usize = 8;
 
 /// What somebody does. Numbers choose among the tokens that were ever given out.

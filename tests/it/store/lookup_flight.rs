@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hufu::session::{Lookup, Written};
-use hufu::store::{PushChoice, PushMode};
+use hufu::store::{InvalidationChoice, InvalidationMode};
 
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::link::{Fault, Link, NO_RESP3};
@@ -17,7 +17,7 @@ use crate::helpers::wait::until;
 async fn many_who_ask_for_one_session_at_once_make_one_read() {
     let redis = RedisServer::start(&[]);
     let mut inspector = connection(&redis);
-    for push in [PushChoice::Tracking, PushChoice::Pubsub] {
+    for push in [InvalidationChoice::Tracking, InvalidationChoice::Pubsub] {
         let two = Two::with(&redis, push).await;
         let ids = [two.session().await, two.session().await];
         let before = reads(&mut inspector);
@@ -63,7 +63,7 @@ async fn a_reader_who_leaves_hands_over_to_those_who_wait() {
     let redis = RedisServer::start(&[]);
     let link = Link::to(redis.port());
     let two = Two::over(&link.url(), &redis, CACHE);
-    two.hears(PushMode::Tracking).await;
+    two.hears(InvalidationMode::Tracking).await;
     let mut inspector = connection(&redis);
     for _ in 0..10 {
         let id = two.session().await;
@@ -98,7 +98,7 @@ async fn a_read_that_a_revocation_overtakes_is_joined_by_nobody() {
     let redis = RedisServer::start(&[]);
     let link = Link::refusing(redis.port(), NO_RESP3);
     let two = Two::over(&link.url(), &redis, CACHE);
-    two.hears(PushMode::Pubsub).await;
+    two.hears(InvalidationMode::Pubsub).await;
     let id = two.session().await;
     let mut inspector = connection(&redis);
     let before = reads(&mut inspector);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hufu::clock::{UnixMillis, monotonic_now};
 use hufu::session::{Lookup, SessionId, UserKey, Written};
-use hufu::store::{PushChoice, PushMode};
+use hufu::store::{InvalidationChoice, InvalidationMode};
 
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::redis_server::RedisServer;
@@ -71,7 +71,7 @@ async fn reads_know_the_time_from_heartbeats() {
     const READS: usize = 100;
     let redis = RedisServer::start(&[]);
     let mut inspector = connection(&redis);
-    let two = Two::with(&redis, PushChoice::Tracking).await;
+    let two = Two::with(&redis, InvalidationChoice::Tracking).await;
     until("reads that do not ask for the time", async || {
         let mut ids = Vec::new();
         for _ in 0..READS {
@@ -110,12 +110,12 @@ async fn reads_know_the_time_from_heartbeats() {
 #[tokio::test]
 async fn a_revocation_on_one_gateway_is_known_on_the_other() {
     let redis = RedisServer::start(&[]);
-    for push in [PushChoice::Tracking, PushChoice::Pubsub] {
+    for push in [InvalidationChoice::Tracking, InvalidationChoice::Pubsub] {
         revoked_on_one_known_on_the_other(&Two::with(&redis, push).await, push).await;
     }
 }
 
-async fn revoked_on_one_known_on_the_other(two: &Two, push: PushChoice) {
+async fn revoked_on_one_known_on_the_other(two: &Two, push: InvalidationChoice) {
     let mut took = Vec::new();
     for _ in 0..200 {
         let id = two.session().await;
@@ -148,7 +148,7 @@ async fn revoked_on_one_known_on_the_other(two: &Two, push: PushChoice) {
 #[tokio::test]
 async fn no_load_that_a_deletion_overtakes_is_kept() {
     let redis = RedisServer::start(&[]);
-    let two = Two::with(&redis, PushChoice::Tracking).await;
+    let two = Two::with(&redis, InvalidationChoice::Tracking).await;
     let patient = redis::AsyncConnectionConfig::new().set_response_timeout(None);
     let mut deleter = redis::Client::open(redis.url(""))
         .unwrap()
@@ -168,7 +168,7 @@ async fn no_load_that_a_deletion_overtakes_is_kept() {
 #[tokio::test]
 async fn no_load_that_a_published_revocation_overtakes_is_kept() {
     let redis = RedisServer::start(&[]);
-    let two = Two::with(&redis, PushChoice::Pubsub).await;
+    let two = Two::with(&redis, InvalidationChoice::Pubsub).await;
     race(&two, async |ids| {
         let removals =
             futures_util::future::join_all(ids.iter().map(|(id, user)| two.other.remove(id, user)))
@@ -227,12 +227,12 @@ async fn race(two: &Two, mut end: impl AsyncFnMut(&[(SessionId, UserKey)])) {
 #[tokio::test]
 async fn a_flush_a_hand_and_a_cut_connection_are_noticed() {
     let redis = RedisServer::start(&[]);
-    for push in [PushChoice::Tracking, PushChoice::Pubsub] {
+    for push in [InvalidationChoice::Tracking, InvalidationChoice::Pubsub] {
         what_no_gateway_did_is_noticed(&redis, &Two::with(&redis, push).await, push).await;
     }
 }
 
-async fn what_no_gateway_did_is_noticed(redis: &RedisServer, two: &Two, push: PushChoice) {
+async fn what_no_gateway_did_is_noticed(redis: &RedisServer, two: &Two, push: InvalidationChoice) {
     let mut hand = connection(redis);
     let gone = async |id: &SessionId, what: &str| {
         until(what, async || {
@@ -257,7 +257,7 @@ async fn what_no_gateway_did_is_noticed(redis: &RedisServer, two: &Two, push: Pu
     let id = two.session().await;
     assert!(found(&two.near.load(&id).await.unwrap()));
     // Nobody is told of a deletion while the pushing connections are cut.
-    let kind = if push == PushChoice::Pubsub {
+    let kind = if push == InvalidationChoice::Pubsub {
         "pubsub"
     } else {
         "normal"
@@ -285,13 +285,13 @@ async fn what_no_gateway_did_is_noticed(redis: &RedisServer, two: &Two, push: Pu
 #[tokio::test]
 async fn an_outage_is_ridden_out_for_the_grace_and_never_mistaken_for_a_logout() {
     let mut redis = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
-    for push in [PushChoice::Tracking, PushChoice::Pubsub] {
+    for push in [InvalidationChoice::Tracking, InvalidationChoice::Pubsub] {
         let two = Two::hasty(&redis, push).await;
         an_outage(&mut redis, &two, push).await;
     }
 }
 
-async fn an_outage(redis: &mut RedisServer, two: &Two, push: PushChoice) {
+async fn an_outage(redis: &mut RedisServer, two: &Two, push: InvalidationChoice) {
     let (kept, missing) = (two.session().await, two.maker.unknown());
     assert!(
         found(&two.near.load(&kept).await.unwrap())
@@ -323,10 +323,10 @@ async fn an_outage(redis: &mut RedisServer, two: &Two, push: PushChoice) {
         two.near.load(&kept).await.ok().filter(found)
     })
     .await;
-    two.hears(if push == PushChoice::Pubsub {
-        PushMode::Pubsub
+    two.hears(if push == InvalidationChoice::Pubsub {
+        InvalidationMode::Pubsub
     } else {
-        PushMode::Tracking
+        InvalidationMode::Tracking
     })
     .await;
     assert!(found(&two.near.load(&kept).await.unwrap()));

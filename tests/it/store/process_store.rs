@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hufu::session::{Lookup, Written};
-use hufu::store::PushChoice;
+use hufu::store::InvalidationChoice;
 
 use crate::helpers::redis_server::RedisServer;
 use crate::helpers::store::{answer_within_two_seconds, open, settings, user};
@@ -43,7 +43,7 @@ async fn one_connection_made_on_first_use_serves_threads_that_come_and_go() {
 
 #[tokio::test]
 async fn it_keeps_no_session_and_every_worker_forgets_what_it_revokes() {
-    for push in [PushChoice::Tracking, PushChoice::Pubsub] {
+    for push in [InvalidationChoice::Tracking, InvalidationChoice::Pubsub] {
         let redis = RedisServer::start(&[]);
         let two = Two::with(&redis, push).await;
         let process = two.handle.process().sessions;

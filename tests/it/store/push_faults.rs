@@ -3,7 +3,7 @@
 
 use hufu::session::Written;
 use hufu::store::near_cache::NearCacheSettings;
-use hufu::store::{PushChoice, PushMode};
+use hufu::store::{InvalidationChoice, InvalidationMode};
 
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::link::{Instead, Link, NO_RESP3};
@@ -23,10 +23,10 @@ const WAYS: [Instead; 5] = [
 
 /// Asks until this way of hearing is in effect. A first try may take longer than a connection may,
 /// on a busy machine.
-async fn hears(two: &Two, mode: PushMode, what: &str) {
+async fn hears(two: &Two, mode: InvalidationMode, what: &str) {
     until(what, async || {
         let _ = two.near.now().await;
-        (two.handle.push().unwrap().mode == Some(mode)).then_some(())
+        (two.handle.invalidation().unwrap().mode == Some(mode)).then_some(())
     })
     .await;
 }
@@ -61,8 +61,8 @@ async fn without_pushes_that_nobody_refuses_gateways_tell_each_other() {
         let what = format!("{unknown:?}");
         let link = Link::refusing(redis.port(), &[unknown]);
         let two = Two::over(&link.url(), &redis, CACHE);
-        hears(&two, PushMode::Pubsub, &what).await;
-        assert_eq!(two.handle.push().unwrap().trouble, None, "{what}");
+        hears(&two, InvalidationMode::Pubsub, &what).await;
+        assert_eq!(two.handle.invalidation().unwrap().trouble, None, "{what}");
         hears_of_an_end(&two, &what).await;
         // Kept, and not read again and again.
         let id = two.session().await;
@@ -85,7 +85,7 @@ async fn where_subscribing_fails_too_every_lookup_asks() {
         let what = format!("{way:?}");
         let link = Link::refusing(redis.port(), &[NO_RESP3, &[("SUBSCRIBE", way)]].concat());
         let two = Two::over(&link.url(), &redis, CACHE);
-        hears(&two, PushMode::Off, &what).await;
+        hears(&two, InvalidationMode::Off, &what).await;
         let id = two.session().await;
         let before = reads(&mut connection(&redis));
         for _ in 0..10 {
@@ -105,9 +105,9 @@ async fn a_redis_behind_it_that_pushes_after_all_is_found_out() {
     ] {
         let link = Link::refusing(redis.port(), &[unknown]);
         let two = Two::over(&link.url(), &redis, CACHE);
-        hears(&two, PushMode::Pubsub, "pub/sub").await;
+        hears(&two, InvalidationMode::Pubsub, "pub/sub").await;
         link.learn();
-        hears(&two, PushMode::Tracking, "tracking").await;
+        hears(&two, InvalidationMode::Tracking, "tracking").await;
         hears_of_an_end(&two, "an end").await;
     }
 }
@@ -118,9 +118,9 @@ async fn a_server_that_is_down_is_not_taken_for_one_that_cannot_push() {
     redis.freeze();
     let two = Two::on(&redis, CACHE);
     assert!(two.near.now().await.is_err());
-    assert_eq!(two.handle.push().unwrap().mode, None);
+    assert_eq!(two.handle.invalidation().unwrap().mode, None);
     redis.thaw();
-    hears(&two, PushMode::Tracking, "tracking").await;
+    hears(&two, InvalidationMode::Tracking, "tracking").await;
 }
 
 #[tokio::test]
@@ -190,9 +190,9 @@ async fn the_log_and_readiness_say_what_the_proxy_does() {
         &link.url(),
         &redis,
         NearCacheSettings {
-            push: PushChoice::Pubsub,
+            push: InvalidationChoice::Pubsub,
             ..CACHE
         },
     );
-    hears(&two, PushMode::Pubsub, "pub/sub").await;
+    hears(&two, InvalidationMode::Pubsub, "pub/sub").await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hufu::clock::monotonic_now;
 use hufu::session::{Lookup, NewSession, Rotated, Rotation, SessionId, Written};
 use hufu::store::near_cache::NearCacheSettings;
-use hufu::store::{PushChoice, PushMode};
+use hufu::store::{InvalidationChoice, InvalidationMode};
 
 use crate::helpers::gateway::{Gateway, Setup, route};
 use crate::helpers::link::{Instead, Link, NO_RESP3, Refused};
@@ -18,9 +18,9 @@ use crate::helpers::wait::until;
 #[tokio::test]
 async fn where_nobody_tells_redis_is_asked_every_time() {
     for (push, not) in [
-        (PushChoice::Tracking, "-client|tracking"),
-        (PushChoice::Auto, "-client|tracking -subscribe"),
-        (PushChoice::Pubsub, "-publish"),
+        (InvalidationChoice::Tracking, "-client|tracking"),
+        (InvalidationChoice::Auto, "-client|tracking -subscribe"),
+        (InvalidationChoice::Pubsub, "-publish"),
     ] {
         let redis = RedisServer::start_with_file(
             &format!("save \"\"\nuser default on nopass ~* &* +@all {not}\n"),
@@ -39,10 +39,10 @@ async fn where_nobody_tells_redis_is_asked_every_time() {
             Written::Done
         );
         assert!(!found(&two.near.load(&id).await.unwrap()));
-        two.hears(PushMode::Off).await;
+        two.hears(InvalidationMode::Off).await;
         assert_eq!(
-            two.handle.push().unwrap().trouble.is_some(),
-            push != PushChoice::Auto,
+            two.handle.invalidation().unwrap().trouble.is_some(),
+            push != InvalidationChoice::Auto,
             "{push:?}"
         );
     }
@@ -202,7 +202,7 @@ async fn tracking_that_is_asked_for_and_refused_is_said_aloud() {
 #[tokio::test]
 async fn every_kind_of_revocation_is_told() {
     let redis = RedisServer::start(&[]);
-    let two = Two::with(&redis, PushChoice::Pubsub).await;
+    let two = Two::with(&redis, InvalidationChoice::Pubsub).await;
     two.other.now().await.unwrap();
     let ended = async |id: &SessionId, what: &str| {
         let since = monotonic_now();

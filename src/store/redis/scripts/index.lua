@@ -48,8 +48,8 @@ local function sweep_index(user, now)
   end
 end
 
--- Whether a session's token was rotated away: then a forward stands in the place of the record, which says where the session
+-- Whether a session's token was rotated away: then a successor stands in the place of the record, which says where the session
 -- went. It is sealed, so a script that has to know asks the gateway.
-local function is_forward(stored)
+local function is_successor(stored)
   return stored and string.byte(stored) >= 128
 end

@@ -4,11 +4,11 @@
 -- ARGV: the sessions' names, in the same order
 -- Answers { 1, fault }: ended;
 --         { 0, fault }: it had ended before;
---         { 2, forward }: nothing written, the last one was rotated away too: come again with what the forward names.
+--         { 2, successor }: nothing written, the last one was rotated away too: come again with what the successor names.
 local user, last = KEYS[1], KEYS[#KEYS]
 
 local stored = redis.call('GET', last)
-if is_forward(stored) then
+if is_successor(stored) then
   return { 2, stored }
 end
 -- A write of somebody else's in the index's place must not keep a session from ending; whoever looks after Redis is told.

@@ -5,7 +5,7 @@
 -- Answers { 1, how many ended, {} };
 --         { 0, 0, names of the user's sessions }: nothing written, there are others: come again with these.
 --
--- A token that was rotated away needs no mention: its forward leads to a session that has ended.
+-- A token that was rotated away needs no mention: its successor leads to a session that has ended.
 local user = KEYS[1]
 
 local known = {}

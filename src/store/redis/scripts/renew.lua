@@ -9,7 +9,7 @@ local user, record, id = KEYS[1], KEYS[2], ARGV[1]
 local now = store_time()
 local expiry = math.min(now + tonumber(ARGV[3]), tonumber(ARGV[2]))
 local stored = redis.call('GET', record)
-if is_forward(stored) then
+if is_successor(stored) then
   return 2
 end
 local alive = stored and expiry > now

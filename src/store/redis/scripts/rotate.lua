@@ -1,10 +1,10 @@
--- Moves a session to another token. The old one opens it for a moment longer, by a forward in the place of its record.
+-- Moves a session to another token. The old one opens it for a moment longer, by a successor in the place of its record.
 --
 -- KEYS: the user's hash, the old record, the new record
--- ARGV: the old name, the new name, the sealed new record, the sealed forward, when the forward ends, absolute deadline,
+-- ARGV: the old name, the new name, the sealed new record, the sealed successor, when the successor ends, absolute deadline,
 --       idle timeout, created
 -- Answers { 1, milliseconds to live, '' }: moved;
---         { 2, 0, forward }: nothing written, somebody else was first;
+--         { 2, 0, successor }: nothing written, somebody else was first;
 --         { 0, 0, '' }: nothing written, there is no such session, and it has not come back by this.
 local user, old, new = KEYS[1], KEYS[2], KEYS[3]
 local ends, deadline, idle = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -18,7 +18,7 @@ end
 local now = store_time()
 local expiry = math.min(now + idle, deadline)
 local stored = redis.call('GET', old)
-if is_forward(stored) then
+if is_successor(stored) then
   return { 2, 0, stored }
 end
 if not stored or expiry <= now then

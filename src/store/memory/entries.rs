@@ -1,0 +1,151 @@
+//! The keys, what they hold, and when they expire.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::index::Index;
+use crate::clock::UnixMillis;
+use crate::session::Written;
+
+/// One key as the store holds it, for people to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// The key's name.
+    pub key: String,
+    /// The value, bytes that cannot be printed as `\x..`; a hash as `field → value`, a line each.
+    pub content: String,
+    /// When the key goes by itself.
+    pub expires_in: Duration,
+}
+
+/// All keys. What has expired is dropped at every access, so memory holds what lives.
+#[derive(Default)]
+pub(super) struct Entries {
+    pub(super) by_key: HashMap<String, Entry>,
+    /// The same keys by expiry, earliest first.
+    expiries: BTreeSet<(UnixMillis, String)>,
+}
+
+pub(super) struct Entry {
+    pub(super) expiry: UnixMillis,
+    pub(super) value: StoredValue,
+}
+
+pub(super) enum StoredValue {
+    Bytes(Vec<u8>),
+    Index(Index),
+    Pending([u8; 16]),
+    Settled(Vec<u8>),
+}
+
+impl Entries {
+    pub(super) fn sweep(&mut self, now: UnixMillis) {
+        while let Some((_, key)) = self
+            .expiries
+            .first()
+            .filter(|(expiry, _)| *expiry <= now)
+            .cloned()
+        {
+            self.remove(&key);
+        }
+    }
+
+    pub(super) fn put(&mut self, key: String, expiry: UnixMillis, value: StoredValue) {
+        self.remove(&key);
+        self.expiries.insert((expiry, key.clone()));
+        self.by_key.insert(key, Entry { expiry, value });
+    }
+
+    pub(super) fn remove(&mut self, key: &str) -> bool {
+        let removed = self.by_key.remove(key);
+        if let Some(entry) = &removed {
+            self.expiries.remove(&(entry.expiry, key.to_owned()));
+        }
+        removed.is_some()
+    }
+
+    pub(super) fn expire_at(&mut self, key: &str, expiry: UnixMillis) {
+        if let Some(entry) = self.by_key.get_mut(key) {
+            self.expiries.remove(&(entry.expiry, key.to_owned()));
+            self.expiries.insert((expiry, key.to_owned()));
+            entry.expiry = expiry;
+        }
+    }
+
+    pub(super) fn value(&self, key: &str) -> Option<&StoredValue> {
+        self.by_key.get(key).map(|entry| &entry.value)
+    }
+
+    pub(super) fn bytes(&self, key: &str) -> Option<&[u8]> {
+        match self.value(key)? {
+            StoredValue::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    pub(super) fn index(&self, key: &str) -> Index {
+        match self.value(key) {
+            Some(StoredValue::Index(index)) => index.clone(),
+            _ => Index::default(),
+        }
+    }
+
+    /// Changes a user's index, of which expired sessions go. The hash lives as long as the last of
+    /// its sessions.
+    pub(super) fn update_index<T>(
+        &mut self,
+        key: &str,
+        now: UnixMillis,
+        change: impl FnOnce(&mut Index) -> T,
+    ) -> T {
+        let mut index = self.index(key);
+        index.sessions.retain(|_, member| member.expiry > now);
+        let result = change(&mut index);
+        match index.sessions.values().map(|member| member.expiry).max() {
+            Some(last) => self.put(key.to_owned(), last, StoredValue::Index(index)),
+            None => {
+                self.remove(key);
+            }
+        }
+        result
+    }
+
+    pub(super) fn settle(
+        &mut self,
+        key: &str,
+        ticket: &[u8; 16],
+        answer: Option<(&[u8], Duration)>,
+        now: UnixMillis,
+    ) -> Written {
+        match self.value(key) {
+            Some(StoredValue::Pending(holder)) if holder == ticket => {}
+            _ => return Written::Stale,
+        }
+        match answer {
+            Some((answer, keep)) if !keep.is_zero() => {
+                let settled = StoredValue::Settled(answer.to_vec());
+                self.put(key.to_owned(), now.plus(keep), settled);
+            }
+            _ => {
+                self.remove(key);
+            }
+        }
+        Written::Done
+    }
+}
+
+impl Entry {
+    pub(super) fn shown(&self, key: &str, now: UnixMillis) -> StoredEntry {
+        let content = match &self.value {
+            StoredValue::Bytes(bytes) => bytes.escape_ascii().to_string(),
+            StoredValue::Index(index) => index.shown(),
+            StoredValue::Pending(ticket) => format!("P{}", ticket.escape_ascii()),
+            StoredValue::Settled(answer) => format!("S{}", answer.escape_ascii()),
+        };
+        StoredEntry {
+            key: key.to_owned(),
+            content,
+            expires_in: self.expiry.since(now),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What the store does with sessions. Each operation does what the script of its name does in Redis.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::entries::StoredValue;
+use super::index::Member;
+use super::store::MemoryStore;
+use crate::clock::UnixMillis;
+use crate::session::store::{Created, CreatedSession};
+use crate::session::{
+    LoadedSession, Lookup, NewSession, Rotated, Rotation, SessionCount, SessionId, SessionStore,
+    StoreError, UserKey, Written,
+};
+use crate::store::generation;
+use crate::store::sealed::Stored;
+use crate::store::successor::{Successor, too_often};
+
+#[async_trait]
+impl SessionStore for MemoryStore {
+    async fn now(&self) -> Result<UnixMillis, StoreError> {
+        self.run("now", |_, now| Ok(now))
+    }
+
+    async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError> {
+        self.run("create", |entries, now| {
+            let tag = new.id.tag;
+            let expiry = now.plus(new.idle).min(new.session.absolute_deadline);
+            if expiry <= now {
+                return Err(StoreError::new(
+                    "the session would expire before it starts: the store's clock has jumped",
+                ));
+            }
+            if let Some(limit) = &new.limit {
+                let level = self.cells.lock().take(limit, now);
+                if !level.admitted {
+                    return Ok(Created::Limited(level));
+                }
+            }
+            let user_key = self.keys.user(tag, &new.session.user);
+            let member = Member {
+                expiry,
+                created: new.session.created,
+            };
+            let evicted = entries.update_index(&user_key, now, |index| {
+                index.sessions.remove(&new.id.hash);
+                let evicted = index.evict_for_one_more(new.max_per_user);
+                index.sessions.insert(new.id.hash, member);
+                if let Some(session_key) = new.session_key {
+                    let fresh =
+                        self.sealer
+                            .seal_generation(&user_key, &new.session.user, session_key);
+                    generation::keep(&mut index.generations, fresh);
+                }
+                evicted
+            });
+            for hash in &evicted {
+                entries.remove(&self.keys.session_of(tag, hash));
+            }
+            let key = self.keys.session(&new.id);
+            let record = self.sealer.seal_session(&key, new.session);
+            entries.put(key, expiry, StoredValue::Bytes(record));
+            if let Some(settlement) = &new.settlement {
+                let code = self.keys.login(&settlement.login);
+                let answer = Some((&*settlement.answer, settlement.keep));
+                // Stale is fine: the session stands, and whoever took the reservation over answers
+                // for themselves.
+                let _ = entries.settle(&code, &settlement.ticket, answer, now);
+            }
+            let evicted = evicted.into_iter().map(|hash| SessionId { tag, hash });
+            Ok(Created::Made(CreatedSession {
+                expires_in: expiry.since(now),
+                evicted: evicted.collect(),
+            }))
+        })
+    }
+
+    async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError> {
+        self.run("load", |entries, now| Ok(self.look_up(entries, id, now)))
+    }
+
+    async fn renew(
+        &self,
+        id: &SessionId,
+        user: &UserKey,
+        idle: Duration,
+        absolute_deadline: UnixMillis,
+    ) -> Result<Written, StoreError> {
+        self.run("renew", |entries, now| {
+            let expiry = now.plus(idle).min(absolute_deadline);
+            let key = self.keys.session(id);
+            match entries.bytes(&key) {
+                Some(stored) if Successor::is(stored) => return Ok(Written::Stale),
+                Some(_) if expiry > now => {}
+                _ => {
+                    self.forget(entries, id, user, now);
+                    return Ok(Written::Gone);
+                }
+            }
+            entries.expire_at(&key, expiry);
+            let lost = Member {
+                expiry,
+                created: now,
+            };
+            entries.update_index(&self.keys.user(id.tag, user), now, |index| {
+                index.sessions.entry(id.hash).or_insert(lost).expiry = expiry;
+            });
+            Ok(Written::Done)
+        })
+    }
+
+    async fn remove(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError> {
+        self.run("remove", |entries, now| {
+            let names = self.names(entries, id).ok_or_else(too_often)?;
+            let mut ended = false;
+            for name in names {
+                ended = self.forget(entries, &name, user, now);
+            }
+            Ok(if ended { Written::Done } else { Written::Gone })
+        })
+    }
+
+    async fn rotate(&self, rotation: Rotation<'_>) -> Result<Rotated, StoreError> {
+        self.run("rotate", |entries, now| {
+            let Rotation {
+                from, to, session, ..
+            } = rotation;
+            let old = self.keys.session(&from);
+            let new = self.keys.session(&to);
+            let expiry = now.plus(rotation.idle).min(session.absolute_deadline);
+            match entries.bytes(&old) {
+                Some(stored) if Successor::is(stored) => {
+                    return Ok(match self.sealer.open_stored(&old, stored) {
+                        Ok(Stored::Successor(Successor { answer, .. })) => {
+                            Rotated::Before { answer }
+                        }
+                        _ => Rotated::Gone,
+                    });
+                }
+                Some(_) if expiry > now => {}
+                _ => return Ok(Rotated::Gone),
+            }
+            let record = self.sealer.seal_session(&new, session);
+            entries.put(new, expiry, StoredValue::Bytes(record));
+            let until = rotation.until.min(expiry);
+            if until > now {
+                let successor = Successor {
+                    to: to.hash,
+                    until,
+                    answer: rotation.answer.to_vec(),
+                };
+                let sealed = self.sealer.seal_successor(&old, &successor);
+                entries.put(old, until, StoredValue::Bytes(sealed));
+            } else {
+                entries.remove(&old);
+            }
+            let member = Member {
+                expiry,
+                created: session.created,
+            };
+            entries.update_index(&self.keys.user(from.tag, &session.user), now, |index| {
+                index.sessions.remove(&from.hash);
+                index.sessions.insert(to.hash, member);
+            });
+            Ok(Rotated::Done {
+                expires_in: expiry.since(now),
+            })
+        })
+    }
+
+    async fn list(&self, user: &UserKey) -> Result<Vec<LoadedSession>, StoreError> {
+        self.run("list", |entries, now| {
+            let tag = self.keys.tag(user);
+            let index = entries.index(&self.keys.user(tag, user));
+            let found = index.sessions.into_keys().filter_map(|hash| {
+                match self.look_up(entries, &SessionId { tag, hash }, now) {
+                    Lookup::Found(loaded) => Some(loaded),
+                    Lookup::Gone | Lookup::Unreadable(_) => None,
+                }
+            });
+            Ok(found.collect())
+        })
+    }
+
+    async fn remove_all(&self, user: &UserKey) -> Result<u64, StoreError> {
+        self.run("remove_all", |entries, _| {
+            let tag = self.keys.tag(user);
+            let user_key = self.keys.user(tag, user);
+            let index = entries.index(&user_key);
+            entries.remove(&user_key);
+            let ended = index
+                .sessions
+                .keys()
+                .filter(|hash| entries.remove(&self.keys.session_of(tag, hash)));
+            Ok(ended.count() as u64)
+        })
+    }
+
+    async fn count(&self) -> Result<SessionCount, StoreError> {
+        self.run("count", |entries, _| {
+            let is_session = |value: &StoredValue| matches!(value, StoredValue::Bytes(stored) if !Successor::is(stored));
+            let sessions = entries
+                .by_key
+                .values()
+                .filter(|entry| is_session(&entry.value))
+                .count() as u64;
+            Ok(SessionCount {
+                at_least: sessions,
+                at_most: sessions,
+            })
+        })
+    }
+}
