@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::parsers::{duration, one_of};
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
-use super::values::{duration, one_of};
 use crate::provider::base_url::BaseUrl;
 use crate::provider::platform::Platform;
 use crate::provider::registry::{platform, platforms};

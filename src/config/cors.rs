@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::parsers::duration_to;
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
-use super::values::duration_to;
 use crate::http::{CorsSettings, Origin};
 
 pub(super) fn read(section: &mut Section<'_>) -> CorsSettings {

@@ -2,9 +2,9 @@
 
 use log::LevelFilter;
 
+use super::parsers::choice;
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
-use super::values::choice;
 use crate::route::canonical;
 
 /// The form of access lines.

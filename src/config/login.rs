@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::parsers::duration_to;
 use super::problem::Wrong;
 use super::reader::Section;
-use super::values::duration_to;
 use crate::limit::{BadQuota, LoginQuotas, Quota};
 
 /// The rules of a login.

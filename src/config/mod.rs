@@ -23,6 +23,7 @@ mod log;
 mod login;
 pub mod manual;
 mod own_listeners;
+mod parsers;
 mod platforms;
 mod problem;
 mod reader;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::parsers::{choice, duration, one_of, size};
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use super::server::route_path;
 use super::upstreams::Named;
-use super::values::{choice, duration, one_of, size};
 use super::{failure, header_edits, route_overlap};
 use crate::assertion::{HeaderNames, ReservedNames};
 use crate::http::FailureShape;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::parsers::{choice, duration, size};
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
-use super::values::{choice, duration, size};
 use crate::clock::{Clock as _, SystemClock};
 use crate::diagnostic::{DiagnosedSubject, Diagnostic, Verdict};
 use crate::edge::{CertificateFiles, Listen, certificate_check, load_certificate};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::parsers::{choice, duration, duration_to};
 use super::problem::Wrong;
 use super::reader::Section;
-use super::values::{choice, duration, duration_to};
 use crate::session::{Lifetime, SessionRules, TokenCarrier};
 use crate::store::InvalidationChoice;
 use crate::store::near_cache::NearCacheSettings;

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::parsers::duration;
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
-use super::values::duration;
 use crate::store::{RedisLogin, RedisServers, RedisUrl, ServerAddress, StoreUrl};
 
 /// More replicas than anybody has.

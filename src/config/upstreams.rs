@@ -7,9 +7,9 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::own_listeners::OwnListeners;
+use super::parsers::{choice, duration};
 use super::problem::{Wrong, refuse};
 use super::reader::{Given, Section, kind};
-use super::values::{choice, duration};
 use crate::route::host_name;
 use crate::upstream::{
     Balance, EjectionSettings, Endpoint, HealthSettings, HostHeader, IdleSettings, RetrySettings,

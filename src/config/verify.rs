@@ -2,9 +2,9 @@
 
 use super::ServerSettings;
 use super::identity::{carries_token, is_header_name};
+use super::parsers::choice;
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
-use super::values::choice;
 use crate::endpoints::{AskingProxy, Believed};
 use crate::route::RouteTable;
 use crate::session::{TokenCarrier, carrier};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::parsers::duration;
 use super::reader::Section;
-use super::values::duration;
 use crate::proxy::websocket::limits::WebsocketLimits;
 
 pub(super) fn read(section: &mut Section<'_>) -> WebsocketLimits {
