@@ -8,7 +8,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
-use crate::app::{Gateway, Reloader};
+use crate::app::{DrainTimeouts, Gateway, Reloader};
+use crate::edge::SocketFile;
+use crate::http::Drain;
 
 /// Runs a gateway until it is told to end. SIGTERM, SIGINT and SIGQUIT drain it; a second one ends
 /// it at once. SIGHUP reads its configuration again. SIGUSR1 and SIGUSR2 do nothing.
@@ -34,7 +36,8 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     reloader.watch_upstreams();
     let reloads = actix_web::rt::spawn(reload_on(hangups, reloader));
     let certificates = certificates.map(|watch| actix_web::rt::spawn(watch.run()));
-    let (public, admin) = (public_server.handle(), admin_server.handle());
+    let public = public_server.handle();
+    let admin = admin_server.handle();
     let mut public_task = actix_web::rt::spawn(public_server);
     let admin_task = actix_web::rt::spawn(admin_server);
     tokio::select! {
@@ -45,27 +48,8 @@ pub async fn run(gateway: Gateway) -> Result<()> {
         // The server ends by itself only when a listener breaks.
         ended = &mut public_task => return ended.context("the server's task panicked")?.context("the server ended"),
     }
-    let drained = async {
-        tokio::time::sleep(drain_timeouts.grace).await;
-        log::info!(
-            "no longer accepting connections; requests in flight have {} to finish",
-            humantime::format_duration(drain_timeouts.deadline)
-        );
-        drain.end_streams();
-        // While it still listens: another gateway that starts on the same path finds it in use, or
-        // not there.
-        drop(socket_file);
-        let mut stopped = pin!(public.stop(true));
-        if timeout(drain_timeouts.deadline, &mut stopped)
-            .await
-            .is_err()
-        {
-            drain.cut();
-            stopped.await;
-        }
-    };
     tokio::select! {
-        () = drained => match drain.cut_requests() {
+        () = stop(&public, socket_file, &drain, drain_timeouts) => match drain.cut_requests() {
             0 => log::info!("drained"),
             cut => log::warn!("drained; {cut} requests were cut at server.drain_deadline"),
         },
@@ -87,6 +71,29 @@ pub async fn run(gateway: Gateway) -> Result<()> {
         let _ = tokio::task::spawn_blocking(move || traces.stop()).await;
     }
     Ok(())
+}
+
+/// Stops the clients' server: requests in flight have their time, and what is left is cut.
+async fn stop(
+    server: &ServerHandle,
+    socket_file: Option<SocketFile>,
+    drain: &Drain,
+    timeouts: DrainTimeouts,
+) {
+    tokio::time::sleep(timeouts.grace).await;
+    log::info!(
+        "no longer accepting connections; requests in flight have {} to finish",
+        humantime::format_duration(timeouts.deadline)
+    );
+    drain.end_streams();
+    // While it still listens: another gateway that starts on the same path finds it in use, or not
+    // there.
+    drop(socket_file);
+    let mut stopped = pin!(server.stop(true));
+    if timeout(timeouts.deadline, &mut stopped).await.is_err() {
+        drain.cut();
+        stopped.await;
+    }
 }
 
 /// Raises the limit of open files to the highest that this process may set: every connection takes

@@ -90,8 +90,9 @@ mod tests {
 
     #[test]
     fn the_wait_grows_and_ends() {
-        let (mut lockout, from, mut now) =
-            (Lockout::default(), address("192.0.2.1"), monotonic_now());
+        let mut lockout = Lockout::default();
+        let from = address("192.0.2.1");
+        let mut now = monotonic_now();
         let mut waits = Vec::new();
         for _ in 0..14 {
             lockout.wrong(from, now);
@@ -122,7 +123,8 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_counts_as_one_and_the_table_is_bounded() {
-        let (mut lockout, now) = (Lockout::default(), monotonic_now());
+        let mut lockout = Lockout::default();
+        let now = monotonic_now();
         for n in 0..6_u16 {
             lockout.wrong(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, n).into(), now);
         }

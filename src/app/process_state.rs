@@ -38,10 +38,8 @@ impl ProcessState {
         metrics: Arc<Metrics>,
         access: AccessLog,
     ) -> Result<Self> {
-        let (keys, naming) = (
-            settings.secrets.keys.clone(),
-            settings.secrets.naming_key.clone(),
-        );
+        let keys = settings.secrets.keys.clone();
+        let naming = settings.secrets.naming_key.clone();
         let store = super::store_settings(&settings.store, settings.session.near_cache)?;
         let store = crate::store::open(&store, keys, naming, metrics.clone())
             .context("the store cannot be used")?;

@@ -42,10 +42,8 @@ impl Reloader {
         process: Arc<ProcessState>,
         workers: usize,
     ) -> Self {
-        let (apps, trusted) = (
-            watch::Sender::new(first.apps.clone()),
-            watch::Sender::new(first.trusted.clone()),
-        );
+        let apps = watch::Sender::new(first.apps.clone());
+        let trusted = watch::Sender::new(first.trusted.clone());
         let (generation, _) = ConfigGeneration::new(first);
         process
             .metrics
@@ -117,11 +115,9 @@ impl Reloader {
         let unchangeable = self.process.settings.unchangeable(&settings);
         let before = self.generations.borrow().clone();
         let next = Reloadable::new(Arc::new(settings), Some(&before.content), &self.process)?;
-        let (apps, trusted, upstreams) = (
-            next.apps.clone(),
-            next.trusted.clone(),
-            next.upstreams.clone(),
-        );
+        let apps = next.apps.clone();
+        let trusted = next.trusted.clone();
+        let upstreams = next.upstreams.clone();
         let summary = format!(
             "apps: {}, upstreams: {}, routes: {}",
             next.settings.apps.len(),

@@ -10,7 +10,9 @@ use super::process_state::ProcessState;
 use super::reloadable::Reloadable;
 use crate::assertion::{HeaderNames, IdentityLines, ReservedNames};
 use crate::edge::FastPath;
-use crate::endpoints::{self, ENDPOINTS, EndpointContext, Endpoints, OwnEndpoint, Verify, verify};
+use crate::endpoints::{
+    self, ENDPOINTS, EndpointContext, EndpointDispatcher, Endpoints, OwnEndpoint, Verify, verify,
+};
 use crate::http::authenticate::Authenticator;
 use crate::http::request_log::LoggedBody;
 use crate::http::{Answer, EndpointCounters, RequestHead};
@@ -69,9 +71,9 @@ impl Worker {
 
     /// The application's endpoints, and the fast path.
     pub(super) fn handlers(&mut self, reloadable: &Reloadable) -> (Endpoints, GatewayFastPath) {
-        let (process, settings) = (&self.process, &reloadable.settings);
+        let process = &self.process;
+        let settings = &reloadable.settings;
         let prefix = process.settings.server.prefix.clone();
-        let names = settings.identity.clone();
         let limits = LoginLimits::new(
             self.limiter.clone(),
             process.settings.secrets.naming_key.clone(),
@@ -79,32 +81,9 @@ impl Worker {
         );
         let forwarder = Forwarder::new(&reloadable.upstreams, self.forwarder.as_ref());
         self.forwarder = Some(forwarder.clone());
-        let identity_lines = IdentityLines::new(names.clone(), reloadable.identity_generation);
-        let proxy = Proxy {
-            routes: reloadable.routes.clone(),
-            rules: reloadable.rules.clone(),
-            unrouted: process.unrouted.clone(),
-            auth: self.auth.clone(),
-            apps: reloadable.apps.clone(),
-            prefix: prefix.clone(),
-            head_rules: HeadRules {
-                reserved: ReservedNames::new(&names),
-                via: Via::new(
-                    &process.settings.secrets.naming_key,
-                    &process.settings.store.key_prefix,
-                ),
-                carriers: process.carriers.clone(),
-            },
-            answer_rules: answer_rules(&names, &process.carriers),
-            identity_lines: identity_lines.clone(),
-            trusted: reloadable.trusted.clone(),
-            cors: reloadable.cors.clone(),
-            body_limit: settings.server.body_limit,
-            forwarder,
-            reports: reloadable.reports.clone(),
-            drain: process.drain.clone(),
-            websockets: process.websockets.clone(),
-        };
+        let identity_lines =
+            IdentityLines::new(settings.identity.clone(), reloadable.identity_generation);
+        let proxy = self.proxy(reloadable, forwarder, identity_lines.clone());
         let context = EndpointContext {
             reports: reloadable.reports.clone(),
             trusted: reloadable.trusted.clone(),
@@ -123,9 +102,12 @@ impl Worker {
             prefix: prefix.clone(),
         };
         let endpoints = Endpoints {
-            context,
-            counters,
-            failure: settings.failure.clone(),
+            dispatcher: EndpointDispatcher {
+                context,
+                counters,
+                failure: settings.failure.clone(),
+                prefix,
+            },
             login: LoginFlow::new(
                 reloadable.apps.clone(),
                 self.sessions.clone(),
@@ -136,15 +118,45 @@ impl Worker {
             ),
             limits,
             auth: self.auth.clone(),
-            prefix,
         };
-        (
-            endpoints,
-            GatewayFastPath {
-                proxy: Rc::new(proxy),
-                verify: Rc::new(verify),
+        let fast_path = GatewayFastPath {
+            proxy: Rc::new(proxy),
+            verify: Rc::new(verify),
+        };
+        (endpoints, fast_path)
+    }
+
+    fn proxy(
+        &self,
+        reloadable: &Reloadable,
+        forwarder: Forwarder,
+        identity_lines: IdentityLines,
+    ) -> Proxy {
+        let process = &self.process;
+        let fixed = &process.settings;
+        let settings = &reloadable.settings;
+        Proxy {
+            routes: reloadable.routes.clone(),
+            rules: reloadable.rules.clone(),
+            unrouted: process.unrouted.clone(),
+            auth: self.auth.clone(),
+            apps: reloadable.apps.clone(),
+            prefix: fixed.server.prefix.clone(),
+            head_rules: HeadRules {
+                reserved: ReservedNames::new(&settings.identity),
+                via: Via::new(&fixed.secrets.naming_key, &fixed.store.key_prefix),
+                carriers: process.carriers.clone(),
             },
-        )
+            answer_rules: answer_rules(&settings.identity, &process.carriers),
+            identity_lines,
+            trusted: reloadable.trusted.clone(),
+            cors: reloadable.cors.clone(),
+            body_limit: settings.server.body_limit,
+            forwarder,
+            reports: reloadable.reports.clone(),
+            drain: process.drain.clone(),
+            websockets: process.websockets.clone(),
+        }
     }
 }
 

@@ -62,6 +62,18 @@ pub enum CertificateError {
     },
 }
 
+impl CertificateFiles {
+    /// The command that makes a self-signed pair.
+    #[must_use]
+    pub fn by_hand(&self) -> String {
+        let cert = self.cert.display();
+        let key = self.key.display();
+        format!(
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 -subj /CN=HOST -addext subjectAltName=DNS:HOST -keyout {key} -out {cert}"
+        )
+    }
+}
+
 impl CertificateError {
     /// Whether the file of the key is what has to be fixed; else it is the file of certificates.
     #[must_use]
@@ -83,7 +95,8 @@ impl CertificateError {
             Self::Key { .. } => "name the file with -----BEGIN PRIVATE KEY-----".to_owned(),
             Self::EncryptedKey { path } => format!("write it without a passphrase: openssl pkey -in {} -out FILE", path.display()),
             Self::Pair { files, .. } => {
-                let (cert, key) = (files.cert.display(), files.key.display());
+                let cert = files.cert.display();
+                let key = files.key.display();
                 format!("these two must print the same: openssl x509 -in {cert} -noout -pubkey, openssl pkey -in {key} -pubout")
             }
         }

@@ -7,6 +7,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
 use super::certificate::{CertificateError, CertificateFiles, load};
+use super::certificate_names::{of_names, uncovered};
 use super::x509::Facts;
 use crate::clock::UnixMillis;
 use crate::diagnostic::{DiagnosedSubject, Diagnostic};
@@ -53,40 +54,6 @@ pub fn diagnose_one(
     }
 }
 
-/// Which of the routes' hosts no certificate has.
-#[must_use]
-pub fn uncovered(files: &[CertificateFiles], hosts: &[HostPattern]) -> Option<Diagnostic> {
-    let names: Vec<String> = files
-        .iter()
-        .filter_map(|files| load(files).ok())
-        .filter_map(|one| Some(Facts::of(one.cert.first()?)?.names))
-        .flatten()
-        .collect();
-    let mut lacking: Vec<String> = hosts
-        .iter()
-        .filter(|host| **host != HostPattern::Any && !names.iter().any(|name| meets(name, host)))
-        .filter_map(HostPattern::example)
-        .collect();
-    lacking.sort_unstable();
-    lacking.dedup();
-    let (first, named) = (lacking.first()?, lacking.join(", "));
-    let first = if first.contains('*') {
-        format!("'{first}'")
-    } else {
-        first.clone()
-    };
-    let seen = format!(
-        "no certificate has {named}, which routes are for: clients that ask for it are shown another one, and refuse it"
-    );
-    Some(Diagnostic::warn(
-        "names",
-        seen,
-        format!(
-            "have one made with that name too, such as certbot certonly -d {first}, and add it to server.tls"
-        ),
-    ))
-}
-
 fn unusable(error: &CertificateError) -> Diagnostic {
     Diagnostic::fail("files", error.to_string(), error.advice())
 }
@@ -131,7 +98,7 @@ fn of_times(facts: &[Facts], files: &CertificateFiles, now: u64) -> Diagnostic {
     };
     let renew = |at: usize| {
         match at {
-        0 if facts[0].is_self_signed() => format!("make another one and its key: {}", by_hand(files)),
+        0 if facts[0].is_self_signed() => format!("make another one and its key: {}", files.by_hand()),
         0 => "renew it, as with certbot renew or acme.sh --renew; the new files are taken as they come".to_owned(),
         _ => format!("have the certificate issued anew, and put its authority's new ones behind it in {}", files.cert.display()),
     }
@@ -195,7 +162,8 @@ fn of_times(facts: &[Facts], files: &CertificateFiles, now: u64) -> Diagnostic {
 /// Whether there is a way from the server's certificate to an authority.
 fn of_issuers(facts: &[Facts], files: &CertificateFiles) -> Diagnostic {
     let file = files.cert.display();
-    let (leaf, last) = (&facts[0], &facts[facts.len() - 1]);
+    let leaf = &facts[0];
+    let last = &facts[facts.len() - 1];
     if leaf.is_self_signed() {
         let advice = "get one from a public authority, as with certbot certonly; for a try, tell the client to trust it";
         return Diagnostic::warn(
@@ -296,77 +264,6 @@ fn missing_issuer(last: &Facts, files: &CertificateFiles) -> String {
     }
 }
 
-/// Whether it is for hosts that there are routes for.
-fn of_names(leaf: &Facts, files: &CertificateFiles, hosts: &[HostPattern]) -> Option<Diagnostic> {
-    if leaf.names.is_empty() {
-        let seen = "it names no host (subjectAltName), and the common name counts for nothing: every client refuses it";
-        let how = if leaf.is_self_signed() {
-            by_hand(files)
-        } else {
-            "certbot certonly -d HOST".to_owned()
-        };
-        return Some(Diagnostic::fail(
-            "names",
-            seen,
-            format!("have one made with the host's name, as with {how}"),
-        ));
-    }
-    let is_met = |name: &&String| hosts.iter().any(|host| meets(name, host));
-    if hosts.is_empty() {
-        return None;
-    }
-    let (met, other): (Vec<&String>, Vec<&String>) = leaf.names.iter().partition(is_met);
-    let listed = |names: &[&String]| {
-        names
-            .iter()
-            .map(|name| name.as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    Some(match (met.is_empty(), other.is_empty()) {
-        (_, true) => Diagnostic::ok("names", listed(&met)),
-        (false, false) => Diagnostic::note(
-            "names",
-            format!("{}; no route is for {}", listed(&met), listed(&other)),
-            "",
-        ),
-        (true, false) => {
-            let advice = "have one made for the host of a route, as with certbot certonly -d HOST, or fix host in [[routes]]";
-            Diagnostic::warn(
-                "names",
-                format!(
-                    "it is for {}, and no route is for any of these hosts",
-                    listed(&other)
-                ),
-                advice,
-            )
-        }
-    })
-}
-
-/// Whether some host has both the name of a certificate and the pattern of a route.
-fn meets(name: &str, host: &HostPattern) -> bool {
-    let below = |name: &str, of: &str| {
-        name.strip_suffix(of)
-            .is_some_and(|start| start.len() > 1 && start.ends_with('.'))
-    };
-    let bare = |host: &str| {
-        host.trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned()
-    };
-    match (name.strip_prefix("*."), host) {
-        (_, HostPattern::Any) => true,
-        (None, HostPattern::Exact(host)) => name == bare(host),
-        (None, HostPattern::Below(of)) => below(name, of),
-        // A wildcard stands for one label.
-        (Some(of), HostPattern::Exact(host)) => {
-            host.split_once('.').is_some_and(|(_, rest)| rest == of)
-        }
-        (Some(of), HostPattern::Below(parent)) => of == &**parent || below(of, parent),
-    }
-}
-
 /// The names of the authorities that this machine knows; `None`: it has none.
 fn authorities() -> Option<Vec<Vec<u8>>> {
     let mut roots = RootCertStore::empty();
@@ -379,13 +276,6 @@ fn authorities() -> Option<Vec<Vec<u8>>> {
     (!names.is_empty()).then_some(names)
 }
 
-fn by_hand(files: &CertificateFiles) -> String {
-    let (cert, key) = (files.cert.display(), files.key.display());
-    format!(
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 -subj /CN=HOST -addext subjectAltName=DNS:HOST -keyout {key} -out {cert}"
-    )
-}
-
 fn date(unix_seconds: u64) -> String {
     let moment = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(unix_seconds));
     moment
@@ -396,35 +286,4 @@ fn date(unix_seconds: u64) -> String {
                 .replace('Z', " UTC")
         })
         .unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_and_hosts_meet_as_clients_compare_them() {
-        for (name, host, meet) in [
-            ("a.test", "a.test", true),
-            ("a.test", "b.test", false),
-            ("*.a.test", "b.a.test", true),
-            ("*.a.test", "c.b.a.test", false),
-            ("*.a.test", "a.test", false),
-            ("b.a.test", "*.a.test", true),
-            ("a.test", "*.a.test", false),
-            ("xa.test", "*.a.test", false),
-            ("*.a.test", "*.a.test", true),
-            ("*.b.a.test", "*.a.test", true),
-            ("*.a.test", "*.b.a.test", false),
-            ("::1", "[::1]", true),
-            ("192.0.2.1", "192.0.2.1", true),
-        ] {
-            assert_eq!(
-                meets(name, &HostPattern::parse(host).unwrap()),
-                meet,
-                "{name} {host}"
-            );
-        }
-        assert!(meets("anything", &HostPattern::Any));
-    }
 }

@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn the_oldest_give_way_when_there_are_many_and_they_have_had_their_time() {
-        let (crowd, begun) = (Crowd::new(MANY, UNDISTURBED), monotonic_now());
+        let crowd = Crowd::new(MANY, UNDISTURBED);
+        let begun = monotonic_now();
         let mut old: Vec<Member> = (0..MANY).map(|_| crowd.enter(begun)).collect();
         let mut young: Vec<Member> = (0..10)
             .map(|_| crowd.enter(begun + UNDISTURBED / 2))

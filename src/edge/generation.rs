@@ -74,7 +74,8 @@ impl<F, T> ReloadableApp<F, T> {
         S: ServiceFactory<Request, Config = AppConfig> + 'static,
         S::InitError: Debug,
     {
-        let (mut make, mut generations) = ((self.start)(), self.generations);
+        let mut make = (self.start)();
+        let mut generations = self.generations;
         let first = generations.borrow_and_update().clone();
         let current = Rc::new(RefCell::new(Rc::new(ready(make(&first.content)).await?)));
         first.take();

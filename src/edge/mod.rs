@@ -4,12 +4,13 @@
 //! for HTTP, with `proxy_protocol`, `tls` and `handshakes`. `h1` speaks HTTP/1.1 on it.
 //! `dispatcher` sends a request to its handler. `generation` replaces the handlers when the
 //! configuration is reloaded. `crowd` limits how many connections do what takes long. `tls` gets
-//! its `certificate`s from files, with `x509` and `certificate_check`, and resumes sessions with
+//! its `certificate`s from files, with `x509`, `certificate_check` and `certificate_names`, and resumes sessions with
 //! `tickets` or `tls_sessions`.
 
 pub mod acceptor;
 pub mod certificate;
 pub mod certificate_check;
+pub mod certificate_names;
 pub mod crowd;
 pub mod dispatcher;
 pub mod generation;

@@ -75,8 +75,10 @@ where
     let signal = builder.graceful_shutdown_signal();
     let crowd = lingering(server.connections);
     let worker = move || {
-        let (context, app, signal, crowd) =
-            (context.clone(), app.clone(), signal.clone(), crowd.clone());
+        let context = context.clone();
+        let app = app.clone();
+        let signal = signal.clone();
+        let crowd = crowd.clone();
         async move {
             let handler = app
                 .begin()

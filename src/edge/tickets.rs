@@ -165,11 +165,10 @@ mod tests {
 
     #[test]
     fn a_ticket_opens_in_its_hour_and_the_two_beside_it() {
-        let (sealed_at, elsewhere) = (at(59), at(59));
-        let (one, other) = (
-            tickets(&[key(1)], &["a.b"], &sealed_at),
-            tickets(&[key(1)], &["a.b"], &elsewhere),
-        );
+        let sealed_at = at(59);
+        let elsewhere = at(59);
+        let one = tickets(&[key(1)], &["a.b"], &sealed_at);
+        let other = tickets(&[key(1)], &["a.b"], &elsewhere);
         let ticket = one.encrypt(SESSION).unwrap();
         assert_eq!(other.decrypt(&ticket).as_deref(), Some(SESSION));
         // 60 minutes later, which is what the client was told.

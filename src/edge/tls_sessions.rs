@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn the_oldest_go_when_there_are_too_many_and_when_they_are_old() {
-        let (mut kept, begun) = (Kept::default(), monotonic_now());
+        let mut kept = Kept::default();
+        let begun = monotonic_now();
         let fit = u32::try_from(MAX_BYTES / cost(&id(0), &[0; 130])).unwrap();
         assert!(fit > 30_000, "{fit}");
         for number in 0..fit + 10 {

@@ -25,44 +25,37 @@ use crate::limit::LoginLimits;
 
 /// What the endpoints answer with under one configuration.
 pub struct Endpoints {
-    pub context: EndpointContext,
-    pub counters: Arc<EndpointCounters>,
-    /// What their errors look like.
-    pub failure: Arc<FailureShape>,
-    pub prefix: String,
+    pub dispatcher: EndpointDispatcher,
     pub login: LoginFlow,
     pub limits: LoginLimits,
     pub auth: Authenticator,
 }
 
-/// What each request passes through is made from this.
-struct Dispatcher {
-    context: EndpointContext,
-    counters: Arc<EndpointCounters>,
-    failure: Arc<FailureShape>,
-    prefix: String,
+/// What each request to an endpoint passes through.
+pub struct EndpointDispatcher {
+    pub context: EndpointContext,
+    pub counters: Arc<EndpointCounters>,
+    /// What their errors look like.
+    pub failure: Arc<FailureShape>,
+    pub prefix: String,
 }
 
 impl Endpoints {
     /// Registers them under the prefix.
     pub fn configure(self, cfg: &mut web::ServiceConfig) {
-        let scope = web::scope(&self.prefix)
+        let scope = web::scope(&self.dispatcher.prefix)
             .app_data(json_config())
             .configure(|cfg| register(cfg, &ENDPOINTS))
             .default_service(web::to(no_endpoint))
             .wrap(from_fn(logged));
         // Each handler takes what it uses.
-        cfg.app_data(web::Data::from(self.context.cors.clone()))
-            .app_data(web::Data::new(self.context.drain.clone()))
+        let context = &self.dispatcher.context;
+        cfg.app_data(web::Data::from(context.cors.clone()))
+            .app_data(web::Data::new(context.drain.clone()))
             .app_data(web::Data::new(self.login))
             .app_data(web::Data::new(self.limits))
             .app_data(web::Data::new(self.auth))
-            .app_data(web::Data::new(Dispatcher {
-                context: self.context,
-                counters: self.counters,
-                failure: self.failure,
-                prefix: self.prefix,
-            }))
+            .app_data(web::Data::new(self.dispatcher))
             .service(scope);
     }
 }
@@ -76,7 +69,7 @@ async fn logged(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<LoggedBody<BoxBody>>, Error> {
-    let dispatcher = app_data::<Dispatcher>(&req)?;
+    let dispatcher = app_data::<EndpointDispatcher>(&req)?;
     let context = &dispatcher.context;
     let head = RequestHead::of(req.request());
     let inbound = Inbound::of(&head, &context.trusted, context.reports.traces.as_deref());
@@ -115,7 +108,7 @@ fn cut(request_log: &mut RequestLog) -> GatewayError {
     error
 }
 
-impl Dispatcher {
+impl EndpointDispatcher {
     fn below<'a>(&self, path: &'a str) -> &'a str {
         path.strip_prefix(self.prefix.as_str())
             .unwrap_or_default()

@@ -57,7 +57,8 @@ fn remember(req: &HttpRequest, answer: &LoginAnswer) {
 }
 
 fn client(req: &HttpRequest) -> Client {
-    let (extensions, head) = (req.extensions(), RequestHead::of(req));
+    let extensions = req.extensions();
+    let head = RequestHead::of(req);
     let inbound = extensions.get::<Inbound>();
     Client {
         address: inbound.map(|inbound| inbound.client),

@@ -7,7 +7,6 @@ use crate::endpoints::page::may_change;
 use crate::http::answer::json;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::GatewayError;
-use crate::http::request_log::note_session;
 
 #[derive(Serialize)]
 struct RevokedAnswer {
@@ -22,7 +21,6 @@ pub async fn logout_all(
 ) -> Result<HttpResponse, GatewayError> {
     may_change(&req, &auth)?;
     let live = auth.session(&req).await?;
-    note_session(&req, live.id, &live.session.user.app);
     let revoked = auth.sessions().end_all(&live.session.user).await?;
     Ok(json(&RevokedAnswer { revoked }))
 }

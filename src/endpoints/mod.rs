@@ -22,7 +22,7 @@ pub mod token_answer;
 pub mod verify;
 
 pub use context::EndpointContext;
-pub use dispatch::Endpoints;
+pub use dispatch::{EndpointDispatcher, Endpoints};
 pub use find::{OwnEndpoint, find};
 pub use original::{AskingProxy, Believed};
 pub use table::ENDPOINTS;

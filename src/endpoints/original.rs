@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::head::{Headers, RequestHead};
+use crate::http::head::{Headers, RequestHead, Value};
 use crate::http::method::{goes_on, is_word};
 use crate::route::{HostName, PathError, host_name};
 
@@ -118,7 +118,7 @@ impl Believed {
             None => (None, None),
             Some(OriginalSource::Asking) => (None, Some(appended).filter(|path| !path.is_empty())),
             Some(OriginalSource::Header(name)) => {
-                at_most_one(headers, name)?.map_or(Ok((None, None)), parts)?
+                at_most_one(headers, name)?.map_or(Ok((None, None)), |uri| parts(uri.bytes()))?
             }
         };
         // Backends that read the target as a URL take what follows for a host, and serve the path
@@ -212,24 +212,20 @@ fn original_host(
 }
 
 fn text<'a>(headers: Headers<'a>, name: &str) -> Result<Option<&'a str>, GatewayError> {
-    let Some(value) = at_most_one(headers, name)? else {
-        return Ok(None);
-    };
-    let visible = value.iter().all(|b| matches!(b, b'\t' | b' '..=b'~'));
-    std::str::from_utf8(value)
-        .ok()
-        .filter(|_| visible)
-        .map(Some)
-        .ok_or_else(twice)
+    let value = at_most_one(headers, name)?;
+    value
+        .map(|value| value.text().ok_or_else(twice))
+        .transpose()
 }
 
 /// The one value of a header. Two mean that something in between lets a client's through.
-fn at_most_one<'a>(headers: Headers<'a>, name: &str) -> Result<Option<&'a [u8]>, GatewayError> {
+fn at_most_one<'a>(headers: Headers<'a>, name: &str) -> Result<Option<Value<'a>>, GatewayError> {
     let mut values = headers.get_all(name);
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => Ok(Some(value.bytes())),
-        (Some(_), Some(_)) => Err(twice()),
+    let value = values.next();
+    if values.next().is_some() {
+        Err(twice())
+    } else {
+        Ok(value)
     }
 }
 

@@ -30,7 +30,8 @@ pub async fn rotate(
         )
     })?;
     note_session(&req, issued.id, &issued.app);
-    let (token, session_id) = (issued.token.expose(), issued.id.to_string());
+    let token = issued.token.expose();
+    let session_id = issued.id.to_string();
     Ok(json(&TokenAnswer::new(
         &token,
         &session_id,

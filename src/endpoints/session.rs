@@ -6,7 +6,6 @@ use serde::Serialize;
 use crate::http::answer::json;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::GatewayError;
-use crate::http::request_log::note_session;
 
 #[derive(Serialize)]
 struct SessionAnswer<'a> {
@@ -25,7 +24,6 @@ pub async fn session(
     auth: web::Data<Authenticator>,
 ) -> Result<HttpResponse, GatewayError> {
     let live = auth.session(&req).await?;
-    note_session(&req, live.id, &live.session.user.app);
     Ok(json(&SessionAnswer {
         session_id: live.id.to_string(),
         app: &live.session.user.app,

@@ -8,7 +8,6 @@ use serde::Serialize;
 use crate::http::answer::json;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::GatewayError;
-use crate::http::request_log::note_session;
 use crate::session::{LiveSession, SessionId};
 
 #[derive(Serialize)]
@@ -48,7 +47,6 @@ pub async fn sessions(
     auth: web::Data<Authenticator>,
 ) -> Result<HttpResponse, GatewayError> {
     let live = auth.session(&req).await?;
-    note_session(&req, live.id, &live.session.user.app);
     let devices = auth.sessions().devices(&live.session.user).await?;
     let sessions = devices
         .iter()

@@ -6,7 +6,6 @@ use crate::endpoints::page::may_change;
 use crate::http::authenticate::Authenticator;
 use crate::http::endpoint::named_session;
 use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::request_log::note_session;
 use crate::session::Written;
 
 /// 204 when one of the user's own sessions has ended by it. A name that is no name, nobody's, and
@@ -17,7 +16,6 @@ pub async fn sign_out(
 ) -> Result<HttpResponse, GatewayError> {
     may_change(&req, &auth)?;
     let live = auth.session(&req).await?;
-    note_session(&req, live.id, &live.session.user.app);
     let ended = match named_session(&req) {
         Some(id) => auth.sessions().end_device(&live.session.user, &id).await?,
         None => Written::Gone,

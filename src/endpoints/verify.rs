@@ -106,7 +106,8 @@ impl Verify {
         match caller {
             Caller::Session(live) => {
                 let app = &live.session.user.app;
-                (request_log.session, request_log.app) = (Some(live.id), Some(app.clone()));
+                request_log.session = Some(live.id);
+                request_log.app = Some(app.clone());
                 let appid = self.apps.get(app).map_or("", |app| &*app.appid);
                 answer.push_lines(&self.identity_lines.asker(live, appid));
             }

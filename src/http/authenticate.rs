@@ -8,6 +8,7 @@ use actix_web::{HttpMessage as _, HttpRequest};
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
 use crate::http::head::RequestHead;
+use crate::http::request_log::note_session;
 use crate::http::token;
 use crate::limit::GuessWatch;
 use crate::route::AccessRule;
@@ -97,10 +98,13 @@ impl Authenticator {
         }
     }
 
-    /// The living session of a request to one of the gateway's own endpoints.
+    /// The living session of a request to one of the gateway's own endpoints. The access line names
+    /// it.
     pub async fn session(&self, req: &HttpRequest) -> Result<LiveSession, GatewayError> {
-        self.session_behind(self.read(req, SessionService::session_of))
-            .await
+        let id = self.read(req, SessionService::session_of);
+        let live = self.session_behind(id).await?;
+        note_session(req, live.id, &live.session.user.app);
+        Ok(live)
     }
 
     /// The token of a request to one of the gateway's own endpoints, checked as far as that goes

@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn a_grown_or_shared_buffer_is_not_kept() {
-        let (mut grown, mut shared) = (spare(), spare());
+        let mut grown = spare();
+        let mut shared = spare();
         grown.extend_from_slice(&[1; 2 * ROOM]);
         shared.extend_from_slice(b"head body");
         let part = shared.split_to(4);

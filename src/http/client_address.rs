@@ -111,7 +111,8 @@ impl TrustedProxies {
     fn log_missing_header(&self, peer: IpAddr, headers: Headers<'_>) {
         static LOGGED_OTHER: Once = Once::new();
         static LOGGED_NONE: Once = Once::new();
-        let (believed, other) = (self.header.name(), self.header.other().name());
+        let believed = self.header.name();
+        let other = self.header.other().name();
         if headers.contains(other) {
             LOGGED_OTHER.call_once(|| {
                 log::warn!(
@@ -182,33 +183,15 @@ mod tests {
     use super::*;
     use crate::http::head::RequestHead;
 
-    fn client(peer: &str, lines: &[(&str, &str)]) -> String {
-        client_by(ForwardingHeader::XForwardedFor, peer, lines)
-    }
-
-    fn client_by(header: ForwardingHeader, peer: &str, lines: &[(&str, &str)]) -> String {
-        let trusted = TrustedProxies::new(
-            vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
-            header,
-        );
-        trusted
-            .client(
-                peer.parse().unwrap(),
-                RequestHead::sample("GET", "/", lines).headers(),
-            )
-            .to_string()
-    }
-
-    #[test]
-    fn headers_of_strangers_count_for_nothing() {
-        assert_eq!(
-            client(
-                "8.8.8.8",
-                &[(X_FORWARDED_FOR, "1.1.1.1"), (FORWARDED, "for=2.2.2.2")]
-            ),
-            "8.8.8.8"
-        );
-        assert_eq!(client("::ffff:8.8.8.8", &[]), "8.8.8.8");
+    /// The client by each of the two headers, where the proxies are in 10.0.0.0/8 and fd00::/8.
+    fn clients(peer: &str, lines: &[(&str, &str)]) -> [String; 2] {
+        let networks = ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().unwrap());
+        let head = RequestHead::sample("GET", "/", lines);
+        [ForwardingHeader::XForwardedFor, ForwardingHeader::Forwarded].map(|header| {
+            let trusted = TrustedProxies::new(networks.to_vec(), header);
+            let client = trusted.client(peer.parse().unwrap(), head.headers());
+            client.to_string()
+        })
     }
 
     #[test]
@@ -255,72 +238,51 @@ mod tests {
 
     #[test]
     fn the_rightmost_untrusted_hop_is_the_client() {
-        let xff = X_FORWARDED_FOR;
-        assert_eq!(
-            client("10.0.0.1", &[(xff, "6.6.6.6, 1.1.1.1, 10.0.0.2")]),
-            "1.1.1.1"
-        );
-        assert_eq!(
-            client("10.0.0.1", &[(xff, "6.6.6.6"), (xff, "1.1.1.1")]),
-            "1.1.1.1"
-        );
-        assert_eq!(
-            client("::ffff:10.0.0.1", &[(xff, "::ffff:1.1.1.1")]),
-            "1.1.1.1"
-        );
-        assert_eq!(client("10.0.0.1", &[(xff, "1.1.1.1:443")]), "1.1.1.1");
-        assert_eq!(
-            client("fd00::1", &[(xff, "[2001:db8::1]:443")]),
-            "2001:db8::1"
-        );
-        assert_eq!(
-            client("10.0.0.1", &[(xff, "6.6.6.6, evil, 10.0.0.2")]),
-            "10.0.0.2"
-        );
-        for zoned in ["[fe80::1%1]:443", "[fe80::1%1]", "fe80::1%1"] {
-            assert_eq!(client("10.0.0.1", &[(xff, zoned)]), "10.0.0.1", "{zoned}");
+        let long = format!("6.6.6.6,{}", vec!["10.0.0.2"; 500].join(","));
+        for (peer, forwarded_for, client) in [
+            ("10.0.0.1", &["6.6.6.6, 1.1.1.1, 10.0.0.2"][..], "1.1.1.1"),
+            ("10.0.0.1", &["6.6.6.6", "1.1.1.1"], "1.1.1.1"),
+            ("::ffff:10.0.0.1", &["::ffff:1.1.1.1"], "1.1.1.1"),
+            ("10.0.0.1", &["1.1.1.1:443"], "1.1.1.1"),
+            ("fd00::1", &["[2001:db8::1]:443"], "2001:db8::1"),
+            ("10.0.0.1", &["6.6.6.6, evil, 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1", &["[fe80::1%1]:443"], "10.0.0.1"),
+            ("10.0.0.1", &["[fe80::1%1]"], "10.0.0.1"),
+            ("10.0.0.1", &["fe80::1%1"], "10.0.0.1"),
+            ("10.0.0.1", &[""], "10.0.0.1"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &[&long], "10.0.0.2"),
+            ("::ffff:8.8.8.8", &[], "8.8.8.8"),
+        ] {
+            let lines: Vec<_> = forwarded_for
+                .iter()
+                .map(|line| (X_FORWARDED_FOR, *line))
+                .collect();
+            assert_eq!(clients(peer, &lines)[0], client, "{forwarded_for:?}");
         }
-        assert_eq!(client("10.0.0.1", &[(xff, "")]), "10.0.0.1");
-        assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
-        let long = vec!["10.0.0.2"; 500].join(",");
-        assert_eq!(
-            client("10.0.0.1", &[(xff, &format!("6.6.6.6,{long}"))]),
-            "10.0.0.2"
-        );
     }
 
     #[test]
     fn only_the_header_that_proxies_write_says_who_the_client_is() {
-        let (xff, forwarded) = ((X_FORWARDED_FOR, "1.1.1.1"), (FORWARDED, "for=2.2.2.2"));
-        for (lines, by_xff, by_forwarded) in [
-            (&[xff, forwarded][..], "1.1.1.1", "2.2.2.2"),
-            (&[xff], "1.1.1.1", "10.0.0.1"),
-            (&[forwarded], "10.0.0.1", "2.2.2.2"),
+        let xff = (X_FORWARDED_FOR, "1.1.1.1");
+        let forwarded = (FORWARDED, "for=2.2.2.2");
+        let with_port = "for=6.6.6.6;proto=http, For=\"[2001:db8::1]:47\"";
+        let hidden = "for=6.6.6.6, for=_hidden";
+        let through = "for=6.6.6.6, for=1.1.1.1, for=10.0.0.2";
+        for (peer, lines, by_each) in [
+            ("10.0.0.1", &[xff, forwarded][..], ["1.1.1.1", "2.2.2.2"]),
+            ("8.8.8.8", &[xff, forwarded], ["8.8.8.8", "8.8.8.8"]),
+            ("10.0.0.1", &[xff], ["1.1.1.1", "10.0.0.1"]),
+            ("10.0.0.1", &[forwarded], ["10.0.0.1", "2.2.2.2"]),
             (
-                &[(
-                    FORWARDED,
-                    "for=6.6.6.6;proto=http, For=\"[2001:db8::1]:47\"",
-                )],
                 "10.0.0.1",
-                "2001:db8::1",
+                &[(FORWARDED, with_port)],
+                ["10.0.0.1", "2001:db8::1"],
             ),
-            (
-                &[(FORWARDED, "for=6.6.6.6, for=_hidden")],
-                "10.0.0.1",
-                "10.0.0.1",
-            ),
-            (
-                &[(FORWARDED, "for=6.6.6.6, for=1.1.1.1, for=10.0.0.2")],
-                "10.0.0.1",
-                "1.1.1.1",
-            ),
+            ("10.0.0.1", &[(FORWARDED, hidden)], ["10.0.0.1", "10.0.0.1"]),
+            ("10.0.0.1", &[(FORWARDED, through)], ["10.0.0.1", "1.1.1.1"]),
         ] {
-            assert_eq!(client("10.0.0.1", lines), by_xff, "{lines:?}");
-            assert_eq!(
-                client_by(ForwardingHeader::Forwarded, "10.0.0.1", lines),
-                by_forwarded,
-                "{lines:?}"
-            );
+            assert_eq!(clients(peer, lines), by_each, "{peer} {lines:?}");
         }
     }
 }

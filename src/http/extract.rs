@@ -58,7 +58,8 @@ impl Inbound {
     #[must_use]
     pub fn of(head: &RequestHead, trusted: &TrustedProxies, traces: Option<&Traces>) -> Self {
         let started = monotonic_now();
-        let (peer, headers) = (head.peer(), head.headers());
+        let peer = head.peer();
+        let headers = head.headers();
         let trusted_peer = trusted.contains(peer) && !head.connection().is_nameless();
         let fresh = Fresh::draw();
         let sent = headers
@@ -185,7 +186,8 @@ fn traced(
         .filter(|_| trusted_peer);
     let sampled = flags.map_or_else(|| traces.samples(&trace), |[flags]| flags & 1 == 1);
     let more = random::name_bytes::<16>();
-    let (server, client) = (hash::first(&more), hash::last(&more));
+    let server = hash::first(&more);
+    let client = hash::last(&more);
     (
         context(trace_text, &hash::hex_text::<16>(&client), sampled),
         sampled.then_some(SpanIds {

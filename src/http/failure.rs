@@ -68,7 +68,9 @@ pub enum TemplateError {
 impl Template {
     /// Reads a template: `{code}` and the other placeholders, anything else as it is.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        let (mut parts, mut plain, mut rest) = (Vec::new(), String::new(), text);
+        let mut parts = Vec::new();
+        let mut plain = String::new();
+        let mut rest = text;
         while let Some(at) = rest.find('{') {
             let word: String = rest[at + 1..]
                 .chars()

@@ -58,7 +58,8 @@ pub fn of_client(headers: Headers<'_>, client: IpAddr) -> Option<Element<'_>> {
 fn split_from_the_right(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     from_fn(move || {
-        let (text, mut quoted) = (rest?, false);
+        let text = rest?;
+        let mut quoted = false;
         let at = (0..text.len()).rev().find(|&at| {
             let byte = text.as_bytes()[at];
             quoted ^= byte == b'"' && !is_escaped(text.as_bytes(), at);

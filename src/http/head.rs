@@ -340,7 +340,9 @@ impl RequestHead {
         let (path, query) = target
             .split_once('?')
             .map_or((target, None), |(path, query)| (path, Some(query)));
-        let (method, path, query) = (put(method), put(path), query.map(&mut put));
+        let method = put(method);
+        let path = put(path);
+        let query = query.map(&mut put);
         let lines = lines
             .iter()
             .map(|(name, value)| (put(name), put(value)))

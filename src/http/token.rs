@@ -126,162 +126,98 @@ mod tests {
     use super::*;
     use crate::http::head::RequestHead;
 
-    fn headers(lines: &[(&str, &str)]) -> RequestHead {
-        RequestHead::sample("GET", "/", lines)
-    }
-
-    fn all() -> Vec<TokenCarrier> {
-        [
+    /// The token among all carriers.
+    fn found(lines: &[(&str, &str)], query: Option<&str>) -> Result<Option<String>, ErrorCode> {
+        let carriers = [
             "bearer",
             "header:X-WX-Skey",
             "cookie:sid",
             "query:3rd_session",
             "protocol",
         ]
-        .iter()
-        .map(|c| c.parse().unwrap())
-        .collect()
+        .map(|carrier| carrier.parse().unwrap());
+        found_by(&carriers, lines, query)
     }
+
+    fn found_by(
+        carriers: &[TokenCarrier],
+        lines: &[(&str, &str)],
+        query: Option<&str>,
+    ) -> Result<Option<String>, ErrorCode> {
+        let head = RequestHead::sample("GET", "/", lines);
+        match find(carriers, head.headers(), query) {
+            Ok(token) => Ok(token.map(str::to_owned)),
+            Err(error) => Err(error.code),
+        }
+    }
+
+    const AUTHORIZATION: &str = "authorization";
+    const BEARER: (&str, &str) = (AUTHORIZATION, "Bearer T");
+    const COOKIE: (&str, &str) = ("cookie", "sid=T");
+    const HEADER: (&str, &str) = ("x-wx-skey", "T");
 
     #[test]
     fn each_carrier_is_read_and_the_scheme_has_no_case() {
         for (lines, query) in [
-            (vec![("authorization", "Bearer T")], None),
-            (vec![("authorization", "bEARER T")], None),
-            (vec![("x-wx-skey", "T")], None),
-            (vec![("cookie", "a=b; sid=T")], None),
-            (vec![], Some("a=b&3rd_session=T")),
+            (&[BEARER][..], None),
+            (&[(AUTHORIZATION, "bEARER T")], None),
+            (&[(AUTHORIZATION, "Bearer  T"), COOKIE], None),
+            (&[(AUTHORIZATION, "bearer     T"), COOKIE], None),
+            (&[HEADER], None),
+            (&[("cookie", "a=b; sid=T")], None),
+            (&[], Some("a=b&3rd_session=T")),
             (
-                vec![("sec-websocket-protocol", "chat,hufu.v1 , hufu.token.T")],
+                &[("sec-websocket-protocol", "chat,hufu.v1 , hufu.token.T")],
                 None,
             ),
-            (
-                vec![("authorization", "Bearer T"), ("cookie", "sid=T")],
-                Some("3rd_session=T"),
-            ),
+            (&[BEARER, COOKIE], Some("3rd_session=T")),
         ] {
-            assert_eq!(
-                find(&all(), headers(&lines).headers(), query).unwrap(),
-                Some("T"),
-                "{lines:?}"
-            );
+            assert_eq!(found(lines, query), Ok(Some("T".to_owned())), "{lines:?}");
         }
-        assert_eq!(
-            find(
-                &all(),
-                headers(&[("authorization", "Basic abc")]).headers(),
-                None
-            )
-            .unwrap(),
-            None
-        );
-        assert_eq!(
-            find(
-                &[TokenCarrier::Bearer],
-                headers(&[("cookie", "sid=T")]).headers(),
-                Some("3rd_session=T")
-            )
-            .unwrap(),
-            None
-        );
+        // A tab is no space.
+        for other in ["Basic abc", "Bearer\tT"] {
+            assert_eq!(found(&[(AUTHORIZATION, other)], None), Ok(None), "{other}");
+        }
+        let elsewhere = found_by(&[TokenCarrier::Bearer], &[COOKIE], Some("3rd_session=T"));
+        assert_eq!(elsewhere, Ok(None));
     }
 
     #[test]
     fn two_tokens_are_ambiguous_and_odd_ones_are_not_overlooked() {
         for (lines, query) in [
-            (
-                vec![("authorization", "Bearer T"), ("authorization", "Bearer T")],
-                None,
-            ),
-            (
-                vec![("authorization", "Bearer T"), ("authorization", "Basic x")],
-                None,
-            ),
-            (
-                vec![("authorization", "Bearer T"), ("cookie", "sid=U")],
-                None,
-            ),
-            (vec![("cookie", "sid=T; sid=U")], None),
-            (vec![], Some("3rd_session=T&3rd_session=U")),
+            (&[BEARER, BEARER][..], None),
+            (&[BEARER, (AUTHORIZATION, "Basic x")], None),
+            (&[(AUTHORIZATION, "Bearer"), BEARER], None),
+            (&[BEARER, ("cookie", "sid=U")], None),
+            (&[("cookie", "sid=T; sid=U")], None),
+            (&[], Some("3rd_session=T&3rd_session=U")),
         ] {
-            assert_eq!(
-                find(&all(), headers(&lines).headers(), query)
-                    .unwrap_err()
-                    .code,
-                ErrorCode::TokenAmbiguous,
-                "{lines:?}"
-            );
+            let ambiguous = Err(ErrorCode::TokenAmbiguous);
+            assert_eq!(found(lines, query), ambiguous, "{lines:?}");
         }
     }
+
     #[test]
     fn an_empty_place_holds_no_token_and_hides_none() {
+        let token = Ok(Some("T".to_owned()));
         for empty in [
-            ("authorization", "Bearer"),
-            ("authorization", "bearer   "),
+            (AUTHORIZATION, "Bearer"),
+            (AUTHORIZATION, "bearer   "),
             ("cookie", "sid="),
             ("cookie", "a=b; sid= ; sid=\"\""),
             ("x-wx-skey", ""),
             ("sec-websocket-protocol", "hufu.v1, hufu.token."),
         ] {
             for query in [None, Some("3rd_session="), Some("3rd_session&3rd_session=")] {
-                assert_eq!(
-                    find(&all(), headers(&[empty]).headers(), query).unwrap(),
-                    None,
-                    "{empty:?} {query:?}"
-                );
-                for live in [
-                    ("x-wx-skey", "T"),
-                    ("cookie", "sid=T"),
-                    ("sec-websocket-protocol", "hufu.token.T"),
-                ] {
-                    assert_eq!(
-                        find(&all(), headers(&[empty, live]).headers(), query).unwrap(),
-                        Some("T"),
-                        "{empty:?} {live:?} {query:?}"
-                    );
+                assert_eq!(found(&[empty], query), Ok(None), "{empty:?} {query:?}");
+                for live in [HEADER, COOKIE, ("sec-websocket-protocol", "hufu.token.T")] {
+                    let found = found(&[empty, live], query);
+                    assert_eq!(found, token, "{empty:?} {live:?} {query:?}");
                 }
             }
-            assert_eq!(
-                find(
-                    &all(),
-                    headers(&[empty]).headers(),
-                    Some("3rd_session=T&3rd_session=")
-                )
-                .unwrap(),
-                Some("T")
-            );
-            let two = headers(&[empty, ("cookie", "sid=T"), ("x-wx-skey", "U")]);
-            assert_eq!(
-                find(&all(), two.headers(), None).unwrap_err().code,
-                ErrorCode::TokenAmbiguous,
-                "{empty:?}"
-            );
+            assert_eq!(found(&[empty], Some("3rd_session=T&3rd_session=")), token);
+            let two = found(&[empty, COOKIE, ("x-wx-skey", "U")], None);
+            assert_eq!(two, Err(ErrorCode::TokenAmbiguous), "{empty:?}");
         }
-        for spaces in ["Bearer  T", "bearer     T"] {
-            assert_eq!(
-                find(
-                    &all(),
-                    headers(&[("authorization", spaces), ("cookie", "sid=T")]).headers(),
-                    None
-                )
-                .unwrap(),
-                Some("T")
-            );
-        }
-        // A tab is no space.
-        assert_eq!(
-            find(
-                &all(),
-                headers(&[("authorization", "Bearer\tT")]).headers(),
-                None
-            )
-            .unwrap(),
-            None
-        );
-        let two = headers(&[("authorization", "Bearer"), ("authorization", "Bearer T")]);
-        assert_eq!(
-            find(&all(), two.headers(), None).unwrap_err().code,
-            ErrorCode::TokenAmbiguous
-        );
     }
 }

@@ -63,7 +63,8 @@ fn is_own(authority: &str, usual_ports: &[&str], authorities: &[String]) -> bool
 /// here: before the prefixes are exchanged `..` has another meaning than behind it, and two slashes
 /// at the front, or a backslash, would begin another host's name.
 fn resolved(path: &str) -> String {
-    let (mut kept, mut ends_in_slash) = (Vec::new(), true);
+    let mut kept = Vec::new();
+    let mut ends_in_slash = true;
     for segment in path.split(['/', '\\']) {
         let name = segment.to_ascii_lowercase().replace("%2e", ".");
         ends_in_slash = matches!(&*name, "" | "." | "..");
@@ -93,11 +94,9 @@ mod tests {
             "[::1]:81".to_owned(),
             "safe:443".to_owned(),
         ];
-        let (plain, stripped, changed) = (
-            PathRewrite::default(),
-            PathRewrite::new("/api", "/"),
-            PathRewrite::new("/api", "/v2"),
-        );
+        let plain = PathRewrite::default();
+        let stripped = PathRewrite::new("/api", "/");
+        let changed = PathRewrite::new("/api", "/v2");
         let below = PathRewrite::new("/", "/v2");
         for (location, rewrite, out) in [
             ("http://10.0.0.1:9000/x?y#z", &plain, Some("/x?y#z")),

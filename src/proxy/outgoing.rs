@@ -341,7 +341,8 @@ fn is_lone_token(value: Value<'_>) -> bool {
 
 /// Where the request came from, as the upstream is told.
 fn forwarding(out: &mut BytesMut, parts: &OutgoingHead<'_>) {
-    let (inbound, headers) = (parts.inbound, parts.head.headers());
+    let inbound = parts.inbound;
+    let headers = parts.head.headers();
     out.extend_from_slice(b"x-forwarded-for: ");
     match (inbound.trusted_peer, inbound.forwarding) {
         (false, _) => {}

@@ -86,7 +86,8 @@ fn next_look() -> Instant {
 
 impl WatchedSession {
     fn look(&mut self, used: bool) {
-        let (sessions, id) = (self.sessions.clone(), self.id);
+        let sessions = self.sessions.clone();
+        let id = self.id;
         self.look = Some(async move { sessions.follow(&id, used).await }.boxed());
     }
 
@@ -94,7 +95,8 @@ impl WatchedSession {
         match found {
             // Rotating the token gives the session another name.
             Ok(Some(live)) => {
-                (self.id, self.until) = (live.id, monotonic_now() + live.expires_in);
+                self.id = live.id;
+                self.until = monotonic_now() + live.expires_in;
                 false
             }
             Ok(None) => true,

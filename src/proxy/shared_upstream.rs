@@ -137,7 +137,8 @@ impl SharedUpstream {
     pub fn starves(&self, target: &ResolvedEndpoint, why: &str) {
         static THROTTLE: Throttle = Throttle::new(Duration::from_secs(1));
         if let Some(silent) = THROTTLE.admit() {
-            let (upstream, endpoint) = (&*self.upstream().name, &*target.name);
+            let upstream = &*self.upstream().name;
+            let endpoint = &*target.name;
             log::warn!(upstream, endpoint; "cannot open a connection to the endpoint: {why}{silent}");
         }
     }
@@ -175,7 +176,8 @@ impl SharedUpstream {
     }
 
     fn report(&self, target: &ResolvedEndpoint, change: Change) {
-        let (upstream, endpoint) = (&*self.upstream().name, &*target.name);
+        let upstream = &*self.upstream().name;
+        let endpoint = &*target.name;
         match change {
             Change::Ejected { time } => {
                 self.metrics.upstream_ejection(upstream, endpoint);

@@ -91,67 +91,58 @@ impl UpstreamError {
 /// The word for the metric and the error for the client.
 #[must_use]
 pub fn client_error(error: &UpstreamError) -> (&'static str, GatewayError) {
-    match error {
+    use ErrorCode as E;
+    let (outcome, code, detail) = match error {
         UpstreamError::Unreachable { .. } => (
             "unreachable",
-            GatewayError::new(
-                ErrorCode::UpstreamUnreachable,
-                "The backend of this route does not accept connections.",
-            ),
+            E::UpstreamUnreachable,
+            "The backend of this route does not accept connections.",
         ),
         UpstreamError::Unresolved => (
             "unreachable",
-            GatewayError::new(
-                ErrorCode::UpstreamUnreachable,
-                "The backend of this route has no address yet.",
-            ),
+            E::UpstreamUnreachable,
+            "The backend of this route has no address yet.",
         ),
         UpstreamError::Timeout { .. } => (
             "timeout",
-            GatewayError::new(
-                ErrorCode::UpstreamTimeout,
-                "The backend of this route did not answer in time.",
-            ),
+            E::UpstreamTimeout,
+            "The backend of this route did not answer in time.",
         ),
         UpstreamError::Broken { .. } => (
             "broken",
-            GatewayError::new(
-                ErrorCode::UpstreamError,
-                "The backend of this route gave an answer that cannot be used.",
-            ),
+            E::UpstreamError,
+            "The backend of this route gave an answer that cannot be used.",
         ),
-        UpstreamError::Full | UpstreamError::AllUnhealthy => {
-            let error = GatewayError::new(
-                ErrorCode::UpstreamUnavailable,
-                "The backend of this route takes no more requests right now. Try again later.",
-            );
-            ("unavailable", error.retry_after(COME_BACK))
-        }
-        UpstreamError::Starved { .. } => {
-            let error = GatewayError::new(
-                ErrorCode::UpstreamUnavailable,
-                "The gateway cannot open another connection to a backend right now. Try again later.",
-            );
-            ("unavailable", error.retry_after(COME_BACK))
-        }
+        UpstreamError::Full | UpstreamError::AllUnhealthy => (
+            "unavailable",
+            E::UpstreamUnavailable,
+            "The backend of this route takes no more requests right now. Try again later.",
+        ),
+        UpstreamError::Starved { .. } => (
+            "unavailable",
+            E::UpstreamUnavailable,
+            "The gateway cannot open another connection to a backend right now. Try again later.",
+        ),
         UpstreamError::ClientLeft => (
             CLIENT_LEFT,
-            GatewayError::new(
-                ErrorCode::BodyBroken,
-                "The request's body ended before its announced end.",
-            )
-            .closing(),
+            E::BodyBroken,
+            "The request's body ended before its announced end.",
         ),
-        UpstreamError::BodyTooLarge => (CLIENT_LEFT, inbound::too_large().closing()),
-        UpstreamError::SessionEnded => ("session_expired", GatewayError::session_expired()),
-        UpstreamError::ShuttingDown => {
-            let error = GatewayError::new(
-                ErrorCode::ShuttingDown,
-                "The gateway is shutting down, and the backend of this route has not answered in time.",
-            );
-            ("shutting_down", error.closing())
-        }
-    }
+        UpstreamError::BodyTooLarge => return (CLIENT_LEFT, inbound::too_large().closing()),
+        UpstreamError::SessionEnded => return ("session_expired", GatewayError::session_expired()),
+        UpstreamError::ShuttingDown => (
+            "shutting_down",
+            E::ShuttingDown,
+            "The gateway is shutting down, and the backend of this route has not answered in time.",
+        ),
+    };
+    let answer = GatewayError::new(code, detail);
+    let answer = match code {
+        E::UpstreamUnavailable => answer.retry_after(COME_BACK),
+        E::BodyBroken | E::ShuttingDown => answer.closing(),
+        _ => answer,
+    };
+    (outcome, answer)
 }
 
 /// A line in the log, where it is not the client's own doing.

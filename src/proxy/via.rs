@@ -101,11 +101,9 @@ mod tests {
     #[test]
     fn own_marks_come_back_and_others_go_on() {
         let naming = NamingKey::ephemeral();
-        let (own, twin, other) = (
-            Via::new(&naming, "hufu"),
-            Via::new(&naming, "hufu"),
-            Via::new(&NamingKey::ephemeral(), "hufu"),
-        );
+        let own = Via::new(&naming, "hufu");
+        let twin = Via::new(&naming, "hufu");
+        let other = Via::new(&NamingKey::ephemeral(), "hufu");
         assert_eq!((own.mark.len(), &own.mark), (WRITTEN, &twin.mark));
         assert!(own.mark != other.mark && own.mark != Via::new(&naming, "test").mark);
         assert_eq!(written(&own, &[]), own.line);

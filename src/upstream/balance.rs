@@ -182,7 +182,8 @@ mod tests {
     #[test]
     fn idle_endpoints_are_drawn_by_weight_and_busy_ones_avoided() {
         let of = |candidates: [Candidate; 2]| {
-            let (mut draw, mut counts) = (draws(7), [0_u32; 2]);
+            let mut draw = draws(7);
+            let mut counts = [0_u32; 2];
             for _ in 0..3000 {
                 counts[least_request(2, |index| Some(candidates[index]), &mut draw).unwrap()] += 1;
             }

@@ -218,7 +218,8 @@ mod tests {
 
     #[test]
     fn failures_in_a_row_eject_and_a_trial_brings_back() {
-        let (now, mut ejection) = (monotonic_now(), of(3, settings(2, 50)));
+        let now = monotonic_now();
+        let mut ejection = of(3, settings(2, 50));
         assert_eq!(fail(&mut ejection, 0, now), None);
         assert_eq!(
             fail(&mut ejection, 0, now),
@@ -252,7 +253,8 @@ mod tests {
             (5, 10, 1),
             (3, 0, 0),
         ] {
-            let (now, mut ejection) = (monotonic_now(), of(members, settings(1, percent)));
+            let now = monotonic_now();
+            let mut ejection = of(members, settings(1, percent));
             let changes: Vec<_> = (0..members)
                 .filter_map(|id| fail(&mut ejection, id, now))
                 .collect();
@@ -267,7 +269,8 @@ mod tests {
                 .count();
             assert_eq!(suspected + most, usize::try_from(members).unwrap());
         }
-        let (now, mut ejection) = (monotonic_now(), of(1, settings(1, 100)));
+        let now = monotonic_now();
+        let mut ejection = of(1, settings(1, 100));
         fail(&mut ejection, 0, now);
         assert_eq!(fail(&mut ejection, 0, now), None, "suspected once");
         let ticket = ejection.ticket(0).unwrap();
@@ -283,7 +286,9 @@ mod tests {
             failures in 1_u32..3,
             percent in 0_u32..=100,
         ) {
-            let (mut now, mut ejection, mut members) = (monotonic_now(), of(4, settings(failures, percent)), 4);
+            let mut now = monotonic_now();
+            let mut ejection = of(4, settings(failures, percent));
+            let mut members = 4;
             for (id, step, wait) in steps {
                 now += Duration::from_millis(wait);
                 match step {

@@ -62,7 +62,8 @@ impl RetryBudget {
             .max(self.newest);
         for passed in (self.newest + 1..=second).take(WINDOW) {
             let index = usize::try_from(passed % WINDOW as u64).unwrap_or_default();
-            (self.requests[index], self.retries[index]) = (0, 0);
+            self.requests[index] = 0;
+            self.retries[index] = 0;
         }
         self.newest = second;
         usize::try_from(second % WINDOW as u64).unwrap_or_default()
@@ -133,14 +134,16 @@ mod tests {
         ) {
             let start = monotonic_now();
             let mut budget = RetryBudget::new(RetrySettings { attempts: 1, percent, per_second }, start);
-            let (mut at, mut log) = (Duration::ZERO, Vec::new());
+            let mut at = Duration::ZERO;
+            let mut log = Vec::new();
             for (wait, requests, asks) in steps {
                 at += Duration::from_millis(wait);
                 (0..requests).for_each(|_| budget.request(start + at));
                 let granted = granted(&mut budget, asks as usize, start + at);
                 log.push((at.as_secs(), u64::from(requests), granted as u64));
                 let recent = || log.iter().filter(|(second, ..)| second + WINDOW as u64 > at.as_secs());
-                let (requests, retries) = (recent().map(|entry| entry.1).sum::<u64>(), recent().map(|entry| entry.2).sum::<u64>());
+                let requests = recent().map(|entry| entry.1).sum::<u64>();
+                let retries = recent().map(|entry| entry.2).sum::<u64>();
                 let allowed = requests * u64::from(percent) / 100 + u64::from(per_second) * 10;
                 // What was granted for requests that are forgotten by now may be a little more than
                 // the rest allows.

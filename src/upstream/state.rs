@@ -432,7 +432,8 @@ mod tests {
             "http://10.0.0.2:80",
             "http://10.0.0.1:80",
         ]);
-        let (old, new) = (state.targets(), next.targets());
+        let old = state.targets();
+        let new = next.targets();
         for (target, ejected) in new.targets().iter().zip([false, false, true]) {
             assert_eq!(target.has(Mark::Ejected), ejected, "{}", target.name);
             assert!(!target.has(Mark::Unhealthy), "nobody checks them any more");
@@ -472,7 +473,8 @@ mod tests {
             count in 2_u8..6,
             balance in prop_oneof![Just(Balance::RoundRobin), Just(Balance::LeastRequest), Just(Balance::UserHash)],
         ) {
-            let (state, mut now) = (state(count, balance), monotonic_now());
+            let state = state(count, balance);
+            let mut now = monotonic_now();
             let set = state.targets();
             for (good, wait, unhealthy) in outcomes {
                 now += Duration::from_millis(wait);

@@ -105,10 +105,8 @@ impl Connector {
             .iter()
             .map(|endpoint| name(named.unwrap_or(&endpoint.host)))
             .collect();
-        let (connector, of) = (
-            TlsConnector::from(Arc::new(config(files)?)),
-            format!("upstreams.{}.tls", upstream.name),
-        );
+        let connector = TlsConnector::from(Arc::new(config(files)?));
+        let of = format!("upstreams.{}.tls", upstream.name);
         let for_name = format!("set {of}.server_name to a name that it has");
         Ok(Self {
             tls: Some(Tls {

@@ -119,7 +119,9 @@ impl Download {
             ),
             Framing::UntilClose | Framing::Switched => (BodyDecoder::UntilClose, BodySize::Stream),
         };
-        let (reusable, bodiless, early) = (head.keep_alive, head.bodiless, !upload.is_done());
+        let reusable = head.keep_alive;
+        let bodiless = head.bodiless;
+        let early = !upload.is_done();
         (
             head,
             Self {

@@ -93,7 +93,8 @@ pub async fn exchange(
     connection
         .idle_timer
         .begin(now, terms.first_byte_timeout, terms.limit);
-    let (mut interim, mut takes_body) = (0, true);
+    let mut interim = 0;
+    let mut takes_body = true;
     let head = poll_fn(|cx| {
         poll_head(
             cx,

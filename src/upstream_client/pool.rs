@@ -84,10 +84,8 @@ impl Pool {
         let mut place = idle.len();
         while place > 0 {
             place -= 1;
-            let (age, bodiless) = (
-                now.saturating_duration_since(idle[place].since),
-                idle[place].bodiless,
-            );
+            let age = now.saturating_duration_since(idle[place].since);
+            let bodiless = idle[place].bodiless;
             if bodiless && self.rests(age, may_repeat) {
                 continue;
             }

@@ -146,7 +146,10 @@ impl Upload {
         if self.taken > 0 && self.wrote {
             return None;
         }
-        (self.at, self.wrote, self.progressed, self.unflushed) = (0, false, false, false);
+        self.at = 0;
+        self.wrote = false;
+        self.progressed = false;
+        self.unflushed = false;
         Some(self)
     }
 
@@ -205,7 +208,9 @@ impl Upload {
                 std::io::ErrorKind::WriteZero.into(),
             )));
         }
-        (self.wrote, self.progressed, self.unflushed) = (true, true, true);
+        self.wrote = true;
+        self.progressed = true;
+        self.unflushed = true;
         let of_frame = written.min(frame.len());
         self.at += of_frame;
         let _ = self.data.split_to(written - of_frame);

@@ -76,23 +76,7 @@ pub async fn serve_connection<H: Handler>(
     notified.as_mut().enable();
     // What the client may still be sending must not take its answer away from it.
     let unread = loop {
-        let next = poll_fn(|cx| {
-            let next = client.borrow_mut().poll_request(cx);
-            match next {
-                Poll::Pending
-                    if shutdown.is_cutting.get()
-                        || (shutdown.has_begun.get() && client.borrow().is_idle()) =>
-                {
-                    Poll::Ready(Arrived::Over)
-                }
-                Poll::Pending => {
-                    shutdown.register(&mut notified, cx);
-                    Poll::Pending
-                }
-                next => next,
-            }
-        });
-        let (head, bytes) = match next.await {
+        let (head, bytes) = match next_request(&client, &shutdown, &mut notified).await {
             Arrived::Request(head, bytes) => (head, bytes),
             Arrived::Refused(refusal, bytes) => {
                 let peer = client
@@ -142,6 +126,31 @@ pub async fn serve_connection<H: Handler>(
         closed => closed,
     })
     .await;
+}
+
+/// Waits for a request, or until the connection is to end.
+async fn next_request<'a>(
+    client: &RefCell<Client>,
+    shutdown: &'a ShutdownSignal,
+    notified: &mut Pin<&mut Notified<'a>>,
+) -> Arrived {
+    poll_fn(|cx| {
+        let next = client.borrow_mut().poll_request(cx);
+        match next {
+            Poll::Pending
+                if shutdown.is_cutting.get()
+                    || (shutdown.has_begun.get() && client.borrow().is_idle()) =>
+            {
+                Poll::Ready(Arrived::Over)
+            }
+            Poll::Pending => {
+                shutdown.register(notified, cx);
+                Poll::Pending
+            }
+            next => next,
+        }
+    })
+    .await
 }
 
 /// The answer to a request; `None`: the client has left, and what was done for it has been given

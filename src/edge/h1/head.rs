@@ -40,19 +40,8 @@ pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, RequestRef
         Ok(Status::Partial) => return Ok(None),
         // Only the whole line tells another version from none.
         Err(Error::Version) if !bytes.trim_ascii_start().contains(&b'\n') => return Ok(None),
-        Err(error) => {
-            let minor = if error == Error::Version {
-                later_minor(bytes)
-            } else {
-                None
-            };
-            let Some(minor) = minor else {
-                return Err(refusal(error, bytes, limits));
-            };
-            let mut as_11 = bytes.to_vec();
-            as_11[minor] = b'1';
-            return read(&as_11, limits);
-        }
+        Err(Error::Version) => return read_as_11(bytes, limits),
+        Err(error) => return Err(refusal(error, bytes, limits)),
     };
     let (Some(method), Some(target), Some(version)) =
         (request.method, request.path, request.version)
@@ -80,10 +69,7 @@ pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, RequestRef
         return Err(RequestRefusal::URI_TOO_LONG);
     }
     let follows = fields.follows(method, http_11)?;
-    let last = fields.is_last(http_11) || follows == Follows::End;
-    let (expects, span) = (fields.expects, |part: &str| {
-        Span::of(part.as_bytes(), bytes)
-    });
+    let span = |part: &str| Span::of(part.as_bytes(), bytes);
     let lines = request
         .headers
         .iter()
@@ -100,10 +86,18 @@ pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, RequestRef
     Ok(Some(Head {
         len,
         follows,
-        expects,
-        last,
+        expects: fields.expects,
+        last: fields.is_last(http_11) || follows == Follows::End,
         parts,
     }))
+}
+
+/// A client of a later minor version is answered as one of HTTP/1.1 (RFC 9110, section 2.5).
+fn read_as_11(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, RequestRefusal> {
+    let minor = later_minor(bytes).ok_or_else(|| refusal(Error::Version, bytes, limits))?;
+    let mut as_11 = bytes.to_vec();
+    as_11[minor] = b'1';
+    read(&as_11, limits)
 }
 
 /// The parser takes a bare LF for the end of a line. It lets neither CR nor LF into a value, so the
@@ -157,13 +151,10 @@ fn of_version(bytes: &[u8]) -> RequestRefusal {
     }
 }
 
-/// Where the minor version stands that is higher than 1: a client of it is answered as one of
-/// HTTP/1.1 (RFC 9110, section 2.5).
+/// Where the minor version stands that is higher than 1.
 fn later_minor(bytes: &[u8]) -> Option<usize> {
-    let (line, start) = (
-        first_line(bytes),
-        bytes.len() - bytes.trim_ascii_start().len(),
-    );
+    let line = first_line(bytes);
+    let start = bytes.len() - bytes.trim_ascii_start().len();
     matches!(version(bytes), Some([b'1', b'2'..=b'9'])).then(|| start + line.len() - 1)
 }
 

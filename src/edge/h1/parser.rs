@@ -188,12 +188,10 @@ mod tests {
     }
 
     fn outcome(pieces: &[&[u8]]) -> Outcome {
-        let (mut parser, mut held, mut out, mut current) = (
-            RequestParser::new(LIMITS),
-            BytesMut::new(),
-            Outcome::default(),
-            None,
-        );
+        let mut parser = RequestParser::new(LIMITS);
+        let mut held = BytesMut::new();
+        let mut out = Outcome::default();
+        let mut current = None;
         let mut over = false;
         for piece in pieces {
             held.extend_from_slice(piece);
@@ -209,8 +207,8 @@ mod tests {
                             over = last;
                         }
                         step => {
-                            (out.broken, over) =
-                                (step == BodyPart::Broken, step == BodyPart::Broken);
+                            out.broken = step == BodyPart::Broken;
+                            over = step == BodyPart::Broken;
                             current = Some((head, body, last));
                             break;
                         }
@@ -278,7 +276,8 @@ mod tests {
             if codec.message_type() == MessageType::Stream {
                 return;
             }
-            let (mut read, mut whole) = (Vec::new(), codec.message_type() == MessageType::None);
+            let mut read = Vec::new();
+            let mut whole = codec.message_type() == MessageType::None;
             while !whole {
                 match codec.decode(&mut bytes).unwrap() {
                     Some(Message::Chunk(Some(piece))) => read.extend_from_slice(&piece),
@@ -347,10 +346,9 @@ mod tests {
             ),
             (format!("{chunked}5\r\nhello!\r\n0\r\n\r\n"), false),
         ] {
-            let (mut parser, mut held) = (
-                RequestParser::new(LIMITS),
-                BytesMut::from(format!("POST / HTTP/1.1\r\nHost: x\r\n{request}").as_str()),
-            );
+            let mut parser = RequestParser::new(LIMITS);
+            let mut held =
+                BytesMut::from(format!("POST / HTTP/1.1\r\nHost: x\r\n{request}").as_str());
             parser.take_head(&mut held).unwrap().unwrap();
             assert_eq!(parser.is_whole_with(&held), whole, "{request:?}");
             // Looking changes nothing, and part of it may have been read.
@@ -386,10 +384,8 @@ mod tests {
     #[test]
     fn a_websocket_waits_for_its_answer() {
         let handshake = "GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-        let (mut parser, mut held) = (
-            RequestParser::new(LIMITS),
-            BytesMut::from(format!("{handshake}frame").as_str()),
-        );
+        let mut parser = RequestParser::new(LIMITS);
+        let mut held = BytesMut::from(format!("{handshake}frame").as_str());
         let (head, _) = parser.take_head(&mut held).unwrap().unwrap();
         assert_eq!(
             (head.len, parser.take_body(&mut held), parser.is_websocket()),

@@ -103,7 +103,8 @@ fn is_same_host(one: &[u8], other: &[u8], default_port: u32) -> bool {
 
 /// How many bytes go on escaped.
 fn check_path(path: &[u8]) -> Result<usize, RequestRefusal> {
-    let (mut in_query, mut escaped) = (false, 0);
+    let mut in_query = false;
+    let mut escaped = 0;
     for &byte in path {
         in_query |= byte == b'?';
         // A query may hold a few more than a path.
@@ -326,10 +327,8 @@ mod tests {
                     let target = query
                         .as_ref()
                         .map_or_else(|| target.clone(), |query| format!("{path}?{query}"));
-                    let (query, uri) = (
-                        query.as_deref(),
-                        Uri::try_from(&target).unwrap_or_else(|_| panic!("{target}")),
-                    );
+                    let query = query.as_deref();
+                    let uri = Uri::try_from(&target).unwrap_or_else(|_| panic!("{target}"));
                     assert_eq!(
                         (uri.to_string(), uri.path(), uri.query()),
                         (target.clone(), path, query)

@@ -75,9 +75,10 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         answer: Answer<B>,
     ) -> (Self, After) {
         let Answer { head, body, until } = answer;
-        let (status, http_11) = (head.status(), request.is_some_and(RequestHead::is_http_11));
+        let status = head.status();
+        let http_11 = request.is_some_and(RequestHead::is_http_11);
         let switched = status == StatusCode::SWITCHING_PROTOCOLS;
-        let (size, framing) = (body.size(), framing(status, body.size(), request, http_11));
+        let framing = framing(status, body.size(), request, http_11);
         if switched {
             client.borrow_mut().switch();
         }
@@ -94,24 +95,7 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         if !dated {
             write_date(&mut out);
         }
-        match (framing, size) {
-            (Framing::Chunked { .. }, _) => {
-                out.extend_from_slice(b"transfer-encoding: chunked\r\n");
-            }
-            (_, BodySize::Sized(length)) if has_length(status) => write_line(
-                &mut out,
-                "content-length",
-                itoa::Buffer::new().format(length).as_bytes(),
-            ),
-            // A client would wait for a body.
-            (_, BodySize::None)
-                if has_length(status)
-                    && request.is_none_or(|request| request.method() != "HEAD") =>
-            {
-                out.extend_from_slice(b"content-length: 0\r\n");
-            }
-            _ => {}
-        }
+        write_framing(&mut out, status, framing, body.size(), request);
         if switched {
             out.extend_from_slice(b"connection: Upgrade\r\n");
         } else if close {
@@ -318,6 +302,32 @@ fn framing(
     }
 }
 
+fn write_framing(
+    out: &mut BytesMut,
+    status: StatusCode,
+    framing: Framing,
+    size: BodySize,
+    request: Option<&RequestHead>,
+) {
+    match (framing, size) {
+        (Framing::Chunked { .. }, _) => {
+            out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+        }
+        (_, BodySize::Sized(length)) if has_length(status) => write_line(
+            out,
+            "content-length",
+            itoa::Buffer::new().format(length).as_bytes(),
+        ),
+        // A client would wait for a body.
+        (_, BodySize::None)
+            if has_length(status) && request.is_none_or(|request| request.method() != "HEAD") =>
+        {
+            out.extend_from_slice(b"content-length: 0\r\n");
+        }
+        _ => {}
+    }
+}
+
 /// Whether an answer of this status may say how long its body is.
 fn has_length(status: StatusCode) -> bool {
     !status.is_informational()
@@ -334,7 +344,8 @@ fn write_date(out: &mut BytesMut) {
     WRITTEN.with_borrow_mut(|(last, text)| {
         if *last != second {
             let time: SystemTime = UNIX_EPOCH + Duration::from_secs(second);
-            (*last, *text) = (second, HttpDate::from(time).to_string());
+            *last = second;
+            *text = HttpDate::from(time).to_string();
         }
         write_line(out, "date", text.as_bytes());
     });
@@ -391,7 +402,8 @@ mod tests {
             written
         });
         let read = async {
-            let (mut buf, mut taken) = ([0; 512], 0);
+            let mut buf = [0; 512];
+            let mut taken = 0;
             while taken < 64 * WAITING {
                 taken += peer.read(&mut buf).await.unwrap();
             }

@@ -47,10 +47,8 @@ impl Proxy {
         if !matches!(caller, Caller::Session(_)) || answer.body.is_here() {
             return Ok(answer.map_body(AnswerBody::Upstream));
         }
-        let (mut watch, account) = (
-            self.watch(caller),
-            request_log.stream.get_or_insert_default().clone(),
-        );
+        let mut watch = self.watch(caller);
+        let account = request_log.stream.get_or_insert_default().clone();
         let until = async move {
             poll_fn(|cx| watch.poll_ended(cx)).await;
             account.error.set(Some(ErrorCode::SessionExpired));

@@ -150,12 +150,14 @@ mod tests {
             frames in prop::collection::vec((0_u8..3, prop::sample::select(vec![0_usize, 1, 125, 126, 300, 65_535, 65_536, 70_000]), any::<bool>()), 1..6),
             piece in 1_usize..5000,
         ) {
-            let (mut wire, mut ends) = (Vec::new(), vec![0]);
+            let mut wire = Vec::new();
+            let mut ends = vec![0];
             for (opcode, length, masked) in frames {
                 wire.extend(frame(opcode, length, masked));
                 ends.push(wire.len());
             }
-            let (mut direction, mut at) = (Frames::default(), 0);
+            let mut direction = Frames::default();
+            let mut at = 0;
             for piece in wire.chunks(piece) {
                 direction.follow(piece);
                 at += piece.len();

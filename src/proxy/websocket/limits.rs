@@ -150,7 +150,8 @@ mod tests {
             idle_timeout: Duration::from_secs(1),
         };
         let sockets = Arc::new(Websockets::new(limits, Gauge::default()));
-        let (zhang, li) = (user("zhang"), user("li"));
+        let zhang = user("zhang");
+        let li = user("li");
         let first = sockets.enter(Some(&zhang)).unwrap();
         let _second = sockets.enter(Some(&zhang)).unwrap();
         assert_eq!(
