@@ -21,7 +21,7 @@ use anyhow::{Context as _, Result};
 use self::process_state::ProcessState;
 pub use self::reload::Reloader;
 use self::reloadable::Reloadable;
-use self::servers::Servers;
+use self::servers::GatewayServers;
 pub(crate) use self::store_settings::store_settings;
 use crate::config::{LogFormat, Settings};
 use crate::edge::{CertificateWatch, Listen, SocketFile};
@@ -95,7 +95,7 @@ pub fn build(
     let settings = Arc::new(settings);
     let process = Arc::new(ProcessState::new(settings.clone(), metrics, access_log)?);
     let first = Reloadable::new(settings.clone(), None, &process)?;
-    let servers = Servers {
+    let servers = GatewayServers {
         workers: workers(&settings),
         reloader: Reloader::new(first, file, process.clone(), workers(&settings)),
         process: process.clone(),

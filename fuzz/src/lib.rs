@@ -4,7 +4,7 @@
 
 use actix_web::web::BytesMut;
 use hufu::http::head::{RequestParts, Span};
-use hufu::http::{Connection, RequestHead};
+use hufu::http::{ConnectionInfo, RequestHead};
 
 pub mod chunked_body;
 pub mod client_address;
@@ -74,5 +74,5 @@ fn request(method: &str, path: &str, query: Option<&str>, lines: &[(&[u8], &[u8]
         http_11: true,
         lines,
     };
-    RequestHead::new(bytes, parts, None, Connection::default())
+    RequestHead::new(bytes, parts, None, ConnectionInfo::default())
 }

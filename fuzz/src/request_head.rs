@@ -5,7 +5,7 @@ use actix_web::web::BytesMut;
 use hufu::edge::HeadLimits;
 use hufu::edge::h1::fields::Follows;
 use hufu::edge::h1::head::read;
-use hufu::http::{Connection, RequestHead};
+use hufu::http::{ConnectionInfo, RequestHead};
 
 const LIMITS: HeadLimits = HeadLimits {
     head: 4096,
@@ -84,7 +84,7 @@ pub fn check(data: &[u8]) {
         BytesMut::from(bytes),
         head.parts.clone(),
         None,
-        Connection::default(),
+        ConnectionInfo::default(),
     );
     let target = path.map_or(plain.target, |rest| {
         &rest[rest.find(['/', '?']).unwrap_or(rest.len())..]

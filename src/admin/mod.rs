@@ -19,6 +19,6 @@ mod user;
 
 pub use api::AdminApi;
 pub use dispatch::configure;
-pub use readiness::{Part, PartState, Parts, Readiness};
+pub use readiness::{PartState, Parts, Readiness, ReadinessPart};
 pub use table::{API_PREFIX, ENDPOINTS, OPERATIONS};
 pub use user::CurrentApps;

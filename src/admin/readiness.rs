@@ -23,7 +23,7 @@ pub enum PartState {
 
 /// Something that the gateway cannot do its work without.
 #[async_trait]
-pub trait Part: Send + Sync {
+pub trait ReadinessPart: Send + Sync {
     /// Its name in the answer.
     fn name(&self) -> &'static str;
 
@@ -37,7 +37,7 @@ pub trait Part: Send + Sync {
 }
 
 /// The parts that are looked at.
-pub type Parts = Vec<Arc<dyn Part>>;
+pub type Parts = Vec<Arc<dyn ReadinessPart>>;
 
 /// What the answer is made from.
 pub struct Readiness {

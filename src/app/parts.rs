@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::reloadable::Reloadable;
-use crate::admin::{Part, PartState};
+use crate::admin::{PartState, ReadinessPart};
 use crate::edge::ConfigGeneration;
 use crate::store::{InvalidationMode, StoreHandle, StoreProbe};
 
@@ -14,7 +14,7 @@ use crate::store::{InvalidationMode, StoreHandle, StoreProbe};
 pub(super) struct UpstreamsPart(pub(super) watch::Receiver<Arc<ConfigGeneration<Reloadable>>>);
 
 #[async_trait]
-impl Part for UpstreamsPart {
+impl ReadinessPart for UpstreamsPart {
     fn name(&self) -> &'static str {
         "upstreams"
     }
@@ -42,7 +42,7 @@ impl Part for UpstreamsPart {
 pub(super) struct PlatformsPart(pub(super) watch::Receiver<Arc<ConfigGeneration<Reloadable>>>);
 
 #[async_trait]
-impl Part for PlatformsPart {
+impl ReadinessPart for PlatformsPart {
     fn name(&self) -> &'static str {
         "platforms"
     }
@@ -69,7 +69,7 @@ impl Part for PlatformsPart {
 pub(super) struct StorePart(pub(super) StoreProbe);
 
 #[async_trait]
-impl Part for StorePart {
+impl ReadinessPart for StorePart {
     fn name(&self) -> &'static str {
         "store"
     }
@@ -88,7 +88,7 @@ impl Part for StorePart {
 pub(super) struct NearCachePart(pub(super) StoreHandle);
 
 #[async_trait]
-impl Part for NearCachePart {
+impl ReadinessPart for NearCachePart {
     fn name(&self) -> &'static str {
         "near_cache"
     }

@@ -18,7 +18,7 @@ use crate::clock::SystemClock;
 use crate::edge::{
     self, Acceptor, CertificateContext, CertificateWatch, ConfigGeneration, ConnectionSettings,
     Dispatcher, HeadLimits, Listen, Listener, ListenerContext, NoFastPath, Rejector, ReloadableApp,
-    ServerSettings, SocketFile, TicketKeys,
+    ServeSettings, SocketFile, TicketKeys,
 };
 use crate::http::TrustedProxies;
 use crate::metrics::Metrics;
@@ -30,7 +30,7 @@ const MAX_TARGET: usize = 8 * 1024;
 type Balancers = Option<watch::Receiver<Arc<TrustedProxies>>>;
 
 /// What the servers are made from.
-pub(super) struct Servers {
+pub(super) struct GatewayServers {
     pub(super) process: Arc<ProcessState>,
     pub(super) reloader: Reloader,
     pub(super) workers: usize,
@@ -46,7 +46,7 @@ pub(super) struct PublicServer {
     pub(super) certificates: Option<CertificateWatch>,
 }
 
-impl Servers {
+impl GatewayServers {
     pub(super) fn public(&self) -> Result<PublicServer> {
         let settings = &self.process.settings.server;
         let listener = open(&settings.listen, "server.listen")?;
@@ -171,8 +171,8 @@ impl Servers {
         }
     }
 
-    fn server_settings(&self, workers: usize, connections: Option<usize>) -> ServerSettings {
-        ServerSettings {
+    fn server_settings(&self, workers: usize, connections: Option<usize>) -> ServeSettings {
+        ServeSettings {
             workers,
             drain_deadline: self.process.settings.server.drain_deadline,
             connections,

@@ -41,6 +41,7 @@ pub fn uncovered(files: &[CertificateFiles], hosts: &[HostPattern]) -> Option<Di
 }
 
 /// Whether it is for hosts that there are routes for.
+#[must_use]
 pub fn of_names(
     leaf: &Facts,
     files: &CertificateFiles,

@@ -22,11 +22,11 @@ struct Members {
     /// How many there have been.
     entered: u64,
     /// By their numbers, so the oldest comes first.
-    all: BTreeMap<u64, Entry>,
+    all: BTreeMap<u64, CrowdEntry>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct CrowdEntry {
     since: Instant,
     /// Dropped when it is to give way.
     _stays: oneshot::Sender<()>,
@@ -34,7 +34,7 @@ struct Entry {
 
 /// One of them, until it is dropped.
 #[derive(Debug)]
-pub struct Member {
+pub struct CrowdMember {
     of: Arc<Crowd>,
     number: u64,
     stays: oneshot::Receiver<()>,
@@ -55,7 +55,7 @@ impl Crowd {
     /// Another one comes. Of the others, the oldest give way while there are too many and they have
     /// had their time.
     #[must_use]
-    pub fn enter(self: &Arc<Self>, now: Instant) -> Member {
+    pub fn enter(self: &Arc<Self>, now: Instant) -> CrowdMember {
         let (sender, stays) = oneshot::channel();
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         while members.all.len() >= self.many
@@ -69,12 +69,12 @@ impl Crowd {
         members.entered += 1;
         members.all.insert(
             number,
-            Entry {
+            CrowdEntry {
                 since: now,
                 _stays: sender,
             },
         );
-        Member {
+        CrowdMember {
             of: self.clone(),
             number,
             stays,
@@ -82,7 +82,7 @@ impl Crowd {
     }
 }
 
-impl Member {
+impl CrowdMember {
     /// Ready when it is to give way.
     pub async fn displaced(&mut self) {
         let _ = (&mut self.stays).await;
@@ -98,7 +98,7 @@ impl Member {
     }
 }
 
-impl Drop for Member {
+impl Drop for CrowdMember {
     fn drop(&mut self) {
         self.of
             .members
@@ -121,7 +121,7 @@ mod tests {
     const MANY: usize = 256;
     const UNDISTURBED: Duration = Duration::from_secs(2);
 
-    fn displaced(members: &mut [Member]) -> usize {
+    fn displaced(members: &mut [CrowdMember]) -> usize {
         members
             .iter_mut()
             .filter_map(|member| member.stays.try_recv().err())
@@ -133,8 +133,8 @@ mod tests {
     fn the_oldest_give_way_when_there_are_many_and_they_have_had_their_time() {
         let crowd = Crowd::new(MANY, UNDISTURBED);
         let begun = monotonic_now();
-        let mut old: Vec<Member> = (0..MANY).map(|_| crowd.enter(begun)).collect();
-        let mut young: Vec<Member> = (0..10)
+        let mut old: Vec<CrowdMember> = (0..MANY).map(|_| crowd.enter(begun)).collect();
+        let mut young: Vec<CrowdMember> = (0..10)
             .map(|_| crowd.enter(begun + UNDISTURBED / 2))
             .collect();
         assert_eq!(

@@ -33,6 +33,6 @@ pub use generation::{ConfigGeneration, ReloadableApp};
 pub use h1::rejector::Rejector;
 pub use listener::{Listen, Listener, SocketFile};
 pub use serve::{ListenerContext, serve};
-pub use settings::{ConnectionSettings, HeadLimits, ServerSettings, room_for_clients};
+pub use settings::{ConnectionSettings, HeadLimits, ServeSettings, room_for_clients};
 pub use tickets::TicketKeys;
 pub use tls::{CertificateContext, CertificateWatch, Tls, tls};

@@ -17,14 +17,14 @@ use crate::edge::acceptor::{Accepted, Acceptor};
 use crate::edge::crowd::Crowd;
 use crate::edge::dispatcher::{Dispatcher, FastPath};
 use crate::edge::generation::ReloadableApp;
-use crate::edge::h1::client::Client;
+use crate::edge::h1::client::ClientConnection;
 use crate::edge::h1::connection::{Handler, ShutdownSignal, serve_connection};
 use crate::edge::h1::linger::lingering;
 use crate::edge::h1::rejector::Rejector;
 use crate::edge::listener::Listener;
-use crate::edge::settings::{ConnectionSettings, ServerSettings};
+use crate::edge::settings::{ConnectionSettings, ServeSettings};
 use crate::edge::stream::Stream;
-use crate::http::{Connection, Drain};
+use crate::http::{ConnectionInfo, Drain};
 use crate::metrics::Metrics;
 use crate::telemetry::Throttle;
 
@@ -50,7 +50,7 @@ pub struct ListenerContext {
 /// A server for this listener.
 pub fn serve<F, M, T, D, I, S, B>(
     listener: Listener,
-    server: ServerSettings,
+    server: ServeSettings,
     context: ListenerContext,
     app: ReloadableApp<F, T>,
 ) -> io::Result<Server>
@@ -85,7 +85,7 @@ where
                 .await
                 .map_err(|error| log::error!("a worker cannot start: {error:?}"))?;
             let shutdown = shutdown_signal(signal, context.drain.clone());
-            Ok::<_, ()>(Rc::new(Worker {
+            Ok::<_, ()>(Rc::new(ListenerWorker {
                 context,
                 handler: Rc::new(handler),
                 shutdown,
@@ -96,10 +96,10 @@ where
     };
     let builder = match listener {
         Listener::Tcp(listener) => builder.listen("public", listener, move || {
-            serving(worker.clone(), Worker::serve_tcp)
+            serving(worker.clone(), ListenerWorker::serve_tcp)
         })?,
         Listener::Unix(listener) => builder.listen_uds("public", listener, move || {
-            serving(worker.clone(), Worker::serve_unix)
+            serving(worker.clone(), ListenerWorker::serve_unix)
         })?,
     };
     Ok(builder.run())
@@ -108,11 +108,11 @@ where
 /// Makes a worker, which serves every socket that it is given.
 fn serving<H, W, S, A>(
     worker: impl Fn() -> W + 'static,
-    serve: fn(Rc<Worker<H>>, S) -> A,
+    serve: fn(Rc<ListenerWorker<H>>, S) -> A,
 ) -> impl ServiceFactory<S, Config = (), Response = (), Error = (), InitError = ()>
 where
     H: 'static,
-    W: Future<Output = Result<Rc<Worker<H>>, ()>> + 'static,
+    W: Future<Output = Result<Rc<ListenerWorker<H>>, ()>> + 'static,
     S: 'static,
     A: Future<Output = Result<(), ()>> + 'static,
 {
@@ -139,7 +139,7 @@ fn shutdown_signal(signal: GracefulShutdownSignal, drain: Drain) -> Rc<ShutdownS
 }
 
 /// What the connections of a worker share.
-struct Worker<H> {
+struct ListenerWorker<H> {
     context: ListenerContext,
     handler: Rc<H>,
     shutdown: Rc<ShutdownSignal>,
@@ -149,7 +149,7 @@ struct Worker<H> {
     crowd: Arc<Crowd>,
 }
 
-impl<H: Handler> Worker<H> {
+impl<H: Handler> ListenerWorker<H> {
     async fn serve_tcp(self: Rc<Self>, socket: TcpStream) -> Result<(), ()> {
         // Boxed, since it is larger than a connection that rests.
         let accepted = Box::pin(self.context.acceptor.accept(socket))
@@ -175,7 +175,7 @@ impl<H: Handler> Worker<H> {
             client,
             nameless,
         } = accepted;
-        let connection = Connection::new(matches!(stream, Stream::Tls(_)));
+        let connection = ConnectionInfo::new(matches!(stream, Stream::Tls(_)));
         if nameless {
             connection.came_nameless();
         }
@@ -185,7 +185,7 @@ impl<H: Handler> Worker<H> {
             .as_ref()
             .map(|metrics| metrics.connection_opened());
         self.look_at_room();
-        let client = Client::new(
+        let client = ClientConnection::new(
             stream,
             client.map(|client| client.ip()),
             connection,

@@ -28,7 +28,7 @@ pub struct ConnectionSettings {
 
 /// How a listener is served.
 #[derive(Debug, Clone, Copy)]
-pub struct ServerSettings {
+pub struct ServeSettings {
     /// Worker threads.
     pub workers: usize,
     /// How long requests under way may take once the server is told to stop; whole seconds.

@@ -25,13 +25,13 @@ pub struct TlsSessions(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    by_id: HashMap<Vec<u8>, Entry>,
+    by_id: HashMap<Vec<u8>, StoredTlsSession>,
     /// The oldest first.
     order: VecDeque<Vec<u8>>,
     bytes: usize,
 }
 
-struct Entry {
+struct StoredTlsSession {
     since: Instant,
     session: Zeroizing<Vec<u8>>,
 }
@@ -45,7 +45,7 @@ impl TlsSessions {
 impl Kept {
     fn put(&mut self, now: Instant, id: Vec<u8>, session: Vec<u8>) {
         self.bytes += cost(&id, &session);
-        let entry = Entry {
+        let entry = StoredTlsSession {
             since: now,
             session: Zeroizing::new(session),
         };
@@ -78,7 +78,7 @@ impl Kept {
     }
 }
 
-impl Entry {
+impl StoredTlsSession {
     fn is_over(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.since) >= LIFETIME
     }

@@ -7,7 +7,7 @@ use crate::http::error::{ErrorCode, GatewayError};
 
 /// A client's connection. It belongs to one worker, and has one request under way.
 #[derive(Debug, Clone, Default)]
-pub struct Connection(Rc<ConnectionState>);
+pub struct ConnectionInfo(Rc<ConnectionState>);
 
 #[derive(Debug, Default)]
 struct ConnectionState {
@@ -19,7 +19,7 @@ struct ConnectionState {
     cut: Cell<bool>,
 }
 
-impl Connection {
+impl ConnectionInfo {
     /// A connection that came with TLS, or without.
     #[must_use]
     pub fn new(secure: bool) -> Self {

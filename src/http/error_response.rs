@@ -41,7 +41,8 @@ impl GatewayError {
     /// The answer under another status, for askers who know only some.
     #[must_use]
     pub fn response_with(&self, status: StatusCode, request_id: &str) -> HttpResponse {
-        let body = serde_json::to_vec(&Problem::new(self, status, request_id)).unwrap_or_default();
+        let body =
+            serde_json::to_vec(&ProblemDocument::new(self, status, request_id)).unwrap_or_default();
         self.answer(status, "application/problem+json", body)
     }
 
@@ -100,7 +101,7 @@ fn challenge(code: ErrorCode, status: StatusCode) -> Option<&'static str> {
 }
 
 #[derive(Serialize)]
-struct Problem<'a> {
+struct ProblemDocument<'a> {
     r#type: String,
     title: &'static str,
     status: u16,
@@ -113,7 +114,7 @@ struct Problem<'a> {
     platform_code: Option<&'a PlatformCode>,
 }
 
-impl<'a> Problem<'a> {
+impl<'a> ProblemDocument<'a> {
     fn new(error: &'a GatewayError, status: StatusCode, request_id: &'a str) -> Self {
         let (code, _, title) = error.code.describe();
         Self {

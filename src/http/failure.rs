@@ -45,10 +45,10 @@ pub type Filling<'a> = [&'a str; PLACEHOLDERS.len()];
 
 /// A JSON text with placeholders.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Template(Vec<Part>);
+pub struct Template(Vec<TemplatePart>);
 
 #[derive(Clone, PartialEq, Eq)]
-enum Part {
+enum TemplatePart {
     Text(String),
     /// The place in [`PLACEHOLDERS`].
     Value(usize),
@@ -87,11 +87,14 @@ impl Template {
                 .position(|known| *known == word)
                 .ok_or(TemplateError::Unknown(word))?;
             plain.push_str(&rest[..at]);
-            parts.extend([Part::Text(std::mem::take(&mut plain)), Part::Value(value)]);
+            parts.extend([
+                TemplatePart::Text(std::mem::take(&mut plain)),
+                TemplatePart::Value(value),
+            ]);
             rest = &rest[end + 1..];
         }
         plain.push_str(rest);
-        parts.push(Part::Text(plain));
+        parts.push(TemplatePart::Text(plain));
         let template = Self(parts);
         let sample = template.fill(&["code", "a \"detail\"", "Title", "401", "id"]);
         match serde_json::from_str::<serde::de::IgnoredAny>(&sample) {
@@ -107,8 +110,8 @@ impl Template {
         let mut out = String::with_capacity(256);
         for part in &self.0 {
             match part {
-                Part::Text(text) => out.push_str(text),
-                Part::Value(at) => out.push_str(&escaped(values[*at])),
+                TemplatePart::Text(text) => out.push_str(text),
+                TemplatePart::Value(at) => out.push_str(&escaped(values[*at])),
             }
         }
         out

@@ -8,7 +8,7 @@ use actix_web::web::BytesMut;
 use actix_web::{HttpMessage as _, HttpRequest};
 
 use crate::http::buffers;
-use crate::http::connection::Connection;
+use crate::http::connection::ConnectionInfo;
 
 /// Where a part of a message's head stands in its bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub struct RequestHead {
     query: Option<Span>,
     http_11: bool,
     peer: Option<IpAddr>,
-    connection: Connection,
+    connection: ConnectionInfo,
 }
 
 impl Span {
@@ -231,7 +231,7 @@ impl RequestHead {
         bytes: BytesMut,
         parts: RequestParts,
         peer: Option<IpAddr>,
-        connection: Connection,
+        connection: ConnectionInfo,
     ) -> Self {
         let RequestParts {
             method,
@@ -319,7 +319,7 @@ impl RequestHead {
 
     /// The connection that it came on.
     #[must_use]
-    pub const fn connection(&self) -> &Connection {
+    pub const fn connection(&self) -> &ConnectionInfo {
         &self.connection
     }
 }
@@ -355,7 +355,7 @@ impl RequestHead {
             http_11: true,
             lines,
         };
-        Self::new(bytes, parts, None, Connection::default())
+        Self::new(bytes, parts, None, ConnectionInfo::default())
     }
 }
 

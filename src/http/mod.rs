@@ -31,7 +31,7 @@ pub mod socket;
 pub mod token;
 
 pub use client_address::{ForwardingHeader, TrustedProxies};
-pub use connection::Connection;
+pub use connection::ConnectionInfo;
 pub use cors::{Cors, CorsSettings};
 pub use drain::Drain;
 pub use endpoint::{Endpoint, EndpointCounters};

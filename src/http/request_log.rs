@@ -12,7 +12,7 @@ use actix_web::{HttpMessage as _, HttpRequest};
 use arrayvec::ArrayString;
 
 use crate::clock::{Clock, UnixMillis, millis, monotonic_now};
-use crate::http::connection::Connection;
+use crate::http::connection::ConnectionInfo;
 use crate::http::drain::Drain;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
@@ -116,7 +116,7 @@ pub struct RequestLog {
     /// What a stream tells while it is open.
     pub stream: Option<Rc<StreamAccount>>,
     /// The client's connection, which knows why a body or an answer broke off.
-    pub connection: Option<Connection>,
+    pub connection: Option<ConnectionInfo>,
     bytes: u64,
 }
 
@@ -179,7 +179,10 @@ impl RequestLog {
     /// An answer goes out: to a client that has broken off its body and left, for form's sake.
     pub fn set_status(&mut self, status: StatusCode) {
         let left = self.error == Some(ErrorCode::BodyBroken)
-            && self.connection.as_ref().is_some_and(Connection::has_left);
+            && self
+                .connection
+                .as_ref()
+                .is_some_and(ConnectionInfo::has_left);
         self.status = if left { CLIENT_LEFT } else { status.as_u16() };
     }
 

@@ -21,7 +21,7 @@ use crate::identity::{
 };
 use crate::metrics::Metrics;
 use crate::session::ProviderKind;
-use crate::upstream::breaker::{Admission, Breaker, BreakerSettings, Change, Ticket};
+use crate::upstream::breaker::{Admission, Breaker, BreakerChange, BreakerSettings, Ticket};
 
 /// One app at its platform.
 pub struct PlatformApi {
@@ -99,10 +99,10 @@ impl PlatformApi {
         let api = api_name(self.engine.platform.login.path);
         let name = self.engine.platform.name;
         match change {
-            Some(Change::Opened { open_for }) => {
+            Some(BreakerChange::Opened { open_for }) => {
                 log::error!(app; "{api}: circuit breaker opened: {name} does not answer; logins are refused for {} ms", open_for.as_millis());
             }
-            Some(Change::Closed) => {
+            Some(BreakerChange::Closed) => {
                 log::info!(app; "{api}: circuit breaker closed: {name} answers again");
             }
             None => {}
@@ -110,17 +110,17 @@ impl PlatformApi {
     }
 
     /// Keeps what readiness says of the app.
-    fn note(&self, tried: &Try<Identity>, change: Option<Change>) {
+    fn note(&self, tried: &Try<Identity>, change: Option<BreakerChange>) {
         let mut trouble = self.trouble();
         match (tried, change) {
             (Try::Answered(answer), _) => trouble.note_answer(answer),
             (
                 Try::NotSent(none) | Try::Cut(none) | Try::Down(none),
-                Some(Change::Opened { .. }),
+                Some(BreakerChange::Opened { .. }),
             ) => trouble.note_silence(self.engine.platform.name, &none.reason),
             _ => {}
         }
-        if matches!(change, Some(Change::Closed)) {
+        if matches!(change, Some(BreakerChange::Closed)) {
             trouble.note_recovery();
         }
     }

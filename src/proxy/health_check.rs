@@ -14,7 +14,7 @@ use crate::proxy::shared_upstream::SharedUpstream;
 use crate::upstream::health::Health;
 use crate::upstream::{HealthSettings, ResolvedEndpoint};
 use crate::upstream_client::connector::{ConnectError, no_answer};
-use crate::upstream_client::exchange::{Failure, Terms, exchange};
+use crate::upstream_client::exchange::{ExchangeFailure, Terms, exchange};
 use crate::upstream_client::upload::{BodyFraming, Upload};
 
 /// Checks every endpoint of an upstream again and again, all of them at once. Ends when it is
@@ -102,8 +102,8 @@ async fn check(
             "it answered {}",
             answer.head.status.as_u16()
         ))),
-        Err(Failure::Answer(why)) => Err(ConnectError::Endpoint(why.to_string())),
-        Err(Failure::Silence | Failure::Client | Failure::TooLarge) => {
+        Err(ExchangeFailure::Answer(why)) => Err(ConnectError::Endpoint(why.to_string())),
+        Err(ExchangeFailure::Silence | ExchangeFailure::Client | ExchangeFailure::TooLarge) => {
             Err(no_answer(settings.timeout))
         }
     }

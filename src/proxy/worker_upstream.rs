@@ -21,7 +21,9 @@ use crate::upstream::{EndpointSet, HostHeader, Pick, PickHint, ResolvedEndpoint}
 use crate::upstream_client::connection::Connection;
 use crate::upstream_client::connector::ConnectError;
 use crate::upstream_client::download::{BrokenBody, Download, RequestPermits};
-use crate::upstream_client::exchange::{ExchangeResponse, Failed, Failure, Terms, exchange};
+use crate::upstream_client::exchange::{
+    ExchangeFailure, ExchangeResponse, Failed, Terms, exchange,
+};
 use crate::upstream_client::pool::Pool;
 use crate::upstream_client::response_head::{BadAnswer, ResponseHead};
 use crate::upstream_client::upload::Upload;
@@ -205,8 +207,8 @@ impl WorkerUpstream {
                 Err(failed) => failed,
             };
             match failed.failure {
-                Failure::Answer(BadAnswer::Leftover) => pool.note_untidy(),
-                Failure::Answer(BadAnswer::Cut) if bodiless => pool.note_untidy(),
+                ExchangeFailure::Answer(BadAnswer::Leftover) => pool.note_untidy(),
+                ExchangeFailure::Answer(BadAnswer::Cut) if bodiless => pool.note_untidy(),
                 _ => {}
             }
             // It was closed while it rested, or what was left of its last answer came, which says
@@ -277,15 +279,15 @@ impl WorkerUpstream {
     fn failed(&self, failed: Failed, target: &ResolvedEndpoint, terms: Terms<'_>) -> FailedAttempt {
         let endpoint = target.name.clone();
         let error = match failed.failure {
-            Failure::Answer(why) => UpstreamError::Broken { endpoint, why },
-            Failure::Silence => {
+            ExchangeFailure::Answer(why) => UpstreamError::Broken { endpoint, why },
+            ExchangeFailure::Silence => {
                 let is_over = terms.limit.is_some_and(|limit| monotonic_now() >= limit);
                 let total = self.shared.upstream().total_timeout.filter(|_| is_over);
                 let timeout = total.unwrap_or(terms.first_byte_timeout);
                 UpstreamError::Timeout { endpoint, timeout }
             }
-            Failure::Client => UpstreamError::ClientLeft,
-            Failure::TooLarge => UpstreamError::BodyTooLarge,
+            ExchangeFailure::Client => UpstreamError::ClientLeft,
+            ExchangeFailure::TooLarge => UpstreamError::BodyTooLarge,
         };
         let again = failed.again;
         FailedAttempt { error, again }

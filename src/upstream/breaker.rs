@@ -51,7 +51,7 @@ pub struct Ticket(pub(super) u64);
 
 /// What an outcome changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum BreakerChange {
     /// Calls are refused from now on.
     Opened {
         /// For how long.
@@ -132,7 +132,7 @@ impl Breaker {
     }
 
     /// The call was answered, whatever the answer says.
-    pub fn succeeded(&mut self, ticket: Ticket) -> Option<Change> {
+    pub fn succeeded(&mut self, ticket: Ticket) -> Option<BreakerChange> {
         if ticket.0 != self.changes {
             return None;
         }
@@ -141,11 +141,11 @@ impl Breaker {
             return None;
         }
         self.enter(BreakerState::Closed { failures: 0 });
-        Some(Change::Closed)
+        Some(BreakerChange::Closed)
     }
 
     /// The call was not answered.
-    pub fn failed(&mut self, ticket: Ticket, now: Instant) -> Option<Change> {
+    pub fn failed(&mut self, ticket: Ticket, now: Instant) -> Option<BreakerChange> {
         if ticket.0 != self.changes {
             return None;
         }
@@ -163,7 +163,7 @@ impl Breaker {
         }
     }
 
-    fn open(&mut self, now: Instant, openings: u32) -> Change {
+    fn open(&mut self, now: Instant, openings: u32) -> BreakerChange {
         let open_for = self
             .settings
             .open_for
@@ -173,7 +173,7 @@ impl Breaker {
             until: now + open_for,
             openings: openings.saturating_add(1),
         });
-        Change::Opened { open_for }
+        BreakerChange::Opened { open_for }
     }
 
     const fn enter(&mut self, state: BreakerState) -> Ticket {
@@ -207,7 +207,7 @@ mod tests {
         let ticket = pass(&mut breaker, now);
         assert_eq!(
             breaker.failed(ticket, now),
-            Some(Change::Opened { open_for: SECOND })
+            Some(BreakerChange::Opened { open_for: SECOND })
         );
         breaker
     }
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(breaker.failed(ticket, now), None);
         assert_eq!(
             breaker.failed(ticket, now),
-            Some(Change::Opened { open_for: SECOND })
+            Some(BreakerChange::Opened { open_for: SECOND })
         );
         assert_eq!(
             breaker.admit(now),
@@ -249,7 +249,7 @@ mod tests {
             None,
             "a call from before the change decides nothing"
         );
-        assert_eq!(breaker.succeeded(trial), Some(Change::Closed));
+        assert_eq!(breaker.succeeded(trial), Some(BreakerChange::Closed));
         assert!(breaker.is_closed());
     }
 
@@ -262,7 +262,7 @@ mod tests {
             let trial = pass(&mut breaker, now);
             assert_eq!(
                 breaker.failed(trial, now),
-                Some(Change::Opened {
+                Some(BreakerChange::Opened {
                     open_for: Duration::from_secs(seconds)
                 })
             );
@@ -277,7 +277,7 @@ mod tests {
         let later = now + SECOND + BreakerSettings::default().trial_lease;
         let second = pass(&mut breaker, later);
         assert_eq!(breaker.succeeded(first), None, "its place is taken");
-        assert_eq!(breaker.succeeded(second), Some(Change::Closed));
+        assert_eq!(breaker.succeeded(second), Some(BreakerChange::Closed));
     }
 
     #[derive(Debug, Clone)]
@@ -328,11 +328,11 @@ mod tests {
                     Step::Finish { which, good } if !tickets.is_empty() => {
                         let ticket = tickets.swap_remove(which % tickets.len());
                         match if good { breaker.succeeded(ticket) } else { breaker.failed(ticket, now) } {
-                            Some(Change::Opened { open_for }) => {
+                            Some(BreakerChange::Opened { open_for }) => {
                                 open_until = now + open_for;
                                 trial_since = None;
                             }
-                            Some(Change::Closed) => {
+                            Some(BreakerChange::Closed) => {
                                 prop_assert!(good && breaker.is_closed());
                                 trial_since = None;
                             }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::upstream::EjectionSettings;
-use crate::upstream::breaker::{self, Admission, Breaker, BreakerSettings, Ticket};
+use crate::upstream::breaker::{Admission, Breaker, BreakerChange, BreakerSettings, Ticket};
 
 /// What an outcome changed about an endpoint, for the log and the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,11 +26,11 @@ pub enum Change {
 #[derive(Debug, Clone)]
 pub struct Ejection {
     settings: EjectionSettings,
-    members: BTreeMap<u64, Member>,
+    members: BTreeMap<u64, EjectionMember>,
 }
 
 #[derive(Debug, Clone)]
-struct Member {
+struct EjectionMember {
     breaker: Breaker,
     suspected: bool,
 }
@@ -65,7 +65,7 @@ impl Ejection {
         self.members.retain(|id, _| members.contains(id));
         for id in members {
             let breaker = Breaker::new(self.breaker_settings());
-            self.members.entry(*id).or_insert(Member {
+            self.members.entry(*id).or_insert(EjectionMember {
                 breaker,
                 suspected: false,
             });
@@ -82,7 +82,7 @@ impl Ejection {
             returned.push(*id);
             self.members.insert(
                 *id,
-                Member {
+                EjectionMember {
                     breaker: Breaker::new(self.breaker_settings()),
                     suspected: true,
                 },
@@ -129,7 +129,7 @@ impl Ejection {
             let known = std::mem::replace(&mut member.suspected, true);
             return (!known).then_some(Change::Suspected);
         }
-        let Some(breaker::Change::Opened { open_for }) = member.breaker.failed(ticket, now) else {
+        let Some(BreakerChange::Opened { open_for }) = member.breaker.failed(ticket, now) else {
             return None;
         };
         member.suspected = false;

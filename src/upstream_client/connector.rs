@@ -70,12 +70,12 @@ const KEPT: u64 = 16;
 
 /// Opens connections to one upstream.
 pub struct Connector {
-    tls: Option<Tls>,
+    tls: Option<ConnectorTls>,
     /// From this number on a descriptor is one of the last.
     last: RawFd,
 }
 
-struct Tls {
+struct ConnectorTls {
     connector: TlsConnector,
     /// The name that each endpoint's certificate must have.
     names: Vec<ServerName<'static>>,
@@ -109,7 +109,7 @@ impl Connector {
         let of = format!("upstreams.{}.tls", upstream.name);
         let for_name = format!("set {of}.server_name to a name that it has");
         Ok(Self {
-            tls: Some(Tls {
+            tls: Some(ConnectorTls {
                 connector,
                 names: names?,
                 ca: (format!("{of}.ca"), files.ca.is_some()),
@@ -148,7 +148,7 @@ impl Connector {
     /// What to do about an endpoint's certificate; `None`: the trouble is another.
     #[must_use]
     pub fn cure(&self, trouble: PeerTrouble) -> Option<String> {
-        let Tls {
+        let ConnectorTls {
             ca: (ca, is_ca_set),
             for_name,
             ..
@@ -179,7 +179,7 @@ impl Connector {
         io.set_nodelay(true)?;
         match &self.tls {
             None => Ok(Io::Tcp(io)),
-            Some(Tls {
+            Some(ConnectorTls {
                 connector, names, ..
             }) => {
                 let name = names

@@ -55,7 +55,7 @@ pub struct ExchangeResponse {
 /// An exchange without a usable answer.
 pub struct Failed {
     /// Why.
-    pub failure: Failure,
+    pub failure: ExchangeFailure,
     /// The request, back at its start, where another attempt can do no harm: nothing of it was
     /// written, or the upstream closed in the place of an answer to a method that changes nothing,
     /// and the client's body was not begun.
@@ -64,7 +64,7 @@ pub struct Failed {
 
 /// Why there is no usable answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
+pub enum ExchangeFailure {
     /// What came is no answer.
     Answer(BadAnswer),
     /// Nothing came in time.
@@ -119,16 +119,18 @@ pub async fn exchange(
             });
         }
         // The upstream cannot answer what it has not got.
-        Err(Failure::Silence) if takes_body && upload.waits_for_client() => Failure::Client,
+        Err(ExchangeFailure::Silence) if takes_body && upload.waits_for_client() => {
+            ExchangeFailure::Client
+        }
         // Nothing is wrong with the next answer but that it comes behind this.
-        Err(Failure::Answer(BadAnswer::NotHttp)) if connection.served => {
-            Failure::Answer(BadAnswer::Leftover)
+        Err(ExchangeFailure::Answer(BadAnswer::NotHttp)) if connection.served => {
+            ExchangeFailure::Answer(BadAnswer::Leftover)
         }
         Err(failure) => failure,
     };
     let unanswered = matches!(
         failure,
-        Failure::Answer(BadAnswer::Cut | BadAnswer::Leftover)
+        ExchangeFailure::Answer(BadAnswer::Cut | BadAnswer::Leftover)
     );
     let harmless = unanswered && (terms.may_repeat() || upload.wrote_nothing());
     let again = if harmless { upload.rewound() } else { None };
@@ -144,11 +146,15 @@ fn poll_head(
     takes_body: &mut bool,
     interim: &mut u8,
     terms: Terms<'_>,
-) -> Poll<Result<ResponseHead, Failure>> {
+) -> Poll<Result<ResponseHead, ExchangeFailure>> {
     if *takes_body {
         match upload.poll(cx, &mut connection.io) {
-            Poll::Ready(Err(UploadError::Client)) => return Poll::Ready(Err(Failure::Client)),
-            Poll::Ready(Err(UploadError::TooLarge)) => return Poll::Ready(Err(Failure::TooLarge)),
+            Poll::Ready(Err(UploadError::Client)) => {
+                return Poll::Ready(Err(ExchangeFailure::Client));
+            }
+            Poll::Ready(Err(UploadError::TooLarge)) => {
+                return Poll::Ready(Err(ExchangeFailure::TooLarge));
+            }
             Poll::Ready(Err(UploadError::Upstream(_))) => *takes_body = false,
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
@@ -165,17 +171,17 @@ fn poll_head(
             match response_head::take(&mut connection.buf, terms.method, terms.upgrade, interim) {
                 Ok(Some(head)) => return Poll::Ready(Ok(head)),
                 Ok(None) => {}
-                Err(why) => return Poll::Ready(Err(Failure::Answer(why))),
+                Err(why) => return Poll::Ready(Err(ExchangeFailure::Answer(why))),
             }
         }
         match connection.poll_read(cx) {
             Poll::Ready(Ok(0) | Err(_)) => {
-                return Poll::Ready(Err(Failure::Answer(BadAnswer::Cut)));
+                return Poll::Ready(Err(ExchangeFailure::Answer(BadAnswer::Cut)));
             }
             Poll::Ready(Ok(_)) => connection.idle_timer.renew(terms.first_byte_timeout),
             Poll::Pending => {
                 ready!(connection.idle_timer.poll(cx));
-                return Poll::Ready(Err(Failure::Silence));
+                return Poll::Ready(Err(ExchangeFailure::Silence));
             }
         }
     }

@@ -46,7 +46,7 @@ pub struct Upload {
     /// How much of the frame has been written.
     at: usize,
     data: Bytes,
-    body: Body,
+    body: UploadBody,
     limit: u64,
     taken: u64,
     wrote: bool,
@@ -55,7 +55,7 @@ pub struct Upload {
     unflushed: bool,
 }
 
-enum Body {
+enum UploadBody {
     Done,
     Sized { payload: Payload, left: u64 },
     Chunked { payload: Payload },
@@ -73,9 +73,9 @@ impl Upload {
     #[must_use]
     pub fn new(head: BytesMut, payload: Payload, framing: BodyFraming, limit: u64) -> Box<Self> {
         let body = match framing {
-            BodyFraming::None | BodyFraming::Sized(0) => Body::Done,
-            BodyFraming::Sized(left) => Body::Sized { payload, left },
-            BodyFraming::Chunked => Body::Chunked { payload },
+            BodyFraming::None | BodyFraming::Sized(0) => UploadBody::Done,
+            BodyFraming::Sized(left) => UploadBody::Sized { payload, left },
+            BodyFraming::Chunked => UploadBody::Chunked { payload },
         };
         Box::new(Self {
             frame: head,
@@ -116,14 +116,14 @@ impl Upload {
     /// Whether everything has been written.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        !self.has_unwritten() && !self.unflushed && matches!(self.body, Body::Done)
+        !self.has_unwritten() && !self.unflushed && matches!(self.body, UploadBody::Done)
     }
 
     /// Whether everything that the client has sent so far has gone on, and the rest is still to
     /// come from it.
     #[must_use]
     pub fn waits_for_client(&self) -> bool {
-        !self.has_unwritten() && !matches!(self.body, Body::Done)
+        !self.has_unwritten() && !matches!(self.body, UploadBody::Done)
     }
 
     /// Whether something of a body has been taken from the client.
@@ -220,7 +220,7 @@ impl Upload {
             self.at = 0;
             if self.data.is_empty()
                 && written > of_frame
-                && matches!(self.body, Body::Chunked { .. })
+                && matches!(self.body, UploadBody::Chunked { .. })
             {
                 self.frame.extend_from_slice(b"\r\n");
             }
@@ -231,8 +231,8 @@ impl Upload {
     /// Takes the next piece of the body from the client.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UploadError>> {
         let payload = match &mut self.body {
-            Body::Done => return Poll::Ready(Ok(())),
-            Body::Sized { payload, .. } | Body::Chunked { payload } => payload,
+            UploadBody::Done => return Poll::Ready(Ok(())),
+            UploadBody::Sized { payload, .. } | UploadBody::Chunked { payload } => payload,
         };
         let piece = ready!(Pin::new(payload).poll_next(cx))
             .transpose()
@@ -251,18 +251,18 @@ impl Upload {
         }
         match &mut self.body {
             // More than announced cannot come; if it did, it must not go on.
-            Body::Sized { left, .. } => {
+            UploadBody::Sized { left, .. } => {
                 *left = left
                     .checked_sub(piece.len() as u64)
                     .ok_or(UploadError::Client)?;
             }
-            Body::Chunked { .. } => self
+            UploadBody::Chunked { .. } => self
                 .frame
                 .extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes()),
-            Body::Done => return Err(UploadError::Client),
+            UploadBody::Done => return Err(UploadError::Client),
         }
-        if matches!(self.body, Body::Sized { left: 0, .. }) {
-            self.body = Body::Done;
+        if matches!(self.body, UploadBody::Sized { left: 0, .. }) {
+            self.body = UploadBody::Done;
         }
         self.data = piece;
         Ok(())
@@ -270,11 +270,11 @@ impl Upload {
 
     fn end(&mut self) -> Result<(), UploadError> {
         match &self.body {
-            Body::Sized { .. } => return Err(UploadError::Client),
-            Body::Chunked { .. } => self.frame.extend_from_slice(b"0\r\n\r\n"),
-            Body::Done => {}
+            UploadBody::Sized { .. } => return Err(UploadError::Client),
+            UploadBody::Chunked { .. } => self.frame.extend_from_slice(b"0\r\n\r\n"),
+            UploadBody::Done => {}
         }
-        self.body = Body::Done;
+        self.body = UploadBody::Done;
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ use crate::edge::h1::parser::RequestParser;
 use crate::edge::h1::refusal::RequestRefusal;
 use crate::edge::settings::ConnectionSettings;
 use crate::edge::stream::Stream;
-use crate::http::{Connection, buffers};
+use crate::http::{ConnectionInfo, buffers};
 use crate::metrics::OpenConnection;
 use crate::timer::Timer;
 
@@ -37,10 +37,10 @@ const BODY_READ: usize = 32 * 1024;
 
 /// A client's connection.
 #[derive(Debug)]
-pub struct Client {
+pub struct ClientConnection {
     stream: Stream,
     _counted: Option<OpenConnection>,
-    connection: Connection,
+    connection: ConnectionInfo,
     peer: Option<IpAddr>,
     settings: ConnectionSettings,
     parser: RequestParser,
@@ -83,13 +83,13 @@ pub enum Arrived {
     Over,
 }
 
-impl Client {
+impl ClientConnection {
     /// A connection that was just accepted.
     #[must_use]
     pub fn new(
         stream: Stream,
         peer: Option<IpAddr>,
-        connection: Connection,
+        connection: ConnectionInfo,
         settings: ConnectionSettings,
         crowd: Arc<Crowd>,
     ) -> Self {
@@ -135,7 +135,7 @@ impl Client {
 
     /// What the handlers find behind their requests.
     #[must_use]
-    pub const fn connection(&self) -> &Connection {
+    pub const fn connection(&self) -> &ConnectionInfo {
         &self.connection
     }
 

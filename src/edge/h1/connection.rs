@@ -17,7 +17,7 @@ use futures_util::Stream;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::edge::h1::client::{Arrived, Client};
+use crate::edge::h1::client::{Arrived, ClientConnection};
 use crate::edge::h1::rejector::Rejector;
 use crate::edge::h1::writing::{After, Writing};
 use crate::http::scheduling::yield_to_ready_tasks;
@@ -66,7 +66,7 @@ impl ShutdownSignal {
 
 /// Serves a connection from its first request to its last.
 pub async fn serve_connection<H: Handler>(
-    client: Client,
+    client: ClientConnection,
     handler: Rc<H>,
     rejector: Rejector,
     shutdown: Rc<ShutdownSignal>,
@@ -130,7 +130,7 @@ pub async fn serve_connection<H: Handler>(
 
 /// Waits for a request, or until the connection is to end.
 async fn next_request<'a>(
-    client: &RefCell<Client>,
+    client: &RefCell<ClientConnection>,
     shutdown: &'a ShutdownSignal,
     notified: &mut Pin<&mut Notified<'a>>,
 ) -> Arrived {
@@ -156,7 +156,7 @@ async fn next_request<'a>(
 /// The answer to a request; `None`: the client has left, and what was done for it has been given
 /// up.
 async fn call_handler<H: Handler>(
-    client: &Rc<RefCell<Client>>,
+    client: &Rc<RefCell<ClientConnection>>,
     handler: &H,
     request: &Rc<RequestHead>,
 ) -> Option<Answer<H::Body>> {
@@ -195,7 +195,7 @@ async fn written<'a, B: MessageBody + Unpin>(
 }
 
 /// A request's body, or what comes through a WebSocket: it is read when somebody asks for it.
-struct ClientBody(Rc<RefCell<Client>>);
+struct ClientBody(Rc<RefCell<ClientConnection>>);
 
 impl Stream for ClientBody {
     type Item = Result<Bytes, PayloadError>;

@@ -7,7 +7,7 @@ use httparse::{Error, Header, Request, Status};
 
 use crate::edge::h1::fields::{Fields, Follows};
 use crate::edge::h1::refusal::RequestRefusal;
-use crate::edge::h1::target::{self, Target};
+use crate::edge::h1::target::{self, RequestTarget};
 use crate::edge::settings::HeadLimits;
 use crate::http::head::{RequestParts, Span};
 use crate::http::method::goes_on;
@@ -60,7 +60,7 @@ pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, RequestRef
     check_line_ends(&bytes[..len], request.headers)?;
     let http_11 = version == 1;
     let fields = Fields::read(request.headers, http_11)?;
-    let Target {
+    let RequestTarget {
         path,
         query,
         escaped,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::clock::monotonic_now;
-use crate::edge::crowd::{Crowd, Member};
+use crate::edge::crowd::{Crowd, CrowdMember};
 use crate::timer::Timer;
 
 /// How long, at most.
@@ -35,7 +35,7 @@ pub struct Linger {
     /// When the client was last heard, and how many bytes have come since: too few to count.
     heard: Instant,
     unheard: usize,
-    place: Member,
+    place: CrowdMember,
 }
 
 /// Those that linger: a quarter of all clients at most, of whom there is room for so many. No

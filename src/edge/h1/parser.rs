@@ -176,7 +176,7 @@ mod tests {
 
     /// What was read out of a connection whose every request is answered at once.
     #[derive(Debug, Default, PartialEq, Eq)]
-    struct Outcome {
+    struct ReadStream {
         /// Head and body of each whole request.
         requests: Vec<(Vec<u8>, Vec<u8>)>,
         /// The body of the one under way.
@@ -187,10 +187,10 @@ mod tests {
         left: Vec<u8>,
     }
 
-    fn outcome(pieces: &[&[u8]]) -> Outcome {
+    fn outcome(pieces: &[&[u8]]) -> ReadStream {
         let mut parser = RequestParser::new(LIMITS);
         let mut held = BytesMut::new();
-        let mut out = Outcome::default();
+        let mut out = ReadStream::default();
         let mut current = None;
         let mut over = false;
         for piece in pieces {
@@ -233,7 +233,7 @@ mod tests {
         out
     }
 
-    fn byte_by_byte(stream: &[u8]) -> Outcome {
+    fn byte_by_byte(stream: &[u8]) -> ReadStream {
         outcome(&stream.chunks(1).collect::<Vec<_>>())
     }
 
@@ -320,9 +320,9 @@ mod tests {
         let whole = outcome(&[stream.as_bytes()]);
         assert_eq!(
             whole,
-            Outcome {
+            ReadStream {
                 requests: expected,
-                ..Outcome::default()
+                ..ReadStream::default()
             }
         );
         assert_eq!(byte_by_byte(stream.as_bytes()), whole);

@@ -18,7 +18,7 @@ const CHARACTER: RequestRefusal =
 
 /// A path and a query, as they came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Target<'a> {
+pub struct RequestTarget<'a> {
     /// The path; empty where the host stands alone.
     pub path: &'a str,
     /// The query, without its question mark.
@@ -34,11 +34,11 @@ pub fn read<'a>(
     method: &str,
     target: &'a str,
     host: Option<&[u8]>,
-) -> Result<Target<'a>, RequestRefusal> {
+) -> Result<RequestTarget<'a>, RequestRefusal> {
     let path = match target.as_bytes() {
         [b'/', ..] => target,
         b"*" if method == "OPTIONS" => {
-            return Ok(Target {
+            return Ok(RequestTarget {
                 path: target,
                 query: None,
                 escaped: 0,
@@ -50,7 +50,7 @@ pub fn read<'a>(
     let (path, query) = path
         .split_once('?')
         .map_or((path, None), |(path, query)| (path, Some(query)));
-    Ok(Target {
+    Ok(RequestTarget {
         path,
         query,
         escaped,
@@ -256,7 +256,7 @@ mod tests {
         }
         assert_eq!(
             read("OPTIONS", "*", None),
-            Ok(Target {
+            Ok(RequestTarget {
                 path: "*",
                 query: None,
                 escaped: 0
@@ -275,7 +275,7 @@ mod tests {
             ("\u{80}\u{10ffff}", "%C2%80%F4%8F%BF%BF"),
         ] {
             let target = format!("/?{came}");
-            let Target { query, escaped, .. } = read("GET", &target, None).unwrap();
+            let RequestTarget { query, escaped, .. } = read("GET", &target, None).unwrap();
             assert_eq!((query, escape(came).as_str()), (Some(came), goes_on));
             assert_eq!(came.len() + 2 * escaped, goes_on.len(), "{came}");
         }
@@ -322,7 +322,7 @@ mod tests {
                 format!("/{}x", char::from(byte)),
                 format!("/?{}x", char::from(byte)),
             ] {
-                if let Ok(Target { path, query, .. }) = read("GET", &target, None) {
+                if let Ok(RequestTarget { path, query, .. }) = read("GET", &target, None) {
                     let query = query.map(escape);
                     let target = query
                         .as_ref()

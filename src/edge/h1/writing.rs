@@ -15,7 +15,7 @@ use actix_web::web::{Buf as _, BufMut as _, Bytes, BytesMut};
 use futures_util::future::LocalBoxFuture;
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::edge::h1::client::Client;
+use crate::edge::h1::client::ClientConnection;
 use crate::http::response::write_line;
 use crate::http::{Answer, RequestHead, buffers};
 
@@ -27,10 +27,10 @@ const WAITING: usize = 16 * 1024;
 
 /// An answer on its way out.
 pub struct Writing<'a, B> {
-    client: &'a RefCell<Client>,
+    client: &'a RefCell<ClientConnection>,
     /// Gone when nothing more is to come of it and the client still sends.
     body: Option<B>,
-    framing: Framing,
+    framing: AnswerFraming,
     /// What is to be written.
     out: BytesMut,
     /// What is to be written behind it.
@@ -47,7 +47,7 @@ pub struct Writing<'a, B> {
 
 /// How the client knows where the body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Framing {
+enum AnswerFraming {
     /// So many bytes are still to come.
     Sized(u64),
     /// In chunks; with `end_due`, the end of one must be written behind its data.
@@ -70,7 +70,7 @@ pub enum After {
 impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
     /// Begins to write the answer to a request; `None`: to something that is none.
     pub fn new(
-        client: &'a RefCell<Client>,
+        client: &'a RefCell<ClientConnection>,
         request: Option<&RequestHead>,
         answer: Answer<B>,
     ) -> (Self, After) {
@@ -86,7 +86,7 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         let close = head.close
             || !http_11
             || !client.borrow().may_go_on()
-            || (framing == Framing::Raw && !switched);
+            || (framing == AnswerFraming::Raw && !switched);
         client.borrow_mut().withdraw_continue();
         // Clients of HTTP/1.0 take the end of the connection for that of the answer.
         let keeps_end = http_11 && client.borrow().is_sending();
@@ -154,7 +154,7 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
             if let Some(broken) = self.broken.take() {
                 return Poll::Ready(Err(broken));
             }
-            if self.framing == Framing::Ended {
+            if self.framing == AnswerFraming::Ended {
                 return Poll::Ready(Ok(()));
             }
             if filled.is_pending() {
@@ -172,7 +172,7 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
     fn kept(&self) -> usize {
         usize::from(
             self.keeps_end
-                && self.framing == Framing::Ended
+                && self.framing == AnswerFraming::Ended
                 && !(self.out.is_empty() && self.data.is_empty()),
         )
     }
@@ -186,7 +186,7 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
 
     /// Takes pieces of the body while there is room for them.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.framing != Framing::Ended
+        while self.framing != AnswerFraming::Ended
             && self.broken.is_none()
             && self.data.is_empty()
             && self.out.len() < WAITING
@@ -209,8 +209,8 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         if piece.is_empty() {
             return Ok(());
         }
-        let chunked = matches!(self.framing, Framing::Chunked { .. });
-        if let Framing::Sized(left) = &mut self.framing {
+        let chunked = matches!(self.framing, AnswerFraming::Chunked { .. });
+        if let AnswerFraming::Sized(left) = &mut self.framing {
             *left = left
                 .checked_sub(piece.len() as u64)
                 .ok_or(io::ErrorKind::InvalidData)?;
@@ -220,7 +220,7 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         }
         if piece.len() > COPIED {
             self.framing = if chunked {
-                Framing::Chunked { end_due: true }
+                AnswerFraming::Chunked { end_due: true }
             } else {
                 self.framing
             };
@@ -237,11 +237,11 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
     fn end(&mut self) -> io::Result<()> {
         match self.framing {
             // The client must not take it for whole.
-            Framing::Sized(1..) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Framing::Chunked { .. } => self.out.extend_from_slice(b"0\r\n\r\n"),
-            Framing::Sized(0) | Framing::Raw | Framing::Ended => {}
+            AnswerFraming::Sized(1..) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            AnswerFraming::Chunked { .. } => self.out.extend_from_slice(b"0\r\n\r\n"),
+            AnswerFraming::Sized(0) | AnswerFraming::Raw | AnswerFraming::Ended => {}
         }
-        self.framing = Framing::Ended;
+        self.framing = AnswerFraming::Ended;
         Ok(())
     }
 
@@ -260,9 +260,9 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         let _ = self.data.split_to(written - of_out);
         if self.out.is_empty()
             && self.data.is_empty()
-            && self.framing == (Framing::Chunked { end_due: true })
+            && self.framing == (AnswerFraming::Chunked { end_due: true })
         {
-            self.framing = Framing::Chunked { end_due: false };
+            self.framing = AnswerFraming::Chunked { end_due: false };
             self.out.extend_from_slice(b"\r\n");
         }
         Poll::Ready(Ok(()))
@@ -276,7 +276,7 @@ impl<B> Drop for Writing<'_, B> {
         if !self.over
             && let Ok(client) = self.client.try_borrow()
         {
-            client.cut(self.framing == Framing::Raw);
+            client.cut(self.framing == AnswerFraming::Raw);
         }
     }
 }
@@ -287,30 +287,30 @@ fn framing(
     size: BodySize,
     request: Option<&RequestHead>,
     http_11: bool,
-) -> Framing {
+) -> AnswerFraming {
     if status == StatusCode::SWITCHING_PROTOCOLS {
-        return Framing::Raw;
+        return AnswerFraming::Raw;
     }
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
         || request.is_some_and(|request| request.method() == "HEAD");
     match size {
-        _ if bodiless => Framing::Ended,
-        BodySize::None | BodySize::Sized(0) => Framing::Ended,
-        BodySize::Sized(length) => Framing::Sized(length),
-        BodySize::Stream if http_11 => Framing::Chunked { end_due: false },
-        BodySize::Stream => Framing::Raw,
+        _ if bodiless => AnswerFraming::Ended,
+        BodySize::None | BodySize::Sized(0) => AnswerFraming::Ended,
+        BodySize::Sized(length) => AnswerFraming::Sized(length),
+        BodySize::Stream if http_11 => AnswerFraming::Chunked { end_due: false },
+        BodySize::Stream => AnswerFraming::Raw,
     }
 }
 
 fn write_framing(
     out: &mut BytesMut,
     status: StatusCode,
-    framing: Framing,
+    framing: AnswerFraming,
     size: BodySize,
     request: Option<&RequestHead>,
 ) {
     match (framing, size) {
-        (Framing::Chunked { .. }, _) => {
+        (AnswerFraming::Chunked { .. }, _) => {
             out.extend_from_slice(b"transfer-encoding: chunked\r\n");
         }
         (_, BodySize::Sized(length)) if has_length(status) => write_line(

@@ -9,7 +9,7 @@ use actix_web::error::PayloadError;
 use actix_web::web::Bytes;
 use tokio::io::AsyncWrite as _;
 
-use super::{BODY_READ, Client, DRAIN_BYTES};
+use super::{BODY_READ, ClientConnection, DRAIN_BYTES};
 use crate::clock::monotonic_now;
 use crate::edge::h1::linger::Linger;
 use crate::http::body_decoder::BodyPart;
@@ -21,7 +21,7 @@ pub(super) const SIGN_OF_LIFE: usize = 256;
 /// client counts as still sending.
 const UNDER_WAY: u64 = 64 * 1024;
 
-impl Client {
+impl ClientConnection {
     /// Passes over the rest of a body whose request has been answered. False: it goes on for too
     /// long.
     pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<bool> {

@@ -6,11 +6,11 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite as _;
 
-use super::{Client, HEAD_READ};
+use super::{ClientConnection, HEAD_READ};
 use crate::clock::monotonic_now;
 use crate::edge::h1::linger::Linger;
 
-impl Client {
+impl ClientConnection {
     /// Writes some of these bytes; an error: the client has left, or takes nothing for too long.
     pub fn poll_write(
         &mut self,

@@ -15,7 +15,7 @@ use crate::edge::settings::HeadLimits;
 const LONG: Duration = Duration::from_secs(3600);
 
 /// A client of whom nothing is asked in a hurry.
-pub(in crate::edge) fn patient(socket: UnixStream) -> Client {
+pub(in crate::edge) fn patient(socket: UnixStream) -> ClientConnection {
     let limits = HeadLimits {
         head: 2048,
         target: 512,
@@ -27,21 +27,21 @@ pub(in crate::edge) fn patient(socket: UnixStream) -> Client {
         write_timeout: LONG,
         keep_alive: LONG,
     };
-    Client::new(
+    ClientConnection::new(
         Stream::Unix(socket),
         None,
-        Connection::default(),
+        ConnectionInfo::default(),
         settings,
         lingering(None),
     )
 }
 
-async fn body(client: &mut Client) -> Bytes {
+async fn body(client: &mut ClientConnection) -> Bytes {
     poll_fn(|cx| client.poll_body(cx)).await.unwrap().unwrap()
 }
 
 /// Waits for the body, in which nothing has come; answers until when it will.
-async fn deadline(client: &mut Client) -> Instant {
+async fn deadline(client: &mut ClientConnection) -> Instant {
     assert!(poll_fn(|cx| Poll::Ready(client.poll_body(cx).is_pending())).await);
     client.read_by.unwrap()
 }
