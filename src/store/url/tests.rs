@@ -215,7 +215,7 @@ fn wrong_urls_are_refused_in_the_words_of_an_operator_without_the_password() {
         ),
         (
             "rediss+unix:///run/redis.sock?pass=tiger",
-            "TLS on a Unix socket",
+            "TLS, which a Unix socket does not have",
         ),
         ("redis+unix:/run/redis.sock?pass=tiger", "no //"),
         ("redis+unix://run/redis.sock?pass=tiger", "no absolute path"),

@@ -41,7 +41,7 @@ const PROBES: &[(&str, Need, &str)] = &[
     ),
     (
         "unwatch",
-        Need::For("/readyz calls the store down"),
+        Need::For("each call of /readyz and of the admin API opens a new connection"),
         "UNWATCH",
     ),
     (
