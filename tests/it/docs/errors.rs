@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use hufu::http::ErrorCode;
 
 use super::{page, quoted, rows};
-use crate::helpers::gateway::{Gateway, route};
-use crate::helpers::recorder::{Recorder, Reply, ok};
-use crate::helpers::wire::{self, Answer};
+use crate::helpers::{Answer, Gateway, Upstream, probe};
 
 const FAILURE: &str = "failure = { status = 200, body = '{\"code\":\"{code}\"}' }\n";
 /// A head whose end never comes.
@@ -77,7 +75,7 @@ async fn words(gateway: &Gateway, requests: Vec<String>) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
     for request in requests {
         words.insert(plain(
-            &wire::send_to_the_end(gateway.listen, request.as_bytes()).await,
+            &probe::send_to_the_end(gateway.listen, &request).await,
             &request,
         ));
     }
@@ -86,9 +84,9 @@ async fn words(gateway: &Gateway, requests: Vec<String>) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn the_page_names_every_code_that_keeps_its_shape() {
-    let upstream = Recorder::start(Reply::AtHead(ok())).await;
-    let read_only = route("/read", &upstream.url, "none") + "methods = [\"GET\"]\n";
-    let config = FAILURE.to_owned() + &route("/api", &upstream.url, "required") + &read_only;
+    let upstream = Upstream::ok();
+    let read_only = upstream.route("/read", "none") + "methods = [\"GET\"]\n";
+    let config = FAILURE.to_owned() + &upstream.route("/api", "required") + &read_only;
     let gateway = Gateway::start(&config);
     let hasty = Gateway::start(&format!(
         "server.request_head_timeout = \"200ms\"\n{config}"
@@ -97,12 +95,10 @@ async fn the_page_names_every_code_that_keeps_its_shape() {
         &words(&gateway, of_the_gate()).await | &words(&hasty, vec![LATE.to_owned()]).await;
     assert_eq!(of_the_gate, documented("what the [parser]"));
     assert_eq!(
-        wire::send(
-            gateway.listen,
-            b"GET /read HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        )
-        .await
-        .status,
+        gateway
+            .raw(b"GET /read HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await
+            .status,
         200
     );
     let mark = upstream
@@ -126,18 +122,16 @@ async fn the_page_names_every_code_that_keeps_its_shape() {
     );
     let verify = "GET /auth/verify HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     assert_eq!(
-        wire::send(gateway.listen, verify.as_bytes())
-            .await
-            .header("content-type"),
+        gateway.raw(&verify).await.header("content-type"),
         Some("application/problem+json")
     );
     // The others have the template's.
     for target in ["/api", "/auth/session", "/auth/login"] {
-        let answer = wire::send(
-            gateway.listen,
-            format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
-        )
-        .await;
+        let answer = gateway
+            .raw(format!(
+                "GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            ))
+            .await;
         assert_eq!(
             (answer.status, answer.header("content-type")),
             (200, Some("application/json")),

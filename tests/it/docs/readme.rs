@@ -10,10 +10,7 @@ use std::process::{Child, Command, Stdio};
 use hufu::sandbox::SandboxSettings;
 use serde_json::{Value, json};
 
-use crate::helpers::gateway::APPID;
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::servers::{echo_upstream, http, sandbox};
-use crate::helpers::wait::until_blocking;
+use crate::helpers::{APPID, RedisServer, echo_upstream, http, sandbox, until_blocking};
 
 /// As long as WeChat's are.
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -162,13 +159,9 @@ async fn the_commands_of_the_readme_lead_to_a_login_with_the_redis_that_they_sta
             }
             ["curl", url] => {
                 let admin = &gateway.as_ref().unwrap().2;
-                let ready = http()
-                    .get(url.replace("127.0.0.1:8081", admin))
-                    .send()
-                    .await
-                    .unwrap();
+                let ready = http().get(url.replace("127.0.0.1:8081", admin)).await;
                 assert_eq!(ready.status(), 200);
-                let parts: Value = ready.json().await.unwrap();
+                let parts: Value = ready.json();
                 assert_eq!(parts["status"], "ready", "{parts}");
                 asked += 1;
             }
@@ -179,13 +172,8 @@ async fn the_commands_of_the_readme_lead_to_a_login_with_the_redis_that_they_sta
     // And what it is for.
     let code = wechat.platform.login_code(APPID, "alice");
     let login = format!("http://{}/auth/login", gateway.as_ref().unwrap().1);
-    let answer = http()
-        .post(login)
-        .json(&json!({ "code": code }))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    let answer = http().post(login).json(&json!({ "code": code })).await;
+    assert_eq!(answer.status(), 200, "{}", answer.text());
 }
 
 #[test]

@@ -8,13 +8,10 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::helpers::gateway::{APPID, Gateway, Setup, route};
-use crate::helpers::nginx::Nginx;
-use crate::helpers::recorder::{Recorder, Reply, ok};
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::wire::{self, Answer};
-use crate::helpers::ws_client::{echoed, handshake};
-use crate::helpers::ws_upstream::WsUpstream;
+use crate::helpers::{
+    APPID, Answer, Gateway, Nginx, Script, Upstream, WsUpstream, echo_upstream, echoed, handshake,
+    http, probe, route, script::ok,
+};
 
 /// The configuration of nginx on a page of the documentation, with the file that it includes, if
 /// there is one.
@@ -72,10 +69,9 @@ fn host(url: &str) -> &str {
 }
 
 async fn get(nginx: &Nginx, path: &str, lines: &str) -> Answer {
-    wire::send(
+    probe::send(
         nginx.address(),
-        format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}Connection: close\r\n\r\n")
-            .as_bytes(),
+        format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}Connection: close\r\n\r\n"),
     )
     .await
 }
@@ -89,23 +85,16 @@ async fn in_front_of_the_gateway() {
     let echo = echo_upstream();
     let config = format!(
         "server.trusted_proxies = [\"127.0.0.1\"]\n{}",
-        route("/api", &echo.url, "required")
+        echo.route("/api", "required")
     );
-    let gateway = Gateway::with(&Setup {
-        config,
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&config);
     let nginx = nginx("operations.md", &gateway.listen.to_string(), "unused");
-    let code = gateway.wechat.platform.login_code(APPID, "alice");
+    let code = gateway.code("alice");
     let login: Value = http()
         .post(nginx.at("/auth/login"))
         .json(&serde_json::json!({ "code": code }))
-        .send()
         .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+        .json();
     let bearer = format!(
         "Authorization: Bearer {}\r\n",
         login["token"].as_str().unwrap()
@@ -147,7 +136,7 @@ async fn a_websocket_goes_through_both() {
     let upstream = WsUpstream::start().await;
     let gateway = Gateway::start(&format!(
         "server.trusted_proxies = [\"127.0.0.1\"]\n{}",
-        route("/", &upstream.url, "required")
+        upstream.route("/", "required")
     ));
     let nginx = nginx("operations.md", &gateway.listen.to_string(), "unused");
     let bearer = format!("Bearer {}", gateway.token("alice").await);
@@ -165,19 +154,17 @@ async fn a_websocket_goes_through_both() {
 #[tokio::test]
 async fn a_broken_answer_stays_broken_over_a_unix_socket() {
     let part = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n".to_vec();
-    let upstream = Recorder::start(Reply::AtHeadThenClose(part)).await;
+    let upstream = Upstream::start(Script::at_head(part).then_close());
     let folder = tempfile::tempdir().unwrap();
     let path = format!("unix:{}", folder.path().join("hufu.sock").display());
     let config = format!(
         "server.listen = \"{path}\"\nserver.trusted_proxies = [\"127.0.0.1\"]\n{}",
-        route("/", &upstream.url, "none")
+        upstream.route("/", "none")
     );
-    let _gateway = Gateway::with(&Setup {
-        config,
-        ..Setup::default()
-    });
+    let _gateway = Gateway::start(&config);
     let nginx = nginx("operations.md", &path, "unused");
-    let answer = wire::send_to_the_end(nginx.address(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let answer =
+        probe::send_to_the_end(nginx.address(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert!(
         answer.closed
             && answer.status == 200
@@ -190,7 +177,7 @@ async fn a_broken_answer_stays_broken_over_a_unix_socket() {
 
 #[tokio::test]
 async fn nginx_that_asks_before_it_passes_on() {
-    let backend = Recorder::start(Reply::AtHeadThenClose(ok())).await;
+    let backend = Upstream::start(Script::at_head(ok()).then_close());
     let routes = format!(
         "{}methods = [\"GET\"]\n",
         route("/api/read", "http://127.0.0.1:9", "required")
@@ -203,16 +190,12 @@ async fn nginx_that_asks_before_it_passes_on() {
         &gateway.listen.to_string(),
         host(&backend.url),
     );
-    let code = gateway.wechat.platform.login_code(APPID, "alice");
+    let code = gateway.code("alice");
     let login: Value = http()
         .post(nginx.at("/auth/login"))
         .json(&serde_json::json!({ "code": code }))
-        .send()
         .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+        .json();
     let token = login["token"].as_str().unwrap();
     let bearer = format!("Authorization: Bearer {token}\r\n");
 
@@ -282,12 +265,11 @@ async fn nginx_that_asks_before_it_passes_on() {
         ("GET", "/auth/./verify/", bearer.clone(), 404, None),
         ("GET", "/_hufu_verify", bearer.clone(), 404, None),
     ] {
-        let answer = wire::send(
+        let answer = probe::send(
             nginx.address(),
             format!(
                 "{method} {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}Connection: close\r\n\r\n"
-            )
-            .as_bytes(),
+            ),
         )
         .await;
         assert_eq!(

@@ -9,11 +9,7 @@ use std::process::Command;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::helpers::envoy;
-use crate::helpers::gateway::{Gateway, route};
-use crate::helpers::nginx::Nginx;
-use crate::helpers::programs::{Server, program};
-use crate::helpers::wire;
+use crate::helpers::{Gateway, Nginx, Server, envoy, probe, programs::program, route};
 
 /// A row of the page, by the beginning of its first cell, and requests that it speaks of.
 type Row = (&'static str, Vec<String>);
@@ -324,7 +320,7 @@ async fn compare(what: &str, at: SocketAddr, column: usize, page: &[Vec<String>]
             .unwrap_or_else(|| panic!("docs/gate.md has no row {start:?}"));
         let mut seen = BTreeSet::new();
         for request in &requests {
-            seen.insert(wire::send(at, request.as_bytes()).await.status);
+            seen.insert(probe::send(at, &request).await.status);
         }
         if seen != statuses(&row[column]) {
             differ.push(format!(

@@ -4,27 +4,21 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
-use crate::helpers::gateway::{Gateway, route};
-use crate::helpers::peer::{ByHand, Peer};
-use crate::helpers::recorder::{Recorder, Reply, ok};
-use crate::helpers::servers::echo_upstream;
-use crate::helpers::wait::until;
-use crate::helpers::wire;
+use crate::helpers::{ByHand, Gateway, Script, Upstream, echo_upstream, probe, script::ok, until};
 
 const FIRST: &str = "GET /first HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// Case 96: heads without end, on every request of a connection.
 #[tokio::test]
 async fn slow_heads_are_cut_and_idle_connections_closed() {
-    let upstream = Recorder::start(Reply::AtHead(ok())).await;
+    let upstream = Upstream::ok();
     let gateway = Gateway::start(&format!(
         "server.request_head_timeout = \"1s\"\n{}",
-        route("/", &upstream.url, "none")
+        upstream.route("/", "none")
     ));
     for first in ["", FIRST] {
-        let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+        let mut client = gateway.connect().await;
         if !first.is_empty() {
             client.write_all(first.as_bytes()).await.unwrap();
             let answer = loop {
@@ -59,13 +53,13 @@ async fn slow_heads_are_cut_and_idle_connections_closed() {
         line["status"] == 408 && line["path"] == "/slow" && line["error"] == "request_timeout"
     });
     // Who sends nothing at all gets nothing.
-    let silent = wire::read(&mut TcpStream::connect(gateway.listen).await.unwrap()).await;
+    let silent = probe::read(&mut gateway.connect().await).await;
     assert_eq!((silent.text.as_str(), silent.closed), ("", true));
     let gateway = Gateway::start(&format!(
         "server.keep_alive = \"200ms\"\n{}",
-        route("/", &upstream.url, "none")
+        upstream.route("/", "none")
     ));
-    let mut resting = TcpStream::connect(gateway.listen).await.unwrap();
+    let mut resting = gateway.connect().await;
     resting.write_all(FIRST.as_bytes()).await.unwrap();
     let mut all = String::new();
     tokio::time::timeout(Duration::from_secs(5), resting.read_to_string(&mut all))
@@ -80,10 +74,10 @@ async fn slow_heads_are_cut_and_idle_connections_closed() {
 
 #[tokio::test]
 async fn slow_bodies_are_cut_and_never_whole_upstream() {
-    let upstream = Recorder::start(Reply::Never).await;
+    let upstream = Upstream::start(Script::hang());
     let gateway = Gateway::start(&format!(
         "server.request_body_timeout = \"300ms\"\n{}",
-        route("/", &upstream.url, "none")
+        upstream.route("/", "none")
     ));
     for (path, framing, dripping) in [
         ("/a", "Content-Length: 1000\r\n\r\nabc", false),
@@ -95,7 +89,7 @@ async fn slow_bodies_are_cut_and_never_whole_upstream() {
         ),
         ("/c", "Content-Length: 100000\r\n\r\n", true),
     ] {
-        let client = TcpStream::connect(gateway.listen).await.unwrap();
+        let client = gateway.connect().await;
         let (mut reader, mut writer) = client.into_split();
         let drip = tokio::spawn(async move {
             let _ = writer
@@ -120,11 +114,7 @@ async fn slow_bodies_are_cut_and_never_whole_upstream() {
         });
     }
     until("the upstream's connections to be closed", async || {
-        upstream
-            .connections()
-            .iter()
-            .all(|c| c.closed)
-            .then_some(())
+        upstream.connections().iter().all(|c| c.closed)
     })
     .await;
     assert!(
@@ -142,9 +132,9 @@ async fn a_slow_backend_costs_its_client_no_time() {
     let backend = ByHand::start().await;
     let gateway = Gateway::start(&format!(
         "server.request_body_timeout = \"200ms\"\nserver.body_limit = \"64MiB\"\n{}",
-        route("/", &backend.url, "none")
+        backend.route("/", "none")
     ));
-    let mut client = Peer::connect(gateway.listen).await;
+    let mut client = gateway.probe().await;
     client
         .send(format!(
             "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {LENGTH}\r\n\r\n"
@@ -166,15 +156,14 @@ async fn a_slow_backend_costs_its_client_no_time() {
 
 #[tokio::test]
 async fn continue_is_said_only_once_the_body_is_wanted() {
-    let upstream = Recorder::start(Reply::AfterBody(5, ok())).await;
-    let gateway = Gateway::start(
-        &(route("/api", &upstream.url, "required") + &route("/public", &upstream.url, "none")),
-    );
+    let upstream = Upstream::start(Script::after_body(5, ok()));
+    let gateway =
+        Gateway::start(&(upstream.route("/api", "required") + &upstream.route("/public", "none")));
     for framing in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
         let head = |path: &str| {
             format!("POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n{framing}\r\n\r\n")
         };
-        let refused = wire::send(gateway.listen, head("/api").as_bytes()).await;
+        let refused = gateway.raw(head("/api")).await;
         assert_eq!(
             (refused.status, refused.header("connection")),
             (401, Some("close")),
@@ -183,9 +172,9 @@ async fn continue_is_said_only_once_the_body_is_wanted() {
         );
         assert!(!refused.text.contains("100 Continue"), "{}", refused.text);
 
-        let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+        let mut client = gateway.connect().await;
         client.write_all(head("/public").as_bytes()).await.unwrap();
-        let asked = wire::read(&mut client).await;
+        let asked = probe::read(&mut client).await;
         assert_eq!(asked.text, "HTTP/1.1 100 Continue\r\n\r\n", "{framing}");
         client
             .write_all(if framing.starts_with('C') {
@@ -195,7 +184,7 @@ async fn continue_is_said_only_once_the_body_is_wanted() {
             })
             .await
             .unwrap();
-        let answer = wire::read(&mut client).await;
+        let answer = probe::read(&mut client).await;
         assert_eq!(
             (answer.status, answer.body(), answer.closed),
             (200, "ok", false),
@@ -203,30 +192,27 @@ async fn continue_is_said_only_once_the_body_is_wanted() {
             answer.text
         );
         client.write_all(b"POST /public HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello").await.unwrap();
-        let at_once = wire::read(&mut client).await;
+        let at_once = probe::read(&mut client).await;
         assert!(
             at_once.text.contains("HTTP/1.1 200 OK") && at_once.text.ends_with("ok"),
             "{}",
             at_once.text
         );
     }
-    let none = wire::send(gateway.listen, b"GET /auth/healthz HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n").await;
+    let none = gateway.raw(b"GET /auth/healthz HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n").await;
     assert_eq!(none.status, 200, "{}", none.text);
 }
 
 #[tokio::test]
 async fn an_upload_that_is_refused_early_sees_its_answer() {
-    let upstream = Recorder::start(Reply::Never).await;
+    let upstream = Upstream::start(Script::hang());
     let gateway = Gateway::start(&format!(
         "server.body_limit = \"1MiB\"\n{}{}",
-        route("/api", &upstream.url, "required"),
-        route("/public", &upstream.url, "none")
+        upstream.route("/api", "required"),
+        upstream.route("/public", "none")
     ));
     for (path, status) in [("/api", 401), ("/public", 413)] {
-        let (mut reader, mut writer) = TcpStream::connect(gateway.listen)
-            .await
-            .unwrap()
-            .into_split();
+        let (mut reader, mut writer) = gateway.connect().await.into_split();
         let upload = tokio::spawn(async move {
             let _ = writer
                 .write_all(
@@ -251,7 +237,7 @@ async fn an_upload_that_is_refused_early_sees_its_answer() {
         assert!(sent < 50_000_000, "a refused upload is not read to its end");
     }
     // One that is short is read to its end, and its connection goes on.
-    let mut client = Peer::connect(gateway.listen).await;
+    let mut client = gateway.probe().await;
     for _ in 0..3 {
         client
             .send("POST /api HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab")
@@ -265,11 +251,11 @@ async fn an_upload_that_is_refused_early_sees_its_answer() {
 #[tokio::test]
 async fn requests_wait_for_their_turn_where_nobody_reads_the_answers() {
     let echo = echo_upstream();
-    let gateway = Gateway::start(&route("/", &echo.url, "none"));
+    let gateway = Gateway::start(&echo.route("/", "none"));
     let before = gateway.resident_kib();
     let mut clients = Vec::new();
     for _ in 0..8 {
-        let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+        let mut client = gateway.connect().await;
         let requests = FIRST.repeat(2000);
         let mut sent = 0;
         while let Ok(Ok(())) = tokio::time::timeout(
@@ -305,11 +291,11 @@ async fn requests_wait_for_their_turn_where_nobody_reads_the_answers() {
 /// Case 97: clients that leave in the middle leave nothing behind.
 #[tokio::test]
 async fn clients_that_leave_are_forgotten() {
-    let upstream = Recorder::start(Reply::Never).await;
+    let upstream = Upstream::start(Script::hang());
     let gateway = Gateway::start(&format!(
         "admin.token = \"{}\"\n{}",
         "t".repeat(30),
-        route("/", &upstream.url, "none")
+        upstream.route("/", "none")
     ));
     for start in [
         "",
@@ -320,31 +306,21 @@ async fn clients_that_leave_are_forgotten() {
         "\0",
     ] {
         for _ in 0..30 {
-            let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+            let mut client = gateway.connect().await;
             client.write_all(start.as_bytes()).await.unwrap();
         }
     }
-    until("all connections to be closed", async || {
-        (gateway.counted("hufu_connections_open").await == 0).then_some(())
-    })
-    .await;
-    until("all requests to be over", async || {
-        (gateway.counted("hufu_requests_in_flight").await == 0).then_some(())
-    })
-    .await;
+    gateway.counts("hufu_connections_open", 0).await;
+    gateway.counts("hufu_requests_in_flight", 0).await;
     until("the upstream's connections to be closed", async || {
-        upstream
-            .connections()
-            .iter()
-            .all(|c| c.closed)
-            .then_some(())
+        upstream.connections().iter().all(|c| c.closed)
     })
     .await;
-    let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+    let mut client = gateway.connect().await;
     client
         .write_all(b"GET /auth/healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
         .unwrap();
-    assert_eq!(wire::read(&mut client).await.status, 200);
+    assert_eq!(probe::read(&mut client).await.status, 200);
     assert_eq!(gateway.counted("hufu_connections_open").await, 1);
 }

@@ -3,17 +3,13 @@
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::helpers::gateway::{Gateway, Setup};
-use crate::helpers::wire;
+use crate::helpers::{Gateway, probe};
 
 const TOKEN: &str = "an-admin-token-that-nobody-may-see";
 
 #[tokio::test]
 async fn head_says_what_get_says_and_leaves_the_body_out() {
-    let gateway = Gateway::with(&Setup {
-        config: format!("admin.token = \"{TOKEN}\"\n"),
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&format!("admin.token = \"{TOKEN}\"\n"));
     let login = gateway.login("alice").await;
     let (token, id) = (
         login["token"].as_str().unwrap(),
@@ -26,7 +22,7 @@ async fn head_says_what_get_says_and_leaves_the_body_out() {
     let one = format!("/admin/api/sessions/{id}");
     let sessions = format!(
         "/admin/api/sessions?user={}",
-        hufu::sandbox::openid(crate::helpers::gateway::APPID, "alice")
+        hufu::sandbox::openid(crate::helpers::APPID, "alice")
     );
     for (to, path, lines, status) in [
         (gateway.admin, "/healthz", "", 200),
@@ -49,10 +45,9 @@ async fn head_says_what_get_says_and_leaves_the_body_out() {
         (gateway.listen, "/auth/verify", &user, 403),
     ] {
         let ask = async |method: &str| {
-            wire::send(
+            probe::send(
                 to,
-                format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n")
-                    .as_bytes(),
+                format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n"),
             )
             .await
         };
@@ -93,12 +88,11 @@ async fn head_says_what_get_says_and_leaves_the_body_out() {
         }
     }
     for path in ["/healthz", "/startupz", "/readyz", "/metrics"] {
-        let answer = wire::send(
+        let answer = probe::send(
             gateway.admin,
             format!(
                 "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-            )
-            .as_bytes(),
+            ),
         )
         .await;
         assert_eq!(
@@ -112,7 +106,7 @@ async fn head_says_what_get_says_and_leaves_the_body_out() {
             kept.write_all(format!("HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
                 .await
                 .unwrap();
-            let answer = wire::read(&mut kept).await;
+            let answer = probe::read(&mut kept).await;
             assert_eq!(
                 (answer.status, answer.body(), answer.closed),
                 (200, "", false),

@@ -6,9 +6,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::wait::until;
+use crate::helpers::{Gateway, GatewayBuilder, echo_upstream, until};
 
 const MANY: usize = 10_000;
 /// Connections that are opened at a time; the listener's queue takes a thousand.
@@ -37,10 +35,7 @@ async fn ten_thousand_connections_may_rest() {
         return;
     }
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
-    let gateway = Gateway::with(&Setup {
-        config: "server.keep_alive = \"10m\"\n".to_owned(),
-        ..Setup::default()
-    });
+    let gateway = Gateway::start("server.keep_alive = \"10m\"\n");
     assert!(
         gateway
             .stderr()
@@ -48,21 +43,18 @@ async fn ten_thousand_connections_may_rest() {
         "{}",
         gateway.stderr()
     );
-    ask(&mut TcpStream::connect(gateway.listen).await.unwrap()).await;
+    ask(&mut gateway.connect().await).await;
     let before = gateway.resident_kib();
     let mut all = Vec::with_capacity(MANY);
     while all.len() < MANY {
         let more = (0..AT_ONCE).map(|_| async {
-            let mut stream = TcpStream::connect(gateway.listen).await.unwrap();
+            let mut stream = gateway.connect().await;
             ask(&mut stream).await;
             stream
         });
         all.extend(join_all(more).await);
     }
-    until("all of them to be counted", async || {
-        (gateway.counted("hufu_connections_open").await == MANY as u64).then_some(())
-    })
-    .await;
+    gateway.counts("hufu_connections_open", MANY as u64).await;
     let grown = gateway.resident_kib().saturating_sub(before);
     println!(
         "{MANY} resting connections take {grown} KiB, {} bytes each",
@@ -71,12 +63,9 @@ async fn ten_thousand_connections_may_rest() {
     for stream in all.iter_mut().step_by(97) {
         ask(stream).await;
     }
-    ask(&mut TcpStream::connect(gateway.listen).await.unwrap()).await;
+    ask(&mut gateway.connect().await).await;
     drop(all);
-    until("all of them to be gone", async || {
-        (gateway.counted("hufu_connections_open").await == 0).then_some(())
-    })
-    .await;
+    gateway.counts("hufu_connections_open", 0).await;
 }
 
 #[tokio::test]
@@ -90,45 +79,26 @@ async fn without_descriptors_it_waits_and_goes_on_when_there_are_some() {
         "{}[upstreams.silent]\nendpoints = [{silent_url:?}]\nejection = {{ failures = 1 }}\n[upstreams.asked]\nendpoints = [{:?}]\n\
          health = {{ path = \"/\", interval = \"50ms\", unhealthy_after = 1, healthy_after = 1000 }}\n\
          [[routes]]\npath = \"/asked\"\nupstream = \"asked\"\nauth = \"none\"\n[[routes]]\npath = \"/silent\"\nupstream = \"silent\"\nauth = \"none\"\n",
-        route("/open", &echo.url, "none"),
+        echo.route("/open", "none"),
         echo.url
     );
-    let setup = Setup {
-        config,
-        ..Setup::default()
-    };
-    let gateway = Gateway::with_descriptors(&setup, u32::try_from(LIMIT).unwrap());
+    let setup = GatewayBuilder::new().config(config);
+    let gateway = setup.descriptors(u32::try_from(LIMIT).unwrap()).start();
     let room = room_for_clients(LIMIT as u64, 2);
-    let mut first = TcpStream::connect(gateway.listen).await.unwrap();
+    let mut first = gateway.connect().await;
     ask(&mut first).await;
     let mut others = Vec::new();
     for _ in 0..2 * LIMIT {
-        others.push(TcpStream::connect(gateway.listen).await.unwrap());
+        others.push(gateway.connect().await);
     }
-    until("it to be told", async || {
-        gateway
-            .stderr()
-            .contains("the most that the limit of open files allows")
-            .then_some(())
-    })
-    .await;
-    until("all the room to be taken", async || {
-        (gateway.counted("hufu_connections_open").await == room as u64).then_some(())
-    })
-    .await;
+    gateway
+        .logs("the most that the limit of open files allows")
+        .await;
+    gateway.counts("hufu_connections_open", room as u64).await;
     let ticks = gateway.ticks();
     // Liveness, readiness and backends have descriptors of their own.
     for page in ["/healthz", "/readyz"] {
-        assert_eq!(
-            http()
-                .get(gateway.admin_at(page))
-                .send()
-                .await
-                .unwrap()
-                .status(),
-            200,
-            "{page}"
-        );
+        assert_eq!(gateway.admin_get(page).await.status(), 200, "{page}");
     }
     first
         .write_all(b"GET /open/x HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -146,14 +116,11 @@ async fn without_descriptors_it_waits_and_goes_on_when_there_are_some() {
     }
     until("a request that cannot be passed on", async || {
         let mut start = [0; 12];
-        others
-            .iter()
-            .any(|other| {
-                other
-                    .try_read(&mut start)
-                    .is_ok_and(|n| start[..n].starts_with(b"HTTP/1.1 503"))
-            })
-            .then_some(())
+        others.iter().any(|other| {
+            other
+                .try_read(&mut start)
+                .is_ok_and(|n| start[..n].starts_with(b"HTTP/1.1 503"))
+        })
     })
     .await;
     // What the gateway lacks is held against no endpoint: neither by requests nor by health checks,
@@ -166,21 +133,14 @@ async fn without_descriptors_it_waits_and_goes_on_when_there_are_some() {
         })
     };
     until("a request to be told of", async || {
-        told("\"upstream\":\"silent\"").then_some(())
+        told("\"upstream\":\"silent\"")
     })
     .await;
     until("a health check to be told of", async || {
-        told("\"upstream\":\"asked\"").then_some(())
+        told("\"upstream\":\"asked\"")
     })
     .await;
-    let page = http()
-        .get(gateway.admin_at("/metrics"))
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+    let page = gateway.admin_get("/metrics").await.text();
     let known: Vec<_> = page
         .lines()
         .filter(|line| line.starts_with("hufu_upstream_endpoint_up{"))
@@ -190,16 +150,7 @@ async fn without_descriptors_it_waits_and_goes_on_when_there_are_some() {
         "{known:?}"
     );
     for page in ["/healthz", "/readyz", "/metrics"] {
-        assert_eq!(
-            http()
-                .get(gateway.admin_at(page))
-                .send()
-                .await
-                .unwrap()
-                .status(),
-            200,
-            "{page}"
-        );
+        assert_eq!(gateway.admin_get(page).await.status(), 200, "{page}");
     }
     println!(
         "without room for more clients: {} ticks of 10 ms",
@@ -207,15 +158,8 @@ async fn without_descriptors_it_waits_and_goes_on_when_there_are_some() {
     );
     drop(others);
     until("it to accept again", async || {
-        Some(
-            http()
-                .get(gateway.at("/auth/healthz"))
-                .send()
-                .await
-                .ok()?
-                .status(),
-        )
-        .filter(|status| *status == 200)
+        Some(gateway.get("/auth/healthz").try_send().await.ok()?.status())
+            .filter(|status| *status == 200)
     })
     .await;
     let log = gateway.stderr();

@@ -10,13 +10,11 @@ use rustls::{ProtocolVersion, SupportedProtocolVersion, version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::recorder::{Recorder, Reply, ok};
-use crate::helpers::redis_server::Certificates;
-use crate::helpers::servers::echo_upstream;
-use crate::helpers::tls::{client, client_hello, connect};
-use crate::helpers::wait::until;
-use crate::helpers::wire;
+use crate::helpers::{
+    Certificates, Gateway, Upstream, echo_upstream, probe,
+    tls::{client, client_hello, connect},
+    until,
+};
 
 const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
 
@@ -37,11 +35,11 @@ fn with_tls(certificates: &Certificates, config: &str) -> Gateway {
 
 #[tokio::test]
 async fn tls_shows_the_certificate_of_the_name_that_was_asked_for() {
-    let upstream = Recorder::start(Reply::AtHead(ok())).await;
+    let upstream = Upstream::ok();
     let certificates = Certificates::new();
     certificates.sign("a", "DNS:a.test");
     certificates.sign("b", "DNS:b.test,DNS:*.c.test");
-    let gateway = with_tls(&certificates, &route("/", &upstream.url, "none"));
+    let gateway = with_tls(&certificates, &upstream.route("/", "none"));
     let both: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS13];
     for (name, version) in [
         ("a.test", &both[..1]),
@@ -71,7 +69,7 @@ async fn tls_shows_the_certificate_of_the_name_that_was_asked_for() {
             })
         );
         stream.write_all(GET).await.unwrap();
-        let answer = wire::read(&mut stream).await;
+        let answer = probe::read(&mut stream).await;
         assert_eq!(
             (answer.status, answer.body(), answer.closed),
             (200, "ok", true),
@@ -101,14 +99,9 @@ async fn tls_shows_the_certificate_of_the_name_that_was_asked_for() {
             .await,
         4
     );
-    until("two failed handshakes to be counted", async || {
-        (gateway
-            .counted("hufu_tls_handshakes_total{outcome=\"failed\"}")
-            .await
-            == 2)
-            .then_some(())
-    })
-    .await;
+    gateway
+        .counts("hufu_tls_handshakes_total{outcome=\"failed\"}", 2)
+        .await;
     // The gate stands behind TLS as well.
     let mut stream = connect(&gateway, &client(&certificates, &both, &[]), "a.test")
         .await
@@ -117,7 +110,7 @@ async fn tls_shows_the_certificate_of_the_name_that_was_asked_for() {
         .write_all(b"GET /a#b HTTP/1.1\r\nHost: a.test\r\n\r\n")
         .await
         .unwrap();
-    let refused = wire::read(&mut stream).await;
+    let refused = probe::read(&mut stream).await;
     assert_eq!(
         (refused.status, refused.code(), refused.closed),
         (400, Some("path_invalid"), true),
@@ -132,7 +125,7 @@ async fn certificates_are_read_again_and_broken_ones_change_nothing() {
     let certificates = Certificates::new();
     certificates.sign("a", "DNS:a.test");
     certificates.sign("b", "DNS:b.test");
-    let gateway = with_tls(&certificates, &route("/", &echo.url, "none"));
+    let gateway = with_tls(&certificates, &echo.route("/", "none"));
     let connector = client(&certificates, &[&version::TLS13], &[]);
     let shown = async || {
         let stream = connect(&gateway, &connector, "a.test").await.unwrap();
@@ -145,13 +138,7 @@ async fn certificates_are_read_again_and_broken_ones_change_nothing() {
     })
     .await;
     std::fs::write(certificates.path("a.pem"), "not a certificate").unwrap();
-    until("the complaint", async || {
-        gateway
-            .stderr()
-            .contains("the previous certificates stay in use")
-            .then_some(())
-    })
-    .await;
+    gateway.logs("the previous certificates stay in use").await;
     assert_eq!(shown().await, second);
     certificates.sign("a", "DNS:a.test");
     until("the newest certificate", async || {
@@ -171,10 +158,10 @@ async fn handshakes_have_a_deadline() {
         &certificates,
         &format!(
             "server.request_head_timeout = \"300ms\"\n{}",
-            route("/", &echo.url, "none")
+            echo.route("/", "none")
         ),
     );
-    let silent = wire::read(&mut TcpStream::connect(gateway.listen).await.unwrap()).await;
+    let silent = probe::read(&mut gateway.connect().await).await;
     assert!(silent.closed && silent.text.is_empty(), "{}", silent.text);
     assert_eq!(
         gateway
@@ -182,7 +169,7 @@ async fn handshakes_have_a_deadline() {
             .await,
         1
     );
-    let plain = wire::send(gateway.listen, GET).await;
+    let plain = gateway.raw(GET).await;
     assert!(
         plain.closed && !plain.text.contains("HTTP"),
         "{}",
@@ -209,7 +196,7 @@ async fn handshakes_that_drag_on_keep_nobody_from_theirs() {
         &certificates,
         &format!(
             "server.request_head_timeout = \"60s\"\n{}",
-            route("/", &echo.url, "none")
+            echo.route("/", "none")
         ),
     );
     let connector = client(&certificates, &[&version::TLS13], &["http/1.1"]);
@@ -217,7 +204,7 @@ async fn handshakes_that_drag_on_keep_nobody_from_theirs() {
         let asked = tokio::time::timeout(Duration::from_secs(20), async {
             let mut stream = connect(&gateway, &connector, "a.test").await.unwrap();
             stream.write_all(GET).await.unwrap();
-            wire::read(&mut stream).await
+            probe::read(&mut stream).await
         });
         assert_eq!(
             asked
@@ -233,7 +220,7 @@ async fn handshakes_that_drag_on_keep_nobody_from_theirs() {
     for sent in [0, 6, hello.len() - 1, hello.len()] {
         stalled.clear();
         for _ in 0..STALLED {
-            let mut stream = TcpStream::connect(gateway.listen).await.unwrap();
+            let mut stream = gateway.connect().await;
             stream.write_all(&hello[..sent]).await.unwrap();
             stalled.push(stream);
         }
@@ -251,7 +238,7 @@ async fn handshakes_that_drag_on_keep_nobody_from_theirs() {
     };
     until("those that drag on to give way", async || {
         served("they drag on").await;
-        (displaced().await >= (STALLED - MANY) as u64).then_some(())
+        displaced().await >= (STALLED - MANY) as u64
     })
     .await;
     // Which are the oldest, the workers decide between them.
@@ -265,7 +252,7 @@ async fn handshakes_that_drag_on_keep_nobody_from_theirs() {
         }
     };
     until("their connections to end", async || {
-        (stalled.iter().filter(|stream| is_closed(stream)).count() >= STALLED - MANY).then_some(())
+        stalled.iter().filter(|stream| is_closed(stream)).count() >= STALLED - MANY
     })
     .await;
     served("in the end").await;
@@ -291,20 +278,17 @@ async fn handshakes_that_drag_on_keep_nobody_from_theirs() {
 
 #[tokio::test]
 async fn a_unix_socket_is_a_listener() {
-    let upstream = Recorder::start(Reply::AtHead(ok())).await;
+    let upstream = Upstream::ok();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hufu.sock");
     let config = format!(
         "server.listen = \"unix:{}\"\n{}",
         path.display(),
-        route("/", &upstream.url, "none")
+        upstream.route("/", "none")
     );
     // A process that is killed leaves its socket behind; the next one takes its place.
     for _ in 0..2 {
-        let gateway = Gateway::with(&Setup {
-            config: config.clone(),
-            ..Setup::default()
-        });
+        let gateway = Gateway::start(&config);
         assert_eq!(ask(&path, GET).await.status, 200);
         assert_eq!(
             ask(&path, b"GET / HTTP/1.1\nHost: x\n\n").await.code(),
@@ -317,10 +301,7 @@ async fn a_unix_socket_is_a_listener() {
         assert!(path.exists());
     }
     // One that ends in order takes it along.
-    let mut gateway = Gateway::with(&Setup {
-        config: format!("server.drain_grace = \"0s\"\n{config}"),
-        ..Setup::default()
-    });
+    let mut gateway = Gateway::start(&format!("server.drain_grace = \"0s\"\n{config}"));
     assert_eq!(ask(&path, GET).await.status, 200);
     gateway.signal(Signal::SIGTERM);
     assert_eq!(gateway.ended().code(), Some(0), "{}", gateway.stderr());
@@ -331,19 +312,19 @@ async fn a_unix_socket_is_a_listener() {
     );
 }
 
-async fn ask(path: &Path, request: &[u8]) -> wire::Answer {
+async fn ask(path: &Path, request: &[u8]) -> crate::helpers::Answer {
     let mut stream = UnixStream::connect(path).await.unwrap();
     stream.write_all(request).await.unwrap();
-    wire::read(&mut stream).await
+    probe::read(&mut stream).await
 }
 
 #[tokio::test]
 async fn balancers_name_their_clients_in_a_proxy_header() {
-    let upstream = Recorder::start(Reply::AtHead(ok())).await;
+    let upstream = Upstream::ok();
     let start = |trusted: &str| {
         Gateway::start(&format!(
             "server.trusted_proxies = [\"{trusted}\"]\nserver.proxy_protocol = true\nserver.request_head_timeout = \"1s\"\n{}",
-            route("/", &upstream.url, "none")
+            upstream.route("/", "none")
         ))
     };
     let gateway = start("127.0.0.1");
@@ -363,7 +344,9 @@ async fn balancers_name_their_clients_in_a_proxy_header() {
         // The client's own word about itself counts for nothing; it is the balancer that is
         // trusted, not whom it passes on.
         let request = "GET /x HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 1.2.3.4\r\nConnection: close\r\n\r\n";
-        let answer = wire::send(gateway.listen, &[&header[..], request.as_bytes()].concat()).await;
+        let answer = gateway
+            .raw([&header[..], request.as_bytes()].concat())
+            .await;
         assert_eq!(answer.status, 200, "{client}: {}", answer.text);
         // A balancer that does not say whose connection it is does not make its client's words its
         // own.
@@ -390,23 +373,17 @@ async fn balancers_name_their_clients_in_a_proxy_header() {
         b"PROXY TCP4 evil\r\n".to_vec(),
         b"PROXY".to_vec(),
     ] {
-        let answer = wire::send(gateway.listen, &missing).await;
+        let answer = gateway.raw(&missing).await;
         assert!(answer.closed && answer.text.is_empty(), "{}", answer.text);
     }
-    assert!(
-        gateway.stderr().contains("no valid PROXY header"),
-        "{}",
-        gateway.stderr()
-    );
+    gateway.assert_logged("no valid PROXY header");
     let stranger = start("10.0.0.0/8");
-    assert_eq!(wire::send(stranger.listen, GET).await.status, 200);
+    assert_eq!(stranger.raw(GET).await.status, 200);
     assert_eq!(
-        wire::send(
-            stranger.listen,
-            &[b"PROXY TCP4 6.6.6.6 10.0.0.1 1 2\r\n", GET].concat()
-        )
-        .await
-        .status,
+        stranger
+            .raw([b"PROXY TCP4 6.6.6.6 10.0.0.1 1 2\r\n", GET].concat())
+            .await
+            .status,
         400
     );
     assert!(!stranger.stdout().contains("6.6.6.6"));

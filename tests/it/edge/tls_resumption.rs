@@ -8,12 +8,10 @@ use rustls::{HandshakeKind, SupportedProtocolVersion, version};
 use tokio::io::AsyncWriteExt as _;
 use tokio_rustls::TlsConnector;
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::redis_server::Certificates;
-use crate::helpers::servers::{Running, echo_upstream};
-use crate::helpers::tls::{client, connect, old_client};
-use crate::helpers::wait::until;
-use crate::helpers::wire;
+use crate::helpers::{
+    Certificates, Gateway, GatewayBuilder, Running, echo_upstream, probe,
+    tls::{client, connect, old_client},
+};
 
 const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
 
@@ -34,7 +32,7 @@ impl Stage {
     }
 
     /// A configuration that shows these certificates and has these keys.
-    fn setup(&self, shown: &[&str], keys: &[&str]) -> Setup {
+    fn setup(&self, shown: &[&str], keys: &[&str]) -> GatewayBuilder {
         let pair = |who: &&str| {
             format!(
                 "{{ cert = {:?}, key = {:?} }}",
@@ -51,12 +49,9 @@ impl Stage {
         let config = format!(
             "server.tls = [{}]\n{keys}{}",
             shown.join(", "),
-            route("/", &self.echo.url, "none")
+            self.echo.route("/", "none")
         );
-        Setup {
-            config,
-            ..Setup::default()
-        }
+        GatewayBuilder::new().config(config)
     }
 
     /// A client that comes back.
@@ -70,7 +65,7 @@ async fn visit(gateway: &Gateway, client: &TlsConnector, name: &str) -> Handshak
     let mut stream = connect(gateway, client, name).await.unwrap();
     let kind = stream.get_ref().1.handshake_kind().unwrap();
     stream.write_all(GET).await.unwrap();
-    assert_eq!(wire::read(&mut stream).await.status, 200);
+    assert_eq!(probe::read(&mut stream).await.status, 200);
     kind
 }
 
@@ -100,7 +95,7 @@ async fn a_session_of_tls_1_3_goes_on_after_ten_thousand_others_and_at_every_gat
 {
     let stage = Stage::new();
     let (old, new, foreign) = (key(), key(), key());
-    let gateway = Gateway::with(&stage.setup(&["a", "b"], &[&old]));
+    let gateway = stage.setup(&["a", "b"], &[&old]).start();
     let client = stage.client(&version::TLS13);
     assert_eq!(
         visit(&gateway, &client, "a.test").await,
@@ -121,14 +116,9 @@ async fn a_session_of_tls_1_3_goes_on_after_ten_thousand_others_and_at_every_gat
             .await
             > 10_000
     );
-    until("two resumed handshakes", async || {
-        (gateway
-            .counted("hufu_tls_handshakes_total{outcome=\"resumed\"}")
-            .await
-            == 2)
-            .then_some(())
-    })
-    .await;
+    gateway
+        .counts("hufu_tls_handshakes_total{outcome=\"resumed\"}", 2)
+        .await;
     // At another one, and after a restart.
     let sibling = gateway.sibling();
     assert_eq!(
@@ -185,7 +175,7 @@ async fn a_ticket_counts_only_with_a_certificate_of_the_same_names() {
     let (stage, key) = (Stage::new(), key());
     stage.certificates.sign("c", "DNS:a.test");
     let client = stage.client(&version::TLS13);
-    let gateway = Gateway::with(&stage.setup(&["a"], &[&key]));
+    let gateway = stage.setup(&["a"], &[&key]).start();
     assert_eq!(
         visit(&gateway, &client, "a.test").await,
         HandshakeKind::Full
@@ -207,7 +197,7 @@ async fn a_ticket_counts_only_with_a_certificate_of_the_same_names() {
 #[tokio::test]
 async fn a_renewed_certificate_ends_no_session() {
     let stage = Stage::new();
-    let gateway = Gateway::with(&stage.setup(&["a"], &[]));
+    let gateway = stage.setup(&["a"], &[]).start();
     let clients = [
         old_client(&stage.certificates),
         stage.client(&version::TLS13),
@@ -216,13 +206,7 @@ async fn a_renewed_certificate_ends_no_session() {
         assert_eq!(visit(&gateway, client, "a.test").await, HandshakeKind::Full);
     }
     stage.certificates.sign("a", "DNS:*.a.test,DNS:a.test");
-    until("the new certificate", async || {
-        gateway
-            .stderr()
-            .contains("certificates reloaded")
-            .then_some(())
-    })
-    .await;
+    gateway.logs("certificates reloaded").await;
     for client in &clients {
         assert_eq!(
             visit(&gateway, client, "a.test").await,
@@ -235,7 +219,7 @@ async fn a_renewed_certificate_ends_no_session() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_of_tls_1_2_goes_on_at_its_own_gateway_only() {
     let (stage, key) = (Stage::new(), key());
-    let gateway = Gateway::with(&stage.setup(&["a", "b"], &[&key]));
+    let gateway = stage.setup(&["a", "b"], &[&key]).start();
     let sibling = gateway.sibling();
     for client in [
         old_client(&stage.certificates),
@@ -261,7 +245,7 @@ async fn a_session_of_tls_1_2_goes_on_at_its_own_gateway_only() {
 #[tokio::test]
 async fn without_keys_a_session_goes_on_in_its_process() {
     let stage = Stage::new();
-    let gateway = Gateway::with(&stage.setup(&["a"], &[]));
+    let gateway = stage.setup(&["a"], &[]).start();
     let client = stage.client(&version::TLS13);
     assert_eq!(
         visit(&gateway, &client, "a.test").await,

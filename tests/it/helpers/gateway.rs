@@ -6,19 +6,18 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
-use hufu::sandbox::SandboxSettings;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 
-use super::servers::{Sandbox, http, sandbox};
+use super::builder::{APPID, GatewayBuilder};
+use super::client::{HttpAnswer, Request, http};
+use super::message::Answer;
+use super::probe::{self, Probe};
+use super::servers::Sandbox;
 use super::wait::{until, until_blocking};
-
-/// The appid of the one app.
-pub(crate) const APPID: &str = "wx0123456789abcdef";
-/// Its secret, which must never be seen anywhere.
-pub(crate) const APP_SECRET: &str = "app-secret-that-nobody-may-see";
 
 /// A running gateway with its own WeChat; killed when dropped.
 pub(crate) struct Gateway {
@@ -29,118 +28,46 @@ pub(crate) struct Gateway {
     pub(crate) wechat: Arc<Sandbox>,
 }
 
-/// What a test wants to be different.
-pub(crate) struct Setup {
-    /// The store's URL.
-    pub(crate) store: String,
-    /// Further lines of configuration, top-level keys (dotted) and tables.
-    pub(crate) config: String,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            store: "memory:".to_owned(),
-            config: String::new(),
-        }
-    }
-}
-
-/// A route of the configuration, with an upstream of its own.
-pub(crate) fn route(path: &str, upstream_url: &str, auth: &str) -> String {
-    let name = format!(
-        "u{}",
-        path.bytes().map(|b| format!("{b:02x}")).collect::<String>()
-    );
-    format!(
-        "\n[upstreams.{name}]\nendpoints = [\"{upstream_url}\"]\ntimeout = \"5s\"\n[[routes]]\npath = \"{path}\"\nupstream = \"{name}\"\nauth = \"{auth}\"\n"
-    )
-}
-
 impl Gateway {
-    /// A gateway with a memory store and these routes.
-    pub(crate) fn start(routes: &str) -> Self {
-        Self::with(&Setup {
-            config: routes.to_owned(),
-            ..Setup::default()
-        })
+    /// A gateway with a memory store and these lines of configuration.
+    pub(crate) fn start(config: &str) -> Self {
+        GatewayBuilder::new().config(config).start()
     }
 
-    /// A gateway whose access lines go into a pipe that nobody reads.
-    pub(crate) fn with_blocked_stdout(config: &str) -> Self {
-        Self::launch(
-            &Setup {
-                config: config.to_owned(),
-                ..Setup::default()
-            },
-            Some(Stdio::piped()),
-        )
-    }
-
-    /// A gateway as the setup says.
-    pub(crate) fn with(setup: &Setup) -> Self {
-        Self::launch(setup, None)
-    }
-
-    fn launch(setup: &Setup, stdout: Option<Stdio>) -> Self {
-        let wechat = sandbox(SandboxSettings {
-            accept_unknown_codes: true,
-            logins_per_minute: 10_000,
-            ..SandboxSettings::default()
-        });
-        let text = configuration(setup, &wechat.server.url);
-        Self::run(&text, Arc::new(wechat), stdout, None)
+    /// The same with this store.
+    pub(crate) fn on(store: &str, config: &str) -> Self {
+        GatewayBuilder::new().store(store).config(config).start()
     }
 
     /// Another process with the same file: the same store, keys and WeChat, on ports of its own.
     pub(crate) fn sibling(&self) -> Self {
-        Self::run(&self.stored("hufu.toml"), self.wechat.clone(), None, None)
-    }
-
-    /// A process with another file and the same WeChat.
-    pub(crate) fn successor(&self, setup: &Setup) -> Self {
-        Self::run(
-            &configuration(setup, &self.wechat.server.url),
-            self.wechat.clone(),
-            None,
-            None,
-        )
+        self.with_file(&self.stored("hufu.toml"))
     }
 
     /// The same over another way to the store.
     pub(crate) fn sibling_over(&self, store: &str) -> Self {
         let text = self.stored("hufu.toml");
         let (_, rest) = text.split_once('\n').unwrap();
-        Self::run(
-            &format!("store.url = \"{store}\"\n{rest}"),
-            self.wechat.clone(),
-            None,
-            None,
-        )
+        self.with_file(&format!("store.url = \"{store}\"\n{rest}"))
     }
 
-    /// A gateway that may open so many files and connections and no more.
-    pub(crate) fn with_descriptors(setup: &Setup, limit: u32) -> Self {
-        let wechat = sandbox(SandboxSettings::default());
-        Self::run(
-            &configuration(setup, &wechat.server.url),
-            Arc::new(wechat),
-            None,
-            Some(limit),
-        )
+    fn with_file(&self, text: &str) -> Self {
+        Self::run(text, self.wechat.clone(), &GatewayBuilder::new())
     }
 
-    fn run(
-        text: &str,
-        wechat: Arc<Sandbox>,
-        stdout: Option<Stdio>,
-        descriptors: Option<u32>,
-    ) -> Self {
+    /// A process with another file and the same WeChat.
+    pub(crate) fn successor(&self, other: &GatewayBuilder) -> Self {
+        other.start_with(self.wechat.clone())
+    }
+
+    pub(super) fn run(text: &str, wechat: Arc<Sandbox>, built: &GatewayBuilder) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("hufu.toml");
         std::fs::write(&config, text).unwrap();
         let file = |name: &str| Stdio::from(File::create(folder.path().join(name)).unwrap());
-        let limit = descriptors.map_or_else(String::new, |limit| format!("ulimit -n {limit}; "));
+        let limit = built
+            .descriptors
+            .map_or_else(String::new, |limit| format!("ulimit -n {limit}; "));
         let child = Command::new("sh")
             .args([
                 "-c",
@@ -152,7 +79,7 @@ impl Gateway {
             .arg(&config)
             .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
-            .stdout(stdout.unwrap_or_else(|| file("stdout")))
+            .stdout(built.stdout().unwrap_or_else(|| file("stdout")))
             .stderr(file("stderr"))
             .spawn()
             .unwrap();
@@ -186,6 +113,39 @@ impl Gateway {
                 .unwrap_or_else(|_| "0.0.0.0:0".parse().unwrap());
             Some((listen, line["admin"].as_str()?.parse().ok()?))
         })
+    }
+
+    /// A request to the public listener.
+    pub(crate) fn get(&self, path: &str) -> Request {
+        http().get(self.at(path))
+    }
+
+    pub(crate) fn post(&self, path: &str) -> Request {
+        http().post(self.at(path))
+    }
+
+    pub(crate) fn put(&self, path: &str) -> Request {
+        http().put(self.at(path))
+    }
+
+    /// A request to the admin listener.
+    pub(crate) fn admin_get(&self, path: &str) -> Request {
+        http().get(self.admin_at(path))
+    }
+
+    /// What the public listener answers to these bytes.
+    pub(crate) async fn raw(&self, bytes: impl AsRef<[u8]>) -> Answer {
+        probe::send(self.listen, bytes).await
+    }
+
+    /// A connection to the public listener.
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.listen).await.unwrap()
+    }
+
+    /// The same, read strictly.
+    pub(crate) async fn probe(&self) -> Probe {
+        Probe::connect(self.listen).await
     }
 
     /// A URL on the public listener.
@@ -224,12 +184,16 @@ impl Gateway {
         })
     }
 
+    /// A code for a login of this user.
+    pub(crate) fn code(&self, user: &str) -> String {
+        self.wechat.platform.login_code(APPID, user)
+    }
+
     /// Logs a user in.
     pub(crate) async fn login(&self, user: &str) -> Value {
-        let code = self.wechat.platform.login_code(APPID, user);
-        let answer = self.login_with(json!({ "code": code })).await;
-        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
-        answer.json().await.unwrap()
+        let answer = self.login_with(json!({ "code": self.code(user) })).await;
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        answer.json()
     }
 
     /// A token for a user.
@@ -238,13 +202,47 @@ impl Gateway {
     }
 
     /// Sends a login body.
-    pub(crate) async fn login_with(&self, body: Value) -> reqwest::Response {
-        http()
-            .post(self.at("/auth/login"))
-            .json(&body)
-            .send()
-            .await
-            .unwrap()
+    pub(crate) async fn login_with(&self, body: Value) -> HttpAnswer {
+        self.post("/auth/login").json(&body).await
+    }
+
+    /// Has WeChat answer otherwise than it would: an order to the sandbox.
+    pub(crate) async fn fault(&self, order: Value) {
+        let url = self.wechat.server.at("/sandbox/faults");
+        let ordered = http().post(url).json(&order).await;
+        assert!(ordered.is_success(), "{ordered:?}");
+    }
+
+    /// Waits until it has logged this.
+    pub(crate) async fn logs(&self, text: &str) {
+        until(&format!("{text:?} in the log"), async || {
+            self.stderr().contains(text)
+        })
+        .await;
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_logged(&self, text: &str) {
+        let log = self.stderr();
+        assert!(log.contains(text), "{text:?} is not in {log}");
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_not_logged(&self, text: &str) {
+        let log = self.stderr();
+        assert!(!log.contains(text), "{text:?} is in {log}");
+    }
+
+    /// Waits until a counter has this value.
+    pub(crate) async fn counts(&self, series: &str, value: u64) {
+        let what = format!("{series} to be {value}");
+        until(&what, async || self.counted(series).await == value).await;
+    }
+
+    /// Ends the session of a token.
+    pub(crate) async fn sign_out(&self, token: &str) {
+        let answer = self.post("/auth/logout").bearer_auth(token).await;
+        assert_eq!(answer.status(), 204, "{}", answer.text());
     }
 
     /// Writes a file beside the configuration.
@@ -255,11 +253,8 @@ impl Gateway {
     /// Has another configuration read, and waits for the outcome, which is one of
     /// `hufu_reloads_total`.
     pub(crate) async fn reload(&self, config: &str, outcome: &str) {
-        let setup = Setup {
-            config: config.to_owned(),
-            ..Setup::default()
-        };
-        self.write("hufu.toml", &configuration(&setup, &self.wechat.server.url));
+        let built = GatewayBuilder::new().config(config);
+        self.write("hufu.toml", &built.text(&self.wechat.server.url));
         self.reload_as_it_is(outcome).await;
     }
 
@@ -289,14 +284,7 @@ impl Gateway {
 
     /// How readiness says that a part is.
     pub(crate) async fn part(&self, name: &str) -> Value {
-        let ready: Value = http()
-            .get(self.admin_at("/readyz"))
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
+        let ready = self.admin_get("/readyz").await.json();
         ready["parts"][name].clone()
     }
 
@@ -311,14 +299,7 @@ impl Gateway {
 
     /// The value of a counter on the metrics page.
     pub(crate) async fn counted(&self, series: &str) -> u64 {
-        let page = http()
-            .get(self.admin_at("/metrics"))
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
+        let page = self.admin_get("/metrics").await.text();
         page.lines()
             .find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
             .unwrap_or(0)
@@ -394,36 +375,4 @@ impl Drop for Gateway {
             self.stderr()
         );
     }
-}
-
-/// The text of a configuration.
-pub(crate) fn configuration(setup: &Setup, wechat: &str) -> String {
-    let keys = if setup.store == "memory:" || setup.config.contains("secrets.keys") {
-        String::new()
-    } else {
-        let key = hufu::crypto::keyring::generate_key;
-        format!(
-            "secrets.keys = [\"{}\"]\nsecrets.naming_key = \"{}\"\n",
-            key(),
-            key()
-        )
-    };
-    // Tests come from one address, and some log one user in again and again; those of the limits
-    // set their own.
-    let unlimited = "login.rate_limit = { per_ip = \"off\", per_user = \"off\" }\n";
-    let limits = if setup.config.contains("login.rate_limit") {
-        ""
-    } else {
-        unlimited
-    };
-    let listen = if setup.config.contains("server.listen") {
-        ""
-    } else {
-        "server.listen = \"127.0.0.1:0\"\n"
-    };
-    format!(
-        "store.url = \"{}\"\n{keys}{limits}{listen}admin.listen = \"127.0.0.1:0\"\nserver.workers = 2\nlog.format = \"json\"\n\
-         apps.shop.appid = \"{APPID}\"\napps.shop.secret = \"{APP_SECRET}\"\napps.shop.base_url = \"{wechat}\"\n{}",
-        setup.store, setup.config
-    )
 }

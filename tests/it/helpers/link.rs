@@ -180,6 +180,7 @@ fn answers(
     while let Ok(len @ 1..) = from.read(&mut piece) {
         held.extend_from_slice(&piece[..len]);
         if let Fault::Delay(span) = fault() {
+            // The fault is the delay itself.
             std::thread::sleep(span);
         }
         while let Some(end) = complete(&held) {

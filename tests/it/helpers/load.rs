@@ -9,11 +9,12 @@ use hufu::clock::monotonic_now;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use super::gateway::{APPID, Gateway};
-use super::servers::http;
+use super::builder::APPID;
+use super::client::{Client, http};
+use super::gateway::Gateway;
 use super::wait::until;
 
-/// Between two requests of one user.
+/// Between two requests of one user: the load is to be steady, so time itself is the matter.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Longest answer, whatever the store does.
 const BOUND: Duration = Duration::from_secs(2);
@@ -101,15 +102,14 @@ impl Load {
             before.insert(&user.name, user.seen.lock().unwrap().ok);
         }
         until("everybody to be served again", async || {
-            let well = self.users.iter().all(|user| {
+            self.users.iter().all(|user| {
                 let seen = user.seen.lock().unwrap();
                 seen.ok >= before[user.name.as_str()] + 5
                     && seen
                         .unavailable
                         .last()
                         .is_none_or(|last| last.elapsed() > rests)
-            });
-            well.then_some(())
+            })
         })
         .await;
     }
@@ -120,7 +120,6 @@ impl Load {
             self.users
                 .iter()
                 .any(|user| !user.seen.lock().unwrap().unavailable.is_empty())
-                .then_some(())
         })
         .await;
     }
@@ -160,24 +159,13 @@ impl Drop for Load {
     }
 }
 
-async fn run(user: Arc<User>, client: reqwest::Client, url: String) {
+async fn run(user: Arc<User>, client: Client, url: String) {
     let own = hufu::sandbox::openid(APPID, &user.name);
     loop {
         let started = monotonic_now();
-        let answer = client
-            .get(&url)
-            .bearer_auth(&user.token)
-            .send()
-            .await
-            .unwrap();
-        let (status, word) = (
-            answer.status().as_u16(),
-            answer
-                .headers()
-                .get("x-hufu-error")
-                .map(|word| word.to_str().unwrap().to_owned()),
-        );
-        let body = answer.text().await.unwrap();
+        let answer = client.get(&url).bearer_auth(&user.token).await;
+        let (status, word) = (answer.status(), answer.code().map(str::to_owned));
+        let body = answer.text();
         {
             let mut seen = user.seen.lock().unwrap();
             seen.longest = seen.longest.max(started.elapsed());

@@ -200,6 +200,6 @@ pub(crate) fn replicated(master: &RedisServer) {
             .arg(500)
             .query(&mut connection)
             .unwrap();
-        (reached > 0).then_some(())
+        reached > 0
     });
 }

@@ -1,14 +1,19 @@
 //! The simulator and the echo upstream on a port of their own, stopped and gone when the value is
 //! dropped.
 
-use std::io;
+use std::io::{self, BufRead as _, BufReader};
 use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use actix_web::dev::{Server, ServerHandle};
 use hufu::clock::{ManualClock, UnixMillis};
 use hufu::sandbox::{Platform, SandboxSettings, echo};
+use tokio::net::TcpSocket;
+
+use super::builder::route;
+use super::wait::until_blocking;
 
 /// A server on a thread of its own.
 pub(crate) struct Running {
@@ -19,6 +24,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// A route of the configuration to it.
+    pub(crate) fn route(&self, path: &str, auth: &str) -> String {
+        route(path, &self.url, auth)
+    }
+
     /// Starts what `serve` makes of a free port.
     pub(crate) fn start(
         serve: impl FnOnce(TcpListener) -> io::Result<Server> + Send + 'static,
@@ -85,8 +95,62 @@ pub(crate) fn tls_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// A client for tests.
-pub(crate) fn http() -> reqwest::Client {
-    tls_provider();
-    reqwest::Client::builder().no_proxy().build().unwrap()
+/// `hufu echo` as a process; killed when dropped.
+pub(crate) struct EchoProcess {
+    child: Child,
+    pub(crate) address: String,
+}
+
+impl EchoProcess {
+    /// At an address; port 0 for a free one.
+    pub(crate) fn start(address: &str) -> Self {
+        // For a moment some client may have the port.
+        until_blocking("an echo to listen", || Self::try_start(address))
+    }
+
+    fn try_start(address: &str) -> Option<Self> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hufu"))
+            .args(["echo", "--listen", address])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let Some(address) = line
+            .split("http://")
+            .nth(1)
+            .and_then(|rest| rest.split(". ").next())
+        else {
+            let _ = child.wait();
+            return None;
+        };
+        Some(Self {
+            child,
+            address: address.to_owned(),
+        })
+    }
+
+    /// Its URL.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for EchoProcess {
+    /// SIGKILL: nobody is told.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An address where every connection is refused: the port is taken, and nobody listens.
+pub(crate) fn refusing() -> (String, TcpSocket) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    (format!("http://{}", socket.local_addr().unwrap()), socket)
 }

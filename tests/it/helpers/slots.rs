@@ -55,9 +55,7 @@ impl Slots {
     /// Waits for so many more answers, so that a machine that is slow is not killed idle.
     pub(crate) fn wait_for_answers(&self, more: usize) {
         let enough = self.answers.load(Ordering::Relaxed) + more;
-        until_blocking("answers", || {
-            (self.answers.load(Ordering::Relaxed) >= enough).then_some(())
-        });
+        until_blocking("answers", || self.answers.load(Ordering::Relaxed) >= enough);
     }
 
     /// Where a request goes; `None`: nobody lives at the moment.

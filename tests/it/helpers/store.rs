@@ -14,8 +14,9 @@ use hufu::secret::Secret;
 use hufu::session::store::{Created, CreatedSession};
 use hufu::session::token::tag_of;
 use hufu::session::{
-    Claims, NewSession, ProviderKind, Session, SessionId, SessionKey, SessionRules, SessionService,
-    SessionStore, SessionToken, StoreError, UserKey,
+    Claims, LoadedSession, Lookup, NewSession, ProviderKind, Rotated, Rotation, Session,
+    SessionCount, SessionId, SessionKey, SessionRules, SessionService, SessionStore, SessionToken,
+    StoreError, UserKey, Written,
 };
 use hufu::store::{self, KeyPrefix, MemoryStore, RedisStore, StoreHandle, StoreSettings, StoreUrl};
 
@@ -114,6 +115,52 @@ impl Harness {
         }
     }
 
+    // The store's operations, where it answers.
+
+    pub(crate) async fn now(&self) -> UnixMillis {
+        self.store().now().await.unwrap()
+    }
+
+    /// Makes a session that no limit refuses.
+    pub(crate) async fn create(&self, new: NewSession<'_>) -> CreatedSession {
+        made(self.store().create(new).await.unwrap())
+    }
+
+    pub(crate) async fn load(&self, id: &SessionId) -> Lookup {
+        self.store().load(id).await.unwrap()
+    }
+
+    pub(crate) async fn renew(
+        &self,
+        id: &SessionId,
+        user: &UserKey,
+        idle: Duration,
+        deadline: UnixMillis,
+    ) -> Written {
+        let renewed = self.store().renew(id, user, idle, deadline);
+        renewed.await.unwrap()
+    }
+
+    pub(crate) async fn remove(&self, id: &SessionId, user: &UserKey) -> Written {
+        self.store().remove(id, user).await.unwrap()
+    }
+
+    pub(crate) async fn rotate(&self, rotation: Rotation<'_>) -> Rotated {
+        self.store().rotate(rotation).await.unwrap()
+    }
+
+    pub(crate) async fn list(&self, user: &UserKey) -> Vec<LoadedSession> {
+        self.store().list(user).await.unwrap()
+    }
+
+    pub(crate) async fn remove_all(&self, user: &UserKey) -> u64 {
+        self.store().remove_all(user).await.unwrap()
+    }
+
+    pub(crate) async fn count(&self) -> SessionCount {
+        self.store().count().await.unwrap()
+    }
+
     pub(crate) fn codes(&self) -> &dyn LoginCodes {
         match &self.place {
             Place::Memory(store, _) => &**store,
@@ -146,7 +193,7 @@ impl Harness {
     /// Fails unless the indexes name the sessions that there are records of, and no other that has
     /// not expired.
     pub(crate) async fn assert_consistent(&self) {
-        let now = self.store().now().await.unwrap().0;
+        let now = self.now().await.0;
         let (mut recorded, mut named) = (BTreeSet::new(), BTreeSet::new());
         for (key, seen) in self.look().await {
             let (kind, name) = key
@@ -200,7 +247,7 @@ impl Harness {
                     .unwrap()
                     .plus(span + Duration::from_millis(2));
                 until("the store's clock", async || {
-                    (store.now().await.unwrap() >= then).then_some(())
+                    store.now().await.unwrap() >= then
                 })
                 .await;
             }
@@ -249,10 +296,10 @@ impl Harness {
     }
 
     pub(crate) async fn alive(&self, id: &SessionId) -> bool {
-        match self.store().load(id).await.unwrap() {
-            hufu::session::Lookup::Found(_) => true,
-            hufu::session::Lookup::Gone => false,
-            hufu::session::Lookup::Unreadable(why) => panic!("unreadable: {why}"),
+        match self.load(id).await {
+            Lookup::Found(_) => true,
+            Lookup::Gone => false,
+            Lookup::Unreadable(why) => panic!("unreadable: {why}"),
         }
     }
 
@@ -276,7 +323,7 @@ impl Harness {
 
     /// A session of this user that begins at the store's present.
     pub(crate) async fn session(&self, user: &UserKey, absolute: Duration) -> Session {
-        let created = self.store().now().await.unwrap();
+        let created = self.now().await;
         Session {
             user: user.clone(),
             unionid: Some("o6_bmasdasdsad6_2sgVt7hMZOPfL".into()),
@@ -297,10 +344,7 @@ impl Harness {
     ) -> SessionId {
         let session = self.session(user, absolute).await;
         let id = self.fresh_id(user);
-        self.store()
-            .create(new_session(id, &session, idle))
-            .await
-            .unwrap();
+        self.create(new_session(id, &session, idle)).await;
         id
     }
 }

@@ -97,7 +97,7 @@ impl Two {
     pub(crate) async fn hears(&self, mode: InvalidationMode) {
         let _ = self.near.now().await;
         until("the way of hearing", async || {
-            (self.handle.invalidation().unwrap().mode == Some(mode)).then_some(())
+            self.handle.invalidation().unwrap().mode == Some(mode)
         })
         .await;
     }

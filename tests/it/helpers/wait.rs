@@ -6,14 +6,40 @@ use hufu::clock::monotonic_now;
 
 /// How long a condition may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long between two looks.
+/// How long between two looks. Whatever a test waits for, it looks for it here: a `sleep` elsewhere
+/// says why time itself is the matter.
 const STEP: Duration = Duration::from_millis(10);
 
-/// Waits until `condition` answers with a value.
-pub(crate) async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+/// What a condition says: `false` and `None` are "not yet".
+pub(crate) trait Outcome {
+    type Value;
+    fn value(self) -> Option<Self::Value>;
+}
+
+impl Outcome for bool {
+    type Value = ();
+
+    fn value(self) -> Option<()> {
+        self.then_some(())
+    }
+}
+
+impl<T> Outcome for Option<T> {
+    type Value = T;
+
+    fn value(self) -> Self {
+        self
+    }
+}
+
+/// Waits until `condition` holds, or answers with a value.
+pub(crate) async fn until<T: Outcome>(
+    what: &str,
+    mut condition: impl AsyncFnMut() -> T,
+) -> T::Value {
     let started = monotonic_now();
     loop {
-        if let Some(value) = condition().await {
+        if let Some(value) = condition().await.value() {
             return value;
         }
         assert!(started.elapsed() < PATIENCE, "waited in vain for: {what}");
@@ -22,10 +48,10 @@ pub(crate) async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Opt
 }
 
 /// The same, for code that is not asynchronous.
-pub(crate) fn until_blocking<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until_blocking<T: Outcome>(what: &str, mut condition: impl FnMut() -> T) -> T::Value {
     let started = monotonic_now();
     loop {
-        if let Some(value) = condition() {
+        if let Some(value) = condition().value() {
             return value;
         }
         assert!(started.elapsed() < PATIENCE, "waited in vain for: {what}");

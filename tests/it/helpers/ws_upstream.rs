@@ -13,6 +13,8 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
+use super::builder::route;
+
 /// The server; it lives as long as the test's runtime.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct WsUpstream {
@@ -27,6 +29,11 @@ pub(crate) struct WsUpstream {
 }
 
 impl WsUpstream {
+    /// A route of the configuration to it.
+    pub(crate) fn route(&self, path: &str, auth: &str) -> String {
+        route(path, &self.url, auth)
+    }
+
     pub(crate) async fn start() -> Self {
         Self::listen("http", None).await
     }

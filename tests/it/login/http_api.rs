@@ -1,23 +1,20 @@
 //! Logging in, using the session, logging out: over real HTTP, with the answers and words of
 //! docs/http-api.md.
 
+mod refusals;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::helpers::gateway::{APPID, Gateway, Setup, route};
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::wire;
+use crate::helpers::{APPID, Gateway, HttpAnswer, echo_upstream, until};
 
-async fn problem(answer: reqwest::Response) -> (u16, Value) {
-    let status = answer.status().as_u16();
-    let word = answer
-        .headers()
-        .get("x-hufu-error")
-        .map(|v| v.to_str().unwrap().to_owned());
-    assert_eq!(answer.headers()["content-type"], "application/problem+json");
-    assert_eq!(answer.headers()["cache-control"], "no-store");
-    let body: Value = answer.json().await.unwrap();
+async fn problem(answer: HttpAnswer) -> (u16, Value) {
+    let status = answer.status();
+    let word = answer.code().map(str::to_owned);
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let body: Value = answer.json();
     assert_eq!(body["code"].as_str(), word.as_deref());
     assert_eq!(body["status"], status);
     assert!(
@@ -30,7 +27,7 @@ async fn problem(answer: reqwest::Response) -> (u16, Value) {
 #[tokio::test]
 async fn a_code_becomes_a_token_that_opens_the_backend_until_logout() {
     let echo = echo_upstream();
-    let gateway = Gateway::start(&route("/api", &echo.url, "required"));
+    let gateway = Gateway::start(&echo.route("/api", "required"));
     let login = gateway.login("alice").await;
     let token = login["token"].as_str().unwrap();
     assert_eq!(
@@ -43,15 +40,11 @@ async fn a_code_becomes_a_token_that_opens_the_backend_until_logout() {
     );
     assert_eq!(token.len(), 56);
 
-    let seen: Value = http()
-        .get(gateway.at("/api/orders?x=1"))
+    let seen: Value = gateway
+        .get("/api/orders?x=1")
         .bearer_auth(token)
-        .send()
         .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+        .json();
     let headers: Vec<(String, String)> = serde_json::from_value(seen["headers"].clone()).unwrap();
     let one = |name: &str| {
         headers
@@ -79,15 +72,7 @@ async fn a_code_becomes_a_token_that_opens_the_backend_until_logout() {
     );
     assert!(one("authorization").is_empty() && !seen.to_string().contains(token));
 
-    let session: Value = http()
-        .get(gateway.at("/auth/session"))
-        .bearer_auth(token)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let session: Value = gateway.get("/auth/session").bearer_auth(token).await.json();
     assert_eq!(
         (&session["session_id"], &session["app"]),
         (&login["session_id"], &json!("shop"))
@@ -95,26 +80,10 @@ async fn a_code_becomes_a_token_that_opens_the_backend_until_logout() {
     assert!(session.get("openid").is_none());
 
     for _ in 0..2 {
-        let out = http()
-            .post(gateway.at("/auth/logout"))
-            .bearer_auth(token)
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(
-            (out.status().as_u16(), out.text().await.unwrap().as_str()),
-            (204, "")
-        );
+        let out = gateway.post("/auth/logout").bearer_auth(token).await;
+        assert_eq!((out.status(), out.text().as_str()), (204, ""));
     }
-    let (status, body) = problem(
-        http()
-            .get(gateway.at("/api/orders"))
-            .bearer_auth(token)
-            .send()
-            .await
-            .unwrap(),
-    )
-    .await;
+    let (status, body) = problem(gateway.get("/api/orders").bearer_auth(token).await).await;
     assert_eq!(
         (status, body["code"].as_str()),
         (401, Some("session_expired"))
@@ -122,280 +91,16 @@ async fn a_code_becomes_a_token_that_opens_the_backend_until_logout() {
 }
 
 #[tokio::test]
-async fn refusals_have_their_words_and_challenges() {
-    let echo = echo_upstream();
-    let gateway = Gateway::start(&route("/api", &echo.url, "required"));
-    let token = gateway.token("bob").await;
-    let ask = async |value: Option<&str>| {
-        let head = value.map_or_else(String::new, |v| format!("Authorization: {v}\r\n"));
-        wire::send(
-            gateway.listen,
-            format!("GET /api HTTP/1.1\r\nHost: x\r\n{head}Connection: close\r\n\r\n").as_bytes(),
-        )
-        .await
-    };
-    let answer = ask(None).await;
-    assert_eq!(
-        (
-            answer.status,
-            answer.code(),
-            answer.header("www-authenticate")
-        ),
-        (401, Some("login_required"), Some("Bearer realm=\"hufu\""))
-    );
-    let answer = ask(Some("Basic YTpi")).await;
-    assert_eq!(
-        (answer.status, answer.code()),
-        (401, Some("login_required"))
-    );
-    let flipped = format!(
-        "{}{}",
-        &token[..55],
-        if token.ends_with('A') { "Q" } else { "A" }
-    );
-    let long = "a".repeat(8000);
-    for wrong in [
-        "x",
-        &long,
-        "hufu_",
-        &token[..55],
-        &format!("{token}A"),
-        &flipped,
-        &format!("{token},{token}"),
-        "{hufu}*?[]",
-        "null",
-    ] {
-        let answer = ask(Some(&format!("Bearer {wrong}"))).await;
-        assert_eq!(
-            (answer.status, answer.code()),
-            (401, Some("token_invalid")),
-            "{wrong:?}"
-        );
-        assert_eq!(
-            answer.header("www-authenticate"),
-            Some("Bearer realm=\"hufu\", error=\"invalid_token\"")
-        );
-    }
-    for fine in ["Bearer", "bearer", "BEARER"] {
-        assert_eq!(ask(Some(&format!("{fine} {token}"))).await.status, 200);
-    }
-    let two = format!(
-        "GET /api HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
-    );
-    let answer = wire::send(gateway.listen, two.as_bytes()).await;
-    assert_eq!(
-        (answer.status, answer.code()),
-        (400, Some("token_ambiguous"))
-    );
-    let page = http()
-        .get(gateway.admin_at("/metrics"))
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
-    assert!(
-        page.contains(r#"hufu_session_lookups_total{outcome="invalid_token"} 9"#),
-        "{page}"
-    );
-}
-
-#[tokio::test]
-async fn bad_login_bodies_are_told_what_is_wrong_with_them() {
-    let gateway = Gateway::start("");
-    let post = async |content_type: &str, body: Vec<u8>| {
-        http()
-            .post(gateway.at("/auth/login"))
-            .header("content-type", content_type)
-            .body(body)
-            .send()
-            .await
-            .unwrap()
-    };
-    for (content_type, body, status, code, hint) in [
-        ("application/json", "", 400, "request_invalid", "EOF"),
-        (
-            "application/json",
-            "{\"code\":",
-            400,
-            "request_invalid",
-            "EOF",
-        ),
-        (
-            "application/json",
-            "{\"code\":5}",
-            400,
-            "request_invalid",
-            "string",
-        ),
-        (
-            "application/json",
-            "[]",
-            400,
-            "request_invalid",
-            "such as {\"code\"",
-        ),
-        (
-            "application/json",
-            "[\"x\",null]",
-            400,
-            "request_invalid",
-            "such as {\"code\"",
-        ),
-        (
-            "application/json",
-            "[\"x\",\"shop\"]",
-            400,
-            "request_invalid",
-            "such as {\"code\"",
-        ),
-        (
-            "application/json",
-            "[{\"code\":\"x\"}]",
-            400,
-            "request_invalid",
-            "such as {\"code\"",
-        ),
-        (
-            "application/json",
-            "{\"cod\":\"x\"}",
-            400,
-            "request_invalid",
-            "missing field `code`",
-        ),
-        (
-            "application/json",
-            "{\"code\":null}",
-            400,
-            "request_invalid",
-            "string",
-        ),
-        (
-            "application/json",
-            "\"x\"",
-            400,
-            "request_invalid",
-            "such as {\"code\"",
-        ),
-        (
-            "text/plain",
-            "{\"code\":\"x\"}",
-            415,
-            "unsupported_media_type",
-            "application/json",
-        ),
-        (
-            "application/x-www-form-urlencoded",
-            "code=x",
-            415,
-            "unsupported_media_type",
-            "application/json",
-        ),
-    ] {
-        let (got, problem) = problem(post(content_type, body.into()).await).await;
-        assert_eq!(
-            (got, problem["code"].as_str()),
-            (status, Some(code)),
-            "{body}"
-        );
-        assert!(
-            problem["detail"].as_str().unwrap().contains(hint),
-            "{body}: {problem}"
-        );
-    }
-    let deep = format!("{{\"code\":{}1{}}}", "[".repeat(5000), "]".repeat(5000));
-    assert_eq!(
-        problem(post("application/json", deep.into_bytes()).await)
-            .await
-            .0,
-        400
-    );
-    // Below what a refusal lingers for; of more a client that does not read while it writes sees a
-    // closed connection.
-    let (status, body) = problem(post("application/json", vec![b' '; 1 << 19]).await).await;
-    assert_eq!(
-        (status, body["code"].as_str()),
-        (413, Some("body_too_large"))
-    );
-    assert_eq!(gateway.wechat.platform.calls("jscode2session"), 0);
-}
-
-#[tokio::test]
-async fn a_login_that_is_too_long_ends_its_connection() {
-    let gateway = Gateway::start("");
-    let next = "GET /auth/healthz HTTP/1.1\r\nHost: x\r\n\r\n";
-    let body = "{".repeat(20_000);
-    for (framing, body) in [
-        ("Content-Length: 20000", body.clone()),
-        (
-            "Transfer-Encoding: chunked",
-            format!("4e20\r\n{body}\r\n0\r\n\r\n"),
-        ),
-    ] {
-        let request = format!(
-            "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{framing}\r\n\r\n{body}{next}"
-        );
-        let answer = wire::send_to_the_end(gateway.listen, request.as_bytes()).await;
-        assert_eq!(
-            (answer.status, answer.code(), answer.header("connection")),
-            (413, Some("body_too_large"), Some("close")),
-            "{framing}: {}",
-            answer.text
-        );
-        assert!(
-            answer.closed && answer.text.matches("HTTP/1.1 ").count() == 1,
-            "{framing}: {}",
-            answer.text
-        );
-    }
-}
-
-#[tokio::test]
-async fn codes_that_cannot_be_codes_never_go_out() {
-    let gateway = Gateway::start("");
-    for code in [
-        "",
-        "a&appid=wxevil",
-        "a\"b",
-        "a'b",
-        "a\r\nX: y",
-        "a\0b",
-        "a b",
-        "a#b",
-        "a%26b",
-        "虎",
-        &"a".repeat(5000),
-    ] {
-        let (status, body) = problem(gateway.login_with(json!({ "code": code })).await).await;
-        assert_eq!(
-            (status, body["code"].as_str()),
-            (400, Some("code_invalid")),
-            "{code:?}"
-        );
-    }
-    assert_eq!(gateway.wechat.platform.calls("jscode2session"), 0);
-}
-
-#[tokio::test]
 async fn a_code_is_good_once_and_its_answer_for_ten_seconds() {
-    let gateway = Gateway::with(&Setup {
-        config: "login.replay_window = \"1s\"\n".to_owned(),
-        ..Setup::default()
-    });
-    let code = gateway.wechat.platform.login_code(APPID, "carol");
+    let gateway = Gateway::start("login.replay_window = \"1s\"\n");
+    let code = gateway.code("carol");
     let body = json!({ "code": code });
     let all =
         futures_util::future::join_all((0..50).map(|_| gateway.login_with(body.clone()))).await;
     let mut tokens = std::collections::HashSet::new();
     for answer in all {
         assert_eq!(answer.status(), 200);
-        tokens.insert(
-            answer.json::<Value>().await.unwrap()["token"]
-                .as_str()
-                .unwrap()
-                .to_owned(),
-        );
+        tokens.insert(answer.json()["token"].as_str().unwrap().to_owned());
     }
     assert_eq!(
         (
@@ -404,7 +109,7 @@ async fn a_code_is_good_once_and_its_answer_for_ten_seconds() {
         ),
         (1, 1)
     );
-    let refused = crate::helpers::wait::until("the replay window to pass", async || {
+    let refused = until("the replay window to pass", async || {
         let answer = gateway.login_with(body.clone()).await;
         (answer.status() != 200).then_some(answer)
     })
@@ -423,14 +128,12 @@ async fn a_code_is_good_once_and_its_answer_for_ten_seconds() {
 #[tokio::test]
 async fn a_replay_does_not_bring_a_session_back() {
     let gateway = Gateway::start("");
-    let body = json!({ "code": gateway.wechat.platform.login_code(APPID, "dave") });
-    let login: Value = gateway.login_with(body.clone()).await.json().await.unwrap();
-    http()
-        .post(gateway.at("/auth/logout"))
+    let body = json!({ "code": gateway.code("dave") });
+    let login: Value = gateway.login_with(body.clone()).await.json();
+    gateway
+        .post("/auth/logout")
         .bearer_auth(login["token"].as_str().unwrap())
-        .send()
-        .await
-        .unwrap();
+        .await;
     let (status, problem) = problem(gateway.login_with(body).await).await;
     assert_eq!((status, problem["code"].as_str()), (400, Some("code_used")));
 }
@@ -441,17 +144,7 @@ async fn what_the_platform_says_has_its_word() {
     let fault = async |status: u16, body: &str, times: u32| {
         let order =
             json!({ "api": "jscode2session", "times": times, "status": status, "body": body });
-        let answer = http()
-            .post(gateway.wechat.server.at("/sandbox/faults"))
-            .json(&order)
-            .send()
-            .await
-            .unwrap();
-        assert!(
-            answer.status().is_success(),
-            "{}",
-            answer.text().await.unwrap()
-        );
+        gateway.fault(order).await;
     };
     for (n, (status, body, times, expected, code, platform_code)) in [
         (
@@ -513,7 +206,7 @@ async fn what_the_platform_says_has_its_word() {
         let answer = gateway
             .login_with(json!({ "code": format!("user-{n}") }))
             .await;
-        let retry = answer.headers().get("retry-after").cloned();
+        let retry = answer.get("retry-after").map(str::to_owned);
         let (got, problem) = problem(answer).await;
         assert_eq!(
             (
@@ -562,55 +255,10 @@ async fn what_the_platform_says_has_its_word() {
 }
 
 #[tokio::test]
-async fn a_refusal_has_its_reason_in_the_access_line() {
-    let gateway = Gateway::start("login.rate_limit.per_app = \"1/1h\"\n");
-    let reason_of = async |answer: reqwest::Response| {
-        let (_, problem) = problem(answer).await;
-        let line = gateway.access_line("the line", |line| {
-            line["request_id"] == problem["request_id"]
-        });
-        assert_eq!(line["error"], problem["code"]);
-        (
-            line["reason"].as_str().unwrap_or_default().to_owned(),
-            line["app"].as_str().unwrap_or_default().to_owned(),
-        )
-    };
-    let at = |reason: &str, app: &str| (reason.to_owned(), app.to_owned());
-    gateway.login("alice").await;
-    let limited = gateway
-        .login_with(json!({ "code": gateway.wechat.platform.login_code(APPID, "bob") }))
-        .await;
-    assert_eq!(reason_of(limited).await, at("per_app", "shop"));
-    // What the client wrote is not repeated.
-    assert_eq!(
-        reason_of(gateway.login_with(json!({ "code": ["tiger"] })).await).await,
-        at("The body is invalid", "")
-    );
-    assert_eq!(
-        reason_of(
-            gateway
-                .login_with(json!({ "code": "x", "app": "nope" }))
-                .await
-        )
-        .await,
-        at("", "")
-    );
-    let slash = http().get(gateway.at("/api/a%2fb")).send().await.unwrap();
-    assert_eq!(
-        reason_of(slash).await,
-        at(
-            "Refused: the path has an encoded slash or a backslash, which servers read in different ways.",
-            ""
-        )
-    );
-    assert!(!gateway.stdout().contains("tiger"));
-}
-
-#[tokio::test]
 async fn the_app_is_named_where_there_are_several() {
     let second = "[apps.game]\nappid = \"wxfedcba9876543210\"\nsecret = \"other\"\nbase_url = \"http://127.0.0.1:9\"\n";
     let gateway = Gateway::start(second);
-    let code = || gateway.wechat.platform.login_code(APPID, "erin");
+    let code = || gateway.code("erin");
     assert_eq!(
         problem(gateway.login_with(json!({ "code": code() })).await)
             .await
@@ -640,27 +288,17 @@ async fn the_app_is_named_where_there_are_several() {
 async fn a_refused_code_with_the_referer_of_another_app_says_so() {
     let gateway = Gateway::start("");
     let order = json!({ "api": "jscode2session", "times": 1, "body": r#"{"errcode":40029,"errmsg":"invalid code"}"# });
-    http()
-        .post(gateway.wechat.server.at("/sandbox/faults"))
-        .json(&order)
-        .send()
-        .await
-        .unwrap();
-    let answer = http()
-        .post(gateway.at("/auth/login"))
+    gateway.fault(order).await;
+    let answer = gateway
+        .post("/auth/login")
         .header(
             "referer",
             "https://servicewechat.com/wxothersother1234/0/page-frame.html",
         )
         .json(&json!({ "code": "zoe" }))
-        .send()
-        .await
-        .unwrap();
+        .await;
     assert_eq!(problem(answer).await.1["code"], "app_mismatch");
-    crate::helpers::wait::until("the log line", async || {
-        gateway.stderr().contains("wxothersother1234").then_some(())
-    })
-    .await;
+    gateway.logs("wxothersother1234").await;
 }
 
 #[tokio::test]
@@ -668,26 +306,14 @@ async fn idle_sessions_end_and_used_ones_go_on_to_the_absolute_end() {
     let echo = echo_upstream();
     let config = format!(
         "session.idle_timeout = \"1s\"\nsession.absolute_timeout = \"3s\"\n{}",
-        route("/api", &echo.url, "required")
+        echo.route("/api", "required")
     );
-    let gateway = Gateway::with(&Setup {
-        config,
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&config);
     let (idle, busy) = (gateway.token("frank").await, gateway.token("grace").await);
-    let status = async |token: &str| {
-        http()
-            .get(gateway.at("/api"))
-            .bearer_auth(token)
-            .send()
-            .await
-            .unwrap()
-            .status()
-            .as_u16()
-    };
+    let status = async |token: &str| gateway.get("/api").bearer_auth(token).await.status();
     let started = hufu::clock::monotonic_now();
     let mut alive_past_idle = false;
-    let died_after = crate::helpers::wait::until("the absolute end", async || {
+    let died_after = until("the absolute end", async || {
         let alive = status(&busy).await == 200;
         alive_past_idle |= alive && started.elapsed() > Duration::from_millis(1500);
         (!alive).then(|| started.elapsed())
@@ -699,39 +325,4 @@ async fn idle_sessions_end_and_used_ones_go_on_to_the_absolute_end() {
         "ended early: {died_after:?}"
     );
     assert_eq!(status(&idle).await, 401);
-}
-
-#[tokio::test]
-async fn own_endpoints_take_their_methods_and_no_other() {
-    let gateway = Gateway::start("");
-    for (method, path, status, code) in [
-        ("GET", "/auth/login", 405, "method_not_allowed"),
-        ("GET", "/auth/logout", 405, "method_not_allowed"),
-        ("POST", "/auth/session", 405, "method_not_allowed"),
-        ("GET", "/auth/nothing", 404, "endpoint_not_found"),
-        ("GET", "/auth", 404, "endpoint_not_found"),
-        ("GET", "/%61uth/login", 405, "method_not_allowed"),
-        ("GET", "//auth/healthz", 404, "endpoint_not_found"),
-        ("GET", "/elsewhere", 404, "route_not_found"),
-    ] {
-        let answer =
-            wire::send(gateway.listen, format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes()).await;
-        assert_eq!(
-            (answer.status, answer.code()),
-            (status, Some(code)),
-            "{method} {path}"
-        );
-    }
-    let answer = wire::send(
-        gateway.listen,
-        b"HEAD /auth/healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    )
-    .await;
-    assert_eq!((answer.status, answer.body()), (200, ""));
-    let answer = wire::send(
-        gateway.listen,
-        b"GET /auth/healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    )
-    .await;
-    assert_eq!((answer.status, answer.body()), (200, "ok"));
 }

@@ -5,41 +5,43 @@ use hufu::crypto::keyring::Keyring;
 use hufu::session::SessionToken;
 use serde_json::{Value, json};
 
-use crate::helpers::gateway::{APPID, Gateway, Setup, route};
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::wait::until;
+use crate::helpers::{Gateway, HttpAnswer, RedisServer, echo_upstream, http, until};
 
 /// The tests come from this machine: it is the proxy that they come through.
 const BEHIND_PROXY: &str = "server.trusted_proxies = [\"127.0.0.1\"]\n";
 
 fn gateway(redis: &RedisServer, config: &str) -> Gateway {
-    Gateway::with(&Setup {
-        store: redis.url(""),
-        config: config.to_owned(),
-    })
-}
-
-fn code(gateway: &Gateway, user: &str) -> String {
-    gateway.wechat.platform.login_code(APPID, user)
+    Gateway::on(&redis.url(""), config)
 }
 
 /// A login with this `X-Forwarded-For`.
-async fn login_from(gateway: &Gateway, forwarded_for: &str, code: &str) -> reqwest::Response {
-    http()
-        .post(gateway.at("/auth/login"))
+async fn login_from(gateway: &Gateway, forwarded_for: &str, code: &str) -> HttpAnswer {
+    gateway
+        .post("/auth/login")
         .header("x-forwarded-for", forwarded_for)
         .json(&json!({ "code": code }))
-        .send()
         .await
-        .unwrap()
+}
+
+/// Who asks from there is let in.
+async fn lets_in(gateway: &Gateway, forwarded_for: &str, user: &str) {
+    let answer = login_from(gateway, forwarded_for, &gateway.code(user)).await;
+    assert_eq!(answer.status(), 200, "{forwarded_for}, {user}");
+}
+
+/// Who does not say from where is let in.
+async fn lets_in_directly(gateway: &Gateway, user: &str) {
+    let answer = gateway
+        .login_with(json!({ "code": gateway.code(user) }))
+        .await;
+    assert_eq!(answer.status(), 200, "{user}");
 }
 
 /// The refusal says in every place the same.
-async fn assert_limited(answer: reqwest::Response, policy: &str, amount: u64, window: u64) -> u64 {
-    let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+async fn assert_limited(answer: HttpAnswer, policy: &str, amount: u64, window: u64) -> u64 {
+    let header = |name: &str| answer.header(name).to_owned();
     assert_eq!(
-        (answer.status().as_u16(), header("x-hufu-error").as_str()),
+        (answer.status(), header("x-hufu-error").as_str()),
         (429, "rate_limited")
     );
     let wait: u64 = header("retry-after").parse().unwrap();
@@ -56,7 +58,7 @@ async fn assert_limited(answer: reqwest::Response, policy: &str, amount: u64, wi
         ),
         ("application/problem+json", "no-store")
     );
-    let body: Value = answer.json().await.unwrap();
+    let body: Value = answer.json();
     assert_eq!(
         (&body["code"], &body["status"], &body["retry_after"]),
         (&json!("rate_limited"), &json!(429), &json!(wait))
@@ -106,12 +108,12 @@ async fn two_gateways_share_the_quota_of_an_address_whatever_it_forwards() {
         let answer = login_from(
             gateway,
             &format!("203.0.113.{n}, 198.51.100.7"),
-            &code(&one, &format!("user{n}")),
+            &one.code(&format!("user{n}")),
         )
         .await;
         assert_eq!(answer.status(), 200, "{n}");
     }
-    let refused = code(&one, "late");
+    let refused = one.code("late");
     for (n, gateway) in [&one, &other, &one, &other].into_iter().enumerate() {
         let answer = login_from(gateway, &format!("203.0.113.{n}, 198.51.100.7"), &refused).await;
         assert!(assert_limited(answer, "per_ip", 6, 3600).await <= 600);
@@ -131,30 +133,16 @@ async fn an_ipv6_network_has_one_quota() {
         "{BEHIND_PROXY}login.rate_limit.per_ip = \"3/1h\"\n"
     ));
     for host in 1..=3 {
-        assert_eq!(
-            login_from(
-                &gateway,
-                &format!("2001:db8:0:1::{host}"),
-                &code(&gateway, "alice")
-            )
-            .await
-            .status(),
-            200
-        );
+        lets_in(&gateway, &format!("2001:db8:0:1::{host}"), "alice").await;
     }
     assert_limited(
-        login_from(&gateway, "2001:db8:0:1:ffff::9", &code(&gateway, "alice")).await,
+        login_from(&gateway, "2001:db8:0:1:ffff::9", &gateway.code("alice")).await,
         "per_ip",
         3,
         3600,
     )
     .await;
-    assert_eq!(
-        login_from(&gateway, "2001:db8:0:2::1", &code(&gateway, "alice"))
-            .await
-            .status(),
-        200
-    );
+    lets_in(&gateway, "2001:db8:0:2::1", "alice").await;
 }
 
 #[tokio::test]
@@ -163,19 +151,10 @@ async fn an_untrusted_peer_is_limited_by_its_own_address() {
         "server.trusted_proxies = [\"192.0.2.1\"]\nlogin.rate_limit.per_ip = \"3/1h\"\n",
     );
     for n in 0..3 {
-        assert_eq!(
-            login_from(
-                &gateway,
-                &format!("203.0.113.{n}"),
-                &code(&gateway, "alice")
-            )
-            .await
-            .status(),
-            200
-        );
+        lets_in(&gateway, &format!("203.0.113.{n}"), "alice").await;
     }
     assert_limited(
-        login_from(&gateway, "203.0.113.200", &code(&gateway, "alice")).await,
+        login_from(&gateway, "203.0.113.200", &gateway.code("alice")).await,
         "per_ip",
         3,
         3600,
@@ -193,23 +172,13 @@ async fn a_proxy_that_nobody_named_is_not_limited_and_one_line_says_what_to_set(
     for n in 0..10 {
         assert_eq!(
             silent_proxy
-                .login_with(json!({ "code": code(&silent_proxy, "alice") }))
+                .login_with(json!({ "code": silent_proxy.code("alice") }))
                 .await
                 .status(),
             200,
             "{n}: for whom does it ask?"
         );
-        assert_eq!(
-            login_from(
-                &gateway,
-                &format!("203.0.113.{n}"),
-                &code(&gateway, "alice")
-            )
-            .await
-            .status(),
-            200,
-            "{n}"
-        );
+        lets_in(&gateway, &format!("203.0.113.{n}"), "alice").await;
     }
     let told = |log: &str| {
         log.lines()
@@ -218,17 +187,11 @@ async fn a_proxy_that_nobody_named_is_not_limited_and_one_line_says_what_to_set(
     };
     assert_eq!(told(&gateway.stderr()), 1, "{}", gateway.stderr());
     for _ in 0..3 {
-        assert_eq!(
-            gateway
-                .login_with(json!({ "code": code(&gateway, "bob") }))
-                .await
-                .status(),
-            200
-        );
+        lets_in_directly(&gateway, "bob").await;
     }
     assert_limited(
         gateway
-            .login_with(json!({ "code": code(&gateway, "bob") }))
+            .login_with(json!({ "code": gateway.code("bob") }))
             .await,
         "per_ip",
         3,
@@ -245,13 +208,7 @@ async fn off_is_off() {
         "login.rate_limit = { per_ip = \"off\", per_user = \"off\", per_app = \"off\" }\n",
     );
     for _ in 0..100 {
-        assert_eq!(
-            gateway
-                .login_with(json!({ "code": code(&gateway, "alice") }))
-                .await
-                .status(),
-            200
-        );
+        lets_in_directly(&gateway, "alice").await;
     }
     assert_eq!(
         redis.ask::<Vec<String>>(&["KEYS", "hufu:l:*"]).unwrap(),
@@ -268,7 +225,7 @@ async fn an_app_s_quota_bounds_the_calls_to_its_platform() {
     );
     let other = one.sibling();
     // A repeated code is exchanged once, and counts once.
-    let first = code(&one, "first");
+    let first = one.code("first");
     for answer in join_all((0..20).map(|n| {
         login_from(
             if n % 2 == 0 { &one } else { &other },
@@ -281,7 +238,7 @@ async fn an_app_s_quota_bounds_the_calls_to_its_platform() {
         assert_eq!(answer.status(), 200);
     }
     assert_eq!(calls(&one), 1);
-    let codes: Vec<_> = (0..60).map(|n| code(&one, &format!("user{n}"))).collect();
+    let codes: Vec<_> = (0..60).map(|n| one.code(&format!("user{n}"))).collect();
     let addresses: Vec<_> = (0..60).map(|n| format!("198.51.100.{n}")).collect();
     let flood = codes
         .iter()
@@ -290,7 +247,7 @@ async fn an_app_s_quota_bounds_the_calls_to_its_platform() {
         .map(|(n, (code, from))| login_from(if n % 2 == 0 { &one } else { &other }, from, code));
     let (mut fine, mut refused) = (0, 0);
     for answer in join_all(flood).await {
-        match answer.status().as_u16() {
+        match answer.status() {
             200 => fine += 1,
             _ => {
                 assert_limited(answer, "per_app", 5, 3600).await;
@@ -319,7 +276,7 @@ async fn one_address_cannot_use_up_the_quota_of_the_app() {
         &format!("{BEHIND_PROXY}login.rate_limit = {{ per_ip = \"3/1h\", per_app = \"10/1h\" }}\n"),
     );
     let codes: Vec<_> = (0..100)
-        .map(|n| code(&gateway, &format!("user{n}")))
+        .map(|n| gateway.code(&format!("user{n}")))
         .collect();
     join_all(
         codes
@@ -330,7 +287,7 @@ async fn one_address_cannot_use_up_the_quota_of_the_app() {
     assert_eq!(calls(&gateway), 3);
     let answers = join_all(
         (2..9)
-            .map(|n| (format!("198.51.100.{n}"), code(&gateway, "bob")))
+            .map(|n| (format!("198.51.100.{n}"), gateway.code("bob")))
             .map(async |(from, code)| login_from(&gateway, &from, &code).await),
     )
     .await;
@@ -339,7 +296,7 @@ async fn one_address_cannot_use_up_the_quota_of_the_app() {
         "{answers:?}"
     );
     assert_limited(
-        login_from(&gateway, "198.51.100.99", &code(&gateway, "bob")).await,
+        login_from(&gateway, "198.51.100.99", &gateway.code("bob")).await,
         "per_app",
         10,
         3600,
@@ -355,37 +312,24 @@ async fn a_user_s_quota_counts_logins_and_rotations_wherever_they_come_from() {
         &redis,
         &format!(
             "{BEHIND_PROXY}session.max_per_user = 2\nlogin.rate_limit.per_user = \"4/1h\"\n{}",
-            route("/api", &echo.url, "required")
+            echo.route("/api", "required")
         ),
     );
     let other = one.sibling();
     let mut tokens = Vec::new();
     for (n, gateway) in [&one, &other, &one].into_iter().enumerate() {
-        let answer = login_from(gateway, &format!("198.51.100.{n}"), &code(&one, "alice")).await;
-        tokens.push(
-            answer.json::<Value>().await.unwrap()["token"]
-                .as_str()
-                .unwrap()
-                .to_owned(),
-        );
+        let answer = login_from(gateway, &format!("198.51.100.{n}"), &one.code("alice")).await;
+        tokens.push(answer.json()["token"].as_str().unwrap().to_owned());
     }
     let rotate = async |gateway: &Gateway, token: &str| {
-        http()
-            .post(gateway.at("/auth/rotate"))
-            .bearer_auth(token)
-            .send()
-            .await
-            .unwrap()
+        gateway.post("/auth/rotate").bearer_auth(token).await
     };
     let rotated = rotate(&other, &tokens[2]).await;
     assert_eq!(rotated.status(), 200);
-    let token = rotated.json::<Value>().await.unwrap()["token"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let token = rotated.json()["token"].as_str().unwrap().to_owned();
     assert_limited(rotate(&one, &token).await, "per_user", 4, 3600).await;
     assert_limited(
-        login_from(&other, "198.51.100.9", &code(&one, "alice")).await,
+        login_from(&other, "198.51.100.9", &one.code("alice")).await,
         "per_user",
         4,
         3600,
@@ -393,34 +337,10 @@ async fn a_user_s_quota_counts_logins_and_rotations_wherever_they_come_from() {
     .await;
     // Nobody was signed out for the login that was refused, and signing out is never limited.
     for token in [&tokens[1], &token] {
-        assert_eq!(
-            http()
-                .get(one.at("/api"))
-                .bearer_auth(token)
-                .send()
-                .await
-                .unwrap()
-                .status(),
-            200
-        );
-        assert_eq!(
-            http()
-                .post(one.at("/auth/logout"))
-                .bearer_auth(token)
-                .send()
-                .await
-                .unwrap()
-                .status(),
-            204
-        );
+        assert_eq!(one.get("/api").bearer_auth(token).await.status(), 200);
+        one.sign_out(token).await;
     }
-    assert_eq!(
-        login_from(&one, "198.51.100.9", &code(&one, "bob"))
-            .await
-            .status(),
-        200,
-        "another user"
-    );
+    lets_in(&one, "198.51.100.9", "bob").await;
     assert_eq!(
         one.counted("hufu_limits_total{policy=\"per_user\",outcome=\"refused\"}")
             .await,
@@ -438,7 +358,7 @@ async fn who_is_far_beyond_the_quota_never_reaches_redis() {
     for status in [200, 200, 429] {
         assert_eq!(
             gateway
-                .login_with(json!({ "code": code(&gateway, "alice") }))
+                .login_with(json!({ "code": gateway.code("alice") }))
                 .await
                 .status(),
             status
@@ -448,7 +368,7 @@ async fn who_is_far_beyond_the_quota_never_reaches_redis() {
     for _ in 0..200 {
         assert_limited(
             gateway
-                .login_with(json!({ "code": code(&gateway, "alice") }))
+                .login_with(json!({ "code": gateway.code("alice") }))
                 .await,
             "per_ip",
             2,
@@ -473,19 +393,14 @@ async fn without_redis_each_process_holds_the_quota_and_nobody_is_refused_for_ev
         &redis,
         &format!("{BEHIND_PROXY}login.rate_limit.per_ip = \"20/20s\"\n"),
     );
-    assert_eq!(
-        login_from(&gateway, "198.51.100.1", &code(&gateway, "alice"))
-            .await
-            .status(),
-        200
-    );
+    lets_in(&gateway, "198.51.100.1", "alice").await;
     redis.kill();
     let mut unavailable = 0;
     let limited = until("the process to hold the quota", async || {
-        let answer = login_from(&gateway, "198.51.100.1", &code(&gateway, "alice")).await;
-        match answer.status().as_u16() {
+        let answer = login_from(&gateway, "198.51.100.1", &gateway.code("alice")).await;
+        match answer.status() {
             503 => {
-                assert_eq!(answer.headers()["x-hufu-error"], "store_unavailable");
+                assert_eq!(answer.header("x-hufu-error"), "store_unavailable");
                 unavailable += 1;
                 None
             }
@@ -496,7 +411,7 @@ async fn without_redis_each_process_holds_the_quota_and_nobody_is_refused_for_ev
     assert_limited(limited, "per_ip", 20, 20).await;
     assert!(unavailable >= 19, "{unavailable}");
     assert_eq!(
-        login_from(&gateway, "198.51.100.2", &code(&gateway, "bob"))
+        login_from(&gateway, "198.51.100.2", &gateway.code("bob"))
             .await
             .status(),
         503,
@@ -510,11 +425,10 @@ async fn without_redis_each_process_holds_the_quota_and_nobody_is_refused_for_ev
     );
     redis.start_again(&[]);
     until("a login", async || {
-        (login_from(&gateway, "198.51.100.1", &code(&gateway, "alice"))
+        login_from(&gateway, "198.51.100.1", &gateway.code("alice"))
             .await
             .status()
-            == 200)
-            .then_some(())
+            == 200
     })
     .await;
 }
@@ -523,18 +437,16 @@ async fn without_redis_each_process_holds_the_quota_and_nobody_is_refused_for_ev
 async fn a_thousand_made_up_tokens_never_reach_redis_and_are_seen() {
     let redis = RedisServer::start(&[]);
     let echo = echo_upstream();
-    let routes = route("/api", &echo.url, "required") + &route("/maybe", &echo.url, "optional");
+    let routes = echo.route("/api", "required") + &echo.route("/maybe", "optional");
     let gateway = gateway(
         &redis,
         &format!("{BEHIND_PROXY}session.near_cache.push = \"off\"\n{routes}"),
     );
     assert_eq!(
-        http()
-            .get(gateway.at("/api"))
+        gateway
+            .get("/api")
             .bearer_auth(gateway.token("alice").await)
-            .send()
             .await
-            .unwrap()
             .status(),
         200
     );
@@ -557,9 +469,7 @@ async fn a_thousand_made_up_tokens_never_reach_redis_and_are_seen() {
             .get(gateway.at(path))
             .header("x-forwarded-for", format!("2001:db8::{n:x}"))
             .bearer_auth(token)
-            .send()
-            .await
-            .unwrap();
+            .await;
         assert_eq!(answer.status(), status);
     };
     for some in 0..20 {

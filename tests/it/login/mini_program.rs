@@ -5,9 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::programs::program;
-use crate::helpers::servers::{echo_upstream, http};
+use crate::helpers::{Gateway, echo_upstream, programs::program};
 
 /// What WeChat gives a mini program: requests with callbacks and header names in any case, a
 /// storage, and codes one after the other.
@@ -95,10 +93,7 @@ async fn the_code_for_the_mini_program_keeps_its_promises() {
         return;
     }
     let (snippet, backend) = (snippet("README.md"), echo_upstream());
-    let gateway = Gateway::with(&Setup {
-        config: route("/api", &backend.url, "required"),
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&backend.route("/api", "required"));
     let order = json!({ "api": "jscode2session", "times": 3, "body": { "errcode": -1, "errmsg": "system error" } });
 
     // Three requests at once log in once; a session that has ended is replaced by one login, and
@@ -138,13 +133,7 @@ async fn the_code_for_the_mini_program_keeps_its_promises() {
     );
 
     // A platform that is busy is asked again with the same code.
-    let ordered = http()
-        .post(gateway.wechat.server.at("/sandbox/faults"))
-        .json(&order)
-        .send()
-        .await
-        .unwrap();
-    assert!(ordered.status().is_success());
+    gateway.fault(order).await;
     let said = run(
         &snippet,
         &gateway,
@@ -160,18 +149,11 @@ async fn the_code_for_the_mini_program_keeps_its_promises() {
     let used = "const { request } = module.exports
          await request({ url: '/api/x' }).then(() => note('used'), answer => { said.status = answer.statusCode; note('used') })";
     for code in ["used", "used-too"] {
-        let token: Value = gateway
-            .login_with(json!({ "code": code }))
-            .await
-            .json()
-            .await
-            .unwrap();
-        let out = http()
-            .post(gateway.at("/auth/logout"))
+        let token: Value = gateway.login_with(json!({ "code": code })).await.json();
+        let out = gateway
+            .post("/auth/logout")
             .bearer_auth(token["token"].as_str().unwrap())
-            .send()
-            .await
-            .unwrap();
+            .await;
         assert_eq!(out.status(), 204);
     }
     let said = run(&snippet, &gateway, &["used", "fresh"], used);
@@ -192,10 +174,7 @@ async fn a_long_wait_is_the_callers() {
         return;
     }
     let config = "login.rate_limit = { per_ip = \"1/1h\", per_user = \"off\" }\n";
-    let gateway = Gateway::with(&Setup {
-        config: config.to_owned(),
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(config);
     gateway.login("somebody").await;
     let script = "await module.exports.request({ url: '/api/x' }).catch(answer => { said.status = answer.statusCode }); note('limited')";
     let said = run(&snippet("README.zh-CN.md"), &gateway, &["limited"], script);

@@ -1,11 +1,7 @@
 //! Web pages of other origins: whether theirs is the gateway's own, and what they may do with
 //! cookies.
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::recorder::{Recorder, Reply};
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::wire::{self, Answer};
-use crate::helpers::ws_upstream::WsUpstream;
+use crate::helpers::{Answer, Gateway, Script, Upstream, WsUpstream, echo_upstream};
 
 const COOKIES: &str = "session.carriers = [\"bearer\", \"cookie:sid\"]\n";
 const PAGE: &str = "https://h5.shop.test";
@@ -23,12 +19,11 @@ fn values(answer: &Answer, name: &str) -> Vec<String> {
 }
 
 async fn ask(gateway: &Gateway, method: &str, path: &str, lines: &str) -> Answer {
-    wire::send(
-        gateway.listen,
-        format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n")
-            .as_bytes(),
-    )
-    .await
+    gateway
+        .raw(format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n"
+        ))
+        .await
 }
 
 #[tokio::test]
@@ -36,12 +31,9 @@ async fn a_page_of_this_host_is_known_however_host_and_origin_are_written() {
     let upstream = WsUpstream::start().await;
     let config = format!(
         "server.trusted_proxies = [\"127.0.0.1\"]\n{COOKIES}{}",
-        route("/", &upstream.url, "required")
+        upstream.route("/", "required")
     );
-    let gateway = Gateway::with(&Setup {
-        config,
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&config);
     let cookie = format!("Cookie: sid={}\r\n", gateway.token("zhang").await);
     let handshake = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     // What the proxy in front says of the scheme, the page's origin, the host, and whether the two
@@ -82,7 +74,7 @@ async fn a_page_of_this_host_is_known_however_host_and_origin_are_written() {
         let request = format!(
             "GET /echo HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n{told}{cookie}{handshake}\r\n"
         );
-        let answer = wire::send(gateway.listen, request.as_bytes()).await;
+        let answer = gateway.raw(&request).await;
         assert_eq!(
             answer.status, status,
             "{scheme} {origin} {host}: {}",
@@ -92,10 +84,7 @@ async fn a_page_of_this_host_is_known_however_host_and_origin_are_written() {
     let twice = format!(
         "GET /echo HTTP/1.1\r\nHost: a.example\r\nOrigin: https://a.example\r\nOrigin: https://a.example\r\n{cookie}{handshake}\r\n"
     );
-    assert_eq!(
-        wire::send(gateway.listen, twice.as_bytes()).await.code(),
-        Some("origin_forbidden")
-    );
+    assert_eq!(gateway.raw(&twice).await.code(), Some("origin_forbidden"));
 }
 
 #[tokio::test]
@@ -108,12 +97,9 @@ async fn where_cookies_carry_the_token_listed_pages_may_send_them() {
     ] {
         let config = format!(
             "server.trusted_proxies = [\"127.0.0.1\"]\n{carriers}cors.origins = [\"{PAGE}\", \"https://h5.shop.test:8443\"]\n{}",
-            route("/api", &echo.url, "required")
+            echo.route("/api", "required")
         );
-        let gateway = Gateway::with(&Setup {
-            config,
-            ..Setup::default()
-        });
+        let gateway = Gateway::start(&config);
         for origin in [
             PAGE,
             "https://h5.shop.test:8443",
@@ -225,18 +211,14 @@ async fn a_page_with_a_cookie_gets_a_backends_answer_and_a_backend_that_answers_
             vec!["true"],
         ),
     ] {
-        let backend = Recorder::start(Reply::AtHead(
-            format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{own}\r\nok").into_bytes(),
-        ))
-        .await;
+        let backend = Upstream::start(Script::at_head(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{own}\r\nok"
+        )));
         let config = format!(
             "{COOKIES}cors.origins = [\"{PAGE}\"]\n{}",
-            route("/api", &backend.url, "required")
+            backend.route("/api", "required")
         );
-        let gateway = Gateway::with(&Setup {
-            config,
-            ..Setup::default()
-        });
+        let gateway = Gateway::start(&config);
         let token = gateway.token("zhang").await;
         let answer = ask(
             &gateway,
@@ -266,18 +248,13 @@ async fn what_carries_tokens_takes_a_restart_for_cross_origin_pages_too() {
     let echo = echo_upstream();
     let rest = format!(
         "cors.origins = [\"{PAGE}\"]\n{}",
-        route("/api", &echo.url, "required")
+        echo.route("/api", "required")
     );
     let gateway = Gateway::start(&rest);
     gateway.reload(&format!("{COOKIES}{rest}"), "applied").await;
-    let answer = http()
-        .get(gateway.at("/api"))
-        .header("origin", PAGE)
-        .send()
-        .await
-        .unwrap();
+    let answer = gateway.get("/api").header("origin", PAGE).await;
     assert!(
-        answer.headers().contains_key(ALLOWED) && !answer.headers().contains_key(WITH_COOKIES),
+        answer.get(ALLOWED).is_some() && answer.get(WITH_COOKIES).is_none(),
         "the gateway reads no cookies before a restart"
     );
 }
@@ -287,7 +264,7 @@ async fn a_browser_remembers_a_preflight_for_as_long_as_is_configured() {
     let echo = echo_upstream();
     let rest = format!(
         "cors.origins = [\"{PAGE}\"]\n{}",
-        route("/api", &echo.url, "required")
+        echo.route("/api", "required")
     );
     let gateway = Gateway::start(&rest);
     let asked = format!("Origin: {PAGE}\r\nAccess-Control-Request-Method: POST\r\n");
@@ -307,12 +284,9 @@ async fn a_foreign_page_changes_nothing_by_a_cookie() {
     let echo = echo_upstream();
     let config = format!(
         "server.trusted_proxies = [\"127.0.0.1\"]\n{carriers}cors.origins = [\"{PAGE}\"]\n{}",
-        route("/api", &echo.url, "required")
+        echo.route("/api", "required")
     );
-    let gateway = Gateway::with(&Setup {
-        config,
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&config);
     let token = gateway.token("zhang").await;
     let cookie = format!("Cookie: sid={token}\r\n");
     let foreign = [
@@ -348,20 +322,18 @@ async fn a_foreign_page_changes_nothing_by_a_cookie() {
                     &format!("{lines}{carried}"),
                 )
                 .await;
-                assert_eq!(
-                    (answer.status, answer.code()),
-                    (403, Some("origin_forbidden")),
-                    "{path} {lines} {carried}: {}",
-                    answer.text
+                answer.refuses(
+                    403,
+                    "origin_forbidden",
+                    format_args!("{path} {lines} {carried}: {}", answer.text),
                 );
             }
             // Nothing that says who asks, or what a page cannot say without knowing it.
             let answer = ask(&gateway, method, &format!("/auth/{path}"), lines).await;
-            assert_eq!(
-                (answer.status, answer.code()),
-                (401, Some("login_required")),
-                "{path} {lines}: {}",
-                answer.text
+            answer.refuses(
+                401,
+                "login_required",
+                format_args!("{path} {lines}: {}", answer.text),
             );
         }
     }
@@ -383,10 +355,7 @@ async fn a_foreign_page_changes_nothing_by_a_cookie() {
 async fn known_pages_other_clients_and_tokens_in_headers_log_out_as_ever() {
     let carriers =
         "session.carriers = [\"bearer\", \"header:X-Token\", \"query:t\", \"cookie:sid\"]\n";
-    let gateway = Gateway::with(&Setup {
-        config: format!("{carriers}cors.origins = [\"{PAGE}\"]\n"),
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&format!("{carriers}cors.origins = [\"{PAGE}\"]\n"));
     let evil = "Origin: https://evil.example\r\nSec-Fetch-Site: cross-site\r\n";
     for (lines, query) in [
         ("Cookie: sid={}\r\n".to_owned(), ""),

@@ -8,51 +8,35 @@ use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 
-use crate::helpers::gateway::{APP_SECRET, APPID, Gateway, Setup, route};
-use crate::helpers::link::{Fault, Link};
-use crate::helpers::load::subject;
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::store_checker::walk;
-use crate::helpers::wait::until;
+use crate::helpers::{
+    APP_SECRET, APPID, Fault, Gateway, HttpAnswer, Link, RedisServer, echo_upstream, http, subject,
+    until, walk,
+};
 
 const API: &str = "jscode2session";
 
 /// Two processes on one Redis.
 fn pair(redis: &RedisServer, config: &str) -> [Gateway; 2] {
-    let one = Gateway::with(&Setup {
-        store: redis.url(""),
-        config: config.to_owned(),
-    });
+    let one = Gateway::on(&redis.url(""), config);
     let other = one.sibling();
     [one, other]
 }
 
 async fn slow_platform(gateway: &Gateway, delay_ms: u64) {
     let order = json!({ "api": API, "times": 1, "delay_ms": delay_ms });
-    assert!(
-        http()
-            .post(gateway.wechat.server.at("/sandbox/faults"))
-            .json(&order)
-            .send()
-            .await
-            .unwrap()
-            .status()
-            .is_success()
-    );
+    gateway.fault(order).await;
 }
 
 async fn platform_called(gateway: &Gateway) {
     until("the call to the platform", async || {
-        (gateway.wechat.platform.calls(API) > 0).then_some(())
+        gateway.wechat.platform.calls(API) > 0
     })
     .await;
 }
 
-async fn answered(answer: reqwest::Response) -> (u16, Value) {
-    (answer.status().as_u16(), answer.json().await.unwrap())
+async fn answered(answer: HttpAnswer) -> (u16, Value) {
+    (answer.status(), answer.json())
 }
 
 /// All that the store holds, keys and values.
@@ -130,7 +114,7 @@ async fn twenty_requests_over_two_gateways_are_one_call_and_one_token() {
 #[tokio::test]
 async fn different_codes_never_share_a_result() {
     let (redis, echo) = (RedisServer::start(&[]), echo_upstream());
-    let gateways = pair(&redis, &route("/api", &echo.url, "required"));
+    let gateways = pair(&redis, &echo.route("/api", "required"));
     let client = http();
     // Fifteen users, two codes each, each code sent twice to either gateway; all at once.
     let sent = (0..120).map(async |n: usize| {
@@ -151,15 +135,10 @@ async fn different_codes_never_share_a_result() {
             answered(gateway.login_with(json!({ "code": codes[code] })).await).await;
         assert_eq!(status, 200, "{login}");
         let token = login["token"].as_str().unwrap().to_owned();
-        let seen = client
-            .get(gateway.at("/api/x"))
-            .bearer_auth(&token)
-            .send()
-            .await
-            .unwrap();
+        let seen = client.get(gateway.at("/api/x")).bearer_auth(&token).await;
         assert_eq!(seen.status(), 200);
         assert_eq!(
-            subject(&seen.text().await.unwrap()),
+            subject(&seen.text()),
             Some(hufu::sandbox::openid(APPID, &user)),
             "the token is {user}'s own"
         );
@@ -186,17 +165,14 @@ async fn a_follower_outlives_its_leader() {
     for (taken, expected) in [(true, (400, Some("code_used"))), (false, (200, None))] {
         let redis = RedisServer::start(&[]);
         let [leader, follower] = pair(&redis, "apps.shop.timeout = \"1s\"\n");
-        let code = leader.wechat.platform.login_code(APPID, "alice");
+        let code = leader.code("alice");
         let body = json!({ "code": code });
         slow_platform(&leader, 60_000).await;
-        let first = tokio::spawn(http().post(leader.at("/auth/login")).json(&body).send());
+        let first = tokio::spawn(leader.post("/auth/login").json(&body).try_send());
         platform_called(&leader).await;
         let started = hufu::clock::monotonic_now();
         let die = async {
-            until("the follower's look", async || {
-                (dump(&redis).len() > 30).then_some(())
-            })
-            .await;
+            until("the follower's look", async || dump(&redis).len() > 30).await;
             leader.signal(Signal::SIGKILL);
             if taken {
                 let query = [
@@ -208,9 +184,7 @@ async fn a_follower_outlives_its_leader() {
                 http()
                     .get(leader.wechat.server.at("/sns/jscode2session"))
                     .query(&query)
-                    .send()
-                    .await
-                    .unwrap();
+                    .await;
             }
         };
         let followers = join_all((0..6).map(|_| follower.login_with(body.clone())));
@@ -247,9 +221,9 @@ async fn a_login_whose_client_hung_up_can_be_repeated() {
     let redis = RedisServer::start(&[]);
     let [one, other] = pair(&redis, "");
     slow_platform(&one, 400).await;
-    let code = one.wechat.platform.login_code(APPID, "alice");
+    let code = one.code("alice");
     let body = json!({ "code": code }).to_string();
-    let mut phone = TcpStream::connect(one.listen).await.unwrap();
+    let mut phone = one.connect().await;
     let head = format!(
         "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -276,10 +250,7 @@ async fn a_login_whose_client_hung_up_can_be_repeated() {
 async fn a_login_that_failed_leaves_neither_session_nor_answer() {
     let redis = RedisServer::start(&[]);
     let link = Link::to(redis.port());
-    let gateway = Gateway::with(&Setup {
-        store: link.url(),
-        ..Setup::default()
-    });
+    let gateway = Gateway::on(&link.url(), "");
     // Once before, by a broken index: then Redis knows every script, and does not only say that it
     // does not.
     gateway.token("zhang").await;
@@ -290,7 +261,7 @@ async fn a_login_that_failed_leaves_neither_session_nor_answer() {
     redis.ask::<()>(&["SET", &index, "not a hash"]).unwrap();
     assert_eq!(
         gateway
-            .login_with(json!({ "code": gateway.wechat.platform.login_code(APPID, "zhang") }))
+            .login_with(json!({ "code": gateway.code("zhang") }))
             .await
             .status(),
         503
@@ -299,10 +270,10 @@ async fn a_login_that_failed_leaves_neither_session_nor_answer() {
 
     let before = gateway.wechat.platform.calls(API);
     slow_platform(&gateway, 300).await;
-    let body = json!({ "code": gateway.wechat.platform.login_code(APPID, "alice") });
+    let body = json!({ "code": gateway.code("alice") });
     let fail = async {
         until("the call to the platform", async || {
-            (gateway.wechat.platform.calls(API) > before).then_some(())
+            gateway.wechat.platform.calls(API) > before
         })
         .await;
         link.set(Fault::Say(
@@ -311,10 +282,7 @@ async fn a_login_that_failed_leaves_neither_session_nor_answer() {
     };
     let (answer, ()) = tokio::join!(gateway.login_with(body.clone()), fail);
     assert_eq!(
-        (
-            answer.status().as_u16(),
-            answer.headers()["x-hufu-error"].to_str().unwrap()
-        ),
+        (answer.status(), answer.header("x-hufu-error")),
         (503, "store_unavailable")
     );
     let left = walk(&redis, "hufu").assert_sound();

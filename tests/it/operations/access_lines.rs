@@ -2,17 +2,15 @@
 
 use serde_json::Value;
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::servers::echo_upstream;
-use crate::helpers::wire;
+use crate::helpers::{Gateway, echo_upstream, route};
 
 /// Asks, and names the request.
 async fn ask(gateway: &Gateway, path: &str) -> (u16, String) {
-    let answer = wire::send(
-        gateway.listen,
-        format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
-    )
-    .await;
+    let answer = gateway
+        .raw(format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        ))
+        .await;
     (
         answer.status,
         answer.header("x-request-id").unwrap().to_owned(),
@@ -39,15 +37,12 @@ async fn lines_before_the_next(gateway: &Gateway) -> Vec<String> {
 #[tokio::test]
 async fn what_nobody_reads_has_no_line_and_is_counted() {
     let echo = echo_upstream();
-    let routes = route("/api", &echo.url, "none")
+    let routes = echo.route("/api", "none")
         + &route("/gone", "http://127.0.0.1:9", "none")
-        + &route("/closed", &echo.url, "required");
-    let gateway = Gateway::with(&Setup {
-        config: format!(
-            "log.skip = [\"/auth/healthz\", \"/api/ping\", \"/gone\", \"/closed\"]\n{routes}"
-        ),
-        ..Setup::default()
-    });
+        + &echo.route("/closed", "required");
+    let gateway = Gateway::start(&format!(
+        "log.skip = [\"/auth/healthz\", \"/api/ping\", \"/gone\", \"/closed\"]\n{routes}"
+    ));
     let (mut without, mut with) = (Vec::new(), Vec::new());
     // By its canonical path, however it is written, and whatever its query.
     for path in [
@@ -100,7 +95,7 @@ async fn what_nobody_reads_has_no_line_and_is_counted() {
 #[tokio::test]
 async fn a_reload_takes_the_paths() {
     let echo = echo_upstream();
-    let routes = route("/api", &echo.url, "none");
+    let routes = echo.route("/api", "none");
     let gateway = Gateway::start(&routes);
     let (_, before) = ask(&gateway, "/api").await;
     gateway

@@ -5,10 +5,10 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::helpers::gateway::{Gateway, Setup};
-use crate::helpers::programs::{program, python_with};
-use crate::helpers::servers::http;
-use crate::helpers::wire;
+use crate::helpers::{
+    Gateway, probe,
+    programs::{program, python_with},
+};
 
 const TOKEN: &str = "an-admin-token-that-nobody-may-see";
 
@@ -38,17 +38,15 @@ async fn the_metrics_come_in_the_form_that_is_asked_for() {
     let gateway = Gateway::start("");
     gateway.token("alice").await;
     let page = async |accept: Option<&str>| {
-        let request = accept.into_iter().fold(
-            http().get(gateway.admin_at("/metrics")),
-            |request, accept| request.header("accept", accept),
-        );
-        let answer = request.send().await.unwrap();
-        let form = answer.headers()["content-type"]
-            .to_str()
-            .unwrap()
-            .to_owned();
-        assert_eq!(answer.headers()["vary"], "Accept");
-        (form, answer.text().await.unwrap())
+        let request = accept
+            .into_iter()
+            .fold(gateway.admin_get("/metrics"), |request, accept| {
+                request.header("accept", accept)
+            });
+        let answer = request.await;
+        let form = answer.header("content-type").to_owned();
+        assert_eq!(answer.header("vary"), "Accept");
+        (form, answer.text())
     };
     let (form, text) = page(None).await;
     assert_eq!(form, "text/plain; version=0.0.4; charset=utf-8");
@@ -133,17 +131,15 @@ async fn every_405_names_the_methods_that_are_allowed() {
             "CONNECT",
             "A-METHOD-THAT-IS-TOO-LONG",
         ] {
-            let answer = wire::send(
+            let answer = probe::send(
                 address,
-                format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                    .as_bytes(),
+                format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
             )
             .await;
-            assert_eq!(
-                (answer.status, answer.code()),
-                (405, Some("method_not_allowed")),
-                "{method} {path}: {}",
-                answer.text
+            answer.refuses(
+                405,
+                "method_not_allowed",
+                format_args!("{method} {path}: {}", answer.text),
             );
             let allow = answer
                 .header("allow")
@@ -167,10 +163,7 @@ async fn schemathesis_finds_nothing_in_the_admin_api() {
     let Some(schemathesis) = program("schemathesis") else {
         return;
     };
-    let gateway = Gateway::with(&Setup {
-        config: format!("admin.token = \"{TOKEN}\"\n"),
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&format!("admin.token = \"{TOKEN}\"\n"));
     gateway.token("alice").await;
     let text = std::fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),

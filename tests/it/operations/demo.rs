@@ -15,8 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::helpers::servers::http;
-use crate::helpers::wait::until_blocking;
+use crate::helpers::{http, until_blocking};
 
 /// How long the demo may take to end.
 const END: Duration = Duration::from_secs(2);
@@ -192,12 +191,9 @@ fn it_speaks_the_language_of_the_terminal() {
 #[tokio::test]
 async fn the_page_needs_nothing_from_elsewhere() {
     let demo = Demo::start();
-    let answer = http().get(demo.at("/")).send().await.unwrap();
+    let answer = http().get(demo.at("/")).await;
     assert_eq!(answer.status(), 200);
-    let policy = answer.headers()["content-security-policy"]
-        .to_str()
-        .unwrap()
-        .to_owned();
+    let policy = answer.header("content-security-policy").to_owned();
     assert!(
         policy.starts_with("default-src 'none'; style-src 'sha256-"),
         "{policy}"
@@ -208,7 +204,7 @@ async fn the_page_needs_nothing_from_elsewhere() {
             && !policy.contains("unsafe"),
         "{policy}"
     );
-    let page = answer.text().await.unwrap();
+    let page = answer.text();
     assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("innerHTML"));
     // Two languages with the same words.
     let keys = |language: &str| -> Vec<String> {
@@ -236,21 +232,9 @@ async fn the_store_is_shown_in_words() {
     let login = http()
         .post(demo.at("/auth/login"))
         .json(&serde_json::json!({ "code": "tiger" }))
-        .send()
-        .await
-        .unwrap();
-    let token = login.json::<Value>().await.unwrap()["token"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let stored = http()
-        .get(demo.at("/demo/store"))
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+        .await;
+    let token = login.json()["token"].as_str().unwrap().to_owned();
+    let stored = http().get(demo.at("/demo/store")).await.text();
     let entries: Vec<Value> = serde_json::from_str(&stored).unwrap();
     let kinds: Vec<&str> = entries
         .iter()
@@ -266,15 +250,7 @@ async fn the_store_is_shown_in_words() {
         !stored.contains(&token) && !stored.contains("\\\\x"),
         "{stored}"
     );
-    assert_eq!(
-        http()
-            .get(demo.at("/elsewhere"))
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        404
-    );
+    assert_eq!(http().get(demo.at("/elsewhere")).await.status(), 404);
 }
 
 #[test]
@@ -315,16 +291,7 @@ async fn it_ends_at_once_although_a_browser_keeps_its_connections() {
         let mut demo = Demo::start();
         let browser = http();
         assert_eq!(
-            browser
-                .get(demo.at("/"))
-                .send()
-                .await
-                .unwrap()
-                .text()
-                .await
-                .unwrap()
-                .lines()
-                .next(),
+            browser.get(demo.at("/")).await.text().lines().next(),
             Some("<!doctype html>")
         );
         // Browsers open connections before they need them, and a request may be on its way.

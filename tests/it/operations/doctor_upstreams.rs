@@ -4,13 +4,7 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::process::Command;
 
-use crate::helpers::backend::Backend;
-use crate::helpers::gateway::Gateway;
-use crate::helpers::programs::Server;
-use crate::helpers::redis_server::Certificates;
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::tls::acceptor;
-use crate::helpers::wait::until;
+use crate::helpers::{Certificates, Gateway, Script, Server, Upstream, acceptor, echo_upstream};
 use crate::operations::doctor::{Said, doctor};
 
 fn upstream(url: &str, more: &str) -> String {
@@ -26,7 +20,7 @@ fn of(url: &str, more: &str) -> Said {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_is_spoken_to_as_requests_will_be() {
     let (certificates, plain) = (Certificates::new(), echo_upstream());
-    let encrypted = Backend::with_tls("encrypted", acceptor(&certificates)).await;
+    let encrypted = Upstream::with_tls(Script::named("encrypted"), acceptor(&certificates));
     let at = |scheme: &str| format!("{scheme}://127.0.0.1:{}", encrypted.port);
     let [ca, cert, key] = ["ca.pem", "client.pem", "client.key"]
         .map(|name| certificates.path(name).display().to_string());
@@ -100,15 +94,7 @@ async fn a_certificate_that_signs_itself_is_told_in_words() {
         ],
     );
     let gateway = Gateway::start(&upstream(&url, ""));
-    assert_eq!(
-        http()
-            .get(gateway.at("/other"))
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        502
-    );
+    assert_eq!(gateway.get("/other").await.status(), 502);
     let log = gateway.stderr();
     assert!(
         log.contains("its certificate is not trusted")
@@ -145,31 +131,18 @@ fn what_is_no_http_server_is_not_taken_for_one() {
 #[tokio::test]
 async fn a_backend_without_an_address_is_not_one_that_refuses() {
     let gateway = Gateway::start(&upstream("http://nothing.invalid:9", ""));
-    let answer = http().get(gateway.at("/other")).send().await.unwrap();
+    let answer = gateway.get("/other").await;
     assert_eq!(
-        (
-            answer.status().as_u16(),
-            answer.headers()["x-hufu-error"].to_str().unwrap()
-        ),
+        (answer.status(), answer.header("x-hufu-error")),
         (502, "upstream_unreachable")
     );
-    let body: serde_json::Value = answer.json().await.unwrap();
+    let body: serde_json::Value = answer.json();
     assert_eq!(
         body["detail"],
         "The backend of this route has no address yet."
     );
-    until("the log to say it", async || {
-        gateway
-            .stderr()
-            .contains("there is no address yet, and requests get 502")
-            .then_some(())
-    })
-    .await;
-    assert!(
-        gateway
-            .stderr()
-            .contains("no address yet: cannot resolve the host names"),
-        "{}",
-        gateway.stderr()
-    );
+    gateway
+        .logs("there is no address yet, and requests get 502")
+        .await;
+    gateway.assert_logged("no address yet: cannot resolve the host names");
 }

@@ -9,10 +9,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::programs::program;
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::wait::until;
+use crate::helpers::{Gateway, echo_upstream, programs::program, until};
 
 /// As long as WeChat's are.
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -434,25 +431,18 @@ async fn a_trusted_proxy_that_says_nothing_is_told_of_once() {
     let echo = echo_upstream();
     let config = format!(
         "server.trusted_proxies = [\"127.0.0.1\"]\n{}",
-        route("/", &echo.url, "none")
+        echo.route("/", "none")
     );
-    let gateway = Gateway::with(&Setup {
-        config,
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&config);
     let send = async |header: Option<&str>| {
-        let request = http().get(gateway.at("/x"));
+        let request = gateway.get("/x");
         let request = header.iter().fold(request, |request, value| {
             request.header("X-Forwarded-For", *value)
         });
-        assert_eq!(request.send().await.unwrap().status(), 200);
+        assert_eq!(request.await.status(), 200);
     };
     send(Some("198.51.100.7")).await;
-    assert!(
-        !gateway.stderr().contains("the trusted proxy"),
-        "{}",
-        gateway.stderr()
-    );
+    gateway.assert_not_logged("the trusted proxy");
     send(None).await;
     send(None).await;
     let told = until("the warning", async || {

@@ -11,13 +11,10 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::helpers::gateway::{APPID, Gateway, Setup, route};
-use crate::helpers::load::subject;
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::servers::{Running, echo_upstream, http};
-use crate::helpers::slots::{Dice, Slots};
-use crate::helpers::store_checker::walk;
-use crate::helpers::wait::until;
+use crate::helpers::{
+    APPID, Dice, Gateway, GatewayBuilder, RedisServer, Running, Slots, echo_upstream, http,
+    subject, until, walk,
+};
 
 /// `session.absolute_timeout` of the run.
 const ABSOLUTE: Duration = Duration::from_secs(5);
@@ -41,30 +38,27 @@ impl Installation {
     }
 
     /// A file with these sealing keys.
-    fn file(&self, keys: &[&str]) -> Setup {
+    fn file(&self, keys: &[&str]) -> GatewayBuilder {
         let config = format!(
             "secrets.keys = {keys:?}\nsecrets.naming_key = {:?}\nserver.drain_grace = \"300ms\"\nsession.idle_timeout = \"5s\"\n\
              session.absolute_timeout = \"5s\"\nsession.max_per_user = 0\n{}",
             self.naming_key,
-            route("/api", &self.echo.url, "required")
+            self.echo.route("/api", "required")
         );
-        Setup {
-            store: self.redis.url(""),
-            config,
-        }
+        GatewayBuilder::new()
+            .store(self.redis.url(""))
+            .config(config)
     }
 }
 
 async fn call(gateway: &Gateway, method: &str, path: &str, token: &str) -> (u16, Value) {
     let answer = http()
-        .request(method.parse().unwrap(), gateway.at(path))
+        .request(method, gateway.at(path))
         .bearer_auth(token)
-        .send()
-        .await
-        .unwrap();
+        .await;
     (
-        answer.status().as_u16(),
-        serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default(),
+        answer.status(),
+        serde_json::from_str(&answer.text()).unwrap_or_default(),
     )
 }
 
@@ -115,6 +109,7 @@ impl Load {
         );
         async move {
             while !stop.load(Ordering::Relaxed) {
+                // The pace of the load; nothing is waited for.
                 tokio::time::sleep(Duration::from_millis(2)).await;
                 let chosen = {
                     let mut sessions = sessions.lock().unwrap();
@@ -131,7 +126,7 @@ impl Load {
                 let Ok(answer) = client
                     .get(format!("http://{at}/api/x"))
                     .bearer_auth(&token)
-                    .send()
+                    .try_stream()
                     .await
                 else {
                     continue;
@@ -164,7 +159,7 @@ impl Load {
     async fn goes_on(&self) {
         let before = self.served.load(Ordering::Relaxed);
         until("the load to be served", async || {
-            (self.served.load(Ordering::Relaxed) >= before + 40).then_some(())
+            self.served.load(Ordering::Relaxed) >= before + 40
         })
         .await;
     }
@@ -203,7 +198,7 @@ async fn mixture_works(gateways: &[Gateway; 2], load: &Load, when: &str) {
             "{when}"
         );
         until("the logout to be everywhere", async || {
-            (call(other, "GET", "/api/x", fresh).await.0 == 401).then_some(())
+            call(other, "GET", "/api/x", fresh).await.0 == 401
         })
         .await;
         assert_eq!(
@@ -216,7 +211,7 @@ async fn mixture_works(gateways: &[Gateway; 2], load: &Load, when: &str) {
 }
 
 /// Replaces one process after the other: start the new one, send it the load, stop the old one.
-async fn roll(gateways: &mut [Gateway; 2], setup: &Setup, load: &Load, step: &str) {
+async fn roll(gateways: &mut [Gateway; 2], setup: &GatewayBuilder, load: &Load, step: &str) {
     for slot in 0..2 {
         let fresh = gateways[slot].successor(setup);
         load.slots.set(slot, Some(fresh.listen));
@@ -236,7 +231,7 @@ async fn roll(gateways: &mut [Gateway; 2], setup: &Setup, load: &Load, step: &st
 async fn three_rolls_change_the_key_and_sign_nobody_out() {
     let installation = Installation::new();
     let (old, new) = (generate_key(), generate_key());
-    let first = Gateway::with(&installation.file(&[&old]));
+    let first = installation.file(&[&old]).start();
     let mut gateways = [first.sibling(), first];
     let load = Load::start(&gateways);
     mixture_works(&gateways, &load, "before").await;
@@ -257,8 +252,9 @@ async fn three_rolls_change_the_key_and_sign_nobody_out() {
     let swapped = monotonic_now();
     until("the last session of the old key to end", async || {
         load.add(&gateways[0], "between").await;
+        // A session now and then, until the time is over.
         tokio::time::sleep(Duration::from_millis(50)).await;
-        (swapped.elapsed() > ABSOLUTE).then_some(())
+        swapped.elapsed() > ABSOLUTE
     })
     .await;
     roll(
@@ -293,11 +289,7 @@ async fn three_rolls_change_the_key_and_sign_nobody_out() {
                 .await,
             0
         );
-        assert!(
-            !gateway.stderr().contains("cannot be read"),
-            "{}",
-            gateway.stderr()
-        );
+        gateway.assert_not_logged("cannot be read");
     }
 }
 
@@ -305,7 +297,7 @@ async fn three_rolls_change_the_key_and_sign_nobody_out() {
 async fn a_key_that_is_removed_at_once_signs_its_sessions_out_and_they_are_counted() {
     let installation = Installation::new();
     let (old, new) = (generate_key(), generate_key());
-    let before = Gateway::with(&installation.file(&[&old]));
+    let before = installation.file(&[&old]).start();
     let token = before.token("zhang").await;
     let after = before.successor(&installation.file(&[&new]));
     for (path, code) in [
@@ -344,7 +336,7 @@ async fn a_key_that_is_removed_at_once_signs_its_sessions_out_and_they_are_count
 async fn another_naming_key_is_told_of() {
     let mut installation = Installation::new();
     let key = generate_key();
-    let right = Gateway::with(&installation.file(&[&key]));
+    let right = installation.file(&[&key]).start();
     let (phone, tablet) = (right.token("zhang").await, right.token("zhang").await);
     installation.naming_key = generate_key();
     let wrong = right.successor(&installation.file(&[&key]));
@@ -357,10 +349,7 @@ async fn another_naming_key_is_told_of() {
             "nobody is signed out"
         );
     }
-    until("the log line", async || {
-        wrong.stderr().contains(told).then_some(())
-    })
-    .await;
+    wrong.logs(told).await;
     assert!(
         wrong.stderr().matches(told).count() <= 2,
         "each worker says it once: {}",
@@ -369,7 +358,7 @@ async fn another_naming_key_is_told_of() {
     // What it does not find is the other device; the one that asks it ends.
     assert_eq!(call(&wrong, "POST", "/auth/logout", &phone).await.0, 204);
     until("the logout to be everywhere", async || {
-        (call(&right, "GET", "/api/x", &phone).await.0 == 401).then_some(())
+        call(&right, "GET", "/api/x", &phone).await.0 == 401
     })
     .await;
     assert_eq!(call(&right, "GET", "/api/x", &tablet).await.0, 200);
@@ -398,9 +387,9 @@ fn the_steps_of_the_page_are_these() {
         .filter(|line| line.starts_with(|c: char| c.is_ascii_digit()))
         .collect();
     let said = [
-        "**behind** the old one",
+        "**after** the old one",
         "Swap them",
-        "After `session.absolute_timeout`",
+        "Wait `session.absolute_timeout`",
     ];
     assert!(
         steps.len() == 3

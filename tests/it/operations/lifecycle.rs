@@ -1,32 +1,25 @@
 //! The end of the process: announced, drained, and at once when asked twice.
 
 use nix::sys::signal::Signal;
-use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::recorder::{Recorder, Reply, ok};
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::wait::until;
-use crate::helpers::wire;
+use crate::helpers::{
+    Gateway, GatewayBuilder, Script, Upstream, echo_upstream, http, probe, script::ok, until,
+};
 
 #[tokio::test]
 async fn sigterm_announces_drains_and_ends_with_success() {
     let echo = echo_upstream();
     let config = format!(
         "server.drain_grace = \"3s\"\nserver.drain_deadline = \"5s\"\n{}",
-        route("/", &echo.url, "none")
+        echo.route("/", "none")
     );
-    let mut gateway = Gateway::with(&Setup {
-        config,
-        ..Setup::default()
-    });
-    let mut kept = TcpStream::connect(gateway.listen).await.unwrap();
+    let mut gateway = Gateway::start(&config);
+    let mut kept = gateway.connect().await;
     kept.write_all(b"GET /before HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
         .unwrap();
-    assert_eq!(wire::read(&mut kept).await.header("connection"), None);
+    assert_eq!(probe::read(&mut kept).await.header("connection"), None);
     // Connections that rest at the end, in each of their states.
     let mut resting = Vec::new();
     for begun in [
@@ -35,43 +28,34 @@ async fn sigterm_announces_drains_and_ends_with_success() {
         "GET /whole HTTP/1.1\r\nHost: x\r\n\r\n",
         "POST /auth/none HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nbody",
     ] {
-        let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+        let mut client = gateway.connect().await;
         client.write_all(begun.as_bytes()).await.unwrap();
         if begun.ends_with("\r\n\r\n") || begun.ends_with("body") {
-            wire::read(&mut client).await;
+            probe::read(&mut client).await;
         }
         resting.push(client);
     }
-    let mut slow = TcpStream::connect(gateway.listen).await.unwrap();
+    let mut slow = gateway.connect().await;
     slow.write_all(b"GET /slow/1500 HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
         .unwrap();
     until("the slow request to be under way", async || {
-        let page = http()
-            .get(gateway.admin_at("/metrics"))
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
-        page.contains("hufu_requests_in_flight 1").then_some(())
+        let page = gateway.admin_get("/metrics").await.text();
+        page.contains("hufu_requests_in_flight 1")
     })
     .await;
 
     gateway.signal(Signal::SIGTERM);
     until("not being ready", async || {
-        let answer = http().get(gateway.admin_at("/readyz")).send().await.ok()?;
+        let answer = gateway.admin_get("/readyz").try_send().await.ok()?;
         let status = answer.status();
-        let body: Value = answer.json().await.ok()?;
+        let body = answer.json();
         (status == 503 && body["status"] == "draining").then_some(())
     })
     .await;
-    let healthz = wire::send(
-        gateway.listen,
-        b"GET /auth/healthz HTTP/1.1\r\nHost: x\r\n\r\n",
-    )
-    .await;
+    let healthz = gateway
+        .raw(b"GET /auth/healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await;
     assert_eq!(
         (healthz.status, healthz.body(), healthz.closed),
         (503, "draining", true),
@@ -80,21 +64,21 @@ async fn sigterm_announces_drains_and_ends_with_success() {
     kept.write_all(b"GET /during HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
         .unwrap();
-    let during = wire::read(&mut kept).await;
+    let during = probe::read(&mut kept).await;
     assert_eq!(
         (during.status, during.header("connection"), during.closed),
         (200, Some("close"), true),
         "{}",
         during.text
     );
-    let fresh = wire::send(gateway.listen, b"GET /fresh HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let fresh = gateway.raw(b"GET /fresh HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert_eq!(
         (fresh.status, fresh.header("connection")),
         (200, Some("close")),
         "still accepting within the grace"
     );
     assert_eq!(
-        wire::read(&mut slow).await.status,
+        probe::read(&mut slow).await.status,
         200,
         "a request under way is finished"
     );
@@ -106,27 +90,25 @@ async fn sigterm_announces_drains_and_ends_with_success() {
         gateway.stdout()
     );
     for client in &mut resting {
-        assert!(wire::read_to_the_end(client).await.closed);
+        assert!(probe::read_to_the_end(client).await.closed);
     }
 }
 
 #[tokio::test]
 async fn an_access_log_that_nobody_reads_does_not_keep_the_process_alive() {
     let echo = echo_upstream();
-    let mut gateway = Gateway::with_blocked_stdout(&format!(
-        "server.drain_grace = \"0s\"\n{}",
-        route("/", &echo.url, "none")
-    ));
+    let mut gateway = GatewayBuilder::new()
+        .config(format!(
+            "server.drain_grace = \"0s\"\n{}",
+            echo.route("/", "none")
+        ))
+        .blocked_stdout()
+        .start();
     let client = http();
     let long = "x".repeat(4000);
     for _ in 0..40 {
         assert_eq!(
-            client
-                .get(gateway.at(&format!("/{long}")))
-                .send()
-                .await
-                .unwrap()
-                .status(),
+            client.get(gateway.at(&format!("/{long}"))).await.status(),
             200
         );
     }
@@ -136,68 +118,51 @@ async fn an_access_log_that_nobody_reads_does_not_keep_the_process_alive() {
 
 #[tokio::test]
 async fn a_second_signal_ends_at_once() {
-    let upstream = Recorder::start(Reply::Never).await;
-    let mut gateway = Gateway::with(&Setup {
-        config: route("/", &upstream.url, "none"),
-        ..Setup::default()
-    });
-    let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+    let upstream = Upstream::start(Script::hang());
+    let mut gateway = Gateway::start(&upstream.route("/", "none"));
+    let mut client = gateway.connect().await;
     client
         .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
         .unwrap();
     until("the request upstream", async || {
-        (!upstream.connections().is_empty()).then_some(())
+        !upstream.connections().is_empty()
     })
     .await;
     gateway.signal(Signal::SIGTERM);
-    until("draining, and the word on a second signal", async || {
-        gateway
-            .stderr()
-            .contains("a second signal stops the gateway at once")
-            .then_some(())
-    })
-    .await;
+    gateway
+        .logs("a second signal stops the gateway at once")
+        .await;
     gateway.signal(Signal::SIGTERM);
     assert_eq!(gateway.ended().code(), Some(1));
-    assert!(
-        gateway.stderr().contains("stopped at once"),
-        "{}",
-        gateway.stderr()
-    );
+    gateway.assert_logged("stopped at once");
 }
 
 #[tokio::test]
 async fn sigint_and_sigquit_drain_too() {
     for (signal, name) in [(Signal::SIGINT, "SIGINT"), (Signal::SIGQUIT, "SIGQUIT")] {
-        let upstream = Recorder::start(Reply::AfterBody(2, ok())).await;
-        let mut gateway = Gateway::with(&Setup {
-            config: format!(
-                "server.drain_grace = \"0s\"\n{}",
-                route("/", &upstream.url, "none")
-            ),
-            ..Setup::default()
-        });
-        let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+        let upstream = Upstream::start(Script::after_body(2, ok()));
+        let mut gateway = Gateway::start(&format!(
+            "server.drain_grace = \"0s\"\n{}",
+            upstream.route("/", "none")
+        ));
+        let mut client = gateway.connect().await;
         client
             .write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
             .await
             .unwrap();
         until("the request upstream", async || {
-            (!upstream.connections().is_empty()).then_some(())
+            !upstream.connections().is_empty()
         })
         .await;
         gateway.signal(signal);
         until("draining", async || {
-            gateway
-                .stderr()
-                .contains(&format!("{name}: draining"))
-                .then_some(())
+            gateway.stderr().contains(&format!("{name}: draining"))
         })
         .await;
         client.write_all(b"ab").await.unwrap();
         assert_eq!(
-            wire::read(&mut client).await.status,
+            probe::read(&mut client).await.status,
             200,
             "a request under way is finished"
         );
@@ -208,7 +173,7 @@ async fn sigint_and_sigquit_drain_too() {
 #[tokio::test]
 async fn what_logrotate_sends_is_ignored_with_a_line() {
     let echo = echo_upstream();
-    let mut gateway = Gateway::start(&route("/", &echo.url, "none"));
+    let mut gateway = Gateway::start(&echo.route("/", "none"));
     let lines = |gateway: &Gateway, name: &str| {
         gateway
             .stderr()
@@ -219,14 +184,8 @@ async fn what_logrotate_sends_is_ignored_with_a_line() {
     for (signal, name) in [(Signal::SIGUSR1, "SIGUSR1"), (Signal::SIGUSR2, "SIGUSR2")] {
         for n in 1..=2 {
             gateway.signal(signal);
-            until("the line", async || {
-                (lines(&gateway, name) == n).then_some(())
-            })
-            .await;
-            assert_eq!(
-                http().get(gateway.at("/x")).send().await.unwrap().status(),
-                200
-            );
+            until("the line", async || lines(&gateway, name) == n).await;
+            assert_eq!(gateway.get("/x").await.status(), 200);
         }
     }
     assert!(gateway.runs() && !gateway.stderr().contains("draining"));

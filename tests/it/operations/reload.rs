@@ -6,18 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 
-use crate::helpers::backend::{Backend, Mode, upstream};
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::recorder::{Recorder, Reply, ok};
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::wait::until;
-use crate::helpers::wire;
+use crate::helpers::{Gateway, Script, Upstream, echo_upstream, http, probe, until, upstream};
 
 async fn get(gateway: &Gateway, path: &str) -> (u16, String) {
-    let answer = http().get(gateway.at(path)).send().await.unwrap();
-    (answer.status().as_u16(), answer.text().await.unwrap())
+    let answer = gateway.get(path).await;
+    (answer.status(), answer.text())
 }
 
 /// A header as the echo upstream has seen it.
@@ -32,31 +26,26 @@ fn seen(body: &str, name: &str) -> Option<String> {
 
 #[tokio::test]
 async fn routes_and_upstreams_change_and_what_is_under_way_ends_as_it_began() {
-    let (one, two) = (
-        Backend::start("one", Mode::Answer).await,
-        Backend::start("two", Mode::Answer).await,
-    );
-    let gateway = Gateway::start(&route("/old", &one.url(), "none"));
-    let mut kept = TcpStream::connect(gateway.listen).await.unwrap();
+    let (one, two) = (Upstream::named("one"), Upstream::named("two"));
+    let gateway = Gateway::start(&one.route("/old", "none"));
+    let mut kept = gateway.connect().await;
     kept.write_all(b"GET /old HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
         .unwrap();
-    assert_eq!(wire::read(&mut kept).await.body(), "one");
-    one.set(Mode::Hang);
-    let slow = tokio::spawn(http().get(gateway.at("/old/slow")).send());
+    assert_eq!(probe::read(&mut kept).await.body(), "one");
+    one.set(Script::hang());
+    let slow = tokio::spawn(gateway.get("/old/slow").try_send());
     until("the request under way", async || {
-        (one.requests("GET /old/slow") == 1).then_some(())
+        one.count("GET /old/slow") == 1
     })
     .await;
 
-    gateway
-        .reload(&route("/new", &two.url(), "none"), "applied")
-        .await;
+    gateway.reload(&two.route("/new", "none"), "applied").await;
     kept.write_all(b"GET /new HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
         .unwrap();
     assert_eq!(
-        wire::read(&mut kept).await.body(),
+        probe::read(&mut kept).await.body(),
         "two",
         "on a connection from before, too"
     );
@@ -64,24 +53,17 @@ async fn routes_and_upstreams_change_and_what_is_under_way_ends_as_it_began() {
     assert!(!slow.is_finished());
     drop(slow);
 
-    one.set(Mode::Slow(std::time::Duration::from_millis(500)));
-    gateway
-        .reload(&route("/old", &one.url(), "none"), "applied")
-        .await;
-    let slow = tokio::spawn(http().get(gateway.at("/old/slow")).send());
+    one.set(Script::named("one").slowly(std::time::Duration::from_millis(500)));
+    gateway.reload(&one.route("/old", "none"), "applied").await;
+    let slow = tokio::spawn(gateway.get("/old/slow").try_send());
     until("the request under way", async || {
-        (one.requests("GET /old/slow") == 2).then_some(())
+        one.count("GET /old/slow") == 2
     })
     .await;
-    gateway
-        .reload(&route("/new", &two.url(), "none"), "applied")
-        .await;
+    gateway.reload(&two.route("/new", "none"), "applied").await;
     let answer = slow.await.unwrap().unwrap();
     assert_eq!(
-        (
-            answer.status().as_u16(),
-            answer.text().await.unwrap().as_str()
-        ),
+        (answer.status(), answer.text().as_str()),
         (200, "one"),
         "its route and its upstream are gone since"
     );
@@ -91,11 +73,8 @@ async fn routes_and_upstreams_change_and_what_is_under_way_ends_as_it_began() {
 /// back later.
 #[tokio::test]
 async fn connections_to_upstreams_that_are_gone_are_closed() {
-    let (old, new) = (
-        Recorder::start(Reply::AtHead(ok())).await,
-        Backend::start("new", Mode::Answer).await,
-    );
-    let gateway = Gateway::start(&route("/api", &old.url, "none"));
+    let (old, new) = (Upstream::ok(), Upstream::named("new"));
+    let gateway = Gateway::start(&old.route("/api", "none"));
     assert_eq!(get(&gateway, "/api").await.0, 200);
     assert!(
         old.connections()
@@ -104,14 +83,9 @@ async fn connections_to_upstreams_that_are_gone_are_closed() {
             && !old.connections().is_empty(),
         "it rests"
     );
-    gateway
-        .reload(&route("/api", &new.url(), "none"), "applied")
-        .await;
+    gateway.reload(&new.route("/api", "none"), "applied").await;
     until("the end of the old connections", async || {
-        old.connections()
-            .iter()
-            .all(|connection| connection.closed)
-            .then_some(())
+        old.connections().iter().all(|connection| connection.closed)
     })
     .await;
     assert_eq!(get(&gateway, "/api").await.1, "new");
@@ -130,10 +104,7 @@ async fn a_request_sees_one_configuration_whole_and_none_is_lost() {
             echo.url
         )
     };
-    let gateway = Arc::new(Gateway::with(&Setup {
-        config: config("one"),
-        ..Setup::default()
-    }));
+    let gateway = Arc::new(Gateway::start(&config("one")));
     let (over, served) = (
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicUsize::new(0)),
@@ -146,15 +117,10 @@ async fn a_request_sees_one_configuration_whole_and_none_is_lost() {
             tokio::spawn(async move {
                 let client = http();
                 while !over.load(Ordering::Relaxed) {
-                    let answer = client
-                        .get(gateway.at("/api"))
-                        .bearer_auth(&token)
-                        .send()
-                        .await
-                        .unwrap();
+                    let answer = client.get(gateway.at("/api")).bearer_auth(&token).await;
                     assert_eq!(answer.status(), 200);
-                    let mark = answer.headers()["x-mark"].to_str().unwrap().to_owned();
-                    let body = answer.text().await.unwrap();
+                    let mark = answer.header("x-mark").to_owned();
+                    let body = answer.text();
                     assert_eq!(seen(&body, "x-mark").as_deref(), Some(mark.as_str()));
                     let (own, other) = if mark == "one" {
                         ("x-user-one", "x-user-two")
@@ -173,19 +139,14 @@ async fn a_request_sees_one_configuration_whole_and_none_is_lost() {
     for mark in ["two", "one"].repeat(5) {
         let before = served.load(Ordering::Relaxed);
         gateway.reload(&config(mark), "applied").await;
-        let answer = http()
-            .get(gateway.at("/api"))
-            .bearer_auth(&token)
-            .send()
-            .await
-            .unwrap();
+        let answer = gateway.get("/api").bearer_auth(&token).await;
         assert_eq!(
-            answer.headers()["x-mark"],
+            answer.header("x-mark"),
             mark,
             "what was reported holds for whoever comes then"
         );
         until("requests under the new configuration", async || {
-            (served.load(Ordering::Relaxed) > before + 20).then_some(())
+            served.load(Ordering::Relaxed) > before + 20
         })
         .await;
     }
@@ -198,13 +159,13 @@ async fn a_request_sees_one_configuration_whole_and_none_is_lost() {
 #[tokio::test]
 async fn a_bad_file_changes_nothing_and_says_everything_that_is_wrong() {
     let echo = echo_upstream();
-    let gateway = Gateway::start(&route("/api", &echo.url, "none"));
+    let gateway = Gateway::start(&echo.route("/api", "none"));
     let read = "hufu_configuration_read_timestamp_seconds";
     let at = gateway.counted(read).await;
     assert!(at > 1_700_000_000);
     let bad = format!(
         "server.trusted_proxy = []\n{}\n[[routes]]\npath = \"nothing\"\nupstream = \"nobody\"\n",
-        route("/other", &echo.url, "none")
+        echo.route("/other", "none")
     );
     gateway.reload(&bad, "refused").await;
     assert_eq!(
@@ -231,7 +192,7 @@ async fn a_bad_file_changes_nothing_and_says_everything_that_is_wrong() {
         (200, at)
     );
     gateway
-        .reload(&route("/other", &echo.url, "none"), "applied")
+        .reload(&echo.route("/other", "none"), "applied")
         .await;
     assert_eq!(
         (
@@ -248,15 +209,12 @@ async fn variables_and_files_are_read_again() {
     let echo = echo_upstream();
     let config = format!(
         "{}response_headers = {{ set = {{ X-Greeting = \"${{GREETING}}\" }} }}\n",
-        route("/api", &echo.url, "none")
+        echo.route("/api", "none")
     );
-    let gateway = Gateway::start(&route("/api", &echo.url, "none"));
+    let gateway = Gateway::start(&echo.route("/api", "none"));
     let greeting = async || {
-        let answer = http().get(gateway.at("/api")).send().await.unwrap();
-        answer
-            .headers()
-            .get("x-greeting")
-            .map(|value| value.to_str().unwrap().to_owned())
+        let answer = gateway.get("/api").await;
+        answer.get("x-greeting").map(str::to_owned)
     };
     gateway.reload(&config, "refused").await;
     assert!(gateway.stderr().contains("GREETING is not set"));
@@ -270,20 +228,12 @@ async fn variables_and_files_are_read_again() {
 #[tokio::test]
 async fn a_session_from_before_has_its_apps_new_id() {
     let echo = echo_upstream();
-    let gateway = Gateway::with(&Setup {
-        config: route("/api", &echo.url, "required"),
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&echo.route("/api", "required"));
     let token = gateway.token("alice").await;
     let appid = async || {
-        let answer = http()
-            .get(gateway.at("/api"))
-            .bearer_auth(&token)
-            .send()
-            .await
-            .unwrap();
+        let answer = gateway.get("/api").bearer_auth(&token).await;
         assert_eq!(answer.status(), 200);
-        seen(&answer.text().await.unwrap(), "x-wx-appid").unwrap()
+        seen(&answer.text(), "x-wx-appid").unwrap()
     };
     let before = appid().await;
     let text = gateway.stored("hufu.toml");
@@ -297,30 +247,23 @@ async fn a_session_from_before_has_its_apps_new_id() {
 #[tokio::test]
 async fn apps_limits_origins_errors_and_trusted_proxies_change() {
     let echo = echo_upstream();
-    let api = route("/api", &echo.url, "required");
-    let gateway = Gateway::with(&Setup {
-        config: api.clone(),
-        ..Setup::default()
-    });
+    let api = echo.route("/api", "required");
+    let gateway = Gateway::start(&api);
     let verify = async || {
-        wire::send(
-            gateway.listen,
-            b"GET /auth/verify HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        )
-        .await
-        .code()
-        .map(str::to_owned)
+        gateway
+            .raw(b"GET /auth/verify HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await
+            .code()
+            .map(str::to_owned)
     };
     let origin = async || {
-        let answer = http()
-            .get(gateway.at("/api"))
+        let answer = gateway
+            .get("/api")
             .header("origin", "https://h5.example.com")
-            .send()
-            .await
-            .unwrap();
+            .await;
         (
-            answer.status().as_u16(),
-            answer.headers().contains_key("access-control-allow-origin"),
+            answer.status(),
+            answer.get("access-control-allow-origin").is_some(),
         )
     };
     let login = async |app: &str| {
@@ -332,7 +275,6 @@ async fn apps_limits_origins_errors_and_trusted_proxies_change() {
             .login_with(json!({ "app": app, "code": code }))
             .await
             .status()
-            .as_u16()
     };
     assert_eq!(
         (
@@ -371,8 +313,8 @@ async fn apps_limits_origins_errors_and_trusted_proxies_change() {
 #[tokio::test]
 async fn what_is_known_of_endpoints_stays_and_so_do_their_connections() {
     let (one, two) = (
-        Backend::start("one", Mode::Answer).await,
-        Backend::start("two", Mode::Sick).await,
+        Upstream::named("one"),
+        Upstream::start(Script::answers("503 Service Unavailable", "sick")),
     );
     let health = "[upstreams.many.health]\npath = \"/healthz\"\ninterval = \"20ms\"\nunhealthy_after = 1\nhealthy_after = 1";
     let both = |settings: &str| upstream(&[&one, &two], "none", &format!("{settings}\n{health}"));
@@ -382,29 +324,22 @@ async fn what_is_known_of_endpoints_stays_and_so_do_their_connections() {
             "hufu_upstream_endpoint_up{{upstream=\"many\",endpoint=\"127.0.0.1:{}\"}}",
             two.port
         );
-        let page = http()
-            .get(gateway.admin_at("/metrics"))
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
+        let page = gateway.admin_get("/metrics").await.text();
         page.lines().find_map(|line| {
             line.strip_prefix(&series)
                 .map(|value| value.trim().to_owned())
         })
     };
     until("the sick one to be found", async || {
-        (up().await.as_deref() == Some("0")).then_some(())
+        up().await.as_deref() == Some("0")
     })
     .await;
-    let mut kept = TcpStream::connect(gateway.listen).await.unwrap();
+    let mut kept = gateway.connect().await;
     let mut ask = async || {
         kept.write_all(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
             .await
             .unwrap();
-        wire::read(&mut kept).await.body().to_owned()
+        probe::read(&mut kept).await.body().to_owned()
     };
     assert_eq!(ask().await, "one");
     let opened = format!(
@@ -412,7 +347,7 @@ async fn what_is_known_of_endpoints_stays_and_so_do_their_connections() {
         one.port
     );
     assert_eq!(gateway.counted(&opened).await, 1);
-    two.set(Mode::Hang);
+    two.set(Script::hang());
     for settings in ["", "connect_timeout = \"3s\"\ntimeout = \"20s\""] {
         gateway.reload(&both(settings), "applied").await;
         assert_eq!(up().await.as_deref(), Some("0"), "{settings}");
@@ -421,13 +356,13 @@ async fn what_is_known_of_endpoints_stays_and_so_do_their_connections() {
         }
     }
     assert_eq!(
-        (gateway.counted(&opened).await, two.requests("GET /x")),
+        (gateway.counted(&opened).await, two.count("GET /x")),
         (1, 0),
         "the kept connection was used all the time"
     );
-    two.set(Mode::Answer);
+    two.set(Script::named("two"));
     until("the sick one to be well again", async || {
-        (up().await.as_deref() == Some("1")).then_some(())
+        up().await.as_deref() == Some("1")
     })
     .await;
     gateway
@@ -438,29 +373,18 @@ async fn what_is_known_of_endpoints_stays_and_so_do_their_connections() {
         (None, "one"),
         "an endpoint that is gone is not shown any more"
     );
-    let asked = two.requests("GET /healthz");
+    let asked = two.count("GET /healthz");
     assert_eq!(ask().await, "one");
-    assert_eq!(
-        two.requests("GET /healthz"),
-        asked,
-        "nobody asks it any more"
-    );
+    assert_eq!(two.count("GET /healthz"), asked, "nobody asks it any more");
 }
 
 #[tokio::test]
 async fn what_takes_a_restart_is_named() {
     let echo = echo_upstream();
-    let api = route("/api", &echo.url, "none");
-    let gateway = Gateway::with(&Setup {
-        config: api.clone(),
-        ..Setup::default()
-    });
+    let api = echo.route("/api", "none");
+    let gateway = Gateway::start(&api);
     gateway.reload(&api, "applied").await;
-    assert!(
-        !gateway.stderr().contains("need a restart"),
-        "{}",
-        gateway.stderr()
-    );
+    gateway.assert_not_logged("need a restart");
     let other = format!(
         "server.keep_alive = \"5s\"\nserver.body_limit = \"1KiB\"\nserver.prefix = \"/session\"\nsession.idle_timeout = \"1h\"\n\
          admin.token = \"a-token-that-is-long-enough-for-it\"\n{api}"
@@ -490,34 +414,25 @@ async fn what_takes_a_restart_is_named() {
         200,
         "the prefix is the one of the start"
     );
-    let long = http()
-        .post(gateway.at("/api"))
-        .body("x".repeat(2000))
-        .send()
-        .await
-        .unwrap();
+    let long = gateway.post("/api").body("x".repeat(2000)).await;
     assert_eq!(long.status(), 413, "and the limit is the new one");
 }
 
 #[tokio::test]
 async fn what_is_believed_of_an_original_request_changes() {
     let echo = echo_upstream();
-    let routes = route("/api", &echo.url, "required") + &route("/public", &echo.url, "none");
+    let routes = echo.route("/api", "required") + &echo.route("/public", "none");
     let config =
         |verify: &str| format!("server.trusted_proxies = [\"127.0.0.1\"]\n{verify}{routes}");
-    let gateway = Gateway::with(&Setup {
-        config: config(""),
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&config(""));
     let asked = async || {
         let lines = "X-Original-URI: /public\r\nX-Forwarded-Uri: /api\r\n";
-        wire::send(
-            gateway.listen,
-            format!("GET /auth/verify HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n")
-                .as_bytes(),
-        )
-        .await
-        .status
+        gateway
+            .raw(format!(
+                "GET /auth/verify HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n"
+            ))
+            .await
+            .status
     };
     assert_eq!(asked().await, 401);
     for (verify, outcome, status) in [
@@ -534,18 +449,14 @@ async fn what_is_believed_of_an_original_request_changes() {
         gateway.reload(&config(verify), outcome).await;
         assert_eq!(asked().await, status, "{verify}");
     }
-    assert!(
-        !gateway.stderr().contains("need a restart"),
-        "{}",
-        gateway.stderr()
-    );
+    gateway.assert_not_logged("need a restart");
 }
 
 /// As in a container that mounts the file: the operator has edited another one.
 #[tokio::test]
 async fn a_reload_that_finds_the_very_same_bytes_says_so() {
     let echo = echo_upstream();
-    let gateway = Gateway::start(&route("/one", &echo.url, "none"));
+    let gateway = Gateway::start(&echo.route("/one", "none"));
     let told = || {
         gateway
             .stderr()
@@ -554,9 +465,7 @@ async fn a_reload_that_finds_the_very_same_bytes_says_so() {
     };
     gateway.reload_as_it_is("applied").await;
     assert_eq!(told(), 1, "{}", gateway.stderr());
-    gateway
-        .reload(&route("/two", &echo.url, "none"), "applied")
-        .await;
+    gateway.reload(&echo.route("/two", "none"), "applied").await;
     assert_eq!(told(), 1, "{}", gateway.stderr());
     gateway.write(".env", "SOMETHING=1\n");
     gateway.reload_as_it_is("applied").await;

@@ -8,10 +8,7 @@ use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::helpers::backend::{Backend, Mode};
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::servers::http;
-use crate::helpers::wait::until;
+use crate::helpers::{Gateway, Upstream, http, until};
 
 const CLIENTS: usize = 64;
 
@@ -96,15 +93,12 @@ async fn answer(stream: &mut TcpStream) -> Result<String, String> {
 
 #[tokio::test]
 async fn sigterm_under_load_loses_no_request() {
-    let backend = Backend::start("one", Mode::Answer).await;
+    let backend = Upstream::named("one");
     let config = format!(
         "server.drain_grace = \"1s\"\nserver.drain_deadline = \"10s\"\n{}",
-        route("/api", &backend.url(), "none")
+        backend.route("/api", "none")
     );
-    let mut leaving = Gateway::with(&Setup {
-        config,
-        ..Setup::default()
-    });
+    let mut leaving = Gateway::start(&config);
     let staying = leaving.sibling();
     let clients = Arc::new(Clients {
         leaving: leaving.listen,
@@ -122,16 +116,13 @@ async fn sigterm_under_load_loses_no_request() {
             tokio::spawn(async move { clients.run().await })
         })
         .collect();
-    until("everybody at work", async || {
-        (answered() > CLIENTS * 5).then_some(())
-    })
-    .await;
+    until("everybody at work", async || answered() > CLIENTS * 5).await;
     leaving.signal(Signal::SIGTERM);
     // The balancer asks now and then; meanwhile clients still come here.
     until("the balancer to notice", async || {
         let ready = http()
             .get(leaving.admin_at("/readyz"))
-            .send()
+            .try_send()
             .await
             .ok()?
             .status();
@@ -139,14 +130,11 @@ async fn sigterm_under_load_loses_no_request() {
     })
     .await;
     clients.noticed.store(true, Ordering::SeqCst);
-    until("the end of the first", async || {
-        (!leaving.runs()).then_some(())
-    })
-    .await;
+    until("the end of the first", async || !leaving.runs()).await;
     assert_eq!(leaving.ended().code(), Some(0), "{}", leaving.stderr());
     let before = answered();
     until("everybody at the other", async || {
-        (answered() > before + CLIENTS * 5).then_some(())
+        answered() > before + CLIENTS * 5
     })
     .await;
     clients.over.store(true, Ordering::SeqCst);
@@ -169,7 +157,7 @@ async fn sigterm_under_load_loses_no_request() {
             .count()
     };
     until("the access lines", async || {
-        (lines(&staying) + lines(&leaving) == answered()).then_some(())
+        lines(&staying) + lines(&leaving) == answered()
     })
     .await;
 }

@@ -11,10 +11,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message as _;
 
-use crate::helpers::gateway::{Gateway, route};
-use crate::helpers::recorder::{Recorder, Reply, ok};
-use crate::helpers::servers::{Running, http};
-use crate::helpers::wait::until;
+use crate::helpers::{Gateway, Running, Upstream, until};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
@@ -114,19 +111,16 @@ fn attribute(span: &Span, name: &str) -> Option<String> {
 
 #[tokio::test]
 async fn a_request_has_a_span_and_the_upstream_s_hang_below_it() {
-    let (collector, upstream) = (
-        Collector::start(),
-        Recorder::start(Reply::AtHead(ok())).await,
-    );
+    let (collector, upstream) = (Collector::start(), Upstream::ok());
     let more = "traces.service_name = \"gate\"\ntraces.authorization = \"Bearer of-the-collector\"\nserver.trusted_proxies = [\"127.0.0.0/8\"]";
     let mut gateway =
-        Gateway::start(&(collector.config(more) + &route("/api", &upstream.url, "required")));
+        Gateway::start(&(collector.config(more) + &upstream.route("/api", "required")));
     let token = gateway.token("zhang").await;
-    let call = http()
-        .get(gateway.at("/api/x?q=1"))
+    let call = gateway
+        .get("/api/x?q=1")
         .bearer_auth(&token)
         .header("traceparent", format!("00-{TRACE}-{PARENT}-01"));
-    assert_eq!(call.send().await.unwrap().status(), 200);
+    assert_eq!(call.await.status(), 200);
     let seen = upstream.connections()[0].values("traceparent");
     gateway.signal(Signal::SIGTERM);
     assert!(gateway.ended().success());
@@ -185,16 +179,13 @@ async fn a_request_has_a_span_and_the_upstream_s_hang_below_it() {
 
 #[tokio::test]
 async fn the_share_decides_for_strangers_and_a_trusted_proxy_for_itself() {
-    let (collector, upstream) = (
-        Collector::start(),
-        Recorder::start(Reply::AtHead(ok())).await,
-    );
+    let (collector, upstream) = (Collector::start(), Upstream::ok());
     let stranger = Gateway::start(
-        &(collector.config("traces.sample = \"0%\"") + &route("/", &upstream.url, "none")),
+        &(collector.config("traces.sample = \"0%\"") + &upstream.route("/", "none")),
     );
     let trusting = Gateway::start(
         &(collector.config("traces.sample = \"0%\"\nserver.trusted_proxies = [\"127.0.0.0/8\"]")
-            + &route("/", &upstream.url, "none")),
+            + &upstream.route("/", "none")),
     );
     let sampled = format!("00-{TRACE}-{PARENT}-01");
     let unsampled = format!("00-{}-{PARENT}-00", "1".repeat(32));
@@ -204,12 +195,10 @@ async fn the_share_decides_for_strangers_and_a_trusted_proxy_for_itself() {
         (&trusting, &sampled),
     ] {
         assert_eq!(
-            http()
-                .get(gateway.at("/x"))
+            gateway
+                .get("/x")
                 .header("traceparent", context)
-                .send()
                 .await
-                .unwrap()
                 .status(),
             200
         );
@@ -249,18 +238,15 @@ async fn the_share_decides_for_strangers_and_a_trusted_proxy_for_itself() {
 
 #[tokio::test]
 async fn a_collector_that_is_gone_costs_spans_and_no_request() {
-    let upstream = Recorder::start(Reply::AtHead(ok())).await;
+    let upstream = Upstream::ok();
     let config = "traces.endpoint = \"http://127.0.0.1:9/v1/traces\"\n".to_owned()
-        + &route("/", &upstream.url, "none");
+        + &upstream.route("/", "none");
     let mut gateway = Gateway::start(&config);
     for _ in 0..20 {
-        assert_eq!(
-            http().get(gateway.at("/x")).send().await.unwrap().status(),
-            200
-        );
+        assert_eq!(gateway.get("/x").await.status(), 200);
     }
     until("the loss to be counted", async || {
-        (gateway.counted("hufu_spans_total{outcome=\"lost\"}").await >= 40).then_some(())
+        gateway.counted("hufu_spans_total{outcome=\"lost\"}").await >= 40
     })
     .await;
     assert_eq!(gateway.stderr().matches("cannot send spans to").count(), 1);

@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hufu::clock::{ManualClock, SystemClock, UnixMillis, monotonic_now};
@@ -20,9 +19,9 @@ use hufu::secret::Secret;
 use hufu::session::ProviderKind;
 use serde_json::json;
 
-use crate::helpers::raw::{self, Act, Raw};
-use crate::helpers::servers::{Sandbox, http, sandbox, tls_provider};
-use crate::helpers::{logs, wait};
+use crate::helpers::{
+    Sandbox, Script, Upstream, http, logs, sandbox, servers::refusing, tls_provider, until,
+};
 
 const SECRET: &str = "5ec2e7of7he7ige25ec2e7of7he7ige2";
 const SESSION_KEY: &str = "tiihtNczf5v6AKRyjwEUhQ==";
@@ -30,6 +29,15 @@ const CODE: &str = "0a3RkM000abc";
 
 /// The first platform: for what the engine does alike for all.
 const FIRST: ProviderKind = ProviderKind::ALL[0];
+
+/// An answer with a head as platforms send it.
+fn plain(status: &str, body: &[u8]) -> Script {
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    Script::at_end([head.as_bytes(), body].concat()).then_close()
+}
 
 fn settings(base_urls: &[&str]) -> AppSettings {
     settings_at(FIRST, base_urls)
@@ -222,16 +230,20 @@ async fn the_simulator_refuses_other_apps_and_secrets() {
 #[tokio::test]
 async fn the_request_is_the_documented_one() {
     for kind in ProviderKind::ALL {
-        let raw = Raw::start([raw::text("200 OK", &fixture(kind, "ok"))]);
+        let raw = Upstream::start(plain("200 OK", &fixture(kind, "ok")));
         provider(settings_at(kind, &[&raw.url]))
             .exchange(&grant("a&b=c+d"))
             .await
             .unwrap();
         let documented = std::fs::read_to_string(fixtures(kind).join("request.http")).unwrap();
         let (line, body) = documented.split_once('\n').unwrap();
-        let head = raw.heads.lock().unwrap()[0].clone();
+        let head = raw.requests()[0].0.clone();
         assert!(head.starts_with(&format!("{line}\r\n")), "{head}");
-        assert_eq!(raw.bodies.lock().unwrap()[0], body.trim_end(), "{kind}");
+        assert_eq!(
+            String::from_utf8_lossy(&raw.requests()[0].1),
+            body.trim_end(),
+            "{kind}"
+        );
     }
 }
 
@@ -288,7 +300,7 @@ async fn every_recorded_answer_has_its_verdict() {
         let listed: BTreeSet<String> = verdicts.iter().map(|[name, ..]| name.clone()).collect();
         assert_eq!(on_disk, listed);
         for [name, status, expected] in &verdicts {
-            let raw = Raw::start([raw::text(status, &fixture(kind, name))]);
+            let raw = Upstream::start(plain(status, &fixture(kind, name)));
             let outcome = exchange(&provider(settings_at(kind, &[&raw.url]))).await;
             assert_eq!(verdict(&outcome), *expected, "{kind}: {name}");
             if let Err(ExchangeError::Misconfigured { reason, .. }) = &outcome {
@@ -300,7 +312,7 @@ async fn every_recorded_answer_has_its_verdict() {
             }
             let tries = if name == "busy" { 3 } else { 1 };
             assert_eq!(
-                raw.requests(),
+                raw.count(""),
                 tries,
                 "{kind}: {name}: an answer ends it, but for busy"
             );
@@ -319,7 +331,7 @@ async fn every_recorded_answer_has_its_verdict() {
 
 #[tokio::test]
 async fn operators_are_told_what_to_mend() {
-    let raw = Raw::start([raw::text("200 OK", &fixture(FIRST, "echoes_secret"))]);
+    let raw = Upstream::start(plain("200 OK", &fixture(FIRST, "echoes_secret")));
     let Err(ExchangeError::Misconfigured { reason, .. }) =
         exchange(&provider(settings(&[&raw.url]))).await
     else {
@@ -346,9 +358,7 @@ async fn busy_is_tried_again_and_then_good() {
             http()
                 .post(sandbox.server.at("/sandbox/faults"))
                 .json(&order)
-                .send()
                 .await
-                .unwrap()
                 .status(),
             204
         );
@@ -361,7 +371,7 @@ async fn busy_is_tried_again_and_then_good() {
 
 #[tokio::test]
 async fn silence_ends_with_the_timeout_and_the_connection() {
-    let raw = Raw::start([Act::Silence]);
+    let raw = Upstream::start(Script::hang());
     let timeout = Duration::from_millis(150);
     let began = monotonic_now();
     let outcome = exchange(&provider(AppSettings {
@@ -371,12 +381,9 @@ async fn silence_ends_with_the_timeout_and_the_connection() {
     .await;
     assert_eq!(verdict(&outcome), "unavailable");
     assert!(began.elapsed() >= timeout && began.elapsed() < Duration::from_secs(3));
-    wait::until("the connection is closed", async || {
-        (raw.left.load(Ordering::SeqCst)).then_some(())
-    })
-    .await;
+    until("the connection is closed", async || raw.was_left()).await;
     assert_eq!(
-        raw.requests(),
+        raw.count(""),
         1,
         "the code may be consumed, so it is not sent again"
     );
@@ -386,17 +393,17 @@ async fn silence_ends_with_the_timeout_and_the_connection() {
 async fn half_an_answer_and_a_cut_connection_are_not_repeated() {
     let half = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"openid\":\"o1\",\"session_key\":\"tiihtNczf5v6AKRyjwEUhQ==\"".to_vec();
     for act in [
-        Act::Say(half),
-        Act::Cut,
-        Act::Say(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()),
+        Script::at_end(half).then_close(),
+        Script::cut(),
+        Script::at_end(b"SSH-2.0-OpenSSH_9.6\r\n").then_close(),
     ] {
-        let raw = Raw::start([act.clone()]);
+        let raw = Upstream::start(act.clone());
         assert_eq!(
             verdict(&exchange(&provider(settings(&[&raw.url]))).await),
             "unavailable",
             "{act:?}"
         );
-        assert_eq!(raw.requests(), 1);
+        assert_eq!(raw.count(""), 1);
     }
 }
 
@@ -407,22 +414,15 @@ async fn a_flood_is_not_read() {
         "HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n",
         "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
     ] {
-        let raw = Raw::start([Act::Flood(head)]);
+        let raw = Upstream::start(Script::flood(head));
         let outcome = exchange(&provider(settings(&[&raw.url]))).await;
         assert!(
             matches!(&outcome, Err(ExchangeError::Nonsense { reason, .. }) if reason.contains("longer than 65536")),
             "{outcome:?}"
         );
-        wait::until("the connection is closed", async || {
-            (raw.left.load(Ordering::SeqCst)).then_some(())
-        })
-        .await;
+        until("the connection is closed", async || raw.was_left()).await;
         // 64 KiB read, and what the two ends of the connection held in their buffers.
-        assert!(
-            raw.flooded.load(Ordering::SeqCst) < 1 << 20,
-            "{}",
-            raw.flooded.load(Ordering::SeqCst)
-        );
+        assert!(raw.flooded() < 1 << 20, "{}", raw.flooded());
         met += 1;
     }
     assert_eq!(met, 2);
@@ -430,33 +430,33 @@ async fn a_flood_is_not_read() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let elsewhere = Raw::start([raw::text("200 OK", &fixture(FIRST, "ok"))]);
+    let elsewhere = Upstream::start(plain("200 OK", &fixture(FIRST, "ok")));
     let redirect = format!(
         "HTTP/1.1 302 Found\r\nLocation: {}/sns/jscode2session\r\nContent-Length: 0\r\n\r\n",
         elsewhere.url
     );
-    let raw = Raw::start([Act::Say(redirect.into_bytes())]);
+    let raw = Upstream::start(Script::at_end(redirect).then_close());
     assert_eq!(
         verdict(&exchange(&provider(settings(&[&raw.url]))).await),
         "nonsense"
     );
-    assert_eq!(elsewhere.requests(), 0);
+    assert_eq!(elsewhere.count(""), 0);
 }
 
 #[tokio::test]
 async fn a_refused_connection_leads_to_the_next_address() {
-    let (dead, _held) = raw::refusing();
-    let alive = Raw::start([raw::text("200 OK", &fixture(FIRST, "ok"))]);
+    let (dead, _held) = refusing();
+    let alive = Upstream::start(plain("200 OK", &fixture(FIRST, "ok")));
     let provider = provider(settings(&[&dead, &alive.url]));
     for _ in 0..2 {
         assert_eq!(verdict(&exchange(&provider).await), "ok");
     }
-    assert_eq!(alive.requests(), 2);
+    assert_eq!(alive.count(""), 2);
 }
 
 #[tokio::test]
 async fn nobody_listens_anywhere() {
-    let (dead, _held) = raw::refusing();
+    let (dead, _held) = refusing();
     let Err(ExchangeError::Unavailable { reason, .. }) =
         exchange(&provider(settings(&[&dead]))).await
     else {
@@ -467,7 +467,7 @@ async fn nobody_listens_anywhere() {
 
 #[tokio::test]
 async fn one_exchange_too_many_is_refused_at_once() {
-    let raw = Raw::start([Act::Silence]);
+    let raw = Upstream::start(Script::hang());
     let provider = Arc::new(provider(AppSettings {
         max_concurrent: 1,
         ..settings(&[&raw.url])
@@ -476,10 +476,7 @@ async fn one_exchange_too_many_is_refused_at_once() {
         let provider = provider.clone();
         async move { provider.exchange(&grant(CODE)).await }
     });
-    wait::until("the first is under way", async || {
-        (raw.requests() == 1).then_some(())
-    })
-    .await;
+    until("the first is under way", async || raw.count("") == 1).await;
     let Err(ExchangeError::Unavailable {
         reason,
         retry_after,
@@ -490,26 +487,26 @@ async fn one_exchange_too_many_is_refused_at_once() {
     assert_eq!(reason, "1 exchanges are already in flight");
     assert!(retry_after >= Duration::from_secs(1) && retry_after <= Duration::from_secs(2));
     first.abort();
-    wait::until(
+    until(
         "the cancelled one has freed its place and its connection",
-        async || (raw.left.load(Ordering::SeqCst)).then_some(()),
+        async || raw.was_left(),
     )
     .await;
 }
 
 #[tokio::test]
 async fn a_silent_platform_is_left_alone_and_found_again() {
-    let mut acts = vec![raw::text("503 Service Unavailable", b"busy"); 5];
-    acts.push(raw::text("200 OK", &fixture(FIRST, "ok")));
-    let raw = Raw::start(acts);
+    let mut acts = vec![plain("503 Service Unavailable", b"busy"); 5];
+    acts.push(plain("200 OK", &fixture(FIRST, "ok")));
+    let raw = Upstream::in_turn(acts);
     let provider = provider(settings(&[&raw.url]));
     for _ in 0..5 {
         assert_eq!(verdict(&exchange(&provider).await), "unavailable");
     }
     assert_eq!(verdict(&exchange(&provider).await), "unavailable");
-    assert_eq!(raw.requests(), 5, "nothing is sent while it is left alone");
+    assert_eq!(raw.count(""), 5, "nothing is sent while it is left alone");
     assert!(!logs::lines_with("logins are refused").is_empty());
-    wait::until("it to be tried again", async || {
+    until("it to be tried again", async || {
         exchange(&provider).await.ok()
     })
     .await;
@@ -520,15 +517,15 @@ async fn nothing_that_a_client_sends_shuts_the_others_out() {
     // A firewall before the platform may cut the connection when it dislikes what a code looks
     // like.
     for act in [
-        raw::text("200 OK", &fixture(FIRST, "bad_code")),
-        raw::text("403 Forbidden", b"<html>"),
-        Act::Cut,
+        plain("200 OK", &fixture(FIRST, "bad_code")),
+        plain("403 Forbidden", b"<html>"),
+        Script::cut(),
     ] {
-        let raw = Raw::start([act]);
+        let raw = Upstream::start(act);
         let provider = provider(settings(&[&raw.url]));
         for n in 1..=20 {
             assert!(exchange(&provider).await.is_err());
-            assert_eq!(raw.requests(), n, "each is still sent");
+            assert_eq!(raw.count(""), n, "each is still sent");
         }
     }
 }
@@ -536,8 +533,8 @@ async fn nothing_that_a_client_sends_shuts_the_others_out() {
 #[tokio::test]
 async fn after_silence_the_next_login_asks_another_address() {
     let (silent, alive) = (
-        Raw::start([Act::Silence]),
-        Raw::start([raw::text("200 OK", &fixture(FIRST, "ok"))]),
+        Upstream::start(Script::hang()),
+        Upstream::start(plain("200 OK", &fixture(FIRST, "ok"))),
     );
     let timeout = Duration::from_millis(150);
     let provider = provider(AppSettings {
@@ -546,12 +543,12 @@ async fn after_silence_the_next_login_asks_another_address() {
     });
     assert_eq!(verdict(&exchange(&provider).await), "unavailable");
     assert_eq!(verdict(&exchange(&provider).await), "ok");
-    assert_eq!((silent.requests(), alive.requests()), (1, 1));
+    assert_eq!((silent.count(""), alive.count("")), (1, 1));
 }
 
 #[tokio::test]
 async fn throttled_until_the_next_minute() {
-    let raw = Raw::start([raw::text("200 OK", &fixture(FIRST, "too_often"))]);
+    let raw = Upstream::start(plain("200 OK", &fixture(FIRST, "too_often")));
     tls_provider();
     let clock = Arc::new(ManualClock::at(UnixMillis(59_000)));
     let provider = PlatformApi::new(
@@ -572,7 +569,7 @@ async fn throttled_until_the_next_minute() {
 
 #[tokio::test]
 async fn every_call_is_timed() {
-    let raw = Raw::start([Act::Silence]);
+    let raw = Upstream::start(Script::hang());
     tls_provider();
     let metrics = Arc::new(Metrics::new());
     let short = AppSettings {

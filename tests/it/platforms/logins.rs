@@ -6,8 +6,7 @@ use hufu::sandbox::SandboxSettings;
 use hufu::session::ProviderKind;
 use serde_json::{Value, json};
 
-use crate::helpers::gateway::{Gateway, route};
-use crate::helpers::servers::{Sandbox, echo_upstream, http, sandbox};
+use crate::helpers::{Gateway, Sandbox, echo_upstream, http, sandbox};
 use crate::operations::doctor::doctor;
 
 /// An app of this platform beside the usual one.
@@ -26,9 +25,7 @@ async fn answer_with(sandbox: &Sandbox, kind: ProviderKind, body: Value) {
     let ordered = http()
         .post(sandbox.server.at("/sandbox/faults"))
         .json(&order)
-        .send()
-        .await
-        .unwrap();
+        .await;
     assert_eq!(ordered.status(), 204);
 }
 
@@ -37,24 +34,16 @@ async fn a_user_of_each_platform_reaches_the_backend_by_name() {
     for platform in platforms() {
         let (kind, appid) = (platform.kind, platform.appid_example);
         let (sandbox, upstream) = (sandbox(SandboxSettings::default()), echo_upstream());
-        let routes = route("/api", &upstream.url, "required");
+        let routes = upstream.route("/api", "required");
         let gateway = Gateway::start(&format!("{}{routes}", app(kind, &sandbox.server.url)));
         let code = sandbox.platform.login_code(appid, "alice");
         let body = json!({ "app": "other", "code": code });
-        let login: Value = gateway.login_with(body.clone()).await.json().await.unwrap();
+        let login: Value = gateway.login_with(body.clone()).await.json();
         let token = login["token"].as_str().unwrap_or_else(|| panic!("{login}"));
         // The same code again: the same token, without another call.
-        let again: Value = gateway.login_with(body).await.json().await.unwrap();
+        let again: Value = gateway.login_with(body).await.json();
         assert_eq!(again["token"], token);
-        let seen: Value = http()
-            .get(gateway.at("/api/x"))
-            .bearer_auth(token)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
+        let seen: Value = gateway.get("/api/x").bearer_auth(token).await.json();
         let headers: Vec<(String, String)> =
             serde_json::from_value(seen["headers"].clone()).unwrap();
         let openid = hufu::sandbox::openid(appid, "alice");
@@ -95,7 +84,7 @@ async fn douyins_errors_say_whose_fault_it_is() {
             .login_with(json!({ "app": "other", "code": code_of_client }))
             .await;
         assert_eq!(answer.status(), status, "{err_no}");
-        let problem: Value = answer.json().await.unwrap();
+        let problem: Value = answer.json();
         assert_eq!(
             (&problem["code"], &problem["platform_code"]),
             (&json!(code), &platform_code),

@@ -14,10 +14,10 @@ use tokio::io::{
 };
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::helpers::gateway::{Gateway, Setup, configuration, route};
-use crate::helpers::redis_server::Certificates;
-use crate::helpers::servers::{Sandbox, echo_upstream, sandbox};
-use crate::helpers::tls::plain_acceptor;
+use crate::helpers::{
+    Certificates, Gateway, GatewayBuilder, Sandbox, echo_upstream, route, sandbox,
+    tls::plain_acceptor,
+};
 
 /// An HTTP proxy that wants a login, and writes down what it was asked.
 struct Proxy {
@@ -132,11 +132,11 @@ async fn encrypted(wechat: &Sandbox, certificates: &Certificates) -> SocketAddr 
 fn said(command: &[&str], config: &str, base: &str, variables: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hufu.toml");
-    let setup = Setup {
-        config: format!("{config}\n{}", route("/", "http://127.0.0.1:1", "none")),
-        ..Setup::default()
-    };
-    std::fs::write(&path, configuration(&setup, base)).unwrap();
+    let setup = GatewayBuilder::new().config(format!(
+        "{config}\n{}",
+        route("/", "http://127.0.0.1:1", "none")
+    ));
+    std::fs::write(&path, setup.text(base)).unwrap();
     let mut hufu = Command::new(env!("CARGO_BIN_EXE_hufu"));
     for name in [
         "HTTPS_PROXY",
@@ -284,7 +284,7 @@ async fn a_gateway_signs_in_through_the_proxy_and_a_reload_takes_another() {
         format!(
             "platforms.proxy = \"http://hufu:ti%40er@{}\"\n{}",
             proxy.address,
-            route("/", &echo.url, "required")
+            echo.route("/", "required")
         )
     };
     let gateway = Gateway::start(&config(&proxy));
@@ -300,7 +300,7 @@ async fn a_gateway_signs_in_through_the_proxy_and_a_reload_takes_another() {
     gateway.login("b").await;
     assert_eq!((proxy.asked().len(), other.asked().len()), (0, 1));
     gateway
-        .reload(&route("/", &echo.url, "required"), "applied")
+        .reload(&echo.route("/", "required"), "applied")
         .await;
     gateway.login("c").await;
     assert_eq!((proxy.asked().len(), other.asked().len()), (0, 0));
@@ -308,10 +308,7 @@ async fn a_gateway_signs_in_through_the_proxy_and_a_reload_takes_another() {
     gateway
         .reload(&config(&proxy).replace("ti%40er", "wrong-word"), "applied")
         .await;
-    let code = gateway
-        .wechat
-        .platform
-        .login_code(crate::helpers::gateway::APPID, "d");
+    let code = gateway.code("d");
     assert_eq!(
         gateway
             .login_with(serde_json::json!({ "code": code }))

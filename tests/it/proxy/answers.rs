@@ -9,11 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::helpers::backend::upstream_of;
-use crate::helpers::gateway::{Gateway, route};
-use crate::helpers::peer::{ByHand, Peer};
-use crate::helpers::servers::http;
-use crate::helpers::wait::until;
+use crate::helpers::{ByHand, Gateway, Probe, until, upstream_of};
 
 mod python;
 
@@ -51,6 +47,7 @@ impl Surplus {
                         ),
                         Some(pause) => {
                             drop(stream.write_all(answer.as_bytes()).await);
+                            // The surplus is to come by itself, and late.
                             tokio::time::sleep(pause).await;
                             drop(stream.write_all(surplus.as_bytes()).await);
                         }
@@ -88,14 +85,7 @@ async fn read_head(stream: &mut TcpStream) -> bool {
 /// What is known against the upstream's endpoints: requests without an answer, ejections, endpoints
 /// that are not well.
 async fn held_against(gateway: &Gateway, with_502: bool) -> Vec<String> {
-    let page = http()
-        .get(gateway.admin_at("/metrics"))
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+    let page = gateway.admin_get("/metrics").await.text();
     let counts = |line: &&str| {
         !line.ends_with(" 0")
             && (line.starts_with("hufu_upstream_ejections_total{")
@@ -211,7 +201,7 @@ async fn bytes_behind_an_answer_end_its_connection_and_reach_nobody() {
                 "none",
                 "[upstreams.many.ejection]\nfailures = 1",
             ));
-            let mut client = Peer::connect(gateway.listen).await;
+            let mut client = gateway.probe().await;
             for n in 1..=6 {
                 // The reader is strict: a byte too many would be the next answer's.
                 let lines = if method == "POST" {
@@ -226,8 +216,7 @@ async fn bytes_behind_an_answer_end_its_connection_and_reach_nobody() {
                     "{answer:?} {pause:?}: {got:?}"
                 );
                 until("the surplus to be out", async || {
-                    (one.said.load(Ordering::SeqCst) + two.said.load(Ordering::SeqCst) == n)
-                        .then_some(())
+                    one.said.load(Ordering::SeqCst) + two.said.load(Ordering::SeqCst) == n
                 })
                 .await;
             }
@@ -252,8 +241,8 @@ async fn bytes_behind_an_answer_end_its_connection_and_reach_nobody() {
 #[tokio::test]
 async fn bytes_behind_an_early_answer_reach_nobody() {
     let backend = ByHand::start().await;
-    let gateway = Gateway::start(&route("/", &backend.url, "none"));
-    let mut client = Peer::connect(gateway.listen).await;
+    let gateway = Gateway::start(&backend.route("/", "none"));
+    let mut client = gateway.probe().await;
     client
         .send("POST /thing HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
         .await;
@@ -261,7 +250,7 @@ async fn bytes_behind_an_early_answer_reach_nobody() {
     peer.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nnoHTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsurplus").await;
     let got = client.answer("POST").await;
     assert_eq!((got.status(), got.text().as_str()), (403, "no"));
-    let mut other = Peer::connect(gateway.listen).await;
+    let mut other = gateway.probe().await;
     other.send("GET /other HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let (mut peer, _) = backend.request().await;
     peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
@@ -279,7 +268,7 @@ async fn what_is_left_of_the_last_answer_is_no_failure_of_the_next() {
         "[upstreams.many.ejection]\nfailures = 1",
     ));
     for (method, status) in [("GET", 200), ("HEAD", 200), ("POST", 502)] {
-        let mut client = Peer::connect(gateway.listen).await;
+        let mut client = gateway.probe().await;
         let lines = if method == "POST" {
             "Content-Length: 0\r\n"
         } else {
@@ -319,9 +308,9 @@ async fn oddities_with_one_meaning_are_read_over() {
     let working = "HTTP/1.1 102 Processing\r\n\r\n".repeat(64)
         + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     let backend = ByHand::start().await;
-    let gateway = Gateway::start(&route("/", &backend.url, "none"));
-    let mut client = Peer::connect(gateway.listen).await;
-    let mut kept: Option<Peer> = None;
+    let gateway = Gateway::start(&backend.route("/", "none"));
+    let mut client = gateway.probe().await;
+    let mut kept: Option<Probe> = None;
     for (answer, status) in [
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",

@@ -5,13 +5,11 @@ use std::time::Duration;
 use hufu::clock::monotonic_now;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::recorder::{Recorder, Reply, ok};
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::wait::until;
-use crate::helpers::wire;
+use crate::helpers::{
+    Gateway, Script, Upstream, echo_upstream, http, probe, route, script::ok, servers::refusing,
+    until,
+};
 
 const MIB: u64 = 1 << 20;
 /// The upload and the download that must not show in the gateway's memory.
@@ -21,8 +19,8 @@ const BOUND_KIB: u64 = 64 * 1024;
 
 #[tokio::test]
 async fn a_client_that_leaves_half_way_is_a_broken_body_upstream() {
-    let upstream = Recorder::start(Reply::Never).await;
-    let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+    let upstream = Upstream::start(Script::hang());
+    let gateway = Gateway::start(&upstream.route("/", "none"));
     for (n, (head, half)) in [
         ("Content-Length: 100000", "x".repeat(40_000)),
         ("Content-Length: 10", "12345".to_owned()),
@@ -35,7 +33,7 @@ async fn a_client_that_leaves_half_way_is_a_broken_body_upstream() {
     .into_iter()
     .enumerate()
     {
-        let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+        let mut client = gateway.connect().await;
         client
             .write_all(format!("POST /{n} HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n{half}").as_bytes())
             .await
@@ -45,7 +43,6 @@ async fn a_client_that_leaves_half_way_is_a_broken_body_upstream() {
                 .connections()
                 .iter()
                 .any(|c| c.head().contains(&format!("/{n} ")) && !c.body().is_empty())
-                .then_some(())
         })
         .await;
         drop(client);
@@ -76,20 +73,20 @@ async fn a_client_that_leaves_half_way_is_a_broken_body_upstream() {
 
 #[tokio::test]
 async fn a_client_that_leaves_while_the_upstream_works_cancels_the_request() {
-    let upstream = Recorder::start(Reply::Never).await;
-    let gateway = Gateway::start(&route("/", &upstream.url, "none"));
-    let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+    let upstream = Upstream::start(Script::hang());
+    let gateway = Gateway::start(&upstream.route("/", "none"));
+    let mut client = gateway.connect().await;
     client
         .write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
         .unwrap();
     until("the request upstream", async || {
-        (!upstream.connections().is_empty()).then_some(())
+        !upstream.connections().is_empty()
     })
     .await;
     drop(client);
     until("the cancelled request", async || {
-        upstream.connections()[0].closed.then_some(())
+        upstream.connections()[0].closed
     })
     .await;
     gateway.access_line("the client's leaving", |line| {
@@ -103,14 +100,14 @@ async fn an_early_answer_does_not_cut_the_upload_short() {
     const PIECE: usize = 100_000;
     for framing in ["Content-Length: 8000000", "Transfer-Encoding: chunked"] {
         let chunked = framing.starts_with('T');
-        let upstream = Recorder::start(Reply::AtHead(ok())).await;
-        let gateway = Gateway::start(&route("/", &upstream.url, "none"));
-        let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+        let upstream = Upstream::ok();
+        let gateway = Gateway::start(&upstream.route("/", "none"));
+        let mut client = gateway.connect().await;
         client
             .write_all(format!("POST /upload HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n").as_bytes())
             .await
             .unwrap();
-        let answer = wire::read(&mut client).await;
+        let answer = probe::read(&mut client).await;
         assert_eq!(
             (answer.status, answer.body(), answer.closed),
             (200, "ok", false),
@@ -131,16 +128,14 @@ async fn an_early_answer_does_not_cut_the_upload_short() {
         until("the whole body upstream", async || {
             let body = upstream.connections()[0].body().to_vec();
             let letters = body.iter().filter(|b| **b == b'x').count();
-            (letters == PIECES * PIECE && (!chunked || body.ends_with(b"0\r\n\r\n"))).then_some(())
+            letters == PIECES * PIECE && (!chunked || body.ends_with(b"0\r\n\r\n"))
         })
         .await;
         // What the upstream took the rest for, only it knows: nobody else's request meets that
         // connection.
-        wire::send(
-            gateway.listen,
-            b"GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        )
-        .await;
+        gateway
+            .raw(b"GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await;
         assert_eq!(upstream.connections().len(), 2, "{framing}");
     }
 }
@@ -148,13 +143,13 @@ async fn an_early_answer_does_not_cut_the_upload_short() {
 #[tokio::test]
 async fn bodies_arrive_as_they_were_sent() {
     let echo = echo_upstream();
-    let gateway = Gateway::start(&route("/", &echo.url, "none"));
+    let gateway = Gateway::start(&echo.route("/", "none"));
     let body: Vec<u8> = (0..3 * MIB)
         .map(|n| u8::try_from((n * 31) % 251).unwrap())
         .collect();
     let digest = hufu::crypto::hash::to_hex(&hufu::crypto::hash::sha256(&body));
     for chunked in [false, true] {
-        let request = http().put(gateway.at("/sink"));
+        let request = gateway.put("/sink");
         let request = if chunked {
             let pieces: Vec<_> = body
                 .chunks(7777)
@@ -166,64 +161,40 @@ async fn bodies_arrive_as_they_were_sent() {
         } else {
             request.body(body.clone())
         };
-        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        let answer: Value = request.await.json();
         assert_eq!(
             (&answer["bytes"], &answer["sha256"]),
             (&(3 * MIB).into(), &digest.clone().into()),
             "chunked: {chunked}"
         );
     }
-    let empty: Value = http()
-        .post(gateway.at("/sink"))
-        .body("")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let empty: Value = gateway.post("/sink").body("").await.json();
     assert_eq!(empty["bytes"], 0);
 }
 
 #[tokio::test]
 async fn bodies_over_the_limit_are_refused_and_never_whole_upstream() {
-    let upstream = Recorder::start(Reply::Never).await;
-    let gateway = Gateway::with(&Setup {
-        config: format!(
-            "server.body_limit = \"1000B\"\n{}",
-            route("/", &upstream.url, "none")
-        ),
-        ..Setup::default()
-    });
-    let sized = wire::send(
-        gateway.listen,
-        format!(
+    let upstream = Upstream::start(Script::hang());
+    let gateway = Gateway::start(&format!(
+        "server.body_limit = \"1000B\"\n{}",
+        upstream.route("/", "none")
+    ));
+    let sized = gateway
+        .raw(format!(
             "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n{}",
             "x".repeat(1001)
-        )
-        .as_bytes(),
-    )
-    .await;
+        ))
+        .await;
     assert_eq!(
         (sized.status, sized.code(), sized.header("connection")),
         (413, Some("body_too_large"), Some("close"))
     );
     assert!(upstream.connections().is_empty());
-    let chunked = wire::send(
-        gateway.listen,
-        format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n\r\n", "x".repeat(1001)).as_bytes(),
-    )
+    let chunked = gateway.raw(format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n\r\n", "x".repeat(1001)))
     .await;
-    assert_eq!(
-        (chunked.status, chunked.code()),
-        (413, Some("body_too_large"))
-    );
+    chunked.refuses(413, "body_too_large", "");
     until("the upstream's connection to be closed", async || {
-        upstream
-            .connections()
-            .iter()
-            .all(|c| c.closed)
-            .then_some(())
+        upstream.connections().iter().all(|c| c.closed)
     })
     .await;
     assert!(
@@ -278,20 +249,13 @@ async fn answers_that_are_none_are_502_and_their_connections_are_not_used_again(
         ),
         (&flood, 502, "upstream_error"),
     ] {
-        let upstream = Recorder::start(Reply::AtHeadThenClose(answer.as_bytes().to_vec())).await;
-        let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+        let upstream = Upstream::start(Script::at_head(answer).then_close());
+        let gateway = Gateway::start(&upstream.route("/", "none"));
         for _ in 0..2 {
-            let got = wire::send(
-                gateway.listen,
-                b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-            )
-            .await;
-            assert_eq!(
-                (got.status, got.code()),
-                (status, Some(code)),
-                "{answer:?}: {}",
-                got.text
-            );
+            let got = gateway
+                .raw(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                .await;
+            got.refuses(status, code, format_args!("{answer:?}: {}", got.text));
         }
         assert_eq!(upstream.connections().len(), 2, "{answer:?}");
     }
@@ -321,16 +285,16 @@ async fn a_broken_upstream_body_is_a_broken_client_body() {
         ("HTTP/1.1 200 OK\r\n\r\nuntil the reset", false),
     ] {
         let reply = if answer.ends_with("reset") {
-            Reply::AtHeadThenReset(answer.as_bytes().to_vec())
+            Script::at_head(answer).then_reset()
         } else {
-            Reply::AtHeadThenClose(answer.as_bytes().to_vec())
+            Script::at_head(answer).then_close()
         };
-        let upstream = Recorder::start(reply).await;
-        let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+        let upstream = Upstream::start(reply);
+        let gateway = Gateway::start(&upstream.route("/", "none"));
         // What breaks off at once may take the head with it.
-        let got = http().get(gateway.at("/")).send().await;
+        let got = gateway.get("/").try_send().await;
         let whole = match got {
-            Ok(got) => got.status() == 200 && got.text().await.is_ok(),
+            Ok(got) => got.status() == 200,
             Err(_) => false,
         };
         assert_eq!(whole, complete, "{answer:?}");
@@ -361,9 +325,9 @@ async fn bodiless_answers_keep_their_headers_and_their_connections() {
             "content-range: bytes 0-1/9",
         ),
     ] {
-        let upstream = Recorder::start(Reply::AtHead(answer.as_bytes().to_vec())).await;
-        let gateway = Gateway::start(&route("/", &upstream.url, "none"));
-        let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+        let upstream = Upstream::start(Script::at_head(answer));
+        let gateway = Gateway::start(&upstream.route("/", "none"));
+        let mut client = gateway.connect().await;
         for _ in 0..3 {
             client
                 .write_all(
@@ -372,7 +336,7 @@ async fn bodiless_answers_keep_their_headers_and_their_connections() {
                 )
                 .await
                 .unwrap();
-            let got = wire::read(&mut client).await;
+            let got = probe::read(&mut client).await;
             assert!(
                 got.text.to_lowercase().contains(expected),
                 "{method} {answer}: {}",
@@ -388,43 +352,27 @@ async fn bodiless_answers_keep_their_headers_and_their_connections() {
 #[tokio::test]
 async fn a_stale_kept_connection_costs_no_client_an_error() {
     // Answers once, then closes without a word.
-    let upstream = Recorder::start(Reply::AtHeadThenClose(ok())).await;
-    let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+    let upstream = Upstream::start(Script::at_head(ok()).then_close());
+    let gateway = Gateway::start(&upstream.route("/", "none"));
     let client = http();
     for _ in 0..50 {
-        assert_eq!(
-            client.get(gateway.at("/")).send().await.unwrap().status(),
-            200
-        );
+        assert_eq!(client.get(gateway.at("/")).await.status(), 200);
         // What closes while a POST is on its way to it is another matter.
         until("the upstream to hang up", async || {
-            upstream
-                .connections()
-                .iter()
-                .all(|one| one.ended)
-                .then_some(())
+            upstream.connections().iter().all(|one| one.ended)
         })
         .await;
-        assert_eq!(
-            client
-                .post(gateway.at("/"))
-                .body("x")
-                .send()
-                .await
-                .unwrap()
-                .status(),
-            200
-        );
+        assert_eq!(client.post(gateway.at("/")).body("x").await.status(), 200);
     }
 }
 
 #[tokio::test]
 async fn silence_and_refusal_have_their_words() {
-    let silent = Recorder::start(Reply::Never).await;
-    let (refusing, _socket) = crate::helpers::raw::refusing();
+    let silent = Upstream::start(Script::hang());
+    let (refusing, _socket) = refusing();
     let config = format!(
         "{}{}",
-        route("/silent", &silent.url, "none").replace("\"5s\"", "\"1s\""),
+        silent.route("/silent", "none").replace("\"5s\"", "\"1s\""),
         route("/refusing", &refusing, "none")
     );
     let gateway = Gateway::start(&config);
@@ -432,17 +380,12 @@ async fn silence_and_refusal_have_their_words() {
         ("/silent", 504, "upstream_timeout"),
         ("/refusing", 502, "upstream_unreachable"),
     ] {
-        let got = wire::send(
-            gateway.listen,
-            format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
-        )
-        .await;
-        assert_eq!(
-            (got.status, got.code()),
-            (status, Some(code)),
-            "{}",
-            got.text
-        );
+        let got = gateway
+            .raw(format!(
+                "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            ))
+            .await;
+        got.refuses(status, code, format_args!("{}", got.text));
         assert!(
             !got.body().contains("127.0.0.1"),
             "nothing of the inside: {}",
@@ -453,12 +396,9 @@ async fn silence_and_refusal_have_their_words() {
 
 #[tokio::test]
 async fn event_streams_pass_without_waiting_for_their_end() {
-    let upstream = Recorder::start(Reply::AtHead(
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n".to_vec(),
-    ))
-    .await;
-    let gateway = Gateway::start(&route("/", &upstream.url, "none"));
-    let mut answer = http().get(gateway.at("/events")).send().await.unwrap();
+    let upstream = Upstream::start(Script::at_head(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n"));
+    let gateway = Gateway::start(&upstream.route("/", "none"));
+    let mut answer = gateway.get("/events").stream().await;
     assert_eq!(
         answer.chunk().await.unwrap().unwrap().as_ref(),
         b"data: 1\n\n"
@@ -468,8 +408,8 @@ async fn event_streams_pass_without_waiting_for_their_end() {
 #[tokio::test]
 async fn pipelined_requests_get_their_own_answers() {
     let echo = echo_upstream();
-    let gateway = Gateway::start(&route("/", &echo.url, "none"));
-    let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+    let gateway = Gateway::start(&echo.route("/", "none"));
+    let mut client = gateway.connect().await;
     let requests = "POST /one HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcGET /two HTTP/1.1\r\nHost: x\r\n\r\nGET /three HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     client.write_all(requests.as_bytes()).await.unwrap();
     let mut all = String::new();
@@ -487,20 +427,18 @@ async fn pipelined_requests_get_their_own_answers() {
 #[tokio::test]
 async fn large_bodies_take_constant_memory_in_both_directions() {
     let echo = echo_upstream();
-    let gateway = Gateway::with(&Setup {
-        config: format!(
-            "server.body_limit = \"{LARGE}B\"\n{}",
-            route("/", &echo.url, "none")
-        ),
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&format!(
+        "server.body_limit = \"{LARGE}B\"\n{}",
+        echo.route("/", "none")
+    ));
     let client = http();
-    client.get(gateway.at("/warm")).send().await.unwrap();
+    client.get(gateway.at("/warm")).await;
     let (before, began) = (gateway.resident_kib(), monotonic_now());
     let most = std::cell::Cell::new(before);
     let watch = async {
         loop {
             most.set(most.get().max(gateway.resident_kib()));
+            // A look now and then, as long as the work takes.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -512,18 +450,13 @@ async fn large_bodies_take_constant_memory_in_both_directions() {
         let answer: Value = client
             .post(gateway.at("/sink"))
             .body(reqwest::Body::wrap_stream(pieces))
-            .send()
             .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
+            .json();
         assert_eq!(answer["bytes"], LARGE);
         let mut answer = client
             .get(gateway.at(&format!("/bytes/{LARGE}")))
-            .send()
-            .await
-            .unwrap();
+            .stream()
+            .await;
         let mut got = 0;
         while let Some(chunk) = answer.chunk().await.unwrap() {
             got += chunk.len() as u64;
@@ -549,14 +482,12 @@ async fn an_answer_that_breaks_off_at_once_still_shows_its_head() {
         "HTTP/1.1 201 Created\r\nContent-Length: 50\r\n\r\nhello",
         "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n",
     ] {
-        let upstream = Recorder::start(Reply::AtHeadThenClose(answer.as_bytes().to_vec())).await;
-        let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+        let upstream = Upstream::start(Script::at_head(answer).then_close());
+        let gateway = Gateway::start(&upstream.route("/", "none"));
         for _ in 0..10 {
-            let seen = wire::send(
-                gateway.listen,
-                b"POST /order HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
-            )
-            .await;
+            let seen = gateway
+                .raw(b"POST /order HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+                .await;
             assert_eq!((seen.status, seen.closed), (201, true), "{}", seen.text);
             assert!(
                 !seen.text.ends_with("0\r\n\r\n"),

@@ -4,10 +4,7 @@
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::helpers::gateway::{Gateway, route};
-use crate::helpers::peer::{ByHand, Peer};
-use crate::helpers::raw::{Act, Raw};
-use crate::helpers::wait::until;
+use crate::helpers::{ByHand, Gateway, Probe, Script, Upstream, until};
 
 /// Status and error of the line with this path, once it is written.
 async fn line(gateway: &Gateway, path: &str) -> Value {
@@ -22,8 +19,8 @@ async fn line(gateway: &Gateway, path: &str) -> Value {
     json!([line["status"], line["error"]])
 }
 
-async fn get(gateway: &Gateway, path: &str) -> Peer {
-    let mut client = Peer::connect(gateway.listen).await;
+async fn get(gateway: &Gateway, path: &str) -> Probe {
+    let mut client = gateway.probe().await;
     client
         .send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
         .await;
@@ -32,14 +29,14 @@ async fn get(gateway: &Gateway, path: &str) -> Peer {
 
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_told_from_one_that_leaves() {
-    let flood = Raw::start(vec![Act::Flood(
+    let flood = Upstream::start(Script::flood(
         "HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n",
-    )]);
+    ));
     let hand = ByHand::start().await;
     let gateway = Gateway::start(&format!(
         "server.write_timeout = \"500ms\"\n{}{}",
-        route("/flood", &flood.url, "none"),
-        route("/hand", &hand.url, "none")
+        flood.route("/flood", "none"),
+        hand.route("/hand", "none")
     ));
     let mut slow = get(&gateway, "/flood/slow").await;
     assert_eq!(slow.head().await.status(), 200);
@@ -87,21 +84,17 @@ async fn a_client_that_takes_nothing_is_told_from_one_that_leaves() {
 #[tokio::test]
 async fn a_broken_upload_is_a_400_where_its_client_is_there_to_read_it() {
     let backend = ByHand::start().await;
-    let gateway = Gateway::start(&route("/", &backend.url, "none"));
+    let gateway = Gateway::start(&backend.route("/", "none"));
     let begun = |path: &str| {
         format!(
             "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
         )
     };
     for path in ["/broken", "/auth/login"] {
-        let mut client = Peer::connect(gateway.listen).await;
+        let mut client = gateway.probe().await;
         client.send(begun(path) + "zz\r\n").await;
         let answer = client.answer("POST").await;
-        assert_eq!(
-            (answer.status(), answer.code()),
-            (400, Some("body_broken")),
-            "{path}: {answer:?}"
-        );
+        answer.refuses(400, "body_broken", format_args!("{path}: {answer:?}"));
         assert_eq!(
             line(&gateway, path).await,
             json!([400, "body_broken"]),
@@ -116,13 +109,13 @@ async fn a_broken_upload_is_a_400_where_its_client_is_there_to_read_it() {
     );
     // The broken one had reached the backend.
     backend.request().await;
-    let mut client = Peer::connect(gateway.listen).await;
+    let mut client = gateway.probe().await;
     client.send(begun("/leaves")).await;
     let (mut peer, _) = backend.request().await;
     drop(client);
     assert!(!peer.rest().await.ends_with(b"0\r\n\r\n"));
     assert_eq!(line(&gateway, "/leaves").await, json!([499, "body_broken"]));
-    let mut client = Peer::connect(gateway.listen).await;
+    let mut client = gateway.probe().await;
     client
         .send(begun("/auth/login").replace("POST /auth/login", "POST /auth/login?leaves"))
         .await;
@@ -134,10 +127,7 @@ async fn a_broken_upload_is_a_400_where_its_client_is_there_to_read_it() {
             .filter(|line| line.contains("\"/auth/login\"") && line.contains("499"))
             .count()
     };
-    until("the one who left while logging in", async || {
-        (left() == 1).then_some(())
-    })
-    .await;
+    until("the one who left while logging in", async || left() == 1).await;
 }
 
 #[tokio::test]
@@ -146,7 +136,7 @@ async fn what_the_end_of_the_process_cuts_is_told_as_such() {
     let settings = "server.drain_grace = \"0s\"\nserver.drain_deadline = \"1s\"\n";
     let mut gateway = Gateway::start(&format!(
         "{settings}{}",
-        route("/", &backend.url, "none").replace("\"5s\"", "\"60s\"")
+        backend.route("/", "none").replace("\"5s\"", "\"60s\"")
     ));
     let mut streams = Vec::new();
     for (path, head) in [
@@ -162,12 +152,9 @@ async fn what_the_end_of_the_process_cuts_is_told_as_such() {
     let mut waits = get(&gateway, "/waits").await;
     let (mut peer, _) = backend.request().await;
     // The gateway's own endpoints too: a login that stays half.
-    let mut login = Peer::connect(gateway.listen).await;
+    let mut login = gateway.probe().await;
     login.send("POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{").await;
-    until("the login to begin", async || {
-        (gateway.counted("hufu_requests_in_flight").await == 4).then_some(())
-    })
-    .await;
+    gateway.counts("hufu_requests_in_flight", 4).await;
     gateway.signal(Signal::SIGTERM);
     for (client, method) in [(&mut waits, "GET"), (&mut login, "POST")] {
         let answer = client.answer(method).await;
@@ -187,13 +174,7 @@ async fn what_the_end_of_the_process_cuts_is_told_as_such() {
         );
     }
     assert_eq!(gateway.ended().code(), Some(0), "{}", gateway.stderr());
-    assert!(
-        gateway
-            .stderr()
-            .contains("4 requests were cut at server.drain_deadline"),
-        "{}",
-        gateway.stderr()
-    );
+    gateway.assert_logged("4 requests were cut at server.drain_deadline");
     assert_eq!(
         (
             line(&gateway, "/waits").await,

@@ -9,18 +9,16 @@ use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::nginx::Nginx;
-use crate::helpers::peer::Peer;
-use crate::helpers::programs::{Server, program};
-use crate::helpers::recorder::{Recorder, Reply};
-use crate::helpers::redis_server::Certificates;
-use crate::helpers::tls::{client, connect};
-use crate::helpers::wait::until;
-use crate::helpers::{caddy, envoy};
+use crate::helpers::{
+    Certificates, Gateway, GatewayBuilder, Nginx, Script, Server, Upstream, caddy, envoy,
+    programs::program,
+    route,
+    tls::{client, connect},
+    until,
+};
 
 const MIB: usize = 1 << 20;
 /// What an upload is refused with, and where.
@@ -94,7 +92,7 @@ fn is_whole(answer: &std::io::Result<String>, status: u16, what: &str) {
 #[tokio::test]
 async fn whoever_sends_everything_first_sees_the_refusal() {
     // A body of unknown length begins to go on before it is too long.
-    let backend = Recorder::start(Reply::Never).await;
+    let backend = Upstream::start(Script::hang());
     let gateway = Gateway::start(&refusing_config(&backend.url, ""));
     for (path, status) in REFUSED {
         for (length, chunked) in [
@@ -104,7 +102,7 @@ async fn whoever_sends_everything_first_sees_the_refusal() {
             (14 * MIB, true),
         ] {
             for n in 0..if path == "/api/x" { 10 } else { 3 } {
-                let mut stream = TcpStream::connect(gateway.listen).await.unwrap();
+                let mut stream = gateway.connect().await;
                 is_whole(
                     &upload(&mut stream, path, chunked, length).await,
                     status,
@@ -156,7 +154,7 @@ async fn over_tls_and_over_unix_sockets_too() {
 async fn whoever_reads_at_once_has_the_answer_at_once_and_its_end() {
     let gateway = gateway("");
     for framing in ["Content-Length: 5000000", "Transfer-Encoding: chunked"] {
-        let mut client = Peer::connect(gateway.listen).await;
+        let mut client = gateway.probe().await;
         client
             .send(format!(
                 "POST /api HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n10\r\n0123456789"
@@ -182,7 +180,7 @@ async fn whoever_reads_at_once_has_the_answer_at_once_and_its_end() {
 /// A client that is answered and goes on sending, a little at a time: done when its connection has
 /// ended.
 async fn sends_on(gateway: &Gateway) -> JoinHandle<()> {
-    let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+    let mut client = gateway.connect().await;
     client
         .write_all(b"POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: 14000000\r\n\r\n")
         .await
@@ -204,17 +202,14 @@ async fn sends_on(gateway: &Gateway) -> JoinHandle<()> {
 async fn many_that_linger_make_room_for_each_other() {
     const MOST: usize = 16;
     let config = refusing_config(NOBODY, "");
-    let gateway = Gateway::with_descriptors(
-        &Setup {
-            config,
-            ..Setup::default()
-        },
-        128,
-    );
+    let gateway = GatewayBuilder::new()
+        .config(config)
+        .descriptors(128)
+        .start();
     let first = join_all((0..4).map(|_| sends_on(&gateway))).await;
     let others = join_all((0..MOST).map(|_| sends_on(&gateway))).await;
     until("the oldest to go", async || {
-        first.iter().all(JoinHandle::is_finished).then_some(())
+        first.iter().all(JoinHandle::is_finished)
     })
     .await;
     assert!(
@@ -227,7 +222,7 @@ async fn many_that_linger_make_room_for_each_other() {
 #[tokio::test]
 async fn the_end_of_a_drain_ends_it() {
     let mut gateway = gateway("server.drain_grace = \"0s\"\nserver.drain_deadline = \"1s\"\n");
-    let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+    let mut client = gateway.connect().await;
     client
         .write_all(b"POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: 14000000\r\n\r\n")
         .await
@@ -248,7 +243,7 @@ async fn the_end_of_a_drain_ends_it() {
     assert!(rest.ends_with('}'), "{rest:?}");
     assert_eq!(gateway.ended().code(), Some(0), "{}", gateway.stderr());
     drip.await.unwrap();
-    assert!(!gateway.stderr().contains("cut"), "{}", gateway.stderr());
+    gateway.assert_not_logged("cut");
 }
 
 /// What `http.client` sees: it sends all, and reads then.

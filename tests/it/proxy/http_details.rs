@@ -4,23 +4,23 @@
 
 use std::time::Duration;
 
-use crate::helpers::gateway::{Gateway, route};
-use crate::helpers::peer::{ByHand, Head, Message, Peer};
-use crate::helpers::servers::http;
-use crate::helpers::wait::until;
+use crate::helpers::{
+    ByHand, Gateway, Probe,
+    message::{Head, Message},
+};
 
 /// A gateway before this backend, and a client of it.
-async fn before(backend: &ByHand) -> (Gateway, Peer) {
-    let gateway = Gateway::start(&route("/", &backend.url, "none"));
-    let client = Peer::connect(gateway.listen).await;
+async fn before(backend: &ByHand) -> (Gateway, Probe) {
+    let gateway = Gateway::start(&backend.route("/", "none"));
+    let client = gateway.probe().await;
     (gateway, client)
 }
 
 /// One exchange on the gateway's connection to the backend, whose answer has no body or brings it
 /// along.
 async fn exchange(
-    client: &mut Peer,
-    backend: &mut Peer,
+    client: &mut Probe,
+    backend: &mut Probe,
     method: &str,
     lines: &str,
     answer: &str,
@@ -36,7 +36,7 @@ async fn exchange(
 }
 
 /// The first exchange, for which the gateway makes its connection.
-async fn first(client: &mut Peer, backend: &ByHand) -> Peer {
+async fn first(client: &mut Probe, backend: &ByHand) -> Probe {
     client.send("GET /first HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let (mut peer, _) = backend.request().await;
     peer.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst")
@@ -220,7 +220,7 @@ async fn answers_without_a_body_have_none() {
         assert_eq!(got.status(), status, "{target}: {got:?}");
         if got.head.closes() {
             client.ended().await;
-            client = Peer::connect(gateway.listen).await;
+            client = gateway.probe().await;
         }
         assert_eq!(
             client.ask("GET", "/auth/healthz", "").await.text(),
@@ -250,10 +250,7 @@ async fn interim_answers_are_not_the_answer() {
         peer.head().await;
         peer.send(interim).await;
         // The request is still under way.
-        until("the request", async || {
-            (gateway.counted("hufu_requests_in_flight").await == 1).then_some(())
-        })
-        .await;
+        gateway.counts("hufu_requests_in_flight", 1).await;
         peer.send(format!(
             "HTTP/1.1 201 Created\r\nX-Final: yes\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
@@ -285,10 +282,7 @@ async fn interim_answers_are_not_the_answer() {
     peer.send("HTTP/1.1 103 Early Hints\r\n\r\n").await;
     peer.finish().await;
     let answer = client.answer("POST").await;
-    assert_eq!(
-        (answer.status(), answer.code()),
-        (502, Some("upstream_error"))
-    );
+    answer.refuses(502, "upstream_error", "");
 }
 
 #[tokio::test]
@@ -378,7 +372,7 @@ async fn clients_of_http_1_0_get_no_chunks_and_no_second_answer() {
             ),
             ("HTTP/1.1 204 No Content\r\n\r\n", ""),
         ] {
-            let mut client = Peer::connect(gateway.listen).await;
+            let mut client = gateway.probe().await;
             client
                 .send(format!("GET /old HTTP/1.0\r\n{lines}\r\n"))
                 .await;
@@ -399,7 +393,7 @@ async fn clients_of_http_1_0_get_no_chunks_and_no_second_answer() {
             client.ended().await;
         }
     }
-    let mut client = Peer::connect(gateway.listen).await;
+    let mut client = gateway.probe().await;
     client
         .send("POST /old HTTP/1.0\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
         .await;
@@ -444,15 +438,7 @@ async fn pipelined_answers_keep_their_order_behind_a_slow_one() {
         if n == 0 {
             // Others are answered meanwhile.
             for _ in 0..20 {
-                assert_eq!(
-                    http()
-                        .get(gateway.at("/auth/healthz"))
-                        .send()
-                        .await
-                        .unwrap()
-                        .status(),
-                    200
-                );
+                assert_eq!(gateway.get("/auth/healthz").await.status(), 200);
             }
         }
         let body = "x".repeat(n * 1000);

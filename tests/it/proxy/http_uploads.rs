@@ -4,18 +4,13 @@
 
 use std::time::Duration;
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::peer::{ByHand, Peer};
-use crate::helpers::wait::until;
+use crate::helpers::{ByHand, Gateway};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// Waits until the gateway has nothing under way.
 async fn forgotten(gateway: &Gateway) {
-    until("all requests to be over", async || {
-        (gateway.counted("hufu_requests_in_flight").await == 0).then_some(())
-    })
-    .await;
+    gateway.counts("hufu_requests_in_flight", 0).await;
 }
 
 /// Bytes that show where one is missing.
@@ -34,13 +29,10 @@ async fn nobody_is_told_to_continue_whose_request_is_refused() {
     let backend = ByHand::start().await;
     let config = format!(
         "server.body_limit = \"1MiB\"\n{}{}",
-        route("/api", &backend.url, "required"),
-        route("/open", &backend.url, "none")
+        backend.route("/api", "required"),
+        backend.route("/open", "none")
     );
-    let gateway = Gateway::with(&Setup {
-        config,
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&config);
     for (target, lines, status, code) in [
         ("/api", "Content-Length: 5\r\n", 401, "login_required"),
         (
@@ -69,14 +61,10 @@ async fn nobody_is_told_to_continue_whose_request_is_refused() {
             "path_invalid",
         ),
     ] {
-        let mut client = Peer::connect(gateway.listen).await;
+        let mut client = gateway.probe().await;
         client.send(expecting(target, lines)).await;
         let answer = client.answer("POST").await;
-        assert_eq!(
-            (answer.status(), answer.code()),
-            (status, Some(code)),
-            "{target} {lines}: {answer:?}"
-        );
+        answer.refuses(status, code, format_args!("{target} {lines}: {answer:?}"));
         assert_eq!(answer.interim, [0; 0], "{target} {lines}");
         // It may send the body or not, and nobody can tell what its next bytes are: the connection
         // ends, and they are no request.
@@ -92,12 +80,12 @@ async fn nobody_is_told_to_continue_whose_request_is_refused() {
 #[tokio::test]
 async fn a_client_is_told_once_to_continue_and_its_body_arrives_whole() {
     let backend = ByHand::start().await;
-    let gateway = Gateway::start(&route("/", &backend.url, "none"));
+    let gateway = Gateway::start(&backend.route("/", "none"));
     let body = pattern(1 << 20);
     // A backend may say so itself, also when it was not asked.
     for own in ["", "HTTP/1.1 100 Continue\r\n\r\n"] {
         for chunked in [false, true] {
-            let mut client = Peer::connect(gateway.listen).await;
+            let mut client = gateway.probe().await;
             let framing = if chunked {
                 "Transfer-Encoding: chunked\r\n".to_owned()
             } else {
@@ -157,9 +145,9 @@ async fn a_client_is_told_once_to_continue_and_its_body_arrives_whole() {
 #[tokio::test]
 async fn an_answer_does_not_wait_for_a_body_that_was_asked_for() {
     let backend = ByHand::start().await;
-    let gateway = Gateway::start(&route("/", &backend.url, "none"));
+    let gateway = Gateway::start(&backend.route("/", "none"));
     for framing in ["Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"] {
-        let mut client = Peer::connect(gateway.listen).await;
+        let mut client = gateway.probe().await;
         client.send(expecting("/upload", framing)).await;
         assert_eq!(client.head().await.status(), 100);
         let (mut peer, _) = backend.request().await;
@@ -187,8 +175,8 @@ async fn an_answer_does_not_wait_for_a_body_that_was_asked_for() {
 #[tokio::test]
 async fn a_client_of_http_1_0_is_never_told_to_continue() {
     let backend = ByHand::start().await;
-    let gateway = Gateway::start(&route("/", &backend.url, "none"));
-    let mut client = Peer::connect(gateway.listen).await;
+    let gateway = Gateway::start(&backend.route("/", "none"));
+    let mut client = gateway.probe().await;
     client
         .send("POST /x HTTP/1.0\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
         .await;
@@ -210,8 +198,8 @@ async fn a_client_of_http_1_0_is_never_told_to_continue() {
 #[tokio::test]
 async fn trailers_of_an_upload_become_no_headers() {
     let backend = ByHand::start().await;
-    let gateway = Gateway::start(&route("/", &backend.url, "none"));
-    let mut client = Peer::connect(gateway.listen).await;
+    let gateway = Gateway::start(&backend.route("/", "none"));
+    let mut client = gateway.probe().await;
     let head =
         "POST /x HTTP/1.1\r\nHost: x\r\nTrailer: X-WX-OPENID\r\nTransfer-Encoding: chunked\r\n\r\n";
     client
@@ -240,7 +228,7 @@ async fn trailers_of_an_upload_become_no_headers() {
 #[tokio::test]
 async fn requests_that_come_byte_by_byte_arrive_whole() {
     let backend = ByHand::start().await;
-    let gateway = Gateway::start(&route("/", &backend.url, "none"));
+    let gateway = Gateway::start(&backend.route("/", "none"));
     for (framing, sent) in [
         ("Content-Length: 40\r\n", "0123456789".repeat(4)),
         (
@@ -248,7 +236,7 @@ async fn requests_that_come_byte_by_byte_arrive_whole() {
             "5\r\nhello\r\n1;a=b\r\n,\r\n6\r\n world\r\n0\r\n\r\n".to_owned(),
         ),
     ] {
-        let mut client = Peer::connect(gateway.listen).await;
+        let mut client = gateway.probe().await;
         let request = format!(
             "POST /slow HTTP/1.1\r\nHost: x\r\n{framing}\r\n{sent}GET /next HTTP/1.1\r\nHost: x\r\n\r\n"
         );
@@ -292,7 +280,7 @@ async fn a_body_whose_end_never_comes_is_cut_and_never_whole() {
     let backend = ByHand::start().await;
     let gateway = Gateway::start(&format!(
         "server.request_body_timeout = \"500ms\"\n{}",
-        route("/", &backend.url, "none")
+        backend.route("/", "none")
     ));
     for (framing, sent) in [
         ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n"),
@@ -306,7 +294,7 @@ async fn a_body_whose_end_never_comes_is_cut_and_never_whole() {
         let request = format!("POST /x HTTP/1.1\r\nHost: x\r\n{framing}\r\n{sent}");
         // Silence first, and then a client that ends its side.
         for finished in [false, true] {
-            let mut client = Peer::connect(gateway.listen).await;
+            let mut client = gateway.probe().await;
             client.send(&request).await;
             let (mut peer, _) = backend.request().await;
             if finished {
@@ -314,11 +302,7 @@ async fn a_body_whose_end_never_comes_is_cut_and_never_whole() {
                 client.rest().await;
             } else {
                 let answer = client.answer("POST").await;
-                assert_eq!(
-                    (answer.status(), answer.code()),
-                    (408, Some("request_timeout")),
-                    "{sent:?}: {answer:?}"
-                );
+                answer.refuses(408, "request_timeout", format_args!("{sent:?}: {answer:?}"));
                 client.ended().await;
             }
             let body = String::from_utf8(peer.rest().await).unwrap();
@@ -335,12 +319,11 @@ async fn a_body_whose_end_never_comes_is_cut_and_never_whole() {
 #[tokio::test]
 async fn an_exchange_that_breaks_off_behind_its_head_is_told_as_what_it_was() {
     let backend = ByHand::start().await;
-    let hasty = route("/hasty", &backend.url, "none").replace("\"5s\"", "\"300ms\"");
+    let hasty = backend
+        .route("/hasty", "none")
+        .replace("\"5s\"", "\"300ms\"");
     let limits = "server.request_body_timeout = \"500ms\"\nserver.body_limit = \"1000B\"\n";
-    let gateway = Gateway::start(&format!(
-        "{limits}{}{hasty}",
-        route("/", &backend.url, "none")
-    ));
+    let gateway = Gateway::start(&format!("{limits}{}{hasty}", backend.route("/", "none")));
     let long = format!("7d0\r\n{}\r\n", "x".repeat(2000));
     for (target, then, code) in [
         ("/leaves", None, "body_broken"),
@@ -351,7 +334,7 @@ async fn an_exchange_that_breaks_off_behind_its_head_is_told_as_what_it_was() {
         ("/hasty/silent", Some(""), "body_broken"),
         ("/hasty/waits", Some("0\r\n\r\n"), "upstream_timeout"),
     ] {
-        let mut client = Peer::connect(gateway.listen).await;
+        let mut client = gateway.probe().await;
         client.send(format!("POST {target} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")).await;
         let (mut peer, _) = backend.request().await;
         peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
@@ -388,17 +371,13 @@ async fn an_exchange_that_breaks_off_behind_its_head_is_told_as_what_it_was() {
         ("z\r\n", 400, "body_broken"),
         (&*long, 413, "body_too_large"),
     ] {
-        let mut client = Peer::connect(gateway.listen).await;
+        let mut client = gateway.probe().await;
         client.send("POST /empty HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
         let (mut peer, _) = backend.request().await;
         peer.send("HTTP/1.1 204 No Content\r\n\r\n").await;
         client.send(then).await;
         let answer = client.answer("POST").await;
-        assert_eq!(
-            (answer.status(), answer.code()),
-            (status, Some(code)),
-            "{answer:?}"
-        );
+        answer.refuses(status, code, format_args!("{answer:?}"));
         assert!(!peer.rest().await.ends_with(b"0\r\n\r\n"), "{then:?}");
     }
 }
@@ -407,7 +386,7 @@ async fn an_exchange_that_breaks_off_behind_its_head_is_told_as_what_it_was() {
 #[tokio::test]
 async fn a_backend_that_stops_sending_breaks_its_answer_off() {
     let backend = ByHand::start().await;
-    let gateway = Gateway::start(&route("/", &backend.url, "none"));
+    let gateway = Gateway::start(&backend.route("/", "none"));
     for (answer, whole) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", None),
         (
@@ -424,7 +403,7 @@ async fn a_backend_that_stops_sending_breaks_its_answer_off() {
             Some("ok"),
         ),
     ] {
-        let mut client = Peer::connect(gateway.listen).await;
+        let mut client = gateway.probe().await;
         client.send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await;
         let (mut peer, _) = backend.request().await;
         peer.send(answer).await;
@@ -445,17 +424,14 @@ async fn a_backend_that_stops_sending_breaks_its_answer_off() {
         peer.ended().await;
     }
     // In the place of an answer: tried once more on a GET, and then told.
-    let mut client = Peer::connect(gateway.listen).await;
+    let mut client = gateway.probe().await;
     client
         .send("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
         .await;
     let (mut peer, _) = backend.request().await;
     peer.finish().await;
     let answer = client.answer("POST").await;
-    assert_eq!(
-        (answer.status(), answer.code()),
-        (502, Some("upstream_error"))
-    );
+    answer.refuses(502, "upstream_error", "");
     assert!(backend.is_left_alone().await, "a POST is not sent twice");
     forgotten(&gateway).await;
 }
@@ -467,7 +443,7 @@ async fn a_backend_that_stops_reading_holds_nobody_for_ever() {
     let backend = ByHand::start().await;
     let config = format!(
         "server.body_limit = \"1GiB\"\n{}",
-        route("/", &backend.url, "none").replace("\"5s\"", "\"2s\"")
+        backend.route("/", "none").replace("\"5s\"", "\"2s\"")
     );
     let gateway = Gateway::start(&config);
     // It says nothing more; and it has said already what it thinks of the request.
@@ -479,7 +455,7 @@ async fn a_backend_that_stops_reading_holds_nobody_for_ever() {
             None,
         ),
     ] {
-        let mut client = Peer::connect(gateway.listen).await;
+        let mut client = gateway.probe().await;
         client
             .send(format!(
                 "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: {LENGTH}\r\n\r\n"
@@ -519,7 +495,7 @@ async fn a_backend_that_stops_reading_holds_nobody_for_ever() {
 #[tokio::test]
 async fn a_backend_that_hangs_is_a_timeout_wherever_it_stops() {
     let backend = ByHand::start().await;
-    let gateway = Gateway::start(&route("/", &backend.url, "none").replace("\"5s\"", "\"1s\""));
+    let gateway = Gateway::start(&backend.route("/", "none").replace("\"5s\"", "\"1s\""));
     for (request, begun) in [
         ("GET /x HTTP/1.1\r\nHost: x\r\n\r\n", ""),
         (
@@ -535,15 +511,15 @@ async fn a_backend_that_hangs_is_a_timeout_wherever_it_stops() {
             "HTTP/1.1 200 OK\r\nContent-Le",
         ),
     ] {
-        let mut client = Peer::connect(gateway.listen).await;
+        let mut client = gateway.probe().await;
         client.send(request).await;
         let (mut peer, _) = backend.request().await;
         peer.send(begun).await;
         let answer = client.answer("GET").await;
-        assert_eq!(
-            (answer.status(), answer.code()),
-            (504, Some("upstream_timeout")),
-            "{begun:?}: {answer:?}"
+        answer.refuses(
+            504,
+            "upstream_timeout",
+            format_args!("{begun:?}: {answer:?}"),
         );
         // The backend's connection does not go on; the client's may.
         peer.rest().await;
@@ -552,7 +528,7 @@ async fn a_backend_that_hangs_is_a_timeout_wherever_it_stops() {
         }
     }
     // Behind the head it is too late for another status.
-    let mut client = Peer::connect(gateway.listen).await;
+    let mut client = gateway.probe().await;
     client.send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let (mut peer, _) = backend.request().await;
     peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")

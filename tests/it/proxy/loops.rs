@@ -3,19 +3,16 @@
 
 use hufu::crypto::keyring::generate_key;
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::nginx::Nginx;
-use crate::helpers::recorder::{Recorder, Reply, ok};
-use crate::helpers::wait::until;
-use crate::helpers::wire::{self, Answer};
+use crate::helpers::{
+    Answer, Gateway, GatewayBuilder, Nginx, Script, Upstream, route, script::ok, until,
+};
 
 async fn get(gateway: &Gateway, path: &str, lines: &str) -> Answer {
-    wire::send(
-        gateway.listen,
-        format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}Connection: close\r\n\r\n")
-            .as_bytes(),
-    )
-    .await
+    gateway
+        .raw(format!(
+            "GET {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}Connection: close\r\n\r\n"
+        ))
+        .await
 }
 
 fn url(gateway: &Gateway) -> String {
@@ -34,10 +31,7 @@ async fn asked(gateway: &Gateway, path: &str, times: usize) {
             .filter(|line| line.contains(&format!("\"{path}\"")))
             .count()
     };
-    until("the line of every request", async || {
-        (lines() >= times).then_some(())
-    })
-    .await;
+    until("the line of every request", async || lines() >= times).await;
     assert_eq!(lines(), times, "{}", gateway.stdout());
 }
 
@@ -52,18 +46,18 @@ async fn a_request_goes_round_once() {
         assert_eq!(answer.status, 508, "{}", answer.text);
         asked(&gateway, path, 2).await;
     }
-    let posted = wire::send(
-        gateway.listen,
-        b"POST /posted HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab",
-    )
-    .await;
+    let posted = gateway
+        .raw(
+            b"POST /posted HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab",
+        )
+        .await;
     assert_eq!(posted.status, 508, "{}", posted.text);
     let handshake = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    let opened = wire::send(
-        gateway.listen,
-        format!("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{handshake}\r\n").as_bytes(),
-    )
-    .await;
+    let opened = gateway
+        .raw(format!(
+            "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{handshake}\r\n"
+        ))
+        .await;
     assert_eq!(opened.status, 508, "{}", opened.text);
     let told = gateway.stderr();
     assert!(
@@ -85,10 +79,7 @@ async fn another_process_of_the_deployment_refuses_it_too() {
     );
     let config = |url: &str| keys.clone() + &route("/", url, "none");
     let one = Gateway::start(&config("http://127.0.0.1:1"));
-    let other = one.successor(&Setup {
-        config: config(&url(&one)),
-        ..Setup::default()
-    });
+    let other = one.successor(&GatewayBuilder::new().config(config(&url(&one))));
     one.reload(&config(&url(&other)), "applied").await;
     assert_eq!(get(&one, "/x", "").await.status, 508);
     asked(&other, "/x", 1).await;
@@ -98,8 +89,8 @@ async fn another_process_of_the_deployment_refuses_it_too() {
 
 #[tokio::test]
 async fn gateways_with_other_keys_make_a_chain_and_no_ring() {
-    let upstream = Recorder::start(Reply::AtHeadThenClose(ok())).await;
-    let last = Gateway::start(&route("/", &upstream.url, "none"));
+    let upstream = Upstream::start(Script::at_head(ok()).then_close());
+    let last = Gateway::start(&upstream.route("/", "none"));
     let middle = Gateway::start(&route("/", &url(&last), "none"));
     let first = Gateway::start(&route("/", &url(&middle), "none"));
     assert_eq!(get(&first, "/chain", "").await.status, 200);
@@ -116,8 +107,8 @@ async fn gateways_with_other_keys_make_a_chain_and_no_ring() {
 
 #[tokio::test]
 async fn no_client_makes_the_gateway_refuse_others_or_itself() {
-    let upstream = Recorder::start(Reply::AtHeadThenClose(ok())).await;
-    let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+    let upstream = Upstream::start(Script::at_head(ok()).then_close());
+    let gateway = Gateway::start(&upstream.route("/", "none"));
     for lines in [
         "Hufu-Via: hufu\r\n",
         "Hufu-Via: \r\nHufu-Via: ,,\r\n",
@@ -167,7 +158,7 @@ async fn no_client_makes_the_gateway_refuse_others_or_itself() {
     assert_eq!(get(&gateway, "/x", "").await.status, 200);
     let trusting = Gateway::start(&format!(
         "server.trusted_proxies = [\"127.0.0.1\"]\n{}",
-        route("/", &upstream.url, "none")
+        upstream.route("/", "none")
     ));
     assert_eq!(get(&trusting, "/y", "").await.status, 200);
     let own = upstream

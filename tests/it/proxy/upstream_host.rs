@@ -3,19 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::helpers::gateway::{Gateway, route};
-use crate::helpers::nginx::Nginx;
-use crate::helpers::recorder::{Recorder, Reply, ok};
-use crate::helpers::redis_server::Certificates;
-use crate::helpers::wait::until;
-use crate::helpers::wire::{self, Answer};
+use crate::helpers::{
+    Answer, Certificates, Gateway, Nginx, Script, Upstream, route, script::ok, until,
+};
 
 async fn get(gateway: &Gateway, path: &str) -> Answer {
-    wire::send(
-        gateway.listen,
-        format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n").as_bytes(),
-    )
-    .await
+    gateway
+        .raw(format!(
+            "GET {path} HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n"
+        ))
+        .await
 }
 
 /// An upstream and a route of its own to it, which leaves out its path.
@@ -69,7 +66,7 @@ async fn the_backend_sees_the_host_that_was_chosen_for_it() {
         get(&gateway, "/endpoint/x").await.body(),
         format!("localhost: localhost:{port} shop.test ")
     );
-    let without = wire::send(gateway.listen, b"GET /one/x HTTP/1.0\r\n\r\n").await;
+    let without = gateway.raw(b"GET /one/x HTTP/1.0\r\n\r\n").await;
     assert!(
         without.body().starts_with("one.test: one.test"),
         "{}",
@@ -94,7 +91,7 @@ async fn the_backend_sees_the_host_that_was_chosen_for_it() {
 
 #[tokio::test]
 async fn every_attempt_has_the_host_of_its_endpoint() {
-    let upstream = Recorder::start(Reply::AtHeadThenClose(ok())).await;
+    let upstream = Upstream::start(Script::at_head(ok()).then_close());
     let port = upstream
         .url
         .rsplit(':')
@@ -115,10 +112,7 @@ async fn every_attempt_has_the_host_of_its_endpoint() {
         let request = format!(
             "POST /all/{number} HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\nab\r\n0\r\n\r\n"
         );
-        assert_eq!(
-            wire::send(gateway.listen, request.as_bytes()).await.status,
-            200
-        );
+        assert_eq!(gateway.raw(&request).await.status, 200);
         let record = until("the request at the upstream", async || {
             upstream
                 .connections()
@@ -149,7 +143,7 @@ async fn health_checks_ask_by_the_same_host() {
             + &named("one", &endpoints, &format!("host = \"one.test\"\n{health}"))),
     );
     until("the check without the name to fail", async || {
-        (get(&gateway, "/client/x").await.status == 503).then_some(())
+        get(&gateway, "/client/x").await.status == 503
     })
     .await;
     assert_eq!(get(&gateway, "/one/x").await.status, 200);

@@ -10,37 +10,28 @@ use std::time::Duration;
 use hufu::metrics::Metrics;
 use hufu::proxy::resolve::resolve_for_ever;
 use hufu::proxy::shared_upstream::SharedUpstream;
-use hufu::upstream::{Endpoint, Upstream};
+use hufu::upstream::{Endpoint, Upstream as EndpointGroup};
 use serde_json::Value;
 
-use crate::helpers::backend::{Backend, Mode, upstream, upstream_of};
-use crate::helpers::gateway::Gateway;
-use crate::helpers::peer::{ByHand, Peer};
-use crate::helpers::redis_server::Certificates;
-use crate::helpers::servers::http;
-use crate::helpers::tls::acceptor;
-use crate::helpers::wait::until;
-use crate::helpers::wire;
+use crate::helpers::{
+    ByHand, Certificates, Gateway, Script, Upstream, acceptor, http, until, upstream, upstream_of,
+};
 
 /// The body of an answer that must be good.
 async fn get(gateway: &Gateway, path: &str) -> String {
-    let answer = http().get(gateway.at(path)).send().await.unwrap();
+    let answer = gateway.get(path).await;
     let status = answer.status();
-    let body = answer.text().await.unwrap();
+    let body = answer.text();
     assert_eq!(status, 200, "{path}: {body}");
     body
 }
 
 #[tokio::test]
 async fn turns_follow_the_weights() {
-    let (one, two) = (
-        Backend::start("one", Mode::Answer).await,
-        Backend::start("two", Mode::Answer).await,
-    );
+    let (one, two) = (Upstream::named("one"), Upstream::named("two"));
     let endpoints = format!(
         "endpoints = [{{ url = \"{}\", weight = 3 }}, \"{}\"]",
-        one.url(),
-        two.url()
+        one.url, two.url
     );
     let config =
         upstream_of(&[], "none", "balance = \"round_robin\"").replace("endpoints = []", &endpoints);
@@ -48,7 +39,7 @@ async fn turns_follow_the_weights() {
     for _ in 0..40 {
         get(&gateway, "/x").await;
     }
-    assert_eq!((one.requests("GET /x"), two.requests("GET /x")), (30, 10));
+    assert_eq!((one.count("GET /x"), two.count("GET /x")), (30, 10));
     let line = gateway.access_line("an access line", |line| line["path"] == "/x");
     assert!(
         line["endpoint"] == format!("127.0.0.1:{}", one.port)
@@ -64,20 +55,20 @@ async fn turns_follow_the_weights() {
 
 #[tokio::test]
 async fn the_less_busy_endpoint_is_taken() {
-    let slow = Backend::start("slow", Mode::Slow(Duration::from_millis(400))).await;
-    let quick = Backend::start("quick", Mode::Answer).await;
+    let slow = Upstream::start(Script::named("slow").slowly(Duration::from_millis(400)));
+    let quick = Upstream::named("quick");
     let gateway = Gateway::start(&upstream(&[&slow, &quick], "none", ""));
     let client = http();
     let asked = (0..8).map(|_| {
         let (client, url) = (client.clone(), gateway.at("/x"));
         async move {
             for _ in 0..10 {
-                assert_eq!(client.get(&url).send().await.unwrap().status(), 200);
+                assert_eq!(client.get(&url).await.status(), 200);
             }
         }
     });
     futures_util::future::join_all(asked).await;
-    let (slow, quick) = (slow.requests("GET"), quick.requests("GET"));
+    let (slow, quick) = (slow.count("GET"), quick.count("GET"));
     assert_eq!(slow + quick, 80);
     assert!(
         quick > slow,
@@ -88,9 +79,9 @@ async fn the_less_busy_endpoint_is_taken() {
 #[tokio::test]
 async fn a_user_always_meets_the_same_endpoint() {
     let backends = [
-        Backend::start("one", Mode::Answer).await,
-        Backend::start("two", Mode::Answer).await,
-        Backend::start("three", Mode::Answer).await,
+        Upstream::named("one"),
+        Upstream::named("two"),
+        Upstream::named("three"),
     ];
     let config = upstream(
         &backends.iter().collect::<Vec<_>>(),
@@ -107,12 +98,8 @@ async fn a_user_always_meets_the_same_endpoint() {
                 let body = client
                     .get(gateway.at("/x"))
                     .bearer_auth(&token)
-                    .send()
                     .await
-                    .unwrap()
-                    .text()
-                    .await
-                    .unwrap();
+                    .text();
                 met.entry(user.clone()).or_default().insert(body);
             }
         }
@@ -134,13 +121,10 @@ async fn a_user_always_meets_the_same_endpoint() {
 
 #[tokio::test]
 async fn a_sick_endpoint_is_left_out_until_it_is_well() {
-    let (one, two) = (
-        Backend::start("one", Mode::Answer).await,
-        Backend::start("two", Mode::Answer).await,
-    );
+    let (one, two) = (Upstream::named("one"), Upstream::named("two"));
     let health = "[upstreams.many.health]\npath = \"/healthz\"\ninterval = \"20ms\"\nhealthy_after = 1\nunhealthy_after = 2";
     let gateway = Gateway::start(&upstream(&[&one, &two], "none", health));
-    let up = async |backend: &Backend| {
+    let up = async |backend: &Upstream| {
         let series = format!(
             "hufu_upstream_endpoint_up{{upstream=\"many\",endpoint=\"127.0.0.1:{}\"}}",
             backend.port
@@ -148,32 +132,24 @@ async fn a_sick_endpoint_is_left_out_until_it_is_well() {
         gateway.counted(&series).await
     };
     until("the first checks", async || {
-        (one.requests("GET /healthz") > 2 && two.requests("GET /healthz") > 2).then_some(())
+        one.count("GET /healthz") > 2 && two.count("GET /healthz") > 2
     })
     .await;
     assert_eq!((up(&one).await, up(&two).await), (1, 1));
-    one.set(Mode::Sick);
-    until("the sick one to be left out", async || {
-        (up(&one).await == 0).then_some(())
-    })
-    .await;
+    one.set(Script::answers("503 Service Unavailable", "sick"));
+    until("the sick one to be left out", async || up(&one).await == 0).await;
     for _ in 0..20 {
-        assert_eq!(get(&gateway, "/x").await, two.name);
+        assert_eq!(get(&gateway, "/x").await, "two");
     }
     assert_eq!(
         readiness(&gateway).await["parts"]["upstreams"]["state"],
         "up"
     );
-    two.set(Mode::Hang);
-    until("both to be left out", async || {
-        (up(&two).await == 0).then_some(())
-    })
-    .await;
-    let answer = wire::send(
-        gateway.listen,
-        b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx",
-    )
-    .await;
+    two.set(Script::hang());
+    until("both to be left out", async || up(&two).await == 0).await;
+    let answer = gateway
+        .raw(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx")
+        .await;
     assert_eq!(
         (answer.status, answer.code(), answer.header("retry-after")),
         (503, Some("upstream_unavailable"), Some("1")),
@@ -189,61 +165,43 @@ async fn a_sick_endpoint_is_left_out_until_it_is_well() {
         ready["parts"]["upstreams"]["reason"],
         "no healthy endpoint: many"
     );
-    one.set(Mode::Answer);
-    until("the first to be back", async || {
-        (up(&one).await == 1).then_some(())
-    })
-    .await;
-    assert_eq!(get(&gateway, "/x").await, one.name);
+    one.set(Script::named("one"));
+    until("the first to be back", async || up(&one).await == 1).await;
+    assert_eq!(get(&gateway, "/x").await, "one");
     assert_eq!(readiness(&gateway).await["degraded"], false);
 }
 
 async fn readiness(gateway: &Gateway) -> Value {
-    http()
-        .get(gateway.admin_at("/readyz"))
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap()
+    gateway.admin_get("/readyz").await.json()
 }
 
 #[tokio::test]
 async fn so_many_at_once_so_many_wait_and_no_more() {
-    let backend = Backend::start("one", Mode::Hang).await;
+    let backend = Upstream::start(Script::hang());
     let limits = "max_concurrent = 1\nqueue = 1\nqueue_timeout = \"20s\"";
     let gateway = Gateway::start(&upstream(&[&backend], "none", limits));
-    let ask = |path: &str| tokio::spawn(http().get(gateway.at(path)).send());
+    let ask = |path: &str| tokio::spawn(gateway.get(path).try_send());
     let first = ask("/first");
     until("the first request", async || {
-        (backend.requests("GET /first") == 1).then_some(())
+        backend.count("GET /first") == 1
     })
     .await;
     let second = ask("/second");
     let waiting = "hufu_upstream_waiting{upstream=\"many\"}";
-    until("the second to wait", async || {
-        (gateway.counted(waiting).await == 1).then_some(())
-    })
-    .await;
-    let third = wire::send(
-        gateway.listen,
-        b"GET /third HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    )
-    .await;
+    gateway.counts(waiting, 1).await;
+    let third = gateway
+        .raw(b"GET /third HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await;
     assert_eq!(
         (third.status, third.code(), third.header("retry-after")),
         (503, Some("upstream_unavailable"), Some("1"))
     );
-    backend.set(Mode::Answer);
+    backend.set(Script::named("one"));
     // The first is never answered; when its client leaves, its place is the second's.
     first.abort();
     assert_eq!(second.await.unwrap().unwrap().status(), 200);
     assert_eq!(
-        (
-            backend.requests("GET /second"),
-            backend.requests("GET /third")
-        ),
+        (backend.count("GET /second"), backend.count("GET /third")),
         (1, 0)
     );
     assert_eq!(gateway.counted(waiting).await, 0);
@@ -270,16 +228,11 @@ async fn a_client_that_leaves_the_queue_frees_its_place() {
         "max_concurrent = 1\nqueue = 1\nqueue_timeout = \"60s\"",
     ));
     let waiting = async |count| {
-        until("the queue", async || {
-            (gateway
-                .counted("hufu_upstream_waiting{upstream=\"many\"}")
-                .await
-                == count)
-                .then_some(())
-        })
-        .await;
+        gateway
+            .counts("hufu_upstream_waiting{upstream=\"many\"}", count)
+            .await;
     };
-    let mut first = Peer::connect(gateway.listen).await;
+    let mut first = gateway.probe().await;
     first.send("GET /first HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let (mut held, _) = backend.request().await;
     for request in [
@@ -288,14 +241,14 @@ async fn a_client_that_leaves_the_queue_frees_its_place() {
         "POST /left HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n2;a=b\r\n !\r\n0\r\nT: u\r\n\r\n",
         "POST /left HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n",
     ] {
-        let mut leaves = Peer::connect(gateway.listen).await;
+        let mut leaves = gateway.probe().await;
         leaves.send(request).await;
         waiting(1).await;
         drop(leaves);
         waiting(0).await;
     }
     // The one place to wait is free, and none of those who left is passed on.
-    let mut next = Peer::connect(gateway.listen).await;
+    let mut next = gateway.probe().await;
     next.send("POST /next HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n").await;
     waiting(1).await;
     held.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nfirst")
@@ -315,35 +268,29 @@ async fn a_client_that_leaves_the_queue_frees_its_place() {
             .filter(|line| line.contains("\"/left\"") && line.contains("499"))
             .count()
     };
-    until("a line for each who left", async || {
-        (left() == 4).then_some(())
-    })
-    .await;
+    until("a line for each who left", async || left() == 4).await;
 }
 
 #[tokio::test]
 async fn a_wait_in_the_queue_has_an_end() {
-    let backend = Backend::start("one", Mode::Hang).await;
+    let backend = Upstream::start(Script::hang());
     let gateway = Gateway::start(&upstream(
         &[&backend],
         "none",
         "max_concurrent = 1\nqueue = 5\nqueue_timeout = \"50ms\"",
     ));
-    let _first = tokio::spawn(http().get(gateway.at("/first")).send());
+    let _first = tokio::spawn(gateway.get("/first").try_send());
     until("the first request", async || {
-        (backend.requests("GET /first") == 1).then_some(())
+        backend.count("GET /first") == 1
     })
     .await;
-    let second = http().get(gateway.at("/second")).send().await.unwrap();
-    assert_eq!(
-        (second.status().as_u16(), backend.requests("GET /second")),
-        (503, 0)
-    );
+    let second = gateway.get("/second").await;
+    assert_eq!((second.status(), backend.count("GET /second")), (503, 0));
 }
 
 #[tokio::test]
 async fn a_name_stands_for_all_its_addresses() {
-    let backend = Backend::start("one", Mode::Answer).await;
+    let backend = Upstream::named("one");
     // On most machines localhost is ::1 too, where nobody listens: another endpoint that is down.
     let gateway = Gateway::start(&upstream_of(
         &[&format!("http://localhost:{}", backend.port)],
@@ -352,19 +299,14 @@ async fn a_name_stands_for_all_its_addresses() {
     ));
     for n in 0..60 {
         assert_eq!(get(&gateway, "/x").await, "one");
-        let posted = http()
-            .post(gateway.at("/x"))
-            .body("x")
-            .send()
-            .await
-            .unwrap();
+        let posted = gateway.post("/x").body("x").await;
         assert_eq!(
             posted.status(),
             200,
             "{n}: where nobody listens nothing is sent, so a POST may go elsewhere too"
         );
     }
-    assert_eq!(backend.requests("POST"), 60);
+    assert_eq!(backend.count("POST"), 60);
 }
 
 #[tokio::test]
@@ -373,9 +315,9 @@ async fn names_are_looked_up_again_and_a_failing_resolver_changes_nothing() {
         Endpoint::parse("http://orders.test:80").unwrap(),
         Endpoint::parse("http://10.9.9.9:80").unwrap(),
     ];
-    let upstream = Upstream {
+    let upstream = EndpointGroup {
         resolve_interval: Duration::from_millis(5),
-        ..Upstream::new("orders", endpoints)
+        ..EndpointGroup::new("orders", endpoints)
     };
     let backend =
         Arc::new(SharedUpstream::new(Arc::new(upstream), Arc::new(Metrics::new())).unwrap());
@@ -412,7 +354,7 @@ async fn names_are_looked_up_again_and_a_failing_resolver_changes_nothing() {
     };
     let set = |now: Answer| *answer.lock().unwrap() = now;
     let become_known = async |expected: &str| {
-        until(expected, async || (addresses() == expected).then_some(())).await;
+        until(expected, async || addresses() == expected).await;
     };
     become_known("10.0.0.1:80 10.9.9.9:80").await;
     set(Ok(vec!["[fd00::1]:80", "10.0.0.2:80"]));
@@ -421,7 +363,7 @@ async fn names_are_looked_up_again_and_a_failing_resolver_changes_nothing() {
         set(wrong);
         let before = *asked.lock().unwrap();
         until("three more look-ups", async || {
-            (*asked.lock().unwrap() > before + 3).then_some(())
+            *asked.lock().unwrap() > before + 3
         })
         .await;
         assert_eq!(addresses(), "10.0.0.2:80 [fd00::1]:80 10.9.9.9:80");
@@ -434,7 +376,7 @@ async fn names_are_looked_up_again_and_a_failing_resolver_changes_nothing() {
 #[tokio::test]
 async fn encrypted_upstreams_are_verified_and_get_the_gateways_certificate() {
     let certificates = Certificates::new();
-    let backend = Backend::with_tls("encrypted", acceptor(&certificates)).await;
+    let backend = Upstream::with_tls(Script::named("encrypted"), acceptor(&certificates));
     let url = format!("https://127.0.0.1:{}", backend.port);
     let tls = |keys: &[&str]| {
         let line = |key: &&str| match *key {
@@ -460,37 +402,27 @@ async fn encrypted_upstreams_are_verified_and_get_the_gateways_certificate() {
         assert_eq!(get(&gateway, "/x").await, "encrypted");
     }
     let body = "x".repeat(300_000);
-    let posted = http()
-        .post(gateway.at("/x"))
-        .body(body)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(
-        (posted.status().as_u16(), backend.requests("POST /x")),
-        (200, 1)
-    );
+    let posted = gateway.post("/x").body(body).await;
+    assert_eq!((posted.status(), backend.count("POST /x")), (200, 1));
     assert!(
-        backend.connections() <= 3,
+        backend.connections().len() <= 3,
         "{} connections for 21 requests: they are not kept",
-        backend.connections()
+        backend.connections().len()
     );
-    let before = backend.requests("");
+    let before = backend.count("");
     for (keys, why) in [
         (&["ca"][..], "no certificate of the gateway's own"),
         (&["client"], "an authority that nobody trusts"),
         (&["ca", "client", "orders.internal"], "another name"),
     ] {
         let gateway = Gateway::start(&tls(keys));
-        let answer = wire::send(
-            gateway.listen,
-            b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        )
-        .await;
+        let answer = gateway
+            .raw(b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await;
         assert_eq!(answer.status, 502, "{why}: {}", answer.text);
     }
     assert_eq!(
-        backend.requests(""),
+        backend.count(""),
         before,
         "nothing went out before the peer was known"
     );

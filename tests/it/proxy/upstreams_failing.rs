@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use crate::helpers::backend::{Backend, EchoProcess, Mode, upstream, upstream_of};
-use crate::helpers::gateway::Gateway;
-use crate::helpers::load::Load;
-use crate::helpers::raw::refusing;
-use crate::helpers::servers::http;
-use crate::helpers::wait::until;
-use crate::helpers::wire;
+use crate::helpers::{
+    Gateway, Load, Script, Upstream, http,
+    script::Step,
+    servers::{EchoProcess, refusing},
+    until, upstream, upstream_of,
+};
 
 const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 const POST: &[u8] =
@@ -22,7 +21,7 @@ async fn retries(gateway: &Gateway, outcome: &str) -> u64 {
         .await
 }
 
-async fn ejections(gateway: &Gateway, backend: &Backend) -> u64 {
+async fn ejections(gateway: &Gateway, backend: &Upstream) -> u64 {
     gateway
         .counted(&format!(
             "hufu_upstream_ejections_total{{upstream=\"many\",endpoint=\"127.0.0.1:{}\"}}",
@@ -55,7 +54,7 @@ async fn an_endpoint_killed_under_load_costs_no_get() {
         let before = gateway.counted(&opened).await;
         victim = EchoProcess::start(&address);
         until("requests to the one that is back", async || {
-            (gateway.counted(&opened).await > before).then_some(())
+            gateway.counted(&opened).await > before
         })
         .await;
     }
@@ -71,15 +70,12 @@ async fn an_endpoint_killed_under_load_costs_no_get() {
 
 #[tokio::test]
 async fn a_hung_endpoint_is_a_timeout_and_then_left_out() {
-    let (hung, well) = (
-        Backend::start("hung", Mode::Hang).await,
-        Backend::start("well", Mode::Answer).await,
-    );
+    let (hung, well) = (Upstream::start(Script::hang()), Upstream::named("well"));
     let settings = "balance = \"round_robin\"\nfirst_byte_timeout = \"1s\"\n[upstreams.many.ejection]\nfailures = 2\ntime = \"10m\"\nmax_time = \"10m\"";
     let gateway = Gateway::start(&upstream(&[&hung, &well], "none", settings));
     let mut statuses = Vec::new();
     for _ in 0..20 {
-        let answer = wire::send(gateway.listen, GET).await;
+        let answer = gateway.raw(GET).await;
         assert!(
             answer.status == 200 || answer.code() == Some("upstream_timeout"),
             "{}",
@@ -93,7 +89,7 @@ async fn a_hung_endpoint_is_a_timeout_and_then_left_out() {
         "{statuses:?}"
     );
     assert_eq!(
-        (ejections(&gateway, &hung).await, hung.requests("GET")),
+        (ejections(&gateway, &hung).await, hung.count("GET")),
         (1, 2),
         "silence is not tried again: the client has waited long enough"
     );
@@ -102,8 +98,8 @@ async fn a_hung_endpoint_is_a_timeout_and_then_left_out() {
 #[tokio::test]
 async fn a_half_closed_endpoint_costs_no_get() {
     let (half, well) = (
-        Backend::start("half", Mode::HalfClosed).await,
-        Backend::start("well", Mode::Answer).await,
+        Upstream::start(Script::new([Step::Shutdown, Step::Whole])),
+        Upstream::named("well"),
     );
     let gateway = Gateway::start(&upstream(
         &[&half, &well],
@@ -111,7 +107,7 @@ async fn a_half_closed_endpoint_costs_no_get() {
         "balance = \"round_robin\"",
     ));
     for _ in 0..20 {
-        assert_eq!(wire::send(gateway.listen, GET).await.body(), "well");
+        assert_eq!(gateway.raw(GET).await.body(), "well");
     }
     assert_eq!(ejections(&gateway, &half).await, 1);
     let line = gateway.access_line("a second attempt", |line| line["attempts"] == 2);
@@ -121,8 +117,8 @@ async fn a_half_closed_endpoint_costs_no_get() {
 #[tokio::test]
 async fn what_may_have_had_an_effect_is_never_sent_twice() {
     let (one, two) = (
-        Backend::start("one", Mode::Cut).await,
-        Backend::start("two", Mode::Cut).await,
+        Upstream::start(Script::cut()),
+        Upstream::start(Script::cut()),
     );
     let gateway = Gateway::start(&upstream(
         &[&one, &two],
@@ -130,67 +126,67 @@ async fn what_may_have_had_an_effect_is_never_sent_twice() {
         "[upstreams.many.ejection]\nmax_percent = 0",
     ));
     for n in 1..=10 {
-        let answer = wire::send(gateway.listen, POST).await;
+        let answer = gateway.raw(POST).await;
+        answer.refuses(502, "upstream_error", "");
+        assert_eq!(one.count("POST") + two.count("POST"), n);
+        let delete = gateway.raw([b"DELETE", &GET[3..]].concat()).await;
         assert_eq!(
-            (answer.status, answer.code()),
-            (502, Some("upstream_error"))
-        );
-        assert_eq!(one.requests("POST") + two.requests("POST"), n);
-        let delete = wire::send(gateway.listen, &[b"DELETE", &GET[3..]].concat()).await;
-        assert_eq!(
-            (
-                delete.status,
-                one.requests("DELETE") + two.requests("DELETE")
-            ),
+            (delete.status, one.count("DELETE") + two.count("DELETE")),
             (502, n)
         );
     }
-    assert_eq!(wire::send(gateway.listen, GET).await.status, 502);
+    assert_eq!(gateway.raw(GET).await.status, 502);
     assert_eq!(
-        (one.requests("GET"), two.requests("GET")),
+        (one.count("GET"), two.count("GET")),
         (1, 1),
         "a GET is tried at both"
     );
     // A GET whose body has begun to go out cannot be sent again.
     let body = b"GET /x HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody";
-    assert_eq!(wire::send(gateway.listen, body).await.status, 502);
-    assert_eq!(one.requests("GET") + two.requests("GET"), 3);
+    assert_eq!(gateway.raw(body).await.status, 502);
+    assert_eq!(one.count("GET") + two.count("GET"), 3);
 }
 
 #[tokio::test]
 async fn a_post_that_was_not_sent_goes_elsewhere() {
     let (nobody, _socket) = refusing();
-    let well = Backend::start("well", Mode::Answer).await;
+    let well = Upstream::named("well");
     let gateway = Gateway::start(&upstream_of(
-        &[&nobody, &well.url()],
+        &[&nobody, &well.url],
         "none",
         "balance = \"round_robin\"",
     ));
     for n in 1..=20 {
-        assert_eq!(wire::send(gateway.listen, POST).await.body(), "well");
-        assert_eq!(well.requests("POST"), n);
+        assert_eq!(gateway.raw(POST).await.body(), "well");
+        assert_eq!(well.count("POST"), n);
     }
     assert!(retries(&gateway, "another_endpoint").await >= 5);
 }
 
 #[tokio::test]
 async fn a_stale_connection_costs_no_client_an_error() {
-    for mode in [Mode::AnswerAndClose, Mode::CloseAtTheSecond] {
-        let backend = Backend::start("one", mode).await;
+    for (closes, script) in [
+        ("behind each answer", Script::named("one").then_close()),
+        (
+            "in the place of a second answer",
+            Script::named("one").and(Step::Whole).then_close(),
+        ),
+    ] {
+        let backend = Upstream::start(script);
         let gateway = Gateway::start(&upstream(&[&backend], "none", ""));
         let client = http();
         for n in 0..500 {
-            let answer = client.get(gateway.at("/x")).send().await.unwrap();
-            assert_eq!(answer.status(), 200, "{mode:?}, request {n}");
-            assert_eq!(answer.text().await.unwrap(), "one");
+            let answer = client.get(gateway.at("/x")).await;
+            assert_eq!(answer.status(), 200, "{closes}, request {n}");
+            assert_eq!(answer.text(), "one");
         }
         assert!(
-            backend.connections() >= 250,
-            "{mode:?}: {} connections",
-            backend.connections()
+            backend.connections().len() >= 250,
+            "{closes}: {} connections",
+            backend.connections().len()
         );
         println!(
-            "{mode:?}: {} of 500 requests met a connection that was being closed",
+            "{closes}: {} of 500 requests met a connection that was being closed",
             retries(&gateway, "stale_connection").await
         );
         assert_eq!(ejections(&gateway, &backend).await, 0);
@@ -200,9 +196,9 @@ async fn a_stale_connection_costs_no_client_an_error() {
 #[tokio::test]
 async fn retries_are_a_share_of_the_requests() {
     let backends = [
-        Backend::start("one", Mode::Cut).await,
-        Backend::start("two", Mode::Cut).await,
-        Backend::start("three", Mode::Cut).await,
+        Upstream::start(Script::cut()),
+        Upstream::start(Script::cut()),
+        Upstream::start(Script::cut()),
     ];
     let budget = "[upstreams.many.retries]\nattempts = 2\npercent = 20\nper_second = 0\n[upstreams.many.ejection]\nmax_percent = 0";
     let gateway = Gateway::start(&upstream(
@@ -211,9 +207,9 @@ async fn retries_are_a_share_of_the_requests() {
         budget,
     ));
     for _ in 0..200 {
-        assert_eq!(wire::send(gateway.listen, GET).await.status, 502);
+        assert_eq!(gateway.raw(GET).await.status, 502);
     }
-    let attempts: usize = backends.iter().map(|backend| backend.requests("GET")).sum();
+    let attempts: usize = backends.iter().map(|backend| backend.count("GET")).sum();
     assert!(
         (210..=250).contains(&attempts),
         "{attempts} attempts of 200 requests"
@@ -227,49 +223,36 @@ async fn retries_are_a_share_of_the_requests() {
 
 #[tokio::test]
 async fn an_answer_that_takes_too_long_in_all_is_cut() {
-    let backend = Backend::start("one", Mode::Drip).await;
+    let backend = Upstream::start(Script::drip());
     let gateway = Gateway::start(&upstream(
         &[&backend],
         "none",
         "timeout = \"5s\"\ntotal_timeout = \"1s\"",
     ));
-    let answer = http().get(gateway.at("/x")).send().await.unwrap();
+    let answer = gateway.get("/x").stream().await;
     assert_eq!(answer.status(), 200);
     assert!(
         answer.text().await.is_err(),
         "a part must not look like the whole"
     );
-    backend.set(Mode::Hang);
-    let answer = wire::send(gateway.listen, GET).await;
-    assert_eq!(
-        (answer.status, answer.code()),
-        (504, Some("upstream_timeout"))
-    );
+    backend.set(Script::hang());
+    let answer = gateway.raw(GET).await;
+    answer.refuses(504, "upstream_timeout", "");
 }
 
 #[tokio::test]
 async fn a_client_that_does_not_go_on_is_not_the_endpoints_fault() {
-    let (one, two) = (
-        Backend::start("one", Mode::Answer).await,
-        Backend::start("two", Mode::Answer).await,
-    );
+    let (one, two) = (Upstream::named("one"), Upstream::named("two"));
     let gateway = Gateway::start(&upstream(
         &[&one, &two],
         "none",
         "timeout = \"200ms\"\n[upstreams.many.ejection]\nfailures = 1",
     ));
     for _ in 0..4 {
-        let stalled = wire::send(
-            gateway.listen,
-            b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhal",
-        )
-        .await;
-        assert_eq!(
-            (stalled.status, stalled.code()),
-            (400, Some("body_broken")),
-            "{}",
-            stalled.text
-        );
+        let stalled = gateway
+            .raw(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhal")
+            .await;
+        stalled.refuses(400, "body_broken", format_args!("{}", stalled.text));
     }
     assert_eq!(
         (
@@ -282,22 +265,20 @@ async fn a_client_that_does_not_go_on_is_not_the_endpoints_fault() {
 
 #[tokio::test]
 async fn idle_connections_are_kept_as_many_and_as_long_as_told() {
-    let backend = Backend::start("one", Mode::Answer).await;
+    let backend = Upstream::named("one");
     for (settings, all) in [
         ("", false),
         ("idle_connections = 0", true),
         ("idle_timeout = \"1ms\"", true),
     ] {
         let gateway = Gateway::start(&upstream(&[&backend], "none", settings));
-        let (client, before) = (http(), backend.connections());
+        let (client, before) = (http(), backend.connections().len());
         for _ in 0..10 {
-            assert_eq!(
-                client.get(gateway.at("/x")).send().await.unwrap().status(),
-                200
-            );
+            assert_eq!(client.get(gateway.at("/x")).await.status(), 200);
+            // Longer than the shortest of the idle times.
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        let opened = backend.connections() - before;
+        let opened = backend.connections().len() - before;
         assert!(
             if all { opened == 10 } else { opened <= 2 },
             "{settings}: {opened} connections for ten requests"

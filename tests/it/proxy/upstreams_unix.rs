@@ -7,13 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 
-use crate::helpers::backend::{Backend, Mode, upstream_of};
-use crate::helpers::gateway::Gateway;
-use crate::helpers::nginx::Nginx;
-use crate::helpers::programs::{Server, program};
-use crate::helpers::servers::http;
-use crate::helpers::wait::until;
-use crate::helpers::wire;
+use crate::helpers::{Gateway, Nginx, Server, Upstream, programs::program, until, upstream_of};
 
 fn url(path: &Path) -> String {
     format!("unix:{}", path.display())
@@ -69,11 +63,9 @@ async fn a_socket_is_an_endpoint_like_others() {
         "health = { path = \"/health\", interval = \"50ms\" }",
     ));
     for _ in 0..3 {
-        let seen = wire::send(
-            gateway.listen,
-            b"GET /x HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n",
-        )
-        .await;
+        let seen = gateway
+            .raw(b"GET /x HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n")
+            .await;
         assert!(
             seen.status == 200
                 && seen
@@ -83,16 +75,11 @@ async fn a_socket_is_an_endpoint_like_others() {
             "{}",
             seen.text
         );
-        let posted = http()
-            .post(gateway.at("/x"))
-            .body("body")
-            .send()
-            .await
-            .unwrap();
+        let posted = gateway.post("/x").body("body").await;
         assert_eq!(posted.status(), 200);
     }
     // As nginx calls it.
-    let unnamed = wire::send(gateway.listen, b"GET /x HTTP/1.0\r\n\r\n").await;
+    let unnamed = gateway.raw(b"GET /x HTTP/1.0\r\n\r\n").await;
     assert!(
         unnamed
             .body()
@@ -101,11 +88,9 @@ async fn a_socket_is_an_endpoint_like_others() {
         "{}",
         unnamed.text
     );
-    let moved = wire::send(
-        gateway.listen,
-        b"GET /moved HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    )
-    .await;
+    let moved = gateway
+        .raw(b"GET /moved HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await;
     assert_eq!(
         (moved.status, moved.header("location")),
         (302, Some("/there"))
@@ -136,53 +121,23 @@ async fn a_socket_is_an_endpoint_like_others() {
 #[tokio::test]
 async fn beside_others_and_without_anybody_behind_it() {
     let (_folder, path) = socket();
-    let well = Backend::start("well", Mode::Answer).await;
+    let well = Upstream::named("well");
     let settings = "balance = \"round_robin\"\nhealth = { path = \"/health\", interval = \"50ms\", unhealthy_after = 1, healthy_after = 1 }";
-    let gateway = Gateway::start(&upstream_of(&[&url(&path), &well.url()], "none", settings));
+    let gateway = Gateway::start(&upstream_of(&[&url(&path), &well.url], "none", settings));
     // Nothing is there: it goes elsewhere.
     for _ in 0..6 {
-        assert_eq!(
-            http()
-                .post(gateway.at("/x"))
-                .body("body")
-                .send()
-                .await
-                .unwrap()
-                .text()
-                .await
-                .unwrap(),
-            "well"
-        );
+        assert_eq!(gateway.post("/x").body("body").await.text(), "well");
     }
     let up = format!(
         "hufu_upstream_endpoint_up{{upstream=\"many\",endpoint=\"{}\"}}",
         url(&path)
     );
-    until("health checks to find it sick", async || {
-        (gateway.counted(&up).await == 0).then_some(())
-    })
-    .await;
-    assert!(
-        gateway.stderr().contains("No such file"),
-        "{}",
-        gateway.stderr()
-    );
+    gateway.counts(&up, 0).await;
+    gateway.assert_logged("No such file");
     let _echo = echo(&path);
-    until("health checks to find it well", async || {
-        (gateway.counted(&up).await == 1).then_some(())
-    })
-    .await;
+    gateway.counts(&up, 1).await;
     until("its turn", async || {
-        http()
-            .get(gateway.at("/x"))
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap()
-            .contains("GET /x")
-            .then_some(())
+        gateway.get("/x").await.text().contains("GET /x")
     })
     .await;
 }
@@ -211,18 +166,13 @@ async fn gunicorn_listens_there() {
     });
     let gateway = Gateway::start(&upstream_of(&[&url(&path)], "none", ""));
     for _ in 0..5 {
-        let answer = http()
-            .post(gateway.at("/x"))
+        let answer = gateway
+            .post("/x")
             .header("host", "shop.example")
             .body("hello")
-            .send()
-            .await
-            .unwrap();
+            .await;
         assert_eq!(
-            (
-                answer.status().as_u16(),
-                answer.text().await.unwrap().as_str()
-            ),
+            (answer.status(), answer.text().as_str()),
             (200, "shop.examplehello"),
             "{}",
             server.output()
@@ -243,15 +193,11 @@ async fn nginx_listens_there() {
     let gateway = Gateway::start(&upstream_of(&[&url(&path)], "none", ""));
     for _ in 0..5 {
         assert_eq!(
-            http()
-                .get(gateway.at("/x?y"))
+            gateway
+                .get("/x?y")
                 .header("host", "shop.example")
-                .send()
                 .await
-                .unwrap()
-                .text()
-                .await
-                .unwrap(),
+                .text(),
             "shop.example /x?y"
         );
     }

@@ -12,20 +12,14 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use hufu::clock::monotonic_now;
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::raw::{Act, Raw};
-use crate::helpers::recorder::{Recorder, Reply};
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::servers::http;
-use crate::helpers::wait::until;
-use crate::helpers::wire;
-use crate::helpers::ws_client::{BOUND, closed, connect, echoed, open, refused, talk};
-use crate::helpers::ws_upstream::WsUpstream;
+use crate::helpers::{
+    BOUND, Gateway, RedisServer, Script, Upstream, WsUpstream, echoed, http, probe, until,
+    ws_client::{closed, connect, open, refused, talk},
+};
 
 const HANDSHAKE: &str = "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 /// An event stream with its first event.
@@ -34,7 +28,7 @@ const EVENTS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTr
 #[tokio::test]
 async fn messages_pass_both_ways_and_the_upstream_knows_whose_they_are() {
     let upstream = WsUpstream::start().await;
-    let gateway = Gateway::start(&route("/", &upstream.url, "required"));
+    let gateway = Gateway::start(&upstream.route("/", "required"));
     let token = gateway.token("zhang").await;
     let mut socket = open(&gateway, "/echo?room=1", &token).await;
     talk(&mut socket).await;
@@ -67,7 +61,6 @@ async fn messages_pass_both_ways_and_the_upstream_knows_whose_they_are() {
             .lock()
             .unwrap()
             .contains(&"close 4000".to_owned())
-            .then_some(())
     })
     .await;
     let line = gateway.access_line("the end of the socket", |line| line["status"] == 101);
@@ -78,17 +71,14 @@ async fn messages_pass_both_ways_and_the_upstream_knows_whose_they_are() {
         "{line}"
     );
     assert!(line["error"].is_null(), "{line}");
-    until("no socket open", async || {
-        (gateway.counted("hufu_websockets_open").await == 0).then_some(())
-    })
-    .await;
+    gateway.counts("hufu_websockets_open", 0).await;
     assert!(!gateway.stdout().contains(&token) && !gateway.stderr().contains(&token));
 }
 
 #[tokio::test]
 async fn the_upstreams_own_close_and_its_death_reach_the_client() {
     let upstream = WsUpstream::start().await;
-    let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+    let gateway = Gateway::start(&upstream.route("/", "none"));
     let mut socket = connect(&gateway, "/close", &[]).await.unwrap().0;
     let frame = closed(&mut socket).await.unwrap();
     assert_eq!(
@@ -108,7 +98,7 @@ async fn the_upstreams_own_close_and_its_death_reach_the_client() {
     // And a client's leaving the upstream, without a word about errors.
     drop(connect(&gateway, "/echo", &[]).await.unwrap());
     until("the upstream's end", async || {
-        (upstream.ended.load(Ordering::SeqCst) == 3).then_some(())
+        upstream.ended.load(Ordering::SeqCst) == 3
     })
     .await;
     let line = gateway.access_line("the client's leaving", |line| line["path"] == "/echo");
@@ -120,28 +110,26 @@ async fn the_upstreams_own_close_and_its_death_reach_the_client() {
 async fn an_event_stream_is_cut_when_its_session_ends() {
     let (redis, upstream) = (
         RedisServer::start(&[]),
-        Recorder::start(Reply::AtHead(EVENTS.to_vec())).await,
+        Upstream::start(Script::at_head(EVENTS.to_vec())),
     );
-    let flood = Raw::start([Act::Flood("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")]);
+    let flood = Upstream::start(Script::flood(
+        "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+    ));
     let config = format!(
         "{}{}{}",
-        route("/", &upstream.url, "required"),
-        route("/flood", &flood.url, "required"),
-        route("/open", &upstream.url, "none")
+        upstream.route("/", "required"),
+        flood.route("/flood", "required"),
+        upstream.route("/open", "none")
     );
-    let one = Gateway::with(&Setup {
-        store: redis.url(""),
-        config,
-    });
+    let one = Gateway::on(&redis.url(""), &config);
     let other = one.sibling();
     let (token, client) = (one.token("zhang").await, http());
     let mut events = client
         .get(one.at("/events"))
         .bearer_auth(&token)
-        .send()
-        .await
-        .unwrap();
-    let mut anonymous = client.get(one.at("/open")).send().await.unwrap();
+        .stream()
+        .await;
+    let mut anonymous = client.get(one.at("/open")).stream().await;
     for stream in [&mut events, &mut anonymous] {
         assert_eq!(
             stream.chunk().await.unwrap().unwrap().as_ref(),
@@ -151,17 +139,14 @@ async fn an_event_stream_is_cut_when_its_session_ends() {
     let mut flood = client
         .get(one.at("/flood"))
         .bearer_auth(&token)
-        .send()
-        .await
-        .unwrap();
+        .stream()
+        .await;
     assert!(flood.chunk().await.unwrap().is_some());
     assert_eq!(
         client
             .post(other.at("/auth/logout"))
             .bearer_auth(&token)
-            .send()
             .await
-            .unwrap()
             .status(),
         204
     );
@@ -197,12 +182,9 @@ async fn who_may_not_come_in_does_not_reach_the_upstream() {
     let upstream = WsUpstream::start().await;
     let config = format!(
         "cors.origins = [\"https://h5.test\"]\n{}",
-        route("/", &upstream.url, "required")
+        upstream.route("/", "required")
     );
-    let gateway = Gateway::with(&Setup {
-        config,
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&config);
     let bearer = format!("Bearer {}", gateway.token("zhang").await);
     assert_eq!(
         refused(&gateway, "/echo", &[]).await,
@@ -242,12 +224,9 @@ async fn a_protocol_carries_the_token_and_the_upstream_does_not_see_it() {
     let upstream = WsUpstream::start().await;
     let config = format!(
         "session.carriers = [\"bearer\", \"protocol\"]\n{}",
-        route("/", &upstream.url, "required")
+        upstream.route("/", "required")
     );
-    let gateway = Gateway::with(&Setup {
-        config,
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&config);
     let token = gateway.token("zhang").await;
     let offer = |more: &str| format!("hufu.v1, hufu.token.{token}{more}");
     let chosen = |answer: &Response| {
@@ -315,10 +294,10 @@ async fn a_protocol_carries_the_token_and_the_upstream_does_not_see_it() {
 #[tokio::test]
 async fn what_comes_early_waits_for_the_101_and_goes_nowhere_without() {
     let upstream = WsUpstream::start().await;
-    let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+    let gateway = Gateway::start(&upstream.route("/", "none"));
     // "early", masked with zeros.
     let early = b"\x81\x85\0\0\0\0early";
-    let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+    let mut client = gateway.connect().await;
     client
         .write_all(
             &[
@@ -343,7 +322,7 @@ async fn what_comes_early_waits_for_the_101_and_goes_nowhere_without() {
     // none.
     let smuggled =
         format!("GET /refused HTTP/1.1\r\n{HANDSHAKE}\r\nGET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
-    let answer = wire::send_to_the_end(gateway.listen, smuggled.as_bytes()).await;
+    let answer = probe::send_to_the_end(gateway.listen, &smuggled).await;
     assert_eq!(
         (
             answer.status,
@@ -361,10 +340,7 @@ async fn what_comes_early_waits_for_the_101_and_goes_nowhere_without() {
 #[tokio::test]
 async fn a_session_revoked_on_another_gateway_closes_its_sockets() {
     let (redis, upstream) = (RedisServer::start(&[]), WsUpstream::start().await);
-    let one = Gateway::with(&Setup {
-        store: redis.url(""),
-        config: route("/", &upstream.url, "required"),
-    });
+    let one = Gateway::on(&redis.url(""), &upstream.route("/", "required"));
     let other = one.sibling();
     let (token, keeps) = (one.token("zhang").await, one.token("li").await);
     let mut stays = open(&one, "/echo", &keeps).await;
@@ -384,7 +360,6 @@ async fn a_session_revoked_on_another_gateway_closes_its_sockets() {
             .lock()
             .unwrap()
             .contains(&"half sent".to_owned())
-            .then_some(())
     })
     .await;
     sockets[3].send(Message::text("go on")).await.unwrap();
@@ -392,16 +367,7 @@ async fn a_session_revoked_on_another_gateway_closes_its_sockets() {
         sockets[3].next().await.unwrap().unwrap(),
         Message::binary(b"abcdefghij".to_vec())
     );
-    assert_eq!(
-        http()
-            .post(other.at("/auth/logout"))
-            .bearer_auth(&token)
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        204
-    );
+    other.sign_out(&token).await;
     let ended = monotonic_now();
     for (n, socket) in sockets.iter_mut().enumerate() {
         let frame = closed(socket).await;
@@ -419,7 +385,7 @@ async fn a_session_revoked_on_another_gateway_closes_its_sockets() {
     }
     assert!(ended.elapsed() < BOUND);
     until("the upstream's connections to end", async || {
-        (upstream.ended.load(Ordering::SeqCst) == 4).then_some(())
+        upstream.ended.load(Ordering::SeqCst) == 4
     })
     .await;
     assert!(
@@ -440,12 +406,9 @@ async fn sessions_that_expire_close_their_sockets_and_use_renews_them() {
     let upstream = WsUpstream::start().await;
     let config = format!(
         "session.idle_timeout = \"2s\"\nsession.absolute_timeout = \"6s\"\n{}",
-        route("/", &upstream.url, "required")
+        upstream.route("/", "required")
     );
-    let gateway = Gateway::with(&Setup {
-        config,
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&config);
     let (busy, idle) = (gateway.token("zhang").await, gateway.token("li").await);
     let (mut busy, mut idle) = (
         open(&gateway, "/echo", &busy).await,
@@ -485,12 +448,9 @@ async fn silence_ends_a_socket_and_limits_hold() {
     let upstream = WsUpstream::start().await;
     let config = format!(
         "websockets = {{ max = 3, max_per_user = 2, idle_timeout = \"1s\" }}\n{}",
-        route("/", &upstream.url, "required")
+        upstream.route("/", "required")
     );
-    let gateway = Gateway::with(&Setup {
-        config,
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&config);
     let (zhang, li) = (gateway.token("zhang").await, gateway.token("li").await);
     let bearer = |token: &str| format!("Bearer {token}");
     let mut sockets = [
@@ -514,10 +474,7 @@ async fn silence_ends_a_socket_and_limits_hold() {
             (1001, "idle")
         );
     }
-    until("the places to be free", async || {
-        (gateway.counted("hufu_websockets_open").await == 0).then_some(())
-    })
-    .await;
+    gateway.counts("hufu_websockets_open", 0).await;
     let mut again = open(&gateway, "/echo", &zhang).await;
     echoed(&mut again, Message::text("x")).await;
 }
@@ -525,7 +482,7 @@ async fn silence_ends_a_socket_and_limits_hold() {
 #[tokio::test]
 async fn many_sockets_at_once_and_a_reader_that_does_not_read() {
     let upstream = WsUpstream::start().await;
-    let gateway = Gateway::start(&route("/", &upstream.url, "none"));
+    let gateway = Gateway::start(&upstream.route("/", "none"));
     let mut sockets = Vec::new();
     for _ in 0..200 {
         sockets.push(connect(&gateway, "/echo", &[]).await.unwrap().0);
@@ -555,12 +512,9 @@ async fn a_gateway_that_ends_says_so() {
     let upstream = WsUpstream::start().await;
     let config = format!(
         "server.drain_grace = \"0s\"\n{}",
-        route("/", &upstream.url, "none")
+        upstream.route("/", "none")
     );
-    let mut gateway = Gateway::with(&Setup {
-        config,
-        ..Setup::default()
-    });
+    let mut gateway = Gateway::start(&config);
     let mut socket = connect(&gateway, "/echo", &[]).await.unwrap().0;
     echoed(&mut socket, Message::text("x")).await;
     gateway.signal(Signal::SIGTERM);

@@ -1,11 +1,9 @@
 //! Places where a token may stand and none does: clients that have signed out leave them behind.
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::recorder::{Recorder, Reply, ok};
-use crate::helpers::servers::echo_upstream;
-use crate::helpers::wire::{self, Answer};
-use crate::helpers::ws_client::{connect, refused};
-use crate::helpers::ws_upstream::WsUpstream;
+use crate::helpers::{
+    Answer, Gateway, Upstream, WsUpstream, echo_upstream,
+    ws_client::{connect, refused},
+};
 
 const CARRIERS: &str = "session.carriers = [\"bearer\", \"header:X-Token\", \"cookie:sid\", \"query:tok\", \"protocol\"]\n";
 /// The query and the header lines of requests that carry nothing.
@@ -30,22 +28,20 @@ async fn ask(gateway: &Gateway, method: &str, path: &str, lines: &str) -> Answer
     } else {
         ""
     };
-    wire::send(
-        gateway.listen,
-        format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{lines}{length}Connection: close\r\n\r\n")
-            .as_bytes(),
-    )
-    .await
+    gateway
+        .raw(format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\n{lines}{length}Connection: close\r\n\r\n"
+        ))
+        .await
 }
 
 #[tokio::test]
 async fn an_empty_carrier_is_no_token_and_no_guess() {
     let echo = echo_upstream();
-    let routes = route("/api", &echo.url, "required") + &route("/maybe", &echo.url, "optional");
-    let gateway = Gateway::with(&Setup {
-        config: format!("server.trusted_proxies = [\"127.0.0.1\"]\n{CARRIERS}{routes}"),
-        ..Setup::default()
-    });
+    let routes = echo.route("/api", "required") + &echo.route("/maybe", "optional");
+    let gateway = Gateway::start(&format!(
+        "server.trusted_proxies = [\"127.0.0.1\"]\n{CARRIERS}{routes}"
+    ));
     let token = gateway.token("alice").await;
     for (query, lines) in EMPTY {
         for (method, path) in [
@@ -58,11 +54,7 @@ async fn an_empty_carrier_is_no_token_and_no_guess() {
             ("POST", "/auth/rotate"),
         ] {
             let answer = ask(&gateway, method, &format!("{path}{query}"), lines).await;
-            assert_eq!(
-                (answer.status, answer.code()),
-                (401, Some("login_required")),
-                "{path}{query} {lines}"
-            );
+            answer.refuses(401, "login_required", format_args!("{path}{query} {lines}"));
         }
         let answer = ask(&gateway, "GET", &format!("/maybe{query}"), lines).await;
         assert_eq!(
@@ -144,11 +136,7 @@ async fn an_empty_carrier_is_no_token_and_no_guess() {
         format!("Cookie: sid={token}; sid=; sid={other}\r\n"),
     ] {
         let answer = ask(&gateway, "GET", "/api", &lines).await;
-        assert_eq!(
-            (answer.status, answer.code()),
-            (400, Some("token_ambiguous")),
-            "{lines}"
-        );
+        answer.refuses(400, "token_ambiguous", lines);
     }
     assert_eq!(
         gateway
@@ -174,11 +162,8 @@ async fn an_empty_carrier_is_no_token_and_no_guess() {
 
 #[tokio::test]
 async fn an_empty_carrier_does_not_reach_the_backend() {
-    let backend = Recorder::start(Reply::AtHead(ok())).await;
-    let gateway = Gateway::with(&Setup {
-        config: format!("{CARRIERS}{}", route("/api", &backend.url, "required")),
-        ..Setup::default()
-    });
+    let backend = Upstream::ok();
+    let gateway = Gateway::start(&format!("{CARRIERS}{}", backend.route("/api", "required")));
     let token = gateway.token("alice").await;
     for (query, lines) in EMPTY {
         let answer = ask(
@@ -210,10 +195,7 @@ async fn an_empty_carrier_does_not_reach_the_backend() {
 #[tokio::test]
 async fn a_protocol_without_a_token_carries_none() {
     let upstream = WsUpstream::start().await;
-    let gateway = Gateway::with(&Setup {
-        config: format!("{CARRIERS}{}", route("/", &upstream.url, "required")),
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&format!("{CARRIERS}{}", upstream.route("/", "required")));
     let token = gateway.token("zhang").await;
     for offered in ["hufu.v1, hufu.token.", "hufu.token."] {
         assert_eq!(

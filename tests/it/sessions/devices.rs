@@ -1,28 +1,20 @@
 //! Several devices of one user: listing them, signing them out, changing a token. Over real HTTP,
 //! with both stores.
 
+mod rotation;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::helpers::gateway::{APPID, Gateway, Setup, route};
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::store_checker::walk;
-use crate::helpers::wait::until;
-use crate::helpers::wire;
+use crate::helpers::{APPID, Gateway, HttpAnswer, RedisServer, http, walk};
 
 /// Both stores, one after the other; the server lives as long as its gateway.
 fn gateways(config: &str) -> Vec<(Gateway, Option<RedisServer>)> {
     let redis = RedisServer::start(&[]);
-    let with = |store: String| {
-        Gateway::with(&Setup {
-            store,
-            config: config.to_owned(),
-        })
-    };
+    let with = |store: String| Gateway::on(&store, config);
     vec![
         (with("memory:".to_owned()), None),
         (with(redis.url("")), Some(redis)),
@@ -37,51 +29,33 @@ fn assert_sound(redis: Option<&RedisServer>) {
 }
 
 async fn post(gateway: &Gateway, path: &str, token: &str) -> (u16, Value) {
-    read(
-        http()
-            .post(gateway.at(path))
-            .bearer_auth(token)
-            .send()
-            .await
-            .unwrap(),
-    )
-    .await
+    read(gateway.post(path).bearer_auth(token).await).await
 }
 
 async fn get(gateway: &Gateway, path: &str, token: &str) -> (u16, Value) {
-    read(
-        http()
-            .get(gateway.at(path))
-            .bearer_auth(token)
-            .send()
-            .await
-            .unwrap(),
-    )
-    .await
+    read(gateway.get(path).bearer_auth(token).await).await
 }
 
 async fn delete(gateway: &Gateway, session_id: &str, token: &str) -> (u16, Value) {
     read(
         http()
-            .delete(gateway.at(&format!("/auth/sessions/{session_id}")))
+            .request(
+                "DELETE",
+                gateway.at(&format!("/auth/sessions/{session_id}")),
+            )
             .bearer_auth(token)
-            .send()
-            .await
-            .unwrap(),
+            .await,
     )
     .await
 }
 
-async fn read(answer: reqwest::Response) -> (u16, Value) {
-    let status = answer.status().as_u16();
+async fn read(answer: HttpAnswer) -> (u16, Value) {
+    let status = answer.status();
     if status == 200 || status >= 400 {
-        assert_eq!(answer.headers()["cache-control"], "no-store");
+        assert_eq!(answer.header("cache-control"), "no-store");
     }
-    let word = answer
-        .headers()
-        .get("x-hufu-error")
-        .map(|word| word.to_str().unwrap().to_owned());
-    let text = answer.text().await.unwrap();
+    let word = answer.code().map(str::to_owned);
+    let text = answer.text();
     let body: Value = if text.is_empty() {
         Value::Null
     } else {
@@ -125,14 +99,14 @@ async fn session_ids(gateway: &Gateway, token: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_user_sees_their_devices_and_signs_one_out() {
     for (gateway, redis) in gateways("") {
-        let phone = http()
-            .post(gateway.at("/auth/login"))
+        let phone = gateway
+            .post("/auth/login")
             .header(
                 "user-agent",
                 "Mozilla/5.0 (Linux; Android 13; M2102K1C Build/TKQ1; wv) MicroMessenger/8.0.40",
             )
-            .json(&json!({ "code": gateway.wechat.platform.login_code(APPID, "alice") }));
-        let phone: Value = phone.send().await.unwrap().json().await.unwrap();
+            .json(&json!({ "code": gateway.code("alice") }));
+        let phone: Value = phone.await.json();
         // Sessions that begin in the same millisecond have no order.
         tokio::time::sleep(Duration::from_millis(2)).await;
         let (tablet, stranger) = (gateway.login("alice").await, gateway.login("mallory").await);
@@ -262,180 +236,6 @@ async fn signing_out_everywhere_ends_every_device_and_no_stranger() {
 }
 
 #[tokio::test]
-async fn a_rotated_token_is_a_new_token_of_the_same_session() {
-    let echo = echo_upstream();
-    for (gateway, redis) in gateways(&format!(
-        "session.rotate_grace = \"1s\"\n{}",
-        route("/api", &echo.url, "required")
-    )) {
-        let login = gateway.login("alice").await;
-        let old = token(&login);
-        let (_, before) = get(&gateway, "/auth/session", &old).await;
-        let started = hufu::clock::monotonic_now();
-        let (status, body) = post(&gateway, "/auth/rotate", &old).await;
-        let new = token(&body);
-        assert_eq!(
-            (status, &body["token_type"], &body["expires_in"]),
-            (200, &json!("Bearer"), &json!(86_400))
-        );
-        assert!(body["absolute_expires_in"].as_u64().unwrap() <= 259_200);
-        assert!(old != new && new.len() == 56 && body["session_id"] != login["session_id"]);
-        assert_eq!(
-            body.as_object().unwrap().keys().collect::<Vec<_>>(),
-            login.as_object().unwrap().keys().collect::<Vec<_>>()
-        );
-
-        let (_, after) = get(&gateway, "/auth/session", &new).await;
-        assert_eq!(
-            (&after["created_at"], &after["app"], &after["session_id"]),
-            (&before["created_at"], &before["app"], &body["session_id"])
-        );
-        assert_eq!(
-            session_ids(&gateway, &new).await,
-            [text(&body["session_id"])],
-            "still one device"
-        );
-        let seen: Value = http()
-            .get(gateway.at("/api/x"))
-            .bearer_auth(&new)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
-        assert!(
-            seen.to_string()
-                .contains(&hufu::sandbox::openid(APPID, "alice"))
-        );
-
-        // Within the grace the old token opens the session, under its new name, and gives the same
-        // answer again.
-        let (alive, by_old) = opens(&gateway, &old).await;
-        let (again, repeated) = post(&gateway, "/auth/rotate", &old).await;
-        let in_time = started.elapsed() < Duration::from_secs(1);
-        if in_time {
-            assert_eq!((alive, by_old.as_str()), (200, text(&body["session_id"])));
-            assert_eq!(
-                (again, &repeated["token"], &repeated["session_id"]),
-                (200, &body["token"], &body["session_id"])
-            );
-        }
-        until("the grace to end", async || {
-            (opens(&gateway, &old).await.0 == 401).then_some(())
-        })
-        .await;
-        assert!(
-            started.elapsed() > Duration::from_millis(950),
-            "{:?}",
-            started.elapsed()
-        );
-        let (status, refused) = post(&gateway, "/auth/rotate", &old).await;
-        assert_eq!((status, text(&refused["code"])), (401, "session_expired"));
-        assert_eq!(opens(&gateway, &new).await.0, 200);
-        assert_sound(redis.as_ref());
-    }
-}
-
-#[tokio::test]
-async fn many_rotations_at_once_give_one_token() {
-    for (gateway, redis) in gateways("") {
-        let old = gateway.token("alice").await;
-        let all = join_all((0..40).map(|_| post(&gateway, "/auth/rotate", &old))).await;
-        let tokens: BTreeSet<_> = all
-            .iter()
-            .map(|(status, body)| (*status, token(body), text(&body["session_id"]).to_owned()))
-            .collect();
-        assert_eq!(tokens.len(), 1, "all answers are equal: {tokens:?}");
-        let (_, new, session_id) = tokens.first().unwrap();
-        assert_eq!(opens(&gateway, new).await, (200, session_id.clone()));
-        assert_eq!(
-            session_ids(&gateway, new).await.len(),
-            1,
-            "no session was left behind"
-        );
-        let page = http()
-            .get(gateway.admin_at("/metrics"))
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
-        assert!(
-            page.contains("hufu_session_rotations_total{outcome=\"rotated\"} 1\n"),
-            "{page}"
-        );
-        assert!(
-            page.contains("hufu_session_rotations_total{outcome=\"repeated\"} 39\n"),
-            "{page}"
-        );
-        assert_sound(redis.as_ref());
-    }
-}
-
-#[tokio::test]
-async fn a_session_that_is_ended_while_it_is_rotated_stays_ended() {
-    for (gateway, redis) in gateways("") {
-        for round in 0..20 {
-            let (old, other) = (gateway.token("alice").await, gateway.token("alice").await);
-            let rotate = || post(&gateway, "/auth/rotate", &old);
-            let end = async {
-                match round % 2 {
-                    0 => assert_eq!(post(&gateway, "/auth/logout", &old).await.0, 204),
-                    _ => assert_eq!(
-                        post(&gateway, "/auth/logout/all", &other).await,
-                        (200, json!({ "revoked": 2 }))
-                    ),
-                }
-            };
-            let (one, two, (), three) = tokio::join!(rotate(), rotate(), end, rotate());
-            for (status, body) in [one, two, three] {
-                assert!(
-                    status == 200 || (status, text(&body["code"])) == (401, "session_expired"),
-                    "{status} {body}"
-                );
-                if status == 200 {
-                    assert_eq!(opens(&gateway, &token(&body)).await.0, 401, "round {round}");
-                }
-            }
-            assert_eq!(opens(&gateway, &old).await.0, 401);
-            post(&gateway, "/auth/logout/all", &other).await;
-        }
-        if let Some(redis) = redis {
-            assert_eq!(
-                walk(&redis, "hufu").assert_sound().users,
-                0,
-                "nobody is signed in"
-            );
-        }
-    }
-}
-
-#[tokio::test]
-async fn logout_with_the_old_token_ends_the_new_one() {
-    for (gateway, redis) in gateways("") {
-        let old = gateway.token("alice").await;
-        let new = token(&post(&gateway, "/auth/rotate", &old).await.1);
-        assert_eq!(post(&gateway, "/auth/logout", &old).await.0, 204);
-        assert_eq!(
-            (opens(&gateway, &old).await.0, opens(&gateway, &new).await.0),
-            (401, 401)
-        );
-        // And the other way round.
-        let old = gateway.token("alice").await;
-        let new = token(&post(&gateway, "/auth/rotate", &old).await.1);
-        assert_eq!(post(&gateway, "/auth/logout", &new).await.0, 204);
-        assert_eq!(
-            (opens(&gateway, &old).await.0, opens(&gateway, &new).await.0),
-            (401, 401)
-        );
-        assert_eq!(post(&gateway, "/auth/rotate", &old).await.0, 401);
-        assert_sound(redis.as_ref());
-    }
-}
-
-#[tokio::test]
 async fn fifty_logins_at_once_keep_to_the_cap_and_the_newest_stay() {
     for (gateway, redis) in gateways("session.max_per_user = 4\n") {
         let tokens = join_all((0..50).map(|_| gateway.token("alice"))).await;
@@ -463,38 +263,10 @@ async fn fifty_logins_at_once_keep_to_the_cap_and_the_newest_stay() {
     }
 }
 
-/// What a killed gateway leaves behind: the session as it was, or the new one, whose answer the old
-/// token still gets.
-#[tokio::test]
-async fn an_answer_that_was_lost_can_be_had_from_another_gateway() {
-    let redis = RedisServer::start(&[]);
-    let keys = format!(
-        "secrets.keys = [\"{}\"]\nsecrets.naming_key = \"{}\"\n",
-        hufu::crypto::keyring::generate_key(),
-        hufu::crypto::keyring::generate_key()
-    );
-    let start = || {
-        Gateway::with(&Setup {
-            store: redis.url(""),
-            config: keys.clone(),
-        })
-    };
-    let (first, second) = (start(), start());
-    let old = first.token("alice").await;
-    let lost = post(&first, "/auth/rotate", &old).await.1;
-    drop(first);
-    let (status, found) = post(&second, "/auth/rotate", &old).await;
-    assert_eq!((status, &found["token"]), (200, &lost["token"]));
-    assert_eq!(session_ids(&second, &token(&found)).await.len(), 1);
-}
-
 #[tokio::test]
 async fn while_the_store_is_down_nothing_is_said_to_have_happened() {
     let mut redis = RedisServer::start(&[]);
-    let gateway = Gateway::with(&Setup {
-        store: redis.url(""),
-        ..Setup::default()
-    });
+    let gateway = Gateway::on(&redis.url(""), "");
     let login = gateway.login("alice").await;
     redis.kill();
     for (status, body) in [
@@ -512,10 +284,7 @@ async fn while_the_store_is_down_nothing_is_said_to_have_happened() {
 #[tokio::test]
 async fn a_broken_index_keeps_nobody_signed_in() {
     let redis = RedisServer::start(&[]);
-    let gateway = Gateway::with(&Setup {
-        store: redis.url(""),
-        ..Setup::default()
-    });
+    let gateway = Gateway::on(&redis.url(""), "");
     let (phone, tablet) = (
         token(&gateway.login("alice").await),
         gateway.login("alice").await,
@@ -536,7 +305,7 @@ async fn a_broken_index_keeps_nobody_signed_in() {
     assert_eq!(post(&gateway, "/auth/rotate", &phone).await.0, 503);
     assert_eq!(
         gateway
-            .login_with(json!({ "code": gateway.wechat.platform.login_code(APPID, "alice") }))
+            .login_with(json!({ "code": gateway.code("alice") }))
             .await
             .status(),
         503
@@ -583,7 +352,7 @@ async fn a_broken_index_keeps_nobody_signed_in() {
 async fn the_endpoints_take_their_methods_and_want_a_token() {
     let gateway = Gateway::start("");
     let ask = async |method: &str, path: &str| {
-        wire::send(gateway.listen, format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes()).await
+        gateway.raw(format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")).await
     };
     for (path, right, wrong) in [
         ("/auth/rotate", "POST", "GET"),
@@ -592,11 +361,7 @@ async fn the_endpoints_take_their_methods_and_want_a_token() {
         ("/auth/sessions/AAAAAAAAAAAAAAAAAAAAAAAAA", "DELETE", "GET"),
     ] {
         let answer = ask(wrong, path).await;
-        assert_eq!(
-            (answer.status, answer.code()),
-            (405, Some("method_not_allowed")),
-            "{wrong} {path}"
-        );
+        answer.refuses(405, "method_not_allowed", format_args!("{wrong} {path}"));
         assert!(answer.header("allow").unwrap().starts_with(right));
         assert_eq!(
             ask(right, path).await.code(),
@@ -606,10 +371,7 @@ async fn the_endpoints_take_their_methods_and_want_a_token() {
         let forged = format!(
             "{right} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hufu_x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         );
-        assert_eq!(
-            wire::send(gateway.listen, forged.as_bytes()).await.code(),
-            Some("token_invalid")
-        );
+        assert_eq!(gateway.raw(&forged).await.code(), Some("token_invalid"));
     }
     for path in ["/auth/logout/one", "/auth/sessions/a/b", "/auth/rotate/x"] {
         assert_eq!(
@@ -618,14 +380,7 @@ async fn the_endpoints_take_their_methods_and_want_a_token() {
             "{path}"
         );
     }
-    let page = http()
-        .get(gateway.admin_at("/metrics"))
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+    let page = gateway.admin_get("/metrics").await.text();
     for line in [
         r#"route="sessions/{session_id}",status="401""#,
         r#"route="logout/all",status="405""#,

@@ -3,10 +3,7 @@
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::helpers::gateway::{APP_SECRET, APPID, Gateway, Setup, route};
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::wire;
+use crate::helpers::{APP_SECRET, APPID, Gateway, RedisServer, echo_upstream};
 
 const ADMIN_TOKEN: &str = "admin-token-that-nobody-may-see";
 
@@ -45,37 +42,16 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
     let echo = echo_upstream();
     let config = format!(
         "log.level = \"trace\"\nadmin.token = \"{ADMIN_TOKEN}\"\n{}",
-        route("/api", &echo.url, "required")
+        echo.route("/api", "required")
     );
-    let gateway = Gateway::with(&Setup {
-        store: redis.url(""),
-        config,
-    });
-    let code = gateway.wechat.platform.login_code(APPID, "alice");
-    let login: Value = gateway
-        .login_with(json!({ "code": code }))
-        .await
-        .json()
-        .await
-        .unwrap();
+    let gateway = Gateway::on(&redis.url(""), &config);
+    let code = gateway.code("alice");
+    let login: Value = gateway.login_with(json!({ "code": code })).await.json();
     let old_token = login["token"].as_str().unwrap().to_owned();
-    let rotate = || {
-        http()
-            .post(gateway.at("/auth/rotate"))
-            .bearer_auth(&old_token)
-    };
-    let rotated: Value = rotate().send().await.unwrap().json().await.unwrap();
+    let rotate = || gateway.post("/auth/rotate").bearer_auth(&old_token);
+    let rotated: Value = rotate().await.json();
     let token = rotated["token"].as_str().unwrap().to_owned();
-    assert_eq!(
-        rotate()
-            .send()
-            .await
-            .unwrap()
-            .json::<Value>()
-            .await
-            .unwrap()["token"],
-        token
-    );
+    assert_eq!(rotate().await.json()["token"], token);
     let session_key = gateway
         .wechat
         .platform
@@ -114,30 +90,24 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
         ("/api/../x", format!("Authorization: Bearer {token}")),
         ("/api/x", format!("Authorization: Bearer {token}, {token}")),
     ] {
-        emitted += &wire::send(
-            gateway.listen,
-            format!("GET {path} HTTP/1.1\r\nHost: x\r\n{line}\r\nConnection: close\r\n\r\n")
-                .as_bytes(),
-        )
-        .await
-        .text;
+        emitted += &gateway
+            .raw(format!(
+                "GET {path} HTTP/1.1\r\nHost: x\r\n{line}\r\nConnection: close\r\n\r\n"
+            ))
+            .await
+            .text;
     }
     for errcode in [40029, 40125, 40013, -1, 12345] {
         let body = format!(
             r#"{{"errcode":{errcode},"errmsg":"secret={APP_SECRET} code={code}-{errcode}"}}"#
         );
-        http()
-            .post(gateway.wechat.server.at("/sandbox/faults"))
-            .json(&json!({ "api": "jscode2session", "times": 1, "body": body }))
-            .send()
-            .await
-            .unwrap();
+        gateway
+            .fault(json!({ "api": "jscode2session", "times": 1, "body": body }))
+            .await;
         emitted += &gateway
             .login_with(json!({ "code": format!("{code}-{errcode}") }))
             .await
-            .text()
-            .await
-            .unwrap();
+            .text();
     }
     for (path, admin_token) in [
         (format!("/sessions?user={openid}"), ADMIN_TOKEN),
@@ -149,32 +119,14 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
         ("/sessions".to_owned(), ADMIN_TOKEN),
         ("/sessions".to_owned(), &token),
     ] {
-        emitted += &http()
-            .get(gateway.admin_at(&format!("/admin/api{path}")))
+        emitted += &gateway
+            .admin_get(&format!("/admin/api{path}"))
             .bearer_auth(admin_token)
-            .send()
             .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
+            .text();
     }
-    emitted += &http()
-        .get(gateway.admin_at("/metrics"))
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
-    emitted += &http()
-        .get(gateway.admin_at("/readyz"))
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+    emitted += &gateway.admin_get("/metrics").await.text();
+    emitted += &gateway.admin_get("/readyz").await.text();
     gateway.access_line("the last request", |line| {
         line["path"] == "/api/../x" || line["status"] == 400
     });

@@ -13,9 +13,7 @@ use hufu::session::{
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::store::{Harness, Place, user};
-use crate::helpers::store_checker::walk;
+use crate::helpers::{Harness, Place, RedisServer, store::user, walk};
 
 const USERS: usize = 2;
 const CAP: usize = 3;
@@ -203,7 +201,7 @@ impl<'a> Run<'a> {
         // Over a real Redis nothing in these runs lasts as long as a lifetime, and the model's
         // clock stands still.
         if let Place::Memory(..) = self.h.place {
-            self.model.now = self.h.store().now().await.unwrap();
+            self.model.now = self.h.now().await;
         }
     }
 
@@ -271,7 +269,7 @@ impl<'a> Run<'a> {
             claims: Claims::default(),
             client_address: None,
             device: String::new(),
-            reserved_at: self.h.store().now().await.unwrap(),
+            reserved_at: self.h.now().await,
             quota: None,
         };
         let service = if ghost { &self.ghosts } else { &self.sessions };

@@ -9,13 +9,10 @@ use std::time::{Duration, Instant};
 
 use hufu::clock::monotonic_now;
 
-use crate::helpers::cluster::RedisCluster;
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::link::{Fault, Link};
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::sentinels::{SENTINEL_PASSWORD, SentinelGroup, replicated};
-use crate::helpers::servers::{Running, echo_upstream, http};
-use crate::helpers::wait::until;
+use crate::helpers::{
+    Client, Fault, Gateway, Link, RedisCluster, RedisServer, Running, SENTINEL_PASSWORD,
+    SentinelGroup, echo_upstream, http, replicated, until,
+};
 
 /// The defaults of `max_stale` and `outage_grace`, which are equal.
 const BOUND: Duration = Duration::from_secs(2);
@@ -28,7 +25,7 @@ struct Pair {
     one: Gateway,
     other: Gateway,
     /// Connections of their own, so that several workers of a gateway are asked.
-    clients: Vec<reqwest::Client>,
+    clients: Vec<Client>,
     _echo: Running,
 }
 
@@ -39,12 +36,9 @@ impl Pair {
         let echo = echo_upstream();
         let config = format!(
             "session.near_cache.push = \"{mode}\"\n{more}\n{}",
-            route("/api", &echo.url, "required")
+            echo.route("/api", "required")
         );
-        let one = Gateway::with(&Setup {
-            store: store.to_owned(),
-            config,
-        });
+        let one = Gateway::on(store, &config);
         let other = others.map_or_else(|| one.sibling(), |url| one.sibling_over(url));
         let pair = Self {
             one,
@@ -71,28 +65,21 @@ impl Pair {
 
     /// A session, if the store is there to make one.
     async fn token(&self) -> Option<String> {
-        let code = self
-            .one
-            .wechat
-            .platform
-            .login_code(crate::helpers::gateway::APPID, "alice");
+        let code = self.one.code("alice");
         let answer = self
             .one
             .login_with(serde_json::json!({ "code": code }))
             .await;
-        let body: serde_json::Value = answer.json().await.unwrap();
+        let body: serde_json::Value = answer.json();
         Some(body["token"].as_str()?.to_owned())
     }
 
-    async fn status(&self, client: &reqwest::Client, gateway: &Gateway, token: &str) -> u16 {
+    async fn status(&self, client: &Client, gateway: &Gateway, token: &str) -> u16 {
         client
             .get(gateway.at("/api"))
             .bearer_auth(token)
-            .send()
             .await
-            .unwrap()
             .status()
-            .as_u16()
     }
 
     /// A session that the workers of both gateways have in their caches.
@@ -110,12 +97,11 @@ impl Pair {
     /// and is tried again.
     async fn end(&self, token: &str) -> Instant {
         until("the logout", async || {
-            let answer = http()
-                .post(self.one.at("/auth/logout"))
+            let answer = self
+                .one
+                .post("/auth/logout")
                 .bearer_auth(token)
-                .send()
                 .await
-                .unwrap()
                 .status();
             assert!(answer == 204 || answer == 503, "{answer}");
             (answer == 204).then(monotonic_now)
@@ -268,12 +254,10 @@ async fn a_redis_that_freezes_or_dies() {
         );
         assert!(served < BOUND + SLACK, "{served:?}");
         assert_eq!(
-            http()
-                .post(pair.one.at("/auth/logout"))
+            pair.one
+                .post("/auth/logout")
                 .bearer_auth(&token)
-                .send()
                 .await
-                .unwrap()
                 .status(),
             503,
             "not acknowledged"

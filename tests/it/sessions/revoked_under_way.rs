@@ -1,11 +1,7 @@
 //! A session that is revoked while its request is under way: in an upload, in a queue, in a wait
 //! for the answer.
 
-use crate::helpers::backend::upstream_of;
-use crate::helpers::gateway::{Gateway, route};
-use crate::helpers::peer::{ByHand, Peer};
-use crate::helpers::servers::http;
-use crate::helpers::wait::until;
+use crate::helpers::{ByHand, Gateway, Probe, until, upstream_of};
 
 /// The rest of a head, and the beginning of a body that does not end.
 const BEGUN: &str = "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
@@ -13,14 +9,14 @@ const BEGUN: &str = "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
 /// A gateway with a backend that is answered by hand, and the token of somebody who is signed in.
 async fn signed_in() -> (ByHand, Gateway, String) {
     let backend = ByHand::start().await;
-    let gateway = Gateway::start(&route("/", &backend.url, "required"));
+    let gateway = Gateway::start(&backend.route("/", "required"));
     let token = gateway.token("ann").await;
     (backend, gateway, token)
 }
 
 /// A client that has sent the beginning of a request with this token.
-async fn asking(gateway: &Gateway, request: &str, token: &str, rest: &str) -> Peer {
-    let mut client = Peer::connect(gateway.listen).await;
+async fn asking(gateway: &Gateway, request: &str, token: &str, rest: &str) -> Probe {
+    let mut client = gateway.probe().await;
     client
         .send(format!(
             "{request} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{rest}"
@@ -30,23 +26,14 @@ async fn asking(gateway: &Gateway, request: &str, token: &str, rest: &str) -> Pe
 }
 
 async fn log_out(gateway: &Gateway, token: &str) {
-    let answer = http()
-        .post(gateway.at("/auth/logout"))
-        .bearer_auth(token)
-        .send()
-        .await
-        .unwrap();
+    let answer = gateway.post("/auth/logout").bearer_auth(token).await;
     assert_eq!(answer.status(), 204);
 }
 
 /// The 401 of a session that has ended.
-async fn refused(gateway: &Gateway, client: &mut Peer, path: &str) {
+async fn refused(gateway: &Gateway, client: &mut Probe, path: &str) {
     let answer = client.answer("GET").await;
-    assert_eq!(
-        (answer.status(), answer.code()),
-        (401, Some("session_expired")),
-        "{path}: {answer:?}"
-    );
+    answer.refuses(401, "session_expired", format_args!("{path}: {answer:?}"));
     logged(gateway, path, 401);
 }
 
@@ -66,7 +53,7 @@ async fn an_upload_is_broken_off() {
     let mut client = asking(&gateway, "POST /upload", &token, BEGUN).await;
     let (mut peer, _) = backend.request().await;
     log_out(&gateway, &token).await;
-    // It goes on sending.
+    // It goes on sending, slowly.
     let mut sender = client.sender();
     let sending = async {
         while sender.try_send("3\r\nbye\r\n").await.is_ok() {
@@ -132,11 +119,10 @@ async fn a_wait_for_an_answer_ends_unless_the_request_must_not_be_sent_again() {
     poll.ended().await;
     // Both were looked at.
     until("a look at each", async || {
-        (gateway
+        gateway
             .counted("hufu_session_lookups_total{outcome=\"gone\"}")
             .await
-            >= 2)
-            .then_some(())
+            >= 2
     })
     .await;
     // A 401 in its place would have the client order twice.
@@ -161,14 +147,9 @@ async fn whoever_waits_in_the_queue_is_asked_again_before_the_backend_hears_of_i
     let mut first = asking(&gateway, "GET /first", &stays, "\r\n").await;
     let (mut held, _) = backend.request().await;
     let waiting = async |count| {
-        until("the queue", async || {
-            (gateway
-                .counted("hufu_upstream_waiting{upstream=\"many\"}")
-                .await
-                == count)
-                .then_some(())
-        })
-        .await;
+        gateway
+            .counts("hufu_upstream_waiting{upstream=\"many\"}", count)
+            .await;
     };
     let mut gone = asking(
         &gateway,
@@ -197,7 +178,7 @@ async fn whoever_waits_in_the_queue_is_asked_again_before_the_backend_hears_of_i
 #[tokio::test]
 async fn every_request_to_a_backend_is_in_one_outcome() {
     let backend = ByHand::start().await;
-    let gateway = Gateway::start(&route("/", &backend.url, "none"));
+    let gateway = Gateway::start(&backend.route("/", "none"));
     let outcome = async |outcome: &str| {
         gateway
             .counted(&format!(
@@ -206,17 +187,17 @@ async fn every_request_to_a_backend_is_in_one_outcome() {
             .await
     };
     for n in 1..4 {
-        let mut client = Peer::connect(gateway.listen).await;
+        let mut client = gateway.probe().await;
         client.send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await;
         let (mut peer, _) = backend.request().await;
         drop(client);
         peer.ended().await;
         until("the one who left", async || {
-            (outcome("client_left").await == n).then_some(())
+            outcome("client_left").await == n
         })
         .await;
     }
-    let mut client = Peer::connect(gateway.listen).await;
+    let mut client = gateway.probe().await;
     client.send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let (mut peer, _) = backend.request().await;
     peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")

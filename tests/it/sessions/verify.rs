@@ -4,10 +4,7 @@ mod original;
 
 use serde_json::Value;
 
-use crate::helpers::gateway::{APPID, Gateway, Setup, route};
-use crate::helpers::nginx::Nginx;
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::wire::{self, Answer};
+use crate::helpers::{APPID, Answer, Gateway, Nginx, echo_upstream, http, probe};
 
 const OWNED: [&str; 8] = [
     "x-wx-openid",
@@ -21,10 +18,9 @@ const OWNED: [&str; 8] = [
 ];
 
 fn trusting(routes: &str) -> Gateway {
-    Gateway::with(&Setup {
-        config: format!("server.trusted_proxies = [\"127.0.0.1\"]\n{routes}"),
-        ..Setup::default()
-    })
+    Gateway::start(&format!(
+        "server.trusted_proxies = [\"127.0.0.1\"]\n{routes}"
+    ))
 }
 
 /// What is believed at `/auth/verify`.
@@ -33,12 +29,11 @@ fn believing(proxy: &str) -> String {
 }
 
 async fn ask(gateway: &Gateway, method: &str, lines: &str) -> Answer {
-    wire::send(
-        gateway.listen,
-        format!("{method} /auth/verify HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n")
-            .as_bytes(),
-    )
-    .await
+    gateway
+        .raw(format!(
+            "{method} /auth/verify HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n"
+        ))
+        .await
 }
 
 #[tokio::test]
@@ -46,9 +41,9 @@ async fn the_answer_is_200_with_every_header_or_a_no_that_proxies_understand() {
     let echo = echo_upstream();
     let gateway = trusting(
         &(believing("traefik")
-            + &route("/api", &echo.url, "required")
-            + &route("/public", &echo.url, "none")
-            + &route("/maybe", &echo.url, "optional")),
+            + &echo.route("/api", "required")
+            + &echo.route("/public", "none")
+            + &echo.route("/maybe", "optional")),
     );
     let token = gateway.token("alice").await;
     for method in [
@@ -141,12 +136,7 @@ async fn the_answer_is_200_with_every_header_or_a_no_that_proxies_understand() {
         ),
     ] {
         let answer = ask(&gateway, "GET", &lines).await;
-        assert_eq!(
-            (answer.status, answer.code()),
-            (status, Some(code)),
-            "{lines}: {}",
-            answer.text
-        );
+        answer.refuses(status, code, format_args!("{lines}: {}", answer.text));
     }
     for lines in [
         "X-Forwarded-Uri: /public/x?y\r\n",
@@ -165,20 +155,16 @@ async fn the_answer_is_200_with_every_header_or_a_no_that_proxies_understand() {
     }
     // What Caddy sends on for a WebSocket handshake.
     let handshake = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    let answer = wire::send(
-        gateway.listen,
-        format!("GET /auth/verify HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{handshake}Authorization: Bearer {token}\r\n\r\n").as_bytes(),
-    )
+    let answer = gateway.raw(format!("GET /auth/verify HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{handshake}Authorization: Bearer {token}\r\n\r\n"))
     .await;
     assert_eq!(answer.status, 200);
-    let answer = wire::send(
-        gateway.listen,
-        format!("GET /auth/verify HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{handshake}\r\n")
-            .as_bytes(),
-    )
-    .await;
+    let answer = gateway
+        .raw(format!(
+            "GET /auth/verify HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{handshake}\r\n"
+        ))
+        .await;
     assert_eq!(answer.status, 401);
-    let answer = wire::send(gateway.listen, format!("POST /auth/verify HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nExpect: 100-continue\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc").as_bytes()).await;
+    let answer = gateway.raw(format!("POST /auth/verify HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nExpect: 100-continue\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc")).await;
     assert!(answer.text.contains("HTTP/1.1 200 OK"), "{}", answer.text);
 }
 
@@ -187,10 +173,7 @@ async fn strangers_are_not_answered() {
     let gateway = Gateway::start("");
     let token = gateway.token("alice").await;
     let answer = ask(&gateway, "GET", &format!("Authorization: Bearer {token}\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Uri: /public\r\n")).await;
-    assert_eq!(
-        (answer.status, answer.code()),
-        (403, Some("untrusted_peer"))
-    );
+    answer.refuses(403, "untrusted_peer", "");
     assert!(
         answer.body().contains("server.trusted_proxies") && answer.header("x-wx-openid").is_none()
     );
@@ -226,12 +209,8 @@ async fn a_real_nginx_asks_and_forged_headers_do_not_get_through() {
         .bearer_auth(&token)
         .header("X-WX-OPENID", "evil")
         .header("X_WX_OPENID", "evil")
-        .send()
         .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+        .json();
     let text = answer.to_string();
     assert!(
         text.contains(&hufu::sandbox::openid(APPID, "alice"))
@@ -239,22 +218,12 @@ async fn a_real_nginx_asks_and_forged_headers_do_not_get_through() {
             && !text.contains("hufu_"),
         "{text}"
     );
-    assert_eq!(
-        http()
-            .get(nginx.at("/api/x"))
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        401
-    );
+    assert_eq!(http().get(nginx.at("/api/x")).await.status(), 401);
     assert_eq!(
         http()
             .get(nginx.at("/api/x"))
             .bearer_auth("rubbish")
-            .send()
             .await
-            .unwrap()
             .status(),
         401
     );
@@ -266,9 +235,9 @@ async fn a_real_nginx_asks_and_forged_headers_do_not_get_through() {
         let lines = format!(
             "{lines}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nExpect: 100-continue\r\n"
         );
-        let answer = wire::send(
+        let answer = probe::send(
             nginx.address(),
-            format!("GET /api/x HTTP/1.1\r\nHost: x\r\n{lines}\r\n").as_bytes(),
+            format!("GET /api/x HTTP/1.1\r\nHost: x\r\n{lines}\r\n"),
         )
         .await;
         assert!(
@@ -287,7 +256,7 @@ async fn the_appended_path_begins_behind_the_endpoint_whatever_the_prefix() {
     let gateway = trusting(&format!(
         "server.prefix = \"/verify\"\n{}{}",
         believing("envoy"),
-        route("/", &echo.url, "none") + &route("/api", &echo.url, "required")
+        echo.route("/", "none") + &echo.route("/api", "required")
     ));
     for (path, status) in [
         ("/verify/verify/api/x", 401),
@@ -295,11 +264,11 @@ async fn the_appended_path_begins_behind_the_endpoint_whatever_the_prefix() {
         ("/verify/verify", 401),
         ("/%76erify/verify/open", 401),
     ] {
-        let answer = wire::send(
-            gateway.listen,
-            format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
-        )
-        .await;
+        let answer = gateway
+            .raw(format!(
+                "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            ))
+            .await;
         assert_eq!(answer.status, status, "{path}: {}", answer.text);
     }
 }
@@ -309,7 +278,7 @@ async fn the_appended_path_begins_behind_the_endpoint_whatever_the_prefix() {
 async fn a_preflight_is_no_yes() {
     let gateway = trusting("cors.origins = [\"https://h5.test\"]\n");
     let preflight = "OPTIONS /auth/verify HTTP/1.1\r\nHost: x\r\nOrigin: https://h5.test\r\nAccess-Control-Request-Method: GET\r\nConnection: close\r\n\r\n";
-    let answer = wire::send(gateway.listen, preflight.as_bytes()).await;
+    let answer = gateway.raw(&preflight).await;
     assert_eq!(
         (answer.status, answer.header("x-hufu-error")),
         (401, Some("login_required")),
@@ -323,9 +292,7 @@ async fn a_preflight_is_no_yes() {
 async fn an_original_uri_with_a_fragment_is_refused() {
     let echo = echo_upstream();
     let gateway = trusting(
-        &(believing("nginx")
-            + &route("/open", &echo.url, "none")
-            + &route("/api", &echo.url, "required")),
+        &(believing("nginx") + &echo.route("/open", "none") + &echo.route("/api", "required")),
     );
     assert_eq!(
         ask(&gateway, "GET", "X-Original-URI: /open/x\r\n")
@@ -350,12 +317,12 @@ async fn an_original_method_that_never_goes_on_is_refused_whatever_the_routes() 
     let echo = echo_upstream();
     let by_method = format!(
         "{}methods = [\"GET\", \"POST\"]\n",
-        route("/api", &echo.url, "required")
+        echo.route("/api", "required")
     );
     for routes in [
         String::new(),
-        route("/api", &echo.url, "required"),
-        route("/api", &echo.url, "none"),
+        echo.route("/api", "required"),
+        echo.route("/api", "none"),
         by_method,
     ] {
         for (proxy, uri, name) in [
@@ -391,12 +358,7 @@ async fn an_original_method_that_never_goes_on_is_refused_whatever_the_routes() 
     }
     // As the asking's own method the gate refuses it.
     let answer = ask(&trusting(""), "TRACE", "").await;
-    assert_eq!(
-        (answer.status, answer.code()),
-        (405, Some("method_not_allowed")),
-        "{}",
-        answer.text
-    );
+    answer.refuses(405, "method_not_allowed", format_args!("{}", answer.text));
 }
 
 /// Some proxies pass the client's `Upgrade` and `Expect` on while they ask. Without the

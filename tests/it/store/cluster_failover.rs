@@ -11,17 +11,12 @@ use hufu::session::store::Created;
 use hufu::session::{Lookup, SessionToken, Written};
 use hufu::store;
 
-use crate::helpers::cluster::RedisCluster;
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::load::Load;
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::sentinels::{follows, replicated};
-use crate::helpers::servers::echo_upstream;
-use crate::helpers::store::{
-    Harness, Inspector, answer_within_two_seconds, fresh_keys, new_session, open, session_of,
-    settings, user,
+use crate::helpers::{
+    Gateway, Harness, Inspector, Load, RedisCluster, RedisServer, answer_within_two_seconds,
+    echo_upstream, follows, fresh_keys, new_session, replicated, session_of,
+    store::{open, settings, user},
+    until,
 };
-use crate::helpers::wait::until;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const USERS: usize = 24;
@@ -34,12 +29,9 @@ async fn a_cluster_loses_a_master_moves_slots_and_grows_and_signs_nobody_out() {
     // With a grace the near cache may ride out the whole failover, and there is nothing to count.
     let config = format!(
         "session.near_cache.outage_grace = \"0s\"\n{}",
-        route("/api", &echo.url, "required")
+        echo.route("/api", "required")
     );
-    let gateway = Gateway::with(&Setup {
-        store: cluster.url(),
-        config,
-    });
+    let gateway = Gateway::on(&cluster.url(), &config);
     let load = Load::start(&gateway, USERS).await;
     load.served().await;
     assert_eq!(load.tally().unavailable, 0);
@@ -79,10 +71,7 @@ async fn stores_without_requests_ask_who_is_master(cluster: &RedisCluster) {
         assert!(matches!(store.load(&id).await.unwrap(), Lookup::Gone));
     }
     cluster.nodes[0].freeze();
-    until("another master", async || {
-        (cluster.owner(slot, 1) != Some(0)).then_some(())
-    })
-    .await;
+    until("another master", async || cluster.owner(slot, 1) != Some(0)).await;
     let made = until("a session on it", async || {
         busy.create(new_session(id, &session, HOUR)).await.ok()
     })
@@ -135,10 +124,7 @@ async fn a_master_dies(cluster: &mut RedisCluster, gateway: &Gateway, load: &Loa
         during.unavailable > 0 && during.ok > 0 && during.outage < Duration::from_secs(10),
         "{during}"
     );
-    until("readiness", async || {
-        (gateway.store_state().await.0 == "up").then_some(())
-    })
-    .await;
+    until("readiness", async || gateway.store_state().await.0 == "up").await;
     cluster.nodes[master].start_again(&[]);
     follows(&cluster.nodes[master]);
     cluster.is_healthy();
@@ -239,7 +225,7 @@ async fn a_script_waits_for_its_slot(cluster: &RedisCluster) {
     let (mover, before) = (user("mover"), put_off(cluster, from));
     let (removed, ()) = tokio::join!(h.store().remove(&id, &mover), async {
         until("the call to be put off", async || {
-            (put_off(cluster, from) > before).then_some(())
+            put_off(cluster, from) > before
         })
         .await;
         cluster.end_move(slot, from, to);

@@ -16,11 +16,7 @@ use nix::sys::signal::Signal;
 use tokio::task::JoinHandle;
 
 use self::client::Client;
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::servers::{Running, echo_upstream, http};
-use crate::helpers::slots::{Dice, Slots};
-use crate::helpers::store_checker::walk;
+use crate::helpers::{Dice, Gateway, RedisServer, Running, Slots, echo_upstream, walk};
 
 /// Kills of each gateway process of a run; there are two runs with two processes.
 const KILLS: usize = 50;
@@ -39,7 +35,7 @@ fn seed() -> u64 {
 fn configuration(echo: &Running, more: &str) -> String {
     format!(
         "apps.shop.timeout = \"500ms\"\nsession.rotate_grace = \"10m\"\nstore.timeout = \"5s\"\n{more}{}",
-        route("/api", &echo.url, "required")
+        echo.route("/api", "required")
     )
 }
 
@@ -54,6 +50,7 @@ fn strike(
 ) -> Gateway {
     for _ in 0..KILLS {
         slots.wait_for_answers(usize::try_from(dice.below(ANSWERS)).unwrap());
+        // A random moment is what this is about.
         std::thread::sleep(Duration::from_millis(dice.below(MOMENT_MS)));
         slots.set(slot, None);
         gateway.signal(Signal::SIGKILL);
@@ -114,10 +111,7 @@ async fn gateways_are_killed(more: &str, own: bool) {
     let seed = seed();
     println!("HUFU_SEED={seed}");
     let (redis, echo) = (Arc::new(RedisServer::start(&[])), echo_upstream());
-    let first = Gateway::with(&Setup {
-        store: redis.url(""),
-        config: configuration(&echo, more),
-    });
+    let first = Gateway::on(&redis.url(""), &configuration(&echo, more));
     let gateways = [first.sibling(), first];
     let scene = Scene::start(&gateways, own, seed);
     let strikes = gateways.into_iter().enumerate().map(|(slot, gateway)| {
@@ -161,12 +155,7 @@ async fn all_can_be_revoked(gateway: &Gateway, redis: &RedisServer, clients: &[C
     );
     for client in clients {
         let token = gateway.token(&client.user).await;
-        let ended = http()
-            .post(gateway.at("/auth/logout/all"))
-            .bearer_auth(&token)
-            .send()
-            .await
-            .unwrap();
+        let ended = gateway.post("/auth/logout/all").bearer_auth(&token).await;
         assert_eq!(ended.status(), 200);
     }
     for client in clients {
@@ -201,10 +190,10 @@ async fn a_redis_that_is_killed_comes_back_whole() {
     println!("HUFU_SEED={seed}");
     let mut redis = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "everysec"]);
     let (echo, mut dice) = (echo_upstream(), Dice::new(seed));
-    let first = Gateway::with(&Setup {
-        store: redis.url(""),
-        config: configuration(&echo, "session.max_per_user = 3\n"),
-    });
+    let first = Gateway::on(
+        &redis.url(""),
+        &configuration(&echo, "session.max_per_user = 3\n"),
+    );
     let gateways = [first.sibling(), first];
     let scene = Scene::start(&gateways, false, seed);
     for _ in 0..KILLS {
@@ -226,10 +215,7 @@ async fn a_redis_that_is_killed_comes_back_whole() {
 #[tokio::test]
 async fn the_checker_finds_what_must_not_be() {
     let redis = RedisServer::start(&[]);
-    let gateway = Gateway::with(&Setup {
-        store: redis.url(""),
-        ..Setup::default()
-    });
+    let gateway = Gateway::on(&redis.url(""), "");
     let key = |kind: &str| {
         redis
             .ask::<Vec<String>>(&["KEYS", &format!("hufu:{kind}:*")])

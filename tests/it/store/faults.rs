@@ -6,12 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::link::{Fault, Link};
-use crate::helpers::load::{Load, Tally};
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::wait::until;
+use crate::helpers::{
+    Fault, Gateway, Link, Load, RedisServer, echo_upstream, http, load::Tally, until,
+};
 
 const USERS: usize = 40;
 
@@ -30,10 +27,7 @@ async fn whatever_the_store_answers_everybody_gets_their_own_or_a_503_in_time() 
     let redis = RedisServer::start(&[]);
     let link = Link::to(redis.port());
     let echo = echo_upstream();
-    let gateway = Gateway::with(&Setup {
-        store: link.url(),
-        config: route("/api", &echo.url, "required"),
-    });
+    let gateway = Gateway::on(&link.url(), &echo.route("/api", "required"));
     let load = Load::start(&gateway, USERS).await;
     load.served().await;
 
@@ -67,62 +61,39 @@ async fn a_store_that_takes_200_ms_costs_time_and_nothing_else() {
     let redis = RedisServer::start(&[]);
     let link = Link::to(redis.port());
     let echo = echo_upstream();
-    let gateway = Gateway::with(&Setup {
-        store: link.url(),
-        config: route("/api", &echo.url, "required"),
-    });
+    let gateway = Gateway::on(&link.url(), &echo.route("/api", "required"));
     let token = gateway.token("alice").await;
     link.set(Fault::Delay(Duration::from_millis(200)));
     for _ in 0..3 {
-        assert_eq!(
-            http()
-                .get(gateway.at("/api"))
-                .bearer_auth(&token)
-                .send()
-                .await
-                .unwrap()
-                .status(),
-            200
-        );
+        assert_eq!(gateway.get("/api").bearer_auth(&token).await.status(), 200);
     }
     // A logout that was answered "out of memory" did not happen, as far as the client can know.
     link.set(Fault::Say(
         "OOM command not allowed when used memory > 'maxmemory'.",
     ));
     assert_eq!(
-        http()
-            .post(gateway.at("/auth/logout"))
+        gateway
+            .post("/auth/logout")
             .bearer_auth(&token)
-            .send()
             .await
-            .unwrap()
             .status(),
         503
     );
     link.set(Fault::None);
     until("the logout", async || {
-        (http()
-            .post(gateway.at("/auth/logout"))
+        gateway
+            .post("/auth/logout")
             .bearer_auth(&token)
-            .send()
             .await
-            .unwrap()
             .status()
-            == 204)
-            .then_some(())
+            == 204
     })
     .await;
     // The other worker may have to connect anew; what it must not say is that the session lives.
     until("the end of the session at every worker", async || {
-        let status = http()
-            .get(gateway.at("/api"))
-            .bearer_auth(&token)
-            .send()
-            .await
-            .unwrap()
-            .status();
+        let status = gateway.get("/api").bearer_auth(&token).await.status();
         assert!(status == 401 || status == 503, "{status}");
-        (status == 401).then_some(())
+        status == 401
     })
     .await;
 }
@@ -132,32 +103,16 @@ async fn a_store_that_takes_200_ms_costs_time_and_nothing_else() {
 async fn a_verdict_that_cannot_be_kept_is_logged_with_the_logins_id() {
     let redis = RedisServer::start(&[]);
     let link = Link::to(redis.port());
-    let gateway = Gateway::with(&Setup {
-        store: link.url(),
-        ..Setup::default()
-    });
+    let gateway = Gateway::on(&link.url(), "");
     let order = json!({ "api": "jscode2session", "times": 1, "delay_ms": 1500, "body": { "errcode": 40029, "errmsg": "invalid code" } });
-    assert!(
-        http()
-            .post(gateway.wechat.server.at("/sandbox/faults"))
-            .json(&order)
-            .send()
-            .await
-            .unwrap()
-            .status()
-            .is_success()
-    );
+    gateway.fault(order).await;
     let breaks = async {
         until("the code at WeChat", async || {
             let calls: Value = http()
                 .get(gateway.wechat.server.at("/sandbox/calls"))
-                .send()
                 .await
-                .unwrap()
-                .json()
-                .await
-                .unwrap();
-            (calls["jscode2session"] == 1).then_some(())
+                .json();
+            calls["jscode2session"] == 1
         })
         .await;
         link.set(Fault::Say(
@@ -166,10 +121,7 @@ async fn a_verdict_that_cannot_be_kept_is_logged_with_the_logins_id() {
     };
     let (answer, ()) = tokio::join!(gateway.login_with(json!({ "code": "zoe" })), breaks);
     assert_eq!(answer.status(), 400);
-    let id = answer.headers()["x-request-id"]
-        .to_str()
-        .unwrap()
-        .to_owned();
+    let id = answer.header("x-request-id").to_owned();
     let line = until("the line", async || {
         gateway
             .stderr()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hufu::session::{Lookup, Written};
 use hufu::store::InvalidationChoice;
 
-use crate::helpers::redis_server::RedisServer;
+use crate::helpers::RedisServer;
 use crate::helpers::store::{answer_within_two_seconds, open, settings, user};
 use crate::helpers::two_stores::{Two, connection, found};
 use crate::helpers::wait::until;

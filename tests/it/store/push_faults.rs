@@ -5,13 +5,12 @@ use hufu::session::Written;
 use hufu::store::near_cache::NearCacheSettings;
 use hufu::store::{InvalidationChoice, InvalidationMode};
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::link::{Instead, Link, NO_RESP3};
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::store::user;
-use crate::helpers::two_stores::{CACHE, Two, connection, found, reads};
-use crate::helpers::wait::until;
+use crate::helpers::{
+    CACHE, Gateway, Instead, Link, NO_RESP3, RedisServer, Two, echo_upstream, http,
+    store::user,
+    two_stores::{connection, found, reads},
+    until,
+};
 
 const WAYS: [Instead; 5] = [
     Instead::Close,
@@ -26,7 +25,7 @@ const WAYS: [Instead; 5] = [
 async fn hears(two: &Two, mode: InvalidationMode, what: &str) {
     until(what, async || {
         let _ = two.near.now().await;
-        (two.handle.invalidation().unwrap().mode == Some(mode)).then_some(())
+        two.handle.invalidation().unwrap().mode == Some(mode)
     })
     .await;
 }
@@ -43,10 +42,7 @@ async fn hears_of_an_end(two: &Two, what: &str) {
         Written::Done,
         "{what}"
     );
-    until(what, async || {
-        (!found(&two.near.load(&id).await.unwrap())).then_some(())
-    })
-    .await;
+    until(what, async || !found(&two.near.load(&id).await.unwrap())).await;
 }
 
 #[tokio::test]
@@ -126,7 +122,7 @@ async fn a_server_that_is_down_is_not_taken_for_one_that_cannot_push() {
 #[tokio::test]
 async fn the_log_and_readiness_say_what_the_proxy_does() {
     let (redis, echo) = (RedisServer::start(&[]), echo_upstream());
-    let routes = route("/api", &echo.url, "required");
+    let routes = echo.route("/api", "required");
     for (unknown, words) in [
         (
             ("HELLO", Instead::Close),
@@ -140,24 +136,15 @@ async fn the_log_and_readiness_say_what_the_proxy_does() {
     ] {
         let link = Link::refusing(redis.port(), &[unknown]);
         // As a user would set it; the first request of all is answered.
-        let gateway = Gateway::with(&Setup {
-            store: link.url(),
-            config: format!("store.connect_timeout = \"4s\"\n{routes}"),
-        });
-        let token = gateway.token("alice").await;
-        assert_eq!(
-            http()
-                .get(gateway.at("/api"))
-                .bearer_auth(&token)
-                .send()
-                .await
-                .unwrap()
-                .status(),
-            200
+        let gateway = Gateway::on(
+            &link.url(),
+            &format!("store.connect_timeout = \"4s\"\n{routes}"),
         );
+        let token = gateway.token("alice").await;
+        assert_eq!(gateway.get("/api").bearer_auth(&token).await.status(), 200);
         until("readiness to name the way", async || {
             let part = gateway.part("near_cache").await;
-            (part["state"] == "up" && part["mode"] == "pubsub").then_some(())
+            part["state"] == "up" && part["mode"] == "pubsub"
         })
         .await;
         assert!(
@@ -165,15 +152,15 @@ async fn the_log_and_readiness_say_what_the_proxy_does() {
             "{}",
             gateway.stderr()
         );
-        let wanting = Gateway::with(&Setup {
-            store: link.url(),
-            config: format!("session.near_cache.push = \"tracking\"\n{routes}"),
-        });
+        let wanting = Gateway::on(
+            &link.url(),
+            &format!("session.near_cache.push = \"tracking\"\n{routes}"),
+        );
         let part = until("readiness to say why", async || {
             let _ = http()
                 .get(wanting.at("/auth/session"))
                 .bearer_auth(&token)
-                .send()
+                .try_send()
                 .await;
             let _ = wanting.login("bob").await;
             Some(wanting.part("near_cache").await).filter(|part| part["state"] == "down")

@@ -7,13 +7,14 @@ use hufu::session::{Lookup, NewSession, Rotated, Rotation, SessionId, Written};
 use hufu::store::near_cache::NearCacheSettings;
 use hufu::store::{InvalidationChoice, InvalidationMode};
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::link::{Instead, Link, NO_RESP3, Refused};
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::store::{made, new_session, user};
-use crate::helpers::two_stores::{CACHE, HOUR, Two, connection, found, reads};
-use crate::helpers::wait::until;
+use crate::helpers::{
+    CACHE, Gateway, HOUR, Instead, Link, NO_RESP3, RedisServer, Two, echo_upstream, http,
+    link::Refused,
+    new_session,
+    store::{made, user},
+    two_stores::{connection, found, reads},
+    until,
+};
 
 #[tokio::test]
 async fn where_nobody_tells_redis_is_asked_every_time() {
@@ -67,21 +68,15 @@ async fn through_a_proxy_that_knows_no_push_gateways_tell_each_other() {
     let client = http();
     for refused in refusals {
         let link = Link::refusing(redis.port(), refused);
-        let one = Gateway::with(&Setup {
-            store: link.url(),
-            config: route("/api", &echo.url, "required"),
-        });
+        let one = Gateway::on(&link.url(), &echo.route("/api", "required"));
         let (other, direct) = (one.sibling(), one.sibling_over(&redis.url("")));
         let gateways = [&one, &other, &direct];
         let status = async |gateway: &Gateway, token: &str| {
             client
                 .get(gateway.at("/api"))
                 .bearer_auth(token)
-                .send()
                 .await
-                .unwrap()
                 .status()
-                .as_u16()
         };
         for gateway in gateways {
             let mode = if std::ptr::eq(gateway, &raw const direct) {
@@ -92,7 +87,7 @@ async fn through_a_proxy_that_knows_no_push_gateways_tell_each_other() {
             until("readiness to name the way", async || {
                 gateway.token("warm").await;
                 let part = gateway.part("near_cache").await;
-                (part["state"] == "up" && part["mode"] == mode).then_some(())
+                part["state"] == "up" && part["mode"] == mode
             })
             .await;
             assert!(
@@ -124,18 +119,13 @@ async fn through_a_proxy_that_knows_no_push_gateways_tell_each_other() {
                 client
                     .post(revoker.at("/auth/logout"))
                     .bearer_auth(&token)
-                    .send()
                     .await
-                    .unwrap()
                     .status(),
                 204
             );
             let revoked = monotonic_now();
             for gateway in gateways {
-                until("the end", async || {
-                    (status(gateway, &token).await == 401).then_some(())
-                })
-                .await;
+                until("the end", async || status(gateway, &token).await == 401).await;
             }
             // max_stale is 2 s, so it was told and did not just lapse.
             assert!(
@@ -153,26 +143,14 @@ async fn tracking_that_is_asked_for_and_refused_is_said_aloud() {
     let link = Link::refusing(redis.port(), NO_RESP3);
     let config = format!(
         "session.near_cache.push = \"tracking\"\n{}",
-        route("/api", &echo.url, "required")
+        echo.route("/api", "required")
     );
-    let gateway = Gateway::with(&Setup {
-        store: link.url(),
-        config,
-    });
+    let gateway = Gateway::on(&link.url(), &config);
     let token = gateway.token("alice").await;
     let mut inspector = connection(&redis);
     let before = reads(&mut inspector);
     for _ in 0..20 {
-        assert_eq!(
-            http()
-                .get(gateway.at("/api"))
-                .bearer_auth(&token)
-                .send()
-                .await
-                .unwrap()
-                .status(),
-            200
-        );
+        assert_eq!(gateway.get("/api").bearer_auth(&token).await.status(), 200);
     }
     assert_eq!(reads(&mut inspector) - before, 20, "nothing is kept");
     let part = gateway.part("near_cache").await;
@@ -182,15 +160,7 @@ async fn tracking_that_is_asked_for_and_refused_is_said_aloud() {
             && part["reason"].as_str().unwrap().contains("NOPROTO"),
         "{part}"
     );
-    assert_eq!(
-        http()
-            .get(gateway.admin_at("/readyz?strict=1"))
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        503
-    );
+    assert_eq!(gateway.admin_get("/readyz?strict=1").await.status(), 503);
     let log = gateway.stderr();
     assert!(
         log.lines()
@@ -206,10 +176,7 @@ async fn every_kind_of_revocation_is_told() {
     two.other.now().await.unwrap();
     let ended = async |id: &SessionId, what: &str| {
         let since = monotonic_now();
-        until(what, async || {
-            (!found(&two.near.load(id).await.unwrap())).then_some(())
-        })
-        .await;
+        until(what, async || !found(&two.near.load(id).await.unwrap())).await;
         assert!(
             since.elapsed() < CACHE.max_stale / 2,
             "{what}: {:?}",
@@ -267,32 +234,24 @@ async fn whatever_ends_a_session_is_told_to_the_other_gateway() {
     let link = Link::refusing(redis.port(), NO_RESP3);
     // So long that nothing lapses by itself.
     let own = "session.near_cache.max_stale = \"60s\"\nsession.rotate_grace = \"0s\"\nsession.max_per_user = 1\nadmin.token = \"an-admin-token-for-tests\"\n";
-    let one = Gateway::with(&Setup {
-        store: link.url(),
-        config: format!("{own}{}", route("/api", &echo.url, "required")),
-    });
+    let one = Gateway::on(
+        &link.url(),
+        &format!("{own}{}", echo.route("/api", "required")),
+    );
     let other = one.sibling();
     let client = http();
     let status = async |token: &str| {
         client
             .get(other.at("/api"))
             .bearer_auth(token)
-            .send()
             .await
-            .unwrap()
             .status()
-            .as_u16()
     };
     for gateway in [&one, &other] {
         until("pub/sub", async || {
             let token = one.token("warm").await;
-            client
-                .get(gateway.at("/api"))
-                .bearer_auth(&token)
-                .send()
-                .await
-                .unwrap();
-            (gateway.part("near_cache").await["mode"] == "pubsub").then_some(())
+            client.get(gateway.at("/api")).bearer_auth(&token).await;
+            gateway.part("near_cache").await["mode"] == "pubsub"
         })
         .await;
     }
@@ -315,10 +274,10 @@ async fn whatever_ends_a_session_is_told_to_the_other_gateway() {
         }
         let ended = match way {
             "device" => client
-                .delete(one.at(&format!("/auth/sessions/{id}")))
+                .request("DELETE", one.at(&format!("/auth/sessions/{id}")))
                 .bearer_auth(token),
             "operator" => client
-                .delete(one.admin_at(&format!("/admin/api/sessions/{id}")))
+                .request("DELETE", one.admin_at(&format!("/admin/api/sessions/{id}")))
                 .bearer_auth("an-admin-token-for-tests"),
             "cap" => {
                 one.token("alice").await;
@@ -328,10 +287,10 @@ async fn whatever_ends_a_session_is_told_to_the_other_gateway() {
                 .post(one.at(&format!("/auth/{path}")))
                 .bearer_auth(token),
         };
-        let answer = ended.send().await.unwrap();
-        assert!(answer.status().is_success(), "{way}: {}", answer.status());
+        let answer = ended.await;
+        assert!(answer.is_success(), "{way}: {}", answer.status());
         let refused = monotonic_now();
-        until(way, async || (status(token).await == 401).then_some(())).await;
+        until(way, async || status(token).await == 401).await;
         println!(
             "{way}: refused by the other gateway after {:?}",
             refused.elapsed()

@@ -9,11 +9,11 @@ use hufu::session::store::Settlement;
 use hufu::session::{Claims, NewSession, SessionId, StoreError, Written};
 use hufu::store::{RedisTls, StoreUrl};
 
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::store::{
-    Harness, answer_within_two_seconds, inspect, new_session, open, session_key, settings, user,
+use crate::helpers::{
+    Harness, RedisServer, answer_within_two_seconds, inspect, new_session, session_key,
+    store::{open, settings, user},
+    until,
 };
-use crate::helpers::wait::until;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -125,7 +125,7 @@ async fn many_calls_wait_for_one_connection_together() {
             .query_async(&mut redis.clone())
             .await
             .unwrap();
-        (clients.lines().count() == 2).then_some(())
+        clients.lines().count() == 2
     });
     tokio::time::timeout(Duration::from_secs(5), connections)
         .await
@@ -145,10 +145,7 @@ async fn a_killed_redis_gives_an_error_and_a_new_one_is_found() {
     h.recovers().await;
     assert!(h.alive(&id).await, "the session was on the disk");
     // Scripts are gone with the old process; they are loaded again.
-    assert_eq!(
-        h.store().remove(&id, &user("o1")).await.unwrap(),
-        Written::Done
-    );
+    assert_eq!(h.remove(&id, &user("o1")).await, Written::Done);
 }
 
 /// Redis is restarted between two requests: the connection turns out to be dead only when it is
@@ -225,16 +222,11 @@ async fn a_full_redis_takes_no_login_and_keeps_those_who_are_signed_in() {
         "nobody was evicted for a session that was not made"
     );
     assert_eq!(
-        h.store()
-            .renew(&kept, &session.user, HOUR, session.absolute_deadline)
-            .await
-            .unwrap(),
+        h.renew(&kept, &session.user, HOUR, session.absolute_deadline)
+            .await,
         Written::Done
     );
-    assert_eq!(
-        h.store().remove(&ended, &session.user).await.unwrap(),
-        Written::Done
-    );
+    assert_eq!(h.remove(&ended, &session.user).await, Written::Done);
     assert!(h.session_keys(&session.user).await.is_empty());
 
     redis::cmd("CONFIG")
@@ -298,7 +290,7 @@ async fn session_and_answer_are_undone_together() {
             .await
             .unwrap();
         assert!(h.only("c").await.is_none(), "{broken}");
-        let _ = h.store().remove(&id, &session.user).await.unwrap();
+        let _ = h.remove(&id, &session.user).await;
     }
 }
 
@@ -326,10 +318,7 @@ async fn a_replica_is_told_apart_and_left_when_it_becomes_master() {
         .exec_async(&mut redis)
         .await
         .unwrap();
-    assert_eq!(
-        h.store().remove(&id, &user("o1")).await.unwrap(),
-        Written::Done
-    );
+    assert_eq!(h.remove(&id, &user("o1")).await, Written::Done);
     assert_ne!(
         before,
         client_id(&server).await,

@@ -8,9 +8,11 @@ use std::time::Duration;
 use hufu::session::Lookup;
 
 use super::contract;
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::store::{Harness, inspect, open, settings, user};
-use crate::helpers::wait::until;
+use crate::helpers::{
+    Harness, RedisServer, inspect,
+    store::{open, settings, user},
+    until,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

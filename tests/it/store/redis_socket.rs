@@ -5,10 +5,7 @@ use std::path::Path;
 use redis::Commands as _;
 use serde_json::Value;
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::wait::until;
+use crate::helpers::{Gateway, RedisServer, echo_upstream, http, until};
 use crate::operations::doctor::doctor;
 
 const ADMIN: &str = "admin.token = \"an-admin-token-for-tests\"\n";
@@ -22,14 +19,7 @@ fn url(path: &Path, query: &str) -> String {
 }
 
 async fn status(gateway: &Gateway, token: &str) -> u16 {
-    http()
-        .get(gateway.at("/api"))
-        .bearer_auth(token)
-        .send()
-        .await
-        .unwrap()
-        .status()
-        .as_u16()
+    gateway.get("/api").bearer_auth(token).await.status()
 }
 
 /// Uses the gateway until it says how it hears of changes.
@@ -37,7 +27,7 @@ async fn hears(gateway: &Gateway, mode: &str) {
     until(mode, async || {
         gateway.token("warm").await;
         let part = gateway.part("near_cache").await;
-        (part["state"] == "up" && part["mode"] == mode).then_some(())
+        part["state"] == "up" && part["mode"] == mode
     })
     .await;
 }
@@ -49,12 +39,9 @@ async fn a_gateway_works_over_a_socket_as_over_a_port() {
     for push in ["auto", "pubsub"] {
         let config = format!(
             "{ADMIN}session.near_cache.push = \"{push}\"\n{}",
-            route("/api", &echo.url, "required")
+            echo.route("/api", "required")
         );
-        let one = Gateway::with(&Setup {
-            store: url(&socket, "?db=3"),
-            config,
-        });
+        let one = Gateway::on(&url(&socket, "?db=3"), &config);
         let port = redis.url("").replace("/0", "/3");
         let other = one.sibling_over(&port);
         for gateway in [&one, &other] {
@@ -72,14 +59,12 @@ async fn a_gateway_works_over_a_socket_as_over_a_port() {
                 http()
                     .post(here.at("/auth/logout"))
                     .bearer_auth(&token)
-                    .send()
                     .await
-                    .unwrap()
                     .status(),
                 204
             );
             until("the end to be heard of", async || {
-                (status(there, &token).await == 401).then_some(())
+                status(there, &token).await == 401
             })
             .await;
         }
@@ -92,13 +77,11 @@ async fn a_gateway_works_over_a_socket_as_over_a_port() {
             [""; 0],
             "and not in database 0"
         );
-        let count = http()
-            .get(one.admin_at("/admin/api/sessions/count"))
+        let count = one
+            .admin_get("/admin/api/sessions/count")
             .bearer_auth("an-admin-token-for-tests")
-            .send()
-            .await
-            .unwrap();
-        let count: Value = count.json().await.unwrap();
+            .await;
+        let count: Value = count.json();
         assert!(count["at_most"].as_u64().unwrap() > 0, "{count}");
         assert_eq!(one.store_state().await.0, "up");
         let started = one.stderr();
@@ -111,16 +94,13 @@ async fn a_gateway_works_over_a_socket_as_over_a_port() {
     // It goes, leaves its file behind, and comes back.
     let config = format!(
         "session.near_cache.push = \"off\"\n{}",
-        route("/api", &echo.url, "required")
+        echo.route("/api", "required")
     );
-    let gateway = Gateway::with(&Setup {
-        store: url(&socket, ""),
-        config,
-    });
+    let gateway = Gateway::on(&url(&socket, ""), &config);
     let token = gateway.token("bob").await;
     redis.kill();
     until("the store to be missed", async || {
-        (status(&gateway, &token).await == 503).then_some(())
+        status(&gateway, &token).await == 503
     })
     .await;
     let (state, reason) = gateway.store_state().await;
@@ -137,12 +117,11 @@ async fn a_gateway_works_over_a_socket_as_over_a_port() {
             .await
             .1
             .contains("there is no such socket")
-            .then_some(())
     })
     .await;
     redis.start_again(&[]);
     until("the store to be back", async || {
-        (status(&gateway, &gateway.token("carol").await).await == 200).then_some(())
+        status(&gateway, &gateway.token("carol").await).await == 200
     })
     .await;
 }
@@ -155,7 +134,7 @@ async fn logins_over_a_socket_stand_in_the_url_or_beside_it() {
         &["--unixsocket", "redis.sock"],
     );
     let socket = redis.path("redis.sock");
-    let routes = route("/api", &echo.url, "required");
+    let routes = echo.route("/api", "required");
     for (query, config) in [
         ("?user=hufu&pass=tiger%26%2Bword", ""),
         (
@@ -163,13 +142,10 @@ async fn logins_over_a_socket_stand_in_the_url_or_beside_it() {
             "store.username = \"hufu\"\nstore.password = \"tiger&+word\"\n",
         ),
     ] {
-        let gateway = Gateway::with(&Setup {
-            store: url(&socket, query),
-            config: format!("{config}{routes}"),
-        });
+        let gateway = Gateway::on(&url(&socket, query), &format!("{config}{routes}"));
         let token = gateway.token("alice").await;
         assert_eq!(status(&gateway, &token).await, 200);
-        assert!(!gateway.stderr().contains("tiger"), "{}", gateway.stderr());
+        gateway.assert_not_logged("tiger");
         let said = doctor(&url(&socket, query), config);
         said.has("ok", "connection", &["unix:", "answers PING"])
             .has("ok", "near cache", &["tracking"])

@@ -1,27 +1,23 @@
 //! A `[store]` that is wrong for the server that is there: the log of `serve`, `/readyz` and `hufu
 //! doctor` say the same cure.
 
-use crate::helpers::gateway::{Gateway, Setup};
-use crate::helpers::redis_server::{Certificates, RedisServer, openssl};
-use crate::helpers::sentinels::{SENTINEL_PASSWORD, SentinelGroup};
-use crate::helpers::wait::until;
+use crate::helpers::{
+    Certificates, Gateway, RedisServer, SENTINEL_PASSWORD, SentinelGroup, openssl, until,
+};
 use crate::operations::doctor::doctor;
 
 /// Whether all three say it; the doctor in one of its checks.
 async fn all_say(store: &str, check: &str, config: &str, advice: &str) {
-    let gateway = Gateway::with(&Setup {
-        store: store.to_owned(),
-        config: config.to_owned(),
-    });
+    let gateway = Gateway::on(store, config);
     until(&format!("the log of {store} to say {advice}"), async || {
-        gateway.stderr().contains(advice).then_some(())
+        gateway.stderr().contains(advice)
     })
     .await;
     until(
         &format!("readiness of {store} to say {advice}"),
         async || {
             let (state, reason) = gateway.store_state().await;
-            (state == "down" && reason.contains(advice)).then_some(())
+            state == "down" && reason.contains(advice)
         },
     )
     .await;
@@ -73,24 +69,16 @@ async fn a_port_without_tls_and_one_with_it_are_told_from_a_server_that_is_gone(
     let (plain, encrypted) = (RedisServer::start(&[]), RedisServer::start_tls());
     let patience = "store.connect_timeout = \"1s\"\nstore.timeout = \"1s\"\n";
     let wrong = plain.url("").replace("redis://", "rediss://");
-    let gateway = Gateway::with(&Setup {
-        store: wrong.clone(),
-        config: patience.to_owned(),
-    });
+    let gateway = Gateway::on(&wrong, patience);
     until("readiness to name the scheme", async || {
         gateway
             .store_state()
             .await
             .1
             .contains("write redis:// in store.url")
-            .then_some(())
     })
     .await;
-    assert!(
-        gateway.stderr().contains("write redis:// in store.url"),
-        "{}",
-        gateway.stderr()
-    );
+    gateway.assert_logged("write redis:// in store.url");
     doctor(&wrong, "").has(
         "FAIL",
         "connection",
@@ -118,18 +106,12 @@ async fn a_password_that_nobody_asked_for_is_no_failure() {
     let server = RedisServer::start(&[]);
     for near_cache in ["", "session.near_cache.capacity = 0\n"] {
         let config = format!("store.password = \"abc\"\n{near_cache}");
-        let gateway = Gateway::with(&Setup {
-            store: server.url(""),
-            config: config.clone(),
-        });
+        let gateway = Gateway::on(&server.url(""), &config);
         gateway.login("alice").await;
         assert_eq!(gateway.store_state().await.0, "up", "{}", gateway.stderr());
         let words = ["this Redis has no password", "remove store.password"];
         until("the log to say it", async || {
-            words
-                .iter()
-                .all(|word| gateway.stderr().contains(word))
-                .then_some(())
+            words.iter().all(|word| gateway.stderr().contains(word))
         })
         .await;
         let said = doctor(&server.url(""), &config);
@@ -215,14 +197,8 @@ async fn a_server_that_is_gone_or_refuses_is_told_with_a_cure() {
     let mut server =
         RedisServer::start(&["--user", "hufu", "on", ">tiger", "+@all", "~other:*", "&*"]);
     all_say(&server.url("hufu:tiger@"), "rights", "", "~").await;
-    let gateway = Gateway::with(&Setup {
-        store: server.url("hufu:tiger@"),
-        config: String::new(),
-    });
-    until("the log to name the keys", async || {
-        gateway.stderr().contains("may not touch all").then_some(())
-    })
-    .await;
+    let gateway = Gateway::on(&server.url("hufu:tiger@"), "");
+    gateway.logs("may not touch all").await;
     assert!(
         gateway
             .store_state()

@@ -10,12 +10,10 @@ use hufu::session::token::tag_of;
 use hufu::session::{Lookup, SessionToken};
 use hufu::store;
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::load::Load;
-use crate::helpers::sentinels::{SENTINEL_PASSWORD, SentinelGroup, follows, replicated};
-use crate::helpers::servers::echo_upstream;
-use crate::helpers::store::{answer_within_two_seconds, fresh_keys, new_session, session_of};
-use crate::helpers::wait::until;
+use crate::helpers::{
+    Gateway, Load, SENTINEL_PASSWORD, SentinelGroup, answer_within_two_seconds, echo_upstream,
+    follows, fresh_keys, new_session, replicated, session_of, until,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const USERS: usize = 24;
@@ -31,12 +29,9 @@ async fn a_failover_of_sentinels_signs_nobody_out() {
     // With a grace the near cache may ride out the whole failover, and there is nothing to count.
     let config = format!(
         "session.near_cache.outage_grace = \"0s\"\nstore.sentinel_password = \"{SENTINEL_PASSWORD}\"\n{}",
-        route("/api", &echo.url, "required")
+        echo.route("/api", "required")
     );
-    let gateway = Gateway::with(&Setup {
-        store: group.url(),
-        config,
-    });
+    let gateway = Gateway::on(&group.url(), &config);
     let load = Load::start(&gateway, USERS).await;
     load.served().await;
     let before = load.tally();
@@ -53,10 +48,7 @@ async fn a_failover_of_sentinels_signs_nobody_out() {
         "{state} {reason}"
     );
     group.watch_closely();
-    until("another master", async || {
-        (group.master() == Some(replica)).then_some(())
-    })
-    .await;
+    until("another master", async || group.master() == Some(replica)).await;
     group.watch_at_ease();
     load.served().await;
     let took = killed.elapsed();
@@ -103,14 +95,11 @@ async fn stores_without_requests_hear_of_a_new_master(group: &mut SentinelGroup)
     for store in &idle {
         store.now().await.unwrap();
     }
-    until("all stores to listen", async || {
-        (group.listeners() == 3).then_some(())
-    })
-    .await;
+    until("all stores to listen", async || group.listeners() == 3).await;
     // Whom they listen to may die: they listen to another one.
     group.kill_sentinel(0);
     until("all stores to listen again", async || {
-        (group.listeners() == 3).then_some(())
+        group.listeners() == 3
     })
     .await;
     group.start_sentinel_again(0);
@@ -118,7 +107,7 @@ async fn stores_without_requests_hear_of_a_new_master(group: &mut SentinelGroup)
     group.watch_closely();
     until("another master", async || {
         let _ = answer_within_two_seconds(busy.now()).await;
-        (group.master() == Some(1)).then_some(())
+        group.master() == Some(1)
     })
     .await;
     group.watch_at_ease();

@@ -11,12 +11,10 @@ use hufu::session::token::tag_of;
 use hufu::session::{Lookup, NewSession, Rotated, Rotation, SessionToken, Written};
 use hufu::store::{self, RedisTls, StoreSettings, StoreUrl};
 
-use crate::helpers::cluster::RedisCluster;
-use crate::helpers::redis_server::{Certificates, RedisServer};
-use crate::helpers::sentinels::{SentinelGroup, follows};
-use crate::helpers::store::{
-    Harness, Inspector, answer_within_two_seconds, fresh_keys, made, new_session, open, session_of,
-    settings, user,
+use crate::helpers::{
+    Certificates, Harness, Inspector, RedisCluster, RedisServer, SentinelGroup,
+    answer_within_two_seconds, follows, fresh_keys, new_session, session_of,
+    store::{made, open, settings, user},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);

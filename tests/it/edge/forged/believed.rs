@@ -9,20 +9,17 @@ use hufu::assertion::believed::{Speaker, speaker};
 use serde_json::Value;
 
 use super::folded;
-use crate::helpers::gateway::{Gateway, route};
-use crate::helpers::nginx::Nginx;
-use crate::helpers::programs::{Server, program};
-use crate::helpers::recorder::{Recorder, Reply, ok};
-use crate::helpers::wire::{self, Answer};
+use crate::helpers::{
+    Answer, Gateway, Nginx, Script, Server, Upstream, probe, programs::program, route, script::ok,
+};
 
 /// Fewer than the gate takes of one request, with the others that it has.
 const AT_ONCE: usize = 80;
 
 async fn get(address: std::net::SocketAddr, path: &str, lines: &str) -> Answer {
-    wire::send(
+    probe::send(
         address,
-        format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}Connection: close\r\n\r\n")
-            .as_bytes(),
+        format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}Connection: close\r\n\r\n"),
     )
     .await
 }
@@ -59,12 +56,12 @@ fn lines(names: &[String]) -> String {
 
 #[tokio::test]
 async fn none_arrives_in_any_spelling_whoever_sends_it() {
-    let upstream = Recorder::start(Reply::AtHeadThenClose(ok())).await;
+    let upstream = Upstream::start(Script::at_head(ok()).then_close());
     let all = names(Speaker::Nobody);
     for trusted in ["[]", "[\"127.0.0.1\"]"] {
         let gateway = Gateway::start(&format!(
             "server.trusted_proxies = {trusted}\n{}",
-            route("/public", &upstream.url, "none")
+            upstream.route("/public", "none")
         ));
         for with in ['-', '_', '.', '~'] {
             for change in [str::to_owned, str::to_uppercase, str::to_lowercase] {
@@ -95,12 +92,12 @@ async fn none_arrives_in_any_spelling_whoever_sends_it() {
 
 #[tokio::test]
 async fn what_proxies_say_arrives_from_proxies_alone() {
-    let upstream = Recorder::start(Reply::AtHeadThenClose(ok())).await;
+    let upstream = Upstream::start(Script::at_head(ok()).then_close());
     let all = names(Speaker::Proxies);
     for (trusted, arrive) in [("[]", false), ("[\"127.0.0.1\"]", true)] {
         let gateway = Gateway::start(&format!(
             "server.trusted_proxies = {trusted}\n{}",
-            route("/public", &upstream.url, "none")
+            upstream.route("/public", "none")
         ));
         assert_eq!(
             get(gateway.listen, "/public", &lines(&all)).await.status,
@@ -121,12 +118,10 @@ async fn what_proxies_say_arrives_from_proxies_alone() {
 
 #[tokio::test]
 async fn a_route_lets_through_what_it_names_and_in_that_spelling_only() {
-    let upstream = Recorder::start(Reply::AtHeadThenClose(ok())).await;
+    let upstream = Upstream::start(Script::at_head(ok()).then_close());
     let edits = "request_headers = { allow = [\"X-Remote-User\", \"SCRIPT_NAME\"], set = { X-Script-Name = \"/ours\" } }\n";
     let gateway = Gateway::start(
-        &(route("/allowed", &upstream.url, "none")
-            + edits
-            + &route("/public", &upstream.url, "none")),
+        &(upstream.route("/allowed", "none") + edits + &upstream.route("/public", "none")),
     );
     let sent = "X-Remote-User: alice\r\nX_Remote_User: evil\r\nx.remote.user: evil\r\nscript_name: /app\r\nScript-Name: /evil\r\nX-Script-Name: /evil\r\nX-Remote-Group: evil\r\n";
     for connection in ["", "Connection: X-Remote-User\r\n"] {

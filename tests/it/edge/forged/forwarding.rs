@@ -1,15 +1,13 @@
 //! What says where a request comes from and where it goes: a stranger's, and a trusted proxy's.
 
 use super::{get, seen};
-use crate::helpers::gateway::{Gateway, route};
-use crate::helpers::recorder::{Recorder, Reply, ok};
-use crate::helpers::servers::echo_upstream;
+use crate::helpers::{Gateway, Script, Upstream, echo_upstream, script::ok};
 
 #[tokio::test]
 async fn forwarding_headers_of_strangers_are_replaced() {
     let echo = echo_upstream();
     let lines = "X-Forwarded-For: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nX-Forwarded-Proto: evil\r\nX-Forwarded-Host: evil\r\nX-Original-URL: /evil\r\nX-Rewrite-URL: /evil\r\nX-Forwarded-Prefix: /evil\r\nTrue-Client-IP: 6.6.6.6\r\nProxy-Client-IP: 6.6.6.6\r\nWL-Proxy-Client-IP: 6.6.6.6\r\n";
-    let gateway = Gateway::start(&route("/public", &echo.url, "none"));
+    let gateway = Gateway::start(&echo.route("/public", "none"));
     let answer = get(&gateway, "/public", lines).await;
     assert!(
         !answer.body().contains("6.6.6.6") && !answer.body().contains("evil"),
@@ -34,7 +32,7 @@ async fn forwarding_headers_of_strangers_are_replaced() {
 
     let trusting = Gateway::start(&format!(
         "server.trusted_proxies = [\"127.0.0.0/8\"]\n{}",
-        route("/public", &echo.url, "none")
+        echo.route("/public", "none")
     ));
     let answer = get(&trusting, "/public", "X-Forwarded-For: 6.6.6.6, 1.2.3.4\r\nX-Forwarded-Proto: https\r\nX-Request-Id: from-the-proxy\r\n").await;
     let headers = seen(&answer);
@@ -58,11 +56,11 @@ async fn forwarding_headers_of_strangers_are_replaced() {
 /// A proxy passes on what it does not know: only the header that it writes itself is its word.
 #[tokio::test]
 async fn the_header_that_the_proxy_does_not_write_counts_for_nothing() {
-    let upstream = Recorder::start(Reply::AtHeadThenClose(ok())).await;
+    let upstream = Upstream::start(Script::at_head(ok()).then_close());
     let trusting = |more: &str| {
         Gateway::start(&format!(
             "server.trusted_proxies = [\"127.0.0.0/8\"]\n{more}{}",
-            route("/public", &upstream.url, "none")
+            upstream.route("/public", "none")
         ))
     };
     let by_xff = trusting("");
@@ -153,11 +151,11 @@ async fn the_header_that_the_proxy_does_not_write_counts_for_nothing() {
 /// these.
 #[tokio::test]
 async fn no_header_chooses_another_path_not_even_a_proxys() {
-    let upstream = Recorder::start(Reply::AtHeadThenClose(ok())).await;
+    let upstream = Upstream::start(Script::at_head(ok()).then_close());
     for trusted in ["[]", "[\"127.0.0.1\"]"] {
         let gateway = Gateway::start(&format!(
             "server.trusted_proxies = {trusted}\n{}",
-            route("/public", &upstream.url, "none")
+            upstream.route("/public", "none")
         ));
         for name in [
             "X-Original-URL",
@@ -182,10 +180,10 @@ async fn no_header_chooses_another_path_not_even_a_proxys() {
 /// A proxy that passes `Connection` on would have its own words taken out by its client.
 #[tokio::test]
 async fn no_client_removes_what_the_proxy_says_of_it() {
-    let upstream = Recorder::start(Reply::AtHeadThenClose(ok())).await;
+    let upstream = Upstream::start(Script::at_head(ok()).then_close());
     let gateway = Gateway::start(&format!(
         "server.trusted_proxies = [\"127.0.0.1\"]\n{}",
-        route("/public", &upstream.url, "none")
+        upstream.route("/public", "none")
     ));
     let said = [
         ("True-Client-IP", "1.2.3.4"),
@@ -210,7 +208,7 @@ async fn a_reload_changes_which_header_is_believed() {
     let config = |header: &str| {
         format!(
             "server.trusted_proxies = [\"127.0.0.1\"]\nserver.forwarding_header = \"{header}\"\n{}",
-            route("/public", &echo.url, "none")
+            echo.route("/public", "none")
         )
     };
     let gateway = Gateway::start(&config("X-Forwarded-For"));

@@ -5,9 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::held_against;
-use crate::helpers::gateway::{Gateway, route};
-use crate::helpers::peer::Peer;
-use crate::helpers::programs::{Server, program};
+use crate::helpers::{Gateway, Server, programs::program, route};
 
 /// Answers every path with its number as the status, always with a body.
 const APPS: &str = r#"
@@ -81,7 +79,7 @@ fn words(line: &str) -> Vec<String> {
 async fn is_harmless(name: &str, server: Option<Server>) {
     let Some(server) = server else { return };
     let gateway = Gateway::start(&route("/", &format!("http://{}", server.address()), "none"));
-    let mut client = Peer::connect(gateway.listen).await;
+    let mut client = gateway.probe().await;
     for _ in 0..5 {
         for target in [
             "/200",
@@ -119,7 +117,7 @@ async fn is_harmless(name: &str, server: Option<Server>) {
                     assert_eq!(got.text(), "surplussurplussurplus", "{name}");
                 }
                 if got.head.closes() {
-                    client = Peer::connect(gateway.listen).await;
+                    client = gateway.probe().await;
                 }
             }
         }

@@ -1,30 +1,26 @@
 //! What a client writes into the head of its handshake, and what its upstream then gets: over raw
 //! sockets.
 
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::recorder::{Recorder, Reply, ok};
-use crate::helpers::wire::{self, Answer};
-use crate::helpers::ws_upstream::WsUpstream;
+use crate::helpers::{Answer, Gateway, Script, Upstream, WsUpstream, script::ok};
 
 const KEY: &str = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 async fn ask(gateway: &Gateway, path: &str, lines: &str) -> Answer {
-    wire::send(
-        gateway.listen,
-        format!("GET {path} HTTP/1.1\r\nHost: api.test\r\n{KEY}{lines}\r\n").as_bytes(),
-    )
-    .await
+    gateway
+        .raw(format!(
+            "GET {path} HTTP/1.1\r\nHost: api.test\r\n{KEY}{lines}\r\n"
+        ))
+        .await
 }
 
 #[tokio::test]
 async fn a_handshake_arrives_whole_whatever_its_connection_names() {
     let (upstream, recorder) = (
         WsUpstream::start().await,
-        Recorder::start(Reply::AtHeadThenClose(ok())).await,
+        Upstream::start(Script::at_head(ok()).then_close()),
     );
-    let gateway = Gateway::start(
-        &(route("/ws", &upstream.url, "none") + &route("/seen", &recorder.url, "none")),
-    );
+    let gateway =
+        Gateway::start(&(upstream.route("/ws", "none") + &recorder.route("/seen", "none")));
     let lines = "Upgrade: websocket\r\nOrigin: https://servicewechat.com\r\nSec-WebSocket-Protocol: chat\r\nSec-WebSocket-Extensions: x-none\r\nX-Drop: me\r\n";
     for connection in [
         "Upgrade, sec-websocket-key",
@@ -73,11 +69,10 @@ async fn a_handshake_arrives_whole_whatever_its_connection_names() {
 async fn a_length_of_zero_comes_in_and_stays_behind() {
     let (upstream, recorder) = (
         WsUpstream::start().await,
-        Recorder::start(Reply::AtHeadThenClose(ok())).await,
+        Upstream::start(Script::at_head(ok()).then_close()),
     );
-    let gateway = Gateway::start(
-        &(route("/ws", &upstream.url, "none") + &route("/seen", &recorder.url, "none")),
-    );
+    let gateway =
+        Gateway::start(&(upstream.route("/ws", "none") + &recorder.route("/seen", "none")));
     for (length, comes_in) in [
         ("0", true),
         ("1", false),
@@ -121,7 +116,7 @@ async fn a_length_of_zero_comes_in_and_stays_behind() {
     // And where a proxy asks whether it may open one.
     let trusting = Gateway::start(&format!(
         "server.trusted_proxies = [\"127.0.0.1\"]\n{}",
-        route("/", &recorder.url, "none")
+        recorder.route("/", "none")
     ));
     for (length, status) in [("0", 200), ("1", 400)] {
         let lines =
@@ -137,8 +132,8 @@ async fn a_length_of_zero_comes_in_and_stays_behind() {
 /// In one line or in several, in either order: the list is the same, and so is the answer.
 #[tokio::test]
 async fn websocket_is_the_only_upgrade_of_a_handshake() {
-    let recorder = Recorder::start(Reply::AtHeadThenClose(ok())).await;
-    let gateway = Gateway::start(&route("/", &recorder.url, "none"));
+    let recorder = Upstream::start(Script::at_head(ok()).then_close());
+    let gateway = Gateway::start(&recorder.route("/", "none"));
     for lines in [
         "Upgrade: websocket, h2c\r\n",
         "Upgrade: websocket\r\nUpgrade: h2c\r\n",
@@ -151,11 +146,10 @@ async fn websocket_is_the_only_upgrade_of_a_handshake() {
         "Upgrade: \"websocket\"\r\nUpgrade: websocket\r\n",
     ] {
         let answer = ask(&gateway, "/", &format!("Connection: Upgrade\r\n{lines}")).await;
-        assert_eq!(
-            (answer.status, answer.code()),
-            (400, Some("upgrade_invalid")),
-            "{lines:?}: {}",
-            answer.text
+        answer.refuses(
+            400,
+            "upgrade_invalid",
+            format_args!("{lines:?}: {}", answer.text),
         );
         assert_eq!(answer.header("connection"), Some("close"), "{lines:?}");
     }
@@ -185,15 +179,12 @@ async fn websocket_is_the_only_upgrade_of_a_handshake() {
 
 #[tokio::test]
 async fn this_host_itself_is_a_page_that_came_by_the_same_scheme_or_a_better_one() {
-    let recorder = Recorder::start(Reply::AtHeadThenClose(ok())).await;
+    let recorder = Upstream::start(Script::at_head(ok()).then_close());
     let config = format!(
         "session.carriers = [\"cookie:sid\"]\nserver.trusted_proxies = [\"127.0.0.1\"]\n{}",
-        route("/", &recorder.url, "none")
+        recorder.route("/", "none")
     );
-    let gateway = Gateway::with(&Setup {
-        config,
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&config);
     let (http, https) = (
         "X-Forwarded-Proto: http\r\n",
         "X-Forwarded-Proto: https\r\n",

@@ -14,16 +14,11 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{EVENTS, HANDSHAKE};
-use crate::helpers::backend::upstream_of;
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::raw::{Act, Raw, text};
-use crate::helpers::recorder::{Recorder, Reply};
-use crate::helpers::redis_server::Certificates;
-use crate::helpers::servers::{echo_upstream, http};
-use crate::helpers::tls;
-use crate::helpers::wait::until;
-use crate::helpers::ws_client::{connect, echoed, farewell, open};
-use crate::helpers::ws_upstream::WsUpstream;
+use crate::helpers::{
+    Certificates, Gateway, Script, Upstream, WsUpstream, echo_upstream, echoed, farewell, tls,
+    until, upstream_of,
+    ws_client::{connect, open},
+};
 
 trait Stream: AsyncRead + AsyncWrite + Unpin {
     /// Has it reset when it is dropped.
@@ -49,7 +44,7 @@ async fn takes_nothing(
     request: &str,
 ) -> Box<dyn Stream> {
     let mut client: Box<dyn Stream> = match certificates {
-        None => Box::new(TcpStream::connect(gateway.listen).await.unwrap()),
+        None => Box::new(gateway.connect().await),
         Some(certificates) => Box::new(
             tls::connect(
                 gateway,
@@ -109,21 +104,19 @@ async fn resting(gateway: &Gateway) -> usize {
 }
 
 async fn descriptors_are_back(gateway: &Gateway, before: usize) {
-    until("all connections to be closed", async || {
-        (gateway.counted("hufu_connections_open").await == 0).then_some(())
-    })
-    .await;
+    gateway.counts("hufu_connections_open", 0).await;
     until("the descriptors to be given back", async || {
-        (gateway.sockets() <= before).then_some(())
+        gateway.sockets() <= before
     })
     .await;
 }
 
 async fn stream_is_cut(certificates: Option<Certificates>) {
     // Whoever comes second gets an answer.
-    let upstream = Raw::start([
-        Act::Flood("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"),
-        text("200 OK", b"well"),
+    let upstream = Upstream::in_turn([
+        Script::flood("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"),
+        Script::at_end("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nwell")
+            .then_close(),
     ]);
     let one_place = "max_concurrent = 1\nqueue = 0";
     let config = format!(
@@ -137,20 +130,20 @@ async fn stream_is_cut(certificates: Option<Certificates>) {
     let client = takes_nothing(&gateway, certificates.as_ref(), GET).await;
     let began = monotonic_now();
     until("the upstream's connection to be closed", async || {
-        upstream.left.load(Ordering::SeqCst).then_some(())
+        upstream.was_left()
     })
     .await;
     println!(
         "cut after {:?}; the upstream was rid of {} bytes",
         began.elapsed(),
-        upstream.flooded.load(Ordering::SeqCst)
+        upstream.flooded()
     );
     gateway.access_line("the end of the stream", |line| {
         line["path"] == "/flood" && line["status"] == 200
     });
     until("its place at the upstream to be free", async || {
         drop(takes_nothing(&gateway, certificates.as_ref(), GET).await);
-        (upstream.requests() == 2).then_some(())
+        upstream.count("") == 2
     })
     .await;
     descriptors_are_back(&gateway, before).await;
@@ -170,25 +163,18 @@ async fn a_client_that_takes_nothing_over_tls_is_cut() {
 /// Its writing must not keep it from hearing of the session's end.
 #[tokio::test]
 async fn a_revoked_session_ends_a_stream_of_which_nothing_is_taken() {
-    let upstream = Raw::start([Act::Flood("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")]);
-    let gateway = Gateway::start(&route("/", &upstream.url, "required"));
+    let upstream = Upstream::start(Script::flood(
+        "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+    ));
+    let gateway = Gateway::start(&upstream.route("/", "required"));
     let token = gateway.token("zhang").await;
     let request =
         format!("GET /flood HTTP/1.1\r\nHost: a.test\r\nAuthorization: Bearer {token}\r\n\r\n");
     let client = takes_nothing(&gateway, None, &request).await;
-    assert_eq!(
-        http()
-            .post(gateway.at("/auth/logout"))
-            .bearer_auth(&token)
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        204
-    );
+    gateway.sign_out(&token).await;
     let began = monotonic_now();
     until("the upstream's connection to be closed", async || {
-        upstream.left.load(Ordering::SeqCst).then_some(())
+        upstream.was_left()
     })
     .await;
     println!("ended after {:?}", began.elapsed());
@@ -206,7 +192,7 @@ async fn socket_is_cut(certificates: Option<Certificates>) {
     let config = format!(
         "server.write_timeout = \"1s\"\n{limits}{}{}",
         listening(certificates.as_ref()),
-        route("/", &upstream.url, "none")
+        upstream.route("/", "none")
     );
     let gateway = Gateway::start(&config);
     let before = resting(&gateway).await;
@@ -214,13 +200,10 @@ async fn socket_is_cut(certificates: Option<Certificates>) {
     let client = takes_nothing(&gateway, certificates.as_ref(), &handshake("/flood")).await;
     assert_eq!(upstream.opened.load(Ordering::SeqCst), 1);
     let began = monotonic_now();
-    until("the socket's place to be free", async || {
-        (gateway.counted("hufu_websockets_open").await == 0).then_some(())
-    })
-    .await;
+    gateway.counts("hufu_websockets_open", 0).await;
     println!("cut after {:?}", began.elapsed());
     until("the upstream's connection to end", async || {
-        (upstream.ended.load(Ordering::SeqCst) == 1).then_some(())
+        upstream.ended.load(Ordering::SeqCst) == 1
     })
     .await;
     let line = gateway.access_line("the end of the socket", |line| {
@@ -229,7 +212,7 @@ async fn socket_is_cut(certificates: Option<Certificates>) {
     assert!(line["bytes"].as_u64().unwrap() > 0, "{line}");
     drop(takes_nothing(&gateway, certificates.as_ref(), &handshake("/echo")).await);
     until("the upstream's other connection to end", async || {
-        (upstream.ended.load(Ordering::SeqCst) == 2).then_some(())
+        upstream.ended.load(Ordering::SeqCst) == 2
     })
     .await;
     descriptors_are_back(&gateway, before).await;
@@ -250,12 +233,12 @@ async fn a_client_that_takes_nothing_of_a_socket_over_tls_is_cut() {
 #[tokio::test]
 async fn clients_that_leave_silent_streams_are_forgotten() {
     let (events, sockets) = (
-        Recorder::start(Reply::AtHead(EVENTS.to_vec())).await,
+        Upstream::start(Script::at_head(EVENTS.to_vec())),
         WsUpstream::start().await,
     );
     let patient = |routes: String| routes.replace("timeout = \"5s\"", "timeout = \"5m\"");
     let gateway = Gateway::start(&patient(
-        route("/events", &events.url, "required") + &route("/echo", &sockets.url, "required"),
+        events.route("/events", "required") + &sockets.route("/echo", "required"),
     ));
     let before = resting(&gateway).await;
     let token = gateway.token("zhang").await;
@@ -266,10 +249,7 @@ async fn clients_that_leave_silent_streams_are_forgotten() {
         for _ in 0..9 {
             clients.push(takes_nothing(&gateway, None, &request).await);
         }
-        until("all of them to be open", async || {
-            (gateway.counted("hufu_requests_in_flight").await == 9).then_some(())
-        })
-        .await;
+        gateway.counts("hufu_requests_in_flight", 9).await;
         // Three close, three reset, and three end their sending side alone.
         let mut half_closed = Vec::new();
         for (n, mut client) in clients.into_iter().enumerate() {
@@ -282,13 +262,10 @@ async fn clients_that_leave_silent_streams_are_forgotten() {
                 }
             }
         }
-        until("all of them to be over", async || {
-            (gateway.counted("hufu_requests_in_flight").await == 0).then_some(())
-        })
-        .await;
+        gateway.counts("hufu_requests_in_flight", 0).await;
     }
     until("the upstream's sockets to end", async || {
-        (sockets.ended.load(Ordering::SeqCst) == 9).then_some(())
+        sockets.ended.load(Ordering::SeqCst) == 9
     })
     .await;
     until("the upstream's streams to end", async || {
@@ -296,7 +273,6 @@ async fn clients_that_leave_silent_streams_are_forgotten() {
             .connections()
             .iter()
             .all(|connection| connection.closed)
-            .then_some(())
     })
     .await;
     assert_eq!(events.connections().len(), 9);
@@ -311,9 +287,9 @@ async fn a_client_that_takes_a_little_at_a_time_gets_everything() {
     let echo = echo_upstream();
     let gateway = Gateway::start(&format!(
         "server.write_timeout = \"2s\"\n{}",
-        route("/", &echo.url, "none")
+        echo.route("/", "none")
     ));
-    let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+    let mut client = gateway.connect().await;
     // Or the system would take megabytes at once for it.
     SockRef::from(&client)
         .set_recv_buffer_size(64 * 1024)
@@ -335,6 +311,7 @@ async fn a_client_that_takes_a_little_at_a_time_gets_everything() {
             0 => break,
             n => got.extend_from_slice(&buf[..n]),
         }
+        // A slow reader: its pace is what the gateway is to bear.
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     println!("{} bytes in {:?}", got.len(), began.elapsed());
@@ -364,12 +341,9 @@ async fn a_thousand_sockets_are_held() {
     let config = format!(
         "websockets.max_per_user = {}\n{}",
         MANY / USERS,
-        route("/", &upstream.url, "required")
+        upstream.route("/", "required")
     );
-    let gateway = Gateway::with(&Setup {
-        config,
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&config);
     let mut tokens = Vec::new();
     for user in 0..USERS {
         tokens.push(gateway.token(&format!("user{user}")).await);
@@ -379,10 +353,7 @@ async fn a_thousand_sockets_are_held() {
     while sockets.len() < MANY {
         sockets.extend(join_all(tokens.iter().map(|token| open(&gateway, "/echo", token))).await);
     }
-    until("all of them to be counted", async || {
-        (gateway.counted("hufu_websockets_open").await == MANY as u64).then_some(())
-    })
-    .await;
+    gateway.counts("hufu_websockets_open", MANY as u64).await;
     for (n, socket) in sockets.iter_mut().enumerate() {
         echoed(socket, Message::text(n.to_string())).await;
     }
@@ -393,16 +364,7 @@ async fn a_thousand_sockets_are_held() {
     );
     assert!(grown < 128 * 1024, "{grown} KiB");
     // One user's are closed when the session ends; each of the others still echoes.
-    assert_eq!(
-        http()
-            .post(gateway.at("/auth/logout"))
-            .bearer_auth(&tokens[0])
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        204
-    );
+    gateway.sign_out(&tokens[0]).await;
     let (ended, mut others): (Vec<_>, Vec<_>) = sockets
         .into_iter()
         .enumerate()
@@ -417,12 +379,9 @@ async fn a_thousand_sockets_are_held() {
         echoed(socket, Message::text(format!("still {n}"))).await;
     }
     drop(others);
-    until("all of them to be gone", async || {
-        (gateway.counted("hufu_websockets_open").await == 0).then_some(())
-    })
-    .await;
+    gateway.counts("hufu_websockets_open", 0).await;
     until("the upstream's connections to end", async || {
-        (upstream.ended.load(Ordering::SeqCst) == MANY).then_some(())
+        upstream.ended.load(Ordering::SeqCst) == MANY
     })
     .await;
     descriptors_are_back(&gateway, descriptors).await;

@@ -8,13 +8,10 @@ use serde_json::Value;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::EVENTS;
-use crate::helpers::gateway::{Gateway, Setup, route};
-use crate::helpers::recorder::{Recorder, Reply};
-use crate::helpers::redis_server::RedisServer;
-use crate::helpers::servers::http;
-use crate::helpers::wait::until;
-use crate::helpers::ws_client::{BOUND, Socket, echoed, farewell, open};
-use crate::helpers::ws_upstream::WsUpstream;
+use crate::helpers::{
+    BOUND, Gateway, RedisServer, Script, Socket, Upstream, WsUpstream, echoed, farewell, until,
+    ws_client::open,
+};
 
 /// Long enough for each stream to have looked at its session, more than once.
 const LOOKS: Duration = Duration::from_millis(1500);
@@ -22,6 +19,7 @@ const LOOKS: Duration = Duration::from_millis(1500);
 /// Backends of both kinds, and the routes to them.
 struct Backends {
     sockets: WsUpstream,
+    _events: Upstream,
     routes: String,
 }
 
@@ -29,24 +27,24 @@ impl Backends {
     async fn start() -> Self {
         let (sockets, events) = (
             WsUpstream::start().await,
-            Recorder::start(Reply::AtHead(EVENTS.to_vec())).await,
+            Upstream::start(Script::at_head(EVENTS.to_vec())),
         );
         // Nothing comes behind the first event: that is not what ends the stream here.
-        let patient = route("/events", &events.url, "required")
+        let patient = events
+            .route("/events", "required")
             .replace("timeout = \"5s\"", "timeout = \"5m\"");
-        let routes = route("/", &sockets.url, "required") + &patient;
-        Self { sockets, routes }
+        let routes = sockets.route("/", "required") + &patient;
+        Self {
+            sockets,
+            _events: events,
+            routes,
+        }
     }
 }
 
 /// An event stream that has begun.
 async fn stream(gateway: &Gateway, token: &str) -> reqwest::Response {
-    let mut events = http()
-        .get(gateway.at("/events"))
-        .bearer_auth(token)
-        .send()
-        .await
-        .unwrap();
+    let mut events = gateway.get("/events").bearer_auth(token).stream().await;
     assert_eq!(
         events.chunk().await.unwrap().unwrap().as_ref(),
         b"data: 1\n\n"
@@ -69,53 +67,34 @@ async fn busy(socket: &mut Socket, span: Duration) {
     let started = monotonic_now();
     while started.elapsed() < span {
         echoed(socket, Message::text("x")).await;
+        // In use all the time, and no load.
         tokio::time::sleep(Duration::from_millis(40)).await;
     }
 }
 
 async fn rotate(gateway: &Gateway, token: &str) -> String {
-    let answer = http()
-        .post(gateway.at("/auth/rotate"))
-        .bearer_auth(token)
-        .send()
-        .await
-        .unwrap();
+    let answer = gateway.post("/auth/rotate").bearer_auth(token).await;
     assert_eq!(answer.status(), 200);
-    let answer: Value = answer.json().await.unwrap();
+    let answer: Value = answer.json();
     answer["token"].as_str().unwrap().to_owned()
 }
 
 async fn status(gateway: &Gateway, token: &str) -> u16 {
-    http()
-        .get(gateway.at("/auth/session"))
+    gateway
+        .get("/auth/session")
         .bearer_auth(token)
-        .send()
         .await
-        .unwrap()
         .status()
-        .as_u16()
 }
 
 async fn sign_out(gateway: &Gateway, token: &str) {
-    assert_eq!(
-        http()
-            .post(gateway.at("/auth/logout"))
-            .bearer_auth(token)
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        204
-    );
+    gateway.sign_out(token).await;
 }
 
 async fn outlives_its_token(store: &str, cache: &str) {
     let backends = Backends::start().await;
     let config = format!("session.rotate_grace = \"3s\"\n{cache}{}", backends.routes);
-    let gateway = Gateway::with(&Setup {
-        store: store.to_owned(),
-        config,
-    });
+    let gateway = Gateway::on(store, &config);
     let first = gateway.token("zhang").await;
     let (mut used, mut resting) = (
         open(&gateway, "/echo", &first).await,
@@ -178,7 +157,7 @@ async fn streams_live_on_with_a_rotated_token_without_a_near_cache() {
 /// Waits until a request that needs the store is refused because of it.
 async fn store_is_missed(gateway: &Gateway, token: &str) {
     until("the near cache's grace to be over", async || {
-        (status(gateway, token).await == 503).then_some(())
+        status(gateway, token).await == 503
     })
     .await;
 }
@@ -192,10 +171,7 @@ async fn without_redis_streams_stay_open_until_their_sessions_would_have_expired
         "session.idle_timeout = \"8s\"\nsession.near_cache.outage_grace = \"500ms\"\n{}",
         backends.routes
     );
-    let gateway = Gateway::with(&Setup {
-        store: redis.url(""),
-        config,
-    });
+    let gateway = Gateway::on(&redis.url(""), &config);
     let token = gateway.token("zhang").await;
     let began = monotonic_now();
     let (mut used, mut resting) = (
@@ -251,6 +227,7 @@ async fn used_to_the_end(socket: &mut Socket) -> Option<(u16, String)> {
             Some(Ok(Message::Close(frame))) => {
                 return frame.map(|frame| (frame.code.into(), frame.reason.to_string()));
             }
+            // In use all the time, and no load.
             Some(Ok(_)) => tokio::time::sleep(Duration::from_millis(40)).await,
             Some(Err(_)) | None => return None,
         }
@@ -265,10 +242,7 @@ async fn streams_outlast_an_outage_of_redis_and_end_with_their_sessions_after_it
         "session.near_cache.outage_grace = \"500ms\"\n{}",
         backends.routes
     );
-    let gateway = Gateway::with(&Setup {
-        store: redis.url(""),
-        config,
-    });
+    let gateway = Gateway::on(&redis.url(""), &config);
     let (token, lost) = (gateway.token("zhang").await, gateway.token("li").await);
     let (mut socket, mut other) = (
         open(&gateway, "/echo", &token).await,
@@ -290,7 +264,7 @@ async fn streams_outlast_an_outage_of_redis_and_end_with_their_sessions_after_it
             _ => redis.start_again(&[]),
         }
         until("the session to work again", async || {
-            (status(&gateway, &token).await == 200).then_some(())
+            status(&gateway, &token).await == 200
         })
         .await;
         busy(&mut socket, LOOKS).await;

@@ -11,14 +11,12 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use crate::helpers::backend::upstream_of;
-use crate::helpers::gateway::{APPID, Gateway, Setup, route};
-use crate::helpers::redis_server::Certificates;
-use crate::helpers::servers::{http, tls_provider};
-use crate::helpers::tls::{acceptor, client, connect};
-use crate::helpers::wait::until;
-use crate::helpers::ws_client::{self, Socket, closed, echoed, farewell, handshake, talk};
-use crate::helpers::ws_upstream::WsUpstream;
+use crate::helpers::{
+    Certificates, Client, Gateway, Socket, WsUpstream, acceptor, echoed, farewell, handshake,
+    tls::{client, connect},
+    tls_provider, until, upstream_of,
+    ws_client::{self, closed, talk},
+};
 
 /// What the gateway shows clients, and what it needs for an upstream that wants to know it.
 fn listening(certificates: &Certificates) -> String {
@@ -66,27 +64,23 @@ async fn wss(
 }
 
 /// A client of HTTP that trusts the authority, and the token that it has logged in for.
-async fn signed_in(
-    gateway: &Gateway,
-    certificates: &Certificates,
-    user: &str,
-) -> (reqwest::Client, String) {
+async fn signed_in(gateway: &Gateway, certificates: &Certificates, user: &str) -> (Client, String) {
     tls_provider();
     let ca = reqwest::Certificate::from_pem(&certificates.read("ca.pem")).unwrap();
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .tls_certs_only([ca])
-        .resolve("a.test", gateway.listen)
-        .build()
-        .unwrap();
-    let code = gateway.wechat.platform.login_code(APPID, user);
+    let client = Client::new(
+        reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([ca])
+            .resolve("a.test", gateway.listen)
+            .build()
+            .unwrap(),
+    );
+    let code = gateway.code(user);
     let answer = client
         .post(at(gateway, "/auth/login"))
         .json(&json!({ "code": code }))
-        .send()
-        .await
-        .unwrap();
-    let answer: Value = answer.json().await.unwrap();
+        .await;
+    let answer: Value = answer.json();
     (client, answer["token"].as_str().unwrap().to_owned())
 }
 
@@ -148,9 +142,7 @@ async fn holds(gateway: &Gateway, certificates: &Certificates, upstream: &WsUpst
     assert_eq!(
         http.post(at(gateway, "/auth/logout"))
             .bearer_auth(&token)
-            .send()
             .await
-            .unwrap()
             .status(),
         204
     );
@@ -165,20 +157,16 @@ async fn holds(gateway: &Gateway, certificates: &Certificates, upstream: &WsUpst
     );
     drop(socket);
     until("the upstream's connections to end", async || {
-        (upstream.ended.load(Ordering::SeqCst) == upstream.opened.load(Ordering::SeqCst))
-            .then_some(())
+        upstream.ended.load(Ordering::SeqCst) == upstream.opened.load(Ordering::SeqCst)
     })
     .await;
-    until("no socket open", async || {
-        (gateway.counted("hufu_websockets_open").await == 0).then_some(())
-    })
-    .await;
+    gateway.counts("hufu_websockets_open", 0).await;
 }
 
 #[tokio::test]
 async fn a_client_comes_over_tls() {
     let (certificates, upstream) = (certificates(), WsUpstream::start().await);
-    let config = listening(&certificates) + &route("/", &upstream.url, "required");
+    let config = listening(&certificates) + &upstream.route("/", "required");
     holds(&Gateway::start(&config), &certificates, &upstream).await;
 }
 
@@ -197,12 +185,9 @@ async fn a_protocol_carries_the_token_over_tls() {
     let config = format!(
         "session.carriers = [\"bearer\", \"protocol\"]\n{}{}",
         listening(&certificates),
-        route("/", &upstream.url, "required")
+        upstream.route("/", "required")
     );
-    let gateway = Gateway::with(&Setup {
-        config,
-        ..Setup::default()
-    });
+    let gateway = Gateway::start(&config);
     let (_, token) = signed_in(&gateway, &certificates, "zhang").await;
     let lines = [
         (
@@ -230,16 +215,7 @@ async fn an_encrypted_upstream_is_verified_before_it_gets_the_handshake() {
     let token = gateway.token("zhang").await;
     let mut socket = ws_client::open(&gateway, "/echo", &token).await;
     echoed(&mut socket, Message::text("hello")).await;
-    assert_eq!(
-        http()
-            .post(gateway.at("/auth/logout"))
-            .bearer_auth(&token)
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        204
-    );
+    gateway.sign_out(&token).await;
     assert_eq!(
         farewell(&mut socket).await,
         Some((1008, "session_expired".to_owned()))
@@ -250,7 +226,6 @@ async fn an_encrypted_upstream_is_verified_before_it_gets_the_handshake() {
             .lock()
             .unwrap()
             .contains(&"close 1008".to_owned())
-            .then_some(())
     })
     .await;
     // An authority of somebody else's.

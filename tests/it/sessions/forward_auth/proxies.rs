@@ -5,11 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use crate::helpers::examples::blocks;
-use crate::helpers::nginx::Nginx;
-use crate::helpers::programs::{Server, program};
-use crate::helpers::wait::until;
-use crate::helpers::wire;
+use crate::helpers::{Nginx, Server, examples::blocks, probe, programs::program, until};
 
 const PAGE: &str = "http-api.md";
 
@@ -34,7 +30,7 @@ impl Proxy {
         until("the proxy to know the gateway", async || {
             let request =
                 "GET /auth/login HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n";
-            (wire::send(proxy.address(), request.as_bytes()).await.status == 405).then_some(())
+            probe::send(proxy.address(), &request).await.status == 405
         })
         .await;
         Some(proxy)

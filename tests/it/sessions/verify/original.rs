@@ -2,9 +2,7 @@
 //! others.
 
 use super::{ask, believing, trusting};
-use crate::helpers::gateway::{Gateway, route};
-use crate::helpers::servers::echo_upstream;
-use crate::helpers::wire;
+use crate::helpers::{Gateway, echo_upstream, route};
 
 fn routes(echo: &str) -> String {
     route("/api", echo, "required") + &route("/public", echo, "none")
@@ -19,13 +17,12 @@ const ALL: [&str; 4] = [
 ];
 
 async fn status(gateway: &Gateway, path: &str, host: &str, lines: &str) -> u16 {
-    wire::send(
-        gateway.listen,
-        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{lines}Connection: close\r\n\r\n")
-            .as_bytes(),
-    )
-    .await
-    .status
+    gateway
+        .raw(format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\n{lines}Connection: close\r\n\r\n"
+        ))
+        .await
+        .status
 }
 
 #[tokio::test]
@@ -139,7 +136,7 @@ async fn where_nothing_is_named_the_strictest_rule_counts_whatever_the_headers_s
 #[tokio::test]
 async fn a_whole_url_says_the_host_too() {
     let echo = echo_upstream();
-    let open = format!("{}host = \"open.test\"\n", route("/", &echo.url, "none"));
+    let open = format!("{}host = \"open.test\"\n", echo.route("/", "none"));
     let gateway = trusting(&(believing("ingress-nginx") + &open));
     for (url, status, code) in [
         ("http://open.test/x", 200, None),
@@ -184,8 +181,8 @@ async fn envoy_asks_with_the_clients_host_and_method() {
     let echo = echo_upstream();
     let hosts = format!(
         "{}host = \"open.test\"\nmethods = [\"GET\"]\n",
-        route("/x", &echo.url, "none")
-    ) + &route("/", &echo.url, "required");
+        echo.route("/x", "none")
+    ) + &echo.route("/", "required");
     let gateway = trusting(&(believing("envoy") + &hosts));
     let foreign =
         "X-Forwarded-Host: open.test\r\nX-Forwarded-Method: GET\r\nX-Original-Method: GET\r\n";
@@ -199,7 +196,7 @@ async fn envoy_asks_with_the_clients_host_and_method() {
             "{method} /auth/verify/x HTTP/1.1\r\nHost: {host}\r\n{foreign}Content-Length: 0\r\nConnection: close\r\n\r\n"
         );
         assert_eq!(
-            wire::send(gateway.listen, request.as_bytes()).await.status,
+            gateway.raw(&request).await.status,
             expected,
             "{method} {host}"
         );
@@ -231,7 +228,7 @@ async fn the_query_decides_nothing() {
             let mut request = format!("GET /auth/verify HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\nX-Original-URI: {path}").into_bytes();
             request.extend_from_slice(query);
             request.extend_from_slice(b"\r\n\r\n");
-            let answer = wire::send(gateway.listen, &request).await;
+            let answer = gateway.raw(&request).await;
             assert_eq!(
                 answer.status,
                 expected,
@@ -260,8 +257,8 @@ async fn an_original_path_that_begins_with_two_slashes_is_refused() {
         ] {
             let gateway = trusting(
                 &(config.clone()
-                    + &route("/", &echo.url, "required")
-                    + &route("/open", &echo.url, "none")
+                    + &echo.route("/", "required")
+                    + &echo.route("/open", "none")
                     + raw_path),
             );
             let bearer = format!("Authorization: Bearer {}\r\n", gateway.token("alice").await);
@@ -284,7 +281,7 @@ async fn an_original_path_that_begins_with_two_slashes_is_refused() {
                     let request = format!(
                         "GET {target} HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n"
                     );
-                    let answer = wire::send(gateway.listen, request.as_bytes()).await;
+                    let answer = gateway.raw(&request).await;
                     let code = (expected == 401).then_some("path_invalid");
                     assert_eq!(
                         (answer.status, answer.code()),

@@ -7,10 +7,10 @@ use hufu::session::token::tag_of;
 use hufu::session::{SessionCount, SessionId, UserKey};
 
 use super::{HOUR, SHORT};
-use crate::helpers::store::{Harness, Place, new_session, user};
+use crate::helpers::{Harness, Place, new_session, store::user};
 
 async fn listed(h: &Harness, user: &UserKey) -> BTreeSet<SessionId> {
-    let list = h.store().list(user).await.unwrap();
+    let list = h.list(user).await;
     let ids: BTreeSet<_> = list.iter().map(|loaded| loaded.id).collect();
     assert_eq!(ids.len(), list.len());
     ids
@@ -21,23 +21,20 @@ pub(super) async fn the_list_has_the_living_sessions_of_the_user(h: &Harness) {
     assert!(listed(h, &one).await.is_empty());
     let session = h.session(&one, HOUR).await;
     let first = h.fresh_id(&one);
-    h.store()
-        .create(new_session(first, &session, HOUR))
-        .await
-        .unwrap();
+    h.create(new_session(first, &session, HOUR)).await;
     let second = h.sign_in(&one, HOUR, HOUR).await;
     h.sign_in(&one, SHORT, HOUR).await;
     h.sign_in(&other, HOUR, HOUR).await;
     h.pass(SHORT).await;
     assert_eq!(listed(h, &one).await, BTreeSet::from([first, second]));
-    let list = h.store().list(&one).await.unwrap();
+    let list = h.list(&one).await;
     let found = list.iter().find(|loaded| loaded.id == first).unwrap();
     assert_eq!((&*found.session, &found.rotated), (&session, &None));
     assert!(
         found.expires_in <= HOUR && found.expires_in > HOUR / 2,
         "{found:?}"
     );
-    let _ = h.store().remove(&first, &one).await.unwrap();
+    let _ = h.remove(&first, &one).await;
     assert_eq!(listed(h, &one).await, BTreeSet::from([second]));
     // More than are read at once.
     let many = join_all((0..130).map(|_| h.sign_in(&one, HOUR, HOUR))).await;
@@ -72,13 +69,13 @@ pub(super) async fn a_stranger_in_the_index_does_not_show(h: &Harness) {
 
 pub(super) async fn all_sessions_end_together(h: &Harness) {
     let (one, other) = (user("o1"), user("o2"));
-    assert_eq!(h.store().remove_all(&one).await.unwrap(), 0);
+    assert_eq!(h.remove_all(&one).await, 0);
     let ids = join_all((0..5).map(|_| h.sign_in(&one, HOUR, HOUR))).await;
     let stranger = h.sign_in(&other, HOUR, HOUR).await;
     h.sign_in(&one, SHORT, HOUR).await;
     h.pass(SHORT).await;
     assert_eq!(
-        h.store().remove_all(&one).await.unwrap(),
+        h.remove_all(&one).await,
         5,
         "and not the one that had expired"
     );
@@ -87,7 +84,7 @@ pub(super) async fn all_sessions_end_together(h: &Harness) {
     }
     assert!(listed(h, &one).await.is_empty() && h.alive(&stranger).await);
     assert_eq!(h.look().await.len(), 2, "what is left is the other's");
-    assert_eq!(h.store().remove_all(&one).await.unwrap(), 0);
+    assert_eq!(h.remove_all(&one).await, 0);
 }
 
 pub(super) async fn logins_while_all_end_are_ended_or_live(h: &Harness) {
@@ -110,16 +107,13 @@ pub(super) async fn logins_while_all_end_are_ended_or_live(h: &Harness) {
             "each was ended once or lives"
         );
         h.assert_consistent().await;
-        assert_eq!(
-            h.store().remove_all(&one).await.unwrap(),
-            alive.len() as u64
-        );
+        assert_eq!(h.remove_all(&one).await, alive.len() as u64);
     }
 }
 
 pub(super) async fn sessions_are_counted_about(h: &Harness) {
     let own_database = !matches!(h.place, Place::Redis(..));
-    let before = h.store().count().await.unwrap();
+    let before = h.count().await;
     assert!(
         !own_database
             || before
@@ -131,7 +125,7 @@ pub(super) async fn sessions_are_counted_about(h: &Harness) {
     for n in 0..3 {
         h.sign_in(&user(&format!("o{n}")), HOUR, HOUR).await;
     }
-    let counted = h.store().count().await.unwrap();
+    let counted = h.count().await;
     // In Redis the other cases count too: all share one database.
     assert!(
         if own_database {

@@ -9,8 +9,7 @@ use hufu::session::store::{Created, Settlement};
 use hufu::session::token::tag_of;
 
 use super::{Case, HOUR};
-use crate::helpers::store::{Harness, made, new_session, user};
-use crate::helpers::wait::until;
+use crate::helpers::{Harness, new_session, store::user, until};
 
 suite![
     many_at_once_get_what_the_quota_has,
@@ -93,10 +92,7 @@ pub(super) async fn who_is_over_the_limit_gets_no_session_and_evicts_nobody(h: &
             max_per_user: 2,
             ..new_session(h.fresh_id(&session.user), &session, HOUR)
         };
-        assert_eq!(
-            made(h.store().create(new).await.unwrap()).evicted.len(),
-            evicted
-        );
+        assert_eq!(h.create(new).await.evicted.len(), evicted);
         h.pass(Duration::from_millis(2)).await;
     }
     let before: Vec<_> = h.look().await.into_keys().collect();
@@ -133,13 +129,7 @@ pub(super) async fn who_is_over_the_limit_gets_no_session_and_evicts_nobody(h: &
         "nothing was written, evicted, or kept of the answer"
     );
     assert_eq!(
-        made(
-            h.store()
-                .create(new_session(id, &session, HOUR))
-                .await
-                .unwrap()
-        )
-        .evicted,
+        h.create(new_session(id, &session, HOUR)).await.evicted,
         [],
         "without the limit"
     );

@@ -7,7 +7,7 @@ use hufu::identity::Reservation;
 use hufu::session::Written;
 
 use super::{Case, HOUR, SHORT};
-use crate::helpers::store::Harness;
+use crate::helpers::Harness;
 
 suite![
     one_exchanges_a_code_and_the_others_get_its_answer,

@@ -9,13 +9,14 @@ use hufu::session::{
     LoadedSession, Lookup, NewSession, Rotated, Rotation, Session, SessionId, Written,
 };
 
-use super::{HOUR, SHORT, capped};
-use crate::helpers::store::{Harness, made, new_session, user};
+use super::caps::capped;
+use super::{HOUR, SHORT};
+use crate::helpers::{Harness, new_session, store::user};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 async fn found(h: &Harness, id: &SessionId) -> LoadedSession {
-    match h.store().load(id).await.unwrap() {
+    match h.load(id).await {
         Lookup::Found(loaded) => loaded,
         other => panic!("{id}: {other:?}"),
     }
@@ -25,10 +26,7 @@ async fn found(h: &Harness, id: &SessionId) -> LoadedSession {
 async fn begin(h: &Harness, idle: Duration, absolute: Duration) -> (SessionId, Session) {
     let session = h.session(&user("o1"), absolute).await;
     let id = h.fresh_id(&session.user);
-    h.store()
-        .create(new_session(id, &session, idle))
-        .await
-        .unwrap();
+    h.create(new_session(id, &session, idle)).await;
     (id, session)
 }
 
@@ -39,7 +37,7 @@ async fn rotate(
     session: &Session,
     grace: Duration,
 ) -> (SessionId, Rotated) {
-    let (to, now) = (h.fresh_id(&session.user), h.store().now().await.unwrap());
+    let (to, now) = (h.fresh_id(&session.user), h.now().await);
     let rotation = Rotation {
         from,
         to,
@@ -48,7 +46,7 @@ async fn rotate(
         until: now.plus(grace),
         answer: &to.hash,
     };
-    (to, h.store().rotate(rotation).await.unwrap())
+    (to, h.rotate(rotation).await)
 }
 
 async fn rotated(h: &Harness, from: SessionId, session: &Session, grace: Duration) -> SessionId {
@@ -91,10 +89,7 @@ pub(super) async fn the_old_name_dies_after_its_grace(h: &Harness) {
     h.pass(SHORT).await;
     assert!(!h.alive(&old).await && h.alive(&new).await);
     assert_eq!(rotate(h, old, &session, SHORT).await.1, Rotated::Gone);
-    assert_eq!(
-        h.store().remove(&old, &session.user).await.unwrap(),
-        Written::Gone
-    );
+    assert_eq!(h.remove(&old, &session.user).await, Written::Gone);
     assert!(h.alive(&new).await);
     h.assert_consistent().await;
 }
@@ -162,10 +157,7 @@ pub(super) async fn many_at_once_have_one_winner(h: &Harness) {
 
 pub(super) async fn what_has_ended_is_not_rotated(h: &Harness) {
     let (old, session) = begin(h, HOUR, HOUR).await;
-    assert_eq!(
-        h.store().remove(&old, &session.user).await.unwrap(),
-        Written::Done
-    );
+    assert_eq!(h.remove(&old, &session.user).await, Written::Done);
     assert_eq!(rotate(h, old, &session, MINUTE).await.1, Rotated::Gone);
     assert_eq!(
         rotate(h, h.fresh_id(&session.user), &session, MINUTE)
@@ -210,10 +202,8 @@ pub(super) async fn the_old_name_cannot_be_renewed(h: &Harness) {
     let (old, session) = begin(h, HOUR, 5 * HOUR).await;
     let new = rotated(h, old, &session, MINUTE).await;
     assert_eq!(
-        h.store()
-            .renew(&old, &session.user, 4 * HOUR, session.absolute_deadline)
-            .await
-            .unwrap(),
+        h.renew(&old, &session.user, 4 * HOUR, session.absolute_deadline)
+            .await,
         Written::Stale
     );
     assert!(found(h, &old).await.expires_in <= MINUTE && found(h, &new).await.expires_in <= HOUR);
@@ -226,34 +216,23 @@ pub(super) async fn ending_under_any_name_ends_it(h: &Harness) {
         let other = h.sign_in(&session.user, HOUR, HOUR).await;
         let second = rotated(h, first, &session, MINUTE).await;
         let names = [first, second, rotated(h, second, &session, MINUTE).await];
-        assert_eq!(
-            h.store()
-                .remove(&names[ended], &session.user)
-                .await
-                .unwrap(),
-            Written::Done
-        );
+        assert_eq!(h.remove(&names[ended], &session.user).await, Written::Done);
         for name in &names {
             assert!(!h.alive(name).await, "{ended}");
             assert_ne!(
-                h.store()
-                    .renew(name, &session.user, HOUR, session.absolute_deadline)
-                    .await
-                    .unwrap(),
+                h.renew(name, &session.user, HOUR, session.absolute_deadline)
+                    .await,
                 Written::Done
             );
             assert!(!matches!(
                 rotate(h, *name, &session, MINUTE).await.1,
                 Rotated::Done { .. }
             ));
-            assert_eq!(
-                h.store().remove(name, &session.user).await.unwrap(),
-                Written::Gone
-            );
+            assert_eq!(h.remove(name, &session.user).await, Written::Gone);
         }
         assert!(h.alive(&other).await);
         h.assert_consistent().await;
-        assert_eq!(h.store().remove_all(&session.user).await.unwrap(), 1);
+        assert_eq!(h.remove_all(&session.user).await, 1);
     }
 }
 
@@ -295,15 +274,12 @@ pub(super) async fn it_counts_once_and_keeps_its_age(h: &Harness) {
     // The oldest is still the one that began first, whatever it is called.
     let third = h.fresh_id(&session.user);
     let newest = h.session(&session.user, HOUR).await;
-    let created = made(
-        h.store()
-            .create(NewSession {
-                max_per_user: 2,
-                ..new_session(third, &newest, HOUR)
-            })
-            .await
-            .unwrap(),
-    );
+    let created = h
+        .create(NewSession {
+            max_per_user: 2,
+            ..new_session(third, &newest, HOUR)
+        })
+        .await;
     assert_eq!(created.evicted, [first_now]);
     assert!(
         !h.alive(&first).await
@@ -326,10 +302,7 @@ pub(super) async fn too_many_names_are_cut_at_the_oldest(h: &Harness) {
         h.store().remove(&names[0], &session.user).await.is_err(),
         "that it ended would not be true"
     );
-    assert_eq!(
-        h.store().remove(&names[1], &session.user).await.unwrap(),
-        Written::Done
-    );
+    assert_eq!(h.remove(&names[1], &session.user).await, Written::Done);
     let alive: BTreeSet<_> = join_all(names.iter().map(|name| h.alive(name)))
         .await
         .into_iter()

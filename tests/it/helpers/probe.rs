@@ -6,34 +6,21 @@ use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+
+use super::builder::route;
+use super::chunks::Chunks;
+use super::message::{Answer, Head, Message};
 
 /// Far longer than anything takes, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One end of a connection.
-pub(crate) struct Peer {
+pub(crate) struct Probe {
     stream: TcpStream,
     /// Read, and not yet looked at.
     buf: Vec<u8>,
-}
-
-/// The head of a message.
-#[derive(Debug)]
-pub(crate) struct Head {
-    /// The request line or the status line.
-    pub(crate) first: String,
-    lines: Vec<(String, String)>,
-}
-
-/// A whole answer.
-#[derive(Debug)]
-pub(crate) struct Message {
-    pub(crate) head: Head,
-    pub(crate) body: Vec<u8>,
-    /// Statuses of the interim answers before it.
-    pub(crate) interim: Vec<u16>,
 }
 
 /// A backend whose connections a test answers itself.
@@ -43,6 +30,11 @@ pub(crate) struct ByHand {
 }
 
 impl ByHand {
+    /// A route of the configuration to it.
+    pub(crate) fn route(&self, path: &str, auth: &str) -> String {
+        route(path, &self.url, auth)
+    }
+
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         Self {
@@ -52,16 +44,16 @@ impl ByHand {
     }
 
     /// The gateway's next connection.
-    pub(crate) async fn accept(&self) -> Peer {
+    pub(crate) async fn accept(&self) -> Probe {
         let accepted = tokio::time::timeout(PATIENCE, self.listener.accept()).await;
-        Peer {
+        Probe {
             stream: accepted.expect("the gateway does not come").unwrap().0,
             buf: Vec::new(),
         }
     }
 
     /// The gateway's next connection, and the head of the request on it.
-    pub(crate) async fn request(&self) -> (Peer, Head) {
+    pub(crate) async fn request(&self) -> (Probe, Head) {
         let mut peer = self.accept().await;
         let head = peer.head().await;
         (peer, head)
@@ -75,55 +67,7 @@ impl ByHand {
     }
 }
 
-impl Head {
-    /// The status of an answer.
-    pub(crate) fn status(&self) -> u16 {
-        self.first
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok())
-            .unwrap_or(0)
-    }
-
-    /// All values of a header.
-    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
-        self.lines
-            .iter()
-            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
-            .collect()
-    }
-
-    /// The one value of a header; `None`: it is not there.
-    pub(crate) fn value(&self, name: &str) -> Option<&str> {
-        let values = self.values(name);
-        assert!(values.len() < 2, "{name} comes twice: {self:?}");
-        values.first().copied()
-    }
-
-    /// Whether it says that its connection ends.
-    pub(crate) fn closes(&self) -> bool {
-        self.value("connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
-    }
-}
-
-impl Message {
-    pub(crate) fn status(&self) -> u16 {
-        self.head.status()
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    /// The gateway's error word.
-    pub(crate) fn code(&self) -> Option<&str> {
-        self.head.value("x-hufu-error")
-    }
-}
-
-impl Peer {
+impl Probe {
     /// A client.
     pub(crate) async fn connect(to: SocketAddr) -> Self {
         let stream = TcpStream::connect(to).await.unwrap();
@@ -212,36 +156,13 @@ impl Peer {
         self.buf.drain(..count).collect()
     }
 
-    async fn line(&mut self) -> String {
-        loop {
-            if let Some(at) = self.buf.windows(2).position(|two| two == b"\r\n") {
-                let line: Vec<u8> = self.buf.drain(..at + 2).collect();
-                return String::from_utf8(line[..at].to_vec()).unwrap();
-            }
-            self.must_read().await;
-        }
-    }
-
     /// A chunked body, and the lines of its trailer section.
     pub(crate) async fn chunks(&mut self) -> (Vec<u8>, Vec<String>) {
-        let mut body = Vec::new();
-        loop {
-            let size = self.line().await;
-            let size = usize::from_str_radix(&size, 16)
-                .unwrap_or_else(|_| panic!("{size:?} is no size of a chunk"));
-            if size == 0 {
-                break;
-            }
-            body.extend(self.take(size).await);
-            assert_eq!(self.take(2).await, b"\r\n", "the end of a chunk");
+        let mut chunks = Chunks::default();
+        while !chunks.take(&mut self.buf) {
+            self.must_read().await;
         }
-        let mut trailers = Vec::new();
-        loop {
-            match self.line().await {
-                line if line.is_empty() => return (body, trailers),
-                line => trailers.push(line),
-            }
-        }
+        (chunks.body, chunks.trailers)
     }
 
     /// The next answer, as RFC 9112 section 6.3 reads it.
@@ -320,5 +241,62 @@ impl Peer {
             "{:?} and no end",
             String::from_utf8_lossy(&rest)
         );
+    }
+}
+
+/// Sends bytes and reads until the server closes, or until it has been silent for a while after an
+/// answer.
+pub(crate) async fn send(to: SocketAddr, bytes: impl AsRef<[u8]>) -> Answer {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    // The server may close before it has read everything.
+    let _ = stream.write_all(bytes.as_ref()).await;
+    read(&mut stream).await
+}
+
+/// Reads an answer from a connection.
+pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Answer {
+    read_with(stream, Duration::from_millis(300)).await
+}
+
+/// Sends bytes and reads until the server closes.
+pub(crate) async fn send_to_the_end(to: SocketAddr, bytes: impl AsRef<[u8]>) -> Answer {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    let _ = stream.write_all(bytes.as_ref()).await;
+    read_to_the_end(&mut stream).await
+}
+
+/// Reads until the server closes.
+pub(crate) async fn read_to_the_end(stream: &mut (impl AsyncRead + Unpin)) -> Answer {
+    read_with(stream, Duration::from_secs(10)).await
+}
+
+/// `silence`: how long the server may say nothing in the middle.
+async fn read_with(stream: &mut (impl AsyncRead + Unpin), silence: Duration) -> Answer {
+    let (mut all, mut buf, mut closed) = (Vec::new(), [0; 16 * 1024], false);
+    loop {
+        let patience = if all.is_empty() {
+            Duration::from_secs(10)
+        } else {
+            silence
+        };
+        match tokio::time::timeout(patience, stream.read(&mut buf)).await {
+            Ok(Ok(0) | Err(_)) => {
+                closed = true;
+                break;
+            }
+            Ok(Ok(n)) => all.extend_from_slice(&buf[..n]),
+            Err(_) => break,
+        }
+    }
+    let text = String::from_utf8_lossy(&all).into_owned();
+    let status = text
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or(0);
+    Answer {
+        status,
+        text,
+        closed,
     }
 }

@@ -1,0 +1,207 @@
+//! The OpenAPI file against what it describes.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{TOKEN, admin, ask, gateway, openid, text};
+use crate::helpers::{Gateway, RedisServer};
+
+// ---- the OpenAPI file
+
+fn openapi() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi-admin.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    match value["$ref"].as_str() {
+        Some(reference) => document
+            .pointer(reference.strip_prefix('#').unwrap())
+            .unwrap_or_else(|| panic!("{reference} leads nowhere")),
+        None => value,
+    }
+}
+
+/// Whether a value is what a schema says: as much of JSON Schema as the file uses.
+fn assert_fits(document: &Value, schema: &Value, value: &Value) {
+    let schema = resolved(document, schema);
+    let kinds: Vec<&str> = schema["type"].as_array().map_or_else(
+        || vec![schema["type"].as_str().unwrap()],
+        |all| all.iter().map(|k| k.as_str().unwrap()).collect(),
+    );
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(n) if n.is_u64() => "integer",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(items) => {
+            items
+                .iter()
+                .for_each(|item| assert_fits(document, &schema["items"], item));
+            "array"
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                assert_fits(
+                    document,
+                    schema["properties"]
+                        .get(name)
+                        .unwrap_or_else(|| panic!("{name} is not described")),
+                    field,
+                );
+            }
+            let required = schema["required"].as_array().unwrap();
+            assert!(
+                required
+                    .iter()
+                    .all(|name| fields.contains_key(name.as_str().unwrap())),
+                "{value} lacks something of {required:?}"
+            );
+            "object"
+        }
+    };
+    assert!(kinds.contains(&kind), "{value} is none of {kinds:?}");
+}
+
+/// Method and whole path.
+fn operations() -> impl Iterator<Item = (&'static str, String)> {
+    hufu::admin::OPERATIONS.iter().map(|row| {
+        let method = row.methods.split(',').next().unwrap();
+        (method, format!("{}/{}", hufu::admin::API_PREFIX, row.path))
+    })
+}
+
+#[test]
+fn the_openapi_file_has_the_operations_of_the_code_and_no_other() {
+    let document = openapi();
+    let mut described = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        described.extend(
+            methods
+                .as_object()
+                .unwrap()
+                .keys()
+                .map(|method| (method.to_uppercase(), path.clone())),
+        );
+    }
+    let code: BTreeSet<_> = operations()
+        .map(|(method, path)| (method.to_owned(), path))
+        .collect();
+    assert_eq!(described, code);
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/admin-api.md")).unwrap();
+    for (method, path) in operations() {
+        assert!(
+            page.contains(&format!("`{method} {path}")),
+            "docs/admin-api.md lacks {method} {path}"
+        );
+    }
+}
+
+/// Asks every operation in every way that its description has, and holds each answer against it.
+#[tokio::test]
+async fn the_openapi_file_describes_what_the_api_answers() {
+    let document = openapi();
+    let mut redis = RedisServer::start(&[]);
+    let (on, off) = (gateway(&redis.url(""), ""), Gateway::start(""));
+    let mut seen = BTreeSet::new();
+    let mut hold = |method: &str, template: &str, status: u16, body: &Value| {
+        let operation = &document["paths"][template][method.to_lowercase()];
+        let response = operation["responses"]
+            .get(status.to_string())
+            .unwrap_or_else(|| panic!("{method} {template}: {status} is not described"));
+        let content = resolved(&document, response)["content"].as_object();
+        match content.and_then(|content| content.values().next()) {
+            Some(content) => assert_fits(&document, &content["schema"], body),
+            None => assert!(body.is_null(), "{method} {template} {status}: {body}"),
+        }
+        if let Some(code) = body["code"].as_str() {
+            let described = resolved(&document, response)["description"]
+                .as_str()
+                .unwrap();
+            assert!(
+                described.contains(&format!("`{code}`")),
+                "{method} {template} {status}: {code} is not described"
+            );
+        }
+        seen.insert((
+            method.to_lowercase(),
+            template.to_owned(),
+            status.to_string(),
+        ));
+    };
+    let user = format!("?app=shop&user={}", openid("alice"));
+    for (method, template) in operations() {
+        let login = gateway_login(&on).await;
+        let path = template
+            .strip_prefix("/admin/api")
+            .unwrap()
+            .replace("{session_id}", text(&login, "session_id"));
+        let named = template.contains('{');
+        let good = if named {
+            path.clone()
+        } else {
+            format!("{path}{user}")
+        };
+        let bad = if named {
+            path.replace(text(&login, "session_id"), "nobody")
+        } else {
+            format!("{path}?app=nope&user=x")
+        };
+        for (gateway, path, token) in [
+            (&on, &good, Some(TOKEN)),
+            (&on, &bad, Some(TOKEN)),
+            (&on, &good, None),
+            (&off, &good, Some(TOKEN)),
+        ] {
+            let (status, body) = ask(gateway, method, path, token).await;
+            hold(method, &template, status, &body);
+        }
+    }
+    redis.kill();
+    for (method, template) in operations() {
+        let path = template
+            .strip_prefix("/admin/api")
+            .unwrap()
+            .replace("{session_id}", &"A".repeat(25));
+        let (status, body) = admin(
+            &on,
+            method,
+            &format!("{path}{}", if template.contains('{') { "" } else { &user }),
+        )
+        .await;
+        hold(method, &template, status, &body);
+    }
+    for _ in 0..5 {
+        ask(&on, "GET", "/sessions", Some("wrong")).await;
+    }
+    for (method, template) in operations() {
+        let (status, body) = ask(
+            &on,
+            method,
+            template.strip_prefix("/admin/api").unwrap(),
+            Some("wrong"),
+        )
+        .await;
+        hold(method, &template, status, &body);
+    }
+    let mut described = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            described.extend(
+                operation["responses"]
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .map(|status| (method.clone(), path.clone(), status.clone())),
+            );
+        }
+    }
+    assert_eq!(seen, described, "every answer that is described was seen");
+}
+
+async fn gateway_login(gateway: &Gateway) -> Value {
+    gateway.login("alice").await
+}
