@@ -124,7 +124,7 @@ fn rows() -> Vec<Row> {
             ))],
         ),
         (
-            "a trailer whose name",
+            "a trailer with an invalid name",
             vec![chunks("5\r\nhello\r\n0\r\nX y: z\r\n\r\n")],
         ),
         (
