@@ -141,7 +141,7 @@ impl fmt::Debug for Limiter {
 }
 
 impl Limiter {
-    /// A limiter over a worker's store; the first line is the whole process's.
+    /// A limiter over a worker's store. All workers of a process share `local_limits`.
     #[must_use]
     pub const fn new(
         store: Arc<dyn CounterStore>,
