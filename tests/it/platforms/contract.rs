@@ -131,7 +131,10 @@ async fn open_data_opens_and_a_token_is_fetched_where_the_platform_has_them() {
             );
             let other = sandbox.platform.session_key(appid, "bob");
             let refused = open_data.open(&other, &sealed.iv, &sealed.encrypted_data);
-            assert!(refused.is_err(), "{kind}");
+            // CBC has no MAC: one padding in 256 is right by chance, and the text is noise.
+            let is_noise =
+                |text: &Vec<u8>| serde_json::from_slice::<serde_json::Value>(text).is_err();
+            assert!(refused.as_ref().map_or(true, is_noise), "{kind}");
             opened += 1;
         }
         if let Some(app_token) = app.app_token() {

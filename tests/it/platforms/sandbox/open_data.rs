@@ -57,7 +57,9 @@ async fn session_keys_rotate_and_open_data_follows() {
         )
         .await;
     assert_eq!(status, 200);
-    assert!(open_data::decrypt(&key(&rotated), &text("iv"), &text("encryptedData")).is_err());
+    let reopened = open_data::decrypt(&key(&rotated), &text("iv"), &text("encryptedData"));
+    // CBC has no MAC: one padding in 256 is right by chance, and the text is noise.
+    assert!(reopened.map_or(true, |text| serde_json::from_slice::<Value>(&text).is_err()));
 }
 
 #[tokio::test]
