@@ -9,8 +9,8 @@
 //! - layer 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`], [`diagnostic`],
 //!   [`files`], [`peer`], [`timer`]
 //! - layer 1, rules: [`session`], [`identity`], [`route`], [`upstream`], [`limit`], [`assertion`]
-//! - layer 2, machinery: [`http`], [`store`], [`redis_client`], [`provider`], [`telemetry`],
-//!   [`upstream_client`]
+//! - layer 2, machinery: [`http`], [`store`], [`redis_client`], [`provider`], [`broker`],
+//!   [`telemetry`], [`upstream_client`]
 //! - layer 3, faces: [`edge`], [`endpoints`], [`proxy`], [`admin`], [`sandbox`]
 //! - layer 4, assembly: [`config`], [`app`], [`lifecycle`], [`cli`]
 
@@ -18,6 +18,7 @@ pub mod admin;
 pub mod app;
 pub mod assertion;
 pub mod backoff;
+pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod config;

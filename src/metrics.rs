@@ -16,7 +16,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 pub use self::exposition::Exposition;
 pub use self::labels::{
-    AppApi, AppOutcome, CertificateName, Code, EndpointLabel, Mode, Operation, Outcome,
+    AppApi, AppLabel, AppOutcome, CertificateName, Code, EndpointLabel, Mode, Operation, Outcome,
     PolicyOutcome, RouteLabel, RouteStatus, StoreNode, UpstreamLabel, UpstreamOutcome,
 };
 
@@ -58,6 +58,12 @@ pub struct Metrics {
     pub store_push: Family<Mode, Gauge>,
     pub near_cache: Family<Outcome, Counter>,
     pub platform_seconds: Times<AppApi>,
+    pub app_token_fetches: Family<AppOutcome, Counter>,
+    pub app_token_refusals: Family<AppLabel, Counter>,
+    /// When the access token was fetched, in Unix seconds.
+    pub app_token_fetched: Family<AppLabel, Gauge>,
+    /// When the access token ends, in Unix seconds.
+    pub app_token_ends: Family<AppLabel, Gauge>,
     pub upstream_requests: Family<UpstreamOutcome, Counter>,
     pub upstream_connections: Family<EndpointLabel, Counter>,
     pub upstream_endpoints: Family<EndpointLabel, Gauge>,
@@ -192,6 +198,20 @@ impl Metrics {
                 "platform_duration_seconds",
                 "Calls to the platforms by app and API",
             ),
+            app_token_fetches: registrar.metric(
+                "app_token_fetches_total",
+                "Fetches of access tokens by app and outcome",
+            ),
+            app_token_refusals: registrar.metric(
+                "app_token_refusals_total",
+                "Access tokens that the platform refused, by app",
+            ),
+            app_token_fetched: registrar.metric(
+                "app_token_fetched_timestamp_seconds",
+                "When the access token was fetched",
+            ),
+            app_token_ends: registrar
+                .metric("app_token_not_after_seconds", "When the access token ends"),
             upstream_requests: registrar.metric(
                 "upstream_requests_total",
                 "Requests to upstreams by outcome",

@@ -10,6 +10,7 @@ pub mod metrics_page;
 pub mod readiness;
 pub mod table;
 
+mod access_token;
 mod count_sessions;
 mod list_sessions;
 mod revoke_all_sessions;
@@ -17,6 +18,7 @@ mod revoke_session;
 mod show_session;
 mod user;
 
+pub use access_token::AppTokens;
 pub use api::AdminApi;
 pub use dispatch::configure;
 pub use readiness::{PartState, Parts, Readiness, ReadinessPart};

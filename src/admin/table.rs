@@ -3,8 +3,8 @@
 use actix_web::web::to;
 
 use super::{
-    count_sessions, health, list_sessions, metrics_page, readiness, revoke_all_sessions,
-    revoke_session, show_session,
+    access_token, count_sessions, health, list_sessions, metrics_page, readiness,
+    revoke_all_sessions, revoke_session, show_session,
 };
 use crate::http::Endpoint;
 
@@ -20,7 +20,7 @@ pub static ENDPOINTS: [Endpoint; 4] = [
 pub const API_PREFIX: &str = "/admin/api";
 
 /// The operations of the admin API; `docs/openapi-admin.json` has the same ones.
-pub static OPERATIONS: [Endpoint; 5] = [
+pub static OPERATIONS: [Endpoint; 6] = [
     Endpoint::get("sessions", || to(list_sessions::list_sessions)),
     Endpoint::delete("sessions", || to(revoke_all_sessions::revoke_all_sessions)),
     Endpoint::get("sessions/count", || to(count_sessions::count_sessions)),
@@ -28,4 +28,5 @@ pub static OPERATIONS: [Endpoint; 5] = [
     Endpoint::delete("sessions/{session_id}", || {
         to(revoke_session::revoke_session)
     }),
+    Endpoint::get("apps/{app}/access-token", || to(access_token::access_token)),
 ];

@@ -44,12 +44,7 @@ pub(super) fn user_key(
     user: &str,
 ) -> Result<UserKey, GatewayError> {
     let app = match app {
-        Some(name) => apps.get(name).ok_or_else(|| {
-            GatewayError::new(
-                ErrorCode::AppUnknown,
-                "No app of this name is configured; send the name in [apps.NAME], not the appid.",
-            )
-        })?,
+        Some(name) => apps.get(name).ok_or_else(unknown_app)?,
         None => apps.only().ok_or_else(|| {
             GatewayError::new(
                 ErrorCode::AppRequired,
@@ -68,6 +63,13 @@ pub(super) fn user_key(
         app: app.name.clone(),
         subject: user.into(),
     })
+}
+
+pub(super) fn unknown_app() -> GatewayError {
+    GatewayError::new(
+        ErrorCode::AppUnknown,
+        "No app of this name is configured; send the name in [apps.NAME], not the appid.",
+    )
 }
 
 /// Where an operator's request comes from, for the log line of what it did.

@@ -7,7 +7,7 @@ use actix_web::web;
 use super::parts::{NearCachePart, PlatformsPart, StorePart, UpstreamsPart};
 use super::process_state::ProcessState;
 use super::reload::Reloader;
-use crate::admin::{self, AdminApi, CurrentApps, Parts, Readiness};
+use crate::admin::{self, AdminApi, AppTokens, CurrentApps, Parts, Readiness};
 use crate::metrics::Metrics;
 use crate::session::SessionService;
 
@@ -18,6 +18,7 @@ pub(super) struct AdminApp {
     readiness: web::Data<Readiness>,
     api: web::Data<AdminApi>,
     apps: web::Data<CurrentApps>,
+    tokens: web::Data<AppTokens>,
 }
 
 impl AdminApp {
@@ -40,6 +41,7 @@ impl AdminApp {
             }),
             api: web::Data::new(api),
             apps: web::Data::new(CurrentApps(reloader.apps())),
+            tokens: web::Data::new(AppTokens(process.tokens.clone())),
         }
     }
 
@@ -48,6 +50,7 @@ impl AdminApp {
             .app_data(self.readiness.clone())
             .app_data(self.api.clone())
             .app_data(self.apps.clone())
+            .app_data(self.tokens.clone())
             .app_data(web::Data::new(sessions))
             .configure(admin::configure);
     }

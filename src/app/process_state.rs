@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
+use crate::broker::TokenBroker;
 use crate::clock::SystemClock;
 use crate::config::Settings;
 use crate::http::Drain;
 use crate::http::request_log::{CountedRoute, RequestReporter};
+use crate::identity::AppTokenSource;
 use crate::limit::{GuessWatch, LocalLimits};
 use crate::metrics::Metrics;
 use crate::proxy::websocket::limits::Websockets;
@@ -30,6 +32,7 @@ pub(super) struct ProcessState {
     pub(super) guesses: Arc<GuessWatch>,
     pub(super) unrouted: Arc<CountedRoute>,
     pub(super) websockets: Arc<Websockets>,
+    pub(super) tokens: Arc<dyn AppTokenSource>,
 }
 
 impl ProcessState {
@@ -51,7 +54,10 @@ impl ProcessState {
             .context("traces")?
             .map(Arc::new);
         let drain = Drain::default();
+        let clock = Arc::new(SystemClock);
+        let tokens = TokenBroker::new(store.process().tokens, clock, metrics.clone());
         Ok(Self {
+            tokens: Arc::new(tokens),
             store,
             reports: Arc::new(RequestReporter {
                 metrics: metrics.clone(),

@@ -37,6 +37,9 @@ pub(crate) struct SandboxArgs {
     /// Exchanges per user and minute; further ones are refused (WeChat: 45011)
     #[arg(long, value_name = "N", default_value_t = SandboxSettings::default().logins_per_minute)]
     pub(crate) logins_per_minute: u32,
+    /// How long an access_token lives
+    #[arg(long, value_name = "SPAN", value_parser = span, default_value = "2h")]
+    pub(crate) token_lifetime: Duration,
 }
 
 impl SandboxArgs {
@@ -51,6 +54,7 @@ impl SandboxArgs {
             code_ttl: self.code_lifetime,
             rotate_after: self.key_rotation,
             logins_per_minute: self.logins_per_minute,
+            token_life: self.token_lifetime,
         }
     }
 }

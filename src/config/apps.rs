@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::parsers::{duration, one_of};
+use super::parsers::{choice, duration, one_of};
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
+use crate::identity::TokenGrant;
 use crate::provider::base_url::BaseUrl;
 use crate::provider::platform::Platform;
 use crate::provider::registry::{platform, platforms};
@@ -107,6 +108,7 @@ fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
         "is 0, so nobody can sign in",
         "write at least 1",
     );
+    let token_grant = read_token_grant(section, platform);
     Some(AppSettings {
         name: name.into(),
         provider,
@@ -115,7 +117,29 @@ fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
         base_urls,
         timeout,
         max_concurrent,
+        token_grant,
     })
+}
+
+/// How the app's access token is fetched, where its platform has two ways.
+fn read_token_grant(section: &mut Section<'_>, platform: &Platform) -> TokenGrant {
+    let api = platform.app_token.as_ref();
+    if api.is_none_or(|api| api.classic.is_none()) {
+        return TokenGrant::default();
+    }
+    let grants = [
+        ("stable", TokenGrant::Stable),
+        ("classic", TokenGrant::Classic),
+    ];
+    let grant = section.value("access_token", choice(grants));
+    if grant == TokenGrant::Classic {
+        section.warn(
+            "access_token",
+            "is \"classic\": every other fetcher of this app (an environment with a store of its own, a token server, a person) ends the gateway's token, and the gateway theirs",
+            "leave it out: the default \"stable\" disturbs nobody",
+        );
+    }
+    grant
 }
 
 /// A key that only apps of another platform take is no unknown one.

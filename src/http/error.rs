@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::identity::{LoginError, PlatformCode};
+use crate::identity::{AppTokenError, LoginError, PlatformCode};
 use crate::limit::LimitRefusal;
 use crate::session::StoreError;
 use crate::telemetry::Throttle;
@@ -157,6 +157,28 @@ impl From<LoginError> for GatewayError {
             LoginError::PlatformError => Self::new(E::PlatformError, "The platform gave an answer that cannot be used."),
             LoginError::Misconfigured => Self::new(E::Misconfigured, "Logging in is not possible until the operator has corrected the gateway's settings."),
             LoginError::Store(error) => Self { detail: "Logging in is not possible right now. Try again in a moment.".into(), ..Self::from(error) },
+        }
+    }
+}
+
+impl From<AppTokenError> for GatewayError {
+    fn from(error: AppTokenError) -> Self {
+        use ErrorCode as E;
+        match error {
+            AppTokenError::Unsupported => Self::new(
+                E::RequestInvalid,
+                "The platform of this app has no access tokens.",
+            ),
+            AppTokenError::Unavailable { retry_after, .. } => Self::new(
+                E::PlatformUnavailable,
+                "The platform gives no access token just now. Try again in a moment.",
+            )
+            .retry_after(retry_after),
+            AppTokenError::Misconfigured { platform_code, .. } => Self::new(
+                E::Misconfigured,
+                "The platform gives no access token until the operator has corrected the settings of the app.",
+            )
+            .platform(platform_code),
         }
     }
 }

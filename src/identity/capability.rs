@@ -27,9 +27,22 @@ pub trait OpenData: Send + Sync {
 /// Gives tokens of the app's own, which the platform's other APIs take.
 #[async_trait]
 pub trait AppToken: Send + Sync {
-    /// Fetches one within the app's timeout. While the last one is good, it may be the same again,
-    /// and it never ends another early. Neither the permits nor the breaker of logins count here.
-    async fn fetch(&self) -> Result<GrantedToken, ExchangeError>;
+    /// How the operator wants the app's tokens to be fetched.
+    fn grant(&self) -> TokenGrant;
+
+    /// Fetches one within the app's timeout. Neither the permits nor the breaker of logins count
+    /// here.
+    async fn fetch(&self, grant: TokenGrant) -> Result<GrantedToken, ExchangeError>;
+}
+
+/// How a token is fetched, where a platform has two ways.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TokenGrant {
+    /// While the last one is good, it is the same again; no fetch ends another one early.
+    #[default]
+    Stable,
+    /// A new one each time, which soon ends the one before.
+    Classic,
 }
 
 /// A token of an app's.

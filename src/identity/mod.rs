@@ -2,19 +2,23 @@
 
 mod answer;
 pub mod app;
+mod app_token_source;
 mod capability;
 mod code;
 mod error;
 mod exchange_error;
 pub mod login;
 mod login_codes;
+mod platform_tokens;
 pub mod provider;
 
 pub use answer::LoginAnswer;
 pub use app::{App, Apps};
-pub use capability::{AppToken, GrantedToken, OpenData};
+pub use app_token_source::{AccessToken, AppTokenError, AppTokenSource, REFUSED_TWICE, TokenUse};
+pub use capability::{AppToken, GrantedToken, OpenData, TokenGrant};
 pub use error::LoginError;
 pub use exchange_error::{ExchangeError, PlatformCode};
 pub use login::{Client, LoginFlow};
 pub use login_codes::{LoginCodes, Reservation};
+pub use platform_tokens::{NewToken, PlatformTokens, StoredToken, TokenLease, TokenName};
 pub use provider::{ExchangeRequest, Identity, IdentityProvider};

@@ -32,12 +32,12 @@ pub struct RouteLabel {
     pub route: String,
 }
 
-/// An app and what came of a login.
+/// An app and what came of a login, or of the fetch of an access token.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct AppOutcome {
     /// The app's name in the configuration.
     pub app: String,
-    /// `ok`, `replayed`, or an error code of docs/errors.md.
+    /// `ok`, `replayed`, or an error code of docs/errors.md; of a fetch also `same` and `late`.
     pub outcome: &'static str,
 }
 
@@ -48,6 +48,13 @@ pub struct AppApi {
     pub app: String,
     /// The API's last path segment, such as `jscode2session`.
     pub api: &'static str,
+}
+
+/// An app.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AppLabel {
+    /// As in [`AppApi`].
+    pub app: String,
 }
 
 /// A quota and what came of asking it.
@@ -63,7 +70,8 @@ pub struct PolicyOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Operation {
     /// `load`, `create`, `renew`, `rotate`, `remove`, `remove_all`, `list`, `count`,
-    /// `session_keys`, `reserve`, `settle`, `limit`, `publish` or `now`.
+    /// `session_keys`, `reserve`, `settle`, `limit`, `publish`, `now`, `find_token`, `lease_token`,
+    /// `keep_token` or `release_token`.
     pub operation: &'static str,
 }
 

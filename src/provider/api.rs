@@ -10,14 +10,14 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::client::PlatformClient;
-use super::engine::{Engine, Question, Try, come_back, unavailable};
+use super::engine::{Engine, Try, come_back, unavailable};
 use super::platform::{TokenApi, api_name};
 use super::settings::{AppSettings, SettingsError};
 use super::trouble::Trouble;
 use crate::clock::{Clock, monotonic_now};
 use crate::identity::{
     AppToken, ExchangeError, ExchangeRequest, GrantedToken, Identity, IdentityProvider, OpenData,
-    PlatformCode,
+    PlatformCode, TokenGrant,
 };
 use crate::metrics::Metrics;
 use crate::session::ProviderKind;
@@ -176,14 +176,11 @@ impl IdentityProvider for PlatformApi {
 
 #[async_trait]
 impl AppToken for AppTokenApi {
-    async fn fetch(&self) -> Result<GrantedToken, ExchangeError> {
-        let settings = &self.engine.settings;
-        let question = Question {
-            path: self.api.path,
-            call: &|| (self.api.request)(settings),
-            read: self.api.read,
-            hidden: &[settings.secret.expose()],
-        };
-        self.engine.ask(&question).await.result()
+    fn grant(&self) -> TokenGrant {
+        self.engine.settings.token_grant
+    }
+
+    async fn fetch(&self, grant: TokenGrant) -> Result<GrantedToken, ExchangeError> {
+        self.engine.fetch_token(self.api, grant).await
     }
 }

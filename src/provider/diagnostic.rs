@@ -1,6 +1,8 @@
 //! Whether a platform can be reached and takes an app's credentials: what `hufu doctor` asks. A
-//! login code that nobody was given is exchanged; that uses nothing up.
+//! login code that nobody was given is exchanged, which uses nothing up; and an access token is
+//! fetched by the call that ends no other one.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -13,12 +15,13 @@ use super::registry::platform;
 use super::settings::AppSettings;
 use crate::clock::{SystemClock, monotonic_now};
 use crate::crypto::{hash, random};
-use crate::diagnostic::{DiagnosedSubject, Diagnostic, in_ms};
-use crate::identity::{ExchangeError, ExchangeRequest, Identity};
+use crate::diagnostic::{DiagnosedSubject, Diagnostic, Verdict, in_ms};
+use crate::identity::{ExchangeError, ExchangeRequest, GrantedToken, Identity, TokenGrant};
 use crate::metrics::Metrics;
 use crate::peer::PeerTrouble;
 
 const CHECK: &str = "secret";
+const TOKEN: &str = "access token";
 
 /// Asks at each base URL, all at once; takes as long as one exchange may take.
 pub async fn diagnose(settings: &AppSettings, client: &PlatformClient) -> DiagnosedSubject {
@@ -31,11 +34,15 @@ pub async fn diagnose(settings: &AppSettings, client: &PlatformClient) -> Diagno
     .await;
     DiagnosedSubject {
         subject: format!("app {}", settings.name),
-        diagnostics,
+        diagnostics: diagnostics.concat(),
     }
 }
 
-async fn diagnose_at(base: &str, settings: &AppSettings, client: &PlatformClient) -> Diagnostic {
+async fn diagnose_at(
+    base: &str,
+    settings: &AppSettings,
+    client: &PlatformClient,
+) -> Vec<Diagnostic> {
     let alone = AppSettings {
         base_urls: vec![base.to_owned()],
         ..settings.clone()
@@ -44,7 +51,12 @@ async fn diagnose_at(base: &str, settings: &AppSettings, client: &PlatformClient
     let engine = match Engine::new(alone, client.clone(), Arc::new(SystemClock), metrics) {
         Ok(engine) => engine,
         Err(error) => {
-            return Diagnostic::fail(CHECK, error.to_string(), "fix it in the configuration");
+            let error = error.to_string();
+            return vec![Diagnostic::fail(
+                CHECK,
+                error,
+                "fix it in the configuration",
+            )];
         }
     };
     let base = BaseUrl::parse(base).ok();
@@ -57,7 +69,47 @@ async fn diagnose_at(base: &str, settings: &AppSettings, client: &PlatformClient
         .and_then(|base| Some(format!("through the proxy {}", client.way(&base)?.host())))
         .unwrap_or_else(|| "directly".to_owned());
     let took = format!("{}, {way}", in_ms(sent.elapsed()));
-    judged(tried, &host, settings, &took)
+    let secret = judged(tried, &host, settings, &took);
+    let mut diagnostics = vec![secret];
+    // What stands against the secret stands against the token.
+    if diagnostics[0].verdict != Verdict::Fail
+        && let Some(api) = &platform(settings.provider).app_token
+    {
+        let fetched = engine.fetch_token(api, TokenGrant::Stable).await;
+        diagnostics.push(judged_token(fetched, &host, settings));
+    }
+    diagnostics
+}
+
+/// Logins of most platforms need no token, so nothing of this fails the check.
+fn judged_token(
+    outcome: Result<GrantedToken, ExchangeError>,
+    host: &str,
+    settings: &AppSettings,
+) -> Diagnostic {
+    let (app, appid) = (&settings.name, &settings.appid);
+    let platform = platform(settings.provider);
+    let error = match outcome {
+        Ok(_) => {
+            let seen = format!("{host} gives one for {appid}; no other one has ended by this");
+            return Diagnostic::ok(TOKEN, seen);
+        }
+        Err(error) => error,
+    };
+    let advice = match (&error, address_in(&error.to_string())) {
+        (ExchangeError::Misconfigured { .. }, Some(address)) => format!(
+            "add {address}, from which {} saw this machine call, to the IP whitelist of the app ({}); users sign in without it, calls with an access token need it",
+            platform.name, platform.console
+        ),
+        _ => format!("users of {app} sign in without it; calls with an access token get 503"),
+    };
+    Diagnostic::warn(TOKEN, format!("{host}: {error}"), advice)
+}
+
+/// The first address in a text of the platform's.
+fn address_in(text: &str) -> Option<IpAddr> {
+    text.split([' ', ',', '"'])
+        .find_map(|word| word.parse().ok())
 }
 
 fn judged(tried: Try<Identity>, host: &str, settings: &AppSettings, took: &str) -> Diagnostic {
@@ -206,6 +258,24 @@ mod tests {
         ] {
             let advice = unavailable(fault, "shop");
             assert!(advice.contains(cure), "{fault:?}: {advice}");
+        }
+    }
+
+    #[test]
+    fn the_address_that_the_platform_saw_is_found_in_its_words() {
+        for (text, address) in [
+            (
+                "errcode 40164, rid 1-2: \"invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist\"",
+                Some("203.0.113.7"),
+            ),
+            (
+                "invalid ip 2001:db8::7, not in whitelist",
+                Some("2001:db8::7"),
+            ),
+            ("errcode 40125: \"invalid appsecret\"", None),
+        ] {
+            let expected = address.map(|text| text.parse().unwrap());
+            assert_eq!(address_in(text), expected, "{text}");
         }
     }
 

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::base_url::BaseUrl;
 use super::client::{Call, CallError, CallFault, PlatformClient};
-use super::platform::{Meaning, Parsed, Platform, api_name};
+use super::platform::{Meaning, Parsed, Platform, TokenApi, api_name};
 use super::registry::platform;
 use super::reply::{self, PlatformRefusal, Reply};
 use super::settings::{AppSettings, SettingsError};
 use crate::backoff;
 use crate::clock::{Clock, monotonic_now};
-use crate::identity::{ExchangeError, ExchangeRequest, Identity};
+use crate::identity::{ExchangeError, ExchangeRequest, GrantedToken, Identity, TokenGrant};
 use crate::metrics::{AppApi, Metrics};
 use crate::peer::PeerTrouble;
 
@@ -119,6 +119,25 @@ impl Engine {
             hidden: &[self.settings.secret.expose(), request.code],
         };
         self.ask(&question).await
+    }
+
+    /// Fetches a token of the app's own, where the platform gives any.
+    pub(super) async fn fetch_token(
+        &self,
+        api: &TokenApi,
+        grant: TokenGrant,
+    ) -> Result<GrantedToken, ExchangeError> {
+        let call = match (grant, &api.classic) {
+            (TokenGrant::Classic, Some(classic)) => classic,
+            (TokenGrant::Stable | TokenGrant::Classic, _) => &api.stable,
+        };
+        let question = Question {
+            path: call.path,
+            call: &|| (call.request)(&self.settings),
+            read: api.read,
+            hidden: &[self.settings.secret.expose()],
+        };
+        self.ask(&question).await.result()
     }
 
     /// Tries until there is an answer, the tries are used up or the app's time would be over before

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::client::Call;
 use super::settings::AppSettings;
-use crate::identity::{ExchangeRequest, GrantedToken, Identity, OpenData, PlatformCode};
+use crate::identity::{
+    ExchangeRequest, GrantedToken, Identity, OpenData, PlatformCode, TokenGrant,
+};
 use crate::secret::Secret;
 use crate::session::ProviderKind;
 
@@ -59,9 +61,16 @@ pub struct LoginApi {
 
 /// How an app gets a token of its own.
 pub struct TokenApi {
+    /// Gives the same one while it is good, and ends no other one early.
+    pub stable: TokenCall,
+    /// Gives a new one each time, which ends the one before; on platforms with both.
+    pub classic: Option<TokenCall>,
+    pub read: fn(&[u8]) -> Result<Parsed<GrantedToken>, serde_json::Error>,
+}
+
+pub struct TokenCall {
     pub path: &'static str,
     pub request: fn(&AppSettings) -> Call<'_>,
-    pub read: fn(&[u8]) -> Result<Parsed<GrantedToken>, serde_json::Error>,
 }
 
 /// What a number or word of a platform's means for a login.
@@ -116,6 +125,7 @@ impl Platform {
             base_urls: self.base_urls.iter().map(|&base| base.to_owned()).collect(),
             timeout: AppSettings::TIMEOUT,
             max_concurrent: AppSettings::MAX_CONCURRENT,
+            token_grant: TokenGrant::default(),
         }
     }
 

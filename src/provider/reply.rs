@@ -2,17 +2,21 @@
 //! platforms call JSON `text/plain`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::client::PlatformAnswer;
 use super::platform::{Parsed, Unusable};
 use super::untrusted;
-use crate::identity::{Identity, PlatformCode};
+use crate::identity::{GrantedToken, Identity, PlatformCode};
 use crate::secret::Secret;
 use crate::session::Claims;
 
 /// Longest subject, unionid or session_key that is believed, in bytes. A key of 64 bytes has as
 /// many in hexadecimal.
 const VALUE_MAX: usize = 128;
+
+/// Longest token that is believed, in bytes. WeChat reserves 512.
+const TOKEN_MAX: usize = 1024;
 
 /// An answer, judged.
 #[derive(Debug)]
@@ -121,6 +125,23 @@ pub fn identity(
         session_key: Some(Secret::new(session_key)),
         claims: Claims::default(),
     })
+}
+
+/// A token that an answer grants.
+pub fn granted(text: String, expires_in: Duration) -> Result<GrantedToken, Unusable> {
+    let is_plain = text.len() <= TOKEN_MAX && text.bytes().all(|b| b.is_ascii_graphic());
+    let token = Secret::new(text);
+    if !is_plain {
+        return Err(Unusable(
+            "the token is longer than 1024 bytes or not of visible ASCII".to_owned(),
+        ));
+    }
+    if expires_in.is_zero() {
+        return Err(Unusable(
+            "incomplete reply: it has no expires_in".to_owned(),
+        ));
+    }
+    Ok(GrantedToken { token, expires_in })
 }
 
 fn is_plain(value: &str) -> bool {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::base_url::{BadBaseUrl, BaseUrl};
+use crate::identity::TokenGrant;
 use crate::secret::Secret;
 use crate::session::ProviderKind;
 
@@ -23,6 +24,8 @@ pub struct AppSettings {
     pub timeout: Duration,
     /// How many exchanges may be under way at once. One more is refused at once.
     pub max_concurrent: usize,
+    /// How its access token is fetched, where the platform has two ways.
+    pub token_grant: TokenGrant,
 }
 
 impl AppSettings {

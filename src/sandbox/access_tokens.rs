@@ -8,12 +8,14 @@ use std::time::Duration;
 use crate::clock::{UnixMillis, millis};
 use crate::crypto::{encoding, random};
 
-/// How long a token lives.
-const LIFE: Duration = Duration::from_secs(7200);
-/// How long the previous one goes on beside a new one.
-const OVERLAP: Duration = Duration::from_secs(300);
+/// How long the previous one goes on beside a new one; of tokens that live shortly a part of their
+/// life.
+const OVERLAP: (Duration, u32) = (Duration::from_secs(300), 4);
 /// The least time between two forced refreshes.
 const FORCED_APART: Duration = Duration::from_secs(30);
+/// Forced refreshes within a day.
+const FORCED_A_DAY: usize = 20;
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// A token and the seconds that it still lives.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
@@ -24,57 +26,83 @@ pub(super) struct Granted {
 
 struct Stable {
     token: String,
-    forced_at: Option<UnixMillis>,
+    /// The forced refreshes of the last day.
+    forced: Vec<UnixMillis>,
 }
 
 /// All tokens.
-#[derive(Default)]
 pub(super) struct AccessTokens {
+    life: Duration,
     live: HashMap<String, (String, UnixMillis)>,
     plain: HashMap<String, String>,
     stable: HashMap<String, Stable>,
 }
 
 impl AccessTokens {
-    /// A new token; the previous one of this kind lives on for five minutes.
+    /// No tokens yet; they will live so long.
+    pub(super) fn new(life: Duration) -> Self {
+        Self {
+            life,
+            live: HashMap::new(),
+            plain: HashMap::new(),
+            stable: HashMap::new(),
+        }
+    }
+
+    /// A new token; the previous one of this kind lives on for the overlap.
     pub(super) fn plain(&mut self, app: &str, now: UnixMillis) -> Granted {
         let token = self.make(app, now);
         if let Some(previous) = self.plain.insert(app.to_owned(), token.clone()) {
-            self.shorten(&previous, now.plus(OVERLAP));
+            self.shorten(&previous, now.plus(self.overlap()));
         }
-        granted(token, now.plus(LIFE), now)
+        granted(token, now.plus(self.life), now)
     }
 
-    /// The stable token. Forced, a new one at once, and the old one is dead; `None` when it was
-    /// forced a moment ago.
+    /// The stable token. Forced, a new one at once, and the old one is dead, unless it was forced a
+    /// moment ago; `None`: it was forced too often today.
     pub(super) fn stable(&mut self, app: &str, force: bool, now: UnixMillis) -> Option<Granted> {
-        let present = self
-            .stable
-            .get(app)
-            .map(|stable| (stable.token.clone(), stable.forced_at));
-        let (token, forced_at) = present.unzip();
-        let forced_at = forced_at.flatten();
-        if force && forced_at.is_some_and(|at| now.since(at) < FORCED_APART) {
-            return None;
-        }
-        if let Some(token) = token {
-            let until = self.live.get(&token).map_or(now, |(_, until)| *until);
-            if !force && until.since(now) > OVERLAP {
-                return Some(granted(token, until, now));
+        let present = self.stable.remove(app);
+        let (token, mut forced) = match present {
+            Some(Stable { token, forced }) => (Some(token), forced),
+            None => (None, Vec::new()),
+        };
+        forced.retain(|at| now.since(*at) < DAY);
+        let is_forced = force
+            && forced
+                .last()
+                .is_none_or(|at| now.since(*at) >= FORCED_APART);
+        let until = token
+            .as_ref()
+            .and_then(|token| self.live.get(token))
+            .map_or(now, |(_, until)| *until);
+        let is_refused = is_forced && forced.len() >= FORCED_A_DAY;
+        let token = match token {
+            Some(token) if is_refused || (!is_forced && until.since(now) > self.overlap()) => token,
+            previous => {
+                if let Some(previous) = previous.filter(|_| is_forced) {
+                    self.shorten(&previous, now);
+                }
+                if is_forced {
+                    forced.push(now);
+                }
+                self.make(app, now)
             }
-            if force {
-                self.shorten(&token, now);
-            }
-        }
-        let token = self.make(app, now);
-        self.stable.insert(
-            app.to_owned(),
-            Stable {
-                token: token.clone(),
-                forced_at: if force { Some(now) } else { forced_at },
-            },
-        );
-        Some(granted(token, now.plus(LIFE), now))
+        };
+        let until = self.live.get(&token).map_or(now, |(_, until)| *until);
+        let stable = Stable {
+            token: token.clone(),
+            forced,
+        };
+        self.stable.insert(app.to_owned(), stable);
+        (!is_refused).then(|| granted(token, until, now))
+    }
+
+    /// Ends all tokens of an app, as somebody else does who fetches them; how many lived.
+    pub(super) fn end(&mut self, app: &str, now: UnixMillis) -> usize {
+        let before = self.live.len();
+        self.live
+            .retain(|_, (owner, until)| owner != app && now < *until);
+        before - self.live.len()
     }
 
     /// The app of a token that lives.
@@ -89,8 +117,12 @@ impl AccessTokens {
         self.live.retain(|_, (_, until)| now < *until);
         let token = encoding::base64url(&random::bytes::<96>());
         self.live
-            .insert(token.clone(), (app.to_owned(), now.plus(LIFE)));
+            .insert(token.clone(), (app.to_owned(), now.plus(self.life)));
         token
+    }
+
+    fn overlap(&self) -> Duration {
+        OVERLAP.0.min(self.life / OVERLAP.1)
     }
 
     fn shorten(&mut self, token: &str, until: UnixMillis) {
@@ -117,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_plain_token_pushes_out_the_previous_one_after_the_overlap() {
-        let mut tokens = AccessTokens::default();
+        let mut tokens = AccessTokens::new(Duration::from_secs(7200));
         let first = tokens.plain("wx1", at(0));
         let second = tokens.plain("wx1", at(10));
         assert_ne!(first, second);
@@ -134,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_stable_token_stays_until_its_last_five_minutes() {
-        let mut tokens = AccessTokens::default();
+        let mut tokens = AccessTokens::new(Duration::from_secs(7200));
         let first = tokens.stable("wx1", false, at(0)).unwrap();
         tokens.plain("wx1", at(1));
         let again = tokens.stable("wx1", false, at(6899)).unwrap();
@@ -152,15 +184,39 @@ mod tests {
 
     #[test]
     fn forcing_kills_the_old_one_and_not_twice_within_thirty_seconds() {
-        let mut tokens = AccessTokens::default();
+        let mut tokens = AccessTokens::new(Duration::from_secs(7200));
         let first = tokens.stable("wx1", false, at(0)).unwrap();
         let forced = tokens.stable("wx1", true, at(5)).unwrap();
         assert_eq!(tokens.app_of(&first.access_token, at(5)), None);
-        assert_eq!(tokens.stable("wx1", true, at(34)), None);
+        for force in [true, false] {
+            let same = tokens.stable("wx1", force, at(34)).unwrap();
+            assert_eq!(same.access_token, forced.access_token);
+        }
+        for n in 1..20 {
+            let next = tokens.stable("wx1", true, at(5 + 30 * n)).unwrap();
+            assert_ne!(next.access_token, forced.access_token);
+        }
+        assert_eq!(tokens.stable("wx1", true, at(605)), None, "twenty a day");
+        assert!(tokens.stable("wx1", false, at(605)).is_some());
+        assert!(tokens.stable("wx1", true, at(86_406)).is_some());
+    }
+
+    #[test]
+    fn short_tokens_overlap_for_a_part_of_their_life_and_all_can_be_ended() {
+        let mut tokens = AccessTokens::new(Duration::from_secs(8));
+        let first = tokens.stable("wx1", false, at(0)).unwrap();
         assert_eq!(
-            tokens.stable("wx1", false, at(34)).unwrap().access_token,
-            forced.access_token
+            tokens.stable("wx1", false, at(5)).unwrap().access_token,
+            first.access_token
         );
-        assert!(tokens.stable("wx1", true, at(35)).is_some());
+        let other = tokens.plain("wx2", at(5));
+        tokens.plain("wx1", at(5));
+        assert_eq!(tokens.end("wx1", at(5)), 2);
+        assert_eq!(tokens.app_of(&first.access_token, at(5)), None);
+        assert!(tokens.app_of(&other.access_token, at(5)).is_some());
+        assert_ne!(
+            tokens.stable("wx1", false, at(5)).unwrap().access_token,
+            first.access_token
+        );
     }
 }

@@ -2,6 +2,7 @@
 //! Whoever gets a request wrong is told what is wrong with it and shown one that works.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -22,8 +23,10 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     Endpoint::control("POST", "/sandbox/code", || web::post().to(code)),
     Endpoint::control("POST", "/sandbox/open-data", || web::post().to(open_data)),
     Endpoint::control("POST", "/sandbox/rotate", || web::post().to(rotate)),
+    Endpoint::control("POST", "/sandbox/end-tokens", || web::post().to(end_tokens)),
     Endpoint::control("POST", "/sandbox/faults", || web::post().to(faults)),
     Endpoint::control("GET", "/sandbox/calls", || web::get().to(calls)),
+    Endpoint::control("POST", "/sandbox/addresses", || web::post().to(addresses)),
 ];
 
 /// The longest delay that can be ordered: ten minutes, beyond any client's patience.
@@ -69,6 +72,19 @@ struct OpenDataRequest {
 struct RotateRequest {
     app: String,
     user: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AppRequest {
+    app: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AddressesRequest {
+    app: String,
+    addresses: Vec<IpAddr>,
 }
 
 #[derive(Deserialize)]
@@ -119,6 +135,27 @@ pub(super) async fn rotate(
     Ok(HttpResponse::Ok().json(json!({ "openid": users::openid(&request.app, &request.user), "session_key": session_key.expose() })))
 }
 
+pub(super) async fn end_tokens(
+    body: web::Bytes,
+    platform: web::Data<Platform>,
+) -> Result<HttpResponse, BadRequest> {
+    let example = json!({ "app": "wx0123456789abcdef" });
+    let asked: AppRequest = parsed(&body, &example)?;
+    check_app(&platform, &asked.app, &example)?;
+    Ok(HttpResponse::Ok().json(json!({ "ended": platform.end_tokens(&asked.app) })))
+}
+
+pub(super) async fn addresses(
+    body: web::Bytes,
+    platform: web::Data<Platform>,
+) -> Result<HttpResponse, BadRequest> {
+    let example = json!({ "app": "wx0123456789abcdef", "addresses": ["203.0.113.7"] });
+    let asked: AddressesRequest = parsed(&body, &example)?;
+    check_app(&platform, &asked.app, &example)?;
+    platform.allow_addresses(&asked.app, asked.addresses);
+    Ok(HttpResponse::NoContent().finish())
+}
+
 pub(super) async fn faults(
     body: web::Bytes,
     platform: web::Data<Platform>,
@@ -158,11 +195,20 @@ fn check_user(
     user: &str,
     example: &Value,
 ) -> Result<(), BadRequest> {
-    let wrong = if user.is_empty() {
-        "user is empty; any name will do".to_owned()
-    } else if platform.knows(app) {
+    if user.is_empty() {
+        return Err(BadRequest {
+            wrong: "user is empty; any name will do".to_owned(),
+            example: example.clone(),
+        });
+    }
+    check_app(platform, app, example)
+}
+
+fn check_app(platform: &Platform, app: &str, example: &Value) -> Result<(), BadRequest> {
+    if platform.knows(app) {
         return Ok(());
-    } else if let AcceptedApps::Only(apps) = &platform.settings().apps {
+    }
+    let wrong = if let AcceptedApps::Only(apps) = &platform.settings().apps {
         let known: Vec<&str> = apps.iter().map(|app| &*app.appid).collect();
         format!("app {app:?} is unknown here; app is an appid, one of {known:?}")
     } else {

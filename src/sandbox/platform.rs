@@ -1,6 +1,8 @@
 //! The simulated platform: users, codes, keys, tokens and troubles, shared by all its handlers.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -44,6 +46,7 @@ pub(super) enum Denied {
     UserUnknown,
     BadSignature,
     BadToken,
+    QuotaUsedUp,
 }
 
 /// What the phone's `wx.getUserProfile` and its kind hand to the page.
@@ -60,11 +63,12 @@ pub struct SealedOpenData {
     pub signature: String,
 }
 
-#[derive(Default)]
 struct SimulatorState {
     users: Users,
     codes: Codes,
     tokens: AccessTokens,
+    /// The addresses that may fetch an app's access_token, where there is such a list.
+    addresses: HashMap<String, Vec<IpAddr>>,
     faults: Faults,
 }
 
@@ -80,10 +84,17 @@ impl Platform {
     /// A platform without users, whose codes and tokens age by this clock.
     #[must_use]
     pub fn new(settings: SandboxSettings, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let state = SimulatorState {
+            users: Users::default(),
+            codes: Codes::default(),
+            tokens: AccessTokens::new(settings.token_life),
+            addresses: HashMap::new(),
+            faults: Faults::default(),
+        };
         Arc::new(Self {
             settings,
             clock,
-            state: Mutex::default(),
+            state: Mutex::new(state),
         })
     }
 
@@ -293,7 +304,34 @@ impl Platform {
         self.state()
             .tokens
             .stable(app, force, self.now())
-            .ok_or(Denied::TooOften)
+            .ok_or(Denied::QuotaUsedUp)
+    }
+
+    /// Whether an access_token is good now.
+    #[must_use]
+    pub fn knows_token(&self, token: &str) -> bool {
+        self.app_of_token(token).is_ok()
+    }
+
+    /// Ends all access_tokens of an app, as another fetcher of the team's would; how many lived.
+    pub fn end_tokens(&self, app: &str) -> usize {
+        self.state().tokens.end(app, self.now())
+    }
+
+    /// Only these addresses may fetch the app's access_token from now on; none: any.
+    pub fn allow_addresses(&self, app: &str, addresses: Vec<IpAddr>) {
+        let mut state = self.state();
+        if addresses.is_empty() {
+            state.addresses.remove(app);
+        } else {
+            state.addresses.insert(app.to_owned(), addresses);
+        }
+    }
+
+    pub(super) fn allows_address(&self, app: &str, address: IpAddr) -> bool {
+        let state = self.state();
+        let allowed = state.addresses.get(app);
+        allowed.is_none_or(|addresses| addresses.contains(&address))
     }
 
     /// The app that an access_token belongs to.

@@ -39,11 +39,13 @@ pub struct SandboxSettings {
     /// How many exchanges one user gets in a minute before 45011. An older page of WeChat's says
     /// 100.
     pub logins_per_minute: u32,
+    /// How long an access_token lives. WeChat's: two hours.
+    pub token_life: Duration,
 }
 
 impl Default for SandboxSettings {
     /// Any app, issued codes only, five minutes, a new session_key after one minute, 100 logins a
-    /// minute.
+    /// minute, access_tokens of two hours.
     fn default() -> Self {
         Self {
             apps: AcceptedApps::Any,
@@ -51,6 +53,7 @@ impl Default for SandboxSettings {
             code_ttl: Duration::from_secs(300),
             rotate_after: Duration::from_secs(60),
             logins_per_minute: 100,
+            token_life: Duration::from_secs(7200),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::SystemClock;
 use crate::crypto::keyring::{Keyring, NamingKey};
-use crate::identity::LoginCodes;
+use crate::identity::{LoginCodes, PlatformTokens};
 use crate::limit::CounterStore;
 use crate::metrics::Metrics;
 use crate::redis_client::Pools;
@@ -36,6 +36,8 @@ pub struct Stores {
     pub login_codes: Arc<dyn LoginCodes>,
     /// The cells of limits.
     pub counters: Arc<dyn CounterStore>,
+    /// The platforms' tokens.
+    pub tokens: Arc<dyn PlatformTokens>,
 }
 
 /// What the stores of the process and of all workers have in common.
@@ -94,11 +96,15 @@ pub fn open(
 }
 
 impl Stores {
-    fn over<S: SessionStore + LoginCodes + CounterStore + 'static>(store: Arc<S>) -> Self {
+    fn over<S>(store: Arc<S>) -> Self
+    where
+        S: SessionStore + LoginCodes + CounterStore + PlatformTokens + 'static,
+    {
         Self {
             sessions: store.clone(),
             login_codes: store.clone(),
-            counters: store,
+            counters: store.clone(),
+            tokens: store,
         }
     }
 }

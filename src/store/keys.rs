@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::crypto::encoding::{base64url, base64url_text, from_base64url};
 use crate::crypto::keyring::NamingKey;
+use crate::identity::TokenName;
 use crate::limit::CellName;
 use crate::session::store::LoginKey;
 use crate::session::token::{Tag, tag_of};
@@ -75,6 +76,21 @@ impl Keys {
         }
     }
 
+    /// A token of a platform, for all gateways.
+    pub(super) fn token(&self, name: &TokenName) -> String {
+        format!(
+            "{}:t:{{{}}}:{}",
+            self.prefix.as_str(),
+            name.appid,
+            name.kind
+        )
+    }
+
+    /// Who fetches the next one: in the slot of the token.
+    pub(super) fn token_lease(&self, name: &TokenName) -> String {
+        format!("{}:lease", self.token(name))
+    }
+
     fn in_slot(&self, kind: &str, tag: Tag, name: &[u8; 16]) -> String {
         // Each lookup makes one: put together without the formatting machinery.
         let (tag, name) = (base64url_text::<3>(&tag), base64url_text::<22>(name));
@@ -130,6 +146,12 @@ mod tests {
             }),
             "hufu:l:{__4}:AAAAAAAAAAAAAAAAAAAAAA"
         );
+        let token = TokenName {
+            appid: "wx1".into(),
+            kind: "access",
+        };
+        assert_eq!(keys.token(&token), "hufu:t:{wx1}:access");
+        assert_eq!(keys.token_lease(&token), "hufu:t:{wx1}:access:lease");
         let user = |subject: &str| UserKey {
             provider: ProviderKind::WechatMiniProgram,
             app: "shop".into(),

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::clock::UnixMillis;
 use crate::crypto::encoding::{base64, from_base64};
 use crate::crypto::keyring::{Keyring, NamingKey, OpenError};
 use crate::secret::Secret;
@@ -111,6 +112,19 @@ impl Sealer {
         key: &str,
         stored: &[u8],
     ) -> Result<SessionKey, Unreadable> {
+        let (reserved_at, plain) = self.open_dated(key, stored)?;
+        let key = unpacked(plain.expose()).ok_or(Unreadable(
+            "it opens, but is not a session_key: another release wrote it",
+        ))?;
+        Ok(SessionKey { key, reserved_at })
+    }
+
+    /// What stands behind the header of a generation, and the time in it.
+    fn open_dated(
+        &self,
+        key: &str,
+        stored: &[u8],
+    ) -> Result<(UnixMillis, Secret<Vec<u8>>), Unreadable> {
         if stored.first() != Some(&VERSION) {
             return Err(unsupported(stored));
         }
@@ -118,13 +132,7 @@ impl Sealer {
             .split_first_chunk::<{ generation::HEADER }>()
             .ok_or(Unreadable("cut"))?;
         let plain = Secret::new(self.open(header, key, sealed)?);
-        let key = unpacked(plain.expose()).ok_or(Unreadable(
-            "it opens, but is not a session_key: another release wrote it",
-        ))?;
-        Ok(SessionKey {
-            key,
-            reserved_at: generation::reserved_at(header),
-        })
+        Ok((generation::reserved_at(header), plain))
     }
 
     /// The session_keys that are stored in the user's hash `key`, in the same order. One that does
@@ -140,6 +148,36 @@ impl Sealer {
                 }
             });
         opened.collect()
+    }
+
+    /// What is stored under `key` for a platform's token: the header of a generation, so that
+    /// scripts can compare it, and the text.
+    pub(super) fn seal_token(
+        &self,
+        key: &str,
+        fetched_at: UnixMillis,
+        text: &Secret<String>,
+    ) -> Vec<u8> {
+        let header = generation::header(VERSION, fetched_at, self.token_mark(key, text));
+        self.seal(&header, key, text.expose().as_bytes())
+    }
+
+    /// The token that is stored under `key`, and when it was fetched.
+    pub(super) fn open_token(
+        &self,
+        key: &str,
+        stored: &[u8],
+    ) -> Result<(Secret<String>, UnixMillis), Unreadable> {
+        let (fetched_at, plain) = self.open_dated(key, stored)?;
+        let text = std::str::from_utf8(plain.expose())
+            .map_err(|_| Unreadable("it opens, but is not a token: another release wrote it"))?;
+        Ok((text.to_owned().into(), fetched_at))
+    }
+
+    /// Tells equal tokens from different ones, and nothing else to anybody without the naming key.
+    pub(super) fn token_mark(&self, key: &str, text: &Secret<String>) -> [u8; 8] {
+        let parts = [key.as_bytes(), text.expose().as_bytes()];
+        self.naming.name("platform token", &parts)
     }
 
     /// Tells equal keys of one user from different ones, and nothing else to anybody without the
@@ -295,6 +333,19 @@ mod tests {
     }
 
     #[test]
+    fn an_access_token_opens_in_its_place_only_and_is_marked_by_its_text() {
+        let sealer = sealer();
+        let text = |text: &str| Secret::new(text.to_owned());
+        let stored = sealer.seal_token("k", UnixMillis(7), &text("t1"));
+        let opened = |key: &str, stored: &[u8]| sealer.open_token(key, stored).is_ok();
+        assert_opens_unchanged_only(&stored, |stored| opened("k", stored));
+        assert!(!opened("another", &stored));
+        assert_eq!(stored[7..15], sealer.token_mark("k", &text("t1")));
+        assert_ne!(stored[7..15], sealer.token_mark("k", &text("t2")));
+        assert_ne!(stored[7..15], sealer.token_mark("another", &text("t1")));
+    }
+
+    #[test]
     fn session_keys_of_any_form_come_back_as_they_were_written() {
         let sealer = sealer();
         for text in [
@@ -345,6 +396,7 @@ mod tests {
     /// no longer opens would have logged everybody out.
     mod fixtures {
         use super::*;
+        use crate::identity::TokenName;
 
         fn fixed() -> (Sealer, Keys) {
             let key = |first: u8| Secret::new(std::array::from_fn(|i| first.wrapping_add(i as u8)));
@@ -386,6 +438,15 @@ mod tests {
             ]
         }
 
+        const ACCESS_TOKEN: &str = "66_abcDEF-_0123456789";
+
+        fn access() -> TokenName {
+            TokenName {
+                appid: "wx0123456789abcdef".into(),
+                kind: "access",
+            }
+        }
+
         fn folder() -> std::path::PathBuf {
             Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/records")
         }
@@ -410,6 +471,13 @@ mod tests {
                     "{name}"
                 );
             }
+            let (text, fetched_at) = sealer
+                .open_token(&keys.token(&access()), &read("v1-token"))
+                .unwrap();
+            assert_eq!(
+                (text.expose().as_str(), fetched_at),
+                (ACCESS_TOKEN, UnixMillis(1_764_000_000_000))
+            );
             let read = sealer
                 .open_generation(&keys.user(ID.tag, &typical().user), &read("v1-generation"))
                 .unwrap();
@@ -419,7 +487,7 @@ mod tests {
             );
             assert_eq!(
                 fs::read_dir(folder()).unwrap().count(),
-                records().len() + 1,
+                records().len() + 2,
                 "every fixture is read"
             );
         }
@@ -446,6 +514,10 @@ mod tests {
             let generation =
                 sealer.seal_generation(&user_key, &typical().user, &session_key(WECHAT_KEY));
             write("v1-generation", &generation);
+            let key = keys.token(&access());
+            let text = Secret::new(ACCESS_TOKEN.to_owned());
+            let token = sealer.seal_token(&key, UnixMillis(1_764_000_000_000), &text);
+            write("v1-token", &token);
         }
     }
 }

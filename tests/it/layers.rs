@@ -10,7 +10,7 @@ mod rings;
 mod tree;
 
 /// Layer, module.
-pub(crate) const LAYERS: [(u8, &str); 32] = [
+pub(crate) const LAYERS: [(u8, &str); 33] = [
     (4, "main"),
     (4, "lib"),
     (4, "cli"),
@@ -26,6 +26,7 @@ pub(crate) const LAYERS: [(u8, &str); 32] = [
     (2, "store"),
     (2, "redis_client"),
     (2, "provider"),
+    (2, "broker"),
     (2, "telemetry"),
     (2, "upstream_client"),
     (1, "session"),

@@ -12,12 +12,13 @@ use crate::identity::PlatformCode::{self, Number};
 use crate::identity::{GrantedToken, Identity};
 use crate::provider::client::Call;
 use crate::provider::open_data::SessionKeyData;
-use crate::provider::platform::{LoginApi, Meaning, Parsed, Platform, TokenApi};
-use crate::provider::reply::{identity, needed};
-use crate::secret::Secret;
+use crate::provider::platform::{LoginApi, Meaning, Parsed, Platform, TokenApi, TokenCall};
+use crate::provider::reply::{granted, identity, needed};
 use crate::session::ProviderKind;
 
 const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
+const CLASSIC_TOKEN: &str = "/cgi-bin/token";
+const CLIENT_CREDENTIAL: &str = "client_credential";
 
 pub(crate) static MINI_PROGRAM: Platform = Platform {
     kind: ProviderKind::WechatMiniProgram,
@@ -31,7 +32,7 @@ pub(crate) static MINI_PROGRAM: Platform = Platform {
     appid_doubt: form::of_appid,
     secret_doubt: form::of_secret,
     user_doubt: Some(form::of_openid),
-    extra_keys: &[],
+    extra_keys: &["access_token"],
     error_field: "errcode",
     errors: ERRORS,
     login: LoginApi {
@@ -48,18 +49,29 @@ pub(crate) static MINI_PROGRAM: Platform = Platform {
     },
     open_data: Some(&SessionKeyData),
     app_token: Some(TokenApi {
-        path: STABLE_TOKEN,
-        request: |app| {
-            Call::post_json(
-                STABLE_TOKEN,
-                json!({
-                    "grant_type": "client_credential",
-                    "appid": &*app.appid,
-                    "secret": app.secret.expose(),
-                    "force_refresh": false,
-                }),
-            )
+        stable: TokenCall {
+            path: STABLE_TOKEN,
+            request: |app| {
+                Call::post_json(
+                    STABLE_TOKEN,
+                    json!({
+                        "grant_type": CLIENT_CREDENTIAL,
+                        "appid": &*app.appid,
+                        "secret": app.secret.expose(),
+                        "force_refresh": false,
+                    }),
+                )
+            },
         },
+        classic: Some(TokenCall {
+            path: CLASSIC_TOKEN,
+            request: |app| {
+                Call::get(CLASSIC_TOKEN)
+                    .query("grant_type", CLIENT_CREDENTIAL)
+                    .query("appid", &*app.appid)
+                    .query("secret", app.secret.expose())
+            },
+        }),
         read: read_token,
     }),
 };
@@ -86,6 +98,18 @@ const ERRORS: &[(PlatformCode, Meaning)] = &[
         Number(40164),
         Meaning::Misconfigured(
             "WeChat refuses this machine's address for {appid}: add it to the IP whitelist of the app of apps.{app}",
+        ),
+    ),
+    (
+        Number(40243),
+        Meaning::Misconfigured(
+            "the secret of {appid} is frozen: unfreeze it on mp.weixin.qq.com, or make another one and put it into apps.{app}.secret",
+        ),
+    ),
+    (
+        Number(89503),
+        Meaning::Misconfigured(
+            "the administrator of {appid} (apps.{app}) has to confirm this machine's address: WeChat has sent a message to the phone",
         ),
     ),
     (
@@ -151,9 +175,7 @@ fn read_token(body: &[u8]) -> Result<Parsed<GrantedToken>, serde_json::Error> {
         error: error(body.errcode),
         message: body.errmsg,
         secret: body.access_token.clone(),
-        value: needed("access_token", body.access_token).map(|token| GrantedToken {
-            token: Secret::new(token),
-            expires_in: Duration::from_secs(body.expires_in.into()),
-        }),
+        value: needed("access_token", body.access_token)
+            .and_then(|text| granted(text, Duration::from_secs(body.expires_in.into()))),
     })
 }

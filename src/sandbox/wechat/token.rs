@@ -27,6 +27,7 @@ pub(super) async fn plain(request: HttpRequest, platform: web::Data<Platform>) -
     let query = wire::query(&request);
     let value = |name: &str| query.get(name).map_or("", String::as_str);
     let granted = checked(
+        &request,
         &platform,
         value("grant_type"),
         value("appid"),
@@ -53,11 +54,18 @@ fn grant_stable(
         return Err(wire::POST_ONLY);
     }
     let wanted: StableToken = serde_json::from_slice(body).map_err(|_| wire::BAD_BODY)?;
-    checked(platform, &wanted.grant_type, &wanted.appid, &wanted.secret)?;
+    checked(
+        request,
+        platform,
+        &wanted.grant_type,
+        &wanted.appid,
+        &wanted.secret,
+    )?;
     Ok(platform.stable_token(&wanted.appid, wanted.force_refresh)?)
 }
 
 fn checked(
+    request: &HttpRequest,
     platform: &Platform,
     grant_type: &str,
     appid: &str,
@@ -72,5 +80,11 @@ fn checked(
     if secret.is_empty() {
         return Err(wire::NO_SECRET);
     }
-    Ok(platform.check_app(appid, secret)?)
+    platform.check_app(appid, secret)?;
+    match request.peer_addr() {
+        Some(peer) if !platform.allows_address(appid, peer.ip()) => {
+            Err(WechatError::bad_address(peer.ip()))
+        }
+        _ => Ok(()),
+    }
 }

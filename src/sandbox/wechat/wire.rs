@@ -1,6 +1,8 @@
 //! WeChat's way of answering: HTTP 200, `text/plain`, and a trace at the end of each message.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use actix_web::http::header::ContentType;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -10,32 +12,52 @@ use crate::crypto::{hash, random};
 use crate::sandbox::platform::{Denied, Platform};
 
 /// An error of WeChat's: number and message, without the trace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct WechatError(pub(super) i64, pub(super) &'static str);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WechatError(pub(super) i64, pub(super) Cow<'static, str>);
 
-const BAD_TOKEN: WechatError = WechatError(
+impl WechatError {
+    const fn new(errcode: i64, errmsg: &'static str) -> Self {
+        Self(errcode, Cow::Borrowed(errmsg))
+    }
+
+    /// The address is not on the app's list.
+    pub(super) fn bad_address(address: IpAddr) -> Self {
+        let v6 = match address {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            IpAddr::V6(v6) => v6,
+        };
+        let errmsg = format!(
+            "invalid ip {} ipv6 {v6}, not in whitelist",
+            v6.to_canonical()
+        );
+        Self(40164, errmsg.into())
+    }
+}
+
+const BAD_TOKEN: WechatError = WechatError::new(
     40001,
-    "invalid credential, access_token is invalid or not latest",
+    "invalid credential, access_token is invalid or not latest, could get access_token by getStableAccessToken",
 );
-pub(super) const BAD_GRANT_TYPE: WechatError = WechatError(40002, "invalid grant_type");
-pub(super) const BAD_OPENID: WechatError = WechatError(40003, "invalid openid");
-const BAD_APPID: WechatError = WechatError(40013, "invalid appid");
-const BAD_CODE: WechatError = WechatError(40029, "invalid code");
-const BAD_SECRET: WechatError = WechatError(40125, "invalid appsecret");
-const CODE_USED: WechatError = WechatError(40163, "code been used");
-const USER_BLOCKED: WechatError = WechatError(40226, "code blocked");
-pub(super) const NO_TOKEN: WechatError = WechatError(41001, "access_token missing");
-pub(super) const NO_APPID: WechatError = WechatError(41002, "appid missing");
-pub(super) const NO_SECRET: WechatError = WechatError(41004, "appsecret missing");
-pub(super) const NO_CODE: WechatError = WechatError(41008, "missing code");
-pub(super) const POST_ONLY: WechatError = WechatError(43002, "require POST method");
-const TOO_OFTEN: WechatError = WechatError(
+pub(super) const BAD_GRANT_TYPE: WechatError = WechatError::new(40002, "invalid grant_type");
+pub(super) const BAD_OPENID: WechatError = WechatError::new(40003, "invalid openid");
+const BAD_APPID: WechatError = WechatError::new(40013, "invalid appid");
+const BAD_CODE: WechatError = WechatError::new(40029, "invalid code");
+const BAD_SECRET: WechatError = WechatError::new(40125, "invalid appsecret");
+const CODE_USED: WechatError = WechatError::new(40163, "code been used");
+const USER_BLOCKED: WechatError = WechatError::new(40226, "code blocked");
+pub(super) const NO_TOKEN: WechatError = WechatError::new(41001, "access_token missing");
+pub(super) const NO_APPID: WechatError = WechatError::new(41002, "appid missing");
+pub(super) const NO_SECRET: WechatError = WechatError::new(41004, "appsecret missing");
+pub(super) const NO_CODE: WechatError = WechatError::new(41008, "missing code");
+pub(super) const POST_ONLY: WechatError = WechatError::new(43002, "require POST method");
+const TOO_OFTEN: WechatError = WechatError::new(
     45011,
     "api minute-quota reach limit mustslower retry next minute",
 );
-pub(super) const BAD_BODY: WechatError = WechatError(47001, "data format error");
-pub(super) const BAD_SIG_METHOD: WechatError = WechatError(87008, "invalid sig_method");
-pub(super) const BAD_SIGNATURE: WechatError = WechatError(87009, "invalid signature");
+const QUOTA_USED_UP: WechatError = WechatError::new(45009, "reach max api daily quota limit");
+pub(super) const BAD_BODY: WechatError = WechatError::new(47001, "data format error");
+pub(super) const BAD_SIG_METHOD: WechatError = WechatError::new(87008, "invalid sig_method");
+pub(super) const BAD_SIGNATURE: WechatError = WechatError::new(87009, "invalid signature");
 
 impl From<Denied> for WechatError {
     fn from(denied: Denied) -> Self {
@@ -49,6 +71,7 @@ impl From<Denied> for WechatError {
             Denied::UserUnknown => BAD_OPENID,
             Denied::BadSignature => BAD_SIGNATURE,
             Denied::BadToken => BAD_TOKEN,
+            Denied::QuotaUsedUp => QUOTA_USED_UP,
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! - `scripts`: the only writers
 //! - `sessions`: the store; `create`: how a session is made; `login_codes`: reservations of login
-//!   codes; `limits`: cells of limits; `rotation`: how a session changes its token, and how it
+//!   codes; `platform_tokens`: tokens of the platforms; `limits`: cells of limits; `rotation`: how a session changes its token, and how it
 //!   ends; `devices`: all sessions of a user
 //! - `lookup`: asks the near cache, then Redis; `naming_check`: whether the naming key was changed
 //! - `replica_wait`: removals that wait for replicas; `revocation`: how other gateways learn of them
@@ -18,6 +18,7 @@ mod limits;
 mod login_codes;
 mod lookup;
 mod naming_check;
+mod platform_tokens;
 mod replica_wait;
 mod revocation;
 mod rotation;

@@ -14,6 +14,9 @@ pub(crate) struct Scripts {
     pub(super) settle: Script,
     pub(super) withdraw: Script,
     pub(super) take: Script,
+    pub(super) lease_token: Script,
+    pub(super) keep_token: Script,
+    pub(super) release_token: Script,
 }
 
 /// The files one after the other, as one script.
@@ -35,6 +38,9 @@ impl Scripts {
             settle: script!("settle.lua"),
             withdraw: script!("withdraw.lua"),
             take: script!("gcra.lua", "take.lua"),
+            lease_token: script!("lease_token.lua"),
+            keep_token: script!("keep_token.lua"),
+            release_token: script!("release_token.lua"),
         }
     }
 }

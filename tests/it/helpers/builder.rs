@@ -67,7 +67,7 @@ impl GatewayBuilder {
     }
 
     /// The gateway, with this WeChat.
-    pub(super) fn start_with(&self, wechat: Arc<Sandbox>) -> Gateway {
+    pub(crate) fn start_with(&self, wechat: Arc<Sandbox>) -> Gateway {
         Gateway::run(&self.text(&wechat.server.url), wechat, self)
     }
 

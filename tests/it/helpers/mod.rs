@@ -42,7 +42,7 @@ pub(crate) use programs::Server;
 pub(crate) use redis_server::{Certificates, RedisServer, openssl};
 pub(crate) use script::Script;
 pub(crate) use sentinels::{SENTINEL_PASSWORD, SentinelGroup, follows, replicated};
-pub(crate) use servers::{Running, Sandbox, echo_upstream, sandbox, tls_provider};
+pub(crate) use servers::{Running, Sandbox, echo_upstream, live_sandbox, sandbox, tls_provider};
 pub(crate) use slots::{Dice, Slots};
 pub(crate) use store::{
     Harness, Inspector, Place, answer_within_two_seconds, fresh_keys, inspect, new_session,

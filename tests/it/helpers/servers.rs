@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use actix_web::dev::{Server, ServerHandle};
-use hufu::clock::{ManualClock, UnixMillis};
+use hufu::clock::{ManualClock, SystemClock, UnixMillis};
 use hufu::sandbox::{Platform, SandboxSettings, echo};
 use tokio::net::TcpSocket;
 
@@ -82,6 +82,17 @@ pub(crate) fn sandbox(settings: SandboxSettings) -> Sandbox {
         server: Running::start(move |listener| hufu::sandbox::serve(listener, shared)),
         platform,
         clock,
+    }
+}
+
+/// The same on the time of this machine; its own clock shows nothing.
+pub(crate) fn live_sandbox(settings: SandboxSettings) -> Sandbox {
+    let platform = Platform::new(settings, Arc::new(SystemClock));
+    let shared = platform.clone();
+    Sandbox {
+        server: Running::start(move |listener| hufu::sandbox::serve(listener, shared)),
+        platform,
+        clock: ManualClock::at(UnixMillis(0)),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hufu::clock::{ManualClock, UnixMillis};
 use hufu::crypto::encoding::base64url;
 use hufu::crypto::keyring::{Keyring, NamingKey};
-use hufu::identity::LoginCodes;
+use hufu::identity::{LoginCodes, PlatformTokens};
 use hufu::limit::CounterStore;
 use hufu::metrics::Metrics;
 use hufu::secret::Secret;
@@ -169,6 +169,13 @@ impl Harness {
     }
 
     pub(crate) fn counters(&self) -> &dyn CounterStore {
+        match &self.place {
+            Place::Memory(store, _) => &**store,
+            Place::Redis(store, _) => &**store,
+        }
+    }
+
+    pub(crate) fn tokens(&self) -> &dyn PlatformTokens {
         match &self.place {
             Place::Memory(store, _) => &**store,
             Place::Redis(store, _) => &**store,

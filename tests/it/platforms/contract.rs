@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hufu::clock::{ManualClock, SystemClock, UnixMillis, monotonic_now};
-use hufu::identity::{App, ExchangeError, ExchangeRequest, Identity, IdentityProvider};
+use hufu::identity::{App, ExchangeError, ExchangeRequest, Identity, IdentityProvider, TokenGrant};
 use hufu::metrics::{Exposition, Metrics};
 use hufu::provider::api::PlatformApi;
 use hufu::provider::client::PlatformClient;
@@ -138,8 +138,8 @@ async fn open_data_opens_and_a_token_is_fetched_where_the_platform_has_them() {
             opened += 1;
         }
         if let Some(app_token) = app.app_token() {
-            let first = app_token.fetch().await.unwrap();
-            let second = app_token.fetch().await.unwrap();
+            let first = app_token.fetch(TokenGrant::Stable).await.unwrap();
+            let second = app_token.fetch(TokenGrant::Stable).await.unwrap();
             assert_eq!(first.token, second.token, "{kind}: it ended the other");
             assert!(first.expires_in >= Duration::from_secs(300));
             assert!(!format!("{first:?}").contains(first.token.expose()));
@@ -152,7 +152,12 @@ async fn open_data_opens_and_a_token_is_fetched_where_the_platform_has_them() {
                 Arc::new(SystemClock),
                 Arc::new(Metrics::new()),
             );
-            let refused = wrong.unwrap().app_token().unwrap().fetch().await;
+            let refused = wrong
+                .unwrap()
+                .app_token()
+                .unwrap()
+                .fetch(TokenGrant::Stable)
+                .await;
             hides_secrets(&refused);
             assert_eq!(
                 refused.unwrap_err().to_string().split(':').next(),

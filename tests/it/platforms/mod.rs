@@ -1,6 +1,8 @@
 //! The platforms that vouch for users: their contract, the way to them, their stand-in in the
 //! sandbox.
 
+mod access_token_processes;
+mod access_tokens;
 mod contract;
 mod echo;
 mod logins;

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::helpers::{APP_SECRET, APPID, Gateway, RedisServer, echo_upstream};
+use crate::helpers::{APP_SECRET, APPID, Gateway, RedisServer, echo_upstream, until};
 
 const ADMIN_TOKEN: &str = "admin-token-that-nobody-may-see";
 
@@ -109,6 +109,24 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
             .await
             .text();
     }
+    // The access token: first a platform that says too much, then the one answer that holds it.
+    let errmsg = format!("invalid ip 127.0.0.1 secret={APP_SECRET}");
+    let said = json!({ "errcode": -1, "errmsg": errmsg });
+    gateway
+        .fault(json!({ "api": "stable_token", "times": 3, "body": said }))
+        .await;
+    let access_token = |token: &'static str| {
+        let path = "/admin/api/apps/shop/access-token";
+        gateway.admin_get(path).bearer_auth(token)
+    };
+    emitted += &access_token(ADMIN_TOKEN).await.text();
+    let granted = until("an access token", async || {
+        let granted = access_token(ADMIN_TOKEN).await.json();
+        granted["access_token"].as_str().map(str::to_owned)
+    })
+    .await;
+    secrets.push(("access token", granted));
+    emitted += &access_token("not-the-admin-token-at-all").await.text();
     for (path, admin_token) in [
         (format!("/sessions?user={openid}"), ADMIN_TOKEN),
         (

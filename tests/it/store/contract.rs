@@ -29,6 +29,7 @@ mod devices;
 mod lifetimes;
 mod limits;
 mod login_codes;
+mod platform_tokens;
 mod rotation;
 mod secrets;
 
@@ -77,7 +78,12 @@ suite![
 ];
 
 /// The suites, one for each trait.
-const SUITES: [&[(&str, Case)]; 3] = [SUITE, login_codes::SUITE, limits::SUITE];
+const SUITES: [&[(&str, Case)]; 4] = [
+    SUITE,
+    login_codes::SUITE,
+    limits::SUITE,
+    platform_tokens::SUITE,
+];
 
 /// Runs the suites; all cases at the same time.
 pub(crate) async fn run(harness: impl Fn(&str) -> Harness) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{TOKEN, admin, ask, gateway, openid, text};
 use crate::helpers::{Gateway, RedisServer};
@@ -138,7 +138,8 @@ async fn the_openapi_file_describes_what_the_api_answers() {
         let path = template
             .strip_prefix("/admin/api")
             .unwrap()
-            .replace("{session_id}", text(&login, "session_id"));
+            .replace("{session_id}", text(&login, "session_id"))
+            .replace("{app}", "shop");
         let named = template.contains('{');
         let good = if named {
             path.clone()
@@ -147,6 +148,7 @@ async fn the_openapi_file_describes_what_the_api_answers() {
         };
         let bad = if named {
             path.replace(text(&login, "session_id"), "nobody")
+                .replace("shop", "nobody")
         } else {
             format!("{path}?app=nope&user=x")
         };
@@ -165,7 +167,8 @@ async fn the_openapi_file_describes_what_the_api_answers() {
         let path = template
             .strip_prefix("/admin/api")
             .unwrap()
-            .replace("{session_id}", &"A".repeat(25));
+            .replace("{session_id}", &"A".repeat(25))
+            .replace("{app}", "shop");
         let (status, body) = admin(
             &on,
             method,
@@ -173,6 +176,16 @@ async fn the_openapi_file_describes_what_the_api_answers() {
         )
         .await;
         hold(method, &template, status, &body);
+    }
+    let template = "/admin/api/apps/{app}/access-token";
+    for (errcode, expected) in [(-1, 503), (40164, 500)] {
+        let fresh = gateway("memory:", "");
+        fresh
+            .fault(json!({ "api": "stable_token", "times": 9, "body": { "errcode": errcode } }))
+            .await;
+        let (status, body) = admin(&fresh, "GET", "/apps/shop/access-token").await;
+        assert_eq!(status, expected);
+        hold("GET", template, status, &body);
     }
     for _ in 0..5 {
         ask(&on, "GET", "/sessions", Some("wrong")).await;

@@ -24,7 +24,15 @@ fn wechat_says_what_is_wrong_with_the_app() {
         })
     });
     let of = |wechat: &Sandbox| doctor_with(&server.url(""), "", wechat);
-    of(&apps(APPID, APP_SECRET)).has("ok", "secret", &["takes the secret of"]);
+    let wechat = apps(APPID, APP_SECRET);
+    of(&wechat)
+        .has("ok", "secret", &["takes the secret of"])
+        .has("ok", "access token", &["gives one for"]);
+    assert_eq!(
+        wechat.platform.calls("token"),
+        0,
+        "it would end another one"
+    );
     of(&apps(APPID, "another")).has("FAIL", "secret", &["40125", "apps.shop.secret"]);
     of(&apps("wx1", APP_SECRET)).has("FAIL", "secret", &["40013", "apps.shop.appid"]);
     let any = sandbox(SandboxSettings {
@@ -85,6 +93,14 @@ async fn an_address_that_wechat_does_not_list_is_told() {
         .await;
     assert!(ordered.is_success(), "{ordered:?}");
     doctor_with(&server.url(""), "", &wechat).has("FAIL", "secret", &["40164", "IP whitelist"]);
+    // Mini programs sign in from anywhere; only the access token needs the list.
+    let address = vec!["203.0.113.7".parse().unwrap()];
+    wechat.platform.allow_addresses(APPID, address);
+    let said = doctor_with(&server.url(""), "", &wechat);
+    let told = ["40164", "add 127.0.0.1, from which WeChat saw"];
+    said.has("ok", "secret", &["takes the secret of"])
+        .has("warn", "access token", &told);
+    assert_eq!(said.code, 0);
 }
 
 #[test]

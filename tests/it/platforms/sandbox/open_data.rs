@@ -76,14 +76,32 @@ async fn access_tokens_of_both_kinds() {
     );
     let mut forced = asked.clone();
     forced["force_refresh"] = true.into();
-    assert_ne!(
-        sandbox.post("/cgi-bin/stable_token", &[], &forced).await["access_token"],
-        stable["access_token"]
-    );
+    let fresh = sandbox.post("/cgi-bin/stable_token", &[], &forced).await;
+    assert_ne!(fresh["access_token"], stable["access_token"]);
+    // Again within thirty seconds it changes nothing.
     assert_eq!(
-        sandbox.post("/cgi-bin/stable_token", &[], &forced).await["errcode"],
-        45011
+        sandbox.post("/cgi-bin/stable_token", &[], &forced).await,
+        fresh
     );
+    let (status, ended) = sandbox
+        .control("/sandbox/end-tokens", &json!({ "app": APP }).to_string())
+        .await;
+    assert_eq!((status, &ended["ended"]), (200, &3.into()));
+    let next = sandbox.post("/cgi-bin/stable_token", &[], &asked).await;
+    assert_ne!(next["access_token"], fresh["access_token"]);
+    let list = json!({ "app": APP, "addresses": ["203.0.113.7"] });
+    let (status, _) = sandbox
+        .control("/sandbox/addresses", &list.to_string())
+        .await;
+    assert_eq!(status, 204);
+    let refused = sandbox.post("/cgi-bin/stable_token", &[], &asked).await;
+    assert_eq!(refused["errcode"], 40164);
+    let errmsg = refused["errmsg"].as_str().unwrap();
+    assert!(errmsg.starts_with("invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist"));
+    let everybody = json!({ "app": APP, "addresses": [] });
+    sandbox
+        .control("/sandbox/addresses", &everybody.to_string())
+        .await;
     assert_eq!(
         sandbox.get("/cgi-bin/stable_token", &[]).await["errcode"],
         43002

@@ -1,0 +1,268 @@
+//! Obtains a token: from the store, where another gateway has fetched one, else from the platform,
+//! by the one gateway that holds the lease.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::slot::AppSlot;
+use super::state::{Origin, refused_twice, rest, unavailable};
+use crate::backoff;
+use crate::clock::{Clock, UnixMillis, millis, monotonic_now};
+use crate::identity::{
+    AccessToken, App, AppTokenError, ExchangeError, GrantedToken, NewToken, PlatformTokens,
+    REFUSED_TWICE, StoredToken, TokenGrant, TokenLease,
+};
+use crate::metrics::{AppLabel, AppOutcome, Metrics};
+use crate::session::{StoreError, Written};
+
+/// A lease outlasts the fetch that it is for by so much.
+const LEASE_MARGIN: Duration = Duration::from_secs(2);
+/// The first and the longest wait for a token that another gateway fetches.
+const FOLLOW: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
+
+pub(super) struct Fetcher {
+    pub(super) store: Arc<dyn PlatformTokens>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// A lease that this process holds.
+struct Lease {
+    taken_at: UnixMillis,
+    ticket: [u8; 16],
+}
+
+impl Fetcher {
+    /// Obtains the app's token, within the time of two fetches: another gateway's, should that one
+    /// die, and an own one.
+    pub(super) async fn obtain(&self, slot: &AppSlot) -> Result<AccessToken, AppTokenError> {
+        let app = slot.app();
+        let lease = app.provider.total_timeout() + LEASE_MARGIN;
+        let deadline = monotonic_now() + 2 * lease;
+        for attempt in 1.. {
+            let asked = monotonic_now();
+            let paused = slot.state().paused(asked);
+            let replaced = slot.state().replaced(asked).cloned();
+            let found = match &paused {
+                // Another gateway may have had better luck.
+                Some(_) => self.store.find(&slot.name).await.map(|token| {
+                    token
+                        .filter(|token| Some(&token.text) != replaced.as_ref())
+                        .map(TokenLease::Found)
+                }),
+                None => self
+                    .store
+                    .lease(&slot.name, replaced.as_ref(), lease)
+                    .await
+                    .map(Some),
+            };
+            match (found, paused) {
+                (Ok(Some(TokenLease::Found(token))), _) => {
+                    return self.take(slot, &app, token, asked);
+                }
+                (Ok(_), Some(why)) => return Err(why),
+                (Ok(Some(TokenLease::Leader { now, ticket })), None) => {
+                    let lease = Lease {
+                        taken_at: now,
+                        ticket,
+                    };
+                    if let Some(outcome) = self.lead(slot, &app, &lease).await {
+                        return outcome;
+                    }
+                }
+                (Ok(Some(TokenLease::Recent { wait })), None) => {
+                    let why = refused_twice(wait);
+                    return Err(slot.state().pause(why, monotonic_now()));
+                }
+                (Ok(_), None) => {}
+                (Err(error), paused) => return self.alone(slot, &app, error, paused).await,
+            }
+            if monotonic_now() >= deadline {
+                break;
+            }
+            tokio::time::sleep(backoff::jittered(FOLLOW.0, FOLLOW.1, attempt)).await;
+        }
+        Err(unavailable(
+            "other gateways try to fetch one, and none succeeds".to_owned(),
+            LEASE_MARGIN,
+        ))
+    }
+
+    /// Takes over what the store has.
+    fn take(
+        &self,
+        slot: &AppSlot,
+        app: &App,
+        stored: StoredToken,
+        asked: Instant,
+    ) -> Result<AccessToken, AppTokenError> {
+        self.shown(app, stored.age, stored.expires_in);
+        let token = AccessToken {
+            text: stored.text,
+            until: asked + stored.expires_in,
+        };
+        slot.state()
+            .obtained(token, Origin::Store, stored.age, monotonic_now())
+    }
+
+    /// Fetches for all gateways. `None`: it took so long that another one has begun.
+    async fn lead(
+        &self,
+        slot: &AppSlot,
+        app: &App,
+        lease: &Lease,
+    ) -> Option<Result<AccessToken, AppTokenError>> {
+        let asked = monotonic_now();
+        let granted = match fetched(app, None).await {
+            Ok(granted) => granted,
+            Err(error) => {
+                // Another gateway may reach the platform, or have an address that it likes.
+                if let Err(unreleased) = self.store.release(&slot.name, &lease.ticket).await {
+                    log::debug!("a lease lapses by itself: {unreleased}");
+                }
+                return Some(Err(self.failed(slot, app, &error)));
+            }
+        };
+        let left = granted.expires_in.saturating_sub(asked.elapsed());
+        let new = NewToken {
+            text: &granted.token,
+            fetched_at: lease.taken_at,
+            expires_in: left,
+            rest: rest(left),
+        };
+        let origin = match self.store.keep(&slot.name, &lease.ticket, &new).await {
+            Ok(Written::Done) => Origin::Store,
+            Ok(Written::Stale | Written::Gone) => {
+                log::warn!(app = &*app.name; "an access token came so late that another gateway fetches one; it is thrown away");
+                self.count(app, "late");
+                return None;
+            }
+            Err(error) => {
+                log::warn!(app = &*app.name; "an access token was fetched and cannot be stored, so only this process has it: {error}");
+                Origin::Process
+            }
+        };
+        Some(self.fresh(slot, app, granted, origin, asked))
+    }
+
+    /// Without the store: what there is, or a token that does not disturb those of others.
+    async fn alone(
+        &self,
+        slot: &AppSlot,
+        app: &App,
+        down: StoreError,
+        paused: Option<AppTokenError>,
+    ) -> Result<AccessToken, AppTokenError> {
+        if let Some(token) = slot.state().store_is_down(monotonic_now()) {
+            return Ok(token);
+        }
+        if let Some(why) = paused {
+            return Err(why);
+        }
+        log::warn!(app = &*app.name; "the store is down, so this process fetches an access token of its own: {down}");
+        let asked = monotonic_now();
+        match fetched(app, Some(TokenGrant::Stable)).await {
+            Ok(granted) => self.fresh(slot, app, granted, Origin::Process, asked),
+            Err(error) => Err(self.failed(slot, app, &error)),
+        }
+    }
+
+    fn fresh(
+        &self,
+        slot: &AppSlot,
+        app: &App,
+        granted: GrantedToken,
+        origin: Origin,
+        asked: Instant,
+    ) -> Result<AccessToken, AppTokenError> {
+        let expires_in = granted.expires_in;
+        let token = AccessToken {
+            text: granted.token,
+            until: asked + expires_in,
+        };
+        let obtained = slot
+            .state()
+            .obtained(token, origin, Duration::ZERO, monotonic_now());
+        match &obtained {
+            Ok(_) => {
+                log::info!(app = &*app.name; "access token of {} fetched, good for {} s", app.appid, expires_in.as_secs());
+                self.count(app, "ok");
+                self.shown(app, Duration::ZERO, expires_in);
+            }
+            Err(_) => {
+                log::warn!(app = &*app.name; "the platform refuses the access token of {} and gives the same one again; another fetch in {} s", app.appid, REFUSED_TWICE.as_secs());
+                self.count(app, "same");
+            }
+        }
+        obtained
+    }
+
+    fn failed(&self, slot: &AppSlot, app: &App, error: &ExchangeError) -> AppTokenError {
+        let now = monotonic_now();
+        let why = slot.state().failed(error, now);
+        let left = slot.state().left(now);
+        let present = match left.as_secs() {
+            0 => "there is none now".to_owned(),
+            left => format!("the present one is good for another {left} s"),
+        };
+        let (outcome, level) = match error {
+            ExchangeError::Misconfigured { .. } => ("misconfigured", log::Level::Error),
+            ExchangeError::Throttled { .. } => ("throttled", log::Level::Warn),
+            ExchangeError::Unavailable { .. } => ("unavailable", log::Level::Warn),
+            _ => ("platform_error", log::Level::Error),
+        };
+        log::log!(level, app = &*app.name; "no new access token of {}, {present}: {error}", app.appid);
+        self.count(app, outcome);
+        why
+    }
+
+    pub(super) fn count_refusal(&self, app: &App) {
+        self.metrics
+            .app_token_refusals
+            .get_or_create(&AppLabel {
+                app: app.name.to_string(),
+            })
+            .inc();
+    }
+
+    fn count(&self, app: &App, outcome: &'static str) {
+        self.metrics
+            .app_token_fetches
+            .get_or_create(&AppOutcome {
+                app: app.name.to_string(),
+                outcome,
+            })
+            .inc();
+    }
+
+    /// Shows when the token was fetched and when it ends.
+    fn shown(&self, app: &App, age: Duration, expires_in: Duration) {
+        let label = AppLabel {
+            app: app.name.to_string(),
+        };
+        let now = self.clock.unix_now();
+        let metrics = &self.metrics;
+        for (gauge, at) in [
+            (
+                &metrics.app_token_fetched,
+                now.0.saturating_sub(millis(age)),
+            ),
+            (&metrics.app_token_ends, now.plus(expires_in).0),
+        ] {
+            gauge
+                .get_or_create(&label)
+                .set(i64::try_from(at / 1000).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+/// Asks the platform; `None`: in the way that the operator has chosen.
+async fn fetched(app: &App, grant: Option<TokenGrant>) -> Result<GrantedToken, ExchangeError> {
+    match app.app_token() {
+        Some(api) => api.fetch(grant.unwrap_or_else(|| api.grant())).await,
+        None => Err(ExchangeError::Nonsense {
+            reason: "the platform of this app has no access tokens any more".to_owned(),
+            platform_code: None,
+        }),
+    }
+}

@@ -1,0 +1,51 @@
+//! One app's place with the broker: what its token is called, who fetches it and what is known of
+//! it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::state::TokenState;
+use crate::identity::{App, TokenName};
+
+/// The kind of token that stands in the store.
+const ACCESS: &str = "access";
+
+pub(super) struct AppSlot {
+    pub(super) name: TokenName,
+    /// The app as it was last asked for.
+    app: Mutex<App>,
+    state: Mutex<TokenState>,
+}
+
+impl AppSlot {
+    pub(super) fn new(app: App) -> Self {
+        Self {
+            name: TokenName {
+                appid: app.appid.clone(),
+                kind: ACCESS,
+            },
+            app: Mutex::new(app),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, TokenState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn app(&self) -> App {
+        self.last_app().clone()
+    }
+
+    /// The app as it is configured now. With other settings what stood against a fetch may be gone.
+    pub(super) fn asked_by(&self, app: &App) {
+        let mut last = self.last_app();
+        if !Arc::ptr_eq(&last.provider, &app.provider) {
+            *last = app.clone();
+            self.state().resume();
+        }
+    }
+
+    fn last_app(&self) -> MutexGuard<'_, App> {
+        self.app.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

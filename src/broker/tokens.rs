@@ -1,0 +1,203 @@
+//! The broker: whoever wants a token gets it from memory; one task at a time sees to it that there
+//! is one.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use async_trait::async_trait;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::fetch::Fetcher;
+use super::slot::AppSlot;
+use super::state::{Refused, Step, refused_twice, unavailable};
+use crate::clock::{Clock, monotonic_now};
+use crate::identity::{
+    AccessToken, App, AppTokenError, AppTokenSource, PlatformTokens, REFUSED_TWICE,
+};
+use crate::metrics::Metrics;
+
+type Outcome = Result<AccessToken, AppTokenError>;
+
+/// Keeps the tokens of all apps. Cheap to clone.
+#[derive(Clone)]
+pub struct TokenBroker(Arc<Shared>);
+
+struct Shared {
+    fetcher: Fetcher,
+    /// Where tasks run: callers come and go, and so do workers. `None`: in the caller's runtime.
+    runtime: Option<Handle>,
+    apps: Mutex<HashMap<Arc<str>, Arc<Entry>>>,
+}
+
+/// One app's token, and who works on it.
+struct Entry {
+    slot: AppSlot,
+    /// The outcome of the task that obtains the token.
+    flight: Mutex<Option<watch::Receiver<Option<Outcome>>>>,
+    /// Whether a task looks after it in the background.
+    watched: Mutex<bool>,
+}
+
+impl fmt::Debug for TokenBroker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenBroker")
+    }
+}
+
+impl TokenBroker {
+    /// Nothing is fetched and nobody is asked before somebody wants a token. Its tasks run in the
+    /// runtime of this call.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn PlatformTokens>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let fetcher = Fetcher {
+            store,
+            clock,
+            metrics,
+        };
+        Self(Arc::new(Shared {
+            fetcher,
+            runtime: Handle::try_current().ok(),
+            apps: Mutex::default(),
+        }))
+    }
+}
+
+#[async_trait]
+impl AppTokenSource for TokenBroker {
+    async fn token(&self, app: &App) -> Outcome {
+        let entry = self.0.entry(app)?;
+        let step = entry.slot.state().wanted(monotonic_now());
+        match step {
+            Step::Use(token) => Ok(token),
+            Step::UseAndRefresh(token) => {
+                drop(self.0.flight(&entry));
+                Ok(token)
+            }
+            Step::Obtain => self.0.obtained(&entry).await,
+        }
+    }
+
+    async fn token_after(&self, app: &App, refused: &AccessToken) -> Outcome {
+        let entry = self.0.entry(app)?;
+        self.0.fetcher.count_refusal(app);
+        let step = entry.slot.state().refused(&refused.text, monotonic_now());
+        let early = match step {
+            Refused::Use(token) => return Ok(token),
+            Refused::Wait(error) => return Err(error),
+            Refused::Obtain { early } => early,
+        };
+        if early {
+            log::warn!(app = &*app.name; "access tokens of {} end long before their time, for the second time within an hour: another fetcher ends them, such as a token server or another environment with the classic call", app.appid);
+        }
+        let token = self.0.obtained(&entry).await?;
+        if token.text == refused.text {
+            // Of a task that was under way before the refusal.
+            return Err(refused_twice(REFUSED_TWICE));
+        }
+        Ok(token)
+    }
+}
+
+impl Shared {
+    /// An app's place; another one when its id has changed.
+    fn entry(&self, app: &App) -> Result<Arc<Entry>, AppTokenError> {
+        if app.app_token().is_none() {
+            return Err(AppTokenError::Unsupported);
+        }
+        let mut apps = locked(&self.apps);
+        if let Some(entry) = apps.get(&app.name)
+            && entry.slot.name.appid == app.appid
+        {
+            entry.slot.asked_by(app);
+            return Ok(entry.clone());
+        }
+        let entry = Arc::new(Entry {
+            slot: AppSlot::new(app.clone()),
+            flight: Mutex::default(),
+            watched: Mutex::default(),
+        });
+        apps.insert(app.name.clone(), entry.clone());
+        Ok(entry)
+    }
+
+    /// Waits for the task that obtains the token.
+    async fn obtained(self: &Arc<Self>, entry: &Arc<Entry>) -> Outcome {
+        let mut outcome = self.flight(entry);
+        match outcome.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(outcome)) => outcome.clone(),
+            _ => Err(unavailable(
+                "the process is ending".to_owned(),
+                REFUSED_TWICE,
+            )),
+        }
+    }
+
+    /// The task that obtains the token; begun, unless one is under way. It goes on when nobody waits
+    /// any more, so that no token is lost half way.
+    fn flight(self: &Arc<Self>, entry: &Arc<Entry>) -> watch::Receiver<Option<Outcome>> {
+        let mut flight = locked(&entry.flight);
+        if let Some(outcome) = &*flight
+            && outcome.borrow().is_none()
+            && outcome.has_changed().is_ok()
+        {
+            return outcome.clone();
+        }
+        let (sender, outcome) = watch::channel(None);
+        *flight = Some(outcome.clone());
+        let (shared, entry) = (self.clone(), entry.clone());
+        self.spawn(async move {
+            let obtained = shared.fetcher.obtain(&entry.slot).await;
+            sender.send_replace(Some(obtained));
+            shared.watch_over(&entry);
+        });
+        outcome
+    }
+
+    /// Has a task look after the token, as long as there is one that is used.
+    fn watch_over(self: &Arc<Self>, entry: &Arc<Entry>) {
+        let mut watched = locked(&entry.watched);
+        if !*watched && entry.slot.state().next_look(monotonic_now()).is_some() {
+            *watched = true;
+            self.spawn(keep_fresh(Arc::downgrade(self), entry.clone()));
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        match &self.runtime {
+            Some(runtime) => drop(runtime.spawn(task)),
+            None => drop(tokio::spawn(task)),
+        }
+    }
+}
+
+/// Obtains the next token shortly before the end of the present one, as long as somebody uses it.
+/// It ends with the broker.
+async fn keep_fresh(broker: Weak<Shared>, entry: Arc<Entry>) {
+    loop {
+        let wait = {
+            let mut watched = locked(&entry.watched);
+            let wait = entry.slot.state().next_look(monotonic_now());
+            *watched = wait.is_some();
+            wait
+        };
+        let Some(wait) = wait else { return };
+        tokio::time::sleep(wait).await;
+        let Some(shared) = broker.upgrade() else {
+            return;
+        };
+        let due = entry.slot.state().next_look(monotonic_now());
+        if due.is_some_and(|wait| wait.is_zero()) {
+            let _ = shared.obtained(&entry).await;
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

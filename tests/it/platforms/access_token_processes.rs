@@ -1,0 +1,198 @@
+//! Access tokens of real processes: the operator's way to one, and `kill -9` in the middle of a
+//! fetch.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hufu::clock::monotonic_now;
+use hufu::crypto::random;
+use hufu::sandbox::SandboxSettings;
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::helpers::{
+    APPID, Dice, Gateway, GatewayBuilder, HttpAnswer, RedisServer, Slots, http, live_sandbox, until,
+};
+
+const ADMIN_TOKEN: &str = "admin-token-that-nobody-may-see";
+const PATH: &str = "/admin/api/apps/shop/access-token";
+
+fn configured(store: &str, more: &str) -> GatewayBuilder {
+    let lines = format!("admin.token = \"{ADMIN_TOKEN}\"\napps.shop.timeout = \"1s\"\n{more}");
+    GatewayBuilder::new().store(store).config(lines)
+}
+
+async fn asked(gateway: &Gateway, path: &str) -> HttpAnswer {
+    gateway.admin_get(path).bearer_auth(ADMIN_TOKEN).await
+}
+
+async fn token(gateway: &Gateway) -> String {
+    let answer = asked(gateway, PATH).await;
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    answer.json()["access_token"].as_str().unwrap().to_owned()
+}
+
+fn fetches(gateway: &Gateway) -> u64 {
+    gateway.wechat.platform.calls("stable_token") + gateway.wechat.platform.calls("token")
+}
+
+#[tokio::test]
+async fn an_operator_is_given_the_token_of_all_gateways_and_the_log_says_so() {
+    let redis = RedisServer::start(&[]);
+    let one = configured(&redis.url(""), "").start();
+    let other = one.sibling();
+    one.token("alice").await;
+    let keys: Vec<String> = redis.ask(&["KEYS", "hufu:t:*"]).unwrap();
+    assert_eq!((fetches(&one), keys), (0, vec![]), "nobody needs one");
+
+    assert_eq!(one.admin_get(PATH).await.status(), 401);
+    let unknown = asked(&one, "/admin/api/apps/nobody/access-token").await;
+    assert_eq!(
+        (unknown.status(), unknown.code()),
+        (400, Some("app_unknown"))
+    );
+    assert_eq!(fetches(&one), 0);
+
+    let answer = asked(&one, PATH).await;
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let body = answer.json();
+    assert!((7000..=7200).contains(&body["expires_in"].as_u64().unwrap()));
+    let given = body["access_token"].as_str().unwrap();
+    assert_eq!(token(&other).await, given);
+    assert_eq!(fetches(&one), 1);
+    let audited = |gateway: &Gateway| {
+        let log = gateway.stderr();
+        log.matches("an operator was given the access token of an app")
+            .count()
+    };
+    assert_eq!((audited(&one), audited(&other)), (1, 1));
+    let fetched = r#"hufu_app_token_fetches_total{app="shop",outcome="ok"}"#;
+    assert_eq!(one.counted(fetched).await, 1);
+    let ends = r#"hufu_app_token_not_after_seconds{app="shop"}"#;
+    assert!(one.counted(ends).await > 1_700_000_000);
+}
+
+#[tokio::test]
+async fn an_operator_reads_why_there_is_no_token() {
+    let gateway = configured("memory:", "").start();
+    let addresses = json!({ "app": APPID, "addresses": ["203.0.113.7"] });
+    let listed = http().post(gateway.wechat.server.at("/sandbox/addresses"));
+    assert_eq!(listed.json(&addresses).await.status(), 204);
+    let answer = asked(&gateway, PATH).await;
+    assert_eq!(answer.code(), Some("misconfigured"));
+    let problem = answer.json();
+    assert_eq!(problem["platform_code"], 40164);
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("invalid ip 127.0.0.1"), "{detail}");
+    // Users sign in all the same.
+    gateway.token("alice").await;
+    assert_eq!(gateway.part("platforms").await["state"], "up");
+}
+
+#[tokio::test]
+async fn a_leader_that_is_killed_is_followed_within_its_lease() {
+    let redis = RedisServer::start(&[]);
+    let classic = "apps.shop.access_token = \"classic\"\n";
+    let mut leader = configured(&redis.url(""), classic).start();
+    let other = leader.sibling();
+    leader
+        .fault(json!({ "api": "token", "times": 1, "delay_ms": 60_000 }))
+        .await;
+    let request = leader.admin_get(PATH).bearer_auth(ADMIN_TOKEN);
+    let waits = tokio::spawn(request.try_send());
+    until("the fetch to begin", async || fetches(&leader) == 1).await;
+    leader.signal(Signal::SIGKILL);
+    leader.ended();
+    assert!(waits.await.unwrap().is_err());
+    token(&other).await;
+    assert_eq!(fetches(&other), 2);
+}
+
+/// Kills of each of two gateways.
+const KILLS: usize = 50;
+
+/// Tokens of three seconds, so that one is being fetched most of the time. Whatever was cut off in the
+/// middle: every token that is handed out is good, and there is no storm of fetches.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_kills_cost_no_good_token_and_no_storm() {
+    let seed = u64::from_be_bytes(random::bytes());
+    println!("seed {seed}");
+    let redis = RedisServer::start(&[]);
+    let wechat = live_sandbox(SandboxSettings {
+        token_life: Duration::from_secs(3),
+        ..SandboxSettings::default()
+    });
+    let first = configured(&redis.url(""), "").start_with(Arc::new(wechat));
+    let gateways = [first.sibling(), first];
+    let slots = Arc::new(Slots::new([gateways[0].admin, gateways[1].admin]));
+    let (stop, given) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let began = monotonic_now();
+    let clients = (0..4_u64).map(|n| {
+        let (slots, stop, given) = (slots.clone(), stop.clone(), given.clone());
+        let wechat = gateways[0].wechat.clone();
+        tokio::spawn(async move {
+            let (client, mut dice) = (http(), Dice::new(seed ^ n));
+            while !stop.load(Ordering::Relaxed) {
+                let Some(at) = slots.any(&mut dice) else {
+                    tokio::task::yield_now().await;
+                    continue;
+                };
+                let sent = monotonic_now();
+                let request = client.get(format!("http://{at}{PATH}"));
+                let answer = request.bearer_auth(ADMIN_TOKEN).try_send().await;
+                let Ok(answer) = answer else { continue };
+                let body = answer.json();
+                slots.answered();
+                if let Some(token) = body["access_token"].as_str() {
+                    let is_good = wechat.platform.knows_token(token);
+                    let promised = body["expires_in"].as_u64().unwrap();
+                    assert!(is_good || sent.elapsed().as_secs() >= promised, "{body}");
+                    given.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        })
+    });
+    let clients: Vec<_> = clients.collect();
+    let strikes = gateways.into_iter().enumerate().map(|(slot, mut gateway)| {
+        let (slots, mut dice) = (slots.clone(), Dice::new(!seed ^ slot as u64));
+        tokio::task::spawn_blocking(move || {
+            for _ in 0..KILLS {
+                slots.wait_for_answers(usize::try_from(dice.below(8)).unwrap());
+                std::thread::sleep(Duration::from_millis(dice.below(60)));
+                slots.set(slot, None);
+                gateway.signal(Signal::SIGKILL);
+                gateway = gateway.sibling();
+                slots.set(slot, Some(gateway.admin));
+            }
+            gateway
+        })
+    });
+    let survivors = join_all(strikes).await;
+    let survivors: Vec<Gateway> = survivors.into_iter().map(Result::unwrap).collect();
+    stop.store(true, Ordering::Relaxed);
+    for client in join_all(clients).await {
+        client.unwrap();
+    }
+    let took = began.elapsed().as_secs();
+    let fetched = fetches(&survivors[0]);
+    println!(
+        "{fetched} fetches in {took} s, {} tokens given",
+        given.load(Ordering::Relaxed)
+    );
+    assert!(given.load(Ordering::Relaxed) > KILLS);
+    assert!(
+        fetched <= took + 2 * KILLS as u64 + 2,
+        "{fetched} fetches in {took} s: one for each token, and one for each leader that died"
+    );
+    let last: BTreeSet<String> = join_all(survivors.iter().map(token))
+        .await
+        .into_iter()
+        .collect();
+    assert!(!last.is_empty());
+}
