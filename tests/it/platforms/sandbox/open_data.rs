@@ -83,6 +83,21 @@ async fn access_tokens_of_both_kinds() {
         sandbox.post("/cgi-bin/stable_token", &[], &forced).await,
         fresh
     );
+    sandbox.clock.advance(Duration::from_secs(300));
+    assert_eq!(
+        sandbox
+            .get("/wxa/checksession", &[("access_token", &first)])
+            .await["errcode"],
+        40001,
+        "pushed out"
+    );
+    assert_eq!(
+        sandbox
+            .get("/wxa/checksession", &[("access_token", &second)])
+            .await["errcode"],
+        40003,
+        "alive"
+    );
     let (status, ended) = sandbox
         .control("/sandbox/end-tokens", &json!({ "app": APP }).to_string())
         .await;
@@ -117,21 +132,6 @@ async fn access_tokens_of_both_kinds() {
             .get("/cgi-bin/token", &[("appid", APP), ("secret", SECRET)])
             .await["errcode"],
         40002
-    );
-    sandbox.clock.advance(Duration::from_secs(300));
-    assert_eq!(
-        sandbox
-            .get("/wxa/checksession", &[("access_token", &first)])
-            .await["errcode"],
-        40001,
-        "pushed out"
-    );
-    assert_eq!(
-        sandbox
-            .get("/wxa/checksession", &[("access_token", &second)])
-            .await["errcode"],
-        40003,
-        "alive"
     );
 }
 
