@@ -7,7 +7,6 @@ use crate::crypto::random;
 
 /// The wait before attempt `attempt` (the first retry is 1): a random span between half of and the
 /// whole of `base · 2^(attempt-1)`, at most `cap`.
-#[must_use]
 pub fn jittered(base: Duration, cap: Duration, attempt: u32) -> Duration {
     let whole = base
         .saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)))

@@ -12,26 +12,22 @@ pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
     /// This moment and `span` later.
-    #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(millis(span)))
     }
 
     /// How long it is from `earlier` to this moment; zero when this moment came first.
-    #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
     /// In RFC 3339, to the second.
-    #[must_use]
     pub fn rfc3339(self) -> String {
         humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(self.0)).to_string()
     }
 }
 
 /// A span in whole milliseconds, the unit of Redis expiries.
-#[must_use]
 pub fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
@@ -66,7 +62,6 @@ pub struct ManualClock(Arc<AtomicU64>);
 
 impl ManualClock {
     /// A clock that shows `now`.
-    #[must_use]
     pub fn at(now: UnixMillis) -> Self {
         Self(Arc::new(AtomicU64::new(now.0)))
     }
@@ -84,7 +79,6 @@ impl Clock for ManualClock {
 }
 
 /// A moment of the clock that never jumps, for measuring spans and keeping deadlines.
-#[must_use]
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that reads the monotonic clock"

@@ -17,7 +17,6 @@ pub enum Verdict {
 
 impl Verdict {
     /// The word in front of a line.
-    #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -88,7 +87,6 @@ pub struct DiagnosedSubject {
 }
 
 /// A duration in milliseconds, as diagnostics show it: `0.24 ms`.
-#[must_use]
 pub fn in_ms(span: Duration) -> String {
     format!("{:.2} ms", span.as_secs_f64() * 1000.0)
 }

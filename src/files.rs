@@ -52,7 +52,6 @@ pub enum FileError {
 
 impl FileError {
     /// What to do; `file` is what the operator calls it.
-    #[must_use]
     pub fn advice(&self, file: &str) -> String {
         match self {
             Self::NotUtf8 { wide, .. } => {

@@ -99,7 +99,6 @@ async fn stop(
 /// Raises the limit of open files to the highest that this process may set: every connection takes
 /// one, of a client and to an upstream, and what shells and service managers begin with is a
 /// thousand. The limit that holds now; `None`: it cannot be told.
-#[must_use]
 pub fn raise_descriptor_limit() -> Option<u64> {
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| (soft, hard))

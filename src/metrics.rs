@@ -125,7 +125,6 @@ impl Registrar {
 
 impl Metrics {
     /// All metrics at zero.
-    #[must_use]
     pub fn new() -> Self {
         let mut registrar = Registrar {
             registry: Registry::with_prefix("hufu"),
@@ -251,7 +250,6 @@ impl Metrics {
     }
 
     /// The names of all metrics as Prometheus shows them.
-    #[must_use]
     pub fn names(&self) -> Vec<String> {
         self.registrar
             .names
@@ -339,7 +337,6 @@ impl Metrics {
     }
 
     /// The counter of answered requests to an upstream, found once and then used without a lookup.
-    #[must_use]
     pub fn upstream_answered(&self, upstream: &str) -> Counter {
         self.upstream_requests
             .get_or_create_owned(&UpstreamOutcome {
@@ -379,7 +376,6 @@ impl Metrics {
     }
 
     /// The gauge of requests that wait for their turn at an upstream.
-    #[must_use]
     pub fn upstream_waiting(&self, upstream: &str) -> Gauge {
         self.upstream_waiting.get_or_create_owned(&UpstreamLabel {
             upstream: upstream.to_owned(),
@@ -398,7 +394,6 @@ impl Metrics {
     }
 
     /// The counters of one route, found once and then used without a lookup.
-    #[must_use]
     pub fn route(&self, route: &str) -> RouteMetrics {
         RouteMetrics {
             route: route.to_owned(),

@@ -70,7 +70,6 @@ const SIGNS: [(&str, PeerTrouble); 7] = [
 ];
 
 /// What an error of a connection means, by a library's words or the operating system's.
-#[must_use]
 pub fn trouble(error: &str) -> PeerTrouble {
     let words = WORDS.iter().map(|(theirs, trouble, _)| (*theirs, *trouble));
     words
@@ -80,7 +79,6 @@ pub fn trouble(error: &str) -> PeerTrouble {
 }
 
 /// An error of a connection, where it is one of TLS in plain words.
-#[must_use]
 pub fn plainly(error: &str) -> String {
     if let Some((.., ours)) = WORDS.iter().find(|(theirs, ..)| error.contains(theirs)) {
         return (*ours).to_owned();
@@ -106,7 +104,6 @@ pub struct CertificateKeys<'a> {
 }
 
 /// What to do about a certificate; `None`: the trouble is another.
-#[must_use]
 pub fn cure(trouble: PeerTrouble, keys: &CertificateKeys<'_>) -> Option<String> {
     let ca = keys.ca;
     match trouble {

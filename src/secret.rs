@@ -13,13 +13,11 @@ pub struct Secret<T: Zeroize>(T);
 
 impl<T: Zeroize> Secret<T> {
     /// Takes the value into hiding.
-    #[must_use]
     pub const fn new(value: T) -> Self {
         Self(value)
     }
 
     /// The value itself, for the one line that needs it.
-    #[must_use]
     pub const fn expose(&self) -> &T {
         &self.0
     }

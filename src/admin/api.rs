@@ -36,7 +36,6 @@ pub struct AdminApi {
 
 impl AdminApi {
     /// The shared part; without a token every operation is refused.
-    #[must_use]
     pub fn new(
         token: Option<&Secret<String>>,
         reports: Arc<RequestReporter>,

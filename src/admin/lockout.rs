@@ -30,7 +30,6 @@ struct Guesses {
 
 impl Lockout {
     /// How long this address has still to wait; `None`: its token may be looked at.
-    #[must_use]
     pub fn wait(&self, from: IpAddr, now: Instant) -> Option<Duration> {
         let guesses = self.0.get(&network(from))?;
         let left = guesses

@@ -16,7 +16,6 @@ pub enum Speaker {
 impl Speaker {
     /// The names of its headers; one with a `*` at its end is all names that begin so. Their page
     /// is held to these lists.
-    #[must_use]
     pub const fn names(self) -> &'static [&'static str] {
         match self {
             Self::Nobody => NOBODYS,
@@ -25,7 +24,6 @@ impl Speaker {
     }
 
     /// Whether a header of this name is its to say, whoever else may not.
-    #[must_use]
     pub fn says(self, name: &[u8]) -> bool {
         self.names().iter().any(|pattern| matches(pattern, name))
     }
@@ -220,7 +218,6 @@ const OF_PATH: [&str; 21] = [
 static LENGTHS: [u64; 256] = lengths();
 
 /// Whose word a header of this name may be, in whatever spelling; `None`: anybody's.
-#[must_use]
 pub fn speaker(name: &[u8]) -> Option<Speaker> {
     if name.is_empty() || LENGTHS[key(name) as usize] & bit(name.len()) == 0 {
         return None;
@@ -231,7 +228,6 @@ pub fn speaker(name: &[u8]) -> Option<Speaker> {
 }
 
 /// Whether a header of this name moves the path of a request at servers that believe it.
-#[must_use]
 pub fn moves_path(name: &[u8]) -> bool {
     OF_PATH.iter().any(|pattern| matches(pattern, name))
 }

@@ -43,7 +43,6 @@ pub struct IdentityHeaders<'a>([(&'a str, Cow<'a, str>); 8]);
 
 impl<'a> IdentityHeaders<'a> {
     /// The headers of a session; `None`: of an anonymous request, all empty.
-    #[must_use]
     pub fn new(names: &'a HeaderNames, identity: Option<(&'a LiveSession, &'a str)>) -> Self {
         let user = identity.map(|(live, _)| &live.session.user);
         let known = |value: Option<&'a str>| value.map(header_safe).unwrap_or_default();
@@ -69,7 +68,6 @@ impl<'a> IdentityHeaders<'a> {
     }
 
     /// The lines for an upstream's request head: only what is known.
-    #[must_use]
     pub fn lines(&self) -> String {
         written(
             self.0
@@ -81,7 +79,6 @@ impl<'a> IdentityHeaders<'a> {
 
     /// The lines for a forward-auth proxy: all of them, also the empty ones, so that its copy list
     /// overwrites whatever the client sent; names in lower case, as answers have them.
-    #[must_use]
     pub fn all_lines(&self) -> String {
         written(
             self.0
@@ -126,7 +123,6 @@ pub struct ReservedNames {
 
 impl ReservedNames {
     /// `x-wx-*`, `x-hufu-*`, the mark of gateways and the configured names.
-    #[must_use]
     pub fn new(names: &HeaderNames) -> Self {
         let own = [
             VIA,
@@ -153,7 +149,6 @@ impl ReservedNames {
 
     /// Whether a name, in whatever spelling, is one of them: CGI and WSGI backends read every
     /// character that is neither letter nor digit as the same one, and case does not count.
-    #[must_use]
     pub fn contains(&self, name: &[u8]) -> bool {
         let Some(first) = name.first() else {
             return false;
@@ -171,7 +166,6 @@ impl ReservedNames {
 }
 
 /// Whether two header names are one to a backend that folds them.
-#[must_use]
 pub fn is_same_name(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> bool {
     let (one, other) = (one.as_ref(), other.as_ref());
     one.len() == other.len()

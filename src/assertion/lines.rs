@@ -23,27 +23,23 @@ struct Rendered {
 
 impl IdentityLines {
     /// `generation` is another number whenever a name or an app's id has changed.
-    #[must_use]
     pub const fn new(names: HeaderNames, generation: u64) -> Self {
         Self { names, generation }
     }
 
     /// The lines of a session for an upstream. `appid` is the id of its app.
-    #[must_use]
     pub fn upstream(&self, live: &LiveSession, appid: &str) -> Arc<str> {
         let render = || IdentityHeaders::new(&self.names, Some((live, appid))).lines();
         self.rendered(live, |rendered| &mut rendered.upstream, render)
     }
 
     /// Those for a proxy that asks whether a request may pass.
-    #[must_use]
     pub fn asker(&self, live: &LiveSession, appid: &str) -> Arc<str> {
         let render = || IdentityHeaders::new(&self.names, Some((live, appid))).all_lines();
         self.rendered(live, |rendered| &mut rendered.asker, render)
     }
 
     /// Those for such a proxy where there is no session.
-    #[must_use]
     pub fn anonymous(&self) -> String {
         IdentityHeaders::new(&self.names, None).all_lines()
     }

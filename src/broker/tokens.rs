@@ -49,7 +49,6 @@ impl fmt::Debug for TokenBroker {
 impl TokenBroker {
     /// Nothing is fetched and nobody is asked before somebody wants a token. Its tasks run in the
     /// runtime of this call.
-    #[must_use]
     pub fn new(
         store: Arc<dyn PlatformTokens>,
         clock: Arc<dyn Clock>,

@@ -79,7 +79,6 @@ pub(crate) struct ConfigArg {
 pub(crate) struct UsageError(pub(crate) String);
 
 /// Runs the command that the process was called with.
-#[must_use]
 pub fn run() -> ExitCode {
     let command = match CommandLine::try_parse() {
         Ok(line) => line.command,

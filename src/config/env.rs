@@ -61,7 +61,6 @@ impl VariableError {
 impl Variables {
     /// The environment of this process and, where it is silent, the `.env` in `directory`, with
     /// what is odd about that file.
-    #[must_use]
     pub fn load(directory: &Path) -> (Self, Vec<Problem>, Vec<Problem>) {
         let path = directory.join(".env");
         let mut file = DotEnv {
@@ -142,7 +141,6 @@ impl Variables {
     }
 
     /// These variables and no others.
-    #[must_use]
     pub fn only<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let dotenv = pairs
             .into_iter()

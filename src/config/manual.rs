@@ -14,7 +14,6 @@ pub(super) fn defaults() -> DeTable<'static> {
 }
 
 /// The manual with its examples switched on: every key that there is.
-#[must_use]
 pub fn complete() -> String {
     let lines = TEXT.lines().map(|line| match line.strip_prefix('#') {
         Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase()) => key,
@@ -24,7 +23,6 @@ pub fn complete() -> String {
 }
 
 /// The dotted path of every key in the manual, with `*` for the names that the operator chooses.
-#[must_use]
 pub fn paths() -> Vec<String> {
     let text = complete();
     let mut paths = Vec::new();

@@ -17,7 +17,6 @@ pub const FILE: &str = "hufu.schema.json";
 const VARIABLE: &str = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}";
 
 /// The schema.
-#[must_use]
 pub fn schema() -> Value {
     let text = manual::complete();
     let variables = Variables::default();

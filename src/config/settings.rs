@@ -108,7 +108,6 @@ impl Settings {
 
     /// The keys that a process started with these settings cannot take over from `later`, and that
     /// are different there.
-    #[must_use]
     pub fn unchangeable(&self, later: &Self) -> Vec<String> {
         self.effective.waiting_for_restart(&later.effective)
     }

@@ -6,13 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 /// Bytes as base64url without padding.
-#[must_use]
 pub fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// Bytes as base64url without padding, without an allocation: `N` is the length of the text.
-#[must_use]
 pub fn base64url_text<const N: usize>(bytes: &[u8]) -> ArrayString<N> {
     let mut text = [0; N];
     let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).unwrap_or(0);
@@ -24,7 +22,6 @@ pub fn base64url_text<const N: usize>(bytes: &[u8]) -> ArrayString<N> {
 
 /// The bytes behind a base64url text of exactly `N` bytes; `None` for another length, a foreign
 /// character, padding or spare bits that are not zero.
-#[must_use]
 pub fn from_base64url<const N: usize>(text: &str) -> Option<[u8; N]> {
     // base64 may ask for up to two bytes more than it writes.
     let mut out = [0_u8; 66];
@@ -38,13 +35,11 @@ pub fn from_base64url<const N: usize>(text: &str) -> Option<[u8; N]> {
 }
 
 /// Bytes as padded standard base64, as the platforms write session keys and open data.
-#[must_use]
 pub fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
 /// The bytes behind padded standard base64.
-#[must_use]
 pub fn from_base64(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }

@@ -10,7 +10,6 @@ use super::encoding::base64;
 use crate::secret::Secret;
 
 /// SHA-256.
-#[must_use]
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
@@ -21,14 +20,12 @@ pub struct KeyedHash(Hmac<Sha256>);
 
 impl KeyedHash {
     /// For this key.
-    #[must_use]
     pub fn new(key: &Secret<[u8; 32]>) -> Self {
         Self(Hmac::new_from_slice(key.expose()).expect("HMAC takes a key of any length"))
     }
 
     /// The hash over the parts, each with its length before it, so that no two lists of parts look
     /// the same.
-    #[must_use]
     pub fn of<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
         let mut mac = self.0.clone();
         for part in parts {
@@ -40,7 +37,6 @@ impl KeyedHash {
 }
 
 /// HMAC-SHA256 as the platforms and the standards write it: a key of any length over one message.
-#[must_use]
 pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(message);
@@ -58,34 +54,29 @@ impl RunningSha256 {
     }
 
     /// The hash of all pieces.
-    #[must_use]
     pub fn finish(self) -> [u8; 32] {
         self.0.finalize().into()
     }
 }
 
 /// Whether two byte strings are equal, in a time that depends on their lengths alone.
-#[must_use]
 pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
 /// The first `N` of at least as many bytes, of a hash or random ones.
-#[must_use]
 pub fn first<const N: usize, const M: usize>(bytes: &[u8; M]) -> [u8; N] {
     const { assert!(N <= M) };
     std::array::from_fn(|at| bytes[at])
 }
 
 /// The last `N` of at least as many random bytes.
-#[must_use]
 pub fn last<const N: usize, const M: usize>(bytes: &[u8; M]) -> [u8; N] {
     const { assert!(N <= M) };
     std::array::from_fn(|at| bytes[M - N + at])
 }
 
 /// Lower-case hexadecimal, without an allocation: `N` is twice the number of bytes.
-#[must_use]
 pub fn hex_text<const N: usize>(bytes: &[u8]) -> ArrayString<N> {
     /// Both digits of each byte, to be copied at once.
     const PAIRS: [[u8; 2]; 256] = {
@@ -107,7 +98,6 @@ pub fn hex_text<const N: usize>(bytes: &[u8]) -> ArrayString<N> {
 }
 
 /// The bytes behind exactly `2 * N` hexadecimal digits.
-#[must_use]
 pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     hex::decode_to_slice(text, &mut bytes).ok()?;
@@ -115,13 +105,11 @@ pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 }
 
 /// Lower-case hexadecimal.
-#[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {
     hex::encode(bytes)
 }
 
 /// What a WebSocket server answers to a client's key (RFC 6455 section 4.2.2).
-#[must_use]
 pub fn websocket_accept(key: &str) -> String {
     let digest: [u8; 20] = Sha1::new()
         .chain_update(key)

@@ -66,7 +66,6 @@ pub fn parse_key(text: &str) -> Result<Secret<[u8; 32]>, KeyError> {
 }
 
 /// A fresh key in the form that [`parse_key`] reads.
-#[must_use]
 pub fn generate_key() -> String {
     encoding::base64url(&random::bytes::<32>())
 }
@@ -134,7 +133,6 @@ impl Keyring {
     }
 
     /// A ring with one fresh key, for stores that do not outlive the process.
-    #[must_use]
     pub fn ephemeral() -> Self {
         Self {
             keys: vec![SealingKey::new(&Secret::new(random::bytes()))],
@@ -142,7 +140,6 @@ impl Keyring {
     }
 
     /// Seals `plaintext` for the place named by `associated`: key id ‖ nonce ‖ ciphertext ‖ tag.
-    #[must_use]
     pub fn seal(&self, associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
         let key = &self.keys[0];
         let nonce = random::bytes::<NONCE_LEN>();
@@ -190,7 +187,6 @@ impl Keyring {
 
     /// The ring for another purpose and one span of time, such as an hour. Its keys are in the same
     /// order, open nothing of this ring, and tell nothing of its keys.
-    #[must_use]
     pub fn derived(&self, purpose: &str, number: u64) -> Self {
         let label = [purpose.as_bytes(), &number.to_be_bytes()].concat();
         let derived = |key: &SealingKey| {
@@ -205,14 +201,12 @@ impl Keyring {
     }
 
     /// The check bytes of a fresh token.
-    #[must_use]
     pub fn check_bytes(&self, token: &[u8]) -> [u8; 4] {
         check(&self.keys[0], token)
     }
 
     /// Whether any configured key made these check bytes. All keys are tried, so the time tells
     /// nothing.
-    #[must_use]
     pub fn checks(&self, token: &[u8], bytes: &[u8; 4]) -> bool {
         self.keys.iter().fold(false, |found, key| {
             hash::constant_time_eq(&check(key, token), bytes) | found
@@ -236,19 +230,16 @@ impl fmt::Debug for NamingKey {
 
 impl NamingKey {
     /// The configured key.
-    #[must_use]
     pub fn new(key: &Secret<[u8; 32]>) -> Self {
         Self(KeyedHash::new(key))
     }
 
     /// A fresh key, for stores that do not outlive the process.
-    #[must_use]
     pub fn ephemeral() -> Self {
         Self::new(&Secret::new(random::bytes()))
     }
 
     /// The name of `parts` for one purpose: without the key nobody can tell whose name it is.
-    #[must_use]
     pub fn name<const N: usize>(&self, purpose: &str, parts: &[&[u8]]) -> [u8; N] {
         hash::first(
             &self
@@ -265,7 +256,6 @@ pub struct DerivedBox(Keyring);
 impl DerivedBox {
     /// The box for `shared` (which must be hard to guess) and one purpose; `naming` binds it to
     /// this installation.
-    #[must_use]
     pub fn new(naming: &NamingKey, purpose: &str, shared: &[&[u8]]) -> Self {
         let key = Secret::new(naming.name::<32>(purpose, shared));
         Self(Keyring {
@@ -274,7 +264,6 @@ impl DerivedBox {
     }
 
     /// Seals under the derived key.
-    #[must_use]
     pub fn seal(&self, plaintext: &[u8]) -> Vec<u8> {
         self.0.seal(b"", plaintext)
     }

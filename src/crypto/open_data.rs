@@ -40,7 +40,6 @@ pub fn encrypt(
 }
 
 /// `sha1(rawData ‖ session_key)` in hexadecimal.
-#[must_use]
 pub fn signature(raw_data: &str, session_key: &str) -> String {
     let digest: [u8; 20] = Sha1::new()
         .chain_update(raw_data)

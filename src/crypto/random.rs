@@ -6,7 +6,6 @@ use rand::rngs::{SmallRng, SysRng};
 use rand::{RngExt as _, SeedableRng as _, TryRng as _};
 
 /// `N` bytes from the operating system's generator: tokens, keys, nonces.
-#[must_use]
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut out = [0; N];
     SysRng
@@ -16,7 +15,6 @@ pub fn bytes<const N: usize>() -> [u8; N] {
 }
 
 /// A number in 0..1 for jitter and balancing; fast, never for secrets.
-#[must_use]
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that draws randomness"
@@ -27,7 +25,6 @@ pub fn fraction() -> f64 {
 
 /// Fast random bytes for request ids and trace ids, which are names and not secrets: who has seen
 /// some can tell those that follow.
-#[must_use]
 pub fn name_bytes<const N: usize>() -> [u8; N] {
     thread_local! {
         static NAMES: RefCell<SmallRng> = RefCell::new(SmallRng::from_seed(bytes()));

@@ -45,7 +45,6 @@ pub struct Accepted {
 impl Acceptor {
     /// With TLS if there is a `tls`; with the PROXY protocol from `balancers`, if there are any,
     /// and from nobody else.
-    #[must_use]
     pub fn new(
         tls: Option<Arc<Tls>>,
         balancers: Option<watch::Receiver<Arc<TrustedProxies>>>,

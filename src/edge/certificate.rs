@@ -64,7 +64,6 @@ pub enum CertificateError {
 
 impl CertificateFiles {
     /// The command that makes a self-signed pair.
-    #[must_use]
     pub fn by_hand(&self) -> String {
         let cert = self.cert.display();
         let key = self.key.display();
@@ -76,7 +75,6 @@ impl CertificateFiles {
 
 impl CertificateError {
     /// Whether the file of the key is what has to be fixed; else it is the file of certificates.
-    #[must_use]
     pub const fn is_of_key(&self) -> bool {
         !matches!(
             self,
@@ -85,7 +83,6 @@ impl CertificateError {
     }
 
     /// What to do.
-    #[must_use]
     pub fn advice(&self) -> String {
         match self {
             Self::File { path, why, .. } => why.advice(&path.display().to_string()),
@@ -127,7 +124,6 @@ pub fn load(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> 
 }
 
 /// The one cryptographic provider.
-#[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }

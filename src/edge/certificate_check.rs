@@ -20,7 +20,6 @@ const DAY: u64 = 24 * 3600;
 
 /// What is found of each pair of files, whose first certificate is the server's. `hosts` are those
 /// of the routes.
-#[must_use]
 pub fn diagnose(
     files: &[CertificateFiles],
     hosts: &[HostPattern],
@@ -37,7 +36,6 @@ pub fn diagnose(
 }
 
 /// Of one pair on its own.
-#[must_use]
 pub fn diagnose_one(
     files: &CertificateFiles,
     hosts: &[HostPattern],

@@ -6,7 +6,6 @@ use crate::diagnostic::Diagnostic;
 use crate::route::HostPattern;
 
 /// Which of the routes' hosts no certificate has.
-#[must_use]
 pub fn uncovered(files: &[CertificateFiles], hosts: &[HostPattern]) -> Option<Diagnostic> {
     let names: Vec<String> = files
         .iter()
@@ -41,7 +40,6 @@ pub fn uncovered(files: &[CertificateFiles], hosts: &[HostPattern]) -> Option<Di
 }
 
 /// Whether it is for hosts that there are routes for.
-#[must_use]
 pub fn of_names(
     leaf: &Facts,
     files: &CertificateFiles,

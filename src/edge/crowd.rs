@@ -43,7 +43,6 @@ pub struct CrowdMember {
 impl Crowd {
     /// From `many` on the oldest give way, but none that has not been there for as long as
     /// `undisturbed`.
-    #[must_use]
     pub fn new(many: usize, undisturbed: Duration) -> Arc<Self> {
         Arc::new(Self {
             many,

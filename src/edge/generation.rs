@@ -48,7 +48,6 @@ pub struct CurrentApp<L> {
 
 impl<T> ConfigGeneration<T> {
     /// A generation, and a receiver that gets one message from each worker that has taken it over.
-    #[must_use]
     pub fn new(content: T) -> (Arc<Self>, mpsc::UnboundedReceiver<()>) {
         let (taken, hears) = mpsc::unbounded_channel();
         (Arc::new(Self { content, taken }), hears)

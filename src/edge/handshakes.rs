@@ -13,7 +13,6 @@ pub const MANY: usize = 256;
 pub const UNDISTURBED: Duration = Duration::from_secs(2);
 
 /// Those whose ClientHello has come.
-#[must_use]
 pub fn handshakes() -> Arc<Crowd> {
     Crowd::new(MANY, UNDISTURBED)
 }

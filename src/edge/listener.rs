@@ -34,7 +34,6 @@ impl fmt::Display for Listen {
 
 impl Listen {
     /// What to do when it cannot be had; `key` is what it is called where it was written.
-    #[must_use]
     pub fn advice(&self, error: &io::Error, key: &str) -> String {
         match (error.kind(), self) {
             (io::ErrorKind::AddrInUse, _) => {

@@ -46,7 +46,6 @@ const OWN_OF_A_WORKER: u64 = 8;
 /// How many connections of clients there is room for in a process that may have so many files open.
 /// What is left is for backends, for Redis and for the admin listener: a process that cannot answer
 /// its liveness probe is killed, with all that it serves.
-#[must_use]
 pub fn room_for_clients(descriptors: u64, workers: usize) -> usize {
     let own = OWN + OWN_OF_A_WORKER * workers as u64;
     let kept = ((descriptors / 4).clamp(64, 1024) + own).min(descriptors / 2);

@@ -23,7 +23,6 @@ pub struct CountingSocket {
 
 impl CountingSocket {
     /// Nothing written yet.
-    #[must_use]
     pub const fn new(socket: TcpStream) -> Self {
         Self { socket, written: 0 }
     }
@@ -39,7 +38,6 @@ impl CountingSocket {
 impl Stream {
     /// How many bytes the client has taken of what the layer of TLS has written; `None`: there is
     /// no such layer.
-    #[must_use]
     pub fn taken(&self) -> Option<u64> {
         if let Self::Tls(stream) = self {
             Some(stream.get_ref().0.written)

@@ -41,7 +41,6 @@ pub struct Tickets {
 
 impl TicketKeys {
     /// Derived from these keys.
-    #[must_use]
     pub fn new(keys: Arc<Keyring>, clock: Arc<dyn Clock>) -> Self {
         let in_use = RwLock::new(Arc::new(Hours::around(&keys, hour(&*clock))));
         Self {
@@ -53,7 +52,6 @@ impl TicketKeys {
 
     /// Tickets that open for a certificate with these names alone. Another installation may have
     /// the same keys: it must not speak for names that it has no certificate of.
-    #[must_use]
     pub fn bound_to(self: &Arc<Self>, names: &[String]) -> Tickets {
         let mut names = names.to_vec();
         names.sort_unstable();

@@ -92,7 +92,6 @@ pub fn tls(
 
 impl Tls {
     /// The settings for who begins like this.
-    #[must_use]
     pub fn configuration(&self, hello: &ClientHello<'_>) -> Option<Arc<ServerConfig>> {
         let all = self
             .shown

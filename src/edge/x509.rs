@@ -27,7 +27,6 @@ pub struct Facts {
 
 impl Facts {
     /// Of a certificate in DER; `None`: it is not as RFC 5280 wants it.
-    #[must_use]
     pub fn of(der: &[u8]) -> Option<Self> {
         let certificate = Certificate::from_der(der).ok()?;
         let said = certificate.tbs_certificate();
@@ -66,7 +65,6 @@ impl Facts {
     }
 
     /// Whether it is signed by nobody else.
-    #[must_use]
     pub fn is_self_signed(&self) -> bool {
         self.subject.0 == self.issuer.0
     }

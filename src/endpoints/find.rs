@@ -14,7 +14,6 @@ pub enum OwnEndpoint {
 
 /// `None`: the path does not lie under the prefix. Own endpoints are own endpoints in every spelling
 /// of their paths, and `verify` never says yes to another spelling than its own.
-#[must_use]
 pub fn find(path: &str, prefix: &str) -> Option<OwnEndpoint> {
     let has_escape = path.contains('%');
     let canonical = if has_escape || path.as_bytes().windows(2).any(|pair| pair == b"//") {

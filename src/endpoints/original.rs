@@ -57,7 +57,6 @@ pub struct Original<'a> {
 
 impl Believed {
     /// What this proxy sets itself.
-    #[must_use]
     pub fn of(proxy: AskingProxy) -> Self {
         use AskingProxy as P;
         match proxy {
@@ -83,7 +82,6 @@ impl Believed {
     }
 
     /// What stands in these headers.
-    #[must_use]
     pub fn headers(uri: Option<&str>, method: Option<&str>, host: Option<&str>) -> Self {
         let place = |name: &str| OriginalSource::Header(name.to_ascii_lowercase());
         Self {
@@ -94,7 +92,6 @@ impl Believed {
     }
 
     /// Whether anything says which path is meant.
-    #[must_use]
     pub const fn names_uri(&self) -> bool {
         self.uri.is_some()
     }
@@ -230,7 +227,6 @@ fn at_most_one<'a>(headers: Headers<'a>, name: &str) -> Result<Option<Value<'a>>
 }
 
 /// The path of an original request is none that has one reading.
-#[must_use]
 pub fn path_invalid(why: PathError) -> GatewayError {
     GatewayError::new(ErrorCode::PathInvalid, format!("{why}"))
 }

@@ -15,7 +15,6 @@ pub struct TokenAnswer<'a> {
 }
 
 impl<'a> TokenAnswer<'a> {
-    #[must_use]
     pub const fn new(
         token: &'a str,
         session_id: &'a str,

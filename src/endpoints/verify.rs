@@ -45,7 +45,6 @@ pub struct Verify {
 
 /// What stands behind the endpoint's own path: Envoy appends what the client asked for. `None`: the
 /// path is not the endpoint's.
-#[must_use]
 pub fn appended<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     below(path.strip_prefix(prefix)?.strip_prefix('/')?, PATH)
 }

@@ -10,7 +10,6 @@ pub type AddressText = ArrayString<45>;
 
 /// Writes an address. The standard library's own way pads, which costs more than the rest of a head
 /// line.
-#[must_use]
 pub fn address_text(address: IpAddr) -> AddressText {
     let mut text = AddressText::new();
     match address {

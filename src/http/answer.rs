@@ -66,7 +66,6 @@ pub fn with_error_body(
 }
 
 /// 200 with this as JSON, which nothing on the way may keep.
-#[must_use]
 pub fn json(body: &impl Serialize) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-store"))

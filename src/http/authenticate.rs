@@ -29,7 +29,6 @@ pub enum Caller {
 
 impl Caller {
     /// The user, where there is a session.
-    #[must_use]
     pub fn user(&self) -> Option<&UserKey> {
         if let Self::Session(live) = self {
             Some(&live.session.user)
@@ -49,7 +48,6 @@ pub struct Authenticator {
 
 impl Authenticator {
     /// Looks for tokens in these places.
-    #[must_use]
     pub fn new(
         sessions: Arc<SessionService>,
         carriers: Arc<[TokenCarrier]>,
@@ -63,7 +61,6 @@ impl Authenticator {
     }
 
     /// The places that are looked at.
-    #[must_use]
     pub fn carriers(&self) -> &[TokenCarrier] {
         &self.carriers
     }
@@ -166,7 +163,6 @@ impl Authenticator {
     }
 
     /// The sessions behind the tokens.
-    #[must_use]
     pub const fn sessions(&self) -> &Arc<SessionService> {
         &self.sessions
     }

@@ -16,7 +16,6 @@ thread_local! {
 }
 
 /// An empty buffer with [`ROOM`].
-#[must_use]
 pub fn spare() -> BytesMut {
     SPARE
         .with_borrow_mut(Vec::pop)

@@ -66,7 +66,6 @@ impl Default for Chunks {
 
 impl Chunks {
     /// An upstream's body. Old servers pad a chunk's size with spaces, which has one meaning.
-    #[must_use]
     pub fn of_upstream() -> Self {
         Self {
             is_upstreams: true,
@@ -99,7 +98,6 @@ impl Chunks {
     }
 
     /// Whether the body ends within these bytes, which come next.
-    #[must_use]
     pub fn ends_within(mut self, mut bytes: &[u8]) -> bool {
         loop {
             match self.next(bytes) {

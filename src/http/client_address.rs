@@ -50,19 +50,16 @@ pub struct TrustedProxies {
 
 impl TrustedProxies {
     /// These networks, none by default, which write this header.
-    #[must_use]
     pub const fn new(networks: Vec<IpNet>, header: ForwardingHeader) -> Self {
         Self { networks, header }
     }
 
     /// The header that they write.
-    #[must_use]
     pub const fn header(&self) -> ForwardingHeader {
         self.header
     }
 
     /// Whether this address is a trusted proxy. `::ffff:10.0.0.1` is `10.0.0.1`.
-    #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         !self.networks.is_empty()
             && self
@@ -74,7 +71,6 @@ impl TrustedProxies {
     /// The client: from the right, the first hop that is not a trusted proxy. From a peer that is
     /// not trusted, the headers count for nothing. A hop that is not an address ends the search at
     /// the last one that was.
-    #[must_use]
     pub fn client(&self, peer: IpAddr, headers: Headers<'_>) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.contains(peer) {
@@ -133,7 +129,6 @@ impl TrustedProxies {
 
     /// Whether the peer is a proxy of the operator's that nobody has told the gateway of: then its
     /// address is everybody's. The first time this is logged.
-    #[must_use]
     pub fn is_nameless_proxy(&self, peer: IpAddr, headers: Headers<'_>) -> bool {
         static LOGGED: Once = Once::new();
         let forwards = || headers.contains(X_FORWARDED_FOR) || headers.contains(FORWARDED);

@@ -21,7 +21,6 @@ struct ConnectionState {
 
 impl ConnectionInfo {
     /// A connection that came with TLS, or without.
-    #[must_use]
     pub fn new(secure: bool) -> Self {
         let connection = Self::default();
         connection.0.secure.set(secure);
@@ -29,7 +28,6 @@ impl ConnectionInfo {
     }
 
     /// Whether it came with TLS.
-    #[must_use]
     pub fn is_secure(&self) -> bool {
         self.0.secure.get()
     }
@@ -41,7 +39,6 @@ impl ConnectionInfo {
 
     /// Whether the balancer did not say whose connection it is. What comes on it are some client's
     /// own bytes, though the peer is trusted.
-    #[must_use]
     pub fn is_nameless(&self) -> bool {
         self.0.nameless.get()
     }
@@ -57,7 +54,6 @@ impl ConnectionInfo {
     }
 
     /// Whether the client has closed its side, or is gone.
-    #[must_use]
     pub fn has_left(&self) -> bool {
         self.0.left.get()
     }
@@ -68,7 +64,6 @@ impl ConnectionInfo {
     }
 
     /// Whether the client has taken nothing for too long.
-    #[must_use]
     pub fn has_stalled(&self) -> bool {
         self.0.stalled.get()
     }
@@ -79,14 +74,12 @@ impl ConnectionInfo {
     }
 
     /// Whether the last answer did not go out in full.
-    #[must_use]
     pub fn was_cut(&self) -> bool {
         self.0.cut.get()
     }
 
     /// The error of a request whose body broke off, said as what it was: a client that was silent
     /// for too long.
-    #[must_use]
     pub fn blamed(&self, error: GatewayError) -> GatewayError {
         if self.blamed_code(error.code) == error.code {
             error
@@ -100,7 +93,6 @@ impl ConnectionInfo {
     }
 
     /// The same of a code, where the answer has begun.
-    #[must_use]
     pub fn blamed_code(&self, code: ErrorCode) -> ErrorCode {
         if code == ErrorCode::BodyBroken && self.0.body_stalled.get() {
             ErrorCode::RequestTimeout

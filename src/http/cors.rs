@@ -62,7 +62,6 @@ impl Cors {
 
     /// The answer to a preflight of an allowed origin; `None`: the request is none, and goes its
     /// usual way.
-    #[must_use]
     pub fn preflight(&self, request: &RequestHead) -> Option<HttpResponse> {
         let headers = request.headers();
         let is_preflight = request.method() == "OPTIONS"
@@ -135,13 +134,11 @@ impl Cors {
     }
 
     /// Whether no origins are configured.
-    #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.origins.is_empty()
     }
 
     /// Whether an origin is among the configured ones.
-    #[must_use]
     pub fn names(&self, origin: &str) -> bool {
         !self.is_empty()
             && Origin::parse(origin).is_some_and(|origin| self.origins.contains(&origin))
@@ -149,7 +146,6 @@ impl Cors {
 
     /// Whether the page that a browser names in `Origin` is a configured one, of this host, or
     /// a platform's. `https`: whether the client is known to have come by it.
-    #[must_use]
     pub fn knows_page(&self, headers: Headers<'_>, https: bool) -> bool {
         let Some(origin) = headers.single("origin") else {
             return false;

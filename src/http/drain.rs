@@ -53,25 +53,21 @@ impl Drain {
     }
 
     /// How many requests were cut.
-    #[must_use]
     pub fn cut_requests(&self) -> usize {
         self.0.cut.load(Ordering::Relaxed)
     }
 
     /// Whether requests under way have had their time.
-    #[must_use]
     pub fn is_cutting(&self) -> bool {
         self.0.stage.load(Ordering::Relaxed) >= CUTTING
     }
 
     /// Whether WebSockets are to end.
-    #[must_use]
     pub fn ends_streams(&self) -> bool {
         self.0.stage.load(Ordering::Relaxed) >= ENDING
     }
 
     /// Whether draining has started.
-    #[must_use]
     pub fn is_on(&self) -> bool {
         self.0.stage.load(Ordering::Relaxed) >= DRAINING
     }

@@ -27,23 +27,19 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Takes GET and HEAD, whose answer is the same without its body (RFC 9110 section 9.3.2).
-    #[must_use]
     pub const fn get(path: &'static str, handler: fn() -> Route) -> Self {
         Self::new(path, "GET, HEAD", Some(handler))
     }
 
-    #[must_use]
     pub const fn post(path: &'static str, handler: fn() -> Route) -> Self {
         Self::new(path, "POST", Some(handler))
     }
 
-    #[must_use]
     pub const fn delete(path: &'static str, handler: fn() -> Route) -> Self {
         Self::new(path, "DELETE", Some(handler))
     }
 
     /// Takes any method, and answers without the application.
-    #[must_use]
     pub const fn on_fast_path(path: &'static str) -> Self {
         Self::new(path, "any", None)
     }
@@ -101,7 +97,6 @@ fn not_allowed(methods: &str) -> Result<HttpResponse, GatewayError> {
 }
 
 /// The session that a path names as its `{session_id}`; `None`: no session can have this name.
-#[must_use]
 pub fn named_session(req: &HttpRequest) -> Option<SessionId> {
     req.match_info()
         .get("session_id")
@@ -116,7 +111,6 @@ pub struct EndpointCounters {
 
 impl EndpointCounters {
     /// `group` stands before every name.
-    #[must_use]
     pub fn new(table: &'static [Endpoint], group: &str, metrics: &Metrics) -> Self {
         let counted = |name: &str| Arc::new(CountedRoute::new(metrics, &format!("{group}{name}")));
         let mut known: Vec<_> = table
@@ -132,7 +126,6 @@ impl EndpointCounters {
 
     /// The counters of a path below the table's prefix. More segments than the endpoint has do not
     /// make it another one, though they are answered with 404.
-    #[must_use]
     pub fn of(&self, path: &str) -> &Arc<CountedRoute> {
         let first = path.split('/').next().unwrap_or_default();
         self.find(|known| covers(known, path))

@@ -38,7 +38,6 @@ pub struct GatewayError {
 
 impl GatewayError {
     /// An error with its sentence.
-    #[must_use]
     pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code,
@@ -52,7 +51,6 @@ impl GatewayError {
     }
 
     /// The session of a request has ended, before it or meanwhile.
-    #[must_use]
     pub fn session_expired() -> Self {
         Self::new(
             ErrorCode::SessionExpired,
@@ -61,7 +59,6 @@ impl GatewayError {
     }
 
     /// The gateway's prefix, and no endpoint below it.
-    #[must_use]
     pub fn no_endpoint() -> Self {
         Self::new(
             ErrorCode::EndpointNotFound,
@@ -92,7 +89,6 @@ impl GatewayError {
 
     /// For the access line: which quota it was, or what is wrong with the request. In the gateway's
     /// own words alone, with nothing that the client sent. `None`: the code says it all.
-    #[must_use]
     pub fn reason(&self) -> Option<Cow<'static, str>> {
         match (&self.refusal, self.code) {
             (Some(refusal), _) => Some(refusal.policy.as_str().into()),

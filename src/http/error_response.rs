@@ -15,7 +15,6 @@ use crate::identity::PlatformCode;
 
 impl GatewayError {
     /// The answer, as a problem document.
-    #[must_use]
     pub fn response(&self, request_id: &str) -> HttpResponse {
         self.response_with(self.code.status(), request_id)
     }
@@ -23,7 +22,6 @@ impl GatewayError {
     /// The answer in the shape that its clients expect. That nobody answers here is said plainly in
     /// any case: to a proxy that asks the wrong address whether a request may pass, a template's
     /// 200 would be a yes.
-    #[must_use]
     pub fn response_as(&self, shape: &FailureShape, request_id: &str) -> HttpResponse {
         let (status, body) = match (shape, self.code) {
             (FailureShape::Problem, _)
@@ -39,7 +37,6 @@ impl GatewayError {
     }
 
     /// The answer under another status, for askers who know only some.
-    #[must_use]
     pub fn response_with(&self, status: StatusCode, request_id: &str) -> HttpResponse {
         let body =
             serde_json::to_vec(&ProblemDocument::new(self, status, request_id)).unwrap_or_default();

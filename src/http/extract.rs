@@ -55,7 +55,6 @@ pub struct Inbound {
 
 impl Inbound {
     /// Reads the facts.
-    #[must_use]
     pub fn of(head: &RequestHead, trusted: &TrustedProxies, traces: Option<&Traces>) -> Self {
         let started = monotonic_now();
         let peer = head.peer();
@@ -103,7 +102,6 @@ impl Inbound {
     }
 
     /// The facts of a request whose head was refused.
-    #[must_use]
     pub fn unread(peer: IpAddr, started: Instant) -> Self {
         let fresh = Fresh::draw();
         let text = address_text(peer.to_canonical());
@@ -124,7 +122,6 @@ impl Inbound {
     }
 
     /// The trace id within the trace context.
-    #[must_use]
     pub fn trace_id(&self) -> &str {
         trace_id(&self.traceparent)
     }

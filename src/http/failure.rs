@@ -22,7 +22,6 @@ pub enum FailureShape {
 
 impl FailureShape {
     /// This text under this status; `None`: it is no status of an answer with a body.
-    #[must_use]
     pub fn template(status: Option<u16>, body: Template) -> Option<Self> {
         let of_answers = |status: u16| {
             StatusCode::from_u16(status)
@@ -105,7 +104,6 @@ impl Template {
 
     /// The text with these values in it, written so that none of them can end the JSON string that
     /// it stands in.
-    #[must_use]
     pub fn fill(&self, values: &Filling<'_>) -> String {
         let mut out = String::with_capacity(256);
         for part in &self.0 {

@@ -16,13 +16,11 @@ pub struct Element<'a>(&'a str);
 
 impl<'a> Element<'a> {
     /// The address that the proxy got it from, where it says one.
-    #[must_use]
     pub fn client(self) -> Option<IpAddr> {
         self.get("for").and_then(address)
     }
 
     /// The value of a parameter, without its quotes.
-    #[must_use]
     pub fn get(self, parameter: &str) -> Option<&'a str> {
         split_from_the_right(self.0, b';').find_map(|pair| {
             let (name, value) = pair.split_once('=')?;
@@ -44,7 +42,6 @@ pub fn elements(headers: Headers<'_>) -> impl Iterator<Item = Option<Element<'_>
 
 /// What the proxy says that got the request from this client; where several do, the one that is
 /// nearest.
-#[must_use]
 pub fn of_client(headers: Headers<'_>, client: IpAddr) -> Option<Element<'_>> {
     elements(headers).flatten().find(|element| {
         element

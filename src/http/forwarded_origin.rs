@@ -19,7 +19,6 @@ pub struct ForwardedOrigin<'a> {
 
 impl<'a> ForwardedOrigin<'a> {
     /// Empty if the peer is no trusted proxy.
-    #[must_use]
     pub fn of(inbound: &Inbound, headers: Headers<'a>) -> Self {
         match (inbound.trusted_peer, inbound.forwarding) {
             (false, _) => Self::default(),
@@ -29,7 +28,6 @@ impl<'a> ForwardedOrigin<'a> {
     }
 
     /// The scheme by which the client came, as far as is known.
-    #[must_use]
     pub fn scheme(&self, inbound: &Inbound) -> &'a [u8] {
         self.proto
             .unwrap_or(if inbound.secure { b"https" } else { b"http" })
@@ -61,7 +59,6 @@ impl<'a> ForwardedOrigin<'a> {
 
 /// Whether the client is known to have come by https: to the gateway itself, or to a trusted proxy
 /// that says so.
-#[must_use]
 pub fn is_https(inbound: &Inbound, headers: Headers<'_>) -> bool {
     ForwardedOrigin::of(inbound, headers)
         .scheme(inbound)

@@ -69,7 +69,6 @@ pub struct RequestHead {
 impl Span {
     /// Where `part` stands in `whole`, of which it is a piece of less than 4 GiB. An empty one may
     /// stand anywhere.
-    #[must_use]
     pub fn of(part: &[u8], whole: &[u8]) -> Self {
         if part.is_empty() {
             return Self::default();
@@ -100,7 +99,6 @@ impl Span {
 
 impl HeaderLines {
     /// The lines at these places of a head, whose names are put into lower case.
-    #[must_use]
     pub fn new(mut bytes: BytesMut, lines: Vec<(Span, Span)>) -> Self {
         for (name, _) in &lines {
             if let Some(name) = bytes.get_mut(name.start as usize..name.end as usize) {
@@ -111,7 +109,6 @@ impl HeaderLines {
     }
 
     /// To look at.
-    #[must_use]
     pub fn view(&self) -> Headers<'_> {
         Headers {
             bytes: &self.bytes,
@@ -149,7 +146,6 @@ impl<'a> Headers<'a> {
     }
 
     /// The values under a name, which is given in lower case.
-    #[must_use]
     pub fn get_all(self, name: &str) -> impl DoubleEndedIterator<Item = Value<'a>> {
         // The length tells most names apart.
         let lines = self.lines.iter().filter(move |(own, _)| {
@@ -159,26 +155,22 @@ impl<'a> Headers<'a> {
     }
 
     /// The first value under a name.
-    #[must_use]
     pub fn get(self, name: &str) -> Option<Value<'a>> {
         self.get_all(name).next()
     }
 
     /// Whether there is a line of this name.
-    #[must_use]
     pub fn contains(self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
     /// Whether a comma-separated list under this name has a word, in any case.
-    #[must_use]
     pub fn lists(self, name: &str, word: &[u8]) -> bool {
         self.get_all(name)
             .any(|value| list_items(value.bytes()).any(|item| item.eq_ignore_ascii_case(word)))
     }
 
     /// The value of a header that occurs once, if it is text.
-    #[must_use]
     pub fn single(self, name: &str) -> Option<&'a str> {
         let mut values = self.get_all(name);
         let value = values.next()?;
@@ -197,13 +189,11 @@ pub fn list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 impl<'a> Value<'a> {
     /// As it came.
-    #[must_use]
     pub const fn bytes(self) -> &'a [u8] {
         self.0
     }
 
     /// If it is nothing but visible ASCII, spaces and tabs.
-    #[must_use]
     pub fn text(self) -> Option<&'a str> {
         // To its end in any case, so that many bytes are looked at at once.
         let visible = self.0.iter().fold(true, |visible, b| {
@@ -226,7 +216,6 @@ impl Drop for RequestHead {
 impl RequestHead {
     /// The head in these bytes, whose method and path were found to be ASCII, and the query too
     /// where it is not given in an escaped form. No peer: it came over a Unix socket.
-    #[must_use]
     pub fn new(
         bytes: BytesMut,
         parts: RequestParts,
@@ -265,7 +254,6 @@ impl RequestHead {
 
     /// The head of a request to one of the gateway's own endpoints. A request that came from
     /// nowhere has an empty one.
-    #[must_use]
     pub fn of(request: &HttpRequest) -> Rc<Self> {
         request
             .extensions()
@@ -275,13 +263,11 @@ impl RequestHead {
     }
 
     /// The method.
-    #[must_use]
     pub fn method(&self) -> &str {
         self.method.text(&self.start)
     }
 
     /// The path, as it came.
-    #[must_use]
     pub fn path(&self) -> &str {
         // "http://host" names the root without a word.
         if self.path == Span::default() {
@@ -293,32 +279,27 @@ impl RequestHead {
 
     /// The query, without its question mark: as it came, but for characters that need an escape and
     /// came without.
-    #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.query.map(|query| query.text(&self.start))
     }
 
     /// Whether it is HTTP/1.1, and not HTTP/1.0.
-    #[must_use]
     pub const fn is_http_11(&self) -> bool {
         self.http_11
     }
 
     /// Its header lines.
-    #[must_use]
     pub fn headers(&self) -> Headers<'_> {
         self.headers.view()
     }
 
     /// The socket's peer. A Unix socket has no peer address: whoever may write to it is on this
     /// machine.
-    #[must_use]
     pub fn peer(&self) -> IpAddr {
         self.peer.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
 
     /// The connection that it came on.
-    #[must_use]
     pub const fn connection(&self) -> &ConnectionInfo {
         &self.connection
     }

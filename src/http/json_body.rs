@@ -20,7 +20,6 @@ const JSON_LIMIT: usize = 16 * 1024;
 pub struct Object<T>(pub T);
 
 /// How handlers read such a body, and what is answered where they cannot.
-#[must_use]
 pub fn json_config() -> web::JsonConfig {
     web::JsonConfig::default()
         .limit(JSON_LIMIT)

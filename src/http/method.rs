@@ -18,7 +18,6 @@ const MAX_METHOD: usize = 20;
 /// Whether it could be a method's name, and one that backends may see. What else is a token for the
 /// standard, the server behind the gateway may not take for one; TRACE would send the identity
 /// headers back to the client.
-#[must_use]
 pub fn goes_on(method: &str) -> bool {
     // In any case: methods have theirs, but some frameworks make capitals of them.
     is_word(method)
@@ -29,7 +28,6 @@ pub fn goes_on(method: &str) -> bool {
 }
 
 /// Whether it has only characters that methods' names have.
-#[must_use]
 pub fn is_word(method: &str) -> bool {
     !method.is_empty()
         && method
@@ -55,7 +53,6 @@ pub fn refuse_another(method: &str, headers: Headers<'_>) -> Result<(), GatewayE
 }
 
 /// The path is for other methods: these.
-#[must_use]
 pub fn other_methods(methods: &str) -> GatewayError {
     GatewayError::new(
         ErrorCode::MethodNotAllowed,

@@ -14,7 +14,6 @@ pub struct Origin {
 impl Origin {
     /// Reads `https://HOST` or `http://HOST`, with a port or without; `None`: no origin that a page
     /// of a web server has.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
         let https = scheme.eq_ignore_ascii_case("https");
@@ -40,14 +39,12 @@ impl Origin {
     }
 
     /// Whether the page came encrypted.
-    #[must_use]
     pub const fn is_https(&self) -> bool {
         self.https
     }
 
     /// Whether its pages are those of this `Host`, as far as that can say: it has no scheme, so the
     /// page's counts.
-    #[must_use]
     pub fn is_of_host(&self, host: &str) -> bool {
         Self::at(self.https, host).as_ref() == Some(self)
     }

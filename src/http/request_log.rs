@@ -77,7 +77,6 @@ pub struct CountedRoute {
 
 impl CountedRoute {
     /// A route with its counters.
-    #[must_use]
     pub fn new(metrics: &Metrics, name: &str) -> Self {
         Self {
             name: name.into(),
@@ -131,7 +130,6 @@ pub struct StreamAccount {
 
 impl RequestLog {
     /// Starts the account of a request.
-    #[must_use]
     pub fn new(
         reports: Arc<RequestReporter>,
         inbound: Inbound,

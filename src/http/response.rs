@@ -32,7 +32,6 @@ pub struct AnswerHead {
 
 impl AnswerHead {
     /// A head without header lines.
-    #[must_use]
     pub fn new(status: StatusCode) -> Self {
         let mut lines = buffers::spare();
         if status == StatusCode::OK {
@@ -53,19 +52,16 @@ impl AnswerHead {
     }
 
     /// The status.
-    #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.status
     }
 
     /// Whether there is a `Date`.
-    #[must_use]
     pub const fn is_dated(&self) -> bool {
         self.dated
     }
 
     /// Whether there is a line of this name, given in lower case. It looks through all of them.
-    #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.lines[..].split(|b| *b == b'\n').any(|line| {
             line.strip_prefix(name.as_bytes())
@@ -91,7 +87,6 @@ impl AnswerHead {
     }
 
     /// The lines, to which the rest of the head is added.
-    #[must_use]
     pub fn into_lines(self) -> BytesMut {
         self.lines
     }

@@ -79,7 +79,6 @@ fn bearer(headers: Headers<'_>) -> Result<Option<&str>, GatewayError> {
 
 /// What stands behind the scheme of an `Authorization: Bearer`, and the spaces behind it (RFC 9110
 /// section 11.4: at least one); empty where nothing does. `None`: another scheme.
-#[must_use]
 pub fn bearer_token(line: &str) -> Option<&str> {
     let (scheme, rest) = line.split_once(' ').unwrap_or((line, ""));
     scheme

@@ -19,12 +19,10 @@ pub struct App {
 }
 
 impl App {
-    #[must_use]
     pub fn open_data(&self) -> Option<&dyn OpenData> {
         self.provider.open_data()
     }
 
-    #[must_use]
     pub fn app_token(&self) -> Option<&dyn AppToken> {
         self.provider.app_token()
     }
@@ -42,7 +40,6 @@ pub struct Apps(BTreeMap<Arc<str>, App>);
 
 impl Apps {
     /// The apps by name.
-    #[must_use]
     pub fn new(apps: impl IntoIterator<Item = App>) -> Self {
         Self(
             apps.into_iter()
@@ -52,13 +49,11 @@ impl Apps {
     }
 
     /// The app with this name.
-    #[must_use]
     pub fn get(&self, name: &str) -> Option<&App> {
         self.0.get(name)
     }
 
     /// The only app, if there is just one.
-    #[must_use]
     pub fn only(&self) -> Option<&App> {
         let mut all = self.0.values();
         all.next().filter(|_| all.next().is_none())

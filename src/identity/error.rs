@@ -60,7 +60,6 @@ pub enum LoginError {
 
 impl LoginError {
     /// The word for the metric, the same as the error code of the answer.
-    #[must_use]
     pub const fn outcome(&self) -> &'static str {
         match self {
             Self::AppRequired => "app_required",

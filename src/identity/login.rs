@@ -56,7 +56,6 @@ pub struct LoginFlow {
 
 impl LoginFlow {
     /// The flow over these apps, this session service and these reservations.
-    #[must_use]
     pub const fn new(
         apps: Arc<Apps>,
         sessions: Arc<SessionService>,
@@ -94,7 +93,6 @@ impl LoginFlow {
     }
 
     /// The name of the app that such a login is for, where it is configured.
-    #[must_use]
     pub fn app_name(&self, app: Option<&str>) -> Option<Arc<str>> {
         self.app(app).ok().map(|app| app.name.clone())
     }

@@ -20,7 +20,6 @@ pub struct Level {
 
 impl Level {
     /// How long until the next one can be had; zero where it can be had now.
-    #[must_use]
     pub fn next_in(self, quota: Quota) -> Duration {
         (self.backlog + Duration::from_micros(quota.interval()))
             .saturating_sub(Duration::from_micros(quota.capacity()))
@@ -47,7 +46,6 @@ impl Cell {
     }
 
     /// How long a [`Cell::take`] would be refused; `None`: not now.
-    #[must_use]
     pub fn refused_for(self, quota: Quota, now: Micros) -> Option<Duration> {
         let wait = Level {
             admitted: false,

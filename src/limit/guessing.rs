@@ -103,7 +103,6 @@ pub struct GuessWatch {
 
 impl GuessWatch {
     /// Nobody has sent anything.
-    #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             senders: Mutex::new(Senders::new(ADDRESSES)),

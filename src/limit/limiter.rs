@@ -33,7 +33,6 @@ pub enum Policy {
 
 impl Policy {
     /// The key in the configuration, which is also its name in metrics and header fields.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::PerIp => "per_ip",
@@ -142,7 +141,6 @@ impl fmt::Debug for Limiter {
 
 impl Limiter {
     /// A limiter over a worker's store. All workers of a process share `local_limits`.
-    #[must_use]
     pub const fn new(
         store: Arc<dyn CounterStore>,
         local_limits: Arc<LocalLimits>,

@@ -37,7 +37,6 @@ pub struct LoginGate {
 
 impl LoginLimits {
     /// The limits over a limiter.
-    #[must_use]
     pub const fn new(limiter: Limiter, naming: Arc<NamingKey>, quotas: LoginQuotas) -> Self {
         Self {
             limiter,
@@ -47,14 +46,12 @@ impl LoginLimits {
     }
 
     /// The quota of one user, which is held where the session is made.
-    #[must_use]
     pub const fn per_user(&self) -> Option<Quota> {
         self.quotas.per_user
     }
 
     /// The gate for a client's address (`None`: it stands for no client) and an app, by its id on
     /// the platform: that is what the platform limits.
-    #[must_use]
     pub fn gate(&self, address: Option<IpAddr>, appid: &str) -> LoginGate {
         let limit = |quota, purpose, part: &[u8]| Limit {
             cell: CellName {

@@ -43,25 +43,21 @@ impl Quota {
     }
 
     /// How many.
-    #[must_use]
     pub const fn amount(self) -> u32 {
         self.amount
     }
 
     /// In which time; whole seconds.
-    #[must_use]
     pub const fn window(self) -> Duration {
         self.window
     }
 
     /// What one costs, in microseconds: rounded up, so that rounding never grants more.
-    #[must_use]
     pub fn interval(self) -> u64 {
         self.window_micros().div_ceil(u64::from(self.amount))
     }
 
     /// What may be owed at once, in microseconds: exactly `amount` intervals.
-    #[must_use]
     pub fn capacity(self) -> u64 {
         self.interval() * u64::from(self.amount)
     }

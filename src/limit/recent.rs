@@ -16,7 +16,6 @@ pub struct Recent<K, V> {
 impl<K: Hash + Eq + Copy, V> Recent<K, V> {
     /// An empty map that holds at most twice `generation` entries, and surely the last `generation`
     /// that were used.
-    #[must_use]
     pub fn new(generation: usize) -> Self {
         Self {
             generation: generation.max(1),
@@ -37,19 +36,16 @@ impl<K: Hash + Eq + Copy, V> Recent<K, V> {
     }
 
     /// The entry of a key, if there is one. Does not count as use.
-    #[must_use]
     pub fn peek(&self, key: &K) -> Option<&V> {
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
     /// Entries.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.young.len() + self.old.len()
     }
 
     /// Whether there is none.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

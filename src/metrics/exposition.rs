@@ -15,7 +15,6 @@ pub enum Exposition {
 
 impl Exposition {
     /// What the page's `Content-Type` says.
-    #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",

@@ -36,7 +36,6 @@ impl BaseUrl {
     }
 
     /// Host and port, for messages.
-    #[must_use]
     pub fn host(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();
         self.0

@@ -142,17 +142,14 @@ impl<'a> Call<'a> {
         }
     }
 
-    #[must_use]
     pub const fn get(path: &'static str) -> Self {
         Self::new(path, Body::Empty)
     }
 
-    #[must_use]
     pub const fn post_json(path: &'static str, body: serde_json::Value) -> Self {
         Self::new(path, Body::Json(body))
     }
 
-    #[must_use]
     pub const fn post_form(path: &'static str) -> Self {
         Self::new(path, Body::Form(Vec::new()))
     }
@@ -237,7 +234,6 @@ impl PlatformClient {
     }
 
     /// The proxy that calls under this base go through.
-    #[must_use]
     pub fn way(&self, base: &BaseUrl) -> Option<&ProxyUrl> {
         self.proxies.via(base.url())
     }

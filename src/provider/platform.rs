@@ -110,7 +110,6 @@ pub struct Unusable(pub String);
 
 impl Platform {
     /// The settings of an app that leaves everything else at its default.
-    #[must_use]
     pub fn app(
         &self,
         name: impl Into<Arc<str>>,
@@ -130,7 +129,6 @@ impl Platform {
     }
 
     /// Whether it is the platform itself that is asked at this base URL.
-    #[must_use]
     pub fn lives_at(&self, base_url: &str) -> bool {
         let host = base_url
             .split("//")
@@ -144,7 +142,6 @@ impl Platform {
     }
 
     /// What a number or word means; `None`: the platform does not document it.
-    #[must_use]
     pub fn meaning(&self, code: &PlatformCode) -> Option<Meaning> {
         self.errors
             .iter()
@@ -153,7 +150,6 @@ impl Platform {
     }
 
     /// What the platform says of a used code.
-    #[must_use]
     pub fn used_code(&self) -> Option<PlatformCode> {
         self.errors
             .iter()
@@ -163,7 +159,6 @@ impl Platform {
 }
 
 /// An API's name: the last segment of its path.
-#[must_use]
 pub fn api_name(path: &'static str) -> &'static str {
     path.rsplit('/').next().unwrap_or_default()
 }

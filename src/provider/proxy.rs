@@ -52,7 +52,6 @@ pub enum Exception {
 
 impl Proxies {
     /// The proxy for a call, if it takes one.
-    #[must_use]
     pub fn via(&self, url: &Url) -> Option<&ProxyUrl> {
         let proxy = if url.scheme() == "https" {
             &self.https
@@ -85,7 +84,6 @@ impl ProxyUrl {
     }
 
     /// Host and port, for messages.
-    #[must_use]
     pub fn host(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();
         self.0
@@ -94,7 +92,6 @@ impl ProxyUrl {
     }
 
     /// The URL as it may be shown.
-    #[must_use]
     pub fn shown(&self) -> String {
         let login = if self.0.username().is_empty() && self.0.password().is_none() {
             ""
@@ -118,7 +115,6 @@ impl fmt::Debug for ProxyUrl {
 
 impl Exception {
     /// Reads one of a list; `None`: it is neither a name nor an address.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text == "*" {
             return Some(Self::All);

@@ -5,7 +5,6 @@ use super::{douyin, wechat};
 use crate::session::ProviderKind;
 
 /// The platform of a kind.
-#[must_use]
 pub const fn platform(kind: ProviderKind) -> &'static Platform {
     match kind {
         ProviderKind::WechatMiniProgram => &wechat::MINI_PROGRAM,
@@ -20,7 +19,6 @@ pub fn platforms() -> impl Iterator<Item = &'static Platform> {
 
 /// The id of the app whose page a Referer names, such as `{web_origin}/{appid}/…`: a hint, never a
 /// proof.
-#[must_use]
 pub fn appid_of_page(referer: &str) -> Option<&str> {
     let page = platforms()
         .filter_map(|platform| platform.web_origin)

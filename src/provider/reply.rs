@@ -55,7 +55,6 @@ impl PlatformRefusal {
 }
 
 /// Judges an answer. `hidden` are the values that were sent and must not come back in a message.
-#[must_use]
 pub fn read<T>(
     read_body: fn(&[u8]) -> Result<Parsed<T>, serde_json::Error>,
     error_field: &str,

@@ -9,7 +9,6 @@ const TRACE_MAX: usize = 64;
 
 /// The text without anything of `hidden`, without control characters, line breaks and marks that
 /// reorder a line, and cut to a length that a log line bears.
-#[must_use]
 pub fn printable(text: &str, hidden: &[&str]) -> String {
     let mut text: String = text
         .chars()
@@ -55,7 +54,6 @@ fn without_long_words(text: &str) -> String {
 
 /// The id under which the platform's own support finds a call: `rid: …`, or `req_id: …` in older
 /// messages.
-#[must_use]
 pub fn trace_id(errmsg: &str) -> Option<&str> {
     let rest = ["rid:", "req_id:"]
         .into_iter()

@@ -37,7 +37,6 @@ pub struct AnswerRules {
 }
 
 /// The answer's head as the client gets it.
-#[must_use]
 pub fn to_client(head: &ResponseHead, rules: &AnswerRules, route: &RouteRules) -> AnswerHead {
     let mut answer = AnswerHead::new(head.status);
     if let (StatusCode::NOT_MODIFIED, Some(length)) = (head.status, head.content_length) {

@@ -59,7 +59,6 @@ struct OutcomeCounter<'a> {
 impl Forwarder {
     /// The upstreams in the order of the configuration. Idle connections of the forwarder `before`
     /// are kept where they lead to the same place.
-    #[must_use]
     pub fn new(upstreams: &[Arc<SharedUpstream>], before: Option<&Self>) -> Self {
         let upstreams = upstreams
             .iter()

@@ -4,7 +4,6 @@ use crate::http::Headers;
 use crate::http::head::{Value, list_items};
 
 /// Whether a header (lower case) always belongs to the connection; with what older proxies use.
-#[must_use]
 pub fn contains(name: &[u8]) -> bool {
     matches!(
         name,
@@ -36,7 +35,6 @@ pub fn options(headers: Headers<'_>) -> Vec<&[u8]> {
 
 /// Whether a header (lower case) is among them, and can be: what the gateway has looked at to let a
 /// message pass goes on with it.
-#[must_use]
 pub fn named(options: &[&[u8]], name: &[u8]) -> bool {
     options
         .iter()

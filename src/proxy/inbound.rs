@@ -45,7 +45,6 @@ pub fn body_framing(headers: Headers<'_>, limit: u64) -> Result<BodyFraming, Gat
 }
 
 /// The body is over the limit.
-#[must_use]
 pub fn too_large() -> GatewayError {
     GatewayError::new(
         ErrorCode::BodyTooLarge,
@@ -54,13 +53,11 @@ pub fn too_large() -> GatewayError {
 }
 
 /// The host of a request, in the form in which hosts are compared.
-#[must_use]
 pub fn host(headers: Headers<'_>) -> Option<HostName> {
     headers.get("host").and_then(|host| host_name(host.text()?))
 }
 
 /// Why there is no route, for the client.
-#[must_use]
 pub fn no_route(why: NoRoute<'_>) -> GatewayError {
     match why {
         NoRoute::Unknown => GatewayError::new(
@@ -73,7 +70,6 @@ pub fn no_route(why: NoRoute<'_>) -> GatewayError {
 }
 
 /// The path has two readings.
-#[must_use]
 pub fn ambiguous_path(error: PathError) -> GatewayError {
     GatewayError::new(ErrorCode::PathInvalid, format!("Refused: {error}."))
 }

@@ -13,7 +13,6 @@ const UNWRITTEN: AsciiSet = CONTROLS.add(b' ');
 /// What a client gets for a `Location`; `None`: the same as the upstream said.
 /// `http://UPSTREAM/path` becomes the path by which clients reach it; everything else, paths
 /// without a host too, is passed on.
-#[must_use]
 pub fn for_client(location: &str, authorities: &[String], rewrite: &PathRewrite) -> Option<String> {
     let location = as_read(location);
     let (usual_ports, rest) = behind_scheme(&location)?;

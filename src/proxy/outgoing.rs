@@ -63,7 +63,6 @@ pub struct OutgoingHead<'a> {
 
 impl HeadRules {
     /// Writes the head.
-    #[must_use]
     pub fn write(&self, parts: &OutgoingHead<'_>) -> BytesMut {
         let mut out = buffers::spare();
         self.request_line(&mut out, parts);
@@ -264,7 +263,6 @@ fn shows_token(text: &str) -> bool {
 
 /// Whether a header, in any spelling, is the gateway's or the connection's own, so that no route
 /// sets or removes it.
-#[must_use]
 pub fn is_own(name: &str) -> bool {
     let folded: String = name
         .chars()

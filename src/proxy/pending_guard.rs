@@ -59,7 +59,6 @@ impl Drop for Ticker {
 
 impl<'a> PendingGuard<'a> {
     /// Watches a request, whose session was just found alive.
-    #[must_use]
     pub const fn new(
         session: Option<(&'a Arc<SessionService>, &'a LiveSession)>,
         drain: &'a Drain,

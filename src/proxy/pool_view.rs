@@ -14,7 +14,6 @@ pub struct PoolView {
 
 impl PoolView {
     /// Idle connections to addresses that stay are kept.
-    #[must_use]
     pub fn new(set: Arc<EndpointSet>, idle: IdleSettings, before: Option<&Self>) -> Self {
         let pools = set
             .targets()

@@ -24,7 +24,6 @@ pub struct Queue {
 
 impl Queue {
     /// So many at once, so many who wait, for so long at most; `shown` shows how many do.
-    #[must_use]
     pub fn new(at_once: usize, length: usize, timeout: Duration, shown: Gauge) -> Self {
         Self {
             places: Arc::new(Semaphore::new(at_once)),

@@ -29,7 +29,6 @@ pub struct RouteRules {
 
 impl RouteRules {
     /// The rules of this route.
-    #[must_use]
     pub fn new(route: &Route, counted: Arc<CountedRoute>, failure: Arc<FailureShape>) -> Self {
         Self {
             counted,
@@ -43,7 +42,6 @@ impl RouteRules {
 
     /// Whether an upstream's header does not go on as it is: it is set or removed here, or another
     /// spelling of one that is.
-    #[must_use]
     pub fn replaces_in_answers(&self, name: &[u8]) -> bool {
         self.response.iter().any(|(own, _)| is_same_name(own, name))
     }
@@ -104,20 +102,17 @@ impl RequestEdits {
     /// Whether a client's header goes on that else would not. In no other spelling than the
     /// route's: a proxy before the gateway that takes the name from its clients may not know the
     /// others.
-    #[must_use]
     pub fn allows(&self, name: &[u8]) -> bool {
         self.allowed.iter().any(|own| own.as_bytes() == name)
     }
 
     /// Whether a client's header does not go on: it is set or removed here, or another spelling of
     /// one that is.
-    #[must_use]
     pub fn replaces(&self, name: &[u8]) -> bool {
         self.touched.iter().any(|own| is_same_name(own, name))
     }
 
     /// The lines of what is set.
-    #[must_use]
     pub fn lines(&self) -> &[u8] {
         self.lines.as_bytes()
     }

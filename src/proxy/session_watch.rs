@@ -35,7 +35,6 @@ struct WatchedSession {
 
 impl SessionWatch {
     /// Watches a session that was just found alive.
-    #[must_use]
     pub fn new(session: Option<(Arc<SessionService>, &LiveSession)>) -> Self {
         let now = monotonic_now();
         let watched = |(sessions, live): (Arc<SessionService>, &LiveSession)| WatchedSession {

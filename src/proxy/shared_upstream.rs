@@ -39,7 +39,6 @@ impl SharedUpstream {
 
     /// Whether nothing about it is different under these settings. Files of TLS may hold something
     /// else by now.
-    #[must_use]
     pub fn serves(&self, upstream: &Upstream) -> bool {
         self.upstream().is_same(upstream) && upstream.tls.is_none()
     }
@@ -73,7 +72,6 @@ impl SharedUpstream {
     }
 
     /// Its settings.
-    #[must_use]
     pub fn upstream(&self) -> &Upstream {
         &self.state.upstream
     }

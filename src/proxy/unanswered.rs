@@ -73,7 +73,6 @@ pub enum UpstreamError {
 
 impl UpstreamError {
     /// Whether it says something of the endpoint's health.
-    #[must_use]
     pub const fn is_the_endpoints(&self) -> bool {
         !matches!(
             self,
@@ -89,7 +88,6 @@ impl UpstreamError {
 }
 
 /// The word for the metric and the error for the client.
-#[must_use]
 pub fn client_error(error: &UpstreamError) -> (&'static str, GatewayError) {
     use ErrorCode as E;
     let (outcome, code, detail) = match error {

@@ -34,7 +34,6 @@ pub struct Via {
 
 impl Via {
     /// The mark of all gateways with this naming key whose sessions are kept under this prefix.
-    #[must_use]
     pub fn new(naming: &NamingKey, key_prefix: &str) -> Self {
         let mark = base64url(&naming.name::<MARK>("gateway loop", &[key_prefix.as_bytes()]));
         let line = format!("{VIA}: {mark}\r\n");

@@ -74,7 +74,6 @@ pub struct RedisLogin {
 
 impl ServerAddress {
     /// The name or address of its machine; empty: this one.
-    #[must_use]
     pub fn host(&self) -> &str {
         match self {
             Self::Node(node) => &node.host,
@@ -83,7 +82,6 @@ impl ServerAddress {
     }
 
     /// Whether it is a Unix socket.
-    #[must_use]
     pub const fn is_socket(&self) -> bool {
         matches!(self, Self::Socket(_))
     }

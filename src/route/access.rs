@@ -17,7 +17,6 @@ pub enum AccessRule {
 
 impl AccessRule {
     /// Whether everybody whom this rule lets in is let in by `other` too.
-    #[must_use]
     pub const fn covers(&self, other: &Self) -> bool {
         matches!(
             (self, other),
@@ -28,7 +27,6 @@ impl AccessRule {
     }
 
     /// The rule of a request that both rules must let in.
-    #[must_use]
     pub fn and(self, other: Self) -> Self {
         if self.covers(&other) { self } else { other }
     }

@@ -41,7 +41,6 @@ pub struct Route {
 
 impl Route {
     /// Every request for this path, with the rest as it is by default.
-    #[must_use]
     pub fn new(path: Arc<str>, access: AccessRule, upstream: Arc<Upstream>) -> Self {
         Self {
             path,
@@ -78,7 +77,6 @@ impl Route {
     }
 
     /// What it is called in metrics and access lines: `/api`, `a.example.com/api`, `POST,PUT /api`.
-    #[must_use]
     pub fn name(&self) -> String {
         let space = if self.methods.is_all() { "" } else { " " };
         format!(
@@ -90,7 +88,6 @@ impl Route {
     }
 
     /// Whether there are requests that both match, and neither is the more special one.
-    #[must_use]
     pub fn conflicts_with(&self, other: &Self) -> bool {
         self.path == other.path && self.hosts == other.hosts && self.methods.overlap(&other.methods)
     }

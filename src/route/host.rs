@@ -15,7 +15,6 @@ pub type HostName = ArrayString<MAX_NAME>;
 /// The host of a `Host` header: in lower case, without the port, without the dot that may end a
 /// name; an IPv6 address in its shortest form. `None`: no host has this name, so only routes for
 /// any host can match.
-#[must_use]
 pub fn host_name(host: &str) -> Option<HostName> {
     let mut name = HostName::new();
     if let Some(rest) = host.strip_prefix('[') {
@@ -58,7 +57,6 @@ pub enum HostPattern {
 
 impl HostPattern {
     /// Reads `name` or `*.name`; `None`: neither.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix("*.") {
             Some(name) if !name.starts_with('[') => host_name(name).map(Self::Below),
@@ -68,7 +66,6 @@ impl HostPattern {
     }
 
     /// Whether a host is one of them.
-    #[must_use]
     pub fn matches(&self, host: Option<&str>) -> bool {
         match (self, host) {
             (Self::Any, _) => true,
@@ -83,7 +80,6 @@ impl HostPattern {
     /// A host that it matches and no more special pattern does, for questions about the table;
     /// `None`: none in particular. `*.a.b`, which nobody can ask for, is one of the hosts below
     /// `a.b` and the name of none.
-    #[must_use]
     pub fn example(&self) -> Option<String> {
         (*self != Self::Any).then(|| self.to_string())
     }
@@ -130,7 +126,6 @@ impl<T: Default> ByHost<T> {
 
 impl<T> ByHost<T> {
     /// What the most special pattern has for a host.
-    #[must_use]
     pub fn get(&self, host: Option<&str>) -> Option<&T> {
         host.and_then(|host| self.special(host))
             .or(self.any.as_ref())

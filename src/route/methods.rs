@@ -6,32 +6,27 @@ pub struct Methods(Vec<String>);
 
 impl Methods {
     /// These, in capitals; none: all.
-    #[must_use]
     pub const fn new(names: Vec<String>) -> Self {
         Self(names)
     }
 
     /// Whether it is for every method.
-    #[must_use]
     pub const fn is_all(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Their names; of all: none.
-    #[must_use]
     pub fn names(&self) -> &[String] {
         &self.0
     }
 
     /// Whether a method is named. Case does not count: a backend that takes `post` for `POST` would
     /// otherwise serve by another route's rule what this one protects.
-    #[must_use]
     pub fn names_it(&self, method: &str) -> bool {
         self.0.iter().any(|own| own.eq_ignore_ascii_case(method))
     }
 
     /// A method that both name; where both are for all, there is no need to name one.
-    #[must_use]
     pub fn overlap(&self, other: &Self) -> bool {
         if self.is_all() || other.is_all() {
             self.is_all() && other.is_all()
@@ -70,7 +65,6 @@ pub fn pick<'a>(
 }
 
 /// The value of `Allow` for these routes.
-#[must_use]
 pub fn allow<'a>(routes: impl Iterator<Item = &'a Methods>) -> String {
     let mut names: Vec<&str> = routes
         .flat_map(|methods| methods.names().iter().map(String::as_str))

@@ -46,7 +46,6 @@ pub enum PathError {
 }
 
 /// What a path has behind a prefix of whole segments: nothing, or a slash and more.
-#[must_use]
 pub fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     path.strip_prefix(prefix)
         .filter(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -80,19 +79,16 @@ pub fn with_encoded_slashes(raw: &str) -> Result<String, PathError> {
 }
 
 /// A path of that form as servers see it that take an encoded slash for a slash.
-#[must_use]
 pub fn slashes_decoded(path: &str) -> String {
     path.replace("%2F", "/")
 }
 
 /// Whether a path of that form has an encoded slash.
-#[must_use]
 pub fn has_encoded_slash(path: &str) -> bool {
     path.contains("%2F")
 }
 
 /// A path as it came, but for what cannot stand in a request line.
-#[must_use]
 pub fn as_it_came(raw: &str) -> Cow<'_, str> {
     if raw.bytes().all(|b| !must_be_escaped(b)) {
         return Cow::Borrowed(raw);
@@ -265,7 +261,6 @@ fn refuse_dot_segments(path: &str) -> Result<(), PathError> {
 }
 
 /// Whether a path has something behind this one, at the end of a segment.
-#[must_use]
 pub fn lies_below(path: &str, above: &str) -> bool {
     path.strip_prefix(above.trim_end_matches('/'))
         .is_some_and(|rest| rest.starts_with('/'))

@@ -31,7 +31,6 @@ pub struct SameReading {
 
 impl Readings {
     /// Those of these routes.
-    #[must_use]
     pub fn new(routes: &[Route]) -> Self {
         let mut folded: FxHashMap<Box<str>, ByHost<SameReading>> = FxHashMap::default();
         for (index, route) in routes.iter().enumerate() {
@@ -61,7 +60,6 @@ impl Readings {
     }
 
     /// A path as the most generous servers would read it; borrowed: all read it as it is written.
-    #[must_use]
     pub fn of<'a>(&self, path: &'a str) -> Cow<'a, str> {
         if self.cased || has_another(path) {
             Cow::Owned(other_reading(path))
@@ -111,7 +109,6 @@ impl Readings {
 }
 
 /// Whether some server may read a path as one below another, or as the same.
-#[must_use]
 pub fn may_lie_below(path: &str, above: &str) -> bool {
     other_reading(path)
         .strip_prefix(&*other_reading(above))

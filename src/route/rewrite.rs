@@ -15,7 +15,6 @@ pub struct PathRewrite {
 impl PathRewrite {
     /// Puts `to` in the place of `from`. Both are canonical, `/` for nothing; `from` begins the
     /// route's path, whole segments of it.
-    #[must_use]
     pub fn new(from: &str, to: &str) -> Self {
         Self {
             from: from.trim_end_matches('/').into(),
@@ -24,20 +23,17 @@ impl PathRewrite {
     }
 
     /// The path for the upstream.
-    #[must_use]
     pub fn apply<'a>(&self, path: &'a str) -> Cow<'a, str> {
         exchange(path, &self.from, &self.to).unwrap_or(Cow::Borrowed(path))
     }
 
     /// The client's path for one of the upstream's; `None`: no request of the route leads there.
-    #[must_use]
     pub fn reverse<'a>(&self, path: &'a str) -> Option<Cow<'a, str>> {
         exchange(path, &self.to, &self.from)
     }
 
     /// The prefix that is left out without another in its place: by it a backend can write links
     /// that work outside.
-    #[must_use]
     pub fn stripped(&self) -> Option<&str> {
         (self.to.is_empty() && !self.from.is_empty()).then_some(&*self.from)
     }

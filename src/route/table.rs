@@ -114,7 +114,6 @@ impl RouteTable {
     }
 
     /// All routes, in the order of the configuration.
-    #[must_use]
     pub fn routes(&self) -> &[Route] {
         &self.routes
     }
@@ -142,13 +141,11 @@ impl RouteTable {
     }
 
     /// Whether a path of that form has encoded slashes.
-    #[must_use]
     pub fn is_encoded(&self, path: &str) -> bool {
         !self.raw.is_empty() && has_encoded_slash(path)
     }
 
     /// Whether the host of a request matters.
-    #[must_use]
     pub fn names_hosts(&self) -> bool {
         !self.hosts.is_empty()
     }
@@ -183,7 +180,6 @@ impl RouteTable {
     }
 
     /// Whether a request to this route would have another rule with another method.
-    #[must_use]
     pub fn chose_by_method(&self, index: usize) -> bool {
         self.by_method
             .get(index)
@@ -191,13 +187,11 @@ impl RouteTable {
     }
 
     /// Whether the method of some request matters.
-    #[must_use]
     pub fn names_methods(&self) -> bool {
         self.by_method.contains(&true)
     }
 
     /// All rules together that any request has. One that no route takes needs a session.
-    #[must_use]
     pub fn strictest_of_all(&self) -> AccessRule {
         let takes_all = |route: &Route| {
             &*route.path == "/" && route.hosts == HostPattern::Any && route.methods.is_all()

@@ -82,7 +82,6 @@ impl fmt::Debug for Platform {
 
 impl Platform {
     /// A platform without users, whose codes and tokens age by this clock.
-    #[must_use]
     pub fn new(settings: SandboxSettings, clock: Arc<dyn Clock>) -> Arc<Self> {
         let state = SimulatorState {
             users: Users::default(),
@@ -100,13 +99,11 @@ impl Platform {
 
     /// What `wx.login` does on the phone: a fresh login code, and a new session_key if the old one
     /// is old enough.
-    #[must_use]
     pub fn login_code(&self, app: &str, user: &str) -> String {
         self.code(app, user, Purpose::Login)
     }
 
     /// What the phone number button does: a code for `getuserphonenumber`.
-    #[must_use]
     pub fn phone_code(&self, app: &str, user: &str) -> String {
         self.code(app, user, Purpose::Phone)
     }
@@ -118,7 +115,6 @@ impl Platform {
     }
 
     /// The user's present session_key.
-    #[must_use]
     pub fn session_key(&self, app: &str, user: &str) -> Secret<String> {
         Secret::new(
             self.state()
@@ -131,7 +127,6 @@ impl Platform {
 
     /// Seals data as the phone would. A `watermark` in the data stays as it is; else it gets the
     /// right one.
-    #[must_use]
     pub fn open_data(&self, app: &str, user: &str, data: Map<String, Value>) -> SealedOpenData {
         let key = self.session_key(app, user);
         let now = self.now();
@@ -158,7 +153,6 @@ impl Platform {
     }
 
     /// How often an API (its last path segment) was called.
-    #[must_use]
     pub fn calls(&self, api: &str) -> u64 {
         self.state().faults.calls(api)
     }
@@ -308,7 +302,6 @@ impl Platform {
     }
 
     /// Whether an access_token is good now.
-    #[must_use]
     pub fn knows_token(&self, token: &str) -> bool {
         self.app_of_token(token).is_ok()
     }

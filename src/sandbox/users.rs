@@ -27,7 +27,6 @@ pub(super) struct Users(HashMap<(String, String), User>);
 
 /// The openid: derived from app and user alone, 28 characters, and like a real one with a beginning
 /// that all users of the app share.
-#[must_use]
 pub fn openid(app: &str, user: &str) -> String {
     let of_app = encoding::base64url(&hash::sha256(format!("sandbox app\n{app}").as_bytes()));
     let of_user = encoding::base64url(&hash::sha256(
@@ -38,7 +37,6 @@ pub fn openid(app: &str, user: &str) -> String {
 
 /// The unionid: of the user alone, as if all apps were bound to one account; `None` for a name that
 /// says so.
-#[must_use]
 pub fn unionid(user: &str) -> Option<String> {
     if user.contains(WITHOUT_UNIONID) {
         return None;
@@ -50,7 +48,6 @@ pub fn unionid(user: &str) -> Option<String> {
 }
 
 /// The user's phone number, in a range that looks Chinese.
-#[must_use]
 pub(super) fn phone_number(user: &str) -> String {
     let digits = hash::sha256(format!("sandbox phone\n{user}").as_bytes());
     let tail: String = digits[..8]

@@ -25,7 +25,6 @@ pub const PROTOCOL: &str = "hufu.v1";
 pub const TOKEN_PROTOCOL: &str = "hufu.token.";
 
 /// Whether a WebSocket protocol is between client and gateway, and none of the upstream's business.
-#[must_use]
 pub fn is_of_gateway_protocol(protocol: &str) -> bool {
     protocol == PROTOCOL || protocol.starts_with(TOKEN_PROTOCOL)
 }
@@ -146,7 +145,6 @@ impl fmt::Display for TokenCarrier {
 }
 
 /// Whether a header has a meaning in HTTP itself, however its name is spelt.
-#[must_use]
 pub fn is_of_http(name: &str) -> bool {
     let name = folded(name);
     OF_HTTP.contains(&&*name)

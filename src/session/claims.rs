@@ -82,7 +82,6 @@ impl Claims {
     }
 
     /// The stored form: name and value of each, as [`codec`](crate::session::codec) writes texts.
-    #[must_use]
     pub fn encoded(&self) -> &[u8] {
         &self.0
     }

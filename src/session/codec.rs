@@ -24,13 +24,11 @@ pub fn put_text(out: &mut Vec<u8>, text: &str) {
 }
 
 /// A time in six bytes: big-endian milliseconds.
-#[must_use]
 pub fn time_bytes(time: UnixMillis) -> [u8; 6] {
     hash::last(&time.0.min((1 << 48) - 1).to_be_bytes())
 }
 
 /// The time of such bytes.
-#[must_use]
 pub fn time_of(bytes: &[u8]) -> UnixMillis {
     UnixMillis(
         bytes

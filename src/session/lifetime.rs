@@ -15,7 +15,6 @@ pub struct Lifetime {
 
 impl Lifetime {
     /// When a session that is used at `now` expires.
-    #[must_use]
     pub fn expiry(&self, now: UnixMillis, absolute_deadline: UnixMillis) -> UnixMillis {
         now.plus(self.idle).min(absolute_deadline)
     }
@@ -23,7 +22,6 @@ impl Lifetime {
     /// Whether a use at `now` should move the expiry of a session that would end in `expires_in`:
     /// only when more than a tenth of the idle timeout would be gained, so that a busy session
     /// costs no write per request.
-    #[must_use]
     pub fn renewal_due(
         &self,
         now: UnixMillis,

@@ -122,7 +122,6 @@ impl std::fmt::Debug for SessionService {
 
 impl SessionService {
     /// The service over a store.
-    #[must_use]
     pub fn new(
         store: Arc<dyn SessionStore>,
         keys: Arc<Keyring>,
@@ -145,13 +144,11 @@ impl SessionService {
     }
 
     /// The store below, for the login flow's look at what it has issued.
-    #[must_use]
     pub fn store(&self) -> &dyn SessionStore {
         &*self.store
     }
 
     /// The naming key, for the login flow's names.
-    #[must_use]
     pub fn naming(&self) -> &NamingKey {
         &self.naming
     }
@@ -234,7 +231,6 @@ impl SessionService {
     }
 
     /// The limit of one user, with its cell where the user's other keys are.
-    #[must_use]
     pub fn limit_of(&self, user: &UserKey, quota: Quota) -> Limit {
         let name = self.naming.name("limit per_user", &user.parts());
         Limit {

@@ -39,7 +39,6 @@ pub enum TokenError {
 pub type Tag = [u8; 2];
 
 /// The tag of a user.
-#[must_use]
 pub fn tag_of(naming: &NamingKey, user: &UserKey) -> Tag {
     naming.name("tag", &user.parts())
 }
@@ -53,7 +52,6 @@ pub struct SessionToken {
 
 impl SessionToken {
     /// A fresh token for a user.
-    #[must_use]
     pub fn issue(keys: &Keyring, tag: Tag) -> Self {
         let mut body = [0; BODY];
         body[..2].copy_from_slice(&tag);
@@ -89,13 +87,11 @@ impl SessionToken {
     }
 
     /// The text that goes to the client: the login and rotate answers, and nowhere else.
-    #[must_use]
     pub fn expose(&self) -> String {
         format!("{PREFIX}{}", base64url(self.body.expose()))
     }
 
     /// The public name of the session that this token opens.
-    #[must_use]
     pub const fn id(&self) -> SessionId {
         self.id
     }
@@ -160,7 +156,6 @@ impl KnownTokens {
 
 /// The text with every token in it made unreadable: for places where a client has put one by
 /// mistake, such as a path.
-#[must_use]
 pub fn redacted(text: &str) -> Cow<'_, str> {
     // Looking for one byte is much faster than looking for five, and most paths have not even that.
     if !text.as_bytes().contains(&b'_') {
@@ -197,7 +192,6 @@ pub struct SessionId {
 
 impl SessionId {
     /// The 25 characters that name it: tag and hash in base64url.
-    #[must_use]
     pub fn text(&self) -> ArrayString<25> {
         // In one go: four characters of three bytes, of which the tag has two, and then those of
         // the hash.
@@ -212,7 +206,6 @@ impl SessionId {
     }
 
     /// Reads the 25 characters that [`SessionId`] displays.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (tag, hash) = text.split_at_checked(3)?;
         Some(Self {

@@ -25,18 +25,15 @@ impl ProviderKind {
         }
     }
 
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.stored().1
     }
 
-    #[must_use]
     pub const fn code(self) -> u8 {
         self.stored().0
     }
 
     /// The kind with this stored number.
-    #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.code() == code)
     }
@@ -62,7 +59,6 @@ pub struct UserKey {
 
 impl UserKey {
     /// The parts that name the user, for keyed hashes.
-    #[must_use]
     pub fn parts(&self) -> [&[u8]; 3] {
         [
             self.provider.as_str().as_bytes(),

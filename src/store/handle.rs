@@ -112,7 +112,6 @@ impl Stores {
 impl StoreHandle {
     /// The store of one worker. Memory is shared; to Redis each worker has connections of its own,
     /// made on first use in the runtime that uses it.
-    #[must_use]
     pub fn worker(&self) -> Stores {
         match &self.0 {
             Kind::Memory(store) => Stores::over(store.clone()),
@@ -124,7 +123,6 @@ impl StoreHandle {
     /// client's request. Any thread may use it. Its few connections are made on first use and live
     /// in the process's main runtime. It keeps no sessions, and every worker forgets what it
     /// revokes.
-    #[must_use]
     pub fn process(&self) -> Stores {
         match &self.0 {
             Kind::Memory(store) => Stores::over(store.clone()),
@@ -133,7 +131,6 @@ impl StoreHandle {
     }
 
     /// Checks whether the store answers.
-    #[must_use]
     pub fn probe(&self) -> StoreProbe {
         match &self.0 {
             Kind::Memory(_) => StoreProbe::memory(),
@@ -144,7 +141,6 @@ impl StoreHandle {
     /// How this process learns of revocations, over all connections that its workers have at
     /// present; so it is asked after one of them has been used. `None`: there is no store outside
     /// the process.
-    #[must_use]
     pub fn invalidation(&self) -> Option<InvalidationStatus> {
         let Kind::Redis(parts) = &self.0 else {
             return None;
@@ -158,7 +154,6 @@ impl StoreHandle {
     }
 
     /// The store in this process, when that is where it is: the demo shows what it holds.
-    #[must_use]
     pub fn memory(&self) -> Option<&MemoryStore> {
         match &self.0 {
             Kind::Memory(store) => Some(store),
@@ -167,7 +162,6 @@ impl StoreHandle {
     }
 
     /// One worker's store in Redis, when that is where it is, by its own type.
-    #[must_use]
     pub fn redis(&self) -> Option<RedisStore> {
         match &self.0 {
             Kind::Memory(_) => None,

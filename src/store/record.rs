@@ -43,7 +43,6 @@ impl From<ClaimsError> for NotARecord {
 }
 
 /// The record of a session. A deadline before the creation is stored as one at the creation.
-#[must_use]
 pub fn encode(session: &Session) -> Vec<u8> {
     let mut out = Vec::with_capacity(128);
     out.push(session.user.provider.code());

@@ -51,7 +51,6 @@ pub struct StoreSettings {
 impl StoreSettings {
     /// The defaults over a URL: prefix `hufu`, one second to connect, half a second for an answer:
     /// together with one repetition over a fresh connection, two seconds at most.
-    #[must_use]
     pub fn new(url: StoreUrl) -> Self {
         Self {
             url,
@@ -106,7 +105,6 @@ impl KeyPrefix {
     }
 
     /// The prefix, without the colon that follows it.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

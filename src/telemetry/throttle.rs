@@ -19,7 +19,6 @@ pub struct Throttle {
 
 impl Throttle {
     /// One per interval.
-    #[must_use]
     pub const fn new(interval: Duration) -> Self {
         Self {
             interval,

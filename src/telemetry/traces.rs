@@ -144,7 +144,6 @@ impl Traces {
     }
 
     /// Whether this trace is one of those that are kept: the same answer at every gateway.
-    #[must_use]
     pub fn samples(&self, trace: &[u8; 16]) -> bool {
         let last = trace
             .last_chunk::<8>()

@@ -14,7 +14,6 @@ pub struct Candidate {
 
 /// The order in which endpoints take turns, each as often as its weight, spread out as evenly as that
 /// goes. A round of it is as long as the weights together, divided by what they have in common.
-#[must_use]
 pub fn turns(weights: &[u32]) -> Vec<u16> {
     let common = weights.iter().fold(0, |a, b| gcd(a, *b)).max(1);
     let total: i64 = weights
@@ -115,7 +114,6 @@ pub fn user_hash(
 
 /// A hash that is the same in every process and every release: FNV-1a over the parts, each with its
 /// end marked, then mixed.
-#[must_use]
 pub fn stable_hash(parts: &[&[u8]]) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let part = |hash: u64, part: &&[u8]| {

@@ -78,7 +78,6 @@ pub struct Breaker {
 
 impl Breaker {
     /// A closed breaker.
-    #[must_use]
     pub const fn new(settings: BreakerSettings) -> Self {
         Self {
             settings,
@@ -93,13 +92,11 @@ impl Breaker {
     }
 
     /// Whether calls pass without a trial.
-    #[must_use]
     pub const fn is_closed(&self) -> bool {
         matches!(self.state, BreakerState::Closed { .. })
     }
 
     /// Whether the next failure opens it.
-    #[must_use]
     pub const fn is_on_the_brink(&self) -> bool {
         matches!(self.state, BreakerState::Closed { failures } if failures + 1 >= self.settings.failures)
     }

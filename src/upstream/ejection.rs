@@ -37,7 +37,6 @@ struct EjectionMember {
 
 impl Ejection {
     /// Nobody yet.
-    #[must_use]
     pub const fn new(settings: EjectionSettings) -> Self {
         Self {
             settings,
@@ -46,7 +45,6 @@ impl Ejection {
     }
 
     /// The same under other settings: who is left out stays so for as long as was said.
-    #[must_use]
     pub fn succeeding(&self, settings: EjectionSettings) -> Self {
         let mut next = Self {
             settings,
@@ -92,7 +90,6 @@ impl Ejection {
     }
 
     /// How many are left out.
-    #[must_use]
     pub fn ejected(&self) -> usize {
         self.members
             .values()
@@ -101,14 +98,12 @@ impl Ejection {
     }
 
     /// How many may be: the configured share, rounded up, and never all.
-    #[must_use]
     pub fn most(&self) -> usize {
         let share = (self.members.len() * self.settings.max_percent as usize).div_ceil(100);
         share.min(self.members.len().saturating_sub(1))
     }
 
     /// Whether a member is left out.
-    #[must_use]
     pub fn is_ejected(&self, id: u64) -> bool {
         self.members
             .get(&id)

@@ -137,7 +137,6 @@ impl Endpoint {
 
     /// What stands for it in `Host`: with its port where that is not the scheme's. A Unix socket
     /// has no name of its own; nginx calls it so too.
-    #[must_use]
     pub fn authority(&self) -> String {
         let text = self.host_and_port();
         let usual = if self.tls { ":443" } else { ":80" };
@@ -146,7 +145,6 @@ impl Endpoint {
     }
 
     /// The same with the port, where it has one.
-    #[must_use]
     pub fn host_and_port(&self) -> String {
         if self.socket.is_some() {
             self.host.clone()
@@ -156,7 +154,6 @@ impl Endpoint {
     }
 
     /// Whether both lead to the same place, whatever their weights.
-    #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
         self.host.eq_ignore_ascii_case(&other.host)
             && self.port == other.port

@@ -99,7 +99,6 @@ pub enum HostHeader {
 
 impl HostHeader {
     /// The `Host` of a request that no client has sent.
-    #[must_use]
     pub fn without_client(&self, endpoint: &Endpoint) -> String {
         match self {
             Self::Client => endpoint.host_and_port(),
@@ -109,7 +108,6 @@ impl HostHeader {
     }
 
     /// The host name in it, without its port; `None`: there is none, or it is an address.
-    #[must_use]
     pub fn name(&self) -> Option<&str> {
         let Self::Fixed(host) = self else { return None };
         let name = host.split(':').next().unwrap_or_default();
@@ -167,7 +165,6 @@ impl Upstream {
     pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
     /// An upstream with these endpoints and the defaults of the manual.
-    #[must_use]
     pub fn new(name: &str, endpoints: Vec<Endpoint>) -> Self {
         Self {
             name: name.into(),
@@ -210,7 +207,6 @@ impl Upstream {
 
     /// Whether both are one upstream with the same settings, whatever their places in the
     /// configuration.
-    #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Self {
             index: other.index,

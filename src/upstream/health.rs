@@ -12,7 +12,6 @@ pub struct Health {
 
 impl Health {
     /// What was found before.
-    #[must_use]
     pub const fn known(up: bool) -> Self {
         Self { up, against: 0 }
     }

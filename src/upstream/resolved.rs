@@ -100,13 +100,11 @@ impl ResolvedEndpoint {
     }
 
     /// Whether health checks found it unhealthy.
-    #[must_use]
     pub fn is_unhealthy(&self) -> bool {
         self.has(Mark::Unhealthy)
     }
 
     /// Whether nothing is known against it.
-    #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.marks.load(Ordering::Relaxed) == 0
     }
@@ -148,7 +146,6 @@ pub struct UnderWay(Arc<ResolvedEndpoint>);
 
 impl UnderWay {
     /// Counts one more.
-    #[must_use]
     pub fn to(target: &Arc<ResolvedEndpoint>) -> Self {
         target.load.fetch_add(1, Ordering::Relaxed);
         Self(target.clone())
@@ -171,7 +168,6 @@ pub struct EndpointSet {
 
 impl EndpointSet {
     /// Those endpoints that are addresses; names are still to be looked up.
-    #[must_use]
     pub fn literal(endpoints: &[Endpoint]) -> Self {
         let found: Vec<_> = endpoints
             .iter()
@@ -185,7 +181,6 @@ impl EndpointSet {
     /// The set of an upstream whose settings have changed, with what is known of the addresses that
     /// stay: those of the same endpoints. Requests under way to them are counted anew; whether they
     /// are unhealthy counts only where somebody goes on asking (`is_checked`).
-    #[must_use]
     pub fn succeeding(&self, before: &[Endpoint], now: &[Endpoint], is_checked: bool) -> Self {
         let mut next = Self {
             next_id: self.next_id,
@@ -216,7 +211,6 @@ impl EndpointSet {
     /// The set after a look-up, with what is known of the addresses that stay; `None`: nothing has
     /// changed. `found` has the addresses of each endpoint; where there are none, because the name
     /// could not be looked up, those of before stay.
-    #[must_use]
     pub fn refreshed(
         &self,
         endpoints: &[Endpoint],
@@ -272,7 +266,6 @@ impl EndpointSet {
     }
 
     /// The addresses, in the order of their endpoints.
-    #[must_use]
     pub fn targets(&self) -> &[Arc<ResolvedEndpoint>] {
         &self.targets
     }
@@ -283,7 +276,6 @@ impl EndpointSet {
 }
 
 /// The address of an endpoint that is no name.
-#[must_use]
 pub fn literal(endpoint: &Endpoint) -> Option<Address> {
     if let Some(path) = &endpoint.socket {
         return Some(Address::Unix(path.clone()));

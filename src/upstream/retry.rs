@@ -22,7 +22,6 @@ pub struct RetryBudget {
 
 impl RetryBudget {
     /// A budget that begins now.
-    #[must_use]
     pub const fn new(settings: RetrySettings, now: Instant) -> Self {
         Self {
             settings,

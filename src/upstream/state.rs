@@ -52,7 +52,6 @@ pub struct UpstreamState {
 
 impl UpstreamState {
     /// An upstream whose endpoints are all healthy; names among them are still to be looked up.
-    #[must_use]
     pub fn new(upstream: Arc<Upstream>) -> Self {
         let set = EndpointSet::literal(&upstream.endpoints);
         let mut ejection = Ejection::new(upstream.ejection);
@@ -73,7 +72,6 @@ impl UpstreamState {
 
     /// The state of an upstream whose settings have changed: what is known of the endpoints that
     /// stay goes on.
-    #[must_use]
     pub fn succeeding(&self, upstream: Arc<Upstream>) -> Self {
         let set = self.targets().succeeding(
             &self.upstream.endpoints,
@@ -90,13 +88,11 @@ impl UpstreamState {
     }
 
     /// The addresses now, and word of those to come.
-    #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Arc<EndpointSet>> {
         self.targets.subscribe()
     }
 
     /// The addresses now.
-    #[must_use]
     pub fn targets(&self) -> Arc<EndpointSet> {
         self.targets.borrow().clone()
     }
@@ -239,7 +235,6 @@ impl UpstreamState {
     }
 
     /// Whether requests to this upstream have nowhere good to go.
-    #[must_use]
     pub fn has_no_healthy_endpoint(&self) -> bool {
         !self
             .targets

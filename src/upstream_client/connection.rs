@@ -46,7 +46,6 @@ pub type Io = Socket<TlsStream<TcpStream>>;
 
 impl Connection {
     /// A fresh connection. It is boxed, since it moves with each request and its answer.
-    #[must_use]
     pub fn new(io: Io) -> Box<Self> {
         Box::new(Self {
             io,
@@ -67,7 +66,6 @@ impl Connection {
 
     /// What has come in since the last exchange, as far as the runtime has heard. Costs no system
     /// call while that is nothing.
-    #[must_use]
     pub fn unsolicited(&mut self) -> Unsolicited {
         let mut byte = [0];
         match &mut self.io {
@@ -86,7 +84,6 @@ impl Connection {
     }
 
     /// The same of the system itself, where it matters: the runtime may not have heard yet.
-    #[must_use]
     pub fn unsolicited_in_system(&self) -> Unsolicited {
         let socket = match &self.io {
             Io::Tcp(io) => SockRef::from(io),
@@ -156,7 +153,6 @@ impl IdleTimer {
     }
 
     /// When the connection was in use last, within the time that one piece of an answer takes.
-    #[must_use]
     pub fn last_used(&self) -> Instant {
         if self.moved_on {
             monotonic_now()

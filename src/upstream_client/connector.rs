@@ -53,7 +53,6 @@ pub enum ConnectError {
 }
 
 /// An endpoint's silence.
-#[must_use]
 pub fn no_answer(timeout: Duration) -> ConnectError {
     ConnectError::Endpoint(format!(
         "no answer within {}",
@@ -146,7 +145,6 @@ impl Connector {
     }
 
     /// What to do about an endpoint's certificate; `None`: the trouble is another.
-    #[must_use]
     pub fn cure(&self, trouble: PeerTrouble) -> Option<String> {
         let ConnectorTls {
             ca: (ca, is_ca_set),

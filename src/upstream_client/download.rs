@@ -89,7 +89,6 @@ pub struct Download {
 
 impl Download {
     /// The body behind a head, which it gives back.
-    #[must_use]
     pub fn new(
         answer: ExchangeResponse,
         pool: Rc<Pool>,
@@ -160,7 +159,6 @@ impl Download {
     }
 
     /// Whether all of it has come already, and nothing of the request is still going out.
-    #[must_use]
     pub fn is_here(&self) -> bool {
         match self.left {
             BodyDecoder::Complete => true,

@@ -32,7 +32,6 @@ pub struct Terms<'a> {
 
 impl Terms<'_> {
     /// Whether the request may be sent twice. A handshake may not: it begins something.
-    #[must_use]
     pub fn may_repeat(&self) -> bool {
         self.upgrade.is_none() && may_repeat(self.method)
     }
@@ -77,7 +76,6 @@ pub enum ExchangeFailure {
 
 /// Methods that change nothing. RFC 9110 section 9.2.2 has more that may be repeated; but a second
 /// DELETE may answer 404 to a client whose first one worked.
-#[must_use]
 pub fn may_repeat(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS")
 }

@@ -36,7 +36,6 @@ struct Idle {
 
 impl Pool {
     /// Without any connection.
-    #[must_use]
     pub const fn new(settings: IdleSettings) -> Self {
         Self {
             settings,

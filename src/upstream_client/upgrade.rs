@@ -15,7 +15,6 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    #[must_use]
     pub fn new(key: &str, offered: Vec<String>) -> Self {
         Self {
             accept: websocket_accept(key),
@@ -25,7 +24,6 @@ impl Upgrade {
 
     /// Whether a 101 with these headers answers the handshake: its key, with a protocol that was
     /// offered.
-    #[must_use]
     pub fn is_answered_by(&self, headers: Headers<'_>) -> bool {
         let accept = headers.single("sec-websocket-accept");
         let is_offered = |protocol: &str| self.offered.iter().any(|own| own == protocol);

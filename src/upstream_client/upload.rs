@@ -70,7 +70,6 @@ impl Drop for Upload {
 impl Upload {
     /// A request with this head; at most `limit` bytes of body. Boxed, since it moves through
     /// everything that is tried to get it out.
-    #[must_use]
     pub fn new(head: BytesMut, payload: Payload, framing: BodyFraming, limit: u64) -> Box<Self> {
         let body = match framing {
             BodyFraming::None | BodyFraming::Sized(0) => UploadBody::Done,
@@ -114,27 +113,23 @@ impl Upload {
     }
 
     /// Whether everything has been written.
-    #[must_use]
     pub fn is_done(&self) -> bool {
         !self.has_unwritten() && !self.unflushed && matches!(self.body, UploadBody::Done)
     }
 
     /// Whether everything that the client has sent so far has gone on, and the rest is still to
     /// come from it.
-    #[must_use]
     pub fn waits_for_client(&self) -> bool {
         !self.has_unwritten() && !matches!(self.body, UploadBody::Done)
     }
 
     /// Whether something of a body has been taken from the client.
-    #[must_use]
     pub const fn has_body(&self) -> bool {
         self.taken > 0
     }
 
     /// Whether not a single byte has been written, so that the request can go to somebody else
     /// whatever it asks for.
-    #[must_use]
     pub const fn wrote_nothing(&self) -> bool {
         !self.wrote
     }

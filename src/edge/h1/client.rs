@@ -85,7 +85,6 @@ pub enum Arrived {
 
 impl ClientConnection {
     /// A connection that was just accepted.
-    #[must_use]
     pub fn new(
         stream: Stream,
         peer: Option<IpAddr>,
@@ -128,19 +127,16 @@ impl ClientConnection {
     }
 
     /// The socket's peer; none on a Unix socket.
-    #[must_use]
     pub const fn peer(&self) -> Option<IpAddr> {
         self.peer
     }
 
     /// What the handlers find behind their requests.
-    #[must_use]
     pub const fn connection(&self) -> &ConnectionInfo {
         &self.connection
     }
 
     /// Whether nothing of a request has come.
-    #[must_use]
     pub fn is_idle(&self) -> bool {
         self.held.is_empty()
     }

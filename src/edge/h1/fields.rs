@@ -110,7 +110,6 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether the client wants this to be the last request of the connection.
-    #[must_use]
     pub const fn is_last(&self, http_11: bool) -> bool {
         self.options.close || (!http_11 && !self.options.keep_alive)
     }

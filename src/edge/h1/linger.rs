@@ -40,7 +40,6 @@ pub struct Linger {
 
 /// Those that linger: a quarter of all clients at most, of whom there is room for so many. No
 /// undisturbed time: who refuses uploads in masses has better uses for his descriptors.
-#[must_use]
 pub fn lingering(room: Option<usize>) -> Arc<Crowd> {
     Crowd::new(
         room.map_or(MANY, |room| MANY.min(room / 4).max(1)),
@@ -50,7 +49,6 @@ pub fn lingering(room: Option<usize>) -> Arc<Crowd> {
 
 impl Linger {
     /// From now on, as one of the crowd.
-    #[must_use]
     pub fn new(crowd: &Arc<Crowd>) -> Self {
         let now = monotonic_now();
         Self {

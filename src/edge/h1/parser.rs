@@ -27,7 +27,6 @@ pub struct RequestParser {
 
 impl RequestParser {
     /// A connection at its beginning.
-    #[must_use]
     pub fn new(limits: HeadLimits) -> Self {
         Self {
             limits,
@@ -38,13 +37,11 @@ impl RequestParser {
     }
 
     /// Whether something of a body, or of a WebSocket, may still come.
-    #[must_use]
     pub fn is_in_body(&self) -> bool {
         self.body != BodyDecoder::Complete
     }
 
     /// Whether the body under way may end within so many bytes.
-    #[must_use]
     pub const fn may_end_within(&self, bytes: u64) -> bool {
         match self.body {
             BodyDecoder::Complete | BodyDecoder::Chunked(_) => true,
@@ -55,7 +52,6 @@ impl RequestParser {
 
     /// Whether a body of which these bytes have not been read is longer than them by more than
     /// `bytes`, as far as can be told.
-    #[must_use]
     pub fn owes_more_than(&self, bytes: u64, held: &[u8]) -> bool {
         match self.body {
             BodyDecoder::Sized(left) => left.saturating_sub(held.len() as u64) > bytes,
@@ -66,7 +62,6 @@ impl RequestParser {
 
     /// Whether all that may still come of the request is among these bytes, which have not been
     /// read.
-    #[must_use]
     pub fn is_whole_with(&self, held: &[u8]) -> bool {
         match self.body {
             BodyDecoder::Complete => true,
@@ -78,19 +73,16 @@ impl RequestParser {
     }
 
     /// Whether it is to become a WebSocket.
-    #[must_use]
     pub const fn is_handshake(&self) -> bool {
         self.is_handshake
     }
 
     /// Whether it is a WebSocket, or is to become one.
-    #[must_use]
     pub const fn is_websocket(&self) -> bool {
         matches!(self.body, BodyDecoder::UntilClose)
     }
 
     /// Whether the beginning of a head has been looked at.
-    #[must_use]
     pub const fn is_within_head(&self) -> bool {
         self.scan.has_begun()
     }

@@ -38,19 +38,16 @@ impl RequestRefusal {
     }
 
     /// A head that is not sound HTTP.
-    #[must_use]
     pub const fn malformed(detail: &'static str) -> Self {
         Self::new(ErrorCode::RequestInvalid, detail)
     }
 
     /// A target that servers read differently.
-    #[must_use]
     pub const fn target(detail: &'static str) -> Self {
         Self::new(ErrorCode::PathInvalid, detail)
     }
 
     /// A method that no session gateway passes on.
-    #[must_use]
     pub const fn method() -> Self {
         Self::new(
             ErrorCode::MethodNotAllowed,
@@ -59,7 +56,6 @@ impl RequestRefusal {
     }
 
     /// Another version of HTTP.
-    #[must_use]
     pub const fn version() -> Self {
         Self::new(
             ErrorCode::VersionUnsupported,
@@ -68,7 +64,6 @@ impl RequestRefusal {
     }
 
     /// An `Expect` that nobody can meet.
-    #[must_use]
     pub const fn expectation() -> Self {
         Self::new(
             ErrorCode::ExpectationFailed,
@@ -77,13 +72,11 @@ impl RequestRefusal {
     }
 
     /// Not a WebSocket handshake, although it says so.
-    #[must_use]
     pub const fn handshake(detail: &'static str) -> Self {
         Self::new(ErrorCode::UpgradeInvalid, detail)
     }
 
     /// A WebSocket handshake of another version.
-    #[must_use]
     pub const fn websocket_version() -> Self {
         Self::new(
             ErrorCode::WebsocketVersionUnsupported,
@@ -92,7 +85,6 @@ impl RequestRefusal {
     }
 
     /// The error that the client gets.
-    #[must_use]
     pub fn error(self) -> GatewayError {
         let error = GatewayError::new(self.code, self.detail).closing();
         // Nothing knows yet whose path it is: what can be sent at all.

@@ -23,13 +23,11 @@ pub struct Rejector {
 
 impl Rejector {
     /// Refusals are counted under `route`.
-    #[must_use]
     pub const fn new(reports: Arc<RequestReporter>, route: Arc<CountedRoute>) -> Self {
         Self { reports, route }
     }
 
     /// The answer to a request whose head, of which these bytes have come, is refused.
-    #[must_use]
     pub fn answer(
         &self,
         refusal: RequestRefusal,

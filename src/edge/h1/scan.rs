@@ -20,7 +20,6 @@ pub struct Scan {
 
 impl Scan {
     /// Whether anything has been looked at.
-    #[must_use]
     pub const fn has_begun(&self) -> bool {
         self.at > 0
     }

@@ -140,7 +140,6 @@ const fn is_escaped(byte: u8) -> bool {
 
 /// A query as it goes on, and as everything here reads it: what needs it is escaped (RFC 3986,
 /// section 2.1), the rest is as it came.
-#[must_use]
 pub fn escape(query: &str) -> String {
     let mut out = String::with_capacity(query.len() * 3);
     for byte in query.bytes() {
@@ -155,7 +154,6 @@ pub fn escape(query: &str) -> String {
 
 /// Whether this is a host name or address with an optional port, and nothing that a backend could
 /// take for more when it builds links from it.
-#[must_use]
 pub fn is_host(host: &[u8]) -> bool {
     split_host(host).is_some()
 }

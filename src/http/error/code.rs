@@ -146,7 +146,6 @@ impl ErrorCode {
 
     /// The stable word, the HTTP status and the title. One `match` without `_`: a new code does not
     /// compile until someone has decided.
-    #[must_use]
     pub const fn describe(self) -> (&'static str, u16, &'static str) {
         match self {
             Self::LoginRequired => ("login_required", 401, "Log in first"),
@@ -221,13 +220,11 @@ impl ErrorCode {
     }
 
     /// The stable word.
-    #[must_use]
     pub const fn word(self) -> &'static str {
         self.describe().0
     }
 
     /// The status.
-    #[must_use]
     pub fn status(self) -> StatusCode {
         StatusCode::from_u16(self.describe().1).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }

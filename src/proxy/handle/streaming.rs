@@ -95,7 +95,6 @@ impl Proxy {
     }
 
     /// The caller's session, for whoever watches it.
-    #[must_use]
     pub fn session<'a>(
         &'a self,
         caller: &'a Caller,

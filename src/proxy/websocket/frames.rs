@@ -55,13 +55,11 @@ impl Frames {
     }
 
     /// Whether a frame may begin here.
-    #[must_use]
     pub const fn is_at_boundary(&self) -> bool {
         self.head.is_empty() && self.left == 0
     }
 
     /// Whether a close frame has come: nothing may follow it.
-    #[must_use]
     pub const fn has_closed(&self) -> bool {
         self.closed
     }
@@ -97,7 +95,6 @@ fn payload_length(head: &[u8]) -> Option<u64> {
 
 /// A close frame with its code and reason, as a server sends it; with a masking key, as a client
 /// does.
-#[must_use]
 pub fn close_frame(code: u16, reason: &'static str, mask: Option<[u8; 4]>) -> Vec<u8> {
     let mut payload = code.to_be_bytes().to_vec();
     payload.extend_from_slice(reason.as_bytes());

@@ -48,7 +48,6 @@ pub struct WebsocketPermit {
 
 impl Websockets {
     /// None open; `shown` shows how many are.
-    #[must_use]
     pub fn new(limits: WebsocketLimits, shown: Gauge) -> Self {
         Self {
             limits,

@@ -47,7 +47,6 @@ impl BodySender {
     }
 
     /// Whether the client has left.
-    #[must_use]
     pub fn is_left(&self, cx: &Context<'_>) -> bool {
         let mut state = self.0.borrow_mut();
         state.sender = Some(cx.waker().clone());

@@ -34,7 +34,6 @@ impl std::fmt::Debug for MemoryStore {
 
 impl MemoryStore {
     /// An empty store that goes by `clock`.
-    #[must_use]
     pub fn new(
         clock: Arc<dyn Clock>,
         prefix: KeyPrefix,
@@ -53,7 +52,6 @@ impl MemoryStore {
     }
 
     /// All that is stored, ordered by key: what somebody would see who looks into Redis.
-    #[must_use]
     pub fn dump(&self) -> Vec<StoredEntry> {
         self.at_now(|entries, now| {
             let mut shown: Vec<_> = entries

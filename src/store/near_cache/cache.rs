@@ -109,7 +109,6 @@ fn health_of(
 
 impl<V: Clone> NearCache<V> {
     /// An empty cache.
-    #[must_use]
     pub fn new(settings: NearCacheSettings) -> Self {
         let places = if settings.capacity > GROWS {
             settings.capacity.min(MOST_PLACES)
@@ -273,13 +272,11 @@ impl<V: Clone> NearCache<V> {
     }
 
     /// Entries, loads under way included.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
     /// Whether nothing is kept.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }

@@ -29,7 +29,6 @@ impl InvalidationMode {
     pub const ALL: [Self; 3] = [Self::Off, Self::Pubsub, Self::Tracking];
 
     /// The word in the log, in `/readyz` and in the metric.
-    #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Off => "off",

@@ -110,7 +110,6 @@ impl ClientConnection {
 
     /// Whether the client is in the midst of a body when its answer is there. One that waits to be
     /// asked for it sends nothing.
-    #[must_use]
     pub fn is_sending(&self) -> bool {
         !self.left && !self.body_refused && self.parser.owes_more_than(UNDER_WAY, &self.held)
     }
@@ -172,14 +171,12 @@ impl ClientConnection {
     }
 
     /// Whether the request under way has a body, or becomes a WebSocket.
-    #[must_use]
     pub fn is_in_body(&self) -> bool {
         self.parser.is_in_body()
     }
 
     /// Whether another request may come when the one under way has been answered: nothing that is
     /// still to come of it is in the way.
-    #[must_use]
     pub fn may_go_on(&self) -> bool {
         !self.last && self.promised.is_none() && self.parser.may_end_within(DRAIN_BYTES as u64)
     }
