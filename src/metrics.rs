@@ -16,8 +16,9 @@ use prometheus_client::registry::{Metric, Registry};
 
 pub use self::exposition::Exposition;
 pub use self::labels::{
-    AppApi, AppLabel, AppOutcome, CertificateName, Code, EndpointLabel, Mode, Operation, Outcome,
-    PolicyOutcome, RouteLabel, RouteStatus, StoreNode, UpstreamLabel, UpstreamOutcome,
+    AppApi, AppLabel, AppOperation, AppOutcome, CertificateName, Code, EndpointLabel, Mode,
+    Operation, Outcome, PolicyOutcome, RouteLabel, RouteStatus, StoreNode, UpstreamLabel,
+    UpstreamOutcome,
 };
 
 pub use prometheus_client::metrics::counter::Counter;
@@ -45,6 +46,8 @@ pub struct Metrics {
     /// Until when the listener's certificates hold, in Unix seconds.
     pub certificate_ends: Family<CertificateName, Gauge>,
     pub logins: Family<AppOutcome, Counter>,
+    /// Also phone numbers and session_keys.
+    pub open_data: Family<AppOperation, Counter>,
     pub limits: Family<PolicyOutcome, Counter>,
     /// Invalid tokens from addresses that send many of them.
     pub guessed_tokens: Counter,
@@ -161,6 +164,10 @@ impl Metrics {
                 "When the listener's certificates end, by the names in them",
             ),
             logins: registrar.metric("logins_total", "Logins by app and outcome"),
+            open_data: registrar.metric(
+                "open_data_total",
+                "Open data, phone numbers and session_keys, by app, operation and outcome",
+            ),
             limits: registrar.metric("limits_total", "Questions to quotas, by policy and outcome"),
             guessed_tokens: registrar.metric(
                 "guessed_tokens_total",

@@ -16,21 +16,22 @@ use crate::endpoints::{
 use crate::http::authenticate::Authenticator;
 use crate::http::request_log::LoggedBody;
 use crate::http::{Answer, EndpointCounters, RequestHead};
-use crate::identity::{LoginCodes, LoginFlow};
+use crate::identity::{LoginCodes, LoginFlow, OpenDataFlow};
 use crate::limit::{Limiter, LoginLimits};
 use crate::proxy::answer::{AnswerBody, AnswerRules};
 use crate::proxy::forward::Forwarder;
 use crate::proxy::outgoing::HeadRules;
 use crate::proxy::via::Via;
 use crate::proxy::{Proxy, proxy};
-use crate::session::SessionService;
 use crate::session::carrier::TokenCarrier;
+use crate::session::{SessionKeys, SessionService};
 
 /// What one worker keeps across reloads.
 pub(super) struct Worker {
     process: Arc<ProcessState>,
     sessions: Arc<SessionService>,
     login_codes: Arc<dyn LoginCodes>,
+    session_keys: Arc<dyn SessionKeys>,
     limiter: Limiter,
     auth: Authenticator,
     /// The forwarder before the last reload; the next one takes over its connections.
@@ -49,6 +50,7 @@ impl Worker {
         let store = process.store.worker();
         let sessions = Arc::new(process.sessions(store.sessions));
         let login_codes = store.login_codes;
+        let session_keys = store.session_keys;
         let limiter = Limiter::new(
             store.counters,
             process.local_limits.clone(),
@@ -63,6 +65,7 @@ impl Worker {
             process,
             sessions,
             login_codes,
+            session_keys,
             limiter,
             auth,
             forwarder: None,
@@ -116,6 +119,16 @@ impl Worker {
                 settings.login.replay_window,
                 process.metrics.clone(),
             ),
+            open_data: OpenDataFlow {
+                apps: reloadable.apps.clone(),
+                sessions: self.sessions.clone(),
+                keys: self.session_keys.clone(),
+                codes: self.login_codes.clone(),
+                tokens: process.tokens.clone(),
+                limiter: self.limiter.clone(),
+                rules: settings.open_data,
+                metrics: process.metrics.clone(),
+            },
             limits,
             auth: self.auth.clone(),
         };

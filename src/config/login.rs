@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::parsers::duration_to;
-use super::problem::Wrong;
+use super::parsers::{duration_to, quota};
 use super::reader::Section;
-use crate::limit::{BadQuota, LoginQuotas, Quota};
+use crate::limit::LoginQuotas;
 
 /// The rules of a login.
 #[derive(Debug, Clone)]
@@ -36,37 +35,4 @@ pub(super) fn read(section: &mut Section<'_>) -> LoginSettings {
         replay_window,
         quotas,
     }
-}
-
-/// So many in so much time, or none of it.
-fn quota(text: &str) -> Result<Option<Quota>, Wrong> {
-    if text == "off" {
-        return Ok(None);
-    }
-    let hint = "write COUNT/TIME as in \"600/1m\", or \"off\" for no limit";
-    let (amount, window) = text
-        .split_once('/')
-        .ok_or_else(|| Wrong::new("is not a limit", hint))?;
-    let amount = amount
-        .trim()
-        .parse::<u32>()
-        .map_err(|_| Wrong::new("does not begin with a whole number", hint))?;
-    let window = humantime::parse_duration(window.trim())
-        .map_err(|_| Wrong::new("does not end with a duration", hint))?;
-    Quota::new(amount, window)
-        .map(Some)
-        .map_err(|error| match error {
-            BadQuota::Amount if amount == 0 => Wrong::new(
-                "would block all logins",
-                "write at least 1, or \"off\" for no limit",
-            ),
-            BadQuota::Amount => Wrong::new(
-                "has a number that is too large to matter",
-                format!("write at most {}, or \"off\" for no limit", Quota::MOST),
-            ),
-            BadQuota::Window => Wrong::new(
-                "has a time that is not in whole seconds, or is longer than a day",
-                "write a time from \"1s\" to \"24h\"",
-            ),
-        })
 }

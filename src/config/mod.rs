@@ -22,6 +22,7 @@ mod later;
 mod log;
 mod login;
 pub mod manual;
+mod open_data;
 mod own_listeners;
 mod parsers;
 mod platforms;

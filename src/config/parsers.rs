@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::problem::{Wrong, refuse};
+use crate::limit::{BadQuota, Quota};
 
 /// Longer than anything here could mean; and a deadline that far ahead can still be computed.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -36,6 +37,39 @@ pub(super) fn duration_to(
         span if span > max => refuse(what, hint),
         span => Ok(span),
     }
+}
+
+/// So many in so much time, or none of it.
+pub(super) fn quota(text: &str) -> Result<Option<Quota>, Wrong> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let hint = "write COUNT/TIME as in \"600/1m\", or \"off\" for no limit";
+    let (amount, window) = text
+        .split_once('/')
+        .ok_or_else(|| Wrong::new("is not a limit", hint))?;
+    let amount = amount
+        .trim()
+        .parse::<u32>()
+        .map_err(|_| Wrong::new("does not begin with a whole number", hint))?;
+    let window = humantime::parse_duration(window.trim())
+        .map_err(|_| Wrong::new("does not end with a duration", hint))?;
+    Quota::new(amount, window)
+        .map(Some)
+        .map_err(|error| match error {
+            BadQuota::Amount if amount == 0 => Wrong::new(
+                "allows none at all",
+                "write at least 1, or \"off\" for no limit",
+            ),
+            BadQuota::Amount => Wrong::new(
+                "has a number that is too large to matter",
+                format!("write at most {}, or \"off\" for no limit", Quota::MOST),
+            ),
+            BadQuota::Window => Wrong::new(
+                "has a time that is not in whole seconds, or is longer than a day",
+                "write a time from \"1s\" to \"24h\"",
+            ),
+        })
 }
 
 /// A size in bytes, above zero.

@@ -13,13 +13,14 @@ use super::{
     StoreSettings,
 };
 use super::{
-    admin, apps, cors, failure, identity, login, platforms, routes, secrets, server, session,
-    store, syntax, traces, upstreams, verify, websockets,
+    admin, apps, cors, failure, identity, login, open_data, platforms, routes, secrets, server,
+    session, store, syntax, traces, upstreams, verify, websockets,
 };
 use crate::assertion::HeaderNames;
 use crate::endpoints::Believed;
 use crate::files::{self, FileError};
 use crate::http::{CorsSettings, FailureShape};
+use crate::identity::OpenDataRules;
 use crate::provider::proxy::Proxies;
 use crate::provider::settings::AppSettings;
 use crate::proxy::websocket::limits::WebsocketLimits;
@@ -42,6 +43,7 @@ pub struct Settings {
     pub session: SessionSettings,
     /// How codes become sessions.
     pub login: LoginSettings,
+    pub open_data: OpenDataRules,
     /// The proxies on the way to the platforms.
     pub platforms: Proxies,
     /// Whose users may sign in; at least one.
@@ -149,6 +151,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
     let secrets = root.section("secrets", |section| secrets::read(section, durable));
     let session = root.section("session", session::read);
     let login = root.section("login", login::read);
+    let open_data = root.section("open_data", open_data::read);
     let platforms = root.section("platforms", platforms::read);
     let apps = apps::read(root);
     let upstreams = upstreams::read(root, &OwnListeners::new(&server.listen, admin.listen));
@@ -180,6 +183,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
         secrets,
         session,
         login,
+        open_data,
         platforms,
         apps,
         upstreams,

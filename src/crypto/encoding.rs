@@ -3,7 +3,9 @@
 
 use arrayvec::ArrayString;
 use base64::Engine as _;
+use base64::alphabet;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 /// Bytes as base64url without padding.
 pub fn base64url(bytes: &[u8]) -> String {
@@ -37,6 +39,17 @@ pub fn from_base64url<const N: usize>(text: &str) -> Option<[u8; N]> {
 /// Bytes as padded standard base64, as the platforms write session keys and open data.
 pub fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
+}
+
+/// Standard base64 whose padding may be missing.
+const LOOSE: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The bytes behind standard base64, padded or not, as clients of the platforms send it.
+pub fn from_loose_base64(text: &str) -> Option<Vec<u8>> {
+    LOOSE.decode(text).ok()
 }
 
 /// The bytes behind padded standard base64.

@@ -18,15 +18,15 @@ use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
 use crate::http::failure::FailureShape;
 use crate::http::head::RequestHead;
-use crate::http::json_body::json_config;
 use crate::http::request_log::{LoggedBody, RequestLog};
-use crate::identity::LoginFlow;
+use crate::identity::{LoginFlow, OpenDataFlow};
 use crate::limit::LoginLimits;
 
 /// What the endpoints answer with under one configuration.
 pub struct Endpoints {
     pub dispatcher: EndpointDispatcher,
     pub login: LoginFlow,
+    pub open_data: OpenDataFlow,
     pub limits: LoginLimits,
     pub auth: Authenticator,
 }
@@ -44,7 +44,6 @@ impl Endpoints {
     /// Registers them under the prefix.
     pub fn configure(self, cfg: &mut web::ServiceConfig) {
         let scope = web::scope(&self.dispatcher.prefix)
-            .app_data(json_config())
             .configure(|cfg| register(cfg, &ENDPOINTS))
             .default_service(web::to(no_endpoint))
             .wrap(from_fn(logged));
@@ -53,6 +52,7 @@ impl Endpoints {
         cfg.app_data(web::Data::from(context.cors.clone()))
             .app_data(web::Data::new(context.drain.clone()))
             .app_data(web::Data::new(self.login))
+            .app_data(web::Data::new(self.open_data))
             .app_data(web::Data::new(self.limits))
             .app_data(web::Data::new(self.auth))
             .app_data(web::Data::new(self.dispatcher))

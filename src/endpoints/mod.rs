@@ -4,7 +4,9 @@
 //! is for one of them. `verify` answers on the fast path, with `original` to read what the asking
 //! proxy says. `page` keeps foreign web pages out of what changes something.
 
+pub mod asker;
 pub mod context;
+pub mod decrypt;
 pub mod dispatch;
 pub mod find;
 pub mod healthz;
@@ -13,8 +15,11 @@ pub mod logout;
 pub mod logout_all;
 pub mod original;
 pub mod page;
+pub mod phone;
 pub mod rotate;
 pub mod session;
+pub mod session_key_reset;
+pub mod session_key_status;
 pub mod sessions;
 pub mod sign_out;
 pub mod table;

@@ -8,7 +8,7 @@ use crate::http::answer::json;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::request_log::note_session;
-use crate::limit::LoginLimits;
+use crate::limit::{LoginLimits, Policy};
 use crate::session::{SessionService, SessionToken};
 
 /// 200 as a login. The old token opens the session for `session.rotate_grace` longer, and asked
@@ -52,7 +52,7 @@ async fn within_quota(
     };
     match sessions.resolve(&token.id()).await? {
         Some(live) => Ok(limits
-            .admit_user(sessions.limit_of(&live.session.user, quota))
+            .admit_user(sessions.limit_of(Policy::PerUser, &live.session.user, quota))
             .await?),
         None => Ok(()),
     }

@@ -3,12 +3,13 @@
 use actix_web::web::to;
 
 use crate::endpoints::{
-    healthz, login, logout, logout_all, rotate, session, sessions, sign_out, verify,
+    decrypt, healthz, login, logout, logout_all, phone, rotate, session, session_key_reset,
+    session_key_status, sessions, sign_out, verify,
 };
 use crate::http::Endpoint;
 
 /// Below `server.prefix`.
-pub static ENDPOINTS: [Endpoint; 9] = [
+pub static ENDPOINTS: [Endpoint; 13] = [
     Endpoint::post("login", || to(login::login)),
     Endpoint::post("logout", || to(logout::logout)),
     Endpoint::post("logout/all", || to(logout_all::logout_all)),
@@ -16,6 +17,14 @@ pub static ENDPOINTS: [Endpoint; 9] = [
     Endpoint::get("session", || to(session::session)),
     Endpoint::get("sessions", || to(sessions::sessions)),
     Endpoint::delete("sessions/{session_id}", || to(sign_out::sign_out)),
+    Endpoint::post("decrypt", || to(decrypt::decrypt)).body_limit(decrypt::BODY_LIMIT),
+    Endpoint::post("phone", || to(phone::phone)),
+    Endpoint::get("session-key/status", || {
+        to(session_key_status::session_key_status)
+    }),
+    Endpoint::post("session-key/reset", || {
+        to(session_key_reset::session_key_reset)
+    }),
     Endpoint::on_fast_path(verify::PATH),
     Endpoint::get("healthz", || to(healthz::healthz)),
 ];

@@ -8,6 +8,7 @@ use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard, web};
 
 use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::json_body::{JSON_LIMIT, json_config};
 use crate::http::request_log::CountedRoute;
 use crate::metrics::Metrics;
 use crate::session::SessionId;
@@ -23,6 +24,8 @@ pub struct Endpoint {
     pub methods: &'static str,
     /// `None`: it answers on the fast path, without actix-web's application.
     handler: Option<fn() -> Route>,
+    /// The longest body that it takes, where it reads one.
+    body_limit: usize,
 }
 
 impl Endpoint {
@@ -53,7 +56,13 @@ impl Endpoint {
             path,
             methods,
             handler,
+            body_limit: JSON_LIMIT,
         }
+    }
+
+    /// The same with bodies of up to so many bytes.
+    pub const fn body_limit(self, body_limit: usize) -> Self {
+        Self { body_limit, ..self }
     }
 
     fn takes(&self, method: &Method) -> bool {
@@ -82,9 +91,12 @@ fn resource(table: &'static [Endpoint], path: &str) -> Resource {
     let rows = || table.iter().filter(|row| row.path == path);
     let methods: Vec<&str> = rows().map(|row| row.methods).collect();
     let methods: Arc<str> = methods.join(", ").into();
+    let body_limit = rows().map(|row| row.body_limit).max();
+    let resource =
+        web::resource(format!("/{path}")).app_data(json_config(body_limit.unwrap_or(JSON_LIMIT)));
     rows()
         .filter_map(Endpoint::route)
-        .fold(web::resource(format!("/{path}")), Resource::route)
+        .fold(resource, Resource::route)
         .default_service(web::to(move || ready(not_allowed(&methods))))
 }
 

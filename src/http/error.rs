@@ -10,6 +10,7 @@ use crate::session::StoreError;
 use crate::telemetry::Throttle;
 
 mod code;
+mod open_data;
 
 pub use code::ErrorCode;
 

@@ -11,27 +11,27 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::head::RequestHead;
 
-/// Longest JSON body of the gateway's own endpoints; a login needs a few hundred bytes.
-const JSON_LIMIT: usize = 16 * 1024;
+/// Longest JSON body of an endpoint that says nothing else; a login needs a few hundred bytes.
+pub const JSON_LIMIT: usize = 16 * 1024;
 
 /// A body that is an object. Left to itself serde also takes an array for a struct, its elements
 /// for the fields in their order, so that a new field would change what such a body means.
 #[derive(Debug)]
 pub struct Object<T>(pub T);
 
-/// How handlers read such a body, and what is answered where they cannot.
-pub fn json_config() -> web::JsonConfig {
+/// How handlers read such a body of at most so many bytes, and what is answered where they cannot.
+pub fn json_config(limit: usize) -> web::JsonConfig {
     web::JsonConfig::default()
-        .limit(JSON_LIMIT)
-        .error_handler(|error, req| {
+        .limit(limit)
+        .error_handler(move |error, req| {
             RequestHead::of(req)
                 .connection()
-                .blamed(json_error(&error))
+                .blamed(json_error(&error, limit))
                 .into()
         })
 }
 
-fn json_error(error: &JsonPayloadError) -> GatewayError {
+fn json_error(error: &JsonPayloadError, limit: usize) -> GatewayError {
     match error {
         JsonPayloadError::ContentType => GatewayError::new(
             ErrorCode::UnsupportedMediaType,
@@ -40,7 +40,7 @@ fn json_error(error: &JsonPayloadError) -> GatewayError {
         JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
             GatewayError::new(
                 ErrorCode::BodyTooLarge,
-                format!("The body of this endpoint has at most {JSON_LIMIT} bytes."),
+                format!("The body of this endpoint has at most {limit} bytes."),
             )
             .closing()
         }

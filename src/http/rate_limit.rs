@@ -65,6 +65,12 @@ impl From<LimitRefusal> for GatewayError {
             Policy::PerApp => {
                 "Too many users of this app log in at the moment. Try again later with the same code, or with a fresh one after five minutes."
             }
+            Policy::OpenData => {
+                "This user asks too often for what hangs on the session_key. Try again later."
+            }
+            Policy::PhoneLimit => {
+                "This user has asked for a phone number too often. Try again later with a fresh code."
+            }
         };
         let error = Self::new(ErrorCode::RateLimited, detail).retry_after(refusal.retry_after);
         Self {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::identity::capability::{AppToken, OpenData};
+use crate::identity::capability::{AppToken, OpenData, PhoneNumbers, SessionKeyApi};
 use crate::identity::provider::IdentityProvider;
 
 /// One app of the configuration.
@@ -21,6 +21,14 @@ pub struct App {
 impl App {
     pub fn open_data(&self) -> Option<&dyn OpenData> {
         self.provider.open_data()
+    }
+
+    pub fn phone_numbers(&self) -> Option<&dyn PhoneNumbers> {
+        self.provider.phone_numbers()
+    }
+
+    pub fn session_key_api(&self) -> Option<&dyn SessionKeyApi> {
+        self.provider.session_key_api()
     }
 
     pub fn app_token(&self) -> Option<&dyn AppToken> {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::app::App;
 use super::exchange_error::PlatformCode;
+use super::token_use::TokenUse;
 use crate::secret::Secret;
 
 /// When to come back after a token that was fresh was refused: as long none is fetched.
@@ -42,15 +43,6 @@ pub enum AppTokenError {
         platform_code: PlatformCode,
         retry_after: Duration,
     },
-}
-
-/// What came of a call that carried a token.
-#[derive(Debug)]
-pub enum TokenUse<T> {
-    /// The platform took the token; what it made of the call is the caller's business.
-    Taken(T),
-    /// The platform refused the token and did nothing; why, for the log.
-    Refused(String),
 }
 
 /// Keeps the tokens of all apps.
@@ -110,6 +102,7 @@ mod tests {
     use crate::clock::monotonic_now;
     use crate::identity::{
         AppToken, ExchangeError, ExchangeRequest, Identity, IdentityProvider, OpenData,
+        PhoneNumbers, SessionKeyApi,
     };
     use crate::session::ProviderKind;
 
@@ -134,11 +127,23 @@ mod tests {
             None
         }
 
+        fn login_call(&self) -> &'static str {
+            ""
+        }
+
         async fn exchange(&self, _: &ExchangeRequest<'_>) -> Result<Identity, ExchangeError> {
             panic!("nobody signs in here")
         }
 
         fn open_data(&self) -> Option<&dyn OpenData> {
+            None
+        }
+
+        fn phone_numbers(&self) -> Option<&dyn PhoneNumbers> {
+            None
+        }
+
+        fn session_key_api(&self) -> Option<&dyn SessionKeyApi> {
             None
         }
 

@@ -5,23 +5,81 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use serde::{Deserialize, Serialize};
+
 use super::exchange_error::ExchangeError;
-use crate::crypto::open_data::BadOpenData;
+use super::token_use::TokenUse;
+use crate::crypto::open_data::Opened;
 use crate::secret::Secret;
 
 /// Reads what the platform's client has sealed under a user's session_key.
 pub trait OpenData: Send + Sync {
     /// Opens `encrypted_data`. For which app it was sealed and when, its watermark says: the caller
     /// compares it.
-    fn open(
-        &self,
-        session_key: &Secret<String>,
-        iv: &str,
-        encrypted_data: &str,
-    ) -> Result<Vec<u8>, BadOpenData>;
+    fn open(&self, session_key: &Secret<String>, iv: &str, encrypted_data: &str) -> Opened;
 
     /// The signature that the client's `raw_data` must have.
     fn signature(&self, session_key: &Secret<String>, raw_data: &str) -> String;
+}
+
+/// Knows the phone number behind a code of its phone number button. Each answer costs money.
+#[async_trait]
+pub trait PhoneNumbers: Send + Sync {
+    /// Which codes clients take for those of the button, for people.
+    fn other_codes(&self) -> &'static str;
+
+    /// Asks once, in the name of this user, and never again where the platform may have taken the
+    /// code.
+    async fn phone_number(
+        &self,
+        token: &Secret<String>,
+        code: &str,
+        subject: &str,
+    ) -> TokenUse<Result<PhoneNumber, UserCallError>>;
+}
+
+/// Checks and resets users' session_keys.
+#[async_trait]
+pub trait SessionKeyApi: Send + Sync {
+    /// Whether the platform still takes the key.
+    async fn check(
+        &self,
+        token: &Secret<String>,
+        subject: &str,
+        session_key: &Secret<String>,
+    ) -> TokenUse<Result<bool, UserCallError>>;
+
+    /// Has the platform draw another one, and end this one.
+    async fn reset(
+        &self,
+        token: &Secret<String>,
+        subject: &str,
+        session_key: &Secret<String>,
+    ) -> TokenUse<Result<ResetKey, UserCallError>>;
+}
+
+/// A phone number, as the client gets it. It does not print itself: logs are no place for it.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct PhoneNumber {
+    pub phone_number: String,
+    pub pure_phone_number: String,
+    pub country_code: String,
+}
+
+/// What came of a reset.
+pub enum ResetKey {
+    Fresh(Secret<String>),
+    /// The platform does not take the key that was to be reset.
+    Stale,
+}
+
+/// Why a call about a user brought nothing.
+#[derive(Debug)]
+pub enum UserCallError {
+    /// The platform has not done it.
+    Refused(ExchangeError),
+    /// The platform may have done it, and has not answered in full; why, for the log.
+    Lost { reason: String },
 }
 
 /// Gives tokens of the app's own, which the platform's other APIs take.

@@ -1,16 +1,29 @@
-//! A login code: what can be one, what it is called in the store, and what only it opens there.
+//! A platform's code: what can be one, what it is called in the store, what only it opens there, and
+//! how those wait who come with the same one.
 
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::backoff;
+use crate::clock::UnixMillis;
 use crate::crypto::keyring::{DerivedBox, NamingKey};
 use crate::identity::answer::LoginAnswer;
-use crate::identity::app::App;
 use crate::identity::error::LoginError;
 use crate::identity::exchange_error::PlatformCode;
+use crate::identity::login_codes::{LoginCodes, Reservation};
+use crate::session::StoreError;
 use crate::session::store::LoginKey;
 
 /// Longest code that goes out to a platform, in bytes. Most have 32.
 const CODE_MAX: usize = 512;
+
+/// What the store may take beside the exchange, within a reservation.
+pub(super) const STORE_SHARE: Duration = Duration::from_secs(2);
+/// How long a follower waits between two looks, at first and at most.
+pub(super) const FOLLOW: (Duration, Duration) =
+    (Duration::from_millis(20), Duration::from_millis(200));
 
 /// What the store keeps of a settled login, sealed under the code.
 #[derive(Serialize, Deserialize)]
@@ -41,40 +54,100 @@ pub(super) struct CodeOf {
     sealed: DerivedBox,
 }
 
+/// What came of reserving a code.
+pub(super) enum Reserved<Outcome> {
+    Leader { now: UnixMillis, ticket: [u8; 16] },
+    Settled(Outcome),
+}
+
 impl CodeOf {
-    pub(super) fn new(naming: &NamingKey, app: &App, code: &str) -> Self {
-        let parts: [&[u8]; 2] = [app.name.as_bytes(), code.as_bytes()];
+    /// The code and what it counts for are the parts: the same code under other parts is another
+    /// one.
+    pub(super) fn new(naming: &NamingKey, kind: CodeKind, parts: &[&[u8]]) -> Self {
+        let (name, answer) = match kind {
+            CodeKind::Login => ("login code", "login answer"),
+            CodeKind::Phone => ("phone code", "phone answer"),
+        };
         Self {
-            key: naming.name("login code", &parts),
-            sealed: DerivedBox::new(naming, "login answer", &parts),
+            key: naming.name(name, parts),
+            sealed: DerivedBox::new(naming, answer, parts),
         }
     }
 
-    pub(super) fn seal(&self, outcome: &Outcome) -> Vec<u8> {
+    /// An outcome for those who come with the same code.
+    pub(super) fn seal(&self, outcome: &impl Serialize) -> Vec<u8> {
         self.sealed
             .seal(&serde_json::to_vec(outcome).expect("an outcome has only strings and numbers"))
     }
 
-    pub(super) fn open(&self, answer: &[u8]) -> Option<Outcome> {
+    fn open<Outcome: DeserializeOwned>(&self, answer: &[u8]) -> Option<Outcome> {
         serde_json::from_slice(&self.sealed.open(answer).ok()?).ok()
+    }
+
+    /// Waits while somebody else exchanges the code. A leader that dies leaves a reservation that
+    /// lapses, and the next one to look becomes the leader. `None`: it has taken longer than
+    /// `patience`.
+    pub(super) async fn follow<Outcome: DeserializeOwned>(
+        &self,
+        codes: &dyn LoginCodes,
+        first: Reservation,
+        lease: Duration,
+        patience: Duration,
+    ) -> Result<Option<Reserved<Outcome>>, StoreError> {
+        let mut seen = first;
+        let mut first_seen = None;
+        for attempt in 1.. {
+            let now = match seen {
+                Reservation::Leader { now, ticket } => {
+                    return Ok(Some(Reserved::Leader { now, ticket }));
+                }
+                Reservation::Settled { now, answer } => match self.open(&answer) {
+                    Some(outcome) => return Ok(Some(Reserved::Settled(outcome))),
+                    // Sealed by a release that writes another form: wait until it lapses.
+                    None => now,
+                },
+                Reservation::Pending { now } => now,
+            };
+            if now.since(*first_seen.get_or_insert(now)) > patience {
+                break;
+            }
+            tokio::time::sleep(backoff::jittered(FOLLOW.0, FOLLOW.1, attempt)).await;
+            seen = codes.reserve(&self.key, lease).await?;
+        }
+        Ok(None)
+    }
+}
+
+/// What a code is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum CodeKind {
+    Login,
+    Phone,
+}
+
+/// Why a text is no code.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NotACode(pub(super) &'static str);
+
+impl From<NotACode> for LoginError {
+    fn from(NotACode(why): NotACode) -> Self {
+        Self::CodeMalformed(why)
     }
 }
 
 /// Refuses what cannot be a code before anything goes out. Platforms use letters, digits and
 /// URL-safe marks.
-pub(super) fn check_code(code: &str) -> Result<(), LoginError> {
+pub(super) fn check_code(code: &str) -> Result<(), NotACode> {
     if code.is_empty() {
-        return Err(LoginError::CodeMalformed(
+        return Err(NotACode(
             "it is empty; send the code that the platform's login call gave",
         ));
     }
     if code.len() > CODE_MAX {
-        return Err(LoginError::CodeMalformed(
-            "it is longer than any platform's codes",
-        ));
+        return Err(NotACode("it is longer than any platform's codes"));
     }
     if code.contains("mock one") {
-        return Err(LoginError::CodeMalformed(
+        return Err(NotACode(
             "it is the mock code that the developer tools give to a test app id; open the project with a real app id",
         ));
     }
@@ -82,7 +155,7 @@ pub(super) fn check_code(code: &str) -> Result<(), LoginError> {
     if code.bytes().all(allowed) {
         Ok(())
     } else {
-        Err(LoginError::CodeMalformed(
+        Err(NotACode(
             "it has characters that no platform puts into a code",
         ))
     }
@@ -108,10 +181,7 @@ mod tests {
             "the code is a mock one",
             &long,
         ] {
-            assert!(
-                matches!(check_code(wrong), Err(LoginError::CodeMalformed(_))),
-                "{wrong:?}"
-            );
+            assert!(matches!(check_code(wrong), Err(NotACode(_))), "{wrong:?}");
         }
     }
 }

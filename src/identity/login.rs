@@ -11,10 +11,9 @@ use crate::backoff;
 use crate::clock::UnixMillis;
 use crate::identity::answer::LoginAnswer;
 use crate::identity::app::{App, Apps};
-use crate::identity::code::{CodeOf, Outcome, check_code};
+use crate::identity::code::{CodeKind, CodeOf, FOLLOW, Outcome, Reserved, check_code};
 use crate::identity::error::LoginError;
 use crate::identity::exchange_error::ExchangeError;
-use crate::identity::login::reservation::Reserved;
 use crate::identity::login_codes::LoginCodes;
 use crate::identity::provider::ExchangeRequest;
 use crate::limit::LoginLimits;
@@ -23,9 +22,6 @@ use crate::secret::Secret;
 use crate::session::service::{IssuedSession, SignIn, SignedIn};
 use crate::session::store::{Lookup, Settlement};
 use crate::session::{LoadedSession, SessionId, SessionService, StoreError, UserKey};
-
-/// How long a follower waits between two looks, at first and at most.
-const FOLLOW: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 
 /// What is known of the client that logs in.
 #[derive(Debug, Clone, Default)]
@@ -121,7 +117,8 @@ impl LoginFlow {
         client: Client,
     ) -> Result<(LoginAnswer, &'static str), LoginError> {
         check_code(code)?;
-        let login = CodeOf::new(self.sessions.naming(), app, code);
+        let parts = [&*app.name, code].map(str::as_bytes);
+        let login = CodeOf::new(self.sessions.naming(), CodeKind::Login, &parts);
         match self.reserve(app, &login, &client).await? {
             Reserved::Leader { now, ticket } => {
                 let seen = client.clone();
@@ -132,7 +129,7 @@ impl LoginFlow {
                     .map(|answer| (answer, "ok"))
                     .map_err(|error| with_app_mismatch(error, app, &seen))
             }
-            Reserved::Settled { outcome } => {
+            Reserved::Settled(outcome) => {
                 let result = self.replayed(app, outcome).await;
                 result
                     .map(|answer| (answer, "replayed"))

@@ -9,16 +9,23 @@ mod error;
 mod exchange_error;
 pub mod login;
 mod login_codes;
+mod open_data;
 mod platform_tokens;
 pub mod provider;
+mod token_use;
 
 pub use answer::LoginAnswer;
 pub use app::{App, Apps};
-pub use app_token_source::{AccessToken, AppTokenError, AppTokenSource, REFUSED_TWICE, TokenUse};
-pub use capability::{AppToken, GrantedToken, OpenData, TokenGrant};
+pub use app_token_source::{AccessToken, AppTokenError, AppTokenSource, REFUSED_TWICE};
+pub use capability::{
+    AppToken, GrantedToken, OpenData, PhoneNumber, PhoneNumbers, ResetKey, SessionKeyApi,
+    TokenGrant, UserCallError,
+};
 pub use error::LoginError;
 pub use exchange_error::{ExchangeError, PlatformCode};
 pub use login::{Client, LoginFlow};
 pub use login_codes::{LoginCodes, Reservation};
+pub use open_data::{Asker, OpenDataError, OpenDataFlow, OpenDataRules, SealedData, Signed};
 pub use platform_tokens::{NewToken, PlatformTokens, StoredToken, TokenLease, TokenName};
 pub use provider::{ExchangeRequest, Identity, IdentityProvider};
+pub use token_use::TokenUse;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::capability::{AppToken, OpenData};
+use super::capability::{AppToken, OpenData, PhoneNumbers, SessionKeyApi};
 use super::exchange_error::{ExchangeError, PlatformCode};
 use crate::secret::Secret;
 use crate::session::{Claims, ProviderKind};
@@ -46,10 +46,17 @@ pub trait IdentityProvider: Send + Sync {
     /// What the platform says of a used code, if it has a number or word for that alone.
     fn used_code(&self) -> Option<PlatformCode>;
 
+    /// What the client calls for a login code, for people.
+    fn login_call(&self) -> &'static str;
+
     /// Exchanges a code for an identity.
     async fn exchange(&self, request: &ExchangeRequest<'_>) -> Result<Identity, ExchangeError>;
 
     fn open_data(&self) -> Option<&dyn OpenData>;
+
+    fn phone_numbers(&self) -> Option<&dyn PhoneNumbers>;
+
+    fn session_key_api(&self) -> Option<&dyn SessionKeyApi>;
 
     fn app_token(&self) -> Option<&dyn AppToken>;
 }

@@ -29,15 +29,21 @@ pub enum Policy {
     PerUser,
     /// Of all users of an app.
     PerApp,
+    /// Of a user: what is asked about their session_key and under it.
+    OpenData,
+    /// Of a user: phone numbers.
+    PhoneLimit,
 }
 
 impl Policy {
-    /// The key in the configuration, which is also its name in metrics and header fields.
+    /// The key in the configuration, where it has one, and its name in metrics and header fields.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::PerIp => "per_ip",
             Self::PerUser => "per_user",
             Self::PerApp => "per_app",
+            Self::OpenData => "open_data",
+            Self::PhoneLimit => "phone_limit",
         }
     }
 }
@@ -166,6 +172,12 @@ impl Limiter {
                 })
             }
         }
+    }
+
+    /// Takes one, and does not ask the store where there is surely none.
+    pub async fn admit(&self, policy: Policy, limit: Limit) -> Result<(), LimitRefusal> {
+        self.refuse_early(policy, &limit)?;
+        self.take(policy, limit).await
     }
 
     /// Takes one.

@@ -96,8 +96,7 @@ impl LoginLimits {
 
     /// Takes one from a user's quota, whose cell the session service names.
     pub async fn admit_user(&self, limit: Limit) -> Result<(), LimitRefusal> {
-        self.limiter.refuse_early(Policy::PerUser, &limit)?;
-        self.limiter.take(Policy::PerUser, limit).await
+        self.limiter.admit(Policy::PerUser, limit).await
     }
 
     /// Counts a refusal by the user's quota, which is asked with the making of the session.

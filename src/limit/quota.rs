@@ -23,6 +23,12 @@ pub struct Quota {
 }
 
 impl Quota {
+    /// What one user may ask about their session_key and under it. Data that does not open counts:
+    /// whoever changes ciphertexts needs many tries for each byte.
+    pub const OPEN_DATA: Self = Self {
+        amount: 60,
+        window: Duration::from_secs(60),
+    };
     /// The largest amount: one a microsecond in the shortest window.
     pub const MOST: u32 = 1_000_000;
     /// The longest window.

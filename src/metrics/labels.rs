@@ -57,10 +57,21 @@ pub struct AppLabel {
     pub app: String,
 }
 
+/// An app, an operation on its users' open data, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AppOperation {
+    /// The app's name in the configuration.
+    pub app: String,
+    /// `decrypt`, `phone`, `status` or `reset`.
+    pub operation: &'static str,
+    /// `ok`, `ok_older_key`, `replayed`, `stale`, or an error code of docs/errors.md.
+    pub outcome: &'static str,
+}
+
 /// A quota and what came of asking it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct PolicyOutcome {
-    /// `per_ip`, `per_user` or `per_app`.
+    /// `per_ip`, `per_user`, `per_app`, `open_data` or `phone_limit`.
     pub policy: &'static str,
     /// `admitted`, `refused`, `refused_early`, `admitted_alone` or `refused_alone`.
     pub outcome: &'static str,
@@ -70,8 +81,8 @@ pub struct PolicyOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Operation {
     /// `load`, `create`, `renew`, `rotate`, `remove`, `remove_all`, `list`, `count`,
-    /// `session_keys`, `reserve`, `settle`, `limit`, `publish`, `now`, `find_token`, `lease_token`,
-    /// `keep_token` or `release_token`.
+    /// `session_keys`, `reset_session_keys`, `reserve`, `settle`, `limit`, `publish`, `now`,
+    /// `find_token`, `lease_token`, `keep_token` or `release_token`.
     pub operation: &'static str,
 }
 

@@ -14,10 +14,11 @@ use super::engine::{Engine, Try, come_back, unavailable};
 use super::platform::{TokenApi, api_name};
 use super::settings::{AppSettings, SettingsError};
 use super::trouble::Trouble;
+use super::users::UserCalls;
 use crate::clock::{Clock, monotonic_now};
 use crate::identity::{
     AppToken, ExchangeError, ExchangeRequest, GrantedToken, Identity, IdentityProvider, OpenData,
-    PlatformCode, TokenGrant,
+    PhoneNumbers, PlatformCode, SessionKeyApi, TokenGrant,
 };
 use crate::metrics::Metrics;
 use crate::session::ProviderKind;
@@ -30,6 +31,7 @@ pub struct PlatformApi {
     breaker: Mutex<Breaker>,
     trouble: Mutex<Trouble>,
     app_token: Option<AppTokenApi>,
+    users: Option<UserCalls>,
 }
 
 /// Fetches tokens of an app, where its platform gives any. Neither the logins' permits nor their
@@ -67,6 +69,10 @@ impl PlatformApi {
             app_token: engine.platform.app_token.as_ref().map(|api| AppTokenApi {
                 engine: engine.clone(),
                 api,
+            }),
+            users: engine.platform.users.map(|apis| UserCalls {
+                engine: engine.clone(),
+                apis,
             }),
             engine,
         })
@@ -152,6 +158,10 @@ impl IdentityProvider for PlatformApi {
         self.engine.platform.used_code()
     }
 
+    fn login_call(&self) -> &'static str {
+        self.engine.platform.login_call
+    }
+
     async fn exchange(&self, request: &ExchangeRequest<'_>) -> Result<Identity, ExchangeError> {
         let Ok(_permit) = self.permits.try_acquire() else {
             return Err(unavailable(format!(
@@ -167,6 +177,14 @@ impl IdentityProvider for PlatformApi {
 
     fn open_data(&self) -> Option<&dyn OpenData> {
         self.engine.platform.open_data
+    }
+
+    fn phone_numbers(&self) -> Option<&dyn PhoneNumbers> {
+        self.users.as_ref().map(|users| users as &dyn PhoneNumbers)
+    }
+
+    fn session_key_api(&self) -> Option<&dyn SessionKeyApi> {
+        self.users.as_ref().map(|users| users as &dyn SessionKeyApi)
     }
 
     fn app_token(&self) -> Option<&dyn AppToken> {

@@ -32,6 +32,7 @@ pub(super) static MINI_PROGRAM: Platform = Platform {
     extra_keys: &[],
     error_field: "err_no",
     errors: ERRORS,
+    login_call: "tt.login",
     login: LoginApi {
         path: "/api/apps/v2/jscode2session",
         request: |app, request| {
@@ -48,6 +49,7 @@ pub(super) static MINI_PROGRAM: Platform = Platform {
         checks_secret_first: false,
     },
     open_data: Some(&SessionKeyData),
+    users: None,
     app_token: None,
 };
 

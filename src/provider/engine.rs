@@ -143,12 +143,28 @@ impl Engine {
     /// Tries until there is an answer, the tries are used up or the app's time would be over before
     /// the next.
     pub(super) async fn ask<T>(&self, question: &Question<'_, T>) -> Try<T> {
+        self.ask_while(question, |tried| {
+            matches!(tried, Try::Busy(_) | Try::NotSent(_))
+        })
+        .await
+    }
+
+    /// The same for what must not happen twice: another try only where nothing was sent.
+    pub(super) async fn ask_once<T>(&self, question: &Question<'_, T>) -> Try<T> {
+        self.ask_while(question, |tried| matches!(tried, Try::NotSent(_)))
+            .await
+    }
+
+    async fn ask_while<T>(
+        &self,
+        question: &Question<'_, T>,
+        may_repeat: fn(&Try<T>) -> bool,
+    ) -> Try<T> {
         let deadline = monotonic_now() + self.settings.timeout;
         for attempt in 1.. {
             let tried = self.try_once(question, deadline).await;
-            let may_repeat = matches!(tried, Try::Busy(_) | Try::NotSent(_));
             let wait = backoff::jittered(BETWEEN_TRIES.0, BETWEEN_TRIES.1, attempt);
-            if !may_repeat || attempt == TRIES || monotonic_now() + wait >= deadline {
+            if !may_repeat(&tried) || attempt == TRIES || monotonic_now() + wait >= deadline {
                 return tried;
             }
             tokio::time::sleep(wait).await;

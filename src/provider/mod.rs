@@ -15,4 +15,5 @@ mod douyin;
 mod engine;
 mod open_data;
 mod trouble;
+mod users;
 mod wechat;

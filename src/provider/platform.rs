@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::client::Call;
 use super::settings::AppSettings;
 use crate::identity::{
-    ExchangeRequest, GrantedToken, Identity, OpenData, PlatformCode, TokenGrant,
+    ExchangeRequest, GrantedToken, Identity, OpenData, PhoneNumber, PlatformCode, ResetKey,
+    TokenGrant, TokenUse,
 };
 use crate::secret::Secret;
 use crate::session::ProviderKind;
@@ -41,9 +42,13 @@ pub struct Platform {
     /// The field that holds the number of an error, for messages.
     pub error_field: &'static str,
     pub errors: &'static [(PlatformCode, Meaning)],
+    /// What its clients call for a login code.
+    pub login_call: &'static str,
     pub login: LoginApi,
     /// What its client seals under the session_key, where it does.
     pub open_data: Option<&'static dyn OpenData>,
+    /// The APIs that speak of users and take a token of the app's.
+    pub users: Option<&'static UserApis>,
     /// The API that gives a token of the app's own, where there is one.
     pub app_token: Option<TokenApi>,
 }
@@ -57,6 +62,31 @@ pub struct LoginApi {
     /// Whether the platform looks at the app's secret before the code, so that a refused code shows
     /// that the secret is right.
     pub checks_secret_first: bool,
+}
+
+/// What a platform tells of a user, and does with the user's session_key.
+pub struct UserApis {
+    /// Which codes clients take for those of the phone number button.
+    pub other_codes: &'static str,
+    /// Each success costs money.
+    pub phone_number: UserApi<PhoneNumber>,
+    pub check_session_key: UserApi<bool>,
+    pub reset_session_key: UserApi<ResetKey>,
+}
+
+pub struct UserApi<T> {
+    pub path: &'static str,
+    pub request: for<'a> fn(&UserCall<'a>) -> Call<'a>,
+    pub read: fn(&[u8]) -> Result<Parsed<TokenUse<T>>, serde_json::Error>,
+}
+
+/// What such a call is made of.
+#[derive(Clone, Copy)]
+pub struct UserCall<'a> {
+    pub token: &'a str,
+    pub subject: &'a str,
+    /// The phone code, or the session_key.
+    pub proof: &'a str,
 }
 
 /// How an app gets a token of its own.

@@ -236,7 +236,10 @@ impl Platform {
     ) -> Result<String, Denied> {
         let now = self.now();
         let mut state = self.state();
-        let (mut user, adopted) = self.owner(&state, app, code, Purpose::Phone, now)?;
+        // The platform does not tell a used phone code from a wrong one.
+        let (mut user, adopted) = self
+            .owner(&state, app, code, Purpose::Phone, now)
+            .map_err(|_| Denied::BadCode)?;
         if let Some(openid) = openid {
             match state.users.with_openid(app, openid) {
                 Some(named) if adopted => user.clone_from(&named.name),

@@ -5,6 +5,7 @@ pub mod carrier;
 pub mod claims;
 pub mod codec;
 pub mod devices;
+pub mod keys;
 pub mod lifetime;
 pub mod model;
 pub mod rotation;
@@ -15,6 +16,7 @@ pub mod user;
 
 pub use carrier::{CarrierError, TokenCarrier};
 pub use claims::{Claims, ClaimsError};
+pub use keys::SessionKeys;
 pub use lifetime::Lifetime;
 pub use model::{LoadedSession, Session, SessionKey, SharedSession};
 pub use service::{IssuedSession, LiveSession, SessionRules, SessionService, SignedIn};

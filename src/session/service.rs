@@ -179,7 +179,7 @@ impl SessionService {
     ) -> Result<SignedIn, StoreError> {
         let limit = sign_in
             .quota
-            .map(|quota| self.limit_of(&sign_in.user, quota));
+            .map(|quota| self.limit_of(Policy::PerUser, &sign_in.user, quota));
         let token = SessionToken::issue(&self.keys, token::tag_of(&self.naming, &sign_in.user));
         let lifetime = self.rules.lifetime;
         let session = Session {
@@ -231,8 +231,9 @@ impl SessionService {
     }
 
     /// The limit of one user, with its cell where the user's other keys are.
-    pub fn limit_of(&self, user: &UserKey, quota: Quota) -> Limit {
-        let name = self.naming.name("limit per_user", &user.parts());
+    pub fn limit_of(&self, policy: Policy, user: &UserKey, quota: Quota) -> Limit {
+        let purpose = format!("limit {}", policy.as_str());
+        let name = self.naming.name(&purpose, &user.parts());
         Limit {
             cell: CellName {
                 tag: Some(token::tag_of(&self.naming, user)),

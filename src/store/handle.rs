@@ -8,7 +8,7 @@ use crate::identity::{LoginCodes, PlatformTokens};
 use crate::limit::CounterStore;
 use crate::metrics::Metrics;
 use crate::redis_client::Pools;
-use crate::session::SessionStore;
+use crate::session::{SessionKeys, SessionStore};
 use crate::store::keys::Keys;
 use crate::store::memory::MemoryStore;
 use crate::store::meter::Meter;
@@ -33,6 +33,7 @@ enum Kind {
 #[derive(Clone)]
 pub struct Stores {
     pub sessions: Arc<dyn SessionStore>,
+    pub session_keys: Arc<dyn SessionKeys>,
     pub login_codes: Arc<dyn LoginCodes>,
     /// The cells of limits.
     pub counters: Arc<dyn CounterStore>,
@@ -98,10 +99,11 @@ pub fn open(
 impl Stores {
     fn over<S>(store: Arc<S>) -> Self
     where
-        S: SessionStore + LoginCodes + CounterStore + PlatformTokens + 'static,
+        S: SessionStore + SessionKeys + LoginCodes + CounterStore + PlatformTokens + 'static,
     {
         Self {
             sessions: store.clone(),
+            session_keys: store.clone(),
             login_codes: store.clone(),
             counters: store.clone(),
             tokens: store,

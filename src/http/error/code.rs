@@ -27,6 +27,12 @@ pub enum ErrorCode {
     AppMismatch,
     /// Blocked by the platform.
     UserBlocked,
+    /// Open data that is not this user's, of now, and whole.
+    OpenDataInvalid,
+    /// The gateway has no session_key of this user, or the platform takes none that it has.
+    SessionKeyGone,
+    /// The user's platform has no such thing.
+    UnsupportedByPlatform,
     /// Too many calls.
     RateLimited,
     /// The platform is down, slow or busy.
@@ -97,7 +103,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of docs/errors.md.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 47] = [
         Self::LoginRequired,
         Self::TokenAmbiguous,
         Self::TokenInvalid,
@@ -109,6 +115,9 @@ impl ErrorCode {
         Self::AppUnknown,
         Self::AppMismatch,
         Self::UserBlocked,
+        Self::OpenDataInvalid,
+        Self::SessionKeyGone,
+        Self::UnsupportedByPlatform,
         Self::RateLimited,
         Self::PlatformUnavailable,
         Self::PlatformError,
@@ -159,6 +168,13 @@ impl ErrorCode {
             Self::AppUnknown => ("app_unknown", 400, "No such app"),
             Self::AppMismatch => ("app_mismatch", 400, "The login code is of another app"),
             Self::UserBlocked => ("user_blocked", 403, "The platform has blocked this user"),
+            Self::OpenDataInvalid => ("open_data_invalid", 400, "The data cannot be opened"),
+            Self::SessionKeyGone => ("session_key_gone", 409, "There is no session_key"),
+            Self::UnsupportedByPlatform => (
+                "unsupported_by_platform",
+                400,
+                "The platform does not give this",
+            ),
             Self::RateLimited => ("rate_limited", 429, "Too many requests"),
             Self::PlatformUnavailable => {
                 ("platform_unavailable", 503, "The platform does not answer")

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::form;
+use super::{form, users};
 use crate::identity::PlatformCode::{self, Number};
 use crate::identity::{GrantedToken, Identity};
 use crate::provider::client::Call;
@@ -35,6 +35,7 @@ pub(crate) static MINI_PROGRAM: Platform = Platform {
     extra_keys: &["access_token"],
     error_field: "errcode",
     errors: ERRORS,
+    login_call: "wx.login",
     login: LoginApi {
         path: "/sns/jscode2session",
         request: |app, request| {
@@ -48,6 +49,7 @@ pub(crate) static MINI_PROGRAM: Platform = Platform {
         checks_secret_first: true,
     },
     open_data: Some(&SessionKeyData),
+    users: Some(&users::APIS),
     app_token: Some(TokenApi {
         stable: TokenCall {
             path: STABLE_TOKEN,
@@ -80,6 +82,8 @@ const ERRORS: &[(PlatformCode, Meaning)] = &[
     (Number(-1), Meaning::Busy),
     (Number(40029), Meaning::BadCode),
     (Number(40163), Meaning::CodeUsed),
+    // A code of wx.pluginLogin.
+    (Number(1007), Meaning::BadCode),
     (Number(40226), Meaning::UserBlocked),
     (Number(45011), Meaning::TooOften),
     (

@@ -2,5 +2,6 @@
 
 mod form;
 mod mini_program;
+mod users;
 
 pub(super) use mini_program::MINI_PROGRAM;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::clock::UnixMillis;
 use crate::crypto::encoding::base64url;
-use crate::store::generation;
+use crate::store::generation::{FIELDS, Generations};
 
 /// The user's hash.
 #[derive(Clone, Default)]
 pub(super) struct Index {
     pub(super) sessions: BTreeMap<[u8; 16], Member>,
-    pub(super) generations: Vec<Vec<u8>>,
+    pub(super) generations: Generations,
 }
 
 #[derive(Clone, Copy)]
@@ -50,9 +50,9 @@ impl Index {
                 member.created.0
             )
         });
-        let generations = generation::FIELDS
+        let generations = FIELDS
             .iter()
-            .zip(&self.generations)
+            .zip(self.generations.kept())
             .map(|(field, value)| format!("{field} → {}", value.escape_ascii()));
         sessions.chain(generations).collect::<Vec<_>>().join("\n")
     }

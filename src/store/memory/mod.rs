@@ -1,7 +1,7 @@
 //! The store inside the process: what Redis would hold, byte for byte, in a map. It forgets when
 //! the process ends.
 //!
-//! - `store`: the store; `sessions`, `login_codes`, `limits`, `platform_tokens`: what it does for each of its traits
+//! - `store`: the store; `sessions`, `login_codes`, `limits`, `platform_tokens`, `session_keys`: what it does for each of its traits
 //! - `entries`: the keys and their expiries; `index`: a user's hash; `cells`: cells of limits
 
 mod cells;
@@ -10,6 +10,7 @@ mod index;
 mod limits;
 mod login_codes;
 mod platform_tokens;
+mod session_keys;
 mod sessions;
 mod store;
 

@@ -13,7 +13,6 @@ use crate::session::{
     LoadedSession, Lookup, NewSession, Rotated, Rotation, SessionCount, SessionId, SessionStore,
     StoreError, UserKey, Written,
 };
-use crate::store::generation;
 use crate::store::sealed::Stored;
 use crate::store::successor::{Successor, too_often};
 
@@ -51,7 +50,7 @@ impl SessionStore for MemoryStore {
                     let fresh =
                         self.sealer
                             .seal_generation(&user_key, &new.session.user, session_key);
-                    generation::keep(&mut index.generations, fresh);
+                    index.generations.keep(fresh);
                 }
                 evicted
             });

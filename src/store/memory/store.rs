@@ -9,7 +9,7 @@ use super::entries::{Entries, Entry, StoredEntry, StoredValue};
 use crate::clock::{Clock, UnixMillis, monotonic_now};
 use crate::crypto::keyring::{Keyring, NamingKey};
 use crate::metrics::Metrics;
-use crate::session::{Lookup, SessionId, SessionKey, StoreError, UserKey};
+use crate::session::{Lookup, SessionId, StoreError, UserKey};
 use crate::store::keys::Keys;
 use crate::store::meter::Meter;
 use crate::store::sealed::{Sealer, Stored};
@@ -61,16 +61,6 @@ impl MemoryStore {
                 .collect();
             shown.sort_by(|a, b| a.key.cmp(&b.key));
             shown
-        })
-    }
-
-    /// The user's session_key generations, newest first; those that do not open are left out, with
-    /// a warning.
-    pub async fn session_keys(&self, user: &UserKey) -> Result<Vec<SessionKey>, StoreError> {
-        self.run("session_keys", |entries, _| {
-            let key = self.keys.user(self.keys.tag(user), user);
-            let stored = entries.index(&key).generations;
-            Ok(self.sealer.open_generations(&key, &stored))
         })
     }
 

@@ -4,7 +4,8 @@
 //! - `scripts`: the only writers
 //! - `sessions`: the store; `create`: how a session is made; `login_codes`: reservations of login
 //!   codes; `platform_tokens`: tokens of the platforms; `limits`: cells of limits; `rotation`: how a session changes its token, and how it
-//!   ends; `devices`: all sessions of a user
+//!   ends; `devices`: all sessions of a user; `session_keys`: their
+//!   session_keys
 //! - `lookup`: asks the near cache, then Redis; `naming_check`: whether the naming key was changed
 //! - `replica_wait`: removals that wait for replicas; `revocation`: how other gateways learn of them
 //! - `invalidation`: how near caches learn of changes
@@ -23,6 +24,7 @@ mod replica_wait;
 mod revocation;
 mod rotation;
 mod scripts;
+mod session_keys;
 mod sessions;
 
 pub use diagnosis::diagnose;

@@ -17,6 +17,7 @@ pub(crate) struct Scripts {
     pub(super) lease_token: Script,
     pub(super) keep_token: Script,
     pub(super) release_token: Script,
+    pub(super) reset_keys: Script,
 }
 
 /// The files one after the other, as one script.
@@ -29,7 +30,7 @@ macro_rules! script {
 impl Scripts {
     pub(crate) fn new() -> Self {
         Self {
-            create: script!("index.lua", "gcra.lua", "create.lua"),
+            create: script!("index.lua", "gcra.lua", "generations.lua", "create.lua"),
             renew: script!("index.lua", "renew.lua"),
             remove: script!("index.lua", "remove.lua"),
             remove_all: script!("index.lua", "remove_all.lua"),
@@ -41,6 +42,7 @@ impl Scripts {
             lease_token: script!("lease_token.lua"),
             keep_token: script!("keep_token.lua"),
             release_token: script!("release_token.lua"),
+            reset_keys: script!("index.lua", "generations.lua", "reset_keys.lua"),
         }
     }
 }

@@ -16,10 +16,9 @@ use crate::redis_client::{Connections, Deployment, Pools, Request, Topology};
 use crate::session::store::Created;
 use crate::session::token::Tag;
 use crate::session::{
-    LoadedSession, Lookup, NewSession, Rotated, Rotation, SessionCount, SessionId, SessionKey,
-    SessionStore, StoreError, UserKey, Written,
+    LoadedSession, Lookup, NewSession, Rotated, Rotation, SessionCount, SessionId, SessionStore,
+    StoreError, UserKey, Written,
 };
-use crate::store::generation;
 use crate::store::keys::Keys;
 use crate::store::meter::Meter;
 use crate::store::sealed::Sealer;
@@ -113,21 +112,6 @@ impl RedisStore {
             tracker,
             naming_check: NamingCheck::new(),
         }
-    }
-
-    /// The user's session_key generations, newest first; those that do not open are left out, with
-    /// a warning.
-    pub async fn session_keys(&self, user: &UserKey) -> Result<Vec<SessionKey>, StoreError> {
-        let kept = async {
-            let key = self.keys.user(self.keys.tag(user), user);
-            let mut command = cmd("HMGET");
-            command.arg(&key).arg(&generation::FIELDS);
-            let stored: Vec<Option<Vec<u8>>> =
-                self.connector.call(&Request::Command(&command)).await?;
-            let stored: Vec<_> = stored.into_iter().flatten().collect();
-            Ok(self.sealer.open_generations(&key, &stored))
-        };
-        self.meter.watch("session_keys", kept).await
     }
 
     /// Several calls in a row share the time of one.

@@ -15,8 +15,8 @@ use hufu::session::store::{Created, CreatedSession};
 use hufu::session::token::tag_of;
 use hufu::session::{
     Claims, LoadedSession, Lookup, NewSession, ProviderKind, Rotated, Rotation, Session,
-    SessionCount, SessionId, SessionKey, SessionRules, SessionService, SessionStore, SessionToken,
-    StoreError, UserKey, Written,
+    SessionCount, SessionId, SessionKey, SessionKeys, SessionRules, SessionService, SessionStore,
+    SessionToken, StoreError, UserKey, Written,
 };
 use hufu::store::{self, KeyPrefix, MemoryStore, RedisStore, StoreHandle, StoreSettings, StoreUrl};
 
@@ -168,6 +168,13 @@ impl Harness {
         }
     }
 
+    pub(crate) fn keys(&self) -> &dyn SessionKeys {
+        match &self.place {
+            Place::Memory(store, _) => &**store,
+            Place::Redis(store, _) => &**store,
+        }
+    }
+
     pub(crate) fn counters(&self) -> &dyn CounterStore {
         match &self.place {
             Place::Memory(store, _) => &**store,
@@ -232,10 +239,7 @@ impl Harness {
     }
 
     pub(crate) async fn session_keys(&self, user: &UserKey) -> Vec<String> {
-        let kept = match &self.place {
-            Place::Memory(store, _) => store.session_keys(user).await,
-            Place::Redis(store, _) => store.session_keys(user).await,
-        };
+        let kept = self.keys().session_keys(user).await;
         kept.unwrap()
             .into_iter()
             .map(|generation| generation.key.expose().clone())

@@ -20,12 +20,17 @@ use crate::helpers::{http, until_blocking};
 /// How long the demo may take to end.
 const END: Duration = Duration::from_secs(2);
 /// What the page does when it walks by itself: the step, its HTTP status, and what came of it.
-const WALK: [(&str, &str, &str); 9] = [
+const WALK: [(&str, &str, &str); 13] = [
     ("anonymous", "401", "anonymous"),
     ("code", "200", "code"),
     ("login", "200", "login"),
     ("again", "200", "replayed"),
     ("call", "200", "call"),
+    // What the phone asks WeChat for, and what it does with that.
+    ("decrypt", "200", "decrypt"),
+    ("decrypt", "200", "decrypt"),
+    ("phone", "200", "phone"),
+    ("phone", "200", "phone"),
     ("forge", "200", "forge"),
     ("logout", "204", "logout"),
     ("after", "401", "after"),
@@ -186,6 +191,28 @@ fn it_speaks_the_language_of_the_terminal() {
     }
     let other = hufu(&["demo", "--lang", "fr"]).output().unwrap();
     assert_eq!(other.status.code(), Some(2));
+}
+
+#[test]
+fn the_lines_of_the_page_on_open_data_work_by_copy_and_paste() {
+    let demo = Demo::start();
+    for page in ["docs/open-data.md", "docs/zh-CN/open-data.md"] {
+        let path = format!("{}/{page}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let (_, block) = text.split_once("```sh\n").unwrap();
+        let (lines, _) = block.split_once("```").unwrap();
+        let said = pasted(&lines.replace("http://127.0.0.1:8080", &demo.at("")));
+        let mut said = said.lines();
+        let mut json = || serde_json::from_str::<Value>(said.next().unwrap()).unwrap();
+        assert_eq!(json()["data"]["nickName"], "Alice", "{page}");
+        let number = json()["phone_number"].as_str().unwrap().to_owned();
+        assert!(number.starts_with("138") && number.len() == 11, "{number}");
+        assert_eq!(json(), serde_json::json!({ "valid": true }));
+        assert_eq!(
+            said.next().map(str::trim_end),
+            Some("HTTP/1.1 204 No Content")
+        );
+    }
 }
 
 #[tokio::test]

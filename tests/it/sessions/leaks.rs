@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::helpers::{APP_SECRET, APPID, Gateway, RedisServer, echo_upstream, until};
+use crate::helpers::{APP_SECRET, APPID, Gateway, RedisServer, echo_upstream, http, until};
 
 const ADMIN_TOKEN: &str = "admin-token-that-nobody-may-see";
 
@@ -72,6 +72,43 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
 
     // Every kind of request, good and bad, and everything that comes back.
     let mut emitted = String::new();
+    let platform = &gateway.wechat.platform;
+    let phone_code = platform.phone_code(APPID, "alice");
+    let data = json!({ "nickName": "Alice" }).as_object().unwrap().clone();
+    let sealed = json!(platform.open_data(APPID, "alice", data));
+    for (method, path, body) in [
+        ("POST", "/auth/decrypt", &sealed),
+        (
+            "POST",
+            "/auth/decrypt",
+            &json!({ "encryptedData": "", "iv": "" }),
+        ),
+        ("POST", "/auth/phone", &json!({ "code": phone_code })),
+        ("POST", "/auth/phone", &json!({ "code": phone_code })),
+        ("POST", "/auth/phone", &json!({ "code": code })),
+        ("GET", "/auth/session-key/status", &json!({})),
+        ("POST", "/auth/session-key/reset", &json!({})),
+        ("GET", "/auth/session-key/status", &json!({})),
+    ] {
+        let mut request = http().request(method, gateway.at(path)).bearer_auth(&token);
+        if method == "POST" {
+            request = request.json(body);
+        }
+        emitted += &request.await.text();
+    }
+    let asked = json!({ "grant_type": "client_credential", "appid": APPID, "secret": APP_SECRET });
+    let url = gateway.wechat.server.at("/cgi-bin/stable_token");
+    let stable = http().post(url).json(&asked).await.json();
+    let access_token = stable["access_token"].as_str().unwrap().to_owned();
+    let reset_key = platform.session_key(APPID, "alice").expose().clone();
+    assert_ne!(reset_key, secrets[0].1);
+    secrets.extend([
+        ("access_token", access_token),
+        ("session_key of the reset", reset_key),
+        ("phone code", phone_code),
+    ]);
+    let (_, number) = emitted.split_once("\"phone_number\":\"").unwrap();
+    let number = number[..11].to_owned();
     for (path, line) in [
         ("/api/x", format!("Authorization: Bearer {token}")),
         ("/auth/session", format!("Authorization: Bearer {token}")),
@@ -156,6 +193,13 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
     assert_absent(&secrets, "the access log", gateway.stdout().as_bytes());
     assert_absent(&secrets, "the log", gateway.stderr().as_bytes());
 
+    for (place, text) in [("log", gateway.stderr()), ("access log", gateway.stdout())] {
+        assert!(
+            !text.contains(&number),
+            "the {place} holds the phone number"
+        );
+    }
+
     secrets.push(("openid", openid));
     assert_absent(&secrets, "the log", gateway.stderr().as_bytes());
     assert_absent(&secrets, "the access log", gateway.stdout().as_bytes());
@@ -186,4 +230,10 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
         dump.extend(values.concat());
     }
     assert_absent(&secrets, "Redis", &dump);
+    assert!(
+        !dump
+            .windows(number.len())
+            .any(|window| window == number.as_bytes()),
+        "Redis holds the phone number"
+    );
 }

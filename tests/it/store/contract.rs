@@ -51,6 +51,8 @@ suite![
     caps::fifty_logins_at_once_keep_to_the_cap,
     secrets::the_newest_two_session_keys_stay,
     secrets::session_keys_go_with_the_last_session,
+    secrets::a_reset_leaves_one_session_key,
+    secrets::a_reset_makes_nothing_for_who_is_gone,
     secrets::session_and_answer_come_together,
     secrets::a_session_stands_when_its_reservation_has_lapsed,
     lifetimes::a_session_that_would_be_over_is_not_made,

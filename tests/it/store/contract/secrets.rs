@@ -118,6 +118,55 @@ pub(super) async fn session_keys_go_with_the_last_session(h: &Harness) {
     assert!(h.session_keys(&session.user).await.is_empty() && h.look().await.is_empty());
 }
 
+pub(super) async fn a_reset_leaves_one_session_key(h: &Harness) {
+    const OLD: &str = "AAAAAAAAAAAAAAAAAAAAAA==";
+    const NEW: &str = "HyVFkGl5F5OQWJZZaNzBBg==";
+    let session = h.session(&user("o1"), HOUR).await;
+    let at = |time: u64| UnixMillis(session.created.0 + time);
+    let login = async |time, key| {
+        let generation = session_key(key, at(time));
+        let new = NewSession {
+            session_key: Some(&generation),
+            ..new_session(h.fresh_id(&session.user), &session, HOUR)
+        };
+        h.store().create(new).await.unwrap();
+    };
+    login(10, OLD).await;
+    login(20, "another form").await;
+    let reset = session_key(NEW, at(30));
+    // The second as if the answer of the first had been lost.
+    for _ in 0..2 {
+        let written = h.keys().reset_session_keys(&session.user, &reset).await;
+        assert_eq!(written.unwrap(), Written::Done);
+        assert_eq!(h.session_keys(&session.user).await, [NEW]);
+    }
+    login(29, OLD).await;
+    assert_eq!(
+        h.session_keys(&session.user).await,
+        [NEW],
+        "a login that began before the reset brings back nothing"
+    );
+    login(40, OLD).await;
+    assert_eq!(h.session_keys(&session.user).await, [OLD, NEW]);
+    let slow = session_key("another form", at(35));
+    let written = h.keys().reset_session_keys(&session.user, &slow).await;
+    assert_eq!(written.unwrap(), Written::Done);
+    assert_eq!(
+        h.session_keys(&session.user).await,
+        [OLD, "another form"],
+        "what a login has brought since the reset stays"
+    );
+    h.assert_consistent().await;
+}
+
+pub(super) async fn a_reset_makes_nothing_for_who_is_gone(h: &Harness) {
+    let session = h.session(&user("o1"), HOUR).await;
+    let reset = session_key("HyVFkGl5F5OQWJZZaNzBBg==", session.created);
+    let written = h.keys().reset_session_keys(&session.user, &reset).await;
+    assert_eq!(written.unwrap(), Written::Gone);
+    assert!(h.look().await.is_empty());
+}
+
 pub(super) async fn session_and_answer_come_together(h: &Harness) {
     let ticket = reserved(h, [1; 16], HOUR).await;
     let session = h.session(&user("o1"), HOUR).await;

@@ -1,0 +1,276 @@
+//! What hangs on a user's session_key: data that the platform's client has sealed under it, the
+//! check of the key, its reset; and the phone number behind a code.
+//!
+//! - `opening`: data, keys and what is demanded of the two; pure
+//! - `phone`: phone numbers, each of which costs the operator money
+//! - `session_key`: what the platform says of a key
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::clock::monotonic_now;
+use crate::identity::app::{App, Apps};
+use crate::identity::app_token_source::{AppTokenError, AppTokenSource};
+use crate::identity::capability::PhoneNumbers;
+use crate::identity::exchange_error::{ExchangeError, PlatformCode};
+use crate::identity::login_codes::LoginCodes;
+use crate::limit::{LimitRefusal, Limiter, Policy, Quota};
+use crate::metrics::{AppOperation, Metrics};
+use crate::session::{SessionKeys, SessionService, StoreError, UserKey};
+
+mod opening;
+mod phone;
+mod session_key;
+
+pub use opening::{SealedData, Signed};
+
+/// Data that is refused leaves so long after the work on it began: far longer than the work takes,
+/// so that the moment says nothing of it.
+const REFUSED_AFTER: Duration = Duration::from_millis(10);
+
+/// What the operator has decided about open data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenDataRules {
+    /// How old data may be; `None`: any age.
+    pub max_age: Option<Duration>,
+    /// How often one user may ask for a phone number.
+    pub phone_limit: Option<Quota>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    pub user: UserKey,
+    /// The id of the request, for the log.
+    pub request_id: String,
+}
+
+/// Why something is not given, named for what the client can do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenDataError {
+    /// The session's app is not configured any more.
+    #[error("no such app")]
+    AppUnknown,
+    #[error("the platform does not give this")]
+    Unsupported,
+    /// The data does not open, or is not what it has to be. It does not say more: CBC has no MAC,
+    /// and whoever learnt what is wrong could make data of their own.
+    #[error("the open data is refused")]
+    Invalid,
+    /// There is no session_key, or the platform takes it no more.
+    #[error("no session_key is left")]
+    KeyGone { login_call: &'static str },
+    /// The session has ended meanwhile.
+    #[error("the session has ended")]
+    SessionGone,
+    #[error("not a phone code: {0}")]
+    CodeMalformed(&'static str),
+    /// The platform refused the phone code.
+    #[error("the platform refused the code ({platform_code})")]
+    CodeInvalid {
+        platform_code: PlatformCode,
+        /// As in `PhoneNumbers`.
+        other_codes: &'static str,
+    },
+    /// The platform may have taken the phone code, and there is no answer.
+    #[error("nobody knows whether the platform has taken the code")]
+    CodeLost,
+    /// The platform may have reset the session_key, and there is no answer.
+    #[error("nobody knows whether the platform has reset the key")]
+    ResetLost { login_call: &'static str },
+    #[error(transparent)]
+    Limited(#[from] LimitRefusal),
+    /// The platform limits calls.
+    #[error("the platform limits calls")]
+    Throttled {
+        platform_code: PlatformCode,
+        retry_after: Duration,
+    },
+    #[error("the platform is unavailable")]
+    PlatformUnavailable { retry_after: Duration },
+    #[error("the platform's answer is invalid")]
+    PlatformError,
+    /// The operator has to fix the app's settings.
+    #[error("the app is misconfigured")]
+    Misconfigured,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl OpenDataError {
+    /// The word for the metric, the same as the error code of the answer.
+    pub const fn outcome(&self) -> &'static str {
+        match self {
+            Self::AppUnknown => "app_unknown",
+            Self::Unsupported => "unsupported_by_platform",
+            Self::Invalid => "open_data_invalid",
+            Self::KeyGone { .. } => "session_key_gone",
+            Self::SessionGone => "session_expired",
+            Self::CodeMalformed(_) | Self::CodeInvalid { .. } => "code_invalid",
+            Self::CodeLost | Self::ResetLost { .. } | Self::PlatformUnavailable { .. } => {
+                "platform_unavailable"
+            }
+            Self::Limited(_) | Self::Throttled { .. } => "rate_limited",
+            Self::PlatformError => "platform_error",
+            Self::Misconfigured => "misconfigured",
+            Self::Store(_) => "store_unavailable",
+        }
+    }
+}
+
+/// The open data of all apps.
+#[derive(Clone)]
+pub struct OpenDataFlow {
+    pub apps: Arc<Apps>,
+    pub sessions: Arc<SessionService>,
+    pub keys: Arc<dyn SessionKeys>,
+    pub codes: Arc<dyn LoginCodes>,
+    pub tokens: Arc<dyn AppTokenSource>,
+    pub limiter: Limiter,
+    pub rules: OpenDataRules,
+    pub metrics: Arc<Metrics>,
+}
+
+impl OpenDataFlow {
+    /// Opens data that the platform's client has sealed for this user and app.
+    pub async fn open(
+        &self,
+        asker: &Asker,
+        sealed: &SealedData,
+    ) -> Result<Map<String, Value>, OpenDataError> {
+        let opened = self.opened(asker, sealed).await;
+        let outcome = match &opened {
+            Ok((_, 0)) => "ok",
+            Ok(_) => "ok_older_key",
+            Err(error) => error.outcome(),
+        };
+        self.count(asker, "decrypt", outcome);
+        opened.map(|(data, _)| data)
+    }
+
+    async fn opened(
+        &self,
+        asker: &Asker,
+        sealed: &SealedData,
+    ) -> Result<(Map<String, Value>, usize), OpenDataError> {
+        let app = self.app(&asker.user)?;
+        let platform = app.open_data().ok_or(OpenDataError::Unsupported)?;
+        self.admit(&asker.user).await?;
+        let (keys, now) = tokio::try_join!(
+            self.keys.session_keys(&asker.user),
+            self.sessions.store().now()
+        )?;
+        if keys.is_empty() {
+            return Err(Self::key_gone(app));
+        }
+        let demands = opening::Demands {
+            appid: &app.appid,
+            subject: &asker.user.subject,
+            now,
+            max_age: self.rules.max_age,
+        };
+        let started = monotonic_now();
+        match opening::open(platform, &keys, sealed, &demands) {
+            Ok(opened) => Ok(opened),
+            Err(fault) => {
+                log::info!(app = &*app.name, request_id = asker.request_id.as_str(); "open data refused: {fault}");
+                let took = monotonic_now().saturating_duration_since(started);
+                tokio::time::sleep(REFUSED_AFTER.saturating_sub(took)).await;
+                Err(OpenDataError::Invalid)
+            }
+        }
+    }
+
+    fn app(&self, user: &UserKey) -> Result<&App, OpenDataError> {
+        self.apps
+            .get(&user.app)
+            .filter(|app| app.provider.kind() == user.provider)
+            .ok_or(OpenDataError::AppUnknown)
+    }
+
+    fn key_gone(app: &App) -> OpenDataError {
+        let login_call = app.provider.login_call();
+        OpenDataError::KeyGone { login_call }
+    }
+
+    /// Takes one from what a user may ask under their session_key.
+    async fn admit(&self, user: &UserKey) -> Result<(), OpenDataError> {
+        let policy = Policy::OpenData;
+        let limit = self.sessions.limit_of(policy, user, Quota::OPEN_DATA);
+        Ok(self.limiter.admit(policy, limit).await?)
+    }
+
+    fn count(&self, asker: &Asker, operation: &'static str, outcome: &'static str) {
+        self.metrics
+            .open_data
+            .get_or_create(&AppOperation {
+                app: asker.user.app.to_string(),
+                operation,
+                outcome,
+            })
+            .inc();
+    }
+
+    fn no_token(asker: &Asker, operation: &str, error: AppTokenError) -> OpenDataError {
+        let (app, request_id) = (&*asker.user.app, asker.request_id.as_str());
+        match error {
+            AppTokenError::Unsupported => OpenDataError::Unsupported,
+            AppTokenError::Unavailable {
+                reason,
+                retry_after,
+            } => {
+                log::warn!(app, request_id; "{operation}: no access_token: {reason}");
+                OpenDataError::PlatformUnavailable { retry_after }
+            }
+            AppTokenError::Misconfigured {
+                reason,
+                platform_code,
+                ..
+            } => {
+                log::error!(app, platform_code, request_id; "{operation}: no access_token: {reason}");
+                OpenDataError::Misconfigured
+            }
+        }
+    }
+
+    /// What a refusal of the platform's means to the client; the rest is for the log.
+    fn refused(asker: &Asker, app: &App, operation: &str, error: ExchangeError) -> OpenDataError {
+        let other_codes = app.phone_numbers().map_or("", PhoneNumbers::other_codes);
+        let (app, request_id) = (&*app.name, asker.request_id.as_str());
+        match error {
+            ExchangeError::BadCode { platform_code }
+            | ExchangeError::CodeUsed { platform_code }
+            | ExchangeError::UserBlocked { platform_code } => OpenDataError::CodeInvalid {
+                platform_code,
+                other_codes,
+            },
+            ExchangeError::Throttled {
+                platform_code,
+                retry_after,
+            } => OpenDataError::Throttled {
+                platform_code,
+                retry_after,
+            },
+            ExchangeError::Unavailable {
+                reason,
+                retry_after,
+            } => {
+                log::warn!(app, request_id; "{operation}: {reason}");
+                OpenDataError::PlatformUnavailable { retry_after }
+            }
+            ExchangeError::Nonsense { reason, .. } => {
+                log::error!(app, request_id; "{operation}: the platform's answer cannot be used: {reason}");
+                OpenDataError::PlatformError
+            }
+            ExchangeError::Misconfigured {
+                reason,
+                platform_code,
+            } => {
+                log::error!(app, platform_code, request_id; "{operation}: {reason}");
+                OpenDataError::Misconfigured
+            }
+        }
+    }
+}
