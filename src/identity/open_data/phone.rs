@@ -120,6 +120,10 @@ impl OpenDataFlow {
         let Some(platform) = app.phone_numbers() else {
             return (Err(OpenDataError::Unsupported), None);
         };
+        // Before the limit: without a token there is no call, and the user has spent nothing.
+        if let Err(error) = self.tokens.token(app).await {
+            return (Err(Self::no_token(asker, "phone", error)), None);
+        }
         if let Some(quota) = self.rules.phone_limit {
             let policy = Policy::PhoneLimit;
             let limit = self.sessions.limit_of(policy, &asker.user, quota);
