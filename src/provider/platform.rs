@@ -53,12 +53,15 @@ pub struct Platform {
     pub app_token: Option<TokenApi>,
 }
 
+/// Reads the body of an answer.
+pub type ReadBody<T> = fn(&[u8]) -> Result<Parsed<T>, serde_json::Error>;
+
 /// How a code becomes a user.
 pub struct LoginApi {
     pub path: &'static str,
     pub request: for<'a> fn(&'a AppSettings, &ExchangeRequest<'a>) -> Call<'a>,
     /// Reads the body of an answer; whether it is believed, the engine decides.
-    pub read: fn(&[u8]) -> Result<Parsed<Identity>, serde_json::Error>,
+    pub read: ReadBody<Identity>,
     /// Whether the platform looks at the app's secret before the code, so that a refused code shows
     /// that the secret is right.
     pub checks_secret_first: bool,
@@ -77,7 +80,7 @@ pub struct UserApis {
 pub struct UserApi<T> {
     pub path: &'static str,
     pub request: for<'a> fn(&UserCall<'a>) -> Call<'a>,
-    pub read: fn(&[u8]) -> Result<Parsed<TokenUse<T>>, serde_json::Error>,
+    pub read: ReadBody<TokenUse<T>>,
 }
 
 /// What such a call is made of.
@@ -95,7 +98,7 @@ pub struct TokenApi {
     pub stable: TokenCall,
     /// Gives a new one each time, which ends the one before; on platforms with both.
     pub classic: Option<TokenCall>,
-    pub read: fn(&[u8]) -> Result<Parsed<GrantedToken>, serde_json::Error>,
+    pub read: ReadBody<GrantedToken>,
 }
 
 pub struct TokenCall {
