@@ -29,8 +29,8 @@ const APPID: &str = "wx00000000000demo0";
 
 /// Try it: gateway, simulated WeChat, echo backend and a store in memory, all in this process
 ///
-/// It prints three curl lines to copy and paste, and the address of a page that shows login, call
-/// and logout. It needs no installation and leaves nothing behind.
+/// It prints curl lines to copy and paste, and the address of a page that shows login, call, phone
+/// number and logout. It needs no installation and leaves nothing behind.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// The gateway's address to listen on

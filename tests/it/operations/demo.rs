@@ -83,8 +83,8 @@ impl Demo {
         format!("http://{page}{path}")
     }
 
-    /// The three lines, as they are printed.
-    fn lines(&self) -> [&str; 3] {
+    /// The lines to paste, as they are printed.
+    fn lines(&self) -> [&str; 4] {
         let lines: Vec<_> = self
             .welcome
             .lines()
@@ -134,12 +134,12 @@ fn pasted(text: &str) -> String {
 #[test]
 fn the_printed_lines_work_by_copy_and_paste() {
     let demo = Demo::start();
-    let [login, call, logout] = demo.lines();
+    let [login, call, phone, logout] = demo.lines();
     let status = format!(
         "{} -o /dev/null -w '%{{http_code}}\\n'",
         call.trim_end_matches("; echo")
     );
-    let out = pasted(&[login, call, &status, logout, call, &status].join("\n"));
+    let out = pasted(&[login, call, &status, phone, phone, logout, call, &status].join("\n"));
     let lines: Vec<&str> = out.lines().map(str::trim_end).collect();
     let logged_in: Value = serde_json::from_str(lines[0]).unwrap();
     assert!(
@@ -154,8 +154,15 @@ fn the_printed_lines_work_by_copy_and_paste() {
         ),
         "{out}"
     );
+    for number in [lines[3], lines[4]] {
+        let number: Value = serde_json::from_str(number).unwrap();
+        assert!(
+            number["phone_number"].as_str().unwrap().starts_with("138"),
+            "{out}"
+        );
+    }
     assert_eq!(
-        (lines[2], lines[3]),
+        (lines[2], lines[5]),
         ("200", "HTTP/1.1 204 No Content"),
         "{out}"
     );
