@@ -84,11 +84,7 @@ pub fn build(
     // installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let metrics = Arc::new(Metrics::new());
-    let format = if is_json(&settings, std::io::stdout().is_terminal()) {
-        LineFormat::Json
-    } else {
-        LineFormat::Text
-    };
+    let format = line_format(&settings, std::io::stdout().is_terminal());
     let lost = metrics.access_lines_dropped.clone();
     let (access_log, access) =
         AccessLog::start(format, std::io::stdout(), lost).context("cannot start the access log")?;
@@ -136,7 +132,7 @@ pub fn start_log(settings: &Settings) {
     std::panic::set_hook(Box::new(log_panic));
     log_setup::init(
         settings.log.level,
-        is_json(settings, std::io::stderr().is_terminal()),
+        line_format(settings, std::io::stderr().is_terminal()),
     );
 }
 
@@ -153,11 +149,11 @@ fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     }
 }
 
-fn is_json(settings: &Settings, terminal: bool) -> bool {
+fn line_format(settings: &Settings, terminal: bool) -> LineFormat {
     match settings.log.format {
-        LogFormat::Auto => !terminal,
-        LogFormat::Json => true,
-        LogFormat::Text => false,
+        LogFormat::Auto if terminal => LineFormat::Text,
+        LogFormat::Auto | LogFormat::Json => LineFormat::Json,
+        LogFormat::Text => LineFormat::Text,
     }
 }
 

@@ -6,7 +6,8 @@ mod permissions;
 mod pipe;
 
 use std::fs::{self, File};
-use std::io::{Error, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -88,19 +89,16 @@ pub fn read_piped_text(path: &Path) -> Result<Zeroizing<String>, FileError> {
     if path.is_dir() {
         return Err(FileError::NotAFile("a directory"));
     }
-    let found = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
-    if kind(found.file_type()) == FIFO {
-        return text(&content(
-            path,
-            0,
-            pipe::open(path, PATIENCE).map_err(|error| unreadable(path, &error))?,
-        )?);
-    }
-    text(&content(
-        path,
-        found.len(),
-        File::open(path).map_err(|error| unreadable(path, &error))?,
-    )?)
+    let opened = fs::metadata(path).and_then(|found| {
+        let file: Box<dyn Read> = if kind(found.file_type()) == FIFO {
+            Box::new(pipe::open(path, PATIENCE)?)
+        } else {
+            Box::new(File::open(path)?)
+        };
+        Ok((found.len(), file))
+    });
+    let (length, file) = opened.map_err(|error| unreadable(path, &error))?;
+    text(&content(path, length, file)?)
 }
 
 fn content(path: &Path, length: u64, file: impl Read) -> Result<Zeroizing<Vec<u8>>, FileError> {
@@ -143,7 +141,7 @@ fn open(path: &Path) -> Result<File, FileError> {
 }
 
 /// Where the permissions are the reason, it says who may and who has tried.
-fn unreadable(path: &Path, error: &Error) -> FileError {
+fn unreadable(path: &Path, error: &io::Error) -> FileError {
     match error.kind() {
         ErrorKind::NotFound => fs::read_link(path).map_or(FileError::Missing, |to| {
             FileError::Dangling(to.display().to_string())
@@ -157,9 +155,7 @@ fn unreadable(path: &Path, error: &Error) -> FileError {
 
 const FIFO: &str = "a FIFO";
 
-#[cfg(unix)]
 fn kind(kind: fs::FileType) -> &'static str {
-    use std::os::unix::fs::FileTypeExt as _;
     match kind {
         _ if kind.is_dir() => "a directory",
         _ if kind.is_fifo() => FIFO,
@@ -168,30 +164,18 @@ fn kind(kind: fs::FileType) -> &'static str {
     }
 }
 
-#[cfg(not(unix))]
-fn kind(kind: fs::FileType) -> &'static str {
-    if kind.is_dir() {
-        "a directory"
-    } else {
-        "a device"
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
     use super::*;
 
     #[test]
     fn what_is_no_file_is_an_error_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        assert!(
-            std::process::Command::new("mkfifo")
-                .arg(at("fifo"))
-                .status()
-                .unwrap()
-                .success()
-        );
+        mkfifo(&at("fifo"), Mode::S_IRWXU).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
         fs::write(at("long"), vec![b'x'; 1 << 20]).unwrap();
         fs::write(at("longer"), vec![b'x'; (1 << 20) + 1]).unwrap();

@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use actix_web::dev::ServerHandle;
+use actix_web::dev::{Server, ServerHandle};
 use anyhow::{Context as _, Result};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -136,12 +136,16 @@ async fn ignore(mut first: Signal, mut second: Signal) {
     }
 }
 
-/// Stops a server of the sandbox when the process is told to end.
-pub async fn stop_on_signal(server: ServerHandle) {
-    if let Ok(mut signals) = Signals::new() {
-        signals.next().await;
-        server.stop(false).await;
-    }
+/// Runs a server of the sandbox until the process is told to end.
+pub async fn run_until_signal(server: Server) -> std::io::Result<()> {
+    let handle = server.handle();
+    let ending = async {
+        if let Ok(mut signals) = Signals::new() {
+            signals.next().await;
+            handle.stop(false).await;
+        }
+    };
+    tokio::join!(server, ending).0
 }
 
 /// The signals that end the process.

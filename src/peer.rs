@@ -125,6 +125,10 @@ pub fn cure(trouble: PeerTrouble, keys: &CertificateKeys<'_>) -> Option<String> 
 mod tests {
     use super::*;
 
+    const REFUSED: &str = "Connection refused (os error 111)";
+    const TIMED_OUT: &str = "Connection timed out (os error 110)";
+    const RESET: &str = "Connection reset by peer";
+
     #[test]
     fn a_cure_does_not_name_what_is_already_done() {
         let untrusted = "invalid peer certificate: UnknownIssuer";
@@ -150,65 +154,51 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_a_connection_has_a_meaning() {
-        for (error, means) in [
-            (
-                "invalid peer certificate: certificate expired: x",
-                PeerTrouble::Certificate,
-            ),
-            (
-                "received corrupt message of type InvalidContentType",
-                PeerTrouble::NoTls,
-            ),
-            (
-                "failed to lookup address information: x",
-                PeerTrouble::UnknownHost,
-            ),
-            ("Connection refused (os error 111)", PeerTrouble::Refused),
-            ("Connection timed out (os error 110)", PeerTrouble::TimedOut),
-            ("Connection reset by peer", PeerTrouble::Other),
-        ] {
-            assert_eq!(trouble(error), means, "{error}");
-        }
-    }
-
-    #[test]
-    fn no_code_is_left_in_an_error() {
-        for (said, words) in [
+    fn an_error_of_a_connection_has_a_meaning_and_no_code_is_left_in_it() {
+        let lookup = "failed to lookup address information: Name or service not known";
+        let critical = "invalid peer certificate: Other(OtherError(UnsupportedCriticalExtension))";
+        for (said, means, words) in [
             (
                 "invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))",
+                PeerTrouble::AuthorityAsServer,
                 "is not trusted: it is self-signed",
             ),
             (
                 "invalid peer certificate: UnknownIssuer",
+                PeerTrouble::Untrusted,
                 "is not trusted: it is self-signed, or no authority",
             ),
             (
                 "invalid peer certificate: certificate expired: verification time 1 (UNIX), but certificate is not valid after 0",
+                PeerTrouble::Certificate,
                 "has expired",
             ),
             (
                 "invalid peer certificate: BadSignature",
+                PeerTrouble::Untrusted,
                 "is not trusted: another authority",
             ),
             (
                 "received corrupt message of type InvalidContentType",
+                PeerTrouble::NoTls,
                 "speaks no TLS",
             ),
             (
-                "invalid peer certificate: Other(OtherError(UnsupportedCriticalExtension))",
+                critical,
+                PeerTrouble::Certificate,
                 "invalid peer certificate: UnsupportedCriticalExtension",
             ),
             (
-                "Connection refused (os error 111)",
-                "Connection refused (os error 111)",
-            ),
-            (
-                "failed to lookup address information: Name or service not known",
+                lookup,
+                PeerTrouble::UnknownHost,
                 "its name does not resolve: Name",
             ),
+            (REFUSED, PeerTrouble::Refused, REFUSED),
+            (TIMED_OUT, PeerTrouble::TimedOut, TIMED_OUT),
+            (RESET, PeerTrouble::Other, RESET),
         ] {
             let plain = plainly(said);
+            assert_eq!(trouble(said), means, "{said}");
             assert!(
                 plain.contains(words) && !plain.contains("OtherError"),
                 "{said}: {plain}"

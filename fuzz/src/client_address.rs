@@ -31,13 +31,13 @@ pub fn check(data: &[u8]) {
         .map(|line| (name.as_bytes(), line.as_bytes()))
         .collect();
     let request = super::request("GET", "/", None, &headers);
-    let trusted = TrustedProxies::new(
-        vec![
+    let trusted = TrustedProxies {
+        networks: vec![
             "10.0.0.0/8".parse().expect("a network"),
             "fd00::/8".parse().expect("a network"),
         ],
         header,
-    );
+    };
     let client = trusted.client(peer, request.headers());
     assert_eq!(client, client.to_canonical(), "two forms of one address");
     assert_eq!(address_text(client).as_str(), client.to_string());

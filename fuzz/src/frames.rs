@@ -24,11 +24,11 @@ pub fn check(data: &[u8]) {
     }
     let (at_boundary, has_closed) = plain(bytes);
     assert_eq!(
-        (pieced.is_at_boundary(), pieced.has_closed()),
+        (pieced.is_at_boundary(), pieced.has_closed),
         (at_boundary, has_closed)
     );
     assert_eq!(
-        (framed.is_at_boundary(), framed.has_closed()),
+        (framed.is_at_boundary(), framed.has_closed),
         (at_boundary, has_closed)
     );
 }

@@ -2,9 +2,11 @@
 //! store. libFuzzer calls them (`fuzz_targets/`), and so do the integration tests, with the seeds
 //! and with mutations of them.
 
+use std::rc::Rc;
+
 use actix_web::web::BytesMut;
+use hufu::http::RequestHead;
 use hufu::http::head::{RequestParts, Span};
-use hufu::http::{ConnectionInfo, RequestHead};
 
 pub mod chunked_body;
 pub mod client_address;
@@ -74,5 +76,5 @@ fn request(method: &str, path: &str, query: Option<&str>, lines: &[(&[u8], &[u8]
         http_11: true,
         lines,
     };
-    RequestHead::new(bytes, parts, None, ConnectionInfo::default())
+    RequestHead::new(bytes, parts, Rc::default())
 }

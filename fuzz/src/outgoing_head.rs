@@ -1,16 +1,13 @@
 //! The head that goes on to an upstream: whole lines, one framing, the gateway's own identity lines
 //! and nobody else's, and no token.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use actix_web::http::header::{HeaderName, HeaderValue};
 use hufu::assertion::believed::{Speaker, speaker};
 use hufu::assertion::{HeaderNames, ReservedNames};
-use hufu::clock::monotonic_now;
 use hufu::crypto::keyring::NamingKey;
-use hufu::http::Inbound;
+use hufu::http::{Inbound, RequestHead, TrustedProxies};
 use hufu::proxy::outgoing::{HeadRules, OutgoingHead};
-use hufu::proxy::rules::RequestEdits;
+use hufu::proxy::rules::PreparedEdits;
 use hufu::proxy::via::Via;
 use hufu::session::TokenCarrier;
 use hufu::session::token::redacted;
@@ -43,13 +40,13 @@ pub fn check(data: &[u8]) {
         BodyFraming::Chunked,
     ][usize::from(choice % 3)];
     let signed_in = choice & 4 != 0;
-    let mut inbound = Inbound::unread(IpAddr::V4(Ipv4Addr::LOCALHOST), monotonic_now());
+    let mut inbound = Inbound::of(&RequestHead::default(), &TrustedProxies::default(), None);
     inbound.trusted_peer = choice & 8 != 0;
     let written = rules().write(&OutgoingHead {
         head: &request,
         path: "/x",
         stripped: (choice & 16 != 0).then_some("/api"),
-        edits: &RequestEdits::default(),
+        edits: &PreparedEdits::default(),
         host: &if choice & 64 != 0 {
             HostHeader::Fixed("name.test".into())
         } else {

@@ -99,23 +99,23 @@ fn has_one_reading(form: &str) {
     }
 }
 
+/// Whatever prefix a route exchanges, what goes on is canonical, and leads back.
 fn changes_and_comes_back(form: &str) {
-    if form
-        .strip_prefix("/api")
-        .is_some_and(|rest| rest.starts_with('/'))
-    {
-        for to in ["/", "/v2", "/api"] {
-            let rewrite = PathRewrite::new("/api", to);
+    for (at, _) in form.match_indices('/') {
+        let from = if at == 0 { "/" } else { &form[..at] };
+        for to in ["/", "/v2", "/v2/é%20", "/api"] {
+            let to = canonical(to).expect("it is canonical, or becomes so");
+            let rewrite = PathRewrite::new(from, &to);
             let out = rewrite.apply(form);
             assert_eq!(
                 canonical(&out).as_deref(),
                 Ok(&*out),
-                "{form:?} behind {to}"
+                "{form:?} from {from} to {to}"
             );
             assert_eq!(
                 rewrite.reverse(&out).as_deref(),
                 Some(form),
-                "{form:?} behind {to}"
+                "{form:?} from {from} to {to}"
             );
         }
     }

@@ -1,11 +1,13 @@
 //! A request head that is taken has the same end, framing and host for whoever reads it in the
 //! plainest way.
 
+use std::rc::Rc;
+
 use actix_web::web::BytesMut;
 use hufu::edge::HeadLimits;
 use hufu::edge::h1::fields::Follows;
 use hufu::edge::h1::head::read;
-use hufu::http::{ConnectionInfo, RequestHead};
+use hufu::http::RequestHead;
 
 const LIMITS: HeadLimits = HeadLimits {
     head: 4096,
@@ -80,12 +82,7 @@ pub fn check(data: &[u8]) {
             plain.target
         ),
     }
-    let found = RequestHead::new(
-        BytesMut::from(bytes),
-        head.parts.clone(),
-        None,
-        ConnectionInfo::default(),
-    );
+    let found = RequestHead::new(BytesMut::from(bytes), head.parts.clone(), Rc::default());
     let target = path.map_or(plain.target, |rest| {
         &rest[rest.find(['/', '?']).unwrap_or(rest.len())..]
     });
@@ -93,7 +90,7 @@ pub fn check(data: &[u8]) {
         .split_once('?')
         .map_or((target, None), |(path, query)| (path, Some(query)));
     assert_eq!(
-        (found.method(), found.is_http_11()),
+        (found.method(), found.is_http_11),
         (plain.method, plain.version != "HTTP/1.0")
     );
     is_escaped(query, found.query());

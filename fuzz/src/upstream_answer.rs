@@ -2,8 +2,10 @@
 //! pieces it comes.
 
 use actix_web::web::BytesMut;
+use hufu::http::body_decoder::BodyDecoder;
+use hufu::http::chunks::Chunks;
 use hufu::http::head::Value;
-use hufu::upstream_client::response_head::{BadAnswer, Framing, MAX_HEAD, ResponseHead, take};
+use hufu::upstream_client::response_head::{BadAnswer, MAX_HEAD, ResponseHead, take};
 
 /// See the module. The first byte chooses the method and the pieces.
 pub fn check(data: &[u8]) {
@@ -102,14 +104,14 @@ fn has_one_framing(head: &ResponseHead, method: &str) {
     assert_eq!(head.content_length, length);
     let bodiless = method == "HEAD" || matches!(head.status.as_u16(), 204 | 304);
     let expected = match (bodiless, codings.is_empty(), length) {
-        (true, ..) | (false, true, Some(0)) => Framing::Empty,
-        (false, false, _) => Framing::Chunked,
-        (false, true, Some(length)) => Framing::Sized(length),
-        (false, true, None) => Framing::UntilClose,
+        (true, ..) | (false, true, Some(0)) => BodyDecoder::Complete,
+        (false, false, _) => BodyDecoder::Chunked(Chunks::of_upstream()),
+        (false, true, Some(length)) => BodyDecoder::Sized(length),
+        (false, true, None) => BodyDecoder::UntilClose,
     };
-    assert_eq!((head.framing, head.bodiless), (expected, bodiless));
+    assert_eq!((head.body, head.bodiless), (expected, bodiless));
     assert!(
-        head.framing != Framing::UntilClose || !head.keep_alive,
+        head.body != BodyDecoder::UntilClose || !head.keep_alive,
         "its end is the connection's, so nothing comes after it"
     );
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::web;
 
-use super::parts::{NearCachePart, PlatformsPart, StorePart, UpstreamsPart};
+use super::parts::{NearCachePart, ReloadablePart, StorePart, platform_trouble, upstream_trouble};
 use super::process_state::ProcessState;
 use super::reload::Reloader;
 use crate::admin::{self, AdminApi, AppTokens, CurrentApps, Parts, Readiness};
@@ -25,8 +25,16 @@ impl AdminApp {
     pub(super) fn new(process: &ProcessState, reloader: &Reloader) -> Self {
         let mut parts: Parts = vec![
             Arc::new(StorePart(process.store.probe())),
-            Arc::new(UpstreamsPart(reloader.generations())),
-            Arc::new(PlatformsPart(reloader.generations())),
+            Arc::new(ReloadablePart {
+                name: "upstreams",
+                generations: reloader.generations.subscribe(),
+                trouble: upstream_trouble,
+            }),
+            Arc::new(ReloadablePart {
+                name: "platforms",
+                generations: reloader.generations.subscribe(),
+                trouble: platform_trouble,
+            }),
         ];
         if process.store.invalidation().is_some() {
             parts.push(Arc::new(NearCachePart(process.store.clone())));
@@ -40,7 +48,7 @@ impl AdminApp {
                 parts,
             }),
             api: web::Data::new(api),
-            apps: web::Data::new(CurrentApps(reloader.apps())),
+            apps: web::Data::new(CurrentApps(reloader.apps.subscribe())),
             tokens: web::Data::new(AppTokens(process.tokens.clone())),
         }
     }

@@ -10,59 +10,48 @@ use crate::admin::{PartState, ReadinessPart};
 use crate::edge::ConfigGeneration;
 use crate::store::{InvalidationMode, StoreHandle, StoreProbe};
 
-/// The upstreams as a part of readiness.
-pub(super) struct UpstreamsPart(pub(super) watch::Receiver<Arc<ConfigGeneration<Reloadable>>>);
+/// What a load of the configuration made, as a part of readiness.
+pub(super) struct ReloadablePart {
+    pub(super) name: &'static str,
+    pub(super) generations: watch::Receiver<Arc<ConfigGeneration<Reloadable>>>,
+    pub(super) trouble: fn(&Reloadable) -> Option<String>,
+}
 
 #[async_trait]
-impl ReadinessPart for UpstreamsPart {
+impl ReadinessPart for ReloadablePart {
     fn name(&self) -> &'static str {
-        "upstreams"
+        self.name
     }
 
     async fn check(&self) -> PartState {
-        let generation = self.0.borrow().clone();
-        let unwell: Vec<&str> = generation
-            .content
-            .upstreams
-            .iter()
-            .filter(|upstream| upstream.state.has_no_healthy_endpoint())
-            .map(|upstream| &*upstream.upstream().name)
-            .collect();
-        if unwell.is_empty() {
-            PartState::Up
-        } else {
-            PartState::Down {
-                reason: format!("no healthy endpoint: {}", unwell.join(", ")),
-            }
-        }
+        let generation = self.generations.borrow().clone();
+        state((self.trouble)(&generation.content))
     }
 }
 
-/// The platforms as a part of readiness: whether users can sign in.
-pub(super) struct PlatformsPart(pub(super) watch::Receiver<Arc<ConfigGeneration<Reloadable>>>);
+fn state(trouble: Option<String>) -> PartState {
+    trouble.map_or(PartState::Up, |reason| PartState::Down { reason })
+}
 
-#[async_trait]
-impl ReadinessPart for PlatformsPart {
-    fn name(&self) -> &'static str {
-        "platforms"
-    }
+/// Which upstreams cannot be used.
+pub(super) fn upstream_trouble(reloadable: &Reloadable) -> Option<String> {
+    let unhealthy: Vec<&str> = reloadable
+        .upstreams
+        .iter()
+        .filter(|upstream| upstream.state.has_no_healthy_endpoint())
+        .map(|upstream| &*upstream.upstream().name)
+        .collect();
+    (!unhealthy.is_empty()).then(|| format!("no healthy endpoint: {}", unhealthy.join(", ")))
+}
 
-    async fn check(&self) -> PartState {
-        let generation = self.0.borrow().clone();
-        let troubles: Vec<String> = generation
-            .content
-            .apps
-            .iter()
-            .filter_map(|app| Some(format!("apps.{}: {}", app.name, app.provider.trouble()?)))
-            .collect();
-        if troubles.is_empty() {
-            PartState::Up
-        } else {
-            PartState::Down {
-                reason: troubles.join("; "),
-            }
-        }
-    }
+/// Why users cannot sign in.
+pub(super) fn platform_trouble(reloadable: &Reloadable) -> Option<String> {
+    let troubles: Vec<String> = reloadable
+        .apps
+        .iter()
+        .filter_map(|app| Some(format!("apps.{}: {}", app.name, app.provider.trouble()?)))
+        .collect();
+    (!troubles.is_empty()).then(|| troubles.join("; "))
 }
 
 /// The store as a part of readiness.
@@ -75,12 +64,7 @@ impl ReadinessPart for StorePart {
     }
 
     async fn check(&self) -> PartState {
-        match self.0.check().await {
-            Ok(_) => PartState::Up,
-            Err(error) => PartState::Down {
-                reason: error.reason,
-            },
-        }
+        state(self.0.check().await.err().map(|error| error.reason))
     }
 }
 
@@ -94,10 +78,7 @@ impl ReadinessPart for NearCachePart {
     }
 
     async fn check(&self) -> PartState {
-        self.0
-            .invalidation()
-            .and_then(|status| status.trouble)
-            .map_or(PartState::Up, |reason| PartState::Down { reason })
+        state(self.0.invalidation().and_then(|status| status.trouble))
     }
 
     fn mode(&self) -> Option<&'static str> {

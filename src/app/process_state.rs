@@ -13,8 +13,7 @@ use crate::identity::AppTokenSource;
 use crate::limit::{GuessWatch, LocalLimits};
 use crate::metrics::Metrics;
 use crate::proxy::websocket::limits::Websockets;
-use crate::session::carrier::TokenCarrier;
-use crate::session::{SessionService, SessionStore};
+use crate::session::{SessionService, SessionStore, TokenCarrier};
 use crate::store::StoreHandle;
 use crate::telemetry::{AccessLog, Traces};
 
@@ -49,9 +48,11 @@ impl ProcessState {
         let traces = settings
             .traces
             .as_ref()
-            .map(|traces| Traces::start(traces, metrics.clone()))
-            .transpose()
-            .context("traces")?
+            .map(|traces| {
+                Traces::start(traces, metrics.clone())
+                    .with_context(|| format!("traces: cannot send spans to {}", traces.endpoint))
+            })
+            .transpose()?
             .map(Arc::new);
         let drain = Drain::default();
         let clock = Arc::new(SystemClock);

@@ -28,9 +28,9 @@ pub struct Reloader {
     file: Option<PathBuf>,
     process: Arc<ProcessState>,
     workers: usize,
-    generations: watch::Sender<Arc<ConfigGeneration<Reloadable>>>,
-    apps: watch::Sender<Arc<Apps>>,
-    trusted: watch::Sender<Arc<TrustedProxies>>,
+    pub(super) generations: watch::Sender<Arc<ConfigGeneration<Reloadable>>>,
+    pub(super) apps: watch::Sender<Arc<Apps>>,
+    pub(super) trusted: watch::Sender<Arc<TrustedProxies>>,
     upstream_watch: UpstreamWatch,
 }
 
@@ -57,18 +57,6 @@ impl Reloader {
             trusted,
             upstream_watch: UpstreamWatch::default(),
         }
-    }
-
-    pub(super) fn generations(&self) -> watch::Receiver<Arc<ConfigGeneration<Reloadable>>> {
-        self.generations.subscribe()
-    }
-
-    pub(super) fn apps(&self) -> watch::Receiver<Arc<Apps>> {
-        self.apps.subscribe()
-    }
-
-    pub(super) fn trusted(&self) -> watch::Receiver<Arc<TrustedProxies>> {
-        self.trusted.subscribe()
     }
 
     /// Begins with the health checks and the look-ups of names. They end when this is dropped.

@@ -54,10 +54,10 @@ impl Reloadable {
         Ok(Self {
             apps: Arc::new(apps(&settings.apps, before_it, &platforms, process)?),
             platforms,
-            trusted: Arc::new(TrustedProxies::new(
-                settings.server.trusted_proxies.clone(),
-                settings.server.forwarding_header,
-            )),
+            trusted: Arc::new(TrustedProxies {
+                networks: settings.server.trusted_proxies.clone(),
+                header: settings.server.forwarding_header,
+            }),
             reports: process.reports_but(&settings.log.skip),
             cors: Arc::new(Cors::new(
                 &settings.cors,

@@ -56,8 +56,10 @@ impl GatewayServers {
         let socket_file = listener
             .file(&settings.listen)
             .context("the socket has no file")?;
-        let (tls, certificates) = self.tls()?;
-        let balancers = settings.proxy_protocol.then(|| self.reloader.trusted());
+        let (tls, certificates) = self.tls()?.unzip();
+        let balancers = settings
+            .proxy_protocol
+            .then(|| self.reloader.trusted.subscribe());
         let metrics = self.process.metrics.clone();
         let context = self.context(tls, balancers, Some(metrics));
         let process = self.process.clone();
@@ -74,7 +76,7 @@ impl GatewayServers {
                     }
                 }
             },
-            generations: self.reloader.generations(),
+            generations: self.reloader.generations.subscribe(),
         };
         let connections = self
             .descriptors
@@ -123,20 +125,19 @@ impl GatewayServers {
     }
 
     /// The settings of TLS on the public listener, and what reads its certificates again.
-    fn tls(&self) -> Result<(Option<Arc<edge::Tls>>, Option<CertificateWatch>)> {
+    fn tls(&self) -> Result<Option<(Arc<edge::Tls>, CertificateWatch)>> {
         let settings = &self.process.settings;
         if settings.server.tls.is_empty() {
-            return Ok((None, None));
+            return Ok(None);
         }
         let tickets = TicketKeys::new(settings.secrets.keys.clone(), Arc::new(SystemClock));
-        let generations = self.reloader.generations();
+        let generations = self.reloader.generations.subscribe();
         let context = CertificateContext {
             metrics: self.process.metrics.clone(),
             hosts: Box::new(move || hosts(&generations.borrow().content.routes)),
         };
-        let (tls, watch) =
-            edge::tls(settings.server.tls.clone(), tickets, context).context("server.tls")?;
-        Ok((Some(tls), Some(watch)))
+        let tls = edge::tls(settings.server.tls.clone(), tickets, context);
+        tls.map(Some).context("server.tls")
     }
 
     /// What the connections of a listener need; `counted`: where they are counted.
@@ -149,12 +150,12 @@ impl GatewayServers {
         let process = &self.process;
         let settings = &process.settings.server;
         ListenerContext {
-            acceptor: Acceptor::new(
+            acceptor: Acceptor {
                 tls,
                 balancers,
-                settings.request_head_timeout,
-                process.metrics.clone(),
-            ),
+                timeout: settings.request_head_timeout,
+                metrics: process.metrics.clone(),
+            },
             limits: ConnectionSettings {
                 limits: HeadLimits {
                     head: settings.max_request_head,
@@ -165,7 +166,10 @@ impl GatewayServers {
                 write_timeout: settings.write_timeout,
                 keep_alive: settings.keep_alive,
             },
-            rejector: Rejector::new(process.reports.clone(), process.unrouted.clone()),
+            rejector: Rejector {
+                reports: process.reports.clone(),
+                route: process.unrouted.clone(),
+            },
             metrics: counted,
             drain: process.drain.clone(),
         }

@@ -8,7 +8,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::process_state::ProcessState;
 use super::reloadable::Reloadable;
-use crate::assertion::{HeaderNames, IdentityLines, ReservedNames};
+use crate::assertion::{IdentityLines, ReservedNames};
 use crate::edge::FastPath;
 use crate::endpoints::{
     self, ENDPOINTS, EndpointContext, EndpointDispatcher, Endpoints, OwnEndpoint, Verify, verify,
@@ -18,12 +18,11 @@ use crate::http::request_log::LoggedBody;
 use crate::http::{Answer, EndpointCounters, RequestHead};
 use crate::identity::{LoginCodes, LoginFlow, OpenDataFlow};
 use crate::limit::{Limiter, LoginLimits};
-use crate::proxy::answer::{AnswerBody, AnswerRules};
+use crate::proxy::answer::AnswerBody;
 use crate::proxy::forward::Forwarder;
 use crate::proxy::outgoing::HeadRules;
 use crate::proxy::via::Via;
 use crate::proxy::{Proxy, proxy};
-use crate::session::carrier::TokenCarrier;
 use crate::session::{SessionKeys, SessionService};
 
 /// What one worker keeps across reloads.
@@ -84,8 +83,10 @@ impl Worker {
         );
         let forwarder = Forwarder::new(&reloadable.upstreams, self.forwarder.as_ref());
         self.forwarder = Some(forwarder.clone());
-        let identity_lines =
-            IdentityLines::new(settings.identity.clone(), reloadable.identity_generation);
+        let identity_lines = IdentityLines {
+            names: settings.identity.clone(),
+            generation: reloadable.identity_generation,
+        };
         let proxy = self.proxy(reloadable, forwarder, identity_lines.clone());
         let context = EndpointContext {
             reports: reloadable.reports.clone(),
@@ -160,7 +161,6 @@ impl Worker {
                 via: Via::new(&fixed.secrets.naming_key, &fixed.store.key_prefix),
                 carriers: process.carriers.clone(),
             },
-            answer_rules: answer_rules(&settings.identity, &process.carriers),
             identity_lines,
             trusted: reloadable.trusted.clone(),
             cors: reloadable.cors.clone(),
@@ -191,22 +191,5 @@ impl FastPath for GatewayFastPath {
             }
             Some(OwnEndpoint::Application) => Err(payload),
         }
-    }
-}
-
-fn answer_rules(names: &HeaderNames, carriers: &[TokenCarrier]) -> AnswerRules {
-    let token_cookies = carriers
-        .iter()
-        .filter_map(|carrier| {
-            if let TokenCarrier::Cookie(name) = carrier {
-                Some(name.clone())
-            } else {
-                None
-            }
-        })
-        .collect();
-    AnswerRules {
-        reserved: ReservedNames::new(names),
-        token_cookies,
     }
 }

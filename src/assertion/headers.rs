@@ -156,12 +156,12 @@ impl ReservedNames {
         if !self.first[usize::from(*first)] {
             return false;
         }
-        has_prefix(name, b"x-wx-")
-            || has_prefix(name, b"x-hufu-")
+        begins_with(name, b"x-wx-")
+            || begins_with(name, b"x-hufu-")
             || self
                 .folded
                 .iter()
-                .any(|own| own.len() == name.len() && has_prefix(name, own))
+                .any(|own| own.len() == name.len() && begins_with(name, own))
     }
 }
 
@@ -176,7 +176,7 @@ pub fn is_same_name(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> bool {
 }
 
 /// A byte of a name as a backend reads it that folds names.
-pub(super) const fn fold(b: u8) -> u8 {
+pub const fn fold(b: u8) -> u8 {
     if b.is_ascii_alphanumeric() {
         b.to_ascii_lowercase()
     } else {
@@ -184,7 +184,8 @@ pub(super) const fn fold(b: u8) -> u8 {
     }
 }
 
-fn has_prefix(name: &[u8], folded: &[u8]) -> bool {
+/// Whether a name begins so, in whatever spelling.
+pub fn begins_with(name: &[u8], folded: &[u8]) -> bool {
     name.len() >= folded.len() && name.iter().zip(folded).all(|(a, b)| fold(*a) == *b)
 }
 

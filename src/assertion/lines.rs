@@ -9,8 +9,9 @@ use crate::session::LiveSession;
 /// Renders identity lines under one reading of the configuration.
 #[derive(Debug, Clone)]
 pub struct IdentityLines {
-    names: HeaderNames,
-    generation: u64,
+    pub names: HeaderNames,
+    /// Another number whenever a name or an app's id has changed.
+    pub generation: u64,
 }
 
 /// What was rendered for a session, under one generation.
@@ -22,21 +23,24 @@ struct Rendered {
 }
 
 impl IdentityLines {
-    /// `generation` is another number whenever a name or an app's id has changed.
-    pub const fn new(names: HeaderNames, generation: u64) -> Self {
-        Self { names, generation }
-    }
-
     /// The lines of a session for an upstream. `appid` is the id of its app.
     pub fn upstream(&self, live: &LiveSession, appid: &str) -> Arc<str> {
-        let render = || IdentityHeaders::new(&self.names, Some((live, appid))).lines();
-        self.rendered(live, |rendered| &mut rendered.upstream, render)
+        self.rendered(
+            live,
+            appid,
+            |kept| &mut kept.upstream,
+            |headers| headers.lines(),
+        )
     }
 
     /// Those for a proxy that asks whether a request may pass.
     pub fn asker(&self, live: &LiveSession, appid: &str) -> Arc<str> {
-        let render = || IdentityHeaders::new(&self.names, Some((live, appid))).all_lines();
-        self.rendered(live, |rendered| &mut rendered.asker, render)
+        self.rendered(
+            live,
+            appid,
+            |kept| &mut kept.asker,
+            |headers| headers.all_lines(),
+        )
     }
 
     /// Those for such a proxy where there is no session.
@@ -47,8 +51,9 @@ impl IdentityLines {
     fn rendered(
         &self,
         live: &LiveSession,
+        appid: &str,
         lines: impl FnOnce(&mut Rendered) -> &mut Option<Arc<str>>,
-        render: impl FnOnce() -> String,
+        render: impl FnOnce(&IdentityHeaders<'_>) -> String,
     ) -> Arc<str> {
         live.session.with_derived(|kept: &mut Rendered| {
             if kept.generation != self.generation {
@@ -57,6 +62,7 @@ impl IdentityLines {
                     ..Rendered::default()
                 };
             }
+            let render = || render(&IdentityHeaders::new(&self.names, Some((live, appid))));
             lines(kept).get_or_insert_with(|| render().into()).clone()
         })
     }
@@ -97,13 +103,13 @@ mod tests {
 
     #[test]
     fn lines_are_rendered_once_and_once_more_after_a_reload() {
-        let names = HeaderNames::default();
-        let before = IdentityLines::new(names.clone(), 1);
-        let renamed = HeaderNames {
-            subject: "X-User-Id".into(),
-            ..names
+        let before = IdentityLines {
+            names: HeaderNames::default(),
+            generation: 1,
         };
-        let after = IdentityLines::new(renamed, 2);
+        let mut after = before.clone();
+        after.names.subject = "X-User-Id".into();
+        after.generation = 2;
         let live = live();
         let first = before.upstream(&live, "wx1");
         assert!(first.starts_with("X-WX-OPENID: zhang\r\nX-WX-APPID: wx1\r\n"));

@@ -179,15 +179,13 @@ fn source(element: &str) -> String {
     let inside = PAGE
         .split_once(&format!("<{element}>"))
         .and_then(|(_, rest)| rest.split_once(&format!("</{element}>")));
-    inside.map_or_else(
-        || "'none'".to_owned(),
-        |(text, _)| {
-            format!(
-                "'sha256-{}'",
-                encoding::base64(&hash::sha256(text.as_bytes()))
-            )
-        },
-    )
+    match inside {
+        Some((text, _)) => {
+            let hash = hash::sha256(text.as_bytes());
+            format!("'sha256-{}'", encoding::base64(&hash))
+        }
+        None => "'none'".to_owned(),
+    }
 }
 
 async fn nothing_here() -> HttpResponse {

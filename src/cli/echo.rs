@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::say;
 use super::serve::{address, listener};
+use crate::lifecycle::run_until_signal;
 use crate::sandbox::echo;
 
 /// Run a backend that answers with the request that it got, to try the gateway
@@ -23,8 +24,6 @@ pub(crate) fn run(args: &EchoArgs) -> Result<()> {
     actix_web::rt::System::new().block_on(async {
         let server = echo::serve(listener)?;
         say(&format!("hufu echo: a backend that answers with what it got, on http://{address}. Ctrl-C ends it."));
-        let ending = crate::lifecycle::stop_on_signal(server.handle());
-        let (served, ()) = tokio::join!(server, ending);
-        Ok(served?)
+        Ok(run_until_signal(server).await?)
     })
 }

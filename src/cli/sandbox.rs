@@ -10,6 +10,7 @@ use clap::Args;
 use super::say;
 use super::serve::{address, listener};
 use crate::clock::SystemClock;
+use crate::lifecycle::run_until_signal;
 use crate::sandbox::{self, AcceptedApps, Platform, SandboxApp, SandboxSettings};
 use crate::secret::Secret;
 
@@ -92,9 +93,6 @@ pub(crate) fn run(args: &SandboxArgs) -> Result<()> {
              curl -s http://{address}/sandbox/code -H 'Content-Type: application/json' -d '{{\"app\":\"{app}\",\"user\":\"alice\"}}'\n\
              All endpoints: docs/sandbox.md. Ctrl-C ends it."
         ));
-        let handle = server.handle();
-        let ending = crate::lifecycle::stop_on_signal(handle);
-        let (served, ()) = tokio::join!(server, ending);
-        Ok(served?)
+        Ok(run_until_signal(server).await?)
     })
 }

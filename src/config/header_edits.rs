@@ -123,7 +123,7 @@ fn name(text: &str, reserved: &ReservedNames) -> Result<String, Wrong> {
             "upstreams.NAME.host says what the backend gets",
         );
     }
-    if outgoing::is_own(text) {
+    if outgoing::is_beyond_routes(text) {
         return refuse(
             "belongs to the connection or to the gateway",
             "choose another; docs/routes.md lists what a route cannot change",
@@ -149,7 +149,7 @@ fn allowed(text: &str, reserved: &ReservedNames) -> Result<String, Wrong> {
             "is for trusted proxies to say",
             "remove it, and name them in server.trusted_proxies",
         ),
-        None if outgoing::is_own(text) => {
+        None if outgoing::is_beyond_routes(text) => {
             refuse("belongs to the connection or to the gateway", "remove it")
         }
         None => refuse(

@@ -164,7 +164,7 @@ fn way_in(table: &RouteTable, protected: &Route, other: &Route) -> Option<String
             .find(host.as_deref(), method, &path)
             .is_ok_and(|index| std::ptr::eq(&raw const table.routes()[index], other))
     };
-    let opens = match (protected.methods.names(), other.methods.names()) {
+    let opens = match (&*protected.methods.0, &*other.methods.0) {
         ([], []) => takes("GET"),
         ([], names) | (names, _) => names.iter().any(|method| takes(method)),
     };

@@ -106,7 +106,7 @@ fn read_route(
         |text| route_path(text).map(Arc::<str>::from),
     );
     let hosts = section.optional("host", host);
-    let methods = Methods::new(section.list("methods", method));
+    let methods = Methods(section.list("methods", method));
     let upstream = section.required("upstream", "write the name of an upstream", |text| {
         find(around.upstreams, text)
     });

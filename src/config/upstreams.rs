@@ -11,6 +11,7 @@ use super::parsers::{choice, duration};
 use super::problem::{Wrong, refuse};
 use super::reader::{Given, Section, kind};
 use crate::route::host_name;
+use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::{
     Balance, EjectionSettings, Endpoint, HealthSettings, HostHeader, IdleSettings, RetrySettings,
     TlsFiles, Upstream,
@@ -254,11 +255,13 @@ fn read_ejection(section: &mut Section<'_>, trial_lease: Duration) -> EjectionSe
         section.problem("max_time", "is shorter than time", "write a longer one");
     }
     EjectionSettings {
-        failures,
-        time,
-        max_time,
+        breaker: BreakerSettings {
+            failures,
+            open_for: time,
+            open_max: max_time,
+            trial_lease,
+        },
         max_percent: section.number("max_percent", 100),
-        trial_lease,
     }
 }
 

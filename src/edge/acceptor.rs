@@ -13,75 +13,50 @@ use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 
 use crate::clock::monotonic_now;
-use crate::edge::crowd::Crowd;
-use crate::edge::handshakes::{MANY, UNDISTURBED, handshakes};
 use crate::edge::proxy_protocol;
 use crate::edge::stream::{CountingSocket, Stream};
-use crate::edge::tls::Tls;
-use crate::http::TrustedProxies;
+use crate::edge::tls::{MANY, Tls, UNDISTURBED};
+use crate::http::{ConnectionInfo, TrustedProxies};
 use crate::metrics::Metrics;
 use crate::telemetry::Throttle;
 
 /// What a connection goes through before its first request.
 #[derive(Clone)]
 pub struct Acceptor {
-    tls: Option<(Arc<Tls>, Arc<Crowd>)>,
-    /// Who speaks the PROXY protocol, as it is now.
-    balancers: Option<watch::Receiver<Arc<TrustedProxies>>>,
-    timeout: Duration,
-    metrics: Arc<Metrics>,
-}
-
-/// A connection that is ready for HTTP.
-pub struct Accepted {
-    /// Its socket.
-    pub stream: Stream,
-    /// Whose it is: the socket's peer, or the address in the PROXY header.
-    pub client: Option<SocketAddr>,
-    /// Whether a balancer has passed it on without saying whose it is.
-    pub nameless: bool,
+    pub tls: Option<Arc<Tls>>,
+    /// Who speaks the PROXY protocol, as it is now; nobody else does.
+    pub balancers: Option<watch::Receiver<Arc<TrustedProxies>>>,
+    /// For each step.
+    pub timeout: Duration,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Acceptor {
-    /// With TLS if there is a `tls`; with the PROXY protocol from `balancers`, if there are any,
-    /// and from nobody else.
-    pub fn new(
-        tls: Option<Arc<Tls>>,
-        balancers: Option<watch::Receiver<Arc<TrustedProxies>>>,
-        timeout: Duration,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self {
-            tls: tls.map(|tls| (tls, handshakes())),
-            balancers,
-            timeout,
-            metrics,
-        }
-    }
-
-    /// Makes the connection ready.
-    pub async fn accept(&self, mut socket: TcpStream) -> io::Result<Accepted> {
+    /// Makes the connection ready. Its peer is the socket's, or the address in the PROXY header.
+    pub async fn accept(&self, mut socket: TcpStream) -> io::Result<(Stream, ConnectionInfo)> {
         // Answers are written whole; waiting for more only delays them.
         let _ = socket.set_nodelay(true);
         let mut client = socket.peer_addr().ok();
         let announced = self.balancers.as_ref().is_some_and(|balancers| {
             client.is_some_and(|peer| balancers.borrow().contains(peer.ip()))
         });
-        let mut nameless = false;
+        let mut is_nameless = false;
         if announced {
             let named = self.announcement(&mut socket, client).await?;
-            nameless = named.is_none();
+            is_nameless = named.is_none();
             client = named.or(client);
         }
         let stream = match &self.tls {
             None => Stream::Tcp(socket),
-            Some((tls, under_way)) => self.handshake(tls, under_way, socket, client).await?,
+            Some(tls) => self.handshake(tls, socket, client).await?,
         };
-        Ok(Accepted {
-            stream,
-            client,
-            nameless,
-        })
+        let connection = ConnectionInfo {
+            peer: client.map(|client| client.ip()),
+            is_secure: self.tls.is_some(),
+            is_nameless,
+            ..ConnectionInfo::default()
+        };
+        Ok((stream, connection))
     }
 
     /// Whose connection it is, in the balancer's words. A balancer that speaks no PROXY protocol is
@@ -98,9 +73,7 @@ impl Acceptor {
         if let Err(error) = &read
             && let Some(silent) = THROTTLE.admit()
         {
-            let from = balancer
-                .map(|peer| peer.ip().to_string())
-                .unwrap_or_default();
+            let from = shown(balancer);
             log::warn!(
                 "{from}: connection closed, no valid PROXY header: {error}{silent}; check that the balancer sends one"
             );
@@ -111,7 +84,6 @@ impl Acceptor {
     async fn handshake(
         &self,
         tls: &Tls,
-        under_way: &Arc<Crowd>,
         socket: TcpStream,
         client: Option<SocketAddr>,
     ) -> io::Result<Stream> {
@@ -128,7 +100,7 @@ impl Acceptor {
             let config = tls
                 .configuration(&hello.client_hello())
                 .ok_or(io::ErrorKind::NotFound)?;
-            let mut place = under_way.enter(monotonic_now());
+            let mut place = tls.handshakes.enter(monotonic_now());
             tokio::select! {
                 biased;
                 stream = hello.into_stream(config) => stream.map(Some),
@@ -160,12 +132,15 @@ impl Acceptor {
 fn log_displaced(client: Option<SocketAddr>) {
     static THROTTLE: Throttle = Throttle::new(Duration::from_secs(60));
     if let Some(silent) = THROTTLE.admit() {
-        let from = client
-            .map(|client| client.ip().to_string())
-            .unwrap_or_default();
+        let from = shown(client);
         log::warn!(
             "{from}: TLS handshake dropped after {} s, since {MANY} or more were in progress{silent}; if this is an attack, limit connections per address in a firewall or balancer",
             UNDISTURBED.as_secs()
         );
     }
+}
+
+/// An address in a log line.
+fn shown(peer: Option<SocketAddr>) -> String {
+    peer.map(|peer| peer.ip().to_string()).unwrap_or_default()
 }

@@ -118,7 +118,12 @@ pub fn load(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> 
         PrivateKeyDer::from_pem_slice(&content).map_err(|_| unusable_key(&files.key, &content))?;
     let pair = |error: rustls::Error| CertificateError::Pair {
         files: files.clone(),
-        why: mismatch(&error),
+        why: match error {
+            rustls::Error::InconsistentKeys(_) => {
+                "the key belongs to another certificate".to_owned()
+            }
+            error => error.to_string(),
+        },
     };
     CertifiedKey::from_der(chain, key, &provider()).map_err(pair)
 }
@@ -145,14 +150,6 @@ fn unusable_key(path: &Path, content: &[u8]) -> CertificateError {
         CertificateError::EncryptedKey { path }
     } else {
         CertificateError::Key { path }
-    }
-}
-
-fn mismatch(error: &rustls::Error) -> String {
-    if matches!(error, rustls::Error::InconsistentKeys(_)) {
-        "the key belongs to another certificate".to_owned()
-    } else {
-        error.to_string()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
-use super::certificate::{CertificateError, CertificateFiles, load};
+use super::certificate::{CertificateFiles, load};
 use super::certificate_names::{of_names, uncovered};
 use super::x509::Facts;
 use crate::clock::UnixMillis;
@@ -44,16 +44,12 @@ pub fn diagnose_one(
     let subject = format!("certificate {}", files.cert.display());
     let diagnostics = match load(files) {
         Ok(certificate) => of_chain(&certificate.cert, files, hosts, now),
-        Err(error) => vec![unusable(&error)],
+        Err(error) => vec![Diagnostic::fail("files", error.to_string(), error.advice())],
     };
     DiagnosedSubject {
         subject,
         diagnostics,
     }
-}
-
-fn unusable(error: &CertificateError) -> Diagnostic {
-    Diagnostic::fail("files", error.to_string(), error.advice())
 }
 
 fn of_chain(
@@ -62,10 +58,7 @@ fn of_chain(
     hosts: &[HostPattern],
     now: UnixMillis,
 ) -> Vec<Diagnostic> {
-    let facts: Option<Vec<Facts>> = chain
-        .iter()
-        .map(|certificate| Facts::of(certificate))
-        .collect();
+    let facts: Option<Vec<_>> = chain.iter().map(|one| Facts::of(one)).collect();
     let Some(facts) = facts.filter(|facts| !facts.is_empty()) else {
         let advice = format!(
             "look at it with openssl x509 -in {} -noout -text",
@@ -87,73 +80,66 @@ fn of_chain(
 
 /// Whether all of them hold now, and for how long.
 fn of_times(facts: &[Facts], files: &CertificateFiles, now: u64) -> Diagnostic {
-    let whose = |at: usize| {
-        if at == 0 {
-            "it".to_owned()
-        } else {
-            format!("{}, which is behind it,", facts[at].subject.1)
-        }
-    };
-    let renew = |at: usize| {
-        match at {
-        0 if facts[0].is_self_signed() => format!("make another one and its key: {}", files.by_hand()),
-        0 => "renew it, as with certbot renew or acme.sh --renew; the new files are taken as they come".to_owned(),
-        _ => format!("have the certificate issued anew, and put its authority's new ones behind it in {}", files.cert.display()),
-    }
-    };
     // Of an authority that signs itself, clients have a copy of their own.
     let counted = || {
-        facts
-            .iter()
-            .zip(0..)
-            .filter(|(one, at)| *at == 0 || !one.is_self_signed())
+        let numbered = facts.iter().enumerate();
+        numbered.filter(|(at, one)| *at == 0 || !one.is_self_signed())
     };
-    let (end, at) = counted()
-        .map(|(one, at)| (one.not_after, at))
-        .min()
-        .unwrap_or_default();
-    if let Some((late, at)) = counted()
-        .map(|(one, at)| (one.not_before, at))
-        .filter(|(begin, _)| *begin > now)
-        .max()
-    {
-        let advice = "see with `date` whether this machine's clock is right; else use the certificate of before until then";
+    let latest = counted().max_by_key(|(_, one)| one.not_before);
+    if let Some((at, late)) = latest.filter(|(_, late)| late.not_before > now) {
         return Diagnostic::fail(
             "validity",
             format!(
                 "{} does not hold before {}: every client refuses it",
-                whose(at),
-                date(late)
+                named(facts, at),
+                date(late.not_before)
             ),
-            advice,
+            "see with `date` whether this machine's clock is right; else use the certificate of before until then",
         );
     }
-    let days = |left: u64| {
-        if left / DAY == 1 {
-            "1 day".to_owned()
-        } else {
-            format!("{} days", left / DAY)
-        }
+    let (at, end) = counted()
+        .map(|(at, one)| (at, one.not_after))
+        .min_by_key(|(_, end)| *end)
+        .unwrap_or_default();
+    let left = end.saturating_sub(now);
+    let days = match left / DAY {
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
     };
-    match end.checked_sub(now) {
-        None | Some(0) => Diagnostic::fail(
+    match left {
+        0 => Diagnostic::fail(
             "validity",
             format!(
                 "{} ended on {}: every client refuses it",
-                whose(at),
+                named(facts, at),
                 date(end)
             ),
-            renew(at),
+            renewal(facts, files, at),
         ),
-        Some(left) if left <= SOON => Diagnostic::warn(
+        1..=SOON => Diagnostic::warn(
             "validity",
-            format!("{} ends in {}, on {}", whose(at), days(left), date(end)),
-            renew(at),
+            format!("{} ends in {days}, on {}", named(facts, at), date(end)),
+            renewal(facts, files, at),
         ),
-        Some(left) => Diagnostic::ok(
-            "validity",
-            format!("holds for {}, until {}", days(left), date(end)),
-        ),
+        _ => Diagnostic::ok("validity", format!("holds for {days}, until {}", date(end))),
+    }
+}
+
+/// A certificate of the chain, in a sentence about it.
+fn named(facts: &[Facts], at: usize) -> String {
+    if at == 0 {
+        "it".to_owned()
+    } else {
+        format!("{}, which is behind it,", facts[at].subject.1)
+    }
+}
+
+/// What to do about one that has ended, or soon will.
+fn renewal(facts: &[Facts], files: &CertificateFiles, at: usize) -> String {
+    match at {
+        0 if facts[0].is_self_signed() => format!("make another one and its key: {}", files.by_hand()),
+        0 => "renew it, as with certbot renew or acme.sh --renew; the new files are taken as they come".to_owned(),
+        _ => format!("have the certificate issued anew, and put its authority's new ones behind it in {}", files.cert.display()),
     }
 }
 

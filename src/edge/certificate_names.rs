@@ -93,24 +93,15 @@ pub fn of_names(
 
 /// Whether some host has both the name of a certificate and the pattern of a route.
 fn meets(name: &str, host: &HostPattern) -> bool {
-    let below = |name: &str, of: &str| {
-        name.strip_suffix(of)
-            .is_some_and(|start| start.len() > 1 && start.ends_with('.'))
-    };
-    let bare = |host: &str| {
-        host.trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned()
-    };
     match (name.strip_prefix("*."), host) {
         (_, HostPattern::Any) => true,
-        (None, HostPattern::Exact(host)) => name == bare(host),
-        (None, HostPattern::Below(of)) => below(name, of),
+        (None, HostPattern::Exact(host)) => name == host.trim_matches(['[', ']']),
+        (None, HostPattern::Below(_)) => host.matches(Some(name)),
         // A wildcard stands for one label.
         (Some(of), HostPattern::Exact(host)) => {
             host.split_once('.').is_some_and(|(_, rest)| rest == of)
         }
-        (Some(of), HostPattern::Below(parent)) => of == &**parent || below(of, parent),
+        (Some(of), HostPattern::Below(parent)) => of == &**parent || host.matches(Some(of)),
     }
 }
 

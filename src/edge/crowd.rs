@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 /// All of a kind, in all workers together.
@@ -56,7 +57,7 @@ impl Crowd {
     #[must_use]
     pub fn enter(self: &Arc<Self>, now: Instant) -> CrowdMember {
         let (sender, stays) = oneshot::channel();
-        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut members = self.members.lock();
         while members.all.len() >= self.many
             && let Some(oldest) = members.all.first_entry().filter(|oldest| {
                 now.saturating_duration_since(oldest.get().since) >= self.undisturbed
@@ -99,12 +100,7 @@ impl CrowdMember {
 
 impl Drop for CrowdMember {
     fn drop(&mut self) {
-        self.of
-            .members
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .all
-            .remove(&self.number);
+        self.of.members.lock().all.remove(&self.number);
     }
 }
 
@@ -164,8 +160,8 @@ mod tests {
         old.truncate(100);
         let _last = crowd.enter(begun + 3 * UNDISTURBED);
         assert_eq!((displaced(&mut old), displaced(&mut young)), (11, 0));
-        assert_eq!(crowd.members.lock().unwrap().all.len(), 100 - 11 + 10 + 1);
+        assert_eq!(crowd.members.lock().all.len(), 100 - 11 + 10 + 1);
         drop((old, young, _last));
-        assert!(crowd.members.lock().unwrap().all.is_empty());
+        assert!(crowd.members.lock().all.is_empty());
     }
 }

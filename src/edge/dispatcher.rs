@@ -145,7 +145,7 @@ fn application_request(head: &Rc<RequestHead>, payload: Payload) -> Option<Reque
         |query| format!("{}?{query}", head.path()),
     );
     out.uri = Uri::try_from(target).ok()?;
-    out.version = if head.is_http_11() {
+    out.version = if head.is_http_11 {
         Version::HTTP_11
     } else {
         Version::HTTP_10

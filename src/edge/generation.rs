@@ -30,15 +30,6 @@ pub struct ReloadableApp<F, T> {
     pub generations: watch::Receiver<Arc<ConfigGeneration<T>>>,
 }
 
-impl<F: Clone, T> Clone for ReloadableApp<F, T> {
-    fn clone(&self) -> Self {
-        Self {
-            start: self.start.clone(),
-            generations: self.generations.clone(),
-        }
-    }
-}
-
 /// The application that one worker currently answers with.
 #[derive(Debug)]
 pub struct CurrentApp<L> {
@@ -62,7 +53,7 @@ impl<T> ConfigGeneration<T> {
 impl<F, T> ReloadableApp<F, T> {
     /// Starts a worker with the current generation.
     pub async fn begin<M, D, I, S>(
-        self,
+        &self,
     ) -> Result<CurrentApp<Dispatcher<D, Rc<S::Service>>>, S::InitError>
     where
         F: Fn() -> M,
@@ -74,7 +65,7 @@ impl<F, T> ReloadableApp<F, T> {
         S::InitError: Debug,
     {
         let mut make = (self.start)();
-        let mut generations = self.generations;
+        let mut generations = self.generations.clone();
         let first = generations.borrow_and_update().clone();
         let current = Rc::new(RefCell::new(Rc::new(ready(make(&first.content)).await?)));
         first.take();

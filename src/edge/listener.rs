@@ -107,7 +107,10 @@ impl Listener {
     /// The file that is to go when nothing is accepted any more: of a Unix socket.
     pub fn file(&self, configured: &Listen) -> io::Result<Option<SocketFile>> {
         match configured {
-            Listen::Unix(path) => SocketFile::of(path).map(Some),
+            Listen::Unix(path) => Ok(Some(SocketFile {
+                path: path.clone(),
+                number: number(path)?,
+            })),
             Listen::Tcp(_) => Ok(None),
         }
     }
@@ -123,15 +126,6 @@ pub struct SocketFile {
     path: PathBuf,
     /// Device and inode.
     number: (u64, u64),
-}
-
-impl SocketFile {
-    fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            path: path.to_owned(),
-            number: number(path)?,
-        })
-    }
 }
 
 impl Drop for SocketFile {

@@ -1,7 +1,7 @@
 //! Client connections, and the requests that come in on them.
 //!
 //! `listener` opens a socket, and `serve` runs a server on it. `acceptor` makes a connection ready
-//! for HTTP, with `proxy_protocol`, `tls` and `handshakes`. `h1` speaks HTTP/1.1 on it.
+//! for HTTP, with `proxy_protocol` and `tls`. `h1` speaks HTTP/1.1 on it.
 //! `dispatcher` sends a request to its handler. `generation` replaces the handlers when the
 //! configuration is reloaded. `crowd` limits how many connections do what takes long. `tls` gets
 //! its `certificate`s from files, with `x509`, `certificate_check` and `certificate_names`, and resumes sessions with
@@ -15,7 +15,6 @@ pub mod crowd;
 pub mod dispatcher;
 pub mod generation;
 pub mod h1;
-pub mod handshakes;
 pub mod listener;
 pub mod proxy_protocol;
 pub mod serve;

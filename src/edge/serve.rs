@@ -13,7 +13,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, ServiceResponse};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::edge::acceptor::{Accepted, Acceptor};
+use crate::edge::acceptor::Acceptor;
 use crate::edge::crowd::Crowd;
 use crate::edge::dispatcher::{Dispatcher, FastPath};
 use crate::edge::generation::ReloadableApp;
@@ -55,7 +55,7 @@ pub fn serve<F, M, T, D, I, S, B>(
     app: ReloadableApp<F, T>,
 ) -> io::Result<Server>
 where
-    F: Fn() -> M + Send + Clone + 'static,
+    F: Fn() -> M + Send + Sync + 'static,
     M: FnMut(&T) -> Dispatcher<D, I> + 'static,
     T: Send + Sync + 'static,
     D: FastPath + 'static,
@@ -74,6 +74,7 @@ where
     }
     let signal = builder.graceful_shutdown_signal();
     let crowd = lingering(server.connections);
+    let app = Arc::new(app);
     let worker = move || {
         let context = context.clone();
         let app = app.clone();
@@ -152,33 +153,20 @@ struct ListenerWorker<H> {
 impl<H: Handler> ListenerWorker<H> {
     async fn serve_tcp(self: Rc<Self>, socket: TcpStream) -> Result<(), ()> {
         // Boxed, since it is larger than a connection that rests.
-        let accepted = Box::pin(self.context.acceptor.accept(socket))
+        let (stream, connection) = Box::pin(self.context.acceptor.accept(socket))
             .await
             .map_err(drop)?;
-        self.serve(accepted).await;
+        self.serve(stream, connection).await;
         Ok(())
     }
 
     async fn serve_unix(self: Rc<Self>, socket: UnixStream) -> Result<(), ()> {
-        self.serve(Accepted {
-            stream: Stream::Unix(socket),
-            client: None,
-            nameless: false,
-        })
-        .await;
+        self.serve(Stream::Unix(socket), ConnectionInfo::default())
+            .await;
         Ok(())
     }
 
-    async fn serve(self: Rc<Self>, accepted: Accepted) {
-        let Accepted {
-            stream,
-            client,
-            nameless,
-        } = accepted;
-        let connection = ConnectionInfo::new(matches!(stream, Stream::Tls(_)));
-        if nameless {
-            connection.came_nameless();
-        }
+    async fn serve(self: Rc<Self>, stream: Stream, connection: ConnectionInfo) {
         let counted = self
             .context
             .metrics
@@ -187,12 +175,11 @@ impl<H: Handler> ListenerWorker<H> {
         self.look_at_room();
         let client = ClientConnection::new(
             stream,
-            client.map(|client| client.ip()),
             connection,
             self.context.limits,
             self.crowd.clone(),
-        )
-        .counted(counted);
+            counted,
+        );
         serve_connection(
             client,
             self.handler.clone(),

@@ -6,8 +6,9 @@
 //! its sessions get none (RFC 9325, 3.4).
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use parking_lot::RwLock;
 use rustls::server::ProducesTickets;
 
 use crate::clock::Clock;
@@ -64,16 +65,12 @@ impl TicketKeys {
 
     fn hours(&self) -> Arc<Hours> {
         let now = hour(&*self.clock);
-        let in_use = self
-            .in_use
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let in_use = self.in_use.read().clone();
         if in_use.hour == now {
             return in_use;
         }
         let fresh = Arc::new(Hours::around(&self.keys, now));
-        *self.in_use.write().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
+        *self.in_use.write() = fresh.clone();
         fresh
     }
 }
@@ -133,8 +130,6 @@ impl fmt::Debug for Tickets {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::clock::{ManualClock, UnixMillis};
     use crate::secret::Secret;
@@ -156,51 +151,38 @@ mod tests {
         .bound_to(&names)
     }
 
-    /// A clock at so many minutes within an hour.
-    fn at(minute: u64) -> ManualClock {
-        ManualClock::at(UnixMillis((1_000_000 * 60 + minute) * 60_000))
-    }
+    const MINUTE: u64 = 60_000;
+    /// The beginning of an hour.
+    const HOUR_BEGINS: u64 = 1_000_000 * 60 * MINUTE;
 
     #[test]
     fn a_ticket_opens_in_its_hour_and_the_two_beside_it() {
-        let sealed_at = at(59);
-        let elsewhere = at(59);
-        let one = tickets(&[key(1)], &["a.b"], &sealed_at);
-        let other = tickets(&[key(1)], &["a.b"], &elsewhere);
-        let ticket = one.encrypt(SESSION).unwrap();
-        assert_eq!(other.decrypt(&ticket).as_deref(), Some(SESSION));
-        // 60 minutes later, which is what the client was told.
-        elsewhere.advance(Duration::from_secs(u64::from(one.lifetime())));
-        assert_eq!(other.decrypt(&ticket).as_deref(), Some(SESSION));
-        elsewhere.advance(Duration::from_secs(60));
-        assert_eq!(other.decrypt(&ticket), None);
-        // A gateway whose clock is behind, by less than an hour and by more.
-        assert_eq!(
-            tickets(&[key(1)], &["a.b"], &at(0))
-                .decrypt(&ticket)
-                .as_deref(),
-            Some(SESSION)
-        );
-        let early = tickets(&[key(1)], &["a.b"], &at(0))
-            .encrypt(SESSION)
-            .unwrap();
-        let behind = ManualClock::at(UnixMillis(at(0).unix_now().0 - 1));
-        assert_eq!(
-            tickets(&[key(1)], &["a.b"], &behind)
-                .decrypt(&early)
-                .as_deref(),
-            Some(SESSION)
-        );
-        let far_behind = ManualClock::at(UnixMillis(at(0).unix_now().0 - 3_600_001));
-        assert_eq!(
-            tickets(&[key(1)], &["a.b"], &far_behind).decrypt(&early),
-            None
-        );
+        let at = |moment| tickets(&[key(1)], &["a.b"], &ManualClock::at(UnixMillis(moment)));
+        let late = HOUR_BEGINS + 59 * MINUTE;
+        // A client keeps it for as long as it was told.
+        let told = u64::from(at(late).lifetime()) * 1000;
+        for (sealed, opened, opens) in [
+            (late, late, true),
+            (late, late + told, true),
+            (late, late + told + MINUTE, false),
+            // A gateway whose clock is behind, by less than an hour and by more.
+            (late, HOUR_BEGINS, true),
+            (HOUR_BEGINS, HOUR_BEGINS - 1, true),
+            (HOUR_BEGINS, HOUR_BEGINS - 60 * MINUTE - 1, false),
+        ] {
+            let ticket = at(sealed).encrypt(SESSION).unwrap();
+            let found = at(opened).decrypt(&ticket);
+            assert_eq!(
+                found.as_deref(),
+                opens.then_some(SESSION),
+                "{sealed} {opened}"
+            );
+        }
     }
 
     #[test]
     fn a_ticket_opens_with_every_key_and_for_its_own_names_only() {
-        let clock = at(5);
+        let clock = ManualClock::at(UnixMillis(HOUR_BEGINS));
         let ticket = tickets(&[key(1)], &["a.b", "c.d"], &clock)
             .encrypt(SESSION)
             .unwrap();
@@ -233,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_session_of_tls_1_2_gets_no_ticket() {
-        let tickets = tickets(&[key(1)], &["a.b"], &at(0));
+        let tickets = tickets(&[key(1)], &["a.b"], &ManualClock::at(UnixMillis(0)));
         assert!(tickets.encrypt(&[0, 3, 4, 0x13, 1]).is_some());
         for older in [
             &[0, 3, 3, 0xc0, 0x2b][..],

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::RwLock;
 use rustls::client::verify_server_name;
 use rustls::pki_types::ServerName;
 use rustls::server::{ClientHello, ParsedCertificate};
@@ -14,6 +15,7 @@ use rustls::{CipherSuite, ServerConfig};
 
 use super::certificate::{CertificateError, CertificateFiles, load, provider};
 use super::certificate_check::diagnose;
+use super::crowd::Crowd;
 use super::tickets::TicketKeys;
 use super::tls_sessions::TlsSessions;
 use super::x509::Facts;
@@ -26,12 +28,21 @@ use crate::route::HostPattern;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often it is said what clients refuse about them.
 const LOG_AGAIN: Duration = Duration::from_secs(24 * 3600);
+/// From so many handshakes on, in all workers together, those that drag on give way. Each holds some
+/// 16 KiB.
+pub const MANY: usize = 256;
+/// So long none is disturbed, however many there are: a phone on a bad network answers within it.
+/// Those that are younger are bounded by what they cost, since each has taken a signature.
+pub const UNDISTURBED: Duration = Duration::from_secs(2);
 
 /// TLS as the listener speaks it. Handshakes read it, the watch replaces its certificates.
 pub struct Tls {
     shown: RwLock<Arc<[Shown]>>,
     tickets: Arc<TicketKeys>,
     sessions: Arc<TlsSessions>,
+    /// Those that are under way and whose ClientHello has come. When there are many, those that drag
+    /// on give way to others.
+    pub handshakes: Arc<Crowd>,
 }
 
 /// A certificate, and the settings of connections that it is shown on.
@@ -75,6 +86,7 @@ pub fn tls(
         shown: RwLock::new(Arc::new([])),
         tickets: Arc::new(tickets),
         sessions: Arc::default(),
+        handshakes: Crowd::new(MANY, UNDISTURBED),
     };
     tls.show(&files)?;
     context.metrics.certificates(tls.ends());
@@ -93,11 +105,7 @@ pub fn tls(
 impl Tls {
     /// The settings for who begins like this.
     pub fn configuration(&self, hello: &ClientHello<'_>) -> Option<Arc<ServerConfig>> {
-        let all = self
-            .shown
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let all = self.shown.read().clone();
         let shown = match &*all {
             [only] => Some(only),
             several => {
@@ -119,11 +127,7 @@ impl Tls {
 
     /// Until when each name has a certificate, in Unix seconds.
     fn ends(&self) -> BTreeMap<String, u64> {
-        let shown = self
-            .shown
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let shown = self.shown.read().clone();
         let mut ends = BTreeMap::new();
         // Of two for the same name, the first is shown.
         for leaf in shown
@@ -141,7 +145,7 @@ impl Tls {
             .iter()
             .map(|files| load(files).and_then(|certificate| self.shown_with(certificate, files)))
             .collect();
-        *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown?;
+        *self.shown.write() = shown?;
         Ok(())
     }
 

@@ -3,9 +3,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustls::server::StoresServerSessions;
 use zeroize::Zeroizing;
 
@@ -34,12 +34,6 @@ struct Kept {
 struct StoredTlsSession {
     since: Instant,
     session: Zeroizing<Vec<u8>>,
-}
-
-impl TlsSessions {
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Kept {
@@ -90,12 +84,12 @@ fn cost(id: &[u8], session: &[u8]) -> usize {
 
 impl StoresServerSessions for TlsSessions {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
-        self.kept().put(monotonic_now(), key, value);
+        self.0.lock().put(monotonic_now(), key, value);
         true
     }
 
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.kept().get(monotonic_now(), key)
+        self.0.lock().get(monotonic_now(), key)
     }
 
     /// Of TLS 1.3 alone, whose sessions are in tickets.

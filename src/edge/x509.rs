@@ -73,14 +73,12 @@ impl Facts {
 fn host(name: &GeneralName) -> Option<String> {
     match name {
         GeneralName::DnsName(name) => Some(name.as_str().to_ascii_lowercase()),
-        GeneralName::IpAddress(address) => match address.as_bytes() {
-            bytes if bytes.len() == 4 => <[u8; 4]>::try_from(bytes)
-                .ok()
-                .map(|bytes| IpAddr::from(bytes).to_string()),
-            bytes => <[u8; 16]>::try_from(bytes)
-                .ok()
-                .map(|bytes| IpAddr::from(bytes).to_string()),
-        },
+        GeneralName::IpAddress(address) => {
+            let bytes = address.as_bytes();
+            let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+            let address = v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
+            address.ok().map(|address| address.to_string())
+        }
         _ => None,
     }
 }

@@ -80,7 +80,7 @@ async fn logged(
         req.path(),
         dispatcher.counters.of(dispatcher.below(req.path())).clone(),
     );
-    request_log.connection = Some(head.connection().clone());
+    request_log.connection = Some(head.connection.clone());
     req.extensions_mut().insert(inbound);
     // The request must not be cloned before it is routed: actix-web writes what it matched into it.
     let response = match context.cors.preflight(&head) {

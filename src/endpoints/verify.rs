@@ -76,7 +76,7 @@ impl Verify {
                 Answer::from(error.response_with(status(&error), &request_log.inbound.id))
             }
         };
-        request_log.status = answer.status().as_u16();
+        request_log.status = answer.status.as_u16();
         answer.push(X_REQUEST_ID, request_log.inbound.id.as_bytes());
         answer.close |= self.context.drain.is_on();
         self.context.cors.decorate(head.headers(), &mut answer);

@@ -63,19 +63,16 @@ impl Read for Pipe {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
     use super::*;
 
     #[test]
     fn a_writer_is_waited_for_and_nobody_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fifo");
-        assert!(
-            std::process::Command::new("mkfifo")
-                .arg(&path)
-                .status()
-                .unwrap()
-                .success()
-        );
+        mkfifo(&path, Mode::S_IRWXU).unwrap();
         let mut text = String::new();
         let error = open(&path, Duration::from_millis(1))
             .unwrap()

@@ -12,8 +12,9 @@ use crate::http::request_log::note_session;
 use crate::http::token;
 use crate::limit::GuessWatch;
 use crate::route::AccessRule;
-use crate::session::carrier::TokenCarrier;
-use crate::session::{LiveSession, SessionId, SessionService, SessionToken, TokenError, UserKey};
+use crate::session::{
+    LiveSession, SessionId, SessionService, SessionToken, TokenCarrier, TokenError, UserKey,
+};
 
 /// Whom the rules let through.
 #[derive(Debug)]

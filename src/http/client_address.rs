@@ -44,21 +44,13 @@ impl ForwardingHeader {
 /// The networks whose word about a request is believed, and where it stands.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies {
-    networks: Vec<IpNet>,
-    header: ForwardingHeader,
+    /// None by default.
+    pub networks: Vec<IpNet>,
+    /// The header that they write.
+    pub header: ForwardingHeader,
 }
 
 impl TrustedProxies {
-    /// These networks, none by default, which write this header.
-    pub const fn new(networks: Vec<IpNet>, header: ForwardingHeader) -> Self {
-        Self { networks, header }
-    }
-
-    /// The header that they write.
-    pub const fn header(&self) -> ForwardingHeader {
-        self.header
-    }
-
     /// Whether this address is a trusted proxy. `::ffff:10.0.0.1` is `10.0.0.1`.
     pub fn contains(&self, address: IpAddr) -> bool {
         !self.networks.is_empty()
@@ -183,7 +175,10 @@ mod tests {
         let networks = ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().unwrap());
         let head = RequestHead::sample("GET", "/", lines);
         [ForwardingHeader::XForwardedFor, ForwardingHeader::Forwarded].map(|header| {
-            let trusted = TrustedProxies::new(networks.to_vec(), header);
+            let trusted = TrustedProxies {
+                networks: networks.to_vec(),
+                header,
+            };
             let client = trusted.client(peer.parse().unwrap(), head.headers());
             client.to_string()
         })
@@ -194,8 +189,11 @@ mod tests {
         let nameless = |trusted: &[&str], peer: &str, name: &str| {
             let head = RequestHead::sample("GET", "/", &[(name, "198.51.100.7")]);
             let networks = trusted.iter().map(|net| net.parse().unwrap()).collect();
-            TrustedProxies::new(networks, ForwardingHeader::default())
-                .is_nameless_proxy(peer.parse().unwrap(), head.headers())
+            let trusted = TrustedProxies {
+                networks,
+                ..TrustedProxies::default()
+            };
+            trusted.is_nameless_proxy(peer.parse().unwrap(), head.headers())
         };
         for private in [
             "127.0.0.1",

@@ -9,7 +9,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use crate::http::head::{Headers, RequestHead, Value};
 use crate::http::origin::Origin;
 use crate::http::response::AnswerHead;
-use crate::session::carrier::TokenCarrier;
+use crate::session::TokenCarrier;
 
 const ALLOW_ORIGIN: &str = "access-control-allow-origin";
 /// Without it a browser sends no cookies across origins, and shows its page no answer to a request

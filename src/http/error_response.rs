@@ -2,8 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
-    SEC_WEBSOCKET_VERSION, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, WWW_AUTHENTICATE,
 };
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
@@ -49,39 +48,32 @@ impl GatewayError {
         content_type: &'static str,
         body: Vec<u8>,
     ) -> HttpResponse {
-        let mut response = HttpResponseBuilder::new(status).body(body);
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(
-            HeaderName::from_static(X_HUFU_ERROR),
-            HeaderValue::from_static(self.code.word()),
-        );
+        let mut response = HttpResponseBuilder::new(status);
+        response
+            .insert_header((CONTENT_TYPE, content_type))
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .insert_header((X_HUFU_ERROR, self.code.word()));
         if let Some(challenge) = challenge(self.code, status) {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            response.insert_header((WWW_AUTHENTICATE, challenge));
         }
         if let Some(seconds) = self.retry_after.map(whole_seconds) {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            response.insert_header((RETRY_AFTER, seconds));
         }
         if self.code == ErrorCode::WebsocketVersionUnsupported {
-            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            response.insert_header((SEC_WEBSOCKET_VERSION, "13"));
         }
         if let Some(refusal) = &self.refusal {
-            rate_limit::write_fields(headers, refusal);
+            for field in rate_limit::fields(refusal) {
+                response.insert_header(field);
+            }
         }
-        if let Some(methods) = self
-            .allow
-            .as_deref()
-            .and_then(|methods| HeaderValue::from_str(methods).ok())
-        {
-            headers.insert(ALLOW, methods);
+        if let Some(methods) = self.allow.as_deref() {
+            response.insert_header((ALLOW, methods));
         }
         if self.close {
-            response
-                .head_mut()
-                .set_connection_type(actix_web::http::ConnectionType::Close);
+            response.force_close();
         }
-        response
+        response.body(body)
     }
 }
 

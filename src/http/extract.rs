@@ -57,9 +57,9 @@ impl Inbound {
     /// Reads the facts.
     pub fn of(head: &RequestHead, trusted: &TrustedProxies, traces: Option<&Traces>) -> Self {
         let started = monotonic_now();
-        let peer = head.peer();
+        let peer = head.connection.peer();
         let headers = head.headers();
-        let trusted_peer = trusted.contains(peer) && !head.connection().is_nameless();
+        let trusted_peer = trusted.contains(peer) && !head.connection.is_nameless;
         let fresh = Fresh::draw();
         let sent = headers
             .single(TRACEPARENT)
@@ -87,9 +87,9 @@ impl Inbound {
             traceparent,
             spans,
             peer,
-            secure: head.connection().is_secure(),
+            secure: head.connection.is_secure,
             trusted_peer,
-            forwarding: trusted.header(),
+            forwarding: trusted.header,
             client,
             limited_by,
             peer_text,
@@ -101,34 +101,10 @@ impl Inbound {
         }
     }
 
-    /// The facts of a request whose head was refused.
-    pub fn unread(peer: IpAddr, started: Instant) -> Self {
-        let fresh = Fresh::draw();
-        let text = address_text(peer.to_canonical());
-        Self {
-            started,
-            id: fresh.id(),
-            traceparent: fresh.traceparent(),
-            spans: None,
-            peer,
-            secure: false,
-            trusted_peer: false,
-            forwarding: ForwardingHeader::default(),
-            client: peer,
-            limited_by: None,
-            peer_text: text,
-            client_text: text,
-        }
-    }
-
     /// The trace id within the trace context.
     pub fn trace_id(&self) -> &str {
-        trace_id(&self.traceparent)
+        self.traceparent.get(3..35).unwrap_or_default()
     }
-}
-
-fn trace_id(traceparent: &str) -> &str {
-    traceparent.get(3..35).unwrap_or_default()
 }
 
 /// What is drawn for every request, as it is written: a trace id, which is the request's id too,

@@ -1,7 +1,6 @@
 //! The head of a request as it came: one buffer, and in it the places of its parts. Nothing is
 //! copied out of it, and nothing changed.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
 use actix_web::web::BytesMut;
@@ -61,9 +60,10 @@ pub struct RequestHead {
     method: Span,
     path: Span,
     query: Option<Span>,
-    http_11: bool,
-    peer: Option<IpAddr>,
-    connection: ConnectionInfo,
+    /// Whether it is HTTP/1.1, and not HTTP/1.0.
+    pub is_http_11: bool,
+    /// The connection that it came on.
+    pub connection: Rc<ConnectionInfo>,
 }
 
 impl Span {
@@ -215,13 +215,8 @@ impl Drop for RequestHead {
 
 impl RequestHead {
     /// The head in these bytes, whose method and path were found to be ASCII, and the query too
-    /// where it is not given in an escaped form. No peer: it came over a Unix socket.
-    pub fn new(
-        bytes: BytesMut,
-        parts: RequestParts,
-        peer: Option<IpAddr>,
-        connection: ConnectionInfo,
-    ) -> Self {
+    /// where it is not given in an escaped form.
+    pub fn new(bytes: BytesMut, parts: RequestParts, connection: Rc<ConnectionInfo>) -> Self {
         let RequestParts {
             method,
             path,
@@ -246,8 +241,7 @@ impl RequestHead {
             method,
             path,
             query,
-            http_11,
-            peer,
+            is_http_11: http_11,
             connection,
         }
     }
@@ -283,25 +277,9 @@ impl RequestHead {
         self.query.map(|query| query.text(&self.start))
     }
 
-    /// Whether it is HTTP/1.1, and not HTTP/1.0.
-    pub const fn is_http_11(&self) -> bool {
-        self.http_11
-    }
-
     /// Its header lines.
     pub fn headers(&self) -> Headers<'_> {
         self.headers.view()
-    }
-
-    /// The socket's peer. A Unix socket has no peer address: whoever may write to it is on this
-    /// machine.
-    pub fn peer(&self) -> IpAddr {
-        self.peer.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
-    }
-
-    /// The connection that it came on.
-    pub const fn connection(&self) -> &ConnectionInfo {
-        &self.connection
     }
 }
 
@@ -336,7 +314,7 @@ impl RequestHead {
             http_11: true,
             lines,
         };
-        Self::new(bytes, parts, None, ConnectionInfo::default())
+        Self::new(bytes, parts, Rc::default())
     }
 }
 

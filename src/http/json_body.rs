@@ -25,7 +25,7 @@ pub fn json_config(limit: usize) -> web::JsonConfig {
         .limit(limit)
         .error_handler(move |error, req| {
             RequestHead::of(req)
-                .connection()
+                .connection
                 .blamed(json_error(&error, limit))
                 .into()
         })

@@ -2,46 +2,23 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::limit::{LimitRefusal, Policy};
 
-const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-
 /// The fields of draft-ietf-httpapi-ratelimit-headers-11: which policy refused, and when it has one
 /// more.
-pub(super) fn write_fields(headers: &mut HeaderMap, refusal: &LimitRefusal) {
-    let LimitRefusal {
-        policy,
-        quota,
-        retry_after,
-    } = refusal;
-    let fields = [
+pub(super) fn fields(refusal: &LimitRefusal) -> [(&'static str, String); 2] {
+    let policy = refusal.policy.as_str();
+    let quota = refusal.quota.amount();
+    let window = refusal.quota.window().as_secs();
+    let wait = whole_seconds(refusal.retry_after);
+    [
         (
-            RATELIMIT_POLICY,
-            format!(
-                "\"{}\";q={};w={}",
-                policy.as_str(),
-                quota.amount(),
-                quota.window().as_secs()
-            ),
+            "ratelimit-policy",
+            format!("\"{policy}\";q={quota};w={window}"),
         ),
-        (
-            RATELIMIT,
-            format!(
-                "\"{}\";r=0;t={}",
-                policy.as_str(),
-                whole_seconds(*retry_after)
-            ),
-        ),
-    ];
-    for (name, value) in fields {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
-    }
+        ("ratelimit", format!("\"{policy}\";r=0;t={wait}")),
+    ]
 }
 
 /// Rounded up, and never none: a client that came back at once would be refused again.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpMessage as _, HttpRequest};
@@ -20,7 +20,7 @@ use crate::metrics::{Metrics, RouteMetrics};
 use crate::route::canonical;
 use crate::session::SessionId;
 use crate::session::token::redacted;
-use crate::telemetry::{AccessLine, AccessLog, RequestSpan, SpanIds, Traces};
+use crate::telemetry::{AccessLog, FinishedRequest, Traces};
 
 mod body;
 
@@ -93,7 +93,8 @@ pub struct RequestLog {
     pub inbound: Inbound,
     method: ArrayString<METHOD_MAX>,
     path: String,
-    route: Arc<CountedRoute>,
+    /// Under which it is counted, once that is known.
+    pub route: Arc<CountedRoute>,
     /// The status that the client gets.
     pub status: u16,
     /// The gateway's own error.
@@ -115,7 +116,7 @@ pub struct RequestLog {
     /// What a stream tells while it is open.
     pub stream: Option<Rc<StreamAccount>>,
     /// The client's connection, which knows why a body or an answer broke off.
-    pub connection: Option<ConnectionInfo>,
+    pub connection: Option<Rc<ConnectionInfo>>,
     bytes: u64,
 }
 
@@ -163,11 +164,6 @@ impl RequestLog {
         })
     }
 
-    /// Once the route is known.
-    pub fn routed(&mut self, route: Arc<CountedRoute>) {
-        self.route = route;
-    }
-
     /// The gateway answers with an error of its own.
     pub fn refused(&mut self, error: &GatewayError) {
         self.error = Some(error.code);
@@ -180,7 +176,7 @@ impl RequestLog {
             && self
                 .connection
                 .as_ref()
-                .is_some_and(ConnectionInfo::has_left);
+                .is_some_and(|connection| connection.client_left.get());
         self.status = if left { CLIENT_LEFT } else { status.as_u16() };
     }
 
@@ -197,9 +193,7 @@ impl RequestLog {
                 .map_or(code, |connection| connection.blamed_code(code)),
         );
     }
-}
 
-impl RequestLog {
     /// What the access line has as its error: the gateway's own, or why the answer did not go out
     /// in full.
     fn error_word(&self) -> Option<&'static str> {
@@ -213,47 +207,19 @@ impl RequestLog {
 
     fn cut_word(&self) -> Option<&'static str> {
         let connection = self.connection.as_ref()?;
-        if connection.has_stalled() {
+        if connection.write_stalled.get() {
             return Some(STALLED);
         }
         // Without an answer, the status says it of a client that has left.
         let unanswered = self.status == CLIENT_LEFT;
-        if (unanswered || connection.was_cut())
-            && !connection.has_left()
+        if (unanswered || connection.answer_cut.get())
+            && !connection.client_left.get()
             && self.reports.drain.is_cutting()
         {
             return Some(ErrorCode::ShuttingDown.word());
         }
         // A WebSocket ends when somebody leaves.
-        (connection.was_cut() && !unanswered && self.status != SWITCHED).then_some(LEFT)
-    }
-
-    fn span<'a>(
-        &'a self,
-        ids: SpanIds,
-        time: UnixMillis,
-        took: Duration,
-        error: Option<&'a str>,
-        session: Option<&'a str>,
-    ) -> RequestSpan<'a> {
-        let asked_after = self
-            .upstream_started
-            .map(|started| started.saturating_duration_since(self.inbound.started));
-        RequestSpan {
-            ids,
-            started: UNIX_EPOCH + Duration::from_millis(time.0),
-            took,
-            upstream: asked_after.zip(self.upstream_took),
-            method: &self.method,
-            path: &self.path,
-            route: &self.route.name,
-            status: self.status,
-            error,
-            request_id: &self.inbound.id,
-            session,
-            app: self.app.as_deref(),
-            client: &self.inbound.client_text,
-        }
+        (connection.answer_cut.get() && !unanswered && self.status != SWITCHED).then_some(LEFT)
     }
 }
 
@@ -274,13 +240,7 @@ impl Drop for RequestLog {
         self.route.metrics.record_answer(self.status, answer_time);
         let session = self.session.map(|id| id.text());
         let time = UnixMillis(self.reports.clock.unix_now().0.saturating_sub(millis(took)));
-        if let (Some(traces), Some(ids)) = (&self.reports.traces, self.inbound.spans) {
-            traces.record(&self.span(ids, time, took, error, session.as_deref()));
-        }
-        if self.reports.skips(&self.path, self.status, error) {
-            return;
-        }
-        self.reports.access.record(&AccessLine {
+        let finished = FinishedRequest {
             time,
             request_id: &self.inbound.id,
             trace_id: self.inbound.trace_id(),
@@ -297,13 +257,22 @@ impl Drop for RequestLog {
                 .filter(|_| self.status == SWITCHED)
                 .map(|stream| stream.received.get()),
             took,
+            upstream_after: self
+                .upstream_started
+                .map(|started| started.saturating_duration_since(self.inbound.started)),
             upstream_took: self.upstream_took,
             endpoint: self.endpoint.as_deref(),
             attempts: self.attempts,
             session: session.as_deref(),
             app: self.app.as_deref(),
             client: &self.inbound.client_text,
-        });
+        };
+        if let (Some(traces), Some(ids)) = (&self.reports.traces, self.inbound.spans) {
+            traces.record(ids, &finished);
+        }
+        if !self.reports.skips(&self.path, self.status, error) {
+            self.reports.access.record(&finished);
+        }
     }
 }
 

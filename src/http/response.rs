@@ -23,9 +23,11 @@ pub struct Answer<B> {
 /// and of the connection.
 #[derive(Debug)]
 pub struct AnswerHead {
-    status: StatusCode,
-    lines: BytesMut,
-    dated: bool,
+    pub status: StatusCode,
+    /// Those so far, with the status line.
+    pub lines: BytesMut,
+    /// Whether there is a `Date`.
+    pub is_dated: bool,
     /// The connection ends with this answer.
     pub close: bool,
 }
@@ -46,19 +48,9 @@ impl AnswerHead {
         Self {
             status,
             lines,
-            dated: false,
+            is_dated: false,
             close: false,
         }
-    }
-
-    /// The status.
-    pub const fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    /// Whether there is a `Date`.
-    pub const fn is_dated(&self) -> bool {
-        self.dated
     }
 
     /// Whether there is a line of this name, given in lower case. It looks through all of them.
@@ -82,21 +74,17 @@ impl AnswerHead {
 
     /// Adds a line of an upstream's; `whole`: as it looks with its line end.
     pub fn pass(&mut self, name: &[u8], value: &[u8], whole: Option<&[u8]>) {
-        self.dated |= name == b"date";
+        self.is_dated |= name == b"date";
         pass_line(&mut self.lines, name, value, whole);
-    }
-
-    /// The lines, to which the rest of the head is added.
-    pub fn into_lines(self) -> BytesMut {
-        self.lines
     }
 }
 
 /// Writes a header line.
 #[inline]
-pub fn write_line(out: &mut BytesMut, name: &str, value: &[u8]) {
+pub fn write_line(out: &mut BytesMut, name: impl AsRef<[u8]>, value: &[u8]) {
+    let name = name.as_ref();
     out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
@@ -104,14 +92,10 @@ pub fn write_line(out: &mut BytesMut, name: &str, value: &[u8]) {
 
 /// Writes a header line that has come in; `whole`: as it looks with its line end.
 pub fn pass_line(out: &mut BytesMut, name: &[u8], value: &[u8], whole: Option<&[u8]>) {
-    if let Some(whole) = whole {
-        out.extend_from_slice(whole);
-        return;
+    match whole {
+        Some(whole) => out.extend_from_slice(whole),
+        None => write_line(out, name, value),
     }
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }
 
 impl<B> From<HttpResponse<B>> for Answer<B> {

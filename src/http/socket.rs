@@ -15,17 +15,24 @@ pub enum Socket<T> {
     Tls(Box<T>),
 }
 
+/// Calls the same method of whichever socket it is.
+macro_rules! on_socket {
+    ($socket:expr, $method:ident($($argument:expr),*)) => {
+        match $socket.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).$method($($argument),*),
+            Self::Unix(socket) => Pin::new(socket).$method($($argument),*),
+            Self::Tls(socket) => Pin::new(socket).$method($($argument),*),
+        }
+    };
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_read(cx, out),
-            Self::Unix(socket) => Pin::new(socket).poll_read(cx, out),
-            Self::Tls(socket) => Pin::new(socket).poll_read(cx, out),
-        }
+        on_socket!(self, poll_read(cx, out))
     }
 }
 
@@ -35,11 +42,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Socket<T> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
-            Self::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
-            Self::Tls(socket) => Pin::new(socket).poll_write(cx, bytes),
-        }
+        on_socket!(self, poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -47,26 +50,14 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Socket<T> {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
-            Self::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
-            Self::Tls(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
-        }
+        on_socket!(self, poll_write_vectored(cx, parts))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_flush(cx),
-            Self::Unix(socket) => Pin::new(socket).poll_flush(cx),
-            Self::Tls(socket) => Pin::new(socket).poll_flush(cx),
-        }
+        on_socket!(self, poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
-            Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
-            Self::Tls(socket) => Pin::new(socket).poll_shutdown(cx),
-        }
+        on_socket!(self, poll_shutdown(cx))
     }
 }

@@ -7,13 +7,14 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
 
-use crate::assertion::ReservedNames;
 use crate::http::AnswerHead;
 use crate::http::extract::X_REQUEST_ID;
 use crate::http::head::Value;
 use crate::proxy::hop_by_hop;
+use crate::proxy::outgoing::HeadRules;
 use crate::proxy::rules::RouteRules;
 use crate::proxy::websocket::tunnel_body::TunnelBody;
+use crate::session::carrier::TokenCarrier;
 use crate::upstream_client::download::{BrokenBody, Download};
 use crate::upstream_client::response_head::ResponseHead;
 
@@ -27,17 +28,8 @@ pub enum AnswerBody {
     Own(BoxBody),
 }
 
-/// What an upstream's answer must not say.
-#[derive(Debug, Clone)]
-pub struct AnswerRules {
-    /// The names that only the gateway may set, in answers too.
-    pub reserved: ReservedNames,
-    /// The cookies that carry tokens.
-    pub token_cookies: Vec<String>,
-}
-
 /// The answer's head as the client gets it.
-pub fn to_client(head: &ResponseHead, rules: &AnswerRules, route: &RouteRules) -> AnswerHead {
+pub fn to_client(head: &ResponseHead, rules: &HeadRules, route: &RouteRules) -> AnswerHead {
     let mut answer = AnswerHead::new(head.status);
     if let (StatusCode::NOT_MODIFIED, Some(length)) = (head.status, head.content_length) {
         answer.push(
@@ -53,7 +45,7 @@ pub fn to_client(head: &ResponseHead, rules: &AnswerRules, route: &RouteRules) -
             || hop_by_hop::named(&options, name)
             || name == b"content-length"
             || name == X_REQUEST_ID.as_bytes();
-        if is_written_anew || !rules.lets_through(name, value) || route.replaces_in_answers(name) {
+        if is_written_anew || speaks_for_gateway(rules, name, value) || route.response.drops(name) {
             continue;
         }
         if name == b"location" {
@@ -62,31 +54,22 @@ pub fn to_client(head: &ResponseHead, rules: &AnswerRules, route: &RouteRules) -
             answer.pass(name, value.bytes(), whole);
         }
     }
-    route.write_set(&mut answer);
+    answer.push_lines(&route.response.lines);
     answer
 }
 
-impl AnswerRules {
-    /// An upstream cannot speak for the gateway: neither its errors nor its identity headers nor
-    /// its cookies.
-    fn lets_through(&self, name: &[u8], value: Value<'_>) -> bool {
-        if self.reserved.contains(name) {
-            return false;
-        }
-        let cookie = || {
-            value
-                .bytes()
-                .split(|b| *b == b'=')
-                .next()
-                .unwrap_or_default()
-                .trim_ascii()
-        };
-        name != b"set-cookie"
-            || !self
-                .token_cookies
-                .iter()
-                .any(|own| own.as_bytes() == cookie())
-    }
+/// An upstream cannot speak for the gateway: neither its errors nor its identity headers nor the
+/// cookies that carry tokens.
+fn speaks_for_gateway(rules: &HeadRules, name: &[u8], value: Value<'_>) -> bool {
+    let cookie = || {
+        let name = value.bytes().split(|b| *b == b'=').next();
+        name.unwrap_or_default().trim_ascii()
+    };
+    rules.reserved.contains(name)
+        || (name == b"set-cookie"
+            && rules.carriers.iter().any(
+                |carrier| matches!(carrier, TokenCarrier::Cookie(own) if own.as_bytes() == cookie()),
+            ))
 }
 
 impl MessageBody for AnswerBody {

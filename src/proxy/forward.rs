@@ -9,8 +9,7 @@ use actix_web::dev::Payload;
 use actix_web::web::BytesMut;
 
 use crate::clock::monotonic_now;
-use crate::http::error::GatewayError;
-use crate::http::request_log::RequestLog;
+use crate::http::{GatewayError, RequestLog};
 use crate::proxy::pending_guard::{PendingGuard, Ticker};
 use crate::proxy::shared_upstream::SharedUpstream;
 use crate::proxy::unanswered::{CLIENT_LEFT, client_error, log_failure};
@@ -156,7 +155,8 @@ impl<'a> Outgoing<'a> {
 impl Drop for OutcomeCounter<'_> {
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome {
-            self.shared.unanswered(outcome);
+            let upstream = &self.shared.upstream().name;
+            self.shared.metrics.upstream_request(upstream, outcome);
         }
     }
 }

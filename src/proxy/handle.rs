@@ -20,7 +20,7 @@ use crate::http::{
     Answer, Cors, Drain, FailureShape, Inbound, RequestHead, TrustedProxies, method,
 };
 use crate::identity::Apps;
-use crate::proxy::answer::{self, AnswerBody, AnswerRules};
+use crate::proxy::answer::{self, AnswerBody};
 use crate::proxy::forward::{Forwarder, Outgoing};
 use crate::proxy::inbound;
 use crate::proxy::outgoing::{HeadRules, OutgoingHead};
@@ -50,10 +50,8 @@ pub struct Proxy {
     /// What the gateway's own endpoints live under; nothing below it goes to an upstream, in
     /// whatever spelling.
     pub prefix: String,
-    /// What the outgoing head leaves out.
+    /// What heads leave out in both directions.
     pub head_rules: HeadRules,
-    /// What the answer leaves out.
-    pub answer_rules: AnswerRules,
     /// Whose forwarding headers are believed.
     pub trusted: Arc<TrustedProxies>,
     /// Cross-origin rules.
@@ -91,7 +89,7 @@ pub async fn proxy(
         head.path(),
         proxy.unrouted.clone(),
     );
-    request_log.connection = Some(head.connection().clone());
+    request_log.connection = Some(head.connection.clone());
     // Until the route is known.
     let mut failure = &FailureShape::Problem;
     let mut answer = match proxy
@@ -100,7 +98,7 @@ pub async fn proxy(
     {
         Ok(answer) => answer,
         Err(error) => {
-            let error = head.connection().blamed(error);
+            let error = head.connection.blamed(error);
             request_log.refused(&error);
             Answer::from(error.response_as(failure, &request_log.inbound.id))
                 .map_body(AnswerBody::Own)
@@ -135,7 +133,8 @@ impl Proxy {
             .outward(request.path(), &path)
             .map_err(inbound::ambiguous_path)?;
         if handshake.is_some() {
-            self.check_origin(request, &request_log.inbound)?;
+            let https = is_https(&request_log.inbound, request.headers());
+            check_origin(request.headers(), https, &self.cors, self.auth.carriers())?;
         }
         let caller = self
             .auth
@@ -166,13 +165,6 @@ impl Proxy {
         let response = self.forwarder.forward(outgoing, request_log).await?;
         let answer = self.answer(response, rules, &caller);
         self.stream(answer, opening, &caller, request_log)
-    }
-
-    /// Refuses a WebSocket that a foreign page opens.
-    fn check_origin(&self, request: &RequestHead, inbound: &Inbound) -> Result<(), GatewayError> {
-        let headers = request.headers();
-        let https = is_https(inbound, headers);
-        check_origin(headers, https, &self.cors, self.auth.carriers())
     }
 
     /// How the body comes, which must not be over the route's limit.
@@ -239,7 +231,7 @@ impl Proxy {
         rules: &RouteRules,
         caller: &Caller,
     ) -> Answer<Box<Download>> {
-        let mut head = answer::to_client(&response.head, &self.answer_rules, rules);
+        let mut head = answer::to_client(&response.head, &self.head_rules, rules);
         if let Caller::Anonymous {
             dead_token: Some(code),
         } = caller
@@ -273,7 +265,7 @@ impl Proxy {
         if self.routes.chose_by_method(index) {
             method::refuse_another(request.method(), request.headers())?;
         }
-        request_log.routed(self.rules[index].counted.clone());
+        request_log.route = self.rules[index].counted.clone();
         Ok((&self.routes.routes()[index], &self.rules[index]))
     }
 
@@ -300,7 +292,7 @@ impl Proxy {
         answer: &mut Answer<AnswerBody>,
         request_log: &mut RequestLog,
     ) {
-        let status = answer.head.status();
+        let status = answer.head.status;
         request_log.set_status(status);
         answer
             .head

@@ -23,14 +23,14 @@ pub async fn check_for_ever(shared: Arc<SharedUpstream>, settings: HealthSetting
     let mut known: HashMap<u64, Health> = HashMap::new();
     loop {
         let set = shared.state.targets();
-        known.retain(|id, _| set.targets().iter().any(|target| target.id == *id));
+        known.retain(|id, _| set.targets.iter().any(|target| target.id == *id));
         let found = join_all(
-            set.targets()
+            set.targets
                 .iter()
                 .map(|target| check(&shared, target, &settings)),
         )
         .await;
-        for (target, found) in set.targets().iter().zip(found) {
+        for (target, found) in set.targets.iter().zip(found) {
             let health = known
                 .entry(target.id)
                 .or_insert_with(|| Health::known(!target.is_unhealthy()));
@@ -103,7 +103,7 @@ async fn check(
             answer.head.status.as_u16()
         ))),
         Err(ExchangeFailure::Answer(why)) => Err(ConnectError::Endpoint(why.to_string())),
-        Err(ExchangeFailure::Silence | ExchangeFailure::Client | ExchangeFailure::TooLarge) => {
+        Err(ExchangeFailure::Silence | ExchangeFailure::Client(_)) => {
             Err(no_answer(settings.timeout))
         }
     }

@@ -3,22 +3,27 @@
 
 use std::borrow::Cow;
 
-use crate::http::Headers;
-use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::method::other_methods;
+use crate::http::{ErrorCode, GatewayError, Headers};
 use crate::route::{HostName, NoRoute, PathError, host_name};
 use crate::session::token::redacted;
 use crate::upstream_client::upload::BodyFraming;
 
 /// A token in the path would be in every log on its way, and in the backend's hands.
 pub fn refuse_token_in(path: &str) -> Result<(), GatewayError> {
-    match redacted(path) {
-        Cow::Borrowed(_) => Ok(()),
-        Cow::Owned(_) => Err(GatewayError::new(
+    if has_token(path) {
+        Err(GatewayError::new(
             ErrorCode::PathInvalid,
             "The path carries a session token; send it as \"Authorization: Bearer …\".",
-        )),
+        ))
+    } else {
+        Ok(())
     }
+}
+
+/// Whether a token stands in it, as it is written.
+pub fn has_token(text: &str) -> bool {
+    matches!(redacted(text), Cow::Owned(_))
 }
 
 /// How the body comes. The parser has refused everything that has two readings.

@@ -97,99 +97,100 @@ mod tests {
         let stripped = PathRewrite::new("/api", "/");
         let changed = PathRewrite::new("/api", "/v2");
         let below = PathRewrite::new("/", "/v2");
-        for (location, rewrite, out) in [
-            ("http://10.0.0.1:9000/x?y#z", &plain, Some("/x?y#z")),
-            ("HTTP://10.0.0.1:9000", &plain, Some("/")),
-            ("http://web/x", &plain, Some("/x")),
-            ("http://WEB:80/x", &plain, Some("/x")),
-            ("https://[::1]:81/x", &plain, Some("/x")),
-            ("http://10.0.0.1:9000/x", &stripped, Some("/api/x")),
-            ("http://10.0.0.1:9000/?x", &stripped, Some("/api/?x")),
-            ("http://10.0.0.1:9000/v2/x", &changed, Some("/api/x")),
-            ("http://10.0.0.1:9000/v20", &changed, None),
+        for (rewrite, rows) in [
             (
-                "http://10.0.0.1:9000//evil.example/x",
                 &plain,
-                Some("/evil.example/x"),
+                &[
+                    ("http://10.0.0.1:9000/x?y#z", Some("/x?y#z")),
+                    ("HTTP://10.0.0.1:9000", Some("/")),
+                    ("http://web/x", Some("/x")),
+                    ("http://WEB:80/x", Some("/x")),
+                    ("https://[::1]:81/x", Some("/x")),
+                    (
+                        "http://10.0.0.1:9000//evil.example/x",
+                        Some("/evil.example/x"),
+                    ),
+                    (
+                        "http://10.0.0.1:9000/\\evil.example/x",
+                        Some("/evil.example/x"),
+                    ),
+                    (
+                        "http://10.0.0.1:9000\\\\evil.example/x",
+                        Some("/evil.example/x"),
+                    ),
+                    (
+                        "http://10.0.0.1:9000/\t/evil.example",
+                        Some("/evil.example"),
+                    ),
+                    (" http://10.0.0.1:90\t00/x ", Some("/x")),
+                    ("http://10.0.0.1:9000/a//b/", Some("/a/b/")),
+                    ("http://10.0.0.1:9000/x?to=/../y", Some("/x?to=/../y")),
+                    // What must be escaped.
+                    (
+                        "http://10.0.0.1:9000/a b?c d#e f",
+                        Some("/a%20b?c%20d#e%20f"),
+                    ),
+                    ("http://10.0.0.1:9000/登录", Some("/%E7%99%BB%E5%BD%95")),
+                    ("http://10.0.0.1:9000/a%20b%2Fc", Some("/a%20b%2Fc")),
+                    // The scheme says which port is meant where none is named, and nothing else.
+                    ("https://10.0.0.1:9000/x", Some("/x")),
+                    ("https://safe/x", Some("/x")),
+                    ("http://safe:443/x", Some("/x")),
+                    ("http://safe/x", None),
+                    ("https://web/x", None),
+                    ("//web/x", Some("/x")),
+                    ("//safe", Some("/")),
+                    ("//evil.example/x", None),
+                    ("///10.0.0.1:9000/x", None),
+                    ("http://10.0.0.1:9000@evil.example/", None),
+                    ("http://10.0.0.1:90001/", None),
+                    ("http://10.0.0.1/", None),
+                    ("ftp://10.0.0.1:9000/", None),
+                    ("x//10.0.0.1:9000/", None),
+                    ("http:/10.0.0.1:9000/x", None),
+                    ("", None),
+                    ("https://login.example/?to=http://10.0.0.1:9000/", None),
+                ][..],
             ),
             (
-                "http://10.0.0.1:9000/\\evil.example/x",
-                &plain,
-                Some("/evil.example/x"),
+                &stripped,
+                &[
+                    ("http://10.0.0.1:9000/x", Some("/api/x")),
+                    ("http://10.0.0.1:9000/?x", Some("/api/?x")),
+                    // Dot segments, before the prefixes are exchanged.
+                    ("http://10.0.0.1:9000/a/../x/.", Some("/api/x/")),
+                    ("http://10.0.0.1:9000/../../x", Some("/api/x")),
+                    ("http://10.0.0.1:9000/%2E./x", Some("/api/x")),
+                    ("//10.0.0.1:9000/x", Some("/api/x")),
+                    ("/x", None),
+                    ("/a/../x", None),
+                    ("x/y", None),
+                ],
             ),
             (
-                "http://10.0.0.1:9000\\\\evil.example/x",
-                &plain,
-                Some("/evil.example/x"),
+                &changed,
+                &[
+                    ("http://10.0.0.1:9000/v2/x", Some("/api/x")),
+                    ("http://10.0.0.1:9000/v20", None),
+                    ("http://10.0.0.1:9000/v2/../x", None),
+                    ("http://10.0.0.1:9000/v1/../v2/x", Some("/api/x")),
+                ],
             ),
             (
-                "http://10.0.0.1:9000/\t/evil.example",
-                &plain,
-                Some("/evil.example"),
-            ),
-            (" http://10.0.0.1:90\t00/x ", &plain, Some("/x")),
-            (
-                "http://10.0.0.1:9000/v2//evil.example",
                 &below,
-                Some("/evil.example"),
-            ),
-            ("http://10.0.0.1:9000/v2/..//evil.example", &below, None),
-            ("http://10.0.0.1:9000/a//b/", &plain, Some("/a/b/")),
-            // Dot segments, before the prefixes are exchanged.
-            ("http://10.0.0.1:9000/a/../x/.", &stripped, Some("/api/x/")),
-            ("http://10.0.0.1:9000/../../x", &stripped, Some("/api/x")),
-            ("http://10.0.0.1:9000/%2E./x", &stripped, Some("/api/x")),
-            ("http://10.0.0.1:9000/v2/../x", &changed, None),
-            ("http://10.0.0.1:9000/v1/../v2/x", &changed, Some("/api/x")),
-            (
-                "http://10.0.0.1:9000/x?to=/../y",
-                &plain,
-                Some("/x?to=/../y"),
-            ),
-            // What must be escaped.
-            (
-                "http://10.0.0.1:9000/a b?c d#e f",
-                &plain,
-                Some("/a%20b?c%20d#e%20f"),
-            ),
-            (
-                "http://10.0.0.1:9000/登录",
-                &plain,
-                Some("/%E7%99%BB%E5%BD%95"),
-            ),
-            ("http://10.0.0.1:9000/a%20b%2Fc", &plain, Some("/a%20b%2Fc")),
-            // The scheme says which port is meant where none is named, and nothing else.
-            ("https://10.0.0.1:9000/x", &plain, Some("/x")),
-            ("https://safe/x", &plain, Some("/x")),
-            ("http://safe:443/x", &plain, Some("/x")),
-            ("http://safe/x", &plain, None),
-            ("https://web/x", &plain, None),
-            ("//10.0.0.1:9000/x", &stripped, Some("/api/x")),
-            ("//web/x", &plain, Some("/x")),
-            ("//safe", &plain, Some("/")),
-            ("//evil.example/x", &plain, None),
-            ("///10.0.0.1:9000/x", &plain, None),
-            ("http://10.0.0.1:9000@evil.example/", &plain, None),
-            ("http://10.0.0.1:90001/", &plain, None),
-            ("http://10.0.0.1/", &plain, None),
-            ("ftp://10.0.0.1:9000/", &plain, None),
-            ("/x", &stripped, None),
-            ("/a/../x", &stripped, None),
-            ("x/y", &stripped, None),
-            ("x//10.0.0.1:9000/", &plain, None),
-            ("http:/10.0.0.1:9000/x", &plain, None),
-            ("", &plain, None),
-            (
-                "https://login.example/?to=http://10.0.0.1:9000/",
-                &plain,
-                None,
+                &[
+                    (
+                        "http://10.0.0.1:9000/v2//evil.example",
+                        Some("/evil.example"),
+                    ),
+                    ("http://10.0.0.1:9000/v2/..//evil.example", None),
+                ],
             ),
         ] {
-            assert_eq!(
-                for_client(location, &authorities, rewrite).as_deref(),
-                out,
-                "{location}"
-            );
+            for (location, out) in rows {
+                let changed = for_client(location, &authorities, rewrite);
+                assert_eq!(changed.as_deref(), *out, "{location}");
+            }
         }
     }
 }

@@ -1,13 +1,11 @@
 //! Writing the request head that goes on to the upstream. The inbound head is never changed: what
 //! must not go on is left out while the outgoing head is written.
 
-use std::borrow::Cow;
-
 use actix_web::web::BytesMut;
 
 use crate::assertion::ReservedNames;
 use crate::assertion::believed::{self, Speaker};
-use crate::assertion::headers::is_same_name;
+use crate::assertion::headers::{begins_with, fold, is_same_name};
 use crate::http::forwarded::FORWARDED;
 use crate::http::forwarded_origin::ForwardedOrigin;
 use crate::http::head::Value;
@@ -15,10 +13,11 @@ use crate::http::response::{pass_line, write_line};
 use crate::http::token::bearer_token;
 use crate::http::{ForwardingHeader, Inbound, RequestHead, buffers};
 use crate::proxy::hop_by_hop;
-use crate::proxy::rules::RequestEdits;
+use crate::proxy::inbound::has_token;
+use crate::proxy::rules::PreparedEdits;
 use crate::proxy::via::Via;
 use crate::session::carrier::{TokenCarrier, is_of_gateway_protocol};
-use crate::session::token::{TOKEN_LEN, redacted};
+use crate::session::token::TOKEN_LEN;
 use crate::upstream::HostHeader;
 use crate::upstream_client::upload::BodyFraming;
 
@@ -28,7 +27,7 @@ const TOKEN_START: &str = "hufu_";
 /// What the gateway always leaves out or writes itself, whatever the routes say.
 #[derive(Debug, Clone)]
 pub struct HeadRules {
-    /// Names that only the gateway may set.
+    /// Names that only the gateway may set, in answers too.
     pub reserved: ReservedNames,
     /// The deployment's mark.
     pub via: Via,
@@ -46,7 +45,7 @@ pub struct OutgoingHead<'a> {
     /// What the route has left out at its front.
     pub stripped: Option<&'a str>,
     /// What the route changes in the headers.
-    pub edits: &'a RequestEdits,
+    pub edits: &'a PreparedEdits,
     /// What the upstream gets as `Host`.
     pub host: &'a HostHeader,
     /// The upstream's address, for a client that sent no `Host`.
@@ -82,7 +81,7 @@ impl HeadRules {
             if (of_client || name != b"host")
                 && self.is_forwarded(name, &connection, parts.inbound, parts.edits)
             {
-                self.pass(&mut out, name, value, whole);
+                self.write_without_token(&mut out, name, value, whole);
             }
         }
         if parts.upgrades {
@@ -105,7 +104,7 @@ impl HeadRules {
             parts.inbound.traceparent.as_bytes(),
         );
         self.via.write(&mut out, headers);
-        out.extend_from_slice(parts.edits.lines());
+        out.extend_from_slice(parts.edits.lines.as_bytes());
         // Last and unconditional: a `Connection: x-wx-openid` of the client's has no say in it.
         out.extend_from_slice(parts.identity.as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -134,12 +133,12 @@ impl HeadRules {
         name: &[u8],
         connection: &[&[u8]],
         inbound: &Inbound,
-        edits: &RequestEdits,
+        edits: &PreparedEdits,
     ) -> bool {
         if hop_by_hop::contains(name)
             || is_rewritten(name)
             || self.reserved.contains(name)
-            || edits.replaces(name)
+            || edits.drops(name)
         {
             return false;
         }
@@ -153,7 +152,13 @@ impl HeadRules {
     }
 
     /// Writes a header without the token that may stand in it.
-    fn pass(&self, out: &mut BytesMut, name: &[u8], value: Value<'_>, whole: Option<&[u8]>) {
+    fn write_without_token(
+        &self,
+        out: &mut BytesMut,
+        name: &[u8],
+        value: Value<'_>,
+        whole: Option<&[u8]>,
+    ) {
         match name {
             b"authorization" if holds_token(value) || self.is_empty_carrier(value) => {}
             b"cookie" => {
@@ -162,19 +167,12 @@ impl HeadRules {
                     write_line(out, "cookie", &rest);
                 }
             }
-            b"referer" | b"x-forwarded-uri" | b"x-original-uri" => match value.text() {
-                Some(uri) => pass_line(out, name, self.uri_without_token(uri).as_bytes(), None),
-                None if holds_token(value) => {
-                    pass_line(
-                        out,
-                        name,
-                        self.uri_without_token(&String::from_utf8_lossy(value.bytes()))
-                            .as_bytes(),
-                        None,
-                    );
-                }
-                None => pass_line(out, name, value.bytes(), whole),
-            },
+            b"referer" | b"x-forwarded-uri" | b"x-original-uri"
+                if value.text().is_some() || holds_token(value) =>
+            {
+                let uri = String::from_utf8_lossy(value.bytes());
+                write_line(out, name, self.uri_without_token(&uri).as_bytes());
+            }
             b"sec-websocket-protocol" => {
                 let offered = String::from_utf8_lossy(value.bytes());
                 let rest: Vec<&str> = offered
@@ -186,8 +184,9 @@ impl HeadRules {
                     write_line(out, "sec-websocket-protocol", rest.join(", ").as_bytes());
                 }
             }
+            _ if self.is_carrier(name) => {}
             // Every request has its host, whatever it is called.
-            _ if self.carries_header(name) || (is_lone_token(value) && name != b"host") => {}
+            _ if is_lone_token(value) && name != b"host" => {}
             _ => pass_line(out, name, value.bytes(), whole),
         }
     }
@@ -201,7 +200,7 @@ impl HeadRules {
                 .is_some_and(str::is_empty)
     }
 
-    fn carries_header(&self, name: &[u8]) -> bool {
+    fn is_carrier(&self, name: &[u8]) -> bool {
         self.carriers
             .iter()
             .any(|carrier| matches!(carrier, TokenCarrier::Header(own) if is_same_name(own, name)))
@@ -210,14 +209,14 @@ impl HeadRules {
     /// The query without a token: neither under a configured name nor, sent to the wrong place by
     /// mistake, under any other.
     fn without_token(&self, query: &str) -> String {
-        let is_own = |name: &str| {
+        let is_configured = |name: &str| {
             self.carriers
                 .iter()
                 .any(|carrier| matches!(carrier, TokenCarrier::Query(own) if own == name))
         };
         query
             .split('&')
-            .filter(|pair| !is_token(pair, is_own))
+            .filter(|pair| !is_token(pair, is_configured))
             .collect::<Vec<_>>()
             .join("&")
     }
@@ -233,14 +232,14 @@ impl HeadRules {
     }
 
     fn without_token_cookie(&self, value: Value<'_>) -> Vec<u8> {
-        let is_own = |name: &str| {
+        let is_configured = |name: &str| {
             self.carriers
                 .iter()
                 .any(|carrier| matches!(carrier, TokenCarrier::Cookie(own) if own == name))
         };
         let pairs = value.bytes().split(|b| *b == b';').map(<[u8]>::trim_ascii);
         let rest: Vec<&[u8]> = pairs
-            .filter(|pair| !is_token(&String::from_utf8_lossy(pair), is_own))
+            .filter(|pair| !is_token(&String::from_utf8_lossy(pair), is_configured))
             .collect();
         rest.join(&b"; "[..])
     }
@@ -248,72 +247,50 @@ impl HeadRules {
 
 /// Whether a `name=value` pair carries a token: under a name that is configured for it, or by its
 /// looks.
-fn is_token(pair: &str, is_own: impl Fn(&str) -> bool) -> bool {
+fn is_token(pair: &str, is_configured: impl Fn(&str) -> bool) -> bool {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    value.starts_with(TOKEN_START) || shows_token(pair) || is_own(name)
+    value.starts_with(TOKEN_START) || shows_token(pair) || is_configured(name)
 }
 
 /// Whether a token stands in it, also where some of its characters are escaped.
 fn shows_token(text: &str) -> bool {
-    let shows = |text: &str| matches!(redacted(text), Cow::Owned(_));
-    shows(text)
+    has_token(text)
         || (text.contains('%')
-            && shows(&percent_encoding::percent_decode_str(text).decode_utf8_lossy()))
+            && has_token(&percent_encoding::percent_decode_str(text).decode_utf8_lossy()))
 }
 
 /// Whether a header, in any spelling, is the gateway's or the connection's own, so that no route
 /// sets or removes it.
-pub fn is_own(name: &str) -> bool {
-    let folded: String = name
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_lowercase()
-            } else {
-                '-'
-            }
-        })
-        .collect();
-    folded == "host"
-        || hop_by_hop::contains(folded.as_bytes())
-        || is_rewritten(folded.as_bytes())
-        || Speaker::Proxies.says(folded.as_bytes())
+pub fn is_beyond_routes(name: &str) -> bool {
+    let folded: Vec<u8> = name.bytes().map(fold).collect();
+    folded == b"host"
+        || hop_by_hop::contains(&folded)
+        || is_rewritten(&folded)
+        || Speaker::Proxies.says(&folded)
 }
 
 /// What the gateway writes anew. `expect` was answered here.
 fn is_rewritten(name: &[u8]) -> bool {
-    matches!(name, b"expect" | b"traceparent")
-        // Nor their other spellings, which some servers take for them.
-        || folds_to(name, "content-length")
-        || folds_to(name, "transfer-encoding")
-        || folds_to(name, "x-request-id")
-        || folds_to(name, "x-forwarded-for")
-        || folds_to(name, "x-forwarded-proto")
-        || folds_to(name, "x-forwarded-host")
-        || folds_to(name, "x-real-ip")
+    /// In every spelling, since some servers take the others for them.
+    const NAMES: [&str; 7] = [
+        "content-length",
+        "transfer-encoding",
+        "x-request-id",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-real-ip",
+    ];
+    matches!(name, b"expect" | b"traceparent") || NAMES.iter().any(|own| is_same_name(own, name))
 }
 
 /// Whether a trusted proxy is believed to have written it, and not to have passed on what a client
 /// sent.
 fn is_believed(name: &[u8], written: ForwardingHeader) -> bool {
     match written {
-        ForwardingHeader::XForwardedFor => !folds_to(name, FORWARDED),
-        ForwardingHeader::Forwarded => !folded_start(name, "x-forwarded"),
+        ForwardingHeader::XForwardedFor => !is_same_name(FORWARDED, name),
+        ForwardingHeader::Forwarded => !begins_with(name, b"x-forwarded"),
     }
-}
-
-fn folded_start(name: &[u8], start: &str) -> bool {
-    name.len() >= start.len() && folds_to(&name[..start.len()], start)
-}
-
-/// Equal when every character that is neither letter nor digit counts as `-`. Names arrive in lower
-/// case.
-fn folds_to(name: &[u8], folded: &str) -> bool {
-    name.len() == folded.len()
-        && name
-            .iter()
-            .zip(folded.bytes())
-            .all(|(a, b)| *a == b || (b == b'-' && !a.is_ascii_alphanumeric()))
 }
 
 /// A backend's own `Authorization` on a route without sessions is none of the gateway's business;
@@ -331,10 +308,7 @@ fn holds_token(value: Value<'_>) -> bool {
 fn is_lone_token(value: Value<'_>) -> bool {
     const MOST_BESIDE: usize = 24;
     (TOKEN_LEN..=TOKEN_LEN + MOST_BESIDE).contains(&value.bytes().len())
-        && matches!(
-            redacted(&String::from_utf8_lossy(value.bytes())),
-            Cow::Owned(_)
-        )
+        && has_token(&String::from_utf8_lossy(value.bytes()))
 }
 
 /// Where the request came from, as the upstream is told.

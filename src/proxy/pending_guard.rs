@@ -87,10 +87,7 @@ impl<'a> PendingGuard<'a> {
     }
 
     async fn watched(&self) -> UpstreamError {
-        let mut watch = SessionWatch::new(
-            self.session
-                .map(|(sessions, live)| (sessions.clone(), live)),
-        );
+        let mut watch = SessionWatch::new(self.session);
         poll_fn(|cx| {
             if self.drain.is_cutting() {
                 return Poll::Ready(UpstreamError::ShuttingDown);

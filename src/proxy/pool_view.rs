@@ -16,7 +16,7 @@ impl PoolView {
     /// Idle connections to addresses that stay are kept.
     pub fn new(set: Arc<EndpointSet>, idle: IdleSettings, before: Option<&Self>) -> Self {
         let pools = set
-            .targets()
+            .targets
             .iter()
             .map(|target| {
                 before
@@ -28,7 +28,7 @@ impl PoolView {
     }
 
     fn pool(&self, target: &ResolvedEndpoint) -> Option<Rc<Pool>> {
-        let mut all = self.set.targets().iter().zip(&self.pools);
+        let mut all = self.set.targets.iter().zip(&self.pools);
         all.find(|(own, _)| own.id == target.id && own.address == target.address)
             .map(|(_, pool)| pool.clone())
     }

@@ -8,10 +8,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::metrics::Gauge;
 
-/// No place, not even to wait; or the wait was too long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full;
-
 /// The places of one upstream, for all workers.
 #[derive(Debug)]
 pub struct Queue {
@@ -40,16 +36,16 @@ impl Queue {
         self.places.clone().try_acquire_owned().ok()
     }
 
-    /// A place as soon as there is one. First come, first served.
-    pub async fn enter(&self) -> Result<OwnedSemaphorePermit, Full> {
+    /// A place as soon as there is one. First come, first served. `None`: there is none, not even to
+    /// wait; or the wait was too long.
+    pub async fn enter(&self) -> Option<OwnedSemaphorePermit> {
         if let Some(place) = self.free() {
-            return Ok(place);
+            return Some(place);
         }
-        let _turn = Turn::take(self).ok_or(Full)?;
-        match tokio::time::timeout(self.timeout, self.places.clone().acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_)) | Err(_) => Err(Full),
-        }
+        let _turn = Turn::take(self)?;
+        let place = self.places.clone().acquire_owned();
+        let place = tokio::time::timeout(self.timeout, place).await;
+        place.ok()?.ok()
     }
 }
 
@@ -85,14 +81,14 @@ mod tests {
         let first = queue.enter().await.unwrap();
         let waits = tokio::spawn({
             let queue = queue.clone();
-            async move { queue.enter().await.map(|_| ()) }
+            async move { queue.enter().await.is_some() }
         });
         while shown.get() == 0 {
             tokio::task::yield_now().await;
         }
-        assert!(queue.enter().await.is_err());
+        assert!(queue.enter().await.is_none());
         drop(first);
-        assert_eq!(waits.await.unwrap(), Ok(()));
+        assert!(waits.await.unwrap());
         assert_eq!(shown.get(), 0);
     }
 
@@ -100,7 +96,7 @@ mod tests {
     async fn a_wait_has_an_end_and_leaving_gives_the_turn_back() {
         let queue = Queue::new(1, 1, Duration::from_millis(5), Gauge::default());
         let _first = queue.enter().await.unwrap();
-        assert!(queue.enter().await.is_err());
+        assert!(queue.enter().await.is_none());
         drop(tokio::time::timeout(Duration::from_millis(1), queue.enter()).await);
         assert_eq!(queue.waiting.load(Ordering::Relaxed), 0);
     }

@@ -49,7 +49,7 @@ pub async fn resolve_for_ever(
             );
         }
         shared.refresh(&found);
-        let any = !shared.state.targets().targets().is_empty();
+        let any = !shared.state.targets().targets.is_empty();
         tokio::time::sleep(if any {
             shared.upstream().resolve_interval
         } else {
@@ -62,7 +62,7 @@ pub async fn resolve_for_ever(
 /// Once when it begins to fail, and once when it works again.
 fn log_change(shared: &SharedUpstream, host: &str, failed: Option<&str>, failing: &mut bool) {
     let upstream = &*shared.upstream().name;
-    let has_address = !shared.state.targets().targets().is_empty();
+    let has_address = !shared.state.targets().targets.is_empty();
     match failed {
         Some(why) if !*failing => {
             let meanwhile = if has_address {

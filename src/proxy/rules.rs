@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::assertion::headers::is_same_name;
-use crate::http::AnswerHead;
-use crate::http::failure::FailureShape;
 use crate::http::head::Value;
 use crate::http::request_log::CountedRoute;
+use crate::http::{AnswerHead, FailureShape};
 use crate::proxy::location;
 use crate::route::{HeaderEdits, PathRewrite, Route};
 use crate::upstream::{Endpoint, HostHeader, Upstream};
@@ -19,9 +18,9 @@ pub struct RouteRules {
     /// How the gateway's own errors look on it.
     pub failure: Arc<FailureShape>,
     /// What changes in requests.
-    pub request: RequestEdits,
-    /// What changes in answers, by names in lower case; without a value: the header is removed.
-    response: Vec<(String, Option<String>)>,
+    pub request: PreparedEdits,
+    /// What changes in answers, which have names in lower case.
+    pub response: PreparedEdits,
     /// The upstream's addresses, as they stand in its own redirects.
     authorities: Vec<String>,
     rewrite: PathRewrite,
@@ -33,25 +32,10 @@ impl RouteRules {
         Self {
             counted,
             failure,
-            request: RequestEdits::new(&route.request_headers),
-            response: response_edits(&route.response_headers),
+            request: PreparedEdits::new(&route.request_headers, str::to_owned),
+            response: PreparedEdits::new(&route.response_headers, str::to_ascii_lowercase),
             authorities: authorities(&route.upstream),
             rewrite: route.rewrite.clone(),
-        }
-    }
-
-    /// Whether an upstream's header does not go on as it is: it is set or removed here, or another
-    /// spelling of one that is.
-    pub fn replaces_in_answers(&self, name: &[u8]) -> bool {
-        self.response.iter().any(|(own, _)| is_same_name(own, name))
-    }
-
-    /// Writes what is set in answers.
-    pub fn write_set(&self, answer: &mut AnswerHead) {
-        for (name, value) in &self.response {
-            if let Some(value) = value {
-                answer.push(name, value.as_bytes());
-            }
         }
     }
 
@@ -60,41 +44,34 @@ impl RouteRules {
         let changed = std::str::from_utf8(location.bytes())
             .ok()
             .and_then(|text| location::for_client(text, &self.authorities, &self.rewrite));
-        answer.push(
-            "location",
-            changed
-                .as_ref()
-                .map_or(location.bytes(), |text| text.as_bytes()),
-        );
+        let location = changed.as_ref().map_or(location.bytes(), String::as_bytes);
+        answer.push("location", location);
     }
 }
 
-/// What a route changes in a request's headers.
+/// What a route changes in headers, ready to be applied.
 #[derive(Default)]
-pub struct RequestEdits {
+pub struct PreparedEdits {
     touched: Vec<String>,
     allowed: Vec<String>,
-    lines: String,
+    /// The lines of what is set.
+    pub lines: String,
 }
 
-impl fmt::Debug for RequestEdits {
+impl fmt::Debug for PreparedEdits {
     /// The names: a value may be a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.touched).finish()
     }
 }
 
-impl RequestEdits {
-    fn new(edits: &HeaderEdits) -> Self {
-        let line = |(name, value): &(String, String)| format!("{name}: {value}\r\n");
-        let allowed = edits
-            .allow
-            .iter()
-            .map(|name| name.to_ascii_lowercase())
-            .collect();
+impl PreparedEdits {
+    fn new(edits: &HeaderEdits, spell: fn(&str) -> String) -> Self {
+        let line = |(name, value): &(String, String)| format!("{}: {value}\r\n", spell(name));
+        let allowed = edits.allow.iter();
         Self {
             touched: edits.names().map(str::to_owned).collect(),
-            allowed,
+            allowed: allowed.map(|name| name.to_ascii_lowercase()).collect(),
             lines: edits.set.iter().map(line).collect(),
         }
     }
@@ -106,15 +83,10 @@ impl RequestEdits {
         self.allowed.iter().any(|own| own.as_bytes() == name)
     }
 
-    /// Whether a client's header does not go on: it is set or removed here, or another spelling of
+    /// Whether a header does not go on as it is: it is set or removed here, or another spelling of
     /// one that is.
-    pub fn replaces(&self, name: &[u8]) -> bool {
+    pub fn drops(&self, name: &[u8]) -> bool {
         self.touched.iter().any(|own| is_same_name(own, name))
-    }
-
-    /// The lines of what is set.
-    pub fn lines(&self) -> &[u8] {
-        self.lines.as_bytes()
     }
 }
 
@@ -148,17 +120,4 @@ fn own_authority(endpoint: &Endpoint) -> String {
     } else {
         endpoint.host_and_port()
     }
-}
-
-/// Names and values were checked with the configuration.
-fn response_edits(edits: &HeaderEdits) -> Vec<(String, Option<String>)> {
-    let removed = edits
-        .remove
-        .iter()
-        .map(|name| (name.to_ascii_lowercase(), None));
-    let set = edits
-        .set
-        .iter()
-        .map(|(name, value)| (name.to_ascii_lowercase(), Some(value.clone())));
-    removed.chain(set).collect()
 }

@@ -35,16 +35,15 @@ struct WatchedSession {
 
 impl SessionWatch {
     /// Watches a session that was just found alive.
-    pub fn new(session: Option<(Arc<SessionService>, &LiveSession)>) -> Self {
+    pub fn new(session: Option<(&Arc<SessionService>, &LiveSession)>) -> Self {
         let now = monotonic_now();
-        let watched = |(sessions, live): (Arc<SessionService>, &LiveSession)| WatchedSession {
-            sessions,
-            id: live.id,
-            until: now + live.expires_in,
-            look: None,
-        };
         Self {
-            session: session.map(watched),
+            session: session.map(|(sessions, live)| WatchedSession {
+                sessions: sessions.clone(),
+                id: live.id,
+                until: now + live.expires_in,
+                look: None,
+            }),
             timer: Timer::default(),
             next: None,
             used: false,

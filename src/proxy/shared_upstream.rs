@@ -21,7 +21,7 @@ pub struct SharedUpstream {
     pub queue: Option<Queue>,
     /// Requests that were answered, counted without a lookup.
     pub answered_requests: Counter,
-    metrics: Arc<Metrics>,
+    pub metrics: Arc<Metrics>,
 }
 
 impl SharedUpstream {
@@ -65,7 +65,7 @@ impl SharedUpstream {
         };
         made.state
             .targets()
-            .targets()
+            .targets
             .iter()
             .for_each(|target| made.show(target));
         Ok(made)
@@ -78,42 +78,21 @@ impl SharedUpstream {
 
     /// It is not used any more: addresses that no other of these has are not shown any longer.
     pub fn retire(&self, others: &[Arc<Self>]) {
-        let successor = others
-            .iter()
-            .find(|other| other.upstream().name == self.upstream().name)
-            .map(|other| other.state.targets());
-        let stays = |target: &ResolvedEndpoint| {
-            successor
-                .as_ref()
-                .is_some_and(|set| set.targets().iter().any(|other| other.name == target.name))
-        };
-        for target in self
-            .state
-            .targets()
-            .targets()
-            .iter()
-            .filter(|target| !stays(target))
-        {
-            self.metrics
-                .upstream_endpoint_gone(&self.upstream().name, &target.name);
+        let upstream = &*self.upstream().name;
+        let mut others = others.iter();
+        let successor = others.find(|other| *other.upstream().name == *upstream);
+        let next = successor.map(|other| other.state.targets());
+        let stay = next.as_ref().map_or(&[][..], |set| &set.targets);
+        for target in &self.state.targets().targets {
+            if stay.iter().all(|other| other.name != target.name) {
+                self.metrics.upstream_endpoint_gone(upstream, &target.name);
+            }
         }
-    }
-
-    /// A connection to a target was opened.
-    pub fn connected(&self, target: &ResolvedEndpoint) {
-        self.metrics
-            .upstream_connection(&self.upstream().name, &target.name);
     }
 
     /// A request was sent again: why, in a word of docs/metrics.md.
     pub fn retried(&self, outcome: &'static str) {
         self.metrics.upstream_retry(&self.upstream().name, outcome);
-    }
-
-    /// A request ended without an answer: why, in a word of docs/metrics.md.
-    pub fn unanswered(&self, outcome: &'static str) {
-        self.metrics
-            .upstream_request(&self.upstream().name, outcome);
     }
 
     /// A target answered.
@@ -168,8 +147,8 @@ impl SharedUpstream {
             self.metrics.upstream_endpoint_gone(upstream, &target.name);
         }
         let set = self.state.targets();
-        set.targets().iter().for_each(|target| self.show(target));
-        let names: Vec<&str> = set.targets().iter().map(|target| &*target.name).collect();
+        set.targets.iter().for_each(|target| self.show(target));
+        let names: Vec<&str> = set.targets.iter().map(|target| &*target.name).collect();
         log::info!(upstream; "endpoint addresses are now {}", names.join(", "));
     }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::{ErrorCode, GatewayError};
 use crate::proxy::inbound;
 use crate::telemetry::Throttle;
 use crate::upstream_client::response_head::BadAnswer;
+use crate::upstream_client::upload::UploadError;
 
 /// The outcome of a request whose client left, or broke off its body: a word of docs/metrics.md.
 pub const CLIENT_LEFT: &str = "client_left";
@@ -57,12 +58,9 @@ pub enum UpstreamError {
     /// Health checks found every endpoint unhealthy.
     #[error("all endpoints are unhealthy")]
     AllUnhealthy,
-    /// The client broke off its body.
-    #[error("the client broke off its body")]
-    ClientLeft,
-    /// The client's body is over the limit.
-    #[error("the client's body is over the limit")]
-    BodyTooLarge,
+    /// The client's body does not get through.
+    #[error("{0}")]
+    Client(UploadError),
     /// The session ended before there was an answer.
     #[error("the session ended before there was an answer")]
     SessionEnded,
@@ -76,8 +74,7 @@ impl UpstreamError {
     pub const fn is_the_endpoints(&self) -> bool {
         !matches!(
             self,
-            Self::ClientLeft
-                | Self::BodyTooLarge
+            Self::Client(_)
                 | Self::Starved { .. }
                 | Self::Broken {
                     why: BadAnswer::Leftover,
@@ -121,12 +118,14 @@ pub fn client_error(error: &UpstreamError) -> (&'static str, GatewayError) {
             E::UpstreamUnavailable,
             "The gateway cannot open another connection to a backend right now. Try again later.",
         ),
-        UpstreamError::ClientLeft => (
+        UpstreamError::Client(UploadError::Left) => (
             CLIENT_LEFT,
             E::BodyBroken,
             "The request's body ended before its announced end.",
         ),
-        UpstreamError::BodyTooLarge => return (CLIENT_LEFT, inbound::too_large().closing()),
+        UpstreamError::Client(UploadError::TooLarge) => {
+            return (CLIENT_LEFT, inbound::too_large().closing());
+        }
         UpstreamError::SessionEnded => return ("session_expired", GatewayError::session_expired()),
         UpstreamError::ShuttingDown => (
             "shutting_down",
@@ -148,10 +147,7 @@ pub fn log_failure(error: &UpstreamError, upstream: &str, request_id: &str) {
     /// A full upstream turns away as many as come; the access lines name each of them.
     static THROTTLE: Throttle = Throttle::new(Duration::from_secs(1));
     match error {
-        UpstreamError::ClientLeft
-        | UpstreamError::BodyTooLarge
-        | UpstreamError::SessionEnded
-        | UpstreamError::ShuttingDown => {}
+        UpstreamError::Client(_) | UpstreamError::SessionEnded | UpstreamError::ShuttingDown => {}
         UpstreamError::Full | UpstreamError::AllUnhealthy | UpstreamError::Starved { .. } => {
             if let Some(silent) = THROTTLE.admit() {
                 log::warn!(upstream, request_id; "{error}{silent}");

@@ -13,9 +13,9 @@ use actix_web::web::BytesMut;
 use crate::assertion::headers::VIA;
 use crate::crypto::encoding::base64url;
 use crate::crypto::keyring::NamingKey;
-use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::head::{Headers, Value};
 use crate::http::response::write_line;
+use crate::http::{ErrorCode, GatewayError};
 use crate::telemetry::Throttle;
 
 /// Bytes of a mark, before it is written as text.

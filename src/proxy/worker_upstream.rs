@@ -10,7 +10,7 @@ use arrayvec::ArrayVec;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::clock::monotonic_now;
-use crate::http::request_log::RequestLog;
+use crate::http::RequestLog;
 use crate::proxy::pending_guard::PendingGuard;
 use crate::proxy::pool_view::PoolView;
 use crate::proxy::shared_upstream::SharedUpstream;
@@ -111,12 +111,12 @@ impl WorkerUpstream {
         };
         let mut tried = TriedEndpoints::new();
         loop {
-            let target = &view.set.targets()[pick.index];
+            let target = &view.set.targets[pick.index];
             tried.push(pick.index);
             request_log.endpoint = Some(target.name.clone());
             request_log.attempts = tried.len();
             // With one address there is nothing to compare.
-            let under_way = (view.set.targets().len() > 1).then(|| UnderWay::to(target));
+            let under_way = (view.set.targets.len() > 1).then(|| UnderWay::to(target));
             let failed = match self.attempt(&view, pick.index, upload, now, terms).await {
                 Ok(answer) => {
                     self.shared.succeeded(target, &pick);
@@ -147,7 +147,7 @@ impl WorkerUpstream {
         if let Some(place) = queue.free() {
             return Ok(place);
         }
-        let place = queue.enter().await.map_err(|_| UpstreamError::Full)?;
+        let place = queue.enter().await.ok_or(UpstreamError::Full)?;
         if guard.is_alive().await {
             Ok(place)
         } else {
@@ -189,7 +189,7 @@ impl WorkerUpstream {
         now: Instant,
         terms: Terms<'_>,
     ) -> Result<ExchangeResponse, FailedAttempt> {
-        let target = &view.set.targets()[index];
+        let target = &view.set.targets[index];
         let upstream = self.shared.upstream();
         if upstream.host == HostHeader::Endpoint {
             upload.set_host(&upstream.endpoints[target.endpoint].authority());
@@ -245,7 +245,9 @@ impl WorkerUpstream {
         let endpoint = target.name.clone();
         match self.shared.connector.connect(target, timeout).await {
             Ok(connection) => {
-                self.shared.connected(target);
+                let upstream = &self.shared.upstream().name;
+                let metrics = &self.shared.metrics;
+                metrics.upstream_connection(upstream, &target.name);
                 Ok(connection)
             }
             Err(ConnectError::Endpoint(reason)) => {
@@ -258,13 +260,15 @@ impl WorkerUpstream {
     /// The addresses as they are now. Before the first look-up of its names has come back, an
     /// upstream has none.
     async fn view(&self) -> Result<Rc<PoolView>, UpstreamError> {
-        if self.view.borrow().set.targets().is_empty() {
+        if self.view.borrow().set.targets.is_empty() {
             let mut news = self.news.borrow().clone();
-            let found = news.wait_for(|set| !set.targets().is_empty());
+            let found = news.wait_for(|set| !set.targets.is_empty());
             let timeout = self.shared.upstream().connect_timeout;
-            match Box::pin(tokio::time::timeout(timeout, found)).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(_)) | Err(_) => return Err(UpstreamError::Unresolved),
+            if !matches!(
+                Box::pin(tokio::time::timeout(timeout, found)).await,
+                Ok(Ok(_))
+            ) {
+                return Err(UpstreamError::Unresolved);
             }
         }
         if self.news.borrow().has_changed().unwrap_or(false) {
@@ -286,11 +290,12 @@ impl WorkerUpstream {
                 let timeout = total.unwrap_or(terms.first_byte_timeout);
                 UpstreamError::Timeout { endpoint, timeout }
             }
-            ExchangeFailure::Client => UpstreamError::ClientLeft,
-            ExchangeFailure::TooLarge => UpstreamError::BodyTooLarge,
+            ExchangeFailure::Client(error) => UpstreamError::Client(error),
         };
-        let again = failed.again;
-        FailedAttempt { error, again }
+        FailedAttempt {
+            error,
+            again: failed.again,
+        }
     }
 }
 
@@ -307,8 +312,7 @@ async fn response(
     let at = answer.at;
     let (head, mut body) = Download::new(answer, pool.clone(), permits, terms.timeout);
     match body.finish_if_empty().await {
-        Err(BrokenBody::Client) => Err(UpstreamError::ClientLeft),
-        Err(BrokenBody::TooLarge) => Err(UpstreamError::BodyTooLarge),
+        Err(BrokenBody::Client(error)) => Err(UpstreamError::Client(error)),
         Ok(()) | Err(_) => Ok(UpstreamResponse { head, at, body }),
     }
 }

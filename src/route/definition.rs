@@ -1,11 +1,11 @@
 //! One route, as the operator has written it.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::route::access::AccessRule;
-use crate::route::header_edits::HeaderEdits;
 use crate::route::host::HostPattern;
 use crate::route::methods::Methods;
 use crate::route::path::{PathError, as_it_came, lies_below};
@@ -81,7 +81,7 @@ impl Route {
         let space = if self.methods.is_all() { "" } else { " " };
         format!(
             "{}{space}{}{}",
-            self.methods.names().join(","),
+            self.methods.0.join(","),
             self.hosts,
             self.path
         )
@@ -90,5 +90,34 @@ impl Route {
     /// Whether there are requests that both match, and neither is the more special one.
     pub fn conflicts_with(&self, other: &Self) -> bool {
         self.path == other.path && self.hosts == other.hosts && self.methods.overlap(&other.methods)
+    }
+}
+
+/// What a route changes in the headers of a request or an answer; the reader of the configuration
+/// has refused what must not be touched.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct HeaderEdits {
+    /// Name and value, in the place of whatever came under this name.
+    pub set: Vec<(String, String)>,
+    /// Names that do not go on.
+    pub remove: Vec<String>,
+    /// Names that go on though backends believe them.
+    pub allow: Vec<String>,
+}
+
+impl fmt::Debug for HeaderEdits {
+    /// The names: a value may be a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+impl HeaderEdits {
+    /// Every name that is set or removed.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.set
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .chain(self.remove.iter().map(String::as_str))
     }
 }

@@ -96,21 +96,11 @@ impl fmt::Display for HostPattern {
 }
 
 /// Something for each of some hosts. A lookup costs as much as the host has labels.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ByHost<T> {
     any: Option<T>,
     exact: HashMap<HostName, T>,
     below: HashMap<HostName, T>,
-}
-
-impl<T> Default for ByHost<T> {
-    fn default() -> Self {
-        Self {
-            any: None,
-            exact: HashMap::new(),
-            below: HashMap::new(),
-        }
-    }
 }
 
 impl<T: Default> ByHost<T> {

@@ -1,23 +1,13 @@
 //! Which methods a route is for.
 
-/// A route's methods; none: all of them.
+/// A route's methods, in capitals; none: all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Methods(Vec<String>);
+pub struct Methods(pub Vec<String>);
 
 impl Methods {
-    /// These, in capitals; none: all.
-    pub const fn new(names: Vec<String>) -> Self {
-        Self(names)
-    }
-
     /// Whether it is for every method.
     pub const fn is_all(&self) -> bool {
         self.0.is_empty()
-    }
-
-    /// Their names; of all: none.
-    pub fn names(&self) -> &[String] {
-        &self.0
     }
 
     /// Whether a method is named. Case does not count: a backend that takes `post` for `POST` would
@@ -67,7 +57,7 @@ pub fn pick<'a>(
 /// The value of `Allow` for these routes.
 pub fn allow<'a>(routes: impl Iterator<Item = &'a Methods>) -> String {
     let mut names: Vec<&str> = routes
-        .flat_map(|methods| methods.names().iter().map(String::as_str))
+        .flat_map(|methods| methods.0.iter().map(String::as_str))
         .collect();
     if names.contains(&"GET") && !names.contains(&"HEAD") {
         names.push("HEAD");
@@ -81,7 +71,7 @@ mod tests {
     use super::*;
 
     fn methods(names: &[&str]) -> Methods {
-        Methods::new(names.iter().map(|name| (*name).to_owned()).collect())
+        Methods(names.iter().map(|name| (*name).to_owned()).collect())
     }
 
     #[test]

@@ -4,7 +4,6 @@
 
 pub mod access;
 pub mod definition;
-pub mod header_edits;
 pub mod host;
 pub mod methods;
 pub mod path;
@@ -13,8 +12,7 @@ pub mod rewrite;
 pub mod table;
 
 pub use access::AccessRule;
-pub use definition::Route;
-pub use header_edits::HeaderEdits;
+pub use definition::{HeaderEdits, Route};
 pub use host::{HostName, HostPattern, host_name};
 pub use methods::Methods;
 pub use path::{PathError, as_it_came, below, canonical, slashes_decoded, with_encoded_slashes};

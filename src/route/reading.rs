@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use crate::route::definition::Route;
 use crate::route::host::ByHost;
-use crate::route::path::upwards;
+use crate::route::path::{below, upwards};
 
 /// The places of all routes, as such servers would read their paths.
 #[derive(Debug, Clone, Default)]
@@ -110,9 +110,7 @@ impl Readings {
 
 /// Whether some server may read a path as one below another, or as the same.
 pub fn may_lie_below(path: &str, above: &str) -> bool {
-    other_reading(path)
-        .strip_prefix(&*other_reading(above))
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    below(&other_reading(path), &other_reading(above)).is_some()
 }
 
 /// Characters that some server reads as something else.

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::route::path::below;
+
 /// A prefix that is left out or exchanged; by default none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PathRewrite {
@@ -41,10 +43,7 @@ impl PathRewrite {
 
 /// `path` with `to` in the place of the segments `from` at its front.
 fn exchange<'a>(path: &'a str, from: &str, to: &str) -> Option<Cow<'a, str>> {
-    let rest = path
-        .strip_prefix(from)
-        .filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
-    Some(match (to, rest) {
+    Some(match (to, below(path, from)?) {
         ("", "") => Cow::Borrowed("/"),
         ("", rest) => Cow::Borrowed(rest),
         (to, _) if to == from => Cow::Borrowed(path),
@@ -54,10 +53,7 @@ fn exchange<'a>(path: &'a str, from: &str, to: &str) -> Option<Cow<'a, str>> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-    use crate::route::canonical;
 
     #[test]
     fn a_prefix_is_exchanged_at_the_end_of_a_segment() {
@@ -94,16 +90,5 @@ mod tests {
             PathRewrite::new("/api", "/").reverse("/x").as_deref(),
             Some("/api/x")
         );
-    }
-
-    proptest! {
-        #[test]
-        fn what_goes_on_is_canonical(from in "(/[ab]{1,2}){0,2}", to in "(/[cd]{1,2}){0,2}", rest in "(/[a.;é%20]{0,3}){0,3}") {
-            if let Ok(path) = canonical(&format!("{from}{rest}")) {
-                let out = PathRewrite::new(&from, &to).apply(&path).into_owned();
-                let again = canonical(&out);
-                prop_assert_eq!(again.as_deref(), Ok(out.as_str()));
-            }
-        }
     }
 }

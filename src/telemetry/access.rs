@@ -31,9 +31,9 @@ pub enum LineFormat {
     Text,
 }
 
-/// What an access line says.
+/// A request that is over, as its access line and its spans show it.
 #[derive(Debug)]
-pub struct AccessLine<'a> {
+pub struct FinishedRequest<'a> {
     /// When the request's head had been read.
     pub time: UnixMillis,
     /// The request's id.
@@ -58,6 +58,8 @@ pub struct AccessLine<'a> {
     pub received: Option<u64>,
     /// From the head to the last byte of the answer.
     pub took: Duration,
+    /// From the request's head to the request to the upstream.
+    pub upstream_after: Option<Duration>,
     /// From the request to the upstream until its answer's head.
     pub upstream_took: Option<Duration>,
     /// The upstream's endpoint that it went to last.
@@ -138,8 +140,8 @@ impl AccessLog {
         ))
     }
 
-    /// Takes a line.
-    pub fn record(&self, line: &AccessLine<'_>) {
+    /// Takes the line of a request.
+    pub fn record(&self, request: &FinishedRequest<'_>) {
         let mut lines = self.queue.lines.lock();
         if lines.text.len() > MAX_WAITING {
             drop(lines);
@@ -148,8 +150,8 @@ impl AccessLog {
         }
         let before = lines.text.len();
         match self.format {
-            LineFormat::Json => json(&mut lines, line),
-            LineFormat::Text => text(&mut lines, line),
+            LineFormat::Json => json(&mut lines, request),
+            LineFormat::Text => text(&mut lines, request),
         }
         let enough = before < BATCH.1 && lines.text.len() >= BATCH.1;
         // Before the other thread is told, which would only wait for it.
@@ -254,38 +256,38 @@ impl Lines {
     }
 }
 
-fn json(out: &mut Lines, line: &AccessLine<'_>) {
+fn json(out: &mut Lines, request: &FinishedRequest<'_>) {
     out.text.push_str("{\"time\":\"");
-    out.push_time(line.time);
+    out.push_time(request.time);
     out.text.push('"');
-    out.push_plain(",\"request_id\":\"", Some(line.request_id));
-    out.push_plain(",\"trace_id\":\"", Some(line.trace_id));
-    out.push_plain(",\"method\":\"", Some(line.method));
-    out.push_quoted(",\"path\":", Some(line.path));
-    out.push_quoted(",\"route\":", Some(line.route));
-    out.push_plain(",\"error\":\"", line.error);
-    out.push_quoted(",\"reason\":", line.reason);
-    out.push_plain(",\"session\":\"", line.session);
-    out.push_quoted(",\"app\":", line.app);
-    out.push_plain(",\"client\":\"", Some(line.client));
-    out.push_plain(",\"endpoint\":\"", line.endpoint);
+    out.push_plain(",\"request_id\":\"", Some(request.request_id));
+    out.push_plain(",\"trace_id\":\"", Some(request.trace_id));
+    out.push_plain(",\"method\":\"", Some(request.method));
+    out.push_quoted(",\"path\":", Some(request.path));
+    out.push_quoted(",\"route\":", Some(request.route));
+    out.push_plain(",\"error\":\"", request.error);
+    out.push_quoted(",\"reason\":", request.reason);
+    out.push_plain(",\"session\":\"", request.session);
+    out.push_quoted(",\"app\":", request.app);
+    out.push_plain(",\"client\":\"", Some(request.client));
+    out.push_plain(",\"endpoint\":\"", request.endpoint);
     out.text.push_str(",\"status\":");
-    out.push_number(line.status.into());
+    out.push_number(request.status.into());
     out.text.push_str(",\"bytes\":");
-    out.push_number(line.bytes);
-    if let Some(received) = line.received {
+    out.push_number(request.bytes);
+    if let Some(received) = request.received {
         out.text.push_str(",\"received\":");
         out.push_number(received);
     }
     out.text.push_str(",\"ms\":");
-    out.push_millis(line.took);
-    if let Some(took) = line.upstream_took {
+    out.push_millis(request.took);
+    if let Some(took) = request.upstream_took {
         out.text.push_str(",\"upstream_ms\":");
         out.push_millis(took);
     }
-    if line.attempts > 1 {
+    if request.attempts > 1 {
         out.text.push_str(",\"attempts\":");
-        out.push_number(line.attempts as u64);
+        out.push_number(request.attempts as u64);
     }
     out.text.push_str("}\n");
 }
@@ -308,44 +310,44 @@ fn quoted(out: &mut String, value: &str) {
     }
 }
 
-fn text(out: &mut Lines, line: &AccessLine<'_>) {
-    out.push_time(line.time);
+fn text(out: &mut Lines, request: &FinishedRequest<'_>) {
+    out.push_time(request.time);
     let _ = write!(
         out.text,
         " {} {} {} ",
-        line.status,
-        line.method,
-        line.path.escape_debug()
+        request.status,
+        request.method,
+        request.path.escape_debug()
     );
-    out.push_millis(line.took);
+    out.push_millis(request.took);
     out.text.push_str("ms");
-    if let Some(took) = line.upstream_took {
+    if let Some(took) = request.upstream_took {
         out.text.push_str(" upstream=");
         out.push_millis(took);
         out.text.push_str("ms");
     }
-    if let Some(endpoint) = line.endpoint {
+    if let Some(endpoint) = request.endpoint {
         let _ = write!(out.text, " endpoint={endpoint}");
     }
-    if line.attempts > 1 {
-        let _ = write!(out.text, " attempts={}", line.attempts);
+    if request.attempts > 1 {
+        let _ = write!(out.text, " attempts={}", request.attempts);
     }
-    if let Some(received) = line.received {
+    if let Some(received) = request.received {
         let _ = write!(out.text, " received={received}");
     }
     let _ = write!(
         out.text,
         " bytes={} client={} route={}",
-        line.bytes, line.client, line.route
+        request.bytes, request.client, request.route
     );
-    if let Some(reason) = line.reason {
+    if let Some(reason) = request.reason {
         let _ = write!(out.text, " reason={reason:?}");
     }
     for (name, value) in [
-        ("error", line.error),
-        ("app", line.app),
-        ("session", line.session),
-        ("request_id", Some(line.request_id)),
+        ("error", request.error),
+        ("app", request.app),
+        ("session", request.session),
+        ("request_id", Some(request.request_id)),
     ] {
         if let Some(value) = value {
             let _ = write!(out.text, " {name}={}", value.escape_debug());

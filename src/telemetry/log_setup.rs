@@ -7,21 +7,21 @@ use env_logger::fmt::Formatter;
 use log::kv::{self, Key, Value, VisitSource};
 
 use crate::clock::{Clock as _, SystemClock};
+use crate::telemetry::LineFormat;
 
 /// Starts the log. `RUST_LOG` wins over `level`; the server's own lines on broken connections are
 /// left out, since each is an access line already. Starting twice is fine: the first stays.
-pub fn init(level: log::LevelFilter, json: bool) {
+pub fn init(level: log::LevelFilter, format: LineFormat) {
     let mut builder = env_logger::Builder::new();
     builder
         .filter_level(level)
         .filter_module("actix_http", log::LevelFilter::Off)
         .filter_module("actix_server", log::LevelFilter::Warn);
     builder.parse_default_env();
-    if json {
-        builder.format(json_line);
-    } else {
-        builder.format(text_line);
-    }
+    match format {
+        LineFormat::Json => builder.format(json_line),
+        LineFormat::Text => builder.format(text_line),
+    };
     let _ = builder.try_init();
 }
 

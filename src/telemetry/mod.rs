@@ -6,6 +6,6 @@ pub mod log_setup;
 pub mod throttle;
 pub mod traces;
 
-pub use access::{AccessLine, AccessLog, LineFormat};
+pub use access::{AccessLog, FinishedRequest, LineFormat};
 pub use throttle::Throttle;
-pub use traces::{RequestSpan, SpanIds, TraceSettings, Traces};
+pub use traces::{SpanIds, TraceSettings, Traces};

@@ -11,7 +11,7 @@ use opentelemetry::trace::{
     SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
 };
 use opentelemetry::{InstrumentationScope, KeyValue};
-use opentelemetry_otlp::{WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_otlp::{ExporterBuildError, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
@@ -20,7 +20,7 @@ use opentelemetry_sdk::trace::{
 
 use crate::metrics::{Metrics, Outcome};
 use crate::secret::Secret;
-use crate::telemetry::Throttle;
+use crate::telemetry::{FinishedRequest, Throttle};
 
 /// How long a collector may take for one batch.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,11 +38,6 @@ pub struct TraceSettings {
     pub service_name: String,
 }
 
-/// Why no spans can be sent.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct TraceError(String);
-
 /// The ids of a request's spans.
 #[derive(Debug, Clone, Copy)]
 pub struct SpanIds {
@@ -54,38 +49,6 @@ pub struct SpanIds {
     pub server: [u8; 8],
     /// The span of passing it on, which the upstream sees as its parent.
     pub client: [u8; 8],
-}
-
-/// What is told of a request.
-#[derive(Debug)]
-pub struct RequestSpan<'a> {
-    /// Its spans.
-    pub ids: SpanIds,
-    /// When its head had been read.
-    pub started: SystemTime,
-    /// Until the last byte of its answer.
-    pub took: Duration,
-    /// How long after the start the upstream was asked, and how long it took until its answer's
-    /// head.
-    pub upstream: Option<(Duration, Duration)>,
-    /// The method.
-    pub method: &'a str,
-    /// The path without the query and without secrets.
-    pub path: &'a str,
-    /// The route's path, or the name of the gateway's own endpoint.
-    pub route: &'a str,
-    /// The status; 499: the client left before.
-    pub status: u16,
-    /// The error code, where the gateway itself answered with one.
-    pub error: Option<&'a str>,
-    /// The request's id.
-    pub request_id: &'a str,
-    /// The session's public id.
-    pub session: Option<&'a str>,
-    /// The app.
-    pub app: Option<&'a str>,
-    /// The client's address.
-    pub client: &'a str,
 }
 
 /// Takes spans from all workers.
@@ -100,7 +63,10 @@ pub struct Traces {
 
 impl Traces {
     /// Starts the sending thread. No connection is made before the first spans.
-    pub fn start(settings: &TraceSettings, metrics: Arc<Metrics>) -> Result<Self, TraceError> {
+    pub fn start(
+        settings: &TraceSettings,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, ExporterBuildError> {
         let authorization = settings
             .authorization
             .iter()
@@ -111,13 +77,7 @@ impl Traces {
             .with_endpoint(&settings.endpoint)
             .with_timeout(EXPORT_TIMEOUT)
             .with_headers(authorization)
-            .build()
-            .map_err(|error| {
-                TraceError(format!(
-                    "cannot send spans to {}: {error}",
-                    settings.endpoint
-                ))
-            })?;
+            .build()?;
         let exporter = CountingExporter {
             exporter,
             endpoint: settings.endpoint.clone(),
@@ -152,30 +112,33 @@ impl Traces {
     }
 
     /// Queues the spans of a request.
-    pub fn record(&self, span: &RequestSpan<'_>) {
-        if let Some((after, took)) = span.upstream {
-            let start_time = span.started + after;
+    pub fn record(&self, ids: SpanIds, request: &FinishedRequest<'_>) {
+        let started = SystemTime::UNIX_EPOCH + Duration::from_millis(request.time.0);
+        if let Some((after, took)) = request.upstream_after.zip(request.upstream_took) {
             self.queue(SpanData {
-                parent_span_id: SpanId::from_bytes(span.ids.server),
+                parent_span_id: SpanId::from_bytes(ids.server),
                 span_kind: SpanKind::Client,
-                name: format!("{} upstream", span.method).into(),
-                attributes: vec![KeyValue::new("http.request.method", span.method.to_owned())],
-                ..self.empty(span.ids.trace, span.ids.client, start_time, took)
+                name: format!("{} upstream", request.method).into(),
+                attributes: vec![KeyValue::new(
+                    "http.request.method",
+                    request.method.to_owned(),
+                )],
+                ..self.empty(ids.trace, ids.client, started + after, took)
             });
         }
         // OpenTelemetry's rule for servers: 4xx is the caller's fault and no error of this span.
-        let status = if span.status >= 500 {
-            Status::error(span.error.unwrap_or_default().to_owned())
+        let status = if request.status >= 500 {
+            Status::error(request.error.unwrap_or_default().to_owned())
         } else {
             Status::Unset
         };
         self.queue(SpanData {
-            parent_span_id: span.ids.parent.map_or(SpanId::INVALID, SpanId::from_bytes),
-            parent_span_is_remote: span.ids.parent.is_some(),
-            name: format!("{} {}", span.method, span.route).into(),
-            attributes: attributes(span),
+            parent_span_id: ids.parent.map_or(SpanId::INVALID, SpanId::from_bytes),
+            parent_span_is_remote: ids.parent.is_some(),
+            name: format!("{} {}", request.method, request.route).into(),
+            attributes: attributes(request),
             status,
-            ..self.empty(span.ids.trace, span.ids.server, span.started, span.took)
+            ..self.empty(ids.trace, ids.server, started, request.took)
         });
     }
 
@@ -226,19 +189,19 @@ impl Traces {
 
 /// Names as OpenTelemetry's semantic conventions for HTTP have them; the gateway's own begin with
 /// `hufu.`.
-fn attributes(span: &RequestSpan<'_>) -> Vec<KeyValue> {
+fn attributes(request: &FinishedRequest<'_>) -> Vec<KeyValue> {
     let mut attributes = vec![
-        KeyValue::new("http.request.method", span.method.to_owned()),
-        KeyValue::new("url.path", span.path.to_owned()),
-        KeyValue::new("http.route", span.route.to_owned()),
-        KeyValue::new("http.response.status_code", i64::from(span.status)),
-        KeyValue::new("client.address", span.client.to_owned()),
-        KeyValue::new("hufu.request_id", span.request_id.to_owned()),
+        KeyValue::new("http.request.method", request.method.to_owned()),
+        KeyValue::new("url.path", request.path.to_owned()),
+        KeyValue::new("http.route", request.route.to_owned()),
+        KeyValue::new("http.response.status_code", i64::from(request.status)),
+        KeyValue::new("client.address", request.client.to_owned()),
+        KeyValue::new("hufu.request_id", request.request_id.to_owned()),
     ];
     for (name, value) in [
-        ("error.type", span.error),
-        ("hufu.session", span.session),
-        ("hufu.app", span.app),
+        ("error.type", request.error),
+        ("hufu.session", request.session),
+        ("hufu.app", request.app),
     ] {
         attributes.extend(value.map(|value| KeyValue::new(name, value.to_owned())));
     }

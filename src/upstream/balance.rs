@@ -141,10 +141,10 @@ mod tests {
 
     use super::*;
 
-    const fn at(place: u64) -> Candidate {
+    const fn at(place: u64, weight: u32, load: usize) -> Candidate {
         Candidate {
-            weight: 1,
-            load: 0,
+            weight,
+            load,
             place: mix(place + 1),
         }
     }
@@ -187,27 +187,11 @@ mod tests {
             }
             counts
         };
-        let weighted = of([
-            Candidate { weight: 1, ..at(0) },
-            Candidate { weight: 2, ..at(1) },
-        ]);
+        let weighted = of([at(0, 1, 0), at(1, 2, 0)]);
         assert!((800..1200).contains(&weighted[0]), "{weighted:?}");
+        assert_eq!(of([at(0, 1, 9), at(1, 1, 2)]), [0, 3000]);
         assert_eq!(
-            of([
-                Candidate { load: 9, ..at(0) },
-                Candidate { load: 2, ..at(1) }
-            ]),
-            [0, 3000]
-        );
-        assert_eq!(
-            of([
-                Candidate {
-                    load: 3,
-                    weight: 4,
-                    ..at(0)
-                },
-                Candidate { load: 2, ..at(1) }
-            ]),
+            of([at(0, 4, 3), at(1, 1, 2)]),
             [3000, 0],
             "three of four are fewer than two of one"
         );
@@ -215,10 +199,7 @@ mod tests {
 
     #[test]
     fn users_follow_the_weights() {
-        let candidates = [
-            Candidate { weight: 1, ..at(0) },
-            Candidate { weight: 3, ..at(1) },
-        ];
+        let candidates = [at(0, 1, 0), at(1, 3, 0)];
         let second = (0..4000)
             .filter(|user| user_hash(2, |index| Some(candidates[index]), mix(*user)) == Some(1))
             .count();
@@ -266,7 +247,7 @@ mod tests {
         fn few_users_move(count in 1_usize..10, seed in any::<u64>()) {
             const USERS: u64 = 2000;
             let user = |n: u64| mix(seed.wrapping_add(n));
-            let candidate = |index: usize| Some(at(index as u64));
+            let candidate = |index: usize| Some(at(index as u64, 1, 0));
             let mut moved = 0;
             for n in 0..USERS {
                 let before = user_hash(count, candidate, user(n));

@@ -189,6 +189,18 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn after(failures: u32) -> Breaker {
+        Breaker::new(BreakerSettings {
+            failures,
+            ..BreakerSettings::default()
+        })
+    }
+
+    fn opens_for(seconds: u64) -> Option<BreakerChange> {
+        let open_for = Duration::from_secs(seconds);
+        Some(BreakerChange::Opened { open_for })
+    }
+
     fn pass(breaker: &mut Breaker, now: Instant) -> Ticket {
         match breaker.admit(now) {
             Admission::Pass(ticket) | Admission::Trial(ticket) => ticket,
@@ -197,25 +209,16 @@ mod tests {
     }
 
     fn opened(now: Instant) -> Breaker {
-        let mut breaker = Breaker::new(BreakerSettings {
-            failures: 1,
-            ..BreakerSettings::default()
-        });
+        let mut breaker = after(1);
         let ticket = pass(&mut breaker, now);
-        assert_eq!(
-            breaker.failed(ticket, now),
-            Some(BreakerChange::Opened { open_for: SECOND })
-        );
+        assert_eq!(breaker.failed(ticket, now), opens_for(1));
         breaker
     }
 
     #[test]
     fn opens_after_failures_in_a_row_and_a_good_trial_closes_it() {
         let now = monotonic_now();
-        let mut breaker = Breaker::new(BreakerSettings {
-            failures: 2,
-            ..BreakerSettings::default()
-        });
+        let mut breaker = after(2);
         let ticket = pass(&mut breaker, now);
         assert_eq!(breaker.failed(ticket, now), None);
         assert_eq!(
@@ -224,10 +227,7 @@ mod tests {
             "a success between starts the count again"
         );
         assert_eq!(breaker.failed(ticket, now), None);
-        assert_eq!(
-            breaker.failed(ticket, now),
-            Some(BreakerChange::Opened { open_for: SECOND })
-        );
+        assert_eq!(breaker.failed(ticket, now), opens_for(1));
         assert_eq!(
             breaker.admit(now),
             Admission::Refused {
@@ -257,12 +257,7 @@ mod tests {
         for seconds in [2, 4, 8, 16, 30, 30] {
             now += Duration::from_secs(30);
             let trial = pass(&mut breaker, now);
-            assert_eq!(
-                breaker.failed(trial, now),
-                Some(BreakerChange::Opened {
-                    open_for: Duration::from_secs(seconds)
-                })
-            );
+            assert_eq!(breaker.failed(trial, now), opens_for(seconds));
         }
     }
 
@@ -300,8 +295,8 @@ mod tests {
         /// always lets somebody through.
         #[test]
         fn never_stuck_and_never_two_trials(steps in proptest::collection::vec(step(), 0..200), failures in 1_u32..4) {
-            let settings = BreakerSettings { failures, ..BreakerSettings::default() };
-            let mut breaker = Breaker::new(settings);
+            let mut breaker = after(failures);
+            let settings = breaker.settings;
             let mut now = monotonic_now();
             let mut open_until = now;
             let mut trial_since: Option<Instant> = None;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::upstream::EjectionSettings;
-use crate::upstream::breaker::{Admission, Breaker, BreakerChange, BreakerSettings, Ticket};
+use crate::upstream::breaker::{Admission, Breaker, BreakerChange, Ticket};
 
 /// What an outcome changed about an endpoint, for the log and the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +50,9 @@ impl Ejection {
             settings,
             members: self.members.clone(),
         };
-        let breaker = next.breaker_settings();
-        next.members
-            .values_mut()
-            .for_each(|member| member.breaker.settle(breaker));
+        for member in next.members.values_mut() {
+            member.breaker.settle(settings.breaker);
+        }
         next
     }
 
@@ -62,29 +61,22 @@ impl Ejection {
     pub fn set_members(&mut self, members: &[u64]) -> Vec<u64> {
         self.members.retain(|id, _| members.contains(id));
         for id in members {
-            let breaker = Breaker::new(self.breaker_settings());
+            let breaker = Breaker::new(self.settings.breaker);
             self.members.entry(*id).or_insert(EjectionMember {
                 breaker,
                 suspected: false,
             });
         }
+        let too_many = self.ejected().saturating_sub(self.most());
+        let ejected = self.members.iter_mut();
+        let ejected = ejected.filter(|(_, member)| !member.breaker.is_closed());
         let mut returned = Vec::new();
-        while self.ejected() > self.most() {
-            let Some((id, _)) = self
-                .members
-                .iter()
-                .find(|(_, member)| !member.breaker.is_closed())
-            else {
-                break;
-            };
+        for (id, member) in ejected.take(too_many) {
             returned.push(*id);
-            self.members.insert(
-                *id,
-                EjectionMember {
-                    breaker: Breaker::new(self.breaker_settings()),
-                    suspected: true,
-                },
-            );
+            *member = EjectionMember {
+                breaker: Breaker::new(self.settings.breaker),
+                suspected: true,
+            };
         }
         returned
     }
@@ -146,7 +138,7 @@ impl Ejection {
         now: Instant,
         may_be_tried: impl Fn(u64) -> bool,
     ) -> Result<(u64, Ticket), Duration> {
-        let mut wait = self.settings.max_time;
+        let mut wait = self.settings.breaker.open_max;
         for (id, member) in self
             .members
             .iter_mut()
@@ -159,22 +151,6 @@ impl Ejection {
         }
         Err(wait)
     }
-
-    const fn breaker_settings(&self) -> BreakerSettings {
-        let EjectionSettings {
-            failures,
-            time,
-            max_time,
-            trial_lease,
-            ..
-        } = self.settings;
-        BreakerSettings {
-            failures,
-            open_for: time,
-            open_max: max_time,
-            trial_lease,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -183,16 +159,19 @@ mod tests {
 
     use super::*;
     use crate::clock::monotonic_now;
+    use crate::upstream::breaker::BreakerSettings;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn settings(failures: u32, max_percent: u32) -> EjectionSettings {
         EjectionSettings {
-            failures,
-            time: SECOND,
-            max_time: 8 * SECOND,
+            breaker: BreakerSettings {
+                failures,
+                open_for: SECOND,
+                open_max: 8 * SECOND,
+                trial_lease: SECOND,
+            },
             max_percent,
-            trial_lease: SECOND,
         }
     }
 

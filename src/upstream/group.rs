@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::upstream::Endpoint;
+use crate::upstream::breaker::BreakerSettings;
 
 /// How an endpoint is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,17 +34,11 @@ pub struct RetrySettings {
 /// When an endpoint that fails requests is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EjectionSettings {
-    /// Failures in a row; at least 1.
-    pub failures: u32,
-    /// How long it is left out the first time. Every failed trial doubles it.
-    pub time: Duration,
-    /// The longest that it is left out without a trial.
-    pub max_time: Duration,
+    /// After how many failures, and for how long.
+    pub breaker: BreakerSettings,
     /// The largest share of the endpoints that may be left out at once, in percent, rounded up;
     /// never all of them.
     pub max_percent: u32,
-    /// How long a trial may take before another is made.
-    pub trial_lease: Duration,
 }
 
 /// How endpoints are asked whether they are healthy.
@@ -194,11 +189,13 @@ impl Upstream {
                 per_second: 3,
             },
             ejection: EjectionSettings {
-                failures: 5,
-                time: Duration::from_secs(10),
-                max_time: Duration::from_secs(300),
+                breaker: BreakerSettings {
+                    failures: 5,
+                    open_for: Duration::from_secs(10),
+                    open_max: Duration::from_secs(300),
+                    trial_lease: Self::DEFAULT_CONNECT_TIMEOUT + Self::DEFAULT_TIMEOUT,
+                },
                 max_percent: 50,
-                trial_lease: Self::DEFAULT_CONNECT_TIMEOUT + Self::DEFAULT_TIMEOUT,
             },
             health: None,
             tls: None,

@@ -56,22 +56,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn it_takes_several_answers_in_a_row_to_change() {
-        let settings = settings(2, 3);
-        let mut health = Health::known(true);
-        for (index, good) in [
-            false, false, true, false, false, false, true, false, true, true,
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            let changed = health.observe(good, &settings);
-            assert_eq!(changed, [5, 9].contains(&index), "{index}");
-        }
-        assert!(health.up);
-    }
-
     proptest! {
         /// It changes exactly when the last answers, as many as are needed, all say the same and
         /// the opposite of before.

@@ -161,8 +161,9 @@ impl Drop for UnderWay {
 /// The addresses of an upstream at one time.
 #[derive(Debug, Default)]
 pub struct EndpointSet {
-    targets: Vec<Arc<ResolvedEndpoint>>,
-    turns: Vec<u16>,
+    /// In the order of their endpoints.
+    pub targets: Vec<Arc<ResolvedEndpoint>>,
+    pub(super) turns: Vec<u16>,
     next_id: u64,
 }
 
@@ -264,15 +265,6 @@ impl EndpointSet {
             address,
         ));
     }
-
-    /// The addresses, in the order of their endpoints.
-    pub fn targets(&self) -> &[Arc<ResolvedEndpoint>] {
-        &self.targets
-    }
-
-    pub(super) fn turns(&self) -> &[u16] {
-        &self.turns
-    }
 }
 
 /// The address of an endpoint that is no name.
@@ -298,74 +290,60 @@ mod tests {
     }
 
     fn addresses(set: &EndpointSet) -> Vec<String> {
-        set.targets()
+        set.targets
             .iter()
             .map(|target| target.name.to_string())
             .collect()
     }
 
-    fn found(names: &[&str]) -> Vec<Option<Vec<Address>>> {
-        vec![
-            None,
-            Some(
-                names
-                    .iter()
-                    .map(|name| Address::Tcp(name.parse().unwrap()))
-                    .collect(),
-            ),
-        ]
+    /// The set after a look-up of the name.
+    fn looked_up(set: &EndpointSet, names: &[&str]) -> Option<EndpointSet> {
+        let found = names
+            .iter()
+            .map(|name| Address::Tcp(name.parse().unwrap()))
+            .collect();
+        set.refreshed(&endpoints(), &[None, Some(found)])
     }
 
     #[test]
     fn names_become_all_their_addresses_and_what_is_known_of_them_stays() {
         let first = EndpointSet::literal(&endpoints());
         assert_eq!(addresses(&first), ["10.0.0.1:80"]);
-        let second = first
-            .refreshed(
-                &endpoints(),
-                &found(&["10.0.1.2:81", "10.0.1.1:81", "10.0.1.2:81", "[fd00::1]:81"]),
-            )
-            .unwrap();
+        let second = looked_up(
+            &first,
+            &["10.0.1.2:81", "10.0.1.1:81", "10.0.1.2:81", "[fd00::1]:81"],
+        )
+        .unwrap();
         assert_eq!(
             addresses(&second),
             ["10.0.0.1:80", "10.0.1.1:81", "10.0.1.2:81", "[fd00::1]:81"]
         );
         assert!(
-            second
-                .refreshed(
-                    &endpoints(),
-                    &found(&["[fd00::1]:81", "10.0.1.1:81", "10.0.1.2:81"])
-                )
-                .is_none(),
+            looked_up(&second, &["[fd00::1]:81", "10.0.1.1:81", "10.0.1.2:81"]).is_none(),
             "the order means nothing"
         );
-        second.targets()[1].mark(Mark::Unhealthy, true);
-        let third = second
-            .refreshed(&endpoints(), &found(&["10.0.1.1:81", "10.0.1.3:81"]))
-            .unwrap();
+        second.targets[1].mark(Mark::Unhealthy, true);
+        let third = looked_up(&second, &["10.0.1.1:81", "10.0.1.3:81"]).unwrap();
         assert_eq!(
             addresses(&third),
             ["10.0.0.1:80", "10.0.1.1:81", "10.0.1.3:81"]
         );
         assert!(
-            Arc::ptr_eq(&third.targets()[1], &second.targets()[1])
-                && !third.targets()[1].is_healthy()
+            Arc::ptr_eq(&third.targets[1], &second.targets[1]) && !third.targets[1].is_healthy()
         );
         assert!(
             second
-                .targets()
+                .targets
                 .iter()
-                .all(|old| old.id != third.targets()[2].id),
+                .all(|old| old.id != third.targets[2].id),
             "a number is never used again"
         );
     }
 
     #[test]
     fn a_resolver_that_fails_changes_nothing() {
-        let set = EndpointSet::literal(&endpoints())
-            .refreshed(&endpoints(), &found(&["10.0.1.1:81"]))
-            .unwrap();
+        let set = looked_up(&EndpointSet::literal(&endpoints()), &["10.0.1.1:81"]).unwrap();
         assert!(set.refreshed(&endpoints(), &[None, None]).is_none());
-        assert!(set.refreshed(&endpoints(), &found(&[])).is_none());
+        assert!(looked_up(&set, &[]).is_none());
     }
 }

@@ -1,10 +1,11 @@
 //! What all workers know of one upstream: its addresses, who is unhealthy, who is ejected, whose turn it
 //! is. While everybody is healthy, a request takes no lock here.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::clock::{millis, monotonic_now};
@@ -78,11 +79,11 @@ impl UpstreamState {
             &upstream.endpoints,
             upstream.health.is_some(),
         );
-        let mut ejection = self.ejection().succeeding(upstream.ejection);
+        let mut ejection = self.ejection.lock().succeeding(upstream.ejection);
         let returned = ejection.set_members(&ids(&set));
         let next = Self::with(upstream, set, ejection);
         for id in returned {
-            next.note(&next.ejection(), &next.targets(), id);
+            next.note(&next.ejection.lock(), &next.targets(), id);
         }
         next
     }
@@ -102,15 +103,15 @@ impl UpstreamState {
     pub fn refresh(&self, found: &[Option<Vec<Address>>]) -> Option<Vec<Arc<ResolvedEndpoint>>> {
         let before = self.targets();
         let set = Arc::new(before.refreshed(&self.upstream.endpoints, found)?);
-        let mut ejection = self.ejection();
+        let mut ejection = self.ejection.lock();
         for id in ejection.set_members(&ids(&set)) {
             self.note(&ejection, &set, id);
         }
         drop(ejection);
         let gone = before
-            .targets()
+            .targets
             .iter()
-            .filter(|old| set.targets().iter().all(|new| new.id != old.id))
+            .filter(|old| set.targets.iter().all(|new| new.id != old.id))
             .cloned()
             .collect();
         self.targets.send_replace(set);
@@ -126,7 +127,7 @@ impl UpstreamState {
         hint: PickHint,
         now: Instant,
     ) -> Option<Pick> {
-        let targets = set.targets();
+        let targets = set.targets.as_slice();
         if let [only] = targets {
             return (tried.is_empty() && !only.has(Mark::Unhealthy)).then(|| Pick {
                 index: 0,
@@ -164,10 +165,10 @@ impl UpstreamState {
         user: Option<u64>,
         candidate: impl Fn(usize) -> Option<Candidate>,
     ) -> Option<usize> {
-        let count = set.targets().len();
+        let count = set.targets.len();
         match (self.upstream.balance, user) {
             (Balance::RoundRobin, _) => balance::round_robin(
-                set.turns(),
+                &set.turns,
                 self.turn.fetch_add(1, Ordering::Relaxed),
                 candidate,
             ),
@@ -185,15 +186,15 @@ impl UpstreamState {
         let grace = if may_repeat {
             0
         } else {
-            millis(self.upstream.ejection.time)
+            millis(self.upstream.ejection.breaker.open_for)
         };
         if self.trial_at.load(Ordering::Relaxed).saturating_add(grace) > elapsed {
             return None;
         }
-        let place = |id: u64| set.targets().iter().position(|target| target.id == id);
+        let place = |id: u64| set.targets.iter().position(|target| target.id == id);
         let is_healthy =
-            |id: u64| place(id).is_some_and(|index| !set.targets()[index].has(Mark::Unhealthy));
-        let mut ejection = self.ejection();
+            |id: u64| place(id).is_some_and(|index| !set.targets[index].has(Mark::Unhealthy));
+        let mut ejection = self.ejection.lock();
         match ejection.trial(now, is_healthy) {
             Ok((id, ticket)) => place(id).map(|index| Pick { index, ticket }),
             Err(wait) => {
@@ -213,7 +214,7 @@ impl UpstreamState {
         if !target.troubled.load(Ordering::Relaxed) {
             return None;
         }
-        let mut ejection = self.ejection();
+        let mut ejection = self.ejection.lock();
         let change = ejection.succeeded(target.id, pick.ticket);
         if !ejection.is_ejected(target.id) {
             target.troubled.store(false, Ordering::Relaxed);
@@ -223,7 +224,7 @@ impl UpstreamState {
 
     /// No connection, silence, or nothing that could be used.
     pub fn failed(&self, target: &ResolvedEndpoint, pick: &Pick, now: Instant) -> Option<Change> {
-        let mut ejection = self.ejection();
+        let mut ejection = self.ejection.lock();
         target.troubled.store(true, Ordering::Relaxed);
         let change = ejection.failed(target.id, pick.ticket, now);
         self.apply(&ejection, target, change)
@@ -239,7 +240,7 @@ impl UpstreamState {
         !self
             .targets
             .borrow()
-            .targets()
+            .targets
             .iter()
             .any(|target| target.is_healthy())
     }
@@ -261,13 +262,9 @@ impl UpstreamState {
     }
 
     fn note(&self, ejection: &Ejection, set: &EndpointSet, id: u64) {
-        if let Some(target) = set.targets().iter().find(|target| target.id == id) {
+        if let Some(target) = set.targets.iter().find(|target| target.id == id) {
             let _ = self.apply(ejection, target, Some(Change::Suspected));
         }
-    }
-
-    fn ejection(&self) -> MutexGuard<'_, Ejection> {
-        self.ejection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn elapsed(&self, now: Instant) -> u64 {
@@ -281,7 +278,7 @@ fn next_trial(ejection: &Ejection) -> u64 {
 }
 
 fn ids(set: &EndpointSet) -> Vec<u64> {
-    set.targets().iter().map(|target| target.id).collect()
+    set.targets.iter().map(|target| target.id).collect()
 }
 
 /// A number below `below`, which is a sum of weights.
@@ -303,7 +300,6 @@ mod tests {
 
     use super::*;
     use crate::upstream::Endpoint;
-    use crate::upstream::group::EjectionSettings;
 
     const GET: PickHint = PickHint {
         user: None,
@@ -318,15 +314,10 @@ mod tests {
         let endpoints = (1..=count)
             .map(|n| Endpoint::parse(&format!("http://10.0.0.{n}:80")).unwrap())
             .collect();
-        let ejection = EjectionSettings {
-            failures: 1,
-            ..Upstream::for_tests("u").ejection
-        };
-        UpstreamState::new(Arc::new(Upstream {
-            balance,
-            ejection,
-            ..Upstream::new("u", endpoints)
-        }))
+        let mut upstream = Upstream::new("u", endpoints);
+        upstream.balance = balance;
+        upstream.ejection.breaker.failures = 1;
+        UpstreamState::new(Arc::new(upstream))
     }
 
     /// The endpoint that a request is sent to; `None`: none is left.
@@ -347,13 +338,13 @@ mod tests {
 
     /// An ordinary request to this endpoint fails.
     fn fail(state: &UpstreamState, index: usize, now: Instant) -> Option<Change> {
-        let target = state.targets().targets()[index].clone();
+        let target = state.targets().targets[index].clone();
         let ticket = target.ticket();
         state.failed(&target, &Pick { index, ticket }, now)
     }
 
     fn check(state: &UpstreamState, index: usize, healthy: bool) {
-        assert!(state.checked(&state.targets().targets()[index], healthy));
+        assert!(state.checked(&state.targets().targets[index], healthy));
     }
 
     /// The request that is a trial is sent to this endpoint, and answered.
@@ -362,7 +353,7 @@ mod tests {
         let trial = state.pick(&set, &[], GET, now).unwrap();
         assert_eq!(trial.index, index);
         assert!(!all_chosen(state, now, index), "one trial at a time");
-        let change = state.succeeded(&set.targets()[index], &trial);
+        let change = state.succeeded(&set.targets[index], &trial);
         assert_eq!(change, Some(Change::Returned));
     }
 
@@ -429,17 +420,17 @@ mod tests {
         ]);
         let old = state.targets();
         let new = next.targets();
-        for (target, ejected) in new.targets().iter().zip([false, false, true]) {
+        for (target, ejected) in new.targets.iter().zip([false, false, true]) {
             assert_eq!(target.has(Mark::Ejected), ejected, "{}", target.name);
             assert!(!target.has(Mark::Unhealthy), "nobody checks them any more");
         }
-        let is_new = |id: u64| old.targets().iter().all(|old| old.id != id);
-        assert!(is_new(new.targets()[0].id));
+        let is_new = |id: u64| old.targets.iter().all(|old| old.id != id);
+        assert!(is_new(new.targets[0].id));
         assert!((0..50).all(|_| chosen(&next, &[], GET, now) != Some(2)));
         trial_succeeds(&next, 2, now + Duration::from_secs(11));
         // A smaller upstream may leave out nobody.
         let one = succeeding(&["http://10.0.0.1:80"]);
-        assert!(!one.targets().targets()[0].has(Mark::Ejected));
+        assert!(!one.targets().targets[0].has(Mark::Ejected));
         assert!(one.has_no_healthy_endpoint(), "it is suspected");
     }
 
@@ -454,7 +445,7 @@ mod tests {
         assert!(state.has_no_healthy_endpoint());
         let set = state.targets();
         let pick = state.pick(&set, &[], GET, now).unwrap();
-        let change = state.succeeded(&set.targets()[0], &pick);
+        let change = state.succeeded(&set.targets[0], &pick);
         assert_eq!(change, Some(Change::Returned));
         assert!(!state.has_no_healthy_endpoint());
     }
@@ -474,18 +465,18 @@ mod tests {
             for (good, wait, unhealthy) in outcomes {
                 now += Duration::from_millis(wait);
                 let hint = PickHint { user: Some(wait), may_repeat: wait % 2 == 0 };
-                state.checked(&set.targets()[usize::try_from(wait).unwrap() % usize::from(count)], !unhealthy);
+                state.checked(&set.targets[usize::try_from(wait).unwrap() % usize::from(count)], !unhealthy);
                 let usable = |target: &Arc<ResolvedEndpoint>| !target.has(Mark::Unhealthy) && !target.has(Mark::Ejected);
-                let anybody = set.targets().iter().any(usable);
+                let anybody = set.targets.iter().any(usable);
                 let Some(first) = state.pick(&set, &[], hint, now) else {
-                    prop_assert!(set.targets().iter().all(|target| target.has(Mark::Unhealthy)));
+                    prop_assert!(set.targets.iter().all(|target| target.has(Mark::Unhealthy)));
                     continue;
                 };
-                let target = &set.targets()[first.index];
+                let target = &set.targets[first.index];
                 let is_trial = target.has(Mark::Ejected) && first.ticket != target.ticket();
                 prop_assert!(!target.has(Mark::Unhealthy) && (usable(target) || is_trial || !anybody));
                 if let Some(second) = state.pick(&set, &[first.index], hint, now) {
-                    prop_assert!(second.index != first.index && usable(&set.targets()[second.index]));
+                    prop_assert!(second.index != first.index && usable(&set.targets[second.index]));
                 }
                 if good { state.succeeded(target, &first) } else { state.failed(target, &first, now) };
             }

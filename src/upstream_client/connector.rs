@@ -135,10 +135,8 @@ impl Connector {
         match classify(error, address) {
             ConnectError::Endpoint(words) => {
                 let cure = self.cure(peer::trouble(&error.to_string()));
-                ConnectError::Endpoint(match cure {
-                    Some(cure) => format!("{words} ({cure})"),
-                    None => words,
-                })
+                let cure = cure.map(|cure| format!(" ({cure})")).unwrap_or_default();
+                ConnectError::Endpoint(words + &cure)
             }
             own => own,
         }
@@ -297,32 +295,30 @@ fn config(files: &TlsFiles) -> Result<ClientConfig, TlsError> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let wrong = |reason: String| TlsError::File {
-        path: path.to_owned(),
-        reason,
-    };
-    let content = files::read(path).map_err(|reason| wrong(reason.to_string()))?;
-    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content).collect();
-    let all = all.map_err(|error| wrong(error.to_string()))?;
-    if all.is_empty() {
-        Err(wrong("holds no certificate in PEM".to_owned()))
-    } else {
-        Ok(all)
-    }
+    read_pem(path, |content| {
+        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(content).collect();
+        match all {
+            Ok(all) if all.is_empty() => Err("holds no certificate in PEM".to_owned()),
+            all => all.map_err(|error| error.to_string()),
+        }
+    })
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let wrong = |reason: String| TlsError::File {
+    read_pem(path, |content| {
+        PrivateKeyDer::from_pem_slice(content).map_err(|error| match error {
+            pem::Error::NoItemsFound => "holds no private key in PEM".to_owned(),
+            error => error.to_string(),
+        })
+    })
+}
+
+fn read_pem<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, TlsError> {
+    let content = files::read(path).map_err(|reason| reason.to_string());
+    let parsed = content.and_then(|content| parse(&content));
+    parsed.map_err(|reason| TlsError::File {
         path: path.to_owned(),
         reason,
-    };
-    let content = files::read(path).map_err(|reason| wrong(reason.to_string()))?;
-    PrivateKeyDer::from_pem_slice(&content).map_err(|error| {
-        wrong(if matches!(error, pem::Error::NoItemsFound) {
-            "holds no private key in PEM".to_owned()
-        } else {
-            error.to_string()
-        })
     })
 }
 

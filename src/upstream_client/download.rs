@@ -12,15 +12,14 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, BytesMut};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::http::ErrorCode;
 use crate::http::body_decoder::{BodyDecoder, BodyPart};
-use crate::http::chunks::Chunks;
-use crate::http::error::ErrorCode;
 use crate::http::request_log::BrokenOff;
 use crate::upstream::resolved::UnderWay;
 use crate::upstream_client::connection::Connection;
 use crate::upstream_client::exchange::ExchangeResponse;
 use crate::upstream_client::pool::Pool;
-use crate::upstream_client::response_head::{BadAnswer, Framing, ResponseHead};
+use crate::upstream_client::response_head::{BadAnswer, ResponseHead};
 use crate::upstream_client::upload::{Upload, UploadError};
 
 /// Why a body broke off.
@@ -32,15 +31,12 @@ pub enum BrokenBody {
     /// The upstream fell silent.
     #[error("the upstream sent nothing for too long within its body")]
     Silence,
-    /// The client broke off its own body.
-    #[error("the client broke off its body")]
-    Client,
+    /// The client's own body does not get through.
+    #[error("{0}")]
+    Client(UploadError),
     /// The client did not go on with its body for as long as the upstream may be silent.
     #[error("the client did not go on with its body")]
     ClientSilent,
-    /// The client's body is over the limit.
-    #[error("the client's body is over the limit")]
-    TooLarge,
     /// The gateway's own part in it has ended too early.
     #[error("the gateway broke off")]
     Own,
@@ -51,8 +47,8 @@ impl BrokenOff for BrokenBody {
         match self {
             Self::Answer(_) => ErrorCode::UpstreamError,
             Self::Silence => ErrorCode::UpstreamTimeout,
-            Self::Client | Self::ClientSilent => ErrorCode::BodyBroken,
-            Self::TooLarge => ErrorCode::BodyTooLarge,
+            Self::Client(UploadError::Left) | Self::ClientSilent => ErrorCode::BodyBroken,
+            Self::Client(UploadError::TooLarge) => ErrorCode::BodyTooLarge,
             Self::Own => ErrorCode::Internal,
         }
     }
@@ -74,7 +70,6 @@ pub struct Download {
     /// Gone once the connection was given back, or after an error.
     connection: Option<Box<Connection>>,
     upload: Box<Upload>,
-    takes_body: bool,
     left: BodyDecoder,
     size: BodySize,
     reusable: bool,
@@ -99,44 +94,28 @@ impl Download {
             head,
             connection,
             upload,
-            takes_body,
             ..
         } = answer;
-        let (left, size) = match head.framing {
+        let size = match head.body {
             // A length is taken at its word, except after HEAD; a 304 has its length as a header.
-            Framing::Empty if head.status == StatusCode::NOT_MODIFIED => {
-                (BodyDecoder::Complete, BodySize::None)
-            }
-            Framing::Empty => (
-                BodyDecoder::Complete,
-                head.content_length.map_or(BodySize::None, BodySize::Sized),
-            ),
-            Framing::Sized(length) => (BodyDecoder::Sized(length), BodySize::Sized(length)),
-            Framing::Chunked => (
-                BodyDecoder::Chunked(Chunks::of_upstream()),
-                BodySize::Stream,
-            ),
-            Framing::UntilClose | Framing::Switched => (BodyDecoder::UntilClose, BodySize::Stream),
+            BodyDecoder::Complete if head.status == StatusCode::NOT_MODIFIED => BodySize::None,
+            BodyDecoder::Complete => head.content_length.map_or(BodySize::None, BodySize::Sized),
+            BodyDecoder::Sized(length) => BodySize::Sized(length),
+            _ => BodySize::Stream,
         };
-        let reusable = head.keep_alive;
-        let bodiless = head.bodiless;
-        let early = !upload.is_done();
-        (
-            head,
-            Self {
-                pool,
-                held,
-                connection: Some(connection),
-                upload,
-                takes_body,
-                left,
-                size,
-                reusable,
-                bodiless,
-                early,
-                timeout,
-            },
-        )
+        let body = Self {
+            pool,
+            held,
+            connection: Some(connection),
+            early: !upload.is_done(),
+            upload,
+            left: head.body,
+            size,
+            reusable: head.keep_alive,
+            bodiless: head.bodiless,
+            timeout,
+        };
+        (head, body)
     }
 
     /// Carries an exchange without an answer body to its end: a body of size zero is never polled,
@@ -177,7 +156,7 @@ impl Download {
         if let Some(connection) = self.connection.take()
             && self.reusable
             && !self.early
-            && self.takes_body
+            && !self.upload.is_refused
             && connection.buf.is_empty()
         {
             self.pool.give_back(connection, self.bodiless);
@@ -204,18 +183,17 @@ impl Download {
         cx: &mut Context<'_>,
         connection: &mut Connection,
     ) -> Poll<Option<Result<Bytes, BrokenBody>>> {
-        if let Err(error) = self.carry_on_upload(cx, connection) {
-            return Poll::Ready(Some(Err(error)));
+        self.upload
+            .advance(cx, &mut connection.io)
+            .map_err(BrokenBody::Client)?;
+        if self.upload.take_progress() {
+            connection.idle_timer.renew(self.timeout);
         }
         loop {
-            match self.decode(&mut connection.buf) {
-                Ok(Some(bytes)) => return Poll::Ready(Some(Ok(bytes))),
-                Ok(None) => {}
-                Err(why) => return Poll::Ready(Some(Err(why.into()))),
+            if let Some(bytes) = self.decode(&mut connection.buf)? {
+                return Poll::Ready(Some(Ok(bytes)));
             }
-            if self.left == BodyDecoder::Complete
-                && (self.upload.is_done() || !self.takes_body || !self.reusable)
-            {
+            if self.left == BodyDecoder::Complete && (self.upload.is_over() || !self.reusable) {
                 return Poll::Ready(None);
             }
             match connection.poll_read(cx) {
@@ -238,30 +216,11 @@ impl Download {
 
     /// Whose silence it is.
     fn silence(&self) -> BrokenBody {
-        if self.takes_body && self.upload.waits_for_client() {
+        if self.upload.waits_for_client() {
             BrokenBody::ClientSilent
         } else {
             BrokenBody::Silence
         }
-    }
-
-    fn carry_on_upload(
-        &mut self,
-        cx: &mut Context<'_>,
-        connection: &mut Connection,
-    ) -> Result<(), BrokenBody> {
-        if self.takes_body && !self.upload.is_done() {
-            match self.upload.poll(cx, &mut connection.io) {
-                Poll::Ready(Err(UploadError::Client)) => return Err(BrokenBody::Client),
-                Poll::Ready(Err(UploadError::TooLarge)) => return Err(BrokenBody::TooLarge),
-                Poll::Ready(Err(UploadError::Upstream(_))) => self.takes_body = false,
-                Poll::Ready(Ok(())) | Poll::Pending => {}
-            }
-            if self.upload.take_progress() {
-                connection.idle_timer.renew(self.timeout);
-            }
-        }
-        Ok(())
     }
 
     /// The upstream has closed.

@@ -47,8 +47,6 @@ pub struct ExchangeResponse {
     pub connection: Box<Connection>,
     /// What is still to be sent of the request.
     pub upload: Box<Upload>,
-    /// Whether the upstream still takes it.
-    pub takes_body: bool,
 }
 
 /// An exchange without a usable answer.
@@ -68,10 +66,8 @@ pub enum ExchangeFailure {
     Answer(BadAnswer),
     /// Nothing came in time.
     Silence,
-    /// The client broke off its body, or does not go on with it.
-    Client,
-    /// The client's body is over the limit.
-    TooLarge,
+    /// The client's body does not get through.
+    Client(UploadError),
 }
 
 /// Methods that change nothing. RFC 9110 section 9.2.2 has more that may be repeated; but a second
@@ -92,18 +88,7 @@ pub async fn exchange(
         .idle_timer
         .begin(now, terms.first_byte_timeout, terms.limit);
     let mut interim = 0;
-    let mut takes_body = true;
-    let head = poll_fn(|cx| {
-        poll_head(
-            cx,
-            &mut connection,
-            &mut upload,
-            &mut takes_body,
-            &mut interim,
-            terms,
-        )
-    })
-    .await;
+    let head = poll_fn(|cx| poll_head(cx, &mut connection, &mut upload, &mut interim, terms)).await;
     let failure = match head {
         Ok(head) => {
             let at = monotonic_now();
@@ -113,12 +98,11 @@ pub async fn exchange(
                 at,
                 connection,
                 upload,
-                takes_body,
             });
         }
         // The upstream cannot answer what it has not got.
-        Err(ExchangeFailure::Silence) if takes_body && upload.waits_for_client() => {
-            ExchangeFailure::Client
+        Err(ExchangeFailure::Silence) if upload.waits_for_client() => {
+            ExchangeFailure::Client(UploadError::Left)
         }
         // Nothing is wrong with the next answer but that it comes behind this.
         Err(ExchangeFailure::Answer(BadAnswer::NotHttp)) if connection.served => {
@@ -141,35 +125,25 @@ fn poll_head(
     cx: &mut Context<'_>,
     connection: &mut Connection,
     upload: &mut Upload,
-    takes_body: &mut bool,
     interim: &mut u8,
     terms: Terms<'_>,
 ) -> Poll<Result<ResponseHead, ExchangeFailure>> {
-    if *takes_body {
-        match upload.poll(cx, &mut connection.io) {
-            Poll::Ready(Err(UploadError::Client)) => {
-                return Poll::Ready(Err(ExchangeFailure::Client));
-            }
-            Poll::Ready(Err(UploadError::TooLarge)) => {
-                return Poll::Ready(Err(ExchangeFailure::TooLarge));
-            }
-            Poll::Ready(Err(UploadError::Upstream(_))) => *takes_body = false,
-            Poll::Ready(Ok(())) | Poll::Pending => {}
-        }
-        // Without a body it is out at the beginning.
-        if upload.take_progress() && upload.has_body() {
-            connection.idle_timer.renew(terms.first_byte_timeout);
-        }
-        if upload.is_done() && !may_repeat(terms.method) {
-            terms.passed.set(true);
-        }
+    upload
+        .advance(cx, &mut connection.io)
+        .map_err(ExchangeFailure::Client)?;
+    // Without a body it is out at the beginning.
+    if upload.take_progress() && upload.has_body() {
+        connection.idle_timer.renew(terms.first_byte_timeout);
+    }
+    if upload.is_done() && !may_repeat(terms.method) {
+        terms.passed.set(true);
     }
     loop {
         if !connection.buf.is_empty() {
-            match response_head::take(&mut connection.buf, terms.method, terms.upgrade, interim) {
-                Ok(Some(head)) => return Poll::Ready(Ok(head)),
-                Ok(None) => {}
-                Err(why) => return Poll::Ready(Err(ExchangeFailure::Answer(why))),
+            let head =
+                response_head::take(&mut connection.buf, terms.method, terms.upgrade, interim);
+            if let Some(head) = head.map_err(ExchangeFailure::Answer)? {
+                return Poll::Ready(Ok(head));
             }
         }
         match connection.poll_read(cx) {

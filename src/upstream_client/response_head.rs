@@ -7,6 +7,8 @@ use std::mem::MaybeUninit;
 use actix_web::http::StatusCode;
 use actix_web::web::{Buf as _, BytesMut};
 
+use crate::http::body_decoder::BodyDecoder;
+use crate::http::chunks::Chunks;
 use crate::http::head::{HeaderLines, Headers, Span, Value, list_items};
 use crate::upstream_client::upgrade::Upgrade;
 
@@ -17,21 +19,6 @@ const MAX_HEADERS: usize = 128;
 /// work.
 const MAX_INTERIM: u8 = 64;
 
-/// How the end of an answer's body is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// There is no body.
-    Empty,
-    /// After this many bytes.
-    Sized(u64),
-    /// In chunks.
-    Chunked,
-    /// When the upstream closes.
-    UntilClose,
-    /// It is no HTTP any more: what follows is the protocol that was agreed on.
-    Switched,
-}
-
 /// The head of an answer.
 #[derive(Debug)]
 pub struct ResponseHead {
@@ -39,8 +26,8 @@ pub struct ResponseHead {
     pub status: StatusCode,
     /// Its headers as they came, those of the framing and of the connection included.
     pub headers: HeaderLines,
-    /// The body's end.
-    pub framing: Framing,
+    /// Its body. Behind a 101 it is no HTTP any more, but the protocol that was agreed on.
+    pub body: BodyDecoder,
     /// Whether it has no body whatever its headers say: it answers HEAD, or is a 204 or 304.
     pub bodiless: bool,
     /// The announced length, also where no body follows (HEAD, 304).
@@ -210,26 +197,24 @@ impl ResponseHead {
         let bodiless = method == "HEAD"
             || status == StatusCode::NO_CONTENT
             || status == StatusCode::NOT_MODIFIED;
-        let framing = match (bodiless, chunked, content_length) {
-            (true, ..) | (false, false, Some(0)) => Framing::Empty,
-            (false, true, _) => Framing::Chunked,
-            (false, false, Some(length)) => Framing::Sized(length),
-            (false, false, None) => Framing::UntilClose,
+        let body = match (bodiless, chunked, content_length) {
+            (true, ..) | (false, false, Some(0)) => BodyDecoder::Complete,
+            (false, true, _) => BodyDecoder::Chunked(Chunks::of_upstream()),
+            (false, false, Some(length)) => BodyDecoder::Sized(length),
+            (false, false, None) => BodyDecoder::UntilClose,
         };
         let keep_alive =
-            version == 1 && framing != Framing::UntilClose && !lines.lists("connection", b"close");
+            version == 1 && body != BodyDecoder::UntilClose && !lines.lists("connection", b"close");
         Ok(Self {
             status,
             headers,
-            framing,
+            body,
             bodiless,
             content_length,
             keep_alive,
         })
     }
-}
 
-impl ResponseHead {
     /// The answer to a handshake.
     fn switched(version: u8, headers: HeaderLines, upgrade: &Upgrade) -> Result<Self, BadAnswer> {
         if version != 1 || !upgrade.is_answered_by(headers.view()) {
@@ -238,7 +223,7 @@ impl ResponseHead {
         Ok(Self {
             status: StatusCode::SWITCHING_PROTOCOLS,
             headers,
-            framing: Framing::Switched,
+            body: BodyDecoder::UntilClose,
             bodiless: false,
             content_length: None,
             keep_alive: false,
@@ -286,59 +271,64 @@ mod tests {
 
     #[test]
     fn framing_follows_rfc_9112() {
-        for (head, method, framing, keep_alive) in [
+        for (head, method, body, keep_alive) in [
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
                 "GET",
-                Framing::Sized(5),
+                BodyDecoder::Sized(5),
                 true,
             ),
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
                 "HEAD",
-                Framing::Empty,
+                BodyDecoder::Complete,
                 true,
             ),
             (
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n",
                 "GET",
-                Framing::Chunked,
+                BodyDecoder::Chunked(Chunks::of_upstream()),
                 true,
             ),
-            ("HTTP/1.1 200 OK\r\n\r\n", "GET", Framing::UntilClose, false),
+            (
+                "HTTP/1.1 200 OK\r\n\r\n",
+                "GET",
+                BodyDecoder::UntilClose,
+                false,
+            ),
             (
                 "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n",
                 "GET",
-                Framing::Sized(5),
+                BodyDecoder::Sized(5),
                 false,
             ),
             (
                 "HTTP/1.1 204 No Content\r\n\r\n",
                 "GET",
-                Framing::Empty,
+                BodyDecoder::Complete,
                 true,
             ),
             (
                 "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
                 "GET",
-                Framing::Empty,
+                BodyDecoder::Complete,
                 true,
             ),
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: x, Close\r\n\r\n",
                 "GET",
-                Framing::Sized(5),
+                BodyDecoder::Sized(5),
                 false,
             ),
             (
                 "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
                 "GET",
-                Framing::Empty,
+                BodyDecoder::Complete,
                 true,
             ),
         ] {
             let head = read(head, method).unwrap().unwrap();
-            assert_eq!((head.framing, head.keep_alive), (framing, keep_alive));
+            assert_eq!((head.body, head.keep_alive), (body, keep_alive));
         }
         assert!(
             read("HTTP/1.1 200 OK\r\nContent-", "GET")
@@ -372,8 +362,8 @@ mod tests {
         ] {
             let read = read(head, "GET").unwrap().unwrap();
             assert_eq!(
-                (read.status.as_u16(), read.framing, read.keep_alive),
-                (status, Framing::Sized(5), true),
+                (read.status.as_u16(), read.body, read.keep_alive),
+                (status, BodyDecoder::Sized(5), true),
                 "{head}"
             );
         }
@@ -384,83 +374,59 @@ mod tests {
         let flood = "HTTP/1.1 102 Processing\r\n\r\n".repeat(65);
         let long = format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(MAX_HEAD));
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(200));
-        for (head, why) in [
+        for (why, heads) in [
             (
-                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
                 BadAnswer::Length,
+                &[
+                    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+                    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+                    "HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\n",
+                    "HTTP/1.1 200 OK\r\nContent-Length: 5,\r\n\r\n",
+                    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length:\r\n\r\n",
+                    "HTTP/1.1 200 OK\r\nContent-Length: 5 5\r\n\r\n",
+                    "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+                    "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n",
+                    "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
+                    "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
+                    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+                ][..],
             ),
             (
-                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
-                BadAnswer::Length,
-            ),
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\n",
-                BadAnswer::Length,
-            ),
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length: 5,\r\n\r\n",
-                BadAnswer::Length,
-            ),
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length:\r\n\r\n",
-                BadAnswer::Length,
-            ),
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length: 5 5\r\n\r\n",
-                BadAnswer::Length,
-            ),
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-                BadAnswer::Length,
-            ),
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n",
-                BadAnswer::Length,
-            ),
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
-                BadAnswer::Length,
-            ),
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
-                BadAnswer::Length,
-            ),
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-                BadAnswer::Length,
-            ),
-            (
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
                 BadAnswer::TransferEncoding,
+                &[
+                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+                    "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                ],
             ),
             (
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
-                BadAnswer::TransferEncoding,
-            ),
-            (
-                "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-                BadAnswer::TransferEncoding,
-            ),
-            (
-                "HTTP/1.1 101 Switching Protocols\r\n\r\n",
                 BadAnswer::Status,
+                &[
+                    "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+                    "HTTP/1.1 099 Odd\r\n\r\n",
+                    "HTTP/1.1 000 Odd\r\n\r\n",
+                ],
             ),
-            ("HTTP/1.1 099 Odd\r\n\r\n", BadAnswer::Status),
-            ("HTTP/1.1 000 Odd\r\n\r\n", BadAnswer::Status),
-            ("HTTP/1.1 1000 Odd\r\n\r\n", BadAnswer::NotHttp),
-            ("HTTP/1.10 200 OK\r\n\r\n", BadAnswer::NotHttp),
-            ("HTTP/1.x 200 OK\r\n\r\n", BadAnswer::NotHttp),
-            ("HTTP/2.1 200 OK\r\n\r\n", BadAnswer::NotHttp),
-            ("HTTP/1.1 99 Odd\r\n\r\n", BadAnswer::NotHttp),
-            ("SSH-2.0-OpenSSH_9\r\n", BadAnswer::NotHttp),
-            ("HTTP/2 200 OK\r\n\r\n", BadAnswer::NotHttp),
-            ("HTTP/1.1 200 OK\r\nX : y\r\n\r\n", BadAnswer::NotHttp),
-            ("HTTP/1.1 200 OK\r\nX: y\r\n z\r\n\r\n", BadAnswer::NotHttp),
-            (&flood, BadAnswer::Interim),
-            (&long, BadAnswer::HeadTooLong),
-            (&many, BadAnswer::HeadTooLong),
+            (
+                BadAnswer::NotHttp,
+                &[
+                    "HTTP/1.1 1000 Odd\r\n\r\n",
+                    "HTTP/1.10 200 OK\r\n\r\n",
+                    "HTTP/1.x 200 OK\r\n\r\n",
+                    "HTTP/2.1 200 OK\r\n\r\n",
+                    "HTTP/1.1 99 Odd\r\n\r\n",
+                    "SSH-2.0-OpenSSH_9\r\n",
+                    "HTTP/2 200 OK\r\n\r\n",
+                    "HTTP/1.1 200 OK\r\nX : y\r\n\r\n",
+                    "HTTP/1.1 200 OK\r\nX: y\r\n z\r\n\r\n",
+                ],
+            ),
+            (BadAnswer::Interim, &[&*flood]),
+            (BadAnswer::HeadTooLong, &[&*long, &*many]),
         ] {
-            assert_eq!(read(head, "GET").unwrap_err(), why, "{head}");
+            for head in heads {
+                assert_eq!(read(head, "GET").unwrap_err(), why, "{head}");
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //! that the client breaks off is never ended properly, so that the upstream cannot take it for a
 //! whole one.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -27,15 +27,14 @@ pub enum BodyFraming {
     Chunked,
 }
 
-/// Why a request did not get through in full.
-#[derive(Debug)]
+/// Why a request cannot get through in full: its client's doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UploadError {
-    /// The client broke off or left.
-    Client,
-    /// The client sent more than the limit.
+    /// The client broke off, left, or does not go on.
+    #[error("the client broke off its body")]
+    Left,
+    #[error("the client's body is over the limit")]
     TooLarge,
-    /// The upstream takes no more; it may still answer.
-    Upstream(std::io::Error),
 }
 
 /// A request on its way.
@@ -53,6 +52,8 @@ pub struct Upload {
     progressed: bool,
     /// Whether something was written that the encryption may still hold.
     unflushed: bool,
+    /// Whether the upstream takes no more of it.
+    pub is_refused: bool,
 }
 
 enum UploadBody {
@@ -86,6 +87,7 @@ impl Upload {
             wrote: false,
             progressed: false,
             unflushed: false,
+            is_refused: false,
         })
     }
 
@@ -117,10 +119,15 @@ impl Upload {
         !self.has_unwritten() && !self.unflushed && matches!(self.body, UploadBody::Done)
     }
 
+    /// Whether nothing more of it will be written.
+    pub fn is_over(&self) -> bool {
+        self.is_refused || self.is_done()
+    }
+
     /// Whether everything that the client has sent so far has gone on, and the rest is still to
     /// come from it.
     pub fn waits_for_client(&self) -> bool {
-        !self.has_unwritten() && !matches!(self.body, UploadBody::Done)
+        !self.is_refused && !self.has_unwritten() && !matches!(self.body, UploadBody::Done)
     }
 
     /// Whether something of a body has been taken from the client.
@@ -145,6 +152,7 @@ impl Upload {
         self.wrote = false;
         self.progressed = false;
         self.unflushed = false;
+        self.is_refused = false;
         Some(self)
     }
 
@@ -157,51 +165,58 @@ impl Upload {
         self.at < self.frame.len() || !self.data.is_empty()
     }
 
-    /// Writes what can be written now; `Ready(Ok)`: the request is out in full.
-    pub fn poll(
+    /// Writes what can be written now. An upstream that takes no more of it may still answer.
+    pub fn advance(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut (impl AsyncWrite + Unpin),
+    ) -> Result<(), UploadError> {
+        if !self.is_over() {
+            let _ = self.poll(cx, io)?;
+        }
+        Ok(())
+    }
+
+    fn poll(
         &mut self,
         cx: &mut Context<'_>,
         io: &mut (impl AsyncWrite + Unpin),
     ) -> Poll<Result<(), UploadError>> {
-        loop {
+        while !self.is_over() {
             let filled = if self.data.is_empty() {
                 // Before the first write, so that head and a small body leave in one packet.
                 self.poll_fill(cx)?
             } else {
                 Poll::Ready(())
             };
-            if self.has_unwritten() {
-                ready!(self.poll_write(cx, io))?;
-                continue;
-            }
-            if self.unflushed {
-                ready!(Pin::new(&mut *io).poll_flush(cx)).map_err(UploadError::Upstream)?;
-                self.unflushed = false;
-            }
-            ready!(filled);
-            if self.is_done() {
-                return Poll::Ready(Ok(()));
+            let has_unwritten = self.has_unwritten();
+            let out = if has_unwritten {
+                self.poll_write(cx, io)
+            } else {
+                self.poll_flush(cx, io)
+            };
+            self.is_refused = ready!(out).is_err();
+            if !has_unwritten && !self.is_refused {
+                ready!(filled);
             }
         }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         io: &mut (impl AsyncWrite + Unpin),
-    ) -> Poll<Result<(), UploadError>> {
+    ) -> Poll<io::Result<()>> {
         let io = Pin::new(io);
         let frame = &self.frame[self.at..];
         let written = if self.data.is_empty() {
             ready!(io.poll_write(cx, frame))
         } else {
             ready!(io.poll_write_vectored(cx, &[IoSlice::new(frame), IoSlice::new(&self.data)]))
-        };
-        let written = written.map_err(UploadError::Upstream)?;
+        }?;
         if written == 0 {
-            return Poll::Ready(Err(UploadError::Upstream(
-                std::io::ErrorKind::WriteZero.into(),
-            )));
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         self.wrote = true;
         self.progressed = true;
@@ -223,6 +238,18 @@ impl Upload {
         Poll::Ready(Ok(()))
     }
 
+    fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<io::Result<()>> {
+        if self.unflushed {
+            ready!(Pin::new(io).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Takes the next piece of the body from the client.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UploadError>> {
         let payload = match &mut self.body {
@@ -231,7 +258,7 @@ impl Upload {
         };
         let piece = ready!(Pin::new(payload).poll_next(cx))
             .transpose()
-            .map_err(|_| UploadError::Client)?;
+            .map_err(|_| UploadError::Left)?;
         Poll::Ready(match piece {
             Some(piece) if piece.is_empty() => Ok(()),
             Some(piece) => self.take(piece),
@@ -249,12 +276,12 @@ impl Upload {
             UploadBody::Sized { left, .. } => {
                 *left = left
                     .checked_sub(piece.len() as u64)
-                    .ok_or(UploadError::Client)?;
+                    .ok_or(UploadError::Left)?;
             }
             UploadBody::Chunked { .. } => self
                 .frame
                 .extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes()),
-            UploadBody::Done => return Err(UploadError::Client),
+            UploadBody::Done => return Err(UploadError::Left),
         }
         if matches!(self.body, UploadBody::Sized { left: 0, .. }) {
             self.body = UploadBody::Done;
@@ -265,7 +292,7 @@ impl Upload {
 
     fn end(&mut self) -> Result<(), UploadError> {
         match &self.body {
-            UploadBody::Sized { .. } => return Err(UploadError::Client),
+            UploadBody::Sized { .. } => return Err(UploadError::Left),
             UploadBody::Chunked { .. } => self.frame.extend_from_slice(b"0\r\n\r\n"),
             UploadBody::Done => {}
         }

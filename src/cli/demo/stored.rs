@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::clock::millis;
 use crate::crypto::hash::to_hex;
-use crate::store::memory::StoredEntry;
+use crate::store::StoredEntry;
 
 /// One key.
 #[derive(Debug, Serialize)]

@@ -1,5 +1,6 @@
 //! Whether the addresses to listen on can be had.
 
+use std::fmt::Display;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
@@ -23,11 +24,7 @@ pub(super) fn diagnose(public: &Listen, admin: SocketAddr) -> DiagnosedSubject {
 fn diagnose_socket(key: &'static str, path: &Path) -> Diagnostic {
     let shown = path.display();
     if UnixStream::connect(path).is_ok() {
-        return Diagnostic::note(
-            key,
-            format!("{shown} is in use"),
-            format!("by a running gateway? If by something else, choose another {key}"),
-        );
+        return in_use(key, shown);
     }
     if path.parent().is_some_and(Path::is_dir) {
         Diagnostic::ok(key, format!("{shown} is free"))
@@ -43,17 +40,21 @@ fn diagnose_socket(key: &'static str, path: &Path) -> Diagnostic {
 fn diagnose_one(key: &'static str, address: SocketAddr) -> Diagnostic {
     match TcpListener::bind(address) {
         Ok(_) => Diagnostic::ok(key, format!("{address} is free")),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => Diagnostic::note(
-            key,
-            format!("{address} is in use"),
-            format!("by a running gateway? If by something else, choose another {key}"),
-        ),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => in_use(key, address),
         Err(error) => Diagnostic::fail(
             key,
             format!("{address}: {error}"),
             Listen::Tcp(address).advice(&error, key),
         ),
     }
+}
+
+fn in_use(key: &'static str, at: impl Display) -> Diagnostic {
+    Diagnostic::note(
+        key,
+        format!("{at} is in use"),
+        format!("by a running gateway? If by something else, choose another {key}"),
+    )
 }
 
 #[cfg(test)]

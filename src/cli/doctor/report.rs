@@ -42,18 +42,21 @@ impl Report {
     /// An object with the diagnostics and how many there are of each verdict.
     pub(super) fn json(&self) -> String {
         let diagnostic = |(subject, diagnostic): (&str, &Diagnostic)| {
-            let Diagnostic {
-                verdict,
-                check,
-                seen,
-                advice,
-            } = diagnostic;
-            json!({ "verdict": verdict.word().to_lowercase(), "subject": subject, "check": check, "seen": seen, "advice": advice })
+            json!({
+                "verdict": diagnostic.verdict.word().to_lowercase(),
+                "subject": subject,
+                "check": diagnostic.check,
+                "seen": diagnostic.seen,
+                "advice": diagnostic.advice,
+            })
         };
         let diagnostics: Vec<Value> = self.lines().map(diagnostic).collect();
-        let counts = [Verdict::Ok, Verdict::Note, Verdict::Warn, Verdict::Fail]
-            .map(|verdict| (verdict.word().to_lowercase(), json!(self.count(verdict))));
-        let counts: serde_json::Map<String, Value> = counts.into_iter().collect();
+        let counts = json!({
+            "ok": self.count(Verdict::Ok),
+            "note": self.count(Verdict::Note),
+            "warn": self.count(Verdict::Warn),
+            "fail": self.count(Verdict::Fail),
+        });
         format!(
             "{:#}\n",
             json!({ "findings": diagnostics, "counts": counts })

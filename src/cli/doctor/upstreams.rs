@@ -39,10 +39,13 @@ pub(super) async fn diagnose(upstream: &Upstream) -> DiagnosedSubject {
     let diagnostics = match Connector::new(upstream) {
         Ok(connector) => {
             let endpoints = upstream.endpoints.iter().enumerate();
-            join_all(
-                endpoints
-                    .map(|(at, endpoint)| diagnose_endpoint(at, endpoint, upstream, &connector)),
-            )
+            join_all(endpoints.map(async |(at, endpoint)| {
+                diagnose_endpoint(at, endpoint, upstream, &connector)
+                    .await
+                    .unwrap_or_else(|Failed { why, advice }| {
+                        Diagnostic::fail(CHECK, format!("{endpoint}: {why}"), advice)
+                    })
+            }))
             .await
         }
         Err(error) => vec![Diagnostic::fail(
@@ -64,19 +67,6 @@ struct Failed {
 }
 
 async fn diagnose_endpoint(
-    at: usize,
-    endpoint: &Endpoint,
-    upstream: &Upstream,
-    connector: &Connector,
-) -> Diagnostic {
-    diagnosed(at, endpoint, upstream, connector)
-        .await
-        .unwrap_or_else(|Failed { why, advice }| {
-            Diagnostic::fail(CHECK, format!("{endpoint}: {why}"), advice)
-        })
-}
-
-async fn diagnosed(
     at: usize,
     endpoint: &Endpoint,
     upstream: &Upstream,
@@ -197,8 +187,6 @@ async fn first_of<'a>(
 }
 
 async fn probe(mut io: Io, host: &str) -> ProbeOutcome {
-    const NO_ANSWER: ProbeOutcome =
-        ProbeOutcome::Other("it closes the connection without an answer to HEAD /");
     let head = format!(
         "HEAD / HTTP/1.1\r\nhost: {host}\r\nuser-agent: hufu-doctor\r\naccept: */*\r\nconnection: close\r\n\r\n"
     );
@@ -213,7 +201,7 @@ async fn probe(mut io: Io, host: &str) -> ProbeOutcome {
             Some(status) => ProbeOutcome::Http(status),
             None => ProbeOutcome::Other("the server there does not speak HTTP/1.1"),
         },
-        Ok(None) => NO_ANSWER,
+        Ok(None) => ProbeOutcome::Other("it closes the connection without an answer to HEAD /"),
         Err(_) => ProbeOutcome::Silence,
     }
 }

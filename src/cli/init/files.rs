@@ -1,8 +1,9 @@
 //! What stands in the files that `hufu init` writes.
 
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 
 use anyhow::Context as _;
 
@@ -48,13 +49,11 @@ pub(super) fn config(appid: &str, upstream: &str, redis: &str, user: Option<&str
 pub(super) fn write_new(name: &str, text: &str, private: bool) -> anyhow::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    #[cfg(unix)]
     if private {
-        use std::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600);
     }
     let written = options
         .open(name)
-        .and_then(|mut file: File| file.write_all(text.as_bytes()));
+        .and_then(|mut file| file.write_all(text.as_bytes()));
     written.with_context(|| format!("{name} cannot be written"))
 }

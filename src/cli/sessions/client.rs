@@ -22,11 +22,6 @@ pub(super) struct AdminClient {
     token_from: String,
 }
 
-/// What it answered: a body, or null where there was none.
-pub(super) struct AdminResponse {
-    pub(super) body: Value,
-}
-
 impl AdminClient {
     pub(super) fn new(admin: &str, token: &Secret<String>, token_from: String) -> Result<Self> {
         // A second client in the process finds it installed.
@@ -63,20 +58,13 @@ impl AdminClient {
         })
     }
 
-    pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<AdminResponse> {
-        self.call(Method::GET, path, query).await
-    }
-
-    pub(super) async fn delete(&self, path: &str, query: &[(&str, &str)]) -> Result<AdminResponse> {
-        self.call(Method::DELETE, path, query).await
-    }
-
-    async fn call(
+    /// The body that it answers with, or null where there is none.
+    pub(super) async fn call(
         &self,
         method: Method,
         path: &str,
         query: &[(&str, &str)],
-    ) -> Result<AdminResponse> {
+    ) -> Result<Value> {
         let mut url = self.base.clone();
         url.set_path(&format!("/admin/api{path}"));
         let request = self
@@ -105,7 +93,7 @@ impl AdminClient {
             serde_json::from_slice(&body).ok()
         };
         match body {
-            Some(body) if status.is_success() => Ok(AdminResponse { body }),
+            Some(body) if status.is_success() => Ok(body),
             Some(body) if own_error => Err(self.refused(status, &body)),
             _ => bail!(
                 "{} is not the admin listener of a gateway with an admin API (HTTP {status})",

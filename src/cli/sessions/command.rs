@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
+use reqwest::Method;
 use serde_json::Value;
 
-use super::client::{AdminClient, AdminResponse};
+use super::client::AdminClient;
 use super::table;
 use crate::cli::{UsageError, print, say};
 use crate::config::Settings;
@@ -111,10 +112,10 @@ pub(crate) fn run(args: &SessionsArgs) -> Result<()> {
     let answer = actix_web::rt::System::new().block_on(args.command.ask(&client))?;
     if args.json {
         // What was done without an answer is an empty one: a script reads one line in any case.
-        let body = if answer.body.is_null() {
+        let body = if answer.is_null() {
             serde_json::json!({})
         } else {
-            answer.body
+            answer
         };
         return print(&format!("{body}\n"));
     }
@@ -138,27 +139,30 @@ impl SessionsCommand {
         doubt(user)
     }
 
-    async fn ask(&self, client: &AdminClient) -> Result<AdminResponse> {
-        match self {
-            Self::List(user) => client.get("/sessions", &user.query()).await,
-            Self::Show(session) => client.get(&session.path(), &[]).await,
-            Self::Revoke(session) => client.delete(&session.path(), &[]).await,
-            Self::RevokeAll(user) => client.delete("/sessions", &user.query()).await,
-            Self::Count(who) => {
-                client
-                    .get(
-                        "/sessions/count",
-                        &query(who.app.as_deref(), who.user.as_deref()),
-                    )
-                    .await
+    async fn ask(&self, client: &AdminClient) -> Result<Value> {
+        let method = match self {
+            Self::List(_) | Self::Show(_) | Self::Count(_) => Method::GET,
+            Self::Revoke(_) | Self::RevokeAll(_) => Method::DELETE,
+        };
+        let (path, query) = match self {
+            Self::List(who) | Self::RevokeAll(who) => {
+                ("/sessions".to_owned(), query(&who.app, Some(&who.user)))
             }
-        }
+            Self::Count(who) => (
+                "/sessions/count".to_owned(),
+                query(&who.app, who.user.as_deref()),
+            ),
+            Self::Show(one) | Self::Revoke(one) => {
+                (format!("/sessions/{}", one.session), Vec::new())
+            }
+        };
+        client.call(method, &path, &query).await
     }
 
-    fn show(&self, answer: &AdminResponse) -> Result<()> {
+    fn show(&self, answer: &Value) -> Result<()> {
         match self {
             Self::List(_) => {
-                let sessions = answer.body["sessions"]
+                let sessions = answer["sessions"]
                     .as_array()
                     .context("the gateway's answer has no list of sessions")?;
                 if sessions.is_empty() {
@@ -167,15 +171,15 @@ impl SessionsCommand {
                 }
                 print(&table::of_sessions(sessions))
             }
-            Self::Show(_) => print(&table::of_session(&answer.body)),
+            Self::Show(_) => print(&table::of_session(answer)),
             Self::Revoke(session) => {
                 say(&format!("ended {}", session.session));
                 Ok(())
             }
-            Self::RevokeAll(_) => print(&format!("{}\n", number(&answer.body, "revoked")?)),
+            Self::RevokeAll(_) => print(&format!("{}\n", number(answer, "revoked")?)),
             Self::Count(_) => {
-                let least = number(&answer.body, "at_least")?;
-                let most = number(&answer.body, "at_most")?;
+                let least = number(answer, "at_least")?;
+                let most = number(answer, "at_most")?;
                 print(&if least == most {
                     format!("{least}\n")
                 } else {
@@ -192,23 +196,11 @@ fn number(body: &Value, key: &str) -> Result<u64> {
         .with_context(|| format!("the gateway's answer has no {key}"))
 }
 
-impl UserArgs {
-    fn query(&self) -> Vec<(&'static str, &str)> {
-        query(self.app.as_deref(), Some(&self.user))
-    }
-}
-
-fn query<'a>(app: Option<&'a str>, user: Option<&'a str>) -> Vec<(&'static str, &'a str)> {
-    app.map(|app| ("app", app))
-        .into_iter()
+fn query<'a>(app: &'a Option<String>, user: Option<&'a str>) -> Vec<(&'static str, &'a str)> {
+    let app = app.as_deref().map(|app| ("app", app));
+    app.into_iter()
         .chain(user.map(|user| ("user", user)))
         .collect()
-}
-
-impl SessionArg {
-    fn path(&self) -> String {
-        format!("/sessions/{}", self.session)
-    }
 }
 
 fn session_id(text: &str) -> Result<SessionId, &'static str> {

@@ -5,8 +5,8 @@ mod body;
 mod output;
 
 use std::io;
-use std::net::IpAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
@@ -39,9 +39,10 @@ const BODY_READ: usize = 32 * 1024;
 #[derive(Debug)]
 pub struct ClientConnection {
     stream: Stream,
+    /// Counts it for as long as it is there.
     _counted: Option<OpenConnection>,
-    connection: ConnectionInfo,
-    peer: Option<IpAddr>,
+    /// What the handlers find behind their requests.
+    pub connection: Rc<ConnectionInfo>,
     settings: ConnectionSettings,
     parser: RequestParser,
     /// What has come and was not yet read. It has no room while the connection rests.
@@ -87,16 +88,15 @@ impl ClientConnection {
     /// A connection that was just accepted.
     pub fn new(
         stream: Stream,
-        peer: Option<IpAddr>,
         connection: ConnectionInfo,
         settings: ConnectionSettings,
         crowd: Arc<Crowd>,
+        counted: Option<OpenConnection>,
     ) -> Self {
         Self {
             stream,
-            _counted: None,
-            connection,
-            peer,
+            _counted: counted,
+            connection: Rc::new(connection),
             settings,
             parser: RequestParser::new(settings.limits),
             held: BytesMut::new(),
@@ -115,25 +115,6 @@ impl ClientConnection {
             linger: None,
             closed: false,
         }
-    }
-
-    /// Counts it for as long as it is there.
-    #[must_use]
-    pub fn counted(self, counted: Option<OpenConnection>) -> Self {
-        Self {
-            _counted: counted,
-            ..self
-        }
-    }
-
-    /// The socket's peer; none on a Unix socket.
-    pub const fn peer(&self) -> Option<IpAddr> {
-        self.peer
-    }
-
-    /// What the handlers find behind their requests.
-    pub const fn connection(&self) -> &ConnectionInfo {
-        &self.connection
     }
 
     /// Whether nothing of a request has come.
@@ -166,11 +147,7 @@ impl ClientConnection {
             match self.poll_fill(cx, HEAD_READ) {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Arrived::Over),
-                Poll::Pending
-                    if self
-                        .read_by
-                        .is_some_and(|moment| self.timer.poll(moment, cx).is_ready()) =>
-                {
+                Poll::Pending if self.is_late(cx) => {
                     let late = std::mem::take(&mut self.held);
                     return Poll::Ready(if late.is_empty() {
                         Arrived::Over
@@ -230,13 +207,19 @@ impl ClientConnection {
             Poll::Ready(Ok(1..)) => {}
             Poll::Ready(Ok(0) | Err(_)) => {
                 self.left = true;
-                self.connection.client_left();
+                self.connection.client_left.set(true);
             }
             // A connection that rests needs no buffer.
             Poll::Pending if self.held.is_empty() => buffers::keep(std::mem::take(&mut self.held)),
             Poll::Pending => {}
         }
         read
+    }
+
+    /// Whether the time is over in which something must come.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        self.read_by
+            .is_some_and(|moment| self.timer.poll(moment, cx).is_ready())
     }
 
     /// The answer is out: the connection waits for another request, first for the rest of this one.

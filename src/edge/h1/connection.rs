@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::future::{Future as _, poll_fn};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -25,10 +24,7 @@ use crate::http::{Answer, RequestHead};
 
 /// What answers the requests of a worker.
 pub trait Handler {
-    /// The body of its answers.
     type Body: MessageBody + Unpin + 'static;
-
-    /// An answer on its way.
     type Answering: Future<Output = Answer<Self::Body>> + Unpin;
 
     /// Answers a request.
@@ -56,11 +52,16 @@ impl ShutdownSignal {
         self.notify.notify_waiters();
     }
 
-    /// Wakes the task when the signal changes.
-    fn register<'a>(&'a self, next: &mut Pin<&mut Notified<'a>>, cx: &mut Context<'_>) {
+    /// Pending, and wakes the task when the signal changes.
+    fn register<'a, T>(
+        &'a self,
+        next: &mut Pin<&mut Notified<'a>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<T> {
         while next.as_mut().poll(cx).is_ready() {
             next.set(self.notify.notified());
         }
+        Poll::Pending
     }
 }
 
@@ -79,12 +80,9 @@ pub async fn serve_connection<H: Handler>(
         let (head, bytes) = match next_request(&client, &shutdown, &mut notified).await {
             Arrived::Request(head, bytes) => (head, bytes),
             Arrived::Refused(refusal, bytes) => {
-                let peer = client
-                    .borrow()
-                    .peer()
-                    .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+                let connection = client.borrow().connection.clone();
                 let (writing, _) =
-                    Writing::new(&client, None, rejector.answer(refusal, &bytes, peer));
+                    Writing::new(&client, None, rejector.answer(refusal, &bytes, connection));
                 // Whether it goes out or not: the connection ends.
                 let _ = written(writing, &shutdown, &mut notified).await;
                 break true;
@@ -92,15 +90,8 @@ pub async fn serve_connection<H: Handler>(
             Arrived::Over if shutdown.is_cutting.get() => return,
             Arrived::Over => break client.borrow().is_in_body(),
         };
-        let request = {
-            let client = client.borrow();
-            Rc::new(RequestHead::new(
-                bytes,
-                head.parts,
-                client.peer(),
-                client.connection().clone(),
-            ))
-        };
+        let connection = client.borrow().connection.clone();
+        let request = Rc::new(RequestHead::new(bytes, head.parts, connection));
         let Some(answer) = call_handler(&client, &*handler, &request).await else {
             return;
         };
@@ -119,10 +110,7 @@ pub async fn serve_connection<H: Handler>(
     let late = shutdown.is_cutting.get();
     poll_fn(|cx| match client.borrow_mut().poll_close(cx, unread) {
         Poll::Pending if shutdown.is_cutting.get() && !late => Poll::Ready(()),
-        Poll::Pending => {
-            shutdown.register(&mut notified, cx);
-            Poll::Pending
-        }
+        Poll::Pending => shutdown.register(&mut notified, cx),
         closed => closed,
     })
     .await;
@@ -143,10 +131,7 @@ async fn next_request<'a>(
             {
                 Poll::Ready(Arrived::Over)
             }
-            Poll::Pending => {
-                shutdown.register(notified, cx);
-                Poll::Pending
-            }
+            Poll::Pending => shutdown.register(notified, cx),
             next => next,
         }
     })
@@ -185,10 +170,7 @@ async fn written<'a, B: MessageBody + Unpin>(
         Poll::Pending if shutdown.is_cutting.get() => {
             Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
         }
-        Poll::Pending => {
-            shutdown.register(notified, cx);
-            Poll::Pending
-        }
+        Poll::Pending => shutdown.register(notified, cx),
         written => written,
     })
     .await

@@ -124,7 +124,7 @@ impl<'a> Fields<'a> {
             ));
         }
         if self.expects {
-            return Err(RequestRefusal::expectation());
+            return Err(RequestRefusal::EXPECTATION);
         }
         // A proxy that asks at /auth/verify may pass the client's `Upgrade` on, without the
         // `Connection` that would give it a meaning.
@@ -132,7 +132,7 @@ impl<'a> Fields<'a> {
             return Ok(Follows::End);
         }
         if self.version != Some(b"13") {
-            return Err(RequestRefusal::websocket_version());
+            return Err(RequestRefusal::WEBSOCKET_VERSION);
         }
         if !self.key.is_some_and(is_websocket_key) {
             return Err(RequestRefusal::handshake(
@@ -153,7 +153,7 @@ impl<'a> Fields<'a> {
 
     fn expect(&mut self, value: &[u8]) -> Result<(), RequestRefusal> {
         if self.expects || !value.eq_ignore_ascii_case(b"100-continue") {
-            return Err(RequestRefusal::expectation());
+            return Err(RequestRefusal::EXPECTATION);
         }
         self.expects = true;
         Ok(())

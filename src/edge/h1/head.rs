@@ -15,6 +15,10 @@ use crate::http::method::goes_on;
 /// Most header lines. Servers behind the gateway take about a hundred, and it adds some of its own.
 pub const MAX_HEADERS: usize = 96;
 
+const NO_REQUEST_LINE: RequestRefusal = RequestRefusal::malformed(
+    "The request does not begin with a method, a target and a version of HTTP.",
+);
+
 /// A head that may come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
@@ -49,7 +53,7 @@ pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, RequestRef
         return Ok(None);
     };
     if !goes_on(method) {
-        return Err(RequestRefusal::method());
+        return Err(RequestRefusal::METHOD);
     }
     if target.len() > limits.target {
         return Err(RequestRefusal::URI_TOO_LONG);
@@ -133,9 +137,7 @@ fn refusal(error: Error, bytes: &[u8], limits: HeadLimits) -> RequestRefusal {
         {
             RequestRefusal::URI_TOO_LONG
         }
-        Error::Token | Error::Status => RequestRefusal::malformed(
-            "The request does not begin with a method, a target and a version of HTTP.",
-        ),
+        Error::Token | Error::Status => NO_REQUEST_LINE,
     }
 }
 
@@ -143,11 +145,9 @@ fn refusal(error: Error, bytes: &[u8], limits: HeadLimits) -> RequestRefusal {
 fn of_version(bytes: &[u8]) -> RequestRefusal {
     match version(bytes) {
         Some([major, minor]) if major.is_ascii_digit() && minor.is_ascii_digit() => {
-            RequestRefusal::version()
+            RequestRefusal::VERSION
         }
-        _ => RequestRefusal::malformed(
-            "The request does not begin with a method, a target and a version of HTTP.",
-        ),
+        _ => NO_REQUEST_LINE,
     }
 }
 
@@ -167,7 +167,8 @@ fn version(bytes: &[u8]) -> Option<[u8; 2]> {
     }
 }
 
-fn first_line(bytes: &[u8]) -> &[u8] {
+/// The first line that is not empty, without its end.
+pub(super) fn first_line(bytes: &[u8]) -> &[u8] {
     bytes
         .trim_ascii_start()
         .split(|b| matches!(b, b'\r' | b'\n'))

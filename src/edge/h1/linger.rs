@@ -21,7 +21,7 @@ const BYTES: usize = 16 << 20;
 const SILENCE: Duration = Duration::from_secs(5);
 /// A client that sends next to nothing for so long while the end of its answer is kept back waits
 /// for that end.
-const PAUSE: Duration = Duration::from_millis(500);
+pub const PAUSE: Duration = Duration::from_millis(500);
 /// Fewer bytes are next to nothing: who trickles gets the answer, and no place for half a minute.
 const LITTLE: usize = 1024;
 /// So many at once, in all workers together; fewer where the process may have few files open.
@@ -71,11 +71,6 @@ impl Linger {
         self.bytes > 0
     }
 
-    /// Nothing comes. Ready: the client has paused, has had its time, or gives way to others.
-    pub fn poll_paused(&mut self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_over(PAUSE, timer, cx)
-    }
-
     /// Reads and drops. Ready: the client has left, is silent, has had its time, or gives way to
     /// others.
     pub fn poll(
@@ -99,7 +94,9 @@ impl Linger {
         }
     }
 
-    fn poll_over(
+    /// Nothing comes. Ready: the client has been silent for so long, has had its time, or gives way
+    /// to others.
+    pub fn poll_over(
         &mut self,
         silence: Duration,
         timer: &mut Timer,

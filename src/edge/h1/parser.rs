@@ -229,16 +229,6 @@ mod tests {
         outcome(&stream.chunks(1).collect::<Vec<_>>())
     }
 
-    /// Another server must find exactly these requests in the stream.
-    fn others_read_the_same(stream: &[u8], requests: &[(Vec<u8>, Vec<u8>)]) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
-        tokio::task::LocalSet::new()
-            .block_on(&runtime, async { read_by_another(stream, requests) });
-    }
-
     /// What goes on in another form: a later minor version, and what is escaped in a query. Other
     /// servers need not take it as it came.
     fn as_it_goes_on(bytes: &[u8]) -> Vec<u8> {
@@ -249,6 +239,16 @@ mod tests {
         text.into_bytes()
     }
 
+    /// Another server must find exactly these requests in the stream.
+    fn others_read_the_same(stream: &[u8], requests: &[(Vec<u8>, Vec<u8>)]) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        tokio::task::LocalSet::new()
+            .block_on(&runtime, async { read_by_another(stream, requests) });
+    }
+
     fn read_by_another(stream: &[u8], requests: &[(Vec<u8>, Vec<u8>)]) {
         let mut bytes = BytesMut::from(as_it_goes_on(stream).as_slice());
         for (head, body) in requests {
@@ -257,13 +257,9 @@ mod tests {
             let Some(Message::Item(request)) = codec.decode(&mut bytes).unwrap() else {
                 panic!("no request in {:?}", String::from_utf8_lossy(stream))
             };
-            let mut lines = String::from_utf8_lossy(head)
-                .trim_start()
-                .split(' ')
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-                .into_iter();
-            assert_eq!(Some(request.method().as_str().to_owned()), lines.next());
+            let head = String::from_utf8_lossy(head);
+            let method = head.trim_start().split(' ').next();
+            assert_eq!(Some(request.method().as_str()), method);
             // Behind an upgrade that is no handshake it would read on; here nothing may come.
             if codec.message_type() == MessageType::Stream {
                 return;

@@ -26,6 +26,26 @@ impl RequestRefusal {
         ErrorCode::UriTooLong,
         "The request target is too long; move data into the body.",
     );
+    /// A method that no session gateway passes on.
+    pub const METHOD: Self = Self::new(
+        ErrorCode::MethodNotAllowed,
+        "CONNECT, TRACE and unknown methods are not forwarded.",
+    );
+    /// Another version of HTTP.
+    pub const VERSION: Self = Self::new(
+        ErrorCode::VersionUnsupported,
+        "This listener speaks HTTP/1.1 and HTTP/1.0; a load balancer before it can speak HTTP/2.",
+    );
+    /// An `Expect` that nobody can meet.
+    pub const EXPECTATION: Self = Self::new(
+        ErrorCode::ExpectationFailed,
+        "The only expectation that is met is \"100-continue\".",
+    );
+    /// A WebSocket handshake of another version.
+    pub const WEBSOCKET_VERSION: Self = Self::new(
+        ErrorCode::WebsocketVersionUnsupported,
+        "The version of the WebSocket protocol is 13.",
+    );
     /// Line ends that servers read differently.
     pub const LINE_END: Self = Self::malformed(
         "Lines of a request's head must end with CR LF, and neither may occur elsewhere.",
@@ -47,41 +67,9 @@ impl RequestRefusal {
         Self::new(ErrorCode::PathInvalid, detail)
     }
 
-    /// A method that no session gateway passes on.
-    pub const fn method() -> Self {
-        Self::new(
-            ErrorCode::MethodNotAllowed,
-            "CONNECT, TRACE and unknown methods are not forwarded.",
-        )
-    }
-
-    /// Another version of HTTP.
-    pub const fn version() -> Self {
-        Self::new(
-            ErrorCode::VersionUnsupported,
-            "This listener speaks HTTP/1.1 and HTTP/1.0; a load balancer before it can speak HTTP/2.",
-        )
-    }
-
-    /// An `Expect` that nobody can meet.
-    pub const fn expectation() -> Self {
-        Self::new(
-            ErrorCode::ExpectationFailed,
-            "The only expectation that is met is \"100-continue\".",
-        )
-    }
-
     /// Not a WebSocket handshake, although it says so.
     pub const fn handshake(detail: &'static str) -> Self {
         Self::new(ErrorCode::UpgradeInvalid, detail)
-    }
-
-    /// A WebSocket handshake of another version.
-    pub const fn websocket_version() -> Self {
-        Self::new(
-            ErrorCode::WebsocketVersionUnsupported,
-            "The version of the WebSocket protocol is 13.",
-        )
     }
 
     /// The error that the client gets.

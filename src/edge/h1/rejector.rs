@@ -1,15 +1,17 @@
 //! Answers requests that the parser refuses.
 
-use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::body::BoxBody;
+use actix_web::web::BytesMut;
 
-use crate::clock::monotonic_now;
+use crate::edge::h1::head::first_line;
 use crate::edge::h1::refusal::RequestRefusal;
-use crate::http::Answer;
-use crate::http::extract::{Inbound, X_REQUEST_ID};
+use crate::http::extract::X_REQUEST_ID;
+use crate::http::head::RequestParts;
 use crate::http::request_log::{CountedRoute, LoggedBody, RequestLog, RequestReporter};
+use crate::http::{Answer, ConnectionInfo, Inbound, RequestHead, TrustedProxies};
 
 /// Most bytes of a refused request's method and path in the access line.
 const SHOWN: (usize, usize) = (20, 512);
@@ -17,25 +19,23 @@ const SHOWN: (usize, usize) = (20, 512);
 /// Answers refused requests, and counts and logs them.
 #[derive(Clone)]
 pub struct Rejector {
-    reports: Arc<RequestReporter>,
-    route: Arc<CountedRoute>,
+    pub reports: Arc<RequestReporter>,
+    /// Refusals are counted under it.
+    pub route: Arc<CountedRoute>,
 }
 
 impl Rejector {
-    /// Refusals are counted under `route`.
-    pub const fn new(reports: Arc<RequestReporter>, route: Arc<CountedRoute>) -> Self {
-        Self { reports, route }
-    }
-
     /// The answer to a request whose head, of which these bytes have come, is refused.
     pub fn answer(
         &self,
         refusal: RequestRefusal,
         head: &[u8],
-        client: IpAddr,
+        connection: Rc<ConnectionInfo>,
     ) -> Answer<LoggedBody<BoxBody>> {
         let (method, path) = shown(head);
-        let inbound = Inbound::unread(client.to_canonical(), monotonic_now());
+        // Nothing in it is believed, whoever has sent it.
+        let unread = RequestHead::new(BytesMut::new(), RequestParts::default(), connection);
+        let inbound = Inbound::of(&unread, &TrustedProxies::default(), None);
         let mut request_log = RequestLog::new(
             self.reports.clone(),
             inbound,
@@ -58,12 +58,7 @@ impl Rejector {
 /// What can be made out of the bytes of a refused head: the method and the path, for the access
 /// line.
 fn shown(head: &[u8]) -> (String, String) {
-    let line = head
-        .trim_ascii_start()
-        .split(|b| matches!(b, b'\r' | b'\n'))
-        .next()
-        .unwrap_or_default();
-    let mut words = line.split(|b| *b == b' ');
+    let mut words = first_line(head).split(|b| *b == b' ');
     let method = words
         .next()
         .filter(|m| !m.is_empty() && m.len() <= SHOWN.0 && m.iter().all(u8::is_ascii_uppercase))

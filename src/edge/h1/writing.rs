@@ -75,8 +75,8 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         answer: Answer<B>,
     ) -> (Self, After) {
         let Answer { head, body, until } = answer;
-        let status = head.status();
-        let http_11 = request.is_some_and(RequestHead::is_http_11);
+        let status = head.status;
+        let http_11 = request.is_some_and(|request| request.is_http_11);
         let switched = status == StatusCode::SWITCHING_PROTOCOLS;
         let framing = framing(status, body.size(), request, http_11);
         if switched {
@@ -90,9 +90,8 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
         client.borrow_mut().withdraw_continue();
         // Clients of HTTP/1.0 take the end of the connection for that of the answer.
         let keeps_end = http_11 && client.borrow().is_sending();
-        let dated = head.is_dated();
-        let mut out = head.into_lines();
-        if !dated {
+        let mut out = head.lines;
+        if !head.is_dated {
             write_date(&mut out);
         }
         write_framing(&mut out, status, framing, body.size(), request);
@@ -219,11 +218,9 @@ impl<'a, B: MessageBody + Unpin> Writing<'a, B> {
             let _ = write!((&mut self.out).writer(), "{:x}\r\n", piece.len());
         }
         if piece.len() > COPIED {
-            self.framing = if chunked {
-                AnswerFraming::Chunked { end_due: true }
-            } else {
-                self.framing
-            };
+            if chunked {
+                self.framing = AnswerFraming::Chunked { end_due: true };
+            }
             self.data = piece;
             return Ok(());
         }
@@ -356,6 +353,7 @@ mod tests {
     use std::convert::Infallible;
     use std::future::poll_fn;
 
+    use actix_web::body::BodyStream;
     use socket2::SockRef;
     use tokio::io::AsyncReadExt as _;
     use tokio::net::UnixStream;
@@ -363,24 +361,6 @@ mod tests {
     use super::*;
     use crate::edge::h1::client::tests::patient;
     use crate::http::AnswerHead;
-
-    /// A body of small pieces without end.
-    struct Endless;
-
-    impl MessageBody for Endless {
-        type Error = Infallible;
-
-        fn size(&self) -> BodySize {
-            BodySize::Stream
-        }
-
-        fn poll_next(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Bytes, Infallible>>> {
-            Poll::Ready(Some(Ok(Bytes::from_static(&[b'x'; 1000]))))
-        }
-    }
 
     /// A client that never takes all that waits for it. What it has taken must not be kept for
     /// that.
@@ -390,11 +370,10 @@ mod tests {
         // The smallest that there is, so that each write takes only a part.
         SockRef::from(&socket).set_send_buffer_size(1).unwrap();
         let client = RefCell::new(patient(socket));
-        let (mut writing, _) = Writing::new(
-            &client,
-            None,
-            Answer::new(AnswerHead::new(StatusCode::OK), Endless),
-        );
+        let piece = Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 1000]));
+        let endless = BodyStream::new(futures_util::stream::repeat(piece));
+        let answer = Answer::new(AnswerHead::new(StatusCode::OK), endless);
+        let (mut writing, _) = Writing::new(&client, None, answer);
         let mut most = 0;
         let write = poll_fn(|cx| {
             let written = writing.poll(cx);

@@ -8,10 +8,8 @@ use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 
 use super::Proxy;
-use crate::http::Answer;
 use crate::http::authenticate::Caller;
-use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::request_log::RequestLog;
+use crate::http::{Answer, ErrorCode, GatewayError, RequestLog};
 use crate::proxy::answer::AnswerBody;
 use crate::proxy::session_watch::SessionWatch;
 use crate::proxy::websocket::handshake::Handshake;
@@ -40,14 +38,14 @@ impl Proxy {
         request_log: &mut RequestLog,
     ) -> Result<Answer<AnswerBody>, GatewayError> {
         if let Some(opening) =
-            opening.filter(|_| answer.head.status() == StatusCode::SWITCHING_PROTOCOLS)
+            opening.filter(|_| answer.head.status == StatusCode::SWITCHING_PROTOCOLS)
         {
             return self.switch(answer, opening, caller, request_log);
         }
         if !matches!(caller, Caller::Session(_)) || answer.body.is_here() {
             return Ok(answer.map_body(AnswerBody::Upstream));
         }
-        let mut watch = self.watch(caller);
+        let mut watch = SessionWatch::new(self.session(caller));
         let account = request_log.stream.get_or_insert_default().clone();
         let until = async move {
             poll_fn(|cx| watch.poll_ended(cx)).await;
@@ -78,20 +76,13 @@ impl Proxy {
         let tunnel = Tunnel {
             client,
             upstream,
-            watch: self.watch(caller),
+            watch: SessionWatch::new(self.session(caller)),
             idle_timeout: self.websockets.limits.idle_timeout,
             drain: self.drain.clone(),
             account: request_log.stream.get_or_insert_default().clone(),
             held: (place, held),
         };
         Ok(Answer::new(head, AnswerBody::Tunnel(tunnel.open())))
-    }
-
-    fn watch(&self, caller: &Caller) -> SessionWatch {
-        SessionWatch::new(
-            self.session(caller)
-                .map(|(sessions, live)| (sessions.clone(), live)),
-        )
     }
 
     /// The caller's session, for whoever watches it.

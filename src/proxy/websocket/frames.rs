@@ -16,7 +16,8 @@ pub struct Frames {
     /// Bytes of the payload still to come.
     left: u64,
     opcode: u8,
-    closed: bool,
+    /// Whether a close frame has come: nothing may follow it.
+    pub has_closed: bool,
     data: bool,
 }
 
@@ -37,7 +38,7 @@ impl Frames {
             at += 1;
             if let Some(payload) = payload_length(&self.head) {
                 self.opcode = self.head[0] & 0x0f;
-                self.closed |= self.opcode == CLOSE;
+                self.has_closed |= self.opcode == CLOSE;
                 self.data |= self.opcode < CLOSE;
                 self.head.clear();
                 if payload == 0 {
@@ -57,11 +58,6 @@ impl Frames {
     /// Whether a frame may begin here.
     pub const fn is_at_boundary(&self) -> bool {
         self.head.is_empty() && self.left == 0
-    }
-
-    /// Whether a close frame has come: nothing may follow it.
-    pub const fn has_closed(&self) -> bool {
-        self.closed
     }
 
     /// Whether data came since the last call: not pings and pongs, which clients answer without
@@ -116,68 +112,25 @@ pub fn close_frame(code: u16, reason: &'static str, mask: Option<[u8; 4]>) -> Ve
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    fn frame(opcode: u8, length: usize, masked: bool) -> Vec<u8> {
-        let mask = if masked { 0x80 } else { 0 };
-        let mut frame = vec![0x80 | opcode];
-        match length {
-            0..126 => frame.push(mask | u8::try_from(length).unwrap()),
-            126..65536 => {
-                frame.push(mask | 126);
-                frame.extend_from_slice(&u16::try_from(length).unwrap().to_be_bytes());
-            }
-            _ => {
-                frame.push(mask | 127);
-                frame.extend_from_slice(&(length as u64).to_be_bytes());
-            }
-        }
-        frame.extend(std::iter::repeat_n(
-            0x88,
-            if masked { 4 } else { 0 } + length,
-        ));
-        frame
-    }
-
-    proptest! {
-        #[test]
-        fn boundaries_are_found_however_the_bytes_arrive(
-            frames in prop::collection::vec((0_u8..3, prop::sample::select(vec![0_usize, 1, 125, 126, 300, 65_535, 65_536, 70_000]), any::<bool>()), 1..6),
-            piece in 1_usize..5000,
-        ) {
-            let mut wire = Vec::new();
-            let mut ends = vec![0];
-            for (opcode, length, masked) in frames {
-                wire.extend(frame(opcode, length, masked));
-                ends.push(wire.len());
-            }
-            let mut direction = Frames::default();
-            let mut at = 0;
-            for piece in wire.chunks(piece) {
-                direction.follow(piece);
-                at += piece.len();
-                prop_assert_eq!(direction.is_at_boundary(), ends.contains(&at));
-            }
-            prop_assert!(!direction.has_closed() && direction.is_at_boundary());
-            let first = Frames::default().to_frame_end(&wire);
-            prop_assert_eq!(first, ends[1]);
-        }
+    /// A short frame; where it ends with others, the fuzz target `frames` shows.
+    fn frame(opcode: u8) -> Vec<u8> {
+        [&[0x80 | opcode, 0x84], &b"mask"[..], b"tige"].concat()
     }
 
     #[test]
     fn closing_and_data_are_told_from_pings() {
         let mut direction = Frames::default();
-        direction.follow(&frame(9, 4, false));
-        direction.follow(&frame(10, 4, true));
-        assert!(!direction.take_data() && !direction.has_closed());
-        direction.follow(&frame(1, 4, true)[..3]);
+        direction.follow(&frame(9));
+        direction.follow(&frame(10));
+        assert!(!direction.take_data() && !direction.has_closed);
+        direction.follow(&frame(1)[..3]);
         assert!(!direction.take_data(), "the head is not complete");
-        direction.follow(&frame(1, 4, true)[3..]);
+        direction.follow(&frame(1)[3..]);
         assert!(direction.take_data() && !direction.take_data());
         direction.follow(&close_frame(1000, "", None));
-        assert!(direction.has_closed() && direction.is_at_boundary());
+        assert!(direction.has_closed && direction.is_at_boundary());
     }
 
     #[test]

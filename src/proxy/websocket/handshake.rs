@@ -1,9 +1,8 @@
 //! The WebSocket handshake of a client (RFC 6455 section 4).
 
-use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::head::{RequestHead, Value};
-use crate::http::response::AnswerHead;
 use crate::http::token::protocols;
+use crate::http::{AnswerHead, ErrorCode, GatewayError};
 use crate::session::carrier::{PROTOCOL, is_of_gateway_protocol};
 use crate::upstream_client::upgrade::{PROTOCOLS, Upgrade};
 
@@ -24,7 +23,7 @@ pub fn read(head: &RequestHead) -> Result<Option<Handshake>, GatewayError> {
         return Ok(None);
     }
     let key = headers.get("sec-websocket-key").and_then(Value::text);
-    let switches = head.is_http_11() && headers.lists("connection", b"upgrade");
+    let switches = head.is_http_11 && headers.lists("connection", b"upgrade");
     let Some(key) = key.filter(|_| switches) else {
         let detail = "A WebSocket handshake is a GET in HTTP/1.1 with \"Connection: Upgrade\".";
         return Err(GatewayError::new(ErrorCode::UpgradeInvalid, detail).closing());
@@ -90,7 +89,7 @@ mod tests {
                 .into_iter()
                 .for_each(|chosen| head.push(PROTOCOLS, chosen.as_bytes()));
             handshake(offered).answer(&mut head);
-            String::from_utf8(head.into_lines().to_vec()).unwrap()
+            String::from_utf8(head.lines.to_vec()).unwrap()
         };
         assert!(!answer("chat", None).contains(PROTOCOLS));
         assert!(

@@ -14,9 +14,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 
 use crate::clock::monotonic_now;
 use crate::crypto::random;
-use crate::http::Drain;
-use crate::http::error::ErrorCode;
 use crate::http::request_log::StreamAccount;
+use crate::http::{Drain, ErrorCode};
 use crate::proxy::session_watch::SessionWatch;
 use crate::proxy::websocket::frames::{Frames, close_frame};
 use crate::proxy::websocket::limits::WebsocketPermit;
@@ -101,19 +100,11 @@ impl Tunnel {
 impl Running {
     async fn run(mut self) {
         let end = poll_fn(|cx| self.poll(cx)).await;
-        match end {
-            End::Session => self
-                .tunnel
-                .account
-                .error
-                .set(Some(ErrorCode::SessionExpired)),
-            End::Upstream if !self.to_client.has_closed() => self
-                .tunnel
-                .account
-                .error
-                .set(Some(ErrorCode::UpstreamError)),
-            _ => {}
-        }
+        self.tunnel.account.error.set(match end {
+            End::Session => Some(ErrorCode::SessionExpired),
+            End::Upstream if !self.to_client.has_closed => Some(ErrorCode::UpstreamError),
+            _ => None,
+        });
         self.close_client(end).await;
         self.close_upstream(end).await;
     }
@@ -216,7 +207,7 @@ impl Running {
         let whole = tokio::time::timeout(REST_OF_FRAME, rest)
             .await
             .unwrap_or(false);
-        self.body.end(match (whole, self.to_client.has_closed()) {
+        self.body.end(match (whole, self.to_client.has_closed) {
             (true, true) => Ok(Bytes::new()),
             (true, false) => Ok(close_frame(code, reason, None).into()),
             (false, _) => Err(BrokenBody::Answer(BadAnswer::Cut)),
@@ -249,7 +240,7 @@ impl Running {
             if let Some((code, reason)) = end.close()
                 && self.unsent.is_empty()
                 && self.to_upstream.is_at_boundary()
-                && !self.to_upstream.has_closed()
+                && !self.to_upstream.has_closed
             {
                 upstream
                     .io

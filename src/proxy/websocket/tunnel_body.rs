@@ -1,7 +1,7 @@
 //! The body of a 101 answer, which a tunnel's task fills. It holds one piece at a time, so that a
 //! slow client slows the upstream down and fills no memory.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -12,84 +12,75 @@ use actix_web::web::Bytes;
 use crate::upstream_client::download::BrokenBody;
 
 /// The task's end.
-pub struct BodySender(Rc<RefCell<BodyState>>);
+pub struct BodySender(Rc<BodyState>);
 
 /// The body of a 101: what comes out of the tunnel.
-pub struct TunnelBody(Rc<RefCell<BodyState>>);
+pub struct TunnelBody(Rc<BodyState>);
 
 #[derive(Default)]
 struct BodyState {
-    piece: Option<Bytes>,
+    piece: Cell<Option<Bytes>>,
     /// How it ends, once that is known: with these bytes, or broken off.
-    end: Option<Result<Bytes, BrokenBody>>,
-    left: bool,
-    sender: Option<Waker>,
-    receiver: Option<Waker>,
+    end: Cell<Option<Result<Bytes, BrokenBody>>>,
+    has_left: Cell<bool>,
+    sender: Cell<Option<Waker>>,
+    receiver: Cell<Option<Waker>>,
 }
 
 /// Both ends.
-#[must_use]
 pub fn tunnel_body() -> (BodySender, TunnelBody) {
-    let state = Rc::new(RefCell::new(BodyState::default()));
+    let state = Rc::new(BodyState::default());
     (BodySender(state.clone()), TunnelBody(state))
 }
 
 impl BodySender {
     /// Ready when the last piece was taken.
     pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.0.borrow_mut();
-        state.sender = Some(cx.waker().clone());
-        if state.piece.is_none() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
+        self.0.sender.set(Some(cx.waker().clone()));
+        match self.0.piece.take() {
+            None => Poll::Ready(()),
+            waits => {
+                self.0.piece.set(waits);
+                Poll::Pending
+            }
         }
     }
 
     /// Whether the client has left.
     pub fn is_left(&self, cx: &Context<'_>) -> bool {
-        let mut state = self.0.borrow_mut();
-        state.sender = Some(cx.waker().clone());
-        state.left
+        self.0.sender.set(Some(cx.waker().clone()));
+        self.0.has_left.get()
     }
 
     /// Gives a piece.
     pub fn give(&self, piece: Bytes) {
-        self.0.borrow_mut().piece = Some(piece);
-        self.wake();
+        self.0.piece.set(Some(piece));
+        wake(&self.0.receiver);
     }
 
     /// The last bytes, which may be none; or the tunnel broke off.
     pub fn end(&self, how: Result<Bytes, BrokenBody>) {
-        self.0.borrow_mut().end = Some(how);
-        self.wake();
+        self.0.end.set(Some(how));
+        wake(&self.0.receiver);
     }
+}
 
-    fn wake(&self) {
-        let receiver = self.0.borrow_mut().receiver.take();
-        if let Some(receiver) = receiver {
-            receiver.wake();
-        }
+fn wake(waker: &Cell<Option<Waker>>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
     }
 }
 
 impl Drop for BodySender {
     fn drop(&mut self) {
-        self.0.borrow_mut().end.get_or_insert(Err(BrokenBody::Own));
-        self.wake();
+        self.end(self.0.end.take().unwrap_or(Err(BrokenBody::Own)));
     }
 }
 
 impl Drop for TunnelBody {
     fn drop(&mut self) {
-        let sender = {
-            let mut state = self.0.borrow_mut();
-            state.left = true;
-            state.sender.take()
-        };
-        if let Some(sender) = sender {
-            sender.wake();
-        }
+        self.0.has_left.set(true);
+        wake(&self.0.sender);
     }
 }
 
@@ -104,23 +95,16 @@ impl MessageBody for TunnelBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BrokenBody>>> {
-        let mut state = self.0.borrow_mut();
-        if let Some(piece) = state.piece.take() {
-            let sender = state.sender.take();
-            drop(state);
-            if let Some(sender) = sender {
-                sender.wake();
-            }
+        if let Some(piece) = self.0.piece.take() {
+            wake(&self.0.sender);
             return Poll::Ready(Some(Ok(piece)));
         }
-        match &mut state.end {
-            None => {
-                state.receiver = Some(cx.waker().clone());
-                Poll::Pending
-            }
-            Some(Ok(last)) if last.is_empty() => Poll::Ready(None),
-            Some(Ok(last)) => Poll::Ready(Some(Ok(std::mem::take(last)))),
-            Some(Err(broken)) => Poll::Ready(Some(Err(*broken))),
-        }
+        let Some(end) = self.0.end.take() else {
+            self.0.receiver.set(Some(cx.waker().clone()));
+            return Poll::Pending;
+        };
+        // Whoever asks again gets the end again.
+        self.0.end.set(Some(end.clone().map(|_| Bytes::new())));
+        Poll::Ready(Some(end).filter(|end| !end.as_ref().is_ok_and(Bytes::is_empty)))
     }
 }

@@ -13,8 +13,8 @@ impl Write for Shared {
     }
 }
 
-fn line(path: &str) -> AccessLine<'_> {
-    AccessLine {
+fn request(path: &str) -> FinishedRequest<'_> {
+    FinishedRequest {
         time: UnixMillis(1_700_000_000_123),
         request_id: "r1",
         trace_id: "t1",
@@ -27,6 +27,7 @@ fn line(path: &str) -> AccessLine<'_> {
         bytes: 12,
         received: None,
         took: Duration::from_micros(1500),
+        upstream_after: None,
         upstream_took: Some(Duration::from_micros(1000)),
         endpoint: Some("10.0.0.1:80"),
         attempts: 2,
@@ -39,7 +40,7 @@ fn line(path: &str) -> AccessLine<'_> {
 fn written(format: LineFormat, path: &str) -> String {
     let out = Shared::default();
     let (log, guard) = AccessLog::start(format, out.clone(), Counter::default()).unwrap();
-    log.record(&line(path));
+    log.record(&request(path));
     drop(guard);
     let bytes = out.0.lock().clone();
     String::from_utf8(bytes).unwrap()

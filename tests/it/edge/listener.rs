@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use hufu::edge::handshakes::MANY;
+use hufu::edge::tls::MANY;
 use nix::sys::signal::Signal;
 use rustls::{ProtocolVersion, SupportedProtocolVersion, version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

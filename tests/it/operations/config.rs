@@ -365,7 +365,7 @@ fn values_arrive_in_their_types() {
     assert_eq!(
         (
             orders.retries.attempts,
-            orders.ejection.failures,
+            orders.ejection.breaker.failures,
             orders.ejection.max_percent
         ),
         (1, 3, 30)

@@ -346,7 +346,7 @@ async fn names_are_looked_up_again_and_a_failing_resolver_changes_nothing() {
         backend
             .state
             .targets()
-            .targets()
+            .targets
             .iter()
             .map(|target| target.name.to_string())
             .collect::<Vec<_>>()

@@ -11,7 +11,7 @@ use tokio::io::AsyncWrite as _;
 
 use super::{BODY_READ, ClientConnection, DRAIN_BYTES};
 use crate::clock::monotonic_now;
-use crate::edge::h1::linger::Linger;
+use crate::edge::h1::linger::{Linger, PAUSE};
 use crate::http::body_decoder::BodyPart;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -36,13 +36,7 @@ impl ClientConnection {
                 BodyPart::More => match self.poll_fill(cx, BODY_READ) {
                     Poll::Ready(Ok(1..)) => {}
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(false),
-                    Poll::Pending
-                        if self
-                            .read_by
-                            .is_some_and(|moment| self.timer.poll(moment, cx).is_ready()) =>
-                    {
-                        return Poll::Ready(false);
-                    }
+                    Poll::Pending if self.is_late(cx) => return Poll::Ready(false),
                     Poll::Pending => return Poll::Pending,
                 },
             }
@@ -88,7 +82,7 @@ impl ClientConnection {
                         .read_by
                         .get_or_insert_with(|| monotonic_now() + self.body_time_left);
                     ready!(self.timer.poll(moment, cx));
-                    self.connection.body_stalled();
+                    self.connection.body_stalled.set(true);
                     return Poll::Ready(Some(Err(PayloadError::Incomplete(None))));
                 }
             }
@@ -137,7 +131,7 @@ impl ClientConnection {
                 BodyPart::More => match self.poll_fill(cx, BODY_READ) {
                     Poll::Ready(Ok(came @ 1..)) if linger.take(came) => {}
                     Poll::Ready(_) => return Poll::Ready(()),
-                    Poll::Pending => return linger.poll_paused(&mut self.timer, cx),
+                    Poll::Pending => return linger.poll_over(PAUSE, &mut self.timer, cx),
                 },
             }
         }

@@ -89,14 +89,14 @@ impl ClientConnection {
                 .insert((monotonic_now() + self.settings.write_timeout, taken)),
         };
         ready!(self.timer.poll(moment, cx));
-        self.connection.write_stalled();
+        self.connection.write_stalled.set(true);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// The answer has broken off; `unmarked`: nothing but the end of the connection says where it
     /// ends.
     pub fn cut(&self, unmarked: bool) {
-        self.connection.answer_cut();
+        self.connection.answer_cut.set(true);
         if unmarked {
             self.stream.reset_when_dropped();
         }

@@ -29,10 +29,10 @@ pub(in crate::edge) fn patient(socket: UnixStream) -> ClientConnection {
     };
     ClientConnection::new(
         Stream::Unix(socket),
-        None,
         ConnectionInfo::default(),
         settings,
         lingering(None),
+        None,
     )
 }
 
