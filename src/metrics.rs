@@ -10,7 +10,6 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
@@ -22,6 +21,7 @@ pub use self::labels::{
 };
 
 pub use prometheus_client::metrics::counter::Counter;
+pub use prometheus_client::metrics::family::Family;
 pub use prometheus_client::metrics::gauge::Gauge;
 pub use prometheus_client::metrics::histogram::Histogram;
 
@@ -79,12 +79,6 @@ pub struct Metrics {
     pub configuration_read: Gauge,
     pub spans: Family<Outcome, Counter>,
     pub access_lines_dropped: Counter,
-}
-
-impl fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Metrics")
-    }
 }
 
 impl Default for Metrics {
@@ -311,6 +305,14 @@ impl Metrics {
             .get_or_create(&StoreNode {
                 node: node.to_owned(),
             })
+            .inc();
+    }
+
+    /// Counts a search for the store's masters.
+    pub fn store_refresh(&self, found: bool) {
+        let outcome = if found { "ok" } else { "failed" };
+        self.store_refreshes
+            .get_or_create(&Outcome { outcome })
             .inc();
     }
 

@@ -41,8 +41,8 @@ impl Fetcher {
         let deadline = monotonic_now() + 2 * lease;
         for attempt in 1.. {
             let asked = monotonic_now();
-            let paused = slot.state().paused(asked);
-            let replaced = slot.state().replaced(asked).cloned();
+            let paused = slot.state.lock().paused(asked);
+            let replaced = slot.state.lock().replaced(asked).cloned();
             let found = match &paused {
                 // Another gateway may have had better luck.
                 Some(_) => self.store.find(&slot.name).await.map(|token| {
@@ -72,7 +72,7 @@ impl Fetcher {
                 }
                 (Ok(Some(TokenLease::Recent { wait })), None) => {
                     let why = refused_twice(wait);
-                    return Err(slot.state().pause(why, monotonic_now()));
+                    return Err(slot.state.lock().pause(why, monotonic_now()));
                 }
                 (Ok(_), None) => {}
                 (Err(error), paused) => return self.alone(slot, &app, error, paused).await,
@@ -101,7 +101,8 @@ impl Fetcher {
             text: stored.text,
             until: asked + stored.expires_in,
         };
-        slot.state()
+        slot.state
+            .lock()
             .obtained(token, Origin::Store, stored.age, monotonic_now())
     }
 
@@ -153,7 +154,7 @@ impl Fetcher {
         down: StoreError,
         paused: Option<AppTokenError>,
     ) -> Result<AccessToken, AppTokenError> {
-        if let Some(token) = slot.state().store_is_down(monotonic_now()) {
+        if let Some(token) = slot.state.lock().store_is_down(monotonic_now()) {
             return Ok(token);
         }
         if let Some(why) = paused {
@@ -181,7 +182,8 @@ impl Fetcher {
             until: asked + expires_in,
         };
         let obtained = slot
-            .state()
+            .state
+            .lock()
             .obtained(token, origin, Duration::ZERO, monotonic_now());
         match &obtained {
             Ok(_) => {
@@ -199,8 +201,8 @@ impl Fetcher {
 
     fn failed(&self, slot: &AppSlot, app: &App, error: &ExchangeError) -> AppTokenError {
         let now = monotonic_now();
-        let why = slot.state().failed(error, now);
-        let left = slot.state().left(now);
+        let why = slot.state.lock().failed(error, now);
+        let left = slot.state.lock().left(now);
         let present = match left.as_secs() {
             0 => "there is none now".to_owned(),
             left => format!("the present one is good for another {left} s"),

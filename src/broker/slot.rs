@@ -1,7 +1,9 @@
 //! One app's place with the broker: what its token is called, who fetches it and what is known of
 //! it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::state::TokenState;
 use crate::identity::{App, TokenName};
@@ -13,7 +15,7 @@ pub(super) struct AppSlot {
     pub(super) name: TokenName,
     /// The app as it was last asked for.
     app: Mutex<App>,
-    state: Mutex<TokenState>,
+    pub(super) state: Mutex<TokenState>,
 }
 
 impl AppSlot {
@@ -28,24 +30,16 @@ impl AppSlot {
         }
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, TokenState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn app(&self) -> App {
-        self.last_app().clone()
+        self.app.lock().clone()
     }
 
     /// The app as it is configured now. With other settings what stood against a fetch may be gone.
     pub(super) fn asked_by(&self, app: &App) {
-        let mut last = self.last_app();
+        let mut last = self.app.lock();
         if !Arc::ptr_eq(&last.provider, &app.provider) {
             *last = app.clone();
-            self.state().resume();
+            self.state.lock().resume();
         }
-    }
-
-    fn last_app(&self) -> MutexGuard<'_, App> {
-        self.app.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,10 +2,10 @@
 //! is one.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -40,12 +40,6 @@ struct Entry {
     watched: Mutex<bool>,
 }
 
-impl fmt::Debug for TokenBroker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenBroker")
-    }
-}
-
 impl TokenBroker {
     /// Nothing is fetched and nobody is asked before somebody wants a token. Its tasks run in the
     /// runtime of this call.
@@ -71,7 +65,7 @@ impl TokenBroker {
 impl AppTokenSource for TokenBroker {
     async fn token(&self, app: &App) -> Outcome {
         let entry = self.0.entry(app)?;
-        let step = entry.slot.state().wanted(monotonic_now());
+        let step = entry.slot.state.lock().wanted(monotonic_now());
         match step {
             Step::Use(token) => Ok(token),
             Step::UseAndRefresh(token) => {
@@ -85,7 +79,11 @@ impl AppTokenSource for TokenBroker {
     async fn token_after(&self, app: &App, refused: &AccessToken) -> Outcome {
         let entry = self.0.entry(app)?;
         self.0.fetcher.count_refusal(app);
-        let step = entry.slot.state().refused(&refused.text, monotonic_now());
+        let step = entry
+            .slot
+            .state
+            .lock()
+            .refused(&refused.text, monotonic_now());
         let early = match step {
             Refused::Use(token) => return Ok(token),
             Refused::Wait(error) => return Err(error),
@@ -109,7 +107,7 @@ impl Shared {
         if app.app_token().is_none() {
             return Err(AppTokenError::Unsupported);
         }
-        let mut apps = locked(&self.apps);
+        let mut apps = self.apps.lock();
         if let Some(entry) = apps.get(&app.name)
             && entry.slot.name.appid == app.appid
         {
@@ -140,7 +138,7 @@ impl Shared {
     /// The task that obtains the token; begun, unless one is under way. It goes on when nobody waits
     /// any more, so that no token is lost half way.
     fn flight(self: &Arc<Self>, entry: &Arc<Entry>) -> watch::Receiver<Option<Outcome>> {
-        let mut flight = locked(&entry.flight);
+        let mut flight = entry.flight.lock();
         if let Some(outcome) = &*flight
             && outcome.borrow().is_none()
             && outcome.has_changed().is_ok()
@@ -160,8 +158,8 @@ impl Shared {
 
     /// Has a task look after the token, as long as there is one that is used.
     fn watch_over(self: &Arc<Self>, entry: &Arc<Entry>) {
-        let mut watched = locked(&entry.watched);
-        if !*watched && entry.slot.state().next_look(monotonic_now()).is_some() {
+        let mut watched = entry.watched.lock();
+        if !*watched && entry.slot.state.lock().next_look(monotonic_now()).is_some() {
             *watched = true;
             self.spawn(keep_fresh(Arc::downgrade(self), entry.clone()));
         }
@@ -180,8 +178,8 @@ impl Shared {
 async fn keep_fresh(broker: Weak<Shared>, entry: Arc<Entry>) {
     loop {
         let wait = {
-            let mut watched = locked(&entry.watched);
-            let wait = entry.slot.state().next_look(monotonic_now());
+            let mut watched = entry.watched.lock();
+            let wait = entry.slot.state.lock().next_look(monotonic_now());
             *watched = wait.is_some();
             wait
         };
@@ -190,13 +188,9 @@ async fn keep_fresh(broker: Weak<Shared>, entry: Arc<Entry>) {
         let Some(shared) = broker.upgrade() else {
             return;
         };
-        let due = entry.slot.state().next_look(monotonic_now());
+        let due = entry.slot.state.lock().next_look(monotonic_now());
         if due.is_some_and(|wait| wait.is_zero()) {
             let _ = shared.obtained(&entry).await;
         }
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

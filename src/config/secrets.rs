@@ -1,6 +1,5 @@
 //! `[secrets]`: the keys of the gateway.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::reader::Section;
@@ -8,7 +7,7 @@ use crate::crypto::keyring::{Keyring, NamingKey, parse_key};
 use crate::secret::Secret;
 
 /// The keys, ready for use.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct SecretSettings {
     /// The sealing keys.
     pub keys: Arc<Keyring>,
@@ -17,15 +16,6 @@ pub struct SecretSettings {
     /// Whether one of them was drawn just now, so that what it sealed or named is lost with the
     /// process.
     pub ephemeral: bool,
-}
-
-impl fmt::Debug for SecretSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecretSettings")
-            .field("keys", &self.keys)
-            .field("ephemeral", &self.ephemeral)
-            .finish_non_exhaustive()
-    }
 }
 
 /// The keys; `durable`: the store outlives the process, so they must too.

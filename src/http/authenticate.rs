@@ -40,7 +40,7 @@ impl Caller {
 }
 
 /// Finds the token in a request and the session behind it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Authenticator {
     sessions: Arc<SessionService>,
     carriers: Arc<[TokenCarrier]>,

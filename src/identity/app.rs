@@ -1,7 +1,6 @@
 //! The apps that may sign in here.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use crate::identity::capability::{AppToken, OpenData, PhoneNumbers, SessionKeyApi};
@@ -36,14 +35,8 @@ impl App {
     }
 }
 
-impl fmt::Debug for App {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "App({}, {})", self.name, self.appid)
-    }
-}
-
 /// All apps. With a single one nobody needs to name it.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Apps(BTreeMap<Arc<str>, App>);
 
 impl Apps {

@@ -40,7 +40,7 @@ pub struct Client {
 }
 
 /// The login of all apps.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LoginFlow {
     apps: Arc<Apps>,
     sessions: Arc<SessionService>,
@@ -272,7 +272,7 @@ impl LoginFlow {
             })?;
         Ok(LoginAnswer {
             expires_in: found.expires_in,
-            absolute_expires_in: found.session.absolute_deadline.since(found.now),
+            absolute_expires_in: found.absolute_expires_in(),
             ..answer
         })
     }

@@ -1,6 +1,5 @@
 //! The seam between logins and where their codes are reserved.
 
-use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,7 +35,7 @@ pub enum Reservation {
 /// Keeps codes while they are exchanged, and for a moment what came of it. The answer of a login
 /// that worked is stored together with its session: `SessionStore::create` has it.
 #[async_trait]
-pub trait LoginCodes: fmt::Debug + Send + Sync {
+pub trait LoginCodes: Send + Sync {
     /// Reserves a login code for `lease`.
     async fn reserve(&self, login: &LoginKey, lease: Duration) -> Result<Reservation, StoreError>;
 

@@ -1,6 +1,5 @@
 //! The seam between the broker of access tokens and where they are kept for all gateways.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,7 +54,7 @@ pub struct NewToken<'a> {
 
 /// Keeps platforms' tokens, and says who fetches the next one.
 #[async_trait]
-pub trait PlatformTokens: fmt::Debug + Send + Sync {
+pub trait PlatformTokens: Send + Sync {
     /// What there is, and nothing is reserved.
     async fn find(&self, name: &TokenName) -> Result<Option<StoredToken>, StoreError>;
 

@@ -95,7 +95,6 @@ impl Senders {
 
 /// Watches for guessing, for the whole process: a metric and, now and then, a log line. Nobody is
 /// refused for it: a made-up token costs less to refuse than a limit would.
-#[derive(Debug)]
 pub struct GuessWatch {
     senders: Mutex<Senders>,
     metrics: Arc<Metrics>,

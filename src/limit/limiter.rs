@@ -2,7 +2,6 @@
 //! is refused without asking, and while the store does not answer each process holds the quotas for
 //! itself.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -137,12 +136,6 @@ pub struct Limiter {
     store: Arc<dyn CounterStore>,
     local_limits: Arc<LocalLimits>,
     metrics: Arc<Metrics>,
-}
-
-impl fmt::Debug for Limiter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Limiter")
-    }
 }
 
 impl Limiter {

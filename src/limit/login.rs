@@ -21,7 +21,7 @@ pub struct LoginQuotas {
 }
 
 /// The limits of logins, for one worker.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LoginLimits {
     limiter: Limiter,
     naming: Arc<NamingKey>,

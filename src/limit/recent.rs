@@ -35,6 +35,21 @@ impl<K: Hash + Eq + Copy, V> Recent<K, V> {
             .or_insert_with(|| old.remove(&key).unwrap_or_else(fresh))
     }
 
+    /// The value of a key, made if there is none and it can be made.
+    pub fn get_or_try<E>(&mut self, key: K, fresh: impl FnOnce() -> Result<V, E>) -> Result<V, E>
+    where
+        V: Copy,
+    {
+        if let Some(value) = self.young.get(&key) {
+            return Ok(*value);
+        }
+        let value = match self.old.get(&key) {
+            Some(value) => *value,
+            None => fresh()?,
+        };
+        Ok(*self.entry(key, || value))
+    }
+
     /// The entry of a key, if there is one. Does not count as use.
     pub fn peek(&self, key: &K) -> Option<&V> {
         self.young.get(key).or_else(|| self.old.get(key))

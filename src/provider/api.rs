@@ -2,7 +2,6 @@
 //! platform that does not answer is not called for a while. Beside it stands what else the platform
 //! can do for the app.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,13 +38,6 @@ pub struct PlatformApi {
 struct AppTokenApi {
     engine: Arc<Engine>,
     api: &'static TokenApi,
-}
-
-impl fmt::Debug for PlatformApi {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let settings = &self.engine.settings;
-        write!(f, "PlatformApi({}, {})", settings.name, settings.appid)
-    }
 }
 
 impl PlatformApi {

@@ -15,12 +15,12 @@ use super::connection::{Connections, Connector};
 use super::error::ClientError;
 use super::failure::{Failure, NextStep};
 use super::request::Request;
-use super::server::{Server, Servers, Timeouts};
+use super::server::{Server, Servers};
 use super::slots::{SLOTS, SlotMap, redirected, slot_of};
 use crate::backoff;
 use crate::clock::monotonic_now;
 use crate::crypto::random;
-use crate::metrics::{Metrics, Outcome};
+use crate::metrics::Metrics;
 
 /// A map is not asked for again so soon: hundreds of calls may find at once that it is wrong.
 const REFRESH_AFTER: Duration = Duration::from_millis(100);
@@ -32,11 +32,9 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_m
 const QUICK_HOPS: u32 = 2;
 
 /// The nodes of a cluster, as one worker knows them.
-#[derive(Debug)]
 pub(crate) struct Cluster {
     seeds: Vec<NodeAddress>,
-    data: Servers,
-    pub(super) timeouts: Timeouts,
+    pub(super) data: Servers,
     metrics: Arc<Metrics>,
     connections: Connections,
     known: Mutex<ClusterState>,
@@ -44,7 +42,7 @@ pub(crate) struct Cluster {
     refreshing: tokio::sync::Mutex<()>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct ClusterState {
     map: Option<Arc<SlotMap>>,
     nodes: HashMap<NodeAddress, Arc<Connector>>,
@@ -62,7 +60,6 @@ impl Cluster {
         Self {
             seeds: seeds.to_vec(),
             data: data.clone(),
-            timeouts: data.timeouts,
             metrics: metrics.clone(),
             connections,
             known: Mutex::default(),
@@ -85,7 +82,7 @@ impl Cluster {
             }
         }
         // Only a call that goes wrong pays for a timer.
-        let rest = self.timeouts.call().saturating_sub(started.elapsed());
+        let rest = self.data.timeouts.call().saturating_sub(started.elapsed());
         match tokio::time::timeout(rest, self.persist(request, slot, tried, &mut trouble)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(trouble),
@@ -94,7 +91,7 @@ impl Cluster {
 
     /// The node that has a key's slot at present.
     pub(super) async fn owner_of(&self, key: &[u8]) -> Result<Server, ClientError> {
-        Ok(self.owner(Some(slot_of(key))).await?.server().clone())
+        Ok(self.owner(Some(slot_of(key))).await?.server.clone())
     }
 
     /// Sends a request without a key to every master of the present.
@@ -116,7 +113,7 @@ impl Cluster {
             }))
             .await
         };
-        tokio::time::timeout(self.timeouts.call(), all)
+        tokio::time::timeout(self.data.timeouts.call(), all)
             .await
             .unwrap_or_else(|_| {
                 Err(ClientError::new(
@@ -135,17 +132,19 @@ impl Cluster {
         slot: Option<u16>,
         node: &Connector,
     ) -> Result<Option<Value>, Failure> {
-        let Some(slot) = slot.filter(|_| node.silence() > self.timeouts.answer) else {
+        let Some(slot) = slot.filter(|_| node.silence() > self.data.timeouts.answer) else {
             return node.send(request, false).await.map(Some);
         };
-        let others =
-            tokio::time::timeout(self.timeouts.answer / 2, self.refresh(Some(node.address())));
+        let others = tokio::time::timeout(
+            self.data.timeouts.answer / 2,
+            self.refresh(Some(&node.server.address)),
+        );
         // If no other node answers, this node's answer counts.
         let (answer, _) = tokio::join!(node.send(request, false), others);
         let value = answer?;
         let is_owner = self
             .known_owner(slot)
-            .is_some_and(|owner| owner.address() == node.address());
+            .is_some_and(|owner| owner.server.address == node.server.address);
         Ok(is_owner.then_some(value))
     }
 
@@ -188,7 +187,7 @@ impl Cluster {
     ) -> Option<(Arc<Connector>, bool)> {
         match failure.next() {
             NextStep::Moved(target) => {
-                let target = redirected(&target, node.address().host())?;
+                let target = redirected(&target, node.server.address.host())?;
                 self.moved(slot, &target);
                 // The rest of the map has probably changed too. Whether that succeeds or not, this
                 // node is known.
@@ -197,7 +196,7 @@ impl Cluster {
                 Some((self.node(&target), false))
             }
             NextStep::Ask(target) => Some((
-                self.node(&redirected(&target, node.address().host())?),
+                self.node(&redirected(&target, node.server.address.host())?),
                 true,
             )),
             NextStep::Later => {
@@ -210,7 +209,7 @@ impl Cluster {
                 let owner = self.owner(slot).await.ok()?;
                 // Still the same: its replica has not taken over yet, and waiting for that is the
                 // client's business.
-                (owner.address() != node.address()).then_some((owner, false))
+                (owner.server.address != node.server.address).then_some((owner, false))
             }
             NextStep::Nowhere => None,
         }
@@ -266,10 +265,7 @@ impl Cluster {
             return outcome.clone();
         }
         let answer = self.ask_around(but).await;
-        let label = Outcome {
-            outcome: if answer.is_ok() { "ok" } else { "failed" },
-        };
-        self.metrics.store_refreshes.get_or_create(&label).inc();
+        self.metrics.store_refresh(answer.is_ok());
         let mut known = self.known.lock();
         let outcome = answer.map(|map| {
             known
@@ -325,10 +321,12 @@ impl Cluster {
         let slots = async {
             let answer = node.send(&request, false).await;
             let answer = answer.map_err(|failure| node.error(&failure))?;
-            SlotMap::read(answer, node.address().host())
-                .ok_or_else(|| node.trouble("it belongs to no cluster, or to one without slots"))
+            SlotMap::read(answer, node.server.address.host()).ok_or_else(|| {
+                node.server
+                    .trouble("it belongs to no cluster, or to one without slots")
+            })
         };
-        node.server().within(self.timeouts.answer, slots).await
+        node.server.within(self.data.timeouts.answer, slots).await
     }
 }
 

@@ -11,7 +11,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 use tokio::task::JoinHandle;
 
-use super::address::{NodeAddress, ServerAddress};
+use super::address::NodeAddress;
 use super::error::ClientError;
 use super::failure::{Failure, spoils_connection};
 use super::observer::{Observation, Observer};
@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 const RETRY_AFTER: Duration = Duration::from_millis(150);
 
 /// Which connections requests take.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Connections {
     /// One to each server, of the worker that first uses it.
     Worker,
@@ -55,9 +55,9 @@ impl Connections {
 }
 
 /// Connects when needed, and again when that went wrong.
-#[derive(Debug)]
-pub(super) struct Connector {
-    server: Server,
+pub(crate) struct Connector {
+    /// How to connect to the node.
+    pub(super) server: Server,
     metrics: Arc<Metrics>,
     connections: Connections,
     state: Mutex<ConnectorState>,
@@ -65,7 +65,7 @@ pub(super) struct Connector {
     connecting: tokio::sync::Mutex<()>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct ConnectorState {
     live: Option<LiveConnection>,
     made: u64,
@@ -74,7 +74,7 @@ struct ConnectorState {
 }
 
 /// A connection, and its number: only the one that failed is thrown away, not the one made since.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct LiveConnection {
     number: u64,
     connection: MultiplexedConnection,
@@ -93,16 +93,6 @@ impl Connector {
         }
     }
 
-    /// How to connect to the node.
-    pub(super) const fn server(&self) -> &Server {
-        &self.server
-    }
-
-    /// The node.
-    pub(super) const fn address(&self) -> &ServerAddress {
-        &self.server.address
-    }
-
     /// A failure of a request to this node, for the log.
     pub(super) fn error(&self, failure: &Failure) -> ClientError {
         match failure {
@@ -113,11 +103,6 @@ impl Connector {
             }
             Failure::Request(error) => self.server.error(error),
         }
-    }
-
-    /// An error in this node's name.
-    pub(super) fn trouble(&self, what: &str) -> ClientError {
-        self.server.trouble(what)
     }
 
     /// How long ago it answered last.

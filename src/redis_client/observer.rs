@@ -1,7 +1,6 @@
 //! Observes what is read over which connection: the hook for a cache of answers, which has to learn
 //! of their changes.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,7 +26,7 @@ pub(crate) enum InvalidationSource {
 
 /// Opens the connections whose reads are observed.
 #[async_trait]
-pub(crate) trait Observer: fmt::Debug + Send + Sync {
+pub(crate) trait Observer: Send + Sync {
     /// A connection, and what observes it for as long as it is in use.
     async fn connect(
         self: Arc<Self>,
@@ -36,7 +35,7 @@ pub(crate) trait Observer: fmt::Debug + Send + Sync {
 }
 
 /// A connection under observation.
-pub(crate) trait Observation: fmt::Debug + Send + Sync {
+pub(crate) trait Observation: Send + Sync {
     /// Whether a new connection would report more.
     fn is_outdated(&self) -> bool;
 

@@ -26,10 +26,9 @@ const CONNECTIONS: usize = 8;
 pub(crate) type PooledConnection = deadpool_redis::Connection;
 
 /// The pools, by server. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Pools(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     pools: Mutex<HashMap<ServerAddress, Pool>>,
     /// `None`: the runtime of the caller.

@@ -14,20 +14,18 @@ use super::failure::{Failure, NextStep};
 use super::request::Request;
 use super::sentinel_ask::master_of;
 use super::sentinel_watch::{self, Listener};
-use super::server::{Server, Servers, Timeouts};
+use super::server::{Server, Servers};
 use crate::clock::monotonic_now;
-use crate::metrics::{Metrics, Outcome};
+use crate::metrics::Metrics;
 
 /// After a search in vain, calls fail at once for this long instead of all searching in a row.
 const SEARCH_AFTER: Duration = Duration::from_millis(150);
 
 /// The master, as one worker knows it.
-#[derive(Debug)]
 pub(crate) struct Sentinels {
     master: Arc<str>,
     sentinels: Arc<[Server]>,
-    data: Servers,
-    pub(super) timeouts: Timeouts,
+    pub(super) data: Servers,
     metrics: Arc<Metrics>,
     connections: Connections,
     known: Arc<Mutex<MasterState>>,
@@ -37,7 +35,7 @@ pub(crate) struct Sentinels {
 }
 
 /// What is known of the master. It is forgotten when the sentinels announce another.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct MasterState {
     master: Option<Arc<Connector>>,
     failed: Option<(Instant, ClientError)>,
@@ -57,7 +55,6 @@ impl Sentinels {
             master: master.into(),
             sentinels: sentinels.into(),
             data: data.clone(),
-            timeouts: data.timeouts,
             metrics: metrics.clone(),
             connections,
             known: Arc::default(),
@@ -87,7 +84,7 @@ impl Sentinels {
             }
         }
         // Only a call that goes wrong pays for a timer.
-        let rest = self.timeouts.call().saturating_sub(started.elapsed());
+        let rest = self.data.timeouts.call().saturating_sub(started.elapsed());
         tokio::time::timeout(rest, self.elsewhere(request))
             .await
             .unwrap_or(Err(trouble))
@@ -101,7 +98,7 @@ impl Sentinels {
             Some(master) => master,
             None => self.search().await?,
         };
-        Ok(master.server().clone())
+        Ok(master.server.clone())
     }
 
     /// Looks for the master and sends the request there.
@@ -144,17 +141,14 @@ impl Sentinels {
             }
         }
         let found = self.ask_in_turn().await;
-        let label = Outcome {
-            outcome: if found.is_ok() { "ok" } else { "failed" },
-        };
-        self.metrics.store_refreshes.get_or_create(&label).inc();
+        self.metrics.store_refresh(found.is_ok());
         let mut known = self.known.lock();
         match found {
             Ok((next_asked, master)) => {
                 if known.failed.take().is_some() {
                     log::info!(
                         "redis {}: now the master {:?}",
-                        master.address(),
+                        master.server.address,
                         self.master
                     );
                 }
@@ -164,7 +158,7 @@ impl Sentinels {
                     next_asked,
                 };
                 drop(known);
-                if let ServerAddress::Node(address) = master.address() {
+                if let ServerAddress::Node(address) = &master.server.address {
                     self.connections.keep(std::slice::from_ref(address));
                 }
                 Ok(master)
@@ -184,7 +178,7 @@ impl Sentinels {
             self.known.lock().next_asked = (index + 1) % count;
             let sentinel = &self.sentinels[index];
             let ask = master_of(sentinel, &self.master);
-            match sentinel.within(self.timeouts.answer, ask).await {
+            match sentinel.within(self.data.timeouts.answer, ask).await {
                 Ok(address) => match self.confirmed(&address).await {
                     Ok(master) => return Ok((index, master)),
                     Err(error) => last = error,
@@ -212,7 +206,7 @@ impl Sentinels {
             .and_then(|parts| from_redis_value::<String>(parts.into_iter().next()?).ok());
         match role.as_deref() {
             Some("master") => Ok(Arc::new(node)),
-            _ => Err(node.trouble(
+            _ => Err(node.server.trouble(
                 "the sentinels name it as the master, but it is a replica: the failover is under way",
             )),
         }
@@ -236,11 +230,11 @@ impl Sentinels {
 fn forget(known: &Mutex<MasterState>, named: Option<&NodeAddress>) {
     let mut known = known.lock();
     if let Some(master) = &known.master
-        && named.is_none_or(|named| *master.address() != *named)
+        && named.is_none_or(|named| master.server.address != *named)
     {
         log::info!(
             "redis {}: the sentinels report another master",
-            master.address()
+            master.server.address
         );
         known.master = None;
     }

@@ -1,6 +1,5 @@
 //! Which Redis servers, with which credentials and limits.
 
-use std::fmt;
 use std::time::Duration;
 
 use redis::io::tcp::TcpSettings;
@@ -81,7 +80,7 @@ pub(crate) struct ConnectSettings<'a> {
 
 /// Certificates for `rediss://`, in PEM. Nothing set: the system's authorities, and no certificate
 /// of our own.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct RedisTls {
     /// The authorities that may have signed the server's certificate, instead of the system's.
     pub ca: Option<Vec<u8>>,
@@ -89,16 +88,6 @@ pub struct RedisTls {
     pub cert: Option<Vec<u8>>,
     /// The certificate's key.
     pub key: Option<Secret<Vec<u8>>>,
-}
-
-impl fmt::Debug for RedisTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisTls")
-            .field("ca", &self.ca.is_some())
-            .field("cert", &self.cert.is_some())
-            .field("key", &self.key)
-            .finish()
-    }
 }
 
 /// How long things may take.

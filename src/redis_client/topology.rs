@@ -16,18 +16,11 @@ use super::server::{Deployment, Server, Timeouts};
 use crate::metrics::Metrics;
 
 /// The connections of one worker, or of the process.
-#[derive(Debug)]
 pub(crate) enum Topology {
-    One(Box<One>),
+    /// A server that is always the same.
+    One(Box<Connector>),
     Sentinel(Box<Sentinels>),
     Cluster(Box<Cluster>),
-}
-
-/// A server that is always the same.
-#[derive(Debug)]
-pub(crate) struct One {
-    node: Connector,
-    timeouts: Timeouts,
 }
 
 impl Topology {
@@ -38,13 +31,11 @@ impl Topology {
         connections: Connections,
     ) -> Self {
         match deployment {
-            Deployment::One(server) => {
-                let timeouts = server.timeouts;
-                Self::One(Box::new(One {
-                    node: Connector::new(server.clone(), metrics.clone(), connections),
-                    timeouts,
-                }))
-            }
+            Deployment::One(server) => Self::One(Box::new(Connector::new(
+                server.clone(),
+                metrics.clone(),
+                connections,
+            ))),
             Deployment::Sentinel {
                 master,
                 sentinels,
@@ -75,9 +66,9 @@ impl Topology {
 
     fn waits(&self) -> Timeouts {
         match self {
-            Self::One(one) => one.timeouts,
-            Self::Sentinel(sentinels) => sentinels.timeouts,
-            Self::Cluster(cluster) => cluster.timeouts,
+            Self::One(node) => node.server.timeouts,
+            Self::Sentinel(sentinels) => sentinels.data.timeouts,
+            Self::Cluster(cluster) => cluster.data.timeouts,
         }
     }
 
@@ -87,11 +78,10 @@ impl Topology {
         request: &Request<'_>,
     ) -> Result<T, ClientError> {
         let value = match self {
-            Self::One(one) => one
-                .node
+            Self::One(node) => node
                 .send(request, false)
                 .await
-                .map_err(|failure| one.node.error(&failure)),
+                .map_err(|failure| node.error(&failure)),
             Self::Sentinel(sentinels) => Box::pin(sentinels.call(request)).await,
             Self::Cluster(cluster) => Box::pin(cluster.call(request)).await,
         };
@@ -117,7 +107,7 @@ impl Topology {
     /// The server that has a key at present.
     pub(crate) async fn server_of(&self, key: &[u8]) -> Result<Server, ClientError> {
         match self {
-            Self::One(one) => Ok(one.node.server().clone()),
+            Self::One(node) => Ok(node.server.clone()),
             Self::Sentinel(sentinels) => sentinels.master().await,
             Self::Cluster(cluster) => cluster.owner_of(key).await,
         }
@@ -127,7 +117,7 @@ impl Topology {
         from_redis_value(value).map_err(|error| {
             let error = RedisError::from(error);
             let ClientError { reason, .. } = match self {
-                Self::One(one) => one.node.error(&Failure::Request(error)),
+                Self::One(node) => node.error(&Failure::Request(error)),
                 Self::Sentinel(_) | Self::Cluster(_) => ClientError::new(format!("redis: {error}")),
             };
             ClientError {

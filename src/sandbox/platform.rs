@@ -1,10 +1,10 @@
 //! The simulated platform: users, codes, keys, tokens and troubles, shared by all its handlers.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -72,14 +72,6 @@ struct SimulatorState {
     faults: Faults,
 }
 
-impl fmt::Debug for Platform {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Platform")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Platform {
     /// A platform without users, whose codes and tokens age by this clock.
     pub fn new(settings: SandboxSettings, clock: Arc<dyn Clock>) -> Arc<Self> {
@@ -111,13 +103,14 @@ impl Platform {
     /// A new session_key for the user; what was sealed before no longer opens.
     pub fn rotate(&self, app: &str, user: &str) {
         let now = self.now();
-        self.state().users.named(app, user, now).rotate(now);
+        self.state.lock().users.named(app, user, now).rotate(now);
     }
 
     /// The user's present session_key.
     pub fn session_key(&self, app: &str, user: &str) -> Secret<String> {
         Secret::new(
-            self.state()
+            self.state
+                .lock()
                 .users
                 .named(app, user, self.now())
                 .session_key
@@ -154,7 +147,7 @@ impl Platform {
 
     /// How often an API (its last path segment) was called.
     pub fn calls(&self, api: &str) -> u64 {
-        self.state().faults.calls(api)
+        self.state.lock().faults.calls(api)
     }
 
     /// The time of day on this platform.
@@ -168,7 +161,7 @@ impl Platform {
 
     pub(super) fn code(&self, app: &str, user: &str, purpose: Purpose) -> String {
         let now = self.now();
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let made = state.users.named(app, user, now);
         if purpose == Purpose::Login {
             made.logged_in(now, self.settings.rotate_after);
@@ -206,7 +199,7 @@ impl Platform {
     /// Exchanges a login code.
     pub(super) fn exchange(&self, app: &str, code: &str) -> Result<Login, Denied> {
         let now = self.now();
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let (user, adopted) = self.owner(&state, app, code, Purpose::Login, now)?;
         if user.starts_with(users::BLOCKED) {
             return Err(Denied::UserBlocked);
@@ -235,7 +228,7 @@ impl Platform {
         openid: Option<&str>,
     ) -> Result<String, Denied> {
         let now = self.now();
-        let mut state = self.state();
+        let mut state = self.state.lock();
         // The platform does not tell a used phone code from a wrong one.
         let (mut user, adopted) = self
             .owner(&state, app, code, Purpose::Phone, now)
@@ -280,7 +273,7 @@ impl Platform {
         openid: &str,
         signature: &str,
     ) -> Result<String, Denied> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let user = state
             .users
             .with_openid(app, openid)
@@ -294,11 +287,12 @@ impl Platform {
     }
 
     pub(super) fn plain_token(&self, app: &str) -> Granted {
-        self.state().tokens.plain(app, self.now())
+        self.state.lock().tokens.plain(app, self.now())
     }
 
     pub(super) fn stable_token(&self, app: &str, force: bool) -> Result<Granted, Denied> {
-        self.state()
+        self.state
+            .lock()
             .tokens
             .stable(app, force, self.now())
             .ok_or(Denied::QuotaUsedUp)
@@ -311,12 +305,12 @@ impl Platform {
 
     /// Ends all access_tokens of an app, as another fetcher of the team's would; how many lived.
     pub fn end_tokens(&self, app: &str) -> usize {
-        self.state().tokens.end(app, self.now())
+        self.state.lock().tokens.end(app, self.now())
     }
 
     /// Only these addresses may fetch the app's access_token from now on; none: any.
     pub fn allow_addresses(&self, app: &str, addresses: Vec<IpAddr>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if addresses.is_empty() {
             state.addresses.remove(app);
         } else {
@@ -325,29 +319,26 @@ impl Platform {
     }
 
     pub(super) fn allows_address(&self, app: &str, address: IpAddr) -> bool {
-        let state = self.state();
+        let state = self.state.lock();
         let allowed = state.addresses.get(app);
         allowed.is_none_or(|addresses| addresses.contains(&address))
     }
 
     /// The app that an access_token belongs to.
     pub(super) fn app_of_token(&self, token: &str) -> Result<String, Denied> {
-        self.state()
+        self.state
+            .lock()
             .tokens
             .app_of(token, self.now())
             .ok_or(Denied::BadToken)
     }
 
     pub(super) fn order(&self, api: &'static str, fault: Fault) {
-        self.state().faults.order(api, fault);
+        self.state.lock().faults.order(api, fault);
     }
 
     pub(super) fn called(&self, api: &'static str) -> Option<Fault> {
-        self.state().faults.called(api)
-    }
-
-    fn state(&self) -> MutexGuard<'_, SimulatorState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().faults.called(api)
     }
 }
 

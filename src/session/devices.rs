@@ -21,7 +21,7 @@ impl SessionService {
 
     /// The living session of this name, whoever's it is. Looking does not renew it.
     pub async fn find(&self, id: &SessionId) -> Result<Option<LiveSession>, StoreError> {
-        Ok(self.look_up(id).await?.map(LiveSession::from))
+        self.follow(id, false).await
     }
 
     /// Ends one of the user's sessions. `Gone`: there is none of this name, or it is somebody

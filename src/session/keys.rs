@@ -1,7 +1,5 @@
 //! The seam between who uses a user's session_keys and where they are kept.
 
-use std::fmt;
-
 use async_trait::async_trait;
 
 use crate::session::model::SessionKey;
@@ -11,7 +9,7 @@ use crate::session::user::UserKey;
 /// Keeps the newest session_keys of each user, as long as the user has a session.
 /// `SessionStore::create` adds one.
 #[async_trait]
-pub trait SessionKeys: fmt::Debug + Send + Sync {
+pub trait SessionKeys: Send + Sync {
     /// The user's session_keys, newest first; those that do not open are left out, with a warning.
     async fn session_keys(&self, user: &UserKey) -> Result<Vec<SessionKey>, StoreError>;
 

@@ -99,6 +99,13 @@ pub struct LoadedSession {
     pub now: UnixMillis,
 }
 
+impl LoadedSession {
+    /// How long it lives at most.
+    pub fn absolute_expires_in(&self) -> Duration {
+        self.session.absolute_deadline.since(self.now)
+    }
+}
+
 /// One generation of a user's session_key, with the time by which generations are ordered.
 #[derive(Debug, Clone)]
 pub struct SessionKey {

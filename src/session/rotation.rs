@@ -99,12 +99,11 @@ impl SessionService {
 }
 
 fn issued(token: SessionToken, loaded: &LoadedSession) -> IssuedSession {
-    let absolute_expires_in = loaded.session.absolute_deadline.since(loaded.now);
     IssuedSession {
         id: token.id(),
         token,
         app: loaded.session.user.app.clone(),
         expires_in: loaded.expires_in,
-        absolute_expires_in,
+        absolute_expires_in: loaded.absolute_expires_in(),
     }
 }

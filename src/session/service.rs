@@ -34,12 +34,11 @@ pub struct LiveSession {
 
 impl From<LoadedSession> for LiveSession {
     fn from(loaded: LoadedSession) -> Self {
-        let absolute_expires_in = loaded.session.absolute_deadline.since(loaded.now);
         Self {
             id: loaded.id,
+            absolute_expires_in: loaded.absolute_expires_in(),
             session: loaded.session,
             expires_in: loaded.expires_in,
-            absolute_expires_in,
         }
     }
 }
@@ -110,14 +109,6 @@ pub struct SessionService {
     pub(super) metrics: Arc<Metrics>,
     known: KnownTokens,
     found: Counter,
-}
-
-impl std::fmt::Debug for SessionService {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SessionService")
-            .field("rules", &self.rules)
-            .finish_non_exhaustive()
-    }
 }
 
 impl SessionService {
@@ -246,10 +237,7 @@ impl SessionService {
     /// The living session of this name, renewed when that is due; `None`: unknown, expired or
     /// revoked.
     pub async fn resolve(&self, id: &SessionId) -> Result<Option<LiveSession>, StoreError> {
-        let Some(loaded) = self.look_up(id).await? else {
-            return Ok(None);
-        };
-        Ok(self.renewed(loaded).await)
+        self.follow(id, true).await
     }
 
     /// The living session of an open stream, under the name that it has now. A stream that was used
@@ -334,7 +322,7 @@ impl SessionService {
         Some(loaded.into())
     }
 
-    /// Ends the session of a token. ShutdownSignal one that has ended is fine.
+    /// Ends the session of a token. One that has ended before is fine.
     pub async fn end(&self, token: &SessionToken) -> Result<(), StoreError> {
         let id = token.id();
         match self.store.load(&id).await? {

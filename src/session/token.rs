@@ -5,7 +5,6 @@
 //! nobody issued without asking the store.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
@@ -15,6 +14,7 @@ use parking_lot::Mutex;
 use crate::crypto::encoding::{base64url, base64url_text, from_base64url};
 use crate::crypto::keyring::{Keyring, NamingKey};
 use crate::crypto::{hash, random};
+use crate::limit::Recent;
 use crate::secret::Secret;
 use crate::session::user::UserKey;
 
@@ -74,10 +74,10 @@ impl SessionToken {
 
     /// Reads what a client sent.
     pub fn parse(keys: &Keyring, text: &str) -> Result<Self, TokenError> {
-        Self::checked(keys, from_text(text)?)
-    }
-
-    fn checked(keys: &Keyring, body: [u8; BODY]) -> Result<Self, TokenError> {
+        let body: [u8; BODY] = text
+            .strip_prefix(PREFIX)
+            .and_then(from_base64url)
+            .ok_or(TokenError::Malformed)?;
         let (checked, check) = body.split_last_chunk::<4>().ok_or(TokenError::Malformed)?;
         if keys.checks(checked, check) {
             Ok(Self::of(body))
@@ -97,24 +97,10 @@ impl SessionToken {
     }
 }
 
-fn from_text(text: &str) -> Result<[u8; BODY], TokenError> {
-    text.strip_prefix(PREFIX)
-        .and_then(from_base64url::<BODY>)
-        .ok_or(TokenError::Malformed)
-}
-
 /// Tokens whose check bytes were found right a moment ago, with the names of their sessions: a busy
-/// client's token is read and hashed once and not on every request. Two generations of bounded
-/// size; what was not used for a whole generation is forgotten. They are the keys of a map with a
-/// random hash, so nobody can time their way to one.
-#[derive(Default)]
-pub struct KnownTokens(Mutex<Generations>);
-
-#[derive(Default)]
-struct Generations {
-    young: HashMap<KnownText, SessionId>,
-    old: HashMap<KnownText, SessionId>,
-}
+/// client's token is read and hashed once and not on every request. They are the keys of a map with
+/// a random hash, so nobody can time their way to one.
+pub struct KnownTokens(Mutex<Recent<KnownText, SessionId>>);
 
 /// A token as it is written, without its prefix.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -124,6 +110,12 @@ impl Hash for KnownText {
     /// Sixteen characters from its random part, 96 bits, will do.
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(&self.0[8..24]);
+    }
+}
+
+impl Default for KnownTokens {
+    fn default() -> Self {
+        Self(Mutex::new(Recent::new(Self::GENERATION)))
     }
 }
 
@@ -138,19 +130,9 @@ impl KnownTokens {
             .strip_prefix(PREFIX)
             .and_then(|body| body.as_bytes().try_into().ok());
         let written = written.map(KnownText).ok_or(TokenError::Malformed)?;
-        let mut known = self.0.lock();
-        if let Some(id) = known.young.get(&written) {
-            return Ok(*id);
-        }
-        let id = match known.old.remove(&written) {
-            Some(id) => id,
-            None => SessionToken::parse(keys, text)?.id(),
-        };
-        if known.young.len() >= Self::GENERATION {
-            known.old = std::mem::take(&mut known.young);
-        }
-        known.young.insert(written, id);
-        Ok(id)
+        self.0
+            .lock()
+            .get_or_try(written, || Ok(SessionToken::parse(keys, text)?.id()))
     }
 }
 

@@ -20,10 +20,10 @@ use crate::store::settings::{BadStoreSettings, StoreSettings};
 use crate::store::url::StoreUrl;
 
 /// The store, as the process has it. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoreHandle(Kind);
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Kind {
     Memory(Arc<MemoryStore>),
     Redis(Arc<RedisParts>),
@@ -42,7 +42,6 @@ pub struct Stores {
 }
 
 /// What the stores of the process and of all workers have in common.
-#[derive(Debug)]
 struct RedisParts {
     setup: RedisSetup,
     process: Arc<RedisStore>,

@@ -10,7 +10,7 @@ use crate::session::StoreError;
 const LOAD: Operation = Operation { operation: "load" };
 
 /// The counters of every call.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Meter {
     metrics: Arc<Metrics>,
     /// Of the one call that most requests make, so it is found once.

@@ -23,10 +23,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 const STEP_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Asks the store whether it is well. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoreProbe(Option<Arc<ProbedStore>>);
 
-#[derive(Debug)]
 struct ProbedStore {
     deployment: Deployment,
     pools: Pools,

@@ -4,10 +4,12 @@
 //! does not open.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::UnixMillis;
 use crate::crypto::encoding::{base64, from_base64};
 use crate::crypto::keyring::{Keyring, NamingKey, OpenError};
+use crate::identity::StoredToken;
 use crate::secret::Secret;
 use crate::session::{Session, SessionKey, UserKey};
 use crate::store::successor::{self, Successor};
@@ -163,7 +165,7 @@ impl Sealer {
     }
 
     /// The token that is stored under `key`, and when it was fetched.
-    pub(super) fn open_token(
+    fn open_token(
         &self,
         key: &str,
         stored: &[u8],
@@ -172,6 +174,28 @@ impl Sealer {
         let text = std::str::from_utf8(plain.expose())
             .map_err(|_| Unreadable("it opens, but is not a token: another release wrote it"))?;
         Ok((text.to_owned().into(), fetched_at))
+    }
+
+    /// The token that was found under `key` and lives for so long. One that does not open is none:
+    /// another one is fetched.
+    pub(super) fn stored_token(
+        &self,
+        key: &str,
+        stored: &[u8],
+        now: UnixMillis,
+        expires_in: Duration,
+    ) -> Option<StoredToken> {
+        match self.open_token(key, stored) {
+            Ok((text, fetched_at)) => Some(StoredToken {
+                text,
+                age: now.since(fetched_at),
+                expires_in,
+            }),
+            Err(Unreadable(why)) => {
+                log::warn!("an access token cannot be read, so another one is fetched: {why}");
+                None
+            }
+        }
     }
 
     /// Tells equal tokens from different ones, and nothing else to anybody without the naming key.

@@ -18,7 +18,7 @@ use opentelemetry_sdk::trace::{
     BatchSpanProcessor, SpanData, SpanEvents, SpanExporter, SpanLinks, SpanProcessor as _,
 };
 
-use crate::metrics::{Metrics, Outcome};
+use crate::metrics::{Counter, Family, Metrics, Outcome};
 use crate::secret::Secret;
 use crate::telemetry::{FinishedRequest, Throttle};
 
@@ -52,7 +52,6 @@ pub struct SpanIds {
 }
 
 /// Takes spans from all workers.
-#[derive(Debug)]
 pub struct Traces {
     processor: BatchSpanProcessor,
     scope: InstrumentationScope,
@@ -81,7 +80,7 @@ impl Traces {
         let exporter = CountingExporter {
             exporter,
             endpoint: settings.endpoint.clone(),
-            metrics: metrics.clone(),
+            spans: metrics.spans.clone(),
             log_throttle: Throttle::new(Duration::from_secs(30)),
         };
         let mut processor = BatchSpanProcessor::builder(exporter).build();
@@ -227,7 +226,7 @@ fn bound(share: f64) -> u64 {
 struct CountingExporter<E> {
     exporter: E,
     endpoint: String,
-    metrics: Arc<Metrics>,
+    spans: Family<Outcome, Counter>,
     log_throttle: Throttle,
 }
 
@@ -236,10 +235,7 @@ impl<E: SpanExporter> SpanExporter for CountingExporter<E> {
         let spans = batch.len() as u64;
         let result = self.exporter.export(batch).await;
         let outcome = if result.is_ok() { "sent" } else { "lost" };
-        self.metrics
-            .spans
-            .get_or_create(&Outcome { outcome })
-            .inc_by(spans);
+        self.spans.get_or_create(&Outcome { outcome }).inc_by(spans);
         if let Err(error) = &result
             && let Some(silent) = self.log_throttle.admit()
         {

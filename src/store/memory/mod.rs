@@ -2,9 +2,8 @@
 //! the process ends.
 //!
 //! - `store`: the store; `sessions`, `login_codes`, `limits`, `platform_tokens`, `session_keys`: what it does for each of its traits
-//! - `entries`: the keys and their expiries; `index`: a user's hash; `cells`: cells of limits
+//! - `entries`: the keys and their expiries; `index`: a user's hash
 
-mod cells;
 mod entries;
 mod index;
 mod limits;

@@ -11,7 +11,6 @@ use crate::crypto::random;
 use crate::identity::{NewToken, PlatformTokens, StoredToken, TokenLease, TokenName};
 use crate::secret::Secret;
 use crate::session::{StoreError, Written};
-use crate::store::sealed::Unreadable;
 
 impl MemoryStore {
     fn stored_token(
@@ -22,17 +21,8 @@ impl MemoryStore {
     ) -> Option<StoredToken> {
         let key = self.keys.token(name);
         let expiry = entries.by_key.get(&key)?.expiry;
-        match self.sealer.open_token(&key, entries.bytes(&key)?) {
-            Ok((text, fetched_at)) => Some(StoredToken {
-                text,
-                age: now.since(fetched_at),
-                expires_in: expiry.since(now),
-            }),
-            Err(Unreadable(why)) => {
-                log::warn!("an access token cannot be read, so another one is fetched: {why}");
-                None
-            }
-        }
+        self.sealer
+            .stored_token(&key, entries.bytes(&key)?, now, expiry.since(now))
     }
 }
 

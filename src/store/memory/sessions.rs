@@ -32,7 +32,7 @@ impl SessionStore for MemoryStore {
                 ));
             }
             if let Some(limit) = &new.limit {
-                let level = self.cells.lock().take(limit, now);
+                let level = self.take_one(limit, now);
                 if !level.admitted {
                     return Ok(Created::Limited(level));
                 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::cells::Cells;
 use super::entries::{Entries, Entry, StoredEntry, StoredValue};
 use crate::clock::{Clock, UnixMillis, monotonic_now};
 use crate::crypto::keyring::{Keyring, NamingKey};
+use crate::limit::{Cell, CellName, Recent};
 use crate::metrics::Metrics;
 use crate::session::{Lookup, SessionId, StoreError, UserKey};
 use crate::store::keys::Keys;
@@ -16,6 +16,9 @@ use crate::store::sealed::{Sealer, Stored};
 use crate::store::settings::KeyPrefix;
 use crate::store::successor::RotationChain;
 
+/// Cells of limits that are kept at the least; at most twice as many.
+const CELLS: usize = 64 * 1024;
+
 /// The store in this process, shared by all its workers.
 pub struct MemoryStore {
     pub(super) clock: Arc<dyn Clock>,
@@ -23,13 +26,7 @@ pub struct MemoryStore {
     pub(super) sealer: Sealer,
     meter: Meter,
     entries: Mutex<Entries>,
-    pub(super) cells: Mutex<Cells>,
-}
-
-impl std::fmt::Debug for MemoryStore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("MemoryStore")
-    }
+    pub(super) cells: Mutex<Recent<CellName, Cell>>,
 }
 
 impl MemoryStore {
@@ -47,7 +44,7 @@ impl MemoryStore {
             sealer: Sealer::new(keys, naming),
             meter: Meter::new(metrics),
             entries: Mutex::default(),
-            cells: Mutex::default(),
+            cells: Mutex::new(Recent::new(CELLS)),
         }
     }
 

@@ -1,7 +1,6 @@
 //! The near cache of a worker as its lookups use it: what is known, what is being read, and who
 //! waits for the same read.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -53,12 +52,6 @@ struct WorkerCacheState {
     reads: FxHashMap<SessionId, Arc<SharedRead>>,
     /// The subscription to what gateways revoke, while there is one.
     subscription: Option<ConnectionId>,
-}
-
-impl fmt::Debug for WorkerCache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WorkerCache")
-    }
 }
 
 /// What the cache says of a session.
@@ -159,7 +152,7 @@ impl WorkerCache {
     }
 
     /// This gateway has changed the session, or another says that it has.
-    pub(crate) fn changed(&self, id: &SessionId) {
+    pub(crate) fn invalidated(&self, id: &SessionId) {
         let mut state = self.state.lock();
         state.entries.invalidated(id);
         state.reads.remove(id);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::sessions::{ROUNDS, RedisStore, session_ids};
 use crate::clock::millis;
 use crate::limit::{CellName, Level};
-use crate::redis_client::{Invocation, Request};
+use crate::redis_client::Invocation;
 use crate::session::store::{Created, CreatedSession, Settlement};
 use crate::session::{NewSession, StoreError, Written};
 
@@ -36,7 +36,7 @@ impl RedisStore {
             (Ok(Created::Made(made)), Err(error)) => {
                 self.undo(new, settlement).await;
                 // Those have ended all the same.
-                self.revoked(&made.evicted).await;
+                self.announce_revocation(&made.evicted).await;
                 Err(error)
             }
             (Err(error), _) => {
@@ -77,10 +77,7 @@ impl RedisStore {
     async fn create_session(&self, new: &NewSession<'_>) -> Result<Created, StoreError> {
         let tag = new.id.tag;
         let without_others = self.create_script(new);
-        let mut answer: CreateAnswer = self
-            .connector
-            .call(&Request::Script(&without_others))
-            .await?;
+        let mut answer: CreateAnswer = self.run(&without_others).await?;
         for _ in 1..ROUNDS {
             let (0, _, names) = &answer else { break };
             let mut script = without_others.clone();

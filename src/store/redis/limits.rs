@@ -6,7 +6,6 @@ use async_trait::async_trait;
 
 use super::sessions::RedisStore;
 use crate::limit::{CounterError, CounterStore, Level, Limit};
-use crate::redis_client::Request;
 
 #[async_trait]
 impl CounterStore for RedisStore {
@@ -16,8 +15,7 @@ impl CounterStore for RedisStore {
             script
                 .arg(limit.quota.interval())
                 .arg(limit.quota.capacity());
-            let (admitted, backlog): (bool, u64) =
-                self.connector.call(&Request::Script(&script)).await?;
+            let (admitted, backlog): (bool, u64) = self.run(&script).await?;
             Ok(Level {
                 admitted,
                 backlog: Duration::from_micros(backlog),

@@ -9,7 +9,6 @@ use super::sessions::RedisStore;
 use crate::clock::millis;
 use crate::crypto::random;
 use crate::identity::{LoginCodes, Reservation};
-use crate::redis_client::Request;
 use crate::session::store::{LoginKey, Settlement};
 use crate::session::{StoreError, Written};
 
@@ -23,12 +22,7 @@ impl RedisStore {
         let (answer, keep) = answer.unwrap_or((&[], Duration::ZERO));
         let mut script = self.scripts.settle.key(self.keys.login(login));
         script.arg(ticket).arg(answer).arg(millis(keep));
-        let settled: bool = self.connector.call(&Request::Script(&script)).await?;
-        Ok(if settled {
-            Written::Done
-        } else {
-            Written::Stale
-        })
+        Ok(done(self.run(&script).await?))
     }
 
     /// Takes an answer back whose session does not exist. As far as possible: what cannot be taken
@@ -39,10 +33,15 @@ impl RedisStore {
             .withdraw
             .key(self.keys.login(&settlement.login));
         script.arg(&settlement.answer);
-        if let Err(error) = self.connector.call::<bool>(&Request::Script(&script)).await {
+        if let Err(error) = self.run::<bool>(&script).await {
             log::warn!("cannot remove the stored answer of a failed login: {error}");
         }
     }
+}
+
+/// What a script says that writes only for the holder of a ticket.
+pub(super) fn done(done: bool) -> Written {
+    if done { Written::Done } else { Written::Stale }
 }
 
 #[async_trait]
@@ -54,7 +53,7 @@ impl LoginCodes for RedisStore {
             // Redis refuses an expiry of nothing.
             script.arg(&ticket).arg(millis(lease).max(1));
             let (seconds, micros, state, answer): (u64, u64, u8, Vec<u8>) =
-                self.connector.call(&Request::Script(&script)).await?;
+                self.run(&script).await?;
             let now = store_time((seconds, micros));
             Ok(match state {
                 0 => Reservation::Leader { now, ticket },

@@ -10,26 +10,18 @@ use super::invalidation::server_clock::store_time;
 use super::sessions::RedisStore;
 use crate::clock::{UnixMillis, monotonic_now};
 use crate::redis_client::{ObservedRead, Request};
-use crate::session::{Lookup, SessionId, StoreError};
+use crate::session::{Lookup, SessionId, SessionStore as _, StoreError};
 use crate::store::near_cache::{CacheAnswer, JoinedRead, ReadOutcome, WorkerCache};
 use crate::store::sealed::Stored;
 use crate::store::successor::RotationChain;
 
 impl RedisStore {
-    /// What the near cache says for certain, where there is one.
-    pub(super) fn known_session(&self, id: &SessionId) -> Option<Lookup> {
-        match self.tracker.as_ref()?.cache.look(id) {
-            CacheAnswer::Known(lookup) => Some(lookup),
-            CacheAnswer::Ask(_) => None,
-        }
-    }
-
     /// The session from the near cache, where there is one, or from Redis.
     pub(super) async fn find_session(&self, id: &SessionId) -> Result<Lookup, StoreError> {
         let Some(tracker) = &self.tracker else {
             return self.read_counted(id, None).await;
         };
-        if let Some(lookup) = self.known_session(id) {
+        if let Some(lookup) = self.known(id) {
             return Ok(lookup);
         }
         let error = match self.read_together(&tracker.cache, id).await {
@@ -82,7 +74,7 @@ impl RedisStore {
 
     pub(super) fn forget(&self, id: &SessionId) {
         if let Some(tracker) = &self.tracker {
-            tracker.cache.changed(id);
+            tracker.cache.invalidated(id);
         }
     }
 

@@ -1,17 +1,16 @@
 //! Whether sessions are named with the key that this process has.
 
-use std::sync::Once;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::session::{SessionId, UserKey};
 use crate::store::keys::Keys;
 
 /// Which of the sessions that are read have their naming looked at: to make the name again is a
 /// fifth of what a read costs where the processor has no instructions for SHA-256.
-#[derive(Debug)]
+#[derive(Default)]
 pub(super) struct NamingCheck {
     /// Whether a session of another naming key was met.
-    told: Once,
+    told: AtomicBool,
     read: AtomicU32,
 }
 
@@ -22,24 +21,15 @@ impl NamingCheck {
     /// will do.
     const ONE_OF: u32 = 16;
 
-    pub(super) const fn new() -> Self {
-        Self {
-            told: Once::new(),
-            read: AtomicU32::new(0),
-        }
-    }
-
     /// Says, once, that the naming key is not the one under which a session was made: such a
     /// session works, but is in an index that this process does not find. Nothing else would show
     /// it before a user signs out everywhere and stays signed in.
     pub(super) fn see(&self, keys: &Keys, id: &SessionId, user: &UserKey) {
-        if self.is_due() && keys.tag(user) != id.tag {
-            self.told.call_once(|| {
-                log::error!(
-                    session = id.to_string().as_str();
-                    "a session was made with another secrets.naming_key: the key was changed, or another process has another one. logout/all, device lists and max_per_user miss older sessions. Restore the old key"
-                );
-            });
+        if self.is_due() && keys.tag(user) != id.tag && !self.told.swap(true, Ordering::Relaxed) {
+            log::error!(
+                session = id.to_string().as_str();
+                "a session was made with another secrets.naming_key: the key was changed, or another process has another one. logout/all, device lists and max_per_user miss older sessions. Restore the old key"
+            );
         }
     }
 
@@ -47,6 +37,7 @@ impl NamingCheck {
         // Not in one step: a worker reads on one thread, and a number lost would not matter.
         let read = self.read.load(Ordering::Relaxed).wrapping_add(1);
         self.read.store(read, Ordering::Relaxed);
-        (read < Self::ALL || read.is_multiple_of(Self::ONE_OF)) && !self.told.is_completed()
+        (read < Self::ALL || read.is_multiple_of(Self::ONE_OF))
+            && !self.told.load(Ordering::Relaxed)
     }
 }

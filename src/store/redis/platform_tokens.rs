@@ -5,14 +5,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::invalidation::server_clock::store_time;
+use super::login_codes::done;
 use super::sessions::RedisStore;
 use crate::clock::{UnixMillis, millis};
 use crate::crypto::random;
 use crate::identity::{NewToken, PlatformTokens, StoredToken, TokenLease, TokenName};
-use crate::redis_client::Request;
 use crate::secret::Secret;
 use crate::session::{StoreError, Written};
-use crate::store::sealed::Unreadable;
 
 /// What `scripts/lease_token.lua` has answered.
 struct Answer {
@@ -44,17 +43,12 @@ impl RedisStore {
         let asked = self.ask_for_token(name, &ticket, lease, mark);
         let mut answer = asked.await?;
         if answer.state == FOUND {
-            match self.sealer.open_token(&key, &answer.token) {
-                Ok((text, fetched_at)) => {
-                    return Ok(Some(TokenLease::Found(StoredToken {
-                        text,
-                        age: answer.now.since(fetched_at),
-                        expires_in: answer.span,
-                    })));
-                }
-                Err(Unreadable(why)) => {
-                    log::warn!("an access token cannot be read, so another one is fetched: {why}");
-                }
+            let (now, expires_in) = (answer.now, answer.span);
+            let token = self
+                .sealer
+                .stored_token(&key, &answer.token, now, expires_in);
+            if let Some(token) = token {
+                return Ok(Some(TokenLease::Found(token)));
             }
             let unreadable = answer.token.get(7..15).unwrap_or_default();
             answer = self.ask_for_token(name, &ticket, lease, unreadable).await?;
@@ -82,7 +76,7 @@ impl RedisStore {
         script.key(self.keys.token_lease(name));
         script.arg(ticket).arg(millis(lease)).arg(mark);
         let (seconds, micros, state, span, token): (u64, u64, u8, u64, Vec<u8>) =
-            self.connector.call(&Request::Script(&script)).await?;
+            self.run(&script).await?;
         Ok(Answer {
             now: store_time((seconds, micros)),
             state,
@@ -90,40 +84,6 @@ impl RedisStore {
             token,
         })
     }
-
-    async fn keep_token(
-        &self,
-        name: &TokenName,
-        ticket: &[u8; 16],
-        token: &NewToken<'_>,
-    ) -> Result<Written, StoreError> {
-        let key = self.keys.token(name);
-        let sealed = self.sealer.seal_token(&key, token.fetched_at, token.text);
-        let mut script = self.scripts.keep_token.key(key);
-        script.key(self.keys.token_lease(name));
-        script.arg(ticket).arg(sealed);
-        // Redis refuses an expiry of nothing.
-        for span in [token.expires_in, token.rest] {
-            script.arg(millis(span).max(1));
-        }
-        let kept: bool = self.connector.call(&Request::Script(&script)).await?;
-        Ok(done(kept))
-    }
-
-    async fn release_token(
-        &self,
-        name: &TokenName,
-        ticket: &[u8; 16],
-    ) -> Result<Written, StoreError> {
-        let mut script = self.scripts.release_token.key(self.keys.token_lease(name));
-        script.arg(ticket);
-        let released: bool = self.connector.call(&Request::Script(&script)).await?;
-        Ok(done(released))
-    }
-}
-
-fn done(done: bool) -> Written {
-    if done { Written::Done } else { Written::Stale }
 }
 
 #[async_trait]
@@ -154,12 +114,27 @@ impl PlatformTokens for RedisStore {
         ticket: &[u8; 16],
         token: &NewToken<'_>,
     ) -> Result<Written, StoreError> {
-        let keep = self.keep_token(name, ticket, token);
+        let keep = async {
+            let key = self.keys.token(name);
+            let sealed = self.sealer.seal_token(&key, token.fetched_at, token.text);
+            let mut script = self.scripts.keep_token.key(key);
+            script.key(self.keys.token_lease(name));
+            script.arg(ticket).arg(sealed);
+            // Redis refuses an expiry of nothing.
+            for span in [token.expires_in, token.rest] {
+                script.arg(millis(span).max(1));
+            }
+            Ok(done(self.run(&script).await?))
+        };
         self.meter.watch("keep_token", keep).await
     }
 
     async fn release(&self, name: &TokenName, ticket: &[u8; 16]) -> Result<Written, StoreError> {
-        let release = self.release_token(name, ticket);
+        let release = async {
+            let mut script = self.scripts.release_token.key(self.keys.token_lease(name));
+            script.arg(ticket);
+            Ok(done(self.run(&script).await?))
+        };
         self.meter.watch("release_token", release).await
     }
 }

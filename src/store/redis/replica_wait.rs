@@ -10,12 +10,10 @@ use crate::redis_client::{Connections, Deployment, Invocation, Request, Topology
 use crate::session::StoreError;
 
 /// How removals are sent.
-#[derive(Debug)]
 pub(super) struct Revocations(Option<Waiting>);
 
 /// A worker has connections of their own for them: while Redis waits for replicas, nothing else on
 /// the same connection is answered.
-#[derive(Debug)]
 struct Waiting {
     connections: Topology,
     replicas: u32,

@@ -9,11 +9,11 @@ impl RedisStore {
     /// Redis has ended these sessions: before the caller gets an answer, every worker of this
     /// process forgets them, and the revocation is published. Gateways that it does not reach learn of
     /// it from Redis itself, or read again within `max_stale`.
-    pub(super) async fn revoked(&self, ids: &[SessionId]) {
+    pub(super) async fn announce_revocation(&self, ids: &[SessionId]) {
         let Some(invalidation) = self.invalidation.as_ref().filter(|_| !ids.is_empty()) else {
             return;
         };
-        invalidation.revoked(ids);
+        invalidation.drop_from_near_caches(ids);
         if !invalidation.announces() {
             return;
         }

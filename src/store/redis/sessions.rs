@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::cmd;
+use redis::{FromRedisValue, cmd};
 
 use super::invalidation::server_clock::store_time;
 use super::invalidation::{Invalidation, Tracker};
@@ -12,7 +12,7 @@ use super::naming_check::NamingCheck;
 use super::replica_wait::Revocations;
 use super::scripts::Scripts;
 use crate::clock::{UnixMillis, millis};
-use crate::redis_client::{Connections, Deployment, Pools, Request, Topology};
+use crate::redis_client::{Connections, Deployment, Invocation, Pools, Request, Topology};
 use crate::session::store::Created;
 use crate::session::token::Tag;
 use crate::session::{
@@ -21,6 +21,7 @@ use crate::session::{
 };
 use crate::store::keys::Keys;
 use crate::store::meter::Meter;
+use crate::store::near_cache::CacheAnswer;
 use crate::store::sealed::Sealer;
 
 /// How often a call that has to know the user's sessions may find that others changed them
@@ -39,7 +40,6 @@ pub(super) fn session_ids(tag: Tag, names: impl IntoIterator<Item: AsRef<[u8]>>)
 }
 
 /// The store in Redis, over the connections of a worker or of the process.
-#[derive(Debug)]
 pub struct RedisStore {
     pub(super) connector: Topology,
     pub(super) revocations: Revocations,
@@ -54,7 +54,7 @@ pub struct RedisStore {
 }
 
 /// How the stores of the process and of all workers are set up.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(in crate::store) struct RedisSetup {
     pub(in crate::store) deployment: Deployment,
     pub(in crate::store) wait_replicas: u32,
@@ -110,8 +110,16 @@ impl RedisStore {
             meter,
             invalidation,
             tracker,
-            naming_check: NamingCheck::new(),
+            naming_check: NamingCheck::default(),
         }
+    }
+
+    /// Runs a script that ends no session.
+    pub(super) async fn run<T: FromRedisValue>(
+        &self,
+        script: &Invocation<'_>,
+    ) -> Result<T, StoreError> {
+        Ok(self.connector.call(&Request::Script(script)).await?)
     }
 
     /// Several calls in a row share the time of one.
@@ -144,13 +152,16 @@ impl SessionStore for RedisStore {
             .watch("create", self.create_with_answer(&new))
             .await?;
         if let Created::Made(made) = &created {
-            self.revoked(&made.evicted).await;
+            self.announce_revocation(&made.evicted).await;
         }
         Ok(created)
     }
 
     fn known(&self, id: &SessionId) -> Option<Lookup> {
-        self.known_session(id)
+        match self.tracker.as_ref()?.cache.look(id) {
+            CacheAnswer::Known(lookup) => Some(lookup),
+            CacheAnswer::Ask(_) => None,
+        }
     }
 
     async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError> {
@@ -171,8 +182,7 @@ impl SessionStore for RedisStore {
                 .arg(&id.hash)
                 .arg(absolute_deadline.0)
                 .arg(millis(idle));
-            let state = self.connector.call(&Request::Script(&script)).await?;
-            Ok(match state {
+            Ok(match self.run(&script).await? {
                 0_u8 => Written::Gone,
                 1 => Written::Done,
                 _ => Written::Stale,
@@ -190,7 +200,7 @@ impl SessionStore for RedisStore {
             .await;
         self.forget(id);
         let (written, names) = outcome?;
-        self.revoked(&names).await;
+        self.announce_revocation(&names).await;
         Ok(written)
     }
 
@@ -201,7 +211,7 @@ impl SessionStore for RedisStore {
             .await;
         self.forget(&rotation.from);
         if matches!(outcome, Ok(Rotated::Done { .. })) {
-            self.revoked(&[rotation.from]).await;
+            self.announce_revocation(&[rotation.from]).await;
         }
         outcome
     }
@@ -217,7 +227,7 @@ impl SessionStore for RedisStore {
             .meter
             .watch("remove_all", self.in_time(self.remove_sessions_of(user)))
             .await?;
-        self.revoked(&names).await;
+        self.announce_revocation(&names).await;
         Ok(ended)
     }
 

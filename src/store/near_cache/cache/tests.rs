@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::CachedLookup::{Certain, Nothing, Unconfirmed};
 use super::InvalidationScope::{Everything, Revocations};
 use super::*;
 use crate::clock::monotonic_now;
@@ -43,27 +44,15 @@ fn one(now: Instant) -> NearCache<u32> {
 fn certain_only_as_long_as_the_connection_is_known_to_live() {
     let now = monotonic_now();
     let mut cache = one(now);
-    assert_eq!(
-        cache.get(&id(1), now + secs(2)),
-        CachedLookup::Certain(Some(7))
-    );
-    assert_eq!(
-        cache.get(&id(1), now + secs(3)),
-        CachedLookup::Unconfirmed(7)
-    );
+    assert_eq!(cache.get(&id(1), now + secs(2)), Certain(Some(7)));
+    assert_eq!(cache.get(&id(1), now + secs(3)), Unconfirmed(7));
     cache.heartbeat(A, now + secs(2));
-    assert_eq!(
-        cache.get(&id(1), now + secs(4)),
-        CachedLookup::Certain(Some(7))
-    );
+    assert_eq!(cache.get(&id(1), now + secs(4)), Certain(Some(7)));
     cache.lost(A);
-    assert_eq!(
-        cache.get(&id(1), now + secs(4)),
-        CachedLookup::Unconfirmed(7)
-    );
-    assert_eq!(cache.get(&id(1), now + secs(8)), CachedLookup::Nothing);
+    assert_eq!(cache.get(&id(1), now + secs(4)), Unconfirmed(7));
+    assert_eq!(cache.get(&id(1), now + secs(8)), Nothing);
     cache.connected(B, Everything, now + secs(4));
-    assert_eq!(cache.get(&id(1), now + secs(4)), CachedLookup::Nothing);
+    assert_eq!(cache.get(&id(1), now + secs(4)), Nothing);
 }
 
 #[test]
@@ -72,8 +61,8 @@ fn a_missing_session_is_never_told_on_a_guess() {
     let mut cache = one(now);
     let load = cache.begin(id(2), A);
     cache.finish(&load, None, now, now + secs(100));
-    assert_eq!(cache.get(&id(2), now), CachedLookup::Certain(None));
-    assert_eq!(cache.get(&id(2), now + secs(3)), CachedLookup::Nothing);
+    assert_eq!(cache.get(&id(2), now), Certain(None));
+    assert_eq!(cache.get(&id(2), now + secs(3)), Nothing);
 }
 
 #[test]
@@ -86,29 +75,20 @@ fn what_hears_of_revocations_only_is_read_again_after_max_stale() {
     for beat in 1..=3 {
         cache.heartbeat(A, now + secs(beat));
     }
-    assert_eq!(
-        cache.get(&id(1), now + secs(2)),
-        CachedLookup::Certain(Some(7))
-    );
-    assert_eq!(
-        cache.get(&id(1), now + secs(3)),
-        CachedLookup::Unconfirmed(7)
-    );
+    assert_eq!(cache.get(&id(1), now + secs(2)), Certain(Some(7)));
+    assert_eq!(cache.get(&id(1), now + secs(3)), Unconfirmed(7));
     let load = cache.begin(id(1), A);
     assert_eq!(
         cache.get(&id(1), now + secs(3)),
-        CachedLookup::Unconfirmed(7),
+        Unconfirmed(7),
         "until the load has ended"
     );
     cache.failed(&load);
-    assert_eq!(
-        cache.get(&id(1), now + secs(7)),
-        CachedLookup::Unconfirmed(7)
-    );
+    assert_eq!(cache.get(&id(1), now + secs(7)), Unconfirmed(7));
     cache.heartbeat(A, now + secs(8));
     assert_eq!(
         cache.get(&id(1), now + secs(8)),
-        CachedLookup::Nothing,
+        Nothing,
         "nobody would have told of a deletion by hand"
     );
 }
@@ -120,16 +100,16 @@ fn an_invalidation_taints_a_load_under_way() {
     let load = cache.begin(id(2), A);
     cache.invalidated(&id(2));
     cache.finish(&load, Some(1), now, now + secs(100));
-    assert_eq!(cache.get(&id(2), now), CachedLookup::Nothing);
+    assert_eq!(cache.get(&id(2), now), Nothing);
     let (first, second) = (cache.begin(id(3), A), cache.begin(id(3), A));
     cache.finish(&first, Some(1), now, now + secs(100));
     assert_eq!(
         cache.get(&id(3), now),
-        CachedLookup::Nothing,
+        Nothing,
         "an older load counts for nothing"
     );
     cache.finish(&second, Some(2), now, now + secs(100));
-    assert_eq!(cache.get(&id(3), now), CachedLookup::Certain(Some(2)));
+    assert_eq!(cache.get(&id(3), now), Certain(Some(2)));
     cache.flushed(A);
     assert!(cache.is_empty());
 }
@@ -143,15 +123,12 @@ fn the_entry_s_own_deadline_decides_and_what_is_used_stays() {
         let load = cache.begin(id(n), A);
         cache.finish(&load, Some(n), now, now + secs(1));
     }
-    assert_eq!(cache.get(&id(0), now), CachedLookup::Certain(Some(0)));
+    assert_eq!(cache.get(&id(0), now), Certain(Some(0)));
     let load = cache.begin(id(9), A);
     cache.finish(&load, Some(9), now, now + secs(1));
-    assert_eq!(
-        (cache.len(), cache.get(&id(0), now)),
-        (3, CachedLookup::Certain(Some(0)))
-    );
-    assert_eq!(cache.get(&id(1), now), CachedLookup::Nothing);
-    assert_eq!(cache.get(&id(0), now + secs(1)), CachedLookup::Nothing);
+    assert_eq!((cache.len(), cache.get(&id(0), now)), (3, Certain(Some(0))));
+    assert_eq!(cache.get(&id(1), now), Nothing);
+    assert_eq!(cache.get(&id(0), now + secs(1)), Nothing);
 }
 
 #[derive(Debug, Clone)]
@@ -212,7 +189,7 @@ proptest! {
             }
             prop_assert!(cache.len() <= 3);
             for n in 0..4_u8 {
-                if let CachedLookup::Certain(Some(value)) = cache.get(&id(n), now) {
+                if let Certain(Some(value)) = cache.get(&id(n), now) {
                     let at = usize::from(n);
                     prop_assert!(value == truth[at] || now.duration_since(changed[at]) <= secs(2), "{n}: {value} of {}", truth[at]);
                 }

@@ -69,13 +69,7 @@ pub(super) async fn diagnose(
             .iter()
             .any(|master| silent.subject == format!("redis {master}"))
     });
-    let nodes = join_all(
-        masters
-            .iter()
-            .map(|master| node::examine_with_replicas(master, data, expected)),
-    )
-    .await;
-    diagnosed.extend(nodes.into_iter().flatten());
+    diagnosed.extend(node::examine_all(&masters, data, expected).await);
     diagnosed
 }
 

@@ -1,5 +1,6 @@
 //! Everything about one server that holds data.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -18,8 +19,19 @@ use crate::redis_client::{NodeAddress, Server, ServerAddress, Servers};
 /// So many PINGs; the one in the middle counts.
 const PINGS: usize = 5;
 
-/// The master, and then its replicas, as far as the gateway may come to use them.
-pub(super) async fn examine_with_replicas(
+/// Each master, and then its replicas, as far as the gateway may come to use them.
+pub(super) async fn examine_all(
+    masters: &BTreeSet<NodeAddress>,
+    data: &Servers,
+    expected: &Expected<'_>,
+) -> Vec<DiagnosedSubject> {
+    let examined = masters
+        .iter()
+        .map(|master| examine_with_replicas(master, data, expected));
+    join_all(examined).await.concat()
+}
+
+async fn examine_with_replicas(
     address: &NodeAddress,
     data: &Servers,
     expected: &Expected<'_>,

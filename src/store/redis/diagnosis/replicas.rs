@@ -80,13 +80,16 @@ mod tests {
 
     #[test]
     fn replicas_that_are_waited_for_must_be_there() {
-        let of =
-            |online, role, wait| check(online, role, wait).map(|diagnostic| diagnostic.verdict);
-        assert_eq!(of(0, ServerRole::Single, 0), None);
-        assert_eq!(of(0, ServerRole::Single, 1), Some(Verdict::Fail));
-        assert_eq!(of(1, ServerRole::OfSentinels, 1), Some(Verdict::Ok));
-        assert_eq!(of(1, ServerRole::OfCluster, 2), Some(Verdict::Fail));
-        assert_eq!(of(0, ServerRole::OfCluster, 0), Some(Verdict::Warn));
+        for (online, role, wait, verdict) in [
+            (0, ServerRole::Single, 0, None),
+            (0, ServerRole::Single, 1, Some(Verdict::Fail)),
+            (1, ServerRole::OfSentinels, 1, Some(Verdict::Ok)),
+            (1, ServerRole::OfCluster, 2, Some(Verdict::Fail)),
+            (0, ServerRole::OfCluster, 0, Some(Verdict::Warn)),
+        ] {
+            let found = check(online, role, wait).map(|diagnostic| diagnostic.verdict);
+            assert_eq!(found, verdict, "{online} {role:?} {wait}");
+        }
     }
 
     #[test]
@@ -102,43 +105,29 @@ mod tests {
     #[test]
     fn neither_a_replica_nor_a_node_of_a_cluster_is_a_server() {
         let settings = StoreSettings::new(StoreUrl::Memory);
-        let of = |text: &str, server_role, is_replica| {
+        let master_of_cluster = "role:master\r\ncluster_enabled:1\r\n";
+        let fails = Some(Verdict::Fail);
+        for (text, server_role, is_replica, verdict) in [
+            ("redis_mode:sentinel\r\n", ServerRole::Single, false, fails),
+            ("role:slave\r\n", ServerRole::OfSentinels, false, fails),
+            (
+                "role:slave\r\n",
+                ServerRole::OfSentinels,
+                true,
+                Some(Verdict::Ok),
+            ),
+            (master_of_cluster, ServerRole::Single, false, fails),
+            (master_of_cluster, ServerRole::OfCluster, false, None),
+            ("role:master\r\n", ServerRole::Single, false, None),
+        ] {
             let expected = Expected {
                 settings: &settings,
                 user: "default",
                 role: server_role,
                 is_replica,
             };
-            role(&Info::parse(text), &expected).map(|diagnostic| diagnostic.verdict)
-        };
-        assert_eq!(
-            of("redis_mode:sentinel\r\n", ServerRole::Single, false),
-            Some(Verdict::Fail)
-        );
-        assert_eq!(
-            of("role:slave\r\n", ServerRole::OfSentinels, false),
-            Some(Verdict::Fail)
-        );
-        assert_eq!(
-            of("role:slave\r\n", ServerRole::OfSentinels, true),
-            Some(Verdict::Ok)
-        );
-        assert_eq!(
-            of(
-                "role:master\r\ncluster_enabled:1\r\n",
-                ServerRole::Single,
-                false
-            ),
-            Some(Verdict::Fail)
-        );
-        assert_eq!(
-            of(
-                "role:master\r\ncluster_enabled:1\r\n",
-                ServerRole::OfCluster,
-                false
-            ),
-            None
-        );
-        assert_eq!(of("role:master\r\n", ServerRole::Single, false), None);
+            let found = role(&Info::parse(text), &expected).map(|diagnostic| diagnostic.verdict);
+            assert_eq!(found, verdict, "{text} {server_role:?}");
+        }
     }
 }

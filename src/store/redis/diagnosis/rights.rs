@@ -110,29 +110,24 @@ pub(super) async fn check(
     let needed = PROBES
         .iter()
         .filter(|(_, need, _)| is_needed(*need, expected));
-    let asked = try_join_all(needed.map(|(right, need, line)| {
-        let key = nobodys("s");
-        async move {
-            Ok::<_, redis::RedisError>((
-                *right,
-                *need,
-                probe(connection.clone(), line, &key).await?,
-            ))
-        }
-    }))
-    .await?;
+    let needed: Vec<_> = needed.collect();
+    let probes = needed
+        .iter()
+        .map(|(_, _, line)| probe(connection.clone(), line, nobodys("s")));
+    let lacks = try_join_all(probes).await?;
     let kinds =
         try_join_all(KINDS.map(|kind| probe(connection.clone(), "GET K", nobodys(kind)))).await?;
-    let keys = kinds.contains(&Some(Lack::Keys))
-        || asked.iter().any(|(_, _, lack)| *lack == Some(Lack::Keys));
-    let lacking: Vec<_> = asked
+    let keys = kinds
         .iter()
-        .filter_map(|(right, need, lack)| {
-            lack.filter(|lack| *lack != Lack::Keys)
-                .map(|lack| (*right, *need, lack))
-        })
+        .chain(&lacks)
+        .any(|lack| *lack == Some(Lack::Keys));
+    let lacking: Vec<_> = needed
+        .iter()
+        .zip(lacks)
+        .filter_map(|((right, need, _), lack)| Some((*right, *need, lack?)))
+        .filter(|(_, _, lack)| *lack != Lack::Keys)
         .collect();
-    Ok(judged(&lacking, keys, asked.len(), expected.user, prefix))
+    Ok(judged(&lacking, keys, needed.len(), expected.user, prefix))
 }
 
 fn is_needed(need: Need, expected: &Expected<'_>) -> bool {
@@ -189,11 +184,6 @@ fn judged(
     user: &str,
     prefix: &str,
 ) -> Vec<Diagnostic> {
-    let setuser = |rights: &str| {
-        format!(
-            "on that server: `ACL SETUSER {user} {rights}`, and save it (`ACL SAVE`, or the line in redis.conf)"
-        )
-    };
     let mut diagnostics = Vec::new();
     let denied: Vec<&str> = lacking
         .iter()
@@ -201,42 +191,23 @@ fn judged(
         .map(|(right, ..)| *right)
         .collect();
     if !denied.is_empty() {
-        let plus: Vec<String> = denied.iter().map(|right| format!("+{right}")).collect();
         diagnostics.push(Diagnostic::fail(
             CHECK,
             format!("the ACL user {user} may not run {}", denied.join(", ")),
-            setuser(&plus.join(" ")),
+            setuser(user, &format!("+{}", denied.join(" +"))),
         ));
     }
     if keys {
         diagnostics.push(Diagnostic::fail(
             CHECK,
             format!("the ACL user {user} may not touch all of {prefix}:*"),
-            setuser(&format!("~{prefix}:*")),
+            setuser(user, &format!("~{prefix}:*")),
         ));
     }
-    diagnostics.extend(
-        lacking
-            .iter()
-            .filter_map(|(right, need, lack)| match (need, lack) {
-                (Need::For(what), Lack::Command) => Some(Diagnostic::warn(
-                    CHECK,
-                    format!("the ACL user {user} may not run {right}: {what}"),
-                    setuser(&format!("+{right}")),
-                )),
-                (Need::For(what), _) => Some(Diagnostic::warn(
-                    CHECK,
-                    format!("the server has no {right}: {what}"),
-                    "",
-                )),
-                (_, Lack::Unknown) => Some(Diagnostic::fail(
-                    CHECK,
-                    format!("the server has no {right}"),
-                    "it was renamed there, or this edition lacks it; the gateway needs it",
-                )),
-                _ => None,
-            }),
-    );
+    let alone = lacking
+        .iter()
+        .filter_map(|(right, need, lack)| judged_alone(right, *need, *lack, user));
+    diagnostics.extend(alone);
     if diagnostics.is_empty() {
         diagnostics.push(Diagnostic::ok(
             CHECK,
@@ -244,6 +215,34 @@ fn judged(
         ));
     }
     diagnostics
+}
+
+/// What is said of one right that is lacking; `None`: it is named together with others.
+fn judged_alone(right: &str, need: Need, lack: Lack, user: &str) -> Option<Diagnostic> {
+    match (need, lack) {
+        (Need::For(what), Lack::Command) => Some(Diagnostic::warn(
+            CHECK,
+            format!("the ACL user {user} may not run {right}: {what}"),
+            setuser(user, &format!("+{right}")),
+        )),
+        (Need::For(what), _) => Some(Diagnostic::warn(
+            CHECK,
+            format!("the server has no {right}: {what}"),
+            "",
+        )),
+        (_, Lack::Unknown) => Some(Diagnostic::fail(
+            CHECK,
+            format!("the server has no {right}"),
+            "it was renamed there, or this edition lacks it; the gateway needs it",
+        )),
+        _ => None,
+    }
+}
+
+fn setuser(user: &str, rights: &str) -> String {
+    format!(
+        "on that server: `ACL SETUSER {user} {rights}`, and save it (`ACL SAVE`, or the line in redis.conf)"
+    )
 }
 
 #[cfg(test)]

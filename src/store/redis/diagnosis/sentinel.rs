@@ -45,15 +45,10 @@ pub(super) async fn diagnose(
         subject: format!("master {name}"),
         diagnostics: vec![agreement(&named, reached, sentinels.len())],
     };
-    let masters = join_all(
-        named
-            .iter()
-            .map(|master| node::examine_with_replicas(master, data, expected)),
-    )
-    .await;
+    let masters = node::examine_all(&named, data, expected).await;
     let mut diagnosed = vec![group];
     diagnosed.extend(answered.into_iter().map(|answered| answered.diagnosed));
-    diagnosed.extend(masters.into_iter().flatten());
+    diagnosed.extend(masters);
     diagnosed
 }
 

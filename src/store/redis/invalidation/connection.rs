@@ -21,7 +21,6 @@ use crate::store::near_cache::WorkerCache;
 const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
 
 /// What keeps the answers of a connection fresh.
-#[derive(Debug)]
 pub(super) struct CachedConnection {
     id: ConnectionId,
     source: Option<InvalidationSource>,

@@ -13,7 +13,6 @@ use crate::store::near_cache::invalidation::{
 };
 
 /// The mode of every connection, and what is in effect over all of them.
-#[derive(Debug)]
 pub(super) struct InvalidationRegistry {
     choice: InvalidationChoice,
     numbers: AtomicU64,

@@ -17,7 +17,6 @@ use crate::store::near_cache::invalidation::{
 use crate::store::settings::KeyPrefix;
 
 /// How a process learns of changes and passes them on to its workers.
-#[derive(Debug)]
 pub(crate) struct Invalidation {
     pub(super) settings: NearCacheSettings,
     pub(super) registry: Arc<InvalidationRegistry>,
@@ -54,9 +53,9 @@ impl Invalidation {
         self.registry.status()
     }
 
-    /// This process has revoked these sessions: from now on none of its workers serves them.
-    pub(crate) fn revoked(&self, ids: &[SessionId]) {
-        self.subscription.revoked(ids);
+    /// This process has revoked these sessions: its workers know before anybody is answered.
+    pub(crate) fn drop_from_near_caches(&self, ids: &[SessionId]) {
+        self.subscription.shared.drop_from_near_caches(ids);
     }
 
     /// Whether other gateways may depend on what this one publishes. Under `auto` this one may have

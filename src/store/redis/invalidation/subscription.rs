@@ -38,14 +38,12 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 const STEADY: Duration = Duration::from_secs(10);
 
 /// The subscription, and the caches that it reports to.
-#[derive(Debug)]
 pub(super) struct Subscription {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<SubscriptionShared>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-#[derive(Debug)]
-struct Shared {
+pub(super) struct SubscriptionShared {
     registry: Arc<InvalidationRegistry>,
     /// Where heartbeats are published, and which server the subscription belongs on.
     topology: Topology,
@@ -54,7 +52,7 @@ struct Shared {
     receivers: Mutex<Receivers>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Receivers {
     workers: Vec<Weak<WorkerCache>>,
     /// The subscription that receives, and when its last heartbeat that came back had been sent.
@@ -63,7 +61,7 @@ struct Receivers {
 
 /// One subscription, from its beginning to its end.
 struct Listening<'a> {
-    shared: &'a Shared,
+    shared: &'a SubscriptionShared,
     server: Server,
     id: ConnectionId,
     sender: [u8; 16],
@@ -81,7 +79,7 @@ impl Subscription {
         metrics: &Arc<Metrics>,
     ) -> Self {
         let topology = Topology::new(deployment, metrics, Connections::Worker);
-        let shared = Shared {
+        let shared = SubscriptionShared {
             registry,
             topology,
             prefix,
@@ -111,11 +109,6 @@ impl Subscription {
             *task = Some(tokio::spawn(run(self.shared.clone())));
         }
     }
-
-    /// This process has revoked these sessions itself: its workers know before anybody is answered.
-    pub(super) fn revoked(&self, ids: &[SessionId]) {
-        self.shared.revoked(ids);
-    }
 }
 
 impl Drop for Subscription {
@@ -127,7 +120,7 @@ impl Drop for Subscription {
 }
 
 /// However a subscription ends, nothing counts as certain any more that depended on it.
-struct EndGuard<'a>(&'a Shared);
+struct EndGuard<'a>(&'a SubscriptionShared);
 
 impl Drop for EndGuard<'_> {
     fn drop(&mut self) {
@@ -135,7 +128,7 @@ impl Drop for EndGuard<'_> {
     }
 }
 
-async fn run(shared: Arc<Shared>) {
+async fn run(shared: Arc<SubscriptionShared>) {
     let mut failures = 0;
     loop {
         let began = monotonic_now();
@@ -156,7 +149,7 @@ async fn run(shared: Arc<Shared>) {
     }
 }
 
-impl Shared {
+impl SubscriptionShared {
     /// Subscribes and listens; answers why it ended.
     async fn listen(&self) -> Result<ClientError, ClientError> {
         let channel = announcement::revocations(&self.prefix);
@@ -185,24 +178,23 @@ impl Shared {
         Ok(why)
     }
 
-    fn started(&self, id: ConnectionId, sent: Instant) {
+    /// A heartbeat that was sent at this time has come back.
+    fn received(
+        &self,
+        id: ConnectionId,
+        sent: Instant,
+        report: fn(&WorkerCache, ConnectionId, Instant),
+    ) {
         let mut receivers = self.receivers.lock();
         receivers.receiving = Some((id, sent));
-        receivers.each(|worker| worker.subscribed(id, sent));
-        drop(receivers);
-        self.registry.subscription(SubscriptionState::Receiving);
+        receivers.each(|worker| report(worker, id, sent));
     }
 
-    fn heartbeat(&self, id: ConnectionId, sent: Instant) {
-        let mut receivers = self.receivers.lock();
-        receivers.receiving = Some((id, sent));
-        receivers.each(|worker| worker.heartbeat(id, sent));
-    }
-
-    fn revoked(&self, ids: &[SessionId]) {
+    /// These sessions have ended: no worker serves them any more.
+    pub(super) fn drop_from_near_caches(&self, ids: &[SessionId]) {
         self.receivers
             .lock()
-            .each(|worker| ids.iter().for_each(|id| worker.changed(id)));
+            .each(|worker| ids.iter().for_each(|id| worker.invalidated(id)));
     }
 
     fn flushed(&self, id: ConnectionId) {
@@ -235,7 +227,7 @@ impl Listening<'_> {
     async fn receive(&self, mut stream: PubSubStream) -> ClientError {
         while let Some(message) = stream.next().await {
             match Announcement::decode(message.get_payload_bytes()) {
-                Some(Announcement::Revoked(ids)) => self.shared.revoked(&ids),
+                Some(Announcement::Revoked(ids)) => self.shared.drop_from_near_caches(&ids),
                 Some(Announcement::Beat { sender, number }) if sender == self.sender => {
                     self.back(number);
                 }
@@ -260,9 +252,12 @@ impl Listening<'_> {
         drop(pending);
         *self.returned.lock() = monotonic_now();
         if number == 0 {
-            self.shared.started(self.id, sent);
+            self.shared.received(self.id, sent, WorkerCache::subscribed);
+            self.shared
+                .registry
+                .subscription(SubscriptionState::Receiving);
         } else {
-            self.shared.heartbeat(self.id, sent);
+            self.shared.received(self.id, sent, WorkerCache::heartbeat);
         }
     }
 

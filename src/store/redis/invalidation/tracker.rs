@@ -25,7 +25,6 @@ use crate::store::near_cache::WorkerCache;
 use crate::store::near_cache::invalidation::InvalidationChoice;
 
 /// The near cache of a worker, and what opens the connections that feed it.
-#[derive(Debug)]
 pub(crate) struct Tracker {
     pub(crate) cache: Arc<WorkerCache>,
     shared: Arc<Invalidation>,
@@ -180,7 +179,7 @@ impl Tracker {
                 Some(Value::Array(keys)) => keys
                     .iter()
                     .filter_map(|key| self.session_of(key))
-                    .for_each(|session| self.cache.changed(&session)),
+                    .for_each(|session| self.cache.invalidated(&session)),
                 // Everything: FLUSHALL, or a server whose table of tracked keys is full in a way
                 // that it cannot name.
                 _ => self.cache.flushed(id),

@@ -44,50 +44,40 @@ fn each_probe_uses_the_right_that_it_is_for() {
 
 #[test]
 fn refusals_of_all_servers_are_understood() {
-    let of = |code: &str, words: &str| {
-        lack(&ServerRefusal {
+    for (code, words, expected) in [
+        (
+            "NOPERM",
+            "User keymaster has no permissions to run the 'get' command",
+            Some(Lack::Command),
+        ),
+        (
+            "NOPERM",
+            "this user has no permissions to run the 'get' command or its subcommand",
+            Some(Lack::Command),
+        ),
+        ("NOPERM", "No permissions to access a key", Some(Lack::Keys)),
+        (
+            "NOPERM",
+            "this user has no permissions to access one of the keys used as arguments",
+            Some(Lack::Keys),
+        ),
+        ("ERR", "unknown command 'DBSIZE'", Some(Lack::Unknown)),
+        (
+            "ERR",
+            "command 'wait' not support for cluster mode",
+            Some(Lack::Unknown),
+        ),
+        ("ERR", "syntax error", None),
+        ("ERR", "wrong number of arguments for 'hset' command", None),
+        ("NOSCRIPT", "x", None),
+        ("MOVED", "1 h:1", None),
+        ("OOM", "not allowed", None),
+    ] {
+        let refusal = ServerRefusal {
             code: code.to_owned(),
             words: words.to_owned(),
-        })
-    };
-    assert_eq!(
-        of(
-            "NOPERM",
-            "User keymaster has no permissions to run the 'get' command"
-        ),
-        Some(Lack::Command)
-    );
-    assert_eq!(
-        of(
-            "NOPERM",
-            "this user has no permissions to run the 'get' command or its subcommand"
-        ),
-        Some(Lack::Command)
-    );
-    assert_eq!(
-        of("NOPERM", "No permissions to access a key"),
-        Some(Lack::Keys)
-    );
-    assert_eq!(
-        of(
-            "NOPERM",
-            "this user has no permissions to access one of the keys used as arguments"
-        ),
-        Some(Lack::Keys)
-    );
-    assert_eq!(of("ERR", "unknown command 'DBSIZE'"), Some(Lack::Unknown));
-    assert_eq!(
-        of("ERR", "command 'wait' not support for cluster mode"),
-        Some(Lack::Unknown)
-    );
-    for passed in [
-        ("ERR", "syntax error"),
-        ("ERR", "wrong number of arguments for 'hset' command"),
-        ("NOSCRIPT", "x"),
-        ("MOVED", "1 h:1"),
-        ("OOM", "not allowed"),
-    ] {
-        assert_eq!(of(passed.0, passed.1), None, "{passed:?}");
+        };
+        assert_eq!(lack(&refusal), expected, "{code} {words}");
     }
 }
 
