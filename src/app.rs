@@ -103,7 +103,7 @@ pub fn build(
         listen: public.listen,
         socket_file: public.socket_file,
         admin,
-        store_name: store_settings(&settings.store, None)?.url.to_string(),
+        store_name: settings.store.url.to_string(),
         public_server: public.server,
         admin_server,
         reloader: servers.reloader,

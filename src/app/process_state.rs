@@ -42,7 +42,7 @@ impl ProcessState {
     ) -> Result<Self> {
         let keys = settings.secrets.keys.clone();
         let naming = settings.secrets.naming_key.clone();
-        let store = super::store_settings(&settings.store, settings.session.near_cache)?;
+        let store = super::store_settings(&settings)?;
         let store = crate::store::open(&store, keys, naming, metrics.clone())
             .context("the store cannot be used")?;
         let traces = settings

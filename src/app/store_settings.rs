@@ -2,27 +2,18 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::config::{self, StoreTlsFiles};
+use crate::config::{Settings, StoreTlsFiles};
 use crate::files;
 use crate::secret::Secret;
-use crate::store::near_cache::NearCacheSettings;
-use crate::store::{KeyPrefix, RedisTls, StoreSettings};
+use crate::store::{RedisTls, StoreSettings};
 
-pub(crate) fn store_settings(
-    from: &config::StoreSettings,
-    near_cache: Option<NearCacheSettings>,
-) -> Result<StoreSettings> {
+pub(crate) fn store_settings(settings: &Settings) -> Result<StoreSettings> {
     Ok(StoreSettings {
-        url: from.url.clone(),
-        sentinel_login: from.sentinel_login.clone(),
-        wait_replicas: from.wait_replicas,
-        near_cache,
-        key_prefix: KeyPrefix::new(&from.key_prefix).context("store.key_prefix")?,
-        connect_timeout: from.connect_timeout,
-        timeout: from.timeout,
-        tls: certificates(&from.tls)?,
+        near_cache: settings.session.near_cache,
+        tls: certificates(&settings.store_tls)?,
+        ..settings.store.clone()
     })
 }
 

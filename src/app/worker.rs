@@ -158,7 +158,7 @@ impl Worker {
             prefix: fixed.server.prefix.clone(),
             head_rules: HeadRules {
                 reserved: ReservedNames::new(&settings.identity),
-                via: Via::new(&fixed.secrets.naming_key, &fixed.store.key_prefix),
+                via: Via::new(&fixed.secrets.naming_key, fixed.store.key_prefix.as_str()),
                 carriers: process.carriers.clone(),
             },
             identity_lines,

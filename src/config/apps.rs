@@ -12,6 +12,7 @@ use crate::provider::base_url::BaseUrl;
 use crate::provider::platform::Platform;
 use crate::provider::registry::{platform, platforms};
 use crate::provider::settings::AppSettings;
+use crate::secret::Secret;
 use crate::session::ProviderKind;
 
 /// Every app; `None` for one that is not all there, which the reader has noted.
@@ -54,13 +55,6 @@ fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
     let appid_hint = format!("copy the AppID from {console}");
     let secret_hint = format!("copy the AppSecret from {console}");
     let appid = section.required("appid", &appid_hint, |text| appid(text, platform));
-    if let Some(odd) = appid
-        .as_deref()
-        .filter(|_| is_known)
-        .and_then(platform.appid_doubt)
-    {
-        section.warn("appid", &odd, &appid_hint);
-    }
     if !section.has("secret") && !section.has("secret_file") {
         section.problem(
             "secret",
@@ -72,35 +66,21 @@ fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
     let base_urls = section.list_or("base_url", platform.base_urls, |text| {
         base_url(text, platform)
     });
-    // A stand-in takes any.
-    if let Some(odd) = secret
-        .as_ref()
-        .filter(|_| is_known && base_urls.iter().any(|url| platform.lives_at(url)))
-        .and_then(|secret| (platform.secret_doubt)(secret.expose()))
-    {
-        section.warn(
-            section.written_of("secret", "secret_file"),
-            &odd,
-            &secret_hint,
-        );
+    if is_known {
+        let doubt = |secret: &Secret<String>| (platform.secret_doubt)(secret.expose());
+        let appid_doubt = appid.as_deref().and_then(platform.appid_doubt);
+        // A stand-in takes any secret.
+        let at_platform = base_urls.iter().any(|url| platform.lives_at(url));
+        let secret_doubt = secret.as_ref().filter(|_| at_platform).and_then(doubt);
+        let secret_key = section.written_of("secret", "secret_file");
+        for (key, doubt, hint) in [
+            ("appid", appid_doubt, appid_hint),
+            (secret_key, secret_doubt, secret_hint),
+        ] {
+            doubt.iter().for_each(|odd| section.warn(key, odd, &hint));
+        }
     }
-    if section.is_empty_list("base_url") {
-        section.problem(
-            "base_url",
-            "is empty",
-            &format!("write {:?}, or remove it", platform.base_urls[0]),
-        );
-    }
-    if base_urls
-        .iter()
-        .any(|url| !url.starts_with("https://") && !is_local(url))
-    {
-        section.warn(
-            "base_url",
-            "the AppSecret goes out unencrypted",
-            "write https://",
-        );
-    }
+    check_base_urls(section, platform, &base_urls);
     let timeout = section.value("timeout", duration(Duration::from_millis(100)));
     let max_concurrent = section.positive(
         "max_concurrent",
@@ -119,6 +99,26 @@ fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
         max_concurrent,
         token_grant,
     })
+}
+
+fn check_base_urls(section: &Section<'_>, platform: &Platform, base_urls: &[String]) {
+    if section.is_empty_list("base_url") {
+        section.problem(
+            "base_url",
+            "is empty",
+            &format!("write {:?}, or remove it", platform.base_urls[0]),
+        );
+    }
+    if base_urls
+        .iter()
+        .any(|url| !url.starts_with("https://") && !is_local(url))
+    {
+        section.warn(
+            "base_url",
+            "the AppSecret goes out unencrypted",
+            "write https://",
+        );
+    }
 }
 
 /// How the app's access token is fetched, where its platform has two ways.

@@ -230,6 +230,12 @@ fn is_name(name: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> DotEnv {
+        let mut file = DotEnv::default();
+        file.read(text);
+        file
+    }
+
     #[test]
     fn variables_are_put_in_and_dollars_kept() {
         let variables = Variables::only([("KEY", "k$x"), ("_A1", "")]);
@@ -258,15 +264,11 @@ mod tests {
 
     #[test]
     fn a_broken_line_is_named_by_its_number_only() {
-        let mut file = DotEnv {
-            name: ".env".to_owned(),
-            ..DotEnv::default()
-        };
-        file.read("# a comment\nA=1\nB='tiger\n");
+        let file = read("# a comment\nA=1\nB='tiger\n");
         assert_eq!(file.problems.len(), 1);
         let text = file.problems[0].to_string();
         assert!(
-            text.starts_with(".env:3: ") && !text.contains("tiger"),
+            text.starts_with(":3: ") && !text.contains("tiger"),
             "{text}"
         );
         assert_eq!(file.values["A"].expose(), "1");
@@ -282,8 +284,7 @@ mod tests {
             "A=x$B",
             "A=$$",
         ] {
-            let mut file = DotEnv::default();
-            file.read(&format!("# one\nB1=1\n{lost}\n"));
+            let file = read(&format!("# one\nB1=1\n{lost}\n"));
             assert_eq!(
                 (
                     file.problems.len(),
@@ -306,8 +307,7 @@ mod tests {
             ("x # $def", "x"),
             ("'$'x", "$x"),
         ] {
-            let mut file = DotEnv::default();
-            file.read(&format!("B1=1\nA={kept}\n"));
+            let file = read(&format!("B1=1\nA={kept}\n"));
             assert_eq!(
                 (
                     file.problems.len(),
@@ -321,8 +321,7 @@ mod tests {
 
     #[test]
     fn what_an_input_method_writes_is_named() {
-        let mut file = DotEnv::default();
-        file.read("A＝tiger\nB=“tiger”\n");
+        let file = read("A＝tiger\nB=“tiger”\n");
         let lines = |all: &[Problem]| all.iter().map(ToString::to_string).collect::<String>();
         let (problems, warnings) = (lines(&file.problems), lines(&file.warnings));
         assert!(
@@ -361,8 +360,7 @@ mod tests {
 
     #[test]
     fn the_first_of_two_counts_and_a_warning_says_so() {
-        let mut file = DotEnv::default();
-        file.read("A=1\nA=1\nA=2\n");
+        let file = read("A=1\nA=1\nA=2\n");
         assert_eq!(
             (file.values["A"].expose().as_str(), file.warnings.len()),
             ("1", 1)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use toml::de::DeValue;
 
 use super::effective;
+use super::parsers::alike;
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use crate::http::failure::{FailureShape, PLACEHOLDERS, Template, TemplateError};
@@ -61,13 +62,10 @@ fn template(table: &mut Section<'_>) -> Option<FailureShape> {
 fn hint(error: &TemplateError) -> String {
     let known = || PLACEHOLDERS.map(|name| format!("{{{name}}}")).join(", ");
     match error {
-        TemplateError::Unknown(word) => {
-            let alike = |known: &&str| strsim::jaro_winkler(word, known) > 0.83;
-            PLACEHOLDERS.iter().find(|known| alike(known)).map_or_else(
-                || format!("there are {}", known()),
-                |name| format!("did you mean {{{name}}}?"),
-            )
-        }
+        TemplateError::Unknown(word) => match alike(word, PLACEHOLDERS.into_iter(), 0.83) {
+            Some(name) => format!("did you mean {{{name}}}?"),
+            None => format!("there are {}", known()),
+        },
         TemplateError::NotJson(_) => format!(
             "{} must be within quotes; only {{status}} may be without",
             known()

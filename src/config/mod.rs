@@ -54,4 +54,4 @@ pub use secrets::SecretSettings;
 pub use server::ServerSettings;
 pub use session::SessionSettings;
 pub use settings::Settings;
-pub use store::{StoreSettings, StoreTlsFiles};
+pub use store::StoreTlsFiles;

@@ -103,18 +103,25 @@ pub(super) fn choice<T: Clone, const N: usize>(
             .find(|(word, _)| *word == text)
             .map(|(_, value)| value.clone());
         found.ok_or_else(|| {
-            let likeness = |word: &str| strsim::jaro_winkler(&text.to_ascii_lowercase(), word);
-            let alike = words
-                .iter()
-                .map(|(word, _)| (likeness(word), *word))
-                .max_by(|a, b| a.0.total_cmp(&b.0));
-            let meant = alike
-                .filter(|(score, _)| *score > 0.83)
-                .map_or_else(String::new, |(_, word)| format!("did you mean {word:?}? "));
             let known = || words.iter().map(|(word, _)| *word);
+            let meant = alike(&text.to_ascii_lowercase(), known(), 0.83)
+                .map_or_else(String::new, |word| format!("did you mean {word:?}? "));
             Wrong::new("is an unknown value", meant + &one_of(known())).none_of(known())
         })
     }
+}
+
+/// The word that is spelt most like a text, if it is more alike than this (1: the same).
+pub(super) fn alike<'a>(
+    text: &str,
+    words: impl Iterator<Item = &'a str>,
+    least: f64,
+) -> Option<&'a str> {
+    words
+        .map(|word| (strsim::jaro_winkler(text, word), word))
+        .filter(|(likeness, _)| *likeness > least)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, word)| word)
 }
 
 /// `write "a", "b" or "c"`.

@@ -5,6 +5,7 @@ mod tables;
 mod unknown;
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
@@ -106,15 +107,10 @@ impl<'a> Reader<'a> {
         read: impl FnOnce(&mut Section<'_>) -> T,
     ) -> T {
         let defaults = manual::defaults();
-        let place = TablePlace {
-            path: String::new(),
-            pattern: String::new(),
-            line: None,
-            takes_restart: false,
-        };
+        let root = TablePlace::default();
         tables::read_table(
             self,
-            place,
+            root,
             String::new(),
             Some(given),
             Some(&defaults),
@@ -134,8 +130,9 @@ impl<'a> Reader<'a> {
         findings
     }
 
-    fn line(&self, offset: usize) -> usize {
-        self.line_ends.partition_point(|end| *end < offset) + 1
+    /// The line in which a place of the text begins.
+    fn line(&self, place: Range<usize>) -> usize {
+        self.line_ends.partition_point(|end| *end < place.start) + 1
     }
 
     fn problem_of(&self, line: Option<usize>, path: &str, what: &str, hint: &str) -> Problem {
@@ -150,7 +147,7 @@ impl<'a> Reader<'a> {
 }
 
 /// What a table is called.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct TablePlace {
     /// `apps.shop.`: what stands before its keys.
     path: String,
@@ -199,9 +196,8 @@ impl<'a> Section<'a> {
     /// Whether the file has this key as a list without elements.
     pub(super) fn is_empty_list(&self, key: &str) -> bool {
         let value = self.given.and_then(|table| table.get(key));
-        value.is_some_and(
-            |value| matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()),
-        )
+        let items = value.and_then(|value| value.get_ref().as_array());
+        items.is_some_and(|items| items.is_empty())
     }
 
     /// Whether something is wrong with this key or below it.
@@ -226,21 +222,23 @@ impl<'a> Section<'a> {
         let (name, value) = self.given?.get_key_value(key)?;
         Some(Given {
             path: format!("{}{key}", self.place.path),
-            line: self.reader.line(name.span().start),
+            line: self.reader.line(name.span()),
             value: value.get_ref(),
         })
     }
 
     /// The elements of a list, each with a path and a line of its own.
     pub(super) fn elements(&self, list: &Given<'a>) -> Option<Vec<Given<'a>>> {
-        let DeValue::Array(items) = list.value else {
-            return None;
-        };
-        let elements = items.iter().enumerate().map(|(index, item)| Given {
-            path: format!("{}[{index}]", list.path),
-            line: self.reader.line(item.span().start),
-            value: item.get_ref(),
-        });
+        let elements = list
+            .value
+            .as_array()?
+            .iter()
+            .enumerate()
+            .map(|(index, item)| Given {
+                path: format!("{}[{index}]", list.path),
+                line: self.reader.line(item.span()),
+                value: item.get_ref(),
+            });
         Some(elements.collect())
     }
 
@@ -249,17 +247,6 @@ impl<'a> Section<'a> {
         if let Some(all) = &self.reader.descriptions {
             all.borrow_mut()
                 .insert(format!("{}{key}", self.place.pattern), description());
-        }
-    }
-
-    /// Notes that a key must be there.
-    pub(super) fn describe_as_required(&self, key: &str) {
-        if let Some(all) = &self.reader.descriptions
-            && let Some(description) = all
-                .borrow_mut()
-                .get_mut(&format!("{}{key}", self.place.pattern))
-        {
-            description.required = true;
         }
     }
 
@@ -319,11 +306,11 @@ impl<'a> Section<'a> {
     /// Something is odd about a key of the table `table` below this one.
     pub(super) fn warn_below(&self, table: &str, key: &str, what: &str, hint: &str) {
         let table_at = self.given.and_then(|given| given.get_key_value(table));
-        let key_at = table_at.and_then(|(_, value)| as_table(value.get_ref())?.get_key_value(key));
+        let key_at = table_at.and_then(|(_, value)| value.get_ref().as_table()?.get_key_value(key));
         let line = key_at
             .map(|(name, _)| name)
             .or(table_at.map(|(name, _)| name))
-            .map(|name| self.reader.line(name.span().start));
+            .map(|name| self.reader.line(name.span()));
         self.warn_at(
             line,
             &format!("{}{table}.{key}", self.place.path),
@@ -343,6 +330,12 @@ impl<'a> Section<'a> {
         self.fault(Some(given.line), &given.path, what, hint);
     }
 
+    /// A value is of another kind than its key wants.
+    pub(super) fn wrong_kind(&self, given: &Given<'_>, wanted: &str, hint: &str) {
+        let what = format!("must be {wanted}, not {}", kind(given.value));
+        self.fault_at(given, &what, hint);
+    }
+
     /// Something is wrong in a place.
     pub(super) fn fault(&self, line: Option<usize>, path: &str, what: &str, hint: &str) {
         let problem = self.reader.problem_of(line, path, what, hint);
@@ -359,21 +352,13 @@ impl<'a> Section<'a> {
         let of_key = self
             .given
             .and_then(|table| table.get_key_value(key))
-            .map(|(name, _)| self.reader.line(name.span().start));
+            .map(|(name, _)| self.reader.line(name.span()));
         of_key.or(self.place.line)
     }
 }
 
-fn as_table<'a>(value: &'a DeValue<'a>) -> Option<&'a DeTable<'a>> {
-    if let DeValue::Table(table) = value {
-        Some(table)
-    } else {
-        None
-    }
-}
-
 /// What a value is, in the operator's words.
-pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
+fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "text",
         DeValue::Integer(_) | DeValue::Float(_) => "a number",

@@ -6,9 +6,16 @@ use super::reader::Section;
 use crate::assertion::believed;
 use crate::route::{AccessRule, HostPattern, PathRewrite, Route, RouteTable, below, may_lie_below};
 
+/// Looks through the routes of a table, which stand in these lines.
+pub(super) fn check(root: &Section<'_>, table: &RouteTable, lines: &[Option<usize>]) {
+    let line = |index: usize| lines.get(index).copied().flatten();
+    refuse_raw(root, table.routes(), line);
+    warn(root, table, line);
+    warn_of_readings(root, table.routes(), line);
+}
+
 /// Warns of every protected route that a weaker one opens, once, where the weaker one stands.
-/// `lines` are those of the routes.
-pub(super) fn warn(root: &Section<'_>, table: &RouteTable, lines: &[Option<usize>]) {
+fn warn(root: &Section<'_>, table: &RouteTable, line: impl Fn(usize) -> Option<usize>) {
     let routes = table.routes();
     for (index, protected) in routes.iter().enumerate() {
         if let Some((by, path)) = routes
@@ -32,20 +39,14 @@ pub(super) fn warn(root: &Section<'_>, table: &RouteTable, lines: &[Option<usize
             );
             let hint =
                 format!("give both the same auth, unless {backend} tells such requests apart");
-            root.warn_at(
-                lines.get(by).copied().flatten(),
-                &format!("routes[{by}]"),
-                &what,
-                &hint,
-            );
+            root.warn_at(line(by), &format!("routes[{by}]"), &what, &hint);
         }
     }
 }
 
 /// Refuses routes with `raw_path` under which another asks for more, by whatever reading of its
 /// path, for whatever host or method.
-pub(super) fn refuse_raw(root: &Section<'_>, table: &RouteTable, lines: &[Option<usize>]) {
-    let routes = table.routes();
+fn refuse_raw(root: &Section<'_>, routes: &[Route], line: impl Fn(usize) -> Option<usize>) {
     for (index, raw) in routes
         .iter()
         .enumerate()
@@ -66,7 +67,7 @@ pub(super) fn refuse_raw(root: &Section<'_>, table: &RouteTable, lines: &[Option
             word(stricter),
         );
         root.fault(
-            lines.get(index).copied().flatten(),
+            line(index),
             &format!("routes[{index}].raw_path"),
             &what,
             "give both the same auth, or this one a path of its own",
@@ -76,8 +77,7 @@ pub(super) fn refuse_raw(root: &Section<'_>, table: &RouteTable, lines: &[Option
 
 /// Warns of every route that a backend may take for one that another protects more: where it does
 /// not mind case, or where the route lets clients name the path in a header.
-pub(super) fn warn_of_readings(root: &Section<'_>, table: &RouteTable, lines: &[Option<usize>]) {
-    let routes = table.routes();
+fn warn_of_readings(root: &Section<'_>, routes: &[Route], line: impl Fn(usize) -> Option<usize>) {
     for (by, open) in routes.iter().enumerate() {
         let stricter: Vec<_> = routes
             .iter()
@@ -94,7 +94,6 @@ pub(super) fn warn_of_readings(root: &Section<'_>, table: &RouteTable, lines: &[
                 word(protected)
             )
         };
-        let line = lines.get(by).copied().flatten();
         let path = open.rewrite.apply(&open.path);
         let alike = stricter.iter().find(|(_, protected)| {
             differs_in_case(&path, &protected.rewrite.apply(&protected.path))
@@ -105,7 +104,7 @@ pub(super) fn warn_of_readings(root: &Section<'_>, table: &RouteTable, lines: &[
                 protects(*index, protected)
             );
             let hint = format!("give both the same auth, unless {backend} minds case");
-            root.warn_at(line, &format!("routes[{by}].path"), &what, &hint);
+            root.warn_at(line(by), &format!("routes[{by}].path"), &what, &hint);
         }
         let mut allowed = open.request_headers.allow.iter();
         let mover = allowed.find(|name| believed::moves_path(name.as_bytes()));
@@ -115,7 +114,12 @@ pub(super) fn warn_of_readings(root: &Section<'_>, table: &RouteTable, lines: &[
                 protects(*index, protected)
             );
             let hint = "remove it from allow, or give both the same auth";
-            root.warn_at(line, &format!("routes[{by}].request_headers"), &what, hint);
+            root.warn_at(
+                line(by),
+                &format!("routes[{by}].request_headers"),
+                &what,
+                hint,
+            );
         }
     }
 }

@@ -87,9 +87,7 @@ pub(super) fn read(
     });
     // With a route left out the numbers would be wrong, and nobody would see the warnings.
     if !root.any_problems() {
-        route_overlap::refuse_raw(root, &table, &lines);
-        route_overlap::warn(root, &table, &lines);
-        route_overlap::warn_of_readings(root, &table, &lines);
+        route_overlap::check(root, &table, &lines);
     }
     (table, failures)
 }

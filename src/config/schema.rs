@@ -31,15 +31,9 @@ pub fn schema() -> Value {
         defaults: manual::TEXT.parse().unwrap_or_default(),
     };
     let mut root = object(&table, "", Some(&notes.defaults), &notes);
-    let named = |root: &mut Map<String, Value>| {
-        root.insert(
-            "$schema".to_owned(),
-            "http://json-schema.org/draft-07/schema#".into(),
-        );
-        root.insert("title".to_owned(), "Hufu's configuration".into());
-        root.insert("required".to_owned(), json!(["apps"]));
-    };
-    root.as_object_mut().map(named);
+    root["$schema"] = "http://json-schema.org/draft-07/schema#".into();
+    root["title"] = "Hufu's configuration".into();
+    root["required"] = json!(["apps"]);
     root
 }
 
@@ -59,7 +53,10 @@ fn object(table: &toml::Table, path: &str, defaults: Option<&toml::Table>, notes
         let inner = match value {
             _ if special(&at).is_some() => leaf(&at, default, notes),
             toml::Value::Table(named) if matches!(at.as_str(), "apps" | "upstreams") => {
-                named_tables(named, &at, default, notes)
+                let default = default.and_then(|tables| tables.as_table()?.values().next());
+                let each = rows(named.values().take(1), &at, default, notes);
+                let named = json!({ "type": "object", "patternProperties": { "^[A-Za-z0-9_-]{1,64}$": each }, "additionalProperties": false });
+                commented(named, &at, notes)
             }
             toml::Value::Table(inner) => object(
                 inner,
@@ -67,20 +64,10 @@ fn object(table: &toml::Table, path: &str, defaults: Option<&toml::Table>, notes
                 default.and_then(toml::Value::as_table),
                 notes,
             ),
-            toml::Value::Array(rows) if rows.iter().any(toml::Value::is_table) => {
-                let row = rows
-                    .iter()
-                    .filter_map(toml::Value::as_table)
-                    .flat_map(Clone::clone)
-                    .collect();
-                let default = default
-                    .and_then(|rows| rows.get(0))
-                    .and_then(toml::Value::as_table);
-                commented(
-                    json!({ "type": "array", "items": object(&row, &format!("{at}.*."), default, notes) }),
-                    &at,
-                    notes,
-                )
+            toml::Value::Array(all) if all.iter().any(toml::Value::is_table) => {
+                let default = default.and_then(|rows| rows.get(0));
+                let each = rows(all.iter(), &at, default, notes);
+                commented(json!({ "type": "array", "items": each }), &at, notes)
             }
             _ => leaf(&at, default, notes),
         };
@@ -93,36 +80,25 @@ fn object(table: &toml::Table, path: &str, defaults: Option<&toml::Table>, notes
         .collect();
     let mut object =
         json!({ "type": "object", "properties": properties, "additionalProperties": false });
-    if let (false, Some(object)) = (required.is_empty(), object.as_object_mut()) {
-        object.insert("required".to_owned(), required.into());
+    if !required.is_empty() {
+        object["required"] = required.into();
     }
     object
 }
 
-/// Tables whose names the operator chooses.
-fn named_tables(
-    named: &toml::Table,
+/// A table of which there may be several: one that has the keys of all of these.
+fn rows<'a>(
+    tables: impl Iterator<Item = &'a toml::Value>,
     at: &str,
     default: Option<&toml::Value>,
     notes: &Notes,
 ) -> Value {
-    let table = named.values().next();
-    let default = default
-        .and_then(toml::Value::as_table)
-        .and_then(|tables| tables.values().next());
-    let table = table
-        .and_then(toml::Value::as_table)
-        .cloned()
-        .unwrap_or_default();
-    let each = object(
-        &table,
+    let keys = tables.filter_map(toml::Value::as_table).flatten();
+    let table = keys.map(|(key, value)| (key.clone(), value.clone()));
+    object(
+        &table.collect(),
         &format!("{at}.*."),
         default.and_then(toml::Value::as_table),
-        notes,
-    );
-    commented(
-        json!({ "type": "object", "patternProperties": { "^[A-Za-z0-9_-]{1,64}$": each }, "additionalProperties": false }),
-        at,
         notes,
     )
 }
@@ -142,18 +118,15 @@ fn leaf(at: &str, default: Option<&toml::Value>, notes: &Notes) -> Value {
         at,
         notes,
     );
-    if let (Some(schema), Some(default)) = (
-        schema.as_object_mut(),
-        default.and_then(|default| serde_json::to_value(default).ok()),
-    ) {
-        schema.insert("default".to_owned(), default);
+    if let Some(default) = default.and_then(|default| serde_json::to_value(default).ok()) {
+        schema["default"] = default;
     }
     schema
 }
 
 fn commented(mut schema: Value, at: &str, notes: &Notes) -> Value {
-    if let (Some(schema), Some(comment)) = (schema.as_object_mut(), notes.comments.get(at)) {
-        schema.insert("description".to_owned(), comment.as_str().into());
+    if let Some(comment) = notes.comments.get(at) {
+        schema["description"] = comment.as_str().into();
     }
     schema
 }

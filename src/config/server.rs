@@ -1,6 +1,6 @@
 //! `[server]`: the public listener.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -12,6 +12,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::diagnostic::{DiagnosedSubject, Diagnostic, Verdict};
 use crate::edge::{CertificateFiles, Listen, certificate_check, load_certificate};
 use crate::http::ForwardingHeader;
+use crate::provider::proxy;
 use crate::route::{self, RouteTable};
 
 const FORWARDING_HEADERS: [(&str, ForwardingHeader); 2] = [
@@ -212,16 +213,14 @@ fn prefix(text: &str) -> Result<String, Wrong> {
 }
 
 fn network(text: &str) -> Result<IpNet, Wrong> {
-    let network = text
-        .parse::<IpNet>()
-        .ok()
-        .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    network.map(|network| network.trunc()).ok_or_else(|| {
-        Wrong::new(
-            "is not a network",
-            "write it as in \"10.0.0.0/8\", \"fd00::/8\" or \"10.1.2.3\"",
-        )
-    })
+    proxy::network(text)
+        .map(|network| network.trunc())
+        .ok_or_else(|| {
+            Wrong::new(
+                "is not a network",
+                "write it as in \"10.0.0.0/8\", \"fd00::/8\" or \"10.1.2.3\"",
+            )
+        })
 }
 
 /// A path as the route table wants it: canonical, without a slash at the end.

@@ -10,7 +10,7 @@ use super::problem::{ConfigError, Problem};
 use super::reader::{Findings, Reader, Section};
 use super::{
     AdminSettings, LogSettings, LoginSettings, SecretSettings, ServerSettings, SessionSettings,
-    StoreSettings,
+    StoreTlsFiles,
 };
 use super::{
     admin, apps, cors, failure, identity, login, open_data, platforms, routes, secrets, server,
@@ -25,6 +25,7 @@ use crate::provider::proxy::Proxies;
 use crate::provider::settings::AppSettings;
 use crate::proxy::websocket::limits::WebsocketLimits;
 use crate::route::RouteTable;
+use crate::store::StoreSettings;
 use crate::telemetry::TraceSettings;
 use crate::upstream::Upstream;
 
@@ -35,8 +36,10 @@ pub struct Settings {
     pub server: ServerSettings,
     /// The operators' listener.
     pub admin: AdminSettings,
-    /// Where sessions live.
+    /// Where sessions live: without what the files hold and without the near cache.
     pub store: StoreSettings,
+    /// The store's files.
+    pub store_tls: StoreTlsFiles,
     /// The keys.
     pub secrets: SecretSettings,
     /// How long sessions live, and where tokens stand.
@@ -147,7 +150,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
     let failure = failure::read_global(root);
     let server = root.section("server", server::read);
     let admin = root.section("admin", |section| admin::read(section, &server.listen));
-    let (store, durable) = root.section("store", store::read);
+    let (store, store_tls, durable) = root.section("store", store::read);
     let secrets = root.section("secrets", |section| secrets::read(section, durable));
     let session = root.section("session", session::read);
     let login = root.section("login", login::read);
@@ -180,6 +183,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
         server,
         admin,
         store,
+        store_tls,
         secrets,
         session,
         login,

@@ -6,29 +6,12 @@ use std::time::Duration;
 use super::parsers::duration;
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
-use crate::store::{RedisLogin, RedisServers, RedisUrl, ServerAddress, StoreUrl};
+use crate::store::{
+    KeyPrefix, RedisLogin, RedisServers, RedisUrl, ServerAddress, StoreSettings, StoreUrl,
+};
 
 /// More replicas than anybody has.
 const REPLICAS_MAX: u64 = 100;
-
-/// Where sessions live, and the patience with it.
-#[derive(Debug, Clone)]
-pub struct StoreSettings {
-    /// The store, with the login that stands apart from its URL.
-    pub url: StoreUrl,
-    /// The login at the sentinels.
-    pub sentinel_login: RedisLogin,
-    /// The files of TLS, for `rediss`.
-    pub tls: StoreTlsFiles,
-    /// How many replicas must have a revocation before it is answered.
-    pub wait_replicas: u32,
-    /// What every key begins with, without the colon behind it.
-    pub key_prefix: String,
-    /// How long a connection may take to open.
-    pub connect_timeout: Duration,
-    /// How long an answer may take.
-    pub timeout: Duration,
-}
 
 /// The files of a TLS connection, which could be opened when the configuration was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,9 +22,31 @@ pub struct StoreTlsFiles {
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
-/// The store, and whether what it holds outlives this process (which can be known of many a broken
-/// URL too).
-pub(super) fn read(section: &mut Section<'_>) -> (StoreSettings, bool) {
+/// The keys of a login.
+struct LoginKeys {
+    username: &'static str,
+    password: &'static str,
+    password_file: &'static str,
+    /// The environment variable that messages propose for the password.
+    variable: &'static str,
+}
+
+const STORE_LOGIN: LoginKeys = LoginKeys {
+    username: "username",
+    password: "password",
+    password_file: "password_file",
+    variable: "HUFU_REDIS_PASSWORD",
+};
+const SENTINEL_LOGIN: LoginKeys = LoginKeys {
+    username: "sentinel_username",
+    password: "sentinel_password",
+    password_file: "sentinel_password_file",
+    variable: "HUFU_SENTINEL_PASSWORD",
+};
+
+/// The store, without what its TLS files hold and without a near cache; the files; and whether
+/// what it holds outlives this process, which can be known of many a broken URL too.
+pub(super) fn read(section: &mut Section<'_>) -> (StoreSettings, StoreTlsFiles, bool) {
     section.takes_restart();
     let text = section.discreet("url");
     let durable = !text.as_ref().is_some_and(|url| url.starts_with("memory"));
@@ -50,60 +55,51 @@ pub(super) fn read(section: &mut Section<'_>) -> (StoreSettings, bool) {
     section.note("url", shown);
     section.note_hidden("url", text.unwrap_or_default().as_bytes());
     let key_prefix = section.value("key_prefix", key_prefix);
-    let login = read_login(section, "username", "password", "password_file");
-    let sentinel_login = read_login(
-        section,
-        "sentinel_username",
-        "sentinel_password",
-        "sentinel_password_file",
-    );
+    let login = read_login(section, &STORE_LOGIN);
+    let sentinel_login = read_login(section, &SENTINEL_LOGIN);
     let wait_replicas = section.number("wait_replicas", REPLICAS_MAX);
     let patience = duration(Duration::from_millis(1));
-    let connect_timeout = section.value("connect_timeout", &patience);
-    let timeout = section.value("timeout", &patience);
-    let tls = section.section("tls", read_tls);
-    let apart = Apart {
-        login,
-        sentinel_login: &sentinel_login,
+    let mut settings = StoreSettings {
+        key_prefix,
+        sentinel_login,
         wait_replicas,
-        tls: tls.as_ref(),
+        connect_timeout: section.value("connect_timeout", &patience),
+        timeout: section.value("timeout", &patience),
+        ..StoreSettings::new(StoreUrl::Memory)
     };
-    let url = url.map_or(StoreUrl::Memory, |url| joined(section, url, apart));
-    (
-        StoreSettings {
-            url,
-            sentinel_login,
-            tls: tls.unwrap_or_default(),
-            wait_replicas,
-            key_prefix,
-            connect_timeout,
-            timeout,
-        },
-        durable,
-    )
+    let tls = section.section("tls", read_tls);
+    match url {
+        Some(StoreUrl::Redis(redis)) => {
+            let redis = joined(
+                section,
+                redis,
+                login,
+                &settings.sentinel_login,
+                tls.is_some(),
+            );
+            settings.url = StoreUrl::Redis(redis);
+        }
+        Some(StoreUrl::Memory) if has_more(&login, &settings, tls.is_some()) => section.warn(
+            "url",
+            "the store is memory:, so logins, wait_replicas and tls have no effect",
+            "",
+        ),
+        Some(StoreUrl::Memory) | None => {}
+    }
+    (settings, tls.unwrap_or_default(), durable)
 }
 
 fn read_url(section: &Section<'_>, text: &str) -> Option<StoreUrl> {
-    match StoreUrl::parse(text) {
-        Ok(url) => Some(url),
-        Err(wrong) => {
-            section.problem("url", &wrong.what, &wrong.hint);
-            None
-        }
-    }
+    StoreUrl::parse(text)
+        .map_err(|wrong| section.problem("url", &wrong.what, &wrong.hint))
+        .ok()
 }
 
-fn read_login(
-    section: &mut Section<'_>,
-    username: &'static str,
-    password: &'static str,
-    password_file: &'static str,
-) -> RedisLogin {
-    let name = section.optional(username, |text| Ok(text.to_owned()));
-    let secret = section.secret(password, password_file, "remove it if there is no password");
+fn read_login(section: &mut Section<'_>, keys: &LoginKeys) -> RedisLogin {
+    let hint = "remove it if there is no password";
     RedisLogin {
-        username: name,
-        password: secret,
+        username: section.optional(keys.username, |text| Ok(text.to_owned())),
+        password: section.secret(keys.password, keys.password_file, hint),
     }
 }
 
@@ -111,19 +107,11 @@ fn read_login(
 fn shown(text: &str, url: Option<&StoreUrl>) -> String {
     let Some(url) = url else { return String::new() };
     let shown = url.to_string();
-    if let StoreUrl::Redis(redis) = url
-        && is_socket(redis)
-    {
-        return if redis.login == RedisLogin::default() {
-            shown
-        } else {
-            format!("{shown}&[hidden]")
-        };
-    }
-    if text.contains('@') {
-        shown.replacen("://", "://[hidden]@", 1)
-    } else {
-        shown
+    match url {
+        StoreUrl::Redis(redis) if is_socket(redis) && redis.login == RedisLogin::default() => shown,
+        StoreUrl::Redis(redis) if is_socket(redis) => format!("{shown}&[hidden]"),
+        _ if text.contains('@') => shown.replacen("://", "://[hidden]@", 1),
+        _ => shown,
     }
 }
 
@@ -137,14 +125,13 @@ fn is_socket(redis: &RedisUrl) -> bool {
     )
 }
 
-fn key_prefix(text: &str) -> Result<String, Wrong> {
-    let form =
-        "write a short word of letters, digits, \"-\", \"_\", \".\" and \":\", as in \"hufu\"";
-    let good = crate::store::KeyPrefix::new(text).is_ok() && !text.ends_with(':');
-    if good {
-        Ok(text.to_owned())
-    } else {
-        refuse("cannot begin the store's keys", form)
+fn key_prefix(text: &str) -> Result<KeyPrefix, Wrong> {
+    match KeyPrefix::new(text) {
+        Ok(prefix) if !text.ends_with(':') => Ok(prefix),
+        _ => refuse(
+            "cannot begin the store's keys",
+            "write a short word of letters, digits, \"-\", \"_\", \".\" and \":\", as in \"hufu\"",
+        ),
     }
 }
 
@@ -155,45 +142,32 @@ fn read_tls(section: &mut Section<'_>) -> Option<StoreTlsFiles> {
     given.then_some(StoreTlsFiles { ca, client })
 }
 
-/// What stands apart from the URL and says more about the same store.
-struct Apart<'a> {
-    login: RedisLogin,
-    sentinel_login: &'a RedisLogin,
-    wait_replicas: u32,
-    tls: Option<&'a StoreTlsFiles>,
+/// Whether something is set that only a Redis has.
+fn has_more(login: &RedisLogin, settings: &StoreSettings, has_tls: bool) -> bool {
+    let nobody = RedisLogin::default();
+    *login != nobody || settings.sentinel_login != nobody || settings.wait_replicas > 0 || has_tls
 }
 
 /// Joins what stands apart from the URL to it.
-fn joined(section: &Section<'_>, url: StoreUrl, apart: Apart<'_>) -> StoreUrl {
-    let nobody = RedisLogin::default();
-    let StoreUrl::Redis(mut redis) = url else {
-        if apart.login != nobody
-            || *apart.sentinel_login != nobody
-            || apart.wait_replicas > 0
-            || apart.tls.is_some()
-        {
-            section.warn(
-                "url",
-                "the store is memory:, so logins, wait_replicas and tls have no effect",
-                "",
-            );
-        }
-        return StoreUrl::Memory;
-    };
+fn joined(
+    section: &Section<'_>,
+    mut redis: RedisUrl,
+    login: RedisLogin,
+    sentinel_login: &RedisLogin,
+    has_tls: bool,
+) -> RedisUrl {
     let of_url = &redis.login;
-    for (key, in_url, is_apart) in [
+    for (key, in_both) in [
         (
             "username",
-            of_url.username.is_some(),
-            apart.login.username.is_some(),
+            of_url.username.is_some() && login.username.is_some(),
         ),
         (
             "password",
-            of_url.password.is_some(),
-            apart.login.password.is_some(),
+            of_url.password.is_some() && login.password.is_some(),
         ),
     ] {
-        if in_url && is_apart {
+        if in_both {
             section.problem(
                 key,
                 &format!("is set, and the URL has a {key} too"),
@@ -201,75 +175,71 @@ fn joined(section: &Section<'_>, url: StoreUrl, apart: Apart<'_>) -> StoreUrl {
             );
         }
     }
-    if apart.tls.is_some() && is_socket(&redis) {
+    if has_tls {
+        check_tls(section, &redis);
+    }
+    redis.login.username = redis.login.username.or(login.username);
+    redis.login.password = redis.login.password.or(login.password);
+    needs_password(section, &redis.login, &STORE_LOGIN);
+    if matches!(redis.servers, RedisServers::Sentinel { .. }) {
+        needs_password(section, sentinel_login, &SENTINEL_LOGIN);
+    } else {
+        refuse_sentinel_login(section);
+    }
+    redis
+}
+
+fn check_tls(section: &Section<'_>, redis: &RedisUrl) {
+    if is_socket(redis) {
         section.problem("tls", "is set, and a Unix socket has no TLS", "remove it");
-    } else if apart.tls.is_some() && !redis.tls {
-        let (plain, encrypted) = schemes(&redis);
+    } else if !redis.tls {
+        let kind = match redis.servers {
+            RedisServers::One { .. } => "",
+            RedisServers::Sentinel { .. } => "+sentinel",
+            RedisServers::Cluster { .. } => "+cluster",
+        };
         section.problem(
             "tls",
-            &format!("is set, and the URL says {plain}://, which is not encrypted"),
-            &format!("write {encrypted}:// in store.url"),
+            &format!("is set, and the URL says redis{kind}://, which is not encrypted"),
+            &format!("write rediss{kind}:// in store.url"),
         );
     }
-    redis.login.username = redis.login.username.or(apart.login.username);
-    redis.login.password = redis.login.password.or(apart.login.password);
-    needs_password(
-        section,
-        &redis.login,
-        "password",
-        "password_file",
-        "HUFU_REDIS_PASSWORD",
-    );
-    if matches!(redis.servers, RedisServers::Sentinel { .. }) {
-        needs_password(
-            section,
-            apart.sentinel_login,
-            "sentinel_password",
-            "sentinel_password_file",
-            "HUFU_SENTINEL_PASSWORD",
-        );
-    } else {
-        for key in [
-            "sentinel_username",
-            "sentinel_password",
-            "sentinel_password_file",
-        ] {
-            if section.has(key) {
-                section.problem(
-                    key,
-                    "is set, and the URL names no sentinels",
-                    "write \"redis+sentinel://HOST:26379,HOST:26379/MASTER/0\" in store.url",
-                );
-            }
+}
+
+fn refuse_sentinel_login(section: &Section<'_>) {
+    let LoginKeys {
+        username,
+        password,
+        password_file,
+        ..
+    } = SENTINEL_LOGIN;
+    for key in [username, password, password_file] {
+        if section.has(key) {
+            section.problem(
+                key,
+                "is set, and the URL names no sentinels",
+                "write \"redis+sentinel://HOST:26379,HOST:26379/MASTER/0\" in store.url",
+            );
         }
     }
-    StoreUrl::Redis(redis)
 }
 
-fn schemes(redis: &RedisUrl) -> (&'static str, &'static str) {
-    match redis.servers {
-        RedisServers::One { .. } => ("redis", "rediss"),
-        RedisServers::Sentinel { .. } => ("redis+sentinel", "rediss+sentinel"),
-        RedisServers::Cluster { .. } => ("redis+cluster", "rediss+cluster"),
-    }
-}
-
-fn needs_password(
-    section: &Section<'_>,
-    login: &RedisLogin,
-    key: &str,
-    file_key: &str,
-    variable: &str,
-) {
+fn needs_password(section: &Section<'_>, login: &RedisLogin, keys: &LoginKeys) {
+    let LoginKeys {
+        password,
+        password_file,
+        variable,
+        ..
+    } = *keys;
     if login.username.is_some()
         && login.password.is_none()
-        && !section.has(key)
-        && !section.has(file_key)
+        && !section.has(password)
+        && !section.has(password_file)
     {
         section.problem(
-            key,
+            password,
             "missing: there is a username",
-            &format!("write {key} = \"${{{variable}}}\""),
+            &format!("write {password} = \"${{{variable}}}\""),
         );
     }
 }

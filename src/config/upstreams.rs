@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use super::own_listeners::OwnListeners;
 use super::parsers::{choice, duration};
 use super::problem::{Wrong, refuse};
-use super::reader::{Given, Section, kind};
+use super::reader::{Given, Section};
 use crate::route::host_name;
 use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::{
@@ -23,6 +23,11 @@ pub(super) type Named = (Arc<str>, Option<Arc<Upstream>>);
 
 /// More than any upstream takes, and few enough to be counted.
 const CONCURRENT_MAX: u64 = 1_000_000;
+const BALANCES: [(&str, Balance); 3] = [
+    ("round_robin", Balance::RoundRobin),
+    ("least_request", Balance::LeastRequest),
+    ("user_hash", Balance::UserHash),
+];
 const ENDPOINTS_FORM: &str = "write endpoints = [\"http://HOST:PORT\"]";
 
 /// Every upstream.
@@ -41,64 +46,42 @@ fn read_upstream(
     section: &mut Section<'_>,
     own: &OwnListeners<'_>,
 ) -> Option<Upstream> {
-    let endpoints = read_endpoints(section, own);
-    let host = section.value("host", host);
-    let balance = [
-        ("round_robin", Balance::RoundRobin),
-        ("least_request", Balance::LeastRequest),
-        ("user_hash", Balance::UserHash),
-    ];
-    let balance = section.value("balance", choice(balance));
+    let mut upstream = Upstream::new(name, read_endpoints(section, own));
+    upstream.index = index;
+    upstream.host = section.value("host", host);
+    upstream.balance = section.value("balance", choice(BALANCES));
     let patience = duration(Duration::from_millis(1));
-    let connect_timeout = section.value("connect_timeout", &patience);
-    let timeout = section.value("timeout", &patience);
-    let first_byte_timeout = section
+    upstream.connect_timeout = section.value("connect_timeout", &patience);
+    upstream.timeout = section.value("timeout", &patience);
+    upstream.first_byte_timeout = section
         .optional("first_byte_timeout", &patience)
-        .unwrap_or(timeout);
-    let total_timeout = section.optional("total_timeout", &patience);
-    let max_concurrent = section.number("max_concurrent", CONCURRENT_MAX);
-    let queue = section.number("queue", CONCURRENT_MAX);
-    if max_concurrent == 0 && queue > 0 {
+        .unwrap_or(upstream.timeout);
+    upstream.total_timeout = section.optional("total_timeout", &patience);
+    upstream.max_concurrent = section.number("max_concurrent", CONCURRENT_MAX);
+    upstream.queue = section.number("queue", CONCURRENT_MAX);
+    if upstream.max_concurrent == 0 && upstream.queue > 0 {
         section.problem(
             "queue",
             "has no effect, since max_concurrent is 0",
             "set max_concurrent to the number of requests in flight, or remove this key",
         );
     }
-    let queue_timeout = section.value("queue_timeout", &patience);
-    let idle = IdleSettings {
+    upstream.queue_timeout = section.value("queue_timeout", &patience);
+    upstream.idle = IdleSettings {
         connections: section.number("idle_connections", 100_000),
         timeout: section.value("idle_timeout", &patience),
     };
-    let resolve_interval = section.value("resolve_interval", duration(Duration::from_secs(1)));
-    let retries = section.section("retries", read_retries);
-    let trial_lease = connect_timeout + first_byte_timeout;
-    let ejection = section.section("ejection", |section| read_ejection(section, trial_lease));
-    let health = section.section("health", read_health);
-    let encrypted = endpoints.iter().any(|endpoint| endpoint.tls);
+    upstream.resolve_interval = section.value("resolve_interval", duration(Duration::from_secs(1)));
+    upstream.retries = section.section("retries", read_retries);
+    let trial_lease = upstream.connect_timeout + upstream.first_byte_timeout;
+    upstream.ejection = section.section("ejection", |section| read_ejection(section, trial_lease));
+    upstream.health = section.section("health", read_health);
+    let encrypted = upstream.endpoints.iter().any(|endpoint| endpoint.tls);
     let tls = section.section("tls", |section| read_tls(section, encrypted));
-    if endpoints.is_empty() {
+    upstream.tls = encrypted.then_some(tls);
+    if upstream.endpoints.is_empty() {
         return None;
     }
-    let upstream = Upstream {
-        index,
-        host,
-        balance,
-        connect_timeout,
-        first_byte_timeout,
-        timeout,
-        total_timeout,
-        max_concurrent,
-        queue,
-        queue_timeout,
-        idle,
-        resolve_interval,
-        retries,
-        ejection,
-        health,
-        tls: encrypted.then_some(tls),
-        ..Upstream::new(name, endpoints)
-    };
     if !section.has_problems_at("tls")
         && let Err(error) = Connector::new(&upstream)
     {
@@ -121,11 +104,7 @@ fn read_endpoints(section: &mut Section<'_>, own: &OwnListeners<'_>) -> Vec<Endp
     let list = match given.value {
         DeValue::String(_) => vec![given],
         _ => section.elements(&given).unwrap_or_else(|| {
-            section.fault_at(
-                &given,
-                &format!("must be a list, not {}", kind(given.value)),
-                ENDPOINTS_FORM,
-            );
+            section.wrong_kind(&given, "a list", ENDPOINTS_FORM);
             Vec::new()
         }),
     };

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::description::{Description, Kind};
 use super::problem::Wrong;
-use super::reader::{Given, Section, kind};
+use super::reader::{Given, Section};
 use super::syntax::lookalike;
 use crate::files;
 
@@ -29,12 +29,9 @@ impl<'a> Section<'a> {
         if let Some(value) = self.parsed(key, &parse) {
             return value;
         }
-        let default = match self.default_of(key) {
-            Some(DeValue::String(text)) => text.to_string(),
-            _ => String::new(),
-        };
-        self.note(key, Some(default.as_str().into()));
-        parse(&default).expect("the defaults in hufu.toml are right: tests read them all")
+        let default = self.default_text(key).unwrap_or_default();
+        self.note(key, Some(default.into()));
+        parse(default).expect("the defaults in hufu.toml are right: tests read them all")
     }
 
     /// A text without a default.
@@ -43,12 +40,7 @@ impl<'a> Section<'a> {
         key: &'static str,
         parse: impl Fn(&str) -> Result<T, Wrong>,
     ) -> Option<T> {
-        self.describe(key, || Description::text(&parse));
-        let value = self.parsed(key, &parse);
-        if value.is_none() {
-            self.note(key, None);
-        }
-        value
+        self.optional_as(key, parse, false)
     }
 
     /// A text that must be there.
@@ -61,8 +53,23 @@ impl<'a> Section<'a> {
         if !self.has(key) {
             self.problem(key, "missing", hint);
         }
-        let value = self.optional(key, parse);
-        self.describe_as_required(key);
+        self.optional_as(key, parse, true)
+    }
+
+    fn optional_as<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+        required: bool,
+    ) -> Option<T> {
+        self.describe(key, || Description {
+            required,
+            ..Description::text(&parse)
+        });
+        let value = self.parsed(key, &parse);
+        if value.is_none() {
+            self.note(key, None);
+        }
         value
     }
 
@@ -121,11 +128,7 @@ impl<'a> Section<'a> {
         let given = self.take(key);
         let written = given.as_ref().and_then(|given| given.value.as_bool());
         if let Some(given) = given.as_ref().filter(|_| written.is_none()) {
-            self.fault_at(
-                given,
-                &format!("must be true or false, not {}", kind(given.value)),
-                "",
-            );
+            self.wrong_kind(given, "true or false", "");
         }
         let value = written
             .or_else(|| self.default_of(key).and_then(DeValue::as_bool))
@@ -140,39 +143,14 @@ impl<'a> Section<'a> {
         key: &'static str,
         parse: impl Fn(&str) -> Result<T, Wrong>,
     ) -> Vec<T> {
-        self.describe(key, || Description::list(&parse));
-        let Some(given) = self.take(key) else {
-            return self.default_list(key, parse);
-        };
-        let elements = match given.value {
-            DeValue::String(_) => vec![given.clone()],
-            _ => self.elements(&given).unwrap_or_else(|| {
-                self.fault_at(
-                    &given,
-                    &format!("must be a list of texts, not {}", kind(given.value)),
-                    "write [\"…\", \"…\"]",
-                );
-                Vec::new()
-            }),
-        };
-        let texts: Vec<_> = elements
-            .iter()
-            .filter_map(|element| Some((element, self.text(element)?)))
-            .collect();
-        self.note(
-            key,
-            Some(
-                texts
-                    .iter()
-                    .map(|(_, text)| text.value.clone())
-                    .collect::<Vec<_>>()
-                    .into(),
-            ),
-        );
-        texts
-            .iter()
-            .filter_map(|(element, text)| self.parse(element, text, &parse))
-            .collect()
+        let default = self.default_of(key).map(|default| match default {
+            DeValue::Array(items) => items
+                .iter()
+                .filter_map(|item| item.get_ref().as_str())
+                .collect(),
+            text => Vec::from_iter(text.as_str()),
+        });
+        self.list_of(key, default.as_deref(), parse)
     }
 
     /// A list with another default than the manual's.
@@ -182,12 +160,38 @@ impl<'a> Section<'a> {
         default: &[&str],
         parse: impl Fn(&str) -> Result<T, Wrong>,
     ) -> Vec<T> {
-        if self.has(key) {
-            return self.list(key, parse);
-        }
-        self.take(key);
-        self.note(key, Some(default.to_vec().into()));
-        default.iter().filter_map(|text| parse(text).ok()).collect()
+        self.list_of(key, Some(default), parse)
+    }
+
+    fn list_of<T>(
+        &mut self,
+        key: &'static str,
+        default: Option<&[&str]>,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Vec<T> {
+        self.describe(key, || Description::list(&parse));
+        let Some(given) = self.take(key) else {
+            self.note(key, default.map(|texts| texts.to_vec().into()));
+            let texts = default.unwrap_or_default().iter();
+            return texts.filter_map(|text| parse(text).ok()).collect();
+        };
+        let elements = match given.value {
+            DeValue::String(_) => vec![given.clone()],
+            _ => self.elements(&given).unwrap_or_else(|| {
+                self.wrong_kind(&given, "a list of texts", "write [\"…\", \"…\"]");
+                Vec::new()
+            }),
+        };
+        let texts: Vec<_> = elements
+            .iter()
+            .filter_map(|element| Some((element, self.text(element)?)))
+            .collect();
+        let shown = Vec::from_iter(texts.iter().map(|(_, text)| text.value.as_str()));
+        self.note(key, Some(shown.into()));
+        texts
+            .iter()
+            .filter_map(|(element, text)| self.parse(element, text, &parse))
+            .collect()
     }
 
     /// The text of an entry, with its variables put in.
@@ -206,10 +210,7 @@ impl<'a> Section<'a> {
         self.describe(key, || Description::new(Kind::Text(Vec::new())));
         match self.take(key) {
             Some(given) => self.text(&given).map(|text| text.value),
-            None => self
-                .default_of(key)
-                .and_then(|value| value.as_str())
-                .map(str::to_owned),
+            None => self.default_text(key).map(str::to_owned),
         }
     }
 
@@ -246,21 +247,8 @@ impl<'a> Section<'a> {
         cert.zip(key)
     }
 
-    fn default_list<T>(
-        &self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<T, Wrong>,
-    ) -> Vec<T> {
-        let texts: Vec<String> = match self.default_of(key) {
-            Some(DeValue::String(text)) => vec![text.to_string()],
-            Some(DeValue::Array(items)) => items
-                .iter()
-                .filter_map(|item| item.get_ref().as_str().map(str::to_owned))
-                .collect(),
-            _ => Vec::new(),
-        };
-        self.note(key, self.default_of(key).map(|_| texts.clone().into()));
-        texts.iter().filter_map(|text| parse(text).ok()).collect()
+    fn default_text(&self, key: &str) -> Option<&'a str> {
+        self.default_of(key)?.as_str()
     }
 
     fn parsed<T>(
@@ -311,11 +299,7 @@ impl<'a> Section<'a> {
         let DeValue::String(written) = given.value else {
             let hint =
                 "write it in quotes; durations and sizes have a unit, as in \"15m\" and \"16MiB\"";
-            self.fault_at(
-                given,
-                &format!("must be text, not {}", kind(given.value)),
-                hint,
-            );
+            self.wrong_kind(given, "text", hint);
             return None;
         };
         match self.reader.variables.substitute(written) {
@@ -337,9 +321,6 @@ impl<'a> Section<'a> {
 
 /// A whole number, where it is one.
 fn whole_number(value: &DeValue<'_>) -> Option<u64> {
-    if let DeValue::Integer(number) = value {
-        u64::from_str_radix(number.as_str(), number.radix()).ok()
-    } else {
-        None
-    }
+    let number = value.as_integer()?;
+    u64::from_str_radix(number.as_str(), number.radix()).ok()
 }

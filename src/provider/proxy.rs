@@ -119,11 +119,7 @@ impl Exception {
         if text == "*" {
             return Some(Self::All);
         }
-        if let Some(network) = text
-            .parse::<IpNet>()
-            .ok()
-            .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
-        {
+        if let Some(network) = network(text) {
             return Some(Self::Network(network));
         }
         let name = text.strip_prefix('.').unwrap_or(text).to_ascii_lowercase();
@@ -149,6 +145,12 @@ impl Exception {
                 .is_some_and(|start| start.is_empty() || start.ends_with('.')),
         }
     }
+}
+
+/// A network, or an address alone.
+pub fn network(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address)
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
 
 /// Everything at once; the report is in the order of the configuration.
 async fn diagnose(settings: &Settings, warnings: &[Problem]) -> Result<Vec<DiagnosedSubject>> {
-    let store_settings = app::store_settings(&settings.store, settings.session.near_cache)?;
+    let store_settings = app::store_settings(settings)?;
     let client = PlatformClient::new(settings.platforms.clone())
         .context("cannot set up the client for the platforms")?;
     let apps = settings

@@ -61,69 +61,70 @@ impl DotEnv {
         for entry in dotenvy::from_read_iter(text.as_bytes()) {
             let plain = plain.next();
             match entry {
-                Ok((name, value)) if self.values.contains_key(&name) => {
+                Ok((name, value)) => {
                     let value = Secret::new(value);
-                    if self.values.get(&name) != Some(&value) {
-                        self.warn(
+                    match self.values.get(&name) {
+                        Some(first) if *first == value => {}
+                        Some(_) => self.warn(
                             None,
                             &format!("{name} is there twice; the first counts"),
                             "remove one of them",
-                        );
+                        ),
+                        None => {
+                            let plain = plain.and_then(|entry| Some(entry.ok()?.1));
+                            let line = line_of(text, &name);
+                            self.check(line, &name, value.expose(), plain.as_deref());
+                            self.values.insert(name, value);
+                        }
                     }
-                }
-                Ok((name, value)) => {
-                    if plain.is_some_and(|plain| {
-                        plain.is_ok_and(|(_, plain)| self.loses(&value, &plain))
-                    }) {
-                        let what = format!(
-                            "{name} has a dollar sign followed by no variable that is set: it and the name would vanish"
-                        );
-                        self.problem(
-                            line_of(text, &name),
-                            &what,
-                            "put the value into single quotes",
-                        );
-                    }
-                    if let Some(quote) = value
-                        .chars()
-                        .next()
-                        .filter(|first| "“”‘’＂＇「『".contains(*first))
-                    {
-                        let what = format!(
-                            "{name} begins with {quote}, which counts as part of the value and not as a quote"
-                        );
-                        let hint = "write \" or ', if an input method for Chinese has written it";
-                        self.warn(line_of(text, &name), &what, hint);
-                    }
-                    self.values.insert(name, Secret::new(value));
                 }
                 // The error itself holds the line, and with it perhaps a secret.
-                Err(dotenvy::Error::LineParse(line, _)) => {
-                    let number = text
-                        .find(line.trim_end())
-                        .map(|at| text[..at].matches('\n').count() + 1);
-                    let wide = line
-                        .split('=')
-                        .next()
-                        .is_some_and(|name| name.contains('＝'));
-                    let what = if wide {
-                        "has ＝ after the name instead of ="
-                    } else {
-                        "is not a line of the form NAME=value"
-                    };
-                    self.problem(
-                        number,
-                        what,
-                        if wide {
-                            "write = (an input method for Chinese writes the other)"
-                        } else {
-                            "put values with spaces, quotes, $ or # into single quotes"
-                        },
-                    );
-                }
+                Err(dotenvy::Error::LineParse(line, _)) => self.refuse(text, &line),
                 Err(error) => self.problem(None, &format!("cannot be read: {error}"), ""),
             }
         }
+    }
+
+    /// Says what is odd about a value; `plain` is what it would be if its dollar signs stood for
+    /// nothing else.
+    fn check(&mut self, line: Option<usize>, name: &str, value: &str, plain: Option<&str>) {
+        if plain.is_some_and(|plain| self.loses(value, plain)) {
+            let what = format!(
+                "{name} has a dollar sign followed by no variable that is set: it and the name would vanish"
+            );
+            self.problem(line, &what, "put the value into single quotes");
+        }
+        let quote = value.chars().next();
+        if let Some(quote) = quote.filter(|first| "“”‘’＂＇「『".contains(*first)) {
+            let what = format!(
+                "{name} begins with {quote}, which counts as part of the value and not as a quote"
+            );
+            let hint = "write \" or ', if an input method for Chinese has written it";
+            self.warn(line, &what, hint);
+        }
+    }
+
+    /// A line that sets nothing.
+    fn refuse(&mut self, text: &str, line: &str) {
+        let number = text
+            .find(line.trim_end())
+            .map(|at| text[..at].matches('\n').count() + 1);
+        let wide = line
+            .split('=')
+            .next()
+            .is_some_and(|name| name.contains('＝'));
+        let (what, hint) = if wide {
+            (
+                "has ＝ after the name instead of =",
+                "write = (an input method for Chinese writes the other)",
+            )
+        } else {
+            (
+                "is not a line of the form NAME=value",
+                "put values with spaces, quotes, $ or # into single quotes",
+            )
+        };
+        self.problem(number, what, hint);
     }
 
     /// Whether a value differs from what is written by more than variables that are set. Which name

@@ -1,8 +1,8 @@
 //! The tables below a table: of one name, of the operator's names, in a list, and in a single key.
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
-use super::{Given, Reader, Section, TablePlace, as_table, kind};
+use super::{Given, Reader, Section, TablePlace};
 
 impl<'a> Section<'a> {
     /// Reads the table `key` with `read`.
@@ -17,7 +17,7 @@ impl<'a> Section<'a> {
         let table = given.and_then(|given| self.table(&given));
         let header = format!("[{path}]");
         let place = self.below(path, key, line);
-        let defaults = self.default_of(key).and_then(as_table);
+        let defaults = self.default_of(key).and_then(DeValue::as_table);
         read_table(self.reader, place, header, table, defaults, read)
     }
 
@@ -27,28 +27,22 @@ impl<'a> Section<'a> {
         key: &'static str,
         mut read: impl FnMut(&str, &mut Section<'_>) -> T,
     ) -> Vec<T> {
-        let examples = self.default_of(key).and_then(as_table);
+        let examples = self.default_of(key).and_then(DeValue::as_table);
         let defaults = examples
             .and_then(|named| named.values().next())
-            .and_then(|example| as_table(example.get_ref()));
+            .and_then(|example| example.get_ref().as_table());
         let Some(given) = self.take(key) else {
             return Vec::new();
         };
         let mut all = Vec::new();
         for (name, given) in self.entries(&given) {
-            if !is_bare(name) {
-                self.fault_at(&given, "is a name with other characters than a-z, A-Z, 0-9, - and _, or longer than 64", "choose another name");
-            } else if let Some(table) = self.table(&given) {
+            if is_bare(name) {
                 let header = format!("[{}]", given.path);
-                let place = self.below(given.path, &format!("{key}.*"), Some(given.line));
-                all.push(read_table(
-                    self.reader,
-                    place,
-                    header,
-                    Some(table),
-                    defaults,
-                    |section| read(name, section),
-                ));
+                all.extend(
+                    self.one_of(key, header, given, defaults, |section| read(name, section)),
+                );
+            } else {
+                self.fault_at(&given, "is a name with other characters than a-z, A-Z, 0-9, - and _, or longer than 64", "choose another name");
             }
         }
         all
@@ -62,7 +56,7 @@ impl<'a> Section<'a> {
     ) -> Vec<T> {
         let defaults = self
             .default_of(key)
-            .and_then(|rows| as_table(rows.get(0)?.get_ref()));
+            .and_then(|rows| rows.get(0)?.get_ref().as_table());
         let Some(given) = self.take(key) else {
             return Vec::new();
         };
@@ -71,22 +65,24 @@ impl<'a> Section<'a> {
             self.fault_at(&given, "must be a list of tables", &hint);
             return Vec::new();
         };
-        let mut all = Vec::with_capacity(rows.len());
-        for row in rows {
-            if let Some(table) = self.table(&row) {
-                let header = format!("[[{}]]", given.path);
-                let place = self.below(row.path, &format!("{key}.*"), Some(row.line));
-                all.push(read_table(
-                    self.reader,
-                    place,
-                    header,
-                    Some(table),
-                    defaults,
-                    &mut read,
-                ));
-            }
-        }
-        all
+        let header = format!("[[{}]]", given.path);
+        rows.into_iter()
+            .filter_map(|row| self.one_of(key, header.clone(), row, defaults, &mut read))
+            .collect()
+    }
+
+    /// Reads one of the tables below `key`, if it is one.
+    fn one_of<T>(
+        &self,
+        key: &str,
+        header: String,
+        given: Given<'a>,
+        defaults: Option<&'a DeTable<'a>>,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> Option<T> {
+        let table = self.table(&given);
+        let place = self.below(given.path, &format!("{key}.*"), Some(given.line));
+        table.map(|_| read_table(self.reader, place, header, table, defaults, read))
     }
 
     /// Reads the table that a single key has for its value. Its keys are not listed on their own:
@@ -111,30 +107,24 @@ impl<'a> Section<'a> {
 
     /// The keys of a table that the operator chooses, with their values.
     pub(in crate::config) fn entries(&self, table: &Given<'a>) -> Vec<(&'a str, Given<'a>)> {
-        let Some(entries) = self.table(table) else {
-            return Vec::new();
-        };
-        let mut all = Vec::with_capacity(entries.len());
-        for (name, value) in entries {
-            let name_text: &'a str = name.get_ref();
+        let entries = self.table(table).into_iter().flatten();
+        let given = entries.map(|(name, value)| {
+            let text: &'a str = name.get_ref();
             let given = Given {
-                path: format!("{}.{name_text}", table.path),
-                line: self.reader.line(name.span().start),
+                path: format!("{}.{text}", table.path),
+                line: self.reader.line(name.span()),
                 value: value.get_ref(),
             };
-            all.push((name_text, given));
-        }
-        all
+            (text, given)
+        });
+        given.collect()
     }
 
     fn table(&self, given: &Given<'a>) -> Option<&'a DeTable<'a>> {
-        let table = as_table(given.value);
+        let table = given.value.as_table();
         if table.is_none() {
-            self.fault_at(
-                given,
-                &format!("must be a table, not {}", kind(given.value)),
-                "write its keys below a line with its name in brackets",
-            );
+            let hint = "write its keys below a line with its name in brackets";
+            self.wrong_kind(given, "a table", hint);
         }
         table
     }

@@ -1,6 +1,7 @@
 //! Keys that nobody took: what the operator most likely meant.
 
-use super::{Section, as_table};
+use super::Section;
+use crate::config::parsers::alike;
 use crate::config::{later, manual};
 
 impl Section<'_> {
@@ -20,7 +21,7 @@ impl Section<'_> {
                 ("unknown key", self.suggestion(key))
             };
             self.fault(
-                Some(self.reader.line(name.span().start)),
+                Some(self.reader.line(name.span())),
                 &format!("{}{key}", self.place.path),
                 what,
                 &hint,
@@ -36,13 +37,8 @@ impl Section<'_> {
                 "it is below the header of another table: move it above the first table of the file, or write it under {header}"
             );
         }
-        let likeness = |known: &str| strsim::jaro_winkler(&key.to_ascii_lowercase(), known);
-        let alike = self
-            .known
-            .iter()
-            .map(|known| (likeness(known), known))
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((_, known)) = alike.filter(|(score, _)| *score > 0.83) {
+        let known = self.known.iter().copied();
+        if let Some(known) = alike(&key.to_ascii_lowercase(), known, 0.83) {
             return format!("did you mean {known}?");
         }
         let elsewhere: Vec<_> = manual::paths()
@@ -61,7 +57,7 @@ impl Section<'_> {
         let is_table = self
             .given
             .and_then(|table| table.get(key))
-            .is_some_and(|value| as_table(value.get_ref()).is_some());
+            .is_some_and(|value| value.get_ref().is_table());
         if self.place.path.is_empty() || !is_table {
             return None;
         }

@@ -331,7 +331,7 @@ fn values_arrive_in_their_types() {
         redis.login.password.as_ref().unwrap().expose(),
         "tiger-password"
     );
-    assert!(redis.tls && settings.store.tls.ca.is_some());
+    assert!(redis.tls && settings.store_tls.ca.is_some());
     assert!(!settings.secrets.ephemeral);
     // The apps are in the order of their names.
     assert_eq!(
