@@ -2,12 +2,13 @@
 //! account of the request.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpMessage as _, HttpResponse, web};
+use parking_lot::Mutex;
 
 use super::lockout::Lockout;
 use super::table::{API_PREFIX, OPERATIONS};
@@ -71,7 +72,7 @@ impl AdminApi {
             )
         };
         let now = monotonic_now();
-        let mut lockout = self.lockout.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lockout = self.lockout.lock();
         if let Some(wait) = lockout.wait(from, now) {
             return Err(GatewayError::new(
                 ErrorCode::RateLimited,

@@ -1,17 +1,13 @@
 //! `GET /admin/api/sessions?app=…&user=…`: a user's sessions.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpResponse, web};
-use serde::Serialize;
 
 use super::user::{CurrentApps, SessionView, UserQuery};
 use crate::http::GatewayError;
 use crate::http::answer::json;
 use crate::session::SessionService;
-
-#[derive(Serialize)]
-struct SessionsAnswer<'a> {
-    sessions: Vec<SessionView<'a>>,
-}
 
 /// 200 with the living sessions, newest first. A user who was never here has none.
 pub(super) async fn list_sessions(
@@ -20,6 +16,6 @@ pub(super) async fn list_sessions(
     sessions: web::Data<SessionService>,
 ) -> Result<HttpResponse, GatewayError> {
     let devices = sessions.devices(&query.key(&apps.now())?).await?;
-    let sessions = devices.iter().map(SessionView::from).collect();
-    Ok(json(&SessionsAnswer { sessions }))
+    let sessions: Vec<_> = devices.iter().map(SessionView::from).collect();
+    Ok(json(&BTreeMap::from([("sessions", sessions)])))
 }

@@ -1,17 +1,13 @@
 //! `DELETE /admin/api/sessions?app=…&user=…`: ends all sessions of a user.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Serialize;
 
 use super::user::{CurrentApps, UserQuery, operator_address};
 use crate::http::GatewayError;
 use crate::http::answer::json;
 use crate::session::SessionService;
-
-#[derive(Serialize)]
-struct RevokedAnswer {
-    revoked: u64,
-}
 
 /// 200 with how many ended by this. A user who was never here has none to end.
 pub(super) async fn revoke_all_sessions(
@@ -24,5 +20,5 @@ pub(super) async fn revoke_all_sessions(
     let revoked = sessions.end_all(&user).await?;
     let from = operator_address(&req);
     log::info!(app = &*user.app, revoked = revoked, from = from.as_str(); "an operator ended all sessions of a user");
-    Ok(json(&RevokedAnswer { revoked }))
+    Ok(json(&BTreeMap::from([("revoked", revoked)])))
 }

@@ -2,11 +2,9 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::show_session::not_found;
+use super::show_session::{named, not_found};
 use super::user::operator_address;
 use crate::http::GatewayError;
-use crate::http::endpoint::named_session;
-use crate::http::request_log::note_session;
 use crate::session::{SessionService, Written};
 
 /// 204 when it has ended by this, 404 when it had ended before or never was.
@@ -14,9 +12,7 @@ pub(super) async fn revoke_session(
     req: HttpRequest,
     sessions: web::Data<SessionService>,
 ) -> Result<HttpResponse, GatewayError> {
-    let id = named_session(&req).ok_or_else(not_found)?;
-    let live = sessions.find(&id).await?.ok_or_else(not_found)?;
-    note_session(&req, live.id, &live.session.user.app);
+    let (id, live) = named(&req, &sessions).await?;
     match sessions.end_device(&live.session.user, &id).await? {
         Written::Done => {
             let from = operator_address(&req);

@@ -12,7 +12,6 @@ use crate::identity::Apps;
 use crate::session::{LiveSession, UserKey};
 
 /// The apps that are configured now.
-#[derive(Debug)]
 pub struct CurrentApps(pub watch::Receiver<Arc<Apps>>);
 
 impl CurrentApps {

@@ -13,12 +13,11 @@ use crate::endpoints::context::EndpointContext;
 use crate::endpoints::table::ENDPOINTS;
 use crate::http::answer::{self, app_data};
 use crate::http::authenticate::Authenticator;
-use crate::http::endpoint::{EndpointCounters, register};
-use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::extract::Inbound;
-use crate::http::failure::FailureShape;
-use crate::http::head::RequestHead;
-use crate::http::request_log::{LoggedBody, RequestLog};
+use crate::http::endpoint::register;
+use crate::http::request_log::LoggedBody;
+use crate::http::{
+    EndpointCounters, ErrorCode, FailureShape, GatewayError, Inbound, RequestHead, RequestLog,
+};
 use crate::identity::{LoginFlow, OpenDataFlow};
 use crate::limit::LoginLimits;
 

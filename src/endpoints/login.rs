@@ -7,11 +7,9 @@ use serde::Deserialize;
 
 use crate::endpoints::token_answer::TokenAnswer;
 use crate::http::answer::json;
-use crate::http::error::GatewayError;
-use crate::http::extract::Inbound;
-use crate::http::head::RequestHead;
 use crate::http::json_body::Object;
 use crate::http::request_log::{SeenSession, note_session};
+use crate::http::{GatewayError, Inbound, RequestHead};
 use crate::identity::{Client, LoginAnswer, LoginFlow};
 use crate::provider::registry::appid_of_page;
 use crate::session::SessionId;

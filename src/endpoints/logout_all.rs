@@ -1,17 +1,13 @@
 //! `POST /auth/logout/all`: the end of all sessions of a user.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Serialize;
 
 use crate::endpoints::page::may_change;
 use crate::http::answer::json;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::GatewayError;
-
-#[derive(Serialize)]
-struct RevokedAnswer {
-    revoked: u64,
-}
 
 /// 200 with how many sessions ended, this one among them. A dead token is 401: it does not say
 /// whose sessions are meant.
@@ -22,5 +18,5 @@ pub async fn logout_all(
     may_change(&req, &auth)?;
     let live = auth.session(&req).await?;
     let revoked = auth.sessions().end_all(&live.session.user).await?;
-    Ok(json(&RevokedAnswer { revoked }))
+    Ok(json(&BTreeMap::from([("revoked", revoked)])))
 }

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::head::{Headers, RequestHead, Value};
+use crate::http::head::Value;
 use crate::http::method::{goes_on, is_word};
+use crate::http::{ErrorCode, GatewayError, Headers, RequestHead};
 use crate::route::{HostName, PathError, host_name};
 
 /// A proxy that asks, in its usual set-up.

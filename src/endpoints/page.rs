@@ -4,12 +4,10 @@
 
 use actix_web::{HttpMessage, HttpRequest, web};
 
-use crate::http::Cors;
 use crate::http::authenticate::Authenticator;
-use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::extract::Inbound;
 use crate::http::forwarded_origin::is_https;
-use crate::http::head::{Headers, RequestHead, Value};
+use crate::http::head::Value;
+use crate::http::{Cors, ErrorCode, GatewayError, Headers, Inbound, RequestHead};
 
 /// Refuses what a foreign page asks of one of the gateway's own endpoints, where nothing but a
 /// cookie carries the token. What is no browser says nothing of pages; a token elsewhere is one

@@ -1,5 +1,6 @@
 //! `GET /auth/sessions`: where the caller is signed in.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -9,11 +10,6 @@ use crate::http::answer::json;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::GatewayError;
 use crate::session::{LiveSession, SessionId};
-
-#[derive(Serialize)]
-struct SessionsAnswer<'a> {
-    sessions: Vec<Device<'a>>,
-}
 
 #[derive(Serialize)]
 struct Device<'a> {
@@ -48,9 +44,9 @@ pub async fn sessions(
 ) -> Result<HttpResponse, GatewayError> {
     let live = auth.session(&req).await?;
     let devices = auth.sessions().devices(&live.session.user).await?;
-    let sessions = devices
+    let sessions: Vec<_> = devices
         .iter()
         .map(|device| Device::new(device, live.id))
         .collect();
-    Ok(json(&SessionsAnswer { sessions }))
+    Ok(json(&BTreeMap::from([("sessions", sessions)])))
 }

@@ -11,12 +11,12 @@ use crate::assertion::IdentityLines;
 use crate::endpoints::context::EndpointContext;
 use crate::endpoints::original::{Believed, Original, path_invalid};
 use crate::http::authenticate::{Authenticator, Caller};
-use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::extract::{Inbound, X_REQUEST_ID};
-use crate::http::head::{Headers, RequestHead};
+use crate::http::extract::X_REQUEST_ID;
 use crate::http::method::{other_methods, refuse_another};
-use crate::http::request_log::{CountedRoute, LoggedBody, RequestLog};
-use crate::http::response::{Answer, AnswerHead};
+use crate::http::request_log::{CountedRoute, LoggedBody};
+use crate::http::{
+    Answer, AnswerHead, ErrorCode, GatewayError, Headers, Inbound, RequestHead, RequestLog,
+};
 use crate::identity::Apps;
 use crate::route::{AccessRule, NoRoute, RouteTable, below};
 

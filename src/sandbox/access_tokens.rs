@@ -31,6 +31,7 @@ struct Stable {
 }
 
 /// All tokens.
+#[derive(Default)]
 pub(super) struct AccessTokens {
     life: Duration,
     live: HashMap<String, (String, UnixMillis)>,
@@ -43,9 +44,7 @@ impl AccessTokens {
     pub(super) fn new(life: Duration) -> Self {
         Self {
             life,
-            live: HashMap::new(),
-            plain: HashMap::new(),
-            stable: HashMap::new(),
+            ..Self::default()
         }
     }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, ResponseError, web};
+use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -31,24 +31,6 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
 
 /// The longest delay that can be ordered: ten minutes, beyond any client's patience.
 const DELAY_MAX_MS: u64 = 600_000;
-
-/// A control request that cannot be carried out.
-#[derive(Debug, thiserror::Error)]
-#[error("{wrong}")]
-pub(super) struct BadRequest {
-    wrong: String,
-    example: Value,
-}
-
-impl ResponseError for BadRequest {
-    fn status_code(&self) -> StatusCode {
-        StatusCode::BAD_REQUEST
-    }
-
-    fn error_response(&self) -> HttpResponse {
-        HttpResponse::BadRequest().json(json!({ "error": self.wrong, "example": self.example }))
-    }
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,74 +82,67 @@ struct FaultRequest {
     reset: bool,
 }
 
-pub(super) async fn code(
-    body: web::Bytes,
-    platform: web::Data<Platform>,
-) -> Result<HttpResponse, BadRequest> {
+async fn code(body: web::Bytes, platform: web::Data<Platform>) -> HttpResponse {
     let example = json!({ "app": "wx0123456789abcdef", "user": "alice" });
-    let request: CodeRequest = parsed(&body, &example)?;
-    check_user(&platform, &request.app, &request.user, &example)?;
-    let code = platform.code(&request.app, &request.user, request.purpose);
-    let openid = users::openid(&request.app, &request.user);
-    Ok(HttpResponse::Ok().json(json!({ "code": code, "openid": openid, "expires_in": platform.settings().code_ttl.as_secs() })))
+    carried_out(&body, &example, |asked: CodeRequest| {
+        let CodeRequest { app, user, purpose } = &asked;
+        check_user(&platform, app, user)?;
+        Ok(HttpResponse::Ok().json(json!({
+            "code": platform.code(app, user, *purpose),
+            "openid": users::openid(app, user),
+            "expires_in": platform.settings().code_ttl.as_secs(),
+        })))
+    })
 }
 
-pub(super) async fn open_data(
-    body: web::Bytes,
-    platform: web::Data<Platform>,
-) -> Result<HttpResponse, BadRequest> {
+async fn open_data(body: web::Bytes, platform: web::Data<Platform>) -> HttpResponse {
     let example =
         json!({ "app": "wx0123456789abcdef", "user": "alice", "data": { "nickName": "Alice" } });
-    let request: OpenDataRequest = parsed(&body, &example)?;
-    check_user(&platform, &request.app, &request.user, &example)?;
-    Ok(HttpResponse::Ok().json(platform.open_data(&request.app, &request.user, request.data)))
+    carried_out(&body, &example, |asked: OpenDataRequest| {
+        check_user(&platform, &asked.app, &asked.user)?;
+        Ok(HttpResponse::Ok().json(platform.open_data(&asked.app, &asked.user, asked.data)))
+    })
 }
 
-pub(super) async fn rotate(
-    body: web::Bytes,
-    platform: web::Data<Platform>,
-) -> Result<HttpResponse, BadRequest> {
+async fn rotate(body: web::Bytes, platform: web::Data<Platform>) -> HttpResponse {
     let example = json!({ "app": "wx0123456789abcdef", "user": "alice" });
-    let request: RotateRequest = parsed(&body, &example)?;
-    check_user(&platform, &request.app, &request.user, &example)?;
-    platform.rotate(&request.app, &request.user);
-    let session_key = platform.session_key(&request.app, &request.user);
-    Ok(HttpResponse::Ok().json(json!({ "openid": users::openid(&request.app, &request.user), "session_key": session_key.expose() })))
+    carried_out(&body, &example, |RotateRequest { app, user }| {
+        check_user(&platform, &app, &user)?;
+        platform.rotate(&app, &user);
+        Ok(HttpResponse::Ok().json(json!({
+            "openid": users::openid(&app, &user),
+            "session_key": platform.session_key(&app, &user).expose(),
+        })))
+    })
 }
 
-pub(super) async fn end_tokens(
-    body: web::Bytes,
-    platform: web::Data<Platform>,
-) -> Result<HttpResponse, BadRequest> {
+async fn end_tokens(body: web::Bytes, platform: web::Data<Platform>) -> HttpResponse {
     let example = json!({ "app": "wx0123456789abcdef" });
-    let asked: AppRequest = parsed(&body, &example)?;
-    check_app(&platform, &asked.app, &example)?;
-    Ok(HttpResponse::Ok().json(json!({ "ended": platform.end_tokens(&asked.app) })))
+    carried_out(&body, &example, |AppRequest { app }| {
+        check_app(&platform, &app)?;
+        Ok(HttpResponse::Ok().json(json!({ "ended": platform.end_tokens(&app) })))
+    })
 }
 
-pub(super) async fn addresses(
-    body: web::Bytes,
-    platform: web::Data<Platform>,
-) -> Result<HttpResponse, BadRequest> {
+async fn addresses(body: web::Bytes, platform: web::Data<Platform>) -> HttpResponse {
     let example = json!({ "app": "wx0123456789abcdef", "addresses": ["203.0.113.7"] });
-    let asked: AddressesRequest = parsed(&body, &example)?;
-    check_app(&platform, &asked.app, &example)?;
-    platform.allow_addresses(&asked.app, asked.addresses);
-    Ok(HttpResponse::NoContent().finish())
+    carried_out(&body, &example, |asked: AddressesRequest| {
+        check_app(&platform, &asked.app)?;
+        platform.allow_addresses(&asked.app, asked.addresses);
+        Ok(HttpResponse::NoContent().finish())
+    })
 }
 
-pub(super) async fn faults(
-    body: web::Bytes,
-    platform: web::Data<Platform>,
-) -> Result<HttpResponse, BadRequest> {
+async fn faults(body: web::Bytes, platform: web::Data<Platform>) -> HttpResponse {
     let example = json!({ "api": "jscode2session", "times": 2, "body": { "errcode": -1, "errmsg": "system error" } });
-    let request: FaultRequest = parsed(&body, &example)?;
-    let (api, fault) = fault_of(request).map_err(|wrong| BadRequest { wrong, example })?;
-    platform.order(api, fault);
-    Ok(HttpResponse::NoContent().finish())
+    carried_out(&body, &example, |asked| {
+        let (api, fault) = fault_of(asked)?;
+        platform.order(api, fault);
+        Ok(HttpResponse::NoContent().finish())
+    })
 }
 
-pub(super) async fn calls(platform: web::Data<Platform>) -> HttpResponse {
+async fn calls(platform: web::Data<Platform>) -> HttpResponse {
     HttpResponse::Ok().json(
         apis()
             .map(|api| (api, platform.calls(api)))
@@ -175,49 +150,43 @@ pub(super) async fn calls(platform: web::Data<Platform>) -> HttpResponse {
     )
 }
 
-fn parsed<T: DeserializeOwned>(body: &[u8], example: &Value) -> Result<T, BadRequest> {
-    serde_json::from_slice(body).map_err(|error| {
-        let wrong = if body.is_empty() {
+/// Does what is asked, or says what is wrong with it.
+fn carried_out<T: DeserializeOwned>(
+    body: &[u8],
+    example: &Value,
+    act: impl FnOnce(T) -> Result<HttpResponse, String>,
+) -> HttpResponse {
+    let asked = serde_json::from_slice(body).map_err(|error| {
+        if body.is_empty() {
             "the body is empty; it must be a JSON object".to_owned()
         } else {
             format!("the body: {error}")
-        };
-        BadRequest {
-            wrong,
-            example: example.clone(),
         }
+    });
+    asked.and_then(act).unwrap_or_else(|wrong| {
+        HttpResponse::BadRequest().json(json!({ "error": wrong, "example": example }))
     })
 }
 
-fn check_user(
-    platform: &Platform,
-    app: &str,
-    user: &str,
-    example: &Value,
-) -> Result<(), BadRequest> {
+fn check_user(platform: &Platform, app: &str, user: &str) -> Result<(), String> {
     if user.is_empty() {
-        return Err(BadRequest {
-            wrong: "user is empty; any name will do".to_owned(),
-            example: example.clone(),
-        });
+        return Err("user is empty; any name will do".to_owned());
     }
-    check_app(platform, app, example)
+    check_app(platform, app)
 }
 
-fn check_app(platform: &Platform, app: &str, example: &Value) -> Result<(), BadRequest> {
+fn check_app(platform: &Platform, app: &str) -> Result<(), String> {
     if platform.knows(app) {
         return Ok(());
     }
-    let wrong = if let AcceptedApps::Only(apps) = &platform.settings().apps {
-        let known: Vec<&str> = apps.iter().map(|app| &*app.appid).collect();
-        format!("app {app:?} is unknown here; app is an appid, one of {known:?}")
-    } else {
-        "app is empty; it is an appid, any will do".to_owned()
-    };
-    Err(BadRequest {
-        wrong,
-        example: example.clone(),
-    })
+    Err(
+        if let AcceptedApps::Only(apps) = &platform.settings().apps {
+            let known: Vec<&str> = apps.iter().map(|app| &*app.appid).collect();
+            format!("app {app:?} is unknown here; app is an appid, one of {known:?}")
+        } else {
+            "app is empty; it is an appid, any will do".to_owned()
+        },
+    )
 }
 
 fn fault_of(request: FaultRequest) -> Result<(&'static str, Fault), String> {

@@ -9,12 +9,13 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde::Serialize;
 use serde_json::json;
 
+use super::routes::serve_with;
 use crate::crypto::hash::{self, RunningSha256};
 
 /// How much of a body is told back.
@@ -60,14 +61,7 @@ pub fn configure(cfg: &mut web::ServiceConfig) {
 /// Serves the echo on one worker, without touching signals. Call it within a runtime and await or
 /// spawn the server.
 pub fn serve(listener: TcpListener) -> io::Result<Server> {
-    let server = HttpServer::new(|| App::new().configure(configure));
-    Ok(server
-        .workers(1)
-        .disable_signals()
-        .shutdown_timeout(1)
-        .keep_alive(Duration::from_secs(75))
-        .listen(listener)?
-        .run())
+    serve_with(listener, configure)
 }
 
 async fn echo(

@@ -49,29 +49,3 @@ impl Faults {
         self.calls.get(api).copied().unwrap_or_default()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn troubles_come_in_order_and_as_often_as_ordered() {
-        let fault = |times, reset| Fault {
-            times,
-            answer: None,
-            delay: Duration::ZERO,
-            reset,
-        };
-        let mut faults = Faults::default();
-        faults.order("token", fault(2, true));
-        faults.order("token", fault(1, false));
-        let met: Vec<Option<bool>> = (0..4)
-            .map(|_| faults.called("token").map(|fault| fault.reset))
-            .collect();
-        assert_eq!(met, [Some(true), Some(true), Some(false), None]);
-        assert_eq!(
-            (faults.calls("token"), faults.calls("jscode2session")),
-            (4, 0)
-        );
-    }
-}

@@ -39,7 +39,15 @@ pub fn configure(platform: Arc<Platform>) -> impl FnOnce(&mut web::ServiceConfig
 /// Serves the simulator on one worker, without touching signals. Call it within a runtime and await
 /// or spawn the server; its handle stops it.
 pub fn serve(listener: TcpListener, platform: Arc<Platform>) -> io::Result<Server> {
-    let server = HttpServer::new(move || App::new().configure(configure(platform.clone())));
+    serve_with(listener, move |cfg| configure(platform.clone())(cfg))
+}
+
+/// Serves these routes on one worker.
+pub(super) fn serve_with(
+    listener: TcpListener,
+    configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<Server> {
+    let server = HttpServer::new(move || App::new().configure(configure.clone()));
     Ok(server
         .workers(1)
         .disable_signals()

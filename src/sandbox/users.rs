@@ -121,25 +121,4 @@ mod tests {
         assert_eq!(unionid("bob-no-unionid"), None);
         assert_eq!(phone_number("alice").len(), 11);
     }
-
-    #[test]
-    fn the_key_turns_only_when_it_is_old_enough() {
-        let (mut users, now, minute) =
-            (Users::default(), UnixMillis(5_000), Duration::from_secs(60));
-        let user = users.named("wx1", "alice", now);
-        let first = user.session_key.clone();
-        user.logged_in(now.plus(Duration::from_secs(59)), minute);
-        assert_eq!(user.session_key, first);
-        user.logged_in(now.plus(minute), minute);
-        assert_ne!(user.session_key, first);
-    }
-
-    #[test]
-    fn exchanges_are_counted_by_the_minute() {
-        let (mut users, now) = (Users::default(), UnixMillis(59_000));
-        let user = users.named("wx1", "alice", now);
-        assert!(user.may_exchange(now, 1));
-        assert!(!user.may_exchange(now, 1));
-        assert!(user.may_exchange(UnixMillis(60_000), 1));
-    }
 }

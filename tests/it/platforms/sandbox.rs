@@ -118,9 +118,16 @@ async fn a_code_is_good_once_and_for_five_minutes() {
     assert_eq!(session["unionid"], hufu::sandbox::unionid("alice").unwrap());
     assert_eq!(sandbox.exchange(code).await["errcode"], 40163);
     let late = sandbox.platform.login_code(APP, "alice");
-    sandbox.clock.advance(Duration::from_secs(300));
+    sandbox.clock.advance(Duration::from_secs(299));
+    let second = Duration::from_secs(1);
+    let in_time = sandbox.platform.login_code(APP, "alice");
+    sandbox.clock.advance(second);
     assert_eq!(sandbox.exchange(&late).await["errcode"], 40029);
     assert_eq!(sandbox.exchange("never-issued").await["errcode"], 40029);
+    sandbox
+        .clock
+        .advance(299 * second - Duration::from_millis(1));
+    assert!(sandbox.exchange(&in_time).await["openid"].is_string());
     let phone = sandbox.platform.phone_code(APP, "alice");
     assert_eq!(
         sandbox.exchange(&phone).await["errcode"],
@@ -221,6 +228,12 @@ async fn demos_take_unknown_codes_once() {
     assert_eq!(sandbox.exchange("alice").await["errcode"], 40163);
     let issued = sandbox.platform.login_code(APP, "alice");
     assert_eq!(sandbox.exchange(&issued).await["openid"], first["openid"]);
+    let foreign = sandbox.platform.login_code("wx9", "alice");
+    assert_eq!(
+        sandbox.exchange(&foreign).await["errcode"],
+        40029,
+        "of another app"
+    );
 }
 
 #[tokio::test]
@@ -230,7 +243,8 @@ async fn troubles_happen_as_ordered_and_calls_are_counted() {
         json!({ "api": "jscode2session", "times": 1, "status": 502, "body": "<html>" }),
         json!({ "api": "jscode2session", "times": 1, "reset": true }),
         json!({ "api": "jscode2session", "times": 1, "delay_ms": 1 }),
-        json!({ "api": "token", "times": 1, "body": { "errcode": -1 } }),
+        json!({ "api": "token", "times": 2, "body": { "errcode": -1 } }),
+        json!({ "api": "token", "times": 1, "body": { "errcode": -2 } }),
     ] {
         assert_eq!(
             sandbox
@@ -250,10 +264,10 @@ async fn troubles_happen_as_ordered_and_calls_are_counted() {
         41002,
         "late, but real"
     );
-    assert_eq!(
-        http().get(sandbox.server.at("/cgi-bin/token")).await.text(),
-        r#"{"errcode":-1}"#
-    );
+    for errcode in [-1, -1, -2, 40002] {
+        let answered: Value = http().get(sandbox.server.at("/cgi-bin/token")).await.json();
+        assert_eq!(answered["errcode"], errcode);
+    }
     let calls: Value = http().get(sandbox.server.at("/sandbox/calls")).await.json();
     assert_eq!(
         (
@@ -261,7 +275,7 @@ async fn troubles_happen_as_ordered_and_calls_are_counted() {
             &calls["token"],
             &calls["checksession"]
         ),
-        (&3.into(), &1.into(), &0.into())
+        (&3.into(), &4.into(), &0.into())
     );
 }
 
