@@ -16,21 +16,22 @@ pub enum Speaker {
 impl Speaker {
     /// The names of its headers; one with a `*` at its end is all names that begin so. Their page
     /// is held to these lists.
-    pub const fn names(self) -> &'static [&'static str] {
-        match self {
-            Self::Nobody => NOBODYS,
-            Self::Proxies => PROXIES,
-        }
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let lists = match self {
+            Self::Nobody => [OF_PATH, NOBODYS],
+            Self::Proxies => [PROXIES, &[]],
+        };
+        lists.into_iter().flatten().copied()
     }
 
     /// Whether a header of this name is its to say, whoever else may not.
     pub fn says(self, name: &[u8]) -> bool {
-        self.names().iter().any(|pattern| matches(pattern, name))
+        self.names().any(|pattern| matches(pattern, name))
     }
 }
 
-const NOBODYS: &[&str] = &[
-    // The path, and where the application stands in it.
+/// Those of nobody's from which servers take the path, or the application's place in it.
+const OF_PATH: &[&str] = &[
     "SCRIPT_NAME",
     "PATH_INFO",
     "REQUEST_URI",
@@ -48,10 +49,14 @@ const NOBODYS: &[&str] = &[
     "X-Ingress-Path",
     "X-Waws-Unencoded-Url",
     "X-MS-Original-URL",
-    // What frameworks say to themselves.
     "X-Middleware-*",
     "X-Invoke-*",
     "X-Matched-Path",
+];
+
+/// The others.
+const NOBODYS: &[&str] = &[
+    // What frameworks say to themselves.
     "X-Now-Route-Matches",
     "X-React-Router-*",
     "X-Astro-*",
@@ -188,31 +193,6 @@ const PROXIES: &[&str] = &[
     "Proxy-Ip",
 ];
 
-/// Those from which servers take the path, or the application's place in it.
-const OF_PATH: [&str; 21] = [
-    "SCRIPT_NAME",
-    "PATH_INFO",
-    "REQUEST_URI",
-    "Daphne-Root-Path",
-    "X-Script-Name",
-    "X-Forwarded-Script-Name",
-    "X-Traversal-Path",
-    "X-Request-Base",
-    "X-Vhm-*",
-    "X-Original-URL",
-    "X-Rewrite-URL",
-    "X-Envoy-Original-*",
-    "X-ProxyContextPath",
-    "X-Replaced-Path",
-    "X-Ingress-Path",
-    "X-Waws-Unencoded-Url",
-    "X-MS-Original-URL",
-    "X-Middleware-*",
-    "X-Invoke-*",
-    "X-Matched-Path",
-    "X-Forwarded-Prefix",
-];
-
 /// For every key the lengths of the names that have it: nearly all headers of a request are told
 /// apart without looking at a name.
 static LENGTHS: [u64; 256] = lengths();
@@ -229,7 +209,8 @@ pub fn speaker(name: &[u8]) -> Option<Speaker> {
 
 /// Whether a header of this name moves the path of a request at servers that believe it.
 pub fn moves_path(name: &[u8]) -> bool {
-    OF_PATH.iter().any(|pattern| matches(pattern, name))
+    let mut moves = OF_PATH.iter().chain(&["X-Forwarded-Prefix"]);
+    moves.any(|pattern| matches(pattern, name))
 }
 
 fn matches(pattern: &str, name: &[u8]) -> bool {
@@ -261,6 +242,7 @@ const fn bit(len: usize) -> u64 {
 
 const fn lengths() -> [u64; 256] {
     let mut all = [0; 256];
+    add_lengths(OF_PATH, &mut all);
     add_lengths(NOBODYS, &mut all);
     add_lengths(PROXIES, &mut all);
     all
@@ -290,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_moves_the_path_is_believed() {
-        for pattern in OF_PATH {
+        for pattern in OF_PATH.iter().chain(&["X-Forwarded-Prefix"]) {
             let name = pattern.replace('*', "x");
             assert!(speaker(name.as_bytes()).is_some() && moves_path(name.as_bytes()));
         }
@@ -299,7 +281,7 @@ mod tests {
 
     #[test]
     fn every_spelling_of_every_name_is_found() {
-        let names = |speaker: Speaker| speaker.names().iter().map(move |name| (*name, speaker));
+        let names = |speaker: Speaker| speaker.names().map(move |name| (name, speaker));
         for (pattern, expected) in names(Speaker::Nobody).chain(names(Speaker::Proxies)) {
             let stem = pattern.trim_end_matches('*');
             let longer = format!("{stem}more");
@@ -360,8 +342,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_filter_leaves_nothing_out(name in "[xX][-_.][a-z$_-]{0,30}|[$a-zA-Z_-]{0,40}", at in 0..NOBODYS.len() + PROXIES.len(), cut in 0..40_usize) {
-            let pattern = NOBODYS.iter().chain(PROXIES).nth(at).unwrap();
+        fn the_filter_leaves_nothing_out(name in "[xX][-_.][a-z$_-]{0,30}|[$a-zA-Z_-]{0,40}", at in 0..OF_PATH.len() + NOBODYS.len() + PROXIES.len(), cut in 0..40_usize) {
+            let pattern = OF_PATH.iter().chain(NOBODYS).chain(PROXIES).nth(at).unwrap();
             let near = format!("{}{name}", &pattern[..cut.min(pattern.len())]);
             for name in [name.as_str(), &near] {
                 let found = [Speaker::Nobody, Speaker::Proxies].into_iter().find(|speaker| speaker.says(name.as_bytes()));

@@ -102,7 +102,7 @@ fn the_headers_that_backends_believe_are_on_their_page_and_no_other() {
             .flat_map(|row| quoted(&row[0]))
             .collect();
         let unique: BTreeSet<_> = documented.iter().cloned().collect();
-        let code: BTreeSet<_> = speaker.names().iter().map(ToString::to_string).collect();
+        let code: BTreeSet<_> = speaker.names().map(str::to_owned).collect();
         assert!(
             code.len() > 8 && unique.len() == documented.len(),
             "a name stands there twice: {documented:?}"

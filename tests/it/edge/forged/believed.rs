@@ -26,8 +26,8 @@ async fn get(address: std::net::SocketAddr, path: &str, lines: &str) -> Answer {
 
 /// The names of the list as a client may send them: for a family one of it, and a longer one.
 fn names(of: Speaker) -> Vec<String> {
-    let patterns = of.names().iter();
-    let names: Vec<_> = patterns
+    let names: Vec<_> = of
+        .names()
         .flat_map(|pattern| {
             pattern
                 .strip_suffix('*')
