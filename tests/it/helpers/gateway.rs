@@ -297,8 +297,18 @@ impl Gateway {
         )
     }
 
-    /// The value of a counter on the metrics page.
+    /// The value of a counter on the metrics page; 0 before it has counted anything.
     pub(crate) async fn counted(&self, series: &str) -> u64 {
+        let name = series.split('{').next().unwrap_or_default();
+        let family = ["_bucket", "_count", "_sum"]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix))
+            .unwrap_or(name);
+        let known = hufu::metrics::Metrics::new().names();
+        assert!(
+            known.iter().any(|metric| metric == family),
+            "no metric is called {family}"
+        );
         let page = self.admin_get("/metrics").await.text();
         page.lines()
             .find_map(|line| line.strip_prefix(series)?.trim().parse().ok())

@@ -12,6 +12,8 @@ use tokio::task::JoinHandle;
 use super::builder::APPID;
 use super::client::{Client, http};
 use super::gateway::Gateway;
+use super::redis_server::RedisServer;
+use super::sentinels::follows;
 use super::wait::until;
 
 /// Between two requests of one user: the load is to be steady, so time itself is the matter.
@@ -122,6 +124,50 @@ impl Load {
                 .any(|user| !user.seen.lock().unwrap().unavailable.is_empty())
         })
         .await;
+    }
+
+    /// Goes on while the server at this port has just died, until `elected` has seen to another
+    /// one and everybody is served again.
+    pub(crate) async fn outage(
+        &self,
+        gateway: &Gateway,
+        what: &str,
+        port: u16,
+        elected: impl AsyncFnOnce(),
+    ) {
+        let killed = monotonic_now();
+        self.turned_away().await;
+        let (state, reason) = gateway.store_state().await;
+        assert!(
+            state == "down" && reason.contains(&format!("127.0.0.1:{port}")),
+            "{state} {reason}"
+        );
+        elected().await;
+        self.served().await;
+        let took = killed.elapsed();
+        let during = self.tally();
+        println!(
+            "{what} under {} users: served again after {took:?}; {during}",
+            self.users.len()
+        );
+        assert!(
+            during.unavailable > 0 && during.ok > 0 && during.outage < Duration::from_secs(10),
+            "{during}"
+        );
+        // The probe may ask somebody who has not heard of the new master yet.
+        until("readiness to see the new master", async || {
+            gateway.store_state().await.0 == "up"
+        })
+        .await;
+    }
+
+    /// Goes on while the server that died comes back as a replica: nobody notices.
+    pub(crate) async fn notices_nothing_of(&self, server: &mut RedisServer) {
+        server.start_again(&[]);
+        follows(server);
+        self.served().await;
+        let after = self.tally();
+        assert_eq!(after.unavailable, 0, "{after}");
     }
 
     /// What was answered since the last look: nothing but the user's own identity and 503, each in

@@ -6,9 +6,10 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{WantsServerCert, WebPkiClientVerifier};
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, ServerConfig, SupportedProtocolVersion, version,
+    ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, ServerConfig,
+    SupportedProtocolVersion, version,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -91,29 +92,28 @@ pub(crate) fn acceptor(certificates: &Certificates) -> TlsAcceptor {
     let clients = WebPkiClientVerifier::builder(roots(certificates))
         .build()
         .unwrap();
-    let config = ServerConfig::builder().with_client_cert_verifier(clients);
+    serving(
+        certificates,
+        ServerConfig::builder().with_client_cert_verifier(clients),
+    )
+}
+
+/// The same without asking.
+pub(crate) fn plain_acceptor(certificates: &Certificates) -> TlsAcceptor {
+    tls_provider();
+    serving(certificates, ServerConfig::builder().with_no_client_auth())
+}
+
+fn serving(
+    certificates: &Certificates,
+    config: ConfigBuilder<ServerConfig, WantsServerCert>,
+) -> TlsAcceptor {
     let chain = CertificateDer::pem_file_iter(certificates.path("server.pem"))
         .unwrap()
         .map(Result::unwrap)
         .collect();
     let key = PrivateKeyDer::from_pem_file(certificates.path("server.key")).unwrap();
     TlsAcceptor::from(Arc::new(config.with_single_cert(chain, key).unwrap()))
-}
-
-/// The same without asking.
-pub(crate) fn plain_acceptor(certificates: &Certificates) -> TlsAcceptor {
-    tls_provider();
-    let chain = CertificateDer::pem_file_iter(certificates.path("server.pem"))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    let key = PrivateKeyDer::from_pem_file(certificates.path("server.key")).unwrap();
-    TlsAcceptor::from(Arc::new(
-        ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap(),
-    ))
 }
 
 fn roots(certificates: &Certificates) -> Arc<RootCertStore> {

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hufu::clock::monotonic_now;
 use hufu::metrics::Metrics;
 use hufu::session::store::Created;
 use hufu::session::{Lookup, SessionToken, Written};
@@ -106,31 +105,12 @@ async fn a_master_dies(cluster: &mut RedisCluster, gateway: &Gateway, load: &Loa
         replicated(&cluster.nodes[*master]);
     }
     let master = *masters.iter().find(|master| **master != 1).unwrap();
-    let killed = monotonic_now();
+    let port = cluster.nodes[master].port();
     cluster.nodes[master].kill();
-    load.turned_away().await;
-    let (state, reason) = gateway.store_state().await;
-    assert!(
-        state == "down" && reason.contains(&format!("127.0.0.1:{}", cluster.nodes[master].port())),
-        "{state} {reason}"
-    );
-    load.served().await;
-    let took = killed.elapsed();
-    let during = load.tally();
-    println!(
-        "cluster, kill -9 of one master of three under {USERS} users: served again after {took:?}; {during}"
-    );
-    assert!(
-        during.unavailable > 0 && during.ok > 0 && during.outage < Duration::from_secs(10),
-        "{during}"
-    );
-    until("readiness", async || gateway.store_state().await.0 == "up").await;
-    cluster.nodes[master].start_again(&[]);
-    follows(&cluster.nodes[master]);
+    let what = "cluster, kill -9 of one master of three";
+    load.outage(gateway, what, port, async || {}).await;
+    load.notices_nothing_of(&mut cluster.nodes[master]).await;
     cluster.is_healthy();
-    load.served().await;
-    let after = load.tally();
-    assert_eq!(after.unavailable, 0, "{after}");
 }
 
 /// The slots of some users' sessions go to another node, key by key: ASK, then MOVED.

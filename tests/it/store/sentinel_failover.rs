@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hufu::clock::monotonic_now;
 use hufu::metrics::Metrics;
 use hufu::session::token::tag_of;
 use hufu::session::{Lookup, SessionToken};
@@ -39,40 +38,18 @@ async fn a_failover_of_sentinels_signs_nobody_out() {
     // Any sentinel may die: the others are asked.
     group.kill_sentinel(0);
     replicated(&group.servers[master]);
-    let killed = monotonic_now();
+    let port = group.servers[master].port();
     group.servers[master].kill();
-    load.turned_away().await;
-    let (state, reason) = gateway.store_state().await;
-    assert!(
-        state == "down" && reason.contains(&format!("127.0.0.1:{}", group.servers[master].port())),
-        "{state} {reason}"
-    );
-    group.watch_closely();
-    until("another master", async || group.master() == Some(replica)).await;
-    group.watch_at_ease();
-    load.served().await;
-    let took = killed.elapsed();
-    let during = load.tally();
-    println!(
-        "sentinel, kill -9 of the master under {USERS} users: served again after {took:?}; {during}"
-    );
-    assert!(
-        during.unavailable > 0 && during.ok > 0 && during.outage < Duration::from_secs(10),
-        "{during}"
-    );
-    // The probe takes the word of the first sentinel that answers, which may name the old master
-    // until it has heard of the failover.
-    until("readiness to see the new master", async || {
-        gateway.store_state().await.0 == "up"
+    let what = "sentinel, kill -9 of the master";
+    load.outage(&gateway, what, port, async || {
+        group.watch_closely();
+        until("another master", async || group.master() == Some(replica)).await;
+        group.watch_at_ease();
     })
     .await;
 
-    // What comes back as the old master is one no more, and nobody notices.
-    group.servers[master].start_again(&[]);
-    follows(&group.servers[master]);
-    load.served().await;
-    let after = load.tally();
-    assert_eq!(after.unavailable, 0, "{after}");
+    // What comes back as the old master is one no more.
+    load.notices_nothing_of(&mut group.servers[master]).await;
     assert!(
         gateway
             .counted("hufu_store_refreshes_total{outcome=\"ok\"}")
