@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The address that stands for a client: an IPv4 address, or the network of an IPv6 one, since
-/// whoever has one address of it has all of its last 64 bits.
+/// The address that stands for a client. An IPv6 client has all addresses that differ in the last
+/// 64 bits, so their network stands for it.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),

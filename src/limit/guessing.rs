@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 /// phones share an address, and each of them may hold a token of a key that is gone.
 const FREE: u32 = 30;
 const SPAN: Duration = Duration::from_secs(60);
-/// An address that goes on is told of again after this long.
+/// The log names an address that goes on again after this long.
 const AGAIN: Duration = Duration::from_secs(600);
 /// And of all addresses together one in this time.
 const BETWEEN: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
-//! Decides by the store's cells, and by what is remembered of them here: what has surely no chance
-//! is refused without asking, and while the store does not answer each process holds the quotas for
-//! itself.
+//! The limiter decides by the store's cells and remembers them. It refuses a call that has surely no
+//! chance without asking the store. While the store does not answer, each process holds the quotas
+//! for itself.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -210,8 +210,8 @@ impl Limiter {
                 self.local_limits.learn(limit.cell, level, started);
                 Some(level)
             }
-            // The store's own calls say what is wrong with it, and the metric that limits are held
-            // alone.
+            // The store logs what is wrong with it, and the metric shows that this process holds the
+            // limits alone.
             Err(error) => {
                 log::debug!("{error}");
                 self.local_limits.store_failed(monotonic_now());

@@ -99,7 +99,7 @@ impl LoginLimits {
         self.limiter.admit(Policy::PerUser, limit).await
     }
 
-    /// Counts a refusal by the user's quota, which is asked with the making of the session.
+    /// Counts a refusal by the user's quota, which the store checks when it makes the session.
     pub fn count_refusal(&self, refusal: &LimitRefusal) {
         self.limiter.count_refusal(refusal);
     }

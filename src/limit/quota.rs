@@ -13,8 +13,8 @@ pub enum BadQuota {
     Window,
 }
 
-/// At most `amount` at once, and over time `amount` in each `window`: whoever has used it up gets
-/// one more each `window / amount`. So the busiest window, after a quiet one, sees twice the
+/// At most `amount` at once, and over time `amount` in each `window`. A client that has used it up
+/// gets one more each `window / amount`. So the busiest window, after a quiet one, sees twice the
 /// amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {

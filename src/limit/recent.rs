@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Two generations: what is used moves into the young one; when that is full it becomes the old
-/// one, and what the old one held is forgotten. So whoever comes often stays, and many who come
-/// once push out each other.
+/// The map has two generations. Each use moves an entry into the young one. A full young generation
+/// becomes the old one, and the map forgets what the old one held. So entries in use stay, and
+/// entries that are used once push out each other.
 #[derive(Debug)]
 pub struct Recent<K, V> {
     generation: usize,

@@ -13,8 +13,7 @@ pub struct CounterError {
     pub reason: String,
 }
 
-/// What a cell is called in the store: a keyed hash, so that nobody who looks there learns an
-/// address.
+/// A cell's name in the store: a keyed hash, which tells no address to a reader of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CellName {
     /// The tag of the user whose cell it is: it lies where the user's other keys are. `None`: it is

@@ -24,7 +24,7 @@ pub const PROTOCOL: &str = "hufu.v1";
 /// What stands before the token in the protocol that carries it.
 pub const TOKEN_PROTOCOL: &str = "hufu.token.";
 
-/// Whether a WebSocket protocol is between client and gateway, and none of the upstream's business.
+/// Whether a WebSocket protocol is the gateway's own, so that the upstream does not get it.
 pub fn is_of_gateway_protocol(protocol: &str) -> bool {
     protocol == PROTOCOL || protocol.starts_with(TOKEN_PROTOCOL)
 }

@@ -19,8 +19,8 @@ impl Lifetime {
         now.plus(self.idle).min(absolute_deadline)
     }
 
-    /// Whether a use at `now` should move the expiry of a session that would end in `expires_in`:
-    /// only when more than a tenth of the idle timeout would be gained, so that a busy session
+    /// Whether a use at `now` should move the expiry of a session that would end in `expires_in`.
+    /// It moves when the session gains more than a tenth of the idle timeout. So a busy session
     /// costs no write per request.
     pub fn renewal_due(
         &self,

@@ -46,13 +46,13 @@ pub struct SharedSession(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     session: Session,
-    /// The requests of one worker take it one after the other, so hardly anybody waits for it.
+    /// The requests of one worker take the lock in turn, so they hardly wait for it.
     derived: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 impl SharedSession {
-    /// Gives `read` what it has made of the session before, kept for as long as the session is; at
-    /// first, and after somebody kept another type, the default.
+    /// Gives `read` the value that it derived from the session before. The session keeps the value as
+    /// long as it lives. The first call, and a call after another type was kept, get the default.
     pub fn with_derived<T: Any + Send + Default, R>(&self, read: impl FnOnce(&mut T) -> R) -> R {
         let mut kept = self.0.derived.lock();
         if let Some(derived) = kept.as_mut().and_then(|kept| kept.downcast_mut()) {
@@ -85,13 +85,12 @@ impl Deref for SharedSession {
 /// A session as it was found.
 #[derive(Debug, Clone)]
 pub struct LoadedSession {
-    /// Its name. Of a token that was rotated away a moment ago this is the name of what the session
-    /// is now.
+    /// Its present name, also where the token was rotated away a moment ago.
     pub id: SessionId,
     /// The session.
     pub session: SharedSession,
-    /// How long it lives if nobody uses it; under a token that was rotated away, at most as long as
-    /// that one does.
+    /// How long it lives without a use. A token that was rotated away may live shorter than its
+    /// session; then this is the life of the token.
     pub expires_in: Duration,
     /// The asked token was rotated away: the sealed answer that the rotation gave.
     pub rotated: Option<Vec<u8>>,

@@ -1,10 +1,9 @@
-//! A fresh token for a session that goes on, so that one that was written down somewhere does not
-//! work for long.
+//! A rotation gives a session a fresh token, so that a token that leaked does not work for long.
 //!
 //! The old token opens the session for a moment longer, since requests that carry it are still on
-//! their way, and whoever rotates it again meanwhile gets the same new token: a client that lost
-//! the answer, or two parts of it that rotated at once. The store keeps that answer sealed under
-//! the old token, so that it tells nobody who does not hold one.
+//! their way. A client that rotates the old token again meanwhile gets the same new token. Such a
+//! client lost the answer, or two of its parts rotated at once. The store keeps the answer sealed
+//! under the old token, so only a holder of that token can read it.
 
 use crate::crypto::keyring::DerivedBox;
 use crate::metrics::Outcome;

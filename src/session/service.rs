@@ -144,7 +144,7 @@ impl SessionService {
         &self.naming
     }
 
-    /// Reads a token; `Err` without a word to the store when nobody issued it.
+    /// Reads a token. A token that nobody issued is an error, and the store is not asked.
     pub fn read_token(&self, text: &str) -> Result<SessionToken, token::TokenError> {
         self.counted(SessionToken::parse(&self.keys, text))
     }
@@ -162,7 +162,7 @@ impl SessionService {
     }
 
     /// Makes a session for a user who has just proved who they are. `settle` seals the answer for
-    /// replays: it is given the issued session and returns what is stored beside it.
+    /// replays. It gets the issued session and returns what the store keeps beside the session.
     pub async fn issue(
         &self,
         sign_in: SignIn,

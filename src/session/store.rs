@@ -85,10 +85,10 @@ pub struct NewSession<'a> {
     pub max_per_user: u32,
     /// The session_key that the login brought, where the platform has one.
     pub session_key: Option<&'a SessionKey>,
-    /// The limit that it counts against; its cell has the session's tag. Whoever is over it gets no
-    /// session, and nobody is evicted.
+    /// The limit that it counts against; its cell has the session's tag. A user over the limit gets
+    /// no session and loses none.
     pub limit: Option<Limit>,
-    /// Stored together with the session; without the one there is not the other.
+    /// The store keeps both or neither.
     pub settlement: Option<Settlement>,
 }
 
@@ -199,6 +199,6 @@ pub trait SessionStore: Send + Sync {
     /// Ends all sessions that the user has at this moment, as one; how many they were.
     async fn remove_all(&self, user: &UserKey) -> Result<u64, StoreError>;
 
-    /// How many sessions there are; nothing is scanned for it.
+    /// How many sessions there are. The store scans nothing to find out.
     async fn count(&self) -> Result<SessionCount, StoreError>;
 }

@@ -107,7 +107,7 @@ pub struct KnownTokens(Mutex<Recent<KnownText, SessionId>>);
 struct KnownText([u8; TOKEN_LEN - PREFIX.len()]);
 
 impl Hash for KnownText {
-    /// Sixteen characters from its random part, 96 bits, will do.
+    /// Sixteen characters of its random part have 96 bits, which is enough.
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(&self.0[8..24]);
     }
@@ -198,7 +198,7 @@ impl SessionId {
 }
 
 impl Hash for SessionId {
-    /// A part will do: it is made of a hash.
+    /// Eight bytes are enough, since they are a part of a hash.
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(&self.hash[..8]);
     }
