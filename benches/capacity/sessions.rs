@@ -181,6 +181,7 @@ fn user_of(number: u64) -> UserKey {
     UserKey {
         provider: ProviderKind::WechatMiniProgram,
         app: "shop".into(),
+        authorizer: None,
         subject: format!("oGZUI0egBJY1zhBYw2Kh{number:08}").into(),
     }
 }

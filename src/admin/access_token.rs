@@ -1,16 +1,18 @@
-//! `GET /admin/api/apps/{app}/access-token`: the app's real access token. It is the one answer that
-//! holds one, for scripts of the operator's; each is logged.
+//! `GET /admin/api/apps/{app}/access-token`: the app's real access token, and
+//! `…/authorizers/{authorizer}/access-token`: that of an app for which it acts. These are the answers
+//! that hold one, for scripts of the operator's; each is logged.
 
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::user::{CurrentApps, operator_address, unknown_app};
+use super::authorizers::{named_app, named_authorizer};
+use super::user::{CurrentApps, operator_address};
 use crate::clock::monotonic_now;
 use crate::http::GatewayError;
 use crate::http::answer::json;
-use crate::identity::{AppTokenError, AppTokenSource};
+use crate::identity::{App, AppTokenError, AppTokenSource};
 
 /// Where the tokens of apps come from.
 pub struct AppTokens(pub Arc<dyn AppTokenSource>);
@@ -28,12 +30,28 @@ pub(super) async fn access_token(
     apps: web::Data<CurrentApps>,
     tokens: web::Data<AppTokens>,
 ) -> Result<HttpResponse, GatewayError> {
-    let name = req.match_info().get("app").unwrap_or_default();
-    let apps = apps.now();
-    let app = apps.get(name).ok_or_else(unknown_app)?;
+    let app = named_app(&req, &apps)?;
+    given(&req, &app, &tokens).await
+}
+
+/// The same of an authorizer.
+pub(super) async fn authorizer_access_token(
+    req: HttpRequest,
+    apps: web::Data<CurrentApps>,
+    tokens: web::Data<AppTokens>,
+) -> Result<HttpResponse, GatewayError> {
+    let app = named_authorizer(&req, &apps)?;
+    given(&req, &app, &tokens).await
+}
+
+async fn given(
+    req: &HttpRequest,
+    app: &App,
+    tokens: &AppTokens,
+) -> Result<HttpResponse, GatewayError> {
     let token = tokens.0.token(app).await.map_err(for_operators)?;
-    let from = operator_address(&req);
-    log::info!(app = &*app.name, from = from.as_str(); "an operator was given the access token of an app");
+    let from = operator_address(req);
+    log::info!(app = &*app.name, from = from.as_str(); "an operator was given the access token of an app ({})", app.appid);
     let left = token.until.saturating_duration_since(monotonic_now());
     Ok(json(&TokenAnswer {
         access_token: token.text.expose(),

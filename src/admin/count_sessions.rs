@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::user::{CurrentApps, user_key};
 use crate::http::answer::json;
 use crate::http::{ErrorCode, GatewayError};
+use crate::identity::NamedApp;
 use crate::session::{SessionCount, SessionService};
 
 /// A user, or nobody in particular.
@@ -14,6 +15,7 @@ use crate::session::{SessionCount, SessionService};
 #[serde(deny_unknown_fields)]
 pub(super) struct CountQuery {
     app: Option<String>,
+    authorizer_appid: Option<String>,
     user: Option<String>,
 }
 
@@ -32,10 +34,14 @@ pub(super) async fn count_sessions(
     apps: web::Data<CurrentApps>,
     sessions: web::Data<SessionService>,
 ) -> Result<HttpResponse, GatewayError> {
-    let SessionCount { at_least, at_most } = match (&query.app, &query.user) {
-        (app, Some(user)) => {
+    let named = NamedApp {
+        name: query.app.as_deref(),
+        authorizer: query.authorizer_appid.as_deref(),
+    };
+    let SessionCount { at_least, at_most } = match (named.name, &query.user) {
+        (_, Some(user)) => {
             let count = sessions
-                .devices(&user_key(&apps.now(), app.as_deref(), user)?)
+                .devices(&user_key(&apps.now(), named, user)?)
                 .await?
                 .len() as u64;
             SessionCount {

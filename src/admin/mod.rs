@@ -11,6 +11,7 @@ pub mod readiness;
 pub mod table;
 
 mod access_token;
+mod authorizers;
 mod count_sessions;
 mod list_sessions;
 mod revoke_all_sessions;

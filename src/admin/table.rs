@@ -3,7 +3,7 @@
 use actix_web::web::to;
 
 use super::{
-    access_token, count_sessions, health, list_sessions, metrics_page, readiness,
+    access_token, authorizers, count_sessions, health, list_sessions, metrics_page, readiness,
     revoke_all_sessions, revoke_session, show_session,
 };
 use crate::http::Endpoint;
@@ -20,7 +20,7 @@ pub static ENDPOINTS: [Endpoint; 4] = [
 pub const API_PREFIX: &str = "/admin/api";
 
 /// The operations of the admin API; `docs/openapi-admin.json` has the same ones.
-pub static OPERATIONS: [Endpoint; 6] = [
+pub static OPERATIONS: [Endpoint; 10] = [
     Endpoint::get("sessions", || to(list_sessions::list_sessions)),
     Endpoint::delete("sessions", || to(revoke_all_sessions::revoke_all_sessions)),
     Endpoint::get("sessions/count", || to(count_sessions::count_sessions)),
@@ -29,4 +29,16 @@ pub static OPERATIONS: [Endpoint; 6] = [
         to(revoke_session::revoke_session)
     }),
     Endpoint::get("apps/{app}/access-token", || to(access_token::access_token)),
+    Endpoint::get("apps/{app}/authorizers", || {
+        to(authorizers::list_authorizers)
+    }),
+    Endpoint::put("apps/{app}/authorizers/{authorizer}", || {
+        to(authorizers::put_authorizer)
+    }),
+    Endpoint::delete("apps/{app}/authorizers/{authorizer}", || {
+        to(authorizers::forget_authorizer)
+    }),
+    Endpoint::get("apps/{app}/authorizers/{authorizer}/access-token", || {
+        to(access_token::authorizer_access_token)
+    }),
 ];

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::http::{ErrorCode, GatewayError, Inbound};
-use crate::identity::Apps;
+use crate::identity::{Apps, NamedApp};
 use crate::session::{LiveSession, UserKey};
 
 /// The apps that are configured now.
@@ -20,29 +20,34 @@ impl CurrentApps {
     }
 }
 
-/// A user: an app's name, where there are several apps, and the platform's name for the user in it.
-/// Never a token.
+/// A user: an app's name, where there are several apps, the id of the app that it acts for, where it
+/// does, and the platform's name for the user in it. Never a token.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UserQuery {
     app: Option<String>,
+    authorizer_appid: Option<String>,
     user: String,
 }
 
 impl UserQuery {
     /// The user, if the app is configured. Whether the user was ever here is another question.
     pub(super) fn key(&self, apps: &Apps) -> Result<UserKey, GatewayError> {
-        user_key(apps, self.app.as_deref(), &self.user)
+        let named = NamedApp {
+            name: self.app.as_deref(),
+            authorizer: self.authorizer_appid.as_deref(),
+        };
+        user_key(apps, named, &self.user)
     }
 }
 
 /// The user of this name in this app, or in the only one.
 pub(super) fn user_key(
     apps: &Apps,
-    app: Option<&str>,
+    named: NamedApp<'_>,
     user: &str,
 ) -> Result<UserKey, GatewayError> {
-    let app = match app {
+    let app = match named.name {
         Some(name) => apps.get(name).ok_or_else(unknown_app)?,
         None => apps.only().ok_or_else(|| {
             GatewayError::new(
@@ -51,6 +56,7 @@ pub(super) fn user_key(
             )
         })?,
     };
+    let authorizer = named.app_of_user(app)?.authorizer().cloned();
     if user.is_empty() {
         return Err(GatewayError::new(
             ErrorCode::RequestInvalid,
@@ -60,6 +66,7 @@ pub(super) fn user_key(
     Ok(UserKey {
         provider: app.provider.kind(),
         app: app.name.clone(),
+        authorizer,
         subject: user.into(),
     })
 }
@@ -84,6 +91,8 @@ pub(super) fn operator_address(req: &HttpRequest) -> String {
 pub(super) struct SessionView<'a> {
     session_id: String,
     app: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorizer_appid: Option<&'a str>,
     provider: &'static str,
     user: &'a str,
     unionid: Option<&'a str>,
@@ -100,6 +109,7 @@ impl<'a> From<&'a LiveSession> for SessionView<'a> {
         Self {
             session_id: live.id.to_string(),
             app: &session.user.app,
+            authorizer_appid: session.user.authorizer.as_deref(),
             provider: session.user.provider.as_str(),
             user: &session.user.subject,
             unionid: session.unionid.as_deref(),

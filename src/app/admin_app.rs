@@ -8,6 +8,7 @@ use super::parts::{NearCachePart, ReloadablePart, StorePart, platform_trouble, u
 use super::process_state::ProcessState;
 use super::reload::Reloader;
 use crate::admin::{self, AdminApi, AppTokens, CurrentApps, Parts, Readiness};
+use crate::broker::TokenBroker;
 use crate::metrics::Metrics;
 use crate::session::SessionService;
 
@@ -19,6 +20,7 @@ pub(super) struct AdminApp {
     api: web::Data<AdminApi>,
     apps: web::Data<CurrentApps>,
     tokens: web::Data<AppTokens>,
+    broker: web::Data<TokenBroker>,
 }
 
 impl AdminApp {
@@ -50,6 +52,7 @@ impl AdminApp {
             api: web::Data::new(api),
             apps: web::Data::new(CurrentApps(reloader.apps.subscribe())),
             tokens: web::Data::new(AppTokens(process.tokens.clone())),
+            broker: web::Data::new(process.broker.clone()),
         }
     }
 
@@ -59,6 +62,7 @@ impl AdminApp {
             .app_data(self.api.clone())
             .app_data(self.apps.clone())
             .app_data(self.tokens.clone())
+            .app_data(self.broker.clone())
             .app_data(web::Data::new(sessions))
             .configure(admin::configure);
     }

@@ -32,6 +32,7 @@ pub(super) struct ProcessState {
     pub(super) unrouted: Arc<CountedRoute>,
     pub(super) websockets: Arc<Websockets>,
     pub(super) tokens: Arc<dyn AppTokenSource>,
+    pub(super) broker: TokenBroker,
 }
 
 impl ProcessState {
@@ -56,9 +57,11 @@ impl ProcessState {
             .map(Arc::new);
         let drain = Drain::default();
         let clock = Arc::new(SystemClock);
-        let tokens = TokenBroker::new(store.process().tokens, clock, metrics.clone());
+        let stores = store.process();
+        let broker = TokenBroker::new(stores.tokens, stores.component, clock, metrics.clone());
         Ok(Self {
-            tokens: Arc::new(tokens),
+            tokens: Arc::new(broker.clone()),
+            broker,
             store,
             reports: Arc::new(RequestReporter {
                 metrics: metrics.clone(),

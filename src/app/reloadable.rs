@@ -118,11 +118,14 @@ fn apps(
             .and_then(|before| before.apps.get(&app.name));
         match same {
             Some(same) => Ok(same.clone()),
-            None => Ok(identity::App {
-                name: app.name.clone(),
-                appid: app.appid.clone(),
-                provider: provider(app, platforms, process)?,
-            }),
+            None => {
+                let provider = provider(app, platforms, process)?;
+                let app = identity::App::new(app.name.clone(), app.appid.clone(), provider);
+                if app.component_api().is_some() {
+                    process.broker.reseal(&app);
+                }
+                Ok(app)
+            }
         }
     };
     let apps: Result<Vec<_>> = settings.iter().map(app).collect();

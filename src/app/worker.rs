@@ -112,14 +112,15 @@ impl Worker {
                 failure: settings.failure.clone(),
                 prefix,
             },
-            login: LoginFlow::new(
-                reloadable.apps.clone(),
-                self.sessions.clone(),
-                self.login_codes.clone(),
-                limits.clone(),
-                settings.login.replay_window,
-                process.metrics.clone(),
-            ),
+            login: LoginFlow {
+                apps: reloadable.apps.clone(),
+                sessions: self.sessions.clone(),
+                codes: self.login_codes.clone(),
+                tokens: process.tokens.clone(),
+                limits: limits.clone(),
+                replay_window: settings.login.replay_window,
+                metrics: process.metrics.clone(),
+            },
             open_data: OpenDataFlow {
                 apps: reloadable.apps.clone(),
                 sessions: self.sessions.clone(),

@@ -81,6 +81,7 @@ mod tests {
             user: UserKey {
                 provider: ProviderKind::WechatMiniProgram,
                 app: "shop".into(),
+                authorizer: None,
                 subject: "zhang".into(),
             },
             unionid: None,

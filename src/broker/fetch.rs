@@ -4,13 +4,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::authorizer::{Authorizer, down, unanswered};
+use super::fetched::{Fetched, RefreshTokens};
 use super::slot::AppSlot;
 use super::state::{Origin, refused_twice, rest, unavailable};
 use crate::backoff;
 use crate::clock::{Clock, UnixMillis, millis, monotonic_now};
 use crate::identity::{
-    AccessToken, App, AppTokenError, ExchangeError, GrantedToken, NewToken, PlatformTokens,
-    REFUSED_TWICE, StoredToken, TokenGrant, TokenLease,
+    AccessToken, App, AppTokenError, AppTokenSource, ComponentApi, ComponentStore, ExchangeError,
+    GrantedToken, NewRefreshToken, NewToken, PlatformTokens, REFUSED_TWICE, StoredToken,
+    TokenGrant, TokenLease,
 };
 use crate::metrics::{AppLabel, AppOutcome, Metrics};
 use crate::session::{StoreError, Written};
@@ -22,9 +25,14 @@ const FOLLOW: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 
 pub(super) struct Fetcher {
     pub(super) store: Arc<dyn PlatformTokens>,
+    pub(super) components: Arc<dyn ComponentStore>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
 }
+
+/// How many calls a fetch takes at most where another app acts for this one: with the wait for that
+/// one's token.
+const CALLS_FOR_AUTHORIZER: u32 = 5;
 
 /// A lease that this process holds.
 struct Lease {
@@ -34,10 +42,19 @@ struct Lease {
 
 impl Fetcher {
     /// Obtains the app's token, within the time of two fetches: another gateway's, should that one
-    /// die, and an own one.
-    pub(super) async fn obtain(&self, slot: &AppSlot) -> Result<AccessToken, AppTokenError> {
+    /// die, and an own one. `tokens` has the token of an app that acts for this one.
+    pub(super) async fn obtain(
+        &self,
+        slot: &AppSlot,
+        tokens: &dyn AppTokenSource,
+    ) -> Result<AccessToken, AppTokenError> {
         let app = slot.app();
-        let lease = app.provider.total_timeout() + LEASE_MARGIN;
+        let calls = if app.authorizer().is_some() {
+            CALLS_FOR_AUTHORIZER
+        } else {
+            1
+        };
+        let lease = app.provider.total_timeout() * calls + LEASE_MARGIN;
         let deadline = monotonic_now() + 2 * lease;
         for attempt in 1.. {
             let asked = monotonic_now();
@@ -66,7 +83,7 @@ impl Fetcher {
                         taken_at: now,
                         ticket,
                     };
-                    if let Some(outcome) = self.lead(slot, &app, &lease).await {
+                    if let Some(outcome) = self.lead(slot, &app, &lease, tokens).await {
                         return outcome;
                     }
                 }
@@ -112,18 +129,18 @@ impl Fetcher {
         slot: &AppSlot,
         app: &App,
         lease: &Lease,
+        tokens: &dyn AppTokenSource,
     ) -> Option<Result<AccessToken, AppTokenError>> {
         let asked = monotonic_now();
-        let granted = match fetched(app, None).await {
-            Ok(granted) => granted,
+        let fetched = match self.fetched(slot, app, tokens).await {
+            Ok(fetched) => fetched,
             Err(error) => {
                 // Another gateway may reach the platform, or have an address that it likes.
-                if let Err(unreleased) = self.store.release(&slot.name, &lease.ticket).await {
-                    log::debug!("a lease lapses by itself: {unreleased}");
-                }
+                self.release(slot, lease).await;
                 return Some(Err(self.failed(slot, app, &error)));
             }
         };
+        let granted = fetched.token;
         let left = granted.expires_in.saturating_sub(asked.elapsed());
         let new = NewToken {
             text: &granted.token,
@@ -131,11 +148,20 @@ impl Fetcher {
             expires_in: left,
             rest: rest(left),
         };
-        let origin = match self.store.keep(&slot.name, &lease.ticket, &new).await {
+        let kept = match &fetched.refresh {
+            None => self.store.keep(&slot.name, &lease.ticket, &new).await,
+            Some(refresh) => self.keep_refreshed(slot, lease, &new, refresh).await,
+        };
+        let origin = match kept {
             Ok(Written::Done) => Origin::Store,
-            Ok(Written::Stale | Written::Gone) => {
+            Ok(Written::Stale) => {
                 log::warn!(app = &*app.name; "an access token came so late that another gateway fetches one; it is thrown away");
                 self.count(app, "late");
+                return None;
+            }
+            Ok(Written::Gone) => {
+                log::warn!(app = &*app.name; "{} has withdrawn or authorised anew while its access token was fetched; it is thrown away", app.appid);
+                self.release(slot, lease).await;
                 return None;
             }
             Err(error) => {
@@ -144,6 +170,66 @@ impl Fetcher {
             }
         };
         Some(self.fresh(slot, app, granted, origin, asked))
+    }
+
+    async fn keep_refreshed(
+        &self,
+        slot: &AppSlot,
+        lease: &Lease,
+        new: &NewToken<'_>,
+        refresh: &RefreshTokens,
+    ) -> Result<Written, StoreError> {
+        let refresh_token = NewRefreshToken {
+            used: &refresh.used,
+            text: &refresh.fresh,
+        };
+        self.components
+            .keep_refreshed(&slot.name, &lease.ticket, new, &refresh_token)
+            .await
+    }
+
+    async fn release(&self, slot: &AppSlot, lease: &Lease) {
+        if let Err(unreleased) = self.store.release(&slot.name, &lease.ticket).await {
+            log::debug!("a lease lapses by itself: {unreleased}");
+        }
+    }
+
+    /// Asks the platform, in the way that the operator has chosen.
+    async fn fetched(
+        &self,
+        slot: &AppSlot,
+        app: &App,
+        tokens: &dyn AppTokenSource,
+    ) -> Result<Fetched, ExchangeError> {
+        let token = match (app.component_api(), app.acting()) {
+            (None, _) => granted(app, None).await?,
+            (Some(api), None) => self.by_ticket(app, api).await?,
+            (Some(api), Some(acting)) => {
+                let authorizer = Authorizer {
+                    name: &slot.name,
+                    appid: &app.appid,
+                    acting,
+                    api,
+                };
+                return authorizer.fetched(&*self.components, tokens).await;
+            }
+        };
+        Ok(Fetched {
+            token,
+            refresh: None,
+        })
+    }
+
+    /// The token of an app that acts for others.
+    async fn by_ticket(
+        &self,
+        app: &App,
+        api: &dyn ComponentApi,
+    ) -> Result<GrantedToken, ExchangeError> {
+        let found = self.components.ticket(&app.appid).await;
+        let ticket = found.map_err(|error| down(&error))?;
+        let none = || unanswered(api.no_ticket().replace("{app}", &app.name));
+        api.fetch(&ticket.ok_or_else(none)?).await
     }
 
     /// Without the store: what there is, or a token that does not disturb those of others.
@@ -160,9 +246,14 @@ impl Fetcher {
         if let Some(why) = paused {
             return Err(why);
         }
+        if app.component_api().is_some() {
+            // Tickets and refresh tokens are in the store, and new ones could not be kept.
+            let why = format!("it takes the store, which is down: {down}");
+            return Err(unavailable(why, LEASE_MARGIN));
+        }
         log::warn!(app = &*app.name; "the store is down, so this process fetches an access token of its own: {down}");
         let asked = monotonic_now();
-        match fetched(app, Some(TokenGrant::Stable)).await {
+        match granted(app, Some(TokenGrant::Stable)).await {
             Ok(granted) => self.fresh(slot, app, granted, Origin::Process, asked),
             Err(error) => Err(self.failed(slot, app, &error)),
         }
@@ -209,6 +300,7 @@ impl Fetcher {
         };
         let (outcome, level) = match error {
             ExchangeError::Misconfigured { .. } => ("misconfigured", log::Level::Error),
+            ExchangeError::NotAuthorized { .. } => ("app_not_authorized", log::Level::Warn),
             ExchangeError::Throttled { .. } => ("throttled", log::Level::Warn),
             ExchangeError::Unavailable { .. } => ("unavailable", log::Level::Warn),
             _ => ("platform_error", log::Level::Error),
@@ -239,6 +331,10 @@ impl Fetcher {
 
     /// Shows when the token was fetched and when it ends.
     fn shown(&self, app: &App, age: Duration, expires_in: Duration) {
+        // There may be thousands of authorizers.
+        if app.authorizer().is_some() {
+            return;
+        }
         let label = AppLabel {
             app: app.name.to_string(),
         };
@@ -259,7 +355,7 @@ impl Fetcher {
 }
 
 /// Asks the platform; `None`: in the way that the operator has chosen.
-async fn fetched(app: &App, grant: Option<TokenGrant>) -> Result<GrantedToken, ExchangeError> {
+async fn granted(app: &App, grant: Option<TokenGrant>) -> Result<GrantedToken, ExchangeError> {
     match app.app_token() {
         Some(api) => api.fetch(grant.unwrap_or_else(|| api.grant())).await,
         None => Err(ExchangeError::Nonsense {

@@ -9,7 +9,7 @@ use super::state::TokenState;
 use crate::identity::{App, TokenName};
 
 /// The kind of token that stands in the store.
-const ACCESS: &str = "access";
+pub(super) const ACCESS: &str = "access";
 
 pub(super) struct AppSlot {
     pub(super) name: TokenName,
@@ -21,10 +21,7 @@ pub(super) struct AppSlot {
 impl AppSlot {
     pub(super) fn new(app: App) -> Self {
         Self {
-            name: TokenName {
-                appid: app.appid.clone(),
-                kind: ACCESS,
-            },
+            name: TokenName::of(&app, ACCESS),
             app: Mutex::new(app),
             state: Mutex::default(),
         }

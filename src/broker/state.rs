@@ -185,6 +185,10 @@ impl TokenState {
             ExchangeError::Misconfigured {
                 reason,
                 platform_code,
+            }
+            | ExchangeError::NotAuthorized {
+                reason,
+                platform_code,
             } => AppTokenError::Misconfigured {
                 reason: reason.clone(),
                 platform_code: platform_code.clone(),

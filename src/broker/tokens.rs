@@ -10,11 +10,12 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::fetch::Fetcher;
-use super::slot::AppSlot;
+use super::slot::{ACCESS, AppSlot};
 use super::state::{Refused, Step, refused_twice, unavailable};
 use crate::clock::{Clock, monotonic_now};
 use crate::identity::{
-    AccessToken, App, AppTokenError, AppTokenSource, PlatformTokens, REFUSED_TWICE,
+    AccessToken, App, AppTokenError, AppTokenSource, ComponentStore, PlatformTokens, REFUSED_TWICE,
+    TokenName,
 };
 use crate::metrics::Metrics;
 
@@ -22,14 +23,17 @@ type Outcome = Result<AccessToken, AppTokenError>;
 
 /// Keeps the tokens of all apps. Cheap to clone.
 #[derive(Clone)]
-pub struct TokenBroker(Arc<Shared>);
+pub struct TokenBroker(pub(super) Arc<Shared>);
 
-struct Shared {
-    fetcher: Fetcher,
+pub(super) struct Shared {
+    pub(super) fetcher: Fetcher,
     /// Where tasks run: callers come and go, and so do workers. `None`: in the caller's runtime.
     runtime: Option<Handle>,
-    apps: Mutex<HashMap<Arc<str>, Arc<Entry>>>,
+    apps: Mutex<HashMap<EntryName, Arc<Entry>>>,
 }
+
+/// An app's name, and the id of the app that it acts for.
+type EntryName = (Arc<str>, Option<Arc<str>>);
 
 /// One app's token, and who works on it.
 struct Entry {
@@ -45,11 +49,13 @@ impl TokenBroker {
     /// runtime of this call.
     pub fn new(
         store: Arc<dyn PlatformTokens>,
+        components: Arc<dyn ComponentStore>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let fetcher = Fetcher {
             store,
+            components,
             clock,
             metrics,
         };
@@ -102,14 +108,23 @@ impl AppTokenSource for TokenBroker {
 }
 
 impl Shared {
+    /// What stood against a fetch of this app's token is gone.
+    pub(super) fn resume(&self, app: &App) {
+        let name = (app.name.clone(), app.authorizer().cloned());
+        if let Some(entry) = self.apps.lock().get(&name) {
+            entry.slot.state.lock().resume();
+        }
+    }
+
     /// An app's place; another one when its id has changed.
     fn entry(&self, app: &App) -> Result<Arc<Entry>, AppTokenError> {
-        if app.app_token().is_none() {
+        if app.app_token().is_none() && app.component_api().is_none() {
             return Err(AppTokenError::Unsupported);
         }
         let mut apps = self.apps.lock();
-        if let Some(entry) = apps.get(&app.name)
-            && entry.slot.name.appid == app.appid
+        let name = (app.name.clone(), app.authorizer().cloned());
+        if let Some(entry) = apps.get(&name)
+            && entry.slot.name == TokenName::of(app, ACCESS)
         {
             entry.slot.asked_by(app);
             return Ok(entry.clone());
@@ -119,7 +134,7 @@ impl Shared {
             flight: Mutex::default(),
             watched: Mutex::default(),
         });
-        apps.insert(app.name.clone(), entry.clone());
+        apps.insert(name, entry.clone());
         Ok(entry)
     }
 
@@ -149,7 +164,8 @@ impl Shared {
         *flight = Some(outcome.clone());
         let (shared, entry) = (self.clone(), entry.clone());
         self.spawn(async move {
-            let obtained = shared.fetcher.obtain(&entry.slot).await;
+            let tokens = TokenBroker(shared.clone());
+            let obtained = shared.fetcher.obtain(&entry.slot, &tokens).await;
             sender.send_replace(Some(obtained));
             shared.watch_over(&entry);
         });
@@ -165,7 +181,7 @@ impl Shared {
         }
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         match &self.runtime {
             Some(runtime) => drop(runtime.spawn(task)),
             None => drop(tokio::spawn(task)),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::parsers::{choice, duration, one_of};
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
-use crate::identity::TokenGrant;
+use crate::identity::{TokenGrant, is_appid};
 use crate::provider::base_url::BaseUrl;
 use crate::provider::platform::Platform;
 use crate::provider::registry::{platform, platforms};
@@ -181,12 +181,7 @@ fn provider(text: &str) -> Result<ProviderKind, Wrong> {
 }
 
 fn appid(text: &str, platform: &Platform) -> Result<Arc<str>, Wrong> {
-    let good = !text.is_empty()
-        && text.len() <= 64
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    if good {
+    if is_appid(text) {
         Ok(text.into())
     } else {
         refuse(

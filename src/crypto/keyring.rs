@@ -156,6 +156,11 @@ impl Keyring {
         [&key.id[..], &nonce, &sealed].concat()
     }
 
+    /// Whether the first key sealed this.
+    pub fn is_under_first(&self, sealed: &[u8]) -> bool {
+        sealed.starts_with(&self.keys[0].id)
+    }
+
     /// Opens what [`Keyring::seal`] made for the same place, with whichever configured key sealed
     /// it.
     pub fn open(&self, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {

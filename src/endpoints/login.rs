@@ -10,7 +10,7 @@ use crate::http::answer::json;
 use crate::http::json_body::Object;
 use crate::http::request_log::{SeenSession, note_session};
 use crate::http::{GatewayError, Inbound, RequestHead};
-use crate::identity::{Client, LoginAnswer, LoginFlow};
+use crate::identity::{Client, LoginAnswer, LoginFlow, NamedApp};
 use crate::provider::registry::appid_of_page;
 use crate::session::SessionId;
 
@@ -19,6 +19,7 @@ use crate::session::SessionId;
 pub struct LoginRequest {
     code: String,
     app: Option<String>,
+    authorizer_appid: Option<String>,
 }
 
 /// Exchanges the code. An `Authorization` that comes with it is ignored: interceptors attach the
@@ -29,8 +30,12 @@ pub async fn login(
     flow: web::Data<LoginFlow>,
 ) -> Result<HttpResponse, GatewayError> {
     let Object(body) = &*body;
+    let named = NamedApp {
+        name: body.app.as_deref(),
+        authorizer: body.authorizer_appid.as_deref(),
+    };
     let answer = flow
-        .login(body.app.as_deref(), &body.code, client(&req))
+        .login(named, &body.code, client(&req))
         .await
         .inspect_err(|_| {
             req.extensions_mut().insert(SeenSession {

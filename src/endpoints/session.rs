@@ -11,6 +11,8 @@ use crate::http::error::GatewayError;
 struct SessionAnswer<'a> {
     session_id: String,
     app: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorizer_appid: Option<&'a str>,
     provider: &'static str,
     created_at: String,
     expires_in: u64,
@@ -27,6 +29,7 @@ pub async fn session(
     Ok(json(&SessionAnswer {
         session_id: live.id.to_string(),
         app: &live.session.user.app,
+        authorizer_appid: live.session.user.authorizer.as_deref(),
         provider: live.session.user.provider.as_str(),
         created_at: live.session.created.rfc3339(),
         expires_in: live.expires_in.as_secs(),

@@ -104,10 +104,10 @@ impl Verify {
         answer.push("cache-control", b"no-store");
         match caller {
             Caller::Session(live) => {
-                let app = &live.session.user.app;
+                let user = &live.session.user;
                 request_log.session = Some(live.id);
-                request_log.app = Some(app.clone());
-                let appid = self.apps.get(app).map_or("", |app| &*app.appid);
+                request_log.app = Some(user.app.clone());
+                let appid = self.apps.appid_of(user);
                 answer.push_lines(&self.identity_lines.asker(live, appid));
             }
             Caller::Anonymous { .. } => {

@@ -38,6 +38,10 @@ impl Endpoint {
         Self::new(path, "POST", Some(handler))
     }
 
+    pub const fn put(path: &'static str, handler: fn() -> Route) -> Self {
+        Self::new(path, "PUT", Some(handler))
+    }
+
     pub const fn delete(path: &'static str, handler: fn() -> Route) -> Self {
         Self::new(path, "DELETE", Some(handler))
     }
@@ -140,7 +144,8 @@ impl EndpointCounters {
     /// make it another one, though they are answered with 404.
     pub fn of(&self, path: &str) -> &Arc<CountedRoute> {
         let first = path.split('/').next().unwrap_or_default();
-        self.find(|known| covers(known, path))
+        self.find(|known| fits(known, path))
+            .or_else(|| self.find(|known| covers(known, path)))
             .or_else(|| self.find(|known| known == first))
             .unwrap_or(&self.unknown)
     }
@@ -151,6 +156,16 @@ impl EndpointCounters {
             .find(|(path, _)| is_it(path))
             .map(|(_, counted)| counted)
     }
+}
+
+/// A placeholder takes one segment.
+fn fits(template: &str, path: &str) -> bool {
+    let is_same_length = template.split('/').count() == path.split('/').count();
+    let mut pairs = template.split('/').zip(path.split('/'));
+    is_same_length
+        && pairs.all(|(name, segment)| {
+            name == segment || (name.starts_with('{') && !segment.is_empty())
+        })
 }
 
 /// A placeholder takes whatever stands in its place, and behind it.
@@ -165,13 +180,15 @@ fn covers(template: &str, path: &str) -> bool {
 mod tests {
     use super::*;
 
-    static TABLE: [Endpoint; 6] = [
+    static TABLE: [Endpoint; 8] = [
         Endpoint::post("logout", || web::to(HttpResponse::Ok)),
         Endpoint::post("logout/all", || web::to(HttpResponse::Ok)),
         Endpoint::get("sessions", || web::to(HttpResponse::Ok)),
         Endpoint::delete("sessions", || web::to(HttpResponse::Ok)),
         Endpoint::get("sessions/count", || web::to(HttpResponse::Ok)),
         Endpoint::delete("sessions/{session_id}", || web::to(HttpResponse::Ok)),
+        Endpoint::get("apps/{app}/a", || web::to(HttpResponse::Ok)),
+        Endpoint::get("apps/{app}/b/{name}", || web::to(HttpResponse::Ok)),
     ];
 
     #[test]
@@ -187,6 +204,9 @@ mod tests {
             ("sessions/count/x", "x/sessions/{session_id}"),
             ("sessions/", "x/sessions/{session_id}"),
             ("sessions/abc", "x/sessions/{session_id}"),
+            ("apps/one/a", "x/apps/{app}/a"),
+            ("apps/one/b/two", "x/apps/{app}/b/{name}"),
+            ("apps/one/c", "x/apps/{app}/a"),
             ("sessionsx", "x/unknown_endpoint"),
             ("log%6fut", "x/unknown_endpoint"),
             ("/logout", "x/unknown_endpoint"),

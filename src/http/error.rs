@@ -134,6 +134,13 @@ impl From<LoginError> for GatewayError {
                 Self::new(E::AppRequired, "This gateway serves several apps; send {\"code\", \"app\"} with the app's name in the gateway's configuration.")
             }
             LoginError::AppUnknown => Self::new(E::AppUnknown, "No app of this name is configured; send the name in [apps.NAME], not the appid."),
+            LoginError::AuthorizerRequired => {
+                Self::new(E::AuthorizerRequired, "This app acts for the apps of others; send {\"code\", \"app\", \"authorizer_appid\"} with the appid of the one that the user uses.")
+            }
+            LoginError::AuthorizerInvalid(why) => Self::new(E::AuthorizerInvalid, why),
+            LoginError::NotAuthorized { platform_code } => {
+                Self::new(E::AppNotAuthorized, "The app of authorizer_appid has not authorised this gateway's app. Its administrator has to do so.").platform(platform_code)
+            }
             LoginError::CodeMalformed(why) => Self::new(E::CodeInvalid, format!("This is not a login code: {why}.")),
             LoginError::CodeInvalid { platform_code } => {
                 Self::new(E::CodeInvalid, "The platform refused the code: it is wrong, too old, or of another app. Get a fresh one from the platform's login call.")

@@ -4,20 +4,73 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::identity::capability::{AppToken, OpenData, PhoneNumbers, SessionKeyApi};
+use crate::identity::component::ComponentApi;
 use crate::identity::provider::IdentityProvider;
+use crate::session::UserKey;
 
-/// One app of the configuration.
+/// Longest id of an app, in bytes.
+const APPID_MAX: usize = 64;
+
+/// One app of the configuration, or one of somebody else's for which it acts.
 #[derive(Clone)]
 pub struct App {
     /// Its name in the configuration.
     pub name: Arc<str>,
     /// The platform's id of it, such as `wx0123456789abcdef`.
     pub appid: Arc<str>,
+    /// The platform's id of the configured app that acts for this one; `None`: it is that app
+    /// itself.
+    pub component: Option<Arc<str>>,
     /// Who exchanges its codes.
     pub provider: Arc<dyn IdentityProvider>,
 }
 
+/// Whether a text can be the id of an app.
+pub fn is_appid(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    !text.is_empty() && text.len() <= APPID_MAX && text.bytes().all(allowed)
+}
+
 impl App {
+    /// An app of the configuration.
+    pub fn new(name: Arc<str>, appid: Arc<str>, provider: Arc<dyn IdentityProvider>) -> Self {
+        Self {
+            name,
+            appid,
+            component: None,
+            provider,
+        }
+    }
+
+    /// The app with this id, for which this one acts.
+    pub fn for_authorizer(&self, appid: Arc<str>) -> Self {
+        let component = self.component.as_ref().unwrap_or(&self.appid);
+        Self {
+            component: Some(component.clone()),
+            appid,
+            ..self.clone()
+        }
+    }
+
+    /// The app of the configuration that acts for this one; `None`: it is that app itself.
+    pub fn acting(&self) -> Option<Self> {
+        let component = self.component.clone()?;
+        Some(Self {
+            appid: component,
+            component: None,
+            ..self.clone()
+        })
+    }
+
+    /// The id of this app where another one acts for it.
+    pub fn authorizer(&self) -> Option<&Arc<str>> {
+        self.component.as_ref().map(|_| &self.appid)
+    }
+
+    pub fn component_api(&self) -> Option<&dyn ComponentApi> {
+        self.provider.component()
+    }
+
     pub fn open_data(&self) -> Option<&dyn OpenData> {
         self.provider.open_data()
     }
@@ -52,6 +105,24 @@ impl Apps {
     /// The app with this name.
     pub fn get(&self, name: &str) -> Option<&App> {
         self.0.get(name)
+    }
+
+    /// The app of a user: of the configuration, or an authorizer's.
+    pub fn of_user(&self, user: &UserKey) -> Option<App> {
+        let app = self.get(&user.app)?;
+        Some(match &user.authorizer {
+            Some(authorizer) => app.for_authorizer(authorizer.clone()),
+            None => app.clone(),
+        })
+    }
+
+    /// The id of a user's app; empty where it is not configured any more.
+    pub fn appid_of<'a>(&'a self, user: &'a UserKey) -> &'a str {
+        match (self.get(&user.app), &user.authorizer) {
+            (None, _) => "",
+            (Some(_), Some(authorizer)) => authorizer,
+            (Some(app), None) => &app.appid,
+        }
     }
 
     /// The only app, if there is just one.

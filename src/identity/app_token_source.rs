@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::app::App;
-use super::exchange_error::PlatformCode;
+use super::exchange_error::{ExchangeError, PlatformCode};
 use super::token_use::TokenUse;
 use crate::secret::Secret;
 
@@ -43,6 +43,33 @@ pub enum AppTokenError {
         platform_code: PlatformCode,
         retry_after: Duration,
     },
+}
+
+impl From<AppTokenError> for ExchangeError {
+    /// Nothing was exchanged, since there is no token to exchange it with.
+    fn from(error: AppTokenError) -> Self {
+        match error {
+            AppTokenError::Unsupported => Self::Nonsense {
+                reason: error.to_string(),
+                platform_code: None,
+            },
+            AppTokenError::Unavailable {
+                reason,
+                retry_after,
+            } => Self::Unavailable {
+                reason,
+                retry_after,
+            },
+            AppTokenError::Misconfigured {
+                reason,
+                platform_code,
+                ..
+            } => Self::Misconfigured {
+                reason,
+                platform_code,
+            },
+        }
+    }
 }
 
 /// Keeps the tokens of all apps.
@@ -101,7 +128,7 @@ mod tests {
     use super::*;
     use crate::clock::monotonic_now;
     use crate::identity::{
-        AppToken, ExchangeError, ExchangeRequest, Identity, IdentityProvider, OpenData,
+        AppToken, ComponentApi, ExchangeRequest, Identity, IdentityProvider, OpenData,
         PhoneNumbers, SessionKeyApi,
     };
     use crate::session::ProviderKind;
@@ -150,6 +177,10 @@ mod tests {
         fn app_token(&self) -> Option<&dyn AppToken> {
             None
         }
+
+        fn component(&self) -> Option<&dyn ComponentApi> {
+            None
+        }
     }
 
     /// Tokens `t0`, `t1`, … as they are refused.
@@ -177,11 +208,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_call_is_repeated_once_with_another_token() {
-        let app = App {
-            name: "shop".into(),
-            appid: "wx1".into(),
-            provider: Arc::new(Nobody),
-        };
+        let app = App::new("shop".into(), "wx1".into(), Arc::new(Nobody));
         for (good, calls) in [
             ("t0", vec!["t0"]),
             ("t1", vec!["t0", "t1"]),

@@ -26,6 +26,16 @@ pub enum ExchangeError {
     /// The platform has blocked the user.
     #[error("the platform has blocked the user ({platform_code})")]
     UserBlocked { platform_code: PlatformCode },
+    /// The platform does not take the token that came with the code, and has not looked at the code.
+    #[error("the platform refused the app's token ({platform_code})")]
+    TokenRefused { platform_code: PlatformCode },
+    /// The app has not authorised the one that acts for it.
+    #[error("not authorised: {reason}")]
+    NotAuthorized {
+        /// For the log.
+        reason: String,
+        platform_code: PlatformCode,
+    },
     /// The platform wants fewer calls.
     #[error("the platform limits calls ({platform_code})")]
     Throttled {

@@ -1,6 +1,7 @@
 //! The steps of a login: check the code, reserve it, exchange it, make a session, answer; and the
 //! same answer again for whoever comes with the same code a moment later.
 
+mod exchange;
 mod reservation;
 
 use std::net::IpAddr;
@@ -10,12 +11,12 @@ use std::time::Duration;
 use crate::backoff;
 use crate::clock::UnixMillis;
 use crate::identity::answer::LoginAnswer;
-use crate::identity::app::{App, Apps};
+use crate::identity::app::{App, Apps, is_appid};
+use crate::identity::app_token_source::AppTokenSource;
 use crate::identity::code::{CodeKind, CodeOf, FOLLOW, Outcome, Reserved, check_code};
 use crate::identity::error::LoginError;
 use crate::identity::exchange_error::ExchangeError;
 use crate::identity::login_codes::LoginCodes;
-use crate::identity::provider::ExchangeRequest;
 use crate::limit::LoginLimits;
 use crate::metrics::{AppOutcome, Metrics};
 use crate::secret::Secret;
@@ -39,48 +40,62 @@ pub struct Client {
     pub referer_appid: Option<String>,
 }
 
+/// The app that a login is for, as the client names it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NamedApp<'a> {
+    /// Its name in the configuration; `None`: there is one only.
+    pub name: Option<&'a str>,
+    /// The id of the app that the user uses, where the one of the configuration acts for it.
+    pub authorizer: Option<&'a str>,
+}
+
+impl NamedApp<'_> {
+    /// The app that the user uses: the configured one, or the one that it acts for.
+    pub fn app_of_user(&self, configured: &App) -> Result<App, LoginError> {
+        match (configured.component_api(), self.authorizer) {
+            (None, None) => Ok(configured.clone()),
+            (None, Some(_)) => Err(LoginError::AuthorizerInvalid(
+                "This app acts for no other; leave authorizer_appid out.",
+            )),
+            (Some(_), None) => Err(LoginError::AuthorizerRequired),
+            (Some(_), Some(appid)) if is_appid(appid) => {
+                Ok(configured.for_authorizer(appid.into()))
+            }
+            (Some(_), Some(_)) => Err(LoginError::AuthorizerInvalid(
+                "The authorizer_appid is no appid; send that of the app that the user uses.",
+            )),
+        }
+    }
+}
+
 /// The login of all apps.
 #[derive(Clone)]
 pub struct LoginFlow {
-    apps: Arc<Apps>,
-    sessions: Arc<SessionService>,
-    codes: Arc<dyn LoginCodes>,
-    limits: LoginLimits,
-    replay_window: Duration,
-    metrics: Arc<Metrics>,
+    pub apps: Arc<Apps>,
+    pub sessions: Arc<SessionService>,
+    pub codes: Arc<dyn LoginCodes>,
+    /// Where the tokens come from that some platforms want before a code.
+    pub tokens: Arc<dyn AppTokenSource>,
+    pub limits: LoginLimits,
+    pub replay_window: Duration,
+    pub metrics: Arc<Metrics>,
 }
 
 impl LoginFlow {
-    /// The flow over these apps, this session service and these reservations.
-    pub const fn new(
-        apps: Arc<Apps>,
-        sessions: Arc<SessionService>,
-        codes: Arc<dyn LoginCodes>,
-        limits: LoginLimits,
-        replay_window: Duration,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self {
-            apps,
-            sessions,
-            codes,
-            limits,
-            replay_window,
-            metrics,
-        }
-    }
-
     /// Exchanges a code for a session.
     pub async fn login(
         &self,
-        app: Option<&str>,
+        named: NamedApp<'_>,
         code: &str,
         client: Client,
     ) -> Result<LoginAnswer, LoginError> {
-        let app = self
-            .app(app)
+        let configured = self
+            .app(named.name)
             .inspect_err(|error| self.count("none", error.outcome()))?;
-        let result = self.login_to(app, code, client).await;
+        let app = named
+            .app_of_user(configured)
+            .inspect_err(|error| self.count(&configured.name, error.outcome()))?;
+        let result = self.login_to(&app, code, client).await;
         let outcome = result
             .as_ref()
             .map_or_else(LoginError::outcome, |(_, outcome)| outcome);
@@ -117,7 +132,8 @@ impl LoginFlow {
         client: Client,
     ) -> Result<(LoginAnswer, &'static str), LoginError> {
         check_code(code)?;
-        let parts = [&*app.name, code].map(str::as_bytes);
+        let mut parts = [&*app.name, code].map(str::as_bytes).to_vec();
+        parts.extend(app.authorizer().map(|appid| appid.as_bytes()));
         let login = CodeOf::new(self.sessions.naming(), CodeKind::Login, &parts);
         match self.reserve(app, &login, &client).await? {
             Reserved::Leader { now, ticket } => {
@@ -173,7 +189,7 @@ impl LoginFlow {
         ticket: [u8; 16],
         client: &Client,
     ) -> Result<LoginAnswer, LoginError> {
-        let identity = match app.provider.exchange(&ExchangeRequest { code }).await {
+        let identity = match self.exchange(app, code).await {
             Ok(identity) => identity,
             Err(error) => {
                 return self
@@ -185,6 +201,7 @@ impl LoginFlow {
             user: UserKey {
                 provider: app.provider.kind(),
                 app: app.name.clone(),
+                authorizer: app.authorizer().cloned(),
                 subject: identity.subject,
             },
             unionid: identity.unionid,
@@ -229,6 +246,17 @@ impl LoginFlow {
             ExchangeError::BadCode { platform_code } => Ok(Outcome::BadCode(platform_code)),
             ExchangeError::CodeUsed { platform_code } => Ok(Outcome::Used(platform_code)),
             ExchangeError::UserBlocked { platform_code } => Ok(Outcome::Blocked(platform_code)),
+            ExchangeError::NotAuthorized {
+                reason,
+                platform_code,
+            } => {
+                log::warn!(app = &*app.name, platform_code, request_id; "login: {reason}");
+                Err(LoginError::NotAuthorized { platform_code })
+            }
+            ExchangeError::TokenRefused { platform_code } => {
+                log::error!(app = &*app.name, platform_code, request_id; "login: the platform refuses the app's token");
+                Err(LoginError::PlatformError)
+            }
             ExchangeError::Throttled {
                 platform_code,
                 retry_after,

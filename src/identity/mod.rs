@@ -5,6 +5,8 @@ pub mod app;
 mod app_token_source;
 mod capability;
 mod code;
+mod component;
+mod component_store;
 mod error;
 mod exchange_error;
 pub mod login;
@@ -15,15 +17,22 @@ pub mod provider;
 mod token_use;
 
 pub use answer::LoginAnswer;
-pub use app::{App, Apps};
+pub use app::{App, Apps, is_appid};
 pub use app_token_source::{AccessToken, AppTokenError, AppTokenSource, REFUSED_TWICE};
 pub use capability::{
     AppToken, GrantedToken, OpenData, PhoneNumber, PhoneNumbers, ResetKey, SessionKeyApi,
     TokenGrant, UserCallError,
 };
+pub use component::{
+    Authorization, AuthorizerTokens, ComponentApi, ComponentEvent, DatedEvent, PushedFields,
+    Refreshed,
+};
+pub use component_store::{
+    ComponentStore, KeptAuthorizer, NewRefreshToken, SealState, TICKET_LIFE,
+};
 pub use error::LoginError;
 pub use exchange_error::{ExchangeError, PlatformCode};
-pub use login::{Client, LoginFlow};
+pub use login::{Client, LoginFlow, NamedApp};
 pub use login_codes::{LoginCodes, Reservation};
 pub use open_data::{Asker, OpenDataError, OpenDataFlow, OpenDataRules, SealedData, Signed};
 pub use platform_tokens::{NewToken, PlatformTokens, StoredToken, TokenLease, TokenName};

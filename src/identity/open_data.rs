@@ -155,7 +155,7 @@ impl OpenDataFlow {
         asker: &Asker,
         sealed: &SealedData,
     ) -> Result<(Map<String, Value>, usize), OpenDataError> {
-        let app = self.app(&asker.user)?;
+        let app = &self.app(&asker.user)?;
         let platform = app.open_data().ok_or(OpenDataError::Unsupported)?;
         self.admit(&asker.user).await?;
         let (keys, now) = tokio::try_join!(
@@ -183,9 +183,9 @@ impl OpenDataFlow {
         }
     }
 
-    fn app(&self, user: &UserKey) -> Result<&App, OpenDataError> {
+    fn app(&self, user: &UserKey) -> Result<App, OpenDataError> {
         self.apps
-            .get(&user.app)
+            .of_user(user)
             .filter(|app| app.provider.kind() == user.provider)
             .ok_or(OpenDataError::AppUnknown)
     }
@@ -260,11 +260,19 @@ impl OpenDataFlow {
                 log::warn!(app, request_id; "{operation}: {reason}");
                 OpenDataError::PlatformUnavailable { retry_after }
             }
+            ExchangeError::TokenRefused { platform_code } => {
+                log::error!(app, platform_code, request_id; "{operation}: the platform refuses the app's token");
+                OpenDataError::PlatformError
+            }
             ExchangeError::Nonsense { reason, .. } => {
                 log::error!(app, request_id; "{operation}: the platform's answer cannot be used: {reason}");
                 OpenDataError::PlatformError
             }
             ExchangeError::Misconfigured {
+                reason,
+                platform_code,
+            }
+            | ExchangeError::NotAuthorized {
                 reason,
                 platform_code,
             } => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::app::App;
 use crate::clock::UnixMillis;
 use crate::secret::Secret;
 use crate::session::{StoreError, Written};
@@ -14,8 +15,28 @@ use crate::session::{StoreError, Written};
 pub struct TokenName {
     /// The app's id at its platform: apps of two names with one id have one token.
     pub appid: Arc<str>,
+    /// The app of somebody else's that it is a token of, where `appid` acts for it.
+    pub authorizer: Option<Arc<str>>,
     /// What it is for: a word without braces, such as `access`.
     pub kind: &'static str,
+}
+
+impl TokenName {
+    /// The token of an app.
+    pub fn of(app: &App, kind: &'static str) -> Self {
+        match &app.component {
+            Some(component) => Self {
+                appid: component.clone(),
+                authorizer: Some(app.appid.clone()),
+                kind,
+            },
+            None => Self {
+                appid: app.appid.clone(),
+                authorizer: None,
+                kind,
+            },
+        }
+    }
 }
 
 /// A token as it is stored for all gateways.

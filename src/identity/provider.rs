@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::capability::{AppToken, OpenData, PhoneNumbers, SessionKeyApi};
+use super::component::ComponentApi;
 use super::exchange_error::{ExchangeError, PlatformCode};
 use crate::secret::Secret;
 use crate::session::{Claims, ProviderKind};
@@ -15,6 +16,21 @@ use crate::session::{Claims, ProviderKind};
 pub struct ExchangeRequest<'a> {
     /// What the platform's login call gave the client.
     pub code: &'a str,
+    /// The id of the app that the code is of, where the configured app acts for it.
+    pub authorizer: Option<&'a str>,
+    /// The configured app's token, where the platform wants one.
+    pub token: Option<&'a Secret<String>>,
+}
+
+impl<'a> ExchangeRequest<'a> {
+    /// A code of the configured app itself.
+    pub const fn of_code(code: &'a str) -> Self {
+        Self {
+            code,
+            authorizer: None,
+            token: None,
+        }
+    }
 }
 
 /// What a platform vouches for.
@@ -59,4 +75,7 @@ pub trait IdentityProvider: Send + Sync {
     fn session_key_api(&self) -> Option<&dyn SessionKeyApi>;
 
     fn app_token(&self) -> Option<&dyn AppToken>;
+
+    /// For an app that acts for those of others: its exchanges take an authorizer and a token.
+    fn component(&self) -> Option<&dyn ComponentApi>;
 }

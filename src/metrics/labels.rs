@@ -82,7 +82,8 @@ pub struct PolicyOutcome {
 pub struct Operation {
     /// `load`, `create`, `renew`, `rotate`, `remove`, `remove_all`, `list`, `count`,
     /// `session_keys`, `reset_session_keys`, `reserve`, `settle`, `limit`, `publish`, `now`,
-    /// `find_token`, `lease_token`, `keep_token` or `release_token`.
+    /// `find_token`, `lease_token`, `keep_token`, `release_token`, `find_ticket`, `keep_ticket`,
+    /// `authorizers`, `find_refresh_token`, `authorize`, `keep_refreshed`, `withdraw` or `reseal`.
     pub operation: &'static str,
 }
 

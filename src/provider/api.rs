@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::client::PlatformClient;
+use super::component::ComponentCalls;
 use super::engine::{Engine, Try, come_back, unavailable};
 use super::platform::{TokenApi, api_name};
 use super::settings::{AppSettings, SettingsError};
@@ -16,8 +17,8 @@ use super::trouble::Trouble;
 use super::users::UserCalls;
 use crate::clock::{Clock, monotonic_now};
 use crate::identity::{
-    AppToken, ExchangeError, ExchangeRequest, GrantedToken, Identity, IdentityProvider, OpenData,
-    PhoneNumbers, PlatformCode, SessionKeyApi, TokenGrant,
+    AppToken, ComponentApi, ExchangeError, ExchangeRequest, GrantedToken, Identity,
+    IdentityProvider, OpenData, PhoneNumbers, PlatformCode, SessionKeyApi, TokenGrant,
 };
 use crate::metrics::Metrics;
 use crate::session::ProviderKind;
@@ -31,6 +32,7 @@ pub struct PlatformApi {
     trouble: Mutex<Trouble>,
     app_token: Option<AppTokenApi>,
     users: Option<UserCalls>,
+    component: Option<ComponentCalls>,
 }
 
 /// Fetches tokens of an app, where its platform gives any. Neither the logins' permits nor their
@@ -66,6 +68,14 @@ impl PlatformApi {
                 engine: engine.clone(),
                 apis,
             }),
+            component: engine
+                .platform
+                .component
+                .as_ref()
+                .map(|apis| ComponentCalls {
+                    engine: engine.clone(),
+                    apis,
+                }),
             engine,
         })
     }
@@ -181,6 +191,10 @@ impl IdentityProvider for PlatformApi {
 
     fn app_token(&self) -> Option<&dyn AppToken> {
         self.app_token.as_ref().map(|api| api as &dyn AppToken)
+    }
+
+    fn component(&self) -> Option<&dyn ComponentApi> {
+        self.component.as_ref().map(|api| api as &dyn ComponentApi)
     }
 }
 

@@ -9,16 +9,20 @@ use futures_util::future::join_all;
 
 use super::base_url::BaseUrl;
 use super::client::{CallFault, PlatformClient};
+use super::component::ComponentCalls;
 use super::engine::{Engine, Try};
-use super::platform::Platform;
+use super::platform::{ComponentApis, Platform};
 use super::registry::platform;
 use super::settings::AppSettings;
 use crate::clock::{SystemClock, monotonic_now};
 use crate::crypto::{hash, random};
 use crate::diagnostic::{DiagnosedSubject, Diagnostic, Verdict, in_ms};
-use crate::identity::{ExchangeError, ExchangeRequest, GrantedToken, Identity, TokenGrant};
+use crate::identity::{
+    ComponentApi as _, ExchangeError, ExchangeRequest, GrantedToken, Identity, TokenGrant,
+};
 use crate::metrics::Metrics;
 use crate::peer::PeerTrouble;
+use crate::secret::Secret;
 
 const CHECK: &str = "secret";
 const TOKEN: &str = "access token";
@@ -63,11 +67,19 @@ async fn diagnose_at(
     let host = base.as_ref().map(BaseUrl::host).unwrap_or_default();
     // As long as a real one.
     let code = hash::to_hex(&random::bytes::<16>());
-    let sent = monotonic_now();
-    let tried = engine.exchange(&ExchangeRequest { code: &code }).await;
     let way = base
         .and_then(|base| Some(format!("through the proxy {}", client.way(&base)?.host())))
         .unwrap_or_else(|| "directly".to_owned());
+    let sent = monotonic_now();
+    if let Some(apis) = &engine.platform.component {
+        let engine = Arc::new(engine);
+        let asked = ComponentCalls { engine, apis }
+            .fetch(&Secret::new(code))
+            .await;
+        let took = format!("{}, {way}", in_ms(sent.elapsed()));
+        return vec![judged_ticket(asked, &host, settings, apis, &took)];
+    }
+    let tried = engine.exchange(&ExchangeRequest::of_code(&code)).await;
     let took = format!("{}, {way}", in_ms(sent.elapsed()));
     let secret = judged(tried, &host, settings, &took);
     let mut diagnostics = vec![secret];
@@ -104,6 +116,43 @@ fn judged_token(
         _ => format!("users of {app} sign in without it; calls with an access token get 503"),
     };
     Diagnostic::warn(TOKEN, format!("{host}: {error}"), advice)
+}
+
+/// What came of a ticket that no platform has made: a refusal of the ticket alone is as it should be.
+fn judged_ticket(
+    asked: Result<GrantedToken, ExchangeError>,
+    host: &str,
+    settings: &AppSettings,
+    apis: &ComponentApis,
+    took: &str,
+) -> Diagnostic {
+    let (app, appid) = (&settings.name, &settings.appid);
+    match asked {
+        Err(ExchangeError::Misconfigured { platform_code, .. })
+            if apis.ticket_refusals.contains(&platform_code) =>
+        {
+            let seen =
+                format!("{host} answers, and says nothing against the secret of {appid} ({took})");
+            Diagnostic::ok(CHECK, seen)
+        }
+        Ok(_) => Diagnostic::warn(
+            CHECK,
+            format!("{host} takes any ticket, so it is a stand-in ({took})"),
+            format!("for real users remove apps.{app}.base_url"),
+        ),
+        Err(error @ (ExchangeError::Unavailable { .. } | ExchangeError::Throttled { .. })) => {
+            Diagnostic::fail(
+                CHECK,
+                format!("{host}: {error}"),
+                "logins get 503 until it answers",
+            )
+        }
+        Err(error) => Diagnostic::fail(
+            CHECK,
+            format!("{host}: {error}"),
+            "nobody can sign in until this is fixed",
+        ),
+    }
 }
 
 /// The first address in a text of the platform's.
@@ -163,6 +212,10 @@ fn judged(tried: Try<Identity>, host: &str, settings: &AppSettings, took: &str) 
                 ),
                 "ask again in a minute",
             )
+        }
+        Err(error @ (ExchangeError::TokenRefused { .. } | ExchangeError::NotAuthorized { .. })) => {
+            let advice = nonsense(true, app, platform);
+            Diagnostic::fail(CHECK, format!("{host}: {error}"), advice)
         }
         Err(ExchangeError::Nonsense {
             reason,

@@ -51,6 +51,7 @@ pub(super) static MINI_PROGRAM: Platform = Platform {
     open_data: Some(&SessionKeyData),
     users: None,
     app_token: None,
+    component: None,
 };
 
 const ERRORS: &[(PlatformCode, Meaning)] = &[

@@ -112,11 +112,12 @@ impl Engine {
     /// Exchanges a login code.
     pub(super) async fn exchange(&self, request: &ExchangeRequest<'_>) -> Try<Identity> {
         let api = &self.platform.login;
+        let token = request.token.map_or("", |token| token.expose().as_str());
         let question = Question {
             path: api.path,
             call: &|| (api.request)(&self.settings, request),
             read: api.read,
-            hidden: &[self.settings.secret.expose(), request.code],
+            hidden: &[self.settings.secret.expose(), request.code, token],
         };
         self.ask(&question).await
     }
@@ -266,6 +267,11 @@ impl Engine {
             },
             Some(Meaning::BadCode) => ExchangeError::BadCode { platform_code },
             Some(Meaning::CodeUsed) => ExchangeError::CodeUsed { platform_code },
+            Some(Meaning::TokenRefused) => ExchangeError::TokenRefused { platform_code },
+            Some(Meaning::NotAuthorized) => ExchangeError::NotAuthorized {
+                reason: format!("{name} knows of no authorisation ({description})"),
+                platform_code,
+            },
             Some(Meaning::UserBlocked) => ExchangeError::UserBlocked { platform_code },
             Some(Meaning::Misconfigured(advice)) => {
                 let advice = advice

@@ -11,6 +11,7 @@ pub mod reply;
 pub mod settings;
 pub mod untrusted;
 
+mod component;
 mod douyin;
 mod engine;
 mod open_data;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::client::Call;
 use super::settings::AppSettings;
 use crate::identity::{
-    ExchangeRequest, GrantedToken, Identity, OpenData, PhoneNumber, PlatformCode, ResetKey,
-    TokenGrant, TokenUse,
+    Authorization, DatedEvent, ExchangeRequest, GrantedToken, Identity, OpenData, PhoneNumber,
+    PlatformCode, PushedFields, Refreshed, ResetKey, TokenGrant, TokenUse,
 };
 use crate::secret::Secret;
 use crate::session::ProviderKind;
@@ -51,6 +51,8 @@ pub struct Platform {
     pub users: Option<&'static UserApis>,
     /// The API that gives a token of the app's own, where there is one.
     pub app_token: Option<TokenApi>,
+    /// The APIs of an app that acts for the apps of others: logins carry its token.
+    pub component: Option<ComponentApis>,
 }
 
 /// Reads the body of an answer.
@@ -106,6 +108,41 @@ pub struct TokenCall {
     pub request: fn(&AppSettings) -> Call<'_>,
 }
 
+/// What an app asks that acts for the apps of others.
+pub struct ComponentApis {
+    /// What to do where the platform has pushed no ticket. `{app}` stands for the app's name in the
+    /// configuration.
+    pub no_ticket: &'static str,
+    /// What the platform says of a ticket that it does not take.
+    pub ticket_refusals: &'static [PlatformCode],
+    /// The app's own token, by a ticket.
+    pub token: ComponentCallApi<GrantedToken>,
+    /// The first tokens of an authorizer, by the code of its authorization.
+    pub authorization: ComponentCallApi<Authorization>,
+    /// Its next ones, by its refresh token.
+    pub refresh: ComponentCallApi<Refreshed>,
+    /// Its refresh token as the platform has it.
+    pub refresh_token: ComponentCallApi<Secret<String>>,
+    /// Reads a pushed event.
+    pub event: fn(&PushedFields<'_>) -> Option<DatedEvent>,
+}
+
+pub struct ComponentCallApi<T> {
+    pub path: &'static str,
+    pub request: for<'a> fn(&'a AppSettings, &ComponentCall<'a>) -> Call<'a>,
+    pub read: fn(&[u8]) -> Result<Parsed<T>, serde_json::Error>,
+}
+
+/// What such a call is made of; empty where it takes none.
+#[derive(Clone, Copy)]
+pub struct ComponentCall<'a> {
+    /// The app's own.
+    pub token: &'a str,
+    pub authorizer: &'a str,
+    /// The ticket, the authorization's code, or the refresh token.
+    pub proof: &'a str,
+}
+
 /// What a number or word of a platform's means for a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
@@ -117,6 +154,10 @@ pub enum Meaning {
     BadCode,
     CodeUsed,
     UserBlocked,
+    /// The app's token is wrong or has ended; the code was not looked at.
+    TokenRefused,
+    /// The app that the client names has not authorised this one.
+    NotAuthorized,
     /// Only the operator can fix it: what to do. `{app}` stands for the app's name in the
     /// configuration, `{appid}` for its id.
     Misconfigured(&'static str),

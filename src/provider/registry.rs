@@ -8,6 +8,7 @@ use crate::session::ProviderKind;
 pub const fn platform(kind: ProviderKind) -> &'static Platform {
     match kind {
         ProviderKind::WechatMiniProgram => &wechat::MINI_PROGRAM,
+        ProviderKind::WechatComponent => &wechat::COMPONENT,
         ProviderKind::Douyin => &douyin::MINI_PROGRAM,
     }
 }

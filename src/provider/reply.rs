@@ -128,19 +128,26 @@ pub fn identity(
 
 /// A token that an answer grants.
 pub fn granted(text: String, expires_in: Duration) -> Result<GrantedToken, Unusable> {
-    let is_plain = text.len() <= TOKEN_MAX && text.bytes().all(|b| b.is_ascii_graphic());
-    let token = Secret::new(text);
-    if !is_plain {
-        return Err(Unusable(
-            "the token is longer than 1024 bytes or not of visible ASCII".to_owned(),
-        ));
-    }
+    let token = token(text)?;
     if expires_in.is_zero() {
         return Err(Unusable(
             "incomplete reply: it has no expires_in".to_owned(),
         ));
     }
     Ok(GrantedToken { token, expires_in })
+}
+
+/// A token or what one gets another with.
+pub fn token(text: String) -> Result<Secret<String>, Unusable> {
+    let is_plain = text.len() <= TOKEN_MAX && text.bytes().all(|b| b.is_ascii_graphic());
+    let token = Secret::new(text);
+    if is_plain {
+        Ok(token)
+    } else {
+        Err(Unusable(
+            "the token is longer than 1024 bytes or not of visible ASCII".to_owned(),
+        ))
+    }
 }
 
 fn is_plain(value: &str) -> bool {

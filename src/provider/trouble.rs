@@ -20,13 +20,15 @@ impl Trouble {
             | Err(
                 ExchangeError::BadCode { .. }
                 | ExchangeError::CodeUsed { .. }
-                | ExchangeError::UserBlocked { .. },
+                | ExchangeError::UserBlocked { .. }
+                | ExchangeError::NotAuthorized { .. },
             ) => self.refused = None,
             Err(ExchangeError::Misconfigured { reason, .. }) => self.refused = Some(reason.clone()),
             // Of one user, or of one answer.
             Err(
                 ExchangeError::Throttled { .. }
                 | ExchangeError::Unavailable { .. }
+                | ExchangeError::TokenRefused { .. }
                 | ExchangeError::Nonsense { .. },
             ) => {}
         }

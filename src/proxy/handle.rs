@@ -281,7 +281,7 @@ impl Proxy {
         let user = &live.session.user;
         request_log.session = Some(live.id);
         request_log.app = Some(user.app.clone());
-        let appid = self.apps.get(&user.app).map_or("", |app| &*app.appid);
+        let appid = self.apps.appid_of(user);
         Some(self.identity_lines.upstream(live, appid))
     }
 

@@ -57,6 +57,12 @@ impl AccessTokens {
         granted(token, now.plus(self.life), now)
     }
 
+    /// A new token beside all others.
+    pub(super) fn another(&mut self, app: &str, now: UnixMillis) -> Granted {
+        let token = self.make(app, now);
+        granted(token, now.plus(self.life), now)
+    }
+
     /// The stable token. Forced, a new one at once, and the old one is dead, unless it was forced a
     /// moment ago; `None`: it was forced too often today.
     pub(super) fn stable(&mut self, app: &str, force: bool, now: UnixMillis) -> Option<Granted> {

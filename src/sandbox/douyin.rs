@@ -4,8 +4,9 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::denied::Denied;
 use super::endpoint::Endpoint;
-use super::platform::{Denied, Platform};
+use super::platform::Platform;
 
 pub(super) const ENDPOINTS: &[Endpoint] = &[Endpoint::api(
     "POST",

@@ -9,7 +9,9 @@ pub mod settings;
 
 mod access_tokens;
 mod codes;
+mod components;
 mod control;
+mod denied;
 mod douyin;
 mod faults;
 mod users;

@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::access_tokens::{AccessTokens, Granted};
 use super::codes::{CodeRefusal, Codes, Purpose};
+use super::components::{Components, Tokens};
+use super::denied::Denied;
 use super::faults::{Fault, Faults};
 use super::settings::{AcceptedApps, SandboxSettings};
 use super::users::{self, Users};
@@ -34,21 +36,6 @@ pub(super) struct Login {
     pub(super) unionid: Option<String>,
 }
 
-/// Why a request is refused; each platform has a number of its own for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Denied {
-    AppUnknown,
-    WrongSecret,
-    BadCode,
-    CodeUsed,
-    UserBlocked,
-    TooOften,
-    UserUnknown,
-    BadSignature,
-    BadToken,
-    QuotaUsedUp,
-}
-
 /// What the phone's `wx.getUserProfile` and its kind hand to the page.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -67,6 +54,7 @@ struct SimulatorState {
     users: Users,
     codes: Codes,
     tokens: AccessTokens,
+    components: Components,
     /// The addresses that may fetch an app's access_token, where there is such a list.
     addresses: HashMap<String, Vec<IpAddr>>,
     faults: Faults,
@@ -79,6 +67,7 @@ impl Platform {
             users: Users::default(),
             codes: Codes::default(),
             tokens: AccessTokens::new(settings.token_life),
+            components: Components::new(settings.token_life),
             addresses: HashMap::new(),
             faults: Faults::default(),
         };
@@ -305,7 +294,69 @@ impl Platform {
 
     /// Ends all access_tokens of an app, as another fetcher of the team's would; how many lived.
     pub fn end_tokens(&self, app: &str) -> usize {
-        self.state.lock().tokens.end(app, self.now())
+        let now = self.now();
+        let mut state = self.state.lock();
+        state.tokens.end(app, now) + state.components.end(app, now)
+    }
+
+    /// What the platform pushes to a component every ten minutes.
+    pub fn ticket(&self, component: &str) -> String {
+        self.state.lock().components.ticket(component, self.now())
+    }
+
+    /// What an administrator of an app does who authorises a component; the code of the event.
+    pub fn authorize(&self, component: &str, app: &str) -> String {
+        self.state.lock().components.authorize(component, app)
+    }
+
+    /// What an administrator does who ends the authorization; whether there was one. The app's
+    /// tokens end with it.
+    pub fn withdraw(&self, component: &str, app: &str) -> bool {
+        let now = self.now();
+        let mut state = self.state.lock();
+        state.tokens.end(app, now);
+        state.components.withdraw(component, app)
+    }
+
+    /// The refresh token that the platform takes of an authorizer.
+    pub(super) fn refresh_token(&self, component: &str, app: &str) -> Result<String, Denied> {
+        self.state.lock().components.refresh_token(component, app)
+    }
+
+    pub(super) fn component_token(&self, component: &str, ticket: &str) -> Result<Granted, Denied> {
+        let now = self.now();
+        self.state.lock().components.token(component, ticket, now)
+    }
+
+    pub(super) fn check_component(&self, component: &str, token: &str) -> Result<(), Denied> {
+        let now = self.now();
+        self.state.lock().components.check(component, token, now)
+    }
+
+    pub(super) fn check_authorized(&self, component: &str, app: &str) -> Result<(), Denied> {
+        self.state
+            .lock()
+            .components
+            .check_authorized(component, app)
+    }
+
+    pub(super) fn first_tokens(&self, component: &str, code: &str) -> Result<Tokens, Denied> {
+        let now = self.now();
+        let state = &mut *self.state.lock();
+        let components = &mut state.components;
+        components.first_tokens(component, code, &mut state.tokens, now)
+    }
+
+    pub(super) fn refresh_authorizer(
+        &self,
+        component: &str,
+        app: &str,
+        refresh: &str,
+    ) -> Result<Tokens, Denied> {
+        let now = self.now();
+        let state = &mut *self.state.lock();
+        let components = &mut state.components;
+        components.refresh(component, app, refresh, &mut state.tokens, now)
     }
 
     /// Only these addresses may fetch the app's access_token from now on; none: any.

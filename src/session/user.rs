@@ -1,6 +1,7 @@
 //! Who a session belongs to.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// A platform and the kind of client that signs in there.
@@ -8,13 +9,15 @@ use std::sync::Arc;
 pub enum ProviderKind {
     /// WeChat mini programs and mini games: `jscode2session`.
     WechatMiniProgram,
+    /// Mini programs of others that have authorised a third-party platform of WeChat's.
+    WechatComponent,
     /// Douyin mini programs.
     Douyin,
 }
 
 impl ProviderKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 2] = [Self::WechatMiniProgram, Self::Douyin];
+    pub const ALL: [Self; 3] = [Self::WechatMiniProgram, Self::WechatComponent, Self::Douyin];
 
     /// The number in stored records, and the name in the configuration and in `X-Hufu-Provider`.
     /// Neither is ever used again for another kind.
@@ -22,6 +25,7 @@ impl ProviderKind {
         match self {
             Self::WechatMiniProgram => (1, "wechat-mini-program"),
             Self::Douyin => (2, "douyin"),
+            Self::WechatComponent => (3, "wechat-component"),
         }
     }
 
@@ -46,24 +50,47 @@ impl fmt::Display for ProviderKind {
 }
 
 /// A user: the subject that a platform vouches for, within one app. The same openid under another
-/// app is another user.
+/// app, or another authorizer, is another user.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UserKey {
     /// The platform.
     pub provider: ProviderKind,
     /// The app's name in the configuration.
     pub app: Arc<str>,
+    /// The platform's id of the app that the user uses, where the configured app acts for those of
+    /// others.
+    pub authorizer: Option<Arc<str>>,
     /// The platform's name for the user, such as an openid.
     pub subject: Arc<str>,
 }
 
+/// The parts of a user's name: three, and the authorizer where there is one.
+#[derive(Debug, Clone, Copy)]
+pub struct UserParts<'a> {
+    parts: [&'a [u8]; 4],
+    count: usize,
+}
+
+impl<'a> Deref for UserParts<'a> {
+    type Target = [&'a [u8]];
+
+    fn deref(&self) -> &Self::Target {
+        &self.parts[..self.count]
+    }
+}
+
 impl UserKey {
     /// The parts that name the user, for keyed hashes.
-    pub fn parts(&self) -> [&[u8]; 3] {
-        [
-            self.provider.as_str().as_bytes(),
-            self.app.as_bytes(),
-            self.subject.as_bytes(),
-        ]
+    pub fn parts(&self) -> UserParts<'_> {
+        let authorizer = self.authorizer.as_deref();
+        UserParts {
+            parts: [
+                self.provider.as_str().as_bytes(),
+                self.app.as_bytes(),
+                self.subject.as_bytes(),
+                authorizer.unwrap_or_default().as_bytes(),
+            ],
+            count: 3 + usize::from(authorizer.is_some()),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::SystemClock;
 use crate::crypto::keyring::{Keyring, NamingKey};
-use crate::identity::{LoginCodes, PlatformTokens};
+use crate::identity::{ComponentStore, LoginCodes, PlatformTokens};
 use crate::limit::CounterStore;
 use crate::metrics::Metrics;
 use crate::redis_client::Pools;
@@ -39,6 +39,8 @@ pub struct Stores {
     pub counters: Arc<dyn CounterStore>,
     /// The platforms' tokens.
     pub tokens: Arc<dyn PlatformTokens>,
+    /// What platforms give once.
+    pub component: Arc<dyn ComponentStore>,
 }
 
 /// What the stores of the process and of all workers have in common.
@@ -98,14 +100,21 @@ pub fn open(
 impl Stores {
     fn over<S>(store: Arc<S>) -> Self
     where
-        S: SessionStore + SessionKeys + LoginCodes + CounterStore + PlatformTokens + 'static,
+        S: SessionStore
+            + SessionKeys
+            + LoginCodes
+            + CounterStore
+            + PlatformTokens
+            + ComponentStore
+            + 'static,
     {
         Self {
             sessions: store.clone(),
             session_keys: store.clone(),
             login_codes: store.clone(),
             counters: store.clone(),
-            tokens: store,
+            tokens: store.clone(),
+            component: store,
         }
     }
 }

@@ -78,17 +78,30 @@ impl Keys {
 
     /// A token of a platform, for all gateways.
     pub(super) fn token(&self, name: &TokenName) -> String {
-        format!(
-            "{}:t:{{{}}}:{}",
-            self.prefix.as_str(),
-            name.appid,
-            name.kind
-        )
+        match &name.authorizer {
+            None => self.of_app(&name.appid, name.kind),
+            Some(authorizer) => self.of_app(&name.appid, &format!("{authorizer}/{}", name.kind)),
+        }
     }
 
     /// Who fetches the next one: in the slot of the token.
     pub(super) fn token_lease(&self, name: &TokenName) -> String {
         format!("{}:lease", self.token(name))
+    }
+
+    /// A component's ticket.
+    pub(super) fn ticket(&self, component: &str) -> String {
+        self.of_app(component, "ticket")
+    }
+
+    /// The refresh tokens of a component's authorizers: the only key without an expiry, in the slot
+    /// of their tokens.
+    pub(super) fn authorizers(&self, component: &str) -> String {
+        self.of_app(component, "authorizers")
+    }
+
+    fn of_app(&self, appid: &str, what: &str) -> String {
+        format!("{}:t:{{{appid}}}:{what}", self.prefix.as_str())
     }
 
     fn in_slot(&self, kind: &str, tag: Tag, name: &[u8; 16]) -> String {
@@ -148,13 +161,22 @@ mod tests {
         );
         let token = TokenName {
             appid: "wx1".into(),
+            authorizer: None,
             kind: "access",
         };
         assert_eq!(keys.token(&token), "hufu:t:{wx1}:access");
         assert_eq!(keys.token_lease(&token), "hufu:t:{wx1}:access:lease");
+        let of_authorizer = TokenName {
+            authorizer: Some("wx2".into()),
+            ..token
+        };
+        assert_eq!(keys.token(&of_authorizer), "hufu:t:{wx1}:wx2/access");
+        assert_eq!(keys.ticket("wx1"), "hufu:t:{wx1}:ticket");
+        assert_eq!(keys.authorizers("wx1"), "hufu:t:{wx1}:authorizers");
         let user = |subject: &str| UserKey {
             provider: ProviderKind::WechatMiniProgram,
             app: "shop".into(),
+            authorizer: None,
             subject: subject.into(),
         };
         let name = keys.user([0xff, 0xfe], &user("o1"));

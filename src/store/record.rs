@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! provider  1 byte, ProviderKind::code
-//! has       1 byte, bits: 1 unionid, 2 IPv4 address, 4 IPv6 address
+//! has       1 byte, bits: 1 unionid, 2 IPv4 address, 4 IPv6 address, 8 authorizer
 //! created   varint, milliseconds since the epoch
 //! lives     varint, milliseconds from there to the absolute deadline
-//! app, subject, unionid if any     varint length and UTF-8
+//! app, subject, unionid if any, authorizer if any     varint length and UTF-8
 //! address   4 or 16 bytes if any
 //! device    varint length and UTF-8
 //! claims    to the end: name and value, each varint length and UTF-8; `Claims` has the limits
@@ -25,6 +25,7 @@ use crate::session::{Claims, ClaimsError, ProviderKind, Session, UserKey};
 const UNIONID: u8 = 1;
 const IPV4: u8 = 2;
 const IPV6: u8 = 4;
+const AUTHORIZER: u8 = 8;
 
 /// Not a record of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,9 @@ pub fn encode(session: &Session) -> Vec<u8> {
     if let Some(unionid) = &session.unionid {
         put_text(&mut out, unionid);
     }
+    if let Some(authorizer) = &session.user.authorizer {
+        put_text(&mut out, authorizer);
+    }
     match session.client_address {
         Some(IpAddr::V4(address)) => out.extend_from_slice(&address.octets()),
         Some(IpAddr::V6(address)) => out.extend_from_slice(&address.octets()),
@@ -74,17 +78,15 @@ pub fn decode(record: &[u8]) -> Result<Session, NotARecord> {
     let has = rest.byte()?;
     let created = UnixMillis(rest.varint()?);
     let absolute_deadline = created.plus(Duration::from_millis(rest.varint()?));
-    let user = UserKey {
+    let mut user = UserKey {
         provider,
         app: rest.text()?.into(),
+        authorizer: None,
         subject: rest.text()?.into(),
     };
-    let unionid = if has & UNIONID == 0 {
-        None
-    } else {
-        Some(Arc::from(rest.text()?))
-    };
-    let client_address = address(&mut rest, has & !UNIONID)?;
+    let unionid = optional_text(&mut rest, has & UNIONID)?;
+    user.authorizer = optional_text(&mut rest, has & AUTHORIZER)?;
+    let client_address = address(&mut rest, has & !UNIONID & !AUTHORIZER)?;
     let device = rest.text()?.to_owned();
     let claims = Claims::decode(rest.0)?;
     Ok(Session {
@@ -104,12 +106,17 @@ fn presence(session: &Session) -> u8 {
         Some(IpAddr::V6(_)) => IPV6,
         None => 0,
     };
+    let bit = |is_there: bool, bit: u8| if is_there { bit } else { 0 };
     address
-        | if session.unionid.is_some() {
-            UNIONID
-        } else {
-            0
-        }
+        | bit(session.unionid.is_some(), UNIONID)
+        | bit(session.user.authorizer.is_some(), AUTHORIZER)
+}
+
+fn optional_text(rest: &mut Reader<'_>, is_there: u8) -> Result<Option<Arc<str>>, NotARecord> {
+    if is_there == 0 {
+        return Ok(None);
+    }
+    Ok(Some(rest.text()?.into()))
 }
 
 fn address(rest: &mut Reader<'_>, has: u8) -> Result<Option<IpAddr>, NotARecord> {
@@ -134,6 +141,7 @@ mod tests {
             ".{0,20}",
             ".{0,40}",
             prop::option::of(".{0,40}"),
+            prop::option::of(".{0,20}"),
             any::<u32>(),
             0..u64::from(u32::MAX),
             address,
@@ -141,10 +149,21 @@ mod tests {
             claims,
         )
             .prop_map(
-                |(app, subject, unionid, created, lives, client_address, device, claims)| Session {
+                |(
+                    app,
+                    subject,
+                    unionid,
+                    authorizer,
+                    created,
+                    lives,
+                    client_address,
+                    device,
+                    claims,
+                )| Session {
                     user: UserKey {
                         provider: ProviderKind::WechatMiniProgram,
                         app: app.into(),
+                        authorizer: authorizer.map(Arc::from),
                         subject: subject.into(),
                     },
                     unionid: unionid.map(Arc::from),

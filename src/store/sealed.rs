@@ -165,7 +165,7 @@ impl Sealer {
     }
 
     /// The token that is stored under `key`, and when it was fetched.
-    fn open_token(
+    pub(super) fn open_token(
         &self,
         key: &str,
         stored: &[u8],
@@ -198,6 +198,12 @@ impl Sealer {
         }
     }
 
+    /// Whether a token is sealed with the key that seals now.
+    pub(super) fn is_under_first_key(&self, stored: &[u8]) -> bool {
+        let sealed = stored.get(generation::HEADER..).unwrap_or_default();
+        self.keys.is_under_first(sealed)
+    }
+
     /// Tells equal tokens from different ones, and nothing else to anybody without the naming key.
     pub(super) fn token_mark(&self, key: &str, text: &Secret<String>) -> [u8; 8] {
         let parts = [key.as_bytes(), text.expose().as_bytes()];
@@ -207,11 +213,8 @@ impl Sealer {
     /// Tells equal keys of one user from different ones, and nothing else to anybody without the
     /// naming key.
     fn fingerprint(&self, user: &UserKey, session_key: &str) -> [u8; 8] {
-        let [provider, app, subject] = user.parts();
-        self.naming.name(
-            "session key",
-            &[provider, app, subject, session_key.as_bytes()],
-        )
+        let parts = [&*user.parts(), &[session_key.as_bytes()]].concat();
+        self.naming.name("session key", &parts)
     }
 }
 
@@ -266,6 +269,7 @@ mod tests {
             user: UserKey {
                 provider: ProviderKind::WechatMiniProgram,
                 app: "shop".into(),
+                authorizer: None,
                 subject: "oGZUI0egBJY1zhBYw2KhdUfwVJJE".into(),
             },
             unionid: Some("o6_bmasdasdsad6_2sgVt7hMZOPfL".into()),
@@ -449,6 +453,14 @@ mod tests {
                 claims,
                 ..typical()
             };
+            let of_authorizer = Session {
+                user: UserKey {
+                    provider: ProviderKind::WechatComponent,
+                    authorizer: Some("wxfedcba9876543210".into()),
+                    ..typical().user
+                },
+                ..typical()
+            };
             let successor = Successor {
                 to: [4; 16],
                 until: UnixMillis(1_764_000_030_000),
@@ -458,6 +470,7 @@ mod tests {
                 ("v1-typical", Stored::Session(typical())),
                 ("v1-bare", Stored::Session(bare)),
                 ("v1-ipv6-claims", Stored::Session(full)),
+                ("v1-authorizer", Stored::Session(of_authorizer)),
                 ("v1-successor", Stored::Successor(successor)),
             ]
         }
@@ -467,6 +480,7 @@ mod tests {
         fn access() -> TokenName {
             TokenName {
                 appid: "wx0123456789abcdef".into(),
+                authorizer: None,
                 kind: "access",
             }
         }

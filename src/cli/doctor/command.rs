@@ -5,7 +5,7 @@ use clap::Args;
 use futures_util::future::join_all;
 
 use super::report::Report;
-use super::{listeners, upstreams};
+use super::{authorizers, listeners, upstreams};
 use crate::app;
 use crate::cli::{ConfigArg, counted, print};
 use crate::clock::{Clock as _, SystemClock};
@@ -66,9 +66,10 @@ async fn diagnose(settings: &Settings, warnings: &[Problem]) -> Result<Vec<Diagn
         .apps
         .iter()
         .map(|app| diagnostic::diagnose(app, &client));
-    let (store, apps, upstreams) = tokio::join!(
+    let (store, apps, authorizers, upstreams) = tokio::join!(
         store::diagnose(&store_settings),
         join_all(apps),
+        authorizers::diagnose(settings, &store_settings),
         join_all(
             settings
                 .upstreams
@@ -90,6 +91,7 @@ async fn diagnose(settings: &Settings, warnings: &[Problem]) -> Result<Vec<Diagn
         .chain(certificates)
         .chain(store)
         .chain(apps)
+        .chain(authorizers)
         .chain(upstreams)
         .collect())
 }

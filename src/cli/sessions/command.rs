@@ -56,6 +56,9 @@ struct UserArgs {
     /// The app's name in the configuration; required if there are several
     #[arg(long, value_name = "NAME")]
     app: Option<String>,
+    /// The id of the user's app, if the configured one acts for it
+    #[arg(long, value_name = "APPID")]
+    authorizer: Option<String>,
     /// The user: an openid
     #[arg(long, value_name = "OPENID")]
     user: String,
@@ -66,6 +69,9 @@ struct CountArgs {
     /// The app's name in the configuration; required if there are several
     #[arg(long, value_name = "NAME", requires = "user")]
     app: Option<String>,
+    /// The id of the user's app, if the configured one acts for it
+    #[arg(long, value_name = "APPID", requires = "user")]
+    authorizer: Option<String>,
     /// The user: an openid; without it, all users
     #[arg(long, value_name = "OPENID")]
     user: Option<String>,
@@ -145,12 +151,13 @@ impl SessionsCommand {
             Self::Revoke(_) | Self::RevokeAll(_) => Method::DELETE,
         };
         let (path, query) = match self {
-            Self::List(who) | Self::RevokeAll(who) => {
-                ("/sessions".to_owned(), query(&who.app, Some(&who.user)))
-            }
+            Self::List(who) | Self::RevokeAll(who) => (
+                "/sessions".to_owned(),
+                query(&who.app, &who.authorizer, Some(&who.user)),
+            ),
             Self::Count(who) => (
                 "/sessions/count".to_owned(),
-                query(&who.app, who.user.as_deref()),
+                query(&who.app, &who.authorizer, who.user.as_deref()),
             ),
             Self::Show(one) | Self::Revoke(one) => {
                 (format!("/sessions/{}", one.session), Vec::new())
@@ -196,10 +203,19 @@ fn number(body: &Value, key: &str) -> Result<u64> {
         .with_context(|| format!("the gateway's answer has no {key}"))
 }
 
-fn query<'a>(app: &'a Option<String>, user: Option<&'a str>) -> Vec<(&'static str, &'a str)> {
-    let app = app.as_deref().map(|app| ("app", app));
-    app.into_iter()
-        .chain(user.map(|user| ("user", user)))
+fn query<'a>(
+    app: &'a Option<String>,
+    authorizer: &'a Option<String>,
+    user: Option<&'a str>,
+) -> Vec<(&'static str, &'a str)> {
+    let named = [
+        ("app", app.as_deref()),
+        ("authorizer_appid", authorizer.as_deref()),
+        ("user", user),
+    ];
+    named
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
         .collect()
 }
 

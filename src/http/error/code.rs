@@ -23,6 +23,12 @@ pub enum ErrorCode {
     AppRequired,
     /// An app that is not configured.
     AppUnknown,
+    /// The app acts for those of others and none was named.
+    AuthorizerRequired,
+    /// What was named cannot be one, or the app acts for no other.
+    AuthorizerInvalid,
+    /// The app that was named has not authorised the gateway's.
+    AppNotAuthorized,
     /// The code came from another app.
     AppMismatch,
     /// Blocked by the platform.
@@ -103,7 +109,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of docs/errors.md.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 50] = [
         Self::LoginRequired,
         Self::TokenAmbiguous,
         Self::TokenInvalid,
@@ -113,6 +119,9 @@ impl ErrorCode {
         Self::CodeUsed,
         Self::AppRequired,
         Self::AppUnknown,
+        Self::AuthorizerRequired,
+        Self::AuthorizerInvalid,
+        Self::AppNotAuthorized,
         Self::AppMismatch,
         Self::UserBlocked,
         Self::OpenDataInvalid,
@@ -166,6 +175,13 @@ impl ErrorCode {
             Self::CodeUsed => ("code_used", 400, "The login code was used before"),
             Self::AppRequired => ("app_required", 400, "Name the app"),
             Self::AppUnknown => ("app_unknown", 400, "No such app"),
+            Self::AuthorizerRequired => ("authorizer_required", 400, "Name the user's app"),
+            Self::AuthorizerInvalid => ("authorizer_invalid", 400, "Not an app to act for"),
+            Self::AppNotAuthorized => (
+                "app_not_authorized",
+                403,
+                "The app has not authorised this one",
+            ),
             Self::AppMismatch => ("app_mismatch", 400, "The login code is of another app"),
             Self::UserBlocked => ("user_blocked", 403, "The platform has blocked this user"),
             Self::OpenDataInvalid => ("open_data_invalid", 400, "The data cannot be opened"),

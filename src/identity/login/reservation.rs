@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::exchange::exchange_time;
 use super::{Client, LoginFlow};
 use crate::identity::app::App;
 use crate::identity::code::{CodeOf, Outcome, Reserved, STORE_SHARE};
@@ -19,9 +20,11 @@ impl LoginFlow {
         login: &CodeOf,
         client: &Client,
     ) -> Result<Reserved<Outcome>, LoginError> {
-        let gate = self.limits.gate(client.limited_by, &app.appid);
+        // The configured app's: clients name authorizers as they like.
+        let limited = app.component.as_ref().unwrap_or(&app.appid);
+        let gate = self.limits.gate(client.limited_by, limited);
         self.limits.refuse_early(&gate)?;
-        let lease = app.provider.total_timeout() + STORE_SHARE;
+        let lease = exchange_time(app) + STORE_SHARE;
         let (reserved, admitted) = tokio::join!(
             self.codes.reserve(&login.key, lease),
             self.limits.admit_address(&gate)

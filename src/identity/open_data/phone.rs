@@ -55,12 +55,15 @@ impl OpenDataFlow {
         asker: &Asker,
         code: &str,
     ) -> Result<(PhoneNumber, &'static str), OpenDataError> {
-        let app = self.app(&asker.user)?;
+        let app = &self.app(&asker.user)?;
         let platform = app.phone_numbers().ok_or(OpenDataError::Unsupported)?;
         check_code(code)?;
         // Under another user the same code is another one: a stolen answer is no use, and the
         // platform is told whose code it should be.
-        let parts = [&*app.name, &*asker.user.subject, code].map(str::as_bytes);
+        let mut parts = [&*app.name, &*asker.user.subject, code]
+            .map(str::as_bytes)
+            .to_vec();
+        parts.extend(app.authorizer().map(|appid| appid.as_bytes()));
         let flight = CodeOf::new(self.sessions.naming(), CodeKind::Phone, &parts);
         let first = self.codes.reserve(&flight.key, CODE_LIFE).await?;
         let patience = app.provider.total_timeout() * STEPS + STORE_SHARE;

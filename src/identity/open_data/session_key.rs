@@ -22,7 +22,7 @@ impl OpenDataFlow {
     }
 
     async fn checked(&self, asker: &Asker) -> Result<bool, OpenDataError> {
-        let app = self.app(&asker.user)?;
+        let app = &self.app(&asker.user)?;
         let platform = app.session_key_api().ok_or(OpenDataError::Unsupported)?;
         self.admit(&asker.user).await?;
         let newest = &self.newest_key(asker, app).await?;
@@ -60,7 +60,7 @@ impl OpenDataFlow {
     }
 
     async fn reset(&self, asker: &Asker) -> Result<(), OpenDataError> {
-        let app = self.app(&asker.user)?;
+        let app = &self.app(&asker.user)?;
         if app.session_key_api().is_none() {
             return Err(OpenDataError::Unsupported);
         }

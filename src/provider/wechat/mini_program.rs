@@ -76,6 +76,7 @@ pub(crate) static MINI_PROGRAM: Platform = Platform {
         }),
         read: read_token,
     }),
+    component: None,
 };
 
 const ERRORS: &[(PlatformCode, Meaning)] = &[
@@ -150,11 +151,11 @@ struct Body {
 }
 
 /// Success has usually no errcode, and sometimes 0.
-fn error(errcode: Option<PlatformCode>) -> Option<PlatformCode> {
+pub(super) fn error(errcode: Option<PlatformCode>) -> Option<PlatformCode> {
     errcode.filter(|code| *code != Number(0))
 }
 
-fn read(body: &[u8]) -> Result<Parsed<Identity>, serde_json::Error> {
+pub(super) fn read(body: &[u8]) -> Result<Parsed<Identity>, serde_json::Error> {
     let body: Body = serde_json::from_slice(body)?;
     Ok(Parsed {
         error: error(body.errcode),

@@ -136,6 +136,7 @@ mod tests {
         UserKey {
             provider: ProviderKind::WechatMiniProgram,
             app: "shop".into(),
+            authorizer: None,
             subject: name.into(),
         }
     }

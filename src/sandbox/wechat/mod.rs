@@ -1,6 +1,7 @@
 //! WeChat's server side APIs.
 
 mod code2session;
+mod component;
 mod phone;
 mod session_key;
 mod token;
@@ -14,6 +15,36 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     Endpoint::api("GET", "/sns/jscode2session", "jscode2session", || {
         web::to(code2session::mini_program)
     }),
+    Endpoint::api(
+        "GET",
+        "/sns/component/jscode2session",
+        "component/jscode2session",
+        || web::to(component::code2session),
+    ),
+    Endpoint::api(
+        "POST",
+        "/cgi-bin/component/api_component_token",
+        "api_component_token",
+        || web::to(component::token),
+    ),
+    Endpoint::api(
+        "POST",
+        "/cgi-bin/component/api_query_auth",
+        "api_query_auth",
+        || web::to(component::query_auth),
+    ),
+    Endpoint::api(
+        "POST",
+        "/cgi-bin/component/api_authorizer_token",
+        "api_authorizer_token",
+        || web::to(component::authorizer_token),
+    ),
+    Endpoint::api(
+        "POST",
+        "/cgi-bin/component/api_get_authorizer_info",
+        "api_get_authorizer_info",
+        || web::to(component::authorizer_info),
+    ),
     Endpoint::api("GET", "/cgi-bin/token", "token", || web::to(token::plain)),
     Endpoint::api("POST", "/cgi-bin/stable_token", "stable_token", || {
         web::to(token::stable)

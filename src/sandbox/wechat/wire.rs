@@ -9,7 +9,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use crate::crypto::{hash, random};
-use crate::sandbox::platform::{Denied, Platform};
+use crate::sandbox::denied::Denied;
+use crate::sandbox::platform::Platform;
 
 /// An error of WeChat's: number and message, without the trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,12 @@ impl WechatError {
             v6.to_canonical()
         );
         Self(40164, errmsg.into())
+    }
+
+    /// The same of a third-party platform's list.
+    pub(super) fn bad_component_address(address: IpAddr) -> Self {
+        let errmsg = format!("access clientip is not registered, requestIP: {address}");
+        Self(61004, errmsg.into())
     }
 }
 
@@ -59,6 +66,23 @@ pub(super) const BAD_BODY: WechatError = WechatError::new(47001, "data format er
 pub(super) const BAD_SIG_METHOD: WechatError = WechatError::new(87008, "invalid sig_method");
 pub(super) const BAD_SIGNATURE: WechatError = WechatError::new(87009, "invalid signature");
 
+const NOT_AUTHORIZED: WechatError =
+    WechatError::new(61003, "component is not authorized by this account");
+const TICKET_EXPIRED: WechatError = WechatError::new(61005, "component ticket is expired");
+const BAD_TICKET: WechatError = WechatError::new(61006, "component ticket is invalid");
+const BAD_AUTHORIZATION_CODE: WechatError = WechatError::new(61010, "code is expired");
+const BAD_COMPONENT: WechatError = WechatError::new(61011, "invalid component");
+const BAD_REFRESH_TOKEN: WechatError = WechatError::new(61023, "refresh_token is invalid");
+
+/// What a third-party platform is told where others are told of their appid.
+pub(super) fn of_component(denied: Denied) -> WechatError {
+    if denied == Denied::AppUnknown {
+        BAD_COMPONENT
+    } else {
+        denied.into()
+    }
+}
+
 impl From<Denied> for WechatError {
     fn from(denied: Denied) -> Self {
         match denied {
@@ -72,6 +96,11 @@ impl From<Denied> for WechatError {
             Denied::BadSignature => BAD_SIGNATURE,
             Denied::BadToken => BAD_TOKEN,
             Denied::QuotaUsedUp => QUOTA_USED_UP,
+            Denied::BadTicket => BAD_TICKET,
+            Denied::TicketExpired => TICKET_EXPIRED,
+            Denied::BadAuthorizationCode => BAD_AUTHORIZATION_CODE,
+            Denied::NotAuthorized => NOT_AUTHORIZED,
+            Denied::BadRefreshToken => BAD_REFRESH_TOKEN,
         }
     }
 }

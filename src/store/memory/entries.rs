@@ -1,11 +1,14 @@
 //! The keys, what they hold, and when they expire.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::index::Index;
 use crate::clock::UnixMillis;
 use crate::session::Written;
+
+/// The expiry of what has none.
+const NEVER: UnixMillis = UnixMillis(u64::MAX);
 
 /// One key as the store holds it, for people to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +17,7 @@ pub struct StoredEntry {
     pub key: String,
     /// The value, bytes that cannot be printed as `\x..`; a hash as `field → value`, a line each.
     pub content: String,
-    /// When the key goes by itself.
+    /// When the key goes by itself; [`Duration::MAX`]: never.
     pub expires_in: Duration,
 }
 
@@ -34,6 +37,7 @@ pub(super) struct Entry {
 pub(super) enum StoredValue {
     Bytes(Vec<u8>),
     Index(Index),
+    Hash(BTreeMap<String, Vec<u8>>),
     Pending([u8; 16]),
     Settled(Vec<u8>),
 }
@@ -90,6 +94,28 @@ impl Entries {
         }
     }
 
+    pub(super) fn hash(&self, key: &str) -> BTreeMap<String, Vec<u8>> {
+        match self.value(key) {
+            Some(StoredValue::Hash(hash)) => hash.clone(),
+            _ => BTreeMap::new(),
+        }
+    }
+
+    /// Changes a hash that never expires; an empty one is none.
+    pub(super) fn update_hash(
+        &mut self,
+        key: &str,
+        change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>),
+    ) {
+        let mut hash = self.hash(key);
+        change(&mut hash);
+        if hash.is_empty() {
+            self.remove(key);
+        } else {
+            self.put(key.to_owned(), NEVER, StoredValue::Hash(hash));
+        }
+    }
+
     /// Changes a user's index, of which expired sessions go. The hash lives as long as the last of
     /// its sessions.
     pub(super) fn update_index<T>(
@@ -139,13 +165,22 @@ impl Entry {
         let content = match &self.value {
             StoredValue::Bytes(bytes) => bytes.escape_ascii().to_string(),
             StoredValue::Index(index) => index.shown(),
+            StoredValue::Hash(hash) => hash
+                .iter()
+                .map(|(field, value)| format!("{field} → {}", value.escape_ascii()))
+                .collect::<Vec<_>>()
+                .join("\n"),
             StoredValue::Pending(ticket) => format!("P{}", ticket.escape_ascii()),
             StoredValue::Settled(answer) => format!("S{}", answer.escape_ascii()),
         };
         StoredEntry {
             key: key.to_owned(),
             content,
-            expires_in: self.expiry.since(now),
+            expires_in: if self.expiry == NEVER {
+                Duration::MAX
+            } else {
+                self.expiry.since(now)
+            },
         }
     }
 }

@@ -4,6 +4,7 @@
 //! - `store`: the store; `sessions`, `login_codes`, `limits`, `platform_tokens`, `session_keys`: what it does for each of its traits
 //! - `entries`: the keys and their expiries; `index`: a user's hash
 
+mod component;
 mod entries;
 mod index;
 mod limits;

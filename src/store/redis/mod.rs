@@ -3,14 +3,15 @@
 //!
 //! - `scripts`: the only writers
 //! - `sessions`: the store; `create`: how a session is made; `login_codes`: reservations of login
-//!   codes; `platform_tokens`: tokens of the platforms; `limits`: cells of limits; `rotation`: how a session changes its token, and how it
-//!   ends; `devices`: all sessions of a user; `session_keys`: their
-//!   session_keys
+//!   codes; `platform_tokens`: tokens of the platforms; `component`: tickets and refresh tokens;
+//!   `limits`: cells of limits; `rotation`: how a session changes its token, and how it ends;
+//!   `devices`: all sessions of a user; `session_keys`: their session_keys
 //! - `lookup`: asks the near cache, then Redis; `naming_check`: whether the naming key was changed
 //! - `replica_wait`: removals that wait for replicas; `revocation`: how other gateways learn of them
 //! - `invalidation`: how near caches learn of changes
 //! - `diagnosis`: what `hufu doctor` finds out about the servers
 
+mod component;
 mod create;
 mod devices;
 mod diagnosis;

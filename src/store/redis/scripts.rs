@@ -18,6 +18,11 @@ pub(crate) struct Scripts {
     pub(super) keep_token: Script,
     pub(super) release_token: Script,
     pub(super) reset_keys: Script,
+    pub(super) keep_ticket: Script,
+    pub(super) authorize: Script,
+    pub(super) keep_refreshed: Script,
+    pub(super) withdraw_authorizer: Script,
+    pub(super) reseal: Script,
 }
 
 /// The files one after the other, as one script.
@@ -43,6 +48,11 @@ impl Scripts {
             keep_token: script!("keep_token.lua"),
             release_token: script!("release_token.lua"),
             reset_keys: script!("index.lua", "generations.lua", "reset_keys.lua"),
+            keep_ticket: script!("component.lua", "keep_ticket.lua"),
+            authorize: script!("authorize.lua"),
+            keep_refreshed: script!("component.lua", "keep_refreshed.lua"),
+            withdraw_authorizer: script!("component.lua", "withdraw_authorizer.lua"),
+            reseal: script!("reseal.lua"),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hufu::clock::{ManualClock, UnixMillis};
 use hufu::crypto::encoding::base64url;
 use hufu::crypto::keyring::{Keyring, NamingKey};
-use hufu::identity::{LoginCodes, PlatformTokens};
+use hufu::identity::{ComponentStore, LoginCodes, PlatformTokens};
 use hufu::limit::CounterStore;
 use hufu::metrics::Metrics;
 use hufu::secret::Secret;
@@ -176,6 +176,13 @@ impl Harness {
     }
 
     pub(crate) fn counters(&self) -> &dyn CounterStore {
+        match &self.place {
+            Place::Memory(store, _) => &**store,
+            Place::Redis(store, _) => &**store,
+        }
+    }
+
+    pub(crate) fn components(&self) -> &dyn ComponentStore {
         match &self.place {
             Place::Memory(store, _) => &**store,
             Place::Redis(store, _) => &**store,
@@ -406,6 +413,7 @@ pub(crate) fn user(subject: &str) -> UserKey {
     UserKey {
         provider: ProviderKind::WechatMiniProgram,
         app: "shop".into(),
+        authorizer: None,
         subject: subject.into(),
     }
 }

@@ -62,7 +62,8 @@ impl Scene {
         let handle = store::open(&settings, keys, naming, metrics.clone()).unwrap();
         let stores = handle.process();
         let clock = Arc::new(SystemClock);
-        let broker = TokenBroker::new(stores.tokens.clone(), clock, metrics.clone());
+        let tokens = stores.tokens.clone();
+        let broker = TokenBroker::new(tokens, stores.component, clock, metrics.clone());
         Process {
             tokens: Arc::new(broker),
             store: stores.tokens,
@@ -83,11 +84,7 @@ impl Scene {
         let client = PlatformClient::new(Default::default()).unwrap();
         let metrics = Arc::new(Metrics::new());
         let api = PlatformApi::new(settings, client, Arc::new(SystemClock), metrics).unwrap();
-        App {
-            name: "shop".into(),
-            appid: APPID.into(),
-            provider: Arc::new(api),
-        }
+        App::new("shop".into(), APPID.into(), Arc::new(api))
     }
 
     fn fetches(&self) -> u64 {
@@ -136,6 +133,7 @@ impl Process {
     async fn store_old(&self, text: &str, age: Duration) {
         let name = TokenName {
             appid: APPID.into(),
+            authorizer: None,
             kind: "access",
         };
         let lease = self.store.lease(&name, None, MINUTE).await.unwrap();
@@ -243,6 +241,7 @@ async fn a_leader_that_dies_is_followed_within_its_lease() {
     let process = scene.process();
     let name = TokenName {
         appid: APPID.into(),
+        authorizer: None,
         kind: "access",
     };
     let lease = Duration::from_millis(700);

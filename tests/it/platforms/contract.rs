@@ -26,6 +26,9 @@ use crate::helpers::{
 const SECRET: &str = "5ec2e7of7he7ige25ec2e7of7he7ige2";
 const SESSION_KEY: &str = "tiihtNczf5v6AKRyjwEUhQ==";
 const CODE: &str = "0a3RkM000abc";
+const TOKEN: &str = "component-token";
+/// An app that another one acts for.
+const AUTHORIZER: &str = "wx0123456789abcdef";
 
 /// The first platform: for what the engine does alike for all.
 const FIRST: ProviderKind = ProviderKind::ALL[0];
@@ -69,12 +72,13 @@ fn provider(settings: AppSettings) -> PlatformApi {
 
 /// A simulator that knows one app of this platform.
 fn strict_sandbox(kind: ProviderKind) -> Sandbox {
-    let app = SandboxApp {
-        appid: platform(kind).appid_example.to_owned(),
+    let app = |appid: &str| SandboxApp {
+        appid: appid.to_owned(),
         secret: Secret::new(SECRET.to_owned()),
     };
+    let apps = [platform(kind).appid_example, appid_of_users(kind)].map(app);
     sandbox(SandboxSettings {
-        apps: AcceptedApps::Only(vec![app]),
+        apps: AcceptedApps::Only(apps.into()),
         ..SandboxSettings::default()
     })
 }
@@ -85,7 +89,7 @@ fn hides_secrets<T: std::fmt::Debug>(outcome: &Result<T, ExchangeError>) {
         Ok(identity) => format!("{identity:?}"),
         Err(error) => format!("{error} {error:?}"),
     };
-    for secret in [SECRET, SESSION_KEY] {
+    for secret in [SECRET, SESSION_KEY, TOKEN] {
         assert!(!shown.contains(secret), "{shown}");
         assert_eq!(logs::lines_with(secret), Vec::<String>::new());
     }
@@ -96,11 +100,42 @@ fn hides_secrets<T: std::fmt::Debug>(outcome: &Result<T, ExchangeError>) {
 }
 
 const fn grant(code: &str) -> ExchangeRequest<'_> {
-    ExchangeRequest { code }
+    ExchangeRequest::of_code(code)
+}
+
+/// The same with what a platform wants beside the code.
+fn request<'a>(
+    kind: ProviderKind,
+    code: &'a str,
+    token: Option<&'a Secret<String>>,
+) -> ExchangeRequest<'a> {
+    ExchangeRequest {
+        authorizer: (kind == ProviderKind::WechatComponent).then_some(AUTHORIZER),
+        token,
+        ..grant(code)
+    }
+}
+
+/// The appid that the codes of a platform's users are of.
+fn appid_of_users(kind: ProviderKind) -> &'static str {
+    request(kind, "", None)
+        .authorizer
+        .unwrap_or(platform(kind).appid_example)
+}
+
+/// The token that the simulator wants beside the code, where it wants one.
+async fn token_at(sandbox: &Sandbox, provider: &PlatformApi) -> Option<Secret<String>> {
+    let api = provider.component()?;
+    let component = platform(provider.kind()).appid_example;
+    sandbox.platform.authorize(component, AUTHORIZER);
+    let ticket = Secret::new(sandbox.platform.ticket(component));
+    Some(api.fetch(&ticket).await.unwrap().token)
 }
 
 async fn exchange(provider: &PlatformApi) -> Result<Identity, ExchangeError> {
-    let outcome = provider.exchange(&grant(CODE)).await;
+    let token = Secret::new(TOKEN.to_owned());
+    let request = request(provider.kind(), CODE, Some(&token));
+    let outcome = provider.exchange(&request).await;
     hides_secrets(&outcome);
     outcome
 }
@@ -112,11 +147,8 @@ async fn open_data_opens_and_a_token_is_fetched_where_the_platform_has_them() {
     for kind in ProviderKind::ALL {
         let sandbox = strict_sandbox(kind);
         let appid = platform(kind).appid_example;
-        let app = App {
-            name: "shop".into(),
-            appid: appid.into(),
-            provider: Arc::new(provider(settings_at(kind, &[&sandbox.server.url]))),
-        };
+        let api = provider(settings_at(kind, &[&sandbox.server.url]));
+        let app = App::new("shop".into(), appid.into(), Arc::new(api));
         if let Some(open_data) = app.open_data() {
             let key = sandbox.platform.session_key(appid, "alice");
             let data = json!({ "nickName": "虎" }).as_object().unwrap().clone();
@@ -174,9 +206,12 @@ async fn a_code_of_the_simulator_becomes_its_user() {
     for kind in ProviderKind::ALL {
         let sandbox = strict_sandbox(kind);
         let provider = provider(settings_at(kind, &[&sandbox.server.url]));
-        let appid = platform(kind).appid_example;
+        let appid = appid_of_users(kind);
+        let token = token_at(&sandbox, &provider).await;
+        let token = token.as_ref();
         let code = sandbox.platform.login_code(appid, "alice");
-        let identity = provider.exchange(&grant(&code)).await.unwrap();
+        let identity = provider.exchange(&request(kind, &code, token)).await;
+        let identity = identity.unwrap();
         assert_eq!(*identity.subject, *hufu::sandbox::openid(appid, "alice"));
         assert_eq!(
             identity.unionid.as_deref().map(str::to_owned),
@@ -187,7 +222,7 @@ async fn a_code_of_the_simulator_becomes_its_user() {
             Some(sandbox.platform.session_key(appid, "alice"))
         );
         // Some platforms have a number for a used code.
-        let used = provider.exchange(&grant(&code)).await;
+        let used = provider.exchange(&request(kind, &code, token)).await;
         match (used, provider.used_code()) {
             (Err(ExchangeError::CodeUsed { platform_code }), Some(known)) => {
                 assert_eq!(platform_code, known);
@@ -200,7 +235,7 @@ async fn a_code_of_the_simulator_becomes_its_user() {
         for code in [&*late, "a&secret=b c", "\"}{"] {
             assert!(
                 matches!(
-                    provider.exchange(&grant(code)).await,
+                    provider.exchange(&request(kind, code, token)).await,
                     Err(ExchangeError::BadCode { .. })
                 ),
                 "{kind}: {code} is encoded, and refused"
@@ -226,7 +261,15 @@ async fn the_simulator_refuses_other_apps_and_secrets() {
             (wrong_secret, "apps.shop.secret"),
             (wrong_app, "apps.shop.appid"),
         ] {
-            let outcome = provider(settings).exchange(&grant(CODE)).await;
+            let provider = provider(settings);
+            // Where a token comes first, that is what the secret is for.
+            let outcome = match provider.component() {
+                Some(api) => {
+                    let ticket = sandbox.platform.ticket(platform(kind).appid_example);
+                    api.fetch(&Secret::new(ticket)).await.map(drop)
+                }
+                None => provider.exchange(&grant(CODE)).await.map(drop),
+            };
             assert!(
                 matches!(&outcome, Err(ExchangeError::Misconfigured { reason, .. }) if reason.contains(key)),
                 "{kind}: {outcome:?}"
@@ -239,8 +282,9 @@ async fn the_simulator_refuses_other_apps_and_secrets() {
 async fn the_request_is_the_documented_one() {
     for kind in ProviderKind::ALL {
         let raw = Upstream::start(plain("200 OK", &fixture(kind, "ok")));
+        let token = Secret::new(TOKEN.to_owned());
         provider(settings_at(kind, &[&raw.url]))
-            .exchange(&grant("a&b=c+d"))
+            .exchange(&request(kind, "a&b=c+d", Some(&token)))
             .await
             .unwrap();
         let documented = std::fs::read_to_string(fixtures(kind).join("request.http")).unwrap();
@@ -286,6 +330,12 @@ fn verdict(outcome: &Result<Identity, ExchangeError>) -> String {
         Err(ExchangeError::BadCode { platform_code }) => format!("bad code {platform_code}"),
         Err(ExchangeError::CodeUsed { platform_code }) => format!("used {platform_code}"),
         Err(ExchangeError::UserBlocked { platform_code }) => format!("blocked {platform_code}"),
+        Err(ExchangeError::TokenRefused { platform_code }) => {
+            format!("token refused {platform_code}")
+        }
+        Err(ExchangeError::NotAuthorized { platform_code, .. }) => {
+            format!("not authorized {platform_code}")
+        }
         Err(ExchangeError::Throttled { platform_code, .. }) => format!("throttled {platform_code}"),
         Err(ExchangeError::Unavailable { .. }) => "unavailable".to_owned(),
         Err(ExchangeError::Nonsense { .. }) => "nonsense".to_owned(),
@@ -371,8 +421,10 @@ async fn busy_is_tried_again_and_then_good() {
             204
         );
         let provider = provider(settings_at(kind, &[&sandbox.server.url]));
-        let code = sandbox.platform.login_code(platform.appid_example, "alice");
-        assert!(provider.exchange(&grant(&code)).await.is_ok());
+        let token = token_at(&sandbox, &provider).await;
+        let code = sandbox.platform.login_code(appid_of_users(kind), "alice");
+        let request = request(kind, &code, token.as_ref());
+        assert!(provider.exchange(&request).await.is_ok());
         assert_eq!(sandbox.platform.calls(api), 3);
     }
 }

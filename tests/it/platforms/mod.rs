@@ -3,6 +3,8 @@
 
 mod access_token_processes;
 mod access_tokens;
+mod component;
+mod component_processes;
 mod contract;
 mod echo;
 mod logins;

@@ -83,7 +83,7 @@ const PROBES: &[(&str, Need, &str)] = &[
 ];
 
 /// The kinds of keys that the gateway uses.
-const KINDS: [&str; 4] = ["s", "u", "c", "l"];
+const KINDS: [&str; 5] = ["s", "u", "c", "l", "t"];
 
 /// Why a command cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

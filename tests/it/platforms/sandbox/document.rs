@@ -2,10 +2,13 @@
 
 use hufu::crypto::hash;
 use hufu::sandbox::SandboxSettings;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::APP;
 use crate::helpers::{Sandbox, http, sandbox};
+
+/// The third-party platform of the examples.
+const COMPONENT: &str = "wxc0123456789abcde";
 
 #[tokio::test]
 async fn unknown_paths_list_the_known_ones() {
@@ -60,9 +63,26 @@ async fn the_document_and_the_routes_agree() {
 }
 
 /// What the examples call `$NAME`.
-async fn variables(sandbox: &Sandbox) -> [(&'static str, String); 7] {
+async fn variables(sandbox: &Sandbox) -> [(&'static str, String); 12] {
     let key = sandbox.platform.session_key(APP, "alice");
+    let authorization = sandbox.platform.authorize(COMPONENT, APP);
+    let ticket = sandbox.platform.ticket(COMPONENT);
+    let component = json!({ "component_appid": COMPONENT, "component_appsecret": "s", "component_verify_ticket": ticket });
+    let granted = post(sandbox, "api_component_token", component).await;
+    let token = granted["component_access_token"].as_str().unwrap();
+    let asked = json!({ "component_appid": COMPONENT, "authorizer_appid": APP });
+    let path = format!("api_get_authorizer_info?component_access_token={token}");
+    let info = &post(sandbox, &path, asked).await["authorization_info"];
+    let refresh = info["authorizer_refresh_token"].as_str().unwrap();
     [
+        (
+            "$AUTHORIZERS_CODE",
+            sandbox.platform.login_code(APP, "alice"),
+        ),
+        ("$AUTHORIZATION_CODE", authorization),
+        ("$COMPONENT_TOKEN", token.to_owned()),
+        ("$REFRESH_TOKEN", refresh.to_owned()),
+        ("$TICKET", ticket),
         ("$BASE", sandbox.server.url.clone()),
         ("$CODE", sandbox.platform.login_code(APP, "alice")),
         (
@@ -77,6 +97,11 @@ async fn variables(sandbox: &Sandbox) -> [(&'static str, String); 7] {
             hash::to_hex(&hash::hmac_sha256(key.expose().as_bytes(), b"")),
         ),
     ]
+}
+
+async fn post(sandbox: &Sandbox, api: &str, body: Value) -> Value {
+    let url = sandbox.server.at(&format!("/cgi-bin/component/{api}"));
+    http().post(url).json(&body).await.json()
 }
 
 /// URL and body of `curl "URL"` or `curl "URL" -d 'BODY'`, as a shell would read it.

@@ -25,6 +25,7 @@ suite![
 fn name(appid: &str) -> TokenName {
     TokenName {
         appid: appid.into(),
+        authorizer: None,
         kind: "access",
     }
 }

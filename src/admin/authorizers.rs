@@ -1,0 +1,156 @@
+//! The authorizers of an app that acts for the apps of others, as operators see and change them:
+//! `GET /admin/api/apps/{app}/authorizers`, and `PUT`, `DELETE` of one of them.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+
+use super::user::{CurrentApps, operator_address, unknown_app};
+use crate::broker::{ComponentError, TokenBroker};
+use crate::http::answer::json;
+use crate::http::json_body::Object;
+use crate::http::{ErrorCode, GatewayError};
+use crate::identity::{App, AppTokenError, ExchangeError, NamedApp, SealState};
+use crate::provider::reply;
+
+#[derive(Serialize)]
+struct AuthorizersAnswer {
+    authorizers: Vec<AuthorizerView>,
+}
+
+#[derive(Serialize)]
+struct AuthorizerView {
+    appid: String,
+    /// `None`: it cannot be read.
+    since: Option<String>,
+    sealed_with: &'static str,
+}
+
+/// What an operator knows of an authorizer.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Import {
+    /// `None`: the platform is asked.
+    refresh_token: Option<String>,
+}
+
+/// 200 with all of them, by their appids; without their tokens.
+pub(super) async fn list_authorizers(
+    req: HttpRequest,
+    apps: web::Data<CurrentApps>,
+    broker: web::Data<TokenBroker>,
+) -> Result<HttpResponse, GatewayError> {
+    let app = named_app(&req, &apps)?;
+    let kept = broker.authorizers(&app).await.map_err(for_operators)?;
+    let authorizers = kept.into_iter().map(|kept| AuthorizerView {
+        since: (kept.seal != SealState::Unreadable).then(|| kept.since.rfc3339()),
+        appid: kept.appid,
+        sealed_with: match kept.seal {
+            SealState::Current => "first_key",
+            SealState::Old => "old_key",
+            SealState::Unreadable => "unknown",
+        },
+    });
+    let authorizers = authorizers.collect();
+    Ok(json(&AuthorizersAnswer { authorizers }))
+}
+
+/// 204 when its refresh token is kept: the one in the body, or the one that the platform has.
+pub(super) async fn put_authorizer(
+    req: HttpRequest,
+    body: web::Json<Object<Import>>,
+    apps: web::Data<CurrentApps>,
+    broker: web::Data<TokenBroker>,
+) -> Result<HttpResponse, GatewayError> {
+    let of = named_authorizer(&req, &apps)?;
+    let Object(body) = body.into_inner();
+    let kept = match body.refresh_token.filter(|text| !text.is_empty()) {
+        Some(text) => {
+            let refresh_token = reply::token(text).map_err(|_| no_refresh_token())?;
+            broker.import(&of, &refresh_token).await
+        }
+        None => broker.recover(&of).await,
+    };
+    kept.map_err(for_operators)?;
+    let from = operator_address(&req);
+    log::info!(app = &*of.name, from = from.as_str(); "an operator set the refresh token of {}", of.appid);
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// 204 when nothing of it is kept any more.
+pub(super) async fn forget_authorizer(
+    req: HttpRequest,
+    apps: web::Data<CurrentApps>,
+    broker: web::Data<TokenBroker>,
+) -> Result<HttpResponse, GatewayError> {
+    let of = named_authorizer(&req, &apps)?;
+    broker.forget(&of).await.map_err(for_operators)?;
+    let from = operator_address(&req);
+    log::info!(app = &*of.name, from = from.as_str(); "an operator deleted the tokens of {}", of.appid);
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The app that a path names as its `{app}`.
+pub(super) fn named_app(req: &HttpRequest, apps: &CurrentApps) -> Result<App, GatewayError> {
+    let name = req.match_info().get("app").unwrap_or_default();
+    apps.now().get(name).cloned().ok_or_else(unknown_app)
+}
+
+/// The app that a path names as its `{authorizer}`.
+pub(super) fn named_authorizer(req: &HttpRequest, apps: &CurrentApps) -> Result<App, GatewayError> {
+    let app = named_app(req, apps)?;
+    if app.component_api().is_none() {
+        return Err(acts_for_none());
+    }
+    let named = NamedApp {
+        name: Some(&app.name),
+        authorizer: req.match_info().get("authorizer"),
+    };
+    Ok(named.app_of_user(&app)?)
+}
+
+fn no_refresh_token() -> GatewayError {
+    GatewayError::new(
+        ErrorCode::RequestInvalid,
+        "The refresh_token is no token of a platform.",
+    )
+}
+
+fn acts_for_none() -> GatewayError {
+    GatewayError::new(
+        ErrorCode::AuthorizerInvalid,
+        "This app acts for no other, so it has no authorizers.",
+    )
+}
+
+/// Operators read why.
+fn for_operators(error: ComponentError) -> GatewayError {
+    match error {
+        ComponentError::Unsupported => acts_for_none(),
+        ComponentError::Store(error) => error.into(),
+        ComponentError::Platform(error) => {
+            let detail = format!("The platform was asked: {error}.");
+            let mut answer = match error {
+                ExchangeError::NotAuthorized { platform_code, .. } => GatewayError {
+                    platform_code: Some(platform_code),
+                    ..GatewayError::new(ErrorCode::AppNotAuthorized, "")
+                },
+                ExchangeError::Misconfigured {
+                    reason,
+                    platform_code,
+                } => AppTokenError::Misconfigured {
+                    reason,
+                    platform_code,
+                    retry_after: std::time::Duration::ZERO,
+                }
+                .into(),
+                ExchangeError::Unavailable { retry_after, .. }
+                | ExchangeError::Throttled { retry_after, .. } => {
+                    GatewayError::new(ErrorCode::PlatformUnavailable, "").retry_after(retry_after)
+                }
+                _ => GatewayError::new(ErrorCode::PlatformError, ""),
+            };
+            answer.detail = detail.into();
+            answer
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The seam to where is kept what a platform has given a component.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::capability::GrantedToken;
+use super::platform_tokens::{NewToken, TokenName};
+use crate::clock::UnixMillis;
+use crate::secret::Secret;
+use crate::session::{StoreError, Written};
+
+/// How long a ticket is good.
+pub const TICKET_LIFE: Duration = Duration::from_secs(12 * 3600);
+
+/// An authorizer as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAuthorizer {
+    pub appid: String,
+    /// When its refresh token was stored.
+    pub since: UnixMillis,
+    pub seal: SealState,
+}
+
+/// How a value is sealed that outlives sealing keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealState {
+    /// Under the first key.
+    Current,
+    /// Under another one of the configuration.
+    Old,
+    /// Under none of them, or changed.
+    Unreadable,
+}
+
+/// A refresh token, and the one that it was got with.
+#[derive(Debug)]
+pub struct NewRefreshToken<'a> {
+    pub used: &'a Secret<String>,
+    pub text: &'a Secret<String>,
+}
+
+/// Keeps what a platform has given a component and gives nobody again: tickets until they end, and
+/// refresh tokens for ever.
+#[async_trait]
+pub trait ComponentStore: Send + Sync {
+    /// The component's newest ticket.
+    async fn ticket(&self, component: &str) -> Result<Option<Secret<String>>, StoreError>;
+
+    /// Stores a ticket that the platform made at this time. `Stale`: it is over, or there is a newer
+    /// one.
+    async fn keep_ticket(
+        &self,
+        component: &str,
+        ticket: &Secret<String>,
+        made: UnixMillis,
+    ) -> Result<Written, StoreError>;
+
+    /// The authorizers whose refresh tokens are kept, by their ids.
+    async fn authorizers(&self, component: &str) -> Result<Vec<KeptAuthorizer>, StoreError>;
+
+    /// An authorizer's refresh token; `None` also where it does not open.
+    async fn refresh_token(&self, name: &TokenName) -> Result<Option<Secret<String>>, StoreError>;
+
+    /// Stores an authorizer's refresh token in the place of any other, and its token if it came with
+    /// one.
+    async fn authorize(
+        &self,
+        name: &TokenName,
+        refresh_token: &Secret<String>,
+        at: UnixMillis,
+        access: Option<&GrantedToken>,
+    ) -> Result<(), StoreError>;
+
+    /// Stores what the holder of the lease has fetched with a refresh token, both tokens in one
+    /// step, and ends the lease. `Stale`: the lease had lapsed, and only the refresh token is
+    /// stored. `Gone`: the authorizer has withdrawn or authorised anew meanwhile, and nothing is
+    /// stored.
+    async fn keep_refreshed(
+        &self,
+        name: &TokenName,
+        ticket: &[u8; 16],
+        token: &NewToken<'_>,
+        refresh_token: &NewRefreshToken<'_>,
+    ) -> Result<Written, StoreError>;
+
+    /// Deletes an authorizer's tokens; `at` is when it withdrew. `Stale`: what is kept is newer.
+    async fn withdraw(&self, name: &TokenName, at: UnixMillis) -> Result<Written, StoreError>;
+
+    /// Seals refresh tokens anew that are not under the first sealing key; how many.
+    async fn reseal(&self, component: &str) -> Result<usize, StoreError>;
+}

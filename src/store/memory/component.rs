@@ -1,0 +1,161 @@
+//! What a platform has given a component and gives nobody again: until the process ends.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use super::entries::{Entries, StoredValue};
+use super::store::MemoryStore;
+use crate::clock::UnixMillis;
+use crate::identity::{
+    ComponentStore, GrantedToken, KeptAuthorizer, NewRefreshToken, NewToken, TICKET_LIFE, TokenName,
+};
+use crate::secret::Secret;
+use crate::session::{StoreError, Written};
+use crate::store::generation;
+
+impl MemoryStore {
+    fn put_refresh_token(
+        &self,
+        entries: &mut Entries,
+        name: &TokenName,
+        at: UnixMillis,
+        text: &Secret<String>,
+    ) {
+        let sealed = self.sealer.seal_refresh_token(&self.keys, name, at, text);
+        entries.update_hash(&self.keys.authorizers(&name.appid), |hash| {
+            hash.insert(field(name), sealed);
+        });
+    }
+
+    fn sealed_authorizers(&self, entries: &Entries, component: &str) -> BTreeMap<String, Vec<u8>> {
+        entries.hash(&self.keys.authorizers(component))
+    }
+
+    fn sealed_refresh_token(&self, entries: &Entries, name: &TokenName) -> Option<Vec<u8>> {
+        let mut hash = self.sealed_authorizers(entries, &name.appid);
+        hash.remove(&field(name))
+    }
+}
+
+fn field(name: &TokenName) -> String {
+    name.authorizer.as_deref().unwrap_or_default().to_owned()
+}
+
+/// When a value was written, as its header says.
+fn written_at(value: &[u8]) -> UnixMillis {
+    let header = value.first_chunk::<{ generation::HEADER }>();
+    header.map_or(UnixMillis(0), generation::reserved_at)
+}
+
+#[async_trait]
+impl ComponentStore for MemoryStore {
+    async fn ticket(&self, component: &str) -> Result<Option<Secret<String>>, StoreError> {
+        self.run("find_ticket", |entries, _| {
+            let key = self.keys.ticket(component);
+            let opened = entries
+                .bytes(&key)
+                .and_then(|stored| self.sealer.open_token(&key, stored).ok());
+            Ok(opened.map(|(ticket, _)| ticket))
+        })
+    }
+
+    async fn keep_ticket(
+        &self,
+        component: &str,
+        ticket: &Secret<String>,
+        made: UnixMillis,
+    ) -> Result<Written, StoreError> {
+        self.run("keep_ticket", |entries, now| {
+            let key = self.keys.ticket(component);
+            let left = made.plus(TICKET_LIFE).since(now).min(TICKET_LIFE);
+            let is_older = entries
+                .bytes(&key)
+                .is_some_and(|held| written_at(held) > made);
+            if left.is_zero() || is_older {
+                return Ok(Written::Stale);
+            }
+            let sealed = self.sealer.seal_token(&key, made, ticket);
+            entries.put(key, now.plus(left), StoredValue::Bytes(sealed));
+            Ok(Written::Done)
+        })
+    }
+
+    async fn authorizers(&self, component: &str) -> Result<Vec<KeptAuthorizer>, StoreError> {
+        self.run("authorizers", |entries, _| {
+            let stored = self.sealed_authorizers(entries, component);
+            Ok(self.sealer.kept_authorizers(&self.keys, component, stored))
+        })
+    }
+
+    async fn refresh_token(&self, name: &TokenName) -> Result<Option<Secret<String>>, StoreError> {
+        self.run("find_refresh_token", |entries, _| {
+            let stored = self.sealed_refresh_token(entries, name);
+            Ok(stored.and_then(|stored| self.sealer.open_refresh_token(&self.keys, name, &stored)))
+        })
+    }
+
+    async fn authorize(
+        &self,
+        name: &TokenName,
+        refresh_token: &Secret<String>,
+        at: UnixMillis,
+        access: Option<&GrantedToken>,
+    ) -> Result<(), StoreError> {
+        self.run("authorize", |entries, now| {
+            self.put_refresh_token(entries, name, at, refresh_token);
+            if let Some(access) = access {
+                let key = self.keys.token(name);
+                let sealed = self.sealer.seal_token(&key, at, &access.token);
+                entries.put(key, now.plus(access.expires_in), StoredValue::Bytes(sealed));
+            }
+            Ok(())
+        })
+    }
+
+    async fn keep_refreshed(
+        &self,
+        name: &TokenName,
+        ticket: &[u8; 16],
+        token: &NewToken<'_>,
+        refresh_token: &NewRefreshToken<'_>,
+    ) -> Result<Written, StoreError> {
+        self.run("keep_refreshed", |entries, now| {
+            let used = self
+                .sealer
+                .refresh_token_mark(&self.keys, name, refresh_token.used);
+            let kept = self.sealed_refresh_token(entries, name);
+            if kept.as_deref().and_then(|kept| kept.get(7..15)) != Some(&used[..]) {
+                return Ok(Written::Gone);
+            }
+            self.put_refresh_token(entries, name, token.fetched_at, refresh_token.text);
+            let lease = self.keys.token_lease(name);
+            let written = entries.settle(&lease, ticket, Some((ticket, token.rest)), now);
+            if written == Written::Done {
+                let key = self.keys.token(name);
+                let sealed = self.sealer.seal_token(&key, token.fetched_at, token.text);
+                entries.put(key, now.plus(token.expires_in), StoredValue::Bytes(sealed));
+            }
+            Ok(written)
+        })
+    }
+
+    async fn withdraw(&self, name: &TokenName, at: UnixMillis) -> Result<Written, StoreError> {
+        self.run("withdraw", |entries, _| {
+            let kept = self.sealed_refresh_token(entries, name);
+            if kept.is_some_and(|kept| written_at(&kept) > at) {
+                return Ok(Written::Stale);
+            }
+            entries.update_hash(&self.keys.authorizers(&name.appid), |hash| {
+                hash.remove(&field(name));
+            });
+            entries.remove(&self.keys.token(name));
+            Ok(Written::Done)
+        })
+    }
+
+    async fn reseal(&self, _: &str) -> Result<usize, StoreError> {
+        // Nothing here is older than the process, whose first key never changes.
+        Ok(0)
+    }
+}

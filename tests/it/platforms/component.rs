@@ -1,0 +1,430 @@
+//! An app that acts for the apps of others: two brokers, as two processes have them, on one store and
+//! one platform.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hufu::broker::{ComponentError, TokenBroker};
+use hufu::clock::{Clock as _, SystemClock, UnixMillis};
+use hufu::crypto::keyring::{Keyring, NamingKey};
+use hufu::identity::{
+    App, AppTokenError, AppTokenSource as _, ComponentEvent, ComponentStore, DatedEvent, NewToken,
+    PlatformTokens, SealState, TokenLease, TokenName,
+};
+use hufu::metrics::Metrics;
+use hufu::provider::api::PlatformApi;
+use hufu::provider::client::PlatformClient;
+use hufu::provider::registry::platform;
+use hufu::provider::settings::AppSettings;
+use hufu::sandbox::SandboxSettings;
+use hufu::secret::Secret;
+use hufu::session::ProviderKind;
+use hufu::store;
+use serde_json::{Value, json};
+
+use crate::helpers::store::settings;
+use crate::helpers::{APPID, RedisServer, Sandbox, fresh_keys, http, sandbox, tls_provider, until};
+
+/// The third-party platform.
+const COMPONENT: &str = "wxc0123456789abcde";
+const KIND: ProviderKind = ProviderKind::WechatComponent;
+
+/// A store, a platform, and what all gateways have the same.
+struct Scene {
+    redis: RedisServer,
+    wechat: Sandbox,
+    keys: (Arc<Keyring>, Arc<NamingKey>),
+}
+
+/// What a process has.
+struct Process {
+    broker: TokenBroker,
+    store: Arc<dyn ComponentStore>,
+    tokens: Arc<dyn PlatformTokens>,
+    /// The component.
+    app: App,
+    /// An app that has authorised it, or has not.
+    of: App,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self {
+            redis: RedisServer::start(&[]),
+            wechat: sandbox(SandboxSettings::default()),
+            keys: fresh_keys(),
+        }
+    }
+
+    fn process(&self) -> Process {
+        tls_provider();
+        let metrics = Arc::new(Metrics::new());
+        let (keys, naming) = self.keys.clone();
+        let handle = store::open(
+            &settings(&self.redis.url("")),
+            keys,
+            naming,
+            metrics.clone(),
+        );
+        let stores = handle.unwrap().process();
+        let (clock, store) = (Arc::new(SystemClock), stores.component);
+        let tokens = stores.tokens;
+        let broker = TokenBroker::new(tokens.clone(), store.clone(), clock, metrics.clone());
+        let secret = Secret::new("5ec2e7of7he7ige25ec2e7of7he7ige2".to_owned());
+        let settings = AppSettings {
+            base_urls: vec![self.wechat.server.url.clone()],
+            timeout: Duration::from_secs(2),
+            ..platform(KIND).app("open", COMPONENT, secret)
+        };
+        let client = PlatformClient::new(Default::default()).unwrap();
+        let api = PlatformApi::new(settings, client, Arc::new(SystemClock), metrics).unwrap();
+        let app = App::new("open".into(), COMPONENT.into(), Arc::new(api));
+        Process {
+            of: app.for_authorizer(APPID.into()),
+            broker,
+            store,
+            tokens,
+            app,
+        }
+    }
+
+    /// A process to which a ticket was pushed.
+    async fn ready(&self) -> Process {
+        let process = self.process();
+        process
+            .ticket(&self.wechat.platform.ticket(COMPONENT))
+            .await;
+        process
+    }
+
+    fn calls(&self, api: &str) -> u64 {
+        self.wechat.platform.calls(api)
+    }
+
+    async fn fault(&self, fault: Value) {
+        let order = http().post(self.wechat.server.at("/sandbox/faults"));
+        assert_eq!(order.json(&fault).await.status(), 204);
+    }
+
+    /// The refresh tokens that are kept, as they are stored.
+    fn dump(&self) -> Vec<u8> {
+        let key = format!("hufu:t:{{{COMPONENT}}}:authorizers");
+        self.redis.ask(&["HGET", &key, APPID]).unwrap()
+    }
+
+    fn restore(&self, dump: &[u8]) {
+        let key = format!("hufu:t:{{{COMPONENT}}}:authorizers");
+        redis::cmd("HSET")
+            .arg(&key)
+            .arg(APPID)
+            .arg(dump)
+            .query::<()>(&mut self.redis.connect(""))
+            .unwrap();
+        self.expire();
+    }
+
+    /// Ends the authorizer's access token for all gateways.
+    fn expire(&self) {
+        self.redis.ask::<()>(&["DEL", &access_key()]).unwrap();
+    }
+}
+
+fn access_key() -> String {
+    format!("hufu:t:{{{COMPONENT}}}:{APPID}/access")
+}
+
+impl Process {
+    async fn event(&self, event: ComponentEvent) -> Result<(), ComponentError> {
+        let at = SystemClock.unix_now();
+        let pushed = DatedEvent { at, event };
+        self.broker.component_event(&self.app, pushed).await
+    }
+
+    async fn ticket(&self, ticket: &str) {
+        let ticket = Secret::new(ticket.to_owned());
+        self.event(ComponentEvent::Ticket(ticket)).await.unwrap();
+    }
+
+    async fn authorized(&self, code: &str) -> Result<(), ComponentError> {
+        self.event(ComponentEvent::Authorized {
+            authorizer: APPID.into(),
+            code: Secret::new(code.to_owned()),
+        })
+        .await
+    }
+
+    async fn token(&self, app: &App) -> Result<String, AppTokenError> {
+        let token = self.broker.token(app).await?;
+        Ok(token.text.expose().clone())
+    }
+
+    async fn refresh_token(&self) -> Option<Secret<String>> {
+        let name = TokenName::of(&self.of, "access");
+        self.store.refresh_token(&name).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_tasks_of_two_gateways_cost_one_fetch_of_each_token() {
+    let scene = Scene::new();
+    let (one, other) = (scene.ready().await, scene.process());
+    let code = scene.wechat.platform.authorize(COMPONENT, APPID);
+    one.authorized(&code).await.unwrap();
+    assert_eq!(scene.calls("api_component_token"), 1);
+    scene.expire();
+    let tasks = (0..50).flat_map(|_| [one.token(&one.of), other.token(&other.of)]);
+    let mut tokens: Vec<_> = join_all(tasks)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(tokens.len(), 100);
+    tokens.dedup();
+    assert_eq!(tokens.len(), 1);
+    assert!(scene.wechat.platform.knows_token(&tokens[0]));
+    let tasks = (0..50).flat_map(|_| [one.token(&one.app), other.token(&other.app)]);
+    let mut tokens: Vec<_> = join_all(tasks)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    tokens.dedup();
+    assert_eq!(tokens.len(), 1);
+    assert_eq!(scene.calls("api_component_token"), 1);
+    assert_eq!(scene.calls("api_authorizer_token"), 1);
+    assert_eq!(scene.calls("api_get_authorizer_info"), 0);
+}
+
+#[tokio::test]
+async fn without_a_ticket_nothing_is_fetched_and_the_next_one_helps_at_once() {
+    let scene = Scene::new();
+    let process = scene.process();
+    for _ in 0..3 {
+        let Err(AppTokenError::Unavailable { reason, .. }) = process.token(&process.app).await
+        else {
+            panic!()
+        };
+        assert!(
+            reason.contains("component_verify_ticket") && reason.contains("apps.open.push"),
+            "{reason}"
+        );
+    }
+    process.ticket("ticket@@@of-another-platform").await;
+    let Err(AppTokenError::Misconfigured { reason, .. }) = process.token(&process.app).await else {
+        panic!()
+    };
+    assert!(
+        reason.contains("61006") && reason.contains("open.weixin.qq.com"),
+        "{reason}"
+    );
+    assert_eq!(scene.calls("api_component_token"), 1);
+    process
+        .ticket(&scene.wechat.platform.ticket(COMPONENT))
+        .await;
+    assert!(process.token(&process.app).await.is_ok());
+    // An older one that comes late does not take its place.
+    let stored = process.store.ticket(COMPONENT).await.unwrap();
+    let late = DatedEvent {
+        at: UnixMillis(SystemClock.unix_now().0 - 3_600_000),
+        event: ComponentEvent::Ticket(Secret::new("ticket@@@late".to_owned())),
+    };
+    process
+        .broker
+        .component_event(&process.app, late)
+        .await
+        .unwrap();
+    assert_eq!(process.store.ticket(COMPONENT).await.unwrap(), stored);
+}
+
+#[tokio::test]
+async fn an_authorization_gives_both_tokens_and_its_end_takes_them() {
+    let scene = Scene::new();
+    let (process, other) = (scene.ready().await, scene.process());
+    let code = scene.wechat.platform.authorize(COMPONENT, APPID);
+    process.authorized(&code).await.unwrap();
+    let kept = process.broker.authorizers(&process.app).await.unwrap();
+    assert!(matches!(&kept[..], [one] if one.appid == APPID && one.seal == SealState::Current));
+    let first = other.token(&other.of).await.unwrap();
+    assert_eq!(
+        scene.calls("api_authorizer_token"),
+        0,
+        "it came with the authorization"
+    );
+    // The event comes twice, and its code is good once: the refresh token is asked for.
+    process.authorized(&code).await.unwrap();
+    assert_eq!(scene.calls("api_get_authorizer_info"), 1);
+    assert_eq!(process.token(&process.of).await.unwrap(), first);
+
+    let withdrawn = |before: u64| DatedEvent {
+        at: UnixMillis(SystemClock.unix_now().0 - before),
+        event: ComponentEvent::Withdrawn {
+            authorizer: APPID.into(),
+        },
+    };
+    // An earlier authorization's, which comes late.
+    let late = process
+        .broker
+        .component_event(&process.app, withdrawn(3_600_000));
+    late.await.unwrap();
+    assert!(process.refresh_token().await.is_some());
+    assert!(scene.wechat.platform.withdraw(COMPONENT, APPID));
+    let end = process.broker.component_event(&process.app, withdrawn(0));
+    end.await.unwrap();
+    assert_eq!(process.refresh_token().await, None);
+    let stranger = scene.process();
+    let Err(AppTokenError::Misconfigured { reason, .. }) = stranger.token(&stranger.of).await
+    else {
+        panic!()
+    };
+    assert!(reason.contains("61003"), "{reason}");
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_carried_out_is_to_come_again() {
+    let scene = Scene::new();
+    let process = scene.ready().await;
+    let code = scene.wechat.platform.authorize(COMPONENT, APPID);
+    scene
+        .fault(json!({ "api": "api_query_auth", "times": 1, "status": 503 }))
+        .await;
+    assert!(process.authorized(&code).await.is_err());
+    assert_eq!(process.refresh_token().await, None);
+    process.authorized(&code).await.unwrap();
+    assert!(process.refresh_token().await.is_some());
+}
+
+#[tokio::test]
+async fn a_lost_refresh_token_is_asked_for_before_a_person_is() {
+    let scene = Scene::new();
+    let process = scene.ready().await;
+    scene.wechat.platform.authorize(COMPONENT, APPID);
+    // Nothing was ever heard of the authorization.
+    let token = process.token(&process.of).await.unwrap();
+    assert!(scene.wechat.platform.knows_token(&token));
+    assert_eq!(scene.calls("api_get_authorizer_info"), 1);
+    assert!(process.refresh_token().await.is_some());
+    scene.expire();
+    assert!(scene.process().token(&process.of).await.is_ok());
+    assert_eq!(scene.calls("api_get_authorizer_info"), 1, "it is kept now");
+}
+
+/// What docs/wechat-component.md says of a restore.
+#[tokio::test]
+async fn after_a_restore_from_an_old_dump_nobody_has_to_authorise_again() {
+    let scene = Scene::new();
+    let process = scene.ready().await;
+    let code = scene.wechat.platform.authorize(COMPONENT, APPID);
+    process.authorized(&code).await.unwrap();
+    let dump = scene.dump();
+    scene.expire();
+    let second = scene.process();
+    second.token(&second.of).await.unwrap();
+    assert_ne!(scene.dump(), dump, "the platform has given another one");
+    scene.restore(&dump);
+    let third = scene.process();
+    let token = third.token(&third.of).await.unwrap();
+    assert!(scene.wechat.platform.knows_token(&token));
+    assert_eq!(scene.calls("api_get_authorizer_info"), 1);
+    scene.expire();
+    let fourth = scene.process();
+    fourth.token(&fourth.of).await.unwrap();
+    assert_eq!(
+        scene.calls("api_get_authorizer_info"),
+        1,
+        "it is kept again"
+    );
+
+    // Somebody withdrew after the dump.
+    scene.restore(&dump);
+    scene.wechat.platform.withdraw(COMPONENT, APPID);
+    let fifth = scene.process();
+    let Err(AppTokenError::Misconfigured { reason, .. }) = fifth.token(&fifth.of).await else {
+        panic!()
+    };
+    assert!(reason.contains("61003"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_token_of_the_component_that_ends_early_is_replaced_on_the_way() {
+    let scene = Scene::new();
+    let process = scene.ready().await;
+    scene.wechat.platform.authorize(COMPONENT, APPID);
+    // Fetched a minute ago, and ended by somebody else since.
+    let name = TokenName::of(&process.app, "access");
+    let minute = Duration::from_secs(60);
+    let lease = process.tokens.lease(&name, None, minute).await.unwrap();
+    let TokenLease::Leader { now, ticket } = lease else {
+        panic!("{lease:?}")
+    };
+    let ended = NewToken {
+        text: &Secret::new("ended-by-somebody-else".to_owned()),
+        fetched_at: UnixMillis(now.0 - 60_000),
+        expires_in: 60 * minute,
+        rest: Duration::from_millis(1),
+    };
+    let _ = process.tokens.keep(&name, &ticket, &ended).await.unwrap();
+    process.token(&process.of).await.unwrap();
+    assert_eq!(scene.calls("api_component_token"), 1);
+    assert_eq!(scene.calls("api_get_authorizer_info"), 2);
+}
+
+#[tokio::test]
+async fn without_the_store_no_refresh_token_is_used_up() {
+    let mut scene = Scene::new();
+    let process = scene.ready().await;
+    let code = scene.wechat.platform.authorize(COMPONENT, APPID);
+    process.authorized(&code).await.unwrap();
+    let held = process.token(&process.of).await.unwrap();
+    let newcomer = scene.process();
+    scene.redis.kill();
+    assert_eq!(process.token(&process.of).await.unwrap(), held);
+    for app in [&newcomer.app, &newcomer.of] {
+        let outcome = newcomer.token(app).await;
+        assert!(
+            matches!(outcome, Err(AppTokenError::Unavailable { .. })),
+            "{outcome:?}"
+        );
+    }
+    assert_eq!(scene.calls("api_authorizer_token"), 0);
+}
+
+#[tokio::test]
+async fn refresh_tokens_are_sealed_anew_under_the_first_key() {
+    let mut scene = Scene::new();
+    let key = |first: u8| Secret::new(std::array::from_fn(|i| first.wrapping_add(i as u8)));
+    let ring = |firsts: &[u8]| {
+        let keys: Vec<_> = firsts.iter().map(|first| key(*first)).collect();
+        Arc::new(Keyring::new(&keys).unwrap())
+    };
+    scene.keys.0 = ring(&[1]);
+    let old = scene.ready().await;
+    let code = scene.wechat.platform.authorize(COMPONENT, APPID);
+    old.authorized(&code).await.unwrap();
+    let refresh_token = old.refresh_token().await;
+
+    scene.keys.0 = ring(&[2, 1]);
+    let both = scene.process();
+    let state = async |process: &Process| {
+        let kept = process.broker.authorizers(&process.app).await.unwrap();
+        kept[0].seal
+    };
+    assert_eq!(state(&both).await, SealState::Old);
+    both.broker.reseal(&both.app);
+    until("the refresh token to be sealed anew", async || {
+        state(&both).await == SealState::Current
+    })
+    .await;
+
+    scene.keys.0 = ring(&[2]);
+    let new = scene.process();
+    assert_eq!(new.refresh_token().await, refresh_token);
+    // Without the key that sealed it, the platform is asked.
+    let token = format!("hufu:t:{{{COMPONENT}}}:access");
+    scene.redis.ask::<()>(&["DEL", &token]).unwrap();
+    scene.keys.0 = ring(&[3]);
+    let stranger = scene.ready().await;
+    assert_eq!(state(&stranger).await, SealState::Unreadable);
+    assert!(stranger.token(&stranger.of).await.is_ok());
+    assert_eq!(scene.calls("api_get_authorizer_info"), 1);
+}

@@ -1,0 +1,349 @@
+//! A third-party platform in real processes: logins of its authorizers' users, what operators see and
+//! change, and `kill -9` in the middle of a refresh.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hufu::clock::{Clock as _, SystemClock};
+use hufu::crypto::keyring::{Keyring, NamingKey, generate_key, parse_key};
+use hufu::crypto::random;
+use hufu::identity::ComponentStore;
+use hufu::metrics::Metrics;
+use hufu::sandbox::SandboxSettings;
+use hufu::secret::Secret;
+use hufu::store;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::helpers::store::settings;
+use crate::helpers::{
+    APPID, Dice, Gateway, GatewayBuilder, HttpAnswer, RedisServer, Sandbox, Slots, echo_upstream,
+    http, live_sandbox, sandbox, tls_provider, until,
+};
+use crate::operations::doctor::doctor;
+
+const COMPONENT: &str = "wxc0123456789abcde";
+const ADMIN_TOKEN: &str = "admin-token-that-nobody-may-see";
+const AUTHORIZERS: &str = "/admin/api/apps/open/authorizers";
+
+/// A store with its keys, and a WeChat.
+struct Scene {
+    redis: RedisServer,
+    wechat: Arc<Sandbox>,
+    keys: [String; 2],
+}
+
+impl Scene {
+    fn new(wechat: Sandbox) -> Self {
+        Self {
+            redis: RedisServer::start(&[]),
+            wechat: Arc::new(wechat),
+            keys: [generate_key(), generate_key()],
+        }
+    }
+
+    /// The configuration of a gateway, with these routes.
+    fn config(&self, routes: &str) -> String {
+        let [key, naming] = &self.keys;
+        format!(
+            "admin.token = \"{ADMIN_TOKEN}\"\nsecrets.keys = [\"{key}\"]\nsecrets.naming_key = \"{naming}\"\n\
+             [apps.open]\nprovider = \"wechat-component\"\nappid = \"{COMPONENT}\"\nsecret = \"component-secret\"\n\
+             base_url = \"{}\"\ntimeout = \"1s\"\n{routes}",
+            self.wechat.server.url
+        )
+    }
+
+    fn gateway(&self, routes: &str) -> Gateway {
+        GatewayBuilder::new()
+            .store(self.redis.url(""))
+            .config(self.config(routes))
+            .start_with(self.wechat.clone())
+    }
+
+    /// The store as a gateway has it.
+    fn store(&self) -> Arc<dyn ComponentStore> {
+        tls_provider();
+        let [key, naming] = self.keys.each_ref().map(|key| parse_key(key).unwrap());
+        let keys = Arc::new(Keyring::new(&[key]).unwrap());
+        let naming = Arc::new(NamingKey::new(&naming));
+        let settings = settings(&self.redis.url(""));
+        let handle = store::open(&settings, keys, naming, Arc::new(Metrics::new())).unwrap();
+        handle.process().component
+    }
+
+    /// What the platform pushes every ten minutes.
+    async fn ticket(&self) {
+        let ticket = Secret::new(self.wechat.platform.ticket(COMPONENT));
+        let now = SystemClock.unix_now();
+        let kept = self.store().keep_ticket(COMPONENT, &ticket, now).await;
+        let _ = kept.unwrap();
+    }
+}
+
+fn login(user: &str, wechat: &Sandbox, authorizer: &str) -> Value {
+    let code = wechat.platform.login_code(authorizer, user);
+    json!({ "app": "open", "authorizer_appid": authorizer, "code": code })
+}
+
+async fn asked(gateway: &Gateway, path: &str) -> HttpAnswer {
+    gateway.admin_get(path).bearer_auth(ADMIN_TOKEN).await
+}
+
+#[tokio::test]
+async fn a_user_of_an_authorizer_reaches_the_backend_by_name() {
+    let scene = Scene::new(sandbox(SandboxSettings::default()));
+    let upstream = echo_upstream();
+    let gateway = scene.gateway(&upstream.route("/api", "required"));
+    let early = gateway
+        .login_with(login("alice", &scene.wechat, APPID))
+        .await;
+    assert_eq!(
+        (early.status(), early.code()),
+        (503, Some("platform_unavailable"))
+    );
+    gateway.logs("component_verify_ticket").await;
+    scene.ticket().await;
+
+    let mut other = "wx".to_owned();
+    other.push_str("0000000000000001");
+    for authorizer in [APPID, &other] {
+        scene.wechat.platform.authorize(COMPONENT, authorizer);
+    }
+    let sibling = gateway.sibling();
+    let body = login("alice", &scene.wechat, APPID);
+    let answer = sibling.login_with(body.clone()).await.json();
+    let token = answer["token"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{answer}"));
+    let again = sibling.login_with(body).await.json();
+    assert_eq!(again["token"], token, "the same code, the same answer");
+    let seen: Value = gateway.get("/api/x").bearer_auth(token).await.json();
+    let headers: Vec<(String, String)> = serde_json::from_value(seen["headers"].clone()).unwrap();
+    let openid = hufu::sandbox::openid(APPID, "alice");
+    for (name, value) in [
+        ("x-wx-openid", &*openid),
+        ("x-wx-appid", APPID),
+        ("x-hufu-app", "open"),
+        ("x-hufu-provider", "wechat-component"),
+    ] {
+        let expected = (name.to_owned(), value.to_owned());
+        assert!(headers.contains(&expected), "{expected:?} in {headers:?}");
+    }
+    let own: Value = gateway.get("/auth/session").bearer_auth(token).await.json();
+    assert_eq!(own["authorizer_appid"], APPID);
+
+    // The same name with another authorizer is another user.
+    let elsewhere = gateway
+        .login_with(login("alice", &scene.wechat, &other))
+        .await;
+    assert_eq!(elsewhere.status(), 200);
+    let sessions = |query: String| {
+        let path = format!("/admin/api/sessions?app=open&{query}");
+        let request = gateway.admin_get(&path).bearer_auth(ADMIN_TOKEN);
+        async move { request.await.json() }
+    };
+    let found = sessions(format!("authorizer_appid={APPID}&user={openid}")).await;
+    assert_eq!(found["sessions"].as_array().unwrap().len(), 1, "{found}");
+    assert_eq!(found["sessions"][0]["authorizer_appid"], APPID);
+    let none = sessions(format!("authorizer_appid={other}&user={openid}")).await;
+    assert_eq!(none["sessions"], json!([]));
+    let unnamed = sessions(format!("user={openid}")).await;
+    assert_eq!(unnamed["code"], "authorizer_required");
+    assert_eq!(scene.wechat.platform.calls("api_component_token"), 1);
+}
+
+#[tokio::test]
+async fn a_login_says_which_authorizer_is_wrong() {
+    let scene = Scene::new(sandbox(SandboxSettings::default()));
+    let gateway = scene.gateway("");
+    scene.ticket().await;
+    let code = scene.wechat.platform.login_code(APPID, "alice");
+    for (body, status, word) in [
+        (json!({ "app": "open" }), 400, "authorizer_required"),
+        (
+            json!({ "app": "open", "authorizer_appid": "wx/1}" }),
+            400,
+            "authorizer_invalid",
+        ),
+        (
+            json!({ "app": "shop", "authorizer_appid": APPID }),
+            400,
+            "authorizer_invalid",
+        ),
+        (
+            json!({ "app": "open", "authorizer_appid": APPID }),
+            403,
+            "app_not_authorized",
+        ),
+    ] {
+        let mut body = body;
+        body["code"] = code.clone().into();
+        let answer = gateway.login_with(body).await;
+        assert_eq!((answer.status(), answer.code()), (status, Some(word)));
+    }
+    // The refusals have not used the code up, and are nobody's trouble but the authorizer's.
+    scene.wechat.platform.authorize(COMPONENT, APPID);
+    let body = json!({ "app": "open", "authorizer_appid": APPID, "code": code });
+    assert_eq!(gateway.login_with(body).await.status(), 200);
+    assert_eq!(gateway.part("platforms").await["state"], "up");
+    // A token that the platform does not take costs the client nothing.
+    let api = "component/jscode2session";
+    let refused = json!({ "errcode": 42001, "errmsg": "access_token expired" });
+    gateway
+        .fault(json!({ "api": api, "times": 1, "body": refused }))
+        .await;
+    let answer = gateway.login_with(login("bob", &scene.wechat, APPID)).await;
+    // The token rests: it was fetched a moment ago.
+    assert!([200, 503].contains(&answer.status()), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn operators_list_import_and_remove_authorizers() {
+    let scene = Scene::new(sandbox(SandboxSettings::default()));
+    let gateway = scene.gateway("");
+    scene.ticket().await;
+    assert_eq!(gateway.admin_get(AUTHORIZERS).await.status(), 401);
+    let none = asked(&gateway, AUTHORIZERS).await;
+    assert_eq!(none.json(), json!({ "authorizers": [] }));
+    let of_shop = asked(&gateway, "/admin/api/apps/shop/authorizers").await;
+    assert_eq!(
+        (of_shop.status(), of_shop.code()),
+        (400, Some("authorizer_invalid"))
+    );
+
+    let one = format!("{AUTHORIZERS}/{APPID}");
+    let put = async |body: Value| {
+        let request = http().put(gateway.admin_at(&one)).bearer_auth(ADMIN_TOKEN);
+        request.json(&body).await
+    };
+    let refused = put(json!({})).await;
+    assert_eq!(
+        (refused.status(), refused.code()),
+        (403, Some("app_not_authorized"))
+    );
+    let odd = put(json!({ "refresh_token": "a b" })).await;
+    assert_eq!((odd.status(), odd.code()), (400, Some("request_invalid")));
+    scene.wechat.platform.authorize(COMPONENT, APPID);
+    assert_eq!(put(json!({})).await.status(), 204);
+    let token = asked(&gateway, &format!("{one}/access-token")).await;
+    assert_eq!(token.status(), 200, "{}", token.text());
+    let token = token.json()["access_token"].as_str().unwrap().to_owned();
+    assert!(scene.wechat.platform.knows_token(&token));
+    assert!(
+        put(json!({ "refresh_token": "refreshtoken@@@x" }))
+            .await
+            .status()
+            == 204
+    );
+    let listed = asked(&gateway, AUTHORIZERS).await.json();
+    let listed = &listed["authorizers"];
+    assert_eq!(
+        (&listed[0]["appid"], &listed[0]["sealed_with"]),
+        (&json!(APPID), &json!("first_key"))
+    );
+    let said = doctor(&scene.redis.url(""), &scene.config(""));
+    said.has("ok", "authorizers", &["1, all under the first sealing key"]);
+    said.has("ok", "ticket", &["there is one"]);
+    said.has(
+        "ok",
+        "secret",
+        &[&format!("nothing against the secret of {COMPONENT}")],
+    );
+
+    let delete = http()
+        .request("DELETE", gateway.admin_at(&one))
+        .bearer_auth(ADMIN_TOKEN);
+    assert_eq!(delete.await.status(), 204);
+    let none = asked(&gateway, AUTHORIZERS).await;
+    assert_eq!(none.json(), json!({ "authorizers": [] }));
+    for line in [
+        "an operator set the refresh token of",
+        "an operator was given the access token of an app",
+        "an operator deleted the tokens of",
+    ] {
+        gateway.assert_logged(line);
+    }
+}
+
+/// Kills of each of two gateways.
+const KILLS: usize = 25;
+
+/// Tokens of three seconds, so that a refresh is under way most of the time, and each ends the refresh
+/// token before. Whatever was cut off in the middle: nobody has to authorise again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_in_the_middle_of_refreshes_lose_no_authorization() {
+    let seed = u64::from_be_bytes(random::bytes());
+    println!("seed {seed}");
+    let scene = Scene::new(live_sandbox(SandboxSettings {
+        token_life: Duration::from_secs(3),
+        ..SandboxSettings::default()
+    }));
+    scene.ticket().await;
+    scene.wechat.platform.authorize(COMPONENT, APPID);
+    let path = format!("{AUTHORIZERS}/{APPID}/access-token");
+    let first = scene.gateway("");
+    let gateways = [first.sibling(), first];
+    let slots = Arc::new(Slots::new([gateways[0].admin, gateways[1].admin]));
+    let stop = Arc::new(AtomicBool::new(false));
+    let given = Arc::new(AtomicUsize::new(0));
+    let clients = (0..4_u64).map(|n| {
+        let (slots, stop, given) = (slots.clone(), stop.clone(), given.clone());
+        let (wechat, path) = (scene.wechat.clone(), path.clone());
+        tokio::spawn(async move {
+            let (client, mut dice) = (http(), Dice::new(seed ^ n));
+            while !stop.load(Ordering::Relaxed) {
+                let Some(at) = slots.any(&mut dice) else {
+                    tokio::task::yield_now().await;
+                    continue;
+                };
+                let request = client.get(format!("http://{at}{path}"));
+                let answer = request.bearer_auth(ADMIN_TOKEN).try_send().await;
+                let Ok(answer) = answer else { continue };
+                slots.answered();
+                let body = answer.json();
+                assert_ne!(body["code"], "misconfigured", "{body}");
+                if let Some(token) = body["access_token"].as_str() {
+                    let is_good = wechat.platform.knows_token(token);
+                    given.fetch_add(usize::from(is_good), Ordering::Relaxed);
+                }
+            }
+        })
+    });
+    let clients: Vec<_> = clients.collect();
+    let strikes = gateways.into_iter().enumerate().map(|(slot, mut gateway)| {
+        let (slots, mut dice) = (slots.clone(), Dice::new(!seed ^ slot as u64));
+        tokio::task::spawn_blocking(move || {
+            for _ in 0..KILLS {
+                slots.wait_for_answers(usize::try_from(dice.below(8)).unwrap());
+                std::thread::sleep(Duration::from_millis(dice.below(60)));
+                slots.set(slot, None);
+                gateway.signal(Signal::SIGKILL);
+                gateway = gateway.sibling();
+                slots.set(slot, Some(gateway.admin));
+            }
+            gateway
+        })
+    });
+    let survivors = join_all(strikes).await;
+    stop.store(true, Ordering::Relaxed);
+    for client in join_all(clients).await {
+        client.unwrap();
+    }
+    assert!(given.load(Ordering::Relaxed) > KILLS);
+    for survivor in survivors {
+        let survivor = survivor.unwrap();
+        // One that looked for a token while another gateway died waits for the lease to end.
+        until("a token", async || {
+            asked(&survivor, &path).await.status() == 200
+        })
+        .await;
+    }
+    let platform = &scene.wechat.platform;
+    println!(
+        "{} refreshes, {} refresh tokens recovered",
+        platform.calls("api_authorizer_token"),
+        platform.calls("api_get_authorizer_info")
+    );
+}
