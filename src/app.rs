@@ -3,6 +3,7 @@
 mod admin_app;
 mod parts;
 mod process_state;
+mod push_watch;
 mod reload;
 mod reloadable;
 mod servers;

@@ -8,7 +8,8 @@
 //!
 //! - layer 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`], [`diagnostic`],
 //!   [`files`], [`peer`], [`timer`]
-//! - layer 1, rules: [`session`], [`identity`], [`route`], [`upstream`], [`limit`], [`assertion`]
+//! - layer 1, rules: [`session`], [`identity`], [`route`], [`upstream`], [`limit`], [`assertion`],
+//!   [`push`]
 //! - layer 2, machinery: [`http`], [`store`], [`redis_client`], [`provider`], [`broker`],
 //!   [`telemetry`], [`upstream_client`]
 //! - layer 3, faces: [`edge`], [`endpoints`], [`proxy`], [`admin`], [`sandbox`]
@@ -35,6 +36,7 @@ pub mod metrics;
 pub mod peer;
 pub mod provider;
 pub mod proxy;
+pub mod push;
 pub mod redis_client;
 pub mod route;
 pub mod sandbox;

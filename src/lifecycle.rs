@@ -33,7 +33,7 @@ pub async fn run(gateway: Gateway) -> Result<()> {
         certificates,
         ..
     } = gateway;
-    reloader.watch_upstreams();
+    reloader.watch();
     let reloads = actix_web::rt::spawn(reload_on(hangups, reloader));
     let certificates = certificates.map(|watch| actix_web::rt::spawn(watch.run()));
     let public = public_server.handle();

@@ -67,6 +67,10 @@ pub struct Metrics {
     pub app_token_fetched: Family<AppLabel, Gauge>,
     /// When the access token ends, in Unix seconds.
     pub app_token_ends: Family<AppLabel, Gauge>,
+    pub pushes: Family<AppOutcome, Counter>,
+    /// Tries to deliver messages that were kept.
+    pub push_redeliveries: Family<AppOutcome, Counter>,
+    pub pushes_kept: Family<AppLabel, Gauge>,
     pub upstream_requests: Family<UpstreamOutcome, Counter>,
     pub upstream_connections: Family<EndpointLabel, Counter>,
     pub upstream_endpoints: Family<EndpointLabel, Gauge>,
@@ -212,6 +216,15 @@ impl Metrics {
             ),
             app_token_ends: registrar
                 .metric("app_token_not_after_seconds", "When the access token ends"),
+            pushes: registrar.metric("pushes_total", "Pushed messages by app and outcome"),
+            push_redeliveries: registrar.metric(
+                "push_redeliveries_total",
+                "Deliveries of kept messages by app and outcome",
+            ),
+            pushes_kept: registrar.metric(
+                "pushes_kept",
+                "Messages that are kept until the backend takes them, by app",
+            ),
             upstream_requests: registrar.metric(
                 "upstream_requests_total",
                 "Requests to upstreams by outcome",

@@ -18,6 +18,7 @@ pub mod outgoing_head;
 pub mod path;
 pub mod platform_answer;
 pub mod proxy_header;
+pub mod push;
 pub mod record;
 pub mod request_head;
 pub mod token;
@@ -27,7 +28,7 @@ pub mod upstream_answer;
 pub type Target = fn(&[u8]);
 
 /// Every target with the name of its folder of seeds.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("chunked_body", chunked_body::check),
     ("client_address", client_address::check),
     ("config", config::check),
@@ -38,6 +39,7 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("path", path::check),
     ("platform_answer", platform_answer::check),
     ("proxy_header", proxy_header::check),
+    ("push", push::check),
     ("record", record::check),
     ("request_head", request_head::check),
     ("token", token::check),

@@ -12,6 +12,7 @@ use crate::http::request_log::{CountedRoute, RequestReporter};
 use crate::identity::AppTokenSource;
 use crate::limit::{GuessWatch, LocalLimits};
 use crate::metrics::Metrics;
+use crate::proxy::via::Via;
 use crate::proxy::websocket::limits::Websockets;
 use crate::session::{SessionService, SessionStore, TokenCarrier};
 use crate::store::StoreHandle;
@@ -94,6 +95,15 @@ impl ProcessState {
             skipped: skipped.into(),
             ..RequestReporter::clone(&self.reports)
         })
+    }
+
+    /// The deployment's mark on what it sends to upstreams.
+    pub(super) fn via(&self) -> Via {
+        let settings = &self.settings;
+        Via::new(
+            &settings.secrets.naming_key,
+            settings.store.key_prefix.as_str(),
+        )
     }
 
     /// Sessions over a worker's store.

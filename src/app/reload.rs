@@ -8,6 +8,7 @@ use anyhow::Result;
 use tokio::sync::watch;
 
 use super::process_state::ProcessState;
+use super::push_watch::PushWatch;
 use super::reloadable::Reloadable;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{ConfigError, Settings};
@@ -32,6 +33,7 @@ pub struct Reloader {
     pub(super) apps: watch::Sender<Arc<Apps>>,
     pub(super) trusted: watch::Sender<Arc<TrustedProxies>>,
     upstream_watch: UpstreamWatch,
+    push_watch: PushWatch,
 }
 
 impl Reloader {
@@ -56,13 +58,16 @@ impl Reloader {
             apps,
             trusted,
             upstream_watch: UpstreamWatch::default(),
+            push_watch: PushWatch::default(),
         }
     }
 
-    /// Begins with the health checks and the look-ups of names. They end when this is dropped.
-    pub fn watch_upstreams(&mut self) {
-        self.upstream_watch
-            .follow(&self.generations.borrow().content.upstreams);
+    /// Begins with the health checks, the look-ups of names and the deliveries of kept messages.
+    /// They end when this is dropped.
+    pub fn watch(&mut self) {
+        let current = self.generations.borrow().clone();
+        self.upstream_watch.follow(&current.content.upstreams);
+        self.push_watch.follow(&current.content, &self.process);
     }
 
     /// Reads the file again. One with problems changes nothing.
@@ -113,6 +118,7 @@ impl Reloader {
             next.settings.routes.routes().len()
         );
         self.upstream_watch.follow(&upstreams);
+        self.push_watch.follow(&next, &self.process);
         let (generation, mut taken) = ConfigGeneration::new(next);
         self.trusted.send_replace(trusted);
         self.apps.send_replace(apps);

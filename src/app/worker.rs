@@ -7,8 +7,10 @@ use actix_web::dev::Payload;
 use futures_util::future::LocalBoxFuture;
 
 use super::process_state::ProcessState;
+use super::push_watch::push_forwarder;
 use super::reloadable::Reloadable;
 use crate::assertion::{IdentityLines, ReservedNames};
+use crate::clock::SystemClock;
 use crate::edge::FastPath;
 use crate::endpoints::{
     self, ENDPOINTS, EndpointContext, EndpointDispatcher, Endpoints, OwnEndpoint, Verify, verify,
@@ -21,8 +23,8 @@ use crate::limit::{Limiter, LoginLimits};
 use crate::proxy::answer::AnswerBody;
 use crate::proxy::forward::Forwarder;
 use crate::proxy::outgoing::HeadRules;
-use crate::proxy::via::Via;
 use crate::proxy::{Proxy, proxy};
+use crate::push::{PushMessages, PushReceiver};
 use crate::session::{SessionKeys, SessionService};
 
 /// What one worker keeps across reloads.
@@ -31,6 +33,7 @@ pub(super) struct Worker {
     sessions: Arc<SessionService>,
     login_codes: Arc<dyn LoginCodes>,
     session_keys: Arc<dyn SessionKeys>,
+    pushes: Arc<dyn PushMessages>,
     limiter: Limiter,
     auth: Authenticator,
     /// The forwarder before the last reload; the next one takes over its connections.
@@ -50,6 +53,7 @@ impl Worker {
         let sessions = Arc::new(process.sessions(store.sessions));
         let login_codes = store.login_codes;
         let session_keys = store.session_keys;
+        let pushes = store.pushes;
         let limiter = Limiter::new(
             store.counters,
             process.local_limits.clone(),
@@ -65,6 +69,7 @@ impl Worker {
             sessions,
             login_codes,
             session_keys,
+            pushes,
             limiter,
             auth,
             forwarder: None,
@@ -83,6 +88,7 @@ impl Worker {
         );
         let forwarder = Forwarder::new(&reloadable.upstreams, self.forwarder.as_ref());
         self.forwarder = Some(forwarder.clone());
+        let pushes = self.pushes(reloadable, forwarder.clone());
         let identity_lines = IdentityLines {
             names: settings.identity.clone(),
             generation: reloadable.identity_generation,
@@ -131,6 +137,7 @@ impl Worker {
                 rules: settings.open_data,
                 metrics: process.metrics.clone(),
             },
+            pushes,
             limits,
             auth: self.auth.clone(),
         };
@@ -139,6 +146,16 @@ impl Worker {
             verify: Rc::new(verify),
         };
         (endpoints, fast_path)
+    }
+
+    fn pushes(&self, reloadable: &Reloadable, forwarder: Forwarder) -> PushReceiver {
+        PushReceiver::new(
+            reloadable.settings.pushes.clone(),
+            self.pushes.clone(),
+            Rc::new(push_forwarder(reloadable, &self.process, forwarder)),
+            Arc::new(SystemClock),
+            self.process.metrics.clone(),
+        )
     }
 
     fn proxy(
@@ -159,7 +176,7 @@ impl Worker {
             prefix: fixed.server.prefix.clone(),
             head_rules: HeadRules {
                 reserved: ReservedNames::new(&settings.identity),
-                via: Via::new(&fixed.secrets.naming_key, fixed.store.key_prefix.as_str()),
+                via: process.via(),
                 carriers: process.carriers.clone(),
             },
             identity_lines,

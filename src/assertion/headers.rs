@@ -67,6 +67,26 @@ impl<'a> IdentityHeaders<'a> {
         ])
     }
 
+    /// The headers of what an app's platform sends: nobody is its user.
+    #[must_use]
+    pub fn of_app(
+        names: &'a HeaderNames,
+        (app, appid, provider): (&'a str, &'a str, &'a str),
+        source: &'a str,
+    ) -> Self {
+        let unknown = Cow::Borrowed("");
+        Self([
+            (&names.subject, unknown.clone()),
+            (&names.appid, header_safe(appid)),
+            (&names.unionid, unknown.clone()),
+            (&names.source, header_safe(source)),
+            ("X-Hufu-App", header_safe(app)),
+            ("X-Hufu-Provider", header_safe(provider)),
+            ("X-Hufu-Subject", unknown.clone()),
+            ("X-Hufu-Session", unknown),
+        ])
+    }
+
     /// The lines for an upstream's request head: only what is known.
     pub fn lines(&self) -> String {
         written(

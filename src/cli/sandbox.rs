@@ -84,6 +84,8 @@ pub(crate) fn run(args: &SandboxArgs) -> Result<()> {
         .apps
         .first()
         .map_or("wx0123456789abcdef", |app| &app.appid);
+    // The client that posts messages wants one, even for plain HTTP.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     actix_web::rt::System::new().block_on(async {
         let server = sandbox::serve(listener, Platform::new(args.settings(), Arc::new(SystemClock)))?;
         say(&format!(

@@ -6,18 +6,31 @@ use std::time::Duration;
 
 use super::parsers::{choice, duration, one_of};
 use super::problem::{Wrong, refuse};
+use super::push;
 use super::reader::Section;
 use crate::identity::{TokenGrant, is_appid};
 use crate::provider::base_url::BaseUrl;
 use crate::provider::platform::Platform;
 use crate::provider::registry::{platform, platforms};
 use crate::provider::settings::AppSettings;
+use crate::push::PushSettings;
 use crate::secret::Secret;
 use crate::session::ProviderKind;
 
-/// Every app; `None` for one that is not all there, which the reader has noted.
-pub(super) fn read(root: &mut Section<'_>) -> Vec<AppSettings> {
-    let apps: Vec<_> = root.named("apps", read_app);
+/// Every app, and what those take that their platforms push; without those that are not all there,
+/// which the reader has noted.
+pub(super) fn read(
+    root: &mut Section<'_>,
+    is_durable: bool,
+) -> (Vec<AppSettings>, Vec<Arc<PushSettings>>) {
+    let around = push::Surroundings {
+        upstreams: root.names_below("upstreams"),
+        is_durable,
+    };
+    let mut pushes = Vec::new();
+    let apps: Vec<_> = root.named("apps", |name, section| {
+        read_app(name, section, &around, &mut pushes)
+    });
     if apps.is_empty() && !root.has_problems_at("apps") {
         root.problem(
             "apps",
@@ -38,10 +51,15 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<AppSettings> {
             );
         }
     }
-    apps
+    (apps, pushes)
 }
 
-fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
+fn read_app(
+    name: &str,
+    section: &mut Section<'_>,
+    around: &push::Surroundings,
+    pushes: &mut Vec<Arc<PushSettings>>,
+) -> Option<AppSettings> {
     let provider = section.value("provider", provider);
     let platform = platform(provider);
     refuse_foreign_keys(section, platform);
@@ -89,6 +107,14 @@ fn read_app(name: &str, section: &mut Section<'_>) -> Option<AppSettings> {
         "write at least 1",
     );
     let token_grant = read_token_grant(section, platform);
+    if platform.push_source.is_some() {
+        let owner = push::Owner {
+            name,
+            appid: appid.as_ref(),
+            platform,
+        };
+        pushes.extend(section.section("push", |section| push::read(section, &owner, around)));
+    }
     Some(AppSettings {
         name: name.into(),
         provider,

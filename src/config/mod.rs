@@ -27,6 +27,7 @@ mod own_listeners;
 mod parsers;
 mod platforms;
 mod problem;
+mod push;
 mod reader;
 mod route_overlap;
 mod routes;

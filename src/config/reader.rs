@@ -188,6 +188,15 @@ impl<'a> Section<'a> {
         if self.has(key) { key } else { other }
     }
 
+    /// The names of the tables below `key`, as the file has them.
+    pub(super) fn names_below(&self, key: &str) -> Vec<String> {
+        let table = self
+            .given
+            .and_then(|table| table.get(key)?.get_ref().as_table());
+        let names = table.into_iter().flat_map(|table| table.keys());
+        names.map(|name| name.get_ref().to_string()).collect()
+    }
+
     /// What the manual says of this key.
     pub(super) fn default_of(&self, key: &str) -> Option<&'a DeValue<'a>> {
         Some(self.defaults?.get(key)?.get_ref())

@@ -13,6 +13,7 @@ use super::upstreams::Named;
 use super::{failure, header_edits, route_overlap};
 use crate::assertion::{HeaderNames, ReservedNames};
 use crate::http::FailureShape;
+use crate::push::PushSettings;
 use crate::route::{AccessRule, HostPattern, Methods, PathRewrite, Route, RouteTable, below};
 
 const STRIP: &str = "true, false or a path";
@@ -25,6 +26,8 @@ pub(super) struct Surroundings<'a> {
     upstreams: &'a [Named],
     reserved: ReservedNames,
     failure: &'a Arc<FailureShape>,
+    /// They may lead to upstreams that no route leads to.
+    pushes: &'a [Arc<PushSettings>],
 }
 
 impl<'a> Surroundings<'a> {
@@ -33,12 +36,14 @@ impl<'a> Surroundings<'a> {
         upstreams: &'a [Named],
         identity: &HeaderNames,
         failure: &'a Arc<FailureShape>,
+        pushes: &'a [Arc<PushSettings>],
     ) -> Self {
         Self {
             prefix,
             upstreams,
             reserved: ReservedNames::new(identity),
             failure,
+            pushes,
         }
     }
 }
@@ -73,7 +78,9 @@ pub(super) fn read(
         .filter_map(|(route, failure)| Some((route?, failure)))
         .unzip();
     for (name, _) in around.upstreams {
-        if !routes.iter().any(|route| route.upstream.name == *name) && !root.any_problems() {
+        let is_used = routes.iter().any(|route| route.upstream.name == *name)
+            || around.pushes.iter().any(|push| push.upstream == *name);
+        if !is_used && !root.any_problems() {
             root.warn(
                 "upstreams",
                 &format!("no route leads to {name}"),

@@ -24,6 +24,7 @@ use crate::identity::OpenDataRules;
 use crate::provider::proxy::Proxies;
 use crate::provider::settings::AppSettings;
 use crate::proxy::websocket::limits::WebsocketLimits;
+use crate::push::PushSettings;
 use crate::route::RouteTable;
 use crate::store::StoreSettings;
 use crate::telemetry::TraceSettings;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub platforms: Proxies,
     /// Whose users may sign in; at least one.
     pub apps: Vec<AppSettings>,
+    /// What the apps take that their platforms push.
+    pub pushes: Vec<Arc<PushSettings>>,
     /// The backends.
     pub upstreams: Vec<Arc<Upstream>>,
     /// Which request leads to which of them.
@@ -156,7 +159,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
     let login = root.section("login", login::read);
     let open_data = root.section("open_data", open_data::read);
     let platforms = root.section("platforms", platforms::read);
-    let apps = apps::read(root);
+    let (apps, pushes) = apps::read(root, durable);
     let upstreams = upstreams::read(root, &OwnListeners::new(&server.listen, admin.listen));
     // Before the routes, which must leave its headers alone.
     let identity = root.section("identity", |section| {
@@ -164,7 +167,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
     });
     let (routes, route_failures) = routes::read(
         root,
-        &routes::Surroundings::new(&server.prefix, &upstreams, &identity, &failure),
+        &routes::Surroundings::new(&server.prefix, &upstreams, &identity, &failure, &pushes),
     );
     if !root.any_problems() {
         server::diagnose_certificates(root, &server, &routes);
@@ -190,6 +193,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
         open_data,
         platforms,
         apps,
+        pushes,
         upstreams,
         routes,
         failure,

@@ -4,4 +4,5 @@ pub mod encoding;
 pub mod hash;
 pub mod keyring;
 pub mod open_data;
+pub mod push;
 pub mod random;

@@ -10,6 +10,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpMessage, HttpResponse, web};
 
 use crate::endpoints::context::EndpointContext;
+use crate::endpoints::push;
 use crate::endpoints::table::ENDPOINTS;
 use crate::http::answer::{self, app_data};
 use crate::http::authenticate::Authenticator;
@@ -20,12 +21,14 @@ use crate::http::{
 };
 use crate::identity::{LoginFlow, OpenDataFlow};
 use crate::limit::LoginLimits;
+use crate::push::PushReceiver;
 
 /// What the endpoints answer with under one configuration.
 pub struct Endpoints {
     pub dispatcher: EndpointDispatcher,
     pub login: LoginFlow,
     pub open_data: OpenDataFlow,
+    pub pushes: PushReceiver,
     pub limits: LoginLimits,
     pub auth: Authenticator,
 }
@@ -52,6 +55,7 @@ impl Endpoints {
             .app_data(web::Data::new(context.drain.clone()))
             .app_data(web::Data::new(self.login))
             .app_data(web::Data::new(self.open_data))
+            .app_data(web::Data::new(self.pushes))
             .app_data(web::Data::new(self.limits))
             .app_data(web::Data::new(self.auth))
             .app_data(web::Data::new(self.dispatcher))
@@ -120,7 +124,13 @@ impl EndpointDispatcher {
         head: &RequestHead,
         request_log: &mut RequestLog,
     ) -> ServiceResponse<BoxBody> {
-        let mut response = answer::finished(response, request_log, &self.failure);
+        // A platform reads nothing but the status: a template's 200 would acknowledge a message.
+        let shape = if push::is_below(self.below(head.path())) {
+            &FailureShape::Problem
+        } else {
+            &*self.failure
+        };
+        let mut response = answer::finished(response, request_log, shape);
         if self.context.drain.is_on() {
             response
                 .response_mut()

@@ -16,6 +16,7 @@ pub mod logout_all;
 pub mod original;
 pub mod page;
 pub mod phone;
+pub mod push;
 pub mod rotate;
 pub mod session;
 pub mod session_key_reset;

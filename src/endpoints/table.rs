@@ -3,13 +3,13 @@
 use actix_web::web::to;
 
 use crate::endpoints::{
-    decrypt, healthz, login, logout, logout_all, phone, rotate, session, session_key_reset,
+    decrypt, healthz, login, logout, logout_all, phone, push, rotate, session, session_key_reset,
     session_key_status, sessions, sign_out, verify,
 };
 use crate::http::Endpoint;
 
 /// Below `server.prefix`.
-pub static ENDPOINTS: [Endpoint; 13] = [
+pub static ENDPOINTS: [Endpoint; 15] = [
     Endpoint::post("login", || to(login::login)),
     Endpoint::post("logout", || to(logout::logout)),
     Endpoint::post("logout/all", || to(logout_all::logout_all)),
@@ -26,5 +26,7 @@ pub static ENDPOINTS: [Endpoint; 13] = [
         to(session_key_reset::session_key_reset)
     }),
     Endpoint::on_fast_path(verify::PATH),
+    Endpoint::get("push/{app}", || to(push::check)),
+    Endpoint::post("push/{app}", || to(push::receive)),
     Endpoint::get("healthz", || to(healthz::healthz)),
 ];

@@ -101,14 +101,8 @@ pub struct RequestLog {
     pub error: Option<ErrorCode>,
     /// What of several things it was, where the code leaves that open.
     reason: Option<Cow<'static, str>>,
-    /// When the upstream was asked.
-    pub upstream_started: Option<Instant>,
-    /// How long the upstream took to answer.
-    pub upstream_took: Option<Duration>,
-    /// The endpoint that the request went to last.
-    pub endpoint: Option<Arc<str>>,
-    /// How many endpoints it went to.
-    pub attempts: usize,
+    /// What is known of the call of the upstream.
+    pub upstream: UpstreamCall,
     /// The session, once it is known.
     pub session: Option<SessionId>,
     /// The app, once it is known.
@@ -118,6 +112,19 @@ pub struct RequestLog {
     /// The client's connection, which knows why a body or an answer broke off.
     pub connection: Option<Rc<ConnectionInfo>>,
     bytes: u64,
+}
+
+/// A request to an upstream.
+#[derive(Debug, Default)]
+pub struct UpstreamCall {
+    /// When the upstream was asked.
+    pub started: Option<Instant>,
+    /// How long the upstream took to answer.
+    pub took: Option<Duration>,
+    /// The endpoint that the request went to last.
+    pub endpoint: Option<Arc<str>>,
+    /// How many endpoints it went to.
+    pub attempts: usize,
 }
 
 /// What is known of a stream only while it runs.
@@ -152,10 +159,7 @@ impl RequestLog {
             status: CLIENT_LEFT,
             error: None,
             reason: None,
-            upstream_started: None,
-            upstream_took: None,
-            endpoint: None,
-            attempts: 0,
+            upstream: UpstreamCall::default(),
             session: None,
             app: None,
             stream: None,
@@ -233,7 +237,7 @@ impl Drop for RequestLog {
         self.reports.metrics.requests_in_flight.dec();
         // How long a tunnel was open says nothing about answers.
         let answer_time = if self.status == SWITCHED {
-            self.upstream_took.unwrap_or(took)
+            self.upstream.took.unwrap_or(took)
         } else {
             took
         };
@@ -258,11 +262,12 @@ impl Drop for RequestLog {
                 .map(|stream| stream.received.get()),
             took,
             upstream_after: self
-                .upstream_started
+                .upstream
+                .started
                 .map(|started| started.saturating_duration_since(self.inbound.started)),
-            upstream_took: self.upstream_took,
-            endpoint: self.endpoint.as_deref(),
-            attempts: self.attempts,
+            upstream_took: self.upstream.took,
+            endpoint: self.upstream.endpoint.as_deref(),
+            attempts: self.upstream.attempts,
             session: session.as_deref(),
             app: self.app.as_deref(),
             client: &self.inbound.client_text,

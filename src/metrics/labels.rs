@@ -32,12 +32,13 @@ pub struct RouteLabel {
     pub route: String,
 }
 
-/// An app and what came of a login, or of the fetch of an access token.
+/// An app and what came of a login, of the fetch of an access token, or of a pushed message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct AppOutcome {
     /// The app's name in the configuration.
     pub app: String,
-    /// `ok`, `replayed`, or an error code of docs/errors.md; of a fetch also `same` and `late`.
+    /// `ok`, `replayed`, or an error code of docs/errors.md; of a fetch also `same` and `late`; of a
+    /// message a word of docs/metrics.md.
     pub outcome: &'static str,
 }
 
@@ -83,7 +84,8 @@ pub struct Operation {
     /// `load`, `create`, `renew`, `rotate`, `remove`, `remove_all`, `list`, `count`,
     /// `session_keys`, `reset_session_keys`, `reserve`, `settle`, `limit`, `publish`, `now`,
     /// `find_token`, `lease_token`, `keep_token`, `release_token`, `find_ticket`, `keep_ticket`,
-    /// `authorizers`, `find_refresh_token`, `authorize`, `keep_refreshed`, `withdraw` or `reseal`.
+    /// `authorizers`, `find_refresh_token`, `authorize`, `keep_refreshed`, `withdraw`, `reseal`, or
+    /// one of the pushed messages' (docs/metrics.md).
     pub operation: &'static str,
 }
 

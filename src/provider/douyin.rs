@@ -52,6 +52,7 @@ pub(super) static MINI_PROGRAM: Platform = Platform {
     users: None,
     app_token: None,
     component: None,
+    push_source: None,
 };
 
 const ERRORS: &[(PlatformCode, Meaning)] = &[

@@ -53,6 +53,8 @@ pub struct Platform {
     pub app_token: Option<TokenApi>,
     /// The APIs of an app that acts for the apps of others: logins carry its token.
     pub component: Option<ComponentApis>,
+    /// What backends read as the source of a message that it pushes, where it pushes any.
+    pub push_source: Option<&'static str>,
 }
 
 /// Reads the body of an answer.

@@ -9,7 +9,8 @@ use actix_web::dev::Payload;
 use actix_web::web::BytesMut;
 
 use crate::clock::monotonic_now;
-use crate::http::{GatewayError, RequestLog};
+use crate::http::GatewayError;
+use crate::http::request_log::UpstreamCall;
 use crate::proxy::pending_guard::{PendingGuard, Ticker};
 use crate::proxy::shared_upstream::SharedUpstream;
 use crate::proxy::unanswered::{CLIENT_LEFT, client_error, log_failure};
@@ -71,6 +72,12 @@ impl Forwarder {
         Self { upstreams, ticker }
     }
 
+    /// The settings of an upstream.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Upstream> {
+        Some(self.upstream(name)?.shared.upstream())
+    }
+
     fn upstream(&self, name: &str) -> Option<&Rc<WorkerUpstream>> {
         let mut all = self.upstreams.iter();
         all.find(|worker| *worker.shared.upstream().name == *name)
@@ -80,11 +87,12 @@ impl Forwarder {
     pub async fn forward(
         &self,
         request: Outgoing<'_>,
-        request_log: &mut RequestLog,
+        call: &mut UpstreamCall,
+        request_id: &str,
     ) -> Result<UpstreamResponse, GatewayError> {
         let worker = &self.upstreams[request.upstream.index];
         let started = monotonic_now();
-        request_log.upstream_started = Some(started);
+        call.started = Some(started);
         let mut counted = OutcomeCounter {
             shared: &worker.shared,
             outcome: Some(CLIENT_LEFT),
@@ -103,13 +111,13 @@ impl Forwarder {
         );
         let result = tokio::select! {
             biased;
-            result = worker.send(upload, terms, hint, guard, started, request_log) => result,
+            result = worker.send(upload, terms, hint, guard, started, call) => result,
             ended = guard.ended(&self.ticker) => Err(ended),
         };
         let answered_at = result
             .as_ref()
             .map_or_else(|_| monotonic_now(), |response| response.at);
-        request_log.upstream_took = Some(answered_at.duration_since(started));
+        call.took = Some(answered_at.duration_since(started));
         match result {
             Ok(response) => {
                 counted.outcome = None;
@@ -119,11 +127,7 @@ impl Forwarder {
             Err(error) => {
                 let (outcome, response) = client_error(&error);
                 counted.outcome = Some(outcome);
-                log_failure(
-                    &error,
-                    &worker.shared.upstream().name,
-                    &request_log.inbound.id,
-                );
+                log_failure(&error, &worker.shared.upstream().name, request_id);
                 Err(response)
             }
         }

@@ -162,7 +162,11 @@ impl Proxy {
             upgrade: opening.as_ref().map(|opening| &opening.handshake.upgrade),
             guard: &guard,
         };
-        let response = self.forwarder.forward(outgoing, request_log).await?;
+        let id = request_log.inbound.id;
+        let response = self
+            .forwarder
+            .forward(outgoing, &mut request_log.upstream, &id)
+            .await?;
         let answer = self.answer(response, rules, &caller);
         self.stream(answer, opening, &caller, request_log)
     }

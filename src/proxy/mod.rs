@@ -7,7 +7,7 @@
 //! runs the `health_check`s and `resolve`s host names. `handle::streaming` ends an open answer with
 //! its session, which `session_watch` watches. `pending_guard` does so before there is an answer.
 //! `websocket` carries WebSockets. `via` finds loops. `rules` and `location` are what a route
-//! changes.
+//! changes. `push` hands pushed messages over.
 
 pub mod answer;
 pub mod forward;
@@ -19,6 +19,7 @@ pub mod location;
 pub mod outgoing;
 pub mod pending_guard;
 pub mod pool_view;
+pub mod push;
 pub mod queue;
 pub mod resolve;
 pub mod rules;
@@ -31,4 +32,5 @@ pub mod websocket;
 pub mod worker_upstream;
 
 pub use handle::{Proxy, proxy};
+pub use push::PushForwarder;
 pub use rules::RouteRules;

@@ -58,6 +58,12 @@ impl Via {
         ))
     }
 
+    /// The mark's line, for a request that the gateway makes of itself.
+    #[must_use]
+    pub fn line(&self) -> &str {
+        &self.line
+    }
+
     /// Writes the mark, behind those of the gateways before this one.
     pub fn write(&self, out: &mut BytesMut, headers: Headers<'_>) {
         if !headers.contains(VIA) {

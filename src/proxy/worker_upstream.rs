@@ -10,7 +10,7 @@ use arrayvec::ArrayVec;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::clock::monotonic_now;
-use crate::http::RequestLog;
+use crate::http::request_log::UpstreamCall;
 use crate::proxy::pending_guard::PendingGuard;
 use crate::proxy::pool_view::PoolView;
 use crate::proxy::shared_upstream::SharedUpstream;
@@ -91,7 +91,7 @@ impl WorkerUpstream {
         hint: PickHint,
         guard: &PendingGuard<'_>,
         started: Instant,
-        request_log: &mut RequestLog,
+        call: &mut UpstreamCall,
     ) -> Result<UpstreamResponse, UpstreamError> {
         let place = match self.shared.queue {
             Some(_) => Some(Box::pin(self.place(guard)).await?),
@@ -113,8 +113,8 @@ impl WorkerUpstream {
         loop {
             let target = &view.set.targets[pick.index];
             tried.push(pick.index);
-            request_log.endpoint = Some(target.name.clone());
-            request_log.attempts = tried.len();
+            call.endpoint = Some(target.name.clone());
+            call.attempts = tried.len();
             // With one address there is nothing to compare.
             let under_way = (view.set.targets.len() > 1).then(|| UnderWay::to(target));
             let failed = match self.attempt(&view, pick.index, upload, now, terms).await {

@@ -194,14 +194,23 @@ fn carried_out<T: DeserializeOwned>(
     example: &Value,
     act: impl FnOnce(T) -> Result<HttpResponse, String>,
 ) -> HttpResponse {
-    let asked = serde_json::from_slice(body).map_err(|error| {
+    answered(parsed(body).and_then(act), example)
+}
+
+/// What is asked, or what is wrong with it.
+pub(super) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|error| {
         if body.is_empty() {
             "the body is empty; it must be a JSON object".to_owned()
         } else {
             format!("the body: {error}")
         }
-    });
-    asked.and_then(act).unwrap_or_else(|wrong| {
+    })
+}
+
+/// The answer, or what is wrong and one request that works.
+pub(super) fn answered(outcome: Result<HttpResponse, String>, example: &Value) -> HttpResponse {
+    outcome.unwrap_or_else(|wrong| {
         HttpResponse::BadRequest().json(json!({ "error": wrong, "example": example }))
     })
 }
@@ -213,7 +222,7 @@ fn check_user(platform: &Platform, app: &str, user: &str) -> Result<(), String> 
     check_app(platform, app)
 }
 
-fn check_app(platform: &Platform, app: &str) -> Result<(), String> {
+pub(super) fn check_app(platform: &Platform, app: &str) -> Result<(), String> {
     if platform.knows(app) {
         return Ok(());
     }

@@ -14,6 +14,8 @@ mod control;
 mod denied;
 mod douyin;
 mod faults;
+mod push;
+mod push_settings;
 mod users;
 mod wechat;
 
@@ -23,8 +25,13 @@ pub use routes::{configure, serve};
 pub use settings::{AcceptedApps, SandboxApp, SandboxSettings};
 pub use users::{openid, unionid};
 
-/// Each platform's APIs, and the control side.
-const ENDPOINTS: [&[Endpoint]; 3] = [wechat::ENDPOINTS, douyin::ENDPOINTS, control::ENDPOINTS];
+/// Each platform's APIs, and the control side with the messages that the platform pushes.
+const ENDPOINTS: [&[Endpoint]; 4] = [
+    wechat::ENDPOINTS,
+    douyin::ENDPOINTS,
+    control::ENDPOINTS,
+    push::ENDPOINTS,
+];
 
 /// Every endpoint, in the order of docs/sandbox.md.
 pub fn endpoints() -> impl Iterator<Item = &'static Endpoint> {

@@ -13,6 +13,7 @@ use super::codes::{CodeRefusal, Codes, Purpose};
 use super::components::{Components, Tokens};
 use super::denied::Denied;
 use super::faults::{Fault, Faults};
+use super::push_settings::PushSettings;
 use super::settings::{AcceptedApps, SandboxSettings};
 use super::users::{self, Users};
 use crate::clock::{Clock, UnixMillis};
@@ -58,6 +59,8 @@ struct SimulatorState {
     /// The addresses that may fetch an app's access_token, where there is such a list.
     addresses: HashMap<String, Vec<IpAddr>>,
     faults: Faults,
+    /// Where the apps want their messages, by app.
+    pushes: HashMap<String, PushSettings>,
 }
 
 impl Platform {
@@ -70,6 +73,7 @@ impl Platform {
             components: Components::new(settings.token_life),
             addresses: HashMap::new(),
             faults: Faults::default(),
+            pushes: HashMap::new(),
         };
         Arc::new(Self {
             settings,
@@ -382,6 +386,16 @@ impl Platform {
             .tokens
             .app_of(token, self.now())
             .ok_or(Denied::BadToken)
+    }
+
+    /// The console has taken these settings.
+    pub(super) fn keep_push_settings(&self, settings: PushSettings) {
+        let app = settings.app.clone();
+        self.state.lock().pushes.insert(app, settings);
+    }
+
+    pub(super) fn push_settings(&self, app: &str) -> Option<PushSettings> {
+        self.state.lock().pushes.get(app).cloned()
     }
 
     pub(super) fn order(&self, api: &'static str, fault: Fault) {

@@ -7,6 +7,7 @@ use crate::crypto::keyring::{Keyring, NamingKey};
 use crate::identity::{ComponentStore, LoginCodes, PlatformTokens};
 use crate::limit::CounterStore;
 use crate::metrics::Metrics;
+use crate::push::PushMessages;
 use crate::redis_client::Pools;
 use crate::session::{SessionKeys, SessionStore};
 use crate::store::keys::Keys;
@@ -41,6 +42,8 @@ pub struct Stores {
     pub tokens: Arc<dyn PlatformTokens>,
     /// What platforms give once.
     pub component: Arc<dyn ComponentStore>,
+    /// Messages that platforms push.
+    pub pushes: Arc<dyn PushMessages>,
 }
 
 /// What the stores of the process and of all workers have in common.
@@ -106,6 +109,7 @@ impl Stores {
             + CounterStore
             + PlatformTokens
             + ComponentStore
+            + PushMessages
             + 'static,
     {
         Self {
@@ -114,7 +118,8 @@ impl Stores {
             login_codes: store.clone(),
             counters: store.clone(),
             tokens: store.clone(),
-            component: store,
+            component: store.clone(),
+            pushes: store,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::crypto::encoding::{base64url, base64url_text, from_base64url};
 use crate::crypto::keyring::NamingKey;
 use crate::identity::TokenName;
 use crate::limit::CellName;
+use crate::push::{MessageId, MessageKey};
 use crate::session::store::LoginKey;
 use crate::session::token::{Tag, tag_of};
 use crate::session::{SessionId, UserKey};
@@ -104,6 +105,26 @@ impl Keys {
         format!("{}:t:{{{appid}}}:{what}", self.prefix.as_str())
     }
 
+    /// A message that a platform has pushed for an app.
+    pub(super) fn pushed(&self, appid: &str, id: &MessageId) -> String {
+        format!("{}:p:{{{appid}}}:{}", self.prefix.as_str(), base64url(id))
+    }
+
+    /// The app's kept messages by the time when they are due: in the slot of the messages.
+    pub(super) fn due(&self, appid: &str) -> String {
+        format!("{}:p:{{{appid}}}:due", self.prefix.as_str())
+    }
+
+    /// A message's name, which tells nobody its number or content.
+    pub(super) fn message_id(&self, appid: &str, key: &MessageKey) -> MessageId {
+        let (kind, text) = match key {
+            MessageKey::Id(id) => ("id", id.as_bytes()),
+            MessageKey::Content(hash) => ("content", &hash[..]),
+        };
+        let parts = [appid.as_bytes(), kind.as_bytes(), text];
+        self.naming.name("pushed message", &parts)
+    }
+
     fn in_slot(&self, kind: &str, tag: Tag, name: &[u8; 16]) -> String {
         // Each lookup makes one: put together without the formatting machinery.
         let (tag, name) = (base64url_text::<3>(&tag), base64url_text::<22>(name));
@@ -173,6 +194,11 @@ mod tests {
         assert_eq!(keys.token(&of_authorizer), "hufu:t:{wx1}:wx2/access");
         assert_eq!(keys.ticket("wx1"), "hufu:t:{wx1}:ticket");
         assert_eq!(keys.authorizers("wx1"), "hufu:t:{wx1}:authorizers");
+        assert_eq!(
+            keys.pushed("wx1", &[0; 16]),
+            "hufu:p:{wx1}:AAAAAAAAAAAAAAAAAAAAAA"
+        );
+        assert_eq!(keys.due("wx1"), "hufu:p:{wx1}:due");
         let user = |subject: &str| UserKey {
             provider: ProviderKind::WechatMiniProgram,
             app: "shop".into(),

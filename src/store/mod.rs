@@ -3,7 +3,7 @@
 //! - [`settings`]: what the configuration says; [`url`]: the store's URL
 //! - [`handle`]: opens the store; each worker takes its own [`Stores`] from it, and there are those
 //!   of the process
-//! - [`record`], `keys`, `successor`, `sealed`, `generation`, `refresh_token`: the stored form, which both stores
+//! - [`record`], `keys`, `successor`, `sealed`, `generation`, `refresh_token`, `pushed`: the stored form, which both stores
 //!   share
 //! - [`memory`]: for the demo, for tests, and for a single process that may forget
 //! - [`redis`]: for everything else; its scripts are the only writers
@@ -22,6 +22,7 @@ pub mod url;
 mod generation;
 mod keys;
 mod meter;
+mod pushed;
 mod refresh_token;
 mod sealed;
 mod successor;

@@ -204,6 +204,24 @@ impl Sealer {
         self.keys.is_under_first(sealed)
     }
 
+    /// What is stored under `key`, of a kind that its first byte names and a version of it.
+    pub(super) fn seal_marked(&self, mark: [u8; 2], key: &str, plain: &[u8]) -> Vec<u8> {
+        self.seal(&mark, key, plain)
+    }
+
+    /// What [`Sealer::seal_marked`] has sealed as the same kind.
+    pub(super) fn open_marked(
+        &self,
+        mark: [u8; 2],
+        key: &str,
+        stored: &[u8],
+    ) -> Result<Vec<u8>, Unreadable> {
+        match stored.strip_prefix(&mark) {
+            Some(sealed) => self.open(&mark, key, sealed),
+            None => Err(unsupported(stored)),
+        }
+    }
+
     /// Tells equal tokens from different ones, and nothing else to anybody without the naming key.
     pub(super) fn token_mark(&self, key: &str, text: &Secret<String>) -> [u8; 8] {
         let parts = [key.as_bytes(), text.expose().as_bytes()];

@@ -10,7 +10,7 @@ mod rings;
 mod tree;
 
 /// Layer, module.
-pub(crate) const LAYERS: [(u8, &str); 33] = [
+pub(crate) const LAYERS: [(u8, &str); 34] = [
     (4, "main"),
     (4, "lib"),
     (4, "cli"),
@@ -35,6 +35,7 @@ pub(crate) const LAYERS: [(u8, &str); 33] = [
     (1, "upstream"),
     (1, "limit"),
     (1, "assertion"),
+    (1, "push"),
     (0, "clock"),
     (0, "secret"),
     (0, "backoff"),
@@ -47,12 +48,13 @@ pub(crate) const LAYERS: [(u8, &str); 33] = [
 ];
 
 /// On one layer, who may name whom.
-const NEIGHBOURS: [(&str, &str); 11] = [
+const NEIGHBOURS: [(&str, &str); 12] = [
     ("identity", "session"),
     ("identity", "limit"),
     ("session", "limit"),
     ("assertion", "session"),
     ("route", "upstream"),
+    ("push", "session"),
     ("http", "telemetry"),
     ("upstream_client", "http"),
     ("store", "redis_client"),
@@ -62,7 +64,7 @@ const NEIGHBOURS: [(&str, &str); 11] = [
 ];
 
 /// Crates that live in certain modules, and nowhere else.
-pub(crate) const HOMES: [(&str, &[&str]); 29] = [
+pub(crate) const HOMES: [(&str, &[&str]); 30] = [
     ("clap", &["cli", "main"]),
     ("toml", &["config", "cli"]),
     ("anyhow", &["cli", "app", "lifecycle", "config", "main"]),
@@ -95,9 +97,10 @@ pub(crate) const HOMES: [(&str, &[&str]); 29] = [
     ("rustc_hash", &["route", "store"]),
     ("redis", &["redis_client", "store"]),
     ("deadpool_redis", &["redis_client"]),
-    ("reqwest", &["provider", "cli"]),
+    ("reqwest", &["provider", "cli", "sandbox"]),
     ("env_logger", &["telemetry"]),
     ("rand", &["crypto"]),
+    ("quick_xml", &["push"]),
     ("sha2", &["crypto"]),
     ("hex", &["crypto"]),
     ("aes_gcm_siv", &["crypto"]),

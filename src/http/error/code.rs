@@ -91,6 +91,12 @@ pub enum ErrorCode {
     AdminDisabled,
     /// `/auth/verify` asked by somebody who is not a trusted proxy.
     UntrustedPeer,
+    /// A pushed message, or the check of its console, without the right signature.
+    PushSignatureInvalid,
+    /// A pushed message that cannot be believed or read.
+    PushInvalid,
+    /// A pushed message that was neither delivered nor kept.
+    PushUndelivered,
     /// The upstream refuses connections.
     UpstreamUnreachable,
     /// The upstream was silent for too long.
@@ -109,7 +115,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of docs/errors.md.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 53] = [
         Self::LoginRequired,
         Self::TokenAmbiguous,
         Self::TokenInvalid,
@@ -153,6 +159,9 @@ impl ErrorCode {
         Self::AdminTokenInvalid,
         Self::AdminDisabled,
         Self::UntrustedPeer,
+        Self::PushSignatureInvalid,
+        Self::PushInvalid,
+        Self::PushUndelivered,
         Self::UpstreamUnreachable,
         Self::UpstreamTimeout,
         Self::UpstreamUnavailable,
@@ -231,6 +240,17 @@ impl ErrorCode {
             Self::AdminTokenInvalid => ("admin_token_invalid", 401, "Not the admin token"),
             Self::AdminDisabled => ("admin_disabled", 403, "The admin API is off"),
             Self::UntrustedPeer => ("untrusted_peer", 403, "Only trusted proxies may ask"),
+            Self::PushSignatureInvalid => (
+                "push_signature_invalid",
+                403,
+                "Not signed by the app's platform",
+            ),
+            Self::PushInvalid => ("push_invalid", 400, "Not a message that is believed"),
+            Self::PushUndelivered => (
+                "push_undelivered",
+                503,
+                "The message was neither delivered nor kept",
+            ),
             Self::UpstreamUnreachable => {
                 ("upstream_unreachable", 502, "The backend cannot be reached")
             }

@@ -32,7 +32,7 @@ pub(crate) static MINI_PROGRAM: Platform = Platform {
     appid_doubt: form::of_appid,
     secret_doubt: form::of_secret,
     user_doubt: Some(form::of_openid),
-    extra_keys: &["access_token"],
+    extra_keys: &["access_token", "push"],
     error_field: "errcode",
     errors: ERRORS,
     login_call: "wx.login",
@@ -50,6 +50,7 @@ pub(crate) static MINI_PROGRAM: Platform = Platform {
     },
     open_data: Some(&SessionKeyData),
     users: Some(&users::APIS),
+    push_source: Some("wechat-push"),
     app_token: Some(TokenApi {
         stable: TokenCall {
             path: STABLE_TOKEN,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::index::Index;
 use crate::clock::UnixMillis;
+use crate::push::MessageId;
 use crate::session::Written;
 
 /// The expiry of what has none.
@@ -40,6 +41,8 @@ pub(super) enum StoredValue {
     Hash(BTreeMap<String, Vec<u8>>),
     Pending([u8; 16]),
     Settled(Vec<u8>),
+    /// An app's kept messages, and when each is due.
+    Due(BTreeMap<MessageId, UnixMillis>),
 }
 
 impl Entries {
@@ -172,6 +175,10 @@ impl Entry {
                 .join("\n"),
             StoredValue::Pending(ticket) => format!("P{}", ticket.escape_ascii()),
             StoredValue::Settled(answer) => format!("S{}", answer.escape_ascii()),
+            StoredValue::Due(messages) => messages
+                .iter()
+                .map(|(id, due)| format!("{} → {}\n", id.escape_ascii(), due.0))
+                .collect(),
         };
         StoredEntry {
             key: key.to_owned(),

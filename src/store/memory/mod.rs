@@ -10,6 +10,7 @@ mod index;
 mod limits;
 mod login_codes;
 mod platform_tokens;
+mod pushes;
 mod session_keys;
 mod sessions;
 mod store;

@@ -4,8 +4,8 @@
 //! - `scripts`: the only writers
 //! - `sessions`: the store; `create`: how a session is made; `login_codes`: reservations of login
 //!   codes; `platform_tokens`: tokens of the platforms; `component`: tickets and refresh tokens;
-//!   `limits`: cells of limits; `rotation`: how a session changes its token, and how it ends;
-//!   `devices`: all sessions of a user; `session_keys`: their session_keys
+//!   `pushes`: pushed messages; `limits`: cells of limits; `rotation`: how a session changes its
+//!   token, and how it ends; `devices`: all sessions of a user; `session_keys`: their session_keys
 //! - `lookup`: asks the near cache, then Redis; `naming_check`: whether the naming key was changed
 //! - `replica_wait`: removals that wait for replicas; `revocation`: how other gateways learn of them
 //! - `invalidation`: how near caches learn of changes
@@ -21,6 +21,7 @@ mod login_codes;
 mod lookup;
 mod naming_check;
 mod platform_tokens;
+mod pushes;
 mod replica_wait;
 mod revocation;
 mod rotation;

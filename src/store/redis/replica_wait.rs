@@ -1,4 +1,5 @@
-//! Removals that wait for replicas: what has ended must not be undone by a failover.
+//! Removals that wait for replicas: what has ended must not be undone by a failover. Pushed messages
+//! that were acknowledged wait in the same way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,7 +86,7 @@ impl Waiting {
                 |reached| reached.to_string(),
             );
             log::warn!(
-                "session ended, but only {had} of {} replicas confirmed in time: a failover now could restore it",
+                "stored, but only {had} of {} replicas confirmed in time: a failover now could undo it",
                 self.replicas
             );
         }

@@ -23,6 +23,11 @@ pub(crate) struct Scripts {
     pub(super) keep_refreshed: Script,
     pub(super) withdraw_authorizer: Script,
     pub(super) reseal: Script,
+    pub(super) claim_push: Script,
+    pub(super) keep_push: Script,
+    pub(super) settle_push: Script,
+    pub(super) take_pushes: Script,
+    pub(super) postpone_push: Script,
 }
 
 /// The files one after the other, as one script.
@@ -53,6 +58,11 @@ impl Scripts {
             keep_refreshed: script!("component.lua", "keep_refreshed.lua"),
             withdraw_authorizer: script!("component.lua", "withdraw_authorizer.lua"),
             reseal: script!("reseal.lua"),
+            claim_push: script!("claim_push.lua"),
+            keep_push: script!("keep_push.lua"),
+            settle_push: script!("settle_push.lua"),
+            take_pushes: script!("take_pushes.lua"),
+            postpone_push: script!("postpone_push.lua"),
         }
     }
 }

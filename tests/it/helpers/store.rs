@@ -10,6 +10,7 @@ use hufu::crypto::keyring::{Keyring, NamingKey};
 use hufu::identity::{ComponentStore, LoginCodes, PlatformTokens};
 use hufu::limit::CounterStore;
 use hufu::metrics::Metrics;
+use hufu::push::PushMessages;
 use hufu::secret::Secret;
 use hufu::session::store::{Created, CreatedSession};
 use hufu::session::token::tag_of;
@@ -190,6 +191,13 @@ impl Harness {
     }
 
     pub(crate) fn tokens(&self) -> &dyn PlatformTokens {
+        match &self.place {
+            Place::Memory(store, _) => &**store,
+            Place::Redis(store, _) => &**store,
+        }
+    }
+
+    pub(crate) fn pushes(&self) -> &dyn PushMessages {
         match &self.place {
             Place::Memory(store, _) => &**store,
             Place::Redis(store, _) => &**store,
@@ -524,6 +532,13 @@ async fn look_at(redis: &mut redis::aio::MultiplexedConnection, key: &str) -> Op
             .await
             .map(|bytes: Vec<u8>| vec![bytes]),
         "hash" => redis::cmd("HGETALL").arg(key).query_async(redis).await,
+        "zset" => {
+            redis::cmd("ZRANGE")
+                .arg(key)
+                .arg(&["0", "-1", "WITHSCORES"])
+                .query_async(redis)
+                .await
+        }
         _ => return None,
     };
     let (read, expires_in) = (

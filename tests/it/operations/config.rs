@@ -29,6 +29,11 @@ fn variables() -> Variables {
             "Bearer collector-login-of-a-test",
         ),
         ("PROXY_PASSWORD", "tiger"),
+        ("WX_PUSH_TOKEN", "tigertoken"),
+        (
+            "WX_PUSH_AES_KEY",
+            "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C",
+        ),
         ("EMPTY", ""),
     ])
 }

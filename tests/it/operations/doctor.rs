@@ -228,7 +228,7 @@ fn a_cluster_is_looked_at_as_a_whole_and_node_by_node() {
     let mut cluster = RedisCluster::start_small();
     let well = doctor(&cluster.url(), "");
     well.has("ok", "slots", &["all 16384 covered, by 3 masters"])
-        .has("ok", "rights", &["21 commands"])
+        .has("ok", "rights", &["25 commands"])
         .has("warn", "replicas", &["0 online"]);
     assert_eq!(
         (well.code, well.lines("rights").len()),
@@ -268,7 +268,7 @@ fn sentinels_are_asked_one_by_one() {
         .has("ok", "announcements", &[])
         .has("note", "quorum", &["+sentinel|master"]);
     well.has("ok", "replicas", &["1 online; logouts wait for 1"])
-        .has("ok", "rights", &["21 commands"])
+        .has("ok", "rights", &["25 commands"])
         .has("ok", "role", &["a replica"]);
     let replica = &group.servers[1 - group.master().unwrap()];
     replica

@@ -9,5 +9,6 @@ mod contract;
 mod echo;
 mod logins;
 mod outbound_proxy;
+pub(crate) mod push;
 mod sandbox;
 mod trouble;

@@ -2,6 +2,7 @@
 
 mod document;
 mod open_data;
+mod push;
 
 use std::time::Duration;
 

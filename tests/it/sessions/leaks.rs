@@ -4,8 +4,10 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::helpers::{APP_SECRET, APPID, Gateway, RedisServer, echo_upstream, http, until};
+use crate::platforms::push;
 
 const ADMIN_TOKEN: &str = "admin-token-that-nobody-may-see";
+const MESSAGE: &str = "message-that-nobody-may-see";
 
 /// The bytes in all forms in which they could stand somewhere.
 fn forms(secret: &str) -> Vec<Vec<u8>> {
@@ -41,7 +43,8 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
     let redis = RedisServer::start(&[]);
     let echo = echo_upstream();
     let config = format!(
-        "log.level = \"trace\"\nopen_data.max_age = \"0s\"\nadmin.token = \"{ADMIN_TOKEN}\"\n{}",
+        "log.level = \"trace\"\nopen_data.max_age = \"0s\"\nadmin.token = \"{ADMIN_TOKEN}\"\n{}{}",
+        push::pushed_to("http://127.0.0.1:9", push::SEALED),
         echo.route("/api", "required")
     );
     let gateway = Gateway::on(&redis.url(""), &config);
@@ -68,6 +71,9 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
     secrets.extend([
         ("rotated token", old_token.clone()),
         ("admin token", ADMIN_TOKEN.to_owned()),
+        ("push token", push::TOKEN.to_owned()),
+        ("EncodingAESKey", push::AES_KEY.to_owned()),
+        ("message", MESSAGE.to_owned()),
     ]);
 
     // Every kind of request, good and bad, and everything that comes back.
@@ -159,6 +165,14 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
             .await
             .text();
     }
+    // A pushed message, which is kept, one for another app and one that is not sealed.
+    for (message, appid) in [(MESSAGE, APPID), (MESSAGE, "wx0123456789abcdee")] {
+        let sealed = push::key().seal(format!("<xml><A>{message}</A></xml>").as_bytes(), appid);
+        let at = gateway.at("/auth/push/shop");
+        let answer = push::enveloped(at, &sealed, "<xml><Encrypt>@</Encrypt></xml>").await;
+        emitted += &answer.text();
+    }
+    emitted += &gateway.post("/auth/push/shop").body(MESSAGE).await.text();
     for (path, admin_token) in [
         (format!("/sessions?user={openid}"), ADMIN_TOKEN),
         (
@@ -218,6 +232,11 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
             "string" => vec![redis::cmd("GET").arg(key).query(&mut connection).unwrap()],
             "hash" => redis::cmd("HGETALL")
                 .arg(key)
+                .query(&mut connection)
+                .unwrap(),
+            "zset" => redis::cmd("ZRANGE")
+                .arg(key)
+                .arg(&["0", "-1"])
                 .query(&mut connection)
                 .unwrap(),
             other => panic!("an unexpected type {other}"),

@@ -31,6 +31,7 @@ mod lifetimes;
 mod limits;
 mod login_codes;
 mod platform_tokens;
+mod pushes;
 mod rotation;
 mod secrets;
 
@@ -81,12 +82,13 @@ suite![
 ];
 
 /// The suites, one for each trait.
-const SUITES: [&[(&str, Case)]; 5] = [
+const SUITES: [&[(&str, Case)]; 6] = [
     SUITE,
     login_codes::SUITE,
     limits::SUITE,
     platform_tokens::SUITE,
     component::SUITE,
+    pushes::SUITE,
 ];
 
 /// Refresh tokens, which nobody could get again.

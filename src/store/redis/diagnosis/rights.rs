@@ -68,6 +68,10 @@ const PROBES: &[(&str, Need, &str)] = &[
     ("hset", Need::Always, "HSET K f x f"),
     ("hdel", Need::Always, "HDEL K f"),
     ("hgetall", Need::Always, "HGETALL K"),
+    ("zadd", Need::For(PUSHES), "ZADD K XX 0 x"),
+    ("zrem", Need::For(PUSHES), "ZREM K x"),
+    ("zcard", Need::For(PUSHES), "ZCARD K"),
+    ("zrangebyscore", Need::For(PUSHES), "ZRANGEBYSCORE K 0 0"),
     // A channel that nobody listens to.
     (
         "publish",
@@ -82,8 +86,11 @@ const PROBES: &[(&str, Need, &str)] = &[
     ("cluster|slots", Need::Cluster, "CLUSTER SLOTS"),
 ];
 
+/// What fails without the commands of kept messages.
+const PUSHES: &str = "pushed messages ([apps.NAME.push]) cannot be kept";
+
 /// The kinds of keys that the gateway uses.
-const KINDS: [&str; 5] = ["s", "u", "c", "l", "t"];
+const KINDS: [&str; 6] = ["s", "u", "c", "l", "t", "p"];
 
 /// Why a command cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

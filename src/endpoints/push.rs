@@ -1,0 +1,107 @@
+//! `/auth/push/{app}`: what an app's platform posts on its own account.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+
+use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::head::RequestHead;
+use crate::http::request_log::SeenSession;
+use crate::push::{Envelope, PushQuery, PushReceiver, PushRefusal, PushSettings, Undelivered};
+
+/// Longest message, in bytes.
+const BODY_MAX: usize = 256 * 1024;
+
+/// Whether a path below the prefix is one of these endpoints, or as good as one.
+#[must_use]
+pub fn is_below(path: &str) -> bool {
+    path.split('/').next() == Some("push")
+}
+
+/// `GET`: the check of the console, before it takes the URL: 200 with its `echostr`.
+pub async fn check(
+    req: HttpRequest,
+    pushes: web::Data<PushReceiver>,
+) -> Result<HttpResponse, GatewayError> {
+    let settings = app_of(&req, &pushes)?;
+    let query = query_of(&req)?;
+    let echo = Envelope(&settings).echo(&query)?;
+    Ok(answer("text/plain", echo.to_owned().into_bytes()))
+}
+
+/// `POST`: a message: 200 with what the backend or the app's `ack` says, once the backend has it or
+/// it is kept.
+pub async fn receive(
+    req: HttpRequest,
+    payload: web::Payload,
+    pushes: web::Data<PushReceiver>,
+) -> Result<HttpResponse, GatewayError> {
+    let settings = app_of(&req, &pushes)?;
+    let query = query_of(&req)?;
+    let envelope = Envelope(&settings);
+    let refused = |_: &PushRefusal| pushes.refused(&settings);
+    envelope.refuse_early(&query).inspect_err(refused)?;
+    let body = read(&req, payload).await?;
+    let message = envelope.open(&query, &body).inspect_err(refused)?;
+    let answered = pushes.receive(&settings, message).await?;
+    Ok(answer(answered.media_type, answered.body))
+}
+
+/// An app without messages has no such endpoint.
+fn app_of(req: &HttpRequest, pushes: &PushReceiver) -> Result<Arc<PushSettings>, GatewayError> {
+    let name = req.match_info().get("app").unwrap_or_default();
+    let settings = pushes.app(name).ok_or_else(GatewayError::no_endpoint)?;
+    req.extensions_mut().insert(SeenSession {
+        session: None,
+        app: Some(settings.app.clone()),
+    });
+    Ok(settings.clone())
+}
+
+fn query_of(req: &HttpRequest) -> Result<PushQuery, GatewayError> {
+    web::Query::from_query(req.query_string())
+        .map(web::Query::into_inner)
+        .map_err(|_| GatewayError::from(PushRefusal::Invalid("The query cannot be read.")))
+}
+
+async fn read(req: &HttpRequest, payload: web::Payload) -> Result<web::Bytes, GatewayError> {
+    match payload.to_bytes_limited(BODY_MAX).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(RequestHead::of(req).connection.blamed(GatewayError::new(
+            ErrorCode::BodyBroken,
+            "The body broke off.",
+        ))),
+        Err(_) => Err(GatewayError::new(
+            ErrorCode::BodyTooLarge,
+            format!("A message has at most {BODY_MAX} bytes."),
+        )
+        .closing()),
+    }
+}
+
+fn answer(media_type: &'static str, body: Vec<u8>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, media_type))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(body)
+}
+
+impl From<PushRefusal> for GatewayError {
+    fn from(refusal: PushRefusal) -> Self {
+        let code = match refusal {
+            PushRefusal::Signature => ErrorCode::PushSignatureInvalid,
+            PushRefusal::Invalid(_) => ErrorCode::PushInvalid,
+        };
+        Self::new(code, refusal.to_string())
+    }
+}
+
+impl From<Undelivered> for GatewayError {
+    fn from(_: Undelivered) -> Self {
+        Self::new(
+            ErrorCode::PushUndelivered,
+            "The message was neither delivered nor kept. Send it again.",
+        )
+    }
+}

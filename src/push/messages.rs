@@ -1,0 +1,130 @@
+//! The seam between pushed messages and where they are kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::clock::UnixMillis;
+use crate::session::StoreError;
+
+/// A message's name among those of its app: a keyed hash makes the name in the store of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageKey {
+    /// The number that the platform gives it.
+    Id(String),
+    /// SHA-256 of its content: of events that have no number.
+    Content([u8; 32]),
+}
+
+/// A message's name in the store.
+pub type MessageId = [u8; 16];
+
+/// In which language a message is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageFormat {
+    Xml,
+    Json,
+}
+
+/// What a gateway finds that has got a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PushClaim {
+    /// This caller delivers it; the ticket gives it up.
+    Leader { ticket: [u8; 16] },
+    /// Somebody else is delivering it.
+    Pending,
+    /// It is kept and will be delivered.
+    Kept,
+    /// The backend has it, and answered this.
+    Delivered(Vec<u8>),
+}
+
+/// A message that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptMessage {
+    pub format: MessageFormat,
+    /// When it was kept, by the store's clock.
+    pub since: UnixMillis,
+    pub body: Vec<u8>,
+}
+
+/// Messages that it is time to deliver.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DueMessages {
+    /// The store's time.
+    pub now: UnixMillis,
+    pub messages: Vec<MessageId>,
+    /// How many of the app are kept in all.
+    pub kept: u64,
+}
+
+/// Keeps the messages of apps, each app's by its id.
+#[async_trait]
+pub trait PushMessages: Send + Sync {
+    /// A message's name.
+    fn id(&self, appid: &Arc<str>, key: &MessageKey) -> MessageId;
+
+    /// Reserves the delivery for `lease`, or says what has become of the message.
+    async fn claim(
+        &self,
+        appid: &Arc<str>,
+        id: &MessageId,
+        lease: Duration,
+    ) -> Result<PushClaim, StoreError>;
+
+    /// Ends a reservation without an outcome, so that the next one may try.
+    async fn release(
+        &self,
+        appid: &Arc<str>,
+        id: &MessageId,
+        ticket: &[u8; 16],
+    ) -> Result<(), StoreError>;
+
+    /// Keeps a message for `span`, to be delivered in `due_in`. One that was kept or delivered
+    /// before stays as it is.
+    async fn keep(
+        &self,
+        appid: &Arc<str>,
+        id: &MessageId,
+        message: (MessageFormat, &[u8]),
+        due_in: Duration,
+        span: Duration,
+    ) -> Result<(), StoreError>;
+
+    /// The backend has the message: its answer is found for `span`.
+    async fn delivered(
+        &self,
+        appid: &Arc<str>,
+        id: &MessageId,
+        answer: &[u8],
+        span: Duration,
+    ) -> Result<(), StoreError>;
+
+    /// Takes messages that are due, at most `most`: they are due again after `lease`.
+    async fn take_due(
+        &self,
+        appid: &Arc<str>,
+        lease: Duration,
+        most: usize,
+    ) -> Result<DueMessages, StoreError>;
+
+    /// A kept message; `None`: it was delivered, has expired or cannot be read, and is not due any
+    /// more.
+    async fn kept(
+        &self,
+        appid: &Arc<str>,
+        id: &MessageId,
+    ) -> Result<Option<KeptMessage>, StoreError>;
+
+    /// A kept message is due in `due_in`.
+    async fn postpone(
+        &self,
+        appid: &Arc<str>,
+        id: &MessageId,
+        due_in: Duration,
+    ) -> Result<(), StoreError>;
+
+    /// Drops a kept message.
+    async fn drop_kept(&self, appid: &Arc<str>, id: &MessageId) -> Result<(), StoreError>;
+}

@@ -1,0 +1,235 @@
+//! Messages that platforms push.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::cmd;
+
+use super::invalidation::server_clock::store_time;
+use super::sessions::RedisStore;
+use crate::clock::millis;
+use crate::crypto::random;
+use crate::push::{
+    DueMessages, KeptMessage, MessageFormat, MessageId, MessageKey, PushClaim, PushMessages,
+};
+use crate::redis_client::Request;
+use crate::session::StoreError;
+use crate::store::pushed;
+use crate::store::sealed::Unreadable;
+
+/// The states that `scripts/claim_push.lua` answers with.
+const LEADER: u8 = 0;
+const DELIVERED: u8 = 2;
+const KEPT: u8 = 3;
+
+impl RedisStore {
+    async fn claim_push(
+        &self,
+        appid: &str,
+        id: &MessageId,
+        lease: Duration,
+    ) -> Result<PushClaim, StoreError> {
+        let key = self.keys.pushed(appid, id);
+        let ticket: [u8; 16] = random::bytes();
+        let mut script = self.scripts.claim_push.key(key.clone());
+        // Redis refuses an expiry of nothing.
+        script.arg(&ticket).arg(millis(lease).max(1));
+        let (state, answer): (u8, Vec<u8>) = self.connector.call(&Request::Script(&script)).await?;
+        Ok(match state {
+            LEADER => PushClaim::Leader { ticket },
+            DELIVERED => PushClaim::Delivered(pushed::open_answer(&self.sealer, &key, &answer)),
+            KEPT => PushClaim::Kept,
+            _ => PushClaim::Pending,
+        })
+    }
+
+    /// As a revocation, it waits for replicas if the operator wants that.
+    async fn keep_push(
+        &self,
+        appid: &str,
+        id: &MessageId,
+        (format, body): (MessageFormat, &[u8]),
+        due_in: Duration,
+        span: Duration,
+    ) -> Result<(), StoreError> {
+        let time = self.connector.call(&Request::Command(&cmd("TIME"))).await?;
+        let message = KeptMessage {
+            format,
+            since: store_time(time),
+            body: body.to_vec(),
+        };
+        let key = self.keys.pushed(appid, id);
+        let sealed = pushed::seal_kept(&self.sealer, &key, &message);
+        let mut script = self.scripts.keep_push.key(key);
+        script.key(self.keys.due(appid));
+        script
+            .arg(sealed)
+            .arg(millis(due_in))
+            .arg(millis(span).max(1));
+        script.arg(id);
+        let kept = self
+            .revocations
+            .run(&self.connector, &script, |kept: &bool| *kept);
+        kept.await.map(|_| ())
+    }
+
+    async fn settle_push(
+        &self,
+        appid: &str,
+        id: &MessageId,
+        answer: &[u8],
+        span: Duration,
+    ) -> Result<(), StoreError> {
+        let key = self.keys.pushed(appid, id);
+        let sealed = pushed::seal_answer(&self.sealer, &key, answer);
+        let mut script = self.scripts.settle_push.key(key);
+        script.key(self.keys.due(appid));
+        script.arg(sealed).arg(millis(span).max(1)).arg(id);
+        Ok(self.connector.call(&Request::Script(&script)).await?)
+    }
+
+    async fn take_pushes(
+        &self,
+        appid: &str,
+        lease: Duration,
+        most: usize,
+    ) -> Result<DueMessages, StoreError> {
+        let mut script = self.scripts.take_pushes.key(self.keys.due(appid));
+        script.arg(millis(lease)).arg(most);
+        let (seconds, micros, kept, names): (u64, u64, u64, Vec<Vec<u8>>) =
+            self.connector.call(&Request::Script(&script)).await?;
+        let messages = names.into_iter().filter_map(|name| name.try_into().ok());
+        Ok(DueMessages {
+            now: store_time((seconds, micros)),
+            messages: messages.collect(),
+            kept,
+        })
+    }
+
+    async fn kept_push(
+        &self,
+        appid: &str,
+        id: &MessageId,
+    ) -> Result<Option<KeptMessage>, StoreError> {
+        let key = self.keys.pushed(appid, id);
+        let mut get = cmd("GET");
+        get.arg(&key);
+        let stored: Option<Vec<u8>> = self.connector.call(&Request::Command(&get)).await?;
+        let Some(stored) = stored.filter(|stored| stored.first() == Some(&pushed::KEPT)) else {
+            self.postpone_push(appid, id, None).await?;
+            return Ok(None);
+        };
+        match pushed::open_kept(&self.sealer, &key, &stored) {
+            Ok(message) => Ok(Some(message)),
+            Err(Unreadable(why)) => Err(pushed::unreadable(why)),
+        }
+    }
+
+    /// `None`: the message is dropped.
+    async fn postpone_push(
+        &self,
+        appid: &str,
+        id: &MessageId,
+        due_in: Option<Duration>,
+    ) -> Result<(), StoreError> {
+        let key = self.keys.pushed(appid, id);
+        let mut script = self.scripts.postpone_push.key(key);
+        script.key(self.keys.due(appid)).arg(id);
+        match due_in {
+            Some(span) => script.arg(millis(span)),
+            None => script.arg(""),
+        };
+        Ok(self.connector.call(&Request::Script(&script)).await?)
+    }
+}
+
+#[async_trait]
+impl PushMessages for RedisStore {
+    fn id(&self, appid: &Arc<str>, key: &MessageKey) -> MessageId {
+        self.keys.message_id(appid, key)
+    }
+
+    async fn claim(
+        &self,
+        appid: &Arc<str>,
+        id: &MessageId,
+        lease: Duration,
+    ) -> Result<PushClaim, StoreError> {
+        let claim = self.claim_push(appid, id, lease);
+        self.meter.watch("claim_push", claim).await
+    }
+
+    async fn release(
+        &self,
+        appid: &Arc<str>,
+        id: &MessageId,
+        ticket: &[u8; 16],
+    ) -> Result<(), StoreError> {
+        let release = async {
+            let key = self.keys.pushed(appid, id);
+            let mut script = self.scripts.release_token.key(key);
+            script.arg(ticket);
+            let _released: bool = self.connector.call(&Request::Script(&script)).await?;
+            Ok(())
+        };
+        self.meter.watch("release_push", release).await
+    }
+
+    async fn keep(
+        &self,
+        appid: &Arc<str>,
+        id: &MessageId,
+        message: (MessageFormat, &[u8]),
+        due_in: Duration,
+        span: Duration,
+    ) -> Result<(), StoreError> {
+        let keep = self.in_time(self.keep_push(appid, id, message, due_in, span));
+        self.meter.watch("keep_push", keep).await
+    }
+
+    async fn delivered(
+        &self,
+        appid: &Arc<str>,
+        id: &MessageId,
+        answer: &[u8],
+        span: Duration,
+    ) -> Result<(), StoreError> {
+        let settle = self.settle_push(appid, id, answer, span);
+        self.meter.watch("settle_push", settle).await
+    }
+
+    async fn take_due(
+        &self,
+        appid: &Arc<str>,
+        lease: Duration,
+        most: usize,
+    ) -> Result<DueMessages, StoreError> {
+        let take = self.take_pushes(appid, lease, most);
+        self.meter.watch("take_pushes", take).await
+    }
+
+    async fn kept(
+        &self,
+        appid: &Arc<str>,
+        id: &MessageId,
+    ) -> Result<Option<KeptMessage>, StoreError> {
+        let kept = self.in_time(self.kept_push(appid, id));
+        self.meter.watch("kept_push", kept).await
+    }
+
+    async fn postpone(
+        &self,
+        appid: &Arc<str>,
+        id: &MessageId,
+        due_in: Duration,
+    ) -> Result<(), StoreError> {
+        let postpone = self.postpone_push(appid, id, Some(due_in));
+        self.meter.watch("postpone_push", postpone).await
+    }
+
+    async fn drop_kept(&self, appid: &Arc<str>, id: &MessageId) -> Result<(), StoreError> {
+        let drop = self.postpone_push(appid, id, None);
+        self.meter.watch("drop_push", drop).await
+    }
+}

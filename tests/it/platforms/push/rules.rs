@@ -1,0 +1,165 @@
+//! The rules of deliveries, without a gateway: with a clock that a test moves.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hufu::clock::{ManualClock, UnixMillis};
+use hufu::crypto::keyring::{Keyring, NamingKey};
+use hufu::metrics::{AppOutcome, Metrics};
+use hufu::push::messages::MessageFormat;
+use hufu::push::{
+    BackendError, Delivery, MessageKey, PushBackend, PushMessages, PushSettings, Redelivery,
+};
+use hufu::store::{KeyPrefix, MemoryStore};
+
+use super::token;
+
+/// Takes messages, or not.
+#[derive(Default)]
+struct Backend {
+    is_up: Cell<bool>,
+    got: RefCell<Vec<Vec<u8>>>,
+    tries: Cell<usize>,
+}
+
+#[async_trait(?Send)]
+impl PushBackend for Backend {
+    async fn deliver(&self, delivery: Delivery<'_>) -> Result<Vec<u8>, BackendError> {
+        self.tries.set(self.tries.get() + 1);
+        if !self.is_up.get() {
+            return Err(BackendError {
+                reason: "down".to_owned(),
+            });
+        }
+        self.got.borrow_mut().push(delivery.body.to_vec());
+        Ok(Vec::new())
+    }
+}
+
+struct World {
+    clock: ManualClock,
+    store: Arc<MemoryStore>,
+    backend: Rc<Backend>,
+    metrics: Arc<Metrics>,
+    redelivery: Redelivery,
+    appid: Arc<str>,
+}
+
+fn world() -> World {
+    let clock = ManualClock::at(UnixMillis(1_764_000_000_000));
+    let metrics = Arc::new(Metrics::new());
+    let store = Arc::new(MemoryStore::new(
+        Arc::new(clock.clone()),
+        KeyPrefix::new("hufu").unwrap(),
+        Arc::new(Keyring::ephemeral()),
+        Arc::new(NamingKey::ephemeral()),
+        metrics.clone(),
+    ));
+    let backend = Rc::new(Backend::default());
+    let appid: Arc<str> = "wx1".into();
+    let settings = Arc::new(PushSettings {
+        app: "shop".into(),
+        appid: appid.clone(),
+        provider: "wechat-mini-program",
+        source: "wechat-push",
+        token: token(),
+        key: None,
+        upstream: "backend".into(),
+        path: "/".to_owned(),
+        ack: "success".to_owned(),
+    });
+    let redelivery = Redelivery {
+        settings,
+        store: store.clone(),
+        backend: backend.clone(),
+        metrics: metrics.clone(),
+    };
+    World {
+        clock,
+        store,
+        backend,
+        metrics,
+        redelivery,
+        appid,
+    }
+}
+
+impl World {
+    async fn keep(&self, body: &str) {
+        let id = self.store.id(&self.appid, &MessageKey::Id(body.to_owned()));
+        let message = (MessageFormat::Xml, body.as_bytes());
+        let span = Duration::from_secs(25 * 3600);
+        let kept = self
+            .store
+            .keep(&self.appid, &id, message, Duration::from_secs(2), span);
+        kept.await.unwrap();
+    }
+
+    fn counted(&self, outcome: &'static str) -> u64 {
+        let label = AppOutcome {
+            app: "shop".to_owned(),
+            outcome,
+        };
+        self.metrics.push_redeliveries.get_or_create(&label).get()
+    }
+}
+
+#[tokio::test]
+async fn a_dead_backend_is_tried_for_a_day_and_ever_more_rarely() {
+    let world = world();
+    world.keep("m1").await;
+    assert_eq!(
+        world.redelivery.round().await.unwrap(),
+        0,
+        "it is not due yet"
+    );
+    let mut seconds = 0_u64;
+    let mut tries_in_the_first_minute = 0;
+    while world.counted("dropped") == 0 {
+        assert!(seconds < 26 * 3600, "it is never dropped");
+        world.clock.advance(Duration::from_secs(1));
+        seconds += 1;
+        world.redelivery.round().await.unwrap();
+        if seconds == 60 {
+            tries_in_the_first_minute = world.backend.tries.get();
+        }
+    }
+    assert!(
+        (24 * 3600..24 * 3600 + 600).contains(&seconds),
+        "{seconds} s"
+    );
+    assert!(
+        (4..=12).contains(&tries_in_the_first_minute),
+        "{tries_in_the_first_minute}"
+    );
+    let tries = world.backend.tries.get();
+    assert!((280..=600).contains(&tries), "{tries} tries in a day");
+    world.backend.is_up.set(true);
+    world.clock.advance(Duration::from_secs(3600));
+    assert_eq!(world.redelivery.round().await.unwrap(), 0);
+    assert!(world.store.dump().is_empty(), "nothing is left");
+}
+
+#[tokio::test]
+async fn a_backend_that_comes_back_gets_everything_once() {
+    let world = world();
+    for n in 0..40 {
+        world.keep(&format!("m{n}")).await;
+    }
+    world.clock.advance(Duration::from_secs(3));
+    while world.redelivery.round().await.unwrap() > 0 {}
+    assert_eq!(world.backend.tries.get(), 40);
+    world.backend.is_up.set(true);
+    for _ in 0..30 {
+        world.clock.advance(Duration::from_secs(1));
+        world.redelivery.round().await.unwrap();
+    }
+    let mut got = world.backend.got.borrow().clone();
+    got.sort();
+    got.dedup();
+    assert_eq!((got.len(), world.backend.got.borrow().len()), (40, 40));
+    assert_eq!(world.counted("delivered"), 40);
+}
