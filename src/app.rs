@@ -37,14 +37,18 @@ use crate::telemetry::{AccessLog, LineFormat, Throttle, Traces, log_setup};
 pub struct Gateway {
     /// Where it answers clients.
     pub listen: Listen,
-    /// The file behind it, if it is a Unix socket.
-    pub socket_file: Option<SocketFile>,
     /// Where it answers operators.
     pub admin: SocketAddr,
+    /// Where it answers backends that call the platform, if it does.
+    pub platform_api: Option<Listen>,
+    /// The files behind the Unix sockets.
+    pub socket_files: Vec<SocketFile>,
     /// The clients' server.
     pub public_server: Server,
     /// The operators' server.
     pub admin_server: Server,
+    /// The backends' server.
+    pub platform_api_server: Option<Server>,
     /// Reads the configuration again, and has what goes on beside the requests: health checks of
     /// upstreams, look-ups of their names.
     pub reloader: Reloader,
@@ -60,8 +64,8 @@ pub struct Gateway {
     pub access: AccessLogGuard,
     /// Where spans go; whoever ends the process has the last ones sent.
     pub traces: Option<Arc<Traces>>,
-    /// Reads the listener's certificates again when they change, where there are any.
-    pub certificates: Option<CertificateWatch>,
+    /// Read the listeners' certificates again when they change.
+    pub certificates: Vec<CertificateWatch>,
 }
 
 /// How long the end may take.
@@ -100,13 +104,25 @@ pub fn build(
     };
     let public = servers.public()?;
     let (admin_server, admin) = servers.admin()?;
+    let mut socket_files = Vec::from_iter(public.socket_file);
+    let mut certificates = Vec::from_iter(public.certificates);
+    let mut platform_api = None;
+    let mut platform_api_server = None;
+    if let Some(api) = servers.platform_api()? {
+        socket_files.extend(api.socket_file);
+        certificates.extend(api.certificates);
+        platform_api = Some(api.listen);
+        platform_api_server = Some(api.server);
+    }
     Ok(Gateway {
         listen: public.listen,
-        socket_file: public.socket_file,
+        socket_files,
         admin,
+        platform_api,
         store_name: settings.store.url.to_string(),
         public_server: public.server,
         admin_server,
+        platform_api_server,
         reloader: servers.reloader,
         drain: process.drain.clone(),
         drain_timeouts: DrainTimeouts {
@@ -116,7 +132,7 @@ pub fn build(
         store: process.store.clone(),
         access,
         traces: process.reports.traces.clone(),
-        certificates: public.certificates,
+        certificates,
     })
 }
 

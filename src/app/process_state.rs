@@ -9,7 +9,7 @@ use crate::clock::SystemClock;
 use crate::config::Settings;
 use crate::http::Drain;
 use crate::http::request_log::{CountedRoute, RequestReporter};
-use crate::identity::AppTokenSource;
+use crate::identity::{AppTicketSource, AppTokenSource};
 use crate::limit::{GuessWatch, LocalLimits};
 use crate::metrics::Metrics;
 use crate::proxy::via::Via;
@@ -34,6 +34,7 @@ pub(super) struct ProcessState {
     pub(super) websockets: Arc<Websockets>,
     pub(super) tokens: Arc<dyn AppTokenSource>,
     pub(super) broker: TokenBroker,
+    pub(super) tickets: Arc<dyn AppTicketSource>,
 }
 
 impl ProcessState {
@@ -62,6 +63,7 @@ impl ProcessState {
         let broker = TokenBroker::new(stores.tokens, stores.component, clock, metrics.clone());
         Ok(Self {
             tokens: Arc::new(broker.clone()),
+            tickets: Arc::new(broker.clone()),
             broker,
             store,
             reports: Arc::new(RequestReporter {
@@ -84,6 +86,11 @@ impl ProcessState {
             metrics,
             settings,
         })
+    }
+
+    /// Whether backends have a listener to call the platform through.
+    pub(super) fn has_platform_api(&self) -> bool {
+        self.settings.platform_api.listen.is_some()
     }
 
     /// Where requests are reported that nobody wants to read of on these paths.

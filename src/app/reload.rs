@@ -15,6 +15,7 @@ use crate::config::{ConfigError, Settings};
 use crate::edge::ConfigGeneration;
 use crate::http::TrustedProxies;
 use crate::identity::Apps;
+use crate::platform_api::Clients;
 use crate::proxy::watch::UpstreamWatch;
 
 /// How long it is waited for the workers before it is said that they have the new configuration.
@@ -31,6 +32,7 @@ pub struct Reloader {
     workers: usize,
     pub(super) generations: watch::Sender<Arc<ConfigGeneration<Reloadable>>>,
     pub(super) apps: watch::Sender<Arc<Apps>>,
+    pub(super) clients: watch::Sender<Arc<Clients>>,
     pub(super) trusted: watch::Sender<Arc<TrustedProxies>>,
     upstream_watch: UpstreamWatch,
     push_watch: PushWatch,
@@ -45,6 +47,7 @@ impl Reloader {
         workers: usize,
     ) -> Self {
         let apps = watch::Sender::new(first.apps.clone());
+        let clients = watch::Sender::new(first.clients.clone());
         let trusted = watch::Sender::new(first.trusted.clone());
         let (generation, _) = ConfigGeneration::new(first);
         process
@@ -56,6 +59,7 @@ impl Reloader {
             workers,
             generations: watch::Sender::new(generation),
             apps,
+            clients,
             trusted,
             upstream_watch: UpstreamWatch::default(),
             push_watch: PushWatch::default(),
@@ -109,6 +113,7 @@ impl Reloader {
         let before = self.generations.borrow().clone();
         let next = Reloadable::new(Arc::new(settings), Some(&before.content), &self.process)?;
         let apps = next.apps.clone();
+        let clients = next.clients.clone();
         let trusted = next.trusted.clone();
         let upstreams = next.upstreams.clone();
         let summary = format!(
@@ -122,6 +127,7 @@ impl Reloader {
         let (generation, mut taken) = ConfigGeneration::new(next);
         self.trusted.send_replace(trusted);
         self.apps.send_replace(apps);
+        self.clients.send_replace(clients);
         self.generations.send_replace(generation);
         let all = async {
             for _ in 0..self.workers {

@@ -11,9 +11,11 @@ use crate::http::request_log::{CountedRoute, RequestReporter};
 use crate::http::{Cors, FailureShape, TrustedProxies};
 use crate::identity::{self, Apps, IdentityProvider};
 use crate::metrics::Metrics;
+use crate::platform_api::{ClientApp, Clients};
 use crate::provider::api::PlatformApi;
 use crate::provider::client::PlatformClient;
 use crate::provider::registry;
+use crate::provider::server_calls::ServerCalls;
 use crate::provider::settings::AppSettings;
 use crate::proxy::RouteRules;
 use crate::proxy::shared_upstream::SharedUpstream;
@@ -25,6 +27,8 @@ pub(super) struct Reloadable {
     pub(super) settings: Arc<Settings>,
     pub(super) apps: Arc<Apps>,
     pub(super) platforms: PlatformClient,
+    /// The backends that may call the platform; none without a listener for them.
+    pub(super) clients: Arc<Clients>,
     pub(super) trusted: Arc<TrustedProxies>,
     /// Where requests are reported, and on which paths nobody reads of them.
     pub(super) reports: Arc<RequestReporter>,
@@ -51,8 +55,10 @@ impl Reloadable {
             None => PlatformClient::new(settings.platforms.clone())
                 .context("cannot set up the client for the platforms")?,
         };
+        let apps = Arc::new(apps(&settings.apps, before_it, &platforms, process)?);
         Ok(Self {
-            apps: Arc::new(apps(&settings.apps, before_it, &platforms, process)?),
+            clients: Arc::new(clients(&settings, &apps, before, &platforms, process)?),
+            apps,
             platforms,
             trusted: Arc::new(TrustedProxies {
                 networks: settings.server.trusted_proxies.clone(),
@@ -144,6 +150,35 @@ fn provider(
         process.metrics.clone(),
     );
     Ok(Arc::new(api.with_context(|| format!("apps.{}", app.name))?))
+}
+
+/// The backends that may call the platform, with the ways there of their apps.
+fn clients(
+    settings: &Settings,
+    apps: &Apps,
+    before: Option<&Reloadable>,
+    platforms: &PlatformClient,
+    process: &ProcessState,
+) -> Result<Clients> {
+    let mut ways = Vec::new();
+    let all = &settings.platform_api.clients;
+    for app in settings.apps.iter().filter(|_| process.has_platform_api()) {
+        let is_called = all.iter().any(|client| client.apps.contains(&app.name));
+        if let Some(known) = apps.get(&app.name).filter(|_| is_called) {
+            let calls = ServerCalls::new(app, platforms.clone());
+            ways.push(ClientApp {
+                app: known.clone(),
+                calls: Arc::new(calls.with_context(|| format!("apps.{}", app.name))?),
+            });
+        }
+    }
+    let all = if process.has_platform_api() {
+        all.as_slice()
+    } else {
+        &[]
+    };
+    let before = before.map(|before| &*before.clients);
+    Ok(Clients::new(all, &ways, before, &process.metrics))
 }
 
 fn shared_upstreams(

@@ -1,10 +1,10 @@
-//! The servers of a process: the clients' and the operators'.
+//! The servers of a process: the clients', the operators' and the backends'.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use actix_web::App;
 use actix_web::dev::Server;
+use actix_web::{App, web};
 use anyhow::{Context as _, Result};
 use tokio::sync::watch;
 
@@ -16,12 +16,13 @@ use super::reloadable::Reloadable;
 use super::worker::Worker;
 use crate::clock::SystemClock;
 use crate::edge::{
-    self, Acceptor, CertificateContext, CertificateWatch, ConfigGeneration, ConnectionSettings,
-    Dispatcher, HeadLimits, Listen, Listener, ListenerContext, NoFastPath, Rejector, ReloadableApp,
-    ServeSettings, SocketFile, TicketKeys,
+    self, Acceptor, CertificateContext, CertificateFiles, CertificateWatch, ConfigGeneration,
+    ConnectionSettings, Dispatcher, HeadLimits, Listen, Listener, ListenerContext, NoFastPath,
+    Rejector, ReloadableApp, ServeSettings, SocketFile, TicketKeys,
 };
 use crate::http::TrustedProxies;
 use crate::metrics::Metrics;
+use crate::platform_api::{self, PlatformApi};
 
 /// Longest request target, in bytes; nginx's default for a whole request line.
 const MAX_TARGET: usize = 8 * 1024;
@@ -46,6 +47,14 @@ pub(super) struct PublicServer {
     pub(super) certificates: Option<CertificateWatch>,
 }
 
+/// The backends' server.
+pub(super) struct PlatformApiServer {
+    pub(super) certificates: Option<CertificateWatch>,
+    pub(super) server: Server,
+    pub(super) listen: Listen,
+    pub(super) socket_file: Option<SocketFile>,
+}
+
 impl GatewayServers {
     pub(super) fn public(&self) -> Result<PublicServer> {
         let settings = &self.process.settings.server;
@@ -56,7 +65,17 @@ impl GatewayServers {
         let socket_file = listener
             .file(&settings.listen)
             .context("the socket has no file")?;
-        let (tls, certificates) = self.tls()?.unzip();
+        let generations = self.reloader.generations.subscribe();
+        let (tls, certificates) = self
+            .tls(
+                &settings.tls,
+                CertificateContext {
+                    key: "server.tls",
+                    metrics: Some(self.process.metrics.clone()),
+                    hosts: Box::new(move || hosts(&generations.borrow().content.routes)),
+                },
+            )?
+            .unzip();
         let balancers = settings
             .proxy_protocol
             .then(|| self.reloader.trusted.subscribe());
@@ -124,20 +143,73 @@ impl GatewayServers {
         Ok((server, listen))
     }
 
-    /// The settings of TLS on the public listener, and what reads its certificates again.
-    fn tls(&self) -> Result<Option<(Arc<edge::Tls>, CertificateWatch)>> {
-        let settings = &self.process.settings;
-        if settings.server.tls.is_empty() {
+    /// The backends' server, where there is one.
+    pub(super) fn platform_api(&self) -> Result<Option<PlatformApiServer>> {
+        let Some(at) = &self.process.settings.platform_api.listen else {
+            return Ok(None);
+        };
+        let listener = open(at, "platform_api.listen")?;
+        let listen = listener
+            .address(at)
+            .context("the platform_api listener has no address")?;
+        let socket_file = listener.file(at).context("the socket has no file")?;
+        let process = &self.process;
+        let api = web::Data::new(PlatformApi {
+            clients: self.reloader.clients.subscribe(),
+            tokens: process.tokens.clone(),
+            tickets: process.tickets.clone(),
+            session_keys: process.store.process().session_keys,
+            reports: process.reports.clone(),
+            clock: Arc::new(SystemClock),
+        });
+        let (generation, _) = ConfigGeneration::new(());
+        let app = ReloadableApp {
+            start: move || {
+                let api = api.clone();
+                move |(): &()| Dispatcher {
+                    fast_path: NoFastPath,
+                    application: App::new()
+                        .app_data(api.clone())
+                        .configure(platform_api::configure),
+                }
+            },
+            generations: watch::Sender::new(generation).subscribe(),
+        };
+        let (tls, certificates) = self
+            .tls(
+                &process.settings.platform_api.tls,
+                CertificateContext {
+                    key: "platform_api.tls",
+                    metrics: None,
+                    hosts: Box::new(Vec::new),
+                },
+            )?
+            .unzip();
+        let context = self.context(tls, None, None);
+        let server = edge::serve(listener, self.server_settings(1, None), context, app)
+            .context("cannot serve the platform_api listener")?;
+        Ok(Some(PlatformApiServer {
+            server,
+            listen,
+            socket_file,
+            certificates,
+        }))
+    }
+
+    /// TLS on a listener, and what reads its certificates again.
+    fn tls(
+        &self,
+        files: &[CertificateFiles],
+        context: CertificateContext,
+    ) -> Result<Option<(Arc<edge::Tls>, CertificateWatch)>> {
+        if files.is_empty() {
             return Ok(None);
         }
-        let tickets = TicketKeys::new(settings.secrets.keys.clone(), Arc::new(SystemClock));
-        let generations = self.reloader.generations.subscribe();
-        let context = CertificateContext {
-            metrics: self.process.metrics.clone(),
-            hosts: Box::new(move || hosts(&generations.borrow().content.routes)),
-        };
-        let tls = edge::tls(settings.server.tls.clone(), tickets, context);
-        tls.map(Some).context("server.tls")
+        let keys = self.process.settings.secrets.keys.clone();
+        let tickets = TicketKeys::new(keys, Arc::new(SystemClock));
+        let key = context.key;
+        let tls = edge::tls(files.to_vec(), tickets, context);
+        tls.map(Some).context(key)
     }
 
     /// What the connections of a listener need; `counted`: where they are counted.

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::authorizer::{Authorizer, down, unanswered};
 use super::fetched::{Fetched, RefreshTokens};
-use super::slot::AppSlot;
+use super::slot::{AppSlot, SlotKind};
 use super::state::{Origin, refused_twice, rest, unavailable};
+use super::ticket;
 use crate::backoff;
 use crate::clock::{Clock, UnixMillis, millis, monotonic_now};
 use crate::identity::{
@@ -92,7 +93,7 @@ impl Fetcher {
                     return Err(slot.state.lock().pause(why, monotonic_now()));
                 }
                 (Ok(_), None) => {}
-                (Err(error), paused) => return self.alone(slot, &app, error, paused).await,
+                (Err(error), paused) => return self.alone(slot, &app, error, paused, tokens).await,
             }
             if monotonic_now() >= deadline {
                 break;
@@ -113,7 +114,7 @@ impl Fetcher {
         stored: StoredToken,
         asked: Instant,
     ) -> Result<AccessToken, AppTokenError> {
-        self.shown(app, stored.age, stored.expires_in);
+        self.shown(slot, app, stored.age, stored.expires_in);
         let token = AccessToken {
             text: stored.text,
             until: asked + stored.expires_in,
@@ -155,8 +156,8 @@ impl Fetcher {
         let origin = match kept {
             Ok(Written::Done) => Origin::Store,
             Ok(Written::Stale) => {
-                log::warn!(app = &*app.name; "an access token came so late that another gateway fetches one; it is thrown away");
-                self.count(app, "late");
+                log::warn!(app = &*app.name; "{} came so late that another gateway fetches one; it is thrown away", slot.kind.noun());
+                self.count(slot, app, "late");
                 return None;
             }
             Ok(Written::Gone) => {
@@ -165,7 +166,7 @@ impl Fetcher {
                 return None;
             }
             Err(error) => {
-                log::warn!(app = &*app.name; "an access token was fetched and cannot be stored, so only this process has it: {error}");
+                log::warn!(app = &*app.name; "{} was fetched and cannot be stored, so only this process has it: {error}", slot.kind.noun());
                 Origin::Process
             }
         };
@@ -201,6 +202,12 @@ impl Fetcher {
         app: &App,
         tokens: &dyn AppTokenSource,
     ) -> Result<Fetched, ExchangeError> {
+        if let SlotKind::Ticket(kind) = slot.kind {
+            return Ok(Fetched {
+                token: ticket::fetched(app, kind, tokens).await?,
+                refresh: None,
+            });
+        }
         let token = match (app.component_api(), app.acting()) {
             (None, _) => granted(app, None).await?,
             (Some(api), None) => self.by_ticket(app, api).await?,
@@ -239,6 +246,7 @@ impl Fetcher {
         app: &App,
         down: StoreError,
         paused: Option<AppTokenError>,
+        tokens: &dyn AppTokenSource,
     ) -> Result<AccessToken, AppTokenError> {
         if let Some(token) = slot.state.lock().store_is_down(monotonic_now()) {
             return Ok(token);
@@ -251,9 +259,13 @@ impl Fetcher {
             let why = format!("it takes the store, which is down: {down}");
             return Err(unavailable(why, LEASE_MARGIN));
         }
-        log::warn!(app = &*app.name; "the store is down, so this process fetches an access token of its own: {down}");
+        log::warn!(app = &*app.name; "the store is down, so this process fetches its own {}: {down}", slot.kind.noun());
         let asked = monotonic_now();
-        match granted(app, Some(TokenGrant::Stable)).await {
+        let fetched = match slot.kind {
+            SlotKind::Access => granted(app, Some(TokenGrant::Stable)).await,
+            SlotKind::Ticket(kind) => ticket::fetched(app, kind, tokens).await,
+        };
+        match fetched {
             Ok(granted) => self.fresh(slot, app, granted, Origin::Process, asked),
             Err(error) => Err(self.failed(slot, app, &error)),
         }
@@ -278,13 +290,13 @@ impl Fetcher {
             .obtained(token, origin, Duration::ZERO, monotonic_now());
         match &obtained {
             Ok(_) => {
-                log::info!(app = &*app.name; "access token of {} fetched, good for {} s", app.appid, expires_in.as_secs());
-                self.count(app, "ok");
-                self.shown(app, Duration::ZERO, expires_in);
+                log::info!(app = &*app.name; "{} of {} fetched, good for {} s", slot.kind.noun(), app.appid, expires_in.as_secs());
+                self.count(slot, app, "ok");
+                self.shown(slot, app, Duration::ZERO, expires_in);
             }
             Err(_) => {
                 log::warn!(app = &*app.name; "the platform refuses the access token of {} and gives the same one again; another fetch in {} s", app.appid, REFUSED_TWICE.as_secs());
-                self.count(app, "same");
+                self.count(slot, app, "same");
             }
         }
         obtained
@@ -305,8 +317,8 @@ impl Fetcher {
             ExchangeError::Unavailable { .. } => ("unavailable", log::Level::Warn),
             _ => ("platform_error", log::Level::Error),
         };
-        log::log!(level, app = &*app.name; "no new access token of {}, {present}: {error}", app.appid);
-        self.count(app, outcome);
+        log::log!(level, app = &*app.name; "no new {} of {}, {present}: {error}", slot.kind.noun(), app.appid);
+        self.count(slot, app, outcome);
         why
     }
 
@@ -319,9 +331,12 @@ impl Fetcher {
             .inc();
     }
 
-    fn count(&self, app: &App, outcome: &'static str) {
-        self.metrics
-            .app_token_fetches
+    fn count(&self, slot: &AppSlot, app: &App, outcome: &'static str) {
+        let fetches = match slot.kind {
+            SlotKind::Access => &self.metrics.app_token_fetches,
+            SlotKind::Ticket(_) => &self.metrics.app_ticket_fetches,
+        };
+        fetches
             .get_or_create(&AppOutcome {
                 app: app.name.to_string(),
                 outcome,
@@ -329,10 +344,10 @@ impl Fetcher {
             .inc();
     }
 
-    /// Shows when the token was fetched and when it ends.
-    fn shown(&self, app: &App, age: Duration, expires_in: Duration) {
+    /// Shows when the access token was fetched and when it ends.
+    fn shown(&self, slot: &AppSlot, app: &App, age: Duration, expires_in: Duration) {
         // There may be thousands of authorizers.
-        if app.authorizer().is_some() {
+        if slot.kind != SlotKind::Access || app.authorizer().is_some() {
             return;
         }
         let label = AppLabel {

@@ -1,27 +1,59 @@
-//! One app's place with the broker: what its token is called, who fetches it and what is known of
-//! it.
+//! The place of one of an app's tokens with the broker: what it is called, who fetches it and what is
+//! known of it.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::state::TokenState;
-use crate::identity::{App, TokenName};
+use crate::identity::{App, TicketKind, TokenName};
 
 /// The kind of token that stands in the store.
 pub(super) const ACCESS: &str = "access";
 
+/// What is kept for an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum SlotKind {
+    Access,
+    Ticket(TicketKind),
+}
+
+impl SlotKind {
+    /// Its name in the store.
+    const fn stored(self) -> &'static str {
+        match self {
+            Self::Access => ACCESS,
+            Self::Ticket(kind) => kind.as_str(),
+        }
+    }
+
+    /// What it is called in the log.
+    pub(super) const fn noun(self) -> &'static str {
+        match self {
+            Self::Access => "access token",
+            Self::Ticket(TicketKind::Page) => "jsapi ticket",
+            Self::Ticket(TicketKind::Card) => "card ticket",
+        }
+    }
+
+    pub(super) fn name(self, app: &App) -> TokenName {
+        TokenName::of(app, self.stored())
+    }
+}
+
 pub(super) struct AppSlot {
     pub(super) name: TokenName,
+    pub(super) kind: SlotKind,
     /// The app as it was last asked for.
     app: Mutex<App>,
     pub(super) state: Mutex<TokenState>,
 }
 
 impl AppSlot {
-    pub(super) fn new(app: App) -> Self {
+    pub(super) fn new(app: App, kind: SlotKind) -> Self {
         Self {
-            name: TokenName::of(&app, ACCESS),
+            name: kind.name(&app),
+            kind,
             app: Mutex::new(app),
             state: Mutex::default(),
         }

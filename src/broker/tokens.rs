@@ -10,12 +10,12 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::fetch::Fetcher;
-use super::slot::{ACCESS, AppSlot};
+use super::slot::{AppSlot, SlotKind};
 use super::state::{Refused, Step, refused_twice, unavailable};
 use crate::clock::{Clock, monotonic_now};
 use crate::identity::{
-    AccessToken, App, AppTokenError, AppTokenSource, ComponentStore, PlatformTokens, REFUSED_TWICE,
-    TokenName,
+    AccessToken, App, AppTicketSource, AppTokenError, AppTokenSource, ComponentStore,
+    PlatformTokens, REFUSED_TWICE, TicketKind,
 };
 use crate::metrics::Metrics;
 
@@ -32,10 +32,10 @@ pub(super) struct Shared {
     apps: Mutex<HashMap<EntryName, Arc<Entry>>>,
 }
 
-/// An app's name, and the id of the app that it acts for.
-type EntryName = (Arc<str>, Option<Arc<str>>);
+/// An app's name, the id of the app that it acts for, and what is kept.
+type EntryName = (Arc<str>, Option<Arc<str>>, SlotKind);
 
-/// One app's token, and who works on it.
+/// One of an app's tokens, and who works on it.
 struct Entry {
     slot: AppSlot,
     /// The outcome of the task that obtains the token.
@@ -70,20 +70,11 @@ impl TokenBroker {
 #[async_trait]
 impl AppTokenSource for TokenBroker {
     async fn token(&self, app: &App) -> Outcome {
-        let entry = self.0.entry(app)?;
-        let step = entry.slot.state.lock().wanted(monotonic_now());
-        match step {
-            Step::Use(token) => Ok(token),
-            Step::UseAndRefresh(token) => {
-                drop(self.0.flight(&entry));
-                Ok(token)
-            }
-            Step::Obtain => self.0.obtained(&entry).await,
-        }
+        self.0.wanted(app, SlotKind::Access).await
     }
 
     async fn token_after(&self, app: &App, refused: &AccessToken) -> Outcome {
-        let entry = self.0.entry(app)?;
+        let entry = self.0.entry(app, SlotKind::Access)?;
         self.0.fetcher.count_refusal(app);
         let step = entry
             .slot
@@ -107,30 +98,55 @@ impl AppTokenSource for TokenBroker {
     }
 }
 
+#[async_trait]
+impl AppTicketSource for TokenBroker {
+    async fn ticket(&self, app: &App, kind: TicketKind) -> Outcome {
+        self.0.wanted(app, SlotKind::Ticket(kind)).await
+    }
+}
+
 impl Shared {
+    async fn wanted(self: &Arc<Self>, app: &App, kind: SlotKind) -> Outcome {
+        let entry = self.entry(app, kind)?;
+        let step = entry.slot.state.lock().wanted(monotonic_now());
+        match step {
+            Step::Use(token) => Ok(token),
+            Step::UseAndRefresh(token) => {
+                drop(self.flight(&entry));
+                Ok(token)
+            }
+            Step::Obtain => self.obtained(&entry).await,
+        }
+    }
+
     /// What stood against a fetch of this app's token is gone.
     pub(super) fn resume(&self, app: &App) {
-        let name = (app.name.clone(), app.authorizer().cloned());
+        let access = SlotKind::Access;
+        let name = (app.name.clone(), app.authorizer().cloned(), access);
         if let Some(entry) = self.apps.lock().get(&name) {
             entry.slot.state.lock().resume();
         }
     }
 
     /// An app's place; another one when its id has changed.
-    fn entry(&self, app: &App) -> Result<Arc<Entry>, AppTokenError> {
-        if app.app_token().is_none() && app.component_api().is_none() {
+    fn entry(&self, app: &App, kind: SlotKind) -> Result<Arc<Entry>, AppTokenError> {
+        let is_supported = match kind {
+            SlotKind::Access => app.app_token().is_some() || app.component_api().is_some(),
+            SlotKind::Ticket(_) => app.app_tickets().is_some(),
+        };
+        if !is_supported {
             return Err(AppTokenError::Unsupported);
         }
         let mut apps = self.apps.lock();
-        let name = (app.name.clone(), app.authorizer().cloned());
+        let name = (app.name.clone(), app.authorizer().cloned(), kind);
         if let Some(entry) = apps.get(&name)
-            && entry.slot.name == TokenName::of(app, ACCESS)
+            && entry.slot.name == kind.name(app)
         {
             entry.slot.asked_by(app);
             return Ok(entry.clone());
         }
         let entry = Arc::new(Entry {
-            slot: AppSlot::new(app.clone()),
+            slot: AppSlot::new(app.clone(), kind),
             flight: Mutex::default(),
             watched: Mutex::default(),
         });

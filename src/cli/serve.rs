@@ -41,6 +41,10 @@ async fn announce(gateway: &Gateway) {
     let listen = gateway.listen.to_string();
     let admin = gateway.admin.to_string();
     log::info!(listen = listen.as_str(), admin = admin.as_str(), store = gateway.store_name.as_str(); "hufu {} is listening", env!("CARGO_PKG_VERSION"));
+    if let Some(platform_api) = &gateway.platform_api {
+        let at = platform_api.to_string();
+        log::info!(platform_api = at.as_str(); "backends call the platform here");
+    }
     match gateway.store.probe().check().await {
         Ok(took) => log::info!("the store answers in {} ms", took.as_millis()),
         Err(error) => {

@@ -34,7 +34,7 @@ pub fn paths() -> Vec<String> {
 
 fn walk(table: &toml::Table, path: &str, paths: &mut Vec<String>) {
     for (key, value) in table {
-        let named_by_operator = path == "apps." || path == "upstreams.";
+        let named_by_operator = ["apps.", "upstreams.", "platform_api.clients."].contains(&path);
         let key = if named_by_operator { "*" } else { key };
         match value {
             // One key, whose table has the operator's names in it.

@@ -52,7 +52,9 @@ fn object(table: &toml::Table, path: &str, defaults: Option<&toml::Table>, notes
         let default = defaults.and_then(|defaults| defaults.get(key));
         let inner = match value {
             _ if special(&at).is_some() => leaf(&at, default, notes),
-            toml::Value::Table(named) if matches!(at.as_str(), "apps" | "upstreams") => {
+            toml::Value::Table(named)
+                if matches!(at.as_str(), "apps" | "upstreams" | "platform_api.clients") =>
+            {
                 let default = default.and_then(|tables| tables.as_table()?.values().next());
                 let each = rows(named.values().take(1), &at, default, notes);
                 let named = json!({ "type": "object", "patternProperties": { "^[A-Za-z0-9_-]{1,64}$": each }, "additionalProperties": false });

@@ -126,7 +126,7 @@ fn head_size(text: &str) -> Result<usize, Wrong> {
 }
 
 /// A pair that the listener can use: it is read here as it will be read then.
-fn certificate(section: &mut Section<'_>) -> Option<CertificateFiles> {
+pub(super) fn certificate(section: &mut Section<'_>) -> Option<CertificateFiles> {
     let cert = section.path("cert");
     let key = section.path("key");
     for (name, file) in [("cert", &cert), ("key", &key)] {
@@ -178,7 +178,7 @@ pub(super) fn diagnose_certificates(
 }
 
 /// An address and a port, or the path of a Unix socket.
-fn public(text: &str) -> Result<Listen, Wrong> {
+pub(super) fn public(text: &str) -> Result<Listen, Wrong> {
     match text.strip_prefix("unix:") {
         Some(path) if path.starts_with('/') => Ok(Listen::Unix(path.into())),
         Some(_) => refuse(

@@ -9,14 +9,15 @@ use super::own_listeners::OwnListeners;
 use super::problem::{ConfigError, Problem};
 use super::reader::{Findings, Reader, Section};
 use super::{
-    AdminSettings, LogSettings, LoginSettings, SecretSettings, ServerSettings, SessionSettings,
-    StoreTlsFiles,
+    AdminSettings, LogSettings, LoginSettings, PlatformApiSettings, SecretSettings, ServerSettings,
+    SessionSettings, StoreTlsFiles,
 };
 use super::{
-    admin, apps, cors, failure, identity, login, open_data, platforms, routes, secrets, server,
-    session, store, syntax, traces, upstreams, verify, websockets,
+    admin, apps, cors, failure, identity, login, open_data, platform_api, platforms, routes,
+    secrets, server, session, store, syntax, traces, upstreams, verify, websockets,
 };
 use crate::assertion::HeaderNames;
+use crate::edge::Listen;
 use crate::endpoints::Believed;
 use crate::files::{self, FileError};
 use crate::http::{CorsSettings, FailureShape};
@@ -54,6 +55,8 @@ pub struct Settings {
     pub apps: Vec<AppSettings>,
     /// What the apps take that their platforms push.
     pub pushes: Vec<Arc<PushSettings>>,
+    /// The listener for backends that call the platform.
+    pub platform_api: PlatformApiSettings,
     /// The backends.
     pub upstreams: Vec<Arc<Upstream>>,
     /// Which request leads to which of them.
@@ -160,6 +163,14 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
     let open_data = root.section("open_data", open_data::read);
     let platforms = root.section("platforms", platforms::read);
     let (apps, pushes) = apps::read(root, durable);
+    let admin_at = Listen::Tcp(admin.listen);
+    let platform_api = root.section("platform_api", |section| {
+        let taken = [
+            ("server.listen", &server.listen),
+            ("admin.listen", &admin_at),
+        ];
+        platform_api::read(section, &apps, taken)
+    });
     let upstreams = upstreams::read(root, &OwnListeners::new(&server.listen, admin.listen));
     // Before the routes, which must leave its headers alone.
     let identity = root.section("identity", |section| {
@@ -194,6 +205,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
         platforms,
         apps,
         pushes,
+        platform_api,
         upstreams,
         routes,
         failure,

@@ -36,6 +36,12 @@ pub fn from_base64url<const N: usize>(text: &str) -> Option<[u8; N]> {
     }
 }
 
+/// The same of any length.
+#[must_use]
+pub fn from_base64url_of_any_length(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
 /// Bytes as padded standard base64, as the platforms write session keys and open data.
 pub fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)

@@ -14,6 +14,12 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
+/// SHA-1, where a platform wants it.
+#[must_use]
+pub fn sha1(bytes: &[u8]) -> [u8; 20] {
+    Sha1::digest(bytes).into()
+}
+
 /// HMAC-SHA256 under one key, whose half of the work is done once.
 #[derive(Clone)]
 pub struct KeyedHash(Hmac<Sha256>);

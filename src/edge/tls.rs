@@ -65,8 +65,10 @@ pub struct CertificateWatch {
 
 /// What the watch needs besides.
 pub struct CertificateContext {
+    /// What the listener's key is called where it is configured.
+    pub key: &'static str,
     /// Shows until when they hold.
-    pub metrics: Arc<Metrics>,
+    pub metrics: Option<Arc<Metrics>>,
     /// The hosts of the routes, as they are now.
     pub hosts: Box<dyn Fn() -> Vec<HostPattern> + Send + Sync>,
 }
@@ -89,7 +91,7 @@ pub fn tls(
         handshakes: Crowd::new(MANY, UNDISTURBED),
     };
     tls.show(&files)?;
-    context.metrics.certificates(tls.ends());
+    context.show(&tls);
     let tls = Arc::new(tls);
     Ok((
         tls.clone(),
@@ -213,6 +215,14 @@ impl Shown {
     }
 }
 
+impl CertificateContext {
+    fn show(&self, tls: &Tls) {
+        if let Some(metrics) = &self.metrics {
+            metrics.certificates(tls.ends());
+        }
+    }
+}
+
 impl CertificateWatch {
     /// Looks at the files until it is dropped. New ones that cannot be used change nothing.
     pub async fn run(mut self) {
@@ -236,12 +246,15 @@ impl CertificateWatch {
         self.seen = now;
         match self.tls.show(&self.files) {
             Ok(()) => {
-                self.context.metrics.certificates(self.tls.ends());
-                log::info!("server.tls: certificates reloaded");
+                self.context.show(&self.tls);
+                log::info!("{}: certificates reloaded", self.context.key);
                 true
             }
             Err(error) => {
-                log::error!("server.tls: {error}; the previous certificates stay in use");
+                log::error!(
+                    "{}: {error}; the previous certificates stay in use",
+                    self.context.key
+                );
                 false
             }
         }
@@ -257,7 +270,7 @@ impl CertificateWatch {
                 .iter()
                 .filter(|diagnostic| diagnostic.verdict >= Verdict::Warn)
             {
-                log::warn!("server.tls: {subject}: {seen} → {advice}");
+                log::warn!("{}: {subject}: {seen} → {advice}", self.context.key);
             }
         }
     }

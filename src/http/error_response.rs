@@ -82,6 +82,7 @@ fn challenge(code: ErrorCode, status: StatusCode) -> Option<&'static str> {
     match code {
         _ if status != StatusCode::UNAUTHORIZED => None,
         ErrorCode::AdminTokenInvalid => Some(r#"Bearer realm="hufu admin""#),
+        ErrorCode::ClientSecretInvalid => Some(r#"Bearer realm="hufu platform api""#),
         ErrorCode::TokenInvalid | ErrorCode::SessionExpired => {
             Some(r#"Bearer realm="hufu", error="invalid_token""#)
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::identity::capability::{AppToken, OpenData, PhoneNumbers, SessionKeyApi};
+use crate::identity::capability::{AppTickets, AppToken, OpenData, PhoneNumbers, SessionKeyApi};
 use crate::identity::component::ComponentApi;
 use crate::identity::provider::IdentityProvider;
 use crate::session::UserKey;
@@ -81,6 +81,10 @@ impl App {
 
     pub fn session_key_api(&self) -> Option<&dyn SessionKeyApi> {
         self.provider.session_key_api()
+    }
+
+    pub fn app_tickets(&self) -> Option<&dyn AppTickets> {
+        self.provider.app_tickets()
     }
 
     pub fn app_token(&self) -> Option<&dyn AppToken> {

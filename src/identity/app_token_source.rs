@@ -1,11 +1,12 @@
 //! The seam between whoever calls a platform in an app's name and whoever keeps the app's access
-//! token.
+//! token and its tickets.
 
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
 use super::app::App;
+use super::capability::TicketKind;
 use super::exchange_error::{ExchangeError, PlatformCode};
 use super::token_use::TokenUse;
 use crate::secret::Secret;
@@ -88,6 +89,13 @@ pub trait AppTokenSource: Send + Sync {
     ) -> Result<AccessToken, AppTokenError>;
 }
 
+/// Keeps the tickets of all apps.
+#[async_trait]
+pub trait AppTicketSource: Send + Sync {
+    /// The app's ticket of a kind. It is fetched when nobody has one.
+    async fn ticket(&self, app: &App, kind: TicketKind) -> Result<AccessToken, AppTokenError>;
+}
+
 impl dyn AppTokenSource + '_ {
     /// Makes a call with the app's token; when the platform refuses the token, once more with
     /// another one. The caller bounds the time of all of it.
@@ -128,7 +136,7 @@ mod tests {
     use super::*;
     use crate::clock::monotonic_now;
     use crate::identity::{
-        AppToken, ComponentApi, ExchangeRequest, Identity, IdentityProvider, OpenData,
+        AppTickets, AppToken, ComponentApi, ExchangeRequest, Identity, IdentityProvider, OpenData,
         PhoneNumbers, SessionKeyApi,
     };
     use crate::session::ProviderKind;
@@ -171,6 +179,10 @@ mod tests {
         }
 
         fn session_key_api(&self) -> Option<&dyn SessionKeyApi> {
+            None
+        }
+
+        fn app_tickets(&self) -> Option<&dyn AppTickets> {
             None
         }
 

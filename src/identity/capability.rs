@@ -93,6 +93,37 @@ pub trait AppToken: Send + Sync {
     async fn fetch(&self, grant: TokenGrant) -> Result<GrantedToken, ExchangeError>;
 }
 
+/// Gives tickets of the app's, with which its pages in the platform's browser are signed.
+#[async_trait]
+pub trait AppTickets: Send + Sync {
+    /// Fetches one within the app's timeout, with a token of the app's.
+    async fn fetch(
+        &self,
+        kind: TicketKind,
+        token: &Secret<String>,
+    ) -> TokenUse<Result<GrantedToken, ExchangeError>>;
+}
+
+/// What a ticket is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TicketKind {
+    Page,
+    Card,
+}
+
+impl TicketKind {
+    pub const ALL: [Self; 2] = [Self::Page, Self::Card];
+
+    /// Its name at the platform, and in the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Page => "jsapi",
+            Self::Card => "wx_card",
+        }
+    }
+}
+
 /// How a token is fetched, where a platform has two ways.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TokenGrant {

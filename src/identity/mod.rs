@@ -18,10 +18,12 @@ mod token_use;
 
 pub use answer::LoginAnswer;
 pub use app::{App, Apps, is_appid};
-pub use app_token_source::{AccessToken, AppTokenError, AppTokenSource, REFUSED_TWICE};
+pub use app_token_source::{
+    AccessToken, AppTicketSource, AppTokenError, AppTokenSource, REFUSED_TWICE,
+};
 pub use capability::{
-    AppToken, GrantedToken, OpenData, PhoneNumber, PhoneNumbers, ResetKey, SessionKeyApi,
-    TokenGrant, UserCallError,
+    AppTickets, AppToken, GrantedToken, OpenData, PhoneNumber, PhoneNumbers, ResetKey,
+    SessionKeyApi, TicketKind, TokenGrant, UserCallError,
 };
 pub use component::{
     Authorization, AuthorizerTokens, ComponentApi, ComponentEvent, DatedEvent, PushedFields,

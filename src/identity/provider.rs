@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::capability::{AppToken, OpenData, PhoneNumbers, SessionKeyApi};
+use super::capability::{AppTickets, AppToken, OpenData, PhoneNumbers, SessionKeyApi};
 use super::component::ComponentApi;
 use super::exchange_error::{ExchangeError, PlatformCode};
 use crate::secret::Secret;
@@ -73,6 +73,8 @@ pub trait IdentityProvider: Send + Sync {
     fn phone_numbers(&self) -> Option<&dyn PhoneNumbers>;
 
     fn session_key_api(&self) -> Option<&dyn SessionKeyApi>;
+
+    fn app_tickets(&self) -> Option<&dyn AppTickets>;
 
     fn app_token(&self) -> Option<&dyn AppToken>;
 

@@ -51,6 +51,19 @@ pub struct AppApi {
     pub api: &'static str,
 }
 
+/// A call of the platform's API by a backend.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PlatformApiCall {
+    /// The app's name in the configuration; empty: it is not known.
+    pub app: String,
+    /// The client's name in the configuration; empty: it is not known.
+    pub client: String,
+    /// The pattern of `allow` that let it pass, or the gateway's own endpoint; empty: neither.
+    pub path: String,
+    /// `answered`, or an error code of docs/errors.md.
+    pub outcome: &'static str,
+}
+
 /// An app.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct AppLabel {

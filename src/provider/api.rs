@@ -13,11 +13,12 @@ use super::component::ComponentCalls;
 use super::engine::{Engine, Try, come_back, unavailable};
 use super::platform::{TokenApi, api_name};
 use super::settings::{AppSettings, SettingsError};
+use super::tickets::TicketCalls;
 use super::trouble::Trouble;
 use super::users::UserCalls;
 use crate::clock::{Clock, monotonic_now};
 use crate::identity::{
-    AppToken, ComponentApi, ExchangeError, ExchangeRequest, GrantedToken, Identity,
+    AppTickets, AppToken, ComponentApi, ExchangeError, ExchangeRequest, GrantedToken, Identity,
     IdentityProvider, OpenData, PhoneNumbers, PlatformCode, SessionKeyApi, TokenGrant,
 };
 use crate::metrics::Metrics;
@@ -33,6 +34,7 @@ pub struct PlatformApi {
     app_token: Option<AppTokenApi>,
     users: Option<UserCalls>,
     component: Option<ComponentCalls>,
+    tickets: Option<TicketCalls>,
 }
 
 /// Fetches tokens of an app, where its platform gives any. Neither the logins' permits nor their
@@ -61,6 +63,10 @@ impl PlatformApi {
             breaker: Mutex::new(Breaker::new(breaker)),
             trouble: Mutex::default(),
             app_token: engine.platform.app_token.as_ref().map(|api| AppTokenApi {
+                engine: engine.clone(),
+                api,
+            }),
+            tickets: engine.platform.tickets.map(|api| TicketCalls {
                 engine: engine.clone(),
                 api,
             }),
@@ -187,6 +193,11 @@ impl IdentityProvider for PlatformApi {
 
     fn session_key_api(&self) -> Option<&dyn SessionKeyApi> {
         self.users.as_ref().map(|users| users as &dyn SessionKeyApi)
+    }
+
+    fn app_tickets(&self) -> Option<&dyn AppTickets> {
+        let tickets = self.tickets.as_ref();
+        tickets.map(|tickets| tickets as &dyn AppTickets)
     }
 
     fn app_token(&self) -> Option<&dyn AppToken> {

@@ -63,6 +63,15 @@ impl BaseUrl {
     }
 }
 
+impl BaseUrl {
+    /// The URL of an API below this base, with a query as it is.
+    pub(super) fn with_query(&self, path: &str, query: &str) -> Url {
+        let mut url = self.join(path, []);
+        url.set_query(Some(query));
+        url
+    }
+}
+
 impl fmt::Debug for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "BaseUrl({})", self.host())

@@ -29,7 +29,7 @@ const PROXY_LOGIN: u16 = 407;
 /// The HTTP client for calls to platforms; clones share its connections.
 #[derive(Clone)]
 pub struct PlatformClient {
-    client: Client,
+    pub(super) client: Client,
     proxies: Arc<Proxies>,
 }
 
@@ -251,9 +251,9 @@ impl PlatformClient {
 }
 
 /// A call on its way: to whom, and through which proxy.
-struct OpenCall<'a> {
-    base: &'a BaseUrl,
-    proxy: Option<&'a ProxyUrl>,
+pub(super) struct OpenCall<'a> {
+    pub(super) base: &'a BaseUrl,
+    pub(super) proxy: Option<&'a ProxyUrl>,
 }
 
 impl OpenCall<'_> {
@@ -263,13 +263,7 @@ impl OpenCall<'_> {
         let host = self.base.host();
         let too_large = || CallError::TooLarge { host: host.clone() };
         let status = response.status().as_u16();
-        if let Some(proxy) = self.proxy.filter(|_| status == PROXY_LOGIN) {
-            return Err(CallError::NotSent {
-                host,
-                cause: wants_login(proxy),
-                fault: CallFault::Proxy,
-            });
-        }
+        self.refuse_of_proxy(&response)?;
         if response
             .content_length()
             .is_some_and(|length| length > BODY_MAX as u64)
@@ -286,7 +280,20 @@ impl OpenCall<'_> {
         Ok(PlatformAnswer { status, body })
     }
 
-    fn failed(&self, error: reqwest::Error) -> CallError {
+    /// An answer of the proxy's that wants a login is none of the platform's.
+    pub(super) fn refuse_of_proxy(&self, response: &Response) -> Result<(), CallError> {
+        let wants = |_: &&ProxyUrl| response.status().as_u16() == PROXY_LOGIN;
+        match self.proxy.filter(wants) {
+            Some(proxy) => Err(CallError::NotSent {
+                host: self.base.host(),
+                cause: wants_login(proxy),
+                fault: CallFault::Proxy,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn failed(&self, error: reqwest::Error) -> CallError {
         let host = self.base.host();
         let is_unsent = error.is_connect();
         let error = error.without_url();

@@ -53,6 +53,8 @@ pub(super) static MINI_PROGRAM: Platform = Platform {
     app_token: None,
     component: None,
     push_source: None,
+    tickets: None,
+    server_api: None,
 };
 
 const ERRORS: &[(PlatformCode, Meaning)] = &[

@@ -8,6 +8,8 @@ pub mod platform;
 pub mod proxy;
 pub mod registry;
 pub mod reply;
+pub mod server_api;
+pub mod server_calls;
 pub mod settings;
 pub mod untrusted;
 
@@ -15,6 +17,7 @@ mod component;
 mod douyin;
 mod engine;
 mod open_data;
+mod tickets;
 mod trouble;
 mod users;
 mod wechat;

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use super::client::Call;
+use super::server_api::ServerApi;
 use super::settings::AppSettings;
 use crate::identity::{
     Authorization, DatedEvent, ExchangeRequest, GrantedToken, Identity, OpenData, PhoneNumber,
-    PlatformCode, PushedFields, Refreshed, ResetKey, TokenGrant, TokenUse,
+    PlatformCode, PushedFields, Refreshed, ResetKey, TicketKind, TokenGrant, TokenUse,
 };
 use crate::secret::Secret;
 use crate::session::ProviderKind;
@@ -55,6 +56,10 @@ pub struct Platform {
     pub component: Option<ComponentApis>,
     /// What backends read as the source of a message that it pushes, where it pushes any.
     pub push_source: Option<&'static str>,
+    /// The API that gives tickets, which take such a token.
+    pub tickets: Option<&'static TicketApi>,
+    /// How servers call it with such a token.
+    pub server_api: Option<&'static ServerApi>,
 }
 
 /// Reads the body of an answer.
@@ -94,6 +99,14 @@ pub struct UserCall<'a> {
     pub subject: &'a str,
     /// The phone code, or the session_key.
     pub proof: &'a str,
+}
+
+/// How an app gets a ticket.
+pub struct TicketApi {
+    pub path: &'static str,
+    /// Of the access token and what the ticket is for.
+    pub request: for<'a> fn(&'a str, TicketKind) -> Call<'a>,
+    pub read: ReadBody<TokenUse<GrantedToken>>,
 }
 
 /// How an app gets a token of its own.

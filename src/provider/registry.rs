@@ -1,6 +1,7 @@
 //! The platforms, a row each. A platform's own file says what stands in its row.
 
 use super::platform::Platform;
+use super::server_api::ServerApi;
 use super::{douyin, wechat};
 use crate::session::ProviderKind;
 
@@ -16,6 +17,13 @@ pub const fn platform(kind: ProviderKind) -> &'static Platform {
 /// Every platform, in the order of the documentation.
 pub fn platforms() -> impl Iterator<Item = &'static Platform> {
     ProviderKind::ALL.into_iter().map(platform)
+}
+
+/// The API that servers call with an app's access token, of the one platform that has one. Requests
+/// are read by its rules before it is known which app they are for.
+#[must_use]
+pub fn server_api() -> &'static ServerApi {
+    &wechat::SERVER_API
 }
 
 /// The id of the app whose page a Referer names, such as `{web_origin}/{appid}/…`: a hint, never a

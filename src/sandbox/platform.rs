@@ -56,6 +56,8 @@ struct SimulatorState {
     codes: Codes,
     tokens: AccessTokens,
     components: Components,
+    /// Tickets stay the same as stable tokens do.
+    tickets: AccessTokens,
     /// The addresses that may fetch an app's access_token, where there is such a list.
     addresses: HashMap<String, Vec<IpAddr>>,
     faults: Faults,
@@ -71,6 +73,7 @@ impl Platform {
             codes: Codes::default(),
             tokens: AccessTokens::new(settings.token_life),
             components: Components::new(settings.token_life),
+            tickets: AccessTokens::new(settings.token_life),
             addresses: HashMap::new(),
             faults: Faults::default(),
             pushes: HashMap::new(),
@@ -291,9 +294,31 @@ impl Platform {
             .ok_or(Denied::QuotaUsedUp)
     }
 
+    pub(super) fn app_ticket(&self, app: &str, kind: &str) -> Result<Granted, Denied> {
+        let name = format!("{app} {kind}");
+        self.state
+            .lock()
+            .tickets
+            .stable(&name, false, self.now())
+            .ok_or(Denied::QuotaUsedUp)
+    }
+
+    /// Whether an app has a user with this openid.
+    pub(super) fn knows_user(&self, app: &str, openid: &str) -> bool {
+        self.state.lock().users.with_openid(app, openid).is_some()
+    }
+
     /// Whether an access_token is good now.
     pub fn knows_token(&self, token: &str) -> bool {
         self.app_of_token(token).is_ok()
+    }
+
+    /// The stable access_token of an app, as whoever fetches it gets it.
+    #[must_use]
+    pub fn stable_token_of(&self, app: &str) -> String {
+        self.stable_token(app, false)
+            .map(|granted| granted.access_token)
+            .unwrap_or_default()
     }
 
     /// Ends all access_tokens of an app, as another fetcher of the team's would; how many lived.

@@ -10,7 +10,7 @@ mod rings;
 mod tree;
 
 /// Layer, module.
-pub(crate) const LAYERS: [(u8, &str); 34] = [
+pub(crate) const LAYERS: [(u8, &str); 35] = [
     (4, "main"),
     (4, "lib"),
     (4, "cli"),
@@ -21,6 +21,7 @@ pub(crate) const LAYERS: [(u8, &str); 34] = [
     (3, "endpoints"),
     (3, "proxy"),
     (3, "admin"),
+    (3, "platform_api"),
     (3, "sandbox"),
     (2, "http"),
     (2, "store"),
@@ -77,6 +78,7 @@ pub(crate) const HOMES: [(&str, &[&str]); 30] = [
             "endpoints",
             "proxy",
             "admin",
+            "platform_api",
             "edge",
             "sandbox",
             "cli",

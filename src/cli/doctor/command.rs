@@ -79,7 +79,11 @@ async fn diagnose(settings: &Settings, warnings: &[Problem]) -> Result<Vec<Diagn
     );
     let own = [
         configuration(warnings),
-        listeners::diagnose(&settings.server.listen, settings.admin.listen),
+        listeners::diagnose(
+            &settings.server.listen,
+            settings.admin.listen,
+            settings.platform_api.listen.as_ref(),
+        ),
     ];
     let certificates = certificate_check::diagnose(
         &settings.server.tls,

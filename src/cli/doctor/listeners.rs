@@ -9,14 +9,27 @@ use std::path::Path;
 use crate::diagnostic::{DiagnosedSubject, Diagnostic};
 use crate::edge::Listen;
 
-pub(super) fn diagnose(public: &Listen, admin: SocketAddr) -> DiagnosedSubject {
-    let public = match public {
-        Listen::Tcp(address) => diagnose_one("server.listen", *address),
-        Listen::Unix(path) => diagnose_socket("server.listen", path),
-    };
+/// `platform_api`: of the backends' listener, where there is one.
+pub(super) fn diagnose(
+    public: &Listen,
+    admin: SocketAddr,
+    platform_api: Option<&Listen>,
+) -> DiagnosedSubject {
+    let mut diagnostics = vec![
+        diagnose_place("server.listen", public),
+        diagnose_one("admin.listen", admin),
+    ];
+    diagnostics.extend(platform_api.map(|at| diagnose_place("platform_api.listen", at)));
     DiagnosedSubject {
         subject: "listeners".to_owned(),
-        diagnostics: vec![public, diagnose_one("admin.listen", admin)],
+        diagnostics,
+    }
+}
+
+fn diagnose_place(key: &'static str, at: &Listen) -> Diagnostic {
+    match at {
+        Listen::Tcp(address) => diagnose_one(key, *address),
+        Listen::Unix(path) => diagnose_socket(key, path),
     }
 }
 

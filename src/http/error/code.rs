@@ -41,8 +41,18 @@ pub enum ErrorCode {
     UnsupportedByPlatform,
     /// Too many calls.
     RateLimited,
+    /// The platform's API without the secret of a client, or with a wrong one.
+    ClientSecretInvalid,
+    /// The same with the gateway as an HTTP proxy that wants a login.
+    ProxyLoginRequired,
+    /// A token of the gateway's for the platform's API that has ended.
+    GatewayTokenExpired,
+    /// A call that the client may not make.
+    ApiNotAllowed,
     /// The platform is down, slow or busy.
     PlatformUnavailable,
+    /// The platform was silent for too long.
+    PlatformTimeout,
     /// The platform answered nonsense.
     PlatformError,
     /// The operator has to fix something.
@@ -115,7 +125,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of docs/errors.md.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 58] = [
         Self::LoginRequired,
         Self::TokenAmbiguous,
         Self::TokenInvalid,
@@ -134,7 +144,12 @@ impl ErrorCode {
         Self::SessionKeyGone,
         Self::UnsupportedByPlatform,
         Self::RateLimited,
+        Self::ClientSecretInvalid,
+        Self::ProxyLoginRequired,
+        Self::GatewayTokenExpired,
+        Self::ApiNotAllowed,
         Self::PlatformUnavailable,
+        Self::PlatformTimeout,
         Self::PlatformError,
         Self::Misconfigured,
         Self::StoreUnavailable,
@@ -201,6 +216,23 @@ impl ErrorCode {
                 "The platform does not give this",
             ),
             Self::RateLimited => ("rate_limited", 429, "Too many requests"),
+            Self::ClientSecretInvalid => (
+                "client_secret_invalid",
+                401,
+                "Not a secret of a client of the platform's API",
+            ),
+            Self::ProxyLoginRequired => ("proxy_login_required", 407, "The proxy wants a login"),
+            Self::GatewayTokenExpired => (
+                "gateway_token_expired",
+                401,
+                "The gateway's token has ended",
+            ),
+            Self::ApiNotAllowed => ("api_not_allowed", 403, "This client may not call this"),
+            Self::PlatformTimeout => (
+                "platform_timeout",
+                504,
+                "The platform was silent for too long",
+            ),
             Self::PlatformUnavailable => {
                 ("platform_unavailable", 503, "The platform does not answer")
             }

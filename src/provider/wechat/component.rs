@@ -70,6 +70,8 @@ pub(crate) static COMPONENT: Platform = Platform {
     users: Some(&users::APIS),
     app_token: None,
     push_source: None,
+    tickets: None,
+    server_api: None,
     component: Some(ComponentApis {
         no_ticket: "WeChat has pushed no component_verify_ticket in the last 12 hours. It pushes one every ten minutes to the URL for authorisation events (授权事件接收URL) on open.weixin.qq.com: 管理中心 → 第三方平台 → 详情; compare that URL, the token and the key there with apps.{app}.push",
         ticket_refusals: &[Number(61005), Number(61006)],

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{form, users};
+use super::server_api::{CLASSIC_TOKEN, CLIENT_CREDENTIAL, SERVER_API, STABLE_TOKEN};
+use super::{form, tickets, users};
 use crate::identity::PlatformCode::{self, Number};
 use crate::identity::{GrantedToken, Identity};
 use crate::provider::client::Call;
@@ -15,10 +16,6 @@ use crate::provider::open_data::SessionKeyData;
 use crate::provider::platform::{LoginApi, Meaning, Parsed, Platform, TokenApi, TokenCall};
 use crate::provider::reply::{granted, identity, needed};
 use crate::session::ProviderKind;
-
-const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
-const CLASSIC_TOKEN: &str = "/cgi-bin/token";
-const CLIENT_CREDENTIAL: &str = "client_credential";
 
 pub(crate) static MINI_PROGRAM: Platform = Platform {
     kind: ProviderKind::WechatMiniProgram,
@@ -78,6 +75,8 @@ pub(crate) static MINI_PROGRAM: Platform = Platform {
         read: read_token,
     }),
     component: None,
+    tickets: Some(&tickets::TICKETS),
+    server_api: Some(&SERVER_API),
 };
 
 const ERRORS: &[(PlatformCode, Meaning)] = &[

@@ -63,7 +63,7 @@ const TOKEN_REFUSED: [PlatformCode; 3] = [Number(40001), Number(40014), Number(4
 const KEY_REFUSED: [PlatformCode; 2] = [Number(87007), Number(87009)];
 
 #[derive(Deserialize)]
-struct Status {
+pub(super) struct Status {
     errcode: Option<PlatformCode>,
     errmsg: Option<String>,
 }
@@ -119,7 +119,10 @@ fn phone_number(info: Option<PhoneInfo>) -> Result<PhoneNumber, Unusable> {
     })
 }
 
-fn parsed<T>(status: Status, value: impl FnOnce() -> Result<T, Unusable>) -> Parsed<TokenUse<T>> {
+pub(super) fn parsed<T>(
+    status: Status,
+    value: impl FnOnce() -> Result<T, Unusable>,
+) -> Parsed<TokenUse<T>> {
     let error = status.errcode.filter(|code| *code != Number(0));
     let refused = error.as_ref().filter(|code| TOKEN_REFUSED.contains(code));
     let (error, value) = match refused {

@@ -3,6 +3,7 @@
 mod code2session;
 mod component;
 mod phone;
+mod server_apis;
 mod session_key;
 mod token;
 mod wire;
@@ -64,4 +65,25 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         "getuserphonenumber",
         || web::to(phone::number),
     ),
+    Endpoint::api("POST", "/wxa/msg_sec_check", "msg_sec_check", || {
+        web::to(server_apis::check_text)
+    }),
+    Endpoint::api("POST", "/wxa/img_sec_check", "img_sec_check", || {
+        web::to(server_apis::check_picture)
+    }),
+    Endpoint::api(
+        "POST",
+        "/cgi-bin/message/custom/send",
+        "message/custom/send",
+        || web::to(server_apis::send_custom),
+    ),
+    Endpoint::api(
+        "POST",
+        "/cgi-bin/message/subscribe/send",
+        "message/subscribe/send",
+        || web::to(server_apis::send_subscribed),
+    ),
+    Endpoint::api("GET", "/cgi-bin/ticket/getticket", "getticket", || {
+        web::to(server_apis::ticket)
+    }),
 ];

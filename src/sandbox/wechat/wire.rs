@@ -47,15 +47,21 @@ const BAD_TOKEN: WechatError = WechatError::new(
 );
 pub(super) const BAD_GRANT_TYPE: WechatError = WechatError::new(40002, "invalid grant_type");
 pub(super) const BAD_OPENID: WechatError = WechatError::new(40003, "invalid openid");
+pub(super) const BAD_MEDIA_SIZE: WechatError = WechatError::new(40006, "invalid media size");
+pub(super) const BAD_MESSAGE_TYPE: WechatError = WechatError::new(40008, "invalid message type");
 const BAD_APPID: WechatError = WechatError::new(40013, "invalid appid");
 const BAD_CODE: WechatError = WechatError::new(40029, "invalid code");
+pub(super) const BAD_TEMPLATE: WechatError = WechatError::new(40037, "invalid template_id");
+pub(super) const BAD_TICKET_TYPE: WechatError = WechatError::new(40097, "invalid args");
 const BAD_SECRET: WechatError = WechatError::new(40125, "invalid appsecret");
 const CODE_USED: WechatError = WechatError::new(40163, "code been used");
 const USER_BLOCKED: WechatError = WechatError::new(40226, "code blocked");
 pub(super) const NO_TOKEN: WechatError = WechatError::new(41001, "access_token missing");
 pub(super) const NO_APPID: WechatError = WechatError::new(41002, "appid missing");
 pub(super) const NO_SECRET: WechatError = WechatError::new(41004, "appsecret missing");
+pub(super) const NO_MEDIA: WechatError = WechatError::new(41005, "media data missing");
 pub(super) const NO_CODE: WechatError = WechatError::new(41008, "missing code");
+pub(super) const NO_CONTENT: WechatError = WechatError::new(44004, "empty content");
 pub(super) const POST_ONLY: WechatError = WechatError::new(43002, "require POST method");
 const TOO_OFTEN: WechatError = WechatError::new(
     45011,
@@ -65,6 +71,7 @@ const QUOTA_USED_UP: WechatError = WechatError::new(45009, "reach max api daily 
 pub(super) const BAD_BODY: WechatError = WechatError::new(47001, "data format error");
 pub(super) const BAD_SIG_METHOD: WechatError = WechatError::new(87008, "invalid sig_method");
 pub(super) const BAD_SIGNATURE: WechatError = WechatError::new(87009, "invalid signature");
+pub(super) const RISKY_CONTENT: WechatError = WechatError::new(87014, "risky content");
 
 const NOT_AUTHORIZED: WechatError =
     WechatError::new(61003, "component is not authorized by this account");
@@ -146,7 +153,7 @@ fn text(body: String) -> HttpResponse {
 }
 
 /// As real ones look: the time in hexadecimal and two random words.
-fn trace(platform: &Platform) -> String {
+pub(super) fn trace(platform: &Platform) -> String {
     let word = || hash::to_hex(&random::name_bytes::<4>());
     format!("{:08x}-{}-{}", platform.now().0 / 1000, word(), word())
 }

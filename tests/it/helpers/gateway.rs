@@ -115,6 +115,16 @@ impl Gateway {
         })
     }
 
+    /// Where it answers backends that call the platform.
+    pub(crate) fn platform_api(&self) -> SocketAddr {
+        until_blocking("the listener for backends", || {
+            let log = self.stderr();
+            log.lines()
+                .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+                .find_map(|line| line["platform_api"].as_str()?.parse().ok())
+        })
+    }
+
     /// A request to the public listener.
     pub(crate) fn get(&self, path: &str) -> Request {
         http().get(self.at(path))

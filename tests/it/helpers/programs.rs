@@ -70,6 +70,21 @@ pub(crate) fn python_with(module: &str) -> Option<PathBuf> {
     has.then_some(python)
 }
 
+/// Node, if it has a package that `tests/tools.sh` has installed, or nothing where that cannot be
+/// had.
+///
+/// # Panics
+///
+/// As [`program`].
+pub(crate) fn node_with(package: &str) -> Option<PathBuf> {
+    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/node/node_modules");
+    if modules.join(package).is_dir() {
+        return program("node");
+    }
+    assert_absent(package);
+    None
+}
+
 fn assert_absent(name: &str) {
     let absent = std::fs::read_to_string(
         Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/absent"),

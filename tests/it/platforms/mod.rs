@@ -9,6 +9,7 @@ mod contract;
 mod echo;
 mod logins;
 mod outbound_proxy;
+pub(crate) mod platform_api;
 pub(crate) mod push;
 mod sandbox;
 mod trouble;

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::helpers::{APP_SECRET, APPID, Gateway, RedisServer, echo_upstream, http, until};
-use crate::platforms::push;
+use crate::platforms::{platform_api, push};
 
 const ADMIN_TOKEN: &str = "admin-token-that-nobody-may-see";
 const MESSAGE: &str = "message-that-nobody-may-see";
@@ -38,6 +38,48 @@ fn assert_absent(secrets: &[(&str, String)], place: &str, bytes: &[u8]) {
     }
 }
 
+/// What the listener for backends answers; the token and the ticket that it hands out are secrets.
+async fn of_backends(
+    gateway: &Gateway,
+    openid: &str,
+    secrets: &mut Vec<(&'static str, String)>,
+) -> String {
+    let sdk_token = gateway.sdk_token().await;
+    let ticket = http()
+        .get(gateway.api("/hufu/ticket/jsapi"))
+        .bearer_auth(platform_api::SECRET);
+    let ticket = ticket.await.json()["ticket"].as_str().unwrap().to_owned();
+    let mut emitted = String::new();
+    for (path, body) in [
+        ("/wxa/msg_sec_check", json!({ "content": "hello" })),
+        ("/wxa/forbidden", json!({})),
+        ("/hufu/jssdk/sign", json!({ "url": "https://example.com/" })),
+        (
+            "/hufu/session-key/sign",
+            json!({ "openid": openid, "data": "x" }),
+        ),
+        (
+            "/hufu/session-key/sign",
+            json!({ "openid": "oNobody", "data": "x" }),
+        ),
+    ] {
+        emitted += &gateway.call(path, &body).await.text();
+        for token in [sdk_token.as_str(), "hufu_at_dead"] {
+            let call = http()
+                .post(gateway.api(path))
+                .query(&[("access_token", token)]);
+            emitted += &call.json(&body).await.text();
+        }
+    }
+    emitted += &gateway.asked_for_token(APPID, APP_SECRET).await.text();
+    secrets.extend([
+        ("gateway token", sdk_token),
+        ("ticket", ticket),
+        ("client secret", platform_api::SECRET.to_owned()),
+    ]);
+    emitted
+}
+
 #[tokio::test]
 async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
     let redis = RedisServer::start(&[]);
@@ -46,6 +88,7 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
         "log.level = \"trace\"\nopen_data.max_age = \"0s\"\nadmin.token = \"{ADMIN_TOKEN}\"\n{}{}",
         push::pushed_to("http://127.0.0.1:9", push::SEALED),
         echo.route("/api", "required")
+            + &platform_api::client("sign = true\n").replace("/wxa/test/*", "/hufu/*")
     );
     let gateway = Gateway::on(&redis.url(""), &config);
     let code = gateway.code("alice");
@@ -189,6 +232,7 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
             .await
             .text();
     }
+    emitted += &of_backends(&gateway, &openid, &mut secrets).await;
     emitted += &gateway.admin_get("/metrics").await.text();
     emitted += &gateway.admin_get("/readyz").await.text();
     gateway.access_line("the last request", |line| {

@@ -1,0 +1,253 @@
+//! Whose a request is, and by which way it has come.
+
+use std::sync::Arc;
+
+use super::clients::{Client, ClientApp, Clients};
+use super::gateway_token::{self, UncheckedToken};
+use crate::clock::UnixMillis;
+use crate::crypto::encoding;
+use crate::http::head::Value;
+use crate::http::token::bearer_token;
+use crate::http::{ErrorCode, GatewayError, Headers, RequestHead};
+
+const APP_HEADER: &str = "x-hufu-app";
+
+/// How a client calls, which decides what errors look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// As an SDK, with a token in the query.
+    Sdk,
+    /// With its secret in `Authorization`.
+    Bearer,
+    /// With the gateway as its HTTP proxy.
+    Proxy,
+}
+
+/// Who calls, and for which app.
+#[derive(Clone)]
+pub(super) struct Caller {
+    pub(super) client: Arc<Client>,
+    pub(super) app: ClientApp,
+}
+
+/// What a request shows of itself in its head.
+pub(super) struct Credentials<'a> {
+    bearer: Option<&'a str>,
+    proxy: Option<ProxyLogin>,
+    app: Option<&'a str>,
+    host: &'a str,
+}
+
+struct ProxyLogin {
+    client: String,
+    secret: String,
+}
+
+impl<'a> Credentials<'a> {
+    /// Reads the head; each credential at most once.
+    pub(super) fn of(head: &'a RequestHead) -> Result<Self, GatewayError> {
+        let headers = head.headers();
+        let bearer = match once(headers, "authorization")? {
+            Some(line) => Some(bearer_token(line).ok_or_else(not_bearer)?),
+            None => None,
+        };
+        let proxy = match once(headers, "proxy-authorization")? {
+            Some(line) => Some(proxy_login(line).ok_or_else(not_basic)?),
+            None => None,
+        };
+        if bearer.is_some() && proxy.is_some() {
+            return Err(two_credentials());
+        }
+        Ok(Self {
+            bearer,
+            proxy,
+            app: once(headers, APP_HEADER)?,
+            host: once(headers, "host")?.unwrap_or_default(),
+        })
+    }
+
+    /// Whose the request is that has no token in its query.
+    pub(super) fn caller(&self, clients: &Clients) -> Result<Caller, GatewayError> {
+        if let Some(login) = &self.proxy {
+            let client = login.client(clients)?;
+            let caller = self.caller_of(client)?;
+            return if caller.app.calls.goes_to(self.host) {
+                Ok(caller)
+            } else {
+                Err(GatewayError::new(
+                    ErrorCode::ApiNotAllowed,
+                    "This proxy leads to the platform's API alone.",
+                ))
+            };
+        }
+        match self.bearer {
+            Some(secret) => {
+                let (client, _) = clients.with_secret(secret).ok_or_else(wrong_secret)?;
+                self.caller_of(client)
+            }
+            None if clients.is_platform(self.host) => Err(GatewayError::new(
+                ErrorCode::ProxyLoginRequired,
+                "Give the proxy's URL a login: http://CLIENT:SECRET@HOST:PORT.",
+            )),
+            None => Err(GatewayError::new(
+                ErrorCode::ClientSecretInvalid,
+                "Send the secret of a client of platform_api as \"Authorization: Bearer …\", or a token of the gateway's as access_token.",
+            )),
+        }
+    }
+
+    /// Whose the request is that has this token in its query.
+    pub(super) fn caller_of_token(
+        &self,
+        token: &str,
+        clients: &Clients,
+        now: UnixMillis,
+    ) -> Result<Caller, GatewayError> {
+        if self.bearer.is_some() {
+            return Err(two_credentials());
+        }
+        if !token.starts_with(gateway_token::PREFIX) {
+            // As "expired" it would have an SDK fetch the same again, without end.
+            return Err(GatewayError::new(
+                ErrorCode::ApiNotAllowed,
+                "this access_token is not one of the gateway's; have the SDK fetch its token from the gateway",
+            ));
+        }
+        let dead = || {
+            GatewayError::new(
+                ErrorCode::GatewayTokenExpired,
+                "fetch another token from the gateway",
+            )
+        };
+        let token = UncheckedToken::parse(token).ok_or_else(dead)?;
+        let client = clients.named(&token.client).ok_or_else(dead)?;
+        if !client.takes(&token, now) {
+            return Err(dead());
+        }
+        if let Some(login) = &self.proxy
+            && !Arc::ptr_eq(login.client(clients)?, client)
+        {
+            return Err(two_credentials());
+        }
+        let app = client.app(&token.app).ok_or_else(other_app)?;
+        if self.app.is_some_and(|named| *named != *app.app.name) {
+            return Err(GatewayError::new(
+                ErrorCode::TokenAmbiguous,
+                "X-Hufu-App and the token name two apps.",
+            ));
+        }
+        Ok(Caller {
+            client: client.clone(),
+            app: app.clone(),
+        })
+    }
+
+    /// Whether nothing in the head contradicts a client that was found by its secret elsewhere.
+    pub(super) fn agree_with(
+        &self,
+        client: &Arc<Client>,
+        clients: &Clients,
+    ) -> Result<(), GatewayError> {
+        if self.bearer.is_some() {
+            return Err(two_credentials());
+        }
+        match &self.proxy {
+            Some(login) if !Arc::ptr_eq(login.client(clients)?, client) => Err(two_credentials()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn way(&self, has_token: bool) -> Way {
+        match (has_token, &self.proxy) {
+            (true, _) => Way::Sdk,
+            (false, Some(_)) => Way::Proxy,
+            (false, None) => Way::Bearer,
+        }
+    }
+
+    fn caller_of(&self, client: &Arc<Client>) -> Result<Caller, GatewayError> {
+        let app = match self.app {
+            Some(name) => client.app(name).ok_or_else(other_app)?,
+            None => client.only_app().ok_or_else(|| {
+                GatewayError::new(
+                    ErrorCode::AppRequired,
+                    "This client has several apps; name one in the header X-Hufu-App.",
+                )
+            })?,
+        };
+        Ok(Caller {
+            client: client.clone(),
+            app: app.clone(),
+        })
+    }
+}
+
+impl ProxyLogin {
+    fn client<'c>(&self, clients: &'c Clients) -> Result<&'c Arc<Client>, GatewayError> {
+        let client = clients.named(&self.client);
+        client
+            .filter(|client| client.has_secret(&self.secret))
+            .ok_or_else(wrong_secret)
+    }
+}
+
+/// The value of a header that may occur once.
+fn once<'a>(headers: Headers<'a>, name: &str) -> Result<Option<&'a str>, GatewayError> {
+    let mut values = headers.get_all(name);
+    let first = values.next();
+    match (first, values.next()) {
+        (_, Some(_)) => Err(two_credentials()),
+        (None, None) => Ok(None),
+        (Some(value), None) => Value::text(value).map(Some).ok_or_else(|| {
+            GatewayError::new(ErrorCode::RequestInvalid, "A header is not plain text.")
+        }),
+    }
+}
+
+fn proxy_login(line: &str) -> Option<ProxyLogin> {
+    let (scheme, rest) = line.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = String::from_utf8(encoding::from_base64(rest.trim())?).ok()?;
+    let (client, secret) = text.split_once(':')?;
+    Some(ProxyLogin {
+        client: client.to_owned(),
+        secret: secret.to_owned(),
+    })
+}
+
+pub(super) fn wrong_secret() -> GatewayError {
+    GatewayError::new(
+        ErrorCode::ClientSecretInvalid,
+        "no client of platform_api has this secret",
+    )
+}
+
+fn other_app() -> GatewayError {
+    GatewayError::new(
+        ErrorCode::ApiNotAllowed,
+        "this client may not call for this app; see platform_api.clients.NAME.apps",
+    )
+}
+
+fn two_credentials() -> GatewayError {
+    GatewayError::new(
+        ErrorCode::TokenAmbiguous,
+        "The request has more than one credential; send one.",
+    )
+}
+
+fn not_bearer() -> GatewayError {
+    GatewayError::new(
+        ErrorCode::ClientSecretInvalid,
+        "Send the secret as \"Authorization: Bearer …\".",
+    )
+}
+
+fn not_basic() -> GatewayError {
+    GatewayError::new(
+        ErrorCode::ProxyLoginRequired,
+        "Send the proxy's login as \"Proxy-Authorization: Basic …\".",
+    )
+}

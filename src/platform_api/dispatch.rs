@@ -1,0 +1,212 @@
+//! Every request to the listener: what it is, who answers it, and the account of it.
+
+use std::sync::Arc;
+
+use actix_web::body::BoxBody;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use tokio::sync::watch;
+
+use super::answer_body::CallAnswerBody;
+use super::clients::{Client, Clients};
+use super::credentials::{Caller, Credentials, Way};
+use super::forward::Forward;
+use super::own_endpoints::{OwnEndpoint, OwnParts};
+use super::request_body::RequestBody;
+use super::token_endpoint::{self, TokenRequest};
+use super::{paths, query, refusal};
+use crate::clock::Clock;
+use crate::http::answer::json;
+use crate::http::extract::X_REQUEST_ID;
+use crate::http::request_log::{LoggedBody, RequestLog, RequestReporter};
+use crate::http::{ErrorCode, GatewayError, Inbound, RequestHead, TrustedProxies};
+use crate::identity::{AppTicketSource, AppTokenSource};
+use crate::metrics::PlatformApiCall;
+use crate::provider::registry::server_api;
+use crate::session::SessionKeys;
+
+/// The methods of the platform's API.
+const METHODS: &str = "GET, POST";
+
+/// What all requests share.
+pub struct PlatformApi {
+    /// The clients that are configured now.
+    pub clients: watch::Receiver<Arc<Clients>>,
+    pub tokens: Arc<dyn AppTokenSource>,
+    pub tickets: Arc<dyn AppTicketSource>,
+    pub session_keys: Arc<dyn SessionKeys>,
+    pub reports: Arc<RequestReporter>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What is known of a call, for the account and for the shape of an error.
+struct Known {
+    way: Way,
+    client: Option<Arc<Client>>,
+    app: Option<Arc<str>>,
+    /// The pattern that lets it pass, or the endpoint.
+    path: Option<String>,
+}
+
+/// Registers the one handler.
+pub fn configure(cfg: &mut web::ServiceConfig) {
+    cfg.default_service(web::to(handle));
+}
+
+async fn handle(
+    request: HttpRequest,
+    payload: web::Payload,
+    api: web::Data<PlatformApi>,
+) -> HttpResponse<LoggedBody<CallAnswerBody>> {
+    let head = RequestHead::of(&request);
+    let clients = api.clients.borrow().clone();
+    // No proxy stands before this listener.
+    let inbound = Inbound::of(&head, &TrustedProxies::default(), None);
+    let id = inbound.id;
+    let mut request_log = RequestLog::new(
+        api.reports.clone(),
+        inbound,
+        head.method(),
+        loggable(head.path()),
+        clients.nobody.clone(),
+    );
+    request_log.connection = Some(head.connection.clone());
+    let mut known = Known {
+        way: Way::Bearer,
+        client: None,
+        app: None,
+        path: None,
+    };
+    let answered = answer(&api, &clients, &head, payload.into_inner(), &mut known).await;
+    if let Some(client) = &known.client {
+        request_log.route = client.counted.clone();
+    }
+    request_log.app.clone_from(&known.app);
+    let (mut response, outcome) = match answered {
+        Ok(response) => (response, "answered"),
+        Err(error) => {
+            request_log.refused(&error);
+            let response = refusal::answer(&error, known.way, server_api(), &id);
+            (own(response), error.code.word())
+        }
+    };
+    api.reports.metrics.platform_api_call(&PlatformApiCall {
+        app: known.app.as_deref().unwrap_or_default().to_owned(),
+        client: known
+            .client
+            .map_or_else(String::new, |client| client.settings.name.to_string()),
+        path: known.path.unwrap_or_default(),
+        outcome,
+    });
+    request_log.set_status(response.status());
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        let name = HeaderName::from_static(X_REQUEST_ID);
+        response.headers_mut().insert(name, id);
+    }
+    response.map_body(|_, body| LoggedBody::new(body, request_log))
+}
+
+async fn answer(
+    api: &PlatformApi,
+    clients: &Clients,
+    head: &RequestHead,
+    mut payload: actix_web::dev::Payload,
+    known: &mut Known,
+) -> Result<HttpResponse<CallAnswerBody>, GatewayError> {
+    let platform = server_api();
+    let path = head.path();
+    let is_token = [platform.token_by_query, platform.token_by_body].contains(&path);
+    if is_token {
+        known.way = Way::Sdk;
+        known.path = Some(path.to_owned());
+    }
+    let credentials = Credentials::of(head)?;
+    if let Some(asked) = TokenRequest::read(head, &mut payload, platform).await {
+        let asked = asked?;
+        let (client, key, app) = asked.caller(&credentials, clients, platform)?;
+        known.client = Some(client.clone());
+        known.app = Some(app.app.name.clone());
+        let _place = client.admit()?;
+        let now = api.clock.unix_now();
+        let token = token_endpoint::answer(client, key, app, &*api.tokens, now).await?;
+        return Ok(own(json(&token)));
+    }
+    let query = query::read(head.query(), platform)?;
+    known.way = credentials.way(query.token.is_some());
+    let caller = match query.token {
+        Some(token) => credentials.caller_of_token(token, clients, api.clock.unix_now())?,
+        None => credentials.caller(clients)?,
+    };
+    known.client = Some(caller.client.clone());
+    known.app = Some(caller.app.app.name.clone());
+    known.path = Some(allowed(head, &caller)?);
+    let place = caller.client.admit()?;
+    if let Some(own_endpoint) = OwnEndpoint::of(path, platform) {
+        let parts = OwnParts {
+            tickets: &*api.tickets,
+            keys: &*api.session_keys,
+            api: platform,
+            now: api.clock.unix_now(),
+        };
+        let answered = own_endpoint.answer(&caller, head, &mut payload, &parts);
+        return Ok(own(answered.await?));
+    }
+    let body = RequestBody::read(head, payload).await?;
+    let forward = Forward {
+        api: platform,
+        tokens: &*api.tokens,
+        head,
+        query: &query,
+        caller: &caller,
+    };
+    forward.answer(body, place).await
+}
+
+/// The pattern that lets the call pass.
+fn allowed(head: &RequestHead, caller: &Caller) -> Result<String, GatewayError> {
+    let path = head.path();
+    if !paths::is_plain(path) {
+        return Err(GatewayError::new(
+            ErrorCode::PathInvalid,
+            "A path here has letters, digits, \"-\" and \"_\" between single slashes.",
+        ));
+    }
+    let own_endpoint = OwnEndpoint::of(path, server_api());
+    if own_endpoint.is_none() && OwnEndpoint::claims(path) {
+        return Err(GatewayError::no_endpoint());
+    }
+    if own_endpoint.is_none() && paths::is_withheld(path, server_api().withheld) {
+        return Err(GatewayError::new(
+            ErrorCode::ApiNotAllowed,
+            "this API is never passed on",
+        ));
+    }
+    let pattern = caller.client.allowed(path).ok_or_else(|| {
+        GatewayError::new(
+            ErrorCode::ApiNotAllowed,
+            "platform_api.clients.NAME.allow of this client does not have this path",
+        )
+    })?;
+    let methods = match own_endpoint {
+        Some(own_endpoint) => own_endpoint.method(),
+        None => METHODS,
+    };
+    if !methods.split(", ").any(|method| method == head.method()) {
+        return Err(GatewayError::new(
+            ErrorCode::MethodNotAllowed,
+            format!("This path takes {methods}."),
+        )
+        .allow(methods));
+    }
+    Ok(pattern.to_owned())
+}
+
+fn own(response: HttpResponse<BoxBody>) -> HttpResponse<CallAnswerBody> {
+    response.map_body(|_, body| CallAnswerBody::Own(body))
+}
+
+/// A path for the access line, without a token that somebody has put there, escaped or not.
+fn loggable(path: &str) -> &str {
+    let token = path.find("hufu_at").into_iter().chain(path.find('%'));
+    token.min().map_or(path, |at| &path[..at])
+}

@@ -1,0 +1,113 @@
+//! What the gateway answers itself, for clients whose list has it: tickets, and signatures with them
+//! and with users' keys.
+
+use actix_web::HttpResponse;
+use actix_web::body::BoxBody;
+use actix_web::dev::Payload;
+use actix_web::web::Query;
+use serde::de::DeserializeOwned;
+
+use super::credentials::Caller;
+use super::request_body::small_json;
+use super::tickets::{self, PageRequest};
+use super::user_signature::{self, SignRequest};
+use crate::clock::UnixMillis;
+use crate::http::answer::json;
+use crate::http::{ErrorCode, GatewayError, RequestHead};
+use crate::identity::AppTicketSource;
+use crate::provider::server_api::ServerApi;
+use crate::session::SessionKeys;
+
+/// What the gateway's own paths begin with. Nothing below it is passed on.
+const PREFIX: &str = "/hufu";
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OwnEndpoint {
+    SignPage,
+    PageTicket,
+    PlatformTicket,
+    SignForUser,
+}
+
+/// What they work with.
+pub(super) struct OwnParts<'a> {
+    pub(super) tickets: &'a dyn AppTicketSource,
+    pub(super) keys: &'a dyn SessionKeys,
+    pub(super) api: &'a ServerApi,
+    pub(super) now: UnixMillis,
+}
+
+impl OwnEndpoint {
+    pub(super) fn of(path: &str, api: &ServerApi) -> Option<Self> {
+        match path {
+            "/hufu/jssdk/sign" => Some(Self::SignPage),
+            "/hufu/ticket/jsapi" => Some(Self::PageTicket),
+            "/hufu/session-key/sign" => Some(Self::SignForUser),
+            path if path == api.ticket => Some(Self::PlatformTicket),
+            _ => None,
+        }
+    }
+
+    /// Whether a plain path is one of the gateway's, in any case of letters.
+    pub(super) fn claims(path: &str) -> bool {
+        let first = path.get(..PREFIX.len());
+        let rest = path.get(PREFIX.len()..).unwrap_or_default();
+        first.is_some_and(|first| first.eq_ignore_ascii_case(PREFIX))
+            && (rest.is_empty() || rest.starts_with('/'))
+    }
+
+    pub(super) const fn method(self) -> &'static str {
+        match self {
+            Self::SignPage | Self::SignForUser => "POST",
+            Self::PageTicket | Self::PlatformTicket => "GET",
+        }
+    }
+
+    pub(super) async fn answer(
+        self,
+        caller: &Caller,
+        head: &RequestHead,
+        payload: &mut Payload,
+        parts: &OwnParts<'_>,
+    ) -> Result<HttpResponse<BoxBody>, GatewayError> {
+        match self {
+            Self::SignPage => {
+                let request: PageRequest = read(head, payload).await?;
+                let signed =
+                    tickets::sign_page(caller, request, parts.tickets, parts.api, parts.now);
+                Ok(json(&signed.await?))
+            }
+            Self::PageTicket => Ok(json(&tickets::page_ticket(caller, parts.tickets).await?)),
+            Self::PlatformTicket => {
+                let pairs =
+                    Query::<Vec<(String, String)>>::from_query(head.query().unwrap_or_default())
+                        .map(Query::into_inner)
+                        .unwrap_or_default();
+                let mut kinds = pairs.iter().filter(|(name, _)| name == "type");
+                let kind = kinds.next().map(|(_, kind)| kind.as_str());
+                let ticket = tickets::platform_ticket(caller, kind, parts.tickets);
+                Ok(json(&ticket.await?))
+            }
+            Self::SignForUser => {
+                let request: SignRequest = read(head, payload).await?;
+                Ok(json(
+                    &user_signature::sign(caller, request, parts.keys).await?,
+                ))
+            }
+        }
+    }
+}
+
+async fn read<T: DeserializeOwned>(
+    head: &RequestHead,
+    payload: &mut Payload,
+) -> Result<T, GatewayError> {
+    let body = small_json(head, payload).await?;
+    serde_json::from_slice(&body).map_err(|error| {
+        GatewayError::new(
+            ErrorCode::RequestInvalid,
+            format!("The body is invalid: {error}."),
+        )
+    })
+}

@@ -1,0 +1,132 @@
+//! Bodies in both directions, of any length, in constant memory.
+
+use futures_util::stream;
+use serde_json::{Value, json};
+
+use super::{SECRET, client, gateway, with_secret};
+use crate::helpers::http;
+
+/// More than is kept for a repetition.
+const LONG: usize = 3 * 1024 * 1024;
+
+#[tokio::test]
+async fn a_body_arrives_as_it_was_sent_whatever_its_length() {
+    let gateway = gateway(&client(""));
+    for length in [0, 1, 2 * 1024 * 1024, 2 * 1024 * 1024 + 1, LONG] {
+        let post = http().post(gateway.api("/wxa/test/echo?a=1&b=%20"));
+        let echoed = post
+            .bearer_auth(SECRET)
+            .body("x".repeat(length))
+            .await
+            .json();
+        assert_eq!(
+            (&echoed["errcode"], &echoed["length"]),
+            (&json!(0), &json!(length))
+        );
+        assert_eq!(echoed["query"], "access_token=TOKEN&a=1&b=%20");
+        let announced = format!("content-length: {length}");
+        assert!(
+            echoed["headers"]
+                .as_array()
+                .unwrap()
+                .contains(&json!(announced)),
+            "{echoed}"
+        );
+    }
+    // Without a length: a short one gets one, a long one goes on as it comes.
+    for (pieces, header) in [
+        (2, "content-length: 131072"),
+        (48, "transfer-encoding: chunked"),
+    ] {
+        let body = (0..pieces).map(|_| Ok::<_, std::io::Error>("x".repeat(64 * 1024)));
+        let post = http()
+            .post(gateway.api("/wxa/test/echo"))
+            .bearer_auth(SECRET);
+        let echoed = post
+            .body(reqwest::Body::wrap_stream(stream::iter(body)))
+            .await
+            .json();
+        assert_eq!(echoed["length"], pieces * 64 * 1024);
+        assert!(
+            echoed["headers"]
+                .as_array()
+                .unwrap()
+                .contains(&json!(header)),
+            "{echoed}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_large_upload_and_a_large_answer_cost_no_memory() {
+    let gateway = gateway(&client(""));
+    gateway.call("/wxa/test/echo", &json!({})).await;
+    let before = gateway.resident_kib();
+    let pieces = (0..1600).map(|_| Ok::<_, std::io::Error>("x".repeat(64 * 1024)));
+    let post = http()
+        .post(gateway.api("/wxa/test/echo"))
+        .bearer_auth(SECRET);
+    let echoed = post
+        .body(reqwest::Body::wrap_stream(stream::iter(pieces)))
+        .await
+        .json();
+    assert_eq!(echoed["length"], 1600 * 64 * 1024);
+    let get = http()
+        .get(gateway.api("/wxa/test/large?pieces=1600"))
+        .bearer_auth(SECRET);
+    let mut answer = get.stream().await;
+    assert_eq!(answer.headers()["content-type"], "image/png");
+    let mut length = 0;
+    while let Some(piece) = answer.chunk().await.unwrap() {
+        length += piece.len();
+    }
+    assert_eq!(length, 1600 * 64 * 1024);
+    let grown = gateway.resident_kib().saturating_sub(before);
+    assert!(grown < 32 * 1024, "100 MiB each way cost {grown} KiB");
+}
+
+#[tokio::test]
+async fn what_breaks_off_stays_broken() {
+    let gateway = gateway(&client(""));
+    let broken = http()
+        .get(gateway.api("/wxa/test/break"))
+        .bearer_auth(SECRET);
+    assert!(broken.try_send().await.is_err());
+    gateway.access_line("the answer", |line| line["error"] == "platform_error");
+
+    // An upload that ends early must not arrive as a whole one.
+    for head in [
+        "Content-Length: 4000000\r\n",
+        "Transfer-Encoding: chunked\r\n",
+    ] {
+        let mut client = crate::helpers::Probe::connect(gateway.platform_api()).await;
+        client.send(with_secret("POST /wxa/test/echo", head)).await;
+        let begin = "x".repeat(3_000_000);
+        let begin = if head.starts_with('T') {
+            format!("{:x}\r\n{begin}\r\n", begin.len())
+        } else {
+            begin
+        };
+        client.send(begin).await;
+        client.finish().await;
+        gateway.access_line("the upload", |line: &Value| {
+            line["error"] == "body_broken" || line["status"] == 499
+        });
+    }
+    assert!(!gateway.stdout().contains(r#""error":"internal""#));
+}
+
+#[tokio::test]
+async fn a_long_upload_is_answered_as_it_comes_when_its_token_is_refused() {
+    let gateway = gateway(&client(""));
+    gateway.call("/wxa/test/echo", &json!({})).await;
+    gateway.wechat.platform.end_tokens(crate::helpers::APPID);
+    let post = http()
+        .post(gateway.api("/wxa/test/echo"))
+        .bearer_auth(SECRET);
+    let refused = post.body("x".repeat(LONG)).await;
+    assert_eq!(
+        (refused.status(), &refused.json()["errcode"]),
+        (200, &json!(40001))
+    );
+}
