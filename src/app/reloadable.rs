@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 
 use super::process_state::ProcessState;
+use crate::assertion::IdentityLines;
 use crate::clock::SystemClock;
 use crate::config::Settings;
 use crate::http::request_log::{CountedRoute, RequestReporter};
@@ -36,9 +37,9 @@ pub(super) struct Reloadable {
     pub(super) routes: Arc<RouteTable>,
     pub(super) rules: Arc<[RouteRules]>,
     pub(super) upstreams: Vec<Arc<SharedUpstream>>,
-    /// Another one whenever a name of an identity header or an app's id has changed: sessions keep
-    /// their header lines.
-    pub(super) identity_generation: u64,
+    /// With another generation whenever a name of an identity header or an app's id has changed:
+    /// sessions keep their header lines.
+    pub(super) identity_lines: IdentityLines,
 }
 
 impl Reloadable {
@@ -73,9 +74,13 @@ impl Reloadable {
             routes: Arc::new(settings.routes.clone()),
             rules: route_rules(&settings, &process.metrics),
             upstreams: shared_upstreams(&settings.upstreams, before, process)?,
-            identity_generation: before.map_or(0, |before| {
-                before.identity_generation + u64::from(!same_identity(&before.settings, &settings))
-            }),
+            identity_lines: IdentityLines {
+                names: settings.identity.clone(),
+                generation: before.map_or(0, |before| {
+                    let is_other = !same_identity(&before.settings, &settings);
+                    before.identity_lines.generation + u64::from(is_other)
+                }),
+            },
             settings,
         })
     }

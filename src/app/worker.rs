@@ -9,7 +9,7 @@ use futures_util::future::LocalBoxFuture;
 use super::process_state::ProcessState;
 use super::push_watch::push_forwarder;
 use super::reloadable::Reloadable;
-use crate::assertion::{IdentityLines, ReservedNames};
+use crate::assertion::ReservedNames;
 use crate::clock::SystemClock;
 use crate::edge::FastPath;
 use crate::endpoints::{
@@ -59,11 +59,11 @@ impl Worker {
             process.local_limits.clone(),
             process.metrics.clone(),
         );
-        let auth = Authenticator::new(
-            sessions.clone(),
-            process.carriers.clone(),
-            process.guesses.clone(),
-        );
+        let auth = Authenticator {
+            sessions: sessions.clone(),
+            carriers: process.carriers.clone(),
+            guesses: process.guesses.clone(),
+        };
         Self {
             process,
             sessions,
@@ -78,46 +78,60 @@ impl Worker {
 
     /// The application's endpoints, and the fast path.
     pub(super) fn handlers(&mut self, reloadable: &Reloadable) -> (Endpoints, GatewayFastPath) {
+        let forwarder = Forwarder::new(&reloadable.upstreams, self.forwarder.as_ref());
+        self.forwarder = Some(forwarder.clone());
+        let dispatcher = self.dispatcher(reloadable);
+        let pushes = self.pushes(reloadable, forwarder.clone());
+        let fast_path = GatewayFastPath {
+            proxy: Rc::new(self.proxy(reloadable, forwarder)),
+            verify: Rc::new(self.verify(reloadable, &dispatcher)),
+        };
+        (self.endpoints(reloadable, dispatcher, pushes), fast_path)
+    }
+
+    fn dispatcher(&self, reloadable: &Reloadable) -> EndpointDispatcher {
+        let process = &self.process;
+        EndpointDispatcher {
+            context: EndpointContext {
+                reports: reloadable.reports.clone(),
+                trusted: reloadable.trusted.clone(),
+                cors: reloadable.cors.clone(),
+                drain: process.drain.clone(),
+            },
+            counters: Arc::new(EndpointCounters::new(&ENDPOINTS, "", &process.metrics)),
+            failure: reloadable.settings.failure.clone(),
+            prefix: process.settings.server.prefix.clone(),
+        }
+    }
+
+    fn verify(&self, reloadable: &Reloadable, dispatcher: &EndpointDispatcher) -> Verify {
+        Verify {
+            context: dispatcher.context.clone(),
+            counted: dispatcher.counters.of(verify::PATH).clone(),
+            auth: self.auth.clone(),
+            believed: reloadable.settings.verify.clone(),
+            routes: reloadable.routes.clone(),
+            apps: reloadable.apps.clone(),
+            identity_lines: reloadable.identity_lines.clone(),
+            prefix: dispatcher.prefix.clone(),
+        }
+    }
+
+    fn endpoints(
+        &self,
+        reloadable: &Reloadable,
+        dispatcher: EndpointDispatcher,
+        pushes: PushReceiver,
+    ) -> Endpoints {
         let process = &self.process;
         let settings = &reloadable.settings;
-        let prefix = process.settings.server.prefix.clone();
         let limits = LoginLimits::new(
             self.limiter.clone(),
             process.settings.secrets.naming_key.clone(),
             settings.login.quotas,
         );
-        let forwarder = Forwarder::new(&reloadable.upstreams, self.forwarder.as_ref());
-        self.forwarder = Some(forwarder.clone());
-        let pushes = self.pushes(reloadable, forwarder.clone());
-        let identity_lines = IdentityLines {
-            names: settings.identity.clone(),
-            generation: reloadable.identity_generation,
-        };
-        let proxy = self.proxy(reloadable, forwarder, identity_lines.clone());
-        let context = EndpointContext {
-            reports: reloadable.reports.clone(),
-            trusted: reloadable.trusted.clone(),
-            cors: reloadable.cors.clone(),
-            drain: process.drain.clone(),
-        };
-        let counters = Arc::new(EndpointCounters::new(&ENDPOINTS, "", &process.metrics));
-        let verify = Verify {
-            context: context.clone(),
-            counted: counters.of(verify::PATH).clone(),
-            auth: self.auth.clone(),
-            believed: settings.verify.clone(),
-            routes: reloadable.routes.clone(),
-            apps: reloadable.apps.clone(),
-            identity_lines,
-            prefix: prefix.clone(),
-        };
-        let endpoints = Endpoints {
-            dispatcher: EndpointDispatcher {
-                context,
-                counters,
-                failure: settings.failure.clone(),
-                prefix,
-            },
+        Endpoints {
+            dispatcher,
             login: LoginFlow {
                 apps: reloadable.apps.clone(),
                 sessions: self.sessions.clone(),
@@ -140,12 +154,7 @@ impl Worker {
             pushes,
             limits,
             auth: self.auth.clone(),
-        };
-        let fast_path = GatewayFastPath {
-            proxy: Rc::new(proxy),
-            verify: Rc::new(verify),
-        };
-        (endpoints, fast_path)
+        }
     }
 
     fn pushes(&self, reloadable: &Reloadable, forwarder: Forwarder) -> PushReceiver {
@@ -158,12 +167,7 @@ impl Worker {
         )
     }
 
-    fn proxy(
-        &self,
-        reloadable: &Reloadable,
-        forwarder: Forwarder,
-        identity_lines: IdentityLines,
-    ) -> Proxy {
+    fn proxy(&self, reloadable: &Reloadable, forwarder: Forwarder) -> Proxy {
         let process = &self.process;
         let fixed = &process.settings;
         let settings = &reloadable.settings;
@@ -179,7 +183,7 @@ impl Worker {
                 via: process.via(),
                 carriers: process.carriers.clone(),
             },
-            identity_lines,
+            identity_lines: reloadable.identity_lines.clone(),
             trusted: reloadable.trusted.clone(),
             cors: reloadable.cors.clone(),
             body_limit: settings.server.body_limit,

@@ -214,8 +214,9 @@ pub fn moves_path(name: &[u8]) -> bool {
 }
 
 fn matches(pattern: &str, name: &[u8]) -> bool {
-    let (pattern, exact) = (stem(pattern.as_bytes()), !pattern.ends_with('*'));
-    (name.len() == pattern.len() || !exact && name.len() > pattern.len())
+    let is_beginning = pattern.ends_with('*');
+    let pattern = stem(pattern.as_bytes());
+    (name.len() == pattern.len() || is_beginning && name.len() > pattern.len())
         && pattern.iter().zip(name).all(|(a, b)| fold(*a) == fold(*b))
 }
 

@@ -187,7 +187,8 @@ impl ReservedNames {
 
 /// Whether two header names are one to a backend that folds them.
 pub fn is_same_name(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> bool {
-    let (one, other) = (one.as_ref(), other.as_ref());
+    let one = one.as_ref();
+    let other = other.as_ref();
     one.len() == other.len()
         && one
             .iter()

@@ -114,8 +114,17 @@ pub fn load(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> 
         return Err(unreadable("there is none in it".to_owned()));
     }
     let content = read(&files.key, true)?;
-    let key =
-        PrivateKeyDer::from_pem_slice(&content).map_err(|_| unusable_key(&files.key, &content))?;
+    let key = PrivateKeyDer::from_pem_slice(&content).map_err(|_| {
+        let path = files.key.clone();
+        // Of PKCS #8, and of the older form.
+        if contains(&content, "-----BEGIN ENCRYPTED PRIVATE KEY-----")
+            || contains(&content, "Proc-Type: 4,ENCRYPTED")
+        {
+            CertificateError::EncryptedKey { path }
+        } else {
+            CertificateError::Key { path }
+        }
+    })?;
     let pair = |error: rustls::Error| CertificateError::Pair {
         files: files.clone(),
         why: match error {
@@ -139,18 +148,6 @@ fn read(path: &Path, is_key: bool) -> Result<zeroize::Zeroizing<Vec<u8>>, Certif
         why,
         is_key,
     })
-}
-
-fn unusable_key(path: &Path, content: &[u8]) -> CertificateError {
-    let path = path.to_owned();
-    // Of PKCS #8, and of the older form.
-    let encrypted = contains(content, "-----BEGIN ENCRYPTED PRIVATE KEY-----")
-        || contains(content, "Proc-Type: 4,ENCRYPTED");
-    if encrypted {
-        CertificateError::EncryptedKey { path }
-    } else {
-        CertificateError::Key { path }
-    }
 }
 
 fn holds(path: &Path, words: &str) -> bool {

@@ -172,25 +172,33 @@ fn of_issuers(facts: &[Facts], files: &CertificateFiles) -> Diagnostic {
             ),
         );
     }
-    if last.is_self_signed() {
-        return of_root(facts.len(), last);
-    }
+    // Of one that is complete, the file does not decide whether anybody trusts its end.
+    let is_complete = last.is_self_signed();
+    let seen = if is_complete {
+        format!("{} certificates, up to {}", facts.len(), last.subject.1)
+    } else {
+        format!("leads to {}", last.issuer.1)
+    };
+    // Who has none here cannot tell; a server's certificate that is alone and says where its
+    // authority's is to be had lacks that one.
+    let cannot_tell = is_complete || facts.len() > 1 || leaf.issuer_at.is_none();
     match authorities() {
-        // Who has none here cannot tell; a server's certificate that is alone and says where its
-        // authority's is to be had lacks that one.
-        Some(known) if known.contains(&last.issuer.0) => {
-            Diagnostic::ok("issuer", format!("leads to {}", last.issuer.1))
-        }
-        None if facts.len() > 1 || leaf.issuer_at.is_none() => Diagnostic::note(
+        Some(known) if known.contains(&last.issuer.0) => Diagnostic::ok("issuer", seen),
+        None if cannot_tell => Diagnostic::note(
             "issuer",
-            format!(
-                "leads to {}; this machine has no authorities to compare with",
-                last.issuer.1
-            ),
+            format!("{seen}; this machine has no authorities to compare with"),
             "",
         ),
-        _ => {
-            let seen = format!(
+        _ if is_complete => Diagnostic::warn(
+            "issuer",
+            format!(
+                "{seen}, which is self-signed and not among this machine's authorities: phones and browsers trust their own list alone, and refuse it"
+            ),
+            "get one from a public authority, as with certbot certonly; an authority of your own must be installed on every client",
+        ),
+        _ => Diagnostic::warn(
+            "issuer",
+            format!(
                 "{} was signed by {}, which is neither in the file nor among this machine's authorities: without that certificate phones refuse it",
                 if facts.len() == 1 {
                     "it"
@@ -198,28 +206,8 @@ fn of_issuers(facts: &[Facts], files: &CertificateFiles) -> Diagnostic {
                     &last.subject.1
                 },
                 last.issuer.1
-            );
-            Diagnostic::warn("issuer", seen, missing_issuer(last, files))
-        }
-    }
-}
-
-/// Of a chain that is complete: the file does not decide whether anybody trusts its end.
-fn of_root(certificates: usize, root: &Facts) -> Diagnostic {
-    let seen = format!("{certificates} certificates, up to {}", root.subject.1);
-    match authorities() {
-        Some(known) if known.contains(&root.subject.0) => Diagnostic::ok("issuer", seen),
-        None => Diagnostic::note(
-            "issuer",
-            format!("{seen}; this machine has no authorities to compare with"),
-            "",
-        ),
-        Some(_) => Diagnostic::warn(
-            "issuer",
-            format!(
-                "{seen}, which is self-signed and not among this machine's authorities: phones and browsers trust their own list alone, and refuse it"
             ),
-            "get one from a public authority, as with certbot certonly; an authority of your own must be installed on every client",
+            missing_issuer(last, files),
         ),
     }
 }

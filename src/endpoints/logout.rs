@@ -18,6 +18,6 @@ pub async fn logout(
         session: Some(token.id()),
         app: None,
     });
-    auth.sessions().end(&token).await?;
+    auth.sessions.end(&token).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -17,6 +17,6 @@ pub async fn logout_all(
 ) -> Result<HttpResponse, GatewayError> {
     may_change(&req, &auth)?;
     let live = auth.session(&req).await?;
-    let revoked = auth.sessions().end_all(&live.session.user).await?;
+    let revoked = auth.sessions.end_all(&live.session.user).await?;
     Ok(json(&BTreeMap::from([("revoked", revoked)])))
 }

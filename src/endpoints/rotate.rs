@@ -21,8 +21,8 @@ pub async fn rotate(
 ) -> Result<HttpResponse, GatewayError> {
     may_change(&req, &auth)?;
     let token = auth.token(&req)?;
-    within_quota(&token, auth.sessions(), &limits).await?;
-    let issued = auth.sessions().rotate(&token).await?;
+    within_quota(&token, &auth.sessions, &limits).await?;
+    let issued = auth.sessions.rotate(&token).await?;
     let issued = issued.ok_or_else(|| {
         GatewayError::new(
             ErrorCode::SessionExpired,

@@ -43,7 +43,7 @@ pub async fn sessions(
     auth: web::Data<Authenticator>,
 ) -> Result<HttpResponse, GatewayError> {
     let live = auth.session(&req).await?;
-    let devices = auth.sessions().devices(&live.session.user).await?;
+    let devices = auth.sessions.devices(&live.session.user).await?;
     let sessions: Vec<_> = devices
         .iter()
         .map(|device| Device::new(device, live.id))

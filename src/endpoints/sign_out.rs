@@ -17,7 +17,7 @@ pub async fn sign_out(
     may_change(&req, &auth)?;
     let live = auth.session(&req).await?;
     let ended = match named_session(&req) {
-        Some(id) => auth.sessions().end_device(&live.session.user, &id).await?,
+        Some(id) => auth.sessions.end_device(&live.session.user, &id).await?,
         None => Written::Gone,
     };
     match ended {

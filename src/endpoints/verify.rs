@@ -134,7 +134,7 @@ fn rule(
     match routes.strictest(original.host.as_deref(), original.method, path) {
         Ok(rule) => Ok(rule),
         Err(NoRoute::Unknown) => Ok(AccessRule::Required),
-        Err(NoRoute::OtherMethods(methods)) => Err(other_methods(methods)),
+        Err(NoRoute::OtherMethods(methods)) => Err(other_methods("path", methods)),
         Err(NoRoute::Refused(why)) => Err(path_invalid(why)),
     }
 }

@@ -42,30 +42,14 @@ impl Caller {
 /// Finds the token in a request and the session behind it.
 #[derive(Clone)]
 pub struct Authenticator {
-    sessions: Arc<SessionService>,
-    carriers: Arc<[TokenCarrier]>,
-    guesses: Arc<GuessWatch>,
+    /// The sessions behind the tokens.
+    pub sessions: Arc<SessionService>,
+    /// The places where tokens are looked for.
+    pub carriers: Arc<[TokenCarrier]>,
+    pub guesses: Arc<GuessWatch>,
 }
 
 impl Authenticator {
-    /// Looks for tokens in these places.
-    pub fn new(
-        sessions: Arc<SessionService>,
-        carriers: Arc<[TokenCarrier]>,
-        guesses: Arc<GuessWatch>,
-    ) -> Self {
-        Self {
-            sessions,
-            carriers,
-            guesses,
-        }
-    }
-
-    /// The places that are looked at.
-    pub fn carriers(&self) -> &[TokenCarrier] {
-        &self.carriers
-    }
-
     /// Applies a route's rule to a request of this client.
     pub async fn admit(
         &self,
@@ -76,23 +60,18 @@ impl Authenticator {
         if *rule == AccessRule::None {
             return Ok(Caller::Anonymous { dead_token: None });
         }
-        match self
-            .session_behind(self.read_in(head, client, SessionService::session_of))
-            .await
-        {
-            Ok(live) => Ok(Caller::Session(live)),
-            Err(error) => match (rule, error.code) {
-                (AccessRule::Optional, ErrorCode::LoginRequired) => {
-                    Ok(Caller::Anonymous { dead_token: None })
-                }
-                (
-                    AccessRule::Optional,
-                    code @ (ErrorCode::SessionExpired | ErrorCode::TokenInvalid),
-                ) => Ok(Caller::Anonymous {
-                    dead_token: Some(code),
-                }),
-                _ => Err(error),
-            },
+        let id = self.read_in(head, client, SessionService::session_of);
+        let error = match self.session_behind(id).await {
+            Ok(live) => return Ok(Caller::Session(live)),
+            Err(error) if *rule == AccessRule::Optional => error,
+            Err(error) => return Err(error),
+        };
+        match error.code {
+            ErrorCode::LoginRequired => Ok(Caller::Anonymous { dead_token: None }),
+            code @ (ErrorCode::SessionExpired | ErrorCode::TokenInvalid) => Ok(Caller::Anonymous {
+                dead_token: Some(code),
+            }),
+            _ => Err(error),
         }
     }
 
@@ -161,10 +140,5 @@ impl Authenticator {
                 "This is not a token that this gateway has issued. Log in again.",
             )
         })
-    }
-
-    /// The sessions behind the tokens.
-    pub const fn sessions(&self) -> &Arc<SessionService> {
-        &self.sessions
     }
 }

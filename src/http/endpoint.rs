@@ -7,8 +7,8 @@ use std::sync::Arc;
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard, web};
 
-use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::json_body::{JSON_LIMIT, json_config};
+use crate::http::method::other_methods;
 use crate::http::request_log::CountedRoute;
 use crate::metrics::Metrics;
 use crate::session::SessionId;
@@ -101,15 +101,9 @@ fn resource(table: &'static [Endpoint], path: &str) -> Resource {
     rows()
         .filter_map(Endpoint::route)
         .fold(resource, Resource::route)
-        .default_service(web::to(move || ready(not_allowed(&methods))))
-}
-
-fn not_allowed(methods: &str) -> Result<HttpResponse, GatewayError> {
-    Err(GatewayError::new(
-        ErrorCode::MethodNotAllowed,
-        format!("This endpoint takes {methods}."),
-    )
-    .allow(methods))
+        .default_service(web::to(move || {
+            ready(Err::<HttpResponse, _>(other_methods("endpoint", &methods)))
+        }))
 }
 
 /// The session that a path names as its `{session_id}`; `None`: no session can have this name.

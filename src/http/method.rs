@@ -52,11 +52,11 @@ pub fn refuse_another(method: &str, headers: Headers<'_>) -> Result<(), GatewayE
     }
 }
 
-/// The path is for other methods: these.
-pub fn other_methods(methods: &str) -> GatewayError {
+/// The path or the endpoint is for other methods: these.
+pub fn other_methods(what: &str, methods: &str) -> GatewayError {
     GatewayError::new(
         ErrorCode::MethodNotAllowed,
-        format!("This path takes {methods}."),
+        format!("This {what} takes {methods}."),
     )
     .allow(methods)
 }

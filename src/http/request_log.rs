@@ -111,6 +111,7 @@ pub struct RequestLog {
     pub stream: Option<Rc<StreamAccount>>,
     /// The client's connection, which knows why a body or an answer broke off.
     pub connection: Option<Rc<ConnectionInfo>>,
+    /// Of the body, on their way to the client.
     bytes: u64,
 }
 
@@ -182,11 +183,6 @@ impl RequestLog {
                 .as_ref()
                 .is_some_and(|connection| connection.client_left.get());
         self.status = if left { CLIENT_LEFT } else { status.as_u16() };
-    }
-
-    /// Counts body bytes on their way to the client.
-    pub const fn sent(&mut self, bytes: usize) {
-        self.bytes += bytes as u64;
     }
 
     /// The answer breaks off. Its status has gone out; the line at least says why.

@@ -195,28 +195,4 @@ mod tests {
             assert_eq!(found(lines, query), ambiguous, "{lines:?}");
         }
     }
-
-    #[test]
-    fn an_empty_place_holds_no_token_and_hides_none() {
-        let token = Ok(Some("T".to_owned()));
-        for empty in [
-            (AUTHORIZATION, "Bearer"),
-            (AUTHORIZATION, "bearer   "),
-            ("cookie", "sid="),
-            ("cookie", "a=b; sid= ; sid=\"\""),
-            ("x-wx-skey", ""),
-            ("sec-websocket-protocol", "hufu.v1, hufu.token."),
-        ] {
-            for query in [None, Some("3rd_session="), Some("3rd_session&3rd_session=")] {
-                assert_eq!(found(&[empty], query), Ok(None), "{empty:?} {query:?}");
-                for live in [HEADER, COOKIE, ("sec-websocket-protocol", "hufu.token.T")] {
-                    let found = found(&[empty, live], query);
-                    assert_eq!(found, token, "{empty:?} {live:?} {query:?}");
-                }
-            }
-            assert_eq!(found(&[empty], Some("3rd_session=T&3rd_session=")), token);
-            let two = found(&[empty, COOKIE, ("x-wx-skey", "U")], None);
-            assert_eq!(two, Err(ErrorCode::TokenAmbiguous), "{empty:?}");
-        }
-    }
 }

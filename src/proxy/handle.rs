@@ -134,7 +134,7 @@ impl Proxy {
             .map_err(inbound::ambiguous_path)?;
         if handshake.is_some() {
             let https = is_https(&request_log.inbound, request.headers());
-            check_origin(request.headers(), https, &self.cors, self.auth.carriers())?;
+            check_origin(request.headers(), https, &self.cors, &self.auth.carriers)?;
         }
         let caller = self
             .auth

@@ -69,7 +69,7 @@ pub fn no_route(why: NoRoute<'_>) -> GatewayError {
             ErrorCode::RouteNotFound,
             "No route of the gateway matches this host and path.",
         ),
-        NoRoute::OtherMethods(methods) => other_methods(methods),
+        NoRoute::OtherMethods(methods) => other_methods("path", methods),
         NoRoute::Refused(why) => ambiguous_path(why),
     }
 }

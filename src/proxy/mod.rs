@@ -2,12 +2,11 @@
 //!
 //! `handle` handles a request from top to bottom. `outgoing` writes the head that the upstream
 //! gets. `forward` sends it: `worker_upstream` chooses an endpoint, and another one where a retry can
-//! do no harm; `pool_view` is the connections of a worker. `unanswered`
-//! says why no endpoint answered. All workers share the `shared_upstream` and its `queue`. `watch`
-//! runs the `health_check`s and `resolve`s host names. `handle::streaming` ends an open answer with
-//! its session, which `session_watch` watches. `pending_guard` does so before there is an answer.
-//! `websocket` carries WebSockets. `via` finds loops. `rules` and `location` are what a route
-//! changes. `push` hands pushed messages over.
+//! do no harm. `unanswered` says why no endpoint answered. All workers share the `shared_upstream`
+//! and its `queue`. `watch` runs the `health_check`s and `resolve`s host names. `handle::streaming`
+//! ends an open answer with its session, which `session_watch` watches. `pending_guard` does so
+//! before there is an answer. `websocket` carries WebSockets. `via` finds loops. `rules` and
+//! `location` are what a route changes. `push` hands pushed messages over.
 
 pub mod answer;
 pub mod forward;
@@ -18,7 +17,6 @@ pub mod inbound;
 pub mod location;
 pub mod outgoing;
 pub mod pending_guard;
-pub mod pool_view;
 pub mod push;
 pub mod queue;
 pub mod resolve;

@@ -69,35 +69,3 @@ impl Drop for Turn<'_> {
         self.0.shown.dec();
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn places_then_turns_then_nothing() {
-        let shown = Gauge::default();
-        let queue = Arc::new(Queue::new(1, 1, Duration::from_secs(60), shown.clone()));
-        let first = queue.enter().await.unwrap();
-        let waits = tokio::spawn({
-            let queue = queue.clone();
-            async move { queue.enter().await.is_some() }
-        });
-        while shown.get() == 0 {
-            tokio::task::yield_now().await;
-        }
-        assert!(queue.enter().await.is_none());
-        drop(first);
-        assert!(waits.await.unwrap());
-        assert_eq!(shown.get(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_wait_has_an_end_and_leaving_gives_the_turn_back() {
-        let queue = Queue::new(1, 1, Duration::from_millis(5), Gauge::default());
-        let _first = queue.enter().await.unwrap();
-        assert!(queue.enter().await.is_none());
-        drop(tokio::time::timeout(Duration::from_millis(1), queue.enter()).await);
-        assert_eq!(queue.waiting.load(Ordering::Relaxed), 0);
-    }
-}

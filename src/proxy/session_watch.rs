@@ -71,7 +71,10 @@ impl SessionWatch {
             ready!(self.timer.poll(moment, cx));
             self.next = Some(next_look());
             if let Some(watched) = &mut self.session {
-                watched.look(std::mem::take(&mut self.used));
+                let sessions = watched.sessions.clone();
+                let id = watched.id;
+                let used = std::mem::take(&mut self.used);
+                watched.look = Some(async move { sessions.follow(&id, used).await }.boxed());
             }
         }
     }
@@ -83,12 +86,6 @@ fn next_look() -> Instant {
 }
 
 impl WatchedSession {
-    fn look(&mut self, used: bool) {
-        let sessions = self.sessions.clone();
-        let id = self.id;
-        self.look = Some(async move { sessions.follow(&id, used).await }.boxed());
-    }
-
     fn has_ended(&mut self, found: Result<Option<LiveSession>, StoreError>) -> bool {
         match found {
             // Rotating the token gives the session another name.

@@ -12,7 +12,6 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use crate::clock::monotonic_now;
 use crate::http::request_log::UpstreamCall;
 use crate::proxy::pending_guard::PendingGuard;
-use crate::proxy::pool_view::PoolView;
 use crate::proxy::shared_upstream::SharedUpstream;
 use crate::proxy::unanswered::UpstreamError;
 use crate::upstream::resolved::UnderWay;
@@ -24,7 +23,7 @@ use crate::upstream_client::download::{BrokenBody, Download, RequestPermits};
 use crate::upstream_client::exchange::{
     ExchangeFailure, ExchangeResponse, Failed, Terms, exchange,
 };
-use crate::upstream_client::pool::Pool;
+use crate::upstream_client::pool::{Pool, PoolView};
 use crate::upstream_client::response_head::{BadAnswer, ResponseHead};
 use crate::upstream_client::upload::Upload;
 

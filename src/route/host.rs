@@ -152,30 +152,35 @@ mod tests {
     #[test]
     fn one_form_for_one_host() {
         for (host, name) in [
-            ("a.example.com", Some("a.example.com")),
-            ("A.Example.COM:8080", Some("a.example.com")),
-            ("a.example.com.", Some("a.example.com")),
-            ("a.example.com.:443", Some("a.example.com")),
-            ("a.example.com:", Some("a.example.com")),
-            ("127.0.0.1:80", Some("127.0.0.1")),
-            ("[::1]:80", Some("[::1]")),
-            ("[0:0:0:0:0:0:0:1]", Some("[::1]")),
-            ("[::1", None),
-            ("[::1]x", None),
-            ("::1", None),
-            ("", None),
-            (".", None),
-            (".example.com", None),
-            ("a..b", None),
-            ("a.example.com..", None),
-            ("a,b", None),
-            ("a b", None),
-            ("a:x", None),
-            ("é.com", None),
+            ("a.example.com", "a.example.com"),
+            ("A.Example.COM:8080", "a.example.com"),
+            ("a.example.com.", "a.example.com"),
+            ("a.example.com.:443", "a.example.com"),
+            ("a.example.com:", "a.example.com"),
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("[::1]:80", "[::1]"),
+            ("[0:0:0:0:0:0:0:1]", "[::1]"),
         ] {
-            assert_eq!(host_name(host).as_deref(), name, "{host}");
+            assert_eq!(host_name(host).as_deref(), Some(name), "{host}");
         }
-        assert_eq!(host_name(&"a".repeat(254)), None);
+        let long = "a".repeat(254);
+        for host in [
+            &*long,
+            "[::1",
+            "[::1]x",
+            "::1",
+            "",
+            ".",
+            ".example.com",
+            "a..b",
+            "a.example.com..",
+            "a,b",
+            "a b",
+            "a:x",
+            "é.com",
+        ] {
+            assert_eq!(host_name(host), None, "{host}");
+        }
     }
 
     #[test]

@@ -45,10 +45,8 @@ fn json_line(out: &mut Formatter, record: &log::Record<'_>) -> std::io::Result<(
 }
 
 fn text_line(out: &mut Formatter, record: &log::Record<'_>) -> std::io::Result<()> {
-    let (time, level) = (
-        humantime::format_rfc3339_seconds(time_of_day()),
-        record.level(),
-    );
+    let time = humantime::format_rfc3339_seconds(time_of_day());
+    let level = record.level();
     let style = out.default_level_style(level);
     write!(
         out,

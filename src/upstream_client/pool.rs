@@ -1,10 +1,12 @@
-//! The idle connections of one worker to one address.
+//! The idle connections of one worker, to one address and to all addresses of an upstream.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::upstream::IdleSettings;
+use crate::upstream::{EndpointSet, IdleSettings, ResolvedEndpoint};
 use crate::upstream_client::connection::{Connection, Unsolicited};
 
 /// A request that must not be sent twice only takes a connection that was in use this recently, so
@@ -117,5 +119,34 @@ impl Pool {
             (true, true) => age < LONG_REST,
             (true, false) => true,
         }
+    }
+}
+
+/// The addresses of an upstream as a worker sees them, with its idle connections to each.
+pub struct PoolView {
+    pub set: Arc<EndpointSet>,
+    /// In the order of the set's addresses.
+    pub pools: Vec<Rc<Pool>>,
+}
+
+impl PoolView {
+    /// Idle connections to addresses that stay are kept.
+    pub fn new(set: Arc<EndpointSet>, idle: IdleSettings, before: Option<&Self>) -> Self {
+        let pools = set
+            .targets
+            .iter()
+            .map(|target| {
+                before
+                    .and_then(|before| before.pool(target))
+                    .unwrap_or_else(|| Rc::new(Pool::new(idle)))
+            })
+            .collect();
+        Self { set, pools }
+    }
+
+    fn pool(&self, target: &ResolvedEndpoint) -> Option<Rc<Pool>> {
+        let mut all = self.set.targets.iter().zip(&self.pools);
+        all.find(|(own, _)| own.id == target.id && own.address == target.address)
+            .map(|(_, pool)| pool.clone())
     }
 }

@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn a_socket_is_looked_at_without_being_made() {
         let folder = tempfile::tempdir().unwrap();
-        let (free, taken) = (folder.path().join("free"), folder.path().join("taken"));
+        let free = folder.path().join("free");
+        let taken = folder.path().join("taken");
         let _listener = std::os::unix::net::UnixListener::bind(&taken).unwrap();
         let verdict = |path: &Path| diagnose_socket("server.listen", path).verdict;
         assert_eq!(

@@ -54,7 +54,7 @@ impl<B: MessageBody<Error: BrokenOff> + Unpin> MessageBody for LoggedBody<B> {
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let next = ready!(Pin::new(&mut self.body).poll_next(cx));
         match &next {
-            Some(Ok(bytes)) => self.request_log.sent(bytes.len()),
+            Some(Ok(bytes)) => self.request_log.bytes += bytes.len() as u64,
             Some(Err(error)) => self.request_log.broke_off(error.code()),
             None => {}
         }

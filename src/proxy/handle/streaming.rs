@@ -91,7 +91,7 @@ impl Proxy {
         caller: &'a Caller,
     ) -> Option<(&'a Arc<SessionService>, &'a LiveSession)> {
         if let Caller::Session(live) = caller {
-            Some((self.auth.sessions(), live))
+            Some((&self.auth.sessions, live))
         } else {
             None
         }

@@ -155,10 +155,8 @@ impl Running {
                     if self.to_upstream.take_data() {
                         self.tunnel.watch.used();
                     }
-                    self.tunnel
-                        .account
-                        .received
-                        .set(self.tunnel.account.received.get() + bytes.len() as u64);
+                    let received = &self.tunnel.account.received;
+                    received.update(|received| received + bytes.len() as u64);
                     self.heard = monotonic_now();
                     self.unsent = bytes;
                 }

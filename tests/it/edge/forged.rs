@@ -1,6 +1,7 @@
 //! Forged identity, odd paths, odd protocol: over raw sockets, with the numbers of the hostile
 //! cases that they test.
 
+mod app_servers;
 mod believed;
 mod forwarding;
 mod framing;

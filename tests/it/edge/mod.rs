@@ -2,6 +2,7 @@
 
 mod behind_nginx;
 mod behind_proxies;
+mod certificate_files;
 mod certificates;
 mod forged;
 mod fuzz;

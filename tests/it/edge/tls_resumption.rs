@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use rustls::HandshakeKind::{Full, Resumed};
 use rustls::client::Resumption;
 use rustls::{HandshakeKind, SupportedProtocolVersion, version};
 use tokio::io::AsyncWriteExt as _;
@@ -60,13 +61,12 @@ impl Stage {
     }
 }
 
-/// One request, and how its connection began.
-async fn visit(gateway: &Gateway, client: &TlsConnector, name: &str) -> HandshakeKind {
+/// One request on a connection that begins with this kind of handshake.
+async fn visit(gateway: &Gateway, client: &TlsConnector, name: &str, kind: HandshakeKind) {
     let mut stream = connect(gateway, client, name).await.unwrap();
-    let kind = stream.get_ref().1.handshake_kind().unwrap();
+    assert_eq!(stream.get_ref().1.handshake_kind(), Some(kind), "{name}");
     stream.write_all(GET).await.unwrap();
     assert_eq!(probe::read(&mut stream).await.status, 200);
-    kind
 }
 
 /// So many clients that have never been here, sixteen at a time.
@@ -77,10 +77,7 @@ async fn others(gateway: &Gateway, client: &TlsConnector, count: usize) {
     let sixteenth = async || {
         for _ in 0..count / 16 {
             let stream = connect(gateway, &client, "a.test").await.unwrap();
-            assert_eq!(
-                stream.get_ref().1.handshake_kind(),
-                Some(HandshakeKind::Full)
-            );
+            assert_eq!(stream.get_ref().1.handshake_kind(), Some(Full));
         }
     };
     futures_util::future::join_all((0..16).map(|_| sixteenth())).await;
@@ -97,19 +94,10 @@ async fn a_session_of_tls_1_3_goes_on_after_ten_thousand_others_and_at_every_gat
     let (old, new, foreign) = (key(), key(), key());
     let gateway = stage.setup(&["a", "b"], &[&old]).start();
     let client = stage.client(&version::TLS13);
-    assert_eq!(
-        visit(&gateway, &client, "a.test").await,
-        HandshakeKind::Full
-    );
-    assert_eq!(
-        visit(&gateway, &client, "a.test").await,
-        HandshakeKind::Resumed
-    );
+    visit(&gateway, &client, "a.test", Full).await;
+    visit(&gateway, &client, "a.test", Resumed).await;
     others(&gateway, &client, 10_000).await;
-    assert_eq!(
-        visit(&gateway, &client, "a.test").await,
-        HandshakeKind::Resumed
-    );
+    visit(&gateway, &client, "a.test", Resumed).await;
     assert!(
         gateway
             .counted("hufu_tls_handshakes_total{outcome=\"ok\"}")
@@ -121,51 +109,32 @@ async fn a_session_of_tls_1_3_goes_on_after_ten_thousand_others_and_at_every_gat
         .await;
     // At another one, and after a restart.
     let sibling = gateway.sibling();
-    assert_eq!(
-        visit(&sibling, &client, "a.test").await,
-        HandshakeKind::Resumed
-    );
+    visit(&sibling, &client, "a.test", Resumed).await;
     drop(gateway);
-    assert_eq!(
-        visit(&sibling.sibling(), &client, "a.test").await,
-        HandshakeKind::Resumed
-    );
+    visit(&sibling.sibling(), &client, "a.test", Resumed).await;
     // While keys are rolled: with the new one behind the old one, before it, and a ticket of the
     // new one.
     for keys in [[&*old, &*new], [&*new, &*old]] {
         let rolled = sibling.successor(&stage.setup(&["a", "b"], &keys));
-        assert_eq!(
-            visit(&rolled, &client, "a.test").await,
-            HandshakeKind::Resumed
-        );
+        visit(&rolled, &client, "a.test", Resumed).await;
     }
-    assert_eq!(
-        visit(
-            &sibling.successor(&stage.setup(&["a", "b"], &[&new])),
-            &client,
-            "a.test"
-        )
-        .await,
-        HandshakeKind::Resumed
-    );
+    visit(
+        &sibling.successor(&stage.setup(&["a", "b"], &[&new])),
+        &client,
+        "a.test",
+        Resumed,
+    )
+    .await;
     // Another name is another session; another key opens nothing.
-    assert_eq!(
-        visit(&sibling, &client, "b.test").await,
-        HandshakeKind::Full
-    );
-    assert_eq!(
-        visit(&sibling, &client, "www.a.test").await,
-        HandshakeKind::Full
-    );
-    assert_eq!(
-        visit(
-            &sibling.successor(&stage.setup(&["a", "b"], &[&foreign])),
-            &client,
-            "b.test"
-        )
-        .await,
-        HandshakeKind::Full
-    );
+    visit(&sibling, &client, "b.test", Full).await;
+    visit(&sibling, &client, "www.a.test", Full).await;
+    visit(
+        &sibling.successor(&stage.setup(&["a", "b"], &[&foreign])),
+        &client,
+        "b.test",
+        Full,
+    )
+    .await;
 }
 
 /// Another installation with the same keys, which a client meets under a name of ours, must show a
@@ -176,19 +145,14 @@ async fn a_ticket_counts_only_with_a_certificate_of_the_same_names() {
     stage.certificates.sign("c", "DNS:a.test");
     let client = stage.client(&version::TLS13);
     let gateway = stage.setup(&["a"], &[&key]).start();
-    assert_eq!(
-        visit(&gateway, &client, "a.test").await,
-        HandshakeKind::Full
-    );
-    assert_eq!(
-        visit(
-            &gateway.successor(&stage.setup(&["c"], &[&key])),
-            &client,
-            "a.test"
-        )
-        .await,
-        HandshakeKind::Full
-    );
+    visit(&gateway, &client, "a.test", Full).await;
+    visit(
+        &gateway.successor(&stage.setup(&["c"], &[&key])),
+        &client,
+        "a.test",
+        Full,
+    )
+    .await;
     // One for another name altogether is shown as it is, and the client does not take it.
     let elsewhere = gateway.successor(&stage.setup(&["b"], &[&key]));
     assert!(connect(&elsewhere, &client, "a.test").await.is_err());
@@ -203,15 +167,12 @@ async fn a_renewed_certificate_ends_no_session() {
         stage.client(&version::TLS13),
     ];
     for client in &clients {
-        assert_eq!(visit(&gateway, client, "a.test").await, HandshakeKind::Full);
+        visit(&gateway, client, "a.test", Full).await;
     }
     stage.certificates.sign("a", "DNS:*.a.test,DNS:a.test");
     gateway.logs("certificates reloaded").await;
     for client in &clients {
-        assert_eq!(
-            visit(&gateway, client, "a.test").await,
-            HandshakeKind::Resumed
-        );
+        visit(&gateway, client, "a.test", Resumed).await;
     }
 }
 
@@ -225,19 +186,10 @@ async fn a_session_of_tls_1_2_goes_on_at_its_own_gateway_only() {
         old_client(&stage.certificates),
         stage.client(&version::TLS12),
     ] {
-        assert_eq!(
-            visit(&gateway, &client, "a.test").await,
-            HandshakeKind::Full
-        );
+        visit(&gateway, &client, "a.test", Full).await;
         others(&gateway, &client, 800).await;
-        assert_eq!(
-            visit(&gateway, &client, "a.test").await,
-            HandshakeKind::Resumed
-        );
-        assert_eq!(
-            visit(&sibling, &client, "a.test").await,
-            HandshakeKind::Full
-        );
+        visit(&gateway, &client, "a.test", Resumed).await;
+        visit(&sibling, &client, "a.test", Full).await;
     }
 }
 
@@ -247,16 +199,7 @@ async fn without_keys_a_session_goes_on_in_its_process() {
     let stage = Stage::new();
     let gateway = stage.setup(&["a"], &[]).start();
     let client = stage.client(&version::TLS13);
-    assert_eq!(
-        visit(&gateway, &client, "a.test").await,
-        HandshakeKind::Full
-    );
-    assert_eq!(
-        visit(&gateway, &client, "a.test").await,
-        HandshakeKind::Resumed
-    );
-    assert_eq!(
-        visit(&gateway.sibling(), &client, "a.test").await,
-        HandshakeKind::Full
-    );
+    visit(&gateway, &client, "a.test", Full).await;
+    visit(&gateway, &client, "a.test", Resumed).await;
+    visit(&gateway.sibling(), &client, "a.test", Full).await;
 }

@@ -334,9 +334,12 @@ fn the_environment_wins_over_the_file_beside_the_configuration() {
 
 #[test]
 fn init_speaks_the_language_of_the_terminal() {
-    let said = |locale: &str, more: &[&str]| {
+    let said = |locale: &[(&str, &str)], more: &[&str]| {
         let folder = folder();
         let mut command = Command::new(env!("CARGO_BIN_EXE_hufu"));
+        for variable in ["LC_ALL", "LC_MESSAGES", "LANG"] {
+            command.env_remove(variable);
+        }
         command
             .args([
                 "init",
@@ -345,29 +348,46 @@ fn init_speaks_the_language_of_the_terminal() {
                 "--upstream",
                 "http://127.0.0.1:9000",
             ])
-            .args(more);
-        err(&command
-            .env("LC_ALL", locale)
-            .current_dir(folder.path())
-            .output()
-            .unwrap())
+            .args(more)
+            .envs(locale.iter().copied());
+        err(&command.current_dir(folder.path()).output().unwrap())
     };
     let redis = ["--redis", "redis://10.0.0.5:6379/0"];
+    let chinese = ("LC_ALL", "zh_CN.UTF-8");
+    let lang = ("LANG", "zh_CN.UTF-8");
     for (locale, more, words) in [
         (
-            "zh_CN.UTF-8",
+            &[chinese][..],
             &[][..],
             "redis-server redis.conf    （已经有",
         ),
-        ("zh_CN.UTF-8", &redis, "确认 redis://10.0.0.5:6379/0"),
-        ("C", &["--lang", "zh"], "接下来："),
-        ("zh_CN.UTF-8", &["--lang", "en"], "Next:"),
-        ("C", &redis, "have Redis at redis://10.0.0.5:6379/0"),
+        (&[chinese], &redis, "确认 redis://10.0.0.5:6379/0"),
+        (&[("LC_ALL", "C")], &["--lang", "zh"], "接下来："),
+        (&[chinese], &["--lang", "en"], "Next:"),
+        (
+            &[("LC_ALL", "C")],
+            &redis,
+            "have Redis at redis://10.0.0.5:6379/0",
+        ),
+        // The first variable that is set decides.
+        (&[lang], &[], "接下来："),
+        (&[lang, ("LC_ALL", "C")], &[], "Next:"),
+        (
+            &[
+                ("LANG", "en_US.UTF-8"),
+                ("LC_ALL", ""),
+                ("LC_MESSAGES", "zh_TW"),
+            ],
+            &[],
+            "接下来：",
+        ),
+        (&[("LC_CTYPE", "zh_CN.UTF-8")], &[], "Next:"),
+        (&[], &[], "Next:"),
     ] {
         let said = said(locale, more);
         assert!(
             said.contains(words) && said.contains("hufu doctor") && said.contains("WX_SECRET="),
-            "{locale} {more:?}: {said}"
+            "{locale:?} {more:?}: {said}"
         );
     }
 }

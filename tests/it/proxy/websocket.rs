@@ -1,27 +1,24 @@
-//! WebSockets: let in as any request is, then a tunnel, and an end when the session ends.
+//! WebSockets: let in as any request is, then a tunnel.
 
+mod endings;
 mod heads;
 mod held;
 mod session;
 mod tls;
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use hufu::clock::monotonic_now;
-use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use crate::helpers::{
-    BOUND, Gateway, RedisServer, Script, Upstream, WsUpstream, echoed, http, probe, until,
-    ws_client::{closed, connect, open, refused, talk},
-};
+use crate::helpers::ws_client::{closed, connect, open, refused, talk};
+use crate::helpers::{Gateway, WsUpstream, echoed, probe, until};
 
 const HANDSHAKE: &str = "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
 /// An event stream with its first event.
 const EVENTS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n";
 
@@ -103,78 +100,6 @@ async fn the_upstreams_own_close_and_its_death_reach_the_client() {
     .await;
     let line = gateway.access_line("the client's leaving", |line| line["path"] == "/echo");
     assert!(line["status"] == 101 && line["error"].is_null(), "{line}");
-}
-
-/// Two streams of a user, and one that nobody has logged in for.
-#[tokio::test]
-async fn an_event_stream_is_cut_when_its_session_ends() {
-    let (redis, upstream) = (
-        RedisServer::start(&[]),
-        Upstream::start(Script::at_head(EVENTS.to_vec())),
-    );
-    let flood = Upstream::start(Script::flood(
-        "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
-    ));
-    let config = format!(
-        "{}{}{}",
-        upstream.route("/", "required"),
-        flood.route("/flood", "required"),
-        upstream.route("/open", "none")
-    );
-    let one = Gateway::on(&redis.url(""), &config);
-    let other = one.sibling();
-    let (token, client) = (one.token("zhang").await, http());
-    let mut events = client
-        .get(one.at("/events"))
-        .bearer_auth(&token)
-        .stream()
-        .await;
-    let mut anonymous = client.get(one.at("/open")).stream().await;
-    for stream in [&mut events, &mut anonymous] {
-        assert_eq!(
-            stream.chunk().await.unwrap().unwrap().as_ref(),
-            b"data: 1\n\n"
-        );
-    }
-    let mut flood = client
-        .get(one.at("/flood"))
-        .bearer_auth(&token)
-        .stream()
-        .await;
-    assert!(flood.chunk().await.unwrap().is_some());
-    assert_eq!(
-        client
-            .post(other.at("/auth/logout"))
-            .bearer_auth(&token)
-            .await
-            .status(),
-        204
-    );
-    let ended = monotonic_now();
-    let cut =
-        async |stream: &mut reqwest::Response| while let Ok(Some(_)) = stream.chunk().await {};
-    tokio::time::timeout(BOUND, cut(&mut flood))
-        .await
-        .expect("the flood goes on");
-    assert!(
-        tokio::time::timeout(BOUND, events.chunk())
-            .await
-            .expect("the stream stays open")
-            .is_err(),
-        "it must not look complete"
-    );
-    println!("cut after {:?}", ended.elapsed());
-    for path in ["/events", "/flood"] {
-        one.access_line("its reason", |line| {
-            line["path"] == path && line["status"] == 200 && line["error"] == "session_expired"
-        });
-    }
-    assert!(
-        tokio::time::timeout(Duration::from_millis(600), anonymous.chunk())
-            .await
-            .is_err(),
-        "nobody's session, nobody's end"
-    );
 }
 
 #[tokio::test]
@@ -338,148 +263,6 @@ async fn what_comes_early_waits_for_the_101_and_goes_nowhere_without() {
 }
 
 #[tokio::test]
-async fn a_session_revoked_on_another_gateway_closes_its_sockets() {
-    let (redis, upstream) = (RedisServer::start(&[]), WsUpstream::start().await);
-    let one = Gateway::on(&redis.url(""), &upstream.route("/", "required"));
-    let other = one.sibling();
-    let (token, keeps) = (one.token("zhang").await, one.token("li").await);
-    let mut stays = open(&one, "/echo", &keeps).await;
-    let mut sockets = [
-        open(&one, "/echo", &token).await,
-        open(&other, "/echo", &token).await,
-        open(&one, "/half", &token).await,
-        open(&one, "/late", &token).await,
-    ];
-    for socket in &mut sockets[..2] {
-        echoed(socket, Message::text("x")).await;
-    }
-    // So that it is in the middle of a frame.
-    until("half a frame", async || {
-        upstream
-            .heard
-            .lock()
-            .unwrap()
-            .contains(&"half sent".to_owned())
-    })
-    .await;
-    sockets[3].send(Message::text("go on")).await.unwrap();
-    assert_eq!(
-        sockets[3].next().await.unwrap().unwrap(),
-        Message::binary(b"abcdefghij".to_vec())
-    );
-    other.sign_out(&token).await;
-    let ended = monotonic_now();
-    for (n, socket) in sockets.iter_mut().enumerate() {
-        let frame = closed(socket).await;
-        println!(
-            "socket {n}: {:?} after {:?}",
-            frame.as_ref().map(|frame| u16::from(frame.code)),
-            ended.elapsed()
-        );
-        // One stands in a frame that never ends: it is cut.
-        assert_eq!(
-            frame.map(|frame| (u16::from(frame.code), frame.reason.to_string())),
-            (n != 2).then(|| (1008, "session_expired".to_owned())),
-            "{n}"
-        );
-    }
-    assert!(ended.elapsed() < BOUND);
-    until("the upstream's connections to end", async || {
-        upstream.ended.load(Ordering::SeqCst) == 4
-    })
-    .await;
-    assert!(
-        upstream
-            .heard
-            .lock()
-            .unwrap()
-            .contains(&"close 1008".to_owned())
-    );
-    one.access_line("its reason", |line| {
-        line["status"] == 101 && line["error"] == "session_expired"
-    });
-    echoed(&mut stays, Message::text("still here")).await;
-}
-
-#[tokio::test]
-async fn sessions_that_expire_close_their_sockets_and_use_renews_them() {
-    let upstream = WsUpstream::start().await;
-    let config = format!(
-        "session.idle_timeout = \"2s\"\nsession.absolute_timeout = \"6s\"\n{}",
-        upstream.route("/", "required")
-    );
-    let gateway = Gateway::start(&config);
-    let (busy, idle) = (gateway.token("zhang").await, gateway.token("li").await);
-    let (mut busy, mut idle) = (
-        open(&gateway, "/echo", &busy).await,
-        open(&gateway, "/echo", &idle).await,
-    );
-    let started = monotonic_now();
-    let mut rounds = 0;
-    let code = loop {
-        if busy.send(Message::text("use")).await.is_err() {
-            break closed(&mut busy).await;
-        }
-        match busy.next().await {
-            Some(Ok(Message::Close(frame))) => break frame,
-            Some(Ok(_)) => rounds += 1,
-            Some(Err(_)) | None => break None,
-        }
-        // A client with little to say: the seconds until its session ends are the point.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
-    println!(
-        "the busy one had {rounds} rounds in {:?}",
-        started.elapsed()
-    );
-    assert_eq!(code.map(|frame| frame.code.into()), Some(1008));
-    assert!(
-        started.elapsed() > Duration::from_secs(3),
-        "it outlives the idle timeout"
-    );
-    assert_eq!(
-        closed(&mut idle).await.map(|frame| frame.code.into()),
-        Some(1008)
-    );
-}
-
-#[tokio::test]
-async fn silence_ends_a_socket_and_limits_hold() {
-    let upstream = WsUpstream::start().await;
-    let config = format!(
-        "websockets = {{ max = 3, max_per_user = 2, idle_timeout = \"1s\" }}\n{}",
-        upstream.route("/", "required")
-    );
-    let gateway = Gateway::start(&config);
-    let (zhang, li) = (gateway.token("zhang").await, gateway.token("li").await);
-    let bearer = |token: &str| format!("Bearer {token}");
-    let mut sockets = [
-        open(&gateway, "/echo", &zhang).await,
-        open(&gateway, "/echo", &zhang).await,
-    ];
-    assert_eq!(
-        refused(&gateway, "/echo", &[("authorization", &bearer(&zhang))]).await,
-        (429, "websocket_limit".to_owned())
-    );
-    let _third = open(&gateway, "/echo", &li).await;
-    assert_eq!(
-        refused(&gateway, "/echo", &[("authorization", &bearer(&li))]).await,
-        (503, "websockets_full".to_owned())
-    );
-    assert_eq!(upstream.opened.load(Ordering::SeqCst), 3);
-    for socket in &mut sockets {
-        let frame = closed(socket).await.unwrap();
-        assert_eq!(
-            (u16::from(frame.code), frame.reason.as_str()),
-            (1001, "idle")
-        );
-    }
-    gateway.counts("hufu_websockets_open", 0).await;
-    let mut again = open(&gateway, "/echo", &zhang).await;
-    echoed(&mut again, Message::text("x")).await;
-}
-
-#[tokio::test]
 async fn many_sockets_at_once_and_a_reader_that_does_not_read() {
     let upstream = WsUpstream::start().await;
     let gateway = Gateway::start(&upstream.route("/", "none"));
@@ -505,25 +288,4 @@ async fn many_sockets_at_once_and_a_reader_that_does_not_read() {
     for _ in 0..1000 {
         assert_eq!(lazy.next().await.unwrap().unwrap().len(), 65_536);
     }
-}
-
-#[tokio::test]
-async fn a_gateway_that_ends_says_so() {
-    let upstream = WsUpstream::start().await;
-    let config = format!(
-        "server.drain_grace = \"0s\"\n{}",
-        upstream.route("/", "none")
-    );
-    let mut gateway = Gateway::start(&config);
-    let mut socket = connect(&gateway, "/echo", &[]).await.unwrap().0;
-    echoed(&mut socket, Message::text("x")).await;
-    gateway.signal(Signal::SIGTERM);
-    let frame = closed(&mut socket).await.unwrap();
-    assert_eq!(
-        (u16::from(frame.code), frame.reason.as_str()),
-        (1001, "going_away")
-    );
-    drop(socket);
-    assert_eq!(gateway.ended().code(), Some(0), "{}", gateway.stderr());
-    gateway.access_line("the socket's end", |line| line["status"] == 101);
 }
