@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::user::{CurrentApps, operator_address, unknown_app};
 use crate::broker::{ComponentError, TokenBroker};
 use crate::http::answer::json;
-use crate::http::json_body::Object;
+use crate::http::json_body::{Example, Object};
 use crate::http::{ErrorCode, GatewayError};
 use crate::identity::{App, AppTokenError, ExchangeError, NamedApp, SealState};
 use crate::provider::reply;
@@ -31,6 +31,10 @@ struct AuthorizerView {
 pub(super) struct Import {
     /// `None`: the platform is asked.
     refresh_token: Option<String>,
+}
+
+impl Example for Import {
+    const EXAMPLE: &'static str = "{\"refresh_token\": \"…\"}, or {}";
 }
 
 /// 200 with all of them, by their appids; without their tokens.

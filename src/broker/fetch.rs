@@ -76,7 +76,7 @@ impl Fetcher {
             };
             match (found, paused) {
                 (Ok(Some(TokenLease::Found(token))), _) => {
-                    return self.take(slot, &app, token, asked);
+                    return Ok(self.take(slot, &app, token, asked));
                 }
                 (Ok(_), Some(why)) => return Err(why),
                 (Ok(Some(TokenLease::Leader { now, ticket })), None) => {
@@ -107,13 +107,7 @@ impl Fetcher {
     }
 
     /// Takes over what the store has.
-    fn take(
-        &self,
-        slot: &AppSlot,
-        app: &App,
-        stored: StoredToken,
-        asked: Instant,
-    ) -> Result<AccessToken, AppTokenError> {
+    fn take(&self, slot: &AppSlot, app: &App, stored: StoredToken, asked: Instant) -> AccessToken {
         self.shown(slot, app, stored.age, stored.expires_in);
         let token = AccessToken {
             text: stored.text,
@@ -170,7 +164,7 @@ impl Fetcher {
                 Origin::Process
             }
         };
-        Some(self.fresh(slot, app, granted, origin, asked))
+        Some(Ok(self.fresh(slot, app, granted, origin, asked)))
     }
 
     async fn keep_refreshed(
@@ -266,7 +260,7 @@ impl Fetcher {
             SlotKind::Ticket(kind) => ticket::fetched(app, kind, tokens).await,
         };
         match fetched {
-            Ok(granted) => self.fresh(slot, app, granted, Origin::Process, asked),
+            Ok(granted) => Ok(self.fresh(slot, app, granted, Origin::Process, asked)),
             Err(error) => Err(self.failed(slot, app, &error)),
         }
     }
@@ -278,28 +272,22 @@ impl Fetcher {
         granted: GrantedToken,
         origin: Origin,
         asked: Instant,
-    ) -> Result<AccessToken, AppTokenError> {
+    ) -> AccessToken {
         let expires_in = granted.expires_in;
         let token = AccessToken {
             text: granted.token,
             until: asked + expires_in,
         };
-        let obtained = slot
-            .state
-            .lock()
-            .obtained(token, origin, Duration::ZERO, monotonic_now());
-        match &obtained {
-            Ok(_) => {
-                log::info!(app = &*app.name; "{} of {} fetched, good for {} s", slot.kind.noun(), app.appid, expires_in.as_secs());
-                self.count(slot, app, "ok");
-                self.shown(slot, app, Duration::ZERO, expires_in);
-            }
-            Err(_) => {
-                log::warn!(app = &*app.name; "the platform refuses the access token of {} and gives the same one again; another fetch in {} s", app.appid, REFUSED_TWICE.as_secs());
-                self.count(slot, app, "same");
-            }
+        self.shown(slot, app, Duration::ZERO, expires_in);
+        let mut state = slot.state.lock();
+        if state.is_refused(&token.text) {
+            log::warn!(app = &*app.name; "the platform refused the {} of {} and gives the same one again, so it is used; no other fetch for {} s", slot.kind.noun(), app.appid, REFUSED_TWICE.as_secs());
+            self.count(slot, app, "same");
+        } else {
+            log::info!(app = &*app.name; "{} of {} fetched, good for {} s", slot.kind.noun(), app.appid, expires_in.as_secs());
+            self.count(slot, app, "ok");
         }
-        obtained
+        state.obtained(token, origin, Duration::ZERO, monotonic_now())
     }
 
     fn failed(&self, slot: &AppSlot, app: &App, error: &ExchangeError) -> AppTokenError {

@@ -62,7 +62,8 @@ pub(super) enum Refused {
 #[derive(Debug, Default)]
 pub(super) struct TokenState {
     held: Option<Held>,
-    /// The last one that the platform refused, until there is another.
+    /// The last one that the platform refused, until a fetch has brought an answer to that. One
+    /// refusal may be a mistake: while nothing is fetched it goes on being used.
     refused: Option<Secret<String>>,
     pause: Option<Pause>,
     failures: u32,
@@ -91,16 +92,26 @@ impl TokenState {
     pub(super) fn wanted(&mut self, now: Instant) -> Step {
         self.used_at = Some(now);
         match self.good(now) {
+            Some(held) if self.is_refused(&held.token.text) && self.paused(now).is_none() => {
+                Step::Obtain
+            }
             Some(held) if now < held.due => Step::Use(held.token.clone()),
             Some(held) => Step::UseAndRefresh(held.token.clone()),
             None => Step::Obtain,
         }
     }
 
+    /// What to use where nothing better can be had: a token that was refused once may be good.
+    pub(super) fn last_resort(&self, now: Instant) -> Option<AccessToken> {
+        self.good(now).map(|held| held.token.clone())
+    }
+
     /// The platform has refused this token.
     pub(super) fn refused(&mut self, text: &Secret<String>, now: Instant) -> Refused {
         let mut early = false;
-        if let Some(held) = self.good(now) {
+        if let Some(held) = self.good(now)
+            && !self.is_refused(&held.token.text)
+        {
             if held.token.text != *text {
                 return Refused::Use(held.token.clone());
             }
@@ -111,10 +122,14 @@ impl TokenState {
                 let before = self.ended_early.replace(now);
                 early = before.is_some_and(|at| now.saturating_duration_since(at) < EARLY);
             }
+            self.refused = Some(text.clone());
         }
-        self.held = None;
-        self.refused = Some(text.clone());
         Refused::Obtain { early }
+    }
+
+    /// Whether this is the token that the platform refused last.
+    pub(super) fn is_refused(&self, text: &Secret<String>) -> bool {
+        self.refused.as_ref() == Some(text)
     }
 
     /// The token in whose place another one is wanted: one that was refused, or that all gateways
@@ -145,18 +160,20 @@ impl TokenState {
         self.failures = 0;
     }
 
-    /// There is a token, fetched so long ago. The one that was refused does nobody any good: then
-    /// nothing is fetched for a while.
+    /// There is a token, fetched so long ago. If it is the one that was refused, the platform says
+    /// that it is good: it goes on being used, and rests as a fresh one does.
     pub(super) fn obtained(
         &mut self,
         token: AccessToken,
         origin: Origin,
         age: Duration,
         now: Instant,
-    ) -> Result<AccessToken, AppTokenError> {
-        if self.refused.as_ref() == Some(&token.text) {
-            return Err(self.pause(refused_twice(REFUSED_TWICE), now));
-        }
+    ) -> AccessToken {
+        let age = if self.is_refused(&token.text) {
+            Duration::ZERO
+        } else {
+            age
+        };
         let left = token.until.saturating_duration_since(now);
         let due = match origin {
             Origin::Process => now + LOOK_AGAIN,
@@ -174,7 +191,7 @@ impl TokenState {
             rests: now + rest(age + left).saturating_sub(age),
             due,
         });
-        Ok(token)
+        token
     }
 
     /// A fetch has failed. A token that is still good stays, and nothing is fetched for a while.
@@ -222,8 +239,10 @@ impl TokenState {
 
     /// The store is down. A token that is good for a while yet does meanwhile.
     pub(super) fn store_is_down(&mut self, now: Instant) -> Option<AccessToken> {
+        let refused = self.refused.as_ref();
         let held = self.held.as_mut()?;
-        if held.token.until.saturating_duration_since(now) <= URGENT {
+        let is_urgent = held.token.until.saturating_duration_since(now) <= URGENT;
+        if is_urgent || refused == Some(&held.token.text) {
             return None;
         }
         held.due = now + LOOK_AGAIN;
@@ -289,7 +308,7 @@ mod tests {
         let mut state = TokenState::default();
         assert!(matches!(state.wanted(now), Step::Obtain));
         let held = state.obtained(token("t1", now + 2 * HOUR), Origin::Store, SECOND, now);
-        assert_eq!(held.unwrap().text.expose(), "t1");
+        assert_eq!(held.text.expose(), "t1");
         state
     }
 
@@ -330,7 +349,7 @@ mod tests {
         let mut state = TokenState::default();
         state.wanted(now);
         let short = token("t1", now + 8 * SECOND);
-        state.obtained(short, Origin::Store, SECOND, now).unwrap();
+        state.obtained(short, Origin::Store, SECOND, now);
         let wait = state.next_look(now).unwrap();
         assert!((6 * SECOND..8 * SECOND).contains(&wait), "{wait:?}");
     }
@@ -367,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fetch_that_brings_the_refused_token_is_followed_by_thirty_seconds_of_rest() {
+    fn a_token_that_is_given_again_is_used_and_not_fetched_for_thirty_seconds() {
         let now = monotonic_now();
         let mut state = holding(now);
         let later = now + HOUR;
@@ -376,21 +395,41 @@ mod tests {
             Refused::Obtain { .. }
         ));
         let same = token("t1", later + HOUR);
-        let outcome = state.obtained(same, Origin::Store, Duration::ZERO, later);
-        assert!(matches!(
-            outcome,
-            Err(AppTokenError::Unavailable { retry_after, .. }) if retry_after == REFUSED_TWICE
-        ));
-        assert!(state.paused(later + 29 * SECOND).is_some());
-        assert!(state.paused(later + 30 * SECOND).is_none());
-        assert_eq!(state.replaced(later + 30 * SECOND), Some(&secret("t1")));
-        let other = token("t2", later + HOUR);
-        assert!(
-            state
-                .obtained(other, Origin::Store, Duration::ZERO, later)
-                .is_ok()
-        );
+        state.obtained(same, Origin::Store, HOUR, later);
+        assert!(matches!(state.wanted(later), Step::Use(_)));
         assert_eq!(state.replaced(later), None);
+        assert!(matches!(
+            state.refused(&secret("t1"), later + 29 * SECOND),
+            Refused::Wait(AppTokenError::Unavailable { retry_after, .. }) if retry_after == SECOND
+        ));
+        assert!(matches!(state.wanted(later + 29 * SECOND), Step::Use(_)));
+        assert!(matches!(
+            state.refused(&secret("t1"), later + 30 * SECOND),
+            Refused::Obtain { .. }
+        ));
+        let other = token("t2", later + HOUR);
+        state.obtained(other, Origin::Store, Duration::ZERO, later);
+        assert_eq!(state.replaced(later), None);
+    }
+
+    #[test]
+    fn a_refused_token_is_used_while_nothing_is_fetched() {
+        let now = monotonic_now();
+        let mut state = holding(now);
+        let later = now + HOUR;
+        state.refused(&secret("t1"), later);
+        assert!(matches!(state.wanted(later), Step::Obtain));
+        assert!(state.store_is_down(later).is_none(), "an own one is better");
+        state.pause(refused_twice(REFUSED_TWICE), later);
+        assert!(matches!(state.wanted(later + 29 * SECOND), Step::Use(_)));
+        assert_eq!(state.last_resort(later).unwrap().text.expose(), "t1");
+        // Whom the platform has refused it gets no call repeated with it.
+        assert!(matches!(
+            state.refused(&secret("t1"), later + 29 * SECOND),
+            Refused::Obtain { early: false }
+        ));
+        assert!(matches!(state.wanted(later + 30 * SECOND), Step::Obtain));
+        assert!(state.last_resort(now + 2 * HOUR).is_none(), "it has ended");
     }
 
     #[test]
@@ -400,7 +439,7 @@ mod tests {
         let mut ended = |text: &str, at: Instant| {
             let fresh = token(text, at + 2 * HOUR);
             let fetched = at.checked_sub(60 * SECOND).unwrap();
-            let _ = state.obtained(fresh, Origin::Store, Duration::ZERO, fetched);
+            state.obtained(fresh, Origin::Store, Duration::ZERO, fetched);
             match state.refused(&secret(text), at) {
                 Refused::Obtain { early } => early,
                 other => panic!("{other:?}"),
@@ -459,9 +498,7 @@ mod tests {
         assert!(matches!(state.wanted(end - 61 * SECOND), Step::Use(_)));
         assert!(state.store_is_down(end - 60 * SECOND).is_none());
         let own = token("p1", end + HOUR);
-        state
-            .obtained(own, Origin::Process, Duration::ZERO, end)
-            .unwrap();
+        state.obtained(own, Origin::Process, Duration::ZERO, end);
         assert_eq!(state.next_look(end), Some(LOOK_AGAIN));
         assert_eq!(
             state.replaced(end + LOOK_AGAIN),

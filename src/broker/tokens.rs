@@ -115,7 +115,10 @@ impl Shared {
                 drop(self.flight(&entry));
                 Ok(token)
             }
-            Step::Obtain => self.obtained(&entry).await,
+            Step::Obtain => self.obtained(&entry).await.or_else(|why| {
+                let state = entry.slot.state.lock();
+                state.last_resort(monotonic_now()).ok_or(why)
+            }),
         }
     }
 

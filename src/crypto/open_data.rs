@@ -110,6 +110,11 @@ pub fn signature(raw_data: &str, session_key: &str) -> String {
     hash::to_hex(&digest)
 }
 
+/// Whether this is the base64 of 16 bytes.
+pub fn is_session_key(text: &str) -> bool {
+    sixteen(text).is_ok()
+}
+
 fn sixteen(text: &str) -> Result<[u8; 16], BadSessionKey> {
     from_base64(text)
         .and_then(|v| v.try_into().ok())

@@ -9,7 +9,7 @@ use crate::endpoints::page::may_change;
 use crate::http::answer::json;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::json_body::Object;
+use crate::http::json_body::{Example, Object};
 use crate::identity::{OpenDataFlow, SealedData, Signed};
 
 /// Longest body: the data of a page's thirty days of steps has some kilobytes.
@@ -23,6 +23,10 @@ pub struct DecryptRequest {
     iv: String,
     raw_data: Option<String>,
     signature: Option<String>,
+}
+
+impl Example for DecryptRequest {
+    const EXAMPLE: &'static str = "{\"encryptedData\": \"…\", \"iv\": \"…\"}";
 }
 
 #[derive(Serialize)]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::endpoints::token_answer::TokenAnswer;
 use crate::http::answer::json;
-use crate::http::json_body::Object;
+use crate::http::json_body::{Example, Object};
 use crate::http::request_log::{SeenSession, note_session};
 use crate::http::{GatewayError, Inbound, RequestHead};
 use crate::identity::{Client, LoginAnswer, LoginFlow, NamedApp};
@@ -20,6 +20,10 @@ pub struct LoginRequest {
     code: String,
     app: Option<String>,
     authorizer_appid: Option<String>,
+}
+
+impl Example for LoginRequest {
+    const EXAMPLE: &'static str = "{\"code\": \"…\"}";
 }
 
 /// Exchanges the code. An `Authorization` that comes with it is ignored: interceptors attach the

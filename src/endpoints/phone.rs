@@ -8,13 +8,17 @@ use crate::endpoints::page::may_change;
 use crate::http::answer::json;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::GatewayError;
-use crate::http::json_body::Object;
+use crate::http::json_body::{Example, Object};
 use crate::identity::OpenDataFlow;
 
 /// Further fields are ignored.
 #[derive(Deserialize)]
 pub struct PhoneRequest {
     code: String,
+}
+
+impl Example for PhoneRequest {
+    const EXAMPLE: &'static str = "{\"code\": \"…\"}";
 }
 
 /// 200 with the number, which the platform gives for a code of this user alone.

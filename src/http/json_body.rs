@@ -19,6 +19,12 @@ pub const JSON_LIMIT: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Object<T>(pub T);
 
+/// A body that some endpoint takes.
+pub trait Example {
+    /// What one looks like, for who sent something else.
+    const EXAMPLE: &'static str;
+}
+
 /// How handlers read such a body of at most so many bytes, and what is answered where they cannot.
 pub fn json_config(limit: usize) -> web::JsonConfig {
     web::JsonConfig::default()
@@ -35,7 +41,7 @@ fn json_error(error: &JsonPayloadError, limit: usize) -> GatewayError {
     match error {
         JsonPayloadError::ContentType => GatewayError::new(
             ErrorCode::UnsupportedMediaType,
-            "Send a JSON body with \"Content-Type: application/json\", such as {\"code\":\"…\"}.",
+            "Send a JSON body with \"Content-Type: application/json\".",
         ),
         JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
             GatewayError::new(
@@ -55,11 +61,11 @@ fn json_error(error: &JsonPayloadError, limit: usize) -> GatewayError {
 /// Says what is missing where something else stands.
 struct OnlyObjects<T>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyObjects<T> {
+impl<'de, T: Deserialize<'de> + Example> Visitor<'de> for OnlyObjects<T> {
     type Value = Object<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object such as {\"code\": \"…\"}")
+        write!(f, "an object such as {}", T::EXAMPLE)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
@@ -67,7 +73,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyObjects<T> {
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+impl<'de, T: Deserialize<'de> + Example> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(OnlyObjects(PhantomData))
     }

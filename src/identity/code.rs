@@ -86,7 +86,7 @@ impl CodeOf {
 
     /// Waits while somebody else exchanges the code. A leader that dies leaves a reservation that
     /// lapses, and the next one to look becomes the leader. `None`: it has taken longer than
-    /// `patience`.
+    /// `patience`, here or since the reservation was made for `lease`.
     pub(super) async fn follow<Outcome: DeserializeOwned>(
         &self,
         codes: &dyn LoginCodes,
@@ -97,18 +97,19 @@ impl CodeOf {
         let mut seen = first;
         let mut first_seen = None;
         for attempt in 1.. {
-            let now = match seen {
+            let (now, age) = match seen {
                 Reservation::Leader { now, ticket } => {
                     return Ok(Some(Reserved::Leader { now, ticket }));
                 }
                 Reservation::Settled { now, answer } => match self.open(&answer) {
                     Some(outcome) => return Ok(Some(Reserved::Settled(outcome))),
                     // Sealed by a release that writes another form: wait until it lapses.
-                    None => now,
+                    None => (now, Duration::ZERO),
                 },
-                Reservation::Pending { now } => now,
+                Reservation::Pending { now, left } => (now, lease.saturating_sub(left)),
             };
-            if now.since(*first_seen.get_or_insert(now)) > patience {
+            let waited = now.since(*first_seen.get_or_insert(now));
+            if waited.max(age) > patience {
                 break;
             }
             tokio::time::sleep(backoff::jittered(FOLLOW.0, FOLLOW.1, attempt)).await;
@@ -140,7 +141,7 @@ impl From<NotACode> for LoginError {
 pub(super) fn check_code(code: &str) -> Result<(), NotACode> {
     if code.is_empty() {
         return Err(NotACode(
-            "it is empty; send the code that the platform's login call gave",
+            "it is empty; send the code as the platform's client gave it",
         ));
     }
     if code.len() > CODE_MAX {

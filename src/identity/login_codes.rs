@@ -22,6 +22,8 @@ pub enum Reservation {
     Pending {
         /// The store's time.
         now: UnixMillis,
+        /// When the reservation lapses, unless it is settled before.
+        left: Duration,
     },
     /// The code was exchanged a moment ago; the sealed answer.
     Settled {

@@ -95,7 +95,8 @@ pub struct PolicyOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Operation {
     /// `load`, `create`, `renew`, `rotate`, `remove`, `remove_all`, `list`, `count`,
-    /// `session_keys`, `reset_session_keys`, `reserve`, `settle`, `limit`, `publish`, `now`,
+    /// `session_keys`, `take_session_keys`, `return_session_keys`, `reset_session_keys`, `reserve`,
+    /// `settle`, `limit`, `publish`, `now`,
     /// `find_token`, `lease_token`, `keep_token`, `release_token`, `find_ticket`, `keep_ticket`,
     /// `authorizers`, `find_refresh_token`, `authorize`, `keep_refreshed`, `withdraw`, `reseal`, or
     /// one of the pushed messages' (docs/metrics.md).

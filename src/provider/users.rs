@@ -103,6 +103,6 @@ impl SessionKeyApi for UserCalls {
             subject,
             proof: session_key.expose(),
         };
-        self.ask(&self.apis.reset_session_key, &call, false).await
+        self.ask(&self.apis.reset_session_key, &call, true).await
     }
 }

@@ -16,7 +16,7 @@ pub mod user;
 
 pub use carrier::{CarrierError, TokenCarrier};
 pub use claims::{Claims, ClaimsError};
-pub use keys::SessionKeys;
+pub use keys::{SessionKeys, TakenKeys};
 pub use lifetime::Lifetime;
 pub use model::{LoadedSession, Session, SessionKey, SharedSession};
 pub use service::{IssuedSession, LiveSession, SessionRules, SessionService, SignedIn};

@@ -41,7 +41,7 @@ pub(super) fn reserved_at(header: &[u8; HEADER]) -> UnixMillis {
 pub(super) struct Generations {
     kept: Vec<Vec<u8>>,
     /// When the platform last reset the user's key.
-    reset_at: UnixMillis,
+    reset_at: Option<UnixMillis>,
 }
 
 impl Generations {
@@ -53,7 +53,8 @@ impl Generations {
     /// newest time, the oldest beyond [`KEPT`] dropped. A login that reserved its code before the
     /// last reset may bring the key that the reset has ended.
     pub(super) fn keep(&mut self, fresh: Vec<u8>) {
-        let Some((time, print)) = parts(&fresh).filter(|(time, _)| *time >= self.reset_at) else {
+        let Some((time, print)) = parts(&fresh).filter(|(time, _)| Some(*time) >= self.reset_at)
+        else {
             return;
         };
         let kept = &mut self.kept;
@@ -73,13 +74,37 @@ impl Generations {
         kept.truncate(KEPT);
     }
 
+    /// Takes all of them away, and says when the last reset was before this one.
+    pub(super) fn take(&mut self, now: UnixMillis) -> (Vec<Vec<u8>>, Option<UnixMillis>) {
+        let before = self.reset_at;
+        if !self.kept.is_empty() {
+            self.reset_at = Some(now);
+        }
+        (std::mem::take(&mut self.kept), before)
+    }
+
+    /// Puts back what was taken then, unless there was another reset since.
+    pub(super) fn put_back(
+        &mut self,
+        taken: Vec<Vec<u8>>,
+        at: UnixMillis,
+        before: Option<UnixMillis>,
+    ) {
+        if self.reset_at == Some(at) {
+            self.reset_at = before;
+            taken
+                .into_iter()
+                .for_each(|generation| self.keep(generation));
+        }
+    }
+
     /// Puts a generation into the place of all older ones: the platform has reset the key. What a
     /// login has brought since stays.
     pub(super) fn reset(&mut self, fresh: Vec<u8>) {
         let Some((time, _)) = parts(&fresh) else {
             return;
         };
-        self.reset_at = self.reset_at.max(time);
+        self.reset_at = self.reset_at.max(Some(time));
         self.kept
             .retain(|old| parts(old).is_some_and(|(old_time, _)| old_time >= time));
         self.keep(fresh);

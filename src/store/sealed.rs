@@ -108,6 +108,19 @@ impl Sealer {
         self.seal(&header, key, packed(session_key.key.expose()).expose())
     }
 
+    /// The same of several.
+    pub(super) fn seal_generations(
+        &self,
+        key: &str,
+        user: &UserKey,
+        session_keys: &[SessionKey],
+    ) -> Vec<Vec<u8>> {
+        let sealed = session_keys
+            .iter()
+            .map(|session_key| self.seal_generation(key, user, session_key));
+        sealed.collect()
+    }
+
     /// The session_key that is stored in the user's hash `key`.
     pub(super) fn open_generation(
         &self,

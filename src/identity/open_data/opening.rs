@@ -122,7 +122,9 @@ struct Watermark {
 
 impl Demands<'_> {
     fn compare(&self, data: &Map<String, Value>) -> Result<(), Fault> {
-        let watermark = data.get("watermark").ok_or(Fault::NoWatermark)?;
+        // An object, and not an array of the same: other readers would not take that.
+        let watermark = data.get("watermark").filter(|mark| mark.is_object());
+        let watermark = watermark.ok_or(Fault::NoWatermark)?;
         let watermark = Watermark::deserialize(watermark).map_err(|_| Fault::NoWatermark)?;
         if watermark.appid != self.appid {
             return Err(Fault::OtherApp);
@@ -294,6 +296,11 @@ mod tests {
             (text, None, Err(Fault::NoWatermark)),
             (json!({}), None, Err(Fault::NoWatermark)),
             (json!({ "watermark": APPID }), None, Err(Fault::NoWatermark)),
+            (
+                json!({ "watermark": [APPID, NOW] }),
+                None,
+                Err(Fault::NoWatermark),
+            ),
             (with(stamped(NOW), "openId", OPENID), None, Ok(())),
             (
                 with(stamped(NOW), "openId", "o2"),

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Asker, OpenDataError, OpenDataFlow};
-use crate::identity::app::App;
 use crate::identity::app_token_source::AccessToken;
 use crate::identity::capability::{ResetKey, UserCallError};
-use crate::session::{SessionKey, Written};
+use crate::secret::Secret;
+use crate::session::{SessionKey, StoreError, TakenKeys, Written};
 
 impl OpenDataFlow {
     /// Whether the platform still takes the newest session_key of the user.
@@ -25,7 +25,8 @@ impl OpenDataFlow {
         let app = &self.app(&asker.user)?;
         let platform = app.session_key_api().ok_or(OpenDataError::Unsupported)?;
         self.admit(&asker.user).await?;
-        let newest = &self.newest_key(asker, app).await?;
+        let keys = self.keys.session_keys(&asker.user).await?;
+        let newest = keys.first().ok_or_else(|| Self::key_gone(app))?;
         let call = |token: AccessToken| async move {
             let subject = &asker.user.subject;
             platform.check(&token.text, subject, &newest.key).await
@@ -33,10 +34,13 @@ impl OpenDataFlow {
         match self.tokens.with_token(app, call).await {
             Err(error) => Err(Self::no_token(asker, "session_key", error)),
             Ok(Ok(valid)) => Ok(valid),
-            Ok(Err(error)) => {
+            Ok(Err(UserCallError::Refused(error))) => {
+                Err(Self::refused(asker, app, "session_key", error))
+            }
+            Ok(Err(UserCallError::Lost { reason })) => {
+                log::warn!(app = &*app.name, request_id = asker.request_id.as_str(); "session_key: {reason}");
                 let retry_after = Duration::from_secs(1);
-                let lost = OpenDataError::PlatformUnavailable { retry_after };
-                Err(Self::failed(asker, app, error, lost))
+                Err(OpenDataError::PlatformUnavailable { retry_after })
             }
         }
     }
@@ -61,64 +65,53 @@ impl OpenDataFlow {
 
     async fn reset(&self, asker: &Asker) -> Result<(), OpenDataError> {
         let app = &self.app(&asker.user)?;
-        if app.session_key_api().is_none() {
-            return Err(OpenDataError::Unsupported);
-        }
-        self.admit(&asker.user).await?;
-        let old = self.newest_key(asker, app).await?;
-        match self.reset_at_platform(asker, app, &old).await? {
-            ResetKey::Fresh(key) => {
-                // Read after the reset: what began before may still bring the old key.
-                let reserved_at = self.sessions.store().now().await?;
-                let fresh = SessionKey { key, reserved_at };
-                match self.keys.reset_session_keys(&asker.user, &fresh).await? {
-                    Written::Done => Ok(()),
-                    Written::Gone | Written::Stale => Err(OpenDataError::SessionGone),
-                }
-            }
-            // Another request may have reset it a moment ago.
-            ResetKey::Stale if self.newest_key(asker, app).await?.key != old.key => Ok(()),
-            ResetKey::Stale => Err(Self::key_gone(app)),
-        }
-    }
-
-    async fn reset_at_platform(
-        &self,
-        asker: &Asker,
-        app: &App,
-        old: &SessionKey,
-    ) -> Result<ResetKey, OpenDataError> {
         let platform = app.session_key_api().ok_or(OpenDataError::Unsupported)?;
+        self.admit(&asker.user).await?;
+        // A reset is for a key that may have leaked. If its outcome is lost, or a process dies in
+        // the middle, nothing must open under the old key any more.
+        let taken = self.keys.take_session_keys(&asker.user).await?;
+        let Some(old) = taken.keys.first() else {
+            return Err(Self::key_gone(app));
+        };
         let call = |token: AccessToken| async move {
             let subject = &asker.user.subject;
             platform.reset(&token.text, subject, &old.key).await
         };
+        let lost = |reason: &str| {
+            log::warn!(app = &*app.name, request_id = asker.request_id.as_str(); "session_key: the platform may have reset it, and none is kept: {reason}");
+            let login_call = app.provider.login_call();
+            OpenDataError::ResetLost { login_call }
+        };
         match self.tokens.with_token(app, call).await {
-            Err(error) => Err(Self::no_token(asker, "session_key", error)),
-            Ok(reset) => reset.map_err(|error| {
-                let login_call = app.provider.login_call();
-                Self::failed(asker, app, error, OpenDataError::ResetLost { login_call })
-            }),
+            Ok(Ok(ResetKey::Fresh(key))) => match self.keep_fresh(asker, key).await {
+                Ok(Written::Done) => Ok(()),
+                Ok(Written::Gone | Written::Stale) => Err(OpenDataError::SessionGone),
+                Err(error) => Err(lost(&format!("the new one cannot be stored: {error}"))),
+            },
+            Ok(Ok(ResetKey::Stale)) => Err(Self::key_gone(app)),
+            Ok(Err(UserCallError::Lost { reason })) => Err(lost(&reason)),
+            Ok(Err(UserCallError::Refused(error))) => {
+                self.give_back(asker, &taken).await;
+                Err(Self::refused(asker, app, "session_key", error))
+            }
+            Err(error) => {
+                self.give_back(asker, &taken).await;
+                Err(Self::no_token(asker, "session_key", error))
+            }
         }
     }
 
-    async fn newest_key(&self, asker: &Asker, app: &App) -> Result<SessionKey, OpenDataError> {
-        let keys = self.keys.session_keys(&asker.user).await?;
-        keys.into_iter().next().ok_or_else(|| Self::key_gone(app))
+    async fn keep_fresh(&self, asker: &Asker, key: Secret<String>) -> Result<Written, StoreError> {
+        // Read after the reset: what began before may still bring the old key.
+        let reserved_at = self.sessions.store().now().await?;
+        let fresh = SessionKey { key, reserved_at };
+        self.keys.reset_session_keys(&asker.user, &fresh).await
     }
 
-    fn failed(
-        asker: &Asker,
-        app: &App,
-        error: UserCallError,
-        lost: OpenDataError,
-    ) -> OpenDataError {
-        match error {
-            UserCallError::Refused(error) => Self::refused(asker, app, "session_key", error),
-            UserCallError::Lost { reason } => {
-                log::warn!(app = &*asker.user.app, request_id = asker.request_id.as_str(); "session_key: {reason}");
-                lost
-            }
+    /// The platform has surely not reset the key.
+    async fn give_back(&self, asker: &Asker, taken: &TakenKeys) {
+        if let Err(error) = self.keys.return_session_keys(&asker.user, taken).await {
+            log::warn!(app = &*asker.user.app, request_id = asker.request_id.as_str(); "session_key: it was not reset, and is not kept either; the user has to log in for another one: {error}");
         }
     }
 }

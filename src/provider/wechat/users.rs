@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::crypto::hash;
+use crate::crypto::{hash, open_data};
 use crate::identity::PlatformCode::{self, Number};
 use crate::identity::{PhoneNumber, ResetKey, TokenUse};
 use crate::provider::client::Call;
@@ -47,6 +47,11 @@ pub(super) static APIS: UserApis = UserApis {
                     return Ok(ResetKey::Stale);
                 }
                 let key = needed("session_key", body.session_key)?;
+                if !open_data::is_session_key(&key) {
+                    return Err(Unusable(
+                        "its session_key is not the base64 of 16 bytes".to_owned(),
+                    ));
+                }
                 Ok(ResetKey::Fresh(Secret::new(key)))
             }))
         },

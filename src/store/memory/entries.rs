@@ -83,6 +83,12 @@ impl Entries {
         self.by_key.get(key).map(|entry| &entry.value)
     }
 
+    /// How long the entry is still there.
+    pub(super) fn left(&self, key: &str, now: UnixMillis) -> Duration {
+        let entry = self.by_key.get(key);
+        entry.map_or(Duration::ZERO, |entry| entry.expiry.since(now))
+    }
+
     pub(super) fn bytes(&self, key: &str) -> Option<&[u8]> {
         match self.value(key)? {
             StoredValue::Bytes(bytes) => Some(bytes),

@@ -17,7 +17,10 @@ impl LoginCodes for MemoryStore {
         self.run("reserve", |entries, now| {
             let key = self.keys.login(login);
             Ok(match entries.value(&key) {
-                Some(StoredValue::Pending(_)) => Reservation::Pending { now },
+                Some(StoredValue::Pending(_)) => Reservation::Pending {
+                    now,
+                    left: entries.left(&key, now),
+                },
                 Some(StoredValue::Settled(answer)) => Reservation::Settled {
                     now,
                     answer: answer.clone(),

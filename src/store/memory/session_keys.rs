@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::store::MemoryStore;
-use crate::session::{SessionKey, SessionKeys, StoreError, UserKey, Written};
+use crate::session::{SessionKey, SessionKeys, StoreError, TakenKeys, UserKey, Written};
 
 #[async_trait]
 impl SessionKeys for MemoryStore {
@@ -12,6 +12,36 @@ impl SessionKeys for MemoryStore {
             let key = self.keys.user(self.keys.tag(user), user);
             let generations = entries.index(&key).generations;
             Ok(self.sealer.open_generations(&key, generations.kept()))
+        })
+    }
+
+    async fn take_session_keys(&self, user: &UserKey) -> Result<TakenKeys, StoreError> {
+        self.run("take_session_keys", |entries, now| {
+            let key = self.keys.user(self.keys.tag(user), user);
+            let (taken, reset_before) =
+                entries.update_index(&key, now, |index| index.generations.take(now));
+            Ok(TakenKeys {
+                keys: self.sealer.open_generations(&key, &taken),
+                at: now,
+                reset_before,
+            })
+        })
+    }
+
+    async fn return_session_keys(
+        &self,
+        user: &UserKey,
+        taken: &TakenKeys,
+    ) -> Result<(), StoreError> {
+        self.run("return_session_keys", |entries, now| {
+            let key = self.keys.user(self.keys.tag(user), user);
+            let sealed = self.sealer.seal_generations(&key, user, &taken.keys);
+            entries.update_index(&key, now, |index| {
+                index
+                    .generations
+                    .put_back(sealed, taken.at, taken.reset_before);
+            });
+            Ok(())
         })
     }
 

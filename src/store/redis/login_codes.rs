@@ -52,12 +52,15 @@ impl LoginCodes for RedisStore {
             let mut script = self.scripts.reserve.key(self.keys.login(login));
             // Redis refuses an expiry of nothing.
             script.arg(&ticket).arg(millis(lease).max(1));
-            let (seconds, micros, state, answer): (u64, u64, u8, Vec<u8>) =
+            let (seconds, micros, state, answer, left): (u64, u64, u8, Vec<u8>, u64) =
                 self.run(&script).await?;
             let now = store_time((seconds, micros));
             Ok(match state {
                 0 => Reservation::Leader { now, ticket },
-                1 => Reservation::Pending { now },
+                1 => Reservation::Pending {
+                    now,
+                    left: Duration::from_millis(left),
+                },
                 _ => Reservation::Settled { now, answer },
             })
         };

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use redis::cmd;
 
 use super::sessions::RedisStore;
+use crate::clock::UnixMillis;
 use crate::redis_client::Request;
-use crate::session::{SessionKey, SessionKeys, StoreError, UserKey, Written};
+use crate::session::{SessionKey, SessionKeys, StoreError, TakenKeys, UserKey, Written};
 use crate::store::generation;
 
 impl RedisStore {
@@ -21,6 +22,32 @@ impl RedisStore {
         Ok(self
             .sealer
             .open_generations(&key, &stored.into_iter().flatten().collect::<Vec<_>>()))
+    }
+
+    async fn taken_session_keys(&self, user: &UserKey) -> Result<TakenKeys, StoreError> {
+        let key = self.user_key(user);
+        let script = self.scripts.take_keys.key(&key);
+        let (at, before, stored): (u64, Option<u64>, Vec<Vec<u8>>) =
+            self.connector.call(&Request::Script(&script)).await?;
+        Ok(TakenKeys {
+            keys: self.sealer.open_generations(&key, &stored),
+            at: UnixMillis(at),
+            reset_before: before.map(UnixMillis),
+        })
+    }
+
+    async fn put_back_session_keys(
+        &self,
+        user: &UserKey,
+        taken: &TakenKeys,
+    ) -> Result<(), StoreError> {
+        let key = self.user_key(user);
+        let mut script = self.scripts.return_keys.key(&key);
+        script.arg(taken.at.0);
+        let before = taken.reset_before.map(|before| before.0.to_string());
+        script.arg(before.unwrap_or_default());
+        script.arg(self.sealer.seal_generations(&key, user, &taken.keys));
+        Ok(self.connector.call(&Request::Script(&script)).await?)
     }
 
     async fn replace_session_keys(
@@ -41,6 +68,25 @@ impl SessionKeys for RedisStore {
     async fn session_keys(&self, user: &UserKey) -> Result<Vec<SessionKey>, StoreError> {
         self.meter
             .watch("session_keys", self.kept_session_keys(user))
+            .await
+    }
+
+    async fn take_session_keys(&self, user: &UserKey) -> Result<TakenKeys, StoreError> {
+        self.meter
+            .watch("take_session_keys", self.taken_session_keys(user))
+            .await
+    }
+
+    async fn return_session_keys(
+        &self,
+        user: &UserKey,
+        taken: &TakenKeys,
+    ) -> Result<(), StoreError> {
+        self.meter
+            .watch(
+                "return_session_keys",
+                self.put_back_session_keys(user, taken),
+            )
             .await
     }
 

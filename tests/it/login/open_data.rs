@@ -96,6 +96,9 @@ async fn data_opens_for_the_user_whose_it_is() {
     half.as_object_mut().unwrap().remove("signature");
     let (status, answer) = decrypt(&gateway, &token, &half).await;
     assert_eq!((status, &answer["code"]), (400, &json!("request_invalid")));
+    let (_, answer) = decrypt(&gateway, &token, &json!([])).await;
+    let detail = answer["detail"].as_str().unwrap();
+    assert!(detail.contains("such as {\"encryptedData\""), "{detail}");
     let (status, _) = decrypt(&gateway, "hufu_x", &body).await;
     assert_eq!(status, 401);
 }
@@ -362,4 +365,66 @@ async fn a_page_of_another_site_is_refused() {
         assert_eq!(answer.status(), 403, "{path}");
     }
     assert_eq!(gateway.wechat.platform.calls("getuserphonenumber"), 0);
+}
+
+#[tokio::test]
+async fn a_reset_whose_outcome_is_lost_leaves_no_key_that_may_have_leaked() {
+    let redis = RedisServer::start(&[]);
+    let config = "apps.shop.timeout = \"300ms\"\n";
+    let gateway = start(&GatewayBuilder::new().store(redis.url("")).config(config));
+    let token = gateway.token("alice").await;
+    let reset = async || asked(&gateway, "POST", "/auth/session-key/reset", &token, None).await;
+    for trouble in [
+        json!({ "times": 1, "delay_ms": 1000 }),
+        json!({ "times": 1, "reset": true }),
+        json!({ "times": 1, "body": "{\"errcode\":0,\"open" }),
+        json!({ "times": 1, "body": { "errcode": 0, "errmsg": "ok", "session_key": "AAAA" } }),
+        json!({ "times": 1, "body": { "errcode": 0, "errmsg": "ok" } }),
+    ] {
+        let leaked = sealed(&gateway, "alice", &json!({ "nickName": "forged" }));
+        assert_eq!(decrypt(&gateway, &token, &leaked).await.0, 200);
+        fault(&gateway, "resetusersessionkey", &trouble).await;
+        let (status, answer) = reset().await;
+        assert_eq!(
+            (status, &answer["code"]),
+            (503, &json!("platform_unavailable")),
+            "{trouble}"
+        );
+        assert!(answer["detail"].as_str().unwrap().contains("call wx.login"));
+        let (status, answer) = decrypt(&gateway, &token, &leaked).await;
+        assert_eq!((status, &answer["code"]), (409, &json!("session_key_gone")));
+        gateway.wechat.platform.rotate(APPID, "alice");
+        gateway.token("alice").await;
+        let (status, answer) = decrypt(&gateway, &token, &leaked).await;
+        assert_eq!(
+            (status, &answer["code"]),
+            (400, &json!("open_data_invalid")),
+            "{trouble}"
+        );
+    }
+    // What the platform has surely not done costs nothing.
+    let good = sealed(&gateway, "alice", &json!({ "nickName": "Alice" }));
+    let busy = json!({ "errcode": 45011, "errmsg": "slow down" });
+    let order = json!({ "times": 1, "body": busy });
+    fault(&gateway, "resetusersessionkey", &order).await;
+    assert_eq!(reset().await.0, 429);
+    assert_eq!(decrypt(&gateway, &token, &good).await.0, 200);
+    assert_eq!(reset().await.0, 204);
+    assert_eq!(decrypt(&gateway, &token, &good).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_foreign_page_spends_nothing_of_its_visitor_s() {
+    let gateway = start(&GatewayBuilder::new().config("session.carriers = [\"cookie:sid\"]\n"));
+    let token = gateway.token("alice").await;
+    let request = |site: &str| {
+        let request = http().get(gateway.at("/auth/session-key/status"));
+        let request = request.header("Cookie", format!("sid={token}"));
+        request.header("Sec-Fetch-Site", site)
+    };
+    let foreign = request("cross-site").await;
+    assert_eq!(foreign.status(), 403);
+    assert_eq!(foreign.json()["code"], "origin_forbidden");
+    assert_eq!(gateway.wechat.platform.calls("checksession"), 0);
+    assert_eq!(request("same-origin").await.status(), 200);
 }

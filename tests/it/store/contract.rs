@@ -54,6 +54,7 @@ suite![
     secrets::the_newest_two_session_keys_stay,
     secrets::session_keys_go_with_the_last_session,
     secrets::a_reset_leaves_one_session_key,
+    secrets::session_keys_that_were_taken_open_nothing_until_they_come_back,
     secrets::a_reset_makes_nothing_for_who_is_gone,
     secrets::session_and_answer_come_together,
     secrets::a_session_stands_when_its_reservation_has_lapsed,

@@ -2,7 +2,8 @@
 --
 -- KEYS: the reservation, "P" and the holder's ticket while the code is exchanged, "S" and the sealed answer afterwards
 -- ARGV: a fresh ticket, the lease in milliseconds
--- Answers { seconds, microseconds, state, answer }: the store's time, and 0: reserved by this call; 1: by another; 2: settled.
+-- Answers { seconds, microseconds, state, answer, left }: the store's time, and 0: reserved by this call; 1: by another,
+-- which lapses in so many milliseconds; 2: settled.
 local time = redis.call('TIME')
 local held = redis.call('GET', KEYS[1])
 local mine = 'P' .. ARGV[1]
@@ -11,9 +12,9 @@ if not held then
 end
 -- A ticket is drawn for one call: finding it means that the call was repeated because its answer was lost.
 if not held or held == mine then
-  return { time[1], time[2], 0, '' }
+  return { time[1], time[2], 0, '', 0 }
 end
 if string.sub(held, 1, 1) == 'S' then
-  return { time[1], time[2], 2, string.sub(held, 2) }
+  return { time[1], time[2], 2, string.sub(held, 2), 0 }
 end
-return { time[1], time[2], 1, '' }
+return { time[1], time[2], 1, '', math.max(redis.call('PTTL', KEYS[1]), 0) }

@@ -29,7 +29,10 @@ async fn one_exchanges_a_code_and_the_others_get_its_answer(h: &Harness) {
     for reservation in all {
         match reservation.unwrap() {
             Reservation::Leader { now, ticket } => tickets.push((now, ticket)),
-            Reservation::Pending { now } => assert!(now.0 > 0),
+            Reservation::Pending { now, left } => {
+                assert!(now.0 > 0);
+                assert!(left > Duration::ZERO && left <= HOUR, "{left:?}");
+            }
             Reservation::Settled { .. } => panic!("nobody has settled it"),
         }
     }

@@ -159,6 +159,56 @@ pub(super) async fn a_reset_leaves_one_session_key(h: &Harness) {
     h.assert_consistent().await;
 }
 
+pub(super) async fn session_keys_that_were_taken_open_nothing_until_they_come_back(h: &Harness) {
+    const OLD: &str = "AAAAAAAAAAAAAAAAAAAAAA==";
+    const NEW: &str = "HyVFkGl5F5OQWJZZaNzBBg==";
+    let created = h.session(&user("o1"), HOUR).await.created;
+    let login = async |at: UnixMillis, key| {
+        let session = h.session(&user("o1"), HOUR).await;
+        let generation = session_key(key, at);
+        let new = NewSession {
+            session_key: Some(&generation),
+            ..new_session(h.fresh_id(&session.user), &session, HOUR)
+        };
+        h.store().create(new).await.unwrap();
+    };
+    let user = &user("o1");
+    let none = h.keys().take_session_keys(user).await.unwrap();
+    assert!(none.keys.is_empty() && h.look().await.is_empty());
+    login(created, OLD).await;
+    login(UnixMillis(created.0 + 1), NEW).await;
+    let taken = h.keys().take_session_keys(user).await.unwrap();
+    let names: Vec<_> = taken.keys.iter().map(|key| key.key.expose()).collect();
+    assert_eq!(names, [NEW, OLD]);
+    assert!(taken.reset_before.is_none() && taken.at >= created);
+    assert!(h.session_keys(user).await.is_empty());
+    login(UnixMillis(created.0 - 1), OLD).await;
+    assert!(
+        h.session_keys(user).await.is_empty(),
+        "a login that began before brings nothing back"
+    );
+    h.keys().return_session_keys(user, &taken).await.unwrap();
+    assert_eq!(h.session_keys(user).await, [NEW, OLD]);
+    // Between two logins; what the second has brought stays in front.
+    let taken = h.keys().take_session_keys(user).await.unwrap();
+    let later = UnixMillis(taken.at.0 + 10);
+    login(later, "another form").await;
+    h.keys().return_session_keys(user, &taken).await.unwrap();
+    assert_eq!(h.session_keys(user).await, ["another form", NEW]);
+    // A reset has come between, so the platform takes none of those any more.
+    let taken = h.keys().take_session_keys(user).await.unwrap();
+    let reset = session_key(OLD, UnixMillis(taken.at.0 + 20));
+    let written = h.keys().reset_session_keys(user, &reset).await;
+    assert_eq!(written.unwrap(), Written::Done);
+    h.keys().return_session_keys(user, &taken).await.unwrap();
+    assert_eq!(h.session_keys(user).await, [OLD]);
+    let again = h.keys().take_session_keys(user).await.unwrap();
+    assert_eq!(again.reset_before, Some(reset.reserved_at));
+    h.keys().return_session_keys(user, &again).await.unwrap();
+    assert_eq!(h.session_keys(user).await, [OLD]);
+    h.assert_consistent().await;
+}
+
 pub(super) async fn a_reset_makes_nothing_for_who_is_gone(h: &Harness) {
     let session = h.session(&user("o1"), HOUR).await;
     let reset = session_key("HyVFkGl5F5OQWJZZaNzBBg==", session.created);
