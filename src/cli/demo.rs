@@ -1,5 +1,6 @@
 //! `hufu demo`: everything in one process.
 
+mod backend;
 mod stored;
 mod welcome;
 
@@ -66,15 +67,15 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
         let helpers = [
             sandbox::serve(sandbox, platform)?,
             echo::serve(echo)?,
-            page_server(page, gateway.store.clone())?,
+            page_server(
+                page,
+                gateway.store.clone(),
+                backend::Backend::new(&gateway)?,
+            )?,
         ];
         let handles: Vec<_> = helpers.iter().map(actix_web::dev::Server::handle).collect();
         let tasks: Vec<_> = helpers.into_iter().map(actix_web::rt::spawn).collect();
-        say(&welcome::text(
-            args.lang.get(),
-            &gateway.listen.to_string(),
-            gateway.admin,
-        ));
+        say(&welcome::text(args.lang.get(), &gateway));
         let result = lifecycle::run(gateway).await;
         for handle in handles {
             handle.stop(false).await;
@@ -103,6 +104,7 @@ server.listen = "{listen}"
 server.workers = 2
 server.drain_grace = "0s"
 server.drain_deadline = "500ms"
+platform_api.listen = "127.0.0.1:0"
 admin.listen = "127.0.0.1:0"
 store.url = "memory:"
 log.level = "warn"
@@ -110,6 +112,10 @@ log.level = "warn"
 appid = "{APPID}"
 secret = "demo"
 base_url = "http://{sandbox}"
+[platform_api.clients.{client}]
+secrets = ["{secret}"]
+apps = ["demo"]
+allow = ["{path}"]
 [upstreams.backend]
 endpoints = ["http://{echo}"]
 [upstreams.wechat]
@@ -131,19 +137,25 @@ auth = "none"
 path = "/"
 upstream = "page"
 auth = "none"
-"#
+"#,
+        client = backend::NAME,
+        secret = backend::SECRET,
+        path = backend::PATH,
     )
 }
 
 fn page_server(
     listener: std::net::TcpListener,
     store: StoreHandle,
+    backend: backend::Backend,
 ) -> Result<actix_web::dev::Server> {
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(store.clone()))
+            .app_data(web::Data::new(backend.clone()))
             .route("/", web::get().to(page))
             .route("/demo/store", web::get().to(stored))
+            .route("/demo/backend", web::post().to(backend::call))
             .default_service(web::to(nothing_here))
     });
     Ok(server

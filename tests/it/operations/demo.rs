@@ -20,7 +20,7 @@ use crate::helpers::{http, until_blocking};
 /// How long the demo may take to end.
 const END: Duration = Duration::from_secs(2);
 /// What the page does when it walks by itself: the step, its HTTP status, and what came of it.
-const WALK: [(&str, &str, &str); 13] = [
+const WALK: [(&str, &str, &str); 14] = [
     ("anonymous", "401", "anonymous"),
     ("code", "200", "code"),
     ("login", "200", "login"),
@@ -31,6 +31,7 @@ const WALK: [(&str, &str, &str); 13] = [
     ("decrypt", "200", "decrypt"),
     ("phone", "200", "phone"),
     ("phone", "200", "phone"),
+    ("server", "200", "server"),
     ("forge", "200", "forge"),
     ("logout", "204", "logout"),
     ("after", "401", "after"),
@@ -84,7 +85,7 @@ impl Demo {
     }
 
     /// The lines to paste, as they are printed.
-    fn lines(&self) -> [&str; 4] {
+    fn lines(&self) -> [&str; 5] {
         let lines: Vec<_> = self
             .welcome
             .lines()
@@ -134,12 +135,17 @@ fn pasted(text: &str) -> String {
 #[test]
 fn the_printed_lines_work_by_copy_and_paste() {
     let demo = Demo::start();
-    let [login, call, phone, logout] = demo.lines();
+    let [login, call, phone, server, logout] = demo.lines();
     let status = format!(
         "{} -o /dev/null -w '%{{http_code}}\\n'",
         call.trim_end_matches("; echo")
     );
-    let out = pasted(&[login, call, &status, phone, phone, logout, call, &status].join("\n"));
+    let out = pasted(
+        &[
+            login, call, &status, phone, phone, server, logout, call, &status,
+        ]
+        .join("\n"),
+    );
     let lines: Vec<&str> = out.lines().map(str::trim_end).collect();
     let logged_in: Value = serde_json::from_str(lines[0]).unwrap();
     assert!(
@@ -161,8 +167,9 @@ fn the_printed_lines_work_by_copy_and_paste() {
             "{out}"
         );
     }
+    assert_eq!(lines[5], "{\"errcode\":0,\"errmsg\":\"ok\"}");
     assert_eq!(
-        (lines[2], lines[5]),
+        (lines[2], lines[6]),
         ("200", "HTTP/1.1 204 No Content"),
         "{out}"
     );
