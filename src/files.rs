@@ -2,6 +2,7 @@
 //! is an error at once, so that none makes its reader wait (a FIFO) or read without end
 //! (`/dev/zero`).
 
+pub mod pem;
 mod permissions;
 mod pipe;
 

@@ -7,8 +7,9 @@ use anyhow::{Context as _, Result};
 use crate::broker::TokenBroker;
 use crate::clock::SystemClock;
 use crate::config::Settings;
-use crate::http::Drain;
+use crate::endpoints::ENDPOINTS;
 use crate::http::request_log::{CountedRoute, RequestReporter};
+use crate::http::{Drain, EndpointCounters};
 use crate::identity::{AppTicketSource, AppTokenSource};
 use crate::limit::{GuessWatch, LocalLimits};
 use crate::metrics::Metrics;
@@ -31,6 +32,7 @@ pub(super) struct ProcessState {
     pub(super) local_limits: Arc<LocalLimits>,
     pub(super) guesses: Arc<GuessWatch>,
     pub(super) unrouted: Arc<CountedRoute>,
+    pub(super) endpoint_counters: Arc<EndpointCounters>,
     pub(super) websockets: Arc<Websockets>,
     pub(super) tokens: Arc<dyn AppTokenSource>,
     pub(super) broker: TokenBroker,
@@ -79,6 +81,7 @@ impl ProcessState {
             local_limits: Arc::default(),
             guesses: Arc::new(GuessWatch::new(metrics.clone())),
             unrouted: Arc::new(CountedRoute::new(&metrics, "none")),
+            endpoint_counters: Arc::new(EndpointCounters::new(&ENDPOINTS, "", &metrics)),
             websockets: Arc::new(Websockets::new(
                 settings.websockets,
                 metrics.websockets_open.clone(),

@@ -13,11 +13,11 @@ use crate::assertion::ReservedNames;
 use crate::clock::SystemClock;
 use crate::edge::FastPath;
 use crate::endpoints::{
-    self, ENDPOINTS, EndpointContext, EndpointDispatcher, Endpoints, OwnEndpoint, Verify, verify,
+    self, EndpointContext, EndpointDispatcher, Endpoints, OwnEndpoint, Verify, verify,
 };
 use crate::http::authenticate::Authenticator;
 use crate::http::request_log::LoggedBody;
-use crate::http::{Answer, EndpointCounters, RequestHead};
+use crate::http::{Answer, RequestHead};
 use crate::identity::{LoginCodes, LoginFlow, OpenDataFlow};
 use crate::limit::{Limiter, LoginLimits};
 use crate::proxy::answer::AnswerBody;
@@ -98,7 +98,7 @@ impl Worker {
                 cors: reloadable.cors.clone(),
                 drain: process.drain.clone(),
             },
-            counters: Arc::new(EndpointCounters::new(&ENDPOINTS, "", &process.metrics)),
+            counters: process.endpoint_counters.clone(),
             failure: reloadable.settings.failure.clone(),
             prefix: process.settings.server.prefix.clone(),
         }

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
+use crate::files::pem::{self, PemError};
 use crate::files::{self, FileError};
 
 /// A certificate with its chain, and its key, both in PEM.
@@ -102,19 +101,16 @@ impl CertificateError {
 
 /// Reads a certificate and its key, and looks whether they belong together.
 pub fn load(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> {
-    let unreadable = |why: String| CertificateError::Certificate {
-        path: files.cert.clone(),
-        why,
-    };
     let content = read(&files.cert, false)?;
-    let chain = CertificateDer::pem_slice_iter(&content)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| unreadable(error.to_string()))?;
-    if chain.is_empty() {
-        return Err(unreadable("there is none in it".to_owned()));
-    }
+    let chain = pem::certificates(&content).map_err(|error| CertificateError::Certificate {
+        path: files.cert.clone(),
+        why: match error {
+            PemError::None(_) => "there is none in it".to_owned(),
+            PemError::Broken(error) => error.to_string(),
+        },
+    })?;
     let content = read(&files.key, true)?;
-    let key = PrivateKeyDer::from_pem_slice(&content).map_err(|_| {
+    let key = pem::private_key(&content).map_err(|_| {
         let path = files.key.clone();
         // Of PKCS #8, and of the older form.
         if contains(&content, "-----BEGIN ENCRYPTED PRIVATE KEY-----")

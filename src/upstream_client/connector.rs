@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
-use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::{TcpSocket, TcpStream, UnixSocket, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use crate::files;
+use crate::files::pem::{self, PemError};
 use crate::peer::{self, CertificateKeys, PeerTrouble};
 use crate::upstream::resolved::Address;
 use crate::upstream::{ResolvedEndpoint, TlsFiles, Upstream};
@@ -268,7 +268,7 @@ pub async fn speaks_tls(address: SocketAddr) -> bool {
 fn config(files: &TlsFiles) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     match &files.ca {
-        Some(path) => certificates(path)?
+        Some(path) => read_pem(path, pem::certificates)?
             .into_iter()
             .try_for_each(|certificate| roots.add(certificate))?,
         None => {
@@ -286,7 +286,8 @@ fn config(files: &TlsFiles) -> Result<ClientConfig, TlsError> {
         .with_root_certificates(roots);
     let mut config = match &files.client {
         Some((cert, key)) => {
-            builder.with_client_auth_cert(certificates(cert)?, private_key(key)?)?
+            let chain = read_pem(cert, pem::certificates)?;
+            builder.with_client_auth_cert(chain, read_pem(key, pem::private_key)?)?
         }
         None => builder.with_no_client_auth(),
     };
@@ -294,28 +295,12 @@ fn config(files: &TlsFiles) -> Result<ClientConfig, TlsError> {
     Ok(config)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    read_pem(path, |content| {
-        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(content).collect();
-        match all {
-            Ok(all) if all.is_empty() => Err("holds no certificate in PEM".to_owned()),
-            all => all.map_err(|error| error.to_string()),
-        }
-    })
-}
-
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    read_pem(path, |content| {
-        PrivateKeyDer::from_pem_slice(content).map_err(|error| match error {
-            pem::Error::NoItemsFound => "holds no private key in PEM".to_owned(),
-            error => error.to_string(),
-        })
-    })
-}
-
-fn read_pem<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, TlsError> {
+fn read_pem<T>(
+    path: &Path,
+    parse: impl FnOnce(&[u8]) -> Result<T, PemError>,
+) -> Result<T, TlsError> {
     let content = files::read(path).map_err(|reason| reason.to_string());
-    let parsed = content.and_then(|content| parse(&content));
+    let parsed = content.and_then(|content| parse(&content).map_err(|error| error.to_string()));
     parsed.map_err(|reason| TlsError::File {
         path: path.to_owned(),
         reason,

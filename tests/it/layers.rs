@@ -89,7 +89,10 @@ pub(crate) const HOMES: [(&str, &[&str]); 30] = [
     ("actix_http", &["edge"]),
     ("actix_server", &["edge"]),
     ("actix_service", &["edge"]),
-    ("rustls", &["edge", "app", "cli", "upstream_client"]),
+    (
+        "rustls",
+        &["edge", "app", "cli", "files", "upstream_client"],
+    ),
     ("tokio_rustls", &["edge", "upstream_client"]),
     ("rustls_native_certs", &["edge", "upstream_client"]),
     ("socket2", &["upstream_client"]),
