@@ -258,7 +258,7 @@ mod tests {
         );
         assert_eq!(
             choices("apps.*.provider"),
-            ["wechat-mini-program", "douyin"]
+            ["wechat-mini-program", "wechat-component", "douyin"]
         );
         assert!(choices("apps.*.appid").is_empty() && described["apps.*.appid"].required);
     }

@@ -9,17 +9,22 @@ use serde::{Deserialize, Serialize};
 
 use super::exchange_error::ExchangeError;
 use super::token_use::TokenUse;
-use crate::crypto::open_data::Opened;
+use crate::crypto::open_data::{self, Opened};
 use crate::secret::Secret;
 
-/// Reads what the platform's client has sealed under a user's session_key.
+/// Reads what the platform's client has sealed under a user's session_key: as most platforms seal
+/// it, AES-128-CBC under the session_key, signed with SHA-1.
 pub trait OpenData: Send + Sync {
     /// Opens `encrypted_data`. For which app it was sealed and when, its watermark says: the caller
     /// compares it.
-    fn open(&self, session_key: &Secret<String>, iv: &str, encrypted_data: &str) -> Opened;
+    fn open(&self, session_key: &Secret<String>, iv: &str, encrypted_data: &str) -> Opened {
+        open_data::open(session_key.expose(), iv, encrypted_data)
+    }
 
     /// The signature that the client's `raw_data` must have.
-    fn signature(&self, session_key: &Secret<String>, raw_data: &str) -> String;
+    fn signature(&self, session_key: &Secret<String>, raw_data: &str) -> String {
+        open_data::signature(raw_data, session_key.expose())
+    }
 }
 
 /// Knows the phone number behind a code of its phone number button. Each answer costs money.

@@ -52,6 +52,11 @@ impl Keys {
         self.in_slot("u", tag, &self.naming.name("user", &user.parts()))
     }
 
+    /// The user's index of sessions, of which none need be known.
+    pub(super) fn of_user(&self, user: &UserKey) -> String {
+        self.user(self.tag(user), user)
+    }
+
     /// The session whose record a key is.
     pub(super) fn session_in(&self, key: &str) -> Option<SessionId> {
         let rest = key

@@ -153,21 +153,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::crypto::open_data::{self, Opened};
+    use crate::crypto::open_data;
     use crate::secret::Secret;
 
     /// As WeChat seals it.
     struct Wechat;
 
-    impl OpenData for Wechat {
-        fn open(&self, session_key: &Secret<String>, iv: &str, encrypted_data: &str) -> Opened {
-            open_data::open(session_key.expose(), iv, encrypted_data)
-        }
-
-        fn signature(&self, session_key: &Secret<String>, raw_data: &str) -> String {
-            open_data::signature(raw_data, session_key.expose())
-        }
-    }
+    impl OpenData for Wechat {}
 
     const APPID: &str = "wx0123456789abcdef";
     const OPENID: &str = "oGZUI0egBJY1zhBYw2KhdUfwVJJE";

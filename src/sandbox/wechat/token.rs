@@ -11,15 +11,12 @@ use crate::sandbox::platform::Platform;
 /// What both want as `grant_type`.
 const GRANT_TYPE: &str = "client_credential";
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct StableToken {
-    #[serde(default)]
     grant_type: String,
-    #[serde(default)]
     appid: String,
-    #[serde(default)]
     secret: String,
-    #[serde(default)]
     force_refresh: bool,
 }
 

@@ -9,7 +9,7 @@ use crate::session::{SessionKey, SessionKeys, StoreError, TakenKeys, UserKey, Wr
 impl SessionKeys for MemoryStore {
     async fn session_keys(&self, user: &UserKey) -> Result<Vec<SessionKey>, StoreError> {
         self.run("session_keys", |entries, _| {
-            let key = self.keys.user(self.keys.tag(user), user);
+            let key = self.keys.of_user(user);
             let generations = entries.index(&key).generations;
             Ok(self.sealer.open_generations(&key, generations.kept()))
         })
@@ -17,7 +17,7 @@ impl SessionKeys for MemoryStore {
 
     async fn take_session_keys(&self, user: &UserKey) -> Result<TakenKeys, StoreError> {
         self.run("take_session_keys", |entries, now| {
-            let key = self.keys.user(self.keys.tag(user), user);
+            let key = self.keys.of_user(user);
             let (taken, reset_before) =
                 entries.update_index(&key, now, |index| index.generations.take(now));
             Ok(TakenKeys {
@@ -34,7 +34,7 @@ impl SessionKeys for MemoryStore {
         taken: &TakenKeys,
     ) -> Result<(), StoreError> {
         self.run("return_session_keys", |entries, now| {
-            let key = self.keys.user(self.keys.tag(user), user);
+            let key = self.keys.of_user(user);
             let sealed = self.sealer.seal_generations(&key, user, &taken.keys);
             entries.update_index(&key, now, |index| {
                 index
@@ -51,7 +51,7 @@ impl SessionKeys for MemoryStore {
         session_key: &SessionKey,
     ) -> Result<Written, StoreError> {
         self.run("reset_session_keys", |entries, now| {
-            let key = self.keys.user(self.keys.tag(user), user);
+            let key = self.keys.of_user(user);
             let sealed = self.sealer.seal_generation(&key, user, session_key);
             let is_gone = entries.update_index(&key, now, |index| {
                 index.generations.reset(sealed);

@@ -9,72 +9,33 @@ use crate::redis_client::Request;
 use crate::session::{SessionKey, SessionKeys, StoreError, TakenKeys, UserKey, Written};
 use crate::store::generation;
 
-impl RedisStore {
-    fn user_key(&self, user: &UserKey) -> String {
-        self.keys.user(self.keys.tag(user), user)
-    }
-
-    async fn kept_session_keys(&self, user: &UserKey) -> Result<Vec<SessionKey>, StoreError> {
-        let key = self.user_key(user);
-        let mut command = cmd("HMGET");
-        command.arg(&key).arg(&generation::FIELDS);
-        let stored: Vec<Option<Vec<u8>>> = self.connector.call(&Request::Command(&command)).await?;
-        Ok(self
-            .sealer
-            .open_generations(&key, &stored.into_iter().flatten().collect::<Vec<_>>()))
-    }
-
-    async fn taken_session_keys(&self, user: &UserKey) -> Result<TakenKeys, StoreError> {
-        let key = self.user_key(user);
-        let script = self.scripts.take_keys.key(&key);
-        let (at, before, stored): (u64, Option<u64>, Vec<Vec<u8>>) =
-            self.connector.call(&Request::Script(&script)).await?;
-        Ok(TakenKeys {
-            keys: self.sealer.open_generations(&key, &stored),
-            at: UnixMillis(at),
-            reset_before: before.map(UnixMillis),
-        })
-    }
-
-    async fn put_back_session_keys(
-        &self,
-        user: &UserKey,
-        taken: &TakenKeys,
-    ) -> Result<(), StoreError> {
-        let key = self.user_key(user);
-        let mut script = self.scripts.return_keys.key(&key);
-        script.arg(taken.at.0);
-        let before = taken.reset_before.map(|before| before.0.to_string());
-        script.arg(before.unwrap_or_default());
-        script.arg(self.sealer.seal_generations(&key, user, &taken.keys));
-        Ok(self.connector.call(&Request::Script(&script)).await?)
-    }
-
-    async fn replace_session_keys(
-        &self,
-        user: &UserKey,
-        session_key: &SessionKey,
-    ) -> Result<Written, StoreError> {
-        let key = self.user_key(user);
-        let mut script = self.scripts.reset_keys.key(&key);
-        script.arg(self.sealer.seal_generation(&key, user, session_key));
-        let stands: bool = self.connector.call(&Request::Script(&script)).await?;
-        Ok(if stands { Written::Done } else { Written::Gone })
-    }
-}
-
 #[async_trait]
 impl SessionKeys for RedisStore {
     async fn session_keys(&self, user: &UserKey) -> Result<Vec<SessionKey>, StoreError> {
-        self.meter
-            .watch("session_keys", self.kept_session_keys(user))
-            .await
+        let read = async {
+            let key = self.keys.of_user(user);
+            let mut command = cmd("HMGET");
+            command.arg(&key).arg(&generation::FIELDS);
+            let stored: Vec<Option<Vec<u8>>> =
+                self.connector.call(&Request::Command(&command)).await?;
+            let stored: Vec<_> = stored.into_iter().flatten().collect();
+            Ok(self.sealer.open_generations(&key, &stored))
+        };
+        self.meter.watch("session_keys", read).await
     }
 
     async fn take_session_keys(&self, user: &UserKey) -> Result<TakenKeys, StoreError> {
-        self.meter
-            .watch("take_session_keys", self.taken_session_keys(user))
-            .await
+        let take = async {
+            let key = self.keys.of_user(user);
+            let script = self.scripts.take_keys.key(&key);
+            let (at, before, stored): (u64, Option<u64>, Vec<Vec<u8>>) = self.run(&script).await?;
+            Ok(TakenKeys {
+                keys: self.sealer.open_generations(&key, &stored),
+                at: UnixMillis(at),
+                reset_before: before.map(UnixMillis),
+            })
+        };
+        self.meter.watch("take_session_keys", take).await
     }
 
     async fn return_session_keys(
@@ -82,12 +43,16 @@ impl SessionKeys for RedisStore {
         user: &UserKey,
         taken: &TakenKeys,
     ) -> Result<(), StoreError> {
-        self.meter
-            .watch(
-                "return_session_keys",
-                self.put_back_session_keys(user, taken),
-            )
-            .await
+        let put_back = async {
+            let key = self.keys.of_user(user);
+            let mut script = self.scripts.return_keys.key(&key);
+            script.arg(taken.at.0);
+            let before = taken.reset_before.map(|before| before.0.to_string());
+            script.arg(before.unwrap_or_default());
+            script.arg(self.sealer.seal_generations(&key, user, &taken.keys));
+            self.run(&script).await
+        };
+        self.meter.watch("return_session_keys", put_back).await
     }
 
     async fn reset_session_keys(
@@ -95,11 +60,13 @@ impl SessionKeys for RedisStore {
         user: &UserKey,
         session_key: &SessionKey,
     ) -> Result<Written, StoreError> {
-        self.meter
-            .watch(
-                "reset_session_keys",
-                self.replace_session_keys(user, session_key),
-            )
-            .await
+        let reset = async {
+            let key = self.keys.of_user(user);
+            let mut script = self.scripts.reset_keys.key(&key);
+            script.arg(self.sealer.seal_generation(&key, user, session_key));
+            let stands: bool = self.run(&script).await?;
+            Ok(if stands { Written::Done } else { Written::Gone })
+        };
+        self.meter.watch("reset_session_keys", reset).await
     }
 }

@@ -2,7 +2,8 @@
 //! and one platform.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::future::ready;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -369,6 +370,31 @@ async fn a_token_that_is_used_is_refreshed_before_it_ends() {
     )
     .await;
     assert!(scene.fetches() <= 2 * seen.len() as u64, "no storm");
+}
+
+#[tokio::test]
+async fn a_refused_call_is_repeated_once_with_another_token() {
+    for (refusals, answer, calls) in [(0, Some(7), 1), (1, Some(7), 2), (2, None, 2)] {
+        let scene = Scene::new("memory:");
+        let process = scene.process();
+        process.store_old("t0", MINUTE).await;
+        let made = Mutex::new(Vec::new());
+        let call = |token: AccessToken| {
+            let mut made = made.lock().unwrap();
+            made.push(token.text.expose().clone());
+            ready(if made.len() > refusals {
+                TokenUse::Taken(7)
+            } else {
+                TokenUse::Refused("40001".to_owned())
+            })
+        };
+        let outcome = process.tokens.with_token(&process.app, call).await;
+        assert_eq!(outcome.ok(), answer);
+        let mut made = made.into_inner().unwrap();
+        assert_eq!((made[0].as_str(), made.len()), ("t0", calls));
+        made.dedup();
+        assert_eq!(made.len(), calls, "not the same token twice");
+    }
 }
 
 #[tokio::test]

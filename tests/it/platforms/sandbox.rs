@@ -1,5 +1,6 @@
 //! The simulator answers as WeChat does, and its document tells the truth.
 
+mod access_tokens;
 mod document;
 mod open_data;
 mod push;

@@ -31,19 +31,24 @@ const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// A cache with one entry read by connection A now.
-fn one(now: Instant) -> NearCache<u32> {
+/// A cache in which connection A has read the entry 1 now, which is 7.
+fn one(scope: InvalidationScope, now: Instant) -> NearCache<u32> {
     let mut cache = NearCache::new(settings(10));
-    cache.connected(A, Everything, now);
-    let load = cache.begin(id(1), A);
-    cache.finish(&load, Some(7), now, now + secs(100));
+    cache.connected(A, scope, now);
+    read(&mut cache, 1, Some(7), now);
     cache
+}
+
+/// Has connection A read an entry now.
+fn read(cache: &mut NearCache<u32>, n: u8, value: Option<u32>, now: Instant) {
+    let load = cache.begin(id(n), A);
+    cache.finish(&load, value, now, now + secs(100));
 }
 
 #[test]
 fn certain_only_as_long_as_the_connection_is_known_to_live() {
     let now = monotonic_now();
-    let mut cache = one(now);
+    let mut cache = one(Everything, now);
     assert_eq!(cache.get(&id(1), now + secs(2)), Certain(Some(7)));
     assert_eq!(cache.get(&id(1), now + secs(3)), Unconfirmed(7));
     cache.heartbeat(A, now + secs(2));
@@ -58,9 +63,8 @@ fn certain_only_as_long_as_the_connection_is_known_to_live() {
 #[test]
 fn a_missing_session_is_never_told_on_a_guess() {
     let now = monotonic_now();
-    let mut cache = one(now);
-    let load = cache.begin(id(2), A);
-    cache.finish(&load, None, now, now + secs(100));
+    let mut cache = one(Everything, now);
+    read(&mut cache, 2, None, now);
     assert_eq!(cache.get(&id(2), now), Certain(None));
     assert_eq!(cache.get(&id(2), now + secs(3)), Nothing);
 }
@@ -68,10 +72,7 @@ fn a_missing_session_is_never_told_on_a_guess() {
 #[test]
 fn what_hears_of_revocations_only_is_read_again_after_max_stale() {
     let now = monotonic_now();
-    let mut cache = NearCache::new(settings(10));
-    cache.connected(A, Revocations, now);
-    let load = cache.begin(id(1), A);
-    cache.finish(&load, Some(7), now, now + secs(100));
+    let mut cache = one(Revocations, now);
     for beat in 1..=3 {
         cache.heartbeat(A, now + secs(beat));
     }
@@ -96,7 +97,7 @@ fn what_hears_of_revocations_only_is_read_again_after_max_stale() {
 #[test]
 fn an_invalidation_taints_a_load_under_way() {
     let now = monotonic_now();
-    let mut cache = one(now);
+    let mut cache = one(Everything, now);
     let load = cache.begin(id(2), A);
     cache.invalidated(&id(2));
     cache.finish(&load, Some(1), now, now + secs(100));

@@ -1,11 +1,11 @@
-//! Access tokens, session keys, open data and phone numbers.
+//! Session keys, open data and phone numbers.
 
 use std::time::Duration;
 
 use hufu::crypto::{hash, open_data};
 use serde_json::{Value, json};
 
-use super::{APP, SECRET, one_app};
+use super::{APP, one_app};
 use crate::helpers::sandbox;
 
 #[tokio::test]
@@ -60,79 +60,6 @@ async fn session_keys_rotate_and_open_data_follows() {
     assert_eq!(status, 200);
     let opened = open_data::open(&key(&rotated), &text("iv"), &text("encryptedData"));
     assert!(!opened.is_whole() || serde_json::from_slice::<Value>(opened.text()).is_err());
-}
-
-#[tokio::test]
-async fn access_tokens_of_both_kinds() {
-    let sandbox = sandbox(one_app());
-    let (first, second) = (sandbox.access_token().await, sandbox.access_token().await);
-    assert_ne!(first, second);
-    let asked = json!({ "grant_type": "client_credential", "appid": APP, "secret": SECRET });
-    let stable = sandbox.post("/cgi-bin/stable_token", &[], &asked).await;
-    assert_eq!(stable["expires_in"], 7200);
-    assert_eq!(
-        sandbox.post("/cgi-bin/stable_token", &[], &asked).await,
-        stable
-    );
-    let mut forced = asked.clone();
-    forced["force_refresh"] = true.into();
-    let fresh = sandbox.post("/cgi-bin/stable_token", &[], &forced).await;
-    assert_ne!(fresh["access_token"], stable["access_token"]);
-    // Again within thirty seconds it changes nothing.
-    assert_eq!(
-        sandbox.post("/cgi-bin/stable_token", &[], &forced).await,
-        fresh
-    );
-    sandbox.clock.advance(Duration::from_secs(300));
-    assert_eq!(
-        sandbox
-            .get("/wxa/checksession", &[("access_token", &first)])
-            .await["errcode"],
-        40001,
-        "pushed out"
-    );
-    assert_eq!(
-        sandbox
-            .get("/wxa/checksession", &[("access_token", &second)])
-            .await["errcode"],
-        40003,
-        "alive"
-    );
-    let (status, ended) = sandbox
-        .control("/sandbox/end-tokens", &json!({ "app": APP }).to_string())
-        .await;
-    assert_eq!((status, &ended["ended"]), (200, &3.into()));
-    let next = sandbox.post("/cgi-bin/stable_token", &[], &asked).await;
-    assert_ne!(next["access_token"], fresh["access_token"]);
-    let list = json!({ "app": APP, "addresses": ["203.0.113.7"] });
-    let (status, _) = sandbox
-        .control("/sandbox/addresses", &list.to_string())
-        .await;
-    assert_eq!(status, 204);
-    let refused = sandbox.post("/cgi-bin/stable_token", &[], &asked).await;
-    assert_eq!(refused["errcode"], 40164);
-    let errmsg = refused["errmsg"].as_str().unwrap();
-    assert!(errmsg.starts_with("invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist"));
-    let everybody = json!({ "app": APP, "addresses": [] });
-    sandbox
-        .control("/sandbox/addresses", &everybody.to_string())
-        .await;
-    assert_eq!(
-        sandbox.get("/cgi-bin/stable_token", &[]).await["errcode"],
-        43002
-    );
-    assert_eq!(
-        sandbox
-            .post("/cgi-bin/stable_token", &[], &json!("x"))
-            .await["errcode"],
-        47001
-    );
-    assert_eq!(
-        sandbox
-            .get("/cgi-bin/token", &[("appid", APP), ("secret", SECRET)])
-            .await["errcode"],
-        40002
-    );
 }
 
 #[tokio::test]
