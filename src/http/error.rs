@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::identity::{AppTokenError, LoginError, PlatformCode};
+use crate::identity::{AppTokenError, LoginError, PlatformCode, PlatformTrouble};
 use crate::limit::LimitRefusal;
 use crate::session::StoreError;
 use crate::telemetry::Throttle;
@@ -151,16 +151,22 @@ impl From<LoginError> for GatewayError {
                 Self::new(E::AppMismatch, "The code was made by another app than the one that it was sent for.").platform(platform_code)
             }
             LoginError::UserBlocked { platform_code } => Self::new(E::UserBlocked, "The platform has blocked this user.").platform(platform_code),
-            LoginError::Throttled { platform_code, retry_after } => {
-                Self::new(E::RateLimited, "The platform limits how often this user may log in.").platform(platform_code).retry_after(retry_after)
-            }
             LoginError::Limited(refusal) => Self::from(refusal),
-            LoginError::PlatformUnavailable { retry_after } => {
-                Self::new(E::PlatformUnavailable, "The platform does not answer. Try again with the same code.").retry_after(retry_after)
-            }
-            LoginError::PlatformError => Self::new(E::PlatformError, "The platform gave an answer that cannot be used."),
-            LoginError::Misconfigured => Self::new(E::Misconfigured, "Logging in is not possible until the operator has corrected the gateway's settings."),
+            LoginError::Platform(trouble) => Self { detail: of_login(&trouble).into(), ..Self::from(trouble) },
             LoginError::Store(error) => Self { detail: "Logging in is not possible right now. Try again in a moment.".into(), ..Self::from(error) },
+        }
+    }
+}
+
+const fn of_login(trouble: &PlatformTrouble) -> &'static str {
+    match trouble {
+        PlatformTrouble::Throttled { .. } => "The platform limits how often this user may log in.",
+        PlatformTrouble::Unavailable { .. } => {
+            "The platform does not answer. Try again with the same code."
+        }
+        PlatformTrouble::Nonsense => "The platform gave an answer that cannot be used.",
+        PlatformTrouble::Misconfigured => {
+            "Logging in is not possible until the operator has corrected the gateway's settings."
         }
     }
 }

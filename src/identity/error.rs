@@ -1,8 +1,7 @@
 //! Why a login did not work.
 
-use std::time::Duration;
-
 use super::exchange_error::PlatformCode;
+use super::platform_trouble::PlatformTrouble;
 use crate::limit::LimitRefusal;
 use crate::session::StoreError;
 
@@ -39,29 +38,12 @@ pub enum LoginError {
     /// The platform has blocked the user.
     #[error("the platform has blocked the user")]
     UserBlocked { platform_code: PlatformCode },
-    /// The platform limits calls.
-    #[error("the platform limits calls")]
-    Throttled {
-        platform_code: PlatformCode,
-        /// When to come back.
-        retry_after: Duration,
-    },
     /// A quota of the gateway's own is used up. The code is as good as before, unless it is the
     /// user's quota: who the user is only the platform tells, and for that the code was exchanged.
     #[error(transparent)]
     Limited(#[from] LimitRefusal),
-    /// The platform is down, slow or busy.
-    #[error("the platform is unavailable")]
-    PlatformUnavailable {
-        /// When to come back.
-        retry_after: Duration,
-    },
-    /// The platform answered nonsense.
-    #[error("the platform's answer is invalid")]
-    PlatformError,
-    /// The operator has to fix the app's settings.
-    #[error("the app is misconfigured")]
-    Misconfigured,
+    #[error(transparent)]
+    Platform(#[from] PlatformTrouble),
     /// The store is down.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -80,10 +62,8 @@ impl LoginError {
             Self::CodeUsed { .. } => "code_used",
             Self::AppMismatch { .. } => "app_mismatch",
             Self::UserBlocked { .. } => "user_blocked",
-            Self::Throttled { .. } | Self::Limited(_) => "rate_limited",
-            Self::PlatformUnavailable { .. } => "platform_unavailable",
-            Self::PlatformError => "platform_error",
-            Self::Misconfigured => "misconfigured",
+            Self::Limited(_) => "rate_limited",
+            Self::Platform(trouble) => trouble.outcome(),
             Self::Store(_) => "store_unavailable",
         }
     }

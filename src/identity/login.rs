@@ -17,6 +17,7 @@ use crate::identity::code::{CodeKind, CodeOf, FOLLOW, Outcome, Reserved, check_c
 use crate::identity::error::LoginError;
 use crate::identity::exchange_error::ExchangeError;
 use crate::identity::login_codes::LoginCodes;
+use crate::identity::platform_trouble::PlatformTrouble;
 use crate::limit::LoginLimits;
 use crate::metrics::{AppOutcome, Metrics};
 use crate::secret::Secret;
@@ -176,7 +177,7 @@ impl LoginFlow {
         });
         exchange.await.unwrap_or_else(|lost| {
             log::error!(app = &*name, request_id = request_id.as_str(); "login: the code exchange was interrupted: {lost}");
-            Err(LoginError::PlatformUnavailable { retry_after: Duration::from_secs(1) })
+            Err(PlatformTrouble::Unavailable { retry_after: Duration::from_secs(1) }.into())
         })
     }
 
@@ -253,35 +254,7 @@ impl LoginFlow {
                 log::warn!(app = &*app.name, platform_code, request_id; "login: {reason}");
                 Err(LoginError::NotAuthorized { platform_code })
             }
-            ExchangeError::TokenRefused { platform_code } => {
-                log::error!(app = &*app.name, platform_code, request_id; "login: the platform refuses the app's token");
-                Err(LoginError::PlatformError)
-            }
-            ExchangeError::Throttled {
-                platform_code,
-                retry_after,
-            } => Err(LoginError::Throttled {
-                platform_code,
-                retry_after,
-            }),
-            ExchangeError::Unavailable {
-                reason,
-                retry_after,
-            } => {
-                log::warn!(app = &*app.name, request_id; "login: {reason}");
-                Err(LoginError::PlatformUnavailable { retry_after })
-            }
-            ExchangeError::Nonsense { reason, .. } => {
-                log::error!(app = &*app.name, request_id; "login: the platform's answer cannot be used: {reason}");
-                Err(LoginError::PlatformError)
-            }
-            ExchangeError::Misconfigured {
-                reason,
-                platform_code,
-            } => {
-                log::error!(app = &*app.name, platform_code, request_id; "login: {reason}");
-                Err(LoginError::Misconfigured)
-            }
+            error => Err(error.trouble("login", &app.name, request_id).into()),
         };
         let sealed = verdict.as_ref().ok().map(|outcome| login.seal(outcome));
         self.settle(app, login, &ticket, sealed.as_deref(), request_id)

@@ -13,6 +13,7 @@ pub mod login;
 mod login_codes;
 mod open_data;
 mod platform_tokens;
+mod platform_trouble;
 pub mod provider;
 mod token_use;
 
@@ -38,5 +39,6 @@ pub use login::{Client, LoginFlow, NamedApp};
 pub use login_codes::{LoginCodes, Reservation};
 pub use open_data::{Asker, OpenDataError, OpenDataFlow, OpenDataRules, SealedData, Signed};
 pub use platform_tokens::{NewToken, PlatformTokens, StoredToken, TokenLease, TokenName};
+pub use platform_trouble::PlatformTrouble;
 pub use provider::{ExchangeRequest, Identity, IdentityProvider};
 pub use token_use::TokenUse;

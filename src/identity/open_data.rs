@@ -16,6 +16,7 @@ use crate::identity::app_token_source::{AppTokenError, AppTokenSource};
 use crate::identity::capability::PhoneNumbers;
 use crate::identity::exchange_error::{ExchangeError, PlatformCode};
 use crate::identity::login_codes::LoginCodes;
+use crate::identity::platform_trouble::PlatformTrouble;
 use crate::limit::{LimitRefusal, Limiter, Policy, Quota};
 use crate::metrics::{AppOperation, Metrics};
 use crate::session::{SessionKeys, SessionService, StoreError, UserKey};
@@ -82,19 +83,8 @@ pub enum OpenDataError {
     ResetLost { login_call: &'static str },
     #[error(transparent)]
     Limited(#[from] LimitRefusal),
-    /// The platform limits calls.
-    #[error("the platform limits calls")]
-    Throttled {
-        platform_code: PlatformCode,
-        retry_after: Duration,
-    },
-    #[error("the platform is unavailable")]
-    PlatformUnavailable { retry_after: Duration },
-    #[error("the platform's answer is invalid")]
-    PlatformError,
-    /// The operator has to fix the app's settings.
-    #[error("the app is misconfigured")]
-    Misconfigured,
+    #[error(transparent)]
+    Platform(#[from] PlatformTrouble),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -109,12 +99,9 @@ impl OpenDataError {
             Self::KeyGone { .. } => "session_key_gone",
             Self::SessionGone => "session_expired",
             Self::CodeMalformed(_) | Self::CodeInvalid { .. } => "code_invalid",
-            Self::CodeLost | Self::ResetLost { .. } | Self::PlatformUnavailable { .. } => {
-                "platform_unavailable"
-            }
-            Self::Limited(_) | Self::Throttled { .. } => "rate_limited",
-            Self::PlatformError => "platform_error",
-            Self::Misconfigured => "misconfigured",
+            Self::CodeLost | Self::ResetLost { .. } => "platform_unavailable",
+            Self::Limited(_) => "rate_limited",
+            Self::Platform(trouble) => trouble.outcome(),
             Self::Store(_) => "store_unavailable",
         }
     }
@@ -214,71 +201,27 @@ impl OpenDataFlow {
     }
 
     fn no_token(asker: &Asker, operation: &str, error: AppTokenError) -> OpenDataError {
-        let (app, request_id) = (&*asker.user.app, asker.request_id.as_str());
-        match error {
-            AppTokenError::Unsupported => OpenDataError::Unsupported,
-            AppTokenError::Unavailable {
-                reason,
-                retry_after,
-            } => {
-                log::warn!(app, request_id; "{operation}: no access_token: {reason}");
-                OpenDataError::PlatformUnavailable { retry_after }
-            }
-            AppTokenError::Misconfigured {
-                reason,
-                platform_code,
-                ..
-            } => {
-                log::error!(app, platform_code, request_id; "{operation}: no access_token: {reason}");
-                OpenDataError::Misconfigured
-            }
+        if matches!(error, AppTokenError::Unsupported) {
+            return OpenDataError::Unsupported;
         }
+        let asked = format!("{operation}: no access_token");
+        ExchangeError::from(error)
+            .trouble(&asked, &asker.user.app, &asker.request_id)
+            .into()
     }
 
     /// What a refusal of the platform's means to the client; the rest is for the log.
     fn refused(asker: &Asker, app: &App, operation: &str, error: ExchangeError) -> OpenDataError {
-        let other_codes = app.phone_numbers().map_or("", PhoneNumbers::other_codes);
-        let (app, request_id) = (&*app.name, asker.request_id.as_str());
         match error {
             ExchangeError::BadCode { platform_code }
             | ExchangeError::CodeUsed { platform_code }
             | ExchangeError::UserBlocked { platform_code } => OpenDataError::CodeInvalid {
                 platform_code,
-                other_codes,
+                other_codes: app.phone_numbers().map_or("", PhoneNumbers::other_codes),
             },
-            ExchangeError::Throttled {
-                platform_code,
-                retry_after,
-            } => OpenDataError::Throttled {
-                platform_code,
-                retry_after,
-            },
-            ExchangeError::Unavailable {
-                reason,
-                retry_after,
-            } => {
-                log::warn!(app, request_id; "{operation}: {reason}");
-                OpenDataError::PlatformUnavailable { retry_after }
-            }
-            ExchangeError::TokenRefused { platform_code } => {
-                log::error!(app, platform_code, request_id; "{operation}: the platform refuses the app's token");
-                OpenDataError::PlatformError
-            }
-            ExchangeError::Nonsense { reason, .. } => {
-                log::error!(app, request_id; "{operation}: the platform's answer cannot be used: {reason}");
-                OpenDataError::PlatformError
-            }
-            ExchangeError::Misconfigured {
-                reason,
-                platform_code,
-            }
-            | ExchangeError::NotAuthorized {
-                reason,
-                platform_code,
-            } => {
-                log::error!(app, platform_code, request_id; "{operation}: {reason}");
-                OpenDataError::Misconfigured
-            }
+            error => error
+                .trouble(operation, &app.name, &asker.request_id)
+                .into(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is said of open data, phone numbers and session_keys that are not given.
 
 use super::{ErrorCode, GatewayError};
-use crate::identity::OpenDataError;
+use crate::identity::{OpenDataError, PlatformTrouble};
 
 impl From<OpenDataError> for GatewayError {
     fn from(error: OpenDataError) -> Self {
@@ -33,15 +33,38 @@ impl From<OpenDataError> for GatewayError {
                 format!("The platform may have reset the session_key, and has not answered: call {login_call} and log in."),
             ),
             OpenDataError::Limited(refusal) => Self::from(refusal),
-            OpenDataError::Throttled { platform_code, retry_after } => {
-                Self::new(E::RateLimited, "The platform limits how often it may be asked.").platform(platform_code).retry_after(retry_after)
-            }
-            OpenDataError::PlatformUnavailable { retry_after } => {
-                Self::new(E::PlatformUnavailable, "The platform does not answer. Try again, with the same code where there is one.").retry_after(retry_after)
-            }
-            OpenDataError::PlatformError => Self::new(E::PlatformError, "The platform gave an answer that cannot be used."),
-            OpenDataError::Misconfigured => Self::new(E::Misconfigured, "This is not possible until the operator has corrected the gateway's settings."),
+            OpenDataError::Platform(trouble) => trouble.into(),
             OpenDataError::Store(error) => Self { detail: "This is not possible right now. Keep the token and try again in a moment.".into(), ..Self::from(error) },
+        }
+    }
+}
+
+impl From<PlatformTrouble> for GatewayError {
+    fn from(trouble: PlatformTrouble) -> Self {
+        use ErrorCode as E;
+        match trouble {
+            PlatformTrouble::Throttled {
+                platform_code,
+                retry_after,
+            } => Self::new(
+                E::RateLimited,
+                "The platform limits how often it may be asked.",
+            )
+            .platform(platform_code)
+            .retry_after(retry_after),
+            PlatformTrouble::Unavailable { retry_after } => Self::new(
+                E::PlatformUnavailable,
+                "The platform does not answer. Try again, with the same code where there is one.",
+            )
+            .retry_after(retry_after),
+            PlatformTrouble::Nonsense => Self::new(
+                E::PlatformError,
+                "The platform gave an answer that cannot be used.",
+            ),
+            PlatformTrouble::Misconfigured => Self::new(
+                E::Misconfigured,
+                "This is not possible until the operator has corrected the gateway's settings.",
+            ),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::identity::app::App;
 use crate::identity::code::{CodeOf, Outcome, Reserved, STORE_SHARE};
 use crate::identity::error::LoginError;
 use crate::identity::login_codes::Reservation;
+use crate::identity::platform_trouble::PlatformTrouble;
 
 impl LoginFlow {
     /// Reserves the code and asks the quota of the address at the same time. The app's is asked
@@ -40,7 +41,7 @@ impl LoginFlow {
         let found = login
             .follow(&*self.codes, reserved?, lease, 2 * lease)
             .await?
-            .ok_or(LoginError::PlatformUnavailable {
+            .ok_or(PlatformTrouble::Unavailable {
                 retry_after: Duration::from_secs(1),
             })?;
         if let Reserved::Leader { ticket, .. } = &found

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Asker, OpenDataError, OpenDataFlow};
 use crate::identity::app_token_source::AccessToken;
 use crate::identity::capability::{ResetKey, UserCallError};
+use crate::identity::platform_trouble::PlatformTrouble;
 use crate::secret::Secret;
 use crate::session::{SessionKey, StoreError, TakenKeys, Written};
 
@@ -40,7 +41,7 @@ impl OpenDataFlow {
             Ok(Err(UserCallError::Lost { reason })) => {
                 log::warn!(app = &*app.name, request_id = asker.request_id.as_str(); "session_key: {reason}");
                 let retry_after = Duration::from_secs(1);
-                Err(OpenDataError::PlatformUnavailable { retry_after })
+                Err(PlatformTrouble::Unavailable { retry_after }.into())
             }
         }
     }
