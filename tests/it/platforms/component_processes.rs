@@ -23,8 +23,10 @@ use crate::helpers::{
     http, live_sandbox, sandbox, tls_provider, until,
 };
 use crate::operations::doctor::doctor;
+use crate::sessions::leaks::{assert_absent, stored};
 
 const COMPONENT: &str = "wxc0123456789abcde";
+const SECRET: &str = "component-secret-that-nobody-may-see";
 const ADMIN_TOKEN: &str = "admin-token-that-nobody-may-see";
 const AUTHORIZERS: &str = "/admin/api/apps/open/authorizers";
 
@@ -49,7 +51,7 @@ impl Scene {
         let [key, naming] = &self.keys;
         format!(
             "admin.token = \"{ADMIN_TOKEN}\"\nsecrets.keys = [\"{key}\"]\nsecrets.naming_key = \"{naming}\"\n\
-             [apps.open]\nprovider = \"wechat-component\"\nappid = \"{COMPONENT}\"\nsecret = \"component-secret\"\n\
+             [apps.open]\nprovider = \"wechat-component\"\nappid = \"{COMPONENT}\"\nsecret = \"{SECRET}\"\n\
              base_url = \"{}\"\ntimeout = \"1s\"\n{routes}",
             self.wechat.server.url
         )
@@ -71,6 +73,11 @@ impl Scene {
         let settings = settings(&self.redis.url(""));
         let handle = store::open(&settings, keys, naming, Arc::new(Metrics::new())).unwrap();
         handle.process().component
+    }
+
+    async fn last_ticket(&self) -> String {
+        let found = self.store().ticket(COMPONENT).await.unwrap();
+        found.unwrap().expose().clone()
     }
 
     /// What the platform pushes every ten minutes.
@@ -265,6 +272,84 @@ async fn operators_list_import_and_remove_authorizers() {
     ] {
         gateway.assert_logged(line);
     }
+}
+
+/// What operators are given by name aside, nothing that WeChat gives comes out anywhere.
+#[tokio::test]
+async fn nothing_secret_of_a_component_comes_out() {
+    let scene = Scene::new(sandbox(SandboxSettings::default()));
+    let upstream = echo_upstream();
+    let gateway = GatewayBuilder::new()
+        .store(scene.redis.url(""))
+        .config("log.level = \"trace\"\n")
+        .config(scene.config(&upstream.route("/api", "required")))
+        .start_with(scene.wechat.clone());
+    let platform = &scene.wechat.platform;
+    scene.ticket().await;
+    platform.authorize(COMPONENT, APPID);
+    let one = format!("{AUTHORIZERS}/{APPID}");
+    let own = asked(&gateway, "/admin/api/apps/open/access-token")
+        .await
+        .json();
+    let own = own["access_token"].as_str().unwrap().to_owned();
+    let of = asked(&gateway, &format!("{one}/access-token")).await.json();
+    let of = of["access_token"].as_str().unwrap().to_owned();
+    let url = scene.wechat.server.at(&format!(
+        "/cgi-bin/component/api_get_authorizer_info?component_access_token={own}"
+    ));
+    let about = json!({ "component_appid": COMPONENT, "authorizer_appid": APPID });
+    let info = http().post(url).json(&about).await.json();
+    let refresh = &info["authorization_info"]["authorizer_refresh_token"];
+    let refresh = refresh.as_str().unwrap().to_owned();
+
+    // A platform that repeats what it was sent.
+    let said = format!("refused {own} {refresh} component-secret-that-nobody-may-see");
+    let said = json!({ "errcode": 61004, "errmsg": said });
+    for api in ["component/jscode2session", "api_get_authorizer_info"] {
+        gateway
+            .fault(json!({ "api": api, "times": 1, "body": said }))
+            .await;
+    }
+    let mut emitted = String::new();
+    for _ in 0..2 {
+        let put = http().put(gateway.admin_at(&one)).bearer_auth(ADMIN_TOKEN);
+        emitted += &put.json(&json!({})).await.text();
+        emitted += &gateway
+            .login_with(login("alice", &scene.wechat, ""))
+            .await
+            .text();
+        emitted += &gateway
+            .login_with(login("alice", &scene.wechat, APPID))
+            .await
+            .text();
+    }
+    let answer = gateway
+        .login_with(login("bob", &scene.wechat, APPID))
+        .await
+        .json();
+    let token = answer["token"].as_str().unwrap();
+    emitted += &gateway.get("/api/x").bearer_auth(token).await.text();
+    emitted += &gateway.get("/auth/session").bearer_auth(token).await.text();
+    emitted += &asked(&gateway, AUTHORIZERS).await.text();
+    emitted += &gateway.admin_get("/metrics").await.text();
+    emitted += &gateway.admin_get("/readyz").await.text();
+    let secrets = [
+        ("component's token", own),
+        ("authorizer's token", of),
+        ("refresh token", refresh),
+        ("ticket", scene.last_ticket().await),
+        ("secret", SECRET.to_owned()),
+        (
+            "session_key",
+            platform.session_key(APPID, "bob").expose().clone(),
+        ),
+    ];
+    assert_absent(&secrets, "an answer", emitted.as_bytes());
+    assert_absent(&secrets, "the access log", gateway.stdout().as_bytes());
+    assert_absent(&secrets, "the log", gateway.stderr().as_bytes());
+    let (keys, dump) = stored(&scene.redis);
+    assert!(keys >= 5, "{keys}");
+    assert_absent(&secrets, "Redis", &dump);
 }
 
 /// Kills of each of two gateways.

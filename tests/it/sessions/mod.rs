@@ -4,7 +4,7 @@
 mod carriers;
 mod devices;
 mod forward_auth;
-mod leaks;
+pub(crate) mod leaks;
 mod model;
 mod revocation_bounds;
 mod revoked_under_way;
