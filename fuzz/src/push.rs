@@ -41,8 +41,7 @@ fn settings(key: Option<PushKey>) -> PushSettings {
         source: "push",
         token: Secret::new("QDG6eK".to_owned()),
         key,
-        upstream: "backend".into(),
-        path: "/push".to_owned(),
+        backend: None,
         ack: "success".to_owned(),
     }
 }

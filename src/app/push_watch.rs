@@ -25,8 +25,11 @@ impl PushWatch {
     pub(super) fn follow(&mut self, reloadable: &Reloadable, process: &Arc<ProcessState>) {
         self.is_over.replace(true);
         self.is_over = Rc::default();
-        let pushes = &reloadable.settings.pushes;
-        if pushes.is_empty() {
+        let pushes = reloadable.settings.pushes.iter();
+        let mut pushes = pushes
+            .filter(|settings| settings.backend.is_some())
+            .peekable();
+        if pushes.peek().is_none() {
             self.forwarder = None;
             return;
         }

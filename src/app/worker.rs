@@ -13,7 +13,8 @@ use crate::assertion::ReservedNames;
 use crate::clock::SystemClock;
 use crate::edge::FastPath;
 use crate::endpoints::{
-    self, EndpointContext, EndpointDispatcher, Endpoints, OwnEndpoint, Verify, verify,
+    self, ComponentEvents, EndpointContext, EndpointDispatcher, Endpoints, OwnEndpoint, Verify,
+    verify,
 };
 use crate::http::authenticate::Authenticator;
 use crate::http::request_log::LoggedBody;
@@ -152,6 +153,10 @@ impl Worker {
                 metrics: process.metrics.clone(),
             },
             pushes,
+            components: ComponentEvents {
+                apps: reloadable.apps.clone(),
+                broker: process.broker.clone(),
+            },
             limits,
             auth: self.auth.clone(),
         }

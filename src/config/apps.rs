@@ -113,6 +113,13 @@ fn read_app(
             appid: appid.as_ref(),
             platform,
         };
+        if platform.component.is_some() && !section.has("push") {
+            section.warn(
+                "push",
+                "missing: without the ticket that the platform pushes nobody can sign in",
+                "write token and aes_key of the platform's events into [apps.NAME.push]",
+            );
+        }
         pushes.extend(section.section("push", |section| push::read(section, &owner, around)));
     }
     Some(AppSettings {

@@ -6,7 +6,7 @@ use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use crate::crypto::push::{KEY_LEN, PushKey};
 use crate::provider::platform::Platform;
-use crate::push::PushSettings;
+use crate::push::{PushSettings, PushTarget};
 
 /// Any of them says that the operator wants pushes.
 const KEYS: [&str; 7] = [
@@ -50,24 +50,24 @@ pub(super) fn read(
     }
     let token = section.secret("token", "token_file", &token_hint);
     let key = read_key(section, owner.platform);
-    let upstream = section.optional("upstream", |text| known(text, &around.upstreams));
-    let path = section.optional("path", path);
-    for (name, hint) in [
-        ("upstream", "write the name of an upstream"),
-        (
-            "path",
-            "write the path of the backend that takes messages, as in \"/push\"",
-        ),
-    ] {
-        if is_wanted && !section.has(name) {
-            section.problem(name, "missing", hint);
-        }
+    if is_wanted && owner.platform.component.is_some() && matches!(key, Some(None)) {
+        section.problem(
+            "aes_key",
+            "missing, and the platform seals all events of such an app",
+            "copy the key (消息加解密Key) from where the token is",
+        );
     }
+    let backend = if owner.platform.component.is_some() {
+        refuse_backend(section);
+        Some(None)
+    } else {
+        read_backend(section, &around.upstreams, is_wanted).map(Some)
+    };
     let ack = section.value("ack", ack);
     if !is_wanted {
         return None;
     }
-    if !around.is_durable {
+    if !around.is_durable && backend.as_ref().is_some_and(Option::is_some) {
         section.warn(
             "token",
             "store.url is \"memory:\": messages that are acknowledged and not delivered yet are lost when the process ends",
@@ -81,10 +81,48 @@ pub(super) fn read(
         source: owner.platform.push_source?,
         token: token?,
         key: key?,
-        upstream: upstream?,
-        path: path?,
+        backend: backend?,
         ack,
     }))
+}
+
+/// The backend of the messages.
+fn read_backend(
+    section: &mut Section<'_>,
+    upstreams: &[String],
+    is_wanted: bool,
+) -> Option<PushTarget> {
+    let upstream = section.optional("upstream", |text| known(text, upstreams));
+    let path = section.optional("path", path);
+    for (name, hint) in [
+        ("upstream", "write the name of an upstream"),
+        (
+            "path",
+            "write the path of the backend that takes messages, as in \"/push\"",
+        ),
+    ] {
+        if is_wanted && !section.has(name) {
+            section.problem(name, "missing", hint);
+        }
+    }
+    Some(PushTarget {
+        upstream: upstream?,
+        path: path?,
+    })
+}
+
+/// The gateway itself takes the events of an app that acts for others.
+fn refuse_backend(section: &mut Section<'_>) {
+    for name in ["upstream", "path"] {
+        if section.has(name) {
+            section.take(name);
+            section.problem(
+                name,
+                "is no key of an app that acts for others: the gateway takes its events itself",
+                "remove it",
+            );
+        }
+    }
 }
 
 /// `Some(None)`: there is none, and messages come as they are.

@@ -79,7 +79,11 @@ pub(super) fn read(
         .unzip();
     for (name, _) in around.upstreams {
         let is_used = routes.iter().any(|route| route.upstream.name == *name)
-            || around.pushes.iter().any(|push| push.upstream == *name);
+            || around.pushes.iter().any(|push| {
+                push.backend
+                    .as_ref()
+                    .is_some_and(|backend| backend.upstream == *name)
+            });
         if !is_used && !root.any_problems() {
             root.warn(
                 "upstreams",

@@ -9,6 +9,7 @@ use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpMessage, HttpResponse, web};
 
+use crate::endpoints::component_event::ComponentEvents;
 use crate::endpoints::context::EndpointContext;
 use crate::endpoints::push;
 use crate::endpoints::table::ENDPOINTS;
@@ -29,6 +30,7 @@ pub struct Endpoints {
     pub login: LoginFlow,
     pub open_data: OpenDataFlow,
     pub pushes: PushReceiver,
+    pub components: ComponentEvents,
     pub limits: LoginLimits,
     pub auth: Authenticator,
 }
@@ -56,6 +58,7 @@ impl Endpoints {
             .app_data(web::Data::new(self.login))
             .app_data(web::Data::new(self.open_data))
             .app_data(web::Data::new(self.pushes))
+            .app_data(web::Data::new(self.components))
             .app_data(web::Data::new(self.limits))
             .app_data(web::Data::new(self.auth))
             .app_data(web::Data::new(self.dispatcher))

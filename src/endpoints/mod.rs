@@ -5,6 +5,7 @@
 //! proxy says. `page` keeps foreign web pages out of what changes something.
 
 pub mod asker;
+pub mod component_event;
 pub mod context;
 pub mod decrypt;
 pub mod dispatch;
@@ -27,6 +28,7 @@ pub mod table;
 pub mod token_answer;
 pub mod verify;
 
+pub use component_event::ComponentEvents;
 pub use context::EndpointContext;
 pub use dispatch::{EndpointDispatcher, Endpoints};
 pub use find::{OwnEndpoint, find};

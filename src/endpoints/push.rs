@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 
+use crate::endpoints::component_event::ComponentEvents;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::head::RequestHead;
 use crate::http::request_log::SeenSession;
@@ -36,6 +37,7 @@ pub async fn receive(
     req: HttpRequest,
     payload: web::Payload,
     pushes: web::Data<PushReceiver>,
+    components: web::Data<ComponentEvents>,
 ) -> Result<HttpResponse, GatewayError> {
     let settings = app_of(&req, &pushes)?;
     let query = query_of(&req)?;
@@ -44,6 +46,12 @@ pub async fn receive(
     envelope.refuse_early(&query).inspect_err(refused)?;
     let body = read(&req, payload).await?;
     let message = envelope.open(&query, &body).inspect_err(refused)?;
+    if let Some(app) = components.app(&settings) {
+        let said = components
+            .receive(app, &settings, &message, &pushes)
+            .await?;
+        return Ok(answer("text/plain", said));
+    }
     let answered = pushes.receive(&settings, message).await?;
     Ok(answer(answered.media_type, answered.body))
 }

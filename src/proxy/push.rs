@@ -40,7 +40,10 @@ impl PushBackend for PushForwarder {
 
 impl PushForwarder {
     async fn try_deliver(&self, delivery: Delivery<'_>) -> Result<Vec<u8>, BackendError> {
-        let name = &*delivery.settings.upstream;
+        let Some(target) = &delivery.settings.backend else {
+            return Err(failure("the app has no backend for messages"));
+        };
+        let name = &*target.upstream;
         let Some(upstream) = self.forwarder.named(name) else {
             return Err(failure(format!("there is no upstream {name} any more")));
         };
@@ -50,7 +53,7 @@ impl PushForwarder {
             upstream,
             user: None,
             method: "POST",
-            head: self.request(upstream, &delivery, &id),
+            head: self.request(upstream, &target.path, &delivery, &id),
             payload: Payload::None,
             framing: BodyFraming::None,
             body_limit: 0,
@@ -83,10 +86,16 @@ impl PushForwarder {
     }
 
     /// Head and body in one: so the request can be sent again as long as nothing of it was written.
-    fn request(&self, upstream: &Upstream, delivery: &Delivery<'_>, id: &str) -> BytesMut {
+    fn request(
+        &self,
+        upstream: &Upstream,
+        path: &str,
+        delivery: &Delivery<'_>,
+        id: &str,
+    ) -> BytesMut {
         let settings = delivery.settings;
         let mut out = BytesMut::with_capacity(1024 + delivery.body.len());
-        for part in ["POST ", &settings.path, " HTTP/1.1\r\n"] {
+        for part in ["POST ", path, " HTTP/1.1\r\n"] {
             out.extend_from_slice(part.as_bytes());
         }
         match &upstream.host {

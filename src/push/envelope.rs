@@ -2,6 +2,8 @@
 //! first; where the app has a key, nothing but what was sealed is believed: the plain signature
 //! covers no body.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::fields::{self, Unreadable};
@@ -57,6 +59,13 @@ pub struct PushedMessage {
     pub body: Vec<u8>,
     /// Whether it came sealed, so that its answer goes back sealed.
     pub is_sealed: bool,
+}
+
+impl PushedMessage {
+    /// The texts that stand directly in it, by their names; none where it has one twice.
+    pub fn texts(&self) -> BTreeMap<String, String> {
+        fields::texts(&self.body).unwrap_or_default()
+    }
 }
 
 /// How an app's messages are checked and opened, and their answers written.
@@ -210,8 +219,7 @@ mod tests {
             source: "push",
             token: Secret::new("QDG6eK".to_owned()),
             key: key.map(|key| PushKey::parse(key).unwrap()),
-            upstream: "backend".into(),
-            path: "/push".to_owned(),
+            backend: None,
             ack: "success".to_owned(),
         }
     }

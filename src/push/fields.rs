@@ -1,5 +1,7 @@
 //! What is read of a message: the two fields that matter here. The rest is the backend's.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -50,7 +52,11 @@ pub(super) fn read(body: &[u8]) -> Result<(MessageFormat, Fields), Unreadable> {
     let text = std::str::from_utf8(body).map_err(|_| Unreadable)?;
     let text = text.trim_start_matches('\u{feff}').trim_ascii();
     let (format, mut fields) = match text.as_bytes().first() {
-        Some(b'<') => (MessageFormat::Xml, xml::fields(text)?),
+        Some(b'<') => {
+            let mut fields = Fields::default();
+            xml::children(text, |name, value| fields.note(name, value))?;
+            (MessageFormat::Xml, fields)
+        }
         Some(b'{') => (MessageFormat::Json, of_json(text)?),
         _ => return Err(Unreadable),
     };
@@ -60,6 +66,30 @@ pub(super) fn read(body: &[u8]) -> Result<(MessageFormat, Fields), Unreadable> {
     }
     fields.id = fields.id.filter(|id| id.len() <= ID_MAX);
     Ok((format, fields))
+}
+
+/// All texts that stand directly in a body, by their names.
+pub(super) fn texts(body: &[u8]) -> Result<BTreeMap<String, String>, Unreadable> {
+    let text = std::str::from_utf8(body).map_err(|_| Unreadable)?;
+    let text = text.trim_start_matches('\u{feff}').trim_ascii();
+    let mut texts = BTreeMap::new();
+    if text.starts_with('{') {
+        let object: BTreeMap<String, Value> = serde_json::from_str(text).map_err(|_| Unreadable)?;
+        texts.extend(object.into_iter().filter_map(|(name, value)| match value {
+            Value::String(text) => Some((name, text)),
+            Value::Number(number) => Some((name, number.to_string())),
+            _ => None,
+        }));
+        return Ok(texts);
+    }
+    xml::children(text, |name, value| {
+        let value = value.trim_ascii().to_owned();
+        match texts.insert(name.to_owned(), value) {
+            None => Ok(()),
+            Some(_) => Err(Unreadable),
+        }
+    })?;
+    Ok(texts)
 }
 
 fn of_json(text: &str) -> Result<Fields, Unreadable> {
@@ -114,6 +144,25 @@ mod tests {
         ] {
             assert_eq!(found(body), Some(expected), "{body}");
         }
+    }
+
+    #[test]
+    fn all_texts_of_a_message_are_read_once_each() {
+        let read = |body: &str| texts(body.as_bytes());
+        let event = read(
+            "<xml><InfoType><![CDATA[authorized]]></InfoType><CreateTime> 7 </CreateTime></xml>",
+        );
+        let event = event.unwrap();
+        assert_eq!(
+            (&*event["InfoType"], &*event["CreateTime"]),
+            ("authorized", "7")
+        );
+        assert_eq!(
+            read(r#"{"CreateTime":7,"x":[1]}"#).unwrap()["CreateTime"],
+            "7"
+        );
+        assert!(read("<xml><A>1</A><A>2</A></xml>").is_err());
+        assert!(read("<!DOCTYPE x><xml/>").is_err() && read("success").is_err());
     }
 
     #[test]

@@ -23,4 +23,4 @@ pub use messages::{
 };
 pub use receiver::{PushAnswer, PushReceiver, Undelivered};
 pub use redelivery::Redelivery;
-pub use settings::PushSettings;
+pub use settings::{PushSettings, PushTarget};

@@ -98,6 +98,11 @@ impl PushReceiver {
         self.0.count(settings, "refused");
     }
 
+    /// Counts what came of a message that no backend gets.
+    pub fn count(&self, settings: &PushSettings, outcome: &'static str) {
+        self.0.count(settings, outcome);
+    }
+
     /// Delivers or keeps a message. It goes on to its end when the platform leaves meanwhile.
     pub async fn receive(
         &self,

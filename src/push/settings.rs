@@ -19,10 +19,16 @@ pub struct PushSettings {
     pub token: Secret<String>,
     /// Seals messages; `None`: they come as they are.
     pub key: Option<PushKey>,
-    /// The upstream that gets the messages.
-    pub upstream: Arc<str>,
-    /// Where it gets them.
-    pub path: String,
+    /// Who gets the messages; `None`: the gateway itself, since the app acts for others.
+    pub backend: Option<PushTarget>,
     /// What the platform is answered when the backend has nothing to say.
     pub ack: String,
+}
+
+/// The backend of an app's messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushTarget {
+    /// The name of an upstream.
+    pub upstream: Arc<str>,
+    pub path: String,
 }

@@ -24,9 +24,6 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     Endpoint::control("POST", "/sandbox/open-data", || web::post().to(open_data)),
     Endpoint::control("POST", "/sandbox/rotate", || web::post().to(rotate)),
     Endpoint::control("POST", "/sandbox/end-tokens", || web::post().to(end_tokens)),
-    Endpoint::control("POST", "/sandbox/ticket", || web::post().to(ticket)),
-    Endpoint::control("POST", "/sandbox/authorize", || web::post().to(authorize)),
-    Endpoint::control("POST", "/sandbox/withdraw", || web::post().to(withdraw)),
     Endpoint::control("POST", "/sandbox/faults", || web::post().to(faults)),
     Endpoint::control("GET", "/sandbox/calls", || web::get().to(calls)),
     Endpoint::control("POST", "/sandbox/addresses", || web::post().to(addresses)),
@@ -62,13 +59,6 @@ struct RotateRequest {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AppRequest {
-    app: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AuthorizationRequest {
-    component: String,
     app: String,
 }
 
@@ -131,34 +121,6 @@ async fn end_tokens(body: web::Bytes, platform: web::Data<Platform>) -> HttpResp
     carried_out(&body, &example, |AppRequest { app }| {
         check_app(&platform, &app)?;
         Ok(HttpResponse::Ok().json(json!({ "ended": platform.end_tokens(&app) })))
-    })
-}
-
-async fn ticket(body: web::Bytes, platform: web::Data<Platform>) -> HttpResponse {
-    let example = json!({ "app": "wxc0123456789abcde" });
-    carried_out(&body, &example, |AppRequest { app }| {
-        check_app(&platform, &app)?;
-        Ok(HttpResponse::Ok().json(json!({ "ticket": platform.ticket(&app) })))
-    })
-}
-
-async fn authorize(body: web::Bytes, platform: web::Data<Platform>) -> HttpResponse {
-    let example = json!({ "component": "wxc0123456789abcde", "app": "wx0123456789abcdef" });
-    carried_out(&body, &example, |asked: AuthorizationRequest| {
-        check_app(&platform, &asked.component)?;
-        check_app(&platform, &asked.app)?;
-        let code = platform.authorize(&asked.component, &asked.app);
-        Ok(HttpResponse::Ok().json(json!({ "authorization_code": code })))
-    })
-}
-
-async fn withdraw(body: web::Bytes, platform: web::Data<Platform>) -> HttpResponse {
-    let example = json!({ "component": "wxc0123456789abcde", "app": "wx0123456789abcdef" });
-    carried_out(&body, &example, |asked: AuthorizationRequest| {
-        check_app(&platform, &asked.component)?;
-        check_app(&platform, &asked.app)?;
-        platform.withdraw(&asked.component, &asked.app);
-        Ok(HttpResponse::NoContent().finish())
     })
 }
 

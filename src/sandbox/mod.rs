@@ -8,6 +8,7 @@ pub mod routes;
 pub mod settings;
 
 mod access_tokens;
+mod authorizations;
 mod codes;
 mod components;
 mod control;
@@ -26,11 +27,12 @@ pub use settings::{AcceptedApps, SandboxApp, SandboxSettings};
 pub use users::{openid, unionid};
 
 /// Each platform's APIs, and the control side with the messages that the platform pushes.
-const ENDPOINTS: [&[Endpoint]; 4] = [
+const ENDPOINTS: [&[Endpoint]; 5] = [
     wechat::ENDPOINTS,
     douyin::ENDPOINTS,
     control::ENDPOINTS,
     push::ENDPOINTS,
+    authorizations::ENDPOINTS,
 ];
 
 /// Every endpoint, in the order of docs/sandbox.md.

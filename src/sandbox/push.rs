@@ -119,6 +119,21 @@ async fn send(body: &[u8], platform: &Platform) -> Result<HttpResponse, String> 
     Ok(HttpResponse::Ok().json(json!({ "delivered": is_over, "tries": tries })))
 }
 
+/// Posts an event once, and what came of it; `None`: no URL is entered for the app.
+pub(super) async fn announce(platform: &Platform, app: &str, event: &str) -> Option<Value> {
+    let settings = platform.push_settings(app)?;
+    let request = PushRequest {
+        app: app.to_owned(),
+        message: Value::Null,
+        tries: 1,
+        interval_ms: 0,
+        timeout_ms: five_seconds(),
+        fault: None,
+    };
+    let (tried, _) = post(&settings, platform, &request, event).await;
+    Some(tried)
+}
+
 /// One try: what came of it, and whether it was the last.
 async fn post(
     settings: &PushSettings,

@@ -46,7 +46,7 @@ pub(crate) static COMPONENT: Platform = Platform {
     appid_doubt: form::of_appid,
     secret_doubt: form::of_secret,
     user_doubt: Some(form::of_openid),
-    extra_keys: &[],
+    extra_keys: &["push"],
     error_field: "errcode",
     errors: ERRORS,
     login_call: mini_program::MINI_PROGRAM.login_call,
@@ -69,7 +69,7 @@ pub(crate) static COMPONENT: Platform = Platform {
     open_data: Some(&SessionKeyData),
     users: Some(&users::APIS),
     app_token: None,
-    push_source: None,
+    push_source: mini_program::MINI_PROGRAM.push_source,
     tickets: None,
     server_api: None,
     component: Some(ComponentApis {

@@ -4,15 +4,17 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, Event};
 
-use super::{Fields, Unreadable};
+use super::Unreadable;
 
 /// Deeper than any message goes.
 const DEPTH_MAX: usize = 16;
 
-/// Reads the children of the one root element.
-pub(super) fn fields(text: &str) -> Result<Fields, Unreadable> {
+/// Reads the children of the one root element, each with its own text.
+pub(super) fn children(
+    text: &str,
+    mut note: impl FnMut(&str, String) -> Result<(), Unreadable>,
+) -> Result<(), Unreadable> {
     let mut reader = Reader::from_str(text);
-    let mut fields = Fields::default();
     let mut depth = 0_usize;
     let mut roots = 0_usize;
     // The child of the root that is being read, and its text so far.
@@ -33,14 +35,14 @@ pub(super) fn fields(text: &str) -> Result<Fields, Unreadable> {
                 if depth == 2
                     && let Some((name, value)) = child.take()
                 {
-                    fields.note(&name, value)?;
+                    note(&name, value)?;
                 }
                 depth = depth.checked_sub(1).ok_or(Unreadable)?;
             }
             Event::Empty(empty) => {
                 roots += usize::from(depth == 0);
                 if depth == 1 {
-                    fields.note(empty.name().into_inner(), String::new())?;
+                    note(empty.name().into_inner(), String::new())?;
                 }
             }
             Event::Text(text) => written(&text.xml10_content(), depth, &mut child)?,
@@ -58,7 +60,7 @@ pub(super) fn fields(text: &str) -> Result<Fields, Unreadable> {
         }
     }
     if depth == 0 && roots == 1 {
-        Ok(fields)
+        Ok(())
     } else {
         Err(Unreadable)
     }

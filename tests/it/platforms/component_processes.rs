@@ -27,6 +27,8 @@ use crate::sessions::leaks::{assert_absent, stored};
 
 const COMPONENT: &str = "wxc0123456789abcde";
 const SECRET: &str = "component-secret-that-nobody-may-see";
+const PUSH_TOKEN: &str = "t0ken-of-the-events-that-nobody-may-see";
+const AES_KEY: &str = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C";
 const ADMIN_TOKEN: &str = "admin-token-that-nobody-may-see";
 const AUTHORIZERS: &str = "/admin/api/apps/open/authorizers";
 
@@ -52,7 +54,8 @@ impl Scene {
         format!(
             "admin.token = \"{ADMIN_TOKEN}\"\nsecrets.keys = [\"{key}\"]\nsecrets.naming_key = \"{naming}\"\n\
              [apps.open]\nprovider = \"wechat-component\"\nappid = \"{COMPONENT}\"\nsecret = \"{SECRET}\"\n\
-             base_url = \"{}\"\ntimeout = \"1s\"\n{routes}",
+             base_url = \"{}\"\ntimeout = \"1s\"\n\
+             push = {{ token = \"{PUSH_TOKEN}\", aes_key = \"{AES_KEY}\" }}\n{routes}",
             self.wechat.server.url
         )
     }
@@ -159,6 +162,82 @@ async fn a_user_of_an_authorizer_reaches_the_backend_by_name() {
     let unnamed = sessions(format!("user={openid}")).await;
     assert_eq!(unnamed["code"], "authorizer_required");
     assert_eq!(scene.wechat.platform.calls("api_component_token"), 1);
+}
+
+/// Asks the sandbox as a person at WeChat's end.
+async fn control(gateway: &Gateway, path: &str, body: Value) -> Value {
+    let url = gateway.wechat.server.at(&format!("/sandbox/{path}"));
+    let answer = http().post(url).json(&body).await;
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    answer.json()
+}
+
+/// All that the platform pushes, as it comes: the ticket, an authorization and its end.
+#[tokio::test]
+async fn what_the_platform_pushes_is_all_that_it_takes() {
+    let scene = Scene::new(live_sandbox(SandboxSettings::default()));
+    let gateway = scene.gateway("");
+    let url = gateway.at("/auth/push/open");
+    let console = json!({ "app": COMPONENT, "url": url, "token": PUSH_TOKEN, "aes_key": AES_KEY });
+    control(&gateway, "push-settings", console).await;
+    let success = |answer: &Value| {
+        assert_eq!(answer["pushed"]["status"], 200, "{answer}");
+        assert_eq!(answer["pushed"]["answer"], "success", "{answer}");
+    };
+    success(&control(&gateway, "ticket", json!({ "app": COMPONENT })).await);
+    let pair = json!({ "component": COMPONENT, "app": APPID });
+    // While the platform does not say what an authorization gives, it is to come again.
+    gateway
+        .fault(json!({ "api": "api_query_auth", "times": 1, "status": 503 }))
+        .await;
+    let refused = control(&gateway, "authorize", pair.clone()).await;
+    assert_eq!(refused["pushed"]["status"], 503, "{refused}");
+    assert_eq!(
+        asked(&gateway, AUTHORIZERS).await.json(),
+        json!({ "authorizers": [] })
+    );
+    success(&control(&gateway, "authorize", pair.clone()).await);
+    let listed = asked(&gateway, AUTHORIZERS).await.json();
+    assert_eq!(listed["authorizers"][0]["appid"], APPID);
+    let answer = gateway
+        .login_with(login("alice", &scene.wechat, APPID))
+        .await;
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    assert_eq!(scene.wechat.platform.calls("api_get_authorizer_info"), 0);
+    success(&control(&gateway, "withdraw", pair).await);
+    assert_eq!(
+        asked(&gateway, AUTHORIZERS).await.json(),
+        json!({ "authorizers": [] })
+    );
+    let answer = gateway
+        .login_with(login("alice", &scene.wechat, APPID))
+        .await;
+    assert_eq!(answer.code(), Some("app_not_authorized"));
+
+    // Forged, plain and foreign messages change nothing.
+    let forged = "<xml><InfoType>component_verify_ticket</InfoType><CreateTime>9999999999</CreateTime><ComponentVerifyTicket>forged</ComponentVerifyTicket></xml>";
+    for (fault, status) in [
+        ("signature", 403),
+        ("plain", 400),
+        ("appid", 400),
+        ("doctype", 400),
+    ] {
+        let body = json!({ "app": COMPONENT, "message": forged, "tries": 1, "fault": fault });
+        let tried = control(&gateway, "push", body).await;
+        assert_eq!(tried["tries"][0]["status"], status, "{fault}: {tried}");
+    }
+    assert_ne!(scene.last_ticket().await, "forged");
+    // An event that says nothing here is taken, so that it does not come again.
+    let other = "<xml><InfoType>notify_third_fasteregister</InfoType></xml>";
+    let body = json!({ "app": COMPONENT, "message": other, "tries": 1 });
+    let tried = control(&gateway, "push", body).await;
+    assert_eq!(tried["tries"][0]["answer"], "success", "{tried}");
+    assert_eq!(
+        gateway
+            .counted(r#"hufu_pushes_total{app="open",outcome="undelivered"}"#)
+            .await,
+        1
+    );
 }
 
 #[tokio::test]
@@ -303,14 +382,22 @@ async fn nothing_secret_of_a_component_comes_out() {
     let refresh = refresh.as_str().unwrap().to_owned();
 
     // A platform that repeats what it was sent.
-    let said = format!("refused {own} {refresh} component-secret-that-nobody-may-see");
-    let said = json!({ "errcode": 61004, "errmsg": said });
-    for api in ["component/jscode2session", "api_get_authorizer_info"] {
+    for (api, sent) in [
+        ("component/jscode2session", &own),
+        ("api_get_authorizer_info", &own),
+        ("api_authorizer_token", &refresh),
+    ] {
+        let said = json!({ "errcode": 61004, "errmsg": format!("refused {sent} {SECRET}") });
         gateway
             .fault(json!({ "api": api, "times": 1, "body": said }))
             .await;
     }
-    let mut emitted = String::new();
+    let key = format!("hufu:t:{{{COMPONENT}}}:{APPID}/access");
+    scene.redis.ask::<()>(&["DEL", &key]).unwrap();
+    let other = gateway.sibling();
+    let refused = asked(&other, &format!("{one}/access-token")).await;
+    assert_eq!(refused.code(), Some("misconfigured"), "{}", refused.text());
+    let mut emitted = refused.text();
     for _ in 0..2 {
         let put = http().put(gateway.admin_at(&one)).bearer_auth(ADMIN_TOKEN);
         emitted += &put.json(&json!({})).await.text();
@@ -339,6 +426,8 @@ async fn nothing_secret_of_a_component_comes_out() {
         ("refresh token", refresh),
         ("ticket", scene.last_ticket().await),
         ("secret", SECRET.to_owned()),
+        ("push token", PUSH_TOKEN.to_owned()),
+        ("push key", AES_KEY.to_owned()),
         (
             "session_key",
             platform.session_key(APPID, "bob").expose().clone(),
@@ -347,6 +436,7 @@ async fn nothing_secret_of_a_component_comes_out() {
     assert_absent(&secrets, "an answer", emitted.as_bytes());
     assert_absent(&secrets, "the access log", gateway.stdout().as_bytes());
     assert_absent(&secrets, "the log", gateway.stderr().as_bytes());
+    assert_absent(&secrets, "the other log", other.stderr().as_bytes());
     let (keys, dump) = stored(&scene.redis);
     assert!(keys >= 5, "{keys}");
     assert_absent(&secrets, "Redis", &dump);

@@ -11,7 +11,8 @@ use hufu::crypto::keyring::{Keyring, NamingKey};
 use hufu::metrics::{AppOutcome, Metrics};
 use hufu::push::messages::MessageFormat;
 use hufu::push::{
-    BackendError, Delivery, MessageKey, PushBackend, PushMessages, PushSettings, Redelivery,
+    BackendError, Delivery, MessageKey, PushBackend, PushMessages, PushSettings, PushTarget,
+    Redelivery,
 };
 use hufu::store::{KeyPrefix, MemoryStore};
 
@@ -67,8 +68,10 @@ fn world() -> World {
         source: "wechat-push",
         token: token(),
         key: None,
-        upstream: "backend".into(),
-        path: "/".to_owned(),
+        backend: Some(PushTarget {
+            upstream: "backend".into(),
+            path: "/".to_owned(),
+        }),
         ack: "success".to_owned(),
     });
     let redelivery = Redelivery {
