@@ -36,7 +36,7 @@ pub enum FileError {
     /// Longer than anything that belongs here.
     #[error("is longer than 1 MiB, so it is probably the wrong file")]
     TooLong,
-    /// Who may read it, and who has tried.
+    /// The text says who may read it, and as which user this process runs.
     #[error("cannot be read: {0}")]
     Denied(String),
     /// What the operating system said.

@@ -5,7 +5,7 @@
 pub enum PeerTrouble {
     /// Its certificate is an authority's, and no server's.
     AuthorityAsServer,
-    /// Nobody whom we know has signed its certificate.
+    /// No authority that is known here has signed its certificate.
     Untrusted,
     /// Its certificate is for another name.
     OtherName,

@@ -7,7 +7,7 @@ use crate::assertion::headers::fold;
 /// Whose word a header may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Speaker {
-    /// Nobody's: it goes on only where a route allows it by name.
+    /// Nobody may set it: it is forwarded only on a route that allows it by name.
     Nobody,
     /// A trusted proxy's.
     Proxies,
@@ -255,7 +255,7 @@ const fn add_lengths(patterns: &[&str], all: &mut [u64; 256]) {
         let pattern = patterns[at].as_bytes();
         let stem = stem(pattern);
         let this = bit(stem.len());
-        // Of a beginning the longer ones too.
+        // A pattern that is a beginning matches longer names too.
         all[key(stem) as usize] |= if stem.len() < pattern.len() {
             !(this - 1)
         } else {

@@ -13,7 +13,7 @@ pub struct HeaderNames {
     pub appid: String,
     /// The user across the owner's apps.
     pub unionid: String,
-    /// Who vouches: always `hufu`. Its presence tells a backend that the call came through the
+    /// The source, always `hufu`. Its presence tells a backend that the call came through the
     /// gateway.
     pub source: String,
 }

@@ -24,7 +24,7 @@ use crate::telemetry::Throttle;
 #[derive(Clone)]
 pub struct Acceptor {
     pub tls: Option<Arc<Tls>>,
-    /// Who speaks the PROXY protocol, as it is now; nobody else does.
+    /// The balancers that speak the PROXY protocol, as the configuration has them now.
     pub balancers: Option<watch::Receiver<Arc<TrustedProxies>>>,
     /// For each step.
     pub timeout: Duration,
@@ -88,7 +88,7 @@ impl Acceptor {
         client: Option<SocketAddr>,
     ) -> io::Result<Stream> {
         let handshake = timeout(self.timeout, async {
-            // Who is silent needs no buffer.
+            // A silent client needs no buffer.
             socket.peek(&mut [0]).await?;
             // Half a ClientHello holds at most 64 KiB, as rustls sees to, and nothing that others
             // wait for.
@@ -128,7 +128,7 @@ impl Acceptor {
     }
 }
 
-/// Whoever lets so many handshakes drag on is hardly a client; only the operator can keep it away.
+/// A peer with so many slow handshakes is hardly a client. Only the operator can keep it away.
 fn log_displaced(client: Option<SocketAddr>) {
     static THROTTLE: Throttle = Throttle::new(Duration::from_secs(60));
     if let Some(silent) = THROTTLE.admit() {

@@ -13,8 +13,8 @@ use crate::clock::UnixMillis;
 use crate::diagnostic::{DiagnosedSubject, Diagnostic};
 use crate::route::HostPattern;
 
-/// So long before its end a certificate should have been renewed: authorities' clients do it 30
-/// days before.
+/// A certificate should be renewed before it has so little time left. The authorities' clients renew
+/// it 30 days before its end.
 const SOON: u64 = 14 * DAY;
 const DAY: u64 = 24 * 3600;
 
@@ -35,7 +35,7 @@ pub fn diagnose(
     diagnosed
 }
 
-/// Of one pair on its own.
+/// What is found of one pair on its own.
 pub fn diagnose_one(
     files: &CertificateFiles,
     hosts: &[HostPattern],
@@ -80,7 +80,7 @@ fn of_chain(
 
 /// Whether all of them hold now, and for how long.
 fn of_times(facts: &[Facts], files: &CertificateFiles, now: u64) -> Diagnostic {
-    // Of an authority that signs itself, clients have a copy of their own.
+    // Clients have their own copy of an authority that signs itself.
     let counted = || {
         let numbered = facts.iter().enumerate();
         numbered.filter(|(at, one)| *at == 0 || !one.is_self_signed())
@@ -172,15 +172,15 @@ fn of_issuers(facts: &[Facts], files: &CertificateFiles) -> Diagnostic {
             ),
         );
     }
-    // Of one that is complete, the file does not decide whether anybody trusts its end.
+    // The file of a complete chain does not decide whether anybody trusts its root.
     let is_complete = last.is_self_signed();
     let seen = if is_complete {
         format!("{} certificates, up to {}", facts.len(), last.subject.1)
     } else {
         format!("leads to {}", last.issuer.1)
     };
-    // Who has none here cannot tell; a server's certificate that is alone and says where its
-    // authority's is to be had lacks that one.
+    // A machine without authorities cannot tell. But a server's certificate that stands alone and
+    // names the address of its authority's certificate lacks that one.
     let cannot_tell = is_complete || facts.len() > 1 || leaf.issuer_at.is_none();
     match authorities() {
         Some(known) if known.contains(&last.issuer.0) => Diagnostic::ok("issuer", seen),

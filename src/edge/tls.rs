@@ -28,11 +28,11 @@ use crate::route::HostPattern;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often it is said what clients refuse about them.
 const LOG_AGAIN: Duration = Duration::from_secs(24 * 3600);
-/// From so many handshakes on, in all workers together, those that drag on give way. Each holds some
+/// If all workers together have this many handshakes in progress, slow ones give way. Each holds some
 /// 16 KiB.
 pub const MANY: usize = 256;
-/// So long none is disturbed, however many there are: a phone on a bad network answers within it.
-/// Those that are younger are bounded by what they cost, since each has taken a signature.
+/// No handshake gives way before this time, however many there are. A phone on a bad network answers
+/// within it. The cost of a signature limits how many younger ones there can be.
 pub const UNDISTURBED: Duration = Duration::from_secs(2);
 
 /// TLS as the listener speaks it. Handshakes read it, the watch replaces its certificates.
@@ -40,8 +40,8 @@ pub struct Tls {
     shown: RwLock<Arc<[Shown]>>,
     tickets: Arc<TicketKeys>,
     sessions: Arc<TlsSessions>,
-    /// Those that are under way and whose ClientHello has come. When there are many, those that drag
-    /// on give way to others.
+    /// Handshakes in progress whose ClientHello has come. If there are many, slow ones give way to
+    /// others.
     pub handshakes: Arc<Crowd>,
 }
 
@@ -131,7 +131,7 @@ impl Tls {
     fn ends(&self) -> BTreeMap<String, u64> {
         let shown = self.shown.read().clone();
         let mut ends = BTreeMap::new();
-        // Of two for the same name, the first is shown.
+        // If two have the same name, the first is shown.
         for leaf in shown
             .iter()
             .rev()

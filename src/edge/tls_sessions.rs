@@ -92,7 +92,7 @@ impl StoresServerSessions for TlsSessions {
         self.0.lock().get(monotonic_now(), key)
     }
 
-    /// Of TLS 1.3 alone, whose sessions are in tickets.
+    /// rustls calls it for TLS 1.3 alone, whose sessions are in tickets.
     fn take(&self, _key: &[u8]) -> Option<Vec<u8>> {
         None
     }

@@ -19,14 +19,14 @@ pub struct Facts {
     pub not_after: u64,
     /// Whose it is, as its bytes and to be read.
     pub subject: (Vec<u8>, String),
-    /// Who has signed it.
+    /// The authority that has signed it.
     pub issuer: (Vec<u8>, String),
     /// Where that one's certificate is to be had.
     pub issuer_at: Option<String>,
 }
 
 impl Facts {
-    /// Of a certificate in DER; `None`: it is not as RFC 5280 wants it.
+    /// Reads a certificate in DER. `None`: it violates RFC 5280.
     pub fn of(der: &[u8]) -> Option<Self> {
         let certificate = Certificate::from_der(der).ok()?;
         let said = certificate.tbs_certificate();

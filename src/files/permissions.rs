@@ -7,8 +7,8 @@ use std::path::Path;
 
 use nix::unistd::{Uid, User, geteuid};
 
-/// Who may open a file that this process may not: of the file itself or, where that cannot be seen,
-/// of the folder that keeps it out.
+/// Says who may open a file that this process may not open. It describes the file itself or, if that
+/// cannot be seen, the folder that prevents it.
 pub(super) fn describe(path: &Path) -> Option<String> {
     let me = user(geteuid());
     let (place, meta) = visible(path)?;

@@ -16,12 +16,12 @@ use crate::session::{
     LiveSession, SessionId, SessionService, SessionToken, TokenCarrier, TokenError, UserKey,
 };
 
-/// Whom the rules let through.
+/// A caller that the rules let through.
 #[derive(Debug)]
 pub enum Caller {
     /// A living session.
     Session(LiveSession),
-    /// Nobody: the route asks for nobody, or does not insist.
+    /// The route does not look at sessions, or does not require one.
     Anonymous {
         /// The token that came was no good; the answer says so.
         dead_token: Option<ErrorCode>,

@@ -9,7 +9,7 @@ use crate::http::chunks::{Chunks, Piece};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyDecoder {
     Complete,
-    /// So many bytes.
+    /// This many bytes.
     Sized(u64),
     Chunked(Chunks),
     /// A chunked body that is malformed: where it ends, nobody can tell.

@@ -47,9 +47,9 @@ pub enum Piece {
     },
     /// All belong to frames, and more will come.
     More,
-    /// So many belong to frames; the body is complete.
+    /// This many belong to frames; the body is complete.
     Done(usize),
-    /// So many are sound; the next one is not.
+    /// This many are sound; the next one is not.
     Bad(usize),
 }
 

@@ -19,7 +19,8 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// So many at once, so many who wait, for so long at most; `shown` shows how many do.
+    /// `at_once` requests are in progress, and `length` wait, for at most `timeout`. `shown` shows how
+    /// many wait.
     pub fn new(at_once: usize, length: usize, timeout: Duration, shown: Gauge) -> Self {
         Self {
             places: Arc::new(Semaphore::new(at_once)),

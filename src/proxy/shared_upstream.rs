@@ -17,7 +17,7 @@ pub struct SharedUpstream {
     pub state: UpstreamState,
     /// The way to them.
     pub connector: Connector,
-    /// Who may have a request under way; `None`: everybody.
+    /// Limits the requests in progress; `None`: there is no limit.
     pub queue: Option<Queue>,
     /// Requests that were answered, counted without a lookup.
     pub answered_requests: Counter,

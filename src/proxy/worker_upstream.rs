@@ -102,7 +102,7 @@ impl WorkerUpstream {
         let mut pick = state
             .pick(&view.set, &[], hint, started)
             .ok_or(UpstreamError::AllUnhealthy)?;
-        // Whoever waited in the queue began later.
+        // A request that waited in the queue began later.
         let mut now = if place.is_some() {
             monotonic_now()
         } else {

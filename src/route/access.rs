@@ -1,4 +1,4 @@
-//! Who a route lets in, and how two such rules compare.
+//! Which requests a route lets in, and how two such rules compare.
 
 /// Whether a request needs a session.
 ///

@@ -21,9 +21,9 @@ pub struct Route {
     pub hosts: HostPattern,
     /// The methods that it is for.
     pub methods: Methods,
-    /// Who is let in.
+    /// Which requests are let in.
     pub access: AccessRule,
-    /// Who answers.
+    /// The upstream that answers.
     pub upstream: Arc<Upstream>,
     /// What becomes of the path.
     pub rewrite: PathRewrite,

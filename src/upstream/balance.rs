@@ -219,7 +219,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever chooses: only what can be used, and something whenever anything can.
+        /// Every policy chooses only usable endpoints, and chooses one if there is any.
         #[test]
         fn only_what_can_be_used_is_chosen(candidates in candidates(), turn in any::<usize>(), seed in any::<u64>()) {
             let candidate = |index: usize| candidates[index];

@@ -36,7 +36,7 @@ struct EjectionMember {
 }
 
 impl Ejection {
-    /// Nobody yet.
+    /// Without members.
     pub const fn new(settings: EjectionSettings) -> Self {
         Self {
             settings,

@@ -14,7 +14,7 @@ use crate::upstream::breaker::BreakerSettings;
 pub enum Balance {
     /// In turn.
     RoundRobin,
-    /// Of two drawn by lot the one with fewer requests under way.
+    /// Two are drawn by lot; the one with fewer requests in progress is chosen.
     LeastRequest,
     /// A user's requests meet the same endpoint.
     UserHash,

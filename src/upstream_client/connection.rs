@@ -138,7 +138,7 @@ impl IdleTimer {
         self.wait(now, timeout);
     }
 
-    /// So much silence is allowed from now on.
+    /// Allows this much silence from now on.
     fn wait(&mut self, now: Instant, timeout: Duration) {
         self.answer_received(now);
         self.renewed = None;

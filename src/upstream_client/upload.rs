@@ -13,7 +13,7 @@ use tokio::io::AsyncWrite;
 
 use crate::http::buffers;
 
-/// Nobody else writes it so directly behind the request line.
+/// Only `set_host` writes it directly behind the request line.
 const HOST: &[u8] = b"host: ";
 
 /// How the request's body is framed towards the upstream: as the client framed it.

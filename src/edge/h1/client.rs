@@ -63,7 +63,7 @@ pub struct ClientConnection {
     last: bool,
     left: bool,
     unflushed: bool,
-    /// Who waits for a handshake to be answered.
+    /// The task that waits for the answer to a handshake.
     tunnel: Option<Waker>,
     /// Those that linger.
     crowd: Arc<Crowd>,
@@ -175,7 +175,7 @@ impl ClientConnection {
     /// request waits for its turn.
     pub fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            // Of a body that is not whole, whoever reads it hears.
+            // The reader of an incomplete body notices it.
             if self.held.len() >= self.settings.limits.head
                 || !self.parser.is_whole_with(&self.held)
             {

@@ -106,7 +106,7 @@ pub async fn serve_connection<H: Handler>(
             (Err(_), _) => return,
         }
     };
-    // Whoever has its answer only now, is to see it.
+    // A client that gets its answer only now must see it.
     let late = shutdown.is_cutting.get();
     poll_fn(|cx| match client.borrow_mut().poll_close(cx, unread) {
         Poll::Pending if shutdown.is_cutting.get() && !late => Poll::Ready(()),
@@ -165,7 +165,7 @@ async fn written<'a, B: MessageBody + Unpin>(
     notified: &mut Pin<&mut Notified<'a>>,
 ) -> io::Result<()> {
     poll_fn(|cx| match writing.poll(cx) {
-        // Who only sends and has its answer but for the end gets that too.
+        // A client that still sends, and has all of its answer but the end, gets the end too.
         Poll::Pending if shutdown.is_cutting.get() && writing.let_go() => writing.poll(cx),
         Poll::Pending if shutdown.is_cutting.get() => {
             Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))

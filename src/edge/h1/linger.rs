@@ -24,7 +24,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 pub const PAUSE: Duration = Duration::from_millis(500);
 /// Fewer bytes are next to nothing: who trickles gets the answer, and no place for half a minute.
 const LITTLE: usize = 1024;
-/// So many at once, in all workers together; fewer where the process may have few files open.
+/// How many may linger at once in all workers. Fewer may if the process can open few files.
 const MANY: usize = 1024;
 
 /// What is left of time and bytes.

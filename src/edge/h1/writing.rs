@@ -22,7 +22,7 @@ use crate::http::{Answer, RequestHead, buffers};
 /// Pieces of a body up to this length are copied behind what is to be written; larger ones are
 /// written from where they are.
 const COPIED: usize = 8 * 1024;
-/// So many bytes wait at most before they are written.
+/// The most bytes that wait to be written.
 const WAITING: usize = 16 * 1024;
 
 /// An answer on its way out.
@@ -48,7 +48,7 @@ pub struct Writing<'a, B> {
 /// How the client knows where the body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AnswerFraming {
-    /// So many bytes are still to come.
+    /// This many bytes are still to come.
     Sized(u64),
     /// In chunks; with `end_due`, the end of one must be written behind its data.
     Chunked { end_due: bool },

@@ -18,7 +18,7 @@ const COME_BACK: Duration = Duration::from_secs(5);
 pub struct WebsocketLimits {
     /// Open at once in this process.
     pub max: usize,
-    /// Of one user in this process; 0: no limit.
+    /// Open at once of one user in this process; 0: no limit.
     pub max_per_user: usize,
     /// Silence in both directions, pings included, after which one is closed.
     pub idle_timeout: Duration,

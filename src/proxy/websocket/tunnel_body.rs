@@ -103,7 +103,7 @@ impl MessageBody for TunnelBody {
             self.0.receiver.set(Some(cx.waker().clone()));
             return Poll::Pending;
         };
-        // Whoever asks again gets the end again.
+        // A second call gets the end again.
         self.0.end.set(Some(end.clone().map(|_| Bytes::new())));
         Poll::Ready(Some(end).filter(|end| !end.as_ref().is_ok_and(Bytes::is_empty)))
     }

@@ -439,8 +439,8 @@ proptest! {
         }
     }
 
-    /// Who asks with less than everything gets the strictest of the answers to all who know
-    /// everything.
+    /// A question without the host or the method gets the strictest of the answers to all complete
+    /// questions.
     #[test]
     fn who_knows_less_gets_no_weaker_answer(
         texts in prop::collection::vec("(-|GET|PUT|GET,PUT|HEAD) (none|optional|required) ((\\*\\.)?[ab](\\.[ab])?)?(/|(/[abA](\\.[ab])?){1,2})", 1..8),

@@ -66,7 +66,7 @@ async fn a_bodys_time_runs_only_while_it_is_waited_for() {
     tokio::time::sleep(PAUSE).await;
     let second = deadline(&mut client).await;
     assert!(second >= first + PAUSE, "{:?}", second - first);
-    // So few bytes are no sign of life: what was waited for them is not given back.
+    // So few bytes are no sign of life: the time spent waiting for them still counts.
     assert!(client.body_time_left < LONG, "{:?}", client.body_time_left);
     peer.write_all(&[b'x'; SIGN_OF_LIFE]).await.unwrap();
     assert_eq!(body(&mut client).await.len(), SIGN_OF_LIFE);
