@@ -52,7 +52,7 @@ pub struct AppApi {
 }
 
 /// A call of the platform's API by a backend.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct PlatformApiCall {
     /// The app's name in the configuration; empty: it is not known.
     pub app: String,
@@ -60,7 +60,7 @@ pub struct PlatformApiCall {
     pub client: String,
     /// The pattern of `allow` that let it pass, or the gateway's own endpoint; empty: neither.
     pub path: String,
-    /// `answered`, or an error code of docs/errors.md.
+    /// `answered`, `client_left`, or an error code of docs/errors.md.
     pub outcome: &'static str,
 }
 

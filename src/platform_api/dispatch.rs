@@ -20,11 +20,13 @@ use crate::http::answer::json;
 use crate::http::extract::X_REQUEST_ID;
 use crate::http::request_log::{LoggedBody, RequestLog, RequestReporter};
 use crate::http::{ErrorCode, GatewayError, Inbound, RequestHead, TrustedProxies};
-use crate::identity::{AppTicketSource, AppTokenSource};
-use crate::metrics::PlatformApiCall;
+use crate::identity::{App, AppTicketSource, AppTokenSource};
+use crate::metrics::{Metrics, PlatformApiCall};
 use crate::provider::registry::server_api;
 use crate::session::SessionKeys;
 
+/// What a call counts as whose client has not waited.
+const LEFT: &str = "client_left";
 /// The methods of the platform's API.
 const METHODS: &str = "GET, POST";
 
@@ -39,13 +41,34 @@ pub struct PlatformApi {
     pub clock: Arc<dyn Clock>,
 }
 
-/// What is known of a call, for the account and for the shape of an error.
-struct Known {
+/// A call under way: its log, and what it counts as.
+struct Account {
+    /// What decides the shape of an error.
     way: Way,
-    client: Option<Arc<Client>>,
-    app: Option<Arc<str>>,
-    /// The pattern that lets it pass, or the endpoint.
-    path: Option<String>,
+    request_log: Box<RequestLog>,
+    counted: CountedCall,
+}
+
+/// Counts the call when it is over, however it ends.
+struct CountedCall {
+    metrics: Arc<Metrics>,
+    call: PlatformApiCall,
+}
+
+impl Account {
+    /// Whose call it is.
+    fn is_of(&mut self, client: &Client, app: &App) {
+        self.request_log.route = client.counted.clone();
+        self.request_log.app = Some(app.name.clone());
+        self.counted.call.client = client.settings.name.to_string();
+        self.counted.call.app = app.name.to_string();
+    }
+}
+
+impl Drop for CountedCall {
+    fn drop(&mut self) {
+        self.metrics.platform_api_call(&self.call);
+    }
 }
 
 /// Registers the one handler.
@@ -71,33 +94,35 @@ async fn handle(
         clients.nobody.clone(),
     );
     request_log.connection = Some(head.connection.clone());
-    let mut known = Known {
+    let mut account = Account {
         way: Way::Bearer,
-        client: None,
-        app: None,
-        path: None,
+        request_log,
+        counted: CountedCall {
+            metrics: api.reports.metrics.clone(),
+            call: PlatformApiCall {
+                outcome: LEFT,
+                ..PlatformApiCall::default()
+            },
+        },
     };
-    let answered = answer(&api, &clients, &head, payload.into_inner(), &mut known).await;
-    if let Some(client) = &known.client {
-        request_log.route = client.counted.clone();
-    }
-    request_log.app.clone_from(&known.app);
-    let (mut response, outcome) = match answered {
-        Ok(response) => (response, "answered"),
+    let answered = answer(&api, &clients, &head, payload.into_inner(), &mut account).await;
+    let Account {
+        way,
+        mut request_log,
+        mut counted,
+    } = account;
+    let mut response = match answered {
+        Ok(response) => {
+            counted.call.outcome = "answered";
+            response
+        }
         Err(error) => {
+            counted.call.outcome = error.code.word();
             request_log.refused(&error);
-            let response = refusal::answer(&error, known.way, server_api(), &id);
-            (own(response), error.code.word())
+            own(refusal::answer(&error, way, server_api(), &id))
         }
     };
-    api.reports.metrics.platform_api_call(&PlatformApiCall {
-        app: known.app.as_deref().unwrap_or_default().to_owned(),
-        client: known
-            .client
-            .map_or_else(String::new, |client| client.settings.name.to_string()),
-        path: known.path.unwrap_or_default(),
-        outcome,
-    });
+    drop(counted);
     request_log.set_status(response.status());
     if let Ok(id) = HeaderValue::from_str(&id) {
         let name = HeaderName::from_static(X_REQUEST_ID);
@@ -111,35 +136,33 @@ async fn answer(
     clients: &Clients,
     head: &RequestHead,
     mut payload: actix_web::dev::Payload,
-    known: &mut Known,
+    account: &mut Account,
 ) -> Result<HttpResponse<CallAnswerBody>, GatewayError> {
     let platform = server_api();
     let path = head.path();
     let is_token = [platform.token_by_query, platform.token_by_body].contains(&path);
     if is_token {
-        known.way = Way::Sdk;
-        known.path = Some(path.to_owned());
+        account.way = Way::Sdk;
+        path.clone_into(&mut account.counted.call.path);
     }
     let credentials = Credentials::of(head)?;
     if let Some(asked) = TokenRequest::read(head, &mut payload, platform).await {
         let asked = asked?;
         let (client, key, app) = asked.caller(&credentials, clients, platform)?;
-        known.client = Some(client.clone());
-        known.app = Some(app.app.name.clone());
+        account.is_of(client, &app.app);
         let _place = client.admit()?;
         let now = api.clock.unix_now();
         let token = token_endpoint::answer(client, key, app, &*api.tokens, now).await?;
         return Ok(own(json(&token)));
     }
     let query = query::read(head.query(), platform)?;
-    known.way = credentials.way(query.token.is_some());
+    account.way = credentials.way(query.token.is_some());
     let caller = match query.token {
         Some(token) => credentials.caller_of_token(token, clients, api.clock.unix_now())?,
         None => credentials.caller(clients)?,
     };
-    known.client = Some(caller.client.clone());
-    known.app = Some(caller.app.app.name.clone());
-    known.path = Some(allowed(head, &caller)?);
+    account.is_of(&caller.client, &caller.app.app);
+    account.counted.call.path = allowed(head, &caller)?;
     let place = caller.client.admit()?;
     if let Some(own_endpoint) = OwnEndpoint::of(path, platform) {
         let parts = OwnParts {

@@ -94,6 +94,8 @@ fn twice() -> GatewayError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::provider::registry::server_api;
 
@@ -156,6 +158,23 @@ mod tests {
             "Cloudbase_access_token=b",
         ] {
             assert_eq!(of(query), None, "{query}");
+        }
+    }
+
+    proptest! {
+        /// Whoever reads the query that is passed on finds one credential in it: the gateway's.
+        #[test]
+        fn what_is_passed_on_has_one_credential(query in "((a|x|access_token|Access_Token|access%5Ftoken|component_access_token|access_token\\[\\]|%61ccess_token)(=|;|&|=T&|%3D|)){0,5}") {
+            if let Some((_, passed)) = of(&query) {
+                let url = reqwest::Url::parse(&format!("http://h/?{passed}")).unwrap();
+                let names = ["access_token", "component_access_token", "access_token[]"];
+                let credentials: Vec<_> = url
+                    .query_pairs()
+                    .filter(|(name, _)| names.contains(&&*name.to_ascii_lowercase()))
+                    .collect();
+                prop_assert_eq!(&credentials, &[("access_token".into(), "T-_1".into())]);
+                prop_assert!(!passed.contains(";access_token"));
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod forwarding;
+mod listeners;
 mod own_endpoints;
 mod page;
 mod paths;

@@ -221,6 +221,8 @@ async fn rate_and_concurrency_have_limits_of_the_clients_own() {
         _ = first => panic!("the first call is slow"),
         refused = second => assert_eq!(refused.code(), Some("rate_limited")),
     }
+    let left = r#"hufu_platform_api_calls_total{app="shop",client="orders",path="/wxa/msg_sec_check",outcome="client_left"}"#;
+    gateway.counts(left, 1).await;
     // Its place is free again once its client has left.
     until("a free place", async || {
         gateway.call("/wxa/test/echo", &json!({})).await.status() == 200
