@@ -37,7 +37,7 @@ pub enum KeyError {
         "not a key: a key is 32 random bytes, 43 characters as `hufu keygen` prints them (or 64 hexadecimal digits); this one has {0} characters"
     )]
     Form(usize),
-    /// All its bytes are the same: nobody drew it.
+    /// All its bytes are the same, so it is not random.
     #[error("not a random key: all its bytes are the same; make one with `hufu keygen`")]
     NotRandom,
     /// Two configured keys have the same id, so what they sealed could not be told apart.
@@ -75,7 +75,7 @@ struct SealingKey {
     id: [u8; KEY_ID_LEN],
     cipher: Aes256GcmSiv,
     check: KeyedHash,
-    /// What the keys of other purposes are derived from.
+    /// The key from which the keys of other purposes are derived.
     further: Secret<[u8; 32]>,
 }
 
@@ -103,7 +103,8 @@ fn expand(derive: &Hkdf<Sha256>, label: &[u8]) -> [u8; 32] {
     out
 }
 
-/// The sealing keys: the first seals, all open. That is rotation.
+/// The sealing keys. The first one seals, and each of them opens what it has sealed, so that a new
+/// key can take the place of an old one.
 pub struct Keyring {
     keys: Vec<SealingKey>,
 }
@@ -244,7 +245,7 @@ impl NamingKey {
         Self::new(&Secret::new(random::bytes()))
     }
 
-    /// The name of `parts` for one purpose: without the key nobody can tell whose name it is.
+    /// The name of `parts` for one purpose. Nobody without the key can tell whose name it is.
     pub fn name<const N: usize>(&self, purpose: &str, parts: &[&[u8]]) -> [u8; N] {
         hash::first(
             &self

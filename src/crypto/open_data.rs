@@ -1,6 +1,6 @@
 //! The platforms' open data: AES-128-CBC under the session_key, with a SHA-1 signature over the raw
-//! text (framework/open-ability/signature in WeChat's documentation). Nothing tells apart the ways in
-//! which a ciphertext can be wrong, so that it is no padding oracle.
+//! text (framework/open-ability/signature in WeChat's documentation). All ways in which a ciphertext
+//! can be wrong look the same, so this is no padding oracle.
 
 use aes::Aes128;
 use cbc::cipher::block_padding::{NoPadding, Pkcs7};
@@ -17,9 +17,9 @@ use super::hash;
 #[error("the session_key is not the base64 of 16 bytes")]
 pub struct BadSessionKey;
 
-/// What came out under a key. Whether that is what was sealed only the padding says, and it says it
-/// of one in 256 made-up texts. So a reader does the same with every text, and asks
-/// [`Self::is_whole`] last: who changes ciphertexts and watches the clock learns nothing of it.
+/// What came out under a key. Only the padding says whether that is what was sealed, and one in 256
+/// made-up texts has a right one. So a reader does the same with every text, and asks
+/// [`Self::is_whole`] last. An attacker who changes ciphertexts and watches the clock learns nothing.
 pub struct Opened {
     text: Vec<u8>,
     padding: usize,
@@ -27,7 +27,7 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// What does not even have the form of a ciphertext.
+    /// The result for a text that has not even the form of a ciphertext.
     pub const fn nothing() -> Self {
         Self {
             text: Vec::new(),
@@ -36,7 +36,7 @@ impl Opened {
         }
     }
 
-    /// Without the padding where that is right, else all of it.
+    /// The text without its padding; where the padding is wrong, all of it.
     pub fn text(&self) -> &[u8] {
         self.text
             .get(..self.text.len().saturating_sub(self.padding))
@@ -56,8 +56,8 @@ impl Drop for Opened {
 
 /// Opens `encrypted_data` (base64) with the session_key and IV as the platform writes them (base64
 /// of 16 bytes). A space stands for a `+` that a form decoder has eaten, which is a frequent client
-/// fault; the `=` at the end may be missing. The work hangs on the lengths alone: under a
-/// session_key of another form it is done too, with a key of zeros.
+/// fault; the `=` at the end may be missing. The time depends on the lengths alone: a session_key of
+/// another form is replaced by zeros, and the work goes on.
 pub fn open(session_key: &str, iv: &str, encrypted_data: &str) -> Opened {
     let bytes = |text: &str| from_loose_base64(&text.replace(' ', "+"));
     let iv = bytes(iv).and_then(|iv| <[u8; 16]>::try_from(iv).ok());
@@ -77,7 +77,7 @@ pub fn open(session_key: &str, iv: &str, encrypted_data: &str) -> Opened {
     }
 }
 
-/// How many bytes the padding has (PKCS#7): all of the last block are looked at, whatever they are.
+/// How many bytes the padding has (PKCS#7). It always looks at all bytes of the last block.
 fn padding(text: &[u8]) -> Option<usize> {
     let last = text.last_chunk::<16>()?;
     let count = last[15];
@@ -88,7 +88,7 @@ fn padding(text: &[u8]) -> Option<usize> {
     (!bool::from(wrong)).then_some(usize::from(count))
 }
 
-/// What the platform's client does: seals `plaintext` under the session_key; `(encryptedData, iv)`.
+/// Seals `plaintext` under the session_key, as the platform's client does; `(encryptedData, iv)`.
 pub fn encrypt(
     session_key: &str,
     iv: [u8; 16],

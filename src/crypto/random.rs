@@ -23,8 +23,8 @@ pub fn fraction() -> f64 {
     rand::rng().random()
 }
 
-/// Fast random bytes for request ids and trace ids, which are names and not secrets: who has seen
-/// some can tell those that follow.
+/// Fast random bytes for request ids and trace ids, which are names and not secrets. Whoever has
+/// seen some can predict the next ones.
 pub fn name_bytes<const N: usize>() -> [u8; N] {
     thread_local! {
         static NAMES: RefCell<SmallRng> = RefCell::new(SmallRng::from_seed(bytes()));

@@ -10,7 +10,7 @@ use crate::clock::{Clock as _, SystemClock, millis};
 use crate::diagnostic::Diagnostic;
 use crate::store::redis::invalidation::server_clock::store_time;
 
-/// More than that shows in logs that are read side by side.
+/// A larger difference shows in logs that are read side by side.
 const APART: Duration = Duration::from_secs(1);
 const HARMLESS: &str = "sessions end by Redis's clock alone, so nobody is signed out; but log lines of the two do not fit together, and signed \
                         identities (JWT) look too old or too new: run NTP on both";
@@ -25,8 +25,8 @@ pub(super) async fn check(connection: &mut MultiplexedConnection) -> RedisResult
             "",
         ));
     };
-    // The answer was written at some moment of the round trip; the middle is wrong by half of it at
-    // most.
+    // The server read its clock at some moment of the round trip. The middle of the round trip is
+    // wrong by half of it at most.
     let (here, there) = (before.plus(took / 2), store_time(time));
     Ok(judged(
         here.since(there).max(there.since(here)),

@@ -42,7 +42,7 @@ pub(super) async fn diagnose(
     if views.is_empty() {
         return diagnosed;
     }
-    // Others answer for those that are gone, as long as one does.
+    // As long as one node answers, it tells about those that are gone.
     for silent in diagnosed
         .iter_mut()
         .flat_map(|silent| &mut silent.diagnostics)

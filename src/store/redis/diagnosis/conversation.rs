@@ -12,7 +12,7 @@ use crate::redis_client::failure::{
     NO_LOGIN, database_refusal, no_database, said_by_server, wants_login, without_arguments,
 };
 
-/// What a server said to a question. That it said nothing is the error around it.
+/// What a server said to a question. The error around it means that it said nothing.
 pub(super) type ServerAnswer<T> = RedisResult<Result<T, ServerRefusal>>;
 
 /// The server understood and said no.
@@ -47,13 +47,14 @@ pub(super) async fn ask<T: FromRedisValue>(
 ) -> ServerAnswer<T> {
     match command.query_async(connection).await {
         Ok(answer) => Ok(Ok(answer)),
-        // Whoever has not logged in gets this to every command: it says nothing about any of them.
+        // A server gives this answer to every command before the login, so it says nothing about the
+        // command.
         Err(error) if wants_login(&error) => Err(error),
         Err(error) => ServerRefusal::of(&error).map(Err).ok_or(error),
     }
 }
 
-/// The same, with the time that it took.
+/// Asks, and measures how long the answer takes.
 pub(super) async fn ask_timed<T: FromRedisValue>(
     connection: &mut MultiplexedConnection,
     command: &Cmd,

@@ -1,6 +1,6 @@
 //! Whether the default user lost its permissions together with its login. Redis up to the end of
-//! 2025 reads its own append-only file as that user, and without them drops every write of a script
-//! at a restart, silently (redis/redis#14541).
+//! 2025 reads its own append-only file as that user. Where the user has no permissions, Redis silently
+//! drops every write of a script at a restart (redis/redis#14541).
 
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value, cmd, from_redis_value};

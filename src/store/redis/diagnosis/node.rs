@@ -16,7 +16,7 @@ use crate::diagnostic::{DiagnosedSubject, Diagnostic, in_ms};
 use crate::redis_client::opening::{self, NO_PASSWORD, lets_everybody_in};
 use crate::redis_client::{NodeAddress, Server, ServerAddress, Servers};
 
-/// So many PINGs; the one in the middle counts.
+/// How many PINGs are sent. The median of their times counts.
 const PINGS: usize = 5;
 
 /// Each master, and then its replicas, as far as the gateway may come to use them.
@@ -50,8 +50,8 @@ async fn examine_with_replicas(
     std::iter::once(master).chain(replicas).collect()
 }
 
-/// Asks until everything is known or the server falls silent; beside what was found, the replicas
-/// that it has.
+/// Asks until everything is known or the server falls silent. Gives what was found, and the
+/// replicas that the server has.
 pub(super) async fn diagnose(
     server: &Server,
     expected: &Expected<'_>,

@@ -74,7 +74,7 @@ fn judged(choice: InvalidationChoice, mode: InvalidationMode, refused: &[String]
 }
 
 async fn tracking(server: &Server) -> RedisResult<Offered> {
-    // Another connection was answered a moment ago, so what goes wrong here has to do with these
+    // The server has answered on another connection a moment ago. So an error here comes from these
     // commands.
     match tracked_connection::open(server, &server.limits(), server.timeouts.connect).await {
         Ok(_) => Ok(Ok(())),
@@ -111,7 +111,7 @@ async fn pubsub(server: &Server, prefix: &KeyPrefix) -> RedisResult<Offered> {
         Ok(Ok(offered)) => Ok(offered),
         Ok(Err(error)) => Ok(Err(match ServerRefusal::of(&error) {
             Some(refusal) => format!("no SUBSCRIBE: {}", told(&refusal)),
-            // The connection of before was answered.
+            // The server has just answered on the other connection.
             None if error.is_io_error() => "no SUBSCRIBE: the connection is closed".to_owned(),
             None => "no SUBSCRIBE: the answer is something else".to_owned(),
         })),

@@ -1,6 +1,6 @@
-//! What the gateway's ACL user may do, command by command. Each command is really sent, in a form
-//! that changes nothing: servers check rights before anything else, and a managed edition that
-//! refuses a command in its own way is found too. (`ACL DRYRUN` would need a right that the
+//! What the gateway's ACL user may do, command by command. Doctor really sends each command, in a
+//! form that changes nothing, because servers check rights before anything else. So it also finds a
+//! managed edition that refuses a command in its own way. (`ACL DRYRUN` would need a right that the
 //! gateway's user does not have.)
 
 use futures_util::future::try_join_all;
@@ -161,8 +161,8 @@ async fn probe(
         .and_then(|refusal| lack(&refusal)))
 }
 
-/// What a refusal says about rights. Most errors come from the command itself, which has been let
-/// through then.
+/// What a refusal says about rights. Most errors come from the command itself: then the server has
+/// let it through.
 fn lack(refusal: &ServerRefusal) -> Option<Lack> {
     let words = refusal.words.to_ascii_lowercase();
     match refusal.code.as_str() {
