@@ -148,6 +148,8 @@ impl Process {
             rest: Duration::from_millis(1),
         };
         let _ = self.store.keep(&name, &ticket, &new).await.unwrap();
+        // Before that nobody may fetch another one.
+        tokio::time::sleep(2 * new.rest).await;
     }
 }
 
