@@ -140,6 +140,14 @@ async fn answer(
 ) -> Result<HttpResponse<CallAnswerBody>, GatewayError> {
     let platform = server_api();
     let path = head.path();
+    if head.headers().lists("upgrade", b"websocket") {
+        // What comes behind it has no end and no deadline, so nothing may wait for it.
+        return Err(GatewayError::new(
+            ErrorCode::UpgradeInvalid,
+            "The platform's API has no WebSockets.",
+        )
+        .closing());
+    }
     let is_token = [platform.token_by_query, platform.token_by_body].contains(&path);
     if is_token {
         account.way = Way::Sdk;

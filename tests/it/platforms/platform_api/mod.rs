@@ -8,6 +8,7 @@ mod page;
 mod paths;
 mod refusals;
 mod sdks;
+mod upgrades;
 mod ways;
 
 use std::sync::Arc;
