@@ -1,12 +1,20 @@
 //! The seam between pushed messages and where they are kept.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::clock::UnixMillis;
 use crate::session::StoreError;
+
+/// Whose messages: an app by its name and its id. Two names with one id have each their own
+/// backend, so neither may get what came for the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PushOwner<'a> {
+    /// The app's name in the configuration.
+    pub app: &'a str,
+    pub appid: &'a str,
+}
 
 /// A message's name among those of its app: a keyed hash makes the name in the store of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,20 +63,20 @@ pub struct DueMessages {
     /// The store's time.
     pub now: UnixMillis,
     pub messages: Vec<MessageId>,
-    /// How many of the app are kept in all.
+    /// How many of the owner are kept in all.
     pub kept: u64,
 }
 
-/// Keeps the messages of apps, each app's by its id.
+/// Keeps the messages of apps, each owner's apart from all others'.
 #[async_trait]
 pub trait PushMessages: Send + Sync {
     /// A message's name.
-    fn id(&self, appid: &Arc<str>, key: &MessageKey) -> MessageId;
+    fn id(&self, owner: PushOwner<'_>, key: &MessageKey) -> MessageId;
 
     /// Reserves the delivery for `lease`, or says what has become of the message.
     async fn claim(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
         lease: Duration,
     ) -> Result<PushClaim, StoreError>;
@@ -76,7 +84,7 @@ pub trait PushMessages: Send + Sync {
     /// Ends a reservation without an outcome, so that the next one may try.
     async fn release(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
         ticket: &[u8; 16],
     ) -> Result<(), StoreError>;
@@ -85,7 +93,7 @@ pub trait PushMessages: Send + Sync {
     /// before stays as it is.
     async fn keep(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
         message: (MessageFormat, &[u8]),
         due_in: Duration,
@@ -95,7 +103,7 @@ pub trait PushMessages: Send + Sync {
     /// The backend has the message: its answer is found for `span`.
     async fn delivered(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
         answer: &[u8],
         span: Duration,
@@ -104,7 +112,7 @@ pub trait PushMessages: Send + Sync {
     /// Takes messages that are due, at most `most`: they are due again after `lease`.
     async fn take_due(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         lease: Duration,
         most: usize,
     ) -> Result<DueMessages, StoreError>;
@@ -113,18 +121,18 @@ pub trait PushMessages: Send + Sync {
     /// more.
     async fn kept(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
     ) -> Result<Option<KeptMessage>, StoreError>;
 
     /// A kept message is due in `due_in`.
     async fn postpone(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
         due_in: Duration,
     ) -> Result<(), StoreError>;
 
     /// Drops a kept message.
-    async fn drop_kept(&self, appid: &Arc<str>, id: &MessageId) -> Result<(), StoreError>;
+    async fn drop_kept(&self, owner: PushOwner<'_>, id: &MessageId) -> Result<(), StoreError>;
 }

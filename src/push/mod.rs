@@ -20,6 +20,7 @@ pub use backend::{BackendError, Delivery, PushBackend};
 pub use envelope::{Envelope, PushQuery, PushRefusal, PushedMessage};
 pub use messages::{
     DueMessages, KeptMessage, MessageFormat, MessageId, MessageKey, PushClaim, PushMessages,
+    PushOwner,
 };
 pub use receiver::{PushAnswer, PushReceiver, Undelivered};
 pub use redelivery::Redelivery;

@@ -111,7 +111,7 @@ impl PushReceiver {
     ) -> Result<PushAnswer, Undelivered> {
         let received = Received {
             settings: settings.clone(),
-            id: self.0.store.id(&settings.appid, &message.key),
+            id: self.0.store.id(settings.owner(), &message.key),
             message,
             deadline: monotonic_now() + ANSWER_WITHIN,
         };
@@ -140,10 +140,10 @@ impl Shared {
 
     /// Reserves the message; waits while somebody else delivers it.
     async fn find(&self, received: &Received) -> Found {
-        let appid = &received.settings.appid;
+        let owner = received.settings.owner();
         let lease = ANSWER_WITHIN + LEASE_MARGIN;
         for attempt in 1.. {
-            match self.store.claim(appid, &received.id, lease).await {
+            match self.store.claim(owner, &received.id, lease).await {
                 Ok(PushClaim::Leader { ticket }) => return Found::Lead(ticket),
                 Ok(PushClaim::Kept) => return Found::Answer(Vec::new()),
                 Ok(PushClaim::Delivered(answer)) => return Found::Answer(answer),
@@ -245,8 +245,8 @@ impl Shared {
             Ok(answer) => self.settle(received, &answer).await,
             Err(why) if is_kept => {
                 log::warn!(app; "a pushed message was not delivered, and is delivered later: {why}");
-                let appid = &received.settings.appid;
-                let postponed = self.store.postpone(appid, &received.id, FIRST_RETRY);
+                let owner = received.settings.owner();
+                let postponed = self.store.postpone(owner, &received.id, FIRST_RETRY);
                 if let Err(error) = postponed.await {
                     log::debug!(app; "a kept message is due later than it could be: {error}");
                 }
@@ -257,27 +257,27 @@ impl Shared {
 
     async fn keep(&self, received: &Received, due_in: Duration) -> Result<(), StoreError> {
         let message = (received.message.format, &*received.message.body);
-        let appid = &received.settings.appid;
+        let owner = received.settings.owner();
         let kept = self
             .store
-            .keep(appid, &received.id, message, due_in, STORED_FOR);
+            .keep(owner, &received.id, message, due_in, STORED_FOR);
         kept.await
     }
 
     /// The backend has the message, whether or not that can be noted.
     async fn settle(&self, received: &Received, answer: &[u8]) {
-        let appid = &received.settings.appid;
+        let owner = received.settings.owner();
         let noted = self
             .store
-            .delivered(appid, &received.id, answer, REPEATED_WITHIN);
+            .delivered(owner, &received.id, answer, REPEATED_WITHIN);
         if let Err(error) = noted.await {
             log::warn!(app = &*received.settings.app; "a pushed message was delivered, and if it comes again it is delivered again: {error}");
         }
     }
 
     async fn release(&self, received: &Received, ticket: &[u8; 16]) {
-        let appid = &received.settings.appid;
-        if let Err(error) = self.store.release(appid, &received.id, ticket).await {
+        let owner = received.settings.owner();
+        if let Err(error) = self.store.release(owner, &received.id, ticket).await {
             log::debug!("a reservation lapses by itself: {error}");
         }
     }

@@ -26,7 +26,7 @@ const BATCH: usize = 16;
 /// How long a message is another gateway's that has taken it.
 const LEASE: Duration = Duration::from_secs(DELIVERY_MAX.as_secs() + 5);
 
-/// Delivers the kept messages of one app.
+/// Delivers the kept messages of one app: those that came for its name.
 pub struct Redelivery {
     pub settings: Arc<PushSettings>,
     pub store: Arc<dyn PushMessages>,
@@ -60,8 +60,8 @@ impl Redelivery {
 
     /// Delivers what is due now; how many that were.
     pub async fn round(&self) -> Result<usize, StoreError> {
-        let appid = &self.settings.appid;
-        let due = self.store.take_due(appid, LEASE, BATCH).await?;
+        let owner = self.settings.owner();
+        let due = self.store.take_due(owner, LEASE, BATCH).await?;
         let label = AppLabel {
             app: self.settings.app.to_string(),
         };
@@ -92,14 +92,15 @@ impl Redelivery {
     ) -> Result<Result<(), BackendError>, StoreError> {
         let settings = &self.settings;
         let app = &*settings.app;
-        let Some(message) = self.store.kept(&settings.appid, id).await? else {
+        let owner = settings.owner();
+        let Some(message) = self.store.kept(owner, id).await? else {
             return Ok(Ok(()));
         };
         let age = now.since(message.since);
         if age >= KEPT_FOR {
             log::error!(app; "a pushed message is dropped: the backend has not taken it for 24 h");
             self.count("dropped");
-            self.store.drop_kept(&settings.appid, id).await?;
+            self.store.drop_kept(owner, id).await?;
             return Ok(Ok(()));
         }
         let delivery = Delivery {
@@ -112,14 +113,14 @@ impl Redelivery {
                 log::info!(app; "a kept message was delivered after {} s", age.as_secs());
                 self.count("delivered");
                 self.store
-                    .delivered(&settings.appid, id, &answer, REPEATED_WITHIN)
+                    .delivered(owner, id, &answer, REPEATED_WITHIN)
                     .await?;
                 Ok(Ok(()))
             }
             Err(why) => {
                 self.count("failed");
                 let due_in = next_try(age);
-                self.store.postpone(&settings.appid, id, due_in).await?;
+                self.store.postpone(owner, id, due_in).await?;
                 Ok(Err(why))
             }
         }

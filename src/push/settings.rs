@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::messages::PushOwner;
 use crate::crypto::push::PushKey;
 use crate::secret::Secret;
 
@@ -23,6 +24,17 @@ pub struct PushSettings {
     pub backend: Option<PushTarget>,
     /// What the platform is answered when the backend has nothing to say.
     pub ack: String,
+}
+
+impl PushSettings {
+    /// Whose messages these are in the store.
+    #[must_use]
+    pub fn owner(&self) -> PushOwner<'_> {
+        PushOwner {
+            app: &self.app,
+            appid: &self.appid,
+        }
+    }
 }
 
 /// The backend of an app's messages.

@@ -8,7 +8,7 @@ use crate::crypto::encoding::{base64url, base64url_text, from_base64url};
 use crate::crypto::keyring::NamingKey;
 use crate::identity::TokenName;
 use crate::limit::CellName;
-use crate::push::{MessageId, MessageKey};
+use crate::push::{MessageId, MessageKey, PushOwner};
 use crate::session::store::LoginKey;
 use crate::session::token::{Tag, tag_of};
 use crate::session::{SessionId, UserKey};
@@ -111,22 +111,32 @@ impl Keys {
     }
 
     /// A message that a platform has pushed for an app.
-    pub(super) fn pushed(&self, appid: &str, id: &MessageId) -> String {
-        format!("{}:p:{{{appid}}}:{}", self.prefix.as_str(), base64url(id))
+    pub(super) fn pushed(&self, owner: PushOwner<'_>, id: &MessageId) -> String {
+        self.of_owner(owner, &base64url(id))
     }
 
     /// The app's kept messages by the time when they are due: in the slot of the messages.
-    pub(super) fn due(&self, appid: &str) -> String {
-        format!("{}:p:{{{appid}}}:due", self.prefix.as_str())
+    pub(super) fn due(&self, owner: PushOwner<'_>) -> String {
+        self.of_owner(owner, "due")
+    }
+
+    fn of_owner(&self, owner: PushOwner<'_>, what: &str) -> String {
+        let PushOwner { app, appid } = owner;
+        format!("{}:p:{{{appid}}}:{app}:{what}", self.prefix.as_str())
     }
 
     /// A message's name, which tells nobody its number or content.
-    pub(super) fn message_id(&self, appid: &str, key: &MessageKey) -> MessageId {
+    pub(super) fn message_id(&self, owner: PushOwner<'_>, key: &MessageKey) -> MessageId {
         let (kind, text) = match key {
             MessageKey::Id(id) => ("id", id.as_bytes()),
             MessageKey::Content(hash) => ("content", &hash[..]),
         };
-        let parts = [appid.as_bytes(), kind.as_bytes(), text];
+        let parts = [
+            owner.appid.as_bytes(),
+            owner.app.as_bytes(),
+            kind.as_bytes(),
+            text,
+        ];
         self.naming.name("pushed message", &parts)
     }
 
@@ -199,11 +209,15 @@ mod tests {
         assert_eq!(keys.token(&of_authorizer), "hufu:t:{wx1}:wx2/access");
         assert_eq!(keys.ticket("wx1"), "hufu:t:{wx1}:ticket");
         assert_eq!(keys.authorizers("wx1"), "hufu:t:{wx1}:authorizers");
+        let owner = PushOwner {
+            app: "shop",
+            appid: "wx1",
+        };
         assert_eq!(
-            keys.pushed("wx1", &[0; 16]),
-            "hufu:p:{wx1}:AAAAAAAAAAAAAAAAAAAAAA"
+            keys.pushed(owner, &[0; 16]),
+            "hufu:p:{wx1}:shop:AAAAAAAAAAAAAAAAAAAAAA"
         );
-        assert_eq!(keys.due("wx1"), "hufu:p:{wx1}:due");
+        assert_eq!(keys.due(owner), "hufu:p:{wx1}:shop:due");
         let user = |subject: &str| UserKey {
             provider: ProviderKind::WechatMiniProgram,
             app: "shop".into(),

@@ -1,7 +1,6 @@
 //! Messages that platforms push.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +11,7 @@ use crate::clock::UnixMillis;
 use crate::crypto::random;
 use crate::push::{
     DueMessages, KeptMessage, MessageFormat, MessageId, MessageKey, PushClaim, PushMessages,
+    PushOwner,
 };
 use crate::session::StoreError;
 use crate::store::pushed;
@@ -57,22 +57,22 @@ impl MemoryStore {
     fn postpone_or_drop(
         &self,
         operation: &'static str,
-        appid: &str,
+        owner: PushOwner<'_>,
         id: &MessageId,
         due_in: Option<Duration>,
     ) -> Result<(), StoreError> {
         self.run(operation, |entries, now| {
-            let key = self.keys.pushed(appid, id);
+            let key = self.keys.pushed(owner, id);
             let is_kept = entries.kept(&key).is_some();
             match due_in.filter(|_| is_kept) {
-                Some(span) => entries.edit_due(&self.keys.due(appid), |due| {
+                Some(span) => entries.edit_due(&self.keys.due(owner), |due| {
                     due.insert(*id, now.plus(span));
                 }),
                 None => {
                     if is_kept {
                         entries.remove(&key);
                     }
-                    entries.edit_due(&self.keys.due(appid), |due| {
+                    entries.edit_due(&self.keys.due(owner), |due| {
                         due.remove(id);
                     });
                 }
@@ -84,18 +84,18 @@ impl MemoryStore {
 
 #[async_trait]
 impl PushMessages for MemoryStore {
-    fn id(&self, appid: &Arc<str>, key: &MessageKey) -> MessageId {
-        self.keys.message_id(appid, key)
+    fn id(&self, owner: PushOwner<'_>, key: &MessageKey) -> MessageId {
+        self.keys.message_id(owner, key)
     }
 
     async fn claim(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
         lease: Duration,
     ) -> Result<PushClaim, StoreError> {
         self.run("claim_push", |entries, now| {
-            let key = self.keys.pushed(appid, id);
+            let key = self.keys.pushed(owner, id);
             Ok(match entries.value(&key) {
                 None => {
                     let ticket = random::bytes();
@@ -115,26 +115,26 @@ impl PushMessages for MemoryStore {
 
     async fn release(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
         ticket: &[u8; 16],
     ) -> Result<(), StoreError> {
         self.run("release_push", |entries, now| {
-            let _ = entries.settle(&self.keys.pushed(appid, id), ticket, None, now);
+            let _ = entries.settle(&self.keys.pushed(owner, id), ticket, None, now);
             Ok(())
         })
     }
 
     async fn keep(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
         (format, body): (MessageFormat, &[u8]),
         due_in: Duration,
         span: Duration,
     ) -> Result<(), StoreError> {
         self.run("keep_push", |entries, now| {
-            let key = self.keys.pushed(appid, id);
+            let key = self.keys.pushed(owner, id);
             if entries.bytes(&key).is_some() {
                 return Ok(());
             }
@@ -145,7 +145,7 @@ impl PushMessages for MemoryStore {
             };
             let sealed = pushed::seal_kept(&self.sealer, &key, &message);
             entries.put(key, now.plus(span), StoredValue::Bytes(sealed));
-            entries.change_due(&self.keys.due(appid), now.plus(span), |due| {
+            entries.change_due(&self.keys.due(owner), now.plus(span), |due| {
                 due.insert(*id, now.plus(due_in));
             });
             Ok(())
@@ -154,19 +154,19 @@ impl PushMessages for MemoryStore {
 
     async fn delivered(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
         answer: &[u8],
         span: Duration,
     ) -> Result<(), StoreError> {
         self.run("settle_push", |entries, now| {
-            let key = self.keys.pushed(appid, id);
+            let key = self.keys.pushed(owner, id);
             let stored = entries.bytes(&key).and_then(<[u8]>::first);
             if stored != Some(&pushed::SETTLED) {
                 let sealed = pushed::seal_answer(&self.sealer, &key, answer);
                 entries.put(key, now.plus(span), StoredValue::Bytes(sealed));
             }
-            entries.edit_due(&self.keys.due(appid), |due| {
+            entries.edit_due(&self.keys.due(owner), |due| {
                 due.remove(id);
             });
             Ok(())
@@ -175,12 +175,12 @@ impl PushMessages for MemoryStore {
 
     async fn take_due(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         lease: Duration,
         most: usize,
     ) -> Result<DueMessages, StoreError> {
         self.run("take_pushes", |entries, now| {
-            let key = self.keys.due(appid);
+            let key = self.keys.due(owner);
             let all = entries.due(&key);
             let due = all.iter().filter(|(_, due)| **due <= now);
             let messages: Vec<MessageId> = due.map(|(id, _)| *id).take(most).collect();
@@ -197,13 +197,13 @@ impl PushMessages for MemoryStore {
 
     async fn kept(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
     ) -> Result<Option<KeptMessage>, StoreError> {
         self.run("kept_push", |entries, _| {
-            let key = self.keys.pushed(appid, id);
+            let key = self.keys.pushed(owner, id);
             let Some(stored) = entries.kept(&key) else {
-                entries.edit_due(&self.keys.due(appid), |due| {
+                entries.edit_due(&self.keys.due(owner), |due| {
                     due.remove(id);
                 });
                 return Ok(None);
@@ -217,14 +217,14 @@ impl PushMessages for MemoryStore {
 
     async fn postpone(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
         due_in: Duration,
     ) -> Result<(), StoreError> {
-        self.postpone_or_drop("postpone_push", appid, id, Some(due_in))
+        self.postpone_or_drop("postpone_push", owner, id, Some(due_in))
     }
 
-    async fn drop_kept(&self, appid: &Arc<str>, id: &MessageId) -> Result<(), StoreError> {
-        self.postpone_or_drop("drop_push", appid, id, None)
+    async fn drop_kept(&self, owner: PushOwner<'_>, id: &MessageId) -> Result<(), StoreError> {
+        self.postpone_or_drop("drop_push", owner, id, None)
     }
 }

@@ -1,6 +1,5 @@
 //! Messages that platforms push.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +11,7 @@ use crate::clock::millis;
 use crate::crypto::random;
 use crate::push::{
     DueMessages, KeptMessage, MessageFormat, MessageId, MessageKey, PushClaim, PushMessages,
+    PushOwner,
 };
 use crate::redis_client::Request;
 use crate::session::StoreError;
@@ -26,11 +26,11 @@ const KEPT: u8 = 3;
 impl RedisStore {
     async fn claim_push(
         &self,
-        appid: &str,
+        owner: PushOwner<'_>,
         id: &MessageId,
         lease: Duration,
     ) -> Result<PushClaim, StoreError> {
-        let key = self.keys.pushed(appid, id);
+        let key = self.keys.pushed(owner, id);
         let ticket: [u8; 16] = random::bytes();
         let mut script = self.scripts.claim_push.key(key.clone());
         // Redis refuses an expiry of nothing.
@@ -47,7 +47,7 @@ impl RedisStore {
     /// As a revocation, it waits for replicas if the operator wants that.
     async fn keep_push(
         &self,
-        appid: &str,
+        owner: PushOwner<'_>,
         id: &MessageId,
         (format, body): (MessageFormat, &[u8]),
         due_in: Duration,
@@ -59,10 +59,10 @@ impl RedisStore {
             since: store_time(time),
             body: body.to_vec(),
         };
-        let key = self.keys.pushed(appid, id);
+        let key = self.keys.pushed(owner, id);
         let sealed = pushed::seal_kept(&self.sealer, &key, &message);
         let mut script = self.scripts.keep_push.key(key);
-        script.key(self.keys.due(appid));
+        script.key(self.keys.due(owner));
         script
             .arg(sealed)
             .arg(millis(due_in))
@@ -76,26 +76,26 @@ impl RedisStore {
 
     async fn settle_push(
         &self,
-        appid: &str,
+        owner: PushOwner<'_>,
         id: &MessageId,
         answer: &[u8],
         span: Duration,
     ) -> Result<(), StoreError> {
-        let key = self.keys.pushed(appid, id);
+        let key = self.keys.pushed(owner, id);
         let sealed = pushed::seal_answer(&self.sealer, &key, answer);
         let mut script = self.scripts.settle_push.key(key);
-        script.key(self.keys.due(appid));
+        script.key(self.keys.due(owner));
         script.arg(sealed).arg(millis(span).max(1)).arg(id);
         Ok(self.connector.call(&Request::Script(&script)).await?)
     }
 
     async fn take_pushes(
         &self,
-        appid: &str,
+        owner: PushOwner<'_>,
         lease: Duration,
         most: usize,
     ) -> Result<DueMessages, StoreError> {
-        let mut script = self.scripts.take_pushes.key(self.keys.due(appid));
+        let mut script = self.scripts.take_pushes.key(self.keys.due(owner));
         script.arg(millis(lease)).arg(most);
         let (seconds, micros, kept, names): (u64, u64, u64, Vec<Vec<u8>>) =
             self.connector.call(&Request::Script(&script)).await?;
@@ -109,15 +109,15 @@ impl RedisStore {
 
     async fn kept_push(
         &self,
-        appid: &str,
+        owner: PushOwner<'_>,
         id: &MessageId,
     ) -> Result<Option<KeptMessage>, StoreError> {
-        let key = self.keys.pushed(appid, id);
+        let key = self.keys.pushed(owner, id);
         let mut get = cmd("GET");
         get.arg(&key);
         let stored: Option<Vec<u8>> = self.connector.call(&Request::Command(&get)).await?;
         let Some(stored) = stored.filter(|stored| stored.first() == Some(&pushed::KEPT)) else {
-            self.postpone_push(appid, id, None).await?;
+            self.postpone_push(owner, id, None).await?;
             return Ok(None);
         };
         match pushed::open_kept(&self.sealer, &key, &stored) {
@@ -129,13 +129,13 @@ impl RedisStore {
     /// `None`: the message is dropped.
     async fn postpone_push(
         &self,
-        appid: &str,
+        owner: PushOwner<'_>,
         id: &MessageId,
         due_in: Option<Duration>,
     ) -> Result<(), StoreError> {
-        let key = self.keys.pushed(appid, id);
+        let key = self.keys.pushed(owner, id);
         let mut script = self.scripts.postpone_push.key(key);
-        script.key(self.keys.due(appid)).arg(id);
+        script.key(self.keys.due(owner)).arg(id);
         match due_in {
             Some(span) => script.arg(millis(span)),
             None => script.arg(""),
@@ -146,28 +146,28 @@ impl RedisStore {
 
 #[async_trait]
 impl PushMessages for RedisStore {
-    fn id(&self, appid: &Arc<str>, key: &MessageKey) -> MessageId {
-        self.keys.message_id(appid, key)
+    fn id(&self, owner: PushOwner<'_>, key: &MessageKey) -> MessageId {
+        self.keys.message_id(owner, key)
     }
 
     async fn claim(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
         lease: Duration,
     ) -> Result<PushClaim, StoreError> {
-        let claim = self.claim_push(appid, id, lease);
+        let claim = self.claim_push(owner, id, lease);
         self.meter.watch("claim_push", claim).await
     }
 
     async fn release(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
         ticket: &[u8; 16],
     ) -> Result<(), StoreError> {
         let release = async {
-            let key = self.keys.pushed(appid, id);
+            let key = self.keys.pushed(owner, id);
             let mut script = self.scripts.release_token.key(key);
             script.arg(ticket);
             let _released: bool = self.connector.call(&Request::Script(&script)).await?;
@@ -178,58 +178,58 @@ impl PushMessages for RedisStore {
 
     async fn keep(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
         message: (MessageFormat, &[u8]),
         due_in: Duration,
         span: Duration,
     ) -> Result<(), StoreError> {
-        let keep = self.in_time(self.keep_push(appid, id, message, due_in, span));
+        let keep = self.in_time(self.keep_push(owner, id, message, due_in, span));
         self.meter.watch("keep_push", keep).await
     }
 
     async fn delivered(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
         answer: &[u8],
         span: Duration,
     ) -> Result<(), StoreError> {
-        let settle = self.settle_push(appid, id, answer, span);
+        let settle = self.settle_push(owner, id, answer, span);
         self.meter.watch("settle_push", settle).await
     }
 
     async fn take_due(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         lease: Duration,
         most: usize,
     ) -> Result<DueMessages, StoreError> {
-        let take = self.take_pushes(appid, lease, most);
+        let take = self.take_pushes(owner, lease, most);
         self.meter.watch("take_pushes", take).await
     }
 
     async fn kept(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
     ) -> Result<Option<KeptMessage>, StoreError> {
-        let kept = self.in_time(self.kept_push(appid, id));
+        let kept = self.in_time(self.kept_push(owner, id));
         self.meter.watch("kept_push", kept).await
     }
 
     async fn postpone(
         &self,
-        appid: &Arc<str>,
+        owner: PushOwner<'_>,
         id: &MessageId,
         due_in: Duration,
     ) -> Result<(), StoreError> {
-        let postpone = self.postpone_push(appid, id, Some(due_in));
+        let postpone = self.postpone_push(owner, id, Some(due_in));
         self.meter.watch("postpone_push", postpone).await
     }
 
-    async fn drop_kept(&self, appid: &Arc<str>, id: &MessageId) -> Result<(), StoreError> {
-        let drop = self.postpone_push(appid, id, None);
+    async fn drop_kept(&self, owner: PushOwner<'_>, id: &MessageId) -> Result<(), StoreError> {
+        let drop = self.postpone_push(owner, id, None);
         self.meter.watch("drop_push", drop).await
     }
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::{SEALED, assert_acknowledged, opened, pushed_to, sealed};
-use crate::helpers::{Gateway, GatewayBuilder, RedisServer, Script, Upstream, until};
+use super::{
+    AES_KEY, SEALED, TOKEN, assert_acknowledged, enveloped, key, opened, pushed_to, sealed,
+};
+use crate::helpers::{APPID, Gateway, GatewayBuilder, RedisServer, Script, Upstream, until};
 
 const MESSAGE: &str = "<xml><MsgId>7</MsgId><Content>the-content-of-a-message</Content></xml>";
 
@@ -94,6 +96,38 @@ async fn a_reload_sends_kept_messages_to_the_new_upstream() {
     assert_eq!(sealed(&gateway, MESSAGE).await.status(), 404);
 }
 
+/// Two names with one id have each their own backend: what came for one is never the other's.
+#[tokio::test]
+async fn a_kept_message_stays_with_the_name_that_it_came_for() {
+    let redis = RedisServer::start(&[]);
+    let down = Upstream::start(Script::cut());
+    let other = Upstream::ok();
+    let twin = format!(
+        "apps.twin = {{ appid = \"{APPID}\", secret = \"any\", push = {{ token = \"{TOKEN}\", aes_key = \"{AES_KEY}\", upstream = \"other\", path = \"/\" }} }}\nupstreams.other.endpoints = [\"{}\"]\n",
+        other.url
+    );
+    let gateway = started(&redis, &down, &twin);
+    assert_acknowledged(&sealed(&gateway, MESSAGE).await);
+    until("tries of the name's own task", async || {
+        gateway.counted(&counted("failed")).await > 2
+    })
+    .await;
+    gateway.counts(r#"hufu_pushes_kept{app="shop"}"#, 1).await;
+    gateway.counts(r#"hufu_pushes_kept{app="twin"}"#, 0).await;
+    assert_eq!(other.count("POST"), 0);
+
+    // The same message for the other name is a message of its own.
+    let sealed_text = key().seal(MESSAGE.as_bytes(), APPID);
+    let to_twin = gateway.at("/auth/push/twin");
+    let answer = enveloped(to_twin, &sealed_text, "<xml><Encrypt>@</Encrypt></xml>").await;
+    assert_eq!(opened(&answer), "ok");
+    down.set(Script::named("at last"));
+    gateway.counts(&counted("delivered"), 1).await;
+    assert_eq!(other.count("POST"), 1);
+    let (head, _) = down.requests().pop().unwrap();
+    assert!(head.to_lowercase().contains("x-hufu-app: shop"), "{head}");
+}
+
 #[tokio::test]
 async fn nothing_of_a_message_stands_in_redis_or_the_log_in_clear() {
     let redis = RedisServer::start(&[]);
@@ -112,7 +146,7 @@ async fn nothing_of_a_message_stands_in_redis_or_the_log_in_clear() {
             "{shown}"
         );
     }
-    for text in ["the-content", super::TOKEN, super::AES_KEY] {
+    for text in ["the-content", TOKEN, AES_KEY] {
         gateway.assert_not_logged(text);
         assert!(!gateway.stdout().contains(text));
     }

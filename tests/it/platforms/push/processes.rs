@@ -131,7 +131,7 @@ async fn a_hundred_kills_lose_no_message_that_was_acknowledged() {
     let acknowledged = acknowledged.lock().unwrap().clone();
     assert!(acknowledged.len() > KILLS, "{}", acknowledged.len());
     until("all kept messages to be delivered", async || {
-        let due = format!("hufu:p:{{{APPID}}}:due");
+        let due = format!("hufu:p:{{{APPID}}}:shop:due");
         redis.ask::<u64>(&["ZCARD", &due]).unwrap() == 0
     })
     .await;

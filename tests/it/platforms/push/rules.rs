@@ -46,7 +46,6 @@ struct World {
     backend: Rc<Backend>,
     metrics: Arc<Metrics>,
     redelivery: Redelivery,
-    appid: Arc<str>,
 }
 
 fn world() -> World {
@@ -60,10 +59,9 @@ fn world() -> World {
         metrics.clone(),
     ));
     let backend = Rc::new(Backend::default());
-    let appid: Arc<str> = "wx1".into();
     let settings = Arc::new(PushSettings {
         app: "shop".into(),
-        appid: appid.clone(),
+        appid: "wx1".into(),
         provider: "wechat-mini-program",
         source: "wechat-push",
         token: token(),
@@ -86,18 +84,18 @@ fn world() -> World {
         backend,
         metrics,
         redelivery,
-        appid,
     }
 }
 
 impl World {
     async fn keep(&self, body: &str) {
-        let id = self.store.id(&self.appid, &MessageKey::Id(body.to_owned()));
+        let owner = self.redelivery.settings.owner();
+        let id = self.store.id(owner, &MessageKey::Id(body.to_owned()));
         let message = (MessageFormat::Xml, body.as_bytes());
         let span = Duration::from_secs(25 * 3600);
         let kept = self
             .store
-            .keep(&self.appid, &id, message, Duration::from_secs(2), span);
+            .keep(owner, &id, message, Duration::from_secs(2), span);
         kept.await.unwrap();
     }
 

@@ -1,10 +1,9 @@
 //! The suite of pushed messages.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hufu::push::{MessageFormat, MessageId, MessageKey, PushClaim};
+use hufu::push::{MessageFormat, MessageId, MessageKey, PushClaim, PushOwner};
 
 use super::{Case, HOUR, SHORT};
 use crate::helpers::store::{Harness, Place};
@@ -24,20 +23,18 @@ suite![
 
 const SECRET: &[u8] = b"<xml>a message that nobody may see</xml>";
 
-fn appid(name: &str) -> Arc<str> {
-    name.into()
-}
+const SHOP: PushOwner<'_> = PushOwner {
+    app: "shop",
+    appid: "wx1",
+};
 
 fn id(h: &Harness, number: &str) -> MessageId {
     let key = MessageKey::Id(number.to_owned());
-    h.pushes().id(&appid("wx1"), &key)
+    h.pushes().id(SHOP, &key)
 }
 
 async fn claim(h: &Harness, number: &str, lease: Duration) -> PushClaim {
-    h.pushes()
-        .claim(&appid("wx1"), &id(h, number), lease)
-        .await
-        .unwrap()
+    h.pushes().claim(SHOP, &id(h, number), lease).await.unwrap()
 }
 
 async fn leader(h: &Harness, number: &str, lease: Duration) -> [u8; 16] {
@@ -50,7 +47,7 @@ async fn leader(h: &Harness, number: &str, lease: Duration) -> [u8; 16] {
 async fn keep(h: &Harness, number: &str, due_in: Duration, span: Duration) {
     let message = (MessageFormat::Xml, SECRET);
     h.pushes()
-        .keep(&appid("wx1"), &id(h, number), message, due_in, span)
+        .keep(SHOP, &id(h, number), message, due_in, span)
         .await
         .unwrap();
 }
@@ -58,14 +55,14 @@ async fn keep(h: &Harness, number: &str, due_in: Duration, span: Duration) {
 async fn deliver(h: &Harness, number: &str, span: Duration) {
     let id = id(h, number);
     h.pushes()
-        .delivered(&appid("wx1"), &id, b"the answer", span)
+        .delivered(SHOP, &id, b"the answer", span)
         .await
         .unwrap();
 }
 
 /// The messages that are due, and how many are kept.
 async fn due(h: &Harness, lease: Duration, most: usize) -> (Vec<MessageId>, u64) {
-    let due = h.pushes().take_due(&appid("wx1"), lease, most).await;
+    let due = h.pushes().take_due(SHOP, lease, most).await;
     let due = due.unwrap();
     (due.messages, due.kept)
 }
@@ -98,17 +95,14 @@ async fn a_lapsed_reservation_goes_to_the_next(h: &Harness) {
     h.pass(SHORT + Duration::from_millis(5)).await;
     leader(h, "1", HOUR).await;
     // The one that is late has nothing to give up.
-    h.pushes()
-        .release(&appid("wx1"), &id(h, "1"), &first)
-        .await
-        .unwrap();
+    h.pushes().release(SHOP, &id(h, "1"), &first).await.unwrap();
     assert_eq!(claim(h, "1", HOUR).await, PushClaim::Pending);
 }
 
 async fn a_reservation_that_is_given_up_is_free_at_once(h: &Harness) {
     let ticket = leader(h, "1", HOUR).await;
     h.pushes()
-        .release(&appid("wx1"), &id(h, "1"), &ticket)
+        .release(SHOP, &id(h, "1"), &ticket)
         .await
         .unwrap();
     assert!(h.look().await.is_empty());
@@ -137,16 +131,13 @@ async fn a_kept_message_is_due_once_at_a_time(h: &Harness) {
     expected.sort();
     assert_eq!(taken, expected);
     assert_eq!(due(h, SHORT, 10).await, (vec![], 4));
-    let message = h.pushes().kept(&appid("wx1"), &id(h, "1")).await.unwrap();
+    let message = h.pushes().kept(SHOP, &id(h, "1")).await.unwrap();
     let message = message.unwrap();
     assert_eq!(
         (message.format, &*message.body),
         (MessageFormat::Xml, SECRET)
     );
-    h.pushes()
-        .postpone(&appid("wx1"), &id(h, "1"), HOUR)
-        .await
-        .unwrap();
+    h.pushes().postpone(SHOP, &id(h, "1"), HOUR).await.unwrap();
     // Whoever had taken the others has died.
     h.pass(SHORT + Duration::from_millis(5)).await;
     let (again, _) = due(h, HOUR, 10).await;
@@ -158,14 +149,11 @@ async fn a_kept_message_that_is_delivered_is_not_due_any_more(h: &Harness) {
     keep(h, "1", Duration::ZERO, HOUR).await;
     deliver(h, "1", HOUR).await;
     assert_eq!(due(h, HOUR, 10).await, (vec![], 0));
-    assert_eq!(
-        h.pushes().kept(&appid("wx1"), &id(h, "1")).await.unwrap(),
-        None
-    );
+    assert_eq!(h.pushes().kept(SHOP, &id(h, "1")).await.unwrap(), None);
     assert!(matches!(claim(h, "1", HOUR).await, PushClaim::Delivered(_)));
     // Somebody who is late has nothing to postpone.
     h.pushes()
-        .postpone(&appid("wx1"), &id(h, "1"), Duration::ZERO)
+        .postpone(SHOP, &id(h, "1"), Duration::ZERO)
         .await
         .unwrap();
     assert_eq!(due(h, HOUR, 10).await, (vec![], 0));
@@ -181,10 +169,7 @@ async fn what_was_delivered_is_not_kept(h: &Harness) {
 
 async fn a_dropped_message_is_gone(h: &Harness) {
     keep(h, "1", Duration::ZERO, HOUR).await;
-    h.pushes()
-        .drop_kept(&appid("wx1"), &id(h, "1"))
-        .await
-        .unwrap();
+    h.pushes().drop_kept(SHOP, &id(h, "1")).await.unwrap();
     assert!(h.look().await.is_empty());
 }
 
@@ -195,20 +180,27 @@ async fn messages_and_answers_end_by_themselves(h: &Harness) {
     h.pass(SHORT + Duration::from_millis(5)).await;
     assert!(h.look().await.is_empty());
     leader(h, "1", HOUR).await;
-    assert_eq!(
-        h.pushes().kept(&appid("wx1"), &id(h, "2")).await.unwrap(),
-        None
-    );
+    assert_eq!(h.pushes().kept(SHOP, &id(h, "2")).await.unwrap(), None);
 }
 
+/// Another id, and the same id under another name: neither finds, takes nor ends what is kept.
 async fn messages_of_several_apps_do_not_meet(h: &Harness) {
     keep(h, "1", Duration::ZERO, HOUR).await;
-    let other = appid("wx2");
-    let id = h.pushes().id(&other, &MessageKey::Id("1".to_owned()));
-    let claimed = h.pushes().claim(&other, &id, HOUR).await.unwrap();
-    assert!(matches!(claimed, PushClaim::Leader { .. }));
-    let due = h.pushes().take_due(&other, HOUR, 10).await.unwrap();
-    assert_eq!((due.messages, due.kept), (vec![], 0));
+    let kept = id(h, "1");
+    let pushes = h.pushes();
+    for (app, appid) in [("shop", "wx2"), ("other", "wx1")] {
+        let other = PushOwner { app, appid };
+        let found = pushes.id(other, &MessageKey::Id("1".to_owned()));
+        let claimed = pushes.claim(other, &found, HOUR).await.unwrap();
+        assert!(matches!(claimed, PushClaim::Leader { .. }), "{other:?}");
+        let due = pushes.take_due(other, HOUR, 10).await.unwrap();
+        assert_eq!((due.messages, due.kept), (vec![], 0), "{other:?}");
+        assert_eq!(pushes.kept(other, &kept).await.unwrap(), None, "{other:?}");
+        pushes.postpone(other, &kept, HOUR).await.unwrap();
+        pushes.drop_kept(other, &kept).await.unwrap();
+        pushes.delivered(other, &kept, b"", HOUR).await.unwrap();
+    }
+    assert_eq!(due(h, HOUR, 10).await, (vec![kept], 1));
 }
 
 /// The memory store has no outside that could move anything.
@@ -233,6 +225,6 @@ async fn a_message_in_another_place_does_not_open(h: &Harness) {
     inspector
         .run::<()>(&[b"SET", free.as_bytes(), &message, b"PX", b"60000"])
         .await;
-    let moved = h.pushes().kept(&appid("wx1"), &id(h, "2")).await;
+    let moved = h.pushes().kept(SHOP, &id(h, "2")).await;
     assert!(moved.unwrap_err().reason.contains("moved from its place"));
 }
