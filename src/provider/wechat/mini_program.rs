@@ -136,7 +136,7 @@ const ERRORS: &[(PlatformCode, Meaning)] = &[
     (
         Number(45009),
         Meaning::Misconfigured(
-            "the day's quota of WeChat's API is used up for {appid}: nobody can sign in until midnight in Beijing, or until you clear or raise it on mp.weixin.qq.com (开发管理 → 接口权限)",
+            "the day's quota of WeChat's API is used up for {appid}: it works again after midnight in Beijing, or once you clear or raise it on mp.weixin.qq.com (开发管理 → 接口权限)",
         ),
     ),
 ];
