@@ -65,7 +65,9 @@ pub(super) fn read(
         earlier.push(route);
         failure.unwrap_or_else(|| around.failure.clone())
     });
-    if failures.is_empty() && !root.has_problems_at("routes") {
+    // A gateway that only takes pushes needs no route.
+    let is_for_pushes = around.pushes.iter().any(|push| push.backend.is_some());
+    if failures.is_empty() && !is_for_pushes && !root.has_problems_at("routes") {
         root.warn(
             "routes",
             "there is no route, so nothing is forwarded to a backend",
