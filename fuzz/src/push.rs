@@ -23,10 +23,17 @@ pub fn check(data: &[u8]) {
     let text = key.seal(data, ID);
     let envelope = format!("<xml><Encrypt>{text}</Encrypt></xml>");
     let again = Envelope(&sealed).open(&query(&sealed, Some(&text)), envelope.as_bytes());
-    assert_eq!(
-        again.map(|message| (message.key, message.format, message.body)),
-        opened.map(|message: PushedMessage| (message.key, message.format, message.body))
-    );
+    // Sealed twice, it is a message for the backend; sealed once, one that this app cannot open.
+    let lacks_key =
+        matches!(&opened, Err(PushRefusal::Invalid(why)) if why.contains("has no aes_key"));
+    if lacks_key {
+        assert!(again.is_ok());
+    } else {
+        assert_eq!(
+            again.map(|message| (message.key, message.format, message.body)),
+            opened.map(|message: PushedMessage| (message.key, message.format, message.body))
+        );
+    }
     let unsigned = Envelope(&sealed).open(&PushQuery::default(), data);
     assert_eq!(unsigned, Err(PushRefusal::Signature));
     let other = query(&sealed, Some("another text"));

@@ -103,6 +103,11 @@ impl Envelope<'_> {
             self.check_plain(query)?;
             let (format, fields) = fields::read(body)?;
             // In the console's compatible mode the plain fields stand beside the sealed text.
+            if fields.sealed.is_some() && !fields.has_others {
+                return Err(PushRefusal::Invalid(
+                    "The message is encrypted, and this app has no aes_key. Copy the EncodingAESKey from the console to apps.NAME.push.aes_key.",
+                ));
+            }
             return Ok(message(format, fields.id, body.to_vec(), false));
         };
         if query.msg_signature.is_empty() {
@@ -323,6 +328,19 @@ mod tests {
             Envelope(&settings).open(&forged, body),
             Err(PushRefusal::Signature)
         );
+    }
+
+    #[test]
+    fn without_a_key_a_sealed_message_is_refused() {
+        let settings = settings(None);
+        let envelope = Envelope(&settings);
+        let query = query(&settings, None);
+        let Err(PushRefusal::Invalid(why)) = envelope.open(&query, &envelope_of("AAAA")) else {
+            panic!("it is believed")
+        };
+        assert!(why.contains("aes_key"), "{why}");
+        let both = b"<xml><MsgType>text</MsgType><Encrypt>AAAA</Encrypt></xml>";
+        assert_eq!(envelope.open(&query, both).unwrap().body, both);
     }
 
     #[test]

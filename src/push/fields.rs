@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::messages::MessageFormat;
 
 mod xml;
 
+/// What stands beside the sealed text of a message that is nothing else: to whom it goes.
+const BESIDE_SEALED: [&str; 3] = ["Encrypt", "ToUserName", "AppId"];
 /// Longest number of a message that is believed, in characters.
 const ID_MAX: usize = 128;
 
@@ -20,12 +23,15 @@ pub(super) struct Unreadable;
 pub(super) struct Fields {
     /// The sealed message.
     pub(super) sealed: Option<String>,
+    /// Whether there is more than this sealed message; of no meaning without one.
+    pub(super) has_others: bool,
     /// The message's number.
     pub(super) id: Option<String>,
 }
 
 impl Fields {
     pub(super) fn note(&mut self, name: &str, value: String) -> Result<(), Unreadable> {
+        self.has_others |= !BESIDE_SEALED.contains(&name);
         let field = match name {
             "Encrypt" => &mut self.sealed,
             "MsgId" => &mut self.id,
@@ -64,7 +70,10 @@ pub(super) fn read(body: &[u8]) -> Result<(MessageFormat, Fields), Unreadable> {
         let trimmed = field.as_deref().map(str::trim_ascii);
         *field = trimmed.filter(|text| !text.is_empty()).map(str::to_owned);
     }
-    fields.id = fields.id.filter(|id| id.len() <= ID_MAX);
+    // Zero is what a message without a number has there: it would be that of all of them.
+    fields.id = fields
+        .id
+        .filter(|id| id.len() <= ID_MAX && id.bytes().any(|b| b != b'0'));
     Ok((format, fields))
 }
 
@@ -102,7 +111,15 @@ fn of_json(text: &str) -> Result<Fields, Unreadable> {
         }
         _ => None,
     };
-    Ok(Fields { sealed, id })
+    let all: BTreeMap<String, IgnoredAny> = match sealed {
+        Some(_) => serde_json::from_str(text).map_err(|_| Unreadable)?,
+        None => BTreeMap::new(),
+    };
+    Ok(Fields {
+        has_others: all.keys().any(|name| !BESIDE_SEALED.contains(&&**name)),
+        sealed,
+        id,
+    })
 }
 
 #[cfg(test)]
@@ -141,8 +158,37 @@ mod tests {
             (r#"{"MsgId":18446744073709551616}"#, (Json, None, None)),
             (r#"{"MsgId":1.5}"#, (Json, None, None)),
             (r#"{"MsgId":null}"#, (Json, None, None)),
+            (r#"{"MsgId":0}"#, (Json, None, None)),
+            (r#"{"MsgId":"00"}"#, (Json, None, None)),
+            (r#"{"MsgId":100}"#, (Json, None, text("100"))),
+            ("<xml><MsgId>0</MsgId></xml>", (Xml, None, None)),
+            (
+                "<xml><MsgId><![CDATA[ 00 ]]></MsgId></xml>",
+                (Xml, None, None),
+            ),
         ] {
             assert_eq!(found(body), Some(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_sealed_message_is_told_from_one_with_fields_of_its_own() {
+        for (body, expected) in [
+            (
+                "<xml><ToUserName>a</ToUserName><Encrypt>ab</Encrypt></xml>",
+                false,
+            ),
+            ("<xml><AppId>a</AppId><Encrypt>ab</Encrypt></xml>", false),
+            (
+                "<xml><Encrypt>ab</Encrypt><MsgType>text</MsgType></xml>",
+                true,
+            ),
+            (r#"{"ToUserName":"a","Encrypt":"ab"}"#, false),
+            (r#"{"Encrypt":"ab","MsgType":"text"}"#, true),
+            (r#"{"Encrypt":"ab","debug":{"a":[1]}}"#, true),
+        ] {
+            let (_, fields) = read(body.as_bytes()).unwrap();
+            assert_eq!(fields.has_others, expected, "{body}");
         }
     }
 

@@ -248,6 +248,7 @@ async fn what_is_not_signed_sealed_and_for_this_app_reaches_nobody() {
 
     // Signed, but not sealed; sealed, but not signed.
     assert_refused(&plain(&gateway, message).await, 400, "push_invalid");
+    gateway.logs("The message is not encrypted").await;
     let unsigned = gateway.post(PATH).body(envelope.replace('@', &good));
     assert_refused(&unsigned.await, 403, "push_signature_invalid");
     let only_plain_signature = plain(&gateway, &envelope.replace('@', &good));
@@ -295,6 +296,46 @@ async fn what_is_not_signed_sealed_and_for_this_app_reaches_nobody() {
     let answer = enveloped(at(), &good, both).await;
     assert_eq!((answer.status(), opened(&answer)), (200, "ok".to_owned()));
     assert_eq!(backend.requests()[0].1, message.as_bytes());
+}
+
+/// The app lacks the key that the console has.
+#[tokio::test]
+async fn without_a_key_an_encrypted_message_is_refused() {
+    let backend = Upstream::ok();
+    let gateway = started(&pushed_to(&backend.url, ""));
+    for message in ["<xml><MsgId>1</MsgId></xml>", r#"{"MsgId":1}"#] {
+        assert_refused(&sealed(&gateway, message).await, 400, "push_invalid");
+    }
+    gateway.logs("this app has no aes_key").await;
+    assert_eq!(backend.count("POST"), 0);
+    // The compatible mode: the plain message stands beside the sealed one.
+    let both = "<xml><MsgId>1</MsgId><MsgType>text</MsgType><Encrypt>AAAA</Encrypt></xml>";
+    assert_eq!(plain(&gateway, both).await.text(), "ok");
+}
+
+#[tokio::test]
+async fn a_message_of_the_longest_length_passes_sealed_and_plain() {
+    let longest = |more: usize| {
+        let (start, end) = ("<xml><A>", "</A></xml>");
+        let filling = 256 * 1024 - start.len() - end.len() + more;
+        format!("{start}{}{end}", "x".repeat(filling))
+    };
+    for is_sealed in [true, false] {
+        let backend = Upstream::ok();
+        let more = if is_sealed { SEALED } else { "" };
+        let gateway = started(&pushed_to(&backend.url, more));
+        let request = |message: &str| {
+            if is_sealed {
+                sealed(&gateway, message)
+            } else {
+                plain(&gateway, message)
+            }
+        };
+        let answer = request(&longest(0)).await;
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        assert_eq!(backend.requests()[0].1, longest(0).as_bytes());
+        assert_refused(&request(&longest(1)).await, 413, "body_too_large");
+    }
 }
 
 /// The vector of the platform's documentation passes signature, key and id; its twins do not.

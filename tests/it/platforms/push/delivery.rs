@@ -53,6 +53,24 @@ async fn an_event_without_a_number_is_known_by_its_content() {
     assert_eq!(backend.count("POST"), 2);
 }
 
+#[tokio::test]
+async fn a_number_of_zero_is_none() {
+    let backend = Upstream::ok();
+    let gateway = Gateway::start(&pushed_to(&backend.url, SEALED));
+    for message in [
+        r#"{"MsgId":0,"n":1}"#,
+        r#"{"MsgId":0,"n":2}"#,
+        "<xml><MsgId>0</MsgId><N>1</N></xml>",
+        "<xml><MsgId>00</MsgId><N>2</N></xml>",
+        "<xml><MsgId>0</MsgId><N>3</N></xml>",
+    ] {
+        for _ in 0..2 {
+            assert_eq!(sealed(&gateway, message).await.status(), 200);
+        }
+    }
+    assert_eq!(backend.count("POST"), 5);
+}
+
 /// A delivery goes on when the platform does not wait for it.
 #[tokio::test]
 async fn a_platform_that_leaves_does_not_cut_the_delivery_off() {
