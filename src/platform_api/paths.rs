@@ -53,13 +53,14 @@ pub fn is_plain(path: &str) -> bool {
     })
 }
 
-/// Whether a plain path is never passed on, in any case of letters.
+/// Whether a plain path is never passed on, in any case of letters. What stands before a `/*` is not
+/// either: nobody knows that the platform takes it for another path.
 #[must_use]
 pub fn is_withheld(path: &str, withheld: &[&str]) -> bool {
     let path = bare(path).to_ascii_lowercase();
     withheld.iter().any(
         |pattern| match (pattern.strip_suffix("/*"), pattern.strip_suffix('*')) {
-            (Some(stem), _) => is_below(&path, stem),
+            (Some(stem), _) => path == stem || is_below(&path, stem),
             (None, Some(start)) => path.starts_with(start),
             (None, None) => path == *pattern,
         },
@@ -126,6 +127,8 @@ mod tests {
         for path in [
             "/sns/userinfo",
             "/SNS/x/y",
+            "/sns",
+            "/Sns/",
             "/cgi-bin/clear_quota",
             "/CGI-bin/Clear_Quota/v2",
             "/wxa/reset/",
@@ -133,11 +136,12 @@ mod tests {
         ] {
             assert!(is_withheld(path, &list), "{path}");
         }
-        for path in ["/sns", "/snsx/y", "/wxa/reset/x", "/wxa/resets", "/a/sns/x"] {
+        for path in ["/snsx/y", "/snsx", "/wxa/reset/x", "/wxa/resets", "/a/sns/x"] {
             assert!(!is_withheld(path, &list), "{path}");
         }
         let withheld = |text: &str| PathPattern::parse(text).unwrap().is_withheld(&list);
         assert!(withheld("/sns/*") && withheld("/wxa/reset") && withheld("/Sns/jscode"));
+        assert!(withheld("/sns"));
         assert!(!withheld("/*") && !withheld("/wxa/*") && !withheld("/cgi-bin/*"));
     }
 }

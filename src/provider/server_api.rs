@@ -15,7 +15,8 @@ pub struct ServerApi {
     pub ticket: &'static str,
     /// How a page in the platform's browser is signed.
     pub page_signature: fn(&PageFacts<'_>) -> String,
-    /// Paths that are never passed on, in lower case. A `*` at the end stands for any rest.
+    /// Paths that are never passed on, in lower case. A `*` at the end stands for any rest, and a
+    /// `/*` for none too.
     pub withheld: &'static [&'static str],
     /// What the names of headers begin with that belong to calls, beside those of the content; in
     /// lower case.

@@ -29,6 +29,7 @@ pub(crate) static SERVER_API: ServerApi = ServerApi {
         "/tcb/getqcloudtoken",
         // One client would use up what all share.
         "/cgi-bin/clear_quota*",
+        "/cgi-bin/openapi/quota/clear*",
     ],
     header_prefix: "wechatmp-",
     error_fields: ["errcode", "errmsg"],
